@@ -1,0 +1,23 @@
+#!/bin/sh
+# Builds the Rust plugin so that neither the folder it is built in nor the
+# folder of the crates can be seen in the binary.
+#
+#   cargo-build.sh MANIFEST-DIR        (the environment: CARGO, and what cargo
+#                                       itself reads, such as CARGO_HOME)
+set -eu
+
+root=$(pwd -P)
+cargo_home=${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}
+CARGO_TARGET_DIR=$root/$1/target
+export CARGO_TARGET_DIR
+
+# Flags are separated by the unit separator, as a path may hold a blank.
+us=$(printf '\037')
+if [ -z "${CARGO_ENCODED_RUSTFLAGS+set}" ]; then
+	CARGO_ENCODED_RUSTFLAGS=$(printf '%s' "${RUSTFLAGS-}" | tr -s ' ' '\037')
+fi
+CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS:+$CARGO_ENCODED_RUSTFLAGS$us}--remap-path-prefix=$cargo_home=/cargo${us}--remap-path-prefix=$root=.
+export CARGO_ENCODED_RUSTFLAGS
+
+exec "${CARGO:-cargo}" build --quiet --release --locked \
+	--manifest-path "$1/Cargo.toml"

@@ -1,0 +1,36 @@
+//! A delegated group from systemd: where this process may not make groups itself, it starts again inside a scope.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+
+use super::v2::V2;
+
+/// Set in the process that runs inside the scope, so that it is entered once.
+const INSIDE: &str = "DRYDOCK_SCOPE";
+
+/// Replaces this process by itself inside `systemd-run --scope` with `Delegate=yes`, where cgroup v2 is there but no
+/// group can be made. Returns when that is not needed or not possible.
+pub fn enter() {
+    let inside = std::env::var_os(INSIDE).is_some();
+    if inside || V2::new(&format!("probe-{}", std::process::id())).is_ok() {
+        return;
+    }
+    let is_root = rustix::process::geteuid().is_root();
+    let manager = if is_root {
+        Path::new("/run/systemd/private").exists()
+    } else {
+        std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|dir| Path::new(&dir).join("systemd/private").exists())
+    };
+    let Ok(program) = std::env::current_exe() else { return };
+    if !manager {
+        return;
+    }
+    let mut command = std::process::Command::new("systemd-run");
+    if !is_root {
+        command.arg("--user");
+    }
+    command.args(["--scope", "--quiet", "--collect", "--property=Delegate=yes", "--"]);
+    command.arg(program).args(std::env::args_os().skip(1)).env(INSIDE, "1");
+    // exec only returns when it failed: then the run goes on with weaker containment, and says so.
+    let _no_systemd_run = command.exec();
+}

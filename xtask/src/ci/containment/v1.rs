@@ -1,0 +1,114 @@
+//! A group a job in the memory hierarchy of cgroup version 1 (Documentation/admin-guide/cgroup-v1/memory.rst).
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::{Containment, Group, Kind, Usage, mounts, read_keyed, read_members, read_number, remove_group};
+use crate::ci::evidence::{GroupCounters, Reading};
+use crate::config::units::ByteSize;
+
+pub(super) struct V1 {
+    root: PathBuf,
+    path: String,
+    /// The `tasks` file of Drydock's own group.
+    home: PathBuf,
+}
+
+impl V1 {
+    pub(super) fn new(run: &str) -> Result<V1, String> {
+        let place = mounts::memory().ok_or("no memory hierarchy of cgroup v1 is mounted")?;
+        let name = format!("drydock-{run}");
+        let root = place.dir.join(&name);
+        fs::create_dir(&root)
+            .or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
+            .map_err(|error| {
+                format!("no group can be made in {} ({error}); cgroup v1 wants root or delegation", place.dir.display())
+            })?;
+        Ok(V1 { root, path: format!("{}/{name}", place.path.trim_end_matches('/')), home: place.dir.join("tasks") })
+    }
+}
+
+impl Containment for V1 {
+    fn kind(&self) -> Kind {
+        Kind::V1
+    }
+
+    fn root(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
+    fn open(&mut self, id: &str, limit: Option<ByteSize>) -> io::Result<Box<dyn Group>> {
+        let dir = self.root.join(id);
+        fs::create_dir(&dir)?;
+        if let Some(limit) = limit {
+            fs::write(dir.join("memory.limit_in_bytes"), limit.bytes().to_string())?;
+            // Where the kernel accounts swap, the limit must hold for both together, or the job would only swap.
+            let _no_swap_accounting = fs::write(dir.join("memory.memsw.limit_in_bytes"), limit.bytes().to_string());
+        }
+        Ok(Box::new(V1Group { path: format!("{}/{id}", self.path), dir, home: self.home.clone(), limit }))
+    }
+}
+
+impl Drop for V1 {
+    fn drop(&mut self) {
+        let _kept_when_a_group_is_left = fs::remove_dir(&self.root);
+    }
+}
+
+struct V1Group {
+    dir: PathBuf,
+    path: String,
+    home: PathBuf,
+    limit: Option<ByteSize>,
+}
+
+impl V1Group {
+    fn enter(tasks: &Path) -> io::Result<()> {
+        File::options().write(true).open(tasks)?.write_all(b"0")
+    }
+}
+
+impl Group for V1Group {
+    /// A child is born in the group of the thread that makes it. So this thread enters the group, spawns, and goes
+    /// back: the child needs no code of ours before exec, and spawning stays as quick as `posix_spawn`.
+    fn spawn(&mut self, command: duct::Expression) -> io::Result<duct::Handle> {
+        V1Group::enter(&self.dir.join("tasks"))?;
+        let started = command.start();
+        V1Group::enter(&self.home)?;
+        started
+    }
+
+    fn members(&self) -> io::Result<Vec<u32>> {
+        read_members(&self.dir)
+    }
+
+    fn usage(&mut self) -> io::Result<Usage> {
+        Ok(Usage { bytes: read_keyed(self.dir.join("memory.stat"), "total_rss")? })
+    }
+
+    fn counters(&self) -> Reading<GroupCounters> {
+        let read = || -> io::Result<GroupCounters> {
+            let oom_kill = read_keyed(self.dir.join("memory.oom_control"), "oom_kill")?;
+            let limit_hits = if oom_kill > 0 { read_number(self.dir.join("memory.failcnt"))? } else { 0 };
+            Ok(GroupCounters { oom_kill, limit_hits, peak: self.peak(), limit: self.limit.map(ByteSize::bytes) })
+        };
+        Reading::from_result(read())
+    }
+
+    fn peak(&self) -> Option<u64> {
+        read_number(self.dir.join("memory.max_usage_in_bytes")).ok()
+    }
+
+    fn known_pids(&self) -> &[u32] {
+        &[]
+    }
+
+    fn cgroup(&self) -> Option<&str> {
+        Some(&self.path)
+    }
+
+    fn remove(&mut self) -> io::Result<()> {
+        remove_group(&self.dir)
+    }
+}

@@ -1,0 +1,18 @@
+//! From a declared suite to proved outcomes: plan, schedule, supervise, judge, record, report.
+
+pub mod containment;
+pub mod event;
+pub mod evidence;
+pub mod history;
+pub mod journal;
+pub mod log;
+pub mod outcome;
+pub mod plan;
+pub mod probe;
+pub mod recover;
+pub mod report;
+pub mod retry;
+pub mod run;
+pub mod schedule;
+pub mod supervise;
+pub mod valgrind;

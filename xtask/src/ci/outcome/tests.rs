@@ -1,0 +1,210 @@
+//! The rules, one by one: evidence in, word and confidence out.
+
+use super::*;
+use crate::ci::evidence::{
+    End, Evidence, GroupCounters, HeapEvidence, HostCounters, HostMemory, KernelKill, KillIntent, KillReason,
+    Neighbour, Reading, UserspaceKill, ValgrindEvidence,
+};
+
+fn signaled(signal: i32) -> Evidence {
+    Evidence::of(End::Signaled { signal, core: false })
+}
+
+fn exited(code: i32) -> Evidence {
+    Evidence::of(End::Exited { code })
+}
+
+fn group(oom_kill: u64, limit_hits: u64, limit: Option<u64>) -> Reading<GroupCounters> {
+    Reading::Read(GroupCounters { oom_kill, limit_hits, peak: Some(1 << 20), limit })
+}
+
+fn host(rise: u64, elsewhere: u64) -> Reading<HostCounters> {
+    Reading::Read(HostCounters { before: 7, after: 7 + rise, around_death: rise, explained_elsewhere: elsewhere })
+}
+
+fn kernel(pid: u32) -> Reading<Vec<KernelKill>> {
+    Reading::Read(vec![KernelKill {
+        pid,
+        comm: "memcheck-amd64-".into(),
+        constraint: Some("CONSTRAINT_NONE".into()),
+        oom_memcg: None,
+        task_memcg: None,
+        anon_rss: Some(5 << 20),
+    }])
+}
+
+fn intent(reason: KillReason, escalated: bool) -> Option<KillIntent> {
+    Some(KillIntent { reason, at: 0, escalated })
+}
+
+#[track_caller]
+fn check(evidence: &Evidence, outcome: &str, confidence: f64) -> Verdict {
+    let verdict = judge(evidence);
+    assert_eq!((verdict.outcome.word(), verdict.confidence), (outcome, confidence), "{verdict:#?}");
+    assert!(!verdict.reasons.is_empty());
+    verdict
+}
+
+#[test]
+fn exit_codes_are_what_they_are() {
+    check(&exited(0), "passed", 0.99);
+    check(&exited(1), "failed", 0.98);
+    check(&Evidence { expect_exit: 7, ..exited(7) }, "passed", 0.99);
+    check(&Evidence { expect_exit: 7, ..exited(0) }, "failed", 0.98);
+    let verdict = check(&Evidence { group: group(0, 0, None), host: host(0, 0), ..exited(137) }, "failed", 0.98);
+    assert!(verdict.ruled_out.iter().any(|reason| reason.contains("oom_kill 0")));
+    assert!(verdict.reasons.iter().any(|reason| reason.contains("the wait status says exited")));
+}
+
+#[test]
+fn a_bare_sigkill_with_counters_at_zero_is_never_out_of_memory() {
+    let verdict =
+        check(&Evidence { group: group(0, 0, None), host: host(0, 0), ..signaled(9) }, "killed-from-outside", 0.95);
+    assert!(verdict.ruled_out.iter().filter(|reason| reason.starts_with("not out of memory")).count() == 2);
+    check(&Evidence { host: host(0, 0), ..signaled(9) }, "killed-from-outside", 0.95);
+    // Even when the log shouts.
+    check(&Evidence { host: host(0, 0), hints: vec!["Killed".into()], ..signaled(9) }, "killed-from-outside", 0.95);
+    // Even when the machine was short of memory, since a counter was read.
+    let memory = HostMemory { available: Some(1), total: Some(1 << 34), pressure: Some(90.0) };
+    check(&Evidence { host: host(0, 0), memory, ..signaled(9) }, "killed-from-outside", 0.95);
+    // A kill elsewhere while the own group counts none.
+    check(&Evidence { group: group(0, 0, None), host: host(1, 0), ..signaled(9) }, "killed-from-outside", 0.95);
+    check(&Evidence { host: host(2, 2), ..signaled(9) }, "killed-from-outside", 0.95);
+}
+
+#[test]
+fn the_own_group_decides_whoever_died_and_whatever_the_exit_code() {
+    let main = judge(&Evidence { group: group(1, 3, Some(64 << 20)), ..signaled(9) });
+    assert_eq!(main.outcome, Outcome::OutOfMemory { scope: MemoryScope::OwnLimit, victim: Victim::Main });
+    let descendant = judge(&Evidence { group: group(1, 0, None), ..exited(1) });
+    assert_eq!(descendant.outcome, Outcome::OutOfMemory { scope: MemoryScope::Machine, victim: Victim::Descendant });
+    assert_eq!(descendant.confidence, 0.99);
+    check(&Evidence { group: group(1, 0, None), ..exited(0) }, "out-of-memory", 0.99);
+    // It outranks a timeout that came while the job was thrashing.
+    let thrashing = Evidence { group: group(1, 0, None), intent: intent(KillReason::Timeout, true), ..signaled(9) };
+    check(&thrashing, "out-of-memory", 0.99);
+}
+
+#[test]
+fn the_kernel_log_and_userspace_killers_name_their_victims() {
+    let verdict =
+        check(&Evidence { pid: Some(5), kernel: kernel(5), host: host(1, 0), ..signaled(9) }, "out-of-memory", 0.98);
+    assert!(matches!(verdict.outcome, Outcome::OutOfMemory { victim: Victim::Main, .. }));
+    let verdict = check(&Evidence { pid: Some(5), kernel: kernel(6), ..exited(1) }, "out-of-memory", 0.98);
+    assert!(matches!(verdict.outcome, Outcome::OutOfMemory { victim: Victim::Descendant, .. }));
+    let kill = UserspaceKill { by: "earlyoom".into(), message: "sending SIGTERM to process 5".into() };
+    let evidence = Evidence { userspace: Reading::Read(vec![kill]), group: group(0, 0, None), ..signaled(15) };
+    let verdict = check(&evidence, "out-of-memory", 0.95);
+    assert!(matches!(verdict.outcome, Outcome::OutOfMemory { scope: MemoryScope::Userspace, .. }));
+}
+
+#[test]
+fn the_machines_counter_alone_is_less_certain() {
+    check(&Evidence { host: host(1, 0), ..signaled(9) }, "out-of-memory", 0.9);
+    let neighbours = vec![Neighbour { job: "big".into(), bytes: 1 << 30 }];
+    let verdict =
+        check(&Evidence { host: host(1, 0), killed_peers: 2, neighbours, ..signaled(9) }, "out-of-memory", 0.6);
+    assert!(verdict.reasons.iter().any(|reason| reason.contains("big 1 GiB")), "{:?}", verdict.reasons);
+    check(&Evidence { host: host(1, 0), ..exited(1) }, "out-of-memory", 0.5);
+    check(&Evidence { host: host(1, 0), ..exited(137) }, "out-of-memory", 0.7);
+    // A crash has its own cause.
+    check(&Evidence { host: host(1, 0), ..signaled(11) }, "crashed", 0.98);
+}
+
+#[test]
+fn without_counters_only_pressure_speaks() {
+    let unreadable = || Reading::Unreadable("permission denied".into());
+    let memory = HostMemory { available: Some(10 << 20), total: Some(16 << 30), pressure: None };
+    check(&Evidence { host: unreadable(), memory, ..signaled(9) }, "out-of-memory", 0.6);
+    check(&Evidence { host: unreadable(), ..signaled(9) }, "killed-from-outside", 0.6);
+}
+
+#[test]
+fn what_we_did_ourselves_is_told_as_such() {
+    let verdict = check(
+        &Evidence { intent: intent(KillReason::Timeout, false), timeout_ms: 120_000, ..signaled(15) },
+        "timed-out",
+        0.99,
+    );
+    assert!(verdict.reasons[0].contains("2m"), "{:?}", verdict.reasons);
+    check(&Evidence { intent: intent(KillReason::Timeout, true), ..signaled(9) }, "timed-out", 0.99);
+    // It caught SIGTERM and ended with a code of its own: still a timeout.
+    check(&Evidence { intent: intent(KillReason::Timeout, false), ..exited(0) }, "timed-out", 0.99);
+    check(&Evidence { intent: intent(KillReason::Cancel, false), ..signaled(15) }, "cancelled", 0.99);
+}
+
+#[test]
+fn crashes_and_signals_from_outside_differ() {
+    for signal in [4, 5, 6, 7, 8, 11, 13, 24, 31] {
+        check(&signaled(signal), "crashed", 0.98);
+    }
+    for signal in [1, 2, 15] {
+        check(&Evidence { host: host(0, 0), ..signaled(signal) }, "killed-from-outside", 0.95);
+    }
+}
+
+#[test]
+fn a_self_kill_under_valgrind_leaves_a_complete_log() {
+    let complete = ValgrindEvidence { complete: 1, main_complete: Some(true), ..ValgrindEvidence::default() };
+    check(&Evidence { valgrind: Some(complete), host: host(0, 0), ..signaled(9) }, "crashed", 0.95);
+    let cut = ValgrindEvidence { main_complete: Some(false), ..ValgrindEvidence::default() };
+    check(&Evidence { valgrind: Some(cut), host: host(0, 0), ..signaled(9) }, "killed-from-outside", 0.95);
+}
+
+#[test]
+fn a_failed_allocation_needs_both_the_limit_and_the_words() {
+    let lines = vec!["malloc: Cannot allocate memory".to_owned()];
+    let limited = Evidence { address_space: Some(64 << 20), allocation_lines: lines.clone(), ..exited(1) };
+    check(&limited, "allocation-failure", 0.9);
+    check(&Evidence { allocation_lines: lines.clone(), ..exited(1) }, "failed", 0.98);
+    check(&Evidence { address_space: Some(64 << 20), ..exited(1) }, "failed", 0.98);
+    check(
+        &Evidence { address_space: Some(64 << 20), allocation_lines: lines, ..signaled(6) },
+        "allocation-failure",
+        0.9,
+    );
+}
+
+#[test]
+fn a_pass_under_valgrind_means_that_everything_was_checked() {
+    let with = |findings, complete, incomplete: &[&str]| Evidence {
+        valgrind: Some(ValgrindEvidence {
+            findings,
+            complete,
+            first: vec!["Leak_DefinitelyLost: 8 bytes, at main (a.c:1)".into()],
+            incomplete: incomplete.iter().map(|why| (*why).to_owned()).collect(),
+            ..ValgrindEvidence::default()
+        }),
+        ..exited(0)
+    };
+    check(&with(0, 1, &[]), "passed", 0.99);
+    let verdict = check(&with(2, 1, &[]), "findings", 0.99);
+    assert!(verdict.reasons.iter().any(|reason| reason.contains("a.c:1")));
+    let verdict = check(&with(0, 0, &["memcheck.7.xml: it is empty"]), "failed", 0.9);
+    assert!(verdict.reasons.iter().any(|reason| reason.contains("nothing was checked")));
+}
+
+#[test]
+fn heap_beyond_its_limit_is_over_budget() {
+    let with = |peak, limit| Evidence {
+        heap: Some(HeapEvidence {
+            peak: ByteSize::new(peak),
+            limit,
+            largest_site: Some("read_whole (a.c:9): 4 MiB".into()),
+        }),
+        ..exited(0)
+    };
+    check(&with(10, Some(ByteSize::new(10))), "passed", 0.99);
+    check(&with(10, None), "passed", 0.99);
+    let verdict = check(&with(11, Some(ByteSize::new(10))), "over-budget", 0.99);
+    assert!(verdict.reasons.iter().any(|reason| reason.contains("read_whole")));
+}
+
+#[test]
+fn no_start_and_no_end() {
+    check(&Evidence::of(End::NotStarted { error: "no such file".into() }), "failed-to-start", 0.99);
+    let verdict = check(&Evidence::of(End::NoRecord), "lost", 0.9);
+    assert_eq!(verdict.reasons.len(), 1);
+    let rising = Evidence { last_samples: vec![100 << 20, 300 << 20, 900 << 20], ..Evidence::of(End::NoRecord) };
+    assert!(check(&rising, "lost", 0.9).reasons[1].contains("memory was rising"));
+}

@@ -1,0 +1,159 @@
+//! Processes: who descends from whom, what they use, what they were started as (proc(5)).
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+
+/// What `/proc/PID/stat` says of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// The process.
+    pub pid: u32,
+    /// Its parent.
+    pub parent: u32,
+    /// Its process group.
+    pub group: u32,
+    /// Its session.
+    pub session: u32,
+    /// The state letter: `Z` and `X` are dead.
+    pub state: u8,
+    /// Start time in clock ticks since boot: with the pid, an identity.
+    pub ticks: u64,
+}
+
+impl Stat {
+    /// Whether it still runs: neither a zombie nor dead.
+    pub fn lives(&self) -> bool {
+        !matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+/// Reads one process; `None` when it is gone.
+pub fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The command name may hold spaces and parentheses, so the fields are counted from the last `)`.
+fn parse_stat(pid: u32, text: &[u8]) -> Option<Stat> {
+    let close = text.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(text.get(close + 2..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    let session = fields.next()?.parse().ok()?;
+    let ticks = fields.nth(15)?.parse().ok()?;
+    Some(Stat { pid, parent, group, session, state, ticks })
+}
+
+/// Every process of the machine.
+pub fn all() -> io::Result<Vec<Stat>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        if let Some(stat) = name.to_str().and_then(|name| name.parse().ok()).and_then(stat) {
+            found.push(stat);
+        }
+    }
+    Ok(found)
+}
+
+/// Those of `all` that belong to the tree under `root`: descendants, and members of its process group or session.
+pub fn tree(all: &[Stat], root: u32) -> Vec<u32> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for stat in all {
+        children.entry(stat.parent).or_default().push(stat.pid);
+    }
+    let mut members: HashSet<u32> = HashSet::new();
+    let mut queue: Vec<u32> = all
+        .iter()
+        .filter(|stat| stat.pid == root || stat.group == root || stat.session == root)
+        .map(|stat| stat.pid)
+        .collect();
+    while let Some(pid) = queue.pop() {
+        if members.insert(pid) {
+            queue.extend(children.get(&pid).into_iter().flatten());
+        }
+    }
+    let mut members: Vec<u32> = members.into_iter().collect();
+    members.sort_unstable();
+    members
+}
+
+/// The value of a variable in the environment that the process was started with.
+pub fn environment_variable(pid: u32, name: &str) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let prefix = format!("{name}=");
+    environment
+        .split(|byte| *byte == 0)
+        .find_map(|entry| entry.strip_prefix(prefix.as_bytes()))
+        .map(|value| String::from_utf8_lossy(value).into_owned())
+}
+
+/// Its share of memory in bytes: `Pss` of `smaps_rollup`, where shared pages are divided among their users.
+pub fn pss(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// The command line for a person: arguments joined by spaces, unprintable characters replaced, at most 200 characters;
+/// the command name in brackets when there is none.
+pub fn command_line(pid: u32) -> String {
+    let raw = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text: String = String::from_utf8_lossy(raw.strip_suffix(b"\0").unwrap_or(&raw))
+        .chars()
+        .map(|letter| if letter == '\0' || letter.is_control() { ' ' } else { letter })
+        .take(200)
+        .collect();
+    if text.trim().is_empty() {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        return format!("[{}]", name.trim_end());
+    }
+    text
+}
+
+/// The soft limit of the address space in bytes, when there is one. Works on a zombie that is not yet reaped.
+pub fn address_space_limit(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_command_name_does_not_shift_the_fields() {
+        let text = b"12 (a) R 1 (b)) S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 100 200";
+        let expected = Stat { pid: 12, parent: 7, group: 8, session: 9, state: b'S', ticks: 4242 };
+        assert_eq!(parse_stat(12, text), Some(expected));
+        assert_eq!(parse_stat(12, b"12 (x"), None);
+        assert_eq!(parse_stat(12, b""), None);
+    }
+
+    #[test]
+    fn the_tree_follows_parents_groups_and_sessions() {
+        let process = |pid, parent, group, session| Stat { pid, parent, group, session, state: b'S', ticks: 0 };
+        let all = [
+            process(1, 0, 1, 1),
+            process(10, 1, 10, 1),   // the root
+            process(11, 10, 10, 1),  // its child
+            process(12, 11, 12, 12), // a grandchild with a session of its own
+            process(13, 1, 10, 1),   // orphaned, still in the group
+            process(14, 13, 14, 14), // child of the orphan
+            process(20, 1, 20, 20),  // a stranger
+        ];
+        assert_eq!(tree(&all, 10), [10, 11, 12, 13, 14]);
+    }
+
+    #[test]
+    fn this_process_can_be_read() {
+        let me = std::process::id();
+        assert!(stat(me).unwrap().lives());
+        assert!(pss(me).unwrap() > 0);
+        assert!(!command_line(me).is_empty());
+        assert!(environment_variable(me, "PATH").is_some());
+    }
+}

@@ -1,0 +1,95 @@
+//! `junit.xml`: the result for test viewers, by the maintained writer of the format.
+
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
+
+use crate::ci::event::{AttemptRecord, JobResult};
+use crate::ci::log;
+use crate::ci::run::Run;
+use crate::paths::RunDir;
+
+/// How many lines of a failed job's log go into the file.
+const LOG_LINES: usize = 200;
+
+/// The file's content: one suite a declared job, one case a planned job.
+pub fn render(run: &Run, dir: &RunDir) -> anyhow::Result<String> {
+    let mut report = Report::new("drydock");
+    let mut suites: Vec<TestSuite> = Vec::new();
+    for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
+        let first = job.attempts.first();
+        let last = job.attempts.last();
+        let status = match (&job.result, last) {
+            (Some(JobResult::Passed), _) => TestCaseStatus::success(),
+            (Some(JobResult::PassedAfterInfrastructure { .. } | JobResult::Flaky { .. }), _) => {
+                let mut status = TestCaseStatus::success();
+                for attempt in job.attempts.iter().filter(|attempt| !attempt.verdict.outcome.is_pass()) {
+                    status.add_rerun(rerun(attempt));
+                }
+                status
+            }
+            (Some(JobResult::NotRun { because }), _) => skipped(because),
+            (None, _) => skipped("the run ended before"),
+            (Some(JobResult::Failed), Some(record)) => failure(NonSuccessKind::Failure, record),
+            (Some(JobResult::Infrastructure | JobResult::Cancelled), Some(record)) => {
+                failure(NonSuccessKind::Error, record)
+            }
+            (Some(JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled), None) => {
+                skipped("it has no attempt")
+            }
+        };
+        let mut case = TestCase::new(planned.name.as_str(), status);
+        case.set_classname(planned.group.as_str());
+        if let (Some(first), Some(last)) = (first, last) {
+            case.set_time(Duration::from_millis(u64::try_from(last.ended - first.started).unwrap_or_default()));
+            if !job.result.as_ref().is_some_and(JobResult::lets_others_run) && job.carried_from.is_none() {
+                let lines = log::tail(&dir.attempt(planned.name.as_str(), last.number).join("log"), LOG_LINES)
+                    .unwrap_or_default();
+                case.set_system_out(lines.join("\n"));
+            }
+        }
+        match suites.iter_mut().find(|suite| suite.name.as_str() == planned.group.as_str()) {
+            Some(suite) => {
+                suite.add_test_case(case);
+            }
+            None => {
+                let mut suite = TestSuite::new(planned.group.as_str());
+                suite.add_test_case(case);
+                suites.push(suite);
+            }
+        }
+    }
+    report.add_test_suites(suites);
+    Ok(report.to_string()?)
+}
+
+fn skipped(because: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(because.to_owned());
+    status
+}
+
+fn failure(kind: NonSuccessKind, record: &AttemptRecord) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_message(record.verdict.outcome.describe());
+    status.set_type(record.verdict.outcome.word());
+    status.set_description(words(record));
+    status
+}
+
+fn rerun(record: &AttemptRecord) -> TestRerun {
+    let mut rerun = TestRerun::new(NonSuccessKind::Failure);
+    rerun.set_message(record.verdict.outcome.describe());
+    rerun.set_type(record.verdict.outcome.word());
+    rerun.set_description(words(record));
+    rerun
+}
+
+fn words(record: &AttemptRecord) -> String {
+    let verdict = &record.verdict;
+    let mut lines = vec![format!("confidence {:.2}", verdict.confidence)];
+    lines.extend(verdict.reasons.iter().map(|reason| format!("because {reason}")));
+    lines.extend(verdict.ruled_out.iter().cloned());
+    lines.extend(verdict.advice.iter().map(|advice| format!("to do: {advice}")));
+    lines.join("\n")
+}

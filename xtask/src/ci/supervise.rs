@@ -1,0 +1,446 @@
+//! The supervised run: one loop that starts, watches, measures, ends and judges.
+//!
+//! The loop waits in `poll` for pid descriptors, signals and deadlines, and records every act before it does it. All
+//! decisions are made elsewhere: what starts next in `schedule`, what a death was in `outcome`, what follows in `retry`.
+
+use std::collections::HashMap;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::Signal;
+
+use super::containment::Containment;
+use super::event::{AttemptRecord, AttemptStarting, Event, JobResult};
+use super::evidence::{End, Evidence, KillReason};
+use super::outcome;
+use super::plan::Plan;
+use super::probe::host::OomCounter;
+use super::probe::kmsg::KernelLog;
+use super::report::Live;
+use super::retry::{self, Next};
+use super::schedule::{Schedule, Start};
+use crate::paths::RunDir;
+
+mod adopt;
+mod attempt;
+mod gather;
+mod interrupts;
+mod recorder;
+
+use attempt::{Attempt, Due, Frame, StartError};
+use interrupts::Interrupts;
+pub use recorder::{Recorder, unix_ms};
+
+/// The shortest time between two samples of memory.
+const SAMPLE: Duration = Duration::from_millis(200);
+/// Samples may take at most this part of the time.
+const SAMPLE_SHARE: u32 = 20;
+/// How often samples are journalled.
+const JOURNAL_SAMPLES: Duration = Duration::from_secs(1);
+/// How often live progress is drawn.
+const PROGRESS: Duration = Duration::from_millis(250);
+
+/// What the loop works on.
+pub struct Supervisor<'a> {
+    /// The work tree.
+    pub project: &'a Path,
+    /// Where the run is kept.
+    pub dir: &'a RunDir,
+    /// What is to be done.
+    pub plan: &'a Plan,
+    /// What starts next.
+    pub schedule: Schedule,
+    /// How jobs are kept together.
+    pub containment: Box<dyn Containment>,
+    /// Where events go.
+    pub recorder: Recorder<'a>,
+}
+
+struct Loop<'a> {
+    project: &'a Path,
+    dir: &'a RunDir,
+    plan: &'a Plan,
+    schedule: Schedule,
+    containment: Box<dyn Containment>,
+    recorder: Recorder<'a>,
+    running: Vec<Attempt>,
+    /// Why jobs are run again, by position in the plan.
+    again: HashMap<usize, String>,
+    /// Which of the numbers that jobs see as `DRYDOCK_SLOT` are taken.
+    slots: Vec<bool>,
+    oom: OomCounter,
+    kernel: KernelLog,
+    deaths: gather::Deaths,
+    memory: gather::MemoryWatch,
+    stopping: Option<KillReason>,
+    next_sample: Instant,
+    next_journal: Instant,
+    next_progress: Instant,
+}
+
+impl<'a> Supervisor<'a> {
+    /// Runs everything to its end, or until a signal or a full disk stops it.
+    ///
+    /// # Errors
+    /// Only when the kernel refuses what the loop itself needs.
+    pub fn run(self) -> anyhow::Result<Recorder<'a>> {
+        // Orphans of a job come to this process, where they are found and reaped.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .context("cannot become the reaper of orphaned processes")?;
+        let mut interrupts = Interrupts::new().context("cannot take over SIGINT and SIGTERM")?;
+        let now = Instant::now();
+        let mut this = Loop {
+            project: self.project,
+            dir: self.dir,
+            plan: self.plan,
+            schedule: self.schedule,
+            containment: self.containment,
+            recorder: self.recorder,
+            running: Vec::new(),
+            again: HashMap::new(),
+            slots: Vec::new(),
+            oom: OomCounter::open(),
+            kernel: KernelLog::open(),
+            deaths: gather::Deaths::default(),
+            memory: gather::MemoryWatch::default(),
+            stopping: None,
+            next_sample: now + SAMPLE,
+            next_journal: now + JOURNAL_SAMPLES,
+            next_progress: now,
+        };
+        this.turn(&mut interrupts)?;
+        drop(this.containment);
+        Ok(this.recorder)
+    }
+}
+
+impl Loop<'_> {
+    fn turn(&mut self, interrupts: &mut Interrupts) -> anyhow::Result<()> {
+        loop {
+            for signal in interrupts.take() {
+                self.interrupted(signal);
+            }
+            self.admit();
+            if self.running.is_empty() {
+                adopt::reap(&self.running);
+                self.leave_unstarted();
+                return Ok(());
+            }
+            self.wait(interrupts)?;
+            let now = Instant::now();
+            self.oom.update(now);
+            self.reap(now);
+            self.attend(now);
+            if now >= self.next_sample {
+                self.sample(now);
+            }
+            if now >= self.next_progress {
+                self.next_progress = now + PROGRESS;
+                let live = self.live(now);
+                self.recorder.progress(&live);
+            }
+        }
+    }
+
+    fn wait(&self, interrupts: &Interrupts) -> anyhow::Result<()> {
+        let wakes = self.running.iter().filter_map(Attempt::wakes);
+        let until = wakes.chain([self.next_sample, self.next_progress]).min().unwrap_or(self.next_sample);
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec { tv_sec: i64::try_from(left.as_secs())?, tv_nsec: i64::from(left.subsec_nanos()) };
+        let mut descriptors: Vec<PollFd<'_>> =
+            interrupts.descriptors().map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)).collect();
+        let living = self.running.iter().filter(|attempt| attempt.end.is_none());
+        descriptors.extend(living.map(|attempt| PollFd::from_borrowed_fd(attempt.pidfd.as_fd(), PollFlags::IN)));
+        match rustix::event::poll(&mut descriptors, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error).context("cannot wait for the jobs"),
+        }
+    }
+
+    /// Starts what the schedule allows.
+    fn admit(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        while let Some(start) = self.schedule.next() {
+            if let Err(why) = self.recorder.reserve() {
+                self.unstart(&start);
+                self.stop_for_disk(&why);
+                return;
+            }
+            if let Err(error) = self.start(&start) {
+                self.unstart(&start);
+                if error.kind() == std::io::ErrorKind::StorageFull {
+                    self.stop_for_disk(&error.to_string());
+                } else {
+                    let text = format!("no further job can be started: {}", crate::exec::plain(&error));
+                    self.recorder.emit(Event::Warning { text });
+                    self.stop(KillReason::Cancel, Signal::TERM);
+                }
+                return;
+            }
+        }
+    }
+
+    /// A job that was to be started and was not: it stays unstarted.
+    fn unstart(&mut self, start: &Start) {
+        self.schedule.again(start.job, start.reservation, start.alone);
+    }
+
+    fn start(&mut self, start: &Start) -> Result<(), std::io::Error> {
+        let plan = self.plan;
+        let job = &plan.jobs[start.job];
+        let number = self.recorder.run.jobs[start.job].attempts.last().map_or(0, |attempt| attempt.number) + 1;
+        let again = self.again.remove(&start.job);
+        let id = format!("{}-{number}", start.job);
+        let slot = self.slots.iter().position(|taken| !taken).unwrap_or(self.slots.len());
+        let frame = Frame {
+            run: &self.dir.id(),
+            project: self.project,
+            folder: self.dir.attempt(job.name.as_str(), number),
+            id: id.clone(),
+            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+        };
+        self.recorder.emit(Event::AttemptStarting(AttemptStarting {
+            job: job.name.clone(),
+            attempt: number,
+            reservation: start.reservation,
+            alone: start.alone,
+            again: again.clone(),
+            group: self.containment.root().map(|_| id),
+        }));
+        let now = (Instant::now(), unix_ms());
+        let host_before = self.oom.value().get().copied();
+        match Attempt::start(job, (start.job, number), frame, &mut *self.containment, now) {
+            Ok(mut attempt) => {
+                attempt.reservation = start.reservation;
+                attempt.alone = start.alone;
+                attempt.again = again;
+                attempt.host_before = host_before;
+                attempt.kernel_before = self.kernel.seen();
+                if slot == self.slots.len() {
+                    self.slots.push(true);
+                } else {
+                    self.slots[slot] = true;
+                }
+                let (pid, ticks) = (attempt.pid, attempt.ticks);
+                self.running.push(attempt);
+                self.recorder.emit(Event::AttemptStarted { job: job.name.clone(), attempt: number, pid, ticks });
+                Ok(())
+            }
+            Err(StartError::State(error)) => Err(error),
+            Err(StartError::Job(error)) => {
+                let evidence = Evidence { expect_exit: job.expect_exit, ..Evidence::of(End::NotStarted { error }) };
+                let verdict = outcome::judge(&evidence);
+                let record = AttemptRecord {
+                    number,
+                    verdict,
+                    evidence,
+                    started: now.1,
+                    ended: now.1,
+                    peak: None,
+                    reservation: start.reservation,
+                    alone: start.alone,
+                    again,
+                };
+                self.ended(start.job, record);
+                Ok(())
+            }
+        }
+    }
+
+    fn reap(&mut self, now: Instant) {
+        let unix = unix_ms();
+        let mut died = false;
+        for attempt in &mut self.running {
+            if attempt.end.is_none() {
+                // The pid stays ours until it is reaped, so that an error here cannot lose it.
+                let _asked_again_in_the_next_turn = attempt.reap(now, unix);
+                if let Some(ended) = &attempt.end {
+                    self.deaths.note(attempt.job, ended, attempt.intent.is_some());
+                    died = true;
+                }
+            }
+        }
+        if died {
+            adopt::reap(&self.running);
+        }
+    }
+
+    /// Does what the attempts' deadlines and ends call for.
+    fn attend(&mut self, now: Instant) {
+        let mut position = 0;
+        while position < self.running.len() {
+            let attempt = &mut self.running[position];
+            match attempt.due(now) {
+                Due::Nothing => position += 1,
+                Due::Kill(reason, signal) => {
+                    self.kill(position, reason, signal, now);
+                    position += 1;
+                }
+                Due::Finish => self.finish(position, now),
+                Due::GiveUp => {
+                    let job = &self.plan.jobs[attempt.job].name;
+                    let text = format!("processes of {job} do not end even on SIGKILL; they hang in the kernel");
+                    self.recorder.emit(Event::Warning { text });
+                    self.finish(position, now);
+                }
+            }
+        }
+    }
+
+    /// Journals the intent, then sends the signal. Repetitions of a SIGKILL are not journalled again.
+    fn kill(&mut self, position: usize, reason: KillReason, signal: Signal, now: Instant) {
+        let attempt = &mut self.running[position];
+        let repeated = signal == Signal::KILL && attempt.intent.as_ref().is_some_and(|intent| intent.escalated);
+        if !repeated {
+            self.recorder.emit_now(Event::KillIntent {
+                job: self.plan.jobs[attempt.job].name.clone(),
+                attempt: attempt.number,
+                reason,
+                signal: signal.as_raw(),
+            });
+        }
+        attempt.kill(reason, signal, now, unix_ms());
+    }
+
+    fn finish(&mut self, position: usize, now: Instant) {
+        let mut attempt = self.running.swap_remove(position);
+        if let Some(taken) = self.slots.get_mut(attempt.slot as usize) {
+            *taken = false;
+        }
+        let job = &self.plan.jobs[attempt.job];
+        if let Err(error) = attempt.output.finish() {
+            let text = format!("the log of {} could not be shortened: {}", job.name, crate::exec::plain(&error));
+            self.recorder.emit(Event::Warning { text });
+        }
+        self.oom.update(now);
+        let evidence = gather::evidence(gather::Sources {
+            job,
+            attempt: &attempt,
+            others: &self.running,
+            plan: self.plan,
+            oom: &self.oom,
+            kernel: &mut self.kernel,
+            deaths: &mut self.deaths,
+            memory: &self.memory,
+            state: self.dir.root(),
+        });
+        let verdict = outcome::judge(&evidence);
+        let peak = evidence.group.get().and_then(|group| group.peak).or_else(|| attempt.group.peak());
+        if let Err(error) = attempt.group.remove() {
+            let text = format!("the memory group of {} could not be removed: {}", job.name, crate::exec::plain(&error));
+            self.recorder.emit(Event::Warning { text });
+        }
+        let record = AttemptRecord {
+            number: attempt.number,
+            verdict,
+            started: attempt.began_at,
+            ended: attempt.end.as_ref().map_or_else(unix_ms, |ended| ended.unix),
+            peak,
+            reservation: attempt.reservation,
+            alone: attempt.alone,
+            again: attempt.again.take(),
+            evidence,
+        };
+        self.ended(attempt.job, record);
+    }
+
+    /// Records an ended attempt and decides what follows.
+    fn ended(&mut self, position: usize, record: AttemptRecord) {
+        let job = &self.plan.jobs[position];
+        self.recorder.emit(Event::AttemptEnded { job: job.name.clone(), record: Box::new(record) });
+        match retry::next(job, &self.recorder.run.jobs[position].attempts) {
+            Next::Again { alone, reservation, because } if self.stopping.is_none() => {
+                self.again.insert(position, because);
+                self.schedule.again(position, reservation, alone);
+            }
+            Next::Again { .. } => self.settle(position, JobResult::Cancelled),
+            Next::Settle(result) => self.settle(position, result),
+        }
+    }
+
+    fn settle(&mut self, position: usize, result: JobResult) {
+        let plan = self.plan;
+        let job = &plan.jobs[position].name;
+        let never = self.schedule.settle(position, &result, job.as_str());
+        self.recorder.emit(Event::JobSettled { job: job.clone(), result });
+        for (dependent, because) in never {
+            let job = plan.jobs[dependent].name.clone();
+            self.recorder.emit(Event::JobSettled { job, result: JobResult::NotRun { because } });
+        }
+    }
+
+    fn interrupted(&mut self, signal: i32) {
+        self.recorder.emit_now(Event::Interrupted { signal });
+        let again = self.stopping.is_some();
+        self.stop(KillReason::Cancel, if again { Signal::KILL } else { Signal::TERM });
+    }
+
+    fn stop_for_disk(&mut self, why: &str) {
+        self.recorder
+            .emit_now(Event::Warning { text: format!("{why}; the run stops, and `ci --resume` goes on with it") });
+        self.stop(KillReason::DiskFull, Signal::TERM);
+    }
+
+    /// Starts nothing any more and ends what runs.
+    fn stop(&mut self, reason: KillReason, signal: Signal) {
+        self.stopping = Some(reason);
+        self.schedule.stop();
+        let now = Instant::now();
+        for position in 0..self.running.len() {
+            if self.running[position].intent.is_none() || signal == Signal::KILL {
+                self.kill(position, reason, signal, now);
+            }
+        }
+    }
+
+    /// Says of every job that was never started why it was not.
+    fn leave_unstarted(&mut self) {
+        let because = match self.stopping {
+            None | Some(KillReason::Leftover | KillReason::Timeout) => return,
+            Some(KillReason::Cancel) => "the run was stopped before",
+            Some(KillReason::DiskFull) => "the state disk was full",
+        };
+        let plan = self.plan;
+        for position in self.schedule.unstarted() {
+            let job = plan.jobs[position].name.clone();
+            self.recorder.emit(Event::JobSettled { job, result: JobResult::NotRun { because: because.into() } });
+        }
+    }
+
+    fn sample(&mut self, now: Instant) {
+        for attempt in &mut self.running {
+            attempt.sample();
+        }
+        self.memory.sample();
+        adopt::reap(&self.running);
+        let took = now.elapsed();
+        self.next_sample = now + SAMPLE.max(took * SAMPLE_SHARE);
+        if now >= self.next_journal {
+            self.next_journal = now + JOURNAL_SAMPLES;
+            let plan = self.plan;
+            let jobs =
+                self.running.iter().map(|attempt| (plan.jobs[attempt.job].name.clone(), attempt.usage)).collect();
+            self.recorder.emit(Event::Samples { jobs, available: self.memory.available() });
+        }
+    }
+
+    fn live(&self, now: Instant) -> Vec<Live> {
+        let mut live: Vec<Live> = self
+            .running
+            .iter()
+            .map(|attempt| Live {
+                job: self.plan.jobs[attempt.job].name.clone(),
+                elapsed: now.duration_since(attempt.began),
+                bytes: attempt.usage,
+                ending: attempt.intent.is_some() || attempt.end.is_some(),
+            })
+            .collect();
+        live.sort_by_key(|job| std::cmp::Reverse(job.elapsed));
+        live
+    }
+}

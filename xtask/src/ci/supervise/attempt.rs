@@ -1,0 +1,299 @@
+//! One running attempt: its process, group, log and deadlines, from start to reaped end.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::{PidfdFlags, Signal, WaitIdOptions};
+
+use crate::ci::containment::{Containment, Group, MARKER};
+use crate::ci::evidence::{End, KillIntent, KillReason, Leftover};
+use crate::ci::log::Output;
+use crate::ci::plan::PlannedJob;
+use crate::ci::probe::process;
+use crate::ci::valgrind::command;
+use crate::exec;
+
+/// What still runs this long after the main process is a leftover, not a process on its way out.
+const SETTLE: Duration = Duration::from_millis(50);
+/// How often a kill is repeated until all is gone.
+const REPEAT: Duration = Duration::from_millis(20);
+/// After this long a process that SIGKILL does not end hangs in the kernel.
+const GIVE_UP: Duration = Duration::from_secs(30);
+/// How long leftovers have between TERM and KILL, unless they run under valgrind and need the job's grace.
+const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
+
+/// An attempt whose process exists.
+pub(super) struct Attempt {
+    /// Position in the plan.
+    pub(super) job: usize,
+    pub(super) number: u32,
+    pub(super) reservation: u64,
+    pub(super) alone: bool,
+    pub(super) again: Option<String>,
+    pub(super) slot: u32,
+    pub(super) folder: PathBuf,
+    pub(super) group: Box<dyn Group>,
+    pub(super) output: Output,
+    pub(super) pid: u32,
+    pub(super) ticks: u64,
+    pub(super) pidfd: OwnedFd,
+    pub(super) began: Instant,
+    pub(super) began_at: i64,
+    pub(super) usage: u64,
+    pub(super) recent: Vec<u64>,
+    pub(super) intent: Option<KillIntent>,
+    pub(super) end: Option<Ended>,
+    pub(super) leftovers: Vec<Leftover>,
+    /// The machine's out-of-memory count at the start.
+    pub(super) host_before: Option<u64>,
+    /// How many kills the kernel log had told of at the start.
+    pub(super) kernel_before: usize,
+    handle: duct::Handle,
+    deadline: Instant,
+    grace: Duration,
+    under_tool: bool,
+    next_kill: Option<Instant>,
+    told_leftovers: bool,
+}
+
+/// The main process is gone and reaped.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    pub(super) end: End,
+    pub(super) at: Instant,
+    pub(super) unix: i64,
+    pub(super) address_space: Option<u64>,
+}
+
+/// What an attempt wants done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    Nothing,
+    /// Journal this kill, then call [`Attempt::kill`].
+    Kill(KillReason, Signal),
+    /// All processes are gone: judge it.
+    Finish,
+    /// Processes are left that even SIGKILL does not end.
+    GiveUp,
+}
+
+/// Where an attempt runs and what it is called.
+pub(super) struct Frame<'a> {
+    pub(super) run: &'a str,
+    pub(super) project: &'a Path,
+    pub(super) folder: PathBuf,
+    pub(super) id: String,
+    pub(super) slot: u32,
+}
+
+/// What happens before a process exists goes wrong in two ways.
+pub(super) enum StartError {
+    /// The job's own fault, or its command's: the attempt failed to start.
+    Job(String),
+    /// Drydock cannot work: no room on the disk, no more processes.
+    State(io::Error),
+}
+
+impl Attempt {
+    /// Makes the folder, the log and the group, and starts the command.
+    pub(super) fn start(
+        job: &PlannedJob,
+        (position, number): (usize, u32),
+        frame: Frame<'_>,
+        containment: &mut dyn Containment,
+        now: (Instant, i64),
+    ) -> Result<Attempt, StartError> {
+        fs::create_dir_all(&frame.folder).map_err(StartError::State)?;
+        let output = Output::create(&frame.folder.join("log"), job.log_limit).map_err(StartError::State)?;
+        let expression = command(job, &frame, &output)?;
+        let mut group = containment.open(&frame.id, job.memory_limit).map_err(|error| {
+            StartError::State(io::Error::new(
+                error.kind(),
+                format!("cannot make a memory group: {}", exec::plain(&error)),
+            ))
+        })?;
+        let started = group.spawn(expression).and_then(|handle| {
+            let pid = handle.pids().first().copied().ok_or_else(|| io::Error::other("the process has no pid"))?;
+            let raw = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+            let raw = raw.ok_or_else(|| io::Error::other("the process has no pid"))?;
+            let pidfd = rustix::process::pidfd_open(raw, PidfdFlags::empty())?;
+            Ok((handle, pid, pidfd))
+        });
+        let (handle, pid, pidfd) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                let _nothing_runs_in_it = group.remove();
+                return Err(StartError::Job(exec::plain(&error)));
+            }
+        };
+        Ok(Attempt {
+            job: position,
+            number,
+            reservation: 0,
+            alone: false,
+            again: None,
+            slot: frame.slot,
+            folder: frame.folder,
+            group,
+            output,
+            pid,
+            ticks: process::stat(pid).map_or(0, |stat| stat.ticks),
+            pidfd,
+            began: now.0,
+            began_at: now.1,
+            usage: 0,
+            recent: Vec::new(),
+            intent: None,
+            end: None,
+            leftovers: Vec::new(),
+            host_before: None,
+            kernel_before: 0,
+            handle,
+            deadline: now.0 + job.timeout,
+            grace: job.grace,
+            under_tool: job.tool.kind != crate::ci::plan::ToolKind::None,
+            next_kill: None,
+            told_leftovers: false,
+        })
+    }
+
+    /// Reaps the main process. Before that, while it is a zombie and its limits can still be read, it is looked at.
+    pub(super) fn reap(&mut self, now: Instant, unix: i64) -> io::Result<()> {
+        if self.end.is_some() {
+            return Ok(());
+        }
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let waiting =
+            rustix::process::waitid(rustix::process::WaitId::PidFd(std::os::fd::AsFd::as_fd(&self.pidfd)), options)?;
+        let Some(status) = waiting else { return Ok(()) };
+        let clean = status.exit_status() == Some(0);
+        let address_space = if clean { None } else { process::address_space_limit(self.pid) };
+        let Some(output) = self.handle.try_wait()? else { return Ok(()) };
+        let status = output.status;
+        let end = match std::os::unix::process::ExitStatusExt::signal(&status) {
+            Some(signal) => End::Signaled { signal, core: std::os::unix::process::ExitStatusExt::core_dumped(&status) },
+            None => End::Exited { code: status.code().unwrap_or(-1) },
+        };
+        self.end = Some(Ended { end, at: now, unix, address_space });
+        if self.intent.is_none() {
+            self.next_kill = None;
+        }
+        Ok(())
+    }
+
+    /// When [`Attempt::due`] wants to be asked again, at the latest.
+    pub(super) fn wakes(&self) -> Option<Instant> {
+        match (&self.end, self.next_kill) {
+            (_, Some(next)) => Some(next),
+            (Some(ended), None) => Some(ended.at + SETTLE),
+            (None, None) => Some(self.deadline),
+        }
+    }
+
+    /// What to do now.
+    pub(super) fn due(&mut self, now: Instant) -> Due {
+        let Some(ended) = &self.end else {
+            return match (&self.intent, self.next_kill) {
+                (None, _) if now >= self.deadline => Due::Kill(KillReason::Timeout, Signal::TERM),
+                (Some(intent), Some(next)) if now >= next => Due::Kill(intent.reason, Signal::KILL),
+                _ => Due::Nothing,
+            };
+        };
+        let gone_since = now.duration_since(ended.at);
+        let members = self.group.members().unwrap_or_default();
+        if members.is_empty() {
+            return Due::Finish;
+        }
+        if gone_since > GIVE_UP {
+            return Due::GiveUp;
+        }
+        if let Some(intent) = &self.intent {
+            // The tree is being ended anyway.
+            return match self.next_kill {
+                Some(next) if now >= next => Due::Kill(intent.reason, Signal::KILL),
+                _ => Due::Nothing,
+            };
+        }
+        if gone_since < SETTLE {
+            return Due::Nothing;
+        }
+        if !self.told_leftovers {
+            self.told_leftovers = true;
+            self.leftovers =
+                members.iter().map(|pid| Leftover { pid: *pid, command: process::command_line(*pid) }).collect();
+            return Due::Kill(KillReason::Leftover, Signal::TERM);
+        }
+        match self.next_kill {
+            Some(next) if now >= next => Due::Kill(KillReason::Leftover, Signal::KILL),
+            _ => Due::Nothing,
+        }
+    }
+
+    /// Signals the whole tree. The caller has journalled the intent.
+    pub(super) fn kill(&mut self, reason: KillReason, signal: Signal, now: Instant, unix: i64) {
+        let escalated = signal == Signal::KILL;
+        if reason != KillReason::Leftover {
+            let at = self.intent.as_ref().map_or(unix, |intent| intent.at);
+            self.intent = Some(KillIntent { reason, at, escalated });
+        }
+        let _members_that_cannot_be_read_are_met_next_time = self.group.signal(signal);
+        // A stopped process takes TERM only when it goes on.
+        if !escalated {
+            let _same = self.group.signal(Signal::CONT);
+        }
+        let grace = if reason == KillReason::Leftover && !self.under_tool {
+            self.grace.min(LEFTOVER_GRACE)
+        } else {
+            self.grace
+        };
+        self.next_kill = Some(now + if escalated { REPEAT } else { grace });
+    }
+
+    /// Takes one memory sample.
+    pub(super) fn sample(&mut self) {
+        if let Ok(usage) = self.group.usage() {
+            self.usage = usage.bytes;
+            self.recent.push(usage.bytes);
+            if self.recent.len() > 16 {
+                self.recent.remove(0);
+            }
+        }
+        let _limit_is_checked_again_at_the_next_sample = self.output.bound();
+    }
+}
+
+fn command(job: &PlannedJob, frame: &Frame<'_>, output: &Output) -> Result<duct::Expression, StartError> {
+    let directory = frame.project.join(&job.directory);
+    if !directory.is_dir() {
+        return Err(StartError::Job(format!("its folder {} does not exist", directory.display())));
+    }
+    let mut set = job.env.clone();
+    set.insert("DRYDOCK_JOB".into(), job.name.to_string());
+    set.insert("DRYDOCK_RUN".into(), frame.run.to_owned());
+    set.insert("DRYDOCK_SLOT".into(), frame.slot.to_string());
+    set.insert(MARKER.into(), format!("{}/{}", frame.run, frame.id));
+    let environment = exec::environment(&job.pass_env, &set);
+    let search = environment.get(std::ffi::OsStr::new("PATH"));
+    let line = command::command_line(job, frame.project, &frame.folder);
+    let find = |program: &str| exec::find(program, &directory, search).map_err(StartError::Job);
+    let (program, arguments) = line.split_first().ok_or_else(|| StartError::Job("its command is empty".into()))?;
+    if line.len() > job.argv.len() {
+        // Under a tool the program itself is an argument: look for it now, so that its absence is told as such.
+        find(job.argv.first().map_or("", String::as_str))?;
+    }
+    let log = output.for_job().map_err(StartError::State)?;
+    Ok(duct::cmd(find(program)?, arguments)
+        .dir(directory)
+        .full_env(environment)
+        .stdin_null()
+        .stdout_file(log)
+        .stderr_to_stdout()
+        .unchecked()
+        .before_spawn(|command| {
+            std::os::unix::process::CommandExt::process_group(command, 0);
+            Ok(())
+        }))
+}

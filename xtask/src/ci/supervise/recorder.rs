@@ -1,0 +1,67 @@
+//! Where events go: to the journal first, then to the state, then to whoever watches.
+
+use std::io;
+
+use crate::ci::event::{Event, Stamped};
+use crate::ci::journal::{Durability, Journal};
+use crate::ci::report::Watcher;
+use crate::ci::run::Run;
+
+/// The one way in which something becomes part of a run.
+pub struct Recorder<'a> {
+    journal: Journal,
+    /// The state so far.
+    pub run: Run,
+    watcher: &'a mut dyn Watcher,
+    failed: Option<io::Error>,
+}
+
+impl<'a> Recorder<'a> {
+    /// A recorder that goes on from `run`.
+    pub fn new(journal: Journal, run: Run, watcher: &'a mut dyn Watcher) -> Recorder<'a> {
+        Recorder { journal, run, watcher, failed: None }
+    }
+
+    /// Records an event that may reach the disk 100 ms late.
+    pub fn emit(&mut self, event: Event) {
+        self.record(event, Durability::Soon);
+    }
+
+    /// Records an event before the act that it announces.
+    pub fn emit_now(&mut self, event: Event) {
+        self.record(event, Durability::Now);
+    }
+
+    fn record(&mut self, event: Event, durability: Durability) {
+        let stamped = Stamped { at: unix_ms(), event };
+        if let Err(error) = self.journal.append(&stamped, durability) {
+            self.failed.get_or_insert(error);
+        }
+        self.run.apply(&stamped);
+        self.watcher.event(&stamped, &self.run);
+    }
+
+    /// Sets room aside for what is to come; tells when the disk is full or the journal could not be written.
+    pub fn reserve(&mut self) -> Result<(), String> {
+        if let Some(error) = &self.failed {
+            return Err(format!("the journal cannot be written: {error}"));
+        }
+        self.journal.reserve().map_err(|error| format!("the journal cannot grow: {error}"))
+    }
+
+    /// Live progress.
+    pub fn progress(&mut self, live: &[crate::ci::report::Live]) {
+        self.watcher.progress(live, &self.run);
+    }
+
+    /// Syncs the journal and gives the state back.
+    pub fn finish(self) -> (Run, Option<io::Error>) {
+        let error = self.failed.or(self.journal.close().err());
+        (self.run, error)
+    }
+}
+
+/// Unix time in milliseconds.
+pub fn unix_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

@@ -1,0 +1,91 @@
+//! The valgrind command line of a planned job (valgrind manual, chapters 2, 4 and 9).
+
+use std::path::Path;
+
+use crate::ci::plan::{PlannedJob, ToolKind};
+
+/// The job's command with its tool in front. The tool's files go to `folder`, one a process (`%p`).
+pub fn command_line(job: &PlannedJob, project: &Path, folder: &Path) -> Vec<String> {
+    if job.tool.kind == ToolKind::None {
+        return job.argv.clone();
+    }
+    let name = job.tool.kind.name();
+    // `%` starts a format in valgrind's file options.
+    let folder = folder.display().to_string().replace('%', "%%");
+    let mut line = vec!["valgrind".to_owned(), format!("--tool={name}")];
+    if job.tool.kind.finds_errors() {
+        line.push("--xml=yes".into());
+        line.push(format!("--xml-file={folder}/{name}.%p.xml"));
+    } else {
+        line.push(format!("--massif-out-file={folder}/massif.%p"));
+        // Massif's own messages; without this they would mix with the program's output.
+        line.push(format!("--log-file={folder}/massif.%p.log"));
+    }
+    line.push(format!("--trace-children={}", if job.tool.trace_children { "yes" } else { "no" }));
+    if job.tool.trace_children && !job.tool.skip_children.is_empty() {
+        line.push(format!("--trace-children-skip={}", job.tool.skip_children.join(",")));
+    }
+    for file in &job.tool.suppressions {
+        line.push(format!("--suppressions={}", project.join(file).display()));
+    }
+    line.extend(job.tool.args.iter().cloned());
+    line.push("--".into());
+    line.extend(job.argv.iter().cloned());
+    line
+}
+
+/// Which leak kinds count as errors under these options: `--errors-for-leak-kinds`, by default definite and possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeakKinds {
+    /// `Leak_DefinitelyLost`.
+    pub definite: bool,
+    /// `Leak_IndirectlyLost`.
+    pub indirect: bool,
+    /// `Leak_PossiblyLost`.
+    pub possible: bool,
+    /// `Leak_StillReachable`.
+    pub reachable: bool,
+}
+
+impl LeakKinds {
+    /// What the last `--errors-for-leak-kinds` says.
+    pub fn of(args: &[String]) -> LeakKinds {
+        let mut kinds = LeakKinds { definite: true, indirect: false, possible: true, reachable: false };
+        for value in args.iter().filter_map(|argument| argument.strip_prefix("--errors-for-leak-kinds=")) {
+            let has = |kind: &str| value == "all" || value.split(',').any(|word| word == kind);
+            kinds = LeakKinds {
+                definite: has("definite"),
+                indirect: has("indirect"),
+                possible: has("possible"),
+                reachable: has("reachable"),
+            };
+        }
+        kinds
+    }
+
+    /// Whether an error of this XML kind counts.
+    pub fn counts(self, kind: &str) -> bool {
+        match kind {
+            "Leak_DefinitelyLost" => self.definite,
+            "Leak_IndirectlyLost" => self.indirect,
+            "Leak_PossiblyLost" => self.possible,
+            "Leak_StillReachable" => self.reachable,
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leak_kinds_follow_the_last_option() {
+        let args = |list: &[&str]| list.iter().map(|argument| (*argument).to_owned()).collect::<Vec<_>>();
+        assert!(LeakKinds::of(&[]).counts("Leak_PossiblyLost"));
+        let definite = LeakKinds::of(&args(&["--errors-for-leak-kinds=all", "--errors-for-leak-kinds=definite"]));
+        assert!(definite.counts("Leak_DefinitelyLost") && !definite.counts("Leak_PossiblyLost"));
+        assert!(definite.counts("InvalidRead"));
+        assert!(!LeakKinds::of(&args(&["--errors-for-leak-kinds=none"])).counts("Leak_DefinitelyLost"));
+    }
+}

@@ -1,0 +1,109 @@
+//! What the logs of all processes of one attempt add up to.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use super::command::LeakKinds;
+use super::xml::{self, Error, Extent, Frame};
+use crate::ci::evidence::ValgrindEvidence;
+use crate::ci::plan::ToolKind;
+
+/// How many frames make two errors the same.
+const IDENTITY_FRAMES: usize = 8;
+/// How many findings are quoted.
+const QUOTED: usize = 8;
+/// More processes than this are not read.
+const MOST_LOGS: usize = 4096;
+
+/// Reads every log of the tool in `folder`. `main` is the pid of the job's main process.
+pub fn gather(folder: &Path, tool: ToolKind, args: &[String], main: Option<u32>) -> ValgrindEvidence {
+    let mut evidence = ValgrindEvidence::default();
+    let leaks = LeakKinds::of(args);
+    let mut seen = BTreeSet::new();
+    let mut logs = match log_files(folder, tool) {
+        Ok(logs) => logs,
+        Err(error) => {
+            evidence.incomplete.push(format!("{}: {error}", folder.display()));
+            return evidence;
+        }
+    };
+    if logs.len() > MOST_LOGS {
+        evidence.incomplete.push(format!("{} further process logs were not read", logs.len() - MOST_LOGS));
+        logs.truncate(MOST_LOGS);
+    }
+    for (name, path) in logs {
+        let log = match xml::read(&path) {
+            Ok(log) => log,
+            Err(error) => {
+                evidence.incomplete.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let is_main = main.is_some() && log.pid.or_else(|| pid_of(&name)) == main;
+        match &log.extent {
+            Extent::Complete => evidence.complete += 1,
+            Extent::Stub => {}
+            Extent::Cut(why) => evidence.incomplete.push(format!("{name}: {why}")),
+            Extent::Empty => evidence.incomplete.push(format!("{name}: it is empty")),
+        }
+        if is_main {
+            evidence.main_complete = Some(log.extent == Extent::Complete);
+            evidence.main_signal = log.fatal_signal;
+        }
+        for error in log.errors.iter().filter(|error| leaks.counts(&error.kind)) {
+            // A forked child repeats what it inherited, so an error counts once a job, whichever process tells it.
+            if seen.insert(identity(error)) {
+                evidence.findings += 1;
+                if evidence.first.len() < QUOTED {
+                    evidence.first.push(one_line(error));
+                }
+            }
+        }
+        evidence.findings += log.more_errors;
+    }
+    evidence
+}
+
+fn log_files(folder: &Path, tool: ToolKind) -> std::io::Result<Vec<(String, std::path::PathBuf)>> {
+    let prefix = format!("{}.", tool.name());
+    let mut logs = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(&prefix) && name.ends_with(".xml") {
+            logs.push((name, entry.path()));
+        }
+    }
+    logs.sort();
+    Ok(logs)
+}
+
+fn pid_of(name: &str) -> Option<u32> {
+    name.split('.').nth(1)?.parse().ok()
+}
+
+/// Kind and the innermost frames by function and file: stable over addresses, pids and lines.
+fn identity(error: &Error) -> (String, Vec<(Option<String>, Option<String>)>) {
+    let frames = error
+        .stack
+        .iter()
+        .take(IDENTITY_FRAMES)
+        .map(|frame| (frame.function.clone(), frame.file.clone().or_else(|| frame.object.clone())));
+    (error.kind.clone(), frames.collect())
+}
+
+/// `kind: what, at function (file:line)`, where the place is the first frame with a source file.
+pub fn one_line(error: &Error) -> String {
+    let place =
+        error.stack.iter().find(|frame| frame.file.is_some() && !is_allocator(frame)).or_else(|| error.stack.first());
+    match place {
+        Some(frame) => format!("{}: {}, at {}", error.kind, error.what, frame.describe()),
+        None => format!("{}: {}", error.kind, error.what),
+    }
+}
+
+/// Valgrind's own replacements of malloc and strings live in its preloaded objects.
+fn is_allocator(frame: &Frame) -> bool {
+    frame.object.as_deref().is_some_and(|object| object.contains("/vgpreload_"))
+}

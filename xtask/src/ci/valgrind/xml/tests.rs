@@ -1,0 +1,93 @@
+//! Logs as valgrind writes them, whole and broken.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const WHOLE: &str = r#"<?xml version="1.0"?>
+<valgrindoutput>
+<protocolversion>4</protocolversion>
+<protocoltool>memcheck</protocoltool>
+<preamble><line>Memcheck</line></preamble>
+<pid>42</pid>
+<ppid>7</ppid>
+<tool>memcheck</tool>
+<args><vargv><exe>valgrind</exe><arg>-q</arg></vargv><argv><exe>./a</exe><arg>&lt;x&gt;</arg></argv></args>
+<status><state>RUNNING</state><time>0</time></status>
+<error>
+  <unique>0x0</unique><tid>1</tid><kind>InvalidRead</kind><what>Invalid read of size 4</what>
+  <stack><frame><ip>0x1</ip><obj>/a</obj><fn>main</fn><dir>/src</dir><file>a.c</file><line>3</line></frame></stack>
+  <auxwhat>Address 0x4 is 0 bytes after a block of size 8 alloc'd</auxwhat>
+  <stack><frame><ip>0x2</ip><fn>malloc</fn></frame></stack>
+</error>
+<newtag><deep><deeper>x</deeper></deep></newtag>
+<errorcounts><pair><count>1</count><unique>0x0</unique></pair></errorcounts>
+<status><state>FINISHED</state><time>1</time></status>
+<error>
+  <unique>0x1</unique><kind>Leak_DefinitelyLost</kind>
+  <xwhat><text>8 bytes in 1 blocks are definitely lost</text><leakedbytes>8</leakedbytes></xwhat>
+  <stack><frame><ip>0x2</ip><fn>malloc</fn></frame><frame><fn>f</fn></frame></stack>
+</error>
+<suppcounts></suppcounts>
+</valgrindoutput>
+"#;
+
+#[test]
+fn a_whole_log() {
+    let log = parse(WHOLE.as_bytes());
+    assert_eq!(log.extent, Extent::Complete);
+    assert_eq!((log.protocol, log.pid, log.parent), (Some(4), Some(42), Some(7)));
+    assert_eq!(log.command, ["./a", "<x>"]);
+    assert_eq!(log.errors.len(), 2);
+    let read = &log.errors[0];
+    assert_eq!((read.kind.as_str(), read.stack[0].describe().as_str()), ("InvalidRead", "main (a.c:3)"));
+    assert_eq!(read.auxiliary[0].what, "Address 0x4 is 0 bytes after a block of size 8 alloc'd");
+    assert_eq!(read.auxiliary[0].stack[0].function.as_deref(), Some("malloc"));
+    assert_eq!(log.errors[1].what, "8 bytes in 1 blocks are definitely lost");
+    assert_eq!(log.errors[1].stack.len(), 2);
+}
+
+#[test]
+fn wherever_it_is_cut_the_complete_errors_stay() {
+    let first_end = WHOLE.find("</error>").unwrap() + "</error>".len();
+    let second_end = WHOLE.rfind("</error>").unwrap() + "</error>".len();
+    for cut in 0..WHOLE.len() - 1 {
+        let log = parse(&WHOLE.as_bytes()[..cut]);
+        assert_ne!(log.extent, Extent::Complete, "cut at {cut}");
+        assert_eq!(log.errors.len(), usize::from(cut >= first_end) + usize::from(cut >= second_end), "cut at {cut}");
+    }
+}
+
+#[test]
+fn empty_stubs_and_killed_logs_are_told_apart() {
+    assert_eq!(parse(&b""[..]).extent, Extent::Empty);
+    let stub = &WHOLE[..WHOLE.find("<status>").unwrap()];
+    assert_eq!(parse(stub.as_bytes()).extent, Extent::Stub);
+    let killed = &WHOLE[..WHOLE.find("<newtag>").unwrap()];
+    assert!(matches!(parse(killed.as_bytes()).extent, Extent::Cut(_)));
+    let old = WHOLE.replace("<protocolversion>4<", "<protocolversion>3<").replace("</valgrindoutput>", "");
+    assert!(matches!(parse(old.as_bytes()).extent, Extent::Cut(why) if why.contains("older")));
+}
+
+#[test]
+fn a_fatal_signal_is_kept() {
+    let text =
+        WHOLE.replace("<errorcounts>", "<fatal_signal><tid>1</tid><signo>11</signo></fatal_signal><errorcounts>");
+    assert_eq!(parse(text.as_bytes()).fatal_signal, Some(11));
+}
+
+#[test]
+fn nesting_is_bounded() {
+    let bomb = "<a>".repeat(1_000_000);
+    assert!(matches!(parse(bomb.as_bytes()).extent, Extent::Cut(_)));
+}
+
+proptest! {
+    #[test]
+    fn no_input_panics(bytes in prop::collection::vec(any::<u8>(), 0..2000), at in 0..WHOLE.len()) {
+        parse(bytes.as_slice());
+        let mut broken = WHOLE.as_bytes().to_vec();
+        broken.splice(at..at, bytes);
+        parse(broken.as_slice());
+    }
+}

@@ -1,0 +1,232 @@
+//! Every command line type; no logic.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::units::ByteSize;
+use crate::exit::Exit;
+
+/// CI under valgrind that never lies about a death, and releases that anyone can rebuild byte for byte.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = Exit::help(), propagate_version = true)]
+pub struct Cli {
+    /// Where the project and its state are.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Project")]
+pub struct Place {
+    /// The work tree [default: the nearest folder upwards with one of the declarations]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+    /// Take the declarations from this folder, for a project that has none
+    #[arg(long, global = true, value_name = "DIR")]
+    pub config: Option<PathBuf>,
+    /// Keep runs, history and results here [default: PROJECT/target/xtask]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build lanternd, the example project, and run its tests under valgrind
+    Demo(Demo),
+    /// What a change must pass: format, lints, order of the modules, tests
+    Check(Check),
+    /// Which tools are missing, for which command, and what installs them
+    Doctor(Doctor),
+    /// Run the jobs of ci/jobs.yaml, supervised
+    Ci(Ci),
+}
+
+/// `cargo xtask demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Install missing Debian packages first (root or sudo), after printing what will be done
+    #[arg(long)]
+    pub install: bool,
+    /// Keep the example project in this folder, which must be empty or not exist
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// `cargo xtask check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Install missing Debian packages first (root or sudo), after printing what will be done
+    #[arg(long)]
+    pub install: bool,
+}
+
+/// `cargo xtask doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Install missing Debian packages (root or sudo), after printing what will be done
+    #[arg(long)]
+    pub install: bool,
+    /// Only the tools of this command: demo, check or ci
+    #[arg(value_name = "COMMAND")]
+    pub of: Option<crate::tools::Purpose>,
+}
+
+/// `cargo xtask ci`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Ci {
+    /// What to do; without one, run.
+    #[command(subcommand)]
+    pub command: Option<CiCommand>,
+    /// Options of `run`.
+    #[command(flatten)]
+    pub run: CiRun,
+}
+
+/// The commands about jobs.
+#[derive(Debug, Subcommand)]
+pub enum CiCommand {
+    /// Run jobs (the default)
+    Run(CiRun),
+    /// Print what `run` would do
+    Plan(CiPlan),
+    /// Run again what did not pass in the last run, or the named jobs, and merge the results
+    Rerun(CiRerun),
+    /// Tell what happened to a job and what proves it
+    Explain(CiExplain),
+    /// Write run.json and junit.xml of a run again, from its journal
+    Report(CiReport),
+    /// Print the JSON Schema of a file
+    Schema(CiSchema),
+}
+
+/// How to run.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunOptions {
+    /// Jobs at a time [default: the processors that this process may use]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub jobs: Option<u32>,
+    /// Memory that may be reserved at once, such as 8GiB [default: what is available, less a tenth]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
+    /// How each job is kept together and measured
+    #[arg(long, value_enum, default_value_t = Containment::Auto)]
+    pub containment: Containment,
+    /// No live lines, even on a terminal
+    #[arg(long)]
+    pub no_progress: bool,
+    /// Show only what did not pass
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// End with exit code 6 when a job was flaky
+    #[arg(long)]
+    pub fail_on_flaky: bool,
+}
+
+/// Kinds of containment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Containment {
+    /// The best that works here
+    #[default]
+    Auto,
+    /// A cgroup v2 a job
+    V2,
+    /// A cgroup v1 memory group a job
+    V1,
+    /// Process groups and sampling
+    None,
+}
+
+/// `cargo xtask ci run`
+#[derive(Debug, Clone, Default, Args)]
+pub struct CiRun {
+    /// Job names or globs, such as `units/*`; what they need is run too
+    #[arg(value_name = "SELECTOR")]
+    pub selectors: Vec<String>,
+    /// How to run.
+    #[command(flatten)]
+    pub options: RunOptions,
+    /// Go on with the last run, which was interrupted, killed or lost
+    #[arg(long, conflicts_with = "selectors")]
+    pub resume: bool,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `cargo xtask ci plan`
+#[derive(Debug, Args)]
+pub struct CiPlan {
+    /// Job names or globs, such as `units/*`; what they need is planned too
+    #[arg(value_name = "SELECTOR")]
+    pub selectors: Vec<String>,
+    /// How it would be run.
+    #[command(flatten)]
+    pub options: RunOptions,
+    /// For a person or a program
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Output formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For a person
+    #[default]
+    Text,
+    /// For a program
+    Json,
+}
+
+/// `cargo xtask ci rerun`
+#[derive(Debug, Args)]
+pub struct CiRerun {
+    /// Job names or globs instead of what did not pass
+    #[arg(value_name = "SELECTOR")]
+    pub selectors: Vec<String>,
+    /// How to run.
+    #[command(flatten)]
+    pub options: RunOptions,
+}
+
+/// `cargo xtask ci explain`
+#[derive(Debug, Args)]
+pub struct CiExplain {
+    /// A job's name or a glob
+    #[arg(value_name = "JOB", required = true)]
+    pub jobs: Vec<String>,
+    /// Of this run instead of the last
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+}
+
+/// `cargo xtask ci report`
+#[derive(Debug, Args)]
+pub struct CiReport {
+    /// Of this run instead of the last
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+}
+
+/// `cargo xtask ci schema`
+#[derive(Debug, Args)]
+pub struct CiSchema {
+    /// Of which file
+    #[arg(value_enum, default_value_t = SchemaOf::Jobs)]
+    pub of: SchemaOf,
+}
+
+/// Files with a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// ci/jobs.yaml
+    Jobs,
+    /// run.json
+    Run,
+}

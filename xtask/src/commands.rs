@@ -1,0 +1,50 @@
+//! One file a command: a thin `run` that reads like the story of the command.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::cli;
+use crate::config::Declarations;
+use crate::exit::{Exit, failure};
+use crate::paths::State;
+
+mod check;
+mod ci;
+mod demo;
+mod doctor;
+mod tidy;
+
+impl cli::Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What is wrong and how to mend it; [`crate::exit::code_of`] has the exit code.
+    pub fn run(self) -> anyhow::Result<Exit> {
+        match self.command {
+            cli::Command::Demo(demo) => demo.run(),
+            cli::Command::Check(check) => check.run(),
+            cli::Command::Doctor(doctor) => doctor.run(),
+            cli::Command::Ci(ci) => ci.run(&Context::find(&self.place)?),
+        }
+    }
+}
+
+/// What every command about a project needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    declarations: Declarations,
+    state: State,
+}
+
+impl Context {
+    fn find(place: &cli::Place) -> anyhow::Result<Context> {
+        let here = std::env::current_dir().context("cannot tell the current folder")?;
+        let absolute = |path: &Option<PathBuf>| path.as_deref().map(std::path::absolute).transpose();
+        let (project, config) = (absolute(&place.project)?, absolute(&place.config)?);
+        let declarations = Declarations::find(&here, project.as_deref(), config.as_deref())
+            .map_err(|error| failure(Exit::Declaration, error.to_string()))?;
+        let state = State::new(&declarations.project, place.state.as_deref())?;
+        Ok(Context { declarations, state })
+    }
+}

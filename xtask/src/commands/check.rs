@@ -1,0 +1,41 @@
+//! `cargo xtask check`: what a change must pass.
+
+use std::time::Instant;
+
+use xshell::{Cmd, Shell, cmd};
+
+use super::tidy;
+use crate::cli;
+use crate::config::units;
+use crate::exit::{Exit, failure};
+use crate::paths;
+use crate::tools::Purpose;
+
+impl cli::Check {
+    /// The tests come last, so that the end of the output is their summary.
+    pub(crate) fn run(self) -> anyhow::Result<Exit> {
+        super::doctor::preflight(Purpose::Check, self.install)?;
+        let shell = Shell::new()?;
+        shell.change_dir(paths::workspace());
+        step("format", cmd!(shell, "cargo fmt --all --check"), "run `cargo fmt --all`")?;
+        step(
+            "lints",
+            cmd!(shell, "cargo clippy --workspace --all-targets --quiet -- -D warnings"),
+            "mend what clippy names",
+        )?;
+        let breaches = tidy::breaches(&paths::workspace())?;
+        if !breaches.is_empty() {
+            return Err(failure(Exit::JobFailed, format!("the code is not tidy:\n{}", breaches.join("\n"))));
+        }
+        step("tests", cmd!(shell, "cargo test --workspace --quiet"), "run one alone with `cargo test -p xtask NAME`")?;
+        Ok(Exit::Success)
+    }
+}
+
+fn step(name: &str, command: Cmd<'_>, remedy: &str) -> anyhow::Result<()> {
+    eprintln!("== {name}: {command}");
+    let began = Instant::now();
+    command.quiet().run().map_err(|error| failure(Exit::JobFailed, format!("{name}: {error}; {remedy}")))?;
+    eprintln!("== {name}: {}", units::human(began.elapsed()));
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! `cargo xtask ci`: plan, run, run again, explain.
+
+use crate::ci::journal;
+use crate::ci::plan::Plan;
+use crate::ci::report::{explain, json};
+use crate::ci::run::Run;
+use crate::cli::{self, CiCommand};
+use crate::config::schema;
+use crate::exit::{Exit, failure};
+use crate::paths::{RunDir, State};
+
+use super::Context;
+
+mod capacity;
+mod plan;
+mod session;
+
+use session::{Goal, Session};
+
+impl cli::Ci {
+    pub(crate) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        match self.command {
+            None => self.run.run(ctx),
+            Some(CiCommand::Run(run)) => run.run(ctx),
+            Some(CiCommand::Plan(plan)) => plan.run(ctx),
+            Some(CiCommand::Rerun(rerun)) => rerun.run(ctx),
+            Some(CiCommand::Explain(explain)) => explain.run(ctx),
+            Some(CiCommand::Report(report)) => report.run(ctx),
+            Some(CiCommand::Schema(schema)) => schema.run(),
+        }
+    }
+}
+
+impl cli::CiRun {
+    pub(crate) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        if self.dry_run {
+            return cli::CiPlan { selectors: self.selectors, options: self.options, format: cli::Format::Text }
+                .run(ctx);
+        }
+        let goal = if self.resume { Goal::Resume } else { Goal::Fresh { selectors: self.selectors } };
+        Session { ctx, options: self.options }.run(goal)
+    }
+}
+
+impl cli::CiRerun {
+    fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        Session { ctx, options: self.options }.run(Goal::Rerun { selectors: self.selectors })
+    }
+}
+
+impl cli::CiExplain {
+    fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
+        let wanted = run.plan.matching(&self.jobs).map_err(|error| failure(Exit::Usage, error.to_string()))?;
+        for (position, job) in run.plan.jobs.iter().enumerate() {
+            if wanted.contains(&job.name) {
+                println!("{}", explain::render(&run, &dir, position));
+            }
+        }
+        Ok(Exit::Success)
+    }
+}
+
+impl cli::CiReport {
+    fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
+        let exit = run.verdict(false);
+        session::write_results(&run, &dir, exit)?;
+        println!("{}", dir.run_json().display());
+        println!("{}", dir.junit().display());
+        Ok(Exit::Success)
+    }
+}
+
+impl cli::CiSchema {
+    fn run(self) -> anyhow::Result<Exit> {
+        let value = match self.of {
+            cli::SchemaOf::Jobs => schema::jobs_schema(),
+            cli::SchemaOf::Run => json::schema(),
+        };
+        println!("{}", serde_json::to_string_pretty(&value)?);
+        Ok(Exit::Success)
+    }
+}
+
+/// A run as its folder records it: the named one, or the last.
+pub(super) fn recorded(state: &State, id: Option<&str>) -> anyhow::Result<(RunDir, Run)> {
+    let dir = match id {
+        Some(id) => Some(state.run(id)).filter(|dir| dir.journal().is_file()),
+        None => state.latest_run(),
+    };
+    let dir = dir.ok_or_else(|| {
+        let runs = state.runs();
+        failure(Exit::Usage, format!("there is no such run in {}; `cargo xtask ci` makes one", runs.display()))
+    })?;
+    let run = Run::replay(stored_plan(&dir)?, &journal::read(&dir.journal())?);
+    Ok((dir, run))
+}
+
+fn stored_plan(dir: &RunDir) -> anyhow::Result<Plan> {
+    use anyhow::Context as _;
+    let path = dir.plan();
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text)
+        .with_context(|| format!("{} is not a plan of this version of Drydock", path.display()))
+}

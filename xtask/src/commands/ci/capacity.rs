@@ -1,0 +1,36 @@
+//! What the jobs may use at once, and where the numbers come from.
+
+use crate::ci::containment;
+use crate::ci::probe::host;
+use crate::ci::schedule::Capacity;
+use crate::cli::RunOptions;
+use crate::config::units::ByteSize;
+
+/// When nothing can be read.
+const FALLBACK: ByteSize = ByteSize::gib(2);
+
+/// The flags, else the processors that this process may use, and the tightest of available memory and group limits,
+/// less a tenth.
+pub(super) fn find(options: &RunOptions) -> Capacity {
+    let (slots, slots_source) = match options.jobs {
+        Some(jobs) => (jobs, "--jobs".to_owned()),
+        None => match std::thread::available_parallelism() {
+            Ok(count) => {
+                (u32::try_from(count.get()).unwrap_or(u32::MAX), "processors that this process may use".into())
+            }
+            Err(_) => (1, "the number of processors cannot be told".into()),
+        },
+    };
+    let (memory, memory_source) = match options.memory {
+        Some(memory) => (memory.bytes(), "--memory".to_owned()),
+        None => {
+            let available = host::meminfo().available.map(|bytes| (bytes, "MemAvailable".to_owned()));
+            let groups = containment::memory_room();
+            match available.into_iter().chain(groups).min_by_key(|(bytes, _)| *bytes) {
+                Some((bytes, source)) => (bytes - bytes / 10, format!("{source} less a tenth")),
+                None => (FALLBACK.bytes(), "nothing can be read, so a guess".into()),
+            }
+        }
+    };
+    Capacity { slots, slots_source, memory, memory_source }
+}

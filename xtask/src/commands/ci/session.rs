@@ -1,0 +1,375 @@
+//! One supervised run from lock to results: fresh, resumed, or a rerun that completes an earlier one.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+
+use anyhow::Context as _;
+
+use super::{Context, capacity, plan, recorded, stored_plan};
+use crate::ci::containment::{self, Kind};
+use crate::ci::event::{Event, JobResult, RunStarted};
+use crate::ci::history::{self, History};
+use crate::ci::journal::{self, Journal};
+use crate::ci::plan::Plan;
+use crate::ci::report::terminal::Terminal;
+use crate::ci::report::{json, junit, summary};
+use crate::ci::retry::{self, Next};
+use crate::ci::run::Run;
+use crate::ci::schedule::{Capacity, Schedule};
+use crate::ci::supervise::{Recorder, Supervisor, unix_ms};
+use crate::ci::{outcome, recover};
+use crate::cli::{self, RunOptions};
+use crate::exit::{Exit, failure};
+use crate::paths::{self, RunDir, State};
+
+/// What a session is for.
+pub(super) enum Goal {
+    /// All jobs, or the selected ones.
+    Fresh { selectors: Vec<String> },
+    /// The last run, from where it stopped.
+    Resume,
+    /// What did not pass in the last run, or the selected jobs; the other results are taken over.
+    Rerun { selectors: Vec<String> },
+}
+
+/// One session.
+pub(super) struct Session<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) options: RunOptions,
+}
+
+/// What a goal comes to: where the run is kept, what it starts from, what it records first.
+struct Prepared {
+    dir: RunDir,
+    run: Run,
+    first: Vec<Event>,
+    resumed: bool,
+    reruns: Option<String>,
+}
+
+impl Session<'_> {
+    pub(super) fn run(self, goal: Goal) -> anyhow::Result<Exit> {
+        containment::enter_scope();
+        let capacity = capacity::find(&self.options);
+        let state = &self.ctx.state;
+        // A declaration with errors is told before anything is touched.
+        let fresh = match &goal {
+            Goal::Fresh { selectors } => Some(plan::make(self.ctx, &capacity, selectors)?),
+            Goal::Rerun { .. } => Some(plan::make(self.ctx, &capacity, &[])?),
+            Goal::Resume => None,
+        };
+        state.create()?;
+        let _lock = lock(state)?;
+        let ended = end_what_a_killed_run_left(state);
+        let prepared = match (goal, fresh) {
+            (Goal::Fresh { .. }, Some(plan)) => new_run(state, plan)?,
+            (Goal::Rerun { selectors }, Some(plan)) => rerun(state, plan, &selectors)?,
+            (Goal::Resume, _) | (_, None) => match resume(state)? {
+                Some(prepared) => prepared,
+                None => {
+                    let (dir, run) = recorded(state, None)?;
+                    println!("run {} came to its end; `cargo xtask ci rerun` repeats what did not pass", dir.id());
+                    return Ok(run.verdict(self.options.fail_on_flaky));
+                }
+            },
+        };
+        self.supervise(prepared, capacity, &ended)
+    }
+
+    fn supervise(self, prepared: Prepared, capacity: Capacity, ended: &[String]) -> anyhow::Result<Exit> {
+        let Prepared { dir, run, first, resumed, reruns } = prepared;
+        let state = &self.ctx.state;
+        let plan = run.plan.clone();
+        let valgrind = plan::valgrind_version(&plan)?;
+        let history = History::load(&state.history());
+        let (containment, weaker) = containment::choose(asked(self.options.containment), &dir.id()).map_err(|why| {
+            failure(Exit::Missing, format!("the containment that was asked for cannot be had: {why}"))
+        })?;
+        let live = !self.options.no_progress;
+        let mut terminal = Terminal::new(&run, &history, valgrind.as_deref(), capacity.slots, live, self.options.quiet);
+        let mut recorder = Recorder::new(Journal::open(&dir.journal())?, run, &mut terminal);
+        recorder.reserve().map_err(|why| failure(Exit::Infrastructure, format!("{why}; make room and try again")))?;
+        let already = recorder.run.jobs.iter().map(|job| job.attempts.len()).collect::<Vec<_>>();
+        recorder.emit_now(Event::RunStarted(RunStarted {
+            id: dir.id(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            containment: containment.kind().name().into(),
+            group: containment.root().map(std::path::Path::to_owned),
+            capacity: capacity.clone(),
+            resumed,
+            reruns,
+            valgrind: valgrind.clone(),
+        }));
+        for event in first {
+            recorder.emit(event);
+        }
+        for text in warnings(&plan, containment.kind(), weaker, ended) {
+            recorder.emit(Event::Warning { text });
+        }
+        let predictions: Vec<_> = plan.jobs.iter().map(|job| history.predict(job, valgrind.as_deref())).collect();
+        let mut schedule = Schedule::new(&plan, capacity, &predictions);
+        settle_what_is_known(&mut schedule, &mut recorder, &plan);
+
+        let supervisor = Supervisor { project: &plan.project, dir: &dir, plan: &plan, schedule, containment, recorder };
+        // The loop has a thread of its own: with cgroup v1 it enters jobs' groups to spawn in them, and memory of a
+        // process is charged to the group of its first thread.
+        let recorder = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("supervisor".into()).spawn_scoped(scope, || supervisor.run());
+            match thread.map(std::thread::ScopedJoinHandle::join) {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => {
+                    Err(anyhow::anyhow!("the supervisor panicked; the journal is whole, `ci --resume` goes on"))
+                }
+                Err(error) => Err(error).context("cannot start the supervisor's thread"),
+            }
+        })?;
+        let mut recorder = recorder;
+        let exit = recorder.run.verdict(self.options.fail_on_flaky);
+        recorder.emit_now(Event::RunEnded { exit: exit.code() });
+        let (run, failed) = recorder.finish();
+        learn(state, &dir, &run, &already, valgrind.as_deref());
+        if let Some(error) = failed {
+            eprintln!("warning: the journal could not be written to its end: {error}");
+        }
+        if let Err(error) = write_results(&run, &dir, exit) {
+            eprintln!("warning: {error:#}; the journal has everything, `cargo xtask ci report` writes them again");
+        }
+        print!("{}", summary::render(&run, &dir));
+        Ok(exit)
+    }
+}
+
+fn asked(containment: cli::Containment) -> Option<Kind> {
+    match containment {
+        cli::Containment::Auto => None,
+        cli::Containment::V2 => Some(Kind::V2),
+        cli::Containment::V1 => Some(Kind::V1),
+        cli::Containment::None => Some(Kind::None),
+    }
+}
+
+/// Writes `run.json` and `junit.xml`.
+pub(super) fn write_results(run: &Run, dir: &RunDir, exit: Exit) -> anyhow::Result<()> {
+    paths::write_atomically(&dir.run_json(), &json::render(run, dir, exit.code())?)?;
+    paths::write_atomically(&dir.junit(), junit::render(run, dir)?.as_bytes())
+}
+
+/// Takes the lock that keeps two runs apart; it is freed when the process ends, however it ends.
+fn lock(state: &State) -> anyhow::Result<File> {
+    let path = state.lock();
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut holder = String::new();
+        let _a_name_is_only_a_help = file.read_to_string(&mut holder);
+        let holder = holder.trim();
+        return Err(failure(
+            Exit::Missing,
+            format!(
+                "another run holds {} (pid {holder}); wait for it, or give this one a folder with --state",
+                path.display()
+            ),
+        ));
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "{}", std::process::id())?;
+    Ok(file)
+}
+
+/// Ends what is still running of a run that was killed before it could.
+fn end_what_a_killed_run_left(state: &State) -> Vec<String> {
+    match recorded(state, None) {
+        Ok((_, run)) if run.exit.is_none() => recover::end_leftovers(&run),
+        Ok(_) | Err(_) => Vec::new(),
+    }
+}
+
+fn new_run(state: &State, plan: Plan) -> anyhow::Result<Prepared> {
+    let dir = make_dir(state, &plan)?;
+    Ok(Prepared { dir, run: Run::new(plan), first: Vec::new(), resumed: false, reruns: None })
+}
+
+/// A folder named after the time; a second run within the same second gets a number behind it.
+fn make_dir(state: &State, plan: &Plan) -> anyhow::Result<RunDir> {
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let mut id = now.clone();
+    for number in 2.. {
+        match std::fs::create_dir(state.run(&id).root()) {
+            Ok(()) => break,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => id = format!("{now}-{number}"),
+            Err(error) => {
+                return Err(failure(
+                    Exit::Infrastructure,
+                    format!("cannot make the run's folder in {}: {error}", state.runs().display()),
+                ));
+            }
+        }
+    }
+    let dir = state.run(&id);
+    paths::write_atomically(&dir.plan(), &serde_json::to_vec(plan)?)?;
+    state.set_latest(&id).with_context(|| format!("cannot write in {}", state.runs().display()))?;
+    Ok(dir)
+}
+
+/// The last run with its open attempts judged, or `None` when it came to its end.
+fn resume(state: &State) -> anyhow::Result<Option<Prepared>> {
+    let dir = state
+        .latest_run()
+        .ok_or_else(|| failure(Exit::Usage, format!("there is no run in {} to go on with", state.runs().display())))?;
+    let run = Run::replay(stored_plan(&dir)?, &journal::read(&dir.journal())?);
+    let undone = |job: &crate::ci::run::JobState| {
+        matches!(job.result, None | Some(JobResult::Cancelled)) || job.in_flight.is_some()
+    };
+    let stopped = run.interrupted.is_some() || run.exit.is_none() || run.exit == Some(Exit::Infrastructure.code());
+    let left_out = run.jobs.iter().any(|job| matches!(job.result, Some(JobResult::NotRun { .. })));
+    if !(run.jobs.iter().any(undone) || stopped && left_out || run.exit.is_none()) {
+        return Ok(None);
+    }
+    let first = run
+        .plan
+        .jobs
+        .iter()
+        .zip(&run.jobs)
+        .filter_map(|(planned, job)| {
+            let record = recover::lost(job.in_flight.as_ref()?, planned.expect_exit, run.last);
+            Some(Event::AttemptEnded { job: planned.name.clone(), record: Box::new(record) })
+        })
+        .collect();
+    Ok(Some(Prepared { dir, run, first, resumed: true, reruns: None }))
+}
+
+fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prepared> {
+    let (last_dir, last) = recorded(state, None)?;
+    let in_last = |name: &str| last.plan.job(name).is_some();
+    let repeat: Vec<String> = if selectors.is_empty() {
+        let jobs = last.plan.jobs.iter().zip(&last.jobs);
+        jobs.filter(|(planned, job)| {
+            !job.result
+                .as_ref()
+                .is_some_and(|result| matches!(result, JobResult::Passed | JobResult::PassedAfterInfrastructure { .. }))
+                && plan.job(planned.name.as_str()).is_some()
+        })
+        .map(|(planned, _)| planned.name.to_string())
+        .collect()
+    } else {
+        let chosen = plan.matching(selectors).map_err(|error| failure(Exit::Usage, error.to_string()))?;
+        chosen.into_iter().map(|name| name.to_string()).collect()
+    };
+    if repeat.is_empty() {
+        return Err(failure(
+            Exit::Usage,
+            format!("everything passed in run {}; name the jobs to run again", last_dir.id()),
+        ));
+    }
+    // Names hold no glob characters, so they select themselves, and what they need runs again with them.
+    let again = plan.clone().select(&repeat).map_err(|error| failure(Exit::Usage, error.to_string()))?;
+    let mut whole = plan;
+    whole.jobs.retain(|job| in_last(job.name.as_str()) || again.job(job.name.as_str()).is_some());
+    let first = last
+        .plan
+        .jobs
+        .iter()
+        .zip(&last.jobs)
+        .filter(|(planned, _)| again.job(planned.name.as_str()).is_none() && whole.job(planned.name.as_str()).is_some())
+        .filter_map(|(planned, job)| {
+            Some(Event::Carried {
+                from: job.carried_from.clone().unwrap_or_else(|| last_dir.id()),
+                job: planned.name.clone(),
+                result: job.result.clone()?,
+                attempts: job.attempts.clone(),
+            })
+        })
+        .collect();
+    let dir = make_dir(state, &whole)?;
+    Ok(Prepared { dir, run: Run::new(whole), first, resumed: false, reruns: Some(last_dir.id()) })
+}
+
+/// Tells the schedule what is settled already, and settles what lost attempts leave settled.
+fn settle_what_is_known(schedule: &mut Schedule, recorder: &mut Recorder<'_>, plan: &Plan) {
+    for (position, job) in plan.jobs.iter().enumerate() {
+        let state = &recorder.run.jobs[position];
+        let result = match (&state.result, state.attempts.as_slice()) {
+            (Some(result), _) => result.clone(),
+            (None, []) => continue,
+            (None, attempts) => match retry::next(job, attempts) {
+                // A cancelled attempt was the run's doing, not the job's: it gets another one.
+                Next::Settle(JobResult::Cancelled) => continue,
+                Next::Again { alone, reservation, .. } => {
+                    schedule.again(position, reservation, alone);
+                    continue;
+                }
+                Next::Settle(result) => {
+                    recorder.emit(Event::JobSettled { job: job.name.clone(), result: result.clone() });
+                    result
+                }
+            },
+        };
+        for (dependent, because) in schedule.settle_beforehand(position, &result, job.name.as_str()) {
+            let dependent = plan.jobs[dependent].name.clone();
+            recorder.emit(Event::JobSettled { job: dependent, result: JobResult::NotRun { because } });
+        }
+    }
+}
+
+fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>, ended: &[String]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(why) = weaker {
+        warnings
+            .push(format!("jobs are not contained in groups: {why}; memory is sampled, and verdicts are less certain"));
+    }
+    let limited = plan.jobs.iter().filter(|job| job.memory_limit.is_some()).count();
+    if kind == Kind::None && limited > 0 {
+        warnings.push(format!("`memory-limit` of {limited} jobs is not enforced: that needs a memory group"));
+    }
+    for command in ended {
+        warnings.push(format!("ended what a killed run had left running: {command}"));
+    }
+    warnings
+}
+
+/// Appends the attempts of this session to the history.
+fn learn(state: &State, dir: &RunDir, run: &Run, already: &[usize], valgrind: Option<&str>) {
+    let mut lines = Vec::new();
+    for ((planned, job), already) in run.plan.jobs.iter().zip(&run.jobs).zip(already) {
+        if job.carried_from.is_some() {
+            continue;
+        }
+        for attempt in job.attempts.iter().skip(*already) {
+            let outcome = &attempt.verdict.outcome;
+            let whole = match outcome {
+                outcome::Outcome::Passed
+                | outcome::Outcome::Failed { .. }
+                | outcome::Outcome::Findings { .. }
+                | outcome::Outcome::OverBudget { .. } => true,
+                outcome::Outcome::Crashed { .. }
+                | outcome::Outcome::OutOfMemory { .. }
+                | outcome::Outcome::AllocationFailure
+                | outcome::Outcome::TimedOut
+                | outcome::Outcome::KilledFromOutside { .. }
+                | outcome::Outcome::Cancelled
+                | outcome::Outcome::FailedToStart { .. }
+                | outcome::Outcome::Lost => false,
+            };
+            lines.push(history::Line {
+                at: unix_ms(),
+                run: dir.id(),
+                job: planned.name.to_string(),
+                tool: planned.tool.kind,
+                valgrind: valgrind.map(str::to_owned),
+                outcome: outcome.word().into(),
+                whole,
+                duration_ms: attempt.duration_ms(),
+                peak: attempt.peak,
+            });
+        }
+    }
+    if let Err(error) = history::append(&state.history(), &lines) {
+        eprintln!("warning: {error:#}");
+    }
+}

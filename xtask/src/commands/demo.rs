@@ -1,0 +1,125 @@
+//! `cargo xtask demo`: the whole pipeline on lanternd, and a table of what it proved.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use xshell::{Shell, cmd};
+
+use super::Context;
+use crate::ci::event::JobResult;
+use crate::ci::plan::ToolKind;
+use crate::ci::run::Run;
+use crate::cli::{self, Place};
+use crate::config::units;
+use crate::exit::Exit;
+use crate::paths;
+use crate::tools::Purpose;
+
+impl cli::Demo {
+    pub(crate) fn run(self) -> anyhow::Result<Exit> {
+        super::doctor::preflight(Purpose::Demo, self.install)?;
+        let _temporary;
+        let folder = match &self.keep {
+            Some(folder) => std::path::absolute(folder)?,
+            None => {
+                _temporary = tempfile::Builder::new()
+                    .prefix("drydock-demo-")
+                    .tempdir()
+                    .context("cannot make a temporary folder")?;
+                _temporary.path().to_owned()
+            }
+        };
+        let project = make_project(&folder)?;
+        let ctx = Context::find(&Place { project: Some(project.clone()), ..Place::default() })?;
+        eprintln!("== ci: cargo xtask --project {} ci", project.display());
+        let exit = cli::CiRun::default().run(&ctx)?;
+        let (_, run) = super::ci::recorded(&ctx.state, None)?;
+        println!("\n{}", proved(&run));
+        match &self.keep {
+            Some(_) => println!(
+                "the project is in {}; try `cargo xtask --project {0} ci explain units/run-json`",
+                project.display()
+            ),
+            None => println!("the project was temporary; `--keep DIR` keeps it, with logs and reports"),
+        }
+        Ok(exit)
+    }
+}
+
+/// Makes a git project of the example: a repository, its submodule, a tag.
+fn make_project(folder: &Path) -> anyhow::Result<PathBuf> {
+    let shell = Shell::new()?;
+    let script = paths::workspace().join("examples/lanternd/tools/make-project.sh");
+    eprintln!("== project: sh {} {}", script.display(), folder.display());
+    cmd!(shell, "sh {script} {folder}")
+        .quiet()
+        .ignore_stdout()
+        .run()
+        .context("cannot make a project of examples/lanternd")?;
+    Ok(folder.join("lanternd"))
+}
+
+/// What the run proved: a table of claim, proof and result.
+fn proved(run: &Run) -> String {
+    let mut rows: Vec<[String; 3]> = Vec::new();
+    for tool in [ToolKind::None, ToolKind::Memcheck, ToolKind::Helgrind, ToolKind::Drd, ToolKind::Massif] {
+        let of_tool: Vec<_> =
+            run.plan.jobs.iter().zip(&run.jobs).filter(|(planned, _)| planned.tool.kind == tool).collect();
+        if tool.finds_errors() && !of_tool.is_empty() {
+            let evidence = || of_tool.iter().filter_map(|(_, job)| job.attempts.last()?.evidence.valgrind.as_ref());
+            let complete: u64 = evidence().map(|valgrind| valgrind.complete).sum();
+            let findings: u64 = evidence().map(|valgrind| valgrind.findings).sum();
+            let incomplete: usize = evidence().map(|valgrind| valgrind.incomplete.len()).sum();
+            rows.push([
+                format!("{} jobs are clean under {}", of_tool.len(), tool.name()),
+                format!("{complete} processes left a complete log, {incomplete} did not; {findings} findings"),
+                verdict(of_tool.iter().all(|(_, job)| matches!(job.result, Some(JobResult::Passed)))),
+            ]);
+            continue;
+        }
+        for (planned, job) in of_tool {
+            let Some(last) = job.attempts.last() else { continue };
+            let proof = match &last.evidence.heap {
+                Some(heap) => {
+                    let limit = heap.limit.map_or_else(|| "no limit".into(), |limit| format!("limit {limit}"));
+                    format!("massif measured a peak of {} ({limit})", heap.peak)
+                }
+                None => format!(
+                    "{} in {}",
+                    last.verdict.outcome.describe(),
+                    units::human(Duration::from_millis(last.duration_ms()))
+                ),
+            };
+            rows.push([
+                format!("{} does what it should", planned.name),
+                proof,
+                verdict(job.result == Some(JobResult::Passed)),
+            ]);
+        }
+    }
+    let kills = run
+        .jobs
+        .iter()
+        .flat_map(|job| &job.attempts)
+        .filter(|attempt| attempt.verdict.outcome.is_infrastructure())
+        .count();
+    let attempts: usize = run.jobs.iter().map(|job| job.attempts.len()).sum();
+    let containment = run.started.as_ref().map_or("none", |started| started.containment.as_str());
+    rows.push([
+        "the machine killed nothing".into(),
+        format!("{attempts} attempts, {kills} killed, by the counters of {containment} and /proc/vmstat"),
+        verdict(kills == 0),
+    ]);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let (first, second) = (width(0), width(1));
+    let mut text = String::from("what was proved\n");
+    for [claim, proof, result] in &rows {
+        text.push_str(&format!("  {claim:<first$}  {proof:<second$}  {result}\n"));
+    }
+    text
+}
+
+fn verdict(proved: bool) -> String {
+    if proved { "proved".into() } else { "NOT PROVED".into() }
+}

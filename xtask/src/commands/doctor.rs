@@ -1,0 +1,78 @@
+//! `cargo xtask doctor`: which tools are missing, for which command, and what installs them.
+
+use std::path::Path;
+
+use crate::cli;
+use crate::exit::{Exit, failure};
+use crate::tools::{self, Purpose, Tool};
+
+impl cli::Doctor {
+    pub(crate) fn run(self) -> anyhow::Result<Exit> {
+        for tool in tools::needed(self.of) {
+            let mark = if tool.is_installed() { "ok     " } else { "MISSING" };
+            let users: Vec<&str> = tool.needed_by.iter().map(|purpose| purpose.word()).collect();
+            println!("{mark}  {:<20} {:<18} {:<16} {}", tool.name(), tool.package, users.join(", "), tool.reason);
+        }
+        let missing = tools::missing(self.of);
+        if missing.is_empty() {
+            println!("nothing is missing");
+            return Ok(Exit::Success);
+        }
+        if self.install {
+            install(&missing)?;
+            return Ok(Exit::Success);
+        }
+        println!("\n{} missing; `cargo xtask doctor --install` or this command installs them:", missing.len());
+        println!("  {}", tools::install_command(&missing).join(" "));
+        Ok(Exit::Missing)
+    }
+}
+
+/// Installs what a command needs when that is wanted, or names everything that is missing at once.
+pub(super) fn preflight(purpose: Purpose, wanted: bool) -> anyhow::Result<()> {
+    let missing = tools::missing(Some(purpose));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if wanted {
+        return install(&missing);
+    }
+    let names: Vec<String> = missing.iter().map(|tool| format!("{} ({})", tool.name(), tool.reason)).collect();
+    Err(failure(
+        Exit::Missing,
+        format!(
+            "`{}` needs tools that are missing: {}; add --install, or run: {}",
+            purpose.word(),
+            names.join(", "),
+            tools::install_command(&missing).join(" ")
+        ),
+    ))
+}
+
+fn install(missing: &[&Tool]) -> anyhow::Result<()> {
+    let command = tools::install_command(missing);
+    let mut update: Vec<String> = command.iter().take_while(|word| *word != "install").cloned().collect();
+    update.push("update".into());
+    for line in [update, command] {
+        eprintln!("$ {}", line.join(" "));
+        let (program, arguments) = line.split_first().unwrap_or((&line[0], &[]));
+        let status = duct::cmd(program, arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin_null()
+            .stdout_to_stderr()
+            .unchecked()
+            .run()
+            .map_err(|error| {
+                failure(Exit::Missing, format!("cannot run {program}: {error}; is this a Debian machine?"))
+            })?
+            .status;
+        if !status.success() {
+            return Err(failure(Exit::Missing, format!("`{}` ended with {status}", line.join(" "))));
+        }
+    }
+    let still: Vec<&str> = missing.iter().filter(|tool| !tool.is_installed()).map(|tool| tool.name()).collect();
+    if still.is_empty() || !Path::new("/usr/bin/apt-get").exists() {
+        return Ok(());
+    }
+    Err(failure(Exit::Missing, format!("installed, but still not found: {}; is its folder in PATH?", still.join(", "))))
+}

@@ -1,0 +1,70 @@
+//! Patterns on a small project.
+
+use super::*;
+
+/// A project with links in it, and a secret beside it.
+fn project() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("project");
+    for file in [
+        "tests/run-b.c",
+        "tests/run-a.c",
+        "tests/run-slow-1.c",
+        "tests/.run-hidden.c",
+        "tests/run-dir.c/inner",
+        "tests/unit/run-c.c",
+        "tests/unit/deep/run-d.c",
+        ".git/run-x.c",
+        "Makefile",
+    ] {
+        let path = root.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    fs::write(folder.path().join("secret"), "").unwrap();
+    let link = |to: &str, at: &str| std::os::unix::fs::symlink(to, root.join(at)).unwrap();
+    link("../tests", "tests/unit/loop");
+    link("../../secret", "tests/run-secret.x");
+    link("nowhere", "tests/run-dangling.c");
+    link("tests/run-a.c", "linked.c");
+    folder
+}
+
+#[track_caller]
+fn check(patterns: &[&str], except: &[&str], expected: Result<&[&str], &str>) {
+    let folder = project();
+    let compile = |list: &[&str]| list.iter().map(|text| FileGlob::parse(text).unwrap()).collect::<Vec<_>>();
+    let found = files(&folder.path().join("project"), &compile(patterns), &compile(except));
+    assert_eq!(found, expected.map(|list| list.iter().map(|path| (*path).to_owned()).collect()).map_err(str::to_owned));
+}
+
+#[test]
+fn patterns_find_files_in_order() {
+    check(&["tests/run-*.c"], &[], Ok(&["tests/run-a.c", "tests/run-b.c", "tests/run-slow-1.c"]));
+    check(&["./tests/run-*.c"], &["tests/run-slow*"], Ok(&["tests/run-a.c", "tests/run-b.c"]));
+    check(&["tests/run-[ab].c", "tests/run-a.?"], &[], Ok(&["tests/run-a.c", "tests/run-b.c"]));
+    check(&["**/run-?.c"], &["tests/run-*"], Ok(&["tests/unit/deep/run-d.c", "tests/unit/run-c.c"]));
+    check(&["tests/**/run-?.c"], &["**/deep/*"], Ok(&["tests/run-a.c", "tests/run-b.c", "tests/unit/run-c.c"]));
+    check(&["tests/unit/**"], &[], Ok(&["tests/unit/deep/run-d.c", "tests/unit/run-c.c"]));
+    check(&["Makefile", "linked.c"], &[], Ok(&["Makefile", "linked.c"]));
+    check(&["tests/.run-*"], &[], Ok(&["tests/.run-hidden.c"]));
+    check(&["nowhere/*", "tests"], &[], Ok(&[]));
+    check(&["tests/*.x"], &[], Err("`tests/run-secret.x` is a link that leads out of the project"));
+}
+
+#[test]
+fn patterns_stay_in_the_project() {
+    #[track_caller]
+    fn refused(text: &str, part: &str) {
+        let error = FileGlob::parse(text).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    refused("", "is empty");
+    refused("/etc/*", "is absolute");
+    refused("../*", "`..`");
+    refused("a/../../*", "`..`");
+    refused("a/", "names a folder");
+    refused("a/[b", "is wrong");
+    refused("a**b", "is wrong");
+    refused(&"*".repeat(501), "longer than 500 bytes");
+}

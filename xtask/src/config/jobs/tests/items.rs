@@ -1,0 +1,104 @@
+//! Items: what `for-each` makes of a project and of what a command prints.
+
+use super::*;
+
+/// A project with the files of the names given.
+fn project(files: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in files {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    }
+    folder
+}
+
+#[test]
+fn items_become_planned_jobs() {
+    let folder = project(&["tests/run-b.c", "tests/run-a.c", "tests/x/run-c.c"]);
+    let text = "jobs:\n  build: {run: [x]}\n  units: {run: ['{item}'], for-each: {glob: '**/run-*.c'}}\n  \
+                listed: {run: [x], for-each: {lines-of: [list, '{name}']}}\n";
+    let suite = Suite::parse(text, Path::new("ci/jobs.yaml"), Some(folder.path())).unwrap();
+    let mut asked = Vec::new();
+    let planned = suite.expand(folder.path(), &mut |argv| {
+        asked.push(argv.join(" "));
+        Ok(vec!["one two".to_owned(), String::new(), " 3 ".to_owned()])
+    });
+    let planned: Vec<String> = planned.unwrap().iter().map(|(_, p)| format!("{} {:?}", p.name, p.item)).collect();
+    assert_eq!(asked, ["list listed"]);
+    assert_eq!(
+        planned,
+        [
+            "build None",
+            "units/run-a Some(\"tests/run-a.c\")",
+            "units/run-b Some(\"tests/run-b.c\")",
+            "units/run-c Some(\"tests/x/run-c.c\")",
+            "listed/one-two Some(\"one two\")",
+            "listed/_3 Some(\"3\")",
+        ]
+    );
+}
+
+#[test]
+fn what_only_the_project_shows_is_reported_with_the_rest() {
+    let folder = project(&["ci/jobs.yaml", "a/run.c", "b/run.c"]);
+    let text = "\
+tools: {memcheck: {suppressions: [ci/x.supp]}}
+jobs:
+  same: {run: [x], for-each: {glob: '*/run.c'}}
+  none: {run: [x], for-each: {glob: [nowhere/*, '*.h']}, timout: 2m}
+  units: {run: [x], for-each: {glob: a/run.c}}
+  units/run: {run: [x]}
+";
+    std::fs::write(folder.path().join("ci/jobs.yaml"), text).unwrap();
+    let error = Suite::load(&folder.path().join("ci/jobs.yaml"), folder.path()).unwrap_err();
+    let LoadError::Invalid(diagnostics) = error else { panic!("{error}") };
+    assert_eq!(
+        problems(&diagnostics),
+        [
+            "1:35: the suppression file `ci/x.supp` does not exist (a file of the project; `cargo xtask ci suppress` writes one)",
+            "3:30: the items `a/run.c` and `b/run.c` have one name, `same/run` (set `for-each: {…, name: \"{item}\"}`, which tells all items apart)",
+            "4:30: `nowhere/*` or `*.h` matches no file (patterns are relative to the project; `*` stays in one folder, `**` crosses folders)",
+            "4:58: unknown key `timout` (did you mean `timeout`?)",
+            "5:31: the jobs `units` and `units/run` both have `units/run` (rename one of the jobs, or set `name` in this `for-each`)",
+        ]
+    );
+    let missing = Suite::load(&folder.path().join("ci/none.yaml"), folder.path()).unwrap_err();
+    assert_eq!(missing.to_string(), "cannot read ci/none.yaml; does it exist, and is it a file that you may read?");
+}
+
+#[test]
+fn listed_items_can_be_wrong_too() {
+    let text = "jobs: {a: {run: [x], directory: '{item}', for-each: {lines-of: [list]}}}";
+    let suite = parse(text).unwrap();
+    let expand = |lines: Result<&[&str], &str>| {
+        let lines = lines.map(|lines| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
+        let found = suite.expand(Path::new("/nowhere"), &mut |_| lines.clone().map_err(str::to_owned));
+        found.err().map(|diagnostics| problems(&diagnostics)).unwrap_or_default()
+    };
+    assert_eq!(expand(Ok(&["x"])), [""; 0]);
+    assert_eq!(
+        expand(Ok(&[""])),
+        ["1:53: `list` printed no items (run the command in the project to see what it prints)"]
+    );
+    assert_eq!(
+        expand(Ok(&["x", "x"])),
+        ["1:53: the item `x` is listed twice (let the command of `lines-of` print it once)"]
+    );
+    assert_eq!(
+        expand(Ok(&["x y", "x-y"])),
+        ["1:53: the items `x y` and `x-y` have one name, `a/x-y` (rename one of them)"]
+    );
+    assert_eq!(
+        expand(Err("exit 2")),
+        [
+            "1:53: cannot list the items of `a` with `list`: exit 2 (run the command in the project to see what it prints)"
+        ]
+    );
+    assert_eq!(
+        expand(Ok(&["../x"])),
+        [
+            "1:53: `a/x` cannot run in its directory: the path `../x` leads out of the folder with `..` (set `name` in this `for-each`, made of `{item}`, `{stem}` and `{dir}`)"
+        ]
+    );
+}

@@ -1,0 +1,17 @@
+//! The declarations: typed YAML, read strictly, with every problem reported at its place.
+//!
+//! `yaml` makes a tree of text, `decode` makes declarations of the tree, and one module a file (`jobs`) checks them and
+//! applies the defaults. `diagnostic` shows what is wrong, `schema` tells editors what is right.
+
+pub mod decode;
+pub mod diagnostic;
+mod discover;
+pub mod globs;
+pub mod jobs;
+mod paths;
+pub mod schema;
+pub mod template;
+pub mod units;
+pub mod yaml;
+
+pub use discover::{Declarations, NotFound};

@@ -1,0 +1,115 @@
+//! The one place where child processes get their surroundings: a short list of variables, a fixed locale and time
+//! zone, and a program found before it is started, so that a missing one has a name.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Variables that every child inherits when they are set.
+const INHERITED: [&str; 10] =
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TERM", "CARGO_HOME", "RUSTUP_HOME", "XDG_RUNTIME_DIR"];
+
+/// Variables that every child sees with these values.
+const FIXED: [(&str, &str); 2] = [("LC_ALL", "C.UTF-8"), ("TZ", "UTC")];
+
+/// The environment of a child: the inherited variables and those in `pass`, the fixed ones, then `set`.
+pub fn environment(pass: &[String], set: &BTreeMap<String, String>) -> BTreeMap<OsString, OsString> {
+    let mut environment = BTreeMap::new();
+    for name in INHERITED.iter().copied().chain(pass.iter().map(String::as_str)) {
+        if let Some(value) = std::env::var_os(name) {
+            environment.insert(name.into(), value);
+        }
+    }
+    for (name, value) in FIXED {
+        environment.insert(name.into(), value.into());
+    }
+    for (name, value) in set {
+        environment.insert(name.into(), value.into());
+    }
+    environment
+}
+
+/// The program's file: as given when it has a slash (relative to `directory`), else looked up in `search`, a `PATH`.
+///
+/// # Errors
+/// The reason in words, when there is no such file or it may not be executed.
+pub fn find(program: &str, directory: &Path, search: Option<&OsString>) -> Result<PathBuf, String> {
+    if program.contains('/') {
+        let path = directory.join(program);
+        return match std::fs::metadata(&path) {
+            Err(error) => Err(format!("{}: {}", path.display(), plain(&error))),
+            Ok(metadata) if metadata.is_dir() => Err(format!("{} is a folder", path.display())),
+            Ok(metadata) if !executable(&metadata) => Err(format!("{} is not executable", path.display())),
+            Ok(_) => Ok(path),
+        };
+    }
+    let search = search.cloned().unwrap_or_default();
+    std::env::split_paths(&search)
+        .map(|folder| directory.join(folder).join(program))
+        .find(|path| std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && executable(&metadata)))
+        .ok_or_else(|| format!("`{program}` is in no folder of PATH"))
+}
+
+/// Whether a program of that name can be found in this process's `PATH`.
+pub fn is_installed(program: &str) -> bool {
+    find(program, Path::new("/"), std::env::var_os("PATH").as_ref()).is_ok()
+}
+
+fn executable(metadata: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0
+}
+
+/// The system's words without the number.
+pub fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}
+
+/// Runs a short command and returns its standard output, trimmed.
+///
+/// # Errors
+/// The reason with the end of its standard error.
+pub fn read(argv: &[String], directory: &Path) -> Result<String, String> {
+    let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
+    let environment = environment(&[], &BTreeMap::new());
+    let found = find(program, directory, environment.get(std::ffi::OsStr::new("PATH")))?;
+    let output = duct::cmd(found, arguments)
+        .dir(directory)
+        .full_env(environment)
+        .stdin_null()
+        .stdout_capture()
+        .stderr_capture()
+        .unchecked()
+        .run()
+        .map_err(|error| format!("`{}`: {}", argv.join(" "), plain(&error)))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let end: Vec<&str> = stderr.trim_end().lines().rev().take(5).collect();
+    let end: Vec<&str> = end.into_iter().rev().collect();
+    Err(format!("`{}` ended with {}: {}", argv.join(" "), output.status, end.join(" / ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_sees_only_what_is_listed() {
+        let set = BTreeMap::from([("LC_ALL".to_owned(), "de_DE".to_owned()), ("MINE".to_owned(), "1".to_owned())]);
+        let environment = environment(&[], &set);
+        assert_eq!(environment[&OsString::from("LC_ALL")], "de_DE");
+        assert_eq!(environment[&OsString::from("MINE")], "1");
+        assert!(!environment.contains_key(&OsString::from("CARGO_MANIFEST_DIR")));
+    }
+
+    #[test]
+    fn a_missing_program_has_a_name() {
+        let path = Some(OsString::from("/nowhere"));
+        assert_eq!(find("gcc", Path::new("/"), path.as_ref()).unwrap_err(), "`gcc` is in no folder of PATH");
+        assert_eq!(find("./x", Path::new("/nowhere"), None).unwrap_err(), "/nowhere/./x: no such file or directory");
+        assert_eq!(find("/etc", Path::new("/"), None).unwrap_err(), "/etc is a folder");
+        assert_eq!(find("/etc/passwd", Path::new("/"), None).unwrap_err(), "/etc/passwd is not executable");
+    }
+}

@@ -1,0 +1,181 @@
+//! Where state lives on disk, and how files appear there.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+/// The state folder of a project, by default `PROJECT/target/xtask`.
+#[derive(Debug, Clone)]
+pub struct State {
+    root: PathBuf,
+}
+
+impl State {
+    /// The state of `project`, or the folder named on the command line.
+    pub fn new(project: &Path, named: Option<&Path>) -> anyhow::Result<State> {
+        let root = match named {
+            Some(path) => std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))?,
+            None => project.join("target/xtask"),
+        };
+        Ok(State { root })
+    }
+
+    /// Creates the folder, with a `.gitignore` of its own so that it never shows up in the project's status.
+    pub fn create(&self) -> anyhow::Result<()> {
+        let runs = self.runs();
+        fs::create_dir_all(&runs).with_context(|| format!("cannot create the state folder {}", runs.display()))?;
+        let ignore = self.root.join(".gitignore");
+        if !ignore.exists() {
+            fs::write(&ignore, "*\n").with_context(|| format!("cannot write {}", ignore.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// One folder a run.
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
+    /// The lock that keeps two runs apart.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// Duration, peak and outcome of each attempt.
+    pub fn history(&self) -> PathBuf {
+        self.root.join("history.jsonl")
+    }
+
+    /// The run that `runs/latest` points at, if there is one.
+    pub fn latest_run(&self) -> Option<RunDir> {
+        let link = self.runs().join("latest");
+        let target = fs::read_link(&link).ok()?;
+        let dir = self.runs().join(target);
+        dir.is_dir().then(|| RunDir::new(dir))
+    }
+
+    /// The run of the given identifier.
+    pub fn run(&self, id: &str) -> RunDir {
+        RunDir::new(self.runs().join(id))
+    }
+
+    /// Makes `runs/latest` point at the run.
+    pub fn set_latest(&self, id: &str) -> io::Result<()> {
+        let fresh = self.runs().join(format!(".latest-{}", std::process::id()));
+        let _there_may_be_none = fs::remove_file(&fresh);
+        std::os::unix::fs::symlink(id, &fresh)?;
+        fs::rename(&fresh, self.runs().join("latest"))
+    }
+}
+
+/// The folder of one run.
+#[derive(Debug, Clone)]
+pub struct RunDir {
+    root: PathBuf,
+}
+
+impl RunDir {
+    /// The run kept in `root`.
+    pub fn new(root: PathBuf) -> RunDir {
+        RunDir { root }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The run's identifier: the folder's name.
+    pub fn id(&self) -> String {
+        self.root.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
+    /// What the run was to do.
+    pub fn plan(&self) -> PathBuf {
+        self.root.join("plan.json")
+    }
+
+    /// What it did, event by event.
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("journal.jsonl")
+    }
+
+    /// The result for programs.
+    pub fn run_json(&self) -> PathBuf {
+        self.root.join("run.json")
+    }
+
+    /// The result for test viewers.
+    pub fn junit(&self) -> PathBuf {
+        self.root.join("junit.xml")
+    }
+
+    /// The folder of one attempt, relative to the run: `jobs/NAME/ATTEMPT`.
+    pub fn attempt_relative(job: &str, attempt: u32) -> PathBuf {
+        PathBuf::from("jobs").join(job).join(attempt.to_string())
+    }
+
+    /// The folder of one attempt.
+    pub fn attempt(&self, job: &str, attempt: u32) -> PathBuf {
+        self.root.join(RunDir::attempt_relative(job, attempt))
+    }
+}
+
+/// The folder of Drydock's own workspace: where cargo runs it from, else where it was built.
+pub fn workspace() -> PathBuf {
+    let manifest =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    manifest.parent().map_or_else(|| manifest.clone(), Path::to_owned)
+}
+
+/// Writes a whole file so that readers see the old content or the new, never a part: a temporary file in the same
+/// folder, synced, then renamed over the target.
+pub fn write_atomically(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let write = || -> io::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .prefix(".part-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(folder)?;
+        file.write_all(content)?;
+        file.as_file().sync_data()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}; is the disk full or the folder read-only?", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        write_atomically(&path, b"old").unwrap();
+        write_atomically(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn latest_follows_the_newest_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::new(folder.path(), None).unwrap();
+        state.create().unwrap();
+        assert!(state.latest_run().is_none());
+        for id in ["a", "b"] {
+            fs::create_dir(state.runs().join(id)).unwrap();
+            state.set_latest(id).unwrap();
+        }
+        assert_eq!(state.latest_run().unwrap().id(), "b");
+    }
+}

@@ -1,0 +1,132 @@
+//! The one table of external tools: what they are called, which Debian package has them, which command needs them.
+
+use clap::ValueEnum;
+
+use crate::exec;
+
+/// A command that needs tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Purpose {
+    /// `cargo xtask ci` with jobs under valgrind
+    Ci,
+    /// `cargo xtask demo`
+    Demo,
+    /// `cargo xtask check`
+    Check,
+}
+
+impl Purpose {
+    /// The command's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Purpose::Ci => "ci",
+            Purpose::Demo => "demo",
+            Purpose::Check => "check",
+        }
+    }
+}
+
+/// A tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tool {
+    /// How it is recognised.
+    pub probe: Probe,
+    /// The Debian package that has it.
+    pub package: &'static str,
+    /// The commands that need it.
+    pub needed_by: &'static [Purpose],
+    /// What for.
+    pub reason: &'static str,
+}
+
+/// How a tool is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// A program in `PATH`.
+    Program(&'static str),
+    /// A file, one of these.
+    File(&'static [&'static str]),
+}
+
+use Purpose::{Check, Ci, Demo};
+
+/// Every tool, in the order in which `doctor` prints them.
+pub const TOOLS: [Tool; 17] = [
+    program("git", "git", &[Demo, Check], "makes a project of the example, reads commits"),
+    program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
+    program("make", "make", &[Demo, Check], "builds the example"),
+    program("valgrind", "valgrind", &[Ci, Demo, Check], "checks and measures the jobs"),
+    Tool {
+        probe: Probe::File(&["/usr/lib/debug/.dwz", "/usr/lib/debug/.build-id"]),
+        package: "libc6-dbg",
+        needed_by: &[Ci, Demo, Check],
+        reason: "lets valgrind understand the C library's own symbols",
+    },
+    Tool {
+        probe: Probe::File(&["/usr/lib/python3/dist-packages/mako"]),
+        package: "python3-mako",
+        needed_by: &[Demo, Check],
+        reason: "generates the example's wire code",
+    },
+    program("lowdown", "lowdown", &[Demo, Check], "makes the example's manual pages"),
+    program("python3", "python3", &[Demo, Check], "generates code and runs the example's integration test"),
+    program("xargs", "findutils", &[Check], "is a peer in the benchmarks"),
+    program("parallel", "parallel", &[Check], "is a peer in the benchmarks"),
+    program("dpkg-source", "dpkg-dev", &[Check], "unpacks a Debian source package for the tests"),
+    program("qemu-system-x86_64", "qemu-system-x86", &[Check], "boots a kernel with cgroup v2 for the tests"),
+    program("busybox", "busybox-static", &[Check], "is the first process of the tests' virtual machine"),
+    program("cpio", "cpio", &[Check], "packs the file system of the tests' virtual machine"),
+    program("xz", "xz-utils", &[Check], "unpacks kernel packages for the tests"),
+    program("mount", "mount", &[Check], "makes the small disks of the tests"),
+    program("ps", "procps", &[Check], "shows the tests what still runs"),
+];
+
+const fn program(
+    name: &'static str,
+    package: &'static str,
+    needed_by: &'static [Purpose],
+    reason: &'static str,
+) -> Tool {
+    Tool { probe: Probe::Program(name), package, needed_by, reason }
+}
+
+impl Tool {
+    /// What a person calls it.
+    pub fn name(&self) -> &'static str {
+        match self.probe {
+            Probe::Program(name) => name,
+            Probe::File(_) => self.package,
+        }
+    }
+
+    /// Whether it is there.
+    pub fn is_installed(&self) -> bool {
+        match self.probe {
+            Probe::Program(name) => exec::is_installed(name),
+            Probe::File(files) => files.iter().any(|file| std::path::Path::new(file).exists()),
+        }
+    }
+}
+
+/// The tools that a command needs, all of them without a purpose.
+pub fn needed(purpose: Option<Purpose>) -> impl Iterator<Item = &'static Tool> {
+    TOOLS.iter().filter(move |tool| purpose.is_none_or(|purpose| tool.needed_by.contains(&purpose)))
+}
+
+/// Those of them that are missing.
+pub fn missing(purpose: Option<Purpose>) -> Vec<&'static Tool> {
+    needed(purpose).filter(|tool| !tool.is_installed()).collect()
+}
+
+/// The command that installs the packages of these tools.
+pub fn install_command(tools: &[&Tool]) -> Vec<String> {
+    let mut packages: Vec<&str> = tools.iter().map(|tool| tool.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    let sudo = (!rustix::process::geteuid().is_root()).then_some("sudo");
+    sudo.into_iter()
+        .chain(["apt-get", "install", "--yes", "--no-install-recommends"])
+        .chain(packages)
+        .map(str::to_owned)
+        .collect()
+}
