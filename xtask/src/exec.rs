@@ -50,6 +50,31 @@ pub fn find(program: &str, directory: &Path, search: Option<&OsString>) -> Resul
         .ok_or_else(|| format!("`{program}` is in no folder of PATH"))
 }
 
+/// Programs that were looked up in a `PATH` before: a run starts the same few over and over.
+#[derive(Debug, Default)]
+pub struct Programs {
+    found: BTreeMap<(String, Option<OsString>), PathBuf>,
+}
+
+impl Programs {
+    /// As [`find`]. Only what was found by `PATH` is remembered; what has a slash may be built meanwhile.
+    ///
+    /// # Errors
+    /// As [`find`].
+    pub fn find(&mut self, program: &str, directory: &Path, search: Option<&OsString>) -> Result<PathBuf, String> {
+        if program.contains('/') {
+            return find(program, directory, search);
+        }
+        let key = (program.to_owned(), search.cloned());
+        if let Some(path) = self.found.get(&key) {
+            return Ok(path.clone());
+        }
+        let path = find(program, directory, search)?;
+        self.found.insert(key, path.clone());
+        Ok(path)
+    }
+}
+
 /// Whether a program of that name can be found in this process's `PATH`.
 pub fn is_installed(program: &str) -> bool {
     find(program, Path::new("/"), std::env::var_os("PATH").as_ref()).is_ok()

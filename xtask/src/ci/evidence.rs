@@ -81,7 +81,7 @@ pub struct KillIntent {
     pub reason: KillReason,
     /// When, in Unix milliseconds.
     pub at: i64,
-    /// Whether KILL had to follow TERM.
+    /// Whether KILL had to follow TERM for the main process itself.
     pub escalated: bool,
 }
 

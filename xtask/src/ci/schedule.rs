@@ -130,7 +130,7 @@ impl Schedule {
     }
 
     /// The next job to start, if one may start now; the caller must start it.
-    pub fn next(&mut self) -> Option<Start> {
+    pub fn start_next(&mut self) -> Option<Start> {
         if self.stopped || self.running_alone || self.running >= self.capacity.slots as usize {
             return None;
         }
@@ -171,6 +171,8 @@ impl Schedule {
     pub fn again(&mut self, job: usize, reservation: u64, alone: bool) {
         self.release(job);
         let entry = &mut self.jobs[job];
+        // A resumed run puts a job here that has not run in this process: it is ready still.
+        self.ready.remove(&(std::cmp::Reverse(entry.weight), job));
         entry.reservation = reservation.min(self.capacity.memory);
         entry.state = State::Ready;
         if alone {

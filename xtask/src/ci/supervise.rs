@@ -22,6 +22,7 @@ use super::probe::kmsg::KernelLog;
 use super::report::Live;
 use super::retry::{self, Next};
 use super::schedule::{Schedule, Start};
+use crate::exec::Programs;
 use crate::paths::RunDir;
 
 mod adopt;
@@ -71,6 +72,7 @@ struct Loop<'a> {
     again: HashMap<usize, String>,
     /// Which of the numbers that jobs see as `DRYDOCK_SLOT` are taken.
     slots: Vec<bool>,
+    programs: Programs,
     oom: OomCounter,
     kernel: KernelLog,
     deaths: gather::Deaths,
@@ -102,6 +104,7 @@ impl<'a> Supervisor<'a> {
             running: Vec::new(),
             again: HashMap::new(),
             slots: Vec::new(),
+            programs: Programs::default(),
             oom: OomCounter::open(),
             kernel: KernelLog::open(),
             deaths: gather::Deaths::default(),
@@ -165,7 +168,7 @@ impl Loop<'_> {
         if self.stopping.is_some() {
             return;
         }
-        while let Some(start) = self.schedule.next() {
+        while let Some(start) = self.schedule.start_next() {
             if let Err(why) = self.recorder.reserve() {
                 self.unstart(&start);
                 self.stop_for_disk(&why);
@@ -203,6 +206,7 @@ impl Loop<'_> {
             folder: self.dir.attempt(job.name.as_str(), number),
             id: id.clone(),
             slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            programs: &mut self.programs,
         };
         self.recorder.emit(Event::AttemptStarting(AttemptStarting {
             job: job.name.clone(),
@@ -254,19 +258,14 @@ impl Loop<'_> {
 
     fn reap(&mut self, now: Instant) {
         let unix = unix_ms();
-        let mut died = false;
         for attempt in &mut self.running {
             if attempt.end.is_none() {
                 // The pid stays ours until it is reaped, so that an error here cannot lose it.
                 let _asked_again_in_the_next_turn = attempt.reap(now, unix);
                 if let Some(ended) = &attempt.end {
                     self.deaths.note(attempt.job, ended, attempt.intent.is_some());
-                    died = true;
                 }
             }
-        }
-        if died {
-            adopt::reap(&self.running);
         }
     }
 
@@ -281,12 +280,12 @@ impl Loop<'_> {
                     self.kill(position, reason, signal, now);
                     position += 1;
                 }
-                Due::Finish => self.finish(position, now),
+                Due::Finish => self.finish(position),
                 Due::GiveUp => {
                     let job = &self.plan.jobs[attempt.job].name;
                     let text = format!("processes of {job} do not end even on SIGKILL; they hang in the kernel");
                     self.recorder.emit(Event::Warning { text });
-                    self.finish(position, now);
+                    self.finish(position);
                 }
             }
         }
@@ -295,7 +294,7 @@ impl Loop<'_> {
     /// Journals the intent, then sends the signal. Repetitions of a SIGKILL are not journalled again.
     fn kill(&mut self, position: usize, reason: KillReason, signal: Signal, now: Instant) {
         let attempt = &mut self.running[position];
-        let repeated = signal == Signal::KILL && attempt.intent.as_ref().is_some_and(|intent| intent.escalated);
+        let repeated = signal == Signal::KILL && attempt.is_being_killed();
         if !repeated {
             self.recorder.emit_now(Event::KillIntent {
                 job: self.plan.jobs[attempt.job].name.clone(),
@@ -307,7 +306,7 @@ impl Loop<'_> {
         attempt.kill(reason, signal, now, unix_ms());
     }
 
-    fn finish(&mut self, position: usize, now: Instant) {
+    fn finish(&mut self, position: usize) {
         let mut attempt = self.running.swap_remove(position);
         if let Some(taken) = self.slots.get_mut(attempt.slot as usize) {
             *taken = false;
@@ -317,7 +316,6 @@ impl Loop<'_> {
             let text = format!("the log of {} could not be shortened: {}", job.name, crate::exec::plain(&error));
             self.recorder.emit(Event::Warning { text });
         }
-        self.oom.update(now);
         let evidence = gather::evidence(gather::Sources {
             job,
             attempt: &attempt,

@@ -26,21 +26,10 @@ fn refused_file(what: &str, file: &Path, project: &Path, words: &str) {
     let took = start.elapsed();
     println!("{what}: refused in {took:?}");
     assert!(took < MOST, "{what} took {took:?}");
-    assert!(
-        shown.contains(words),
-        "{what}: {}",
-        shown.chars().take(2000).collect::<String>()
-    );
-    assert!(
-        shown.len() < 64 << 10,
-        "{what}: the message has {} bytes",
-        shown.len()
-    );
+    assert!(shown.contains(words), "{what}: {}", shown.chars().take(2000).collect::<String>());
+    assert!(shown.len() < 64 << 10, "{what}: the message has {} bytes", shown.len());
     if let LoadError::Invalid(diagnostics) = &error {
-        assert!(
-            diagnostics.iter().all(|d| d.line >= 1 && d.column >= 1),
-            "{what}"
-        );
+        assert!(diagnostics.iter().all(|d| d.line >= 1 && d.column >= 1), "{what}");
     }
 }
 
@@ -56,200 +45,68 @@ fn hostile_yaml_is_refused_quickly_and_clearly() {
     refused("a staircase", staircase.as_bytes(), "nested too deeply");
 
     let mut bomb = "a0: &a0 [lol, lol]\n".to_owned();
-    (1..30).for_each(|n| {
-        writeln!(
-            bomb,
-            "a{n}: &a{n} [{}*a{}]",
-            format!("*a{}, ", n - 1).repeat(9),
-            n - 1
-        )
-        .unwrap()
-    });
-    refused(
-        "an alias bomb",
-        bomb.as_bytes(),
-        "aliases are not supported",
-    );
-    refused(
-        "an alias to itself",
-        b"jobs: &a [*a]\n",
-        "anchors are not supported",
-    );
-    refused(
-        "a merge key",
-        b"jobs: {a: {run: [x], <<: {tool: none}}}\n",
-        "merge keys are not supported",
-    );
-    refused(
-        "an include",
-        b"jobs: !include /etc/passwd\n",
-        "the tag `!include` is not supported",
-    );
-    refused(
-        "a tag of a language",
-        b"jobs: !!python/object/apply:os.system [id]\n",
-        "is not supported",
-    );
-    refused(
-        "several documents",
-        b"jobs: {a: {run: [x]}}\n---\njobs: {}\n",
-        "a second document",
-    );
-    refused(
-        "many documents",
-        "---\n".repeat(200_000).as_bytes(),
-        "a second document",
-    );
+    (1..30).for_each(|n| writeln!(bomb, "a{n}: &a{n} [{}*a{}]", format!("*a{}, ", n - 1).repeat(9), n - 1).unwrap());
+    refused("an alias bomb", bomb.as_bytes(), "aliases are not supported");
+    refused("an alias to itself", b"jobs: &a [*a]\n", "anchors are not supported");
+    refused("a merge key", b"jobs: {a: {run: [x], <<: {tool: none}}}\n", "merge keys are not supported");
+    refused("an include", b"jobs: !include /etc/passwd\n", "the tag `!include` is not supported");
+    refused("a tag of a language", b"jobs: !!python/object/apply:os.system [id]\n", "is not supported");
+    refused("several documents", b"jobs: {a: {run: [x]}}\n---\njobs: {}\n", "a second document");
+    refused("many documents", "---\n".repeat(200_000).as_bytes(), "a second document");
 
-    let wide =
-        |count, entry: fn(usize) -> String| (0..count).map(entry).collect::<String>().into_bytes();
-    refused(
-        "many values",
-        &wide(100_000, |n| format!("- {n}\n")),
-        "too many values",
-    );
-    refused(
-        "many unknown keys",
-        &wide(20_000, |n| format!("k{n}: {n}\n")),
-        "unknown key `k0`",
-    );
-    refused(
-        "many equal keys",
-        &wide(20_000, |_| "k: 1\n".to_owned()),
-        "duplicate key `k`",
-    );
-    let dangling: String = (0..4000)
-        .map(|n| format!("  job-number-{n}: {{run: [x], needs: [jobb-numbr-{n}]}}\n"))
-        .collect();
-    refused(
-        "many dangling needs",
-        format!("jobs:\n{dangling}").as_bytes(),
-        "did you mean `job-number-0`?",
-    );
-    refused(
-        "a long key",
-        format!("{}: x\n", "k".repeat(1_000_000)).as_bytes(),
-        "",
-    );
+    let wide = |count, entry: fn(usize) -> String| (0..count).map(entry).collect::<String>().into_bytes();
+    refused("many values", &wide(100_000, |n| format!("- {n}\n")), "too many values");
+    refused("many unknown keys", &wide(20_000, |n| format!("k{n}: {n}\n")), "unknown key `k0`");
+    refused("many equal keys", &wide(20_000, |_| "k: 1\n".to_owned()), "duplicate key `k`");
+    let dangling: String =
+        (0..4000).map(|n| format!("  job-number-{n}: {{run: [x], needs: [jobb-numbr-{n}]}}\n")).collect();
+    refused("many dangling needs", format!("jobs:\n{dangling}").as_bytes(), "did you mean `job-number-0`?");
+    refused("a long key", format!("{}: x\n", "k".repeat(1_000_000)).as_bytes(), "");
     refused(
         "a long text",
-        format!(
-            "jobs: {{a: {{run: [x], tool: {}}}}}\n",
-            "k".repeat(1_000_000)
-        )
-        .as_bytes(),
+        format!("jobs: {{a: {{run: [x], tool: {}}}}}\n", "k".repeat(1_000_000)).as_bytes(),
         "is not a tool",
     );
-    refused(
-        "a long line of quotes",
-        format!("a: \"{}\n", "\\\"".repeat(400_000)).as_bytes(),
-        "not YAML",
-    );
+    refused("a long line of quotes", format!("a: \"{}\n", "\\\"".repeat(400_000)).as_bytes(), "not YAML");
     refused("many open quotes", "'".repeat(1_000_001).as_bytes(), "");
     refused("many colons", ": ".repeat(500_000).as_bytes(), "");
     refused("many dashes", "-\n".repeat(500_000).as_bytes(), "");
-    refused(
-        "many comments",
-        "#\n".repeat(500_000).as_bytes(),
-        "declares nothing",
-    );
-    refused(
-        "only spaces",
-        " ".repeat(1_000_000).as_bytes(),
-        "declares nothing",
-    );
-    refused(
-        "only line ends",
-        "\n".repeat(1_000_000).as_bytes(),
-        "declares nothing",
-    );
-    refused(
-        "only carriage returns",
-        "\r".repeat(1_000_000).as_bytes(),
-        "declares nothing",
-    );
-    refused(
-        "many directives",
-        "%YAML 1.2\n".repeat(90_000).as_bytes(),
-        "not YAML",
-    );
+    refused("many comments", "#\n".repeat(500_000).as_bytes(), "declares nothing");
+    refused("only spaces", " ".repeat(1_000_000).as_bytes(), "declares nothing");
+    refused("only line ends", "\n".repeat(1_000_000).as_bytes(), "declares nothing");
+    refused("only carriage returns", "\r".repeat(1_000_000).as_bytes(), "declares nothing");
+    refused("many directives", "%YAML 1.2\n".repeat(90_000).as_bytes(), "not YAML");
     refused(
         "a long number",
-        format!(
-            "jobs: {{a: {{run: [x], expect-exit: {}}}}}\n",
-            "9".repeat(900_000)
-        )
-        .as_bytes(),
+        format!("jobs: {{a: {{run: [x], expect-exit: {}}}}}\n", "9".repeat(900_000)).as_bytes(),
         "out of range",
     );
     refused(
         "many stars",
-        format!(
-            "jobs: {{a: {{run: [x], for-each: {{glob: '{}b'}}}}}}\n",
-            "*a".repeat(240)
-        )
-        .as_bytes(),
+        format!("jobs: {{a: {{run: [x], for-each: {{glob: '{}b'}}}}}}\n", "*a".repeat(240)).as_bytes(),
         "matches no file",
     );
 
     refused("nothing", b"", "declares nothing");
-    refused(
-        "binary",
-        &[0, 1, 2, 0xfe, 0xff].repeat(1000),
-        "is not UTF-8 text",
-    );
-    refused(
-        "UTF-16",
-        &[0xff, 0xfe, b'a', 0],
-        "byte 0xff is not UTF-8 text",
-    );
+    refused("binary", &[0, 1, 2, 0xfe, 0xff].repeat(1000), "is not UTF-8 text");
+    refused("UTF-16", &[0xff, 0xfe, b'a', 0], "byte 0xff is not UTF-8 text");
     refused("NUL bytes", &[0; 1000], "control character");
-    refused(
-        "an ELF file",
-        &fs::read(std::env::current_exe().unwrap()).unwrap(),
-        "too large",
-    );
-    refused(
-        "colours of a terminal",
-        b"jobs: \x1b[31m\n",
-        "control character",
-    );
+    refused("an ELF file", &fs::read(std::env::current_exe().unwrap()).unwrap(), "too large");
+    refused("colours of a terminal", b"jobs: \x1b[31m\n", "control character");
 }
 
 #[test]
 fn what_is_no_small_file_is_never_read() {
     let folder = tempfile::tempdir().unwrap();
     let large = folder.path().join("large.yaml");
-    fs::File::create(&large)
-        .unwrap()
-        .set_len(100 << 20)
-        .unwrap();
+    fs::File::create(&large).unwrap().set_len(100 << 20).unwrap();
     refused_file("100 MiB", &large, folder.path(), "at most 1 MiB");
     refused_file("a folder", folder.path(), folder.path(), "cannot read");
-    refused_file(
-        "an endless device",
-        Path::new("/dev/zero"),
-        folder.path(),
-        "cannot read",
-    );
-    refused_file(
-        "nothing there",
-        &folder.path().join("none.yaml"),
-        folder.path(),
-        "does it exist",
-    );
+    refused_file("an endless device", Path::new("/dev/zero"), folder.path(), "cannot read");
+    refused_file("nothing there", &folder.path().join("none.yaml"), folder.path(), "does it exist");
     let pipe = folder.path().join("pipe");
-    if std::process::Command::new("mkfifo")
-        .arg(&pipe)
-        .status()
-        .is_ok_and(|status| status.success())
-    {
-        refused_file(
-            "a pipe without a writer",
-            &pipe,
-            folder.path(),
-            "cannot read",
-        );
+    if std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {
+        refused_file("a pipe without a writer", &pipe, folder.path(), "cannot read");
     }
 }
 
@@ -266,16 +123,10 @@ fn the_corpus_neither_panics_nor_hangs() {
         let parsed = Suite::parse(&text, Path::new(&name), None);
         assert!(start.elapsed() < MOST, "{name} took {:?}", start.elapsed());
         match parsed {
-            Ok(suite) => assert!(
-                name.starts_with("good-") && !suite.jobs.is_empty(),
-                "{name} was taken"
-            ),
+            Ok(suite) => assert!(name.starts_with("good-") && !suite.jobs.is_empty(), "{name} was taken"),
             Err(diagnostics) => {
                 assert!(name.starts_with("bad-"), "{diagnostics}");
-                assert!(
-                    !diagnostics.is_empty() && diagnostics.iter().all(|d| d.line >= 1),
-                    "{name}"
-                );
+                assert!(!diagnostics.is_empty() && diagnostics.iter().all(|d| d.line >= 1), "{name}");
             }
         }
         count += 1;
@@ -286,9 +137,7 @@ fn the_corpus_neither_panics_nor_hangs() {
 #[test]
 fn the_schema_in_the_repository_is_current() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/jobs.schema.json");
-    let kept = fs::read_to_string(&file)
-        .ok()
-        .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+    let kept = fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
     assert_eq!(
         kept,
         Some(xtask::config::schema::jobs_schema()),

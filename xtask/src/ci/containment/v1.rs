@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Containment, Group, Kind, Usage, mounts, read_keyed, read_members, read_number, remove_group};
 use crate::ci::evidence::{GroupCounters, Reading};
@@ -12,7 +13,7 @@ pub(super) struct V1 {
     root: PathBuf,
     path: String,
     /// The `tasks` file of Drydock's own group.
-    home: PathBuf,
+    home: Arc<File>,
 }
 
 impl V1 {
@@ -25,7 +26,9 @@ impl V1 {
             .map_err(|error| {
                 format!("no group can be made in {} ({error}); cgroup v1 wants root or delegation", place.dir.display())
             })?;
-        Ok(V1 { root, path: format!("{}/{name}", place.path.trim_end_matches('/')), home: place.dir.join("tasks") })
+        let home = File::options().write(true).open(place.dir.join("tasks"));
+        let home = home.map_err(|error| format!("{} cannot be entered ({error})", place.dir.display()))?;
+        Ok(V1 { root, path: format!("{}/{name}", place.path.trim_end_matches('/')), home: Arc::new(home) })
     }
 }
 
@@ -46,7 +49,7 @@ impl Containment for V1 {
             // Where the kernel accounts swap, the limit must hold for both together, or the job would only swap.
             let _no_swap_accounting = fs::write(dir.join("memory.memsw.limit_in_bytes"), limit.bytes().to_string());
         }
-        Ok(Box::new(V1Group { path: format!("{}/{id}", self.path), dir, home: self.home.clone(), limit }))
+        Ok(Box::new(V1Group { path: format!("{}/{id}", self.path), dir, home: Arc::clone(&self.home), limit }))
     }
 }
 
@@ -59,13 +62,14 @@ impl Drop for V1 {
 struct V1Group {
     dir: PathBuf,
     path: String,
-    home: PathBuf,
+    home: Arc<File>,
     limit: Option<ByteSize>,
 }
 
 impl V1Group {
-    fn enter(tasks: &Path) -> io::Result<()> {
-        File::options().write(true).open(tasks)?.write_all(b"0")
+    /// Moves the calling thread, and only it.
+    fn enter(mut tasks: &File) -> io::Result<()> {
+        tasks.write_all(b"0")
     }
 }
 
@@ -73,7 +77,7 @@ impl Group for V1Group {
     /// A child is born in the group of the thread that makes it. So this thread enters the group, spawns, and goes
     /// back: the child needs no code of ours before exec, and spawning stays as quick as `posix_spawn`.
     fn spawn(&mut self, command: duct::Expression) -> io::Result<duct::Handle> {
-        V1Group::enter(&self.dir.join("tasks"))?;
+        V1Group::enter(&File::options().write(true).open(self.dir.join("tasks"))?)?;
         let started = command.start();
         V1Group::enter(&self.home)?;
         started

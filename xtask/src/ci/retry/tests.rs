@@ -43,7 +43,8 @@ fn settles(job: &PlannedJob, outcomes: &[Outcome], expected: JobResult) {
 fn only_what_the_machine_broke_is_rerun_without_being_asked() {
     let plain = job(1, &[]);
     for outcome in [oom(MemoryScope::Machine), Outcome::KilledFromOutside { signal: 9 }, Outcome::Lost] {
-        let Next::Again { alone, reservation, because } = next(&plain, &attempts(&[outcome.clone()])) else {
+        let Next::Again { alone, reservation, because } = next(&plain, &attempts(std::slice::from_ref(&outcome)))
+        else {
             panic!("{outcome:?} is rerun")
         };
         assert!(alone && reservation == 600 && because.starts_with("the machine broke it"));

@@ -30,42 +30,54 @@ fn needs_wait_for_every_item_of_a_group() {
         job("end", "end", &["u"]),
     ]);
     let mut schedule = Schedule::new(&plan, capacity(4, 100), &[memory(1); 4]);
-    assert_eq!(schedule.next().map(|start| start.job), Some(0));
-    assert_eq!(schedule.next(), None);
+    assert_eq!(schedule.start_next().map(|start| start.job), Some(0));
+    assert_eq!(schedule.start_next(), None);
     assert!(schedule.settle(0, &JobResult::Passed, "build").is_empty());
-    assert_eq!([schedule.next().unwrap().job, schedule.next().unwrap().job], [1, 2]);
-    assert_eq!(schedule.next(), None);
+    assert_eq!([schedule.start_next().unwrap().job, schedule.start_next().unwrap().job], [1, 2]);
+    assert_eq!(schedule.start_next(), None);
     schedule.settle(1, &JobResult::Passed, "u/a");
-    assert_eq!(schedule.next(), None);
+    assert_eq!(schedule.start_next(), None);
     schedule.settle(2, &JobResult::Flaky { attempt: 2 }, "u/b");
-    assert_eq!(schedule.next().unwrap().job, 3);
+    assert_eq!(schedule.start_next().unwrap().job, 3);
 }
 
 #[test]
 fn what_needs_a_failed_job_is_never_run_and_told_why() {
     let plan = plan(vec![job("a", "a", &[]), job("b", "b", &["a"]), job("c", "c", &["b"]), job("d", "d", &[])]);
     let mut schedule = Schedule::new(&plan, capacity(1, 100), &[memory(1); 4]);
-    schedule.next().unwrap();
+    schedule.start_next().unwrap();
     let never = schedule.settle(0, &JobResult::Failed, "a");
     let reason = "it needs a, which did not pass".to_owned();
     assert_eq!(never, [(1, reason.clone()), (2, reason)]);
-    assert_eq!(schedule.next().unwrap().job, 3);
+    assert_eq!(schedule.start_next().unwrap().job, 3);
     schedule.settle(3, &JobResult::Passed, "d");
-    assert_eq!((schedule.next(), schedule.settled()), (None, 4));
+    assert_eq!((schedule.start_next(), schedule.settled()), (None, 4));
 }
 
 #[test]
 fn a_job_that_is_to_run_alone_does() {
     let plan = plan(vec![job("a", "a", &[]), job("b", "b", &[]), job("c", "c", &[])]);
     let mut schedule = Schedule::new(&plan, capacity(2, 100), &[memory(40); 3]);
-    assert_eq!([schedule.next().unwrap().job, schedule.next().unwrap().job], [0, 1]);
+    assert_eq!([schedule.start_next().unwrap().job, schedule.start_next().unwrap().job], [0, 1]);
     schedule.again(0, 80, true);
-    assert_eq!(schedule.next().unwrap().job, 2);
+    assert_eq!(schedule.start_next().unwrap().job, 2);
     schedule.settle(1, &JobResult::Passed, "b");
-    assert_eq!(schedule.next(), None, "c still runs");
+    assert_eq!(schedule.start_next(), None, "c still runs");
     schedule.settle(2, &JobResult::Passed, "c");
-    assert_eq!(schedule.next(), Some(Start { job: 0, reservation: 80, alone: true }));
-    assert_eq!(schedule.next(), None);
+    assert_eq!(schedule.start_next(), Some(Start { job: 0, reservation: 80, alone: true }));
+    assert_eq!(schedule.start_next(), None);
+}
+
+#[test]
+fn a_job_that_an_earlier_process_lost_runs_once() {
+    let plan = plan(vec![job("a", "a", &[]), job("b", "b", &[])]);
+    let mut schedule = Schedule::new(&plan, capacity(2, 100), &[memory(1); 2]);
+    schedule.again(0, 2, true);
+    assert_eq!(schedule.start_next().unwrap().job, 1);
+    schedule.settle(1, &JobResult::Passed, "b");
+    assert_eq!(schedule.start_next(), Some(Start { job: 0, reservation: 2, alone: true }));
+    schedule.settle(0, &JobResult::Passed, "a");
+    assert_eq!((schedule.start_next(), schedule.settled()), (None, 2));
 }
 
 #[test]
@@ -76,10 +88,10 @@ fn a_big_job_is_not_passed_for_ever() {
     let predictions: Vec<_> =
         plan.jobs.iter().map(|job| memory(if job.name.as_str() == "big" { 100 } else { 10 })).collect();
     let mut schedule = Schedule::new(&plan, capacity(2, 100), &predictions);
-    let mut running = vec![schedule.next().unwrap().job];
+    let mut running = vec![schedule.start_next().unwrap().job];
     let mut before_big = 0;
     loop {
-        while let Some(start) = schedule.next() {
+        while let Some(start) = schedule.start_next() {
             running.push(start.job);
         }
         if running.contains(&1) {
@@ -112,7 +124,7 @@ proptest! {
         let mut ends = vec![0; shape.len()];
         let mut again = vec![false; shape.len()];
         loop {
-            while let Some(start) = schedule.next() {
+            while let Some(start) = schedule.start_next() {
                 prop_assert!(!start.alone || running.is_empty());
                 running.push(start);
                 prop_assert!(running.len() <= slots as usize);

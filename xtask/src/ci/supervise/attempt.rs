@@ -14,7 +14,7 @@ use crate::ci::log::Output;
 use crate::ci::plan::PlannedJob;
 use crate::ci::probe::process;
 use crate::ci::valgrind::command;
-use crate::exec;
+use crate::exec::{self, Programs};
 
 /// What still runs this long after the main process is a leftover, not a process on its way out.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -57,6 +57,8 @@ pub(super) struct Attempt {
     under_tool: bool,
     next_kill: Option<Instant>,
     told_leftovers: bool,
+    /// SIGKILL was sent, and is repeated until all is gone.
+    hard: bool,
 }
 
 /// The main process is gone and reaped.
@@ -87,6 +89,7 @@ pub(super) struct Frame<'a> {
     pub(super) folder: PathBuf,
     pub(super) id: String,
     pub(super) slot: u32,
+    pub(super) programs: &'a mut Programs,
 }
 
 /// What happens before a process exists goes wrong in two ways.
@@ -102,13 +105,14 @@ impl Attempt {
     pub(super) fn start(
         job: &PlannedJob,
         (position, number): (usize, u32),
-        frame: Frame<'_>,
+        mut frame: Frame<'_>,
         containment: &mut dyn Containment,
         now: (Instant, i64),
     ) -> Result<Attempt, StartError> {
-        fs::create_dir_all(&frame.folder).map_err(StartError::State)?;
+        // The parent is mostly there already, from the other items of the group.
+        fs::create_dir(&frame.folder).or_else(|_| fs::create_dir_all(&frame.folder)).map_err(StartError::State)?;
         let output = Output::create(&frame.folder.join("log"), job.log_limit).map_err(StartError::State)?;
-        let expression = command(job, &frame, &output)?;
+        let expression = command(job, &mut frame, &output)?;
         let mut group = containment.open(&frame.id, job.memory_limit).map_err(|error| {
             StartError::State(io::Error::new(
                 error.kind(),
@@ -157,6 +161,7 @@ impl Attempt {
             under_tool: job.tool.kind != crate::ci::plan::ToolKind::None,
             next_kill: None,
             told_leftovers: false,
+            hard: false,
         })
     }
 
@@ -234,14 +239,18 @@ impl Attempt {
 
     /// Signals the whole tree. The caller has journalled the intent.
     pub(super) fn kill(&mut self, reason: KillReason, signal: Signal, now: Instant, unix: i64) {
-        let escalated = signal == Signal::KILL;
+        let hard = signal == Signal::KILL;
+        self.hard |= hard;
         if reason != KillReason::Leftover {
-            let at = self.intent.as_ref().map_or(unix, |intent| intent.at);
+            let before = self.intent.take();
+            let at = before.as_ref().map_or(unix, |intent| intent.at);
+            // The main process may have obeyed while what it started did not.
+            let escalated = before.is_some_and(|intent| intent.escalated) || hard && self.end.is_none();
             self.intent = Some(KillIntent { reason, at, escalated });
         }
         let _members_that_cannot_be_read_are_met_next_time = self.group.signal(signal);
         // A stopped process takes TERM only when it goes on.
-        if !escalated {
+        if !hard {
             let _same = self.group.signal(Signal::CONT);
         }
         let grace = if reason == KillReason::Leftover && !self.under_tool {
@@ -249,7 +258,12 @@ impl Attempt {
         } else {
             self.grace
         };
-        self.next_kill = Some(now + if escalated { REPEAT } else { grace });
+        self.next_kill = Some(now + if hard { REPEAT } else { grace });
+    }
+
+    /// Whether SIGKILL was sent already.
+    pub(super) fn is_being_killed(&self) -> bool {
+        self.hard
     }
 
     /// Takes one memory sample.
@@ -265,7 +279,7 @@ impl Attempt {
     }
 }
 
-fn command(job: &PlannedJob, frame: &Frame<'_>, output: &Output) -> Result<duct::Expression, StartError> {
+fn command(job: &PlannedJob, frame: &mut Frame<'_>, output: &Output) -> Result<duct::Expression, StartError> {
     let directory = frame.project.join(&job.directory);
     if !directory.is_dir() {
         return Err(StartError::Job(format!("its folder {} does not exist", directory.display())));
@@ -278,19 +292,21 @@ fn command(job: &PlannedJob, frame: &Frame<'_>, output: &Output) -> Result<duct:
     let environment = exec::environment(&job.pass_env, &set);
     let search = environment.get(std::ffi::OsStr::new("PATH"));
     let line = command::command_line(job, frame.project, &frame.folder);
-    let find = |program: &str| exec::find(program, &directory, search).map_err(StartError::Job);
+    let mut find = |program: &str| frame.programs.find(program, &directory, search).map_err(StartError::Job);
     let (program, arguments) = line.split_first().ok_or_else(|| StartError::Job("its command is empty".into()))?;
     if line.len() > job.argv.len() {
         // Under a tool the program itself is an argument: look for it now, so that its absence is told as such.
         find(job.argv.first().map_or("", String::as_str))?;
     }
     let log = output.for_job().map_err(StartError::State)?;
-    Ok(duct::cmd(find(program)?, arguments)
+    let program = find(program)?;
+    Ok(duct::cmd(program, arguments)
         .dir(directory)
         .full_env(environment)
         .stdin_null()
-        .stdout_file(log)
+        // The outermost redirection is applied first, so standard error follows standard output into the log.
         .stderr_to_stdout()
+        .stdout_file(log)
         .unchecked()
         .before_spawn(|command| {
             std::os::unix::process::CommandExt::process_group(command, 0);

@@ -83,8 +83,11 @@ fn pid_of(name: &str) -> Option<u32> {
     name.split('.').nth(1)?.parse().ok()
 }
 
+/// Kind, then function and file of each frame.
+type Identity = (String, Vec<(Option<String>, Option<String>)>);
+
 /// Kind and the innermost frames by function and file: stable over addresses, pids and lines.
-fn identity(error: &Error) -> (String, Vec<(Option<String>, Option<String>)>) {
+fn identity(error: &Error) -> Identity {
     let frames = error
         .stack
         .iter()

@@ -117,9 +117,10 @@ impl Session<'_> {
             let thread = std::thread::Builder::new().name("supervisor".into()).spawn_scoped(scope, || supervisor.run());
             match thread.map(std::thread::ScopedJoinHandle::join) {
                 Ok(Ok(result)) => result,
-                Ok(Err(_)) => {
-                    Err(anyhow::anyhow!("the supervisor panicked; the journal is whole, `ci --resume` goes on"))
-                }
+                Ok(Err(_)) => Err(failure(
+                    Exit::Infrastructure,
+                    "the supervisor panicked, which is a defect of Drydock; the journal is whole, `ci --resume` goes on",
+                )),
                 Err(error) => Err(error).context("cannot start the supervisor's thread"),
             }
         })?;

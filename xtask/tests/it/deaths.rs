@@ -1,0 +1,162 @@
+//! Every way to die, on the real kernel: what does `xtask` say killed the job?
+//!
+//! `cargo test -p xtask --test it deaths -- --nocapture` prints the confusion matrix. `DRYDOCK_TEST_DEATHS=v1,none,v2`
+//! names the columns to do, all by default. Column v2 is done in a virtual machine, by this very test binary.
+
+mod causes;
+mod matrix;
+mod run;
+mod scenarios;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use matrix::{Cell, Column};
+
+use crate::support::{OuterGroup, Project, RunJson, fixtures, mortal, need_tool, xtask_binary};
+use crate::vm::{self, Console, Guest};
+
+#[test]
+fn matrix() {
+    let wanted = std::env::var("DRYDOCK_TEST_DEATHS").unwrap_or_else(|_| "v1,none,v2".to_owned());
+    let wanted = |column: Column| wanted.split(',').any(|word| word == column.flag());
+    if !need_tool("gcc", "gcc") || !need_tool("valgrind", "valgrind") {
+        return;
+    }
+    fixtures();
+    let mut cells = Vec::new();
+    thread::scope(|scope| {
+        let guests = (wanted(Column::V2) && vm::available()).then(|| {
+            scope.spawn(|| {
+                let mut cells = table_of_a_guest();
+                cells.extend(out_of_memory_in_a_small_guest());
+                cells
+            })
+        });
+        if wanted(Column::V1) && v1_is_writable() {
+            run::column(Column::V1, |cell| cells.push(cell));
+        }
+        if wanted(Column::None) {
+            run::column(Column::None, |cell| cells.push(cell));
+        }
+        cells.extend(guests.into_iter().flat_map(|guests| guests.join().unwrap()));
+    });
+    let text = matrix::render(&cells);
+    println!("{text}");
+    assert!(!cells.is_empty(), "no cell could be done here");
+    assert!(cells.iter().all(|cell| cell.problems.is_empty()), "wrong cells:\n{text}");
+}
+
+/// A machine has v1 or v2; a hosted runner has v2, and its absence here is no fault of the machine.
+fn v1_is_writable() -> bool {
+    let v1 = Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists();
+    let writable = v1 && OuterGroup::new(1 << 30).is_ok();
+    if !writable {
+        println!("skipped: cgroup-v1: no memory hierarchy of that version that this user may write to");
+    }
+    writable
+}
+
+/// The column of the guest: started there by [`table_of_a_guest`], which reads what it prints.
+#[test]
+#[ignore = "runs inside the virtual machine of `deaths::matrix`"]
+fn table_in_guest() {
+    // Whatever the test harness began this line with ends here.
+    println!();
+    let print = |cell: Cell| println!("@@cell {}", serde_json::to_string(&cell).unwrap());
+    let before = groups();
+    run::column(Column::V2, print);
+    // Nobody else makes groups in the guest.
+    let left: Vec<_> = groups().into_iter().filter(|group| !before.contains(group)).collect();
+    let verdict = format!("{} left behind", left.len());
+    let problems = left.iter().map(|group| format!("left behind: {}", group.display())).collect();
+    print(Cell { cause: "control groups".to_owned(), column: Column::V2, verdict, confidence: None, problems });
+}
+
+/// All control groups of a machine with v2.
+fn groups() -> Vec<PathBuf> {
+    let mut groups = vec![PathBuf::from("/sys/fs/cgroup")];
+    let mut next = 0;
+    while let Some(group) = groups.get(next) {
+        let entries = fs::read_dir(group).into_iter().flatten().flatten().map(|entry| entry.path());
+        let below: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+        groups.extend(below);
+        next += 1;
+    }
+    groups
+}
+
+fn table_of_a_guest() -> Vec<Cell> {
+    let script = "\
+        export DRYDOCK_TEST_XTASK=/bin/xtask DRYDOCK_TEST_FIXTURES=/fixtures RUST_BACKTRACE=1\n\
+        it deaths::table_in_guest --exact --ignored --nocapture --test-threads=1\n";
+    let console = Guest::new(1024, script)
+        .program("/bin/xtask", &xtask_binary())
+        .program("/bin/it", &std::env::current_exe().unwrap())
+        .program("/fixtures/mortal", &mortal())
+        .memcheck()
+        .boot();
+    println!("v2 {}", console.figures());
+    // A line may be torn when the guest was ended.
+    let mut cells: Vec<_> = console.marked("@@cell ").filter_map(|line| serde_json::from_str(line).ok()).collect();
+    cells.push(guest_cell("the guest of the table", &console));
+    cells
+}
+
+/// Whether the guest itself lived to the end of its script.
+fn guest_cell(cause: &str, console: &Console) -> Cell {
+    let problems = if console.exit() == Some(0) { Vec::new() } else { vec![format!("its console:\n{}", console.text)] };
+    let verdict = console.exit().map_or_else(|| "died".to_owned(), |code| format!("exit {code}"));
+    Cell { cause: cause.to_owned(), column: Column::V2, verdict, confidence: None, problems }
+}
+
+/// One job without a limit takes all the memory there is: no group's limit is hit, the kernel looks at all processes.
+fn out_of_memory_in_a_small_guest() -> Vec<Cell> {
+    let columns = [Column::V2, Column::None];
+    let project = Project::new().jobs(
+        "defaults: {memory: 32MiB}\njobs:\n  hog: {run: [/bin/mortal, hog, \"400\"]}\n  family: {run: [/bin/mortal, grandchild-hog, \"400\"]}\n",
+    );
+    let script: String = columns
+        .map(|column| {
+            let flag = column.flag();
+            format!(
+                "xtask --project /project --state /tmp/{flag} ci run --containment {flag} -j 1 --no-progress\n\
+                 echo \"@@code {flag} $?\"\n\
+                 echo \"@@json {flag} $(tr -d '\\n' < /tmp/{flag}/runs/latest/run.json)\"\n"
+            )
+        })
+        .concat();
+    let console = Guest::new(256, &script)
+        .program("/bin/xtask", &xtask_binary())
+        .program("/bin/mortal", &fixtures().join("mortal-static"))
+        .file("/project/ci/jobs.yaml", project.path().join("ci/jobs.yaml"))
+        .limit(Duration::from_secs(60))
+        .boot();
+    println!("small {}", console.figures());
+    let mut cells = vec![guest_cell("the small guest", &console)];
+    for column in columns {
+        let flag = column.flag();
+        let run = console.marked("@@json ").find_map(|line| line.strip_prefix(flag));
+        let run = run.and_then(|json| serde_json::from_str::<RunJson>(json).ok()).unwrap_or_default();
+        let code = console.marked("@@code ").find_map(|line| line.strip_prefix(flag)?.trim().parse::<i32>().ok());
+        for name in ["hog", "family"] {
+            let attempt = run.job(name).and_then(|job| job.attempts.first());
+            let verdict = attempt.map_or_else(|| "nothing".to_owned(), |attempt| attempt.outcome.to_string());
+            let mut problems = Vec::new();
+            if verdict != "out-of-memory" {
+                problems.push(format!("the verdict is {verdict}, right is out-of-memory"));
+            }
+            if code != Some(5) {
+                problems.push(format!("exit code {code:?} of xtask, right is 5"));
+            }
+            if !problems.is_empty() {
+                problems.push(format!("{attempt:#?}\nconsole of the guest:\n{}", console.text));
+            }
+            let confidence = attempt.and_then(|attempt| attempt.confidence);
+            cells.push(Cell { cause: format!("global oom: {name}"), column, verdict, confidence, problems });
+        }
+    }
+    cells
+}

@@ -1,0 +1,95 @@
+//! The main job on real input: lanternd built, checked under memcheck, measured under massif.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::{Finished, RunJson, need_tool, text, xtask_binary};
+
+fn example() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/lanternd")
+}
+
+fn tools_are_there() -> bool {
+    [("valgrind", "valgrind"), ("lowdown", "lowdown"), ("make", "make"), ("git", "git")]
+        .iter()
+        .all(|(tool, package)| need_tool(tool, package))
+}
+
+fn call(args: &[&str]) -> Finished {
+    let output = Command::new(xtask_binary()).args(args).output().unwrap();
+    Finished {
+        status: output.status,
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+#[test]
+fn the_demo_proves_what_it_says_and_the_spike_is_found() {
+    if !tools_are_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let keep = folder.path().join("demo");
+    let demo = call(&["demo", "--keep", &text(&keep)]);
+    assert_eq!(demo.code(), 0, "{}", demo.transcript());
+    assert!(demo.stdout.contains("what was proved") && !demo.stdout.contains("NOT PROVED"), "{}", demo.stdout);
+
+    let project = keep.join("lanternd");
+    let run = RunJson::latest(&project.join("target/xtask")).unwrap();
+    assert!(run.jobs.iter().all(|job| job.result == "passed"), "{}", demo.transcript());
+    let units = run.jobs.iter().filter(|job| job.name.starts_with("units/")).count();
+    assert!(units >= 15, "{units} unit tests");
+    assert!(demo.stdout.contains(&format!("{units} jobs are clean under memcheck")), "{}", demo.stdout);
+    for name in ["build", "integration", "startup-heap"] {
+        assert!(run.job(name).is_some(), "{name} is missing");
+    }
+    let status = Command::new("git").args(["status", "--porcelain"]).current_dir(&project).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&status.stdout), "", "a run leaves the work tree clean");
+
+    // The same project with declarations from elsewhere, built to read whole files: massif finds the spike.
+    let config = folder.path().join("config");
+    fs::create_dir_all(config.join("ci")).unwrap();
+    let yaml = fs::read_to_string(example().join("ci/jobs.yaml")).unwrap();
+    let whole = yaml.replace("run: [make, -j, \"{jobs}\", all", "run: [make, CHECKSUM=whole, -j, \"{jobs}\", all");
+    assert_ne!(whole, yaml, "the build job is not where this test looks for it");
+    fs::write(config.join("ci/jobs.yaml"), whole).unwrap();
+    let spike = call(&["--project", &text(&project), "--config", &text(&config), "ci", "startup-heap"]);
+    assert_eq!(spike.code(), 1, "{}", spike.transcript());
+    let run = RunJson::latest(&project.join("target/xtask")).unwrap();
+    let job = run.job("startup-heap").unwrap();
+    assert_eq!(job.outcome.as_ref().unwrap().kind, "over-budget", "{}", spike.transcript());
+    let reasons = job.attempts[0].reasons.join("\n");
+    assert!(reasons.contains("at the peak, most is held by") && reasons.contains(".c:"), "{reasons}");
+}
+
+#[test]
+fn a_project_of_the_example_is_the_same_everywhere() {
+    if !need_tool("git", "git") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let make = |name: &str, umask: &str| {
+        let target = folder.path().join(name);
+        let script = text(&example().join("tools/make-project.sh"));
+        let line = format!("umask {umask}; exec sh '{script}' '{}'", text(&target));
+        let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let head =
+            Command::new("git").args(["rev-parse", "HEAD"]).current_dir(target.join("lanternd")).output().unwrap();
+        String::from_utf8(head.stdout).unwrap()
+    };
+    assert_eq!(make("one", "022"), make("two with a space", "077"));
+}
+
+#[test]
+fn the_time_a_run_is_expected_to_take_is_learned() {
+    let project = crate::support::Project::new().jobs("jobs:\n  nap: {run: [sleep, \"0.3\"], memory: 16MiB}\n");
+    assert_eq!(project.xtask(&["ci"]).limit(Duration::from_secs(20)).run().code(), 0);
+    let plan = project.xtask(&["ci", "plan"]).run();
+    let line = plan.stdout.lines().find(|line| line.starts_with("nap ")).unwrap().to_owned();
+    assert!(line.contains("0.3"), "{line}");
+    assert!(!line.contains("16 MiB"), "the reservation is learned from the peak: {line}");
+}

@@ -1,0 +1,230 @@
+//! Runs and what is done with them: select, rerun, resume, lock, explain, results.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::support::{Finished, Project, RunJson, mortal, text, wait_for};
+
+/// Two items that pass, one that fails until a file `mended` is there, and one that needs it.
+fn project() -> Project {
+    let mortal = text(&mortal());
+    Project::new().file("a.item", "").file("b.item", "").jobs(&format!(
+        "defaults: {{memory: 16MiB, timeout: 20s}}\n\
+         jobs:\n\
+         \x20 build: {{run: [\"{mortal}\", exit, \"0\"]}}\n\
+         \x20 items:\n\
+         \x20   needs: [build]\n\
+         \x20   for-each: {{glob: \"*.item\"}}\n\
+         \x20   run: [\"{mortal}\", exit, \"0\"]\n\
+         \x20 broken: {{run: [test, -e, mended]}}\n\
+         \x20 after: {{needs: [broken], run: [\"true\"]}}\n"
+    ))
+}
+
+#[track_caller]
+fn ends(finished: &Finished, code: i32) {
+    assert_eq!(finished.code(), code, "{}", finished.transcript());
+}
+
+fn results(project: &Project) -> Vec<(String, String, usize)> {
+    let run = RunJson::latest(&project.state()).unwrap();
+    run.jobs.iter().map(|job| (job.name.clone(), job.result.clone(), job.attempts.len())).collect()
+}
+
+fn row(name: &str, result: &str, attempts: usize) -> (String, String, usize) {
+    (name.to_owned(), result.to_owned(), attempts)
+}
+
+#[test]
+fn a_rerun_repeats_what_did_not_pass_and_keeps_the_rest() {
+    let project = project();
+    ends(&project.xtask(&["ci"]).run(), 1);
+    assert_eq!(
+        results(&project),
+        [
+            row("build", "passed", 1),
+            row("items/a", "passed", 1),
+            row("items/b", "passed", 1),
+            row("broken", "failed", 1),
+            row("after", "not-run", 0)
+        ]
+    );
+    let first = RunJson::latest(&project.state()).unwrap().id;
+    fs::write(project.path().join("mended"), "").unwrap();
+    ends(&project.xtask(&["ci", "rerun"]).run(), 0);
+    let merged = RunJson::latest(&project.state()).unwrap();
+    assert_ne!(merged.id, first);
+    assert_eq!(
+        results(&project),
+        [
+            row("build", "passed", 1),
+            row("items/a", "passed", 1),
+            row("items/b", "passed", 1),
+            row("broken", "passed", 1),
+            row("after", "passed", 1)
+        ]
+    );
+    // Only the two ran: the others' attempts are those of the first run, and no folder was made for them.
+    let folder = project.state().join("runs/latest/jobs");
+    assert!(folder.join("broken/1/log").is_file() && folder.join("after/1/log").is_file());
+    assert!(!folder.join("items").exists() && !folder.join("build").exists());
+
+    let nothing = project.xtask(&["ci", "rerun"]).run();
+    ends(&nothing, 2);
+    assert!(nothing.stderr.contains("everything passed in run"), "{}", nothing.stderr);
+
+    ends(&project.xtask(&["ci", "rerun", "items/a"]).run(), 0);
+    let folder = project.state().join("runs/latest/jobs");
+    assert!(folder.join("items/a/1/log").is_file() && !folder.join("items/b").exists());
+    assert!(folder.join("build/1/log").is_file(), "what a job needs runs again with it");
+    assert_eq!(results(&project).len(), 5);
+}
+
+#[test]
+fn selectors_take_along_what_a_job_needs() {
+    let project = project();
+    ends(&project.xtask(&["ci", "items/*"]).run(), 0);
+    assert_eq!(results(&project).len(), 3);
+    let unknown = project.xtask(&["ci", "itms"]).run();
+    ends(&unknown, 2);
+    assert!(unknown.stderr.contains("no job matches `itms`; did you mean `items`?"), "{}", unknown.stderr);
+    let plan = project.xtask(&["ci", "plan", "--format", "json", "items/b"]).run();
+    ends(&plan, 0);
+    let plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
+    let names: Vec<_> = plan["jobs"].as_array().unwrap().iter().map(|job| job["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["build", "items/b"]);
+}
+
+#[test]
+fn a_dry_run_touches_nothing() {
+    let project = project();
+    let finished = project.xtask(&["ci", "--dry-run"]).run();
+    ends(&finished, 0);
+    assert!(finished.stdout.contains("items/a") && finished.stdout.contains("memory  "), "{}", finished.stdout);
+    assert!(!project.path().join("target").exists());
+}
+
+#[test]
+fn one_run_at_a_time() {
+    let project = Project::new().jobs("jobs:\n  slow: {run: [sleep, \"5\"], timeout: 20s}\n");
+    let mut running = project.xtask(&["ci"]).spawn();
+    let started = running.wait_for(Duration::from_secs(10), || {
+        project.state().join("runs/latest/jobs/slow/1/log").exists().then_some(())
+    });
+    assert!(started.is_some());
+    let second = project.xtask(&["ci"]).run();
+    ends(&second, 4);
+    assert!(second.stderr.contains("another run holds"), "{}", second.stderr);
+    let elsewhere = project.path().join("elsewhere").display().to_string();
+    let third = project.xtask(&["--state", &elsewhere, "ci", "plan"]).run();
+    ends(&third, 0);
+    ends(&running.wait(), 0);
+}
+
+#[test]
+fn an_invalid_declaration_is_told_whole_and_runs_nothing() {
+    let project = Project::new().jobs("jobs:\n  a: {run: [\"true\"], timeuot: 2m}\n  b: {run: [], needs: [c]}\n");
+    let finished = project.xtask(&["ci"]).run();
+    ends(&finished, 3);
+    for expected in ["jobs.yaml:2:", "did you mean `timeout`?", "jobs.yaml:3:", "`c`"] {
+        assert!(finished.stderr.contains(expected), "{expected} is missing in {}", finished.stderr);
+    }
+    assert!(!project.path().join("target").exists());
+}
+
+#[test]
+fn explain_says_what_proves_it_and_names_every_source() {
+    let project = project();
+    ends(&project.xtask(&["ci", "broken"]).run(), 1);
+    let text = project.xtask(&["ci", "explain", "broken"]).run();
+    ends(&text, 0);
+    for expected in [
+        "attempt 1: exit code 1",
+        "+ the main process ended by itself",
+        "- not out of memory",
+        "memory group",
+        "/proc/vmstat",
+        "kernel log",
+    ] {
+        assert!(text.stdout.contains(expected), "{expected} is missing in {}", text.stdout);
+    }
+}
+
+#[test]
+fn results_are_written_again_from_the_journal() {
+    let project = project();
+    ends(&project.xtask(&["ci"]).run(), 1);
+    let latest = project.state().join("runs/latest");
+    let before = [fs::read(latest.join("run.json")).unwrap(), fs::read(latest.join("junit.xml")).unwrap()];
+    fs::remove_file(latest.join("run.json")).unwrap();
+    fs::remove_file(latest.join("junit.xml")).unwrap();
+    ends(&project.xtask(&["ci", "report"]).run(), 0);
+    assert_eq!(fs::read(latest.join("run.json")).unwrap(), before[0]);
+    assert_eq!(fs::read(latest.join("junit.xml")).unwrap(), before[1]);
+    let junit = String::from_utf8(before[1].clone()).unwrap();
+    assert!(
+        junit.contains("<testsuites name=\"drydock\" tests=\"5\" skipped=\"1\" failures=\"1\" errors=\"0\""),
+        "{junit}"
+    );
+    assert!(junit.contains("<skipped message=\"it needs broken, which did not pass\""), "{junit}");
+}
+
+#[test]
+fn a_declared_retry_is_flaky_and_fails_only_when_asked() {
+    // Fails the first time, passes the second.
+    let yaml = "jobs:\n  once: {run: [mkdir, made], expect-exit: 1, retry: {attempts: 2, on: [failed]}}\n";
+    let project = Project::new().jobs(yaml);
+    ends(&project.xtask(&["ci"]).run(), 0);
+    assert_eq!(results(&project), [row("once", "flaky", 2)]);
+    fs::remove_dir(project.path().join("made")).unwrap();
+    ends(&project.xtask(&["ci", "--fail-on-flaky"]).run(), 6);
+}
+
+#[test]
+fn output_is_bounded_and_keeps_both_ends() {
+    let mortal = text(&mortal());
+    let project = Project::new().jobs(&format!(
+        "jobs:\n  spam: {{run: [\"{mortal}\", spam, \"40\"], log-limit: 64KiB, timeout: 60s, memory: 16MiB}}\n"
+    ));
+    ends(&project.xtask(&["ci"]).run(), 0);
+    let log = fs::read(project.state().join("runs/latest/jobs/spam/1/log")).unwrap();
+    assert!(log.len() < 70 << 10, "{} bytes", log.len());
+    assert!(String::from_utf8_lossy(&log).contains("bytes dropped here; the log limit is 64 KiB]"));
+}
+
+#[test]
+fn a_child_sees_a_short_environment_and_its_own_place() {
+    let yaml = "jobs:\n  env: {run: [env], env: {MINE: \"{name}\"}, pass-env: [PASSED]}\n";
+    let project = Project::new().jobs(yaml);
+    ends(&project.xtask(&["ci"]).run(), 0);
+    let log = fs::read_to_string(project.state().join("runs/latest/jobs/env/1/log")).unwrap();
+    let names: Vec<&str> = log.lines().filter_map(|line| line.split('=').next()).collect();
+    for expected in ["PATH", "MINE", "DRYDOCK_JOB", "DRYDOCK_SLOT", "LC_ALL", "TZ"] {
+        assert!(names.contains(&expected), "{expected} is missing in {names:?}");
+    }
+    assert!(log.contains("MINE=env\n") && log.contains("LC_ALL=C.UTF-8\n"));
+    assert!(!names.iter().any(|name| name.starts_with("CARGO_PKG") || *name == "CARGO_MANIFEST_DIR"), "{names:?}");
+}
+
+#[test]
+fn killed_twice_and_resumed_it_still_comes_to_its_end() {
+    let yaml = "defaults: {memory: 16MiB}\njobs:\n  quick: {run: [\"true\"]}\n  slow: {needs: [quick], run: [sleep, \"3\"], timeout: 20s}\n";
+    let project = Project::new().jobs(yaml);
+    for (call, attempt) in [(&["ci"][..], 1), (&["ci", "--resume"][..], 2)] {
+        let mut running = project.xtask(call).spawn();
+        let log = project.state().join(format!("runs/latest/jobs/slow/{attempt}/log"));
+        assert!(
+            running.wait_for(Duration::from_secs(10), || log.exists().then_some(())).is_some(),
+            "attempt {attempt}"
+        );
+        wait_for(Duration::from_millis(300), || None::<()>);
+        running.kill().unwrap();
+        running.wait();
+    }
+    // Lost twice is the infrastructure's failure: the journal has both, and the run can be told to go on no further.
+    let finished = project.xtask(&["ci", "--resume"]).run();
+    ends(&finished, 5);
+    assert_eq!(results(&project), [row("quick", "passed", 1), row("slow", "infrastructure", 2)]);
+    ends(&project.xtask(&["ci", "rerun"]).run(), 0);
+    assert_eq!(results(&project), [row("quick", "passed", 1), row("slow", "passed", 1)]);
+}

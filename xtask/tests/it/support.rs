@@ -1,0 +1,422 @@
+//! What every integration test needs: built fixtures, a throw-away project, the real `xtask`, its typed results,
+//! processes found by a marker, an outer memory group, and honest skips.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+/// The folder with the built fixtures: `mortal` and `mortal-static`. Built once a test process, or taken from the
+/// folder that `DRYDOCK_TEST_FIXTURES` names, for a machine without a compiler.
+pub(crate) fn fixtures() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        if let Some(folder) = std::env::var_os("DRYDOCK_TEST_FIXTURES") {
+            return folder.into();
+        }
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mortal.c");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
+        fs::create_dir_all(&folder).unwrap();
+        for (name, flags) in [("mortal", &[][..]), ("mortal-static", &["-static"])] {
+            // Several test processes may build at once, and a program that runs cannot be overwritten.
+            let new = tempfile::Builder::new().tempfile_in(&folder).unwrap().into_temp_path();
+            let built = Command::new("gcc")
+                .args(["-Wall", "-Wextra", "-Werror", "-g", "-O0", "-o"])
+                .arg(&new)
+                .args(flags)
+                .arg(&source)
+                .status()
+                .expect("gcc is needed: apt-get install gcc");
+            assert!(built.success(), "cannot compile {}", source.display());
+            new.persist(folder.join(name)).unwrap();
+        }
+        folder
+    })
+}
+
+/// The hostile program, linked dynamically, as valgrind wants it.
+pub(crate) fn mortal() -> PathBuf {
+    fixtures().join("mortal")
+}
+
+/// The binary under test.
+pub(crate) fn xtask_binary() -> PathBuf {
+    std::env::var_os("DRYDOCK_TEST_XTASK").map_or_else(|| env!("CARGO_BIN_EXE_xtask").into(), PathBuf::from)
+}
+
+/// A temporary project.
+pub(crate) struct Project {
+    folder: TempDir,
+}
+
+impl Project {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::Builder::new().prefix("drydock-").tempdir().unwrap() }
+    }
+
+    /// Adds a file, with its folders.
+    pub(crate) fn file(self, path: &str, contents: &str) -> Self {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+        self
+    }
+
+    /// Declares `ci/jobs.yaml`.
+    pub(crate) fn jobs(self, yaml: &str) -> Self {
+        self.file("ci/jobs.yaml", yaml)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where `xtask` keeps its runs unless it is told otherwise.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path().join("target/xtask")
+    }
+
+    /// `xtask --project THIS ARGS…`
+    pub(crate) fn xtask(&self, args: &[&str]) -> Xtask {
+        Xtask::new(self.path(), args)
+    }
+}
+
+/// A call of `xtask` that is about to start.
+pub(crate) struct Xtask {
+    command: Vec<String>,
+    folder: PathBuf,
+    limit: Duration,
+}
+
+impl Xtask {
+    fn new(project: &Path, args: &[&str]) -> Self {
+        let mut command = vec![text(&xtask_binary()), "--project".to_owned(), text(project)];
+        command.extend(args.iter().map(|arg| (*arg).to_owned()));
+        Self { command, folder: project.to_owned(), limit: Duration::from_secs(120) }
+    }
+
+    /// How long the call may take before the test gives up on it.
+    pub(crate) fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Runs `xtask` as a member of that group.
+    pub(crate) fn within(mut self, group: &OuterGroup) -> Self {
+        let enter = [text(&mortal()), "enter".to_owned(), text(&group.procs())];
+        self.command.splice(0..0, enter);
+        self
+    }
+
+    /// Starts it, in a process group of its own, as a shell with job control does.
+    pub(crate) fn spawn(self) -> Running {
+        // Files, not pipes: a leftover that keeps a pipe open must not stall the test.
+        let output = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
+        let [stdout, stderr] = output.each_ref().map(|file| Stdio::from(file.try_clone().unwrap()));
+        let child = Command::new(&self.command[0])
+            .args(&self.command[1..])
+            .current_dir(&self.folder)
+            .env_remove("CI")
+            .env_remove("GITHUB_ACTIONS")
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.command));
+        Running { child, output, deadline: Instant::now() + self.limit, command: self.command }
+    }
+
+    pub(crate) fn run(self) -> Finished {
+        self.spawn().wait()
+    }
+}
+
+/// A running `xtask`. Killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    output: [File; 2],
+    deadline: Instant,
+    command: Vec<String>,
+}
+
+impl Running {
+    /// Signals the process group, as a terminal does.
+    pub(crate) fn signal(&self, signal: Signal) -> rustix::io::Result<()> {
+        kill_process_group(Pid::from_child(&self.child), signal)
+    }
+
+    /// Kills `xtask` alone, as the OOM killer or `kill -9` does.
+    pub(crate) fn kill(&self) -> rustix::io::Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::KILL)
+    }
+
+    /// Asks until there is an answer, or `xtask` has ended.
+    pub(crate) fn wait_for<T>(&mut self, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+        wait_for(limit, || match ask() {
+            Some(answer) => Some(Some(answer)),
+            None if self.child.try_wait().unwrap().is_some() => Some(None),
+            None => None,
+        })
+        .flatten()
+    }
+
+    /// Waits for its end; panics with its output when it takes longer than the limit.
+    pub(crate) fn wait(mut self) -> Finished {
+        let mut status = self.child.try_wait().unwrap();
+        while status.is_none() && Instant::now() < self.deadline {
+            thread::sleep(Duration::from_millis(20));
+            status = self.child.try_wait().unwrap();
+        }
+        let [stdout, stderr] = self.output.each_mut().map(|file| {
+            let mut bytes = Vec::new();
+            file.rewind().unwrap();
+            file.read_to_end(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        let Some(status) = status else {
+            panic!("{:?} does not end\n--- stdout\n{stdout}\n--- stderr\n{stderr}", self.command);
+        };
+        Finished { status, stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok();
+            self.child.wait().ok();
+        }
+    }
+}
+
+/// A finished call of `xtask`.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Finished {
+    /// The exit code, or minus the signal.
+    pub(crate) fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| -self.status.signal().unwrap_or(0))
+    }
+
+    /// Both outputs, for the text of a failure.
+    pub(crate) fn transcript(&self) -> String {
+        format!("exit {}\n--- stdout\n{}\n--- stderr\n{}", self.code(), self.stdout, self.stderr)
+    }
+}
+
+/// `run.json`, read leniently: a field that a test does not look at may change.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(crate) struct RunJson {
+    pub(crate) format: u32,
+    pub(crate) id: String,
+    pub(crate) containment: String,
+    pub(crate) exit: Option<i32>,
+    pub(crate) jobs: Vec<JobJson>,
+}
+
+impl RunJson {
+    /// Reads the latest run in a state folder.
+    pub(crate) fn latest(state: &Path) -> Result<Self, String> {
+        let path = state.join("runs/latest/run.json");
+        let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}\n{text}", path.display()))
+    }
+
+    pub(crate) fn job(&self, name: &str) -> Option<&JobJson> {
+        self.jobs.iter().find(|job| job.name == name)
+    }
+}
+
+/// One job in `run.json`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(crate) struct JobJson {
+    pub(crate) name: String,
+    pub(crate) result: String,
+    /// None of a job that did not run.
+    pub(crate) outcome: Option<OutcomeJson>,
+    pub(crate) attempts: Vec<AttemptJson>,
+}
+
+/// One attempt in `run.json`; times in milliseconds since 1970, the peak in bytes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(crate) struct AttemptJson {
+    pub(crate) number: u32,
+    pub(crate) outcome: OutcomeJson,
+    pub(crate) confidence: Option<f64>,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) ruled_out: Vec<String>,
+    pub(crate) leftovers: Vec<LeftoverJson>,
+    pub(crate) started: Option<i64>,
+    pub(crate) ended: Option<i64>,
+    pub(crate) peak: Option<u64>,
+    pub(crate) log: Option<String>,
+}
+
+/// A process that outlived its job.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(crate) struct LeftoverJson {
+    pub(crate) pid: i32,
+    pub(crate) command: String,
+}
+
+/// The verdict; displayed as `failed{1}`, `crashed{11}`, `out-of-memory`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(crate) struct OutcomeJson {
+    pub(crate) kind: String,
+    pub(crate) code: Option<serde_json::Value>,
+    pub(crate) signal: Option<serde_json::Value>,
+    pub(crate) count: Option<serde_json::Value>,
+}
+
+impl std::fmt::Display for OutcomeJson {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match [&self.code, &self.signal, &self.count].into_iter().flatten().next() {
+            Some(detail) => write!(f, "{}{{{detail}}}", self.kind),
+            None => f.write_str(&self.kind),
+        }
+    }
+}
+
+/// A running process, as `/proc` shows it.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) command: String,
+}
+
+impl Process {
+    pub(crate) fn kill(&self) {
+        if let Some(pid) = Pid::from_raw(self.pid) {
+            // It may have ended meanwhile.
+            kill_process(pid, Signal::KILL).ok();
+        }
+    }
+}
+
+/// The living processes that have the marker among their arguments. Zombies have no arguments.
+pub(crate) fn processes_with(marker: &str) -> Vec<Process> {
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid: i32| {
+        let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let arguments: Vec<_> = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+        arguments.iter().any(|argument| argument == marker).then(|| Process { pid, command: arguments.join(" ") })
+    })
+    .collect()
+}
+
+/// A word that no other process on this machine has among its arguments.
+pub(crate) fn marker(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("drydock-test-{}-{}-{name}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Asks every 10 ms until there is an answer.
+pub(crate) fn wait_for<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let answer = ask();
+        if answer.is_some() || Instant::now() > deadline {
+            return answer;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// How many processes the kernel killed for want of memory since it booted, anywhere on this machine.
+pub(crate) fn kernel_oom_kills() -> u64 {
+    let vmstat = fs::read_to_string("/proc/vmstat").unwrap();
+    let count = vmstat.lines().find_map(|line| line.strip_prefix("oom_kill "));
+    count.and_then(|count| count.parse().ok()).expect("/proc/vmstat has no oom_kill")
+}
+
+/// Held while a test makes the kernel kill, or needs it not to: the counter in `/proc/vmstat` is one for all processes.
+pub(crate) fn oom_lock() -> File {
+    let file = File::create(std::env::temp_dir().join("drydock-test-oom.lock")).unwrap();
+    flock(&file, FlockOperation::LockExclusive).unwrap();
+    file
+}
+
+/// A memory group around a whole `xtask`, with a limit; v1 or v2, whichever this machine has. Removed when dropped.
+pub(crate) struct OuterGroup {
+    folder: PathBuf,
+}
+
+impl OuterGroup {
+    /// Fails when this machine has no memory controller that this user may write to.
+    pub(crate) fn new(limit: u64) -> std::io::Result<Self> {
+        let v1 = Path::new("/sys/fs/cgroup/memory");
+        let (root, limit_file) = if v1.join("memory.limit_in_bytes").exists() {
+            (v1, "memory.limit_in_bytes")
+        } else {
+            (Path::new("/sys/fs/cgroup"), "memory.max")
+        };
+        let folder = root.join(marker("outer"));
+        fs::create_dir(&folder)?;
+        let group = Self { folder };
+        fs::write(group.folder.join(limit_file), limit.to_string())?;
+        Ok(group)
+    }
+
+    pub(crate) fn procs(&self) -> PathBuf {
+        self.folder.join("cgroup.procs")
+    }
+}
+
+impl Drop for OuterGroup {
+    fn drop(&mut self) {
+        let removed = wait_for(Duration::from_secs(5), || {
+            for pid in fs::read_to_string(self.procs()).unwrap_or_default().lines() {
+                Process { pid: pid.parse().unwrap_or(0), command: String::new() }.kill();
+            }
+            fs::remove_dir(&self.folder).ok()
+        });
+        if removed.is_none() {
+            eprintln!("cannot remove {}", self.folder.display());
+        }
+    }
+}
+
+/// Whether the tool is on the `PATH`. If not, the test skips itself on a laptop and fails in CI.
+#[must_use]
+pub(crate) fn need_tool(tool: &str, package: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
+    need(found, &format!("{tool} is missing: apt-get install {package}"))
+}
+
+/// Whether a condition of the test holds. If not, the test skips itself on a laptop and fails in CI.
+#[must_use]
+pub(crate) fn need(holds: bool, why_not: &str) -> bool {
+    if !holds {
+        assert!(std::env::var_os("CI").is_none(), "{why_not}");
+        println!("skipped: {why_not}");
+    }
+    holds
+}
+
+/// A path as text; the paths of tests are UTF-8.
+pub(crate) fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
