@@ -3,6 +3,7 @@
 //! `cargo bench -p xtask --bench overhead [-- --strict]`. The programs take turns, so that a noisy machine is noisy for
 //! all of them; the ratio is taken round by round, and its median counts.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to say")]
 
 use std::fs;

@@ -6,5 +6,6 @@ pub mod commands;
 pub mod config;
 pub mod exec;
 pub mod exit;
+pub mod output;
 pub mod paths;
 pub mod tools;

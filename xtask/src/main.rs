@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use xtask::cli::Cli;
-use xtask::exit;
+use xtask::{exit, output};
 
 fn main() -> ExitCode {
     // Whatever umask the caller has, no file of ours and of our children depends on it.
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::err(format_args!("error: {error:#}"));
             exit::code_of(&error).into()
         }
     }

@@ -8,6 +8,7 @@ use super::tidy;
 use crate::cli;
 use crate::config::units;
 use crate::exit::{Exit, failure};
+use crate::output;
 use crate::paths;
 use crate::tools::Purpose;
 
@@ -33,9 +34,9 @@ impl cli::Check {
 }
 
 fn step(name: &str, command: Cmd<'_>, remedy: &str) -> anyhow::Result<()> {
-    eprintln!("== {name}: {command}");
+    output::err(format_args!("== {name}: {command}"));
     let began = Instant::now();
     command.quiet().run().map_err(|error| failure(Exit::JobFailed, format!("{name}: {error}; {remedy}")))?;
-    eprintln!("== {name}: {}", units::human(began.elapsed()));
+    output::err(format_args!("== {name}: {}", units::human(began.elapsed())));
     Ok(())
 }

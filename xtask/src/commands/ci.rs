@@ -7,6 +7,7 @@ use crate::ci::run::Run;
 use crate::cli::{self, CiCommand};
 use crate::config::schema;
 use crate::exit::{Exit, failure};
+use crate::output;
 use crate::paths::{RunDir, State};
 
 use super::Context;
@@ -54,7 +55,7 @@ impl cli::CiExplain {
         let wanted = run.plan.matching(&self.jobs).map_err(|error| failure(Exit::Usage, error.to_string()))?;
         for (position, job) in run.plan.jobs.iter().enumerate() {
             if wanted.contains(&job.name) {
-                println!("{}", explain::render(&run, &dir, position));
+                output::out(format_args!("{}", explain::render(&run, &dir, position)));
             }
         }
         Ok(Exit::Success)
@@ -66,8 +67,8 @@ impl cli::CiReport {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
         let exit = run.verdict(false);
         session::write_results(&run, &dir, exit)?;
-        println!("{}", dir.run_json().display());
-        println!("{}", dir.junit().display());
+        output::out(format_args!("{}", dir.run_json().display()));
+        output::out(format_args!("{}", dir.junit().display()));
         Ok(Exit::Success)
     }
 }
@@ -78,7 +79,7 @@ impl cli::CiSchema {
             cli::SchemaOf::Jobs => schema::jobs_schema(),
             cli::SchemaOf::Run => json::schema(),
         };
-        println!("{}", serde_json::to_string_pretty(&value)?);
+        output::out(format_args!("{}", serde_json::to_string_pretty(&value)?));
         Ok(Exit::Success)
     }
 }

@@ -13,6 +13,7 @@ use crate::ci::run::Run;
 use crate::cli::{self, Place};
 use crate::config::units;
 use crate::exit::Exit;
+use crate::output;
 use crate::paths;
 use crate::tools::Purpose;
 
@@ -32,16 +33,18 @@ impl cli::Demo {
         };
         let project = make_project(&folder)?;
         let ctx = Context::find(&Place { project: Some(project.clone()), ..Place::default() })?;
-        eprintln!("== ci: cargo xtask --project {} ci", project.display());
+        output::err(format_args!("== ci: cargo xtask --project {} ci", project.display()));
         let exit = cli::CiRun::default().run(&ctx)?;
         let (_, run) = super::ci::recorded(&ctx.state, None)?;
-        println!("\n{}", proved(&run));
+        output::out(format_args!("\n{}", proved(&run)));
         match &self.keep {
-            Some(_) => println!(
+            Some(_) => output::out(format_args!(
                 "the project is in {}; try `cargo xtask --project {0} ci explain units/run-json`",
                 project.display()
-            ),
-            None => println!("the project was temporary; `--keep DIR` keeps it, with logs and reports"),
+            )),
+            None => {
+                output::out(format_args!("the project was temporary; `--keep DIR` keeps it, with logs and reports"))
+            }
         }
         Ok(exit)
     }
@@ -51,7 +54,7 @@ impl cli::Demo {
 fn make_project(folder: &Path) -> anyhow::Result<PathBuf> {
     let shell = Shell::new()?;
     let script = paths::workspace().join("examples/lanternd/tools/make-project.sh");
-    eprintln!("== project: sh {} {}", script.display(), folder.display());
+    output::err(format_args!("== project: sh {} {}", script.display(), folder.display()));
     cmd!(shell, "sh {script} {folder}")
         .quiet()
         .ignore_stdout()

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::cli;
 use crate::exit::{Exit, failure};
+use crate::output;
 use crate::tools::{self, Purpose, Tool};
 
 impl cli::Doctor {
@@ -11,19 +12,28 @@ impl cli::Doctor {
         for tool in tools::needed(self.of) {
             let mark = if tool.is_installed() { "ok     " } else { "MISSING" };
             let users: Vec<&str> = tool.needed_by.iter().map(|purpose| purpose.word()).collect();
-            println!("{mark}  {:<20} {:<18} {:<16} {}", tool.name(), tool.package, users.join(", "), tool.reason);
+            output::out(format_args!(
+                "{mark}  {:<20} {:<18} {:<16} {}",
+                tool.name(),
+                tool.package,
+                users.join(", "),
+                tool.reason
+            ));
         }
         let missing = tools::missing(self.of);
         if missing.is_empty() {
-            println!("nothing is missing");
+            output::out(format_args!("nothing is missing"));
             return Ok(Exit::Success);
         }
         if self.install {
             install(&missing)?;
             return Ok(Exit::Success);
         }
-        println!("\n{} missing; `cargo xtask doctor --install` or this command installs them:", missing.len());
-        println!("  {}", tools::install_command(&missing).join(" "));
+        output::out(format_args!(
+            "\n{} missing; `cargo xtask doctor --install` or this command installs them:",
+            missing.len()
+        ));
+        output::out(format_args!("  {}", tools::install_command(&missing).join(" ")));
         Ok(Exit::Missing)
     }
 }
@@ -54,7 +64,7 @@ fn install(missing: &[&Tool]) -> anyhow::Result<()> {
     let mut update: Vec<String> = command.iter().take_while(|word| *word != "install").cloned().collect();
     update.push("update".into());
     for line in [update, command] {
-        eprintln!("$ {}", line.join(" "));
+        output::err(format_args!("$ {}", line.join(" ")));
         let (program, arguments) = line.split_first().unwrap_or((&line[0], &[]));
         let status = duct::cmd(program, arguments)
             .env("DEBIAN_FRONTEND", "noninteractive")

@@ -9,16 +9,17 @@ use anyhow::Context as _;
 const LONGEST_FILE: usize = 450;
 
 /// What each part of the library may use. The order is the order of the layers.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("exit", &[]),
     ("exec", &[]),
+    ("output", &[]),
     ("paths", &[]),
     ("tools", &["exec"]),
     ("config", &["exit", "exec", "paths"]),
-    ("ci", &["config", "exit", "exec", "paths"]),
+    ("ci", &["config", "exit", "exec", "output", "paths"]),
     ("cli", &["config", "exit", "tools"]),
-    ("commands", &["ci", "cli", "config", "exit", "exec", "paths", "tools"]),
-    ("main", &["cli", "exit"]),
+    ("commands", &["ci", "cli", "config", "exit", "exec", "output", "paths", "tools"]),
+    ("main", &["cli", "exit", "output"]),
 ];
 
 /// Every breach below `root`, the folder of the workspace, as `file:line: what`.

@@ -1,5 +1,6 @@
 //! The one integration binary: each module runs the real `xtask` on real tools.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip and what they measured")]
 
 mod deaths;
 mod declarations;

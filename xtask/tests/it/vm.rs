@@ -211,15 +211,13 @@ fn kernel() -> PathBuf {
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
     if !kernel.exists() {
         let folder = tempfile::tempdir_in(&cache).unwrap();
-        let depends = output(Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]));
-        let package = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
-        let package = package.unwrap_or_else(|| {
-            panic!(
-                "no package linux-image-cloud-amd64; set DRYDOCK_TEST_KERNEL to a kernel with a built-in 8250 console"
-            )
+        let package = download(folder.path()).unwrap_or_else(|_| {
+            // The machine's lists are missing, or older than the archive.
+            output(Command::new("apt-get").args(["update", "--quiet"]));
+            download(folder.path()).unwrap_or_else(|why| {
+                panic!("{why}; set DRYDOCK_TEST_KERNEL to a kernel with a built-in 8250 console")
+            })
         });
-        let package = format!("linux-image-{package}");
-        output(Command::new("apt-get").args(["download", "--quiet", &package]).current_dir(&folder));
         let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
         let deb = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "deb")).unwrap();
         let root = folder.path().join("root");
@@ -228,6 +226,16 @@ fn kernel() -> PathBuf {
         fs::rename(image, &kernel).unwrap();
     }
     kernel
+}
+
+/// Downloads the package of the newest cloud kernel into the folder, and returns its name.
+fn download(folder: &Path) -> Result<String, String> {
+    let depends = Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]).output().unwrap();
+    let depends = String::from_utf8_lossy(&depends.stdout).into_owned();
+    let package = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
+    let package = format!("linux-image-{}", package.ok_or("there is no package linux-image-cloud-amd64")?);
+    let download = Command::new("apt-get").args(["download", "--quiet", &package]).current_dir(folder).output().unwrap();
+    if download.status.success() { Ok(package) } else { Err(String::from_utf8_lossy(&download.stderr).into_owned()) }
 }
 
 /// Where Debian's `libc6-dbg` keeps the symbols of a library.

@@ -11,6 +11,7 @@ use crate::ci::history::History;
 use crate::ci::outcome::Outcome;
 use crate::ci::run::Run;
 use crate::config::units::{self, ByteSize, JobName};
+use crate::output;
 
 /// Live lines for this many running jobs; more are counted.
 const MOST_LINES: usize = 12;
@@ -44,7 +45,7 @@ impl Terminal {
             Some(bars) => {
                 let _terminal_went_away = bars.all.println(text);
             }
-            None => eprintln!("{text}"),
+            None => output::err(format_args!("{text}")),
         }
     }
 

@@ -12,13 +12,14 @@ use crate::config::jobs::{LoadError, Suite};
 use crate::config::units::{self, ByteSize};
 use crate::exec;
 use crate::exit::{Exit, failure};
+use crate::output;
 
 impl cli::CiPlan {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let capacity = capacity::find(&self.options);
         let plan = make(ctx, &capacity, &self.selectors)?;
         match self.format {
-            cli::Format::Json => println!("{}", serde_json::to_string_pretty(&plan)?),
+            cli::Format::Json => output::out(format_args!("{}", serde_json::to_string_pretty(&plan)?)),
             cli::Format::Text => print(&plan, &capacity, &History::load(&ctx.state.history())),
         }
         Ok(Exit::Success)
@@ -60,23 +61,23 @@ pub(super) fn valgrind_version(plan: &Plan) -> anyhow::Result<Option<String>> {
 }
 
 fn print(plan: &Plan, capacity: &Capacity, history: &History) {
-    println!("{} jobs in {}", plan.jobs.len(), plan.project.display());
-    println!("slots   {}  ({})", capacity.slots, capacity.slots_source);
-    println!("memory  {}  ({})", ByteSize::new(capacity.memory), capacity.memory_source);
-    println!("\n{:<40} {:<9} {:>9} {:>8} {:>8}  needs", "job", "tool", "memory", "time", "limit");
+    output::out(format_args!("{} jobs in {}", plan.jobs.len(), plan.project.display()));
+    output::out(format_args!("slots   {}  ({})", capacity.slots, capacity.slots_source));
+    output::out(format_args!("memory  {}  ({})", ByteSize::new(capacity.memory), capacity.memory_source));
+    output::out(format_args!("\n{:<40} {:<9} {:>9} {:>8} {:>8}  needs", "job", "tool", "memory", "time", "limit"));
     let valgrind = valgrind_version(plan).ok().flatten();
     for job in &plan.jobs {
         let expected = history.predict(job, valgrind.as_deref());
         let time = expected.duration_ms.map_or_else(|| "-".into(), |ms| units::human(Duration::from_millis(ms)));
         let needs: Vec<&str> = job.needs.iter().map(|need| need.as_str()).collect();
-        println!(
+        output::out(format_args!(
             "{:<40} {:<9} {:>9} {time:>8} {:>8}  {}",
             job.name.as_str(),
             job.tool.kind.name(),
             ByteSize::new(expected.memory).to_string(),
             units::human(job.timeout),
             needs.join(" ")
-        );
-        println!("    {}", job.argv.join(" "));
+        ));
+        output::out(format_args!("    {}", job.argv.join(" ")));
     }
 }

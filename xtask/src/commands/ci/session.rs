@@ -20,6 +20,7 @@ use crate::ci::supervise::{Recorder, Supervisor, unix_ms};
 use crate::ci::{outcome, recover};
 use crate::cli::{self, RunOptions};
 use crate::exit::{Exit, failure};
+use crate::output;
 use crate::paths::{self, RunDir, State};
 
 /// What a session is for.
@@ -68,7 +69,10 @@ impl Session<'_> {
                 Some(prepared) => prepared,
                 None => {
                     let (dir, run) = recorded(state, None)?;
-                    println!("run {} came to its end; `cargo xtask ci rerun` repeats what did not pass", dir.id());
+                    output::out(format_args!(
+                        "run {} came to its end; `cargo xtask ci rerun` repeats what did not pass",
+                        dir.id()
+                    ));
                     return Ok(run.verdict(self.options.fail_on_flaky));
                 }
             },
@@ -130,12 +134,14 @@ impl Session<'_> {
         let (run, failed) = recorder.finish();
         learn(state, &dir, &run, &already, valgrind.as_deref());
         if let Some(error) = failed {
-            eprintln!("warning: the journal could not be written to its end: {error}");
+            output::err(format_args!("warning: the journal could not be written to its end: {error}"));
         }
         if let Err(error) = write_results(&run, &dir, exit) {
-            eprintln!("warning: {error:#}; the journal has everything, `cargo xtask ci report` writes them again");
+            output::err(format_args!(
+                "warning: {error:#}; the journal has everything, `cargo xtask ci report` writes them again"
+            ));
         }
-        print!("{}", summary::render(&run, &dir));
+        output::out(summary::render(&run, &dir).trim_end());
         Ok(exit)
     }
 }
@@ -371,6 +377,6 @@ fn learn(state: &State, dir: &RunDir, run: &Run, already: &[usize], valgrind: Op
         }
     }
     if let Err(error) = history::append(&state.history(), &lines) {
-        eprintln!("warning: {error:#}");
+        output::err(format_args!("warning: {error:#}"));
     }
 }
