@@ -1,6 +1,6 @@
 //! YAML text → a tree in which every value knows its place; hostile text is refused quickly and without recursion.
 //!
-//! The tree is built from the events of `granit-parser`, which is the parser inside of `serde_yaml` and exported by it.
+//! The tree is built from the events of `granit-parser`, the parser inside of the maintained successor of `serde_yaml`.
 //! Going through serde instead would lose three things: the source text of scalars (`0x10`, `1.10`), whether they were
 //! quoted, and every problem after the first. Anchors, aliases, merge keys and tags are refused rather than budgeted: a
 //! declaration has no use for them, and without them a text cannot grow while it is read.

@@ -112,22 +112,32 @@ fn guest_cell(cause: &str, console: &Console) -> Cell {
     Cell { cause: cause.to_owned(), column: Column::V2, verdict, confidence: None, problems }
 }
 
-/// One job without a limit takes all the memory there is: no group's limit is hit, the kernel looks at all processes.
+/// In a guest of 256 MiB: an unprivileged user with a delegated group, then one job without a limit that takes all the
+/// memory there is: no group's limit is hit, the kernel looks at all processes.
 fn out_of_memory_in_a_small_guest() -> Vec<Cell> {
-    let columns = [Column::V2, Column::None];
     let project = Project::new().jobs(
-        "defaults: {memory: 32MiB}\njobs:\n  hog: {run: [/bin/mortal, hog, \"400\"]}\n  family: {run: [/bin/mortal, grandchild-hog, \"400\"]}\n",
+        "defaults: {memory: 32MiB}\n\
+         jobs:\n\
+         \x20 hog: {run: [/bin/mortal, hog, \"400\"]}\n\
+         \x20 family: {run: [/bin/mortal, grandchild-hog, \"400\"]}\n\
+         \x20 limited: {run: [/bin/mortal, grandchild-hog, \"100\"], memory-limit: 40MiB}\n",
     );
-    let script: String = columns
-        .map(|column| {
-            let flag = column.flag();
-            format!(
-                "xtask --project /project --state /tmp/{flag} ci run --containment {flag} -j 1 --no-progress\n\
-                 echo \"@@code {flag} $?\"\n\
-                 echo \"@@json {flag} $(tr -d '\\n' < /tmp/{flag}/runs/latest/run.json)\"\n"
-            )
-        })
-        .concat();
+    let call = |place: &str, flag: &str, jobs: &str, before: &str| {
+        format!(
+            "{before} xtask --project /project --state /tmp/{place} ci run {jobs} --containment {flag} -j 1 --no-progress\n\
+             echo \"@@code {place} $?\"\n\
+             echo \"@@json {place} $(tr -d '\\n' < /tmp/{place}/runs/latest/run.json)\"\n"
+        )
+    };
+    let delegated = "/sys/fs/cgroup/delegated";
+    let user = format!("mortal enter {delegated}/cgroup.procs mortal as-user 1000");
+    let script = [
+        format!("mkdir {delegated} /tmp/user && chown -R 1000 {delegated} /tmp/user\n"),
+        call("user", "v2", "limited", &user),
+        call("v2", "v2", "hog family", ""),
+        call("none", "none", "hog family", ""),
+    ]
+    .concat();
     let console = Guest::new(256, &script)
         .program("/bin/xtask", &xtask_binary())
         .program("/bin/mortal", &fixtures().join("mortal-static"))
@@ -136,27 +146,35 @@ fn out_of_memory_in_a_small_guest() -> Vec<Cell> {
         .boot();
     println!("small {}", console.figures());
     let mut cells = vec![guest_cell("the small guest", &console)];
-    for column in columns {
-        let flag = column.flag();
-        let run = console.marked("@@json ").find_map(|line| line.strip_prefix(flag));
-        let run = run.and_then(|json| serde_json::from_str::<RunJson>(json).ok()).unwrap_or_default();
-        let code = console.marked("@@code ").find_map(|line| line.strip_prefix(flag)?.trim().parse::<i32>().ok());
+    cells.push(guest_verdict(&console, Column::V2, "user", "limited", "delegated group: limited", 1));
+    for column in [Column::V2, Column::None] {
         for name in ["hog", "family"] {
-            let attempt = run.job(name).and_then(|job| job.attempts.first());
-            let verdict = attempt.map_or_else(|| "nothing".to_owned(), |attempt| attempt.outcome.to_string());
-            let mut problems = Vec::new();
-            if verdict != "out-of-memory" {
-                problems.push(format!("the verdict is {verdict}, right is out-of-memory"));
-            }
-            if code != Some(5) {
-                problems.push(format!("exit code {code:?} of xtask, right is 5"));
-            }
-            if !problems.is_empty() {
-                problems.push(format!("{attempt:#?}\nconsole of the guest:\n{}", console.text));
-            }
-            let confidence = attempt.and_then(|attempt| attempt.confidence);
-            cells.push(Cell { cause: format!("global oom: {name}"), column, verdict, confidence, problems });
+            cells.push(guest_verdict(&console, column, column.flag(), name, &format!("global oom: {name}"), 5));
         }
     }
     cells
+}
+
+/// The cell of one job that must have run out of memory, from what the guest printed of the run kept in `place`.
+fn guest_verdict(console: &Console, column: Column, place: &str, job: &str, cause: &str, right_code: i32) -> Cell {
+    let run = console.marked("@@json ").find_map(|line| line.strip_prefix(place));
+    let run = run.and_then(|json| serde_json::from_str::<RunJson>(json).ok()).unwrap_or_default();
+    let code = console.marked("@@code ").find_map(|line| line.strip_prefix(place)?.trim().parse::<i32>().ok());
+    let attempt = run.job(job).and_then(|job| job.attempts.first());
+    let verdict = attempt.map_or_else(|| "nothing".to_owned(), |attempt| attempt.outcome.to_string());
+    let mut problems = Vec::new();
+    if verdict != "out-of-memory" {
+        problems.push(format!("the verdict is {verdict}, right is out-of-memory"));
+    }
+    if run.containment != column.name() {
+        problems.push(format!("its containment is {:?}, right is {}", run.containment, column.name()));
+    }
+    if code != Some(right_code) {
+        problems.push(format!("exit code {code:?} of xtask, right is {right_code}"));
+    }
+    if !problems.is_empty() {
+        problems.push(format!("{attempt:#?}\nconsole of the guest:\n{}", console.text));
+    }
+    let confidence = attempt.and_then(|attempt| attempt.confidence);
+    Cell { cause: cause.to_owned(), column, verdict, confidence, problems }
 }

@@ -214,9 +214,8 @@ fn kernel() -> PathBuf {
         let package = download(folder.path()).unwrap_or_else(|_| {
             // The machine's lists are missing, or older than the archive.
             output(Command::new("apt-get").args(["update", "--quiet"]));
-            download(folder.path()).unwrap_or_else(|why| {
-                panic!("{why}; set DRYDOCK_TEST_KERNEL to a kernel with a built-in 8250 console")
-            })
+            download(folder.path())
+                .unwrap_or_else(|why| panic!("{why}; set DRYDOCK_TEST_KERNEL to a kernel with a built-in 8250 console"))
         });
         let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
         let deb = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "deb")).unwrap();
@@ -234,7 +233,8 @@ fn download(folder: &Path) -> Result<String, String> {
     let depends = String::from_utf8_lossy(&depends.stdout).into_owned();
     let package = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
     let package = format!("linux-image-{}", package.ok_or("there is no package linux-image-cloud-amd64")?);
-    let download = Command::new("apt-get").args(["download", "--quiet", &package]).current_dir(folder).output().unwrap();
+    let download =
+        Command::new("apt-get").args(["download", "--quiet", &package]).current_dir(folder).output().unwrap();
     if download.status.success() { Ok(package) } else { Err(String::from_utf8_lossy(&download.stderr).into_owned()) }
 }
 
