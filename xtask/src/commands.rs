@@ -25,6 +25,7 @@ impl cli::Cli {
             cli::Command::Demo(demo) => demo.run(),
             cli::Command::Check(check) => check.run(),
             cli::Command::Doctor(doctor) => doctor.run(),
+            cli::Command::Ci(cli::Ci { command: Some(cli::CiCommand::Schema(schema)), .. }) => schema.run(),
             cli::Command::Ci(ci) => ci.run(&Context::find(&self.place)?),
         }
     }

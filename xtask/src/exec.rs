@@ -35,7 +35,7 @@ pub fn environment(pass: &[String], set: &BTreeMap<String, String>) -> BTreeMap<
 /// The reason in words, when there is no such file or it may not be executed.
 pub fn find(program: &str, directory: &Path, search: Option<&OsString>) -> Result<PathBuf, String> {
     if program.contains('/') {
-        let path = directory.join(program);
+        let path: PathBuf = directory.join(program).components().collect();
         return match std::fs::metadata(&path) {
             Err(error) => Err(format!("{}: {}", path.display(), plain(&error))),
             Ok(metadata) if metadata.is_dir() => Err(format!("{} is a folder", path.display())),
@@ -84,6 +84,21 @@ fn executable(metadata: &std::fs::Metadata) -> bool {
     std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0
 }
 
+/// A command as it can be pasted into a shell: words quoted where they need it, control characters spelt out.
+pub fn paste(argv: &[String]) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "@%+=:,./-_".contains(letter);
+    let words = argv.iter().map(|word| {
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else if word.chars().any(char::is_control) {
+            format!("$'{}'", word.escape_default().to_string().replace("\\\"", "\""))
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// The system's words without the number.
 pub fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
@@ -130,10 +145,16 @@ mod tests {
     }
 
     #[test]
+    fn a_command_can_be_pasted() {
+        let words = ["make", "-j", "2", "a b", "it's", "", "\x1b[31m", "$HOME"].map(str::to_owned);
+        assert_eq!(paste(&words), r"make -j 2 'a b' 'it'\''s' '' $'\u{1b}[31m' '$HOME'");
+    }
+
+    #[test]
     fn a_missing_program_has_a_name() {
         let path = Some(OsString::from("/nowhere"));
         assert_eq!(find("gcc", Path::new("/"), path.as_ref()).unwrap_err(), "`gcc` is in no folder of PATH");
-        assert_eq!(find("./x", Path::new("/nowhere"), None).unwrap_err(), "/nowhere/./x: no such file or directory");
+        assert_eq!(find("./x", Path::new("/nowhere"), None).unwrap_err(), "/nowhere/x: no such file or directory");
         assert_eq!(find("/etc", Path::new("/"), None).unwrap_err(), "/etc is a folder");
         assert_eq!(find("/etc/passwd", Path::new("/"), None).unwrap_err(), "/etc/passwd is not executable");
     }

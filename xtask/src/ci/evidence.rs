@@ -67,8 +67,8 @@ pub enum KillReason {
     Timeout,
     /// The run was interrupted.
     Cancel,
-    /// The state disk is full, so the run cannot go on.
-    DiskFull,
+    /// The state folder cannot be written any more, so the run cannot go on.
+    NoState,
     /// Processes that the job left behind.
     Leftover,
 }
@@ -156,16 +156,42 @@ pub struct UserspaceKill {
 pub struct ValgrindEvidence {
     /// Errors that count, over all processes.
     pub findings: u64,
-    /// The first findings, each in one line.
-    pub first: Vec<String>,
+    /// The first findings.
+    pub first: Vec<Finding>,
     /// How many processes left a complete log.
     pub complete: u64,
     /// Processes whose log is cut, empty or unreadable, with the reason: these were not wholly checked.
     pub incomplete: Vec<String>,
     /// Whether the main process's log is complete; `None` when it has no log.
     pub main_complete: Option<bool>,
-    /// The fatal signal that the main process's log records.
-    pub main_signal: Option<i32>,
+    /// Where the main process was when its fatal signal came, innermost frame first.
+    pub main_crash: Vec<String>,
+}
+
+/// One error that valgrind found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Finding {
+    /// `InvalidRead`, `Leak_DefinitelyLost`…
+    pub kind: String,
+    /// Valgrind's sentence, for a leak without its number among the others.
+    pub what: String,
+    /// The innermost frame with a source file, `function (file:line)`.
+    pub place: String,
+    /// The frames, innermost first.
+    pub stack: Vec<String>,
+}
+
+impl Finding {
+    /// What is the same in all jobs that have this cause: neither sizes, nor numbers, nor who called.
+    pub fn cause(&self) -> String {
+        format!("{} at {}", self.kind, self.place)
+    }
+
+    /// One line for a person.
+    pub fn line(&self) -> String {
+        format!("{}: {}, at {}", self.kind, self.what, self.place)
+    }
 }
 
 /// What massif measured.
@@ -250,6 +276,10 @@ pub struct Evidence {
     pub memory: HostMemory,
     /// All running jobs' memory at the last sample, largest first.
     pub neighbours: Vec<Neighbour>,
+    /// How many processes of the job were stopped (state T) when its time was up.
+    pub stopped: u32,
+    /// The line of the log that tells most, for a person and to tell causes apart.
+    pub words: Option<String>,
     /// Lines of the log that support, and never decide.
     pub hints: Vec<String>,
     /// Lines of the log that tell of a failed allocation.
@@ -261,6 +291,14 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Whether the last samples show memory growing fast and far.
+    pub fn memory_was_rising(&self) -> bool {
+        match self.last_samples.as_slice() {
+            [first, .., last] => *last > first.saturating_mul(2) && *last > 256 << 20,
+            [] | [_] => false,
+        }
+    }
+
     /// Evidence of a process that ended like this, with every other source absent.
     pub fn of(end: End) -> Evidence {
         Evidence {
@@ -281,6 +319,8 @@ impl Evidence {
             leftovers: Vec::new(),
             memory: HostMemory::default(),
             neighbours: Vec::new(),
+            stopped: 0,
+            words: None,
             hints: Vec::new(),
             allocation_lines: Vec::new(),
             disk_full: false,

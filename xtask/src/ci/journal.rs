@@ -94,6 +94,11 @@ impl Journal {
         }
     }
 
+    /// Whether someone deleted the file while it was written.
+    pub fn is_gone(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 0)
+    }
+
     /// Waits until everything is on the disk.
     pub fn close(self) -> io::Result<()> {
         self.file.sync_data()

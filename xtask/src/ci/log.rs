@@ -29,6 +29,9 @@ const HINTS: [&str; 7] = [
     "status 137",
 ];
 
+/// Words of lines that tell of a failure, in lower case.
+const TELLING: [&str; 7] = ["fail", "assert", "error", "panic", "abort", "mismatch", "fatal"];
+
 /// Words that a failed allocation leaves, in lower case.
 const ALLOCATION: [&str; 10] = [
     "cannot allocate memory",
@@ -60,6 +63,8 @@ pub struct Hints {
     pub kills: Vec<String>,
     /// Lines about failed allocations.
     pub allocations: Vec<String>,
+    /// The line that tells most: the last that speaks of a failure, else the last one.
+    pub words: Option<String>,
 }
 
 impl Output {
@@ -127,19 +132,29 @@ impl Output {
     }
 }
 
-/// The last `lines` lines of a file, unprintable characters replaced, at most 64 KiB.
+/// The last `lines` lines of a file, unprintable characters replaced, at most 64 KiB; of a long line its end.
 pub fn tail(path: &Path, lines: usize) -> io::Result<Vec<String>> {
     let text = end_of(path)?;
     let all: Vec<&str> = text.lines().collect();
     let from = all.len().saturating_sub(lines);
-    Ok(all[from..].iter().map(|line| printable(line, 1000)).collect())
+    let end = |line: &str| match line.char_indices().rev().nth(LONGEST_QUOTE) {
+        Some((at, _)) => format!("…{}", printable(&line[at..], LONGEST_QUOTE + 1)),
+        None => printable(line, LONGEST_QUOTE),
+    };
+    Ok(all[from..].iter().map(|line| end(line)).collect())
 }
 
 /// Looks for supporting lines in the end of a log.
 pub fn hints(path: &Path) -> Hints {
     let mut hints = Hints::default();
     let Ok(text) = end_of(path) else { return hints };
-    for line in text.lines() {
+    let mut told = false;
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let tells = TELLING.iter().any(|word| line.to_ascii_lowercase().contains(word));
+        if tells || !told {
+            told |= tells;
+            hints.words = Some(printable(line.trim(), LONGEST_QUOTE));
+        }
         if hints.kills.len() < 5 && HINTS.iter().any(|hint| line.contains(hint)) {
             hints.kills.push(printable(line, LONGEST_QUOTE));
         }
@@ -215,6 +230,10 @@ mod tests {
         let found = hints(&path);
         assert_eq!(found.kills, ["\u{fffd}[31mmake: *** [x] Error 137"]);
         assert_eq!(found.allocations, ["malloc: Cannot allocate memory"]);
+        assert_eq!(found.words.as_deref(), Some("\u{fffd}[31mmake: *** [x] Error 137"));
         assert_eq!(tail(&path, 1).unwrap(), ["fine"]);
+        fs::write(&path, format!("{}end\n", "x".repeat(5000))).unwrap();
+        let line = tail(&path, 1).unwrap().remove(0);
+        assert!(line.starts_with('…') && line.ends_with("xend") && line.chars().count() < 210, "{line}");
     }
 }

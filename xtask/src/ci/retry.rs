@@ -6,7 +6,9 @@ use super::plan::PlannedJob;
 use crate::config::jobs::RetryOn;
 
 /// How often the machine may break a job before it is given up.
-const MACHINE_ATTEMPTS: u32 = 2;
+const MACHINE_ATTEMPTS: usize = 2;
+/// How often a job may be lost with the run that it was in: that says little about the job.
+const LOST_ATTEMPTS: usize = 5;
 
 /// What to do after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +31,13 @@ pub enum Next {
 pub fn next(job: &PlannedJob, attempts: &[AttemptRecord]) -> Next {
     let Some(last) = attempts.last() else { return Next::Settle(JobResult::Cancelled) };
     let outcome = &last.verdict.outcome;
-    let broken_by_machine = attempts.iter().filter(|attempt| attempt.verdict.outcome.is_infrastructure()).count();
-    let own_failures = attempts.len() - broken_by_machine;
+    let count =
+        |wanted: fn(&Outcome) -> bool| attempts.iter().filter(|attempt| wanted(&attempt.verdict.outcome)).count();
+    let broken_by_machine = count(Outcome::is_infrastructure);
+    let lost = count(|outcome| matches!(outcome, Outcome::Lost));
+    let cancelled = count(|outcome| matches!(outcome, Outcome::Cancelled));
+    // What was done to the job is no failure of its own.
+    let own_failures = attempts.len() - broken_by_machine - cancelled;
     if outcome.is_pass() {
         return Next::Settle(if own_failures > 1 {
             JobResult::Flaky { attempt: last.number }
@@ -45,9 +52,18 @@ pub fn next(job: &PlannedJob, attempts: &[AttemptRecord]) -> Next {
     }
     if outcome.is_infrastructure() {
         let repeatable = !matches!(outcome, Outcome::OutOfMemory { scope: MemoryScope::OwnLimit, .. });
-        if repeatable && broken_by_machine < MACHINE_ATTEMPTS as usize {
-            let known = last.reservation.max(last.peak.unwrap_or(0));
-            let because = format!("the machine broke it: {}", outcome.describe());
+        let known = last.reservation.max(last.peak.unwrap_or(0));
+        let because = format!("the machine broke it: {}", outcome.describe());
+        if matches!(outcome, Outcome::Lost) && lost < LOST_ATTEMPTS {
+            // A run that was lost was not lost through this job, unless its memory was running away.
+            let runaway = last.evidence.memory_was_rising();
+            return Next::Again {
+                alone: runaway,
+                reservation: if runaway { known.saturating_mul(2) } else { known },
+                because,
+            };
+        }
+        if !matches!(outcome, Outcome::Lost) && repeatable && broken_by_machine - lost < MACHINE_ATTEMPTS {
             return Next::Again { alone: true, reservation: known.saturating_mul(2), because };
         }
         // A job that died of its own declared ceiling failed by its own declaration; anything else is the machine's.

@@ -158,6 +158,7 @@ impl Run {
             Event::JobSettled { job, result } => {
                 if let Some(state) = self.job(job) {
                     state.result = Some(result.clone());
+                    state.in_flight = None;
                 }
             }
             Event::Warning { text } => self.warnings.push(text.clone()),

@@ -171,18 +171,12 @@ impl Loop<'_> {
         while let Some(start) = self.schedule.start_next() {
             if let Err(why) = self.recorder.reserve() {
                 self.unstart(&start);
-                self.stop_for_disk(&why);
+                self.stop_without_state(&why);
                 return;
             }
             if let Err(error) = self.start(&start) {
                 self.unstart(&start);
-                if error.kind() == std::io::ErrorKind::StorageFull {
-                    self.stop_for_disk(&error.to_string());
-                } else {
-                    let text = format!("no further job can be started: {}", crate::exec::plain(&error));
-                    self.recorder.emit(Event::Warning { text });
-                    self.stop(KillReason::Cancel, Signal::TERM);
-                }
+                self.stop_without_state(&format!("no further job can be started: {error}"));
                 return;
             }
         }
@@ -378,10 +372,10 @@ impl Loop<'_> {
         self.stop(KillReason::Cancel, if again { Signal::KILL } else { Signal::TERM });
     }
 
-    fn stop_for_disk(&mut self, why: &str) {
+    fn stop_without_state(&mut self, why: &str) {
         self.recorder
             .emit_now(Event::Warning { text: format!("{why}; the run stops, and `ci --resume` goes on with it") });
-        self.stop(KillReason::DiskFull, Signal::TERM);
+        self.stop(KillReason::NoState, Signal::TERM);
     }
 
     /// Starts nothing any more and ends what runs.
@@ -401,7 +395,7 @@ impl Loop<'_> {
         let because = match self.stopping {
             None | Some(KillReason::Leftover | KillReason::Timeout) => return,
             Some(KillReason::Cancel) => "the run was stopped before",
-            Some(KillReason::DiskFull) => "the state disk was full",
+            Some(KillReason::NoState) => "the state folder could not be written",
         };
         let plan = self.plan;
         for position in self.schedule.unstarted() {

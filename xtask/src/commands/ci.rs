@@ -74,7 +74,8 @@ impl cli::CiReport {
 }
 
 impl cli::CiSchema {
-    fn run(self) -> anyhow::Result<Exit> {
+    /// Needs no project.
+    pub(crate) fn run(self) -> anyhow::Result<Exit> {
         let value = match self.of {
             cli::SchemaOf::Jobs => schema::jobs_schema(),
             cli::SchemaOf::Run => json::schema(),

@@ -4,6 +4,7 @@
 
 mod deaths;
 mod declarations;
+mod foreign;
 mod lanternd;
 mod runs;
 mod support;

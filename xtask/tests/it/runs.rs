@@ -221,10 +221,91 @@ fn killed_twice_and_resumed_it_still_comes_to_its_end() {
         running.kill().unwrap();
         running.wait();
     }
-    // Lost twice is the infrastructure's failure: the journal has both, and the run can be told to go on no further.
+    // That the run was lost says nothing against the job: it runs once more and passes.
     let finished = project.xtask(&["ci", "--resume"]).run();
+    ends(&finished, 0);
+    assert_eq!(results(&project), [row("quick", "passed", 1), row("slow", "passed", 3)]);
+    let run = RunJson::latest(&project.state()).unwrap();
+    let kinds: Vec<_> = run.job("slow").unwrap().attempts.iter().map(|attempt| attempt.outcome.kind.as_str()).collect();
+    assert_eq!(kinds, ["lost", "lost", "passed"]);
+}
+
+#[test]
+fn what_was_interrupted_and_resumed_is_no_flake() {
+    let project = Project::new().jobs("jobs:\n  slow: {run: [sleep, \"2\"], memory: 16MiB}\n");
+    let mut running = project.xtask(&["ci"]).spawn();
+    let log = project.state().join("runs/latest/jobs/slow/1/log");
+    assert!(running.wait_for(Duration::from_secs(10), || log.exists().then_some(())).is_some());
+    running.signal(rustix::process::Signal::INT).unwrap();
+    let stopped = running.wait();
+    ends(&stopped, 9);
+    assert!(stopped.stdout.contains("go on with: cargo xtask ci --resume"), "{}", stopped.stdout);
+    ends(&project.xtask(&["ci", "--resume", "--fail-on-flaky"]).run(), 0);
+    assert_eq!(results(&project), [row("slow", "passed", 2)]);
+}
+
+#[test]
+fn a_run_that_cannot_begin_leaves_the_last_one_in_place() {
+    let project = Project::new().jobs("jobs:\n  a: {run: [\"true\"], memory: 16MiB}\n");
+    ends(&project.xtask(&["ci"]).run(), 0);
+    let before = RunJson::latest(&project.state()).unwrap().id;
+    // One of the two is not to be had, whatever this machine is.
+    let codes = ["v1", "v2"].map(|kind| project.xtask(&["ci", "--containment", kind]).run().code());
+    assert!(codes.contains(&4), "{codes:?}");
+    if codes == [4, 4] {
+        assert_eq!(RunJson::latest(&project.state()).unwrap().id, before);
+    }
+    ends(&project.xtask(&["ci", "explain", "a"]).run(), 0);
+}
+
+#[test]
+fn standard_error_goes_to_the_log_and_nowhere_else() {
+    let project = Project::new()
+        .file("talk.sh", "echo to-stdout; echo to-stderr >&2\n")
+        .jobs("jobs:\n  talk: {run: [sh, talk.sh], memory: 16MiB}\n");
+    let finished = project.xtask(&["ci"]).run();
+    ends(&finished, 0);
+    let log = fs::read_to_string(project.state().join("runs/latest/jobs/talk/1/log")).unwrap();
+    assert_eq!(log, "to-stdout\nto-stderr\n");
+    assert!(!finished.stdout.contains("to-std") && !finished.stderr.contains("to-std"), "{}", finished.transcript());
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_no_run() {
+    let project = project();
+    let line = format!(
+        "'{}' --project '{}' ci 2>&1 | head -n 1 > /dev/null",
+        text(&crate::support::xtask_binary()),
+        text(project.path())
+    );
+    std::process::Command::new("sh").args(["-c", &line]).status().unwrap();
+    assert_eq!(results(&project).len(), 5);
+    assert_eq!(RunJson::latest(&project.state()).unwrap().exit, Some(1));
+}
+
+#[test]
+fn a_job_that_deletes_the_state_is_told_and_does_not_pass_for_a_success() {
+    let project = Project::new().jobs("jobs:\n  rm: {run: [rm, -rf, target/xtask], memory: 16MiB}\n");
+    let finished = project.xtask(&["ci"]).run();
     ends(&finished, 5);
-    assert_eq!(results(&project), [row("quick", "passed", 1), row("slow", "infrastructure", 2)]);
-    ends(&project.xtask(&["ci", "rerun"]).run(), 0);
-    assert_eq!(results(&project), [row("quick", "passed", 1), row("slow", "passed", 1)]);
+    assert!(finished.stderr.contains("deleted while the run went on"), "{}", finished.stderr);
+}
+
+#[test]
+fn what_memcheck_could_not_check_is_told() {
+    if !crate::support::need_tool("valgrind", "valgrind") {
+        return;
+    }
+    let project = Project::new()
+        .file("become.sh", "exec /bin/true\n")
+        .jobs("jobs:\n  become: {run: [sh, become.sh], tool: memcheck, memory: 64MiB}\n");
+    let finished = project.xtask(&["ci"]).run();
+    ends(&finished, 0);
+    assert!(
+        finished
+            .stdout
+            .contains("! 1 job passed without being wholly checked, such as become: sh became /bin/true by exec"),
+        "{}",
+        finished.stdout
+    );
 }

@@ -1,7 +1,7 @@
 //! From evidence to verdict: a pure function, in the order in which the rules decide.
 
 use super::{MemoryScope, Outcome, Verdict, Victim, signal_name, signals};
-use crate::ci::evidence::{End, Evidence, GroupCounters, HostCounters, KillReason, Reading};
+use crate::ci::evidence::{End, Evidence, Finding, GroupCounters, HostCounters, KillReason, Reading};
 use crate::config::units::{self, ByteSize};
 
 /// Judges an attempt. The first rule that applies decides; the others add what supports or rules out.
@@ -37,11 +37,7 @@ fn never_ran(evidence: &Evidence) -> Option<Verdict> {
         ),
         End::NoRecord => {
             let verdict = Verdict::new(Outcome::Lost, 0.9, "the journal records a start but no end of this attempt");
-            let rising = match evidence.last_samples.as_slice() {
-                [first, .., last] => *last > first.saturating_mul(2) && *last > 256 << 20,
-                [] | [_] => false,
-            };
-            Some(if rising {
+            Some(if evidence.memory_was_rising() {
                 let last = evidence.last_samples.last().copied().unwrap_or_default();
                 verdict.and(format!(
                     "its memory was rising, {} at the last sample: exhausted memory is a likely cause (0.5)",
@@ -150,16 +146,27 @@ fn ended_by_us(evidence: &Evidence) -> Option<Verdict> {
             let limit = units::human(std::time::Duration::from_millis(evidence.timeout_ms));
             Some(
                 Verdict::new(Outcome::TimedOut, 0.99, format!("it was still running after {limit}, its timeout"))
-                    .and(format!("Drydock ended it: {how}"))
+                    .and(format!(
+                        "Drydock ended it: {how}{}",
+                        match evidence.stopped {
+                            0 => String::new(),
+                            count =>
+                                format!("; before, {} stopped (state T), waiting for SIGCONT", processes_were(count)),
+                        }
+                    ))
                     .advise("raise the job's `timeout`, or look at the end of its log for what it waits for"),
             )
         }
         KillReason::Cancel => {
             Some(Verdict::new(Outcome::Cancelled, 0.99, format!("the run was interrupted and Drydock ended it: {how}")))
         }
-        KillReason::DiskFull => Some(
-            Verdict::new(Outcome::Cancelled, 0.99, format!("the state disk is full and Drydock ended it: {how}"))
-                .advise("make room on the disk, then go on with `ci --resume`"),
+        KillReason::NoState => Some(
+            Verdict::new(
+                Outcome::Cancelled,
+                0.99,
+                format!("the state folder cannot be written and Drydock ended it: {how}"),
+            )
+            .advise("make the state folder writable again, with room on its disk, then go on with `ci --resume`"),
         ),
         KillReason::Leftover => None,
     }
@@ -277,7 +284,7 @@ fn killed_by_signal(evidence: &Evidence) -> Option<Verdict> {
         }
         let counters = evidence.group.get().is_some() || evidence.host.get().is_some();
         let advice = "look for who sends it: the program itself, a test that kills by name, a supervisor above, or an \
-                      administrator; the job is run once more";
+                      administrator";
         let verdict = Verdict::new(
             Outcome::KilledFromOutside { signal },
             if counters { 0.95 } else { 0.6 },
@@ -311,12 +318,9 @@ fn ended_by_itself(evidence: &Evidence) -> Option<Verdict> {
     );
     if code > 128 && code < 160 {
         verdict = verdict.and(format!(
-            "{code} is a chosen exit code here: the wait status says exited, not signalled; a shell reports a child's {} like this",
+            "{code} is an exit code and not a signal; mostly it is a shell's, whose child died of {}",
             signal_name(code - 128)
         ));
-    }
-    if let Some(findings) = evidence.valgrind.as_ref().map(|valgrind| valgrind.findings).filter(|count| *count > 0) {
-        verdict = verdict.and(format!("valgrind also reports {findings} findings"));
     }
     Some(verdict)
 }
@@ -330,10 +334,10 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
                 0.99,
                 format!("the program ended as expected, but valgrind's logs hold {} errors", valgrind.findings),
             );
-            verdict.reasons.extend(valgrind.first.iter().take(3).cloned());
+            verdict.reasons.extend(valgrind.first.iter().take(3).map(Finding::line));
             return Some(verdict);
         }
-        if valgrind.complete == 0 {
+        if valgrind.complete == 0 || valgrind.main_complete.is_none() {
             return Some(
                 Verdict::new(
                     Outcome::Failed { code },
@@ -400,8 +404,23 @@ fn rule_out(evidence: &Evidence, verdict: &mut Verdict) {
 
 /// Adds what supports without deciding.
 fn support(evidence: &Evidence, verdict: &mut Verdict) {
+    if let Some(valgrind) = &evidence.valgrind {
+        verdict.reasons.extend(valgrind.incomplete.iter().take(5).map(|why| format!("not wholly checked: {why}")));
+    }
     if verdict.outcome.is_pass() {
         return;
+    }
+    if let Some(valgrind) = evidence.valgrind.as_ref().filter(|_| !matches!(verdict.outcome, Outcome::Findings { .. }))
+    {
+        if !valgrind.main_crash.is_empty() {
+            verdict.reasons.push(format!(
+                "valgrind saw it at {}",
+                valgrind.main_crash.iter().take(4).cloned().collect::<Vec<_>>().join(" ← ")
+            ));
+        }
+        verdict
+            .reasons
+            .extend(valgrind.first.iter().take(3).map(|finding| format!("valgrind also found {}", finding.line())));
     }
     if let Some(hint) = evidence.hints.first() {
         verdict.reasons.push(format!("its log says (which supports, but never decides): {hint}"));
@@ -409,13 +428,14 @@ fn support(evidence: &Evidence, verdict: &mut Verdict) {
     if evidence.disk_full {
         verdict.reasons.push("the disk that holds the state was full when it ended".into());
     }
-    if let Some(valgrind) = &evidence.valgrind {
-        verdict.reasons.extend(valgrind.incomplete.iter().take(3).map(|why| format!("not wholly checked: {why}")));
-    }
 }
 
 fn main_was_killed(evidence: &Evidence) -> bool {
     matches!(evidence.end, End::Signaled { signal, .. } if signal == signals::KILL || signal == signals::TERM)
+}
+
+fn processes_were(count: u32) -> String {
+    if count == 1 { "1 process was".into() } else { format!("{count} processes were") }
 }
 
 fn end_in_words(end: &End) -> String {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ci::evidence::{
-    End, Evidence, GroupCounters, HeapEvidence, HostCounters, HostMemory, KernelKill, KillIntent, KillReason,
+    End, Evidence, Finding, GroupCounters, HeapEvidence, HostCounters, HostMemory, KernelKill, KillIntent, KillReason,
     Neighbour, Reading, UserspaceKill, ValgrindEvidence,
 };
 
@@ -53,7 +53,7 @@ fn exit_codes_are_what_they_are() {
     check(&Evidence { expect_exit: 7, ..exited(0) }, "failed", 0.98);
     let verdict = check(&Evidence { group: group(0, 0, None), host: host(0, 0), ..exited(137) }, "failed", 0.98);
     assert!(verdict.ruled_out.iter().any(|reason| reason.contains("oom_kill 0")));
-    assert!(verdict.reasons.iter().any(|reason| reason.contains("the wait status says exited")));
+    assert!(verdict.reasons.iter().any(|reason| reason.contains("137 is an exit code and not a signal")));
 }
 
 #[test]
@@ -167,21 +167,55 @@ fn a_failed_allocation_needs_both_the_limit_and_the_words() {
 
 #[test]
 fn a_pass_under_valgrind_means_that_everything_was_checked() {
-    let with = |findings, complete, incomplete: &[&str]| Evidence {
+    let with = |findings, complete, main, incomplete: &[&str]| Evidence {
         valgrind: Some(ValgrindEvidence {
             findings,
             complete,
-            first: vec!["Leak_DefinitelyLost: 8 bytes, at main (a.c:1)".into()],
+            first: vec![Finding {
+                kind: "Leak_DefinitelyLost".into(),
+                what: "8 bytes".into(),
+                place: "main (a.c:1)".into(),
+                stack: Vec::new(),
+            }],
+            main_complete: main,
             incomplete: incomplete.iter().map(|why| (*why).to_owned()).collect(),
             ..ValgrindEvidence::default()
         }),
         ..exited(0)
     };
-    check(&with(0, 1, &[]), "passed", 0.99);
-    let verdict = check(&with(2, 1, &[]), "findings", 0.99);
+    check(&with(0, 1, Some(true), &[]), "passed", 0.99);
+    let verdict = check(&with(2, 1, Some(true), &[]), "findings", 0.99);
     assert!(verdict.reasons.iter().any(|reason| reason.contains("a.c:1")));
-    let verdict = check(&with(0, 0, &["memcheck.7.xml: it is empty"]), "failed", 0.9);
+    let verdict = check(&with(0, 0, Some(false), &["memcheck.7.xml: it is empty"]), "failed", 0.9);
     assert!(verdict.reasons.iter().any(|reason| reason.contains("nothing was checked")));
+    // A child's log does not stand for the main process's.
+    check(&with(0, 1, None, &[]), "failed", 0.9);
+    // A child that was killed is told, also of a pass.
+    let verdict = check(&with(0, 1, Some(true), &["memcheck.8.xml: it stops in the middle"]), "passed", 0.99);
+    assert!(verdict.reasons.iter().any(|reason| reason.contains("not wholly checked")), "{:?}", verdict.reasons);
+}
+
+#[test]
+fn a_crash_and_a_timeout_tell_what_valgrind_knew() {
+    let valgrind = ValgrindEvidence {
+        findings: 1,
+        first: vec![Finding {
+            kind: "InvalidWrite".into(),
+            what: "Invalid write of size 1".into(),
+            place: "f (a.c:2)".into(),
+            stack: Vec::new(),
+        }],
+        main_complete: Some(true),
+        main_crash: vec!["g (a.c:3)".into(), "main (a.c:9)".into()],
+        ..ValgrindEvidence::default()
+    };
+    let reasons = check(&Evidence { valgrind: Some(valgrind), ..signaled(11) }, "crashed", 0.98).reasons.join("\n");
+    assert!(
+        reasons.contains("g (a.c:3) ← main (a.c:9)") && reasons.contains("Invalid write of size 1, at f (a.c:2)"),
+        "{reasons}"
+    );
+    let stopped = Evidence { intent: intent(KillReason::Timeout, false), stopped: 1, ..signaled(15) };
+    assert!(check(&stopped, "timed-out", 0.99).reasons[1].contains("1 process was stopped"));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::ci::log;
 use crate::ci::plan::PlannedJob;
 use crate::ci::run::{JobState, Run};
 use crate::config::units::{self, ByteSize};
+use crate::exec;
 use crate::paths::RunDir;
 
 /// The text for one job of a run.
@@ -23,7 +24,7 @@ pub fn render(run: &Run, dir: &RunDir, position: usize) -> String {
 fn write_job(text: &mut String, run: &Run, dir: &RunDir, planned: &PlannedJob, job: &JobState) -> std::fmt::Result {
     let result = job.result.as_ref().map_or("unsettled", JobResult::word);
     writeln!(text, "{}: {result} in run {}", planned.name, dir.id())?;
-    writeln!(text, "  command  {}", planned.argv.join(" "))?;
+    writeln!(text, "  command  {}", exec::paste(&planned.argv))?;
     writeln!(text, "  tool     {}", planned.tool.kind.name())?;
     if let Some(JobResult::NotRun { because }) = &job.result {
         writeln!(text, "  not run because {because}")?;
@@ -42,7 +43,8 @@ fn write_job(text: &mut String, run: &Run, dir: &RunDir, planned: &PlannedJob, j
         write_attempt(text, run, planned, record)?;
         if job.carried_from.is_none() {
             let log = dir.attempt(planned.name.as_str(), record.number).join("log");
-            writeln!(text, "  log      {}", log.display())?;
+            let missing = if log.exists() { "" } else { "  (deleted since)" };
+            writeln!(text, "  log      {}{missing}", log.display())?;
             if !record.verdict.outcome.is_pass() {
                 for line in log::tail(&log, 20).unwrap_or_default() {
                     writeln!(text, "    │ {line}")?;
@@ -76,6 +78,12 @@ fn write_attempt(text: &mut String, run: &Run, planned: &PlannedJob, record: &At
     }
     for reason in &verdict.ruled_out {
         writeln!(text, "    - {reason}")?;
+    }
+    for finding in record.evidence.valgrind.iter().flat_map(|valgrind| &valgrind.first) {
+        writeln!(text, "  {}: {}", finding.kind, finding.what)?;
+        for frame in &finding.stack {
+            writeln!(text, "      {frame}")?;
+        }
     }
     if !verdict.outcome.is_pass() {
         write_sources(text, run, &record.evidence)?;

@@ -199,7 +199,11 @@ fn attempt_file(name: &str, attempt: &AttemptRecord, samples: &[(i64, u64)]) -> 
         alone: attempt.alone,
         again: attempt.again.clone(),
         leftovers,
-        findings: attempt.evidence.valgrind.as_ref().map_or_else(Vec::new, |valgrind| valgrind.first.clone()),
+        findings: attempt
+            .evidence
+            .valgrind
+            .as_ref()
+            .map_or_else(Vec::new, |valgrind| valgrind.first.iter().map(crate::ci::evidence::Finding::line).collect()),
         log: RunDir::attempt_relative(name, attempt.number).join("log").display().to_string(),
         samples: samples.to_vec(),
     })

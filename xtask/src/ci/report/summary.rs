@@ -1,4 +1,5 @@
-//! The end of a run for a person: failures by cause, then the slowest and the biggest jobs, then one line of counts.
+//! The end of a run for a person: failures by cause, what passed but not quietly, the slowest and the biggest jobs, one
+//! line of counts.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,9 +15,15 @@ use crate::paths::RunDir;
 /// How many jobs one cause lists.
 const MOST_JOBS: usize = 12;
 /// How many lines of a log are shown for a cause.
-const LOG_LINES: usize = 12;
+const LOG_LINES: usize = 10;
+/// How many frames of a finding are shown.
+const FRAMES: usize = 6;
 /// How many jobs the tables list.
 const MOST_ROWS: usize = 5;
+/// Tables of shorter runs tell nothing.
+const WORTH_A_TABLE: u64 = 1000;
+/// Verdicts at least this certain need no number.
+const CERTAIN: f64 = 0.9;
 
 /// The text, ending with a newline.
 pub fn render(run: &Run, dir: &RunDir) -> String {
@@ -28,106 +35,169 @@ pub fn render(run: &Run, dir: &RunDir) -> String {
     text
 }
 
-/// What one cause looks like to a person: the same words for the same thing.
+/// What one cause looks like to a person: the same words for the same thing, whichever job it hit.
 fn cause(record: &AttemptRecord) -> String {
     let outcome = &record.verdict.outcome;
+    let with_words = || match &record.evidence.words {
+        Some(words) => format!("{}: {}", outcome.describe(), alike(words)),
+        None => outcome.describe(),
+    };
     match outcome {
         // One error found in many jobs is one cause.
         Outcome::Findings { .. } => match record.evidence.valgrind.as_ref().and_then(|valgrind| valgrind.first.first())
         {
-            Some(first) => format!("valgrind: {first}"),
+            Some(first) => first.cause(),
             None => outcome.describe(),
         },
+        Outcome::Failed { .. } | Outcome::Crashed { .. } => with_words(),
+        Outcome::FailedToStart { error } => {
+            format!("could not be started: {}", error.rsplit(": ").next().unwrap_or(error))
+        }
         Outcome::OverBudget { .. } => "more heap than declared".into(),
         Outcome::Passed
-        | Outcome::Failed { .. }
-        | Outcome::Crashed { .. }
         | Outcome::OutOfMemory { .. }
         | Outcome::AllocationFailure
         | Outcome::TimedOut
         | Outcome::KilledFromOutside { .. }
         | Outcome::Cancelled
-        | Outcome::FailedToStart { .. }
         | Outcome::Lost => outcome.describe(),
     }
 }
 
+/// The words with what differs from job to job taken out: numbers, addresses, the folders of paths.
+fn alike(words: &str) -> String {
+    let mut text = String::new();
+    for word in words.split(' ') {
+        let word = if word.contains('/') { word.rsplit('/').next().unwrap_or(word) } else { word };
+        let mut in_number = false;
+        for letter in word.chars() {
+            let number = letter.is_ascii_digit();
+            if number && !in_number {
+                text.push('N');
+            } else if !number {
+                text.push(letter);
+            }
+            in_number = number;
+        }
+        text.push(' ');
+    }
+    text.trim_end().chars().take(100).collect()
+}
+
+type Job<'a> = (&'a str, &'a JobState, &'a AttemptRecord);
+
 fn write_causes(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result {
-    let mut causes: BTreeMap<String, Vec<(String, &JobState)>> = BTreeMap::new();
+    let mut causes: BTreeMap<String, Vec<Job<'_>>> = BTreeMap::new();
     for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
-        let bad = matches!(job.result, Some(JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled));
+        let bad = matches!(job.result, Some(JobResult::Failed | JobResult::Infrastructure));
         if let (true, Some(last)) = (bad, job.attempts.last()) {
-            causes.entry(cause(last)).or_default().push((planned.name.to_string(), job));
+            causes.entry(cause(last)).or_default().push((planned.name.as_str(), job, last));
         }
     }
     let mut causes: Vec<_> = causes.into_iter().collect();
     causes.sort_by_key(|(_, jobs)| std::cmp::Reverse(jobs.len()));
-    for (cause, jobs) in causes {
-        let count = if jobs.len() == 1 { String::new() } else { format!("  ({} jobs)", jobs.len()) };
-        writeln!(text, "\n✗ {cause}{count}")?;
-        for (name, job) in jobs.iter().take(MOST_JOBS) {
-            let confidence = job.attempts.last().map_or(0.0, |last| last.verdict.confidence);
-            writeln!(text, "    {name}  (confidence {confidence:.2}, attempts {})", job.attempts.len())?;
-        }
-        if jobs.len() > MOST_JOBS {
-            writeln!(text, "    … and {} more", jobs.len() - MOST_JOBS)?;
-        }
-        let Some((name, job)) = jobs.first() else { continue };
-        let Some(last) = job.attempts.last() else { continue };
-        for reason in last.verdict.reasons.iter().take(4) {
-            writeln!(text, "    because {reason}")?;
-        }
-        for reason in last.verdict.ruled_out.iter().take(2) {
-            writeln!(text, "            {reason}")?;
-        }
-        if let Some(advice) = &last.verdict.advice {
-            writeln!(text, "    to do: {advice}")?;
-        }
-        let from = if job.carried_from.is_some() {
-            Vec::new()
-        } else {
-            log::tail(&dir.attempt(name, last.number).join("log"), LOG_LINES).unwrap_or_default()
-        };
-        if !from.is_empty() {
-            writeln!(text, "    end of the log of {name}:")?;
-            for line in from {
-                writeln!(text, "      │ {line}")?;
-            }
-        }
+    for (cause, jobs) in &causes {
+        write_cause(text, cause, jobs, dir)?;
+    }
+    if causes.len() > 1 || causes.iter().any(|(_, jobs)| jobs.len() > 1) {
+        let jobs: usize = causes.iter().map(|(_, jobs)| jobs.len()).sum();
+        writeln!(text, "\n{}, {}", plural(causes.len(), "cause"), plural(jobs, "job"))?;
     }
     Ok(())
 }
 
+fn write_cause(text: &mut String, cause: &str, jobs: &[Job<'_>], dir: &RunDir) -> std::fmt::Result {
+    let names: Vec<&str> = jobs.iter().take(MOST_JOBS).map(|(name, _, _)| *name).collect();
+    let more = jobs.len().saturating_sub(MOST_JOBS);
+    let more = if more > 0 { format!(" … and {more} more") } else { String::new() };
+    writeln!(text, "\n✗ {cause}\n    {}: {}{more}", plural(jobs.len(), "job"), names.join(", "))?;
+    // The job whose log says most stands for all.
+    let spoken = jobs.iter().find(|(_, _, record)| record.evidence.words.is_some());
+    let Some((name, job, record)) = spoken.or_else(|| jobs.first()) else { return Ok(()) };
+    let verdict = &record.verdict;
+    if verdict.confidence < CERTAIN {
+        writeln!(text, "    confidence {:.2}", verdict.confidence)?;
+    }
+    if job.attempts.len() > 1 {
+        let alone = if record.alone { ", the last alone" } else { "" };
+        writeln!(text, "    {}{alone}", plural(job.attempts.len(), "attempt"))?;
+    }
+    let by_itself = matches!(verdict.outcome, Outcome::Failed { .. } | Outcome::Findings { .. });
+    let finding = record.evidence.valgrind.as_ref().and_then(|valgrind| valgrind.first.first());
+    if let (Outcome::Findings { .. }, Some(finding)) = (&verdict.outcome, finding) {
+        writeln!(text, "    {}", finding.what)?;
+        for frame in finding.stack.iter().take(FRAMES) {
+            writeln!(text, "      {frame}")?;
+        }
+    }
+    // That a program ended by itself is no news; what came on top of it is.
+    for reason in verdict.reasons.iter().skip(usize::from(by_itself)).take(5) {
+        let told = finding
+            .is_some_and(|finding| matches!(verdict.outcome, Outcome::Findings { .. }) && *reason == finding.line());
+        if !told {
+            writeln!(text, "    because {reason}")?;
+        }
+    }
+    if verdict.outcome.is_infrastructure() || matches!(verdict.outcome, Outcome::Failed { code: 137 | 143 }) {
+        for reason in verdict.ruled_out.iter().take(2) {
+            writeln!(text, "            {reason}")?;
+        }
+    }
+    if let Some(advice) = &verdict.advice {
+        writeln!(text, "    to do: {advice}")?;
+    }
+    if job.carried_from.is_none() {
+        let lines = log::tail(&dir.attempt(name, record.number).join("log"), LOG_LINES).unwrap_or_default();
+        for line in lines {
+            writeln!(text, "      │ {line}")?;
+        }
+    }
+    writeln!(text, "    more: cargo xtask ci explain {name}")
+}
+
 /// What passed, but not quietly.
 fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
+    let mut unchecked: Vec<(&str, &str)> = Vec::new();
     for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
+        let first = || job.attempts.first().map_or_else(String::new, |first| first.verdict.outcome.describe());
         match &job.result {
             Some(JobResult::Flaky { attempt }) => {
-                let first = job.attempts.first().map_or_else(String::new, |first| first.verdict.outcome.describe());
-                writeln!(text, "\n! {} is flaky: {first}, then passed at attempt {attempt}", planned.name)?;
+                writeln!(text, "\n! {} is flaky: {}, then passed at attempt {attempt}", planned.name, first())?;
             }
             Some(JobResult::PassedAfterInfrastructure { attempt }) => {
-                let first = job.attempts.first().map_or_else(String::new, |first| first.verdict.outcome.describe());
                 writeln!(
                     text,
-                    "\n! {} passed at attempt {attempt}, alone; before, the machine broke it: {first}",
-                    planned.name
+                    "\n! {} passed at attempt {attempt}; before, the machine broke it: {}",
+                    planned.name,
+                    first()
                 )?;
             }
-            _ => {}
+            Some(JobResult::Passed) => {
+                let last = job.attempts.last().and_then(|last| last.evidence.valgrind.as_ref());
+                unchecked.extend(
+                    last.and_then(|valgrind| Some((planned.name.as_str(), valgrind.incomplete.first()?.as_str()))),
+                );
+            }
+            Some(JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled | JobResult::NotRun { .. })
+            | None => {}
         }
         for record in &job.attempts {
             if !record.evidence.leftovers.is_empty() {
+                let shown = |command: &str| command.chars().take(60).collect::<String>();
                 let left: Vec<String> = record
                     .evidence
                     .leftovers
                     .iter()
                     .take(5)
-                    .map(|left| format!("{} ({})", left.command, left.pid))
+                    .map(|left| format!("{} ({})", shown(&left.command), left.pid))
                     .collect();
                 writeln!(text, "\n! {} left processes behind, which were ended: {}", planned.name, left.join(", "))?;
             }
         }
+    }
+    if let Some((name, why)) = unchecked.first() {
+        let jobs = plural(unchecked.len(), "job");
+        writeln!(text, "\n! {jobs} passed without being wholly checked, such as {name}: {why}")?;
     }
     Ok(())
 }
@@ -139,32 +209,25 @@ fn write_tables(text: &mut String, run: &Run) -> std::fmt::Result {
             .iter()
             .zip(&run.jobs)
             .filter(|(_, job)| job.carried_from.is_none())
-            .flat_map(|(planned, job)| job.attempts.iter().map(move |attempt| (&planned.name, attempt)))
+            .flat_map(|(planned, job)| job.attempts.iter().map(move |attempt| (planned.name.as_str(), attempt)))
     };
     let mut slowest: Vec<_> = ended().collect();
-    if slowest.len() < 2 {
-        return Ok(());
-    }
     slowest.sort_by_key(|(_, attempt)| std::cmp::Reverse(attempt.duration_ms()));
-    writeln!(text, "\nslowest                                            time    memory")?;
-    for (name, attempt) in slowest.iter().take(MOST_ROWS) {
-        write_row(text, name.as_str(), attempt)?;
+    if slowest.len() < 2 || slowest[0].1.duration_ms() < WORTH_A_TABLE {
+        return Ok(());
     }
     let mut biggest: Vec<_> = ended().filter(|(_, attempt)| attempt.peak.is_some()).collect();
     biggest.sort_by_key(|(_, attempt)| std::cmp::Reverse(attempt.peak));
-    if !biggest.is_empty() {
-        writeln!(text, "biggest")?;
-        for (name, attempt) in biggest.iter().take(MOST_ROWS) {
-            write_row(text, name.as_str(), attempt)?;
+    writeln!(text)?;
+    for (title, rows) in [("slowest", slowest), ("biggest", biggest)] {
+        writeln!(text, "{title}")?;
+        for (name, attempt) in rows.into_iter().take(MOST_ROWS) {
+            let memory = attempt.peak.map_or_else(|| "-".into(), |peak| ByteSize::new(peak).to_string());
+            let time = units::human(Duration::from_millis(attempt.duration_ms()));
+            writeln!(text, "  {time:>8} {memory:>9}  {name}")?;
         }
     }
     Ok(())
-}
-
-fn write_row(text: &mut String, name: &str, attempt: &AttemptRecord) -> std::fmt::Result {
-    let memory = attempt.peak.map_or_else(|| "-".into(), |peak| ByteSize::new(peak).to_string());
-    let time = units::human(Duration::from_millis(attempt.duration_ms()));
-    writeln!(text, "  {name:<44} {time:>8} {memory:>9}")
 }
 
 fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result {
@@ -173,17 +236,39 @@ fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result 
         *counts.entry(job.result.as_ref().map_or("unsettled", JobResult::word)).or_default() += 1;
     }
     let order = ["passed", "flaky", "failed", "infrastructure", "cancelled", "not-run", "unsettled"];
-    let parts: Vec<String> =
-        order.iter().filter_map(|word| counts.get(word).map(|count| format!("{count} {word}"))).collect();
+    let parts: Vec<String> = order
+        .iter()
+        .filter_map(|word| counts.get(word).map(|count| format!("{count} {}", word.replace('-', " "))))
+        .collect();
     let span = u64::try_from(run.last - run.began.unwrap_or(run.last)).unwrap_or_default();
     let carried = run.jobs.iter().filter(|job| job.carried_from.is_some()).count();
     let carried = if carried > 0 { format!(" ({carried} taken over from an earlier run)") } else { String::new() };
-    writeln!(
-        text,
-        "\n{} jobs: {}{carried} in {}\nrecorded in {}",
-        run.jobs.len(),
-        parts.join(", "),
-        units::human(Duration::from_millis(span)),
-        dir.root().display()
-    )
+    let took = units::human(Duration::from_millis(span));
+    writeln!(text, "\n{}: {}{carried} in {took}", plural(run.jobs.len(), "job"), parts.join(", "))?;
+    let stopped =
+        run.interrupted.is_some() || run.jobs.iter().any(|job| matches!(job.result, Some(JobResult::Cancelled)));
+    if stopped {
+        writeln!(text, "go on with: cargo xtask ci --resume")?;
+    } else if counts.keys().any(|word| *word != "passed" && *word != "flaky") {
+        writeln!(text, "run what did not pass again with: cargo xtask ci rerun")?;
+    }
+    writeln!(text, "recorded in {}", dir.root().display())
+}
+
+fn plural(count: usize, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_from_job_to_job_is_taken_out() {
+        assert_eq!(
+            alike("run-json: tests/run-json.c:42: assertion failed"),
+            "run-json: run-json.c:N: assertion failed"
+        );
+        assert_eq!(alike("lost 17 of 200 at 0x4a"), "lost N of N at NxNa");
+    }
 }

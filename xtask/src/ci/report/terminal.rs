@@ -110,17 +110,23 @@ impl Watcher for Terminal {
             Event::RunStarted(started) => {
                 let again = if started.resumed { "goes on" } else { "starts" };
                 self.line(&format!(
-                    "run {} {again}: {} jobs, {} at a time, {} of memory ({}), containment {}",
+                    "run {} {again}: {} jobs, containment {}",
                     started.id,
                     run.plan.jobs.len(),
+                    started.containment
+                ));
+                self.line(&format!(
+                    "    {} at a time, {} of memory ({})",
                     started.capacity.slots,
                     ByteSize::new(started.capacity.memory),
-                    started.capacity.memory_source,
-                    started.containment
+                    started.capacity.memory_source
                 ));
             }
             Event::AttemptEnded { job, record } => self.ended(job, record),
-            Event::JobSettled { job, result: JobResult::NotRun { because } } if !self.quiet => {
+            // After an interruption the summary counts them in one line.
+            Event::JobSettled { job, result: JobResult::NotRun { because } }
+                if !self.quiet && run.interrupted.is_none() =>
+            {
                 self.line(&format!("{:>9} {:>8} {:>9}  {job}  {because}", "not run", "", ""));
             }
             Event::Warning { text } => self.line(&format!("  warning: {text}")),

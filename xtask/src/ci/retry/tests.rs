@@ -42,7 +42,7 @@ fn settles(job: &PlannedJob, outcomes: &[Outcome], expected: JobResult) {
 #[test]
 fn only_what_the_machine_broke_is_rerun_without_being_asked() {
     let plain = job(1, &[]);
-    for outcome in [oom(MemoryScope::Machine), Outcome::KilledFromOutside { signal: 9 }, Outcome::Lost] {
+    for outcome in [oom(MemoryScope::Machine), Outcome::KilledFromOutside { signal: 9 }] {
         let Next::Again { alone, reservation, because } = next(&plain, &attempts(std::slice::from_ref(&outcome)))
         else {
             panic!("{outcome:?} is rerun")
@@ -84,4 +84,23 @@ fn the_machines_faults_do_not_use_up_the_declared_attempts() {
     let broken = oom(MemoryScope::Machine);
     assert!(matches!(next(&twice, &attempts(&[broken.clone(), Outcome::TimedOut])), Next::Again { .. }));
     settles(&twice, &[broken, Outcome::TimedOut, Outcome::Passed], JobResult::Flaky { attempt: 3 });
+}
+
+#[test]
+fn a_job_that_was_lost_with_its_run_is_not_to_blame() {
+    let plain = job(1, &[]);
+    let lost = vec![Outcome::Lost; 4];
+    assert!(matches!(next(&plain, &attempts(&lost)), Next::Again { alone: false, reservation: 300, .. }));
+    settles(&plain, &[const { Outcome::Lost }; 5], JobResult::Infrastructure);
+    settles(&plain, &[Outcome::Lost, Outcome::Passed], JobResult::PassedAfterInfrastructure { attempt: 2 });
+    let mut runaway = attempts(&[Outcome::Lost]);
+    runaway[0].evidence.last_samples = vec![100 << 20, 900 << 20];
+    assert!(matches!(next(&plain, &runaway), Next::Again { alone: true, reservation: 600, .. }));
+}
+
+#[test]
+fn a_cancelled_attempt_is_no_failure_of_the_job() {
+    settles(&job(1, &[]), &[Outcome::Cancelled, Outcome::Passed], JobResult::Passed);
+    let twice = job(2, &[RetryOn::TimedOut]);
+    assert!(matches!(next(&twice, &attempts(&[Outcome::Cancelled, Outcome::TimedOut])), Next::Again { .. }));
 }

@@ -47,6 +47,8 @@ pub(super) struct Attempt {
     pub(super) intent: Option<KillIntent>,
     pub(super) end: Option<Ended>,
     pub(super) leftovers: Vec<Leftover>,
+    /// How many of its processes were stopped when its time was up.
+    pub(super) stopped: u32,
     /// The machine's out-of-memory count at the start.
     pub(super) host_before: Option<u64>,
     /// How many kills the kernel log had told of at the start.
@@ -110,8 +112,9 @@ impl Attempt {
         now: (Instant, i64),
     ) -> Result<Attempt, StartError> {
         // The parent is mostly there already, from the other items of the group.
-        fs::create_dir(&frame.folder).or_else(|_| fs::create_dir_all(&frame.folder)).map_err(StartError::State)?;
-        let output = Output::create(&frame.folder.join("log"), job.log_limit).map_err(StartError::State)?;
+        fs::create_dir(&frame.folder).or_else(|_| fs::create_dir_all(&frame.folder)).map_err(at(&frame.folder))?;
+        let log = frame.folder.join("log");
+        let output = Output::create(&log, job.log_limit).map_err(at(&log))?;
         let expression = command(job, &mut frame, &output)?;
         let mut group = containment.open(&frame.id, job.memory_limit).map_err(|error| {
             StartError::State(io::Error::new(
@@ -153,6 +156,7 @@ impl Attempt {
             intent: None,
             end: None,
             leftovers: Vec::new(),
+            stopped: 0,
             host_before: None,
             kernel_before: 0,
             handle,
@@ -240,6 +244,11 @@ impl Attempt {
     /// Signals the whole tree. The caller has journalled the intent.
     pub(super) fn kill(&mut self, reason: KillReason, signal: Signal, now: Instant, unix: i64) {
         let hard = signal == Signal::KILL;
+        if reason == KillReason::Timeout && !hard {
+            let stopped = |pid: &u32| process::stat(*pid).is_some_and(|stat| stat.state == b'T');
+            let count = self.group.members().unwrap_or_default().iter().filter(|pid| stopped(pid)).count();
+            self.stopped = u32::try_from(count).unwrap_or(u32::MAX);
+        }
         self.hard |= hard;
         if reason != KillReason::Leftover {
             let before = self.intent.take();
@@ -277,6 +286,11 @@ impl Attempt {
         }
         let _limit_is_checked_again_at_the_next_sample = self.output.bound();
     }
+}
+
+/// Names the file that an error is about.
+fn at(path: &Path) -> impl Fn(io::Error) -> StartError + '_ {
+    |error| StartError::State(io::Error::new(error.kind(), format!("{}: {}", path.display(), exec::plain(&error))))
 }
 
 fn command(job: &PlannedJob, frame: &mut Frame<'_>, output: &Output) -> Result<duct::Expression, StartError> {

@@ -110,10 +110,17 @@ pub(super) fn evidence(sources: Sources<'_>) -> Evidence {
         group: attempt.group.counters(),
         pid: Some(attempt.pid),
         leftovers: attempt.leftovers.clone(),
+        stopped: attempt.stopped,
         ..Evidence::of(end)
     };
     if job.tool.kind.finds_errors() {
-        evidence.valgrind = Some(findings::gather(&attempt.folder, job.tool.kind, &job.tool.args, Some(attempt.pid)));
+        evidence.valgrind = Some(findings::gather(
+            &attempt.folder,
+            job.tool.kind,
+            &job.tool.args,
+            Some(attempt.pid),
+            job.argv.first().map_or("", String::as_str),
+        ));
     }
     if job.tool.kind == ToolKind::Massif {
         match massif::gather(&attempt.folder, job.tool.heap_limit) {
@@ -141,6 +148,7 @@ pub(super) fn evidence(sources: Sources<'_>) -> Evidence {
     let hints = log::hints(&attempt.folder.join("log"));
     evidence.hints.extend(hints.kills);
     evidence.allocation_lines = hints.allocations;
+    evidence.words = hints.words;
     evidence.disk_full =
         rustix::fs::statvfs(state).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NO_ROOM);
     evidence.last_samples.clone_from(&attempt.recent);

@@ -56,7 +56,8 @@ impl<'a> Recorder<'a> {
 
     /// Syncs the journal and gives the state back.
     pub fn finish(self) -> (Run, Option<io::Error>) {
-        let error = self.failed.or(self.journal.close().err());
+        let gone = self.journal.is_gone().then(|| io::Error::other("it was deleted while the run went on"));
+        let error = self.failed.or(gone).or(self.journal.close().err());
         (self.run, error)
     }
 }

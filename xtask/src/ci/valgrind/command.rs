@@ -34,7 +34,8 @@ pub fn command_line(job: &PlannedJob, project: &Path, folder: &Path) -> Vec<Stri
     line
 }
 
-/// Which leak kinds count as errors under these options: `--errors-for-leak-kinds`, by default definite and possible.
+/// Which leak kinds count as errors under these options: `--errors-for-leak-kinds`, by default definite and possible;
+/// none with `--leak-check=no` or `summary`, although valgrind, asked for XML, reports leaks all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeakKinds {
     /// `Leak_DefinitelyLost`.
@@ -59,6 +60,10 @@ impl LeakKinds {
                 possible: has("possible"),
                 reachable: has("reachable"),
             };
+        }
+        let check = args.iter().rev().find_map(|argument| argument.strip_prefix("--leak-check="));
+        if matches!(check, Some("no" | "summary")) {
+            kinds = LeakKinds { definite: false, indirect: false, possible: false, reachable: false };
         }
         kinds
     }
@@ -86,6 +91,7 @@ mod tests {
         let definite = LeakKinds::of(&args(&["--errors-for-leak-kinds=all", "--errors-for-leak-kinds=definite"]));
         assert!(definite.counts("Leak_DefinitelyLost") && !definite.counts("Leak_PossiblyLost"));
         assert!(definite.counts("InvalidRead"));
+        assert!(!LeakKinds::of(&args(&["--leak-check=full", "--leak-check=no"])).counts("Leak_DefinitelyLost"));
         assert!(!LeakKinds::of(&args(&["--errors-for-leak-kinds=none"])).counts("Leak_DefinitelyLost"));
     }
 }

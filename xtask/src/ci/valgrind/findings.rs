@@ -6,18 +6,20 @@ use std::path::Path;
 
 use super::command::LeakKinds;
 use super::xml::{self, Error, Extent, Frame};
-use crate::ci::evidence::ValgrindEvidence;
+use crate::ci::evidence::{Finding, ValgrindEvidence};
 use crate::ci::plan::ToolKind;
 
 /// How many frames make two errors the same.
 const IDENTITY_FRAMES: usize = 8;
 /// How many findings are quoted.
 const QUOTED: usize = 8;
+/// How many frames of a finding are quoted.
+const QUOTED_FRAMES: usize = 12;
 /// More processes than this are not read.
 const MOST_LOGS: usize = 4096;
 
-/// Reads every log of the tool in `folder`. `main` is the pid of the job's main process.
-pub fn gather(folder: &Path, tool: ToolKind, args: &[String], main: Option<u32>) -> ValgrindEvidence {
+/// Reads every log of the tool in `folder`. `main` is the pid of the job's main process, `program` what it was started as.
+pub fn gather(folder: &Path, tool: ToolKind, args: &[String], main: Option<u32>, program: &str) -> ValgrindEvidence {
     let mut evidence = ValgrindEvidence::default();
     let leaks = LeakKinds::of(args);
     let mut seen = BTreeSet::new();
@@ -49,14 +51,18 @@ pub fn gather(folder: &Path, tool: ToolKind, args: &[String], main: Option<u32>)
         }
         if is_main {
             evidence.main_complete = Some(log.extent == Extent::Complete);
-            evidence.main_signal = log.fatal_signal;
+            evidence.main_crash = log.fatal_stack.iter().map(Frame::describe).collect();
+            if let Some(became) = log.command.first().filter(|became| base_name(became) != base_name(program)) {
+                // The log is written anew after exec, under the same pid.
+                evidence.incomplete.push(format!("{program} became {became} by exec; errors before that are lost"));
+            }
         }
         for error in log.errors.iter().filter(|error| leaks.counts(&error.kind)) {
             // A forked child repeats what it inherited, so an error counts once a job, whichever process tells it.
             if seen.insert(identity(error)) {
                 evidence.findings += 1;
                 if evidence.first.len() < QUOTED {
-                    evidence.first.push(one_line(error));
+                    evidence.first.push(finding(error));
                 }
             }
         }
@@ -96,14 +102,19 @@ fn identity(error: &Error) -> Identity {
     (error.kind.clone(), frames.collect())
 }
 
-/// `kind: what, at function (file:line)`, where the place is the first frame with a source file.
-pub fn one_line(error: &Error) -> String {
+fn finding(error: &Error) -> Finding {
     let place =
         error.stack.iter().find(|frame| frame.file.is_some() && !is_allocator(frame)).or_else(|| error.stack.first());
-    match place {
-        Some(frame) => format!("{}: {}, at {}", error.kind, error.what, frame.describe()),
-        None => format!("{}: {}", error.kind, error.what),
+    Finding {
+        kind: error.kind.clone(),
+        what: error.what.split(" in loss record ").next().unwrap_or_default().to_owned(),
+        place: place.map_or_else(|| "an unknown place".to_owned(), Frame::describe),
+        stack: error.stack.iter().take(QUOTED_FRAMES).map(Frame::describe).collect(),
     }
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Valgrind's own replacements of malloc and strings live in its preloaded objects.

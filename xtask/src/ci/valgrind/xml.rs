@@ -41,6 +41,8 @@ pub struct Log {
     pub more_errors: u64,
     /// The number of the signal that the process died of.
     pub fatal_signal: Option<i32>,
+    /// Where it was then, innermost frame first.
+    pub fatal_stack: Vec<Frame>,
     /// How far the log goes.
     pub extent: Extent,
 }
@@ -218,6 +220,7 @@ impl State {
                 _ => {}
             },
             ("fatal_signal", "signo") => self.log.fatal_signal = text.parse().ok(),
+            ("fatal_signal", "stack") => self.log.fatal_stack = std::mem::take(&mut self.stack),
             ("frame", "obj") => self.frame.object = Some(text.to_owned()),
             ("frame", "fn") => self.frame.function = Some(text.to_owned()),
             ("frame", "dir") => self.frame.directory = Some(text.to_owned()),

@@ -64,20 +64,21 @@ fn print(plan: &Plan, capacity: &Capacity, history: &History) {
     output::out(format_args!("{} jobs in {}", plan.jobs.len(), plan.project.display()));
     output::out(format_args!("slots   {}  ({})", capacity.slots, capacity.slots_source));
     output::out(format_args!("memory  {}  ({})", ByteSize::new(capacity.memory), capacity.memory_source));
-    output::out(format_args!("\n{:<40} {:<9} {:>9} {:>8} {:>8}  needs", "job", "tool", "memory", "time", "limit"));
+    let width = plan.jobs.iter().map(|job| job.name.as_str().len()).max().unwrap_or(0).max(3);
+    output::out(format_args!("\n{:<width$}  {:<8} {:>9} {:>8} {:>8}  needs", "job", "tool", "memory", "time", "limit"));
     let valgrind = valgrind_version(plan).ok().flatten();
     for job in &plan.jobs {
         let expected = history.predict(job, valgrind.as_deref());
         let time = expected.duration_ms.map_or_else(|| "-".into(), |ms| units::human(Duration::from_millis(ms)));
         let needs: Vec<&str> = job.needs.iter().map(|need| need.as_str()).collect();
         output::out(format_args!(
-            "{:<40} {:<9} {:>9} {time:>8} {:>8}  {}",
+            "{:<width$}  {:<8} {:>9} {time:>8} {:>8}  {}",
             job.name.as_str(),
             job.tool.kind.name(),
             ByteSize::new(expected.memory).to_string(),
             units::human(job.timeout),
             needs.join(" ")
         ));
-        output::out(format_args!("    {}", job.argv.join(" ")));
+        output::out(format_args!("    {}", exec::paste(&job.argv)));
     }
 }

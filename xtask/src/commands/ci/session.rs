@@ -59,6 +59,8 @@ impl Session<'_> {
             Goal::Rerun { .. } => Some(plan::make(self.ctx, &capacity, &[])?),
             Goal::Resume => None,
         };
+        // So is a missing tool, before a folder is made that would stand before the last good run.
+        let valgrind = fresh.as_ref().map(plan::valgrind_version).transpose()?;
         state.create()?;
         let _lock = lock(state)?;
         let ended = end_what_a_killed_run_left(state);
@@ -77,18 +79,28 @@ impl Session<'_> {
                 }
             },
         };
-        self.supervise(prepared, capacity, &ended)
+        let valgrind = valgrind.map_or_else(|| plan::valgrind_version(&prepared.run.plan), Ok)?;
+        self.supervise(prepared, capacity, &ended, valgrind)
     }
 
-    fn supervise(self, prepared: Prepared, capacity: Capacity, ended: &[String]) -> anyhow::Result<Exit> {
+    fn supervise(
+        self,
+        prepared: Prepared,
+        capacity: Capacity,
+        ended: &[String],
+        valgrind: Option<String>,
+    ) -> anyhow::Result<Exit> {
         let Prepared { dir, run, first, resumed, reruns } = prepared;
         let state = &self.ctx.state;
         let plan = run.plan.clone();
-        let valgrind = plan::valgrind_version(&plan)?;
         let history = History::load(&state.history());
         let (containment, weaker) = containment::choose(asked(self.options.containment), &dir.id()).map_err(|why| {
+            let _only_an_empty_folder_is_removed = std::fs::remove_dir(dir.root());
             failure(Exit::Missing, format!("the containment that was asked for cannot be had: {why}"))
         })?;
+        if !resumed {
+            begin(state, &dir, &plan)?;
+        }
         let live = !self.options.no_progress;
         let mut terminal = Terminal::new(&run, &history, valgrind.as_deref(), capacity.slots, live, self.options.quiet);
         let mut recorder = Recorder::new(Journal::open(&dir.journal())?, run, &mut terminal);
@@ -133,13 +145,14 @@ impl Session<'_> {
         recorder.emit_now(Event::RunEnded { exit: exit.code() });
         let (run, failed) = recorder.finish();
         learn(state, &dir, &run, &already, valgrind.as_deref());
+        let mut exit = exit;
         if let Some(error) = failed {
-            output::err(format_args!("warning: the journal could not be written to its end: {error}"));
+            output::err(format_args!("warning: the journal is not whole: {error}"));
+            exit = if exit == Exit::Success { Exit::Infrastructure } else { exit };
         }
         if let Err(error) = write_results(&run, &dir, exit) {
-            output::err(format_args!(
-                "warning: {error:#}; the journal has everything, `cargo xtask ci report` writes them again"
-            ));
+            output::err(format_args!("warning: {error:#}"));
+            exit = if exit == Exit::Success { Exit::Infrastructure } else { exit };
         }
         output::out(summary::render(&run, &dir).trim_end());
         Ok(exit)
@@ -198,12 +211,12 @@ fn end_what_a_killed_run_left(state: &State) -> Vec<String> {
 }
 
 fn new_run(state: &State, plan: Plan) -> anyhow::Result<Prepared> {
-    let dir = make_dir(state, &plan)?;
+    let dir = make_dir(state)?;
     Ok(Prepared { dir, run: Run::new(plan), first: Vec::new(), resumed: false, reruns: None })
 }
 
 /// A folder named after the time; a second run within the same second gets a number behind it.
-fn make_dir(state: &State, plan: &Plan) -> anyhow::Result<RunDir> {
+fn make_dir(state: &State) -> anyhow::Result<RunDir> {
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let mut id = now.clone();
     for number in 2.. {
@@ -218,10 +231,13 @@ fn make_dir(state: &State, plan: &Plan) -> anyhow::Result<RunDir> {
             }
         }
     }
-    let dir = state.run(&id);
+    Ok(state.run(&id))
+}
+
+/// Stores the plan and makes the run the latest.
+fn begin(state: &State, dir: &RunDir, plan: &Plan) -> anyhow::Result<()> {
     paths::write_atomically(&dir.plan(), &serde_json::to_vec(plan)?)?;
-    state.set_latest(&id).with_context(|| format!("cannot write in {}", state.runs().display()))?;
-    Ok(dir)
+    state.set_latest(&dir.id()).with_context(|| format!("cannot write in {}", state.runs().display()))
 }
 
 /// The last run with its open attempts judged, or `None` when it came to its end.
@@ -293,7 +309,7 @@ fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prep
             })
         })
         .collect();
-    let dir = make_dir(state, &whole)?;
+    let dir = make_dir(state)?;
     Ok(Prepared { dir, run: Run::new(whole), first, resumed: false, reruns: Some(last_dir.id()) })
 }
 

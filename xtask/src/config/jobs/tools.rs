@@ -23,6 +23,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "hides the findings of children",
         "nothing; Drydock reads the findings of each process",
     ),
+    ("--error-exitcode", "hides the program's own exit code", "nothing; Drydock reads the findings of each process"),
     ("--quiet", "drops the counts of used suppressions, which Drydock reports", "nothing"),
     ("-q", "drops the counts of used suppressions, which Drydock reports", "nothing"),
     ("--gen-suppressions=yes", "waits for an answer on the terminal", "`--gen-suppressions=all`"),

@@ -72,8 +72,9 @@ fn empty_stubs_and_killed_logs_are_told_apart() {
 #[test]
 fn a_fatal_signal_is_kept() {
     let text =
-        WHOLE.replace("<errorcounts>", "<fatal_signal><tid>1</tid><signo>11</signo></fatal_signal><errorcounts>");
-    assert_eq!(parse(text.as_bytes()).fatal_signal, Some(11));
+        WHOLE.replace("<errorcounts>", "<fatal_signal><tid>1</tid><signo>11</signo><stack><frame><fn>f</fn></frame></stack></fatal_signal><errorcounts>");
+    let log = parse(text.as_bytes());
+    assert_eq!((log.fatal_signal, log.fatal_stack.len()), (Some(11), 1));
 }
 
 #[test]
