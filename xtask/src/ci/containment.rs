@@ -67,7 +67,8 @@ pub trait Group: Send {
     fn usage(&mut self) -> io::Result<Usage>;
     /// The counters; to be read before [`Group::remove`].
     fn counters(&self) -> Reading<GroupCounters>;
-    /// The most memory seen, for the scheduler: in bytes.
+    /// The most memory seen, in bytes, for the scheduler: without page cache that can be given back, as far as it is
+    /// still there to be told apart.
     fn peak(&self) -> Option<u64>;
     /// Pids of processes that are known to have belonged to it.
     fn known_pids(&self) -> &[u32];
@@ -134,6 +135,19 @@ fn read_members(group: &Path) -> io::Result<Vec<u32>> {
 fn read_number(path: PathBuf) -> io::Result<u64> {
     let text = fs::read_to_string(&path)?;
     text.trim().parse().map_err(|_| io::Error::other(format!("{}: `{}` is no number", path.display(), text.trim())))
+}
+
+/// Peaks below this are not worth a closer look.
+const SMALL_PEAK: u64 = 32 << 20;
+
+/// A group's highest usage without the page cache that it holds now, which the kernel would have given back under
+/// pressure. Shared memory counts as cache, but cannot be given back.
+fn without_cache(highest: u64, stat: &Path, [cache, shared]: [&str; 2]) -> u64 {
+    if highest < SMALL_PEAK {
+        return highest;
+    }
+    let read = |key| read_keyed(stat.to_owned(), key).unwrap_or(0);
+    highest.saturating_sub(read(cache).saturating_sub(read(shared)))
 }
 
 /// The number behind a key in a `key value` file.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::units::ByteSize;
 
 mod judge;
+mod memory;
 mod signals;
 #[cfg(test)]
 mod tests;

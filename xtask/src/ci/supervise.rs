@@ -43,6 +43,8 @@ const SAMPLE_SHARE: u32 = 20;
 const JOURNAL_SAMPLES: Duration = Duration::from_secs(1);
 /// How often live progress is drawn.
 const PROGRESS: Duration = Duration::from_millis(250);
+/// How soon after the end of a job.
+const SOON: Duration = Duration::from_millis(50);
 
 /// What the loop works on.
 pub struct Supervisor<'a> {
@@ -322,7 +324,7 @@ impl Loop<'_> {
             state: self.dir.root(),
         });
         let verdict = outcome::judge(&evidence);
-        let peak = evidence.group.get().and_then(|group| group.peak).or_else(|| attempt.group.peak());
+        let peak = attempt.group.peak().max((attempt.highest > 0).then_some(attempt.highest));
         if let Err(error) = attempt.group.remove() {
             let text = format!("the memory group of {} could not be removed: {}", job.name, crate::exec::plain(&error));
             self.recorder.emit(Event::Warning { text });
@@ -343,6 +345,8 @@ impl Loop<'_> {
 
     /// Records an ended attempt and decides what follows.
     fn ended(&mut self, position: usize, record: AttemptRecord) {
+        // What is shown soon agrees with what was printed, at a bounded number of drawings a second.
+        self.next_progress = self.next_progress.min(Instant::now() + SOON);
         let job = &self.plan.jobs[position];
         self.recorder.emit(Event::AttemptEnded { job: job.name.clone(), record: Box::new(record) });
         match retry::next(job, &self.recorder.run.jobs[position].attempts) {

@@ -18,7 +18,7 @@ pub struct Declarations {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
     /// No ancestor holds a declaration.
-    #[error("neither {} nor a folder above it has {}; name the project with --project, or write the declarations with `cargo xtask init`", .start.display(), list())]
+    #[error("neither {} nor a folder above it has {}; name the project with --project, or write ci/jobs.yaml as the README shows", .start.display(), list())]
     Project {
         /// Where the search began.
         start: PathBuf,
@@ -27,7 +27,7 @@ pub enum NotFound {
     #[error("the project {} is not a folder; give the work tree to --project", .0.display())]
     NotAFolder(PathBuf),
     /// `--project` holds no declaration, and there is no `--config`.
-    #[error("the project {} has none of {}; write them with `cargo xtask init`, or take them from another folder with --config", .0.display(), list())]
+    #[error("the project {} has none of {}; write ci/jobs.yaml as the README shows, or take them from another folder with --config", .0.display(), list())]
     Undeclared(PathBuf),
     /// `--config` holds no declaration.
     #[error("the folder {} has none of {}, nor any of them without its folder; give a folder with declarations to --config", .0.display(), list())]
@@ -146,7 +146,7 @@ mod tests {
         check(root, "tree/deep", None, Some("elsewhere"), Ok(("tree", "elsewhere")));
         check(root, "bare", None, None, Err("--project"));
         check(root, "bare", None, Some("elsewhere"), Err("not in a git work tree"));
-        check(root, "bare", Some("bare"), None, Err("cargo xtask init"));
+        check(root, "bare", Some("bare"), None, Err("as the README shows"));
         check(root, "bare", Some("nowhere"), None, Err("is not a folder"));
         check(root, "p", None, Some("bare"), Err("--config"));
         let found = Declarations { project: root.join("tree"), config: root.join("elsewhere") };

@@ -5,7 +5,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Containment, Group, Kind, Usage, mounts, read_keyed, read_members, read_number, remove_group};
+use super::{
+    Containment, Group, Kind, Usage, mounts, read_keyed, read_members, read_number, remove_group, without_cache,
+};
 use crate::ci::evidence::{GroupCounters, Reading};
 use crate::config::units::ByteSize;
 
@@ -67,6 +69,11 @@ struct V1Group {
 }
 
 impl V1Group {
+    /// With page cache.
+    fn highest(&self) -> Option<u64> {
+        read_number(self.dir.join("memory.max_usage_in_bytes")).ok()
+    }
+
     /// Moves the calling thread, and only it.
     fn enter(mut tasks: &File) -> io::Result<()> {
         tasks.write_all(b"0")
@@ -95,13 +102,14 @@ impl Group for V1Group {
         let read = || -> io::Result<GroupCounters> {
             let oom_kill = read_keyed(self.dir.join("memory.oom_control"), "oom_kill")?;
             let limit_hits = if oom_kill > 0 { read_number(self.dir.join("memory.failcnt"))? } else { 0 };
-            Ok(GroupCounters { oom_kill, limit_hits, peak: self.peak(), limit: self.limit.map(ByteSize::bytes) })
+            Ok(GroupCounters { oom_kill, limit_hits, peak: self.highest(), limit: self.limit.map(ByteSize::bytes) })
         };
         Reading::from_result(read())
     }
 
     fn peak(&self) -> Option<u64> {
-        read_number(self.dir.join("memory.max_usage_in_bytes")).ok()
+        let stat = self.dir.join("memory.stat");
+        self.highest().map(|highest| without_cache(highest, &stat, ["total_cache", "total_shmem"]))
     }
 
     fn known_pids(&self) -> &[u32] {

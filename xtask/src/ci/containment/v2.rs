@@ -14,6 +14,7 @@ use rustix::process::Signal;
 
 use super::{
     Containment, Group, Kind, Usage, mounts, read_keyed, read_members, read_number, remove_group, signal_process,
+    without_cache,
 };
 use crate::ci::evidence::{GroupCounters, Reading};
 use crate::config::units::ByteSize;
@@ -122,6 +123,13 @@ struct V2Group {
     limit: Option<ByteSize>,
 }
 
+impl V2Group {
+    /// With page cache.
+    fn highest(&self) -> Option<u64> {
+        read_number(self.dir.join("memory.peak")).ok()
+    }
+}
+
 impl Group for V2Group {
     #[expect(unsafe_code, reason = "a child must enter its group before exec, and std has no safe hook for it")]
     fn spawn(&mut self, command: duct::Expression) -> io::Result<duct::Handle> {
@@ -153,13 +161,14 @@ impl Group for V2Group {
         let read = || -> io::Result<GroupCounters> {
             let oom_kill = read_keyed(self.dir.join("memory.events"), "oom_kill")?;
             let limit_hits = if oom_kill > 0 { read_keyed(self.dir.join("memory.events.local"), "oom")? } else { 0 };
-            Ok(GroupCounters { oom_kill, limit_hits, peak: self.peak(), limit: self.limit.map(ByteSize::bytes) })
+            Ok(GroupCounters { oom_kill, limit_hits, peak: self.highest(), limit: self.limit.map(ByteSize::bytes) })
         };
         Reading::from_result(read())
     }
 
     fn peak(&self) -> Option<u64> {
-        read_number(self.dir.join("memory.peak")).ok()
+        let stat = self.dir.join("memory.stat");
+        self.highest().map(|highest| without_cache(highest, &stat, ["file", "shmem"]))
     }
 
     fn known_pids(&self) -> &[u32] {

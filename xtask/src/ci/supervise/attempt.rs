@@ -43,6 +43,8 @@ pub(super) struct Attempt {
     pub(super) began: Instant,
     pub(super) began_at: i64,
     pub(super) usage: u64,
+    /// The highest sample.
+    pub(super) highest: u64,
     pub(super) recent: Vec<u64>,
     pub(super) intent: Option<KillIntent>,
     pub(super) end: Option<Ended>,
@@ -152,6 +154,7 @@ impl Attempt {
             began: now.0,
             began_at: now.1,
             usage: 0,
+            highest: 0,
             recent: Vec::new(),
             intent: None,
             end: None,
@@ -279,6 +282,7 @@ impl Attempt {
     pub(super) fn sample(&mut self) {
         if let Ok(usage) = self.group.usage() {
             self.usage = usage.bytes;
+            self.highest = self.highest.max(usage.bytes);
             self.recent.push(usage.bytes);
             if self.recent.len() > 16 {
                 self.recent.remove(0);

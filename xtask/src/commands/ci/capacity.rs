@@ -23,14 +23,28 @@ pub(super) fn find(options: &RunOptions) -> Capacity {
     };
     let (memory, memory_source) = match options.memory {
         Some(memory) => (memory.bytes(), "--memory".to_owned()),
-        None => {
-            let available = host::meminfo().available.map(|bytes| (bytes, "MemAvailable".to_owned()));
-            let groups = containment::memory_room();
-            match available.into_iter().chain(groups).min_by_key(|(bytes, _)| *bytes) {
-                Some((bytes, source)) => (bytes - bytes / 10, format!("{source} less a tenth")),
-                None => (FALLBACK.bytes(), "nothing can be read, so a guess".into()),
-            }
-        }
+        None => match room() {
+            Some((bytes, source)) => (bytes - bytes / 10, format!("{source} less a tenth")),
+            None => (FALLBACK.bytes(), "nothing can be read, so a guess".into()),
+        },
     };
     Capacity { slots, slots_source, memory, memory_source }
+}
+
+/// What can be used now, and the limit that says so.
+fn room() -> Option<(u64, String)> {
+    let available = host::meminfo().available.map(|bytes| (bytes, "MemAvailable".to_owned()));
+    available.into_iter().chain(containment::memory_room()).min_by_key(|(bytes, _)| *bytes)
+}
+
+/// Says when more was asked for than there is.
+pub(super) fn warning(capacity: &Capacity) -> Option<String> {
+    let (bytes, source) = room()?;
+    (capacity.memory > bytes).then(|| {
+        format!(
+            "{} of memory may be reserved, but only {} can be used ({source}): jobs may be killed",
+            ByteSize::new(capacity.memory),
+            ByteSize::new(bytes)
+        )
+    })
 }

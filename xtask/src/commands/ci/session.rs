@@ -119,7 +119,7 @@ impl Session<'_> {
         for event in first {
             recorder.emit(event);
         }
-        for text in warnings(&plan, containment.kind(), weaker, ended) {
+        for text in warnings(&plan, containment.kind(), weaker, ended).into_iter().chain(capacity::warning(&capacity)) {
             recorder.emit(Event::Warning { text });
         }
         let predictions: Vec<_> = plan.jobs.iter().map(|job| history.predict(job, valgrind.as_deref())).collect();

@@ -174,7 +174,7 @@ fn check_suppressions(file: &Text, project: Option<&Path>, problems: &mut Proble
         problems.push(Problem::bad_value(file.place, bad));
     } else if project.is_some_and(|project| !project.join(path).is_file()) {
         let problem = Problem::new(file.place, format!("the suppression file {} does not exist", quoted(path)));
-        problems.push(problem.expected("a file of the project; `cargo xtask ci suppress` writes one"));
+        problems.push(problem.expected("a file of the project, which may be empty"));
     }
 }
 

@@ -1,0 +1,174 @@
+//! The rules about memory: who was killed, by whose limit, and how certain that is.
+
+use super::judge::{end_in_words, main_was_killed};
+use super::{MemoryScope, Outcome, Verdict, Victim};
+use crate::ci::evidence::{End, Evidence, GroupCounters, HostCounters, Reading};
+use crate::config::units::ByteSize;
+
+/// Rules 2, 3 and 6 of the evidence's order: counters and records that name this job.
+pub(super) fn out_of_memory_proved(evidence: &Evidence) -> Option<Verdict> {
+    if let Some(counters) = evidence.group.get().filter(|counters| counters.oom_kill > 0) {
+        return Some(from_group(evidence, counters));
+    }
+    if let Some(kill) = evidence.kernel.get().and_then(|kills| kills.first()) {
+        let main = evidence.pid == Some(kill.pid) || main_was_killed(evidence);
+        let scope = match (&kill.constraint, &kill.oom_memcg, &kill.task_memcg) {
+            (Some(constraint), Some(limited), Some(task)) if constraint == "CONSTRAINT_MEMCG" && limited == task => {
+                if evidence.group.get().is_some() {
+                    MemoryScope::OwnLimit
+                } else {
+                    MemoryScope::Machine
+                }
+            }
+            _ => MemoryScope::Machine,
+        };
+        let outcome = Outcome::OutOfMemory { scope, victim: if main { Victim::Main } else { Victim::Descendant } };
+        let size = kill.anon_rss.map_or_else(String::new, |bytes| format!(" with {} of memory", ByteSize::new(bytes)));
+        return Some(more_memory(
+            Verdict::new(
+                outcome,
+                0.98,
+                format!(
+                    "the kernel log says that it killed pid {} ({}){size}, a process of this job",
+                    kill.pid, kill.comm
+                ),
+            ),
+            scope,
+        ));
+    }
+    if let Some(kill) = evidence.userspace.get().and_then(|kills| kills.first()) {
+        let victim = if main_was_killed(evidence) { Victim::Main } else { Victim::Descendant };
+        return Some(more_memory(
+            Verdict::new(
+                Outcome::OutOfMemory { scope: MemoryScope::Userspace, victim },
+                0.95,
+                format!("{} says: {}", kill.by, kill.message),
+            ),
+            MemoryScope::Userspace,
+        ));
+    }
+    None
+}
+
+fn from_group(evidence: &Evidence, counters: &GroupCounters) -> Verdict {
+    let victim = if main_was_killed(evidence) { Victim::Main } else { Victim::Descendant };
+    let scope = match (counters.limit, counters.limit_hits) {
+        (Some(_), hits) if hits > 0 => MemoryScope::OwnLimit,
+        (None | Some(_), _) => MemoryScope::Machine,
+    };
+    let plural = if counters.oom_kill == 1 { "process" } else { "processes" };
+    let mut verdict = Verdict::new(
+        Outcome::OutOfMemory { scope, victim },
+        0.99,
+        format!("the job's own memory group counts {} {plural} killed by the out-of-memory killer", counters.oom_kill),
+    );
+    verdict = match victim {
+        Victim::Main => verdict.and(format!("the main process {}", end_in_words(&evidence.end))),
+        Victim::Descendant => verdict
+            .and(format!("the main process {}, so the victim was one of its descendants", end_in_words(&evidence.end))),
+    };
+    if let (MemoryScope::OwnLimit, Some(limit)) = (scope, counters.limit) {
+        verdict = verdict.and(format!("the group reached its own limit of {}", ByteSize::new(limit)));
+    }
+    if let Some(kill) = evidence.kernel.get().and_then(|kills| kills.first()) {
+        verdict = verdict.and(format!("the kernel log agrees: it killed pid {} ({})", kill.pid, kill.comm));
+        if let (MemoryScope::Machine, Some(group)) = (scope, &kill.oom_memcg) {
+            verdict = verdict.and(format!("the limit that was exhausted is that of the group {group}"));
+        }
+    }
+    more_memory(verdict, scope)
+}
+
+fn more_memory(verdict: Verdict, scope: MemoryScope) -> Verdict {
+    match scope {
+        MemoryScope::OwnLimit => {
+            verdict.advise("raise the job's `memory-limit`, or find the spike with `tool: massif`")
+        }
+        MemoryScope::Machine | MemoryScope::Unknown => verdict.advise(
+            "raise the job's `memory` so that it is admitted only when it fits, lower `--memory`, or find the spike \
+             with `tool: massif`; fewer jobs at a time (`-j`) only hides it",
+        ),
+        MemoryScope::Userspace => verdict.advise(
+            "raise the job's `memory` so that it is admitted only when it fits, or exclude the tests from the daemon",
+        ),
+    }
+}
+
+/// Rules 4, 5 and 8: only the machine's counters, or only pressure, speak.
+pub(super) fn out_of_memory_likely(evidence: &Evidence) -> Option<Verdict> {
+    if evidence.group.get().is_some() {
+        return None; // The job's own group was read and counts no victim.
+    }
+    match &evidence.host {
+        Reading::Read(host) => from_host(evidence, host),
+        Reading::Unreadable(_) | Reading::Absent => from_pressure(evidence),
+    }
+}
+
+fn from_host(evidence: &Evidence, host: &HostCounters) -> Option<Verdict> {
+    let kills = host.unexplained();
+    if kills == 0 {
+        return None;
+    }
+    let risen =
+        format!("the machine's count of out-of-memory kills rose by {kills} while it ran (/proc/vmstat oom_kill)");
+    let outcome = |victim| Outcome::OutOfMemory { scope: MemoryScope::Machine, victim };
+    if main_was_killed(evidence) && host.around_death > 0 {
+        let verdict = if evidence.killed_peers == 0 {
+            Verdict::new(outcome(Victim::Main), 0.9, risen)
+                .and("it is the only job that died of SIGKILL at that moment")
+        } else {
+            let mut sizes: Vec<String> =
+                evidence.neighbours.iter().map(|job| format!("{} {}", job.job, ByteSize::new(job.bytes))).collect();
+            sizes.truncate(8);
+            Verdict::new(outcome(Victim::Main), 0.6, risen)
+                .and(format!(
+                    "{} other jobs died of SIGKILL in the same seconds, so one of them may be the victim instead",
+                    evidence.killed_peers
+                ))
+                .and(format!("memory at that moment: {}", sizes.join(", ")))
+        };
+        return Some(more_memory(verdict, MemoryScope::Machine));
+    }
+    let failed = match evidence.end {
+        End::Exited { code } => code != evidence.expect_exit,
+        End::Signaled { .. } | End::NotStarted { .. } | End::NoRecord => false,
+    };
+    if failed && host.around_death > 0 {
+        let relayed = matches!(evidence.end, End::Exited { code: 137 }) || !evidence.hints.is_empty();
+        return Some(more_memory(
+            Verdict::new(outcome(Victim::Descendant), if relayed { 0.7 } else { 0.5 }, risen).and(format!(
+                "the main process {} in the same seconds: a descendant was probably killed",
+                end_in_words(&evidence.end)
+            )),
+            MemoryScope::Machine,
+        ));
+    }
+    None
+}
+
+fn from_pressure(evidence: &Evidence) -> Option<Verdict> {
+    if !main_was_killed(evidence) {
+        return None;
+    }
+    let low = match (evidence.memory.available, evidence.memory.total) {
+        (Some(available), Some(total)) => available < total / 20,
+        (Some(available), None) => available < 256 << 20,
+        (None, _) => false,
+    };
+    let pressed = evidence.memory.pressure.is_some_and(|pressure| pressure > 20.0);
+    if !low && !pressed {
+        return None;
+    }
+    let available =
+        evidence.memory.available.map_or_else(|| "unknown".into(), |bytes| ByteSize::new(bytes).to_string());
+    Some(more_memory(
+        Verdict::new(
+            Outcome::OutOfMemory { scope: MemoryScope::Unknown, victim: Victim::Main },
+            0.6,
+            "it died of SIGKILL and no counter of out-of-memory kills could be read",
+        )
+        .and(format!("the machine was short of memory just before: {available} available")),
+        MemoryScope::Unknown,
+    ))
+}
