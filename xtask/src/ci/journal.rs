@@ -1,6 +1,7 @@
 //! The journal: one JSON event a line, appended before each act, synced in groups.
 //!
-//! A kill intent is on the disk before the signal is sent; everything else is at most 100 ms late. Space is set aside
+//! A kill intent is on the disk before the signal is sent; everything else is written before the next process is started
+//! or waited for, and on the disk at most 100 ms later. Space is set aside
 //! ahead, so that a full disk does not keep the end of a run from being recorded.
 
 use std::fs::{File, OpenOptions};
@@ -17,6 +18,8 @@ use super::event::Stamped;
 
 /// How late the disk may be.
 const SYNC_INTERVAL: Duration = Duration::from_millis(100);
+/// More than this is written at once.
+const MOST_UNWRITTEN: usize = 64 << 10;
 /// Bytes set aside beyond the end.
 const RESERVE: u64 = 256 << 10;
 /// A line longer than this is not ours.
@@ -27,7 +30,7 @@ const LONGEST_LINE: u64 = 16 << 20;
 pub enum Durability {
     /// Before the next act.
     Now,
-    /// At most 100 ms later.
+    /// With the next [`Journal::flush`], and on the disk at most 100 ms later.
     Soon,
 }
 
@@ -37,7 +40,8 @@ pub struct Journal {
     file: Arc<File>,
     length: u64,
     reserved: u64,
-    line: Vec<u8>,
+    /// Whole lines that are not written yet.
+    lines: Vec<u8>,
     syncer: Syncer,
 }
 
@@ -53,7 +57,7 @@ impl Journal {
         let length = whole_lines(&file).with_context(|| format!("cannot read the journal {}", path.display()))?;
         file.set_len(length).with_context(|| format!("cannot cut the torn end of {}", path.display()))?;
         let file = Arc::new(file);
-        Ok(Journal { syncer: Syncer::start(&file), file, length, reserved: 0, line: Vec::with_capacity(1024) })
+        Ok(Journal { syncer: Syncer::start(&file), file, length, reserved: 0, lines: Vec::with_capacity(16 << 10) })
     }
 
     /// Appends one event.
@@ -61,18 +65,32 @@ impl Journal {
     /// # Errors
     /// When the disk takes no more: the caller must stop the run.
     pub fn append(&mut self, event: &Stamped, durability: Durability) -> io::Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, event)?;
-        self.line.push(b'\n');
-        (&*self.file).write_all(&self.line)?;
-        self.length += self.line.len() as u64;
+        serde_json::to_writer(&mut self.lines, event)?;
+        self.lines.push(b'\n');
         match durability {
-            Durability::Now => self.file.sync_data(),
-            Durability::Soon => {
-                self.syncer.nudge();
-                Ok(())
-            }
+            Durability::Now => self.write().and_then(|()| self.file.sync_data()),
+            Durability::Soon if self.lines.len() > MOST_UNWRITTEN => self.flush(),
+            Durability::Soon => Ok(()),
         }
+    }
+
+    /// Hands what was appended to the kernel: from then on it outlives this process.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn flush(&mut self) -> io::Result<()> {
+        if !self.lines.is_empty() {
+            self.write()?;
+            self.syncer.nudge();
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let written = (&*self.file).write_all(&self.lines);
+        self.length += self.lines.len() as u64;
+        self.lines.clear();
+        written
     }
 
     /// Sets space aside for the events to come.
@@ -80,7 +98,7 @@ impl Journal {
     /// # Errors
     /// When the disk is full: what was set aside before still takes the events that end the run.
     pub fn reserve(&mut self) -> io::Result<()> {
-        if self.length + RESERVE / 2 <= self.reserved {
+        if self.length + self.lines.len() as u64 + RESERVE / 2 <= self.reserved {
             return Ok(());
         }
         let until = self.length + RESERVE;
@@ -100,7 +118,8 @@ impl Journal {
     }
 
     /// Waits until everything is on the disk.
-    pub fn close(self) -> io::Result<()> {
+    pub fn close(mut self) -> io::Result<()> {
+        self.write()?;
         self.file.sync_data()
     }
 }

@@ -134,6 +134,7 @@ impl Loop<'_> {
                 self.leave_unstarted();
                 return Ok(());
             }
+            self.recorder.flush();
             self.wait(interrupts)?;
             let now = Instant::now();
             self.oom.update(now);
@@ -212,6 +213,7 @@ impl Loop<'_> {
             again: again.clone(),
             group: self.containment.root().map(|_| id),
         }));
+        self.recorder.flush();
         let now = (Instant::now(), unix_ms());
         let host_before = self.oom.value().get().copied();
         match Attempt::start(job, (start.job, number), frame, &mut *self.containment, now) {

@@ -22,7 +22,14 @@ impl<'a> Recorder<'a> {
         Recorder { journal, run, watcher, failed: None }
     }
 
-    /// Records an event that may reach the disk 100 ms late.
+    /// Hands everything recorded so far to the kernel.
+    pub fn flush(&mut self) {
+        if let Err(error) = self.journal.flush() {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// Records an event that is written with the next [`Recorder::flush`].
     pub fn emit(&mut self, event: Event) {
         self.record(event, Durability::Soon);
     }
