@@ -91,7 +91,12 @@ pub fn paste(argv: &[String]) -> String {
         if !word.is_empty() && word.chars().all(plain) {
             word.clone()
         } else if word.chars().any(char::is_control) {
-            format!("$'{}'", word.escape_default().to_string().replace("\\\"", "\""))
+            let escaped = word.bytes().map(|byte| match byte {
+                b'\'' | b'\\' => format!("\\{}", char::from(byte)),
+                b' '..=b'~' => char::from(byte).to_string(),
+                _ => format!("\\x{byte:02x}"),
+            });
+            format!("$'{}'", escaped.collect::<String>())
         } else {
             format!("'{}'", word.replace('\'', "'\\''"))
         }
@@ -147,7 +152,7 @@ mod tests {
     #[test]
     fn a_command_can_be_pasted() {
         let words = ["make", "-j", "2", "a b", "it's", "", "\x1b[31m", "$HOME"].map(str::to_owned);
-        assert_eq!(paste(&words), r"make -j 2 'a b' 'it'\''s' '' $'\u{1b}[31m' '$HOME'");
+        assert_eq!(paste(&words), r"make -j 2 'a b' 'it'\''s' '' $'\x1b[31m' '$HOME'");
     }
 
     #[test]

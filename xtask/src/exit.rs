@@ -65,7 +65,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error that knows its exit code. Any other error ends with [`Exit::Usage`]'s neighbour, see [`code_of`].
+/// An error that knows its exit code. [`code_of`] has that of any other.
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,

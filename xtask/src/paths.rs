@@ -135,6 +135,17 @@ pub fn workspace() -> PathBuf {
     manifest.parent().map_or_else(|| manifest.clone(), Path::to_owned)
 }
 
+/// Opens a file that a job may have put there: never a link, and never a pipe or device that would block.
+///
+/// # Errors
+/// As for any file, and for what is none.
+pub fn open_regular(path: &Path) -> io::Result<fs::File> {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = std::os::unix::fs::OpenOptionsExt::custom_flags(fs::OpenOptions::new().read(true), flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
+}
+
 /// Writes a whole file so that readers see the old content or the new, never a part: a temporary file in the same
 /// folder, synced, then renamed over the target.
 pub fn write_atomically(path: &Path, content: &[u8]) -> anyhow::Result<()> {
@@ -164,6 +175,17 @@ mod tests {
         write_atomically(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link, pipe) = (folder.path().join("file"), folder.path().join("link"), folder.path().join("pipe"));
+        fs::write(&file, "x").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(open_regular(&file).is_ok());
+        assert!(open_regular(&link).is_err() && open_regular(&pipe).is_err() && open_regular(folder.path()).is_err());
     }
 
     #[test]

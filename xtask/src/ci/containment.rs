@@ -123,10 +123,38 @@ pub fn signal_process(pid: u32, signal: Signal) {
     }
 }
 
-/// The pids in a `cgroup.procs` file that still run.
+/// A group and all groups below it, which a job may have made (a container engine, systemd, Drydock itself).
+fn subtree(group: &Path) -> Vec<PathBuf> {
+    let mut groups = vec![group.to_owned()];
+    let mut next = 0;
+    while let Some(group) = groups.get(next) {
+        // A leaf has two links, so that most groups need no listing.
+        let is_leaf = fs::metadata(group).is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 2);
+        let below: Vec<PathBuf> = if is_leaf {
+            Vec::new()
+        } else {
+            let entries = fs::read_dir(group).into_iter().flatten().flatten();
+            entries
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path())
+                .collect()
+        };
+        groups.extend(below);
+        next += 1;
+    }
+    groups
+}
+
+/// The pids in the `cgroup.procs` files of a group and those below that still run.
 fn read_members(group: &Path) -> io::Result<Vec<u32>> {
-    let text = fs::read_to_string(group.join("cgroup.procs"))?;
-    let mut pids: Vec<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    let mut pids: Vec<u32> = Vec::new();
+    for group in subtree(group) {
+        match fs::read_to_string(group.join("cgroup.procs")) {
+            Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
     pids.retain(|pid| process::stat(*pid).is_some_and(|stat| stat.lives()));
     Ok(pids)
 }
@@ -162,6 +190,9 @@ fn read_keyed(path: PathBuf, key: &str) -> io::Result<u64> {
 
 /// Removes a group's folder. The kernel says busy for a moment after the last process has gone.
 fn remove_group(group: &Path) -> io::Result<()> {
+    for below in subtree(group).iter().skip(1).rev() {
+        let _the_last_removal_tells = fs::remove_dir(below);
+    }
     for _ in 0..50 {
         match fs::remove_dir(group) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
@@ -175,29 +206,23 @@ fn remove_group(group: &Path) -> io::Result<()> {
 }
 
 /// Ends what a run that was itself killed left in its groups, and removes them. Returns the killed command lines.
-pub fn clean_up(root: &Path) -> io::Result<Vec<String>> {
+pub fn clean_up(root: &Path) -> Vec<String> {
     let mut killed = Vec::new();
-    let Ok(entries) = fs::read_dir(root) else { return Ok(killed) };
-    let groups: Vec<PathBuf> =
-        entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
-    for group in &groups {
-        for round in 0..200 {
-            let members = read_members(group)?;
-            if members.is_empty() {
-                break;
-            }
-            for pid in members {
-                if round == 0 {
-                    killed.push(format!("{pid} {}", process::command_line(pid)));
-                }
-                signal_process(pid, Signal::KILL);
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
+    for round in 0..200 {
+        let members = read_members(root).unwrap_or_default();
+        if members.is_empty() {
+            break;
         }
-        remove_group(group)?;
+        for pid in members {
+            if round == 0 {
+                killed.push(format!("{pid} {}", process::command_line(pid)));
+            }
+            signal_process(pid, Signal::KILL);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    remove_group(root)?;
-    Ok(killed)
+    let _a_group_with_a_process_that_cannot_die_stays = remove_group(root);
+    killed
 }
 
 /// Bytes that may still be used under each memory limit of this process's groups, in both hierarchies and all the way

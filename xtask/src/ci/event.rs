@@ -164,7 +164,7 @@ pub struct AttemptRecord {
 impl AttemptRecord {
     /// Wall time in milliseconds.
     pub fn duration_ms(&self) -> u64 {
-        u64::try_from(self.ended - self.started).unwrap_or_default()
+        u64::try_from(self.ended.saturating_sub(self.started)).unwrap_or_default()
     }
 }
 

@@ -270,6 +270,8 @@ pub struct Evidence {
     pub valgrind: Option<ValgrindEvidence>,
     /// Massif's files.
     pub heap: Option<HeapEvidence>,
+    /// Whether there must be some: the job ran under massif.
+    pub heap_expected: bool,
     /// Processes left behind and killed.
     pub leftovers: Vec<Leftover>,
     /// The machine's memory shortly before the end.
@@ -316,6 +318,7 @@ impl Evidence {
             address_space: None,
             valgrind: None,
             heap: None,
+            heap_expected: false,
             leftovers: Vec::new(),
             memory: HostMemory::default(),
             neighbours: Vec::new(),

@@ -88,21 +88,29 @@ impl Journal {
 
     fn write(&mut self) -> io::Result<()> {
         let written = (&*self.file).write_all(&self.lines);
-        self.length += self.lines.len() as u64;
+        match &written {
+            Ok(()) => self.length += self.lines.len() as u64,
+            Err(_) => {
+                // Half a line must not stand before those that may be written when there is room again.
+                let _shown_by_the_first_error = self.file.set_len(self.length);
+            }
+        }
         self.lines.clear();
         written
     }
 
-    /// Sets space aside for the events to come.
+    /// Sets space aside for the events to come, `bytes` at the least.
     ///
     /// # Errors
     /// When the disk is full: what was set aside before still takes the events that end the run.
-    pub fn reserve(&mut self) -> io::Result<()> {
-        if self.length + self.lines.len() as u64 + RESERVE / 2 <= self.reserved {
+    pub fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        let wanted = bytes.max(RESERVE / 2);
+        if self.length + self.lines.len() as u64 + wanted <= self.reserved {
             return Ok(());
         }
-        let until = self.length + RESERVE;
-        match rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, self.length, RESERVE) {
+        let size = wanted + RESERVE;
+        let until = self.length + size;
+        match rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, self.length, size) {
             // Not every file system can; then the journal grows as it is written.
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {
                 self.reserved = until;
@@ -151,6 +159,9 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Stamped>> {
     for number in 1.. {
         line.clear();
         let read = reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+        if read as u64 == LONGEST_LINE {
+            anyhow::bail!("{}:{number}: a line of more than {LONGEST_LINE} bytes is no event", path.display());
+        }
         if read == 0 || !line.ends_with(b"\n") {
             break;
         }
@@ -274,9 +285,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let mut journal = Journal::open(&path).unwrap();
-        journal.reserve().unwrap();
+        journal.reserve(0).unwrap();
         journal.append(&warning("one"), Durability::Soon).unwrap();
-        journal.reserve().unwrap();
+        journal.reserve(0).unwrap();
         journal.close().unwrap();
         assert_eq!(read(&path).unwrap(), [warning("one")]);
     }

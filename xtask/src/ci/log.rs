@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FallocateFlags;
 
 use crate::config::units::ByteSize;
+use crate::paths;
 
 /// How much of the end is searched for hints.
 const SEARCHED: u64 = 64 << 10;
@@ -92,7 +93,12 @@ impl Output {
         if length <= self.limit || until <= from {
             return Ok(());
         }
-        rustix::fs::fallocate(&self.file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, from, until - from)?;
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(&self.file, hole, from, until - from) {
+            // Not every file system can; then the end is given up instead, and the job goes on behind the beginning.
+            Err(rustix::io::Errno::OPNOTSUPP) => return self.file.set_len(self.head()),
+            other => other?,
+        }
         self.dropped_until = until;
         Ok(())
     }
@@ -125,7 +131,8 @@ impl Output {
         io::copy(&mut (&self.file).take(head), &mut copy)?;
         write!(copy, "\n[drydock: {dropped} bytes dropped here; the log limit is {}]\n", ByteSize::new(self.limit))?;
         self.file.seek(SeekFrom::Start(tail_start))?;
-        io::copy(&mut &self.file, &mut copy)?;
+        // A process that could not be ended may still be writing.
+        io::copy(&mut (&self.file).take(self.limit), &mut copy)?;
         fs::rename(fresh, &self.path)?;
         self.file = copy;
         Ok(())
@@ -167,7 +174,7 @@ pub fn hints(path: &Path) -> Hints {
 }
 
 fn end_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = paths::open_regular(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(SEARCHED)))?;
     let mut bytes = Vec::new();

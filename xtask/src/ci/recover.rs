@@ -1,60 +1,53 @@
 //! After a run that was itself killed: what it left running is ended, and its open attempts are judged.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path};
 
 use rustix::process::Signal;
 
 use super::containment::{self, MARKER, signal_process};
 use super::event::AttemptRecord;
-use super::evidence::{End, Evidence};
+use super::evidence::{End, Evidence, KillIntent};
 use super::outcome;
 use super::probe::process;
 use super::run::{InFlight, Run};
 
-/// Ends every process that the run started and that still runs. Returns their command lines, for the report.
-pub fn end_leftovers(run: &Run) -> Vec<String> {
+/// Ends every process that the run of that identifier started and that still runs. Returns their command lines, for the
+/// report. What the journal says is followed only to groups named after the run and to processes that carry its marker.
+pub fn end_leftovers(run: &Run, id: &str) -> Vec<String> {
     let mut killed = Vec::new();
     let Some(started) = &run.started else { return killed };
-    if let Some(root) = started.group.as_deref().filter(|root| is_ours(root, &started.id)) {
-        killed.extend(containment::clean_up(root).unwrap_or_default());
+    if let Some(root) = started.group.as_deref().filter(|root| is_ours(root, id)) {
+        killed.extend(containment::clean_up(root));
     }
-    // Without groups: what carries the run's marker, and the recorded main processes with all that descends from them.
     let all = process::all().unwrap_or_default();
-    let prefix = format!("{}/", started.id);
-    let mut doomed: Vec<u32> = run
-        .jobs
-        .iter()
-        .filter_map(|job| job.in_flight.as_ref()?.process)
-        .filter(|(pid, ticks)| all.iter().any(|stat| stat.pid == *pid && stat.ticks == *ticks && stat.lives()))
-        .flat_map(|(pid, _)| process::tree(&all, pid))
-        .collect();
+    let prefix = format!("{id}/");
     let me = std::process::id();
-    doomed.extend(
-        all.iter()
-            .filter(|stat| stat.pid != me && stat.lives())
-            .filter(|stat| {
-                process::environment_variable(stat.pid, MARKER).is_some_and(|marker| marker.starts_with(&prefix))
-            })
-            .map(|stat| stat.pid),
-    );
+    let marked = all.iter().filter(|stat| stat.pid > 1 && stat.pid != me && stat.lives()).filter(|stat| {
+        process::environment_variable(stat.pid, MARKER).is_some_and(|marker| marker.starts_with(&prefix))
+    });
+    let mut doomed: Vec<u32> = marked.flat_map(|stat| process::tree(&all, stat.pid)).collect();
     doomed.sort_unstable();
     doomed.dedup();
-    for pid in doomed.into_iter().filter(|pid| *pid != me) {
+    for pid in doomed.into_iter().filter(|pid| *pid > 1 && *pid != me) {
         killed.push(format!("{pid} {}", process::command_line(pid)));
         signal_process(pid, Signal::KILL);
     }
     killed
 }
 
-/// A path from a journal is followed only when it is a group that Drydock made for that run.
+/// Whether it is a control group that Drydock made for that run.
 fn is_ours(root: &Path, id: &str) -> bool {
-    root.starts_with("/sys/fs/cgroup") && root.file_name() == PathBuf::from(format!("drydock-{id}")).file_name()
+    let plain = root.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
+    let named = root.file_name().is_some_and(|name| name.to_str() == Some(&format!("drydock-{id}")));
+    plain && named && root.starts_with("/sys/fs/cgroup") && root.join("cgroup.procs").is_file()
 }
 
 /// The record of an attempt whose end nobody saw.
 pub fn lost(flight: &InFlight, expect_exit: i32, last_seen: i64) -> AttemptRecord {
     let evidence = Evidence {
         expect_exit,
+        // A kill that was journalled was sent, whether or not its effect was seen.
+        intent: flight.intent.map(|reason| KillIntent { reason, at: last_seen, escalated: false }),
         last_samples: flight.samples.iter().map(|(_, bytes)| *bytes).collect(),
         ..Evidence::of(End::NoRecord)
     };

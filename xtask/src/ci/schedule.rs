@@ -99,7 +99,8 @@ impl Schedule {
             jobs.push(Entry {
                 group: job.group.clone(),
                 needs: job.needs.clone(),
-                reservation: prediction.memory.min(capacity.memory),
+                // Never nothing, so that a machine without free memory runs one job at a time.
+                reservation: prediction.memory.clamp(1, capacity.memory.max(1)),
                 weight: weight(&capacity, prediction),
                 state: State::Waiting,
             });
@@ -173,7 +174,7 @@ impl Schedule {
         let entry = &mut self.jobs[job];
         // A resumed run puts a job here that has not run in this process: it is ready still.
         self.ready.remove(&(std::cmp::Reverse(entry.weight), job));
-        entry.reservation = reservation.min(self.capacity.memory);
+        entry.reservation = reservation.clamp(1, self.capacity.memory.max(1));
         entry.state = State::Ready;
         if alone {
             self.alone.push(job);

@@ -19,7 +19,6 @@ use super::outcome;
 use super::plan::Plan;
 use super::probe::host::OomCounter;
 use super::probe::kmsg::KernelLog;
-use super::report::Live;
 use super::retry::{self, Next};
 use super::schedule::{Schedule, Start};
 use crate::exec::Programs;
@@ -29,6 +28,7 @@ mod adopt;
 mod attempt;
 mod gather;
 mod interrupts;
+mod observe;
 mod recorder;
 
 use attempt::{Attempt, Due, Frame, StartError};
@@ -41,6 +41,8 @@ const SAMPLE: Duration = Duration::from_millis(200);
 const SAMPLE_SHARE: u32 = 20;
 /// How often samples are journalled.
 const JOURNAL_SAMPLES: Duration = Duration::from_secs(1);
+/// Signals closer together than this are one interruption.
+const ONE_INTERRUPTION: Duration = Duration::from_millis(500);
 /// How often live progress is drawn.
 const PROGRESS: Duration = Duration::from_millis(250);
 /// How soon after the end of a job.
@@ -80,6 +82,7 @@ struct Loop<'a> {
     deaths: gather::Deaths,
     memory: gather::MemoryWatch,
     stopping: Option<KillReason>,
+    interrupted_at: Option<Instant>,
     next_sample: Instant,
     next_journal: Instant,
     next_progress: Instant,
@@ -112,11 +115,18 @@ impl<'a> Supervisor<'a> {
             deaths: gather::Deaths::default(),
             memory: gather::MemoryWatch::default(),
             stopping: None,
+            interrupted_at: None,
             next_sample: now + SAMPLE,
             next_journal: now + JOURNAL_SAMPLES,
             next_progress: now,
         };
-        this.turn(&mut interrupts)?;
+        let turned = this.turn(&mut interrupts);
+        if turned.is_err() {
+            for attempt in &this.running {
+                let _the_error_is_told_below = attempt.group.signal(Signal::KILL);
+            }
+        }
+        turned?;
         drop(this.containment);
         Ok(this.recorder)
     }
@@ -125,7 +135,8 @@ impl<'a> Supervisor<'a> {
 impl Loop<'_> {
     fn turn(&mut self, interrupts: &mut Interrupts) -> anyhow::Result<()> {
         loop {
-            for signal in interrupts.take() {
+            // A terminal and a parent may both have told of one interruption.
+            if let Some(signal) = interrupts.take().into_iter().next() {
                 self.interrupted(signal);
             }
             self.admit();
@@ -137,8 +148,9 @@ impl Loop<'_> {
             self.recorder.flush();
             self.wait(interrupts)?;
             let now = Instant::now();
-            self.oom.update(now);
+            // The kernel counts a kill before its victim can be reaped, so the count is read after the reaping.
             self.reap(now);
+            self.oom.update(now);
             self.attend(now);
             if now >= self.next_sample {
                 self.sample(now);
@@ -193,7 +205,11 @@ impl Loop<'_> {
     fn start(&mut self, start: &Start) -> Result<(), std::io::Error> {
         let plan = self.plan;
         let job = &plan.jobs[start.job];
-        let number = self.recorder.run.jobs[start.job].attempts.last().map_or(0, |attempt| attempt.number) + 1;
+        let mut number = self.recorder.run.jobs[start.job].attempts.last().map_or(0, |attempt| attempt.number) + 1;
+        // A folder without a record is left by a start that went wrong.
+        while self.dir.attempt(job.name.as_str(), number).exists() {
+            number = number.saturating_add(1);
+        }
         let again = self.again.remove(&start.job);
         let id = format!("{}-{number}", start.job);
         let slot = self.slots.iter().position(|taken| !taken).unwrap_or(self.slots.len());
@@ -216,13 +232,14 @@ impl Loop<'_> {
         self.recorder.flush();
         let now = (Instant::now(), unix_ms());
         let host_before = self.oom.value().get().copied();
+        let kernel_before = self.kernel.seen();
         match Attempt::start(job, (start.job, number), frame, &mut *self.containment, now) {
             Ok(mut attempt) => {
                 attempt.reservation = start.reservation;
                 attempt.alone = start.alone;
                 attempt.again = again;
                 attempt.host_before = host_before;
-                attempt.kernel_before = self.kernel.seen();
+                attempt.kernel_before = kernel_before;
                 if slot == self.slots.len() {
                     self.slots.push(true);
                 } else {
@@ -275,7 +292,7 @@ impl Loop<'_> {
             match attempt.due(now) {
                 Due::Nothing => position += 1,
                 Due::Kill(reason, signal) => {
-                    self.kill(position, reason, signal, now);
+                    self.kill(position, reason, signal);
                     position += 1;
                 }
                 Due::Finish => self.finish(position),
@@ -290,7 +307,7 @@ impl Loop<'_> {
     }
 
     /// Journals the intent, then sends the signal. Repetitions of a SIGKILL are not journalled again.
-    fn kill(&mut self, position: usize, reason: KillReason, signal: Signal, now: Instant) {
+    fn kill(&mut self, position: usize, reason: KillReason, signal: Signal) {
         let attempt = &mut self.running[position];
         let repeated = signal == Signal::KILL && attempt.is_being_killed();
         if !repeated {
@@ -301,7 +318,8 @@ impl Loop<'_> {
                 signal: signal.as_raw(),
             });
         }
-        attempt.kill(reason, signal, now, unix_ms());
+        // The grace counts from now, also when judging another attempt took long.
+        attempt.kill(reason, signal, Instant::now(), unix_ms());
     }
 
     fn finish(&mut self, position: usize) {
@@ -374,7 +392,9 @@ impl Loop<'_> {
 
     fn interrupted(&mut self, signal: i32) {
         self.recorder.emit_now(Event::Interrupted { signal });
-        let again = self.stopping.is_some();
+        let now = Instant::now();
+        let again = self.interrupted_at.is_some_and(|first| now.duration_since(first) > ONE_INTERRUPTION);
+        self.interrupted_at.get_or_insert(now);
         self.stop(KillReason::Cancel, if again { Signal::KILL } else { Signal::TERM });
     }
 
@@ -388,10 +408,9 @@ impl Loop<'_> {
     fn stop(&mut self, reason: KillReason, signal: Signal) {
         self.stopping = Some(reason);
         self.schedule.stop();
-        let now = Instant::now();
         for position in 0..self.running.len() {
             if self.running[position].intent.is_none() || signal == Signal::KILL {
-                self.kill(position, reason, signal, now);
+                self.kill(position, reason, signal);
             }
         }
     }
@@ -408,37 +427,5 @@ impl Loop<'_> {
             let job = plan.jobs[position].name.clone();
             self.recorder.emit(Event::JobSettled { job, result: JobResult::NotRun { because: because.into() } });
         }
-    }
-
-    fn sample(&mut self, now: Instant) {
-        for attempt in &mut self.running {
-            attempt.sample();
-        }
-        self.memory.sample();
-        adopt::reap(&self.running);
-        let took = now.elapsed();
-        self.next_sample = now + SAMPLE.max(took * SAMPLE_SHARE);
-        if now >= self.next_journal {
-            self.next_journal = now + JOURNAL_SAMPLES;
-            let plan = self.plan;
-            let jobs =
-                self.running.iter().map(|attempt| (plan.jobs[attempt.job].name.clone(), attempt.usage)).collect();
-            self.recorder.emit(Event::Samples { jobs, available: self.memory.available() });
-        }
-    }
-
-    fn live(&self, now: Instant) -> Vec<Live> {
-        let mut live: Vec<Live> = self
-            .running
-            .iter()
-            .map(|attempt| Live {
-                job: self.plan.jobs[attempt.job].name.clone(),
-                elapsed: now.duration_since(attempt.began),
-                bytes: attempt.usage,
-                ending: attempt.intent.is_some() || attempt.end.is_some(),
-            })
-            .collect();
-        live.sort_by_key(|job| std::cmp::Reverse(job.elapsed));
-        live
     }
 }

@@ -65,8 +65,7 @@ impl cli::CiExplain {
 impl cli::CiReport {
     fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
-        let exit = run.verdict(false);
-        session::write_results(&run, &dir, exit)?;
+        session::write_results(&run, &dir, run.exit.unwrap_or_else(|| run.verdict(false).code()))?;
         output::out(format_args!("{}", dir.run_json().display()));
         output::out(format_args!("{}", dir.junit().display()));
         Ok(Exit::Success)

@@ -42,6 +42,7 @@ impl Containment for Uncontained {
         Ok(Box::new(Tree {
             marker: format!("{}/{id}", self.run),
             root: None,
+            root_ticks: None,
             roots: Arc::clone(&self.roots),
             peak: None,
             pids: Vec::new(),
@@ -52,6 +53,8 @@ impl Containment for Uncontained {
 struct Tree {
     marker: String,
     root: Option<u32>,
+    /// When the root was started, which tells it from another process of the same number.
+    root_ticks: Option<u64>,
     roots: Roots,
     peak: Option<u64>,
     pids: Vec<u32>,
@@ -61,7 +64,10 @@ impl Tree {
     fn scan(&self) -> io::Result<Vec<u32>> {
         let Some(root) = self.root else { return Ok(Vec::new()) };
         let all = process::all()?;
-        let mut members = process::tree(&all, root);
+        // When the root is reaped and nothing else holds its number, the kernel may give it to a stranger.
+        let is_stranger =
+            all.iter().any(|stat| stat.pid == root && self.root_ticks.is_some_and(|ticks| ticks != stat.ticks));
+        let mut members = if is_stranger { Vec::new() } else { process::tree(&all, root) };
         // A process that shed parent, group and session is adopted by Drydock (a child subreaper) and knows its marker.
         let me = std::process::id();
         let adopted = all
@@ -86,6 +92,7 @@ impl Group for Tree {
     fn spawn(&mut self, command: duct::Expression) -> io::Result<duct::Handle> {
         let handle = command.start()?;
         self.root = handle.pids().first().copied();
+        self.root_ticks = self.root.and_then(process::stat).map(|stat| stat.ticks);
         lock(&self.roots).extend(self.root);
         self.pids.extend(self.root);
         Ok(handle)

@@ -4,6 +4,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
 use super::v2::V2;
+use super::{MARKER, mounts};
 
 /// Set in the process that runs inside the scope, so that it is entered once.
 const INSIDE: &str = "DRYDOCK_SCOPE";
@@ -11,8 +12,8 @@ const INSIDE: &str = "DRYDOCK_SCOPE";
 /// Replaces this process by itself inside `systemd-run --scope` with `Delegate=yes`, where cgroup v2 is there but no
 /// group can be made. Returns when that is not needed or not possible.
 pub fn enter() {
-    let inside = std::env::var_os(INSIDE).is_some();
-    if inside || V2::new(&format!("probe-{}", std::process::id())).is_ok() {
+    let inside = std::env::var_os(INSIDE).is_some() || std::env::var_os(MARKER).is_some();
+    if inside || mounts::memory().is_some() || V2::new(&format!("probe-{}", std::process::id())).is_ok() {
         return;
     }
     let is_root = rustix::process::geteuid().is_root();
@@ -25,12 +26,24 @@ pub fn enter() {
     if !manager {
         return;
     }
-    let mut command = std::process::Command::new("systemd-run");
-    if !is_root {
-        command.arg("--user");
+    let scope = || {
+        let mut command = std::process::Command::new("systemd-run");
+        if !is_root {
+            command.arg("--user");
+        }
+        command.args(["--scope", "--quiet", "--collect", "--property=Delegate=yes", "--"]);
+        command
+    };
+    // Once it is exec'd, its failures would be taken for those of the run. So it is tried on something harmless first.
+    let quiet = std::process::Stdio::null;
+    let works = scope()
+        .arg("true")
+        .stdin(quiet())
+        .stdout(quiet())
+        .stderr(quiet())
+        .status()
+        .is_ok_and(|status| status.success());
+    if works {
+        let _does_not_return = scope().arg(program).args(std::env::args_os().skip(1)).env(INSIDE, "1").exec();
     }
-    command.args(["--scope", "--quiet", "--collect", "--property=Delegate=yes", "--"]);
-    command.arg(program).args(std::env::args_os().skip(1)).env(INSIDE, "1");
-    // exec only returns when it failed: then the run goes on with weaker containment, and says so.
-    let _no_systemd_run = command.exec();
 }

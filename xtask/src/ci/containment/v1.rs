@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{
-    Containment, Group, Kind, Usage, mounts, read_keyed, read_members, read_number, remove_group, without_cache,
+    Containment, Group, Kind, Usage, mounts, read_keyed, read_members, read_number, remove_group, subtree,
+    without_cache,
 };
 use crate::ci::evidence::{GroupCounters, Reading};
 use crate::config::units::ByteSize;
@@ -86,8 +87,11 @@ impl Group for V1Group {
     fn spawn(&mut self, command: duct::Expression) -> io::Result<duct::Handle> {
         V1Group::enter(&File::options().write(true).open(self.dir.join("tasks"))?)?;
         let started = command.start();
-        V1Group::enter(&self.home)?;
-        started
+        let back = V1Group::enter(&self.home);
+        if let (Ok(handle), Err(_)) = (&started, &back) {
+            let _the_error_below_says_why = handle.kill();
+        }
+        back.and(started)
     }
 
     fn members(&self) -> io::Result<Vec<u32>> {
@@ -100,8 +104,16 @@ impl Group for V1Group {
 
     fn counters(&self) -> Reading<GroupCounters> {
         let read = || -> io::Result<GroupCounters> {
-            let oom_kill = read_keyed(self.dir.join("memory.oom_control"), "oom_kill")?;
-            let limit_hits = if oom_kill > 0 { read_number(self.dir.join("memory.failcnt"))? } else { 0 };
+            // Version 1 counts each group for itself, so groups that the job made are added.
+            let mut oom_kill = 0;
+            for group in subtree(&self.dir) {
+                oom_kill += read_keyed(group.join("memory.oom_control"), "oom_kill")?;
+            }
+            // `failcnt` also counts hits that reclaim could satisfy: only a group that stood at its limit ran into it.
+            let at_limit = self
+                .limit
+                .is_some_and(|limit| self.highest().is_some_and(|highest| highest >= limit.bytes() / 64 * 63));
+            let limit_hits = if oom_kill > 0 && at_limit { read_number(self.dir.join("memory.failcnt"))? } else { 0 };
             Ok(GroupCounters { oom_kill, limit_hits, peak: self.highest(), limit: self.limit.map(ByteSize::bytes) })
         };
         Reading::from_result(read())

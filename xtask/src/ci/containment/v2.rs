@@ -56,6 +56,10 @@ impl V2 {
         let (Some(parent), Some((parent_path, _))) = (own.dir.parent(), own.path.rsplit_once('/')) else {
             return Err(format!("{} has no group above it", own.dir.display()));
         };
+        if own.path.contains("/drydock-") {
+            // Beside the group of an outer run's job, its kill and its limit would not reach.
+            return Err(format!("{} belongs to another run of Drydock", own.dir.display()));
+        }
         if !has_memory(parent) {
             return Err(format!("{} holds other processes, and there is no group beside it", own.dir.display()));
         }

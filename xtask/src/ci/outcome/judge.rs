@@ -36,6 +36,8 @@ fn never_ran(evidence: &Evidence) -> Option<Verdict> {
             )
             .advise("check the first element of `run`, its folder, and that `needs` builds it"),
         ),
+        // A kill of ours was sent, though its effect was not seen.
+        End::NoRecord if evidence.intent.is_some() => None,
         End::NoRecord => {
             let verdict = Verdict::new(Outcome::Lost, 0.9, "the journal records a start but no end of this attempt");
             Some(if evidence.memory_was_rising() {
@@ -97,7 +99,7 @@ fn allocation_failed(evidence: &Evidence) -> Option<Verdict> {
     };
     let limit = limit.filter(|_| failed)?;
     Some(
-        Verdict::new(Outcome::AllocationFailure, 0.9, format!("its log says: {line}"))
+        Verdict::new(Outcome::AllocationFailure, 0.8, format!("its log says: {line}"))
             .and(format!("its address space was limited to {} (RLIMIT_AS)", ByteSize::new(limit)))
             .and(format!("the main process {} by itself", end_in_words(&evidence.end)))
             .advise("raise the address-space limit (ulimit -v, prlimit --as); valgrind needs several times the memory"),
@@ -173,7 +175,7 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
             verdict.reasons.extend(valgrind.first.iter().take(3).map(Finding::line));
             return Some(verdict);
         }
-        if valgrind.complete == 0 || valgrind.main_complete.is_none() {
+        if valgrind.main_complete != Some(true) {
             return Some(
                 Verdict::new(
                     Outcome::Failed { code },
@@ -185,6 +187,15 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
                 .advise("look at the log's end for valgrind's own message, and for a full disk"),
             );
         }
+    }
+    if evidence.heap_expected && evidence.heap.is_none() {
+        return Some(
+            Verdict::new(Outcome::Failed { code }, 0.9, "the program ended as expected, but massif left no file")
+                .and("nothing was measured, so this is no pass")
+                .advise(
+                    "massif writes at the end of the program that it was started with: does the job exec another one?",
+                ),
+        );
     }
     if let Some(heap) = &evidence.heap {
         if let Some(limit) = heap.limit.filter(|limit| heap.peak > *limit) {
@@ -227,7 +238,7 @@ fn rule_out(evidence: &Evidence, verdict: &mut Verdict) {
         ),
         Reading::Read(host) if host.unexplained() == 0 => verdict.ruled_out.push(format!(
             "not out of memory: all {} out-of-memory kills while it ran hit other processes",
-            host.after - host.before
+            host.after.saturating_sub(host.before)
         )),
         Reading::Read(_) => {}
         Reading::Unreadable(why) => verdict.ruled_out.push(format!("/proc/vmstat could not be read ({why})")),
@@ -266,9 +277,9 @@ fn support(evidence: &Evidence, verdict: &mut Verdict) {
     }
 }
 
-/// Whether the main process died of a signal that out-of-memory killers send.
-pub(super) fn main_was_killed(evidence: &Evidence) -> bool {
-    matches!(evidence.end, End::Signaled { signal, .. } if signal == signals::KILL || signal == signals::TERM)
+/// Whether the main process died of SIGKILL, the only signal that the kernel's out-of-memory killer sends.
+pub(super) fn main_was_sigkilled(evidence: &Evidence) -> bool {
+    matches!(evidence.end, End::Signaled { signal: signals::KILL, .. })
 }
 
 fn processes_were(count: u32) -> String {

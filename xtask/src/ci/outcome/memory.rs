@@ -1,7 +1,7 @@
 //! The rules about memory: who was killed, by whose limit, and how certain that is.
 
-use super::judge::{end_in_words, main_was_killed};
-use super::{MemoryScope, Outcome, Verdict, Victim};
+use super::judge::{end_in_words, main_was_sigkilled};
+use super::{MemoryScope, Outcome, Verdict, Victim, signals};
 use crate::ci::evidence::{End, Evidence, GroupCounters, HostCounters, Reading};
 use crate::config::units::ByteSize;
 
@@ -11,7 +11,7 @@ pub(super) fn out_of_memory_proved(evidence: &Evidence) -> Option<Verdict> {
         return Some(from_group(evidence, counters));
     }
     if let Some(kill) = evidence.kernel.get().and_then(|kills| kills.first()) {
-        let main = evidence.pid == Some(kill.pid) || main_was_killed(evidence);
+        let main = evidence.pid == Some(kill.pid) || main_was_sigkilled(evidence);
         let scope = match (&kill.constraint, &kill.oom_memcg, &kill.task_memcg) {
             (Some(constraint), Some(limited), Some(task)) if constraint == "CONSTRAINT_MEMCG" && limited == task => {
                 if evidence.group.get().is_some() {
@@ -37,7 +37,9 @@ pub(super) fn out_of_memory_proved(evidence: &Evidence) -> Option<Verdict> {
         ));
     }
     if let Some(kill) = evidence.userspace.get().and_then(|kills| kills.first()) {
-        let victim = if main_was_killed(evidence) { Victim::Main } else { Victim::Descendant };
+        // Such daemons send SIGTERM first.
+        let main = matches!(evidence.end, End::Signaled { signal: signals::KILL | signals::TERM, .. });
+        let victim = if main { Victim::Main } else { Victim::Descendant };
         return Some(more_memory(
             Verdict::new(
                 Outcome::OutOfMemory { scope: MemoryScope::Userspace, victim },
@@ -51,11 +53,14 @@ pub(super) fn out_of_memory_proved(evidence: &Evidence) -> Option<Verdict> {
 }
 
 fn from_group(evidence: &Evidence, counters: &GroupCounters) -> Verdict {
-    let victim = if main_was_killed(evidence) { Victim::Main } else { Victim::Descendant };
-    let scope = match (counters.limit, counters.limit_hits) {
-        (Some(_), hits) if hits > 0 => MemoryScope::OwnLimit,
-        (None | Some(_), _) => MemoryScope::Machine,
-    };
+    let victim = if main_was_sigkilled(evidence) { Victim::Main } else { Victim::Descendant };
+    // The kernel log names the group whose limit it was; without it, the group's own count of hits must do.
+    let named = evidence.kernel.get().and_then(|kills| {
+        let kill = kills.first()?;
+        Some(kill.oom_memcg.as_ref()? == kill.task_memcg.as_ref()?)
+    });
+    let own = counters.limit.is_some() && named.unwrap_or(counters.limit_hits > 0);
+    let scope = if own { MemoryScope::OwnLimit } else { MemoryScope::Machine };
     let plural = if counters.oom_kill == 1 { "process" } else { "processes" };
     let mut verdict = Verdict::new(
         Outcome::OutOfMemory { scope, victim },
@@ -99,6 +104,10 @@ pub(super) fn out_of_memory_likely(evidence: &Evidence) -> Option<Verdict> {
     if evidence.group.get().is_some() {
         return None; // The job's own group was read and counts no victim.
     }
+    let whole_log = evidence.valgrind.as_ref().is_some_and(|valgrind| valgrind.main_complete == Some(true));
+    if whole_log && main_was_sigkilled(evidence) {
+        return None; // It killed itself: a kill from outside leaves no complete log.
+    }
     match &evidence.host {
         Reading::Read(host) => from_host(evidence, host),
         Reading::Unreadable(_) | Reading::Absent => from_pressure(evidence),
@@ -113,7 +122,7 @@ fn from_host(evidence: &Evidence, host: &HostCounters) -> Option<Verdict> {
     let risen =
         format!("the machine's count of out-of-memory kills rose by {kills} while it ran (/proc/vmstat oom_kill)");
     let outcome = |victim| Outcome::OutOfMemory { scope: MemoryScope::Machine, victim };
-    if main_was_killed(evidence) && host.around_death > 0 {
+    if main_was_sigkilled(evidence) && host.around_death > 0 {
         let verdict = if evidence.killed_peers == 0 {
             Verdict::new(outcome(Victim::Main), 0.9, risen)
                 .and("it is the only job that died of SIGKILL at that moment")
@@ -148,7 +157,7 @@ fn from_host(evidence: &Evidence, host: &HostCounters) -> Option<Verdict> {
 }
 
 fn from_pressure(evidence: &Evidence) -> Option<Verdict> {
-    if !main_was_killed(evidence) {
+    if !main_was_sigkilled(evidence) {
         return None;
     }
     let low = match (evidence.memory.available, evidence.memory.total) {

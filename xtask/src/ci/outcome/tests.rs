@@ -155,13 +155,13 @@ fn a_self_kill_under_valgrind_leaves_a_complete_log() {
 fn a_failed_allocation_needs_both_the_limit_and_the_words() {
     let lines = vec!["malloc: Cannot allocate memory".to_owned()];
     let limited = Evidence { address_space: Some(64 << 20), allocation_lines: lines.clone(), ..exited(1) };
-    check(&limited, "allocation-failure", 0.9);
+    check(&limited, "allocation-failure", 0.8);
     check(&Evidence { allocation_lines: lines.clone(), ..exited(1) }, "failed", 0.98);
     check(&Evidence { address_space: Some(64 << 20), ..exited(1) }, "failed", 0.98);
     check(
         &Evidence { address_space: Some(64 << 20), allocation_lines: lines, ..signaled(6) },
         "allocation-failure",
-        0.9,
+        0.8,
     );
 }
 
@@ -216,6 +216,36 @@ fn a_crash_and_a_timeout_tell_what_valgrind_knew() {
     );
     let stopped = Evidence { intent: intent(KillReason::Timeout, false), stopped: 1, ..signaled(15) };
     assert!(check(&stopped, "timed-out", 0.99).reasons[1].contains("1 process was stopped"));
+}
+
+#[test]
+fn sigterm_is_never_the_kernels_and_a_whole_log_never_a_victims() {
+    check(&Evidence { host: host(1, 0), ..signaled(15) }, "killed-from-outside", 0.95);
+    let whole = ValgrindEvidence { complete: 1, main_complete: Some(true), ..ValgrindEvidence::default() };
+    check(&Evidence { host: host(1, 0), valgrind: Some(whole), ..signaled(9) }, "crashed", 0.95);
+    let verdict = judge(&Evidence { group: group(1, 0, None), ..signaled(15) });
+    assert!(matches!(verdict.outcome, Outcome::OutOfMemory { victim: Victim::Descendant, .. }));
+}
+
+#[test]
+fn the_kernel_log_names_the_group_whose_limit_it_was() {
+    let with = |limited: &str| {
+        let mut kills = match kernel(5) {
+            Reading::Read(kills) => kills,
+            other => panic!("{other:?}"),
+        };
+        kills[0].oom_memcg = Some(limited.into());
+        kills[0].task_memcg = Some("/outer/job".into());
+        judge(&Evidence { group: group(1, 9, Some(64 << 20)), kernel: Reading::Read(kills), ..signaled(9) }).outcome
+    };
+    assert!(matches!(with("/outer/job"), Outcome::OutOfMemory { scope: MemoryScope::OwnLimit, .. }));
+    assert!(matches!(with("/outer"), Outcome::OutOfMemory { scope: MemoryScope::Machine, .. }));
+}
+
+#[test]
+fn a_kill_of_ours_without_a_seen_end_is_ours_still() {
+    check(&Evidence { intent: intent(KillReason::Timeout, false), ..Evidence::of(End::NoRecord) }, "timed-out", 0.99);
+    check(&Evidence { heap_expected: true, ..exited(0) }, "failed", 0.9);
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl OomCounter {
                 self.rises.push_back((now, after - before));
             }
         }
-        while self.rises.front().is_some_and(|(when, _)| now.duration_since(*when) > 4 * AROUND) {
+        if self.rises.len() > 4096 {
             self.rises.pop_front();
         }
         self.value = fresh;
@@ -59,9 +59,13 @@ impl OomCounter {
         &self.value
     }
 
-    /// How much it rose in the two seconds before `death`, and since.
+    /// How much it rose in the two seconds before `death` and the two after.
     pub fn around(&self, death: Instant) -> u64 {
-        self.rises.iter().filter(|(when, _)| *when + AROUND >= death).map(|(_, rise)| rise).sum()
+        self.rises
+            .iter()
+            .filter(|(when, _)| *when + AROUND >= death && *when <= death + AROUND)
+            .map(|(_, rise)| rise)
+            .sum()
     }
 }
 

@@ -49,7 +49,8 @@ impl KernelLog {
                     Ok(0) => break,
                     Ok(length) => {
                         let text = String::from_utf8_lossy(&record[..length]);
-                        if let Some((_, message)) = text.split_once(';') {
+                        // Programs may write here too; the kernel's own records have facility 0.
+                        if let Some((_, message)) = text.split_once(';').filter(|(prefix, _)| is_from_kernel(prefix)) {
                             take_line(message.lines().next().unwrap_or_default(), &mut self.pending, &mut self.kills);
                         }
                     }
@@ -83,6 +84,15 @@ impl KernelLog {
     pub fn same_pids(&self) -> bool {
         self.same_pids
     }
+}
+
+/// `priority,sequence,time,flags`: the priority holds the facility above its lowest three bits.
+fn is_from_kernel(prefix: &str) -> bool {
+    prefix
+        .split(',')
+        .next()
+        .and_then(|priority| priority.parse::<u32>().ok())
+        .is_some_and(|priority| priority >> 3 == 0)
 }
 
 fn take_line(line: &str, pending: &mut Option<KernelKill>, kills: &mut Vec<KernelKill>) {
@@ -143,6 +153,11 @@ fn parse_killed(line: &str) -> Option<KernelKill> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_kernel_is_believed() {
+        assert!(is_from_kernel("4,1234,5678,-") && !is_from_kernel("12,1234,5678,-") && !is_from_kernel(""));
+    }
 
     #[test]
     fn two_lines_make_one_kill() {

@@ -108,7 +108,8 @@ pub fn command_line(pid: u32) -> String {
         .collect();
     if text.trim().is_empty() {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        return format!("[{}]", name.trim_end());
+        let name: String = name.trim_end().chars().filter(|letter| !letter.is_control()).collect();
+        return format!("[{name}]");
     }
     text
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::ci::evidence::{Reading, UserspaceKill};
+use crate::ci::log;
 
 /// Asks the journal for kills that name one of the pids or the group, since the given Unix time in seconds.
 pub fn kills(since: i64, pids: &[u32], group: Option<&str>) -> Reading<Vec<UserspaceKill>> {
@@ -15,6 +16,7 @@ pub fn kills(since: i64, pids: &[u32], group: Option<&str>) -> Reading<Vec<Users
         "--no-pager",
         "--quiet",
         "--output=cat",
+        "--lines=1000",
         "--since",
         since,
         "-t",
@@ -22,8 +24,18 @@ pub fn kills(since: i64, pids: &[u32], group: Option<&str>) -> Reading<Vec<Users
         "-t",
         "systemd-oomd"
     );
-    match command.stdin_null().stderr_null().unchecked().read() {
-        Ok(text) => Reading::Read(matching(&text, pids, group)),
+    match command.stdin_null().stdout_capture().stderr_null().unchecked().run() {
+        Ok(output) if !output.status.success() => {
+            Reading::Unreadable(format!("journalctl ended with {}", output.status))
+        }
+        Ok(output) => {
+            let found = matching(&String::from_utf8_lossy(&output.stdout), pids, group);
+            // journalctl shows other users' messages only to members of certain groups, and says nothing otherwise.
+            if found.is_empty() && !rustix::process::geteuid().is_root() {
+                return Reading::Unreadable("the journal shows nothing, or nothing to this user".into());
+            }
+            Reading::Read(found)
+        }
         Err(error) => Reading::Unreadable(format!("journalctl: {error}")),
     }
 }
@@ -37,9 +49,10 @@ fn matching(text: &str, pids: &[u32], group: Option<&str>) -> Vec<UserspaceKill>
                 pids.contains(&pid).then_some("earlyoom")?
             } else {
                 let killed = line.strip_prefix("Killed ")?.split(" due to ").next()?;
-                group.is_some_and(|group| group.starts_with(killed)).then_some("systemd-oomd")?
+                let hit = group.is_some_and(|group| group == killed || group.starts_with(&format!("{killed}/")));
+                hit.then_some("systemd-oomd")?
             };
-            Some(UserspaceKill { by: by.into(), message: line.chars().take(300).collect() })
+            Some(UserspaceKill { by: by.into(), message: log::printable(line, 300) })
         })
         .collect()
 }
@@ -58,5 +71,6 @@ mod tests {
         assert_eq!(matching(text, &[4711], None)[0].by, "earlyoom");
         assert_eq!(matching(text, &[1], Some("/user.slice/run-1.scope/drydock-9"))[0].by, "systemd-oomd");
         assert!(matching(text, &[1], Some("/elsewhere")).is_empty());
+        assert!(matching(text, &[1], Some("/user.slice/run-1.scope2/drydock-9")).is_empty());
     }
 }

@@ -120,7 +120,7 @@ pub fn render(run: &Run, dir: &RunDir, exit: u8) -> anyhow::Result<Vec<u8>> {
     let file = RunFile {
         format: FORMAT,
         id: dir.id(),
-        version: env!("CARGO_PKG_VERSION").into(),
+        version: started.map_or_else(String::new, |started| started.version.clone()),
         project: run.plan.project.display().to_string(),
         containment: started.map_or_else(String::new, |started| started.containment.clone()),
         slots: started.map_or(0, |started| started.capacity.slots),

@@ -41,7 +41,9 @@ pub fn render(run: &Run, dir: &RunDir) -> anyhow::Result<String> {
         let mut case = TestCase::new(planned.name.as_str(), status);
         case.set_classname(planned.group.as_str());
         if let (Some(first), Some(last)) = (first, last) {
-            case.set_time(Duration::from_millis(u64::try_from(last.ended - first.started).unwrap_or_default()));
+            case.set_time(Duration::from_millis(
+                u64::try_from(last.ended.saturating_sub(first.started)).unwrap_or_default(),
+            ));
             if !job.result.as_ref().is_some_and(JobResult::lets_others_run) && job.carried_from.is_none() {
                 let lines = log::tail(&dir.attempt(planned.name.as_str(), last.number).join("log"), LOG_LINES)
                     .unwrap_or_default();

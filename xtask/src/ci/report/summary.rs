@@ -240,7 +240,7 @@ fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result 
         .iter()
         .filter_map(|word| counts.get(word).map(|count| format!("{count} {}", word.replace('-', " "))))
         .collect();
-    let span = u64::try_from(run.last - run.began.unwrap_or(run.last)).unwrap_or_default();
+    let span = u64::try_from(run.last.saturating_sub(run.began.unwrap_or(run.last))).unwrap_or_default();
     let carried = run.jobs.iter().filter(|job| job.carried_from.is_some()).count();
     let carried = if carried > 0 { format!(" ({carried} taken over from an earlier run)") } else { String::new() };
     let took = units::human(Duration::from_millis(span));

@@ -97,7 +97,7 @@ impl Terminal {
                 None => 0,
             };
             let left = expected.saturating_sub(u64::try_from(elapsed).unwrap_or(u64::MAX));
-            sum += left;
+            sum = sum.saturating_add(left);
             longest = longest.max(left);
         }
         Some(Duration::from_millis(longest.max(sum / u64::from(self.slots.max(1)))))

@@ -14,6 +14,7 @@ use crate::ci::log::Output;
 use crate::ci::plan::PlannedJob;
 use crate::ci::probe::process;
 use crate::ci::valgrind::command;
+use crate::config::units::MAX_LIMIT;
 use crate::exec::{self, Programs};
 
 /// What still runs this long after the main process is a leftover, not a process on its way out.
@@ -61,8 +62,8 @@ pub(super) struct Attempt {
     under_tool: bool,
     next_kill: Option<Instant>,
     told_leftovers: bool,
-    /// SIGKILL was sent, and is repeated until all is gone.
-    hard: bool,
+    /// When SIGKILL was first sent; it is repeated until all is gone.
+    hard_since: Option<Instant>,
 }
 
 /// The main process is gone and reaped.
@@ -124,18 +125,12 @@ impl Attempt {
                 format!("cannot make a memory group: {}", exec::plain(&error)),
             ))
         })?;
-        let started = group.spawn(expression).and_then(|handle| {
-            let pid = handle.pids().first().copied().ok_or_else(|| io::Error::other("the process has no pid"))?;
-            let raw = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-            let raw = raw.ok_or_else(|| io::Error::other("the process has no pid"))?;
-            let pidfd = rustix::process::pidfd_open(raw, PidfdFlags::empty())?;
-            Ok((handle, pid, pidfd))
-        });
-        let (handle, pid, pidfd) = match started {
+        let started = group.spawn(expression);
+        let (handle, pid, pidfd) = match started.map_err(start_error).and_then(|handle| watched(handle, &*group)) {
             Ok(started) => started,
             Err(error) => {
                 let _nothing_runs_in_it = group.remove();
-                return Err(StartError::Job(exec::plain(&error)));
+                return Err(error);
             }
         };
         Ok(Attempt {
@@ -163,12 +158,12 @@ impl Attempt {
             host_before: None,
             kernel_before: 0,
             handle,
-            deadline: now.0 + job.timeout,
+            deadline: now.0 + job.timeout.min(MAX_LIMIT),
             grace: job.grace,
             under_tool: job.tool.kind != crate::ci::plan::ToolKind::None,
             next_kill: None,
             told_leftovers: false,
-            hard: false,
+            hard_since: None,
         })
     }
 
@@ -207,19 +202,25 @@ impl Attempt {
 
     /// What to do now.
     pub(super) fn due(&mut self, now: Instant) -> Due {
+        let hopeless = self.hard_since.is_some_and(|since| now.duration_since(since) > GIVE_UP);
         let Some(ended) = &self.end else {
             return match (&self.intent, self.next_kill) {
                 (None, _) if now >= self.deadline => Due::Kill(KillReason::Timeout, Signal::TERM),
+                _ if hopeless => Due::GiveUp,
                 (Some(intent), Some(next)) if now >= next => Due::Kill(intent.reason, Signal::KILL),
                 _ => Due::Nothing,
             };
         };
         let gone_since = now.duration_since(ended.at);
-        let members = self.group.members().unwrap_or_default();
+        // A list that cannot be read is not an empty one.
+        let Ok(members) = self.group.members() else {
+            self.next_kill = Some(now + REPEAT);
+            return if gone_since > GIVE_UP { Due::GiveUp } else { Due::Nothing };
+        };
         if members.is_empty() {
             return Due::Finish;
         }
-        if gone_since > GIVE_UP {
+        if hopeless {
             return Due::GiveUp;
         }
         if let Some(intent) = &self.intent {
@@ -252,9 +253,13 @@ impl Attempt {
             let count = self.group.members().unwrap_or_default().iter().filter(|pid| stopped(pid)).count();
             self.stopped = u32::try_from(count).unwrap_or(u32::MAX);
         }
-        self.hard |= hard;
-        if reason != KillReason::Leftover {
+        if hard {
+            self.hard_since.get_or_insert(now);
+        }
+        // What ended the main process before cannot be undone, and the first reason stays.
+        if reason != KillReason::Leftover && (self.end.is_none() || self.intent.is_some()) {
             let before = self.intent.take();
+            let reason = before.as_ref().map_or(reason, |intent| intent.reason);
             let at = before.as_ref().map_or(unix, |intent| intent.at);
             // The main process may have obeyed while what it started did not.
             let escalated = before.is_some_and(|intent| intent.escalated) || hard && self.end.is_none();
@@ -275,7 +280,7 @@ impl Attempt {
 
     /// Whether SIGKILL was sent already.
     pub(super) fn is_being_killed(&self) -> bool {
-        self.hard
+        self.hard_since.is_some()
     }
 
     /// Takes one memory sample.
@@ -289,6 +294,33 @@ impl Attempt {
             }
         }
         let _limit_is_checked_again_at_the_next_sample = self.output.bound();
+    }
+}
+
+/// Lack of processes, memory or descriptors is not the job's fault.
+fn start_error(error: io::Error) -> StartError {
+    use rustix::io::Errno;
+    let machine = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOSPC].map(Errno::raw_os_error);
+    match error.raw_os_error() {
+        Some(code) if machine.contains(&code) => StartError::State(error),
+        _ => StartError::Job(exec::plain(&error)),
+    }
+}
+
+/// The started process with a descriptor to wait for it. One that cannot be watched is ended at once.
+fn watched(handle: duct::Handle, group: &dyn Group) -> Result<(duct::Handle, u32, OwnedFd), StartError> {
+    let pid = handle.pids().first().copied().unwrap_or_default();
+    let raw = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).ok_or(rustix::io::Errno::SRCH);
+    match raw.and_then(|raw| rustix::process::pidfd_open(raw, PidfdFlags::empty())) {
+        Ok(pidfd) => Ok((handle, pid, pidfd)),
+        Err(error) => {
+            let _what_it_started_goes_first = group.signal(Signal::KILL);
+            let _it_may_be_gone = handle.kill();
+            Err(StartError::State(io::Error::new(
+                io::Error::from(error).kind(),
+                format!("cannot watch pid {pid}: {error}"),
+            )))
+        }
     }
 }
 

@@ -32,7 +32,9 @@ impl Deaths {
     pub(super) fn note(&mut self, job: usize, ended: &Ended, by_us: bool) {
         if !by_us && matches!(ended.end, End::Signaled { signal: SIGKILL, .. }) {
             self.killed.push_back((ended.at, job));
-            self.killed.truncate(10_000);
+            if self.killed.len() > 10_000 {
+                self.killed.pop_front();
+            }
         }
     }
 
@@ -123,6 +125,7 @@ pub(super) fn evidence(sources: Sources<'_>) -> Evidence {
         ));
     }
     if job.tool.kind == ToolKind::Massif {
+        evidence.heap_expected = true;
         match massif::gather(&attempt.folder, job.tool.heap_limit) {
             Ok(heap) => evidence.heap = heap,
             Err(error) => evidence.hints.push(format!("massif's file cannot be read: {error}")),
@@ -200,7 +203,7 @@ fn kernel_kills(
 fn names(kill: &KernelKill, attempt: &Attempt, same_pids: bool) -> bool {
     match (attempt.group.cgroup(), &kill.task_memcg) {
         // In a container the kernel knows a longer path than we do.
-        (Some(own), Some(task)) => task.ends_with(own),
+        (Some(own), Some(task)) => task.ends_with(own) || task.contains(&format!("{own}/")),
         (Some(_), None) | (None, _) => {
             same_pids && (attempt.pid == kill.pid || attempt.group.known_pids().contains(&kill.pid))
         }

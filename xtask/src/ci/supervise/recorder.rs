@@ -53,7 +53,10 @@ impl<'a> Recorder<'a> {
         if let Some(error) = &self.failed {
             return Err(format!("the journal cannot be written: {error}"));
         }
-        self.journal.reserve().map_err(|error| format!("the journal cannot grow: {error}"))
+        // What an end of the run now would still have to say: a record a running job, a line for each of the others.
+        let unsettled = self.run.jobs.iter().filter(|job| job.result.is_none());
+        let bytes = unsettled.map(|job| if job.in_flight.is_some() { 32 << 10 } else { 256 }).sum();
+        self.journal.reserve(bytes).map_err(|error| format!("the journal cannot grow: {error}"))
     }
 
     /// Live progress.

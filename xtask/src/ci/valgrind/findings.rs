@@ -51,7 +51,7 @@ pub fn gather(folder: &Path, tool: ToolKind, args: &[String], main: Option<u32>,
         }
         if is_main {
             evidence.main_complete = Some(log.extent == Extent::Complete);
-            evidence.main_crash = log.fatal_stack.iter().map(Frame::describe).collect();
+            evidence.main_crash = log.fatal_stack.iter().take(QUOTED_FRAMES).map(Frame::describe).collect();
             if let Some(became) = log.command.first().filter(|became| base_name(became) != base_name(program)) {
                 // The log is written anew after exec, under the same pid.
                 evidence.incomplete.push(format!("{program} became {became} by exec; errors before that are lost"));

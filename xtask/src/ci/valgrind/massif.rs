@@ -3,12 +3,14 @@
 //! The format has no specification; it is read as ms_print reads it: `desc:`, `cmd:`, `time_unit:`, then snapshots of
 //! `key=value` lines, some followed by a tree whose first line is the total. Line by line, without recursion.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
 use crate::ci::evidence::HeapEvidence;
+use crate::ci::log;
 use crate::config::units::ByteSize;
+use crate::paths;
 
 /// Files beyond this size are refused.
 const LARGEST: u64 = 1 << 30;
@@ -46,7 +48,7 @@ pub fn gather(folder: &Path, limit: Option<ByteSize>) -> io::Result<Option<HeapE
 
 /// Reads one file.
 pub fn read(path: &Path) -> io::Result<Peak> {
-    parse(BufReader::new(File::open(path)?.take(LARGEST)))
+    parse(BufReader::new(paths::open_regular(path)?.take(LARGEST)))
 }
 
 fn parse(mut input: impl io::BufRead) -> io::Result<Peak> {
@@ -107,7 +109,7 @@ fn site(line: &str) -> Option<String> {
     let bytes: u64 = bytes.parse().ok()?;
     let what =
         detail.split_once(": ").filter(|(address, _)| address.starts_with("0x")).map_or(detail, |(_, what)| what);
-    Some(format!("{what}: {}", ByteSize::new(bytes)))
+    Some(format!("{}: {}", log::printable(what, 200), ByteSize::new(bytes)))
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 //! A pull parser, because the order of siblings matters and because a killed process leaves a file that just stops:
 //! everything up to the last complete error is kept, and the log is marked as cut.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use serde::{Deserialize, Serialize};
+
+use crate::paths;
 
 /// Files beyond this size are read up to here and count as cut.
 const LARGEST: u64 = 256 << 20;
@@ -19,6 +20,10 @@ const KEPT_ERRORS: usize = 10_000;
 const LONGEST_TEXT: usize = 4096;
 /// Frames of one stack.
 const DEEPEST_STACK: usize = 500;
+/// Words of the command line.
+const MOST_WORDS: usize = 64;
+/// Further sentences of one error.
+const MOST_AUXILIARY: usize = 64;
 /// Elements within elements: the protocol needs eight.
 const DEEPEST_NESTING: usize = 64;
 
@@ -116,7 +121,7 @@ impl Frame {
 
 /// Reads a log; a file that cannot be opened is the only error.
 pub fn read(path: &Path) -> io::Result<Log> {
-    Ok(parse(BufReader::new(File::open(path)?.take(LARGEST))))
+    Ok(parse(BufReader::new(paths::open_regular(path)?.take(LARGEST))))
 }
 
 /// Parses as far as it goes.
@@ -177,9 +182,11 @@ impl State {
     }
 
     fn text(&mut self, text: &str) {
-        if self.text.len() < LONGEST_TEXT {
-            self.text.push_str(text);
-        }
+        // Control characters come from symbol names and arguments; they must not reach a terminal.
+        let printable =
+            text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter });
+        let room = LONGEST_TEXT.saturating_sub(self.text.len()) / 4;
+        self.text.extend(printable.take(room));
     }
 
     fn reference(&mut self, name: &str) {
@@ -207,13 +214,14 @@ impl State {
         let text = text.trim();
         let parent = self.path.last().map_or("", String::as_str);
         let in_error = self.error.is_some();
+        let auxiliaries = self.error.as_ref().map_or(0, |error| error.auxiliary.len());
         match (parent, name.as_str()) {
             ("", "valgrindoutput") => self.closed = true,
             ("valgrindoutput", "protocolversion") => self.log.protocol = text.parse().ok(),
             ("valgrindoutput", "protocoltool") => self.log.tool = Some(text.to_owned()),
             ("valgrindoutput", "pid") => self.log.pid = text.parse().ok(),
             ("valgrindoutput", "ppid") => self.log.parent = text.parse().ok(),
-            ("argv", "exe" | "arg") => self.log.command.push(text.to_owned()),
+            ("argv", "exe" | "arg") if self.log.command.len() < MOST_WORDS => self.log.command.push(text.to_owned()),
             ("status", "state") => match text {
                 "RUNNING" => self.running = true,
                 "FINISHED" => self.finished = true,
@@ -229,10 +237,12 @@ impl State {
             ("stack", "frame") if self.stack.len() < DEEPEST_STACK => self.stack.push(std::mem::take(&mut self.frame)),
             ("error", "kind") => self.edit(|error| error.kind = text.to_owned()),
             ("error", "what") | ("xwhat", "text") => self.edit(|error| error.what = text.to_owned()),
-            ("error", "auxwhat") | ("xauxwhat", "text") => {
-                self.edit(|error| error.auxiliary.push(Auxiliary { what: text.to_owned(), stack: Vec::new() }));
-            }
-            ("error", "stack") if in_error => {
+            ("error", "auxwhat") | ("xauxwhat", "text") => self.edit(|error| {
+                if error.auxiliary.len() < MOST_AUXILIARY {
+                    error.auxiliary.push(Auxiliary { what: text.to_owned(), stack: Vec::new() });
+                }
+            }),
+            ("error", "stack") if in_error && auxiliaries < MOST_AUXILIARY => {
                 let stack = std::mem::take(&mut self.stack);
                 self.edit(|error| match error.auxiliary.last_mut() {
                     Some(auxiliary) if auxiliary.stack.is_empty() => auxiliary.stack = stack,

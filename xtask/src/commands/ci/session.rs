@@ -50,7 +50,9 @@ struct Prepared {
 
 impl Session<'_> {
     pub(super) fn run(self, goal: Goal) -> anyhow::Result<Exit> {
-        containment::enter_scope();
+        if matches!(self.options.containment, cli::Containment::Auto | cli::Containment::V2) {
+            containment::enter_scope();
+        }
         let capacity = capacity::find(&self.options);
         let state = &self.ctx.state;
         // A declaration with errors is told before anything is touched.
@@ -150,7 +152,7 @@ impl Session<'_> {
             output::err(format_args!("warning: the journal is not whole: {error}"));
             exit = if exit == Exit::Success { Exit::Infrastructure } else { exit };
         }
-        if let Err(error) = write_results(&run, &dir, exit) {
+        if let Err(error) = write_results(&run, &dir, exit.code()) {
             output::err(format_args!("warning: {error:#}"));
             exit = if exit == Exit::Success { Exit::Infrastructure } else { exit };
         }
@@ -169,8 +171,8 @@ fn asked(containment: cli::Containment) -> Option<Kind> {
 }
 
 /// Writes `run.json` and `junit.xml`.
-pub(super) fn write_results(run: &Run, dir: &RunDir, exit: Exit) -> anyhow::Result<()> {
-    paths::write_atomically(&dir.run_json(), &json::render(run, dir, exit.code())?)?;
+pub(super) fn write_results(run: &Run, dir: &RunDir, exit: u8) -> anyhow::Result<()> {
+    paths::write_atomically(&dir.run_json(), &json::render(run, dir, exit)?)?;
     paths::write_atomically(&dir.junit(), junit::render(run, dir)?.as_bytes())
 }
 
@@ -205,7 +207,7 @@ fn lock(state: &State) -> anyhow::Result<File> {
 /// Ends what is still running of a run that was killed before it could.
 fn end_what_a_killed_run_left(state: &State) -> Vec<String> {
     match recorded(state, None) {
-        Ok((_, run)) if run.exit.is_none() => recover::end_leftovers(&run),
+        Ok((dir, run)) if run.exit.is_none() => recover::end_leftovers(&run, &dir.id()),
         Ok(_) | Err(_) => Vec::new(),
     }
 }
@@ -215,9 +217,10 @@ fn new_run(state: &State, plan: Plan) -> anyhow::Result<Prepared> {
     Ok(Prepared { dir, run: Run::new(plan), first: Vec::new(), resumed: false, reruns: None })
 }
 
-/// A folder named after the time; a second run within the same second gets a number behind it.
+/// A folder named after the time and the process: the identifier also names groups and marks processes of the machine,
+/// so that it must differ from those of runs with other state folders.
 fn make_dir(state: &State) -> anyhow::Result<RunDir> {
-    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let now = format!("{}-{:x}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id());
     let mut id = now.clone();
     for number in 2.. {
         match std::fs::create_dir(state.run(&id).root()) {
