@@ -1,12 +1,9 @@
 //! `cargo xtask check`: what a change must pass.
 
-use std::time::Instant;
-
 use xshell::{Cmd, Shell, cmd};
 
 use super::tidy;
 use crate::cli;
-use crate::config::units;
 use crate::exit::{Exit, failure};
 use crate::output;
 use crate::paths;
@@ -33,10 +30,9 @@ impl cli::Check {
     }
 }
 
+/// Says what it starts and nothing after it, so that the last words are those of the last command.
 fn step(name: &str, command: Cmd<'_>, remedy: &str) -> anyhow::Result<()> {
     output::err(format_args!("== {name}: {command}"));
-    let began = Instant::now();
     command.quiet().run().map_err(|error| failure(Exit::JobFailed, format!("{name}: {error}; {remedy}")))?;
-    output::err(format_args!("== {name}: {}", units::human(began.elapsed())));
     Ok(())
 }
