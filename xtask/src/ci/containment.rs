@@ -68,8 +68,8 @@ pub trait Group: Send {
     /// The counters; to be read before [`Group::remove`].
     fn counters(&self) -> Reading<GroupCounters>;
     /// The most memory seen, in bytes, for the scheduler: without page cache that can be given back, as far as it is
-    /// still there to be told apart.
-    fn peak(&self) -> Option<u64>;
+    /// still there to be told apart. `highest` is [`GroupCounters::peak`].
+    fn peak(&self, highest: Option<u64>) -> Option<u64>;
     /// Pids of processes that are known to have belonged to it.
     fn known_pids(&self) -> &[u32];
     /// Its path within the cgroup file system, as the kernel log names it.

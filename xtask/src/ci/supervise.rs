@@ -344,7 +344,8 @@ impl Loop<'_> {
             state: self.dir.root(),
         });
         let verdict = outcome::judge(&evidence);
-        let peak = attempt.group.peak().max((attempt.highest > 0).then_some(attempt.highest));
+        let highest = evidence.group.get().and_then(|group| group.peak);
+        let peak = attempt.group.peak(highest).max((attempt.highest > 0).then_some(attempt.highest));
         if let Err(error) = attempt.group.remove() {
             let text = format!("the memory group of {} could not be removed: {}", job.name, crate::exec::plain(&error));
             self.recorder.emit(Event::Warning { text });

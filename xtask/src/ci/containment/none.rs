@@ -124,7 +124,7 @@ impl Group for Tree {
         Reading::Absent
     }
 
-    fn peak(&self) -> Option<u64> {
+    fn peak(&self, _highest: Option<u64>) -> Option<u64> {
         self.peak
     }
 

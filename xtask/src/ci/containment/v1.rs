@@ -119,9 +119,9 @@ impl Group for V1Group {
         Reading::from_result(read())
     }
 
-    fn peak(&self) -> Option<u64> {
+    fn peak(&self, highest: Option<u64>) -> Option<u64> {
         let stat = self.dir.join("memory.stat");
-        self.highest().map(|highest| without_cache(highest, &stat, ["total_cache", "total_shmem"]))
+        highest.map(|highest| without_cache(highest, &stat, ["total_cache", "total_shmem"]))
     }
 
     fn known_pids(&self) -> &[u32] {

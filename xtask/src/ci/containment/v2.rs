@@ -170,9 +170,9 @@ impl Group for V2Group {
         Reading::from_result(read())
     }
 
-    fn peak(&self) -> Option<u64> {
+    fn peak(&self, highest: Option<u64>) -> Option<u64> {
         let stat = self.dir.join("memory.stat");
-        self.highest().map(|highest| without_cache(highest, &stat, ["file", "shmem"]))
+        highest.map(|highest| without_cache(highest, &stat, ["file", "shmem"]))
     }
 
     fn known_pids(&self) -> &[u32] {
