@@ -73,8 +73,10 @@ static void release_signals(struct daemon *d)
 {
 	if (d->signal_pipe[0] < 0)
 		return;
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGINT, SIG_DFL);
+	/* It is stopping already: to be asked once more must not end it with
+	 * the signal, as if it had not stopped by itself. */
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	signal_fd = -1;
 	close(d->signal_pipe[0]);
