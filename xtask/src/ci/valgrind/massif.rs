@@ -48,7 +48,11 @@ pub fn gather(folder: &Path, limit: Option<ByteSize>) -> io::Result<Option<HeapE
 
 /// Reads one file.
 pub fn read(path: &Path) -> io::Result<Peak> {
-    parse(BufReader::new(paths::open_regular(path)?.take(LARGEST)))
+    let file = paths::open_regular(path)?;
+    if file.metadata()?.len() > LARGEST {
+        return Err(io::Error::other(format!("it is larger than {}", ByteSize::new(LARGEST))));
+    }
+    parse(BufReader::new(file.take(LARGEST)))
 }
 
 fn parse(mut input: impl io::BufRead) -> io::Result<Peak> {
