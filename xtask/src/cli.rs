@@ -112,9 +112,12 @@ pub struct RunOptions {
     /// Jobs at a time [default: the processors that this process may use]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub jobs: Option<u32>,
-    /// Memory that may be reserved at once, such as 8GiB [default: what is available, less a tenth]
+    /// Memory that may be reserved at once, such as 8GiB [default: what is available, less a sixteenth]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
+    /// Learn from this history of another machine too; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub history: Vec<PathBuf>,
     /// How each job is kept together and measured
     #[arg(long, value_enum, default_value_t = Containment::Auto)]
     pub containment: Containment,

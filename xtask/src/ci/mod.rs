@@ -1,5 +1,6 @@
 //! From a declared suite to proved outcomes: plan, schedule, supervise, judge, record, report.
 
+pub mod certificate;
 pub mod containment;
 pub mod event;
 pub mod evidence;

@@ -56,6 +56,8 @@ pub struct PlannedJob {
     pub grace: Duration,
     /// The declared reservation, in bytes.
     pub memory: ByteSize,
+    /// Whether the job itself declares it; otherwise it is the same for all jobs, and says little of this one.
+    pub memory_declared: bool,
     /// The hard ceiling of the job's own memory group, in bytes.
     pub memory_limit: Option<ByteSize>,
     /// The exit code that means success.
@@ -82,8 +84,18 @@ pub struct PlannedTool {
     pub trace_children: bool,
     /// Executables that are not.
     pub skip_children: Vec<String>,
+    /// Options that save memory and check less, for a job that ran out of memory even alone.
+    pub memory_diet: Vec<String>,
     /// The most heap that passes, for massif.
     pub heap_limit: Option<ByteSize>,
+}
+
+impl PlannedTool {
+    /// The options of valgrind, with those of the memory diet where it is on.
+    pub fn options(&self, diet: bool) -> Vec<String> {
+        let more = if diet { self.memory_diet.as_slice() } else { &[] };
+        [self.args.as_slice(), more].concat()
+    }
 }
 
 /// The tools that a job can run under.
@@ -236,6 +248,7 @@ fn planned(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
         timeout: job.timeout,
         grace: job.grace,
         memory: job.memory,
+        memory_declared: job.memory_declared,
         memory_limit: job.memory_limit,
         expect_exit: i32::from(job.expect_exit),
         attempts: job.retry.attempts,
@@ -251,6 +264,7 @@ fn planned_tool(tool: &Tool) -> PlannedTool {
         suppressions: settings.suppressions.iter().map(PathBuf::from).collect(),
         trace_children: settings.trace_children,
         skip_children: settings.skip_children.clone(),
+        memory_diet: settings.memory_diet.clone(),
         heap_limit,
     };
     match tool {
@@ -279,6 +293,7 @@ impl PlannedJob {
             timeout: Duration::from_secs(1),
             grace: Duration::from_secs(1),
             memory: ByteSize::ZERO,
+            memory_declared: false,
             memory_limit: None,
             expect_exit: 0,
             attempts: 1,

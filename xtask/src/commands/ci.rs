@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: plan, run, run again, explain.
 
+use crate::ci::certificate;
 use crate::ci::journal;
 use crate::ci::plan::Plan;
 use crate::ci::report::{explain, json};
@@ -65,7 +66,8 @@ impl cli::CiExplain {
 impl cli::CiReport {
     fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
-        session::write_results(&run, &dir, run.exit.unwrap_or_else(|| run.verdict(false).code()))?;
+        let exit = run.exit.unwrap_or_else(|| run.verdict(false).code());
+        session::write_results(&run, &dir, exit, certificate::certify(&run).as_ref())?;
         output::out(format_args!("{}", dir.run_json().display()));
         output::out(format_args!("{}", dir.junit().display()));
         Ok(Exit::Success)

@@ -6,7 +6,7 @@ use super::Context;
 use super::capacity;
 use crate::ci::history::History;
 use crate::ci::plan::{Plan, ToolKind};
-use crate::ci::schedule::Capacity;
+use crate::ci::schedule::{Capacity, Source};
 use crate::cli;
 use crate::config::jobs::{LoadError, Suite};
 use crate::config::units::{self, ByteSize};
@@ -20,7 +20,9 @@ impl cli::CiPlan {
         let plan = make(ctx, &capacity, &self.selectors)?;
         match self.format {
             cli::Format::Json => output::out(format_args!("{}", serde_json::to_string_pretty(&plan)?)),
-            cli::Format::Text => print(&plan, &capacity, &History::load(&ctx.state.history())),
+            cli::Format::Text => {
+                print(&plan, &capacity, &History::with(&ctx.state.history(), &self.options.history));
+            }
         }
         Ok(Exit::Success)
     }
@@ -64,15 +66,28 @@ fn print(plan: &Plan, capacity: &Capacity, history: &History) {
     output::out(format_args!("{} jobs in {}", plan.jobs.len(), plan.project.display()));
     output::out(format_args!("slots   {}  ({})", capacity.slots, capacity.slots_source));
     output::out(format_args!("memory  {}  ({})", ByteSize::new(capacity.memory), capacity.memory_source));
+    for (bytes, source) in capacity::rooms() {
+        output::out(format_args!("        {:>9} free by {source}", ByteSize::new(bytes).to_string()));
+    }
     let width = plan.jobs.iter().map(|job| job.name.as_str().len()).max().unwrap_or(0).max(3);
-    output::out(format_args!("\n{:<width$}  {:<8} {:>9} {:>8} {:>8}  needs", "job", "tool", "memory", "time", "limit"));
+    output::out(format_args!(
+        "\n{:<width$}  {:<8} {:>9} {:<10} {:>8} {:>8}  needs",
+        "job", "tool", "memory", "", "time", "limit"
+    ));
     let valgrind = valgrind_version(plan).ok().flatten();
     for job in &plan.jobs {
         let expected = history.predict(job, valgrind.as_deref());
         let time = expected.duration_ms.map_or_else(|| "-".into(), |ms| units::human(Duration::from_millis(ms)));
         let needs: Vec<&str> = job.needs.iter().map(|need| need.as_str()).collect();
+        let source = match expected.source {
+            Source::Learned { runs: 1 } => "1 run".into(),
+            Source::Learned { runs } => format!("{runs} runs"),
+            Source::Killed => "was killed".into(),
+            Source::Declared => "declared".into(),
+            Source::Usual => "default".into(),
+        };
         output::out(format_args!(
-            "{:<width$}  {:<8} {:>9} {time:>8} {:>8}  {}",
+            "{:<width$}  {:<8} {:>9} {source:<10} {time:>8} {:>8}  {}",
             job.name.as_str(),
             job.tool.kind.name(),
             ByteSize::new(expected.memory).to_string(),
@@ -80,5 +95,8 @@ fn print(plan: &Plan, capacity: &Capacity, history: &History) {
             needs.join(" ")
         ));
         output::out(format_args!("    {}", exec::paste(&job.argv)));
+        if let Some(why) = expected.refusal(capacity) {
+            output::out(format_args!("    would not be started: {why}"));
+        }
     }
 }
