@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use xtask::ci::schedule::{Limits, THOROUGH, Task, Workload, bound, order};
 
+#[expect(dead_code, reason = "no peer can be missing here")]
 mod support;
 
 use support::{Figures, median};
@@ -54,7 +55,8 @@ fn main() -> ExitCode {
         print!(" {:>13}", kind.name);
     }
     println!(" {:>8}", "all");
-    let rules: [(&str, fn(&Instance) -> u64); 8] = [
+    type Rule = fn(&Instance) -> u64;
+    let rules: [(&str, Rule); 8] = [
         ("first come, no backfill", |instance| no_backfill(&instance.jobs, instance.limits)),
         ("first come, backfill", |instance| by(instance, |_, _| 0.0)),
         ("longest first, backfill", |instance| by(instance, |task, _| task.duration as f64)),

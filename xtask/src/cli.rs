@@ -102,6 +102,8 @@ pub enum CiCommand {
     Explain(CiExplain),
     /// Write run.json and junit.xml of a run again, from its journal
     Report(CiReport),
+    /// Measure which of valgrind's options save memory on a job, and what they would hide
+    Diet(CiDiet),
     /// Print the JSON Schema of a file
     Schema(CiSchema),
 }
@@ -207,6 +209,17 @@ pub struct CiExplain {
     /// Of this run instead of the last
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
+}
+
+/// `cargo xtask ci diet`
+#[derive(Debug, Args)]
+pub struct CiDiet {
+    /// One job that runs under memcheck; what it needs is run first
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// How to run; always one job at a time.
+    #[command(flatten)]
+    pub options: RunOptions,
 }
 
 /// `cargo xtask ci report`

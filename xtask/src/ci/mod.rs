@@ -2,6 +2,7 @@
 
 pub mod certificate;
 pub mod containment;
+pub mod diet;
 pub mod event;
 pub mod evidence;
 pub mod history;

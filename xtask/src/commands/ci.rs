@@ -14,6 +14,7 @@ use crate::paths::{RunDir, State};
 use super::Context;
 
 mod capacity;
+mod diet;
 mod plan;
 mod session;
 
@@ -28,6 +29,7 @@ impl cli::Ci {
             Some(CiCommand::Rerun(rerun)) => rerun.run(ctx),
             Some(CiCommand::Explain(explain)) => explain.run(ctx),
             Some(CiCommand::Report(report)) => report.run(ctx),
+            Some(CiCommand::Diet(diet)) => diet.run(ctx),
             Some(CiCommand::Schema(schema)) => schema.run(),
         }
     }

@@ -69,13 +69,19 @@ impl Workload {
         dependents
     }
 
-    /// For each job, the time from its start to the end of the longest chain of jobs that begins with it.
-    pub fn tails(&self) -> Vec<u64> {
-        let dependents = self.dependents();
+    /// For each group, the time of its longest job.
+    fn longest(&self) -> Vec<u64> {
         let mut longest = vec![0; self.needs.len()];
         for (task, group) in self.tasks.iter().zip(&self.group) {
             longest[*group] = task.duration.max(longest[*group]);
         }
+        longest
+    }
+
+    /// For each job, the time from its start to the end of the longest chain of jobs that begins with it.
+    pub fn tails(&self) -> Vec<u64> {
+        let dependents = self.dependents();
+        let longest = self.longest();
         let mut after = vec![0_u64; self.needs.len()];
         // Groups whose dependents are all known come last in a topological order.
         for group in self.order().into_iter().rev() {
@@ -83,6 +89,17 @@ impl Workload {
             after[group] = chains.max().unwrap_or(0);
         }
         self.tasks.iter().zip(&self.group).map(|(task, group)| task.duration + after[*group]).collect()
+    }
+
+    /// For each job, the earliest time at which what it needs can have ended.
+    pub fn heads(&self) -> Vec<u64> {
+        let longest = self.longest();
+        let mut before = vec![0_u64; self.needs.len()];
+        for group in self.order() {
+            let chains = self.needs[group].iter().map(|need| before[*need] + longest[*need]);
+            before[group] = chains.max().unwrap_or(0);
+        }
+        self.group.iter().map(|group| before[*group]).collect()
     }
 
     /// The groups, each behind what it needs.

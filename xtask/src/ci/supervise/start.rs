@@ -17,8 +17,15 @@ impl Loop<'_> {
         }
         loop {
             let (guard, running, now) = (&mut self.guard, &self.running, Instant::now());
-            let start = self.schedule.start_next(&mut |reservation| guard.admits(reservation, running, now));
-            self.tell_held();
+            let mut asked = false;
+            let start = self.schedule.start_next(&mut |reservation| {
+                asked = true;
+                guard.admits(reservation, running, now)
+            });
+            if !asked {
+                guard.rest();
+            }
+            self.tell_held(now);
             let Some(start) = start else { return };
             if let Err(why) = self.recorder.reserve() {
                 self.unstart(&start);
@@ -39,8 +46,8 @@ impl Loop<'_> {
     }
 
     /// Records when the guard begins and ends to hold jobs back.
-    fn tell_held(&mut self) {
-        let held = self.guard.held();
+    fn tell_held(&mut self, now: Instant) {
+        let held = self.guard.held(now);
         if held.is_some() != self.recorder.run.held.is_some() {
             let because = held.map(str::to_owned);
             self.recorder.emit(Event::Held { because });

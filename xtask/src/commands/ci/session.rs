@@ -34,6 +34,16 @@ pub(super) enum Goal {
     Resume,
     /// What did not pass in the last run, or the selected jobs; the other results are taken over.
     Rerun { selectors: Vec<String> },
+    /// A plan that was made elsewhere.
+    Planned { plan: Plan },
+}
+
+/// A run that came to its end.
+pub(super) struct Finished {
+    pub(super) dir: RunDir,
+    pub(super) run: Run,
+    exit: Exit,
+    certificate: Option<Certificate>,
 }
 
 /// One session.
@@ -52,7 +62,23 @@ struct Prepared {
 }
 
 impl Session<'_> {
+    /// Runs, and prints how it ended.
     pub(super) fn run(self, goal: Goal) -> anyhow::Result<Exit> {
+        let (state, fail_on_flaky) = (&self.ctx.state, self.options.fail_on_flaky);
+        let Some(finished) = self.supervised(goal)? else {
+            let (dir, run) = recorded(state, None)?;
+            output::out(format_args!(
+                "run {} came to its end; `cargo xtask ci rerun` repeats what did not pass",
+                dir.id()
+            ));
+            return Ok(run.verdict(fail_on_flaky));
+        };
+        output::out(summary::render(&finished.run, &finished.dir, finished.certificate.as_ref()).trim_end());
+        Ok(finished.exit)
+    }
+
+    /// Runs, and records how it ended; nothing when there is nothing to go on with.
+    pub(super) fn supervised(self, goal: Goal) -> anyhow::Result<Option<Finished>> {
         if matches!(self.options.containment, cli::Containment::Auto | cli::Containment::V2) {
             containment::enter_scope();
         }
@@ -62,6 +88,7 @@ impl Session<'_> {
         let fresh = match &goal {
             Goal::Fresh { selectors } => Some(plan::make(self.ctx, &capacity, selectors)?),
             Goal::Rerun { .. } => Some(plan::make(self.ctx, &capacity, &[])?),
+            Goal::Planned { plan } => Some(plan.clone()),
             Goal::Resume => None,
         };
         // So is a missing tool, before a folder is made that would stand before the last good run.
@@ -70,22 +97,15 @@ impl Session<'_> {
         let _lock = lock(state)?;
         let ended = end_what_a_killed_run_left(state);
         let prepared = match (goal, fresh) {
-            (Goal::Fresh { .. }, Some(plan)) => new_run(state, plan)?,
+            (Goal::Fresh { .. } | Goal::Planned { .. }, Some(plan)) => new_run(state, plan)?,
             (Goal::Rerun { selectors }, Some(plan)) => rerun(state, plan, &selectors)?,
             (Goal::Resume, _) | (_, None) => match resume(state)? {
                 Some(prepared) => prepared,
-                None => {
-                    let (dir, run) = recorded(state, None)?;
-                    output::out(format_args!(
-                        "run {} came to its end; `cargo xtask ci rerun` repeats what did not pass",
-                        dir.id()
-                    ));
-                    return Ok(run.verdict(self.options.fail_on_flaky));
-                }
+                None => return Ok(None),
             },
         };
         let valgrind = valgrind.map_or_else(|| plan::valgrind_version(&prepared.run.plan), Ok)?;
-        self.supervise(prepared, capacity, &ended, valgrind)
+        self.supervise(prepared, capacity, &ended, valgrind).map(Some)
     }
 
     fn supervise(
@@ -94,7 +114,7 @@ impl Session<'_> {
         capacity: Capacity,
         ended: &[String],
         valgrind: Option<String>,
-    ) -> anyhow::Result<Exit> {
+    ) -> anyhow::Result<Finished> {
         let Prepared { dir, run, first, resumed, reruns } = prepared;
         let state = &self.ctx.state;
         let plan = run.plan.clone();
@@ -163,8 +183,7 @@ impl Session<'_> {
             output::err(format_args!("warning: {error:#}"));
             exit = if exit == Exit::Success { Exit::Infrastructure } else { exit };
         }
-        output::out(summary::render(&run, &dir, certificate.as_ref()).trim_end());
-        Ok(exit)
+        Ok(Finished { dir, run, exit, certificate })
     }
 }
 
