@@ -100,7 +100,7 @@ pub enum CiCommand {
     Rerun(CiRerun),
     /// Tell what happened to a job and what proves it
     Explain(CiExplain),
-    /// Write run.json and junit.xml of a run again, from its journal
+    /// Write run.json, junit.xml and report.html of a run again, from its journal
     Report(CiReport),
     /// Measure which of valgrind's options save memory on a job, and what they would hide
     Diet(CiDiet),

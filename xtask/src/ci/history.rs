@@ -101,6 +101,11 @@ impl History {
         history
     }
 
+    /// The remembered attempts of a job under its tool, in the order of their ends.
+    pub fn of_job(&self, job: &PlannedJob) -> &[Line] {
+        self.jobs.get(&(job.name.to_string(), job.tool.kind)).map_or(&[], Vec::as_slice)
+    }
+
     /// What to expect of a job under this version of valgrind: the highest of its last ten peaks and a tenth more, and
     /// the median of their times. Twice of what it had when the last thing known of it is that memory ran out; the
     /// declared reservation where nothing is known.

@@ -7,6 +7,7 @@ use super::run::Run;
 use crate::config::units::JobName;
 
 pub mod explain;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod summary;

@@ -93,7 +93,7 @@ fn write_attempt(text: &mut String, run: &Run, planned: &PlannedJob, record: &At
     Ok(())
 }
 
-fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -> std::fmt::Result {
+pub(super) fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -> std::fmt::Result {
     writeln!(text, "  sources asked")?;
     let containment = run.started.as_ref().map_or("none", |started| started.containment.as_str());
     let group = match &evidence.group {
