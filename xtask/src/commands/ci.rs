@@ -13,6 +13,7 @@ use crate::paths::{RunDir, State};
 use super::Context;
 
 mod capacity;
+mod massif;
 mod plan;
 mod session;
 
@@ -27,6 +28,7 @@ impl cli::Ci {
             Some(CiCommand::Rerun(rerun)) => rerun.run(ctx),
             Some(CiCommand::Explain(explain)) => explain.run(ctx),
             Some(CiCommand::Report(report)) => report.run(ctx),
+            Some(CiCommand::Massif(massif)) => massif.run_with(Some(ctx)),
             Some(CiCommand::Schema(schema)) => schema.run(),
         }
     }
