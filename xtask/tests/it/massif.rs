@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::{Project, RunJson, need_tool, text, wait_for, xtask_binary};
 
 mod hostile;
+mod odd;
 
 fn tools_are_there() -> bool {
     [("valgrind", "valgrind"), ("ms_print", "valgrind"), ("gcc", "gcc"), ("g++", "g++")]

@@ -129,7 +129,7 @@ fn twice_the_input_takes_about_twice_the_time() {
         "rising trees",
         "no line end",
     ] {
-        let (small, large) = (hostile(name, 10_000), hostile(name, 20_000));
+        let (small, large) = (hostile(name, 4_000), hostile(name, 8_000));
         // The best of three: what disturbs a run only ever makes it longer.
         let time = |bytes: &[u8]| {
             let run = |_| {
