@@ -300,7 +300,7 @@ pub struct MassifDiff {
 /// `cargo xtask ci massif baseline`
 #[derive(Debug, Args)]
 pub struct MassifBaseline {
-    /// A job that ran under massif
+    /// A job that ran under massif, or a glob of such jobs with declared baselines
     #[arg(value_name = "JOB")]
     pub job: String,
     /// Write this file of the project [default: the job's declared baseline]

@@ -72,6 +72,10 @@ fn write_attempt(text: &mut String, run: &Run, planned: &PlannedJob, record: &At
     let alone = if record.alone { ", alone" } else { "" };
     writeln!(text, "  ran for {time} of at most {}{alone}", units::human(planned.timeout))?;
     writeln!(text, "  memory   peak {peak}, reserved {}", ByteSize::new(record.reservation))?;
+    if let Some(heap) = &record.evidence.heap {
+        let most = heap.largest_site.as_ref().map_or_else(String::new, |site| format!(", most by {site}"));
+        writeln!(text, "  heap     peak {}{most}", heap.peak)?;
+    }
     writeln!(text, "  why")?;
     for reason in &verdict.reasons {
         writeln!(text, "    + {reason}")?;

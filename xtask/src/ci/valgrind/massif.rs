@@ -25,7 +25,7 @@ mod wrappers;
 pub use baseline::text as baseline;
 pub use diff::{Change, Diff, Incomparable, Kind, diff};
 pub use format::{Extent, Fault, Header, Snapshot, TimeUnit, TreeKind};
-pub use gather::{Processes, files, gather, processes};
+pub use gather::{Processes, gather, processes};
 pub use profile::Profile;
 pub use sites::{Site, sites};
 pub use summary::{HeapProfile, KEPT_POINTS, KEPT_SITES, Point, Shape, summary};

@@ -158,31 +158,45 @@ impl cli::MassifBaseline {
     fn run(self, ctx: Option<&Context>) -> anyhow::Result<Exit> {
         let ctx = ctx.ok_or_else(|| failure(Exit::Usage, "there is no project here; name one with --project"))?;
         let jobs = of_jobs(ctx, self.run.as_deref(), &self.job)?;
-        let [(job, processes)] = jobs.as_slice() else {
-            return Err(failure(Exit::Usage, format!("`{}` names several jobs; name one", self.job)));
-        };
-        if let Some(why) = processes.incomplete.first() {
-            return Err(failure(Exit::Usage, format!("{} was not wholly measured ({why}); run it again", job.name)));
+        if self.output.is_some() && jobs.len() > 1 {
+            let text = format!("`{}` names {} jobs, which cannot share one --output", self.job, jobs.len());
+            return Err(failure(Exit::Usage, text));
         }
-        let declared = job.tool.heap_baseline.as_ref().map(|baseline| baseline.file.clone());
-        let relative = self.output.or(declared).ok_or_else(|| {
-            let text = format!("{} declares no baseline; say with --output where to write it", job.name);
-            failure(Exit::Usage, text)
-        })?;
-        let file = ctx.declarations.project.join(&relative);
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        // All that is missing is told before anything is written.
+        let mut files = Vec::new();
+        for (job, processes) in &jobs {
+            if let Some(why) = processes.incomplete.first() {
+                return Err(failure(
+                    Exit::Usage,
+                    format!("{} was not wholly measured ({why}); run it again", job.name),
+                ));
+            }
+            let declared = job.tool.heap_baseline.as_ref().map(|baseline| &baseline.file);
+            let file = self.output.as_ref().or(declared).ok_or_else(|| {
+                let text = format!("{} declares no baseline; say with --output where to write it", job.name);
+                failure(Exit::Usage, text)
+            })?;
+            files.push((job, &processes.profile, file, declared == Some(file)));
         }
-        let before = Profile::open(&file).ok().map(|profile| profile.peak().measured());
-        paths::write_atomically(&file, massif::baseline(&processes.profile).as_bytes())?;
-        let peak = processes.profile.peak().measured();
-        let was = before.map_or_else(String::new, |before| format!(", before {}", ByteSize::new(before)));
-        output::out(format_args!("{}: a peak of {}{was}", relative.display(), ByteSize::new(peak)));
-        if job.tool.heap_baseline.as_ref().is_none_or(|declared| declared.file != relative) {
-            output::out(format_args!("declare it in {}: `heap: {{baseline: {}}}`", job.name, relative.display()));
+        for (job, profile, relative, is_declared) in files {
+            write_baseline(&ctx.declarations.project.join(relative), relative, profile)?;
+            if !is_declared {
+                output::out(format_args!("declare it in {}: `heap: {{baseline: {}}}`", job.name, relative.display()));
+            }
         }
         Ok(Exit::Success)
     }
+}
+
+fn write_baseline(file: &Path, shown: &Path, profile: &Profile) -> anyhow::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    let before = Profile::open(file).ok().map(|profile| ByteSize::new(profile.peak().measured()));
+    paths::write_atomically(file, massif::baseline(profile).as_bytes())?;
+    let was = before.map_or_else(String::new, |before| format!(", before {before}"));
+    output::out(format_args!("{}: a peak of {}{was}", shown.display(), ByteSize::new(profile.peak().measured())));
+    Ok(())
 }
 
 /// What was named, with the wrappers that apply to it: files, or the processes of jobs.

@@ -21,7 +21,7 @@ const MOST_FILES: usize = 4096;
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -21,6 +21,8 @@ pub struct Profile {
     pub detailed: Option<usize>,
     /// Its tree.
     pub tree: Tree,
+    /// How many trees would have been kept, were they not larger than any that is.
+    pub too_large: u64,
     /// How far the file goes.
     pub extent: Extent,
 }
@@ -41,10 +43,10 @@ impl Profile {
     pub fn read(input: impl BufRead) -> Result<Profile, Fault> {
         let mut builder = Builder::default();
         let extent = reader::read(input, &mut builder)?;
-        let Builder { header: Some(header), snapshots, peak, detailed, tree, .. } = builder else {
+        let Builder { header: Some(header), snapshots, peak, detailed, tree, too_large, .. } = builder else {
             return Err(Fault::Io(io::Error::other("a file without header was taken for whole")));
         };
-        Ok(Profile { header, snapshots, peak, detailed, tree, extent })
+        Ok(Profile { header, snapshots, peak, detailed, tree, too_large, extent })
     }
 
     /// The highest heap of any snapshot, with its administration: massif's own mark is set only before a deallocation,
@@ -93,6 +95,7 @@ struct Builder {
     /// The tree of the snapshot that is being read, when it may replace the kept one.
     coming: Tree,
     wanted: bool,
+    too_large: u64,
 }
 
 impl Builder {
@@ -123,7 +126,8 @@ impl Visitor for Builder {
 
     fn node(&mut self, node: Node<'_>) -> Result<(), Fault> {
         if self.wanted && !self.coming.push(node) {
-            return Err(Fault::Io(io::Error::other("a tree is larger than any that is kept")));
+            self.wanted = false;
+            self.too_large += 1;
         }
         Ok(())
     }
@@ -142,7 +146,7 @@ impl Visitor for Builder {
     }
 }
 
-/// Of a shown time: `1.2 Gi`, `350 ms`, `12 MiB`.
+/// A time for a person: `1.2 G instr.`, `350ms`, `12 MiB`.
 pub(super) fn time(unit: TimeUnit, time: u64) -> String {
     match unit {
         TimeUnit::Milliseconds => crate::config::units::human(std::time::Duration::from_millis(time)),
@@ -155,7 +159,7 @@ pub(super) fn time(unit: TimeUnit, time: u64) -> String {
                 }
                 (value, prefix) = (value / 1000.0, larger);
             }
-            if prefix.is_empty() { format!("{time} i") } else { format!("{value:.1} {prefix}i") }
+            if prefix.is_empty() { format!("{time} instr.") } else { format!("{value:.1} {prefix} instr.") }
         }
     }
 }

@@ -55,6 +55,9 @@ fn write_profile(text: &mut String, profile: &HeapProfile) -> fmt::Result {
 }
 
 fn write_sites(text: &mut String, profile: &HeapProfile) -> fmt::Result {
+    if profile.left_out > 0 {
+        writeln!(text, "\n  the trees of {} higher snapshots are too large to be kept", profile.left_out)?;
+    }
     if profile.sites.is_empty() {
         return writeln!(text, "\n  massif kept no tree with allocations");
     }

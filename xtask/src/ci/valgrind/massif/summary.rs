@@ -36,6 +36,9 @@ pub struct HeapProfile {
     pub sites_of: u64,
     /// Who allocated that, the largest first.
     pub sites: Vec<Site>,
+    /// How many higher snapshots have a tree that is too large to be kept.
+    #[serde(default)]
+    pub left_out: u64,
     /// Why the file is not whole, if it is not.
     pub cut: Option<String>,
 }
@@ -124,6 +127,7 @@ pub fn summary(profile: &Profile, wrappers: &Wrappers, points: usize, most_sites
         points: thinned(&profile.snapshots, points),
         sites_of: profile.of_tree().map_or(0, |snapshot| snapshot.heap),
         sites: sites(profile, wrappers, most_sites),
+        left_out: profile.too_large,
         cut,
     }
 }

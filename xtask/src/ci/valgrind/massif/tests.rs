@@ -141,3 +141,22 @@ fn what_is_shown_fits_a_terminal() {
 }
 
 const WRAPPED_FIRST: &str = " n0: 900 0x1: f (a.c:7)";
+
+#[test]
+fn a_tree_that_is_too_large_leaves_the_one_before() {
+    let count = (1 << 20) + 1;
+    let mut text = String::from("desc: x\ncmd: x\ntime_unit: i\n");
+    for (number, (heap, children)) in [(10, 1), (20, count), (5, 1)].into_iter().enumerate() {
+        write!(
+            text,
+            "snapshot={number}\ntime={number}\nmem_heap_B={heap}\nmem_heap_extra_B=0\nmem_stacks_B=0\nheap_tree=detailed\n\
+             n{children}: {heap} (heap)\n{}",
+            "n0: 0 0x1: f (a.c:1)\n".repeat(children)
+        )
+        .unwrap();
+    }
+    let profile = Profile::read(text.as_bytes()).unwrap();
+    assert_eq!((profile.peak().heap, profile.of_tree().unwrap().heap, profile.too_large), (20, 10, 1));
+    let text = show::profile(&summary(&profile, &none(), 10, 10));
+    assert!(text.contains("the trees of 1 higher snapshots are too large"), "{text}");
+}

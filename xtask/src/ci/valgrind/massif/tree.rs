@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::format::Node;
 
-/// A tree with more nodes or text than this is refused.
-const MOST_NODES: usize = 1 << 22;
-const MOST_TEXT: usize = 1 << 28;
+/// A tree with more nodes or text than this is not kept.
+const MOST_NODES: usize = 1 << 20;
+const MOST_TEXT: usize = 1 << 26;
 
 /// The tree of a detailed snapshot. Parents come before their children.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
