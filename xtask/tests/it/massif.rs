@@ -25,21 +25,24 @@ fn programs() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("massif-{}", std::process::id()));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("massif");
         fs::create_dir_all(&folder).unwrap();
         for (compiler, name, file, flags) in [
             ("gcc", "heap", "heap.c", &["-g", "-O0"][..]),
             ("gcc", "heap-stripped", "heap.c", &["-O2", "-s"]),
             ("g++", "templates", "templates.cc", &["-g", "-O0"]),
         ] {
+            // Several test processes may build at once, and a program that runs cannot be overwritten.
+            let new = tempfile::Builder::new().tempfile_in(&folder).unwrap().into_temp_path();
             let built = Command::new(compiler)
                 .args(["-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
-                .arg(folder.join(name))
+                .arg(&new)
                 .args(flags)
                 .arg(source.join(file))
                 .status()
                 .unwrap();
             assert!(built.success(), "cannot compile {file}");
+            new.persist(folder.join(name)).unwrap();
         }
         folder
     })
