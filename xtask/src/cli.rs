@@ -102,6 +102,8 @@ pub enum CiCommand {
     Explain(CiExplain),
     /// Write run.json and junit.xml of a run again, from its journal
     Report(CiReport),
+    /// List the jobs that did not always pass, what kind of trouble each is, and how certain that is
+    Flaky(CiFlaky),
     /// Measure which of valgrind's options save memory on a job, and what they would hide
     Diet(CiDiet),
     /// Print the JSON Schema of a file
@@ -211,6 +213,23 @@ pub struct CiExplain {
     pub run: Option<String>,
 }
 
+/// `cargo xtask ci flaky`
+#[derive(Debug, Args)]
+pub struct CiFlaky {
+    /// Job names or globs instead of all
+    #[arg(value_name = "SELECTOR")]
+    pub selectors: Vec<String>,
+    /// Those that always passed too
+    #[arg(long)]
+    pub all: bool,
+    /// Count this history of another machine too; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub history: Vec<PathBuf>,
+    /// For a person or a program
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
 /// `cargo xtask ci diet`
 #[derive(Debug, Args)]
 pub struct CiDiet {
@@ -245,4 +264,6 @@ pub enum SchemaOf {
     Jobs,
     /// run.json
     Run,
+    /// ci/quarantine.yaml
+    Quarantine,
 }

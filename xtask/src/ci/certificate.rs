@@ -182,6 +182,7 @@ mod tests {
             resumed: false,
             reruns: None,
             valgrind: None,
+            revision: None,
         };
         let mut run = Run::new(plan.clone());
         run.apply(&Stamped { at: 0, event: Event::RunStarted(started) });

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::quarantine::Quarantined;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::jobs::{Job, LinesOf, PlannedItem, RetryOn, Suite, Tool, ToolSettings};
 use crate::config::template::Values;
@@ -68,6 +69,8 @@ pub struct PlannedJob {
     pub retry_on: Vec<RetryOn>,
     /// How much output is kept, in bytes.
     pub log_limit: ByteSize,
+    /// Its quarantine, if its failures are known.
+    pub quarantine: Option<Quarantined>,
 }
 
 /// The tool that a job runs under.
@@ -254,6 +257,7 @@ fn planned(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
         attempts: job.retry.attempts,
         retry_on: job.retry.on.clone(),
         log_limit: job.log_limit,
+        quarantine: None,
     }
 }
 
@@ -299,6 +303,7 @@ impl PlannedJob {
             attempts: 1,
             retry_on: Vec::new(),
             log_limit: ByteSize::mib(1),
+            quarantine: None,
         }
     }
 }

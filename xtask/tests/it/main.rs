@@ -4,6 +4,7 @@
 
 mod deaths;
 mod declarations;
+mod flaky;
 mod foreign;
 mod lanternd;
 mod memory;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::ci::certificate::Certificate;
 use crate::ci::event::{AttemptRecord, JobResult};
-use crate::ci::plan::ToolKind;
+use crate::ci::plan::PlannedJob;
 use crate::ci::retry;
 use crate::ci::run::{JobState, Run};
 use crate::paths::RunDir;
@@ -36,6 +36,8 @@ pub struct RunFile {
     memory_source: String,
     /// Version of valgrind, when a job needed it.
     valgrind: Option<String>,
+    /// The project's commit, where nothing tracked was changed.
+    revision: Option<String>,
     /// Start in Unix milliseconds.
     started: i64,
     /// End in Unix milliseconds.
@@ -65,9 +67,9 @@ struct JobFile {
     name: String,
     /// `none`, `memcheck`, `helgrind`, `drd` or `massif`.
     tool: String,
-    /// `passed`, `flaky`, `failed`, `infrastructure`, `cancelled` or `not-run`.
+    /// `passed`, `flaky`, `failed`, `quarantined`, `infrastructure`, `cancelled` or `not-run`.
     result: String,
-    /// Why it was not run.
+    /// Why it was not run, or why its failure is known.
     because: Option<String>,
     /// The last attempt's outcome: `kind` and what belongs to it.
     outcome: Option<serde_json::Value>,
@@ -142,6 +144,7 @@ pub fn render(run: &Run, dir: &RunDir, exit: u8, certificate: Option<&Certificat
         memory: started.map_or(0, |started| started.capacity.memory),
         memory_source: started.map_or_else(String::new, |started| started.capacity.memory_source.clone()),
         valgrind: started.and_then(|started| started.valgrind.clone()),
+        revision: started.and_then(|started| started.revision.clone()),
         started: run.began.unwrap_or_default(),
         ended: run.last,
         exit,
@@ -151,9 +154,7 @@ pub fn render(run: &Run, dir: &RunDir, exit: u8, certificate: Option<&Certificat
         available: run.available.clone(),
         held: run.held_before.clone(),
         warnings: run.warnings.clone(),
-        jobs: jobs
-            .map(|(planned, job)| job_file(planned.name.as_str(), planned.tool.kind, job))
-            .collect::<Result<_, _>>()?,
+        jobs: jobs.map(|(planned, job)| job_file(planned, job)).collect::<Result<_, _>>()?,
     };
     let mut text = serde_json::to_vec_pretty(&file)?;
     text.push(b'\n');
@@ -169,8 +170,10 @@ fn result_word(job: &JobState) -> &'static str {
     job.result.as_ref().map_or("not-run", JobResult::word)
 }
 
-fn job_file(name: &str, tool: ToolKind, job: &JobState) -> anyhow::Result<JobFile> {
+fn job_file(planned: &PlannedJob, job: &JobState) -> anyhow::Result<JobFile> {
+    let (name, tool) = (planned.name.as_str(), planned.tool.kind);
     let because = match &job.result {
+        Some(JobResult::Quarantined) => planned.quarantine.as_ref().map(|quarantine| quarantine.reason.clone()),
         Some(JobResult::NotRun { because }) => Some(because.clone()),
         None => Some("the run ended before".into()),
         Some(

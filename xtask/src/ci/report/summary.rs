@@ -194,6 +194,13 @@ fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
                     last.and_then(|valgrind| Some((planned.name.as_str(), valgrind.incomplete.first()?.as_str()))),
                 );
             }
+            Some(JobResult::Quarantined) => {
+                let last = job.attempts.last().map_or_else(String::new, |last| last.verdict.outcome.describe());
+                let (until, why) = planned.quarantine.as_ref().map_or_else(Default::default, |quarantine| {
+                    (quarantine.expires.clone(), quarantine.reason.clone())
+                });
+                writeln!(text, "\n! {} did not pass: {last}; it is in quarantine until {until}: {why}", planned.name)?;
+            }
             Some(JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled | JobResult::NotRun { .. })
             | None => {}
         }
@@ -296,7 +303,7 @@ fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result 
     for job in &run.jobs {
         *counts.entry(job.result.as_ref().map_or("unsettled", JobResult::word)).or_default() += 1;
     }
-    let order = ["passed", "flaky", "failed", "infrastructure", "cancelled", "not-run", "unsettled"];
+    let order = ["passed", "flaky", "quarantined", "failed", "infrastructure", "cancelled", "not-run", "unsettled"];
     let parts: Vec<String> = order
         .iter()
         .filter_map(|word| counts.get(word).map(|count| format!("{count} {}", word.replace('-', " "))))
@@ -310,7 +317,7 @@ fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result 
         run.interrupted.is_some() || run.jobs.iter().any(|job| matches!(job.result, Some(JobResult::Cancelled)));
     if stopped {
         writeln!(text, "go on with: cargo xtask ci --resume")?;
-    } else if counts.keys().any(|word| *word != "passed" && *word != "flaky") {
+    } else if counts.keys().any(|word| !matches!(*word, "passed" | "flaky" | "quarantined")) {
         writeln!(text, "run what did not pass again with: cargo xtask ci rerun")?;
     }
     writeln!(text, "recorded in {}", dir.root().display())

@@ -145,3 +145,23 @@ fn the_rung_that_passes_is_never_a_flake() {
     settles(&plain, &outcomes, JobResult::PassedAfterInfrastructure { attempt: 4 });
     assert_eq!(needs_more_than(&attempts(&outcomes)), None);
 }
+
+#[test]
+fn a_quarantine_takes_the_blame_for_what_it_names_and_hides_no_finding() {
+    let mut known = job(1, &[]);
+    known.quarantine = Some(crate::ci::quarantine::Quarantined {
+        reason: "a race".into(),
+        expires: "2026-12-31".into(),
+        on: vec![RetryOn::Failed],
+    });
+    settles(&known, &[Outcome::Failed { code: 1 }], JobResult::Quarantined);
+    settles(&known, &[Outcome::Passed], JobResult::Passed);
+    for counted in [Outcome::TimedOut, Outcome::Crashed { signal: 11 }, Outcome::Findings { count: 1 }] {
+        settles(&known, &[counted], JobResult::Failed);
+    }
+    settles(&known, &[oom(MemoryScope::OwnLimit)], JobResult::Failed);
+    // It failed, and valgrind found something too.
+    let mut found = attempts(&[Outcome::Failed { code: 1 }]);
+    found[0].evidence.valgrind = Some(crate::ci::evidence::ValgrindEvidence { findings: 1, ..Default::default() });
+    assert_eq!(next(&known, &found), Next::Settle(JobResult::Failed));
+}

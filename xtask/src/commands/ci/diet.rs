@@ -33,7 +33,7 @@ const AS_DECLARED: &str = "as-declared";
 impl cli::CiDiet {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let options = cli::RunOptions { jobs: Some(1), ..self.options };
-        let plan = plan::make(ctx, &capacity::find(&options), std::slice::from_ref(&self.job))?;
+        let plan = plan::make(ctx, &capacity::find(&options), std::slice::from_ref(&self.job), &mut Vec::new())?;
         let job = plan.job(&self.job).cloned().ok_or_else(|| {
             failure(Exit::Usage, format!("`{}` names more than one job; `ci plan` lists them", self.job))
         })?;
