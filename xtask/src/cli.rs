@@ -102,6 +102,10 @@ pub enum CiCommand {
     Explain(CiExplain),
     /// Write run.json and junit.xml of a run again, from its journal
     Report(CiReport),
+    /// List the jobs that did not always pass, what kind of trouble each is, and how certain that is
+    Flaky(CiFlaky),
+    /// Measure which of valgrind's options save memory on a job, and what they would hide
+    Diet(CiDiet),
     /// Show, compare and keep what massif measured
     Massif(CiMassif),
     /// Print the JSON Schema of a file
@@ -114,9 +118,12 @@ pub struct RunOptions {
     /// Jobs at a time [default: the processors that this process may use]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub jobs: Option<u32>,
-    /// Memory that may be reserved at once, such as 8GiB [default: what is available, less a tenth]
+    /// Memory that may be reserved at once, such as 8GiB [default: what is available, less a sixteenth]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
+    /// Learn from this history of another machine too; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub history: Vec<PathBuf>,
     /// How each job is kept together and measured
     #[arg(long, value_enum, default_value_t = Containment::Auto)]
     pub containment: Containment,
@@ -206,6 +213,34 @@ pub struct CiExplain {
     /// Of this run instead of the last
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
+}
+
+/// `cargo xtask ci flaky`
+#[derive(Debug, Args)]
+pub struct CiFlaky {
+    /// Job names or globs instead of all
+    #[arg(value_name = "SELECTOR")]
+    pub selectors: Vec<String>,
+    /// Those that always passed too
+    #[arg(long)]
+    pub all: bool,
+    /// Count this history of another machine too; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub history: Vec<PathBuf>,
+    /// For a person or a program
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `cargo xtask ci diet`
+#[derive(Debug, Args)]
+pub struct CiDiet {
+    /// One job that runs under memcheck; what it needs is run first
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// How to run; always one job at a time.
+    #[command(flatten)]
+    pub options: RunOptions,
 }
 
 /// `cargo xtask ci report`
@@ -326,4 +361,6 @@ pub enum SchemaOf {
     Jobs,
     /// run.json
     Run,
+    /// ci/quarantine.yaml
+    Quarantine,
 }

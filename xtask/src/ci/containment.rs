@@ -229,24 +229,40 @@ pub fn clean_up(root: &Path) -> Vec<String> {
 /// up, with the name of the limit.
 pub fn memory_room() -> Vec<(u64, String)> {
     let files = [
-        (mounts::unified(), "memory.max", "memory.current"),
-        (mounts::memory(), "memory.limit_in_bytes", "memory.usage_in_bytes"),
+        (mounts::unified(), ["memory.max", "memory.high"], "memory.current", ["active_file", "inactive_file"]),
+        (
+            mounts::memory(),
+            ["memory.limit_in_bytes", "hierarchical_memory_limit"],
+            "memory.usage_in_bytes",
+            ["total_active_file", "total_inactive_file"],
+        ),
     ];
     let mut room = Vec::new();
-    for (place, limit_file, usage_file) in files {
+    for (place, limits, usage, cache) in files {
         let Some(place) = place else { continue };
         let mut group = Some(place.dir.as_path());
         while let Some(dir) = group.filter(|dir| dir.join("cgroup.procs").exists()) {
-            // "max", and version 1's rounded maximum, are no limits; both fail one of these tests.
-            let limit = read_number(dir.join(limit_file)).ok().filter(|limit| *limit < 1 << 60);
-            if let (Some(limit), Ok(usage)) = (limit, read_number(dir.join(usage_file))) {
-                // Page cache that nobody uses is given back under pressure.
-                let reclaimable = read_keyed(dir.join("memory.stat"), "inactive_file").unwrap_or(0);
-                let free = limit.saturating_sub(usage.saturating_sub(reclaimable));
-                room.push((free, format!("{limit_file} of {}", dir.display())));
+            let limit = limits.into_iter().filter_map(|name| Some((limit(dir, name)?, name)));
+            let limit = limit.min_by_key(|(bytes, _)| *bytes);
+            if let (Some((limit, name)), Ok(usage)) = (limit, read_number(dir.join(usage))) {
+                // The kernel takes page cache back under pressure: all that lies idle, and of what is in use a half.
+                let [active, idle] = cache.map(|key| read_keyed(dir.join("memory.stat"), key).unwrap_or(0));
+                let free = limit.saturating_sub(usage.saturating_sub(idle + active / 2));
+                room.push((free, format!("{name} of {}", dir.display())));
             }
             group = dir.parent();
         }
     }
     room
+}
+
+/// A limit of a group in bytes. "max", and version 1's rounded maximum, are no limits. A container may not see the
+/// groups above it, but version 1 tells the tightest limit of them all in `memory.stat`.
+fn limit(group: &Path, name: &str) -> Option<u64> {
+    let limit = if name == "hierarchical_memory_limit" {
+        read_keyed(group.join("memory.stat"), name)
+    } else {
+        read_number(group.join(name))
+    };
+    limit.ok().filter(|limit| *limit < 1 << 60)
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::evidence::{Evidence, KillReason};
 use super::outcome::Verdict;
 use super::schedule::Capacity;
-use crate::config::units::JobName;
+use crate::config::units::{ByteSize, JobName};
 
 /// An event with its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,6 +80,11 @@ pub enum Event {
         /// How it ended.
         result: JobResult,
     },
+    /// Jobs that could start are held back, or are not any more.
+    Held {
+        /// Why; nothing when they start again.
+        because: Option<String>,
+    },
     /// Something that a person should know.
     Warning {
         /// What.
@@ -117,6 +122,9 @@ pub struct RunStarted {
     pub reruns: Option<String>,
     /// Version of valgrind, if a job needs it.
     pub valgrind: Option<String>,
+    /// The project's commit, where nothing tracked is changed.
+    #[serde(default)]
+    pub revision: Option<String>,
 }
 
 /// The intent to start.
@@ -131,6 +139,9 @@ pub struct AttemptStarting {
     pub reservation: u64,
     /// Whether nothing else runs beside it.
     pub alone: bool,
+    /// Whether it runs with the declared options that save memory and check less.
+    #[serde(default)]
+    pub diet: bool,
     /// Why it is tried again.
     pub again: Option<String>,
     /// Its group below [`RunStarted::group`].
@@ -157,11 +168,25 @@ pub struct AttemptRecord {
     pub reservation: u64,
     /// Whether nothing else ran beside it.
     pub alone: bool,
+    /// Whether it ran with the declared options that save memory and check less.
+    #[serde(default)]
+    pub diet: bool,
     /// Why it was tried again.
     pub again: Option<String>,
 }
 
 impl AttemptRecord {
+    /// The rung of the ladder that it stood on, in words: what was done so that its memory suffices.
+    pub fn rung(&self) -> String {
+        let memory = ByteSize::new(self.reservation);
+        match (self.alone, self.diet) {
+            (false, false) => format!("with {memory} set aside"),
+            (false, true) => format!("on valgrind's memory diet, with {memory} set aside"),
+            (true, false) => format!("alone, with {memory} set aside"),
+            (true, true) => format!("alone and on valgrind's memory diet, with {memory} set aside"),
+        }
+    }
+
     /// Wall time in milliseconds.
     pub fn duration_ms(&self) -> u64 {
         u64::try_from(self.ended.saturating_sub(self.started)).unwrap_or_default()
@@ -186,6 +211,8 @@ pub enum JobResult {
     },
     /// For a reason of its own.
     Failed,
+    /// For a reason of its own, which its quarantine says is known.
+    Quarantined,
     /// Only the machine failed it.
     Infrastructure,
     /// Stopped with the run.
@@ -204,6 +231,7 @@ impl JobResult {
             JobResult::Passed | JobResult::PassedAfterInfrastructure { .. } => "passed",
             JobResult::Flaky { .. } => "flaky",
             JobResult::Failed => "failed",
+            JobResult::Quarantined => "quarantined",
             JobResult::Infrastructure => "infrastructure",
             JobResult::Cancelled => "cancelled",
             JobResult::NotRun { .. } => "not-run",
@@ -213,7 +241,10 @@ impl JobResult {
     /// Whether jobs that need this one may run.
     pub fn lets_others_run(&self) -> bool {
         match self {
-            JobResult::Passed | JobResult::PassedAfterInfrastructure { .. } | JobResult::Flaky { .. } => true,
+            JobResult::Passed
+            | JobResult::PassedAfterInfrastructure { .. }
+            | JobResult::Flaky { .. }
+            | JobResult::Quarantined => true,
             JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled | JobResult::NotRun { .. } => false,
         }
     }

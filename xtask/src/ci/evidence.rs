@@ -224,8 +224,21 @@ pub struct HostMemory {
 pub struct Neighbour {
     /// The job.
     pub job: String,
-    /// Its last sample in bytes.
+    /// Bytes: the last sample, or for a job that was killed in that moment the most that it had.
     pub bytes: u64,
+    /// Bytes that were set aside for it.
+    #[serde(default)]
+    pub reserved: u64,
+    /// Whether it is the job that this evidence is of.
+    #[serde(default)]
+    pub own: bool,
+}
+
+impl Neighbour {
+    /// Bytes beyond what was set aside.
+    pub fn excess(&self) -> u64 {
+        self.bytes.saturating_sub(self.reserved)
+    }
 }
 
 /// Everything observed about one attempt.

@@ -1,14 +1,18 @@
 //! From a declared suite to proved outcomes: plan, schedule, supervise, judge, record, report.
 
+pub mod certificate;
 pub mod containment;
+pub mod diet;
 pub mod event;
 pub mod evidence;
 pub mod history;
 pub mod journal;
+pub mod ledger;
 pub mod log;
 pub mod outcome;
 pub mod plan;
 pub mod probe;
+pub mod quarantine;
 pub mod recover;
 pub mod report;
 pub mod retry;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::quarantine::Quarantined;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::jobs::{Job, LinesOf, PlannedItem, RetryOn, Suite, Tool, ToolSettings};
 use crate::config::template::Values;
@@ -58,6 +59,8 @@ pub struct PlannedJob {
     pub grace: Duration,
     /// The declared reservation, in bytes.
     pub memory: ByteSize,
+    /// Whether the job itself declares it; otherwise it is the same for all jobs, and says little of this one.
+    pub memory_declared: bool,
     /// The hard ceiling of the job's own memory group, in bytes.
     pub memory_limit: Option<ByteSize>,
     /// The exit code that means success.
@@ -68,6 +71,8 @@ pub struct PlannedJob {
     pub retry_on: Vec<RetryOn>,
     /// How much output is kept, in bytes.
     pub log_limit: ByteSize,
+    /// Its quarantine, if its failures are known.
+    pub quarantine: Option<Quarantined>,
 }
 
 /// The tool that a job runs under.
@@ -84,6 +89,8 @@ pub struct PlannedTool {
     pub trace_children: bool,
     /// Executables that are not.
     pub skip_children: Vec<String>,
+    /// Options that save memory and check less, for a job that ran out of memory even alone.
+    pub memory_diet: Vec<String>,
     /// The most heap that passes, for massif.
     pub heap_limit: Option<ByteSize>,
     /// The file whose peak may be exceeded only by a margin, for massif.
@@ -102,6 +109,14 @@ pub struct PlannedBaseline {
     pub file: PathBuf,
     /// In hundredths of a percent.
     pub tolerance: Percent,
+}
+
+impl PlannedTool {
+    /// The options of valgrind, with those of the memory diet where it is on.
+    pub fn options(&self, diet: bool) -> Vec<String> {
+        let more = if diet { self.memory_diet.as_slice() } else { &[] };
+        [self.args.as_slice(), more].concat()
+    }
 }
 
 /// The tools that a job can run under.
@@ -255,11 +270,13 @@ fn planned(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
         timeout: job.timeout,
         grace: job.grace,
         memory: job.memory,
+        memory_declared: job.memory_declared,
         memory_limit: job.memory_limit,
         expect_exit: i32::from(job.expect_exit),
         attempts: job.retry.attempts,
         retry_on: job.retry.on.clone(),
         log_limit: job.log_limit,
+        quarantine: None,
     }
 }
 
@@ -270,6 +287,7 @@ fn planned_tool(tool: &Tool, values: &Values) -> PlannedTool {
         suppressions: settings.suppressions.iter().map(PathBuf::from).collect(),
         trace_children: settings.trace_children,
         skip_children: settings.skip_children.clone(),
+        memory_diet: settings.memory_diet.clone(),
         heap_limit: None,
         heap_baseline: None,
         wrappers: Vec::new(),
@@ -308,11 +326,13 @@ impl PlannedJob {
             timeout: Duration::from_secs(1),
             grace: Duration::from_secs(1),
             memory: ByteSize::ZERO,
+            memory_declared: false,
             memory_limit: None,
             expect_exit: 0,
             attempts: 1,
             retry_on: Vec::new(),
             log_limit: ByteSize::mib(1),
+            quarantine: None,
         }
     }
 }

@@ -60,6 +60,7 @@ pub fn lost(flight: &InFlight, expect_exit: i32, last_seen: i64) -> AttemptRecor
         peak: flight.samples.iter().map(|(_, bytes)| *bytes).max(),
         reservation: flight.start.reservation,
         alone: flight.start.alone,
+        diet: flight.start.diet,
         again: flight.start.again.clone(),
     }
 }

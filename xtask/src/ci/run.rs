@@ -26,6 +26,15 @@ pub struct Run {
     pub jobs: Vec<JobState>,
     /// For a person.
     pub warnings: Vec<String>,
+    /// Why jobs that could start are held back at present.
+    pub held: Option<String>,
+    /// When jobs were held back before, and why: begin and end in Unix milliseconds.
+    pub held_before: Vec<(i64, i64, String)>,
+    /// `MemAvailable` over time: Unix milliseconds and bytes.
+    pub available: Vec<(i64, u64)>,
+    /// Unix milliseconds at which this process, or the last one that went on with the run, began.
+    pub session_began: i64,
+    held_since: i64,
     /// The signal that stopped it.
     pub interrupted: Option<i32>,
     /// The recorded exit code; `None` when the run never came to its end.
@@ -75,6 +84,11 @@ impl Run {
             last: 0,
             jobs,
             warnings: Vec::new(),
+            held: None,
+            held_before: Vec::new(),
+            available: Vec::new(),
+            session_began: 0,
+            held_since: 0,
             interrupted: None,
             exit: None,
             index,
@@ -108,6 +122,7 @@ impl Run {
             Event::RunStarted(started) => {
                 self.interrupted = None;
                 self.exit = None;
+                self.session_began = stamped.at;
                 self.started = Some(started.clone());
                 for job in &mut self.jobs {
                     // A resumed run gives those another chance that the interruption took it from.
@@ -136,10 +151,13 @@ impl Run {
                     flight.process = Some((*pid, *ticks));
                 }
             }
-            Event::Samples { jobs, .. } => {
+            Event::Samples { jobs, available } => {
+                if let Some(bytes) = available {
+                    push_sample(&mut self.available, (stamped.at, *bytes), |bytes| !bytes);
+                }
                 for (job, bytes) in jobs {
                     if let Some(flight) = self.job(job).and_then(|state| state.in_flight.as_mut()) {
-                        push_sample(&mut flight.samples, (stamped.at, *bytes));
+                        push_sample(&mut flight.samples, (stamped.at, *bytes), |bytes| bytes);
                     }
                 }
             }
@@ -160,6 +178,13 @@ impl Run {
                     state.result = Some(result.clone());
                     state.in_flight = None;
                 }
+            }
+            Event::Held { because } => {
+                if let Some(why) = self.held.take() {
+                    self.held_before.push((self.held_since, stamped.at, why));
+                }
+                self.held.clone_from(because);
+                self.held_since = stamped.at;
             }
             Event::Warning { text } => self.warnings.push(text.clone()),
             Event::Interrupted { signal } => self.interrupted = Some(*signal),
@@ -187,12 +212,12 @@ impl Run {
     }
 }
 
-/// Keeps the whole span of time at a falling resolution.
-fn push_sample(samples: &mut Vec<(i64, u64)>, sample: (i64, u64)) {
+/// Keeps the whole span of time at a falling resolution. Of each pair the one with more weight stays, so that no spike
+/// is lost.
+fn push_sample(samples: &mut Vec<(i64, u64)>, sample: (i64, u64), weight: fn(u64) -> u64) {
     if samples.len() >= MOST_SAMPLES {
-        // Of each pair the larger stays, so that no spike is lost.
         let halved =
-            samples.chunks(2).filter_map(|pair| pair.iter().max_by_key(|(_, bytes)| *bytes).copied()).collect();
+            samples.chunks(2).filter_map(|pair| pair.iter().max_by_key(|(_, bytes)| weight(*bytes)).copied()).collect();
         *samples = halved;
     }
     samples.push(sample);

@@ -1,12 +1,27 @@
 //! Which job starts next: a pure state machine over reservations, slots and needs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::event::JobResult;
 use super::plan::Plan;
 use crate::config::units::{ByteSize, JobName};
+
+pub mod bound;
+mod order;
+mod prediction;
+mod queue;
+mod workload;
+
+pub use order::{QUICK, THOROUGH, order};
+pub use prediction::{Prediction, Source};
+pub use queue::PATIENCE;
+use queue::Queue;
+pub use workload::{Limits, Task, Workload};
+
+/// The seed of the search for a good order: the same jobs are always run in the same order.
+pub const SEED: u64 = 1;
 
 /// What the jobs of a run may use at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,13 +37,11 @@ pub struct Capacity {
     pub memory_source: String,
 }
 
-/// What is expected of a job before it runs.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prediction {
-    /// Bytes to set aside.
-    pub memory: u64,
-    /// Wall time in milliseconds, where history knows it.
-    pub duration_ms: Option<u64>,
+impl Capacity {
+    /// The numbers alone.
+    pub fn limits(&self) -> Limits {
+        Limits { slots: self.slots.max(1), memory: self.memory.max(1) }
+    }
 }
 
 /// A job that may start now.
@@ -42,20 +55,16 @@ pub struct Start {
     pub alone: bool,
 }
 
-/// After so many younger jobs have passed a job that does not fit, nothing passes it any more.
-const PATIENCE: u32 = 32;
-
 /// The state of all jobs of a run.
 #[derive(Debug)]
 pub struct Schedule {
-    capacity: Capacity,
+    limits: Limits,
     jobs: Vec<Entry>,
     groups: HashMap<JobName, Group>,
-    /// Ready jobs, best first: by descending weight, then by position.
-    ready: BTreeMap<(std::cmp::Reverse<u64>, usize), u32>,
+    queue: Queue,
+    /// The jobs in the order in which they are offered to the queue.
+    order: Vec<usize>,
     alone: Vec<usize>,
-    running: usize,
-    reserved: u64,
     running_alone: bool,
     stopped: bool,
 }
@@ -65,7 +74,7 @@ struct Entry {
     group: JobName,
     needs: Vec<JobName>,
     reservation: u64,
-    weight: u64,
+    rank: usize,
     state: State,
 }
 
@@ -86,7 +95,9 @@ struct Group {
 
 impl Schedule {
     /// A schedule of the whole plan; `predictions` are in the plan's order.
-    pub fn new(plan: &Plan, capacity: Capacity, predictions: &[Prediction]) -> Schedule {
+    pub fn new(plan: &Plan, capacity: &Capacity, predictions: &[Prediction]) -> Schedule {
+        let limits = capacity.limits();
+        let order = order(&Workload::of(plan, prediction::tasks(predictions, limits)), limits, SEED, THOROUGH);
         let mut groups: HashMap<JobName, Group> = HashMap::new();
         for job in &plan.jobs {
             groups.entry(job.group.clone()).or_default().unsettled += 1;
@@ -99,73 +110,62 @@ impl Schedule {
             jobs.push(Entry {
                 group: job.group.clone(),
                 needs: job.needs.clone(),
-                // Never nothing, so that a machine without free memory runs one job at a time.
-                reservation: prediction.memory.clamp(1, capacity.memory.max(1)),
-                weight: weight(&capacity, prediction),
+                reservation: within(prediction.memory, limits),
+                rank: 0,
                 state: State::Waiting,
             });
         }
-        let mut schedule = Schedule {
-            capacity,
-            jobs,
-            groups,
-            ready: BTreeMap::new(),
-            alone: Vec::new(),
-            running: 0,
-            reserved: 0,
-            running_alone: false,
-            stopped: false,
-        };
+        for (rank, job) in order.iter().enumerate() {
+            jobs[*job].rank = rank;
+        }
+        let queue = Queue::new(limits.slots, limits.memory, jobs.len());
+        let mut schedule =
+            Schedule { limits, jobs, groups, queue, order, alone: Vec::new(), running_alone: false, stopped: false };
         for position in 0..schedule.jobs.len() {
             schedule.promote(position);
         }
         schedule
     }
 
-    /// Takes a job as settled before the run starts, for results carried over.
+    /// Takes a job as settled before the run starts, for results carried over and for jobs that are refused.
     pub fn settle_beforehand(&mut self, job: usize, result: &JobResult, name: &str) -> Vec<(usize, String)> {
         if let Some(entry) = self.jobs.get(job) {
-            self.ready.remove(&(std::cmp::Reverse(entry.weight), job));
+            self.queue.remove(entry.rank);
         }
         self.close(job, result, name)
     }
 
-    /// The next job to start, if one may start now; the caller must start it.
-    pub fn start_next(&mut self) -> Option<Start> {
-        if self.stopped || self.running_alone || self.running >= self.capacity.slots as usize {
+    /// The next job to start, if one may start now and `room` allows it: the caller must start it, and is asked with
+    /// the bytes that the job sets aside. Where it says no, nothing starts now.
+    pub fn start_next(&mut self, room: &mut dyn FnMut(u64) -> bool) -> Option<Start> {
+        if self.stopped || self.running_alone {
             return None;
         }
-        let free = self.capacity.memory.saturating_sub(self.reserved);
-        let mut chosen = None;
-        for (key, passed) in &mut self.ready {
-            let entry = &self.jobs[key.1];
-            if entry.reservation <= free || self.running == 0 {
-                chosen = Some(*key);
-                break;
+        if let Some(rank) = self.queue.peek() {
+            let job = self.order[rank];
+            if !room(self.jobs[job].reservation) {
+                return None;
             }
-            *passed += 1;
-            if *passed > PATIENCE {
-                break;
-            }
+            self.queue.take(rank);
+            return Some(self.started(job, false));
         }
-        if let Some(key) = chosen {
-            self.ready.remove(&key);
-            return Some(self.start(key.1, false));
+        if self.queue.has_ready() || self.queue.running() > 0 {
+            return None;
         }
-        if self.ready.is_empty() && self.running == 0 {
-            let position = self.alone.pop()?;
-            return Some(self.start(position, true));
+        let job = *self.alone.last()?;
+        if !room(self.jobs[job].reservation) {
+            return None;
         }
-        None
+        self.alone.pop();
+        self.queue.occupy(self.jobs[job].reservation);
+        Some(self.started(job, true))
     }
 
-    fn start(&mut self, position: usize, alone: bool) -> Start {
-        let entry = &mut self.jobs[position];
+    fn started(&mut self, job: usize, alone: bool) -> Start {
+        let entry = &mut self.jobs[job];
         entry.state = State::Running;
-        self.running += 1;
-        self.reserved = self.reserved.saturating_add(entry.reservation);
         self.running_alone = alone;
-        Start { job: position, reservation: entry.reservation, alone }
+        Start { job, reservation: entry.reservation, alone }
     }
 
     /// A running job ended and is to run again.
@@ -173,13 +173,13 @@ impl Schedule {
         self.release(job);
         let entry = &mut self.jobs[job];
         // A resumed run puts a job here that has not run in this process: it is ready still.
-        self.ready.remove(&(std::cmp::Reverse(entry.weight), job));
-        entry.reservation = reservation.clamp(1, self.capacity.memory.max(1));
+        self.queue.remove(entry.rank);
+        entry.reservation = within(reservation, self.limits);
         entry.state = State::Ready;
         if alone {
             self.alone.push(job);
         } else {
-            self.ready.insert((std::cmp::Reverse(entry.weight), job), 0);
+            self.queue.insert(entry.rank, entry.reservation);
         }
     }
 
@@ -192,8 +192,7 @@ impl Schedule {
     fn release(&mut self, job: usize) {
         let entry = &self.jobs[job];
         if entry.state == State::Running {
-            self.running -= 1;
-            self.reserved = self.reserved.saturating_sub(entry.reservation);
+            self.queue.release(entry.rank, entry.reservation);
             self.running_alone = false;
         }
     }
@@ -243,7 +242,7 @@ impl Schedule {
             .iter()
             .all(|need| self.groups.get(need).is_none_or(|group| group.unsettled == 0 && group.broken.is_none()));
         if satisfied {
-            self.ready.insert((std::cmp::Reverse(entry.weight), position), 0);
+            self.queue.insert(entry.rank, entry.reservation);
             self.jobs[position].state = State::Ready;
         }
     }
@@ -260,9 +259,14 @@ impl Schedule {
             .collect()
     }
 
+    /// What jobs may use at once.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// How many jobs are running.
     pub fn running(&self) -> usize {
-        self.running
+        self.queue.running()
     }
 
     /// How many jobs are settled.
@@ -272,20 +276,13 @@ impl Schedule {
 
     /// Bytes set aside for running jobs.
     pub fn reserved(&self) -> ByteSize {
-        ByteSize::new(self.reserved)
+        ByteSize::new(self.queue.reserved())
     }
 }
 
-/// Long jobs and jobs with a large share of the machine first: duration × the larger of 1/slots and memory share, in
-/// microseconds. Without history all weights are equal, and the order is that of the declaration.
-fn weight(capacity: &Capacity, prediction: &Prediction) -> u64 {
-    let Some(duration) = prediction.duration_ms else { return 0 };
-    let by_slot = 1.0 / f64::from(capacity.slots.max(1));
-    #[expect(clippy::cast_precision_loss, reason = "an order needs no exact bytes")]
-    let by_memory = prediction.memory as f64 / capacity.memory.max(1) as f64;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "bounded")]
-    let weight = (duration as f64 * 1000.0 * by_slot.max(by_memory)).min(9e15) as u64;
-    weight
+/// Never nothing, so that a machine without free memory runs one job at a time, and never more than there is.
+fn within(reservation: u64, limits: Limits) -> u64 {
+    reservation.clamp(1, limits.memory)
 }
 
 #[cfg(test)]

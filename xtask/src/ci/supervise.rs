@@ -13,25 +13,27 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
 use super::containment::Containment;
-use super::event::{AttemptRecord, AttemptStarting, Event, JobResult};
-use super::evidence::{End, Evidence, KillReason};
+use super::event::{AttemptRecord, Event, JobResult};
+use super::evidence::KillReason;
 use super::outcome;
 use super::plan::Plan;
 use super::probe::host::OomCounter;
 use super::probe::kmsg::KernelLog;
-use super::retry::{self, Next};
-use super::schedule::{Schedule, Start};
+use super::retry::{self, Again, Next};
+use super::schedule::Schedule;
 use crate::exec::Programs;
 use crate::paths::RunDir;
 
 mod adopt;
 mod attempt;
 mod gather;
+mod guard;
 mod interrupts;
 mod observe;
 mod recorder;
+mod start;
 
-use attempt::{Attempt, Due, Frame, StartError};
+use attempt::{Attempt, Due};
 use interrupts::Interrupts;
 pub use recorder::{Recorder, unix_ms};
 
@@ -60,6 +62,8 @@ pub struct Supervisor<'a> {
     pub schedule: Schedule,
     /// How jobs are kept together.
     pub containment: Box<dyn Containment>,
+    /// How jobs that earlier attempts call for again are run, by position in the plan.
+    pub again: HashMap<usize, Again>,
     /// Where events go.
     pub recorder: Recorder<'a>,
 }
@@ -72,8 +76,8 @@ struct Loop<'a> {
     containment: Box<dyn Containment>,
     recorder: Recorder<'a>,
     running: Vec<Attempt>,
-    /// Why jobs are run again, by position in the plan.
-    again: HashMap<usize, String>,
+    /// How and why jobs are run again, by position in the plan.
+    again: HashMap<usize, Again>,
     /// Which of the numbers that jobs see as `DRYDOCK_SLOT` are taken.
     slots: Vec<bool>,
     programs: Programs,
@@ -81,6 +85,7 @@ struct Loop<'a> {
     kernel: KernelLog,
     deaths: gather::Deaths,
     memory: gather::MemoryWatch,
+    guard: guard::Guard,
     stopping: Option<KillReason>,
     interrupted_at: Option<Instant>,
     next_sample: Instant,
@@ -107,13 +112,14 @@ impl<'a> Supervisor<'a> {
             containment: self.containment,
             recorder: self.recorder,
             running: Vec::new(),
-            again: HashMap::new(),
+            again: self.again,
             slots: Vec::new(),
             programs: Programs::default(),
             oom: OomCounter::open(),
             kernel: KernelLog::open(),
             deaths: gather::Deaths::default(),
             memory: gather::MemoryWatch::default(),
+            guard: guard::Guard::default(),
             stopping: None,
             interrupted_at: None,
             next_sample: now + SAMPLE,
@@ -140,7 +146,7 @@ impl Loop<'_> {
                 self.interrupted(signal);
             }
             self.admit();
-            if self.running.is_empty() {
+            if self.running.is_empty() && !(self.guard.is_waiting() && self.stopping.is_none()) {
                 adopt::reap(&self.running);
                 self.leave_unstarted();
                 return Ok(());
@@ -150,7 +156,10 @@ impl Loop<'_> {
             let now = Instant::now();
             // The kernel counts a kill before its victim can be reaped, so the count is read after the reaping.
             self.reap(now);
-            self.oom.update(now);
+            if self.oom.update(now) {
+                // Before anything of what was killed is put away.
+                self.deaths.snapshot(now, &mut self.running, self.plan);
+            }
             self.attend(now);
             if now >= self.next_sample {
                 self.sample(now);
@@ -175,99 +184,6 @@ impl Loop<'_> {
         match rustix::event::poll(&mut descriptors, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error).context("cannot wait for the jobs"),
-        }
-    }
-
-    /// Starts what the schedule allows.
-    fn admit(&mut self) {
-        if self.stopping.is_some() {
-            return;
-        }
-        while let Some(start) = self.schedule.start_next() {
-            if let Err(why) = self.recorder.reserve() {
-                self.unstart(&start);
-                self.stop_without_state(&why);
-                return;
-            }
-            if let Err(error) = self.start(&start) {
-                self.unstart(&start);
-                self.stop_without_state(&format!("no further job can be started: {error}"));
-                return;
-            }
-        }
-    }
-
-    /// A job that was to be started and was not: it stays unstarted.
-    fn unstart(&mut self, start: &Start) {
-        self.schedule.again(start.job, start.reservation, start.alone);
-    }
-
-    fn start(&mut self, start: &Start) -> Result<(), std::io::Error> {
-        let plan = self.plan;
-        let job = &plan.jobs[start.job];
-        let mut number = self.recorder.run.jobs[start.job].attempts.last().map_or(0, |attempt| attempt.number) + 1;
-        // A folder without a record is left by a start that went wrong.
-        while self.dir.attempt(job.name.as_str(), number).exists() {
-            number = number.saturating_add(1);
-        }
-        let again = self.again.remove(&start.job);
-        let id = format!("{}-{number}", start.job);
-        let slot = self.slots.iter().position(|taken| !taken).unwrap_or(self.slots.len());
-        let frame = Frame {
-            run: &self.dir.id(),
-            project: self.project,
-            folder: self.dir.attempt(job.name.as_str(), number),
-            id: id.clone(),
-            slot: u32::try_from(slot).unwrap_or(u32::MAX),
-            programs: &mut self.programs,
-        };
-        self.recorder.emit(Event::AttemptStarting(AttemptStarting {
-            job: job.name.clone(),
-            attempt: number,
-            reservation: start.reservation,
-            alone: start.alone,
-            again: again.clone(),
-            group: self.containment.root().map(|_| id),
-        }));
-        self.recorder.flush();
-        let now = (Instant::now(), unix_ms());
-        let host_before = self.oom.value().get().copied();
-        let kernel_before = self.kernel.seen();
-        match Attempt::start(job, (start.job, number), frame, &mut *self.containment, now) {
-            Ok(mut attempt) => {
-                attempt.reservation = start.reservation;
-                attempt.alone = start.alone;
-                attempt.again = again;
-                attempt.host_before = host_before;
-                attempt.kernel_before = kernel_before;
-                if slot == self.slots.len() {
-                    self.slots.push(true);
-                } else {
-                    self.slots[slot] = true;
-                }
-                let (pid, ticks) = (attempt.pid, attempt.ticks);
-                self.running.push(attempt);
-                self.recorder.emit(Event::AttemptStarted { job: job.name.clone(), attempt: number, pid, ticks });
-                Ok(())
-            }
-            Err(StartError::State(error)) => Err(error),
-            Err(StartError::Job(error)) => {
-                let evidence = Evidence { expect_exit: job.expect_exit, ..Evidence::of(End::NotStarted { error }) };
-                let verdict = outcome::judge(&evidence);
-                let record = AttemptRecord {
-                    number,
-                    verdict,
-                    evidence,
-                    started: now.1,
-                    ended: now.1,
-                    peak: None,
-                    reservation: start.reservation,
-                    alone: start.alone,
-                    again,
-                };
-                self.ended(start.job, record);
-                Ok(())
-            }
         }
     }
 
@@ -358,6 +274,7 @@ impl Loop<'_> {
             peak,
             reservation: attempt.reservation,
             alone: attempt.alone,
+            diet: attempt.diet,
             again: attempt.again.take(),
             evidence,
         };
@@ -370,12 +287,12 @@ impl Loop<'_> {
         self.next_progress = self.next_progress.min(Instant::now() + SOON);
         let job = &self.plan.jobs[position];
         self.recorder.emit(Event::AttemptEnded { job: job.name.clone(), record: Box::new(record) });
-        match retry::next(job, &self.recorder.run.jobs[position].attempts) {
-            Next::Again { alone, reservation, because } if self.stopping.is_none() => {
-                self.again.insert(position, because);
-                self.schedule.again(position, reservation, alone);
+        match retry::next(job, &self.recorder.run.jobs[position].attempts, self.schedule.limits()) {
+            Next::Again(again) if self.stopping.is_none() => {
+                self.schedule.again(position, again.reservation, again.alone);
+                self.again.insert(position, again);
             }
-            Next::Again { .. } => self.settle(position, JobResult::Cancelled),
+            Next::Again(_) => self.settle(position, JobResult::Cancelled),
             Next::Settle(result) => self.settle(position, result),
         }
     }

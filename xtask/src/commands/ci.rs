@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: plan, run, run again, explain.
 
+use crate::ci::certificate;
 use crate::ci::journal;
 use crate::ci::plan::Plan;
 use crate::ci::report::{explain, json};
@@ -13,6 +14,8 @@ use crate::paths::{RunDir, State};
 use super::Context;
 
 mod capacity;
+mod diet;
+mod flaky;
 mod massif;
 mod plan;
 mod session;
@@ -28,6 +31,8 @@ impl cli::Ci {
             Some(CiCommand::Rerun(rerun)) => rerun.run(ctx),
             Some(CiCommand::Explain(explain)) => explain.run(ctx),
             Some(CiCommand::Report(report)) => report.run(ctx),
+            Some(CiCommand::Flaky(flaky)) => flaky.run(ctx),
+            Some(CiCommand::Diet(diet)) => diet.run(ctx),
             Some(CiCommand::Massif(massif)) => massif.run_with(Some(ctx)),
             Some(CiCommand::Schema(schema)) => schema.run(),
         }
@@ -67,7 +72,8 @@ impl cli::CiExplain {
 impl cli::CiReport {
     fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
-        session::write_results(&run, &dir, run.exit.unwrap_or_else(|| run.verdict(false).code()))?;
+        let exit = run.exit.unwrap_or_else(|| run.verdict(false).code());
+        session::write_results(&run, &dir, exit, certificate::certify(&run).as_ref())?;
         output::out(format_args!("{}", dir.run_json().display()));
         output::out(format_args!("{}", dir.junit().display()));
         Ok(Exit::Success)
@@ -80,10 +86,16 @@ impl cli::CiSchema {
         let value = match self.of {
             cli::SchemaOf::Jobs => schema::jobs_schema(),
             cli::SchemaOf::Run => json::schema(),
+            cli::SchemaOf::Quarantine => schema::quarantine_schema(),
         };
         output::out(format_args!("{}", serde_json::to_string_pretty(&value)?));
         Ok(Exit::Success)
     }
+}
+
+/// The day in UTC, which is the same on every machine.
+fn today() -> jiff::civil::Date {
+    jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
 }
 
 /// A run as its folder records it: the named one, or the last.

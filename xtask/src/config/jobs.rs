@@ -73,6 +73,8 @@ pub struct Job {
     pub grace: Duration,
     /// The memory to reserve until history knows better.
     pub memory: ByteSize,
+    /// Whether the job itself declares it.
+    pub memory_declared: bool,
     /// The hard ceiling of the job's memory group, if there is one.
     pub memory_limit: Option<ByteSize>,
     /// The exit code that means success.
@@ -146,6 +148,8 @@ pub struct ToolSettings {
     pub trace_children: bool,
     /// Patterns of executables that do not, for `--trace-children-skip`.
     pub skip_children: Vec<String>,
+    /// Options that save memory and check less, for a job that ran out of memory even alone.
+    pub memory_diet: Vec<String>,
 }
 
 /// What is tried again, and how often.

@@ -4,9 +4,11 @@
 
 mod deaths;
 mod declarations;
+mod flaky;
 mod foreign;
 mod lanternd;
 mod massif;
+mod memory;
 mod runs;
 mod support;
 mod vm;

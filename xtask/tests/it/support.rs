@@ -229,6 +229,8 @@ pub(crate) struct RunJson {
     pub(crate) id: String,
     pub(crate) containment: String,
     pub(crate) exit: Option<i32>,
+    pub(crate) certificate: Option<serde_json::Value>,
+    pub(crate) held: Vec<(i64, i64, String)>,
     pub(crate) jobs: Vec<JobJson>,
 }
 
@@ -251,6 +253,8 @@ impl RunJson {
 pub(crate) struct JobJson {
     pub(crate) name: String,
     pub(crate) result: String,
+    pub(crate) because: Option<String>,
+    pub(crate) needs_more_than: Option<u64>,
     /// None of a job that did not run.
     pub(crate) outcome: Option<OutcomeJson>,
     pub(crate) attempts: Vec<AttemptJson>,
@@ -269,6 +273,9 @@ pub(crate) struct AttemptJson {
     pub(crate) started: Option<i64>,
     pub(crate) ended: Option<i64>,
     pub(crate) peak: Option<u64>,
+    pub(crate) reservation: u64,
+    pub(crate) alone: bool,
+    pub(crate) diet: bool,
     pub(crate) log: Option<String>,
 }
 

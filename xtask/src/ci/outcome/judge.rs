@@ -1,7 +1,7 @@
 //! From evidence to verdict: a pure function, in the order in which the rules decide.
 
 use super::heap;
-use super::memory::{out_of_memory_likely, out_of_memory_proved};
+use super::memory::{out_of_memory_likely, out_of_memory_proved, who_had_how_much};
 use super::{Outcome, Verdict, signal_name, signals};
 use crate::ci::evidence::{End, Evidence, Finding, KillReason, Reading};
 use crate::config::units::{self, ByteSize};
@@ -22,6 +22,9 @@ pub fn judge(evidence: &Evidence) -> Verdict {
         .iter()
         .find_map(|rule| rule(evidence))
         .unwrap_or_else(|| Verdict::new(Outcome::Lost, 0.5, "no rule explains what was observed"));
+    if let Outcome::OutOfMemory { scope, .. } = verdict.outcome {
+        verdict.reasons.extend(who_had_how_much(evidence, scope));
+    }
     rule_out(evidence, &mut verdict);
     support(evidence, &mut verdict);
     verdict

@@ -2,7 +2,7 @@
 
 use super::judge::{end_in_words, main_was_sigkilled};
 use super::{MemoryScope, Outcome, Verdict, Victim, signals};
-use crate::ci::evidence::{End, Evidence, GroupCounters, HostCounters, Reading};
+use crate::ci::evidence::{End, Evidence, GroupCounters, HostCounters, Neighbour, Reading};
 use crate::config::units::ByteSize;
 
 /// Rules 2, 3 and 6 of the evidence's order: counters and records that name this job.
@@ -84,6 +84,41 @@ fn from_group(evidence: &Evidence, counters: &GroupCounters) -> Verdict {
     more_memory(verdict, scope)
 }
 
+/// So many jobs are named with their memory.
+const MOST_NAMED: usize = 6;
+
+/// Who had how much when the machine's memory ran out, and who had more than was set aside for it: the instigator, which
+/// need not be the victim.
+pub(super) fn who_had_how_much(evidence: &Evidence, scope: MemoryScope) -> Vec<String> {
+    let jobs = &evidence.neighbours;
+    match scope {
+        MemoryScope::OwnLimit => return Vec::new(),
+        MemoryScope::Machine | MemoryScope::Userspace | MemoryScope::Unknown => {}
+    }
+    let Some(first) = jobs.iter().max_by_key(|job| job.excess()) else { return Vec::new() };
+    let size = |job: &Neighbour| {
+        format!("{} {} of {} set aside", job.job, ByteSize::new(job.bytes), ByteSize::new(job.reserved))
+    };
+    let named: Vec<String> = jobs.iter().take(MOST_NAMED).map(size).collect();
+    let more = jobs.len().saturating_sub(MOST_NAMED);
+    let more = if more > 0 { format!(", and {more} more jobs") } else { String::new() };
+    let instigator = match (first.excess(), first.own) {
+        (0, _) => {
+            "no job had more than was set aside for it: others took the memory, or more was allowed than there is"
+                .into()
+        }
+        (excess, true) => {
+            format!("it is the instigator itself: it had {} more than was set aside", ByteSize::new(excess))
+        }
+        (excess, false) => format!(
+            "the instigator is {}, which had {} more than was set aside for it; this job is the victim",
+            first.job,
+            ByteSize::new(excess)
+        ),
+    };
+    vec![format!("memory at that moment: {}{more}", named.join(", ")), instigator]
+}
+
 fn more_memory(verdict: Verdict, scope: MemoryScope) -> Verdict {
     match scope {
         MemoryScope::OwnLimit => {
@@ -127,15 +162,10 @@ fn from_host(evidence: &Evidence, host: &HostCounters) -> Option<Verdict> {
             Verdict::new(outcome(Victim::Main), 0.9, risen)
                 .and("it is the only job that died of SIGKILL at that moment")
         } else {
-            let mut sizes: Vec<String> =
-                evidence.neighbours.iter().map(|job| format!("{} {}", job.job, ByteSize::new(job.bytes))).collect();
-            sizes.truncate(8);
-            Verdict::new(outcome(Victim::Main), 0.6, risen)
-                .and(format!(
-                    "{} other jobs died of SIGKILL in the same seconds, so one of them may be the victim instead",
-                    evidence.killed_peers
-                ))
-                .and(format!("memory at that moment: {}", sizes.join(", ")))
+            Verdict::new(outcome(Victim::Main), 0.6, risen).and(format!(
+                "{} other jobs died of SIGKILL in the same seconds, so one of them may be the victim instead",
+                evidence.killed_peers
+            ))
         };
         return Some(more_memory(verdict, MemoryScope::Machine));
     }

@@ -102,7 +102,7 @@ fn the_kernel_log_and_userspace_killers_name_their_victims() {
 #[test]
 fn the_machines_counter_alone_is_less_certain() {
     check(&Evidence { host: host(1, 0), ..signaled(9) }, "out-of-memory", 0.9);
-    let neighbours = vec![Neighbour { job: "big".into(), bytes: 1 << 30 }];
+    let neighbours = vec![neighbour("big", 1 << 30, 1 << 20, false)];
     let verdict =
         check(&Evidence { host: host(1, 0), killed_peers: 2, neighbours, ..signaled(9) }, "out-of-memory", 0.6);
     assert!(verdict.reasons.iter().any(|reason| reason.contains("big 1 GiB")), "{:?}", verdict.reasons);
@@ -110,6 +110,43 @@ fn the_machines_counter_alone_is_less_certain() {
     check(&Evidence { host: host(1, 0), ..exited(137) }, "out-of-memory", 0.7);
     // A crash has its own cause.
     check(&Evidence { host: host(1, 0), ..signaled(11) }, "crashed", 0.98);
+}
+
+fn neighbour(job: &str, bytes: u64, reserved: u64, own: bool) -> Neighbour {
+    Neighbour { job: job.into(), bytes, reserved, own }
+}
+
+#[test]
+fn the_instigator_is_told_from_the_victim() {
+    const MIB: u64 = 1 << 20;
+    let told = |own: u64, other: u64| {
+        let neighbours =
+            vec![neighbour("other", other * MIB, 64 * MIB, false), neighbour("own", own * MIB, 64 * MIB, true)];
+        let evidence = Evidence { group: group(1, 0, None), neighbours, ..signaled(9) };
+        check(&evidence, "out-of-memory", 0.99).reasons
+    };
+    let reasons = told(30, 264);
+    assert!(
+        reasons.contains(
+            &"memory at that moment: other 264 MiB of 64 MiB set aside, own 30 MiB of 64 MiB set aside".into()
+        ),
+        "{reasons:?}"
+    );
+    assert!(
+        reasons.contains(
+            &"the instigator is other, which had 200 MiB more than was set aside for it; this job is the victim".into()
+        ),
+        "{reasons:?}"
+    );
+    assert!(told(264, 30).contains(&"it is the instigator itself: it had 200 MiB more than was set aside".into()));
+    assert!(told(64, 64).iter().any(|reason| reason.starts_with("no job had more than was set aside")));
+    // A job that hit its own ceiling needs no one else.
+    let own_limit = Evidence {
+        group: group(1, 3, Some(64 * MIB)),
+        neighbours: vec![neighbour("other", 1, 1, false)],
+        ..signaled(9)
+    };
+    assert!(!check(&own_limit, "out-of-memory", 0.99).reasons.iter().any(|reason| reason.contains("at that moment")));
 }
 
 #[test]

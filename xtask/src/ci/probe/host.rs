@@ -31,8 +31,8 @@ impl OomCounter {
         counter
     }
 
-    /// Reads the counter again.
-    pub fn update(&mut self, now: Instant) {
+    /// Reads the counter again, and tells whether it rose.
+    pub fn update(&mut self, now: Instant) -> bool {
         let fresh = match &self.file {
             Err(error) => Reading::Unreadable(error.clone()),
             Ok(file) => match read_again(file, &mut self.buffer) {
@@ -43,15 +43,15 @@ impl OomCounter {
                 ),
             },
         };
-        if let (Some(before), Some(after)) = (self.value.get(), fresh.get()) {
-            if after > before {
-                self.rises.push_back((now, after - before));
-            }
+        let rise = self.value.get().zip(fresh.get()).map_or(0, |(before, after)| after.saturating_sub(*before));
+        if rise > 0 {
+            self.rises.push_back((now, rise));
         }
         if self.rises.len() > 4096 {
             self.rises.pop_front();
         }
         self.value = fresh;
+        rise > 0
     }
 
     /// The last reading.
@@ -107,14 +107,19 @@ fn parse_meminfo(text: &[u8]) -> MemInfo {
     MemInfo { available: kib(b"MemAvailable:"), total: kib(b"MemTotal:") }
 }
 
-/// PSI `some avg10` of memory in percent, where the kernel has it.
+/// PSI `some avg10` of memory in percent, where the kernel has it: how much of the time a process waited for memory.
 pub fn memory_pressure() -> Option<f64> {
-    parse_pressure(&std::fs::read_to_string("/proc/pressure/memory").ok()?)
+    parse_pressure(&std::fs::read_to_string("/proc/pressure/memory").ok()?, "some ")
 }
 
-fn parse_pressure(text: &str) -> Option<f64> {
-    let some = text.lines().find(|line| line.starts_with("some "))?;
-    some.split_whitespace().find_map(|word| word.strip_prefix("avg10="))?.parse().ok()
+/// PSI `full avg10` of memory in percent: how much of the time all processes that could work waited for memory.
+pub fn memory_stall() -> Option<f64> {
+    parse_pressure(&std::fs::read_to_string("/proc/pressure/memory").ok()?, "full ")
+}
+
+fn parse_pressure(text: &str, which: &str) -> Option<f64> {
+    let line = text.lines().find(|line| line.starts_with(which))?;
+    line.split_whitespace().find_map(|word| word.strip_prefix("avg10="))?.parse().ok()
 }
 
 #[cfg(test)]
@@ -129,8 +134,10 @@ mod tests {
             parse_meminfo(b"MemTotal:       16 kB\nMemFree: 1 kB\nMemAvailable:    8 kB\n"),
             MemInfo { available: Some(8192), total: Some(16384) }
         );
-        assert_eq!(parse_pressure("some avg10=1.25 avg60=0.00 avg300=0.00 total=5\nfull avg10=9 x"), Some(1.25));
-        assert_eq!(parse_pressure(""), None);
+        let pressure = "some avg10=1.25 avg60=0.00 avg300=0.00 total=5\nfull avg10=9 x";
+        assert_eq!(parse_pressure(pressure, "some "), Some(1.25));
+        assert_eq!(parse_pressure(pressure, "full "), Some(9.0));
+        assert_eq!(parse_pressure("", "some "), None);
     }
 
     #[test]

@@ -46,6 +46,20 @@ fn parse_stat(pid: u32, text: &[u8]) -> Option<Stat> {
     Some(Stat { pid, parent, group, session, state, ticks })
 }
 
+/// By how much a job's `oom_score_adj` is above Drydock's own: more than Drydock's share of any memory.
+const ABOVE_OUR_SCORE: i32 = 250;
+
+/// Has the kernel take this process, and what it starts from now on, before Drydock when memory runs out: a supervisor
+/// that is killed can prove nothing. Raising the score needs no privilege (proc(5), `oom_score_adj`).
+pub fn prefer_as_victim(pid: u32) {
+    static SCORE: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    let score = SCORE.get_or_init(|| {
+        let own = fs::read_to_string("/proc/self/oom_score_adj").ok().and_then(|text| text.trim().parse::<i32>().ok());
+        own.unwrap_or(0).saturating_add(ABOVE_OUR_SCORE).min(1000).to_string()
+    });
+    let _a_process_that_is_gone_needs_none = fs::write(format!("/proc/{pid}/oom_score_adj"), score);
+}
+
 /// Every process of the machine.
 pub fn all() -> io::Result<Vec<Stat>> {
     let mut found = Vec::new();

@@ -69,9 +69,8 @@ fn write_attempt(text: &mut String, run: &Run, planned: &PlannedJob, record: &At
     if let Some(again) = &record.again {
         writeln!(text, "  tried again because {again}")?;
     }
-    let alone = if record.alone { ", alone" } else { "" };
-    writeln!(text, "  ran for {time} of at most {}{alone}", units::human(planned.timeout))?;
-    writeln!(text, "  memory   peak {peak}, reserved {}", ByteSize::new(record.reservation))?;
+    writeln!(text, "  ran for {time} of at most {}, {}", units::human(planned.timeout), record.rung())?;
+    writeln!(text, "  memory   peak {peak}")?;
     if let Some(heap) = &record.evidence.heap {
         let most = heap.largest_site.as_ref().map_or_else(String::new, |site| format!(", most by {site}"));
         writeln!(text, "  heap     peak {}{most}", heap.peak)?;
@@ -146,7 +145,9 @@ fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -> std::fmt:
     if !evidence.neighbours.is_empty() {
         writeln!(text, "  memory at that moment")?;
         for job in evidence.neighbours.iter().take(10) {
-            writeln!(text, "    {:>9}  {}", ByteSize::new(job.bytes).to_string(), job.job)?;
+            let own = if job.own { "  (this job)" } else { "" };
+            let (bytes, reserved) = (ByteSize::new(job.bytes).to_string(), ByteSize::new(job.reserved));
+            writeln!(text, "    {bytes:>9} of {reserved} set aside  {}{own}", job.job)?;
         }
     }
     Ok(())

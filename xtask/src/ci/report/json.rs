@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::ci::certificate::Certificate;
 use crate::ci::event::{AttemptRecord, JobResult};
-use crate::ci::plan::ToolKind;
+use crate::ci::plan::PlannedJob;
+use crate::ci::retry;
 use crate::ci::run::{JobState, Run};
 use crate::paths::RunDir;
 
@@ -34,6 +36,8 @@ pub struct RunFile {
     memory_source: String,
     /// Version of valgrind, when a job needed it.
     valgrind: Option<String>,
+    /// The project's commit, where nothing tracked was changed.
+    revision: Option<String>,
     /// Start in Unix milliseconds.
     started: i64,
     /// End in Unix milliseconds.
@@ -44,6 +48,12 @@ pub struct RunFile {
     interrupted: Option<i32>,
     /// How many jobs ended with each result.
     totals: std::collections::BTreeMap<String, usize>,
+    /// How good the schedule was; absent when fewer than two jobs ran.
+    certificate: Option<Certificate>,
+    /// `MemAvailable` over time: Unix milliseconds and bytes.
+    available: Vec<(i64, u64)>,
+    /// When jobs that could start were held back, and why: begin and end in Unix milliseconds.
+    held: Vec<(i64, i64, String)>,
     /// Things that a person should know.
     warnings: Vec<String>,
     /// In declaration order.
@@ -57,14 +67,16 @@ struct JobFile {
     name: String,
     /// `none`, `memcheck`, `helgrind`, `drd` or `massif`.
     tool: String,
-    /// `passed`, `flaky`, `failed`, `infrastructure`, `cancelled` or `not-run`.
+    /// `passed`, `flaky`, `failed`, `quarantined`, `infrastructure`, `cancelled` or `not-run`.
     result: String,
-    /// Why it was not run.
+    /// Why it was not run, or why its failure is known.
     because: Option<String>,
     /// The last attempt's outcome: `kind` and what belongs to it.
     outcome: Option<serde_json::Value>,
     /// The run that this result was taken from, when it was not run here.
     carried_from: Option<String>,
+    /// For a job that ran out of memory on every rung: it needs more than so many bytes.
+    needs_more_than: Option<u64>,
     /// In order.
     attempts: Vec<AttemptFile>,
 }
@@ -97,10 +109,15 @@ struct AttemptFile {
     reservation: u64,
     /// Whether nothing ran beside it.
     alone: bool,
+    /// Whether it ran with the declared options that save memory and check less.
+    diet: bool,
     /// Why it was tried again.
     again: Option<String>,
     /// Processes that it left behind, with `pid` and `command`.
     leftovers: Vec<serde_json::Value>,
+    /// When it was killed: all running jobs' memory at that moment, largest first, with `job`, `bytes`, `reserved` and
+    /// whether it is this one (`own`).
+    memory_at_death: Vec<serde_json::Value>,
     /// Errors that valgrind found, in one line each.
     findings: Vec<String>,
     /// Its output, relative to the run's folder.
@@ -110,7 +127,7 @@ struct AttemptFile {
 }
 
 /// The file's content.
-pub fn render(run: &Run, dir: &RunDir, exit: u8) -> anyhow::Result<Vec<u8>> {
+pub fn render(run: &Run, dir: &RunDir, exit: u8, certificate: Option<&Certificate>) -> anyhow::Result<Vec<u8>> {
     let started = run.started.as_ref();
     let mut totals = std::collections::BTreeMap::new();
     for job in &run.jobs {
@@ -127,15 +144,17 @@ pub fn render(run: &Run, dir: &RunDir, exit: u8) -> anyhow::Result<Vec<u8>> {
         memory: started.map_or(0, |started| started.capacity.memory),
         memory_source: started.map_or_else(String::new, |started| started.capacity.memory_source.clone()),
         valgrind: started.and_then(|started| started.valgrind.clone()),
+        revision: started.and_then(|started| started.revision.clone()),
         started: run.began.unwrap_or_default(),
         ended: run.last,
         exit,
         interrupted: run.interrupted,
         totals,
+        certificate: certificate.cloned(),
+        available: run.available.clone(),
+        held: run.held_before.clone(),
         warnings: run.warnings.clone(),
-        jobs: jobs
-            .map(|(planned, job)| job_file(planned.name.as_str(), planned.tool.kind, job))
-            .collect::<Result<_, _>>()?,
+        jobs: jobs.map(|(planned, job)| job_file(planned, job)).collect::<Result<_, _>>()?,
     };
     let mut text = serde_json::to_vec_pretty(&file)?;
     text.push(b'\n');
@@ -151,8 +170,10 @@ fn result_word(job: &JobState) -> &'static str {
     job.result.as_ref().map_or("not-run", JobResult::word)
 }
 
-fn job_file(name: &str, tool: ToolKind, job: &JobState) -> anyhow::Result<JobFile> {
+fn job_file(planned: &PlannedJob, job: &JobState) -> anyhow::Result<JobFile> {
+    let (name, tool) = (planned.name.as_str(), planned.tool.kind);
     let because = match &job.result {
+        Some(JobResult::Quarantined) => planned.quarantine.as_ref().map(|quarantine| quarantine.reason.clone()),
         Some(JobResult::NotRun { because }) => Some(because.clone()),
         None => Some("the run ended before".into()),
         Some(
@@ -179,11 +200,14 @@ fn job_file(name: &str, tool: ToolKind, job: &JobState) -> anyhow::Result<JobFil
         because,
         outcome,
         carried_from: job.carried_from.clone(),
+        needs_more_than: retry::needs_more_than(&job.attempts),
         attempts,
     })
 }
 
 fn attempt_file(name: &str, attempt: &AttemptRecord, samples: &[(i64, u64)]) -> anyhow::Result<AttemptFile> {
+    let neighbours = attempt.verdict.outcome.is_infrastructure().then_some(&attempt.evidence.neighbours);
+    let memory_at_death = neighbours.into_iter().flatten().map(serde_json::to_value).collect::<Result<_, _>>()?;
     let leftovers = attempt.evidence.leftovers.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
     Ok(AttemptFile {
         number: attempt.number,
@@ -197,8 +221,10 @@ fn attempt_file(name: &str, attempt: &AttemptRecord, samples: &[(i64, u64)]) -> 
         peak: attempt.peak,
         reservation: attempt.reservation,
         alone: attempt.alone,
+        diet: attempt.diet,
         again: attempt.again.clone(),
         leftovers,
+        memory_at_death,
         findings: attempt
             .evidence
             .valgrind

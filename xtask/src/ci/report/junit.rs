@@ -6,6 +6,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, T
 
 use crate::ci::event::{AttemptRecord, JobResult};
 use crate::ci::log;
+use crate::ci::plan::PlannedJob;
 use crate::ci::run::Run;
 use crate::paths::RunDir;
 
@@ -29,6 +30,7 @@ pub fn render(run: &Run, dir: &RunDir) -> anyhow::Result<String> {
                 status
             }
             (Some(JobResult::NotRun { because }), _) => skipped(because),
+            (Some(JobResult::Quarantined), _) => skipped(&quarantined(planned, last)),
             (None, _) => skipped("the run ended before"),
             (Some(JobResult::Failed), Some(record)) => failure(NonSuccessKind::Failure, record),
             (Some(JobResult::Infrastructure | JobResult::Cancelled), Some(record)) => {
@@ -63,6 +65,15 @@ pub fn render(run: &Run, dir: &RunDir) -> anyhow::Result<String> {
     }
     report.add_test_suites(suites);
     Ok(report.to_string()?)
+}
+
+/// Viewers know no failure that does not count, so it is skipped, and says what happened.
+fn quarantined(planned: &PlannedJob, last: Option<&AttemptRecord>) -> String {
+    let what = last.map_or_else(String::new, |last| last.verdict.outcome.describe());
+    match &planned.quarantine {
+        Some(quarantine) => format!("{what}; in quarantine until {}: {}", quarantine.expires, quarantine.reason),
+        None => what,
+    }
 }
 
 fn skipped(because: &str) -> TestCaseStatus {

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::ci::certificate::Certificate;
 use crate::ci::event::{AttemptRecord, JobResult};
 use crate::ci::log;
 use crate::ci::outcome::Outcome;
+use crate::ci::retry;
 use crate::ci::run::{JobState, Run};
+use crate::ci::schedule::bound::Binding;
 use crate::config::units::{self, ByteSize};
 use crate::paths::RunDir;
 
@@ -26,11 +29,12 @@ const WORTH_A_TABLE: u64 = 1000;
 const CERTAIN: f64 = 0.9;
 
 /// The text, ending with a newline.
-pub fn render(run: &Run, dir: &RunDir) -> String {
+pub fn render(run: &Run, dir: &RunDir, certificate: Option<&Certificate>) -> String {
     let mut text = String::new();
     let _infallible = write_causes(&mut text, run, dir)
         .and_then(|()| write_notes(&mut text, run))
         .and_then(|()| write_tables(&mut text, run))
+        .and_then(|()| certificate.map_or(Ok(()), |certificate| write_certificate(&mut text, run, certificate)))
         .and_then(|()| write_counts(&mut text, run, dir));
     text
 }
@@ -119,8 +123,11 @@ fn write_cause(text: &mut String, cause: &str, jobs: &[Job<'_>], dir: &RunDir) -
         writeln!(text, "    confidence {:.2}", verdict.confidence)?;
     }
     if job.attempts.len() > 1 {
-        let alone = if record.alone { ", the last alone" } else { "" };
-        writeln!(text, "    {}{alone}", plural(job.attempts.len(), "attempt"))?;
+        let rungs: Vec<String> = job.attempts.iter().map(AttemptRecord::rung).collect();
+        writeln!(text, "    {}: {}", plural(job.attempts.len(), "attempt"), rungs.join("; then "))?;
+    }
+    if let Some(bytes) = retry::needs_more_than(&job.attempts) {
+        writeln!(text, "    it needs more than {}, which it had when it was killed", ByteSize::new(bytes))?;
     }
     let by_itself = matches!(verdict.outcome, Outcome::Failed { .. } | Outcome::Findings { .. });
     let finding = record.evidence.valgrind.as_ref().and_then(|valgrind| valgrind.first.first());
@@ -165,18 +172,34 @@ fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
                 writeln!(text, "\n! {} is flaky: {}, then passed at attempt {attempt}", planned.name, first())?;
             }
             Some(JobResult::PassedAfterInfrastructure { attempt }) => {
+                let rung = job.attempts.last().map_or_else(String::new, AttemptRecord::rung);
                 writeln!(
                     text,
-                    "\n! {} passed at attempt {attempt}; before, the machine broke it: {}",
+                    "\n! {} passed at attempt {attempt}, {rung}; before, the machine broke it: {}",
                     planned.name,
                     first()
                 )?;
+                let victim = job.attempts.iter().rev().find(|attempt| !attempt.verdict.outcome.is_pass());
+                for reason in victim.iter().flat_map(|victim| &victim.verdict.reasons).take(6) {
+                    writeln!(text, "    because {reason}")?;
+                }
+                if job.attempts.last().is_some_and(|last| last.diet) {
+                    let diet = planned.tool.memory_diet.join(" ");
+                    writeln!(text, "    it was checked less: valgrind ran with {diet}")?;
+                }
             }
             Some(JobResult::Passed) => {
                 let last = job.attempts.last().and_then(|last| last.evidence.valgrind.as_ref());
                 unchecked.extend(
                     last.and_then(|valgrind| Some((planned.name.as_str(), valgrind.incomplete.first()?.as_str()))),
                 );
+            }
+            Some(JobResult::Quarantined) => {
+                let last = job.attempts.last().map_or_else(String::new, |last| last.verdict.outcome.describe());
+                let (until, why) = planned.quarantine.as_ref().map_or_else(Default::default, |quarantine| {
+                    (quarantine.expires.clone(), quarantine.reason.clone())
+                });
+                writeln!(text, "\n! {} did not pass: {last}; it is in quarantine until {until}: {why}", planned.name)?;
             }
             Some(JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled | JobResult::NotRun { .. })
             | None => {}
@@ -230,12 +253,57 @@ fn write_tables(text: &mut String, run: &Run) -> std::fmt::Result {
     Ok(())
 }
 
+/// How good the schedule was, and what would make the run shorter.
+fn write_certificate(text: &mut String, run: &Run, certificate: &Certificate) -> std::fmt::Result {
+    let Some(started) = run.started.as_ref().filter(|_| certificate.makespan >= WORTH_A_TABLE) else { return Ok(()) };
+    let time = |ms: u64| units::human(Duration::from_millis(ms));
+    let (slots, memory) = (started.capacity.slots, ByteSize::new(started.capacity.memory));
+    let bound_by = match certificate.binding {
+        Binding::Slots => format!("the {} are the limit", plural(slots as usize, "slot")),
+        Binding::Memory => format!("the memory of {memory} is the limit"),
+        Binding::LongestJob => format!("{} alone takes that long", certificate.jobs.join(" ")),
+        Binding::CriticalPath => format!("{} wait for one another", certificate.jobs.join(" → ")),
+    };
+    writeln!(text, "\nschedule")?;
+    writeln!(
+        text,
+        "  {} where {} is the least possible (ratio {:.2}): {bound_by}",
+        time(certificate.makespan),
+        time(certificate.lower_bound),
+        certificate.ratio
+    )?;
+    // Less than this is in the noise.
+    let worth = |saves: &u64| *saves * 50 > certificate.makespan;
+    let mut buys: Vec<String> = Vec::new();
+    if worth(&certificate.one_more_slot) {
+        buys.push(format!("one more core with a slot would save about {}", time(certificate.one_more_slot)));
+    }
+    if let Some(more) = certificate.more_memory.filter(|more| worth(&more.saves)) {
+        buys.push(format!(
+            "{} of memory instead of {memory} would save about {}",
+            ByteSize::new(more.memory),
+            time(more.saves)
+        ));
+    }
+    if buys.is_empty() {
+        buys.push("neither one more slot nor more memory would save time".into());
+    }
+    writeln!(text, "  {}", buys.join("; "))?;
+    if certificate.repeated > 0 {
+        writeln!(text, "  {} went into attempts that were repeated", time(certificate.repeated))?;
+    }
+    if certificate.held > 0 {
+        writeln!(text, "  for {} new jobs waited for memory that was not free", time(certificate.held))?;
+    }
+    Ok(())
+}
+
 fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for job in &run.jobs {
         *counts.entry(job.result.as_ref().map_or("unsettled", JobResult::word)).or_default() += 1;
     }
-    let order = ["passed", "flaky", "failed", "infrastructure", "cancelled", "not-run", "unsettled"];
+    let order = ["passed", "flaky", "quarantined", "failed", "infrastructure", "cancelled", "not-run", "unsettled"];
     let parts: Vec<String> = order
         .iter()
         .filter_map(|word| counts.get(word).map(|count| format!("{count} {}", word.replace('-', " "))))
@@ -249,7 +317,7 @@ fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result 
         run.interrupted.is_some() || run.jobs.iter().any(|job| matches!(job.result, Some(JobResult::Cancelled)));
     if stopped {
         writeln!(text, "go on with: cargo xtask ci --resume")?;
-    } else if counts.keys().any(|word| *word != "passed" && *word != "flaky") {
+    } else if counts.keys().any(|word| !matches!(*word, "passed" | "flaky" | "quarantined")) {
         writeln!(text, "run what did not pass again with: cargo xtask ci rerun")?;
     }
     writeln!(text, "recorded in {}", dir.root().display())

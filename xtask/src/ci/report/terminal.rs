@@ -7,9 +7,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{Live, Watcher};
 use crate::ci::event::{AttemptRecord, Event, JobResult, Stamped};
-use crate::ci::history::History;
 use crate::ci::outcome::Outcome;
 use crate::ci::run::Run;
+use crate::ci::schedule::Prediction;
 use crate::config::units::{self, ByteSize, JobName};
 use crate::output;
 
@@ -34,8 +34,9 @@ struct Bars {
 
 impl Terminal {
     /// Live lines when standard error is a terminal and they are wanted. `quiet` shows only what did not pass.
-    pub fn new(run: &Run, history: &History, valgrind: Option<&str>, slots: u32, live: bool, quiet: bool) -> Terminal {
-        let expected = run.plan.jobs.iter().map(|job| history.predict(job, valgrind).duration_ms).collect();
+    /// `predictions` are in the plan's order.
+    pub fn new(predictions: &[Prediction], slots: u32, live: bool, quiet: bool) -> Terminal {
+        let expected = predictions.iter().map(|prediction| prediction.duration_ms).collect();
         let live = (live && std::io::stderr().is_terminal()).then(Bars::new);
         Terminal { live, began: Instant::now(), expected, slots, quiet }
     }
@@ -129,6 +130,7 @@ impl Watcher for Terminal {
             {
                 self.line(&format!("{:>9} {:>8} {:>9}  {job}  {because}", "not run", "", ""));
             }
+            Event::Held { because: Some(because) } => self.line(&format!("  new jobs wait: {because}")),
             Event::Warning { text } => self.line(&format!("  warning: {text}")),
             Event::Interrupted { signal } => self.line(&format!(
                 "  {} received: ending the running jobs; once more kills them at once",
@@ -144,6 +146,7 @@ impl Watcher for Terminal {
             | Event::AttemptStarted { .. }
             | Event::Samples { .. }
             | Event::KillIntent { .. }
+            | Event::Held { because: None }
             | Event::JobSettled { .. } => {}
         }
     }

@@ -33,6 +33,7 @@ pub(super) struct Attempt {
     pub(super) number: u32,
     pub(super) reservation: u64,
     pub(super) alone: bool,
+    pub(super) diet: bool,
     pub(super) again: Option<String>,
     pub(super) slot: u32,
     pub(super) folder: PathBuf,
@@ -94,6 +95,8 @@ pub(super) struct Frame<'a> {
     pub(super) folder: PathBuf,
     pub(super) id: String,
     pub(super) slot: u32,
+    /// Whether valgrind gets the options that save memory.
+    pub(super) diet: bool,
     pub(super) programs: &'a mut Programs,
 }
 
@@ -133,11 +136,13 @@ impl Attempt {
                 return Err(error);
             }
         };
+        process::prefer_as_victim(pid);
         Ok(Attempt {
             job: position,
             number,
             reservation: 0,
             alone: false,
+            diet: frame.diet,
             again: None,
             slot: frame.slot,
             folder: frame.folder,
@@ -341,7 +346,7 @@ fn command(job: &PlannedJob, frame: &mut Frame<'_>, output: &Output) -> Result<d
     set.insert(MARKER.into(), format!("{}/{}", frame.run, frame.id));
     let environment = exec::environment(&job.pass_env, &set);
     let search = environment.get(std::ffi::OsStr::new("PATH"));
-    let line = command::command_line(job, frame.project, &frame.folder);
+    let line = command::command_line(job, frame.project, &frame.folder, frame.diet);
     let mut find = |program: &str| frame.programs.find(program, &directory, search).map_err(StartError::Job);
     let (program, arguments) = line.split_first().ok_or_else(|| StartError::Job("its command is empty".into()))?;
     if line.len() > job.argv.len() {

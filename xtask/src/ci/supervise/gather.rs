@@ -19,12 +19,16 @@ const SAME_MOMENT: Duration = Duration::from_secs(2);
 /// Less room than this on the state disk is none.
 const NO_ROOM: u64 = 128 << 10;
 const SIGKILL: i32 = 9;
+/// So many jobs are listed with their memory at a death.
+const MOST_NEIGHBOURS: usize = 64;
 
 /// Deaths by SIGKILL and proved out-of-memory kills of the recent past, over all jobs.
 #[derive(Debug, Default)]
 pub(super) struct Deaths {
     killed: VecDeque<(Instant, usize)>,
     proved: VecDeque<(Instant, usize, u64)>,
+    /// All jobs' memory when the machine's count of kills last rose.
+    moment: Option<(Instant, Vec<(usize, Neighbour)>)>,
 }
 
 impl Deaths {
@@ -36,6 +40,35 @@ impl Deaths {
                 self.killed.pop_front();
             }
         }
+    }
+
+    /// Takes down who had how much memory. A process that was just killed has given its memory back: for it the most
+    /// that its group ever had is what it had.
+    pub(super) fn snapshot(&mut self, now: Instant, running: &mut [Attempt], plan: &Plan) {
+        let mut jobs = Vec::with_capacity(running.len());
+        for attempt in running {
+            let before = attempt.usage;
+            attempt.sample();
+            let counters = attempt.group.counters();
+            let was_hit = attempt.end.is_some() || counters.get().is_some_and(|counters| counters.oom_kill > 0);
+            let highest = counters.get().and_then(|counters| counters.peak);
+            let most = if was_hit { attempt.group.peak(highest).unwrap_or(0) } else { 0 };
+            let bytes = most.max(before).max(attempt.usage);
+            attempt.usage = attempt.usage.max(before);
+            jobs.push((attempt.job, neighbour(attempt, plan, bytes)));
+        }
+        self.moment = Some((now, jobs));
+    }
+
+    /// The snapshot that was taken at that death, seen from the job.
+    fn moment(&self, job: usize, death: Instant) -> Option<Vec<Neighbour>> {
+        let (when, jobs) = self.moment.as_ref()?;
+        let near = when.max(&death).duration_since(*when.min(&death)) <= SAME_MOMENT;
+        let there = near && jobs.iter().any(|(other, _)| *other == job);
+        there.then(|| {
+            let seen = jobs.iter().map(|(other, neighbour)| Neighbour { own: *other == job, ..neighbour.clone() });
+            largest_first(seen.collect())
+        })
     }
 
     fn peers(&self, job: usize, at: Instant) -> u32 {
@@ -119,7 +152,7 @@ pub(super) fn evidence(sources: Sources<'_>) -> Evidence {
         evidence.valgrind = Some(findings::gather(
             &attempt.folder,
             job.tool.kind,
-            &job.tool.args,
+            &job.tool.options(attempt.diet),
             Some(attempt.pid),
             job.argv.first().map_or("", String::as_str),
         ));
@@ -147,7 +180,7 @@ pub(super) fn evidence(sources: Sources<'_>) -> Evidence {
     evidence.killed_peers = deaths.peers(attempt.job, died_at);
     evidence.address_space = ended.and_then(|ended| ended.address_space);
     evidence.memory = memory.lowest();
-    evidence.neighbours = neighbours(attempt, others, plan);
+    evidence.neighbours = deaths.moment(attempt.job, died_at).unwrap_or_else(|| neighbours(attempt, others, plan));
     let hints = log::hints(&attempt.folder.join("log"));
     evidence.hints.extend(hints.kills);
     evidence.allocation_lines = hints.allocations;
@@ -217,14 +250,18 @@ fn userspace_kills(attempt: &Attempt) -> Reading<Vec<UserspaceKill>> {
 }
 
 fn neighbours(attempt: &Attempt, others: &[Attempt], plan: &Plan) -> Vec<Neighbour> {
-    let mut all: Vec<Neighbour> = std::iter::once(attempt)
-        .chain(others)
-        .filter_map(|attempt| {
-            let job = plan.jobs.get(attempt.job)?;
-            Some(Neighbour { job: job.name.to_string(), bytes: attempt.usage })
-        })
-        .collect();
+    let own = Neighbour { own: true, ..neighbour(attempt, plan, attempt.usage) };
+    let others = others.iter().map(|other| neighbour(other, plan, other.usage));
+    largest_first(std::iter::once(own).chain(others).collect())
+}
+
+fn neighbour(attempt: &Attempt, plan: &Plan, bytes: u64) -> Neighbour {
+    let job = plan.jobs.get(attempt.job).map_or_else(String::new, |job| job.name.to_string());
+    Neighbour { job, bytes, reserved: attempt.reservation, own: false }
+}
+
+fn largest_first(mut all: Vec<Neighbour>) -> Vec<Neighbour> {
     all.sort_by_key(|neighbour| std::cmp::Reverse(neighbour.bytes));
-    all.truncate(32);
+    all.truncate(MOST_NEIGHBOURS);
     all
 }

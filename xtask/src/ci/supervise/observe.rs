@@ -13,6 +13,7 @@ impl Loop<'_> {
             attempt.sample();
         }
         self.memory.sample();
+        self.guard.sample(Instant::now());
         adopt::reap(&self.running);
         let took = now.elapsed();
         self.next_sample = now + SAMPLE.max(took * SAMPLE_SHARE);

@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::ci::plan::{PlannedJob, ToolKind};
 
 /// The job's command with its tool in front. The tool's files go to `folder`, one a process (`%p`).
-pub fn command_line(job: &PlannedJob, project: &Path, folder: &Path) -> Vec<String> {
+/// With `diet`, the declared options that save memory come last.
+pub fn command_line(job: &PlannedJob, project: &Path, folder: &Path, diet: bool) -> Vec<String> {
     if job.tool.kind == ToolKind::None {
         return job.argv.clone();
     }
@@ -28,7 +29,7 @@ pub fn command_line(job: &PlannedJob, project: &Path, folder: &Path) -> Vec<Stri
     for file in &job.tool.suppressions {
         line.push(format!("--suppressions={}", project.join(file).display()));
     }
-    line.extend(job.tool.args.iter().cloned());
+    line.extend(job.tool.options(diet));
     line.push("--".into());
     line.extend(job.argv.iter().cloned());
     line

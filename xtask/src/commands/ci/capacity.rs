@@ -8,12 +8,15 @@ use crate::config::units::ByteSize;
 
 /// When nothing can be read.
 const FALLBACK: ByteSize = ByteSize::gib(2);
+/// This part is left to the kernel, to the page cache of what the jobs run, and to Drydock.
+const MARGIN: u64 = 16;
 
 /// The flags, else the processors that this process may use, and the tightest of available memory and group limits,
-/// less a tenth.
+/// less a sixteenth.
 pub(super) fn find(options: &RunOptions) -> Capacity {
     let (slots, slots_source) = match options.jobs {
         Some(jobs) => (jobs, "--jobs".to_owned()),
+        // That counts the affinity mask and the processor quota of control groups too.
         None => match std::thread::available_parallelism() {
             Ok(count) => {
                 (u32::try_from(count.get()).unwrap_or(u32::MAX), "processors that this process may use".into())
@@ -23,23 +26,27 @@ pub(super) fn find(options: &RunOptions) -> Capacity {
     };
     let (memory, memory_source) = match options.memory {
         Some(memory) => (memory.bytes(), "--memory".to_owned()),
-        None => match room() {
-            Some((bytes, source)) => (bytes - bytes / 10, format!("{source} less a tenth")),
+        None => match rooms().into_iter().next() {
+            Some((bytes, source)) => {
+                (bytes - bytes / MARGIN, format!("{} free by {source}, less a sixteenth", ByteSize::new(bytes)))
+            }
             None => (FALLBACK.bytes(), "nothing can be read, so a guess".into()),
         },
     };
     Capacity { slots, slots_source, memory, memory_source }
 }
 
-/// What can be used now, and the limit that says so.
-fn room() -> Option<(u64, String)> {
+/// What can be used now by each limit, the tightest first.
+pub(super) fn rooms() -> Vec<(u64, String)> {
     let available = host::meminfo().available.map(|bytes| (bytes, "MemAvailable".to_owned()));
-    available.into_iter().chain(containment::memory_room()).min_by_key(|(bytes, _)| *bytes)
+    let mut rooms: Vec<_> = available.into_iter().chain(containment::memory_room()).collect();
+    rooms.sort_by_key(|(bytes, _)| *bytes);
+    rooms
 }
 
 /// Says when more was asked for than there is.
 pub(super) fn warning(capacity: &Capacity) -> Option<String> {
-    let (bytes, source) = room()?;
+    let (bytes, source) = rooms().into_iter().next()?;
     (capacity.memory > bytes).then(|| {
         format!(
             "{} of memory may be reserved, but only {} can be used ({source}): jobs may be killed",

@@ -6,9 +6,11 @@ use super::Context;
 use super::capacity;
 use crate::ci::history::History;
 use crate::ci::plan::{Plan, ToolKind};
-use crate::ci::schedule::Capacity;
+use crate::ci::quarantine;
+use crate::ci::schedule::{Capacity, Source};
 use crate::cli;
 use crate::config::jobs::{LoadError, Suite};
+use crate::config::quarantine::Quarantine;
 use crate::config::units::{self, ByteSize};
 use crate::exec;
 use crate::exit::{Exit, failure};
@@ -17,17 +19,30 @@ use crate::output;
 impl cli::CiPlan {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let capacity = capacity::find(&self.options);
-        let plan = make(ctx, &capacity, &self.selectors)?;
+        let mut warnings = Vec::new();
+        let plan = make(ctx, &capacity, &self.selectors, &mut warnings)?;
+        for warning in warnings {
+            output::err(format_args!("warning: {warning}"));
+        }
         match self.format {
             cli::Format::Json => output::out(format_args!("{}", serde_json::to_string_pretty(&plan)?)),
-            cli::Format::Text => print(&plan, &capacity, &History::load(&ctx.state.history())),
+            cli::Format::Text => {
+                print(&plan, &capacity, &History::with(&ctx.state.history(), &self.options.history));
+            }
         }
         Ok(Exit::Success)
     }
 }
 
 /// Loads the declaration and expands it to what the selectors name.
-pub(super) fn make(ctx: &Context, capacity: &Capacity, selectors: &[String]) -> anyhow::Result<Plan> {
+///
+/// What a person should know besides is added to `warnings`.
+pub(super) fn make(
+    ctx: &Context,
+    capacity: &Capacity,
+    selectors: &[String],
+    warnings: &mut Vec<String>,
+) -> anyhow::Result<Plan> {
     let file = ctx.declarations.jobs();
     let project = &ctx.declarations.project;
     let suite = Suite::load(&file, project).map_err(|error| match error {
@@ -39,9 +54,34 @@ pub(super) fn make(ctx: &Context, capacity: &Capacity, selectors: &[String]) -> 
     let mut lines_of = |argv: &[String]| -> Result<Vec<String>, String> {
         Ok(exec::read(argv, project)?.lines().map(str::to_owned).collect())
     };
-    let plan = Plan::new(&suite, project.clone(), capacity.slots as usize, &mut lines_of)
+    let mut plan = Plan::new(&suite, project.clone(), capacity.slots as usize, &mut lines_of)
         .map_err(|problems| failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display())))?;
+    warnings.extend(quarantine(ctx, &mut plan)?);
     plan.select(selectors).map_err(|error| failure(Exit::Usage, error.to_string()))
+}
+
+/// Puts the project's quarantine on its jobs, and tells which entries have ended.
+fn quarantine(ctx: &Context, plan: &mut Plan) -> anyhow::Result<Vec<String>> {
+    let file = ctx.declarations.quarantine();
+    let today = super::today();
+    let invalid = |problems: &dyn std::fmt::Display| {
+        failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display()))
+    };
+    let quarantine = Quarantine::load(&file, &ctx.declarations.project, today).map_err(|error| match error {
+        LoadError::Unreadable { .. } => failure(Exit::Declaration, error.to_string()),
+        LoadError::Invalid(problems) => invalid(&problems),
+    })?;
+    quarantine::apply(&quarantine, plan, today).map_err(|problems| invalid(&quarantine.diagnose(problems)))
+}
+
+/// The commit that the project is at, where nothing tracked is changed: the code that results are about.
+pub(super) fn revision(project: &std::path::Path) -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let line: Vec<String> = std::iter::once("git").chain(arguments.iter().copied()).map(str::to_owned).collect();
+        exec::read(&line, project).ok()
+    };
+    let commit = git(&["rev-parse", "--verify", "HEAD"])?;
+    git(&["status", "--porcelain", "--untracked-files=no"]).filter(String::is_empty).map(|_| commit)
 }
 
 /// The version that `valgrind --version` prints, when a job of the plan runs under it.
@@ -64,15 +104,28 @@ fn print(plan: &Plan, capacity: &Capacity, history: &History) {
     output::out(format_args!("{} jobs in {}", plan.jobs.len(), plan.project.display()));
     output::out(format_args!("slots   {}  ({})", capacity.slots, capacity.slots_source));
     output::out(format_args!("memory  {}  ({})", ByteSize::new(capacity.memory), capacity.memory_source));
+    for (bytes, source) in capacity::rooms() {
+        output::out(format_args!("        {:>9} free by {source}", ByteSize::new(bytes).to_string()));
+    }
     let width = plan.jobs.iter().map(|job| job.name.as_str().len()).max().unwrap_or(0).max(3);
-    output::out(format_args!("\n{:<width$}  {:<8} {:>9} {:>8} {:>8}  needs", "job", "tool", "memory", "time", "limit"));
+    output::out(format_args!(
+        "\n{:<width$}  {:<8} {:>9} {:<10} {:>8} {:>8}  needs",
+        "job", "tool", "memory", "", "time", "limit"
+    ));
     let valgrind = valgrind_version(plan).ok().flatten();
     for job in &plan.jobs {
         let expected = history.predict(job, valgrind.as_deref());
         let time = expected.duration_ms.map_or_else(|| "-".into(), |ms| units::human(Duration::from_millis(ms)));
         let needs: Vec<&str> = job.needs.iter().map(|need| need.as_str()).collect();
+        let source = match expected.source {
+            Source::Learned { runs: 1 } => "1 run".into(),
+            Source::Learned { runs } => format!("{runs} runs"),
+            Source::Killed => "was killed".into(),
+            Source::Declared => "declared".into(),
+            Source::Usual => "default".into(),
+        };
         output::out(format_args!(
-            "{:<width$}  {:<8} {:>9} {time:>8} {:>8}  {}",
+            "{:<width$}  {:<8} {:>9} {source:<10} {time:>8} {:>8}  {}",
             job.name.as_str(),
             job.tool.kind.name(),
             ByteSize::new(expected.memory).to_string(),
@@ -80,5 +133,8 @@ fn print(plan: &Plan, capacity: &Capacity, history: &History) {
             needs.join(" ")
         ));
         output::out(format_args!("    {}", exec::paste(&job.argv)));
+        if let Some(why) = expected.refusal(capacity) {
+            output::out(format_args!("    would not be started: {why}"));
+        }
     }
 }

@@ -6,22 +6,25 @@ use std::io::{Read as _, Seek as _, Write as _};
 use anyhow::Context as _;
 
 use super::{Context, capacity, plan, recorded, stored_plan};
+
+mod known;
+
+use crate::ci::certificate::{self, Certificate};
 use crate::ci::containment::{self, Kind};
 use crate::ci::event::{Event, JobResult, RunStarted};
-use crate::ci::history::{self, History};
 use crate::ci::journal::{self, Journal};
 use crate::ci::plan::Plan;
+use crate::ci::recover;
 use crate::ci::report::terminal::Terminal;
 use crate::ci::report::{json, junit, summary};
-use crate::ci::retry::{self, Next};
 use crate::ci::run::Run;
 use crate::ci::schedule::{Capacity, Schedule};
-use crate::ci::supervise::{Recorder, Supervisor, unix_ms};
-use crate::ci::{outcome, recover};
+use crate::ci::supervise::{Recorder, Supervisor};
 use crate::cli::{self, RunOptions};
 use crate::exit::{Exit, failure};
 use crate::output;
 use crate::paths::{self, RunDir, State};
+use known::{history_with, learn, refuse_what_cannot_fit, settle_what_is_known};
 
 /// What a session is for.
 pub(super) enum Goal {
@@ -31,6 +34,16 @@ pub(super) enum Goal {
     Resume,
     /// What did not pass in the last run, or the selected jobs; the other results are taken over.
     Rerun { selectors: Vec<String> },
+    /// A plan that was made elsewhere.
+    Planned { plan: Plan },
+}
+
+/// A run that came to its end.
+pub(super) struct Finished {
+    pub(super) dir: RunDir,
+    pub(super) run: Run,
+    exit: Exit,
+    certificate: Option<Certificate>,
 }
 
 /// One session.
@@ -49,16 +62,34 @@ struct Prepared {
 }
 
 impl Session<'_> {
+    /// Runs, and prints how it ended.
     pub(super) fn run(self, goal: Goal) -> anyhow::Result<Exit> {
+        let (state, fail_on_flaky) = (&self.ctx.state, self.options.fail_on_flaky);
+        let Some(finished) = self.supervised(goal)? else {
+            let (dir, run) = recorded(state, None)?;
+            output::out(format_args!(
+                "run {} came to its end; `cargo xtask ci rerun` repeats what did not pass",
+                dir.id()
+            ));
+            return Ok(run.verdict(fail_on_flaky));
+        };
+        output::out(summary::render(&finished.run, &finished.dir, finished.certificate.as_ref()).trim_end());
+        Ok(finished.exit)
+    }
+
+    /// Runs, and records how it ended; nothing when there is nothing to go on with.
+    pub(super) fn supervised(self, goal: Goal) -> anyhow::Result<Option<Finished>> {
         if matches!(self.options.containment, cli::Containment::Auto | cli::Containment::V2) {
             containment::enter_scope();
         }
         let capacity = capacity::find(&self.options);
         let state = &self.ctx.state;
         // A declaration with errors is told before anything is touched.
+        let mut strange = Vec::new();
         let fresh = match &goal {
-            Goal::Fresh { selectors } => Some(plan::make(self.ctx, &capacity, selectors)?),
-            Goal::Rerun { .. } => Some(plan::make(self.ctx, &capacity, &[])?),
+            Goal::Fresh { selectors } => Some(plan::make(self.ctx, &capacity, selectors, &mut strange)?),
+            Goal::Rerun { .. } => Some(plan::make(self.ctx, &capacity, &[], &mut strange)?),
+            Goal::Planned { plan } => Some(plan.clone()),
             Goal::Resume => None,
         };
         // So is a missing tool, before a folder is made that would stand before the last good run.
@@ -66,36 +97,31 @@ impl Session<'_> {
         state.create()?;
         let _lock = lock(state)?;
         let ended = end_what_a_killed_run_left(state);
+        strange.extend(ended.iter().map(|command| format!("ended what a killed run had left running: {command}")));
         let prepared = match (goal, fresh) {
-            (Goal::Fresh { .. }, Some(plan)) => new_run(state, plan)?,
+            (Goal::Fresh { .. } | Goal::Planned { .. }, Some(plan)) => new_run(state, plan)?,
             (Goal::Rerun { selectors }, Some(plan)) => rerun(state, plan, &selectors)?,
             (Goal::Resume, _) | (_, None) => match resume(state)? {
                 Some(prepared) => prepared,
-                None => {
-                    let (dir, run) = recorded(state, None)?;
-                    output::out(format_args!(
-                        "run {} came to its end; `cargo xtask ci rerun` repeats what did not pass",
-                        dir.id()
-                    ));
-                    return Ok(run.verdict(self.options.fail_on_flaky));
-                }
+                None => return Ok(None),
             },
         };
         let valgrind = valgrind.map_or_else(|| plan::valgrind_version(&prepared.run.plan), Ok)?;
-        self.supervise(prepared, capacity, &ended, valgrind)
+        self.supervise(prepared, capacity, strange, valgrind).map(Some)
     }
 
     fn supervise(
         self,
         prepared: Prepared,
         capacity: Capacity,
-        ended: &[String],
+        strange: Vec<String>,
         valgrind: Option<String>,
-    ) -> anyhow::Result<Exit> {
+    ) -> anyhow::Result<Finished> {
         let Prepared { dir, run, first, resumed, reruns } = prepared;
         let state = &self.ctx.state;
         let plan = run.plan.clone();
-        let history = History::load(&state.history());
+        let (history, absent) = history_with(state, &self.options.history)?;
+        let predictions: Vec<_> = plan.jobs.iter().map(|job| history.predict(job, valgrind.as_deref())).collect();
         let (containment, weaker) = containment::choose(asked(self.options.containment), &dir.id()).map_err(|why| {
             let _only_an_empty_folder_is_removed = std::fs::remove_dir(dir.root());
             failure(Exit::Missing, format!("the containment that was asked for cannot be had: {why}"))
@@ -104,7 +130,7 @@ impl Session<'_> {
             begin(state, &dir, &plan)?;
         }
         let live = !self.options.no_progress;
-        let mut terminal = Terminal::new(&run, &history, valgrind.as_deref(), capacity.slots, live, self.options.quiet);
+        let mut terminal = Terminal::new(&predictions, capacity.slots, live, self.options.quiet);
         let mut recorder = Recorder::new(Journal::open(&dir.journal())?, run, &mut terminal);
         recorder.reserve().map_err(|why| failure(Exit::Infrastructure, format!("{why}; make room and try again")))?;
         let already = recorder.run.jobs.iter().map(|job| job.attempts.len()).collect::<Vec<_>>();
@@ -117,18 +143,21 @@ impl Session<'_> {
             resumed,
             reruns,
             valgrind: valgrind.clone(),
+            revision: plan::revision(&plan.project),
         }));
         for event in first {
             recorder.emit(event);
         }
-        for text in warnings(&plan, containment.kind(), weaker, ended).into_iter().chain(capacity::warning(&capacity)) {
+        let warnings = warnings(&plan, containment.kind(), weaker);
+        for text in warnings.into_iter().chain(strange).chain(absent).chain(capacity::warning(&capacity)) {
             recorder.emit(Event::Warning { text });
         }
-        let predictions: Vec<_> = plan.jobs.iter().map(|job| history.predict(job, valgrind.as_deref())).collect();
-        let mut schedule = Schedule::new(&plan, capacity, &predictions);
-        settle_what_is_known(&mut schedule, &mut recorder, &plan);
+        let mut schedule = Schedule::new(&plan, &capacity, &predictions);
+        let again = settle_what_is_known(&mut schedule, &mut recorder, &plan);
+        refuse_what_cannot_fit(&mut schedule, &mut recorder, &plan, (&predictions, &capacity));
 
-        let supervisor = Supervisor { project: &plan.project, dir: &dir, plan: &plan, schedule, containment, recorder };
+        let project = &plan.project;
+        let supervisor = Supervisor { project, dir: &dir, plan: &plan, schedule, containment, again, recorder };
         // The loop has a thread of its own: with cgroup v1 it enters jobs' groups to spawn in them, and memory of a
         // process is charged to the group of its first thread.
         let recorder = std::thread::scope(|scope| {
@@ -152,12 +181,12 @@ impl Session<'_> {
             output::err(format_args!("warning: the journal is not whole: {error}"));
             exit = if exit == Exit::Success { Exit::Infrastructure } else { exit };
         }
-        if let Err(error) = write_results(&run, &dir, exit.code()) {
+        let certificate = certificate::certify(&run);
+        if let Err(error) = write_results(&run, &dir, exit.code(), certificate.as_ref()) {
             output::err(format_args!("warning: {error:#}"));
             exit = if exit == Exit::Success { Exit::Infrastructure } else { exit };
         }
-        output::out(summary::render(&run, &dir).trim_end());
-        Ok(exit)
+        Ok(Finished { dir, run, exit, certificate })
     }
 }
 
@@ -171,8 +200,13 @@ fn asked(containment: cli::Containment) -> Option<Kind> {
 }
 
 /// Writes `run.json` and `junit.xml`.
-pub(super) fn write_results(run: &Run, dir: &RunDir, exit: u8) -> anyhow::Result<()> {
-    paths::write_atomically(&dir.run_json(), &json::render(run, dir, exit)?)?;
+pub(super) fn write_results(
+    run: &Run,
+    dir: &RunDir,
+    exit: u8,
+    certificate: Option<&Certificate>,
+) -> anyhow::Result<()> {
+    paths::write_atomically(&dir.run_json(), &json::render(run, dir, exit, certificate)?)?;
     paths::write_atomically(&dir.junit(), junit::render(run, dir)?.as_bytes())
 }
 
@@ -316,34 +350,7 @@ fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prep
     Ok(Prepared { dir, run: Run::new(whole), first, resumed: false, reruns: Some(last_dir.id()) })
 }
 
-/// Tells the schedule what is settled already, and settles what lost attempts leave settled.
-fn settle_what_is_known(schedule: &mut Schedule, recorder: &mut Recorder<'_>, plan: &Plan) {
-    for (position, job) in plan.jobs.iter().enumerate() {
-        let state = &recorder.run.jobs[position];
-        let result = match (&state.result, state.attempts.as_slice()) {
-            (Some(result), _) => result.clone(),
-            (None, []) => continue,
-            (None, attempts) => match retry::next(job, attempts) {
-                // A cancelled attempt was the run's doing, not the job's: it gets another one.
-                Next::Settle(JobResult::Cancelled) => continue,
-                Next::Again { alone, reservation, .. } => {
-                    schedule.again(position, reservation, alone);
-                    continue;
-                }
-                Next::Settle(result) => {
-                    recorder.emit(Event::JobSettled { job: job.name.clone(), result: result.clone() });
-                    result
-                }
-            },
-        };
-        for (dependent, because) in schedule.settle_beforehand(position, &result, job.name.as_str()) {
-            let dependent = plan.jobs[dependent].name.clone();
-            recorder.emit(Event::JobSettled { job: dependent, result: JobResult::NotRun { because } });
-        }
-    }
-}
-
-fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>, ended: &[String]) -> Vec<String> {
+fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(why) = weaker {
         warnings
@@ -353,49 +360,5 @@ fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>, ended: &[String]) -
     if kind == Kind::None && limited > 0 {
         warnings.push(format!("`memory-limit` of {limited} jobs is not enforced: that needs a memory group"));
     }
-    for command in ended {
-        warnings.push(format!("ended what a killed run had left running: {command}"));
-    }
     warnings
-}
-
-/// Appends the attempts of this session to the history.
-fn learn(state: &State, dir: &RunDir, run: &Run, already: &[usize], valgrind: Option<&str>) {
-    let mut lines = Vec::new();
-    for ((planned, job), already) in run.plan.jobs.iter().zip(&run.jobs).zip(already) {
-        if job.carried_from.is_some() {
-            continue;
-        }
-        for attempt in job.attempts.iter().skip(*already) {
-            let outcome = &attempt.verdict.outcome;
-            let whole = match outcome {
-                outcome::Outcome::Passed
-                | outcome::Outcome::Failed { .. }
-                | outcome::Outcome::Findings { .. }
-                | outcome::Outcome::OverBudget { .. } => true,
-                outcome::Outcome::Crashed { .. }
-                | outcome::Outcome::OutOfMemory { .. }
-                | outcome::Outcome::AllocationFailure
-                | outcome::Outcome::TimedOut
-                | outcome::Outcome::KilledFromOutside { .. }
-                | outcome::Outcome::Cancelled
-                | outcome::Outcome::FailedToStart { .. }
-                | outcome::Outcome::Lost => false,
-            };
-            lines.push(history::Line {
-                at: unix_ms(),
-                run: dir.id(),
-                job: planned.name.to_string(),
-                tool: planned.tool.kind,
-                valgrind: valgrind.map(str::to_owned),
-                outcome: outcome.word().into(),
-                whole,
-                duration_ms: attempt.duration_ms(),
-                peak: attempt.peak,
-            });
-        }
-    }
-    if let Err(error) = history::append(&state.history(), &lines) {
-        output::err(format_args!("warning: {error:#}"));
-    }
 }

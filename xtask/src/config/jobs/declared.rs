@@ -64,6 +64,10 @@ declaration! {
         trace_children: bool = true,
         /// Patterns of executables that do not run under the tool, such as `/usr/bin/*`.
         skip_children: Vec<Text> = Vec::new(),
+        /// Options that save memory and check less, such as `--track-origins=no`: a job that ran out of memory even
+        /// alone is run once more with them, and the report says so. `ci diet JOB` finds them. Default: none, and no such
+        /// run.
+        memory_diet: Vec<Text> = Vec::new(),
     }
 }
 

@@ -116,6 +116,7 @@ fn job(
         timeout,
         grace,
         memory,
+        memory_declared: declared.memory.is_some(),
         memory_limit,
         expect_exit: u8::try_from(declared.expect_exit.0).ok()?,
         retry,

@@ -1,0 +1,271 @@
+//! How good the schedules are: mean makespan over a lower bound that no schedule can beat, on random instances, beside
+//! the usual rules, with known and with noisy predictions; and how long planning takes.
+//!
+//! `cargo bench -p xtask --bench schedule [-- --strict]`. Everything is simulated with the live run's admission, so the
+//! figures are the same on every machine, but for the last one.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use xtask::ci::schedule::{Limits, THOROUGH, Task, Workload, bound, order};
+
+#[expect(dead_code, reason = "no peer can be missing here")]
+mod support;
+
+use support::{Figures, median};
+
+const INSTANCES: usize = 150;
+const SEED: u64 = 1;
+const MIB: u64 = 1 << 20;
+const MEMORY: u64 = 16 << 30;
+/// How far a run's time and peak are from the last one: the standard deviation.
+const NOISE: f64 = 0.15;
+/// What history remembers, and what is set aside beyond the highest.
+const REMEMBERED: usize = 10;
+const HEADROOM: f64 = 1.1;
+
+/// A kind of instance: its jobs, its slots, and the share of the memory that a job needs, from a number in 0..1.
+struct Kind {
+    name: &'static str,
+    jobs: usize,
+    slots: u32,
+    share: fn(f64) -> f64,
+}
+
+/// Jobs that run by the slots, by both, by the memory, and many small beside few big ones.
+const KINDS: [Kind; 4] = [
+    Kind { name: "CPU-bound", jobs: 60, slots: 4, share: |x| 0.02 + 0.38 * x },
+    Kind { name: "balanced", jobs: 60, slots: 4, share: |x| x * x * x },
+    Kind { name: "memory-bound", jobs: 60, slots: 4, share: |x| 0.05 + 0.75 * x },
+    Kind { name: "P=16, n=200", jobs: 200, slots: 16, share: |x| 0.5 * x.powi(7) },
+];
+
+fn main() -> ExitCode {
+    let mut figures = Figures::new("schedule");
+    if Figures::is_trial() {
+        return ExitCode::SUCCESS;
+    }
+    println!("mean makespan / lower bound, {INSTANCES} instances a kind\n");
+    print!("{:<34}", "");
+    for kind in &KINDS {
+        print!(" {:>13}", kind.name);
+    }
+    println!(" {:>8}", "all");
+    type Rule = fn(&Instance) -> u64;
+    let rules: [(&str, Rule); 8] = [
+        ("first come, no backfill", |instance| no_backfill(&instance.jobs, instance.limits)),
+        ("first come, backfill", |instance| by(instance, |_, _| 0.0)),
+        ("longest first, backfill", |instance| by(instance, |task, _| task.duration as f64)),
+        ("biggest memory first, backfill", |instance| by(instance, |task, _| task.memory as f64)),
+        ("dominant share first, backfill", |instance| by(instance, dominant)),
+        ("Drydock, known", known),
+        ("Drydock, 15 % noise in times", noisy_times),
+        ("Drydock, 15 % in times and peaks", |instance| learned(instance).of_true_peaks),
+    ];
+    let mut table = Vec::new();
+    for (name, rule) in rules {
+        let means: Vec<f64> = KINDS.iter().map(|kind| mean(kind, rule)).collect();
+        let all = means.iter().sum::<f64>() / means.len() as f64;
+        print!("{name:<34}");
+        for mean in &means {
+            print!(" {mean:>13.3}");
+        }
+        println!(" {all:>8.3}");
+        table.push((means, all));
+    }
+    println!();
+    let [.., known, noisy, _] = table.as_slice() else { return ExitCode::FAILURE };
+    figures.figure(&format!("{:.3} x the bound, known", known.1), "1.05 x", known.1 <= 1.05);
+    figures.figure(&format!("{:.3} x the bound, known, memory-bound", known.0[2]), "1.08 x", known.0[2] <= 1.08);
+    figures.figure(&format!("{:.3} x the bound, 15 % noise in times", noisy.1), "1.12 x", noisy.1 <= 1.12);
+    headroom();
+    let seconds = planning();
+    figures.figure(&format!("{seconds:.3} s to plan 10,000 jobs"), "0.2 s", seconds < 0.2);
+    figures.finish()
+}
+
+/// Jobs with their true times and peaks.
+struct Instance {
+    jobs: Workload,
+    limits: Limits,
+    random: fastrand::Rng,
+}
+
+fn instance(kind: &Kind, number: usize) -> Instance {
+    let mut random = fastrand::Rng::with_seed(SEED + number as u64);
+    let tasks = (0..kind.jobs)
+        .map(|_| {
+            // Log-normal times around ten seconds, as test suites have them.
+            let duration = 10_000.0 * normal(&mut random).exp();
+            let share = (kind.share)(random.f64());
+            Task { duration: duration.clamp(100.0, 600_000.0) as u64, memory: (share * MEMORY as f64) as u64 + MIB }
+        })
+        .collect();
+    Instance { jobs: Workload::independent(tasks), limits: Limits { slots: kind.slots, memory: MEMORY }, random }
+}
+
+/// From the standard normal distribution, by Box and Muller.
+fn normal(random: &mut fastrand::Rng) -> f64 {
+    let (radius, angle) = (1.0 - random.f64(), random.f64());
+    (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+}
+
+fn mean(kind: &Kind, rule: fn(&Instance) -> u64) -> f64 {
+    let ratio = |number| {
+        let instance = instance(kind, number);
+        rule(&instance) as f64 / bound::lower(&instance.jobs, instance.limits).makespan as f64
+    };
+    (0..INSTANCES).map(ratio).sum::<f64>() / INSTANCES as f64
+}
+
+fn dominant(task: &Task, limits: Limits) -> f64 {
+    task.duration as f64 * (task.memory as f64 / limits.memory as f64).max(1.0 / f64::from(limits.slots))
+}
+
+/// List scheduling by a key, with backfill.
+fn by(instance: &Instance, key: fn(&Task, Limits) -> f64) -> u64 {
+    let tasks = &instance.jobs.tasks;
+    let mut order: Vec<usize> = (0..tasks.len()).collect();
+    let key = |job: usize| key(&tasks[job], instance.limits);
+    order.sort_by(|left, right| key(*right).total_cmp(&key(*left)));
+    instance.jobs.makespan(instance.limits, &order)
+}
+
+/// The order of the file; whoever does not fit holds up all behind it.
+fn no_backfill(jobs: &Workload, limits: Limits) -> u64 {
+    let mut running: BinaryHeap<Reverse<(u64, u64)>> = BinaryHeap::new();
+    let (mut now, mut reserved, mut last) = (0, 0, 0);
+    for task in &jobs.tasks {
+        while running.len() >= limits.slots as usize || reserved + task.memory > limits.memory {
+            let Some(Reverse((end, memory))) = running.pop() else { break };
+            now = end;
+            reserved -= memory;
+        }
+        reserved += task.memory;
+        last = last.max(now + task.duration);
+        running.push(Reverse((now + task.duration, task.memory)));
+    }
+    last
+}
+
+fn known(instance: &Instance) -> u64 {
+    instance.jobs.makespan(instance.limits, &order(&instance.jobs, instance.limits, SEED, THOROUGH))
+}
+
+/// The value with noise, never below a tenth of it.
+fn noisy(value: u64, random: &mut fastrand::Rng) -> u64 {
+    (value as f64 * (1.0 + NOISE * normal(random)).max(0.1)) as u64
+}
+
+/// Planned with the median of ten noisy times, run with the true ones.
+fn predicted_times(instance: &Instance, random: &mut fastrand::Rng) -> Workload {
+    let mut jobs = instance.jobs.clone();
+    for task in &mut jobs.tasks {
+        let mut seen: Vec<f64> = (0..REMEMBERED).map(|_| noisy(task.duration, random) as f64).collect();
+        task.duration = median(&mut seen) as u64;
+    }
+    jobs
+}
+
+fn noisy_times(instance: &Instance) -> u64 {
+    let mut random = instance.random.clone();
+    let order = order(&predicted_times(instance, &mut random), instance.limits, SEED, THOROUGH);
+    let mut today = instance.jobs.clone();
+    for task in &mut today.tasks {
+        task.duration = noisy(task.duration, &mut random);
+    }
+    // The bound is of the times that are true today; the ratio is scaled to the one that `mean` divides by.
+    let makespan = today.makespan(instance.limits, &order);
+    rescaled(makespan, &today, instance)
+}
+
+/// What a run comes to whose times and peaks were learned from ten noisy runs.
+struct Learned {
+    /// Its makespan, for the ratio to the bound of the peaks that were true.
+    of_true_peaks: u64,
+    /// The ratio to the bound of what had to be set aside.
+    of_set_aside: f64,
+    /// Jobs that had more than was set aside for them.
+    outgrown: usize,
+    /// Whether all that ran at some time had more than there is.
+    exceeded: bool,
+}
+
+/// What setting aside the highest of ten peaks and a tenth more costs and saves, over all kinds.
+fn headroom() {
+    let instances = || KINDS.iter().flat_map(|kind| (0..INSTANCES).map(|number| instance(kind, number)));
+    let results: Vec<Learned> = instances().map(|instance| learned(&instance)).collect();
+    let jobs: usize = KINDS.iter().map(|kind| kind.jobs * INSTANCES).sum();
+    let outgrown: usize = results.iter().map(|result| result.outgrown).sum();
+    println!(
+        "schedule: with 15 % noise in peaks too, {:.3} x the bound of what is set aside; {:.1} % of the jobs outgrow that, \
+         and {} of {} runs outgrow the memory",
+        results.iter().map(|result| result.of_set_aside).sum::<f64>() / results.len() as f64,
+        outgrown as f64 * 100.0 / jobs as f64,
+        results.iter().filter(|result| result.exceeded).count(),
+        results.len()
+    );
+}
+
+/// Planned and admitted with what history has learned of times and peaks.
+fn learned(instance: &Instance) -> Learned {
+    let mut random = instance.random.clone();
+    let mut predicted = predicted_times(instance, &mut random);
+    let mut today = instance.jobs.clone();
+    for (task, guess) in today.tasks.iter_mut().zip(&mut predicted.tasks) {
+        let highest = (0..REMEMBERED).map(|_| noisy(task.memory, &mut random)).max().unwrap_or_default();
+        guess.memory = ((highest as f64 * HEADROOM) as u64).min(instance.limits.memory);
+        task.duration = noisy(task.duration, &mut random);
+        task.memory = noisy(task.memory, &mut random).min(instance.limits.memory);
+    }
+    let order = order(&predicted, instance.limits, SEED, THOROUGH);
+    let reserved: Vec<u64> = predicted.tasks.iter().map(|task| task.memory).collect();
+    let ends = today.simulate(instance.limits, &order, Some(&reserved));
+    let makespan = ends.iter().copied().max().unwrap_or_default();
+    let mut set_aside = today.clone();
+    set_aside.tasks.iter_mut().zip(&reserved).for_each(|(task, bytes)| task.memory = *bytes);
+    // All that runs when a job starts, which is when the sum is highest.
+    let used = |moment: u64| {
+        let runs = |(end, task): &(&u64, &Task)| **end - task.duration <= moment && moment < **end;
+        ends.iter().zip(&today.tasks).filter(runs).map(|(_, task)| task.memory).sum::<u64>()
+    };
+    let mut starts = ends.iter().zip(&today.tasks).map(|(end, task)| end - task.duration);
+    let exceeded = starts.any(|moment| used(moment) > instance.limits.memory);
+    Learned {
+        of_true_peaks: rescaled(makespan, &today, instance),
+        of_set_aside: makespan as f64 / bound::lower(&set_aside, instance.limits).makespan as f64,
+        outgrown: today.tasks.iter().zip(&reserved).filter(|(task, bytes)| task.memory > **bytes).count(),
+        exceeded,
+    }
+}
+
+fn rescaled(makespan: u64, today: &Workload, instance: &Instance) -> u64 {
+    let bound = |jobs: &Workload| bound::lower(jobs, instance.limits).makespan as f64;
+    (makespan as f64 * bound(&instance.jobs) / bound(today)) as u64
+}
+
+/// Seconds to plan 10,000 jobs of each kind, a tenth of which need another group; the slowest kind's median of five.
+fn planning() -> f64 {
+    let mut slowest = 0.0_f64;
+    for kind in &KINDS {
+        let Instance { mut jobs, limits, .. } = instance(&Kind { jobs: 10_000, ..*kind }, 0);
+        jobs.needs = vec![Vec::new(), vec![0]];
+        for (job, group) in jobs.group.iter_mut().enumerate() {
+            *group = usize::from(job % 10 == 0);
+        }
+        let mut seconds: Vec<f64> = (0..5)
+            .map(|_| {
+                let began = Instant::now();
+                let planned = order(&jobs, limits, SEED, THOROUGH);
+                assert_eq!(planned.len(), jobs.tasks.len());
+                began.elapsed().as_secs_f64()
+            })
+            .collect();
+        slowest = slowest.max(median(&mut seconds));
+    }
+    slowest
+}
