@@ -26,6 +26,8 @@ impl cli::Cli {
             cli::Command::Check(check) => check.run(),
             cli::Command::Doctor(doctor) => doctor.run(),
             cli::Command::Ci(cli::Ci { command: Some(cli::CiCommand::Schema(schema)), .. }) => schema.run(),
+            // A file can be looked at anywhere.
+            cli::Command::Ci(cli::Ci { command: Some(cli::CiCommand::Massif(massif)), .. }) => massif.run(&self.place),
             cli::Command::Ci(ci) => ci.run(&Context::find(&self.place)?),
         }
     }

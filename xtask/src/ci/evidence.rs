@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::units::ByteSize;
+mod heap;
+
+pub use heap::{HeapBaseline, HeapEvidence};
 
 /// A counter or record that may not be there. "Could not read" is never the same as "read zero".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,18 +194,6 @@ impl Finding {
     pub fn line(&self) -> String {
         format!("{}: {}, at {}", self.kind, self.what, self.place)
     }
-}
-
-/// What massif measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct HeapEvidence {
-    /// The highest snapshot of any process: heap and its administration, in bytes.
-    pub peak: ByteSize,
-    /// The declared limit.
-    pub limit: Option<ByteSize>,
-    /// Who allocates most at the peak, in one line.
-    pub largest_site: Option<String>,
 }
 
 /// A process that the job left behind.

@@ -16,6 +16,7 @@ use super::Context;
 mod capacity;
 mod diet;
 mod flaky;
+mod massif;
 mod plan;
 mod session;
 
@@ -32,6 +33,7 @@ impl cli::Ci {
             Some(CiCommand::Report(report)) => report.run(ctx),
             Some(CiCommand::Flaky(flaky)) => flaky.run(ctx),
             Some(CiCommand::Diet(diet)) => diet.run(ctx),
+            Some(CiCommand::Massif(massif)) => massif.run_with(Some(ctx)),
             Some(CiCommand::Schema(schema)) => schema.run(),
         }
     }

@@ -7,6 +7,7 @@ mod declarations;
 mod flaky;
 mod foreign;
 mod lanternd;
+mod massif;
 mod memory;
 mod runs;
 mod support;

@@ -71,6 +71,10 @@ fn write_attempt(text: &mut String, run: &Run, planned: &PlannedJob, record: &At
     }
     writeln!(text, "  ran for {time} of at most {}, {}", units::human(planned.timeout), record.rung())?;
     writeln!(text, "  memory   peak {peak}")?;
+    if let Some(heap) = &record.evidence.heap {
+        let most = heap.largest_site.as_ref().map_or_else(String::new, |site| format!(", most by {site}"));
+        writeln!(text, "  heap     peak {}{most}", heap.peak)?;
+    }
     writeln!(text, "  why")?;
     for reason in &verdict.reasons {
         writeln!(text, "    + {reason}")?;

@@ -88,7 +88,7 @@ struct AttemptFile {
     /// From 1.
     number: u32,
     /// `kind` is one of passed, failed (`code`), findings (`count`), crashed (`signal`), out-of-memory (`scope`,
-    /// `victim`), allocation-failure, timed-out, killed-from-outside (`signal`), over-budget (`limit`, `used`),
+    /// `victim`), allocation-failure, timed-out, killed-from-outside (`signal`), over-budget (`limit`, `used`, `budget`),
     /// cancelled, failed-to-start (`error`), lost.
     outcome: serde_json::Value,
     /// Of the outcome, from 0 to 1.

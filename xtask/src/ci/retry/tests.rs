@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ci::evidence::{End, Evidence};
-use crate::ci::outcome::{Verdict, Victim};
+use crate::ci::outcome::{Budget, Verdict, Victim};
 use crate::config::units::ByteSize;
 
 fn job(attempts: u32, retry_on: &[RetryOn]) -> PlannedJob {
@@ -60,7 +60,7 @@ fn only_what_the_machine_broke_is_rerun_without_being_asked() {
         Outcome::Crashed { signal: 11 },
         Outcome::AllocationFailure,
         Outcome::TimedOut,
-        Outcome::OverBudget { limit: ByteSize::ZERO, used: ByteSize::ZERO },
+        Outcome::OverBudget { limit: ByteSize::ZERO, used: ByteSize::ZERO, budget: Budget::Limit },
         Outcome::FailedToStart { error: String::new() },
         // Its own ceiling is its own declaration; the same ceiling would kill it again.
         oom(MemoryScope::OwnLimit),

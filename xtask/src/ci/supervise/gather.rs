@@ -159,7 +159,7 @@ pub(super) fn evidence(sources: Sources<'_>) -> Evidence {
     }
     if job.tool.kind == ToolKind::Massif {
         evidence.heap_expected = true;
-        match massif::gather(&attempt.folder, job.tool.heap_limit) {
+        match massif::gather(&attempt.folder, &job.tool, &plan.project) {
             Ok(heap) => evidence.heap = heap,
             Err(error) => evidence.hints.push(format!("massif's file cannot be read: {error}")),
         }
