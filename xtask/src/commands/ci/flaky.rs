@@ -50,11 +50,8 @@ fn render(accounts: &[Account], plan: &Plan, now: Timestamp, today: Date) -> Str
     }
     let mut text = String::new();
     let width = accounts.iter().map(|account| account.job.len()).max().unwrap_or(0).max(3);
-    let _infallible = writeln!(
-        text,
-        "{:<width$}  {:<17} {:>9} {:>11}  {:<12}",
-        "job", "class", "failed", "true rate", "last failure"
-    );
+    let _infallible =
+        writeln!(text, "{:<width$}  {:<17} {:>9} {:>11}  {}", "job", "class", "failed", "true rate", "last failure");
     for account in accounts {
         let _infallible = write_account(&mut text, account, plan, width, now);
     }
@@ -84,7 +81,7 @@ fn write_account(text: &mut String, account: &Account, plan: &Plan, width: usize
     let ago = account.last_failure.map_or_else(|| "-".into(), |at| ago(now.as_millisecond() - at));
     writeln!(
         text,
-        "{:<width$}  {:<17} {:>9} {rate:>11}  {ago:<12}",
+        "{:<width$}  {:<17} {:>9} {rate:>11}  {ago}",
         account.job,
         account.class.word(),
         format!("{} of {}", account.failed(), account.attempts),
