@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::units::ByteSize;
 use crate::exit::Exit;
 
+mod suppress;
+
+pub use suppress::{CiSuppress, CiSuppressions};
+
 /// CI under valgrind that never lies about a death, and releases that anyone can rebuild byte for byte.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = Exit::help(), propagate_version = true)]
@@ -100,6 +104,10 @@ pub enum CiCommand {
     Rerun(CiRerun),
     /// Tell what happened to a job and what proves it
     Explain(CiExplain),
+    /// Hide a finding of valgrind, with a reason and an end
+    Suppress(CiSuppress),
+    /// List the suppressions with reason, author, end and last use
+    Suppressions(CiSuppressions),
     /// Write run.json and junit.xml of a run again, from its journal
     Report(CiReport),
     /// Print the JSON Schema of a file

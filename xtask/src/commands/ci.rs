@@ -15,6 +15,8 @@ use super::Context;
 mod capacity;
 mod plan;
 mod session;
+mod suppress;
+mod suppressions;
 
 use session::{Goal, Session};
 
@@ -26,6 +28,8 @@ impl cli::Ci {
             Some(CiCommand::Plan(plan)) => plan.run(ctx),
             Some(CiCommand::Rerun(rerun)) => rerun.run(ctx),
             Some(CiCommand::Explain(explain)) => explain.run(ctx),
+            Some(CiCommand::Suppress(suppress)) => suppress.run(ctx),
+            Some(CiCommand::Suppressions(suppressions)) => suppressions.run(ctx),
             Some(CiCommand::Report(report)) => report.run(ctx),
             Some(CiCommand::Schema(schema)) => schema.run(),
         }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::findings::{self, FindingFile};
 use crate::ci::event::{AttemptRecord, JobResult};
 use crate::ci::plan::ToolKind;
 use crate::ci::run::{JobState, Run};
@@ -46,6 +47,10 @@ pub struct RunFile {
     totals: std::collections::BTreeMap<String, usize>,
     /// Things that a person should know.
     warnings: Vec<String>,
+    /// What valgrind found, by cause, those of most jobs first.
+    findings: Vec<FindingFile>,
+    /// How many findings of jobs with very many were counted and are in neither list.
+    dropped_findings: u64,
     /// In declaration order.
     jobs: Vec<JobFile>,
 }
@@ -133,6 +138,8 @@ pub fn render(run: &Run, dir: &RunDir, exit: u8) -> anyhow::Result<Vec<u8>> {
         interrupted: run.interrupted,
         totals,
         warnings: run.warnings.clone(),
+        findings: findings::files(run),
+        dropped_findings: findings::dropped(run),
         jobs: jobs
             .map(|(planned, job)| job_file(planned.name.as_str(), planned.tool.kind, job))
             .collect::<Result<_, _>>()?,

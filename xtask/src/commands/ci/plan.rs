@@ -28,20 +28,26 @@ impl cli::CiPlan {
 
 /// Loads the declaration and expands it to what the selectors name.
 pub(super) fn make(ctx: &Context, capacity: &Capacity, selectors: &[String]) -> anyhow::Result<Plan> {
-    let file = ctx.declarations.jobs();
     let project = &ctx.declarations.project;
-    let suite = Suite::load(&file, project).map_err(|error| match error {
-        LoadError::Unreadable { .. } => failure(Exit::Declaration, error.to_string()),
-        LoadError::Invalid(problems) => {
-            failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display()))
-        }
-    })?;
+    let suite = suite(ctx)?;
+    let file = &suite.file;
     let mut lines_of = |argv: &[String]| -> Result<Vec<String>, String> {
         Ok(exec::read(argv, project)?.lines().map(str::to_owned).collect())
     };
     let plan = Plan::new(&suite, project.clone(), capacity.slots as usize, &mut lines_of)
         .map_err(|problems| failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display())))?;
     plan.select(selectors).map_err(|error| failure(Exit::Usage, error.to_string()))
+}
+
+/// Loads the declaration.
+pub(super) fn suite(ctx: &Context) -> anyhow::Result<Suite> {
+    let file = ctx.declarations.jobs();
+    Suite::load(&file, &ctx.declarations.project).map_err(|error| match error {
+        LoadError::Unreadable { .. } => failure(Exit::Declaration, error.to_string()),
+        LoadError::Invalid(problems) => {
+            failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display()))
+        }
+    })
 }
 
 /// The version that `valgrind --version` prints, when a job of the plan runs under it.
