@@ -8,4 +8,5 @@ mod foreign;
 mod lanternd;
 mod runs;
 mod support;
+mod valgrind;
 mod vm;

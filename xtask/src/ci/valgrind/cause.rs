@@ -148,7 +148,7 @@ fn without_clone(function: &str) -> &str {
 
 /// Valgrind's own replacements, what the distribution installed, and the standard libraries of C++ and Rust, which are
 /// compiled into the program.
-fn is_library(frame: &Frame) -> bool {
+pub(super) fn is_library(frame: &Frame) -> bool {
     let object = frame.object.as_deref().unwrap_or_default();
     let directory = frame.directory.as_deref().unwrap_or_default();
     object.contains("/vgpreload_")

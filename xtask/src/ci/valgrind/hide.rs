@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::cause::Cause;
+use super::cause::{self, Cause};
 use super::finding::Finding;
 use super::suppression::{MOST_FRAMES, Pattern, Subject, Suppression};
 use super::xml::Frame;
@@ -51,8 +51,7 @@ pub fn suppression(chosen: &[&Cause<'_>], all: &[Cause<'_>], note: &Note) -> Res
     }
     let (tools, kind) = first.kind.split_once(':').ok_or(Refusal::Nothing)?;
     let ids: Vec<&str> = chosen.iter().map(|cause| cause.id.as_str()).collect();
-    let places: BTreeSet<&str> = members.iter().map(|(_, finding)| finding.place.as_str()).collect();
-    let place = places.first().copied().unwrap_or_default();
+    let place = members.first().map_or_else(String::new, |(_, finding)| place_in_words(finding));
     let jobs: BTreeSet<usize> = chosen.iter().flat_map(|cause| cause.jobs()).collect();
     let count = if jobs.len() == 1 { "1 job".to_owned() } else { format!("{} jobs", jobs.len()) };
     let hidden = Suppression {
@@ -97,6 +96,13 @@ fn word(tool: &str) -> String {
     }
 }
 
+/// Function and file. No line, which is another one tomorrow, and no folder, which is another one elsewhere.
+fn place_in_words(finding: &Finding) -> String {
+    let Some(frame) = finding.stack.get(cause::place(&finding.stack)) else { return String::new() };
+    let file = frame.file.as_ref().or(frame.object.as_ref()).map_or("", |path| path.rsplit('/').next().unwrap_or(path));
+    format!("{} ({file})", frame.function.as_deref().unwrap_or("???"))
+}
+
 fn kind_in_words(subject: &Subject) -> String {
     match &subject.extra {
         Some(extra) => format!("{} ({extra})", subject.kind),
@@ -104,9 +110,12 @@ fn kind_in_words(subject: &Subject) -> String {
     }
 }
 
-/// One location a frame, innermost first.
+/// One location a frame, innermost first, without the library's frames at the outer end.
 fn locations(subject: &Subject) -> Vec<Pattern> {
-    subject.frames.iter().take(MOST_FRAMES).map(location).collect()
+    // What started the program or the thread is the library's business, and changes with it.
+    let own = subject.frames.iter().rposition(|frame| !cause::is_library(frame));
+    let last = own.map_or(subject.frames.len(), |last| last + 1);
+    subject.frames.iter().take(last.min(MOST_FRAMES)).map(location).collect()
 }
 
 fn location(frame: &Frame) -> Pattern {
