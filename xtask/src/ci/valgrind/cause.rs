@@ -5,16 +5,14 @@
 //! are the callers, so it is the same in whichever test it shows up. It distinguishes about what a suppression can
 //! distinguish, and no more.
 //!
-//! One exception: a function that leaks for two or three callers side by side in one job allocates on their behalf, so
-//! each of these callers is a cause of its own.
+//! A function of the project that allocates on behalf of others looks just like one that leaks, whoever calls it. Known
+//! names (`xmalloc`, `tal_alloc_`) are passed over; behind others, the callers are listed with the cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::Finding;
 use super::xml::Frame;
 
-/// With more callers than this, what they share is the cause.
-const FEW_CALLERS: usize = 3;
 /// So many frames count where none belongs to the project.
 const MOST_KEY_FRAMES: usize = 12;
 
@@ -70,20 +68,10 @@ type Members<'a> = Vec<(usize, &'a Finding)>;
 pub fn causes<'a>(findings: impl Iterator<Item = (usize, &'static str, &'a Finding)>) -> Vec<Cause<'a>> {
     let mut groups: BTreeMap<(&'static str, Vec<String>), Members<'a>> = BTreeMap::new();
     for (job, tool, finding) in findings {
-        groups.entry((tool, key(finding, false))).or_default().push((job, finding));
+        groups.entry((tool, key(finding))).or_default().push((job, finding));
     }
-    let mut causes = Vec::new();
-    for ((tool, key_of_group), members) in groups {
-        if allocates_for_its_callers(&members) {
-            let mut apart: BTreeMap<Vec<String>, Members<'a>> = BTreeMap::new();
-            for (job, finding) in members {
-                apart.entry(key(finding, true)).or_default().push((job, finding));
-            }
-            causes.extend(apart.into_iter().map(|(key, members)| Cause { id: id(tool, &key), tool, members }));
-        } else {
-            causes.push(Cause { id: id(tool, &key_of_group), tool, members });
-        }
-    }
+    let cause = |((tool, key), members): ((&'static str, Vec<String>), _)| Cause { id: id(tool, &key), tool, members };
+    let mut causes: Vec<Cause<'a>> = groups.into_iter().map(cause).collect();
     causes.sort_by_cached_key(|cause| {
         (std::cmp::Reverse(cause.jobs().len()), cause.members.first().map(|first| first.0))
     });
@@ -100,25 +88,11 @@ fn caller(finding: &Finding) -> Option<&Frame> {
     finding.stack.get(place(&finding.stack) + 1)
 }
 
-fn allocates_for_its_callers(members: &[(usize, &Finding)]) -> bool {
-    if !members.iter().all(|(_, finding)| finding.kind.starts_with("Leak_")) {
-        return false;
-    }
-    let mut callers = BTreeSet::new();
-    let mut of_job: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
-    for (job, finding) in members {
-        let caller = caller(finding).map(own_name).unwrap_or_default();
-        of_job.entry(*job).or_default().insert(caller.clone());
-        callers.insert(caller);
-    }
-    callers.len() <= FEW_CALLERS && of_job.values().any(|callers| callers.len() > 1)
-}
-
-/// Kind and names of the innermost frames up to the place, or to its caller.
-fn key(finding: &Finding, with_caller: bool) -> Vec<String> {
+/// Kind and names of the innermost frames up to the place.
+fn key(finding: &Finding) -> Vec<String> {
     let place = place(&finding.stack);
     let any_own = finding.stack.get(place).is_some_and(|frame| !is_library(frame));
-    let upto = if any_own { place + 1 + usize::from(with_caller) } else { MOST_KEY_FRAMES };
+    let upto = if any_own { place + 1 } else { MOST_KEY_FRAMES };
     let names = finding.stack.iter().take(upto).enumerate();
     let names = names.map(|(index, frame)| if index < place { name(frame) } else { own_name(frame) });
     std::iter::once(finding.kind.clone()).chain(names).collect()

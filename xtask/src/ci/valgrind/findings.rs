@@ -10,7 +10,7 @@ use super::suppression::{MOST_FRAMES, Pattern};
 use super::watch::Opens;
 use super::xml::{self, Error, Extent, Frame, Log};
 use crate::ci::evidence::ValgrindEvidence;
-use crate::ci::log::printable;
+use crate::ci::log::{self, printable};
 use crate::ci::plan::PlannedJob;
 
 /// How many different findings of one attempt are kept for the journal.
@@ -23,6 +23,8 @@ const QUOTED_FRAMES: usize = 12;
 const MOST_LOGS: usize = 4096;
 /// More reasons why something was not checked are only counted.
 const MOST_REASONS: usize = 64;
+/// How many lines of the job's own output are searched, from its end.
+const MOST_LINES: usize = 2000;
 /// How many names of used suppressions are kept.
 const MOST_USED: usize = 1024;
 /// How many bytes of all logs of one attempt are read; what is beyond counts as not checked. A log like that holds a
@@ -74,6 +76,11 @@ pub fn gather(attempt: Attempt<'_>) -> ValgrindEvidence {
     }
     if more == 0 {
         parentless(&parents, attempt.main).into_iter().for_each(|why| sum.unchecked(why));
+    }
+    // Of a process that may not write there, as after it gave up its privileges, nothing is left but these words.
+    let said = log::tail(&attempt.folder.join("log"), MOST_LINES).unwrap_or_default();
+    for line in said.into_iter().filter(|line| line.starts_with("valgrind: Cannot create XML file")) {
+        sum.unchecked(format!("a process has no log, {line}"));
     }
     if let Some(opens) = attempt.opens {
         let tool = attempt.job.tool.kind.name();

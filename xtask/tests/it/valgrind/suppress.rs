@@ -124,9 +124,7 @@ fn what_would_hide_more_is_refused_unless_all_of_it_is_named() {
     // The same leak in the `main` of two files: suppressions know functions, not files.
     let project = project(HEAD, "tool: memcheck", &[("a", &["./a"]), ("b", &["./b"])]);
     for name in ["a", "b"] {
-        let source = format!(
-            "#include <stdlib.h>\nint main(void) {{ void *volatile it = malloc(9); it = 0; return it != 0; }}\n"
-        );
+        let source = "#include <stdlib.h>\nint main(void) { void *volatile it = malloc(9); it = 0; return it != 0; }\n";
         fs::write(project.path().join(format!("{name}.c")), source).unwrap();
         let built = std::process::Command::new("gcc")
             .args(["-g", "-O0", "-o", name, &format!("{name}.c")])

@@ -71,18 +71,15 @@ fn what_tells_causes_apart_and_what_does_not() {
 }
 
 #[test]
-fn a_function_that_allocates_for_two_callers_of_one_job_is_not_the_cause() {
-    let (f, g) = ("malloc@v make:m.c:1 f:a.c:1 main:a.c:9", "malloc@v make:m.c:1 g:a.c:5 main:a.c:9");
-    let leak = "Leak_DefinitelyLost";
-    assert_eq!(grouped(&[(0, leak, f), (0, leak, g), (1, leak, g)]).len(), 2);
-    // In different jobs they may be the same.
-    assert_eq!(grouped(&[(0, leak, f), (1, leak, g)]).len(), 1);
-    // With many callers, what they share is the cause.
-    let many: Vec<String> = (0..8).map(|number| format!("malloc@v make:m.c:1 f{number}:a.c:1")).collect();
-    let many: Vec<_> = many.iter().map(|stack| (0, leak, stack.as_str())).collect();
-    assert_eq!(grouped(&many).len(), 1);
-    // A wrong access is wrong where it is, whoever calls.
-    assert_eq!(grouped(&[(0, "InvalidRead", "make:m.c:1 f:a.c:1"), (0, "InvalidRead", "make:m.c:1 g:a.c:1")]).len(), 1);
+fn callers_that_differ_are_listed_with_the_number_of_their_jobs() {
+    let stacks = ["malloc@v make:m.c:1 f:a.c:1 main:a.c:9", "malloc@v make:m.c:1 g:a.c:5 main:a.c:9"];
+    let all: Vec<(usize, Finding)> =
+        [(0, 0), (0, 1), (1, 1)].map(|(job, stack)| (job, finding("Leak_DefinitelyLost", stacks[stack]))).into();
+    let causes = causes(all.iter().map(|(job, finding)| (*job, "memcheck", finding)));
+    let [cause] = causes.as_slice() else { panic!("{causes:?}") };
+    assert_eq!(cause.callers(), [("g (a.c:5)".to_owned(), 2), ("f (a.c:1)".to_owned(), 1)]);
+    assert_eq!((cause.count(), cause.jobs().len()), (3, 2));
+    assert_eq!(super::causes(all[1..].iter().map(|(job, finding)| (*job, "memcheck", finding)))[0].callers(), []);
 }
 
 #[test]

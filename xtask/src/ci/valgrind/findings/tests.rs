@@ -110,6 +110,17 @@ fn what_was_not_checked_is_told() {
 }
 
 #[test]
+fn a_process_that_could_not_write_its_log_is_told() {
+    let folder = Folder::new(&[(10, log(10, 9, "./a", &[]))]);
+    let said =
+        "fine\nvalgrind: Cannot create XML file '/x/memcheck.11.xml': Permission denied\nI say: valgrind: Cannot\n";
+    fs::write(folder.0.path().join("log"), said).unwrap();
+    let evidence = folder.gather(&job(&["./a"], |_| {}), &[]);
+    let words = "a process has no log, valgrind: Cannot create XML file '/x/memcheck.11.xml': Permission denied";
+    assert_eq!(evidence.incomplete, [words]);
+}
+
+#[test]
 fn a_folder_without_logs_is_no_pass() {
     let evidence = Folder::new(&[]).gather(&job(&["./a"], |_| {}), &[]);
     assert_eq!((evidence.main_complete, evidence.complete, evidence.findings), (None, 0, 0));
