@@ -70,7 +70,17 @@ pub fn causes<'a>(findings: impl Iterator<Item = (usize, &'static str, &'a Findi
     for (job, tool, finding) in findings {
         groups.entry((tool, key(finding))).or_default().push((job, finding));
     }
-    let cause = |((tool, key), members): ((&'static str, Vec<String>), _)| Cause { id: id(tool, &key), tool, members };
+    let mut taken: BTreeMap<u64, usize> = BTreeMap::new();
+    for (_, key) in groups.keys() {
+        *taken.entry(short(hash(key))).or_default() += 1;
+    }
+    let id = |tool: &str, hash: u64| match taken.get(&short(hash)) {
+        // Two causes with one short id, which is rare, have long ones.
+        Some(2..) => format!("{tool}:{hash:016x}"),
+        Some(_) | None => format!("{tool}:{:08x}", short(hash)),
+    };
+    let cause =
+        |((tool, key), members): ((&'static str, Vec<String>), _)| Cause { id: id(tool, hash(&key)), tool, members };
     let mut causes: Vec<Cause<'a>> = groups.into_iter().map(cause).collect();
     causes.sort_by_cached_key(|cause| {
         (std::cmp::Reverse(cause.jobs().len()), cause.members.first().map(|first| first.0))
@@ -147,14 +157,16 @@ fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// FNV-1a of the key, folded to 32 bits as its authors advise: short enough to type, specified in three lines, and
-/// needing no crate. Two causes with one id are told apart by their keys, and `ci suppress` asks which is meant.
-fn id(tool: &str, key: &[String]) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in key.iter().flat_map(|part| part.bytes().chain([0])) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    format!("{tool}:{:08x}", (hash >> 32) ^ (hash & 0xffff_ffff))
+/// FNV-1a: specified in three lines, and needing no crate.
+fn hash(key: &[String]) -> u64 {
+    key.iter()
+        .flat_map(|part| part.bytes().chain([0]))
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Folded to 32 bits, as the authors of the hash advise, it is short enough to type.
+fn short(hash: u64) -> u64 {
+    (hash >> 32) ^ (hash & 0xffff_ffff)
 }
 
 #[cfg(test)]

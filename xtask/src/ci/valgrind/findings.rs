@@ -15,8 +15,8 @@ use crate::ci::plan::PlannedJob;
 
 /// How many different findings of one attempt are kept for the journal.
 const KEPT: usize = 64;
-/// How many bytes they may take together there, about.
-const KEPT_BYTES: usize = 512 << 10;
+/// How many bytes they may take together there, about: the supervisor sets room aside for as much.
+pub const KEPT_BYTES: usize = 128 << 10;
 /// How many frames of a crash are quoted.
 const QUOTED_FRAMES: usize = 12;
 /// More processes than this are not read.
@@ -153,7 +153,8 @@ impl Sum {
             finding.records = finding.records.max(count);
             finding.processes += 1;
         }
-        self.evidence.findings += log.more_errors;
+        let more = log.more_errors.iter().filter(|(kind, _)| leaks.counts(kind)).map(|(_, count)| count);
+        self.evidence.findings += more.sum::<u64>();
     }
 
     /// The position of the error among the kept findings. It counts once a job, whichever process tells it.

@@ -3,6 +3,7 @@
 //! A pull parser, because the order of siblings matters and because a killed process leaves a file that just stops:
 //! everything up to the last complete error is kept, and the log is marked as cut.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read as _};
 use std::path::Path;
 
@@ -31,8 +32,8 @@ pub struct Log {
     pub command: Vec<String>,
     /// Errors in the order of the file, each once.
     pub errors: Vec<Error>,
-    /// Errors that were not kept.
-    pub more_errors: u64,
+    /// Errors that were not kept, by kind.
+    pub more_errors: BTreeMap<String, u64>,
     /// The number of the signal that the process died of.
     pub fatal_signal: Option<i32>,
     /// Where it was then, innermost frame first.

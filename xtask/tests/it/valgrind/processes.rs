@@ -44,7 +44,7 @@ fn every_process_is_read_and_what_was_not_checked_is_told() {
             None => assert!(!reasons.contains("not wholly checked"), "{name}: {reasons}"),
         }
     }
-    // Two hundred children that lose the same block are one finding, and its children's copies are not counted.
+    // Forty children that lose the same block are one finding, and its children's copies are not counted.
     let lost = findings(&run).into_iter().find(|finding| finding["kind"] == "Leak_DefinitelyLost").unwrap();
     assert_eq!(lost["count"], lost["jobs"].as_array().unwrap().len(), "{lost:#?}");
     assert!(finished.stdout.contains("passed without being wholly checked"), "{}", finished.stdout);

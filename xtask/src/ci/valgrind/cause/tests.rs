@@ -97,6 +97,23 @@ fn ids_are_stable_and_short() {
 }
 
 #[test]
+fn two_causes_with_one_short_id_have_long_ones() {
+    let stack = |number: u32| format!("f{number}:a.c:1");
+    let mut seen = std::collections::HashMap::new();
+    let (one, other) = (0..)
+        .find_map(|number| {
+            let key = ["InvalidRead".to_owned(), format!("f{number} (a.c)")];
+            seen.insert(short(hash(&key)), number).map(|before| (before, number))
+        })
+        .unwrap();
+    let all = [one, other, other + 1].map(|number| finding("InvalidRead", &stack(number)));
+    let causes = causes(all.iter().enumerate().map(|(job, finding)| (job, "memcheck", finding)));
+    let lengths: Vec<usize> = causes.iter().map(|cause| cause.id.len()).collect();
+    assert_eq!(lengths, ["memcheck:".len() + 16, "memcheck:".len() + 16, "memcheck:".len() + 8]);
+    assert_ne!(causes[0].id, causes[1].id);
+}
+
+#[test]
 fn the_place_is_the_first_frame_that_the_project_can_change() {
     for (stack, expected) in [
         ("malloc@v f:a.c:1", 1),

@@ -132,11 +132,22 @@ fn a_folder_without_logs_is_no_pass() {
 
 #[test]
 fn many_findings_are_counted_and_some_are_kept() {
-    let names: Vec<String> = (0..500).map(|number| format!("f{number}_{}", "x".repeat(3000))).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let evidence = Folder::new(&[(10, log(10, 9, "./a", &names))]).gather(&job(&["./a"], |_| {}), &[]);
-    assert_eq!((evidence.findings, evidence.first.len()), (500, KEPT));
-    assert!(serde_json::to_vec(&evidence).unwrap().len() < 2 * KEPT_BYTES);
+    for (length, kept) in [(10, KEPT), (3000, 56)] {
+        let names: Vec<String> = (0..500).map(|number| format!("f{number}_{}", "x".repeat(length))).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let evidence = Folder::new(&[(10, log(10, 9, "./a", &names))]).gather(&job(&["./a"], |_| {}), &[]);
+        assert_eq!((evidence.findings, evidence.first.len()), (500, kept));
+        assert!(serde_json::to_vec(&evidence).unwrap().len() < KEPT_BYTES + (8 << 10));
+    }
+}
+
+#[test]
+fn leaks_that_do_not_count_do_not_count_however_many_there_are() {
+    let text = log(10, 9, "./a", &["f"; 12_000]);
+    let reachable = Folder::new(&[(10, text.replace("Leak_DefinitelyLost", "Leak_StillReachable"))]);
+    assert_eq!(reachable.gather(&job(&["./a"], |_| {}), &[]).findings, 0);
+    // Those beyond what is kept cannot be compared any more, so each is one.
+    assert_eq!(Folder::new(&[(10, text)]).gather(&job(&["./a"], |_| {}), &[]).findings, 2001);
 }
 
 #[test]

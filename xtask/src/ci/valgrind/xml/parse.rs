@@ -27,6 +27,8 @@ const MOST_AUXILIARY: usize = 64;
 const DEEPEST_NESTING: usize = 64;
 /// Threads whose creation is kept, and suppressions whose use is.
 const MOST_NAMED: usize = 1024;
+/// Kinds of errors that are counted and not kept.
+const MOST_KINDS: usize = 64;
 /// Names of elements are told apart by so many bytes.
 const LONGEST_NAME: usize = 64;
 
@@ -285,7 +287,10 @@ impl State {
         let Some(mut error) = self.error.take() else { return };
         self.aside = None;
         if self.log.errors.len() >= KEPT_ERRORS {
-            self.log.more_errors += 1;
+            // No tool has so many kinds; whoever makes them up has them counted as one.
+            let known = self.log.more_errors.len() < MOST_KINDS || self.log.more_errors.contains_key(&error.kind);
+            let kind = if known { error.kind } else { "of further kinds".to_owned() };
+            *self.log.more_errors.entry(kind).or_default() += 1;
             return;
         }
         for thread in threads_named(&error).into_iter().take(4) {
