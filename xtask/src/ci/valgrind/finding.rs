@@ -58,8 +58,8 @@ impl Finding {
             more_frames,
             auxiliary: error.auxiliary.into_iter().take(MOST_SIDES).map(side).collect(),
             suppression: error.suppression.filter(|raw| !raw.kind.is_empty()).map(|raw| RawSuppression {
-                kind: raw.kind,
-                extra: raw.extra,
+                kind: cut(&raw.kind, LONGEST_SENTENCE),
+                extra: raw.extra.map(|extra| cut(&extra, LONGEST_SENTENCE)),
                 frames: raw.frames.into_iter().take(MOST_FRAMES).map(pattern).collect(),
             }),
             records: 1,
@@ -141,11 +141,11 @@ fn bounded(frame: Frame) -> Frame {
     }
 }
 
-/// A name that is too long still matches when its rest is a wildcard.
+/// A name that is too long ends with the letter that suppressions have a wildcard for.
 fn pattern(pattern: Pattern) -> Pattern {
-    let short = |text: String| match text.char_indices().nth(LONGEST_NAME) {
-        Some((at, _)) => format!("{}*", &text[..at]),
-        None => text,
+    let short = |text: String| {
+        let kept = cut(&text, LONGEST_NAME);
+        if text.chars().nth(LONGEST_NAME).is_some() { kept + "\u{fffd}" } else { kept }
     };
     match pattern {
         Pattern::Function(name) => Pattern::Function(short(name)),
@@ -155,6 +155,7 @@ fn pattern(pattern: Pattern) -> Pattern {
     }
 }
 
+/// One line of at most so many letters: what a log says goes into files that are read line by line.
 fn cut(text: &str, most: usize) -> String {
-    text.chars().take(most).collect()
+    text.chars().take(most).map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }

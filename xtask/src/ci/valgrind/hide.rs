@@ -29,6 +29,9 @@ pub enum Refusal {
     /// Not one frame is the same in all findings, or none has a name.
     #[error("the stacks of these findings have nothing in common that a suppression could name")]
     Nothing,
+    /// A log that was not written by valgrind names something that would be read as something else.
+    #[error("their log names functions that no suppression file can hold")]
+    Unwritable,
     /// It would hide other findings of the same runs.
     #[error("it would also hide {}", .0.join(", "))]
     TooMuch(Vec<String>),
@@ -69,11 +72,18 @@ pub fn suppression(chosen: &[&Cause<'_>], all: &[Cause<'_>], note: &Note) -> Res
         line: 0,
     };
     let named = |frame: &Pattern| match frame {
-        Pattern::Function(name) | Pattern::Object(name) | Pattern::Source(name) => !name.trim_matches('*').is_empty(),
+        Pattern::Function(name) | Pattern::Object(name) | Pattern::Source(name) => {
+            !name.trim_matches(['*', '?', '/']).is_empty()
+        }
         Pattern::Any => false,
     };
     if !hidden.frames.iter().any(named) {
         return Err(Refusal::Nothing);
+    }
+    // A job's log is not to be trusted: what is written must be read as what was checked.
+    let read = super::suppression::parse(&hidden.to_string()).unwrap_or_default();
+    if !matches!(read.as_slice(), [one] if Suppression { line: 0, ..one.clone() } == hidden) {
+        return Err(Refusal::Unwritable);
     }
     if let Some(position) = subjects.iter().position(|subject| !hidden.hides(subject)) {
         return Err(Refusal::TooLittle(members[position].1.line()));
@@ -159,16 +169,19 @@ fn lasting(function: &str) -> String {
     name
 }
 
-/// What could not be printed, and what would end the line, becomes a wildcard.
+/// What could not be printed becomes a wildcard. A `*` of the name itself, as in `<*const u8>::cast`, becomes the wildcard
+/// for one letter, lest it stand for any name.
 fn printable(name: &str) -> String {
     let mut text = String::new();
     for letter in name.trim().chars() {
-        if letter.is_control() || letter == '\u{fffd}' {
-            if !text.ends_with('*') {
-                text.push('*');
+        match letter {
+            '*' => text.push('?'),
+            letter if letter.is_control() || letter == '\u{fffd}' => {
+                if !text.ends_with('*') {
+                    text.push('*');
+                }
             }
-        } else {
-            text.push(letter);
+            letter => text.push(letter),
         }
     }
     text

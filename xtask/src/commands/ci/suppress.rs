@@ -30,7 +30,7 @@ impl cli::CiSuppress {
         let hidden = hide::suppression(&chosen, &causes, &note).map_err(|refusal| {
             let remedy = match &refusal {
                 Refusal::TooMuch(_) => "; name them too, if one suppression may hide all of them",
-                Refusal::Kinds(..) | Refusal::Nothing | Refusal::TooLittle(_) => "",
+                Refusal::Kinds(..) | Refusal::Nothing | Refusal::Unwritable | Refusal::TooLittle(_) => "",
             };
             failure(Exit::Usage, format!("cannot suppress {}: {refusal}{remedy}", self.findings.join(" ")))
         })?;

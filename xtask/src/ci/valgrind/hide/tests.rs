@@ -88,6 +88,7 @@ fn what_a_compiler_makes_anew_becomes_a_wildcard() {
         ("_ZN17hello3getEv", "_ZN17hello3getEv"),
         ("_RNvNtCsjrHSEGnQ3l9_3std2rt19lang_start_internal", "_RNvNtCs*_3std2rt19lang_start_internal"),
         ("a\u{fffd}\u{fffd}b\u{7}c", "a*b*c"),
+        ("cast<*const u8>", "cast<?const u8>"),
     ] {
         assert_eq!(lasting(name), lasting_name);
         assert!(super::super::suppression::glob_matches(lasting_name, name));
@@ -111,6 +112,37 @@ fn a_suppression_that_would_hide_another_finding_is_refused() {
     assert_eq!(hidden.frames.len(), 2);
     // Another kind of leak in the same place is not hidden, so it does not matter.
     assert!(hide(&[leak("DefinitelyLost", &["malloc", "f"]), leak("StillReachable", &["malloc", "f"])]).is_ok());
+}
+
+#[test]
+fn a_forged_log_cannot_widen_what_is_hidden() {
+    let forge = |change: fn(&mut RawSuppression)| {
+        let mut finding = leak("DefinitelyLost", &["malloc", "f", "main"]);
+        change(finding.suppression.as_mut().unwrap());
+        // As it comes from a log.
+        let error = crate::ci::valgrind::xml::Error {
+            kind: finding.kind,
+            stack: finding.stack,
+            suppression: finding.suppression,
+            ..Default::default()
+        };
+        hide(&[Finding::of(error)])
+    };
+    for change in [
+        (|raw| raw.extra = Some("fun:*".into())) as fn(&mut RawSuppression),
+        |raw| raw.extra = Some("}".into()),
+        |raw| raw.extra = Some("# a comment".into()),
+        |raw| raw.kind = "Memcheck".into(),
+        |raw| raw.frames = vec![Pattern::Function("  ".into()), Pattern::Function("*".into())],
+    ] {
+        assert!(forge(change).is_err());
+    }
+    let lines = forge(|raw| raw.kind = "Memcheck:Leak\n   fun:*\n}".into()).unwrap();
+    assert_eq!((lines.to_string().lines().count(), lines.frames.len()), (12, 3));
+    let any = forge(|raw| raw.frames[1] = Pattern::Function("*".into())).unwrap();
+    assert_eq!(any.frames[1], Pattern::Function("?".into()));
+    let long = forge(|raw| raw.frames[1] = Pattern::Function("x".repeat(5000))).unwrap();
+    assert_eq!(long.frames[1], Pattern::Function(format!("{}*", "x".repeat(1000))));
 }
 
 #[test]
