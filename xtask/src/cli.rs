@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::units::ByteSize;
 use crate::exit::Exit;
 
+mod suppress;
+
+pub use suppress::{CiSuppress, CiSuppressions};
+
 /// CI under valgrind that never lies about a death, and releases that anyone can rebuild byte for byte.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = Exit::help(), propagate_version = true)]
@@ -44,7 +48,7 @@ pub enum Command {
     /// Which tools are missing, for which command, and what installs them
     Doctor(Doctor),
     /// Run the jobs of ci/jobs.yaml, supervised
-    Ci(Ci),
+    Ci(Box<Ci>),
 }
 
 /// `cargo xtask demo`
@@ -100,6 +104,10 @@ pub enum CiCommand {
     Rerun(CiRerun),
     /// Tell what happened to a job and what proves it
     Explain(CiExplain),
+    /// Hide a finding of valgrind, with a reason and an end
+    Suppress(CiSuppress),
+    /// List the suppressions with reason, author, end and last use
+    Suppressions(CiSuppressions),
     /// Write run.json and junit.xml of a run again, from its journal
     Report(CiReport),
     /// List the jobs that did not always pass, what kind of trouble each is, and how certain that is

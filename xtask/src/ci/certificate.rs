@@ -166,6 +166,7 @@ mod tests {
             PlannedJob::plain(&names[number], &names[number], &needs)
         };
         let plan = Plan {
+            partial: false,
             format: FORMAT,
             project: "/p".into(),
             declaration: "/p/ci/jobs.yaml".into(),

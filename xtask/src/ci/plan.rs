@@ -29,6 +29,9 @@ pub struct Plan {
     pub declaration: PathBuf,
     /// In declaration order; the items of a `for-each` in theirs.
     pub jobs: Vec<PlannedJob>,
+    /// Whether jobs of the declaration were left out.
+    #[serde(default)]
+    pub partial: bool,
 }
 
 /// One job as it will be started.
@@ -188,7 +191,7 @@ impl Plan {
         let items = suite.expand(&project, lines_of)?;
         baseline::check(suite, &items, &project)?;
         let jobs = items.iter().map(|(job, item)| planned(job, item, slots)).collect();
-        Ok(Plan { format: FORMAT, project, declaration: suite.file.clone(), jobs })
+        Ok(Plan { format: FORMAT, project, declaration: suite.file.clone(), jobs, partial: false })
     }
 
     /// The jobs that the selectors name, with all that they need, in the order of the plan. No selector selects all.
@@ -211,7 +214,9 @@ impl Plan {
             }
             wanted.extend(more);
         }
+        let all = self.jobs.len();
         self.jobs.retain(|job| wanted.contains(&job.name));
+        self.partial |= self.jobs.len() < all;
         Ok(self)
     }
 

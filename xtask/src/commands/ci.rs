@@ -19,6 +19,8 @@ mod flaky;
 mod massif;
 mod plan;
 mod session;
+mod suppress;
+mod suppressions;
 
 use session::{Goal, Session};
 
@@ -30,6 +32,8 @@ impl cli::Ci {
             Some(CiCommand::Plan(plan)) => plan.run(ctx),
             Some(CiCommand::Rerun(rerun)) => rerun.run(ctx),
             Some(CiCommand::Explain(explain)) => explain.run(ctx),
+            Some(CiCommand::Suppress(suppress)) => suppress.run(ctx),
+            Some(CiCommand::Suppressions(suppressions)) => suppressions.run(ctx),
             Some(CiCommand::Report(report)) => report.run(ctx),
             Some(CiCommand::Flaky(flaky)) => flaky.run(ctx),
             Some(CiCommand::Diet(diet)) => diet.run(ctx),

@@ -8,7 +8,7 @@ pub mod diagnostic;
 mod discover;
 pub mod globs;
 pub mod jobs;
-mod paths;
+pub(crate) mod paths;
 pub mod quarantine;
 pub mod schema;
 pub mod template;

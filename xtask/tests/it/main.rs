@@ -11,4 +11,5 @@ mod massif;
 mod memory;
 mod runs;
 mod support;
+mod valgrind;
 mod vm;

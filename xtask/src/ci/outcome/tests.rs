@@ -213,7 +213,7 @@ fn a_pass_under_valgrind_means_that_everything_was_checked() {
                 kind: "Leak_DefinitelyLost".into(),
                 what: "8 bytes".into(),
                 place: "main (a.c:1)".into(),
-                stack: Vec::new(),
+                ..Finding::default()
             }],
             main_complete: main,
             incomplete: incomplete.iter().map(|why| (*why).to_owned()).collect(),
@@ -241,7 +241,7 @@ fn a_crash_and_a_timeout_tell_what_valgrind_knew() {
             kind: "InvalidWrite".into(),
             what: "Invalid write of size 1".into(),
             place: "f (a.c:2)".into(),
-            stack: Vec::new(),
+            ..Finding::default()
         }],
         main_complete: Some(true),
         main_crash: vec!["g (a.c:3)".into(), "main (a.c:9)".into()],

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::findings::{self, FindingFile};
 use crate::ci::certificate::Certificate;
 use crate::ci::event::{AttemptRecord, JobResult};
 use crate::ci::plan::PlannedJob;
@@ -56,6 +57,10 @@ pub struct RunFile {
     held: Vec<(i64, i64, String)>,
     /// Things that a person should know.
     warnings: Vec<String>,
+    /// What valgrind found, by cause, those of most jobs first.
+    findings: Vec<FindingFile>,
+    /// How many findings of jobs with very many were counted and are in neither list.
+    dropped_findings: u64,
     /// In declaration order.
     jobs: Vec<JobFile>,
 }
@@ -154,6 +159,8 @@ pub fn render(run: &Run, dir: &RunDir, exit: u8, certificate: Option<&Certificat
         available: run.available.clone(),
         held: run.held_before.clone(),
         warnings: run.warnings.clone(),
+        findings: findings::files(run),
+        dropped_findings: findings::dropped(run),
         jobs: jobs.map(|(planned, job)| job_file(planned, job)).collect::<Result<_, _>>()?,
     };
     let mut text = serde_json::to_vec_pretty(&file)?;

@@ -51,7 +51,7 @@ fn render(accounts: &[Account], plan: &Plan, now: Timestamp, today: Date) -> Str
     let mut text = String::new();
     let width = accounts.iter().map(|account| account.job.len()).max().unwrap_or(0).max(3);
     let _infallible =
-        writeln!(text, "{:<width$}  {:<17} {:>9} {:>11}  {}", "job", "class", "failed", "true rate", "last failure");
+        writeln!(text, "{:<width$}  {:<17} {:>9} {:>11}  last failure", "job", "class", "failed", "true rate");
     for account in accounts {
         let _infallible = write_account(&mut text, account, plan, width, now);
     }

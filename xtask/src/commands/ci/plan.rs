@@ -43,14 +43,9 @@ pub(super) fn make(
     selectors: &[String],
     warnings: &mut Vec<String>,
 ) -> anyhow::Result<Plan> {
-    let file = ctx.declarations.jobs();
     let project = &ctx.declarations.project;
-    let suite = Suite::load(&file, project).map_err(|error| match error {
-        LoadError::Unreadable { .. } => failure(Exit::Declaration, error.to_string()),
-        LoadError::Invalid(problems) => {
-            failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display()))
-        }
-    })?;
+    let suite = suite(ctx)?;
+    let file = &suite.file;
     let mut lines_of = |argv: &[String]| -> Result<Vec<String>, String> {
         Ok(exec::read(argv, project)?.lines().map(str::to_owned).collect())
     };
@@ -82,6 +77,17 @@ pub(super) fn revision(project: &std::path::Path) -> Option<String> {
     };
     let commit = git(&["rev-parse", "--verify", "HEAD"])?;
     git(&["status", "--porcelain", "--untracked-files=no"]).filter(String::is_empty).map(|_| commit)
+}
+
+/// Loads the declaration.
+pub(super) fn suite(ctx: &Context) -> anyhow::Result<Suite> {
+    let file = ctx.declarations.jobs();
+    Suite::load(&file, &ctx.declarations.project).map_err(|error| match error {
+        LoadError::Unreadable { .. } => failure(Exit::Declaration, error.to_string()),
+        LoadError::Invalid(problems) => {
+            failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display()))
+        }
+    })
 }
 
 /// The version that `valgrind --version` prints, when a job of the plan runs under it.

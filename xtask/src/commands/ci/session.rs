@@ -330,7 +330,9 @@ fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prep
     // Names hold no glob characters, so they select themselves, and what they need runs again with them.
     let again = plan.clone().select(&repeat).map_err(|error| failure(Exit::Usage, error.to_string()))?;
     let mut whole = plan;
+    let all = whole.jobs.len();
     whole.jobs.retain(|job| in_last(job.name.as_str()) || again.job(job.name.as_str()).is_some());
+    whole.partial = whole.jobs.len() < all;
     let first = last
         .plan
         .jobs
