@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::units::ByteSize;
 use crate::exit::Exit;
 
+mod suppress;
+
+pub use suppress::{CiSuppress, CiSuppressions};
+
 /// CI under valgrind that never lies about a death, and releases that anyone can rebuild byte for byte.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = Exit::help(), propagate_version = true)]
@@ -44,7 +48,7 @@ pub enum Command {
     /// Which tools are missing, for which command, and what installs them
     Doctor(Doctor),
     /// Run the jobs of ci/jobs.yaml, supervised
-    Ci(Ci),
+    Ci(Box<Ci>),
 }
 
 /// `cargo xtask demo`
@@ -100,10 +104,18 @@ pub enum CiCommand {
     Rerun(CiRerun),
     /// Tell what happened to a job and what proves it
     Explain(CiExplain),
+    /// Hide a finding of valgrind, with a reason and an end
+    Suppress(CiSuppress),
+    /// List the suppressions with reason, author, end and last use
+    Suppressions(CiSuppressions),
     /// Write run.json, junit.xml and report.html of a run again, from its journal
     Report(CiReport),
+    /// List the jobs that did not always pass, what kind of trouble each is, and how certain that is
+    Flaky(CiFlaky),
     /// Measure which of valgrind's options save memory on a job, and what they would hide
     Diet(CiDiet),
+    /// Show, compare and keep what massif measured
+    Massif(CiMassif),
     /// Print the JSON Schema of a file
     Schema(CiSchema),
 }
@@ -211,6 +223,23 @@ pub struct CiExplain {
     pub run: Option<String>,
 }
 
+/// `cargo xtask ci flaky`
+#[derive(Debug, Args)]
+pub struct CiFlaky {
+    /// Job names or globs instead of all
+    #[arg(value_name = "SELECTOR")]
+    pub selectors: Vec<String>,
+    /// Those that always passed too
+    #[arg(long)]
+    pub all: bool,
+    /// Count this history of another machine too; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub history: Vec<PathBuf>,
+    /// For a person or a program
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
 /// `cargo xtask ci diet`
 #[derive(Debug, Args)]
 pub struct CiDiet {
@@ -225,6 +254,101 @@ pub struct CiDiet {
 /// `cargo xtask ci report`
 #[derive(Debug, Args)]
 pub struct CiReport {
+    /// Of this run instead of the last
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+}
+
+/// `cargo xtask ci massif`
+#[derive(Debug, Args)]
+pub struct CiMassif {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: MassifCommand,
+}
+
+/// The commands about massif's files.
+#[derive(Debug, Subcommand)]
+pub enum MassifCommand {
+    /// Draw the heap over time and name who allocates at the peak
+    Show(MassifShow),
+    /// Tell what changed between two files, stack by stack
+    Diff(MassifDiff),
+    /// Write the file that `heap: {baseline: FILE}` compares with, from the last run of a job
+    Baseline(MassifBaseline),
+}
+
+/// `cargo xtask ci massif show`
+#[derive(Debug, Args)]
+pub struct MassifShow {
+    /// Massif files, or jobs whose last attempts left some
+    #[arg(value_name = "FILE|JOB", required = true)]
+    pub sources: Vec<String>,
+    /// Of this run instead of the last
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// For a person or a program
+    #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "style")]
+    pub format: Format,
+    /// How it looks
+    #[arg(long, value_enum, default_value_t = MassifStyle::Summary)]
+    pub style: MassifStyle,
+    /// How many allocating functions are named
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+    /// With --style ms_print: sum up what holds less than this share, in percent [default: 1]
+    #[arg(long, value_name = "PERCENT")]
+    pub threshold: Option<String>,
+    /// With --style ms_print: columns of the graph, 4 to 1000 [default: 72]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(4..=1000))]
+    pub x: Option<u16>,
+    /// With --style ms_print: rows of the graph, 4 to 1000 [default: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(4..=1000))]
+    pub y: Option<u16>,
+    /// A function that only passes allocations on, beside the declared ones; `*` stands for any letters
+    #[arg(long = "wrapper", value_name = "FUNCTION")]
+    pub wrappers: Vec<String>,
+}
+
+/// Looks of `ci massif show`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MassifStyle {
+    /// Peak, graph, and who allocates, past the wrappers around malloc
+    Summary,
+    /// What ms_print prints, byte for byte
+    #[value(name = "ms_print")]
+    MsPrint,
+}
+
+/// `cargo xtask ci massif diff`
+#[derive(Debug, Args)]
+pub struct MassifDiff {
+    /// A massif file, or a job
+    #[arg(value_name = "OLD")]
+    pub old: String,
+    /// A massif file, or a job
+    #[arg(value_name = "NEW")]
+    pub new: String,
+    /// Take jobs from this run instead of the last
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// For a person or a program
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// A function that only passes allocations on, beside the declared ones; `*` stands for any letters
+    #[arg(long = "wrapper", value_name = "FUNCTION")]
+    pub wrappers: Vec<String>,
+}
+
+/// `cargo xtask ci massif baseline`
+#[derive(Debug, Args)]
+pub struct MassifBaseline {
+    /// A job that ran under massif, or a glob of such jobs with declared baselines
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// Write this file of the project [default: the job's declared baseline]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// Of this run instead of the last
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
@@ -245,4 +369,6 @@ pub enum SchemaOf {
     Jobs,
     /// run.json
     Run,
+    /// ci/quarantine.yaml
+    Quarantine,
 }

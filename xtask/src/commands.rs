@@ -25,8 +25,12 @@ impl cli::Cli {
             cli::Command::Demo(demo) => demo.run(),
             cli::Command::Check(check) => check.run(),
             cli::Command::Doctor(doctor) => doctor.run(),
-            cli::Command::Ci(cli::Ci { command: Some(cli::CiCommand::Schema(schema)), .. }) => schema.run(),
-            cli::Command::Ci(ci) => ci.run(&Context::find(&self.place)?),
+            cli::Command::Ci(ci) => match *ci {
+                cli::Ci { command: Some(cli::CiCommand::Schema(schema)), .. } => schema.run(),
+                // Files can be shown without a project.
+                cli::Ci { command: Some(cli::CiCommand::Massif(massif)), .. } => massif.run(&self.place),
+                ci => ci.run(&Context::find(&self.place)?),
+            },
         }
     }
 }

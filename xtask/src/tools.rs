@@ -51,9 +51,10 @@ pub enum Probe {
 use Purpose::{Check, Ci, Demo};
 
 /// Every tool, in the order in which `doctor` prints them.
-pub const TOOLS: [Tool; 15] = [
+pub const TOOLS: [Tool; 16] = [
     program("git", "git", &[Demo, Check], "makes a project of the example, reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
+    program("g++", "g++", &[Check], "builds the test programs in C++"),
     program("make", "make", &[Demo, Check], "builds the example"),
     program("valgrind", "valgrind", &[Ci, Demo, Check], "checks and measures the jobs"),
     Tool {

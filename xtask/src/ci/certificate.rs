@@ -166,6 +166,7 @@ mod tests {
             PlannedJob::plain(&names[number], &names[number], &needs)
         };
         let plan = Plan {
+            partial: false,
             format: FORMAT,
             project: "/p".into(),
             declaration: "/p/ci/jobs.yaml".into(),
@@ -182,6 +183,7 @@ mod tests {
             resumed: false,
             reruns: None,
             valgrind: None,
+            revision: None,
         };
         let mut run = Run::new(plan.clone());
         run.apply(&Stamped { at: 0, event: Event::RunStarted(started) });

@@ -119,7 +119,8 @@ pub fn effect(base: &Measured, with: &Measured) -> Effect {
         saves: if saves >= base.peak / NOISE { saves } else { 0 },
         loses: base.found.keys().filter(|bug| !with.found.contains_key(*bug)).copied().collect(),
         less_detail: base.found.iter().any(|(bug, frames)| with.found.get(bug).is_some_and(|less| less < frames)),
-        changes_verdict: base.verdict != with.verdict,
+        // More errors are not hidden ones: leaks that are only possibly lost come and go.
+        changes_verdict: base.verdict.0 != with.verdict.0 || with.verdict.1 < base.verdict.1,
     }
 }
 
@@ -166,6 +167,9 @@ mod tests {
         assert!(blind.loses == ["leak"] && !blind.keeps_bugs(), "{blind:?}");
         let other = Measured { verdict: ("findings".into(), 1), ..measured(1, &[("leak", 3), ("free_twice", 4)]) };
         assert!(!super::effect(&base, &other).keeps_bugs());
+        assert!(!super::effect(&other, &base).keeps_bugs());
+        let more = Measured { verdict: ("findings".into(), 2), ..other.clone() };
+        assert!(super::effect(&other, &more).keeps_bugs() && !super::effect(&more, &other).keeps_bugs());
     }
 
     #[test]

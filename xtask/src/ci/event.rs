@@ -122,6 +122,9 @@ pub struct RunStarted {
     pub reruns: Option<String>,
     /// Version of valgrind, if a job needs it.
     pub valgrind: Option<String>,
+    /// The project's commit, where nothing tracked is changed.
+    #[serde(default)]
+    pub revision: Option<String>,
 }
 
 /// The intent to start.
@@ -208,6 +211,8 @@ pub enum JobResult {
     },
     /// For a reason of its own.
     Failed,
+    /// For a reason of its own, which its quarantine says is known.
+    Quarantined,
     /// Only the machine failed it.
     Infrastructure,
     /// Stopped with the run.
@@ -226,6 +231,7 @@ impl JobResult {
             JobResult::Passed | JobResult::PassedAfterInfrastructure { .. } => "passed",
             JobResult::Flaky { .. } => "flaky",
             JobResult::Failed => "failed",
+            JobResult::Quarantined => "quarantined",
             JobResult::Infrastructure => "infrastructure",
             JobResult::Cancelled => "cancelled",
             JobResult::NotRun { .. } => "not-run",
@@ -235,7 +241,10 @@ impl JobResult {
     /// Whether jobs that need this one may run.
     pub fn lets_others_run(&self) -> bool {
         match self {
-            JobResult::Passed | JobResult::PassedAfterInfrastructure { .. } | JobResult::Flaky { .. } => true,
+            JobResult::Passed
+            | JobResult::PassedAfterInfrastructure { .. }
+            | JobResult::Flaky { .. }
+            | JobResult::Quarantined => true,
             JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled | JobResult::NotRun { .. } => false,
         }
     }

@@ -1,8 +1,12 @@
 //! What was observed about one attempt: plain values, gathered by the supervisor, judged by [`super::outcome`].
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::config::units::ByteSize;
+mod heap;
+
+pub use heap::{HeapBaseline, HeapEvidence};
 
 /// A counter or record that may not be there. "Could not read" is never the same as "read zero".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,57 +158,28 @@ pub struct UserspaceKill {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ValgrindEvidence {
-    /// Errors that count, over all processes.
+    /// Errors that count, over all processes, each once.
     pub findings: u64,
-    /// The first findings.
+    /// The findings that are kept; [`ValgrindEvidence::findings`] has their number before some were dropped.
     pub first: Vec<Finding>,
     /// How many processes left a complete log.
     pub complete: u64,
-    /// Processes whose log is cut, empty or unreadable, with the reason: these were not wholly checked.
+    /// Processes whose log is cut, empty, missing or unreadable, with the reason: these were not wholly checked.
     pub incomplete: Vec<String>,
     /// Whether the main process's log is complete; `None` when it has no log.
     pub main_complete: Option<bool>,
     /// Where the main process was when its fatal signal came, innermost frame first.
     pub main_crash: Vec<String>,
+    /// Processes that left only the beginning of a log, as one does that becomes a program that is not traced, but also
+    /// one that is killed before it does anything wrong.
+    #[serde(default)]
+    pub stubs: u64,
+    /// Suppressions that hid something, by name, and how often over all processes.
+    #[serde(default)]
+    pub used: BTreeMap<String, u64>,
 }
 
-/// One error that valgrind found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Finding {
-    /// `InvalidRead`, `Leak_DefinitelyLost`…
-    pub kind: String,
-    /// Valgrind's sentence, for a leak without its number among the others.
-    pub what: String,
-    /// The innermost frame with a source file, `function (file:line)`.
-    pub place: String,
-    /// The frames, innermost first.
-    pub stack: Vec<String>,
-}
-
-impl Finding {
-    /// What is the same in all jobs that have this cause: neither sizes, nor numbers, nor who called.
-    pub fn cause(&self) -> String {
-        format!("{} at {}", self.kind, self.place)
-    }
-
-    /// One line for a person.
-    pub fn line(&self) -> String {
-        format!("{}: {}, at {}", self.kind, self.what, self.place)
-    }
-}
-
-/// What massif measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct HeapEvidence {
-    /// The highest snapshot of any process: heap and its administration, in bytes.
-    pub peak: ByteSize,
-    /// The declared limit.
-    pub limit: Option<ByteSize>,
-    /// Who allocates most at the peak, in one line.
-    pub largest_site: Option<String>,
-}
+pub use crate::ci::valgrind::finding::Finding;
 
 /// A process that the job left behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,7 +28,7 @@ const KEPT: usize = 50;
 const WORTH_COMPACTING: u64 = 1 << 20;
 
 /// One ended attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Line {
     /// Its end in Unix milliseconds.
@@ -55,6 +55,15 @@ pub struct Line {
     /// What was set aside for it, in bytes.
     #[serde(default)]
     pub reservation: u64,
+    /// Whether nothing ran beside it.
+    #[serde(default)]
+    pub alone: bool,
+    /// PSI `some avg10` of memory in percent, when it did not pass.
+    #[serde(default)]
+    pub pressure: Option<f64>,
+    /// The project's commit, where nothing tracked was changed.
+    #[serde(default)]
+    pub revision: Option<String>,
 }
 
 impl Line {
@@ -104,6 +113,11 @@ impl History {
     /// The remembered attempts of a job under its tool, in the order of their ends.
     pub fn of_job(&self, job: &PlannedJob) -> &[Line] {
         self.jobs.get(&(job.name.to_string(), job.tool.kind)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The attempts of each job under each tool, in the order of their ends.
+    pub fn jobs(&self) -> impl Iterator<Item = (&(String, ToolKind), &[Line])> {
+        self.jobs.iter().map(|(key, lines)| (key, lines.as_slice()))
     }
 
     /// What to expect of a job under this version of valgrind: the highest of its last ten peaks and a tenth more, and

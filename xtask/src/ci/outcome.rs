@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::units::ByteSize;
 
+mod heap;
 mod judge;
 mod memory;
 mod signals;
@@ -55,10 +56,13 @@ pub enum Outcome {
     },
     /// It used more heap than declared.
     OverBudget {
-        /// The declared limit.
+        /// What was allowed: the declared limit, or the baseline's peak with the margin.
         limit: ByteSize,
         /// What massif measured.
         used: ByteSize,
+        /// Which of the two it was.
+        #[serde(default)]
+        budget: Budget,
     },
     /// The run was stopped before it could end.
     Cancelled,
@@ -69,6 +73,17 @@ pub enum Outcome {
     },
     /// No end is known: the supervisor or the machine went away.
     Lost,
+}
+
+/// What a heap outgrew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Budget {
+    /// The declared `limit`.
+    #[default]
+    Limit,
+    /// The peak of the `baseline`, with the `tolerance`.
+    Baseline,
 }
 
 /// Which limit an out-of-memory kill came from.
@@ -159,7 +174,12 @@ impl Outcome {
             Outcome::AllocationFailure => "an allocation failed".into(),
             Outcome::TimedOut => "timed out".into(),
             Outcome::KilledFromOutside { signal } => format!("killed from outside by {}", signal_name(*signal)),
-            Outcome::OverBudget { limit, used } => format!("heap {used} over its limit of {limit}"),
+            Outcome::OverBudget { limit, used, budget: Budget::Limit } => {
+                format!("heap {used} over its limit of {limit}")
+            }
+            Outcome::OverBudget { limit, used, budget: Budget::Baseline } => {
+                format!("heap {used} over the {limit} that its baseline allows")
+            }
             Outcome::Cancelled => "cancelled".into(),
             Outcome::FailedToStart { error } => format!("could not be started: {error}"),
             Outcome::Lost => "lost: no end was recorded".into(),

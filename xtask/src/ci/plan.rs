@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::quarantine::Quarantined;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::jobs::{Job, LinesOf, PlannedItem, RetryOn, Suite, Tool, ToolSettings};
 use crate::config::template::Values;
-use crate::config::units::{ByteSize, JobName, millis};
+use crate::config::units::{ByteSize, JobName, Percent, millis};
+
+mod baseline;
 
 /// The version of the files that hold plans.
 pub const FORMAT: u32 = 1;
@@ -26,6 +29,9 @@ pub struct Plan {
     pub declaration: PathBuf,
     /// In declaration order; the items of a `for-each` in theirs.
     pub jobs: Vec<PlannedJob>,
+    /// Whether jobs of the declaration were left out.
+    #[serde(default)]
+    pub partial: bool,
 }
 
 /// One job as it will be started.
@@ -68,6 +74,8 @@ pub struct PlannedJob {
     pub retry_on: Vec<RetryOn>,
     /// How much output is kept, in bytes.
     pub log_limit: ByteSize,
+    /// Its quarantine, if its failures are known.
+    pub quarantine: Option<Quarantined>,
 }
 
 /// The tool that a job runs under.
@@ -88,6 +96,22 @@ pub struct PlannedTool {
     pub memory_diet: Vec<String>,
     /// The most heap that passes, for massif.
     pub heap_limit: Option<ByteSize>,
+    /// The file whose peak may be exceeded only by a margin, for massif.
+    #[serde(default)]
+    pub heap_baseline: Option<PlannedBaseline>,
+    /// Functions that only pass an allocation on, for massif.
+    #[serde(default)]
+    pub wrappers: Vec<String>,
+}
+
+/// A checked-in massif file and the margin over its peak.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedBaseline {
+    /// Relative to the project.
+    pub file: PathBuf,
+    /// In hundredths of a percent.
+    pub tolerance: Percent,
 }
 
 impl PlannedTool {
@@ -165,8 +189,9 @@ impl Plan {
     /// `{jobs}` stands for.
     pub fn new(suite: &Suite, project: PathBuf, slots: usize, lines_of: &mut LinesOf<'_>) -> Result<Plan, Diagnostics> {
         let items = suite.expand(&project, lines_of)?;
+        baseline::check(suite, &items, &project)?;
         let jobs = items.iter().map(|(job, item)| planned(job, item, slots)).collect();
-        Ok(Plan { format: FORMAT, project, declaration: suite.file.clone(), jobs })
+        Ok(Plan { format: FORMAT, project, declaration: suite.file.clone(), jobs, partial: false })
     }
 
     /// The jobs that the selectors name, with all that they need, in the order of the plan. No selector selects all.
@@ -189,7 +214,9 @@ impl Plan {
             }
             wanted.extend(more);
         }
+        let all = self.jobs.len();
         self.jobs.retain(|job| wanted.contains(&job.name));
+        self.partial |= self.jobs.len() < all;
         Ok(self)
     }
 
@@ -244,7 +271,7 @@ fn planned(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
         env: job.env.iter().map(|(name, value)| (name.clone(), value.render(&values))).collect(),
         pass_env: job.pass_env.clone(),
         needs: job.needs.clone(),
-        tool: planned_tool(&job.tool),
+        tool: planned_tool(&job.tool, &values),
         timeout: job.timeout,
         grace: job.grace,
         memory: job.memory,
@@ -254,25 +281,36 @@ fn planned(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
         attempts: job.retry.attempts,
         retry_on: job.retry.on.clone(),
         log_limit: job.log_limit,
+        quarantine: None,
     }
 }
 
-fn planned_tool(tool: &Tool) -> PlannedTool {
-    let with = |kind, settings: &ToolSettings, heap_limit| PlannedTool {
+fn planned_tool(tool: &Tool, values: &Values) -> PlannedTool {
+    let with = |kind, settings: &ToolSettings| PlannedTool {
         kind,
         args: settings.args.clone(),
         suppressions: settings.suppressions.iter().map(PathBuf::from).collect(),
         trace_children: settings.trace_children,
         skip_children: settings.skip_children.clone(),
         memory_diet: settings.memory_diet.clone(),
-        heap_limit,
+        heap_limit: None,
+        heap_baseline: None,
+        wrappers: Vec::new(),
     };
     match tool {
-        Tool::None => with(ToolKind::None, &ToolSettings::default(), None),
-        Tool::Memcheck(settings) => with(ToolKind::Memcheck, settings, None),
-        Tool::Helgrind(settings) => with(ToolKind::Helgrind, settings, None),
-        Tool::Drd(settings) => with(ToolKind::Drd, settings, None),
-        Tool::Massif { settings, heap_limit } => with(ToolKind::Massif, settings, *heap_limit),
+        Tool::None => with(ToolKind::None, &ToolSettings::default()),
+        Tool::Memcheck(settings) => with(ToolKind::Memcheck, settings),
+        Tool::Helgrind(settings) => with(ToolKind::Helgrind, settings),
+        Tool::Drd(settings) => with(ToolKind::Drd, settings),
+        Tool::Massif { settings, wrappers, heap } => PlannedTool {
+            heap_limit: heap.as_ref().and_then(|heap| heap.limit),
+            heap_baseline: heap.as_ref().and_then(|heap| heap.baseline.as_ref()).map(|baseline| PlannedBaseline {
+                file: baseline.file.render(values).into(),
+                tolerance: baseline.tolerance,
+            }),
+            wrappers: wrappers.clone(),
+            ..with(ToolKind::Massif, settings)
+        },
     }
 }
 
@@ -289,7 +327,7 @@ impl PlannedJob {
             env: BTreeMap::new(),
             pass_env: Vec::new(),
             needs: needs.iter().map(|need| parse(need)).collect(),
-            tool: planned_tool(&Tool::None),
+            tool: planned_tool(&Tool::None, &Values { item: None, name: name.to_owned(), jobs: 1 }),
             timeout: Duration::from_secs(1),
             grace: Duration::from_secs(1),
             memory: ByteSize::ZERO,
@@ -299,6 +337,7 @@ impl PlannedJob {
             attempts: 1,
             retry_on: Vec::new(),
             log_limit: ByteSize::mib(1),
+            quarantine: None,
         }
     }
 }

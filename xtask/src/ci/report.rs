@@ -7,10 +7,12 @@ use super::run::Run;
 use crate::config::units::JobName;
 
 pub mod explain;
+pub mod findings;
 pub mod html;
 pub mod json;
 pub mod junit;
 pub mod summary;
+pub mod suppressions;
 pub mod terminal;
 
 /// A job that is running now.

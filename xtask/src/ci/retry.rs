@@ -80,10 +80,22 @@ pub fn next(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Nex
             if declared && own_failures < job.attempts as usize {
                 again(last.alone, last.reservation, format!("its declaration retries: {}", outcome.describe()))
             } else {
-                Next::Settle(JobResult::Failed)
+                Next::Settle(failed(job, attempts))
             }
         }
     }
+}
+
+/// A failure counts unless the job's quarantine knows it. What valgrind found in any attempt is never hidden.
+fn failed(job: &PlannedJob, attempts: &[AttemptRecord]) -> JobResult {
+    let found = |attempt: &AttemptRecord| {
+        matches!(attempt.verdict.outcome, Outcome::Findings { .. } | Outcome::OverBudget { .. })
+            || attempt.evidence.valgrind.as_ref().is_some_and(|valgrind| valgrind.findings > 0)
+    };
+    let known = job.quarantine.as_ref().zip(attempts.last()).is_some_and(|(quarantine, last)| {
+        retry_on(&last.verdict.outcome).is_some_and(|kind| quarantine.on.contains(&kind))
+    });
+    if known && !attempts.iter().any(found) { JobResult::Quarantined } else { JobResult::Failed }
 }
 
 /// The ladder of a job that the machine killed for lack of memory: twice the memory, then alone, then, if the

@@ -29,6 +29,7 @@ mod attempt;
 mod gather;
 mod guard;
 mod interrupts;
+mod logs;
 mod observe;
 mod recorder;
 mod start;
@@ -243,6 +244,7 @@ impl Loop<'_> {
         if let Some(taken) = self.slots.get_mut(attempt.slot as usize) {
             *taken = false;
         }
+        let valgrind = attempt.logs.take().map(|logs| logs.evidence(attempt.pid));
         let job = &self.plan.jobs[attempt.job];
         if let Err(error) = attempt.output.finish() {
             let text = format!("the log of {} could not be shortened: {}", job.name, crate::exec::plain(&error));
@@ -251,6 +253,7 @@ impl Loop<'_> {
         let evidence = gather::evidence(gather::Sources {
             job,
             attempt: &attempt,
+            valgrind,
             others: &self.running,
             plan: self.plan,
             oom: &self.oom,

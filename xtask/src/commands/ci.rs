@@ -16,8 +16,12 @@ use super::Context;
 
 mod capacity;
 mod diet;
+mod flaky;
+mod massif;
 mod plan;
 mod session;
+mod suppress;
+mod suppressions;
 
 use session::{Goal, Session};
 
@@ -29,8 +33,12 @@ impl cli::Ci {
             Some(CiCommand::Plan(plan)) => plan.run(ctx),
             Some(CiCommand::Rerun(rerun)) => rerun.run(ctx),
             Some(CiCommand::Explain(explain)) => explain.run(ctx),
+            Some(CiCommand::Suppress(suppress)) => suppress.run(ctx),
+            Some(CiCommand::Suppressions(suppressions)) => suppressions.run(ctx),
             Some(CiCommand::Report(report)) => report.run(ctx),
+            Some(CiCommand::Flaky(flaky)) => flaky.run(ctx),
             Some(CiCommand::Diet(diet)) => diet.run(ctx),
+            Some(CiCommand::Massif(massif)) => massif.run_with(Some(ctx)),
             Some(CiCommand::Schema(schema)) => schema.run(),
         }
     }
@@ -85,10 +93,16 @@ impl cli::CiSchema {
         let value = match self.of {
             cli::SchemaOf::Jobs => schema::jobs_schema(),
             cli::SchemaOf::Run => json::schema(),
+            cli::SchemaOf::Quarantine => schema::quarantine_schema(),
         };
         output::out(format_args!("{}", serde_json::to_string_pretty(&value)?));
         Ok(Exit::Success)
     }
+}
+
+/// The day in UTC, which is the same on every machine.
+fn today() -> jiff::civil::Date {
+    jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
 }
 
 /// A run as its folder records it: the named one, or the last.

@@ -79,6 +79,11 @@ impl Declarations {
         self.file(FILES[0])
     }
 
+    /// The file that declares quarantines; where it would be, if there is none.
+    pub fn quarantine(&self) -> PathBuf {
+        self.file("ci/quarantine.yaml")
+    }
+
     /// The file that declares releases; where it would be, if there is none.
     pub fn release(&self) -> PathBuf {
         self.file(FILES[1])

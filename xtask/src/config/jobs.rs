@@ -3,10 +3,12 @@
 mod declared;
 mod for_each;
 mod graph;
+pub(crate) mod heap;
 mod resolve;
 mod tools;
 
 pub use super::diagnostic::{Place, Problem};
+pub use heap::{HeapBaseline, HeapBudget};
 
 pub(in crate::config) use declared::JobsFile;
 
@@ -19,6 +21,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// How many missing files of one job are told.
+const MOST_MISSING: usize = 20;
+
 /// All jobs of a project, validated, with every default applied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suite {
@@ -28,6 +33,8 @@ pub struct Suite {
     pub jobs: Vec<Job>,
     /// The text of the file, to show problems that are found later at their place.
     pub text: Text,
+    /// Functions that only pass an allocation on, as `tools.massif.wrappers` lists them.
+    pub wrappers: Vec<String>,
 }
 
 /// The text of a declaration.
@@ -123,8 +130,10 @@ pub enum Tool {
     Massif {
         /// The options of valgrind.
         settings: ToolSettings,
-        /// The largest peak of the heap that passes.
-        heap_limit: Option<ByteSize>,
+        /// Functions that only pass an allocation on; `*` stands for any letters.
+        wrappers: Vec<String>,
+        /// What the heap may grow to.
+        heap: Option<HeapBudget>,
     },
 }
 
@@ -227,10 +236,10 @@ impl Suite {
     pub fn parse(text: &str, shown_as: &Path, project: Option<&Path>) -> Result<Suite, Diagnostics> {
         let mut problems = Problems::default();
         let declared: Option<JobsFile> = decode::document(text, &mut problems);
-        let jobs = declared.map(|file| resolve::suite(file, project, &mut problems)).unwrap_or_default();
-        let suite = Suite { file: shown_as.to_owned(), jobs, text: Text(text.into()) };
+        let (jobs, wrappers) = declared.map(|file| resolve::suite(file, project, &mut problems)).unwrap_or_default();
+        let suite = Suite { file: shown_as.to_owned(), jobs, text: Text(text.into()), wrappers };
         if let Some(project) = project {
-            let found = suite.plan(|job| for_each::expand(job, project, None));
+            let found = suite.plan(project, |job| for_each::expand(job, project, None));
             found.err().into_iter().flatten().for_each(|problem| problems.push(problem));
         }
         if problems.is_empty() { Ok(suite) } else { Err(problems.in_file(shown_as, text)) }
@@ -243,7 +252,7 @@ impl Suite {
     /// # Errors
     /// All problems of [`Job::expand`] at once, and items that have the name of another job.
     pub fn expand(&self, project: &Path, lines_of: &mut LinesOf<'_>) -> Result<Vec<(&Job, PlannedItem)>, Diagnostics> {
-        self.plan(|job| job.expand(project, lines_of)).map_err(|problems| self.diagnose(problems))
+        self.plan(project, |job| job.expand(project, lines_of)).map_err(|problems| self.diagnose(problems))
     }
 
     /// Shows problems of [`Job::expand`] as those of the file are shown.
@@ -251,16 +260,21 @@ impl Suite {
         Problems::from(problems).in_file(&self.file, &self.text.0)
     }
 
-    /// Expands every job, and tells apart the planned jobs of different ones.
+    /// Expands every job, looks for the files that each planned one needs, and tells apart those of different ones.
     fn plan(
         &self,
+        project: &Path,
         mut expand: impl FnMut(&Job) -> Result<Vec<PlannedItem>, Vec<Problem>>,
     ) -> Result<Vec<(&Job, PlannedItem)>, Vec<Problem>> {
         let mut planned: Vec<(&Job, PlannedItem)> = Vec::new();
         let mut problems = Vec::new();
         for job in &self.jobs {
             match expand(job) {
-                Ok(items) => planned.extend(items.into_iter().map(|item| (job, item))),
+                Ok(items) => {
+                    problems
+                        .extend(items.iter().filter_map(|item| heap::missing(job, item, project)).take(MOST_MISSING));
+                    planned.extend(items.into_iter().map(|item| (job, item)));
+                }
                 Err(found) => problems.extend(found),
             }
         }

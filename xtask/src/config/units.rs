@@ -2,11 +2,13 @@
 
 mod duration;
 mod job_name;
+mod percent;
 mod size;
 
 pub(crate) use duration::PATTERN as DURATION_PATTERN;
 pub use duration::{MAX_LIMIT, exact, human, millis, parse_duration, parse_limit};
 pub use job_name::JobName;
+pub use percent::Percent;
 pub use size::ByteSize;
 
 use std::borrow::Cow;

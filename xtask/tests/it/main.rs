@@ -5,10 +5,13 @@
 mod browser;
 mod deaths;
 mod declarations;
+mod flaky;
 mod foreign;
 mod html;
 mod lanternd;
+mod massif;
 mod memory;
 mod runs;
 mod support;
+mod valgrind;
 mod vm;

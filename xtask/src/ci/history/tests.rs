@@ -18,6 +18,9 @@ fn line(number: u32, outcome: &str, peak: u64) -> Line {
         duration_ms: u64::from(number) * 100,
         peak: Some(peak * MIB),
         reservation: 16 * MIB,
+        alone: false,
+        pressure: None,
+        revision: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! From evidence to verdict: a pure function, in the order in which the rules decide.
 
+use super::heap;
 use super::memory::{out_of_memory_likely, out_of_memory_proved, who_had_how_much};
 use super::{Outcome, Verdict, signal_name, signals};
 use crate::ci::evidence::{End, Evidence, Finding, KillReason, Reading};
@@ -200,16 +201,8 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
                 ),
         );
     }
-    if let Some(heap) = &evidence.heap {
-        if let Some(limit) = heap.limit.filter(|limit| heap.peak > *limit) {
-            let mut verdict = Verdict::new(
-                Outcome::OverBudget { limit, used: heap.peak },
-                0.99,
-                format!("massif measured a peak of {} of heap; the limit is {limit}", heap.peak),
-            );
-            verdict.reasons.extend(heap.largest_site.iter().map(|site| format!("at the peak, most is held by {site}")));
-            return Some(verdict.advise("look at the massif file of the attempt with ms_print"));
-        }
+    if let Some(verdict) = evidence.heap.as_ref().and_then(|heap| heap::over_budget(heap, code)) {
+        return Some(verdict);
     }
     Some(Verdict::new(Outcome::Passed, 0.99, format!("the main process ended with exit code {code}, as expected")))
 }
@@ -256,6 +249,9 @@ fn rule_out(evidence: &Evidence, verdict: &mut Verdict) {
 fn support(evidence: &Evidence, verdict: &mut Verdict) {
     if let Some(valgrind) = &evidence.valgrind {
         verdict.reasons.extend(valgrind.incomplete.iter().take(5).map(|why| format!("not wholly checked: {why}")));
+    }
+    if let Some(heap) = &evidence.heap {
+        verdict.reasons.extend(heap.incomplete.iter().take(5).map(|why| format!("not wholly measured: {why}")));
     }
     if verdict.outcome.is_pass() {
         return;

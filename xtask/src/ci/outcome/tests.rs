@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::ci::evidence::{
-    End, Evidence, Finding, GroupCounters, HeapEvidence, HostCounters, HostMemory, KernelKill, KillIntent, KillReason,
-    Neighbour, Reading, UserspaceKill, ValgrindEvidence,
+    End, Evidence, Finding, GroupCounters, HeapBaseline, HeapEvidence, HostCounters, HostMemory, KernelKill,
+    KillIntent, KillReason, Neighbour, Reading, UserspaceKill, ValgrindEvidence,
 };
+use crate::config::units::Percent;
 
 fn signaled(signal: i32) -> Evidence {
     Evidence::of(End::Signaled { signal, core: false })
@@ -212,7 +213,7 @@ fn a_pass_under_valgrind_means_that_everything_was_checked() {
                 kind: "Leak_DefinitelyLost".into(),
                 what: "8 bytes".into(),
                 place: "main (a.c:1)".into(),
-                stack: Vec::new(),
+                ..Finding::default()
             }],
             main_complete: main,
             incomplete: incomplete.iter().map(|why| (*why).to_owned()).collect(),
@@ -240,7 +241,7 @@ fn a_crash_and_a_timeout_tell_what_valgrind_knew() {
             kind: "InvalidWrite".into(),
             what: "Invalid write of size 1".into(),
             place: "f (a.c:2)".into(),
-            stack: Vec::new(),
+            ..Finding::default()
         }],
         main_complete: Some(true),
         main_crash: vec!["g (a.c:3)".into(), "main (a.c:9)".into()],
@@ -285,20 +286,68 @@ fn a_kill_of_ours_without_a_seen_end_is_ours_still() {
     check(&Evidence { heap_expected: true, ..exited(0) }, "failed", 0.9);
 }
 
+fn heap(peak: u64) -> HeapEvidence {
+    HeapEvidence {
+        peak: ByteSize::new(peak),
+        limit: None,
+        largest_site: Some("read_whole (a.c:9): 4 MiB".into()),
+        baseline: Reading::Absent,
+        incomplete: Vec::new(),
+        profile: None,
+    }
+}
+
 #[test]
 fn heap_beyond_its_limit_is_over_budget() {
     let with = |peak, limit| Evidence {
-        heap: Some(HeapEvidence {
-            peak: ByteSize::new(peak),
-            limit,
-            largest_site: Some("read_whole (a.c:9): 4 MiB".into()),
-        }),
+        heap: Some(HeapEvidence { limit: Some(ByteSize::new(limit)), ..heap(peak) }),
         ..exited(0)
     };
-    check(&with(10, Some(ByteSize::new(10))), "passed", 0.99);
-    check(&with(10, None), "passed", 0.99);
-    let verdict = check(&with(11, Some(ByteSize::new(10))), "over-budget", 0.99);
+    check(&with(10, 10), "passed", 0.99);
+    check(&Evidence { heap: Some(heap(10)), ..exited(0) }, "passed", 0.99);
+    let verdict = check(&with(11, 10), "over-budget", 0.99);
+    assert_eq!(verdict.outcome.describe(), "heap 11 B over its limit of 10 B");
     assert!(verdict.reasons.iter().any(|reason| reason.contains("read_whole")));
+}
+
+#[test]
+fn heap_beyond_its_baseline_is_over_budget() {
+    let baseline = Reading::Read(HeapBaseline {
+        file: "ci/heap/a.massif".into(),
+        peak: ByteSize::new(100),
+        tolerance: Percent::whole(2),
+        allowed: ByteSize::new(102),
+        grown: Some("parse (b.c:3): 3 B more (0 B → 3 B)".into()),
+    });
+    let with = |peak, baseline: &Reading<HeapBaseline>| Evidence {
+        heap: Some(HeapEvidence { baseline: baseline.clone(), ..heap(peak) }),
+        ..exited(0)
+    };
+    check(&with(102, &baseline), "passed", 0.99);
+    let verdict = check(&with(103, &baseline), "over-budget", 0.99);
+    assert_eq!(verdict.outcome.describe(), "heap 103 B over the 102 B that its baseline allows");
+    assert_eq!(
+        verdict.reasons,
+        [
+            "massif measured a peak of 103 B of heap; the baseline ci/heap/a.massif has 100 B, and 2% more are allowed",
+            "most grew at parse (b.c:3): 3 B more (0 B → 3 B)",
+            "at the peak, most is held by read_whole (a.c:9): 4 MiB",
+        ]
+    );
+    // Of both, the limit is told first, and the baseline with it.
+    let mut both = with(103, &baseline);
+    both.heap.as_mut().unwrap().limit = Some(ByteSize::new(50));
+    let verdict = check(&both, "over-budget", 0.99);
+    assert!(verdict.outcome.describe().contains("its limit of 50 B") && verdict.reasons[2].contains("the baseline"));
+    // What could not be compared, or was not wholly measured, is no pass.
+    let verdict = check(&with(1, &Reading::Unreadable("it is gone".into())), "failed", 0.9);
+    assert!(verdict.reasons[0].contains("it is gone"));
+    let mut cut = with(1, &baseline);
+    cut.heap.as_mut().unwrap().incomplete = vec!["massif.7: it was cut".into()];
+    let verdict = check(&cut, "failed", 0.9);
+    assert!(verdict.reasons.iter().any(|reason| reason == "not wholly measured: massif.7: it was cut"));
+    cut.heap.as_mut().unwrap().baseline = Reading::Absent;
+    check(&cut, "passed", 0.99);
 }
 
 #[test]

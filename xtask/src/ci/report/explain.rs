@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::findings;
 use crate::ci::event::{AttemptRecord, JobResult};
 use crate::ci::evidence::{Evidence, Reading};
 use crate::ci::log;
@@ -71,6 +72,10 @@ fn write_attempt(text: &mut String, run: &Run, planned: &PlannedJob, record: &At
     }
     writeln!(text, "  ran for {time} of at most {}, {}", units::human(planned.timeout), record.rung())?;
     writeln!(text, "  memory   peak {peak}")?;
+    if let Some(heap) = &record.evidence.heap {
+        let most = heap.largest_site.as_ref().map_or_else(String::new, |site| format!(", most by {site}"));
+        writeln!(text, "  heap     peak {}{most}", heap.peak)?;
+    }
     writeln!(text, "  why")?;
     for reason in &verdict.reasons {
         writeln!(text, "    + {reason}")?;
@@ -78,17 +83,44 @@ fn write_attempt(text: &mut String, run: &Run, planned: &PlannedJob, record: &At
     for reason in &verdict.ruled_out {
         writeln!(text, "    - {reason}")?;
     }
-    for finding in record.evidence.valgrind.iter().flat_map(|valgrind| &valgrind.first) {
-        writeln!(text, "  {}: {}", finding.kind, finding.what)?;
-        for frame in &finding.stack {
-            writeln!(text, "      {frame}")?;
-        }
-    }
+    write_findings(text, run, &record.evidence)?;
     if !verdict.outcome.is_pass() {
         write_sources(text, run, &record.evidence)?;
     }
     if let Some(advice) = &verdict.advice {
         writeln!(text, "  to do    {advice}")?;
+    }
+    Ok(())
+}
+
+fn write_findings(text: &mut String, run: &Run, evidence: &Evidence) -> std::fmt::Result {
+    let Some(valgrind) = &evidence.valgrind else { return Ok(()) };
+    let causes = findings::causes(run);
+    let causes = findings::by_finding(&causes);
+    for finding in &valgrind.first {
+        let id = causes.get(&std::ptr::from_ref(finding)).map_or("", |cause| cause.id.as_str());
+        findings::write_whole(text, id, finding, &run.plan.project)?;
+    }
+    let dropped = valgrind.findings.saturating_sub(valgrind.first.len() as u64);
+    if dropped > 0 {
+        writeln!(text, "  {dropped} further findings were counted and not kept; the attempt's XML files have them")?;
+    }
+    if !valgrind.first.is_empty() {
+        writeln!(text, "  to hide one: cargo xtask ci suppress ID --reason TEXT")?;
+    }
+    writeln!(text, "  checked  {} processes to their end", valgrind.complete)?;
+    for why in &valgrind.incomplete {
+        writeln!(text, "    not wholly: {why}")?;
+    }
+    if valgrind.stubs > 0 {
+        writeln!(
+            text,
+            "    {} left only the beginning of a log: they became programs that are not traced, or were killed early",
+            valgrind.stubs
+        )?;
+    }
+    for (name, count) in valgrind.used.iter().take(20) {
+        writeln!(text, "    suppression used {count} times: {name}")?;
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ mod tests;
 mod timeline;
 
 use axis::Axis;
+use facts::Findings;
 use markup::Html;
 
 /// What the report is made of.
@@ -35,6 +36,7 @@ struct Page<'a> {
     exit: u8,
     certificate: Option<&'a Certificate>,
     history: &'a History,
+    findings: &'a Findings<'a>,
 }
 
 /// Bytes that may still be spent, so that thousands of failures make no page that no browser opens.
@@ -47,7 +49,8 @@ struct Budget {
 
 /// The file's content.
 pub fn render(run: &Run, dir: &RunDir, exit: u8, certificate: Option<&Certificate>, history: &History) -> String {
-    let page = Page { run, dir, exit, certificate, history };
+    let findings = Findings::of(run);
+    let page = Page { run, dir, exit, certificate, history, findings: &findings };
     let mut budget = Budget { proof: 1 << 20, passed: 5 << 18 };
     let mut html = Html::default();
     frame::begin(&mut html, page);

@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::findings::{self, FindingFile};
 use crate::ci::certificate::Certificate;
 use crate::ci::event::{AttemptRecord, JobResult};
-use crate::ci::plan::ToolKind;
+use crate::ci::plan::PlannedJob;
 use crate::ci::retry;
 use crate::ci::run::{JobState, Run};
 use crate::paths::RunDir;
@@ -36,6 +37,8 @@ pub struct RunFile {
     memory_source: String,
     /// Version of valgrind, when a job needed it.
     valgrind: Option<String>,
+    /// The project's commit, where nothing tracked was changed.
+    revision: Option<String>,
     /// Start in Unix milliseconds.
     started: i64,
     /// End in Unix milliseconds.
@@ -54,6 +57,10 @@ pub struct RunFile {
     held: Vec<(i64, i64, String)>,
     /// Things that a person should know.
     warnings: Vec<String>,
+    /// What valgrind found, by cause, those of most jobs first.
+    findings: Vec<FindingFile>,
+    /// How many findings of jobs with very many were counted and are in neither list.
+    dropped_findings: u64,
     /// In declaration order.
     jobs: Vec<JobFile>,
 }
@@ -65,9 +72,9 @@ struct JobFile {
     name: String,
     /// `none`, `memcheck`, `helgrind`, `drd` or `massif`.
     tool: String,
-    /// `passed`, `flaky`, `failed`, `infrastructure`, `cancelled` or `not-run`.
+    /// `passed`, `flaky`, `failed`, `quarantined`, `infrastructure`, `cancelled` or `not-run`.
     result: String,
-    /// Why it was not run.
+    /// Why it was not run, or why its failure is known.
     because: Option<String>,
     /// The last attempt's outcome: `kind` and what belongs to it.
     outcome: Option<serde_json::Value>,
@@ -86,7 +93,7 @@ struct AttemptFile {
     /// From 1.
     number: u32,
     /// `kind` is one of passed, failed (`code`), findings (`count`), crashed (`signal`), out-of-memory (`scope`,
-    /// `victim`), allocation-failure, timed-out, killed-from-outside (`signal`), over-budget (`limit`, `used`),
+    /// `victim`), allocation-failure, timed-out, killed-from-outside (`signal`), over-budget (`limit`, `used`, `budget`),
     /// cancelled, failed-to-start (`error`), lost.
     outcome: serde_json::Value,
     /// Of the outcome, from 0 to 1.
@@ -142,6 +149,7 @@ pub fn render(run: &Run, dir: &RunDir, exit: u8, certificate: Option<&Certificat
         memory: started.map_or(0, |started| started.capacity.memory),
         memory_source: started.map_or_else(String::new, |started| started.capacity.memory_source.clone()),
         valgrind: started.and_then(|started| started.valgrind.clone()),
+        revision: started.and_then(|started| started.revision.clone()),
         started: run.began.unwrap_or_default(),
         ended: run.last,
         exit,
@@ -151,9 +159,9 @@ pub fn render(run: &Run, dir: &RunDir, exit: u8, certificate: Option<&Certificat
         available: run.available.clone(),
         held: run.held_before.clone(),
         warnings: run.warnings.clone(),
-        jobs: jobs
-            .map(|(planned, job)| job_file(planned.name.as_str(), planned.tool.kind, job))
-            .collect::<Result<_, _>>()?,
+        findings: findings::files(run),
+        dropped_findings: findings::dropped(run),
+        jobs: jobs.map(|(planned, job)| job_file(planned, job)).collect::<Result<_, _>>()?,
     };
     let mut text = serde_json::to_vec_pretty(&file)?;
     text.push(b'\n');
@@ -169,8 +177,10 @@ fn result_word(job: &JobState) -> &'static str {
     job.result.as_ref().map_or("not-run", JobResult::word)
 }
 
-fn job_file(name: &str, tool: ToolKind, job: &JobState) -> anyhow::Result<JobFile> {
+fn job_file(planned: &PlannedJob, job: &JobState) -> anyhow::Result<JobFile> {
+    let (name, tool) = (planned.name.as_str(), planned.tool.kind);
     let because = match &job.result {
+        Some(JobResult::Quarantined) => planned.quarantine.as_ref().map(|quarantine| quarantine.reason.clone()),
         Some(JobResult::NotRun { because }) => Some(because.clone()),
         None => Some("the run ended before".into()),
         Some(

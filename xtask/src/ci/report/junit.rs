@@ -1,20 +1,33 @@
 //! `junit.xml`: the result for test viewers, by the maintained writer of the format.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
+use super::findings;
 use crate::ci::event::{AttemptRecord, JobResult};
+use crate::ci::evidence::Finding;
 use crate::ci::log;
+use crate::ci::plan::PlannedJob;
 use crate::ci::run::Run;
+use crate::ci::valgrind::cause::Cause;
 use crate::paths::RunDir;
 
 /// How many lines of a failed job's log go into the file.
 const LOG_LINES: usize = 200;
+/// How many findings of a job go into the file.
+const FINDINGS: usize = 10;
+/// How many frames of each.
+const FRAMES: usize = 12;
+
+type Causes<'a> = HashMap<*const Finding, &'a Cause<'a>>;
 
 /// The file's content: one suite a declared job, one case a planned job.
 pub fn render(run: &Run, dir: &RunDir) -> anyhow::Result<String> {
     let mut report = Report::new("drydock");
+    let causes = findings::causes(run);
+    let causes = findings::by_finding(&causes);
     let mut suites: Vec<TestSuite> = Vec::new();
     for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
         let first = job.attempts.first();
@@ -24,15 +37,16 @@ pub fn render(run: &Run, dir: &RunDir) -> anyhow::Result<String> {
             (Some(JobResult::PassedAfterInfrastructure { .. } | JobResult::Flaky { .. }), _) => {
                 let mut status = TestCaseStatus::success();
                 for attempt in job.attempts.iter().filter(|attempt| !attempt.verdict.outcome.is_pass()) {
-                    status.add_rerun(rerun(attempt));
+                    status.add_rerun(rerun(attempt, &causes));
                 }
                 status
             }
             (Some(JobResult::NotRun { because }), _) => skipped(because),
+            (Some(JobResult::Quarantined), _) => skipped(&quarantined(planned, last)),
             (None, _) => skipped("the run ended before"),
-            (Some(JobResult::Failed), Some(record)) => failure(NonSuccessKind::Failure, record),
+            (Some(JobResult::Failed), Some(record)) => failure(NonSuccessKind::Failure, record, &causes),
             (Some(JobResult::Infrastructure | JobResult::Cancelled), Some(record)) => {
-                failure(NonSuccessKind::Error, record)
+                failure(NonSuccessKind::Error, record, &causes)
             }
             (Some(JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled), None) => {
                 skipped("it has no attempt")
@@ -65,33 +79,50 @@ pub fn render(run: &Run, dir: &RunDir) -> anyhow::Result<String> {
     Ok(report.to_string()?)
 }
 
+/// Viewers know no failure that does not count, so it is skipped, and says what happened.
+fn quarantined(planned: &PlannedJob, last: Option<&AttemptRecord>) -> String {
+    let what = last.map_or_else(String::new, |last| last.verdict.outcome.describe());
+    match &planned.quarantine {
+        Some(quarantine) => format!("{what}; in quarantine until {}: {}", quarantine.expires, quarantine.reason),
+        None => what,
+    }
+}
+
 fn skipped(because: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::skipped();
     status.set_message(because.to_owned());
     status
 }
 
-fn failure(kind: NonSuccessKind, record: &AttemptRecord) -> TestCaseStatus {
+fn failure(kind: NonSuccessKind, record: &AttemptRecord, causes: &Causes<'_>) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
     status.set_message(record.verdict.outcome.describe());
     status.set_type(record.verdict.outcome.word());
-    status.set_description(words(record));
+    status.set_description(words(record, causes));
     status
 }
 
-fn rerun(record: &AttemptRecord) -> TestRerun {
+fn rerun(record: &AttemptRecord, causes: &Causes<'_>) -> TestRerun {
     let mut rerun = TestRerun::new(NonSuccessKind::Failure);
     rerun.set_message(record.verdict.outcome.describe());
     rerun.set_type(record.verdict.outcome.word());
-    rerun.set_description(words(record));
+    rerun.set_description(words(record, causes));
     rerun
 }
 
-fn words(record: &AttemptRecord) -> String {
+fn words(record: &AttemptRecord, causes: &Causes<'_>) -> String {
     let verdict = &record.verdict;
     let mut lines = vec![format!("confidence {:.2}", verdict.confidence)];
     lines.extend(verdict.reasons.iter().map(|reason| format!("because {reason}")));
     lines.extend(verdict.ruled_out.iter().cloned());
     lines.extend(verdict.advice.iter().map(|advice| format!("to do: {advice}")));
+    for finding in record.evidence.valgrind.iter().flat_map(|valgrind| &valgrind.first).take(FINDINGS) {
+        let Some(cause) = causes.get(&std::ptr::from_ref(finding)) else { continue };
+        let (id, others) = (&cause.id, cause.jobs().len().saturating_sub(1));
+        let others = if others > 0 { format!(" (also in {others} other jobs)") } else { String::new() };
+        lines.push(format!("{id} {}{others}", finding.line()));
+        lines.extend(finding.stack.iter().take(FRAMES).map(|frame| format!("    {}", frame.describe())));
+        lines.push(format!("    to hide it: cargo xtask ci suppress {id} --reason TEXT"));
+    }
     lines.join("\n")
 }

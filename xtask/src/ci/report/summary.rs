@@ -1,10 +1,11 @@
 //! The end of a run for a person: failures by cause, what passed but not quietly, the slowest and the biggest jobs, one
 //! line of counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::{findings, suppressions};
 use crate::ci::certificate::Certificate;
 use crate::ci::event::{AttemptRecord, JobResult, RunStarted};
 use crate::ci::log;
@@ -12,6 +13,7 @@ use crate::ci::outcome::Outcome;
 use crate::ci::retry;
 use crate::ci::run::{JobState, Run};
 use crate::ci::schedule::bound::Binding;
+use crate::ci::valgrind::cause::Cause;
 use crate::config::units::{self, ByteSize};
 use crate::paths::RunDir;
 
@@ -19,8 +21,6 @@ use crate::paths::RunDir;
 const MOST_JOBS: usize = 12;
 /// How many lines of a log are shown for a cause.
 const LOG_LINES: usize = 10;
-/// How many frames of a finding are shown.
-const FRAMES: usize = 6;
 /// How many jobs the tables list.
 const MOST_ROWS: usize = 5;
 /// Tables of shorter runs tell nothing.
@@ -47,18 +47,16 @@ pub(super) fn cause(record: &AttemptRecord) -> String {
         None => outcome.describe(),
     };
     match outcome {
-        // One error found in many jobs is one cause.
-        Outcome::Findings { .. } => match record.evidence.valgrind.as_ref().and_then(|valgrind| valgrind.first.first())
-        {
-            Some(first) => first.cause(),
-            None => outcome.describe(),
-        },
+        Outcome::Failed { code } if *code == record.evidence.expect_exit => {
+            "ended as expected, but was not checked to its end".into()
+        }
         Outcome::Failed { .. } | Outcome::Crashed { .. } => with_words(),
         Outcome::FailedToStart { error } => {
             format!("could not be started: {}", error.rsplit(": ").next().unwrap_or(error))
         }
         Outcome::OverBudget { .. } => "more heap than declared".into(),
         Outcome::Passed
+        | Outcome::Findings { .. }
         | Outcome::OutOfMemory { .. }
         | Outcome::AllocationFailure
         | Outcome::TimedOut
@@ -92,29 +90,70 @@ type Job<'a> = (&'a str, &'a JobState, &'a AttemptRecord);
 
 fn write_causes(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result {
     let mut causes: BTreeMap<String, Vec<Job<'_>>> = BTreeMap::new();
-    for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
-        let bad = matches!(job.result, Some(JobResult::Failed | JobResult::Infrastructure));
-        if let (true, Some(last)) = (bad, job.attempts.last()) {
-            causes.entry(cause(last)).or_default().push((planned.name.as_str(), job, last));
+    let mut bad = BTreeSet::new();
+    for (position, (planned, job)) in run.plan.jobs.iter().zip(&run.jobs).enumerate() {
+        let failed = matches!(job.result, Some(JobResult::Failed | JobResult::Infrastructure));
+        if let (true, Some(last)) = (failed, job.attempts.last()) {
+            bad.insert(position);
+            // What valgrind found is told finding by finding below.
+            if !is_told_by_findings(last) {
+                causes.entry(cause(last)).or_default().push((planned.name.as_str(), job, last));
+            }
         }
     }
-    let mut causes: Vec<_> = causes.into_iter().collect();
-    causes.sort_by_key(|(_, jobs)| std::cmp::Reverse(jobs.len()));
-    for (cause, jobs) in &causes {
-        write_cause(text, cause, jobs, dir)?;
+    // The number of jobs, and what is written about them.
+    let mut blocks: Vec<(usize, String)> = Vec::new();
+    for cause in findings::causes(run).iter().filter(|cause| findings::failed_a_job(cause, run)) {
+        let mut block = String::new();
+        write_finding(&mut block, cause, run)?;
+        blocks.push((cause.jobs().len(), block));
     }
-    if causes.len() > 1 || causes.iter().any(|(_, jobs)| jobs.len() > 1) {
-        let jobs: usize = causes.iter().map(|(_, jobs)| jobs.len()).sum();
-        writeln!(text, "\n{}, {}", plural(causes.len(), "cause"), plural(jobs, "job"))?;
+    for (cause, jobs) in &causes {
+        let mut block = String::new();
+        write_cause(&mut block, cause, jobs, dir)?;
+        blocks.push((jobs.len(), block));
+    }
+    blocks.sort_by_key(|(jobs, _)| std::cmp::Reverse(*jobs));
+    blocks.iter().for_each(|(_, block)| text.push_str(block));
+    if blocks.len() > 1 || blocks.iter().any(|(jobs, _)| *jobs > 1) {
+        writeln!(text, "\n{}, {}", plural(blocks.len(), "cause"), plural(bad.len(), "job"))?;
+    }
+    let dropped = findings::dropped(run);
+    if dropped > 0 {
+        let findings = plural(usize::try_from(dropped).unwrap_or(usize::MAX), "further finding");
+        writeln!(text, "{findings} of jobs with very many were counted and are not shown; their logs have them")?;
     }
     Ok(())
 }
 
-fn write_cause(text: &mut String, cause: &str, jobs: &[Job<'_>], dir: &RunDir) -> std::fmt::Result {
-    let names: Vec<&str> = jobs.iter().take(MOST_JOBS).map(|(name, _, _)| *name).collect();
+/// Whether the job's only failure is what valgrind found, and that is kept.
+pub(super) fn is_told_by_findings(record: &AttemptRecord) -> bool {
+    let kept = record.evidence.valgrind.as_ref().is_some_and(|valgrind| !valgrind.first.is_empty());
+    kept && matches!(record.verdict.outcome, Outcome::Findings { .. })
+}
+
+fn write_finding(text: &mut String, cause: &Cause<'_>, run: &Run) -> std::fmt::Result {
+    let jobs: Vec<&str> = cause.jobs().into_iter().map(|job| run.plan.jobs[job].name.as_str()).collect();
+    write_head(text, &format!("{}  {}", cause.title(), cause.id), &jobs)?;
+    findings::describe(text, cause, &run.plan.project)?;
+    let first = cause.jobs().first().copied().unwrap_or_default();
+    let unchecked =
+        run.jobs[first].attempts.last().and_then(|last| last.evidence.valgrind.as_ref()?.incomplete.first());
+    if let Some(why) = unchecked {
+        writeln!(text, "    not wholly checked: {why}")?;
+    }
+    writeln!(text, "    more: cargo xtask ci explain {}", run.plan.jobs[first].name)
+}
+
+fn write_head(text: &mut String, cause: &str, jobs: &[&str]) -> std::fmt::Result {
     let more = jobs.len().saturating_sub(MOST_JOBS);
     let more = if more > 0 { format!(" … and {more} more") } else { String::new() };
-    writeln!(text, "\n✗ {cause}\n    {}: {}{more}", plural(jobs.len(), "job"), names.join(", "))?;
+    let names = jobs.iter().take(MOST_JOBS).copied().collect::<Vec<_>>().join(", ");
+    writeln!(text, "\n✗ {cause}\n    {}: {names}{more}", plural(jobs.len(), "job"))
+}
+
+fn write_cause(text: &mut String, cause: &str, jobs: &[Job<'_>], dir: &RunDir) -> std::fmt::Result {
+    write_head(text, cause, &jobs.iter().map(|(name, _, _)| *name).collect::<Vec<_>>())?;
     // The job whose log says most stands for all.
     let spoken = jobs.iter().find(|(_, _, record)| record.evidence.words.is_some());
     let Some((name, job, record)) = spoken.or_else(|| jobs.first()) else { return Ok(()) };
@@ -130,20 +169,9 @@ fn write_cause(text: &mut String, cause: &str, jobs: &[Job<'_>], dir: &RunDir) -
         writeln!(text, "    it needs more than {}, which it had when it was killed", ByteSize::new(bytes))?;
     }
     let by_itself = matches!(verdict.outcome, Outcome::Failed { .. } | Outcome::Findings { .. });
-    let finding = record.evidence.valgrind.as_ref().and_then(|valgrind| valgrind.first.first());
-    if let (Outcome::Findings { .. }, Some(finding)) = (&verdict.outcome, finding) {
-        writeln!(text, "    {}", finding.what)?;
-        for frame in finding.stack.iter().take(FRAMES) {
-            writeln!(text, "      {frame}")?;
-        }
-    }
     // That a program ended by itself is no news; what came on top of it is.
     for reason in verdict.reasons.iter().skip(usize::from(by_itself)).take(5) {
-        let told = finding
-            .is_some_and(|finding| matches!(verdict.outcome, Outcome::Findings { .. }) && *reason == finding.line());
-        if !told {
-            writeln!(text, "    because {reason}")?;
-        }
+        writeln!(text, "    because {reason}")?;
     }
     if verdict.outcome.is_infrastructure() || matches!(verdict.outcome, Outcome::Failed { code: 137 | 143 }) {
         for reason in verdict.ruled_out.iter().take(2) {
@@ -194,6 +222,13 @@ fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
                     last.and_then(|valgrind| Some((planned.name.as_str(), valgrind.incomplete.first()?.as_str()))),
                 );
             }
+            Some(JobResult::Quarantined) => {
+                let last = job.attempts.last().map_or_else(String::new, |last| last.verdict.outcome.describe());
+                let (until, why) = planned.quarantine.as_ref().map_or_else(Default::default, |quarantine| {
+                    (quarantine.expires.clone(), quarantine.reason.clone())
+                });
+                writeln!(text, "\n! {} did not pass: {last}; it is in quarantine until {until}: {why}", planned.name)?;
+            }
             Some(JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled | JobResult::NotRun { .. })
             | None => {}
         }
@@ -214,6 +249,9 @@ fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
     if let Some((name, why)) = unchecked.first() {
         let jobs = plural(unchecked.len(), "job");
         writeln!(text, "\n! {jobs} passed without being wholly checked, such as {name}: {why}")?;
+    }
+    for note in suppressions::notes(run) {
+        writeln!(text, "\n! {note}")?;
     }
     Ok(())
 }
@@ -308,7 +346,7 @@ fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result 
     for job in &run.jobs {
         *counts.entry(job.result.as_ref().map_or("unsettled", JobResult::word)).or_default() += 1;
     }
-    let order = ["passed", "flaky", "failed", "infrastructure", "cancelled", "not-run", "unsettled"];
+    let order = ["passed", "flaky", "quarantined", "failed", "infrastructure", "cancelled", "not-run", "unsettled"];
     let parts: Vec<String> = order
         .iter()
         .filter_map(|word| counts.get(word).map(|count| format!("{count} {}", word.replace('-', " "))))
@@ -322,7 +360,7 @@ fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result 
         run.interrupted.is_some() || run.jobs.iter().any(|job| matches!(job.result, Some(JobResult::Cancelled)));
     if stopped {
         writeln!(text, "go on with: cargo xtask ci --resume")?;
-    } else if counts.keys().any(|word| *word != "passed" && *word != "flaky") {
+    } else if counts.keys().any(|word| !matches!(*word, "passed" | "flaky" | "quarantined")) {
         writeln!(text, "run what did not pass again with: cargo xtask ci rerun")?;
     }
     writeln!(text, "recorded in {}, for a browser in report.html", dir.root().display())

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ci::evidence::{End, Evidence};
-use crate::ci::outcome::{Verdict, Victim};
+use crate::ci::outcome::{Budget, Verdict, Victim};
 use crate::config::units::ByteSize;
 
 fn job(attempts: u32, retry_on: &[RetryOn]) -> PlannedJob {
@@ -60,7 +60,7 @@ fn only_what_the_machine_broke_is_rerun_without_being_asked() {
         Outcome::Crashed { signal: 11 },
         Outcome::AllocationFailure,
         Outcome::TimedOut,
-        Outcome::OverBudget { limit: ByteSize::ZERO, used: ByteSize::ZERO },
+        Outcome::OverBudget { limit: ByteSize::ZERO, used: ByteSize::ZERO, budget: Budget::Limit },
         Outcome::FailedToStart { error: String::new() },
         // Its own ceiling is its own declaration; the same ceiling would kill it again.
         oom(MemoryScope::OwnLimit),
@@ -144,4 +144,24 @@ fn the_rung_that_passes_is_never_a_flake() {
     let outcomes = [killed.clone(), killed.clone(), killed, Outcome::Passed];
     settles(&plain, &outcomes, JobResult::PassedAfterInfrastructure { attempt: 4 });
     assert_eq!(needs_more_than(&attempts(&outcomes)), None);
+}
+
+#[test]
+fn a_quarantine_takes_the_blame_for_what_it_names_and_hides_no_finding() {
+    let mut known = job(1, &[]);
+    known.quarantine = Some(crate::ci::quarantine::Quarantined {
+        reason: "a race".into(),
+        expires: "2026-12-31".into(),
+        on: vec![RetryOn::Failed],
+    });
+    settles(&known, &[Outcome::Failed { code: 1 }], JobResult::Quarantined);
+    settles(&known, &[Outcome::Passed], JobResult::Passed);
+    for counted in [Outcome::TimedOut, Outcome::Crashed { signal: 11 }, Outcome::Findings { count: 1 }] {
+        settles(&known, &[counted], JobResult::Failed);
+    }
+    settles(&known, &[oom(MemoryScope::OwnLimit)], JobResult::Failed);
+    // It failed, and valgrind found something too.
+    let mut found = attempts(&[Outcome::Failed { code: 1 }]);
+    found[0].evidence.valgrind = Some(crate::ci::evidence::ValgrindEvidence { findings: 1, ..Default::default() });
+    assert_eq!(next(&known, &found), Next::Settle(JobResult::Failed));
 }

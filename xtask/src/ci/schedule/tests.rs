@@ -10,7 +10,7 @@ fn job(name: &str, group: &str, needs: &[&str]) -> PlannedJob {
 }
 
 fn plan(jobs: Vec<PlannedJob>) -> Plan {
-    Plan { format: FORMAT, project: "/p".into(), declaration: "/p/ci/jobs.yaml".into(), jobs }
+    Plan { format: FORMAT, project: "/p".into(), declaration: "/p/ci/jobs.yaml".into(), jobs, partial: false }
 }
 
 fn capacity(slots: u32, memory: u64) -> Capacity {

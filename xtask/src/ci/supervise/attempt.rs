@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{PidfdFlags, Signal, WaitIdOptions};
 
+use super::logs::Logs;
 use crate::ci::containment::{Containment, Group, MARKER};
 use crate::ci::evidence::{End, KillIntent, KillReason, Leftover};
 use crate::ci::log::Output;
@@ -57,6 +58,8 @@ pub(super) struct Attempt {
     pub(super) host_before: Option<u64>,
     /// How many kills the kernel log had told of at the start.
     pub(super) kernel_before: usize,
+    /// Valgrind's logs, where it runs under a tool that finds errors.
+    pub(super) logs: Option<Logs>,
     handle: duct::Handle,
     deadline: Instant,
     grace: Duration,
@@ -121,6 +124,7 @@ impl Attempt {
         fs::create_dir(&frame.folder).or_else(|_| fs::create_dir_all(&frame.folder)).map_err(at(&frame.folder))?;
         let log = frame.folder.join("log");
         let output = Output::create(&log, job.log_limit).map_err(at(&log))?;
+        let logs = job.tool.kind.finds_errors().then(|| Logs::new(job, frame.folder.clone(), frame.diet));
         let expression = command(job, &mut frame, &output)?;
         let mut group = containment.open(&frame.id, job.memory_limit).map_err(|error| {
             StartError::State(io::Error::new(
@@ -162,6 +166,7 @@ impl Attempt {
             stopped: 0,
             host_before: None,
             kernel_before: 0,
+            logs,
             handle,
             deadline: now.0 + job.timeout.min(MAX_LIMIT),
             grace: job.grace,
@@ -223,7 +228,11 @@ impl Attempt {
             return if gone_since > GIVE_UP { Due::GiveUp } else { Due::Nothing };
         };
         if members.is_empty() {
-            return Due::Finish;
+            if self.logs.as_mut().is_none_or(|logs| logs.are_read(self.pid)) {
+                return Due::Finish;
+            }
+            self.next_kill = Some(now + REPEAT);
+            return Due::Nothing;
         }
         if hopeless {
             return Due::GiveUp;
@@ -299,6 +308,9 @@ impl Attempt {
             }
         }
         let _limit_is_checked_again_at_the_next_sample = self.output.bound();
+        if let Some(logs) = &mut self.logs {
+            logs.look();
+        }
     }
 }
 

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use super::attempt::{Attempt, Ended};
 use crate::ci::containment;
-use crate::ci::evidence::{End, Evidence, HostCounters, HostMemory, KernelKill, Neighbour, Reading, UserspaceKill};
+use crate::ci::evidence::{
+    End, Evidence, HostCounters, HostMemory, KernelKill, Neighbour, Reading, UserspaceKill, ValgrindEvidence,
+};
 use crate::ci::log;
 use crate::ci::plan::{Plan, PlannedJob, ToolKind};
 use crate::ci::probe::host::{self, OomCounter};
 use crate::ci::probe::kmsg::KernelLog;
 use crate::ci::probe::userspace;
-use crate::ci::valgrind::{findings, massif};
+use crate::ci::valgrind::massif;
 
 /// Deaths this close together may have one cause.
 const SAME_MOMENT: Duration = Duration::from_secs(2);
@@ -120,6 +122,8 @@ impl MemoryWatch {
 pub(super) struct Sources<'a> {
     pub(super) job: &'a PlannedJob,
     pub(super) attempt: &'a Attempt,
+    /// What its logs say.
+    pub(super) valgrind: Option<ValgrindEvidence>,
     pub(super) others: &'a [Attempt],
     pub(super) plan: &'a Plan,
     pub(super) oom: &'a OomCounter,
@@ -131,7 +135,7 @@ pub(super) struct Sources<'a> {
 
 /// Gathers the evidence. What costs time is read only for attempts that did not end as expected.
 pub(super) fn evidence(sources: Sources<'_>) -> Evidence {
-    let Sources { job, attempt, others, plan, oom, kernel, deaths, memory, state } = sources;
+    let Sources { job, attempt, valgrind, others, plan, oom, kernel, deaths, memory, state } = sources;
     let ended = attempt.end.as_ref();
     let end = ended.map_or(End::NoRecord, |ended| ended.end.clone());
     let died_at = ended.map_or_else(Instant::now, |ended| ended.at);
@@ -146,20 +150,12 @@ pub(super) fn evidence(sources: Sources<'_>) -> Evidence {
         pid: Some(attempt.pid),
         leftovers: attempt.leftovers.clone(),
         stopped: attempt.stopped,
+        valgrind,
         ..Evidence::of(end)
     };
-    if job.tool.kind.finds_errors() {
-        evidence.valgrind = Some(findings::gather(
-            &attempt.folder,
-            job.tool.kind,
-            &job.tool.options(attempt.diet),
-            Some(attempt.pid),
-            job.argv.first().map_or("", String::as_str),
-        ));
-    }
     if job.tool.kind == ToolKind::Massif {
         evidence.heap_expected = true;
-        match massif::gather(&attempt.folder, job.tool.heap_limit) {
+        match massif::gather(&attempt.folder, &job.tool, &plan.project) {
             Ok(heap) => evidence.heap = heap,
             Err(error) => evidence.hints.push(format!("massif's file cannot be read: {error}")),
         }

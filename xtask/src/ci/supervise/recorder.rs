@@ -4,8 +4,10 @@ use std::io;
 
 use crate::ci::event::{Event, Stamped};
 use crate::ci::journal::{Durability, Journal};
+use crate::ci::plan::PlannedJob;
 use crate::ci::report::Watcher;
 use crate::ci::run::Run;
+use crate::ci::valgrind::findings::KEPT_BYTES;
 
 /// The one way in which something becomes part of a run.
 pub struct Recorder<'a> {
@@ -54,8 +56,10 @@ impl<'a> Recorder<'a> {
             return Err(format!("the journal cannot be written: {error}"));
         }
         // What an end of the run now would still have to say: a record a running job, a line for each of the others.
-        let unsettled = self.run.jobs.iter().filter(|job| job.result.is_none());
-        let bytes = unsettled.map(|job| if job.in_flight.is_some() { 32 << 10 } else { 256 }).sum();
+        let unsettled = self.run.plan.jobs.iter().zip(&self.run.jobs).filter(|(_, job)| job.result.is_none());
+        let record =
+            |planned: &PlannedJob| (32 << 10) + if planned.tool.kind.finds_errors() { KEPT_BYTES as u64 } else { 0 };
+        let bytes = unsettled.map(|(planned, job)| if job.in_flight.is_some() { record(planned) } else { 256 }).sum();
         self.journal.reserve(bytes).map_err(|error| format!("the journal cannot grow: {error}"))
     }
 

@@ -17,6 +17,8 @@ pub fn command_line(job: &PlannedJob, project: &Path, folder: &Path, diet: bool)
     if job.tool.kind.finds_errors() {
         line.push("--xml=yes".into());
         line.push(format!("--xml-file={folder}/{name}.%p.xml"));
+        // C++ and Rust functions have the names that suppressions are compared with only in what this makes.
+        line.push("--gen-suppressions=all".into());
     } else {
         line.push(format!("--massif-out-file={folder}/massif.%p"));
         // Massif's own messages; without this they would mix with the program's output.
@@ -49,10 +51,16 @@ pub struct LeakKinds {
     pub reachable: bool,
 }
 
+impl Default for LeakKinds {
+    fn default() -> LeakKinds {
+        LeakKinds { definite: true, indirect: false, possible: true, reachable: false }
+    }
+}
+
 impl LeakKinds {
     /// What the last `--errors-for-leak-kinds` says.
     pub fn of(args: &[String]) -> LeakKinds {
-        let mut kinds = LeakKinds { definite: true, indirect: false, possible: true, reachable: false };
+        let mut kinds = LeakKinds::default();
         for value in args.iter().filter_map(|argument| argument.strip_prefix("--errors-for-leak-kinds=")) {
             let has = |kind: &str| value == "all" || value.split(',').any(|word| word == kind);
             kinds = LeakKinds {

@@ -1,83 +1,250 @@
 //! What the logs of all processes of one attempt add up to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::command::LeakKinds;
-use super::xml::{self, Error, Extent, Frame};
-use crate::ci::evidence::{Finding, ValgrindEvidence};
-use crate::ci::plan::ToolKind;
+use super::finding::Finding;
+use super::suppression::{MOST_FRAMES, Pattern};
+use super::watch::Opens;
+use super::xml::{self, Error, Extent, Frame, Log};
+use crate::ci::evidence::ValgrindEvidence;
+use crate::ci::log::{self, printable};
+use crate::ci::plan::PlannedJob;
 
-/// How many frames make two errors the same.
-const IDENTITY_FRAMES: usize = 8;
-/// How many findings are quoted.
-const QUOTED: usize = 8;
-/// How many frames of a finding are quoted.
+/// How many different findings of one attempt are kept for the journal.
+const KEPT: usize = 64;
+/// How many bytes they may take together there, about: the supervisor sets room aside for as much.
+pub const KEPT_BYTES: usize = 128 << 10;
+/// How many frames of a crash are quoted.
 const QUOTED_FRAMES: usize = 12;
 /// More processes than this are not read.
 const MOST_LOGS: usize = 4096;
+/// More reasons why something was not checked are only counted.
+const MOST_REASONS: usize = 64;
+/// How many lines of the job's own output are searched, from its end.
+const MOST_LINES: usize = 2000;
+/// How many names of used suppressions are kept.
+const MOST_USED: usize = 1024;
+/// How many bytes of all logs of one attempt are read; what is beyond counts as not checked. A log like that holds a
+/// hundred thousand errors, and is read in seconds.
+pub const MOST_BYTES: u64 = 64 << 20;
 
-/// Reads every log of the tool in `folder`. `main` is the pid of the job's main process, `program` what it was started as.
-pub fn gather(folder: &Path, tool: ToolKind, args: &[String], main: Option<u32>, program: &str) -> ValgrindEvidence {
-    let mut evidence = ValgrindEvidence::default();
-    let leaks = LeakKinds::of(args);
-    let mut seen = BTreeSet::new();
-    let mut logs = match log_files(folder, tool) {
-        Ok(logs) => logs,
-        Err(error) => {
-            evidence.incomplete.push(format!("{}: {error}", folder.display()));
-            return evidence;
-        }
-    };
-    if logs.len() > MOST_LOGS {
-        evidence.incomplete.push(format!("{} further process logs were not read", logs.len() - MOST_LOGS));
-        logs.truncate(MOST_LOGS);
-    }
-    for (name, path) in logs {
-        let log = match xml::read(&path) {
-            Ok(log) => log,
-            Err(error) => {
-                evidence.incomplete.push(format!("{name}: {error}"));
-                continue;
-            }
-        };
-        let is_main = main.is_some() && log.pid.or_else(|| pid_of(&name)) == main;
-        match &log.extent {
-            Extent::Complete => evidence.complete += 1,
-            Extent::Stub => {}
-            Extent::Cut(why) => evidence.incomplete.push(format!("{name}: {why}")),
-            Extent::Empty => evidence.incomplete.push(format!("{name}: it is empty")),
-        }
-        if is_main {
-            evidence.main_complete = Some(log.extent == Extent::Complete);
-            evidence.main_crash = log.fatal_stack.iter().take(QUOTED_FRAMES).map(Frame::describe).collect();
-            if let Some(became) = log.command.first().filter(|became| base_name(became) != base_name(program)) {
-                // The log is written anew after exec, under the same pid.
-                evidence.incomplete.push(format!("{program} became {became} by exec; errors before that are lost"));
-            }
-        }
-        for error in log.errors.iter().filter(|error| leaks.counts(&error.kind)) {
-            // A forked child repeats what it inherited, so an error counts once a job, whichever process tells it.
-            if seen.insert(identity(error)) {
-                evidence.findings += 1;
-                if evidence.first.len() < QUOTED {
-                    evidence.first.push(finding(error));
-                }
-            }
-        }
-        evidence.findings += log.more_errors;
-    }
-    evidence
+/// What is known of the attempt besides its logs.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// Where its files are.
+    pub folder: &'a Path,
+    /// What was planned.
+    pub job: &'a PlannedJob,
+    /// The pid of its main process.
+    pub main: Option<u32>,
+    /// How often each log was opened, where that was watched.
+    pub opens: Option<&'a Opens>,
 }
 
-fn log_files(folder: &Path, tool: ToolKind) -> std::io::Result<Vec<(String, std::path::PathBuf)>> {
-    let prefix = format!("{}.", tool.name());
+/// Reads every log of the attempt.
+pub fn gather(attempt: Attempt<'_>) -> ValgrindEvidence {
+    let mut sum = Sum { leaks: LeakKinds::of(&attempt.job.tool.args), ..Sum::default() };
+    let logs = match log_files(attempt.folder, attempt.job.tool.kind.name()) {
+        Ok(logs) => logs,
+        Err(error) => {
+            sum.unchecked(format!("{}: {error}", attempt.folder.display()));
+            return sum.evidence();
+        }
+    };
+    let present: BTreeSet<String> = logs.iter().map(|(name, _)| name.clone()).collect();
+    let more = logs.len().saturating_sub(MOST_LOGS);
+    if more > 0 {
+        sum.unchecked(format!("{more} further process logs were not read"));
+    }
+    let mut left = MOST_BYTES;
+    // The main process's log comes first: without it there is no verdict.
+    let is_main = |name: &str| attempt.main.is_some() && pid_of(name) == attempt.main;
+    let (first, rest): (Vec<_>, Vec<_>) = logs.into_iter().partition(|(name, _)| is_main(name));
+    let mut parents = Vec::new();
+    for (name, path) in first.into_iter().chain(rest).take(MOST_LOGS) {
+        match xml::read(&path, left) {
+            Ok((log, read)) => {
+                left -= read;
+                parents.push((pid_of(&name), log.parent));
+                sum.add(&name, log, is_main(&name), attempt);
+            }
+            Err(error) => sum.unchecked(format!("{name}: {error}")),
+        }
+    }
+    if more == 0 {
+        parentless(&parents, attempt.main).into_iter().for_each(|why| sum.unchecked(why));
+    }
+    // Of a process that may not write there, as after it gave up its privileges, nothing is left but these words.
+    let said = log::tail(&attempt.folder.join("log"), MOST_LINES).unwrap_or_default();
+    for line in said.into_iter().filter(|line| line.starts_with("valgrind: Cannot create XML file")) {
+        sum.unchecked(format!("a process has no log, {line}"));
+    }
+    if let Some(opens) = attempt.opens {
+        let tool = attempt.job.tool.kind.name();
+        for name in opens.count.keys().filter(|name| is_log(name, tool) && !present.contains(*name)) {
+            sum.unchecked(format!("{name}: it was written and is not there any more"));
+        }
+        if opens.overflowed {
+            sum.unchecked(
+                "so many files were written at once that programs started by exec may have been missed".into(),
+            );
+        }
+    }
+    sum.evidence()
+}
+
+/// How long the logs of an attempt are together, as far as that can be told.
+pub fn size(folder: &Path, job: &PlannedJob) -> u64 {
+    let logs = log_files(folder, job.tool.kind.name()).unwrap_or_default();
+    logs.iter().filter_map(|(_, path)| fs::symlink_metadata(path).ok()).map(|metadata| metadata.len()).sum()
+}
+
+/// What the logs read so far add up to.
+#[derive(Default)]
+struct Sum {
+    evidence: ValgrindEvidence,
+    leaks: LeakKinds,
+    /// Kept findings by identity; dropped ones too, without a position.
+    seen: BTreeMap<Identity, Option<usize>>,
+    kept_bytes: usize,
+    more_reasons: usize,
+}
+
+impl Sum {
+    fn add(&mut self, name: &str, log: Log, is_main: bool, attempt: Attempt<'_>) {
+        match &log.extent {
+            Extent::Complete => self.evidence.complete += 1,
+            // Where every program is traced, a log like that has no innocent cause.
+            Extent::Stub if attempt.job.tool.trace_children && attempt.job.tool.skip_children.is_empty() => {
+                self.unchecked(format!(
+                    "{name}: only its beginning is there: the process was killed, or became a program that cannot be traced"
+                ));
+            }
+            Extent::Stub => self.evidence.stubs += 1,
+            Extent::Cut(why) => self.unchecked(format!("{name}: {why}")),
+            Extent::Empty => self.unchecked(format!("{name}: it is empty")),
+        }
+        if let Some(why) = lost_by_exec(name, &log, is_main, attempt) {
+            self.unchecked(why);
+        }
+        if is_main {
+            self.evidence.main_complete = Some(log.extent == Extent::Complete);
+            self.evidence.main_crash = log.fatal_stack.iter().take(QUOTED_FRAMES).map(Frame::describe).collect();
+        }
+        for (name, count) in log.used {
+            if self.evidence.used.len() < MOST_USED || self.evidence.used.contains_key(&name) {
+                let sum = self.evidence.used.entry(name).or_default();
+                *sum = sum.saturating_add(count);
+            }
+        }
+        let mut records: BTreeMap<usize, u64> = BTreeMap::new();
+        let leaks = self.leaks;
+        for error in log.errors.into_iter().filter(|error| leaks.counts(&error.kind)) {
+            if let Some(position) = self.keep(error) {
+                *records.entry(position).or_default() += 1;
+            }
+        }
+        for (position, count) in records {
+            let finding = &mut self.evidence.first[position];
+            // A forked child repeats what it inherited, so the highest count of a process is told, not the sum.
+            finding.records = finding.records.max(count);
+            finding.processes += 1;
+        }
+        let more = log.more_errors.iter().filter(|(kind, _)| leaks.counts(kind)).map(|(_, count)| count);
+        self.evidence.findings += more.sum::<u64>();
+    }
+
+    /// The position of the error among the kept findings. It counts once a job, whichever process tells it.
+    fn keep(&mut self, error: Error) -> Option<usize> {
+        let identity = identity(&error);
+        if let Some(position) = self.seen.get(&identity) {
+            return *position;
+        }
+        self.evidence.findings += 1;
+        let mut position = None;
+        if self.evidence.first.len() < KEPT && self.kept_bytes < KEPT_BYTES {
+            let mut finding = Finding::of(error);
+            finding.processes = 0;
+            self.kept_bytes += serde_json::to_vec(&finding).map_or(0, |text| text.len());
+            position = Some(self.evidence.first.len());
+            self.evidence.first.push(finding);
+        }
+        self.seen.insert(identity, position);
+        position
+    }
+
+    fn unchecked(&mut self, why: String) {
+        if self.evidence.incomplete.len() < MOST_REASONS {
+            self.evidence.incomplete.push(printable(&why, 400));
+        } else {
+            self.more_reasons += 1;
+        }
+    }
+
+    fn evidence(mut self) -> ValgrindEvidence {
+        if self.more_reasons > 0 {
+            self.evidence.incomplete.push(format!("and {} more", self.more_reasons));
+        }
+        self.evidence
+    }
+}
+
+/// Whether a program ran in the process before the one that the log is about: its errors went with the log.
+fn lost_by_exec(name: &str, log: &Log, is_main: bool, attempt: Attempt<'_>) -> Option<String> {
+    let became = log.command.first().map_or("another program", String::as_str);
+    let before = attempt.job.argv.first().map_or("", String::as_str);
+    let opens = attempt.opens.and_then(|opens| opens.count.get(name)).copied();
+    match (is_main, opens) {
+        (true, Some(2..)) => Some(format!("{before} became {became} by exec; errors before that are lost")),
+        (true, Some(_)) => None,
+        // Nobody watched: what it was started as can still be compared.
+        (true, None) => {
+            let same = log.command.iter().zip(&attempt.job.argv).enumerate().all(|(index, (now, then))| {
+                // The system may have found the program elsewhere than its name says.
+                let (now, then) =
+                    if index == 0 { (base_name(now), base_name(then)) } else { (now.as_str(), then.as_str()) };
+                now == then
+                    || now.contains('\u{fffd}')
+                    || then.chars().any(|letter| letter.is_control() || letter == ' ')
+            });
+            (!same && !log.command.is_empty())
+                .then(|| format!("{before} became {became} by exec; errors before that are lost"))
+        }
+        // Once by the fork, once by the exec that nearly always follows it.
+        (false, Some(3..)) => {
+            Some(format!("{name}: another program became {became} by exec; errors before that are lost"))
+        }
+        (false, Some(_) | None) => None,
+    }
+}
+
+/// Logs whose parent has none. Only what valgrind runs in starts a process with a log, so the parent must have had one,
+/// unless it had ended already and the child belonged to someone else when it was asked.
+fn parentless(logs: &[(Option<u32>, Option<u32>)], main: Option<u32>) -> Vec<String> {
+    let pids: BTreeSet<u32> = logs.iter().filter_map(|(pid, _)| *pid).collect();
+    let outside = logs.iter().find(|(pid, _)| *pid == main).and_then(|(_, parent)| *parent);
+    let known = [0, 1, std::process::id()];
+    let missing: BTreeSet<u32> = logs
+        .iter()
+        .filter(|(pid, _)| *pid != main)
+        .filter_map(|(_, parent)| *parent)
+        .filter(|parent| !pids.contains(parent) && !known.contains(parent) && Some(*parent) != outside)
+        .collect();
+    missing
+        .into_iter()
+        .map(|parent| format!("process {parent} started a process that has a log, but has none"))
+        .collect()
+}
+
+fn log_files(folder: &Path, tool: &str) -> std::io::Result<Vec<(String, PathBuf)>> {
     let mut logs = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(&prefix) && name.ends_with(".xml") {
+        if is_log(&name, tool) {
             logs.push((name, entry.path()));
         }
     }
@@ -85,39 +252,36 @@ fn log_files(folder: &Path, tool: ToolKind) -> std::io::Result<Vec<(String, std:
     Ok(logs)
 }
 
+/// `memcheck.4711.xml`.
+fn is_log(name: &str, tool: &str) -> bool {
+    name.strip_prefix(tool).is_some_and(|rest| rest.starts_with('.')) && name.ends_with(".xml")
+}
+
 fn pid_of(name: &str) -> Option<u32> {
     name.split('.').nth(1)?.parse().ok()
 }
 
-/// Kind, then function and file of each frame.
-type Identity = (String, Vec<(Option<String>, Option<String>)>);
+/// Kind, then what each frame is called.
+type Identity = (String, Vec<(String, String)>);
 
-/// Kind and the innermost frames by function and file: stable over addresses, pids and lines.
+/// What makes two errors of one job the same: kind and frames, without addresses, pids and lines.
 fn identity(error: &Error) -> Identity {
-    let frames = error
-        .stack
-        .iter()
-        .take(IDENTITY_FRAMES)
-        .map(|frame| (frame.function.clone(), frame.file.clone().or_else(|| frame.object.clone())));
+    let proposed = error.suppression.as_ref().map_or(&[][..], |raw| &raw.frames);
+    let frames = error.stack.iter().take(MOST_FRAMES).enumerate().map(|(index, frame)| {
+        let name = match (proposed.get(index), &frame.function, &frame.object) {
+            (Some(Pattern::Function(name)), _, _) => name.clone(),
+            (_, Some(function), _) => function.clone(),
+            (_, None, Some(object)) => object.clone(),
+            (_, None, None) => String::new(),
+        };
+        (name, frame.file.clone().unwrap_or_default())
+    });
     (error.kind.clone(), frames.collect())
-}
-
-fn finding(error: &Error) -> Finding {
-    let place =
-        error.stack.iter().find(|frame| frame.file.is_some() && !is_allocator(frame)).or_else(|| error.stack.first());
-    Finding {
-        kind: error.kind.clone(),
-        what: error.what.split(" in loss record ").next().unwrap_or_default().to_owned(),
-        place: place.map_or_else(|| "an unknown place".to_owned(), Frame::describe),
-        stack: error.stack.iter().take(QUOTED_FRAMES).map(Frame::describe).collect(),
-    }
 }
 
 fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Valgrind's own replacements of malloc and strings live in its preloaded objects.
-fn is_allocator(frame: &Frame) -> bool {
-    frame.object.as_deref().is_some_and(|object| object.contains("/vgpreload_"))
-}
+#[cfg(test)]
+mod tests;

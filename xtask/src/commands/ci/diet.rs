@@ -12,7 +12,7 @@ use super::{Context, capacity};
 use crate::ci::diet::{self, Effect, KNOBS, Knob, Measured};
 use crate::ci::event::AttemptRecord;
 use crate::ci::plan::{Plan, PlannedJob, ToolKind};
-use crate::ci::valgrind::xml;
+use crate::ci::valgrind::{findings, xml};
 use crate::cli;
 use crate::config::units::{self, ByteSize, JobName};
 use crate::exec;
@@ -33,7 +33,7 @@ const AS_DECLARED: &str = "as-declared";
 impl cli::CiDiet {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let options = cli::RunOptions { jobs: Some(1), ..self.options };
-        let plan = plan::make(ctx, &capacity::find(&options), std::slice::from_ref(&self.job))?;
+        let plan = plan::make(ctx, &capacity::find(&options), std::slice::from_ref(&self.job), &mut Vec::new())?;
         let job = plan.job(&self.job).cloned().ok_or_else(|| {
             failure(Exit::Usage, format!("`{}` names more than one job; `ci plan` lists them", self.job))
         })?;
@@ -162,7 +162,8 @@ impl Lab<'_> {
         let record = last(finished, &name)?;
         let pid = record.evidence.pid.unwrap_or_default();
         let path = finished.dir.attempt(name.as_str(), record.number).join(format!("memcheck.{pid}.xml"));
-        let log = xml::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let (log, _) =
+            xml::read(&path, findings::MOST_BYTES).with_context(|| format!("cannot read {}", path.display()))?;
         Ok((pid, log))
     }
 
@@ -172,7 +173,10 @@ impl Lab<'_> {
         let folder = finished.dir.attempt(name.as_str(), last(finished, &name)?.number);
         let logs = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?.flatten();
         let logs = logs.filter(|entry| entry.path().extension().is_some_and(|end| end == "xml"));
-        Ok(logs.filter_map(|entry| xml::read(&entry.path()).ok()?.command.into_iter().next()).collect())
+        let program = |entry: std::fs::DirEntry| {
+            xml::read(&entry.path(), findings::MOST_BYTES).ok()?.0.command.into_iter().next()
+        };
+        Ok(logs.filter_map(program).collect())
     }
 }
 

@@ -6,9 +6,11 @@ use super::Context;
 use super::capacity;
 use crate::ci::history::History;
 use crate::ci::plan::{Plan, ToolKind};
+use crate::ci::quarantine;
 use crate::ci::schedule::{Capacity, Source};
 use crate::cli;
 use crate::config::jobs::{LoadError, Suite};
+use crate::config::quarantine::Quarantine;
 use crate::config::units::{self, ByteSize};
 use crate::exec;
 use crate::exit::{Exit, failure};
@@ -17,7 +19,11 @@ use crate::output;
 impl cli::CiPlan {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let capacity = capacity::find(&self.options);
-        let plan = make(ctx, &capacity, &self.selectors)?;
+        let mut warnings = Vec::new();
+        let plan = make(ctx, &capacity, &self.selectors, &mut warnings)?;
+        for warning in warnings {
+            output::err(format_args!("warning: {warning}"));
+        }
         match self.format {
             cli::Format::Json => output::out(format_args!("{}", serde_json::to_string_pretty(&plan)?)),
             cli::Format::Text => {
@@ -29,21 +35,59 @@ impl cli::CiPlan {
 }
 
 /// Loads the declaration and expands it to what the selectors name.
-pub(super) fn make(ctx: &Context, capacity: &Capacity, selectors: &[String]) -> anyhow::Result<Plan> {
-    let file = ctx.declarations.jobs();
+///
+/// What a person should know besides is added to `warnings`.
+pub(super) fn make(
+    ctx: &Context,
+    capacity: &Capacity,
+    selectors: &[String],
+    warnings: &mut Vec<String>,
+) -> anyhow::Result<Plan> {
     let project = &ctx.declarations.project;
-    let suite = Suite::load(&file, project).map_err(|error| match error {
+    let suite = suite(ctx)?;
+    let file = &suite.file;
+    let mut lines_of = |argv: &[String]| -> Result<Vec<String>, String> {
+        Ok(exec::read(argv, project)?.lines().map(str::to_owned).collect())
+    };
+    let mut plan = Plan::new(&suite, project.clone(), capacity.slots as usize, &mut lines_of)
+        .map_err(|problems| failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display())))?;
+    warnings.extend(quarantine(ctx, &mut plan)?);
+    plan.select(selectors).map_err(|error| failure(Exit::Usage, error.to_string()))
+}
+
+/// Puts the project's quarantine on its jobs, and tells which entries have ended.
+fn quarantine(ctx: &Context, plan: &mut Plan) -> anyhow::Result<Vec<String>> {
+    let file = ctx.declarations.quarantine();
+    let today = super::today();
+    let invalid = |problems: &dyn std::fmt::Display| {
+        failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display()))
+    };
+    let quarantine = Quarantine::load(&file, &ctx.declarations.project, today).map_err(|error| match error {
+        LoadError::Unreadable { .. } => failure(Exit::Declaration, error.to_string()),
+        LoadError::Invalid(problems) => invalid(&problems),
+    })?;
+    quarantine::apply(&quarantine, plan, today).map_err(|problems| invalid(&quarantine.diagnose(problems)))
+}
+
+/// The commit that the project is at, where nothing tracked is changed: the code that results are about.
+pub(super) fn revision(project: &std::path::Path) -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let line: Vec<String> = std::iter::once("git").chain(arguments.iter().copied()).map(str::to_owned).collect();
+        exec::read(&line, project).ok()
+    };
+    let commit = git(&["rev-parse", "--verify", "HEAD"])?;
+    git(&["status", "--porcelain", "--untracked-files=no"]).filter(String::is_empty).map(|_| commit)
+}
+
+/// Loads the declaration.
+pub(super) fn suite(ctx: &Context) -> anyhow::Result<Suite> {
+    let file = ctx.declarations.jobs();
+    Suite::load(&file, &ctx.declarations.project).map_err(|error| match error {
         LoadError::Unreadable { .. } => failure(Exit::Declaration, error.to_string()),
         LoadError::Invalid(problems) => {
             failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display()))
         }
-    })?;
-    let mut lines_of = |argv: &[String]| -> Result<Vec<String>, String> {
-        Ok(exec::read(argv, project)?.lines().map(str::to_owned).collect())
-    };
-    let plan = Plan::new(&suite, project.clone(), capacity.slots as usize, &mut lines_of)
-        .map_err(|problems| failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display())))?;
-    plan.select(selectors).map_err(|error| failure(Exit::Usage, error.to_string()))
+    })
 }
 
 /// The version that `valgrind --version` prints, when a job of the plan runs under it.

@@ -86,9 +86,10 @@ impl Session<'_> {
         let capacity = capacity::find(&self.options);
         let state = &self.ctx.state;
         // A declaration with errors is told before anything is touched.
+        let mut strange = Vec::new();
         let fresh = match &goal {
-            Goal::Fresh { selectors } => Some(plan::make(self.ctx, &capacity, selectors)?),
-            Goal::Rerun { .. } => Some(plan::make(self.ctx, &capacity, &[])?),
+            Goal::Fresh { selectors } => Some(plan::make(self.ctx, &capacity, selectors, &mut strange)?),
+            Goal::Rerun { .. } => Some(plan::make(self.ctx, &capacity, &[], &mut strange)?),
             Goal::Planned { plan } => Some(plan.clone()),
             Goal::Resume => None,
         };
@@ -97,6 +98,7 @@ impl Session<'_> {
         state.create()?;
         let _lock = lock(state)?;
         let ended = end_what_a_killed_run_left(state);
+        strange.extend(ended.iter().map(|command| format!("ended what a killed run had left running: {command}")));
         let prepared = match (goal, fresh) {
             (Goal::Fresh { .. } | Goal::Planned { .. }, Some(plan)) => new_run(state, plan)?,
             (Goal::Rerun { selectors }, Some(plan)) => rerun(state, plan, &selectors)?,
@@ -106,20 +108,20 @@ impl Session<'_> {
             },
         };
         let valgrind = valgrind.map_or_else(|| plan::valgrind_version(&prepared.run.plan), Ok)?;
-        self.supervise(prepared, capacity, &ended, valgrind).map(Some)
+        self.supervise(prepared, capacity, strange, valgrind).map(Some)
     }
 
     fn supervise(
         self,
         prepared: Prepared,
         capacity: Capacity,
-        ended: &[String],
+        strange: Vec<String>,
         valgrind: Option<String>,
     ) -> anyhow::Result<Finished> {
         let Prepared { dir, run, first, resumed, reruns } = prepared;
         let state = &self.ctx.state;
         let plan = run.plan.clone();
-        let (history, strange) = history_with(state, &self.options.history)?;
+        let (history, absent) = history_with(state, &self.options.history)?;
         let predictions: Vec<_> = plan.jobs.iter().map(|job| history.predict(job, valgrind.as_deref())).collect();
         let (containment, weaker) = containment::choose(asked(self.options.containment), &dir.id()).map_err(|why| {
             let _only_an_empty_folder_is_removed = std::fs::remove_dir(dir.root());
@@ -142,12 +144,13 @@ impl Session<'_> {
             resumed,
             reruns,
             valgrind: valgrind.clone(),
+            revision: plan::revision(&plan.project),
         }));
         for event in first {
             recorder.emit(event);
         }
-        let warnings = warnings(&plan, containment.kind(), weaker, ended);
-        for text in warnings.into_iter().chain(strange).chain(capacity::warning(&capacity)) {
+        let warnings = warnings(&plan, containment.kind(), weaker);
+        for text in warnings.into_iter().chain(strange).chain(absent).chain(capacity::warning(&capacity)) {
             recorder.emit(Event::Warning { text });
         }
         let mut schedule = Schedule::new(&plan, &capacity, &predictions);
@@ -330,7 +333,9 @@ fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prep
     // Names hold no glob characters, so they select themselves, and what they need runs again with them.
     let again = plan.clone().select(&repeat).map_err(|error| failure(Exit::Usage, error.to_string()))?;
     let mut whole = plan;
+    let all = whole.jobs.len();
     whole.jobs.retain(|job| in_last(job.name.as_str()) || again.job(job.name.as_str()).is_some());
+    whole.partial = whole.jobs.len() < all;
     let first = last
         .plan
         .jobs
@@ -350,7 +355,7 @@ fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prep
     Ok(Prepared { dir, run: Run::new(whole), first, resumed: false, reruns: Some(last_dir.id()) })
 }
 
-fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>, ended: &[String]) -> Vec<String> {
+fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(why) = weaker {
         warnings
@@ -359,9 +364,6 @@ fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>, ended: &[String]) -
     let limited = plan.jobs.iter().filter(|job| job.memory_limit.is_some()).count();
     if kind == Kind::None && limited > 0 {
         warnings.push(format!("`memory-limit` of {limited} jobs is not enforced: that needs a memory group"));
-    }
-    for command in ended {
-        warnings.push(format!("ended what a killed run had left running: {command}"));
     }
     warnings
 }

@@ -3,7 +3,7 @@
 use super::fields::one_of;
 use super::{Declared, Decode, mismatch};
 use crate::config::diagnostic::{Problem, Problems, nearest};
-use crate::config::units::{self, BadValue, ByteSize, JobName, quoted};
+use crate::config::units::{self, BadValue, ByteSize, JobName, Percent, quoted};
 use crate::config::yaml::{Kind, Node, Scalar, Value};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use std::time::Duration;
@@ -186,6 +186,18 @@ impl FromText for Limit {
 impl Declared for Limit {
     fn declared(&self) -> serde_json::Value {
         units::exact(self.0).into()
+    }
+}
+
+impl FromText for Percent {
+    const WHAT: &'static str = "a share such as `2%`";
+
+    fn from_text(text: &str) -> Result<Self, BadValue> {
+        text.parse()
+    }
+
+    fn text_schema() -> Schema {
+        json_schema!({"type": "string", "pattern": Percent::PATTERN})
     }
 }
 

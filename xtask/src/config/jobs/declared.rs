@@ -2,7 +2,7 @@
 
 use crate::config::decode::{Bounded, Entries, EnvName, Keyword, Limit, OneOrMany, Size, Spanned, declaration};
 use crate::config::jobs::RetryOn;
-use crate::config::units::{ByteSize, JobName};
+use crate::config::units::{ByteSize, JobName, Percent};
 use std::time::Duration;
 
 /// A text with its place.
@@ -80,6 +80,9 @@ declaration! {
         trace_children: bool = false,
         /// Patterns of executables that do not run under massif, such as `/usr/bin/*`.
         skip_children: Vec<Text> = Vec::new(),
+        /// Functions that only pass an allocation on, beside malloc and its like: whoever calls them is named as who
+        /// allocates. `*` stands for any letters, as in `tal_alloc_*`.
+        wrappers: Vec<Text> = Vec::new(),
     }
 }
 
@@ -142,10 +145,17 @@ declaration! {
 }
 
 declaration! {
-    /// What the heap may grow to.
+    /// What the heap may grow to: `limit`, `baseline`, or both. The peak is the highest snapshot of any process, with
+    /// what the allocator adds.
     pub(in crate::config) struct HeapDeclaration {
-        /// The largest peak that passes, as a size with a unit.
-        limit: Size,
+        /// The largest peak that passes, as a size with a unit. Default: none.
+        limit: Option<Spanned<Size>>,
+        /// A massif file, relative to the project, whose peak may be exceeded by `tolerance` at most. Placeholders are
+        /// replaced. `cargo xtask ci massif baseline JOB` writes it. Default: none.
+        baseline: Option<Text>,
+        /// How far the peak may lie above that of `baseline`, in percent. Massif itself finds a peak only within 1 %,
+        /// unless it runs with `--peak-inaccuracy=0.0`. Default: `2%`.
+        tolerance: Option<Spanned<Percent>>,
     }
 }
 

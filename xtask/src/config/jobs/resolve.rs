@@ -27,13 +27,13 @@ struct Inherited {
     pass_env: Vec<String>,
 }
 
-/// Resolves all jobs that can be; every reason why one cannot is in `problems`.
-pub(super) fn suite(file: JobsFile, project: Option<&Path>, problems: &mut Problems) -> Vec<Job> {
+/// Resolves all jobs that can be, and the wrappers around malloc; every reason why one cannot is in `problems`.
+pub(super) fn suite(file: JobsFile, project: Option<&Path>, problems: &mut Problems) -> (Vec<Job>, Vec<String>) {
     let JobsFile { defaults, tools, jobs: Spanned { place, value: jobs } } = file;
     let inherited = inherited(defaults, problems);
     let tools = Tools::resolve(tools, project, problems);
     let Some(Entries(jobs)) = jobs else {
-        return Vec::new();
+        return Default::default();
     };
     if jobs.is_empty() {
         problems.push(Problem::new(place, "there are no jobs").expected("at least one job with a `run`"));
@@ -42,7 +42,7 @@ pub(super) fn suite(file: JobsFile, project: Option<&Path>, problems: &mut Probl
     if copied > MOST_COPIED {
         let problem = Problem::new(place, "too many jobs for such large defaults and tools");
         problems.push(problem.expected("less text under `defaults` and `tools`"));
-        return Vec::new();
+        return Default::default();
     }
     let graph: Vec<graph::Needs<'_>> = jobs
         .iter()
@@ -52,9 +52,11 @@ pub(super) fn suite(file: JobsFile, project: Option<&Path>, problems: &mut Probl
         })
         .collect();
     graph::check(&graph, problems);
-    jobs.iter()
+    let jobs = jobs
+        .iter()
         .filter_map(|(name, declared)| job(name, declared.value.as_ref()?, &inherited, &tools, problems))
-        .collect()
+        .collect();
+    (jobs, tools.wrappers)
 }
 
 fn inherited(defaults: DefaultsDeclaration, problems: &mut Problems) -> Inherited {
@@ -93,7 +95,7 @@ fn job(
     let run = command(&declared.run, allowed, problems);
     let directory = directory(&declared.directory, allowed, problems);
     let for_each = declared.for_each.as_ref().map(|items| for_each::resolve(items, problems));
-    let tool = tools.of(declared, problems);
+    let tool = tools.of(declared, allowed, problems);
     let (timeout, grace) = times(declared, inherited, problems);
     let (memory, memory_limit) = memory(declared, inherited, problems);
     let (env, pass_env) = variables(declared, inherited, allowed, problems);

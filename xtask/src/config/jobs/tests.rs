@@ -5,6 +5,7 @@ mod wrong;
 
 use super::*;
 use crate::config::decode::{FromText, Limit, Size};
+use crate::config::units::Percent;
 use proptest::prelude::*;
 
 fn parse(text: &str) -> Result<Suite, Diagnostics> {
@@ -77,6 +78,26 @@ fn tools_have_their_own_and_the_jobs_options() {
     assert_eq!(settings("tools: {drd: {trace-children: false}}\njobs: {a: {run: [x], tool: drd}}"), (vec![], false));
 }
 
+#[test]
+fn a_heap_has_a_limit_or_a_baseline_with_a_margin() {
+    let heap = |text: &str| {
+        let text = format!(
+            "tools: {{massif: {{wrappers: [xmalloc]}}}}\njobs: {{a: {{run: [x], tool: massif, heap: {text}}}}}"
+        );
+        let Tool::Massif { heap: Some(HeapBudget { limit, baseline }), wrappers, .. } = job(&text).tool else {
+            panic!("no budget in {text}")
+        };
+        assert_eq!(wrappers, ["xmalloc"]);
+        (limit, baseline.map(|HeapBaseline { file, tolerance, .. }| format!("{file} {tolerance}")))
+    };
+    assert_eq!(heap("{limit: 4MiB}"), (Some(ByteSize::mib(4)), None));
+    assert_eq!(heap("{baseline: ci/a.massif}"), (None, Some("ci/a.massif 2%".into())));
+    assert_eq!(
+        heap("{limit: 1KiB, baseline: 'ci/{name}.massif', tolerance: 0.5%}"),
+        (Some(ByteSize::kib(1)), Some("ci/{name}.massif 0.5%".into()))
+    );
+}
+
 /// The patterns of the schema are checked with the examples that the loader takes and refuses.
 #[test]
 fn the_schema_takes_what_the_loader_takes() {
@@ -95,6 +116,12 @@ fn the_schema_takes_what_the_loader_takes() {
     }
     for text in ["512", "MiB", "512M"] {
         assert!(Size::from_text(text).is_err() && !matches(ByteSize::PATTERN, text), "{text}");
+    }
+    for text in ["2%", "0.25%", "10 %"] {
+        assert!(Percent::from_text(text).is_ok() && matches(Percent::PATTERN, text), "{text}");
+    }
+    for text in ["2", "%", "0.125%", "2 percent"] {
+        assert!(Percent::from_text(text).is_err() && !matches(Percent::PATTERN, text), "{text}");
     }
     for text in ["2m", "1h30m", "500ms", "1.5s", "1m 30s"] {
         assert!(Limit::from_text(text).is_ok() && matches(super::super::units::DURATION_PATTERN, text), "{text}");

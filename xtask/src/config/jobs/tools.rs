@@ -3,10 +3,11 @@
 use super::declared::{
     HeapDeclaration, JobDeclaration, MassifDeclaration, Text, ToolDeclaration, ToolKind, ToolsDeclaration,
 };
-use super::{Tool, ToolSettings};
+use super::{Tool, ToolSettings, heap};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Problem, Problems};
 use crate::config::paths;
+use crate::config::template::Placeholder;
 use crate::config::units::quoted;
 use std::path::Path;
 
@@ -43,6 +44,8 @@ pub(super) struct Tools {
     helgrind: ToolSettings,
     drd: ToolSettings,
     massif: ToolSettings,
+    /// Functions that only pass an allocation on.
+    pub(super) wrappers: Vec<String>,
 }
 
 impl Tools {
@@ -64,18 +67,20 @@ impl Tools {
         let memcheck = settings(memcheck, &["--leak-check=full"]);
         let helgrind = settings(helgrind, &[]);
         let drd = settings(drd, &[]);
-        let MassifDeclaration { args, trace_children, skip_children } = massif;
+        let MassifDeclaration { args, trace_children, skip_children, wrappers } = massif;
+        let wrappers = functions(wrappers, problems);
         let args = options(&args, problems);
         let skip_children = patterns(skip_children, problems);
         let massif =
             ToolSettings { args, suppressions: Vec::new(), trace_children, skip_children, memory_diet: Vec::new() };
-        Self { memcheck, helgrind, drd, massif }
+        Self { memcheck, helgrind, drd, massif, wrappers }
     }
 
     /// The tool of one job, with the job's own options.
-    pub(super) fn of(&self, job: &JobDeclaration, problems: &mut Problems) -> Option<Tool> {
+    pub(super) fn of(&self, job: &JobDeclaration, allowed: &[Placeholder], problems: &mut Problems) -> Option<Tool> {
         let kind = job.tool.value?;
         check_heap(kind, job.heap.as_ref(), problems);
+        let heap = heap::resolve(job, allowed, problems);
         let args = job.tool_args.value.as_deref().unwrap_or_default();
         if kind == ToolKind::None && !args.is_empty() {
             let problem = Problem::new(job.tool_args.place, "`tool-args` in a job without a tool");
@@ -93,8 +98,7 @@ impl Tools {
             ToolKind::Helgrind => Tool::Helgrind(with_own(&self.helgrind)),
             ToolKind::Drd => Tool::Drd(with_own(&self.drd)),
             ToolKind::Massif => {
-                let heap_limit = job.heap.as_ref().and_then(|heap| heap.value.as_ref()).map(|heap| heap.limit.0);
-                Tool::Massif { settings: with_own(&self.massif), heap_limit }
+                Tool::Massif { settings: with_own(&self.massif), wrappers: self.wrappers.clone(), heap }
             }
         })
     }
@@ -102,7 +106,7 @@ impl Tools {
     /// How many bytes of texts one job can copy from here, at most.
     pub(super) fn shared_bytes(&self) -> usize {
         let size = |tool: &ToolSettings| {
-            let lists = [&tool.args, &tool.suppressions, &tool.skip_children, &tool.memory_diet];
+            let lists = [&tool.args, &tool.suppressions, &tool.skip_children, &tool.memory_diet, &self.wrappers];
             lists.into_iter().flatten().map(|text| text.len() + size_of::<String>()).sum::<usize>()
         };
         [&self.memcheck, &self.helgrind, &self.drd, &self.massif].into_iter().map(size).max().unwrap_or_default()
@@ -163,6 +167,24 @@ fn patterns(declared: Vec<Text>, problems: &mut Problems) -> Vec<String> {
             problems.push(
                 Problem::new(place, format!("{} is not one pattern", quoted(&text)))
                     .expected("one pattern an element, without commas"),
+            );
+        } else {
+            kept.push(text);
+        }
+    }
+    kept
+}
+
+/// Patterns of functions. One that matches every function would leave nobody who allocates.
+fn functions(declared: Vec<Text>, problems: &mut Problems) -> Vec<String> {
+    const LONGEST: usize = 500;
+    let mut kept = Vec::new();
+    for Spanned { place, value } in declared {
+        let Some(text) = value else { continue };
+        if text.len() > LONGEST || text.chars().any(char::is_control) || text.bytes().all(|b| b == b'*' || b == b' ') {
+            problems.push(
+                Problem::new(place, format!("{} is not the name of a function", quoted(&text)))
+                    .expected("a name such as `xmalloc`, or a pattern such as `tal_alloc_*`"),
             );
         } else {
             kept.push(text);

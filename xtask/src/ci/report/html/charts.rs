@@ -1,8 +1,9 @@
 //! Small drawings: a job's memory over time, a heap over time, a few numbers as a line.
 
-use super::facts::{Heap, Snapshot};
+use super::facts::{self, Heap};
 use super::look::{self, coordinate};
 use super::markup::Html;
+use crate::ci::valgrind::massif::Point;
 
 /// Points of a curve; of more the highest of each group stays.
 const POINTS: usize = 80;
@@ -29,41 +30,48 @@ pub(super) fn curve(html: &mut Html, samples: &[(i64, u64)], (from, to): (i64, i
     });
 }
 
-/// The heap of a process over time, with its peak and its limit.
+/// The heap of a process over time, with its peak and what it may have.
 pub(super) fn heap(html: &mut Html, heap: &Heap) {
-    let end = heap.snapshots.last().map_or(1, |last| last.time).max(1);
-    let of = |value: fn(Snapshot) -> u64| -> Vec<(u64, u64)> {
-        heap.snapshots.iter().map(|snapshot| (snapshot.time, value(*snapshot))).collect()
+    let end = heap.points.last().map_or(1, |last| last.time).max(1);
+    let of = |value: fn(Point) -> u64| -> Vec<(u64, u64)> {
+        heap.points.iter().map(|point| (point.time, value(*point))).collect()
     };
-    let highest = heap.snapshots.iter().map(|snapshot| snapshot.total()).max().unwrap_or(0).max(1);
-    let limit = heap.limit.map(|limit| limit.bytes());
-    let label = format!("Heap over {} {}, peak {}", grouped(end), heap.unit, look::size(heap.peak));
-    let drawn = limit.is_some_and(|limit| limit <= highest.max(heap.peak).saturating_mul(FAR));
-    let caption = match limit {
-        Some(limit) if drawn => format!("{label}, limit {}", look::size(limit)),
-        Some(limit) => format!("{label}, limit {}, far above this", look::size(limit)),
-        None => label.clone(),
+    let highest = heap.points.iter().map(|point| facts::total(*point)).max().unwrap_or(0).max(heap.peak).max(1);
+    let level = heap.limit.into_iter().chain(heap.allowed).min();
+    let drawn = level.filter(|level| *level <= highest.saturating_mul(FAR));
+    let label = match heap.points.is_empty() {
+        true => format!("Heap peak {}", look::size(heap.peak)),
+        false => format!("Heap over {} {}, peak {}", grouped(end), heap.unit, look::size(heap.peak)),
     };
-    let (total, counted, plain) = (of(Snapshot::total), of(Snapshot::counted), of(|snapshot| snapshot.heap));
+    let mut caption = label.clone();
+    caption.extend(heap.limit.map(|limit| format!(", limit {}", look::size(limit))));
+    caption.extend(heap.allowed.map(|allowed| format!(", {} by the baseline", look::size(allowed))));
+    if level.is_some() && drawn.is_none() {
+        caption.push_str(", far above this");
+    }
+    let (all, counted, plain) = (of(facts::total), of(|point| point.measured()), of(|point| point.heap));
     figure(html, &label, &caption, |html| {
-        let layers = [("l l2", total.as_slice()), ("l l1", &counted), ("l l0", &plain)];
-        areas(html, &layers, end, highest.max(heap.peak), limit, "ceiling");
+        let layers = [("l l2", all.as_slice()), ("l l1", &counted), ("l l0", &plain)];
+        areas(html, &layers, end, highest, drawn, "ceiling");
     });
     html.within("ul", &[("class", "legend")], |html| {
-        let some = |value: fn(&Snapshot) -> u64| heap.snapshots.iter().any(|snapshot| value(snapshot) > 0);
+        let some = |value: fn(&Point) -> u64| heap.points.iter().any(|point| value(point) > 0);
         key(html, "l l0", "heap");
-        if some(|snapshot| snapshot.extra) {
+        if some(|point| point.extra) {
             key(html, "l l1", "its administration");
         }
-        if some(|snapshot| snapshot.stacks) {
+        if some(|point| point.stacks) {
             key(html, "l l2", "stacks");
         }
-        if drawn {
-            key(html, "ceiling", "limit");
+        if drawn.is_some() {
+            key(html, "ceiling", "what it may have");
         }
     });
+    for note in &heap.notes {
+        html.tag("p", &[("class", "hint")], note);
+    }
     if !heap.sites.is_empty() {
-        html.tag("p", &[], "Who holds most at the peak:");
+        html.raw("<p>Who holds most at the peak:</p>");
         html.within("ol", &[("class", "mono")], |html| {
             for site in heap.sites.iter().take(20) {
                 html.tag("li", &[], site);

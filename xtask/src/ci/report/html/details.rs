@@ -18,6 +18,8 @@ use crate::paths::RunDir;
 const LOG_LINES: usize = 30;
 /// How many errors of valgrind an attempt shows.
 const MOST_ERRORS: usize = 50;
+/// How many bytes the errors of an attempt may take.
+const MOST_PROOF: usize = 128 << 10;
 /// A curve of fewer samples tells nothing.
 const WORTH_A_CURVE: usize = 3;
 
@@ -97,6 +99,7 @@ fn about(html: &mut Html, planned: &PlannedJob, job: &JobState) {
             | JobResult::PassedAfterInfrastructure { .. }
             | JobResult::Flaky { .. }
             | JobResult::Failed
+            | JobResult::Quarantined
             | JobResult::Infrastructure
             | JobResult::Cancelled,
         )
@@ -144,8 +147,8 @@ fn attempt(
     if outcome.is_pass() {
         let reasons = &record.verdict.reasons;
         reasons_of(html, "why", reasons);
-        if record.evidence.heap.is_some() {
-            heap(html, page, planned, record);
+        if let Some(heap) = &record.evidence.heap {
+            charts::heap(html, &facts::heap(heap));
         }
     } else {
         proof(html, page, position, record, budget);
@@ -176,15 +179,20 @@ pub(super) fn proof(html: &mut Html, page: Page<'_>, position: usize, record: &A
         html.text("`cargo xtask ci explain ").text(planned.name.as_str()).text("` has it.").raw("</p>");
         return;
     }
-    for error in facts::errors(&record.evidence).iter().take(MOST_ERRORS) {
-        one_error(html, error);
+    for (number, error) in page.findings.errors(&record.evidence, &page.run.plan.project).enumerate() {
+        if number == MOST_ERRORS || html.len() - before > MOST_PROOF {
+            html.raw("<p class=hint>There are more: ");
+            html.prose(&format!("`cargo xtask ci explain {}` has them.", planned.name)).raw("</p>");
+            break;
+        }
+        one_error(html, &error);
     }
     if let Some(valgrind) = record.evidence.valgrind.as_ref().filter(|valgrind| !valgrind.main_crash.is_empty()) {
         html.tag("p", &[], "Where it was when its fatal signal came:");
         stack(html, &valgrind.main_crash);
     }
-    if record.evidence.heap.is_some() {
-        heap(html, page, planned, record);
+    if let Some(heap) = &record.evidence.heap {
+        charts::heap(html, &facts::heap(heap));
     }
     if let Some(folder) = folder(page, position, record) {
         let lines = facts::log_tail(&folder, LOG_LINES);
@@ -210,23 +218,27 @@ fn log(html: &mut Html, lines: &[String], telling: Option<&str>) {
     });
 }
 
-fn one_error(html: &mut Html, error: &Error) {
+pub(super) fn one_error(html: &mut Html, error: &Error) {
     html.within("div", &[("class", "finding")], |html| {
         html.within("p", &[], |html| {
-            if let Some(id) = &error.id {
-                html.tag("code", &[], id);
-                html.raw(" ");
-            }
             html.tag("b", &[], &error.kind);
             html.text(": ").text(&error.what);
+            if let Some(id) = &error.id {
+                html.raw(" ").tag("code", &[], id);
+            }
         });
-        stack(html, &error.stack);
-        if !error.source.is_empty() {
-            html.within("pre", &[("class", "source")], |html| {
-                for line in &error.source {
-                    html.text(line).raw("\n");
-                }
-            });
+        html.within("ol", &[("class", "stack")], |html| {
+            for (frame, source) in &error.stack {
+                html.within("li", &[], |html| {
+                    html.text(frame);
+                    if let Some(source) = source {
+                        html.tag("code", &[("class", "source")], source);
+                    }
+                });
+            }
+        });
+        if error.more_frames > 0 {
+            html.tag("p", &[("class", "hint")], &format!("… {} more", error.more_frames));
         }
         for (what, frames) in &error.auxiliary {
             html.tag("p", &[], what);
@@ -253,14 +265,6 @@ fn reasons_of(html: &mut Html, class: &'static str, reasons: &[String]) {
             html.within("li", &[], |html| html.prose(reason).end());
         }
     });
-}
-
-fn heap(html: &mut Html, page: Page<'_>, planned: &PlannedJob, record: &AttemptRecord) {
-    let folder = page.dir.attempt(planned.name.as_str(), record.number);
-    match facts::heap(&record.evidence, &folder) {
-        Some(heap) => charts::heap(html, &heap),
-        None => html.tag("p", &[("class", "hint")], "Massif's file is not there any more."),
-    }
 }
 
 /// Every source that was asked, as `ci explain` has it.

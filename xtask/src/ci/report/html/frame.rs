@@ -70,11 +70,7 @@ fn tally(page: Page<'_>) -> Vec<(Look, usize)> {
 
 /// The run as a whole looks like the worst of its jobs.
 fn of_run(page: Page<'_>) -> Look {
-    match tally(page).first() {
-        Some((look, _)) if page.exit != 0 || *look != Look::Flaky => *look,
-        Some((look, _)) => *look,
-        None => Look::NotRun,
-    }
+    tally(page).first().map_or(Look::NotRun, |(look, _)| *look)
 }
 
 fn headline(page: Page<'_>) -> String {

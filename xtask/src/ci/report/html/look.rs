@@ -13,6 +13,7 @@ pub(super) enum Look {
     Failed,
     Infrastructure,
     Flaky,
+    Quarantined,
     Cancelled,
     NotRun,
     Unsettled,
@@ -21,13 +22,22 @@ pub(super) enum Look {
 
 impl Look {
     /// All, in the order of what a person looks for first.
-    pub(super) const ALL: [Look; 7] =
-        [Look::Failed, Look::Infrastructure, Look::Flaky, Look::Cancelled, Look::NotRun, Look::Unsettled, Look::Passed];
+    pub(super) const ALL: [Look; 8] = [
+        Look::Failed,
+        Look::Infrastructure,
+        Look::Flaky,
+        Look::Quarantined,
+        Look::Cancelled,
+        Look::NotRun,
+        Look::Unsettled,
+        Look::Passed,
+    ];
 
     pub(super) fn of_job(result: Option<&JobResult>) -> Look {
         match result {
             Some(JobResult::Passed | JobResult::PassedAfterInfrastructure { .. }) => Look::Passed,
             Some(JobResult::Flaky { .. }) => Look::Flaky,
+            Some(JobResult::Quarantined) => Look::Quarantined,
             Some(JobResult::Failed) => Look::Failed,
             Some(JobResult::Infrastructure) => Look::Infrastructure,
             Some(JobResult::Cancelled) => Look::Cancelled,
@@ -59,6 +69,7 @@ impl Look {
             Look::Failed => "failed",
             Look::Infrastructure => "infrastructure",
             Look::Flaky => "flaky",
+            Look::Quarantined => "quarantined",
             Look::Cancelled => "cancelled",
             Look::NotRun => "not run",
             Look::Unsettled => "unsettled",
@@ -71,6 +82,7 @@ impl Look {
             Look::Failed => "✗",
             Look::Infrastructure => "▲",
             Look::Flaky => "≈",
+            Look::Quarantined => "◇",
             Look::Cancelled => "■",
             Look::NotRun => "–",
             Look::Unsettled => "?",
@@ -84,6 +96,7 @@ impl Look {
             Look::Failed => "x",
             Look::Infrastructure => "i",
             Look::Flaky => "f",
+            Look::Quarantined => "q",
             Look::Cancelled => "c",
             Look::NotRun => "n",
             Look::Unsettled => "u",

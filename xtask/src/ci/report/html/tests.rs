@@ -9,6 +9,7 @@ use crate::ci::outcome::{Outcome, Verdict};
 use crate::ci::plan::{FORMAT, Plan, PlannedJob, ToolKind};
 use crate::ci::run::Run;
 use crate::ci::schedule::Capacity;
+use crate::ci::valgrind::xml::{Auxiliary, Frame};
 use crate::paths::RunDir;
 
 const MIB: u64 = 1 << 20;
@@ -18,6 +19,7 @@ fn plan(names: &[&str]) -> Plan {
         format: FORMAT,
         project: "/p".into(),
         declaration: "/p/ci/jobs.yaml".into(),
+        partial: false,
         jobs: names.iter().map(|name| PlannedJob::plain(name, name, &[])).collect(),
     }
 }
@@ -34,6 +36,7 @@ fn begin(run: &mut Run, at: i64, resumed: bool) {
         resumed,
         reruns: None,
         valgrind: Some("3.24.0".into()),
+        revision: None,
     };
     run.apply(&Stamped { at, event: Event::RunStarted(started) });
 }
@@ -84,6 +87,10 @@ fn html(run: &Run) -> String {
     let dir = RunDir::new("/nowhere/r".into());
     let exit = run.exit.unwrap_or_else(|| run.verdict(false).code());
     render(run, &dir, exit, certificate::certify(run).as_ref(), &History::default())
+}
+
+fn frame(function: &str) -> Frame {
+    Frame { function: Some(function.into()), file: Some("a.c".into()), line: Some(1), ..Frame::default() }
 }
 
 /// Start tags with what names them, and headings: enough to see the structure, not every number.
@@ -322,7 +329,14 @@ fn nothing_of_a_run_becomes_markup() {
         failed.verdict.advice = Some(text.into());
         failed.again = Some(text.into());
         failed.evidence.valgrind = Some(ValgrindEvidence {
-            first: vec![Finding { kind: text.into(), what: text.into(), place: text.into(), stack: vec![text.into()] }],
+            first: vec![Finding {
+                kind: text.into(),
+                what: text.into(),
+                place: text.into(),
+                stack: vec![frame(text)],
+                auxiliary: vec![Auxiliary { what: text.into(), stack: vec![frame(text)] }],
+                ..Finding::default()
+            }],
             main_crash: vec![text.into()],
             incomplete: vec![text.into()],
             ..ValgrindEvidence::default()
@@ -360,7 +374,8 @@ fn thousands_of_failures_make_no_endless_page() {
             kind: format!("Kind{job}"),
             what: "x".repeat(3000),
             place: format!("p{number} (a.c:{job})"),
-            stack: vec!["f (a.c:1)".repeat(20); 12],
+            stack: vec![frame(&format!("f{job}")); 12],
+            ..Finding::default()
         };
         let first = (0..8).map(finding).collect();
         failed.evidence.valgrind = Some(ValgrindEvidence { findings: 8, first, ..ValgrindEvidence::default() });

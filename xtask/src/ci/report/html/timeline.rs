@@ -143,7 +143,12 @@ fn one(html: &mut Html, page: Page<'_>, axis: &Axis<'_>, bar: &Bar<'_>, lane: us
         html.void("rect", &[("class", bar.look.class()), px, py, pw, ph]);
         let hatched = match bar.look {
             Look::Passed | Look::Flaky => false,
-            Look::Failed | Look::Infrastructure | Look::Cancelled | Look::NotRun | Look::Unsettled => true,
+            Look::Failed
+            | Look::Infrastructure
+            | Look::Quarantined
+            | Look::Cancelled
+            | Look::NotRun
+            | Look::Unsettled => true,
         };
         if hatched {
             html.void("rect", &[("fill", "url(#hatch)"), px, py, pw, ph]);

@@ -78,6 +78,80 @@ fn a_fatal_signal_is_kept() {
 }
 
 #[test]
+fn helgrind_names_the_threads_it_speaks_of() {
+    let text = WHOLE.replace(
+        "<error>\n  <unique>0x0",
+        "<announcethread><hthreadid>2</hthreadid><stack><frame><fn>clone</fn></frame><frame><fn>start</fn></frame></stack>\
+         </announcethread><error><kind>Race</kind><xwhat><text>Possible data race during read by thread #2</text><hthreadid>2\
+         </hthreadid></xwhat><stack><frame><fn>f</fn></frame></stack><xauxwhat><text>This conflicts with thread #1</text>\
+         </xauxwhat><stack><frame><fn>g</fn></frame></stack></error><error>\n  <unique>0x0",
+    );
+    let log = parse(text.as_bytes());
+    assert_eq!((&log.extent, log.errors.len()), (&Extent::Complete, 3));
+    let sides: Vec<_> = log.errors[0].auxiliary.iter().map(|side| (side.what.as_str(), side.stack.len())).collect();
+    assert_eq!(sides, [("This conflicts with thread #1", 1), ("Thread #2 was created", 2)]);
+}
+
+#[test]
+fn drd_says_things_in_elements_of_its_own() {
+    let text = WHOLE.replace(
+        "<auxwhat>Address 0x4 is 0 bytes after a block of size 8 alloc'd</auxwhat>",
+        "<what>a second sentence</what><first_observed_at><what>mutex</what><address>0x1</address><stack><frame><fn>init</fn>\
+         </frame></stack></first_observed_at><other_segment_start><stack><frame><fn>h</fn></frame></stack>\
+         </other_segment_start>",
+    );
+    let log = parse(text.as_bytes());
+    let error = &log.errors[0];
+    assert_eq!((error.what.as_str(), error.stack[0].function.as_deref()), ("Invalid read of size 4", Some("main")));
+    let sides: Vec<_> = error.auxiliary.iter().map(|side| side.what.as_str()).collect();
+    assert_eq!(sides, ["a second sentence", "mutex", "other segment start", ""]);
+    assert_eq!(error.auxiliary[1].stack[0].function.as_deref(), Some("init"));
+}
+
+#[test]
+fn suppressions_and_their_use_are_read_whatever_the_raw_text_holds() {
+    let text = WHOLE
+        .replace(
+            "</error>\n<newtag>",
+            "<suppression><sname>insert</sname><skind>Memcheck:Addr4</skind><skaux>extra</skaux><sframe> <fun>_ZN1aE</fun> \
+             </sframe><sframe> <obj>/a</obj> </sframe><rawtext>\n<![CDATA[\n{\n fun:a]]>b\n fun:new<u64>\n</raw>\n]]>\n\
+             </rawtext></suppression></error><suppression><skind>x</skind><rawtext><![CDATA[]]></rawtext></suppression><newtag>",
+        )
+        .replace("<suppcounts>", "<suppcounts><pair><count>3</count><name>a &lt;b&gt;</name></pair>");
+    let log = parse(text.as_bytes());
+    assert_eq!(log.extent, Extent::Complete);
+    assert_eq!(log.used, [("a <b>".to_owned(), 3)]);
+    let expected = RawSuppression {
+        kind: "Memcheck:Addr4".into(),
+        extra: Some("extra".into()),
+        frames: vec![Pattern::Function("_ZN1aE".into()), Pattern::Object("/a".into())],
+    };
+    assert_eq!(log.errors[0].suppression, Some(expected));
+    assert_eq!(log.errors[1].suppression, None);
+}
+
+#[test]
+fn what_should_have_been_escaped_costs_one_letter_and_not_the_log() {
+    let text = WHOLE.replace("&lt;x&gt;", "a & b &c; \x01\x1b]]>");
+    let mut bytes = text.into_bytes();
+    let at = bytes.windows(5).position(|window| window == b"main<").unwrap();
+    bytes.splice(at..at, [0xff, 0xfe]);
+    let log = parse(bytes.as_slice());
+    assert_eq!((&log.extent, log.errors.len()), (&Extent::Complete, 2));
+    assert_eq!(log.errors[0].stack[0].function.as_deref(), Some("\u{fffd}\u{fffd}main"));
+    assert!(!log.command[1].chars().any(char::is_control), "{:?}", log.command);
+}
+
+#[test]
+fn elements_that_do_not_fit_end_the_log() {
+    for (old, new) in [("</errorcounts>", "</other>"), ("<errorcounts>", "</nothing><errorcounts>")] {
+        let log = parse(WHOLE.replace(old, new).as_bytes());
+        assert!(matches!(&log.extent, Extent::Cut(why) if why.contains("was never opened")), "{:?}", log.extent);
+        assert_eq!(log.errors.len(), 1);
+    }
+}
+
+#[test]
 fn nesting_is_bounded() {
     let bomb = "<a>".repeat(1_000_000);
     assert!(matches!(parse(bomb.as_bytes()).extent, Extent::Cut(_)));

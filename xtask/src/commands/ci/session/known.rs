@@ -127,6 +127,9 @@ pub(super) fn learn(state: &State, dir: &RunDir, run: &Run, already: &[usize], v
                 duration_ms: attempt.duration_ms(),
                 peak: attempt.peak,
                 reservation: attempt.reservation,
+                alone: attempt.alone,
+                pressure: attempt.evidence.memory.pressure,
+                revision: run.started.as_ref().and_then(|started| started.revision.clone()),
             });
         }
     }

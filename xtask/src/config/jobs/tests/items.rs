@@ -102,3 +102,22 @@ fn listed_items_can_be_wrong_too() {
         ]
     );
 }
+
+#[test]
+fn a_baseline_is_a_file_of_the_project() {
+    let folder = project(&["tests/run-a.c", "tests/run-b.c", "ci/run-a.massif"]);
+    let said = |heap: &str| {
+        let text = format!(
+            "jobs:\n  units: {{run: ['tests/{{stem}}'], for-each: {{glob: 'tests/*.c'}}, tool: massif, heap: {heap}}}\n"
+        );
+        let suite = Suite::parse(&text, Path::new("ci/jobs.yaml"), Some(folder.path()));
+        suite.err().map(|diagnostics| problems(&diagnostics)).unwrap_or_default()
+    };
+    assert_eq!(said("{baseline: ci/run-a.massif}"), [""; 0]);
+    assert_eq!(
+        said("{baseline: 'ci/{stem}.massif'}"),
+        ["2:96: the baseline `ci/run-b.massif` does not exist (run the job without `baseline`, then \
+          `cargo xtask ci massif baseline units/run-b --output ci/run-b.massif`)"]
+    );
+    assert_eq!(said("{baseline: ci}")[0].split(" (").next(), Some("2:96: the baseline `ci` does not exist"));
+}

@@ -15,6 +15,34 @@ fn what_a_job_can_get_wrong() {
         &one("tool: masif, heap: {limit: 1MiB}"),
         &["`masif` is not a tool (`none`, `memcheck`, `massif`, `helgrind` or `drd`, perhaps `massif`)"],
     );
+    let heap = |body: &str| one(&format!("tool: massif, heap: {{{body}}}"));
+    says(
+        &heap(""),
+        &["neither `limit` nor `baseline` (a `limit` such as `4MiB`, a `baseline` with a massif file, or both)"],
+    );
+    says(
+        &heap("limit: 1MiB, tolerance: 2%"),
+        &["a `tolerance` without a `baseline` (remove it; the `limit` is exact)"],
+    );
+    says(&heap("baseline: x, tolerance: 2"), &["`2` has no unit (`2%`)"]);
+    says(
+        &heap("baseline: ../x, tolerance: two"),
+        &[
+            "the path `../x` leads out of the folder with `..` (a path relative to the project and inside of it)",
+            "`two` is not a share in percent (a share in percent, for instance `2%` or `0.5%`, at most `1000%`)",
+        ],
+    );
+    says(
+        &heap("baseline: 'ci/{stem}.massif'"),
+        &["`{stem}` in a job without items (a `for-each` in this job, or one of `{name}`, `{jobs}`)"],
+    );
+    says(
+        "tools: {massif: {wrappers: ['*', '', xmalloc]}}\njobs: {a: {run: [x]}}",
+        &[
+            "`*` is not the name of a function (a name such as `xmalloc`, or a pattern such as `tal_alloc_*`)",
+            "`` is not the name of a function (a name such as `xmalloc`, or a pattern such as `tal_alloc_*`)",
+        ],
+    );
     says(
         &one("tool-args: [-v]"),
         &["`tool-args` in a job without a tool (a `tool` in this job, such as `tool: memcheck`)"],

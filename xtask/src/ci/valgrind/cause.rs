@@ -1,0 +1,173 @@
+//! From the findings of all jobs to their causes: 59 jobs that fail for one thing are one thing.
+//!
+//! A cause is a kind and a place: the innermost frames up to the first that belongs to the project, past allocators and
+//! libraries. Addresses, pids and lines are no part of it, so it is the same tomorrow and after an edit elsewhere; nor
+//! are the callers, so it is the same in whichever test it shows up. It distinguishes about what a suppression can
+//! distinguish, and no more.
+//!
+//! A function of the project that allocates on behalf of others looks just like one that leaks, whoever calls it. Known
+//! names (`xmalloc`, `tal_alloc_`) are passed over; behind others, the callers are listed with the cause.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::finding::Finding;
+use super::xml::Frame;
+
+/// So many frames count where none belongs to the project.
+const MOST_KEY_FRAMES: usize = 12;
+
+/// One cause over all jobs.
+#[derive(Debug, Clone)]
+pub struct Cause<'a> {
+    /// What a person calls it by: `memcheck:a1b2c3d4`.
+    pub id: String,
+    /// The tool.
+    pub tool: &'static str,
+    /// The findings with their jobs' positions in the plan, in the order of the plan.
+    pub members: Members<'a>,
+}
+
+impl Cause<'_> {
+    /// The finding that stands for all: the first.
+    pub fn example(&self) -> Option<&Finding> {
+        self.members.first().map(|(_, finding)| *finding)
+    }
+
+    /// The positions of its jobs, each once.
+    pub fn jobs(&self) -> BTreeSet<usize> {
+        self.members.iter().map(|(job, _)| *job).collect()
+    }
+
+    /// How often it was reported, what forked children repeat left out.
+    pub fn count(&self) -> u64 {
+        self.members.iter().map(|(_, finding)| finding.records.max(1)).sum()
+    }
+
+    /// `Leak_DefinitelyLost at new_peer (peer.c:17)`.
+    pub fn title(&self) -> String {
+        self.example().map_or_else(String::new, |first| format!("{} at {}", first.kind, first.place))
+    }
+
+    /// Who calls the place, where the members differ in that, with the number of jobs of each, most first.
+    pub fn callers(&self) -> Vec<(String, usize)> {
+        let mut callers: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+        for (job, finding) in &self.members {
+            let caller = caller(finding).map_or_else(|| "nothing known".to_owned(), Frame::describe);
+            callers.entry(caller).or_default().insert(*job);
+        }
+        let mut callers: Vec<_> = callers.into_iter().map(|(caller, jobs)| (caller, jobs.len())).collect();
+        callers.sort_by_key(|(_, jobs)| std::cmp::Reverse(*jobs));
+        if callers.len() > 1 { callers } else { Vec::new() }
+    }
+}
+
+/// Findings with their jobs' positions.
+type Members<'a> = Vec<(usize, &'a Finding)>;
+
+/// Groups findings, given with the position of their job and the tool, by cause; those in most jobs first.
+pub fn causes<'a>(findings: impl Iterator<Item = (usize, &'static str, &'a Finding)>) -> Vec<Cause<'a>> {
+    let mut groups: BTreeMap<(&'static str, Vec<String>), Members<'a>> = BTreeMap::new();
+    for (job, tool, finding) in findings {
+        groups.entry((tool, key(finding))).or_default().push((job, finding));
+    }
+    let mut taken: BTreeMap<u64, usize> = BTreeMap::new();
+    for (_, key) in groups.keys() {
+        *taken.entry(short(hash(key))).or_default() += 1;
+    }
+    let id = |tool: &str, hash: u64| match taken.get(&short(hash)) {
+        // Two causes with one short id, which is rare, have long ones.
+        Some(2..) => format!("{tool}:{hash:016x}"),
+        Some(_) | None => format!("{tool}:{:08x}", short(hash)),
+    };
+    let cause =
+        |((tool, key), members): ((&'static str, Vec<String>), _)| Cause { id: id(tool, hash(&key)), tool, members };
+    let mut causes: Vec<Cause<'a>> = groups.into_iter().map(cause).collect();
+    causes.sort_by_cached_key(|cause| {
+        (std::cmp::Reverse(cause.jobs().len()), cause.members.first().map(|first| first.0))
+    });
+    causes
+}
+
+/// The index of the frame that a person looks at first: past allocators and libraries.
+pub fn place(stack: &[Frame]) -> usize {
+    let own = stack.iter().position(|frame| !is_library(frame) && !is_allocator(frame));
+    own.or_else(|| stack.iter().position(|frame| !is_library(frame))).unwrap_or(0)
+}
+
+fn caller(finding: &Finding) -> Option<&Frame> {
+    finding.stack.get(place(&finding.stack) + 1)
+}
+
+/// Kind and names of the innermost frames up to the place.
+fn key(finding: &Finding) -> Vec<String> {
+    let place = place(&finding.stack);
+    let any_own = finding.stack.get(place).is_some_and(|frame| !is_library(frame));
+    let upto = if any_own { place + 1 } else { MOST_KEY_FRAMES };
+    let names = finding.stack.iter().take(upto).enumerate();
+    let names = names.map(|(index, frame)| if index < place { name(frame) } else { own_name(frame) });
+    std::iter::once(finding.kind.clone()).chain(names).collect()
+}
+
+/// Function, or else object. The file is left out, since whether a library's is known depends on the machine.
+fn name(frame: &Frame) -> String {
+    match (&frame.function, &frame.object) {
+        (Some(function), _) => without_clone(function).to_owned(),
+        (None, Some(object)) => format!("in {}", base_name(object)),
+        (None, None) => "???".to_owned(),
+    }
+}
+
+/// The same with the file's name: every test has a `main`.
+fn own_name(frame: &Frame) -> String {
+    let file = frame.file.as_deref().map(base_name).unwrap_or_default();
+    format!("{} ({file})", name(frame))
+}
+
+/// `f.constprop.0` is `f`: the number changes with each compiler.
+fn without_clone(function: &str) -> &str {
+    let clones = [".part.", ".constprop.", ".isra.", ".cold", ".lto_priv.", ".llvm."];
+    let end = clones.iter().filter_map(|clone| function.find(clone)).min();
+    end.filter(|end| *end > 0).map_or(function, |end| &function[..end])
+}
+
+/// Valgrind's own replacements, what the distribution installed, and the standard libraries of C++ and Rust, which are
+/// compiled into the program.
+pub(super) fn is_library(frame: &Frame) -> bool {
+    let object = frame.object.as_deref().unwrap_or_default();
+    let directory = frame.directory.as_deref().unwrap_or_default();
+    object.contains("/vgpreload_")
+        || ["/lib/", "/lib32/", "/lib64/", "/usr/lib/", "/usr/lib32/", "/usr/lib64/", "/usr/libexec/"]
+            .iter()
+            .any(|folder| object.starts_with(folder))
+        || ["/rustc/", "/usr/include/"].iter().any(|folder| directory.starts_with(folder))
+        || directory.contains("/lib/rustlib/src/rust/library/")
+}
+
+/// Functions that only hand on what malloc gave: `xmalloc`, `g_strdup`, `tal_alloc_`.
+fn is_allocator(frame: &Frame) -> bool {
+    let name = frame.function.as_deref().map(without_clone).unwrap_or_default().to_ascii_lowercase();
+    let name = name.trim_matches(|letter: char| letter == '_' || letter.is_ascii_digit());
+    ["malloc", "calloc", "realloc", "reallocarray", "memalign", "strdup", "strndup", "memdup", "asprintf", "tal_alloc"]
+        .iter()
+        .any(|known| name.ends_with(known))
+        || name.starts_with("operator new")
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// FNV-1a: specified in three lines, and needing no crate.
+fn hash(key: &[String]) -> u64 {
+    key.iter()
+        .flat_map(|part| part.bytes().chain([0]))
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Folded to 32 bits, as the authors of the hash advise, it is short enough to type.
+fn short(hash: u64) -> u64 {
+    (hash >> 32) ^ (hash & 0xffff_ffff)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,297 @@
+//! `cargo xtask ci massif`: show, compare and keep what massif measured.
+
+use std::io::{self, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::Context;
+use crate::ci::plan::{PlannedJob, ToolKind};
+use crate::ci::valgrind::massif::{self, Extent, Fault, Processes, Profile, Wrappers, ms_print, show};
+use crate::cli::{self, Format, MassifCommand, MassifStyle};
+use crate::config::jobs::Suite;
+use crate::config::units::ByteSize;
+use crate::exit::{Exit, failure};
+use crate::output;
+use crate::paths;
+
+impl cli::CiMassif {
+    /// Files need no project, so that one is looked for only where it is of use.
+    pub(crate) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
+        let is_plain = match &self.command {
+            MassifCommand::Show(show) => {
+                show.style == MassifStyle::MsPrint && show.sources.iter().all(|source| is_file(source))
+            }
+            MassifCommand::Diff(_) | MassifCommand::Baseline(_) => false,
+        };
+        let ctx = if is_plain { None } else { Context::find(place).ok() };
+        self.run_with(ctx.as_ref())
+    }
+
+    pub(super) fn run_with(self, ctx: Option<&Context>) -> anyhow::Result<Exit> {
+        match self.command {
+            MassifCommand::Show(show) => show.run(ctx),
+            MassifCommand::Diff(diff) => diff.run(ctx),
+            MassifCommand::Baseline(baseline) => baseline.run(ctx),
+        }
+    }
+}
+
+impl cli::MassifShow {
+    fn run(self, ctx: Option<&Context>) -> anyhow::Result<Exit> {
+        match self.style {
+            MassifStyle::MsPrint => self.ms_print(ctx),
+            MassifStyle::Summary => self.summary(ctx),
+        }
+    }
+
+    fn summary(self, ctx: Option<&Context>) -> anyhow::Result<Exit> {
+        if self.threshold.is_some() || self.x.is_some() || self.y.is_some() {
+            return Err(failure(Exit::Usage, "`--threshold`, `--x` and `--y` belong to `--style ms_print`; add that"));
+        }
+        let measured = measured(ctx, self.run.as_deref(), &self.sources)?;
+        let mut shown = Vec::new();
+        for (position, (name, processes, mut wrappers)) in measured.into_iter().enumerate() {
+            wrappers.extend(self.wrappers.iter().cloned());
+            let wrappers = Wrappers::new(wrappers.iter().map(String::as_str));
+            match self.format {
+                Format::Json => {
+                    let profile = massif::summary(&processes.profile, &wrappers, usize::MAX, usize::MAX);
+                    let others: Vec<_> = processes
+                        .others
+                        .iter()
+                        .map(
+                            |(file, command, peak)| serde_json::json!({"file": file, "command": command, "peak": peak}),
+                        )
+                        .collect();
+                    shown.push(serde_json::json!({
+                        "name": name, "file": processes.file, "profile": profile, "other-processes": others,
+                        "incomplete": processes.incomplete,
+                    }));
+                }
+                Format::Text => {
+                    let profile = massif::summary(&processes.profile, &wrappers, usize::MAX, self.top);
+                    if position > 0 {
+                        output::out("");
+                    }
+                    output::out(name);
+                    output::out(show::profile(&profile).trim_end());
+                    tell_others(&processes);
+                }
+            }
+        }
+        if self.format == Format::Json {
+            output::out(serde_json::to_string_pretty(&shown)?);
+        }
+        Ok(Exit::Success)
+    }
+
+    fn ms_print(self, ctx: Option<&Context>) -> anyhow::Result<Exit> {
+        let [source] = self.sources.as_slice() else {
+            return Err(failure(Exit::Usage, "`--style ms_print` prints one file; name one"));
+        };
+        let file = if is_file(source) {
+            PathBuf::from(source)
+        } else {
+            let mut measured = measured(ctx, self.run.as_deref(), &self.sources)?;
+            let only = measured.pop().filter(|_| measured.is_empty());
+            only.ok_or_else(|| failure(Exit::Usage, format!("`{source}` names several jobs; name one")))?.1.file
+        };
+        let mut options = ms_print::Options::default();
+        let mut arguments = Vec::new();
+        if let Some(threshold) = &self.threshold {
+            options.threshold = percent(threshold)?;
+            arguments.push(format!("--threshold={threshold}").into_bytes());
+        }
+        if let Some(x) = self.x {
+            options.width = usize::from(x);
+            arguments.push(format!("--x={x}").into_bytes());
+        }
+        if let Some(y) = self.y {
+            options.height = usize::from(y);
+            arguments.push(format!("--y={y}").into_bytes());
+        }
+        arguments.push(std::os::unix::ffi::OsStrExt::as_bytes(file.as_os_str()).to_vec());
+        let open = || Ok(BufReader::with_capacity(1 << 17, paths::open_regular(&real(&file))?));
+        let mut out = io::stdout().lock();
+        let printed =
+            ms_print::print(open, &options, &arguments, &mut out).and_then(|extent| Ok((extent, out.flush()?)));
+        match printed {
+            Ok((Extent::Whole, ())) => Ok(Exit::Success),
+            Ok((Extent::Cut { line, why }, ())) => {
+                output::err(format_args!(
+                    "warning: {} was cut at line {line}, {why}; the snapshots before are shown",
+                    file.display()
+                ));
+                Ok(Exit::Success)
+            }
+            Err(Fault::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Success),
+            Err(fault) => Err(unreadable(&file, &fault)),
+        }
+    }
+}
+
+impl cli::MassifDiff {
+    fn run(self, ctx: Option<&Context>) -> anyhow::Result<Exit> {
+        let one = |source: &String| -> anyhow::Result<_> {
+            let mut measured = measured(ctx, self.run.as_deref(), std::slice::from_ref(source))?;
+            let only = measured.pop().filter(|_| measured.is_empty());
+            only.ok_or_else(|| failure(Exit::Usage, format!("`{source}` names several jobs; name one")))
+        };
+        let ((old_name, old, old_wrappers), (new_name, new, new_wrappers)) = (one(&self.old)?, one(&self.new)?);
+        let declared = old_wrappers.iter().chain(&new_wrappers).chain(&self.wrappers);
+        let wrappers = Wrappers::new(declared.map(String::as_str));
+        let diff = massif::diff(&old.profile, &new.profile, &wrappers)
+            .map_err(|why| failure(Exit::Usage, format!("{old_name} and {new_name} cannot be compared: {why}")))?;
+        match self.format {
+            Format::Json => output::out(serde_json::to_string_pretty(&diff)?),
+            Format::Text => {
+                output::out(format_args!("{old_name} → {new_name}"));
+                output::out(show::diff(&diff).trim_end());
+            }
+        }
+        Ok(Exit::Success)
+    }
+}
+
+impl cli::MassifBaseline {
+    fn run(self, ctx: Option<&Context>) -> anyhow::Result<Exit> {
+        let ctx = ctx.ok_or_else(|| failure(Exit::Usage, "there is no project here; name one with --project"))?;
+        let jobs = of_jobs(ctx, self.run.as_deref(), &self.job)?;
+        if self.output.is_some() && jobs.len() > 1 {
+            let text = format!("`{}` names {} jobs, which cannot share one --output", self.job, jobs.len());
+            return Err(failure(Exit::Usage, text));
+        }
+        // All that is missing is told before anything is written.
+        let mut files = Vec::new();
+        for (job, processes) in &jobs {
+            if let Some(why) = processes.incomplete.first() {
+                return Err(failure(
+                    Exit::Usage,
+                    format!("{} was not wholly measured ({why}); run it again", job.name),
+                ));
+            }
+            let declared = job.tool.heap_baseline.as_ref().map(|baseline| &baseline.file);
+            let file = self.output.as_ref().or(declared).ok_or_else(|| {
+                let text = format!("{} declares no baseline; say with --output where to write it", job.name);
+                failure(Exit::Usage, text)
+            })?;
+            files.push((job, &processes.profile, file, declared == Some(file)));
+        }
+        for (job, profile, relative, is_declared) in files {
+            write_baseline(&ctx.declarations.project.join(relative), relative, profile)?;
+            if !is_declared {
+                output::out(format_args!("declare it in {}: `heap: {{baseline: {}}}`", job.name, relative.display()));
+            }
+        }
+        Ok(Exit::Success)
+    }
+}
+
+fn write_baseline(file: &Path, shown: &Path, profile: &Profile) -> anyhow::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    let before = Profile::open(file).ok().map(|profile| ByteSize::new(profile.peak().measured()));
+    paths::write_atomically(file, massif::baseline(profile).as_bytes())?;
+    let was = before.map_or_else(String::new, |before| format!(", before {before}"));
+    output::out(format_args!("{}: a peak of {}{was}", shown.display(), ByteSize::new(profile.peak().measured())));
+    Ok(())
+}
+
+/// What was named, with the wrappers that apply to it: files, or the processes of jobs.
+fn measured(
+    ctx: Option<&Context>,
+    run: Option<&str>,
+    sources: &[String],
+) -> anyhow::Result<Vec<(String, Processes, Vec<String>)>> {
+    let mut all = Vec::new();
+    let mut declared: Option<Vec<String>> = None;
+    for source in sources {
+        if is_file(source) {
+            let file = PathBuf::from(source);
+            let profile = Profile::open(&real(&file)).map_err(|fault| unreadable(&file, &fault))?;
+            let wrappers = declared.get_or_insert_with(|| ctx.map_or_else(Vec::new, declared_wrappers)).clone();
+            let processes = Processes { file, profile, others: Vec::new(), incomplete: Vec::new() };
+            all.push((source.clone(), processes, wrappers));
+            continue;
+        }
+        let ctx = ctx.ok_or_else(|| {
+            failure(Exit::Usage, format!("there is no file `{source}`, and no project here that could have such a job"))
+        })?;
+        for (job, processes) in of_jobs(ctx, run, source)? {
+            all.push((job.name.to_string(), processes, job.tool.wrappers));
+        }
+    }
+    Ok(all)
+}
+
+/// The massif files of the last attempts of the jobs that a selector matches.
+fn of_jobs(ctx: &Context, run: Option<&str>, selector: &str) -> anyhow::Result<Vec<(PlannedJob, Processes)>> {
+    let (dir, run) = super::recorded(&ctx.state, run)
+        .with_context(|| format!("there is no file `{selector}`, so it is taken for a job"))?;
+    let wanted = run
+        .plan
+        .matching(&[selector.to_owned()])
+        .map_err(|error| failure(Exit::Usage, format!("there is no file `{selector}`, and {error}")))?;
+    let mut found = Vec::new();
+    for (job, state) in run.plan.jobs.iter().zip(&run.jobs).filter(|(job, _)| wanted.contains(&job.name)) {
+        if job.tool.kind != ToolKind::Massif {
+            continue;
+        }
+        let nothing = || failure(Exit::Usage, format!("{} left no massif file in run {}", job.name, dir.id()));
+        let attempt = state.attempts.last().ok_or_else(nothing)?.number;
+        let home = state.carried_from.as_ref().map_or_else(|| dir.clone(), |from| ctx.state.run(from));
+        let folder = home.attempt(job.name.as_str(), attempt);
+        let processes = massif::processes(&folder)
+            .with_context(|| format!("cannot read the massif files in {}", folder.display()))?
+            .ok_or_else(nothing)?;
+        found.push((job.clone(), processes));
+    }
+    if found.is_empty() {
+        return Err(failure(Exit::Usage, format!("`{selector}` does not run under massif; add `tool: massif` to it")));
+    }
+    Ok(found)
+}
+
+/// Those of the project, for files that belong to no run. A wrong declaration is no reason not to look at a file.
+fn declared_wrappers(ctx: &Context) -> Vec<String> {
+    Suite::load(&ctx.declarations.jobs(), &ctx.declarations.project).map(|suite| suite.wrappers).unwrap_or_default()
+}
+
+fn tell_others(processes: &Processes) {
+    for why in &processes.incomplete {
+        output::out(format_args!("  not whole: {why}"));
+    }
+    if !processes.others.is_empty() {
+        output::out(format_args!("\n  other processes, which may repeat the heap that they inherited"));
+    }
+    for (file, command, peak) in processes.others.iter().take(20) {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        output::out(format_args!("  {:>10}  {name}  {command}", ByteSize::new(*peak).to_string()));
+    }
+    if processes.others.len() > 20 {
+        output::out(format_args!("  and {} more", processes.others.len() - 20));
+    }
+}
+
+fn is_file(source: &str) -> bool {
+    Path::new(source).is_file()
+}
+
+/// Where links lead: a person may name one, while a job may not put one in its folder.
+fn real(file: &Path) -> PathBuf {
+    file.canonicalize().unwrap_or_else(|_| file.to_owned())
+}
+
+fn unreadable(file: &Path, fault: &Fault) -> anyhow::Error {
+    failure(Exit::Usage, format!("cannot read {}: {fault}", file.display()))
+}
+
+/// A percentage as ms_print takes it: digits and points, with or without `%`.
+fn percent(text: &str) -> anyhow::Result<f64> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let value = number.parse::<f64>().ok().filter(|value| plain && (0.0..=100.0).contains(value));
+    value.ok_or_else(|| failure(Exit::Usage, format!("`{text}` is no threshold; expected a percentage from 0 to 100")))
+}

@@ -1,0 +1,199 @@
+//! `cargo xtask ci suppress`: from a finding to an entry of a suppression file, with its reason, author and end.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+
+use super::{Context, plan, recorded};
+use crate::ci::report::findings;
+use crate::ci::valgrind::cause::Cause;
+use crate::ci::valgrind::hide::{self, Note, Refusal};
+use crate::ci::valgrind::suppression::{self, Suppression};
+use crate::cli;
+use crate::config::jobs::{Suite, Tool, ToolSettings};
+use crate::exit::{Exit, failure};
+use crate::{exec, output, paths};
+
+/// How long a suppression lasts unless it is said.
+const DAYS: i64 = 90;
+
+impl cli::CiSuppress {
+    pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        let project = &ctx.declarations.project;
+        let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
+        let causes = findings::causes(&run);
+        let chosen = self.findings.iter().map(|id| find(&causes, id, &dir.id())).collect::<anyhow::Result<Vec<_>>>()?;
+        let note = self.note(project)?;
+        let hidden = hide::suppression(&chosen, &causes, &note).map_err(|refusal| {
+            let remedy = match &refusal {
+                Refusal::TooMuch(_) => "; name them too, if one suppression may hide all of them",
+                Refusal::Kinds(..) | Refusal::Nothing | Refusal::Unwritable | Refusal::TooLittle(_) => "",
+            };
+            failure(Exit::Usage, format!("cannot suppress {}: {refusal}{remedy}", self.findings.join(" ")))
+        })?;
+        let dropped = findings::dropped(&run);
+        if dropped > 0 {
+            output::err(format_args!(
+                "warning: {dropped} findings of run {} were not kept, and could not be compared with it",
+                dir.id()
+            ));
+        }
+        let suite = plan::suite(ctx)?;
+        let tool = chosen.first().map_or("", |cause| cause.tool);
+        let file = self.target(&suite, tool)?;
+        if self.dry_run {
+            output::err(format_args!("would be appended to {file}:"));
+            output::out(format_args!("{}", hidden.to_string().trim_end()));
+            return Ok(Exit::Success);
+        }
+        let written = append(&project.join(&file), hidden).with_context(|| format!("cannot append to {file}"))?;
+        output::out(format_args!("{}", written.to_string().trim_end()));
+        output::err(format_args!("appended to {file}; `cargo xtask ci rerun` shows what is left"));
+        warn_undeclared(&suite, tool, &file);
+        Ok(Exit::Success)
+    }
+
+    fn note(&self, project: &Path) -> anyhow::Result<Note> {
+        let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date();
+        if self.reason.trim().is_empty() {
+            return Err(failure(Exit::Usage, "the reason is empty; say why the finding may be hidden"));
+        }
+        let expires = match &self.expires {
+            None => today.checked_add(DAYS.days())?,
+            Some(text) => text.parse::<Date>().map_err(|_| {
+                failure(Exit::Usage, format!("`{text}` is no date; write it as YYYY-MM-DD, such as {today}"))
+            })?,
+        };
+        if expires < today {
+            return Err(failure(Exit::Usage, format!("{expires} is over; name a day to come")));
+        }
+        let author = match &self.author {
+            Some(author) => author.trim().to_owned(),
+            None => git_user(project)?,
+        };
+        Ok(Note { reason: self.reason.clone(), author, added: today, expires })
+    }
+
+    /// The file to append to, relative to the project.
+    fn target(&self, suite: &Suite, tool: &str) -> anyhow::Result<String> {
+        if let Some(file) = &self.file {
+            crate::config::paths::inside(file).map_err(|bad| failure(Exit::Usage, format!("--file: {bad}")))?;
+            return Ok(file.clone());
+        }
+        declared(suite, tool).into_iter().next().ok_or_else(|| {
+            failure(
+                Exit::Usage,
+                format!(
+                    "no suppression file is declared for {tool}; make an empty ci/suppressions/{tool}.supp and name it in \
+                     {}:\ntools:\n  {tool}:\n    suppressions: [ci/suppressions/{tool}.supp]",
+                    suite.file.display()
+                ),
+            )
+        })
+    }
+}
+
+fn find<'c, 'a>(causes: &'c [Cause<'a>], id: &str, run: &str) -> anyhow::Result<&'c Cause<'a>> {
+    let matching: Vec<&Cause<'_>> =
+        causes.iter().filter(|cause| cause.id == id || cause.id.split(':').nth(1) == Some(id)).collect();
+    match matching.as_slice() {
+        [cause] => Ok(*cause),
+        [] => {
+            let known: Vec<String> =
+                causes.iter().take(20).map(|cause| format!("\n  {} {}", cause.id, cause.title())).collect();
+            let known = if known.is_empty() { " nothing".to_owned() } else { known.concat() };
+            Err(failure(Exit::Usage, format!("run {run} has no finding `{id}`; valgrind found{known}")))
+        }
+        several => {
+            let titles: Vec<String> = several.iter().map(|cause| format!("{} {}", cause.id, cause.title())).collect();
+            Err(failure(Exit::Usage, format!("`{id}` may be {}", titles.join(" or "))))
+        }
+    }
+}
+
+/// The suppression files that the jobs under a tool are given, in declaration order.
+fn declared(suite: &Suite, tool: &str) -> Vec<String> {
+    let settings = suite.jobs.iter().filter_map(|job| settings(&job.tool, tool));
+    settings.flat_map(|settings| settings.suppressions.iter().cloned()).collect()
+}
+
+fn settings<'a>(tool: &'a Tool, name: &str) -> Option<&'a ToolSettings> {
+    match (tool, name) {
+        (Tool::Memcheck(settings), "memcheck")
+        | (Tool::Helgrind(settings), "helgrind")
+        | (Tool::Drd(settings), "drd") => Some(settings),
+        (Tool::None | Tool::Memcheck(_) | Tool::Helgrind(_) | Tool::Drd(_) | Tool::Massif { .. }, _) => None,
+    }
+}
+
+fn warn_undeclared(suite: &Suite, tool: &str, file: &str) {
+    if !declared(suite, tool).iter().any(|declared| declared == file) {
+        output::err(format_args!(
+            "warning: {file} is not among the `suppressions` of {tool} in {}, so it hides nothing yet",
+            suite.file.display()
+        ));
+    }
+}
+
+fn git_user(project: &Path) -> anyhow::Result<String> {
+    let ask = |key: &str| exec::read(&["git", "config", key].map(str::to_owned), project).unwrap_or_default();
+    let (name, email) = (ask("user.name"), ask("user.email"));
+    match (name.is_empty(), email.is_empty()) {
+        (false, false) => Ok(format!("{name} <{email}>")),
+        (false, true) => Ok(name),
+        (true, false) => Ok(email),
+        (true, true) => {
+            Err(failure(Exit::Usage, "git knows no user.name here; say with --author who answers for the suppression"))
+        }
+    }
+}
+
+/// Appends under a lock, by a new file that takes the place of the old one: a reader sees the whole of either, and of
+/// two writers neither loses what the other wrote.
+fn append(path: &Path, mut hidden: Suppression) -> anyhow::Result<Suppression> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    // Where the file is a link, what it points at is rewritten.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let _lock = lock(&path)?;
+    let old = if path.exists() { suppression::text(&path)? } else { String::new() };
+    let before = suppression::parse(&old)?;
+    let same = |old: &&Suppression| {
+        (&old.tools, &old.kind, &old.extra, &old.frames) == (&hidden.tools, &hidden.kind, &hidden.extra, &hidden.frames)
+    };
+    if let Some(same) = before.iter().find(same) {
+        let text = format!("line {} has this suppression already, as `{}`; run the jobs again", same.line, same.name);
+        return Err(failure(Exit::Usage, text));
+    }
+    // Valgrind counts uses by name.
+    let name = hidden.name.clone();
+    for number in 2.. {
+        if !before.iter().any(|old| old.name == hidden.name) {
+            break;
+        }
+        hidden.name = format!("{name} {number}");
+    }
+    let gap = match old.as_str() {
+        "" => "",
+        text if text.ends_with("\n\n") => "",
+        text if text.ends_with('\n') => "\n",
+        _ => "\n\n",
+    };
+    let text = format!("{old}{gap}{hidden}");
+    let after = suppression::parse(&text)?;
+    anyhow::ensure!(after.len() == before.len() + 1, "what would be written cannot be read again; nothing was changed");
+    paths::write_atomically(&path, text.as_bytes())?;
+    Ok(hidden)
+}
+
+/// A lock on the folder, since the file itself is replaced.
+fn lock(path: &Path) -> anyhow::Result<File> {
+    let folder: PathBuf = path.parent().unwrap_or_else(|| Path::new(".")).to_owned();
+    let file = File::open(&folder).with_context(|| format!("cannot open {}", folder.display()))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+        .with_context(|| format!("cannot lock {}", folder.display()))?;
+    Ok(file)
+}

@@ -1,0 +1,162 @@
+//! Logs themselves: everything that a fuzzer found, hostile ones of a million elements, and one that is too long.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use xtask::ci::valgrind::suppression;
+use xtask::ci::valgrind::xml::{Extent, parse};
+
+use super::{ends, job_of, project, ready, reasons_of, run_json};
+
+/// How long any one file of the corpus may take.
+const MOST: Duration = Duration::from_secs(2);
+
+/// Processor time of this thread: other tests on the same processors do not count.
+fn now() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+}
+
+fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
+    let read =
+        |entry: fs::DirEntry| (entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path()).unwrap());
+    let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| read(entry.unwrap())).collect();
+    assert!(files.len() >= 2, "the corpus is not where this test looks for it");
+    files
+}
+
+#[test]
+fn the_corpus_is_read_in_time_and_whole_logs_are_told_from_others() {
+    for (name, bytes) in corpus("valgrind-xml") {
+        let start = now();
+        let log = parse(bytes.as_slice());
+        assert!(now() - start < MOST, "{name} took {:?}", now() - start);
+        assert!(log.extent == Extent::Stub || name != "stub.xml", "{name}: {:?}", log.extent);
+        let whole = !["killed.xml", "stub.xml"].contains(&name.as_str()) && !name.starts_with("bad-");
+        assert_eq!(log.extent == Extent::Complete, whole, "{name}: {:?}", log.extent);
+        assert!(!whole || name == "suppressed.xml" || !log.errors.is_empty(), "{name}");
+    }
+    for (name, bytes) in corpus("suppressions") {
+        let start = now();
+        let read = suppression::parse(&String::from_utf8_lossy(&bytes));
+        assert!(now() - start < MOST, "{name} took {:?}", now() - start);
+        assert!(read.is_ok() || name.starts_with("bad-"), "{name}: {read:?}");
+    }
+}
+
+/// Twice the input takes at most about three times the time, where both take long enough to be measured.
+#[track_caller]
+fn check(what: &str, make: impl Fn(usize) -> String, size: usize) {
+    let took = |size: usize| {
+        let text = make(size);
+        let start = now();
+        let log = parse(text.as_bytes());
+        assert!(log.errors.len() <= 10_000);
+        (text.len(), now() - start)
+    };
+    let ((bytes, once), (_, twice)) = (took(size), took(2 * size));
+    println!("{what:<16} {bytes:>10} bytes {once:>12.2?}, twice as many {twice:>12.2?}");
+    assert!(twice < once * 3 + Duration::from_millis(50), "{what}: {once:?}, then {twice:?}");
+}
+
+#[test]
+fn time_grows_with_the_input_and_with_nothing_else() {
+    let repeat = |head: &str, part: &str, count: usize, tail: &str| format!("{head}{}{tail}", part.repeat(count));
+    let error = "<error><kind>InvalidRead</kind><what>x</what><stack><frame><fn>f</fn></frame></stack></error>";
+    check("errors", |size| repeat("<valgrindoutput>", error, size, ""), 15_000);
+    check("frames", |size| repeat("<valgrindoutput><error><stack>", "<frame><fn>f</fn></frame>", size, ""), 50_000);
+    check(
+        "side stacks",
+        |size| repeat("<valgrindoutput><error>", "<auxwhat>a</auxwhat><stack><frame></frame></stack>", size, ""),
+        20_000,
+    );
+    check("nesting", |size| repeat("", "<a>", size, ""), 1_000_000);
+    check("shallow tags", |size| repeat("<valgrindoutput>", "<a><b></b></a>", size, ""), 50_000);
+    check("an attribute", |size| repeat("<valgrindoutput a=\"", "b", size, "\">"), 10_000_000);
+    check("a long name", |size| repeat("<", "b", size, ">"), 10_000_000);
+    check("a long text", |size| repeat("<valgrindoutput><error><what>", "b", size, "</what>"), 10_000_000);
+    check("references", |size| repeat("<valgrindoutput><error><what>", "&amp;", size, "</what>"), 200_000);
+    check("ampersands", |size| repeat("<valgrindoutput><error><what>", "&", size, "</what>"), 200_000);
+    check("a raw text", |size| repeat("<valgrindoutput><error><suppression><rawtext>", ">", size, ""), 200_000);
+    check("closing tags", |size| repeat("<valgrindoutput>", "</a>", size, ""), 1_000_000);
+    check(
+        "threads",
+        |size| {
+            let mut text = "<valgrindoutput>".to_owned();
+            for thread in 0..size {
+                write!(
+                    text,
+                    "<announcethread><hthreadid>{thread}</hthreadid><stack><frame></frame></stack></announcethread>"
+                )
+                .unwrap();
+            }
+            text
+        },
+        10_000,
+    );
+    check(
+        "entities",
+        |size| {
+            let mut text = "<!DOCTYPE x [<!ENTITY a0 \"lol\">".to_owned();
+            for entity in 1..=size {
+                write!(text, "<!ENTITY a{entity} \"&a{};&a{};\">", entity - 1, entity - 1).unwrap();
+            }
+            write!(text, "]><valgrindoutput><error><what>&a{size};</what></error></valgrindoutput>").unwrap();
+            text
+        },
+        20_000,
+    );
+}
+
+/// The parser of a hundred megabytes takes seconds, and no deadline waits for it: a second job is ended at its timeout
+/// while the first one's log is read, and what was not read of it is told.
+#[test]
+fn a_huge_log_neither_delays_deadlines_nor_counts_as_checked() {
+    if !ready() {
+        return;
+    }
+    let jobs: &[(&str, &[&str])] = &[("flood", &["sh", "flood.sh"]), ("hang", &["sh", "-c", "sleep 2; sleep 60"])];
+    let project = project("", "tool: none", jobs);
+    let yaml = fs::read_to_string(project.path().join("ci/jobs.yaml")).unwrap();
+    let yaml =
+        yaml.replace("[\"sh\", \"flood.sh\"], tool: none", "[\"sh\", \"flood.sh\"], tool: memcheck, memory: 128MiB");
+    let yaml = yaml.replace("sleep 60\"], tool: none", "sleep 60\"], tool: none, timeout: 4s, grace: 1s");
+    fs::write(project.path().join("ci/jobs.yaml"), yaml).unwrap();
+    // The job puts a log beside its own, as a process of its own would.
+    let script = "cp huge.xml target/xtask/runs/latest/jobs/flood/1/memcheck.1.xml\n";
+    fs::write(project.path().join("flood.sh"), script).unwrap();
+    let error = "<error><kind>Leak_StillReachable</kind><what>x</what><stack><frame><ip>0x1</ip><obj>/a</obj><fn>f</fn></frame>\
+                 <frame><ip>0x1</ip><obj>/a</obj><fn>main</fn><dir>/src</dir><file>a.c</file><line>3</line></frame></stack></error>\n";
+    let mut file = BufWriter::new(fs::File::create(project.path().join("huge.xml")).unwrap());
+    write!(file, "<valgrindoutput><protocolversion>4</protocolversion><args><argv><exe>a</exe></argv></args>").unwrap();
+    for _ in 0..(100 << 20) / error.len() {
+        file.write_all(error.as_bytes()).unwrap();
+    }
+    file.flush().unwrap();
+    let start = Instant::now();
+    let finished = project.xtask(&["ci", "-j", "2", "--no-progress"]).run();
+    let whole = start.elapsed();
+    ends(&finished, 1);
+    let run = run_json(&project);
+    let attempt = |name: &str| job_of(&run, name)["attempts"][0].clone();
+    let span = |name: &str| attempt(name)["ended"].as_i64().unwrap() - attempt(name)["started"].as_i64().unwrap();
+    println!(
+        "100 MB of log: run {whole:.2?}, its job {} ms, the other job, limited to 4 s, {} ms",
+        span("flood"),
+        span("hang")
+    );
+    assert_eq!(job_of(&run, "hang")["outcome"]["kind"], "timed-out");
+    assert!(span("hang") < 5000, "{} ms", span("hang"));
+    let reasons = reasons_of(&run, "flood");
+    assert!(
+        reasons.contains("not wholly checked: memcheck.1.xml: it has 100 MiB, of which only the first"),
+        "{reasons}"
+    );
+    // Half a million leaks of a kind that does not count are no finding.
+    assert_eq!(job_of(&run, "flood")["outcome"]["kind"], "passed");
+    fs::remove_file(project.path().join("huge.xml")).unwrap();
+}
