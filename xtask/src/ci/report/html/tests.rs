@@ -5,12 +5,14 @@ use crate::ci::certificate;
 use crate::ci::event::{AttemptRecord, AttemptStarting, Event, JobResult, RunStarted, Stamped};
 use crate::ci::evidence::{End, Evidence, Finding, KillIntent, KillReason, ValgrindEvidence};
 use crate::ci::history::History;
-use crate::ci::outcome::{Outcome, Verdict};
+use crate::ci::outcome::{MemoryScope, Outcome, Verdict, Victim};
 use crate::ci::plan::{FORMAT, Plan, PlannedJob, ToolKind};
 use crate::ci::run::Run;
 use crate::ci::schedule::Capacity;
 use crate::ci::valgrind::xml::{Auxiliary, Frame};
 use crate::paths::RunDir;
+
+mod sizes;
 
 const MIB: u64 = 1 << 20;
 
@@ -84,9 +86,13 @@ fn end(run: &mut Run, job: usize, record: AttemptRecord, result: Option<JobResul
 }
 
 fn html(run: &Run) -> String {
+    html_with(run, &History::default())
+}
+
+fn html_with(run: &Run, history: &History) -> String {
     let dir = RunDir::new("/nowhere/r".into());
     let exit = run.exit.unwrap_or_else(|| run.verdict(false).code());
-    render(run, &dir, exit, certificate::certify(run).as_ref(), &History::default())
+    render(run, &dir, exit, certificate::certify(run).as_ref(), history)
 }
 
 fn frame(function: &str) -> Frame {
@@ -364,24 +370,28 @@ fn nothing_of_a_run_becomes_markup() {
 }
 
 #[test]
-fn thousands_of_failures_make_no_endless_page() {
-    let names: Vec<String> = (0..3000).map(|number| format!("j{number}")).collect();
-    let mut run = Run::new(plan(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+fn what_was_done_to_jobs_is_marked() {
+    let mut run = Run::new(plan(&["a", "b"]));
     begin(&mut run, 0, false);
-    for job in 0..names.len() {
-        let mut failed = record(Outcome::Findings { count: 8 }, 0, 10);
-        let finding = |number: usize| Finding {
-            kind: format!("Kind{job}"),
-            what: "x".repeat(3000),
-            place: format!("p{number} (a.c:{job})"),
-            stack: vec![frame(&format!("f{job}")); 12],
-            ..Finding::default()
-        };
-        let first = (0..8).map(finding).collect();
-        failed.evidence.valgrind = Some(ValgrindEvidence { findings: 8, first, ..ValgrindEvidence::default() });
-        end(&mut run, job, failed, Some(JobResult::Failed));
-    }
+    let machine = Outcome::OutOfMemory { scope: MemoryScope::Machine, victim: Victim::Main };
+    end(&mut run, 0, record(machine, 0, 500), Some(JobResult::Infrastructure));
+    run.apply(&Stamped { at: 500, event: Event::Held { because: Some("others took memory".into()) } });
+    run.apply(&Stamped { at: 700, event: Event::Held { because: None } });
+    end(&mut run, 1, record(Outcome::Passed, 700, 1000), Some(JobResult::Passed));
+    // Still held back when the run ended.
+    run.apply(&Stamped { at: 900, event: Event::Held { because: Some("once more".into()) } });
+    run.apply(&Stamped { at: 1000, event: Event::RunEnded { exit: 5 } });
     let html = html(&run);
-    assert!(html.len() < 8 << 20, "{} bytes", html.len());
-    assert!(html.contains("is too much for one page") && html.contains("j2999"));
+    assert_well_formed(&html);
+    for text in [
+        "<text class=killed x=50% y=13 text-anchor=middle >▼<title>a: out of memory (the machine&#39;s limit)</title>",
+        "<rect class=held x=50% width=20% ",
+        "<rect class=held x=90% width=10% ",
+        "new jobs waited 0.2s: others took memory",
+        "class=ceiling ",
+        "class=reserved ",
+        "▲",
+    ] {
+        assert!(html.contains(text), "{text}");
+    }
 }
