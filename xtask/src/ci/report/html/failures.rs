@@ -23,7 +23,7 @@ pub(super) fn write(html: &mut Html, page: Page<'_>, budget: &mut Budget) {
         let causes = causes(page);
         let left_out: Vec<(usize, &str)> = left_out(page);
         if causes.is_empty() && left_out.is_empty() {
-            html.raw("<p>Nothing.</p>");
+            html.raw("<p>No job failed.</p>");
         }
         if causes.len() > 1 {
             let jobs: BTreeSet<usize> = causes.iter().flat_map(|cause| cause.jobs.iter().copied()).collect();

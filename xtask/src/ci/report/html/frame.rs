@@ -75,12 +75,18 @@ fn of_run(page: Page<'_>) -> Look {
 
 fn headline(page: Page<'_>) -> String {
     let all = page.run.jobs.len();
-    let passed = page.run.jobs.iter().filter(|job| Look::of_job(job.result.as_ref()) == Look::Passed).count();
+    let count = |wanted: Look| page.run.jobs.iter().filter(|job| Look::of_job(job.result.as_ref()) == wanted).count();
+    let passed = count(Look::Passed);
+    // Neither passed, but neither do they fail a run by themselves.
+    let half = [Look::Flaky, Look::Quarantined].map(|look| (count(look), look.word()));
+    let half: Vec<String> =
+        half.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     match (all, all - passed) {
         (0, _) => "There was no job".into(),
         (1, 0) => "The job passed".into(),
-        (1, _) => "The job did not pass".into(),
         (_, 0) => format!("All {all} jobs passed"),
+        _ if page.exit == 0 => format!("{passed} of {} passed, {}", look::plural(all, "job"), half.join(", ")),
+        (1, _) => "The job did not pass".into(),
         (_, bad) => format!("{bad} of {all} jobs did not pass"),
     }
 }

@@ -395,3 +395,23 @@ fn what_was_done_to_jobs_is_marked() {
         assert!(html.contains(text), "{text}");
     }
 }
+
+#[test]
+fn what_is_flaky_is_no_failure_and_no_pass() {
+    let mut run = Run::new(plan(&["a", "b"]));
+    begin(&mut run, 0, false);
+    end(&mut run, 0, record(Outcome::Failed { code: 4 }, 0, 500), None);
+    let again = AttemptRecord { number: 2, again: Some("it may".into()), ..record(Outcome::Passed, 500, 900) };
+    end(&mut run, 0, again, Some(JobResult::Flaky { attempt: 2 }));
+    end(&mut run, 1, record(Outcome::Passed, 0, 500), Some(JobResult::Passed));
+    for (exit, headline) in [(0, "1 of 2 jobs passed, 1 flaky"), (6, "1 of 2 jobs did not pass")] {
+        run.apply(&Stamped { at: 900, event: Event::RunEnded { exit } });
+        let html = html(&run);
+        assert_well_formed(&html);
+        for text in
+            [headline, "No job failed.", "is flaky: exit code 4, then passed at attempt 2", "a (attempt 2): passed"]
+        {
+            assert!(html.contains(text), "{text}");
+        }
+    }
+}
