@@ -108,7 +108,7 @@ pub enum CiCommand {
     Suppress(CiSuppress),
     /// List the suppressions with reason, author, end and last use
     Suppressions(CiSuppressions),
-    /// Write run.json and junit.xml of a run again, from its journal
+    /// Write run.json, junit.xml and report.html of a run again, from its journal
     Report(CiReport),
     /// List the jobs that did not always pass, what kind of trouble each is, and how certain that is
     Flaky(CiFlaky),

@@ -117,6 +117,11 @@ impl RunDir {
         self.root.join("junit.xml")
     }
 
+    /// The result for a person with a browser.
+    pub fn html(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
     /// The folder of one attempt, relative to the run: `jobs/NAME/ATTEMPT`.
     pub fn attempt_relative(job: &str, attempt: u32) -> PathBuf {
         PathBuf::from("jobs").join(job).join(attempt.to_string())

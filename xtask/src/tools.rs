@@ -51,7 +51,7 @@ pub enum Probe {
 use Purpose::{Check, Ci, Demo};
 
 /// Every tool, in the order in which `doctor` prints them.
-pub const TOOLS: [Tool; 15] = [
+pub const TOOLS: [Tool; 16] = [
     program("git", "git", &[Demo, Check], "makes a project of the example, reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
     program("g++", "g++", &[Check], "builds the test programs in C++"),
@@ -76,6 +76,7 @@ pub const TOOLS: [Tool; 15] = [
     program("dpkg-source", "dpkg-dev", &[Check], "unpacks a Debian source package for the tests"),
     program("qemu-system-x86_64", "qemu-system-x86", &[Check], "boots a kernel with cgroup v2 for the tests"),
     program("busybox", "busybox-static", &[Check], "is the first process of the tests' virtual machine"),
+    program("chromium", "chromium", &[Check], "opens the HTML report for the tests"),
     program("mount", "mount", &[Check], "makes the small disks of the tests"),
 ];
 

@@ -110,6 +110,11 @@ impl History {
         history
     }
 
+    /// The remembered attempts of a job under its tool, in the order of their ends.
+    pub fn of_job(&self, job: &PlannedJob) -> &[Line] {
+        self.jobs.get(&(job.name.to_string(), job.tool.kind)).map_or(&[], Vec::as_slice)
+    }
+
     /// The attempts of each job under each tool, in the order of their ends.
     pub fn jobs(&self) -> impl Iterator<Item = (&(String, ToolKind), &[Line])> {
         self.jobs.iter().map(|(key, lines)| (key, lines.as_slice()))

@@ -8,6 +8,7 @@ use crate::config::units::JobName;
 
 pub mod explain;
 pub mod findings;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod summary;

@@ -192,6 +192,12 @@ impl Run {
         }
     }
 
+    /// When jobs were held back, as [`Run::held_before`], with what is not over yet up to the last event.
+    pub fn held_spans(&self) -> Vec<(i64, i64, String)> {
+        let open = self.held.iter().map(|why| (self.held_since, self.last, why.clone()));
+        self.held_before.iter().cloned().chain(open).collect()
+    }
+
     /// The exit code that the state calls for.
     pub fn verdict(&self, fail_on_flaky: bool) -> Exit {
         let any = |wanted: fn(&JobResult) -> bool| self.jobs.iter().filter_map(|job| job.result.as_ref()).any(wanted);

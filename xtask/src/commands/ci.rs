@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: plan, run, run again, explain.
 
 use crate::ci::certificate;
+use crate::ci::history::History;
 use crate::ci::journal;
 use crate::ci::plan::Plan;
 use crate::ci::report::{explain, json};
@@ -77,9 +78,11 @@ impl cli::CiReport {
     fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
         let exit = run.exit.unwrap_or_else(|| run.verdict(false).code());
-        session::write_results(&run, &dir, exit, certificate::certify(&run).as_ref())?;
+        let history = History::load(&ctx.state.history());
+        session::write_results(&run, &dir, exit, certificate::certify(&run).as_ref(), &history)?;
         output::out(format_args!("{}", dir.run_json().display()));
         output::out(format_args!("{}", dir.junit().display()));
+        output::out(format_args!("{}", dir.html().display()));
         Ok(Exit::Success)
     }
 }

@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip and what they measured")]
 
+mod browser;
 mod deaths;
 mod declarations;
 mod flaky;
 mod foreign;
+mod html;
 mod lanternd;
 mod massif;
 mod memory;

@@ -125,7 +125,7 @@ fn write_findings(text: &mut String, run: &Run, evidence: &Evidence) -> std::fmt
     Ok(())
 }
 
-fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -> std::fmt::Result {
+pub(super) fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -> std::fmt::Result {
     writeln!(text, "  sources asked")?;
     let containment = run.started.as_ref().map_or("none", |started| started.containment.as_str());
     let group = match &evidence.group {

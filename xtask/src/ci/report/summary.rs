@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{findings, suppressions};
 use crate::ci::certificate::Certificate;
-use crate::ci::event::{AttemptRecord, JobResult};
+use crate::ci::event::{AttemptRecord, JobResult, RunStarted};
 use crate::ci::log;
 use crate::ci::outcome::Outcome;
 use crate::ci::retry;
@@ -40,7 +40,7 @@ pub fn render(run: &Run, dir: &RunDir, certificate: Option<&Certificate>) -> Str
 }
 
 /// What one cause looks like to a person: the same words for the same thing, whichever job it hit.
-fn cause(record: &AttemptRecord) -> String {
+pub(super) fn cause(record: &AttemptRecord) -> String {
     let outcome = &record.verdict.outcome;
     let with_words = || match &record.evidence.words {
         Some(words) => format!("{}: {}", outcome.describe(), alike(words)),
@@ -127,7 +127,7 @@ fn write_causes(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result 
 }
 
 /// Whether the job's only failure is what valgrind found, and that is kept.
-fn is_told_by_findings(record: &AttemptRecord) -> bool {
+pub(super) fn is_told_by_findings(record: &AttemptRecord) -> bool {
     let kept = record.evidence.valgrind.as_ref().is_some_and(|valgrind| !valgrind.first.is_empty());
     kept && matches!(record.verdict.outcome, Outcome::Findings { .. })
 }
@@ -288,13 +288,7 @@ fn write_tables(text: &mut String, run: &Run) -> std::fmt::Result {
 fn write_certificate(text: &mut String, run: &Run, certificate: &Certificate) -> std::fmt::Result {
     let Some(started) = run.started.as_ref().filter(|_| certificate.makespan >= WORTH_A_TABLE) else { return Ok(()) };
     let time = |ms: u64| units::human(Duration::from_millis(ms));
-    let (slots, memory) = (started.capacity.slots, ByteSize::new(started.capacity.memory));
-    let bound_by = match certificate.binding {
-        Binding::Slots => format!("the {} are the limit", plural(slots as usize, "slot")),
-        Binding::Memory => format!("the memory of {memory} is the limit"),
-        Binding::LongestJob => format!("{} alone takes that long", certificate.jobs.join(" ")),
-        Binding::CriticalPath => format!("{} wait for one another", certificate.jobs.join(" → ")),
-    };
+    let bound_by = bound_by(started, certificate);
     writeln!(text, "\nschedule")?;
     writeln!(
         text,
@@ -303,6 +297,30 @@ fn write_certificate(text: &mut String, run: &Run, certificate: &Certificate) ->
         time(certificate.lower_bound),
         certificate.ratio
     )?;
+    writeln!(text, "  {}", buys(started, certificate))?;
+    if certificate.repeated > 0 {
+        writeln!(text, "  {} went into attempts that were repeated", time(certificate.repeated))?;
+    }
+    if certificate.held > 0 {
+        writeln!(text, "  for {} new jobs waited for memory that was not free", time(certificate.held))?;
+    }
+    Ok(())
+}
+
+/// What kept the run from being shorter, in words.
+pub(super) fn bound_by(started: &RunStarted, certificate: &Certificate) -> String {
+    let (slots, memory) = (started.capacity.slots, ByteSize::new(started.capacity.memory));
+    match certificate.binding {
+        Binding::Slots => format!("the {} are the limit", plural(slots as usize, "slot")),
+        Binding::Memory => format!("the memory of {memory} is the limit"),
+        Binding::LongestJob => format!("{} alone takes that long", certificate.jobs.join(" ")),
+        Binding::CriticalPath => format!("{} wait for one another", certificate.jobs.join(" → ")),
+    }
+}
+
+/// What would make the run shorter, in words.
+pub(super) fn buys(started: &RunStarted, certificate: &Certificate) -> String {
+    let time = |ms: u64| units::human(Duration::from_millis(ms));
     // Less than this is in the noise.
     let worth = |saves: &u64| *saves * 50 > certificate.makespan;
     let mut buys: Vec<String> = Vec::new();
@@ -311,22 +329,16 @@ fn write_certificate(text: &mut String, run: &Run, certificate: &Certificate) ->
     }
     if let Some(more) = certificate.more_memory.filter(|more| worth(&more.saves)) {
         buys.push(format!(
-            "{} of memory instead of {memory} would save about {}",
+            "{} of memory instead of {} would save about {}",
             ByteSize::new(more.memory),
+            ByteSize::new(started.capacity.memory),
             time(more.saves)
         ));
     }
     if buys.is_empty() {
         buys.push("neither one more slot nor more memory would save time".into());
     }
-    writeln!(text, "  {}", buys.join("; "))?;
-    if certificate.repeated > 0 {
-        writeln!(text, "  {} went into attempts that were repeated", time(certificate.repeated))?;
-    }
-    if certificate.held > 0 {
-        writeln!(text, "  for {} new jobs waited for memory that was not free", time(certificate.held))?;
-    }
-    Ok(())
+    buys.join("; ")
 }
 
 fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result {
@@ -351,7 +363,7 @@ fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result 
     } else if counts.keys().any(|word| !matches!(*word, "passed" | "flaky" | "quarantined")) {
         writeln!(text, "run what did not pass again with: cargo xtask ci rerun")?;
     }
-    writeln!(text, "recorded in {}", dir.root().display())
+    writeln!(text, "recorded in {}, for a browser in report.html", dir.root().display())
 }
 
 fn plural(count: usize, word: &str) -> String {

@@ -12,11 +12,12 @@ mod known;
 use crate::ci::certificate::{self, Certificate};
 use crate::ci::containment::{self, Kind};
 use crate::ci::event::{Event, JobResult, RunStarted};
+use crate::ci::history::History;
 use crate::ci::journal::{self, Journal};
 use crate::ci::plan::Plan;
 use crate::ci::recover;
 use crate::ci::report::terminal::Terminal;
-use crate::ci::report::{json, junit, summary};
+use crate::ci::report::{html, json, junit, summary};
 use crate::ci::run::Run;
 use crate::ci::schedule::{Capacity, Schedule};
 use crate::ci::supervise::{Recorder, Supervisor};
@@ -182,7 +183,7 @@ impl Session<'_> {
             exit = if exit == Exit::Success { Exit::Infrastructure } else { exit };
         }
         let certificate = certificate::certify(&run);
-        if let Err(error) = write_results(&run, &dir, exit.code(), certificate.as_ref()) {
+        if let Err(error) = write_results(&run, &dir, exit.code(), certificate.as_ref(), &history) {
             output::err(format_args!("warning: {error:#}"));
             exit = if exit == Exit::Success { Exit::Infrastructure } else { exit };
         }
@@ -199,15 +200,17 @@ fn asked(containment: cli::Containment) -> Option<Kind> {
     }
 }
 
-/// Writes `run.json` and `junit.xml`.
+/// Writes `run.json`, `junit.xml` and `report.html`.
 pub(super) fn write_results(
     run: &Run,
     dir: &RunDir,
     exit: u8,
     certificate: Option<&Certificate>,
+    history: &History,
 ) -> anyhow::Result<()> {
     paths::write_atomically(&dir.run_json(), &json::render(run, dir, exit, certificate)?)?;
-    paths::write_atomically(&dir.junit(), junit::render(run, dir)?.as_bytes())
+    paths::write_atomically(&dir.junit(), junit::render(run, dir)?.as_bytes())?;
+    paths::write_atomically(&dir.html(), html::render(run, dir, exit, certificate, history).as_bytes())
 }
 
 /// Takes the lock that keeps two runs apart; it is freed when the process ends, however it ends.
