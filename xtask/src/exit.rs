@@ -17,7 +17,7 @@ pub enum Exit {
     Declaration = 3,
     /// A needed tool or permission is missing.
     Missing = 4,
-    /// Only the infrastructure failed: out of memory on every rung, runner lost, disk full.
+    /// Only the infrastructure failed: out of memory on every rung, too little memory to start, runner lost, disk full.
     Infrastructure = 5,
     /// Something was flaky and the caller asked to fail on it.
     Flaky = 6,
@@ -37,7 +37,10 @@ impl Exit {
         (Exit::Usage, "usage error"),
         (Exit::Declaration, "invalid declaration"),
         (Exit::Missing, "a needed tool or permission is missing"),
-        (Exit::Infrastructure, "only the infrastructure failed (out of memory on every rung, runner lost, disk full)"),
+        (
+            Exit::Infrastructure,
+            "only the infrastructure failed (out of memory on every rung, too little memory to start, runner lost, disk full)",
+        ),
         (Exit::Flaky, "flaky, when asked to fail on it"),
         (Exit::NotReproducible, "not reproducible, or a checksum or signature is wrong"),
         (Exit::Remote, "a remote side refused or could not be reached"),
