@@ -13,6 +13,7 @@ mod check;
 mod ci;
 mod demo;
 mod doctor;
+mod release;
 mod tidy;
 
 impl cli::Cli {
@@ -27,6 +28,7 @@ impl cli::Cli {
             cli::Command::Doctor(doctor) => doctor.run(),
             cli::Command::Ci(cli::Ci { command: Some(cli::CiCommand::Schema(schema)), .. }) => schema.run(),
             cli::Command::Ci(ci) => ci.run(&Context::find(&self.place)?),
+            cli::Command::Release(release) => release.run(&self.place),
         }
     }
 }

@@ -9,6 +9,7 @@ mod discover;
 pub mod globs;
 pub mod jobs;
 mod paths;
+pub mod release;
 pub mod schema;
 pub mod template;
 pub mod units;

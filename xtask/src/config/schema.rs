@@ -1,13 +1,24 @@
 //! The JSON Schemas of the declarations, for editors and for readers.
 
 use super::jobs::JobsFile;
+use super::release::ReleaseFile;
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 /// The JSON Schema (draft 2020-12) of `ci/jobs.yaml`. It is kept in `xtask/schema/jobs.schema.json`.
 pub fn jobs_schema() -> Value {
-    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<JobsFile>();
-    schema.insert("$id".into(), "urn:drydock:schema:jobs".into());
-    schema.insert("title".into(), "ci/jobs.yaml".into());
+    root::<JobsFile>("jobs", "ci/jobs.yaml")
+}
+
+/// The JSON Schema (draft 2020-12) of `packaging/release.yaml`. It is kept in `xtask/schema/release.schema.json`.
+pub fn release_schema() -> Value {
+    root::<ReleaseFile>("release", "packaging/release.yaml")
+}
+
+fn root<T: JsonSchema>(word: &str, file: &str) -> Value {
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
+    schema.insert("$id".into(), format!("urn:drydock:schema:{word}").into());
+    schema.insert("title".into(), file.into());
     schema.to_value()
 }

@@ -1,0 +1,1 @@
+//! Readers, on what writers make and what attackers make.
