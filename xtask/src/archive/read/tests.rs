@@ -75,8 +75,11 @@ fn every_cut_is_an_error_and_no_damage_is_a_panic() {
 #[test]
 fn a_bomb_ends_at_its_limit() {
     let mut tar = Vec::new();
-    let entry =
-        crate::archive::Named { path: "zeros".into(), what: crate::archive::What::File { executable: false }, time: 0 };
+    let entry = crate::archive::Named {
+        path: "zeros".into(),
+        what: crate::archive::What::File { executable: false },
+        time: 1_780_315_200,
+    };
     tar.extend(crate::archive::tar::header(&entry, 64 << 20));
     tar.resize(tar.len() + (64 << 20) + 1024, 0);
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -108,8 +111,11 @@ fn a_bomb_ends_at_its_limit() {
     assert!(matches!(list_bytes(&many, Some(Format::Zip), SMALL), Err(ReadError::TooMany(50))));
 }
 
-/// A tar file by another writer, of entries with these types, paths and targets.
-fn foreign(entries: &[(u8, &str, &str)]) -> Vec<u8> {
+/// A type, a path and a target.
+type Foreign = (u8, &'static str, &'static str);
+
+/// A tar file of such entries by another writer.
+fn foreign(entries: &[Foreign]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (kind, path, target) in entries {
         let mut header = ::tar::Header::new_gnu();
@@ -128,7 +134,7 @@ fn foreign(entries: &[(u8, &str, &str)]) -> Vec<u8> {
 #[test]
 fn nothing_is_unpacked_outside_of_the_folder() {
     let outside = tempfile::tempdir().unwrap();
-    let cases: &[(&[(u8, &str, &str)], &str)] = &[
+    let cases: &[(&[Foreign], &str)] = &[
         (&[(b'0', "../escaped", "")], "has the part `..`"),
         (&[(b'0', "/tmp/escaped", "")], "is no relative path"),
         (&[(b'2', "l", "/"), (b'0', "l/escaped", "")], "is a link to /, out of the release"),

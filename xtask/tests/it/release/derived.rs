@@ -113,3 +113,20 @@ fn a_generator_does_what_it_declares_and_nothing_else() {
         &["when it ran again in other surroundings"],
     );
 }
+
+/// What survives two runs, but not a third and fourth: the twin finds it, and tells which generator made it.
+#[test]
+fn the_twin_finds_what_depends_on_what_ran_before() {
+    let memory = tempfile::NamedTempFile::new().unwrap();
+    let file = crate::support::text(memory.path());
+    let script = format!("echo run >>{file}; echo same > out; echo $(( ($(wc -l <{file}) - 1) / 2 )) >> out");
+    let proved = release(&generator(&script, ""), &["prove"]);
+    assert_eq!(proved.code(), 7, "{}", proved.transcript());
+    for words in [
+        "a second build made other bytes",
+        "p-1.0.tar.gz: p-1.0/out: content is line 2 `1`, expected line 2 `0`",
+        "[made by the generator gen]",
+    ] {
+        assert!(proved.stderr.contains(words), "{words:?} is not in {}", proved.transcript());
+    }
+}

@@ -126,7 +126,12 @@ fn mutations() -> Vec<Mutation> {
             "extra fields",
             "zip with extra fields",
         ),
-        mutation("p-1.0.zip", "rm p-1.0.zip; cd x; find p-1.0 | LC_ALL=C sort | TZ=UTC zip -q -X ../p-1.0.zip -@", "", "follows links"),
+        mutation(
+            "p-1.0.zip",
+            "rm p-1.0.zip; cd x; find p-1.0 | LC_ALL=C sort | TZ=UTC zip -q -X ../p-1.0.zip -@",
+            "",
+            "follows links",
+        ),
         mutation("p-1.0.zip", zip("pass"), "flags", "another program than Drydock"),
         mutation("p-1.0.zip", zip("data = data.replace(b'two', b'TWO')"), "content", "another version of this file"),
     ]
