@@ -38,7 +38,7 @@ else:
             t.extractall(target)
 "#;
 
-fn tools_are_there() -> bool {
+pub(super) fn tools_are_there() -> bool {
     [
         ("tar", "tar"),
         ("bsdtar", "libarchive-tools"),
@@ -130,8 +130,9 @@ fn expected(project: &Project) -> BTreeMap<String, String> {
     all
 }
 
+/// Unpacks every archive of a folder with every program; `name` is the folder that they unpack to.
 #[track_caller]
-fn every_unpacker_agrees(dist: &Path, name: &str, expected: &BTreeMap<String, String>) {
+pub(super) fn every_unpacker_agrees(dist: &Path, name: &str, expected: &BTreeMap<String, String>) {
     let scratch = tempfile::tempdir().unwrap();
     let script = scratch.path().join("unpack.py");
     fs::write(&script, PYTHON).unwrap();
