@@ -231,7 +231,7 @@ fn every_unpacker_makes_the_same_tree_of_what_is_awkward() {
 #[test]
 fn the_number_of_threads_changes_no_byte() {
     let noise: String = (0..1_000_000_u32).map(|n| format!("line {n} of some text, {}\n", n % 7)).collect();
-    // More than two blocks of xz.
+    // More than one block of xz.
     let project = project("name: p\nversion: {}\narchives: [{format: tar.xz}]\n").file("noise", &noise);
     commit(&project);
     let mut sums = Vec::new();
