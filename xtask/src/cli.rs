@@ -7,8 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::units::ByteSize;
 use crate::exit::Exit;
 
+mod release;
 mod suppress;
 
+pub use release::{OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseVerify};
 pub use suppress::{CiSuppress, CiSuppressions};
 
 /// CI under valgrind that never lies about a death, and releases that anyone can rebuild byte for byte.
@@ -49,6 +51,8 @@ pub enum Command {
     Doctor(Doctor),
     /// Run the jobs of ci/jobs.yaml, supervised
     Ci(Box<Ci>),
+    /// Make and prove a release of the sources, as packaging/release.yaml declares it
+    Release(Release),
 }
 
 /// `cargo xtask demo`
@@ -76,7 +80,7 @@ pub struct Doctor {
     /// Install missing Debian packages (root or sudo), after printing what will be done
     #[arg(long)]
     pub install: bool,
-    /// Only the tools of this command: demo, check or ci
+    /// Only the tools of this command: demo, check, ci or release
     #[arg(value_name = "COMMAND")]
     pub of: Option<crate::tools::Purpose>,
 }
@@ -367,6 +371,8 @@ pub struct CiSchema {
 pub enum SchemaOf {
     /// ci/jobs.yaml
     Jobs,
+    /// packaging/release.yaml
+    Release,
     /// run.json
     Run,
     /// ci/quarantine.yaml

@@ -13,6 +13,7 @@ mod check;
 mod ci;
 mod demo;
 mod doctor;
+mod release;
 mod tidy;
 
 impl cli::Cli {
@@ -31,6 +32,7 @@ impl cli::Cli {
                 cli::Ci { command: Some(cli::CiCommand::Massif(massif)), .. } => massif.run(&self.place),
                 ci => ci.run(&Context::find(&self.place)?),
             },
+            cli::Command::Release(release) => release.run(&self.place),
         }
     }
 }

@@ -115,8 +115,16 @@ pub fn plain(error: &std::io::Error) -> String {
 /// # Errors
 /// The reason with the end of its standard error.
 pub fn read(argv: &[String], directory: &Path) -> Result<String, String> {
+    let output = bytes(argv, directory, environment(&[], &BTreeMap::new()))?;
+    Ok(String::from_utf8_lossy(&output).trim_end().to_owned())
+}
+
+/// Runs a short command in exactly this environment and returns the bytes of its standard output.
+///
+/// # Errors
+/// The reason with the end of its standard error.
+pub fn bytes(argv: &[String], directory: &Path, environment: BTreeMap<OsString, OsString>) -> Result<Vec<u8>, String> {
     let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
-    let environment = environment(&[], &BTreeMap::new());
     let found = find(program, directory, environment.get(std::ffi::OsStr::new("PATH")))?;
     let output = duct::cmd(found, arguments)
         .dir(directory)
@@ -128,12 +136,16 @@ pub fn read(argv: &[String], directory: &Path) -> Result<String, String> {
         .run()
         .map_err(|error| format!("`{}`: {}", argv.join(" "), plain(&error)))?;
     if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
+        return Ok(output.stdout);
     }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let end: Vec<&str> = stderr.trim_end().lines().rev().take(5).collect();
-    let end: Vec<&str> = end.into_iter().rev().collect();
-    Err(format!("`{}` ended with {}: {}", argv.join(" "), output.status, end.join(" / ")))
+    Err(format!("`{}` ended with {}: {}", argv.join(" "), output.status, end_of(&output.stderr)))
+}
+
+/// The last lines of what a command printed, on one line.
+pub fn end_of(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let end: Vec<&str> = text.trim_end().lines().rev().take(5).collect();
+    end.into_iter().rev().collect::<Vec<_>>().join(" / ")
 }
 
 #[cfg(test)]

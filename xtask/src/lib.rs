@@ -1,11 +1,16 @@
 //! Drydock: supervised CI under valgrind, reproducible releases. The library behind `cargo xtask`.
 
+pub mod archive;
 pub mod ci;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod exec;
 pub mod exit;
+pub mod git;
 pub mod output;
 pub mod paths;
+pub mod release;
+pub mod source;
 pub mod tools;
+pub mod twin;

@@ -53,6 +53,11 @@ impl State {
         self.root.join("history.jsonl")
     }
 
+    /// What a release of that version consists of.
+    pub fn dist(&self, version: &str) -> PathBuf {
+        self.root.join("dist").join(version)
+    }
+
     /// The run that `runs/latest` points at, if there is one.
     pub fn latest_run(&self) -> Option<RunDir> {
         let link = self.runs().join("latest");

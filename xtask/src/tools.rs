@@ -13,6 +13,8 @@ pub enum Purpose {
     Demo,
     /// `cargo xtask check`
     Check,
+    /// `cargo xtask release`
+    Release,
 }
 
 impl Purpose {
@@ -22,6 +24,7 @@ impl Purpose {
             Purpose::Ci => "ci",
             Purpose::Demo => "demo",
             Purpose::Check => "check",
+            Purpose::Release => "release",
         }
     }
 }
@@ -48,11 +51,11 @@ pub enum Probe {
     File(&'static [&'static str]),
 }
 
-use Purpose::{Check, Ci, Demo};
+use Purpose::{Check, Ci, Demo, Release};
 
 /// Every tool, in the order in which `doctor` prints them.
-pub const TOOLS: [Tool; 16] = [
-    program("git", "git", &[Demo, Check], "makes a project of the example, reads commits"),
+pub const TOOLS: [Tool; 21] = [
+    program("git", "git", &[Demo, Check, Release], "makes a project of the example, reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
     program("g++", "g++", &[Check], "builds the test programs in C++"),
     program("make", "make", &[Demo, Check], "builds the example"),
@@ -71,6 +74,16 @@ pub const TOOLS: [Tool; 16] = [
     },
     program("lowdown", "lowdown", &[Demo, Check], "makes the example's manual pages"),
     program("python3", "python3", &[Demo, Check], "generates code and runs the example's integration test"),
+    program(
+        "unshare",
+        "util-linux",
+        &[Demo, Check, Release],
+        "takes the network, the user and the host name away in proofs",
+    ),
+    program("faketime", "faketime", &[Demo, Check, Release], "changes the clock of a second build"),
+    program("gpg", "gpg", &[Check, Release], "checks signatures of a release"),
+    program("bsdtar", "libarchive-tools", &[Check], "unpacks archives for the tests"),
+    program("unzip", "unzip", &[Check], "unpacks archives for the tests"),
     program("xargs", "findutils", &[Check], "is a peer in the benchmarks"),
     program("parallel", "parallel", &[Check], "is a peer in the benchmarks"),
     program("dpkg-source", "dpkg-dev", &[Check], "unpacks a Debian source package for the tests"),

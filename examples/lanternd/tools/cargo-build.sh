@@ -19,5 +19,13 @@ fi
 CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS:+$CARGO_ENCODED_RUSTFLAGS$us}--remap-path-prefix=$cargo_home=/cargo${us}--remap-path-prefix=$root=.
 export CARGO_ENCODED_RUSTFLAGS
 
+# A release ships the crates: then no network is asked.
+if [ -d "$root/$1/vendor" ]; then
+	set -- "$1" --offline \
+		--config 'source.crates-io.replace-with="vendored"' \
+		--config "source.vendored.directory=\"$root/$1/vendor\""
+fi
+manifest=$1/Cargo.toml
+shift
 exec "${CARGO:-cargo}" build --quiet --release --locked \
-	--manifest-path "$1/Cargo.toml"
+	--manifest-path "$manifest" "$@"

@@ -92,6 +92,7 @@ impl cli::CiSchema {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         let value = match self.of {
             cli::SchemaOf::Jobs => schema::jobs_schema(),
+            cli::SchemaOf::Release => schema::release_schema(),
             cli::SchemaOf::Run => json::schema(),
             cli::SchemaOf::Quarantine => schema::quarantine_schema(),
         };

@@ -9,16 +9,24 @@ use anyhow::Context as _;
 const LONGEST_FILE: usize = 450;
 
 /// What each part of the library may use. The order is the order of the layers.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("exit", &[]),
     ("exec", &[]),
     ("output", &[]),
     ("paths", &[]),
     ("tools", &["exec"]),
+    ("twin", &["exec"]),
+    ("git", &["exec", "exit"]),
     ("config", &["exit", "exec", "paths"]),
+    ("source", &["config", "exit", "exec", "git", "twin"]),
+    ("archive", &["source", "config", "exec", "git", "paths"]),
     ("ci", &["config", "exit", "exec", "output", "paths"]),
+    ("release", &["archive", "source", "config", "exit", "exec", "paths", "twin"]),
     ("cli", &["config", "exit", "tools"]),
-    ("commands", &["ci", "cli", "config", "exit", "exec", "output", "paths", "tools"]),
+    (
+        "commands",
+        &["archive", "ci", "cli", "config", "exit", "exec", "git", "output", "paths", "release", "source", "tools"],
+    ),
     ("main", &["cli", "exit", "output"]),
 ];
 

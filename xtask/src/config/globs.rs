@@ -73,6 +73,16 @@ impl FileGlob {
     pub fn matches(&self, path: &str) -> bool {
         self.whole.matches_with(path, OPTIONS)
     }
+
+    /// The same for files that a command writes, where a leading dot need not be written.
+    pub fn matches_written(&self, path: &str) -> bool {
+        self.whole.matches_with(path, MatchOptions { require_literal_leading_dot: false, ..OPTIONS })
+    }
+
+    /// The pattern as it was written, without `.` and doubled `**`.
+    pub fn as_str(&self) -> &str {
+        self.whole.as_str()
+    }
 }
 
 /// The files of a project that match one of the patterns and none of the exceptions, relative, sorted bytewise.

@@ -10,6 +10,7 @@ pub mod globs;
 pub mod jobs;
 pub(crate) mod paths;
 pub mod quarantine;
+pub mod release;
 pub mod schema;
 pub mod template;
 pub mod units;

@@ -2,22 +2,29 @@
 
 use super::jobs::JobsFile;
 use super::quarantine::QuarantineFile;
+use super::release::ReleaseFile;
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 /// The JSON Schema (draft 2020-12) of `ci/jobs.yaml`. It is kept in `xtask/schema/jobs.schema.json`.
 pub fn jobs_schema() -> Value {
-    schema::<JobsFile>("jobs", "ci/jobs.yaml")
+    root::<JobsFile>("jobs", "ci/jobs.yaml")
 }
 
 /// The JSON Schema (draft 2020-12) of `ci/quarantine.yaml`. It is kept in `xtask/schema/quarantine.schema.json`.
 pub fn quarantine_schema() -> Value {
-    schema::<QuarantineFile>("quarantine", "ci/quarantine.yaml")
+    root::<QuarantineFile>("quarantine", "ci/quarantine.yaml")
 }
 
-fn schema<T: schemars::JsonSchema>(name: &str, title: &str) -> Value {
+/// The JSON Schema (draft 2020-12) of `packaging/release.yaml`. It is kept in `xtask/schema/release.schema.json`.
+pub fn release_schema() -> Value {
+    root::<ReleaseFile>("release", "packaging/release.yaml")
+}
+
+fn root<T: JsonSchema>(word: &str, file: &str) -> Value {
     let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
-    schema.insert("$id".into(), format!("urn:drydock:schema:{name}").into());
-    schema.insert("title".into(), title.into());
+    schema.insert("$id".into(), format!("urn:drydock:schema:{word}").into());
+    schema.insert("title".into(), file.into());
     schema.to_value()
 }

@@ -11,6 +11,7 @@ mod html;
 mod lanternd;
 mod massif;
 mod memory;
+mod release;
 mod runs;
 mod support;
 mod valgrind;

@@ -1,0 +1,190 @@
+//! What archives cost: all four formats and every sum in one pass, beside `git archive` piped into gzip, bzip2 and xz,
+//! its zip, and sha256sum, one after the other.
+//!
+//! `cargo bench -p xtask --bench archive [-- --strict]`. The tree is the vendored source of this workspace's own crates,
+//! about 30 MB of text, as one commit. Both sides take turns; the ratio is taken round by round, and its median counts.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to say")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use xtask::archive;
+use xtask::config::release::Format;
+use xtask::git::Repository;
+use xtask::source::SourceTree;
+
+mod support;
+
+use support::{Figures, median};
+
+const ROUNDS: usize = 3;
+const TEXT: u64 = 30_000_000;
+
+/// The argument with which this program writes the archives and nothing else, so that its memory can be measured alone.
+const WRITE: &str = "--write-archives";
+
+/// One step of what is done today: a name, its file, a shell line.
+const STEPS: [(&str, &str, &str); 4] = [
+    ("git archive | gzip -9", "p.tar.gz", "git archive --format=tar --prefix=p-1/ HEAD | gzip -9n > \"$OUT\""),
+    ("git archive | xz -6 -T2", "p.tar.xz", "git archive --format=tar --prefix=p-1/ HEAD | xz -6 -T2 > \"$OUT\""),
+    ("git archive | bzip2 -9", "p.tar.bz2", "git archive --format=tar --prefix=p-1/ HEAD | bzip2 -9 > \"$OUT\""),
+    ("git archive --format=zip", "p.zip", "git archive --format=zip -9 --prefix=p-1/ HEAD > \"$OUT\""),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == WRITE) {
+        write_archives(Path::new(&arguments[at + 1]), Path::new(&arguments[at + 2]));
+        return ExitCode::SUCCESS;
+    }
+    let mut figures = Figures::new("archive");
+    if Figures::is_trial() {
+        return ExitCode::SUCCESS;
+    }
+    for (tool, package) in
+        [("git", "git"), ("gzip", "gzip"), ("xz", "xz-utils"), ("bzip2", "bzip2"), ("sha256sum", "coreutils")]
+    {
+        if Command::new(tool).arg("--version").stdin(Stdio::null()).output().is_err() {
+            figures.missing(tool, package);
+            return figures.finish();
+        }
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let project = make_project(folder.path());
+    let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+    fs::create_dir(&ours).expect("a folder");
+    fs::create_dir(&theirs).expect("a folder");
+
+    let (mut ratios, mut own, mut memory) = (Vec::new(), Vec::new(), 0);
+    let mut steps = [const { Vec::new() }; STEPS.len() + 1];
+    for round in 0..=ROUNDS {
+        let (seconds, peak) = time_ours(&project, &ours);
+        let mut total = 0.0;
+        let mut round_of_steps = Vec::new();
+        for (_, file, line) in STEPS {
+            let took = shell(line, &project, &theirs.join(file));
+            round_of_steps.push(took);
+            total += took;
+        }
+        let files: Vec<PathBuf> = STEPS.iter().map(|(_, file, _)| theirs.join(file)).collect();
+        let began = Instant::now();
+        let sums = Command::new("sha256sum").args(&files).output().expect("sha256sum runs");
+        assert!(sums.status.success(), "sha256sum ended with {}", sums.status);
+        round_of_steps.push(began.elapsed().as_secs_f64());
+        total += began.elapsed().as_secs_f64();
+        // The first round warms the caches.
+        if round > 0 {
+            ratios.push(seconds / total);
+            own.push(seconds);
+            memory = memory.max(peak);
+            steps.iter_mut().zip(round_of_steps).for_each(|(all, one)| all.push(one));
+        }
+    }
+
+    println!("{} MB of text as one commit, four archives and their sums, {ROUNDS} rounds\n", TEXT / 1_000_000);
+    println!("{:<28} {:>10} {:>14}", "", "median s", "bytes");
+    println!("{:<28} {:>10.2}", "drydock, all at once", median(&mut own));
+    for ((name, file, _), seconds) in STEPS.iter().zip(&mut steps) {
+        let size = |folder: &Path| fs::metadata(folder.join(file)).expect("the archive is there").len();
+        println!("{name:<28} {:>10.2} {:>14}", median(seconds), size(&theirs));
+        println!("{:<28} {:>10} {:>14}", "  drydock's", "", size(&ours));
+    }
+    println!("{:<28} {:>10.2}\n", "sha256sum", median(&mut steps[STEPS.len()]));
+    let ratio = median(&mut ratios);
+    figures.figure(&format!("{ratio:.2} x the steps one after the other"), "0.65 x", ratio <= 0.65);
+    for (_, file, _) in STEPS {
+        let size = |folder: &Path| fs::metadata(folder.join(file)).expect("the archive is there").len() as f64;
+        let more = (size(&ours) / size(&theirs) - 1.0) * 100.0;
+        figures.figure(&format!("{file} {more:+.2} % in size"), "within 2 %", more <= 2.0);
+    }
+    let mib = memory as f64 / 1024.0;
+    figures.figure(&format!("{mib:.0} MiB of memory"), "300 MiB", mib < 300.0);
+    figures.finish()
+}
+
+fn write_archives(project: &Path, out: &Path) {
+    let repository = Repository::find(project).expect("a repository");
+    let commit = repository.resolve("HEAD", "commit").expect("a commit");
+    let tree = SourceTree::read(&repository, &commit, true).expect("a tree");
+    let wanted: Vec<(Format, PathBuf)> =
+        Format::ALL.iter().map(|format| (*format, out.join(format!("p.{}", format.extension())))).collect();
+    archive::write(&tree, "p-1", &wanted, threads()).expect("archives");
+}
+
+fn threads() -> u32 {
+    std::thread::available_parallelism().map_or(1, |threads| u32::try_from(threads.get()).unwrap_or(1)).min(2)
+}
+
+/// Wall seconds and the highest resident set in KiB.
+fn time_ours(project: &Path, out: &Path) -> (f64, u64) {
+    let began = Instant::now();
+    let own = std::env::current_exe().expect("this program");
+    let mut child = Command::new(own).arg(WRITE).args([project, out]).spawn().expect("this program starts");
+    let mut memory = 0;
+    let status = loop {
+        if let Ok(text) = fs::read_to_string(format!("/proc/{}/status", child.id())) {
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0);
+            memory = memory.max(kib);
+        }
+        if let Some(status) = child.try_wait().expect("the program can be waited for") {
+            break status;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    assert!(status.success(), "writing the archives ended with {status}");
+    (began.elapsed().as_secs_f64(), memory)
+}
+
+fn shell(line: &str, project: &Path, out: &Path) -> f64 {
+    let began = Instant::now();
+    let script = format!("set -e; set -o pipefail; {line}");
+    let status = Command::new("bash").args(["-c", &script]).current_dir(project).env("OUT", out).status();
+    assert!(status.expect("bash runs").success(), "{line}");
+    began.elapsed().as_secs_f64()
+}
+
+/// A repository with about 30 MB of text: the sources of the crates that this workspace is built from.
+fn make_project(folder: &Path) -> PathBuf {
+    let (vendor, project) = (folder.join("vendor"), folder.join("project"));
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
+    run(Command::new("cargo")
+        .args(["vendor", "--locked", "--quiet"])
+        .arg(&vendor)
+        .current_dir(workspace)
+        .stdout(Stdio::null()));
+    let mut files = Vec::new();
+    let mut folders = vec![vendor.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    let mut bytes = 0;
+    for file in files {
+        let content = fs::read(&file).expect("a file");
+        if std::str::from_utf8(&content).is_ok() && bytes < TEXT {
+            bytes += content.len() as u64;
+            let target = project.join(file.strip_prefix(&vendor).expect("a vendored file"));
+            fs::create_dir_all(target.parent().expect("a folder")).expect("a folder");
+            fs::write(target, content).expect("a file");
+        }
+    }
+    for words in [&["init", "-q"][..], &["add", "-A", "-f"], &["commit", "-q", "-m", "text"], &["gc", "-q"]] {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(&project).args(["-c", "user.name=n", "-c", "user.email=m", "-c", "core.autocrlf=false"]);
+        run(git.args(words));
+    }
+    project
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().expect("the program starts");
+    assert!(status.success(), "{command:?} ended with {status}");
+}

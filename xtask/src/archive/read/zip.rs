@@ -1,0 +1,252 @@
+//! zip files, by their directory; every entry is checked against its local header, and none may overlap another.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use flate2::{Crc, bufread::DeflateDecoder};
+
+use super::{Each, Limits, Member, MemberKind, ReadError, shown};
+
+const END: usize = 22;
+const CENTRAL: usize = 46;
+const LOCAL: u64 = 30;
+/// The largest directory that is read.
+const LARGEST_DIRECTORY: u64 = 256 << 20;
+/// The longest target of a link.
+const LONGEST_LINK: u64 = 4096;
+
+pub(super) fn visit<R: Read + Seek>(mut file: R, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let (entries, directory_at) = directory(&mut file, length, limits)?;
+    let mut in_file: Vec<&Central> = entries.iter().collect();
+    in_file.sort_by_key(|entry| entry.offset);
+    let mut free_from = 0;
+    for entry in in_file {
+        if entry.offset < free_from {
+            return Err(ReadError::Damaged(format!("{} overlaps another entry", shown(&entry.path))));
+        }
+        free_from = entry
+            .data_at(&mut file)?
+            .checked_add(entry.packed)
+            .filter(|end| *end <= directory_at)
+            .ok_or_else(|| ReadError::Truncated(shown(&entry.path)))?;
+    }
+    let mut left = limits.bytes;
+    for entry in &entries {
+        left = left.checked_sub(entry.size).ok_or(ReadError::TooLarge(limits.bytes))?;
+        let at = entry.data_at(&mut file)?;
+        file.seek(SeekFrom::Start(at))?;
+        let packed = io::BufReader::new((&mut file).take(entry.packed));
+        let content: Box<dyn Read> = match entry.method {
+            0 => Box::new(packed),
+            8 => Box::new(DeflateDecoder::new(packed)),
+            other => return Err(ReadError::Unsupported(format!("the compression method {other}"))),
+        };
+        let mut checked = Checked { inner: content, crc: Crc::new(), left: entry.size };
+        let mut member = entry.member()?;
+        if let MemberKind::Link(target) = &mut member.kind {
+            if entry.size > LONGEST_LINK {
+                return Err(ReadError::Damaged(format!("{} is a link of {} bytes", shown(&entry.path), entry.size)));
+            }
+            let mut bytes = Vec::new();
+            checked.read_to_end(&mut bytes).map_err(|error| entry.explain(error))?;
+            *target = String::from_utf8_lossy(&bytes).into_owned();
+            each(&member, &mut io::empty())?;
+        } else {
+            each(&member, &mut checked).map_err(|error| match error {
+                ReadError::Io(error) => entry.explain(error),
+                other => other,
+            })?;
+            io::copy(&mut checked, &mut io::sink()).map_err(|error| entry.explain(error))?;
+        }
+        checked.end(entry)?;
+    }
+    Ok(())
+}
+
+/// The entries, and where the directory starts.
+fn directory<R: Read + Seek>(file: &mut R, length: u64, limits: Limits) -> Result<(Vec<Central>, u64), ReadError> {
+    let tail_length = length.min(END as u64 + u64::from(u16::MAX));
+    file.seek(SeekFrom::Start(length - tail_length))?;
+    let mut tail = Vec::new();
+    file.take(tail_length).read_to_end(&mut tail)?;
+    let is_end = |at: &usize| {
+        let comment = tail.get(at + 20..at + 22).map(|bytes| usize::from(u16_at(bytes, 0)));
+        tail[*at..].starts_with(b"PK\x05\x06") && comment == Some(tail.len() - at - END)
+    };
+    let at = (0..=tail.len().saturating_sub(END)).rev().find(|at| tail.len() >= END && is_end(at));
+    let at = at.ok_or_else(|| ReadError::Truncated("the zip file, whose directory".into()))?;
+    let end = &tail[at..at + END];
+    let (count, size, offset) = (u16_at(end, 10), u64::from(u32_at(end, 12)), u64::from(u32_at(end, 16)));
+    if u16_at(end, 4) != 0 || count == u16::MAX || offset == u64::from(u32::MAX) {
+        return Err(ReadError::Unsupported("several parts or zip64".into()));
+    }
+    let ends_at = length - tail_length + at as u64;
+    if offset.checked_add(size) != Some(ends_at) || size > LARGEST_DIRECTORY {
+        return Err(ReadError::Damaged("its directory is not where it should be".into()));
+    }
+    if usize::from(count) > limits.entries {
+        return Err(ReadError::TooMany(limits.entries));
+    }
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.take(size).read_to_end(&mut bytes)?;
+    let (mut rest, mut entries) = (bytes.as_slice(), Vec::new());
+    while !rest.is_empty() {
+        let (entry, after) = Central::parse(rest).ok_or_else(|| ReadError::Damaged("its directory".into()))?;
+        entries.push(entry);
+        rest = after;
+    }
+    if entries.len() != usize::from(count) {
+        return Err(ReadError::Damaged("its directory has another number of entries than it says".into()));
+    }
+    Ok((entries, offset))
+}
+
+/// An entry of the directory.
+struct Central {
+    path: String,
+    name: Vec<u8>,
+    made_by: u16,
+    needed: u16,
+    flags: u16,
+    method: u16,
+    time: u16,
+    date: u16,
+    crc: u32,
+    packed: u64,
+    size: u64,
+    extra: usize,
+    comment: usize,
+    attributes: u32,
+    offset: u64,
+}
+
+impl Central {
+    fn parse(bytes: &[u8]) -> Option<(Central, &[u8])> {
+        let (head, rest) = bytes.split_at_checked(CENTRAL)?;
+        let lengths = [28, 30, 32].map(|at| usize::from(u16_at(head, at)));
+        let (name, rest) = rest.split_at_checked(lengths[0])?;
+        let (_, rest) = rest.split_at_checked(lengths[1] + lengths[2])?;
+        if !head.starts_with(b"PK\x01\x02") || u16_at(head, 34) != 0 {
+            return None;
+        }
+        let entry = Central {
+            path: String::from_utf8_lossy(name).into_owned(),
+            name: name.to_vec(),
+            made_by: u16_at(head, 4),
+            needed: u16_at(head, 6),
+            flags: u16_at(head, 8),
+            method: u16_at(head, 10),
+            time: u16_at(head, 12),
+            date: u16_at(head, 14),
+            crc: u32_at(head, 16),
+            packed: u32_at(head, 20).into(),
+            size: u32_at(head, 24).into(),
+            extra: lengths[1],
+            comment: lengths[2],
+            attributes: u32_at(head, 38),
+            offset: u32_at(head, 42).into(),
+        };
+        Some((entry, rest))
+    }
+
+    /// Where the content starts, when the local header says the same as the directory.
+    fn data_at<R: Read + Seek>(&self, file: &mut R) -> Result<u64, ReadError> {
+        let cut = || ReadError::Truncated(shown(&self.path));
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut head = Vec::new();
+        file.take(LOCAL + self.name.len() as u64).read_to_end(&mut head)?;
+        let (head, name) = head.split_at_checked(LOCAL as usize).ok_or_else(cut)?;
+        if !head.starts_with(b"PK\x03\x04") || name != self.name || u16_at(head, 8) != self.method {
+            let text = format!("the header of {} differs from the directory", shown(&self.path));
+            return Err(ReadError::Damaged(text));
+        }
+        Ok(self.offset + LOCAL + u64::from(u16_at(head, 26)) + u64::from(u16_at(head, 28)))
+    }
+
+    fn member(&self) -> Result<Member, ReadError> {
+        if self.flags & 1 != 0 {
+            return Err(ReadError::Unsupported("an encrypted entry".into()));
+        }
+        let mode = self.attributes >> 16;
+        let kind = match mode & 0o170_000 {
+            _ if self.path.ends_with('/') => MemberKind::Folder,
+            0o120_000 => MemberKind::Link(String::new()),
+            0o100_000 | 0 => MemberKind::File,
+            other => MemberKind::Other(format!("an entry of type {other:o}")),
+        };
+        let (time, date) = (self.time, self.date);
+        let when = format!(
+            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+            (date >> 9) + 1980,
+            (date >> 5) & 15,
+            date & 31,
+            time >> 11,
+            (time >> 5) & 63,
+            (time & 31) * 2
+        );
+        let fields = vec![
+            ("system", format!("{}", self.made_by >> 8)),
+            ("mode", format!("{mode:o}")),
+            ("time", when),
+            ("method", self.method.to_string()),
+            ("extra fields", format!("{} bytes", self.extra)),
+            ("comment", format!("{} bytes", self.comment)),
+            ("flags", format!("{:#06x}", self.flags)),
+            ("versions", format!("{}, {}", self.made_by & 255, self.needed)),
+            ("size", self.size.to_string()),
+        ];
+        Ok(Member { path: self.path.clone(), kind, mode: mode & 0o7777, size: self.size, offset: self.offset, fields })
+    }
+
+    fn explain(&self, error: io::Error) -> ReadError {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => ReadError::Truncated(shown(&self.path)),
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge => {
+                ReadError::Damaged(format!("the content of {}", shown(&self.path)))
+            }
+            _ => ReadError::Io(error),
+        }
+    }
+}
+
+/// Reads no more than the directory says, and sums it.
+struct Checked<'a> {
+    inner: Box<dyn Read + 'a>,
+    crc: Crc,
+    left: u64,
+}
+
+impl Checked<'_> {
+    /// Whether the whole content was there, and no more, and the right one.
+    fn end(mut self, entry: &Central) -> Result<(), ReadError> {
+        let more = self.inner.read(&mut [0]).map_err(|error| entry.explain(error))?;
+        match (self.left, more) {
+            (0, 0) if self.crc.sum() == entry.crc => Ok(()),
+            (0, 0) => Err(ReadError::Damaged(format!("the checksum of {} is wrong", shown(&entry.path)))),
+            (0, _) => Err(ReadError::Damaged(format!("{} unpacks to more than it says", shown(&entry.path)))),
+            _ => Err(ReadError::Truncated(shown(&entry.path))),
+        }
+    }
+}
+
+impl Read for Checked<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        if most == 0 {
+            return Ok(0);
+        }
+        let read = self.inner.read(&mut buffer[..most])?;
+        self.crc.update(&buffer[..read]);
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    bytes.get(at..at + 2).map_or(0, |two| u16::from_le_bytes([two[0], two[1]]))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).map_or(0, |four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+}

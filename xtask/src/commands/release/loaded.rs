@@ -1,0 +1,142 @@
+//! Which release is meant: the commit, its declaration, its tag and version.
+
+use std::path::{Path, PathBuf};
+
+use crate::archive::Sha256Sum;
+use crate::cli::OfRelease;
+use crate::commands::Context;
+use crate::config::release::{Release, Version};
+use crate::exit::{Exit, failure};
+use crate::git::{Objects, Oid, Repository};
+use crate::release::manifest::{Identity, Tag};
+use crate::release::preflight::Finding;
+use crate::source::SourceTree;
+
+/// A commit with its declaration.
+pub(super) struct Loaded {
+    pub(super) repository: Repository,
+    pub(super) commit: Oid,
+    pub(super) release: Release,
+    pub(super) declaration: Sha256Sum,
+    /// The folder with the declaration, when it is not the project's own.
+    pub(super) config: Option<PathBuf>,
+}
+
+/// A version, and the tag that says so.
+pub(super) struct Versioned {
+    pub(super) version: Version,
+    pub(super) tag: Option<Tag>,
+}
+
+impl Loaded {
+    /// The project's own declaration is read from the commit, one of another folder from there.
+    pub(super) fn new(ctx: &Context, revision: &str) -> anyhow::Result<Loaded> {
+        let declarations = &ctx.declarations;
+        let repository = Repository::find(&declarations.project)?;
+        let commit = repository.resolve(revision, "commit").ok_or_else(|| {
+            let hint =
+                if repository.is_shallow { "; the clone is shallow: `git fetch --unshallow --tags`" } else { "" };
+            failure(Exit::Usage, format!("{revision} names no commit of {}{hint}", declarations.project.display()))
+        })?;
+        let file = declarations.release();
+        let shown = file.strip_prefix(&declarations.project).unwrap_or(&file).to_owned();
+        let own = declarations.config == declarations.project;
+        let text = if own { committed(&repository, &commit, &shown)? } else { std::fs::read_to_string(&file).ok() };
+        let text = text.ok_or_else(|| {
+            let place = if own { format!("the commit {}", commit.short()) } else { "the folder".to_owned() };
+            let why = format!("{place} has no {}; write it as the README shows", shown.display());
+            failure(Exit::Declaration, if own { format!("{why}, and commit it") } else { why })
+        })?;
+        let release = Release::parse(&text, &shown)
+            .map_err(|problems| failure(Exit::Declaration, format!("{} is not valid\n{problems}", shown.display())))?;
+        let config = (!own).then(|| declarations.config.clone());
+        Ok(Loaded { repository, commit, release, declaration: Sha256Sum::of(text.as_bytes()), config })
+    }
+
+    /// The sources, without derived files.
+    pub(super) fn tree(&self) -> anyhow::Result<SourceTree> {
+        SourceTree::read(&self.repository, &self.commit, self.release.submodules)
+    }
+
+    /// The version that the commit's tag says, or what keeps it from having one.
+    pub(super) fn version(&self, of: &OfRelease, tree: &SourceTree) -> anyhow::Result<Result<Versioned, Finding>> {
+        if of.untagged {
+            return Ok(Ok(Versioned { version: self.untagged(tree)?, tag: None }));
+        }
+        let tags = self.repository.tags_of(&self.commit).map_err(|why| failure(Exit::Missing, why))?;
+        let mut versions: Vec<(Version, Tag)> = tags
+            .into_iter()
+            .filter(|(name, _)| of.tag.as_ref().is_none_or(|wanted| wanted == name))
+            .filter_map(|(name, object)| {
+                Some((self.release.tag.version_in(&name)?, Tag { name, object: object.to_string() }))
+            })
+            .collect();
+        let what = "a tag names the version";
+        let names =
+            |list: &[(Version, Tag)]| list.iter().map(|(_, tag)| tag.name.clone()).collect::<Vec<_>>().join(", ");
+        Ok(match versions.len() {
+            1 => versions
+                .pop()
+                .map(|(version, tag)| Versioned { version, tag: Some(tag) })
+                .ok_or_else(|| unreachable(what)),
+            0 => {
+                let example = self.release.tag.to_string();
+                let next = self.written(tree)?.map(|version| self.release.tag.render(&version));
+                let next = next.unwrap_or_else(|| example.replace("{version}", "VERSION"));
+                let shallow = match self.repository.is_shallow {
+                    true => "git fetch --tags (the clone is shallow), or ",
+                    false => "",
+                };
+                Err(Finding::bad(
+                    what,
+                    format!("no tag of {} is like `{example}`", self.commit.short()),
+                    format!("{shallow}git tag -s {next} {}, or --untagged for a trial", self.commit.short()),
+                ))
+            }
+            _ => Err(Finding::bad(what, format!("several do: {}", names(&versions)), "name one with --tag")),
+        })
+    }
+
+    /// What a release is, for its archives.
+    pub(super) fn identity<'a>(&'a self, versioned: &'a Versioned) -> Identity<'a> {
+        Identity {
+            release: &self.release,
+            declaration: self.declaration,
+            version: &versioned.version,
+            tag: versioned.tag.clone(),
+        }
+    }
+
+    /// The version that the first version file holds, with the commit's date and name.
+    fn untagged(&self, tree: &SourceTree) -> anyhow::Result<Version> {
+        let base = self.written(tree)?.map_or_else(|| "0".to_owned(), |version| version.to_string());
+        let seconds = i64::try_from(tree.epoch)?;
+        let day = jiff::Timestamp::from_second(seconds)?.strftime("%Y%m%d").to_string();
+        format!("{base}+git{day}.{}", self.commit.short())
+            .parse()
+            .map_err(|bad| failure(Exit::Declaration, format!("the version cannot be made: {bad}")))
+    }
+
+    /// The version that the first version file holds.
+    fn written(&self, tree: &SourceTree) -> anyhow::Result<Option<Version>> {
+        let Some(file) = self.release.version_files.first() else { return Ok(None) };
+        let Some(entry) = tree.get(&file.path) else { return Ok(None) };
+        let content = tree.reader().content(entry)?;
+        let text = String::from_utf8_lossy(&content);
+        Ok(match &file.line {
+            None => text.trim().parse().ok(),
+            Some(line) => text.lines().find_map(|one| line.version_in(one.trim())),
+        })
+    }
+}
+
+fn unreachable(what: &str) -> Finding {
+    Finding::bad(what, "the tag went away", "run it again")
+}
+
+/// A file of a commit, as text.
+fn committed(repository: &Repository, commit: &Oid, path: &Path) -> anyhow::Result<Option<String>> {
+    let Some(blob) = repository.at(commit, &path.to_string_lossy()) else { return Ok(None) };
+    let object = Objects::open(repository)?.read(&blob)?;
+    Ok(object.map(|object| String::from_utf8_lossy(&object.content).into_owned()))
+}

@@ -1,0 +1,171 @@
+//! `cargo xtask release verify`: files from anywhere, against their list, their signatures, and a build of the commit.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::loaded::{Loaded, Versioned};
+use crate::cli;
+use crate::commands::Context;
+use crate::config::release::Signing;
+use crate::exit::{Exit, failure};
+use crate::output;
+use crate::release::build::Job;
+use crate::release::manifest::{Manifest, NAME};
+use crate::release::signatures::{self, Signature};
+use crate::release::verify::{self, Checked};
+
+/// What was found.
+#[derive(Debug, Serialize)]
+struct Report {
+    folder: PathBuf,
+    files: Vec<Checked>,
+    signatures: Vec<Signature>,
+    /// What is wrong beside single files.
+    problems: Vec<String>,
+    rebuilt: bool,
+}
+
+impl cli::ReleaseVerify {
+    pub(super) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
+        // Without a project the sums can still be checked.
+        let project = Context::find(place);
+        let (folder, only) = self.folder(project.as_ref().ok())?;
+        let (manifest, files) = verify::folder(&folder, &only)?;
+        let mut report =
+            Report { folder: folder.clone(), files, signatures: Vec::new(), problems: Vec::new(), rebuilt: false };
+        if let Some(manifest) = &manifest {
+            for name in verify::unexpected(&folder, manifest)? {
+                report.problems.push(format!("{name} is not in {NAME}; it is no part of this release"));
+            }
+        }
+        if self.rebuild {
+            let ctx = project
+                .as_ref()
+                .map_err(|error| failure(Exit::Usage, format!("--rebuild needs the project: {error:#}")))?;
+            let manifest =
+                manifest.as_ref().with_context(|| format!("--rebuild needs {NAME}, which names the commit"))?;
+            self.rebuilt(ctx, manifest, &folder, &mut report)?;
+        }
+        if let Ok(ctx) = &project {
+            self.signatures(ctx, manifest.as_ref(), &folder, &mut report)?;
+        }
+        let holds = report.problems.is_empty() && report.files.iter().all(|one| one.problem.is_none());
+        match self.format {
+            cli::Format::Json => output::out(serde_json::to_string_pretty(&report)?),
+            cli::Format::Text => print(&report, manifest.as_ref()),
+        }
+        Ok(if holds { Exit::Success } else { Exit::NotReproducible })
+    }
+
+    /// The folder to look in, and the files that are meant; none for all.
+    fn folder(&self, ctx: Option<&Context>) -> anyhow::Result<(PathBuf, Vec<String>)> {
+        let usage = |text: String| failure(Exit::Usage, text);
+        match self.files.as_slice() {
+            [] => {
+                let ctx = ctx.ok_or_else(|| usage("name the folder or the files of a release".into()))?;
+                let loaded = Loaded::new(ctx, "HEAD")?;
+                let of = cli::OfRelease { commit: "HEAD".into(), ..cli::OfRelease::default() };
+                let versioned = loaded.version(&of, &loaded.tree()?)?;
+                let versioned =
+                    versioned.map_err(|_| usage("this commit has no release; name a folder or files".into()))?;
+                Ok((ctx.state.dist(versioned.version.as_str()), Vec::new()))
+            }
+            [folder] if folder.is_dir() => Ok((folder.clone(), Vec::new())),
+            files => {
+                let parent = |file: &PathBuf| match file.parent() {
+                    Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+                    Some(parent) => parent.to_owned(),
+                    None => PathBuf::from("/"),
+                };
+                let folders: BTreeSet<PathBuf> = files.iter().map(parent).collect();
+                if folders.len() != 1 || files.iter().any(|file| file.is_dir()) {
+                    return Err(usage("name one folder, or files of one folder".into()));
+                }
+                let name = |file: &PathBuf| file.file_name().map(|name| name.to_string_lossy().into_owned());
+                Ok((folders.into_iter().next().unwrap_or_default(), files.iter().filter_map(name).collect()))
+            }
+        }
+    }
+
+    /// Makes the release again, and compares.
+    fn rebuilt(&self, ctx: &Context, manifest: &Manifest, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
+        let loaded = Loaded::new(ctx, &manifest.commit)?;
+        let tree = loaded.tree()?;
+        let version =
+            manifest.version.parse().map_err(|bad| failure(Exit::NotReproducible, format!("{NAME}: {bad}")))?;
+        let of = cli::OfRelease {
+            commit: manifest.commit.clone(),
+            tag: manifest.tag.as_ref().map(|tag| tag.name.clone()),
+            untagged: manifest.tag.is_none(),
+        };
+        match loaded.version(&of, &tree)? {
+            Ok(found) if found.tag == manifest.tag && found.version == version => {}
+            Ok(_) => report.problems.push(format!("{NAME} names a tag or version that the commit does not have here")),
+            Err(finding) => report.problems.push(format!("{}: {}", finding.what, finding.found)),
+        }
+        let versioned = Versioned { version, tag: manifest.tag.clone() };
+        let scratch =
+            tempfile::Builder::new().prefix("drydock-verify-").tempdir().context("cannot make a temporary folder")?;
+        let threads = self.threads.unwrap_or(2);
+        let job = Job { identity: loaded.identity(&versioned), tree, folder: scratch.path().to_owned(), threads };
+        let built = job.run(&mut |line| output::err(format_args!("== {line}")))?;
+        verify::against_rebuilt(folder, scratch.path(), manifest, &mut report.files)?;
+        if !built.manifest.is_same_release(manifest) {
+            let other = built.manifest.entries.iter().zip(&manifest.entries).find(|(ours, theirs)| ours != theirs);
+            let what = other.map_or_else(String::new, |(ours, theirs)| {
+                format!(": it has {} ({}), expected {} ({})", theirs.path, theirs.sha256, ours.path, ours.sha256)
+            });
+            report.problems.push(format!("{NAME} is not what the commit makes{what}"));
+        }
+        report.rebuilt = true;
+        Ok(())
+    }
+
+    /// Checks signatures with the declared keys, and counts them.
+    fn signatures(
+        &self,
+        ctx: &Context,
+        manifest: Option<&Manifest>,
+        folder: &Path,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let commit = manifest.map_or("HEAD", |manifest| manifest.commit.as_str());
+        let Ok(loaded) = Loaded::new(ctx, commit).or_else(|_| Loaded::new(ctx, "HEAD")) else { return Ok(()) };
+        let Some(Signing { keys, quorum }) = &loaded.release.signing else { return Ok(()) };
+        report.signatures = signatures::check(folder, &ctx.declarations.config.join(keys))?;
+        for signature in &report.signatures {
+            report.problems.extend(signature.problems.iter().map(|problem| format!("{}: {problem}", signature.file)));
+        }
+        let of_sums = report.signatures.iter().filter(|signature| signature.file == "SHA256SUMS.asc");
+        let good: BTreeSet<&String> = of_sums.flat_map(|signature| &signature.good).collect();
+        if good.len() < *quorum as usize && !self.unsigned {
+            let text = format!("SHA256SUMS is signed by {} of the declared keys, {quorum} are wanted", good.len());
+            report.problems.push(format!("{text}; `--unsigned` passes without them"));
+        }
+        Ok(())
+    }
+}
+
+fn print(report: &Report, manifest: Option<&Manifest>) {
+    for one in &report.files {
+        match &one.problem {
+            None => output::out(format_args!("ok     {}", one.name)),
+            Some(problem) => output::out(format_args!("WRONG  {}: {problem}", one.name)),
+        }
+        if let Some(difference) = &one.difference {
+            let text =
+                manifest.map_or_else(|| difference.to_string(), |manifest| verify::with_origin(difference, manifest));
+            output::out(format_args!("         first difference: {text}"));
+        }
+    }
+    for signature in &report.signatures {
+        signature.good.iter().for_each(|key| output::out(format_args!("ok     {} by {key}", signature.file)));
+    }
+    report.problems.iter().for_each(|problem| output::out(format_args!("WRONG  {problem}")));
+    if report.rebuilt && report.files.iter().all(|one| one.problem.is_none()) && report.problems.is_empty() {
+        output::out("the commit makes exactly these files");
+    }
+}

@@ -1,0 +1,69 @@
+//! Declared releases: what they become, and what is said about those that are wrong.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Release, Diagnostics> {
+    Release::parse(text, Path::new("packaging/release.yaml"))
+}
+
+#[test]
+fn defaults_are_applied() {
+    let release =
+        parse("name: x\nversion: {}\narchives: [{format: tar.xz}, {format: zip, name: 'x-v{version}.zip'}]\n");
+    let release = release.unwrap();
+    let version: Version = "1.0~rc1".parse().unwrap();
+    let names: Vec<String> = release.archives.iter().map(|archive| archive.name.render(&version)).collect();
+    assert_eq!(names, ["x-1.0~rc1.tar.xz", "x-v1.0~rc1.zip"]);
+    assert_eq!(release.tag.version_in("v2.1"), "2.1".parse().ok());
+    assert_eq!(release.tag.version_in("2.1"), None);
+    assert!(release.submodules && release.generators.is_empty() && release.offline_proof.is_none());
+}
+
+#[test]
+fn all_problems_are_shown_at_once() {
+    let text = "\
+name: a b
+version: {tag: v1, files: [{path: ../VERSION}], chagelog: x}
+source:
+  derived:
+    wire: {run: [], inputs: [], outputs: [/etc/passwd], needs: [Python]}
+archives: [{format: tar}, {format: zip, name: 'x-{version}.tar'}, {format: zip}, {format: zip}]
+offline-proof: {build: make, poisoned: [/bin/sh]}
+";
+    let problems: Vec<String> = parse(text)
+        .unwrap_err()
+        .iter()
+        .map(|d| {
+            let advice = d.help.as_ref().or(d.expected.as_ref()).map_or("", String::as_str);
+            format!("{}:{}: {} ({advice})", d.line, d.column, d.problem)
+        })
+        .collect();
+    assert_eq!(
+        problems,
+        [
+            "1:7: `a b` cannot name files (at most 64 letters, digits and `+ . _ -`, starting with a letter or digit)",
+            "2:16: `v1` does not hold `{version}` (a text with `{version}` once, such as `v{version}`)",
+            "2:35: the path `../VERSION` leads out of the folder with `..` (a path relative to the project and inside of it)",
+            "2:49: unknown key `chagelog` (did you mean `changelog`?)",
+            "5:17: the command has no program (a program and its arguments, such as `[make, check]`)",
+            "5:29: there is no pattern (the files that it reads)",
+            "5:43: the pattern `/etc/passwd` is absolute (a pattern such as `tests/run-*.c`)",
+            "5:65: `Python` is no Debian package (the name of a package, such as `python3-mako`)",
+            "6:21: `tar` is not the format of an archive (`tar.gz`, `tar.xz`, `tar.bz2` or `zip`)",
+            "6:47: `x-{version}.tar` does not end with `.zip` (the ending of its format)",
+            "6:91: two archives are called `name-{version}.zip` (give one of them another `name`)",
+            "7:24: found the text `make` instead of a list (write it as a list: `[make]`)",
+            "7:41: `/bin/sh` is no name of a program (a name without a folder, such as `python3`)",
+        ]
+    );
+}
+
+#[test]
+fn versions_fit_into_file_names() {
+    for good in ["0.3.0", "26.06rc1", "1.0~rc1", "0.3.0+git20260601.0123456789ab"] {
+        assert_eq!(good.parse::<Version>().unwrap().as_str(), good);
+    }
+    for bad in ["", "v1", "1/2", "1..2", "1 2", "1\n"] {
+        assert!(bad.parse::<Version>().is_err(), "{bad:?}");
+    }
+}

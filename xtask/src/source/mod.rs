@@ -1,0 +1,11 @@
+//! Sources: the files of one commit, read from git objects and never from the work tree, and files derived from them.
+
+mod attributes;
+pub mod derive;
+mod names;
+mod submodules;
+mod tree;
+mod walk;
+
+pub use names::{PathProblem, check_paths, wrong_target};
+pub use tree::{Entry, Kind, LeftOut, Origin, Reader, SourceRepository, SourceTree};
