@@ -54,7 +54,7 @@ pub enum Probe {
 use Purpose::{Check, Ci, Demo, Release};
 
 /// Every tool, in the order in which `doctor` prints them.
-pub const TOOLS: [Tool; 21] = [
+pub const TOOLS: [Tool; 22] = [
     program("git", "git", &[Demo, Check, Release], "makes a project of the example, reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
     program("g++", "g++", &[Check], "builds the test programs in C++"),
@@ -90,6 +90,12 @@ pub const TOOLS: [Tool; 21] = [
     program("qemu-system-x86_64", "qemu-system-x86", &[Check], "boots a kernel with cgroup v2 for the tests"),
     program("busybox", "busybox-static", &[Check], "is the first process of the tests' virtual machine"),
     program("chromium", "chromium", &[Check], "opens the HTML report for the tests"),
+    Tool {
+        probe: Probe::File(&["/usr/lib/locale/de_DE.utf8", "/usr/lib/locale/locale-archive"]),
+        package: "locales-all",
+        needed_by: &[Check],
+        reason: "gives the hostile twin of a release another locale",
+    },
     program("mount", "mount", &[Check], "makes the small disks of the tests"),
 ];
 
