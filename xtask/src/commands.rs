@@ -11,6 +11,7 @@ use crate::paths::State;
 
 mod check;
 mod ci;
+mod deb;
 mod demo;
 mod doctor;
 mod release;
@@ -29,6 +30,7 @@ impl cli::Cli {
             cli::Command::Ci(cli::Ci { command: Some(cli::CiCommand::Schema(schema)), .. }) => schema.run(),
             cli::Command::Ci(ci) => ci.run(&Context::find(&self.place)?),
             cli::Command::Release(release) => release.run(&self.place),
+            cli::Command::Deb(deb) => deb.run(&self.place),
         }
     }
 }
