@@ -10,11 +10,7 @@ fuzz_target!(|text: &str| {
         Ok(suite) => assert!(!suite.jobs.is_empty()),
         Err(diagnostics) => {
             assert!(!diagnostics.is_empty());
-            assert!(
-                diagnostics
-                    .iter()
-                    .all(|diagnostic| diagnostic.line >= 1 && diagnostic.column >= 1)
-            );
+            assert!(diagnostics.iter().all(|diagnostic| diagnostic.line >= 1 && diagnostic.column >= 1));
             assert!(!diagnostics.to_string().is_empty());
         }
     }

@@ -52,21 +52,24 @@ pub fn first(expected: &Path, found: &Path, format: Format, limits: Limits) -> R
         return Ok(None);
     };
     let (ours, theirs) = (read::list(expected, format, limits)?, read::list(found, format, limits)?);
-    for (position, (one, other)) in ours.iter().zip(&theirs).enumerate() {
-        if one.member.path != other.member.path {
-            return Ok(Some(order(&ours, &theirs, position)));
+    // What only tells the program comes last: it would hide what the program did.
+    for marks in [false, true] {
+        for (position, (one, other)) in ours.iter().zip(&theirs).enumerate() {
+            if one.member.path != other.member.path {
+                return Ok(Some(order(&ours, &theirs, position)));
+            }
+            if let Some((field, expected, found)) = differing_field(&one.member, &other.member, marks) {
+                let cause = cause_of_field(field, &expected, &found);
+                let entry = Some(one.member.path.clone());
+                return Ok(Some(Difference { entry, field: field.to_owned(), expected, found, byte: None, cause }));
+            }
+            if one.sha256 != other.sha256 {
+                return content(expected, found, format, limits, (position, one)).map(Some);
+            }
         }
-        if let Some((field, expected, found)) = differing_field(&one.member, &other.member) {
-            let cause = cause_of_field(field, &expected, &found);
-            let entry = Some(one.member.path.clone());
-            return Ok(Some(Difference { entry, field: field.to_owned(), expected, found, byte: None, cause }));
+        if ours.len() != theirs.len() {
+            return Ok(Some(order(&ours, &theirs, ours.len().min(theirs.len()))));
         }
-        if one.sha256 != other.sha256 {
-            return content(expected, found, format, limits, (position, one)).map(Some);
-        }
-    }
-    if ours.len() != theirs.len() {
-        return Ok(Some(order(&ours, &theirs, ours.len().min(theirs.len()))));
     }
     container::explain(expected, found, format, limits, at).map(Some)
 }
@@ -110,7 +113,7 @@ fn order(ours: &[Listed], theirs: &[Listed], position: usize) -> Difference {
     Difference { entry, field: "order".into(), expected, found, byte: None, cause: cause.into() }
 }
 
-fn differing_field(one: &Member, other: &Member) -> Option<(&'static str, String, String)> {
+fn differing_field(one: &Member, other: &Member, marks: bool) -> Option<(&'static str, String, String)> {
     let of_kind = |kind: &MemberKind| match kind {
         MemberKind::Folder => "a folder".to_owned(),
         MemberKind::File => "a file".to_owned(),
@@ -121,7 +124,12 @@ fn differing_field(one: &Member, other: &Member) -> Option<(&'static str, String
         return Some(("type", of_kind(&one.kind), of_kind(&other.kind)));
     }
     // A size that differs is shown by the content, which says more.
-    let mut pairs = one.fields.iter().zip(&other.fields).filter(|((name, _), _)| *name != "size" && *name != "method");
+    let counts = |name: &str| match name {
+        "size" | "method" => false,
+        "flags" | "versions" => marks,
+        _ => true,
+    };
+    let mut pairs = one.fields.iter().zip(&other.fields).filter(|((name, _), _)| counts(name));
     pairs.find(|(a, b)| a != b).map(|((name, ours), (_, theirs))| (*name, ours.clone(), theirs.clone()))
 }
 

@@ -6,8 +6,7 @@ mod zip;
 
 pub use unpack::unpack;
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
 use bzip2::read::BzDecoder;
@@ -107,12 +106,40 @@ pub type Each<'a> = dyn FnMut(&Member, &mut dyn Read) -> Result<(), ReadError> +
 /// # Errors
 /// [`ReadError`], and those of `each`.
 pub fn visit(file: &Path, format: Format, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
-    let opened = crate::paths::open_regular(file)?;
+    visit_in(crate::paths::open_regular(file)?, format, limits, each)
+}
+
+fn visit_in<R: Read + Seek>(source: R, format: Format, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
     match format {
-        Format::Zip => zip::visit(opened, limits, each),
+        Format::Zip => zip::visit(source, limits, each),
         Format::TarGz | Format::TarXz | Format::TarBz2 => {
-            tar::visit(&mut Bounded::new(decompressed(opened, format)?, limits.bytes), limits, each)
+            tar::visit(&mut Bounded::new(decompressed(source, format)?, limits.bytes), limits, each)
         }
+    }
+}
+
+/// Every entry of an archive in memory with its sum; of a plain tar stream without a format.
+///
+/// # Errors
+/// As [`visit`].
+pub fn list_bytes(bytes: &[u8], format: Option<Format>, limits: Limits) -> Result<Vec<Listed>, ReadError> {
+    let mut all = Vec::new();
+    let mut each = listing(&mut all);
+    match format {
+        Some(format) => visit_in(io::Cursor::new(bytes), format, limits, &mut each)?,
+        None => tar::visit(&mut Bounded::new(bytes, limits.bytes), limits, &mut each)?,
+    }
+    drop(each);
+    Ok(all)
+}
+
+/// Adds each entry with the sum of its content to a list.
+fn listing(all: &mut Vec<Listed>) -> impl FnMut(&Member, &mut dyn Read) -> Result<(), ReadError> + '_ {
+    |member, content| {
+        let mut sum = Summing::new(io::sink());
+        io::copy(content, &mut sum)?;
+        all.push(Listed { member: member.clone(), sha256: sum.finish().0 });
+        Ok(())
     }
 }
 
@@ -122,12 +149,9 @@ pub fn visit(file: &Path, format: Format, limits: Limits, each: &mut Each<'_>) -
 /// As [`visit`].
 pub fn list(file: &Path, format: Format, limits: Limits) -> Result<Vec<Listed>, ReadError> {
     let mut all = Vec::new();
-    visit(file, format, limits, &mut |member, content| {
-        let mut sum = Summing::new(io::sink());
-        io::copy(content, &mut sum)?;
-        all.push(Listed { member: member.clone(), sha256: sum.finish().0 });
-        Ok(())
-    })?;
+    let mut each = listing(&mut all);
+    visit(file, format, limits, &mut each)?;
+    drop(each);
     Ok(all)
 }
 
@@ -166,7 +190,7 @@ pub fn tar_stream(file: &Path, format: Format, limits: Limits) -> Result<impl Re
     Ok(Bounded::new(decompressed(crate::paths::open_regular(file)?, format)?, limits.bytes))
 }
 
-fn decompressed(file: File, format: Format) -> Result<Box<dyn Read>, ReadError> {
+fn decompressed<'a, R: Read + 'a>(file: R, format: Format) -> Result<Box<dyn Read + 'a>, ReadError> {
     let mut file = BufReader::with_capacity(1 << 16, file);
     Ok(match format {
         Format::TarGz => {
@@ -186,7 +210,7 @@ fn decompressed(file: File, format: Format) -> Result<Box<dyn Read>, ReadError> 
     })
 }
 
-fn expect_magic(file: &mut BufReader<File>, magic: &[u8], name: &str) -> Result<(), ReadError> {
+fn expect_magic<R: Read>(file: &mut BufReader<R>, magic: &[u8], name: &str) -> Result<(), ReadError> {
     let start = io::BufRead::fill_buf(file)?;
     if start.starts_with(magic) {
         return Ok(());

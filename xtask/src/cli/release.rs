@@ -106,3 +106,11 @@ pub struct ReleaseVerify {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
+
+impl ReleaseProve {
+    /// That of one commit, everything else as usual.
+    pub fn of(commit: &str) -> ReleaseProve {
+        let of = OfRelease { commit: commit.to_owned(), ..OfRelease::default() };
+        ReleaseProve { build: ReleaseBuild { of, ..ReleaseBuild::default() }, allow_dirty: false }
+    }
+}

@@ -14,8 +14,13 @@ use crate::cli::{self, Place};
 use crate::config::units;
 use crate::exit::Exit;
 use crate::output;
-use crate::paths;
+use crate::paths::{self, State};
+use crate::release::manifest::{self, Manifest};
+use crate::release::proof::Proof;
 use crate::tools::Purpose;
+
+/// The example's version.
+const VERSION: &str = include_str!("../../../examples/lanternd/VERSION").trim_ascii_end();
 
 impl cli::Demo {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
@@ -36,7 +41,16 @@ impl cli::Demo {
         output::err(format_args!("== ci: cargo xtask --project {} ci", project.display()));
         let exit = cli::CiRun::default().run(&ctx)?;
         let (_, run) = super::ci::recorded(&ctx.state, None)?;
-        output::out(format_args!("\n{}", proved(&run)));
+        output::err(format_args!("== release: cargo xtask --project {} release", project.display()));
+        let released = super::release::all(cli::ReleaseProve::of("HEAD"), &ctx);
+        let mut rows = proved(&run);
+        rows.extend(of_release(&ctx.state, &released));
+        output::out(format_args!("\n{}", table(&rows)));
+        let exit = match (exit, released) {
+            (Exit::Success, Ok(released)) => released,
+            (Exit::Success, Err(error)) => return Err(error),
+            (exit, _) => exit,
+        };
         match &self.keep {
             Some(_) => output::out(format_args!(
                 "the project is in {}; try `cargo xtask --project {0} ci explain units/run-json`",
@@ -63,9 +77,12 @@ fn make_project(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder.join("lanternd"))
 }
 
-/// What the run proved: a table of claim, proof and result.
-fn proved(run: &Run) -> String {
-    let mut rows: Vec<[String; 3]> = Vec::new();
+/// A claim, its proof, the result.
+type Row = [String; 3];
+
+/// What the run proved.
+fn proved(run: &Run) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
     for tool in [ToolKind::None, ToolKind::Memcheck, ToolKind::Helgrind, ToolKind::Drd, ToolKind::Massif] {
         let of_tool: Vec<_> =
             run.plan.jobs.iter().zip(&run.jobs).filter(|(planned, _)| planned.tool.kind == tool).collect();
@@ -114,10 +131,65 @@ fn proved(run: &Run) -> String {
         format!("{attempts} attempts, {kills} killed, by the counters of {containment} and /proc/vmstat"),
         verdict(kills == 0),
     ]);
+    rows
+}
+
+/// What the release proved.
+fn of_release(state: &State, released: &anyhow::Result<Exit>) -> Vec<Row> {
+    let folder = state.dist(VERSION);
+    let read = || -> anyhow::Result<(Manifest, Proof)> {
+        let manifest = Manifest::load(&folder.join(manifest::NAME))?;
+        let proof = Proof::of(&manifest, &folder, true)?;
+        Ok((manifest, proof))
+    };
+    let read = read();
+    let (manifest, proof) = match (released, &read) {
+        (Ok(Exit::Success), Ok(both)) => both,
+        (Err(error), _) | (_, Err(error)) => {
+            let why = error.to_string().lines().next().unwrap_or_default().to_owned();
+            return vec![["the release is proved".into(), why, verdict(false)]];
+        }
+        (Ok(_), Ok(_)) => return vec![["the release is proved".into(), "it was not made".into(), verdict(false)]],
+    };
+    let derived = manifest.entries.iter().filter(|entry| entry.generator.is_some()).count();
+    let varied: Vec<&str> =
+        proof.twin.variations.iter().filter(|one| one.missing.is_none()).map(|one| one.name.as_str()).collect();
+    let mut rows = vec![
+        [
+            "the sources are the commit's".into(),
+            format!(
+                "{} files, {derived} of them derived twice; root {:.12}",
+                manifest.entries.len(),
+                manifest.root.to_string()
+            ),
+            verdict(true),
+        ],
+        [
+            format!("{} archives are made again byte for byte", proof.twin.identical.len()),
+            format!(
+                "{} things varied, among them {}",
+                varied.len(),
+                varied.iter().take(4).copied().collect::<Vec<_>>().join(", ")
+            ),
+            verdict(true),
+        ],
+    ];
+    if let Some(offline) = &proof.offline {
+        rows.push([
+            "the archive builds and passes its tests offline".into(),
+            format!("{}, without {}", offline.archive, offline.poisoned.join(", ")),
+            verdict(true),
+        ]);
+    }
+    rows
+}
+
+/// The rows under each other.
+fn table(rows: &[Row]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let (first, second) = (width(0), width(1));
     let mut text = String::from("what was proved\n");
-    for [claim, proof, result] in &rows {
+    for [claim, proof, result] in rows {
         text.push_str(&format!("  {claim:<first$}  {proof:<second$}  {result}\n"));
     }
     text

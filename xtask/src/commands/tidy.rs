@@ -19,7 +19,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("git", &["exec", "exit"]),
     ("config", &["exit", "exec", "paths"]),
     ("source", &["config", "exit", "exec", "git", "twin"]),
-    ("archive", &["source", "config", "exec", "paths"]),
+    ("archive", &["source", "config", "exec", "git", "paths"]),
     ("ci", &["config", "exit", "exec", "output", "paths"]),
     ("release", &["archive", "source", "config", "exit", "exec", "paths", "twin"]),
     ("deb", &["archive", "source", "config", "exit", "exec", "paths", "twin"]),

@@ -13,6 +13,7 @@ use crate::archive::difference::{self, Difference};
 use crate::archive::read::{self, Limits, MemberKind, ReadError};
 use crate::config::release::Format;
 use crate::exec;
+use crate::exit::{Exit, failure};
 
 /// The largest `SHA256SUMS`.
 const LARGEST_SUMS: u64 = 1 << 20;
@@ -157,7 +158,8 @@ fn sums(path: &Path) -> anyhow::Result<Option<Vec<(String, Sha256Sum)>>> {
     let mut text = String::new();
     let file = crate::paths::open_regular(path).with_context(cannot)?;
     std::io::Read::read_to_string(&mut std::io::Read::take(file, LARGEST_SUMS), &mut text).with_context(cannot)?;
-    parse_sums(&text).map(Some).with_context(|| format!("{} is no list of SHA-256 sums", path.display()))
+    let wrong = || failure(Exit::NotReproducible, format!("{} is no list of SHA-256 sums", path.display()));
+    parse_sums(&text).map(Some).ok_or_else(wrong)
 }
 
 /// The names and sums of a list; no name leads to another folder.

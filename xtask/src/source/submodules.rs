@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::SourceRepository;
+use super::tree::missing;
 use super::walk::Listing;
 use crate::exit::{Exit, failure};
 use crate::git::{Objects, Oid, Repository};
 
 /// The repository of the submodule at `path`, which has the pinned commit.
 pub(super) fn find(
-    objects: &Objects,
+    objects: &mut Objects,
     parent: &SourceRepository,
     listing: &Listing,
     path: &str,
@@ -19,6 +20,9 @@ pub(super) fn find(
     let refused = |why: &str| failure(Exit::JobFailed, format!("the submodule {shown} {why}"));
     let modules = listing.files.iter().find(|(file, _, _)| file == ".gitmodules");
     let (_, _, blob) = modules.ok_or_else(|| refused("is not in .gitmodules; add it with `git submodule add`"))?;
+    if objects.read(blob)?.is_none() {
+        return Err(missing(parent, "the content of .gitmodules", blob));
+    }
     let settings =
         objects.configuration(blob).map_err(|error| refused(&format!("cannot be found: .gitmodules: {error}")))?;
     let name = settings.iter().find_map(|(key, value)| {

@@ -58,7 +58,7 @@ pub(super) fn tree(repository: &Repository, commit: &Oid, with_submodules: bool)
         let wanted = listing.links.iter().filter(|(path, _)| !attributes.leaves_out(path));
         for (path, pinned) in wanted {
             if with_submodules {
-                tree.repositories.push(submodules::find(&objects, &source, &listing, path, pinned)?);
+                tree.repositories.push(submodules::find(&mut objects, &source, &listing, path, pinned)?);
             } else {
                 let path = format!("{}{path}/", source.prefix);
                 tree.left_out.push(LeftOut { path, reason: "submodule" });

@@ -142,12 +142,17 @@ fn the_corpus_neither_panics_nor_hangs() {
 }
 
 #[test]
-fn the_schema_in_the_repository_is_current() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/jobs.schema.json");
-    let kept = fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
-    assert_eq!(
-        kept,
-        Some(xtask::config::schema::jobs_schema()),
-        "xtask/schema/jobs.schema.json is out of date; write it with `cargo xtask ci schema > xtask/schema/jobs.schema.json`"
-    );
+fn the_schemas_in_the_repository_are_current() {
+    let schemas =
+        [("jobs", xtask::config::schema::jobs_schema()), ("release", xtask::config::schema::release_schema())];
+    for (name, current) in schemas {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schema/{name}.schema.json"));
+        let kept =
+            fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+        assert_eq!(
+            kept,
+            Some(current),
+            "write it with `cargo xtask ci schema {name} > xtask/schema/{name}.schema.json`"
+        );
+    }
 }

@@ -6,6 +6,7 @@ mod deaths;
 mod declarations;
 mod foreign;
 mod lanternd;
+mod release;
 mod runs;
 mod support;
 mod vm;

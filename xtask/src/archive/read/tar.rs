@@ -40,7 +40,7 @@ pub(super) fn visit<R: Read>(stream: &mut Bounded<R>, limits: Limits, each: &mut
         headers_at = None;
         let path = shown(&member.path);
         let mut content = (&mut *stream).take(member.size);
-        each(&member, &mut content).map_err(|error| explain(error, &path))?;
+        each(&member, &mut content).map_err(|error| explain(error, &path, limits))?;
         // Whatever the caller left, and the padding.
         io::copy(&mut content, &mut io::sink()).map_err(|error| stream.explain(error))?;
         let padded = member.size.checked_next_multiple_of(BLOCK as u64).ok_or_else(|| damaged("a size"))?;
@@ -52,8 +52,9 @@ pub(super) fn visit<R: Read>(stream: &mut Bounded<R>, limits: Limits, each: &mut
     }
 }
 
-fn explain(error: ReadError, path: &str) -> ReadError {
+fn explain(error: ReadError, path: &str, limits: Limits) -> ReadError {
     match error {
+        ReadError::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => ReadError::TooLarge(limits.bytes),
         ReadError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => ReadError::Truncated(path.to_owned()),
         ReadError::Io(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
             ReadError::Damaged(format!("the compressed stream, within {path}"))

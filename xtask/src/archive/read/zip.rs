@@ -1,6 +1,5 @@
 //! zip files, by their directory; every entry is checked against its local header, and none may overlap another.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use flate2::{Crc, bufread::DeflateDecoder};
@@ -15,8 +14,8 @@ const LARGEST_DIRECTORY: u64 = 256 << 20;
 /// The longest target of a link.
 const LONGEST_LINK: u64 = 4096;
 
-pub(super) fn visit(mut file: File, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
-    let length = file.metadata()?.len();
+pub(super) fn visit<R: Read + Seek>(mut file: R, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
+    let length = file.seek(SeekFrom::End(0))?;
     let (entries, directory_at) = directory(&mut file, length, limits)?;
     let mut in_file: Vec<&Central> = entries.iter().collect();
     in_file.sort_by_key(|entry| entry.offset);
@@ -65,7 +64,7 @@ pub(super) fn visit(mut file: File, limits: Limits, each: &mut Each<'_>) -> Resu
 }
 
 /// The entries, and where the directory starts.
-fn directory(file: &mut File, length: u64, limits: Limits) -> Result<(Vec<Central>, u64), ReadError> {
+fn directory<R: Read + Seek>(file: &mut R, length: u64, limits: Limits) -> Result<(Vec<Central>, u64), ReadError> {
     let tail_length = length.min(END as u64 + u64::from(u16::MAX));
     file.seek(SeekFrom::Start(length - tail_length))?;
     let mut tail = Vec::new();
@@ -152,7 +151,7 @@ impl Central {
     }
 
     /// Where the content starts, when the local header says the same as the directory.
-    fn data_at(&self, file: &mut File) -> Result<u64, ReadError> {
+    fn data_at<R: Read + Seek>(&self, file: &mut R) -> Result<u64, ReadError> {
         let cut = || ReadError::Truncated(shown(&self.path));
         file.seek(SeekFrom::Start(self.offset))?;
         let mut head = Vec::new();
@@ -191,10 +190,10 @@ impl Central {
             ("mode", format!("{mode:o}")),
             ("time", when),
             ("method", self.method.to_string()),
-            ("flags", format!("{:#06x}", self.flags)),
-            ("versions", format!("{}, {}", self.made_by & 255, self.needed)),
             ("extra fields", format!("{} bytes", self.extra)),
             ("comment", format!("{} bytes", self.comment)),
+            ("flags", format!("{:#06x}", self.flags)),
+            ("versions", format!("{}, {}", self.made_by & 255, self.needed)),
             ("size", self.size.to_string()),
         ];
         Ok(Member { path: self.path.clone(), kind, mode: mode & 0o7777, size: self.size, offset: self.offset, fields })

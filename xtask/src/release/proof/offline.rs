@@ -165,8 +165,8 @@ impl Cage {
         }
         Err(failure(
             Exit::Missing,
-            "this machine cannot take the network away from a process (`unshare --net` fails); allow user namespaces, or \
-             run as root",
+            "this machine cannot take the network away from a process (`unshare --net` fails); run as root, or allow user \
+             namespaces (on Ubuntu: sysctl --write kernel.apparmor_restrict_unprivileged_userns=0)",
         ))
     }
 

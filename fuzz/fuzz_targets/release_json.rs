@@ -1,0 +1,15 @@
+//! Arbitrary text as `release.json` and as `SHA256SUMS`: no panic, and no name that leads to another folder.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use xtask::release::manifest::Manifest;
+use xtask::release::verify::parse_sums;
+
+fuzz_target!(|text: &str| {
+    if let Ok(manifest) = Manifest::parse(text) {
+        assert!(manifest.artifacts.iter().all(|artifact| !artifact.name.contains('/')));
+    }
+    if let Some(sums) = parse_sums(text) {
+        assert!(sums.iter().all(|(name, _)| !name.contains('/') && !name.is_empty()));
+    }
+});

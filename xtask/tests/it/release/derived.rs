@@ -1,0 +1,132 @@
+//! Generators: what is shipped, and every way in which what they made is refused.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::shelf::{build, commit, project, release, run};
+use crate::support::{Project, need_tool};
+
+/// A project whose one generator is this shell script; it has `in` and may write `out`.
+fn generator(script: &str, more: &str) -> Project {
+    let declaration = format!(
+        "name: p\nversion: {{}}\narchives: [{{format: tar.gz}}]\nsource:\n  derived:\n    gen: {{run: [./gen.sh], inputs: [in], outputs: [\"out*\"]{more}}}\n"
+    );
+    let project = project(&declaration).file("in", "input\n").file("gen.sh", &format!("#!/bin/sh\nset -e\n{script}\n"));
+    fs::set_permissions(project.path().join("gen.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    commit(&project);
+    project
+}
+
+#[track_caller]
+fn refused(script: &str, more: &str, code: i32, words: &[&str]) {
+    let project = generator(script, more);
+    let built = release(&project, &["build"]);
+    assert_eq!(built.code(), code, "{script}: {}", built.transcript());
+    for word in words {
+        assert!(built.stderr.contains(word), "{script}: {word:?} is not in {}", built.transcript());
+    }
+    assert!(!project.state().join("dist/1.0/release.json").exists(), "{script}: a release was written");
+}
+
+#[test]
+fn what_a_generator_makes_is_shipped_and_its_origin_recorded() {
+    let project = generator(
+        "mkdir -p build\ntouch build/log\n{ cat in; echo $SOURCE_DATE_EPOCH; } > out\ncp out out-run\nchmod 700 out-run\nln -s out out-link",
+        ", scratch: [\"build/**\"]",
+    );
+    let dist = build(&project);
+    let list = run(&dist, "tar", &["-tvzf", "p-1.0.tar.gz"]);
+    assert!(
+        list.contains("-rw-r--r-- root/root") && list.contains("out-link -> out") && !list.contains("build"),
+        "{list}"
+    );
+    assert!(list.lines().any(|line| line.starts_with("-rwxr-xr-x") && line.ends_with("out-run")), "{list}");
+    let content = run(&dist, "tar", &["-xzOf", "p-1.0.tar.gz", "p-1.0/out"]);
+    assert_eq!(content, "input\n1780315200\n");
+    let manifest = xtask::release::manifest::Manifest::load(&dist.join("release.json")).unwrap();
+    let out = manifest.entries.iter().find(|entry| entry.path == "out").unwrap();
+    assert_eq!((out.generator.as_deref(), &out.blob), (Some("gen"), &None));
+    assert_eq!(manifest.generators[0].outputs, ["out", "out-link", "out-run"]);
+    assert_eq!(manifest.generators[0].inputs, ["in"]);
+}
+
+#[test]
+fn outputs_that_depend_on_the_machine_are_refused_with_the_line() {
+    let twice = ["derived files differ from run to run", "out (generator gen) differs in line 2"];
+    let with = |word: &'static str| [twice[0], twice[1], word];
+    if need_tool("faketime", "faketime") {
+        refused("echo a > out; date -u >> out", "", 7, &with("which seems to hold the time"));
+        refused("echo a > out; date +%Y >> out", "", 7, &with("which seems to hold the time"));
+    }
+    refused("echo a > out; pwd >> out", "", 7, &with("which holds the folder it was made in"));
+    refused("echo a > out; hostname >> out", "", 7, &with("which holds the name of the host"));
+    refused("echo a > out; id -u >> out", "", 7, &with("differs in line 2"));
+    refused("echo a > out; umask >> out", "", 7, &with("differs in line 2"));
+    refused("echo a > out; date +%z >> out", "", 7, &with("differs in line 2"));
+    refused("echo a > out; head -c 8 /dev/urandom | od -x >> out", "", 7, &with("differs in line 2"));
+    refused("echo a > out-$(date +%z)", "", 7, &["was made in one of two runs only"]);
+}
+
+#[test]
+fn the_version_of_an_installed_library_is_refused() {
+    if !need_tool("dpkg-query", "dpkg") {
+        return;
+    }
+    let all = run(std::path::Path::new("/"), "dpkg-query", &["--show", "--showformat=${Version}\n", "zlib1g"]);
+    let version =
+        all.trim().trim_start_matches("1:").split('-').next().unwrap().split(".dfsg").next().unwrap().to_owned();
+    let script = format!("echo '/* made */' > out; echo '#define ZLIB_VERSION \"{version}\"' >> out");
+    let words = [
+        "out (generator gen) holds the version",
+        &format!("{version} of the installed package zlib1g in line 2"),
+        "ZLIB_VERSION",
+    ];
+    refused(&script, "", 7, &words);
+    build(&generator(&script, ", allow: [ZLIB_VERSION]"));
+    // Not shipped, so it may hold what it likes.
+    let project = generator(&script, ", host-independent: false");
+    let list = run(&build(&project), "tar", &["-tzf", "p-1.0.tar.gz"]);
+    assert!(!list.contains("/out"), "{list}");
+}
+
+#[test]
+fn a_generator_does_what_it_declares_and_nothing_else() {
+    refused("echo x > out; echo x > more", "", 1, &["it writes more, which is not among its `outputs`"]);
+    refused("echo x >> in; echo x > out", "", 1, &["it changes in, which is in git"]);
+    refused("chmod +x in; echo x > out", "", 1, &["it changes in, which is in git"]);
+    refused("rm in; echo x > out", "", 1, &["it removes in"]);
+    refused(":", "", 1, &["it wrote nothing that matches its output `out*`"]);
+    refused("ln -s /etc/passwd out", "", 1, &["it makes out, which is a link to /etc/passwd, out of the release"]);
+    refused("mkfifo out", "", 1, &["it makes out, which is neither a file nor a link"]);
+    refused("echo x > out; echo x > OUT", ", scratch: [x]", 1, &["it writes OUT, which is not among"]);
+    refused("echo x > out1; echo x > oUT1; mv oUT1 outb; echo x > outB", "", 1, &["outb: is the same as outB"]);
+    refused(
+        "echo broken >&2; exit 3",
+        "",
+        1,
+        &["the generator gen failed: `./gen.sh` ended with exit status: 3: broken"],
+    );
+    refused(
+        "[ \"$HOME\" != /nowhere ] && [ $(umask) = 0022 ] || { echo umask >&2; exit 4; }; echo x > out",
+        "",
+        1,
+        &["when it ran again in other surroundings"],
+    );
+}
+
+/// What survives two runs, but not a third and fourth: the twin finds it, and tells which generator made it.
+#[test]
+fn the_twin_finds_what_depends_on_what_ran_before() {
+    let memory = tempfile::NamedTempFile::new().unwrap();
+    let file = crate::support::text(memory.path());
+    let script = format!("echo run >>{file}; echo same > out; echo $(( ($(wc -l <{file}) - 1) / 2 )) >> out");
+    let proved = release(&generator(&script, ""), &["prove"]);
+    assert_eq!(proved.code(), 7, "{}", proved.transcript());
+    for words in [
+        "a second build made other bytes",
+        "p-1.0.tar.gz: p-1.0/out: content is line 2 `1`, expected line 2 `0`",
+        "[made by the generator gen]",
+    ] {
+        assert!(proved.stderr.contains(words), "{words:?} is not in {}", proved.transcript());
+    }
+}

@@ -1,0 +1,126 @@
+//! The whole of it on lanternd: check, build, twin, offline proof, verify, and a build that is killed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::shelf::git;
+use crate::support::{Finished, need_tool, text, xtask_binary};
+
+fn tools_are_there() -> bool {
+    [
+        ("lowdown", "lowdown"),
+        ("make", "make"),
+        ("gcc", "gcc"),
+        ("git", "git"),
+        ("faketime", "faketime"),
+        ("unshare", "util-linux"),
+    ]
+    .iter()
+    .all(|(tool, package)| need_tool(tool, package))
+}
+
+fn call(project: &Path, args: &[&str]) -> Finished {
+    let output =
+        Command::new(xtask_binary()).args(["--project", &text(project), "release"]).args(args).output().unwrap();
+    Finished {
+        status: output.status,
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+#[test]
+fn lanternd_is_released_proved_and_verified() {
+    if !tools_are_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/lanternd/tools/make-project.sh");
+    super::shelf::run(folder.path(), "sh", &[&text(&script), "made"]);
+    let project = folder.path().join("made/lanternd");
+
+    let all = call(&project, &[]);
+    assert_eq!(all.code(), 0, "{}", all.transcript());
+    assert!(
+        all.stdout.contains("builds and passes its tests without a network and without python3, lowdown, jq, git"),
+        "{}",
+        all.stdout
+    );
+    let dist = project.join("target/xtask/dist/0.3.0");
+    let proof: serde_json::Value = serde_json::from_str(&fs::read_to_string(dist.join("proof.json")).unwrap()).unwrap();
+    assert_eq!(proof["twin"]["identical"].as_array().unwrap().len(), 4);
+    for name in ["folder", "umask", "time zone", "clock", "user id", "host name", "threads of xz"] {
+        let varied = proof["twin"]["variations"].as_array().unwrap().iter();
+        let one = varied.clone().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name} is not in {proof}"));
+        assert!(one["twin"].is_string(), "{name} was not varied: {one}");
+    }
+    // Nothing but git's files and the declared outputs.
+    let manifest = xtask::release::manifest::Manifest::load(&dist.join("release.json")).unwrap();
+    let tracked = git(&project, &["ls-files", "--recurse-submodules"]);
+    for entry in &manifest.entries {
+        let declared = entry.path.contains("_wiregen.")
+            || entry.path.starts_with("plugins/http/vendor/")
+            || entry.path.starts_with("doc/");
+        assert!(
+            tracked.lines().any(|line| line == entry.path) || (declared && entry.generator.is_some()),
+            "{}",
+            entry.path
+        );
+    }
+    assert!(manifest.entries.iter().any(|entry| entry.path == "doc/lanternd.8" && entry.generator.is_some()));
+
+    let verify = call(&project, &["verify", "--rebuild"]);
+    assert_eq!(verify.code(), 0, "{}", verify.transcript());
+    assert!(verify.stdout.contains("the commit makes exactly these files"), "{}", verify.stdout);
+
+    // What GNU tar unpacks, without the derived files, is what the offline proof must not accept.
+    let without = fs::read_to_string(project.join("packaging/release.yaml")).unwrap();
+    let config = folder.path().join("config/packaging");
+    fs::create_dir_all(&config).unwrap();
+    let start = without.find("    manpages:").unwrap();
+    let end = without.find("    crates:").unwrap();
+    fs::write(config.join("release.yaml"), format!("{}{}", &without[..start], &without[end..])).unwrap();
+    let output = Command::new(xtask_binary())
+        .args([
+            "--project",
+            &text(&project),
+            "--config",
+            &text(config.parent().unwrap()),
+            "release",
+            "prove",
+            "--allow-dirty",
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(7), "{said}");
+    assert!(said.contains("cannot be built offline") && said.contains("it called lowdown"), "{said}");
+}
+
+#[test]
+fn a_killed_build_leaves_no_half_artifact() {
+    let project = super::shelf::project(super::shelf::DECLARATION);
+    let noise: String = (0..400_000_u64).map(|n| format!("{:x}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    fs::write(project.path().join("noise"), noise).unwrap();
+    super::shelf::commit(&project);
+    let dist = project.state().join("dist/1.0");
+    let mut running = project.xtask(&["release", "build"]).spawn();
+    let part = running.wait_for(Duration::from_secs(60), || {
+        fs::read_dir(&dist).ok()?.flatten().find(|entry| entry.file_name().to_string_lossy().starts_with(".part-"))
+    });
+    assert!(part.is_some(), "the build never began to write");
+    running.kill().unwrap();
+    let killed = running.wait();
+    assert_eq!(killed.code(), -9, "{}", killed.transcript());
+    let visible = |dist: &Path| {
+        let names = fs::read_dir(dist).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.starts_with('.')).collect::<Vec<_>>()
+    };
+    assert_eq!(visible(&dist), Vec::<String>::new());
+    super::shelf::build(&project);
+    let mut files = visible(&dist);
+    files.sort();
+    assert_eq!(files, ["SHA256SUMS", "p-1.0.tar.bz2", "p-1.0.tar.gz", "p-1.0.tar.xz", "p-1.0.zip", "release.json"]);
+}

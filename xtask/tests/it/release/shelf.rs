@@ -1,0 +1,98 @@
+//! What these tests share: a project in git that is released, and trees that can be compared.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::{Finished, Project, text};
+
+/// The smallest declaration.
+pub(crate) const DECLARATION: &str =
+    "name: p\nversion: {}\narchives: [{format: tar.gz}, {format: tar.xz}, {format: tar.bz2}, {format: zip}]\n";
+
+/// Runs git with a fixed author and date, and without the user's settings.
+#[track_caller]
+pub(crate) fn git(folder: &Path, args: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "protocol.file.allow=always", "-c", "init.defaultBranch=main", "-c", "core.autocrlf=false"])
+        .args(args)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .envs([("GIT_AUTHOR_NAME", "n"), ("GIT_AUTHOR_EMAIL", "m"), ("GIT_AUTHOR_DATE", "1780315200 +0000")])
+        .envs([("GIT_COMMITTER_NAME", "n"), ("GIT_COMMITTER_EMAIL", "m"), ("GIT_COMMITTER_DATE", "1780315200 +0000")])
+        .output()
+        .expect("git is needed: apt-get install git");
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+/// A project with that declaration, in git, not yet committed.
+pub(crate) fn project(declaration: &str) -> Project {
+    let project = Project::new().file("packaging/release.yaml", declaration);
+    git(project.path(), &["init", "-q"]);
+    project
+}
+
+/// Commits everything and tags it `v1.0`.
+pub(crate) fn commit(project: &Project) {
+    git(project.path(), &["add", "-A", "-f", "."]);
+    git(project.path(), &["commit", "-q", "-m", "all"]);
+    git(project.path(), &["tag", "-f", "-a", "-m", "1.0", "v1.0"]);
+}
+
+/// `xtask --project THIS release ARGS…`
+pub(crate) fn release(project: &Project, args: &[&str]) -> Finished {
+    project.xtask(&[&["release"], args].concat()).limit(Duration::from_secs(300)).run()
+}
+
+/// Builds, and gives the folder with the results.
+#[track_caller]
+pub(crate) fn build(project: &Project) -> PathBuf {
+    let built = release(project, &["build"]);
+    assert_eq!(built.code(), 0, "{}", built.transcript());
+    project.state().join("dist/1.0")
+}
+
+/// Every file and link below a folder: `MODE CONTENT` or `-> TARGET`.
+pub(crate) fn tree(root: &Path) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = text(path.strip_prefix(root).unwrap());
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            let what = if metadata.is_symlink() {
+                format!("-> {}", text(&fs::read_link(&path).unwrap()))
+            } else if metadata.is_dir() {
+                folders.push(path);
+                format!("{:o} folder", metadata.permissions().mode() & 0o7777)
+            } else {
+                let content = fs::read(&path).unwrap();
+                let sum = xtask::archive::Sha256Sum::of(&content);
+                format!("{:o} {sum}", metadata.permissions().mode() & 0o7777)
+            };
+            all.insert(name, what);
+        }
+    }
+    all
+}
+
+/// Runs a program that must succeed.
+#[track_caller]
+pub(crate) fn run(folder: &Path, program: &str, args: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(folder)
+        .env("LC_ALL", "C.UTF-8")
+        .env_remove("TAR_OPTIONS")
+        .output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert!(output.status.success(), "{program} {args:?}: {stdout}{stderr}");
+    stdout
+}

@@ -1,0 +1,243 @@
+//! Every unpacker makes the same tree of every archive: of lanternd's and of one with all that is awkward.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::shelf::{DECLARATION, build, commit, git, project, run, tree};
+use crate::support::{Project, need_tool, text};
+
+/// Unpacks with Python's own modules; `zipfile` leaves modes and links to its caller.
+const PYTHON: &str = r#"
+import os, stat, sys, tarfile, zipfile
+file, target = sys.argv[1:]
+if file.endswith(".zip"):
+    with zipfile.ZipFile(file) as z:
+        assert z.testzip() is None
+        for info in z.infolist():
+            path, mode = os.path.join(target, info.filename), info.external_attr >> 16
+            assert info.extra == b"" and info.create_system == 3, info
+            if stat.S_ISLNK(mode):
+                os.symlink(z.read(info).decode(), path)
+            elif info.is_dir():
+                assert stat.S_ISDIR(mode), info
+                os.mkdir(path)
+                os.chmod(path, stat.S_IMODE(mode))
+            else:
+                with open(path, "xb") as out:
+                    out.write(z.read(info))
+                os.chmod(path, stat.S_IMODE(mode))
+else:
+    with tarfile.open(file) as t:
+        for info in t:
+            assert (info.uid, info.gid, info.uname, info.gname) == (0, 0, "root", "root"), info
+        if hasattr(tarfile, "data_filter"):
+            t.extractall(target, filter="tar")
+        else:
+            t.extractall(target)
+"#;
+
+fn tools_are_there() -> bool {
+    [
+        ("tar", "tar"),
+        ("bsdtar", "libarchive-tools"),
+        ("python3", "python3"),
+        ("unzip", "unzip"),
+        ("dpkg-source", "dpkg-dev"),
+        ("xz", "xz-utils"),
+        ("bzip2", "bzip2"),
+    ]
+    .iter()
+    .all(|(tool, package)| need_tool(tool, package))
+}
+
+/// A project with everything that archives are bad at, and what must come out of them.
+pub(super) fn awkward() -> Project {
+    let long = |length: usize| "n".repeat(length);
+    let deep = |length: usize| format!("{}end", "dir/".repeat((length - 3) / 4));
+    let mut project = project(DECLARATION)
+        .file("empty", "")
+        .file("-dash", "not an option\n")
+        .file("with space", "x")
+        .file("\u{e4}\u{20ac}/\u{65e5}\u{672c}", "UTF-8\n")
+        .file("crlf", "one\r\ntwo\r\n")
+        .file("sub/.hidden", "x")
+        .file(".gitattributes", "*.txt text eol=crlf\nleft-out* export-ignore\nprivate/ export-ignore\n")
+        .file("a.txt", "stays as it is committed\n")
+        .file("left-out.c", "x")
+        .file("private/key", "x")
+        .file("block", &"b".repeat(512))
+        .file("record", &"r".repeat(10240))
+        .file("large", &"0123456789 some text that repeats\n".repeat(100_000));
+    for length in [90, 98, 99, 100, 101, 150, 200, 254, 255] {
+        project = project.file(&long(length), "long").file(&deep(length), "deep");
+    }
+    project = project.file(&format!("{}/{}", "s".repeat(150), long(95)), "split").file(&deep(700), "very deep");
+    project = project.file(&format!("{}/\u{e4}", "\u{f6}".repeat(120)), "long and not ASCII");
+    let at = project.path();
+    fs::write(at.join("run.sh"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(at.join("run.sh"), fs::Permissions::from_mode(0o777)).unwrap();
+    for (path, target) in [
+        ("link", "run.sh".to_owned()),
+        ("sub/up", "../empty".to_owned()),
+        ("dangling", "nowhere".to_owned()),
+        ("to-folder", "sub".to_owned()),
+        ("long-link", format!("{}x", "./".repeat(80))),
+        ("sub/very-long-link", format!("../{}", long(200))),
+    ] {
+        std::os::unix::fs::symlink(target, at.join(path)).unwrap();
+    }
+    // A submodule that has a submodule.
+    let library = Project::new().file("lib.c", "int x;\n").file("README", "of the library\n");
+    let inner = Project::new().file("inner.c", "int y;\n");
+    for (folder, below) in [(&inner, None), (&library, Some((&inner, "inner")))] {
+        git(folder.path(), &["init", "-q"]);
+        if let Some((inner, name)) = below {
+            git(folder.path(), &["submodule", "--quiet", "add", &text(inner.path()), name]);
+        }
+        git(folder.path(), &["add", "-A"]);
+        git(folder.path(), &["commit", "-q", "-m", "x"]);
+    }
+    git(at, &["submodule", "--quiet", "add", &text(library.path()), "external/lib"]);
+    git(at, &["submodule", "--quiet", "update", "--init", "--recursive"]);
+    commit(&project);
+    // The work tree has no say.
+    fs::write(at.join("a.txt"), "changed\n").unwrap();
+    fs::write(at.join("untracked"), "x").unwrap();
+    project
+}
+
+/// What must come out: what is in the work tree, but as it was committed, with git's modes, and without what is left out.
+fn expected(project: &Project) -> BTreeMap<String, String> {
+    let mut all = tree(project.path());
+    let left_out = ["left-out.c", "untracked"];
+    all.retain(|path, _| {
+        let mut parts = path.split('/');
+        let top = parts.clone().next();
+        !parts.any(|part| part == ".git")
+            && !left_out.contains(&path.as_str())
+            && top != Some("private")
+            && top != Some("target")
+    });
+    for what in all.values_mut() {
+        if let Some((mode, rest)) = what.clone().split_once(' ').filter(|(mode, _)| *mode != "->") {
+            let executable = u32::from_str_radix(mode, 8).unwrap() & 0o100 != 0;
+            *what = format!("{} {rest}", if executable { "755" } else { "644" });
+        }
+    }
+    all.insert("a.txt".into(), format!("644 {}", xtask::archive::Sha256Sum::of(b"stays as it is committed\n")));
+    all
+}
+
+#[track_caller]
+fn every_unpacker_agrees(dist: &Path, name: &str, expected: &BTreeMap<String, String>) {
+    let scratch = tempfile::tempdir().unwrap();
+    let script = scratch.path().join("unpack.py");
+    fs::write(&script, PYTHON).unwrap();
+    let (mut count, mut folders) = (0, 0);
+    for entry in fs::read_dir(dist).unwrap() {
+        let file = text(&entry.unwrap().path());
+        let programs: &[&str] = match file.rsplit('.').next().unwrap() {
+            "zip" => &["unzip", "bsdtar", "python"],
+            "gz" | "xz" | "bz2" => &["tar", "bsdtar", "python", "dpkg-source"],
+            _ => continue,
+        };
+        for program in programs {
+            folders += 1;
+            let target = scratch.path().join(folders.to_string());
+            fs::create_dir(&target).unwrap();
+            let to = text(&target);
+            match *program {
+                "tar" => drop(run(&target, "tar", &["-xf", &file])),
+                "bsdtar" => drop(run(&target, "bsdtar", &["-xpf", &file])),
+                "unzip" => drop(run(&target, "unzip", &["-q", &file])),
+                "python" => drop(run(&target, "python3", &[&text(&script), &file, &to])),
+                _ => dpkg_source(&target, &file, name),
+            }
+            let mut found = tree(&target.join(name));
+            found.retain(|path, _| !(*program == "dpkg-source" && path.split('/').next() == Some("debian")));
+            for (path, what) in expected {
+                assert_eq!(found.get(path), Some(what), "{path} by {program} of {file}");
+            }
+            assert_eq!(
+                found.len(),
+                expected.len(),
+                "{program} of {file}: {:?}",
+                found.keys().filter(|path| !expected.contains_key(*path)).collect::<Vec<_>>()
+            );
+            count += 1;
+        }
+    }
+    assert_eq!(count, 15, "unpackers of four formats");
+}
+
+/// Makes a Debian source package around the archive, and unpacks it.
+fn dpkg_source(target: &Path, file: &str, name: &str) {
+    let extension = file.rsplit('.').next().unwrap();
+    let (orig, debian) = (format!("p_1.0.orig.tar.{extension}"), "p_1.0-1.debian.tar.gz");
+    fs::copy(file, target.join(&orig)).unwrap();
+    let inside = target.join("d/debian");
+    fs::create_dir_all(inside.join("source")).unwrap();
+    fs::write(inside.join("source/format"), "3.0 (quilt)\n").unwrap();
+    fs::write(
+        inside.join("changelog"),
+        "p (1.0-1) unstable; urgency=low\n\n  * x\n\n -- n <m@x>  Mon, 01 Jun 2026 12:00:00 +0000\n",
+    )
+    .unwrap();
+    run(target, "tar", &["-czf", debian, "-C", "d", "debian"]);
+    let mut dsc = "Format: 3.0 (quilt)\nSource: p\nBinary: p\nArchitecture: any\nVersion: 1.0-1\nMaintainer: n <m@x>\n"
+        .to_owned();
+    for (title, program) in [("Checksums-Sha256", "sha256sum"), ("Files", "md5sum")] {
+        dsc.push_str(&format!("{title}:\n"));
+        for file in [orig.as_str(), debian] {
+            let sum = run(target, program, &[file]);
+            let size = fs::metadata(target.join(file)).unwrap().len();
+            dsc.push_str(&format!(" {} {size} {file}\n", sum.split(' ').next().unwrap()));
+        }
+    }
+    fs::write(target.join("p.dsc"), dsc).unwrap();
+    run(target, "dpkg-source", &["--no-check", "--skip-patches", "-q", "-x", "p.dsc", name]);
+}
+
+#[test]
+fn every_unpacker_makes_the_same_tree_of_what_is_awkward() {
+    if !tools_are_there() {
+        return;
+    }
+    let project = awkward();
+    let dist = build(&project);
+    every_unpacker_agrees(&dist, "p-1.0", &expected(&project));
+
+    let manifest = xtask::release::manifest::Manifest::load(&dist.join("release.json")).unwrap();
+    assert_eq!(manifest.left_out.keys().collect::<Vec<_>>(), ["left-out.c", "private/"]);
+    assert_eq!(manifest.submodules.keys().collect::<Vec<_>>(), ["external/lib", "external/lib/inner"]);
+    let inner = manifest.entries.iter().find(|entry| entry.path == "external/lib/inner/inner.c").unwrap();
+    assert_eq!(inner.submodule.as_deref(), Some("external/lib/inner"));
+    let blob = git(project.path(), &["rev-parse", "HEAD:a.txt"]);
+    assert_eq!(manifest.entries.iter().find(|entry| entry.path == "a.txt").unwrap().blob, Some(blob));
+
+    // And so does Drydock's own.
+    for name in ["p-1.0.tar.gz", "p-1.0.tar.xz", "p-1.0.tar.bz2", "p-1.0.zip"] {
+        let target = tempfile::tempdir().unwrap();
+        let format = xtask::config::release::Format::of_name(name).unwrap();
+        let limits = xtask::archive::read::Limits::UNKNOWN;
+        xtask::archive::read::unpack(&dist.join(name), format, limits, target.path()).unwrap();
+        assert_eq!(tree(&target.path().join("p-1.0")), expected(&project), "{name}");
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_byte() {
+    let noise: String = (0..1_000_000_u32).map(|n| format!("line {n} of some text, {}\n", n % 7)).collect();
+    // More than two blocks of xz.
+    let project = project("name: p\nversion: {}\narchives: [{format: tar.xz}]\n").file("noise", &noise);
+    commit(&project);
+    let mut sums = Vec::new();
+    for threads in ["1", "2", "7"] {
+        let built = super::shelf::release(&project, &["build", "--threads", threads]);
+        assert_eq!(built.code(), 0, "{}", built.transcript());
+        sums.push(fs::read_to_string(project.state().join("dist/1.0/SHA256SUMS")).unwrap());
+    }
+    assert!(sums[0].lines().count() == 1 && sums.iter().all(|one| *one == sums[0]), "{sums:?}");
+}
