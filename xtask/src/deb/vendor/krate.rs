@@ -5,11 +5,11 @@ use std::io::Read as _;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use anyhow::Context as _;
-
 use super::{Checksums, Package};
 use crate::archive::Sha256Sum;
+use crate::archive::read::{self, Limits, MemberKind, ReadError};
 use crate::config::globs::FileGlob;
+use crate::config::release::Format;
 use crate::config::release::deb::Vendor;
 
 /// How much a crate may unpack to; crates.io takes 10 MiB packed.
@@ -36,24 +36,24 @@ pub struct CrateFile {
 impl Crate {
     /// Reads a `.crate` file.
     pub(super) fn read(package: &Package, file: &Path) -> anyhow::Result<Crate> {
-        let top = format!("{}-{}", package.name, package.version);
-        let unpacked = flate2::read::GzDecoder::new(crate::paths::open_regular(file)?).take(LARGEST);
+        let top = format!("{}-{}/", package.name, package.version);
         let mut files = BTreeMap::new();
-        for entry in tar::Archive::new(unpacked).entries()? {
-            let mut entry = entry?;
-            let path = entry.path()?.into_owned();
-            if !entry.header().entry_type().is_file() {
-                continue;
+        let limits = Limits { bytes: LARGEST, ..Limits::UNKNOWN };
+        read::visit(file, Format::TarGz, limits, &mut |member, content| {
+            if member.kind != MemberKind::File {
+                return Ok(());
             }
-            let inside = path.strip_prefix(&top).with_context(|| format!("{} is outside", path.display()))?;
-            let plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
-            let text = inside.to_str().filter(|text| plain && !text.is_empty() && !text.contains(['\n', '\\', '\0']));
-            let text = text.with_context(|| format!("{:?} is no path", path))?.to_owned();
-            let mut content = Vec::new();
-            let executable = entry.header().mode()? & 0o100 != 0;
-            entry.read_to_end(&mut content)?;
-            files.insert(text, CrateFile { executable, content: content.into() });
-        }
+            let inside = member.path.strip_prefix(&top).unwrap_or_default();
+            let plain = Path::new(inside).components().all(|part| matches!(part, Component::Normal(_)));
+            if inside.is_empty() || !plain || inside.contains(['\n', '\\', '\0']) {
+                return Err(ReadError::Unsafe(format!("{:?} is no path of {top}", member.path)));
+            }
+            let mut bytes = Vec::new();
+            content.read_to_end(&mut bytes)?;
+            let executable = member.mode & 0o100 != 0;
+            files.insert(inside.to_owned(), CrateFile { executable, content: bytes.into() });
+            Ok(())
+        })?;
         Ok(Crate { package: package.clone(), files })
     }
 
