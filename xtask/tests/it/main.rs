@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip and what they measured")]
 
 mod deaths;
+mod deb;
 mod declarations;
 mod foreign;
 mod lanternd;

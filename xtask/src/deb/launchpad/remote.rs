@@ -160,7 +160,13 @@ impl Api {
     /// It cannot be reached, or answers what cannot be read.
     pub fn state(&self, package: &str, series: &[String]) -> anyhow::Result<Remote> {
         let mut remote = Remote::default();
-        let archive: Archive = get(&self.archive())?;
+        let archive: Archive = get(&self.archive()).map_err(|error| match error.downcast::<NotThere>() {
+            Ok(NotThere(address)) => failure(
+                Exit::Remote,
+                format!("{address} is not there; are `owner` and `archive` what Launchpad calls them?"),
+            ),
+            Err(error) => error,
+        })?;
         // Launchpad says nothing of how full it is to strangers; a package alone may be too large.
         remote.size = archive.authorized_size.map(|mib| (0, mib << 20));
         for published in self.published(package)? {

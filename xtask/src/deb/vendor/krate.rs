@@ -1,7 +1,6 @@
 //! One published crate: its files, what is left out of them, and what its manifest says.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
