@@ -16,7 +16,7 @@ pub const BZIP2_LEVEL: u32 = 9;
 /// The preset of xz.
 pub const XZ_PRESET: u32 = 6;
 /// How much goes into one block of xz: enough for its dictionary, and little enough that a release has several.
-pub const XZ_BLOCK: u64 = 12 << 20;
+pub const XZ_BLOCK: u64 = 16 << 20;
 /// The operating system in a gzip header: unknown (RFC 1952).
 const UNKNOWN_SYSTEM: u8 = 255;
 

@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::Context as _;
@@ -22,9 +22,9 @@ use crate::source::{Entry, Kind, SourceTree};
 /// The size of the pieces of the tar stream.
 const CHUNK: usize = 1 << 20;
 /// How many pieces may wait for one compressor.
-const WAITING: usize = 4;
-/// How many files may wait for the zip file.
-const FILES_WAITING: usize = 64;
+const WAITING: usize = 16;
+/// How many bytes of files may wait for the zip file; one file may always.
+const ROOM: usize = 8 << 20;
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub fn write(tree: &SourceTree, folder: &str, wanted: &[(Format, PathBuf)], thre
         wanted.iter().map(|(_, path)| part(path)).collect::<anyhow::Result<_>>()?;
     let written = thread::scope(|scope| {
         let mut tars: Vec<(usize, SyncSender<Chunk>)> = Vec::new();
-        let mut zips: Vec<(usize, SyncSender<Whole<'_>>)> = Vec::new();
+        let mut zips: Vec<(usize, Sender<Whole<'_>>, Arc<Room>)> = Vec::new();
         let mut workers: Vec<ScopedJoinHandle<'_, io::Result<(Sha256Sum, u64)>>> = Vec::new();
         for (index, ((format, _), part)) in wanted.iter().zip(&parts).enumerate() {
             let out = Summing::new(BufWriter::with_capacity(1 << 16, part.as_file().try_clone()?));
@@ -82,16 +82,17 @@ pub fn write(tree: &SourceTree, folder: &str, wanted: &[(Format, PathBuf)], thre
                     scope.spawn(move || compress(encoder, &receiver))
                 }
                 None => {
-                    let (sender, receiver) = sync_channel(FILES_WAITING);
-                    zips.push((index, sender));
+                    let (sender, receiver) = channel();
+                    let room = Arc::new(Room::default());
+                    zips.push((index, sender, Arc::clone(&room)));
                     let file = part.as_file().try_clone()?;
-                    scope.spawn(move || collect(file, &receiver))
+                    scope.spawn(move || collect(file, &receiver, &Closing(room)))
                 }
             });
         }
         let mut feed = Feed {
             tars: tars.into_iter().map(|(_, sender)| sender).collect(),
-            zips: zips.into_iter().map(|(_, sender)| sender).collect(),
+            zips: zips.into_iter().map(|(_, sender, room)| (sender, room)).collect(),
             chunk: Vec::with_capacity(CHUNK),
             tar: Summing::new(io::sink()),
         };
@@ -142,20 +143,55 @@ fn compress(mut encoder: Encoder<Summing<BufWriter<File>>>, chunks: &Receiver<Ch
     Ok(out.finish())
 }
 
-fn collect(file: File, files: &Receiver<Whole<'_>>) -> io::Result<(Sha256Sum, u64)> {
+fn collect(file: File, files: &Receiver<Whole<'_>>, room: &Closing) -> io::Result<(Sha256Sum, u64)> {
     let mut zip = zip::Writer::new(BufWriter::with_capacity(1 << 16, file));
     while let Ok((entry, content)) = files.recv() {
         zip.add(&entry, &content)?;
+        room.0.give(content.len());
     }
     let mut out = zip.finish()?;
     out.inner().flush()?;
     Ok(out.finish())
 }
 
+/// How much waits for the zip file: a count of bytes instead of files, of which one may be as large as all others.
+#[derive(Default)]
+struct Room {
+    /// The bytes that wait; none when nobody takes them any more.
+    waiting: Mutex<Option<usize>>,
+    changed: Condvar,
+}
+
+impl Room {
+    /// Waits until that much more fits in.
+    fn take(&self, bytes: usize) {
+        let full = |waiting: &mut Option<usize>| waiting.is_some_and(|waiting| waiting > 0 && waiting + bytes > ROOM);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.changed.wait_while(waiting, full).unwrap_or_else(PoisonError::into_inner);
+        *waiting = Some(waiting.unwrap_or(0) + bytes);
+    }
+
+    fn give(&self, bytes: usize) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        *waiting = waiting.map(|waiting| waiting.saturating_sub(bytes));
+        self.changed.notify_all();
+    }
+}
+
+/// Lets the feed go on when the zip file failed: it finds out when it sends.
+struct Closing(Arc<Room>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.changed.notify_all();
+    }
+}
+
 /// What the calling thread sends on.
 struct Feed<'a> {
     tars: Vec<SyncSender<Chunk>>,
-    zips: Vec<SyncSender<Whole<'a>>>,
+    zips: Vec<(Sender<Whole<'a>>, Arc<Room>)>,
     chunk: Vec<u8>,
     tar: Summing<io::Sink>,
 }
@@ -185,7 +221,8 @@ impl<'a> Feed<'a> {
         self.put(&tar::header(&entry, in_tar.len() as u64))?;
         self.put(in_tar)?;
         self.put(&[0; tar::BLOCK][..tar::padding(in_tar.len() as u64)])?;
-        for zip in &self.zips {
+        for (zip, room) in &self.zips {
+            room.take(content.len());
             zip.send((entry.clone(), Arc::clone(&content))).map_err(|_| cut_off())?;
         }
         Ok(())

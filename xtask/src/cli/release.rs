@@ -65,7 +65,7 @@ pub struct ReleaseBuild {
     /// Which release.
     #[command(flatten)]
     pub of: OfRelease,
-    /// Threads that xz may use, each with about 120 MiB; they never change the bytes [default: the processors, at most 4]
+    /// Threads that xz may use, each with about 130 MiB; they never change the bytes [default: the processors, at most 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: Option<u32>,
     /// Print what would be made, and make nothing

@@ -4,12 +4,12 @@
 //! history that a clone happens to have. `text`, `eol`, `ident`, `working-tree-encoding` and `filter` change files on
 //! their way to a work tree; a release has what is committed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::{self, PathProblem};
 use super::walk::Listing;
 use super::{Kind, SourceRepository};
-use crate::git::Objects;
+use crate::git::{Objects, Oid};
 
 /// The first bytes of what Git LFS commits in place of a file.
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
@@ -49,6 +49,8 @@ pub(super) fn of(
         ask.insert(path.clone());
     }
     let ask: Vec<String> = ask.into_iter().collect();
+    let files: BTreeMap<&str, &(String, Kind, Oid)> =
+        listing.files.iter().map(|file| (file.0.as_str(), file)).collect();
     let mut problem = |path: &str, why: String| {
         problems.push(PathProblem { path: names::shown(&format!("{}{path}", source.prefix)), why });
     };
@@ -62,10 +64,7 @@ pub(super) fn of(
                     .into(),
             ),
             "filter" if value == "lfs" => {
-                let Some((_, Kind::File { .. }, blob)) = listing.files.iter().find(|(other, _, _)| *other == path)
-                else {
-                    continue;
-                };
+                let Some((_, Kind::File { .. }, blob)) = files.get(path.as_str()) else { continue };
                 let content = objects.read(blob)?.map(|object| object.content).unwrap_or_default();
                 if content.len() <= LARGEST_POINTER && content.starts_with(LFS_POINTER) {
                     let why = "is a pointer of Git LFS, not the file; commit the file itself, or leave it out with \

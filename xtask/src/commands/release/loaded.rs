@@ -85,6 +85,8 @@ impl Loaded {
                 .ok_or_else(|| unreachable(what)),
             0 => {
                 let example = self.release.tag.to_string();
+                let next = self.written(tree)?.map(|version| self.release.tag.render(&version));
+                let next = next.unwrap_or_else(|| example.replace("{version}", "VERSION"));
                 let shallow = match self.repository.is_shallow {
                     true => "git fetch --tags (the clone is shallow), or ",
                     false => "",
@@ -92,11 +94,7 @@ impl Loaded {
                 Err(Finding::bad(
                     what,
                     format!("no tag of {} is like `{example}`", self.commit.short()),
-                    format!(
-                        "{shallow}git tag -s {} {}, or --untagged for a trial",
-                        example.replace("{version}", "VERSION"),
-                        self.commit.short()
-                    ),
+                    format!("{shallow}git tag -s {next} {}, or --untagged for a trial", self.commit.short()),
                 ))
             }
             _ => Err(Finding::bad(what, format!("several do: {}", names(&versions)), "name one with --tag")),
@@ -115,23 +113,24 @@ impl Loaded {
 
     /// The version that the first version file holds, with the commit's date and name.
     fn untagged(&self, tree: &SourceTree) -> anyhow::Result<Version> {
-        let mut base = None;
-        if let Some(file) = self.release.version_files.first() {
-            if let Some(entry) = tree.get(&file.path) {
-                let content = tree.reader().content(entry)?;
-                let text = String::from_utf8_lossy(&content).into_owned();
-                base = match &file.line {
-                    None => text.trim().parse().ok(),
-                    Some(line) => text.lines().find_map(|one| line.version_in(one.trim())),
-                };
-            }
-        }
-        let base: String = base.map_or_else(|| "0".to_owned(), |version: Version| version.to_string());
+        let base = self.written(tree)?.map_or_else(|| "0".to_owned(), |version| version.to_string());
         let seconds = i64::try_from(tree.epoch)?;
         let day = jiff::Timestamp::from_second(seconds)?.strftime("%Y%m%d").to_string();
         format!("{base}+git{day}.{}", self.commit.short())
             .parse()
             .map_err(|bad| failure(Exit::Declaration, format!("the version cannot be made: {bad}")))
+    }
+
+    /// The version that the first version file holds.
+    fn written(&self, tree: &SourceTree) -> anyhow::Result<Option<Version>> {
+        let Some(file) = self.release.version_files.first() else { return Ok(None) };
+        let Some(entry) = tree.get(&file.path) else { return Ok(None) };
+        let content = tree.reader().content(entry)?;
+        let text = String::from_utf8_lossy(&content);
+        Ok(match &file.line {
+            None => text.trim().parse().ok(),
+            Some(line) => text.lines().find_map(|one| line.version_in(one.trim())),
+        })
     }
 }
 

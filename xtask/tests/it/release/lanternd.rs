@@ -1,5 +1,6 @@
 //! The whole of it on lanternd: check, build, twin, offline proof, verify, and a build that is killed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -70,6 +71,17 @@ fn lanternd_is_released_proved_and_verified() {
         );
     }
     assert!(manifest.entries.iter().any(|entry| entry.path == "doc/lanternd.8" && entry.generator.is_some()));
+
+    if super::unpackers::tools_are_there() {
+        let mut expected: BTreeMap<String, String> = BTreeMap::new();
+        for entry in &manifest.entries {
+            let folders = entry.path.match_indices('/').map(|(at, _)| entry.path[..at].to_owned());
+            expected.extend(folders.map(|folder| (folder, "755 folder".to_owned())));
+            let what = entry.link.as_ref().map(|target| format!("-> {target}"));
+            expected.insert(entry.path.clone(), what.unwrap_or_else(|| format!("{} {}", entry.mode, entry.sha256)));
+        }
+        super::unpackers::every_unpacker_agrees(&dist, "lanternd-0.3.0", &expected);
+    }
 
     let verify = call(&project, &["verify", "--rebuild"]);
     assert_eq!(verify.code(), 0, "{}", verify.transcript());

@@ -38,7 +38,7 @@ else:
             t.extractall(target)
 "#;
 
-fn tools_are_there() -> bool {
+pub(super) fn tools_are_there() -> bool {
     [
         ("tar", "tar"),
         ("bsdtar", "libarchive-tools"),
@@ -130,8 +130,9 @@ fn expected(project: &Project) -> BTreeMap<String, String> {
     all
 }
 
+/// Unpacks every archive of a folder with every program; `name` is the folder that they unpack to.
 #[track_caller]
-fn every_unpacker_agrees(dist: &Path, name: &str, expected: &BTreeMap<String, String>) {
+pub(super) fn every_unpacker_agrees(dist: &Path, name: &str, expected: &BTreeMap<String, String>) {
     let scratch = tempfile::tempdir().unwrap();
     let script = scratch.path().join("unpack.py");
     fs::write(&script, PYTHON).unwrap();
@@ -230,7 +231,7 @@ fn every_unpacker_makes_the_same_tree_of_what_is_awkward() {
 #[test]
 fn the_number_of_threads_changes_no_byte() {
     let noise: String = (0..1_000_000_u32).map(|n| format!("line {n} of some text, {}\n", n % 7)).collect();
-    // More than two blocks of xz.
+    // More than one block of xz.
     let project = project("name: p\nversion: {}\narchives: [{format: tar.xz}]\n").file("noise", &noise);
     commit(&project);
     let mut sums = Vec::new();

@@ -108,7 +108,7 @@ fn mutations() -> Vec<Mutation> {
         ),
         mutation(
             "p-1.0.tar.xz",
-            "xz -dc p-1.0.tar.xz | xz -0 -T2 --block-size=12MiB > t; mv t p-1.0.tar.xz",
+            "xz -dc p-1.0.tar.xz | xz -0 -T2 --block-size=16MiB > t; mv t p-1.0.tar.xz",
             "the header of xz",
             "another preset",
         ),
