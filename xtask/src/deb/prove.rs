@@ -87,7 +87,7 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
     let dsc = control::parse_one(&text).map_err(|why| anyhow::anyhow!("{}: {why}", request.dsc.display()))?;
     let field = |name: &str| dsc.line(name).with_context(|| format!("{} has no {name}", request.dsc.display()));
     let source = format!("{} {}", field("Source")?, field("Version")?);
-    let (series, instead) = proved_on(request)?;
+    let (series, instead) = proved_on(request.series, request.distribution, request.prove_on, request.chroots)?;
 
     let needs = ["Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep"];
     let needs: Vec<String> = needs.iter().filter_map(|name| dsc.line(name)).collect();
@@ -146,14 +146,16 @@ pub fn identity(dsc: &Paragraph) -> String {
 }
 
 /// The series that the proof is made on, and why when it is not the wanted one.
-fn proved_on(request: &Request<'_>) -> anyhow::Result<(String, Option<String>)> {
-    let why = match request.chroots.lacks(request.series, request.distribution) {
-        None => return Ok((request.series.to_owned(), None)),
-        Some(why) => why,
-    };
-    let nearest = request.prove_on.map(str::to_owned).or_else(|| series::nearest_debian(request.series));
+fn proved_on(
+    name: &str,
+    distribution: Distribution,
+    prove_on: Option<&str>,
+    chroots: &Chroots,
+) -> anyhow::Result<(String, Option<String>)> {
+    let Some(why) = chroots.lacks(name, distribution) else { return Ok((name.to_owned(), None)) };
+    let nearest = prove_on.map(str::to_owned).or_else(|| series::nearest_debian(name).filter(|near| near != name));
     let nearest = nearest.ok_or_else(|| {
-        let text = format!("{} cannot be had ({why}), and no series near to it is known", request.series);
+        let text = format!("{name} cannot be had ({why}), and no series near to it is known");
         failure(Exit::Missing, format!("{text}; declare `prove-on`"))
     })?;
     Ok((nearest, Some(why)))
@@ -328,4 +330,49 @@ fn tried(
     let tail = all[all.len().saturating_sub(30)..].join("\n  ");
     let text = format!("the packages do not pass their tests on {series}; the log is {}\n  {tail}", log.display());
     Err(failure(Exit::JobFailed, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_that_cannot_be_had_has_a_stand_in_with_a_reason() {
+        let nowhere = "http://127.0.0.1:1".to_owned();
+        let mirrors = Mirrors { debian: nowhere.clone(), ubuntu: nowhere };
+        let chroots = Chroots { folder: PathBuf::new(), mirrors, today: "2026-06-01".into() };
+        let on = |name: &str, distribution, prove_on| proved_on(name, distribution, prove_on, &chroots);
+        let (nearest, why) = on("noble", Distribution::Ubuntu, None).unwrap();
+        assert_eq!(nearest, "bookworm");
+        let why = why.unwrap();
+        assert!(why.contains("cannot be reached") || why.contains("keys of its archive are missing"), "{why}");
+        assert_eq!(on("noble", Distribution::Ubuntu, Some("trixie")).unwrap().0, "trixie");
+        // No other series of Debian stands in for one of its own.
+        assert!(on("bookworm", Distribution::Debian, None).unwrap_err().to_string().contains("declare `prove-on`"));
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |run: &str, files: &[(&str, &str)]| -> Packages {
+            fs::create_dir(folder.path().join(run)).unwrap();
+            for (name, content) in files {
+                fs::write(folder.path().join(run).join(name), content).unwrap();
+            }
+            packages(&folder.path().join(run)).unwrap()
+        };
+        let first = of("1", &[("a.deb", "same"), ("b.deb", "abc"), ("c.deb", "x"), ("build.log", "1")]);
+        let second = of("2", &[("a.deb", "same"), ("b.deb", "abd"), ("d.deb", "x"), ("build.log", "2")]);
+        assert_eq!(
+            differences(&first, &second),
+            [
+                "b.deb has other bytes the second time, first at byte 2; `diffoscope` shows what",
+                "c.deb was built only once",
+                "d.deb was built only the second time"
+            ]
+        );
+        assert!(differences(&first, &first).is_empty());
+        fs::create_dir(folder.path().join("3")).unwrap();
+        assert!(packages(&folder.path().join("3")).is_err());
+    }
 }
