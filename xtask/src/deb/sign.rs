@@ -54,9 +54,12 @@ impl Signer {
             .run()
             .context("cannot run gpg")?;
         if !output.status.success() {
-            let key = self.key.as_deref().unwrap_or("gpg's own choice");
             let why = exec::end_of(&output.stderr);
-            return Err(failure(Exit::Missing, format!("cannot sign with the key {key}: {why}; is it in gpg-agent?")));
+            let text = match &self.key {
+                Some(key) => format!("cannot sign with the key {key}: {why}; is it in gpg-agent?"),
+                None => format!("cannot sign with the key that gpg takes by itself: {why}; name one with --key"),
+            };
+            return Err(failure(Exit::Missing, text));
         }
         String::from_utf8(output.stdout).context("gpg printed no text")
     }

@@ -11,6 +11,7 @@ use super::source::threads;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
+use crate::deb::control;
 use crate::deb::unpacked;
 use crate::exec;
 use crate::exit::{Exit, failure};
@@ -32,6 +33,9 @@ impl cli::DebBuild {
             return Err(failure(Exit::JobFailed, format!("{} cannot be unpacked: {why}", one.dsc)));
         }
         let root = source.root();
+        let control = fs::read_to_string(root.join("debian/control")).context("there is no debian/control")?;
+        let needs =
+            control::parse(&control).ok().and_then(|all| all.first()?.line("Build-Depends")).unwrap_or_default();
         let run = |argv: &[&str]| {
             let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
             output::err(format_args!("== {}", exec::paste(&argv)));
@@ -39,7 +43,7 @@ impl cli::DebBuild {
         };
         run(&["dpkg-checkbuilddeps"]).map_err(|why| {
             let why = why.split_once("error: ").map_or(why.as_str(), |(_, end)| end);
-            failure(Exit::Missing, format!("{why}; `apt-get build-dep {}` installs them", root.display()))
+            failure(Exit::Missing, format!("{why}; `apt-get satisfy '{needs}'` installs them"))
         })?;
         let jobs = format!("-j{}", threads(None));
         run(&["dpkg-buildpackage", "-b", "-us", "-uc", "-nc", &jobs])

@@ -11,6 +11,7 @@ use crate::deb::control::{self, Paragraph};
 use crate::deb::sign;
 use crate::deb::sums::Sums;
 use crate::deb::unpacked::{self, Unpacked};
+use crate::exit::{Exit, failure};
 
 /// An upload. Everything in it is hostile.
 #[derive(Debug, Clone, Default)]
@@ -89,7 +90,7 @@ impl Upload {
         let mut upload = Upload::default();
         if !name.ends_with(".dsc") {
             let text = text(path)?;
-            upload.changes = control::parse_one(&text).map_err(|why| anyhow::anyhow!("{name}: {why}"))?;
+            upload.changes = control::parse_one(&text).map_err(|why| unreadable(&name, &why))?;
             upload.changes_signature = signature(&text);
             upload.changes_name = name;
             let listed = upload.listed();
@@ -102,7 +103,7 @@ impl Upload {
         let has_dsc = !upload.dsc_name.is_empty() && dsc.is_file();
         if has_dsc {
             let text = text(&dsc)?;
-            upload.dsc = control::parse_one(&text).map_err(|why| anyhow::anyhow!("{}: {why}", upload.dsc_name))?;
+            upload.dsc = control::parse_one(&text).map_err(|why| unreadable(&upload.dsc_name, &why))?;
             upload.dsc_signature = signature(&text);
         }
         let names =
@@ -171,6 +172,10 @@ impl Upload {
         self.changes = changes;
         self.changes_signature = self.dsc_signature.clone();
     }
+}
+
+fn unreadable(name: &str, why: &str) -> anyhow::Error {
+    failure(Exit::JobFailed, format!("{name} is no .changes or .dsc that can be read: {why}"))
 }
 
 /// A name without folders, for looking a file up.

@@ -138,3 +138,47 @@ fn candidates_and_nightlies_have_their_versions() {
         unknown.stderr
     );
 }
+
+#[test]
+fn a_package_is_built_on_this_machine() {
+    if !tools_are_there(&[("dpkg-buildpackage", "dpkg-dev"), ("dh", "debhelper")]) {
+        return;
+    }
+    let project = crate::release::shelf::project(
+        "name: words\nversion: {}\narchives: [{format: tar.gz}]\ndeb:\n  maintainer: A Name <name@example.org>\n  \
+         orig: tar.gz\n  revision: \"1\"\n  series: {bookworm: {number: \"12\", distribution: debian}}\n",
+    );
+    let control = "Source: words\nSection: misc\nPriority: optional\nMaintainer: A Name <name@example.org>\n\
+                   Build-Depends: debhelper-compat (= 13)\nStandards-Version: 4.6.2\n\nPackage: words\n\
+                   Architecture: all\nDescription: some words\n";
+    let project = project
+        .file("words.txt", "some\n")
+        .file("packaging/debian/control", control)
+        .file("packaging/debian/rules", "#!/usr/bin/make -f\n%:\n\tdh $@\n")
+        .file("packaging/debian/copyright", "None.\n")
+        .file("packaging/debian/words.install", "words.txt usr/share/words\n")
+        .file("packaging/debian/series/bookworm/words.docs", "words.txt\n");
+    crate::release::shelf::commit(&project);
+    let built = project.xtask(&["deb", "build"]).run();
+    assert_eq!(built.code(), 0, "{}", built.transcript());
+    let package = project.state().join("dist/1.0/deb/local/words_1.0-1~debian12.1_all.deb");
+    assert_eq!(built.stdout.trim(), text(&package));
+    let listed = run(project.path(), &["dpkg-deb", "-c", &text(&package)], &[]);
+    for path in ["./usr/share/words/words.txt", "./usr/share/doc/words/words.txt"] {
+        assert!(listed.contains(path), "{listed}");
+    }
+
+    // What the package needs and this machine lacks is named with what installs it.
+    let lacking =
+        project.file("packaging/debian/control", &control.replace("(= 13)", "(= 13), no-such-package (>= 3)"));
+    crate::release::shelf::commit(&lacking);
+    let refused = lacking.xtask(&["deb", "build"]).run();
+    let needs = "`apt-get satisfy 'debhelper-compat (= 13), no-such-package (>= 3)'` installs them";
+    assert!(refused.code() == 4 && refused.stderr.contains(needs), "{}", refused.transcript());
+    let nothing = lacking.xtask(&["deb", "check", "words.txt"]).run();
+    assert!(
+        nothing.code() == 1 && nothing.stderr.contains("words.txt is no .changes or .dsc"),
+        "{}",
+        nothing.transcript()
+    );
+}
