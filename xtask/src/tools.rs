@@ -57,7 +57,7 @@ pub enum Probe {
 use Purpose::{Check, Ci, Deb, Demo, Release};
 
 /// Every tool, in the order in which `doctor` prints them.
-pub const TOOLS: [Tool; 31] = [
+pub const TOOLS: [Tool; 32] = [
     program("git", "git", &[Demo, Check, Release], "makes a project of the example, reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
     program("make", "make", &[Demo, Check], "builds the example"),
@@ -92,6 +92,12 @@ pub const TOOLS: [Tool; 31] = [
     program("dpkg-source", "dpkg-dev", &[Check, Deb], "unpacks Debian source packages"),
     program("dh_clean", "debhelper", &[Check, Deb], "cleans Debian packages as builders do"),
     program("mmdebstrap", "mmdebstrap", &[Check, Deb], "makes the clean chroots that packages are proved in"),
+    Tool {
+        probe: Probe::File(&["/usr/share/keyrings/debian-archive-keyring.gpg"]),
+        package: "debian-archive-keyring",
+        needed_by: &[Check, Deb],
+        reason: "tells that packages in chroots are Debian's",
+    },
     program("sbuild", "sbuild", &[Check, Deb], "builds packages in clean chroots"),
     program("newuidmap", "uidmap", &[Check, Deb], "lets an unprivileged user have a chroot"),
     program("autopkgtest-virt-unshare", "autopkgtest", &[Check, Deb], "tries installed packages in fresh chroots"),

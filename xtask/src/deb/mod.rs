@@ -15,3 +15,6 @@ pub mod unpacked;
 pub mod upload;
 pub mod vendor;
 pub mod version;
+
+#[cfg(test)]
+mod hostile;

@@ -114,7 +114,8 @@ impl Crate {
 /// What Debian's tools remove on the way, or what has nothing to do with a build: git's and cargo's own notes.
 fn is_dropped(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let swap = name.starts_with('.') && name.len() > 5 && name[..name.len() - 1].ends_with(".sw");
+    let ends_as_swap = |(stem, end): (&str, &str)| stem.len() > 1 && end.chars().count() == 1;
+    let swap = name.starts_with('.') && name.rsplit_once(".sw").is_some_and(ends_as_swap);
     let folder = path.split('/').any(|part| matches!(part, "CVS" | ".svn" | ".git" | ".github" | ".pc"));
     let endings = [".orig", ".rej", ".bak", "~"].iter().any(|ending| name.ends_with(ending));
     let names = [

@@ -70,6 +70,18 @@ fn the_archive_is_asked_before_an_upload() {
     };
     let files_of = format!("{archive}/+sourcepub/1?ws.op=sourceFileUrls&include_meta=true");
 
+    // What would go where is told without going there.
+    let plan = deb.ok(&["upload", "--dry-run", "--series", "noble"]);
+    let expected =
+        format!("to ppa:example/lantern\n  noble      {VERSION}~ubuntu24.04.1: sign, check, deliver, wait\n");
+    assert_eq!(plan.stdout, expected);
+    let debian = deb.call(&["upload", "--dry-run", "--series", "trixie"]);
+    assert!(
+        debian.code() == 2 && debian.stderr.contains("none of the series is one of ppa"),
+        "{}",
+        debian.transcript()
+    );
+
     // Nobody answers: that is no permission.
     let none = check();
     assert_eq!(none.code(), 8, "{}", none.transcript());
