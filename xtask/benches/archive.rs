@@ -17,6 +17,8 @@ use xtask::config::release::Format;
 use xtask::git::Repository;
 use xtask::source::SourceTree;
 
+#[path = "support/corpus.rs"]
+mod corpus;
 mod support;
 
 use support::{Figures, median};
@@ -54,7 +56,8 @@ fn main() -> ExitCode {
         }
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let project = make_project(folder.path());
+    let project = corpus::project(folder.path(), TEXT);
+    corpus::commit(&project);
     let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
     fs::create_dir(&ours).expect("a folder");
     fs::create_dir(&theirs).expect("a folder");
@@ -146,45 +149,4 @@ fn shell(line: &str, project: &Path, out: &Path) -> f64 {
     let status = Command::new("bash").args(["-c", &script]).current_dir(project).env("OUT", out).status();
     assert!(status.expect("bash runs").success(), "{line}");
     began.elapsed().as_secs_f64()
-}
-
-/// A repository with about 30 MB of text: the sources of the crates that this workspace is built from.
-fn make_project(folder: &Path) -> PathBuf {
-    let (vendor, project) = (folder.join("vendor"), folder.join("project"));
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
-    run(Command::new("cargo")
-        .args(["vendor", "--locked", "--quiet"])
-        .arg(&vendor)
-        .current_dir(workspace)
-        .stdout(Stdio::null()));
-    let mut files = Vec::new();
-    let mut folders = vec![vendor.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder").flatten() {
-            let path = entry.path();
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
-        }
-    }
-    files.sort();
-    let mut bytes = 0;
-    for file in files {
-        let content = fs::read(&file).expect("a file");
-        if std::str::from_utf8(&content).is_ok() && bytes < TEXT {
-            bytes += content.len() as u64;
-            let target = project.join(file.strip_prefix(&vendor).expect("a vendored file"));
-            fs::create_dir_all(target.parent().expect("a folder")).expect("a folder");
-            fs::write(target, content).expect("a file");
-        }
-    }
-    for words in [&["init", "-q"][..], &["add", "-A", "-f"], &["commit", "-q", "-m", "text"], &["gc", "-q"]] {
-        let mut git = Command::new("git");
-        git.arg("-C").arg(&project).args(["-c", "user.name=n", "-c", "user.email=m", "-c", "core.autocrlf=false"]);
-        run(git.args(words));
-    }
-    project
-}
-
-fn run(command: &mut Command) {
-    let status = command.status().expect("the program starts");
-    assert!(status.success(), "{command:?} ended with {status}");
 }

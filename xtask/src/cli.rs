@@ -7,9 +7,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::units::ByteSize;
 use crate::exit::Exit;
 
+mod deb;
 mod release;
 mod suppress;
 
+pub use deb::{Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, OfPackages};
 pub use release::{OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseVerify};
 pub use suppress::{CiSuppress, CiSuppressions};
 
@@ -53,6 +55,8 @@ pub enum Command {
     Ci(Box<Ci>),
     /// Make and prove a release of the sources, as packaging/release.yaml declares it
     Release(Release),
+    /// Make, check, prove and upload Debian source packages, as packaging/release.yaml declares them
+    Deb(Box<Deb>),
 }
 
 /// `cargo xtask demo`
@@ -80,7 +84,7 @@ pub struct Doctor {
     /// Install missing Debian packages (root or sudo), after printing what will be done
     #[arg(long)]
     pub install: bool,
-    /// Only the tools of this command: demo, check, ci or release
+    /// Only the tools of this command: demo, check, ci, release or deb
     #[arg(value_name = "COMMAND")]
     pub of: Option<crate::tools::Purpose>,
 }

@@ -11,6 +11,7 @@ use crate::paths::State;
 
 mod check;
 mod ci;
+mod deb;
 mod demo;
 mod doctor;
 mod release;
@@ -33,6 +34,7 @@ impl cli::Cli {
                 ci => ci.run(&Context::find(&self.place)?),
             },
             cli::Command::Release(release) => release.run(&self.place),
+            cli::Command::Deb(deb) => deb.run(&self.place),
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod ci;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod deb;
 pub mod exec;
 pub mod exit;
 pub mod git;

@@ -15,6 +15,8 @@ pub enum Purpose {
     Check,
     /// `cargo xtask release`
     Release,
+    /// `cargo xtask deb`
+    Deb,
 }
 
 impl Purpose {
@@ -25,6 +27,7 @@ impl Purpose {
             Purpose::Demo => "demo",
             Purpose::Check => "check",
             Purpose::Release => "release",
+            Purpose::Deb => "deb",
         }
     }
 }
@@ -51,10 +54,10 @@ pub enum Probe {
     File(&'static [&'static str]),
 }
 
-use Purpose::{Check, Ci, Demo, Release};
+use Purpose::{Check, Ci, Deb, Demo, Release};
 
 /// Every tool, in the order in which `doctor` prints them.
-pub const TOOLS: [Tool; 22] = [
+pub const TOOLS: [Tool; 35] = [
     program("git", "git", &[Demo, Check, Release], "makes a project of the example, reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
     program("g++", "g++", &[Check], "builds the test programs in C++"),
@@ -81,12 +84,30 @@ pub const TOOLS: [Tool; 22] = [
         "takes the network, the user and the host name away in proofs",
     ),
     program("faketime", "faketime", &[Demo, Check, Release], "changes the clock of a second build"),
-    program("gpg", "gpg", &[Check, Release], "checks signatures of a release"),
+    program("gpg", "gpg", &[Check, Release, Deb], "checks signatures of a release, signs Debian packages"),
+    program("gpg-agent", "gpg-agent", &[Check, Deb], "keeps the key that signs Debian packages"),
     program("bsdtar", "libarchive-tools", &[Check], "unpacks archives for the tests"),
     program("unzip", "unzip", &[Check], "unpacks archives for the tests"),
     program("xargs", "findutils", &[Check], "is a peer in the benchmarks"),
     program("parallel", "parallel", &[Check], "is a peer in the benchmarks"),
-    program("dpkg-source", "dpkg-dev", &[Check], "unpacks a Debian source package for the tests"),
+    program("dpkg-source", "dpkg-dev", &[Check, Deb], "unpacks Debian source packages"),
+    program("dh_clean", "debhelper", &[Check, Deb], "cleans Debian packages as builders do"),
+    program("mmdebstrap", "mmdebstrap", &[Check, Deb], "makes the clean chroots that packages are proved in"),
+    Tool {
+        probe: Probe::File(&["/usr/share/keyrings/debian-archive-keyring.gpg"]),
+        package: "debian-archive-keyring",
+        needed_by: &[Check, Deb],
+        reason: "tells that packages in chroots are Debian's",
+    },
+    program("sbuild", "sbuild", &[Check, Deb], "builds packages in clean chroots"),
+    program("newuidmap", "uidmap", &[Check, Deb], "lets an unprivileged user have a chroot"),
+    program("autopkgtest-virt-unshare", "autopkgtest", &[Check, Deb], "tries installed packages in fresh chroots"),
+    program("dput", "dput-ng", &[Check, Deb], "uploads packages"),
+    program("curl", "curl", &[Check, Deb], "asks Launchpad"),
+    program("lintian", "lintian", &[Check], "looks at Debian packages for the tests"),
+    program("dscverify", "devscripts", &[Check], "verifies source packages for the tests"),
+    program("reprepro", "reprepro", &[Check], "is a real archive for the tests"),
+    program("fakeroot", "fakeroot", &[Check, Deb], "builds packages on this machine"),
     program("qemu-system-x86_64", "qemu-system-x86", &[Check], "boots a kernel with cgroup v2 for the tests"),
     program("busybox", "busybox-static", &[Check], "is the first process of the tests' virtual machine"),
     program("chromium", "chromium", &[Check], "opens the HTML report for the tests"),

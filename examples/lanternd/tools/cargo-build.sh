@@ -2,8 +2,8 @@
 # Builds the Rust plugin so that neither the folder it is built in nor the
 # folder of the crates can be seen in the binary.
 #
-#   cargo-build.sh MANIFEST-DIR        (the environment: CARGO, and what cargo
-#                                       itself reads, such as CARGO_HOME)
+#   cargo-build.sh MANIFEST-DIR        (the environment: CARGO, CARGO_VENDOR, and
+#                                       what cargo itself reads, such as CARGO_HOME)
 set -eu
 
 root=$(pwd -P)
@@ -19,8 +19,11 @@ fi
 CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS:+$CARGO_ENCODED_RUSTFLAGS$us}--remap-path-prefix=$cargo_home=/cargo${us}--remap-path-prefix=$root=.
 export CARGO_ENCODED_RUSTFLAGS
 
-# A release ships the crates: then no network is asked.
-if [ -d "$root/$1/vendor" ]; then
+# A release ships the crates: then no network is asked. A Debian package has a
+# folder of them that it names, and says so in cargo's own configuration.
+if [ -n "${CARGO_VENDOR-}" ]; then
+	set -- "$1" --offline
+elif [ -d "$root/$1/vendor" ]; then
 	set -- "$1" --offline \
 		--config 'source.crates-io.replace-with="vendored"' \
 		--config "source.vendored.directory=\"$root/$1/vendor\""

@@ -4,9 +4,9 @@ use super::Context;
 use crate::cli::{self, ReleaseCommand};
 use crate::exit::Exit;
 
-mod build;
+pub(super) mod build;
 mod check;
-mod loaded;
+pub(super) mod loaded;
 mod prove;
 mod verify;
 

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 const LONGEST_FILE: usize = 450;
 
 /// What each part of the library may use. The order is the order of the layers.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("exit", &[]),
     ("exec", &[]),
     ("output", &[]),
@@ -22,10 +22,14 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("archive", &["source", "config", "exec", "git", "paths"]),
     ("ci", &["config", "exit", "exec", "output", "paths"]),
     ("release", &["archive", "source", "config", "exit", "exec", "paths", "twin"]),
+    ("deb", &["archive", "source", "config", "exit", "exec", "paths", "twin"]),
     ("cli", &["config", "exit", "tools"]),
     (
         "commands",
-        &["archive", "ci", "cli", "config", "exit", "exec", "git", "output", "paths", "release", "source", "tools"],
+        &[
+            "archive", "ci", "cli", "config", "deb", "exit", "exec", "git", "output", "paths", "release", "source",
+            "tools",
+        ],
     ),
     ("main", &["cli", "exit", "output"]),
 ];

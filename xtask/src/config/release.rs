@@ -1,5 +1,6 @@
 //! `packaging/release.yaml`: what a release consists of, and what proves it. The resolved and validated result.
 
+pub mod deb;
 mod declared;
 mod resolve;
 mod version;
@@ -35,6 +36,8 @@ pub struct Release {
     pub offline_proof: Option<OfflineProof>,
     /// Whose signatures count.
     pub signing: Option<Signing>,
+    /// The Debian source package, and where it goes.
+    pub deb: Option<deb::Deb>,
 }
 
 /// A file that holds the version.

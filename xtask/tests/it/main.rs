@@ -4,6 +4,7 @@
 
 mod browser;
 mod deaths;
+mod deb;
 mod declarations;
 mod flaky;
 mod foreign;

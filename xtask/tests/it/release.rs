@@ -4,6 +4,6 @@ mod derived;
 mod hostile;
 mod lanternd;
 mod refused;
-mod shelf;
+pub(crate) mod shelf;
 mod unpackers;
 mod verify;

@@ -20,16 +20,16 @@ use crate::source::SourceTree;
 const MOST_THREADS: usize = 4;
 
 /// A release that was just built.
-pub(super) struct Done {
-    pub(super) loaded: Loaded,
-    pub(super) tree: SourceTree,
-    pub(super) built: Built,
-    pub(super) folder: PathBuf,
-    pub(super) threads: u32,
+pub(in crate::commands) struct Done {
+    pub(in crate::commands) loaded: Loaded,
+    pub(in crate::commands) tree: SourceTree,
+    pub(in crate::commands) built: Built,
+    pub(in crate::commands) folder: PathBuf,
+    pub(in crate::commands) threads: u32,
 }
 
 impl cli::ReleaseBuild {
-    pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+    pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         if self.dry_run {
             return self.plan(ctx);
         }
@@ -43,7 +43,7 @@ impl cli::ReleaseBuild {
     }
 
     /// Builds; says on standard error what is going on.
-    pub(super) fn build(&self, ctx: &Context) -> anyhow::Result<Done> {
+    pub(in crate::commands) fn build(&self, ctx: &Context) -> anyhow::Result<Done> {
         let (loaded, tree, versioned) = self.load(ctx)?;
         let folder = ctx.state.dist(versioned.version.as_str());
         let threads = self.threads();
@@ -111,7 +111,7 @@ impl cli::ReleaseBuild {
 }
 
 /// One release is built at a time in one state folder.
-pub(super) fn lock(ctx: &Context) -> anyhow::Result<File> {
+pub(in crate::commands) fn lock(ctx: &Context) -> anyhow::Result<File> {
     ctx.state.create()?;
     let path = ctx.state.root().join("release.lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -121,7 +121,7 @@ pub(super) fn lock(ctx: &Context) -> anyhow::Result<File> {
 }
 
 /// What was made, for a person.
-pub(super) fn summary(manifest: &Manifest, folder: &std::path::Path) -> String {
+pub(in crate::commands) fn summary(manifest: &Manifest, folder: &std::path::Path) -> String {
     let mut text = format!("release {} of {} ({})\n", manifest.version, manifest.name, &manifest.commit[..12]);
     let derived = manifest.entries.iter().filter(|entry| entry.generator.is_some()).count();
     text.push_str(&format!("  {} files, {derived} of them derived; root {}\n", manifest.entries.len(), manifest.root));

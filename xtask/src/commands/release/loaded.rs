@@ -13,24 +13,24 @@ use crate::release::preflight::Finding;
 use crate::source::SourceTree;
 
 /// A commit with its declaration.
-pub(super) struct Loaded {
-    pub(super) repository: Repository,
-    pub(super) commit: Oid,
-    pub(super) release: Release,
-    pub(super) declaration: Sha256Sum,
+pub(in crate::commands) struct Loaded {
+    pub(in crate::commands) repository: Repository,
+    pub(in crate::commands) commit: Oid,
+    pub(in crate::commands) release: Release,
+    pub(in crate::commands) declaration: Sha256Sum,
     /// The folder with the declaration, when it is not the project's own.
-    pub(super) config: Option<PathBuf>,
+    pub(in crate::commands) config: Option<PathBuf>,
 }
 
 /// A version, and the tag that says so.
-pub(super) struct Versioned {
-    pub(super) version: Version,
-    pub(super) tag: Option<Tag>,
+pub(in crate::commands) struct Versioned {
+    pub(in crate::commands) version: Version,
+    pub(in crate::commands) tag: Option<Tag>,
 }
 
 impl Loaded {
     /// The project's own declaration is read from the commit, one of another folder from there.
-    pub(super) fn new(ctx: &Context, revision: &str) -> anyhow::Result<Loaded> {
+    pub(in crate::commands) fn new(ctx: &Context, revision: &str) -> anyhow::Result<Loaded> {
         let declarations = &ctx.declarations;
         let repository = Repository::find(&declarations.project)?;
         let commit = repository.resolve(revision, "commit").ok_or_else(|| {
@@ -54,12 +54,16 @@ impl Loaded {
     }
 
     /// The sources, without derived files.
-    pub(super) fn tree(&self) -> anyhow::Result<SourceTree> {
+    pub(in crate::commands) fn tree(&self) -> anyhow::Result<SourceTree> {
         SourceTree::read(&self.repository, &self.commit, self.release.submodules)
     }
 
     /// The version that the commit's tag says, or what keeps it from having one.
-    pub(super) fn version(&self, of: &OfRelease, tree: &SourceTree) -> anyhow::Result<Result<Versioned, Finding>> {
+    pub(in crate::commands) fn version(
+        &self,
+        of: &OfRelease,
+        tree: &SourceTree,
+    ) -> anyhow::Result<Result<Versioned, Finding>> {
         if of.untagged {
             return Ok(Ok(Versioned { version: self.untagged(tree)?, tag: None }));
         }
@@ -98,7 +102,7 @@ impl Loaded {
     }
 
     /// What a release is, for its archives.
-    pub(super) fn identity<'a>(&'a self, versioned: &'a Versioned) -> Identity<'a> {
+    pub(in crate::commands) fn identity<'a>(&'a self, versioned: &'a Versioned) -> Identity<'a> {
         Identity {
             release: &self.release,
             declaration: self.declaration,

@@ -1,5 +1,6 @@
 //! The vocabulary of `packaging/release.yaml`, as it is written: each field once, with its default.
 
+use super::deb::DebDeclaration;
 use super::version::VersionText;
 use crate::config::decode::{Bounded, Entries, FromText, Keyword, OneOrMany, Spanned, declaration};
 use crate::config::units::{BadValue, JobName, quoted};
@@ -23,6 +24,8 @@ declaration! {
         offline_proof: Option<OfflineProofDeclaration>,
         /// Whose signatures count. Default: nobody's.
         signing: Option<SigningDeclaration>,
+        /// The Debian source package, and where it goes. Default: there is none.
+        deb: Option<DebDeclaration>,
     }
 }
 

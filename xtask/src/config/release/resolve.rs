@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// Resolves the release; every reason why it cannot is in `problems`.
 pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Release> {
-    let ReleaseFile { name, version, source, archives, offline_proof, signing } = file;
+    let ReleaseFile { name, version, source, archives, offline_proof, signing, deb } = file;
     let name = name.value.map(|name| name.0);
     let version_files: Vec<VersionFile> =
         version.files.iter().flatten().filter_map(|declared| version_file(declared, problems)).collect();
@@ -29,6 +29,7 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
     let signing = signing.and_then(|declared| {
         Some(Signing { keys: inside(&declared.keys, problems)?.into(), quorum: declared.quorum.0 })
     });
+    let deb = deb.and_then(|declared| super::deb::resolve(declared, &archives, problems));
     Some(Release {
         name: name?,
         tag: version.tag.value?,
@@ -39,6 +40,7 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
         archives,
         offline_proof,
         signing,
+        deb,
     })
 }
 
@@ -88,14 +90,14 @@ fn generator(name: &str, declared: &GeneratorDeclaration, problems: &mut Problem
     })
 }
 
-fn globs(list: &[Text], problems: &mut Problems) -> Vec<FileGlob> {
+pub(super) fn globs(list: &[Text], problems: &mut Problems) -> Vec<FileGlob> {
     let parse = |text: &Text| {
         FileGlob::parse(text.value.as_ref()?).map_err(|bad| problems.push(Problem::bad_value(text.place, bad))).ok()
     };
     list.iter().filter_map(parse).collect()
 }
 
-fn command(words: &Spanned<Vec<Text>>, problems: &mut Problems) -> Option<Vec<String>> {
+pub(super) fn command(words: &Spanned<Vec<Text>>, problems: &mut Problems) -> Option<Vec<String>> {
     let list = words.value.as_ref()?;
     let program = list.first().and_then(|word| word.value.as_ref());
     if list.is_empty() || program.is_some_and(|program| program.trim().is_empty()) {
@@ -155,7 +157,7 @@ fn proof(declared: OfflineProofDeclaration, problems: &mut Problems) -> Option<O
     Some(OfflineProof { build: build?, test, poisoned })
 }
 
-fn inside(text: &Text, problems: &mut Problems) -> Option<String> {
+pub(super) fn inside(text: &Text, problems: &mut Problems) -> Option<String> {
     let path = text.value.clone()?;
     match paths::inside(&path) {
         Ok(()) => Some(path),

@@ -1,0 +1,40 @@
+//! `cargo xtask deb`: source packages, their checks and proofs, and where they go.
+
+use super::Context;
+use crate::cli::{self, DebCommand};
+use crate::exit::Exit;
+
+mod build;
+mod check;
+mod packages;
+mod prove;
+mod source;
+mod status;
+mod upload;
+
+impl cli::Deb {
+    /// Bare: make the source packages and check them.
+    pub(crate) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
+        match self.command {
+            None => all(self.source, &Context::find(place)?),
+            Some(DebCommand::Source(source)) => source.run(&Context::find(place)?),
+            // Files can be checked and proved anywhere.
+            Some(DebCommand::Check(check)) => check.run(place),
+            Some(DebCommand::Prove(prove)) => prove.run(place),
+            Some(DebCommand::Build(build)) => build.run(&Context::find(place)?),
+            Some(DebCommand::Upload(upload)) => upload.run(&Context::find(place)?),
+            Some(DebCommand::Status(status)) => status.run(&Context::find(place)?),
+        }
+    }
+}
+
+/// Source, then check.
+fn all(source: cli::DebSource, ctx: &Context) -> anyhow::Result<Exit> {
+    let (dry_run, signed, packages) = (source.dry_run, source.sign, source.packages.clone());
+    let exit = source.run(ctx)?;
+    if exit != Exit::Success || dry_run {
+        return Ok(exit);
+    }
+    let check = cli::DebCheck { packages, unsigned: !signed, ..cli::DebCheck::default() };
+    check.of_project(ctx)
+}

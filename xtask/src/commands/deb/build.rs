@@ -1,0 +1,73 @@
+//! `cargo xtask deb build`: the binary packages of this machine, by its own tools.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::packages::{How, Packages};
+use super::source::threads;
+use crate::cli;
+use crate::commands::Context;
+use crate::commands::release::build::lock;
+use crate::deb::control;
+use crate::deb::unpacked;
+use crate::exec;
+use crate::exit::{Exit, failure};
+use crate::output;
+
+impl cli::DebBuild {
+    pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        let mut packages = Packages::find(ctx, &self.packages)?;
+        let own = own_series();
+        let at = packages.series.iter().position(|series| Some(series.name.as_str()) == own.as_deref()).unwrap_or(0);
+        packages.series = packages.series.into_iter().skip(at).take(1).collect();
+        let _lock = lock(ctx)?;
+        let how = How { signer: None, with_origs: true, threads: threads(None) };
+        let made = packages.make(ctx, &how)?;
+        let one = made.first().context("there is no series")?;
+
+        let source = unpacked::unpack(&packages.folder().join(&one.dsc))?;
+        if let Some(why) = &source.failure {
+            return Err(failure(Exit::JobFailed, format!("{} cannot be unpacked: {why}", one.dsc)));
+        }
+        let root = source.root();
+        let control = fs::read_to_string(root.join("debian/control")).context("there is no debian/control")?;
+        let needs =
+            control::parse(&control).ok().and_then(|all| all.first()?.line("Build-Depends")).unwrap_or_default();
+        let run = |argv: &[&str]| {
+            let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+            output::err(format_args!("== {}", exec::paste(&argv)));
+            exec::bytes(&argv, root, exec::environment(&[], &BTreeMap::new()))
+        };
+        run(&["dpkg-checkbuilddeps"]).map_err(|why| {
+            let why = why.split_once("error: ").map_or(why.as_str(), |(_, end)| end);
+            failure(Exit::Missing, format!("{why}; `apt-get satisfy '{needs}'` installs them"))
+        })?;
+        let jobs = format!("-j{}", threads(None));
+        run(&["dpkg-buildpackage", "-b", "-us", "-uc", "-nc", &jobs])
+            .map_err(|why| failure(Exit::JobFailed, format!("the packages cannot be built: {why}")))?;
+        let folder = packages.folder().join("local");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        for entry in fs::read_dir(root.parent().unwrap_or(Path::new("/"))).context("cannot read the build's folder")? {
+            let path = entry?.path();
+            let ending = path.extension().unwrap_or_default();
+            if ["deb", "ddeb", "buildinfo", "changes"].iter().any(|wanted| ending == *wanted) {
+                let to = folder.join(path.file_name().unwrap_or_default());
+                fs::copy(&path, &to).with_context(|| format!("cannot write {}", to.display()))?;
+                if ending == "deb" {
+                    output::out(to.display());
+                }
+            }
+        }
+        Ok(Exit::Success)
+    }
+}
+
+/// The code name of this machine's series.
+fn own_series() -> Option<String> {
+    let text = fs::read_to_string("/etc/os-release").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
+    Some(line.trim_matches('"').to_owned())
+}

@@ -1,0 +1,118 @@
+//! `cargo xtask deb check`: what an archive would refuse, before it is uploaded.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::packages::Packages;
+use crate::cli;
+use crate::commands::Context;
+use crate::config::release::deb::{Distribution, Place};
+use crate::deb::launchpad::remote::{Api, Remote};
+use crate::deb::launchpad::{self, Facts, Rejection, Upload};
+use crate::deb::unpacked::Survival;
+use crate::exit::{Exit, failure};
+use crate::output;
+
+/// What was found about one package.
+#[derive(Debug, Serialize)]
+struct Report {
+    file: PathBuf,
+    rejections: Vec<Rejection>,
+    crates: Option<Survival>,
+    asked: bool,
+}
+
+impl cli::DebCheck {
+    pub(super) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
+        if self.files.is_empty() {
+            return self.of_project(&Context::find(place)?);
+        }
+        if self.remote {
+            let text = "--remote asks the declared archive, which only packages of the project are for";
+            return Err(failure(Exit::Usage, text));
+        }
+        let files = self.files.iter().map(|file| (file.clone(), Distribution::Ubuntu));
+        let reports: Vec<Report> =
+            files.map(|(file, distribution)| self.one(&file, distribution, None)).collect::<anyhow::Result<_>>()?;
+        self.tell(&reports)
+    }
+
+    /// Checks the packages that were made.
+    pub(super) fn of_project(&self, ctx: &Context) -> anyhow::Result<Exit> {
+        let packages = Packages::find(ctx, &self.packages)?;
+        let mut reports = Vec::new();
+        let made = packages.made()?;
+        for (one, series) in made.iter().zip(&packages.series) {
+            let remote = match (self.remote, series.distribution) {
+                (true, Distribution::Ubuntu) => Some(ask(&packages, &self.api)?),
+                (true, Distribution::Debian) | (false, _) => None,
+            };
+            reports.push(self.one(&packages.folder().join(&one.changes), series.distribution, remote)?);
+        }
+        self.tell(&reports)
+    }
+
+    fn one(&self, file: &Path, distribution: Distribution, remote: Option<Remote>) -> anyhow::Result<Report> {
+        let (upload, unpacked) = Upload::read(file)?;
+        let asked = remote.is_some();
+        let facts = Facts { distribution, today: today(), unsigned: self.unsigned, remote };
+        let rejections = launchpad::check(&upload, &facts);
+        // A package that came from elsewhere is looked at and not run: cleaning runs its own rules.
+        let own = self.files.is_empty();
+        let crates = match unpacked {
+            Some(unpacked) if own && unpacked.failure.is_none() => unpacked.crates_survive()?,
+            Some(_) | None => None,
+        };
+        Ok(Report { file: file.to_owned(), rejections, crates, asked })
+    }
+
+    fn tell(&self, reports: &[Report]) -> anyhow::Result<Exit> {
+        let is_good = |report: &Report| {
+            report.rejections.is_empty() && report.crates.as_ref().is_none_or(|crates| crates.wrong.is_empty())
+        };
+        if self.format == cli::Format::Json {
+            output::out(serde_json::to_string_pretty(reports)?);
+        } else {
+            reports.iter().for_each(|report| tell_one(report, is_good(report)));
+        }
+        Ok(if reports.iter().all(is_good) { Exit::Success } else { Exit::JobFailed })
+    }
+}
+
+fn tell_one(report: &Report, good: bool) {
+    let name = report.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let rules = launchpad::RULES.len();
+    let mark = if good { "ok      " } else { "REFUSED " };
+    let asked = if report.asked { ", the archive was asked" } else { "" };
+    output::out(format_args!("{mark}{name} ({rules} rules{asked})"));
+    for rejection in &report.rejections {
+        for line in rejection.text.lines() {
+            output::out(format_args!("        {line}"));
+        }
+        output::out(format_args!("          to do: {}", rejection.remedy));
+    }
+    if let Some(crates) = &report.crates {
+        let after = if crates.cleaned { " as unpacked and after `debian/rules clean`" } else { " as unpacked" };
+        match crates.wrong.as_slice() {
+            [] => output::out(format_args!("        {} files of crates have their sums{after}", crates.files)),
+            wrong => wrong.iter().for_each(|what| output::out(format_args!("        vendor/{what}"))),
+        }
+    }
+}
+
+/// What the archive has that the packages are for.
+pub(super) fn ask(packages: &Packages, api: &str) -> anyhow::Result<Remote> {
+    let Some(Place::Ppa { owner, archive, .. }) = packages.deb.upload.as_ref().map(|target| &target.place) else {
+        return Err(failure(Exit::Usage, "--remote needs `deb.upload` with the target `ppa`"));
+    };
+    let made = packages.made()?;
+    let source = made.first().and_then(|one| one.dsc.split_once('_')).map_or("", |(source, _)| source);
+    let series: Vec<String> = packages.series.iter().map(|series| series.name.as_str().to_owned()).collect();
+    Api::new(api, owner, archive)?.state(source, &series)
+}
+
+/// The day, in UTC.
+pub(super) fn today() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
+}

@@ -1,0 +1,269 @@
+//! The project's source packages: which are meant, where they stand, and how they are made.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use crate::archive;
+use crate::archive::Sha256Sum;
+use crate::cli::{OfPackages, OfRelease, ReleaseBuild};
+use crate::commands::Context;
+use crate::commands::release::loaded::{Loaded, Versioned};
+use crate::config::release::deb::{Deb, Number, Series};
+use crate::config::release::{Format, Version};
+use crate::deb::changelog::{Entry, changes_of};
+use crate::deb::folder::Folder;
+use crate::deb::package::{self, Request, SourcePackage};
+use crate::deb::series;
+use crate::deb::sign::Signer;
+use crate::deb::vendor::{self, Vendored};
+use crate::deb::version::{self, DebVersion};
+use crate::exit::{Exit, failure};
+use crate::output;
+use crate::paths;
+use crate::release::manifest::{Manifest, NAME};
+use crate::source::SourceTree;
+
+/// The list of what was made.
+const LIST: &str = "packages.json";
+
+/// Which packages of which commit.
+pub(super) struct Packages {
+    pub(super) loaded: Loaded,
+    pub(super) tree: SourceTree,
+    pub(super) versioned: Versioned,
+    pub(super) deb: Deb,
+    /// Those of the declared series that are wanted.
+    pub(super) series: Vec<Series>,
+    /// The upstream part of their versions.
+    pub(super) upstream: String,
+    /// The folder of the release.
+    pub(super) release: PathBuf,
+    of: OfRelease,
+}
+
+/// What was made for one series, for the commands that follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Made {
+    pub(super) series: String,
+    pub(super) version: String,
+    pub(super) dsc: String,
+    pub(super) changes: String,
+}
+
+impl Packages {
+    pub(super) fn find(ctx: &Context, wanted: &OfPackages) -> anyhow::Result<Packages> {
+        let mut of = wanted.of.clone();
+        of.untagged |= wanted.nightly.is_some();
+        let loaded = Loaded::new(ctx, &of.commit)?;
+        let Some(deb) = loaded.release.deb.clone() else {
+            let text = "packaging/release.yaml declares no `deb`; the README shows how";
+            return Err(failure(Exit::Declaration, text));
+        };
+        let tree = loaded.tree()?;
+        let versioned = loaded.version(&of, &tree)?.map_err(|finding| {
+            let remedy = finding.remedy.unwrap_or_default();
+            failure(Exit::JobFailed, format!("{}: {}; {remedy}", finding.what, finding.found))
+        })?;
+        let upstream = match &wanted.nightly {
+            None => version::upstream_of(&versioned.version),
+            Some(next) => {
+                let next: Version = next.parse().map_err(|bad| failure(Exit::Usage, format!("--nightly: {bad}")))?;
+                let day = jiff::Timestamp::from_second(i64::try_from(tree.epoch)?)?.strftime("%Y%m%d").to_string();
+                version::nightly(&next, &day, wanted.nightly_number, &loaded.commit.as_str()[..7])
+            }
+        };
+        let known = |name: &String| deb.series.iter().any(|series| series.name.as_str() == name);
+        if let Some(name) = wanted.series.iter().find(|name| !known(name)) {
+            let all: Vec<&str> = deb.series.iter().map(|series| series.name.as_str()).collect();
+            return Err(failure(
+                Exit::Usage,
+                format!("the series {name} is not declared; there are {}", all.join(", ")),
+            ));
+        }
+        let is_wanted = |series: &&Series| {
+            wanted.series.is_empty() || wanted.series.iter().any(|name| name == series.name.as_str())
+        };
+        let series = deb.series.iter().filter(is_wanted).cloned().collect();
+        let release = ctx.state.dist(versioned.version.as_str());
+        Ok(Packages { loaded, tree, versioned, deb, series, upstream, release, of })
+    }
+
+    /// The folder of the packages.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.release.join("deb")
+    }
+
+    /// The version for a series.
+    pub(super) fn version(&self, series: &Series) -> anyhow::Result<DebVersion> {
+        version::for_series(&self.upstream, &self.deb, series).map_err(|why| failure(Exit::Declaration, why))
+    }
+
+    /// What was made for the wanted series by an earlier call.
+    pub(super) fn made(&self) -> anyhow::Result<Vec<Made>> {
+        let list = self.folder().join(LIST);
+        let text = fs::read_to_string(&list).unwrap_or_else(|_| "[]".into());
+        let all: Vec<Made> = serde_json::from_str(&text).with_context(|| format!("{}: not a list", list.display()))?;
+        let mut made = Vec::new();
+        for series in &self.series {
+            let version = self.version(series)?;
+            let fits = |one: &&Made| one.series == series.name.as_str() && one.version == version.as_str();
+            let one = all.iter().find(fits).ok_or_else(|| {
+                let text = format!("there is no source package {version} for {}", series.name.as_str());
+                failure(Exit::Usage, format!("{text}; make it with `cargo xtask deb source`"))
+            })?;
+            made.push(one.clone());
+        }
+        Ok(made)
+    }
+
+    /// Makes the source packages.
+    pub(super) fn make(&self, ctx: &Context, how: &How<'_>) -> anyhow::Result<Vec<Made>> {
+        let folder = self.folder();
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let sources = self.debian_folder(ctx)?;
+        let first = sources.for_series("", None)?;
+        let archive = self.release_archive(ctx, how.threads)?;
+        let mut origs =
+            vec![folder.join(format!("{}_{}.orig.{}", first.name(), self.upstream, self.deb.orig.extension()))];
+        place(&archive, &origs[0])?;
+
+        let vendored = self.vendored()?;
+        if let Some(vendored) = &vendored {
+            let file = folder.join(format!("{}_{}.orig-{}.tar.xz", first.name(), self.upstream, vendor::COMPONENT));
+            output::err(format_args!("== write {} crates", vendored.crates.len()));
+            let wanted = [(Format::TarXz, file.clone())];
+            archive::write(&vendored.tree(&self.tree), vendor::COMPONENT, &wanted, how.threads)?;
+            origs.push(file);
+        }
+        let mut made = Vec::new();
+        for series in &self.series {
+            let entry = Entry {
+                source: first.name(),
+                version: self.version(series)?,
+                series: series.name.as_str().to_owned(),
+                changes: self.changes()?,
+                maintainer: self.deb.maintainer.as_str().to_owned(),
+                epoch: self.tree.epoch,
+            };
+            output::err(format_args!("== write {} {}", entry.source, entry.version));
+            let version = entry.version.clone();
+            let package = package::write(Request {
+                tree: &self.tree,
+                debian: sources.for_series(series.name.as_str(), vendored.as_ref())?,
+                entry,
+                origs: &origs,
+                with_origs: how.with_origs,
+                folder: &folder,
+                signer: how.signer,
+                threads: how.threads,
+            })?;
+            made.push(of_package(series, &version, &package));
+        }
+        self.remember(&made)?;
+        Ok(made)
+    }
+
+    /// The crates, when they are declared, and whether each series' compiler is new enough for them.
+    fn vendored(&self) -> anyhow::Result<Option<Vendored>> {
+        let Some(declared) = &self.deb.vendor else { return Ok(None) };
+        let vendored = vendor::collect(&self.tree, declared, &mut |line| output::err(format_args!("== {line}")))?;
+        for series in &self.series {
+            let known = series::rustc(series.name.as_str());
+            let rustc: Option<&Number> = series.rustc.as_ref().or(known.as_ref());
+            let Some(rustc) = rustc else {
+                output::err(format_args!("note: the Rust of {} is not known; declare `rustc`", series.name.as_str()));
+                continue;
+            };
+            let mut problems = vendored.too_new(rustc);
+            if vendored.lock_format >= 4 && rustc.parts() < [1, 78].as_slice() {
+                problems.push("Cargo.lock has the format 4, which cargo 1.78 and later read".into());
+            }
+            if !problems.is_empty() {
+                let text = format!("{} has Rust {}, but:\n  ", series.name.as_str(), rustc.as_str());
+                let remedy =
+                    "lock older versions, `prune` is no help; or declare the `rustc` that the build uses there";
+                return Err(failure(Exit::JobFailed, format!("{text}{}\n{remedy}", problems.join("\n  "))));
+            }
+        }
+        Ok(Some(vendored))
+    }
+
+    fn debian_folder(&self, ctx: &Context) -> anyhow::Result<Folder> {
+        match self.loaded.config {
+            None => Folder::of_tree(&self.tree, &self.deb.folder),
+            Some(_) => Folder::of_disk(&ctx.declarations.config.join(&self.deb.folder)),
+        }
+    }
+
+    fn changes(&self) -> anyhow::Result<Vec<String>> {
+        let mut changes = vec![format!("New upstream release {}.", self.versioned.version)];
+        let file = self.loaded.release.changelog.as_ref().and_then(|path| self.tree.get(path));
+        if let Some(entry) = file {
+            let text = String::from_utf8_lossy(&self.tree.reader().content(entry)?).into_owned();
+            changes.extend(changes_of(&text, &self.versioned.version));
+        }
+        Ok(changes)
+    }
+
+    /// The release's archive that becomes the orig: what is there already when it is that of this commit, else built.
+    fn release_archive(&self, ctx: &Context, threads: u32) -> anyhow::Result<PathBuf> {
+        let identity = self.loaded.identity(&self.versioned);
+        let name = identity.archives().into_iter().find(|(format, _)| *format == self.deb.orig).map(|(_, name)| name);
+        let name = name.context("the release has no archive of the orig's format")?;
+        let there = |manifest: &Manifest| {
+            let artifact = manifest.artifacts.iter().find(|artifact| artifact.name == name);
+            let same =
+                manifest.commit == self.loaded.commit.as_str() && manifest.declaration == self.loaded.declaration;
+            let sum = Sha256Sum::of_file(&self.release.join(&name)).ok().map(|(sum, _)| sum);
+            same && artifact.is_some_and(|artifact| Some(artifact.sha256) == sum)
+        };
+        if !Manifest::load(&self.release.join(NAME)).is_ok_and(|manifest| there(&manifest)) {
+            let build = ReleaseBuild { of: self.of.clone(), threads: Some(threads), ..ReleaseBuild::default() };
+            build.build(ctx)?;
+        }
+        Ok(self.release.join(name))
+    }
+
+    /// Adds to the list of what was made.
+    fn remember(&self, made: &[Made]) -> anyhow::Result<()> {
+        let list = self.folder().join(LIST);
+        let old: Vec<Made> =
+            fs::read_to_string(&list).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let again = |one: &Made| made.iter().any(|new| new.series == one.series && new.version == one.version);
+        let all: Vec<Made> = old.into_iter().filter(|one| !again(one)).chain(made.iter().cloned()).collect();
+        paths::write_atomically(&list, (serde_json::to_string_pretty(&all)? + "\n").as_bytes())
+    }
+}
+
+/// How packages are made.
+pub(super) struct How<'a> {
+    pub(super) signer: Option<&'a Signer>,
+    pub(super) with_origs: bool,
+    pub(super) threads: u32,
+}
+
+fn of_package(series: &Series, version: &DebVersion, package: &SourcePackage) -> Made {
+    let name = |path: &Path| path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    Made {
+        series: series.name.as_str().to_owned(),
+        version: version.to_string(),
+        dsc: name(&package.dsc),
+        changes: name(&package.changes),
+    }
+}
+
+/// Puts a file there under another name: the same bytes, without a second copy where the file system can.
+fn place(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let part = to.with_extension("part");
+    let _there_may_be_none = fs::remove_file(&part);
+    fs::hard_link(from, &part)
+        .or_else(|_| fs::copy(from, &part).map(|_| ()))
+        .and_then(|()| fs::rename(&part, to))
+        .with_context(|| format!("cannot write {}", to.display()))?;
+    // Renaming one link of a file onto another does nothing at all.
+    let _there_may_be_none = fs::remove_file(&part);
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! `cargo xtask deb source`: a source package for each series.
+
+use super::packages::{How, Packages};
+use crate::cli;
+use crate::commands::Context;
+use crate::commands::release::build::lock;
+use crate::deb::sign::Signer;
+use crate::exit::Exit;
+use crate::output;
+
+impl cli::DebSource {
+    pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        let packages = Packages::find(ctx, &self.packages)?;
+        if self.dry_run {
+            return self.plan(&packages);
+        }
+        let _lock = lock(ctx)?;
+        let signer = self.signer(&packages);
+        let how = How { signer: signer.as_ref(), with_origs: !self.without_orig, threads: threads(self.threads) };
+        let made = packages.make(ctx, &how)?;
+        if self.format == cli::Format::Json {
+            output::out(serde_json::to_string_pretty(&made)?);
+            return Ok(Exit::Success);
+        }
+        for one in &made {
+            output::out(format_args!("{:<10} {}", one.series, packages.folder().join(&one.changes).display()));
+        }
+        if signer.is_none() {
+            output::err(format_args!("note: they are not signed; `deb upload` signs, or --sign"));
+        }
+        Ok(Exit::Success)
+    }
+
+    fn signer(&self, packages: &Packages) -> Option<Signer> {
+        let declared = || packages.deb.upload.as_ref().and_then(|target| target.key.clone());
+        (self.sign || self.key.is_some()).then(|| Signer { key: self.key.clone().or_else(declared) })
+    }
+
+    fn plan(&self, packages: &Packages) -> anyhow::Result<Exit> {
+        let versions: Vec<(String, String)> = packages
+            .series
+            .iter()
+            .map(|series| Ok((series.name.as_str().to_owned(), packages.version(series)?.to_string())))
+            .collect::<anyhow::Result<_>>()?;
+        if self.format == cli::Format::Json {
+            let plan = serde_json::json!({
+                "upstream": packages.upstream,
+                "commit": packages.loaded.commit.as_str(),
+                "versions": versions.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+                "into": packages.folder(),
+            });
+            output::out(serde_json::to_string_pretty(&plan)?);
+            return Ok(Exit::Success);
+        }
+        output::out(format_args!("source packages of {} ({})", packages.upstream, packages.loaded.commit.short()));
+        for (series, version) in versions {
+            output::out(format_args!("  {series:<10} {version}"));
+        }
+        output::out(format_args!("  into       {}", packages.folder().display()));
+        Ok(Exit::Success)
+    }
+}
+
+/// How many threads xz gets: what was asked for, else the processors, at most four.
+pub(super) fn threads(asked: Option<u32>) -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    asked.unwrap_or_else(|| u32::try_from(processors).unwrap_or(1))
+}

@@ -1,0 +1,91 @@
+//! `cargo xtask deb status`: what was made, proved, uploaded and accepted.
+
+use serde::Serialize;
+
+use super::packages::Packages;
+use super::upload::{RECORD, fits};
+use crate::cli;
+use crate::commands::Context;
+use crate::config::release::deb::Place;
+use crate::deb::control;
+use crate::deb::launchpad::remote::{Api, Build};
+use crate::deb::prove::{Proof, identity};
+use crate::deb::upload::{Record, Route, Step};
+use crate::exit::Exit;
+use crate::output;
+
+/// What is known about one package.
+#[derive(Debug, Serialize)]
+struct Report {
+    series: String,
+    version: String,
+    made: bool,
+    /// The series that it was proved on.
+    proved: Option<String>,
+    uploaded: Option<Step>,
+    builds: Vec<Build>,
+}
+
+impl cli::DebStatus {
+    pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        let mut packages = Packages::find(ctx, &self.packages)?;
+        let record = Record::read(&ctx.state.root().join(RECORD))?;
+        let target = packages.deb.upload.clone();
+        let route = target.as_ref().map(|target| Route::to(&target.place, ctx.state.root())).transpose()?;
+        let mut reports = Vec::new();
+        for series in packages.series.clone() {
+            packages.series = vec![series.clone()];
+            let version = packages.version(&series)?.to_string();
+            let made = packages.made().ok().and_then(|made| made.into_iter().next());
+            let proved = made.as_ref().and_then(|made| proof(&packages, made));
+            let uploaded = route.as_ref().and_then(|route| record.last(&route.shown, series.name.as_str(), &version));
+            let mut builds = Vec::new();
+            if let (true, Some(target), Some(made)) = (self.remote, &target, &made) {
+                if let (Place::Ppa { owner, archive, .. }, true) = (&target.place, fits(&series, target)) {
+                    let source = made.dsc.split_once('_').map_or("", |(source, _)| source);
+                    let api = Api::new(&self.api, owner, archive)?;
+                    builds = api.builds(source, &version, &made.series)?.unwrap_or_default();
+                }
+            }
+            reports.push(Report {
+                series: series.name.as_str().to_owned(),
+                version,
+                made: made.is_some(),
+                proved,
+                uploaded: uploaded.cloned(),
+                builds,
+            });
+        }
+        if self.format == cli::Format::Json {
+            output::out(serde_json::to_string_pretty(&reports)?);
+        } else {
+            reports.iter().for_each(tell);
+        }
+        Ok(Exit::Success)
+    }
+}
+
+/// The series that a package was proved on, when the proof is about these very bytes.
+fn proof(packages: &Packages, made: &super::packages::Made) -> Option<String> {
+    let file = packages.folder().join("proof").join(&made.series).join(super::prove::NAME);
+    let proof: Proof = serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()?;
+    let dsc = std::fs::read_to_string(packages.folder().join(&made.dsc)).ok()?;
+    let same = identity(&control::parse_one(&dsc).ok()?) == proof.dsc;
+    (same && proof.differing.is_empty()).then_some(proof.proved_on)
+}
+
+fn tell(report: &Report) {
+    let made = if report.made { "made" } else { "not made" };
+    let proved = report.proved.as_ref().map_or_else(|| "not proved".into(), |on| format!("proved on {on}"));
+    let uploaded = match &report.uploaded {
+        None => "not uploaded".to_owned(),
+        Some(Step::Delivering) => "delivery was cut off".to_owned(),
+        Some(Step::Delivered) => "delivered, no answer yet".to_owned(),
+        Some(Step::Accepted) => "accepted".to_owned(),
+        Some(Step::Refused(why)) => format!("refused: {why}"),
+    };
+    output::out(format_args!("{:<10} {:<40} {made}, {proved}, {uploaded}", report.series, report.version));
+    for build in &report.builds {
+        output::out(format_args!("           {}: {}", build.architecture, build.state));
+    }
+}

@@ -1,0 +1,311 @@
+//! Rules about the files of an upload: their names, kinds, sections and sums.
+
+use std::collections::BTreeMap;
+
+use super::{Facts, Listed, Upload};
+
+/// Sections of Debian and Ubuntu; each may have a component before it.
+const SECTIONS: [&str; 61] = [
+    "admin",
+    "cli-mono",
+    "comm",
+    "database",
+    "debian-installer",
+    "debug",
+    "devel",
+    "doc",
+    "editors",
+    "education",
+    "electronics",
+    "embedded",
+    "fonts",
+    "games",
+    "gnome",
+    "gnu-r",
+    "gnustep",
+    "golang",
+    "graphics",
+    "hamradio",
+    "haskell",
+    "httpd",
+    "interpreters",
+    "introspection",
+    "java",
+    "javascript",
+    "kde",
+    "kernel",
+    "libdevel",
+    "libs",
+    "lisp",
+    "localization",
+    "mail",
+    "math",
+    "metapackages",
+    "misc",
+    "net",
+    "news",
+    "ocaml",
+    "oldlibs",
+    "otherosfs",
+    "perl",
+    "php",
+    "python",
+    "ruby",
+    "rust",
+    "science",
+    "shells",
+    "sound",
+    "tasks",
+    "tex",
+    "text",
+    "translations",
+    "utils",
+    "vcs",
+    "video",
+    "virtual",
+    "web",
+    "x11",
+    "xfce",
+    "zope",
+];
+const COMPONENTS: [&str; 8] =
+    ["main", "restricted", "universe", "multiverse", "partner", "contrib", "non-free", "non-free-firmware"];
+
+/// What a name says that a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Dsc,
+    Orig { component: Option<String>, signature: bool },
+    Debian,
+    Diff,
+    Native,
+    Buildinfo,
+    Binary,
+}
+
+const COMPRESSED: [&str; 3] = ["gz", "bz2", "xz"];
+
+fn kind(name: &str) -> Option<Kind> {
+    let (_, rest) = name.split_once('_')?;
+    let (plain, signature) = rest.strip_suffix(".asc").map_or((rest, false), |plain| (plain, true));
+    if let Some(stem) = COMPRESSED.iter().find_map(|ending| plain.strip_suffix(&format!(".tar.{ending}"))) {
+        if let Some(at) = stem.rfind(".orig-") {
+            let component = stem[at + ".orig-".len()..].to_owned();
+            let fits = component.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            return (fits && !component.is_empty()).then_some(Kind::Orig { component: Some(component), signature });
+        }
+        return match stem {
+            _ if stem.ends_with(".orig") => Some(Kind::Orig { component: None, signature }),
+            _ if signature => None,
+            _ if stem.ends_with(".debian") => Some(Kind::Debian),
+            _ => Some(Kind::Native),
+        };
+    }
+    let ends = |ending: &str| rest.ends_with(ending);
+    match rest {
+        _ if ends(".dsc") => Some(Kind::Dsc),
+        _ if ends(".diff.gz") => Some(Kind::Diff),
+        _ if ends(".buildinfo") => Some(Kind::Buildinfo),
+        _ if ends(".deb") || ends(".udeb") || ends(".ddeb") => Some(Kind::Binary),
+        _ => None,
+    }
+}
+
+pub(super) fn file_lines(upload: &Upload, _: &Facts) -> Vec<String> {
+    let lines = upload.changes.lines("Files").collect::<Vec<_>>();
+    let wrong = lines.iter().any(|line| line.split_whitespace().count() != 5);
+    let mut texts = Vec::new();
+    if wrong {
+        texts.push("Wrong number of fields in Files line in .changes.".to_owned());
+    }
+    for field in ["Checksums-Sha1", "Checksums-Sha256"] {
+        if upload.changes.lines(field).any(|line| line.split_whitespace().count() != 3) {
+            texts.push(format!("Wrong number of fields in {field} line in .changes."));
+        }
+    }
+    if lines.is_empty() && upload.changes.get("Files").is_some() {
+        texts.push("No files found in the changes".to_owned());
+    }
+    texts
+}
+
+pub(super) fn file_kinds(upload: &Upload, _: &Facts) -> Vec<String> {
+    let unknown = |file: &Listed| kind(&file.name).is_none() && !file.section.starts_with("raw-");
+    let listed = upload.listed().into_iter().filter(unknown);
+    listed.map(|file| format!("Unable to identify file {} ({}) in changes.", file.name, file.section)).collect()
+}
+
+pub(super) fn file_names(upload: &Upload, _: &Facts) -> Vec<String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-+~/._".contains(c);
+    let names = upload.listed().into_iter().map(|file| file.name).filter(|name| !name.chars().all(fits));
+    names.map(|name| format!("Invalid character(s) in filename: '{name}'.")).collect()
+}
+
+pub(super) fn sections(upload: &Upload, _: &Facts) -> Vec<String> {
+    let mut texts = Vec::new();
+    for Listed { name, section, .. } in upload.listed() {
+        let (component, section) = section.split_once('/').unwrap_or(("main", &section));
+        if !SECTIONS.contains(&section) && !section.starts_with("raw-") {
+            texts.push(format!("{name}: Unknown section '{section}'"));
+        }
+        if !COMPONENTS.contains(&component) {
+            texts.push(format!("{name}: Unknown component '{component}'"));
+        }
+    }
+    texts
+}
+
+/// The sums that a file's lines say, by algorithm.
+fn said(upload: &Upload, name: &str) -> BTreeMap<&'static str, String> {
+    let mut said = BTreeMap::new();
+    for (field, algorithm) in [("Checksums-Sha1", "SHA1"), ("Checksums-Sha256", "SHA256")] {
+        for line in upload.changes.lines(field) {
+            if let [sum, _, of] = line.split_whitespace().collect::<Vec<_>>()[..] {
+                if of == name {
+                    said.insert(algorithm, sum.to_owned());
+                }
+            }
+        }
+    }
+    said
+}
+
+pub(super) fn sums(upload: &Upload, _: &Facts) -> Vec<String> {
+    let mut texts = Vec::new();
+    for file in upload.listed() {
+        let start = format!("File {} mentioned in the changes", file.name);
+        let Some(found) = upload.files.get(&file.name) else {
+            texts.push(format!("{start} file was not found."));
+            continue;
+        };
+        let mut said = said(upload, &file.name);
+        said.insert("MD5", file.md5.clone());
+        for (algorithm, sum) in said {
+            let own = match algorithm {
+                "MD5" => &found.md5,
+                "SHA1" => &found.sha1,
+                _ => &found.sha256,
+            };
+            if *own != sum {
+                texts.push(format!("{start} has a {algorithm} mismatch. {own} != {sum}"));
+            }
+        }
+        if file.size.parse() != Ok(found.size) {
+            texts.push(format!("{start} has a size mismatch. {} != {}", found.size, file.size));
+        }
+    }
+    texts
+}
+
+pub(super) fn source_only(upload: &Upload, _: &Facts) -> Vec<String> {
+    let Some(architecture) = upload.changes.line("Architecture") else { return Vec::new() };
+    let words: Vec<&str> = architecture.split(' ').collect();
+    let binary_files = upload.listed().iter().any(|file| kind(&file.name) == Some(Kind::Binary));
+    if binary_files || words.iter().any(|word| *word != "source") {
+        return vec![
+            "Upload rejected because it contains binary packages. Ensure you are using `debuild -S`, or an equivalent \
+             command, to generate only the source package before re-uploading. See \
+             https://help.launchpad.net/Packaging/PPA for more information."
+                .to_owned(),
+        ];
+    }
+    Vec::new()
+}
+
+pub(super) fn one_dsc(upload: &Upload, _: &Facts) -> Vec<String> {
+    match upload.listed().iter().filter(|file| kind(&file.name) == Some(Kind::Dsc)).count() {
+        0 => vec!["Sourceful upload without a .dsc".to_owned()],
+        1 => Vec::new(),
+        _ => vec!["Changes file lists more than one .dsc".to_owned()],
+    }
+}
+
+pub(super) fn dsc_format(upload: &Upload, _: &Facts) -> Vec<String> {
+    let Some(format) = upload.dsc.line("Format") else { return Vec::new() };
+    match format.as_str() {
+        "1.0" | "3.0 (quilt)" | "3.0 (native)" => Vec::new(),
+        _ => vec![format!("Unsupported source format: {format}")],
+    }
+}
+
+pub(super) fn dsc_files(upload: &Upload, _: &Facts) -> Vec<String> {
+    if upload.dsc.get("Files").is_none() {
+        return Vec::new();
+    }
+    let dsc = &upload.dsc_name;
+    let mut texts = Vec::new();
+    let (mut origs, mut debians, mut diffs, mut natives) = (0, 0, 0, 0);
+    let mut components: BTreeMap<String, u32> = BTreeMap::new();
+    let mut other_than_gzip = None;
+    for (_, _, name) in upload.dsc_listed() {
+        match kind(&name) {
+            Some(Kind::Orig { signature: true, .. }) => continue,
+            Some(Kind::Orig { component: Some(component), .. }) => *components.entry(component).or_default() += 1,
+            Some(Kind::Orig { component: None, .. }) => origs += 1,
+            Some(Kind::Debian) => debians += 1,
+            Some(Kind::Diff) => diffs += 1,
+            Some(Kind::Native) => natives += 1,
+            Some(Kind::Dsc | Kind::Buildinfo | Kind::Binary) | None => {
+                texts.push(format!("{dsc}: File {name} does not look sourceful."));
+                continue;
+            }
+        }
+        for (ending, word) in [(".bz2", "bzip2"), (".xz", "xz")] {
+            if name.ends_with(ending) {
+                other_than_gzip = Some(word);
+            }
+        }
+    }
+    let shape = (origs, debians, diffs, natives);
+    match upload.dsc.line("Format").unwrap_or_else(|| "1.0".into()).as_str() {
+        "1.0" => {
+            if let Some(word) = other_than_gzip {
+                texts.push(format!("{dsc}: is format 1.0 but uses {word} compression."));
+            }
+            if ![(0, 0, 0, 1), (1, 0, 1, 0)].contains(&shape) || !components.is_empty() {
+                texts.push(format!("{dsc}: must have exactly one tar.gz, or an orig.tar.gz and diff.gz"));
+            }
+        }
+        "3.0 (native)" if shape != (0, 0, 0, 1) || !components.is_empty() => {
+            texts.push(format!("{dsc}: must have only a tar.*."));
+        }
+        "3.0 (quilt)" => {
+            if shape != (1, 1, 0, 0) {
+                texts.push(format!("{dsc}: must have only an orig.tar.*, a debian.tar.*, and optionally orig-*.tar.*"));
+            }
+            for (component, count) in components {
+                if count > 1 {
+                    texts.push(format!("{dsc}: has more than one orig-{component}.tar.*."));
+                }
+            }
+        }
+        _ => {}
+    }
+    texts
+}
+
+pub(super) fn dsc_sums(upload: &Upload, facts: &Facts) -> Vec<String> {
+    let listed = upload.listed();
+    let mut texts = Vec::new();
+    for (md5, size, name) in upload.dsc_listed() {
+        let in_upload = upload.changes_name.is_empty() || listed.iter().any(|file| file.name == name);
+        let in_archive = facts.remote.as_ref().is_some_and(|remote| remote.files.contains_key(&name));
+        match upload.files.get(&name) {
+            None if !in_archive => texts.push(format!("Unable to find {name} in upload or distribution.")),
+            // It is there, but is not uploaded: whether the archive has it, only the archive knows.
+            Some(_) if !in_upload && facts.remote.is_some() && !in_archive => {
+                texts.push(format!("Unable to find {name} in upload or distribution."));
+            }
+            Some(found) if found.md5 != md5 => {
+                let text = format!("File {name} mentioned in the changes has a checksum mismatch.");
+                texts.push(format!("{text} {} != {md5}", found.md5));
+            }
+            Some(found) if size.parse() != Ok(found.size) => {
+                let text = format!("File {name} mentioned in the changes has a size mismatch.");
+                texts.push(format!("{text} {} != {size}", found.size));
+            }
+            None | Some(_) => {}
+        }
+    }
+    texts
+}

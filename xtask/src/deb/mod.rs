@@ -1,0 +1,20 @@
+//! Debian source packages: made in process from a source tree, checked against the rules of the archives that take them,
+//! proved in clean chroots, uploaded.
+
+pub mod changelog;
+pub mod control;
+pub mod copyright;
+pub mod folder;
+pub mod launchpad;
+pub mod package;
+pub mod prove;
+pub mod series;
+pub mod sign;
+pub mod sums;
+pub mod unpacked;
+pub mod upload;
+pub mod vendor;
+pub mod version;
+
+#[cfg(test)]
+mod hostile;

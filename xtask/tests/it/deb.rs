@@ -1,0 +1,8 @@
+//! Debian packages, with the real dpkg, sbuild, dput, reprepro, apt and gpg.
+
+mod foreign;
+mod own;
+mod remote;
+mod shelf;
+mod source;
+mod way;

@@ -1,0 +1,133 @@
+//! What these tests share: lanternd as a project of its own, a key, calls of `xtask deb`, and their files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+use crate::support::{Finished, need_tool, text, xtask_binary};
+
+/// The version of every package of lanternd, without the ending of a series.
+pub(super) const VERSION: &str = "0.3.0-0ubuntu1~ppa1";
+
+/// Whether the tools are there that every test needs.
+pub(super) fn tools_are_there(more: &[(&str, &str)]) -> bool {
+    let base = [("git", "git"), ("make", "make"), ("lowdown", "lowdown"), ("dpkg-source", "dpkg-dev"), ("gpg", "gpg")];
+    base.iter().chain(more).all(|(tool, package)| need_tool(tool, package))
+}
+
+/// lanternd in git, the same for all tests, which keep their state elsewhere.
+pub(super) fn lanternd() -> &'static Path {
+    static PROJECT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let (_folder, project) = PROJECT.get_or_init(|| {
+        let folder = tempfile::Builder::new().prefix("drydock-deb-").tempdir().unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/lanternd/tools/make-project.sh");
+        let made = Command::new("sh").arg(script).arg(folder.path().join("made")).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let project = folder.path().join("made/lanternd");
+        (folder, project)
+    });
+    project
+}
+
+/// A home of gpg with one key; its fingerprint.
+pub(super) fn key(folder: &Path) -> (PathBuf, String) {
+    let home = folder.join("gnupg");
+    fs::create_dir(&home).unwrap();
+    fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let gpg = |args: &[&str]| {
+        let output =
+            Command::new("gpg").args(["--batch", "--quiet"]).args(args).env("GNUPGHOME", &home).output().unwrap();
+        assert!(output.status.success(), "gpg {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    gpg(&["--passphrase", "", "--quick-generate-key", "A Tester <tester@example.org>", "ed25519", "sign", "never"]);
+    let listed = gpg(&["--list-keys", "--with-colons"]);
+    let line = listed.lines().find_map(|line| line.strip_prefix("fpr:")).unwrap();
+    (home.clone(), line.trim_matches(':').to_owned())
+}
+
+/// A call of `xtask deb`.
+pub(super) struct Deb {
+    project: PathBuf,
+    state: PathBuf,
+    config: Option<PathBuf>,
+    variables: BTreeMap<&'static str, String>,
+}
+
+impl Deb {
+    pub(super) fn new(project: &Path, state: &Path) -> Deb {
+        let (project, state) = (project.to_owned(), state.to_owned());
+        Deb { project, state, config: None, variables: BTreeMap::new() }
+    }
+
+    pub(super) fn config(mut self, config: &Path) -> Deb {
+        self.config = Some(config.to_owned());
+        self
+    }
+
+    pub(super) fn env(mut self, name: &'static str, value: impl Into<String>) -> Deb {
+        self.variables.insert(name, value.into());
+        self
+    }
+
+    pub(super) fn call(&self, args: &[&str]) -> Finished {
+        let mut command = Command::new("sh");
+        let umask = self.variables.get("UMASK").map_or("022", String::as_str);
+        command.args(["-c", "umask \"$1\"; shift; exec \"$@\"", "sh", umask]).arg(xtask_binary());
+        command.arg("--project").arg(&self.project).arg("--state").arg(&self.state);
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
+        let output = command.arg("deb").args(args).envs(&self.variables).env_remove("CI").output().unwrap();
+        Finished {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// A call that must succeed.
+    #[track_caller]
+    pub(super) fn ok(&self, args: &[&str]) -> Finished {
+        let finished = self.call(args);
+        assert_eq!(finished.code(), 0, "{args:?}: {}", finished.transcript());
+        finished
+    }
+
+    /// The folder of lanternd's packages.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.state.join("dist/0.3.0/deb")
+    }
+
+    /// A file of lanternd's packages: `debian12.1` and `.dsc`.
+    pub(super) fn file(&self, series: &str, ending: &str) -> PathBuf {
+        self.folder().join(format!("lanternd_{VERSION}~{series}{ending}"))
+    }
+}
+
+/// Every file of a folder, by name.
+pub(super) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    entries.map(|path| (text(Path::new(path.file_name().unwrap())), fs::read(path).unwrap())).collect()
+}
+
+/// Where chroots and lists of packages are kept between runs of the tests.
+pub(super) fn kept(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Runs a program that must succeed, with more variables.
+#[track_caller]
+pub(super) fn run(folder: &Path, words: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = Command::new(words[0]).args(&words[1..]).current_dir(folder).envs(variables.iter().copied()).output();
+    let output = output.unwrap_or_else(|error| panic!("{words:?}: {error}"));
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert!(output.status.success(), "{words:?}: {stdout}{stderr}");
+    stdout
+}

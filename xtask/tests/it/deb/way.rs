@@ -1,0 +1,212 @@
+//! The whole way of lanternd: proved offline in two series, uploaded to a real archive, refused where it should be, and
+//! installed from there by apt.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::shelf::{Deb, VERSION, kept, key, lanternd, run, tools_are_there};
+use crate::support::text;
+
+/// An archive by reprepro, whose queue is looked at by a thread as by a cron job.
+struct Archive {
+    root: PathBuf,
+    home: String,
+    stop: Arc<AtomicBool>,
+    queue: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Archive {
+    fn new(root: &Path, home: &Path, fingerprint: &str) -> Archive {
+        for name in ["conf", "incoming", "tmp"] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        let distribution = format!(
+            "Codename: bookworm\nArchitectures: source amd64\nComponents: main\nUploaders: uploaders\nSignWith: {fingerprint}\n"
+        );
+        let conf = |name: &str, content: &str| fs::write(root.join("conf").join(name), content).unwrap();
+        conf("distributions", &distribution);
+        conf("uploaders", &format!("allow * by key {}\n", &fingerprint[fingerprint.len() - 16..]));
+        conf(
+            "incoming",
+            "Name: queue\nIncomingDir: incoming\nTempDir: tmp\nAllow: bookworm\nCleanup: on_deny on_error\n",
+        );
+        Archive { root: root.to_owned(), home: text(home), stop: Arc::default(), queue: None }
+    }
+
+    fn reprepro(&self, args: &[&str]) -> (bool, String) {
+        process(&self.root, &self.home, args)
+    }
+
+    /// Takes what comes in, and writes a line about each upload.
+    fn open(&mut self) {
+        let (root, home, stop) = (self.root.clone(), self.home.clone(), Arc::clone(&self.stop));
+        self.queue = Some(std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(500));
+                for entry in fs::read_dir(root.join("incoming")).unwrap().flatten() {
+                    let name = entry.file_name().into_string().unwrap();
+                    if !name.ends_with(".changes") {
+                        continue;
+                    }
+                    let (good, said) = process(&root, &home, &["processincoming", "queue", &name]);
+                    let verdict =
+                        if good { "accepted".into() } else { format!("rejected: {}", said.replace('\n', " ")) };
+                    let log = root.join("queue.log");
+                    let old = fs::read_to_string(&log).unwrap_or_default();
+                    fs::write(log, format!("{old}{name} {verdict}\n")).unwrap();
+                }
+            }
+        }));
+    }
+
+    fn close(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(queue) = self.queue.take() {
+            queue.join().unwrap();
+        }
+    }
+}
+
+fn process(root: &Path, home: &str, args: &[&str]) -> (bool, String) {
+    let mut command = Command::new("reprepro");
+    let output = command.arg("-b").arg(root).args(args).env("GNUPGHOME", home).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// lanternd's declaration with a local queue, in a folder of its own.
+fn config(folder: &Path, archive: &Path, upload_number: u32) -> PathBuf {
+    let packaging = folder.join("packaging");
+    fs::create_dir_all(&packaging).unwrap();
+    run(lanternd(), &["cp", "-r", "packaging/debian", &text(&packaging)], &[]);
+    let yaml = fs::read_to_string(lanternd().join("packaging/release.yaml")).unwrap();
+    let ppa = "upload: {target: ppa, owner: example, archive: lantern}";
+    assert!(yaml.contains(ppa), "{yaml}");
+    let (incoming, log) = (text(&archive.join("incoming")), text(&archive.join("queue.log")));
+    let queue = format!(
+        "upload: {{target: queue, method: local, incoming: \"{incoming}\", log: \"{log}\"}}\n  upload-number: {upload_number}"
+    );
+    fs::write(packaging.join("release.yaml"), yaml.replace(ppa, &queue)).unwrap();
+    folder.to_owned()
+}
+
+#[test]
+fn lanternd_goes_from_git_to_apt() {
+    let tools = [
+        ("sbuild", "sbuild"),
+        ("mmdebstrap", "mmdebstrap"),
+        ("newuidmap", "uidmap"),
+        ("autopkgtest", "autopkgtest"),
+        ("reprepro", "reprepro"),
+        ("dput", "dput-ng"),
+    ];
+    if !tools_are_there(&tools) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (home, fingerprint) = key(folder.path());
+    let mut archive = Archive::new(&at("archive"), &home, &fingerprint);
+    let first = config(&at("first"), &archive.root, 1);
+    let deb = Deb::new(lanternd(), &at("state")).config(&first).env("GNUPGHOME", text(&home));
+    deb.ok(&["source"]);
+
+    // Offline in both series, twice each, with 0 differing bytes, installed and tried.
+    let chroots = kept("deb-chroots");
+    let args = ["prove", "--format", "json", "--series", "bookworm", "--series", "trixie", "--chroots"];
+    let proved = deb.ok(&[&args[..], &[chroots.to_str().unwrap()]].concat());
+    let proofs: Vec<serde_json::Value> = serde_json::from_str(&proved.stdout).unwrap();
+    for (proof, series) in proofs.iter().zip(["bookworm", "trixie"]) {
+        assert_eq!(proof["proved-on"], series);
+        assert_eq!(proof["differing"].as_array().unwrap().len(), 0, "{proof:#}");
+        assert_eq!(proof["packages"].as_object().unwrap().len(), 2, "{proof:#}");
+        assert_eq!(proof["tried"][0], "installed PASS", "{proof:#}");
+        println!("{series}: {} s", proof["seconds"]);
+    }
+
+    // The archive refuses what is not signed.
+    let settings =
+        format!("[q]\nmethod = local\nincoming = {}\nallow_unsigned_uploads = 1\n", text(&at("archive/incoming")));
+    fs::write(at("dput.cf"), settings).unwrap();
+    let changes = deb.file("debian12.1", "_source.changes");
+    run(folder.path(), &["dput", "-u", "-U", "-f", "-c", &text(&at("dput.cf")), "q", &text(&changes)], &[]);
+    let (taken, said) = archive.reprepro(&["processincoming", "queue"]);
+    let listed = |archive: &Archive| archive.reprepro(&["list", "bookworm"]).1;
+    assert!(!taken && listed(&archive).is_empty(), "an unsigned upload was taken: {said}");
+
+    // It takes ours, once.
+    archive.open();
+    let upload = |deb: &Deb| deb.call(&["upload", "--series", "bookworm", "--key", &fingerprint, "--wait", "2"]);
+    let uploaded = upload(&deb);
+    assert!(uploaded.code() == 0 && uploaded.stdout.starts_with("accepted   "), "{}", uploaded.transcript());
+    let again = upload(&deb);
+    assert!(again.code() == 0 && again.stdout.contains("(before)"), "{}", again.transcript());
+    let status = deb.ok(&["status", "--series", "bookworm"]);
+    assert!(status.stdout.contains("made, proved on bookworm, accepted"), "{}", status.stdout);
+    assert!(listed(&archive).contains(&format!("{VERSION}~debian12.1")), "{}", listed(&archive));
+
+    // The next upload of the same release leaves the orig out: the archive has it.
+    let second = config(&at("second"), &archive.root, 2);
+    let next = Deb::new(lanternd(), &at("state")).config(&second).env("GNUPGHOME", text(&home));
+    let uploaded = upload(&next);
+    assert!(uploaded.code() == 0 && uploaded.stderr.contains("without the orig"), "{}", uploaded.transcript());
+
+    // The same release made of something else: we know before, and the archive knows as well.
+    let project = at("retagged");
+    run(folder.path(), &["cp", "-a", &text(lanternd()), &text(&project)], &[]);
+    fs::write(project.join("README.md"), "other\n").unwrap();
+    let git = ["git", "-c", "user.name=n", "-c", "user.email=m"];
+    run(&project, &[&git[..], &["commit", "-q", "-a", "-m", "other"]].concat(), &[]);
+    run(&project, &[&git[..], &["tag", "-f", "-a", "-m", "x", "v0.3.0"]].concat(), &[]);
+    let third = config(&at("third"), &archive.root, 3);
+    let changed = |state: &str| Deb::new(&project, &at(state)).config(&third).env("GNUPGHOME", text(&home));
+    let known = upload(&changed("state"));
+    assert!(known.code() == 7 && known.stderr.contains("with other bytes before"), "{}", known.transcript());
+    let refused = upload(&changed("without-record"));
+    assert!(refused.code() == 8 && refused.stdout.starts_with("REFUSED "), "{}", refused.transcript());
+    assert!(!listed(&archive).contains("debian12.3"), "{}", listed(&archive));
+    archive.close();
+
+    let package = deb.folder().join(format!("proof/bookworm/lanternd_{VERSION}~debian12.1_amd64.deb"));
+    let (taken, said) = archive.reprepro(&["includedeb", "bookworm", &text(&package)]);
+    assert!(taken, "{said}");
+    let key = text(&archive.root.join("key.gpg"));
+    run(folder.path(), &["gpg", "--batch", "--export", "-o", &key], &[("GNUPGHOME", &text(&home))]);
+    installed(&archive.root, &chroots);
+}
+
+/// `apt-get install lanternd` from the archive, in a fresh chroot.
+fn installed(archive: &Path, chroots: &Path) {
+    let named = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("bookworm-plain-");
+    let chroot = fs::read_dir(chroots).unwrap().map(|entry| entry.unwrap().path()).find(named).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"
+        mkdir fresh
+        tar -xf "$1" -C fresh --exclude='./dev/*'
+        mount --rbind /dev fresh/dev
+        mkdir fresh/srv/archive
+        cp -r "$2/dists" "$2/pool" "$2/key.gpg" fresh/srv/archive
+        echo 'deb [signed-by=/srv/archive/key.gpg] file:/srv/archive bookworm main' >fresh/etc/apt/sources.list
+        chroot fresh sh -ec '
+            export DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin
+            apt-get -qq -o APT::Sandbox::User=root update
+            apt-get -qq -o APT::Sandbox::User=root install --yes lanternd >/dev/null
+            dpkg-query -W lanternd
+            lanternd --version
+            lanternd --check-plugins
+        '
+    "#;
+    let mut words = vec!["unshare", "--mount", "--pid", "--fork"];
+    if !rustix::process::geteuid().is_root() {
+        words.extend(["--map-auto", "--map-root-user"]);
+    }
+    let (chroot, archive) = (text(&chroot), text(archive));
+    words.extend(["sh", "-ec", script, "sh", &chroot, &archive]);
+    let printed = run(folder.path(), &words, &[]);
+    assert!(printed.contains(&format!("lanternd\t{VERSION}~debian12.1\n")), "{printed}");
+    assert!(printed.contains("lanternd 0.3.0\n"), "{printed}");
+}
