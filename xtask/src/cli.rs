@@ -377,6 +377,8 @@ pub enum SchemaOf {
     Jobs,
     /// packaging/release.yaml
     Release,
+    /// docker/images.yaml
+    Images,
     /// run.json
     Run,
     /// ci/quarantine.yaml

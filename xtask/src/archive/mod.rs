@@ -6,13 +6,11 @@
 pub mod difference;
 mod encode;
 pub mod read;
-pub mod sums;
 mod tar;
 mod write;
 mod zip;
 
 pub use encode::{BZIP2_LEVEL, DEFLATE_LEVEL, XZ_BLOCK, XZ_PRESET, libraries};
-pub use sums::Sha256Sum;
 pub use write::{Written, WrittenArchive, WrittenEntry, write};
 
 /// One name in an archive with what its header says; the order of entries is that of the bytes of `path`.

@@ -13,8 +13,8 @@ use bzip2::read::BzDecoder;
 use flate2::bufread::GzDecoder;
 use xz2::bufread::XzDecoder;
 
-use super::sums::{Sha256Sum, Summing};
 use crate::config::release::Format;
+use crate::sums::{Sha256Sum, Summing};
 
 /// How much memory the xz decoder may use: any preset's dictionary fits.
 const XZ_MEMORY: u64 = 128 << 20;

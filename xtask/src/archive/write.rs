@@ -14,10 +14,10 @@ use std::thread::{self, ScopedJoinHandle};
 use anyhow::Context as _;
 
 use super::encode::Encoder;
-use super::sums::{Sha256Sum, Summing};
 use super::{Named, What, tar, zip};
 use crate::config::release::Format;
 use crate::source::{Entry, Kind, SourceTree};
+use crate::sums::{Sha256Sum, Summing};
 
 /// The size of the pieces of the tar stream.
 const CHUNK: usize = 1 << 20;

@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use flate2::{Compression, Crc, write::DeflateEncoder};
 
 use super::encode::DEFLATE_LEVEL;
-use super::sums::Summing;
 use super::{Named, What};
+use crate::sums::Summing;
 
 /// Names are UTF-8 (bit 11).
 const FLAGS: u16 = 1 << 11;

@@ -93,6 +93,7 @@ impl cli::CiSchema {
         let value = match self.of {
             cli::SchemaOf::Jobs => schema::jobs_schema(),
             cli::SchemaOf::Release => schema::release_schema(),
+            cli::SchemaOf::Images => schema::images_schema(),
             cli::SchemaOf::Run => json::schema(),
             cli::SchemaOf::Quarantine => schema::quarantine_schema(),
         };

@@ -9,26 +9,29 @@ use anyhow::Context as _;
 const LONGEST_FILE: usize = 450;
 
 /// What each part of the library may use. The order is the order of the layers.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("exit", &[]),
     ("exec", &[]),
     ("output", &[]),
     ("paths", &[]),
+    ("sums", &["paths"]),
     ("tools", &["exec"]),
     ("twin", &["exec"]),
     ("git", &["exec", "exit"]),
-    ("config", &["exit", "exec", "paths"]),
+    ("http", &["exit"]),
+    ("config", &["exit", "exec", "paths", "sums"]),
     ("source", &["config", "exit", "exec", "git", "twin"]),
-    ("archive", &["source", "config", "exec", "git", "paths"]),
+    ("archive", &["source", "config", "exec", "git", "paths", "sums"]),
     ("ci", &["config", "exit", "exec", "output", "paths"]),
-    ("release", &["archive", "source", "config", "exit", "exec", "paths", "twin"]),
-    ("deb", &["archive", "source", "config", "exit", "exec", "paths", "twin"]),
+    ("release", &["archive", "source", "config", "exit", "exec", "paths", "sums", "twin"]),
+    ("deb", &["archive", "source", "config", "exit", "exec", "paths", "sums", "twin"]),
+    ("oci", &["archive", "source", "config", "exit", "exec", "http", "paths", "sums", "twin"]),
     ("cli", &["config", "exit", "tools"]),
     (
         "commands",
         &[
-            "archive", "ci", "cli", "config", "deb", "exit", "exec", "git", "output", "paths", "release", "source",
-            "tools",
+            "archive", "ci", "cli", "config", "deb", "exit", "exec", "git", "oci", "output", "paths", "release",
+            "source", "sums", "tools",
         ],
     ),
     ("main", &["cli", "exit", "output"]),

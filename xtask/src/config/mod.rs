@@ -7,6 +7,7 @@ pub mod decode;
 pub mod diagnostic;
 mod discover;
 pub mod globs;
+pub mod images;
 pub mod jobs;
 pub(crate) mod paths;
 pub mod quarantine;

@@ -1,5 +1,6 @@
 //! The JSON Schemas of the declarations, for editors and for readers.
 
+use super::images::ImagesFile;
 use super::jobs::JobsFile;
 use super::quarantine::QuarantineFile;
 use super::release::ReleaseFile;
@@ -20,6 +21,11 @@ pub fn quarantine_schema() -> Value {
 /// The JSON Schema (draft 2020-12) of `packaging/release.yaml`. It is kept in `xtask/schema/release.schema.json`.
 pub fn release_schema() -> Value {
     root::<ReleaseFile>("release", "packaging/release.yaml")
+}
+
+/// The JSON Schema (draft 2020-12) of `docker/images.yaml`. It is kept in `xtask/schema/images.schema.json`.
+pub fn images_schema() -> Value {
+    root::<ImagesFile>("images", "docker/images.yaml")
 }
 
 fn root<T: JsonSchema>(word: &str, file: &str) -> Value {

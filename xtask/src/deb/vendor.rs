@@ -17,11 +17,11 @@ use anyhow::Context as _;
 pub use krate::{Crate, CrateFile};
 pub use lock::{Lock, Package};
 
-use crate::archive::Sha256Sum;
 use crate::config::release::deb::{Number, Vendor};
 use crate::exec;
 use crate::exit::{Exit, failure};
 use crate::source::{Entry, Kind, Origin, SourceTree};
+use crate::sums::Sha256Sum;
 
 /// The folder of the crates, and the component's name in `orig-vendor`.
 pub const COMPONENT: &str = "vendor";

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::archive::sums::merkle_root;
-use crate::archive::{Sha256Sum, Written};
+use crate::archive::Written;
 use crate::config::release::{Format, Release, Version};
 use crate::exit::{Exit, failure};
 use crate::paths;
 use crate::source::derive::{Derived, GeneratorRecord};
 use crate::source::{Kind, Origin, SourceTree};
+use crate::sums::{Sha256Sum, merkle_root};
 
 /// The file's name.
 pub const NAME: &str = "release.json";

@@ -9,9 +9,9 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
-use crate::archive::Sha256Sum;
 use crate::exit::{Exit, failure};
 use crate::paths;
+use crate::sums::Sha256Sum;
 use crate::twin::Variation;
 
 /// The file's name.

@@ -8,12 +8,12 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::manifest::{EntryRecord, Manifest, NAME, SUMS};
-use crate::archive::Sha256Sum;
 use crate::archive::difference::{self, Difference};
 use crate::archive::read::{self, Limits, MemberKind, ReadError};
 use crate::config::release::Format;
 use crate::exec;
 use crate::exit::{Exit, failure};
+use crate::sums::Sha256Sum;
 
 /// The largest `SHA256SUMS`.
 const LARGEST_SUMS: u64 = 1 << 20;

@@ -148,6 +148,7 @@ fn the_schemas_in_the_repository_are_current() {
         ("jobs", xtask::config::schema::jobs_schema()),
         ("quarantine", xtask::config::schema::quarantine_schema()),
         ("release", xtask::config::schema::release_schema()),
+        ("images", xtask::config::schema::images_schema()),
         ("run", xtask::ci::report::json::schema()),
     ] {
         let file = folder.join(format!("{name}.schema.json"));

@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::archive;
-use crate::archive::Sha256Sum;
 use crate::cli::{OfPackages, OfRelease, ReleaseBuild};
 use crate::commands::Context;
 use crate::commands::release::loaded::{Loaded, Versioned};
@@ -25,6 +24,7 @@ use crate::output;
 use crate::paths;
 use crate::release::manifest::{Manifest, NAME};
 use crate::source::SourceTree;
+use crate::sums::Sha256Sum;
 
 /// The list of what was made.
 const LIST: &str = "packages.json";

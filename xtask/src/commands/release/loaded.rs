@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::archive::Sha256Sum;
 use crate::cli::OfRelease;
 use crate::commands::Context;
 use crate::config::release::{Release, Version};
@@ -11,6 +10,7 @@ use crate::git::{Objects, Oid, Repository};
 use crate::release::manifest::{Identity, Tag};
 use crate::release::preflight::Finding;
 use crate::source::SourceTree;
+use crate::sums::Sha256Sum;
 
 /// A commit with its declaration.
 pub(in crate::commands) struct Loaded {

@@ -47,6 +47,11 @@ pub struct VersionText {
 impl VersionText {
     const PLACE: &'static str = "{version}";
 
+    /// The version and nothing else.
+    pub(in crate::config) fn bare() -> VersionText {
+        VersionText::new("", "")
+    }
+
     /// The text around the version.
     pub(super) fn new(before: &str, after: &str) -> VersionText {
         VersionText { before: before.to_owned(), after: after.to_owned() }

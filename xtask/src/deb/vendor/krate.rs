@@ -5,11 +5,11 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 use super::{Checksums, Package};
-use crate::archive::Sha256Sum;
 use crate::archive::read::{self, Limits, MemberKind, ReadError};
 use crate::config::globs::FileGlob;
 use crate::config::release::Format;
 use crate::config::release::deb::Vendor;
+use crate::sums::Sha256Sum;
 
 /// How much a crate may unpack to; crates.io takes 10 MiB packed.
 const LARGEST: u64 = 512 << 20;
