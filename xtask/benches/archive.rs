@@ -9,8 +9,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
 
 use xtask::archive;
 use xtask::config::release::Format;
@@ -19,6 +19,8 @@ use xtask::source::SourceTree;
 
 #[path = "support/corpus.rs"]
 mod corpus;
+#[path = "support/peers.rs"]
+mod peers;
 mod support;
 
 use support::{Figures, median};
@@ -47,13 +49,9 @@ fn main() -> ExitCode {
     if Figures::is_trial() {
         return ExitCode::SUCCESS;
     }
-    for (tool, package) in
-        [("git", "git"), ("gzip", "gzip"), ("xz", "xz-utils"), ("bzip2", "bzip2"), ("sha256sum", "coreutils")]
-    {
-        if Command::new(tool).arg("--version").stdin(Stdio::null()).output().is_err() {
-            figures.missing(tool, package);
-            return figures.finish();
-        }
+    let tools = [("git", "git"), ("gzip", "gzip"), ("xz", "xz-utils"), ("bzip2", "bzip2"), ("sha256sum", "coreutils")];
+    if !peers::are_there(&mut figures, &tools) {
+        return figures.finish();
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let project = corpus::project(folder.path(), TEXT);
@@ -69,7 +67,7 @@ fn main() -> ExitCode {
         let mut total = 0.0;
         let mut round_of_steps = Vec::new();
         for (_, file, line) in STEPS {
-            let took = shell(line, &project, &theirs.join(file));
+            let took = peers::shell(line, &project, &theirs.join(file));
             round_of_steps.push(took);
             total += took;
         }
@@ -126,27 +124,7 @@ fn threads() -> u32 {
 fn time_ours(project: &Path, out: &Path) -> (f64, u64) {
     let began = Instant::now();
     let own = std::env::current_exe().expect("this program");
-    let mut child = Command::new(own).arg(WRITE).args([project, out]).spawn().expect("this program starts");
-    let mut memory = 0;
-    let status = loop {
-        if let Ok(text) = fs::read_to_string(format!("/proc/{}/status", child.id())) {
-            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0);
-            memory = memory.max(kib);
-        }
-        if let Some(status) = child.try_wait().expect("the program can be waited for") {
-            break status;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    };
-    assert!(status.success(), "writing the archives ended with {status}");
+    let child = Command::new(own).arg(WRITE).args([project, out]).spawn().expect("this program starts");
+    let memory = peers::watched(child, Duration::from_millis(5));
     (began.elapsed().as_secs_f64(), memory)
-}
-
-fn shell(line: &str, project: &Path, out: &Path) -> f64 {
-    let began = Instant::now();
-    let script = format!("set -e; set -o pipefail; {line}");
-    let status = Command::new("bash").args(["-c", &script]).current_dir(project).env("OUT", out).status();
-    assert!(status.expect("bash runs").success(), "{line}");
-    began.elapsed().as_secs_f64()
 }

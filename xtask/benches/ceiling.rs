@@ -9,11 +9,12 @@
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to say")]
 
 use std::fs;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+#[path = "support/peers.rs"]
+mod peers;
 mod support;
 
 use support::{Figures, median};
@@ -43,11 +44,9 @@ fn main() -> ExitCode {
     if Figures::is_trial() {
         return ExitCode::SUCCESS;
     }
-    for (tool, package) in [("gcc", "gcc"), ("valgrind", "valgrind"), ("make", "make"), ("parallel", "parallel")] {
-        if Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-            figures.missing(tool, package);
-            return figures.finish();
-        }
+    let tools = [("gcc", "gcc"), ("valgrind", "valgrind"), ("make", "make"), ("parallel", "parallel")];
+    if !peers::are_there(&mut figures, &tools) {
+        return figures.finish();
     }
     if let Err(why) = Group::new("probe") {
         figures.missing(&format!("a memory group ({why})"), "nothing: run it as root or in a delegated group");
@@ -184,19 +183,10 @@ fn run(peer: &mut Peer, folder: &Path, round: usize) {
     let group = Group::new(&format!("{}-{round}", peer.at_a_time)).expect("a memory group");
     let procs = group.folder.join("cgroup.procs");
     let began = Instant::now();
-    let mut command = Command::new("sh");
-    command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(&procs).args(&peer.command);
-    let status = command
-        .current_dir(folder)
-        .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("HOME", folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .status()
-        .expect("the program starts");
+    let enter = ["sh", "-c", "echo $$ > \"$0\" && exec \"$@\""].map(str::to_owned);
+    let command: Vec<String> =
+        enter.into_iter().chain([procs.display().to_string()]).chain(peer.command.iter().cloned()).collect();
+    let status = peers::bare(&command, folder).status().expect("the program starts");
     peer.seconds.push(began.elapsed().as_secs_f64());
     let passed = if peer.learned.is_some() {
         passed_at_once(&state)

@@ -9,11 +9,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 #[path = "support/corpus.rs"]
 mod corpus;
+#[path = "support/peers.rs"]
+mod peers;
 mod support;
 
 use support::{Figures, median};
@@ -54,12 +56,9 @@ fn main() -> ExitCode {
     if Figures::is_trial() {
         return ExitCode::SUCCESS;
     }
-    for (tool, package) in [("git", "git"), ("xz", "xz-utils"), ("dpkg-buildpackage", "dpkg-dev"), ("dh", "debhelper")]
-    {
-        if Command::new(tool).arg("--version").stdin(Stdio::null()).output().is_err() {
-            figures.missing(tool, package);
-            return figures.finish();
-        }
+    let tools = [("git", "git"), ("xz", "xz-utils"), ("dpkg-buildpackage", "dpkg-dev"), ("dh", "debhelper")];
+    if !peers::are_there(&mut figures, &tools) {
+        return figures.finish();
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let project = corpus::project(folder.path(), TEXT);
@@ -87,9 +86,7 @@ fn main() -> ExitCode {
     for round in 0..=ROUNDS {
         let state = folder.path().join(format!("state-{round}"));
         let own = time_ours(&project, &state);
-        let began = Instant::now();
-        shell(PEER, &tree);
-        let peer = began.elapsed().as_secs_f64();
+        let peer = shell(PEER, &tree);
         let made = state.join("dist/1.0/deb/textual_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc");
         let made_too = folder.path().join("peer/textual_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc");
         assert!(made.is_file() && made_too.is_file(), "both made a source package");
@@ -125,8 +122,6 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).expect("a file");
 }
 
-fn shell(line: &str, folder: &Path) {
-    let script = format!("set -e; set -o pipefail; {line}");
-    let status = Command::new("bash").args(["-c", &script]).current_dir(folder).status().expect("bash runs");
-    assert!(status.success(), "{line}");
+fn shell(line: &str, folder: &Path) -> f64 {
+    peers::shell(line, folder, folder)
 }

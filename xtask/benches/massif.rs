@@ -10,8 +10,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+#[path = "support/peers.rs"]
+mod peers;
 mod support;
 
 use support::{Figures, median};
@@ -25,12 +27,8 @@ fn main() -> ExitCode {
     if Figures::is_trial() {
         return ExitCode::SUCCESS;
     }
-    for (tool, package) in [("valgrind", "valgrind"), ("ms_print", "valgrind"), ("gcc", "gcc")] {
-        let found = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if found.is_err() {
-            figures.missing(tool, package);
-            return figures.finish();
-        }
+    if !peers::are_there(&mut figures, &[("valgrind", "valgrind"), ("ms_print", "valgrind"), ("gcc", "gcc")]) {
+        return figures.finish();
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("massif-bench");
     let file = file(&folder);
@@ -129,17 +127,7 @@ fn time(command: &[&str]) -> f64 {
     began.elapsed().as_secs_f64()
 }
 
-/// The highest resident set in KiB: `VmHWM`, looked at over and over, in a run that is not timed. The figure of wait4
-/// would not fall below the memory of this process.
+/// The highest resident set in KiB, in a run that is not timed.
 fn memory(command: &[&str]) -> u64 {
-    let mut child = start(command);
-    let file = format!("/proc/{}/status", child.id());
-    let mut highest = 0;
-    while child.try_wait().expect("the program can be waited for").is_none() {
-        let text = fs::read_to_string(&file).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        highest = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0).max(highest);
-        std::thread::sleep(std::time::Duration::from_micros(200));
-    }
-    highest
+    peers::watched(start(command), Duration::from_micros(200))
 }

@@ -7,11 +7,12 @@
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to say")]
 
 use std::fs;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
+#[path = "support/peers.rs"]
+mod peers;
 mod support;
 
 use support::{Figures, median};
@@ -36,12 +37,9 @@ fn main() -> ExitCode {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut peers = peers(folder.path());
-    for peer in &peers {
-        if Command::new(&peer.command[0]).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err()
-        {
-            figures.missing(peer.name, peer.package);
-            return figures.finish();
-        }
+    let tools: Vec<(&str, &str)> = peers.iter().map(|peer| (peer.command[0].as_str(), peer.package)).collect();
+    if !peers::are_there(&mut figures, &tools) {
+        return figures.finish();
     }
     for round in 0..=ROUNDS {
         for peer in &mut peers {
@@ -114,34 +112,10 @@ fn peers(folder: &Path) -> Vec<Peer> {
     ]
 }
 
-/// Wall seconds and the highest resident set in KiB, by GNU time's own measure of the child (wait4).
+/// Wall seconds, and the highest resident set of the program alone in KiB.
 fn time(command: &[String], folder: &Path) -> (f64, u64) {
     let began = Instant::now();
-    let mut child = Command::new(&command[0])
-        .args(&command[1..])
-        .current_dir(folder)
-        .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("HOME", folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .expect("the program starts");
-    // `VmHWM` of the program alone; the figure of wait4 would be that of its largest child too.
-    let mut memory = 0;
-    let status = loop {
-        if let Ok(text) = fs::read_to_string(format!("/proc/{}/status", child.id())) {
-            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0);
-            memory = memory.max(kib);
-        }
-        if let Some(status) = child.try_wait().expect("the program can be waited for") {
-            break status;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    };
-    assert!(status.success(), "{command:?} ended with {status}");
+    let child = peers::bare(command, folder).spawn().expect("the program starts");
+    let memory = peers::watched(child, Duration::from_millis(5));
     (began.elapsed().as_secs_f64(), memory)
 }
