@@ -1,0 +1,65 @@
+//! Programs to measure: whether they are there, how they are started, their wall time and their highest memory.
+#![allow(dead_code, reason = "each benchmark uses what it needs")]
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::support::Figures;
+
+/// Whether all tools, each with its Debian package, are there; says which is not.
+pub(crate) fn are_there(figures: &mut Figures, tools: &[(&str, &str)]) -> bool {
+    for (tool, package) in tools {
+        let found = Command::new(tool).arg("--version").stdin(Stdio::null()).output();
+        if found.is_err() {
+            figures.missing(tool, package);
+            return false;
+        }
+    }
+    true
+}
+
+/// A program with a clean environment, its words about itself thrown away, in a process group of its own.
+pub(crate) fn bare(command: &[String], folder: &Path) -> Command {
+    let mut program = Command::new(&command[0]);
+    program
+        .args(&command[1..])
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0);
+    program
+}
+
+/// Waits for a program that ends well. Its highest resident set in KiB is `VmHWM`, looked at every `pause`: the figure
+/// of wait4 would be that of its largest child too, and not fall below the memory of this process.
+pub(crate) fn watched(mut child: Child, pause: Duration) -> u64 {
+    let file = format!("/proc/{}/status", child.id());
+    let mut highest = 0;
+    let status = loop {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        highest = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0).max(highest);
+        if let Some(status) = child.try_wait().expect("the program can be waited for") {
+            break status;
+        }
+        std::thread::sleep(pause);
+    };
+    assert!(status.success(), "the program ended with {status}");
+    highest
+}
+
+/// Wall seconds of a shell line that succeeds; `$OUT` is `out`.
+pub(crate) fn shell(line: &str, folder: &Path, out: &Path) -> f64 {
+    let began = Instant::now();
+    let script = format!("set -e; set -o pipefail; {line}");
+    let status = Command::new("bash").args(["-c", &script]).current_dir(folder).env("OUT", out).status();
+    assert!(status.expect("bash runs").success(), "{line}");
+    began.elapsed().as_secs_f64()
+}
