@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -27,25 +28,25 @@ const KEPT: usize = 50;
 /// A smaller file is not compacted.
 const WORTH_COMPACTING: u64 = 1 << 20;
 
-/// One ended attempt.
+/// One ended attempt. Lines that were read together share their words: a history has few different ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Line {
     /// Its end in Unix milliseconds.
     pub at: i64,
     /// The run.
-    pub run: String,
+    pub run: Arc<str>,
     /// The job.
-    pub job: String,
+    pub job: Arc<str>,
     /// From 1.
     #[serde(default)]
     pub attempt: u32,
     /// What it ran under: numbers of one tool say nothing of another.
     pub tool: ToolKind,
     /// Valgrind's version for jobs under it.
-    pub valgrind: Option<String>,
+    pub valgrind: Option<Arc<str>>,
     /// The outcome's word.
-    pub outcome: String,
+    pub outcome: Arc<str>,
     /// Whether it ran to its own end with all that was declared, so that its peak is one to learn from.
     pub whole: bool,
     /// Wall time in milliseconds.
@@ -63,7 +64,7 @@ pub struct Line {
     pub pressure: Option<f64>,
     /// The project's commit, where nothing tracked was changed.
     #[serde(default)]
-    pub revision: Option<String>,
+    pub revision: Option<Arc<str>>,
 }
 
 impl Line {
@@ -72,19 +73,19 @@ impl Line {
         (self.at, &self.run, &self.job, self.attempt)
     }
 
-    fn key(&self) -> (String, ToolKind) {
-        (self.job.clone(), self.tool)
+    fn key(&self) -> (Arc<str>, ToolKind) {
+        (Arc::clone(&self.job), self.tool)
     }
 
     fn ran_out_of_memory(&self) -> bool {
-        self.outcome == "out-of-memory"
+        &*self.outcome == "out-of-memory"
     }
 }
 
 /// The remembered attempts of each job under each tool, in the order of their ends.
 #[derive(Debug, Default)]
 pub struct History {
-    jobs: HashMap<(String, ToolKind), Vec<Line>>,
+    jobs: HashMap<(Arc<str>, ToolKind), Vec<Line>>,
 }
 
 impl History {
@@ -112,11 +113,11 @@ impl History {
 
     /// The remembered attempts of a job under its tool, in the order of their ends.
     pub fn of_job(&self, job: &PlannedJob) -> &[Line] {
-        self.jobs.get(&(job.name.to_string(), job.tool.kind)).map_or(&[], Vec::as_slice)
+        self.jobs.get(&(job.name.as_str().into(), job.tool.kind)).map_or(&[], Vec::as_slice)
     }
 
     /// The attempts of each job under each tool, in the order of their ends.
-    pub fn jobs(&self) -> impl Iterator<Item = (&(String, ToolKind), &[Line])> {
+    pub fn jobs(&self) -> impl Iterator<Item = (&(Arc<str>, ToolKind), &[Line])> {
         self.jobs.iter().map(|(key, lines)| (key, lines.as_slice()))
     }
 
@@ -124,9 +125,8 @@ impl History {
     /// the median of their times. Twice of what it had when the last thing known of it is that memory ran out; the
     /// declared reservation where nothing is known.
     pub fn predict(&self, job: &PlannedJob, valgrind: Option<&str>) -> Prediction {
-        let known = self.jobs.get(&(job.name.to_string(), job.tool.kind));
         let same_tool = |line: &&Line| job.tool.kind == ToolKind::None || line.valgrind.as_deref() == valgrind;
-        let lines: Vec<&Line> = known.into_iter().flatten().filter(same_tool).collect();
+        let lines: Vec<&Line> = self.of_job(job).iter().filter(same_tool).collect();
         let whole = || lines.iter().rev().filter(|line| line.whole).take(REMEMBERED);
         let highest = whole().filter_map(|line| line.peak).max();
         let mut durations: Vec<u64> = whole().map(|line| line.duration_ms).collect();
@@ -164,12 +164,32 @@ fn read(path: &Path) -> io::Result<Vec<Line>> {
     file.seek(SeekFrom::Start(skip))?;
     let mut reader = BufReader::new(file.take(READ_FROM_END));
     let mut lines = Vec::new();
+    let mut words = Words::default();
     let mut text = Vec::new();
     while reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut text)? > 0 {
-        lines.extend(serde_json::from_slice::<Line>(&text).ok());
+        lines.extend(serde_json::from_slice::<Line>(&text).ok().map(|line| words.share(line)));
         text.clear();
     }
     Ok(lines)
+}
+
+/// Every word once.
+#[derive(Default)]
+struct Words(HashSet<Arc<str>>);
+
+impl Words {
+    /// The line, with its words replaced by those that were seen before.
+    fn share(&mut self, mut line: Line) -> Line {
+        let Line { run, job, outcome, valgrind, revision, .. } = &mut line;
+        let optional = [valgrind, revision].into_iter().flatten();
+        for word in [run, job, outcome].into_iter().chain(optional) {
+            match self.0.get(word) {
+                Some(known) => *word = Arc::clone(known),
+                None => drop(self.0.insert(Arc::clone(word))),
+            }
+        }
+        line
+    }
 }
 
 /// Appends lines in one write. A write that the disk cuts short leaves no half line.
@@ -223,8 +243,12 @@ fn compact(path: &Path) -> anyhow::Result<()> {
     }
     let _lock = lock(path).with_context(|| format!("cannot open the history {}", path.display()))?;
     let lines = read(path).with_context(|| format!("cannot read the history {}", path.display()))?;
-    let total = lines.len();
-    if kept(lines.clone()).len() * 2 > total { Ok(()) } else { write_kept(path, lines) }
+    let mut counts: HashMap<_, usize> = HashMap::new();
+    for line in &lines {
+        *counts.entry((&line.job, line.tool, &line.valgrind)).or_default() += 1;
+    }
+    let stay: usize = counts.into_values().map(|count| count.min(KEPT)).sum();
+    if stay * 2 > lines.len() { Ok(()) } else { write_kept(path, lines) }
 }
 
 fn write_kept(path: &Path, lines: Vec<Line>) -> anyhow::Result<()> {
@@ -235,7 +259,7 @@ fn write_kept(path: &Path, lines: Vec<Line>) -> anyhow::Result<()> {
 fn kept(lines: Vec<Line>) -> Vec<Line> {
     let mut kept = Vec::new();
     for lines in History::of(lines).jobs.into_values() {
-        let mut versions: HashMap<Option<String>, usize> = HashMap::new();
+        let mut versions: HashMap<Option<Arc<str>>, usize> = HashMap::new();
         for line in lines.into_iter().rev() {
             let count = versions.entry(line.valgrind.clone()).or_default();
             *count += 1;

@@ -101,13 +101,13 @@ fn account(job: &str, tool: ToolKind, lines: &[Line]) -> Account {
     let mut failures = BTreeMap::new();
     let mut broken = BTreeMap::new();
     for line in lines {
-        match line.outcome.as_str() {
+        match &*line.outcome {
             "passed" => own.push(line),
-            "out-of-memory" | "killed-from-outside" | "lost" => *broken.entry(line.outcome.clone()).or_insert(0) += 1,
+            "out-of-memory" | "killed-from-outside" | "lost" => *broken.entry(line.outcome.to_string()).or_insert(0) += 1,
             "cancelled" => {}
             _ => {
                 own.push(line);
-                *failures.entry(line.outcome.clone()).or_insert(0) += 1;
+                *failures.entry(line.outcome.to_string()).or_insert(0) += 1;
             }
         }
     }
@@ -166,11 +166,11 @@ fn fails_only_beside_others(mixed: &[&Line]) -> bool {
 
 impl Line {
     fn passed(&self) -> bool {
-        self.outcome == "passed"
+        &*self.outcome == "passed"
     }
 
     fn wants_resources(&self) -> bool {
-        matches!(self.outcome.as_str(), "timed-out" | "allocation-failure")
+        matches!(&*self.outcome, "timed-out" | "allocation-failure")
             || self.pressure.is_some_and(|pressure| pressure >= PRESSED)
     }
 }
@@ -219,7 +219,7 @@ mod tests {
             };
             lines.push(Line {
                 at: at as i64,
-                run: format!("run-{at}"),
+                run: format!("run-{at}").into(),
                 job: "units/x".into(),
                 attempt: 1,
                 tool: ToolKind::None,
@@ -231,7 +231,7 @@ mod tests {
                 reservation: 0,
                 alone: letter.is_ascii_uppercase(),
                 pressure: None,
-                revision: Some(format!("c{commit}")),
+                revision: Some(format!("c{commit}").into()),
             });
         }
         History::of(lines)

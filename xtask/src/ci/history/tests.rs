@@ -8,7 +8,7 @@ const MIB: u64 = 1 << 20;
 fn line(number: u32, outcome: &str, peak: u64) -> Line {
     Line {
         at: i64::from(number),
-        run: format!("run-{number}"),
+        run: format!("run-{number}").into(),
         job: "units/x".into(),
         attempt: 1,
         tool: ToolKind::Memcheck,
@@ -91,8 +91,8 @@ fn writers_at_the_same_time_lose_nothing() {
                 for number in 0..50 {
                     let mut line = line(number, "passed", 1);
                     // Long enough that the file is compacted again and again in between.
-                    line.run = format!("{writer}-{number}-{}", "x".repeat(10_000));
-                    line.job = format!("{writer}");
+                    line.run = format!("{writer}-{number}-{}", "x".repeat(10_000)).into();
+                    line.job = writer.to_string().into();
                     append(path, &[line]).unwrap();
                 }
             });

@@ -134,7 +134,7 @@ fn grew(job: &JobState) -> bool {
 }
 
 fn history(html: &mut Html, page: Page<'_>, planned: &PlannedJob, job: &JobState) {
-    let earlier = page.history.of_job(planned).iter().filter(|line| line.run != page.dir.id());
+    let earlier = page.history.of_job(planned).iter().filter(|line| *line.run != *page.dir.id());
     let mut times: Vec<u64> = earlier.clone().filter(|line| line.whole).map(|line| line.duration_ms).collect();
     let mut peaks: Vec<u64> = earlier.filter(|line| line.whole).filter_map(|line| line.peak).collect();
     if let Some(last) = job.attempts.last() {

@@ -117,11 +117,11 @@ pub(super) fn learn(state: &State, dir: &RunDir, run: &Run, already: &[usize], v
             };
             lines.push(history::Line {
                 at: attempt.ended,
-                run: dir.id(),
-                job: planned.name.to_string(),
+                run: dir.id().into(),
+                job: planned.name.as_str().into(),
                 attempt: attempt.number,
                 tool: planned.tool.kind,
-                valgrind: valgrind.map(str::to_owned),
+                valgrind: valgrind.map(Into::into),
                 outcome: outcome.word().into(),
                 whole: whole && !attempt.diet,
                 duration_ms: attempt.duration_ms(),
@@ -129,7 +129,7 @@ pub(super) fn learn(state: &State, dir: &RunDir, run: &Run, already: &[usize], v
                 reservation: attempt.reservation,
                 alone: attempt.alone,
                 pressure: attempt.evidence.memory.pressure,
-                revision: run.started.as_ref().and_then(|started| started.revision.clone()),
+                revision: run.started.as_ref().and_then(|started| started.revision.as_deref().map(Into::into)),
             });
         }
     }

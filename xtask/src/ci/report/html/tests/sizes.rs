@@ -11,7 +11,7 @@ use crate::ci::run::Run;
 fn line(job: &str, at: i64) -> Line {
     Line {
         at,
-        run: format!("r{at}"),
+        run: format!("r{at}").into(),
         job: job.into(),
         attempt: 1,
         tool: ToolKind::Memcheck,
