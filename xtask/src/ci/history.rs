@@ -25,7 +25,7 @@ const LONGEST_LINE: u64 = 64 << 10;
 const REMEMBERED: usize = 10;
 /// How many lines of a job under one tool are kept when the file is compacted.
 const KEPT: usize = 50;
-/// A smaller file is not compacted.
+/// Whether the file is worth compacting is asked each time that it has grown by so much.
 const WORTH_COMPACTING: u64 = 1 << 20;
 
 /// One ended attempt. Lines that were read together share their words: a history has few different ones.
@@ -201,7 +201,7 @@ pub fn append(path: &Path, lines: &[Line]) -> anyhow::Result<()> {
         return Ok(());
     }
     let text = jsonl(lines)?;
-    let write = || -> io::Result<()> {
+    let write = || -> io::Result<(u64, u64)> {
         let mut file = lock(path)?;
         let end = file.seek(SeekFrom::End(0))?;
         let torn = end > 0 && {
@@ -214,10 +214,13 @@ pub fn append(path: &Path, lines: &[Line]) -> anyhow::Result<()> {
         let text = if torn { [b"\n", text.as_slice()].concat() } else { text.clone() };
         file.write_all(&text).inspect_err(|_| {
             let _the_first_error_counts = file.set_len(end);
-        })
+        })?;
+        Ok((end, end + text.len() as u64))
     };
-    write().with_context(|| format!("cannot write the history {}; is the disk full?", path.display()))?;
-    compact(path)
+    let (before, after) =
+        write().with_context(|| format!("cannot write the history {}; is the disk full?", path.display()))?;
+    // Reading the whole file takes longer than all else here, so it is not done after every run.
+    if before / WORTH_COMPACTING == after / WORTH_COMPACTING { Ok(()) } else { compact(path) }
 }
 
 /// Adds the lines of another history, each once.
@@ -238,9 +241,6 @@ pub fn merge(path: &Path, other: &Path) -> anyhow::Result<()> {
 
 /// Drops the oldest lines of each job when that makes the file much smaller.
 fn compact(path: &Path) -> anyhow::Result<()> {
-    if std::fs::metadata(path).is_ok_and(|file| file.len() < WORTH_COMPACTING) {
-        return Ok(());
-    }
     let _lock = lock(path).with_context(|| format!("cannot open the history {}", path.display()))?;
     let lines = read(path).with_context(|| format!("cannot read the history {}", path.display()))?;
     let mut counts: HashMap<_, usize> = HashMap::new();
