@@ -88,9 +88,15 @@ pub fn failure(exit: Exit, message: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Failure { exit, message: message.into() })
 }
 
-/// The exit code of an error: its own where it has one, [`Exit::Missing`] for an effect that failed unexpectedly.
+/// The exit code of an error: its own where it has one, [`Exit::Infrastructure`] for a full disk, [`Exit::Missing`] for
+/// any other effect that failed unexpectedly.
 pub fn code_of(error: &anyhow::Error) -> Exit {
-    error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(Exit::Missing, |failure| failure.exit)
+    let own = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map(|failure| failure.exit);
+    let full = |cause: &(dyn std::error::Error + 'static)| {
+        let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        matches!(kind, Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
+    };
+    own.unwrap_or(if error.chain().any(full) { Exit::Infrastructure } else { Exit::Missing })
 }
 
 #[cfg(test)]
@@ -109,5 +115,7 @@ mod tests {
         let error = failure(Exit::Remote, "refused").context("cannot upload");
         assert_eq!(code_of(&error), Exit::Remote);
         assert_eq!(code_of(&anyhow::anyhow!("no code")), Exit::Missing);
+        let full = std::io::Error::from_raw_os_error(28);
+        assert_eq!(code_of(&anyhow::Error::new(full).context("cannot write")), Exit::Infrastructure);
     }
 }

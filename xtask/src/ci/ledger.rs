@@ -103,7 +103,9 @@ fn account(job: &str, tool: ToolKind, lines: &[Line]) -> Account {
     for line in lines {
         match &*line.outcome {
             "passed" => own.push(line),
-            "out-of-memory" | "killed-from-outside" | "lost" => *broken.entry(line.outcome.to_string()).or_insert(0) += 1,
+            "out-of-memory" | "killed-from-outside" | "lost" => {
+                *broken.entry(line.outcome.to_string()).or_insert(0) += 1
+            }
             "cancelled" => {}
             _ => {
                 own.push(line);

@@ -13,8 +13,13 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use serde::Deserialize;
 use tempfile::TempDir;
+
+mod disk;
+mod results;
+
+pub(crate) use disk::SmallDisk;
+pub(crate) use results::{JobJson, RunJson};
 
 /// The folder with the built fixtures: `mortal` and `mortal-static`. Built once a test process, or taken from the
 /// folder that `DRYDOCK_TEST_FIXTURES` names, for a machine without a compiler.
@@ -218,91 +223,6 @@ impl Finished {
     /// Both outputs, for the text of a failure.
     pub(crate) fn transcript(&self) -> String {
         format!("exit {}\n--- stdout\n{}\n--- stderr\n{}", self.code(), self.stdout, self.stderr)
-    }
-}
-
-/// `run.json`, read leniently: a field that a test does not look at may change.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub(crate) struct RunJson {
-    pub(crate) format: u32,
-    pub(crate) id: String,
-    pub(crate) containment: String,
-    pub(crate) exit: Option<i32>,
-    pub(crate) certificate: Option<serde_json::Value>,
-    pub(crate) held: Vec<(i64, i64, String)>,
-    pub(crate) jobs: Vec<JobJson>,
-}
-
-impl RunJson {
-    /// Reads the latest run in a state folder.
-    pub(crate) fn latest(state: &Path) -> Result<Self, String> {
-        let path = state.join("runs/latest/run.json");
-        let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        serde_json::from_str(&text).map_err(|error| format!("{}: {error}\n{text}", path.display()))
-    }
-
-    pub(crate) fn job(&self, name: &str) -> Option<&JobJson> {
-        self.jobs.iter().find(|job| job.name == name)
-    }
-}
-
-/// One job in `run.json`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub(crate) struct JobJson {
-    pub(crate) name: String,
-    pub(crate) result: String,
-    pub(crate) because: Option<String>,
-    pub(crate) needs_more_than: Option<u64>,
-    /// None of a job that did not run.
-    pub(crate) outcome: Option<OutcomeJson>,
-    pub(crate) attempts: Vec<AttemptJson>,
-}
-
-/// One attempt in `run.json`; times in milliseconds since 1970, the peak in bytes.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub(crate) struct AttemptJson {
-    pub(crate) number: u32,
-    pub(crate) outcome: OutcomeJson,
-    pub(crate) confidence: Option<f64>,
-    pub(crate) reasons: Vec<String>,
-    pub(crate) ruled_out: Vec<String>,
-    pub(crate) leftovers: Vec<LeftoverJson>,
-    pub(crate) started: Option<i64>,
-    pub(crate) ended: Option<i64>,
-    pub(crate) peak: Option<u64>,
-    pub(crate) reservation: u64,
-    pub(crate) alone: bool,
-    pub(crate) diet: bool,
-    pub(crate) log: Option<String>,
-}
-
-/// A process that outlived its job.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub(crate) struct LeftoverJson {
-    pub(crate) pid: i32,
-    pub(crate) command: String,
-}
-
-/// The verdict; displayed as `failed{1}`, `crashed{11}`, `out-of-memory`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub(crate) struct OutcomeJson {
-    pub(crate) kind: String,
-    pub(crate) code: Option<serde_json::Value>,
-    pub(crate) signal: Option<serde_json::Value>,
-    pub(crate) count: Option<serde_json::Value>,
-}
-
-impl std::fmt::Display for OutcomeJson {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match [&self.code, &self.signal, &self.count].into_iter().flatten().next() {
-            Some(detail) => write!(f, "{}{{{detail}}}", self.kind),
-            None => f.write_str(&self.kind),
-        }
     }
 }
 

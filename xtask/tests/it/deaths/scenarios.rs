@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::matrix::{Cell, Column};
 use super::run::{evidence, panics, still_running, tail};
-use crate::support::{Finished, Project, RunJson, marker, mortal, processes_with, text};
+use crate::support::{Finished, Project, RunJson, SmallDisk, marker, mortal, processes_with, text};
 
 /// How long anything may take that should take a second or two; a guest is slow.
 const SOON: Duration = Duration::from_secs(40);
@@ -162,12 +161,12 @@ fn killed_and_resumed(column: Column) -> Cell {
 
 /// A job fills the disk that the state is on. `xtask` stops or goes on, says so, and can resume when there is space.
 fn full_disk(column: Column, cause: &str, arguments: &str) -> Option<Cell> {
-    let Some(disk) = SmallDisk::mount() else {
+    let Some(disk) = SmallDisk::mount(4) else {
         println!("skipped: {cause}: no file system can be mounted here");
         return None;
     };
-    let state = disk.folder.join("state");
-    let arguments = arguments.replace("{disk}", disk.folder.to_str().unwrap());
+    let state = disk.path().join("state");
+    let arguments = arguments.replace("{disk}", disk.path().to_str().unwrap());
     let project = Project::new().jobs(
         &(DEFAULTS.to_owned()
             + &job("before", "exit 0", "")
@@ -185,7 +184,7 @@ fn full_disk(column: Column, cause: &str, arguments: &str) -> Option<Cell> {
     account.expect(said.contains("space") || said.contains("disk"), "the disk is full, and xtask does not say so");
     account.cell.problems.extend(torn_lines(&state));
 
-    disk.make_space();
+    make_space(&disk);
     let resumed = project.xtask(&[&call[..], &["--resume"]].concat()).limit(SOON).run();
     account.cell.problems.extend(panics(&resumed));
     account.expect([0, 1, 5].contains(&resumed.code()), format!("exit code {} after --resume", resumed.code()));
@@ -224,40 +223,17 @@ fn torn_lines(state: &Path) -> Vec<String> {
     torn
 }
 
-/// A tmpfs of 4 MiB, unmounted when dropped.
-struct SmallDisk {
-    folder: PathBuf,
-    _parent: tempfile::TempDir,
-}
-
-impl SmallDisk {
-    fn mount() -> Option<Self> {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("disk");
-        fs::create_dir(&folder).unwrap();
-        let mut mount = Command::new("mount");
-        let mounted = mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&folder).output();
-        mounted.is_ok_and(|output| output.status.success()).then_some(Self { folder, _parent: parent })
-    }
-
-    /// Empties the big files: the filler and its log.
-    fn make_space(&self) {
-        let mut folders = vec![self.folder.clone()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap().flatten() {
-                let metadata = entry.metadata().unwrap();
-                if metadata.is_dir() {
-                    folders.push(entry.path());
-                } else if metadata.is_file() && metadata.len() > 256 * 1024 {
-                    fs::File::create(entry.path()).unwrap();
-                }
+/// Empties the big files: the filler and its log.
+fn make_space(disk: &SmallDisk) {
+    let mut folders = vec![disk.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let metadata = entry.metadata().unwrap();
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            } else if metadata.is_file() && metadata.len() > 256 * 1024 {
+                fs::File::create(entry.path()).unwrap();
             }
         }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        Command::new("umount").arg("-l").arg(&self.folder).status().ok();
     }
 }

@@ -10,7 +10,7 @@ use xtask::release::manifest::Manifest;
 use xtask::release::verify::parse_sums;
 
 use super::shelf::{DECLARATION, build, commit, project, release, run};
-use crate::support::{need_tool, text};
+use crate::support::{SmallDisk, need, need_tool, text};
 
 fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
@@ -97,4 +97,37 @@ fn hostile_files_get_a_clear_answer() {
         "sed -i 's,\"p-1.0.zip\",\"../p-1.0.zip\",' release.json",
         "is no name of an archive",
     );
+}
+
+/// At every point at which the disk may be full, nothing is left that looks like a release, and the next build is whole.
+#[test]
+fn a_full_disk_leaves_no_half_release() {
+    let project = project(DECLARATION);
+    // What no format makes smaller, so that each of them outgrows the disk at another point.
+    let mut noise = fastrand::Rng::with_seed(7);
+    let bytes: Vec<u8> = std::iter::repeat_with(|| noise.u8(..)).take(1_500_000).collect();
+    fs::write(project.path().join("noise"), &bytes).unwrap();
+    commit(&project);
+    let mut whole = 0;
+    for mebibytes in [1, 3, 5, 12] {
+        let Some(disk) = SmallDisk::mount(mebibytes) else {
+            assert!(need(false, "a tmpfs cannot be mounted; run the tests as root"));
+            return;
+        };
+        let state = text(disk.path());
+        let built = release(&project, &["build", "--state", &state]);
+        let files = disk.files();
+        if built.code() == 0 {
+            let names = files.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("dist/"));
+            assert_eq!(names.count(), 6, "{files:?}");
+            whole += 1;
+            continue;
+        }
+        assert_eq!(built.code(), 5, "{mebibytes} MiB: {}", built.transcript());
+        assert!(built.stderr.to_lowercase().contains("no space left on device"), "{}", built.transcript());
+        assert!(built.stderr.contains(&state), "the place is named: {}", built.transcript());
+        let left = files.iter().filter(|(name, size)| name.starts_with("dist/") && *size > 0);
+        assert_eq!(left.count(), 0, "{mebibytes} MiB: {files:?}");
+    }
+    assert_eq!(whole, 1, "only the largest disk suffices");
 }
