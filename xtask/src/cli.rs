@@ -381,6 +381,10 @@ pub enum SchemaOf {
     Images,
     /// run.json
     Run,
+    /// release.json
+    Manifest,
+    /// proof.json
+    Proof,
     /// ci/quarantine.yaml
     Quarantine,
 }

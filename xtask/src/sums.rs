@@ -1,9 +1,11 @@
 //! SHA-256 sums: of bytes, of what passes through a writer, and of whole trees.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
@@ -58,6 +60,16 @@ impl<'de> Deserialize<'de> for Sha256Sum {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Sha256Sum::parse(&text).ok_or_else(|| serde::de::Error::custom("64 lower-case hexadecimal digits are expected"))
+    }
+}
+
+impl JsonSchema for Sha256Sum {
+    fn schema_name() -> Cow<'static, str> {
+        "Sha256Sum".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^[0-9a-f]{64}$"})
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Twin {
 }
 
 /// One thing that was varied, or why it was not.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Variation {
     /// What.
     pub name: String,

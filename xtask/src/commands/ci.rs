@@ -11,6 +11,8 @@ use crate::config::schema;
 use crate::exit::{Exit, failure};
 use crate::output;
 use crate::paths::{RunDir, State};
+use crate::release::manifest::Manifest;
+use crate::release::proof::Proof;
 
 use super::Context;
 
@@ -93,6 +95,8 @@ impl cli::CiSchema {
         let value = match self.of {
             cli::SchemaOf::Jobs => schema::jobs_schema(),
             cli::SchemaOf::Release => schema::release_schema(),
+            cli::SchemaOf::Manifest => schemars::schema_for!(Manifest).to_value(),
+            cli::SchemaOf::Proof => schemars::schema_for!(Proof).to_value(),
             cli::SchemaOf::Images => schema::images_schema(),
             cli::SchemaOf::Run => json::schema(),
             cli::SchemaOf::Quarantine => schema::quarantine_schema(),

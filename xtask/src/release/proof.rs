@@ -6,6 +6,7 @@ pub mod twin;
 use std::path::Path;
 
 use anyhow::Context as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
@@ -20,8 +21,9 @@ pub const NAME: &str = "proof.json";
 const FORMAT: u32 = 1;
 
 /// What was proved about a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(title = "proof.json")]
 pub struct Proof {
     /// The version of this format.
     pub format: u32,
@@ -34,7 +36,7 @@ pub struct Proof {
 }
 
 /// A second build in other surroundings made the same bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TwinProof {
     /// The artifacts that are the same, byte for byte.
@@ -44,7 +46,7 @@ pub struct TwinProof {
 }
 
 /// An archive was built and tested without a network and without the tools that nobody should need.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct OfflineProof {
     /// The archive.

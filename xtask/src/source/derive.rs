@@ -37,7 +37,7 @@ pub struct Derived {
 }
 
 /// What a generator did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct GeneratorRecord {
     /// Its name.

@@ -149,6 +149,8 @@ fn the_schemas_in_the_repository_are_current() {
         ("quarantine", xtask::config::schema::quarantine_schema()),
         ("release", xtask::config::schema::release_schema()),
         ("images", xtask::config::schema::images_schema()),
+        ("manifest", schemars::schema_for!(xtask::release::manifest::Manifest).to_value()),
+        ("proof", schemars::schema_for!(xtask::release::proof::Proof).to_value()),
         ("run", xtask::ci::report::json::schema()),
     ] {
         let file = folder.join(format!("{name}.schema.json"));
