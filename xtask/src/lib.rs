@@ -9,6 +9,7 @@ pub mod deb;
 pub mod exec;
 pub mod exit;
 pub mod git;
+pub mod http;
 pub mod oci;
 pub mod output;
 pub mod paths;

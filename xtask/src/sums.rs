@@ -113,6 +113,11 @@ impl<W> Summing<W> {
         (Sha256Sum(self.hash.finalize().into()), self.bytes)
     }
 
+    /// What it wraps, with the sum and the size.
+    pub(crate) fn into_parts(self) -> (W, (Sha256Sum, u64)) {
+        (self.inner, (Sha256Sum(self.hash.finalize().into()), self.bytes))
+    }
+
     pub(crate) fn inner(&mut self) -> &mut W {
         &mut self.inner
     }

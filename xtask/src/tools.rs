@@ -17,6 +17,8 @@ pub enum Purpose {
     Release,
     /// `cargo xtask deb`
     Deb,
+    /// `cargo xtask docker`
+    Docker,
 }
 
 impl Purpose {
@@ -28,6 +30,7 @@ impl Purpose {
             Purpose::Check => "check",
             Purpose::Release => "release",
             Purpose::Deb => "deb",
+            Purpose::Docker => "docker",
         }
     }
 }
@@ -54,10 +57,10 @@ pub enum Probe {
     File(&'static [&'static str]),
 }
 
-use Purpose::{Check, Ci, Deb, Demo, Release};
+use Purpose::{Check, Ci, Deb, Demo, Docker, Release};
 
 /// Every tool, in the order in which `doctor` prints them.
-pub const TOOLS: [Tool; 35] = [
+pub const TOOLS: [Tool; 39] = [
     program("git", "git", &[Demo, Check, Release], "makes a project of the example, reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
     program("g++", "g++", &[Check], "builds the test programs in C++"),
@@ -108,6 +111,10 @@ pub const TOOLS: [Tool; 35] = [
     program("dscverify", "devscripts", &[Check], "verifies source packages for the tests"),
     program("reprepro", "reprepro", &[Check], "is a real archive for the tests"),
     program("fakeroot", "fakeroot", &[Check, Deb], "builds packages on this machine"),
+    program("buildah", "buildah", &[Check, Docker], "builds images from Dockerfiles"),
+    program("docker-registry", "docker-registry", &[Check], "is a real registry for the tests"),
+    program("skopeo", "skopeo", &[Check], "reads images of registries for the tests"),
+    program("openssl", "openssl", &[Check], "makes certificates for the tests"),
     program("qemu-system-x86_64", "qemu-system-x86", &[Check], "boots a kernel with cgroup v2 for the tests"),
     program("busybox", "busybox-static", &[Check], "is the first process of the tests' virtual machine"),
     program("chromium", "chromium", &[Check], "opens the HTML report for the tests"),

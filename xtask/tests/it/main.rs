@@ -6,6 +6,7 @@ mod browser;
 mod deaths;
 mod deb;
 mod declarations;
+mod docker;
 mod flaky;
 mod foreign;
 mod html;

@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
-mod disk;
+pub(crate) mod disk;
 mod results;
 
 pub(crate) use disk::SmallDisk;

@@ -1,0 +1,138 @@
+//! Push, pull, copy, attach and delete against a real registry; skopeo is the second opinion.
+
+use std::slice;
+
+use tempfile::TempDir;
+use xtask::config::images::{Platform, Tag};
+use xtask::oci::layout::Layout;
+use xtask::oci::model::{Descriptor, Parsed};
+use xtask::oci::registry::{Attachment, Before, Reference, attach, copy, fallback_tag, pull, push, tag};
+
+use super::registry::{Server, image, skopeo_digest, skopeo_pull};
+use crate::support::need_tool;
+
+const TWO: [Platform; 2] = [Platform::Amd64, Platform::Arm64];
+
+fn tags(names: &[&str]) -> Vec<(Tag, Before)> {
+    names.iter().map(|name| (name.parse().unwrap(), Before::Any)).collect()
+}
+
+#[test]
+fn what_is_pushed_is_read_by_skopeo_and_pulled_again() {
+    let Some(server) = Server::start() else { return };
+    if !need_tool("skopeo", "skopeo") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let layout = Layout::create(&folder.path().join("oci")).unwrap();
+    let top = image(&layout, 1, 3 << 20, &TWO);
+    let (registry, repository) = (server.client(), server.repository("lantern/nightly"));
+    assert_eq!(registry.manifest(&repository, &Reference::Digest(top.digest)).unwrap(), None);
+    assert_eq!(registry.head(&repository, &Reference::Digest(top.digest)).unwrap(), None);
+    assert_eq!(registry.tags(&repository).unwrap(), []);
+
+    let pushed = push(&registry, &repository, &layout, &top, &[]).unwrap();
+    assert_eq!((pushed.manifests, pushed.uploaded, pushed.present, pushed.mounted), (3, 5, 0, 0));
+    assert!(pushed.bytes > 3 << 20 && pushed.bytes < (3 << 20) + 20_000, "{pushed:?}");
+    assert_eq!(registry.tags(&repository).unwrap(), [], "a push tags nothing");
+    let again = push(&registry, &repository, &layout, &top, &[]).unwrap();
+    assert_eq!((again.uploaded, again.present, again.bytes), (0, 5, 0));
+    let elsewhere = server.repository("lantern/mounted");
+    let mounted = push(&registry, &elsewhere, &layout, &top, slice::from_ref(&repository)).unwrap();
+    assert_eq!((mounted.mounted, mounted.uploaded, mounted.bytes), (5, 0, 0));
+
+    tag(&registry, &repository, &top, &tags(&["nightly", "sha-123"])).unwrap();
+    let names: Vec<String> = registry.tags(&repository).unwrap().iter().map(Tag::to_string).collect();
+    assert_eq!(names, ["nightly", "sha-123"]);
+    assert_eq!(skopeo_digest(&format!("{repository}:nightly")), Ok(top.digest));
+    skopeo_pull(&format!("{repository}:sha-123"), &folder.path().join("pulled")).unwrap();
+
+    let whole = Layout::create(&folder.path().join("whole")).unwrap();
+    let reference = Reference::Tag("nightly".parse().unwrap());
+    let got = pull(&registry, &repository, &reference, None, &whole).unwrap();
+    assert_eq!((got.digest, got.size), (top.digest, top.size));
+    let blobs = |layout: &Layout| std::fs::read_dir(layout.folder().join("blobs/sha256")).unwrap().count();
+    assert_eq!(blobs(&whole), blobs(&layout));
+    let one = Layout::create(&folder.path().join("one")).unwrap();
+    let got = pull(&registry, &repository, &Reference::Digest(top.digest), Some(Platform::Arm64), &one).unwrap();
+    let Parsed::Index(index) = Parsed::read(&top.media_type, &layout.read(&top).unwrap()).unwrap() else { panic!() };
+    assert_eq!(got.digest, index.manifests[1].digest);
+    assert_eq!(blobs(&one), 4, "a manifest, a configuration and two layers");
+    let none = pull(&registry, &repository, &Reference::Digest(top.digest), Some(Platform::Riscv64), &one);
+    let text = none.unwrap_err().to_string();
+    assert!(text.contains("has no image for linux/riscv64; it has linux/amd64, linux/arm64"), "{text}");
+}
+
+#[test]
+fn a_copy_has_all_children_and_referrers_and_the_same_digest() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let layout = Layout::create(folder.path()).unwrap();
+    let top = image(&layout, 2, 100_000, &TWO);
+    let (registry, nightly) = (server.client(), server.repository("lantern/nightly"));
+    push(&registry, &nightly, &layout, &top, &[]).unwrap();
+    let record = |subject: &Descriptor, text: &str| {
+        let file = Attachment {
+            media_type: "application/json",
+            bytes: text.as_bytes(),
+            annotations: &[("org.opencontainers.image.title", "record.json")],
+        };
+        attach(&registry, &nightly, subject, "application/vnd.drydock.test.v1+json", &[file]).unwrap()
+    };
+    let first = record(&top, "{\"one\":1}");
+    assert_eq!(record(&top, "{\"one\":1}"), first, "the same record is the same artifact");
+    let second = record(&top, "{\"two\":2}");
+    let about_first = record(&first, "{\"signed\":true}");
+    let listed = registry.referrers(&nightly, &top.digest).unwrap();
+    assert_eq!(listed, [first.clone(), second.clone()]);
+    assert_eq!(listed[0].artifact_type.as_deref(), Some("application/vnd.drydock.test.v1+json"));
+
+    // To the same registry, and to another one.
+    let other = Server::start().unwrap();
+    for (target, release) in
+        [(server.client(), server.repository("lantern/lanternd")), (other.client(), other.repository("x/y"))]
+    {
+        let copied = copy((&registry, &nightly), (&target, &release), &top.digest).unwrap();
+        assert_eq!(copied.descriptor.digest, top.digest);
+        assert_eq!((copied.manifests, copied.referrers), (6, 3));
+        let same = target.host() == registry.host();
+        assert_eq!(copied.mounted > 0 && copied.carried == 0, same, "{copied:?}");
+        let list = target.referrers(&release, &top.digest).unwrap();
+        assert_eq!(list, [first.clone(), second.clone()]);
+        assert_eq!(target.referrers(&release, &first.digest).unwrap(), slice::from_ref(&about_first));
+        let pulled = Layout::create(&folder.path().join(target.host())).unwrap();
+        pull(&target, &release, &Reference::Digest(top.digest), None, &pulled).unwrap();
+        let tags: Vec<Tag> = target.tags(&release).unwrap();
+        let lists = [fallback_tag(&top.digest).unwrap(), fallback_tag(&first.digest).unwrap()];
+        assert!(tags.iter().all(|tag| lists.contains(tag)), "a copy tags no image: {tags:?}");
+        // Again, which changes nothing.
+        assert_eq!(copy((&registry, &nightly), (&target, &release), &top.digest).unwrap().manifests, 6);
+        assert_eq!(target.referrers(&release, &top.digest).unwrap(), list);
+    }
+
+    // A list of referrers that names one which is gone.
+    assert!(registry.delete_manifest(&nightly, &second.digest).unwrap());
+    assert!(!registry.delete_manifest(&nightly, &second.digest).unwrap());
+    let release = server.repository("lantern/later");
+    let copied = copy((&registry, &nightly), (&registry, &release), &top.digest).unwrap();
+    assert_eq!(copied.referrers, 2);
+    assert_eq!(registry.referrers(&release, &top.digest).unwrap(), slice::from_ref(&first));
+    registry.unlist(&nightly, &top.digest, &[second.digest]).unwrap();
+    assert_eq!(registry.referrers(&nightly, &top.digest).unwrap(), [first]);
+    let gone = copy((&registry, &nightly), (&registry, &release), &second.digest).unwrap_err().to_string();
+    assert!(gone.contains("is not there"), "{gone}");
+}
+
+#[test]
+fn a_registry_that_deletes_nothing_is_told_apart() {
+    let Some(server) = Server::with(super::registry::Options { keeps_all: true, ..Default::default() }) else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let layout = Layout::create(folder.path()).unwrap();
+    let top = image(&layout, 3, 1000, &TWO[..1]);
+    let (registry, repository) = (server.client(), server.repository("a"));
+    push(&registry, &repository, &layout, &top, &[]).unwrap();
+    let text = registry.delete_manifest(&repository, &top.digest).unwrap_err().to_string();
+    assert!(text.contains("405") && text.contains("delete: enabled: true"), "{text}");
+}

@@ -1,0 +1,147 @@
+//! Registries that have too much to do, that are broken, and disks that are full.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+use xtask::exit::{Exit, code_of};
+use xtask::oci::layout::Layout;
+use xtask::oci::registry::{Reference, pull, push};
+
+use super::proxy::{Act, Proxy};
+use super::registry::{Options, Server, client, image_in, recorded, repository};
+use crate::support::disk::SmallDisk;
+use crate::support::need;
+
+const TOO_MANY: &[u8] = br#"{"errors":[{"code":"TOOMANYREQUESTS","message":"rate limit exceeded","detail":null}]}"#;
+
+fn too_many(wait: &str) -> Act {
+    Act::Answer(429, vec![("retry-after", wait.to_owned())], TOO_MANY.to_vec())
+}
+
+#[test]
+fn a_registry_that_asks_for_time_gets_it() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 21, 3 << 20);
+    // Each kind of request is refused once, with time wanted; then everything passes.
+    let proxy = Proxy::start(&server.host(), |request| match request.before {
+        0 => too_many("7"),
+        _ => Act::Pass,
+    });
+    let (registry, clock) = recorded(&proxy.host());
+    push(&registry, &repository(&proxy.host(), "a"), &layout, &top, &[]).unwrap();
+    let slept = clock.slept();
+    let kinds = ["HEAD", "POST", "PATCH", "PUT", "GET"];
+    assert!(kinds.iter().all(|kind| proxy.count(kind, "/v2/a/") > 1), "{:?}", proxy.seen());
+    assert_eq!(slept, [Duration::from_secs(7); 5]);
+
+    // It wants more time than anybody has: one try, and nothing is waited for.
+    let before = proxy.seen().len();
+    proxy.script(|_| too_many("21600"));
+    let error = registry.tags(&repository(&proxy.host(), "b")).unwrap_err();
+    let text = format!("{error:#}");
+    for words in ["429", "TOOMANYREQUESTS, rate limit exceeded", "left alone for 21600 s", "try again later"] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert_eq!(code_of(&error), Exit::Remote);
+    assert!(proxy.seen().len() == before + 1 && clock.slept().len() == 5);
+}
+
+#[test]
+fn a_registry_in_trouble_is_asked_again_and_not_for_ever() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 22, 3 << 20);
+    let proxy = Proxy::start(&server.host(), |request| match request.before {
+        0 => Act::Answer(503, vec![], b"<html>down</html>".to_vec()),
+        1 => Act::Answer(500, vec![], b"{}".to_vec()),
+        _ => Act::Pass,
+    });
+    let (registry, clock) = recorded(&proxy.host());
+    push(&registry, &repository(&proxy.host(), "a"), &layout, &top, &[]).unwrap();
+    assert!(clock.slept().iter().all(|wait| *wait >= Duration::from_millis(500)));
+
+    let before = proxy.seen().len();
+    proxy
+        .script(|_| Act::Answer(500, vec![], br#"{"errors":[{"code":"UNKNOWN","message":"unknown error"}]}"#.to_vec()));
+    let slept = clock.slept().len();
+    let error = push(&registry, &repository(&proxy.host(), "b"), &layout, &top, &[]).unwrap_err();
+    let text = format!("{error:#}");
+    for words in [&proxy.host()[..], "HEAD", "/v2/b/", "500 Internal Server Error", "its own log says more"] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert_eq!(code_of(&error), Exit::Remote);
+    let tried = proxy.seen().len() - before;
+    assert!((6..=18).contains(&tried), "{tried} requests");
+    let waits: Vec<Duration> = clock.slept().split_off(slept);
+    assert!(waits.contains(&Duration::from_secs(8)) && !waits.contains(&Duration::from_secs(16)), "{waits:?}");
+    assert!(server.client().tags(&server.repository("b")).unwrap().is_empty());
+}
+
+#[test]
+fn nobody_there_is_said_so() {
+    let Some(mut server) = Server::start() else { return };
+    server.kill();
+    let error = server.client().tags(&server.repository("a")).unwrap_err();
+    let text = format!("{error:#}");
+    for words in ["GET", &server.host(), "/v2/a/tags/list", "got no answer 6 times", "refused", "does it run?"] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert_eq!(code_of(&error), Exit::Remote);
+}
+
+#[test]
+fn a_full_disk_of_the_registry_tags_nothing_and_the_push_goes_on_when_there_is_space() {
+    let Some(disk) = SmallDisk::mount(6) else {
+        let _skipped = need(false, "this user may not mount a small disk");
+        return;
+    };
+    let Some(server) = Server::with(Options { storage: Some(disk.path().to_owned()), ..Options::default() }) else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 23, 4 << 20);
+    let filler = disk.path().join("filler");
+    std::fs::write(&filler, vec![0; 4 << 20]).unwrap();
+    let (registry, repository) = (server.client(), server.repository("a"));
+    let error = push(&registry, &repository, &layout, &top, &[]).unwrap_err();
+    let text = format!("{error:#}");
+    for words in ["500 Internal Server Error", "no space left on device", "is its disk full?", &repository.to_string()]
+    {
+        assert!(text.contains(words), "{text}");
+    }
+    assert_eq!(code_of(&error), Exit::Remote);
+    assert!(registry.manifest(&repository, &Reference::Digest(top.digest)).unwrap().is_none());
+    assert!(registry.tags(&repository).unwrap().is_empty());
+    std::fs::remove_file(&filler).unwrap();
+    // It keeps for a week what was cut inside of a piece, and takes no request about it.
+    std::fs::remove_dir_all(disk.path().join("docker/registry/v2/repositories/a/_uploads")).unwrap();
+    push(&registry, &repository, &layout, &top, &[]).unwrap();
+    assert!(registry.head(&repository, &Reference::Digest(top.digest)).unwrap().is_some());
+}
+
+#[test]
+fn a_full_disk_here_leaves_nothing_half_written() {
+    let Some(disk) = SmallDisk::mount(2) else {
+        let _skipped = need(false, "this user may not mount a small disk");
+        return;
+    };
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 24, 4 << 20);
+    let (registry, repository) = (server.client(), server.repository("a"));
+    push(&registry, &repository, &layout, &top, &[]).unwrap();
+    let small = Layout::create(&disk.path().join("oci")).unwrap();
+    let error = pull(&registry, &repository, &Reference::Digest(top.digest), None, &small).unwrap_err();
+    let text = format!("{error:#}");
+    assert!(text.contains("cannot write sha256:") && text.to_lowercase().contains("no space left"), "{text}");
+    assert_eq!(code_of(&error), Exit::Infrastructure);
+    let files = disk.files();
+    assert!(files.iter().all(|(name, size)| !name.contains(".part-") && *size < 10_000), "{files:?}");
+    // An upload remembers where it is, if it can; where it cannot, it works all the same.
+    let (full, top) = image_in(&folder, 25, 2 << 20);
+    std::fs::create_dir(full.folder().join(".uploads")).unwrap();
+    std::fs::set_permissions(full.folder().join(".uploads"), std::os::unix::fs::PermissionsExt::from_mode(0o555))
+        .unwrap();
+    push(&client(&server.host(), &Default::default()), &repository, &full, &top, &[]).unwrap();
+}

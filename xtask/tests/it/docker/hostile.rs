@@ -1,0 +1,152 @@
+//! Registries that lie: about digests, sizes, places and the ends of lists.
+
+use tempfile::TempDir;
+use xtask::exit::{Exit, code_of};
+use xtask::oci::layout::Layout;
+use xtask::oci::registry::{Credentials, Reference, pull, push};
+
+use super::proxy::{Act, Proxy, Request};
+use super::registry::{Server, client, image_in, repository};
+
+type Change = fn(Vec<u8>) -> Vec<u8>;
+
+fn spoilt(content: Vec<u8>) -> Vec<u8> {
+    let mut content = content;
+    if let Some(byte) = content.last_mut() {
+        *byte ^= 1;
+    }
+    content
+}
+
+fn longer(content: Vec<u8>) -> Vec<u8> {
+    [content, vec![0; 1000]].concat()
+}
+
+#[test]
+fn what_has_another_digest_is_not_kept() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 41, 10_000);
+    push(&server.client(), &server.repository("a"), &layout, &top, &[]).unwrap();
+    let proxy = Proxy::start(&server.host(), |_| Act::Pass);
+    let cases: [(&str, &str, Change, &str); 4] = [
+        ("/manifests/", "GET", spoilt, "gave other bytes"),
+        ("/blobs/", "GET", spoilt, "gave other bytes"),
+        ("/blobs/", "GET", longer, "gives more than"),
+        ("/manifests/", "GET", |_| vec![b' '; 5 << 20], "is longer than 4194304 bytes"),
+    ];
+    for (number, (part, method, change, words)) in cases.into_iter().enumerate() {
+        proxy.script(move |request: &Request| match request.method == method && request.target.contains(part) {
+            true => Act::Change(change),
+            false => Act::Pass,
+        });
+        let registry = client(&proxy.host(), &Credentials::default());
+        let into = Layout::create(&folder.path().join(format!("into-{number}"))).unwrap();
+        let reference = Reference::Digest(top.digest);
+        let error = pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap_err();
+        assert!(format!("{error:#}").contains(words), "{words}: {error:#}");
+        assert!(matches!(code_of(&error), Exit::NotReproducible | Exit::Remote), "{error:#}");
+        let kept = std::fs::read_dir(into.folder().join("blobs/sha256")).unwrap().flatten();
+        for blob in kept {
+            let bytes = std::fs::read(blob.path()).unwrap();
+            let digest = xtask::config::images::Digest::of(&bytes);
+            assert_eq!(blob.file_name().to_string_lossy(), digest.hex(), "{words}");
+        }
+    }
+}
+
+#[test]
+fn lists_that_do_not_end_and_tags_that_are_none_are_refused() {
+    let page = |tags: String, link: &str| {
+        let headers = if link.is_empty() { vec![] } else { vec![("link", format!("<{link}>; rel=\"next\""))] };
+        Act::Answer(200, headers, format!("{{\"name\":\"a\",\"tags\":{tags}}}").into_bytes())
+    };
+    let proxy = Proxy::start("127.0.0.1:1", move |request| match request.target.as_str() {
+        target if target.starts_with("/v2/pages/") => match request.before {
+            0 => page("[\"a\",\"b\"]".into(), "/v2/pages/tags/list?n=2&last=b"),
+            1 => page("[\"c\"]".into(), "?last=c"),
+            _ => page("null".into(), ""),
+        },
+        target if target.starts_with("/v2/around/") => {
+            page("[\"x\"]".into(), &format!("/v2/around/tags/list?last={}", request.before))
+        }
+        target if target.starts_with("/v2/elsewhere/") => page("[\"x\"]".into(), "http://127.0.0.1:2/v2/x"),
+        target if target.starts_with("/v2/names/") => page("[\"../../x\"]".into(), ""),
+        target if target.starts_with("/v2/huge/") => page(format!("[\"{}\"]", "x".repeat(17 << 20)), ""),
+        target if target.starts_with("/v2/listed/referrers/") => {
+            let digest = xtask::config::images::Digest::of(target.as_bytes());
+            let next = (!target.ends_with('2')).then(|| ("link", format!("<{target}?p=2>; rel=\"next\"")));
+            let one = format!("{{\"mediaType\":\"x/y\",\"digest\":\"{digest}\",\"size\":1,\"artifactType\":\"a/b\"}}");
+            let list = format!("{{\"schemaVersion\":2,\"manifests\":[{one}]}}");
+            Act::Answer(200, next.into_iter().collect(), list.into_bytes())
+        }
+        target if target.contains("/referrers/") => Act::Answer(
+            200,
+            vec![("link", format!("<{}x>; rel=\"next\"", request.target))],
+            br#"{"schemaVersion":2,"manifests":[]}"#.to_vec(),
+        ),
+        _ => Act::Answer(200, vec![], b"[".to_vec()),
+    });
+    let registry = client(&proxy.host(), &Credentials::default());
+    let tags = registry.tags(&repository(&proxy.host(), "pages")).unwrap();
+    assert_eq!(tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+    for (name, words) in [
+        ("around", "does not end"),
+        ("elsewhere", "names as its next page"),
+        ("names", "which is no tag"),
+        ("huge", "is longer than"),
+        ("other", "is no list of tags"),
+    ] {
+        let error = registry.tags(&repository(&proxy.host(), name)).unwrap_err();
+        assert!(format!("{error:#}").contains(words), "{error:#}");
+        assert_eq!(code_of(&error), Exit::Remote);
+    }
+    let digest = xtask::config::images::Digest::of(b"x");
+    let listed = registry.referrers(&repository(&proxy.host(), "listed"), &digest).unwrap();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed[1].artifact_type.as_deref(), Some("a/b"));
+    let error = registry.referrers(&repository(&proxy.host(), "a"), &digest).unwrap_err();
+    assert!(error.to_string().contains("does not end"), "{error:#}");
+}
+
+#[test]
+fn content_goes_nowhere_else() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 42, 10_000);
+    push(&server.client(), &server.repository("a"), &layout, &top, &[]).unwrap();
+    let elsewhere = Proxy::start(&server.host(), |_| Act::Pass);
+    let target = elsewhere.host();
+    let proxy = Proxy::start(&server.host(), move |request| {
+        let to = |status, location: String| Act::Answer(status, vec![("location", location)], Vec::new());
+        match (request.method.as_str(), &request.target) {
+            ("POST", _) if request.target.contains("/away/") => to(202, format!("http://{target}/v2/a/upload")),
+            ("POST", _) if request.target.contains("/nowhere/") => to(202, "file:///etc/passwd".into()),
+            ("GET", _) if request.target.contains("/blobs/") && request.target.contains("/a/") => {
+                to(307, format!("http://{target}{}", request.target))
+            }
+            ("GET", _) if request.target.contains("/blobs/") => to(307, request.target.clone()),
+            _ => Act::Pass,
+        }
+    });
+    let variables = [("DRYDOCK_REGISTRY_HOST", &proxy.host()[..]), ("DRYDOCK_REGISTRY_USER", "u")];
+    let variables = variables.into_iter().chain([("DRYDOCK_REGISTRY_PASSWORD", "p")]);
+    let credentials = Credentials::new(variables.map(|(name, value)| (name.into(), value.into())).collect());
+    let registry = client(&proxy.host(), &credentials);
+    for (name, words) in [("away", "wants an upload to go on at"), ("nowhere", "names no place for an upload")] {
+        let error = push(&registry, &repository(&proxy.host(), name), &layout, &top, &[]).unwrap_err();
+        assert!(format!("{error:#}").contains(words), "{error:#}");
+    }
+    assert!(elsewhere.seen().is_empty());
+    // A blob may be kept elsewhere, where nobody is told who asks.
+    let into = Layout::create(&folder.path().join("into")).unwrap();
+    let reference = Reference::Digest(top.digest);
+    pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap();
+    assert_eq!(elsewhere.count("GET", "/blobs/"), 3);
+    assert!(elsewhere.seen().iter().all(|request| request.header("authorization").is_none()));
+    // But not around and around.
+    push(&server.client(), &server.repository("b"), &layout, &top, &[]).unwrap();
+    let into = Layout::create(&folder.path().join("around")).unwrap();
+    let error = pull(&registry, &repository(&proxy.host(), "b"), &reference, None, &into).unwrap_err();
+    assert!(error.to_string().contains("sends us around"), "{error:#}");
+}

@@ -1,0 +1,286 @@
+//! A real docker-registry on a free port of this machine, and small images to put into it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+use xtask::config::images::{Digest, Platform, Repository};
+use xtask::http::{Clock, Patience};
+use xtask::oci::layout::Layout;
+use xtask::oci::model::{Descriptor, Index, Manifest, media};
+use xtask::oci::registry::{Credentials, Registry, Settings};
+
+use crate::support::{need_tool, wait_for};
+
+/// Whom a registry with a password lets in.
+pub(crate) const USER: &str = "captain";
+/// By what.
+pub(crate) const PASSWORD: &str = "right-horse";
+/// That, as htpasswd has it (bcrypt).
+const HTPASSWD: &str = "captain:$2y$05$abcdefghijklmnopqrstuukAGqk1114ICnhl6dLOh9a3Ti/e0h/ma\n";
+
+/// How a registry is to be.
+#[derive(Default)]
+pub(crate) struct Options {
+    /// Whether it wants the password.
+    pub(crate) password: bool,
+    /// The token service that it sends everybody to, and the certificate of the key that signs its tokens.
+    pub(crate) token: Option<(String, PathBuf)>,
+    /// The folder with `server.crt` and `server.key` for HTTPS.
+    pub(crate) tls: Option<PathBuf>,
+    /// Where it keeps what it is given, if not in a folder of its own.
+    pub(crate) storage: Option<PathBuf>,
+    /// Whether it deletes nothing.
+    pub(crate) keeps_all: bool,
+}
+
+/// A running registry; killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    folder: TempDir,
+    port: u16,
+}
+
+impl Server {
+    /// One that takes everything from everybody.
+    pub(crate) fn start() -> Option<Server> {
+        Server::with(Options::default())
+    }
+
+    /// None where docker-registry is missing.
+    pub(crate) fn with(options: Options) -> Option<Server> {
+        if !need_tool("docker-registry", "docker-registry") {
+            return None;
+        }
+        let folder = TempDir::with_prefix("drydock-registry-").unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let storage = options.storage.unwrap_or_else(|| folder.path().join("storage"));
+        let mut config = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage:\n  delete: {{enabled: {}}}\n  \
+             filesystem: {{rootdirectory: {}}}\n  maintenance: {{uploadpurging: {{enabled: false}}}}\nhttp:\n  \
+             addr: 127.0.0.1:{port}\n  secret: kept-over-restarts\n",
+            !options.keeps_all,
+            storage.display()
+        );
+        if let Some(tls) = options.tls {
+            let tls = tls.display();
+            config.push_str(&format!("  tls: {{certificate: {tls}/server.crt, key: {tls}/server.key}}\n"));
+        }
+        if options.password {
+            let passwords = folder.path().join("htpasswd");
+            fs::write(&passwords, HTPASSWD).unwrap();
+            config.push_str(&format!("auth: {{htpasswd: {{realm: tests, path: {}}}}}\n", passwords.display()));
+        }
+        if let Some((realm, certificate)) = options.token {
+            config.push_str(&format!(
+                "auth: {{token: {{realm: \"{realm}\", service: registry, issuer: tests, rootcertbundle: {}}}}}\n",
+                certificate.display()
+            ));
+        }
+        fs::write(folder.path().join("config.yml"), config).unwrap();
+        let child = spawn(folder.path());
+        let mut server = Server { child, folder, port };
+        server.wait();
+        Some(server)
+    }
+
+    fn wait(&mut self) {
+        let port = self.port;
+        let up = wait_for(Duration::from_secs(20), || match self.child.try_wait().unwrap() {
+            Some(_) => Some(false),
+            None => TcpStream::connect(("127.0.0.1", port)).ok().map(|_| true),
+        });
+        assert_eq!(up, Some(true), "docker-registry does not start: {}", self.log());
+    }
+
+    /// What it logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Kills it, as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again, on the same port with the same storage.
+    pub(crate) fn restart(&mut self) {
+        self.child = spawn(self.folder.path());
+        self.wait();
+    }
+
+    /// `127.0.0.1:PORT`
+    pub(crate) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A repository of it.
+    pub(crate) fn repository(&self, path: &str) -> Repository {
+        repository(&self.host(), path)
+    }
+
+    /// The client, for everybody.
+    pub(crate) fn client(&self) -> Registry {
+        client(&self.host(), &Credentials::default())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn spawn(folder: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    Command::new("docker-registry")
+        .args(["serve"])
+        .arg(folder.join("config.yml"))
+        .env_clear()
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+/// A repository of a host.
+pub(crate) fn repository(host: &str, path: &str) -> Repository {
+    format!("{host}/{path}").parse().unwrap()
+}
+
+/// A clock that does not wait, and remembers for how long it should have.
+#[derive(Default)]
+pub(crate) struct Recorded {
+    slept: Mutex<Vec<Duration>>,
+}
+
+impl Recorded {
+    pub(crate) fn slept(&self) -> Vec<Duration> {
+        self.slept.lock().unwrap().clone()
+    }
+}
+
+impl Clock for Recorded {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn sleep(&self, wait: Duration) {
+        self.slept.lock().unwrap().push(wait);
+    }
+}
+
+/// A client by that clock, with the patience that everybody has.
+pub(crate) fn recorded(host: &str) -> (Registry, Arc<Recorded>) {
+    let clock = Arc::new(Recorded::default());
+    let patience = Patience { clock: clock.clone(), ..Patience::default() };
+    let settings = Settings { patience, piece: 1 << 20, parallel: 3 };
+    (Registry::with(host, &Credentials::default(), settings).unwrap(), clock)
+}
+
+/// An image for one platform in a layout of its own.
+pub(crate) fn image_in(folder: &TempDir, seed: u64, size: usize) -> (Layout, Descriptor) {
+    let layout = Layout::create(&folder.path().join(format!("image-{seed}"))).unwrap();
+    let top = image(&layout, seed, size, &[Platform::Amd64]);
+    (layout, top)
+}
+
+/// Patience for tests: as often, but shorter.
+pub(crate) fn impatient() -> Settings {
+    let patience = Patience {
+        first_wait: Duration::from_millis(20),
+        longest_wait: Duration::from_secs(2),
+        connect: Duration::from_secs(5),
+        silence: Duration::from_secs(10),
+        ..Patience::default()
+    };
+    Settings { patience, piece: 1 << 20, parallel: 3 }
+}
+
+/// A client with the patience of tests.
+pub(crate) fn client(host: &str, credentials: &Credentials) -> Registry {
+    Registry::with(host, credentials, impatient()).unwrap()
+}
+
+/// Bytes that no compressor makes smaller, the same for the same seed.
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    std::iter::repeat_with(|| random.u8(..)).take(length).collect()
+}
+
+/// An image for these platforms in a layout: an index, with one image a platform, each with a layer of its own and a
+/// shared one of `size` bytes.
+pub(crate) fn image(layout: &Layout, seed: u64, size: usize, platforms: &[Platform]) -> Descriptor {
+    let shared = layout.put(media::LAYER_GZIP, &noise(seed, size)).unwrap();
+    let mut manifests = Vec::new();
+    for (number, platform) in (1000..).zip(platforms) {
+        let own = layout.put(media::LAYER_GZIP, &noise(seed + number, 4000)).unwrap();
+        let config = format!(
+            "{{\"architecture\":\"{}\",\"os\":\"linux\",\"config\":{{\"Labels\":{{\"seed\":\"{seed}\"}}}},\"rootfs\":\
+             {{\"type\":\"layers\",\"diff_ids\":[\"{}\",\"{}\"]}}}}",
+            platform.architecture(),
+            shared.digest,
+            own.digest
+        );
+        let config = layout.put(media::CONFIG, config.as_bytes()).unwrap();
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: Some(media::MANIFEST.to_owned()),
+            artifact_type: None,
+            config,
+            layers: vec![shared.clone(), own],
+            subject: None,
+            annotations: BTreeMap::new(),
+        };
+        let mut descriptor = layout.put(media::MANIFEST, &serde_json::to_vec(&manifest).unwrap()).unwrap();
+        descriptor.platform = Some((*platform).into());
+        manifests.push(descriptor);
+    }
+    let index = Index {
+        schema_version: 2,
+        media_type: Some(media::INDEX.to_owned()),
+        artifact_type: None,
+        manifests,
+        subject: None,
+        annotations: BTreeMap::new(),
+    };
+    let top = layout.put(media::INDEX, &serde_json::to_vec(&index).unwrap()).unwrap();
+    layout.set_index(vec![top.clone()]).unwrap();
+    top
+}
+
+/// What skopeo says that a reference is: the digest of the manifest as it is.
+pub(crate) fn skopeo_digest(reference: &str) -> Result<Digest, String> {
+    let output = Command::new("skopeo")
+        .args(["inspect", "--raw", "--tls-verify=false"])
+        .arg(format!("docker://{reference}"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    match output.status.success() {
+        true => Ok(Digest::of(&output.stdout)),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// Pulls all platforms by skopeo into a folder, which fails unless each blob has its digest.
+pub(crate) fn skopeo_pull(reference: &str, folder: &Path) -> Result<(), String> {
+    let output = Command::new("skopeo")
+        .args(["copy", "--all", "--quiet", "--src-tls-verify=false"])
+        .arg(format!("docker://{reference}"))
+        .arg(format!("oci:{}:pulled", folder.display()))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}

@@ -1,0 +1,177 @@
+//! Uploads and downloads that are cut go on where they were cut, whoever was killed.
+
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+use xtask::oci::layout::Layout;
+use xtask::oci::registry::{Credentials, Reference, pull, push};
+
+use super::proxy::{Act, Proxy};
+use super::registry::{Server, client, image_in, repository};
+
+const SIZE: usize = 8 << 20;
+const PIECE: usize = 1 << 20;
+
+#[test]
+fn a_registry_killed_between_two_pieces_goes_on_after_its_restart() {
+    let Some(server) = Server::start() else { return };
+    let (folder, upstream) = (TempDir::new().unwrap(), server.host());
+    let (layout, top) = image_in(&folder, 11, SIZE);
+    let server = Arc::new(Mutex::new(server));
+    let killed = server.clone();
+    // With the sixth piece it is killed, and starts again a moment later.
+    let proxy = Proxy::start(&upstream, move |request| {
+        let server = killed.clone();
+        match (request.method.as_str(), request.before) {
+            ("PATCH", 5) => Act::Happen(Box::new(move || {
+                let mut server = server.lock().unwrap();
+                server.kill();
+                server.restart();
+            })),
+            _ => Act::Pass,
+        }
+    });
+    let (registry, repository) = (client(&proxy.host(), &Credentials::default()), repository(&proxy.host(), "a"));
+    let pushed = push(&registry, &repository, &layout, &top, &[]).unwrap();
+    assert_eq!(pushed.uploaded, 3);
+    assert_eq!(proxy.count("PATCH", "/a/"), SIZE / PIECE + 1, "one piece is sent twice, no other");
+    assert!(proxy.content() < SIZE + 2 * PIECE, "{} bytes were sent", proxy.content());
+    assert!(registry.tags(&repository).unwrap().is_empty());
+    assert!(!layout.folder().join(".uploads").exists());
+    let direct = server.lock().unwrap().client();
+    let pulled = Layout::create(&folder.path().join("pulled")).unwrap();
+    let reference = Reference::Digest(top.digest);
+    pull(&direct, &server.lock().unwrap().repository("a"), &reference, None, &pulled).unwrap();
+}
+
+#[test]
+fn another_process_goes_on_with_an_upload() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 12, SIZE);
+    let proxy = Proxy::start(&server.host(), |request| match (request.method.as_str(), request.before) {
+        ("PATCH", before) if before < 5 => Act::Pass,
+        ("POST" | "HEAD", _) => Act::Pass,
+        ("PUT", _) if request.target.contains("digest=") && request.length > 0 => Act::Pass,
+        _ => Act::Happen(Box::new(|| {})),
+    });
+    let repository = repository(&proxy.host(), "a");
+    let first = push(&client(&proxy.host(), &Credentials::default()), &repository, &layout, &top, &[]);
+    let text = format!("{:#}", first.unwrap_err());
+    assert!(text.contains(&format!("has {} of {SIZE} bytes of sha256:", 5 * PIECE)), "{text}");
+    assert!(text.contains("got no answer"), "{text}");
+    let before = proxy.content();
+    proxy.script(|_| Act::Pass);
+    let pushed = push(&client(&proxy.host(), &Credentials::default()), &repository, &layout, &top, &[]).unwrap();
+    assert_eq!((pushed.resumed, pushed.uploaded, pushed.present), (1, 1, 2));
+    assert_eq!(pushed.bytes as usize, SIZE - 5 * PIECE);
+    assert!(proxy.content() - before < SIZE - 5 * PIECE + 10_000, "{} bytes were sent", proxy.content() - before);
+    assert!(!layout.folder().join(".uploads").exists());
+}
+
+/// A registry that keeps the part of a piece that came tells it, and gets the rest.
+#[test]
+fn an_upload_goes_on_inside_of_a_piece_where_the_registry_kept_its_part() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 13, SIZE);
+    let proxy = Proxy::start(&server.host(), |request| match (request.method.as_str(), request.before) {
+        ("PATCH", 2 | 5) => Act::KeepContent(300_000),
+        _ => Act::Pass,
+    });
+    let (registry, repository) = (client(&proxy.host(), &Credentials::default()), repository(&proxy.host(), "a"));
+    push(&registry, &repository, &layout, &top, &[]).unwrap();
+    assert!(proxy.content() < SIZE + 20_000, "{} bytes were sent", proxy.content());
+    assert_eq!(server.client().head(&server.repository("a"), &Reference::Digest(top.digest)).unwrap().unwrap(), {
+        xtask::oci::model::Descriptor::new(&top.media_type, top.digest, top.size)
+    });
+}
+
+/// docker-registry gives up an upload of which it has a part of a piece: that blob is begun anew, and no other.
+#[test]
+fn a_registry_killed_inside_of_a_piece_gets_that_blob_anew() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 14, SIZE);
+    let upstream = server.host();
+    let server = Arc::new(Mutex::new(server));
+    let killed = server.clone();
+    let proxy = Proxy::start(&upstream, move |request| match (request.method.as_str(), request.before) {
+        ("PATCH", 3) => {
+            let server = killed.clone();
+            let kill = move || {
+                let mut server = server.lock().unwrap();
+                server.kill();
+                server.restart();
+            };
+            Act::CutContent(300_000, Box::new(kill))
+        }
+        _ => Act::Pass,
+    });
+    let (registry, repository) = (client(&proxy.host(), &Credentials::default()), repository(&proxy.host(), "a"));
+    let pushed = push(&registry, &repository, &layout, &top, &[]).unwrap();
+    assert_eq!(pushed.uploaded, 3);
+    let most = SIZE + 3 * PIECE + 400_000;
+    assert!(proxy.content() < most, "{} bytes were sent", proxy.content());
+    assert_eq!(proxy.count("POST", "/a/"), 4, "one session more than blobs");
+    let server = server.lock().unwrap();
+    let (direct, there) = (server.client(), server.repository("a"));
+    assert!(direct.tags(&there).unwrap().is_empty());
+    let pulled = Layout::create(&folder.path().join("pulled")).unwrap();
+    pull(&direct, &there, &Reference::Digest(top.digest), None, &pulled).unwrap();
+}
+
+#[test]
+fn an_end_that_was_not_heard_of_is_asked_for() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 15, 2 * PIECE);
+    // Every answer to the end of an upload is lost, and every answer to a manifest that is put.
+    let proxy = Proxy::start(&server.host(), |request| match request.method.as_str() {
+        "PUT" if request.before < 8 => Act::CutAnswer(0),
+        _ => Act::Pass,
+    });
+    let (registry, repository) = (client(&proxy.host(), &Credentials::default()), repository(&proxy.host(), "a"));
+    push(&registry, &repository, &layout, &top, &[]).unwrap();
+    assert!(proxy.content() < 2 * PIECE + 20_000, "{} bytes were sent", proxy.content());
+}
+
+#[test]
+fn downloads_go_on_where_they_were_cut() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 16, SIZE);
+    push(&server.client(), &server.repository("a"), &layout, &top, &[]).unwrap();
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let ranges = came.clone();
+    let proxy = Proxy::start(&server.host(), move |request| {
+        let of_layer = request.method == "GET" && request.target.contains("/blobs/");
+        match request.header("range") {
+            Some(range) => ranges.lock().unwrap().push(range.to_owned()),
+            None if of_layer => return Act::CutAnswer(3_000_000),
+            None => return Act::Pass,
+        }
+        if ranges.lock().unwrap().len() < 2 { Act::CutAnswer(2_000_000) } else { Act::Pass }
+    });
+    let (registry, repository) = (client(&proxy.host(), &Credentials::default()), repository(&proxy.host(), "a"));
+    let pulled = Layout::create(&folder.path().join("pulled")).unwrap();
+    pull(&registry, &repository, &Reference::Digest(top.digest), None, &pulled).unwrap();
+    // What arrived of a cut answer is up to the network, but some of it did.
+    let ranges = came.lock().unwrap().clone();
+    assert!(ranges.len() >= 2 && ranges.iter().all(|range| range != "bytes=0-"), "{ranges:?}");
+    assert!(
+        std::fs::read_dir(pulled.folder().join("blobs/sha256"))
+            .unwrap()
+            .flatten()
+            .all(|entry| { !entry.file_name().to_string_lossy().starts_with(".part-") })
+    );
+    // Cut each time at once: it ends, and nothing is kept.
+    proxy.script(|request| match request.target.contains("/blobs/") {
+        true => Act::CutAnswer(0),
+        false => Act::Pass,
+    });
+    let never = Layout::create(&folder.path().join("never")).unwrap();
+    let text = pull(&registry, &repository, &Reference::Digest(top.digest), None, &never).unwrap_err().to_string();
+    assert!(text.contains(&format!("gave 0 of {SIZE} bytes")), "{text}");
+    assert_eq!(std::fs::read_dir(never.folder().join("blobs/sha256")).unwrap().count(), 0);
+}

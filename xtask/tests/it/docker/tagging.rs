@@ -1,0 +1,125 @@
+//! Tags move last, one after the other, and never to or from what nobody expected.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tempfile::TempDir;
+use xtask::config::images::Tag;
+use xtask::exit::{Exit, code_of};
+use xtask::oci::registry::{Before, Credentials, Reference, push, tag};
+
+use super::proxy::{Act, Proxy};
+use super::registry::{Server, client, image_in, recorded, repository};
+
+fn name(text: &str) -> Tag {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_manifest_that_is_gone_or_changed_between_push_and_tag_is_not_tagged() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 31, 1000);
+    let (registry, release) = (server.client(), server.repository("a"));
+    push(&registry, &release, &layout, &top, &[]).unwrap();
+    registry.delete_manifest(&release, &top.digest).unwrap();
+    let wanted = [(name("v1"), Before::Unset), (name("latest"), Before::Any)];
+    let error = tag(&registry, &release, &top, &wanted).unwrap_err();
+    let text = format!("{error:#}");
+    assert!(text.contains("nothing is tagged, not set is v1, latest") && text.contains("push it again"), "{text}");
+    assert!(registry.tags(&release).unwrap().is_empty());
+
+    // The registry gives other bytes under the digest.
+    push(&registry, &release, &layout, &top, &[]).unwrap();
+    let proxy = Proxy::start(&server.host(), |request| match request.target.contains("/manifests/sha256:") {
+        true if request.method == "GET" => Act::Change(|content| [&content[..], b" "].concat()),
+        _ => Act::Pass,
+    });
+    let lying = client(&proxy.host(), &Credentials::default());
+    let error = tag(&lying, &repository(&proxy.host(), "a"), &top, &wanted).unwrap_err();
+    let text = format!("{error:#}");
+    assert!(text.contains("gave other bytes") && text.contains("nothing is tagged"), "{text}");
+    assert_eq!(code_of(&error), Exit::NotReproducible);
+    assert_eq!(proxy.count("PUT", ""), 0);
+    assert!(registry.tags(&release).unwrap().is_empty());
+    let error = push(&lying, &repository(&proxy.host(), "a"), &layout, &top, &[]).unwrap_err();
+    assert_eq!(code_of(&error), Exit::NotReproducible, "{error:#}");
+}
+
+#[test]
+fn tags_keep_to_what_is_expected_of_them() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (first_layout, first) = image_in(&folder, 32, 1000);
+    let (second_layout, second) = image_in(&folder, 33, 1000);
+    let (registry, release) = (server.client(), server.repository("a"));
+    push(&registry, &release, &first_layout, &first, &[]).unwrap();
+    push(&registry, &release, &second_layout, &second, &[]).unwrap();
+    let at = |text: &str| registry.head(&release, &Reference::Tag(name(text))).unwrap().map(|found| found.digest);
+    tag(&registry, &release, &first, &[(name("v1"), Before::Unset), (name("latest"), Before::Unset)]).unwrap();
+    // Again, which changes nothing, whatever was expected.
+    tag(&registry, &release, &first, &[(name("v1"), Before::Unset), (name("latest"), Before::At(second.digest))])
+        .unwrap();
+
+    // A release is never moved, and `latest` stays where it is with it.
+    let error = tag(&registry, &release, &second, &[(name("latest"), Before::Any), (name("v1"), Before::Unset)]);
+    let text = format!("{:#}", error.unwrap_err());
+    assert!(text.contains("nothing is tagged, not set is latest, v1") && text.contains("is never moved"), "{text}");
+    assert_eq!((at("v1"), at("latest")), (Some(first.digest), Some(first.digest)));
+
+    let wrong = tag(&registry, &release, &second, &[(name("latest"), Before::At(second.digest))]);
+    assert!(format!("{:#}", wrong.unwrap_err()).contains("who else moves it?"));
+    tag(&registry, &release, &second, &[(name("latest"), Before::At(first.digest))]).unwrap();
+    assert_eq!(at("latest"), Some(second.digest));
+}
+
+#[test]
+fn a_tag_that_others_move_is_noticed_and_said() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (first_layout, first) = image_in(&folder, 34, 1000);
+    let (second_layout, second) = image_in(&folder, 35, 1000);
+    let (direct, release) = (server.client(), server.repository("a"));
+    push(&direct, &release, &first_layout, &first, &[]).unwrap();
+    push(&direct, &release, &second_layout, &second, &[]).unwrap();
+
+    // As soon as `nightly` is set, another one sets it to the second image.
+    let (moved, other, there, reference) =
+        (AtomicBool::new(false), direct.clone(), release.clone(), Reference::Tag(name("nightly")));
+    let bytes = second_layout.read(&second).unwrap();
+    let media_type = second.media_type.clone();
+    let proxy = Proxy::start(&server.host(), move |request| {
+        let read = request.method == "GET" && request.target.ends_with("/manifests/nightly");
+        if read && !moved.swap(true, Ordering::SeqCst) {
+            other.put_manifest(&there, &reference, &media_type, &bytes).unwrap();
+        }
+        Act::Pass
+    });
+    let registry = client(&proxy.host(), &Credentials::default());
+    let wanted =
+        [(name("nightly-20261125"), Before::Any), (name("nightly"), Before::Any), (name("sha-1"), Before::Any)];
+    let error = tag(&registry, &repository(&proxy.host(), "a"), &first, &wanted).unwrap_err();
+    let text = format!("{error:#}");
+    assert!(text.contains("set is nightly-20261125, not set is nightly, sha-1"), "{text}");
+    assert!(text.contains("who else moves it?") && text.contains(&second.digest.to_string()), "{text}");
+    let names: Vec<String> = direct.tags(&release).unwrap().iter().map(Tag::to_string).collect();
+    assert_eq!(names, ["nightly", "nightly-20261125"]);
+
+    // Expected where it was, it is left alone.
+    let expected = [(name("nightly"), Before::At(first.digest))];
+    let (third_layout, third) = image_in(&folder, 36, 1000);
+    push(&direct, &release, &third_layout, &third, &[]).unwrap();
+    let text = format!("{:#}", tag(&direct, &release, &third, &expected).unwrap_err());
+    assert!(text.contains("meanwhile") && text.contains("nothing is tagged"), "{text}");
+
+    // The registry breaks in between: what is set is said, and doing it again sets the rest.
+    let proxy = Proxy::start(&server.host(), |request| {
+        let third = request.method == "PUT" && request.target.ends_with("/manifests/three");
+        if third { Act::Answer(502, vec![], Vec::new()) } else { Act::Pass }
+    });
+    let wanted = ["one", "two", "three"].map(|text| (name(text), Before::Unset));
+    let (registry, _clock) = recorded(&proxy.host());
+    let text = format!("{:#}", tag(&registry, &repository(&proxy.host(), "a"), &first, &wanted).unwrap_err());
+    assert!(text.contains("set is one, two, not set is three") && text.contains("502 Bad Gateway"), "{text}");
+    tag(&direct, &release, &first, &wanted).unwrap();
+    assert_eq!(direct.head(&release, &Reference::Tag(name("three"))).unwrap().unwrap().digest, first.digest);
+}
