@@ -8,10 +8,12 @@ use crate::config::units::ByteSize;
 use crate::exit::Exit;
 
 mod deb;
+mod docker;
 mod release;
 mod suppress;
 
 pub use deb::{Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, OfPackages};
+pub use docker::{Docker, DockerBuild, DockerCommand, Engine, OfImages};
 pub use release::{OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseVerify};
 pub use suppress::{CiSuppress, CiSuppressions};
 
@@ -57,6 +59,8 @@ pub enum Command {
     Release(Release),
     /// Make, check, prove and upload Debian source packages, as packaging/release.yaml declares them
     Deb(Box<Deb>),
+    /// Build and publish container images, as docker/images.yaml declares them
+    Docker(Box<Docker>),
 }
 
 /// `cargo xtask demo`
@@ -84,7 +88,7 @@ pub struct Doctor {
     /// Install missing Debian packages (root or sudo), after printing what will be done
     #[arg(long)]
     pub install: bool,
-    /// Only the tools of this command: demo, check, ci, release or deb
+    /// Only the tools of this command: demo, check, ci, release, deb or docker
     #[arg(value_name = "COMMAND")]
     pub of: Option<crate::tools::Purpose>,
 }

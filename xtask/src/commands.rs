@@ -13,6 +13,7 @@ mod check;
 mod ci;
 mod deb;
 mod demo;
+mod docker;
 mod doctor;
 mod release;
 mod tidy;
@@ -35,6 +36,7 @@ impl cli::Cli {
             },
             cli::Command::Release(release) => release.run(&self.place),
             cli::Command::Deb(deb) => deb.run(&self.place),
+            cli::Command::Docker(docker) => docker.run(&self.place),
         }
     }
 }

@@ -162,6 +162,29 @@ pub fn open_regular(path: &Path) -> io::Result<fs::File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }
 
+/// A file system in memory with room for a whole Debian and a build in it, while that leaves as much again: for many small
+/// files that nobody needs any more in a minute. Programs can be run there.
+pub fn roomy_memory() -> Option<&'static Path> {
+    const NEEDED: u64 = 8 << 30;
+    let space = rustix::fs::statvfs("/dev/shm").ok()?;
+    let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
+    let available = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = available.split_whitespace().next()?.parse().ok()?;
+    let runs = !space.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC);
+    let roomy = space.f_bavail.saturating_mul(space.f_frsize) > NEEDED && kib > NEEDED >> 10;
+    (runs && roomy).then_some(Path::new("/dev/shm"))
+}
+
+/// A temporary folder for many files, in memory where there is room.
+///
+/// # Errors
+/// There is no room.
+pub fn scratch(prefix: &str) -> anyhow::Result<tempfile::TempDir> {
+    let parent = roomy_memory().map_or_else(std::env::temp_dir, Path::to_owned);
+    let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(&parent);
+    folder.with_context(|| format!("cannot make a folder in {}", parent.display()))
+}
+
 /// Writes a whole file so that readers see the old content or the new, never a part: a temporary file in the same
 /// folder, synced, then renamed over the target.
 pub fn write_atomically(path: &Path, content: &[u8]) -> anyhow::Result<()> {

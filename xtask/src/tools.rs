@@ -60,8 +60,8 @@ pub enum Probe {
 use Purpose::{Check, Ci, Deb, Demo, Docker, Release};
 
 /// Every tool, in the order in which `doctor` prints them.
-pub const TOOLS: [Tool; 39] = [
-    program("git", "git", &[Demo, Check, Release], "makes a project of the example, reads commits"),
+pub const TOOLS: [Tool; 40] = [
+    program("git", "git", &[Demo, Check, Release, Docker], "makes a project of the example, reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
     program("g++", "g++", &[Check], "builds the test programs in C++"),
     program("make", "make", &[Demo, Check], "builds the example"),
@@ -83,7 +83,7 @@ pub const TOOLS: [Tool; 39] = [
     program(
         "unshare",
         "util-linux",
-        &[Demo, Check, Release],
+        &[Demo, Check, Release, Docker],
         "takes the network, the user and the host name away in proofs",
     ),
     program("faketime", "faketime", &[Demo, Check, Release], "changes the clock of a second build"),
@@ -95,11 +95,11 @@ pub const TOOLS: [Tool; 39] = [
     program("parallel", "parallel", &[Check], "is a peer in the benchmarks"),
     program("dpkg-source", "dpkg-dev", &[Check, Deb], "unpacks Debian source packages"),
     program("dh_clean", "debhelper", &[Check, Deb], "cleans Debian packages as builders do"),
-    program("mmdebstrap", "mmdebstrap", &[Check, Deb], "makes the clean chroots that packages are proved in"),
+    program("mmdebstrap", "mmdebstrap", &[Check, Deb, Docker], "makes clean chroots for proofs, and bases of images"),
     Tool {
         probe: Probe::File(&["/usr/share/keyrings/debian-archive-keyring.gpg"]),
         package: "debian-archive-keyring",
-        needed_by: &[Check, Deb],
+        needed_by: &[Check, Deb, Docker],
         reason: "tells that packages in chroots are Debian's",
     },
     program("sbuild", "sbuild", &[Check, Deb], "builds packages in clean chroots"),
@@ -112,6 +112,7 @@ pub const TOOLS: [Tool; 39] = [
     program("reprepro", "reprepro", &[Check], "is a real archive for the tests"),
     program("fakeroot", "fakeroot", &[Check, Deb], "builds packages on this machine"),
     program("buildah", "buildah", &[Check, Docker], "builds images from Dockerfiles"),
+    program("dockerd", "docker.io", &[Check], "builds and runs images for the tests"),
     program("docker-registry", "docker-registry", &[Check], "is a real registry for the tests"),
     program("skopeo", "skopeo", &[Check], "reads images of registries for the tests"),
     program("openssl", "openssl", &[Check], "makes certificates for the tests"),
@@ -124,7 +125,12 @@ pub const TOOLS: [Tool; 39] = [
         needed_by: &[Check],
         reason: "gives the hostile twin of a release another locale",
     },
-    program("mount", "mount", &[Check], "makes the small disks of the tests"),
+    program(
+        "mount",
+        "mount",
+        &[Check, Docker],
+        "gives images that are tried their devices, and makes the tests' small disks",
+    ),
 ];
 
 const fn program(

@@ -118,6 +118,7 @@ fn differing_field(one: &Member, other: &Member, marks: bool) -> Option<(&'stati
         MemberKind::Folder => "a folder".to_owned(),
         MemberKind::File => "a file".to_owned(),
         MemberKind::Link(target) => format!("a link to {}", read::shown(target)),
+        MemberKind::HardLink(target) => format!("a hard link to {}", read::shown(target)),
         MemberKind::Other(what) => what.clone(),
     };
     if one.kind != other.kind {

@@ -11,6 +11,8 @@ use crate::config::release::Format;
 
 /// The level of deflate in `.tar.gz` and `.zip`.
 pub const DEFLATE_LEVEL: u32 = 9;
+/// The level of deflate in layers of images: a third of the time of the highest, and a few percent larger.
+pub const LAYER_LEVEL: u32 = 6;
 /// The level of bzip2: blocks of 900 kB.
 pub const BZIP2_LEVEL: u32 = 9;
 /// The preset of xz.
@@ -57,10 +59,7 @@ impl<W: Write> Encoder<W> {
     /// The compressor of a tar format; none for zip, which compresses file by file.
     pub(crate) fn new(format: Format, threads: u32, out: W) -> io::Result<Option<Encoder<W>>> {
         Ok(Some(match format {
-            Format::TarGz => {
-                let header = GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM);
-                Encoder::Gz(header.write(out, Compression::new(DEFLATE_LEVEL)))
-            }
+            Format::TarGz => Encoder::gzip(DEFLATE_LEVEL, out),
             Format::TarXz => {
                 // Always the multi-threaded encoder, as one thread of it writes other bytes than the other encoder.
                 // It has no memory limit here, under which it would change its mode: it does what it was told or fails.
@@ -71,6 +70,12 @@ impl<W: Write> Encoder<W> {
             Format::TarBz2 => Encoder::Bz2(BzEncoder::new(out, bzip2::Compression::new(BZIP2_LEVEL))),
             Format::Zip => return Ok(None),
         }))
+    }
+
+    /// gzip of a level, with a header that says nothing.
+    pub(crate) fn gzip(level: u32, out: W) -> Encoder<W> {
+        let header = GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM);
+        Encoder::Gz(header.write(out, Compression::new(level)))
     }
 
     pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -5,12 +5,13 @@
 
 pub mod difference;
 mod encode;
+pub mod layer;
 pub mod read;
 mod tar;
 mod write;
 mod zip;
 
-pub use encode::{BZIP2_LEVEL, DEFLATE_LEVEL, XZ_BLOCK, XZ_PRESET, libraries};
+pub use encode::{BZIP2_LEVEL, DEFLATE_LEVEL, LAYER_LEVEL, XZ_BLOCK, XZ_PRESET, libraries};
 pub use write::{Written, WrittenArchive, WrittenEntry, write};
 
 /// One name in an archive with what its header says; the order of entries is that of the bytes of `path`.

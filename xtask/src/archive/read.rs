@@ -1,5 +1,6 @@
 //! Reading archives from anywhere: bounded, without panics, and nothing is written outside of one folder.
 
+mod ahead;
 mod tar;
 mod unpack;
 mod zip;
@@ -10,7 +11,7 @@ use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
 use bzip2::read::BzDecoder;
-use flate2::bufread::GzDecoder;
+use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use xz2::bufread::XzDecoder;
 
 use crate::config::release::Format;
@@ -68,7 +69,9 @@ pub enum MemberKind {
     File,
     /// A symbolic link and its target.
     Link(String),
-    /// Anything else: a hard link, a device.
+    /// Another name of a file in the same archive.
+    HardLink(String),
+    /// Anything else, such as a device.
     Other(String),
 }
 
@@ -81,6 +84,12 @@ pub struct Member {
     pub kind: MemberKind,
     /// Its permissions.
     pub mode: u32,
+    /// User and group; 0 in a zip file.
+    pub owner: (u64, u64),
+    /// Seconds since 1970; 0 in a zip file.
+    pub time: u64,
+    /// Extended attributes.
+    pub attributes: Vec<(String, Vec<u8>)>,
     /// Its size in bytes.
     pub size: u64,
     /// Where its header starts: in the tar stream, or in the zip file.
@@ -188,6 +197,58 @@ pub fn tar_sum(file: &Path, format: Format, limits: Limits) -> Result<(Sha256Sum
 /// The file cannot be read.
 pub fn tar_stream(file: &Path, format: Format, limits: Limits) -> Result<impl Read + use<>, ReadError> {
     Ok(Bounded::new(decompressed(crate::paths::open_regular(file)?, format)?, limits.bytes))
+}
+
+/// How a tar stream is packed in a Debian package or a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// Not at all.
+    Plain,
+    /// gzip, of any number of members.
+    Gzip,
+    /// xz.
+    Xz,
+    /// bzip2.
+    Bzip2,
+    /// Zstandard.
+    Zstd,
+}
+
+/// Reads all entries of a packed tar stream.
+///
+/// # Errors
+/// [`ReadError`], and those of `each`.
+pub fn visit_packed(stream: impl Read, packing: Packing, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
+    tar::visit(&mut Bounded::new(unpacked(stream, packing)?, limits.bytes), limits, each)
+}
+
+/// The same of a file, decompressed by a thread of its own: for streams whose entries take time, too.
+///
+/// # Errors
+/// [`ReadError`], and those of `each`.
+pub fn visit_ahead(file: &Path, packing: Packing, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
+    let file = crate::paths::open_regular(file)?;
+    let stream = ahead::start(move || unpacked(file, packing).map_err(io::Error::other));
+    tar::visit(&mut Bounded::new(stream, limits.bytes), limits, each)
+}
+
+fn unpacked<'a>(stream: impl Read + 'a, packing: Packing) -> Result<Box<dyn Read + 'a>, ReadError> {
+    Ok(match packing {
+        Packing::Plain => Box::new(stream),
+        Packing::Gzip => {
+            let mut stream = BufReader::with_capacity(1 << 16, stream);
+            expect_magic(&mut stream, b"\x1f\x8b", "gzip")?;
+            Box::new(MultiGzDecoder::new(stream))
+        }
+        Packing::Xz => decompressed(stream, Format::TarXz)?,
+        Packing::Bzip2 => decompressed(stream, Format::TarBz2)?,
+        Packing::Zstd => {
+            let mut stream = BufReader::with_capacity(1 << 16, stream);
+            expect_magic(&mut stream, b"\x28\xb5\x2f\xfd", "zstd")?;
+            let decoder = ruzstd::decoding::StreamingDecoder::new(stream);
+            Box::new(decoder.map_err(|error| ReadError::Damaged(format!("the zstd stream: {error}")))?)
+        }
+    })
 }
 
 fn decompressed<'a, R: Read + 'a>(file: R, format: Format) -> Result<Box<dyn Read + 'a>, ReadError> {

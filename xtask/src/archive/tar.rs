@@ -9,37 +9,104 @@ pub(crate) const BLOCK: usize = 512;
 /// What the end is filled up to, as tar has done since there were tapes.
 const RECORD: u64 = 20 * BLOCK as u64;
 /// The name of every pax header: nothing of the path, so that it fits.
-const PAX_NAME: &[u8] = b"pax-header";
+const PAX_NAME: &str = "pax-header";
 
-/// The header of one entry, with the pax header that it may need before it.
+/// What the header of one entry says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head<'a> {
+    /// The full path; with a `/` at its end for a folder.
+    pub(crate) path: &'a str,
+    /// The type flag: `0` a file, `1` a hard link, `2` a symbolic link, `5` a folder.
+    pub(crate) kind: u8,
+    /// The permissions, with the special bits.
+    pub(crate) mode: u32,
+    /// User and group.
+    pub(crate) owner: (u64, u64),
+    /// The size of the content in bytes.
+    pub(crate) size: u64,
+    /// Seconds since 1970.
+    pub(crate) time: u64,
+    /// What a link points at.
+    pub(crate) link: &'a str,
+    /// Extended attributes.
+    pub(crate) attributes: &'a [(String, Vec<u8>)],
+}
+
+/// The header of one entry of a release, with the pax header that it may need before it.
 pub(crate) fn header(entry: &Named<'_>, size: u64) -> Vec<u8> {
-    let path = entry.path.as_bytes();
-    let link = match entry.what {
-        What::Link { target } => target.as_bytes(),
-        What::Folder | What::File { .. } => b"",
+    let (kind, link) = match entry.what {
+        What::Folder => (b'5', ""),
+        What::File { .. } => (b'0', ""),
+        What::Link { target } => (b'2', target),
     };
-    let split = split(path);
-    let mut records = Vec::new();
-    if split.is_none() {
-        records.extend(record("path", path));
+    let mode = entry.what.mode();
+    Head { path: &entry.path, kind, mode, owner: (0, 0), size, time: entry.time, link, attributes: &[] }.bytes()
+}
+
+/// The largest number in a field of seven octal digits, and in one of eleven.
+const SEVEN: u64 = 0o7_777_777;
+const ELEVEN: u64 = 0o77_777_777_777;
+
+impl Head<'_> {
+    /// The header, with the pax header that it may need before it.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let (path, link) = (self.path.as_bytes(), self.link.as_bytes());
+        let split = split(path);
+        let mut records = Vec::new();
+        if split.is_none() {
+            records.extend(record("path", path));
+        }
+        if link.len() > 100 {
+            records.extend(record("linkpath", link));
+        }
+        let large = |key: &str, value: u64, largest: u64| match value > largest {
+            true => record(key, value.to_string().as_bytes()),
+            false => Vec::new(),
+        };
+        records.extend(large("size", self.size, ELEVEN));
+        records.extend(large("uid", self.owner.0, SEVEN));
+        records.extend(large("gid", self.owner.1, SEVEN));
+        for (name, value) in self.attributes {
+            records.extend(record(&format!("SCHILY.xattr.{name}"), value));
+        }
+        let mut bytes = Vec::new();
+        if !records.is_empty() {
+            let size = records.len() as u64;
+            let pax = Head { path: PAX_NAME, kind: b'x', mode: 0o644, owner: (0, 0), size, link: "", ..*self };
+            bytes.extend(pax.block(b"", PAX_NAME.as_bytes()));
+            bytes.extend(&records);
+            bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        }
+        let (prefix, name) = split.unwrap_or((b"", &path[..path.len().min(100)]));
+        bytes.extend(self.block(prefix, name));
+        bytes
     }
-    if link.len() > 100 {
-        records.extend(record("linkpath", link));
+
+    fn block(&self, prefix: &[u8], name: &[u8]) -> [u8; BLOCK] {
+        let mut block = [0; BLOCK];
+        let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+        let link = self.link.as_bytes();
+        let fitting = |value: u64, largest: u64| if value > largest { 0 } else { value };
+        put(0, name);
+        put(100, format!("{:07o}\0", self.mode).as_bytes());
+        put(108, format!("{:07o}\0", fitting(self.owner.0, SEVEN)).as_bytes());
+        put(116, format!("{:07o}\0", fitting(self.owner.1, SEVEN)).as_bytes());
+        put(124, format!("{:011o}\0", fitting(self.size, ELEVEN)).as_bytes());
+        put(136, format!("{:011o}\0", self.time).as_bytes());
+        put(148, b"        ");
+        put(156, &[self.kind]);
+        put(157, &link[..link.len().min(100)]);
+        put(257, b"ustar\x0000");
+        // Names of others would be those of this machine.
+        put(265, if self.owner.0 == 0 { b"root" } else { b"" });
+        put(297, if self.owner.1 == 0 { b"root" } else { b"" });
+        put(329, b"0000000\0");
+        put(337, b"0000000\0");
+        put(345, prefix);
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        block
     }
-    let mut bytes = Vec::new();
-    if !records.is_empty() {
-        bytes.extend(block(b"", PAX_NAME, 0o644, records.len() as u64, entry.time, b'x', b""));
-        bytes.extend(&records);
-        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
-    }
-    let (prefix, name) = split.unwrap_or((b"", &path[..path.len().min(100)]));
-    let kind = match entry.what {
-        What::Folder => b'5',
-        What::File { .. } => b'0',
-        What::Link { .. } => b'2',
-    };
-    bytes.extend(block(prefix, name, entry.what.mode(), size, entry.time, kind, &link[..link.len().min(100)]));
-    bytes
 }
 
 /// How many zero bytes follow `size` bytes of content.
@@ -74,29 +141,6 @@ fn record(key: &str, value: &[u8]) -> Vec<u8> {
         length = rest + length.to_string().len();
     }
     [length.to_string().as_bytes(), b" ", key.as_bytes(), b"=", value, b"\n"].concat()
-}
-
-fn block(prefix: &[u8], name: &[u8], mode: u32, size: u64, time: u64, kind: u8, link: &[u8]) -> [u8; BLOCK] {
-    let mut block = [0; BLOCK];
-    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, name);
-    put(100, format!("{mode:07o}\0").as_bytes());
-    put(108, b"0000000\0");
-    put(116, b"0000000\0");
-    put(124, format!("{size:011o}\0").as_bytes());
-    put(136, format!("{time:011o}\0").as_bytes());
-    put(148, b"        ");
-    put(156, &[kind]);
-    put(157, link);
-    put(257, b"ustar\x0000");
-    put(265, b"root");
-    put(297, b"root");
-    put(329, b"0000000\0");
-    put(337, b"0000000\0");
-    put(345, prefix);
-    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    block
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use crate::exit::Exit;
 
 mod build;
 mod check;
-mod packages;
-mod prove;
+pub(super) mod packages;
+pub(super) mod prove;
 mod source;
 mod status;
 mod upload;

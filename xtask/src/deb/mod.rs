@@ -1,10 +1,12 @@
 //! Debian source packages: made in process from a source tree, checked against the rules of the archives that take them,
 //! proved in clean chroots, uploaded.
 
+pub mod binary;
 pub mod changelog;
 pub mod control;
 pub mod copyright;
 pub mod folder;
+pub mod installed;
 pub mod launchpad;
 pub mod package;
 pub mod prove;

@@ -206,9 +206,11 @@ fn against_manifest(path: &Path, format: Format, manifest: &Manifest) -> Result<
         }
         let (size, link) = match &member.kind {
             MemberKind::Link(target) => (target.len() as u64, Some(target.clone())),
-            MemberKind::File | MemberKind::Folder | MemberKind::Other(_) => (member.size, None),
+            MemberKind::File | MemberKind::Folder | MemberKind::HardLink(_) | MemberKind::Other(_) => {
+                (member.size, None)
+            }
         };
-        if link != record.link || matches!(member.kind, MemberKind::Other(_)) {
+        if link != record.link || matches!(member.kind, MemberKind::HardLink(_) | MemberKind::Other(_)) {
             let show = |link: &Option<String>| link.clone().unwrap_or_else(|| "no link".into());
             return difference(&wanted, "link", show(&record.link), show(&link), "a program that follows links");
         }

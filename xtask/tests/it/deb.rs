@@ -3,6 +3,6 @@
 mod foreign;
 mod own;
 mod remote;
-mod shelf;
+pub(crate) mod shelf;
 mod source;
 mod way;

@@ -1,10 +1,15 @@
 //! Images and registries, against a real docker-registry.
 
+mod build;
 mod credentials;
+mod engines;
 mod exchange;
 mod faults;
 mod hostile;
-pub(crate) mod proxy;
-pub(crate) mod registry;
+mod refused;
 mod resume;
 mod tagging;
+
+pub(crate) mod proxy;
+pub(crate) mod registry;
+pub(crate) mod stage;

@@ -103,6 +103,8 @@ struct Extensions {
     link: Option<Vec<u8>>,
     size: Option<u64>,
     records: Vec<String>,
+    owner: (Option<u64>, Option<u64>),
+    attributes: Vec<(String, Vec<u8>)>,
 }
 
 impl Extensions {
@@ -123,8 +125,13 @@ impl Extensions {
                         (b'x', "path") => self.path = Some(value.to_vec()),
                         (b'x', "linkpath") => self.link = Some(value.to_vec()),
                         (b'x', "size") => {
-                            let text = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                            self.size = Some(text.ok_or_else(|| damaged("a pax size"))?);
+                            self.size = Some(decimal(value).ok_or_else(|| damaged("a pax size"))?);
+                        }
+                        (b'x', "uid") => self.owner.0 = decimal(value),
+                        (b'x', "gid") => self.owner.1 = decimal(value),
+                        (b'x', key) => {
+                            let name = key.strip_prefix("SCHILY.xattr.");
+                            self.attributes.extend(name.map(|name| (name.to_owned(), value.to_vec())));
                         }
                         _ => {}
                     }
@@ -135,6 +142,10 @@ impl Extensions {
         }
         Ok(())
     }
+}
+
+fn decimal(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// The records of a pax header: `LENGTH KEY=VALUE` and a line end.
@@ -193,7 +204,7 @@ impl<'a> Header<'a> {
             b'0' | 0 => MemberKind::File,
             b'5' => MemberKind::Folder,
             b'2' => MemberKind::Link(link.clone()),
-            b'1' => MemberKind::Other(format!("a hard link to {}", shown(&link))),
+            b'1' => MemberKind::HardLink(link.clone()),
             other => MemberKind::Other(format!("an entry of type {:?}", char::from(other))),
         };
         let stated = extensions.size.unwrap_or(self.size);
@@ -220,7 +231,12 @@ impl<'a> Header<'a> {
             ("size", size.to_string()),
         ];
         let mode = u32::try_from(mode & 0o7777).unwrap_or_default();
-        Ok(Member { path, kind, mode, size, offset, fields })
+        let id = |long: Option<u64>, at: usize| long.or_else(|| number(&self.block[at..at + 8])).unwrap_or_default();
+        let owner = (id(extensions.owner.0, 108), id(extensions.owner.1, 116));
+        // A time before 1970 is none.
+        let time = number(&self.block[136..148]).unwrap_or_default();
+        let attributes = extensions.attributes.clone();
+        Ok(Member { path, kind, mode, owner, time, attributes, size, offset, fields })
     }
 }
 

@@ -28,6 +28,10 @@ pub fn unpack(file: &Path, format: Format, limits: Limits, folder: &Path) -> Res
                 paths.push(member.path.clone());
                 links.push((member.path.clone(), target.clone()));
             }
+            MemberKind::HardLink(to) => {
+                let (path, to) = (shown(&member.path), shown(to));
+                return Err(ReadError::Unsafe(format!("{path} is a hard link to {to}")));
+            }
             MemberKind::Other(what) => {
                 return Err(ReadError::Unsafe(format!("{} is {what}", shown(&member.path))));
             }

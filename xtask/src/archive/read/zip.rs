@@ -196,7 +196,17 @@ impl Central {
             ("versions", format!("{}, {}", self.made_by & 255, self.needed)),
             ("size", self.size.to_string()),
         ];
-        Ok(Member { path: self.path.clone(), kind, mode: mode & 0o7777, size: self.size, offset: self.offset, fields })
+        Ok(Member {
+            path: self.path.clone(),
+            kind,
+            mode: mode & 0o7777,
+            owner: (0, 0),
+            time: 0,
+            attributes: Vec::new(),
+            size: self.size,
+            offset: self.offset,
+            fields,
+        })
     }
 
     fn explain(&self, error: io::Error) -> ReadError {

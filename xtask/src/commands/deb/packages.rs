@@ -30,13 +30,13 @@ use crate::sums::Sha256Sum;
 const LIST: &str = "packages.json";
 
 /// Which packages of which commit.
-pub(super) struct Packages {
+pub(in crate::commands) struct Packages {
     pub(super) loaded: Loaded,
     pub(super) tree: SourceTree,
     pub(super) versioned: Versioned,
     pub(super) deb: Deb,
     /// Those of the declared series that are wanted.
-    pub(super) series: Vec<Series>,
+    pub(in crate::commands) series: Vec<Series>,
     /// The upstream part of their versions.
     pub(super) upstream: String,
     /// The folder of the release.
@@ -54,7 +54,7 @@ pub(super) struct Made {
 }
 
 impl Packages {
-    pub(super) fn find(ctx: &Context, wanted: &OfPackages) -> anyhow::Result<Packages> {
+    pub(in crate::commands) fn find(ctx: &Context, wanted: &OfPackages) -> anyhow::Result<Packages> {
         let mut of = wanted.of.clone();
         of.untagged |= wanted.nightly.is_some();
         let loaded = Loaded::new(ctx, &of.commit)?;
@@ -92,12 +92,12 @@ impl Packages {
     }
 
     /// The folder of the packages.
-    pub(super) fn folder(&self) -> PathBuf {
+    pub(in crate::commands) fn folder(&self) -> PathBuf {
         self.release.join("deb")
     }
 
     /// The version for a series.
-    pub(super) fn version(&self, series: &Series) -> anyhow::Result<DebVersion> {
+    pub(in crate::commands) fn version(&self, series: &Series) -> anyhow::Result<DebVersion> {
         version::for_series(&self.upstream, &self.deb, series).map_err(|why| failure(Exit::Declaration, why))
     }
 

@@ -18,7 +18,7 @@ use crate::paths;
 use crate::tools::Purpose;
 
 /// The file with a proof.
-pub(super) const NAME: &str = "proof.json";
+pub(in crate::commands) const NAME: &str = "proof.json";
 
 /// One package to prove.
 struct Wanted {

@@ -38,18 +38,10 @@ impl Loaded {
                 if repository.is_shallow { "; the clone is shallow: `git fetch --unshallow --tags`" } else { "" };
             failure(Exit::Usage, format!("{revision} names no commit of {}{hint}", declarations.project.display()))
         })?;
-        let file = declarations.release();
-        let shown = file.strip_prefix(&declarations.project).unwrap_or(&file).to_owned();
-        let own = declarations.config == declarations.project;
-        let text = if own { committed(&repository, &commit, &shown)? } else { std::fs::read_to_string(&file).ok() };
-        let text = text.ok_or_else(|| {
-            let place = if own { format!("the commit {}", commit.short()) } else { "the folder".to_owned() };
-            let why = format!("{place} has no {}; write it as the README shows", shown.display());
-            failure(Exit::Declaration, if own { format!("{why}, and commit it") } else { why })
-        })?;
+        let (text, shown) = declared(ctx, &repository, &commit, declarations.release())?;
         let release = Release::parse(&text, &shown)
             .map_err(|problems| failure(Exit::Declaration, format!("{} is not valid\n{problems}", shown.display())))?;
-        let config = (!own).then(|| declarations.config.clone());
+        let config = (declarations.config != declarations.project).then(|| declarations.config.clone());
         Ok(Loaded { repository, commit, release, declaration: Sha256Sum::of(text.as_bytes()), config })
     }
 
@@ -136,6 +128,25 @@ impl Loaded {
 
 fn unreachable(what: &str) -> Finding {
     Finding::bad(what, "the tag went away", "run it again")
+}
+
+/// The text of a declaration, from the commit when it is the project's own, and how it is called in messages.
+pub(in crate::commands) fn declared(
+    ctx: &Context,
+    repository: &Repository,
+    commit: &Oid,
+    file: PathBuf,
+) -> anyhow::Result<(String, PathBuf)> {
+    let declarations = &ctx.declarations;
+    let shown = file.strip_prefix(&declarations.project).unwrap_or(&file).to_owned();
+    let own = declarations.config == declarations.project;
+    let text = if own { committed(repository, commit, &shown)? } else { std::fs::read_to_string(&file).ok() };
+    let text = text.ok_or_else(|| {
+        let place = if own { format!("the commit {}", commit.short()) } else { "the folder".to_owned() };
+        let why = format!("{place} has no {}; write it as the README shows", shown.display());
+        failure(Exit::Declaration, if own { format!("{why}, and commit it") } else { why })
+    })?;
+    Ok((text, shown))
 }
 
 /// A file of a commit, as text.

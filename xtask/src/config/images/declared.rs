@@ -95,7 +95,8 @@ declaration! {
         series: Option<Text>,
         /// Whether packages may have scripts for their installation (`postinst` …), which are not run here.
         skip_scripts: bool = false,
-        /// An archive with programs, relative to the project: `build/mine-{version}-{architecture}.tar.xz`.
+        /// An archive with programs, relative to the project: `build/mine-{version}-{architecture}.tar.xz`. The
+        /// architecture is in Debian's word: `amd64`, `arm64`, `armhf`, `riscv64`.
         archive: Option<Text>,
         /// How many leading folders of its paths are dropped.
         strip: Bounded<0, 16> = Bounded(0),

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 
 use crate::exec;
 use crate::exit::{Exit, failure};
+use crate::paths;
 
 /// How many ids a chroot needs.
 const RANGE: u64 = 65_536;
@@ -129,8 +130,8 @@ impl Builder {
         set.insert("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
         set.insert("LANG".into(), "C.UTF-8".into());
         // A chroot is a hundred thousand small files that nobody needs any more in a minute.
-        if let Some(memory) = roomy_memory() {
-            set.insert("TMPDIR".into(), memory.to_owned());
+        if let Some(memory) = paths::roomy_memory() {
+            set.insert("TMPDIR".into(), memory.display().to_string());
         }
         if let Some(User { name, uid, gid }) = &self.other {
             command.extend(["setpriv".to_owned(), format!("--reuid={uid}"), format!("--regid={gid}")]);
@@ -157,16 +158,6 @@ impl Builder {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(Ended { success: output.status.success(), output: text })
     }
-}
-
-/// A file system in memory with room for a chroot and a build, while that leaves as much again.
-fn roomy_memory() -> Option<&'static str> {
-    const NEEDED: u64 = 8 << 30;
-    let space = rustix::fs::statvfs("/dev/shm").ok()?;
-    let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
-    let available = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = available.split_whitespace().next()?.parse().ok()?;
-    (space.f_bavail.saturating_mul(space.f_frsize) > NEEDED && kib > NEEDED >> 10).then_some("/dev/shm")
 }
 
 fn user(name: &str) -> Option<User> {

@@ -1,12 +1,14 @@
 //! What these tests share: lanternd as a project of its own, a key, calls of `xtask deb`, and their files.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
+use xtask::sums::Sha256Sum;
 
 use crate::support::{Finished, need_tool, text, xtask_binary};
 
@@ -20,7 +22,7 @@ pub(super) fn tools_are_there(more: &[(&str, &str)]) -> bool {
 }
 
 /// lanternd in git, the same for all tests, which keep their state elsewhere.
-pub(super) fn lanternd() -> &'static Path {
+pub(crate) fn lanternd() -> &'static Path {
     static PROJECT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_folder, project) = PROJECT.get_or_init(|| {
         let folder = tempfile::Builder::new().prefix("drydock-deb-").tempdir().unwrap();
@@ -109,6 +111,59 @@ impl Deb {
     }
 }
 
+/// Proofs of lanternd's packages for bookworm, kept between runs and shared by all tests that need the package.
+pub(crate) struct Proofs {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Proofs {
+    /// Waits while another test proves the same.
+    pub(crate) fn open() -> Proofs {
+        let folder = kept("deb-proofs");
+        let lock = File::create(folder.join("lock")).unwrap();
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+        Proofs { folder, _lock: lock }
+    }
+
+    /// Where the proof of a source package is, or would be.
+    fn of(&self, dsc: &Path) -> PathBuf {
+        self.folder.join(Sha256Sum::of(&fs::read(dsc).unwrap()).to_string())
+    }
+
+    /// Keeps a proof that was made.
+    pub(crate) fn keep(&self, dsc: &Path, proof: &Path) {
+        let (target, part) = (self.of(dsc), self.folder.join("part"));
+        fs::remove_dir_all(&part).ok();
+        fs::create_dir(&part).unwrap();
+        for (name, bytes) in files(proof) {
+            fs::write(part.join(name), bytes).unwrap();
+        }
+        fs::remove_dir_all(&target).ok();
+        fs::rename(part, target).unwrap();
+    }
+
+    /// The folder with lanternd's package and its proof, which is made when there is none; none without the tools.
+    pub(crate) fn lanternd() -> Option<PathBuf> {
+        let tools = [("sbuild", "sbuild"), ("mmdebstrap", "mmdebstrap"), ("newuidmap", "uidmap")];
+        if !tools_are_there(&tools) {
+            return None;
+        }
+        let proofs = Proofs::open();
+        let state = tempfile::tempdir().unwrap();
+        let deb = Deb::new(lanternd(), state.path());
+        deb.ok(&["source", "--series", "bookworm"]);
+        let dsc = deb.file("debian12.1", ".dsc");
+        let found = proofs.of(&dsc);
+        if !found.is_dir() {
+            let chroots = kept("deb-chroots");
+            deb.ok(&["prove", "--series", "bookworm", "--chroots", chroots.to_str().unwrap()]);
+            proofs.keep(&dsc, &deb.folder().join("proof/bookworm"));
+        }
+        Some(found)
+    }
+}
+
 /// Every file of a folder, by name.
 pub(super) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
@@ -116,7 +171,7 @@ pub(super) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Where chroots and lists of packages are kept between runs of the tests.
-pub(super) fn kept(name: &str) -> PathBuf {
+pub(crate) fn kept(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&folder).unwrap();
     folder
@@ -124,7 +179,7 @@ pub(super) fn kept(name: &str) -> PathBuf {
 
 /// Runs a program that must succeed, with more variables.
 #[track_caller]
-pub(super) fn run(folder: &Path, words: &[&str], variables: &[(&str, &str)]) -> String {
+pub(crate) fn run(folder: &Path, words: &[&str], variables: &[(&str, &str)]) -> String {
     let output = Command::new(words[0]).args(&words[1..]).current_dir(folder).envs(variables.iter().copied()).output();
     let output = output.unwrap_or_else(|error| panic!("{words:?}: {error}"));
     let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::shelf::{Deb, VERSION, kept, key, lanternd, run, tools_are_there};
+use super::shelf::{Deb, Proofs, VERSION, kept, key, lanternd, run, tools_are_there};
 use crate::support::text;
 
 /// An archive by reprepro, whose queue is looked at by a thread as by a cron job.
@@ -118,7 +118,10 @@ fn lanternd_goes_from_git_to_apt() {
     // Offline in both series, twice each, with 0 differing bytes, installed and tried.
     let chroots = kept("deb-chroots");
     let args = ["prove", "--format", "json", "--series", "bookworm", "--series", "trixie", "--chroots"];
+    let shared = Proofs::open();
     let proved = deb.ok(&[&args[..], &[chroots.to_str().unwrap()]].concat());
+    shared.keep(&deb.file("debian12.1", ".dsc"), &deb.folder().join("proof/bookworm"));
+    drop(shared);
     let proofs: Vec<serde_json::Value> = serde_json::from_str(&proved.stdout).unwrap();
     for (proof, series) in proofs.iter().zip(["bookworm", "trixie"]) {
         assert_eq!(proof["proved-on"], series);

@@ -1,0 +1,88 @@
+//! Command line types of `cargo xtask docker`.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Format, OfPackages, OfRelease};
+use crate::config::images::Platform;
+
+/// `cargo xtask docker`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Docker {
+    /// What to do; without one, build.
+    #[command(subcommand)]
+    pub command: Option<DockerCommand>,
+    /// Options of building.
+    #[command(flatten)]
+    pub build: DockerBuild,
+}
+
+/// The commands about images.
+#[derive(Debug, Subcommand)]
+pub enum DockerCommand {
+    /// Build images and try them, on this machine (the default)
+    Build(DockerBuild),
+}
+
+/// Which images of which commit.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OfImages {
+    /// Names of declared images [default: all]
+    #[arg(value_name = "IMAGE")]
+    pub images: Vec<String>,
+    /// Which release.
+    #[command(flatten)]
+    pub of: OfRelease,
+    /// The commit is a nightly of what will be this version: its packages sort below the first candidate
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["tag", "untagged"])]
+    pub nightly: Option<String>,
+    /// Which nightly of its day
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=999))]
+    pub nightly_number: u32,
+}
+
+impl OfImages {
+    /// The Debian packages that they are made of.
+    pub fn packages(&self) -> OfPackages {
+        OfPackages {
+            of: self.of.clone(),
+            nightly: self.nightly.clone(),
+            nightly_number: self.nightly_number,
+            series: Vec::new(),
+        }
+    }
+}
+
+/// `cargo xtask docker build`
+#[derive(Debug, Clone, Default, Args)]
+pub struct DockerBuild {
+    /// Which images.
+    #[command(flatten)]
+    pub of: OfImages,
+    /// Only these of the declared platforms, such as linux/amd64
+    #[arg(long = "platform", value_name = "PLATFORM")]
+    pub platforms: Vec<Platform>,
+    /// What builds from Dockerfiles; everything else is built in process
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    pub engine: Engine,
+    /// Print what would be built, and build nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// For a person or a program
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// What builds from Dockerfiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Engine {
+    /// The first of these that works here
+    #[default]
+    Auto,
+    /// docker, with buildx where it is installed; needs its daemon
+    Docker,
+    /// buildah, without a daemon
+    Buildah,
+    /// podman, without a daemon
+    Podman,
+}

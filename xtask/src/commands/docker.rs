@@ -1,0 +1,23 @@
+//! `cargo xtask docker`: images, built and tried here, and where they go.
+
+use super::Context;
+use crate::cli::{self, DockerCommand};
+use crate::exit::Exit;
+
+mod base;
+mod build;
+mod debs;
+mod engine;
+mod files;
+pub(super) mod loaded;
+mod make;
+
+impl cli::Docker {
+    /// Bare: build.
+    pub(crate) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
+        match self.command {
+            None => self.build.run(&Context::find(place)?),
+            Some(DockerCommand::Build(build)) => build.run(&Context::find(place)?),
+        }
+    }
+}

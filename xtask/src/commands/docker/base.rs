@@ -1,0 +1,45 @@
+//! The base of an image: from the cache, a registry or mmdebstrap.
+
+use crate::commands::Context;
+use crate::config::images::{Base, Digest, Platform, Repository};
+use crate::exit::{Exit, failure};
+use crate::oci::base as cached;
+use crate::oci::bootstrap;
+use crate::oci::layout::Layout;
+use crate::oci::registry::{self, Credentials, Reference, Registry};
+use crate::output;
+
+/// Where bases are kept, by their digests.
+pub(super) fn cache(ctx: &Context) -> anyhow::Result<Layout> {
+    ctx.state.create()?;
+    Layout::create(&ctx.state.root().join("base"))
+}
+
+/// The declared base of a platform.
+pub(super) fn provide(ctx: &Context, declared: &Base, platform: Platform) -> anyhow::Result<cached::Base> {
+    let cache = cache(ctx)?;
+    match declared {
+        Base::Image { repository, tag, digest } => {
+            let tag = tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+            let name = format!("{repository}{tag}");
+            cached::pulled(&cache, &name, digest, platform, &mut || pull(&cache, repository, digest, platform))
+        }
+        Base::Suite { suite, snapshot, mirror, packages } => {
+            let request = bootstrap::Request { suite, snapshot, mirror, packages, platform };
+            bootstrap::make(&cache, &request, &mut |line| output::err(format_args!("== {line}")))
+        }
+    }
+}
+
+/// Brings a base of a registry into the cache: of an index, the image of one platform, and the index itself.
+pub(super) fn pull(cache: &Layout, repository: &Repository, digest: &Digest, platform: Platform) -> anyhow::Result<()> {
+    output::err(format_args!("== pull {repository}@{} for {platform}", digest.short()));
+    let registry = Registry::open(repository.host(), &Credentials::of_process())?;
+    let reference = Reference::Digest(*digest);
+    let top = registry.manifest(repository, &reference)?.ok_or_else(|| {
+        failure(Exit::Remote, format!("{repository} has nothing of the digest {digest}; was it removed there?"))
+    })?;
+    registry::pull(&registry, repository, &reference, Some(platform), cache)?;
+    cache.put(&top.descriptor.media_type, &top.bytes)?;
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! An image made of Debian packages: which files they are, whether they would work on the base, and the layer of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::archive::layer::{Item, ItemKind};
+use crate::archive::read::{Limits, MemberKind, ReadError};
+use crate::cli::OfImages;
+use crate::commands::Context;
+use crate::commands::deb::packages::Packages;
+use crate::commands::deb::prove::NAME as PROOF;
+use crate::config::images::Platform;
+use crate::config::release::deb::Series;
+use crate::deb::binary::{Binary, SCRIPTS};
+use crate::deb::control::Paragraph;
+use crate::deb::installed::{self, Installed};
+use crate::deb::prove::Proof;
+use crate::deb::sums::Sums;
+use crate::exit::{Exit, failure};
+use crate::oci::ground::{Ground, STATUS, STATUS_FOLDER, clean};
+use crate::oci::stack::Stack;
+use crate::output;
+use crate::sums::Sha256Sum;
+
+/// Where dpkg keeps the lists of files.
+const INFO: &str = "var/lib/dpkg/info";
+/// Of one package.
+const LIMITS: Limits = Limits { bytes: 16 << 30, ..Limits::UNKNOWN };
+
+/// The files of packages that the release made, for one platform.
+pub(super) fn find(
+    ctx: &Context,
+    of: &OfImages,
+    names: &[String],
+    series: Option<&str>,
+    base: Option<String>,
+    platform: Platform,
+) -> anyhow::Result<Vec<Binary>> {
+    let packages = Packages::find(ctx, &of.packages())?;
+    let series = choose(&packages.series, series, base.as_deref())?;
+    let version = packages.version(series)?;
+    let proved = packages.folder().join("proof").join(series.name.as_str());
+    let folders = [proved.clone(), packages.folder().join("local")];
+    let mut found = Vec::new();
+    let mut missing = Vec::new();
+    for name in names {
+        let file = |architecture: &str| format!("{name}_{}_{architecture}.deb", version.without_epoch());
+        let files = [file(platform.debian()), file("all")];
+        let path =
+            folders.iter().flat_map(|folder| files.iter().map(|file| folder.join(file))).find(|path| path.is_file());
+        match path {
+            Some(path) => found.push(open(&path, name, platform)?),
+            None => missing.push(files[0].clone()),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let list = missing.join(", ");
+    let mut command = format!("cargo xtask deb prove --series {}", series.name.as_str());
+    if let Some(next) = &of.nightly {
+        command.push_str(&format!(" --nightly {next} --nightly-number {}", of.nightly_number));
+    } else if of.of.untagged {
+        command.push_str(" --untagged");
+    }
+    let remedy = match Platform::here() == Some(platform) {
+        true => format!("make it with `{command}`"),
+        false => format!("make it with `{command}` on a machine of {platform}, and copy it there"),
+    };
+    Err(failure(Exit::Usage, format!("{list} is not in {}; {remedy}", proved.display())))
+}
+
+/// The series whose packages fit the base.
+fn choose<'a>(all: &'a [Series], declared: Option<&str>, base: Option<&str>) -> anyhow::Result<&'a Series> {
+    let named = |name: &str| all.iter().find(|series| series.name.as_str() == name);
+    let list = || all.iter().map(|series| series.name.as_str()).collect::<Vec<_>>().join(", ");
+    let wrong = |text: String| Err(failure(Exit::Declaration, text));
+    match (declared, all, base) {
+        (Some(name), _, _) => match named(name) {
+            Some(series) => Ok(series),
+            None => wrong(format!("packaging/release.yaml has no series {name}; it has {}", list())),
+        },
+        (None, [one], _) => Ok(one),
+        (None, _, Some(base)) => match named(base) {
+            Some(series) => Ok(series),
+            None => wrong(format!("the base is of {base}, and there are packages for {}; declare `series`", list())),
+        },
+        (None, _, None) => wrong(format!("the base does not say its series; declare `series`, one of {}", list())),
+    }
+}
+
+/// Opens a package, and compares it with the proof that it was made by.
+fn open(path: &Path, name: &str, platform: Platform) -> anyhow::Result<Binary> {
+    let binary = Binary::open(path).map_err(|error| damaged(path, error))?;
+    let fits = binary.architecture == platform.debian() || binary.architecture == "all";
+    if binary.name != name || !fits {
+        let what = format!("{} of {}", binary.name, binary.architecture);
+        return Err(failure(Exit::NotReproducible, format!("{} is {what}, not what its name says", path.display())));
+    }
+    let proof = path.with_file_name(PROOF);
+    if let Ok(text) = fs::read_to_string(&proof) {
+        let proof: Proof = serde_json::from_str(&text).with_context(|| format!("{} is no proof", proof.display()))?;
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (sum, _) = Sha256Sum::of_file(path).with_context(|| format!("cannot read {}", path.display()))?;
+        if proof.packages.get(&file).is_some_and(|proved| *proved != sum.to_string()) {
+            let text = format!("{} is not the file that was proved; prove it again", path.display());
+            return Err(failure(Exit::NotReproducible, text));
+        }
+    }
+    Ok(binary)
+}
+
+fn damaged(path: &Path, error: ReadError) -> anyhow::Error {
+    match error {
+        ReadError::Io(error) => anyhow::Error::new(error).context(format!("cannot unpack {}", path.display())),
+        other => failure(Exit::NotReproducible, format!("{}: {other}", path.display())),
+    }
+}
+
+/// Refuses packages that would not work on the base: everything that is wrong with them, at once.
+pub(super) fn check(
+    debs: &[Binary],
+    ground: &Ground,
+    base: &str,
+    platform: Platform,
+    skip_scripts: bool,
+) -> anyhow::Result<()> {
+    let unreadable = |why: String| failure(Exit::NotReproducible, format!("what {base} has installed: {why}"));
+    let mut there = Vec::new();
+    if ground.text(STATUS).is_none() && ground.texts_in(STATUS_FOLDER).next().is_none() {
+        let text = format!("{base} does not say which packages it has (it has no /{STATUS})");
+        return Err(failure(Exit::Declaration, format!("{text}; take a base of Debian, or a Dockerfile")));
+    }
+    for text in ground.text(STATUS).into_iter().chain(ground.texts_in(STATUS_FOLDER).map(|(_, text)| text)) {
+        there.extend(Installed::all(text).map_err(unreadable)?);
+    }
+    let mut problems: Vec<String> = Vec::new();
+    for deb in debs {
+        if let Some(old) = there.iter().find(|old| old.name == deb.name) {
+            problems.push(format!("{} {} is in the base already; take one without it", old.name, old.version));
+        }
+    }
+    let paragraphs: Vec<&Paragraph> = debs.iter().map(|deb| &deb.control).collect();
+    let unmet = installed::unmet(&paragraphs, &there, platform.debian()).map_err(unreadable)?;
+    if !unmet.is_empty() {
+        problems.extend(unmet.iter().map(ToString::to_string));
+        problems
+            .push("to do: take a base that has it, declare it under the base's `packages`, or add it to `debs`".into());
+    }
+    let scripted: Vec<String> = debs
+        .iter()
+        .filter(|deb| !deb.scripts().is_empty())
+        .map(|deb| format!("{} has {}", deb.name, deb.scripts().join(", ")))
+        .collect();
+    if !scripted.is_empty() && !skip_scripts {
+        problems.extend(scripted.iter().map(|what| format!("{what}, and no script is run when an image is made")));
+        problems.push("to do: declare `skip-scripts: true` if it works without them, or use a Dockerfile".into());
+    }
+    if !problems.is_empty() {
+        let text = format!("the packages would not work on {base}:\n  {}", problems.join("\n  "));
+        return Err(failure(Exit::JobFailed, text));
+    }
+    for deb in debs {
+        let triggers = deb.members.get("triggers").map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned());
+        if triggers.is_some_and(|text| text.contains("ldconfig")) {
+            let why = "the loader finds libraries in its usual folders without it";
+            output::err(format_args!("note: {} asks for ldconfig, which is not run: {why}", deb.name));
+        }
+    }
+    Ok(())
+}
+
+/// Puts the packages on the base, and into its list of what is installed.
+pub(super) fn stack(stack: &mut Stack, debs: &[Binary], epoch: u64) -> anyhow::Result<()> {
+    let mut paragraphs = Vec::new();
+    for deb in debs {
+        let listed = files(stack, deb)?;
+        let conffiles = conffiles(stack, deb)?;
+        let text = paragraph(&deb.control, &conffiles).text();
+        if stack.ground.text(STATUS).is_some() {
+            let own = deb.members.iter().filter(|(name, _)| name.as_str() != "list");
+            for (name, (mode, bytes)) in own {
+                let mode = if SCRIPTS.contains(&name.as_str()) { *mode } else { 0o644 };
+                write(stack, &format!("{INFO}/{}.{name}", deb.stem()), bytes, mode, epoch)?;
+            }
+            write(stack, &format!("{INFO}/{}.list", deb.stem()), listed.as_bytes(), 0o644, epoch)?;
+        } else {
+            write(stack, &format!("{STATUS_FOLDER}/{}", deb.name), text.as_bytes(), 0o644, epoch)?;
+            if let Some((_, sums)) = deb.members.get("md5sums") {
+                write(stack, &format!("{STATUS_FOLDER}/{}.md5sums", deb.name), sums, 0o644, epoch)?;
+            }
+        }
+        paragraphs.push(text);
+    }
+    if let Some(old) = stack.ground.text(STATUS) {
+        let old = if old.trim().is_empty() { String::new() } else { format!("{}\n\n", old.trim_end()) };
+        let text = format!("{old}{}\n", paragraphs.join("\n"));
+        write(stack, STATUS, text.as_bytes(), 0o644, epoch)?;
+    }
+    Ok(())
+}
+
+/// The files of a package, put where they go; the list of them, as dpkg keeps it.
+fn files(stack: &mut Stack, deb: &Binary) -> anyhow::Result<String> {
+    let mut listed = String::from("/.\n");
+    let mut refused = Vec::new();
+    deb.visit(LIMITS, &mut |member, content| {
+        let path = clean(&member.path)?;
+        if path.is_empty() {
+            return Ok(());
+        }
+        let kind = match &member.kind {
+            MemberKind::Folder => ItemKind::Folder,
+            MemberKind::File => ItemKind::File(stack.layer.keep(content)?),
+            MemberKind::Link(target) => ItemKind::Link(target.clone()),
+            MemberKind::HardLink(to) => ItemKind::HardLink(clean(to)?),
+            MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
+        };
+        listed.push_str(&format!("/{path}\n"));
+        let attributes = member.attributes.clone();
+        let item = Item { kind, mode: member.mode, owner: member.owner, time: member.time, attributes };
+        if let Err(why) = stack.put(&path, item, false) {
+            refused.push(why.to_string());
+        }
+        Ok(())
+    })
+    .map_err(|error| damaged(&deb.file, error))?;
+    if refused.is_empty() {
+        return Ok(listed);
+    }
+    let more = if refused.len() > 10 { format!("\n  … and {} more", refused.len() - 10) } else { String::new() };
+    let list: Vec<String> = refused.into_iter().take(10).collect();
+    let text = format!("{} cannot be unpacked:\n  {}{more}", deb.name, list.join("\n  "));
+    Err(failure(Exit::JobFailed, text))
+}
+
+/// Configuration files with the sums by which dpkg knows whether somebody changed them.
+fn conffiles(stack: &Stack, deb: &Binary) -> anyhow::Result<String> {
+    let Some((_, list)) = deb.members.get("conffiles") else { return Ok(String::new()) };
+    let mut lines = String::new();
+    for path in String::from_utf8_lossy(list).lines().map(str::trim).filter(|line| line.starts_with('/')) {
+        let real = stack.ground.real(path).unwrap_or_default();
+        let Some(Item { kind: ItemKind::File(content), .. }) = stack.layer.get(&real) else { continue };
+        lines.push_str(&format!("\n{path} {}", Sums::of("", &stack.layer.read(*content)?).md5));
+    }
+    Ok(lines)
+}
+
+/// What the list of installed packages says of one.
+fn paragraph(control: &Paragraph, conffiles: &str) -> Paragraph {
+    let mut paragraph = Paragraph::new();
+    for name in control.names() {
+        paragraph.set(name, control.get(name).unwrap_or_default());
+        if name.eq_ignore_ascii_case("Package") {
+            paragraph.set("Status", "install ok installed");
+        }
+    }
+    if !conffiles.is_empty() {
+        paragraph.set("Conffiles", conffiles);
+    }
+    paragraph
+}
+
+fn write(stack: &mut Stack, path: &str, bytes: &[u8], mode: u32, epoch: u64) -> anyhow::Result<()> {
+    let content = stack.layer.keep(&mut &*bytes).with_context(|| format!("cannot write /{path}"))?;
+    let item = Item { mode, ..Item::file(content, epoch) };
+    stack.put(path, item, true).map_err(|why| failure(Exit::JobFailed, format!("cannot write /{path}: {why}")))?;
+    Ok(())
+}
+
+/// The files, for the build record.
+pub(super) fn files_of(debs: &[Binary]) -> impl Iterator<Item = &PathBuf> {
+    debs.iter().map(|deb| &deb.file)
+}

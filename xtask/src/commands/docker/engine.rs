@@ -1,0 +1,165 @@
+//! An image built from a Dockerfile: of the commit's files, on bases that were checked here, by the engine that is here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::make::{Job, Made};
+use super::{base, debs};
+use crate::cli;
+use crate::config::images::{Platform, Value};
+use crate::exit::{Exit, failure};
+use crate::oci::base::Base;
+use crate::oci::dockerfile::{Dockerfile, Foundation};
+use crate::oci::engine::{self, Kind, local_name};
+use crate::oci::ground::{self, Ground};
+use crate::oci::layout::Layout;
+use crate::oci::normalise::normalise;
+use crate::output;
+use crate::paths;
+use crate::source::{SourceTree, derive};
+
+/// What is declared of a Dockerfile.
+pub(super) struct Declared<'a> {
+    pub(super) path: &'a str,
+    pub(super) args: &'a BTreeMap<String, Value>,
+    pub(super) packages: &'a [String],
+    pub(super) series: Option<&'a str>,
+}
+
+/// Builds for one platform.
+pub(super) fn make(
+    job: &Job<'_>,
+    declared: &Declared<'_>,
+    tree: &SourceTree,
+    platform: Platform,
+    layout: &Layout,
+) -> anyhow::Result<Made> {
+    let dockerfile = Dockerfile::parse(&text(job, declared.path, tree)?).map_err(|problems| {
+        failure(Exit::Declaration, format!("{} cannot be built from:\n  {}", declared.path, problems.join("\n  ")))
+    })?;
+    let own = job.image.base.as_ref().map(|base| base::provide(job.ctx, base, platform)).transpose()?;
+    if dockerfile.uses_base && own.is_none() {
+        let text = format!("{} stands on ${{BASE}}, and docker/images.yaml declares no `base`", declared.path);
+        return Err(failure(Exit::Declaration, text));
+    }
+    let mut bases: Vec<Base> = Vec::new();
+    let cache = base::cache(job.ctx)?;
+    for pinned in &dockerfile.pinned {
+        bases.push(crate::oci::base::pulled(
+            &cache,
+            &pinned.repository.to_string(),
+            &pinned.digest,
+            platform,
+            &mut || base::pull(&cache, &pinned.repository, &pinned.digest, platform),
+        )?);
+    }
+    let named = dockerfile.with_names(|pinned| {
+        let at = dockerfile.pinned.iter().position(|one| one == pinned);
+        at.and_then(|at| bases.get(at)).map_or_else(|| pinned.written.clone(), local_name)
+    });
+    let foundation = match dockerfile.foundation {
+        Foundation::Scratch => None,
+        Foundation::Declared => own.clone(),
+        Foundation::Pinned(at) => bases.get(at).cloned(),
+    };
+
+    let scratch = paths::scratch("drydock-engine-")?;
+    let (context, file) = (scratch.path().join("context"), scratch.path().join("Dockerfile"));
+    fs::create_dir(&context).context("cannot make the context")?;
+    tree.export(&context)?;
+    let inputs = packages(job, declared, own.as_ref(), platform, &context, tree.epoch)?;
+    fs::write(&file, named).context("cannot write the Dockerfile")?;
+
+    let version = &job.wanted.versioned.version;
+    let mut args: BTreeMap<String, String> =
+        declared.args.iter().map(|(name, value)| (name.clone(), value.render(version))).collect();
+    if let Some(own) = &own {
+        args.insert("BASE".into(), local_name(own));
+        bases.extend(dockerfile.uses_base.then(|| own.clone()));
+    }
+    let engine = engine::choose(kinds(job.engine))?;
+    output::err(format_args!("== build from {} by {}", declared.path, engine.shown()));
+    let request = engine::Request {
+        context: &context,
+        dockerfile: &file,
+        args: &args,
+        bases: &bases,
+        platform,
+        epoch: tree.epoch,
+        scratch: scratch.path(),
+    };
+    let raw = engine.build(&request)?;
+    let found = crate::oci::image::platform_of(&raw.config);
+    if found != platform.to_string() && !(platform == Platform::Arm64 && found == "linux/arm64/v8") {
+        let text = format!("{} built an image for {found}, not for {platform}", engine.shown());
+        return Err(failure(Exit::JobFailed, text));
+    }
+    if let Some(base) = &foundation {
+        base.lend(layout)?;
+    }
+    let (config, layers) = normalise(layout, raw, foundation.as_ref(), tree.epoch)?;
+    Ok(Made { base: foundation, config, layers, inputs, way: engine.shown() })
+}
+
+/// The commit's files as a release has them, with what generators derive from them.
+pub(super) fn sources(job: &Job<'_>) -> anyhow::Result<SourceTree> {
+    let mut tree = job.wanted.tree.clone();
+    let generators = &job.wanted.loaded.release.generators;
+    let derived = derive::run(&tree, generators, &mut |line| output::err(format_args!("== {line}")))?;
+    tree.add(derived.entries)?;
+    Ok(tree)
+}
+
+fn kinds(wanted: cli::Engine) -> &'static [Kind] {
+    match wanted {
+        cli::Engine::Auto => &[Kind::Buildx, Kind::Docker, Kind::Buildah, Kind::Podman],
+        cli::Engine::Docker => &[Kind::Buildx, Kind::Docker],
+        cli::Engine::Buildah => &[Kind::Buildah],
+        cli::Engine::Podman => &[Kind::Podman],
+    }
+}
+
+/// The Dockerfile: of the commit, or of the folder with the declarations where the project has none.
+fn text(job: &Job<'_>, path: &str, tree: &SourceTree) -> anyhow::Result<String> {
+    if let Some(entry) = tree.get(path) {
+        return Ok(String::from_utf8_lossy(&tree.reader().content(entry)?).into_owned());
+    }
+    let other = job.wanted.loaded.config.as_ref().map(|folder| folder.join(path));
+    other.and_then(|file| fs::read_to_string(file).ok()).ok_or_else(|| {
+        let commit = job.wanted.loaded.commit.short();
+        failure(Exit::Declaration, format!("the commit {commit} has no {path}; commit it, or mend `dockerfile`"))
+    })
+}
+
+/// Puts the declared packages into `packages/` of the context.
+fn packages(
+    job: &Job<'_>,
+    declared: &Declared<'_>,
+    own: Option<&Base>,
+    platform: Platform,
+    context: &Path,
+    epoch: u64,
+) -> anyhow::Result<Vec<PathBuf>> {
+    if declared.packages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ground = own.map(|base| Ground::of(&base.layout, &base.descriptor, &base.manifest)).transpose()?;
+    let series = ground.as_ref().and_then(ground::series);
+    let found = debs::find(job.ctx, job.of, declared.packages, declared.series, series, platform)?;
+    let folder = context.join("packages");
+    fs::create_dir_all(&folder).context("cannot write to the context")?;
+    for file in debs::files_of(&found) {
+        let to = folder.join(file.file_name().unwrap_or_default());
+        if to.exists() {
+            return Err(failure(Exit::Declaration, format!("the project has a file packages/{} itself", to.display())));
+        }
+        fs::copy(file, &to).with_context(|| format!("cannot write {}", to.display()))?;
+        fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(epoch);
+        fs::File::options().write(true).open(&to)?.set_modified(time)?;
+    }
+    Ok(debs::files_of(&found).cloned().collect())
+}

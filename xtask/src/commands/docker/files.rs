@@ -1,0 +1,66 @@
+//! An image made of an archive with programs.
+
+use std::path::{Path, PathBuf};
+
+use crate::archive::layer::{Item, ItemKind};
+use crate::archive::read::{self, Limits, MemberKind, ReadError};
+use crate::config::images::Platform;
+use crate::config::release::{Format, Version};
+use crate::exit::{Exit, failure};
+use crate::oci::ground::clean;
+use crate::oci::stack::Stack;
+
+/// The file of a version and platform, relative to the project.
+pub(super) fn file(project: &Path, path: &str, version: &Version, platform: Platform) -> PathBuf {
+    project.join(path.replace("{version}", version.as_str()).replace("{architecture}", platform.debian()))
+}
+
+/// Unpacks an archive onto the base: everything belongs to root, and replaces what the base has there.
+pub(super) fn stack(stack: &mut Stack, file: &Path, strip: u32, into: &str) -> anyhow::Result<()> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let format = Format::of_name(&name).ok_or_else(|| {
+        let formats = "a .tar.gz, .tar.xz, .tar.bz2 or .zip";
+        failure(Exit::Declaration, format!("{} is no archive that is read here; name {formats}", file.display()))
+    })?;
+    if !file.is_file() {
+        let text = format!("{} is not there; make it before the image, or mend `archive`", file.display());
+        return Err(failure(Exit::Usage, text));
+    }
+    let into = into.trim_matches('/');
+    let place = |path: &str| -> Result<Option<String>, ReadError> {
+        let path = clean(path)?;
+        let rest: Vec<&str> = path.split('/').skip(strip as usize).filter(|part| !part.is_empty()).collect();
+        let parts = std::iter::once(into).filter(|into| !into.is_empty()).chain(rest.iter().copied());
+        Ok((!rest.is_empty()).then(|| parts.collect::<Vec<_>>().join("/")))
+    };
+    let mut any = false;
+    let mut refused = None;
+    read::visit(file, format, Limits { bytes: 16 << 30, ..Limits::UNKNOWN }, &mut |member, content| {
+        let Some(path) = place(&member.path)? else { return Ok(()) };
+        let kind = match &member.kind {
+            MemberKind::Folder => ItemKind::Folder,
+            MemberKind::File => ItemKind::File(stack.layer.keep(content)?),
+            MemberKind::Link(target) => ItemKind::Link(target.clone()),
+            MemberKind::HardLink(to) => match place(to)? {
+                Some(to) => ItemKind::HardLink(to),
+                None => return Err(ReadError::Unsafe(format!("{path} is a link to {to}, which is left out"))),
+            },
+            MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
+        };
+        let item = Item { kind, mode: member.mode, owner: (0, 0), time: member.time, attributes: Vec::new() };
+        any = true;
+        if let Err(why) = stack.put(&path, item, true) {
+            refused.get_or_insert(why);
+        }
+        Ok(())
+    })
+    .map_err(|error| match error {
+        ReadError::Io(error) => anyhow::Error::new(error).context(format!("cannot unpack {}", file.display())),
+        other => failure(Exit::NotReproducible, format!("{}: {other}", file.display())),
+    })?;
+    match refused {
+        Some(why) => Err(failure(Exit::JobFailed, format!("{} cannot be unpacked: {why}", file.display()))),
+        None if !any => Err(failure(Exit::Declaration, format!("{} has nothing below `strip`", file.display()))),
+        None => Ok(()),
+    }
+}

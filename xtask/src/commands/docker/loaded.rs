@@ -1,0 +1,62 @@
+//! Which images are meant: the commit with its two declarations, its version, and the declared images that are wanted.
+
+use std::path::PathBuf;
+
+use crate::cli::OfImages;
+use crate::commands::Context;
+use crate::commands::release::loaded::{self, Loaded, Versioned};
+use crate::config::images::{Image, Images};
+use crate::exit::{Exit, failure};
+use crate::source::SourceTree;
+
+/// The wanted images of a commit.
+pub(in crate::commands) struct Wanted {
+    pub(in crate::commands) loaded: Loaded,
+    pub(in crate::commands) tree: SourceTree,
+    pub(in crate::commands) versioned: Versioned,
+    /// Those of the declared images that are wanted, in the order of the declaration.
+    pub(in crate::commands) images: Vec<Image>,
+    /// The folder of the release.
+    pub(in crate::commands) release: PathBuf,
+}
+
+impl Wanted {
+    /// Reads both declarations as a release reads its own.
+    pub(in crate::commands) fn find(ctx: &Context, wanted: &OfImages) -> anyhow::Result<Wanted> {
+        let mut of = wanted.of.clone();
+        of.untagged |= wanted.nightly.is_some();
+        let loaded = Loaded::new(ctx, &of.commit)?;
+        let declared = images(ctx, &loaded)?;
+        let images = select(declared, &wanted.images)?;
+        let tree = loaded.tree()?;
+        let versioned = loaded.version(&of, &tree)?.map_err(|finding| {
+            let remedy = finding.remedy.unwrap_or_default();
+            failure(Exit::JobFailed, format!("{}: {}; {remedy}", finding.what, finding.found))
+        })?;
+        let release = ctx.state.dist(versioned.version.as_str());
+        Ok(Wanted { loaded, tree, versioned, images, release })
+    }
+
+    /// The folder of the images' layouts and build records.
+    pub(in crate::commands) fn folder(&self) -> PathBuf {
+        self.release.join("oci")
+    }
+}
+
+/// The declared images of a commit.
+pub(in crate::commands) fn images(ctx: &Context, loaded: &Loaded) -> anyhow::Result<Images> {
+    let (text, shown) = loaded::declared(ctx, &loaded.repository, &loaded.commit, ctx.declarations.images())?;
+    Images::parse(&text, &shown)
+        .map_err(|problems| failure(Exit::Declaration, format!("{} is not valid\n{problems}", shown.display())))
+}
+
+/// The named ones of the declared images; all without names.
+pub(in crate::commands) fn select(declared: Images, names: &[String]) -> anyhow::Result<Vec<Image>> {
+    let known = |name: &String| declared.images.iter().any(|image| image.name.as_str() == name);
+    if let Some(name) = names.iter().find(|name| !known(name)) {
+        let all: Vec<&str> = declared.images.iter().map(|image| image.name.as_str()).collect();
+        return Err(failure(Exit::Usage, format!("the image {name} is not declared; there are {}", all.join(", "))));
+    }
+    let is_wanted = |image: &Image| names.is_empty() || names.iter().any(|name| name == image.name.as_str());
+    Ok(declared.images.into_iter().filter(is_wanted).collect())
+}

@@ -1,0 +1,155 @@
+//! Images from Dockerfiles, by buildah and by Debian's docker engine: one digest an engine, whatever the machine is like.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use xtask::config::images::Platform;
+
+use super::registry::Server;
+use super::stage::{Stage, debian_in, declaration};
+use crate::deb::shelf::run;
+use crate::support::{need, need_tool, text, wait_for};
+
+const DOCKERFILE: &str = "\
+ARG BASE
+FROM ${BASE}
+ARG WHAT
+COPY packages/ /packages/
+RUN dpkg -i /packages/*.deb && rm -r /packages && useradd --system lamp && echo \"$WHAT\" >/etc/what && date +%N >/var/log/now
+COPY . /usr/src/lanternd
+";
+
+/// The smoke test looks into the image: leftovers and stray files are not there, modes and dates are the commit's.
+fn image() -> String {
+    let script = "(cat /etc/what; lanternd --version; find /var/log -type f; stat -c '%a %Y' /usr/src/lanternd/Makefile; \
+                  test ! -e /usr/src/lanternd/stray; grep ^lamp: /etc/shadow | cut -d: -f3) | tr '\\n' ' '";
+    let expect = format!("v0.3.0 lanternd {{version}} 644 1780315200 {}", 1_780_315_200 / 86_400);
+    format!(
+        "from: {{dockerfile: docker/Dockerfile, debs: lanternd, args: {{WHAT: 'v{{version}}'}}, series: bookworm}}\n\
+         entrypoint: [lanternd]\nsmoke-test: {{run: [sh, -c, \"{script}\"], expect: \"{expect}\"}}\n"
+    )
+}
+
+fn stage(server: &Server) -> Option<Stage> {
+    let stage = Stage::lanternd(&declaration(&debian_in(server)?, &image())).proved()?;
+    fs::write(stage.at("config/docker/Dockerfile"), DOCKERFILE).unwrap();
+    Some(stage)
+}
+
+/// Builds twice, the second time from another folder with other files in it, under another umask, host and home.
+fn twice(server: &Server, engine: &str, variables: &[(&str, &str)]) -> Option<Stage> {
+    let first = stage(server)?;
+    let one = first.built(&first.call(&["--engine", engine], variables), "0.3.0");
+    let second = stage(server)?.elsewhere();
+    let other = second.built(&second.cousin(&["--engine", engine], variables), "0.3.0");
+    assert_eq!(other.clone().without_machine(), one.clone().without_machine());
+    let way = one.made_by.unwrap().way;
+    assert!(way.starts_with(engine), "{way}");
+    Some(first)
+}
+
+fn here() -> bool {
+    need(Platform::here() == Some(Platform::Amd64), "the tests' package is for amd64")
+}
+
+#[test]
+fn buildah_makes_the_same_image_twice() {
+    let Some(server) = Server::start() else { return };
+    if here() && need_tool("buildah", "buildah") {
+        twice(&server, "buildah", &[]);
+    }
+}
+
+/// Debian's docker engine, with everything that it keeps in folders of its own.
+struct Daemon {
+    child: Child,
+    folder: TempDir,
+    _storage: TempDir,
+}
+
+impl Daemon {
+    /// None where it cannot start, as without the rights of root.
+    fn start() -> Option<Daemon> {
+        if !need_tool("dockerd", "docker.io") || !need_tool("docker", "docker.io") {
+            return None;
+        }
+        let folder = TempDir::with_prefix("drydock-dockerd-").unwrap();
+        let memory = xtask::paths::roomy_memory().map_or_else(std::env::temp_dir, Path::to_owned);
+        let storage = TempDir::with_prefix_in("drydock-dockerd-", memory).unwrap();
+        let at = |name: &str| text(&folder.path().join(name));
+        let log = File::create(folder.path().join("log")).unwrap();
+        let child = Command::new("dockerd")
+            .args(["--storage-driver=vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"])
+            .args(["--data-root", &text(storage.path()), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
+            .args(["--host", &format!("unix://{}", at("socket"))])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut daemon = Daemon { child, folder, _storage: storage };
+        let host = daemon.host();
+        let answers = || {
+            let mut ask = Command::new("docker");
+            ask.args(["version", "--format", "{{.Server.Version}}"]).env("DOCKER_HOST", &host).stdin(Stdio::null());
+            ask.output().is_ok_and(|output| output.status.success())
+        };
+        let up = wait_for(Duration::from_secs(60), || match daemon.child.try_wait().unwrap() {
+            Some(_) => Some(false),
+            None => answers().then_some(true),
+        });
+        if up != Some(true) {
+            let log = fs::read_to_string(daemon.folder.path().join("log")).unwrap_or_default();
+            println!("skipped: dockerd does not start here: {}", log.lines().last().unwrap_or_default());
+            return None;
+        }
+        Some(daemon)
+    }
+
+    fn host(&self) -> String {
+        format!("unix://{}", text(&self.folder.path().join("socket")))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // With SIGTERM it ends its own children and mounts.
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM)
+            .ok();
+        if wait_for(Duration::from_secs(20), || self.child.try_wait().unwrap()).is_none() {
+            self.child.kill().ok();
+        }
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn debians_docker_makes_the_same_image_twice_and_runs_both_kinds() {
+    let Some(server) = Server::start() else { return };
+    if !here() {
+        return;
+    }
+    let Some(daemon) = Daemon::start() else { return };
+    let host = daemon.host();
+    let variables = [("DOCKER_HOST", host.as_str()), ("DOCKER_BUILDKIT", "0")];
+    let Some(built) = twice(&server, "docker", &variables) else { return };
+    let left = run(Path::new("/"), &["docker", "images", "--all", "--quiet"], &variables);
+    assert_eq!(left, "", "the daemon keeps nothing of the builds");
+
+    // It runs what it built, and what was made without it.
+    let Some(base) = debian_in(&server) else { return };
+    let made = Stage::lanternd(&declaration(&base, super::stage::LANTERND)).proved().unwrap();
+    made.built(&made.call(&[], &[]), "0.3.0");
+    for (stage, entrypoint) in [(&built, "built"), (&made, "made")] {
+        let (archive, name) = (stage.at("archive.tar"), format!("localhost/{entrypoint}:1"));
+        let from = format!("oci:{}", text(&stage.oci("0.3.0").join("mine")));
+        let to = format!("docker-archive:{}:{name}", text(&archive));
+        run(Path::new("/"), &["skopeo", "copy", "--quiet", &from, &to], &[]);
+        run(Path::new("/"), &["docker", "load", "--quiet", "--input", &text(&archive)], &variables);
+        let words = ["docker", "run", "--rm", "--network=none", &name, "--version"];
+        assert_eq!(run(Path::new("/"), &words, &variables).trim(), "lanternd 0.3.0");
+    }
+}

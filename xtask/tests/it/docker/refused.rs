@@ -1,0 +1,137 @@
+//! What no image is made of: each with the words that say how to mend it.
+
+use std::fs;
+use std::path::Path;
+
+use super::registry::Server;
+use super::stage::{LANTERND, Stage, debian_in, declaration, small_in};
+use crate::deb::shelf::run;
+use crate::support::{need, text};
+
+/// Makes a package by dpkg-deb, from its fields and more control files.
+fn package(folder: &Path, fields: &str, control: &[(&str, &str)], files: &[&str]) -> Vec<u8> {
+    let tree = folder.join("tree");
+    fs::remove_dir_all(&tree).ok();
+    fs::create_dir_all(tree.join("DEBIAN")).unwrap();
+    fs::write(tree.join("DEBIAN/control"), format!("Maintainer: A <a@example.org>\nDescription: x\n{fields}")).unwrap();
+    for (name, content) in control {
+        fs::write(tree.join("DEBIAN").join(name), content).unwrap();
+        fs::set_permissions(tree.join("DEBIAN").join(name), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+    }
+    for file in files {
+        fs::create_dir_all(tree.join(file).parent().unwrap()).unwrap();
+        fs::write(tree.join(file), "x\n").unwrap();
+    }
+    let deb = folder.join("made.deb");
+    run(folder, &["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", &text(&tree), &text(&deb)], &[]);
+    fs::read(deb).unwrap()
+}
+
+const FIELDS: &str = "Package: lanternd\nVersion: 0.3.0-0ubuntu1~ppa1~debian12.1\nArchitecture: amd64\n";
+
+#[test]
+fn what_would_not_work_is_refused_with_its_remedy() {
+    let Some(server) = Server::start() else { return };
+    let Some(base) = debian_in(&server) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::lanternd(&declaration(&base, &LANTERND.replace("lanternd]}", "lanternd], series: bookworm}")));
+    let deb = stage.package();
+    fs::create_dir_all(deb.parent().unwrap()).unwrap();
+    let refused = |code: i32, words: &[&str]| {
+        let found = stage.call(&[], &[]);
+        assert_eq!(found.code(), code, "{words:?}: {}", found.transcript());
+        for word in words {
+            assert!(found.stderr.contains(word), "{word}: {}", found.stderr);
+        }
+        assert!(!stage.oci("0.3.0").join("mine.json").exists());
+    };
+    refused(2, &["_amd64.deb is not in ", "make it with `cargo xtask deb prove --series bookworm`"]);
+
+    let made = |fields: &str, control: &[(&str, &str)], files: &[&str]| {
+        fs::write(&deb, package(folder.path(), &format!("{FIELDS}{fields}"), control, files)).unwrap();
+    };
+    made("Depends: libc6 (>= 99), libnowhere1 | libnowhere2, libc6\nPre-Depends: dpkg (>= 1)\n", &[], &[]);
+    let unmet =
+        ["libc6 (>= 99); there is libc6 2.36", "libnowhere1 | libnowhere2; it is not there", "add it to `debs`"];
+    refused(1, &unmet);
+    made("Conflicts: dash\n", &[("postinst", "#!/bin/sh\n"), ("prerm", "#!/bin/sh\n")], &[]);
+    refused(1, &["Conflicts dash; there is dash", "lanternd has postinst, prerm", "`skip-scripts: true`"]);
+    made("", &[], &["etc/passwd"]);
+    refused(1, &["lanternd cannot be unpacked", "the base has /etc/passwd, which would be overwritten"]);
+    made("", &[], &["bin/lanternd"]);
+    refused(1, &["the smoke test `lanternd --version`"]);
+
+    // Packages that are none, or would write elsewhere.
+    let good = fs::read(&deb).unwrap();
+    fs::write(&deb, &good[..good.len() / 2]).unwrap();
+    refused(7, &["lanternd_0.3.0-0ubuntu1~ppa1~debian12.1_amd64.deb: it is "]);
+    fs::write(&deb, "no package").unwrap();
+    refused(7, &["it is damaged"]);
+    let foreign = FIELDS.replace("amd64", "arm64");
+    fs::write(&deb, package(folder.path(), &foreign, &[], &[])).unwrap();
+    refused(7, &["is lanternd of arm64, not what its name says"]);
+    let evil = folder.path().join("evil");
+    fs::create_dir_all(&evil).unwrap();
+    fs::write(evil.join("data"), "x").unwrap();
+    run(&evil, &["tar", "-czf", "data.tar.gz", "--transform", "s,data,../../etc/evil,", "-P", "data"], &[]);
+    fs::write(evil.join("made.deb"), package(folder.path(), FIELDS, &[], &[])).unwrap();
+    run(&evil, &["ar", "x", "made.deb", "control.tar.gz", "debian-binary"], &[]);
+    run(&evil, &["ar", "rcD", text(&deb).as_str(), "debian-binary", "control.tar.gz", "data.tar.gz"], &[]);
+    refused(7, &["leads out of it"]);
+    fs::remove_file(&deb).unwrap();
+    run(&evil, &["ar", "rcD", text(&deb).as_str(), "debian-binary", "control.tar.gz", "data.tar.gz"], &[]);
+    refused(7, &["leads out of it"]);
+
+    // A package that is not the one that was proved.
+    fs::write(&deb, &good).unwrap();
+    let name = deb.file_name().unwrap().to_str().unwrap();
+    let proof = format!(
+        "{{\"source\":\"\",\"dsc\":\"\",\"series\":\"\",\"proved-on\":\"\",\"chroot\":\"\",\"varied\":[],\"differing\":[],\
+         \"tried\":[],\"seconds\":1,\"packages\":{{\"{name}\":\"00\"}}}}"
+    );
+    fs::write(deb.with_file_name("proof.json"), proof).unwrap();
+    refused(7, &["is not the file that was proved"]);
+}
+
+#[test]
+fn bases_and_dockerfiles_that_may_change_are_refused() {
+    let Some(server) = Server::start() else { return };
+    if !need(Path::new("/bin/busybox").exists(), "busybox is missing: apt-get install busybox-static") {
+        return;
+    }
+    let base = small_in(&server);
+    let dockerfile = "from: {dockerfile: docker/Dockerfile}\nsmoke-test: {run: [sh]}\n";
+    let stage = Stage::lanternd(&declaration(&base, dockerfile));
+    let refused = |code: i32, words: &[&str]| {
+        let found = stage.call(&["--engine", "buildah"], &[]);
+        assert_eq!(found.code(), code, "{words:?}: {}", found.transcript());
+        words.iter().for_each(|word| assert!(found.stderr.contains(word), "{word}: {}", found.stderr));
+    };
+    refused(3, &["has no docker/Dockerfile"]);
+    fs::write(stage.at("config/docker/Dockerfile"), "FROM debian:12\nCOPY --from=busybox:1 /x /x\nFROM ${BASE}\n")
+        .unwrap();
+    refused(3, &["line 1: FROM debian:12 is not pinned", "line 2: --from busybox:1", "line 3: FROM ${BASE} needs"]);
+
+    let digest = base.split("sha256:").nth(1).unwrap().trim_end_matches("'}");
+    let wrong = base.replace(digest, &"0".repeat(64));
+    stage.declare(&declaration(&wrong, LANTERND));
+    refused(8, &["has nothing of the digest"]);
+    stage.declare(&declaration(&base, &format!("{LANTERND}platforms: [linux/arm/v7]\n")));
+    refused(8, &["has no image for linux/arm/v7; it has linux/amd64, linux/arm64"]);
+    // A base without a list of packages cannot tell whether they would work.
+    stage.declare(&declaration(&base, &LANTERND.replace("lanternd]}", "lanternd], series: bookworm}")));
+    let deb = stage.package();
+    fs::create_dir_all(deb.parent().unwrap()).unwrap();
+    fs::write(&deb, package(&stage.at(""), FIELDS, &[], &[])).unwrap();
+    refused(3, &["does not say which packages it has"]);
+    // Another image under the same digest, in a registry that lies, is not taken; nor is what became of it on the disk.
+    let unknown = stage.call(&["nothing"], &[]);
+    assert!(unknown.code() == 2 && unknown.stderr.contains("the image nothing is not declared; there are mine"));
+    let platform = stage.call(&["--platform", "linux/riscv64"], &[]);
+    assert!(
+        platform.code() == 2 && platform.stderr.contains("is not declared for linux/riscv64"),
+        "{}",
+        platform.stderr
+    );
+}

@@ -1,0 +1,232 @@
+//! What the tests of building images share: bases in a registry, lanternd's package, calls of `xtask docker` from here
+//! and from surroundings that are different in everything.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::fs::{FlockOperation, flock};
+use serde_json::json;
+use tempfile::TempDir;
+use xtask::archive::layer::{Item, ItemKind, Layer};
+use xtask::config::images::{Digest, Platform, Repository};
+use xtask::oci::bootstrap;
+use xtask::oci::layout::Layout;
+use xtask::oci::model::{Descriptor, Index, media};
+use xtask::oci::record::BuildRecord;
+use xtask::oci::registry::push;
+use xtask::twin::Twin;
+
+use super::registry::Server;
+use crate::deb::shelf::{Proofs, kept, lanternd, run};
+use crate::support::{Finished, need_tool, text, xtask_binary};
+
+/// A Debian that is made once and kept between runs of the tests; none without mmdebstrap.
+pub(crate) fn debian() -> Option<xtask::oci::base::Base> {
+    if !need_tool("mmdebstrap", "mmdebstrap") {
+        return None;
+    }
+    let folder = kept("docker-base");
+    let lock = File::create(folder.join("lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let cache = Layout::create(&folder).unwrap();
+    let request = bootstrap::Request {
+        suite: "bookworm",
+        snapshot: "20261101T000000Z",
+        mirror: "http://deb.debian.org/debian",
+        packages: &["libgcc-s1".to_owned()],
+        platform: Platform::here()?,
+    };
+    Some(bootstrap::make(&cache, &request, &mut |line| println!("{line}")).unwrap())
+}
+
+/// Pushes that Debian; as a declaration has it.
+pub(crate) fn debian_in(server: &Server) -> Option<String> {
+    let base = debian()?;
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::create(folder.path()).unwrap();
+    base.lend(&layout).unwrap();
+    layout.put(media::CONFIG, &base.layout.read(&base.manifest.config).unwrap()).unwrap();
+    layout.put(media::MANIFEST, &base.layout.read(&base.descriptor).unwrap()).unwrap();
+    Some(pushed(server, &server.repository("base/debian"), &layout, &base.descriptor))
+}
+
+/// Pushes a small base for two platforms: this machine's busybox, with `/bin` as a link to `/usr/bin`.
+pub(crate) fn small_in(server: &Server) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::create(folder.path()).unwrap();
+    let mut layer = Layer::new(folder.path()).unwrap();
+    for (path, mode) in [("usr", 0o755), ("usr/bin", 0o711), ("tmp", 0o1777)] {
+        layer.put(path.into(), Item { mode, ..Item::folder(0) });
+    }
+    let content = layer.keep(&mut File::open("/bin/busybox").unwrap()).unwrap();
+    layer.put("usr/bin/busybox".into(), Item { mode: 0o755, ..Item::file(content, 0) });
+    for (path, target) in [("bin", "usr/bin"), ("usr/bin/sh", "busybox"), ("usr/bin/date", "busybox")] {
+        layer.put(path.into(), Item { kind: ItemKind::Link(target.into()), mode: 0o777, ..Item::folder(0) });
+    }
+    let mut part = layout.part().unwrap();
+    let written = layer.write(0, part.as_file_mut()).unwrap();
+    layout.keep(part, &Digest(written.sha256)).unwrap();
+    let layer = Descriptor::new(media::LAYER_GZIP, Digest(written.sha256), written.size);
+    let mut manifests = Vec::new();
+    for platform in [Platform::Amd64, Platform::Arm64] {
+        let config = json!({
+            "architecture": platform.architecture(), "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["sh"]},
+            "rootfs": {"type": "layers", "diff_ids": [Digest(written.diff_id)]},
+            "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "tests"}],
+        });
+        let config = layout.put(media::CONFIG, config.to_string().as_bytes()).unwrap();
+        let manifest = json!({"schemaVersion": 2, "mediaType": media::MANIFEST, "config": config, "layers": [layer]});
+        let manifest = layout.put(media::MANIFEST, manifest.to_string().as_bytes()).unwrap();
+        manifests.push(Descriptor { platform: Some(platform.into()), ..manifest });
+    }
+    let index = Index {
+        schema_version: 2,
+        media_type: Some(media::INDEX.to_owned()),
+        artifact_type: None,
+        manifests,
+        subject: None,
+        annotations: BTreeMap::new(),
+    };
+    let index = layout.put(media::INDEX, &serde_json::to_vec(&index).unwrap()).unwrap();
+    pushed(server, &server.repository("base/small"), &layout, &index)
+}
+
+fn pushed(server: &Server, repository: &Repository, layout: &Layout, top: &Descriptor) -> String {
+    push(&server.client(), repository, layout, top, &[]).unwrap();
+    format!("{{image: '{repository}', digest: '{}'}}", top.digest)
+}
+
+/// A declaration of one image named `mine`, from a base and what it is made of.
+pub(crate) fn declaration(base: &str, more: &str) -> String {
+    format!(
+        "repositories: {{nightly: 127.0.0.1:1/n, release: 127.0.0.1:1/r}}\nimages:\n  mine:\n    base: {base}\n{}",
+        more.lines().map(|line| format!("    {line}\n")).collect::<String>()
+    )
+}
+
+/// lanternd's image, of its package.
+pub(crate) const LANTERND: &str = "\
+from: {debs: [lanternd]}
+entrypoint: [lanternd]
+smoke-test: {run: [lanternd, --version], expect: 'lanternd {version}'}
+";
+
+/// A project with declarations in a folder of their own, and a state of its own.
+pub(crate) struct Stage {
+    folder: TempDir,
+    project: PathBuf,
+}
+
+impl Stage {
+    /// lanternd, with an image.
+    pub(crate) fn lanternd(images: &str) -> Stage {
+        let stage = Stage::of(lanternd(), images);
+        run(lanternd(), &["cp", "-r", "packaging", &text(&stage.at("config"))], &[]);
+        stage
+    }
+
+    /// Any project, whose release is declared here.
+    pub(crate) fn of(project: &Path, images: &str) -> Stage {
+        let stage = Stage { folder: TempDir::with_prefix("drydock-docker-").unwrap(), project: project.to_owned() };
+        fs::create_dir_all(stage.at("config/docker")).unwrap();
+        stage.declare(images);
+        stage
+    }
+
+    pub(crate) fn declare(&self, images: &str) {
+        fs::write(self.at("config/docker/images.yaml"), images).unwrap();
+    }
+
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    /// Another folder with the work tree and other files in it.
+    pub(crate) fn elsewhere(mut self) -> Stage {
+        let project = self.at("a longer folder/project");
+        fs::create_dir_all(project.parent().unwrap()).unwrap();
+        run(self.folder.path(), &["cp", "-a", &text(&self.project), &text(&project)], &[]);
+        fs::write(project.join("stray"), "stray\n").unwrap();
+        run(&project, &["chmod", "-R", "go-rwx", "."], &[]);
+        self.project = project;
+        self
+    }
+
+    /// With lanternd's proved package; none where it cannot be made.
+    pub(crate) fn proved(self) -> Option<Stage> {
+        let from = Proofs::lanternd()?;
+        let to = self.at("state/dist/0.3.0/deb/proof");
+        fs::create_dir_all(&to).unwrap();
+        run(self.folder.path(), &["cp", "-r", &text(&from), &text(&to.join("bookworm"))], &[]);
+        Some(self)
+    }
+
+    /// The package of lanternd that was proved.
+    pub(crate) fn package(&self) -> PathBuf {
+        self.at("state/dist/0.3.0/deb/proof/bookworm/lanternd_0.3.0-0ubuntu1~ppa1~debian12.1_amd64.deb")
+    }
+
+    pub(crate) fn argv(&self, args: &[&str]) -> Vec<String> {
+        let mut argv = vec![text(&xtask_binary())];
+        for (option, value) in
+            [("--project", &self.project), ("--config", &self.at("config")), ("--state", &self.at("state"))]
+        {
+            argv.extend([option.to_owned(), text(value)]);
+        }
+        argv.push("docker".into());
+        argv.extend(args.iter().map(|arg| (*arg).to_owned()));
+        argv
+    }
+
+    /// `xtask docker ARGS…`
+    pub(crate) fn call(&self, args: &[&str], variables: &[(&str, &str)]) -> Finished {
+        finished(Command::new(&self.argv(args)[0]).args(&self.argv(args)[1..]).envs(variables.iter().copied()))
+    }
+
+    /// The same with another user, host, clock, umask, time zone and locale.
+    pub(crate) fn twin(&self, args: &[&str]) -> Finished {
+        let twin = Twin::probe();
+        let home = self.at("home");
+        fs::create_dir_all(&home).unwrap();
+        let argv = twin.command(&self.argv(args));
+        finished(Command::new(&argv[0]).args(&argv[1..]).envs(twin.variables(&home).unwrap()))
+    }
+
+    /// The same with what an engine bears: another host, umask, time zone, locale and home.
+    pub(crate) fn cousin(&self, args: &[&str], variables: &[(&str, &str)]) -> Finished {
+        let script = "hostname cousin; umask 0077; exec \"$@\"";
+        let home = text(&self.at("home"));
+        let own = [("TZ", "XTW-13:45"), ("LC_ALL", "de_DE.UTF-8"), ("HOME", &home), ("USER", "cousin")];
+        let mut command = Command::new("unshare");
+        command.args(["--uts", "sh", "-c", script, "sh"]).args(self.argv(args)).envs(own);
+        finished(command.envs(variables.iter().copied()))
+    }
+
+    /// The record of what was built, once it is there.
+    #[track_caller]
+    pub(crate) fn built(&self, finished: &Finished, version: &str) -> BuildRecord {
+        assert_eq!(finished.code(), 0, "{}", finished.transcript());
+        self.record(version).unwrap()
+    }
+
+    pub(crate) fn record(&self, version: &str) -> anyhow::Result<BuildRecord> {
+        let (record, layout, index) = BuildRecord::load(&self.oci(version), "mine")?;
+        layout.check(&index)?;
+        Ok(record)
+    }
+
+    pub(crate) fn oci(&self, version: &str) -> PathBuf {
+        self.at("state/dist").join(version).join("oci")
+    }
+}
+
+fn finished(command: &mut Command) -> Finished {
+    let output = command.env_remove("CI").output().unwrap();
+    Finished {
+        status: output.status,
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
