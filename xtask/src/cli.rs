@@ -9,11 +9,13 @@ use crate::exit::Exit;
 
 mod deb;
 mod docker;
+mod nightly;
 mod release;
 mod suppress;
 
 pub use deb::{Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, OfPackages};
-pub use docker::{Docker, DockerBuild, DockerCommand, Engine, OfImages};
+pub use docker::{Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine, OfImages};
+pub use nightly::Nightly;
 pub use release::{OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseVerify};
 pub use suppress::{CiSuppress, CiSuppressions};
 
@@ -61,6 +63,8 @@ pub enum Command {
     Deb(Box<Deb>),
     /// Build and publish container images, as docker/images.yaml declares them
     Docker(Box<Docker>),
+    /// Build and prove everything of a commit, and publish it where nightlies go; nothing, when nothing changed
+    Nightly(Box<Nightly>),
 }
 
 /// `cargo xtask demo`
@@ -88,7 +92,7 @@ pub struct Doctor {
     /// Install missing Debian packages (root or sudo), after printing what will be done
     #[arg(long)]
     pub install: bool,
-    /// Only the tools of this command: demo, check, ci, release, deb or docker
+    /// Only the tools of this command: demo, check, ci, release, deb, docker or nightly
     #[arg(value_name = "COMMAND")]
     pub of: Option<crate::tools::Purpose>,
 }
@@ -391,4 +395,14 @@ pub enum SchemaOf {
     Proof,
     /// ci/quarantine.yaml
     Quarantine,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_line_agrees_with_itself() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -15,6 +15,7 @@ mod deb;
 mod demo;
 mod docker;
 mod doctor;
+mod nightly;
 mod release;
 mod tidy;
 
@@ -37,6 +38,7 @@ impl cli::Cli {
             cli::Command::Release(release) => release.run(&self.place),
             cli::Command::Deb(deb) => deb.run(&self.place),
             cli::Command::Docker(docker) => docker.run(&self.place),
+            cli::Command::Nightly(nightly) => nightly.run(&Context::find(&self.place)?),
         }
     }
 }

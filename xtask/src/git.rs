@@ -154,6 +154,30 @@ impl Repository {
         Ok(tags.filter_map(|(oid, name)| Some((name.to_owned(), Oid::parse(oid)?))).collect())
     }
 
+    /// The names of all tags in the history of a commit, itself included.
+    ///
+    /// # Errors
+    /// git's own.
+    pub fn tags_until(&self, commit: &Oid) -> Result<Vec<String>, String> {
+        let answer =
+            self.ask(&["for-each-ref", "--merged", commit.as_str(), "--format=%(refname:lstrip=2)", "refs/tags"])?;
+        Ok(answer.lines().map(str::to_owned).collect())
+    }
+
+    /// How many commits the history of a commit has, itself included, and when the newest of them was committed, in
+    /// seconds since 1970. Neither is ever less for a commit that follows.
+    ///
+    /// # Errors
+    /// git's own; the history was cut.
+    pub fn history(&self, commit: &Oid) -> Result<(u64, u64), String> {
+        if self.is_shallow {
+            return Err("the clone is shallow, so its history is not known; run `git fetch --unshallow --tags`".into());
+        }
+        let answer = self.ask(&["log", "--format=%ct", commit.as_str(), "--"])?;
+        let newest = answer.lines().filter_map(|line| line.parse().ok()).max();
+        Ok((answer.lines().count() as u64, newest.unwrap_or_default()))
+    }
+
     /// What differs from the last commit, one path a line: changed, staged and untracked files, and moved submodules.
     ///
     /// # Errors

@@ -1,6 +1,27 @@
 //! Standard output and standard error. Whoever reads them may go away, as `| head` does; no run ends because of that.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many steps are being taken within each other: their lines of progress stand further to the right.
+static DEPTH: AtomicUsize = AtomicUsize::new(0);
+
+/// Lines of progress are indented until this is dropped.
+#[derive(Debug)]
+pub struct Indented(());
+
+/// Indents lines of progress.
+#[must_use]
+pub fn indented() -> Indented {
+    DEPTH.fetch_add(1, Ordering::Relaxed);
+    Indented(())
+}
+
+impl Drop for Indented {
+    fn drop(&mut self) {
+        DEPTH.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Prints a line of data to standard output.
 pub fn out(line: impl std::fmt::Display) {
@@ -9,5 +30,7 @@ pub fn out(line: impl std::fmt::Display) {
 
 /// Prints a line of progress to standard error.
 pub fn err(line: impl std::fmt::Display) {
-    let _reader_may_be_gone = writeln!(std::io::stderr().lock(), "{line}");
+    let indent = "    ".repeat(DEPTH.load(Ordering::Relaxed));
+    let text = line.to_string().replace('\n', &format!("\n{indent}"));
+    let _reader_may_be_gone = writeln!(std::io::stderr().lock(), "{indent}{text}");
 }

@@ -3,8 +3,10 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::fs::{FlockOperation, flock};
 
 /// The state folder of a project, by default `PROJECT/target/xtask`.
 #[derive(Debug, Clone)]
@@ -176,13 +178,52 @@ pub fn roomy_memory() -> Option<&'static Path> {
 }
 
 /// A temporary folder for many files, in memory where there is room.
-///
-/// # Errors
-/// There is no room.
-pub fn scratch(prefix: &str) -> anyhow::Result<tempfile::TempDir> {
-    let parent = roomy_memory().map_or_else(std::env::temp_dir, Path::to_owned);
-    let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(&parent);
-    folder.with_context(|| format!("cannot make a folder in {}", parent.display()))
+#[derive(Debug)]
+pub struct Scratch {
+    folder: tempfile::TempDir,
+    /// Held while it is used, so that what a killed process left can be told from it.
+    _lock: fs::File,
+}
+
+/// Folders that are younger may not have their lock yet.
+const SETTLED: Duration = Duration::from_secs(60);
+
+impl Scratch {
+    /// Makes one, and removes those of its kind that killed processes left.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn new(prefix: &str) -> anyhow::Result<Scratch> {
+        Scratch::new_in(prefix, &roomy_memory().map_or_else(std::env::temp_dir, Path::to_owned))
+    }
+
+    fn new_in(prefix: &str, parent: &Path) -> anyhow::Result<Scratch> {
+        forget_killed(prefix, parent);
+        let cannot = || format!("cannot make a folder in {}", parent.display());
+        let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(parent).with_context(cannot)?;
+        let lock = fs::File::create(folder.path().join("lock")).with_context(cannot)?;
+        flock(&lock, FlockOperation::LockExclusive).with_context(cannot)?;
+        Ok(Scratch { folder, _lock: lock })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn forget_killed(prefix: &str, parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let settled = entry.metadata().ok().and_then(|data| data.modified().ok()?.elapsed().ok()) > Some(SETTLED);
+        if !settled || !entry.file_name().to_string_lossy().starts_with(prefix) {
+            continue;
+        }
+        let Ok(lock) = open_regular(&path.join("lock")) else { continue };
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _others_may_own_it = fs::remove_dir_all(&path);
+        }
+    }
 }
 
 /// Writes a whole file so that readers see the old content or the new, never a part: a temporary file in the same
@@ -214,6 +255,32 @@ mod tests {
         write_atomically(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let long_ago = std::time::SystemTime::now() - SETTLED * 2;
+        let age = |path: &Path| fs::File::open(path).unwrap().set_modified(long_ago).unwrap();
+        let used = Scratch::new_in("mine-", folder.path()).unwrap();
+        for (name, lock) in [("mine-left", true), ("mine-young", true), ("mine-without", false), ("other", true)] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            if lock {
+                fs::write(folder.path().join(name).join("lock"), "").unwrap();
+            }
+        }
+        [
+            used.path(),
+            &folder.path().join("mine-left"),
+            &folder.path().join("mine-without"),
+            &folder.path().join("other"),
+        ]
+        .into_iter()
+        .for_each(age);
+        forget_killed("mine-", folder.path());
+        let there = |name: &str| folder.path().join(name).exists();
+        assert!(used.path().exists() && there("mine-young") && there("mine-without") && there("other"));
+        assert!(!there("mine-left"));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub enum Purpose {
     Deb,
     /// `cargo xtask docker`
     Docker,
+    /// `cargo xtask nightly`: those of release, deb and docker
+    Nightly,
 }
 
 impl Purpose {
@@ -31,6 +33,20 @@ impl Purpose {
             Purpose::Release => "release",
             Purpose::Deb => "deb",
             Purpose::Docker => "docker",
+            Purpose::Nightly => "nightly",
+        }
+    }
+
+    /// The commands whose tools it needs.
+    fn parts(self) -> &'static [Purpose] {
+        match self {
+            Purpose::Ci => &[Purpose::Ci],
+            Purpose::Demo => &[Purpose::Demo],
+            Purpose::Check => &[Purpose::Check],
+            Purpose::Release => &[Purpose::Release],
+            Purpose::Deb => &[Purpose::Deb],
+            Purpose::Docker => &[Purpose::Docker],
+            Purpose::Nightly => &[Purpose::Release, Purpose::Deb, Purpose::Docker],
         }
     }
 }
@@ -87,7 +103,12 @@ pub const TOOLS: [Tool; 40] = [
         "takes the network, the user and the host name away in proofs",
     ),
     program("faketime", "faketime", &[Demo, Check, Release], "changes the clock of a second build"),
-    program("gpg", "gpg", &[Check, Release, Deb], "checks signatures of a release, signs Debian packages"),
+    program(
+        "gpg",
+        "gpg",
+        &[Check, Release, Deb, Docker],
+        "checks signatures of a release, signs packages and promotions",
+    ),
     program("gpg-agent", "gpg-agent", &[Check, Deb], "keeps the key that signs Debian packages"),
     program("bsdtar", "libarchive-tools", &[Check], "unpacks archives for the tests"),
     program("unzip", "unzip", &[Check], "unpacks archives for the tests"),
@@ -162,7 +183,8 @@ impl Tool {
 
 /// The tools that a command needs, all of them without a purpose.
 pub fn needed(purpose: Option<Purpose>) -> impl Iterator<Item = &'static Tool> {
-    TOOLS.iter().filter(move |tool| purpose.is_none_or(|purpose| tool.needed_by.contains(&purpose)))
+    let needs = |tool: &Tool, purpose: Purpose| purpose.parts().iter().any(|part| tool.needed_by.contains(part));
+    TOOLS.iter().filter(move |tool| purpose.is_none_or(|purpose| needs(tool, purpose)))
 }
 
 /// Those of them that are missing.

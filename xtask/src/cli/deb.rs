@@ -41,12 +41,6 @@ pub struct OfPackages {
     /// Which release.
     #[command(flatten)]
     pub of: OfRelease,
-    /// The commit is a nightly of what will be this version: below its first candidate, in the order of days
-    #[arg(long, value_name = "VERSION", conflicts_with_all = ["tag", "untagged"])]
-    pub nightly: Option<String>,
-    /// Which nightly of its day
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=999))]
-    pub nightly_number: u32,
     /// Only these of the declared series
     #[arg(long = "series", value_name = "NAME")]
     pub series: Vec<String>,
@@ -101,15 +95,9 @@ pub struct DebCheck {
     pub format: Format,
 }
 
-/// `cargo xtask deb prove`
+/// Where packages are proved, and by whom.
 #[derive(Debug, Clone, Default, Args)]
-pub struct DebProve {
-    /// Which packages.
-    #[command(flatten)]
-    pub packages: OfPackages,
-    /// These .dsc files instead of the project's packages, each with its series as in SERIES=FILE
-    #[arg(value_name = "SERIES=FILE")]
-    pub files: Vec<String>,
+pub struct ProofPlaces {
     /// Where packages of Debian come from
     #[arg(long, value_name = "URL", default_value = "http://deb.debian.org/debian")]
     pub mirror: String,
@@ -122,6 +110,20 @@ pub struct DebProve {
     /// The unprivileged user who builds, when this is called by root
     #[arg(long, value_name = "NAME", default_value = "drydock-build")]
     pub user: String,
+}
+
+/// `cargo xtask deb prove`
+#[derive(Debug, Clone, Default, Args)]
+pub struct DebProve {
+    /// Which packages.
+    #[command(flatten)]
+    pub packages: OfPackages,
+    /// These .dsc files instead of the project's packages, each with its series as in SERIES=FILE
+    #[arg(value_name = "SERIES=FILE")]
+    pub files: Vec<String>,
+    /// Where it is proved.
+    #[command(flatten)]
+    pub places: ProofPlaces,
     /// For a person or a program
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

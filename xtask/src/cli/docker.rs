@@ -1,5 +1,9 @@
 //! Command line types of `cargo xtask docker`.
 
+mod away;
+
+pub use away::{DockerPromote, DockerPrune};
+
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Format, OfPackages, OfRelease};
@@ -22,6 +26,12 @@ pub struct Docker {
 pub enum DockerCommand {
     /// Build images and try them, on this machine (the default)
     Build(DockerBuild),
+    /// Push what was built to the nightly repositories, by digest, then move their tags
+    Nightly(DockerNightly),
+    /// Make the image of a release of the one that was built at its signed tag: copied by digest, never rebuilt
+    Promote(DockerPromote),
+    /// Remove old images from the nightly repository; without --apply, only tell which
+    Prune(DockerPrune),
 }
 
 /// Which images of which commit.
@@ -33,23 +43,12 @@ pub struct OfImages {
     /// Which release.
     #[command(flatten)]
     pub of: OfRelease,
-    /// The commit is a nightly of what will be this version: its packages sort below the first candidate
-    #[arg(long, value_name = "VERSION", conflicts_with_all = ["tag", "untagged"])]
-    pub nightly: Option<String>,
-    /// Which nightly of its day
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=999))]
-    pub nightly_number: u32,
 }
 
 impl OfImages {
     /// The Debian packages that they are made of.
     pub fn packages(&self) -> OfPackages {
-        OfPackages {
-            of: self.of.clone(),
-            nightly: self.nightly.clone(),
-            nightly_number: self.nightly_number,
-            series: Vec::new(),
-        }
+        OfPackages { of: self.of.clone(), series: Vec::new() }
     }
 }
 
@@ -71,6 +70,17 @@ pub struct DockerBuild {
     /// For a person or a program
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// `cargo xtask docker nightly`
+#[derive(Debug, Clone, Default, Args)]
+pub struct DockerNightly {
+    /// Which images.
+    #[command(flatten)]
+    pub of: OfImages,
+    /// Print what would be pushed where, and push nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// What builds from Dockerfiles.

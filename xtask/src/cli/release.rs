@@ -43,6 +43,10 @@ pub struct OfRelease {
     /// The commit needs no tag: its version gets its date and its name, as in 1.2+git20260601.0123456789ab
     #[arg(long, conflicts_with = "tag")]
     pub untagged: bool,
+    /// The commit is a nightly of what will be this version [default: the declared next one]; a nightly's own version says
+    /// exactly which
+    #[arg(long, value_name = "NEXT", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["tag", "untagged"])]
+    pub nightly: Option<String>,
 }
 
 /// `cargo xtask release check`

@@ -5,12 +5,12 @@ use crate::cli::{self, DebCommand};
 use crate::exit::Exit;
 
 mod build;
-mod check;
+pub(super) mod check;
 pub(super) mod packages;
 pub(super) mod prove;
-mod source;
+pub(super) mod source;
 mod status;
-mod upload;
+pub(super) mod upload;
 
 impl cli::Deb {
     /// Bare: make the source packages and check them.

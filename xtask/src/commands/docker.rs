@@ -11,6 +11,10 @@ mod engine;
 mod files;
 pub(super) mod loaded;
 mod make;
+pub(super) mod nightly;
+mod promote;
+pub(super) mod prune;
+pub(super) mod registries;
 
 impl cli::Docker {
     /// Bare: build.
@@ -18,6 +22,9 @@ impl cli::Docker {
         match self.command {
             None => self.build.run(&Context::find(place)?),
             Some(DockerCommand::Build(build)) => build.run(&Context::find(place)?),
+            Some(DockerCommand::Nightly(nightly)) => nightly.run(&Context::find(place)?),
+            Some(DockerCommand::Promote(promote)) => promote.run(&Context::find(place)?),
+            Some(DockerCommand::Prune(prune)) => prune.run(&Context::find(place)?),
         }
     }
 }

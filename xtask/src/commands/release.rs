@@ -7,7 +7,7 @@ use crate::exit::Exit;
 pub(super) mod build;
 mod check;
 pub(super) mod loaded;
-mod prove;
+pub(super) mod prove;
 mod verify;
 
 impl cli::Release {

@@ -2,11 +2,13 @@
 
 pub mod deb;
 mod declared;
+mod nightly;
 mod resolve;
 mod version;
 
 pub use declared::Format;
-pub use version::{Version, VersionText};
+pub use nightly::Nightly;
+pub use version::{NightlyVersion, Place, Version, VersionText};
 
 pub(in crate::config) use declared::ReleaseFile;
 
@@ -38,6 +40,8 @@ pub struct Release {
     pub signing: Option<Signing>,
     /// The Debian source package, and where it goes.
     pub deb: Option<deb::Deb>,
+    /// What nightlies lead to, and where they go.
+    pub nightly: Nightly,
 }
 
 /// A file that holds the version.

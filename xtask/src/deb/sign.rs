@@ -1,4 +1,4 @@
-//! Clear signatures around `.dsc`, `.buildinfo` and `.changes`, by gpg and its agent.
+//! Signatures by gpg and its agent: clear ones around `.dsc`, `.buildinfo` and `.changes`, detached ones beside others.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -22,11 +22,23 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Signs a text.
+    /// Signs a text, with the signature around it.
     ///
     /// # Errors
     /// gpg is missing or has no such key.
     pub fn sign(&self, text: &str) -> anyhow::Result<String> {
+        self.gpg("--clearsign", text)
+    }
+
+    /// Signs a text, with the signature apart from it.
+    ///
+    /// # Errors
+    /// gpg is missing or has no such key.
+    pub fn detach(&self, text: &str) -> anyhow::Result<String> {
+        self.gpg("--detach-sign", text)
+    }
+
+    fn gpg(&self, how: &str, text: &str) -> anyhow::Result<String> {
         let mut file = tempfile::Builder::new().prefix("drydock-sign-").tempfile().context("cannot make a file")?;
         file.write_all(text.as_bytes()).context("cannot write a temporary file")?;
         let passphrase = std::env::var(PASSPHRASE).ok();
@@ -39,7 +51,7 @@ impl Signer {
         if let Some(key) = &self.key {
             argv.extend(["--local-user".to_owned(), key.clone()]);
         }
-        argv.extend(["--output", "-", "--clearsign", "--"].map(str::to_owned));
+        argv.extend(["--armor", "--output", "-", how, "--"].map(str::to_owned));
         argv.push(file.path().display().to_string());
         let search = std::env::var_os("PATH");
         let gpg = exec::find("gpg", std::path::Path::new("/"), search.as_ref())

@@ -6,8 +6,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::config::release::Version;
 use crate::config::release::deb::{Deb, Series};
+use crate::config::release::{NightlyVersion, Place, Version};
 
 /// A version: `[EPOCH:]UPSTREAM[-REVISION]`.
 ///
@@ -145,8 +145,20 @@ fn compare(mut one: &[u8], mut other: &[u8]) -> Ordering {
 /// The upstream part that a release's version becomes: what leads to a version gets a `~` before it, and what Debian
 /// does not allow becomes a dot.
 ///
-/// `26.06rc1`, `26.06-rc1` and `26.06~rc1` become `26.06~rc1`, which sorts below `26.06`.
+/// `26.06rc1`, `26.06-rc1` and `26.06~rc1` become `26.06~rc1`, which sorts below `26.06`. A nightly of what will be
+/// `26.09` becomes `26.09~~git20260701.1234.g0123456`, below its first candidate; one after a candidate
+/// `26.09~rc1+git20260701.1234.g0123456`, below the next.
 pub fn upstream_of(version: &Version) -> String {
+    match NightlyVersion::of(version) {
+        None => plain_upstream(version),
+        Some(nightly) => match &nightly.place {
+            Place::Before(next) => format!("{}~~{}", plain_upstream(next), nightly.build()),
+            Place::After(candidate) => format!("{}+{}", plain_upstream(candidate), nightly.build()),
+        },
+    }
+}
+
+fn plain_upstream(version: &Version) -> String {
     let text = version.as_str();
     let lower = text.to_ascii_lowercase();
     let plain = |text: &str| text.replace(['_', '-'], ".");
@@ -167,11 +179,41 @@ pub fn upstream_of(version: &Version) -> String {
     plain(text)
 }
 
-/// The upstream part of a nightly of what will be `next`: below its first candidate, and in the order of days.
+/// Whether a version only leads to another: `26.06rc1`, `1.0.0-rc.2`, `1.0-beta`.
+pub fn is_candidate(version: &Version) -> bool {
+    NightlyVersion::of(version).is_none() && leads_to(&plain_upstream(version)).is_some()
+}
+
+/// `26.06` for `26.06~rc1`.
+fn leads_to(upstream: &str) -> Option<&str> {
+    let (version, word) = upstream.split_once('~')?;
+    word.starts_with(|first: char| first.is_ascii_alphabetic()).then_some(version)
+}
+
+/// Whether `one` is above `other` in dpkg's order.
+pub fn is_above(one: &Version, other: &Version) -> bool {
+    compare(upstream_of(one).as_bytes(), upstream_of(other).as_bytes()) == Ordering::Greater
+}
+
+/// Where nightlies of what will be `next` stand, after `last`, the highest release in their history.
 ///
-/// `day` is `20260701`, `number` counts the nightlies of that day.
-pub fn nightly(next: &Version, day: &str, number: u32, commit: &str) -> String {
-    format!("{}~~git{day}.{number}.g{commit}", upstream_of(next))
+/// # Errors
+/// In words, why there is no place between the two.
+pub fn place(next: &Version, last: Option<&Version>) -> Result<Place, String> {
+    if is_candidate(next) || NightlyVersion::of(next).is_some() {
+        return Err(format!("{next} leads to another version; name that one"));
+    }
+    let Some(last) = last else { return Ok(Place::Before(next.clone())) };
+    if !is_above(next, last) {
+        return Err(format!("the next version {next} is not above {last}, which is released"));
+    }
+    let upstream = plain_upstream(last);
+    match leads_to(&upstream) {
+        Some(version) if compare(version.as_bytes(), plain_upstream(next).as_bytes()) == Ordering::Equal => {
+            Ok(Place::After(last.clone()))
+        }
+        Some(_) | None => Ok(Place::Before(next.clone())),
+    }
 }
 
 /// The version of a package for one series: `26.06.1-0ubuntu1~ppa1~ubuntu22.04.1`.
@@ -186,6 +228,7 @@ pub fn for_series(upstream: &str, deb: &Deb, series: &Series) -> Result<DebVersi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[track_caller]
     fn check(version: &str, expected: &str) {
@@ -206,7 +249,7 @@ mod tests {
     }
 
     /// The order of a release's life, each below the next.
-    const LIFE: [&str; 16] = [
+    const LIFE: [&str; 17] = [
         "26.06.1-0ubuntu1~ppa1~debian12.1",
         "26.06.1-0ubuntu1~ppa1~debian13.1",
         "26.06.1-0ubuntu1~ppa1~ubuntu22.04.1",
@@ -218,6 +261,7 @@ mod tests {
         "26.09~~git20260701.2.gabcdef0-0ubuntu1~ppa1~ubuntu24.04.1",
         "26.09~~git20260702.1.g0000000-0ubuntu1~ppa1~ubuntu24.04.1",
         "26.09~rc1-0ubuntu1~ppa1~ubuntu24.04.1",
+        "26.09~rc1+git20260703.40.g0000000-0ubuntu1~ppa1~ubuntu24.04.1",
         "26.09~rc2-0ubuntu1~ppa1~ubuntu24.04.1",
         "26.09-0ubuntu1~ppa1~ubuntu24.04.1",
         "26.09rc1-0ubuntu1",
@@ -269,9 +313,74 @@ mod tests {
         assert_eq!((version.upstream(), version.revision(), version.without_epoch()), ("1.0-rc", "3", "1.0-rc-3"));
     }
 
+    #[track_caller]
+    fn nightly(next: &str, last: Option<&str>, number: u64) -> Result<Version, String> {
+        let last = last.map(|last| last.parse::<Version>().unwrap());
+        let place = place(&next.parse().unwrap(), last.as_ref())?;
+        let commit = "0123456".to_owned();
+        Ok(NightlyVersion { place, day: "20260701".into(), number, commit }.to_string().parse().unwrap())
+    }
+
     #[test]
     fn nightlies_have_a_place_in_the_order() {
-        let next: Version = "26.09".parse().unwrap();
-        assert_eq!(nightly(&next, "20260701", 1, "0123456"), "26.09~~git20260701.1.g0123456");
+        for (next, last, expected) in [
+            ("26.09", None, "26.09~~git20260701.7.g0123456"),
+            ("26.09", Some("26.06.1"), "26.09~~git20260701.7.g0123456"),
+            ("26.09", Some("26.06rc3"), "26.09~~git20260701.7.g0123456"),
+            ("26.09", Some("26.09rc1"), "26.09~rc1+git20260701.7.g0123456"),
+            ("1.0.0", Some("1.0.0-beta.2"), "1.0.0~beta2+git20260701.7.g0123456"),
+        ] {
+            assert_eq!(upstream_of(&nightly(next, last, 7).unwrap()), expected);
+        }
+        for (next, last, why) in [
+            ("26.09", Some("26.09"), "is not above 26.09"),
+            ("26.06", Some("26.06.1"), "is not above 26.06.1"),
+            ("26.9", Some("26.09"), "is not above"),
+            ("26.09rc1", Some("26.06"), "leads to another version"),
+            ("26.09-0.nightly20260701.7.g0123456", None, "leads to another version"),
+        ] {
+            let found = nightly(next, last, 7);
+            assert!(found.as_ref().is_err_and(|text| text.contains(why)), "{next} {last:?}: {found:?}");
+        }
+        for (version, expected) in
+            [("26.06", false), ("26.06rc1", true), ("1.0-beta", true), ("1.0~git1", true), ("1.0+march1", false)]
+        {
+            assert_eq!(is_candidate(&version.parse().unwrap()), expected, "{version}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_nightly_is_between_what_was_and_what_will_be(
+            parts in proptest::collection::vec(0_u32..30, 1..4),
+            raise in 0_usize..3,
+            candidate in proptest::option::of((0_usize..5, 1_u32..12)),
+            numbers in (1_u64..100_000, 1_u64..100_000),
+        ) {
+            let dots = |parts: &[u32]| parts.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
+            let spell = |(spelling, number): (usize, u32)| ["rc", "-rc", "-rc.", "~rc", "-beta."][spelling].to_owned() + &number.to_string();
+            let mut next = parts.clone();
+            let at = raise.min(next.len() - 1);
+            next[at] += 1;
+            let next = dots(&next);
+            let mut lasts = vec![dots(&parts)];
+            lasts.extend(candidate.map(|candidate| format!("{next}{}", spell(candidate))));
+            for last in lasts {
+                let [one, other] = [numbers.0, numbers.1].map(|number| nightly(&next, Some(&last), number).unwrap());
+                let next: Version = next.parse().unwrap();
+                let above = |one: &Version, text: &str| is_above(one, &text.parse().unwrap());
+                prop_assert!(above(&one, &last) && is_above(&next, &one), "{last} < {one} < {next}");
+                prop_assert_eq!(is_above(&one, &other), numbers.0 > numbers.1);
+                if let Some((spelling, number)) = candidate.filter(|_| is_candidate(&last.parse().unwrap())) {
+                    let following: Version = format!("{next}{}", spell((spelling, number + 1))).parse().unwrap();
+                    prop_assert!(is_above(&following, &one), "{one} < {following}");
+                } else {
+                    let first: Version = format!("{next}-alpha.0").parse().unwrap();
+                    prop_assert!(is_above(&first, &one), "{one} < {first}");
+                }
+                let read = NightlyVersion::of(&one);
+                prop_assert_eq!(read.map(|read| read.to_string()), Some(one.to_string()));
+            }
+        }
     }
 }

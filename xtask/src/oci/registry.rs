@@ -15,7 +15,7 @@ mod credentials;
 mod graph;
 mod listing;
 mod memory;
-mod pool;
+pub(in crate::oci) mod pool;
 mod pull;
 mod push;
 mod referrers;

@@ -73,7 +73,7 @@ pub fn test(
     version: &Version,
 ) -> anyhow::Result<Passed> {
     let expected = declared.expect.render(version);
-    let folder = paths::scratch("drydock-smoke-")?;
+    let folder = paths::Scratch::new("drydock-smoke-")?;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
     let root = folder.path().join("root");
     fs::create_dir(&root).context("cannot make a temporary folder")?;

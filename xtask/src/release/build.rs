@@ -12,8 +12,7 @@ use crate::archive;
 use crate::config::release::Format;
 use crate::exec;
 use crate::paths;
-use crate::source::SourceTree;
-use crate::source::derive;
+use crate::source::{SourceTree, derive, version};
 
 /// What is made.
 #[derive(Debug)]
@@ -44,7 +43,8 @@ impl Job<'_> {
     /// A generator that is refused, an object that is missing, a full disk. Then no list of the release is there.
     pub fn run(mut self, watch: &mut dyn FnMut(&str)) -> anyhow::Result<Built> {
         let generators = &self.identity.release.generators;
-        let derived = derive::run(&self.tree, generators, watch)?;
+        let mut derived = derive::run(&self.tree, generators, watch)?;
+        derived.generators.splice(0..0, version::record(&self.tree));
         self.tree.add(derived.entries.clone())?;
 
         let folder = &self.folder;

@@ -5,4 +5,5 @@ pub mod manifest;
 pub mod preflight;
 pub mod proof;
 pub mod signatures;
+pub mod tag;
 pub mod verify;

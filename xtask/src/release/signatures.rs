@@ -35,12 +35,31 @@ pub fn check(folder: &Path, keys: &Path) -> anyhow::Result<Vec<Signature>> {
     if signatures.is_empty() {
         return Ok(Vec::new());
     }
+    let home = home_with(keys)?;
+    signatures.iter().map(|signature| one(home.path(), signature)).collect()
+}
+
+/// Checks a detached signature of bytes; `shown` says where it is.
+///
+/// # Errors
+/// gpg is missing, or there are no keys.
+pub fn check_bytes(shown: &str, signed: &[u8], signature: &[u8], keys: &Path) -> anyhow::Result<Signature> {
+    let home = home_with(keys)?;
+    let at = |name: &str| home.path().join(name);
+    let write = |name: &str, bytes: &[u8]| fs::write(at(name), bytes).context("cannot write to the temporary folder");
+    write("signed", signed)?;
+    write("signed.asc", signature)?;
+    Ok(Signature { file: shown.to_owned(), ..one(home.path(), &at("signed.asc"))? })
+}
+
+/// An empty home of gpg with the declared keys.
+fn home_with(keys: &Path) -> anyhow::Result<tempfile::TempDir> {
     if !exec::is_installed("gpg") {
         return Err(failure(Exit::Missing, "signatures are checked by gpg, which is missing; apt-get install gpg"));
     }
     let home = tempfile::Builder::new().prefix("drydock-gpg-").tempdir().context("cannot make a temporary folder")?;
     import(home.path(), keys)?;
-    signatures.iter().map(|signature| one(home.path(), signature)).collect()
+    Ok(home)
 }
 
 fn import(home: &Path, keys: &Path) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ pub mod derive;
 mod names;
 mod submodules;
 mod tree;
+pub mod version;
 mod walk;
 
 pub use names::{PathProblem, check_paths, wrong_target};

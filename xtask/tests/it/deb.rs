@@ -5,4 +5,4 @@ mod own;
 mod remote;
 pub(crate) mod shelf;
 mod source;
-mod way;
+pub(crate) mod way;

@@ -1,11 +1,15 @@
 //! Images and registries, against a real docker-registry.
 
 mod build;
+mod corpus;
 mod credentials;
 mod engines;
 mod exchange;
 mod faults;
 mod hostile;
+pub(crate) mod made;
+mod promote;
+mod prune;
 mod refused;
 mod resume;
 mod tagging;

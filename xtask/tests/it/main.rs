@@ -13,6 +13,7 @@ mod html;
 mod lanternd;
 mod massif;
 mod memory;
+mod nightly;
 mod release;
 mod runs;
 mod support;

@@ -18,7 +18,7 @@ use crate::exit::{Exit, failure};
 use crate::output;
 
 impl cli::DebBuild {
-    pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+    pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let mut packages = Packages::find(ctx, &self.packages)?;
         let own = own_series();
         let at = packages.series.iter().position(|series| Some(series.name.as_str()) == own.as_deref()).unwrap_or(0);

@@ -24,7 +24,7 @@ struct Report {
 }
 
 impl cli::DebCheck {
-    pub(super) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
+    pub(in crate::commands) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
         if self.files.is_empty() {
             return self.of_project(&Context::find(place)?);
         }
@@ -39,18 +39,35 @@ impl cli::DebCheck {
     }
 
     /// Checks the packages that were made.
-    pub(super) fn of_project(&self, ctx: &Context) -> anyhow::Result<Exit> {
+    pub(in crate::commands) fn of_project(&self, ctx: &Context) -> anyhow::Result<Exit> {
         let packages = Packages::find(ctx, &self.packages)?;
+        self.tell(&self.reports(&packages)?)
+    }
+
+    /// What would be refused of the packages that were made, in words; nothing when they are good.
+    pub(in crate::commands) fn refusals(&self, packages: &Packages) -> anyhow::Result<Vec<String>> {
+        let reports = self.reports(packages)?;
+        let refused = reports.iter().flat_map(|report| {
+            let name = report.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let rejections = report.rejections.iter().map(|one| format!("{}; to do: {}", one.text, one.remedy));
+            let crates =
+                report.crates.iter().flat_map(|crates| crates.wrong.iter().map(|what| format!("vendor/{what}")));
+            rejections.chain(crates).map(move |what| format!("{name}: {what}")).collect::<Vec<_>>()
+        });
+        Ok(refused.collect())
+    }
+
+    fn reports(&self, packages: &Packages) -> anyhow::Result<Vec<Report>> {
         let mut reports = Vec::new();
         let made = packages.made()?;
         for (one, series) in made.iter().zip(&packages.series) {
             let remote = match (self.remote, series.distribution) {
-                (true, Distribution::Ubuntu) => Some(ask(&packages, &self.api)?),
+                (true, Distribution::Ubuntu) => Some(ask(packages, &self.api)?),
                 (true, Distribution::Debian) | (false, _) => None,
             };
             reports.push(self.one(&packages.folder().join(&one.changes), series.distribution, remote)?);
         }
-        self.tell(&reports)
+        Ok(reports)
     }
 
     fn one(&self, file: &Path, distribution: Distribution, remote: Option<Remote>) -> anyhow::Result<Report> {
@@ -102,9 +119,9 @@ fn tell_one(report: &Report, good: bool) {
 }
 
 /// What the archive has that the packages are for.
-pub(super) fn ask(packages: &Packages, api: &str) -> anyhow::Result<Remote> {
-    let Some(Place::Ppa { owner, archive, .. }) = packages.deb.upload.as_ref().map(|target| &target.place) else {
-        return Err(failure(Exit::Usage, "--remote needs `deb.upload` with the target `ppa`"));
+pub(in crate::commands) fn ask(packages: &Packages, api: &str) -> anyhow::Result<Remote> {
+    let Some(Place::Ppa { owner, archive, .. }) = packages.target().map(|target| &target.place) else {
+        return Err(failure(Exit::Usage, "--remote needs an `upload` with the target `ppa`"));
     };
     let made = packages.made()?;
     let source = made.first().and_then(|one| one.dsc.split_once('_')).map_or("", |(source, _)| source);
@@ -113,6 +130,6 @@ pub(super) fn ask(packages: &Packages, api: &str) -> anyhow::Result<Remote> {
 }
 
 /// The day, in UTC.
-pub(super) fn today() -> String {
+pub(in crate::commands) fn today() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
 }

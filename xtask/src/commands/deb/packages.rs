@@ -10,11 +10,13 @@ use crate::archive;
 use crate::cli::{OfPackages, OfRelease, ReleaseBuild};
 use crate::commands::Context;
 use crate::commands::release::loaded::{Loaded, Versioned};
-use crate::config::release::deb::{Deb, Number, Series};
-use crate::config::release::{Format, Version};
+use crate::config::release::Format;
+use crate::config::release::deb::{Deb, Number, Series, Target};
 use crate::deb::changelog::{Entry, changes_of};
+use crate::deb::control::{self, Paragraph};
 use crate::deb::folder::Folder;
 use crate::deb::package::{self, Request, SourcePackage};
+use crate::deb::prove::{Proof, identity};
 use crate::deb::series;
 use crate::deb::sign::Signer;
 use crate::deb::vendor::{self, Vendored};
@@ -31,50 +33,40 @@ const LIST: &str = "packages.json";
 
 /// Which packages of which commit.
 pub(in crate::commands) struct Packages {
-    pub(super) loaded: Loaded,
-    pub(super) tree: SourceTree,
-    pub(super) versioned: Versioned,
-    pub(super) deb: Deb,
+    pub(in crate::commands) loaded: Loaded,
+    pub(in crate::commands) tree: SourceTree,
+    pub(in crate::commands) versioned: Versioned,
+    pub(in crate::commands) deb: Deb,
     /// Those of the declared series that are wanted.
     pub(in crate::commands) series: Vec<Series>,
     /// The upstream part of their versions.
-    pub(super) upstream: String,
+    pub(in crate::commands) upstream: String,
     /// The folder of the release.
-    pub(super) release: PathBuf,
+    pub(in crate::commands) release: PathBuf,
+    /// Whether they go where nightlies go; a nightly never goes anywhere else.
+    pub(in crate::commands) as_nightly: bool,
     of: OfRelease,
 }
 
 /// What was made for one series, for the commands that follow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Made {
-    pub(super) series: String,
-    pub(super) version: String,
-    pub(super) dsc: String,
-    pub(super) changes: String,
+pub(in crate::commands) struct Made {
+    pub(in crate::commands) series: String,
+    pub(in crate::commands) version: String,
+    pub(in crate::commands) dsc: String,
+    pub(in crate::commands) changes: String,
 }
 
 impl Packages {
     pub(in crate::commands) fn find(ctx: &Context, wanted: &OfPackages) -> anyhow::Result<Packages> {
-        let mut of = wanted.of.clone();
-        of.untagged |= wanted.nightly.is_some();
+        let of = wanted.of.clone();
         let loaded = Loaded::new(ctx, &of.commit)?;
         let Some(deb) = loaded.release.deb.clone() else {
             let text = "packaging/release.yaml declares no `deb`; the README shows how";
             return Err(failure(Exit::Declaration, text));
         };
-        let tree = loaded.tree()?;
-        let versioned = loaded.version(&of, &tree)?.map_err(|finding| {
-            let remedy = finding.remedy.unwrap_or_default();
-            failure(Exit::JobFailed, format!("{}: {}; {remedy}", finding.what, finding.found))
-        })?;
-        let upstream = match &wanted.nightly {
-            None => version::upstream_of(&versioned.version),
-            Some(next) => {
-                let next: Version = next.parse().map_err(|bad| failure(Exit::Usage, format!("--nightly: {bad}")))?;
-                let day = jiff::Timestamp::from_second(i64::try_from(tree.epoch)?)?.strftime("%Y%m%d").to_string();
-                version::nightly(&next, &day, wanted.nightly_number, &loaded.commit.as_str()[..7])
-            }
-        };
+        let (tree, versioned) = loaded.sources(&of)?;
+        let upstream = version::upstream_of(&versioned.version);
         let known = |name: &String| deb.series.iter().any(|series| series.name.as_str() == name);
         if let Some(name) = wanted.series.iter().find(|name| !known(name)) {
             let all: Vec<&str> = deb.series.iter().map(|series| series.name.as_str()).collect();
@@ -88,12 +80,21 @@ impl Packages {
         };
         let series = deb.series.iter().filter(is_wanted).cloned().collect();
         let release = ctx.state.dist(versioned.version.as_str());
-        Ok(Packages { loaded, tree, versioned, deb, series, upstream, release, of })
+        let as_nightly = versioned.nightly().is_some();
+        Ok(Packages { loaded, tree, versioned, deb, series, upstream, release, as_nightly, of })
     }
 
     /// The folder of the packages.
     pub(in crate::commands) fn folder(&self) -> PathBuf {
         self.release.join("deb")
+    }
+
+    /// Where they are uploaded to, when that is declared.
+    pub(in crate::commands) fn target(&self) -> Option<&Target> {
+        match self.as_nightly {
+            true => self.loaded.release.nightly.upload.as_ref(),
+            false => self.deb.upload.as_ref(),
+        }
     }
 
     /// The version for a series.
@@ -102,7 +103,7 @@ impl Packages {
     }
 
     /// What was made for the wanted series by an earlier call.
-    pub(super) fn made(&self) -> anyhow::Result<Vec<Made>> {
+    pub(in crate::commands) fn made(&self) -> anyhow::Result<Vec<Made>> {
         let list = self.folder().join(LIST);
         let text = fs::read_to_string(&list).unwrap_or_else(|_| "[]".into());
         let all: Vec<Made> = serde_json::from_str(&text).with_context(|| format!("{}: not a list", list.display()))?;
@@ -119,8 +120,34 @@ impl Packages {
         Ok(made)
     }
 
+    /// Whether the files of a source package are still those that its `.dsc` lists.
+    pub(in crate::commands) fn is_whole(&self, made: &Made) -> bool {
+        let folder = self.folder();
+        let read =
+            |name: &str| fs::read_to_string(folder.join(name)).ok().and_then(|text| control::parse_one(&text).ok());
+        let good = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [sum, _, name] => Sha256Sum::of_file(&folder.join(name)).is_ok_and(|(found, _)| found.to_string() == sum),
+            _ => false,
+        };
+        let all_good = |one: Paragraph| {
+            let sums = one.get("Checksums-Sha256").unwrap_or_default().trim().to_owned();
+            !sums.is_empty() && sums.lines().all(good)
+        };
+        // `.changes` lists `.dsc`, which lists the rest.
+        read(&made.changes).is_some_and(all_good) && read(&made.dsc).is_some_and(all_good)
+    }
+
+    /// The proof of a package, when it is about these very bytes and found no difference.
+    pub(in crate::commands) fn proof(&self, made: &Made) -> Option<Proof> {
+        let file = self.folder().join("proof").join(&made.series).join(super::prove::NAME);
+        let proof: Proof = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
+        let dsc = fs::read_to_string(self.folder().join(&made.dsc)).ok()?;
+        let same = identity(&control::parse_one(&dsc).ok()?) == proof.dsc;
+        (same && proof.differing.is_empty()).then_some(proof)
+    }
+
     /// Makes the source packages.
-    pub(super) fn make(&self, ctx: &Context, how: &How<'_>) -> anyhow::Result<Vec<Made>> {
+    pub(in crate::commands) fn make(&self, ctx: &Context, how: &How<'_>) -> anyhow::Result<Vec<Made>> {
         let folder = self.folder();
         fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let sources = self.debian_folder(ctx)?;
@@ -199,7 +226,11 @@ impl Packages {
     }
 
     fn changes(&self) -> anyhow::Result<Vec<String>> {
-        let mut changes = vec![format!("New upstream release {}.", self.versioned.version)];
+        let version = &self.versioned.version;
+        if self.versioned.nightly().is_some() {
+            return Ok(vec![format!("Nightly build {version} of the commit {}.", self.loaded.commit)]);
+        }
+        let mut changes = vec![format!("New upstream release {version}.")];
         let file = self.loaded.release.changelog.as_ref().and_then(|path| self.tree.get(path));
         if let Some(entry) = file {
             let text = String::from_utf8_lossy(&self.tree.reader().content(entry)?).into_owned();
@@ -239,10 +270,10 @@ impl Packages {
 }
 
 /// How packages are made.
-pub(super) struct How<'a> {
-    pub(super) signer: Option<&'a Signer>,
-    pub(super) with_origs: bool,
-    pub(super) threads: u32,
+pub(in crate::commands) struct How<'a> {
+    pub(in crate::commands) signer: Option<&'a Signer>,
+    pub(in crate::commands) with_origs: bool,
+    pub(in crate::commands) threads: u32,
 }
 
 fn of_package(series: &Series, version: &DebVersion, package: &SourcePackage) -> Made {

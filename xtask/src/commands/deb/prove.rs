@@ -1,7 +1,7 @@
 //! `cargo xtask deb prove`: built twice without a network, compared, installed and tried.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -31,25 +31,44 @@ struct Wanted {
 }
 
 impl cli::DebProve {
-    pub(super) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
+    pub(in crate::commands) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
         super::super::doctor::preflight(Purpose::Deb, false)?;
         let (wanted, state) = if self.files.is_empty() {
             let ctx = Context::find(place)?;
-            (self.of_project(&ctx)?, ctx.state.root().to_owned())
+            (of_project(&Packages::find(&ctx, &self.packages)?)?, ctx.state.root().to_owned())
         } else {
             let wanted = self.files.iter().map(|file| of_file(file)).collect::<anyhow::Result<_>>()?;
             let state = place.state.clone().unwrap_or_else(|| std::env::temp_dir().join("drydock-chroots"));
             (wanted, state)
         };
+        let tell = |proof: &Proof| {
+            if self.format == cli::Format::Text {
+                tell(proof)
+            }
+        };
+        let proofs = self.prove(&wanted, &state, tell)?;
+        if self.format == cli::Format::Json {
+            output::out(serde_json::to_string_pretty(&proofs)?);
+        }
+        let same = proofs.iter().all(|proof| proof.differing.is_empty());
+        Ok(if same { Exit::Success } else { Exit::NotReproducible })
+    }
+
+    /// Proves packages that were made, and writes the proofs beside them.
+    pub(in crate::commands) fn packages(&self, packages: &Packages, state: &Path) -> anyhow::Result<Vec<Proof>> {
+        self.prove(&of_project(packages)?, state, |_| {})
+    }
+
+    fn prove(&self, wanted: &[Wanted], state: &Path, tell: impl Fn(&Proof)) -> anyhow::Result<Vec<Proof>> {
         let mut watch = |line: &str| output::err(format_args!("== {line}"));
-        let builder = Builder::find(&self.user, &mut watch)?;
+        let builder = Builder::find(&self.places.user, &mut watch)?;
         let chroots = Chroots {
-            folder: self.chroots.clone().unwrap_or_else(|| state.join("chroots")),
-            mirrors: Mirrors { debian: self.mirror.clone(), ubuntu: self.ubuntu_mirror.clone() },
+            folder: self.places.chroots.clone().unwrap_or_else(|| state.join("chroots")),
+            mirrors: Mirrors { debian: self.places.mirror.clone(), ubuntu: self.places.ubuntu_mirror.clone() },
             today: today(),
         };
         let mut proofs = Vec::new();
-        for one in &wanted {
+        for one in wanted {
             let request = Request {
                 dsc: &one.dsc,
                 series: &one.series,
@@ -63,31 +82,25 @@ impl cli::DebProve {
             let proof = prove::prove(&request, &mut watch)?;
             let text = serde_json::to_string_pretty(&proof)? + "\n";
             paths::write_atomically(&one.folder.join(NAME), text.as_bytes())?;
-            if self.format == cli::Format::Text {
-                tell(&proof);
-            }
+            tell(&proof);
             proofs.push(proof);
         }
-        if self.format == cli::Format::Json {
-            output::out(serde_json::to_string_pretty(&proofs)?);
-        }
-        let same = proofs.iter().all(|proof| proof.differing.is_empty());
-        Ok(if same { Exit::Success } else { Exit::NotReproducible })
+        Ok(proofs)
     }
+}
 
-    fn of_project(&self, ctx: &Context) -> anyhow::Result<Vec<Wanted>> {
-        let packages = Packages::find(ctx, &self.packages)?;
-        let made = packages.made()?;
-        let one = |(one, series): (&super::packages::Made, &crate::config::release::deb::Series)| Wanted {
-            dsc: packages.folder().join(&one.dsc),
-            series: one.series.clone(),
-            distribution: series.distribution,
-            prove_on: series.prove_on.as_ref().map(|name| name.as_str().to_owned()),
-            smoke_test: packages.deb.smoke_test.clone(),
-            folder: packages.folder().join("proof").join(&one.series),
-        };
-        Ok(made.iter().zip(&packages.series).map(one).collect())
-    }
+/// The packages of the project that were made.
+fn of_project(packages: &Packages) -> anyhow::Result<Vec<Wanted>> {
+    let made = packages.made()?;
+    let one = |(one, series): (&super::packages::Made, &crate::config::release::deb::Series)| Wanted {
+        dsc: packages.folder().join(&one.dsc),
+        series: one.series.clone(),
+        distribution: series.distribution,
+        prove_on: series.prove_on.as_ref().map(|name| name.as_str().to_owned()),
+        smoke_test: packages.deb.smoke_test.clone(),
+        folder: packages.folder().join("proof").join(&one.series),
+    };
+    Ok(made.iter().zip(&packages.series).map(one).collect())
 }
 
 /// `SERIES=FILE`

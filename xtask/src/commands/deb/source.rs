@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::output;
 
 impl cli::DebSource {
-    pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+    pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let packages = Packages::find(ctx, &self.packages)?;
         if self.dry_run {
             return self.plan(&packages);
@@ -32,7 +32,7 @@ impl cli::DebSource {
     }
 
     fn signer(&self, packages: &Packages) -> Option<Signer> {
-        let declared = || packages.deb.upload.as_ref().and_then(|target| target.key.clone());
+        let declared = || packages.target().and_then(|target| target.key.clone());
         (self.sign || self.key.is_some()).then(|| Signer { key: self.key.clone().or_else(declared) })
     }
 
@@ -62,7 +62,7 @@ impl cli::DebSource {
 }
 
 /// How many threads xz gets: what was asked for, else the processors, at most four.
-pub(super) fn threads(asked: Option<u32>) -> u32 {
+pub(in crate::commands) fn threads(asked: Option<u32>) -> u32 {
     let processors = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     asked.unwrap_or_else(|| u32::try_from(processors).unwrap_or(1))
 }

@@ -7,9 +7,7 @@ use super::upload::{RECORD, fits};
 use crate::cli;
 use crate::commands::Context;
 use crate::config::release::deb::Place;
-use crate::deb::control;
 use crate::deb::launchpad::remote::{Api, Build};
-use crate::deb::prove::{Proof, identity};
 use crate::deb::upload::{Record, Route, Step};
 use crate::exit::Exit;
 use crate::output;
@@ -27,17 +25,17 @@ struct Report {
 }
 
 impl cli::DebStatus {
-    pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+    pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let mut packages = Packages::find(ctx, &self.packages)?;
         let record = Record::read(&ctx.state.root().join(RECORD))?;
-        let target = packages.deb.upload.clone();
+        let target = packages.target().cloned();
         let route = target.as_ref().map(|target| Route::to(&target.place, ctx.state.root())).transpose()?;
         let mut reports = Vec::new();
         for series in packages.series.clone() {
             packages.series = vec![series.clone()];
             let version = packages.version(&series)?.to_string();
             let made = packages.made().ok().and_then(|made| made.into_iter().next());
-            let proved = made.as_ref().and_then(|made| proof(&packages, made));
+            let proved = made.as_ref().and_then(|made| packages.proof(made)).map(|proof| proof.proved_on);
             let uploaded = route.as_ref().and_then(|route| record.last(&route.shown, series.name.as_str(), &version));
             let mut builds = Vec::new();
             if let (true, Some(target), Some(made)) = (self.remote, &target, &made) {
@@ -63,15 +61,6 @@ impl cli::DebStatus {
         }
         Ok(Exit::Success)
     }
-}
-
-/// The series that a package was proved on, when the proof is about these very bytes.
-fn proof(packages: &Packages, made: &super::packages::Made) -> Option<String> {
-    let file = packages.folder().join("proof").join(&made.series).join(super::prove::NAME);
-    let proof: Proof = serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()?;
-    let dsc = std::fs::read_to_string(packages.folder().join(&made.dsc)).ok()?;
-    let same = identity(&control::parse_one(&dsc).ok()?) == proof.dsc;
-    (same && proof.differing.is_empty()).then_some(proof.proved_on)
 }
 
 fn tell(report: &Report) {

@@ -21,14 +21,24 @@ use crate::exit::{Exit, failure};
 use crate::output;
 
 /// The record of uploads, in the state folder.
-pub(super) const RECORD: &str = "uploads.jsonl";
+pub(in crate::commands) const RECORD: &str = "uploads.jsonl";
 
 /// How often the archive is asked.
 const PAUSE: Duration = Duration::from_secs(30);
 
 impl cli::DebUpload {
-    pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let mut packages = Packages::find(ctx, &self.packages)?;
+    pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        let packages = Packages::find(ctx, &self.packages)?;
+        self.packages(ctx, packages, &mut |line| output::out(line))
+    }
+
+    /// Uploads packages to where they go; `tell` hears what became of each.
+    pub(in crate::commands) fn packages(
+        &self,
+        ctx: &Context,
+        mut packages: Packages,
+        tell: &mut dyn FnMut(String),
+    ) -> anyhow::Result<Exit> {
         let target = target(&packages)?.clone();
         let route = Route::to(&target.place, ctx.state.root())?;
         packages.series.retain(|series| fits(series, &target));
@@ -47,7 +57,7 @@ impl cli::DebUpload {
             let version = packages.version(&series)?.to_string();
             let step = record.last(&route.shown, series.name.as_str(), &version).cloned();
             if step == Some(Step::Accepted) {
-                output::out(format_args!("accepted   {version} (before)"));
+                tell(format!("accepted   {version} (before)"));
                 continue;
             }
             if step != Some(Step::Delivered) {
@@ -60,15 +70,15 @@ impl cli::DebUpload {
             match answer {
                 Some(Answer::Accepted) => {
                     record.add(said(Step::Accepted)?)?;
-                    output::out(format_args!("accepted   {version}"));
+                    tell(format!("accepted   {version}"));
                 }
                 Some(Answer::Refused(why)) => {
                     record.add(said(Step::Refused(why.clone()))?)?;
-                    output::out(format_args!("REFUSED    {version}: {why}"));
+                    tell(format!("REFUSED    {version}: {why}"));
                     all = Exit::Remote;
                 }
                 None => {
-                    output::out(format_args!("delivered  {version}; no answer within {} minutes", self.wait));
+                    tell(format!("delivered  {version}; no answer within {} minutes", self.wait));
                     let silent = "silence may mean a key that the archive does not know: it sends no mail then";
                     output::err(format_args!("note: {silent}; the same command goes on waiting"));
                     if self.wait > 0 {
@@ -185,14 +195,18 @@ impl cli::DebUpload {
 }
 
 /// The declared target.
-pub(super) fn target(packages: &Packages) -> anyhow::Result<&Target> {
-    packages.deb.upload.as_ref().ok_or_else(|| {
-        failure(Exit::Declaration, "packaging/release.yaml declares no `deb.upload`, so packages go nowhere")
+pub(in crate::commands) fn target(packages: &Packages) -> anyhow::Result<&Target> {
+    packages.target().ok_or_else(|| {
+        let (section, what) = if packages.as_nightly { ("nightly", "nightlies") } else { ("deb", "packages") };
+        failure(
+            Exit::Declaration,
+            format!("packaging/release.yaml declares no `{section}.upload`, so {what} go nowhere"),
+        )
     })
 }
 
 /// A PPA builds for Ubuntu only.
-pub(super) fn fits(series: &Series, target: &Target) -> bool {
+pub(in crate::commands) fn fits(series: &Series, target: &Target) -> bool {
     match target.place {
         Place::Ppa { .. } => series.distribution == Distribution::Ubuntu,
         Place::Queue { .. } => true,

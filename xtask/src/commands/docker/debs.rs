@@ -60,8 +60,8 @@ pub(super) fn find(
     }
     let list = missing.join(", ");
     let mut command = format!("cargo xtask deb prove --series {}", series.name.as_str());
-    if let Some(next) = &of.nightly {
-        command.push_str(&format!(" --nightly {next} --nightly-number {}", of.nightly_number));
+    if let Some(next) = &of.of.nightly {
+        command.push_str(format!(" --nightly {next}").trim_end());
     } else if of.of.untagged {
         command.push_str(" --untagged");
     }

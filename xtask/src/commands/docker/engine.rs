@@ -66,7 +66,7 @@ pub(super) fn make(
         Foundation::Pinned(at) => bases.get(at).cloned(),
     };
 
-    let scratch = paths::scratch("drydock-engine-")?;
+    let scratch = paths::Scratch::new("drydock-engine-")?;
     let (context, file) = (scratch.path().join("context"), scratch.path().join("Dockerfile"));
     fs::create_dir(&context).context("cannot make the context")?;
     tree.export(&context)?;

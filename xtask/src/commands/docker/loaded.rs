@@ -23,16 +23,10 @@ pub(in crate::commands) struct Wanted {
 impl Wanted {
     /// Reads both declarations as a release reads its own.
     pub(in crate::commands) fn find(ctx: &Context, wanted: &OfImages) -> anyhow::Result<Wanted> {
-        let mut of = wanted.of.clone();
-        of.untagged |= wanted.nightly.is_some();
-        let loaded = Loaded::new(ctx, &of.commit)?;
+        let loaded = Loaded::new(ctx, &wanted.of.commit)?;
         let declared = images(ctx, &loaded)?;
         let images = select(declared, &wanted.images)?;
-        let tree = loaded.tree()?;
-        let versioned = loaded.version(&of, &tree)?.map_err(|finding| {
-            let remedy = finding.remedy.unwrap_or_default();
-            failure(Exit::JobFailed, format!("{}: {}; {remedy}", finding.what, finding.found))
-        })?;
+        let (tree, versioned) = loaded.sources(&wanted.of)?;
         let release = ctx.state.dist(versioned.version.as_str());
         Ok(Wanted { loaded, tree, versioned, images, release })
     }
@@ -48,6 +42,14 @@ pub(in crate::commands) fn images(ctx: &Context, loaded: &Loaded) -> anyhow::Res
     let (text, shown) = loaded::declared(ctx, &loaded.repository, &loaded.commit, ctx.declarations.images())?;
     Images::parse(&text, &shown)
         .map_err(|problems| failure(Exit::Declaration, format!("{} is not valid\n{problems}", shown.display())))
+}
+
+/// The declared images of a commit; none when nothing declares them.
+pub(in crate::commands) fn declared(ctx: &Context, loaded: &Loaded) -> anyhow::Result<Option<Images>> {
+    match loaded::is_declared(ctx, &loaded.repository, &loaded.commit, &ctx.declarations.images()) {
+        true => images(ctx, loaded).map(Some),
+        false => Ok(None),
+    }
 }
 
 /// The named ones of the declared images; all without names.

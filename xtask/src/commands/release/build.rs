@@ -58,15 +58,12 @@ impl cli::ReleaseBuild {
 
     fn load(&self, ctx: &Context) -> anyhow::Result<(Loaded, SourceTree, Versioned)> {
         let loaded = Loaded::new(ctx, &self.of.commit)?;
-        let tree = loaded.tree()?;
-        let versioned = loaded.version(&self.of, &tree)?.map_err(|finding| {
-            let remedy = finding.remedy.unwrap_or_default();
-            failure(Exit::JobFailed, format!("{}: {}; {remedy}", finding.what, finding.found))
-        })?;
+        let (tree, versioned) = loaded.sources(&self.of)?;
         Ok((loaded, tree, versioned))
     }
 
-    fn threads(&self) -> u32 {
+    /// How many threads xz gets: what was asked for, else the processors, at most four.
+    pub(in crate::commands) fn threads(&self) -> u32 {
         let processors = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         self.threads.unwrap_or_else(|| u32::try_from(processors).unwrap_or(1))
     }

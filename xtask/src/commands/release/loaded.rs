@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::OfRelease;
 use crate::commands::Context;
-use crate::config::release::{Release, Version};
+use crate::config::release::{NightlyVersion, Release, Version};
+use crate::deb::{self, version::is_above};
 use crate::exit::{Exit, failure};
 use crate::git::{Objects, Oid, Repository};
 use crate::release::manifest::{Identity, Tag};
 use crate::release::preflight::Finding;
-use crate::source::SourceTree;
+use crate::source::{self, SourceTree};
 use crate::sums::Sha256Sum;
 
 /// A commit with its declaration.
@@ -26,6 +27,13 @@ pub(in crate::commands) struct Loaded {
 pub(in crate::commands) struct Versioned {
     pub(in crate::commands) version: Version,
     pub(in crate::commands) tag: Option<Tag>,
+}
+
+impl Versioned {
+    /// What the version says of a nightly; none for a release.
+    pub(in crate::commands) fn nightly(&self) -> Option<NightlyVersion> {
+        NightlyVersion::of(&self.version)
+    }
 }
 
 impl Loaded {
@@ -50,12 +58,35 @@ impl Loaded {
         SourceTree::read(&self.repository, &self.commit, self.release.submodules)
     }
 
+    /// The sources of what is meant, without derived files, and its version. Files that hold the version hold that of a
+    /// nightly.
+    pub(in crate::commands) fn sources(&self, of: &OfRelease) -> anyhow::Result<(SourceTree, Versioned)> {
+        let mut tree = self.tree()?;
+        let versioned = self.version(of, &tree)?.map_err(|finding| {
+            let remedy = finding.remedy.unwrap_or_default();
+            failure(Exit::JobFailed, format!("{}: {}; {remedy}", finding.what, finding.found))
+        })?;
+        self.stamp(&mut tree, &versioned)?;
+        Ok((tree, versioned))
+    }
+
+    /// Writes the version of a nightly into the files that hold the version.
+    pub(in crate::commands) fn stamp(&self, tree: &mut SourceTree, versioned: &Versioned) -> anyhow::Result<()> {
+        match versioned.nightly() {
+            Some(_) => source::version::write(tree, &self.release.version_files, &versioned.version),
+            None => Ok(()),
+        }
+    }
+
     /// The version that the commit's tag says, or what keeps it from having one.
     pub(in crate::commands) fn version(
         &self,
         of: &OfRelease,
         tree: &SourceTree,
     ) -> anyhow::Result<Result<Versioned, Finding>> {
+        if let Some(next) = &of.nightly {
+            return Ok(Ok(Versioned { version: self.nightly(next, tree)?, tag: None }));
+        }
         if of.untagged {
             return Ok(Ok(Versioned { version: self.untagged(tree)?, tag: None }));
         }
@@ -93,6 +124,15 @@ impl Loaded {
         })
     }
 
+    /// The day by which the sources are called: that of the newest commit in their history, as far as that is known.
+    pub(in crate::commands) fn day(&self, versioned: &Versioned) -> anyhow::Result<String> {
+        if let Some(nightly) = versioned.nightly() {
+            return Ok(nightly.day);
+        }
+        let (_, newest) = self.repository.history(&self.commit).map_err(|why| failure(Exit::Missing, why))?;
+        day_of(newest)
+    }
+
     /// What a release is, for its archives.
     pub(in crate::commands) fn identity<'a>(&'a self, versioned: &'a Versioned) -> Identity<'a> {
         Identity {
@@ -106,11 +146,47 @@ impl Loaded {
     /// The version that the first version file holds, with the commit's date and name.
     fn untagged(&self, tree: &SourceTree) -> anyhow::Result<Version> {
         let base = self.written(tree)?.map_or_else(|| "0".to_owned(), |version| version.to_string());
-        let seconds = i64::try_from(tree.epoch)?;
-        let day = jiff::Timestamp::from_second(seconds)?.strftime("%Y%m%d").to_string();
+        let day = day_of(tree.epoch)?;
         format!("{base}+git{day}.{}", self.commit.short())
             .parse()
             .map_err(|bad| failure(Exit::Declaration, format!("the version cannot be made: {bad}")))
+    }
+
+    /// The version of a nightly of what will be `next`, or the nightly that `next` names.
+    fn nightly(&self, next: &str, tree: &SourceTree) -> anyhow::Result<Version> {
+        let usage = |why: String| failure(Exit::Usage, why);
+        let wanted: Option<Version> = match next {
+            "" => None,
+            text => Some(text.parse().map_err(|bad| usage(format!("--nightly: {bad}")))?),
+        };
+        if let Some(nightly) = wanted.as_ref().and_then(NightlyVersion::of) {
+            // Which is all that a clone without history can know.
+            return match (wanted, self.commit.as_str().starts_with(&nightly.commit)) {
+                (Some(version), true) => Ok(version),
+                (_, _) => Err(usage(format!("{nightly} is a nightly of another commit than {}", self.commit.short()))),
+            };
+        }
+        let declared = || self.release.nightly.next.clone();
+        let next = match wanted.or_else(declared) {
+            Some(next) => next,
+            None => self.written(tree)?.ok_or_else(|| {
+                let text = "what will be released next is not known; declare `nightly: {next: VERSION}`, or say --next";
+                failure(Exit::Declaration, text)
+            })?,
+        };
+        let git = |why: String| failure(Exit::Missing, format!("the version of the nightly is not known: {why}"));
+        let (number, newest) = self.repository.history(&self.commit).map_err(git)?;
+        let released = self.repository.tags_until(&self.commit).map_err(git)?;
+        let released = released.iter().filter_map(|name| self.release.tag.version_in(name));
+        let last = released.reduce(|one, other| if is_above(&other, &one) { other } else { one });
+        let place = deb::version::place(&next, last.as_ref()).map_err(|why| {
+            let remedy = "raise `nightly.next` in packaging/release.yaml, or say --next VERSION";
+            failure(Exit::Declaration, format!("{why}; {remedy}"))
+        })?;
+        let day = day_of(newest)?;
+        let commit = self.commit.as_str()[..NightlyVersion::DIGITS].to_owned();
+        let version = NightlyVersion { place, day, number, commit }.to_string();
+        version.parse().map_err(|bad| failure(Exit::Declaration, format!("the nightly has no version: {bad}")))
     }
 
     /// The version that the first version file holds.
@@ -124,6 +200,11 @@ impl Loaded {
             Some(line) => text.lines().find_map(|one| line.version_in(one.trim())),
         })
     }
+}
+
+/// The day of a moment, in UTC: `20260701`.
+fn day_of(epoch: u64) -> anyhow::Result<String> {
+    Ok(jiff::Timestamp::from_second(i64::try_from(epoch)?)?.strftime("%Y%m%d").to_string())
 }
 
 fn unreachable(what: &str) -> Finding {
@@ -147,6 +228,16 @@ pub(in crate::commands) fn declared(
         failure(Exit::Declaration, if own { format!("{why}, and commit it") } else { why })
     })?;
     Ok((text, shown))
+}
+
+/// Whether a declaration is there: in the commit, or in the folder that `--config` names.
+pub(in crate::commands) fn is_declared(ctx: &Context, repository: &Repository, commit: &Oid, file: &Path) -> bool {
+    let declarations = &ctx.declarations;
+    let shown = file.strip_prefix(&declarations.project).unwrap_or(file);
+    match declarations.config == declarations.project {
+        true => repository.at(commit, &shown.to_string_lossy()).is_some(),
+        false => file.is_file(),
+    }
 }
 
 /// A file of a commit, as text.

@@ -1,11 +1,16 @@
 //! `cargo xtask release prove`: the hostile twin, then the build without a network.
 
+use std::path::Path;
+
 use super::build::{lock, summary};
+use super::loaded::Loaded;
 use crate::cli;
 use crate::commands::Context;
 use crate::exit::Exit;
 use crate::output;
+use crate::release::manifest::Manifest;
 use crate::release::proof::{Proof, offline, twin};
+use crate::source::SourceTree;
 
 impl cli::ReleaseProve {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
@@ -15,21 +20,7 @@ impl cli::ReleaseProve {
         let _lock = lock(ctx)?;
         let done = self.build.build(ctx)?;
         let manifest = &done.built.manifest;
-        let mut watch = |line: &str| output::err(format_args!("== {line}"));
-        let request = twin::Request {
-            tree: &done.tree,
-            manifest,
-            folder: &done.folder,
-            config: done.loaded.config.as_deref(),
-            threads: done.threads,
-        };
-        let twin = twin::prove(&request, &mut watch)?;
-        let offline = match &done.loaded.release.offline_proof {
-            Some(declared) => Some(offline::prove(declared, manifest, &done.folder, &mut watch)?),
-            None => None,
-        };
-        let proof = Proof::new(manifest, twin, offline);
-        proof.write(&done.folder)?;
+        let proof = prove(&done.loaded, &done.tree, manifest, &done.folder, done.threads)?;
         match self.build.format {
             cli::Format::Json => output::out(serde_json::to_string_pretty(&proof)?),
             cli::Format::Text => {
@@ -39,6 +30,26 @@ impl cli::ReleaseProve {
         }
         Ok(Exit::Success)
     }
+}
+
+/// Proves what was built in `folder`, and writes the proof beside it.
+pub(in crate::commands) fn prove(
+    loaded: &Loaded,
+    tree: &SourceTree,
+    manifest: &Manifest,
+    folder: &Path,
+    threads: u32,
+) -> anyhow::Result<Proof> {
+    let mut watch = |line: &str| output::err(format_args!("== {line}"));
+    let request = twin::Request { tree, manifest, folder, config: loaded.config.as_deref(), threads };
+    let twin = twin::prove(&request, &mut watch)?;
+    let offline = match &loaded.release.offline_proof {
+        Some(declared) => Some(offline::prove(declared, manifest, folder, &mut watch)?),
+        None => None,
+    };
+    let proof = Proof::new(manifest, twin, offline);
+    proof.write(folder)?;
+    Ok(proof)
 }
 
 /// What was proved, for a person.

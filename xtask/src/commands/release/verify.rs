@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::loaded::{Loaded, Versioned};
 use crate::cli;
 use crate::commands::Context;
-use crate::config::release::Signing;
+use crate::config::release::{NightlyVersion, Signing, Version};
 use crate::exit::{Exit, failure};
 use crate::output;
 use crate::release::build::Job;
@@ -93,13 +93,15 @@ impl cli::ReleaseVerify {
     /// Makes the release again, and compares.
     fn rebuilt(&self, ctx: &Context, manifest: &Manifest, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
         let loaded = Loaded::new(ctx, &manifest.commit)?;
-        let tree = loaded.tree()?;
-        let version =
+        let mut tree = loaded.tree()?;
+        let version: Version =
             manifest.version.parse().map_err(|bad| failure(Exit::NotReproducible, format!("{NAME}: {bad}")))?;
+        let is_nightly = NightlyVersion::of(&version).is_some();
         let of = cli::OfRelease {
             commit: manifest.commit.clone(),
             tag: manifest.tag.as_ref().map(|tag| tag.name.clone()),
-            untagged: manifest.tag.is_none(),
+            untagged: manifest.tag.is_none() && !is_nightly,
+            nightly: is_nightly.then(|| manifest.version.clone()),
         };
         match loaded.version(&of, &tree)? {
             Ok(found) if found.tag == manifest.tag && found.version == version => {}
@@ -107,6 +109,7 @@ impl cli::ReleaseVerify {
             Err(finding) => report.problems.push(format!("{}: {}", finding.what, finding.found)),
         }
         let versioned = Versioned { version, tag: manifest.tag.clone() };
+        loaded.stamp(&mut tree, &versioned)?;
         let scratch =
             tempfile::Builder::new().prefix("drydock-verify-").tempdir().context("cannot make a temporary folder")?;
         let threads = self.threads.unwrap_or(2);

@@ -2,9 +2,9 @@
 
 mod declared;
 
-pub(in crate::config) use declared::DebDeclaration;
+pub(in crate::config) use declared::{DebDeclaration, UploadDeclaration};
 
-use declared::{MethodKind, SeriesDeclaration, TargetKind, UploadDeclaration};
+use declared::{MethodKind, SeriesDeclaration, TargetKind};
 use std::path::PathBuf;
 
 use super::Format;
@@ -253,7 +253,7 @@ fn series_of(declared: Spanned<Entries<SeriesName, SeriesDeclaration>>, problems
     entries.into_iter().filter_map(one).collect()
 }
 
-fn target(declared: Spanned<UploadDeclaration>, problems: &mut Problems) -> Option<Target> {
+pub(super) fn target(declared: Spanned<UploadDeclaration>, problems: &mut Problems) -> Option<Target> {
     let upload = declared.value?;
     let given = |text: &Option<Spanned<String>>| text.as_ref().and_then(|text| text.value.clone());
     let mut needed = |text: &Option<Spanned<String>>, key: &str, what: &str| {

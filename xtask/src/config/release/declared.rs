@@ -1,6 +1,7 @@
 //! The vocabulary of `packaging/release.yaml`, as it is written: each field once, with its default.
 
 use super::deb::DebDeclaration;
+use super::nightly::NightlyDeclaration;
 use super::version::VersionText;
 use crate::config::decode::{Bounded, Entries, FromText, Keyword, OneOrMany, Spanned, declaration};
 use crate::config::units::{BadValue, JobName, quoted};
@@ -26,6 +27,8 @@ declaration! {
         signing: Option<SigningDeclaration>,
         /// The Debian source package, and where it goes. Default: there is none.
         deb: Option<DebDeclaration>,
+        /// What nightlies lead to, and where they go. Default: the defaults of its fields.
+        nightly: NightlyDeclaration,
     }
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// Resolves the release; every reason why it cannot is in `problems`.
 pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Release> {
-    let ReleaseFile { name, version, source, archives, offline_proof, signing, deb } = file;
+    let ReleaseFile { name, version, source, archives, offline_proof, signing, deb, nightly } = file;
     let name = name.value.map(|name| name.0);
     let version_files: Vec<VersionFile> =
         version.files.iter().flatten().filter_map(|declared| version_file(declared, problems)).collect();
@@ -30,6 +30,7 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
         Some(Signing { keys: inside(&declared.keys, problems)?.into(), quorum: declared.quorum.0 })
     });
     let deb = deb.and_then(|declared| super::deb::resolve(declared, &archives, problems));
+    let nightly = super::nightly::resolve(nightly, deb.as_ref(), problems);
     Some(Release {
         name: name?,
         tag: version.tag.value?,
@@ -41,6 +42,7 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
         offline_proof,
         signing,
         deb,
+        nightly,
     })
 }
 

@@ -1,5 +1,9 @@
 //! Versions, and texts that hold one.
 
+mod nightly;
+
+pub use nightly::{NightlyVersion, Place};
+
 use crate::config::decode::{Declared, FromText};
 use crate::config::units::{BadValue, quoted};
 use schemars::{Schema, json_schema};
@@ -28,6 +32,18 @@ impl FromStr for Version {
         }
         let expected = "a digit, then letters, digits and `. + ~ _ -`, at most 64 of them";
         Err(BadValue::new(format!("{} is no version", quoted(text)), expected))
+    }
+}
+
+impl FromText for Version {
+    const WHAT: &'static str = "a version";
+
+    fn from_text(text: &str) -> Result<Self, BadValue> {
+        text.parse()
+    }
+
+    fn text_schema() -> Schema {
+        json_schema!({"type": "string", "maxLength": 64, "pattern": "^[0-9][A-Za-z0-9.+~_-]*$"})
     }
 }
 

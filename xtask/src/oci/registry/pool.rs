@@ -6,7 +6,7 @@ use std::thread;
 
 /// What `work` makes of each item, in the order of the items, by at most so many threads. After an error nothing more is
 /// begun; of several errors the first in that order is returned.
-pub(super) fn each<T: Sync, R: Send>(
+pub(in crate::oci) fn each<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
     work: impl Fn(&T) -> anyhow::Result<R> + Sync,

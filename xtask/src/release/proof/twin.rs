@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use super::TwinProof;
 use crate::archive::difference;
 use crate::archive::read::Limits;
+use crate::config::release::NightlyVersion;
 use crate::exec;
 use crate::exit::{Exit, failure};
 use crate::release::manifest::{Manifest, NAME};
@@ -84,8 +85,11 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
     }
     argv.extend(["release", "build", "--commit", &request.manifest.commit, "--threads"].map(str::to_owned));
     argv.push(threads.to_string());
+    let version = &request.manifest.version;
+    let is_nightly = version.parse().is_ok_and(|version| NightlyVersion::of(&version).is_some());
     match &request.manifest.tag {
         Some(tag) => argv.extend(["--tag".to_owned(), tag.name.clone()]),
+        None if is_nightly => argv.extend(["--nightly".to_owned(), version.clone()]),
         None => argv.push("--untagged".to_owned()),
     }
     watch(&format!("the twin: {}", exec::paste(&argv[1..])));

@@ -16,7 +16,7 @@ use crate::support::{Finished, need_tool, text, xtask_binary};
 pub(super) const VERSION: &str = "0.3.0-0ubuntu1~ppa1";
 
 /// Whether the tools are there that every test needs.
-pub(super) fn tools_are_there(more: &[(&str, &str)]) -> bool {
+pub(crate) fn tools_are_there(more: &[(&str, &str)]) -> bool {
     let base = [("git", "git"), ("make", "make"), ("lowdown", "lowdown"), ("dpkg-source", "dpkg-dev"), ("gpg", "gpg")];
     base.iter().chain(more).all(|(tool, package)| need_tool(tool, package))
 }
@@ -36,7 +36,7 @@ pub(crate) fn lanternd() -> &'static Path {
 }
 
 /// A home of gpg with one key; its fingerprint.
-pub(super) fn key(folder: &Path) -> (PathBuf, String) {
+pub(crate) fn key(folder: &Path) -> (PathBuf, String) {
     let home = folder.join("gnupg");
     fs::create_dir(&home).unwrap();
     fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();

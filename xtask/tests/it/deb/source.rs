@@ -129,8 +129,16 @@ fn candidates_and_nightlies_have_their_versions() {
     let deb = Deb::new(&project, &folder.path().join("state"));
     let candidate = deb.ok(&["source", "--dry-run", "--tag", "v26.06rc1", "--series", "noble"]);
     assert!(candidate.stdout.contains("26.06~rc1-0ubuntu1~ppa1~ubuntu24.04.1\n"), "{}", candidate.stdout);
-    let nightly = deb.ok(&["source", "--dry-run", "--nightly", "26.09", "--nightly-number", "2", "--series", "jammy"]);
-    assert!(nightly.stdout.contains("26.09~~git20260601.2.g"), "{}", nightly.stdout);
+    let nightly = deb.ok(&["source", "--dry-run", "--nightly", "26.09", "--series", "jammy"]);
+    assert!(nightly.stdout.contains("26.09~~git20260601.1.g"), "{}", nightly.stdout);
+    // A nightly goes where nightlies go, a release where releases go.
+    for (args, place) in [
+        (["--nightly", "26.09"], "to ppa:example/lantern-nightly\n"),
+        (["--tag", "v0.3.0"], "to ppa:example/lantern\n"),
+    ] {
+        let plan = deb.ok(&[&["upload", "--dry-run", "--series", "jammy"][..], &args].concat());
+        assert!(plan.stdout.starts_with(place), "{}", plan.stdout);
+    }
     let unknown = deb.call(&["source", "--dry-run", "--tag", "v0.3.0", "--series", "sid"]);
     assert!(
         unknown.code() == 2 && unknown.stderr.contains("there are jammy, noble, bookworm, trixie"),

@@ -12,7 +12,7 @@ use super::shelf::{Deb, Proofs, VERSION, kept, key, lanternd, run, tools_are_the
 use crate::support::text;
 
 /// An archive by reprepro, whose queue is looked at by a thread as by a cron job.
-struct Archive {
+pub(crate) struct Archive {
     root: PathBuf,
     home: String,
     stop: Arc<AtomicBool>,
@@ -20,7 +20,7 @@ struct Archive {
 }
 
 impl Archive {
-    fn new(root: &Path, home: &Path, fingerprint: &str) -> Archive {
+    pub(crate) fn new(root: &Path, home: &Path, fingerprint: &str) -> Archive {
         for name in ["conf", "incoming", "tmp"] {
             fs::create_dir_all(root.join(name)).unwrap();
         }
@@ -37,12 +37,12 @@ impl Archive {
         Archive { root: root.to_owned(), home: text(home), stop: Arc::default(), queue: None }
     }
 
-    fn reprepro(&self, args: &[&str]) -> (bool, String) {
+    pub(crate) fn reprepro(&self, args: &[&str]) -> (bool, String) {
         process(&self.root, &self.home, args)
     }
 
     /// Takes what comes in, and writes a line about each upload.
-    fn open(&mut self) {
+    pub(crate) fn open(&mut self) {
         let (root, home, stop) = (self.root.clone(), self.home.clone(), Arc::clone(&self.stop));
         self.queue = Some(std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
@@ -63,7 +63,7 @@ impl Archive {
         }));
     }
 
-    fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(queue) = self.queue.take() {
             queue.join().unwrap();

@@ -110,6 +110,18 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Where it keeps what it is given, without an own `storage` option.
+    pub(crate) fn storage(&self) -> PathBuf {
+        self.folder.path().join("storage")
+    }
+
+    /// Frees the space of what was deleted.
+    pub(crate) fn collect_garbage(&self) {
+        let config = self.folder.path().join("config.yml");
+        let output = Command::new("docker-registry").arg("garbage-collect").arg(config).env_clear().output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Starts it again, on the same port with the same storage.
     pub(crate) fn restart(&mut self) {
         self.child = spawn(self.folder.path());

@@ -1,0 +1,53 @@
+//! Arbitrary bytes as what images come with: manifests, declarations, Dockerfiles, Debian packages, layers. Nothing
+//! panics, and no layer leaves its folder. The first byte names the kind.
+#![no_main]
+
+use std::fs;
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use xtask::archive::read::Limits;
+use xtask::config::images::Images;
+use xtask::deb::binary::Binary;
+use xtask::oci::dockerfile::Dockerfile;
+use xtask::oci::layout::Layout;
+use xtask::oci::model::{Parsed, media};
+use xtask::oci::unpack::unpack;
+
+const LIMITS: Limits = Limits { bytes: 1 << 20, entries: 1000 };
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    match kind {
+        b'm' => drop(Parsed::read(media::MANIFEST, bytes)),
+        b'i' => drop(Parsed::read(media::INDEX, bytes)),
+        b'y' => {
+            if let Err(problems) = Images::parse(&String::from_utf8_lossy(bytes), Path::new("images.yaml")) {
+                assert!(!problems.to_string().is_empty());
+            }
+        }
+        b'f' => match Dockerfile::parse(&String::from_utf8_lossy(bytes)) {
+            Ok(file) => drop(file.with_names(|pinned| format!("local/{}", pinned.digest.hex()))),
+            Err(problems) => assert!(!problems.is_empty()),
+        },
+        b'd' => {
+            let folder = tempfile::tempdir_in("/dev/shm").expect("a folder");
+            let file = folder.path().join("p.deb");
+            fs::write(&file, bytes).expect("a file");
+            if let Ok(package) = Binary::open(&file) {
+                drop(package.visit(LIMITS, &mut |_, _| Ok(())));
+            }
+        }
+        b'l' => {
+            let folder = tempfile::tempdir_in("/dev/shm").expect("a folder");
+            let layout = Layout::create(&folder.path().join("layout")).expect("a layout");
+            let layer = layout.put(media::LAYER, bytes).expect("a blob");
+            let root = folder.path().join("root");
+            fs::create_dir(&root).expect("a folder");
+            drop(unpack(&layout, &[layer], &root, None));
+            let beside = fs::read_dir(folder.path()).expect("a folder").count();
+            assert_eq!(beside, 2, "something stands outside of the root");
+        }
+        _ => {}
+    }
+});

@@ -1,0 +1,292 @@
+//! What images cost: one built of an archive with programs on a base, tried and pushed, beside `buildah bud` and `buildah
+//! push` of the same content on the same base; and a promotion from one repository to another beside `skopeo copy --all`.
+//!
+//! `cargo bench -p xtask --bench image [-- --strict]`. The registry is a real docker-registry on this machine, the base a
+//! minimal Debian by mmdebstrap, which wants a network. Both sides take turns, each time with content that the registry
+//! does not have yet; both have the base already. The ratio is taken round by round, and its median counts.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to say")]
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use xtask::config::images::{Digest, Repository};
+use xtask::oci::layout::Layout;
+use xtask::oci::registry::{self, Credentials, Registry};
+
+#[path = "support/corpus.rs"]
+mod corpus;
+#[path = "support/peers.rs"]
+mod peers;
+mod support;
+
+use peers::shell;
+use support::{Figures, median};
+
+const ROUNDS: usize = 5;
+/// How much is in the layer above the base, in bytes.
+const CONTENT: u64 = 30_000_000;
+
+/// With these arguments this program pushes or copies and does nothing else, as a process of its own like its peers.
+const PUSH: &str = "--push-layout";
+const COPY: &str = "--copy-image";
+
+/// Builds and pushes; `$OUT` is the target. With its fastest storage, and without an intermediate image.
+const PEER_BUILD: &str = "$BUILDAH bud --quiet --isolation chroot --layers=false --timestamp 1780315200 -t bench context \
+                          >/dev/null && $BUILDAH push --quiet --tls-verify=false bench docker://$OUT";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == PUSH) {
+        push(Path::new(&arguments[at + 1]), &arguments[at + 2], &arguments[at + 3]);
+        return ExitCode::SUCCESS;
+    }
+    if let Some(at) = arguments.iter().position(|argument| argument == COPY) {
+        copy(&arguments[at + 1], &arguments[at + 2], &arguments[at + 3]);
+        return ExitCode::SUCCESS;
+    }
+    let mut figures = Figures::new("image");
+    if Figures::is_trial() {
+        return ExitCode::SUCCESS;
+    }
+    let tools = [
+        ("git", "git"),
+        ("mmdebstrap", "mmdebstrap"),
+        ("docker-registry", "docker-registry"),
+        ("buildah", "buildah"),
+        ("skopeo", "skopeo"),
+    ];
+    if !peers::are_there(&mut figures, &tools) {
+        return figures.finish();
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::start(&folder.path().join("registry"));
+    let bench = Bench::set_up(folder.path(), &server.host);
+
+    let [mut build, mut promote] = [(); 2].map(|()| Times::default());
+    for round in 0..=ROUNDS {
+        let own = bench.build(round);
+        let peer = bench.peer_builds(round);
+        let (copied, copied_by_peer) = bench.promote(round);
+        // The first round warms the caches.
+        if round > 0 {
+            build.push(own, peer);
+            promote.push(copied, copied_by_peer);
+        }
+    }
+    println!("{} MB of text on a minimal Debian, {ROUNDS} rounds\n", CONTENT / 1_000_000);
+    println!("{:<44} {:>8}", "", "median s");
+    println!("{:<44} {:>8.2}", "drydock: build, smoke test, push", median(&mut build.own));
+    println!("{:<44} {:>8.2}", "buildah bud, push", median(&mut build.peer));
+    println!("{:<44} {:>8.3}", "drydock: copy to another repository", median(&mut promote.own));
+    println!("{:<44} {:>8.3}\n", "skopeo copy --all", median(&mut promote.peer));
+    let ratio = median(&mut build.ratios);
+    figures.figure(&format!("{ratio:.2} x buildah bud and push"), "0.5 x", ratio <= 0.5);
+    let ratio = median(&mut promote.ratios);
+    figures.figure(&format!("{ratio:.2} x skopeo copy --all"), "1.0 x", ratio <= 1.0);
+    figures.finish()
+}
+
+/// Wall seconds of both sides, round by round.
+#[derive(Default)]
+struct Times {
+    own: Vec<f64>,
+    peer: Vec<f64>,
+    ratios: Vec<f64>,
+}
+
+impl Times {
+    fn push(&mut self, own: f64, peer: f64) {
+        self.own.push(own);
+        self.peer.push(peer);
+        self.ratios.push(own / peer);
+    }
+}
+
+struct Bench<'a> {
+    folder: &'a Path,
+    host: &'a str,
+    buildah: String,
+}
+
+impl Bench<'_> {
+    /// The base in the registry and in the stores of both sides, a project whose image is made of an archive, and the
+    /// same as a Dockerfile.
+    fn set_up<'a>(folder: &'a Path, host: &'a str) -> Bench<'a> {
+        let storage = if overlay_works(folder) { "overlay" } else { "vfs" };
+        let (root, run) = (folder.join("storage"), folder.join("run"));
+        let buildah =
+            format!("buildah --storage-driver {storage} --root {} --runroot {}", root.display(), run.display());
+        let bench = Bench { folder, host, buildah };
+        bench.shell(
+            "mmdebstrap --quiet --variant=minbase --mode=root bookworm base.tar && c=$($BUILDAH from scratch) && \
+             $BUILDAH add --quiet $c base.tar >/dev/null && $BUILDAH commit --quiet --timestamp 1780315200 $c base \
+             >/dev/null && $BUILDAH push --quiet --tls-verify=false base docker://$OUT",
+            &format!("{host}/base:1"),
+        );
+        let digest =
+            bench.read(&format!("skopeo inspect --tls-verify=false --format '{{{{.Digest}}}}' docker://{host}/base:1"));
+
+        let content = corpus::project(folder, CONTENT);
+        let programs = content.join("bin");
+        fs::create_dir_all(&programs).expect("a folder");
+        fs::write(programs.join("mine"), "#!/bin/sh\necho 1.0\n").expect("a file");
+        bench.shell("chmod 755 project/bin/mine", "");
+
+        let project = folder.join("mine");
+        fs::create_dir_all(project.join("packaging")).expect("a folder");
+        fs::create_dir_all(project.join("docker")).expect("a folder");
+        fs::write(project.join("packaging/release.yaml"), "name: mine\nversion: {}\narchives: [{format: tar.xz}]\n")
+            .expect("a file");
+        fs::write(
+            project.join("docker/images.yaml"),
+            format!(
+                "repositories: {{nightly: '{host}/nightly', release: '{host}/release'}}\nimages:\n  mine:\n    \
+                 base: {{image: '{host}/base', digest: '{digest}'}}\n    \
+                 from: {{archive: 'build/mine.tar.gz', into: /opt/mine}}\n    \
+                 smoke-test: {{run: [/opt/mine/bin/mine], expect: '{{version}}'}}\n"
+            ),
+        )
+        .expect("a file");
+        fs::write(project.join(".gitignore"), "build/\ntarget/\n").expect("a file");
+        corpus::commit(&project);
+        bench.shell("git -C mine -c user.name=n -c user.email=m tag v1.0 && mkdir mine/build context", "");
+        fs::write(folder.join("context/Dockerfile"), format!("FROM {host}/base@{digest}\nADD mine.tar.gz /opt/mine\n"))
+            .expect("a file");
+        bench.shell("$BUILDAH pull --quiet --tls-verify=false $OUT >/dev/null", &format!("{host}/base@{digest}"));
+        bench
+    }
+
+    /// New content for a side, which is not part of what is measured.
+    fn content(&self, word: &str, file: &str) {
+        fs::write(self.folder.join("project/round"), word).expect("a file");
+        self.shell(&format!("tar -C project -czf {file} ."), "");
+    }
+
+    fn build(&self, round: usize) -> f64 {
+        self.content(&format!("ours {round}"), "mine/build/mine.tar.gz");
+        let began = Instant::now();
+        let built = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(["--project".as_ref(), self.folder.join("mine").as_os_str()])
+            .args(["docker", "build"])
+            .output()
+            .expect("this program starts");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let layout = self.folder.join("mine/target/xtask/dist/1.0/oci/mine");
+        let target = format!("{}/ours-{round}", self.host);
+        own(&[PUSH, &layout.display().to_string(), &target, &format!("{}/base", self.host)]);
+        began.elapsed().as_secs_f64()
+    }
+
+    fn peer_builds(&self, round: usize) -> f64 {
+        self.content(&format!("theirs {round}"), "context/mine.tar.gz");
+        self.shell(PEER_BUILD, &format!("{}/theirs-{round}:1", self.host))
+    }
+
+    /// The image of this round, by its digest, to two new repositories.
+    fn promote(&self, round: usize) -> (f64, f64) {
+        let layout = Layout::open(&self.folder.join("mine/target/xtask/dist/1.0/oci/mine")).expect("a layout");
+        let digest = layout.index().expect("an index").manifests[0].digest.to_string();
+        let from = format!("{}/ours-{round}", self.host);
+        let began = Instant::now();
+        own(&[COPY, &from, &format!("{}/promoted-{round}", self.host), &digest]);
+        let seconds = began.elapsed().as_secs_f64();
+        let line = format!(
+            "skopeo copy --quiet --all --src-tls-verify=false --dest-tls-verify=false docker://{from}@{digest} docker://$OUT"
+        );
+        (seconds, self.shell(&line, &format!("{}/copied-{round}:1", self.host)))
+    }
+
+    fn shell(&self, line: &str, out: &str) -> f64 {
+        let line = line.replace("$BUILDAH", &self.buildah);
+        shell(&line, self.folder, Path::new(out))
+    }
+
+    fn read(&self, line: &str) -> String {
+        let output = Command::new("sh").args(["-c", line]).current_dir(self.folder).output().expect("sh runs");
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+/// Whether the faster of buildah's ways to store layers works here.
+fn overlay_works(folder: &Path) -> bool {
+    let line = "mkdir l u w m && mount -t overlay -o lowerdir=l,upperdir=u,workdir=w overlay m && umount m";
+    let tried = folder.join("overlay");
+    fs::create_dir(&tried).expect("a folder");
+    Command::new("sh").args(["-c", line]).current_dir(tried).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+}
+
+/// Runs this very program with other arguments.
+fn own(arguments: &[&str]) {
+    let program = std::env::current_exe().expect("this program");
+    let status = Command::new(program).args(arguments).status().expect("this program starts");
+    assert!(status.success(), "{arguments:?} ended with {status}");
+}
+
+fn opened(repository: &str) -> (Registry, Repository) {
+    let repository: Repository = repository.parse().expect("a repository");
+    let registry = Registry::open(repository.host(), &Credentials::of_process()).expect("a registry");
+    (registry, repository)
+}
+
+fn push(layout: &Path, target: &str, base: &str) {
+    let layout = Layout::open(layout).expect("a layout");
+    let index = layout.index().expect("an index");
+    let (registry, repository) = opened(target);
+    let base: Repository = base.parse().expect("a repository");
+    registry::push(&registry, &repository, &layout, &index.manifests[0], &[base]).expect("a push");
+}
+
+fn copy(from: &str, to: &str, digest: &str) {
+    let digest: Digest = digest.parse().expect("a digest");
+    let (registry, from) = opened(from);
+    let to: Repository = to.parse().expect("a repository");
+    registry::copy((&registry, &from), (&registry, &to), &digest).expect("a copy");
+}
+
+/// A docker-registry on a free port of this machine; killed when dropped.
+struct Server {
+    child: Child,
+    host: String,
+}
+
+impl Server {
+    fn start(folder: &Path) -> Server {
+        fs::create_dir_all(folder).expect("a folder");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let config = folder.join("config.yml");
+        let text = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: \
+             {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",
+            folder.join("data").display()
+        );
+        fs::write(&config, text).expect("a file");
+        let child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("docker-registry starts");
+        let server = Server { child, host: format!("127.0.0.1:{port}") };
+        for _ in 0..200 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return server;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("docker-registry does not listen");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().expect("the registry can be killed");
+        self.child.wait().expect("the registry can be waited for");
+    }
+}

@@ -1,0 +1,193 @@
+//! `cargo xtask docker promote`: the image of a release, copied by digest from the one that was built at its signed tag.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::loaded::{images, select};
+use super::registries::Registries;
+use crate::cli;
+use crate::commands::Context;
+use crate::commands::release::build::lock;
+use crate::config::images::Repository;
+use crate::deb::sign::Signer;
+use crate::exit::{Exit, failure};
+use crate::oci::promote::Latest;
+use crate::oci::promote::record::{ARTIFACT_TYPE, Promotion, SIGNATURE_TYPE};
+use crate::oci::registry::{Attachment, Before, Registry, attach, copy, tag};
+use crate::output;
+use crate::release::preflight::Finding;
+use prepared::{Found, Need, Prepared};
+use release::Promoted;
+
+mod prepared;
+mod release;
+mod signed;
+
+/// The type of the record as a file.
+const RECORD_TYPE: &str = "application/vnd.drydock.promotion.record.v1+json";
+/// The annotation with a file's name.
+const TITLE: &str = "org.opencontainers.image.title";
+
+impl cli::DockerPromote {
+    pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        let release = Promoted::find(ctx, self.version.as_ref())?;
+        let images = select(images(ctx, &release.loaded)?, &self.images)?;
+        let (signers, mut findings) = release.signed(ctx)?;
+        let mut registries = Registries::new();
+        let need = Need { ctx, release: &release, signers: &signers };
+        let mut prepared = Vec::new();
+        for image in &images {
+            prepared.extend(need.prepare(image, &mut registries, &mut findings)?);
+        }
+        if let Some(count) = refused(&findings) {
+            let text = if count == 1 { "one thing keeps".to_owned() } else { format!("{count} things keep") };
+            output::err(format_args!("nothing was done: {text} {} from being promoted", release.version));
+            return Ok(Exit::JobFailed);
+        }
+        match self.format {
+            cli::Format::Json => output::out(serde_json::to_string_pretty(&plan(&prepared))?),
+            cli::Format::Text => prepared.iter().for_each(print),
+        }
+        if self.dry_run || prepared.iter().all(Prepared::is_done) {
+            return Ok(Exit::Success);
+        }
+        let _lock = lock(ctx)?;
+        self.promote(&need, &prepared, &mut registries)?;
+        output::err(format_args!("== {} is promoted", release.version));
+        Ok(Exit::Success)
+    }
+
+    /// Records are signed before anything is copied, images copied before any tag is set, and versions tagged before
+    /// `latest` moves. Each step does nothing where it was done before, so the same call goes on after an interruption.
+    fn promote(&self, need: &Need<'_>, prepared: &[Prepared], registries: &mut Registries) -> anyhow::Result<()> {
+        let signer = Signer { key: self.key.clone() };
+        let mut records = BTreeMap::new();
+        for one in prepared.iter().filter(|one| !one.is_recorded) {
+            records.insert(one.image.to_string(), signed::record(need, &one.record, &signer)?);
+        }
+        for one in prepared {
+            let to = registries.of(&one.to)?;
+            match &one.found_by {
+                Found::Promoted => {}
+                Found::Tag(_) | Found::Built => {
+                    let from = registries.of(&one.from)?;
+                    copied(one, (&from, &one.from), (&to, &one.to))?;
+                }
+            }
+            if let Some((record, signature)) = records.get(one.image.as_str()) {
+                output::err(format_args!("== attach the signed record of the promotion"));
+                let name = signed::name(&one.record);
+                let signature_name = format!("{name}.asc");
+                let titled = [(TITLE, name.as_str())];
+                let signature_titled = [(TITLE, signature_name.as_str())];
+                let files = [
+                    Attachment { media_type: RECORD_TYPE, bytes: record.as_bytes(), annotations: &titled },
+                    Attachment {
+                        media_type: SIGNATURE_TYPE,
+                        bytes: signature.as_bytes(),
+                        annotations: &signature_titled,
+                    },
+                ];
+                attach(&to, &one.to, &one.candidate.descriptor, ARTIFACT_TYPE, &files)?;
+            }
+        }
+        for one in prepared {
+            output::err(format_args!("== tag {}:{}", one.to, one.tag));
+            let to = registries.of(&one.to)?;
+            tag(&to, &one.to, &one.candidate.descriptor, &[(one.tag.clone(), Before::Unset)])?;
+        }
+        for one in prepared.iter().filter(|one| one.latest == Latest::Moves) {
+            output::err(format_args!("== tag {}:latest", one.to));
+            let before = one.current.as_ref().map_or(Before::Unset, |current| Before::At(current.digest));
+            let to = registries.of(&one.to)?;
+            tag(&to, &one.to, &one.candidate.descriptor, &[(one.latest_tag()?, before)])?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies an image with all that is said about it; every manifest is read again and compared.
+fn copied(one: &Prepared, from: (&Registry, &Repository), to: (&Registry, &Repository)) -> anyhow::Result<()> {
+    let digest = one.candidate.descriptor.digest;
+    output::err(format_args!("== copy {digest} from {} to {}", one.from, one.to));
+    let copied = copy(from, to, &digest)?;
+    match copied.descriptor.digest == digest {
+        true => Ok(()),
+        false => {
+            let text = format!("{} has {} after the copy of {digest}", one.to, copied.descriptor.digest);
+            Err(failure(Exit::NotReproducible, text))
+        }
+    }
+}
+
+/// Tells everything that does not hold; how much that is.
+fn refused(findings: &[Finding]) -> Option<usize> {
+    let bad: Vec<&Finding> = findings.iter().filter(|finding| !finding.holds).collect();
+    for finding in &bad {
+        output::out(format_args!("WRONG  {}: {}", finding.what, finding.found));
+        finding.remedy.iter().for_each(|remedy| output::out(format_args!("         to do: {remedy}")));
+    }
+    (!bad.is_empty()).then_some(bad.len())
+}
+
+fn print(one: &Prepared) {
+    let Promotion { version, commit, tag, .. } = &one.record;
+    let signers: Vec<&str> = tag.signed_by.iter().map(String::as_str).collect();
+    output::out(format_args!("promote {} {version} ({})", one.image, &commit[..12]));
+    output::out(format_args!("  image      {}", one.candidate.descriptor.digest));
+    output::out(format_args!("  from       {} ({})", one.from, one.found_by));
+    output::out(format_args!(
+        "  to         {}:{}{}",
+        one.to,
+        one.tag,
+        if one.is_tagged { ", which is there" } else { "" }
+    ));
+    for (name, platform) in &one.record.platforms {
+        let test = match &platform.smoke_test {
+            Some(test) => format!("the smoke test printed {:?}", test.printed),
+            None => "not tried: the machine that built it cannot run it".to_owned(),
+        };
+        output::out(format_args!("  {name:<11} {}  {test}", platform.digest.short()));
+    }
+    output::out(format_args!("  latest     {}", latest(one)));
+    output::out(format_args!("  signed     the tag {} by {}", tag.name, signers.join(", ")));
+    for (file, sum) in &one.record.proofs {
+        output::out(format_args!("  proof      {file} {sum}"));
+    }
+    output::out(format_args!("  record     {}", if one.is_recorded { "is there" } else { "will be signed" }));
+    if one.is_done() {
+        output::out("  nothing to do: all of it is there");
+    }
+}
+
+fn latest(one: &Prepared) -> String {
+    let now = || match &one.current {
+        Some(current) => match &current.version {
+            Some(version) => format!(" from {version}"),
+            None => format!(" from {}", current.digest.short()),
+        },
+        None => String::new(),
+    };
+    match &one.latest {
+        Latest::Moves => format!("moves here{}", now()),
+        Latest::IsThere => "is here".to_owned(),
+        Latest::Stays(why) => format!("stays: {why}"),
+    }
+}
+
+/// The plan, for a program.
+fn plan(prepared: &[Prepared]) -> serde_json::Value {
+    let one = |one: &Prepared| {
+        json!({
+            "record": one.record,
+            "tag": one.tag.as_str(),
+            "is-tagged": one.is_tagged,
+            "is-recorded": one.is_recorded,
+            "latest": latest(one),
+            "moves-latest": one.latest == Latest::Moves,
+            "is-done": one.is_done(),
+        })
+    };
+    prepared.iter().map(one).collect()
+}

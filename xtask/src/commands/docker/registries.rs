@@ -1,0 +1,28 @@
+//! The registries that a command works with, each opened once.
+
+use std::collections::BTreeMap;
+
+use crate::config::images::Repository;
+use crate::oci::registry::{Credentials, Registry};
+
+/// Registries by host, with the logins of this process.
+pub(in crate::commands) struct Registries {
+    credentials: Credentials,
+    open: BTreeMap<String, Registry>,
+}
+
+impl Registries {
+    pub(in crate::commands) fn new() -> Registries {
+        Registries { credentials: Credentials::of_process(), open: BTreeMap::new() }
+    }
+
+    /// That of a repository.
+    pub(in crate::commands) fn of(&mut self, repository: &Repository) -> anyhow::Result<Registry> {
+        if let Some(registry) = self.open.get(repository.host()) {
+            return Ok(registry.clone());
+        }
+        let registry = Registry::open(repository.host(), &self.credentials)?;
+        self.open.insert(repository.host().to_owned(), registry.clone());
+        Ok(registry)
+    }
+}

@@ -1,0 +1,219 @@
+//! What of a night is made on this machine, and how its results are known again.
+
+use std::path::PathBuf;
+
+use crate::cli;
+use crate::commands::deb::packages::{How, Packages};
+use crate::commands::docker::nightly as images;
+use crate::commands::release::build::lock;
+use crate::commands::release::prove;
+use crate::config::images::{From, Image, Platform};
+use crate::config::release::Version;
+use crate::exit::{Exit, failure};
+use crate::oci::layout::Layout;
+use crate::oci::model::{Descriptor, Parsed};
+use crate::oci::record::BuildRecord;
+use crate::release::manifest::{Manifest, NAME};
+use crate::release::proof::Proof;
+use crate::sums::Sha256Sum;
+
+use super::night::Night;
+
+/// The list of the sources, when it is tonight's and all its files have their sums.
+pub(super) fn manifest(night: &Night<'_>) -> Option<Manifest> {
+    let manifest = Manifest::load(&night.dist.join(NAME)).ok()?;
+    let ours = manifest.commit == night.loaded.commit.as_str()
+        && manifest.version == night.versioned.version.as_str()
+        && manifest.tag == night.versioned.tag
+        && manifest.declaration == night.loaded.declaration;
+    let whole = manifest.files(&night.dist).all(|(artifact, _, path)| {
+        Sha256Sum::of_file(&path).is_ok_and(|(sum, size)| (sum, size) == (artifact.sha256, artifact.size))
+    });
+    (ours && whole).then_some(manifest)
+}
+
+pub(super) fn sources_done(night: &Night<'_>) -> Option<String> {
+    manifest(night).map(|manifest| archives(&manifest))
+}
+
+fn archives(manifest: &Manifest) -> String {
+    format!(
+        "{} archives, {} files, root {:.12}",
+        manifest.artifacts.len(),
+        manifest.entries.len(),
+        manifest.root.to_string()
+    )
+}
+
+pub(super) fn sources(night: &Night<'_>) -> anyhow::Result<String> {
+    let _lock = lock(night.ctx)?;
+    let done = build(night).build(night.ctx)?;
+    Ok(archives(&done.built.manifest))
+}
+
+fn build(night: &Night<'_>) -> cli::ReleaseBuild {
+    cli::ReleaseBuild { of: night.of.clone(), threads: night.options.threads, ..cli::ReleaseBuild::default() }
+}
+
+pub(super) fn sources_proved(night: &Night<'_>) -> Option<String> {
+    let manifest = manifest(night)?;
+    let proof = Proof::of(&manifest, &night.dist, night.loaded.release.offline_proof.is_some()).ok()?;
+    Some(proved(&proof))
+}
+
+fn proved(proof: &Proof) -> String {
+    let varied = proof.twin.variations.iter().filter(|one| one.missing.is_none()).count();
+    let offline = if proof.offline.is_some() { ", built and tested without a network" } else { "" };
+    format!("the same bytes with {varied} things varied{offline}")
+}
+
+pub(super) fn prove_sources(night: &Night<'_>) -> anyhow::Result<String> {
+    let _lock = lock(night.ctx)?;
+    let manifest = needed(manifest(night), "the archives")?;
+    let threads = build(night).threads();
+    Ok(proved(&prove::prove(&night.loaded, &night.tree, &manifest, &night.dist, threads)?))
+}
+
+/// What an earlier step made, which may be gone when somebody cleans up meanwhile.
+fn needed<T>(found: Option<T>, what: &str) -> anyhow::Result<T> {
+    found.ok_or_else(|| failure(Exit::Missing, format!("{what} went away while this went on; start it again")))
+}
+
+/// The source packages, which are declared when this is called.
+fn of_packages(night: &Night<'_>, series: &[String]) -> anyhow::Result<Packages> {
+    needed(night.packages(series)?, "`deb` in the declaration")
+}
+
+pub(super) fn packages_done(night: &Night<'_>) -> anyhow::Result<Option<String>> {
+    let packages = of_packages(night, &[])?;
+    let Ok(made) = packages.made() else { return Ok(None) };
+    Ok(made.iter().all(|one| packages.is_whole(one)).then(|| of_series(&packages)))
+}
+
+fn of_series(packages: &Packages) -> String {
+    let names: Vec<&str> = packages.series.iter().map(|series| series.name.as_str()).collect();
+    format!("{} for {}", packages.upstream, names.join(", "))
+}
+
+pub(super) fn packages(night: &Night<'_>) -> anyhow::Result<String> {
+    let packages = of_packages(night, &[])?;
+    let _lock = lock(night.ctx)?;
+    packages.make(night.ctx, &How { signer: None, with_origs: true, threads: build(night).threads() })?;
+    Ok(of_series(&packages))
+}
+
+pub(super) fn check_packages(night: &Night<'_>) -> anyhow::Result<String> {
+    // They are signed when they are uploaded, where they are checked once more.
+    let check = cli::DebCheck { packages: night.of_packages(&[]), unsigned: true, ..cli::DebCheck::default() };
+    let packages = of_packages(night, &[])?;
+    let refused = check.refusals(&packages)?;
+    match refused.as_slice() {
+        [] => Ok(format!("{} packages would be accepted", packages.series.len())),
+        list => Err(failure(Exit::JobFailed, format!("the packages would be refused:\n  {}", list.join("\n  ")))),
+    }
+}
+
+/// The series whose packages are proved, in words, when the proofs are about these packages and what they built is there.
+pub(super) fn packages_proved(night: &Night<'_>) -> anyhow::Result<Option<String>> {
+    let packages = of_packages(night, &night.proved_series())?;
+    let Ok(made) = packages.made() else { return Ok(None) };
+    let proved = made.iter().all(|one| {
+        let folder = packages.folder().join("proof").join(&one.series);
+        let is_there = |(name, sum): (&String, &String)| {
+            Sha256Sum::of_file(&folder.join(name)).is_ok_and(|(found, _)| found.to_string() == *sum)
+        };
+        packages.is_whole(one) && packages.proof(one).is_some_and(|proof| proof.packages.iter().all(is_there))
+    });
+    Ok(proved.then(|| of_series(&packages)))
+}
+
+pub(super) fn prove_packages(night: &Night<'_>) -> anyhow::Result<String> {
+    let series = night.proved_series();
+    let packages = of_packages(night, &series)?;
+    let prove = cli::DebProve {
+        packages: night.of_packages(&series),
+        files: Vec::new(),
+        places: night.options.proof.clone(),
+        format: cli::Format::Text,
+    };
+    let proofs = prove.packages(&packages, night.ctx.state.root())?;
+    let differing: Vec<String> = proofs
+        .iter()
+        .flat_map(|proof| proof.differing.iter().map(|what| format!("\n  {}: {what}", proof.proved_on)))
+        .collect();
+    if !differing.is_empty() {
+        let text = format!("two builds of the packages differ:{}", differing.concat());
+        return Err(failure(Exit::NotReproducible, text));
+    }
+    let tried = proofs.iter().map(|proof| format!("{} ({})", proof.proved_on, proof.tried.join(", ")));
+    Ok(format!("no difference, installed and tried on {}", tried.collect::<Vec<_>>().join(", ")))
+}
+
+/// The images, when their records are tonight's, all their blobs are whole, and what they were made of is what is there.
+pub(super) fn images_done(night: &Night<'_>) -> anyhow::Result<Option<String>> {
+    let wanted = night.wanted()?;
+    let mut found = Vec::new();
+    for image in &night.images {
+        let Ok((record, layout, top)) = images::tried(image, &wanted.folder(), &night.versioned.version) else {
+            return Ok(None);
+        };
+        if record.commit != night.loaded.commit.as_str()
+            || !is_whole(&layout, &top)
+            || !inputs_are_there(night, image, &record)
+        {
+            return Ok(None);
+        }
+        found.push(format!("{} {}", image.name, record.digest.short()));
+    }
+    Ok(Some(found.join(", ")))
+}
+
+pub(super) fn images(night: &Night<'_>) -> anyhow::Result<String> {
+    let build = cli::DockerBuild { of: night.of_images(), engine: night.options.engine, ..cli::DockerBuild::default() };
+    let records = build.build(night.ctx, &night.wanted()?)?;
+    let told = records.iter().map(|record| {
+        let printed = record.platforms.values().find_map(|platform| platform.smoke_test.as_ref());
+        let printed = printed.map_or_else(String::new, |passed| format!(" prints {:?}", passed.printed.trim()));
+        format!("{} {}{printed}", record.image, record.digest.short())
+    });
+    Ok(told.collect::<Vec<_>>().join(", "))
+}
+
+/// Whether every blob that an index reaches is there with its sum.
+fn is_whole(layout: &Layout, top: &Descriptor) -> bool {
+    let mut work = vec![top.clone()];
+    while let Some(one) = work.pop() {
+        let Ok(bytes) = layout.read(&one) else { return false };
+        match Parsed::read(&one.media_type, &bytes) {
+            Ok(Parsed::Index(index)) => work.extend(index.manifests),
+            Ok(Parsed::Manifest(manifest)) => {
+                let mut blobs = std::iter::once(&manifest.config).chain(&manifest.layers);
+                if blobs.any(|blob| layout.check(blob).is_err()) {
+                    return false;
+                }
+            }
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+/// Whether what an image was made of is still what is there: proved packages, or a declared archive.
+fn inputs_are_there(night: &Night<'_>, image: &Image, record: &BuildRecord) -> bool {
+    let mut files: Vec<PathBuf> = Vec::new();
+    if let From::Archive { path, .. } = &image.from {
+        let name = |platform: &Platform| archive_of(path, &night.versioned.version, *platform);
+        files.extend(image.platforms.iter().map(|platform| night.ctx.declarations.project.join(name(platform))));
+    }
+    let folders: Vec<PathBuf> =
+        night.proved_series().iter().map(|series| night.dist.join("deb/proof").join(series)).collect();
+    record.inputs.iter().all(|input| {
+        let mut all = folders.iter().map(|folder| folder.join(&input.name)).chain(files.iter().cloned());
+        all.any(|file| Sha256Sum::of_file(&file).is_ok_and(|(sum, size)| (sum, size) == (input.sha256, input.size)))
+    })
+}
+
+/// The archive that an image of a platform is made of.
+pub(super) fn archive_of(path: &str, version: &Version, platform: Platform) -> String {
+    path.replace("{version}", version.as_str()).replace("{architecture}", platform.architecture())
+}

@@ -1,0 +1,195 @@
+//! What leaves this machine: images by digest with their sources beside them, source packages, and last the tags.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+
+use super::night::Night;
+use super::record::Pushed;
+use crate::cli;
+use crate::commands::docker::nightly::{self as images, Published};
+use crate::commands::docker::registries::Registries;
+use crate::commands::release::build::lock;
+use crate::config::images::{Repository, Tag};
+use crate::config::release::{NightlyVersion, Version};
+use crate::exit::{Exit, failure};
+use crate::oci::model::Descriptor;
+use crate::oci::registry::{self, Attachment};
+use crate::output;
+use crate::release::manifest::{NAME, SUMS};
+use crate::release::proof;
+
+/// The type of the artifact with the sources of a nightly.
+const SOURCES: &str = "application/vnd.drydock.sources.v1";
+/// What every file of it is called by.
+const TITLE: &str = "org.opencontainers.image.title";
+
+/// The nightly repositories: what they had when the night began, and what was pushed.
+pub(super) struct Remote {
+    registries: Registries,
+    /// By repository.
+    before: BTreeMap<String, Option<Published>>,
+    /// By image.
+    tops: BTreeMap<String, Descriptor>,
+    /// By image.
+    pub(super) pushed: BTreeMap<String, Pushed>,
+}
+
+impl Remote {
+    pub(super) fn new() -> Remote {
+        Remote {
+            registries: Registries::new(),
+            before: BTreeMap::new(),
+            tops: BTreeMap::new(),
+            pushed: BTreeMap::new(),
+        }
+    }
+
+    /// What the tag `nightly` of a repository names now; later it may only be moved from there.
+    pub(super) fn ask(&mut self, repository: &Repository) -> anyhow::Result<Option<Published>> {
+        let registry = self.registries.of(repository)?;
+        let found = images::published(&registry, repository)?;
+        self.before.insert(repository.to_string(), found.clone());
+        Ok(found)
+    }
+
+    /// Pushes every image by digest, with its build record and the sources.
+    pub(super) fn push(&mut self, night: &Night<'_>) -> anyhow::Result<String> {
+        let folder = night.wanted()?.folder();
+        let sources = sources(night)?;
+        let mut digests = Vec::new();
+        for image in &night.images {
+            let repository = &image.repositories.nightly;
+            let registry = self.registries.of(repository)?;
+            let top = images::push(&registry, image, &folder, &night.versioned.version)?;
+            let titles: Vec<[(&str, &str); 1]> = sources.iter().map(|file| [(TITLE, file.name.as_str())]).collect();
+            let files: Vec<Attachment<'_>> = sources
+                .iter()
+                .zip(&titles)
+                .map(|(file, title)| Attachment { media_type: file.media_type, bytes: &file.bytes, annotations: title })
+                .collect();
+            registry::attach(&registry, repository, &top, SOURCES, &files)?;
+            digests.push(format!("{repository}@{}", top.digest));
+            let pushed =
+                Pushed { repository: repository.to_string(), digest: top.digest.to_string(), tags: Vec::new() };
+            self.pushed.insert(image.name.to_string(), pushed);
+            self.tops.insert(image.name.to_string(), top);
+        }
+        Ok(format!("{}, each with its build record and {} files of sources", digests.join(", "), sources.len()))
+    }
+
+    /// Moves the tags of every image, `nightly` last.
+    pub(super) fn tag(&mut self, night: &Night<'_>) -> anyhow::Result<String> {
+        let tags = images::tags(&night.loaded, &night.versioned)?;
+        for image in &night.images {
+            let (repository, name) = (&image.repositories.nightly, image.name.to_string());
+            let registry = self.registries.of(repository)?;
+            let top = self.tops.get(&name).with_context(|| format!("{name} was not pushed"))?;
+            let before = self.before.get(&repository.to_string()).and_then(Option::as_ref);
+            images::tag(&registry, repository, top, &tags, before.map(|before| before.digest))?;
+            if let Some(pushed) = self.pushed.get_mut(&name) {
+                pushed.tags = tags.iter().map(Tag::to_string).collect();
+            }
+        }
+        Ok(tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", "))
+    }
+
+    /// Removes what is past its time: images in the nightly repositories, and files here. What a registry does not let go
+    /// is told, and is no failure of the night.
+    pub(super) fn prune(&mut self, night: &Night<'_>) -> anyhow::Result<String> {
+        let mut told = Vec::new();
+        for image in &night.images {
+            let pruned = {
+                let _lock = lock(night.ctx)?;
+                cli::DockerPrune::old_nightlies(night.ctx, image, &mut self.registries)
+            };
+            told.push(pruned.unwrap_or_else(|error| {
+                output::err(format_args!("note: nothing more is removed in {}: {error:#}", image.repositories.nightly));
+                format!("not in {}", image.repositories.nightly)
+            }));
+        }
+        let here = old_files(night, SystemTime::now())?;
+        told.push(if here.is_empty() { "nothing here".to_owned() } else { format!("{} here", here.join(", ")) });
+        Ok(told.join("; "))
+    }
+}
+
+/// The tags that will be set, in their order.
+pub(super) fn tag_names(night: &Night<'_>) -> Vec<String> {
+    images::tags(&night.loaded, &night.versioned).unwrap_or_default().iter().map(Tag::to_string).collect()
+}
+
+/// A file of the sources.
+struct File {
+    name: String,
+    media_type: &'static str,
+    bytes: Vec<u8>,
+}
+
+/// The archives, their list, their sums, and their proof.
+fn sources(night: &Night<'_>) -> anyhow::Result<Vec<File>> {
+    let manifest = super::build::manifest(night)
+        .ok_or_else(|| failure(Exit::Missing, "the archives went away while this went on; start it again"))?;
+    let archives = manifest.artifacts.iter().map(|artifact| artifact.name.as_str());
+    let names = archives.chain([NAME, SUMS, proof::NAME]);
+    let file = |name: &str| -> anyhow::Result<File> {
+        let path = night.dist.join(name);
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let media_type = match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
+            "json" => "application/json",
+            "xz" => "application/x-xz",
+            "gz" => "application/gzip",
+            "bz2" => "application/x-bzip2",
+            "zip" => "application/zip",
+            _ => "text/plain",
+        };
+        Ok(File { name: name.to_owned(), media_type, bytes })
+    };
+    names.map(file).collect()
+}
+
+/// Signs and uploads the source packages to where nightlies go, and waits for the answer.
+pub(super) fn upload(night: &Night<'_>) -> anyhow::Result<String> {
+    let Some(packages) = night.packages(&[])? else { return Ok("nothing".to_owned()) };
+    let options = night.options;
+    let upload = cli::DebUpload {
+        packages: night.of_packages(&[]),
+        key: options.key.clone(),
+        dry_run: false,
+        wait: options.wait,
+        api: options.api.clone(),
+    };
+    let mut told = Vec::new();
+    let exit = upload.packages(night.ctx, packages, &mut |line| {
+        output::err(format_args!("== {line}"));
+        told.push(line.split_whitespace().collect::<Vec<_>>().join(" "));
+    })?;
+    match exit {
+        Exit::Success => Ok(told.join(", ")),
+        exit => Err(failure(exit, format!("the source packages were not all taken: {}", told.join(", ")))),
+    }
+}
+
+/// Removes the files of nightlies that are older than `nightly.keep-days`, by when their list was written. Those of tonight
+/// and of releases stay.
+fn old_files(night: &Night<'_>, now: SystemTime) -> anyhow::Result<Vec<String>> {
+    let longest = Duration::from_secs(u64::from(night.loaded.release.nightly.keep_days) * 24 * 60 * 60);
+    let folder = night.dist.parent().context("the folder of results has no parent")?;
+    let mut gone = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_nightly = name.parse::<Version>().is_ok_and(|version| NightlyVersion::of(&version).is_some());
+        let written =
+            fs::metadata(entry.path().join(NAME)).or_else(|_| entry.metadata()).and_then(|data| data.modified());
+        let is_old = written.is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age > longest));
+        if is_nightly && is_old && entry.path() != night.dist {
+            fs::remove_dir_all(entry.path()).with_context(|| format!("cannot remove {}", entry.path().display()))?;
+            gone.push(name);
+        }
+    }
+    gone.sort();
+    Ok(gone)
+}

@@ -1,0 +1,331 @@
+//! `docker promote` against a real registry, git and gpg: the same digest in both repositories, or nothing at all.
+
+mod port;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use xtask::config::images::{Digest, Tag};
+use xtask::oci::layout::Layout;
+use xtask::oci::promote::record::Promotion;
+use xtask::oci::record;
+use xtask::oci::registry::{Reference, pull};
+use xtask::oci::small::artifacts;
+
+use super::made::set;
+use super::proxy::{Act, Proxy};
+use super::registry::{Server, skopeo_digest};
+use crate::support::{need_tool, wait_for};
+use port::{Built, Port};
+
+/// The tags of images in the release repository, with what they name; lists of referrers are left out.
+fn released(port: &Port) -> Vec<(String, Digest)> {
+    let tags = port.registry.tags(&port.release).unwrap();
+    let of = |tag: &Tag| port.registry.head(&port.release, &tag.clone().into()).unwrap().unwrap().digest;
+    let shown = tags.iter().filter(|tag| !tag.as_str().starts_with("sha256-"));
+    shown.map(|tag| (tag.to_string(), of(tag))).collect()
+}
+
+fn is_whole(port: &Port, digest: Digest) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::create(folder.path()).unwrap();
+    pull(&port.registry, &port.release, &Reference::Digest(digest), None, &layout).is_ok()
+}
+
+fn tools_are_there() -> bool {
+    [("gpg", "gpg"), ("git", "git"), ("docker-registry", "docker-registry")]
+        .iter()
+        .all(|(tool, package)| need_tool(tool, package))
+}
+
+#[test]
+fn a_release_has_the_digest_that_was_built_and_a_signed_record() {
+    if !tools_are_there() {
+        return;
+    }
+    let Some(server) = Server::start() else { return };
+    let proxy = Proxy::start(&server.host(), |_| Act::Pass);
+    let port = Port::new(&proxy.host());
+    let commit = port.commit("1.0");
+    port.sign_tag("v1.0", &port.captain);
+    let top = port.push(&Built::of("v1.0", "1.0", &commit));
+
+    let told = port.ok(&["1.0", "--dry-run"]);
+    assert!(told.stdout.contains("latest     moves here") && told.stdout.contains(&top.digest.to_string()));
+    assert!(released(&port).is_empty(), "--dry-run does nothing");
+
+    port.ok(&["1.0", "--key", &port.captain]);
+    assert_eq!(released(&port), [("latest".to_owned(), top.digest), ("v1.0".to_owned(), top.digest)]);
+    assert!(is_whole(&port, top.digest));
+    if need_tool("skopeo", "skopeo") {
+        let nightly = format!("{}:sha-{}", port.nightly, &commit[..12]);
+        assert_eq!(skopeo_digest(&nightly), skopeo_digest(&format!("{}:v1.0", port.release)));
+    }
+    let of_type = |artifact_type: &str| artifacts(&port.registry, &port.release, &top.digest, artifact_type).unwrap();
+    assert_eq!(of_type(record::ARTIFACT_TYPE).len(), 1, "the build record came along");
+    let records = of_type(xtask::oci::promote::record::ARTIFACT_TYPE);
+    let [text, signature] = records[0].as_slice() else { panic!("{records:?}") };
+    assert!(port.verifies(text, signature, &port.captain));
+    let changed = String::from_utf8_lossy(text).replace("\"1.0\"", "\"1.1\"");
+    assert!(!port.verifies(changed.as_bytes(), signature, &port.captain));
+    let promotion = Promotion::parse(text).unwrap();
+    assert_eq!((promotion.digest, promotion.commit.as_str()), (top.digest, commit.as_str()));
+    assert!(promotion.tag.signed_by.contains(&port.captain));
+    let printed = promotion.platforms["linux/amd64"].smoke_test.as_ref().map(|test| test.printed.as_str());
+    assert_eq!(printed, Some("mine 1.0"));
+    assert_eq!(std::fs::read(port.dist("1.0").join("oci/mine.promotion.json")).unwrap(), *text);
+
+    // All is there: it says so, and sends nothing.
+    let writes = || ["PUT", "POST", "PATCH", "DELETE"].iter().map(|method| proxy.count(method, "")).sum::<usize>();
+    let before = writes();
+    let again = port.ok(&["1.0", "--key", &port.captain]);
+    assert!(again.stdout.contains("nothing to do: all of it is there"), "{}", again.stdout);
+    assert_eq!(writes(), before);
+    // Another machine, which has no record on its disk, says so too.
+    std::fs::remove_dir_all(port.dist("1.0")).unwrap();
+    assert!(port.ok(&["1.0"]).stdout.contains("nothing to do"));
+    assert_eq!(writes(), before);
+    // And so it is when the nightly repository has forgotten it.
+    port.registry.delete_manifest(&port.nightly, &top.digest).unwrap();
+    let forgotten = port.ok(&["1.0"]);
+    assert!(forgotten.stdout.contains("promoted before") && forgotten.stdout.contains("nothing to do"));
+    assert!(is_whole(&port, top.digest));
+}
+
+#[test]
+fn latest_does_not_move_for_a_candidate_and_never_backwards() {
+    if !tools_are_there() {
+        return;
+    }
+    let Some(server) = Server::start() else { return };
+    let port = Port::new(&server.host());
+    let mut expected = Vec::new();
+    let steps = [
+        ("25.12rc1", "stays: 25.12rc1 is a candidate", None),
+        ("25.12", "moves here", Some("25.12")),
+        ("26.06rc1", "stays: 26.06rc1 is a candidate", Some("25.12")),
+        ("26.06", "moves here from 25.12", Some("26.06")),
+        ("25.12.1", "stays: 26.06 is newer", Some("26.06")),
+        ("26.06.1", "moves here from 26.06", Some("26.06.1")),
+    ];
+    for (version, words, latest) in steps {
+        let commit = port.commit(version);
+        let tag = format!("v{version}");
+        port.sign_tag(&tag, &port.captain);
+        let top = port.push(&Built::of(&tag, version, &commit));
+        // Without a version, that of HEAD.
+        let done = port.ok(&["--key", &port.captain]);
+        assert!(done.stdout.contains(&format!("latest     {words}")), "{version}: {}", done.stdout);
+        expected.push((tag, top.digest));
+        let now = released(&port);
+        let of = |tag: &str| now.iter().find(|(name, _)| name == tag).map(|(_, digest)| *digest);
+        for (tag, digest) in &expected {
+            assert_eq!(of(tag), Some(*digest), "{tag} after {version}");
+        }
+        assert_eq!(of("latest"), latest.and_then(|version| of(&format!("v{version}"))), "after {version}");
+    }
+}
+
+/// What is wrong about a release, and the words that tell it.
+type Wrong = (&'static str, fn(&Port, &str), &'static [&'static str]);
+
+#[test]
+fn every_doubt_is_told_with_its_remedy_and_nothing_is_changed() {
+    if !tools_are_there() {
+        return;
+    }
+    let Some(server) = Server::start() else { return };
+    let port = Port::new(&server.host());
+    let table: [Wrong; 11] = [
+        (
+            "1.0",
+            |port, _| port.git(&["tag", "-a", "-m", "x", "v1.0"]),
+            &["the tag v1.0 is signed", "it is not signed", "git tag -f -s v1.0"],
+        ),
+        ("1.1", |port, _| port.git(&["tag", "v1.1"]), &["it is a light tag"]),
+        ("1.2", |port, _| port.sign_tag("v1.2", &port.mallory), &["is not among the declared ones", "find out who"]),
+        (
+            "1.3",
+            |port, _| {
+                // The signed tag of another version, under this name.
+                port.sign_tag("v0.9", &port.captain);
+                port.git(&["update-ref", "refs/tags/v1.3", "refs/tags/v0.9"]);
+                port.git(&["tag", "-d", "v0.9"]);
+            },
+            &["its tag is v0.9, expected v1.3"],
+        ),
+        (
+            "1.4",
+            |port, commit| {
+                port.sign_tag("v1.4", &port.captain);
+                let nightly = "1.4-0.nightly20260701.12.g0123456";
+                port.push(&Built { version: nightly, ..Built::of("v1.4", "1.4", commit) });
+            },
+            &[
+                "built as this version",
+                "is a nightly's version, and its programs say so",
+                "docker build mine --tag v1.4",
+            ],
+        ),
+        (
+            "1.5",
+            |port, commit| {
+                port.sign_tag("v1.5", &port.captain);
+                port.push(&Built { revision: "ffff", ..Built::of("v1.5", "1.5", commit) });
+            },
+            &["image.revision of linux/arm64", "ffff, expected"],
+        ),
+        (
+            "1.6",
+            |port, commit| {
+                port.sign_tag("v1.6", &port.captain);
+                port.push(&Built { has_record: false, ..Built::of("v1.6", "1.6", commit) });
+            },
+            &["a build record is attached", "there is none"],
+        ),
+        ("1.7", |port, _| port.sign_tag("v1.7", &port.captain), &["has no tag sha-", "docker nightly mine --tag v1.7"]),
+        (
+            "1.8",
+            |port, commit| {
+                port.sign_tag("v1.8", &port.captain);
+                port.push(&Built::of("v1.8", "1.8", commit));
+                let other = Built { seed: 77, ..Built::of("v1.8", "1.8", commit) };
+                let other = port.push_to(&port.release, &other);
+                set(&port.registry, &port.release, &other, &["v1.8"]);
+            },
+            &["v1.8 is free, or is this image", "a release is never replaced"],
+        ),
+        (
+            "1.9",
+            |port, commit| {
+                port.sign_tag("v1.9", &port.captain);
+                port.push(&Built { printed: "mine 1.8", ..Built::of("v1.9", "1.9", commit) });
+            },
+            &["the smoke test passed for linux/", "it printed \"mine 1.8\""],
+        ),
+        (
+            "2.0",
+            |port, commit| {
+                port.sign_tag("v2.0", &port.mallory);
+                port.push(&Built { revision: "ffff", printed: "x", ..Built::of("v2.0", "2.0", commit) });
+            },
+            // All at once.
+            &["is not among the declared ones", "ffff, expected", "it printed \"x\""],
+        ),
+    ];
+    for (version, make, words) in table {
+        let commit = port.commit(version);
+        make(&port, &commit);
+        let before = released(&port);
+        let said = port.call(&[version, "--key", &port.captain]);
+        assert_eq!(said.code(), 1, "{version}: {}", said.transcript());
+        for word in words {
+            assert!(said.stdout.contains(word), "{version}: {word:?} is not in {}", said.transcript());
+        }
+        assert!(said.stdout.contains("to do: ") && said.stderr.contains("nothing was done"), "{}", said.transcript());
+        assert_eq!(released(&port), before, "{version}");
+    }
+    let unknown = port.call(&["7.7"]);
+    assert!(unknown.code() == 2 && unknown.stderr.contains("there is no tag v7.7"), "{}", unknown.transcript());
+
+    // A record that nobody would believe is not attached: the signer is not declared, or gpg has no such key.
+    let commit = port.commit("3.0");
+    port.sign_tag("v3.0", &port.captain);
+    port.push(&Built::of("v3.0", "3.0", &commit));
+    let before = released(&port);
+    for (key, code, words) in [(port.mallory.as_str(), 7, "one of the declared keys"), ("nobody", 4, "cannot sign")] {
+        let said = port.call(&["3.0", "--key", key]);
+        assert!(said.code() == code && said.stderr.contains(words), "{}", said.transcript());
+        assert_eq!(released(&port), before);
+    }
+}
+
+#[test]
+fn a_quorum_is_of_those_who_signed_the_tag_or_the_sums() {
+    if !tools_are_there() {
+        return;
+    }
+    let Some(server) = Server::start() else { return };
+    let port = Port::with(&server.host(), 2, true);
+    let commit = port.commit("1.0");
+    port.sign_tag("v1.0", &port.captain);
+    port.push(&Built::of("v1.0", "1.0", &commit));
+    let said = port.call(&["1.0"]);
+    assert!(
+        said.code() == 1 && said.stdout.contains("by 1 of the declared keys, 2 are wanted"),
+        "{}",
+        said.transcript()
+    );
+    let built = port.project.xtask(&["release", "build"]).run();
+    assert_eq!(built.code(), 0, "{}", built.transcript());
+    port.sign_sums("1.0", &port.captain);
+    assert_eq!(port.call(&["1.0"]).code(), 1, "the same key twice is one key");
+    port.sign_sums("1.0", &port.mallory);
+    let done = port.ok(&["1.0", "--key", &port.captain]);
+    assert!(done.stdout.contains("proof      release.json "), "{}", done.stdout);
+    assert_eq!(released(&port).len(), 2);
+}
+
+#[test]
+fn killed_at_any_moment_it_goes_on_and_nothing_is_half_tagged() {
+    if !tools_are_there() {
+        return;
+    }
+    let Some(server) = Server::start() else { return };
+    let proxy = Proxy::start(&server.host(), |_| Act::Pass);
+    let port = Port::new(&proxy.host());
+    let commit = port.commit("1.0");
+    port.sign_tag("v1.0", &port.captain);
+    let top = port.push(&Built::of("v1.0", "1.0", &commit));
+    let mut kills = 0;
+    let mut killed_before_tag = false;
+    loop {
+        let (held, killed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let writes = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (hold, wait) = (held.clone(), killed.clone());
+        // It is killed when it is about to send its first write, its second, and so on; the write never arrives.
+        proxy.script(move |request| {
+            let is_write = !matches!(request.method.as_str(), "GET" | "HEAD");
+            if !is_write || writes.fetch_add(1, Ordering::SeqCst) < kills {
+                return Act::Pass;
+            }
+            hold.store(true, Ordering::SeqCst);
+            wait_for(Duration::from_secs(30), || wait.load(Ordering::SeqCst).then_some(()));
+            Act::Happen(Box::new(|| {}))
+        });
+        let mut child = port.command(&["1.0", "--key", &port.captain]).spawn().unwrap();
+        let ended = wait_for(Duration::from_secs(60), || match child.try_wait().unwrap() {
+            Some(status) => Some(Some(status)),
+            None => held.load(Ordering::SeqCst).then_some(None),
+        });
+        if let Some(Some(status)) = ended {
+            assert!(status.success(), "after {kills} kills");
+            break;
+        }
+        assert!(ended.is_some(), "it hangs after {kills} kills");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed.store(true, Ordering::SeqCst);
+        proxy.script(|_| Act::Pass);
+        let now = released(&port);
+        let complete = is_whole(&port, top.digest);
+        killed_before_tag |= now.is_empty() && complete;
+        let allowed: [&[&str]; 2] = [&[], &["v1.0"]];
+        let names: Vec<&str> = now.iter().map(|(tag, _)| tag.as_str()).collect();
+        assert!(allowed.contains(&names.as_slice()), "{names:?} after {kills} kills");
+        if !names.is_empty() {
+            let record = xtask::oci::promote::record::ARTIFACT_TYPE;
+            let records = artifacts(&port.registry, &port.release, &top.digest, record).unwrap();
+            assert!(complete && records.len() == 1, "a tag is set on what is whole and recorded");
+        }
+        kills += 1;
+        assert!(kills < 60, "it never ends");
+    }
+    assert!(killed_before_tag && kills > 5, "{kills}");
+    assert_eq!(released(&port), [("latest".to_owned(), top.digest), ("v1.0".to_owned(), top.digest)]);
+    let record = xtask::oci::promote::record::ARTIFACT_TYPE;
+    assert_eq!(artifacts(&port.registry, &port.release, &top.digest, record).unwrap().len(), 1);
+    assert!(port.ok(&["1.0"]).stdout.contains("nothing to do"));
+    println!("killed {kills} times");
+}

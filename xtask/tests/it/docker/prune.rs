@@ -1,0 +1,343 @@
+//! `docker prune` against a real registry: what stays still pulls, what goes is gone, whatever happens meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::civil::Date;
+use tempfile::TempDir;
+use xtask::config::images::{Digest, Platform, Repository, Tag};
+use xtask::oci::layout::Layout;
+use xtask::oci::model::Descriptor;
+use xtask::oci::registry::{Attachment, Reference, Registry, attach, fallback_tag, pull};
+
+use super::made::{Yard, project_at, quick_folder, set, stored};
+use super::proxy::{Act, Proxy};
+use super::registry::{Options, Server, skopeo_pull};
+use crate::support::{Finished, Project, need_tool};
+
+const RETENTION: &str = "    retention: {daily: 10, weekly: 4, keep: ['keep-*']}\n";
+
+fn today() -> Date {
+    jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
+}
+
+fn day(ago: i64) -> Date {
+    today().saturating_sub(jiff::Span::new().days(ago))
+}
+
+fn day_tag(ago: i64) -> String {
+    format!("nightly-{}", day(ago).strftime("%Y%m%d"))
+}
+
+fn prune(project: &Project, args: &[&str]) -> Finished {
+    project.xtask(&[&["docker", "prune"], args].concat()).run()
+}
+
+#[track_caller]
+fn pruned(project: &Project, args: &[&str]) -> Finished {
+    let finished = prune(project, args);
+    assert_eq!(finished.code(), 0, "{}", finished.transcript());
+    finished
+}
+
+/// A registry that was filled, and what is known of each tag.
+struct Filled {
+    yard: Yard,
+    registry: Registry,
+    repository: Repository,
+    /// Everything that a tag needs: manifests and blobs.
+    needs: BTreeMap<String, BTreeSet<Digest>>,
+}
+
+impl Filled {
+    fn image(&self, seed: u64, ago: i64, children: Vec<Descriptor>) -> (Descriptor, Vec<Descriptor>) {
+        let created = format!("{}T03:00:00Z", day(ago));
+        let labels = [("org.opencontainers.image.created", created.as_str())];
+        let mut children = children;
+        for platform in [Platform::Amd64, Platform::Arm64].into_iter().skip(children.len()) {
+            children.push(self.yard.child(platform, seed * 10 + platform.architecture().len() as u64, &labels));
+        }
+        (self.yard.index(children.clone()), children)
+    }
+
+    /// Pushes an image, with a record and a record of that, and notes what each of its tags needs.
+    fn night(&mut self, top: &Descriptor, with_record: bool, tags: &[&str]) {
+        self.yard.push(&self.registry, &self.repository, top, tags);
+        let mut needs = self.below(top);
+        let mut names: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let mut subject = top.clone();
+        for number in 0..if with_record { 2 } else { 0 } {
+            let bytes = format!("{number} {}", subject.digest);
+            let file = Attachment { media_type: "text/plain", bytes: bytes.as_bytes(), annotations: &[] };
+            let record = attach(&self.registry, &self.repository, &subject, "application/x-test", &[file]).unwrap();
+            let list = fallback_tag(&subject.digest).unwrap();
+            let head = self.registry.head(&self.repository, &list.clone().into()).unwrap().unwrap();
+            needs.extend([record.digest, head.digest, Digest::of(bytes.as_bytes()), Digest::of(b"{}")]);
+            names.push(list.to_string());
+            subject = record;
+        }
+        for name in names {
+            self.needs.entry(name).or_default().extend(&needs);
+        }
+    }
+
+    /// What an image consists of, by the layout that it was made in.
+    fn below(&self, top: &Descriptor) -> BTreeSet<Digest> {
+        let value: serde_json::Value = serde_json::from_slice(&self.yard.layout.read(top).unwrap()).unwrap();
+        let mut all = BTreeSet::from([top.digest]);
+        let of = |key: &str| value[key].as_array().cloned().unwrap_or_default();
+        for child in of("manifests") {
+            all.extend(self.below(&serde_json::from_value(child).unwrap()));
+        }
+        for blob in of("layers").into_iter().chain(value.get("config").cloned()) {
+            all.insert(serde_json::from_value::<Descriptor>(blob).unwrap().digest);
+        }
+        all
+    }
+}
+
+/// 200 tags: 80 nights of two platforms, some with a child of the night before, some rebuilt on the same day, some with
+/// records; nested indexes, names that are kept, and names of others.
+fn filled(server: &Server) -> Filled {
+    let (registry, repository) = (server.client(), server.repository("mine/nightly"));
+    let mut filled = Filled { yard: Yard::new(), registry, repository, needs: BTreeMap::new() };
+    let mut before: Vec<Descriptor> = Vec::new();
+    for ago in (0..80_i64).rev() {
+        let seed = ago.unsigned_abs();
+        let shared = if ago % 5 == 1 { before[..1].to_vec() } else { Vec::new() };
+        let (top, children) = filled.image(seed, ago, shared);
+        let commit = format!("sha-{seed:012x}");
+        let mut tags = vec![day_tag(ago), commit];
+        tags.extend((ago == 0).then(|| "nightly".to_owned()));
+        tags.extend((ago == 70).then(|| "keep-70".to_owned()));
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        filled.night(&top, ago % 10 == 0, &tags);
+        if ago % 8 == 3 {
+            // An earlier build of that day, whose tag has moved on.
+            let (earlier, _) = filled.image(1000 + seed, ago, children[1..].to_vec());
+            filled.night(&earlier, false, &[&format!("sha-{:012x}", 1000 + seed)]);
+        }
+        before = children;
+    }
+    // An index in an index, of which the one is kept by others and shares the child of a night that goes.
+    let (inner, _) = filled.image(75, 75, Vec::new());
+    let outer = filled.yard.index(vec![inner]);
+    filled.night(&outer, true, &["bundle-of-others"]);
+    let (old_inner, _) = filled.image(2000, 75, Vec::new());
+    let old_outer = filled.yard.index(vec![old_inner]);
+    filled.night(&old_outer, true, &["sha-ffffffffffff"]);
+    let (other, _) = filled.image(3000, 60, Vec::new());
+    for number in 0..6 {
+        filled.night(&other, false, &[&format!("pr-{number}")]);
+    }
+    filled
+}
+
+/// The nights that stay by their age: the newest of the last ten days, and of each of the last four weeks.
+fn by_age() -> BTreeSet<i64> {
+    let week = |ago: i64| {
+        let week = day(ago).iso_week_date();
+        (week.year(), week.week())
+    };
+    let mut weeks: BTreeMap<(i16, i8), i64> = BTreeMap::new();
+    for ago in (0..80).rev() {
+        weeks.insert(week(ago), ago);
+    }
+    (0..10).chain(weeks.into_values().rev().take(4)).collect()
+}
+
+#[test]
+fn every_kept_tag_still_pulls_and_all_else_is_gone() {
+    let storage = quick_folder();
+    let options = Options { storage: Some(storage.path().to_owned()), ..Options::default() };
+    let Some(server) = Server::with(options) else { return };
+    if !need_tool("skopeo", "skopeo") {
+        return;
+    }
+    let filled = filled(&server);
+    let all = filled.registry.tags(&filled.repository).unwrap();
+    assert!(all.len() >= 200, "{}", all.len());
+    let nights = by_age();
+    let stays = |tag: &str| {
+        let ago = tag.strip_prefix("sha-").and_then(|hex| i64::from_str_radix(hex, 16).ok());
+        let is_night = nights.iter().any(|ago| day_tag(*ago) == tag) || ago.is_some_and(|ago| nights.contains(&ago));
+        let seventy = [day_tag(70), format!("sha-{:012x}", 70)];
+        is_night
+            || seventy.contains(&tag.to_owned())
+            || ["nightly", "keep-", "bundle-", "pr-"]
+                .iter()
+                .any(|start| tag.starts_with(start) && !tag.starts_with("nightly-"))
+    };
+    let mut needed: BTreeSet<Digest> = BTreeSet::new();
+    for (tag, needs) in filled.needs.iter().filter(|(tag, _)| stays(tag)) {
+        assert!(!needs.is_empty(), "{tag}");
+        needed.extend(needs);
+    }
+    let expected: BTreeSet<&str> = filled
+        .needs
+        .iter()
+        .filter(|(_, needs)| needs.iter().next().is_some() && needs.is_subset(&needed))
+        .map(|(tag, _)| tag.as_str())
+        .collect();
+
+    let project = project_at(&server.host(), "", RETENTION);
+    let told = pruned(&project, &[]);
+    assert!(told.stdout.contains("nothing was deleted; --apply deletes"), "{}", told.stdout);
+    assert_eq!(filled.registry.tags(&filled.repository).unwrap(), all, "without --apply nothing goes");
+
+    let applied = pruned(&project, &["--apply", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&applied.stdout).unwrap();
+    let (report, left) = (&report[0], filled.registry.tags(&filled.repository).unwrap());
+    assert_eq!(left.iter().map(Tag::as_str).collect::<BTreeSet<_>>(), expected);
+    assert_eq!(report["verified"]["tags"], left.len());
+    assert_eq!(report["verified"]["lost"], serde_json::json!([]));
+
+    // What was removed is not there any more, by name or by digest.
+    let removed: Vec<Digest> = report["removed"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["digest"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert!(removed.len() > 150, "{}", removed.len());
+    for digest in &removed {
+        let found = filled.registry.head(&filled.repository, &Reference::Digest(*digest)).unwrap();
+        assert!(found.is_none() && !needed.contains(digest), "{digest}");
+    }
+    // Exactly what is needed is left on the registry's disk.
+    server.collect_garbage();
+    assert_eq!(stored(storage.path()), needed.iter().copied().collect::<Vec<_>>());
+
+    let folder = TempDir::new().unwrap();
+    let whole = Layout::create(&folder.path().join("whole")).unwrap();
+    for tag in &left {
+        pull(&filled.registry, &filled.repository, &tag.clone().into(), None, &whole).unwrap();
+    }
+    // skopeo pulls no index in an index.
+    let samples = ["nightly".to_owned(), "keep-70".into(), "pr-4".into(), day_tag(6)];
+    for tag in samples.iter().chain(nights.iter().next_back().map(|ago| day_tag(*ago)).as_ref()) {
+        let folder = folder.path().join(tag);
+        skopeo_pull(&format!("{}:{tag}", filled.repository), &folder).unwrap();
+    }
+
+    let again = pruned(&project, &["--apply"]);
+    assert!(again.stdout.contains(", 0 go with 0") && again.stdout.contains("all there"), "{}", again.stdout);
+    assert_eq!(filled.registry.tags(&filled.repository).unwrap(), left);
+}
+
+/// Three old images of two platforms, and one of today.
+fn few(server: &Server) -> (Filled, Vec<Descriptor>) {
+    let (registry, repository) = (server.client(), server.repository("mine/nightly"));
+    let mut filled = Filled { yard: Yard::new(), registry, repository, needs: BTreeMap::new() };
+    let mut tops = Vec::new();
+    for (seed, ago) in [(1, 70), (2, 69), (3, 68), (4, 0)] {
+        let (top, _) = filled.image(seed, ago, Vec::new());
+        filled.night(&top, true, &[&day_tag(ago)]);
+        tops.push(top);
+    }
+    set(&filled.registry, &filled.repository, &tops[3], &["nightly"]);
+    (filled, tops)
+}
+
+fn is_whole(filled: &Filled, top: &Descriptor) -> bool {
+    let folder = TempDir::new().unwrap();
+    let layout = Layout::create(folder.path()).unwrap();
+    pull(&filled.registry, &filled.repository, &Reference::Digest(top.digest), None, &layout).is_ok()
+}
+
+#[test]
+fn what_gets_a_tag_meanwhile_stays() {
+    let Some(server) = Server::start() else { return };
+    let (filled, tops) = few(&server);
+    let proxy = Proxy::start(&server.host(), |_| Act::Pass);
+    let project = project_at(&proxy.host(), "", RETENTION);
+    let rescued: Arc<Mutex<Option<Descriptor>>> = Arc::default();
+    let (registry, repository, old) = (filled.registry.clone(), filled.repository.clone(), tops[..3].to_vec());
+    let note = rescued.clone();
+    proxy.script(move |request| {
+        let mut rescued = note.lock().unwrap();
+        if request.method == "DELETE" && rescued.is_none() {
+            // Somebody keeps another of those that go.
+            let other = old.iter().find(|top| !request.target.contains(&top.digest.hex())).unwrap();
+            set(&registry, &repository, other, &["keep-this"]);
+            *rescued = Some(other.clone());
+        }
+        Act::Pass
+    });
+    let applied = pruned(&project, &["--apply"]);
+    assert!(applied.stderr.contains("the tag keep-this is new: the rest is decided anew"), "{}", applied.stderr);
+    let rescued = rescued.lock().unwrap().clone().unwrap();
+    assert!(is_whole(&filled, &rescued) && is_whole(&filled, &tops[3]));
+    let gone = tops[..3].iter().filter(|top| !is_whole(&filled, top)).count();
+    assert_eq!(gone, 2, "{}", applied.transcript());
+}
+
+#[test]
+fn an_interrupted_removal_is_finished_by_the_next() {
+    let Some(server) = Server::start() else { return };
+    let (filled, tops) = few(&server);
+    let proxy = Proxy::start(&server.host(), |_| Act::Pass);
+    let project = project_at(&proxy.host(), "", RETENTION);
+    let ended = Arc::new(AtomicBool::new(false));
+    let wait = ended.clone();
+    // The first index goes; its children are never reached.
+    proxy.script(move |request| {
+        while request.method == "DELETE" && request.before == 1 && !wait.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Act::Pass
+    });
+    let mut running = project.xtask(&["docker", "prune", "--apply"]).spawn();
+    let waits = running.wait_for(Duration::from_secs(30), || (proxy.count("DELETE", "") == 2).then_some(()));
+    assert!(waits.is_some(), "{}", running.wait().transcript());
+    running.kill().unwrap();
+    assert_ne!(running.wait().code(), 0);
+    proxy.script(
+        |request| if request.method == "DELETE" { Act::Answer(405, Vec::new(), Vec::new()) } else { Act::Pass },
+    );
+    ended.store(true, Ordering::SeqCst);
+    let refused = prune(&project, &["--apply"]);
+    assert!(refused.code() == 8 && refused.stderr.contains("delete: enabled: true"), "{}", refused.transcript());
+    proxy.script(|_| Act::Pass);
+    pruned(&project, &["--apply"]);
+    server.collect_garbage();
+    let needs: BTreeSet<Digest> = filled.needs[&day_tag(0)].clone();
+    assert_eq!(stored(&server.storage()), needs.into_iter().collect::<Vec<_>>());
+    assert!(is_whole(&filled, &tops[3]));
+    assert!(pruned(&project, &["--apply"]).stdout.contains(", 0 go with 0"));
+}
+
+#[test]
+fn what_cannot_be_understood_is_not_guessed_at() {
+    let Some(server) = Server::start() else { return };
+    let (filled, tops) = few(&server);
+    let project = project_at(&server.host(), "", RETENTION);
+    let unknown = prune(&project, &["other"]);
+    assert!(unknown.code() == 2 && unknown.stderr.contains("the image other is not declared"), "{}", unknown.stderr);
+    // A tag of others names an index whose platform is only half of one: what it needs is not known.
+    let odd = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": tops[0].media_type,
+        "manifests": [{
+            "mediaType": tops[0].media_type,
+            "digest": tops[0].digest,
+            "size": tops[0].size,
+            "platform": {"architecture": "amd64"},
+        }],
+    });
+    let theirs: Tag = "theirs".parse().unwrap();
+    let bytes = odd.to_string();
+    let (registry, repository) = (&filled.registry, &filled.repository);
+    registry.put_manifest(repository, &theirs.clone().into(), &tops[0].media_type, bytes.as_bytes()).unwrap();
+    let words = format!("theirs needs {}, which is of an unknown type", Digest::of(bytes.as_bytes()));
+    let told = pruned(&project, &[]);
+    assert!(told.stdout.contains(&words), "{}", told.stdout);
+    let refused = prune(&project, &["--apply"]);
+    assert!(refused.code() == 1 && refused.stderr.contains("remove that tag first"), "{}", refused.transcript());
+    assert!(tops.iter().all(|top| is_whole(&filled, top)), "nothing was deleted");
+    registry.delete_manifest(repository, &Digest::of(bytes.as_bytes())).unwrap();
+    pruned(&project, &["--apply"]);
+    assert!(!is_whole(&filled, &tops[0]) && is_whole(&filled, &tops[3]));
+}

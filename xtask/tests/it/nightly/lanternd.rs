@@ -1,0 +1,123 @@
+//! A whole night of lanternd: sources, packages proved in a clean chroot, their image, an archive that takes the packages,
+//! and a registry; then a night without changes, and the image run by another engine.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::deb::shelf::{kept, key, lanternd, run, tools_are_there};
+use crate::deb::way::Archive;
+use crate::docker::registry::Server;
+use crate::docker::stage::debian_in;
+use crate::support::{Finished, text, xtask_binary};
+
+/// lanternd's own declarations, with places on this machine.
+fn config(folder: &Path, server: &Server, base: &str, archive: &Path) {
+    run(lanternd(), &["cp", "-r", "packaging", "docker", &text(folder)], &[]);
+    let change = |file: &str, changes: &[(&str, &str)]| {
+        let path = folder.join(file);
+        let mut yaml = fs::read_to_string(&path).unwrap();
+        for (old, new) in changes {
+            assert!(yaml.contains(old), "{file}: {old}");
+            yaml = yaml.replace(old, new);
+        }
+        fs::write(path, yaml).unwrap();
+    };
+    let (incoming, log) = (text(&archive.join("incoming")), text(&archive.join("queue.log")));
+    let queue = format!("{{target: queue, method: local, incoming: \"{incoming}\", log: \"{log}\"}}");
+    let series = [
+        "    jammy:    {number: \"22.04\", distribution: ubuntu}\n",
+        "    noble:    {number: \"24.04\", distribution: ubuntu}\n",
+        "    trixie:   {number: \"13\", distribution: debian}\n",
+    ];
+    let mut changes = vec![("{target: ppa, owner: example, archive: lantern-nightly}", queue.as_str())];
+    // The archive of this test has one series.
+    changes.extend(series.map(|line| (line, "")));
+    change("packaging/release.yaml", &changes);
+    let suite = "{suite: bookworm, snapshot: 20260601T000000Z}";
+    change("docker/images.yaml", &[("registry.example", &server.host()), (suite, base)]);
+}
+
+#[test]
+fn lanternd_goes_from_a_commit_to_its_nightly_places() {
+    let tools = [
+        ("sbuild", "sbuild"),
+        ("mmdebstrap", "mmdebstrap"),
+        ("newuidmap", "uidmap"),
+        ("autopkgtest", "autopkgtest"),
+        ("reprepro", "reprepro"),
+        ("dput", "dput-ng"),
+        ("buildah", "buildah"),
+    ];
+    if !tools_are_there(&tools) {
+        return;
+    }
+    let Some(server) = Server::start() else { return };
+    let Some(base) = debian_in(&server) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (home, fingerprint) = key(folder.path());
+    let mut archive = Archive::new(&at("archive"), &home, &fingerprint);
+    archive.open();
+    fs::create_dir(at("config")).unwrap();
+    config(&at("config"), &server, &base, &at("archive"));
+    let project = at("project");
+    run(folder.path(), &["cp", "-a", &text(lanternd()), &text(&project)], &[]);
+    fs::write(project.join("README.md"), "Something new.\n").unwrap();
+    let date = "2026-07-01T12:00:00+00:00";
+    let git = ["git", "-c", "user.name=n", "-c", "user.email=m"];
+    let dated = [("GIT_AUTHOR_DATE", date), ("GIT_COMMITTER_DATE", date)];
+    run(&project, &[&git[..], &["commit", "-q", "-a", "-m", "new"]].concat(), &dated);
+    let commit = run(&project, &["git", "rev-parse", "HEAD"], &[]);
+    let version = format!("0.4.0-0.nightly20260701.2.g{}", &commit[..7]);
+
+    let night = |args: &[&str]| {
+        let output = Command::new(xtask_binary())
+            .args(["--project", &text(&project), "--config", &text(&at("config")), "--state", &text(&at("state"))])
+            .args(["nightly", "--key", &fingerprint, "--wait", "2", "--chroots", &text(&kept("deb-chroots"))])
+            .args(args)
+            .env("GNUPGHOME", &home)
+            .env_remove("CI")
+            .env_remove("GITHUB_STEP_SUMMARY")
+            .output()
+            .unwrap();
+        Finished {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    };
+    let published = night(&["--format", "json"]);
+    assert_eq!(published.code(), 0, "{}", published.transcript());
+    let summary: serde_json::Value = serde_json::from_str(&published.stdout).unwrap();
+    assert_eq!((&summary["result"], &summary["version"]), (&"published".into(), &version.as_str().into()));
+    for step in summary["steps"].as_array().unwrap() {
+        println!("{} {} ms", step["step"], step["milliseconds"]);
+    }
+    let found = |word: &str| {
+        let steps = summary["steps"].as_array().unwrap();
+        steps.iter().find(|step| step["step"] == word).unwrap()["found"].as_str().unwrap().to_owned()
+    };
+    assert!(found("packages-proof").contains("installed PASS"), "{summary:#}");
+    assert!(found("images").contains(&format!("lanternd {version}")), "{summary:#}");
+    let package = format!("0.4.0~~git20260701.2.g{}-0ubuntu1~ppa1~debian12.1", &commit[..7]);
+    let (_, listed) = archive.reprepro(&["list", "bookworm"]);
+    assert!(listed.contains(&package), "{listed}");
+
+    // Another engine pulls it, and it prints that version.
+    let storage = at("storage");
+    let buildah = |words: &[&str]| {
+        let (root, runroot) = (text(&storage.join("root")), text(&storage.join("run")));
+        let storage = ["buildah", "--storage-driver", "vfs", "--root", &root, "--runroot", &runroot];
+        run(folder.path(), &[&storage[..], words].concat(), &[("BUILDAH_ISOLATION", "chroot")]).trim().to_owned()
+    };
+    let image = format!("docker://{}:nightly", server.repository("lantern/nightly"));
+    let container = buildah(&["from", "--quiet", "--tls-verify=false", &image]);
+    assert_eq!(buildah(&["run", &container, "lanternd", "--version"]), format!("lanternd {version}"));
+    let plugins = buildah(&["run", &container, "sh", "-c", "lanternd --check-plugins 2>&1"]);
+    assert!(plugins.contains(&format!("plugin http {version} is ready")), "{plugins}");
+
+    let again = night(&[]);
+    assert!(again.code() == 0 && again.stdout.starts_with(&format!("skipped {version}")), "{}", again.transcript());
+    archive.close();
+}

@@ -1,0 +1,159 @@
+//! Nights that go well: published, skipped, published anew, and the night of a release.
+
+use std::fs;
+use std::process::Command;
+
+use xtask::oci::model::Parsed;
+use xtask::oci::registry::Reference;
+
+use super::project::{Nightly, step};
+
+#[test]
+fn a_nightly_is_published_once_and_moves_with_the_next_commit() {
+    let Some(mut nightly) = Nightly::new() else { return };
+    let first_commit = nightly.git(&["rev-parse", "HEAD"]);
+    let version = nightly.version();
+    assert_eq!(version, format!("1.1-0.nightly20260601.2.g{}", &first_commit[..7]));
+
+    // Nothing before, then everything: by digest, with records and sources beside it.
+    assert!(nightly.tags().is_empty());
+    let first = nightly.night(&[]);
+    assert_eq!(first["result"], "published");
+    let tags = nightly.tags();
+    let names: Vec<&str> = tags.keys().map(String::as_str).collect();
+    let sha = format!("sha-{}", &first_commit[..12]);
+    assert_eq!(names, ["nightly", "nightly-20260601", &sha]);
+    let digest = tags["nightly"];
+    assert!(tags.values().all(|one| *one == digest), "{tags:?}");
+    assert_eq!(first["images"]["p"]["digest"], digest.to_string());
+    sources_are_found(&nightly, &version);
+
+    // Again: skipped, also for a commit without changes, which another machine would know as well.
+    let again = nightly.call(&[]);
+    assert!(again.code() == 0 && again.stdout.starts_with("skipped 1.1-0.nightly"), "{}", again.transcript());
+    nightly.commit("nothing");
+    nightly.program(None);
+    fs::remove_dir_all(nightly.state()).unwrap();
+    let empty = nightly.night(&[]);
+    assert_eq!((&empty["result"], nightly.tags() == tags), (&serde_json::json!("skipped"), true), "{empty}");
+    assert!(!nightly.state().join("dist").exists(), "a night that is skipped builds nothing");
+
+    // A commit with something new, on the same day by a clock that is wrong: a higher version takes the place of that day.
+    nightly.days(-3);
+    nightly.change("three");
+    let newer = nightly.version();
+    assert!(newer.starts_with("1.1-0.nightly20260601.4.g"), "{newer}");
+    assert_eq!(nightly.night(&[])["result"], "published");
+    let third = nightly.tags();
+    assert_ne!(third["nightly"], digest);
+    assert_eq!(third["nightly-20260601"], third["nightly"]);
+    assert!(!third.contains_key(&sha), "of a day the newest is kept: {third:?}");
+
+    // Another day: the last one stays under its own names.
+    nightly.days(4);
+    nightly.change("four");
+    assert_eq!(nightly.night(&[])["result"], "published");
+    let moved = nightly.tags();
+    assert_ne!(moved["nightly"], third["nightly"]);
+    assert_eq!((moved["nightly-20260602"], moved["nightly-20260601"]), (moved["nightly"], third["nightly"]));
+    assert_eq!(moved.len(), 5, "{moved:?}");
+
+    // Nobody goes back by accident.
+    let older = nightly.call(&["--commit", &first_commit]);
+    assert!(older.code() == 8 && older.stderr.contains("which is above"), "{}", older.transcript());
+    assert_eq!(nightly.tags(), moved);
+}
+
+/// The sources of a nightly are found from its image, and are whole.
+#[track_caller]
+fn sources_are_found(nightly: &Nightly, version: &str) {
+    let (registry, repository) = (nightly.server.client(), nightly.server.repository("p/nightly"));
+    let digest = nightly.tags()["nightly"];
+    let referrers = registry.referrers(&repository, &digest).unwrap();
+    let of_type = |wanted: &str| referrers.iter().find(|one| one.artifact_type.as_deref() == Some(wanted));
+    assert!(of_type("application/vnd.drydock.build.v1+json").is_some(), "{referrers:?}");
+    let sources = of_type("application/vnd.drydock.sources.v1").expect("there are no sources");
+    let fetched = registry.manifest(&repository, &Reference::Digest(sources.digest)).unwrap().unwrap();
+    let Parsed::Manifest(manifest) = fetched.parse().unwrap() else { panic!("no artifact") };
+    let folder = tempfile::tempdir().unwrap();
+    let layout = xtask::oci::layout::Layout::create(&folder.path().join("oci")).unwrap();
+    let release = folder.path().join("release");
+    fs::create_dir(&release).unwrap();
+    for layer in &manifest.layers {
+        registry.download(&repository, layer, &layout).unwrap();
+        fs::copy(layout.path(&layer.digest), release.join(&layer.annotations["org.opencontainers.image.title"]))
+            .unwrap();
+    }
+    assert!(release.join("proof.json").is_file() && release.join(format!("p-{version}.tar.xz")).is_file());
+    // They are checked, and made again from the commit that they name.
+    let verified = nightly.xtask(&["release", "verify", "--rebuild", release.to_str().unwrap()]);
+    assert_eq!(verified.code(), 0, "{}", verified.transcript());
+    let held = Command::new("tar")
+        .args(["-xOf", &format!("p-{version}.tar.xz"), &format!("p-{version}/VERSION")])
+        .current_dir(&release)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&held.stdout), format!("{version}\n"));
+}
+
+#[test]
+fn what_is_proved_without_a_login_is_published_later() {
+    let Some(nightly) = Nightly::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("summary.md");
+    let nightly = nightly.env("GITHUB_STEP_SUMMARY", page.to_str().unwrap());
+    let built = nightly.night(&["--no-publish"]);
+    assert_eq!((&built["result"], step(&built, "images"), step(&built, "push")), (&"built".into(), "done", ""));
+    assert!(nightly.tags().is_empty());
+    let plan = nightly.call(&["--dry-run"]);
+    assert!(
+        plan.stdout.contains("(there already: 2 archives") && plan.stdout.contains("nightly-20260601"),
+        "{}",
+        plan.stdout
+    );
+    let published = nightly.night(&[]);
+    let did = |word| step(&published, word);
+    assert_eq!(
+        [did("sources"), did("sources-proof"), did("images"), did("push"), did("tags")],
+        ["reused", "reused", "reused", "done", "done"]
+    );
+    assert_eq!(nightly.tags().len(), 3);
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.starts_with("## Nightly 1.1-0.nightly") && page.matches("## Nightly").count() == 2, "{page}");
+    // What `docker nightly` does alone changes nothing any more.
+    let version = nightly.version();
+    let tags = nightly.tags();
+    let alone = nightly.xtask(&["docker", "nightly", "--nightly", &version]);
+    assert!(alone.code() == 0 && nightly.tags() == tags, "{}", alone.transcript());
+
+    // A changed archive is not taken for the one that was proved.
+    let archive = nightly.state().join(format!("dist/{version}/p-{version}.tar.gz"));
+    fs::write(&archive, "other").unwrap();
+    let forced = nightly.night(&["--force"]);
+    assert_eq!((step(&forced, "sources"), step(&forced, "images")), ("done", "done"));
+    assert_eq!(nightly.tags(), tags, "the same commit makes the same image");
+}
+
+#[test]
+fn a_tagged_commit_is_built_as_the_release_that_it_is() {
+    let Some(nightly) = Nightly::new() else { return };
+    nightly.night(&[]);
+    let before = nightly.tags()["nightly"];
+    nightly.write("VERSION", "1.1\n");
+    nightly.commit("Release 1.1");
+    nightly.git(&["tag", "-a", "-m", "1.1", "v1.1"]);
+    nightly.program(None);
+    assert_eq!(nightly.version(), "1.1");
+    let night = nightly.night(&[]);
+    assert_eq!((&night["result"], &night["tag"]), (&"published".into(), &"v1.1".into()));
+    assert_ne!(nightly.tags()["nightly"], before);
+    // The next commit needs a next version.
+    nightly.commit("after");
+    let stale = nightly.call(&[]);
+    assert!(
+        stale.code() == 3 && stale.stderr.contains("1.1 is not above 1.1, which is released"),
+        "{}",
+        stale.transcript()
+    );
+    assert!(nightly.call(&["--dry-run", "--next", "1.2"]).stdout.contains("nightly 1.2-0.nightly20260601.4.g"));
+}

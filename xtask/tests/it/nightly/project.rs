@@ -1,0 +1,261 @@
+//! A small project whose image is a script on busybox, so that a whole night takes seconds.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use xtask::config::images::{Digest, Platform, Tag};
+use xtask::oci::layout::Layout;
+use xtask::oci::model::{Descriptor, Index, Manifest, PlatformObject, media};
+use xtask::oci::registry::Reference;
+use xtask::sums::Sha256Sum;
+
+use crate::docker::registry::Server;
+use crate::release::shelf::run;
+use crate::support::{Finished, Project, need_tool, text, xtask_binary};
+
+/// A project, and the registry that its nightlies go to.
+pub(super) struct Nightly {
+    pub(super) project: Project,
+    pub(super) server: Server,
+    variables: BTreeMap<&'static str, String>,
+    /// The seconds that commits are made at.
+    clock: u64,
+}
+
+impl Nightly {
+    /// Version 1.0 was released, and one commit follows.
+    pub(super) fn new() -> Option<Nightly> {
+        let tools = [("busybox", "busybox-static"), ("unshare", "util-linux"), ("git", "git")];
+        if !tools.iter().all(|(tool, package)| need_tool(tool, package)) {
+            return None;
+        }
+        let server = Server::start()?;
+        let project = Project::new();
+        let mut nightly = Nightly { project, server, variables: BTreeMap::new(), clock: 1_780_315_200 };
+        let base = nightly.push_base();
+        let host = nightly.server.host();
+        let release = "\
+name: p
+version: {files: [{path: VERSION}]}
+archives: [{format: tar.xz}, {format: tar.gz}]
+offline-proof: {build: [\"true\"], test: [sh, test.sh]}
+nightly: {next: \"1.1\"}
+";
+        let images = format!(
+            "\
+repositories: {{nightly: {host}/p/nightly, release: {host}/p/p}}
+images:
+  p:
+    base: {{image: {host}/base, digest: \"{base}\"}}
+    from: {{archive: \"build/p-{{version}}-{{architecture}}.tar.gz\"}}
+    entrypoint: [/bin/p]
+    smoke-test: {{run: [/bin/p], expect: \"p {{version}}\"}}
+"
+        );
+        nightly.write("packaging/release.yaml", release);
+        nightly.write("docker/images.yaml", &images);
+        nightly.write("VERSION", "1.0\n");
+        nightly.write("test.sh", "test -s VERSION\n");
+        nightly.write(".gitignore", "/build/\n/target/\n");
+        nightly.git(&["init", "-q"]);
+        nightly.commit("one");
+        nightly.git(&["tag", "-a", "-m", "1.0", "v1.0"]);
+        nightly.change("two");
+        Some(nightly)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.project.path()
+    }
+
+    pub(super) fn env(mut self, name: &'static str, value: &str) -> Nightly {
+        self.variables.insert(name, value.to_owned());
+        self
+    }
+
+    pub(super) fn write(&self, path: &str, content: &str) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Runs git, as somebody whose clock says when.
+    pub(super) fn git(&self, words: &[&str]) -> String {
+        let date = format!("{} +0000", self.clock);
+        let output = Command::new("git")
+            .args(["-c", "init.defaultBranch=main", "-c", "user.name=n", "-c", "user.email=m"])
+            .args(words)
+            .current_dir(self.path())
+            .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")])
+            .envs([("GIT_AUTHOR_DATE", &date), ("GIT_COMMITTER_DATE", &date)])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "git {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    pub(super) fn commit(&self, what: &str) {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "--allow-empty", "-m", what]);
+    }
+
+    /// A commit that changes a file, an hour later, and the program of that commit.
+    pub(super) fn change(&mut self, what: &str) {
+        self.clock += 60 * 60;
+        self.write("notes", what);
+        self.commit(what);
+        self.program(None);
+    }
+
+    /// The next commits are made days later, or before.
+    pub(super) fn days(&mut self, days: i64) {
+        self.clock = self.clock.checked_add_signed(days * 24 * 60 * 60).unwrap();
+    }
+
+    /// Builds the program of the commit, which prints its version or something else.
+    pub(super) fn program(&self, prints: Option<&str>) {
+        let version = self.version();
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("bin")).unwrap();
+        let script = format!("#!/bin/sh\necho p {}\n", prints.unwrap_or(&version));
+        let file = folder.path().join("bin/p");
+        fs::write(&file, script).unwrap();
+        run(folder.path(), "chmod", &["755", &text(&file)]);
+        let archive = self.path().join(format!("build/p-{version}-amd64.tar.gz"));
+        fs::create_dir_all(archive.parent().unwrap()).unwrap();
+        let words =
+            ["-czf", &text(&archive), "--owner=0", "--group=0", "--mtime=@0", "-C", &text(folder.path()), "bin"];
+        run(folder.path(), "tar", &words);
+    }
+
+    /// The version of tonight.
+    pub(super) fn version(&self) -> String {
+        let plan = self.call(&["--dry-run", "--format", "json"]);
+        assert_eq!(plan.code(), 0, "{}", plan.transcript());
+        let plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
+        plan["version"].as_str().unwrap().to_owned()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(xtask_binary());
+        command.args(["--project", &text(self.path())]).args(words).envs(&self.variables);
+        command.env_remove("CI").env_remove("GITHUB_ACTIONS").stdin(Stdio::null());
+        if !self.variables.contains_key("GITHUB_STEP_SUMMARY") {
+            command.env_remove("GITHUB_STEP_SUMMARY");
+        }
+        command
+    }
+
+    /// `xtask nightly ARGS…`
+    pub(super) fn call(&self, args: &[&str]) -> Finished {
+        self.xtask(&[&["nightly"], args].concat())
+    }
+
+    pub(super) fn xtask(&self, words: &[&str]) -> Finished {
+        let output = self.command(words).output().unwrap();
+        Finished {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// A night that must succeed, as its summary tells it.
+    #[track_caller]
+    pub(super) fn night(&self, args: &[&str]) -> serde_json::Value {
+        let night = self.call(&[args, &["--format", "json"]].concat());
+        assert_eq!(night.code(), 0, "{}", night.transcript());
+        serde_json::from_str(&night.stdout).unwrap()
+    }
+
+    /// Starts a night.
+    pub(super) fn start(&self) -> std::process::Child {
+        let log = File::create(self.path().join("build/log")).unwrap();
+        self.command(&["nightly"]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+    }
+
+    /// Waits until the night that was started has come to something.
+    pub(super) fn wait_for(&self, words: &str) -> bool {
+        let log = self.path().join("build/log");
+        let seen = || fs::read_to_string(&log).is_ok_and(|log| log.contains(words)).then_some(());
+        crate::support::wait_for(Duration::from_secs(60), seen).is_some()
+    }
+
+    /// Every tag of the nightly repository that a person uses, and what it names.
+    pub(super) fn tags(&self) -> BTreeMap<String, Digest> {
+        let (registry, repository) = (self.server.client(), self.server.repository("p/nightly"));
+        let tags = registry.tags(&repository).unwrap();
+        let named = tags.into_iter().filter(|tag| !tag.as_str().starts_with("sha256-"));
+        let digest = |tag: Tag| registry.head(&repository, &Reference::Tag(tag)).unwrap().unwrap().digest;
+        named.map(|tag| (tag.to_string(), digest(tag))).collect()
+    }
+
+    pub(super) fn state(&self) -> PathBuf {
+        self.project.state()
+    }
+
+    /// An image with a shell and nothing else.
+    fn push_base(&self) -> Digest {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::create(folder.path()).unwrap();
+        let busybox = ["/usr/bin/busybox", "/bin/busybox"].map(Path::new).into_iter().find(|path| path.is_file());
+        let busybox = fs::read(busybox.expect("busybox is somewhere else")).unwrap();
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut add = |path: &str, kind: tar::EntryType, content: &[u8]| {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_mode(0o755);
+            header.set_size(content.len() as u64);
+            tar.append_data(&mut header, path, content).unwrap();
+        };
+        for folder in ["bin", "dev", "proc", "sys", "tmp", "etc"] {
+            add(folder, tar::EntryType::Directory, b"");
+        }
+        add("bin/busybox", tar::EntryType::Regular, &busybox);
+        let mut link = tar::Header::new_ustar();
+        link.set_entry_type(tar::EntryType::Symlink);
+        link.set_size(0);
+        link.set_mode(0o777);
+        tar.append_link(&mut link, "bin/sh", "busybox").unwrap();
+        let layer = tar.into_inner().unwrap();
+        let diff = Digest(Sha256Sum::of(&layer));
+        let layer = layout.put(media::LAYER, &layer).unwrap();
+        let config = serde_json::json!({
+            "architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [diff]},
+        });
+        let config = layout.put(media::CONFIG, config.to_string().as_bytes()).unwrap();
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: Some(media::MANIFEST.to_owned()),
+            artifact_type: None,
+            config,
+            layers: vec![layer],
+            subject: None,
+            annotations: BTreeMap::new(),
+        };
+        let manifest = layout.put(media::MANIFEST, &serde_json::to_vec(&manifest).unwrap()).unwrap();
+        let manifest = Descriptor { platform: Some(PlatformObject::from(Platform::Amd64)), ..manifest };
+        let index = Index {
+            schema_version: 2,
+            media_type: Some(media::INDEX.to_owned()),
+            artifact_type: None,
+            manifests: vec![manifest],
+            subject: None,
+            annotations: BTreeMap::new(),
+        };
+        let top = layout.put(media::INDEX, &serde_json::to_vec(&index).unwrap()).unwrap();
+        xtask::oci::registry::push(&self.server.client(), &self.server.repository("base"), &layout, &top, &[]).unwrap();
+        top.digest
+    }
+}
+
+/// What a night did with a step: `reused`, `done`, or nothing.
+pub(super) fn step<'a>(night: &'a serde_json::Value, word: &str) -> &'a str {
+    let steps = night["steps"].as_array().unwrap();
+    let one = steps.iter().find(|step| step["step"] == word);
+    one.map_or("", |one| if one["reused"] == true { "reused" } else { "done" })
+}
