@@ -25,11 +25,10 @@ pub(super) struct Tonight<'a> {
 
 /// Compares tonight with what every image's repository has; `published` has an image's name and what its tag names.
 pub(super) fn decide(tonight: &Tonight<'_>, published: &[(String, Option<Published>)]) -> Decision {
-    let mut same = Vec::new();
+    // All of them are looked at before anything is built: one that is missing is no leave to put another one back.
     for (image, before) in published {
-        let Some(before) = before else { return Decision::Build(format!("there is no nightly of {image}")) };
-        let Some(version) = &before.version else {
-            return Decision::Build(format!("the nightly of {image} does not tell its version"));
+        let Some((before, version)) = before.as_ref().and_then(|one| Some((one, one.version.as_ref()?))) else {
+            continue;
         };
         if is_above(version, tonight.version) && !is_same(tonight, before) {
             return Decision::Refuse(format!(
@@ -37,6 +36,13 @@ pub(super) fn decide(tonight: &Tonight<'_>, published: &[(String, Option<Publish
                 tonight.version
             ));
         }
+    }
+    let mut same = Vec::new();
+    for (image, before) in published {
+        let Some(before) = before else { return Decision::Build(format!("there is no nightly of {image}")) };
+        let Some(version) = &before.version else {
+            return Decision::Build(format!("the nightly of {image} does not tell its version"));
+        };
         match is_same(tonight, before) {
             true => same.push(format!("{image} {version}")),
             false => {
@@ -126,6 +132,10 @@ mod tests {
             "Refuse(\"the nightly of image0 is 0.4.0-0.nightly20260703",
         );
         check(NIGHTLY, &["a 0.4.0"], "Refuse(");
+        // Whatever the ones before it say: none, one without a version, an older one.
+        for first in ["none", "- -", "a 0.4.0-0.nightly20260701.8.gaaaaaaa"] {
+            check(NIGHTLY, &[first, "a 0.4.0-0.nightly20260703.10.gaaaaaaa"], "Refuse(\"the nightly of image1");
+        }
         // The same files with a later date are no reason.
         check(NIGHTLY, &["same 0.4.0-0.nightly20260703.10.gaaaaaaa"], "Skip(");
     }
