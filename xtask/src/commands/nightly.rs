@@ -39,9 +39,10 @@ const STEPS: [Step; 10] = [
     Step::Images,
     // By digest, with the build records and the sources beside them: seen only by who knows the digest.
     Step::Push,
-    // Source packages, signed, to where nightlies go. An archive never gives a version back, so all else has to be there.
+    // Source packages, signed, to where nightlies go. An archive never gives a version back, so all else has to be there,
+    // and no other night may have moved `nightly` meanwhile.
     Step::Upload,
-    // The commit, the day, and last `nightly`, unless somebody else moved it since we began.
+    // The commit, the day, and last `nightly`, unless somebody else moved that of any image since we began.
     Step::Tags,
     // What is past its time, in nightly repositories and in the state folder only.
     Step::Prune,

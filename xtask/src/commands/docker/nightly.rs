@@ -57,7 +57,10 @@ impl cli::DockerNightly {
             let top = push(&registry, image, &folder, &wanted.versioned.version)?;
             pushed.push((registry, image, top, before));
         }
-        // Nothing moves before everything is there.
+        // Nothing moves before everything is there, and where it was.
+        for (registry, image, top, before) in &pushed {
+            unmoved(registry, &image.repositories.nightly, *before, Some(top.digest))?;
+        }
         for (registry, image, top, before) in &pushed {
             let repository = &image.repositories.nightly;
             tag(registry, repository, top, &tags, *before)?;
@@ -156,6 +159,27 @@ pub(in crate::commands) fn push(
     let file = Attachment { media_type: record::ARTIFACT_TYPE, bytes: record.as_bytes(), annotations: &annotations };
     registry::attach(registry, repository, &top, record::ARTIFACT_TYPE, &[file])?;
     Ok(top)
+}
+
+/// Whether the moving tag still names what it named, or what was pushed meanwhile.
+///
+/// # Errors
+/// It names another image.
+pub(in crate::commands) fn unmoved(
+    registry: &Registry,
+    repository: &Repository,
+    before: Option<Digest>,
+    ours: Option<Digest>,
+) -> anyhow::Result<()> {
+    let now = moving(registry, repository)?;
+    if now == before || (now.is_some() && now == ours) {
+        return Ok(());
+    }
+    let word = |digest: Option<Digest>| digest.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
+    let (now, before) = (word(now), word(before));
+    let text =
+        format!("{repository}:{MOVING} is {now} meanwhile, and not {before}; is another nightly going on elsewhere?");
+    Err(failure(Exit::Remote, text))
 }
 
 /// Sets the tags, the moving one last, and only when nobody else moved it since `before` was read.

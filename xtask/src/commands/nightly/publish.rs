@@ -80,8 +80,21 @@ impl Remote {
         Ok(format!("{}, each with its build record and {} files of sources", digests.join(", "), sources.len()))
     }
 
+    /// Looks at every image's `nightly` again. Nothing is uploaded, and nothing tagged, once another night has moved one.
+    pub(super) fn unmoved(&mut self, night: &Night<'_>) -> anyhow::Result<()> {
+        for image in &night.images {
+            let repository = &image.repositories.nightly;
+            let registry = self.registries.of(repository)?;
+            let before = self.before.get(&repository.to_string()).and_then(Option::as_ref).map(|before| before.digest);
+            let ours = self.tops.get(image.name.as_str()).map(|top| top.digest);
+            images::unmoved(&registry, repository, before, ours)?;
+        }
+        Ok(())
+    }
+
     /// Moves the tags of every image, `nightly` last.
     pub(super) fn tag(&mut self, night: &Night<'_>) -> anyhow::Result<String> {
+        self.unmoved(night)?;
         let tags = images::tags(&night.loaded, &night.versioned)?;
         for image in &night.images {
             let (repository, name) = (&image.repositories.nightly, image.name.to_string());
@@ -151,7 +164,9 @@ fn sources(night: &Night<'_>) -> anyhow::Result<Vec<File>> {
 }
 
 /// Signs and uploads the source packages to where nightlies go, and waits for the answer.
-pub(super) fn upload(night: &Night<'_>) -> anyhow::Result<String> {
+pub(super) fn upload(night: &Night<'_>, remote: &mut Remote) -> anyhow::Result<String> {
+    // An archive never gives a version back, so a night that lost to another one does not take one.
+    remote.unmoved(night)?;
     let Some(packages) = night.packages(&[])? else { return Ok("nothing".to_owned()) };
     let options = night.options;
     let upload = cli::DebUpload {

@@ -94,7 +94,7 @@ impl Step {
             Step::PackagesProof => build::prove_packages(night),
             Step::Images => build::images(night),
             Step::Push => remote.push(night),
-            Step::Upload => publish::upload(night),
+            Step::Upload => publish::upload(night, remote),
             Step::Tags => remote.tag(night),
             Step::Prune => remote.prune(night),
         }

@@ -7,21 +7,28 @@ use xtask::oci::layout::Layout;
 use xtask::oci::registry;
 
 use super::project::{Nightly, step};
+use crate::deb::shelf::{key, tools_are_there};
 use crate::docker::registry::image;
+use crate::support::text;
 
 /// A test that waits as long as a file is there.
 const WAITS: &str = "while [ -e PATH/build/wait ]; do sleep 0.1; done\ntest -s VERSION\n";
 
 /// A project with a nightly, a newer commit whose offline test waits, and that night at its test.
 fn waiting() -> Option<(Nightly, std::process::Child)> {
-    let mut nightly = Nightly::new()?;
+    let nightly = Nightly::new()?;
     nightly.night(&[]);
+    Some(at_its_test(nightly))
+}
+
+/// A newer commit, and the night of it at its test.
+fn at_its_test(mut nightly: Nightly) -> (Nightly, std::process::Child) {
     nightly.write("test.sh", &WAITS.replace("PATH", nightly.path().to_str().unwrap()));
     nightly.change("three");
     nightly.write("build/wait", "");
     let child = nightly.start();
     assert!(nightly.wait_for("without a network, test"), "the night never came to its test");
-    Some((nightly, child))
+    (nightly, child)
 }
 
 #[test]
@@ -101,9 +108,19 @@ fn a_killed_night_goes_on_and_a_second_one_is_refused() {
 
 #[test]
 fn a_nightly_of_another_machine_is_not_overwritten() {
-    let Some((nightly, mut child)) = waiting() else { return };
+    if !tools_are_there(&[("dh_clean", "debhelper"), ("dput", "dput-ng")]) {
+        return;
+    }
+    let Some(nightly) = Nightly::new() else { return };
+    nightly.night(&[]);
     let folder = tempfile::tempdir().unwrap();
-    let layout = Layout::create(folder.path()).unwrap();
+    let (home, fingerprint) = key(folder.path());
+    let incoming = folder.path().join("incoming");
+    fs::create_dir(&incoming).unwrap();
+    nightly
+        .packages(&format!("{{target: queue, method: local, incoming: \"{}\", key: {fingerprint}}}", text(&incoming)));
+    let (nightly, mut child) = at_its_test(nightly.env("GNUPGHOME", &text(&home)));
+    let layout = Layout::create(&folder.path().join("oci")).unwrap();
     let (client, repository) = (nightly.server.client(), nightly.server.repository("p/nightly"));
     let theirs = image(&layout, 7, 1000, &[xtask::config::images::Platform::Amd64]);
     registry::push(&client, &repository, &layout, &theirs, &[]).unwrap();
@@ -114,6 +131,13 @@ fn a_nightly_of_another_machine_is_not_overwritten() {
     fs::remove_file(nightly.path().join("build/wait")).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(8));
     let log = fs::read_to_string(nightly.path().join("build/log")).unwrap();
-    assert!(log.contains("is another nightly going on elsewhere?"), "{log}");
+    assert!(log.contains("upload failed") && log.contains("is another nightly going on elsewhere?"), "{log}");
     assert_eq!(nightly.tags(), tags, "nothing is tagged");
+    let arrived = || fs::read_dir(&incoming).unwrap().count();
+    assert_eq!(arrived(), 0, "a queue never gives a version back");
+
+    // With nobody else around it goes on from there.
+    let night = nightly.call(&["--wait", "0"]);
+    assert!(night.code() == 0 && arrived() > 0, "{}", night.transcript());
+    assert_ne!(nightly.tags()["nightly"], theirs.digest);
 }

@@ -102,6 +102,48 @@ images:
         self.git(&["commit", "-q", "--allow-empty", "-m", what]);
     }
 
+    /// Declares a source package, which goes to a place without being built before; the next commit has it.
+    pub(super) fn packages(&self, upload: &str) {
+        let release = fs::read_to_string(self.path().join("packaging/release.yaml")).unwrap();
+        let deb = "\
+deb:
+  maintainer: A Tester <tester@example.org>
+  orig: tar.xz
+  series: {bookworm: {number: \"12\", distribution: debian}}
+";
+        let nightly = "nightly: {next: \"1.1\"}\n";
+        assert!(release.contains(nightly), "{release}");
+        let with_upload = format!("{deb}nightly: {{next: \"1.1\", prove: [], upload: {upload}}}\n");
+        self.write("packaging/release.yaml", &release.replace(nightly, &with_upload));
+        let control = "\
+Source: lamp
+Section: misc
+Priority: optional
+Maintainer: A Tester <tester@example.org>
+Build-Depends: debhelper-compat (= 13)
+Standards-Version: 4.6.2
+Rules-Requires-Root: no
+
+Package: lamp
+Architecture: all
+Depends: ${misc:Depends}
+Description: nothing
+ It has nothing in it.
+";
+        self.write("packaging/debian/control", control);
+        self.write("packaging/debian/rules", "#!/usr/bin/make -f\n%:\n\tdh $@\n");
+        run(self.path(), "chmod", &["755", "packaging/debian/rules"]);
+        let copyright = "\
+Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+
+Files: *
+Copyright: 2026 A Tester
+License: MIT
+ Do with it what you like.
+";
+        self.write("packaging/debian/copyright", copyright);
+    }
+
     /// A commit that changes a file, an hour later, and the program of that commit.
     pub(super) fn change(&mut self, what: &str) {
         self.clock += 60 * 60;
