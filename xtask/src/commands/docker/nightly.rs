@@ -11,6 +11,7 @@ use crate::commands::Context;
 use crate::commands::release::loaded::{Loaded, Versioned};
 use crate::config::images::{Digest, Image, Repository, Tag};
 use crate::config::release::Version;
+use crate::deb::version::is_above;
 use crate::exit::{Exit, failure};
 use crate::oci::layout::Layout;
 use crate::oci::model::{Descriptor, ImageConfig, Parsed};
@@ -53,17 +54,25 @@ impl cli::DockerNightly {
         let mut pushed = Vec::new();
         for image in &wanted.images {
             let registry = registries.of(&image.repositories.nightly)?;
-            let before = moving(&registry, &image.repositories.nightly)?;
+            let before = published(&registry, &image.repositories.nightly)?;
             let top = push(&registry, image, &folder, &wanted.versioned.version)?;
             pushed.push((registry, image, top, before));
         }
         // Nothing moves before everything is there, and where it was.
         for (registry, image, top, before) in &pushed {
-            unmoved(registry, &image.repositories.nightly, *before, Some(top.digest))?;
+            let before = before.as_ref().map(|before| before.digest);
+            unmoved(registry, &image.repositories.nightly, before, Some(top.digest))?;
         }
         for (registry, image, top, before) in &pushed {
             let repository = &image.repositories.nightly;
-            tag(registry, repository, top, &tags, *before)?;
+            let (tags, stays) = forwards(&tags, &wanted.versioned.version, before.as_ref());
+            if let Some(version) = stays {
+                output::err(format_args!(
+                    "note: {repository}:{MOVING} stays {version}, which is above {}; that one is found by its commit",
+                    wanted.versioned.version
+                ));
+            }
+            tag(registry, repository, top, tags, before.as_ref().map(|before| before.digest))?;
             let names = tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ");
             output::out(format_args!("{repository}@{}  {names}", top.digest));
         }
@@ -79,6 +88,15 @@ pub(in crate::commands) fn tags(loaded: &Loaded, versioned: &Versioned) -> anyho
     let names = [format!("sha-{}", loaded.commit.short()), format!("{MOVING}-{day}"), MOVING.to_owned()];
     let tag = |name: String| name.parse::<Tag>().map_err(|bad| failure(Exit::Declaration, bad.to_string()));
     names.into_iter().map(tag).collect()
+}
+
+/// Those of the tags, as [`tags`] gives them, that may be set when a version comes to what is published, and the version
+/// that is above it: then `nightly` and the day stay what they are, and only the commit is tagged.
+fn forwards<'a>(tags: &'a [Tag], version: &Version, before: Option<&'a Published>) -> (&'a [Tag], Option<&'a Version>) {
+    match before.and_then(|before| before.version.as_ref()).filter(|before| is_above(before, version)) {
+        Some(above) => (&tags[..tags.len().min(1)], Some(above)),
+        None => (tags, None),
+    }
 }
 
 /// What the moving tag of a repository names.
@@ -198,4 +216,35 @@ pub(in crate::commands) fn tag(
     let tags: Vec<(Tag, Before)> = tags.iter().map(|tag| (tag.clone(), expected(tag))).collect();
     registry::tag(registry, repository, top, &tags)
         .with_context(|| format!("the nightly of {repository} stays as it was; is another nightly going on elsewhere?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tags that are set by a version where another is published.
+    #[track_caller]
+    fn check(version: &str, published: Option<&str>, expected: &[&str]) {
+        let names = ["sha-000000000001", "nightly-20260701", MOVING];
+        let tags: Vec<Tag> = names.iter().map(|name| name.parse().unwrap()).collect();
+        let before = published.map(|version| Published {
+            digest: Digest::of(version.as_bytes()),
+            revision: None,
+            version: version.parse().ok(),
+        });
+        let (set, _) = forwards(&tags, &version.parse().unwrap(), before.as_ref());
+        assert_eq!(set.iter().map(Tag::as_str).collect::<Vec<_>>(), expected, "{version} {published:?}");
+    }
+
+    #[test]
+    fn what_moves_never_moves_backwards() {
+        let all = ["sha-000000000001", "nightly-20260701", "nightly"];
+        check("0.4.1", None, &all);
+        check("0.4.1", Some("no version"), &all);
+        check("0.4.1", Some("0.4.1"), &all);
+        check("0.4.1", Some("0.4.1-0.nightly20260701.9.gbbbbbbb"), &all);
+        // A release of an older branch.
+        check("0.4.1", Some("0.5.0-0.nightly20260701.9.gbbbbbbb"), &all[..1]);
+        check("0.4.1-0.nightly20260701.9.gbbbbbbb", Some("0.4.1"), &all[..1]);
+    }
 }

@@ -62,6 +62,14 @@ fn a_nightly_is_published_once_and_moves_with_the_next_commit() {
     let older = nightly.call(&["--commit", &first_commit]);
     assert!(older.code() == 8 && older.stderr.contains("which is above"), "{}", older.transcript());
     assert_eq!(nightly.tags(), moved);
+    let alone = ["--commit", &first_commit, "--nightly", &version];
+    let built = nightly.xtask(&[&["docker", "build"], &alone[..]].concat());
+    assert_eq!(built.code(), 0, "{}", built.transcript());
+    let pushed = nightly.xtask(&[&["docker", "nightly"], &alone[..]].concat());
+    assert!(pushed.code() == 0 && pushed.stderr.contains("nightly stays 1.1-0.nightly"), "{}", pushed.transcript());
+    let mut with_it = moved.clone();
+    with_it.insert(sha, digest);
+    assert_eq!(nightly.tags(), with_it, "only the commit is tagged");
 }
 
 /// The sources of a nightly are found from its image, and are whole.
