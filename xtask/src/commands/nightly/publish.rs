@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
@@ -14,7 +15,7 @@ use crate::commands::docker::registries::Registries;
 use crate::commands::release::build::lock;
 use crate::config::images::{Repository, Tag};
 use crate::config::release::{NightlyVersion, Version};
-use crate::exit::{Exit, failure};
+use crate::exit::{Exit, code_of, failure};
 use crate::oci::model::Descriptor;
 use crate::oci::registry::{self, Attachment};
 use crate::output;
@@ -109,8 +110,8 @@ impl Remote {
         Ok(tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", "))
     }
 
-    /// Removes what is past its time: images in the nightly repositories, and files here. What a registry does not let go
-    /// is told, and is no failure of the night.
+    /// Removes what is past its time: images in the nightly repositories, and files here. What a registry does not let go,
+    /// or the disk, is told and is no failure of the night; something lost that had to stay is one.
     pub(super) fn prune(&mut self, night: &Night<'_>) -> anyhow::Result<String> {
         let mut told = Vec::new();
         for image in &night.images {
@@ -118,15 +119,32 @@ impl Remote {
                 let _lock = lock(night.ctx)?;
                 cli::DockerPrune::old_nightlies(night.ctx, image, &mut self.registries)
             };
-            told.push(pruned.unwrap_or_else(|error| {
-                output::err(format_args!("note: nothing more is removed in {}: {error:#}", image.repositories.nightly));
-                format!("not in {}", image.repositories.nightly)
-            }));
+            told.push(forgiven(pruned, &image.repositories.nightly)?);
         }
-        let here = old_files(night, SystemTime::now())?;
+        let keep = Duration::from_secs(u64::from(night.loaded.release.nightly.keep_days) * 24 * 60 * 60);
+        let here = old_files(&night.dist, keep, SystemTime::now());
         told.push(if here.is_empty() { "nothing here".to_owned() } else { format!("{} here", here.join(", ")) });
         Ok(told.join("; "))
     }
+}
+
+/// What a removal did, in words, also when the registry refused it or was away: the next night tries again.
+fn forgiven(pruned: anyhow::Result<String>, repository: &Repository) -> anyhow::Result<String> {
+    pruned.or_else(|error| match code_of(&error) {
+        Exit::Remote => {
+            output::err(format_args!("note: nothing more is removed in {repository}: {error:#}"));
+            Ok(format!("not in {repository}"))
+        }
+        Exit::Success
+        | Exit::JobFailed
+        | Exit::Usage
+        | Exit::Declaration
+        | Exit::Missing
+        | Exit::Infrastructure
+        | Exit::Flaky
+        | Exit::NotReproducible
+        | Exit::Interrupted => Err(error),
+    })
 }
 
 /// The tags that will be set, in their order.
@@ -187,24 +205,64 @@ pub(super) fn upload(night: &Night<'_>, remote: &mut Remote) -> anyhow::Result<S
     }
 }
 
-/// Removes the files of nightlies that are older than `nightly.keep-days`, by when their list was written. Those of tonight
-/// and of releases stay.
-fn old_files(night: &Night<'_>, now: SystemTime) -> anyhow::Result<Vec<String>> {
-    let longest = Duration::from_secs(u64::from(night.loaded.release.nightly.keep_days) * 24 * 60 * 60);
-    let folder = night.dist.parent().context("the folder of results has no parent")?;
+/// Removes the files of nightlies that are older than they are kept, by when their list was written. Those of tonight and of
+/// releases stay. What cannot be removed is told.
+fn old_files(tonight: &Path, keep: Duration, now: SystemTime) -> Vec<String> {
     let mut gone = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let entry = entry?;
+    let Some(folder) = tonight.parent() else { return gone };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => {
+            output::err(format_args!("note: cannot read {}: {error}", folder.display()));
+            return gone;
+        }
+    };
+    for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_nightly = name.parse::<Version>().is_ok_and(|version| NightlyVersion::of(&version).is_some());
         let written =
             fs::metadata(entry.path().join(NAME)).or_else(|_| entry.metadata()).and_then(|data| data.modified());
-        let is_old = written.is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age > longest));
-        if is_nightly && is_old && entry.path() != night.dist {
-            fs::remove_dir_all(entry.path()).with_context(|| format!("cannot remove {}", entry.path().display()))?;
-            gone.push(name);
+        let is_old = written.is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age > keep));
+        if is_nightly && is_old && entry.path() != tonight {
+            match fs::remove_dir_all(entry.path()) {
+                Ok(()) => gone.push(name),
+                Err(error) => output::err(format_args!("note: cannot remove {}: {error}", entry.path().display())),
+            }
         }
     }
     gone.sort();
-    Ok(gone)
+    gone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_of_the_registry_is_forgiven() {
+        let repository: Repository = "registry.example/p/nightly".parse().unwrap();
+        let after = |exit| forgiven(Err(failure(exit, "x").context("y")), &repository);
+        assert_eq!(forgiven(Ok("3 of 4 kept".to_owned()), &repository).unwrap(), "3 of 4 kept");
+        assert_eq!(after(Exit::Remote).unwrap(), "not in registry.example/p/nightly");
+        for exit in [Exit::NotReproducible, Exit::Missing, Exit::Infrastructure, Exit::Interrupted, Exit::JobFailed] {
+            assert_eq!(code_of(&after(exit).unwrap_err()), exit);
+        }
+    }
+
+    #[test]
+    fn old_files_of_nightlies_go_and_what_cannot_go_is_no_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let [old, stuck, tonight] = [1, 2, 3].map(|day| format!("1.1-0.nightly2026070{day}.{day}.gaaaaaa{day}"));
+        for name in [&old, &tonight, "1.0", "notes"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        // A file is no folder to be emptied.
+        fs::write(folder.path().join(&stuck), "").unwrap();
+        let tonight = folder.path().join(tonight);
+        let day = Duration::from_secs(24 * 60 * 60);
+        assert_eq!(old_files(&tonight, day, SystemTime::now()), Vec::<String>::new());
+        assert_eq!(old_files(&tonight, day, SystemTime::now() + 2 * day), [old]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
+        assert!(old_files(&folder.path().join("gone/tonight"), day, SystemTime::now()).is_empty());
+    }
 }

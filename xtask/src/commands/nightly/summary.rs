@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::record::{Outcome, Record};
+use super::record::{Outcome, Pushed, Record};
 use crate::config::units;
 
 /// For a person.
@@ -31,9 +31,20 @@ pub(super) fn text(record: &Record) -> String {
     }
     if let Some(failure) = &record.failure {
         text.push_str(&format!("\n  {}", failure.replace('\n', "\n  ")));
-        text.push_str("\n  the last nightly stays as it was; the same command goes on from here");
+        text.push_str(&format!("\n  {}; the same command goes on from here", standing(record)));
     }
     text
+}
+
+/// What is published after a step failed.
+fn standing(record: &Record) -> &'static str {
+    let took = |word: &str| record.steps.iter().any(|step| step.step == word);
+    let is_tagged = |pushed: &Pushed| !pushed.tags.is_empty();
+    match (took("tags") || (record.images.is_empty() && took("upload")), took("upload")) {
+        (true, _) => "this nightly is published, as all that failed comes after",
+        (false, false) if !record.images.values().any(is_tagged) => "the last nightly stays as it was",
+        (false, true | false) => "a part of this nightly is published",
+    }
 }
 
 /// For a page of GitHub. What comes from outside cannot become markup: it is escaped or quoted.
@@ -55,7 +66,7 @@ pub(super) fn markdown(record: &Record) -> String {
     }
     if let Some(failure) = &record.failure {
         let fence = "~".repeat(4 + failure.matches('~').count());
-        text.push_str(&format!("\n{fence}text\n{failure}\n{fence}\nThe last nightly stays as it was.\n"));
+        text.push_str(&format!("\n{fence}text\n{failure}\n{fence}\nAfter this, {}.\n", standing(record)));
     }
     text + "\n"
 }
@@ -89,7 +100,7 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{Pushed, Taken};
+    use super::super::record::Taken;
     use super::*;
     use std::collections::BTreeMap;
 
@@ -132,11 +143,28 @@ mod tests {
           image lanternd: registry.example/n@sha256:00
             sha-0123, nightly
         ");
-        let failed =
-            Record { result: Outcome::Failed, failure: Some("images: it printed\nsomething".into()), ..record() };
-        assert!(text(&failed).ends_with(
+        let failed = |steps: &[&str], tagged: bool| {
+            let mut failed =
+                Record { result: Outcome::Failed, failure: Some("images: it printed\nsomething".into()), ..record() };
+            let taken = |step: &&str| Taken { step: (*step).into(), reused: false, milliseconds: 1, found: "".into() };
+            failed.steps = steps.iter().map(taken).collect();
+            if !tagged {
+                failed.images.values_mut().for_each(|pushed| pushed.tags.clear());
+            }
+            failed
+        };
+        assert!(text(&failed(&["sources"], false)).ends_with(
             "images: it printed\n  something\n  the last nightly stays as it was; the same command goes on from here"
         ));
+        for (steps, tagged, expected) in [
+            (&["push"][..], false, "the last nightly stays as it was"),
+            (&["push", "upload"], false, "a part of this nightly is published"),
+            (&["push"], true, "a part of this nightly is published"),
+            (&["push", "tags"], true, "this nightly is published"),
+        ] {
+            let failed = failed(steps, tagged);
+            assert!(text(&failed).contains(expected) && markdown(&failed).contains(expected), "{steps:?}");
+        }
     }
 
     #[test]
