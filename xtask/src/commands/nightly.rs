@@ -87,7 +87,7 @@ impl cli::Nightly {
         }
         record.write(state)?;
         timed("preflight", record, || preflight::check(night).map(Did::Done))?;
-        // What comes after a step that had to be taken is made of something new.
+        // What comes after a step that had to be made anew is made of something new.
         let mut fresh = false;
         for step in STEPS {
             if step.plan(night).is_none() {
@@ -98,7 +98,7 @@ impl cli::Nightly {
                 match done {
                     Some(found) => Ok(Did::Reused(found)),
                     None => {
-                        fresh = true;
+                        fresh |= step.makes();
                         step.take(night, remote).map(Did::Done)
                     }
                 }
@@ -143,7 +143,7 @@ impl cli::Nightly {
         for step in STEPS {
             let Some(what) = step.plan(night) else { continue };
             let done = if fresh { None } else { step.done(night)? };
-            fresh |= done.is_none();
+            fresh |= done.is_none() && step.makes();
             steps.push((step.word(), what, done));
         }
         let tags = if night.images.is_empty() { Vec::new() } else { publish::tag_names(night) };

@@ -84,6 +84,14 @@ impl Step {
         }
     }
 
+    /// Whether later steps are made of what it makes, and so have to be taken again after it.
+    pub(super) fn makes(self) -> bool {
+        match self {
+            Step::Sources | Step::SourcesProof | Step::Packages | Step::PackagesProof | Step::Images => true,
+            Step::PackagesCheck | Step::Push | Step::Upload | Step::Tags | Step::Prune => false,
+        }
+    }
+
     /// Takes it.
     pub(super) fn take(self, night: &Night<'_>, remote: &mut Remote) -> anyhow::Result<String> {
         match self {
