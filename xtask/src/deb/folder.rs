@@ -14,6 +14,7 @@ use super::copyright;
 use super::vendor::Vendored;
 use crate::exit::{Exit, failure};
 use crate::source::{self, Kind, Origin, SourceTree};
+use crate::sums::Sha256Sum;
 
 /// A file: whether it may be executed, and its content.
 pub type Content = (bool, Arc<[u8]>);
@@ -75,6 +76,15 @@ impl Folder {
             }
         }
         Folder { files }.checked(&folder.display().to_string())
+    }
+
+    /// A sum over all files: their paths, whether they may be executed, and their contents.
+    pub fn sum(&self) -> Sha256Sum {
+        let line = |(path, (executable, content)): (&String, &Content)| {
+            // No path holds a zero byte, so no two folders have the same list.
+            format!("{} {} {path}\0", Sha256Sum::of(content), u8::from(*executable))
+        };
+        Sha256Sum::of(self.files.iter().map(line).collect::<String>().as_bytes())
     }
 
     fn checked(self, shown: &str) -> anyhow::Result<Folder> {
@@ -160,5 +170,31 @@ impl Debian {
         };
         let entries = self.files.iter().map(entry).collect();
         SourceTree { entries, left_out: Vec::new(), repositories: Vec::new(), ..sources.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_have_one_sum_only_when_they_are_the_same() {
+        let sum = |files: &[(&str, bool, &str)]| {
+            let file = |(path, executable, content): &(&str, bool, &str)| {
+                ((*path).to_owned(), (*executable, Arc::from(content.as_bytes())))
+            };
+            Folder { files: files.iter().map(file).collect() }.sum()
+        };
+        let one = [("control", false, "a"), ("rules", true, "b")];
+        assert_eq!(sum(&one), sum(&[one[1], one[0]]));
+        for other in [
+            &one[..1],
+            &[one[0], ("rules", false, "b")],
+            &[one[0], ("rules", true, "c")],
+            &[one[0], ("rules2", true, "b")],
+            &[("control", false, "b"), ("rules", true, "a")],
+        ] {
+            assert_ne!(sum(&one), sum(other), "{other:?}");
+        }
     }
 }

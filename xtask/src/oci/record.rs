@@ -110,6 +110,9 @@ pub struct MadeBy {
     pub drydock: String,
     /// `layer`, or the engine with its version.
     pub way: String,
+    /// The sum of `docker/images.yaml`, by which it was made; a build by another one is made again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub declaration: Option<Sha256Sum>,
 }
 
 impl BuildRecord {
@@ -194,7 +197,7 @@ mod tests {
             digest,
             platforms: BTreeMap::from([("linux/amd64".to_owned(), platform)]),
             inputs: Vec::new(),
-            made_by: Some(MadeBy { drydock: "0".into(), way: "layer".into() }),
+            made_by: Some(MadeBy { drydock: "0".into(), way: "layer".into(), declaration: None }),
         }
     }
 

@@ -55,6 +55,9 @@ pub(in crate::commands) struct Made {
     pub(in crate::commands) version: String,
     pub(in crate::commands) dsc: String,
     pub(in crate::commands) changes: String,
+    /// The sum of the `debian` folder of all series, which may be outside of the commit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(in crate::commands) folder: Option<Sha256Sum>,
 }
 
 impl Packages {
@@ -137,6 +140,11 @@ impl Packages {
         read(&made.changes).is_some_and(all_good) && read(&made.dsc).is_some_and(all_good)
     }
 
+    /// Whether a source package was made of the `debian` folder that is declared now.
+    pub(in crate::commands) fn is_of_folder(&self, ctx: &Context, made: &Made) -> anyhow::Result<bool> {
+        Ok(made.folder == Some(self.debian_folder(ctx)?.sum()))
+    }
+
     /// The proof of a package, when it is about these very bytes and found no difference.
     pub(in crate::commands) fn proof(&self, made: &Made) -> Option<Proof> {
         let file = self.folder().join("proof").join(&made.series).join(super::prove::NAME);
@@ -187,7 +195,7 @@ impl Packages {
                 signer: how.signer,
                 threads: how.threads,
             })?;
-            made.push(of_package(series, &version, &package));
+            made.push(of_package(series, &version, &package, sources.sum()));
         }
         self.remember(&made)?;
         Ok(made)
@@ -276,13 +284,14 @@ pub(in crate::commands) struct How<'a> {
     pub(in crate::commands) threads: u32,
 }
 
-fn of_package(series: &Series, version: &DebVersion, package: &SourcePackage) -> Made {
+fn of_package(series: &Series, version: &DebVersion, package: &SourcePackage, folder: Sha256Sum) -> Made {
     let name = |path: &Path| path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Made {
         series: series.name.as_str().to_owned(),
         version: version.to_string(),
         dsc: name(&package.dsc),
         changes: name(&package.changes),
+        folder: Some(folder),
     }
 }
 

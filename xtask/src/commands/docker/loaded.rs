@@ -7,7 +7,9 @@ use crate::commands::Context;
 use crate::commands::release::loaded::{self, Loaded, Versioned};
 use crate::config::images::{Image, Images};
 use crate::exit::{Exit, failure};
+use crate::oci::record::RecordTag;
 use crate::source::SourceTree;
+use crate::sums::Sha256Sum;
 
 /// The wanted images of a commit.
 pub(in crate::commands) struct Wanted {
@@ -16,6 +18,8 @@ pub(in crate::commands) struct Wanted {
     pub(in crate::commands) versioned: Versioned,
     /// Those of the declared images that are wanted, in the order of the declaration.
     pub(in crate::commands) images: Vec<Image>,
+    /// The sum of the declaration of the images.
+    pub(in crate::commands) declaration: Sha256Sum,
     /// The folder of the release.
     pub(in crate::commands) release: PathBuf,
 }
@@ -24,30 +28,42 @@ impl Wanted {
     /// Reads both declarations as a release reads its own.
     pub(in crate::commands) fn find(ctx: &Context, wanted: &OfImages) -> anyhow::Result<Wanted> {
         let loaded = Loaded::new(ctx, &wanted.of.commit)?;
-        let declared = images(ctx, &loaded)?;
+        let (declared, declaration) = read(ctx, &loaded)?;
         let images = select(declared, &wanted.images)?;
         let (tree, versioned) = loaded.sources(&wanted.of)?;
         let release = ctx.state.dist(versioned.version.as_str());
-        Ok(Wanted { loaded, tree, versioned, images, release })
+        Ok(Wanted { loaded, tree, versioned, images, declaration, release })
     }
 
     /// The folder of the images' layouts and build records.
     pub(in crate::commands) fn folder(&self) -> PathBuf {
         self.release.join("oci")
     }
+
+    /// The tag that names the version, as build records have it.
+    pub(in crate::commands) fn tag(&self) -> Option<RecordTag> {
+        let tag = self.versioned.tag.as_ref()?;
+        Some(RecordTag { name: tag.name.clone(), object: tag.object.clone() })
+    }
 }
 
 /// The declared images of a commit.
 pub(in crate::commands) fn images(ctx: &Context, loaded: &Loaded) -> anyhow::Result<Images> {
-    let (text, shown) = loaded::declared(ctx, &loaded.repository, &loaded.commit, ctx.declarations.images())?;
-    Images::parse(&text, &shown)
-        .map_err(|problems| failure(Exit::Declaration, format!("{} is not valid\n{problems}", shown.display())))
+    read(ctx, loaded).map(|(images, _)| images)
 }
 
-/// The declared images of a commit; none when nothing declares them.
-pub(in crate::commands) fn declared(ctx: &Context, loaded: &Loaded) -> anyhow::Result<Option<Images>> {
+/// The declared images of a commit, and the sum of what declares them.
+fn read(ctx: &Context, loaded: &Loaded) -> anyhow::Result<(Images, Sha256Sum)> {
+    let (text, shown) = loaded::declared(ctx, &loaded.repository, &loaded.commit, ctx.declarations.images())?;
+    let images = Images::parse(&text, &shown)
+        .map_err(|problems| failure(Exit::Declaration, format!("{} is not valid\n{problems}", shown.display())))?;
+    Ok((images, Sha256Sum::of(text.as_bytes())))
+}
+
+/// The declared images of a commit with the sum of what declares them; none when nothing does.
+pub(in crate::commands) fn declared(ctx: &Context, loaded: &Loaded) -> anyhow::Result<Option<(Images, Sha256Sum)>> {
     match loaded::is_declared(ctx, &loaded.repository, &loaded.commit, &ctx.declarations.images()) {
-        true => images(ctx, loaded).map(Some),
+        true => read(ctx, loaded).map(Some),
         false => Ok(None),
     }
 }

@@ -19,7 +19,7 @@ use crate::oci::ground::{self, Ground};
 use crate::oci::image::{self, About};
 use crate::oci::layout::Layout;
 use crate::oci::model::{Descriptor, Index, media};
-use crate::oci::record::{BaseRecord, BuildRecord, FORMAT, Input, MadeBy, PlatformRecord, RecordTag};
+use crate::oci::record::{BaseRecord, BuildRecord, FORMAT, Input, MadeBy, PlatformRecord};
 use crate::oci::smoke;
 use crate::oci::stack::Stack;
 use crate::output;
@@ -103,17 +103,16 @@ impl Job<'_> {
             image: self.image.name.to_string(),
             version: self.wanted.versioned.version.to_string(),
             commit: self.wanted.loaded.commit.to_string(),
-            tag: self
-                .wanted
-                .versioned
-                .tag
-                .as_ref()
-                .map(|tag| RecordTag { name: tag.name.clone(), object: tag.object.clone() }),
+            tag: self.wanted.tag(),
             epoch: self.wanted.tree.epoch,
             digest,
             platforms,
             inputs,
-            made_by: Some(MadeBy { drydock: env!("CARGO_PKG_VERSION").to_owned(), way: ways.join(", ") }),
+            made_by: Some(MadeBy {
+                drydock: env!("CARGO_PKG_VERSION").to_owned(),
+                way: ways.join(", "),
+                declaration: Some(self.wanted.declaration),
+            }),
         };
         replace(part, &folder.join(self.image.name.as_str()))?;
         record.save(&folder)?;

@@ -1,6 +1,6 @@
 //! `cargo xtask docker nightly`: what was built goes to the nightly repositories, by digest; the tags move last.
 
-use std::path::Path;
+use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 
@@ -15,9 +15,10 @@ use crate::deb::version::is_above;
 use crate::exit::{Exit, failure};
 use crate::oci::layout::Layout;
 use crate::oci::model::{Descriptor, ImageConfig, Parsed};
-use crate::oci::record::{self, BuildRecord};
+use crate::oci::record::{self, BuildRecord, RecordTag};
 use crate::oci::registry::{self, Attachment, Before, Reference, Registry};
 use crate::output;
+use crate::sums::Sha256Sum;
 
 /// The tag that moves every night.
 pub(in crate::commands) const MOVING: &str = "nightly";
@@ -40,10 +41,9 @@ impl cli::DockerNightly {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let wanted = Wanted::find(ctx, &self.of)?;
         let tags = tags(&wanted.loaded, &wanted.versioned)?;
-        let folder = wanted.folder();
         if self.dry_run {
             for image in &wanted.images {
-                let (record, _, _) = tried(image, &folder, &wanted.versioned.version)?;
+                let (record, _, _) = tried(&wanted, image)?;
                 let repository = &image.repositories.nightly;
                 let names = tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ");
                 output::out(format_args!("push {} to {repository}, then tag it {names}", record.digest));
@@ -55,7 +55,7 @@ impl cli::DockerNightly {
         for image in &wanted.images {
             let registry = registries.of(&image.repositories.nightly)?;
             let before = published(&registry, &image.repositories.nightly)?;
-            let top = push(&registry, image, &folder, &wanted.versioned.version)?;
+            let top = push(&registry, &wanted, image)?;
             pushed.push((registry, image, top, before));
         }
         // Nothing moves before everything is there, and where it was.
@@ -133,36 +133,70 @@ pub(in crate::commands) fn published(
     Ok(Some(Published { digest, revision: labels.get(REVISION).cloned(), version }))
 }
 
-/// What was built of an image, when it is of this version and has been tried.
-pub(in crate::commands) fn tried(
-    image: &Image,
-    folder: &Path,
-    version: &Version,
-) -> anyhow::Result<(BuildRecord, Layout, Descriptor)> {
-    let (record, layout, top) = BuildRecord::load(folder, image.name.as_str())?;
-    let wanted = image.smoke_test.expect.render(version);
+/// What was built of an image, when it is what is wanted and has been tried.
+pub(in crate::commands) fn tried(wanted: &Wanted, image: &Image) -> anyhow::Result<(BuildRecord, Layout, Descriptor)> {
+    let (record, layout, top) = BuildRecord::load(&wanted.folder(), image.name.as_str())?;
+    let built = Built {
+        version: &wanted.versioned.version,
+        commit: wanted.loaded.commit.as_str(),
+        tag: wanted.tag(),
+        declaration: wanted.declaration,
+    };
     let again = |why: String| failure(Exit::JobFailed, format!("the image {} {why}; build it again", image.name));
-    if record.version != version.as_str() {
-        return Err(again(format!("is {} and not {version}", record.version)));
-    }
-    let mut passed = record.platforms.values().filter_map(|platform| platform.smoke_test.as_ref());
-    match passed.clone().next() {
-        None => return Err(again("was tried on none of its platforms".to_owned())),
-        Some(_) if passed.all(|one| one.run == image.smoke_test.run && one.printed.trim() == wanted) => {}
-        Some(other) => return Err(again(format!("printed {:?}, expected {wanted:?}", other.printed))),
-    }
+    built.fits(image, &record).map_err(again)?;
     Ok((record, layout, top))
 }
 
+/// What a build has to be of.
+struct Built<'a> {
+    version: &'a Version,
+    commit: &'a str,
+    tag: Option<RecordTag>,
+    declaration: Sha256Sum,
+}
+
+impl Built<'_> {
+    /// Whether a record is about this, all platforms and a passed smoke test; if not, in words, why.
+    fn fits(&self, image: &Image, record: &BuildRecord) -> Result<(), String> {
+        if record.version != self.version.as_str() {
+            return Err(format!("is {} and not {}", record.version, self.version));
+        }
+        if record.commit != self.commit {
+            return Err(format!("is made of the commit {:.12} and not {:.12}", record.commit, self.commit));
+        }
+        if record.tag != self.tag {
+            let word = |tag: &Option<RecordTag>| {
+                tag.as_ref()
+                    .map_or("without a tag".into(), |tag| format!("of the tag {} ({:.12})", tag.name, tag.object))
+            };
+            return Err(format!("is {} and not {}", word(&record.tag), word(&self.tag)));
+        }
+        if record.made_by.as_ref().and_then(|made| made.declaration) != Some(self.declaration) {
+            return Err("is made by another declaration than is there now".to_owned());
+        }
+        let declared: BTreeSet<String> = image.platforms.iter().map(ToString::to_string).collect();
+        if !record.platforms.keys().eq(&declared) {
+            let names = |list: Vec<&str>| list.join(", ");
+            let built = names(record.platforms.keys().map(String::as_str).collect());
+            return Err(format!(
+                "is built for {built}, and not for {}",
+                names(declared.iter().map(String::as_str).collect())
+            ));
+        }
+        let expected = image.smoke_test.expect.render(self.version);
+        let mut passed = record.platforms.values().filter_map(|platform| platform.smoke_test.as_ref());
+        match passed.clone().next() {
+            None => Err("was tried on none of its platforms".to_owned()),
+            Some(_) if passed.all(|one| one.run == image.smoke_test.run && one.printed.trim() == expected) => Ok(()),
+            Some(other) => Err(format!("printed {:?}, expected {expected:?}", other.printed)),
+        }
+    }
+}
+
 /// Pushes an image by digest and says beside it how it was built. No tag moves.
-pub(in crate::commands) fn push(
-    registry: &Registry,
-    image: &Image,
-    folder: &Path,
-    version: &Version,
-) -> anyhow::Result<Descriptor> {
+pub(in crate::commands) fn push(registry: &Registry, wanted: &Wanted, image: &Image) -> anyhow::Result<Descriptor> {
     let repository = &image.repositories.nightly;
-    let (record, layout, top) = tried(image, folder, version)?;
+    let (record, layout, top) = tried(wanted, image)?;
     let pushed = registry::push(registry, repository, &layout, &top, &[])?;
     output::err(format_args!(
         "== {repository}@{}: {} blobs there, {} sent ({} bytes)",
@@ -221,6 +255,89 @@ pub(in crate::commands) fn tag(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::images::Images;
+    use crate::oci::record::{FORMAT, MadeBy, Passed, PlatformRecord};
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    const DECLARED: &str = "\
+repositories: {nightly: registry.example/n, release: registry.example/r}
+images:
+  mine:
+    from: {dockerfile: Dockerfile}
+    platforms: [linux/amd64, linux/arm64]
+    smoke-test: {run: [mine, --version], expect: 'mine {version}'}
+";
+
+    fn record() -> BuildRecord {
+        let of = |printed: Option<&str>| PlatformRecord {
+            digest: Digest::of(b"manifest"),
+            base: None,
+            smoke_test: printed
+                .map(|printed| Passed { run: vec!["mine".into(), "--version".into()], printed: printed.into() }),
+        };
+        BuildRecord {
+            format: FORMAT,
+            image: "mine".into(),
+            version: "1.0".into(),
+            commit: "c0".into(),
+            tag: Some(RecordTag { name: "v1.0".into(), object: "aa".into() }),
+            epoch: 1,
+            digest: Digest::of(b"index"),
+            platforms: BTreeMap::from([
+                ("linux/amd64".into(), of(Some("mine 1.0\n"))),
+                ("linux/arm64".into(), of(None)),
+            ]),
+            inputs: Vec::new(),
+            made_by: Some(MadeBy {
+                drydock: "0".into(),
+                way: "layer".into(),
+                declaration: Some(Sha256Sum::of(b"declared")),
+            }),
+        }
+    }
+
+    /// What is said about a record that is like the right one, but for a change.
+    #[track_caller]
+    fn refused(change: impl FnOnce(&mut BuildRecord), expected: &str) {
+        let image = Images::parse(DECLARED, Path::new("images.yaml")).unwrap().images.remove(0);
+        let version = "1.0".parse().unwrap();
+        let tag = record().tag;
+        let built = Built { version: &version, commit: "c0", tag, declaration: Sha256Sum::of(b"declared") };
+        assert_eq!(built.fits(&image, &record()), Ok(()));
+        let mut other = record();
+        change(&mut other);
+        let why = built.fits(&image, &other).unwrap_err();
+        assert!(why.contains(expected), "{why}");
+    }
+
+    #[test]
+    fn a_build_of_something_else_is_not_taken_for_this_one() {
+        refused(|record| record.version = "1.1".into(), "is 1.1 and not 1.0");
+        refused(|record| record.commit = "c1".into(), "the commit c1 and not c0");
+        refused(|record| record.tag = None, "is without a tag and not of the tag v1.0 (aa)");
+        refused(|record| record.tag.as_mut().unwrap().object = "bb".into(), "of the tag v1.0 (bb)");
+        refused(|record| record.made_by = None, "another declaration");
+        refused(|record| record.made_by.as_mut().unwrap().declaration = None, "another declaration");
+        let other = Some(Sha256Sum::of(b"other"));
+        refused(|record| record.made_by.as_mut().unwrap().declaration = other, "another declaration");
+        refused(
+            |record| drop(record.platforms.remove("linux/arm64")),
+            "for linux/amd64, and not for linux/amd64, linux/",
+        );
+        let untried = |record: &mut BuildRecord| {
+            record.platforms.values_mut().for_each(|platform| platform.smoke_test = None);
+        };
+        refused(untried, "on none of its platforms");
+        let printed = |record: &mut BuildRecord| {
+            record
+                .platforms
+                .values_mut()
+                .filter_map(|one| one.smoke_test.as_mut())
+                .for_each(|one| one.printed = "x".into());
+        };
+        refused(printed, "printed \"x\"");
+    }
 
     /// The tags that are set by a version where another is published.
     #[track_caller]

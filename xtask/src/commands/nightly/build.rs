@@ -87,7 +87,12 @@ fn of_packages(night: &Night<'_>, series: &[String]) -> anyhow::Result<Packages>
 pub(super) fn packages_done(night: &Night<'_>) -> anyhow::Result<Option<String>> {
     let packages = of_packages(night, &[])?;
     let Ok(made) = packages.made() else { return Ok(None) };
-    Ok(made.iter().all(|one| packages.is_whole(one)).then(|| of_series(&packages)))
+    for one in &made {
+        if !packages.is_whole(one) || !packages.is_of_folder(night.ctx, one)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(of_series(&packages)))
 }
 
 fn of_series(packages: &Packages) -> String {
@@ -149,18 +154,13 @@ pub(super) fn prove_packages(night: &Night<'_>) -> anyhow::Result<String> {
     Ok(format!("no difference, installed and tried on {}", tried.collect::<Vec<_>>().join(", ")))
 }
 
-/// The images, when their records are tonight's, all their blobs are whole, and what they were made of is what is there.
+/// The images, when their records are tonight's and by tonight's declaration, all their blobs are whole, and what they were made of is what is there.
 pub(super) fn images_done(night: &Night<'_>) -> anyhow::Result<Option<String>> {
     let wanted = night.wanted()?;
     let mut found = Vec::new();
     for image in &night.images {
-        let Ok((record, layout, top)) = images::tried(image, &wanted.folder(), &night.versioned.version) else {
-            return Ok(None);
-        };
-        if record.commit != night.loaded.commit.as_str()
-            || !is_whole(&layout, &top)
-            || !inputs_are_there(night, image, &record)
-        {
+        let Ok((record, layout, top)) = images::tried(&wanted, image) else { return Ok(None) };
+        if !is_whole(&layout, &top) || !inputs_are_there(night, image, &record) {
             return Ok(None);
         }
         found.push(format!("{} {}", image.name, record.digest.short()));

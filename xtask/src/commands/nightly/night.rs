@@ -14,6 +14,7 @@ use crate::deb::version::is_above;
 use crate::exit::{Exit, failure};
 use crate::git::Oid;
 use crate::source::SourceTree;
+use crate::sums::Sha256Sum;
 
 use super::record::{self, Outcome, Record};
 
@@ -28,6 +29,8 @@ pub(super) struct Night<'a> {
     pub(super) versioned: Versioned,
     /// All declared images; none without `docker/images.yaml`.
     pub(super) images: Vec<Image>,
+    /// The sum of what declares them.
+    declaration: Option<Sha256Sum>,
     /// The folder of everything that is made.
     pub(super) dist: PathBuf,
 }
@@ -46,9 +49,12 @@ impl<'a> Night<'a> {
             // From here on exactly this one, whatever happens to tags.
             of.nightly = Some(versioned.version.to_string());
         }
-        let images = images::declared(ctx, &loaded)?.map_or_else(Vec::new, |declared| declared.images);
+        let (images, declaration) = match images::declared(ctx, &loaded)? {
+            Some((declared, sum)) => (declared.images, Some(sum)),
+            None => (Vec::new(), None),
+        };
         let dist = ctx.state.dist(versioned.version.as_str());
-        Ok(Night { ctx, options, of, loaded, tree, versioned, images, dist })
+        Ok(Night { ctx, options, of, loaded, tree, versioned, images, declaration, dist })
     }
 
     /// What `docker` calls the images.
@@ -85,9 +91,14 @@ impl<'a> Night<'a> {
             && tree(other).is_some_and(|tree_of| Some(tree_of) == tree(self.loaded.commit.as_str()))
     }
 
-    /// The images as `docker` finds them.
+    /// The images as `docker` finds them, by the declaration that the night began with.
     pub(super) fn wanted(&self) -> anyhow::Result<images::Wanted> {
-        images::Wanted::find(self.ctx, &self.of_images())
+        let wanted = images::Wanted::find(self.ctx, &self.of_images())?;
+        if Some(wanted.declaration) != self.declaration {
+            let text = "the declaration of the images changed while this went on; start it again";
+            return Err(failure(Exit::Declaration, text));
+        }
+        Ok(wanted)
     }
 
     /// What will be told about it.

@@ -58,13 +58,13 @@ impl Remote {
 
     /// Pushes every image by digest, with its build record and the sources.
     pub(super) fn push(&mut self, night: &Night<'_>) -> anyhow::Result<String> {
-        let folder = night.wanted()?.folder();
+        let wanted = night.wanted()?;
         let sources = sources(night)?;
         let mut digests = Vec::new();
         for image in &night.images {
             let repository = &image.repositories.nightly;
             let registry = self.registries.of(repository)?;
-            let top = images::push(&registry, image, &folder, &night.versioned.version)?;
+            let top = images::push(&registry, &wanted, image)?;
             let titles: Vec<[(&str, &str); 1]> = sources.iter().map(|file| [(TITLE, file.name.as_str())]).collect();
             let files: Vec<Attachment<'_>> = sources
                 .iter()

@@ -7,6 +7,7 @@ use xtask::oci::model::Parsed;
 use xtask::oci::registry::Reference;
 
 use super::project::{Nightly, step};
+use crate::release::shelf::run;
 
 #[test]
 fn a_nightly_is_published_once_and_moves_with_the_next_commit() {
@@ -134,12 +135,64 @@ fn what_is_proved_without_a_login_is_published_later() {
     let alone = nightly.xtask(&["docker", "nightly", "--nightly", &version]);
     assert!(alone.code() == 0 && nightly.tags() == tags, "{}", alone.transcript());
 
+    // Nor is an image of another declaration, which may be outside of the commit.
+    let config = tempfile::tempdir().unwrap();
+    for file in ["packaging/release.yaml", "docker/images.yaml"] {
+        let to = config.path().join(file);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(nightly.path().join(file), to).unwrap();
+    }
+    let with = ["--config", config.path().to_str().unwrap(), "nightly", "--no-publish", "--force", "--format", "json"];
+    let images = |expected: &str| {
+        let night = nightly.xtask(&with);
+        assert_eq!(night.code(), 0, "{}", night.transcript());
+        assert_eq!(step(&serde_json::from_str(&night.stdout).unwrap(), "images"), expected);
+    };
+    images("reused");
+    let file = config.path().join("docker/images.yaml");
+    let declared = fs::read_to_string(&file).unwrap();
+    fs::write(&file, declared.replace("entrypoint: [/bin/p]", "entrypoint: [/bin/sh]")).unwrap();
+    images("done");
+    images("reused");
+    fs::write(&file, declared).unwrap();
+    let alone = nightly.xtask(&["docker", "nightly", "--nightly", &version]);
+    assert!(alone.code() == 1 && alone.stderr.contains("by another declaration"), "{}", alone.transcript());
+
     // A changed archive is not taken for the one that was proved.
     let archive = nightly.state().join(format!("dist/{version}/p-{version}.tar.gz"));
     fs::write(&archive, "other").unwrap();
     let forced = nightly.night(&["--force"]);
     assert_eq!((step(&forced, "sources"), step(&forced, "images")), ("done", "done"));
     assert_eq!(nightly.tags(), tags, "the same commit makes the same image");
+}
+
+#[test]
+fn packages_are_made_again_only_for_another_folder() {
+    if !crate::deb::shelf::tools_are_there(&[("dh_clean", "debhelper")]) {
+        return;
+    }
+    let Some(mut nightly) = Nightly::new() else { return };
+    nightly.packages("{target: queue, method: local, incoming: /nowhere}");
+    nightly.change("three");
+    let config = tempfile::tempdir().unwrap();
+    for folder in ["packaging", "docker"] {
+        let (from, to) = (nightly.path().join(folder), config.path().join(folder));
+        run(config.path(), "cp", &["-r", from.to_str().unwrap(), to.to_str().unwrap()]);
+    }
+    let night = || {
+        let with = ["--config", config.path().to_str().unwrap(), "nightly", "--no-publish", "--format", "json"];
+        let night = nightly.xtask(&with);
+        assert_eq!(night.code(), 0, "{}", night.transcript());
+        let night: serde_json::Value = serde_json::from_str(&night.stdout).unwrap();
+        ["sources", "packages", "packages-check", "images"].map(|word| step(&night, word).to_owned())
+    };
+    assert_eq!(night(), ["done", "done", "done", "done"]);
+    // The check is a question, and makes nothing that images are made of.
+    assert_eq!(night(), ["reused", "reused", "done", "reused"]);
+    let rules = config.path().join("packaging/debian/rules");
+    fs::write(rules, "#!/usr/bin/make -f\n# Another one.\n%:\n\tdh $@\n").unwrap();
+    assert_eq!(night(), ["reused", "done", "done", "done"]);
+    assert_eq!(night(), ["reused", "reused", "done", "reused"]);
 }
 
 #[test]
