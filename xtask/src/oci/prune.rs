@@ -21,6 +21,7 @@ use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 
 use crate::config::images::{Digest, Repositories, Repository, Retention, Tag};
+use crate::config::release::Version;
 use seen::Seen;
 
 /// A repository from which something may be removed. There is one way to get one, so that nothing of a release is ever
@@ -62,6 +63,8 @@ pub struct Node {
     pub referrers: Vec<Digest>,
     /// When it was made.
     pub created: Option<Timestamp>,
+    /// The version that it says it has, when that is one of a release.
+    pub release: Option<Version>,
     /// Whether it is of a type that cannot be read, so that what it needs is unknown.
     pub is_opaque: bool,
 }
@@ -133,6 +136,8 @@ pub enum Rule {
     Daily(Date),
     /// It is the newest image of the week of that Monday.
     Weekly(Date),
+    /// It was built as this release, and `docker promote` looks for it by this tag, whether it has been called or not.
+    Release(Version),
     /// Its name is none that nightlies have, so it is not Drydock's to remove.
     Foreign,
     /// Nothing tells how old it is.
@@ -154,6 +159,7 @@ impl fmt::Display for Rule {
             Rule::Pattern(pattern) => write!(f, "`keep: {pattern}`"),
             Rule::Daily(day) => write!(f, "the newest of {day}"),
             Rule::Weekly(monday) => write!(f, "the newest of the week of {monday}"),
+            Rule::Release(version) => write!(f, "the release {version}, until somebody removes it"),
             Rule::Foreign => f.write_str("no name of a nightly"),
             Rule::Undated => f.write_str("its age is unknown"),
             Rule::Future(day) => write!(f, "{day} has not come yet"),

@@ -9,9 +9,11 @@ use jiff::Timestamp;
 
 use super::{Graph, Name, Node, Prunable};
 use crate::config::images::{Digest, Repository};
+use crate::config::release::{NightlyVersion, Version};
 use crate::exit::{Exit, failure};
 use crate::oci::layout::LARGEST_MANIFEST;
 use crate::oci::model::{Descriptor, ImageConfig, Parsed, media};
+use crate::oci::promote::candidate::VERSION;
 use crate::oci::registry::pool::each;
 use crate::oci::registry::{Fetched, Registry};
 use crate::oci::small;
@@ -68,11 +70,12 @@ pub fn read(registry: &Registry, place: &Prunable, condemned: BTreeSet<Digest>) 
     }
     found.graph.tags = tags;
     found.graph.condemned = condemned;
-    let undated = undated(&found.graph);
-    let times = each(&undated, PARALLEL, |digest| created(registry, repository, *digest, &parsed))?;
-    for (digest, time) in undated.into_iter().zip(times) {
+    let asked = asked_themselves(&found.graph);
+    let told = each(&asked, PARALLEL, |digest| told(registry, repository, *digest, &parsed))?;
+    for (digest, told) in asked.into_iter().zip(told) {
         if let Some(node) = found.graph.manifests.get_mut(&digest) {
-            node.created = time;
+            node.created = told.created;
+            node.release = told.release;
         }
     }
     Ok(found)
@@ -105,8 +108,8 @@ fn node(fetched: &Fetched, referrers: Vec<Digest>) -> (Node, BTreeSet<Digest>, O
     (node, blobs, Some(parsed))
 }
 
-/// The images whose tags tell no day, and what lists of referrers are about.
-fn undated(graph: &Graph) -> Vec<Digest> {
+/// The images of commits, of which some are releases and some have a day in no tag, and what lists of referrers are about.
+fn asked_themselves(graph: &Graph) -> Vec<Digest> {
     let mut names: BTreeMap<Digest, Vec<Name>> = BTreeMap::new();
     for (tag, digest) in graph.tags.iter().filter_map(|(tag, digest)| Some((tag, (*digest)?))) {
         let name = Name::of(tag);
@@ -116,23 +119,32 @@ fn undated(graph: &Graph) -> Vec<Digest> {
         }
     }
     let has_day = |names: &[Name]| names.iter().any(|name| matches!(name, Name::Day(_)));
-    let is_asked = |names: &[Name]| names.iter().any(|name| matches!(name, Name::Commit | Name::About(_)));
-    let wanted = names.into_iter().filter(|(_, names)| !has_day(names) && is_asked(names));
+    let is_about = |names: &[Name]| names.iter().any(|name| matches!(name, Name::About(_)));
+    let is_asked = |names: &[Name]| names.contains(&Name::Commit) || (is_about(names) && !has_day(names));
+    let wanted = names.into_iter().filter(|(_, names)| is_asked(names));
     wanted.map(|(digest, _)| digest).filter(|digest| graph.manifests.contains_key(digest)).collect()
 }
 
-/// When an image was made: as it says itself, or its first platform.
-fn created(
+/// What an image tells about itself.
+#[derive(Default)]
+struct Told {
+    created: Option<Timestamp>,
+    release: Option<Version>,
+}
+
+/// When an image was made, and as which release: as it says itself, or its first platform.
+fn told(
     registry: &Registry,
     repository: &Repository,
     digest: Digest,
     parsed: &BTreeMap<Digest, Parsed>,
-) -> anyhow::Result<Option<Timestamp>> {
+) -> anyhow::Result<Told> {
     let time = |text: &String| text.parse::<Timestamp>().ok();
+    let mut told = Told::default();
     // The first of its images, however deep it is.
     let (mut work, mut seen) = (vec![digest], BTreeSet::new());
     let manifest = loop {
-        let Some(next) = work.pop() else { return Ok(None) };
+        let Some(next) = work.pop() else { return Ok(told) };
         let (annotations, manifest) = match parsed.get(&next) {
             Some(Parsed::Manifest(manifest)) => (&manifest.annotations, Some(manifest)),
             Some(Parsed::Index(index)) if seen.insert(next) => {
@@ -141,19 +153,22 @@ fn created(
             }
             Some(Parsed::Index(_)) | None => continue,
         };
-        match (annotations.get(CREATED).and_then(time), manifest) {
-            (Some(time), _) => return Ok(Some(time)),
-            (None, Some(manifest)) => break manifest,
-            (None, None) => {}
+        told.created = told.created.or_else(|| annotations.get(CREATED).and_then(time));
+        if let Some(manifest) = manifest {
+            break manifest;
         }
     };
     let config = &manifest.config;
     let is_config = matches!(config.media_type.as_str(), media::CONFIG | media::DOCKER_CONFIG);
     if !is_config || config.size > LARGEST_MANIFEST || !registry.has_blob(repository, &config.digest)? {
-        return Ok(None);
+        return Ok(told);
     }
     let bytes = small::blob(registry, repository, config)?;
-    let Ok(config) = serde_json::from_slice::<ImageConfig>(&bytes) else { return Ok(None) };
-    let label = config.config.labels.as_ref().and_then(|labels| labels.get(CREATED)).and_then(time);
-    Ok(label.or_else(|| config.created.as_ref().and_then(time)))
+    let Ok(config) = serde_json::from_slice::<ImageConfig>(&bytes) else { return Ok(told) };
+    let label = |name: &str| config.config.labels.as_ref().and_then(|labels| labels.get(name));
+    let created = || label(CREATED).and_then(time).or_else(|| config.created.as_ref().and_then(time));
+    told.created = told.created.or_else(created);
+    let version = label(VERSION).and_then(|version| version.parse::<Version>().ok());
+    told.release = version.filter(|version| NightlyVersion::of(version).is_none());
+    Ok(told)
 }

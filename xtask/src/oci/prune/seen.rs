@@ -10,6 +10,7 @@ use jiff::{Timestamp, ToSpan as _};
 use super::name::is_plausible;
 use super::{Graph, Name, Node, Removed, Rule, Why};
 use crate::config::images::{Digest, Retention, Tag};
+use crate::config::release::Version;
 
 /// A graph with what is asked of it.
 pub(super) struct Seen<'a> {
@@ -114,10 +115,11 @@ impl<'a> Seen<'a> {
             (Name::Foreign, None) => Some(Rule::Foreign),
             (Name::Day(day), None) if self.is_future(day) => Some(Rule::Future(day)),
             (Name::Day(_), None) => chosen(),
-            (Name::Commit, None) => match self.dated.get(&digest).and_then(BTreeSet::last) {
-                None => Some(Rule::Undated),
-                Some(day) if self.is_future(*day) => Some(Rule::Future(*day)),
-                Some(_) => chosen(),
+            (Name::Commit, None) => match (self.release(digest), self.dated.get(&digest).and_then(BTreeSet::last)) {
+                (Some(version), _) => Some(Rule::Release(version.clone())),
+                (None, None) => Some(Rule::Undated),
+                (None, Some(day)) if self.is_future(*day) => Some(Rule::Future(*day)),
+                (None, Some(_)) => chosen(),
             },
             (Name::About(_), None) => roots.get(&digest).filter(|rule| matches!(rule, Rule::Untagged(_))).cloned(),
         }
@@ -146,6 +148,10 @@ impl<'a> Seen<'a> {
     /// The newest day that has come.
     fn newest(&self) -> Option<Date> {
         self.dated.values().flatten().copied().filter(|day| !self.is_future(*day)).max()
+    }
+
+    fn release(&self, digest: Digest) -> Option<&Version> {
+        self.graph.manifests.get(&digest).and_then(|node| node.release.as_ref())
     }
 
     fn rank(&self, day: Date, digest: Digest) -> Rank {

@@ -129,6 +129,38 @@ fn what_is_not_a_nightly_or_has_no_age_stays() {
     check(&graph(&tags, nodes), &retention(14, 8, &["keep-*", "*0240101"]), &kept, &[3, 7]);
 }
 
+#[test]
+fn a_release_stays_until_somebody_removes_it_whether_its_day_has_a_tag_or_not() {
+    let release = |created| Node { created, release: Some("1.0".parse().unwrap()), ..node(&[9]) };
+    let nightly = || Node { created: made(2026, 1, 1), ..Node::default() };
+    let tags = [
+        ("nightly", 1),
+        ("nightly-20260101", 2),
+        ("nightly-20261120", 1),
+        ("sha-000000000002", 2),
+        ("sha-000000000003", 3),
+        ("sha-000000000004", 4),
+        ("sha-000000000005", 5),
+    ];
+    let nodes = vec![
+        (1, Node::default()),
+        (2, release(made(2026, 1, 1))),
+        (3, release(made(2025, 1, 1))),
+        (4, release(None)),
+        (5, nightly()),
+        (9, Node::default()),
+    ];
+    let kept = [
+        ("nightly", "the last nightly"),
+        ("nightly-20260101", "the image of sha-000000000002"),
+        ("nightly-20261120", "the image of nightly"),
+        ("sha-000000000002", "the release 1.0, until somebody removes it"),
+        ("sha-000000000003", "the release 1.0, until somebody removes it"),
+        ("sha-000000000004", "the release 1.0, until somebody removes it"),
+    ];
+    check(&graph(&tags, nodes), &retention(14, 8, &[]), &kept, &[5]);
+}
+
 /// 0 and 10 are indexes that share the child 2; 20 is a list of referrers of 10, 30 one of 0, with a list 32 of its own.
 fn shared() -> Graph {
     let about = |number: usize| format!("sha256-{}", digest(number).hex());
@@ -231,7 +263,8 @@ fn any_graph(hostile: bool) -> impl Strategy<Value = Graph> {
     let size = 24_usize;
     let edges = proptest::collection::vec((0..size, 0..size), 0..40);
     let pairs = || proptest::collection::vec((0..size, 0..size), 0..8);
-    let created = proptest::collection::vec(proptest::option::of(0_i64..60), size);
+    let told = (proptest::option::of(0_i64..60), proptest::bool::weighted(0.1));
+    let told = proptest::collection::vec(told, size);
     let tag = prop_oneof![
         Just("nightly".to_owned()),
         (0_i64..60).prop_map(|ago| {
@@ -246,11 +279,12 @@ fn any_graph(hostile: bool) -> impl Strategy<Value = Graph> {
     ];
     let tags = proptest::collection::btree_map(tag, proptest::option::weighted(0.95, 0..size + 2), 0..40);
     let condemned = proptest::collection::btree_set(0..size, 0..4);
-    (edges, pairs(), pairs(), created, tags, condemned).prop_map(
-        move |(edges, subjects, listed, created, tags, condemned)| {
-            let mut nodes: Vec<Node> = created
+    (edges, pairs(), pairs(), told, tags, condemned).prop_map(
+        move |(edges, subjects, listed, told, tags, condemned)| {
+            let mut nodes: Vec<Node> = told
                 .into_iter()
-                .map(|ago| Node {
+                .map(|(ago, is_release)| Node {
+                    release: is_release.then(|| "1.0".parse().unwrap()),
                     created: ago.and_then(|ago| {
                         let day = TODAY.saturating_sub(jiff::Span::new().days(ago));
                         made(day.year(), day.month(), day.day())
@@ -327,6 +361,8 @@ fn properties(graph: &Graph, retention: &Retention, hostile: bool) -> Result<(),
         let by_name =
             tag.as_str() == "nightly" || tag.as_str().starts_with("keep-") || tag.as_str().starts_with("other-");
         prop_assert!(stays || !by_name, "{tag} stays by its name");
+        let is_release = graph.manifests.get(&digest).is_some_and(|node| node.release.is_some());
+        prop_assert!(stays || !is_release || !tag.as_str().starts_with("sha-"), "{tag} is a release");
         prop_assert!(
             stays != going.contains(&digest) || !graph.manifests.contains_key(&digest),
             "{tag} goes with its manifest"

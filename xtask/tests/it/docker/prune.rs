@@ -227,6 +227,34 @@ fn every_kept_tag_still_pulls_and_all_else_is_gone() {
     assert_eq!(filled.registry.tags(&filled.repository).unwrap(), left);
 }
 
+#[test]
+fn what_was_built_as_a_release_waits_for_its_promotion() {
+    let Some(server) = Server::start() else { return };
+    let (mut filled, tops) = few(&server);
+    let mut night = |seed: u64, ago: i64, version: &str, tags: &[&str]| {
+        let created = format!("{}T03:00:00Z", day(ago));
+        let labels =
+            [("org.opencontainers.image.created", created.as_str()), ("org.opencontainers.image.version", version)];
+        let children = [Platform::Amd64, Platform::Arm64]
+            .map(|platform| filled.yard.child(platform, seed * 10 + platform.architecture().len() as u64, &labels));
+        let top = filled.yard.index(children.into());
+        filled.night(&top, true, tags);
+        top
+    };
+    // The one has the tag of its day, from the other it has moved on.
+    let with_day = night(20, 60, "1.0", &["sha-000000000020", &day_tag(60)]);
+    let without = night(21, 50, "1.1rc1", &["sha-000000000021"]);
+    let nightly = night(22, 50, "1.1-0.nightly20260701.12.g0123456", &["sha-000000000022", &day_tag(50)]);
+    let project = project_at(&server.host(), "", RETENTION);
+    let applied = pruned(&project, &["--apply"]);
+    for (top, version) in [(&with_day, "1.0"), (&without, "1.1rc1")] {
+        assert!(is_whole(&filled, top), "{version}: {}", applied.transcript());
+        let words = format!("the release {version}, until somebody removes it");
+        assert!(applied.stdout.contains(&words), "{}", applied.stdout);
+    }
+    assert!(!is_whole(&filled, &nightly) && !is_whole(&filled, &tops[0]), "{}", applied.transcript());
+}
+
 /// Three old images of two platforms, and one of today.
 fn few(server: &Server) -> (Filled, Vec<Descriptor>) {
     let (registry, repository) = (server.client(), server.repository("mine/nightly"));
