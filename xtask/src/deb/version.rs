@@ -2,6 +2,8 @@
 //!
 //! Debian Policy, section 5.6.12.
 
+mod candidate;
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -145,7 +147,8 @@ fn compare(mut one: &[u8], mut other: &[u8]) -> Ordering {
 /// The upstream part that a release's version becomes: what leads to a version gets a `~` before it, and what Debian
 /// does not allow becomes a dot.
 ///
-/// `26.06rc1`, `26.06-rc1` and `26.06~rc1` become `26.06~rc1`, which sorts below `26.06`. A nightly of what will be
+/// `26.06rc1`, `26.06-rc1` and `26.06~rc1` become `26.06~rc1`, which sorts below `26.06`; `1.0.0-x.7` becomes `1.0.0~x.7`, as
+/// Semantic Versioning has it, but `0.10.0-1` becomes `0.10.0.1`, as a single number is mostly a package's. A nightly of what will be
 /// `26.09` becomes `26.09~~git20260701.1234.g0123456`, below its first candidate; one after a candidate
 /// `26.09~rc1+git20260701.1234.g0123456`, below the next.
 pub fn upstream_of(version: &Version) -> String {
@@ -159,24 +162,18 @@ pub fn upstream_of(version: &Version) -> String {
 }
 
 fn plain_upstream(version: &Version) -> String {
-    let text = version.as_str();
-    let lower = text.to_ascii_lowercase();
+    let (core, build) = parts(version);
     let plain = |text: &str| text.replace(['_', '-'], ".");
-    for word in ["alpha", "beta", "pre", "rc"] {
-        // The words stand after a digit or a sign, before a number or the end: `1.0rc1`, never in `1.0+march`.
-        let Some((at, _)) = lower.match_indices(word).find(|(at, _)| {
-            let before = text[..*at].trim_end_matches(['-', '.', '_', '~']);
-            let after = text[at + word.len()..].trim_start_matches(['-', '.', '_']);
-            let only_digits = after.split(['+', '~']).next().unwrap_or_default().bytes().all(|b| b.is_ascii_digit());
-            before.ends_with(|c: char| c.is_ascii_digit()) && !before.contains('+') && only_digits
-        }) else {
-            continue;
-        };
-        let before = text[..at].trim_end_matches(['-', '.', '_', '~']);
-        let after = text[at + word.len()..].trim_start_matches(['-', '.', '_']);
-        return format!("{}~{word}{}", plain(before), plain(after));
+    match candidate::split(core) {
+        Some((before, suffix)) => format!("{}~{}{}", plain(before), plain(&suffix), plain(build)),
+        None => plain(version.as_str()),
     }
-    plain(text)
+}
+
+/// What stands before the first `+`, and the rest.
+fn parts(version: &Version) -> (&str, &str) {
+    let text = version.as_str();
+    text.split_at(text.find('+').unwrap_or(text.len()))
 }
 
 /// Whether a version only leads to another: `26.06rc1`, `1.0.0-rc.2`, `1.0-beta`.
@@ -184,10 +181,16 @@ pub fn is_candidate(version: &Version) -> bool {
     NightlyVersion::of(version).is_none() && leads_to(&plain_upstream(version)).is_some()
 }
 
+/// Whether a version may be anything but a release: all that is not numbers and dots, with what `+` adds to them. Whatever
+/// asks this takes what nobody understands, such as `1.0x` or `0.10.0-1`, for a candidate.
+pub fn may_be_candidate(version: &Version) -> bool {
+    !candidate::is_plain(parts(version).0)
+}
+
 /// `26.06` for `26.06~rc1`.
 fn leads_to(upstream: &str) -> Option<&str> {
     let (version, word) = upstream.split_once('~')?;
-    word.starts_with(|first: char| first.is_ascii_alphabetic()).then_some(version)
+    word.starts_with(|first: char| first.is_ascii_alphanumeric()).then_some(version)
 }
 
 /// Whether `one` is above `other` in dpkg's order.
@@ -226,161 +229,4 @@ pub fn for_series(upstream: &str, deb: &Deb, series: &Series) -> Result<DebVersi
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[track_caller]
-    fn check(version: &str, expected: &str) {
-        assert_eq!(upstream_of(&version.parse().unwrap()), expected);
-    }
-
-    #[test]
-    fn candidates_sort_below_what_they_lead_to() {
-        for written in ["26.06rc1", "26.06-rc1", "26.06~rc1", "26.06-RC.1", "26.06.rc1"] {
-            check(written, "26.06~rc1");
-        }
-        check("26.06", "26.06");
-        check("1.0-beta", "1.0~beta");
-        check("1.0_2", "1.0.2");
-        check("0.3.0+git20260601.0123456789ab", "0.3.0+git20260601.0123456789ab");
-        check("1.0+march1", "1.0+march1");
-        check("1.0rc1+git20260601.abc", "1.0~rc1+git20260601.abc");
-    }
-
-    /// The order of a release's life, each below the next.
-    const LIFE: [&str; 17] = [
-        "26.06.1-0ubuntu1~ppa1~debian12.1",
-        "26.06.1-0ubuntu1~ppa1~debian13.1",
-        "26.06.1-0ubuntu1~ppa1~ubuntu22.04.1",
-        "26.06.1-0ubuntu1~ppa1~ubuntu22.04.2",
-        "26.06.1-0ubuntu1~ppa1~ubuntu24.04.1",
-        "26.06.1-0ubuntu1",
-        "26.06.1-1",
-        "26.09~~git20260701.1.g0123456-0ubuntu1~ppa1~ubuntu24.04.1",
-        "26.09~~git20260701.2.gabcdef0-0ubuntu1~ppa1~ubuntu24.04.1",
-        "26.09~~git20260702.1.g0000000-0ubuntu1~ppa1~ubuntu24.04.1",
-        "26.09~rc1-0ubuntu1~ppa1~ubuntu24.04.1",
-        "26.09~rc1+git20260703.40.g0000000-0ubuntu1~ppa1~ubuntu24.04.1",
-        "26.09~rc2-0ubuntu1~ppa1~ubuntu24.04.1",
-        "26.09-0ubuntu1~ppa1~ubuntu24.04.1",
-        "26.09rc1-0ubuntu1",
-        "26.09.1-0ubuntu1~ppa1~ubuntu24.04.1",
-        "1:0.1-1",
-    ];
-
-    #[test]
-    fn the_order_is_that_of_dpkg() {
-        let more =
-            ["1.0", "1.00", "1.0-0", "1.0~", "1.0a", "1.0+", "1.0.", "1a", "1.2.3-4-5", "0:1.0", "01.0", "1.0-a~b"];
-        let all: Vec<&str> = LIFE.into_iter().chain(more).collect();
-        let versions: Vec<DebVersion> = all.iter().map(|text| text.parse().unwrap()).collect();
-        for pair in versions[..LIFE.len()].windows(2) {
-            assert!(pair[0] < pair[1], "{} < {}", pair[0], pair[1]);
-        }
-        if !crate::exec::is_installed("dpkg") {
-            return;
-        }
-        // One shell for all pairs.
-        let script = "for a; do for b; do if dpkg --compare-versions \"$a\" lt \"$b\"; then echo lt; \
-                      elif dpkg --compare-versions \"$a\" eq \"$b\"; then echo eq; else echo gt; fi; done; done";
-        let argv: Vec<String> =
-            ["sh", "-c", script, "sh"].into_iter().chain(all.iter().copied()).map(str::to_owned).collect();
-        let printed = crate::exec::read(&argv, std::path::Path::new("/")).unwrap();
-        let expected: Vec<&str> = versions
-            .iter()
-            .flat_map(|one| {
-                versions.iter().map(|other| match one.cmp(other) {
-                    Ordering::Less => "lt",
-                    Ordering::Equal => "eq",
-                    Ordering::Greater => "gt",
-                })
-            })
-            .collect();
-        assert_eq!(printed.lines().count(), expected.len());
-        let pairs = versions.iter().flat_map(|one| versions.iter().map(move |other| (one, other)));
-        for ((one, other), (ours, theirs)) in pairs.zip(expected.into_iter().zip(printed.lines())) {
-            assert_eq!(ours, theirs, "{one} against {other}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_version_is_refused() {
-        for bad in ["", "a1", "1.0-", "x:1", "-1:1", "1.0_1", "1/2", "1.0-1_2", ":1", "+1:1.0"] {
-            assert!(bad.parse::<DebVersion>().is_err(), "{bad:?}");
-        }
-        let version: DebVersion = "2:1.0-rc-3".parse().unwrap();
-        assert_eq!((version.upstream(), version.revision(), version.without_epoch()), ("1.0-rc", "3", "1.0-rc-3"));
-    }
-
-    #[track_caller]
-    fn nightly(next: &str, last: Option<&str>, number: u64) -> Result<Version, String> {
-        let last = last.map(|last| last.parse::<Version>().unwrap());
-        let place = place(&next.parse().unwrap(), last.as_ref())?;
-        let commit = "0123456".to_owned();
-        Ok(NightlyVersion { place, day: "20260701".into(), number, commit }.to_string().parse().unwrap())
-    }
-
-    #[test]
-    fn nightlies_have_a_place_in_the_order() {
-        for (next, last, expected) in [
-            ("26.09", None, "26.09~~git20260701.7.g0123456"),
-            ("26.09", Some("26.06.1"), "26.09~~git20260701.7.g0123456"),
-            ("26.09", Some("26.06rc3"), "26.09~~git20260701.7.g0123456"),
-            ("26.09", Some("26.09rc1"), "26.09~rc1+git20260701.7.g0123456"),
-            ("1.0.0", Some("1.0.0-beta.2"), "1.0.0~beta2+git20260701.7.g0123456"),
-        ] {
-            assert_eq!(upstream_of(&nightly(next, last, 7).unwrap()), expected);
-        }
-        for (next, last, why) in [
-            ("26.09", Some("26.09"), "is not above 26.09"),
-            ("26.06", Some("26.06.1"), "is not above 26.06.1"),
-            ("26.9", Some("26.09"), "is not above"),
-            ("26.09rc1", Some("26.06"), "leads to another version"),
-            ("26.09-0.nightly20260701.7.g0123456", None, "leads to another version"),
-        ] {
-            let found = nightly(next, last, 7);
-            assert!(found.as_ref().is_err_and(|text| text.contains(why)), "{next} {last:?}: {found:?}");
-        }
-        for (version, expected) in
-            [("26.06", false), ("26.06rc1", true), ("1.0-beta", true), ("1.0~git1", true), ("1.0+march1", false)]
-        {
-            assert_eq!(is_candidate(&version.parse().unwrap()), expected, "{version}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_nightly_is_between_what_was_and_what_will_be(
-            parts in proptest::collection::vec(0_u32..30, 1..4),
-            raise in 0_usize..3,
-            candidate in proptest::option::of((0_usize..5, 1_u32..12)),
-            numbers in (1_u64..100_000, 1_u64..100_000),
-        ) {
-            let dots = |parts: &[u32]| parts.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
-            let spell = |(spelling, number): (usize, u32)| ["rc", "-rc", "-rc.", "~rc", "-beta."][spelling].to_owned() + &number.to_string();
-            let mut next = parts.clone();
-            let at = raise.min(next.len() - 1);
-            next[at] += 1;
-            let next = dots(&next);
-            let mut lasts = vec![dots(&parts)];
-            lasts.extend(candidate.map(|candidate| format!("{next}{}", spell(candidate))));
-            for last in lasts {
-                let [one, other] = [numbers.0, numbers.1].map(|number| nightly(&next, Some(&last), number).unwrap());
-                let next: Version = next.parse().unwrap();
-                let above = |one: &Version, text: &str| is_above(one, &text.parse().unwrap());
-                prop_assert!(above(&one, &last) && is_above(&next, &one), "{last} < {one} < {next}");
-                prop_assert_eq!(is_above(&one, &other), numbers.0 > numbers.1);
-                if let Some((spelling, number)) = candidate.filter(|_| is_candidate(&last.parse().unwrap())) {
-                    let following: Version = format!("{next}{}", spell((spelling, number + 1))).parse().unwrap();
-                    prop_assert!(is_above(&following, &one), "{one} < {following}");
-                } else {
-                    let first: Version = format!("{next}-alpha.0").parse().unwrap();
-                    prop_assert!(is_above(&first, &one), "{one} < {first}");
-                }
-                let read = NightlyVersion::of(&one);
-                prop_assert_eq!(read.map(|read| read.to_string()), Some(one.to_string()));
-            }
-        }
-    }
-}
+mod tests;

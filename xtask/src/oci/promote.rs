@@ -13,7 +13,7 @@ pub const LATEST: &str = "latest";
 /// How versions are ordered; the order of packages decides, so that all parts of a release agree.
 #[derive(Debug, Clone, Copy)]
 pub struct Order {
-    /// Whether a version only leads to another.
+    /// Whether a version may lead to another, as far as anybody can tell.
     pub is_candidate: fn(&Version) -> bool,
     /// Whether the first is above the second.
     pub is_above: fn(&Version, &Version) -> bool,
@@ -49,7 +49,7 @@ pub fn latest(
     order: Order,
 ) -> Latest {
     if (order.is_candidate)(version) {
-        return Latest::Stays(format!("{version} is a candidate"));
+        return Latest::Stays(format!("{version} is a candidate, or not known to be none"));
     }
     if current.is_some_and(|current| current.digest == digest) {
         return Latest::IsThere;

@@ -9,7 +9,7 @@ use super::signed;
 use crate::commands::Context;
 use crate::commands::docker::registries::Registries;
 use crate::config::images::{Digest, Image, ImageName, Platform, Repository, Tag};
-use crate::deb::version::{is_above, is_candidate};
+use crate::deb::version::{is_above, may_be_candidate};
 use crate::exit::{Exit, failure};
 use crate::oci::promote::candidate::{self, Candidate};
 use crate::oci::promote::evidence::{Fit, Wanted, judge};
@@ -24,7 +24,7 @@ use crate::release::proof::{self, Proof};
 use crate::sums::Sha256Sum;
 
 /// The order of packages decides which version is newer.
-const ORDER: Order = Order { is_candidate, is_above };
+const ORDER: Order = Order { is_candidate: may_be_candidate, is_above };
 
 /// What every image needs to be promoted.
 pub(super) struct Need<'a> {
