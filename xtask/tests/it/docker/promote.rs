@@ -265,6 +265,19 @@ fn a_quorum_is_of_those_who_signed_the_tag_or_the_sums() {
     let done = port.ok(&["1.0", "--key", &port.captain]);
     assert!(done.stdout.contains("proof      release.json "), "{}", done.stdout);
     assert_eq!(released(&port).len(), 2);
+
+    // What a tag itself declares makes nothing easier.
+    let declaration = port.project.path().join("packaging/release.yaml");
+    let declared = std::fs::read_to_string(&declaration).unwrap();
+    std::fs::write(&declaration, declared.replace("quorum: 2", "quorum: 1")).unwrap();
+    let commit = port.commit("2.0");
+    port.sign_tag("v2.0", &port.captain);
+    port.push(&Built::of("v2.0", "2.0", &commit));
+    std::fs::write(&declaration, declared).unwrap();
+    port.commit("after");
+    let said = port.call(&["2.0", "--key", &port.captain]);
+    assert!(said.code() == 1 && said.stdout.contains("by 1 of the declared keys, 2 are"), "{}", said.transcript());
+    assert_eq!(released(&port).len(), 2);
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Need<'_> {
 
     /// The folder of the declared keys.
     pub(super) fn keys(&self) -> Option<PathBuf> {
-        let signing = self.release.loaded.release.signing.as_ref()?;
+        let signing = self.release.signing.as_ref()?;
         Some(self.ctx.declarations.config.join(&signing.keys))
     }
 

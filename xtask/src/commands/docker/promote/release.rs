@@ -20,6 +20,16 @@ pub(super) struct Promoted {
     pub(super) loaded: Loaded,
     pub(super) version: Version,
     pub(super) tag: RecordTag,
+    /// Whose signatures count.
+    pub(super) signing: Option<Signing>,
+}
+
+/// Whose signatures count: keys of the checkout, and as many as it or the tag wants. What a tag declares itself can make it
+/// harder to promote, and never easier.
+fn policy(checkout: Option<&Signing>, tagged: Option<&Signing>) -> Option<Signing> {
+    let checkout = checkout?;
+    let quorum = tagged.map_or(checkout.quorum, |tagged| tagged.quorum.max(checkout.quorum));
+    Some(Signing { keys: checkout.keys.clone(), quorum })
 }
 
 impl Promoted {
@@ -30,7 +40,8 @@ impl Promoted {
             let (_, versioned) = head.sources(&OfRelease { commit: "HEAD".into(), ..OfRelease::default() })?;
             let tag = versioned.tag.ok_or_else(|| failure(Exit::Usage, "name the version that is promoted"))?;
             let tag = RecordTag { name: tag.name, object: tag.object };
-            return Ok(Promoted { loaded: head, version: versioned.version, tag });
+            let signing = head.release.signing.clone();
+            return Ok(Promoted { loaded: head, version: versioned.version, tag, signing });
         };
         let name = head.release.tag.render(version);
         let reference = format!("refs/tags/{name}");
@@ -40,14 +51,15 @@ impl Promoted {
             failure(Exit::Usage, text)
         })?;
         let loaded = Loaded::new(ctx, &reference)?;
-        Ok(Promoted { loaded, version: version.clone(), tag: RecordTag { name, object } })
+        let signing = policy(head.release.signing.as_ref(), loaded.release.signing.as_ref());
+        Ok(Promoted { loaded, version: version.clone(), tag: RecordTag { name, object }, signing })
     }
 
     /// The declared keys that signed the tag, and what keeps them from being enough.
     pub(super) fn signed(&self, ctx: &Context) -> anyhow::Result<(BTreeSet<String>, Vec<Finding>)> {
         let what = format!("the tag {} is signed", self.tag.name);
         let bad = |found: String, remedy: String| Ok((BTreeSet::new(), vec![Finding::bad(&what, found, remedy)]));
-        let Some(signing) = &self.loaded.release.signing else {
+        let Some(signing) = &self.signing else {
             let remedy =
                 "declare `signing: {keys: packaging/keys}` in packaging/release.yaml, and put public keys there";
             return bad("no keys are declared, so nobody can tell by whom".into(), remedy.into());
@@ -108,5 +120,25 @@ impl Promoted {
             && manifest.version == self.version.as_str()
             && tag == Some((self.tag.name.as_str(), self.tag.object.as_str()));
         Ok(is_this.then_some(manifest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_tag_declares_makes_it_only_harder() {
+        let signing = |keys: &str, quorum| Signing { keys: keys.into(), quorum };
+        let checkout = signing("packaging/keys", 2);
+        for (tagged, quorum) in [
+            (None, 2),
+            (Some(signing("packaging/keys", 1)), 2),
+            (Some(signing("theirs", 1)), 2),
+            (Some(signing("theirs", 3)), 3),
+        ] {
+            assert_eq!(policy(Some(&checkout), tagged.as_ref()), Some(signing("packaging/keys", quorum)), "{tagged:?}");
+        }
+        assert_eq!(policy(None, Some(&signing("theirs", 1))), None);
     }
 }
