@@ -137,6 +137,11 @@ fn print(one: &Prepared) {
     output::out(format_args!("promote {} {version} ({})", one.image, &commit[..12]));
     output::out(format_args!("  image      {}", one.candidate.descriptor.digest));
     output::out(format_args!("  from       {} ({})", one.from, one.found_by));
+    let built = match one.is_built_here {
+        true => "on this machine, too: the same image".to_owned(),
+        false => format!("not on this machine: who may write to {} is trusted", one.from),
+    };
+    output::out(format_args!("  built      {built}"));
     output::out(format_args!(
         "  to         {}:{}{}",
         one.to,
@@ -182,6 +187,7 @@ fn plan(prepared: &[Prepared]) -> serde_json::Value {
         json!({
             "record": one.record,
             "tag": one.tag.as_str(),
+            "is-built-here": one.is_built_here,
             "is-tagged": one.is_tagged,
             "is-recorded": one.is_recorded,
             "latest": latest(one),

@@ -281,6 +281,48 @@ fn a_quorum_is_of_those_who_signed_the_tag_or_the_sums() {
 }
 
 #[test]
+fn what_this_machine_built_is_what_is_promoted_or_nothing_is() {
+    if !tools_are_there() {
+        return;
+    }
+    let Some(server) = Server::start() else { return };
+    let port = Port::new(&server.host());
+    let commit = port.commit("1.0");
+    port.sign_tag("v1.0", &port.captain);
+    let built = Built::of("v1.0", "1.0", &commit);
+    let top = port.push(&built);
+    let told = port.ok(&["1.0", "--dry-run"]);
+    assert!(told.stdout.contains("built      not on this machine: who may write"), "{}", told.stdout);
+    // That of another tag is none of this release.
+    port.git(&["tag", "v0.9"]);
+    port.build(&Built { tag: "v0.9", ..built }, &port.push_to(&port.nightly, &Built { seed: 70, ..built }));
+    assert!(port.ok(&["1.0", "--dry-run"]).stdout.contains("built      not on this machine"));
+    port.build(&built, &top);
+    let told = port.ok(&["1.0", "--dry-run"]);
+    assert!(told.stdout.contains("built      on this machine, too"), "{}", told.stdout);
+
+    // Somebody else's image has the tag now, with a record that says all that it should.
+    let theirs = port.push(&Built { seed: 77, ..built });
+    let differs = || {
+        let said = port.call(&["1.0", "--key", &port.captain]);
+        assert_eq!(said.code(), 1, "{}", said.transcript());
+        for words in ["two builds of mine at v1.0 are the same", &format!("built here {}", top.digest), "third machine"]
+        {
+            assert!(said.stdout.contains(words), "{words:?} is not in {}", said.transcript());
+        }
+    };
+    differs();
+    assert!(released(&port).is_empty());
+    // So it is where only the release repository has it.
+    let in_release = port.push_to(&port.release, &Built { seed: 77, ..built });
+    assert_eq!(in_release.digest, theirs.digest);
+    set(&port.registry, &port.release, &theirs, &["v1.0"]);
+    port.registry.delete_manifest(&port.nightly, &theirs.digest).unwrap();
+    port.registry.delete_manifest(&port.nightly, &top.digest).unwrap();
+    differs();
+}
+
+#[test]
 fn killed_at_any_moment_it_goes_on_and_nothing_is_half_tagged() {
     if !tools_are_there() {
         return;

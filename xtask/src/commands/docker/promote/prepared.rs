@@ -39,6 +39,8 @@ pub(super) struct Prepared {
     pub(super) candidate: Candidate,
     /// How it was found.
     pub(super) found_by: Found,
+    /// Whether this machine built the same image.
+    pub(super) is_built_here: bool,
     pub(super) from: Repository,
     pub(super) to: Repository,
     pub(super) tag: Tag,
@@ -112,7 +114,8 @@ impl Need<'_> {
         let registry = registries.of(to)?;
         let now = registry.head(to, &tag.clone().into())?.map(|now| now.digest);
         let mut doubts = Vec::new();
-        let found = match self.candidate(image, &registries.of(from)?, &mut doubts)? {
+        let own = self.own(image);
+        let found = match self.candidate(image, &registries.of(from)?, own, &mut doubts)? {
             Some(found) => Some(found),
             // The nightly repository forgets; what was promoted is there all the same.
             None => now.map(|now| self.promoted(image, &registry, now)).transpose()?.flatten(),
@@ -122,6 +125,10 @@ impl Need<'_> {
             return Ok(None);
         };
         let digest = candidate.descriptor.digest;
+        if let Some(own) = own.filter(|own| *own != digest) {
+            findings.push(self.differs(image, own, &format!("{digest} ({found_by})")));
+            return Ok(None);
+        }
         if let Some(other) = now.filter(|now| *now != digest) {
             let remedy = format!("a release is never replaced: release another version than {version}");
             let what = format!("{to}:{tag} is free, or is this image");
@@ -136,6 +143,7 @@ impl Need<'_> {
             image,
             candidate,
             found_by,
+            is_built_here: own.is_some(),
             from,
             to,
             tag,
@@ -147,49 +155,67 @@ impl Need<'_> {
         }))
     }
 
-    /// The image that was built at the signed tag, by the tag of its commit or by what was built on this machine.
+    /// What this machine built at the signed tag, if it did.
+    fn own(&self, image: &Image) -> Option<Digest> {
+        let (record, _, _) = BuildRecord::load(&self.dist().join("oci"), image.name.as_str()).ok()?;
+        self.release.is_of(&record).then_some(record.digest)
+    }
+
+    /// Two builds that should be one.
+    fn differs(&self, image: &Image, own: Digest, other: &str) -> Finding {
+        let (name, tag) = (&image.name, &self.release.tag.name);
+        let remedy = format!(
+            "find out which is wrong, and why, by a build on a third machine; if it is that of the registry, cargo xtask \
+             docker nightly {name} --commit {tag} --tag {tag}; if it is that of this machine, cargo xtask docker build {name} \
+             --commit {tag} --tag {tag}"
+        );
+        Finding::bad(
+            format!("two builds of {name} at {tag} are the same"),
+            format!("{other}, built here {own}"),
+            remedy,
+        )
+    }
+
+    /// The image that was built at the signed tag, by the tag of its commit, or by what was built on this machine. The one
+    /// never stands in for the other: where both are there, they are the same.
     fn candidate(
         &self,
         image: &Image,
         registry: &Registry,
+        own: Option<Digest>,
         findings: &mut Vec<Finding>,
     ) -> anyhow::Result<Option<(Candidate, Fit, Found)>> {
-        let (from, commit) = (&image.repositories.nightly, &self.release.loaded.commit);
-        let again = format!("cargo xtask docker nightly {} --tag {}", image.name, self.release.tag.name);
-        let build = format!("cargo xtask docker build {} --tag {}, then {again}", image.name, self.release.tag.name);
+        let (from, commit, tag) = (&image.repositories.nightly, &self.release.loaded.commit, &self.release.tag.name);
+        let again = format!("cargo xtask docker nightly {} --tag {tag}", image.name);
+        let build = format!("cargo xtask docker build {} --tag {tag}, then {again}", image.name);
         let of_commit: Tag = format!("sha-{}", commit.short())
             .parse()
             .map_err(|bad| failure(Exit::Usage, format!("the commit {commit} makes no tag: {bad}")))?;
-        let mut found: Vec<(Digest, Found, &str)> = Vec::new();
-        if let Some(head) = registry.head(from, &of_commit.clone().into())? {
-            found.push((head.digest, Found::Tag(of_commit.clone()), &build));
-        }
-        if let Ok((record, _, _)) = BuildRecord::load(&self.dist().join("oci"), image.name.as_str()) {
-            if found.iter().all(|(digest, _, _)| *digest != record.digest) {
-                found.push((record.digest, Found::Built, &again));
+        let head = registry.head(from, &of_commit.clone().into())?.map(|head| head.digest);
+        let (digest, found_by, remedy) = match (head, own) {
+            (Some(head), _) => (head, Found::Tag(of_commit), &build),
+            (None, Some(own)) => (own, Found::Built, &again),
+            (None, None) => {
+                let what = format!("{} was built at {tag} and pushed", image.name);
+                findings.push(Finding::bad(what, format!("{from} has no tag {of_commit}"), build));
+                return Ok(None);
             }
-        }
-        if found.is_empty() {
-            let what = format!("{} was built at {} and pushed", image.name, self.release.tag.name);
-            findings.push(Finding::bad(what, format!("{from} has no tag {of_commit}"), build));
+        };
+        let place = format!("{from}@{} ({found_by})", digest.short());
+        let Some(candidate) = Candidate::read(registry, from, digest)? else {
+            findings.push(Finding::bad(format!("{} was pushed", image.name), format!("{place} is not there"), remedy));
             return Ok(None);
-        }
-        let mut bad = Vec::new();
-        for (digest, found_by, remedy) in found {
-            let place = format!("{from}@{} ({found_by})", digest.short());
-            let Some(candidate) = Candidate::read(registry, from, digest)? else {
-                bad.push(Finding::bad(format!("{} was pushed", image.name), format!("{place} is not there"), remedy));
-                continue;
-            };
-            match judge(self.wanted(image), &candidate, Platform::here()) {
-                Ok(fit) => return Ok(Some((candidate, fit, found_by))),
-                Err(reasons) => bad.extend(reasons.into_iter().map(|one| {
+        };
+        match judge(self.wanted(image), &candidate, Platform::here()) {
+            Ok(fit) => Ok(Some((candidate, fit, found_by))),
+            Err(reasons) => {
+                findings.extend(reasons.into_iter().map(|one| {
                     Finding::bad(format!("{}: {}", image.name, one.what), format!("{} [{place}]", one.found), &build)
-                })),
+                }));
+                findings.extend(own.filter(|own| *own != digest).map(|own| self.differs(image, own, &place)));
+                Ok(None)
             }
         }
-        findings.extend(bad);
-        Ok(None)
     }
 
     /// The image that was promoted before, if it is fit.

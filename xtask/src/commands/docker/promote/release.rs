@@ -9,7 +9,7 @@ use crate::commands::release::loaded::Loaded;
 use crate::config::release::{Signing, Version};
 use crate::exit::{Exit, failure};
 use crate::git::Objects;
-use crate::oci::record::RecordTag;
+use crate::oci::record::{BuildRecord, RecordTag};
 use crate::release::manifest::{Manifest, NAME, SUMS};
 use crate::release::preflight::Finding;
 use crate::release::signatures;
@@ -107,6 +107,13 @@ impl Promoted {
         let all = signatures::check(dist, keys)?;
         let of_sums = all.into_iter().filter(|signature| signature.file == format!("{SUMS}.asc"));
         Ok(of_sums.flat_map(|signature| signature.good).collect())
+    }
+
+    /// Whether a build was one of this version at this tag.
+    pub(super) fn is_of(&self, build: &BuildRecord) -> bool {
+        build.version == self.version.as_str()
+            && build.commit == self.loaded.commit.as_str()
+            && build.tag.as_ref() == Some(&self.tag)
     }
 
     /// The list of this release, if it was built on this machine.

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 use xtask::config::images::{Platform, Repository};
+use xtask::oci::layout::Layout;
 use xtask::oci::model::{Descriptor, Index};
 use xtask::oci::record::{self, BuildRecord, Passed, PlatformRecord, RecordTag};
 use xtask::oci::registry::{Attachment, Credentials, Registry, attach};
@@ -146,6 +147,15 @@ impl Port {
         let tag = format!("sha-{}", &built.commit[..12]);
         super::set(&self.registry, &self.nightly, &top, &[&tag]);
         top
+    }
+
+    /// Leaves an image on this machine as a build does.
+    pub(super) fn build(&self, built: &Built<'_>, top: &Descriptor) {
+        let folder = self.dist(built.version).join("oci");
+        let layout = Layout::create(&folder.join("mine")).unwrap();
+        let index = layout.put(&top.media_type, &self.yard.layout.read(top).unwrap()).unwrap();
+        layout.set_index(vec![index]).unwrap();
+        self.record(built, top).save(&folder).unwrap();
     }
 
     pub(super) fn push_to(&self, repository: &Repository, built: &Built<'_>) -> Descriptor {
