@@ -113,9 +113,8 @@ impl Registry {
         }
         let part = layout.part()?;
         let mut sum = Summing::new(part);
-        let mut tried = 0;
+        let (mut tried, mut furthest) = (0, 0);
         loop {
-            let before = Summing::bytes(&sum);
             let cut = match self.receive(repository, blob, &mut sum)? {
                 Received::Whole => break,
                 Received::Again => {
@@ -124,7 +123,11 @@ impl Registry {
                 }
                 Received::Cut(why) => why,
             };
-            tried = if Summing::bytes(&sum) > before { 1 } else { tried + 1 };
+            tried += 1;
+            // What came before, and comes again from the first byte, is no progress.
+            if Summing::bytes(&sum) > furthest {
+                (tried, furthest) = (1, Summing::bytes(&sum));
+            }
             if tried >= self.patience().tries {
                 let got = Summing::bytes(&sum);
                 let text = format!("{repository} gave {got} of {} bytes of {}: {cut}", blob.size, blob.digest);
@@ -197,7 +200,7 @@ impl Registry {
                 return Ok(answer);
             }
             let next = answer.header("location").and_then(|location| url.join(location));
-            let next = next.with_context(|| format!("{url} sends to no address"))?;
+            let next = next.ok_or_else(|| failure(Exit::Remote, format!("{url} sends to no address")))?;
             let here = next.is_loopback() && self.inner.base.is_loopback();
             if !next.is_secure() && !here {
                 let text = format!("{} wants a blob to be read in the clear from {next}", self.host());

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
+use xtask::exit::{Exit, code_of};
 use xtask::oci::layout::Layout;
 use xtask::oci::registry::{Credentials, Reference, pull, push};
 
@@ -174,4 +175,37 @@ fn downloads_go_on_where_they_were_cut() {
     let text = pull(&registry, &repository, &Reference::Digest(top.digest), None, &never).unwrap_err().to_string();
     assert!(text.contains(&format!("gave 0 of {SIZE} bytes")), "{text}");
     assert_eq!(std::fs::read_dir(never.folder().join("blobs/sha256")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_download_that_begins_anew_each_time_ends() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 17, PIECE);
+    push(&server.client(), &server.repository("a"), &layout, &top, &[]).unwrap();
+    // It knows no ranges, and each answer is cut.
+    let proxy = Proxy::start(&server.host(), |request| {
+        let of_blob = request.method == "GET" && request.target.contains("/blobs/");
+        match request.header("range") {
+            Some(_) => Act::Answer(200, vec![], Vec::new()),
+            // Not for ever, so that a mistake here does not hang.
+            None if of_blob && request.before < 300 => Act::CutAnswer(PIECE / 2),
+            None => Act::Pass,
+        }
+    });
+    let registry = client(&proxy.host(), &Credentials::default());
+    let into = Layout::create(&folder.path().join("into")).unwrap();
+    let reference = Reference::Digest(top.digest);
+    let error = pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap_err();
+    assert!(error.to_string().contains(&format!("of {PIECE} bytes")), "{error:#}");
+    assert_eq!(code_of(&error), Exit::Remote);
+
+    // A place elsewhere that is none.
+    proxy.script(|request| match request.target.contains("/blobs/") {
+        true => Act::Answer(307, vec![], Vec::new()),
+        false => Act::Pass,
+    });
+    let error = pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap_err();
+    assert!(error.to_string().contains("sends to no address"), "{error:#}");
+    assert_eq!(code_of(&error), Exit::Remote);
 }
