@@ -184,9 +184,19 @@ fn certificates(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A host as a part of a variable's name: `ghcr.io` is `GHCR_IO`.
+/// A host as a part of a variable's name: `ghcr.io` is `GHCR_IO`, `my-host.example:444` is `MY__HOST_EXAMPLE___444`. No
+/// two hosts have the same name: a host has hyphens only between letters or digits, where each makes two of an even run.
 fn suffix(host: &str) -> String {
-    host.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' }).collect()
+    let mut suffix = String::new();
+    for letter in host.chars() {
+        match letter {
+            '.' => suffix.push('_'),
+            '-' => suffix.push_str("__"),
+            ':' => suffix.push_str("___"),
+            letter => suffix.push(letter.to_ascii_uppercase()),
+        }
+    }
+    suffix
 }
 
 #[cfg(test)]
@@ -208,12 +218,36 @@ mod tests {
         assert!(!format!("{login:?}{named:?}").contains("s3cret"));
         assert!(named.find("ghcr.io:444", "a/b").unwrap().is_none());
         assert!(named.find("evil.example", "a/b").unwrap().is_none());
-        let suffixed =
-            with(&[("DRYDOCK_REGISTRY_USER_127_0_0_1_5000", "u"), ("DRYDOCK_REGISTRY_PASSWORD_127_0_0_1_5000", "p")]);
+        let suffixed = with(&[
+            ("DRYDOCK_REGISTRY_USER_127_0_0_1___5000", "u"),
+            ("DRYDOCK_REGISTRY_PASSWORD_127_0_0_1___5000", "p"),
+        ]);
         let login = suffixed.find("127.0.0.1:5000", "a").unwrap().unwrap();
         assert!(login.secret == Secret::Basic { user: "u".into(), password: "p".into() });
         let half = with(&[("DRYDOCK_REGISTRY_USER_GHCR_IO", "u")]).find("ghcr.io", "a").unwrap_err().to_string();
         assert!(half.contains("but not DRYDOCK_REGISTRY_PASSWORD_GHCR_IO"), "{half}");
+    }
+
+    #[test]
+    fn a_host_that_looks_alike_gets_nothing() {
+        let hosts = [
+            "a.b.example",
+            "a-b.example",
+            "a--b.example",
+            "a-b-example",
+            "a.b-example",
+            "a.b.example:1",
+            "a.b.example.1",
+            "a.b-example:1",
+            "a.b.example-1",
+        ];
+        for host in hosts {
+            let [user, password] = ["USER", "PASSWORD"].map(|what| format!("DRYDOCK_REGISTRY_{what}_{}", suffix(host)));
+            let credentials = with(&[(&user, "u"), (&password, "p")]);
+            for other in hosts {
+                assert_eq!(credentials.find(other, "a").unwrap().is_some(), other == host, "{user} for {other}");
+            }
+        }
     }
 
     #[test]
