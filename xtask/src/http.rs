@@ -88,6 +88,17 @@ impl Patience {
         let doubled = 2_u32.saturating_pow(tried.saturating_sub(1));
         self.first_wait.saturating_mul(doubled).min(self.longest_wait)
     }
+
+    /// How long to wait before another try, of which `tried` were made, when the server may have asked for some time.
+    /// None when there is no further try.
+    pub fn again(&self, tried: u32, asked: Option<Duration>) -> Option<Duration> {
+        match asked {
+            _ if tried >= self.tries => None,
+            Some(asked) if asked > self.longest_wait => None,
+            Some(asked) => Some(asked.max(self.first_wait)),
+            None => Some(self.wait(tried)),
+        }
+    }
 }
 
 /// When a request may be sent again.
@@ -206,13 +217,10 @@ impl Client {
             tried += 1;
             let last = tried >= self.patience.tries;
             match self.once(call) {
-                Ok(answer) if last || !worth_again(answer.status, call.repeat) => return Ok(answer),
+                Ok(answer) if !worth_again(answer.status, call.repeat) => return Ok(answer),
                 Ok(mut answer) => {
-                    let wait = match answer.retry_after(self.patience.clock.now()) {
-                        Some(asked) if asked > self.patience.longest_wait => return Ok(answer),
-                        Some(asked) => asked.max(self.patience.first_wait),
-                        None => self.patience.wait(tried),
-                    };
+                    let asked = answer.retry_after(self.patience.clock.now());
+                    let Some(wait) = self.patience.again(tried, asked) else { return Ok(answer) };
                     // Read, so that the connection can be used again.
                     drop(answer.bytes(LONGEST_REFUSAL));
                     self.patience.clock.sleep(wait);

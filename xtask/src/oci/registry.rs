@@ -78,6 +78,8 @@ struct Inner {
     known: auth::Known,
     /// Whether it answered that it has no list of referrers.
     no_referrers: AtomicBool,
+    /// Whether it refused a piece of an upload for its size.
+    small_pieces: AtomicBool,
 }
 
 /// What a manifest is asked for by.
@@ -159,6 +161,7 @@ impl Registry {
                 settings,
                 known: auth::Known::default(),
                 no_referrers: AtomicBool::new(false),
+                small_pieces: AtomicBool::new(false),
             }),
         })
     }

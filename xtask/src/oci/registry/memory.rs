@@ -29,6 +29,9 @@ pub(super) struct Memory {
 #[serde(deny_unknown_fields)]
 struct Kept {
     url: String,
+    /// The smallest piece that the registry takes.
+    #[serde(default)]
+    least: u64,
     /// Seconds since 1970.
     since: i64,
 }
@@ -45,24 +48,25 @@ impl Memory {
         Memory { file: Some(layout.folder().join(".uploads").join(name.hex())) }
     }
 
-    /// Where it went on, if that is of this registry and not too old.
-    pub(super) fn recall(&self, base: &Url, now: Timestamp) -> Option<Url> {
+    /// Where it went on and in which pieces at least, if that is of this registry and not too old.
+    pub(super) fn recall(&self, base: &Url, now: Timestamp) -> Option<(Url, u64)> {
         let path = self.file.as_ref()?;
         let mut text = Vec::new();
         paths::open_regular(path).ok()?.take(LARGEST).read_to_end(&mut text).ok()?;
         let kept: Kept = serde_json::from_slice(&text).ok()?;
         let young = (0..LONGEST).contains(&now.as_second().saturating_sub(kept.since));
-        Url::parse(&kept.url).filter(|url| young && url.same_origin(base))
+        let url = Url::parse(&kept.url).filter(|url| young && url.same_origin(base))?;
+        Some((url, kept.least))
     }
 
     /// Keeps it. The address may open a door, so it is for this user only.
-    pub(super) fn keep(&self, url: &Url, now: Timestamp) {
+    pub(super) fn keep(&self, url: &Url, least: u64, now: Timestamp) {
         let Some(path) = &self.file else { return };
         let write = || -> anyhow::Result<()> {
             let folder = path.parent().unwrap_or(path);
             fs::create_dir_all(folder)?;
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&serde_json::to_vec(&Kept { url: url.whole(), since: now.as_second() })?)?;
+            file.write_all(&serde_json::to_vec(&Kept { url: url.whole(), least, since: now.as_second() })?)?;
             file.persist(path)?;
             Ok(())
         };
@@ -97,10 +101,10 @@ mod tests {
         let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
         assert_eq!(memory.recall(&base, now), None);
         let url = Url::new(true, "a.example", "/v2/b/blobs/uploads/1?_state=x");
-        memory.keep(&url, now);
+        memory.keep(&url, 7, now);
         let path = memory.file.clone().unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(memory.recall(&base, now + SignedDuration::from_hours(23)), Some(url.clone()));
+        assert_eq!(memory.recall(&base, now + SignedDuration::from_hours(23)), Some((url.clone(), 7)));
         assert_eq!(memory.recall(&base, now + SignedDuration::from_hours(25)), None);
         assert_eq!(memory.recall(&Url::new(true, "b.example", "/v2/"), now), None);
         let other: Repository = "a.example/c".parse().unwrap();

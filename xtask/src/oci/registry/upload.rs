@@ -3,9 +3,10 @@
 //!
 //! OCI distribution specification 1.1, "Pushing blobs". What a registry does not know any more is begun anew. Of
 //! docker-registry (2.8) that is each upload that was cut inside of a piece: it gives up a session whose file is longer
-//! than it remembers.
+//! than it remembers. GitHub's registry takes no piece above 4 MiB, Amazon's none below 5 MiB but the last.
 
 use std::fs::File;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,6 +24,8 @@ use crate::paths;
 
 /// No registry asks for larger pieces.
 const LARGEST_PIECE: u64 = 1 << 30;
+/// Pieces for a registry that refuses larger ones.
+const SMALL_PIECE: u64 = 4 << 20;
 
 /// What an upload took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,6 +51,28 @@ enum Source<'a> {
     File(File),
 }
 
+/// What is made of a `Range` that says that a piece which was taken is not there. Amazon's registry answers that of the
+/// first piece to every other one; the sum at the end tells who is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ranges {
+    /// Nothing.
+    Doubted,
+    /// Nothing was made of one.
+    PassedOver,
+    /// It is true: without that, the upload failed.
+    Heeded,
+}
+
+/// An upload under way.
+struct Upload<'a> {
+    repository: &'a Repository,
+    blob: &'a Descriptor,
+    source: Source<'a>,
+    session: Session,
+    ranges: Ranges,
+    sent: Sent,
+}
+
 enum Step {
     Done,
     Further,
@@ -64,9 +89,12 @@ impl Registry {
         let memory = self.memory(repository, blob, layout);
         let remembered = memory.recall(&self.inner.base, self.patience().clock.now());
         let known = match remembered {
-            Some(url) => self.standing(repository, &url, 0)?,
+            Some((url, least)) => self.standing(repository, &url, least)?,
             None => None,
         };
+        if known.is_none() {
+            memory.forget();
+        }
         self.upload_from(repository, blob, layout, known)
     }
 
@@ -101,7 +129,7 @@ impl Registry {
     }
 
     fn memory(&self, repository: &Repository, blob: &Descriptor, layout: &Layout) -> Memory {
-        match blob.size > self.settings().piece {
+        match blob.size > self.piece(0) {
             true => Memory::beside(layout, repository, blob),
             false => Memory::none(),
         }
@@ -115,30 +143,32 @@ impl Registry {
         memory: &Memory,
         session: Option<Session>,
     ) -> anyhow::Result<Sent> {
-        let mut sent = Sent { bytes: 0, resumed: session.as_ref().is_some_and(|session| session.offset > 0) };
-        let mut session = match session.filter(|session| session.offset <= blob.size) {
+        let resumed = session.as_ref().is_some_and(|session| session.offset > 0);
+        let session = match session.filter(|session| session.offset <= blob.size) {
             Some(session) => session,
             None => self.fresh(repository, blob)?,
         };
         let (mut tried, mut furthest) = (0, session.offset);
+        let sent = Sent { bytes: 0, resumed };
+        let mut upload = Upload { repository, blob, source, session, ranges: Ranges::Doubted, sent };
         loop {
-            memory.keep(&session.url, self.patience().clock.now());
-            match self.step(repository, blob, &source, &mut session, &mut sent)? {
-                Step::Done => return Ok(sent),
+            memory.keep(&upload.session.url, upload.session.least, self.patience().clock.now());
+            match self.step(&mut upload)? {
+                Step::Done => return Ok(upload.sent),
                 Step::Further => {}
                 Step::Trouble { why, wait, anew } => {
                     tried += 1;
-                    let there = session.offset;
+                    let there = upload.session.offset;
                     let stands = || format!("{repository} has {there} of {} bytes of {}", blob.size, blob.digest);
-                    if tried >= self.patience().tries {
-                        return Err(why.context(stands()));
+                    let Some(wait) = self.patience().again(tried, wait) else { return Err(why.context(stands())) };
+                    self.patience().clock.sleep(wait);
+                    if upload.ranges == Ranges::PassedOver {
+                        upload.ranges = Ranges::Heeded;
                     }
-                    let longest = self.patience().longest_wait;
-                    self.patience().clock.sleep(wait.unwrap_or_else(|| self.patience().wait(tried)).min(longest));
                     let again = || -> anyhow::Result<Option<Session>> {
                         let known = match anew {
                             true => None,
-                            false => self.standing(repository, &session.url, session.least)?,
+                            false => self.standing(repository, &upload.session.url, upload.session.least)?,
                         };
                         match known.filter(|known| known.offset <= blob.size) {
                             Some(known) => Ok(Some(known)),
@@ -146,16 +176,16 @@ impl Registry {
                             None => self.fresh(repository, blob).map(Some),
                         }
                     };
-                    session = match again() {
+                    upload.session = match again() {
                         Ok(Some(session)) => session,
-                        Ok(None) => return Ok(sent),
+                        Ok(None) => return Ok(upload.sent),
                         // What was wrong first says more than that it stayed wrong.
                         Err(later) => return Err(later.context(format!("{why:#}")).context(stands())),
                     };
                 }
             }
-            if session.offset > furthest {
-                (tried, furthest) = (0, session.offset);
+            if upload.session.offset > furthest {
+                (tried, furthest) = (0, upload.session.offset);
             }
         }
     }
@@ -167,34 +197,38 @@ impl Registry {
         }
     }
 
-    /// Where a session stands; none when the registry does not know it any more.
+    /// Where a session stands; none when the registry does not know it any more, or does not say: a session that is
+    /// only good for refusals is left behind.
     fn standing(&self, repository: &Repository, url: &Url, least: u64) -> anyhow::Result<Option<Session>> {
-        let call = Call::new(Method::GET, url);
-        let answer = self.send(repository.path(), &Scope::push(repository.path()), call)?;
-        match answer.status {
-            200 | 202 | 204 => {
-                let Some(offset) = answer.header("range").and_then(offset_of) else { return Ok(None) };
-                let url = match answer.header("location") {
-                    Some(_) => self.session(&answer)?,
-                    None => url.clone(),
-                };
-                Ok(Some(Session { url, offset, least }))
+        let ask = || -> anyhow::Result<Option<Session>> {
+            let call = Call::new(Method::GET, url);
+            let answer = self.send(repository.path(), &Scope::push(repository.path()), call)?;
+            if !matches!(answer.status, 200 | 202 | 204) {
+                return Ok(None);
             }
-            400 | 404 | 405 | 410 | 416 => Ok(None),
-            _ => Err(self.refused(answer, repository)),
+            let Some(offset) = answer.header("range").and_then(offset_of) else { return Ok(None) };
+            let url = match answer.header("location") {
+                Some(_) => self.session(&answer)?,
+                None => url.clone(),
+            };
+            Ok(Some(Session { url, offset, least: least.max(least_piece(&answer)) }))
+        };
+        match ask() {
+            Err(why) if is_final(&why) => Ok(None),
+            other => other,
         }
     }
 
+    /// The size of a piece, where the registry takes none below `least`.
+    fn piece(&self, least: u64) -> u64 {
+        let most = if self.inner.small_pieces.load(Ordering::Relaxed) { SMALL_PIECE } else { u64::MAX };
+        self.settings().piece.min(most).max(least.min(LARGEST_PIECE))
+    }
+
     /// The next request of an upload.
-    fn step(
-        &self,
-        repository: &Repository,
-        blob: &Descriptor,
-        source: &Source<'_>,
-        session: &mut Session,
-        sent: &mut Sent,
-    ) -> anyhow::Result<Step> {
-        let piece = self.settings().piece.max(session.least.min(LARGEST_PIECE));
+    fn step(&self, upload: &mut Upload<'_>) -> anyhow::Result<Step> {
+        let Upload { repository, blob, source, session, ranges, sent } = upload;
+        let piece = self.piece(session.least);
         let left = blob.size - session.offset;
         // A blob of one piece goes with the request that ends it.
         let ends = left == 0 || (session.offset == 0 && blob.size <= piece);
@@ -217,7 +251,11 @@ impl Registry {
         sent.bytes += length;
         match answer.status {
             200 | 201 | 204 if ends => self.ended(repository, blob, &answer).map(|()| Step::Done),
-            200 | 201 | 202 | 204 if !ends => self.further(&answer, session, length),
+            200 | 201 | 202 | 204 if !ends => self.further(&answer, session, ranges, length),
+            413 | 416 if session.offset == 0 && length > SMALL_PIECE.max(session.least) => {
+                self.inner.small_pieces.store(true, Ordering::Relaxed);
+                Ok(Step::Trouble { why: self.refused(answer, repository), wait: Some(Duration::ZERO), anew: true })
+            }
             status @ (400 | 404 | 408 | 410 | 416 | 429 | 500..=599) => {
                 let wait = answer.retry_after(self.patience().clock.now());
                 let why = self.refused(answer, repository);
@@ -238,10 +276,22 @@ impl Registry {
         }
     }
 
-    fn further(&self, answer: &Answer, session: &mut Session, length: u64) -> anyhow::Result<Step> {
+    fn further(
+        &self,
+        answer: &Answer,
+        session: &mut Session,
+        ranges: &mut Ranges,
+        length: u64,
+    ) -> anyhow::Result<Step> {
         let expected = session.offset + length;
-        let there = answer.header("range").and_then(offset_of).unwrap_or(expected);
         let before = session.offset;
+        let there = match answer.header("range").and_then(offset_of) {
+            Some(there) if there <= before && *ranges != Ranges::Heeded => {
+                *ranges = Ranges::PassedOver;
+                expected
+            }
+            there => there.unwrap_or(expected),
+        };
         session.url = self.session(answer)?;
         session.offset = there;
         if there > expected || there <= before {

@@ -45,6 +45,11 @@ fn a_registry_that_asks_for_time_gets_it() {
     }
     assert_eq!(code_of(&error), Exit::Remote);
     assert!(proxy.seen().len() == before + 1 && clock.slept().len() == 5);
+    proxy.script(|request| if request.method == "PATCH" { too_many("21600") } else { Act::Pass });
+    let before = proxy.count("PATCH", "");
+    let text = format!("{:#}", push(&registry, &repository(&proxy.host(), "b"), &layout, &top, &[]).unwrap_err());
+    assert!(text.contains("left alone for 21600 s"), "{text}");
+    assert!(proxy.count("PATCH", "") == before + 1 && clock.slept().len() == 5);
 }
 
 #[test]
@@ -140,8 +145,6 @@ fn a_full_disk_here_leaves_nothing_half_written() {
     assert!(files.iter().all(|(name, size)| !name.contains(".part-") && *size < 10_000), "{files:?}");
     // An upload remembers where it is, if it can; where it cannot, it works all the same.
     let (full, top) = image_in(&folder, 25, 2 << 20);
-    std::fs::create_dir(full.folder().join(".uploads")).unwrap();
-    std::fs::set_permissions(full.folder().join(".uploads"), std::os::unix::fs::PermissionsExt::from_mode(0o555))
-        .unwrap();
+    std::fs::write(full.folder().join(".uploads"), "in the way of the folder").unwrap();
     push(&client(&server.host(), &Default::default()), &repository, &full, &top, &[]).unwrap();
 }

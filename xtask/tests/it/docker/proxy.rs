@@ -44,6 +44,8 @@ pub(crate) enum Act {
     CutAnswer(usize),
     /// The client gets this as the answer's content, under the same headers.
     Change(fn(Vec<u8>) -> Vec<u8>),
+    /// The client gets the answer with this header in place of the registry's.
+    Header(&'static str, String),
     /// Something happens, and the client's connection ends.
     Happen(Box<dyn FnOnce() + Send>),
 }
@@ -178,6 +180,12 @@ impl Shared {
                     let target = location.splitn(4, '/').nth(3).map(|rest| format!("/{rest}")).unwrap();
                     self.moved.lock().unwrap().insert(path, target);
                     return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+                Act::Header(name, value) => {
+                    let mut answer = self.ask(&request, content.len(), &content, false)?;
+                    answer.headers.retain(|(known, _)| known != name);
+                    answer.headers.push((name.to_owned(), value));
+                    answer
                 }
                 Act::Pass | Act::CutAnswer(_) | Act::Change(_) => self.ask(&request, content.len(), &content, false)?,
             };

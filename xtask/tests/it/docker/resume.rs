@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use xtask::exit::{Exit, code_of};
 use xtask::oci::layout::Layout;
-use xtask::oci::registry::{Credentials, Reference, pull, push};
+use xtask::oci::registry::{Credentials, Reference, Registry, Settings, pull, push};
 
 use super::proxy::{Act, Proxy};
-use super::registry::{Server, client, image_in, repository};
+use super::registry::{Server, client, image_in, impatient, repository};
 
 const SIZE: usize = 8 << 20;
 const PIECE: usize = 1 << 20;
@@ -68,6 +68,34 @@ fn another_process_goes_on_with_an_upload() {
     assert_eq!(pushed.bytes as usize, SIZE - 5 * PIECE);
     assert!(proxy.content() - before < SIZE - 5 * PIECE + 10_000, "{} bytes were sent", proxy.content() - before);
     assert!(!layout.folder().join(".uploads").exists());
+}
+
+/// A session that is good for nothing but refusals does not stand in the way of the next push.
+#[test]
+fn an_upload_that_cannot_go_on_begins_anew() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    for (seed, status) in (181..).zip([204, 401, 403, 409, 500]) {
+        let (layout, top) = image_in(&folder, seed, 3 * PIECE);
+        let proxy = Proxy::start(&server.host(), |request| match (request.method.as_str(), request.before) {
+            ("PATCH", before) if before > 0 => Act::Happen(Box::new(|| {})),
+            ("GET", _) => Act::Happen(Box::new(|| {})),
+            _ => Act::Pass,
+        });
+        let repository = repository(&proxy.host(), &format!("a-{status}"));
+        push(&client(&proxy.host(), &Credentials::default()), &repository, &layout, &top, &[]).unwrap_err();
+        assert!(layout.folder().join(".uploads").exists());
+        proxy.script(move |request| match request.method == "GET" && request.target.contains("/uploads/") {
+            true => {
+                let elsewhere = ("location", "http://127.0.0.1:2/v2/x".to_owned());
+                Act::Answer(status, vec![elsewhere, ("range", "0-1048575".to_owned())], Vec::new())
+            }
+            false => Act::Pass,
+        });
+        let pushed = push(&client(&proxy.host(), &Credentials::default()), &repository, &layout, &top, &[]).unwrap();
+        assert_eq!((pushed.resumed, pushed.uploaded), (0, 1), "{status}");
+        assert!(!layout.folder().join(".uploads").exists());
+    }
 }
 
 /// A registry that keeps the part of a piece that came tells it, and gets the rest.
@@ -208,4 +236,57 @@ fn a_download_that_begins_anew_each_time_ends() {
     let error = pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap_err();
     assert!(error.to_string().contains("sends to no address"), "{error:#}");
     assert_eq!(code_of(&error), Exit::Remote);
+}
+
+/// As GitHub's registry, with either status.
+#[test]
+fn a_registry_that_takes_no_large_pieces_gets_small_ones() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    for (seed, status) in [(191, 413), (192, 416)] {
+        let (layout, top) = image_in(&folder, seed, 9 << 20);
+        let proxy = Proxy::start(&server.host(), move |request| match request.length > 4 << 20 {
+            true => Act::Answer(status, vec![], Vec::new()),
+            false => Act::Pass,
+        });
+        let settings = Settings { piece: 8 << 20, ..impatient() };
+        let registry = Registry::with(&proxy.host(), &Credentials::default(), settings).unwrap();
+        let repository = repository(&proxy.host(), &format!("a-{status}"));
+        assert_eq!(push(&registry, &repository, &layout, &top, &[]).unwrap().uploaded, 3);
+        let large = || proxy.seen().iter().filter(|request| request.length > 4 << 20).count();
+        assert_eq!((proxy.count("PATCH", ""), large()), (4, 1), "three pieces after one that was refused");
+        // It is known now, for what would have gone in one request too.
+        let (layout, top) = image_in(&folder, seed + 10, 5 << 20);
+        push(&registry, &repository, &layout, &top, &[]).unwrap();
+        assert_eq!(large(), 1);
+    }
+}
+
+/// As Amazon's registry does, which answers no question about an upload either.
+#[test]
+fn a_range_that_stays_is_passed_over() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 195, SIZE);
+    let proxy = Proxy::start(&server.host(), |request| match request.method.as_str() {
+        "PATCH" => Act::Header("range", format!("0-{}", PIECE - 1)),
+        "GET" if request.target.contains("/uploads/") => Act::Answer(405, vec![], Vec::new()),
+        _ => Act::Pass,
+    });
+    let (registry, there) = (client(&proxy.host(), &Credentials::default()), repository(&proxy.host(), "a"));
+    push(&registry, &there, &layout, &top, &[]).unwrap();
+    assert_eq!((proxy.count("PATCH", ""), proxy.count("POST", "")), (SIZE / PIECE, 3));
+
+    // But where pieces are lost indeed, the sum at the end is wrong, and then it is believed.
+    let (layout, top) = image_in(&folder, 196, SIZE);
+    let proxy = Proxy::start(&server.host(), |request| match (request.method.as_str(), request.before) {
+        ("PATCH", 2 | 10) => {
+            let headers = vec![("location", request.target.clone()), ("range", format!("0-{}", 2 * PIECE - 1))];
+            Act::Answer(202, headers, Vec::new())
+        }
+        _ => Act::Pass,
+    });
+    let (registry, there) = (client(&proxy.host(), &Credentials::default()), repository(&proxy.host(), "b"));
+    push(&registry, &there, &layout, &top, &[]).unwrap();
+    assert_eq!((proxy.count("PATCH", ""), proxy.count("POST", "")), (2 * SIZE / PIECE + 1, 4));
 }
