@@ -6,7 +6,7 @@ use xtask::oci::layout::Layout;
 use xtask::oci::registry::{Credentials, Reference, pull, push};
 
 use super::proxy::{Act, Proxy, Request};
-use super::registry::{Server, client, image_in, repository};
+use super::registry::{Options, PASSWORD, Server, USER, client, image_in, repository};
 
 type Change = fn(Vec<u8>) -> Vec<u8>;
 
@@ -111,11 +111,21 @@ fn lists_that_do_not_end_and_tags_that_are_none_are_refused() {
 
 #[test]
 fn content_goes_nowhere_else() {
-    let Some(server) = Server::start() else { return };
+    let Some(server) = Server::with(Options { password: true, ..Options::default() }) else { return };
     let folder = TempDir::new().unwrap();
     let (layout, top) = image_in(&folder, 42, 10_000);
-    push(&server.client(), &server.repository("a"), &layout, &top, &[]).unwrap();
-    let elsewhere = Proxy::start(&server.host(), |_| Act::Pass);
+    let login = |host: &str| {
+        let variables =
+            [("DRYDOCK_REGISTRY_HOST", host), ("DRYDOCK_REGISTRY_USER", USER), ("DRYDOCK_REGISTRY_PASSWORD", PASSWORD)];
+        let credentials = Credentials::new(variables.map(|(name, value)| (name.into(), value.into())).into());
+        client(host, &credentials)
+    };
+    let direct = login(&server.host());
+    push(&direct, &server.repository("a"), &layout, &top, &[]).unwrap();
+    // It lets everybody in.
+    let store = Server::start().unwrap();
+    push(&store.client(), &store.repository("a"), &layout, &top, &[]).unwrap();
+    let elsewhere = Proxy::start(&store.host(), |_| Act::Pass);
     let target = elsewhere.host();
     let proxy = Proxy::start(&server.host(), move |request| {
         let to = |status, location: String| Act::Answer(status, vec![("location", location)], Vec::new());
@@ -129,10 +139,7 @@ fn content_goes_nowhere_else() {
             _ => Act::Pass,
         }
     });
-    let variables = [("DRYDOCK_REGISTRY_HOST", &proxy.host()[..]), ("DRYDOCK_REGISTRY_USER", "u")];
-    let variables = variables.into_iter().chain([("DRYDOCK_REGISTRY_PASSWORD", "p")]);
-    let credentials = Credentials::new(variables.map(|(name, value)| (name.into(), value.into())).collect());
-    let registry = client(&proxy.host(), &credentials);
+    let registry = login(&proxy.host());
     for (name, words) in [("away", "wants an upload to go on at"), ("nowhere", "names no place for an upload")] {
         let error = push(&registry, &repository(&proxy.host(), name), &layout, &top, &[]).unwrap_err();
         assert!(format!("{error:#}").contains(words), "{error:#}");
@@ -143,9 +150,13 @@ fn content_goes_nowhere_else() {
     let reference = Reference::Digest(top.digest);
     pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap();
     assert_eq!(elsewhere.count("GET", "/blobs/"), 3);
-    assert!(elsewhere.seen().iter().all(|request| request.header("authorization").is_none()));
+    let told = |request: &Request| request.header("authorization").is_some();
+    let blobs =
+        proxy.seen().into_iter().filter(|request| request.method == "GET" && request.target.contains("/blobs/"));
+    assert!(blobs.clone().count() == 3 && blobs.into_iter().all(|request| told(&request)));
+    assert!(!elsewhere.seen().iter().any(told));
     // But not around and around.
-    push(&server.client(), &server.repository("b"), &layout, &top, &[]).unwrap();
+    push(&direct, &server.repository("b"), &layout, &top, &[]).unwrap();
     let into = Layout::create(&folder.path().join("around")).unwrap();
     let error = pull(&registry, &repository(&proxy.host(), "b"), &reference, None, &into).unwrap_err();
     assert!(error.to_string().contains("sends us around"), "{error:#}");
