@@ -21,7 +21,7 @@ pub struct Attachment<'a> {
 /// again changes nothing. No other tag is set.
 ///
 /// # Errors
-/// The registry cannot be reached or refuses.
+/// The registry cannot be reached or refuses, or can hold no list of what refers to a manifest.
 pub fn attach(
     registry: &Registry,
     repository: &Repository,

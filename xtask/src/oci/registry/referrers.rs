@@ -9,7 +9,7 @@ use super::listing::{LARGEST_PAGE, MOST_PAGES};
 use super::{Fetched, Reference, Registry};
 use crate::config::images::{Digest, Repository, Tag};
 use crate::exit::{Exit, failure};
-use crate::http::{Call, Method};
+use crate::http::{Call, Method, is_unanswered};
 use crate::oci::model::{Descriptor, Index, Parsed, media};
 
 /// More than any manifest has.
@@ -23,13 +23,14 @@ pub fn fallback_tag(digest: &Digest) -> anyhow::Result<Tag> {
 }
 
 impl Registry {
-    /// What refers to a manifest, whether that is there or not.
+    /// What refers to a manifest, whether that is there or not. Where the registry's own list is empty, the one under the
+    /// tag counts: it may be from a time when the registry had none.
     ///
     /// # Errors
     /// The registry cannot be reached, refuses, or gives what is no list.
     pub fn referrers(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<Vec<Descriptor>> {
         if !self.inner.no_referrers.load(Ordering::Relaxed) {
-            if let Some(list) = self.listed(repository, digest)? {
+            if let Some(list) = self.listed(repository, digest)?.filter(|list| !list.is_empty()) {
                 return Ok(list);
             }
         }
@@ -55,12 +56,23 @@ impl Registry {
                     }
                     return Ok(None);
                 }
+                // Sent to a page for people, such as that for logins.
+                300..=399 if page == 0 => {
+                    self.inner.no_referrers.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
                 _ => return Err(self.refused(answer, repository)),
             }
             next = self.next_page(&url, answer.header("link"))?;
             let bytes = answer.bytes(LARGEST_PAGE)?;
-            let index: Index = serde_json::from_slice(&bytes)
-                .map_err(|error| failure(Exit::Remote, format!("{url} is no list of referrers: {error}")))?;
+            let index: Index = match serde_json::from_slice(&bytes) {
+                Ok(index) => index,
+                Err(_) if page == 0 => {
+                    self.inner.no_referrers.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                Err(error) => return Err(failure(Exit::Remote, format!("{url} is no list of referrers: {error}"))),
+            };
             if index.manifests.is_empty() && next.is_some() {
                 return Err(endless());
             }
@@ -72,9 +84,11 @@ impl Registry {
         Err(endless())
     }
 
+    /// The list under the tag. GitLab's registry takes such a tag for the digest, and gives the subject itself.
     fn fallback(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<Option<(Fetched, Index)>> {
         let tag = fallback_tag(digest)?;
-        let Some(fetched) = self.manifest(repository, &Reference::Tag(tag.clone()))? else { return Ok(None) };
+        let fetched = self.manifest(repository, &Reference::Tag(tag.clone()))?;
+        let Some(fetched) = fetched.filter(|fetched| fetched.descriptor.digest != *digest) else { return Ok(None) };
         match fetched.parse()? {
             Parsed::Index(index) if index.manifests.len() <= MOST_REFERRERS => Ok(Some((fetched, index))),
             Parsed::Index(_) | Parsed::Manifest(_) => {
@@ -122,8 +136,18 @@ impl Registry {
         change: impl Fn(&mut Vec<Descriptor>) -> bool,
     ) -> anyhow::Result<()> {
         let tag = Reference::Tag(fallback_tag(subject)?);
+        let holds_none = || {
+            let host = self.host();
+            format!(
+                "{host} has no lists of referrers, and cannot hold {repository}:{tag}, which stands for one; nothing can be attached there"
+            )
+        };
         for tried in 1..=MOST_WRITES {
-            let mut index = self.fallback(repository, subject)?.map(|(_, index)| index).unwrap_or_else(|| Index {
+            let there = self.fallback(repository, subject)?;
+            if there.is_none() && tried > 1 {
+                return Err(failure(Exit::Remote, holds_none()));
+            }
+            let mut index = there.map(|(_, index)| index).unwrap_or_else(|| Index {
                 schema_version: 2,
                 media_type: Some(media::INDEX.to_owned()),
                 artifact_type: None,
@@ -134,7 +158,8 @@ impl Registry {
             if !change(&mut index.manifests) {
                 return Ok(());
             }
-            self.put_manifest(repository, &tag, media::INDEX, &serde_json::to_vec(&index)?)?;
+            self.put_manifest(repository, &tag, media::INDEX, &serde_json::to_vec(&index)?)
+                .map_err(|why| if is_unanswered(&why) { why } else { why.context(holds_none()) })?;
             if tried > 1 {
                 self.patience().clock.sleep(self.patience().wait(tried - 1));
             }

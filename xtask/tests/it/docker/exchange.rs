@@ -3,12 +3,15 @@
 use std::slice;
 
 use tempfile::TempDir;
-use xtask::config::images::{Platform, Tag};
+use xtask::config::images::{Platform, Repository, Tag};
 use xtask::oci::layout::Layout;
 use xtask::oci::model::{Descriptor, Parsed};
-use xtask::oci::registry::{Attachment, Before, Reference, attach, copy, fallback_tag, pull, push, tag};
+use xtask::oci::registry::{
+    Attachment, Before, Credentials, Reference, Registry, attach, copy, fallback_tag, pull, push, tag,
+};
 
-use super::registry::{Server, image, skopeo_digest, skopeo_pull};
+use super::proxy::{Act, Proxy};
+use super::registry::{Server, client, image, image_in, repository, skopeo_digest, skopeo_pull};
 use crate::support::need_tool;
 
 const TWO: [Platform; 2] = [Platform::Amd64, Platform::Arm64];
@@ -135,4 +138,48 @@ fn a_registry_that_deletes_nothing_is_told_apart() {
     push(&registry, &repository, &layout, &top, &[]).unwrap();
     let text = registry.delete_manifest(&repository, &top.digest).unwrap_err().to_string();
     assert!(text.contains("405") && text.contains("delete: enabled: true"), "{text}");
+}
+
+/// Registries that answer what they do not know in ways of their own.
+#[test]
+fn referrers_are_found_whatever_a_registry_makes_of_the_question() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 4, 1000);
+    let direct = server.client();
+    push(&direct, &server.repository("a"), &layout, &top, &[]).unwrap();
+    let file = Attachment { media_type: "text/plain", bytes: b"x", annotations: &[] };
+    let put = |registry: &Registry, repository: &Repository| {
+        attach(registry, repository, &top, "application/vnd.drydock.test.v1+json", &[file])
+    };
+    let referrer = put(&direct, &server.repository("a")).unwrap();
+    let empty = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[]}";
+    for (status, content) in [(302, ""), (301, "x"), (200, "<html>log in</html>"), (200, empty)] {
+        let proxy = Proxy::start(&server.host(), move |request| match request.target.contains("/referrers/") {
+            true => Act::Answer(status, vec![("location", "/users/sign_in".to_owned())], content.into()),
+            false => Act::Pass,
+        });
+        let registry = client(&proxy.host(), &Credentials::default());
+        let listed = registry.referrers(&repository(&proxy.host(), "a"), &top.digest).unwrap();
+        assert_eq!(listed, slice::from_ref(&referrer), "{status} {content}");
+    }
+
+    // The tag is taken for the digest that it names, as by GitLab's registry; or is not taken.
+    let fallback = fallback_tag(&top.digest).unwrap().to_string();
+    let bytes = layout.read(&top).unwrap();
+    for (taken, name) in [(201, "b"), (400, "c")] {
+        push(&direct, &server.repository(name), &layout, &top, &[]).unwrap();
+        let (fallback, media_type, bytes) = (fallback.clone(), top.media_type.clone(), bytes.clone());
+        let proxy = Proxy::start(&server.host(), move |request| {
+            match (request.target.ends_with(&fallback), request.method.as_str()) {
+                (true, "PUT") => Act::Answer(taken, vec![], Vec::new()),
+                (true, _) => Act::Answer(200, vec![("content-type", media_type.clone())], bytes.clone()),
+                (false, _) => Act::Pass,
+            }
+        });
+        let (registry, there) = (client(&proxy.host(), &Credentials::default()), repository(&proxy.host(), name));
+        assert_eq!(registry.referrers(&there, &top.digest).unwrap(), []);
+        let text = format!("{:#}", put(&registry, &there).unwrap_err());
+        assert!(text.contains("nothing can be attached there"), "{text}");
+    }
 }
