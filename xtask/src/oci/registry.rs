@@ -41,7 +41,7 @@ use super::layout::LARGEST_MANIFEST;
 use super::model::{Descriptor, Parsed, media};
 use crate::config::images::{Digest, Repository, Tag};
 use crate::exit::{Exit, failure};
-use crate::http::{Answer, Call, Client, Content, Method, Patience, Url, is_loopback, printable};
+use crate::http::{Answer, Call, Client, Content, Method, Patience, Repeat, Url, is_loopback, printable};
 
 /// How a registry is worked with.
 #[derive(Clone)]
@@ -288,9 +288,25 @@ impl Registry {
         media_type: &str,
         bytes: &[u8],
     ) -> anyhow::Result<bool> {
+        let answer = self.send_manifest(repository, reference, media_type, bytes, Repeat::Always)?;
+        self.taken(answer, repository, bytes)
+    }
+
+    fn send_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        media_type: &str,
+        bytes: &[u8],
+        repeat: Repeat,
+    ) -> anyhow::Result<Answer> {
         let url = self.url(repository, &format!("manifests/{reference}"))?;
         let call = Call::new(Method::PUT, &url).header("content-type", media_type).content(Content::Bytes(bytes));
-        let mut answer = self.send(repository.path(), &Scope::push(repository.path()), call)?;
+        self.send(repository.path(), &Scope::push(repository.path()), call.repeat(repeat))
+    }
+
+    /// Whether the registry lists a manifest that it took as a referrer.
+    fn taken(&self, mut answer: Answer, repository: &Repository, bytes: &[u8]) -> anyhow::Result<bool> {
         if !matches!(answer.status, 200..=202) {
             return Err(self.refused(answer, repository));
         }

@@ -1,8 +1,9 @@
 //! Moves tags to a manifest that is there, and sees that it is that one.
 
-use super::{Reference, Registry};
+use super::{Fetched, Reference, Registry};
 use crate::config::images::{Digest, Repository, Tag};
 use crate::exit::{Exit, failure};
+use crate::http::{Repeat, is_unanswered};
 use crate::oci::model::Descriptor;
 
 /// What a tag has to point at before it is moved.
@@ -37,38 +38,86 @@ pub fn tag(
     let fetched = fetched.map_err(|error| standing(error, repository, tags, 0))?;
     // Before anything is set, so that one that may not be set does not leave others behind.
     for (tag, before) in tags {
-        expect(registry, repository, tag, *before, digest).map_err(|error| standing(error, repository, tags, 0))?;
+        let expected = current(registry, repository, tag).and_then(|now| expect(repository, tag, *before, now, digest));
+        expected.map_err(|error| standing(error, repository, tags, 0))?;
     }
     for (done, (tag, before)) in tags.iter().enumerate() {
-        let set = || -> anyhow::Result<()> {
-            let reference = Reference::Tag(tag.clone());
-            if expect(registry, repository, tag, *before, digest)? {
-                return Ok(());
+        set(registry, repository, &fetched, tag, *before).map_err(|error| {
+            // The answer that was lost may have been a good one.
+            match current(registry, repository, tag) {
+                Ok(Some(now)) if now == digest => standing(error, repository, tags, done + 1),
+                Ok(_) => standing(error, repository, tags, done),
+                Err(_) => standing(error, repository, tags, done).context(format!("whether {tag} is set is not known")),
             }
-            registry.put_manifest(repository, &reference, &fetched.descriptor.media_type, &fetched.bytes)?;
-            match registry.manifest(repository, &reference)? {
-                Some(again) if again.descriptor.digest == digest => Ok(()),
-                found => {
-                    let found = found.map_or_else(|| "nothing".to_owned(), |found| found.descriptor.digest.to_string());
-                    let text = format!("{repository}:{tag} was set to {digest}, but is {found}; who else moves it?");
-                    Err(failure(Exit::Remote, text))
-                }
-            }
-        };
-        set().map_err(|error| standing(error, repository, tags, done))?;
+        })?;
     }
     Ok(())
 }
 
-/// Whether a tag is set already.
-fn expect(
+/// Sets one tag. It is read before each try, so that what somebody else set meanwhile stays.
+fn set(
     registry: &Registry,
+    repository: &Repository,
+    fetched: &Fetched,
+    tag: &Tag,
+    before: Before,
+) -> anyhow::Result<()> {
+    let (reference, digest) = (Reference::Tag(tag.clone()), fetched.descriptor.digest);
+    let media_type = &fetched.descriptor.media_type;
+    let first = current(registry, repository, tag)?;
+    if expect(repository, tag, before, first, digest)? {
+        return Ok(());
+    }
+    for tried in 1.. {
+        let sent = registry.send_manifest(repository, &reference, media_type, &fetched.bytes, Repeat::Never);
+        let (why, asked) = match sent {
+            Ok(answer) if matches!(answer.status, 429 | 500 | 502 | 503 | 504) => {
+                let asked = answer.retry_after(registry.patience().clock.now());
+                (registry.refused(answer, repository), asked)
+            }
+            Ok(answer) => {
+                registry.taken(answer, repository, &fetched.bytes)?;
+                break;
+            }
+            Err(why) if is_unanswered(&why) => (why, None),
+            Err(why) => return Err(why),
+        };
+        let Some(wait) = registry.patience().again(tried, asked) else { return Err(why) };
+        registry.patience().clock.sleep(wait);
+        match current(registry, repository, tag)? {
+            Some(now) if now == digest => return Ok(()),
+            now if now == first => {}
+            now => {
+                let text = format!("{repository}:{tag} is {} meanwhile; who else moves it?", shown(now));
+                return Err(failure(Exit::Remote, text).context(format!("{why:#}")));
+            }
+        }
+    }
+    match registry.manifest(repository, &reference)?.map(|found| found.descriptor.digest) {
+        Some(now) if now == digest => Ok(()),
+        now => {
+            let text = format!("{repository}:{tag} was set to {digest}, but is {}; who else moves it?", shown(now));
+            Err(failure(Exit::Remote, text))
+        }
+    }
+}
+
+fn current(registry: &Registry, repository: &Repository, tag: &Tag) -> anyhow::Result<Option<Digest>> {
+    Ok(registry.head(repository, &Reference::Tag(tag.clone()))?.map(|found| found.digest))
+}
+
+fn shown(digest: Option<Digest>) -> String {
+    digest.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string())
+}
+
+/// Whether a tag that is `now` there is set already.
+fn expect(
     repository: &Repository,
     tag: &Tag,
     before: Before,
+    now: Option<Digest>,
     digest: Digest,
 ) -> anyhow::Result<bool> {
-    let now = registry.head(repository, &Reference::Tag(tag.clone()))?.map(|found| found.digest);
     let why = match (before, now) {
         (_, Some(now)) if now == digest => return Ok(true),
         (Before::Any, _) | (Before::Unset, None) => return Ok(false),
@@ -85,5 +134,6 @@ fn standing(error: anyhow::Error, repository: &Repository, tags: &[(Tag, Before)
     let names = |tags: &[(Tag, Before)]| tags.iter().map(|(tag, _)| tag.to_string()).collect::<Vec<_>>().join(", ");
     let (set, not) = (names(&tags[..done]), names(&tags[done..]));
     let set = if set.is_empty() { "nothing is tagged".to_owned() } else { format!("set is {set}") };
-    error.context(format!("cannot tag in {repository}: {set}, not set is {not}"))
+    let not = if not.is_empty() { String::new() } else { format!(", not set is {not}") };
+    error.context(format!("cannot tag in {repository}: {set}{not}"))
 }

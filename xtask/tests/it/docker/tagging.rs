@@ -123,3 +123,63 @@ fn a_tag_that_others_move_is_noticed_and_said() {
     tag(&direct, &release, &first, &wanted).unwrap();
     assert_eq!(direct.head(&release, &Reference::Tag(name("three"))).unwrap().unwrap().digest, first.digest);
 }
+
+/// The answer to a tag that is set may be lost; it is read before it is set again.
+#[test]
+fn a_tag_is_not_set_again_over_what_somebody_else_set() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (first_layout, first) = image_in(&folder, 37, 1000);
+    let (second_layout, second) = image_in(&folder, 38, 1000);
+    let (direct, release) = (server.client(), server.repository("a"));
+    push(&direct, &release, &first_layout, &first, &[]).unwrap();
+    push(&direct, &release, &second_layout, &second, &[]).unwrap();
+    let at = |text: &str| direct.head(&release, &Reference::Tag(name(text))).unwrap().map(|found| found.digest);
+    let bytes = second_layout.read(&second).unwrap();
+    let (other, there, media_type) = (direct.clone(), release.clone(), second.media_type.clone());
+    let proxy = Proxy::start(&server.host(), move |request| {
+        let (other, there, media_type) = (other.clone(), there.clone(), media_type.clone());
+        let (set, bytes) = (request.method == "PUT", bytes.clone());
+        match request.target.rsplit('/').next() {
+            // Somebody else is faster, and ours is never heard.
+            Some("theirs") if set => Act::Happen(Box::new(move || {
+                let reference = Reference::Tag(name("theirs"));
+                other.put_manifest(&there, &reference, &media_type, &bytes).unwrap();
+            })),
+            // Ours is heard, its answer is lost.
+            Some("ours") if set => Act::CutAnswer(0),
+            _ => Act::Pass,
+        }
+    });
+    let registry = client(&proxy.host(), &Credentials::default());
+    let repository = repository(&proxy.host(), "a");
+    let wanted = [(name("ours"), Before::Any), (name("theirs"), Before::Any)];
+    let text = format!("{:#}", tag(&registry, &repository, &first, &wanted).unwrap_err());
+    assert!(text.contains("set is ours, not set is theirs") && text.contains("who else moves it?"), "{text}");
+    assert!(text.contains("got no answer") && text.contains(&second.digest.to_string()), "{text}");
+    assert_eq!((at("ours"), at("theirs")), (Some(first.digest), Some(second.digest)));
+    let (ours, theirs) = (proxy.count("PUT", "/ours"), proxy.count("PUT", "/theirs"));
+    assert_eq!((ours, theirs), (1, 1), "what is set, by whom ever, is not set again");
+
+    // Its reading fails, but it is set: so it is said.
+    let proxy = Proxy::start(&server.host(), |request| match request.method.as_str() {
+        "GET" if request.target.ends_with("/manifests/read") => Act::Answer(403, vec![], Vec::new()),
+        _ => Act::Pass,
+    });
+    let registry = client(&proxy.host(), &Credentials::default());
+    let repository = super::registry::repository(&proxy.host(), "a");
+    let wanted = [(name("read"), Before::Any), (name("later"), Before::Any)];
+    let text = format!("{:#}", tag(&registry, &repository, &first, &wanted).unwrap_err());
+    assert!(text.contains("set is read, not set is later") && text.contains("403"), "{text}");
+    assert_eq!((at("read"), at("later")), (Some(first.digest), None));
+    proxy.script(|request| match (request.method.as_str(), request.target.ends_with("/manifests/dark")) {
+        ("PUT", true) => Act::Answer(403, vec![], Vec::new()),
+        // Once before all, once before it is set.
+        ("HEAD", true) if request.before > 5 => Act::Answer(403, vec![], Vec::new()),
+        _ => Act::Pass,
+    });
+    let heads = proxy.count("HEAD", "");
+    assert_eq!(heads, 4, "each tag before all, the first before it is set and after its failure");
+    let text = format!("{:#}", tag(&registry, &repository, &first, &[(name("dark"), Before::Any)]).unwrap_err());
+    assert!(text.contains("whether dark is set is not known"), "{text}");
+}
