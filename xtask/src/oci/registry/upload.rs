@@ -70,6 +70,9 @@ struct Upload<'a> {
     source: Source<'a>,
     session: Session,
     ranges: Ranges,
+    /// Whether the next piece is sent only when the registry says that it wants it (RFC 9110, 10.1.1): one that refuses
+    /// and reads no further is heard by nobody who is still sending.
+    asks: bool,
     sent: Sent,
 }
 
@@ -150,7 +153,7 @@ impl Registry {
         };
         let (mut tried, mut furthest) = (0, session.offset);
         let sent = Sent { bytes: 0, resumed };
-        let mut upload = Upload { repository, blob, source, session, ranges: Ranges::Doubted, sent };
+        let mut upload = Upload { repository, blob, source, session, ranges: Ranges::Doubted, asks: false, sent };
         loop {
             memory.keep(&upload.session.url, upload.session.least, self.patience().clock.now());
             match self.step(&mut upload)? {
@@ -227,7 +230,7 @@ impl Registry {
 
     /// The next request of an upload.
     fn step(&self, upload: &mut Upload<'_>) -> anyhow::Result<Step> {
-        let Upload { repository, blob, source, session, ranges, sent } = upload;
+        let Upload { repository, blob, source, session, ranges, asks, sent } = upload;
         let piece = self.piece(session.least);
         let left = blob.size - session.offset;
         // A blob of one piece goes with the request that ends it.
@@ -243,7 +246,10 @@ impl Registry {
             }
         };
         let call = call.header("content-type", "application/octet-stream").content(content).repeat(Repeat::Never);
-        let answer = match self.send(repository.path(), &Scope::push(repository.path()), call) {
+        let call = if *asks && length > 0 { call.header("expect", "100-continue") } else { call };
+        let answer = self.send(repository.path(), &Scope::push(repository.path()), call);
+        *asks = answer.is_err();
+        let answer = match answer {
             Ok(answer) => answer,
             Err(why) if is_final(&why) => return Err(why),
             Err(why) => return Ok(Step::Trouble { why, wait: None, anew: false }),

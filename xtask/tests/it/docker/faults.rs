@@ -5,10 +5,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 use xtask::exit::{Exit, code_of};
 use xtask::oci::layout::Layout;
-use xtask::oci::registry::{Reference, pull, push};
+use xtask::oci::registry::{Credentials, Reference, Registry, Settings, pull, push};
 
 use super::proxy::{Act, Proxy};
-use super::registry::{Options, Server, client, image_in, recorded, repository};
+use super::registry::{Options, Server, client, image_in, impatient, recorded, repository};
 use crate::support::disk::SmallDisk;
 use crate::support::need;
 
@@ -81,6 +81,34 @@ fn a_registry_in_trouble_is_asked_again_and_not_for_ever() {
     let waits: Vec<Duration> = clock.slept().split_off(slept);
     assert!(waits.contains(&Duration::from_secs(8)) && !waits.contains(&Duration::from_secs(16)), "{waits:?}");
     assert!(server.client().tags(&server.repository("b")).unwrap().is_empty());
+}
+
+/// Who refuses in the middle of a piece and hangs up is heard all the same.
+#[test]
+fn a_refusal_while_content_is_sent_is_heard() {
+    let Some(server) = Server::start() else { return };
+    let folder = TempDir::new().unwrap();
+    let (layout, top) = image_in(&folder, 26, 24 << 20);
+    for (status, words) in [(403, "may "), (413, "bound the size of requests"), (429, "left alone for 21600 s")] {
+        let proxy = Proxy::start(&server.host(), move |request| match request.method.as_str() {
+            "PATCH" => Act::Refuse(status, vec![("retry-after", "21600".to_owned())], b"enough".to_vec()),
+            _ => Act::Pass,
+        });
+        let settings = Settings { piece: 16 << 20, ..impatient() };
+        let registry = Registry::with(&proxy.host(), &Credentials::default(), settings).unwrap();
+        let there = repository(&proxy.host(), &format!("a-{status}"));
+        let error = push(&registry, &there, &layout, &top, &[]).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains(&status.to_string()) && text.contains(": enough") && text.contains(words), "{text}");
+        assert!(proxy.count("PATCH", "") <= 5, "{}", proxy.count("PATCH", ""));
+    }
+    // And when it hangs up once, for the piece that it then asks for.
+    let proxy = Proxy::start(&server.host(), |request| match (request.method.as_str(), request.before) {
+        ("PATCH", 0) => Act::Happen(Box::new(|| {})),
+        _ => Act::Pass,
+    });
+    push(&client(&proxy.host(), &Credentials::default()), &repository(&proxy.host(), "b"), &layout, &top, &[]).unwrap();
+    assert_eq!(proxy.seen().iter().filter(|request| request.header("expect").is_some()).count(), 1);
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub(crate) enum Act {
     Pass,
     /// This is the answer; the registry never hears of the request.
     Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
+    /// This is the answer, before any of the content is read; then the connection ends.
+    Refuse(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// The registry gets so much of the content, something happens, then both connections end.
     CutContent(usize, Box<dyn FnOnce() + Send>),
     /// The registry gets so much of the content as if that were all of it; then the client's connection ends, and later
@@ -143,6 +145,15 @@ impl Shared {
                 let script = self.script.lock().unwrap().clone();
                 script(&request)
             };
+            let asks = request.header("expect").is_some();
+            if let Act::Refuse(status, headers, content) = act {
+                let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+                send(client, &request, &Answer { status, headers, content }, None)?;
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            if asks {
+                (&mut &*client).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            }
             let path = request.target.split('?').next().unwrap().to_owned();
             if let Some(target) = self.moved.lock().unwrap().get(&path) {
                 let digest = request.target.split(['?', '&']).find(|part| part.starts_with("digest="));
@@ -165,7 +176,7 @@ impl Shared {
                     what();
                     return Err(io::ErrorKind::ConnectionAborted.into());
                 }
-                Act::Answer(status, headers, content) => {
+                Act::Answer(status, headers, content) | Act::Refuse(status, headers, content) => {
                     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
                     Answer { status, headers, content }
                 }
@@ -206,7 +217,7 @@ impl Shared {
         stream.set_nodelay(true)?;
         let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
         for (name, value) in &request.headers {
-            if !matches!(name.as_str(), "connection" | "content-length") {
+            if !matches!(name.as_str(), "connection" | "content-length" | "expect") {
                 head.push_str(&format!("{name}: {value}\r\n"));
             }
         }
