@@ -30,16 +30,40 @@ const LONGEST_OUTPUT: u64 = 64 << 10;
 /// Devices that programs expect.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
-/// Makes the root ready and becomes the command: `SCRIPT ROOT MOUNT COMMAND…`.
+/// Becomes the command in a root that has no way out: `SCRIPT ROOT SHELL MOUNT UMOUNT UNSHARE NSENTER PIVOT_ROOT FOLDER
+/// VARIABLES VARIABLE… COMMAND…`, with an empty environment.
+///
+/// A root of `chroot` can be left by whoever may call `chroot`; so the image becomes the root of its mount namespace, and
+/// the machine's root is taken out of there. That takes programs of this machine when this shell sees the image alone
+/// already: they run behind a second name of the machine's root, which goes away with the first. From there on there are
+/// only the shell's own words, and no program of this machine ever sees a variable of the image, as `LD_PRELOAD`.
 const SCRIPT: &str = r#"
-root=$1 mount=$2
-shift 2
+set -e
+root=$1 shell=$2 mount=$3 umount=$4 unshare=$5 nsenter=$6 pivot_root=$7 folder=$8 count=$9
+shift 9
+"$mount" --rbind "$root" "$root"
+for device in null zero full random urandom tty; do
+    "$mount" --bind "/dev/$device" "$root/dev/$device" 2>/dev/null || :
+done
+"$mount" -t proc proc "$root/proc" 2>/dev/null || :
+again=${root%/*}/again
+"$mount" --rbind / "$again"
+cd /
+"$unshare" --root="$again" "$shell" -c '
+set -e
+exec 5<"$1"
+"$2" --mount=/proc/self/ns/mnt --wd="$1" "$3" . .
+exec "$4" --no-canonicalize --lazy /proc/self/fd/5
+' sh "$root" "$nsenter" "$pivot_root" "$umount"
 ulimit -f 131072
 ulimit -c 0
-for device in null zero full random urandom tty; do
-    "$mount" --bind "/dev/$device" "$root/dev/$device" 2>/dev/null
+cd "$folder"
+unset PWD OLDPWD SHLVL
+while [ "$count" -gt 0 ]; do
+    command export "$1" || :
+    shift
+    count=$((count - 1))
 done
-"$mount" -t proc proc "$root/proc" 2>/dev/null
 exec "$@"
 "#;
 
@@ -76,7 +100,9 @@ pub fn test(
     let folder = paths::Scratch::new("drydock-smoke-")?;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
     let root = folder.path().join("root");
-    fs::create_dir(&root).context("cannot make a temporary folder")?;
+    for path in [&root, &folder.path().join("again")] {
+        fs::create_dir(path).context("cannot make a temporary folder")?;
+    }
     let is_root = rustix::process::geteuid().is_root();
     let owner = is_root.then_some((NOBODY, NOBODY));
     unpack(layout, &manifest.layers, &root, owner)?;
@@ -121,30 +147,35 @@ struct Ended {
 
 /// Runs a command in a root folder.
 fn run(root: &Path, config: &Value, command: &[String], limit: Duration, is_root: bool) -> anyhow::Result<Ended> {
-    let search = std::env::var_os("PATH");
+    // A user's own search path has not always the folders of the administrator's programs.
+    let mut search = std::env::var_os("PATH").unwrap_or_default();
+    search.push(":/usr/sbin:/sbin");
     let tool = |name: &str| {
-        exec::find(name, Path::new("/"), search.as_ref())
+        exec::find(name, Path::new("/"), Some(&search))
             .map(|path| path.display().to_string())
             .map_err(|why| failure(Exit::Missing, format!("{why}; `cargo xtask doctor docker` tells what installs it")))
     };
-    let (unshare, mount, env, shell) = (tool("unshare")?, tool("mount")?, tool("env")?, tool("sh")?);
-    let mut argv: Vec<String> = Vec::new();
+    let (unshare, env, shell) = (tool("unshare")?, tool("env")?, tool("sh")?);
+    let mut argv: Vec<String> = vec![tool("setpriv")?];
+    // Nothing is left when this process is killed.
+    argv.extend(["--pdeathsig".to_owned(), "KILL".to_owned()]);
     if is_root {
         let id = NOBODY.to_string();
-        argv.extend([tool("setpriv")?, format!("--reuid={id}"), format!("--regid={id}"), "--clear-groups".into()]);
+        argv.extend([format!("--reuid={id}"), format!("--regid={id}"), "--clear-groups".into()]);
     }
-    argv.push(unshare.clone());
-    argv.extend(
-        ["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "--ipc", "--uts"].map(str::to_owned),
-    );
-    argv.push("--kill-child".into());
+    // The first process of the outer namespace is not the image's, which could choose not to end with its parent.
+    let outer = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    let inner = ["--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "--uts"];
+    argv.extend([unshare.clone()].into_iter().chain(outer.map(str::to_owned)));
+    argv.extend([unshare.clone()].into_iter().chain(inner.map(str::to_owned)));
     probe(&argv)?;
-    argv.extend([shell, "-c".to_owned(), SCRIPT.to_owned(), "sh".to_owned(), root.display().to_string()]);
+    argv.extend([env, "-i".to_owned(), shell.clone(), "-c".to_owned(), SCRIPT.to_owned(), "sh".to_owned()]);
+    argv.extend([root.display().to_string(), shell, tool("mount")?, tool("umount")?, unshare]);
+    argv.extend([tool("nsenter")?, tool("pivot_root")?]);
     let text = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).filter(|text| text.starts_with('/'));
-    argv.extend([mount, env, "-i".to_owned()]);
-    argv.extend(variables(config));
-    let directory = text("/config/WorkingDir").unwrap_or("/");
-    argv.extend([unshare, format!("--root={}", root.display()), format!("--wd={directory}"), "--".to_owned()]);
+    let variables = variables(config);
+    argv.extend([text("/config/WorkingDir").unwrap_or("/").to_owned(), variables.len().to_string()]);
+    argv.extend(variables);
     argv.extend(command.iter().cloned());
 
     let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
@@ -159,8 +190,7 @@ fn run(root: &Path, config: &Value, command: &[String], limit: Duration, is_root
         .context("cannot run unshare")?;
     let ended = handle.wait_timeout(limit).context("cannot wait for the smoke test")?.map(|output| output.status);
     if ended.is_none() {
-        // Everything in its namespace ends with it.
-        handle.kill().context("cannot end the smoke test")?;
+        end(&handle).context("cannot end the smoke test")?;
     }
     let read = |file: &mut File| -> anyhow::Result<String> {
         let mut bytes = Vec::new();
@@ -173,6 +203,19 @@ fn run(root: &Path, config: &Value, command: &[String], limit: Duration, is_root
     Ok(Ended { code, stdout: read(&mut stdout)?, stderr: read(&mut stderr)? })
 }
 
+/// Ends the first process of the outer namespace: all others in it are gone when its parent sees that.
+fn end(handle: &duct::Handle) -> std::io::Result<()> {
+    let pid = handle.pids().first().copied().unwrap_or_default();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let first = children.split_whitespace().next().and_then(|child| child.parse().ok());
+    if let Some(first) = first.and_then(rustix::process::Pid::from_raw) {
+        if rustix::process::kill_process(first, rustix::process::Signal::KILL).is_ok() {
+            return handle.wait().map(drop);
+        }
+    }
+    handle.kill()
+}
+
 /// Whether this machine has the namespaces at all, before an image is blamed.
 fn probe(namespaces: &[String]) -> anyhow::Result<()> {
     let argv: Vec<String> = namespaces.iter().cloned().chain(["true".to_owned()]).collect();
@@ -183,14 +226,14 @@ fn probe(namespaces: &[String]) -> anyhow::Result<()> {
     })
 }
 
-/// The environment that the image declares, with a search path.
+/// The environment that the image declares, with a search path; without names that no shell knows.
 fn variables(config: &Value) -> Vec<String> {
     let declared = config.pointer("/config/Env").and_then(Value::as_array);
     let mut all: Vec<String> = declared
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
-        .filter(|one| one.contains('='))
+        .filter(|one| one.split_once('=').is_some_and(|(name, _)| is_name(name)))
         .map(str::to_owned)
         .collect();
     let mut default = |name: &str, value: &str| {
@@ -202,6 +245,11 @@ fn variables(config: &Value) -> Vec<String> {
     default("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     default("HOME", "/root");
     all
+}
+
+fn is_name(text: &str) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    text.chars().all(plain) && text.starts_with(|first: char| !first.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -220,6 +268,8 @@ mod tests {
         let content = layer.keep(&mut File::open("/bin/busybox").unwrap()).unwrap();
         layer.put("bin/busybox".into(), Item { mode: 0o4755, owner: (0, 7), ..Item::file(content, 0) });
         layer.put("bin/sh".into(), Item { kind: ItemKind::Link("busybox".into()), ..Item::folder(0) });
+        let content = layer.keep(&mut File::open(escape(folder)).unwrap()).unwrap();
+        layer.put("bin/escape".into(), Item { mode: 0o755, ..Item::file(content, 0) });
         let mut part = layout.part().unwrap();
         let written = layer.write(0, part.as_file_mut()).unwrap();
         layout.keep(part, &Digest(written.sha256)).unwrap();
@@ -235,6 +285,48 @@ mod tests {
         (layout, manifest)
     }
 
+    /// A program that tries to leave its root in the known ways, and says whether it came to see this machine.
+    const ESCAPE: &str = r#"
+        #define _GNU_SOURCE
+        #include <fcntl.h>
+        #include <sched.h>
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <sys/mount.h>
+        #include <sys/prctl.h>
+        #include <sys/stat.h>
+        #include <unistd.h>
+        static void look(const char *way) {
+            if (access("/etc/passwd", F_OK) == 0) { printf("out by %s\n", way); exit(1); }
+        }
+        int main(int argc, char **argv) {
+            if (argc > 1) {
+                prctl(PR_SET_PDEATHSIG, 0);
+                for (;;) pause();
+            }
+            look("nothing");
+            int namespace = open("/proc/self/ns/mnt", O_RDONLY);
+            if (mkdir("/tmp/j", 0755) || chroot("/tmp/j")) return 2;
+            for (int i = 0; i < 64; i++) if (chdir("..")) return 3;
+            if (chroot(".")) return 4;
+            look("chroot");
+            umount2("/", MNT_DETACH);
+            umount2(".", MNT_DETACH);
+            look("umount");
+            if (namespace < 0 || setns(namespace, CLONE_NEWNS)) return 5;
+            look("setns");
+            puts("v1.0");
+        }
+    "#;
+
+    fn escape(folder: &Path) -> std::path::PathBuf {
+        let (source, program) = (folder.join("escape.c"), folder.join("escape"));
+        fs::write(&source, ESCAPE).unwrap();
+        let argv = ["gcc", "-static", "-o", program.to_str().unwrap(), source.to_str().unwrap()].map(str::to_owned);
+        exec::read(&argv, folder).unwrap();
+        program
+    }
+
     fn declared(run: &str, timeout: &str) -> SmokeTest {
         let text = format!(
             "repositories: {{nightly: a.example/n, release: a.example/r}}\nimages:\n  x:\n    from: {{dockerfile: D}}\n    \
@@ -245,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_command_is_tried_in_the_image_and_nowhere_else() {
-        if !Path::new("/bin/busybox").exists() || !exec::is_installed("unshare") {
+        if !Path::new("/bin/busybox").exists() || !exec::is_installed("unshare") || !exec::is_installed("gcc") {
             return;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -272,12 +364,21 @@ mod tests {
         assert!(
             test("[sh, -c, 'echo v1.0; exit 3']", "20s").unwrap_err().contains("ended with 3, and printed \"v1.0\"")
         );
+        assert_eq!(test("[escape]", "20s").as_deref(), Ok("v1.0"));
         assert!(test("[gone]", "20s").unwrap_err().contains("ended with 127"));
         assert!(
             test("[sh, -c, 'busybox sleep 60 & busybox sleep 60']", "1s")
                 .unwrap_err()
                 .contains("does not end within 1s")
         );
+        // Nor does it stay when it chose to outlive its parent.
+        let unique = format!("stay-{}", std::process::id());
+        let stays = format!("[sh, -c, 'escape {unique} & exec escape {unique}']");
+        assert!(test(&stays, "1s").unwrap_err().contains("does not end within 1s"));
+        let all = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path().join("cmdline"));
+        let left: Vec<_> =
+            all.filter(|file| fs::read_to_string(file).is_ok_and(|text| text.contains(&unique))).collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 
     #[test]
