@@ -4,6 +4,27 @@
 
 use crate::config::images::{Digest, Repository};
 
+/// What a line may start with; another word is one that an engine could read in a way of its own.
+const VERBS: [&str; 18] = [
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
 /// The argument that is the declared base.
 const BASE: &str = "BASE";
 
@@ -49,7 +70,12 @@ impl Dockerfile {
     pub fn parse(text: &str) -> Result<Dockerfile, Vec<String>> {
         let mut reading = Reading::default();
         reading.directives(text);
-        for (line, words) in instructions(text) {
+        for Instruction { line, text, ends_twice } in instructions(text) {
+            if ends_twice {
+                let what = format!("line {line}: engines do not agree whether a line that ends in \\\\ goes on");
+                reading.problems.push(format!("{what}; put something else at its end"));
+            }
+            let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             reading.instruction(line, &words);
         }
         let Some((_, foundation)) = reading.stages.pop() else {
@@ -87,6 +113,11 @@ struct Reading {
 impl Reading {
     /// Comments at the top that change how the rest is read.
     fn directives(&mut self, text: &str) {
+        if text.starts_with("#!") || text.starts_with('\u{feff}') {
+            let what = "line 1: it starts with #! or a byte order mark, behind which an engine finds other directives";
+            self.problems.push(format!("{what}; remove it"));
+            return;
+        }
         for (number, line) in (1..).zip(text.lines()) {
             let Some((name, value)) = line.trim().strip_prefix('#').and_then(|rest| rest.split_once('=')) else {
                 return;
@@ -106,17 +137,27 @@ impl Reading {
 
     fn instruction(&mut self, line: usize, words: &[String]) {
         let Some((verb, rest)) = words.split_first() else { return };
-        match verb.to_ascii_uppercase().as_str() {
+        let upper = verb.to_ascii_uppercase();
+        if matches!(upper.as_str(), "ADD" | "COPY" | "RUN") && rest.iter().any(|word| word.contains("<<")) {
+            let what = format!("line {line}: {upper} with <<: engines do not agree where a here-document ends");
+            self.problems.push(format!("{what}; put it into a file of the commit, and run or copy that"));
+        }
+        match upper.as_str() {
+            "ONBUILD" => self.instruction(line, rest),
             "ARG" if self.stages.is_empty() => {
                 self.has_arg |= rest.iter().any(|word| word.split('=').next() == Some(BASE));
             }
             "FROM" => self.from(line, rest),
             "COPY" | "ADD" | "RUN" => {
                 for flag in rest.iter().take_while(|word| word.starts_with("--")) {
-                    let from = flag.strip_prefix("--from=").or_else(|| {
-                        flag.strip_prefix("--mount=")?.split(',').find_map(|part| part.strip_prefix("from="))
-                    });
-                    if let Some(from) = from {
+                    if flag.contains(['"', '\'', '\\']) {
+                        self.problems.push(format!("line {line}: the option {flag}: write it without quotes"));
+                        continue;
+                    }
+                    let mount = flag.strip_prefix("--mount=").unwrap_or_default().split(',');
+                    let keys = mount.filter_map(|part| part.split_once('='));
+                    let mounted = keys.filter(|(key, _)| key.eq_ignore_ascii_case("from")).map(|(_, from)| from);
+                    for from in flag.strip_prefix("--from=").into_iter().chain(mounted) {
                         self.source(line, from);
                     }
                 }
@@ -130,7 +171,8 @@ impl Reading {
                     ));
                 }
             }
-            _ => {}
+            known if VERBS.contains(&known) => {}
+            _ => self.problems.push(format!("line {line}: {verb} is no instruction of a Dockerfile")),
         }
     }
 
@@ -205,37 +247,33 @@ impl Reading {
     }
 }
 
-/// The instructions with the line that each starts at, as words; the bodies of here-documents are left out.
-fn instructions(text: &str) -> Vec<(usize, Vec<String>)> {
+struct Instruction {
+    /// Where it starts.
+    line: usize,
+    text: String,
+    /// Whether one of its lines ends in two backslashes.
+    ends_twice: bool,
+}
+
+/// The instructions, each with the lines that it goes on in.
+fn instructions(text: &str) -> Vec<Instruction> {
+    let is_none = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let blank = [' ', '\t', '\r'];
     let mut all = Vec::new();
     let mut lines = (1..).zip(text.lines());
-    while let Some((number, line)) = lines.next() {
-        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+    while let Some((line, first)) = lines.next() {
+        if is_none(first) {
             continue;
         }
-        let mut whole = line.trim().to_owned();
-        while let Some(part) = whole.strip_suffix('\\') {
-            whole = part.to_owned();
-            let Some((_, next)) = lines.next() else { break };
-            if next.trim_start().starts_with('#') || next.trim().is_empty() {
-                whole.push('\\');
-            } else {
-                whole.push(' ');
-                whole.push_str(next.trim());
-            }
+        let mut one = Instruction { line, text: first.to_owned(), ends_twice: false };
+        // The parts of a word that was cut have nothing between them.
+        while let Some(part) = one.text.trim_end_matches(blank).strip_suffix('\\') {
+            one.ends_twice |= part.ends_with('\\');
+            one.text = part.to_owned();
+            let Some((_, next)) = lines.by_ref().find(|(_, next)| !is_none(next)) else { break };
+            one.text.push_str(next);
         }
-        let words: Vec<String> = whole.split_whitespace().map(str::to_owned).collect();
-        let verb = words.first().map(|verb| verb.to_ascii_uppercase());
-        if matches!(verb.as_deref(), Some("RUN" | "COPY" | "ADD")) {
-            let ends = words.iter().filter_map(|word| {
-                let rest = word.strip_prefix("<<")?;
-                Some(rest.trim_start_matches('-').trim_matches(['"', '\'']).to_owned()).filter(|end| !end.is_empty())
-            });
-            for end in ends {
-                lines.by_ref().find(|(_, line)| line.trim() == end);
-            }
-        }
-        all.push((number, words));
+        all.push(one);
     }
     all
 }
@@ -250,7 +288,7 @@ mod tests {
     fn what_is_pinned_is_found() {
         let text = format!(
             "# a comment\nARG BASE\nFROM debian:12@{SUM} AS build\nRUN make \\\n  # FROM evil\n  && make install\n\
-             RUN <<EOF\nFROM other\nEOF\nFROM scratch AS empty\nCOPY --from=build /x /x\nFROM ${{BASE}} as Last\n\
+             RUN make x\\\nFROM other\nFROM scratch AS empty\nCOPY --from=build /x /x\nFROM ${{BASE}} as Last\n\
              COPY --from=0 /x /y\nCOPY --from=registry.example:5000/a@{SUM} /x /z\nFROM last\n"
         );
         let read = Dockerfile::parse(&text).unwrap();
@@ -287,6 +325,39 @@ mod tests {
         refused("FROM scratch\nADD https://example.org/x /x", "line 2: ADD fetches");
         refused("# syntax=docker/dockerfile:1\nFROM scratch", "line 1: the frontend docker/dockerfile:1 has no digest");
         refused("FROM --platform=linux/amd64 scratch", "line 1: FROM --platform=linux/amd64");
+        refused("FROM scratch\nRUN --mount=type=bind,source=x,FROM=busybox true", "line 2: --from busybox");
+        refused("FROM scratch\nRUN --mount=type=bind,\\\nfrom=busybox true", "line 2: --from busybox");
+        refused("FROM scratch\nRUN --mount=type=bind,\"from=busybox\" true", "line 2: the option --mount=");
+        refused("FROM scratch\nRUN --mou\\nt=type=bind,from=busybox true", "line 2: the option --mou");
+        refused("FROM scratch\nONBUILD COPY --from=busybox /x /x", "line 2: --from busybox");
+        refused("FR\\\nOM debian:12", "line 1: FROM debian:12 is not pinned");
+        refused("FROM scratch\n// syntax=x", "line 2: // is no instruction");
+        let marked = Dockerfile::parse("\u{feff}# syntax=x@sha256:1\nFROM scratch").unwrap_err();
+        assert!(marked[0].contains("line 1: it starts with #!"), "{marked:?}");
+        refused("#!/usr/bin/x\n# syntax=y\nFROM scratch", "line 1: it starts with #!");
         refused("# escape=`\nFROM scratch", "line 1: another escape");
+    }
+
+    #[test]
+    fn nothing_hides_what_follows() {
+        // Wherever an engine would find a stage that is not pinned, it is found here.
+        for before in [
+            "RUN <<EOF\nx\nEOF",
+            "RUN bash -c 'cat <<<x'",
+            "RUN echo \"a <<b\"",
+            "RUN echo $((1 <<2))",
+            "RUN echo $((1<<2))",
+            "COPY <<-'EOF' /x\nEOF",
+            "ONBUILD RUN 3<<EOF\nEOF",
+            "RUN echo \\\\",
+            "RUN echo \\\\ \t",
+        ] {
+            let found = Dockerfile::parse(&format!("FROM scratch\n{before}\nFROM debian:12")).unwrap_err();
+            assert!(found[0].starts_with("line 2: "), "{before}: {found:?}");
+            let is_hidden = before.ends_with('\\') || before.ends_with('\t');
+            assert!(is_hidden || found.last().unwrap().contains("FROM debian:12 is not pinned"), "{before}: {found:?}");
+        }
+        let two = Dockerfile::parse("FROM scratch\nRUN --mount=from=x,from=busybox true").unwrap_err();
+        assert!(two[0].contains("--from x ") && two[1].contains("--from busybox "), "{two:?}");
     }
 }
