@@ -74,12 +74,18 @@ pub fn diff_ids(config: &Value) -> anyhow::Result<Vec<Digest>> {
     serde_json::from_value(list.clone()).context("the configuration has a list of layers that are no digests")
 }
 
-/// Adds a step to a configuration's history, with or without a layer.
+/// Adds a step to a configuration's history, with or without a layer. Layers of which no step tells get one, as each step
+/// with a layer is taken for that of the next layer.
 ///
 /// # Errors
 /// The time is none.
 pub fn add_step(config: &mut Value, epoch: u64, created_by: &str, layer: Option<&Digest>) -> anyhow::Result<()> {
     let mut step = json!({"created": moment(epoch)?, "created_by": created_by, "comment": "drydock"});
+    let layers = diff_ids(config)?.len();
+    let history = array(config.as_object_mut().context("the configuration is no object")?, "history");
+    let is_empty = |step: &Value| step.get("empty_layer").and_then(Value::as_bool).unwrap_or(false);
+    let told = history.iter().filter(|step| !is_empty(step)).count();
+    history.extend((told..layers).map(|_| json!({"created_by": "base"})));
     match layer {
         None => step["empty_layer"] = true.into(),
         Some(diff_id) => array(object(config, "rootfs")?, "diff_ids").push(diff_id.to_string().into()),
@@ -282,6 +288,21 @@ images:
         assert_eq!(manifest.layers[0].media_type, media::LAYER_GZIP);
         let config: Value = serde_json::from_slice(&layout.read(&manifest.config).unwrap()).unwrap();
         insta::assert_snapshot!(config, @r#"{"architecture":"amd64","config":{"Entrypoint":["mine","--daemon"],"Env":["PATH=/mine/bin","OLD=1","MORE=1"],"ExposedPorts":{"80/tcp":{}},"Labels":{"example.of":"v1.0","org.opencontainers.image.base.digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","org.opencontainers.image.base.name":"debian","org.opencontainers.image.created":"1970-01-01T00:01:00Z","org.opencontainers.image.revision":"c0","org.opencontainers.image.title":"mine","org.opencontainers.image.version":"1.0","theirs":"2"}},"created":"1970-01-01T00:01:00Z","history":[{"comment":"drydock","created":"1970-01-01T00:01:00Z","created_by":"packages"}],"novelty":{"kept":true},"os":"linux","rootfs":{"diff_ids":["sha256:dac1d7cfa95021764849fd102524e141488c5e3a90f861dbb5a12d9ac8584f85"],"type":"layers"}}"#);
+    }
+
+    #[test]
+    fn each_layer_has_a_step() {
+        let layer = Digest::of(b"layer");
+        let steps = |history: Value| {
+            let mut config = json!({"rootfs": {"diff_ids": [Digest::of(b"1"), Digest::of(b"2")]}, "history": history});
+            add_step(&mut config, 60, "mine", Some(&layer)).unwrap();
+            let all = config["history"].as_array().unwrap().clone();
+            all.iter().map(|step| step["created_by"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(steps(Value::Null), ["base", "base", "mine"]);
+        let (full, empty) = (json!({"created_by": "a"}), json!({"created_by": "b", "empty_layer": true}));
+        assert_eq!(steps(json!([full, empty])), ["a", "b", "base", "mine"]);
+        assert_eq!(steps(json!([full, empty, full])), ["a", "b", "a", "mine"]);
     }
 
     #[test]
