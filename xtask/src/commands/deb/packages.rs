@@ -107,20 +107,20 @@ impl Packages {
 
     /// What was made for the wanted series by an earlier call.
     pub(in crate::commands) fn made(&self) -> anyhow::Result<Vec<Made>> {
+        self.series.iter().map(|series| self.made_for(series)).collect()
+    }
+
+    /// What was made for a series by an earlier call.
+    pub(in crate::commands) fn made_for(&self, series: &Series) -> anyhow::Result<Made> {
         let list = self.folder().join(LIST);
         let text = fs::read_to_string(&list).unwrap_or_else(|_| "[]".into());
         let all: Vec<Made> = serde_json::from_str(&text).with_context(|| format!("{}: not a list", list.display()))?;
-        let mut made = Vec::new();
-        for series in &self.series {
-            let version = self.version(series)?;
-            let fits = |one: &&Made| one.series == series.name.as_str() && one.version == version.as_str();
-            let one = all.iter().find(fits).ok_or_else(|| {
-                let text = format!("there is no source package {version} for {}", series.name.as_str());
-                failure(Exit::Usage, format!("{text}; make it with `cargo xtask deb source`"))
-            })?;
-            made.push(one.clone());
-        }
-        Ok(made)
+        let version = self.version(series)?;
+        let fits = |one: &Made| one.series == series.name.as_str() && one.version == version.as_str();
+        all.into_iter().find(fits).ok_or_else(|| {
+            let text = format!("there is no source package {version} for {}", series.name.as_str());
+            failure(Exit::Usage, format!("{text}; make it with `cargo xtask deb source`"))
+        })
     }
 
     /// Whether the files of a source package are still those that its `.dsc` lists.
@@ -149,9 +149,14 @@ impl Packages {
     pub(in crate::commands) fn proof(&self, made: &Made) -> Option<Proof> {
         let file = self.folder().join("proof").join(&made.series).join(super::prove::NAME);
         let proof: Proof = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
-        let dsc = fs::read_to_string(self.folder().join(&made.dsc)).ok()?;
-        let same = identity(&control::parse_one(&dsc).ok()?) == proof.dsc;
-        (same && proof.differing.is_empty()).then_some(proof)
+        (self.is_proof_of(&proof, made) && proof.differing.is_empty()).then_some(proof)
+    }
+
+    /// Whether a proof is about the very bytes of a source package.
+    pub(in crate::commands) fn is_proof_of(&self, proof: &Proof, made: &Made) -> bool {
+        let dsc = fs::read_to_string(self.folder().join(&made.dsc)).ok();
+        let dsc = dsc.and_then(|text| control::parse_one(&text).ok());
+        dsc.is_some_and(|dsc| identity(&dsc) == proof.dsc)
     }
 
     /// Makes the source packages.

@@ -42,17 +42,22 @@ pub(super) fn find(
     let series = choose(&packages.series, series, base.as_deref())?;
     let version = packages.version(series)?;
     let proved = packages.folder().join("proof").join(series.name.as_str());
-    let folders = [proved.clone(), packages.folder().join("local")];
+    // What this machine's own tools made is for trying alone.
+    let local = of.of.untagged.then(|| packages.folder().join("local"));
     let mut found = Vec::new();
     let mut missing = Vec::new();
     for name in names {
         let file = |architecture: &str| format!("{name}_{}_{architecture}.deb", version.without_epoch());
         let files = [file(platform.debian()), file("all")];
-        let path =
-            folders.iter().flat_map(|folder| files.iter().map(|file| folder.join(file))).find(|path| path.is_file());
-        match path {
-            Some(path) => found.push(open(&path, name, platform)?),
-            None => missing.push(files[0].clone()),
+        let in_folder = |folder: &Path| files.iter().map(|file| folder.join(file)).find(|path| path.is_file());
+        if let Some(path) = in_folder(&proved) {
+            let binary = open(&path, name, platform)?;
+            check_proof(&packages, series, &path)?;
+            found.push(binary);
+        } else if let Some(path) = local.as_deref().and_then(in_folder) {
+            found.push(open(&path, name, platform)?);
+        } else {
+            missing.push(files[0].clone());
         }
     }
     if missing.is_empty() {
@@ -67,7 +72,10 @@ pub(super) fn find(
     }
     let remedy = match Platform::here() == Some(platform) {
         true => format!("make it with `{command}`"),
-        false => format!("make it with `{command}` on a machine of {platform}, and copy it there"),
+        false => format!(
+            "make it with `{command}` on a machine of {platform}, and copy it and its proof there, as proof-{}.json",
+            platform.debian()
+        ),
     };
     Err(failure(Exit::Usage, format!("{list} is not in {}; {remedy}", proved.display())))
 }
@@ -91,7 +99,7 @@ fn choose<'a>(all: &'a [Series], declared: Option<&str>, base: Option<&str>) -> 
     }
 }
 
-/// Opens a package, and compares it with the proof that it was made by.
+/// Opens a package.
 fn open(path: &Path, name: &str, platform: Platform) -> anyhow::Result<Binary> {
     let binary = Binary::open(path).map_err(|error| damaged(path, error))?;
     let fits = binary.architecture == platform.debian() || binary.architecture == "all";
@@ -99,17 +107,44 @@ fn open(path: &Path, name: &str, platform: Platform) -> anyhow::Result<Binary> {
         let what = format!("{} of {}", binary.name, binary.architecture);
         return Err(failure(Exit::NotReproducible, format!("{} is {what}, not what its name says", path.display())));
     }
-    let proof = path.with_file_name(PROOF);
-    if let Ok(text) = fs::read_to_string(&proof) {
-        let proof: Proof = serde_json::from_str(&text).with_context(|| format!("{} is no proof", proof.display()))?;
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (sum, _) = Sha256Sum::of_file(path).with_context(|| format!("cannot read {}", path.display()))?;
-        if proof.packages.get(&file).is_some_and(|proved| *proved != sum.to_string()) {
-            let text = format!("{} is not the file that was proved; prove it again", path.display());
-            return Err(failure(Exit::NotReproducible, text));
+    Ok(binary)
+}
+
+/// Whether a proof beside a package is about it, and about the source package of this commit; there may be one of each
+/// architecture.
+fn check_proof(packages: &Packages, series: &Series, path: &Path) -> anyhow::Result<()> {
+    let again = |why: &str| {
+        let command = format!("cargo xtask deb prove --series {}", series.name.as_str());
+        failure(Exit::NotReproducible, format!("{} {why}; prove it again with `{command}`", path.display()))
+    };
+    let made = packages.made_for(series)?;
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (sum, _) = Sha256Sum::of_file(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut why = "has no proof beside it";
+    for proof in proofs(path.parent().unwrap_or(Path::new("/")))? {
+        let Some(proved) = proof.packages.get(&file) else { continue };
+        why = match () {
+            () if *proved != sum.to_string() => "is not the file that was proved",
+            () if !packages.is_proof_of(&proof, &made) => "was proved of another source package",
+            () if !proof.differing.is_empty() => "differed between two builds",
+            () => return Ok(()),
+        };
+    }
+    Err(again(why))
+}
+
+/// The proofs in a folder.
+fn proofs(folder: &Path) -> anyhow::Result<Vec<Proof>> {
+    let mut proofs = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name == PROOF || (name.starts_with("proof-") && name.ends_with(".json")) {
+            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            proofs.push(serde_json::from_str(&text).with_context(|| format!("{} is no proof", path.display()))?);
         }
     }
-    Ok(binary)
+    Ok(proofs)
 }
 
 fn damaged(path: &Path, error: ReadError) -> anyhow::Error {

@@ -3,6 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use xtask::deb::control;
+use xtask::deb::prove::identity;
+use xtask::sums::Sha256Sum;
+
 use super::registry::Server;
 use super::stage::{LANTERND, Stage, debian_in, declaration, small_in};
 use crate::deb::shelf::run;
@@ -28,6 +32,17 @@ fn package(folder: &Path, fields: &str, control: &[(&str, &str)], files: &[&str]
     fs::read(deb).unwrap()
 }
 
+/// A proof of a package, of a source package.
+fn prove(deb: &Path, dsc: &Path, differing: &[&str]) {
+    let dsc = identity(&control::parse_one(&fs::read_to_string(dsc).unwrap()).unwrap());
+    let name = deb.file_name().unwrap().to_str().unwrap();
+    let proof = serde_json::json!({
+        "source": "", "dsc": dsc, "series": "", "proved-on": "", "instead": null, "chroot": "", "varied": [],
+        "differing": differing, "tried": [], "seconds": 1, "packages": {name: Sha256Sum::of(&fs::read(deb).unwrap())},
+    });
+    fs::write(deb.with_file_name("proof.json"), proof.to_string()).unwrap();
+}
+
 const FIELDS: &str = "Package: lanternd\nVersion: 0.3.0-0ubuntu1~ppa1~debian12.1\nArchitecture: amd64\n";
 
 #[test]
@@ -48,8 +63,10 @@ fn what_would_not_work_is_refused_with_its_remedy() {
     };
     refused(2, &["_amd64.deb is not in ", "make it with `cargo xtask deb prove --series bookworm`"]);
 
+    let dsc = stage.sources();
     let made = |fields: &str, control: &[(&str, &str)], files: &[&str]| {
         fs::write(&deb, package(folder.path(), &format!("{FIELDS}{fields}"), control, files)).unwrap();
+        prove(&deb, &dsc, &[]);
     };
     made("Depends: libc6 (>= 99), libnowhere1 | libnowhere2, libc6\nPre-Depends: dpkg (>= 1)\n", &[], &[]);
     let unmet =
@@ -78,20 +95,29 @@ fn what_would_not_work_is_refused_with_its_remedy() {
     fs::write(evil.join("made.deb"), package(folder.path(), FIELDS, &[], &[])).unwrap();
     run(&evil, &["ar", "x", "made.deb", "control.tar.gz", "debian-binary"], &[]);
     run(&evil, &["ar", "rcD", text(&deb).as_str(), "debian-binary", "control.tar.gz", "data.tar.gz"], &[]);
+    prove(&deb, &dsc, &[]);
     refused(7, &["leads out of it"]);
     fs::remove_file(&deb).unwrap();
     run(&evil, &["ar", "rcD", text(&deb).as_str(), "debian-binary", "control.tar.gz", "data.tar.gz"], &[]);
+    prove(&deb, &dsc, &[]);
     refused(7, &["leads out of it"]);
 
-    // A package that is not the one that was proved.
+    // A package that is not the one that was proved, or of another commit, or of a failed proof, or with none at all.
     fs::write(&deb, &good).unwrap();
-    let name = deb.file_name().unwrap().to_str().unwrap();
-    let proof = format!(
-        "{{\"source\":\"\",\"dsc\":\"\",\"series\":\"\",\"proved-on\":\"\",\"chroot\":\"\",\"varied\":[],\"differing\":[],\
-         \"tried\":[],\"seconds\":1,\"packages\":{{\"{name}\":\"00\"}}}}"
-    );
-    fs::write(deb.with_file_name("proof.json"), proof).unwrap();
-    refused(7, &["is not the file that was proved"]);
+    refused(7, &["is not the file that was proved; prove it again with `cargo xtask deb prove --series bookworm`"]);
+    prove(&deb, &dsc, &["the length"]);
+    refused(7, &["differed between two builds"]);
+    let stale = folder.path().join("stale.dsc");
+    fs::write(&stale, "Source: lanternd\nVersion: 0.2\n").unwrap();
+    prove(&deb, &stale, &[]);
+    refused(7, &["was proved of another source package"]);
+    fs::remove_file(deb.with_file_name("proof.json")).unwrap();
+    refused(7, &["has no proof beside it"]);
+    // Nor what was built without a proof.
+    let local = stage.at("state/dist/0.3.0/deb/local");
+    fs::create_dir(&local).unwrap();
+    fs::rename(&deb, local.join(deb.file_name().unwrap())).unwrap();
+    refused(2, &["_amd64.deb is not in "]);
 }
 
 #[test]
@@ -124,8 +150,9 @@ fn bases_and_dockerfiles_that_may_change_are_refused() {
     let deb = stage.package();
     fs::create_dir_all(deb.parent().unwrap()).unwrap();
     fs::write(&deb, package(&stage.at(""), FIELDS, &[], &[])).unwrap();
+    prove(&deb, &stage.sources(), &[]);
     refused(3, &["does not say which packages it has"]);
-    // Another image under the same digest, in a registry that lies, is not taken; nor is what became of it on the disk.
+    // Images and platforms that are not declared.
     let unknown = stage.call(&["nothing"], &[]);
     assert!(unknown.code() == 2 && unknown.stderr.contains("the image nothing is not declared; there are mine"));
     let platform = stage.call(&["--platform", "linux/riscv64"], &[]);

@@ -160,7 +160,18 @@ impl Stage {
         let to = self.at("state/dist/0.3.0/deb/proof");
         fs::create_dir_all(&to).unwrap();
         run(self.folder.path(), &["cp", "-r", &text(&from), &text(&to.join("bookworm"))], &[]);
+        self.sources();
         Some(self)
+    }
+
+    /// Makes lanternd's source package, which proofs are about; its `.dsc`.
+    pub(crate) fn sources(&self) -> PathBuf {
+        let argv = self.argv(&[]);
+        let options = &argv[..argv.len() - 1];
+        let words: Vec<&str> =
+            options.iter().map(String::as_str).chain(["deb", "source", "--series", "bookworm"]).collect();
+        run(self.folder.path(), &words, &[]);
+        self.at("state/dist/0.3.0/deb/lanternd_0.3.0-0ubuntu1~ppa1~debian12.1.dsc")
     }
 
     /// The package of lanternd that was proved.
