@@ -149,17 +149,60 @@ fn packages(
     let ground = own.map(|base| Ground::of(&base.layout, &base.descriptor, &base.manifest)).transpose()?;
     let series = ground.as_ref().and_then(ground::series);
     let found = debs::find(job.ctx, job.of, declared.packages, declared.series, series, platform)?;
-    let folder = context.join("packages");
-    fs::create_dir_all(&folder).context("cannot write to the context")?;
-    for file in debs::files_of(&found) {
-        let to = folder.join(file.file_name().unwrap_or_default());
-        if to.exists() {
-            return Err(failure(Exit::Declaration, format!("the project has a file packages/{} itself", to.display())));
+    let files: Vec<PathBuf> = debs::files_of(&found).cloned().collect();
+    lay(&files, &context.join("packages"), epoch)?;
+    Ok(files)
+}
+
+/// Copies packages into a folder of the context, which the commit may have too; never to where a link of it leads.
+fn lay(files: &[PathBuf], folder: &Path, epoch: u64) -> anyhow::Result<()> {
+    match fs::symlink_metadata(folder) {
+        Ok(data) if data.is_dir() => {}
+        Ok(_) => {
+            let text = "the project has packages, which is no folder, where the declared packages go; rename it";
+            return Err(failure(Exit::Declaration, text));
         }
-        fs::copy(file, &to).with_context(|| format!("cannot write {}", to.display()))?;
-        fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(epoch);
-        fs::File::options().write(true).open(&to)?.set_modified(time)?;
+        Err(_) => fs::create_dir(folder).context("cannot write to the context")?,
     }
-    Ok(debs::files_of(&found).cloned().collect())
+    for file in files {
+        let name = file.file_name().unwrap_or_default();
+        let to = folder.join(name);
+        let cannot = || format!("cannot write {}", to.display());
+        let mut from = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let mut copy = match fs::File::create_new(&to) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                let text = format!("the project has a file packages/{} itself", name.to_string_lossy());
+                return Err(failure(Exit::Declaration, text));
+            }
+            other => other.with_context(cannot)?,
+        };
+        std::io::copy(&mut from, &mut copy).with_context(cannot)?;
+        copy.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        copy.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(epoch))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn packages_stay_in_the_context() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        fs::write(at("a.deb"), "a").unwrap();
+        fs::create_dir(at("elsewhere")).unwrap();
+        let put = |to: &str| lay(&[at("a.deb")], &at(to), 60).map_err(|error| error.to_string());
+        assert_eq!(put("packages"), Ok(()));
+        assert_eq!(fs::read(at("packages/a.deb")).unwrap(), b"a");
+        assert!(put("packages").unwrap_err().contains("has a file packages/a.deb itself"));
+        symlink("elsewhere", at("link")).unwrap();
+        assert!(put("link").unwrap_err().contains("which is no folder"));
+        fs::create_dir(at("has")).unwrap();
+        symlink("../elsewhere/new", at("has/a.deb")).unwrap();
+        assert!(put("has").unwrap_err().contains("has a file packages/a.deb itself"));
+        assert_eq!(fs::read_dir(at("elsewhere")).unwrap().count(), 0);
+    }
 }
