@@ -11,7 +11,7 @@ use super::base::{self, Base};
 use super::ground::clean;
 use super::image;
 use super::layout::Layout;
-use super::leftovers::is_leftover;
+use super::leftovers::{Leftovers, attributes, is_leftover};
 use super::model::media;
 use crate::archive::layer::{Item, ItemKind, Layer};
 use crate::archive::read::{Limits, MemberKind, Packing, ReadError, visit_packed};
@@ -22,7 +22,7 @@ use crate::paths;
 use crate::sums::Sha256Sum;
 
 /// Changed when the same request makes other bytes than before.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Where mmdebstrap looks for the programs of an administrator.
 const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -88,10 +88,11 @@ pub fn make(cache: &Layout, request: &Request<'_>, watch: &mut dyn FnMut(&str)) 
 /// The files of the base, without what differs from one making to the next.
 fn read(tar: &Path, folder: &Path) -> Result<Layer, ReadError> {
     let mut layer = Layer::new(folder)?;
+    let mut leftovers = Leftovers::default();
     let limits = Limits { bytes: 16 << 30, ..Limits::UNKNOWN };
     visit_packed(paths::open_regular(tar)?, Packing::Plain, limits, &mut |member, content| {
         let path = clean(&member.path)?;
-        if path.is_empty() || is_leftover(&path) {
+        if path.is_empty() {
             return Ok(());
         }
         let kind = match &member.kind {
@@ -99,10 +100,12 @@ fn read(tar: &Path, folder: &Path) -> Result<Layer, ReadError> {
             MemberKind::File => ItemKind::File(layer.keep(content)?),
             MemberKind::Link(target) => ItemKind::Link(target.clone()),
             MemberKind::HardLink(to) => ItemKind::HardLink(clean(to)?),
+            MemberKind::Other(_) if is_leftover(&path) => return Ok(()),
             MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
         };
-        let attributes = member.attributes.clone();
-        layer.put(path, Item { kind, mode: member.mode, owner: member.owner, time: member.time, attributes });
+        let attributes = attributes(&member.attributes);
+        let item = Item { kind, mode: member.mode, owner: member.owner, time: member.time, attributes };
+        leftovers.put(&mut layer, path, item);
         Ok(())
     })?;
     Ok(layer)

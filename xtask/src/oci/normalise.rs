@@ -11,7 +11,7 @@ use super::base::Base;
 use super::ground::{clean, visit_layer};
 use super::image::{self, NewLayer, moment};
 use super::layout::Layout;
-use super::leftovers::is_leftover;
+use super::leftovers::{Leftovers, attributes, is_leftover};
 use super::model::{Descriptor, media};
 use crate::archive::layer::{Item, ItemKind, Layer};
 use crate::archive::read::{MemberKind, ReadError};
@@ -68,13 +68,10 @@ pub fn normalise(
 /// Writes a layer anew.
 fn layer(layout: &Layout, file: &Path, media_type: &str, epoch: u64) -> anyhow::Result<NewLayer> {
     let mut layer = Layer::new(layout.folder()).context("cannot write a layer")?;
+    let mut leftovers = Leftovers::default();
     visit_layer(file, media_type, &mut |member, content| {
         let path = clean(&member.path)?;
         if path.is_empty() {
-            return Ok(());
-        }
-        let is_folder = member.kind == MemberKind::Folder;
-        if is_leftover(&path) && !is_folder {
             return Ok(());
         }
         let kind = match &member.kind {
@@ -86,12 +83,13 @@ fn layer(layout: &Layout, file: &Path, media_type: &str, epoch: u64) -> anyhow::
             MemberKind::File => ItemKind::File(layer.keep(content)?),
             MemberKind::Link(target) => ItemKind::Link(target.clone()),
             MemberKind::HardLink(to) => ItemKind::HardLink(clean(to)?),
+            // A container gets its devices from whoever runs it.
+            MemberKind::Other(_) if is_leftover(&path) => return Ok(()),
             MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
         };
-        // Labels of a security module and the like are of the machine.
-        let kept = |name: &str| name == "security.capability" || name.starts_with("user.");
-        let attributes = member.attributes.iter().filter(|(name, _)| kept(name)).cloned().collect();
-        layer.put(path, Item { kind, mode: member.mode, owner: member.owner, time: member.time, attributes });
+        let attributes = attributes(&member.attributes);
+        let item = Item { kind, mode: member.mode, owner: member.owner, time: member.time, attributes };
+        leftovers.put(&mut layer, path, item);
         Ok(())
     })
     .map_err(|error| match error {
