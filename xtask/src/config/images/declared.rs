@@ -78,7 +78,8 @@ declaration! {
         suite: Option<Text>,
         /// The moment of Debian's archive, as in `20261101T000000Z`.
         snapshot: Option<Text>,
-        /// Where that archive is; `{snapshot}` is the moment. Default: Debian's own archive of snapshots.
+        /// Where that archive is; `{snapshot}` is the moment, and only a folder (`file:///…`) goes without. Default: Debian's own
+        /// archive of snapshots.
         mirror: Option<Text>,
         /// Packages beside the essential ones.
         packages: Vec<Text> = Vec::new(),

@@ -148,12 +148,19 @@ fn base_of(declared: &Spanned<BaseDeclaration>, problems: &mut Problems) -> Opti
             };
             let moment = |text: &&String| jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text.as_str()).is_ok();
             let snapshot = checked(snapshot, moment, "a moment such as `20261101T000000Z`", problems);
+            // What a server has at an address without the moment changes from day to day; a folder of one's own need not.
             let url = |text: &&String| {
-                ["http://", "https://", "file:///"].iter().any(|start| text.starts_with(start))
-                    && !text.contains(char::is_whitespace)
+                let is_remote = ["http://", "https://"].iter().any(|start| text.starts_with(start));
+                let is_dated = is_remote && text.contains("{snapshot}");
+                (is_dated || text.starts_with("file:///")) && !text.contains(char::is_whitespace)
             };
             let mirror = match mirror {
-                Some(mirror) => checked(mirror, url, "the address of an archive (http, https or file)", problems)?,
+                Some(mirror) => checked(
+                    mirror,
+                    url,
+                    "the address of a dated archive: http or https with `{snapshot}` in it, or file",
+                    problems,
+                )?,
                 None => SNAPSHOTS.to_owned(),
             };
             let snapshot = snapshot?;

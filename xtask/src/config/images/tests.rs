@@ -98,6 +98,11 @@ fn a_suite_is_of_a_moment() {
         base,
         "{suite: bookworm, snapshot: 20261101T000000Z, mirror: 'ftp://x'}",
         "4:65",
-        "the address of an archive",
+        "the address of a dated archive",
     );
+    let suite = "suite: bookworm, snapshot: 20261101T000000Z";
+    refused(base, &format!("{{{suite}, mirror: 'http://deb.debian.org/debian'}}"), "4:65", "with `{snapshot}` in it");
+    for mirror in ["https://mirror.example/{snapshot}", "file:///srv/debian"] {
+        parse(&GOOD.replace(base, &format!("{{{suite}, mirror: '{mirror}'}}"))).unwrap();
+    }
 }
