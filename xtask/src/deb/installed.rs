@@ -16,6 +16,8 @@ pub struct Installed {
     architecture: String,
     multi_arch: String,
     provides: Vec<Relation>,
+    /// What it does not bear beside it: the field, what is meant, and how that is written.
+    refuses: Vec<(&'static str, Vec<Relation>, String)>,
 }
 
 /// One alternative of a relation: `NAME[:ARCHITECTURE] [(OPERATOR VERSION)]`.
@@ -73,12 +75,18 @@ impl Installed {
     /// In words, the field that is missing or cannot be read.
     pub fn of(paragraph: &Paragraph) -> Result<Installed, String> {
         let field = |name: &str| paragraph.line(name).ok_or_else(|| format!("a package without {name}"));
+        let mut refuses = Vec::new();
+        for field in ["Conflicts", "Breaks"] {
+            let text = paragraph.line(field).unwrap_or_default();
+            refuses.extend(groups(&text)?.into_iter().map(|(group, written)| (field, group, written)));
+        }
         Ok(Installed {
             name: field("Package")?,
             version: field("Version")?.parse()?,
             architecture: paragraph.line("Architecture").unwrap_or_default(),
             multi_arch: paragraph.line("Multi-Arch").unwrap_or_default(),
             provides: alternatives(&paragraph.line("Provides").unwrap_or_default())?.into_iter().flatten().collect(),
+            refuses,
         })
     }
 
@@ -144,16 +152,20 @@ pub fn unmet(packages: &[&Paragraph], base: &[Installed], architecture: &str) ->
                 found.push(Unmet { package: one.name.clone(), field, relation: written, found: near });
             }
         }
-        for field in ["Conflicts", "Breaks"] {
-            let text = paragraph.line(field).unwrap_or_default();
-            for (group, written) in groups(&text)? {
-                let hit = |there: &&Installed| {
-                    there.name != one.name && group.iter().any(|relation| there.satisfies(relation, architecture))
-                };
-                if let Some(there) = all().find(hit) {
-                    let what = format!("there is {} {}", there.name, there.version);
-                    found.push(Unmet { package: one.name.clone(), field, relation: written, found: what });
-                }
+        let hits = |group: &[Relation], one: &Installed, other: &Installed| {
+            other.name != one.name && group.iter().any(|relation| other.satisfies(relation, architecture))
+        };
+        for (field, group, written) in &one.refuses {
+            if let Some(there) = all().find(|there| hits(group, one, there)) {
+                let what = format!("there is {} {}", there.name, there.version);
+                found.push(Unmet { package: one.name.clone(), field, relation: written.clone(), found: what });
+            }
+        }
+        // What is there has not been asked either.
+        for there in base {
+            for (field, _, written) in there.refuses.iter().filter(|(_, group, _)| hits(group, there, one)) {
+                let what = format!("{} {} would be beside it", one.name, one.version);
+                found.push(Unmet { package: there.name.clone(), field, relation: written.clone(), found: what });
             }
         }
     }
@@ -221,12 +233,14 @@ Package: gone
 Status: deinstall ok config-files
 Architecture: amd64
 Version: 1
+Breaks: mine
 
 Package: perl-base
 Status: install ok installed
 Architecture: amd64
 Multi-Arch: foreign
 Version: 5.36
+Breaks: mine (<< 1.0), old-mine (<< 3)
 
 Package: arm
 Status: install ok installed
@@ -262,6 +276,8 @@ Version: 1
         check("Conflicts", "mine, mawk (>= 2)", None);
         check("Breaks", "mawk (<< 2)", Some("there is mawk 1.3"));
         check("Conflicts", "awk", Some("there is mawk 1.3"));
+        check("Provides", "old-mine (= 2)", Some("mine 1.0-1 would be beside it"));
+        check("Provides", "old-mine (= 3)", None);
     }
 
     #[test]

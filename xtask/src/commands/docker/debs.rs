@@ -90,7 +90,7 @@ fn choose<'a>(all: &'a [Series], declared: Option<&str>, base: Option<&str>) -> 
             Some(series) => Ok(series),
             None => wrong(format!("packaging/release.yaml has no series {name}; it has {}", list())),
         },
-        (None, [one], _) => Ok(one),
+        (None, [one], None) => Ok(one),
         (None, _, Some(base)) => match named(base) {
             Some(series) => Ok(series),
             None => wrong(format!("the base is of {base}, and there are packages for {}; declare `series`", list())),
@@ -230,11 +230,22 @@ pub(super) fn stack(stack: &mut Stack, debs: &[Binary], epoch: u64) -> anyhow::R
         paragraphs.push(text);
     }
     if let Some(old) = stack.ground.text(STATUS) {
+        let old = without(old, debs);
         let old = if old.trim().is_empty() { String::new() } else { format!("{}\n\n", old.trim_end()) };
         let text = format!("{old}{}\n", paragraphs.join("\n"));
         write(stack, STATUS, text.as_bytes(), 0o644, epoch)?;
     }
     Ok(())
+}
+
+/// The list of what is installed, without what is left of packages that are put there anew, as their configuration.
+fn without(status: &str, debs: &[Binary]) -> String {
+    let is_anew = |paragraph: &&str| {
+        let name = paragraph.lines().find_map(|line| line.strip_prefix("Package:"));
+        name.is_some_and(|name| debs.iter().any(|deb| deb.name == name.trim()))
+    };
+    let kept: Vec<&str> = status.split("\n\n").filter(|paragraph| !is_anew(paragraph)).collect();
+    kept.join("\n\n")
 }
 
 /// The files of a package, put where they go; the list of them, as dpkg keeps it.
