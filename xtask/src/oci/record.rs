@@ -18,6 +18,8 @@ use crate::sums::Sha256Sum;
 pub const FORMAT: u32 = 1;
 /// The type of the artifact that has a record in a registry.
 pub const ARTIFACT_TYPE: &str = "application/vnd.drydock.build.v1+json";
+/// Its name in the folder of a layout.
+const NAME: &str = "build.json";
 /// The largest record that is read.
 const LARGEST: u64 = 4 << 20;
 
@@ -116,9 +118,9 @@ pub struct MadeBy {
 }
 
 impl BuildRecord {
-    /// Where the record of an image is, beside its layout.
+    /// Where the record of an image is: in the folder of its layout, so that both are replaced in one step.
     pub fn path(folder: &Path, image: &str) -> PathBuf {
-        folder.join(format!("{image}.json"))
+        folder.join(image).join(NAME)
     }
 
     /// Without what other machines have different.
@@ -167,16 +169,16 @@ impl BuildRecord {
         let index = layout.index()?;
         match index.manifests.as_slice() {
             [one] if one.digest == record.digest => Ok((record, layout, one.clone())),
-            _ => Err(again("it is about another image than is there, as a build was ended in between".into())),
+            _ => Err(again("it is about another image than is there".into())),
         }
     }
 
-    /// Writes the record beside the layout.
+    /// Writes the record into the folder of a layout.
     ///
     /// # Errors
     /// The disk is full.
-    pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
-        paths::write_atomically(&BuildRecord::path(folder, &self.image), self.text()?.as_bytes())
+    pub fn save(&self, layout: &Layout) -> anyhow::Result<()> {
+        paths::write_atomically(&layout.folder().join(NAME), self.text()?.as_bytes())
     }
 }
 
@@ -209,11 +211,11 @@ mod tests {
         let layout = Layout::create(&folder.path().join("mine")).unwrap();
         let index = layout.put("x", b"index").unwrap();
         layout.set_index(vec![index.clone()]).unwrap();
-        record().save(folder.path()).unwrap();
+        record().save(&layout).unwrap();
         let (read, _, found) = load().unwrap();
         assert_eq!((read, found), (record(), index));
         layout.set_index(vec![layout.put("x", b"other").unwrap()]).unwrap();
-        assert!(load().unwrap_err().contains("ended in between"));
+        assert!(load().unwrap_err().contains("another image than is there"));
     }
 
     #[test]

@@ -114,8 +114,8 @@ impl Job<'_> {
                 declaration: Some(self.wanted.declaration),
             }),
         };
+        record.save(&layout)?;
         replace(part, &folder.join(self.image.name.as_str()))?;
-        record.save(&folder)?;
         Ok(record)
     }
 

@@ -59,7 +59,7 @@ fn what_would_not_work_is_refused_with_its_remedy() {
         for word in words {
             assert!(found.stderr.contains(word), "{word}: {}", found.stderr);
         }
-        assert!(!stage.oci("0.3.0").join("mine.json").exists());
+        assert!(!stage.oci("0.3.0").join("mine").exists());
     };
     refused(2, &["_amd64.deb is not in ", "make it with `cargo xtask deb prove --series bookworm`"]);
 
