@@ -155,7 +155,7 @@ impl Port {
         let layout = Layout::create(&folder.join("mine")).unwrap();
         let index = layout.put(&top.media_type, &self.yard.layout.read(top).unwrap()).unwrap();
         layout.set_index(vec![index]).unwrap();
-        self.record(built, top).save(&folder).unwrap();
+        self.record(built, top).save(&layout).unwrap();
     }
 
     pub(super) fn push_to(&self, repository: &Repository, built: &Built<'_>) -> Descriptor {
