@@ -14,9 +14,11 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use xtask::config::images::{Digest, Repository};
+use xtask::config::images::{Digest, Images, Repository};
 use xtask::oci::layout::Layout;
+use xtask::oci::model::{Descriptor, Parsed};
 use xtask::oci::registry::{self, Credentials, Registry};
+use xtask::oci::smoke;
 
 #[path = "support/corpus.rs"]
 mod corpus;
@@ -34,6 +36,7 @@ const CONTENT: u64 = 30_000_000;
 /// With these arguments this program pushes or copies and does nothing else, as a process of its own like its peers.
 const PUSH: &str = "--push-layout";
 const COPY: &str = "--copy-image";
+const SMOKE: &str = "--smoke-test";
 
 /// Builds and pushes; `$OUT` is the target. With its fastest storage, and without an intermediate image.
 const PEER_BUILD: &str = "$BUILDAH bud --quiet --isolation chroot --layers=false --timestamp 1780315200 -t bench context \
@@ -47,6 +50,10 @@ fn main() -> ExitCode {
     }
     if let Some(at) = arguments.iter().position(|argument| argument == COPY) {
         copy(&arguments[at + 1], &arguments[at + 2], &arguments[at + 3]);
+        return ExitCode::SUCCESS;
+    }
+    if let Some(at) = arguments.iter().position(|argument| argument == SMOKE) {
+        smoke_test(Path::new(&arguments[at + 1]));
         return ExitCode::SUCCESS;
     }
     let mut figures = Figures::new("image");
@@ -68,24 +75,33 @@ fn main() -> ExitCode {
     let bench = Bench::set_up(folder.path(), &server.host);
 
     let [mut build, mut promote] = [(); 2].map(|()| Times::default());
+    let mut smoke = Vec::new();
     for round in 0..=ROUNDS {
         let own = bench.build(round);
+        let tested = bench.tests();
         let peer = bench.peer_builds(round);
         let (copied, copied_by_peer) = bench.promote(round);
         // The first round warms the caches.
         if round > 0 {
             build.push(own, peer);
+            smoke.push(tested);
             promote.push(copied, copied_by_peer);
         }
     }
     println!("{} MB of text on a minimal Debian, {ROUNDS} rounds\n", CONTENT / 1_000_000);
     println!("{:<44} {:>8}", "", "median s");
     println!("{:<44} {:>8.2}", "drydock: build, smoke test, push", median(&mut build.own));
+    println!("{:<44} {:>8.2}", "  of which the smoke test", median(&mut smoke));
     println!("{:<44} {:>8.2}", "buildah bud, push", median(&mut build.peer));
     println!("{:<44} {:>8.3}", "drydock: copy to another repository", median(&mut promote.own));
     println!("{:<44} {:>8.3}\n", "skopeo copy --all", median(&mut promote.peer));
     let ratio = median(&mut build.ratios);
-    figures.figure(&format!("{ratio:.2} x buildah bud and push"), "0.5 x", ratio <= 0.5);
+    // The peer tries nothing, so what the smoke test takes in a process of its own is told apart.
+    let without: Vec<f64> = build.own.iter().zip(&smoke).map(|(own, tested)| own - tested).collect();
+    let mut untried: Vec<f64> = without.iter().zip(&build.peer).map(|(own, peer)| own / peer).collect();
+    let untried = median(&mut untried);
+    figures.figure(&format!("{untried:.2} x buildah bud and push"), "0.5 x", untried <= 0.5);
+    figures.figure(&format!("{ratio:.2} x with the smoke test, which they do not make"), "0.5 x", ratio <= 0.5);
     let ratio = median(&mut promote.ratios);
     figures.figure(&format!("{ratio:.2} x skopeo copy --all"), "1.0 x", ratio <= 1.0);
     figures.finish()
@@ -187,6 +203,13 @@ impl Bench<'_> {
         self.shell(PEER_BUILD, &format!("{}/theirs-{round}:1", self.host))
     }
 
+    /// The smoke test alone, of the image that was just built.
+    fn tests(&self) -> f64 {
+        let began = Instant::now();
+        own(&[SMOKE, &self.folder.join("mine").display().to_string()]);
+        began.elapsed().as_secs_f64()
+    }
+
     /// The image of this round, by its digest, to two new repositories.
     fn promote(&self, round: usize) -> (f64, f64) {
         let layout = Layout::open(&self.folder.join("mine/target/xtask/dist/1.0/oci/mine")).expect("a layout");
@@ -240,6 +263,23 @@ fn push(layout: &Path, target: &str, base: &str) {
     let (registry, repository) = opened(target);
     let base: Repository = base.parse().expect("a repository");
     registry::push(&registry, &repository, &layout, &index.manifests[0], &[base]).expect("a push");
+}
+
+fn smoke_test(project: &Path) {
+    let declaration = project.join("docker/images.yaml");
+    let text = fs::read_to_string(&declaration).expect("a declaration");
+    let images = Images::parse(&text, &declaration).expect("a declaration");
+    let layout = Layout::open(&project.join("target/xtask/dist/1.0/oci/mine")).expect("a layout");
+    let read = |descriptor: &Descriptor| {
+        let bytes = layout.read(descriptor).expect("a manifest");
+        Parsed::read(&descriptor.media_type, &bytes).expect("a manifest")
+    };
+    let Parsed::Index(index) = read(&layout.index().expect("an index").manifests[0]) else { panic!("an index") };
+    let Parsed::Manifest(manifest) = read(&index.manifests[0]) else { panic!("an image") };
+    let config = layout.read(&manifest.config).expect("a configuration");
+    let config = serde_json::from_slice(&config).expect("a configuration");
+    let version = "1.0".parse().expect("a version");
+    smoke::test(&layout, &manifest, &config, &images.images[0].smoke_test, &version).expect("it passes");
 }
 
 fn copy(from: &str, to: &str, digest: &str) {
