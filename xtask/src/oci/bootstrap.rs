@@ -11,10 +11,10 @@ use super::base::{self, Base};
 use super::ground::clean;
 use super::image;
 use super::layout::Layout;
-use super::leftovers::{Leftovers, attributes, is_leftover};
+use super::leftovers::Leftovers;
 use super::model::media;
-use crate::archive::layer::{Item, ItemKind, Layer};
-use crate::archive::read::{Limits, MemberKind, Packing, ReadError, visit_packed};
+use crate::archive::layer::Layer;
+use crate::archive::read::{Limits, Packing, ReadError, visit_packed};
 use crate::config::images::{Digest, Platform};
 use crate::exec;
 use crate::exit::{Exit, failure};
@@ -95,18 +95,7 @@ fn read(tar: &Path, folder: &Path) -> Result<Layer, ReadError> {
         if path.is_empty() {
             return Ok(());
         }
-        let kind = match &member.kind {
-            MemberKind::Folder => ItemKind::Folder,
-            MemberKind::File => ItemKind::File(layer.keep(content)?),
-            MemberKind::Link(target) => ItemKind::Link(target.clone()),
-            MemberKind::HardLink(to) => ItemKind::HardLink(clean(to)?),
-            MemberKind::Other(_) if is_leftover(&path) => return Ok(()),
-            MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
-        };
-        let attributes = attributes(&member.attributes);
-        let item = Item { kind, mode: member.mode, owner: member.owner, time: member.time, attributes };
-        leftovers.put(&mut layer, path, item);
-        Ok(())
+        leftovers.take(&mut layer, path, member, content)
     })?;
     Ok(layer)
 }

@@ -1,8 +1,11 @@
 //! What a build leaves behind in an image that no program needs and that no two builds have alike.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
+use super::ground::clean;
 use crate::archive::layer::{Item, ItemKind, Layer};
+use crate::archive::read::{Member, MemberKind, ReadError};
 
 /// What was left out of a layer in the making, as other names of the same files may follow.
 #[derive(Debug, Default)]
@@ -13,6 +16,31 @@ pub struct Leftovers {
 }
 
 impl Leftovers {
+    /// Takes a member of a tar file over into a layer, with its clean path, as [`Leftovers::put`] does.
+    ///
+    /// # Errors
+    /// It is a device or the like, or its content cannot be read or kept.
+    pub fn take(
+        &mut self,
+        layer: &mut Layer,
+        path: String,
+        member: &Member,
+        content: &mut dyn Read,
+    ) -> Result<(), ReadError> {
+        let kind = match &member.kind {
+            MemberKind::Folder => ItemKind::Folder,
+            MemberKind::File => ItemKind::File(layer.keep(content)?),
+            MemberKind::Link(target) => ItemKind::Link(target.clone()),
+            MemberKind::HardLink(to) => ItemKind::HardLink(clean(to)?),
+            // A container gets its devices from whoever runs it.
+            MemberKind::Other(_) if is_leftover(&path) => return Ok(()),
+            MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
+        };
+        let attributes = attributes(&member.attributes);
+        self.put(layer, path, Item { kind, mode: member.mode, owner: member.owner, time: member.time, attributes });
+        Ok(())
+    }
+
     /// Puts an item into a layer, unless it is a file that no program needs. Links stay, as logs may be led elsewhere by
     /// them, and so do the marks of what an upper layer takes away.
     pub fn put(&mut self, layer: &mut Layer, path: String, mut item: Item) {
@@ -50,7 +78,7 @@ impl Leftovers {
 }
 
 /// The extended attributes that are of a file and not of the machine that it was made on, in the order of their names.
-pub fn attributes(all: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
+fn attributes(all: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
     // Labels of a security module and the like are of the machine.
     let kept = |name: &str| name == "security.capability" || name.starts_with("user.");
     let named: BTreeMap<_, _> = all.iter().filter(|(name, _)| kept(name)).cloned().collect();
@@ -59,7 +87,7 @@ pub fn attributes(all: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
 
 /// Whether a file, by its path without `/` at its ends, is such a leftover: logs, caches, lists of a package manager,
 /// names of the machine, and devices, which a container gets from whoever runs it.
-pub fn is_leftover(path: &str) -> bool {
+fn is_leftover(path: &str) -> bool {
     let within = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
     let backup = |folder: &str| within(folder) && path.ends_with("-old");
     within("var/log")

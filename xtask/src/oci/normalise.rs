@@ -11,9 +11,9 @@ use super::base::Base;
 use super::ground::{clean, visit_layer};
 use super::image::{self, NewLayer, moment};
 use super::layout::Layout;
-use super::leftovers::{Leftovers, attributes, is_leftover};
+use super::leftovers::Leftovers;
 use super::model::{Descriptor, media};
-use crate::archive::layer::{Item, ItemKind, Layer};
+use crate::archive::layer::Layer;
 use crate::archive::read::{MemberKind, ReadError};
 use crate::config::images::Digest;
 use crate::exit::{Exit, failure};
@@ -74,23 +74,11 @@ fn layer(layout: &Layout, file: &Path, media_type: &str, epoch: u64) -> anyhow::
         if path.is_empty() {
             return Ok(());
         }
-        let kind = match &member.kind {
-            MemberKind::Folder => ItemKind::Folder,
-            MemberKind::File if matches!(path.as_str(), "etc/shadow" | "etc/shadow-") => {
-                let text = io::read_to_string(content)?;
-                ItemKind::File(layer.keep(&mut days_of(&text, epoch).as_bytes())?)
-            }
-            MemberKind::File => ItemKind::File(layer.keep(content)?),
-            MemberKind::Link(target) => ItemKind::Link(target.clone()),
-            MemberKind::HardLink(to) => ItemKind::HardLink(clean(to)?),
-            // A container gets its devices from whoever runs it.
-            MemberKind::Other(_) if is_leftover(&path) => return Ok(()),
-            MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
-        };
-        let attributes = attributes(&member.attributes);
-        let item = Item { kind, mode: member.mode, owner: member.owner, time: member.time, attributes };
-        leftovers.put(&mut layer, path, item);
-        Ok(())
+        if member.kind == MemberKind::File && matches!(path.as_str(), "etc/shadow" | "etc/shadow-") {
+            let text = days_of(&io::read_to_string(content)?, epoch);
+            return leftovers.take(&mut layer, path, member, &mut text.as_bytes());
+        }
+        leftovers.take(&mut layer, path, member, content)
     })
     .map_err(|error| match error {
         ReadError::Io(error) => anyhow::Error::new(error).context("cannot normalise a layer"),
