@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use xtask::archive::read::{Limits, list_bytes};
-use xtask::config::release::Format;
+use drydock_archive::read::{Limits, list_bytes};
+use drydock_config::release::Format;
 
 const LIMITS: Limits = Limits { bytes: 1 << 20, entries: 100 };
 

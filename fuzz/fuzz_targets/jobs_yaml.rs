@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;
-use xtask::config::jobs::Suite;
+use drydock_config::jobs::Suite;
 
 fuzz_target!(|text: &str| {
     match Suite::parse(text, Path::new("ci/jobs.yaml"), None) {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use xtask::ci::valgrind::massif::{
+use drydock_valgrind::massif::{
     KEPT_POINTS, KEPT_SITES, Profile, Wrappers, baseline, diff, ms_print, show, summary,
 };
 

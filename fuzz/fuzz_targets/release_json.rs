@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use xtask::release::manifest::Manifest;
-use xtask::release::verify::parse_sums;
+use drydock_release::manifest::Manifest;
+use drydock_release::verify::parse_sums;
 
 fuzz_target!(|text: &str| {
     if let Ok(manifest) = Manifest::parse(text) {

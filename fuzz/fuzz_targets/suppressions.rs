@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use xtask::ci::valgrind::suppression::{Pattern, Subject, parse};
-use xtask::ci::valgrind::xml::Frame;
+use drydock_valgrind::suppression::{Pattern, Subject, parse};
+use drydock_valgrind::xml::Frame;
 
 fuzz_target!(|text: &str| {
     match parse(text) {

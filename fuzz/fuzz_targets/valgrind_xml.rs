@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use xtask::ci::valgrind::cause;
-use xtask::ci::valgrind::finding::Finding;
-use xtask::ci::valgrind::xml::{Extent, parse};
+use drydock_valgrind::cause;
+use drydock_valgrind::finding::Finding;
+use drydock_valgrind::xml::{Extent, parse};
 
 fuzz_target!(|bytes: &[u8]| {
     let whole = parse(bytes);

@@ -1,7 +1,7 @@
 //! What archives cost: all four formats and every sum in one pass, beside `git archive` piped into gzip, bzip2 and xz,
 //! its zip, and sha256sum, one after the other.
 //!
-//! `cargo bench -p xtask --bench archive [-- --strict]`. The tree is the vendored source of this workspace's own crates,
+//! `cargo bench -p drydock --bench archive [-- --strict]`. The tree is the vendored source of this workspace's own crates,
 //! about 30 MB of text, as one commit. Both sides take turns; the ratio is taken round by round, and its median counts.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -12,10 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use xtask::archive;
-use xtask::config::release::Format;
-use xtask::git::Repository;
-use xtask::source::SourceTree;
+use drydock_archive::source::SourceTree;
+use drydock_base::git::Repository;
+use drydock_config::release::Format;
 
 #[path = "support/corpus.rs"]
 mod corpus;
@@ -113,7 +112,7 @@ fn write_archives(project: &Path, out: &Path) {
     let tree = SourceTree::read(&repository, &commit, true).expect("a tree");
     let wanted: Vec<(Format, PathBuf)> =
         Format::ALL.iter().map(|format| (*format, out.join(format!("p.{}", format.extension())))).collect();
-    archive::write(&tree, "p-1", &wanted, threads()).expect("archives");
+    drydock_archive::write(&tree, "p-1", &wanted, threads()).expect("archives");
 }
 
 fn threads() -> u32 {

@@ -2,7 +2,7 @@
 //! 600 MB, beside `make -jN -k` and `parallel -jN --memfree`: who loses jobs to the out-of-memory killer, and who is
 //! quickest without losing any.
 //!
-//! `cargo bench -p xtask --bench ceiling [-- --strict]`. Each program runs in a fresh group, in turns. It needs a memory
+//! `cargo bench -p drydock --bench ceiling [-- --strict]`. Each program runs in a fresh group, in turns. It needs a memory
 //! controller that may be written to, and takes several minutes.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -142,7 +142,7 @@ fn by_hand(number: &str, size: usize, rounds: usize) -> String {
 
 fn peers(folder: &Path) -> Vec<Peer> {
     let project = folder.display().to_string();
-    let xtask = env!("CARGO_BIN_EXE_xtask");
+    let xtask = env!("CARGO_BIN_EXE_drydock");
     let mut peers = Vec::new();
     for at_a_time in AT_A_TIME {
         let jobs = format!("-j{at_a_time}");

@@ -1,7 +1,7 @@
 //! What a source package costs: `deb source`, beside making the orig by git archive and xz and calling
 //! `dpkg-buildpackage -S` on the same tree.
 //!
-//! `cargo bench -p xtask --bench deb [-- --strict]`. The tree is about 30 MB of text as one commit. Both sides take turns;
+//! `cargo bench -p drydock --bench deb [-- --strict]`. The tree is about 30 MB of text as one commit. Both sides take turns;
 //! the ratio is taken round by round, and its median counts.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -108,7 +108,7 @@ fn main() -> ExitCode {
 
 fn time_ours(project: &Path, state: &Path) -> f64 {
     let began = Instant::now();
-    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+    let output = Command::new(env!("CARGO_BIN_EXE_drydock"))
         .args(["--project".as_ref(), project.as_os_str(), "--state".as_ref(), state.as_os_str()])
         .args(["deb", "source", "--threads", "2"])
         .output()

@@ -1,7 +1,7 @@
 //! What images cost: one built of an archive with programs on a base, tried and pushed, beside `buildah bud` and `buildah
 //! push` of the same content on the same base; and a promotion from one repository to another beside `skopeo copy --all`.
 //!
-//! `cargo bench -p xtask --bench image [-- --strict]`. The registry is a real docker-registry on this machine, the base a
+//! `cargo bench -p drydock --bench image [-- --strict]`. The registry is a real docker-registry on this machine, the base a
 //! minimal Debian by mmdebstrap, which wants a network. Both sides take turns, each time with content that the registry
 //! does not have yet; both have the base already. The ratio is taken round by round, and its median counts.
 
@@ -14,11 +14,11 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use xtask::config::images::{Digest, Images, Repository};
-use xtask::oci::layout::Layout;
-use xtask::oci::model::{Descriptor, Parsed};
-use xtask::oci::registry::{self, Credentials, Registry};
-use xtask::oci::smoke;
+use drydock_config::images::{Digest, Images, Repository};
+use drydock_oci::layout::Layout;
+use drydock_oci::model::{Descriptor, Parsed};
+use drydock_oci::registry::{self, Credentials, Registry};
+use drydock_oci::smoke;
 
 #[path = "support/corpus.rs"]
 mod corpus;
@@ -186,7 +186,7 @@ impl Bench<'_> {
     fn build(&self, round: usize) -> f64 {
         self.content(&format!("ours {round}"), "mine/build/mine.tar.gz");
         let began = Instant::now();
-        let built = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        let built = Command::new(env!("CARGO_BIN_EXE_drydock"))
             .args(["--project".as_ref(), self.folder.join("mine").as_os_str()])
             .args(["docker", "build"])
             .output()

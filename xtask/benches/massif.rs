@@ -1,6 +1,6 @@
 //! What reading and printing a large massif file costs, beside ms_print: time of the whole process, and its memory.
 //!
-//! `cargo bench -p xtask --bench massif [-- --strict]`. The file is made by a real program under massif, once, and kept
+//! `cargo bench -p drydock --bench massif [-- --strict]`. The file is made by a real program under massif, once, and kept
 //! in cargo's target folder. Both print the same bytes, which is checked. The programs take turns; the ratio is taken
 //! round by round, and its median counts.
 
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let file = file(&folder);
     let size = fs::metadata(&file).expect("the file is there").len();
     let file = file.display().to_string();
-    let xtask = env!("CARGO_BIN_EXE_xtask");
+    let xtask = env!("CARGO_BIN_EXE_drydock");
     let ours = [xtask, "ci", "massif", "show", "--style", "ms_print", &file];
     let summary = [xtask, "ci", "massif", "show", &file];
     let peer = ["ms_print", &file];

@@ -1,6 +1,6 @@
 //! What supervision costs: 1,000 × `true`, two at a time, journalled and contained, beside make, xargs and GNU parallel.
 //!
-//! `cargo bench -p xtask --bench overhead [-- --strict]`. The programs take turns, so that a noisy machine is noisy for
+//! `cargo bench -p drydock --bench overhead [-- --strict]`. The programs take turns, so that a noisy machine is noisy for
 //! all of them; the ratio is taken round by round, and its median counts.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -98,7 +98,7 @@ fn peers(folder: &Path) -> Vec<Peer> {
         memory: 0,
     };
     let project = folder.display().to_string();
-    let xtask = env!("CARGO_BIN_EXE_xtask");
+    let xtask = env!("CARGO_BIN_EXE_drydock");
     vec![
         peer("cargo xtask ci", "", &[xtask, "--project", &project, "ci", "-q", "-j2"]),
         peer(

@@ -1,7 +1,7 @@
 //! How good the schedules are: mean makespan over a lower bound that no schedule can beat, on random instances, beside
 //! the usual rules, with known and with noisy predictions; and how long planning takes.
 //!
-//! `cargo bench -p xtask --bench schedule [-- --strict]`. Everything is simulated with the live run's admission, so the
+//! `cargo bench -p drydock --bench schedule [-- --strict]`. Everything is simulated with the live run's admission, so the
 //! figures are the same on every machine, but for the last one.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -11,7 +11,7 @@ use std::collections::BinaryHeap;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use xtask::ci::schedule::{Limits, THOROUGH, Task, Workload, bound, order};
+use drydock_ci::schedule::{Limits, THOROUGH, Task, Workload, bound, order};
 
 #[expect(dead_code, reason = "no peer can be missing here")]
 mod support;

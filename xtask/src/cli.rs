@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::units::ByteSize;
-use crate::exit::Exit;
+use drydock_base::exit::Exit;
+use drydock_base::units::ByteSize;
 
 mod deb;
 mod docker;
@@ -13,16 +13,18 @@ mod nightly;
 mod release;
 mod suppress;
 
-pub use deb::{Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, OfPackages};
-pub use docker::{Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine, OfImages};
-pub use nightly::Nightly;
-pub use release::{OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseVerify};
-pub use suppress::{CiSuppress, CiSuppressions};
+pub(crate) use deb::{Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, OfPackages};
+pub(crate) use docker::{
+    Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine, OfImages,
+};
+pub(crate) use nightly::Nightly;
+pub(crate) use release::{OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseVerify};
+pub(crate) use suppress::{CiSuppress, CiSuppressions};
 
 /// CI under valgrind that never lies about a death, and releases that anyone can rebuild byte for byte.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = Exit::help(), propagate_version = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Where the project and its state are.
     #[command(flatten)]
     pub place: Place,
@@ -34,7 +36,7 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Project")]
-pub struct Place {
+pub(crate) struct Place {
     /// The work tree [default: the nearest folder upwards with one of the declarations]
     #[arg(long, global = true, value_name = "DIR")]
     pub project: Option<PathBuf>,
@@ -48,7 +50,7 @@ pub struct Place {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Build lanternd, the example project, and run its tests under valgrind
     Demo(Demo),
     /// What a change must pass: format, lints, order of the modules, tests
@@ -69,7 +71,7 @@ pub enum Command {
 
 /// `cargo xtask demo`
 #[derive(Debug, Args)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Install missing Debian packages first (root or sudo), after printing what will be done
     #[arg(long)]
     pub install: bool,
@@ -80,7 +82,7 @@ pub struct Demo {
 
 /// `cargo xtask check`
 #[derive(Debug, Args)]
-pub struct Check {
+pub(crate) struct Check {
     /// Install missing Debian packages first (root or sudo), after printing what will be done
     #[arg(long)]
     pub install: bool,
@@ -88,7 +90,7 @@ pub struct Check {
 
 /// `cargo xtask doctor`
 #[derive(Debug, Args)]
-pub struct Doctor {
+pub(crate) struct Doctor {
     /// Install missing Debian packages (root or sudo), after printing what will be done
     #[arg(long)]
     pub install: bool,
@@ -100,7 +102,7 @@ pub struct Doctor {
 /// `cargo xtask ci`
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Ci {
+pub(crate) struct Ci {
     /// What to do; without one, run.
     #[command(subcommand)]
     pub command: Option<CiCommand>,
@@ -111,7 +113,7 @@ pub struct Ci {
 
 /// The commands about jobs.
 #[derive(Debug, Subcommand)]
-pub enum CiCommand {
+pub(crate) enum CiCommand {
     /// Run jobs (the default)
     Run(CiRun),
     /// Print what `run` would do
@@ -138,7 +140,7 @@ pub enum CiCommand {
 
 /// How to run.
 #[derive(Debug, Clone, Default, Args)]
-pub struct RunOptions {
+pub(crate) struct RunOptions {
     /// Jobs at a time [default: the processors that this process may use]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub jobs: Option<u32>,
@@ -164,7 +166,7 @@ pub struct RunOptions {
 
 /// Kinds of containment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Containment {
+pub(crate) enum Containment {
     /// The best that works here
     #[default]
     Auto,
@@ -178,7 +180,7 @@ pub enum Containment {
 
 /// `cargo xtask ci run`
 #[derive(Debug, Clone, Default, Args)]
-pub struct CiRun {
+pub(crate) struct CiRun {
     /// Job names or globs, such as `units/*`; what they need is run too
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
@@ -195,7 +197,7 @@ pub struct CiRun {
 
 /// `cargo xtask ci plan`
 #[derive(Debug, Args)]
-pub struct CiPlan {
+pub(crate) struct CiPlan {
     /// Job names or globs, such as `units/*`; what they need is planned too
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
@@ -209,7 +211,7 @@ pub struct CiPlan {
 
 /// Output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// For a person
     #[default]
     Text,
@@ -219,7 +221,7 @@ pub enum Format {
 
 /// `cargo xtask ci rerun`
 #[derive(Debug, Args)]
-pub struct CiRerun {
+pub(crate) struct CiRerun {
     /// Job names or globs instead of what did not pass
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
@@ -230,7 +232,7 @@ pub struct CiRerun {
 
 /// `cargo xtask ci explain`
 #[derive(Debug, Args)]
-pub struct CiExplain {
+pub(crate) struct CiExplain {
     /// A job's name or a glob
     #[arg(value_name = "JOB", required = true)]
     pub jobs: Vec<String>,
@@ -241,7 +243,7 @@ pub struct CiExplain {
 
 /// `cargo xtask ci flaky`
 #[derive(Debug, Args)]
-pub struct CiFlaky {
+pub(crate) struct CiFlaky {
     /// Job names or globs instead of all
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
@@ -258,7 +260,7 @@ pub struct CiFlaky {
 
 /// `cargo xtask ci diet`
 #[derive(Debug, Args)]
-pub struct CiDiet {
+pub(crate) struct CiDiet {
     /// One job that runs under memcheck; what it needs is run first
     #[arg(value_name = "JOB")]
     pub job: String,
@@ -269,7 +271,7 @@ pub struct CiDiet {
 
 /// `cargo xtask ci report`
 #[derive(Debug, Args)]
-pub struct CiReport {
+pub(crate) struct CiReport {
     /// Of this run instead of the last
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
@@ -277,7 +279,7 @@ pub struct CiReport {
 
 /// `cargo xtask ci massif`
 #[derive(Debug, Args)]
-pub struct CiMassif {
+pub(crate) struct CiMassif {
     /// What to do.
     #[command(subcommand)]
     pub command: MassifCommand,
@@ -285,7 +287,7 @@ pub struct CiMassif {
 
 /// The commands about massif's files.
 #[derive(Debug, Subcommand)]
-pub enum MassifCommand {
+pub(crate) enum MassifCommand {
     /// Draw the heap over time and name who allocates at the peak
     Show(MassifShow),
     /// Tell what changed between two files, stack by stack
@@ -296,7 +298,7 @@ pub enum MassifCommand {
 
 /// `cargo xtask ci massif show`
 #[derive(Debug, Args)]
-pub struct MassifShow {
+pub(crate) struct MassifShow {
     /// Massif files, or jobs whose last attempts left some
     #[arg(value_name = "FILE|JOB", required = true)]
     pub sources: Vec<String>,
@@ -328,7 +330,7 @@ pub struct MassifShow {
 
 /// Looks of `ci massif show`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum MassifStyle {
+pub(crate) enum MassifStyle {
     /// Peak, graph, and who allocates, past the wrappers around malloc
     Summary,
     /// What ms_print prints, byte for byte
@@ -338,7 +340,7 @@ pub enum MassifStyle {
 
 /// `cargo xtask ci massif diff`
 #[derive(Debug, Args)]
-pub struct MassifDiff {
+pub(crate) struct MassifDiff {
     /// A massif file, or a job
     #[arg(value_name = "OLD")]
     pub old: String,
@@ -358,7 +360,7 @@ pub struct MassifDiff {
 
 /// `cargo xtask ci massif baseline`
 #[derive(Debug, Args)]
-pub struct MassifBaseline {
+pub(crate) struct MassifBaseline {
     /// A job that ran under massif, or a glob of such jobs with declared baselines
     #[arg(value_name = "JOB")]
     pub job: String,
@@ -372,7 +374,7 @@ pub struct MassifBaseline {
 
 /// `cargo xtask ci schema`
 #[derive(Debug, Args)]
-pub struct CiSchema {
+pub(crate) struct CiSchema {
     /// Of which file
     #[arg(value_enum, default_value_t = SchemaOf::Jobs)]
     pub of: SchemaOf,
@@ -380,7 +382,7 @@ pub struct CiSchema {
 
 /// Files with a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SchemaOf {
+pub(crate) enum SchemaOf {
     /// ci/jobs.yaml
     Jobs,
     /// packaging/release.yaml

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use crate::cli;
-use crate::config::Declarations;
-use crate::exit::{Exit, failure};
-use crate::paths::State;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::paths::State;
+use drydock_config::Declarations;
 
 mod check;
 mod ci;
@@ -23,8 +23,8 @@ impl cli::Cli {
     /// Runs the command.
     ///
     /// # Errors
-    /// What is wrong and how to mend it; [`crate::exit::code_of`] has the exit code.
-    pub fn run(self) -> anyhow::Result<Exit> {
+    /// What is wrong and how to mend it; [`drydock_base::exit::code_of`] has the exit code.
+    pub(crate) fn run(self) -> anyhow::Result<Exit> {
         match self.command {
             cli::Command::Demo(demo) => demo.run(),
             cli::Command::Check(check) => check.run(),

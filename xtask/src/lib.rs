@@ -1,20 +1,23 @@
-//! Drydock: supervised CI under valgrind, reproducible releases. The library behind `cargo xtask`.
+//! Drydock's command line: what `cargo xtask` and `drydock` run.
 
-pub mod archive;
-pub mod ci;
-pub mod cli;
-pub mod commands;
-pub mod config;
-pub mod deb;
-pub mod exec;
-pub mod exit;
-pub mod git;
-pub mod http;
-pub mod oci;
-pub mod output;
-pub mod paths;
-pub mod release;
-pub mod source;
-pub mod sums;
-pub mod tools;
-pub mod twin;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod cli;
+mod commands;
+mod tools;
+mod workspace;
+
+/// Parses the command line, runs the command, prints its error, and returns the exit code of the process.
+pub fn main() -> ExitCode {
+    // Whatever umask the caller has, no file of ours and of our children depends on it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    match cli::Cli::parse().run() {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            drydock_base::output::err(format_args!("error: {error:#}"));
+            drydock_base::exit::code_of(&error).into()
+        }
+    }
+}

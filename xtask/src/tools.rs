@@ -2,11 +2,11 @@
 
 use clap::ValueEnum;
 
-use crate::exec;
+use drydock_base::exec;
 
 /// A command that needs tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// `cargo xtask ci` with jobs under valgrind
     Ci,
     /// `cargo xtask demo`
@@ -25,7 +25,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// The command's word.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Purpose::Ci => "ci",
             Purpose::Demo => "demo",
@@ -53,20 +53,20 @@ impl Purpose {
 
 /// A tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tool {
+pub(crate) struct Tool {
     /// How it is recognised.
-    pub probe: Probe,
+    pub(crate) probe: Probe,
     /// The Debian package that has it.
-    pub package: &'static str,
+    pub(crate) package: &'static str,
     /// The commands that need it.
-    pub needed_by: &'static [Purpose],
+    pub(crate) needed_by: &'static [Purpose],
     /// What for.
-    pub reason: &'static str,
+    pub(crate) reason: &'static str,
 }
 
 /// How a tool is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Probe {
+pub(crate) enum Probe {
     /// A program in `PATH`.
     Program(&'static str),
     /// A file, one of these.
@@ -76,7 +76,7 @@ pub enum Probe {
 use Purpose::{Check, Ci, Deb, Demo, Docker, Release};
 
 /// Every tool, in the order in which `doctor` prints them.
-pub const TOOLS: [Tool; 40] = [
+pub(crate) const TOOLS: [Tool; 40] = [
     program("git", "git", &[Demo, Check, Release, Docker], "makes a project of the example, reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
     program("g++", "g++", &[Check], "builds the test programs in C++"),
@@ -165,7 +165,7 @@ const fn program(
 
 impl Tool {
     /// What a person calls it.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self.probe {
             Probe::Program(name) => name,
             Probe::File(_) => self.package,
@@ -173,7 +173,7 @@ impl Tool {
     }
 
     /// Whether it is there.
-    pub fn is_installed(&self) -> bool {
+    pub(crate) fn is_installed(&self) -> bool {
         match self.probe {
             Probe::Program(name) => exec::is_installed(name),
             Probe::File(files) => files.iter().any(|file| std::path::Path::new(file).exists()),
@@ -182,18 +182,18 @@ impl Tool {
 }
 
 /// The tools that a command needs, all of them without a purpose.
-pub fn needed(purpose: Option<Purpose>) -> impl Iterator<Item = &'static Tool> {
+pub(crate) fn needed(purpose: Option<Purpose>) -> impl Iterator<Item = &'static Tool> {
     let needs = |tool: &Tool, purpose: Purpose| purpose.parts().iter().any(|part| tool.needed_by.contains(part));
     TOOLS.iter().filter(move |tool| purpose.is_none_or(|purpose| needs(tool, purpose)))
 }
 
 /// Those of them that are missing.
-pub fn missing(purpose: Option<Purpose>) -> Vec<&'static Tool> {
+pub(crate) fn missing(purpose: Option<Purpose>) -> Vec<&'static Tool> {
     needed(purpose).filter(|tool| !tool.is_installed()).collect()
 }
 
 /// The command that installs the packages of these tools.
-pub fn install_command(tools: &[&Tool]) -> Vec<String> {
+pub(crate) fn install_command(tools: &[&Tool]) -> Vec<String> {
     let mut packages: Vec<&str> = tools.iter().map(|tool| tool.package).collect();
     packages.sort_unstable();
     packages.dedup();

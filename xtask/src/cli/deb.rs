@@ -9,7 +9,7 @@ use super::{Format, OfRelease};
 /// `cargo xtask deb`
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Deb {
+pub(crate) struct Deb {
     /// What to do; without one, make the source packages and check them.
     #[command(subcommand)]
     pub command: Option<DebCommand>,
@@ -20,7 +20,7 @@ pub struct Deb {
 
 /// The commands about Debian packages.
 #[derive(Debug, Subcommand)]
-pub enum DebCommand {
+pub(crate) enum DebCommand {
     /// Make a source package for each series
     Source(DebSource),
     /// Check source packages against the rules of Launchpad, each with the words of its rejection mail
@@ -37,7 +37,7 @@ pub enum DebCommand {
 
 /// Which packages.
 #[derive(Debug, Clone, Default, Args)]
-pub struct OfPackages {
+pub(crate) struct OfPackages {
     /// Which release.
     #[command(flatten)]
     pub of: OfRelease,
@@ -48,7 +48,7 @@ pub struct OfPackages {
 
 /// `cargo xtask deb source`
 #[derive(Debug, Clone, Default, Args)]
-pub struct DebSource {
+pub(crate) struct DebSource {
     /// Which packages.
     #[command(flatten)]
     pub packages: OfPackages,
@@ -74,7 +74,7 @@ pub struct DebSource {
 
 /// `cargo xtask deb check`
 #[derive(Debug, Clone, Default, Args)]
-pub struct DebCheck {
+pub(crate) struct DebCheck {
     /// Which packages.
     #[command(flatten)]
     pub packages: OfPackages,
@@ -97,7 +97,7 @@ pub struct DebCheck {
 
 /// Where packages are proved, and by whom.
 #[derive(Debug, Clone, Default, Args)]
-pub struct ProofPlaces {
+pub(crate) struct ProofPlaces {
     /// Where packages of Debian come from
     #[arg(long, value_name = "URL", default_value = "http://deb.debian.org/debian")]
     pub mirror: String,
@@ -114,7 +114,7 @@ pub struct ProofPlaces {
 
 /// `cargo xtask deb prove`
 #[derive(Debug, Clone, Default, Args)]
-pub struct DebProve {
+pub(crate) struct DebProve {
     /// Which packages.
     #[command(flatten)]
     pub packages: OfPackages,
@@ -131,7 +131,7 @@ pub struct DebProve {
 
 /// `cargo xtask deb build`
 #[derive(Debug, Clone, Default, Args)]
-pub struct DebBuild {
+pub(crate) struct DebBuild {
     /// Which packages; of several series, the one that fits this machine is taken.
     #[command(flatten)]
     pub packages: OfPackages,
@@ -139,7 +139,7 @@ pub struct DebBuild {
 
 /// `cargo xtask deb upload`
 #[derive(Debug, Clone, Default, Args)]
-pub struct DebUpload {
+pub(crate) struct DebUpload {
     /// Which packages.
     #[command(flatten)]
     pub packages: OfPackages,
@@ -159,7 +159,7 @@ pub struct DebUpload {
 
 /// `cargo xtask deb status`
 #[derive(Debug, Clone, Default, Args)]
-pub struct DebStatus {
+pub(crate) struct DebStatus {
     /// Which packages.
     #[command(flatten)]
     pub packages: OfPackages,

@@ -2,17 +2,17 @@
 
 mod away;
 
-pub use away::{DockerPromote, DockerPrune};
+pub(crate) use away::{DockerPromote, DockerPrune};
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Format, OfPackages, OfRelease};
-use crate::config::images::Platform;
+use drydock_config::images::Platform;
 
 /// `cargo xtask docker`
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Docker {
+pub(crate) struct Docker {
     /// What to do; without one, build.
     #[command(subcommand)]
     pub command: Option<DockerCommand>,
@@ -23,7 +23,7 @@ pub struct Docker {
 
 /// The commands about images.
 #[derive(Debug, Subcommand)]
-pub enum DockerCommand {
+pub(crate) enum DockerCommand {
     /// Build images and try them, on this machine (the default)
     Build(DockerBuild),
     /// Push what was built to the nightly repositories, by digest, then move their tags
@@ -36,7 +36,7 @@ pub enum DockerCommand {
 
 /// Which images of which commit.
 #[derive(Debug, Clone, Default, Args)]
-pub struct OfImages {
+pub(crate) struct OfImages {
     /// Names of declared images [default: all]
     #[arg(value_name = "IMAGE")]
     pub images: Vec<String>,
@@ -47,14 +47,14 @@ pub struct OfImages {
 
 impl OfImages {
     /// The Debian packages that they are made of.
-    pub fn packages(&self) -> OfPackages {
+    pub(crate) fn packages(&self) -> OfPackages {
         OfPackages { of: self.of.clone(), series: Vec::new() }
     }
 }
 
 /// `cargo xtask docker build`
 #[derive(Debug, Clone, Default, Args)]
-pub struct DockerBuild {
+pub(crate) struct DockerBuild {
     /// Which images.
     #[command(flatten)]
     pub of: OfImages,
@@ -74,7 +74,7 @@ pub struct DockerBuild {
 
 /// `cargo xtask docker nightly`
 #[derive(Debug, Clone, Default, Args)]
-pub struct DockerNightly {
+pub(crate) struct DockerNightly {
     /// Which images.
     #[command(flatten)]
     pub of: OfImages,
@@ -85,7 +85,7 @@ pub struct DockerNightly {
 
 /// What builds from Dockerfiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Engine {
+pub(crate) enum Engine {
     /// The first of these that works here
     #[default]
     Auto,

@@ -7,7 +7,7 @@ use super::{Engine, Format};
 
 /// `cargo xtask nightly`
 #[derive(Debug, Clone, Args)]
-pub struct Nightly {
+pub(crate) struct Nightly {
     /// The commit; with a release tag it is built as that release, and is what can be promoted
     #[arg(long, value_name = "REVISION", default_value = "HEAD")]
     pub commit: String,

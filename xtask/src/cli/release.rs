@@ -9,7 +9,7 @@ use super::Format;
 /// `cargo xtask release`
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Release {
+pub(crate) struct Release {
     /// What to do; without one, everything that stays on this machine: check, build, prove.
     #[command(subcommand)]
     pub command: Option<ReleaseCommand>,
@@ -20,7 +20,7 @@ pub struct Release {
 
 /// The commands about releases.
 #[derive(Debug, Subcommand)]
-pub enum ReleaseCommand {
+pub(crate) enum ReleaseCommand {
     /// Tell everything that keeps this commit from being released, each with its remedy
     Check(ReleaseCheck),
     /// Make the archives, release.json and SHA256SUMS
@@ -33,7 +33,7 @@ pub enum ReleaseCommand {
 
 /// Which release.
 #[derive(Debug, Clone, Default, Args)]
-pub struct OfRelease {
+pub(crate) struct OfRelease {
     /// The commit
     #[arg(long, value_name = "REVISION", default_value = "HEAD")]
     pub commit: String,
@@ -51,7 +51,7 @@ pub struct OfRelease {
 
 /// `cargo xtask release check`
 #[derive(Debug, Clone, Default, Args)]
-pub struct ReleaseCheck {
+pub(crate) struct ReleaseCheck {
     /// Which release.
     #[command(flatten)]
     pub of: OfRelease,
@@ -65,7 +65,7 @@ pub struct ReleaseCheck {
 
 /// `cargo xtask release build`
 #[derive(Debug, Clone, Default, Args)]
-pub struct ReleaseBuild {
+pub(crate) struct ReleaseBuild {
     /// Which release.
     #[command(flatten)]
     pub of: OfRelease,
@@ -82,7 +82,7 @@ pub struct ReleaseBuild {
 
 /// `cargo xtask release prove`
 #[derive(Debug, Clone, Default, Args)]
-pub struct ReleaseProve {
+pub(crate) struct ReleaseProve {
     /// How it is built.
     #[command(flatten)]
     pub build: ReleaseBuild,
@@ -93,7 +93,7 @@ pub struct ReleaseProve {
 
 /// `cargo xtask release verify`
 #[derive(Debug, Clone, Default, Args)]
-pub struct ReleaseVerify {
+pub(crate) struct ReleaseVerify {
     /// The folder of a release, or some of its files [default: that of the commit's release]
     #[arg(value_name = "DIR|FILE")]
     pub files: Vec<PathBuf>,
@@ -113,7 +113,7 @@ pub struct ReleaseVerify {
 
 impl ReleaseProve {
     /// That of one commit, everything else as usual.
-    pub fn of(commit: &str) -> ReleaseProve {
+    pub(crate) fn of(commit: &str) -> ReleaseProve {
         let of = OfRelease { commit: commit.to_owned(), ..OfRelease::default() };
         ReleaseProve { build: ReleaseBuild { of, ..ReleaseBuild::default() }, allow_dirty: false }
     }

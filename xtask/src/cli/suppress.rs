@@ -8,7 +8,7 @@ use super::Format;
 
 /// `cargo xtask ci suppress`
 #[derive(Debug, Args)]
-pub struct CiSuppress {
+pub(crate) struct CiSuppress {
     /// What to hide, such as memcheck:a1b2c3d4; the end of a run, `ci explain` and run.json name it. Several are hidden
     /// by one suppression
     #[arg(value_name = "FINDING", required = true)]
@@ -35,7 +35,7 @@ pub struct CiSuppress {
 
 /// `cargo xtask ci suppressions`
 #[derive(Debug, Args)]
-pub struct CiSuppressions {
+pub(crate) struct CiSuppressions {
     /// For a person or a program
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

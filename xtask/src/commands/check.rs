@@ -4,28 +4,31 @@ use xshell::{Cmd, Shell, cmd};
 
 use super::tidy;
 use crate::cli;
-use crate::exit::{Exit, failure};
-use crate::output;
-use crate::paths;
 use crate::tools::Purpose;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
 
 impl cli::Check {
     /// The tests come last, so that the end of the output is their summary.
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         super::doctor::preflight(Purpose::Check, self.install)?;
         let shell = Shell::new()?;
-        shell.change_dir(paths::workspace());
+        shell.change_dir(crate::workspace::root());
         step("format", cmd!(shell, "cargo fmt --all --check"), "run `cargo fmt --all`")?;
         step(
             "lints",
             cmd!(shell, "cargo clippy --workspace --all-targets --quiet -- -D warnings"),
             "mend what clippy names",
         )?;
-        let breaches = tidy::breaches(&paths::workspace())?;
+        let breaches = tidy::breaches(&crate::workspace::root())?;
         if !breaches.is_empty() {
             return Err(failure(Exit::JobFailed, format!("the code is not tidy:\n{}", breaches.join("\n"))));
         }
-        step("tests", cmd!(shell, "cargo test --workspace --quiet"), "run one alone with `cargo test -p xtask NAME`")?;
+        step(
+            "tests",
+            cmd!(shell, "cargo test --workspace --quiet"),
+            "run one alone with `cargo test -p drydock NAME`",
+        )?;
         Ok(Exit::Success)
     }
 }

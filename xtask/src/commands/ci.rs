@@ -1,18 +1,18 @@
 //! `cargo xtask ci`: plan, run, run again, explain.
 
-use crate::ci::certificate;
-use crate::ci::history::History;
-use crate::ci::journal;
-use crate::ci::plan::Plan;
-use crate::ci::report::{explain, json};
-use crate::ci::run::Run;
 use crate::cli::{self, CiCommand};
-use crate::config::schema;
-use crate::exit::{Exit, failure};
-use crate::output;
-use crate::paths::{RunDir, State};
-use crate::release::manifest::Manifest;
-use crate::release::proof::Proof;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_base::paths::{RunDir, State};
+use drydock_ci::certificate;
+use drydock_ci::history::History;
+use drydock_ci::journal;
+use drydock_ci::plan::Plan;
+use drydock_ci::report::{explain, json};
+use drydock_ci::run::Run;
+use drydock_config::schema;
+use drydock_release::manifest::Manifest;
+use drydock_release::proof::Proof;
 
 use super::Context;
 

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::cli::{self, DebCommand};
-use crate::exit::Exit;
+use drydock_base::exit::Exit;
 
 mod build;
 pub(super) mod check;

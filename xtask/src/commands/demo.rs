@@ -7,17 +7,17 @@ use anyhow::Context as _;
 use xshell::{Shell, cmd};
 
 use super::Context;
-use crate::ci::event::JobResult;
-use crate::ci::plan::ToolKind;
-use crate::ci::run::Run;
 use crate::cli::{self, Place};
-use crate::config::units;
-use crate::exit::Exit;
-use crate::output;
-use crate::paths::{self, State};
-use crate::release::manifest::{self, Manifest};
-use crate::release::proof::Proof;
 use crate::tools::Purpose;
+use drydock_base::exit::Exit;
+use drydock_base::output;
+use drydock_base::paths::State;
+use drydock_base::units;
+use drydock_ci::event::JobResult;
+use drydock_ci::plan::ToolKind;
+use drydock_ci::run::Run;
+use drydock_release::manifest::{self, Manifest};
+use drydock_release::proof::Proof;
 
 /// The example's version.
 const VERSION: &str = include_str!("../../../examples/lanternd/VERSION").trim_ascii_end();
@@ -67,7 +67,7 @@ impl cli::Demo {
 /// Makes a git project of the example: a repository, its submodule, a tag.
 fn make_project(folder: &Path) -> anyhow::Result<PathBuf> {
     let shell = Shell::new()?;
-    let script = paths::workspace().join("examples/lanternd/tools/make-project.sh");
+    let script = crate::workspace::root().join("examples/lanternd/tools/make-project.sh");
     output::err(format_args!("== project: sh {} {}", script.display(), folder.display()));
     cmd!(shell, "sh {script} {folder}")
         .quiet()

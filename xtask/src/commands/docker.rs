@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::cli::{self, DockerCommand};
-use crate::exit::Exit;
+use drydock_base::exit::Exit;
 
 mod base;
 mod build;

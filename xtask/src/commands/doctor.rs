@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::cli;
-use crate::exit::{Exit, failure};
-use crate::output;
 use crate::tools::{self, Purpose, Tool};
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
 
 impl cli::Doctor {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {

@@ -13,9 +13,9 @@ use std::time::Instant;
 
 use super::Context;
 use crate::cli;
-use crate::exit::{Exit, failure};
-use crate::output;
 use decide::{Decision, Tonight};
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
 use night::Night;
 use publish::Remote;
 use record::{Outcome, Record, Taken};
@@ -220,7 +220,7 @@ fn timed(word: &str, record: &mut Record, take: impl FnOnce() -> anyhow::Result<
             (true, found)
         }
         Did::Done(found) => {
-            output::err(format_args!("{found} ({})", crate::config::units::human(began.elapsed())));
+            output::err(format_args!("{found} ({})", drydock_base::units::human(began.elapsed())));
             (false, found)
         }
     };

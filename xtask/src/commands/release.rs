@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::cli::{self, ReleaseCommand};
-use crate::exit::Exit;
+use drydock_base::exit::Exit;
 
 pub(super) mod build;
 mod check;

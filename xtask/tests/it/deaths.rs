@@ -1,6 +1,6 @@
 //! Every way to die, on the real kernel: what does `xtask` say killed the job?
 //!
-//! `cargo test -p xtask --test it deaths -- --nocapture` prints the confusion matrix. `DRYDOCK_TEST_DEATHS=v1,none,v2`
+//! `cargo test -p drydock --test it deaths -- --nocapture` prints the confusion matrix. `DRYDOCK_TEST_DEATHS=v1,none,v2`
 //! names the columns to do, all by default. Column v2 is done in a virtual machine, by this very test binary.
 
 mod causes;

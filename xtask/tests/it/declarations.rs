@@ -1,10 +1,10 @@
 //! Declarations as a hostile or careless author would write them, through the library's front door.
 
+use drydock_config::jobs::{LoadError, Suite};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use xtask::config::jobs::{LoadError, Suite};
 
 /// How long any refusal may take. Most take microseconds; the slowest few are printed by `--nocapture`.
 const MOST: Duration = Duration::from_secs(1);
@@ -145,13 +145,13 @@ fn the_corpus_neither_panics_nor_hangs() {
 fn the_schemas_in_the_repository_are_current() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema");
     for (name, current) in [
-        ("jobs", xtask::config::schema::jobs_schema()),
-        ("quarantine", xtask::config::schema::quarantine_schema()),
-        ("release", xtask::config::schema::release_schema()),
-        ("images", xtask::config::schema::images_schema()),
-        ("manifest", schemars::schema_for!(xtask::release::manifest::Manifest).to_value()),
-        ("proof", schemars::schema_for!(xtask::release::proof::Proof).to_value()),
-        ("run", xtask::ci::report::json::schema()),
+        ("jobs", drydock_config::schema::jobs_schema()),
+        ("quarantine", drydock_config::schema::quarantine_schema()),
+        ("release", drydock_config::schema::release_schema()),
+        ("images", drydock_config::schema::images_schema()),
+        ("manifest", schemars::schema_for!(drydock_release::manifest::Manifest).to_value()),
+        ("proof", schemars::schema_for!(drydock_release::proof::Proof).to_value()),
+        ("run", drydock_ci::report::json::schema()),
     ] {
         let file = folder.join(format!("{name}.schema.json"));
         let kept =

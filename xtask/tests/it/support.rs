@@ -56,7 +56,7 @@ pub(crate) fn mortal() -> PathBuf {
 
 /// The binary under test.
 pub(crate) fn xtask_binary() -> PathBuf {
-    std::env::var_os("DRYDOCK_TEST_XTASK").map_or_else(|| env!("CARGO_BIN_EXE_xtask").into(), PathBuf::from)
+    std::env::var_os("DRYDOCK_TEST_XTASK").map_or_else(|| env!("CARGO_BIN_EXE_drydock").into(), PathBuf::from)
 }
 
 /// A temporary project.

@@ -3,11 +3,11 @@
 use clap::Args;
 
 use crate::cli::Format;
-use crate::config::release::Version;
+use drydock_config::release::Version;
 
 /// `cargo xtask docker promote`
 #[derive(Debug, Clone, Default, Args)]
-pub struct DockerPromote {
+pub(crate) struct DockerPromote {
     /// The version; its commit is that of its signed tag [default: that of HEAD's tag]
     #[arg(id = "promoted-version", value_name = "VERSION")]
     pub version: Option<Version>,
@@ -27,7 +27,7 @@ pub struct DockerPromote {
 
 /// `cargo xtask docker prune`
 #[derive(Debug, Clone, Default, Args)]
-pub struct DockerPrune {
+pub(crate) struct DockerPrune {
     /// Names of declared images [default: all]
     #[arg(value_name = "IMAGE")]
     pub images: Vec<String>,

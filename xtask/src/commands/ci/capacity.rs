@@ -1,10 +1,10 @@
 //! What the jobs may use at once, and where the numbers come from.
 
-use crate::ci::containment;
-use crate::ci::probe::host;
-use crate::ci::schedule::Capacity;
 use crate::cli::RunOptions;
-use crate::config::units::ByteSize;
+use drydock_base::units::ByteSize;
+use drydock_ci::containment;
+use drydock_ci::probe::host;
+use drydock_ci::schedule::Capacity;
 
 /// When nothing can be read.
 const FALLBACK: ByteSize = ByteSize::gib(2);

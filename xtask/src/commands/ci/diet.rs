@@ -9,16 +9,16 @@ use anyhow::Context as _;
 use super::plan;
 use super::session::{Finished, Goal, Session};
 use super::{Context, capacity};
-use crate::ci::diet::{self, Effect, KNOBS, Knob, Measured};
-use crate::ci::event::AttemptRecord;
-use crate::ci::plan::{Plan, PlannedJob, ToolKind};
-use crate::ci::valgrind::{findings, xml};
 use crate::cli;
-use crate::config::units::{self, ByteSize, JobName};
-use crate::exec;
-use crate::exit::{Exit, failure};
-use crate::output;
-use crate::paths::State;
+use drydock_base::exec;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_base::paths::State;
+use drydock_base::units::{self, ByteSize, JobName};
+use drydock_ci::diet::{self, Effect, KNOBS, Knob, Measured};
+use drydock_ci::event::AttemptRecord;
+use drydock_ci::plan::{Plan, PlannedJob, ToolKind};
+use drydock_valgrind::{findings, xml};
 
 /// A set of options that is measured on the job and on the canary.
 struct Trial {

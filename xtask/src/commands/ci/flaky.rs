@@ -7,12 +7,12 @@ use jiff::civil::Date;
 
 use super::Context;
 use super::{capacity, plan};
-use crate::ci::history::History;
-use crate::ci::ledger::{self, Account, Class};
-use crate::ci::plan::Plan;
 use crate::cli;
-use crate::exit::{Exit, failure};
-use crate::output;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_ci::history::History;
+use drydock_ci::ledger::{self, Account, Class};
+use drydock_ci::plan::Plan;
 
 /// How long a quarantine that is proposed lasts.
 const PROPOSED_DAYS: i64 = 30;

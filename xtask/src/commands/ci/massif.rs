@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::Context;
-use crate::ci::plan::{PlannedJob, ToolKind};
-use crate::ci::valgrind::massif::{self, Extent, Fault, Processes, Profile, Wrappers, ms_print, show};
 use crate::cli::{self, Format, MassifCommand, MassifStyle};
-use crate::config::jobs::Suite;
-use crate::config::units::ByteSize;
-use crate::exit::{Exit, failure};
-use crate::output;
-use crate::paths;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_base::paths;
+use drydock_base::units::ByteSize;
+use drydock_ci::plan::{PlannedJob, ToolKind};
+use drydock_config::jobs::Suite;
+use drydock_valgrind::massif::{self, Extent, Fault, Processes, Profile, Wrappers, ms_print, show};
 
 impl cli::CiMassif {
     /// Files need no project, so that one is looked for only where it is of use.

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use super::Context;
 use super::capacity;
-use crate::ci::history::History;
-use crate::ci::plan::{Plan, ToolKind};
-use crate::ci::quarantine;
-use crate::ci::schedule::{Capacity, Source};
 use crate::cli;
-use crate::config::jobs::{LoadError, Suite};
-use crate::config::quarantine::Quarantine;
-use crate::config::units::{self, ByteSize};
-use crate::exec;
-use crate::exit::{Exit, failure};
-use crate::output;
+use drydock_base::exec;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_base::units::{self, ByteSize};
+use drydock_ci::history::History;
+use drydock_ci::plan::{Plan, ToolKind};
+use drydock_ci::quarantine;
+use drydock_ci::schedule::{Capacity, Source};
+use drydock_config::jobs::{LoadError, Suite};
+use drydock_config::quarantine::Quarantine;
 
 impl cli::CiPlan {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {

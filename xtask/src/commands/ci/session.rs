@@ -9,22 +9,22 @@ use super::{Context, capacity, plan, recorded, stored_plan};
 
 mod known;
 
-use crate::ci::certificate::{self, Certificate};
-use crate::ci::containment::{self, Kind};
-use crate::ci::event::{Event, JobResult, RunStarted};
-use crate::ci::history::History;
-use crate::ci::journal::{self, Journal};
-use crate::ci::plan::Plan;
-use crate::ci::recover;
-use crate::ci::report::terminal::Terminal;
-use crate::ci::report::{html, json, junit, summary};
-use crate::ci::run::Run;
-use crate::ci::schedule::{Capacity, Schedule};
-use crate::ci::supervise::{Recorder, Supervisor};
 use crate::cli::{self, RunOptions};
-use crate::exit::{Exit, failure};
-use crate::output;
-use crate::paths::{self, RunDir, State};
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_base::paths::{self, RunDir, State};
+use drydock_ci::certificate::{self, Certificate};
+use drydock_ci::containment::{self, Kind};
+use drydock_ci::event::{Event, JobResult, RunStarted};
+use drydock_ci::history::History;
+use drydock_ci::journal::{self, Journal};
+use drydock_ci::plan::Plan;
+use drydock_ci::recover;
+use drydock_ci::report::terminal::Terminal;
+use drydock_ci::report::{html, json, junit, summary};
+use drydock_ci::run::Run;
+use drydock_ci::schedule::{Capacity, Schedule};
+use drydock_ci::supervise::{Recorder, Supervisor};
 use known::{history_with, learn, refuse_what_cannot_fit, settle_what_is_known};
 
 /// What a session is for.
@@ -286,7 +286,7 @@ fn resume(state: &State) -> anyhow::Result<Option<Prepared>> {
         .latest_run()
         .ok_or_else(|| failure(Exit::Usage, format!("there is no run in {} to go on with", state.runs().display())))?;
     let run = Run::replay(stored_plan(&dir)?, &journal::read(&dir.journal())?);
-    let undone = |job: &crate::ci::run::JobState| {
+    let undone = |job: &drydock_ci::run::JobState| {
         matches!(job.result, None | Some(JobResult::Cancelled)) || job.in_flight.is_some()
     };
     let stopped = run.interrupted.is_some() || run.exit.is_none() || run.exit == Some(Exit::Infrastructure.code());

@@ -8,14 +8,14 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 
 use super::{Context, plan, recorded};
-use crate::ci::report::findings;
-use crate::ci::valgrind::cause::Cause;
-use crate::ci::valgrind::hide::{self, Note, Refusal};
-use crate::ci::valgrind::suppression::{self, Suppression};
 use crate::cli;
-use crate::config::jobs::{Suite, Tool, ToolSettings};
-use crate::exit::{Exit, failure};
-use crate::{exec, output, paths};
+use drydock_base::exit::{Exit, failure};
+use drydock_base::{exec, output, paths};
+use drydock_ci::report::findings;
+use drydock_config::jobs::{Suite, Tool, ToolSettings};
+use drydock_valgrind::cause::Cause;
+use drydock_valgrind::hide::{self, Note, Refusal};
+use drydock_valgrind::suppression::{self, Suppression};
 
 /// How long a suppression lasts unless it is said.
 const DAYS: i64 = 90;
@@ -80,7 +80,7 @@ impl cli::CiSuppress {
     /// The file to append to, relative to the project.
     fn target(&self, suite: &Suite, tool: &str) -> anyhow::Result<String> {
         if let Some(file) = &self.file {
-            crate::config::paths::inside(file).map_err(|bad| failure(Exit::Usage, format!("--file: {bad}")))?;
+            drydock_config::paths::inside(file).map_err(|bad| failure(Exit::Usage, format!("--file: {bad}")))?;
             return Ok(file.clone());
         }
         declared(suite, tool).into_iter().next().ok_or_else(|| {

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{Context, plan, recorded};
-use crate::ci::plan::ToolKind;
-use crate::ci::report::suppressions::{self, Entry, Files};
-use crate::ci::run::Run;
 use crate::cli::{self, Format};
-use crate::exit::Exit;
-use crate::output;
-use crate::paths::State;
+use drydock_base::exit::Exit;
+use drydock_base::output;
+use drydock_base::paths::State;
+use drydock_ci::plan::ToolKind;
+use drydock_ci::report::suppressions::{self, Entry, Files};
+use drydock_ci::run::Run;
 
 /// How many runs are searched for the last use.
 const MOST_RUNS: usize = 20;

@@ -11,11 +11,11 @@ use super::source::threads;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
-use crate::deb::control;
-use crate::deb::unpacked;
-use crate::exec;
-use crate::exit::{Exit, failure};
-use crate::output;
+use drydock_base::exec;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_deb::control;
+use drydock_deb::unpacked;
 
 impl cli::DebBuild {
     pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {

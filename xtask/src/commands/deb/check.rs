@@ -7,12 +7,12 @@ use serde::Serialize;
 use super::packages::Packages;
 use crate::cli;
 use crate::commands::Context;
-use crate::config::release::deb::{Distribution, Place};
-use crate::deb::launchpad::remote::{Api, Remote};
-use crate::deb::launchpad::{self, Facts, Rejection, Upload};
-use crate::deb::unpacked::Survival;
-use crate::exit::{Exit, failure};
-use crate::output;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_config::release::deb::{Distribution, Place};
+use drydock_deb::launchpad::remote::{Api, Remote};
+use drydock_deb::launchpad::{self, Facts, Rejection, Upload};
+use drydock_deb::unpacked::Survival;
 
 /// What was found about one package.
 #[derive(Debug, Serialize)]

@@ -9,13 +9,13 @@ use super::check::today;
 use super::packages::Packages;
 use crate::cli;
 use crate::commands::Context;
-use crate::config::release::deb::Distribution;
-use crate::deb::prove::{self, Builder, Chroots, Mirrors, Proof, Request};
-use crate::deb::series;
-use crate::exit::{Exit, failure};
-use crate::output;
-use crate::paths;
 use crate::tools::Purpose;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_base::paths;
+use drydock_config::release::deb::Distribution;
+use drydock_deb::prove::{self, Builder, Chroots, Mirrors, Proof, Request};
+use drydock_deb::series;
 
 /// The file with a proof.
 pub(in crate::commands) const NAME: &str = "proof.json";
@@ -92,7 +92,7 @@ impl cli::DebProve {
 /// The packages of the project that were made.
 fn of_project(packages: &Packages) -> anyhow::Result<Vec<Wanted>> {
     let made = packages.made()?;
-    let one = |(one, series): (&super::packages::Made, &crate::config::release::deb::Series)| Wanted {
+    let one = |(one, series): (&super::packages::Made, &drydock_config::release::deb::Series)| Wanted {
         dsc: packages.folder().join(&one.dsc),
         series: one.series.clone(),
         distribution: series.distribution,

@@ -4,9 +4,9 @@ use super::packages::{How, Packages};
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
-use crate::deb::sign::Signer;
-use crate::exit::Exit;
-use crate::output;
+use drydock_base::exit::Exit;
+use drydock_base::output;
+use drydock_deb::sign::Signer;
 
 impl cli::DebSource {
     pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {

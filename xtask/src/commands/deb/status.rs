@@ -6,11 +6,11 @@ use super::packages::Packages;
 use super::upload::{RECORD, fits};
 use crate::cli;
 use crate::commands::Context;
-use crate::config::release::deb::Place;
-use crate::deb::launchpad::remote::{Api, Build};
-use crate::deb::upload::{Record, Route, Step};
-use crate::exit::Exit;
-use crate::output;
+use drydock_base::exit::Exit;
+use drydock_base::output;
+use drydock_config::release::deb::Place;
+use drydock_deb::launchpad::remote::{Api, Build};
+use drydock_deb::upload::{Record, Route, Step};
 
 /// What is known about one package.
 #[derive(Debug, Serialize)]

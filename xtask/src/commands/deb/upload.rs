@@ -12,13 +12,13 @@ use super::source::threads;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
-use crate::config::release::deb::{Distribution, Place, Series, Target};
-use crate::deb::launchpad::remote::Api;
-use crate::deb::launchpad::{self, Facts, Upload};
-use crate::deb::sign::Signer;
-use crate::deb::upload::{Answer, Line, Record, Route, Step};
-use crate::exit::{Exit, failure};
-use crate::output;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_config::release::deb::{Distribution, Place, Series, Target};
+use drydock_deb::launchpad::remote::Api;
+use drydock_deb::launchpad::{self, Facts, Upload};
+use drydock_deb::sign::Signer;
+use drydock_deb::upload::{Answer, Line, Record, Route, Step};
 
 /// The record of uploads, in the state folder.
 pub(in crate::commands) const RECORD: &str = "uploads.jsonl";

@@ -1,13 +1,13 @@
 //! The base of an image: from the cache, a registry or mmdebstrap.
 
 use crate::commands::Context;
-use crate::config::images::{Base, Digest, Platform, Repository};
-use crate::exit::{Exit, failure};
-use crate::oci::base as cached;
-use crate::oci::bootstrap;
-use crate::oci::layout::Layout;
-use crate::oci::registry::{self, Credentials, Reference, Registry};
-use crate::output;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_config::images::{Base, Digest, Platform, Repository};
+use drydock_oci::base as cached;
+use drydock_oci::bootstrap;
+use drydock_oci::layout::Layout;
+use drydock_oci::registry::{self, Credentials, Reference, Registry};
 
 /// Where bases are kept, by their digests.
 pub(super) fn cache(ctx: &Context) -> anyhow::Result<Layout> {

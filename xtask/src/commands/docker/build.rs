@@ -5,11 +5,11 @@ use super::make::Job;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
-use crate::config::images::{Base, From, Image, Platform};
-use crate::exec;
-use crate::exit::{Exit, failure};
-use crate::oci::record::BuildRecord;
-use crate::output;
+use drydock_base::exec;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_config::images::{Base, From, Image, Platform};
+use drydock_oci::record::BuildRecord;
 
 impl cli::DockerBuild {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {

@@ -5,24 +5,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::archive::layer::{Item, ItemKind};
-use crate::archive::read::{Limits, MemberKind, ReadError};
 use crate::cli::OfImages;
 use crate::commands::Context;
 use crate::commands::deb::packages::Packages;
 use crate::commands::deb::prove::NAME as PROOF;
-use crate::config::images::Platform;
-use crate::config::release::deb::Series;
-use crate::deb::binary::{Binary, SCRIPTS};
-use crate::deb::control::Paragraph;
-use crate::deb::installed::{self, Installed};
-use crate::deb::prove::Proof;
-use crate::deb::sums::Sums;
-use crate::exit::{Exit, failure};
-use crate::oci::ground::{Ground, STATUS, STATUS_FOLDER, clean};
-use crate::oci::stack::Stack;
-use crate::output;
-use crate::sums::Sha256Sum;
+use drydock_archive::layer::{Item, ItemKind};
+use drydock_archive::read::{Limits, MemberKind, ReadError};
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_base::sums::Sha256Sum;
+use drydock_config::images::Platform;
+use drydock_config::release::deb::Series;
+use drydock_deb::binary::{Binary, SCRIPTS};
+use drydock_deb::control::Paragraph;
+use drydock_deb::installed::{self, Installed};
+use drydock_deb::prove::Proof;
+use drydock_deb::sums::Sums;
+use drydock_oci::ground::{Ground, STATUS, STATUS_FOLDER, clean};
+use drydock_oci::stack::Stack;
 
 /// Where dpkg keeps the lists of files.
 const INFO: &str = "var/lib/dpkg/info";

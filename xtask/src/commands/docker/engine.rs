@@ -9,17 +9,17 @@ use anyhow::Context as _;
 use super::make::{Job, Made};
 use super::{base, debs};
 use crate::cli;
-use crate::config::images::{Platform, Value};
-use crate::exit::{Exit, failure};
-use crate::oci::base::Base;
-use crate::oci::dockerfile::{Dockerfile, Foundation};
-use crate::oci::engine::{self, Kind, local_name};
-use crate::oci::ground::{self, Ground};
-use crate::oci::layout::Layout;
-use crate::oci::normalise::normalise;
-use crate::output;
-use crate::paths;
-use crate::source::{SourceTree, derive};
+use drydock_archive::source::{SourceTree, derive};
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_base::paths;
+use drydock_config::images::{Platform, Value};
+use drydock_oci::base::Base;
+use drydock_oci::dockerfile::{Dockerfile, Foundation};
+use drydock_oci::engine::{self, Kind, local_name};
+use drydock_oci::ground::{self, Ground};
+use drydock_oci::layout::Layout;
+use drydock_oci::normalise::normalise;
 
 /// What is declared of a Dockerfile.
 pub(super) struct Declared<'a> {
@@ -48,7 +48,7 @@ pub(super) fn make(
     let mut bases: Vec<Base> = Vec::new();
     let cache = base::cache(job.ctx)?;
     for pinned in &dockerfile.pinned {
-        bases.push(crate::oci::base::pulled(
+        bases.push(drydock_oci::base::pulled(
             &cache,
             &pinned.repository.to_string(),
             &pinned.digest,
@@ -92,7 +92,7 @@ pub(super) fn make(
         scratch: scratch.path(),
     };
     let raw = engine.build(&request)?;
-    let found = crate::oci::image::platform_of(&raw.config);
+    let found = drydock_oci::image::platform_of(&raw.config);
     if found != platform.to_string() && !(platform == Platform::Arm64 && found == "linux/arm64/v8") {
         let text = format!("{} built an image for {found}, not for {platform}", engine.shown());
         return Err(failure(Exit::JobFailed, text));

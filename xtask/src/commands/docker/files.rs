@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::archive::layer::{Item, ItemKind};
-use crate::archive::read::{self, Limits, MemberKind, ReadError};
-use crate::config::images::Platform;
-use crate::config::release::{Format, Version};
-use crate::exit::{Exit, failure};
-use crate::oci::ground::clean;
-use crate::oci::stack::Stack;
+use drydock_archive::layer::{Item, ItemKind};
+use drydock_archive::read::{self, Limits, MemberKind, ReadError};
+use drydock_base::exit::{Exit, failure};
+use drydock_config::images::Platform;
+use drydock_config::release::{Format, Version};
+use drydock_oci::ground::clean;
+use drydock_oci::stack::Stack;
 
 /// The file of a version and platform, relative to the project.
 pub(super) fn file(project: &Path, path: &str, version: &Version, platform: Platform) -> PathBuf {

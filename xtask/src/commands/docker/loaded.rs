@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use crate::cli::OfImages;
 use crate::commands::Context;
 use crate::commands::release::loaded::{self, Loaded, Versioned};
-use crate::config::images::{Image, Images};
-use crate::exit::{Exit, failure};
-use crate::oci::record::RecordTag;
-use crate::source::SourceTree;
-use crate::sums::Sha256Sum;
+use drydock_archive::source::SourceTree;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::sums::Sha256Sum;
+use drydock_config::images::{Image, Images};
+use drydock_oci::record::RecordTag;
 
 /// The wanted images of a commit.
 pub(in crate::commands) struct Wanted {

@@ -13,18 +13,18 @@ use super::loaded::Wanted;
 use super::{base, debs, engine, files};
 use crate::cli::{Engine, OfImages};
 use crate::commands::Context;
-use crate::config::images::{Digest, From, Image, Platform};
-use crate::oci::base::Base;
-use crate::oci::ground::{self, Ground};
-use crate::oci::image::{self, About};
-use crate::oci::layout::Layout;
-use crate::oci::model::{Descriptor, Index, media};
-use crate::oci::record::{BaseRecord, BuildRecord, FORMAT, Input, MadeBy, PlatformRecord};
-use crate::oci::smoke;
-use crate::oci::stack::Stack;
-use crate::output;
-use crate::source::SourceTree;
-use crate::sums::Sha256Sum;
+use drydock_archive::source::SourceTree;
+use drydock_base::output;
+use drydock_base::sums::Sha256Sum;
+use drydock_config::images::{Digest, From, Image, Platform};
+use drydock_oci::base::Base;
+use drydock_oci::ground::{self, Ground};
+use drydock_oci::image::{self, About};
+use drydock_oci::layout::Layout;
+use drydock_oci::model::{Descriptor, Index, media};
+use drydock_oci::record::{BaseRecord, BuildRecord, FORMAT, Input, MadeBy, PlatformRecord};
+use drydock_oci::smoke;
+use drydock_oci::stack::Stack;
 
 /// What is made, of what.
 pub(super) struct Job<'a> {
@@ -170,7 +170,7 @@ impl Job<'_> {
                 None
             }
             None => {
-                output::err(format_args!("== try {}", crate::exec::paste(&self.image.smoke_test.run)));
+                output::err(format_args!("== try {}", drydock_base::exec::paste(&self.image.smoke_test.run)));
                 let config: Value = serde_json::from_slice(&layout.read(&manifest.config)?)?;
                 let version = &self.wanted.versioned.version;
                 Some(smoke::test(layout, &manifest, &config, &self.image.smoke_test, version)?)

@@ -9,16 +9,16 @@ use super::registries::Registries;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::loaded::{Loaded, Versioned};
-use crate::config::images::{Digest, Image, Repository, Tag};
-use crate::config::release::Version;
-use crate::deb::version::is_above;
-use crate::exit::{Exit, failure};
-use crate::oci::layout::Layout;
-use crate::oci::model::{Descriptor, ImageConfig, Parsed};
-use crate::oci::record::{self, BuildRecord, RecordTag};
-use crate::oci::registry::{self, Attachment, Before, Reference, Registry};
-use crate::output;
-use crate::sums::Sha256Sum;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_base::sums::Sha256Sum;
+use drydock_config::images::{Digest, Image, Repository, Tag};
+use drydock_config::release::Version;
+use drydock_deb::version::is_above;
+use drydock_oci::layout::Layout;
+use drydock_oci::model::{Descriptor, ImageConfig, Parsed};
+use drydock_oci::record::{self, BuildRecord, RecordTag};
+use drydock_oci::registry::{self, Attachment, Before, Reference, Registry};
 
 /// The tag that moves every night.
 pub(in crate::commands) const MOVING: &str = "nightly";
@@ -255,8 +255,8 @@ pub(in crate::commands) fn tag(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::images::Images;
-    use crate::oci::record::{FORMAT, MadeBy, Passed, PlatformRecord};
+    use drydock_config::images::Images;
+    use drydock_oci::record::{FORMAT, MadeBy, Passed, PlatformRecord};
     use std::collections::BTreeMap;
     use std::path::Path;
 

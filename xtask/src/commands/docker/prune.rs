@@ -10,13 +10,13 @@ use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
 use crate::commands::release::loaded::Loaded;
-use crate::config::images::{Digest, Image, Tag};
-use crate::exit::{Exit, failure};
-use crate::oci::prune::apply::{self, Condemned, End, Verified};
-use crate::oci::prune::read::{self, Found};
-use crate::oci::prune::{self, Kept, Name, Plan, Prunable, Removed};
-use crate::oci::registry::Registry;
-use crate::output;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_config::images::{Digest, Image, Tag};
+use drydock_oci::prune::apply::{self, Condemned, End, Verified};
+use drydock_oci::prune::read::{self, Found};
+use drydock_oci::prune::{self, Kept, Name, Plan, Prunable, Removed};
+use drydock_oci::registry::Registry;
 
 /// How often it is decided anew when others change the repository meanwhile.
 const MOST_ROUNDS: usize = 5;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::images::Repository;
-use crate::oci::registry::{Credentials, Registry};
+use drydock_config::images::Repository;
+use drydock_oci::registry::{Credentials, Registry};
 
 /// Registries by host, with the logins of this process.
 pub(in crate::commands) struct Registries {

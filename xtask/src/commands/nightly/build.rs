@@ -7,15 +7,15 @@ use crate::commands::deb::packages::{How, Packages};
 use crate::commands::docker::nightly as images;
 use crate::commands::release::build::lock;
 use crate::commands::release::prove;
-use crate::config::images::{From, Image, Platform};
-use crate::config::release::Version;
-use crate::exit::{Exit, failure};
-use crate::oci::layout::Layout;
-use crate::oci::model::{Descriptor, Parsed};
-use crate::oci::record::BuildRecord;
-use crate::release::manifest::{Manifest, NAME};
-use crate::release::proof::Proof;
-use crate::sums::Sha256Sum;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::sums::Sha256Sum;
+use drydock_config::images::{From, Image, Platform};
+use drydock_config::release::Version;
+use drydock_oci::layout::Layout;
+use drydock_oci::model::{Descriptor, Parsed};
+use drydock_oci::record::BuildRecord;
+use drydock_release::manifest::{Manifest, NAME};
+use drydock_release::proof::Proof;
 
 use super::night::Night;
 

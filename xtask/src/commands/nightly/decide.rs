@@ -1,8 +1,8 @@
 //! Whether there is anything to do tonight: a decision over what the nightly repositories hold.
 
 use crate::commands::docker::nightly::Published;
-use crate::config::release::{NightlyVersion, Version};
-use crate::deb::version::is_above;
+use drydock_config::release::{NightlyVersion, Version};
+use drydock_deb::version::is_above;
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ fn is_same(tonight: &Tonight<'_>, before: &Published) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::images::Digest;
+    use drydock_config::images::Digest;
 
     const NIGHTLY: &str = "0.4.0-0.nightly20260702.9.gbbbbbbb";
 

@@ -8,13 +8,13 @@ use crate::commands::Context;
 use crate::commands::deb::packages::Packages;
 use crate::commands::docker::loaded as images;
 use crate::commands::release::loaded::{Loaded, Versioned};
-use crate::config::images::Image;
-use crate::config::release::Version;
-use crate::deb::version::is_above;
-use crate::exit::{Exit, failure};
-use crate::git::Oid;
-use crate::source::SourceTree;
-use crate::sums::Sha256Sum;
+use drydock_archive::source::SourceTree;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::git::Oid;
+use drydock_base::sums::Sha256Sum;
+use drydock_config::images::Image;
+use drydock_config::release::Version;
+use drydock_deb::version::is_above;
 
 use super::record::{self, Outcome, Record};
 

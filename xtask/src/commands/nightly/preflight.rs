@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::night::Night;
-use crate::config::images::{From, Image};
-use crate::exec;
-use crate::exit::{Exit, failure};
-use crate::release::preflight::{self, Finding};
 use crate::tools::{self, Purpose};
+use drydock_base::exec;
+use drydock_base::exit::{Exit, failure};
+use drydock_config::images::{From, Image};
+use drydock_release::preflight::{self, Finding};
 
 /// The least room, in bytes: a clean chroot, an image and two builds of packages.
 const ROOM: u64 = 2 << 30;

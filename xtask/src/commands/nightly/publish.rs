@@ -13,14 +13,14 @@ use crate::cli;
 use crate::commands::docker::nightly::{self as images, Published};
 use crate::commands::docker::registries::Registries;
 use crate::commands::release::build::lock;
-use crate::config::images::{Repository, Tag};
-use crate::config::release::{NightlyVersion, Version};
-use crate::exit::{Exit, code_of, failure};
-use crate::oci::model::Descriptor;
-use crate::oci::registry::{self, Attachment};
-use crate::output;
-use crate::release::manifest::{NAME, SUMS};
-use crate::release::proof;
+use drydock_base::exit::{Exit, code_of, failure};
+use drydock_base::output;
+use drydock_config::images::{Repository, Tag};
+use drydock_config::release::{NightlyVersion, Version};
+use drydock_oci::model::Descriptor;
+use drydock_oci::registry::{self, Attachment};
+use drydock_release::manifest::{NAME, SUMS};
+use drydock_release::proof;
 
 /// The type of the artifact with the sources of a nightly.
 const SOURCES: &str = "application/vnd.drydock.sources.v1";

@@ -11,8 +11,8 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::Context;
-use crate::exit::{Exit, failure};
-use crate::paths;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::paths;
 
 /// The file's name.
 const NAME: &str = "nightly.json";

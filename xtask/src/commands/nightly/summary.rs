@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::record::{Outcome, Pushed, Record};
-use crate::config::units;
+use drydock_base::units;
 
 /// For a person.
 pub(super) fn text(record: &Record) -> String {

@@ -9,12 +9,12 @@ use rustix::fs::{FlockOperation, flock};
 use super::loaded::{Loaded, Versioned};
 use crate::cli;
 use crate::commands::Context;
-use crate::exec;
-use crate::exit::{Exit, failure};
-use crate::output;
-use crate::release::build::{Built, Job};
-use crate::release::manifest::Manifest;
-use crate::source::SourceTree;
+use drydock_archive::source::SourceTree;
+use drydock_base::exec;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_release::build::{Built, Job};
+use drydock_release::manifest::Manifest;
 
 /// More threads than this are only taken when they are asked for: each needs its memory.
 const MOST_THREADS: usize = 4;

@@ -3,9 +3,9 @@
 use super::loaded::Loaded;
 use crate::cli;
 use crate::commands::Context;
-use crate::exit::Exit;
-use crate::output;
-use crate::release::preflight::{self, Finding};
+use drydock_base::exit::Exit;
+use drydock_base::output;
+use drydock_release::preflight::{self, Finding};
 
 impl cli::ReleaseCheck {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {

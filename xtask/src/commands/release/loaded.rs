@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::OfRelease;
 use crate::commands::Context;
-use crate::config::release::{NightlyVersion, Release, Version};
-use crate::deb::{self, version::is_above};
-use crate::exit::{Exit, failure};
-use crate::git::{Objects, Oid, Repository};
-use crate::release::manifest::{Identity, Tag};
-use crate::release::preflight::Finding;
-use crate::source::{self, SourceTree};
-use crate::sums::Sha256Sum;
+use drydock_archive::source::{self, SourceTree};
+use drydock_base::exit::{Exit, failure};
+use drydock_base::git::{Objects, Oid, Repository};
+use drydock_base::sums::Sha256Sum;
+use drydock_config::release::{NightlyVersion, Release, Version};
+use drydock_deb::{self, version::is_above};
+use drydock_release::manifest::{Identity, Tag};
+use drydock_release::preflight::Finding;
 
 /// A commit with its declaration.
 pub(in crate::commands) struct Loaded {
@@ -179,7 +179,7 @@ impl Loaded {
         let released = self.repository.tags_until(&self.commit).map_err(git)?;
         let released = released.iter().filter_map(|name| self.release.tag.version_in(name));
         let last = released.reduce(|one, other| if is_above(&other, &one) { other } else { one });
-        let place = deb::version::place(&next, last.as_ref()).map_err(|why| {
+        let place = drydock_deb::version::place(&next, last.as_ref()).map_err(|why| {
             let remedy = "raise `nightly.next` in packaging/release.yaml, or say --next VERSION";
             failure(Exit::Declaration, format!("{why}; {remedy}"))
         })?;

@@ -6,11 +6,11 @@ use super::build::{lock, summary};
 use super::loaded::Loaded;
 use crate::cli;
 use crate::commands::Context;
-use crate::exit::Exit;
-use crate::output;
-use crate::release::manifest::Manifest;
-use crate::release::proof::{Proof, offline, twin};
-use crate::source::SourceTree;
+use drydock_archive::source::SourceTree;
+use drydock_base::exit::Exit;
+use drydock_base::output;
+use drydock_release::manifest::Manifest;
+use drydock_release::proof::{Proof, offline, twin};
 
 impl cli::ReleaseProve {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {

@@ -9,13 +9,13 @@ use serde::Serialize;
 use super::loaded::{Loaded, Versioned};
 use crate::cli;
 use crate::commands::Context;
-use crate::config::release::{NightlyVersion, Signing, Version};
-use crate::exit::{Exit, failure};
-use crate::output;
-use crate::release::build::Job;
-use crate::release::manifest::{Manifest, NAME};
-use crate::release::signatures::{self, Signature};
-use crate::release::verify::{self, Checked};
+use drydock_base::exit::{Exit, failure};
+use drydock_base::output;
+use drydock_config::release::{NightlyVersion, Signing, Version};
+use drydock_release::build::Job;
+use drydock_release::manifest::{Manifest, NAME};
+use drydock_release::signatures::{self, Signature};
+use drydock_release::verify::{self, Checked};
 
 /// What was found.
 #[derive(Debug, Serialize)]

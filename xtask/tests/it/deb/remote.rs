@@ -101,7 +101,7 @@ fn the_archive_is_asked_before_an_upload() {
         "File lanternd_0.3.0.orig.tar.xz already exists in the archive, but uploaded version has different contents.";
     assert!(taken.code() == 1 && taken.stdout.contains(text), "{}", taken.transcript());
 
-    let own = xtask::sums::Sha256Sum::of_file(&deb.folder().join("lanternd_0.3.0.orig.tar.xz")).unwrap().0;
+    let own = drydock_base::sums::Sha256Sum::of_file(&deb.folder().join("lanternd_0.3.0.orig.tar.xz")).unwrap().0;
     launchpad.answer(&files_of, &files(&own.to_string()));
     launchpad.answer(&published, &page(&[entry("0.3.0-0ubuntu1", "noble", "Published")]));
     let older = check();

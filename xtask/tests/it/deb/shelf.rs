@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use drydock_base::sums::Sha256Sum;
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
-use xtask::sums::Sha256Sum;
 
 use crate::support::{Finished, need_tool, text, xtask_binary};
 

@@ -71,7 +71,7 @@ fn two_machines_make_the_same_source_packages() {
     run(&unpacked, &["dpkg-source", "--build", "."], &[]);
     let field = |path: &std::path::Path, name: &str| {
         let text = fs::read_to_string(path).unwrap();
-        xtask::deb::control::parse_one(&text).unwrap().line(name)
+        drydock_deb::control::parse_one(&text).unwrap().line(name)
     };
     let theirs = folder.path().join(format!("lanternd_{VERSION}~debian12.1.dsc"));
     for name in ["Format", "Source", "Binary", "Architecture", "Version", "Testsuite", "Build-Depends", "Package-List"]

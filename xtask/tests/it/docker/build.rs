@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use drydock_config::images::Platform;
+use drydock_oci::layout::Layout;
+use drydock_oci::model::Manifest;
+use drydock_oci::record::BuildRecord;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use xtask::config::images::Platform;
-use xtask::oci::layout::Layout;
-use xtask::oci::model::Manifest;
-use xtask::oci::record::BuildRecord;
 
 use super::registry::Server;
 use super::stage::{LANTERND, Stage, debian_in, declaration, small_in};
@@ -53,7 +53,7 @@ fn lanternds_image_is_the_same_from_everywhere_and_runs_elsewhere() {
     // skopeo takes the layout, and copies what is in it.
     let layout = stage.oci("0.3.0").join("mine");
     let raw = run(Path::new("/"), &["skopeo", "inspect", "--raw", &format!("oci:{}", text(&layout))], &[]);
-    assert_eq!(xtask::config::images::Digest::of(raw.as_bytes()), first.digest);
+    assert_eq!(drydock_config::images::Digest::of(raw.as_bytes()), first.digest);
     let copied = stage.at("copied");
     run(
         Path::new("/"),

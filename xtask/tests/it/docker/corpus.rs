@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use xtask::archive::read::{Limits, ReadError};
-use xtask::config::images::Images;
-use xtask::deb::binary::Binary;
-use xtask::oci::dockerfile::Dockerfile;
-use xtask::oci::layout::Layout;
-use xtask::oci::model::{Parsed, media};
-use xtask::oci::unpack::unpack;
+use drydock_archive::read::{Limits, ReadError};
+use drydock_config::images::Images;
+use drydock_deb::binary::Binary;
+use drydock_oci::dockerfile::Dockerfile;
+use drydock_oci::layout::Layout;
+use drydock_oci::model::{Parsed, media};
+use drydock_oci::unpack::unpack;
 
 use crate::support::text;
 

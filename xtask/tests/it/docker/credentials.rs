@@ -10,9 +10,9 @@ use std::slice;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use drydock_base::exit::{Exit, code_of};
+use drydock_oci::registry::{Attachment, Before, Credentials, attach, copy, push, tag};
 use tempfile::TempDir;
-use xtask::exit::{Exit, code_of};
-use xtask::oci::registry::{Attachment, Before, Credentials, attach, copy, push, tag};
 
 use super::proxy::{Act, Proxy, Request};
 use super::registry::{Options, PASSWORD, Server, USER, client, image_in, repository};

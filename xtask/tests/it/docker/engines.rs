@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use drydock_config::images::Platform;
 use tempfile::TempDir;
-use xtask::config::images::Platform;
 
 use super::registry::Server;
 use super::stage::{Stage, debian_in, declaration};
@@ -77,7 +77,7 @@ impl Daemon {
             return None;
         }
         let folder = TempDir::with_prefix("drydock-dockerd-").unwrap();
-        let memory = xtask::paths::roomy_memory().map_or_else(std::env::temp_dir, Path::to_owned);
+        let memory = drydock_base::paths::roomy_memory().map_or_else(std::env::temp_dir, Path::to_owned);
         let storage = TempDir::with_prefix_in("drydock-dockerd-", memory).unwrap();
         let at = |name: &str| text(&folder.path().join(name));
         let log = File::create(folder.path().join("log")).unwrap();

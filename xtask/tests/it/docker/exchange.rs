@@ -2,13 +2,13 @@
 
 use std::slice;
 
-use tempfile::TempDir;
-use xtask::config::images::{Platform, Repository, Tag};
-use xtask::oci::layout::Layout;
-use xtask::oci::model::{Descriptor, Parsed};
-use xtask::oci::registry::{
+use drydock_config::images::{Platform, Repository, Tag};
+use drydock_oci::layout::Layout;
+use drydock_oci::model::{Descriptor, Parsed};
+use drydock_oci::registry::{
     Attachment, Before, Credentials, Reference, Registry, attach, copy, fallback_tag, pull, push, tag,
 };
+use tempfile::TempDir;
 
 use super::proxy::{Act, Proxy};
 use super::registry::{Server, client, image, image_in, repository, skopeo_digest, skopeo_pull};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use drydock_base::exit::{Exit, code_of};
+use drydock_oci::layout::Layout;
+use drydock_oci::registry::{Credentials, Reference, Registry, Settings, pull, push};
 use tempfile::TempDir;
-use xtask::exit::{Exit, code_of};
-use xtask::oci::layout::Layout;
-use xtask::oci::registry::{Credentials, Reference, Registry, Settings, pull, push};
 
 use super::proxy::{Act, Proxy};
 use super::registry::{Options, Server, client, image_in, impatient, recorded, repository};

@@ -1,9 +1,9 @@
 //! Registries that lie: about digests, sizes, places and the ends of lists.
 
+use drydock_base::exit::{Exit, code_of};
+use drydock_oci::layout::Layout;
+use drydock_oci::registry::{Credentials, Reference, pull, push};
 use tempfile::TempDir;
-use xtask::exit::{Exit, code_of};
-use xtask::oci::layout::Layout;
-use xtask::oci::registry::{Credentials, Reference, pull, push};
 
 use super::proxy::{Act, Proxy, Request};
 use super::registry::{Options, PASSWORD, Server, USER, client, image_in, repository};
@@ -49,7 +49,7 @@ fn what_has_another_digest_is_not_kept() {
         let kept = std::fs::read_dir(into.folder().join("blobs/sha256")).unwrap().flatten();
         for blob in kept {
             let bytes = std::fs::read(blob.path()).unwrap();
-            let digest = xtask::config::images::Digest::of(&bytes);
+            let digest = drydock_config::images::Digest::of(&bytes);
             assert_eq!(blob.file_name().to_string_lossy(), digest.hex(), "{words}");
         }
     }
@@ -74,7 +74,7 @@ fn lists_that_do_not_end_and_tags_that_are_none_are_refused() {
         target if target.starts_with("/v2/names/") => page("[\"../../x\"]".into(), ""),
         target if target.starts_with("/v2/huge/") => page(format!("[\"{}\"]", "x".repeat(17 << 20)), ""),
         target if target.starts_with("/v2/listed/referrers/") => {
-            let digest = xtask::config::images::Digest::of(target.as_bytes());
+            let digest = drydock_config::images::Digest::of(target.as_bytes());
             let next = (!target.ends_with('2')).then(|| ("link", format!("<{target}?p=2>; rel=\"next\"")));
             let one = format!("{{\"mediaType\":\"x/y\",\"digest\":\"{digest}\",\"size\":1,\"artifactType\":\"a/b\"}}");
             let list = format!("{{\"schemaVersion\":2,\"manifests\":[{one}]}}");
@@ -101,7 +101,7 @@ fn lists_that_do_not_end_and_tags_that_are_none_are_refused() {
         assert!(format!("{error:#}").contains(words), "{error:#}");
         assert_eq!(code_of(&error), Exit::Remote);
     }
-    let digest = xtask::config::images::Digest::of(b"x");
+    let digest = drydock_config::images::Digest::of(b"x");
     let listed = registry.referrers(&repository(&proxy.host(), "listed"), &digest).unwrap();
     assert_eq!(listed.len(), 2);
     assert_eq!(listed[1].artifact_type.as_deref(), Some("a/b"));

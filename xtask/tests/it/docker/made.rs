@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use drydock_config::images::{Digest, Platform, Repository};
+use drydock_oci::layout::Layout;
+use drydock_oci::model::{Descriptor, Index, Manifest, media};
+use drydock_oci::registry::{Before, Registry, push, tag};
 use tempfile::TempDir;
-use xtask::config::images::{Digest, Platform, Repository};
-use xtask::oci::layout::Layout;
-use xtask::oci::model::{Descriptor, Index, Manifest, media};
-use xtask::oci::registry::{Before, Registry, push, tag};
 
 use super::registry::noise;
 use crate::release::shelf::{DECLARATION, git, project};

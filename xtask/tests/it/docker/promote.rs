@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use xtask::config::images::{Digest, Tag};
-use xtask::oci::layout::Layout;
-use xtask::oci::promote::record::Promotion;
-use xtask::oci::record;
-use xtask::oci::registry::{Reference, pull};
-use xtask::oci::small::artifacts;
+use drydock_config::images::{Digest, Tag};
+use drydock_oci::layout::Layout;
+use drydock_oci::promote::record::Promotion;
+use drydock_oci::record;
+use drydock_oci::registry::{Reference, pull};
+use drydock_oci::small::artifacts;
 
 use super::made::set;
 use super::proxy::{Act, Proxy};
@@ -64,7 +64,7 @@ fn a_release_has_the_digest_that_was_built_and_a_signed_record() {
     }
     let of_type = |artifact_type: &str| artifacts(&port.registry, &port.release, &top.digest, artifact_type).unwrap();
     assert_eq!(of_type(record::ARTIFACT_TYPE).len(), 1, "the build record came along");
-    let records = of_type(xtask::oci::promote::record::ARTIFACT_TYPE);
+    let records = of_type(drydock_oci::promote::record::ARTIFACT_TYPE);
     let [text, signature] = records[0].as_slice() else { panic!("{records:?}") };
     assert!(port.verifies(text, signature, &port.captain));
     let changed = String::from_utf8_lossy(text).replace("\"1.0\"", "\"1.1\"");
@@ -370,7 +370,7 @@ fn killed_at_any_moment_it_goes_on_and_nothing_is_half_tagged() {
         let names: Vec<&str> = now.iter().map(|(tag, _)| tag.as_str()).collect();
         assert!(allowed.contains(&names.as_slice()), "{names:?} after {kills} kills");
         if !names.is_empty() {
-            let record = xtask::oci::promote::record::ARTIFACT_TYPE;
+            let record = drydock_oci::promote::record::ARTIFACT_TYPE;
             let records = artifacts(&port.registry, &port.release, &top.digest, record).unwrap();
             assert!(complete && records.len() == 1, "a tag is set on what is whole and recorded");
         }
@@ -379,7 +379,7 @@ fn killed_at_any_moment_it_goes_on_and_nothing_is_half_tagged() {
     }
     assert!(killed_before_tag && kills > 5, "{kills}");
     assert_eq!(released(&port), [("latest".to_owned(), top.digest), ("v1.0".to_owned(), top.digest)]);
-    let record = xtask::oci::promote::record::ARTIFACT_TYPE;
+    let record = drydock_oci::promote::record::ARTIFACT_TYPE;
     assert_eq!(artifacts(&port.registry, &port.release, &top.digest, record).unwrap().len(), 1);
     assert!(port.ok(&["1.0"]).stdout.contains("nothing to do"));
     println!("killed {kills} times");

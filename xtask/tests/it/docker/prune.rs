@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use drydock_config::images::{Digest, Platform, Repository, Tag};
+use drydock_oci::layout::Layout;
+use drydock_oci::model::Descriptor;
+use drydock_oci::registry::{Attachment, Reference, Registry, attach, fallback_tag, pull};
 use jiff::civil::Date;
 use tempfile::TempDir;
-use xtask::config::images::{Digest, Platform, Repository, Tag};
-use xtask::oci::layout::Layout;
-use xtask::oci::model::Descriptor;
-use xtask::oci::registry::{Attachment, Reference, Registry, attach, fallback_tag, pull};
 
 use super::made::{Yard, project_at, quick_folder, set, stored};
 use super::proxy::{Act, Proxy};

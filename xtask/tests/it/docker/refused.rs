@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use xtask::deb::control;
-use xtask::deb::prove::identity;
-use xtask::sums::Sha256Sum;
+use drydock_base::sums::Sha256Sum;
+use drydock_deb::control;
+use drydock_deb::prove::identity;
 
 use super::registry::Server;
 use super::stage::{LANTERND, Stage, debian_in, declaration, small_in};

@@ -8,13 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use drydock_config::images::{Digest, Platform, Repository};
+use drydock_http::{Clock, Patience};
+use drydock_oci::layout::Layout;
+use drydock_oci::model::{Descriptor, Index, Manifest, media};
+use drydock_oci::registry::{Credentials, Registry, Settings};
 use jiff::Timestamp;
 use tempfile::TempDir;
-use xtask::config::images::{Digest, Platform, Repository};
-use xtask::http::{Clock, Patience};
-use xtask::oci::layout::Layout;
-use xtask::oci::model::{Descriptor, Index, Manifest, media};
-use xtask::oci::registry::{Credentials, Registry, Settings};
 
 use crate::support::{need_tool, wait_for};
 

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
+use drydock_base::exit::{Exit, code_of};
+use drydock_oci::layout::Layout;
+use drydock_oci::registry::{Credentials, Reference, Registry, Settings, pull, push};
 use tempfile::TempDir;
-use xtask::exit::{Exit, code_of};
-use xtask::oci::layout::Layout;
-use xtask::oci::registry::{Credentials, Reference, Registry, Settings, pull, push};
 
 use super::proxy::{Act, Proxy};
 use super::registry::{Server, client, image_in, impatient, repository};
@@ -112,7 +112,7 @@ fn an_upload_goes_on_inside_of_a_piece_where_the_registry_kept_its_part() {
     push(&registry, &repository, &layout, &top, &[]).unwrap();
     assert!(proxy.content() < SIZE + 20_000, "{} bytes were sent", proxy.content());
     assert_eq!(server.client().head(&server.repository("a"), &Reference::Digest(top.digest)).unwrap().unwrap(), {
-        xtask::oci::model::Descriptor::new(&top.media_type, top.digest, top.size)
+        drydock_oci::model::Descriptor::new(&top.media_type, top.digest, top.size)
     });
 }
 

@@ -6,24 +6,24 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use drydock_archive::layer::{Item, ItemKind, Layer};
+use drydock_base::twin::Twin;
+use drydock_config::images::{Digest, Platform, Repository};
+use drydock_oci::bootstrap;
+use drydock_oci::layout::Layout;
+use drydock_oci::model::{Descriptor, Index, media};
+use drydock_oci::record::BuildRecord;
+use drydock_oci::registry::push;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use tempfile::TempDir;
-use xtask::archive::layer::{Item, ItemKind, Layer};
-use xtask::config::images::{Digest, Platform, Repository};
-use xtask::oci::bootstrap;
-use xtask::oci::layout::Layout;
-use xtask::oci::model::{Descriptor, Index, media};
-use xtask::oci::record::BuildRecord;
-use xtask::oci::registry::push;
-use xtask::twin::Twin;
 
 use super::registry::Server;
 use crate::deb::shelf::{Proofs, kept, lanternd, run};
 use crate::support::{Finished, need_tool, text, xtask_binary};
 
 /// A Debian that is made once and kept between runs of the tests; none without mmdebstrap.
-pub(crate) fn debian() -> Option<xtask::oci::base::Base> {
+pub(crate) fn debian() -> Option<drydock_oci::base::Base> {
     if !need_tool("mmdebstrap", "mmdebstrap") {
         return None;
     }

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use drydock_base::exit::{Exit, code_of};
+use drydock_config::images::Tag;
+use drydock_oci::registry::{Before, Credentials, Reference, push, tag};
 use tempfile::TempDir;
-use xtask::config::images::Tag;
-use xtask::exit::{Exit, code_of};
-use xtask::oci::registry::{Before, Credentials, Reference, push, tag};
 
 use super::proxy::{Act, Proxy};
 use super::registry::{Server, client, image_in, recorded, repository};

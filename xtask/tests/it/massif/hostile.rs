@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use xtask::ci::valgrind::massif::{
+use drydock_valgrind::massif::{
     Extent, KEPT_POINTS, KEPT_SITES, Profile, Wrappers, baseline, diff, ms_print, show, summary,
 };
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 
-use xtask::oci::layout::Layout;
-use xtask::oci::registry;
+use drydock_oci::layout::Layout;
+use drydock_oci::registry;
 
 use super::project::{Nightly, step};
 use crate::deb::shelf::{key, tools_are_there};
@@ -122,7 +122,7 @@ fn a_nightly_of_another_machine_is_not_overwritten() {
     let (nightly, mut child) = at_its_test(nightly.env("GNUPGHOME", &text(&home)));
     let layout = Layout::create(&folder.path().join("oci")).unwrap();
     let (client, repository) = (nightly.server.client(), nightly.server.repository("p/nightly"));
-    let theirs = image(&layout, 7, 1000, &[xtask::config::images::Platform::Amd64]);
+    let theirs = image(&layout, 7, 1000, &[drydock_config::images::Platform::Amd64]);
     registry::push(&client, &repository, &layout, &theirs, &[]).unwrap();
     registry::tag(&client, &repository, &theirs, &[("nightly".parse().unwrap(), registry::Before::Any)]).unwrap();
     let tags = nightly.tags();

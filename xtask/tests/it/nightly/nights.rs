@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use xtask::oci::model::Parsed;
-use xtask::oci::registry::Reference;
+use drydock_oci::model::Parsed;
+use drydock_oci::registry::Reference;
 
 use super::project::{Nightly, step};
 use crate::release::shelf::run;
@@ -85,7 +85,7 @@ fn sources_are_found(nightly: &Nightly, version: &str) {
     let fetched = registry.manifest(&repository, &Reference::Digest(sources.digest)).unwrap().unwrap();
     let Parsed::Manifest(manifest) = fetched.parse().unwrap() else { panic!("no artifact") };
     let folder = tempfile::tempdir().unwrap();
-    let layout = xtask::oci::layout::Layout::create(&folder.path().join("oci")).unwrap();
+    let layout = drydock_oci::layout::Layout::create(&folder.path().join("oci")).unwrap();
     let release = folder.path().join("release");
     fs::create_dir(&release).unwrap();
     for layer in &manifest.layers {

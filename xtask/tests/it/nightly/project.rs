@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use xtask::config::images::{Digest, Platform, Tag};
-use xtask::oci::layout::Layout;
-use xtask::oci::model::{Descriptor, Index, Manifest, PlatformObject, media};
-use xtask::oci::registry::Reference;
-use xtask::sums::Sha256Sum;
+use drydock_base::sums::Sha256Sum;
+use drydock_config::images::{Digest, Platform, Tag};
+use drydock_oci::layout::Layout;
+use drydock_oci::model::{Descriptor, Index, Manifest, PlatformObject, media};
+use drydock_oci::registry::Reference;
 
 use crate::docker::registry::Server;
 use crate::release::shelf::run;
@@ -290,7 +290,8 @@ License: MIT
             annotations: BTreeMap::new(),
         };
         let top = layout.put(media::INDEX, &serde_json::to_vec(&index).unwrap()).unwrap();
-        xtask::oci::registry::push(&self.server.client(), &self.server.repository("base"), &layout, &top, &[]).unwrap();
+        drydock_oci::registry::push(&self.server.client(), &self.server.repository("base"), &layout, &top, &[])
+            .unwrap();
         top.digest
     }
 }

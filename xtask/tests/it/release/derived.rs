@@ -43,7 +43,7 @@ fn what_a_generator_makes_is_shipped_and_its_origin_recorded() {
     assert!(list.lines().any(|line| line.starts_with("-rwxr-xr-x") && line.ends_with("out-run")), "{list}");
     let content = run(&dist, "tar", &["-xzOf", "p-1.0.tar.gz", "p-1.0/out"]);
     assert_eq!(content, "input\n1780315200\n");
-    let manifest = xtask::release::manifest::Manifest::load(&dist.join("release.json")).unwrap();
+    let manifest = drydock_release::manifest::Manifest::load(&dist.join("release.json")).unwrap();
     let out = manifest.entries.iter().find(|entry| entry.path == "out").unwrap();
     assert_eq!((out.generator.as_deref(), &out.blob), (Some("gen"), &None));
     assert_eq!(manifest.generators[0].outputs, ["out", "out-link", "out-run"]);

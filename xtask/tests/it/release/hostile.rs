@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use xtask::archive::read::{Limits, list_bytes};
-use xtask::config::release::Format;
-use xtask::release::manifest::Manifest;
-use xtask::release::verify::parse_sums;
+use drydock_archive::read::{Limits, list_bytes};
+use drydock_config::release::Format;
+use drydock_release::manifest::Manifest;
+use drydock_release::verify::parse_sums;
 
 use super::shelf::{DECLARATION, build, commit, project, release, run};
 use crate::support::{SmallDisk, need, need_tool, text};

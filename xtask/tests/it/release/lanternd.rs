@@ -58,7 +58,7 @@ fn lanternd_is_released_proved_and_verified() {
         assert!(one["twin"].is_string(), "{name} was not varied: {one}");
     }
     // Nothing but git's files and the declared outputs.
-    let manifest = xtask::release::manifest::Manifest::load(&dist.join("release.json")).unwrap();
+    let manifest = drydock_release::manifest::Manifest::load(&dist.join("release.json")).unwrap();
     let tracked = git(&project, &["ls-files", "--recurse-submodules"]);
     for entry in &manifest.entries {
         let declared = entry.path.contains("_wiregen.")

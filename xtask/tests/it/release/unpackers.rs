@@ -126,7 +126,7 @@ fn expected(project: &Project) -> BTreeMap<String, String> {
             *what = format!("{} {rest}", if executable { "755" } else { "644" });
         }
     }
-    all.insert("a.txt".into(), format!("644 {}", xtask::sums::Sha256Sum::of(b"stays as it is committed\n")));
+    all.insert("a.txt".into(), format!("644 {}", drydock_base::sums::Sha256Sum::of(b"stays as it is committed\n")));
     all
 }
 
@@ -210,7 +210,7 @@ fn every_unpacker_makes_the_same_tree_of_what_is_awkward() {
     let dist = build(&project);
     every_unpacker_agrees(&dist, "p-1.0", &expected(&project));
 
-    let manifest = xtask::release::manifest::Manifest::load(&dist.join("release.json")).unwrap();
+    let manifest = drydock_release::manifest::Manifest::load(&dist.join("release.json")).unwrap();
     assert_eq!(manifest.left_out.keys().collect::<Vec<_>>(), ["left-out.c", "private/"]);
     assert_eq!(manifest.submodules.keys().collect::<Vec<_>>(), ["external/lib", "external/lib/inner"]);
     let inner = manifest.entries.iter().find(|entry| entry.path == "external/lib/inner/inner.c").unwrap();
@@ -221,9 +221,9 @@ fn every_unpacker_makes_the_same_tree_of_what_is_awkward() {
     // And so does Drydock's own.
     for name in ["p-1.0.tar.gz", "p-1.0.tar.xz", "p-1.0.tar.bz2", "p-1.0.zip"] {
         let target = tempfile::tempdir().unwrap();
-        let format = xtask::config::release::Format::of_name(name).unwrap();
-        let limits = xtask::archive::read::Limits::UNKNOWN;
-        xtask::archive::read::unpack(&dist.join(name), format, limits, target.path()).unwrap();
+        let format = drydock_config::release::Format::of_name(name).unwrap();
+        let limits = drydock_archive::read::Limits::UNKNOWN;
+        drydock_archive::read::unpack(&dist.join(name), format, limits, target.path()).unwrap();
         assert_eq!(tree(&target.path().join("p-1.0")), expected(&project), "{name}");
     }
 }

@@ -6,8 +6,8 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use xtask::ci::valgrind::suppression;
-use xtask::ci::valgrind::xml::{Extent, parse};
+use drydock_valgrind::suppression;
+use drydock_valgrind::xml::{Extent, parse};
 
 use super::{ends, job_of, project, ready, reasons_of, run_json};
 

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use crate::ci::event::{Event, JobResult};
-use crate::ci::history::{self, History};
-use crate::ci::outcome;
-use crate::ci::plan::Plan;
-use crate::ci::retry::{self, Again, Next};
-use crate::ci::run::Run;
-use crate::ci::schedule::{Capacity, Prediction, Schedule};
-use crate::ci::supervise::Recorder;
-use crate::output;
-use crate::paths::{RunDir, State};
+use drydock_base::output;
+use drydock_base::paths::{RunDir, State};
+use drydock_ci::event::{Event, JobResult};
+use drydock_ci::history::{self, History};
+use drydock_ci::outcome;
+use drydock_ci::plan::Plan;
+use drydock_ci::retry::{self, Again, Next};
+use drydock_ci::run::Run;
+use drydock_ci::schedule::{Capacity, Prediction, Schedule};
+use drydock_ci::supervise::Recorder;
 
 /// The project's history, with what other machines learned taken in, and what is strange about that.
 pub(super) fn history_with(state: &State, others: &[std::path::PathBuf]) -> anyhow::Result<(History, Vec<String>)> {

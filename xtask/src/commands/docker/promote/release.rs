@@ -6,14 +6,14 @@ use std::path::Path;
 use crate::cli::OfRelease;
 use crate::commands::Context;
 use crate::commands::release::loaded::Loaded;
-use crate::config::release::{Signing, Version};
-use crate::exit::{Exit, failure};
-use crate::git::Objects;
-use crate::oci::record::{BuildRecord, RecordTag};
-use crate::release::manifest::{Manifest, NAME, SUMS};
-use crate::release::preflight::Finding;
-use crate::release::signatures;
-use crate::release::tag::SignedTag;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::git::Objects;
+use drydock_config::release::{Signing, Version};
+use drydock_oci::record::{BuildRecord, RecordTag};
+use drydock_release::manifest::{Manifest, NAME, SUMS};
+use drydock_release::preflight::Finding;
+use drydock_release::signatures;
+use drydock_release::tag::SignedTag;
 
 /// A release.
 pub(super) struct Promoted {

@@ -3,11 +3,11 @@
 use std::fs;
 
 use super::prepared::Need;
-use crate::deb::sign::Signer;
-use crate::exit::{Exit, failure};
-use crate::oci::promote::record::Promotion;
-use crate::paths;
-use crate::release::signatures;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::paths;
+use drydock_deb::sign::Signer;
+use drydock_oci::promote::record::Promotion;
+use drydock_release::signatures;
 
 /// The record's file name; its signature has `.asc` after it.
 pub(super) fn name(record: &Promotion) -> String {

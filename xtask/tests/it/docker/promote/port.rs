@@ -6,12 +6,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use drydock_config::images::{Platform, Repository};
+use drydock_oci::layout::Layout;
+use drydock_oci::model::{Descriptor, Index};
+use drydock_oci::record::{self, BuildRecord, Passed, PlatformRecord, RecordTag};
+use drydock_oci::registry::{Attachment, Credentials, Registry, attach};
 use tempfile::TempDir;
-use xtask::config::images::{Platform, Repository};
-use xtask::oci::layout::Layout;
-use xtask::oci::model::{Descriptor, Index};
-use xtask::oci::record::{self, BuildRecord, Passed, PlatformRecord, RecordTag};
-use xtask::oci::registry::{Attachment, Credentials, Registry, attach};
 
 use crate::docker::made::{Yard, project_at};
 use crate::docker::registry::{client, repository};

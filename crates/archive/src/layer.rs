@@ -1,0 +1,383 @@
+//! The layer of an image: files with owners and modes, written as one gzipped tar stream in the order of their paths.
+//!
+//! OCI image specification 1.1, layer.md. Contents wait in one unnamed file, so that memory does not grow with them and
+//! each is read from its package once, in whatever order that has.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use super::encode::{Encoder, LAYER_LEVEL};
+use super::tar;
+use drydock_base::sums::{Sha256Sum, Summing};
+
+/// The size of the pieces of the tar stream.
+const CHUNK: usize = 1 << 20;
+/// How many pieces may wait for the compressor.
+const WAITING: usize = 8;
+
+/// The files of a layer.
+#[derive(Debug)]
+pub struct Layer {
+    items: BTreeMap<String, Item>,
+    spool: File,
+    spooled: u64,
+}
+
+/// One file, folder or link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// What it is.
+    pub kind: ItemKind,
+    /// The permissions, with setuid and its like.
+    pub mode: u32,
+    /// User and group.
+    pub owner: (u64, u64),
+    /// Seconds since 1970.
+    pub time: u64,
+    /// Extended attributes.
+    pub attributes: Vec<(String, Vec<u8>)>,
+}
+
+/// What an item is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemKind {
+    /// A folder.
+    Folder,
+    /// A file.
+    File(Content),
+    /// A symbolic link and its target.
+    Link(String),
+    /// Another name of a file of the layer, by its path.
+    HardLink(String),
+}
+
+/// The content of a file, within the file of all contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Content {
+    at: u64,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrittenLayer {
+    /// The sum of the compressed stream.
+    pub sha256: Sha256Sum,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The sum of the tar stream.
+    pub diff_id: Sha256Sum,
+}
+
+impl Item {
+    /// A folder of root, 755.
+    pub fn folder(time: u64) -> Item {
+        Item { kind: ItemKind::Folder, mode: 0o755, owner: (0, 0), time, attributes: Vec::new() }
+    }
+
+    /// A file of root, 644.
+    pub fn file(content: Content, time: u64) -> Item {
+        Item { kind: ItemKind::File(content), mode: 0o644, owner: (0, 0), time, attributes: Vec::new() }
+    }
+}
+
+impl Layer {
+    /// One without files, whose contents will wait in that folder.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn new(folder: &Path) -> io::Result<Layer> {
+        Ok(Layer { items: BTreeMap::new(), spool: tempfile::tempfile_in(folder)?, spooled: 0 })
+    }
+
+    /// Keeps the content of a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or the disk is full.
+    pub fn keep(&mut self, content: &mut dyn Read) -> io::Result<Content> {
+        let at = self.spooled;
+        let size = io::copy(content, &mut self.spool)?;
+        self.spooled += size;
+        Ok(Content { at, size })
+    }
+
+    /// The content of a small file.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(&self, content: Content) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(content.size).map_err(io::Error::other)?];
+        std::os::unix::fs::FileExt::read_exact_at(&self.spool, &mut bytes, content.at)?;
+        Ok(bytes)
+    }
+
+    /// Adds an item under a path without `/` at its ends; gives back what was there.
+    pub fn put(&mut self, path: String, item: Item) -> Option<Item> {
+        self.items.insert(path, item)
+    }
+
+    /// The item of a path.
+    pub fn get(&self, path: &str) -> Option<&Item> {
+        self.items.get(path)
+    }
+
+    /// All items, in the order of the bytes of their paths.
+    pub fn items(&self) -> impl Iterator<Item = (&str, &Item)> {
+        self.items.iter().map(|(path, item)| (path.as_str(), item))
+    }
+
+    /// Writes the layer. No time is later than `epoch`.
+    ///
+    /// # Errors
+    /// The disk is full, or a hard link leads to no file.
+    pub fn write(&self, epoch: u64, out: impl Write + Send) -> io::Result<WrittenLayer> {
+        self.write_by(epoch, move |chunks| {
+            let mut encoder = Encoder::gzip(LAYER_LEVEL, Summing::new(BufWriter::with_capacity(1 << 16, out)));
+            while let Ok(chunk) = chunks.recv() {
+                encoder.write_all(&chunk)?;
+            }
+            let mut out = encoder.finish()?;
+            out.inner().flush()?;
+            Ok(out.finish())
+        })
+    }
+
+    /// Writes the tar stream as it is.
+    ///
+    /// # Errors
+    /// As [`Layer::write`].
+    pub fn write_plain(&self, epoch: u64, out: impl Write + Send) -> io::Result<WrittenLayer> {
+        self.write_by(epoch, move |chunks| {
+            let mut out = Summing::new(out);
+            while let Ok(chunk) = chunks.recv() {
+                out.write_all(&chunk)?;
+            }
+            out.flush()?;
+            Ok(out.finish())
+        })
+    }
+
+    /// Lays out the tar stream, which is written on another thread.
+    fn write_by(
+        &self,
+        epoch: u64,
+        write: impl FnOnce(Receiver<Vec<u8>>) -> io::Result<(Sha256Sum, u64)> + Send,
+    ) -> io::Result<WrittenLayer> {
+        let first = self.first_names()?;
+        thread::scope(|scope| {
+            let (sender, receiver) = sync_channel::<Vec<u8>>(WAITING);
+            let worker = scope.spawn(move || write(receiver));
+            let mut feed = Feed { sender, chunk: Vec::with_capacity(CHUNK), sum: Summing::new(io::sink()) };
+            let fed = self.feed(epoch, &first, &mut feed).and_then(|()| feed.finish());
+            let (sha256, size) = worker.join().map_err(|_| io::Error::other("the compressor gave up"))??;
+            Ok(WrittenLayer { sha256, size, diff_id: fed? })
+        })
+    }
+
+    fn feed(&self, epoch: u64, first: &BTreeMap<&str, &str>, feed: &mut Feed) -> io::Result<()> {
+        let mut spool = &self.spool;
+        for (path, item) in &self.items {
+            let (of_file, real) = self.file_of(path)?;
+            let (item, original) = if real == path { (item, path.as_str()) } else { (of_file, real) };
+            // Of several names of a file, the first one in order has its content.
+            let leader = first.get(original).copied().unwrap_or(original);
+            let named = if matches!(item.kind, ItemKind::Folder) { format!("{path}/") } else { path.clone() };
+            let (kind, link, content) = match &item.kind {
+                ItemKind::Folder => (b'5', "", None),
+                ItemKind::Link(target) => (b'2', target.as_str(), None),
+                ItemKind::File(_) | ItemKind::HardLink(_) if leader != path => (b'1', leader, None),
+                ItemKind::File(content) => (b'0', "", Some(content)),
+                ItemKind::HardLink(_) => return Err(io::Error::other(format!("{path} leads to no file"))),
+            };
+            let head = tar::Head {
+                path: &named,
+                kind,
+                mode: item.mode,
+                owner: item.owner,
+                size: content.map_or(0, |content| content.size),
+                time: item.time.min(epoch),
+                link,
+                attributes: &item.attributes,
+            };
+            feed.put(&head.bytes())?;
+            if let Some(content) = content {
+                spool.seek(SeekFrom::Start(content.at))?;
+                feed.copy(&mut spool.take(content.size), content.size)?;
+                feed.put(&[0; tar::BLOCK][..tar::padding(content.size)])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The item that a hard link leads to, and its path; itself for everything else.
+    fn file_of<'a>(&'a self, path: &'a str) -> io::Result<(&'a Item, &'a str)> {
+        let mut at = path;
+        for _ in 0..8 {
+            match self.items.get_key_value(at) {
+                Some((_, Item { kind: ItemKind::HardLink(to), .. })) => at = to,
+                Some((real, item)) if at == path || matches!(item.kind, ItemKind::File(_)) => return Ok((item, real)),
+                Some(_) | None => break,
+            }
+        }
+        Err(io::Error::other(format!("{path} is a hard link to {at}, which is no file of the layer")))
+    }
+
+    /// For each file with hard links, the first of its names.
+    fn first_names(&self) -> io::Result<BTreeMap<&str, &str>> {
+        let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+        for (path, item) in &self.items {
+            if matches!(item.kind, ItemKind::HardLink(_)) {
+                let (_, real) = self.file_of(path)?;
+                // The items come in order; the file itself may have the first name of all.
+                first.entry(real).or_insert_with(|| path.as_str().min(real));
+            }
+        }
+        Ok(first)
+    }
+}
+
+/// The tar stream on its way to the compressor.
+struct Feed {
+    sender: SyncSender<Vec<u8>>,
+    chunk: Vec<u8>,
+    sum: Summing<io::Sink>,
+}
+
+impl Feed {
+    fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(CHUNK - self.chunk.len()));
+            self.chunk.extend_from_slice(now);
+            bytes = later;
+            if self.chunk.len() == CHUNK {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, content: &mut dyn Read, size: u64) -> io::Result<()> {
+        let mut left = size;
+        while left > 0 {
+            let room = CHUNK - self.chunk.len();
+            let most = usize::try_from(left).unwrap_or(room).min(room);
+            let start = self.chunk.len();
+            self.chunk.resize(start + most, 0);
+            content.read_exact(&mut self.chunk[start..])?;
+            left -= most as u64;
+            if self.chunk.len() == CHUNK {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
+        self.sum.write_all(&chunk)?;
+        self.sender.send(chunk).map_err(|_| io::Error::other("the layer cannot be written"))
+    }
+
+    fn finish(mut self) -> io::Result<Sha256Sum> {
+        // Two blocks, as Go's writer ends a layer; a whole record would be tape's.
+        self.put(&[0; 2 * tar::BLOCK])?;
+        self.flush()?;
+        Ok(self.sum.finish().0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::read::GzDecoder;
+
+    fn layer(names: &[(&str, ItemKind)]) -> Layer {
+        let mut layer = Layer::new(&std::env::temp_dir()).unwrap();
+        for (path, kind) in names {
+            let item = Item { kind: kind.clone(), mode: 0o4755, owner: (0, 8), time: 50, attributes: Vec::new() };
+            layer.put((*path).to_owned(), item);
+        }
+        layer
+    }
+
+    #[test]
+    fn another_reader_finds_what_was_put_in() {
+        let mut layer = layer(&[
+            ("usr", ItemKind::Folder),
+            ("usr/bin", ItemKind::Folder),
+            ("usr/bin/a", ItemKind::HardLink("usr/bin/z".into())),
+            ("usr/bin/b", ItemKind::Link("z".into())),
+            ("usr/bin/zz", ItemKind::HardLink("usr/bin/a".into())),
+        ]);
+        let content = layer.keep(&mut &b"program"[..]).unwrap();
+        let mut program = Item { mode: 0o6711, time: 2000, ..Item::file(content, 2000) };
+        program.attributes.push(("security.capability".into(), vec![1, 0, 255]));
+        program.owner = (4_000_000, 7);
+        layer.put("usr/bin/z".into(), program);
+        let mut bytes = Vec::new();
+        let written = layer.write(1000, &mut bytes).unwrap();
+        assert_eq!((written.sha256, written.size), (Sha256Sum::of(&bytes), bytes.len() as u64));
+        let mut plain = Vec::new();
+        GzDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap();
+        assert_eq!(written.diff_id, Sha256Sum::of(&plain));
+
+        let mut archive = ::tar::Archive::new(&plain[..]);
+        let mut seen = Vec::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let attributes = entry.pax_extensions().unwrap().into_iter().flatten();
+            let attributes: Vec<String> = attributes.map(|one| one.unwrap().key().unwrap().to_owned()).collect();
+            let mut content = String::new();
+            entry.read_to_string(&mut content).unwrap();
+            let header = entry.header();
+            let link = entry.link_name().unwrap().map(|link| link.display().to_string()).unwrap_or_default();
+            let path = entry.path().unwrap().display().to_string();
+            let (mode, time) = (header.mode().unwrap(), header.mtime().unwrap());
+            seen.push(format!("{path} {mode:o} {time} {link} {content} {}", attributes.join(",")));
+        }
+        assert_eq!(
+            seen,
+            [
+                "usr/ 4755 50   ",
+                "usr/bin/ 4755 50   ",
+                "usr/bin/a 6711 1000  program uid,SCHILY.xattr.security.capability",
+                "usr/bin/b 4755 50 z  ",
+                "usr/bin/z 6711 1000 usr/bin/a  uid,SCHILY.xattr.security.capability",
+                "usr/bin/zz 6711 1000 usr/bin/a  uid,SCHILY.xattr.security.capability",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_hard_link_needs_a_file() {
+        for to in ["gone", "folder", "a"] {
+            let layer = layer(&[("a", ItemKind::HardLink(to.into())), ("folder", ItemKind::Folder)]);
+            let found = layer.write(0, Vec::new()).unwrap_err().to_string();
+            assert!(found.contains("no file of the layer"), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_compressor_that_fails_is_told() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut layer = layer(&[]);
+        let noise: Vec<u8> =
+            (0..40_000_000_u64).map(|at| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect();
+        let content = layer.keep(&mut &noise[..]).unwrap();
+        layer.put("noise".into(), Item::file(content, 0));
+        assert_eq!(layer.write(0, Full).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+}

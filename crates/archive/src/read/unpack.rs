@@ -1,0 +1,81 @@
+//! Unpacking into one folder, after every name of the archive was looked at.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use super::{Limits, MemberKind, ReadError, shown, visit};
+use crate::source::{check_paths, wrong_target};
+use drydock_config::release::Format;
+
+/// Unpacks an archive into an empty folder: files with their own permissions but no special bits, links last.
+///
+/// # Errors
+/// What the archive has wrong; names that lead out of the folder or collide, before anything is written.
+pub fn unpack(file: &Path, format: Format, limits: Limits, folder: &Path) -> Result<(), ReadError> {
+    let (mut paths, mut folders) = (Vec::new(), BTreeSet::new());
+    let mut links: Vec<(String, String)> = Vec::new();
+    visit(file, format, limits, &mut |member, _| {
+        match &member.kind {
+            MemberKind::Folder => drop(folders.insert(member.path.trim_end_matches('/').to_owned())),
+            MemberKind::File => paths.push(member.path.clone()),
+            MemberKind::Link(target) => {
+                if let Some(why) = wrong_target(&member.path, target) {
+                    return Err(ReadError::Unsafe(format!("{} {why}", shown(&member.path))));
+                }
+                paths.push(member.path.clone());
+                links.push((member.path.clone(), target.clone()));
+            }
+            MemberKind::HardLink(to) => {
+                let (path, to) = (shown(&member.path), shown(to));
+                return Err(ReadError::Unsafe(format!("{path} is a hard link to {to}")));
+            }
+            MemberKind::Other(what) => {
+                return Err(ReadError::Unsafe(format!("{} is {what}", shown(&member.path))));
+            }
+        }
+        Ok(())
+    })?;
+    // Folders that hold something are checked as parts of its path.
+    let all: BTreeSet<&str> = paths.iter().chain(&folders).map(String::as_str).collect();
+    let holds = |folder: &str| {
+        let inside = format!("{folder}/");
+        all.range(inside.as_str()..).next().is_some_and(|path| path.starts_with(&inside))
+    };
+    let empty = folders.iter().map(String::as_str).filter(|folder| !holds(folder));
+    let problems = check_paths(paths.iter().map(String::as_str).chain(empty));
+    if let Some(problem) = problems.first() {
+        return Err(ReadError::Unsafe(format!("{problem} ({} such paths)", problems.len())));
+    }
+    for path in folders.iter() {
+        fs::create_dir_all(folder.join(path))?;
+    }
+    visit(file, format, limits, &mut |member, content| {
+        if member.kind == MemberKind::File {
+            let path = folder.join(&member.path);
+            fs::create_dir_all(path.parent().unwrap_or(folder))?;
+            let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            io::copy(content, &mut out)?;
+            out.set_permissions(fs::Permissions::from_mode(member.mode & 0o777))?;
+            if let Some(time) = time_of(member) {
+                out.set_modified(time)?;
+            }
+        }
+        Ok(())
+    })?;
+    for (path, target) in links {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        std::os::unix::fs::symlink(target, path)?;
+    }
+    Ok(())
+}
+
+/// The time in a tar header.
+fn time_of(member: &super::Member) -> Option<std::time::SystemTime> {
+    let (_, seconds) = member.fields.iter().find(|(name, _)| *name == "mtime")?;
+    let seconds: u64 = seconds.parse().ok()?;
+    std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds))
+}

@@ -1,0 +1,84 @@
+//! What `.gitattributes` of the commit say about a release.
+//!
+//! `export-ignore` leaves out. `export-subst` is refused: what git would write depends on its configuration and on the
+//! history that a clone happens to have. `text`, `eol`, `ident`, `working-tree-encoding` and `filter` change files on
+//! their way to a work tree; a release has what is committed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::names::{self, PathProblem};
+use super::walk::Listing;
+use super::{Kind, SourceRepository};
+use drydock_base::git::{Objects, Oid};
+
+/// The first bytes of what Git LFS commits in place of a file.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+/// The largest such pointer.
+const LARGEST_POINTER: usize = 1024;
+
+/// What a release leaves out.
+#[derive(Debug, Default)]
+pub(super) struct Attributes {
+    /// Paths with `export-ignore`; folders end with `/`.
+    pub(super) export_ignored: BTreeSet<String>,
+}
+
+impl Attributes {
+    /// Whether a path or a folder above it is left out.
+    pub(super) fn leaves_out(&self, path: &str) -> bool {
+        self.export_ignored.contains(path)
+            || path.match_indices('/').any(|(at, _)| self.export_ignored.contains(&path[..=at]))
+            || self.export_ignored.contains(&format!("{path}/"))
+    }
+}
+
+pub(super) fn of(
+    objects: &mut Objects,
+    source: &SourceRepository,
+    listing: &Listing,
+    problems: &mut Vec<PathProblem>,
+) -> anyhow::Result<Attributes> {
+    let mut found = Attributes::default();
+    let is_attributes = |path: &str| path == ".gitattributes" || path.ends_with("/.gitattributes");
+    if !listing.files.iter().any(|(path, _, _)| is_attributes(path)) {
+        return Ok(found);
+    }
+    let mut ask: BTreeSet<String> = BTreeSet::new();
+    for path in listing.files.iter().map(|(path, _, _)| path).chain(listing.links.iter().map(|(path, _)| path)) {
+        ask.extend(path.match_indices('/').map(|(at, _)| path[..=at].to_owned()));
+        ask.insert(path.clone());
+    }
+    let ask: Vec<String> = ask.into_iter().collect();
+    let files: BTreeMap<&str, &(String, Kind, Oid)> =
+        listing.files.iter().map(|file| (file.0.as_str(), file)).collect();
+    let mut problem = |path: &str, why: String| {
+        problems.push(PathProblem { path: names::shown(&format!("{}{path}", source.prefix)), why });
+    };
+    for [path, name, value] in objects.attributes(&listing.root, &["export-ignore", "export-subst", "filter"], &ask)? {
+        match name.as_str() {
+            "export-ignore" => drop(found.export_ignored.insert(path)),
+            "export-subst" if !path.ends_with('/') => problem(
+                &path,
+                "has the attribute export-subst, and what git would write into it depends on the clone; remove the \
+                 attribute, and make the file by a generator under `source.derived`"
+                    .into(),
+            ),
+            "filter" if value == "lfs" => {
+                let Some((_, Kind::File { .. }, blob)) = files.get(path.as_str()) else { continue };
+                let content = objects.read(blob)?.map(|object| object.content).unwrap_or_default();
+                if content.len() <= LARGEST_POINTER && content.starts_with(LFS_POINTER) {
+                    let why = "is a pointer of Git LFS, not the file; commit the file itself, or leave it out with \
+                               export-ignore";
+                    problem(&path, why.into());
+                }
+            }
+            _ => {}
+        }
+    }
+    // A problem of what is left out is none.
+    let ignored: Vec<String> = found.export_ignored.iter().map(|path| format!("{}{path}", source.prefix)).collect();
+    problems.retain(|problem| {
+        !ignored.iter().any(|path| problem.path == *path || (path.ends_with('/') && problem.path.starts_with(path)))
+    });
+    Ok(found)
+}

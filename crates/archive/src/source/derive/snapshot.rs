@@ -1,0 +1,83 @@
+//! Every file of a folder with its content's sum, so that a change of any of them is seen.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
+
+use drydock_base::exit::{Exit, failure};
+
+/// How many files a folder may have after a generator ran.
+const MOST: usize = 1_000_000;
+
+/// The files of a folder, by their relative paths.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Snapshot {
+    files: BTreeMap<String, State>,
+}
+
+/// What stands at a path.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// A file.
+    File { executable: bool, sha256: [u8; 32] },
+    /// A symbolic link.
+    Link { target: String },
+    /// A pipe, a socket or a device.
+    Other,
+}
+
+impl Snapshot {
+    pub(super) fn take(root: &Path) -> anyhow::Result<Snapshot> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let at = root.join(&folder);
+            for entry in fs::read_dir(&at).with_context(|| format!("cannot read {}", at.display()))? {
+                let entry = entry.with_context(|| format!("cannot read {}", at.display()))?;
+                let name = entry.file_name().into_string().map_err(|name| {
+                    let text = format!("a generator wrote {}/{}", folder, name.to_string_lossy());
+                    failure(Exit::JobFailed, format!("{text}, a name that is not UTF-8"))
+                })?;
+                let path = format!("{folder}{name}");
+                let kind = entry.file_type().with_context(|| format!("cannot read {path}"))?;
+                if kind.is_dir() {
+                    folders.push(format!("{path}/"));
+                    continue;
+                }
+                files.insert(path.clone(), state(&entry.path(), kind).with_context(|| format!("cannot read {path}"))?);
+                anyhow::ensure!(files.len() <= MOST, "a generator wrote more than {MOST} files");
+            }
+        }
+        Ok(Snapshot { files })
+    }
+
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    /// What is there now and was not there before, or not like that.
+    pub(super) fn changed_since<'a>(&'a self, before: &'a Snapshot) -> impl Iterator<Item = (&'a str, &'a State)> {
+        let changed = self.files.iter().filter(|(path, state)| before.files.get(*path) != Some(state));
+        changed.map(|(path, state)| (path.as_str(), state))
+    }
+
+    /// What is not there any more.
+    pub(super) fn vanished<'a>(&'a self, after: &'a Snapshot) -> impl Iterator<Item = &'a str> {
+        self.paths().filter(|path| !after.files.contains_key(*path))
+    }
+}
+
+fn state(path: &Path, kind: fs::FileType) -> std::io::Result<State> {
+    if kind.is_symlink() {
+        return Ok(State::Link { target: fs::read_link(path)?.to_string_lossy().into_owned() });
+    }
+    if !kind.is_file() {
+        return Ok(State::Other);
+    }
+    let executable = fs::metadata(path)?.permissions().mode() & 0o100 != 0;
+    Ok(State::File { executable, sha256: Sha256::digest(fs::read(path)?).into() })
+}

@@ -1,0 +1,84 @@
+//! Where the objects of a submodule are, and which command brings them when they are nowhere.
+
+use std::path::{Path, PathBuf};
+
+use super::SourceRepository;
+use super::tree::missing;
+use super::walk::Listing;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::git::{Objects, Oid, Repository};
+
+/// The repository of the submodule at `path`, which has the pinned commit.
+pub(super) fn find(
+    objects: &mut Objects,
+    parent: &SourceRepository,
+    listing: &Listing,
+    path: &str,
+    pinned: &Oid,
+) -> anyhow::Result<SourceRepository> {
+    let shown = format!("{}{path}", parent.prefix);
+    let refused = |why: &str| failure(Exit::JobFailed, format!("the submodule {shown} {why}"));
+    let modules = listing.files.iter().find(|(file, _, _)| file == ".gitmodules");
+    let (_, _, blob) = modules.ok_or_else(|| refused("is not in .gitmodules; add it with `git submodule add`"))?;
+    if objects.read(blob)?.is_none() {
+        return Err(missing(parent, "the content of .gitmodules", blob));
+    }
+    let settings =
+        objects.configuration(blob).map_err(|error| refused(&format!("cannot be found: .gitmodules: {error}")))?;
+    let name = settings.iter().find_map(|(key, value)| {
+        let name = key.strip_prefix("submodule.")?.strip_suffix(".path")?;
+        (value == path).then(|| name.to_owned())
+    });
+    let name = name.ok_or_else(|| refused("is not in .gitmodules; add it with `git submodule add`"))?;
+    if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(refused("has a name in .gitmodules that leads elsewhere"));
+    }
+    let mut without_commit = None;
+    for candidate in candidates(&parent.repository, &name, path) {
+        let Ok(repository) = Repository::find(&candidate) else { continue };
+        let whole =
+            SourceRepository { prefix: format!("{shown}/"), commit: pinned.clone(), repository, name: name.clone() };
+        if whole.repository.ask(&["cat-file", "-e", pinned.as_str()]).is_ok() {
+            return Ok(whole);
+        }
+        without_commit = Some(candidate);
+    }
+    let recursive = if parent.prefix.is_empty() { "" } else { " --recursive" };
+    let top = if parent.prefix.is_empty() { path.to_owned() } else { ".".to_owned() };
+    Err(failure(
+        Exit::Missing,
+        match without_commit {
+            Some(folder) => format!(
+                "the submodule {shown} is pinned at {pinned}, which {} does not have; run `git -C {} fetch origin {pinned}`",
+                folder.display(),
+                folder.display()
+            ),
+            None => format!(
+                "the submodule {shown} (pinned at {pinned}) is not here; run `git submodule update --init{recursive} {top}`"
+            ),
+        },
+    ))
+}
+
+/// Folders that may hold its repository: within that of its parent, which a bare clone has as well, then its work tree.
+fn candidates(parent: &Repository, name: &str, path: &str) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    for words in [["--git-path", &format!("modules/{name}")], ["--git-common-dir", ""]] {
+        let words: Vec<&str> =
+            ["rev-parse", "--path-format=absolute"].into_iter().chain(words).filter(|word| !word.is_empty()).collect();
+        if let Ok(answer) = parent.ask(&words) {
+            folders.push(match words.contains(&"--git-common-dir") {
+                true => Path::new(&answer).join("modules").join(name),
+                false => PathBuf::from(answer),
+            });
+        }
+    }
+    // The parent's own work tree: a folder inside it without a `.git` belongs to the parent.
+    let work_tree = parent.ask(&["rev-parse", "--show-toplevel"]).map_or_else(|_| parent.folder.clone(), PathBuf::from);
+    if work_tree.join(path).join(".git").exists() {
+        folders.push(work_tree.join(path));
+    }
+    folders.retain(|folder| folder.is_dir());
+    folders.dedup();
+    folders
+}

@@ -1,0 +1,222 @@
+//! The files of a release as a value, and how their contents are read.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::walk;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::git::{Objects, Oid, Repository};
+
+/// All files of a commit, its submodules among them, and what was derived from them.
+#[derive(Debug, Clone)]
+pub struct SourceTree {
+    /// The commit.
+    pub commit: Oid,
+    /// When it was committed, in seconds since 1970: the date of everything in the release.
+    pub epoch: u64,
+    /// Every file and link, sorted by the bytes of the path, no path twice.
+    pub entries: Vec<Entry>,
+    /// What git tracks and the release leaves out.
+    pub left_out: Vec<LeftOut>,
+    /// The project's repository, then those of submodules.
+    pub repositories: Vec<SourceRepository>,
+}
+
+/// A repository that files come from.
+#[derive(Debug, Clone)]
+pub struct SourceRepository {
+    /// Where its files stand, relative to the project, with a `/` at the end; empty for the project itself.
+    pub prefix: String,
+    /// The commit.
+    pub commit: Oid,
+    /// Where its objects are.
+    pub repository: Repository,
+    /// The name of the submodule in `.gitmodules`; empty for the project itself.
+    pub name: String,
+}
+
+/// A file or link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The path, relative to the project.
+    pub path: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Where its content comes from.
+    pub origin: Origin,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A file.
+    File {
+        /// Whether it may be executed: mode 755 instead of 644.
+        executable: bool,
+    },
+    /// A symbolic link.
+    Link {
+        /// What it points at.
+        target: String,
+    },
+}
+
+/// Where the content of an entry comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A blob.
+    Git {
+        /// Which of the tree's repositories has it.
+        repository: usize,
+        /// Its name.
+        blob: Oid,
+    },
+    /// What a generator wrote.
+    Derived {
+        /// The generator.
+        generator: String,
+        /// The content.
+        content: Arc<[u8]>,
+    },
+}
+
+/// A tracked path that the release does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The path; with a `/` at the end for a folder.
+    pub path: String,
+    /// Why.
+    pub reason: &'static str,
+}
+
+impl SourceTree {
+    /// Reads what a commit consists of.
+    ///
+    /// # Errors
+    /// Objects that are missing, with the command that fetches them; names, links and attributes that cannot be part of
+    /// a release, all of them at once.
+    pub fn read(repository: &Repository, commit: &Oid, submodules: bool) -> anyhow::Result<SourceTree> {
+        walk::tree(repository, commit, submodules)
+    }
+
+    /// The entry of a path.
+    pub fn get(&self, path: &str) -> Option<&Entry> {
+        let at = self.entries.binary_search_by(|entry| entry.path.as_bytes().cmp(path.as_bytes())).ok()?;
+        self.entries.get(at)
+    }
+
+    /// Adds what generators wrote.
+    ///
+    /// # Errors
+    /// Paths that collide with others, as [`super::check_paths`] finds them.
+    pub fn add(&mut self, derived: Vec<Entry>) -> anyhow::Result<()> {
+        self.entries.extend(derived);
+        self.entries.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+        let problems = super::check_paths(self.entries.iter().map(|entry| entry.path.as_str()));
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Err(failure(Exit::JobFailed, format!("derived files cannot be part of a release:\n  {}", list.join("\n  "))))
+    }
+
+    /// Reads contents, each repository through one process.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader { tree: self, open: BTreeMap::new() }
+    }
+
+    /// Writes all files into an empty folder: files 644 or 755, folders 755, every time that of the commit.
+    ///
+    /// # Errors
+    /// The folder cannot be written to, or an object cannot be read.
+    pub fn export(&self, folder: &Path) -> anyhow::Result<()> {
+        let mut reader = self.reader();
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(self.epoch);
+        for entry in &self.entries {
+            let path = folder.join(&entry.path);
+            let cannot = || format!("cannot write {}", path.display());
+            fs::create_dir_all(path.parent().unwrap_or(folder)).with_context(cannot)?;
+            match &entry.kind {
+                Kind::Link { target } => std::os::unix::fs::symlink(target, &path).with_context(cannot)?,
+                Kind::File { executable } => {
+                    let mode = if *executable { 0o755 } else { 0o644 };
+                    let mut file = fs::OpenOptions::new()
+                        .write(true)
+                        .create_new(true)
+                        .mode(mode)
+                        .open(&path)
+                        .with_context(cannot)?;
+                    file.write_all(&reader.content(entry)?).with_context(cannot)?;
+                    file.set_permissions(fs::Permissions::from_mode(mode)).with_context(cannot)?;
+                    file.set_modified(time).with_context(cannot)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// The permissions in an archive.
+    pub fn mode(&self) -> u32 {
+        match self.kind {
+            Kind::File { executable: true } => 0o755,
+            Kind::File { executable: false } => 0o644,
+            Kind::Link { .. } => 0o777,
+        }
+    }
+}
+
+/// Reads the contents of a tree's entries.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    tree: &'a SourceTree,
+    open: BTreeMap<usize, Objects>,
+}
+
+impl Reader<'_> {
+    /// The content of a file; the target of a link.
+    ///
+    /// # Errors
+    /// The object is missing or damaged.
+    pub fn content(&mut self, entry: &Entry) -> anyhow::Result<Arc<[u8]>> {
+        if let Kind::Link { target } = &entry.kind {
+            return Ok(target.as_bytes().into());
+        }
+        match &entry.origin {
+            Origin::Derived { content, .. } => Ok(Arc::clone(content)),
+            Origin::Git { repository: index, blob } => {
+                let source = self.tree.repositories.get(*index).context("the tree has no such repository")?;
+                let objects = match self.open.entry(*index) {
+                    std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
+                    std::collections::btree_map::Entry::Vacant(place) => {
+                        place.insert(Objects::open(&source.repository)?)
+                    }
+                };
+                let object = objects.read(blob)?;
+                let object = object.ok_or_else(|| missing(source, &format!("the content of {}", entry.path), blob))?;
+                Ok(object.content.into())
+            }
+        }
+    }
+}
+
+/// Explains an object that is not there.
+pub(super) fn missing(source: &SourceRepository, what: &str, oid: &Oid) -> anyhow::Error {
+    let at: PathBuf = source.repository.folder.clone();
+    let partial = source.repository.ask(&["config", "--get-regexp", r"^remote\..*\.promisor$"]).is_ok();
+    let remedy = if partial {
+        format!("the clone is a partial one; run `git -C {} fetch --refetch --no-filter origin`", at.display())
+    } else if source.repository.is_shallow {
+        format!("the clone is shallow; run `git -C {} fetch --unshallow --tags`", at.display())
+    } else {
+        format!("is the repository damaged? `git -C {} fsck` tells", at.display())
+    };
+    failure(Exit::Missing, format!("{what} ({oid}) is not in the repository {}; {remedy}", at.display()))
+}

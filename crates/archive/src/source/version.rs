@@ -1,0 +1,173 @@
+//! The version of a nightly in the files that hold the version, so that what is built of its sources prints it.
+//!
+//! Such a file is derived from that of the commit. With a `Cargo.toml` goes the lock file that knows its packages, as
+//! cargo refuses one that is out of date (`--locked`).
+
+use std::sync::Arc;
+
+use super::derive::GeneratorRecord;
+use super::{Entry, Origin, SourceTree};
+use drydock_base::exit::{Exit, failure};
+use drydock_config::release::{Version, VersionFile};
+
+/// What `release.json` says made these files. No declared generator can have this name.
+pub const GENERATOR: &str = "(version)";
+
+/// Writes the version into the files that hold it.
+///
+/// # Errors
+/// A file is not there or holds no version: all of them at once.
+pub fn write(tree: &mut SourceTree, files: &[VersionFile], version: &Version) -> anyhow::Result<()> {
+    let mut problems = Vec::new();
+    for file in files {
+        let Some(text) = text_of(tree, &file.path)? else {
+            problems.push(format!("{} is not in the commit", file.path));
+            continue;
+        };
+        let Some((text, old)) = with_version(&text, file, version) else {
+            let line = file.line.as_ref().map_or_else(String::new, |line| format!(" in a line like `{line}`"));
+            problems.push(format!("{} holds no version{line}", file.path));
+            continue;
+        };
+        replace(tree, &file.path, text);
+        if let Some(lock) = lock_of(tree, &file.path) {
+            let text = text_of(tree, &lock)?.unwrap_or_default();
+            replace(tree, &lock, with_own_packages(&text, &old, version));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let text = format!("the version {version} cannot be written into the sources:\n  {}", problems.join("\n  "));
+    Err(failure(Exit::JobFailed, format!("{text}\nmend `version.files` in packaging/release.yaml, or the files")))
+}
+
+/// What `release.json` says about these files, when there are any.
+pub fn record(tree: &SourceTree) -> Option<GeneratorRecord> {
+    let is_ours = |entry: &&Entry| matches!(&entry.origin, Origin::Derived { generator, .. } if generator == GENERATOR);
+    let files: Vec<String> = tree.entries.iter().filter(is_ours).map(|entry| entry.path.clone()).collect();
+    let record = |files: Vec<String>| GeneratorRecord {
+        name: GENERATOR.to_owned(),
+        run: Vec::new(),
+        inputs: files.clone(),
+        outputs: files,
+    };
+    (!files.is_empty()).then(|| record(files))
+}
+
+/// The text with another version, and the one that it had.
+fn with_version(text: &str, file: &VersionFile, version: &Version) -> Option<(String, Version)> {
+    let Some(line) = &file.line else {
+        let old: Version = text.trim().parse().ok()?;
+        return Some((text.replacen(old.as_str(), version.as_str(), 1), old));
+    };
+    let mut found = None;
+    let lines = text.split_inclusive('\n').map(|one| match line.version_in(one.trim()) {
+        Some(old) if found.is_none() => {
+            let changed = one.replacen(line.render(&old).trim(), line.render(version).trim(), 1);
+            found = Some(old);
+            changed
+        }
+        Some(_) | None => one.to_owned(),
+    });
+    let text = lines.collect();
+    Some((text, found?))
+}
+
+/// The lock file beside a `Cargo.toml`, or in the nearest folder above it: that of its workspace.
+fn lock_of(tree: &SourceTree, path: &str) -> Option<String> {
+    let (mut folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if name != "Cargo.toml" {
+        return None;
+    }
+    loop {
+        let lock = if folder.is_empty() { "Cargo.lock".to_owned() } else { format!("{folder}/Cargo.lock") };
+        if tree.get(&lock).is_some() {
+            return Some(lock);
+        }
+        folder = match folder.rsplit_once('/') {
+            Some((parent, _)) => parent,
+            None if folder.is_empty() => return None,
+            None => "",
+        };
+    }
+}
+
+/// A lock file in which the project's own packages, which have no source, have another version.
+fn with_own_packages(text: &str, old: &Version, version: &Version) -> String {
+    let line = format!("version = \"{old}\"");
+    let packages = text.split_inclusive("\n\n").map(|package| {
+        let own = package.starts_with("[[package]]") && !package.lines().any(|line| line.starts_with("source = "));
+        match own && package.lines().any(|one| one == line) {
+            true => package.replacen(&line, &format!("version = \"{version}\""), 1),
+            false => package.to_owned(),
+        }
+    });
+    packages.collect()
+}
+
+fn text_of(tree: &SourceTree, path: &str) -> anyhow::Result<Option<String>> {
+    let Some(entry) = tree.get(path) else { return Ok(None) };
+    Ok(String::from_utf8(tree.reader().content(entry)?.to_vec()).ok())
+}
+
+fn replace(tree: &mut SourceTree, path: &str, text: String) {
+    let content: Arc<[u8]> = text.into_bytes().into();
+    let is_it = |entry: &&mut Entry| entry.path == path;
+    if let Some(entry) = tree.entries.iter_mut().find(is_it) {
+        entry.origin = Origin::Derived { generator: GENERATOR.to_owned(), content };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drydock_config::release::Release;
+    use std::path::Path;
+
+    fn version() -> Version {
+        "0.4.0-0.nightly20260701.3.g0123456".parse().unwrap()
+    }
+
+    #[track_caller]
+    fn check(line: Option<&str>, text: &str, expected: Option<&str>) {
+        let line = line.map_or_else(String::new, |line| format!(", line: '{line}'"));
+        let yaml = format!("name: x\nversion: {{files: [{{path: f{line}}}]}}\narchives: [{{format: tar.xz}}]\n");
+        let file = Release::parse(&yaml, Path::new("r")).unwrap().version_files.remove(0);
+        let found = with_version(text, &file, &version()).map(|(text, old)| {
+            assert_eq!(old.as_str(), "0.3.0");
+            text
+        });
+        assert_eq!(found.as_deref(), expected, "{text:?}");
+    }
+
+    #[test]
+    fn only_the_version_changes() {
+        let new = "0.4.0-0.nightly20260701.3.g0123456";
+        check(None, "0.3.0\n", Some(&format!("{new}\n")));
+        check(None, "0.3.0", Some(new));
+        check(None, "version 0.3.0\n", None);
+        let cargo = Some("version = \"{version}\"");
+        let manifest =
+            |own: &str| format!("[package]\r\n  version = \"{own}\"\r\n[dependencies.x]\r\nversion = \"0.3.0\"\r\n");
+        check(cargo, &manifest("0.3.0"), Some(&manifest(new)));
+        check(cargo, "[package]\nversion = { workspace = true }\n", None);
+        check(
+            Some("#define V \"{version}\" /* v */"),
+            "a\n#define V \"0.3.0\" /* v */",
+            Some(&format!("a\n#define V \"{new}\" /* v */")),
+        );
+    }
+
+    #[test]
+    fn a_lock_file_keeps_the_packages_of_others() {
+        let lock = |own: &str| {
+            format!(
+                "version = 3\n\n[[package]]\nname = \"mine\"\nversion = \"{own}\"\ndependencies = [\n \"other\",\n]\n\n\
+                 [[package]]\nname = \"other\"\nversion = \"0.3.0\"\nsource = \"registry+x\"\nchecksum = \"00\"\n"
+            )
+        };
+        let changed = with_own_packages(&lock("0.3.0"), &"0.3.0".parse().unwrap(), &version());
+        assert_eq!(changed, lock(version().as_str()));
+    }
+}

@@ -1,0 +1,11 @@
+//! What every part of Drydock is built from: processes, paths, exit codes, units, digests, git plumbing.
+
+pub mod exec;
+pub mod exit;
+pub mod git;
+pub mod output;
+pub mod paths;
+pub mod sums;
+pub mod text;
+pub mod twin;
+pub mod units;

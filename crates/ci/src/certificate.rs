@@ -1,0 +1,249 @@
+//! How good a run's schedule was: its length beside what no schedule could beat, what kept it from being shorter, and
+//! what more of the machine would buy. A pure function of the run.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::event::AttemptRecord;
+use super::plan::Plan;
+use super::run::Run;
+use super::schedule::bound::{self, Binding};
+use super::schedule::{Limits, QUICK, SEED, Task, Workload, order};
+
+/// Factors of the memory that are tried.
+const MORE_MEMORY: [u64; 4] = [125, 150, 200, 400];
+/// How many jobs of a chain are named.
+const MOST_NAMED: usize = 8;
+
+/// The proof of a schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Certificate {
+    /// Milliseconds from the start of the first attempt to the end of the last.
+    pub makespan: u64,
+    /// Milliseconds that no schedule of these jobs within these slots and this memory can stay below, by the times and
+    /// peaks that were measured.
+    pub lower_bound: u64,
+    /// `makespan` over `lower-bound`, at least 1.
+    pub ratio: f64,
+    /// What the lower bound comes from: `slots`, `memory`, `longest-job` or `critical-path`.
+    pub binding: Binding,
+    /// For `longest-job` and `critical-path`, the jobs.
+    pub jobs: Vec<String>,
+    /// Milliseconds that one more slot would save, by simulation.
+    pub one_more_slot: u64,
+    /// What more memory would save, by simulation; nothing when it would save nothing.
+    pub more_memory: Option<MoreMemory>,
+    /// Milliseconds spent in attempts that were repeated.
+    pub repeated: u64,
+    /// Milliseconds in which jobs that could start were held back by the live guard.
+    pub held: u64,
+}
+
+/// What more memory would buy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct MoreMemory {
+    /// Bytes in all; more than that helps little.
+    pub memory: u64,
+    /// Milliseconds that it would save.
+    pub saves: u64,
+}
+
+/// The certificate of what the last process of the run did. None when fewer than two jobs ran.
+pub fn certify(run: &Run) -> Option<Certificate> {
+    let limits = run.started.as_ref()?.capacity.limits();
+    let mut plan = Plan { jobs: Vec::new(), ..run.plan.clone() };
+    let mut last: Vec<&AttemptRecord> = Vec::new();
+    let (mut first_start, mut last_end, mut repeated) = (i64::MAX, i64::MIN, 0);
+    for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
+        let here = || job.attempts.iter().filter(|attempt| attempt.started >= run.session_began);
+        let Some(record) = here().next_back().filter(|_| job.carried_from.is_none()) else { continue };
+        for attempt in here() {
+            first_start = first_start.min(attempt.started);
+            last_end = last_end.max(attempt.ended);
+            repeated += attempt.duration_ms();
+        }
+        repeated -= record.duration_ms();
+        plan.jobs.push(planned.clone());
+        last.push(record);
+    }
+    if last.len() < 2 {
+        return None;
+    }
+    let measured = |memory: fn(&AttemptRecord) -> u64| {
+        let task = |record: &&AttemptRecord| Task {
+            duration: record.duration_ms(),
+            memory: memory(record).clamp(1, limits.memory),
+        };
+        Workload::of(&plan, last.iter().map(task).collect())
+    };
+    let jobs = measured(|record| record.peak.unwrap_or(0));
+    let bound = bound::lower(&jobs, limits);
+    let makespan = u64::try_from(last_end.saturating_sub(first_start)).unwrap_or_default();
+    // Whole milliseconds are rounded, so a perfect schedule can seem to be shorter than possible.
+    let lower_bound = bound.makespan.clamp(1, makespan.max(1));
+    // The next run sets a tenth more aside than was used.
+    let reserved = measured(|record| record.peak.map_or(record.reservation, |peak| peak.saturating_add(peak / 10)));
+    let simulated = |limits| reserved.makespan(limits, &order(&reserved, limits, SEED, QUICK));
+    let base = simulated(limits);
+    let saved = |limits| base.saturating_sub(simulated(limits));
+    let held = run.held_before.iter().map(|(from, to, _)| u64::try_from(to - from).unwrap_or_default()).sum();
+    Some(Certificate {
+        makespan,
+        lower_bound,
+        ratio: ratio(makespan, lower_bound),
+        binding: bound.binding,
+        jobs: named(&plan, &jobs, bound.binding),
+        one_more_slot: saved(Limits { slots: limits.slots.saturating_add(1), ..limits }),
+        more_memory: more_memory(limits, saved),
+        repeated,
+        held,
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a ratio of milliseconds")]
+fn ratio(makespan: u64, bound: u64) -> f64 {
+    (makespan as f64 / bound as f64).max(1.0)
+}
+
+/// The least of the tried amounts that buys nearly all that four times the memory would.
+fn more_memory(limits: Limits, saved: impl Fn(Limits) -> u64) -> Option<MoreMemory> {
+    let tried: Vec<MoreMemory> = MORE_MEMORY
+        .iter()
+        .map(|percent| {
+            let memory = limits.memory.saturating_mul(*percent) / 100;
+            MoreMemory { memory, saves: saved(Limits { memory, ..limits }) }
+        })
+        .collect();
+    let most = tried.iter().map(|more| more.saves).max().filter(|most| *most > 0)?;
+    tried.into_iter().find(|more| more.saves.saturating_mul(10) >= most.saturating_mul(9))
+}
+
+/// The jobs that a bound comes from, where it comes from a few.
+fn named(plan: &Plan, jobs: &Workload, binding: Binding) -> Vec<String> {
+    let longest = |candidates: &mut dyn Iterator<Item = usize>, key: &dyn Fn(usize) -> u64| {
+        candidates.max_by_key(|job| (key(*job), std::cmp::Reverse(*job)))
+    };
+    match binding {
+        Binding::Slots | Binding::Memory => Vec::new(),
+        Binding::LongestJob => {
+            let job = longest(&mut (0..plan.jobs.len()), &|job| jobs.tasks[job].duration);
+            job.map(|job| plan.jobs[job].name.to_string()).into_iter().collect()
+        }
+        Binding::CriticalPath => {
+            let tails = jobs.tails();
+            let mut chain = Vec::new();
+            let mut next = longest(&mut (0..plan.jobs.len()), &|job| tails[job]);
+            while let Some(job) = next.filter(|_| chain.len() < MOST_NAMED) {
+                chain.push(plan.jobs[job].name.to_string());
+                let group = &plan.jobs[job].group;
+                let mut after = (0..plan.jobs.len()).filter(|other| plan.jobs[*other].needs.contains(group));
+                next = longest(&mut after, &|job| tails[job]);
+            }
+            chain
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, RunStarted, Stamped};
+    use crate::evidence::{End, Evidence};
+    use crate::outcome::{Outcome, Verdict};
+    use crate::plan::{FORMAT, PlannedJob};
+    use crate::schedule::Capacity;
+
+    const MIB: u64 = 1 << 20;
+
+    /// A run of jobs that need each other in a chain or not, each with its start, end and peak in MiB.
+    fn run(chain: bool, slots: u32, memory: u64, jobs: &[(i64, i64, u64)]) -> Run {
+        let names: Vec<String> = (0..jobs.len()).map(|number| format!("j{number}")).collect();
+        let planned = |number: usize| {
+            let needs: Vec<&str> =
+                number.checked_sub(1).filter(|_| chain).map(|before| names[before].as_str()).into_iter().collect();
+            PlannedJob::plain(&names[number], &names[number], &needs)
+        };
+        let plan = Plan {
+            partial: false,
+            format: FORMAT,
+            project: "/p".into(),
+            declaration: "/p/ci/jobs.yaml".into(),
+            jobs: (0..jobs.len()).map(planned).collect(),
+        };
+        let capacity =
+            Capacity { slots, slots_source: String::new(), memory: memory * MIB, memory_source: String::new() };
+        let started = RunStarted {
+            id: "r".into(),
+            version: String::new(),
+            containment: "none".into(),
+            group: None,
+            capacity,
+            resumed: false,
+            reruns: None,
+            valgrind: None,
+            revision: None,
+        };
+        let mut run = Run::new(plan.clone());
+        run.apply(&Stamped { at: 0, event: Event::RunStarted(started) });
+        for (job, (started, ended, peak)) in plan.jobs.iter().zip(jobs) {
+            let verdict = Verdict {
+                outcome: Outcome::Passed,
+                confidence: 1.0,
+                reasons: Vec::new(),
+                ruled_out: Vec::new(),
+                advice: None,
+            };
+            let record = AttemptRecord {
+                number: 1,
+                verdict,
+                evidence: Evidence::of(End::Exited { code: 0 }),
+                started: *started,
+                ended: *ended,
+                peak: Some(peak * MIB),
+                reservation: 0,
+                alone: false,
+                diet: false,
+                again: None,
+            };
+            run.apply(&Stamped {
+                at: *ended,
+                event: Event::AttemptEnded { job: job.name.clone(), record: Box::new(record) },
+            });
+        }
+        run
+    }
+
+    #[test]
+    fn a_run_that_memory_held_up_says_how_much_would_help() {
+        // Four jobs of 60 of 100 MiB, one after the other, on two slots.
+        let jobs = [(0, 1000, 60), (1000, 2000, 60), (2000, 3000, 60), (3000, 4000, 60)];
+        let certificate = certify(&run(false, 2, 100, &jobs)).unwrap();
+        assert_eq!((certificate.lower_bound, certificate.binding, certificate.ratio), (4000, Binding::Memory, 1.0));
+        assert_eq!(certificate.one_more_slot, 0);
+        assert_eq!(certificate.more_memory, Some(MoreMemory { memory: 150 * MIB, saves: 2000 }));
+    }
+
+    #[test]
+    fn a_run_that_slots_held_up_gains_by_one() {
+        let jobs = [(0, 1000, 1), (0, 1000, 1), (1000, 2000, 1), (1000, 2500, 1), (2000, 3500, 1)];
+        let certificate = certify(&run(false, 2, 100, &jobs)).unwrap();
+        assert_eq!((certificate.lower_bound, certificate.binding), (3000, Binding::Slots));
+        assert!((certificate.ratio - 3500.0 / 3000.0).abs() < 1e-9);
+        assert_eq!((certificate.one_more_slot, certificate.more_memory), (500, None));
+    }
+
+    #[test]
+    fn a_chain_names_its_jobs() {
+        let certificate = certify(&run(true, 2, 100, &[(0, 500, 1), (500, 600, 1), (700, 900, 1)])).unwrap();
+        assert_eq!((certificate.lower_bound, certificate.binding), (800, Binding::CriticalPath));
+        assert_eq!(certificate.jobs, ["j0", "j1", "j2"]);
+        assert_eq!((certificate.one_more_slot, certificate.makespan), (0, 900));
+    }
+
+    #[test]
+    fn one_job_has_no_schedule() {
+        assert_eq!(certify(&run(false, 2, 100, &[(0, 500, 1)])), None);
+    }
+}

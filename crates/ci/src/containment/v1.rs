@@ -1,0 +1,138 @@
+//! A group a job in the memory hierarchy of cgroup version 1 (Documentation/admin-guide/cgroup-v1/memory.rst).
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{
+    Containment, Group, Kind, Usage, mounts, read_keyed, read_members, read_number, remove_group, subtree,
+    without_cache,
+};
+use crate::evidence::{GroupCounters, Reading};
+use drydock_base::units::ByteSize;
+
+pub(super) struct V1 {
+    root: PathBuf,
+    path: String,
+    /// The `tasks` file of Drydock's own group.
+    home: Arc<File>,
+}
+
+impl V1 {
+    pub(super) fn new(run: &str) -> Result<V1, String> {
+        let place = mounts::memory().ok_or("no memory hierarchy of cgroup v1 is mounted")?;
+        let name = format!("drydock-{run}");
+        let root = place.dir.join(&name);
+        fs::create_dir(&root)
+            .or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
+            .map_err(|error| {
+                format!("no group can be made in {} ({error}); cgroup v1 wants root or delegation", place.dir.display())
+            })?;
+        let home = File::options().write(true).open(place.dir.join("tasks"));
+        let home = home.map_err(|error| format!("{} cannot be entered ({error})", place.dir.display()))?;
+        Ok(V1 { root, path: format!("{}/{name}", place.path.trim_end_matches('/')), home: Arc::new(home) })
+    }
+}
+
+impl Containment for V1 {
+    fn kind(&self) -> Kind {
+        Kind::V1
+    }
+
+    fn root(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
+    fn open(&mut self, id: &str, limit: Option<ByteSize>) -> io::Result<Box<dyn Group>> {
+        let dir = self.root.join(id);
+        fs::create_dir(&dir)?;
+        if let Some(limit) = limit {
+            fs::write(dir.join("memory.limit_in_bytes"), limit.bytes().to_string())?;
+            // Where the kernel accounts swap, the limit must hold for both together, or the job would only swap.
+            let _no_swap_accounting = fs::write(dir.join("memory.memsw.limit_in_bytes"), limit.bytes().to_string());
+        }
+        Ok(Box::new(V1Group { path: format!("{}/{id}", self.path), dir, home: Arc::clone(&self.home), limit }))
+    }
+}
+
+impl Drop for V1 {
+    fn drop(&mut self) {
+        let _kept_when_a_group_is_left = fs::remove_dir(&self.root);
+    }
+}
+
+struct V1Group {
+    dir: PathBuf,
+    path: String,
+    home: Arc<File>,
+    limit: Option<ByteSize>,
+}
+
+impl V1Group {
+    /// With page cache.
+    fn highest(&self) -> Option<u64> {
+        read_number(self.dir.join("memory.max_usage_in_bytes")).ok()
+    }
+
+    /// Moves the calling thread, and only it.
+    fn enter(mut tasks: &File) -> io::Result<()> {
+        tasks.write_all(b"0")
+    }
+}
+
+impl Group for V1Group {
+    /// A child is born in the group of the thread that makes it. So this thread enters the group, spawns, and goes
+    /// back: the child needs no code of ours before exec, and spawning stays as quick as `posix_spawn`.
+    fn spawn(&mut self, command: duct::Expression) -> io::Result<duct::Handle> {
+        V1Group::enter(&File::options().write(true).open(self.dir.join("tasks"))?)?;
+        let started = command.start();
+        let back = V1Group::enter(&self.home);
+        if let (Ok(handle), Err(_)) = (&started, &back) {
+            let _the_error_below_says_why = handle.kill();
+        }
+        back.and(started)
+    }
+
+    fn members(&self) -> io::Result<Vec<u32>> {
+        read_members(&self.dir)
+    }
+
+    fn usage(&mut self) -> io::Result<Usage> {
+        Ok(Usage { bytes: read_keyed(self.dir.join("memory.stat"), "total_rss")? })
+    }
+
+    fn counters(&self) -> Reading<GroupCounters> {
+        let read = || -> io::Result<GroupCounters> {
+            // Version 1 counts each group for itself, so groups that the job made are added.
+            let mut oom_kill = 0;
+            for group in subtree(&self.dir) {
+                oom_kill += read_keyed(group.join("memory.oom_control"), "oom_kill")?;
+            }
+            // `failcnt` also counts hits that reclaim could satisfy: only a group that stood at its limit ran into it.
+            let at_limit = self
+                .limit
+                .is_some_and(|limit| self.highest().is_some_and(|highest| highest >= limit.bytes() / 64 * 63));
+            let limit_hits = if oom_kill > 0 && at_limit { read_number(self.dir.join("memory.failcnt"))? } else { 0 };
+            Ok(GroupCounters { oom_kill, limit_hits, peak: self.highest(), limit: self.limit.map(ByteSize::bytes) })
+        };
+        Reading::from_result(read())
+    }
+
+    fn peak(&self, highest: Option<u64>) -> Option<u64> {
+        let stat = self.dir.join("memory.stat");
+        highest.map(|highest| without_cache(highest, &stat, ["total_cache", "total_shmem"]))
+    }
+
+    fn known_pids(&self) -> &[u32] {
+        &[]
+    }
+
+    fn cgroup(&self) -> Option<&str> {
+        Some(&self.path)
+    }
+
+    fn remove(&mut self) -> io::Result<()> {
+        remove_group(&self.dir)
+    }
+}

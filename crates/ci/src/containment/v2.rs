@@ -1,0 +1,206 @@
+//! A group a job in the unified hierarchy (Documentation/admin-guide/cgroup-v2.rst).
+//!
+//! A group that gives memory to its children may hold no processes itself, unless it is the root. So the groups are
+//! made below the root, below a delegated group after this process has moved into a leaf of it, or, for a privileged
+//! user whose group holds other processes too, beside the own group with its limit copied.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::process::Signal;
+
+use super::{
+    Containment, Group, Kind, Usage, mounts, read_keyed, read_members, read_number, remove_group, signal_process,
+    without_cache,
+};
+use crate::evidence::{GroupCounters, Reading};
+use drydock_base::units::ByteSize;
+
+pub(super) struct V2 {
+    root: PathBuf,
+    path: String,
+    /// The leaf that this process moved into, and the group that it came from.
+    moved: Option<(PathBuf, PathBuf)>,
+}
+
+impl V2 {
+    pub(super) fn new(run: &str) -> Result<V2, String> {
+        let own = mounts::unified().ok_or("no unified cgroup hierarchy is mounted")?;
+        let has_memory = |dir: &Path| {
+            fs::read_to_string(dir.join("cgroup.controllers"))
+                .is_ok_and(|controllers| controllers.split_whitespace().any(|controller| controller == "memory"))
+        };
+        if !has_memory(&own.dir) {
+            return Err(format!("the memory controller is not available in {}", own.dir.display()));
+        }
+        let name = format!("drydock-{run}");
+        let refused = |error: io::Error| format!("no group can be made in {} ({error})", own.dir.display());
+        let is_root = !own.dir.join("cgroup.type").exists();
+        if is_root {
+            return V2::below(&own.dir, &own.path, &name).map_err(refused);
+        }
+        let me = std::process::id();
+        let alone = fs::read_to_string(own.dir.join("cgroup.procs"))
+            .is_ok_and(|text| text.lines().all(|line| line.parse() == Ok(me)));
+        if alone {
+            let leaf = own.dir.join(format!("{name}-supervisor"));
+            fs::create_dir_all(&leaf).map_err(refused)?;
+            fs::write(leaf.join("cgroup.procs"), "0").map_err(refused)?;
+            let mut made = V2::below(&own.dir, &own.path, &name).map_err(refused)?;
+            made.moved = Some((leaf, own.dir));
+            return Ok(made);
+        }
+        let (Some(parent), Some((parent_path, _))) = (own.dir.parent(), own.path.rsplit_once('/')) else {
+            return Err(format!("{} has no group above it", own.dir.display()));
+        };
+        if own.path.contains("/drydock-") {
+            // Beside the group of an outer run's job, its kill and its limit would not reach.
+            return Err(format!("{} belongs to another run of Drydock", own.dir.display()));
+        }
+        if !has_memory(parent) {
+            return Err(format!("{} holds other processes, and there is no group beside it", own.dir.display()));
+        }
+        let made = V2::below(parent, parent_path, &name).map_err(refused)?;
+        let limit = fs::read_to_string(own.dir.join("memory.max")).unwrap_or_else(|_| "max".into());
+        fs::write(made.root.join("memory.max"), limit.trim()).map_err(refused)?;
+        Ok(made)
+    }
+
+    fn below(dir: &Path, path: &str, name: &str) -> io::Result<V2> {
+        give_memory(dir)?;
+        let root = dir.join(name);
+        fs::create_dir_all(&root)?;
+        give_memory(&root)?;
+        Ok(V2 { root, path: format!("{}/{name}", path.trim_end_matches('/')), moved: None })
+    }
+}
+
+/// Lets the groups below have memory limits and counters.
+fn give_memory(dir: &Path) -> io::Result<()> {
+    let control = dir.join("cgroup.subtree_control");
+    if fs::read_to_string(&control)?.split_whitespace().any(|controller| controller == "memory") {
+        return Ok(());
+    }
+    fs::write(control, "+memory")
+}
+
+impl Containment for V2 {
+    fn kind(&self) -> Kind {
+        Kind::V2
+    }
+
+    fn root(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
+    fn open(&mut self, id: &str, limit: Option<ByteSize>) -> io::Result<Box<dyn Group>> {
+        let dir = self.root.join(id);
+        fs::create_dir(&dir)?;
+        if let Some(limit) = limit {
+            fs::write(dir.join("memory.max"), limit.bytes().to_string())?;
+            let _no_swap_accounting = fs::write(dir.join("memory.swap.max"), "0");
+        }
+        Ok(Box::new(V2Group { path: format!("{}/{id}", self.path), dir, limit }))
+    }
+}
+
+impl Drop for V2 {
+    fn drop(&mut self) {
+        let _kept_when_a_group_is_left = fs::remove_dir(&self.root);
+        if let Some((leaf, own)) = &self.moved {
+            // The own group takes processes again once it gives no memory to groups below.
+            let back = fs::write(own.join("cgroup.subtree_control"), "-memory")
+                .and_then(|()| fs::write(own.join("cgroup.procs"), "0"));
+            if back.is_ok() {
+                let _left_for_the_scope_to_clean = fs::remove_dir(leaf);
+            }
+        }
+    }
+}
+
+struct V2Group {
+    dir: PathBuf,
+    path: String,
+    limit: Option<ByteSize>,
+}
+
+impl V2Group {
+    /// With page cache.
+    fn highest(&self) -> Option<u64> {
+        read_number(self.dir.join("memory.peak")).ok()
+    }
+}
+
+impl Group for V2Group {
+    #[expect(unsafe_code, reason = "a child must enter its group before exec, and std has no safe hook for it")]
+    fn spawn(&mut self, command: duct::Expression) -> io::Result<duct::Handle> {
+        use std::os::unix::process::CommandExt as _;
+
+        let procs: OwnedFd = File::options().write(true).open(self.dir.join("cgroup.procs"))?.into();
+        let procs = Arc::new(procs);
+        let command = command.before_spawn(move |command| {
+            let procs = Arc::clone(&procs);
+            // SAFETY: between fork and exec only async-signal-safe work is allowed: this is one write(2) to a file
+            // that is already open.
+            unsafe {
+                command.pre_exec(move || rustix::io::write(procs.as_fd(), b"0").map(drop).map_err(io::Error::from));
+            }
+            Ok(())
+        });
+        command.start()
+    }
+
+    fn members(&self) -> io::Result<Vec<u32>> {
+        read_members(&self.dir)
+    }
+
+    fn usage(&mut self) -> io::Result<Usage> {
+        Ok(Usage { bytes: read_keyed(self.dir.join("memory.stat"), "anon")? })
+    }
+
+    fn counters(&self) -> Reading<GroupCounters> {
+        let read = || -> io::Result<GroupCounters> {
+            let oom_kill = read_keyed(self.dir.join("memory.events"), "oom_kill")?;
+            let limit_hits = if oom_kill > 0 { read_keyed(self.dir.join("memory.events.local"), "oom")? } else { 0 };
+            Ok(GroupCounters { oom_kill, limit_hits, peak: self.highest(), limit: self.limit.map(ByteSize::bytes) })
+        };
+        Reading::from_result(read())
+    }
+
+    fn peak(&self, highest: Option<u64>) -> Option<u64> {
+        let stat = self.dir.join("memory.stat");
+        highest.map(|highest| without_cache(highest, &stat, ["file", "shmem"]))
+    }
+
+    fn known_pids(&self) -> &[u32] {
+        &[]
+    }
+
+    fn cgroup(&self) -> Option<&str> {
+        Some(&self.path)
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        // `cgroup.kill` (Linux 5.14) leaves no member out, not even one that is being born.
+        if signal == Signal::KILL
+            && File::options()
+                .write(true)
+                .open(self.dir.join("cgroup.kill"))
+                .and_then(|mut file| file.write_all(b"1"))
+                .is_ok()
+        {
+            return Ok(());
+        }
+        for pid in self.members()? {
+            signal_process(pid, signal);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self) -> io::Result<()> {
+        remove_group(&self.dir)
+    }
+}

@@ -1,0 +1,295 @@
+//! What was observed about one attempt: plain values, gathered by the supervisor, judged by [`super::outcome`].
+
+use serde::{Deserialize, Serialize};
+
+mod heap;
+
+pub use heap::{HeapBaseline, HeapEvidence};
+
+/// A counter or record that may not be there. "Could not read" is never the same as "read zero".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state", content = "value")]
+pub enum Reading<T> {
+    /// It was read.
+    Read(T),
+    /// It should be there but could not be read; why.
+    Unreadable(String),
+    /// This machine or containment has no such source.
+    Absent,
+}
+
+impl<T> Reading<T> {
+    /// The value, where it was read.
+    pub fn get(&self) -> Option<&T> {
+        match self {
+            Reading::Read(value) => Some(value),
+            Reading::Unreadable(_) | Reading::Absent => None,
+        }
+    }
+
+    /// From an effect's result.
+    pub fn from_result<E: std::fmt::Display>(result: Result<T, E>) -> Reading<T> {
+        match result {
+            Ok(value) => Reading::Read(value),
+            Err(error) => Reading::Unreadable(error.to_string()),
+        }
+    }
+}
+
+/// How the main process ended, from its wait status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "how")]
+pub enum End {
+    /// `WIFEXITED`: it chose this code, even when that is 137.
+    Exited {
+        /// The exit code.
+        code: i32,
+    },
+    /// `WIFSIGNALED`.
+    Signaled {
+        /// The signal's number.
+        signal: i32,
+        /// Whether a core was dumped.
+        core: bool,
+    },
+    /// It could not be started; the system's words.
+    NotStarted {
+        /// The system's words.
+        error: String,
+    },
+    /// The journal has no end record: the supervisor or the machine went away first.
+    NoRecord,
+}
+
+/// Why Drydock itself ended a job; journalled before the signal is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KillReason {
+    /// The job's time limit passed.
+    Timeout,
+    /// The run was interrupted.
+    Cancel,
+    /// The state folder cannot be written any more, so the run cannot go on.
+    NoState,
+    /// Processes that the job left behind.
+    Leftover,
+}
+
+/// A kill of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct KillIntent {
+    /// Why.
+    pub reason: KillReason,
+    /// When, in Unix milliseconds.
+    pub at: i64,
+    /// Whether KILL had to follow TERM for the main process itself.
+    pub escalated: bool,
+}
+
+/// The memory counters of the job's own cgroup, read before the group is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct GroupCounters {
+    /// Victims of the OOM killer that belonged to the group: v2 `memory.events` `oom_kill` (hierarchical), v1
+    /// `memory.oom_control` `oom_kill` (local).
+    pub oom_kill: u64,
+    /// How often the group's own limit was hit without anything to reclaim: v2 `memory.events.local` `oom`, v1
+    /// `memory.failcnt`. Zero with a victim means that a limit above the group, or the machine, was exhausted.
+    pub limit_hits: u64,
+    /// The most the group ever used, in bytes, page cache included: `memory.peak`, `memory.max_usage_in_bytes`.
+    pub peak: Option<u64>,
+    /// The group's own limit in bytes, if it has one.
+    pub limit: Option<u64>,
+}
+
+/// The machine's count of OOM kills, `oom_kill` in `/proc/vmstat`, around one attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HostCounters {
+    /// At the start of the attempt.
+    pub before: u64,
+    /// After its end.
+    pub after: u64,
+    /// How much it rose in the seconds around the death.
+    pub around_death: u64,
+    /// How many of the kills during the attempt are proved to have hit other jobs or processes.
+    pub explained_elsewhere: u64,
+}
+
+impl HostCounters {
+    /// Kills during the attempt that nothing else explains.
+    pub fn unexplained(&self) -> u64 {
+        self.after.saturating_sub(self.before).saturating_sub(self.explained_elsewhere)
+    }
+}
+
+/// One kill by the kernel as `/dev/kmsg` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct KernelKill {
+    /// The victim's pid in the kernel's namespace.
+    pub pid: u32,
+    /// Its command name, cut to 15 characters; under valgrind `memcheck-amd64-`, so never an identity.
+    pub comm: String,
+    /// `constraint=`: `CONSTRAINT_MEMCG`, `CONSTRAINT_NONE`…
+    pub constraint: Option<String>,
+    /// The group whose limit was hit.
+    pub oom_memcg: Option<String>,
+    /// The victim's group.
+    pub task_memcg: Option<String>,
+    /// The victim's anonymous memory in bytes.
+    pub anon_rss: Option<u64>,
+}
+
+/// A kill by a daemon such as earlyoom or systemd-oomd, from its journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct UserspaceKill {
+    /// The daemon.
+    pub by: String,
+    /// Its words.
+    pub message: String,
+}
+
+pub use drydock_valgrind::finding::Finding;
+pub use drydock_valgrind::findings::ValgrindEvidence;
+
+/// A process that the job left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Leftover {
+    /// Its pid.
+    pub pid: u32,
+    /// Its command line, shortened.
+    pub command: String,
+}
+
+/// Memory of the machine shortly before the death.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HostMemory {
+    /// Lowest `MemAvailable` of the last samples, in bytes.
+    pub available: Option<u64>,
+    /// `MemTotal` in bytes.
+    pub total: Option<u64>,
+    /// PSI `some avg10` of `/proc/pressure/memory`, in percent.
+    pub pressure: Option<f64>,
+}
+
+/// What one job used at the moment of the death.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Neighbour {
+    /// The job.
+    pub job: String,
+    /// Bytes: the last sample, or for a job that was killed in that moment the most that it had.
+    pub bytes: u64,
+    /// Bytes that were set aside for it.
+    #[serde(default)]
+    pub reserved: u64,
+    /// Whether it is the job that this evidence is of.
+    #[serde(default)]
+    pub own: bool,
+}
+
+impl Neighbour {
+    /// Bytes beyond what was set aside.
+    pub fn excess(&self) -> u64 {
+        self.bytes.saturating_sub(self.reserved)
+    }
+}
+
+/// Everything observed about one attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Evidence {
+    /// How the main process ended.
+    pub end: End,
+    /// The exit code that counts as success.
+    pub expect_exit: i32,
+    /// How long the attempt ran, in milliseconds.
+    pub duration_ms: u64,
+    /// The declared time limit in milliseconds.
+    pub timeout_ms: u64,
+    /// Our own kill, if any.
+    pub intent: Option<KillIntent>,
+    /// The job's own group.
+    pub group: Reading<GroupCounters>,
+    /// The machine's counter.
+    pub host: Reading<HostCounters>,
+    /// Kernel log records that name this job's group or pids.
+    pub kernel: Reading<Vec<KernelKill>>,
+    /// Journals of userspace killers that name this job's pids.
+    pub userspace: Reading<Vec<UserspaceKill>>,
+    /// The main process's pid.
+    pub pid: Option<u32>,
+    /// Other jobs that died by SIGKILL in the same seconds without an intent of ours.
+    pub killed_peers: u32,
+    /// The main process's address-space limit in bytes, when it had one at its end (`/proc/PID/limits`).
+    pub address_space: Option<u64>,
+    /// Valgrind's files, for jobs under memcheck, helgrind or drd.
+    pub valgrind: Option<ValgrindEvidence>,
+    /// Massif's files.
+    pub heap: Option<HeapEvidence>,
+    /// Whether there must be some: the job ran under massif.
+    pub heap_expected: bool,
+    /// Processes left behind and killed.
+    pub leftovers: Vec<Leftover>,
+    /// The machine's memory shortly before the end.
+    pub memory: HostMemory,
+    /// All running jobs' memory at the last sample, largest first.
+    pub neighbours: Vec<Neighbour>,
+    /// How many processes of the job were stopped (state T) when its time was up.
+    pub stopped: u32,
+    /// The line of the log that tells most, for a person and to tell causes apart.
+    pub words: Option<String>,
+    /// Lines of the log that support, and never decide.
+    pub hints: Vec<String>,
+    /// Lines of the log that tell of a failed allocation.
+    pub allocation_lines: Vec<String>,
+    /// The state disk had no room left.
+    pub disk_full: bool,
+    /// For a lost attempt: its last memory samples in bytes, oldest first.
+    pub last_samples: Vec<u64>,
+}
+
+impl Evidence {
+    /// Whether the last samples show memory growing fast and far.
+    pub fn memory_was_rising(&self) -> bool {
+        match self.last_samples.as_slice() {
+            [first, .., last] => *last > first.saturating_mul(2) && *last > 256 << 20,
+            [] | [_] => false,
+        }
+    }
+
+    /// Evidence of a process that ended like this, with every other source absent.
+    pub fn of(end: End) -> Evidence {
+        Evidence {
+            end,
+            expect_exit: 0,
+            duration_ms: 0,
+            timeout_ms: 0,
+            intent: None,
+            group: Reading::Absent,
+            host: Reading::Absent,
+            kernel: Reading::Absent,
+            userspace: Reading::Absent,
+            pid: None,
+            killed_peers: 0,
+            address_space: None,
+            valgrind: None,
+            heap: None,
+            heap_expected: false,
+            leftovers: Vec::new(),
+            memory: HostMemory::default(),
+            neighbours: Vec::new(),
+            stopped: 0,
+            words: None,
+            hints: Vec::new(),
+            allocation_lines: Vec::new(),
+            disk_full: false,
+            last_samples: Vec::new(),
+        }
+    }
+}

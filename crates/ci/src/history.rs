@@ -1,0 +1,299 @@
+//! What earlier runs teach: one line an attempt in `history.jsonl`.
+//!
+//! The file may be written by several runs at once, cut by a full disk, and carried from machine to machine: writers
+//! hold its lock, a line that cannot be read is left out, and two histories are merged by union.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use super::plan::{PlannedJob, ToolKind};
+use super::schedule::{Prediction, Source};
+use drydock_base::paths;
+
+/// Only so much of the file's end is read.
+const READ_FROM_END: u64 = 64 << 20;
+/// A line longer than this is not ours.
+const LONGEST_LINE: u64 = 64 << 10;
+/// How many runs of a job the predictions look at.
+const REMEMBERED: usize = 10;
+/// How many lines of a job under one tool are kept when the file is compacted.
+const KEPT: usize = 50;
+/// Whether the file is worth compacting is asked each time that it has grown by so much.
+const WORTH_COMPACTING: u64 = 1 << 20;
+
+/// One ended attempt. Lines that were read together share their words: a history has few different ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Line {
+    /// Its end in Unix milliseconds.
+    pub at: i64,
+    /// The run.
+    pub run: Arc<str>,
+    /// The job.
+    pub job: Arc<str>,
+    /// From 1.
+    #[serde(default)]
+    pub attempt: u32,
+    /// What it ran under: numbers of one tool say nothing of another.
+    pub tool: ToolKind,
+    /// Valgrind's version for jobs under it.
+    pub valgrind: Option<Arc<str>>,
+    /// The outcome's word.
+    pub outcome: Arc<str>,
+    /// Whether it ran to its own end with all that was declared, so that its peak is one to learn from.
+    pub whole: bool,
+    /// Wall time in milliseconds.
+    pub duration_ms: u64,
+    /// In bytes.
+    pub peak: Option<u64>,
+    /// What was set aside for it, in bytes.
+    #[serde(default)]
+    pub reservation: u64,
+    /// Whether nothing ran beside it.
+    #[serde(default)]
+    pub alone: bool,
+    /// PSI `some avg10` of memory in percent, when it did not pass.
+    #[serde(default)]
+    pub pressure: Option<f64>,
+    /// The project's commit, where nothing tracked was changed.
+    #[serde(default)]
+    pub revision: Option<Arc<str>>,
+}
+
+impl Line {
+    /// Two lines of one attempt are the same line, wherever they were carried.
+    fn identity(&self) -> (i64, &str, &str, u32) {
+        (self.at, &self.run, &self.job, self.attempt)
+    }
+
+    fn key(&self) -> (Arc<str>, ToolKind) {
+        (Arc::clone(&self.job), self.tool)
+    }
+
+    fn ran_out_of_memory(&self) -> bool {
+        &*self.outcome == "out-of-memory"
+    }
+}
+
+/// The remembered attempts of each job under each tool, in the order of their ends.
+#[derive(Debug, Default)]
+pub struct History {
+    jobs: HashMap<(Arc<str>, ToolKind), Vec<Line>>,
+}
+
+impl History {
+    /// Reads the file; lines that are torn or of another version are left out. No file is an empty history.
+    pub fn load(path: &Path) -> History {
+        History::of(read(path).unwrap_or_default())
+    }
+
+    /// Reads the file together with others, which stay as they are.
+    pub fn with(path: &Path, others: &[std::path::PathBuf]) -> History {
+        let files = std::iter::once(path).chain(others.iter().map(std::path::PathBuf::as_path));
+        History::of(files.flat_map(|file| read(file).unwrap_or_default()).collect())
+    }
+
+    /// A history of these lines, in any order and with repetitions.
+    pub fn of(mut lines: Vec<Line>) -> History {
+        lines.sort_by(|left, right| left.identity().cmp(&right.identity()));
+        lines.dedup_by(|left, right| left.identity() == right.identity());
+        let mut history = History::default();
+        for line in lines {
+            history.jobs.entry(line.key()).or_default().push(line);
+        }
+        history
+    }
+
+    /// The remembered attempts of a job under its tool, in the order of their ends.
+    pub fn of_job(&self, job: &PlannedJob) -> &[Line] {
+        self.jobs.get(&(job.name.as_str().into(), job.tool.kind)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The attempts of each job under each tool, in the order of their ends.
+    pub fn jobs(&self) -> impl Iterator<Item = (&(Arc<str>, ToolKind), &[Line])> {
+        self.jobs.iter().map(|(key, lines)| (key, lines.as_slice()))
+    }
+
+    /// What to expect of a job under this version of valgrind: the highest of its last ten peaks and a tenth more, and
+    /// the median of their times. Twice of what it had when the last thing known of it is that memory ran out; the
+    /// declared reservation where nothing is known.
+    pub fn predict(&self, job: &PlannedJob, valgrind: Option<&str>) -> Prediction {
+        let same_tool = |line: &&Line| job.tool.kind == ToolKind::None || line.valgrind.as_deref() == valgrind;
+        let lines: Vec<&Line> = self.of_job(job).iter().filter(same_tool).collect();
+        let whole = || lines.iter().rev().filter(|line| line.whole).take(REMEMBERED);
+        let highest = whole().filter_map(|line| line.peak).max();
+        let mut durations: Vec<u64> = whole().map(|line| line.duration_ms).collect();
+        durations.sort_unstable();
+        let duration_ms = durations.get(durations.len() / 2).copied();
+        let since = lines.iter().rev().take_while(|line| !line.whole).filter(|line| line.ran_out_of_memory());
+        let killed = since
+            .map(|line| (line.peak.unwrap_or(0), line.reservation))
+            .reduce(|left, right| (left.0.max(right.0), left.1.max(right.1)));
+        match (killed, highest) {
+            (Some((peak, reservation)), highest) => {
+                let needed = peak.max(highest.unwrap_or(0));
+                let memory = needed.max(reservation).saturating_mul(2);
+                Prediction { memory, needed, source: Source::Killed, duration_ms }
+            }
+            (None, Some(peak)) => Prediction {
+                memory: peak.saturating_add(peak / 10),
+                needed: peak,
+                source: Source::Learned { runs: durations.len() },
+                duration_ms,
+            },
+            (None, None) => {
+                let declared = job.memory.bytes();
+                let source = if job.memory_declared { Source::Declared } else { Source::Usual };
+                Prediction { memory: declared, needed: declared, source, duration_ms }
+            }
+        }
+    }
+}
+
+/// The lines of the file that can be read, as they come.
+fn read(path: &Path) -> io::Result<Vec<Line>> {
+    let mut file = File::open(path)?;
+    let skip = file.metadata()?.len().saturating_sub(READ_FROM_END);
+    file.seek(SeekFrom::Start(skip))?;
+    let mut reader = BufReader::new(file.take(READ_FROM_END));
+    let mut lines = Vec::new();
+    let mut words = Words::default();
+    let mut text = Vec::new();
+    while reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut text)? > 0 {
+        lines.extend(serde_json::from_slice::<Line>(&text).ok().map(|line| words.share(line)));
+        text.clear();
+    }
+    Ok(lines)
+}
+
+/// Every word once.
+#[derive(Default)]
+struct Words(HashSet<Arc<str>>);
+
+impl Words {
+    /// The line, with its words replaced by those that were seen before.
+    fn share(&mut self, mut line: Line) -> Line {
+        let Line { run, job, outcome, valgrind, revision, .. } = &mut line;
+        let optional = [valgrind, revision].into_iter().flatten();
+        for word in [run, job, outcome].into_iter().chain(optional) {
+            match self.0.get(word) {
+                Some(known) => *word = Arc::clone(known),
+                None => drop(self.0.insert(Arc::clone(word))),
+            }
+        }
+        line
+    }
+}
+
+/// Appends lines in one write. A write that the disk cuts short leaves no half line.
+///
+/// # Errors
+/// When the file cannot be opened or written; it is then as it was.
+pub fn append(path: &Path, lines: &[Line]) -> anyhow::Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let text = jsonl(lines)?;
+    let write = || -> io::Result<(u64, u64)> {
+        let mut file = lock(path)?;
+        let end = file.seek(SeekFrom::End(0))?;
+        let torn = end > 0 && {
+            let mut last = [0];
+            file.seek(SeekFrom::Start(end - 1))?;
+            file.read_exact(&mut last)?;
+            last != *b"\n"
+        };
+        // Another program's half line is ended, or it would take ours with it.
+        let text = if torn { [b"\n", text.as_slice()].concat() } else { text.clone() };
+        file.write_all(&text).inspect_err(|_| {
+            let _the_first_error_counts = file.set_len(end);
+        })?;
+        Ok((end, end + text.len() as u64))
+    };
+    let (before, after) =
+        write().with_context(|| format!("cannot write the history {}; is the disk full?", path.display()))?;
+    // Reading the whole file takes longer than all else here, so it is not done after every run.
+    if before / WORTH_COMPACTING == after / WORTH_COMPACTING { Ok(()) } else { compact(path) }
+}
+
+/// Adds the lines of another history, each once.
+///
+/// # Errors
+/// When one of the files cannot be read or the own one cannot be written; both are then as they were.
+pub fn merge(path: &Path, other: &Path) -> anyhow::Result<()> {
+    let theirs = read(other).with_context(|| format!("cannot read the history {}", other.display()))?;
+    let _lock = lock(path).with_context(|| format!("cannot open the history {}", path.display()))?;
+    let ours = read(path).with_context(|| format!("cannot read the history {}", path.display()))?;
+    let known: HashSet<_> = ours.iter().map(Line::identity).collect();
+    if theirs.iter().all(|line| known.contains(&line.identity())) {
+        return Ok(());
+    }
+    drop(known);
+    write_kept(path, [ours, theirs].concat())
+}
+
+/// Drops the oldest lines of each job when that makes the file much smaller.
+fn compact(path: &Path) -> anyhow::Result<()> {
+    let _lock = lock(path).with_context(|| format!("cannot open the history {}", path.display()))?;
+    let lines = read(path).with_context(|| format!("cannot read the history {}", path.display()))?;
+    let mut counts: HashMap<_, usize> = HashMap::new();
+    for line in &lines {
+        *counts.entry((&line.job, line.tool, &line.valgrind)).or_default() += 1;
+    }
+    let stay: usize = counts.into_values().map(|count| count.min(KEPT)).sum();
+    if stay * 2 > lines.len() { Ok(()) } else { write_kept(path, lines) }
+}
+
+fn write_kept(path: &Path, lines: Vec<Line>) -> anyhow::Result<()> {
+    paths::write_atomically(path, &jsonl(&kept(lines))?)
+}
+
+/// The newest lines of each job under each tool and version, all in the order of their ends.
+fn kept(lines: Vec<Line>) -> Vec<Line> {
+    let mut kept = Vec::new();
+    for lines in History::of(lines).jobs.into_values() {
+        let mut versions: HashMap<Option<Arc<str>>, usize> = HashMap::new();
+        for line in lines.into_iter().rev() {
+            let count = versions.entry(line.valgrind.clone()).or_default();
+            *count += 1;
+            if *count <= KEPT {
+                kept.push(line);
+            }
+        }
+    }
+    kept.sort_by(|left, right| left.identity().cmp(&right.identity()));
+    kept
+}
+
+fn jsonl(lines: &[Line]) -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut text, line)?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// The open file, locked until it is dropped. A file that was replaced while this one waited is opened again.
+fn lock(path: &Path) -> io::Result<File> {
+    loop {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+        let same = std::fs::metadata(path).is_ok_and(|there| {
+            file.metadata().is_ok_and(|here| (here.dev(), here.ino()) == (there.dev(), there.ino()))
+        });
+        if same {
+            return Ok(file);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

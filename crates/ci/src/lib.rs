@@ -1,0 +1,23 @@
+//! From a declared suite to proved outcomes: plan, schedule, supervise, judge, record, report.
+
+pub mod certificate;
+pub mod command_line;
+pub mod containment;
+pub mod diet;
+pub mod event;
+pub mod evidence;
+pub mod heap;
+pub mod history;
+pub mod journal;
+pub mod ledger;
+pub mod log;
+pub mod outcome;
+pub mod plan;
+pub mod probe;
+pub mod quarantine;
+pub mod recover;
+pub mod report;
+pub mod retry;
+pub mod run;
+pub mod schedule;
+pub mod supervise;

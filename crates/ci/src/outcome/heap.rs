@@ -1,0 +1,60 @@
+//! Whether the heap stayed within its budgets.
+
+use super::{Budget, Outcome, Verdict};
+use crate::evidence::{HeapEvidence, Reading};
+
+/// The verdict of a program that ended as expected with `code`, when its heap was too large or that is not known.
+pub(super) fn over_budget(heap: &HeapEvidence, code: i32) -> Option<Verdict> {
+    if let Some(limit) = heap.limit.filter(|limit| heap.peak > *limit) {
+        let mut verdict = Verdict::new(
+            Outcome::OverBudget { limit, used: heap.peak, budget: Budget::Limit },
+            0.99,
+            format!("massif measured a peak of {} of heap; the limit is {limit}", heap.peak),
+        );
+        verdict.reasons.extend(held_by(heap));
+        verdict.reasons.extend(beyond_baseline(heap));
+        return Some(verdict.advise(ADVICE));
+    }
+    if let (Some(beyond), Reading::Read(baseline)) = (beyond_baseline(heap), &heap.baseline) {
+        let mut verdict = Verdict::new(
+            Outcome::OverBudget { limit: baseline.allowed, used: heap.peak, budget: Budget::Baseline },
+            0.99,
+            beyond,
+        );
+        verdict.reasons.extend(baseline.grown.iter().map(|grown| format!("most grew at {grown}")));
+        verdict.reasons.extend(held_by(heap));
+        return Some(verdict.advise(format!(
+            "`cargo xtask ci massif diff {} JOB` shows what changed; if it is meant to be so, \
+             `cargo xtask ci massif baseline JOB` writes the baseline anew",
+            baseline.file
+        )));
+    }
+    let unknown = |why: String| {
+        Verdict::new(Outcome::Failed { code }, 0.9, why)
+            .and("whether the heap is within its budget is not known, so this is no pass")
+    };
+    if let Reading::Unreadable(why) = &heap.baseline {
+        let verdict = unknown(format!("the heap could not be compared with its baseline: {why}"));
+        return Some(verdict.advise("`cargo xtask ci massif baseline JOB` writes the baseline anew"));
+    }
+    let is_budgeted = heap.limit.is_some() || heap.baseline.get().is_some();
+    if is_budgeted && !heap.incomplete.is_empty() {
+        let verdict = unknown("the program ended as expected, but its heap was not wholly measured".into());
+        return Some(verdict.advise("look for a full disk, and for who killed a process while massif wrote its file"));
+    }
+    None
+}
+
+const ADVICE: &str = "`cargo xtask ci massif show JOB` draws the heap and names who allocates";
+
+fn held_by(heap: &HeapEvidence) -> Option<String> {
+    heap.largest_site.as_ref().map(|site| format!("at the peak, most is held by {site}"))
+}
+
+fn beyond_baseline(heap: &HeapEvidence) -> Option<String> {
+    let baseline = heap.baseline.get().filter(|baseline| heap.peak > baseline.allowed)?;
+    Some(format!(
+        "massif measured a peak of {} of heap; the baseline {} has {}, and {} more are allowed",
+        heap.peak, baseline.file, baseline.peak, baseline.tolerance
+    ))
+}

@@ -1,0 +1,296 @@
+//! From evidence to verdict: a pure function, in the order in which the rules decide.
+
+use super::heap;
+use super::memory::{out_of_memory_likely, out_of_memory_proved, who_had_how_much};
+use super::{Outcome, Verdict, signal_name, signals};
+use crate::evidence::{End, Evidence, Finding, KillReason, Reading};
+use drydock_base::units::{self, ByteSize};
+
+/// Judges an attempt. The first rule that applies decides; the others add what supports or rules out.
+pub fn judge(evidence: &Evidence) -> Verdict {
+    let rules: [fn(&Evidence) -> Option<Verdict>; 8] = [
+        never_ran,
+        out_of_memory_proved,
+        ended_by_us,
+        out_of_memory_likely,
+        allocation_failed,
+        killed_by_signal,
+        ended_by_itself,
+        checked_and_passed,
+    ];
+    let mut verdict = rules
+        .iter()
+        .find_map(|rule| rule(evidence))
+        .unwrap_or_else(|| Verdict::new(Outcome::Lost, 0.5, "no rule explains what was observed"));
+    if let Outcome::OutOfMemory { scope, .. } = verdict.outcome {
+        verdict.reasons.extend(who_had_how_much(evidence, scope));
+    }
+    rule_out(evidence, &mut verdict);
+    support(evidence, &mut verdict);
+    verdict
+}
+
+fn never_ran(evidence: &Evidence) -> Option<Verdict> {
+    match &evidence.end {
+        End::NotStarted { error } => Some(
+            Verdict::new(
+                Outcome::FailedToStart { error: error.clone() },
+                0.99,
+                format!("the system refused to start the command: {error}"),
+            )
+            .advise("check the first element of `run`, its folder, and that `needs` builds it"),
+        ),
+        // A kill of ours was sent, though its effect was not seen.
+        End::NoRecord if evidence.intent.is_some() => None,
+        End::NoRecord => {
+            let verdict = Verdict::new(Outcome::Lost, 0.9, "the journal records a start but no end of this attempt");
+            Some(if evidence.memory_was_rising() {
+                let last = evidence.last_samples.last().copied().unwrap_or_default();
+                verdict.and(format!(
+                    "its memory was rising, {} at the last sample: exhausted memory is a likely cause (0.5)",
+                    ByteSize::new(last)
+                ))
+            } else {
+                verdict
+            })
+        }
+        End::Exited { .. } | End::Signaled { .. } => None,
+    }
+}
+
+/// Rule 1: what Drydock did itself.
+fn ended_by_us(evidence: &Evidence) -> Option<Verdict> {
+    let intent = evidence.intent.as_ref()?;
+    let how = if intent.escalated { "it ignored SIGTERM, so SIGKILL followed" } else { "it ended on SIGTERM" };
+    match intent.reason {
+        KillReason::Timeout => {
+            let limit = units::human(std::time::Duration::from_millis(evidence.timeout_ms));
+            Some(
+                Verdict::new(Outcome::TimedOut, 0.99, format!("it was still running after {limit}, its timeout"))
+                    .and(format!(
+                        "Drydock ended it: {how}{}",
+                        match evidence.stopped {
+                            0 => String::new(),
+                            count =>
+                                format!("; before, {} stopped (state T), waiting for SIGCONT", processes_were(count)),
+                        }
+                    ))
+                    .advise("raise the job's `timeout`, or look at the end of its log for what it waits for"),
+            )
+        }
+        KillReason::Cancel => {
+            Some(Verdict::new(Outcome::Cancelled, 0.99, format!("the run was interrupted and Drydock ended it: {how}")))
+        }
+        KillReason::NoState => Some(
+            Verdict::new(
+                Outcome::Cancelled,
+                0.99,
+                format!("the state folder cannot be written and Drydock ended it: {how}"),
+            )
+            .advise("make the state folder writable again, with room on its disk, then go on with `ci --resume`"),
+        ),
+        KillReason::Leftover => None,
+    }
+}
+
+fn allocation_failed(evidence: &Evidence) -> Option<Verdict> {
+    let limit = evidence.address_space;
+    let line = evidence.allocation_lines.first()?;
+    let failed = match evidence.end {
+        End::Exited { code } => code != evidence.expect_exit,
+        End::Signaled { signal, .. } => signal == signals::ABRT || signal == signals::SEGV,
+        End::NotStarted { .. } | End::NoRecord => false,
+    };
+    let limit = limit.filter(|_| failed)?;
+    Some(
+        Verdict::new(Outcome::AllocationFailure, 0.8, format!("its log says: {line}"))
+            .and(format!("its address space was limited to {} (RLIMIT_AS)", ByteSize::new(limit)))
+            .and(format!("the main process {} by itself", end_in_words(&evidence.end)))
+            .advise("raise the address-space limit (ulimit -v, prlimit --as); valgrind needs several times the memory"),
+    )
+}
+
+fn killed_by_signal(evidence: &Evidence) -> Option<Verdict> {
+    let End::Signaled { signal, core } = evidence.end else { return None };
+    if signals::from_outside(signal) {
+        let under_valgrind = evidence.valgrind.as_ref().is_some_and(|valgrind| valgrind.main_complete == Some(true));
+        if signal == signals::KILL && under_valgrind {
+            return Some(
+                Verdict::new(
+                    Outcome::Crashed { signal },
+                    0.95,
+                    "the wait status says that SIGKILL ended the main process",
+                )
+                .and("valgrind's log is complete, which a kill from outside never leaves: the program killed itself"),
+            );
+        }
+        let counters = evidence.group.get().is_some() || evidence.host.get().is_some();
+        let advice = "look for who sends it: the program itself, a test that kills by name, a supervisor above, or an \
+                      administrator";
+        let verdict = Verdict::new(
+            Outcome::KilledFromOutside { signal },
+            if counters { 0.95 } else { 0.6 },
+            format!("the wait status says that {} ended the main process", signal_name(signal)),
+        )
+        .and("Drydock did not send it (its kills are journalled first); another process did, or the program itself");
+        return Some(verdict.advise(advice));
+    }
+    let dumped = if core { ", a core was dumped" } else { "" };
+    Some(
+        Verdict::new(
+            Outcome::Crashed { signal },
+            0.98,
+            format!("the wait status says that {} ended the main process{dumped}", signal_name(signal)),
+        )
+        .advise("the log's end and valgrind's stack show where"),
+    )
+}
+
+fn ended_by_itself(evidence: &Evidence) -> Option<Verdict> {
+    let End::Exited { code } = evidence.end else { return None };
+    if code == evidence.expect_exit {
+        return None;
+    }
+    let expected =
+        if evidence.expect_exit == 0 { String::new() } else { format!(" (expected {})", evidence.expect_exit) };
+    let mut verdict = Verdict::new(
+        Outcome::Failed { code },
+        0.98,
+        format!("the main process ended by itself with exit code {code}{expected}"),
+    );
+    if code > 128 && code < 160 {
+        verdict = verdict.and(format!(
+            "{code} is an exit code and not a signal; mostly it is a shell's, whose child died of {}",
+            signal_name(code - 128)
+        ));
+    }
+    Some(verdict)
+}
+
+fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
+    let End::Exited { code } = evidence.end else { return None };
+    if let Some(valgrind) = &evidence.valgrind {
+        if valgrind.findings > 0 {
+            let mut verdict = Verdict::new(
+                Outcome::Findings { count: valgrind.findings },
+                0.99,
+                format!("the program ended as expected, but valgrind's logs hold {} errors", valgrind.findings),
+            );
+            verdict.reasons.extend(valgrind.first.iter().take(3).map(Finding::line));
+            return Some(verdict);
+        }
+        if valgrind.main_complete != Some(true) {
+            return Some(
+                Verdict::new(
+                    Outcome::Failed { code },
+                    0.9,
+                    "the program ended as expected, but valgrind left no complete log",
+                )
+                .and(valgrind.incomplete.first().cloned().unwrap_or_else(|| "there is no log file at all".into()))
+                .and("nothing was checked, so this is no pass")
+                .advise("look at the log's end for valgrind's own message, and for a full disk"),
+            );
+        }
+    }
+    if evidence.heap_expected && evidence.heap.is_none() {
+        return Some(
+            Verdict::new(Outcome::Failed { code }, 0.9, "the program ended as expected, but massif left no file")
+                .and("nothing was measured, so this is no pass")
+                .advise(
+                    "massif writes at the end of the program that it was started with: does the job exec another one?",
+                ),
+        );
+    }
+    if let Some(verdict) = evidence.heap.as_ref().and_then(|heap| heap::over_budget(heap, code)) {
+        return Some(verdict);
+    }
+    Some(Verdict::new(Outcome::Passed, 0.99, format!("the main process ended with exit code {code}, as expected")))
+}
+
+/// Says what the counters rule out, for every verdict about a death.
+fn rule_out(evidence: &Evidence, verdict: &mut Verdict) {
+    match verdict.outcome {
+        Outcome::Passed | Outcome::FailedToStart { .. } | Outcome::Lost | Outcome::OutOfMemory { .. } => return,
+        Outcome::Failed { .. }
+        | Outcome::Findings { .. }
+        | Outcome::Crashed { .. }
+        | Outcome::AllocationFailure
+        | Outcome::TimedOut
+        | Outcome::KilledFromOutside { .. }
+        | Outcome::OverBudget { .. }
+        | Outcome::Cancelled => {}
+    }
+    match &evidence.group {
+        Reading::Read(_) => {
+            verdict.ruled_out.push("not out of memory: its memory group counts no victim (oom_kill 0)".into())
+        }
+        Reading::Unreadable(why) => verdict.ruled_out.push(format!("its memory group could not be read ({why})")),
+        Reading::Absent => {}
+    }
+    match &evidence.host {
+        Reading::Read(host) if host.after == host.before => verdict.ruled_out.push(
+            "not out of memory: the machine's count of out-of-memory kills did not rise while it ran (/proc/vmstat)"
+                .into(),
+        ),
+        Reading::Read(host) if host.unexplained() == 0 => verdict.ruled_out.push(format!(
+            "not out of memory: all {} out-of-memory kills while it ran hit other processes",
+            host.after.saturating_sub(host.before)
+        )),
+        Reading::Read(_) => {}
+        Reading::Unreadable(why) => verdict.ruled_out.push(format!("/proc/vmstat could not be read ({why})")),
+        Reading::Absent => {}
+    }
+    if evidence.intent.is_none() {
+        verdict.ruled_out.push("not a timeout: Drydock sent it no signal".into());
+    }
+}
+
+/// Adds what supports without deciding.
+fn support(evidence: &Evidence, verdict: &mut Verdict) {
+    if let Some(valgrind) = &evidence.valgrind {
+        verdict.reasons.extend(valgrind.incomplete.iter().take(5).map(|why| format!("not wholly checked: {why}")));
+    }
+    if let Some(heap) = &evidence.heap {
+        verdict.reasons.extend(heap.incomplete.iter().take(5).map(|why| format!("not wholly measured: {why}")));
+    }
+    if verdict.outcome.is_pass() {
+        return;
+    }
+    if let Some(valgrind) = evidence.valgrind.as_ref().filter(|_| !matches!(verdict.outcome, Outcome::Findings { .. }))
+    {
+        if !valgrind.main_crash.is_empty() {
+            verdict.reasons.push(format!(
+                "valgrind saw it at {}",
+                valgrind.main_crash.iter().take(4).cloned().collect::<Vec<_>>().join(" ← ")
+            ));
+        }
+        verdict
+            .reasons
+            .extend(valgrind.first.iter().take(3).map(|finding| format!("valgrind also found {}", finding.line())));
+    }
+    if let Some(hint) = evidence.hints.first() {
+        verdict.reasons.push(format!("its log says (which supports, but never decides): {hint}"));
+    }
+    if evidence.disk_full {
+        verdict.reasons.push("the disk that holds the state was full when it ended".into());
+    }
+}
+
+/// Whether the main process died of SIGKILL, the only signal that the kernel's out-of-memory killer sends.
+pub(super) fn main_was_sigkilled(evidence: &Evidence) -> bool {
+    matches!(evidence.end, End::Signaled { signal: signals::KILL, .. })
+}
+
+fn processes_were(count: u32) -> String {
+    if count == 1 { "1 process was".into() } else { format!("{count} processes were") }
+}
+
+/// What happened to the main process, to follow "the main process".
+pub(super) fn end_in_words(end: &End) -> String {
+    match end {
+        End::Exited { code } => format!("ended with exit code {code}"),
+        End::Signaled { signal, .. } => format!("died of {}", signal_name(*signal)),
+        End::NotStarted { .. } => "was never started".into(),
+        End::NoRecord => "left no end record".into(),
+    }
+}

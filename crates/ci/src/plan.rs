@@ -1,0 +1,343 @@
+//! The plan: a value that says everything that will be done, printed by `--dry-run`, stored with the run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::quarantine::Quarantined;
+use drydock_base::units::{ByteSize, JobName, Percent, millis};
+use drydock_config::diagnostic::Diagnostics;
+use drydock_config::jobs::{Job, LinesOf, PlannedItem, RetryOn, Suite, Tool, ToolSettings};
+use drydock_config::template::Values;
+
+mod baseline;
+
+/// The version of the files that hold plans.
+pub const FORMAT: u32 = 1;
+
+/// All jobs of one run, each with everything resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Plan {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The work tree that the jobs run in.
+    pub project: PathBuf,
+    /// The declaration that the plan was made from.
+    pub declaration: PathBuf,
+    /// In declaration order; the items of a `for-each` in theirs.
+    pub jobs: Vec<PlannedJob>,
+    /// Whether jobs of the declaration were left out.
+    #[serde(default)]
+    pub partial: bool,
+}
+
+/// One job as it will be started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedJob {
+    /// `build`, or `units/run-wire` for an item.
+    pub name: JobName,
+    /// The declared job that it comes from: what `needs` refers to.
+    pub group: JobName,
+    /// The command, without the tool in front.
+    pub argv: Vec<String>,
+    /// The folder to run in, relative to the project.
+    pub directory: PathBuf,
+    /// Declared variables.
+    pub env: BTreeMap<String, String>,
+    /// Variables handed through from Drydock's own environment.
+    pub pass_env: Vec<String>,
+    /// The groups that must have passed before.
+    pub needs: Vec<JobName>,
+    /// What it runs under.
+    pub tool: PlannedTool,
+    /// Limit of the wall time, in milliseconds.
+    #[serde(with = "millis")]
+    pub timeout: Duration,
+    /// Between TERM and KILL, in milliseconds.
+    #[serde(with = "millis")]
+    pub grace: Duration,
+    /// The declared reservation, in bytes.
+    pub memory: ByteSize,
+    /// Whether the job itself declares it; otherwise it is the same for all jobs, and says little of this one.
+    pub memory_declared: bool,
+    /// The hard ceiling of the job's own memory group, in bytes.
+    pub memory_limit: Option<ByteSize>,
+    /// The exit code that means success.
+    pub expect_exit: i32,
+    /// Attempts in all, when the outcome is one of `retry-on`.
+    pub attempts: u32,
+    /// What may be tried again.
+    pub retry_on: Vec<RetryOn>,
+    /// How much output is kept, in bytes.
+    pub log_limit: ByteSize,
+    /// Its quarantine, if its failures are known.
+    pub quarantine: Option<Quarantined>,
+}
+
+/// The tool that a job runs under.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedTool {
+    /// Which.
+    pub kind: ToolKind,
+    /// Options for valgrind.
+    pub args: Vec<String>,
+    /// Suppression files, relative to the project.
+    pub suppressions: Vec<PathBuf>,
+    /// Whether child processes are traced.
+    pub trace_children: bool,
+    /// Executables that are not.
+    pub skip_children: Vec<String>,
+    /// Options that save memory and check less, for a job that ran out of memory even alone.
+    pub memory_diet: Vec<String>,
+    /// The most heap that passes, for massif.
+    pub heap_limit: Option<ByteSize>,
+    /// The file whose peak may be exceeded only by a margin, for massif.
+    #[serde(default)]
+    pub heap_baseline: Option<PlannedBaseline>,
+    /// Functions that only pass an allocation on, for massif.
+    #[serde(default)]
+    pub wrappers: Vec<String>,
+}
+
+/// A checked-in massif file and the margin over its peak.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedBaseline {
+    /// Relative to the project.
+    pub file: PathBuf,
+    /// In hundredths of a percent.
+    pub tolerance: Percent,
+}
+
+impl PlannedTool {
+    /// The options of valgrind, with those of the memory diet where it is on.
+    pub fn options(&self, diet: bool) -> Vec<String> {
+        let more = if diet { self.memory_diet.as_slice() } else { &[] };
+        [self.args.as_slice(), more].concat()
+    }
+}
+
+/// The tools that a job can run under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ToolKind {
+    /// None: the command itself.
+    None,
+    /// Valgrind's memory checker.
+    Memcheck,
+    /// Valgrind's thread checker.
+    Helgrind,
+    /// Valgrind's other thread checker.
+    Drd,
+    /// Valgrind's heap profiler.
+    Massif,
+}
+
+impl ToolKind {
+    /// The name as declared and as valgrind's `--tool=` wants it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ToolKind::None => "none",
+            ToolKind::Memcheck => "memcheck",
+            ToolKind::Helgrind => "helgrind",
+            ToolKind::Drd => "drd",
+            ToolKind::Massif => "massif",
+        }
+    }
+
+    /// Whether the tool writes error logs in XML.
+    pub fn finds_errors(self) -> bool {
+        match self {
+            ToolKind::Memcheck | ToolKind::Helgrind | ToolKind::Drd => true,
+            ToolKind::None | ToolKind::Massif => false,
+        }
+    }
+}
+
+/// A selector that no job answers to.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectError {
+    /// Nothing matches.
+    #[error("no job matches `{selector}`{}", hint(.nearest))]
+    NoMatch {
+        /// As given.
+        selector: String,
+        /// The nearest job name.
+        nearest: Option<String>,
+    },
+    /// Not a glob.
+    #[error("`{selector}` is no valid selector: {problem}")]
+    Invalid {
+        /// As given.
+        selector: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or_else(|| "; `ci plan` lists them".into(), |name| format!("; did you mean `{name}`?"))
+}
+
+impl Plan {
+    /// Expands a validated suite. `lines_of` runs the command of a `for-each: {lines-of: …}`; `slots` is what
+    /// `{jobs}` stands for.
+    pub fn new(suite: &Suite, project: PathBuf, slots: usize, lines_of: &mut LinesOf<'_>) -> Result<Plan, Diagnostics> {
+        let items = suite.expand(&project, lines_of)?;
+        baseline::check(suite, &items, &project)?;
+        let jobs = items.iter().map(|(job, item)| planned(job, item, slots)).collect();
+        Ok(Plan { format: FORMAT, project, declaration: suite.file.clone(), jobs, partial: false })
+    }
+
+    /// The jobs that the selectors name, with all that they need, in the order of the plan. No selector selects all.
+    pub fn select(mut self, selectors: &[String]) -> Result<Plan, SelectError> {
+        if selectors.is_empty() {
+            return Ok(self);
+        }
+        let mut wanted: BTreeSet<JobName> = self.matching(selectors)?;
+        loop {
+            let groups: BTreeSet<&JobName> =
+                self.jobs.iter().filter(|job| wanted.contains(&job.name)).flat_map(|job| &job.needs).collect();
+            let more: Vec<JobName> = self
+                .jobs
+                .iter()
+                .filter(|job| groups.contains(&job.group) && !wanted.contains(&job.name))
+                .map(|job| job.name.clone())
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            wanted.extend(more);
+        }
+        let all = self.jobs.len();
+        self.jobs.retain(|job| wanted.contains(&job.name));
+        self.partial |= self.jobs.len() < all;
+        Ok(self)
+    }
+
+    /// The names that the selectors match: a job's name, a group's name, or a glob in which `*` stays within one part.
+    pub fn matching(&self, selectors: &[String]) -> Result<BTreeSet<JobName>, SelectError> {
+        let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+        let mut wanted = BTreeSet::new();
+        for selector in selectors {
+            let pattern = glob::Pattern::new(selector)
+                .map_err(|error| SelectError::Invalid { selector: selector.clone(), problem: error.msg.into() })?;
+            let before = wanted.len();
+            let found = self.jobs.iter().filter(|job| {
+                job.name.as_str() == selector
+                    || job.group.as_str() == selector
+                    || pattern.matches_with(job.name.as_str(), options)
+            });
+            let mut any = false;
+            for job in found {
+                any = true;
+                wanted.insert(job.name.clone());
+            }
+            if !any && wanted.len() == before {
+                return Err(SelectError::NoMatch { selector: selector.clone(), nearest: self.nearest(selector) });
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn nearest(&self, selector: &str) -> Option<String> {
+        self.jobs
+            .iter()
+            .flat_map(|job| [job.name.as_str(), job.group.as_str()])
+            .map(|name| (strsim::jaro_winkler(name, selector), name))
+            .filter(|(similarity, _)| *similarity > 0.8)
+            .max_by(|left, right| left.0.total_cmp(&right.0))
+            .map(|(_, name)| name.to_owned())
+    }
+
+    /// The job of that name.
+    pub fn job(&self, name: &str) -> Option<&PlannedJob> {
+        self.jobs.iter().find(|job| job.name.as_str() == name)
+    }
+}
+
+fn planned(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
+    let values: Values = item.values(slots);
+    PlannedJob {
+        name: item.name.clone(),
+        group: job.name.clone(),
+        argv: job.run.iter().map(|argument| argument.render(&values)).collect(),
+        directory: PathBuf::from(job.directory.render(&values)),
+        env: job.env.iter().map(|(name, value)| (name.clone(), value.render(&values))).collect(),
+        pass_env: job.pass_env.clone(),
+        needs: job.needs.clone(),
+        tool: planned_tool(&job.tool, &values),
+        timeout: job.timeout,
+        grace: job.grace,
+        memory: job.memory,
+        memory_declared: job.memory_declared,
+        memory_limit: job.memory_limit,
+        expect_exit: i32::from(job.expect_exit),
+        attempts: job.retry.attempts,
+        retry_on: job.retry.on.clone(),
+        log_limit: job.log_limit,
+        quarantine: None,
+    }
+}
+
+fn planned_tool(tool: &Tool, values: &Values) -> PlannedTool {
+    let with = |kind, settings: &ToolSettings| PlannedTool {
+        kind,
+        args: settings.args.clone(),
+        suppressions: settings.suppressions.iter().map(PathBuf::from).collect(),
+        trace_children: settings.trace_children,
+        skip_children: settings.skip_children.clone(),
+        memory_diet: settings.memory_diet.clone(),
+        heap_limit: None,
+        heap_baseline: None,
+        wrappers: Vec::new(),
+    };
+    match tool {
+        Tool::None => with(ToolKind::None, &ToolSettings::default()),
+        Tool::Memcheck(settings) => with(ToolKind::Memcheck, settings),
+        Tool::Helgrind(settings) => with(ToolKind::Helgrind, settings),
+        Tool::Drd(settings) => with(ToolKind::Drd, settings),
+        Tool::Massif { settings, wrappers, heap } => PlannedTool {
+            heap_limit: heap.as_ref().and_then(|heap| heap.limit),
+            heap_baseline: heap.as_ref().and_then(|heap| heap.baseline.as_ref()).map(|baseline| PlannedBaseline {
+                file: baseline.file.render(values).into(),
+                tolerance: baseline.tolerance,
+            }),
+            wrappers: wrappers.clone(),
+            ..with(ToolKind::Massif, settings)
+        },
+    }
+}
+
+#[cfg(test)]
+impl PlannedJob {
+    /// A job that runs `true` with nothing declared, for tests of what is done with plans.
+    pub(crate) fn plain(name: &str, group: &str, needs: &[&str]) -> PlannedJob {
+        let parse = |name: &str| name.parse::<JobName>().unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        PlannedJob {
+            name: parse(name),
+            group: parse(group),
+            argv: vec!["true".into()],
+            directory: ".".into(),
+            env: BTreeMap::new(),
+            pass_env: Vec::new(),
+            needs: needs.iter().map(|need| parse(need)).collect(),
+            tool: planned_tool(&Tool::None, &Values { item: None, name: name.to_owned(), jobs: 1 }),
+            timeout: Duration::from_secs(1),
+            grace: Duration::from_secs(1),
+            memory: ByteSize::ZERO,
+            memory_declared: false,
+            memory_limit: None,
+            expect_exit: 0,
+            attempts: 1,
+            retry_on: Vec::new(),
+            log_limit: ByteSize::mib(1),
+            quarantine: None,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Kills by daemons: earlyoom and systemd-oomd write them to the systemd journal.
+
+use std::path::Path;
+
+use crate::evidence::{Reading, UserspaceKill};
+use drydock_base::text;
+
+/// Asks the journal for kills that name one of the pids or the group, since the given Unix time in seconds.
+pub fn kills(since: i64, pids: &[u32], group: Option<&str>) -> Reading<Vec<UserspaceKill>> {
+    if !Path::new("/run/systemd/journal/socket").exists() {
+        return Reading::Absent;
+    }
+    let since = format!("@{since}");
+    let command = duct::cmd!(
+        "journalctl",
+        "--no-pager",
+        "--quiet",
+        "--output=cat",
+        "--lines=1000",
+        "--since",
+        since,
+        "-t",
+        "earlyoom",
+        "-t",
+        "systemd-oomd"
+    );
+    match command.stdin_null().stdout_capture().stderr_null().unchecked().run() {
+        Ok(output) if !output.status.success() => {
+            Reading::Unreadable(format!("journalctl ended with {}", output.status))
+        }
+        Ok(output) => {
+            let found = matching(&String::from_utf8_lossy(&output.stdout), pids, group);
+            // journalctl shows other users' messages only to members of certain groups, and says nothing otherwise.
+            if found.is_empty() && !rustix::process::geteuid().is_root() {
+                return Reading::Unreadable("the journal shows nothing, or nothing to this user".into());
+            }
+            Reading::Read(found)
+        }
+        Err(error) => Reading::Unreadable(format!("journalctl: {error}")),
+    }
+}
+
+/// earlyoom: `sending SIGTERM to process 1234 uid 0 "comm": badness …`; systemd-oomd: `Killed /path/of/group due to …`.
+fn matching(text: &str, pids: &[u32], group: Option<&str>) -> Vec<UserspaceKill> {
+    text.lines()
+        .filter_map(|line| {
+            let by = if let Some((_, rest)) = line.split_once(" to process ") {
+                let pid: u32 = rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()?;
+                pids.contains(&pid).then_some("earlyoom")?
+            } else {
+                let killed = line.strip_prefix("Killed ")?.split(" due to ").next()?;
+                let hit = group.is_some_and(|group| group == killed || group.starts_with(&format!("{killed}/")));
+                hit.then_some("systemd-oomd")?
+            };
+            Some(UserspaceKill { by: by.into(), message: text::printable(line, 300) })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_kills_of_this_job_count() {
+        let text = "mem avail:   100 of 15000 MiB\n\
+                    sending SIGTERM to process 4711 uid 0 \"memcheck-amd64-\": badness 900, VmRSS 800 MiB\n\
+                    sending SIGKILL to process 47 uid 0 \"other\": badness 900\n\
+                    Killed /user.slice/run-1.scope due to memory pressure for /user.slice being 60%\n";
+        assert_eq!(matching(text, &[4711], None).len(), 1);
+        assert_eq!(matching(text, &[4711], None)[0].by, "earlyoom");
+        assert_eq!(matching(text, &[1], Some("/user.slice/run-1.scope/drydock-9"))[0].by, "systemd-oomd");
+        assert!(matching(text, &[1], Some("/elsewhere")).is_empty());
+        assert!(matching(text, &[1], Some("/user.slice/run-1.scope2/drydock-9")).is_empty());
+    }
+}

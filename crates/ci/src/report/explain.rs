@@ -1,0 +1,182 @@
+//! `ci explain JOB`: what happened to a job, with every source that was asked and what it said.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::findings;
+use crate::event::{AttemptRecord, JobResult};
+use crate::evidence::{Evidence, Reading};
+use crate::plan::PlannedJob;
+use crate::run::{JobState, Run};
+use drydock_base::exec;
+use drydock_base::paths::RunDir;
+use drydock_base::text;
+use drydock_base::units::{self, ByteSize};
+
+/// The text for one job of a run.
+pub fn render(run: &Run, dir: &RunDir, position: usize) -> String {
+    let mut text = String::new();
+    if let (Some(planned), Some(job)) = (run.plan.jobs.get(position), run.jobs.get(position)) {
+        let _infallible = write_job(&mut text, run, dir, planned, job);
+    }
+    text
+}
+
+fn write_job(text: &mut String, run: &Run, dir: &RunDir, planned: &PlannedJob, job: &JobState) -> std::fmt::Result {
+    let result = job.result.as_ref().map_or("unsettled", JobResult::word);
+    writeln!(text, "{}: {result} in run {}", planned.name, dir.id())?;
+    writeln!(text, "  command  {}", exec::paste(&planned.argv))?;
+    writeln!(text, "  tool     {}", planned.tool.kind.name())?;
+    if let Some(JobResult::NotRun { because }) = &job.result {
+        writeln!(text, "  not run because {because}")?;
+    }
+    if let Some(from) = &job.carried_from {
+        writeln!(text, "  taken over from run {from}")?;
+    }
+    if let Some(flight) = &job.in_flight {
+        writeln!(
+            text,
+            "  attempt {} has begun and no end of it is recorded: it is running now, or it was lost; `ci --resume` settles it",
+            flight.start.attempt
+        )?;
+    }
+    for record in &job.attempts {
+        write_attempt(text, run, planned, record)?;
+        if job.carried_from.is_none() {
+            let log = dir.attempt(planned.name.as_str(), record.number).join("log");
+            let missing = if log.exists() { "" } else { "  (deleted since)" };
+            writeln!(text, "  log      {}{missing}", log.display())?;
+            if !record.verdict.outcome.is_pass() {
+                for line in text::tail(&log, 20).unwrap_or_default() {
+                    writeln!(text, "    │ {line}")?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_attempt(text: &mut String, run: &Run, planned: &PlannedJob, record: &AttemptRecord) -> std::fmt::Result {
+    let verdict = &record.verdict;
+    let time = units::human(Duration::from_millis(record.duration_ms()));
+    let peak = record.peak.map_or_else(|| "not measured".into(), |peak| ByteSize::new(peak).to_string());
+    writeln!(
+        text,
+        "\nattempt {}: {} (confidence {:.2})",
+        record.number,
+        verdict.outcome.describe(),
+        verdict.confidence
+    )?;
+    if let Some(again) = &record.again {
+        writeln!(text, "  tried again because {again}")?;
+    }
+    writeln!(text, "  ran for {time} of at most {}, {}", units::human(planned.timeout), record.rung())?;
+    writeln!(text, "  memory   peak {peak}")?;
+    if let Some(heap) = &record.evidence.heap {
+        let most = heap.largest_site.as_ref().map_or_else(String::new, |site| format!(", most by {site}"));
+        writeln!(text, "  heap     peak {}{most}", heap.peak)?;
+    }
+    writeln!(text, "  why")?;
+    for reason in &verdict.reasons {
+        writeln!(text, "    + {reason}")?;
+    }
+    for reason in &verdict.ruled_out {
+        writeln!(text, "    - {reason}")?;
+    }
+    write_findings(text, run, &record.evidence)?;
+    if !verdict.outcome.is_pass() {
+        write_sources(text, run, &record.evidence)?;
+    }
+    if let Some(advice) = &verdict.advice {
+        writeln!(text, "  to do    {advice}")?;
+    }
+    Ok(())
+}
+
+fn write_findings(text: &mut String, run: &Run, evidence: &Evidence) -> std::fmt::Result {
+    let Some(valgrind) = &evidence.valgrind else { return Ok(()) };
+    let causes = findings::causes(run);
+    let causes = findings::by_finding(&causes);
+    for finding in &valgrind.first {
+        let id = causes.get(&std::ptr::from_ref(finding)).map_or("", |cause| cause.id.as_str());
+        findings::write_whole(text, id, finding, &run.plan.project)?;
+    }
+    let dropped = valgrind.findings.saturating_sub(valgrind.first.len() as u64);
+    if dropped > 0 {
+        writeln!(text, "  {dropped} further findings were counted and not kept; the attempt's XML files have them")?;
+    }
+    if !valgrind.first.is_empty() {
+        writeln!(text, "  to hide one: cargo xtask ci suppress ID --reason TEXT")?;
+    }
+    writeln!(text, "  checked  {} processes to their end", valgrind.complete)?;
+    for why in &valgrind.incomplete {
+        writeln!(text, "    not wholly: {why}")?;
+    }
+    if valgrind.stubs > 0 {
+        writeln!(
+            text,
+            "    {} left only the beginning of a log: they became programs that are not traced, or were killed early",
+            valgrind.stubs
+        )?;
+    }
+    for (name, count) in valgrind.used.iter().take(20) {
+        writeln!(text, "    suppression used {count} times: {name}")?;
+    }
+    Ok(())
+}
+
+pub(super) fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -> std::fmt::Result {
+    writeln!(text, "  sources asked")?;
+    let containment = run.started.as_ref().map_or("none", |started| started.containment.as_str());
+    let group = match &evidence.group {
+        Reading::Read(group) => format!(
+            "oom_kill {}, limit hits {}, peak {}, limit {}",
+            group.oom_kill,
+            group.limit_hits,
+            group.peak.map_or_else(|| "unknown".into(), |peak| ByteSize::new(peak).to_string()),
+            group.limit.map_or_else(|| "none".into(), |limit| ByteSize::new(limit).to_string())
+        ),
+        Reading::Unreadable(why) => format!("could not be read: {why}"),
+        Reading::Absent => format!("the job had none (containment {containment})"),
+    };
+    writeln!(text, "    memory group   {group}")?;
+    let host = match &evidence.host {
+        Reading::Read(host) => format!(
+            "oom_kill {} before, {} after; {} around the death, {} explained elsewhere",
+            host.before, host.after, host.around_death, host.explained_elsewhere
+        ),
+        Reading::Unreadable(why) => format!("could not be read: {why}"),
+        Reading::Absent => "absent".into(),
+    };
+    writeln!(text, "    /proc/vmstat   {host}")?;
+    let kernel = match &evidence.kernel {
+        Reading::Read(kills) if kills.is_empty() => "names no process of this job".into(),
+        Reading::Read(kills) => {
+            kills.iter().map(|kill| format!("killed pid {} ({})", kill.pid, kill.comm)).collect::<Vec<_>>().join("; ")
+        }
+        Reading::Unreadable(why) => format!("could not be read: {why}"),
+        Reading::Absent => "not asked: it ended as expected".into(),
+    };
+    writeln!(text, "    kernel log     {kernel}")?;
+    let userspace = match &evidence.userspace {
+        Reading::Read(kills) if kills.is_empty() => "earlyoom and systemd-oomd name no process of this job".into(),
+        Reading::Read(kills) => kills.iter().map(|kill| kill.message.clone()).collect::<Vec<_>>().join("; "),
+        Reading::Unreadable(why) => format!("could not be read: {why}"),
+        Reading::Absent => "no journal of userspace killers".into(),
+    };
+    writeln!(text, "    journal        {userspace}")?;
+    if let Some(available) = evidence.memory.available {
+        let pressure =
+            evidence.memory.pressure.map_or_else(String::new, |pressure| format!(", pressure {pressure:.1} %"));
+        writeln!(text, "    machine        {} available at the least{pressure}", ByteSize::new(available))?;
+    }
+    if !evidence.neighbours.is_empty() {
+        writeln!(text, "  memory at that moment")?;
+        for job in evidence.neighbours.iter().take(10) {
+            let own = if job.own { "  (this job)" } else { "" };
+            let (bytes, reserved) = (ByteSize::new(job.bytes).to_string(), ByteSize::new(job.reserved));
+            writeln!(text, "    {bytes:>9} of {reserved} set aside  {}{own}", job.job)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! Valgrind's findings over all jobs of a run, by cause: what the summary prints of them and `run.json` lists.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::event::JobResult;
+use crate::evidence::Finding;
+use crate::run::Run;
+use drydock_valgrind::cause::{self, Cause};
+use drydock_valgrind::source;
+use drydock_valgrind::suppression::Suppression;
+use drydock_valgrind::xml::Frame;
+
+/// How many frames of a stack are shown at the least.
+const FRAMES: usize = 6;
+/// How many callers beyond the place are shown.
+const CALLERS: usize = 3;
+/// How many frames of a side stack are shown.
+const SIDE_FRAMES: usize = 4;
+/// How many side stacks are shown.
+const SIDES: usize = 4;
+/// How many differing callers are named.
+const MOST_CALLERS: usize = 4;
+
+/// The causes of all findings of all attempts.
+pub fn causes(run: &Run) -> Vec<Cause<'_>> {
+    let jobs = run.plan.jobs.iter().zip(&run.jobs).enumerate();
+    cause::causes(jobs.flat_map(|(position, (planned, job))| {
+        let evidence = job.attempts.iter().filter_map(|attempt| attempt.evidence.valgrind.as_ref());
+        evidence.flat_map(|valgrind| &valgrind.first).map(move |finding| (position, planned.tool.kind.name(), finding))
+    }))
+}
+
+/// How many findings of the run were counted and not kept.
+pub fn dropped(run: &Run) -> u64 {
+    let evidence =
+        run.jobs.iter().flat_map(|job| &job.attempts).filter_map(|attempt| attempt.evidence.valgrind.as_ref());
+    evidence.map(|valgrind| valgrind.findings.saturating_sub(valgrind.first.len() as u64)).sum()
+}
+
+/// Whether a job that has the finding did not pass.
+pub(super) fn failed_a_job(cause: &Cause<'_>, run: &Run) -> bool {
+    cause
+        .jobs()
+        .into_iter()
+        .any(|job| matches!(run.jobs[job].result, Some(JobResult::Failed | JobResult::Infrastructure)))
+}
+
+/// What a person needs to see of a cause, below its title and its jobs.
+pub(super) fn describe(text: &mut String, cause: &Cause<'_>, project: &Path) -> std::fmt::Result {
+    let Some(finding) = cause.example() else { return Ok(()) };
+    writeln!(text, "    {}", finding.what)?;
+    write_stack(text, finding, project, "      ")?;
+    let callers = cause.callers();
+    if !callers.is_empty() {
+        let named: Vec<String> = callers
+            .iter()
+            .take(MOST_CALLERS)
+            .map(|(caller, jobs)| format!("{caller} in {}", jobs_in_words(*jobs)))
+            .collect();
+        let more = callers.len().saturating_sub(MOST_CALLERS);
+        let more = if more > 0 { format!(" … and {more} more") } else { String::new() };
+        writeln!(text, "    called by {}{more}", named.join(", "))?;
+    }
+    write_sides(text, finding, "    ")?;
+    writeln!(text, "    to hide it: cargo xtask ci suppress {} --reason TEXT", cause.id)
+}
+
+/// The frames from the innermost on, with the source line of the place.
+fn write_stack(text: &mut String, finding: &Finding, project: &Path, indent: &str) -> std::fmt::Result {
+    let place = cause::place(&finding.stack);
+    let shown = FRAMES.max(place + 1 + CALLERS);
+    for (index, frame) in finding.stack.iter().enumerate().take(shown) {
+        writeln!(text, "{indent}{}", frame.describe())?;
+        if let Some(line) = (index == place).then(|| source::line(project, frame)).flatten() {
+            writeln!(text, "{indent}  {} │ {line}", frame.line.unwrap_or_default())?;
+        }
+    }
+    let more = finding.stack.len().saturating_sub(shown) + finding.more_frames;
+    if more > 0 {
+        writeln!(text, "{indent}… {more} more")?;
+    }
+    Ok(())
+}
+
+fn write_sides(text: &mut String, finding: &Finding, indent: &str) -> std::fmt::Result {
+    for side in finding.auxiliary.iter().take(SIDES) {
+        writeln!(text, "{indent}{}", side.what)?;
+        for frame in side.stack.iter().take(SIDE_FRAMES) {
+            writeln!(text, "{indent}  {}", frame.describe())?;
+        }
+    }
+    Ok(())
+}
+
+/// One finding of one job, whole.
+pub(super) fn write_whole(text: &mut String, id: &str, finding: &Finding, project: &Path) -> std::fmt::Result {
+    writeln!(text, "  {id} {}: {}", finding.kind, finding.what)?;
+    let place = cause::place(&finding.stack);
+    for (index, frame) in finding.stack.iter().enumerate() {
+        writeln!(text, "      {}", frame.describe())?;
+        if let Some(line) = (index == place).then(|| source::line(project, frame)).flatten() {
+            writeln!(text, "        {} │ {line}", frame.line.unwrap_or_default())?;
+        }
+    }
+    if finding.more_frames > 0 {
+        writeln!(text, "      … {} more", finding.more_frames)?;
+    }
+    for side in &finding.auxiliary {
+        writeln!(text, "    {}", side.what)?;
+        for frame in &side.stack {
+            writeln!(text, "      {}", frame.describe())?;
+        }
+    }
+    if finding.processes > 1 {
+        writeln!(text, "    {} processes of the job tell it", finding.processes)?;
+    }
+    Ok(())
+}
+
+/// The causes by their findings, which are told apart by where they are.
+pub(super) fn by_finding<'c, 'a>(causes: &'c [Cause<'a>]) -> HashMap<*const Finding, &'c Cause<'a>> {
+    let members = causes.iter().flat_map(|cause| cause.members.iter().map(move |(_, member)| (*member, cause)));
+    members.map(|(member, cause)| (std::ptr::from_ref(member), cause)).collect()
+}
+
+/// One cause in `run.json`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct FindingFile {
+    /// What `ci suppress` takes: the tool and eight hexadecimal digits, the same in every run.
+    id: String,
+    /// `memcheck`, `helgrind` or `drd`.
+    tool: String,
+    /// Valgrind's word: `InvalidRead`, `Leak_DefinitelyLost`…
+    kind: String,
+    /// Valgrind's sentence about the first of them.
+    what: String,
+    /// The frame to look at, `function (file:line)`.
+    place: String,
+    /// The source line there, when the file is in the project.
+    source: Option<String>,
+    /// The frames of the first of them, innermost first.
+    stack: Vec<String>,
+    /// Further sentences with their stacks.
+    auxiliary: Vec<SideFile>,
+    /// Who calls the place, where that differs.
+    callers: Vec<String>,
+    /// What valgrind proposes to hide the first of them.
+    suppression: Option<String>,
+    /// The jobs that have it, in declaration order.
+    jobs: Vec<String>,
+    /// How often it was reported; what forked children repeat is left out.
+    count: u64,
+}
+
+/// A sentence beside the main stack, such as where a block was allocated.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct SideFile {
+    /// The sentence.
+    what: String,
+    /// Its frames, innermost first.
+    stack: Vec<String>,
+}
+
+/// All causes of a run.
+pub(super) fn files(run: &Run) -> Vec<FindingFile> {
+    causes(run).iter().filter_map(|cause| file(run, cause)).collect()
+}
+
+fn file(run: &Run, cause: &Cause<'_>) -> Option<FindingFile> {
+    let finding = cause.example()?;
+    let place = finding.stack.get(cause::place(&finding.stack));
+    let jobs = cause.jobs();
+    Some(FindingFile {
+        id: cause.id.clone(),
+        tool: cause.tool.to_owned(),
+        kind: finding.kind.clone(),
+        what: finding.what.clone(),
+        place: finding.place.clone(),
+        source: place.and_then(|frame| source::line(&run.plan.project, frame)),
+        stack: described(&finding.stack),
+        auxiliary: finding
+            .auxiliary
+            .iter()
+            .map(|side| SideFile { what: side.what.clone(), stack: described(&side.stack) })
+            .collect(),
+        callers: cause.callers().into_iter().map(|(caller, _)| caller).collect(),
+        suppression: finding.suppression.as_ref().map(|raw| proposed(raw).to_string()),
+        jobs: jobs.into_iter().map(|job| run.plan.jobs[job].name.to_string()).collect(),
+        count: cause.count(),
+    })
+}
+
+fn proposed(raw: &drydock_valgrind::xml::RawSuppression) -> Suppression {
+    let (tool, kind) = raw.kind.split_once(':').unwrap_or(("", &raw.kind));
+    Suppression {
+        name: "<insert_a_suppression_name_here>".into(),
+        tools: vec![tool.to_owned()],
+        kind: kind.to_owned(),
+        extra: raw.extra.clone(),
+        frames: raw.frames.clone(),
+        ..Suppression::default()
+    }
+}
+
+fn described(stack: &[Frame]) -> Vec<String> {
+    stack.iter().map(Frame::describe).collect()
+}
+
+fn jobs_in_words(jobs: usize) -> String {
+    if jobs == 1 { "1 job".into() } else { format!("{jobs} jobs") }
+}

@@ -1,0 +1,71 @@
+//! `report.html`: a run for a person, in one file that needs nothing else and runs nothing but its own script.
+//!
+//! Everything is in the markup, so that it can be read without the script, printed, and searched; the script only sorts,
+//! filters, and tells what is under the pointer. All colours and shapes are in the style sheet, all texts are escaped by
+//! [`markup`], and what could grow without end has a budget.
+
+use crate::certificate::Certificate;
+use crate::history::History;
+use crate::run::Run;
+use drydock_base::paths::RunDir;
+
+mod axis;
+mod charts;
+mod details;
+mod facts;
+mod failures;
+mod frame;
+mod look;
+mod markup;
+mod memory;
+mod schedule;
+mod table;
+#[cfg(test)]
+mod tests;
+mod timeline;
+
+use axis::Axis;
+use facts::Findings;
+use markup::Html;
+
+/// What the report is made of.
+#[derive(Clone, Copy)]
+struct Page<'a> {
+    run: &'a Run,
+    dir: &'a RunDir,
+    exit: u8,
+    certificate: Option<&'a Certificate>,
+    history: &'a History,
+    findings: &'a Findings<'a>,
+}
+
+/// Bytes that may still be spent, so that thousands of failures make no page that no browser opens.
+struct Budget {
+    /// On logs and stacks.
+    proof: usize,
+    /// On what is told of jobs that passed.
+    passed: usize,
+}
+
+/// The file's content.
+pub fn render(run: &Run, dir: &RunDir, exit: u8, certificate: Option<&Certificate>, history: &History) -> String {
+    let findings = Findings::of(run);
+    let page = Page { run, dir, exit, certificate, history, findings: &findings };
+    let mut budget = Budget { proof: 1 << 20, passed: 5 << 18 };
+    let mut html = Html::default();
+    frame::begin(&mut html, page);
+    html.within("main", &[("id", "main"), ("tabindex", "-1")], |html| {
+        failures::write(html, page, &mut budget);
+        frame::warnings(html, page);
+        let axis = Axis::of(run);
+        html.within("section", &[("aria-labelledby", "timeline")], |html| {
+            html.tag("h2", &[("id", "timeline")], "Timeline");
+            timeline::write(html, page, &axis);
+        });
+        schedule::write(html, page);
+        table::write(html, page);
+        details::write(html, page, &mut budget);
+    });
+    frame::end(&mut html, page);
+    html.finish()
+}

@@ -1,0 +1,314 @@
+//! Each job whole: its command, every attempt with verdict and proof, memory, heap, log.
+
+use std::path::Path;
+
+use super::facts::{self, Error};
+use super::look::{self, Look};
+use super::markup::Html;
+use super::{Budget, Page, charts, table};
+use crate::event::{AttemptRecord, JobResult};
+use crate::plan::PlannedJob;
+use crate::report::explain;
+use crate::run::JobState;
+use drydock_base::exec;
+use drydock_base::paths::RunDir;
+use drydock_base::units;
+
+/// Lines of a log that are shown.
+const LOG_LINES: usize = 30;
+/// How many errors of valgrind an attempt shows.
+const MOST_ERRORS: usize = 50;
+/// How many bytes the errors of an attempt may take.
+const MOST_PROOF: usize = 128 << 10;
+/// A curve of fewer samples tells nothing.
+const WORTH_A_CURVE: usize = 3;
+
+pub(super) fn write(html: &mut Html, page: Page<'_>, budget: &mut Budget) {
+    html.within("section", &[("aria-labelledby", "details"), ("class", "details")], |html| {
+        html.tag("h2", &[("id", "details")], "Details");
+        html.raw("<p class=js><button type=button id=open>Open those in the filter</button> ");
+        html.raw("<button type=button id=close>Close all</button></p>");
+        let jobs = page.run.plan.jobs.iter().zip(&page.run.jobs).enumerate();
+        let mut short = 0;
+        for (position, (planned, job)) in jobs.filter(|(position, (_, job))| table::is_shown(*position, job)) {
+            let before = html.len();
+            let quiet = Look::of_job(job.result.as_ref()) == Look::Passed && job.attempts.len() < 2;
+            let brief = quiet && budget.passed == 0;
+            one(html, page, position, (planned, job), budget, brief);
+            if quiet {
+                budget.passed = budget.passed.saturating_sub(html.len() - before);
+                short += usize::from(brief);
+            }
+        }
+        if short > 0 {
+            let text = format!("Of {short} jobs that passed only the command is told here; run.json has them whole.");
+            html.tag("p", &[], &text);
+        }
+    });
+}
+
+fn one(
+    html: &mut Html,
+    page: Page<'_>,
+    position: usize,
+    (planned, job): (&PlannedJob, &JobState),
+    budget: &mut Budget,
+    brief: bool,
+) {
+    let look = Look::of_job(job.result.as_ref());
+    html.raw("\n").within("details", &[], |html| {
+        html.within("summary", &[], |html| {
+            // Headings of thousands of jobs that passed would only be in the way.
+            let tag = if look == Look::Passed { "span" } else { "h3" };
+            html.within(tag, &[], |html| {
+                look.mark(html);
+                html.raw(" ").text(planned.name.as_str());
+            });
+            html.text(" ").tag("small", &[], look.word());
+        });
+        html.within("div", &[("id", &format!("j{position}"))], |html| {
+            html.tag("p", &[("class", "mono")], &exec::paste(&planned.argv));
+            if brief {
+                return;
+            }
+            about(html, planned, job);
+            for (number, record) in job.attempts.iter().enumerate() {
+                attempt(html, page, position, record, job.samples.get(number).map_or(&[], Vec::as_slice), budget);
+            }
+            if let Some(flight) = &job.in_flight {
+                let text = format!("Attempt {} has begun and no end of it is recorded.", flight.start.attempt);
+                html.tag("p", &[], &text);
+                if flight.samples.len() >= WORTH_A_CURVE {
+                    let span = (flight.began, page.run.last);
+                    charts::curve(html, &flight.samples, span, flight.start.reservation);
+                }
+            }
+        });
+    });
+}
+
+fn about(html: &mut Html, planned: &PlannedJob, job: &JobState) {
+    let needs: Vec<&str> = planned.needs.iter().map(units::JobName::as_str).collect();
+    let tool = planned.tool.kind.name();
+    let options = planned.tool.args.join(" ");
+    let directory = planned.directory.display().to_string();
+    let because = match &job.result {
+        Some(JobResult::NotRun { because }) => because.clone(),
+        Some(
+            JobResult::Passed
+            | JobResult::PassedAfterInfrastructure { .. }
+            | JobResult::Flaky { .. }
+            | JobResult::Failed
+            | JobResult::Quarantined
+            | JobResult::Infrastructure
+            | JobResult::Cancelled,
+        )
+        | None => String::new(),
+    };
+    html.facts(
+        "about",
+        &[
+            ("not run because", because),
+            ("tool", if tool == "none" { String::new() } else { format!("{tool} {options}") }),
+            ("needs", needs.join(", ")),
+            ("folder", if directory == "." { String::new() } else { directory }),
+            ("taken over from", job.carried_from.clone().unwrap_or_default()),
+        ],
+    );
+}
+
+fn attempt(
+    html: &mut Html,
+    page: Page<'_>,
+    position: usize,
+    record: &AttemptRecord,
+    samples: &[(i64, u64)],
+    budget: &mut Budget,
+) {
+    let Some(planned) = page.run.plan.jobs.get(position) else { return };
+    let outcome = &record.verdict.outcome;
+    let look = Look::of_attempt(outcome);
+    html.within("h4", &[], |html| {
+        look.mark(html);
+        html.text(&format!(" Attempt {}: {}", record.number, outcome.describe()));
+        html.tag("small", &[], &format!(" confidence {:.2}", record.verdict.confidence));
+    });
+    let peak = record.peak.map_or_else(|| "peak not measured".into(), |peak| format!("peak {}", look::size(peak)));
+    let mut told = format!(
+        "{} of at most {}, {}, {peak}",
+        look::time(record.duration_ms()),
+        units::human(planned.timeout),
+        record.rung(),
+    );
+    if let Some(again) = &record.again {
+        told.push_str(&format!("; tried again because {again}"));
+    }
+    html.tag("p", &[], &told);
+    if outcome.is_pass() {
+        let reasons = &record.verdict.reasons;
+        reasons_of(html, "why", reasons);
+        if let Some(heap) = &record.evidence.heap {
+            charts::heap(html, &facts::heap(heap));
+        }
+    } else {
+        proof(html, page, position, record, budget);
+        sources(html, page, record, budget);
+    }
+    if samples.len() >= WORTH_A_CURVE {
+        charts::curve(html, samples, (record.started, record.ended), record.reservation);
+    }
+    if page.run.jobs.get(position).is_some_and(|job| job.carried_from.is_none()) {
+        html.within("p", &[], |html| html.link(&log_link(planned.name.as_str(), record.number), "Log"));
+    }
+}
+
+/// What decided, what it was not, what to do, and what valgrind and the log say.
+pub(super) fn proof(html: &mut Html, page: Page<'_>, position: usize, record: &AttemptRecord, budget: &mut Budget) {
+    let Some(planned) = page.run.plan.jobs.get(position) else { return };
+    let verdict = &record.verdict;
+    let before = html.len();
+    reasons_of(html, "why", &verdict.reasons);
+    reasons_of(html, "why-not", &verdict.ruled_out);
+    if let Some(advice) = &verdict.advice {
+        html.within("p", &[("class", "advice")], |html| {
+            html.raw("<b>To do:</b> ").prose(advice);
+        });
+    }
+    if budget.proof == 0 {
+        html.raw("<p class=hint>The proof of so many failures is too much for one page: ");
+        html.text("`cargo xtask ci explain ").text(planned.name.as_str()).text("` has it.").raw("</p>");
+        return;
+    }
+    for (number, error) in page.findings.errors(&record.evidence, &page.run.plan.project).enumerate() {
+        if number == MOST_ERRORS || html.len() - before > MOST_PROOF {
+            html.raw("<p class=hint>There are more: ");
+            html.prose(&format!("`cargo xtask ci explain {}` has them.", planned.name)).raw("</p>");
+            break;
+        }
+        one_error(html, &error);
+    }
+    if let Some(valgrind) = record.evidence.valgrind.as_ref().filter(|valgrind| !valgrind.main_crash.is_empty()) {
+        html.tag("p", &[], "Where it was when its fatal signal came:");
+        stack(html, &valgrind.main_crash);
+    }
+    if let Some(heap) = &record.evidence.heap {
+        charts::heap(html, &facts::heap(heap));
+    }
+    if let Some(folder) = folder(page, position, record) {
+        let lines = facts::log_tail(&folder, LOG_LINES);
+        if !lines.is_empty() {
+            html.tag("p", &[], "The end of its log:");
+            log(html, &lines, record.evidence.words.as_deref());
+        }
+    }
+    budget.proof = budget.proof.saturating_sub(html.len() - before);
+}
+
+/// Lines of a log, the one that tells most marked.
+fn log(html: &mut Html, lines: &[String], telling: Option<&str>) {
+    let last_telling = lines.iter().rposition(|line| telling.is_some_and(|words| line.trim() == words));
+    html.within("pre", &[("class", "log")], |html| {
+        for (number, line) in lines.iter().enumerate() {
+            match last_telling {
+                Some(telling) if telling == number => html.tag("mark", &[], line),
+                Some(_) | None => html.text(line).end(),
+            }
+            html.raw("\n");
+        }
+    });
+}
+
+pub(super) fn one_error(html: &mut Html, error: &Error) {
+    html.within("div", &[("class", "finding")], |html| {
+        html.within("p", &[], |html| {
+            html.tag("b", &[], &error.kind);
+            html.text(": ").text(&error.what);
+            if let Some(id) = &error.id {
+                html.raw(" ").tag("code", &[], id);
+            }
+        });
+        html.within("ol", &[("class", "stack")], |html| {
+            for (frame, source) in &error.stack {
+                html.within("li", &[], |html| {
+                    html.text(frame);
+                    if let Some(source) = source {
+                        html.tag("code", &[("class", "source")], source);
+                    }
+                });
+            }
+        });
+        if error.more_frames > 0 {
+            html.tag("p", &[("class", "hint")], &format!("… {} more", error.more_frames));
+        }
+        for (what, frames) in &error.auxiliary {
+            html.tag("p", &[], what);
+            stack(html, frames);
+        }
+    });
+}
+
+fn stack(html: &mut Html, frames: &[String]) {
+    html.within("ol", &[("class", "stack")], |html| {
+        for frame in frames {
+            html.tag("li", &[], frame);
+        }
+    });
+}
+
+fn reasons_of(html: &mut Html, class: &'static str, reasons: &[String]) {
+    if reasons.is_empty() {
+        return;
+    }
+    let label = if class == "why" { "What decided" } else { "What rules other causes out" };
+    html.within("ul", &[("class", class), ("aria-label", label)], |html| {
+        for reason in reasons {
+            html.within("li", &[], |html| html.prose(reason).end());
+        }
+    });
+}
+
+/// Every source that was asked, as `ci explain` has it.
+fn sources(html: &mut Html, page: Page<'_>, record: &AttemptRecord, budget: &mut Budget) {
+    if budget.proof == 0 {
+        return;
+    }
+    let mut text = String::new();
+    let _infallible = explain::write_sources(&mut text, page.run, &record.evidence);
+    let before = html.len();
+    html.within("pre", &[("class", "sources")], |html| {
+        for line in text.lines() {
+            html.text(line).raw("\n");
+        }
+    });
+    budget.proof = budget.proof.saturating_sub(html.len() - before);
+}
+
+/// The attempt's folder, where this run made it.
+fn folder(page: Page<'_>, position: usize, record: &AttemptRecord) -> Option<std::path::PathBuf> {
+    page.run.jobs.get(position).filter(|job| job.carried_from.is_none())?;
+    Some(page.dir.attempt(page.run.plan.jobs.get(position)?.name.as_str(), record.number))
+}
+
+/// Relative to the report, so that it works wherever the run's folder is carried.
+fn log_link(job: &str, attempt: u32) -> String {
+    let path = RunDir::attempt_relative(job, attempt).join("log");
+    percent_encoded(&path)
+}
+
+fn percent_encoded(path: &Path) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./~".contains(byte);
+    let text = path.display().to_string();
+    let encode = |byte: u8| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_logs_are_urls() {
+        assert_eq!(log_link("units/run-wire", 2), "jobs/units/run-wire/2/log");
+        assert_eq!(percent_encoded(Path::new("a b#c?d%é:e")), "a%20b%23c%3Fd%25%C3%A9%3Ae");
+    }
+}

@@ -1,0 +1,181 @@
+//! The one place where the report looks into evidence of valgrind and massif: what it shows is these shapes.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::evidence::{Evidence, Finding, HeapEvidence};
+use crate::report::findings;
+use crate::run::Run;
+use drydock_base::text;
+use drydock_valgrind::cause::{self, Cause};
+use drydock_valgrind::massif::{Point, Shape};
+use drydock_valgrind::source;
+use drydock_valgrind::xml::Frame;
+
+/// All findings of a run by cause.
+pub(super) struct Findings<'a> {
+    pub(super) causes: Vec<Cause<'a>>,
+    ids: HashMap<*const Finding, String>,
+}
+
+impl<'a> Findings<'a> {
+    pub(super) fn of(run: &'a Run) -> Findings<'a> {
+        let causes = findings::causes(run);
+        let ids =
+            findings::by_finding(&causes).into_iter().map(|(finding, cause)| (finding, cause.id.clone())).collect();
+        Findings { causes, ids }
+    }
+
+    /// The errors of an attempt that are kept, each made when it is shown.
+    pub(super) fn errors(&self, evidence: &'a Evidence, project: &Path) -> impl Iterator<Item = Error> {
+        let kept = evidence.valgrind.iter().flat_map(|valgrind| &valgrind.first);
+        kept.map(|finding| error(self.ids.get(&std::ptr::from_ref(finding)).cloned(), finding, project))
+    }
+}
+
+/// One error that valgrind found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Error {
+    /// What names it across runs.
+    pub(super) id: Option<String>,
+    pub(super) kind: String,
+    pub(super) what: String,
+    /// Frames, innermost first, and the source line of the one to look at.
+    pub(super) stack: Vec<(String, Option<String>)>,
+    pub(super) more_frames: usize,
+    /// Further sentences with their stacks: where a block was allocated, what it conflicts with.
+    pub(super) auxiliary: Vec<(String, Vec<String>)>,
+}
+
+pub(super) fn error(id: Option<String>, finding: &Finding, project: &Path) -> Error {
+    let place = cause::place(&finding.stack);
+    let quoted = |(index, frame): (usize, &Frame)| {
+        let line = (index == place).then(|| source::line(project, frame)).flatten();
+        (frame.describe(), line.map(|line| format!("{} │ {line}", frame.line.unwrap_or_default())))
+    };
+    Error {
+        id,
+        kind: finding.kind.clone(),
+        what: finding.what.clone(),
+        stack: finding.stack.iter().enumerate().map(quoted).collect(),
+        more_frames: finding.more_frames,
+        auxiliary: finding
+            .auxiliary
+            .iter()
+            .map(|side| (side.what.clone(), side.stack.iter().map(Frame::describe).collect()))
+            .collect(),
+    }
+}
+
+/// The heap of one process over time, in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Heap {
+    /// Of the times: `instructions`, `milliseconds`…
+    pub(super) unit: &'static str,
+    pub(super) points: Vec<Point>,
+    pub(super) peak: u64,
+    pub(super) limit: Option<u64>,
+    /// What the baseline allows.
+    pub(super) allowed: Option<u64>,
+    /// Who holds most at the peak, in one line each.
+    pub(super) sites: Vec<String>,
+    /// What a person should know of it, in sentences.
+    pub(super) notes: Vec<String>,
+}
+
+/// What massif measured of an attempt, of the process with the highest peak.
+pub(super) fn heap(measured: &HeapEvidence) -> Heap {
+    let baseline = measured.baseline.get();
+    let mut notes = measured.incomplete.clone();
+    notes.extend(
+        baseline.and_then(|baseline| Some(format!("more than in {}: {}", baseline.file, baseline.grown.as_ref()?))),
+    );
+    let mut heap = Heap {
+        peak: measured.peak.bytes(),
+        limit: measured.limit.map(|limit| limit.bytes()),
+        allowed: baseline.map(|baseline| baseline.allowed.bytes()),
+        sites: measured.largest_site.iter().cloned().collect(),
+        ..Heap::default()
+    };
+    if let Some(profile) = &measured.profile {
+        let shape = match profile.shape {
+            Shape::Spike | Shape::Retention => Some(profile.shape.words().to_owned()),
+            Shape::Neither | Shape::Unknown => None,
+        };
+        notes.extend(shape.into_iter().chain(profile.cut.clone()));
+        heap.unit = profile.unit.words();
+        heap.points.clone_from(&profile.points);
+        heap.sites = profile.sites.iter().map(site).collect();
+    }
+    heap.notes = notes;
+    heap
+}
+
+fn site(site: &drydock_valgrind::massif::Site) -> String {
+    match site.callers.as_slice() {
+        [] => site.line(),
+        callers => format!("{}, called by {}", site.line(), callers.join(", ")),
+    }
+}
+
+/// All that was measured at a point.
+pub(super) fn total(point: Point) -> u64 {
+    point.measured().saturating_add(point.stacks)
+}
+
+/// The end of an attempt's log.
+pub(super) fn log_tail(folder: &Path, lines: usize) -> Vec<String> {
+    text::tail(&folder.join("log"), lines).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{HeapBaseline, Reading};
+    use drydock_base::units::ByteSize;
+    use drydock_valgrind::xml::Auxiliary;
+
+    fn frame(function: &str, file: &str, line: u32) -> Frame {
+        Frame { function: Some(function.into()), file: Some(file.into()), line: Some(line), ..Frame::default() }
+    }
+
+    #[test]
+    fn the_place_of_an_error_is_quoted() {
+        let project = tempfile::tempdir().unwrap();
+        std::fs::write(project.path().join("peer.c"), "one\n  free(peer);\n").unwrap();
+        let finding = Finding {
+            kind: "InvalidFree".into(),
+            what: "Invalid free()".into(),
+            stack: vec![frame("drop", "peer.c", 2), frame("main", "peer.c", 1)],
+            auxiliary: vec![Auxiliary { what: "Address is on".into(), stack: vec![frame("alloc", "peer.c", 1)] }],
+            ..Finding::default()
+        };
+        let error = error(Some("memcheck:1".into()), &finding, project.path());
+        let place = ("drop (peer.c:2)".to_owned(), Some("2 │ free(peer);".to_owned()));
+        assert_eq!(error.stack, [place, ("main (peer.c:1)".to_owned(), None)]);
+        assert_eq!(error.auxiliary, [("Address is on".to_owned(), vec!["alloc (peer.c:1)".to_owned()])]);
+    }
+
+    #[test]
+    fn a_heap_without_a_profile_still_says_what_it_may_have() {
+        let baseline = HeapBaseline {
+            file: "heap.massif".into(),
+            peak: ByteSize::new(50),
+            tolerance: "10%".parse().unwrap(),
+            allowed: ByteSize::new(55),
+            grown: Some("f: 9 B".into()),
+        };
+        let measured = HeapEvidence {
+            peak: ByteSize::new(60),
+            limit: Some(ByteSize::new(100)),
+            largest_site: Some("f (a.c:1): 60 B".into()),
+            baseline: Reading::Read(baseline),
+            incomplete: vec!["massif.7: it was cut".into()],
+            profile: None,
+        };
+        let heap = heap(&measured);
+        assert_eq!((heap.peak, heap.limit, heap.allowed), (60, Some(100), Some(55)));
+        assert_eq!(heap.notes, ["massif.7: it was cut", "more than in heap.massif: f: 9 B"]);
+        assert_eq!(heap.sites, ["f (a.c:1): 60 B"]);
+    }
+}

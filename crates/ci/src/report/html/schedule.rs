@@ -1,0 +1,44 @@
+//! The certificate: how good the schedule was, and what more of the machine would buy.
+
+use super::Page;
+use super::look;
+use super::markup::Html;
+use crate::report::summary;
+
+pub(super) fn write(html: &mut Html, page: Page<'_>) {
+    let (Some(certificate), Some(started)) = (page.certificate, page.run.started.as_ref()) else { return };
+    html.within("section", &[("aria-labelledby", "schedule")], |html| {
+        html.tag("h2", &[("id", "schedule")], "Schedule");
+        bars(html, certificate.makespan, certificate.lower_bound);
+        let some = |ms: u64| if ms > 0 { look::time(ms) } else { String::new() };
+        html.facts(
+            "facts",
+            &[
+                ("took", look::time(certificate.makespan)),
+                ("least possible", look::time(certificate.lower_bound)),
+                ("ratio", format!("{:.2}", certificate.ratio)),
+                ("what binds", summary::bound_by(started, certificate)),
+                ("what more would buy", summary::buys(started, certificate)),
+                ("in attempts that were repeated", some(certificate.repeated)),
+                ("new jobs waited for memory", some(certificate.held)),
+            ],
+        );
+        html.raw("<p class=hint>No schedule of these jobs within these slots and this memory can be shorter than the ");
+        html.raw("least possible, by the times and peaks that were measured.</p>");
+    });
+}
+
+/// Both lengths to the same scale.
+fn bars(html: &mut Html, makespan: u64, bound: u64) {
+    let width = |ms: u64| look::percent(ms as f64 * 100.0 / makespan.max(1) as f64);
+    let label = format!("It took {} where {} is the least possible", look::time(makespan), look::time(bound));
+    let attributes =
+        [("class", "bounds"), ("width", "100%"), ("height", "44"), ("role", "img"), ("aria-label", label.as_str())];
+    html.within("svg", &attributes, |html| {
+        for (y, class, ms, name) in [("0", "took", makespan, "took"), ("23", "least", bound, "least possible")] {
+            html.void("rect", &[("class", class), ("x", "0"), ("y", y), ("width", &width(ms)), ("height", "19")]);
+            let text_y = if y == "0" { "14" } else { "37" };
+            html.tag("text", &[("x", "6"), ("y", text_y)], &format!("{name} {}", look::time(ms)));
+        }
+    });
+}

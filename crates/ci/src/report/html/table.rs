@@ -1,0 +1,147 @@
+//! All jobs in a table, with what history knows of them.
+
+use super::Page;
+use super::charts;
+use super::look::{self, Look};
+use super::markup::Html;
+use crate::event::JobResult;
+use crate::plan::PlannedJob;
+use crate::run::JobState;
+
+/// So many runs of a job are drawn.
+const REMEMBERED: usize = 12;
+/// Jobs that passed beyond these have no row.
+const MOST_ROWS: usize = 5000;
+
+/// A heading, and what the script sorts by.
+const COLUMNS: [(&str, &str); 8] = [
+    ("Job", "text"),
+    ("Tool", "text"),
+    ("Result", "text"),
+    ("Attempts", "number"),
+    ("Time", "number"),
+    ("Peak", "number"),
+    ("Set aside", "number"),
+    ("History of time and peak", ""),
+];
+
+pub(super) fn write(html: &mut Html, page: Page<'_>) {
+    html.within("section", &[("aria-labelledby", "jobs")], |html| {
+        html.tag("h2", &[("id", "jobs")], "Jobs");
+        html.raw("<form class=\"filter js\" role=search aria-label=\"Filter of the jobs\">");
+        html.raw("<label>Name <input type=search id=filter-name autocomplete=off></label>");
+        html.raw("<label>Result <select id=filter-result><option value=\"\">all</option></select></label>");
+        html.raw("<label>Tool <select id=filter-tool><option value=\"\">all</option></select></label>");
+        html.raw("<output id=filter-count aria-live=polite></output></form>");
+        let region = [("class", "scroll"), ("tabindex", "0"), ("role", "region"), ("aria-label", "Table of jobs")];
+        html.within("div", &region, |html| {
+            html.within("table", &[("id", "table")], |html| {
+                html.tag("caption", &[("class", "unseen")], "All jobs of the run, in the order of their declaration");
+                html.within("thead", &[], |html| {
+                    html.within("tr", &[], |html| {
+                        for (name, kind) in COLUMNS {
+                            html.tag("th", &[("scope", "col"), ("data-sort", kind)], name);
+                        }
+                    });
+                });
+                html.within("tbody", &[], |html| rows(html, page));
+            });
+        });
+        let left_out = page.run.jobs.len().saturating_sub(MOST_ROWS);
+        if left_out > 0 {
+            html.tag("p", &[], &format!("{left_out} jobs, or fewer, are only in run.json: those that passed"));
+        }
+    });
+}
+
+/// Whether a job is shown at all: of very many, those that passed are left out.
+pub(super) fn is_shown(position: usize, job: &JobState) -> bool {
+    position < MOST_ROWS || Look::of_job(job.result.as_ref()) != Look::Passed
+}
+
+fn rows(html: &mut Html, page: Page<'_>) {
+    let jobs = page.run.plan.jobs.iter().zip(&page.run.jobs).enumerate();
+    for (position, (planned, job)) in jobs.filter(|(position, (_, job))| is_shown(*position, job)) {
+        row(html, page, position, planned, job);
+    }
+}
+
+fn row(html: &mut Html, page: Page<'_>, position: usize, planned: &PlannedJob, job: &JobState) {
+    let look = Look::of_job(job.result.as_ref());
+    let last = job.attempts.last();
+    html.raw("\n").within("tr", &[], |html| {
+        html.within("th", &[("scope", "row")], |html| html.link(&format!("#j{position}"), planned.name.as_str()));
+        html.tag("td", &[], planned.tool.kind.name());
+        html.within("td", &[], |html| {
+            look.badge(html);
+            if let Some(note) = note(job) {
+                html.tag("small", &[], &note);
+            }
+        });
+        number(html, job.attempts.len() as u64, &attempts(job));
+        match last {
+            Some(last) => {
+                number(html, last.duration_ms(), &look::time(last.duration_ms()));
+                match last.peak {
+                    Some(peak) => number(html, peak, &look::size(peak)),
+                    None => html.raw("<td>–</td>").end(),
+                }
+                number(html, last.reservation, &look::size(last.reservation));
+            }
+            None => html.raw("<td>–</td><td>–</td><td>–</td>").end(),
+        }
+        html.within("td", &[], |html| history(html, page, planned, job));
+    });
+}
+
+/// A cell that is sorted by its number.
+fn number(html: &mut Html, value: u64, text: &str) {
+    html.tag("td", &[("data-v", &value.to_string())], text);
+}
+
+/// What the word alone does not say.
+fn note(job: &JobState) -> Option<String> {
+    match (&job.result, &job.carried_from) {
+        (Some(JobResult::PassedAfterInfrastructure { attempt }), _) => Some(format!("at attempt {attempt}")),
+        (_, Some(from)) => Some(format!("in {from}")),
+        (Some(JobResult::Failed | JobResult::Quarantined | JobResult::Infrastructure), None) => {
+            job.attempts.last().map(|last| last.verdict.outcome.describe())
+        }
+        (
+            Some(JobResult::Passed | JobResult::Flaky { .. } | JobResult::Cancelled | JobResult::NotRun { .. }) | None,
+            None,
+        ) => None,
+    }
+}
+
+/// The number, and the rung that the last stood on where it is not the lowest.
+fn attempts(job: &JobState) -> String {
+    let rung = match job.attempts.last().map(|last| (last.alone, last.diet)) {
+        Some((true, true)) => ", alone, on diet",
+        Some((true, false)) => ", alone",
+        Some((false, true)) => ", on diet",
+        Some((false, false)) if job.attempts.len() > 1 && grew(job) => ", more memory",
+        Some((false, false)) | None => "",
+    };
+    format!("{}{rung}", job.attempts.len())
+}
+
+fn grew(job: &JobState) -> bool {
+    match job.attempts.as_slice() {
+        [first, .., last] => last.reservation > first.reservation,
+        [_] | [] => false,
+    }
+}
+
+fn history(html: &mut Html, page: Page<'_>, planned: &PlannedJob, job: &JobState) {
+    let earlier = page.history.of_job(planned).iter().filter(|line| *line.run != *page.dir.id());
+    let mut times: Vec<u64> = earlier.clone().filter(|line| line.whole).map(|line| line.duration_ms).collect();
+    let mut peaks: Vec<u64> = earlier.filter(|line| line.whole).filter_map(|line| line.peak).collect();
+    if let Some(last) = job.attempts.last() {
+        times.push(last.duration_ms());
+        peaks.extend(last.peak);
+    }
+    let newest = |numbers: &[u64]| numbers[numbers.len().saturating_sub(REMEMBERED)..].to_vec();
+    charts::sparkline(html, "Time", &newest(&times), look::time);
+    charts::sparkline(html, "Peak", &newest(&peaks), look::size);
+}

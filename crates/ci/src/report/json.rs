@@ -1,0 +1,243 @@
+//! `run.json`: the result for programs. Its shape is the types below; `cargo xtask ci schema run` prints its schema.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::findings::{self, FindingFile};
+use crate::certificate::Certificate;
+use crate::event::{AttemptRecord, JobResult};
+use crate::plan::PlannedJob;
+use crate::retry;
+use crate::run::{JobState, Run};
+use drydock_base::paths::RunDir;
+
+/// The version of this shape.
+pub const FORMAT: u32 = 1;
+
+/// One run of `cargo xtask ci`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(title = "Drydock run.json")]
+pub struct RunFile {
+    /// The version of this shape: 1.
+    format: u32,
+    /// The run, also the name of its folder.
+    id: String,
+    /// Version of Drydock.
+    version: String,
+    /// The work tree that the jobs ran in.
+    project: String,
+    /// `cgroup-v2`, `cgroup-v1` or `none`.
+    containment: String,
+    /// Jobs at a time.
+    slots: u32,
+    /// Bytes that could be reserved at once.
+    memory: u64,
+    /// Where `memory` comes from.
+    memory_source: String,
+    /// Version of valgrind, when a job needed it.
+    valgrind: Option<String>,
+    /// The project's commit, where nothing tracked was changed.
+    revision: Option<String>,
+    /// Start in Unix milliseconds.
+    started: i64,
+    /// End in Unix milliseconds.
+    ended: i64,
+    /// The exit code.
+    exit: u8,
+    /// The signal that stopped it, if one did.
+    interrupted: Option<i32>,
+    /// How many jobs ended with each result.
+    totals: std::collections::BTreeMap<String, usize>,
+    /// How good the schedule was; absent when fewer than two jobs ran.
+    certificate: Option<Certificate>,
+    /// `MemAvailable` over time: Unix milliseconds and bytes.
+    available: Vec<(i64, u64)>,
+    /// When jobs that could start were held back, and why: begin and end in Unix milliseconds.
+    held: Vec<(i64, i64, String)>,
+    /// Things that a person should know.
+    warnings: Vec<String>,
+    /// What valgrind found, by cause, those of most jobs first.
+    findings: Vec<FindingFile>,
+    /// How many findings of jobs with very many were counted and are in neither list.
+    dropped_findings: u64,
+    /// In declaration order.
+    jobs: Vec<JobFile>,
+}
+
+/// One job.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct JobFile {
+    name: String,
+    /// `none`, `memcheck`, `helgrind`, `drd` or `massif`.
+    tool: String,
+    /// `passed`, `flaky`, `failed`, `quarantined`, `infrastructure`, `cancelled` or `not-run`.
+    result: String,
+    /// Why it was not run, or why its failure is known.
+    because: Option<String>,
+    /// The last attempt's outcome: `kind` and what belongs to it.
+    outcome: Option<serde_json::Value>,
+    /// The run that this result was taken from, when it was not run here.
+    carried_from: Option<String>,
+    /// For a job that ran out of memory on every rung: it needs more than so many bytes.
+    needs_more_than: Option<u64>,
+    /// In order.
+    attempts: Vec<AttemptFile>,
+}
+
+/// One attempt.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct AttemptFile {
+    /// From 1.
+    number: u32,
+    /// `kind` is one of passed, failed (`code`), findings (`count`), crashed (`signal`), out-of-memory (`scope`,
+    /// `victim`), allocation-failure, timed-out, killed-from-outside (`signal`), over-budget (`limit`, `used`, `budget`),
+    /// cancelled, failed-to-start (`error`), lost.
+    outcome: serde_json::Value,
+    /// Of the outcome, from 0 to 1.
+    confidence: f64,
+    /// What decided.
+    reasons: Vec<String>,
+    /// Why it was nothing else.
+    ruled_out: Vec<String>,
+    /// What to do.
+    advice: Option<String>,
+    /// Start in Unix milliseconds.
+    started: i64,
+    /// End in Unix milliseconds.
+    ended: i64,
+    /// The most memory it used, in bytes.
+    peak: Option<u64>,
+    /// Bytes that were set aside for it.
+    reservation: u64,
+    /// Whether nothing ran beside it.
+    alone: bool,
+    /// Whether it ran with the declared options that save memory and check less.
+    diet: bool,
+    /// Why it was tried again.
+    again: Option<String>,
+    /// Processes that it left behind, with `pid` and `command`.
+    leftovers: Vec<serde_json::Value>,
+    /// When it was killed: all running jobs' memory at that moment, largest first, with `job`, `bytes`, `reserved` and
+    /// whether it is this one (`own`).
+    memory_at_death: Vec<serde_json::Value>,
+    /// Errors that valgrind found, in one line each.
+    findings: Vec<String>,
+    /// Its output, relative to the run's folder.
+    log: String,
+    /// Memory over time: Unix milliseconds and bytes.
+    samples: Vec<(i64, u64)>,
+}
+
+/// The file's content.
+pub fn render(run: &Run, dir: &RunDir, exit: u8, certificate: Option<&Certificate>) -> anyhow::Result<Vec<u8>> {
+    let started = run.started.as_ref();
+    let mut totals = std::collections::BTreeMap::new();
+    for job in &run.jobs {
+        *totals.entry(result_word(job).to_owned()).or_insert(0) += 1;
+    }
+    let jobs = run.plan.jobs.iter().zip(&run.jobs);
+    let file = RunFile {
+        format: FORMAT,
+        id: dir.id(),
+        version: started.map_or_else(String::new, |started| started.version.clone()),
+        project: run.plan.project.display().to_string(),
+        containment: started.map_or_else(String::new, |started| started.containment.clone()),
+        slots: started.map_or(0, |started| started.capacity.slots),
+        memory: started.map_or(0, |started| started.capacity.memory),
+        memory_source: started.map_or_else(String::new, |started| started.capacity.memory_source.clone()),
+        valgrind: started.and_then(|started| started.valgrind.clone()),
+        revision: started.and_then(|started| started.revision.clone()),
+        started: run.began.unwrap_or_default(),
+        ended: run.last,
+        exit,
+        interrupted: run.interrupted,
+        totals,
+        certificate: certificate.cloned(),
+        available: run.available.clone(),
+        held: run.held_before.clone(),
+        warnings: run.warnings.clone(),
+        findings: findings::files(run),
+        dropped_findings: findings::dropped(run),
+        jobs: jobs.map(|(planned, job)| job_file(planned, job)).collect::<Result<_, _>>()?,
+    };
+    let mut text = serde_json::to_vec_pretty(&file)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// The schema of the file.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(RunFile).to_value()
+}
+
+fn result_word(job: &JobState) -> &'static str {
+    job.result.as_ref().map_or("not-run", JobResult::word)
+}
+
+fn job_file(planned: &PlannedJob, job: &JobState) -> anyhow::Result<JobFile> {
+    let (name, tool) = (planned.name.as_str(), planned.tool.kind);
+    let because = match &job.result {
+        Some(JobResult::Quarantined) => planned.quarantine.as_ref().map(|quarantine| quarantine.reason.clone()),
+        Some(JobResult::NotRun { because }) => Some(because.clone()),
+        None => Some("the run ended before".into()),
+        Some(
+            JobResult::Passed
+            | JobResult::PassedAfterInfrastructure { .. }
+            | JobResult::Flaky { .. }
+            | JobResult::Failed
+            | JobResult::Infrastructure
+            | JobResult::Cancelled,
+        ) => None,
+    };
+    let outcome = job.attempts.last().map(|last| serde_json::to_value(&last.verdict.outcome)).transpose()?;
+    let empty = Vec::new();
+    let attempts = job
+        .attempts
+        .iter()
+        .enumerate()
+        .map(|(position, attempt)| attempt_file(name, attempt, job.samples.get(position).unwrap_or(&empty)))
+        .collect::<Result<_, _>>()?;
+    Ok(JobFile {
+        name: name.into(),
+        tool: tool.name().into(),
+        result: result_word(job).into(),
+        because,
+        outcome,
+        carried_from: job.carried_from.clone(),
+        needs_more_than: retry::needs_more_than(&job.attempts),
+        attempts,
+    })
+}
+
+fn attempt_file(name: &str, attempt: &AttemptRecord, samples: &[(i64, u64)]) -> anyhow::Result<AttemptFile> {
+    let neighbours = attempt.verdict.outcome.is_infrastructure().then_some(&attempt.evidence.neighbours);
+    let memory_at_death = neighbours.into_iter().flatten().map(serde_json::to_value).collect::<Result<_, _>>()?;
+    let leftovers = attempt.evidence.leftovers.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
+    Ok(AttemptFile {
+        number: attempt.number,
+        outcome: serde_json::to_value(&attempt.verdict.outcome)?,
+        confidence: attempt.verdict.confidence,
+        reasons: attempt.verdict.reasons.clone(),
+        ruled_out: attempt.verdict.ruled_out.clone(),
+        advice: attempt.verdict.advice.clone(),
+        started: attempt.started,
+        ended: attempt.ended,
+        peak: attempt.peak,
+        reservation: attempt.reservation,
+        alone: attempt.alone,
+        diet: attempt.diet,
+        again: attempt.again.clone(),
+        leftovers,
+        memory_at_death,
+        findings: attempt
+            .evidence
+            .valgrind
+            .as_ref()
+            .map_or_else(Vec::new, |valgrind| valgrind.first.iter().map(crate::evidence::Finding::line).collect()),
+        log: RunDir::attempt_relative(name, attempt.number).join("log").display().to_string(),
+        samples: samples.to_vec(),
+    })
+}

@@ -1,0 +1,385 @@
+//! The end of a run for a person: failures by cause, what passed but not quietly, the slowest and the biggest jobs, one
+//! line of counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::{findings, suppressions};
+use crate::certificate::Certificate;
+use crate::event::{AttemptRecord, JobResult, RunStarted};
+use crate::outcome::Outcome;
+use crate::retry;
+use crate::run::{JobState, Run};
+use crate::schedule::bound::Binding;
+use drydock_base::paths::RunDir;
+use drydock_base::text;
+use drydock_base::units::{self, ByteSize};
+use drydock_valgrind::cause::Cause;
+
+/// How many jobs one cause lists.
+const MOST_JOBS: usize = 12;
+/// How many lines of a log are shown for a cause.
+const LOG_LINES: usize = 10;
+/// How many jobs the tables list.
+const MOST_ROWS: usize = 5;
+/// Tables of shorter runs tell nothing.
+const WORTH_A_TABLE: u64 = 1000;
+/// Verdicts at least this certain need no number.
+const CERTAIN: f64 = 0.9;
+
+/// The text, ending with a newline.
+pub fn render(run: &Run, dir: &RunDir, certificate: Option<&Certificate>) -> String {
+    let mut text = String::new();
+    let _infallible = write_causes(&mut text, run, dir)
+        .and_then(|()| write_notes(&mut text, run))
+        .and_then(|()| write_tables(&mut text, run))
+        .and_then(|()| certificate.map_or(Ok(()), |certificate| write_certificate(&mut text, run, certificate)))
+        .and_then(|()| write_counts(&mut text, run, dir));
+    text
+}
+
+/// What one cause looks like to a person: the same words for the same thing, whichever job it hit.
+pub(super) fn cause(record: &AttemptRecord) -> String {
+    let outcome = &record.verdict.outcome;
+    let with_words = || match &record.evidence.words {
+        Some(words) => format!("{}: {}", outcome.describe(), alike(words)),
+        None => outcome.describe(),
+    };
+    match outcome {
+        Outcome::Failed { code } if *code == record.evidence.expect_exit => {
+            "ended as expected, but was not checked to its end".into()
+        }
+        Outcome::Failed { .. } | Outcome::Crashed { .. } => with_words(),
+        Outcome::FailedToStart { error } => {
+            format!("could not be started: {}", error.rsplit(": ").next().unwrap_or(error))
+        }
+        Outcome::OverBudget { .. } => "more heap than declared".into(),
+        Outcome::Passed
+        | Outcome::Findings { .. }
+        | Outcome::OutOfMemory { .. }
+        | Outcome::AllocationFailure
+        | Outcome::TimedOut
+        | Outcome::KilledFromOutside { .. }
+        | Outcome::Cancelled
+        | Outcome::Lost => outcome.describe(),
+    }
+}
+
+/// The words with what differs from job to job taken out: numbers, addresses, the folders of paths.
+fn alike(words: &str) -> String {
+    let mut text = String::new();
+    for word in words.split(' ') {
+        let word = if word.contains('/') { word.rsplit('/').next().unwrap_or(word) } else { word };
+        let mut in_number = false;
+        for letter in word.chars() {
+            let number = letter.is_ascii_digit();
+            if number && !in_number {
+                text.push('N');
+            } else if !number {
+                text.push(letter);
+            }
+            in_number = number;
+        }
+        text.push(' ');
+    }
+    text.trim_end().chars().take(100).collect()
+}
+
+type Job<'a> = (&'a str, &'a JobState, &'a AttemptRecord);
+
+fn write_causes(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result {
+    let mut causes: BTreeMap<String, Vec<Job<'_>>> = BTreeMap::new();
+    let mut bad = BTreeSet::new();
+    for (position, (planned, job)) in run.plan.jobs.iter().zip(&run.jobs).enumerate() {
+        let failed = matches!(job.result, Some(JobResult::Failed | JobResult::Infrastructure));
+        if let (true, Some(last)) = (failed, job.attempts.last()) {
+            bad.insert(position);
+            // What valgrind found is told finding by finding below.
+            if !is_told_by_findings(last) {
+                causes.entry(cause(last)).or_default().push((planned.name.as_str(), job, last));
+            }
+        }
+    }
+    // The number of jobs, and what is written about them.
+    let mut blocks: Vec<(usize, String)> = Vec::new();
+    for cause in findings::causes(run).iter().filter(|cause| findings::failed_a_job(cause, run)) {
+        let mut block = String::new();
+        write_finding(&mut block, cause, run)?;
+        blocks.push((cause.jobs().len(), block));
+    }
+    for (cause, jobs) in &causes {
+        let mut block = String::new();
+        write_cause(&mut block, cause, jobs, dir)?;
+        blocks.push((jobs.len(), block));
+    }
+    blocks.sort_by_key(|(jobs, _)| std::cmp::Reverse(*jobs));
+    blocks.iter().for_each(|(_, block)| text.push_str(block));
+    if blocks.len() > 1 || blocks.iter().any(|(jobs, _)| *jobs > 1) {
+        writeln!(text, "\n{}, {}", plural(blocks.len(), "cause"), plural(bad.len(), "job"))?;
+    }
+    let dropped = findings::dropped(run);
+    if dropped > 0 {
+        let findings = plural(usize::try_from(dropped).unwrap_or(usize::MAX), "further finding");
+        writeln!(text, "{findings} of jobs with very many were counted and are not shown; their logs have them")?;
+    }
+    Ok(())
+}
+
+/// Whether the job's only failure is what valgrind found, and that is kept.
+pub(super) fn is_told_by_findings(record: &AttemptRecord) -> bool {
+    let kept = record.evidence.valgrind.as_ref().is_some_and(|valgrind| !valgrind.first.is_empty());
+    kept && matches!(record.verdict.outcome, Outcome::Findings { .. })
+}
+
+fn write_finding(text: &mut String, cause: &Cause<'_>, run: &Run) -> std::fmt::Result {
+    let jobs: Vec<&str> = cause.jobs().into_iter().map(|job| run.plan.jobs[job].name.as_str()).collect();
+    write_head(text, &format!("{}  {}", cause.title(), cause.id), &jobs)?;
+    findings::describe(text, cause, &run.plan.project)?;
+    let first = cause.jobs().first().copied().unwrap_or_default();
+    let unchecked =
+        run.jobs[first].attempts.last().and_then(|last| last.evidence.valgrind.as_ref()?.incomplete.first());
+    if let Some(why) = unchecked {
+        writeln!(text, "    not wholly checked: {why}")?;
+    }
+    writeln!(text, "    more: cargo xtask ci explain {}", run.plan.jobs[first].name)
+}
+
+fn write_head(text: &mut String, cause: &str, jobs: &[&str]) -> std::fmt::Result {
+    let more = jobs.len().saturating_sub(MOST_JOBS);
+    let more = if more > 0 { format!(" … and {more} more") } else { String::new() };
+    let names = jobs.iter().take(MOST_JOBS).copied().collect::<Vec<_>>().join(", ");
+    writeln!(text, "\n✗ {cause}\n    {}: {names}{more}", plural(jobs.len(), "job"))
+}
+
+fn write_cause(text: &mut String, cause: &str, jobs: &[Job<'_>], dir: &RunDir) -> std::fmt::Result {
+    write_head(text, cause, &jobs.iter().map(|(name, _, _)| *name).collect::<Vec<_>>())?;
+    // The job whose log says most stands for all.
+    let spoken = jobs.iter().find(|(_, _, record)| record.evidence.words.is_some());
+    let Some((name, job, record)) = spoken.or_else(|| jobs.first()) else { return Ok(()) };
+    let verdict = &record.verdict;
+    if verdict.confidence < CERTAIN {
+        writeln!(text, "    confidence {:.2}", verdict.confidence)?;
+    }
+    if job.attempts.len() > 1 {
+        let rungs: Vec<String> = job.attempts.iter().map(AttemptRecord::rung).collect();
+        writeln!(text, "    {}: {}", plural(job.attempts.len(), "attempt"), rungs.join("; then "))?;
+    }
+    if let Some(bytes) = retry::needs_more_than(&job.attempts) {
+        writeln!(text, "    it needs more than {}, which it had when it was killed", ByteSize::new(bytes))?;
+    }
+    let by_itself = matches!(verdict.outcome, Outcome::Failed { .. } | Outcome::Findings { .. });
+    // That a program ended by itself is no news; what came on top of it is.
+    for reason in verdict.reasons.iter().skip(usize::from(by_itself)).take(5) {
+        writeln!(text, "    because {reason}")?;
+    }
+    if verdict.outcome.is_infrastructure() || matches!(verdict.outcome, Outcome::Failed { code: 137 | 143 }) {
+        for reason in verdict.ruled_out.iter().take(2) {
+            writeln!(text, "            {reason}")?;
+        }
+    }
+    if let Some(advice) = &verdict.advice {
+        writeln!(text, "    to do: {advice}")?;
+    }
+    if job.carried_from.is_none() {
+        let lines = text::tail(&dir.attempt(name, record.number).join("log"), LOG_LINES).unwrap_or_default();
+        for line in lines {
+            writeln!(text, "      │ {line}")?;
+        }
+    }
+    writeln!(text, "    more: cargo xtask ci explain {name}")
+}
+
+/// What passed, but not quietly.
+fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
+    let mut unchecked: Vec<(&str, &str)> = Vec::new();
+    for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
+        let first = || job.attempts.first().map_or_else(String::new, |first| first.verdict.outcome.describe());
+        match &job.result {
+            Some(JobResult::Flaky { attempt }) => {
+                writeln!(text, "\n! {} is flaky: {}, then passed at attempt {attempt}", planned.name, first())?;
+            }
+            Some(JobResult::PassedAfterInfrastructure { attempt }) => {
+                let rung = job.attempts.last().map_or_else(String::new, AttemptRecord::rung);
+                writeln!(
+                    text,
+                    "\n! {} passed at attempt {attempt}, {rung}; before, the machine broke it: {}",
+                    planned.name,
+                    first()
+                )?;
+                let victim = job.attempts.iter().rev().find(|attempt| !attempt.verdict.outcome.is_pass());
+                for reason in victim.iter().flat_map(|victim| &victim.verdict.reasons).take(6) {
+                    writeln!(text, "    because {reason}")?;
+                }
+                if job.attempts.last().is_some_and(|last| last.diet) {
+                    let diet = planned.tool.memory_diet.join(" ");
+                    writeln!(text, "    it was checked less: valgrind ran with {diet}")?;
+                }
+            }
+            Some(JobResult::Passed) => {
+                let last = job.attempts.last().and_then(|last| last.evidence.valgrind.as_ref());
+                unchecked.extend(
+                    last.and_then(|valgrind| Some((planned.name.as_str(), valgrind.incomplete.first()?.as_str()))),
+                );
+            }
+            Some(JobResult::Quarantined) => {
+                let last = job.attempts.last().map_or_else(String::new, |last| last.verdict.outcome.describe());
+                let (until, why) = planned.quarantine.as_ref().map_or_else(Default::default, |quarantine| {
+                    (quarantine.expires.clone(), quarantine.reason.clone())
+                });
+                writeln!(text, "\n! {} did not pass: {last}; it is in quarantine until {until}: {why}", planned.name)?;
+            }
+            Some(JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled | JobResult::NotRun { .. })
+            | None => {}
+        }
+        for record in &job.attempts {
+            if !record.evidence.leftovers.is_empty() {
+                let shown = |command: &str| command.chars().take(60).collect::<String>();
+                let left: Vec<String> = record
+                    .evidence
+                    .leftovers
+                    .iter()
+                    .take(5)
+                    .map(|left| format!("{} ({})", shown(&left.command), left.pid))
+                    .collect();
+                writeln!(text, "\n! {} left processes behind, which were ended: {}", planned.name, left.join(", "))?;
+            }
+        }
+    }
+    if let Some((name, why)) = unchecked.first() {
+        let jobs = plural(unchecked.len(), "job");
+        writeln!(text, "\n! {jobs} passed without being wholly checked, such as {name}: {why}")?;
+    }
+    for note in suppressions::notes(run) {
+        writeln!(text, "\n! {note}")?;
+    }
+    Ok(())
+}
+
+fn write_tables(text: &mut String, run: &Run) -> std::fmt::Result {
+    let ended = || {
+        run.plan
+            .jobs
+            .iter()
+            .zip(&run.jobs)
+            .filter(|(_, job)| job.carried_from.is_none())
+            .flat_map(|(planned, job)| job.attempts.iter().map(move |attempt| (planned.name.as_str(), attempt)))
+    };
+    let mut slowest: Vec<_> = ended().collect();
+    slowest.sort_by_key(|(_, attempt)| std::cmp::Reverse(attempt.duration_ms()));
+    if slowest.len() < 2 || slowest[0].1.duration_ms() < WORTH_A_TABLE {
+        return Ok(());
+    }
+    let mut biggest: Vec<_> = ended().filter(|(_, attempt)| attempt.peak.is_some()).collect();
+    biggest.sort_by_key(|(_, attempt)| std::cmp::Reverse(attempt.peak));
+    writeln!(text)?;
+    for (title, rows) in [("slowest", slowest), ("biggest", biggest)] {
+        writeln!(text, "{title}")?;
+        for (name, attempt) in rows.into_iter().take(MOST_ROWS) {
+            let memory = attempt.peak.map_or_else(|| "-".into(), |peak| ByteSize::new(peak).to_string());
+            let time = units::human(Duration::from_millis(attempt.duration_ms()));
+            writeln!(text, "  {time:>8} {memory:>9}  {name}")?;
+        }
+    }
+    Ok(())
+}
+
+/// How good the schedule was, and what would make the run shorter.
+fn write_certificate(text: &mut String, run: &Run, certificate: &Certificate) -> std::fmt::Result {
+    let Some(started) = run.started.as_ref().filter(|_| certificate.makespan >= WORTH_A_TABLE) else { return Ok(()) };
+    let time = |ms: u64| units::human(Duration::from_millis(ms));
+    let bound_by = bound_by(started, certificate);
+    writeln!(text, "\nschedule")?;
+    writeln!(
+        text,
+        "  {} where {} is the least possible (ratio {:.2}): {bound_by}",
+        time(certificate.makespan),
+        time(certificate.lower_bound),
+        certificate.ratio
+    )?;
+    writeln!(text, "  {}", buys(started, certificate))?;
+    if certificate.repeated > 0 {
+        writeln!(text, "  {} went into attempts that were repeated", time(certificate.repeated))?;
+    }
+    if certificate.held > 0 {
+        writeln!(text, "  for {} new jobs waited for memory that was not free", time(certificate.held))?;
+    }
+    Ok(())
+}
+
+/// What kept the run from being shorter, in words.
+pub(super) fn bound_by(started: &RunStarted, certificate: &Certificate) -> String {
+    let (slots, memory) = (started.capacity.slots, ByteSize::new(started.capacity.memory));
+    match certificate.binding {
+        Binding::Slots => format!("the {} are the limit", plural(slots as usize, "slot")),
+        Binding::Memory => format!("the memory of {memory} is the limit"),
+        Binding::LongestJob => format!("{} alone takes that long", certificate.jobs.join(" ")),
+        Binding::CriticalPath => format!("{} wait for one another", certificate.jobs.join(" → ")),
+    }
+}
+
+/// What would make the run shorter, in words.
+pub(super) fn buys(started: &RunStarted, certificate: &Certificate) -> String {
+    let time = |ms: u64| units::human(Duration::from_millis(ms));
+    // Less than this is in the noise.
+    let worth = |saves: &u64| *saves * 50 > certificate.makespan;
+    let mut buys: Vec<String> = Vec::new();
+    if worth(&certificate.one_more_slot) {
+        buys.push(format!("one more core with a slot would save about {}", time(certificate.one_more_slot)));
+    }
+    if let Some(more) = certificate.more_memory.filter(|more| worth(&more.saves)) {
+        buys.push(format!(
+            "{} of memory instead of {} would save about {}",
+            ByteSize::new(more.memory),
+            ByteSize::new(started.capacity.memory),
+            time(more.saves)
+        ));
+    }
+    if buys.is_empty() {
+        buys.push("neither one more slot nor more memory would save time".into());
+    }
+    buys.join("; ")
+}
+
+fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for job in &run.jobs {
+        *counts.entry(job.result.as_ref().map_or("unsettled", JobResult::word)).or_default() += 1;
+    }
+    let order = ["passed", "flaky", "quarantined", "failed", "infrastructure", "cancelled", "not-run", "unsettled"];
+    let parts: Vec<String> = order
+        .iter()
+        .filter_map(|word| counts.get(word).map(|count| format!("{count} {}", word.replace('-', " "))))
+        .collect();
+    let span = u64::try_from(run.last.saturating_sub(run.began.unwrap_or(run.last))).unwrap_or_default();
+    let carried = run.jobs.iter().filter(|job| job.carried_from.is_some()).count();
+    let carried = if carried > 0 { format!(" ({carried} taken over from an earlier run)") } else { String::new() };
+    let took = units::human(Duration::from_millis(span));
+    writeln!(text, "\n{}: {}{carried} in {took}", plural(run.jobs.len(), "job"), parts.join(", "))?;
+    let stopped =
+        run.interrupted.is_some() || run.jobs.iter().any(|job| matches!(job.result, Some(JobResult::Cancelled)));
+    if stopped {
+        writeln!(text, "go on with: cargo xtask ci --resume")?;
+    } else if counts.keys().any(|word| !matches!(*word, "passed" | "flaky" | "quarantined")) {
+        writeln!(text, "run what did not pass again with: cargo xtask ci rerun")?;
+    }
+    writeln!(text, "recorded in {}, for a browser in report.html", dir.root().display())
+}
+
+fn plural(count: usize, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_from_job_to_job_is_taken_out() {
+        assert_eq!(
+            alike("run-json: tests/run-json.c:42: assertion failed"),
+            "run-json: run-json.c:N: assertion failed"
+        );
+        assert_eq!(alike("lost 17 of 200 at 0x4a"), "lost N of N at NxNa");
+    }
+}

@@ -1,0 +1,223 @@
+//! What a person sees while a run goes on: live lines on a terminal, one line a finished job in a log.
+
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::{Live, Watcher};
+use crate::event::{AttemptRecord, Event, JobResult, Stamped};
+use crate::outcome::Outcome;
+use crate::run::Run;
+use crate::schedule::Prediction;
+use drydock_base::output;
+use drydock_base::units::{self, ByteSize, JobName};
+
+/// Live lines for this many running jobs; more are counted.
+const MOST_LINES: usize = 12;
+
+/// Progress on standard error.
+pub struct Terminal {
+    live: Option<Bars>,
+    began: Instant,
+    /// Expected milliseconds of all jobs of the plan, where history knows them.
+    expected: Vec<Option<u64>>,
+    slots: u32,
+    quiet: bool,
+}
+
+struct Bars {
+    all: MultiProgress,
+    total: ProgressBar,
+    jobs: Vec<ProgressBar>,
+}
+
+impl Terminal {
+    /// Live lines when standard error is a terminal and they are wanted. `quiet` shows only what did not pass.
+    /// `predictions` are in the plan's order.
+    pub fn new(predictions: &[Prediction], slots: u32, live: bool, quiet: bool) -> Terminal {
+        let expected = predictions.iter().map(|prediction| prediction.duration_ms).collect();
+        let live = (live && std::io::stderr().is_terminal()).then(Bars::new);
+        Terminal { live, began: Instant::now(), expected, slots, quiet }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.live {
+            Some(bars) => {
+                let _terminal_went_away = bars.all.println(text);
+            }
+            None => output::err(format_args!("{text}")),
+        }
+    }
+
+    fn ended(&self, job: &JobName, record: &AttemptRecord) {
+        let outcome = &record.verdict.outcome;
+        if self.quiet && outcome.is_pass() {
+            return;
+        }
+        let word = match outcome {
+            Outcome::Passed => "pass",
+            Outcome::Failed { .. } => "FAIL",
+            Outcome::Findings { .. } => "FINDINGS",
+            Outcome::Crashed { .. } => "CRASH",
+            Outcome::OutOfMemory { .. } => "OOM",
+            Outcome::AllocationFailure => "NO-ALLOC",
+            Outcome::TimedOut => "TIMEOUT",
+            Outcome::KilledFromOutside { .. } => "KILLED",
+            Outcome::OverBudget { .. } => "HEAP",
+            Outcome::Cancelled => "cancel",
+            Outcome::FailedToStart { .. } => "NO-START",
+            Outcome::Lost => "LOST",
+        };
+        let memory = record.peak.map_or_else(|| "-".into(), |peak| ByteSize::new(peak).to_string());
+        let time = units::human(Duration::from_millis(record.duration_ms()));
+        let mut text = format!("{word:>9} {time:>8} {memory:>9}  {job}");
+        if record.number > 1 {
+            text.push_str(&format!(" (attempt {})", record.number));
+        }
+        if !outcome.is_pass() {
+            text.push_str(&format!("  {}", outcome.describe()));
+        }
+        if !record.evidence.leftovers.is_empty() {
+            let left: Vec<String> =
+                record.evidence.leftovers.iter().take(3).map(|left| format!("{} {}", left.pid, left.command)).collect();
+            text.push_str(&format!("  left {} behind: {}", record.evidence.leftovers.len(), left.join("; ")));
+        }
+        self.line(&text);
+    }
+
+    /// Time left: what the unsettled jobs are expected to take, spread over the slots; never less than the longest.
+    fn estimate(&self, run: &Run, live: &[Live]) -> Option<Duration> {
+        let mut sum = 0_u64;
+        let mut longest = 0_u64;
+        for (position, job) in run.jobs.iter().enumerate().filter(|(_, job)| job.result.is_none()) {
+            let expected = self.expected.get(position).copied().flatten()?;
+            let name = &run.plan.jobs[position].name;
+            let elapsed = match &job.in_flight {
+                Some(_) => live.iter().find(|live| live.job == *name).map_or(0, |live| live.elapsed.as_millis()),
+                None => 0,
+            };
+            let left = expected.saturating_sub(u64::try_from(elapsed).unwrap_or(u64::MAX));
+            sum = sum.saturating_add(left);
+            longest = longest.max(left);
+        }
+        Some(Duration::from_millis(longest.max(sum / u64::from(self.slots.max(1)))))
+    }
+}
+
+impl Watcher for Terminal {
+    fn event(&mut self, stamped: &Stamped, run: &Run) {
+        match &stamped.event {
+            Event::RunStarted(started) => {
+                let again = if started.resumed { "goes on" } else { "starts" };
+                self.line(&format!(
+                    "run {} {again}: {} jobs, containment {}",
+                    started.id,
+                    run.plan.jobs.len(),
+                    started.containment
+                ));
+                self.line(&format!(
+                    "    {} at a time, {} of memory ({})",
+                    started.capacity.slots,
+                    ByteSize::new(started.capacity.memory),
+                    started.capacity.memory_source
+                ));
+            }
+            Event::AttemptEnded { job, record } => self.ended(job, record),
+            // After an interruption the summary counts them in one line.
+            Event::JobSettled { job, result: JobResult::NotRun { because } }
+                if !self.quiet && run.interrupted.is_none() =>
+            {
+                self.line(&format!("{:>9} {:>8} {:>9}  {job}  {because}", "not run", "", ""));
+            }
+            Event::Held { because: Some(because) } => self.line(&format!("  new jobs wait: {because}")),
+            Event::Warning { text } => self.line(&format!("  warning: {text}")),
+            Event::Interrupted { signal } => self.line(&format!(
+                "  {} received: ending the running jobs; once more kills them at once",
+                crate::outcome::signal_name(*signal)
+            )),
+            Event::RunEnded { .. } => {
+                if let Some(bars) = self.live.take() {
+                    bars.clear();
+                }
+            }
+            Event::Carried { .. }
+            | Event::AttemptStarting(_)
+            | Event::AttemptStarted { .. }
+            | Event::Samples { .. }
+            | Event::KillIntent { .. }
+            | Event::Held { because: None }
+            | Event::JobSettled { .. } => {}
+        }
+    }
+
+    fn progress(&mut self, live: &[Live], run: &Run) {
+        let left = self.estimate(run, live);
+        let elapsed = self.began.elapsed();
+        if let Some(bars) = &mut self.live {
+            bars.draw(live, run, elapsed, left);
+        }
+    }
+}
+
+impl Bars {
+    fn new() -> Bars {
+        let all = MultiProgress::new();
+        let total = all.add(ProgressBar::new(0).with_style(style()));
+        Bars { all, total, jobs: Vec::new() }
+    }
+
+    fn draw(&mut self, live: &[Live], run: &Run, elapsed: Duration, left: Option<Duration>) {
+        let shown = live.len().min(MOST_LINES);
+        while self.jobs.len() < shown {
+            self.jobs.push(self.all.insert_before(&self.total, ProgressBar::new(0).with_style(style())));
+        }
+        while self.jobs.len() > shown {
+            if let Some(bar) = self.jobs.pop() {
+                bar.finish_and_clear();
+                self.all.remove(&bar);
+            }
+        }
+        for (bar, job) in self.jobs.iter().zip(live) {
+            let ending = if job.ending { "  ending" } else { "" };
+            let time = units::human(Duration::from_secs(job.elapsed.as_secs()));
+            bar.set_message(format!(
+                "{:>9} {time:>8} {:>9}  {}{ending}",
+                "running",
+                ByteSize::new(job.bytes).to_string(),
+                job.job
+            ));
+            bar.tick();
+        }
+        let count = |wanted: fn(&JobResult) -> bool| {
+            run.jobs.iter().filter(|job| job.result.as_ref().is_some_and(wanted)).count()
+        };
+        let passed = count(JobResult::lets_others_run);
+        let settled = run.jobs.iter().filter(|job| job.result.is_some()).count();
+        let left = left.map_or_else(String::new, |left| {
+            format!(", about {} left", units::human(Duration::from_secs(left.as_secs())))
+        });
+        let more = live.len().saturating_sub(shown);
+        let more = if more > 0 { format!(" ({more} more not shown)") } else { String::new() };
+        self.total.set_message(format!(
+            "{settled} of {} jobs done, {} not passed, {} running{more}; {}{left}",
+            run.jobs.len(),
+            settled - passed,
+            live.len(),
+            units::human(Duration::from_secs(elapsed.as_secs())),
+        ));
+        self.total.tick();
+    }
+
+    fn clear(self) {
+        for bar in &self.jobs {
+            bar.finish_and_clear();
+        }
+        self.total.finish_and_clear();
+        let _terminal_went_away = self.all.clear();
+    }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,230 @@
+//! The state of a run: a fold over its events. Live reports, result files, `--resume`, `rerun` and `explain` use it.
+
+use std::collections::HashMap;
+
+use super::event::{AttemptRecord, AttemptStarting, Event, JobResult, RunStarted, Stamped};
+use super::evidence::KillReason;
+use super::plan::Plan;
+use drydock_base::exit::Exit;
+use drydock_base::units::JobName;
+
+/// How many samples of one attempt are kept.
+const MOST_SAMPLES: usize = 600;
+
+/// Everything that is known of a run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// What was to be done.
+    pub plan: Plan,
+    /// The frame, once the run began.
+    pub started: Option<RunStarted>,
+    /// Unix milliseconds of the first event.
+    pub began: Option<i64>,
+    /// Unix milliseconds of the last event.
+    pub last: i64,
+    /// In the plan's order.
+    pub jobs: Vec<JobState>,
+    /// For a person.
+    pub warnings: Vec<String>,
+    /// Why jobs that could start are held back at present.
+    pub held: Option<String>,
+    /// When jobs were held back before, and why: begin and end in Unix milliseconds.
+    pub held_before: Vec<(i64, i64, String)>,
+    /// `MemAvailable` over time: Unix milliseconds and bytes.
+    pub available: Vec<(i64, u64)>,
+    /// Unix milliseconds at which this process, or the last one that went on with the run, began.
+    pub session_began: i64,
+    held_since: i64,
+    /// The signal that stopped it.
+    pub interrupted: Option<i32>,
+    /// The recorded exit code; `None` when the run never came to its end.
+    pub exit: Option<u8>,
+    index: HashMap<JobName, usize>,
+}
+
+/// What is known of one job.
+#[derive(Debug, Clone, Default)]
+pub struct JobState {
+    /// Ended attempts.
+    pub attempts: Vec<AttemptRecord>,
+    /// Memory over time of each attempt: Unix milliseconds and bytes.
+    pub samples: Vec<Vec<(i64, u64)>>,
+    /// The attempt that has begun and not ended.
+    pub in_flight: Option<InFlight>,
+    /// Set when nothing more will happen.
+    pub result: Option<JobResult>,
+    /// The run that the result was taken from.
+    pub carried_from: Option<String>,
+}
+
+/// An attempt without an end.
+#[derive(Debug, Clone)]
+pub struct InFlight {
+    /// How it was started.
+    pub start: AttemptStarting,
+    /// Unix milliseconds.
+    pub began: i64,
+    /// Pid and start time in ticks, once the process exists.
+    pub process: Option<(u32, u64)>,
+    /// Our last kill intent.
+    pub intent: Option<KillReason>,
+    /// Unix milliseconds and bytes.
+    pub samples: Vec<(i64, u64)>,
+}
+
+impl Run {
+    /// A run of which nothing has happened yet.
+    pub fn new(plan: Plan) -> Run {
+        let index = plan.jobs.iter().enumerate().map(|(position, job)| (job.name.clone(), position)).collect();
+        let jobs = vec![JobState::default(); plan.jobs.len()];
+        Run {
+            plan,
+            started: None,
+            began: None,
+            last: 0,
+            jobs,
+            warnings: Vec::new(),
+            held: None,
+            held_before: Vec::new(),
+            available: Vec::new(),
+            session_began: 0,
+            held_since: 0,
+            interrupted: None,
+            exit: None,
+            index,
+        }
+    }
+
+    /// A run from its journal.
+    pub fn replay(plan: Plan, events: &[Stamped]) -> Run {
+        let mut run = Run::new(plan);
+        for event in events {
+            run.apply(event);
+        }
+        run
+    }
+
+    /// The position of a job in the plan.
+    pub fn position(&self, job: &JobName) -> Option<usize> {
+        self.index.get(job).copied()
+    }
+
+    fn job(&mut self, name: &JobName) -> Option<&mut JobState> {
+        let position = *self.index.get(name)?;
+        self.jobs.get_mut(position)
+    }
+
+    /// Takes one event in. Events about jobs that the plan does not know are ignored.
+    pub fn apply(&mut self, stamped: &Stamped) {
+        self.began.get_or_insert(stamped.at);
+        self.last = self.last.max(stamped.at);
+        match &stamped.event {
+            Event::RunStarted(started) => {
+                self.interrupted = None;
+                self.exit = None;
+                self.session_began = stamped.at;
+                self.started = Some(started.clone());
+                for job in &mut self.jobs {
+                    // A resumed run gives those another chance that the interruption took it from.
+                    if matches!(job.result, Some(JobResult::Cancelled | JobResult::NotRun { .. })) {
+                        job.result = None;
+                    }
+                }
+            }
+            Event::Carried { from, job, result, attempts } => {
+                if let Some(state) = self.job(job) {
+                    state.samples = vec![Vec::new(); attempts.len()];
+                    state.attempts.clone_from(attempts);
+                    state.result = Some(result.clone());
+                    state.carried_from = Some(from.clone());
+                }
+            }
+            Event::AttemptStarting(start) => {
+                let began = stamped.at;
+                if let Some(state) = self.job(&start.job) {
+                    let start = start.clone();
+                    state.in_flight = Some(InFlight { start, began, process: None, intent: None, samples: Vec::new() });
+                }
+            }
+            Event::AttemptStarted { job, pid, ticks, .. } => {
+                if let Some(flight) = self.job(job).and_then(|state| state.in_flight.as_mut()) {
+                    flight.process = Some((*pid, *ticks));
+                }
+            }
+            Event::Samples { jobs, available } => {
+                if let Some(bytes) = available {
+                    push_sample(&mut self.available, (stamped.at, *bytes), |bytes| !bytes);
+                }
+                for (job, bytes) in jobs {
+                    if let Some(flight) = self.job(job).and_then(|state| state.in_flight.as_mut()) {
+                        push_sample(&mut flight.samples, (stamped.at, *bytes), |bytes| bytes);
+                    }
+                }
+            }
+            Event::KillIntent { job, reason, .. } => {
+                if let Some(flight) = self.job(job).and_then(|state| state.in_flight.as_mut()) {
+                    flight.intent = Some(*reason);
+                }
+            }
+            Event::AttemptEnded { job, record } => {
+                if let Some(state) = self.job(job) {
+                    let samples = state.in_flight.take().map_or_else(Vec::new, |flight| flight.samples);
+                    state.attempts.push((**record).clone());
+                    state.samples.push(samples);
+                }
+            }
+            Event::JobSettled { job, result } => {
+                if let Some(state) = self.job(job) {
+                    state.result = Some(result.clone());
+                    state.in_flight = None;
+                }
+            }
+            Event::Held { because } => {
+                if let Some(why) = self.held.take() {
+                    self.held_before.push((self.held_since, stamped.at, why));
+                }
+                self.held.clone_from(because);
+                self.held_since = stamped.at;
+            }
+            Event::Warning { text } => self.warnings.push(text.clone()),
+            Event::Interrupted { signal } => self.interrupted = Some(*signal),
+            Event::RunEnded { exit } => self.exit = Some(*exit),
+        }
+    }
+
+    /// When jobs were held back, as [`Run::held_before`], with what is not over yet up to the last event.
+    pub fn held_spans(&self) -> Vec<(i64, i64, String)> {
+        let open = self.held.iter().map(|why| (self.held_since, self.last, why.clone()));
+        self.held_before.iter().cloned().chain(open).collect()
+    }
+
+    /// The exit code that the state calls for.
+    pub fn verdict(&self, fail_on_flaky: bool) -> Exit {
+        let any = |wanted: fn(&JobResult) -> bool| self.jobs.iter().filter_map(|job| job.result.as_ref()).any(wanted);
+        if self.interrupted.is_some() {
+            Exit::Interrupted
+        } else if any(|result| matches!(result, JobResult::Failed)) {
+            Exit::JobFailed
+        } else if any(|result| {
+            matches!(result, JobResult::Infrastructure | JobResult::Cancelled | JobResult::NotRun { .. })
+        }) || self.jobs.iter().any(|job| job.result.is_none())
+        {
+            Exit::Infrastructure
+        } else if fail_on_flaky && any(|result| matches!(result, JobResult::Flaky { .. })) {
+            Exit::Flaky
+        } else {
+            Exit::Success
+        }
+    }
+}
+
+/// Keeps the whole span of time at a falling resolution. Of each pair the one with more weight stays, so that no spike
+/// is lost.
+fn push_sample(samples: &mut Vec<(i64, u64)>, sample: (i64, u64), weight: fn(u64) -> u64) {
+    if samples.len() >= MOST_SAMPLES {
+        let halved =
+            samples.chunks(2).filter_map(|pair| pair.iter().max_by_key(|(_, bytes)| weight(*bytes)).copied()).collect();
+        *samples = halved;
+    }
+    samples.push(sample);
+}

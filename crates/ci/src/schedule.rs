@@ -1,0 +1,289 @@
+//! Which job starts next: a pure state machine over reservations, slots and needs.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::JobResult;
+use super::plan::Plan;
+use drydock_base::units::{ByteSize, JobName};
+
+pub mod bound;
+mod order;
+mod prediction;
+mod queue;
+mod workload;
+
+pub use order::{QUICK, THOROUGH, order};
+pub use prediction::{Prediction, Source};
+pub use queue::PATIENCE;
+use queue::Queue;
+pub use workload::{Limits, Task, Workload};
+
+/// The seed of the search for a good order: the same jobs are always run in the same order.
+pub const SEED: u64 = 1;
+
+/// What the jobs of a run may use at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Capacity {
+    /// Jobs at a time.
+    pub slots: u32,
+    /// Where that number comes from.
+    pub slots_source: String,
+    /// Bytes that may be reserved at once.
+    pub memory: u64,
+    /// Where that number comes from.
+    pub memory_source: String,
+}
+
+impl Capacity {
+    /// The numbers alone.
+    pub fn limits(&self) -> Limits {
+        Limits { slots: self.slots.max(1), memory: self.memory.max(1) }
+    }
+}
+
+/// A job that may start now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// Its position in the plan.
+    pub job: usize,
+    /// Bytes set aside.
+    pub reservation: u64,
+    /// Whether nothing runs beside it.
+    pub alone: bool,
+}
+
+/// The state of all jobs of a run.
+#[derive(Debug)]
+pub struct Schedule {
+    limits: Limits,
+    jobs: Vec<Entry>,
+    groups: HashMap<JobName, Group>,
+    queue: Queue,
+    /// The jobs in the order in which they are offered to the queue.
+    order: Vec<usize>,
+    alone: Vec<usize>,
+    running_alone: bool,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    group: JobName,
+    needs: Vec<JobName>,
+    reservation: u64,
+    rank: usize,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Ready,
+    Running,
+    Settled,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    unsettled: usize,
+    broken: Option<String>,
+    dependents: Vec<usize>,
+}
+
+impl Schedule {
+    /// A schedule of the whole plan; `predictions` are in the plan's order.
+    pub fn new(plan: &Plan, capacity: &Capacity, predictions: &[Prediction]) -> Schedule {
+        let limits = capacity.limits();
+        let order = order(&Workload::of(plan, prediction::tasks(predictions, limits)), limits, SEED, THOROUGH);
+        let mut groups: HashMap<JobName, Group> = HashMap::new();
+        for job in &plan.jobs {
+            groups.entry(job.group.clone()).or_default().unsettled += 1;
+        }
+        let mut jobs = Vec::with_capacity(plan.jobs.len());
+        for (position, (job, prediction)) in plan.jobs.iter().zip(predictions).enumerate() {
+            for need in &job.needs {
+                groups.entry(need.clone()).or_default().dependents.push(position);
+            }
+            jobs.push(Entry {
+                group: job.group.clone(),
+                needs: job.needs.clone(),
+                reservation: within(prediction.memory, limits),
+                rank: 0,
+                state: State::Waiting,
+            });
+        }
+        for (rank, job) in order.iter().enumerate() {
+            jobs[*job].rank = rank;
+        }
+        let queue = Queue::new(limits.slots, limits.memory, jobs.len());
+        let mut schedule =
+            Schedule { limits, jobs, groups, queue, order, alone: Vec::new(), running_alone: false, stopped: false };
+        for position in 0..schedule.jobs.len() {
+            schedule.promote(position);
+        }
+        schedule
+    }
+
+    /// Takes a job as settled before the run starts, for results carried over and for jobs that are refused.
+    pub fn settle_beforehand(&mut self, job: usize, result: &JobResult, name: &str) -> Vec<(usize, String)> {
+        if let Some(entry) = self.jobs.get(job) {
+            self.queue.remove(entry.rank);
+        }
+        self.close(job, result, name)
+    }
+
+    /// The next job to start, if one may start now and `room` allows it: the caller must start it, and is asked with
+    /// the bytes that the job sets aside. Where it says no, nothing starts now.
+    pub fn start_next(&mut self, room: &mut dyn FnMut(u64) -> bool) -> Option<Start> {
+        if self.stopped || self.running_alone {
+            return None;
+        }
+        if let Some(rank) = self.queue.peek() {
+            let job = self.order[rank];
+            if !room(self.jobs[job].reservation) {
+                return None;
+            }
+            self.queue.take(rank);
+            return Some(self.started(job, false));
+        }
+        if self.queue.has_ready() || self.queue.running() > 0 {
+            return None;
+        }
+        let job = *self.alone.last()?;
+        if !room(self.jobs[job].reservation) {
+            return None;
+        }
+        self.alone.pop();
+        self.queue.occupy(self.jobs[job].reservation);
+        Some(self.started(job, true))
+    }
+
+    fn started(&mut self, job: usize, alone: bool) -> Start {
+        let entry = &mut self.jobs[job];
+        entry.state = State::Running;
+        self.running_alone = alone;
+        Start { job, reservation: entry.reservation, alone }
+    }
+
+    /// A running job ended and is to run again.
+    pub fn again(&mut self, job: usize, reservation: u64, alone: bool) {
+        self.release(job);
+        let entry = &mut self.jobs[job];
+        // A resumed run puts a job here that has not run in this process: it is ready still.
+        self.queue.remove(entry.rank);
+        entry.reservation = within(reservation, self.limits);
+        entry.state = State::Ready;
+        if alone {
+            self.alone.push(job);
+        } else {
+            self.queue.insert(entry.rank, entry.reservation);
+        }
+    }
+
+    /// A running job ended for good. Returns the jobs that can therefore never run, with the reason.
+    pub fn settle(&mut self, job: usize, result: &JobResult, name: &str) -> Vec<(usize, String)> {
+        self.release(job);
+        self.close(job, result, name)
+    }
+
+    fn release(&mut self, job: usize) {
+        let entry = &self.jobs[job];
+        if entry.state == State::Running {
+            self.queue.release(entry.rank, entry.reservation);
+            self.running_alone = false;
+        }
+    }
+
+    fn close(&mut self, job: usize, result: &JobResult, name: &str) -> Vec<(usize, String)> {
+        let mut never = Vec::new();
+        let mut queue =
+            vec![(job, (!result.lets_others_run()).then(|| format!("it needs {name}, which did not pass")))];
+        while let Some((position, broken)) = queue.pop() {
+            if self.jobs[position].state == State::Settled {
+                continue;
+            }
+            self.jobs[position].state = State::Settled;
+            let group_name = self.jobs[position].group.clone();
+            let Some(group) = self.groups.get_mut(&group_name) else { continue };
+            group.unsettled -= 1;
+            if group.broken.is_none() {
+                group.broken = broken;
+            }
+            let Some(reason) = group.broken.clone() else {
+                if group.unsettled == 0 {
+                    for dependent in group.dependents.clone() {
+                        self.promote(dependent);
+                    }
+                }
+                continue;
+            };
+            for dependent in group.dependents.clone() {
+                if self.jobs[dependent].state == State::Waiting {
+                    never.push((dependent, reason.clone()));
+                    queue.push((dependent, Some(reason.clone())));
+                }
+            }
+        }
+        never.sort();
+        never.dedup_by_key(|(position, _)| *position);
+        never
+    }
+
+    fn promote(&mut self, position: usize) {
+        let entry = &self.jobs[position];
+        if entry.state != State::Waiting {
+            return;
+        }
+        let satisfied = entry
+            .needs
+            .iter()
+            .all(|need| self.groups.get(need).is_none_or(|group| group.unsettled == 0 && group.broken.is_none()));
+        if satisfied {
+            self.queue.insert(entry.rank, entry.reservation);
+            self.jobs[position].state = State::Ready;
+        }
+    }
+
+    /// Starts nothing any more.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// The jobs that are neither running nor settled.
+    pub fn unstarted(&self) -> Vec<usize> {
+        (0..self.jobs.len())
+            .filter(|position| matches!(self.jobs[*position].state, State::Waiting | State::Ready))
+            .collect()
+    }
+
+    /// What jobs may use at once.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// How many jobs are running.
+    pub fn running(&self) -> usize {
+        self.queue.running()
+    }
+
+    /// How many jobs are settled.
+    pub fn settled(&self) -> usize {
+        self.jobs.iter().filter(|entry| entry.state == State::Settled).count()
+    }
+
+    /// Bytes set aside for running jobs.
+    pub fn reserved(&self) -> ByteSize {
+        ByteSize::new(self.queue.reserved())
+    }
+}
+
+/// Never nothing, so that a machine without free memory runs one job at a time, and never more than there is.
+fn within(reservation: u64, limits: Limits) -> u64 {
+    reservation.clamp(1, limits.memory)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! What is expected of a job before it runs, and when that is reason enough not to start it.
+
+use super::{Capacity, Limits, Task};
+use drydock_base::units::ByteSize;
+
+/// What is expected of a job before it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prediction {
+    /// Bytes to set aside.
+    pub memory: u64,
+    /// Bytes that it needs at the least, as far as that is known: its highest peak, or what is declared.
+    pub needed: u64,
+    /// Where they come from.
+    pub source: Source,
+    /// Wall time in milliseconds, where history knows it.
+    pub duration_ms: Option<u64>,
+}
+
+/// Where a prediction of memory comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The peaks of so many earlier runs.
+    Learned {
+        /// How many, at most ten.
+        runs: usize,
+    },
+    /// It ran out of memory the last time, and has not passed since.
+    Killed,
+    /// `memory` of the job or of the defaults.
+    Declared,
+    /// Nothing is declared either.
+    Usual,
+}
+
+impl Prediction {
+    /// Why the job cannot run within that capacity, if it cannot; nothing is started that is known to be killed.
+    pub fn refusal(&self, capacity: &Capacity) -> Option<String> {
+        if self.needed <= capacity.memory {
+            return None;
+        }
+        let needed = ByteSize::new(self.needed);
+        let known = match self.source {
+            Source::Learned { runs: 1 } => format!("it used {needed} of memory when it last ran"),
+            Source::Learned { runs } => format!("it used up to {needed} of memory in its last {runs} runs"),
+            Source::Killed => format!("it had {needed} of memory when it was last killed for lack of it"),
+            Source::Declared => format!("its declaration sets {needed} of memory aside"),
+            Source::Usual => return None,
+        };
+        Some(format!(
+            "{known}, and this run may use {} ({}); run it where there is more, or raise --memory",
+            ByteSize::new(capacity.memory),
+            capacity.memory_source
+        ))
+    }
+}
+
+/// How long a job is taken to last when nothing is known of any.
+const UNKNOWN: u64 = 1000;
+
+/// The tasks that the predictions stand for. A job of unknown duration is taken for a middling one.
+pub(super) fn tasks(predictions: &[Prediction], limits: Limits) -> Vec<Task> {
+    let mut known: Vec<u64> = predictions.iter().filter_map(|prediction| prediction.duration_ms).collect();
+    known.sort_unstable();
+    let middling = known.get(known.len() / 2).copied().unwrap_or(UNKNOWN);
+    let task = |prediction: &Prediction| Task {
+        duration: prediction.duration_ms.unwrap_or(middling),
+        memory: super::within(prediction.memory, limits),
+    };
+    predictions.iter().map(task).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_not_to_fit_is_refused() {
+        let capacity =
+            Capacity { slots: 1, slots_source: String::new(), memory: 100 << 20, memory_source: "--memory".into() };
+        let refusal = |needed: u64, source| {
+            Prediction { memory: needed * 2, needed, source, duration_ms: None }.refusal(&capacity)
+        };
+        assert_eq!(refusal(100 << 20, Source::Learned { runs: 2 }), None, "its headroom may be cut");
+        assert_eq!(refusal(512 << 20, Source::Usual), None);
+        assert_eq!(
+            refusal(512 << 20, Source::Declared).unwrap(),
+            "its declaration sets 512 MiB of memory aside, and this run may use 100 MiB (--memory); run it where there is \
+             more, or raise --memory"
+        );
+        assert!(refusal(101 << 20, Source::Learned { runs: 1 }).unwrap().starts_with("it used 101 MiB"));
+    }
+}

@@ -1,0 +1,263 @@
+//! Puts together what is known of an ended attempt.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::attempt::{Attempt, Ended};
+use crate::containment;
+use crate::evidence::{
+    End, Evidence, HostCounters, HostMemory, KernelKill, Neighbour, Reading, UserspaceKill, ValgrindEvidence,
+};
+use crate::heap;
+use crate::log;
+use crate::plan::{Plan, PlannedJob, ToolKind};
+use crate::probe::host::{self, OomCounter};
+use crate::probe::kmsg::KernelLog;
+use crate::probe::userspace;
+
+/// Deaths this close together may have one cause.
+const SAME_MOMENT: Duration = Duration::from_secs(2);
+/// Less room than this on the state disk is none.
+const NO_ROOM: u64 = 128 << 10;
+const SIGKILL: i32 = 9;
+/// So many jobs are listed with their memory at a death.
+const MOST_NEIGHBOURS: usize = 64;
+
+/// Deaths by SIGKILL and proved out-of-memory kills of the recent past, over all jobs.
+#[derive(Debug, Default)]
+pub(super) struct Deaths {
+    killed: VecDeque<(Instant, usize)>,
+    proved: VecDeque<(Instant, usize, u64)>,
+    /// All jobs' memory when the machine's count of kills last rose.
+    moment: Option<(Instant, Vec<(usize, Neighbour)>)>,
+}
+
+impl Deaths {
+    /// Notes that a main process ended.
+    pub(super) fn note(&mut self, job: usize, ended: &Ended, by_us: bool) {
+        if !by_us && matches!(ended.end, End::Signaled { signal: SIGKILL, .. }) {
+            self.killed.push_back((ended.at, job));
+            if self.killed.len() > 10_000 {
+                self.killed.pop_front();
+            }
+        }
+    }
+
+    /// Takes down who had how much memory. A process that was just killed has given its memory back: for it the most
+    /// that its group ever had is what it had.
+    pub(super) fn snapshot(&mut self, now: Instant, running: &mut [Attempt], plan: &Plan) {
+        let mut jobs = Vec::with_capacity(running.len());
+        for attempt in running {
+            let before = attempt.usage;
+            attempt.sample();
+            let counters = attempt.group.counters();
+            let was_hit = attempt.end.is_some() || counters.get().is_some_and(|counters| counters.oom_kill > 0);
+            let highest = counters.get().and_then(|counters| counters.peak);
+            let most = if was_hit { attempt.group.peak(highest).unwrap_or(0) } else { 0 };
+            let bytes = most.max(before).max(attempt.usage);
+            attempt.usage = attempt.usage.max(before);
+            jobs.push((attempt.job, neighbour(attempt, plan, bytes)));
+        }
+        self.moment = Some((now, jobs));
+    }
+
+    /// The snapshot that was taken at that death, seen from the job.
+    fn moment(&self, job: usize, death: Instant) -> Option<Vec<Neighbour>> {
+        let (when, jobs) = self.moment.as_ref()?;
+        let near = when.max(&death).duration_since(*when.min(&death)) <= SAME_MOMENT;
+        let there = near && jobs.iter().any(|(other, _)| *other == job);
+        there.then(|| {
+            let seen = jobs.iter().map(|(other, neighbour)| Neighbour { own: *other == job, ..neighbour.clone() });
+            largest_first(seen.collect())
+        })
+    }
+
+    fn peers(&self, job: usize, at: Instant) -> u32 {
+        let near = |when: &Instant| when.max(&at).duration_since(*when.min(&at)) <= SAME_MOMENT;
+        let count = self.killed.iter().filter(|(when, other)| *other != job && near(when)).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    fn prove(&mut self, job: usize, at: Instant, kills: u64) {
+        if kills > 0 {
+            self.proved.push_back((at, job, kills));
+        }
+    }
+
+    fn proved_elsewhere(&self, job: usize, since: Instant) -> u64 {
+        self.proved.iter().filter(|(when, other, _)| *other != job && *when >= since).map(|(_, _, kills)| kills).sum()
+    }
+}
+
+/// The machine's memory over the last seconds.
+#[derive(Debug, Default)]
+pub(super) struct MemoryWatch {
+    recent: VecDeque<u64>,
+    total: Option<u64>,
+    pressure: Option<f64>,
+}
+
+impl MemoryWatch {
+    pub(super) fn sample(&mut self) {
+        let memory = host::meminfo();
+        self.total = memory.total;
+        self.recent.extend(memory.available);
+        if self.recent.len() > 10 {
+            self.recent.pop_front();
+        }
+        self.pressure = host::memory_pressure();
+    }
+
+    pub(super) fn available(&self) -> Option<u64> {
+        self.recent.back().copied()
+    }
+
+    fn lowest(&self) -> HostMemory {
+        HostMemory { available: self.recent.iter().min().copied(), total: self.total, pressure: self.pressure }
+    }
+}
+
+/// Everything that knows something.
+pub(super) struct Sources<'a> {
+    pub(super) job: &'a PlannedJob,
+    pub(super) attempt: &'a Attempt,
+    /// What its logs say.
+    pub(super) valgrind: Option<ValgrindEvidence>,
+    pub(super) others: &'a [Attempt],
+    pub(super) plan: &'a Plan,
+    pub(super) oom: &'a OomCounter,
+    pub(super) kernel: &'a mut KernelLog,
+    pub(super) deaths: &'a mut Deaths,
+    pub(super) memory: &'a MemoryWatch,
+    pub(super) state: &'a Path,
+}
+
+/// Gathers the evidence. What costs time is read only for attempts that did not end as expected.
+pub(super) fn evidence(sources: Sources<'_>) -> Evidence {
+    let Sources { job, attempt, valgrind, others, plan, oom, kernel, deaths, memory, state } = sources;
+    let ended = attempt.end.as_ref();
+    let end = ended.map_or(End::NoRecord, |ended| ended.end.clone());
+    let died_at = ended.map_or_else(Instant::now, |ended| ended.at);
+    let unix = ended.map_or(attempt.began_at, |ended| ended.unix);
+    let as_expected = matches!(end, End::Exited { code } if code == job.expect_exit);
+    let mut evidence = Evidence {
+        expect_exit: job.expect_exit,
+        duration_ms: u64::try_from(unix - attempt.began_at).unwrap_or_default(),
+        timeout_ms: u64::try_from(job.timeout.as_millis()).unwrap_or(u64::MAX),
+        intent: attempt.intent.clone(),
+        group: attempt.group.counters(),
+        pid: Some(attempt.pid),
+        leftovers: attempt.leftovers.clone(),
+        stopped: attempt.stopped,
+        valgrind,
+        ..Evidence::of(end)
+    };
+    if job.tool.kind == ToolKind::Massif {
+        evidence.heap_expected = true;
+        match heap::gather(&attempt.folder, &job.tool, &plan.project) {
+            Ok(heap) => evidence.heap = heap,
+            Err(error) => evidence.hints.push(format!("massif's file cannot be read: {error}")),
+        }
+    }
+    let group_victims = evidence.group.get().map_or(0, |group| group.oom_kill);
+    deaths.prove(attempt.job, died_at, group_victims);
+    evidence.host = host_counters(attempt, oom, deaths, died_at);
+    if as_expected && group_victims == 0 {
+        return evidence;
+    }
+    evidence.kernel = kernel_kills(attempt, others, kernel, &mut evidence.host);
+    if group_victims == 0 {
+        deaths.prove(attempt.job, died_at, evidence.kernel.get().map_or(0, |kills| kills.len() as u64));
+    }
+    if matches!(evidence.end, End::Signaled { .. }) && attempt.intent.is_none() {
+        evidence.userspace = userspace_kills(attempt);
+    }
+    evidence.killed_peers = deaths.peers(attempt.job, died_at);
+    evidence.address_space = ended.and_then(|ended| ended.address_space);
+    evidence.memory = memory.lowest();
+    evidence.neighbours = deaths.moment(attempt.job, died_at).unwrap_or_else(|| neighbours(attempt, others, plan));
+    let hints = log::hints(&attempt.folder.join("log"));
+    evidence.hints.extend(hints.kills);
+    evidence.allocation_lines = hints.allocations;
+    evidence.words = hints.words;
+    evidence.disk_full =
+        rustix::fs::statvfs(state).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NO_ROOM);
+    evidence.last_samples.clone_from(&attempt.recent);
+    evidence
+}
+
+fn host_counters(attempt: &Attempt, oom: &OomCounter, deaths: &Deaths, died_at: Instant) -> Reading<HostCounters> {
+    match (oom.value(), attempt.host_before) {
+        (Reading::Read(after), Some(before)) => Reading::Read(HostCounters {
+            before,
+            after: *after,
+            around_death: oom.around(died_at),
+            explained_elsewhere: deaths.proved_elsewhere(attempt.job, attempt.began),
+        }),
+        (Reading::Read(_), None) => Reading::Unreadable("/proc/vmstat could not be read at the start".into()),
+        (Reading::Unreadable(why), _) => Reading::Unreadable(why.clone()),
+        (Reading::Absent, _) => Reading::Absent,
+    }
+}
+
+/// The kernel's records that name this attempt's group or pids. Those that name another attempt, or a group that is
+/// neither Drydock's own nor a job's, explain a rise of the machine's counter.
+fn kernel_kills(
+    attempt: &Attempt,
+    others: &[Attempt],
+    kernel: &mut KernelLog,
+    host: &mut Reading<HostCounters>,
+) -> Reading<Vec<KernelKill>> {
+    let same_pids = kernel.same_pids();
+    let all = match kernel.kills() {
+        Reading::Read(all) => all,
+        Reading::Unreadable(why) => return Reading::Unreadable(why),
+        Reading::Absent => return Reading::Absent,
+    };
+    let since = &all[attempt.kernel_before.min(all.len())..];
+    let (mine, rest): (Vec<&KernelKill>, Vec<&KernelKill>) =
+        since.iter().partition(|kill| names(kill, attempt, same_pids));
+    let home = containment::own_memory_group();
+    let is_elsewhere = |kill: &&&KernelKill| {
+        others.iter().any(|other| names(kill, other, same_pids)) || KernelLog::is_foreign(kill, home.as_deref())
+    };
+    let elsewhere = rest.iter().filter(is_elsewhere).count() as u64;
+    if let Reading::Read(host) = host {
+        host.explained_elsewhere = host.explained_elsewhere.max(elsewhere);
+    }
+    Reading::Read(mine.into_iter().cloned().collect())
+}
+
+fn names(kill: &KernelKill, attempt: &Attempt, same_pids: bool) -> bool {
+    match (attempt.group.cgroup(), &kill.task_memcg) {
+        // In a container the kernel knows a longer path than we do.
+        (Some(own), Some(task)) => task.ends_with(own) || task.contains(&format!("{own}/")),
+        (Some(_), None) | (None, _) => {
+            same_pids && (attempt.pid == kill.pid || attempt.group.known_pids().contains(&kill.pid))
+        }
+    }
+}
+
+fn userspace_kills(attempt: &Attempt) -> Reading<Vec<UserspaceKill>> {
+    let mut pids = attempt.group.known_pids().to_vec();
+    pids.push(attempt.pid);
+    userspace::kills(attempt.began_at / 1000, &pids, attempt.group.cgroup())
+}
+
+fn neighbours(attempt: &Attempt, others: &[Attempt], plan: &Plan) -> Vec<Neighbour> {
+    let own = Neighbour { own: true, ..neighbour(attempt, plan, attempt.usage) };
+    let others = others.iter().map(|other| neighbour(other, plan, other.usage));
+    largest_first(std::iter::once(own).chain(others).collect())
+}
+
+fn neighbour(attempt: &Attempt, plan: &Plan, bytes: u64) -> Neighbour {
+    let job = plan.jobs.get(attempt.job).map_or_else(String::new, |job| job.name.to_string());
+    Neighbour { job, bytes, reserved: attempt.reservation, own: false }
+}
+
+fn largest_first(mut all: Vec<Neighbour>) -> Vec<Neighbour> {
+    all.sort_by_key(|neighbour| std::cmp::Reverse(neighbour.bytes));
+    all.truncate(MOST_NEIGHBOURS);
+    all
+}

@@ -1,0 +1,89 @@
+//! Valgrind's logs of one attempt: watched while it runs, read when its processes are gone. Long ones are read beside
+//! the loop, so that no deadline of another job waits for them.
+
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use crate::evidence::ValgrindEvidence;
+use crate::plan::PlannedJob;
+use drydock_valgrind::findings;
+use drydock_valgrind::watch::{LogWatch, Opens};
+
+/// Logs of this size together are read at once, in milliseconds.
+const SHORT: u64 = 64 << 10;
+
+/// The logs of an attempt under memcheck, helgrind or drd.
+pub(super) struct Logs {
+    job: PlannedJob,
+    folder: PathBuf,
+    state: State,
+}
+
+enum State {
+    Watched(Option<LogWatch>),
+    InWork(JoinHandle<ValgrindEvidence>),
+    Read(ValgrindEvidence),
+}
+
+impl Logs {
+    /// Begins to watch the folder. With `diet`, valgrind runs with the options that save memory too.
+    pub(super) fn new(job: &PlannedJob, folder: PathBuf, diet: bool) -> Logs {
+        let state = State::Watched(LogWatch::new(&folder));
+        let mut job = job.clone();
+        job.tool.args = job.tool.options(diet);
+        Logs { job, folder, state }
+    }
+
+    /// Takes note of what was opened since the last time.
+    pub(super) fn look(&mut self) {
+        match &mut self.state {
+            State::Watched(Some(watch)) => watch.take(),
+            State::Watched(None) | State::InWork(_) | State::Read(_) => {}
+        }
+    }
+
+    /// Whether they are read; begins to read them when asked for the first time. All processes are gone by then.
+    pub(super) fn are_read(&mut self, main: u32) -> bool {
+        let opens = match &mut self.state {
+            State::Read(_) => return true,
+            State::InWork(thread) => return thread.is_finished(),
+            State::Watched(watch) => watch.take().map(LogWatch::end),
+        };
+        let (job, folder) = (self.job.clone(), self.folder.clone());
+        if findings::size(&folder, job.tool.kind.name()) > SHORT {
+            let (job, folder, opens) = (job.clone(), folder.clone(), opens.clone());
+            let thread = std::thread::Builder::new().name("valgrind-logs".into());
+            if let Ok(thread) = thread.spawn(move || read(&job, &folder, main, opens.as_ref())) {
+                self.state = State::InWork(thread);
+                return false;
+            }
+        }
+        self.state = State::Read(read(&job, &folder, main, opens.as_ref()));
+        true
+    }
+
+    /// What they say. Waits where it has to.
+    pub(super) fn evidence(mut self, main: u32) -> ValgrindEvidence {
+        self.are_read(main);
+        match self.state {
+            State::Read(evidence) => evidence,
+            State::InWork(thread) => thread.join().unwrap_or_else(|_| ValgrindEvidence {
+                incomplete: vec!["reading the logs failed, which is a defect of Drydock".into()],
+                ..ValgrindEvidence::default()
+            }),
+            State::Watched(_) => ValgrindEvidence::default(),
+        }
+    }
+}
+
+fn read(job: &PlannedJob, folder: &std::path::Path, main: u32, opens: Option<&Opens>) -> ValgrindEvidence {
+    findings::gather(findings::Traced {
+        folder,
+        tool: job.tool.kind.name(),
+        args: &job.tool.args,
+        argv: &job.argv,
+        traces_all: job.tool.trace_children && job.tool.skip_children.is_empty(),
+        main: Some(main),
+        opens,
+    })
+}

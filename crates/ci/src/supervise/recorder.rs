@@ -1,0 +1,82 @@
+//! Where events go: to the journal first, then to the state, then to whoever watches.
+
+use std::io;
+
+use crate::event::{Event, Stamped};
+use crate::journal::{Durability, Journal};
+use crate::plan::PlannedJob;
+use crate::report::Watcher;
+use crate::run::Run;
+use drydock_valgrind::findings::KEPT_BYTES;
+
+/// The one way in which something becomes part of a run.
+pub struct Recorder<'a> {
+    journal: Journal,
+    /// The state so far.
+    pub run: Run,
+    watcher: &'a mut dyn Watcher,
+    failed: Option<io::Error>,
+}
+
+impl<'a> Recorder<'a> {
+    /// A recorder that goes on from `run`.
+    pub fn new(journal: Journal, run: Run, watcher: &'a mut dyn Watcher) -> Recorder<'a> {
+        Recorder { journal, run, watcher, failed: None }
+    }
+
+    /// Hands everything recorded so far to the kernel.
+    pub fn flush(&mut self) {
+        if let Err(error) = self.journal.flush() {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// Records an event that is written with the next [`Recorder::flush`].
+    pub fn emit(&mut self, event: Event) {
+        self.record(event, Durability::Soon);
+    }
+
+    /// Records an event before the act that it announces.
+    pub fn emit_now(&mut self, event: Event) {
+        self.record(event, Durability::Now);
+    }
+
+    fn record(&mut self, event: Event, durability: Durability) {
+        let stamped = Stamped { at: unix_ms(), event };
+        if let Err(error) = self.journal.append(&stamped, durability) {
+            self.failed.get_or_insert(error);
+        }
+        self.run.apply(&stamped);
+        self.watcher.event(&stamped, &self.run);
+    }
+
+    /// Sets room aside for what is to come; tells when the disk is full or the journal could not be written.
+    pub fn reserve(&mut self) -> Result<(), String> {
+        if let Some(error) = &self.failed {
+            return Err(format!("the journal cannot be written: {error}"));
+        }
+        // What an end of the run now would still have to say: a record a running job, a line for each of the others.
+        let unsettled = self.run.plan.jobs.iter().zip(&self.run.jobs).filter(|(_, job)| job.result.is_none());
+        let record =
+            |planned: &PlannedJob| (32 << 10) + if planned.tool.kind.finds_errors() { KEPT_BYTES as u64 } else { 0 };
+        let bytes = unsettled.map(|(planned, job)| if job.in_flight.is_some() { record(planned) } else { 256 }).sum();
+        self.journal.reserve(bytes).map_err(|error| format!("the journal cannot grow: {error}"))
+    }
+
+    /// Live progress.
+    pub fn progress(&mut self, live: &[crate::report::Live]) {
+        self.watcher.progress(live, &self.run);
+    }
+
+    /// Syncs the journal and gives the state back.
+    pub fn finish(self) -> (Run, Option<io::Error>) {
+        let gone = self.journal.is_gone().then(|| io::Error::other("it was deleted while the run went on"));
+        let error = self.failed.or(gone).or(self.journal.close().err());
+        (self.run, error)
+    }
+}
+
+/// Unix time in milliseconds.
+pub fn unix_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

@@ -1,0 +1,197 @@
+//! `docker/images.yaml`: which images, of what, and where they go. The resolved and validated result.
+
+mod declared;
+mod names;
+mod resolve;
+
+pub use declared::ImageName;
+pub use names::{Digest, Platform, Repository, Tag};
+
+pub(crate) use declared::ImagesFile;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::decode;
+use super::diagnostic::{Diagnostics, Problems};
+use super::release::{Version, VersionText};
+
+/// The labels that every image gets, so that no declaration may set them.
+pub const OWN_LABELS: [&str; 6] = [
+    "org.opencontainers.image.version",
+    "org.opencontainers.image.revision",
+    "org.opencontainers.image.created",
+    "org.opencontainers.image.title",
+    "org.opencontainers.image.base.name",
+    "org.opencontainers.image.base.digest",
+];
+
+/// The images of a project, validated, with every default applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    /// In the order of the declaration, at least one, with different names and repositories.
+    pub images: Vec<Image>,
+}
+
+/// One image, for one platform or several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its key under `images`.
+    pub name: ImageName,
+    /// Where it goes.
+    pub repositories: Repositories,
+    /// What it stands on; none only for a Dockerfile that names its own.
+    pub base: Option<Base>,
+    /// What it is made of.
+    pub from: From,
+    /// At least one, no platform twice, in the order of the declaration.
+    pub platforms: Vec<Platform>,
+    /// How a container runs.
+    pub runtime: Runtime,
+    /// Declared labels.
+    pub labels: BTreeMap<String, Value>,
+    /// What has to work in it before any tag moves to it.
+    pub smoke_test: SmokeTest,
+    /// How long nightly images are kept.
+    pub retention: Retention,
+}
+
+/// Two repositories that are never the same, of this image or any other of the project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repositories {
+    /// Where every night's image goes.
+    pub nightly: Repository,
+    /// Where releases go, by promotion only.
+    pub release: Repository,
+}
+
+/// What an image stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// An image of a registry.
+    Image {
+        /// Its repository.
+        repository: Repository,
+        /// A tag for the reader; it is never asked.
+        tag: Option<Tag>,
+        /// The digest of its manifest or index.
+        digest: Digest,
+    },
+    /// A minimal Debian, made by mmdebstrap.
+    Suite {
+        /// The code name of the series.
+        suite: String,
+        /// The moment of the archive, as in `20261101T000000Z`.
+        snapshot: String,
+        /// The archive's address, with the moment in it.
+        mirror: String,
+        /// Packages beside the essential ones, sorted.
+        packages: Vec<String>,
+    },
+}
+
+/// What an image is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum From {
+    /// Binary packages of the release, unpacked onto the base.
+    Debs {
+        /// Their names.
+        packages: Vec<String>,
+        /// The series whose packages are taken, when it was declared.
+        series: Option<String>,
+        /// Whether they may have scripts for their installation, which are not run.
+        skip_scripts: bool,
+    },
+    /// An archive with programs, unpacked onto the base.
+    Archive {
+        /// The file relative to the project, with `{version}` and `{architecture}` still in it.
+        path: String,
+        /// How many leading folders of its paths are dropped.
+        strip: u32,
+        /// The folder in the image, absolute.
+        into: String,
+    },
+    /// A Dockerfile.
+    Dockerfile {
+        /// The file, relative to the project.
+        path: String,
+        /// Arguments, with `{version}` still in them.
+        args: BTreeMap<String, Value>,
+        /// Binary packages that are put into `packages/` of the context.
+        packages: Vec<String>,
+        /// The series of those, when it was declared.
+        series: Option<String>,
+    },
+}
+
+/// A value that may hold `{version}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value(String);
+
+impl Value {
+    /// The value of a version.
+    pub fn render(&self, version: &Version) -> String {
+        self.0.replace("{version}", version.as_str())
+    }
+}
+
+/// How a container runs. What is `None` is that of the base.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Runtime {
+    /// The program and its first arguments.
+    pub entrypoint: Option<Vec<String>>,
+    /// Its other arguments.
+    pub command: Option<Vec<String>>,
+    /// The user.
+    pub user: Option<String>,
+    /// The folder that it starts in.
+    pub directory: Option<String>,
+    /// Variables over those of the base.
+    pub env: BTreeMap<String, String>,
+    /// Such as `9735/tcp`, sorted.
+    pub ports: Vec<String>,
+    /// Absolute paths, sorted.
+    pub volumes: Vec<String>,
+}
+
+/// What has to work in an image before any tag moves to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmokeTest {
+    /// The command in the image.
+    pub run: Vec<String>,
+    /// What it prints, without blanks around it.
+    pub expect: VersionText,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// How long nightly images are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// Days of which the newest image is kept.
+    pub daily: u32,
+    /// Weeks of which the newest image is kept.
+    pub weekly: u32,
+    /// Patterns of tags that are always kept.
+    pub keep: Vec<glob::Pattern>,
+}
+
+impl Images {
+    /// Validates a text.
+    ///
+    /// # Errors
+    /// All problems of the text at once.
+    pub fn parse(text: &str, shown_as: &Path) -> Result<Images, Diagnostics> {
+        let mut problems = Problems::default();
+        let declared: Option<ImagesFile> = decode::document(text, &mut problems);
+        let images = declared.map(|file| resolve::images(file, &mut problems));
+        match images {
+            Some(images) if problems.is_empty() => Ok(images),
+            Some(_) | None => Err(problems.in_file(shown_as, text)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

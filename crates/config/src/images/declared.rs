@@ -1,0 +1,225 @@
+//! The vocabulary of `docker/images.yaml`, as it is written: each field once, with its default.
+
+use std::time::Duration;
+
+use schemars::{Schema, json_schema};
+
+use super::names::{Digest, Platform, Repository};
+use crate::decode::{Bounded, Declared, Entries, EnvName, FromText, Limit, OneOrMany, Spanned, declaration};
+use crate::release::VersionText;
+use drydock_base::units::{BadValue, quoted};
+
+/// A text with its place.
+pub(super) type Text = Spanned<String>;
+
+declaration! {
+    /// Which images a project has, what they are made of, and where they go.
+    pub(in crate) struct ImagesFile {
+        /// Where the images go that do not say so themselves. Default: each image has to say it.
+        repositories: Option<Spanned<RepositoriesDeclaration>>,
+        /// The images by name, at least one.
+        images: Spanned<Entries<ImageName, Spanned<ImageDeclaration>>>,
+    }
+}
+
+declaration! {
+    /// Two repositories, never the same: what is pushed every night can never be taken for a release.
+    pub(in crate) struct RepositoriesDeclaration {
+        /// Where every night's image goes, such as `registry.example/lantern/nightly`.
+        nightly: Spanned<Repository>,
+        /// Where releases go, by promotion only.
+        release: Spanned<Repository>,
+    }
+}
+
+declaration! {
+    /// One image, for one platform or several.
+    pub(in crate) struct ImageDeclaration {
+        /// Where it goes. Default: `repositories` of the file; two images need different ones.
+        repositories: Option<Spanned<RepositoriesDeclaration>>,
+        /// What it stands on. It may be left out for a Dockerfile that names its own, by digest.
+        base: Option<Spanned<BaseDeclaration>>,
+        /// What it is made of.
+        from: Spanned<FromDeclaration>,
+        /// The platforms, at least one.
+        platforms: Spanned<Vec<Spanned<Platform>>> = Spanned::unwritten(vec![Spanned::unwritten(Platform::Amd64)]),
+        /// The program that a container runs, as a list of its words. Default: that of the base.
+        entrypoint: Option<Spanned<Vec<Text>>>,
+        /// Its arguments, unless others are given. Default: those of the base, or none with an `entrypoint`.
+        command: Option<Spanned<Vec<Text>>>,
+        /// The user, such as `1000`, `1000:1000` or `daemon`. Default: that of the base.
+        user: Option<Text>,
+        /// The folder that the program starts in, an absolute path. Default: that of the base.
+        directory: Option<Text>,
+        /// Environment variables, over those of the base.
+        env: Entries<EnvName, Text> = Entries::new(),
+        /// Ports that the program listens at, such as `9735/tcp`.
+        ports: Vec<Spanned<Port>> = Vec::new(),
+        /// Folders with data that outlive a container, absolute paths.
+        volumes: Vec<Text> = Vec::new(),
+        /// Labels beside those that every image gets (`org.opencontainers.image.` `version`, `revision`, `created`, `title`,
+        /// `base.name`, `base.digest`). Values may hold `{version}`.
+        labels: Entries<LabelName, Text> = Entries::new(),
+        /// What has to work in the image before any tag moves to it.
+        smoke_test: Spanned<SmokeTestDeclaration>,
+        /// How long nightly images are kept. Default: the defaults of its fields.
+        retention: RetentionDeclaration,
+    }
+}
+
+declaration! {
+    /// What an image stands on: an image of a registry by its digest, or a minimal Debian of a certain moment.
+    pub(in crate) struct BaseDeclaration {
+        /// The repository of the base, with a tag for the reader if you like: `debian:bookworm-slim`.
+        image: Option<Text>,
+        /// The digest of its manifest or index; the tag is never asked.
+        digest: Option<Spanned<Digest>>,
+        /// Instead of an image: the code name of a Debian series, made by mmdebstrap.
+        suite: Option<Text>,
+        /// The moment of Debian's archive, as in `20261101T000000Z`.
+        snapshot: Option<Text>,
+        /// Where that archive is; `{snapshot}` is the moment, and only a folder (`file:///…`) goes without. Default: Debian's own
+        /// archive of snapshots.
+        mirror: Option<Text>,
+        /// Packages beside the essential ones.
+        packages: Vec<Text> = Vec::new(),
+    }
+}
+
+declaration! {
+    /// What an image is made of: Debian packages, an archive with programs, or a Dockerfile.
+    pub(in crate) struct FromDeclaration {
+        /// Names of binary packages of this release, unpacked onto the base. What they depend on must be in the base or
+        /// among them. With `dockerfile`, they are put into `packages/` of its context instead.
+        debs: Option<OneOrMany<Text>>,
+        /// The series whose packages are taken. Default: the only declared one for the base's suite.
+        series: Option<Text>,
+        /// Whether packages may have scripts for their installation (`postinst` …), which are not run here.
+        skip_scripts: bool = false,
+        /// An archive with programs, relative to the project: `build/mine-{version}-{architecture}.tar.xz`. The
+        /// architecture is in Debian's word: `amd64`, `arm64`, `armhf`, `riscv64`.
+        archive: Option<Text>,
+        /// How many leading folders of its paths are dropped.
+        strip: Bounded<0, 16> = Bounded(0),
+        /// The folder that the archive is unpacked in, an absolute path.
+        into: Text = Spanned::unwritten("/".to_owned()),
+        /// A Dockerfile, relative to the project. Its context is the commit's files, as a release has them.
+        dockerfile: Option<Text>,
+        /// Arguments for its `ARG` lines. `{version}` is replaced; `BASE` is the declared base.
+        args: Entries<EnvName, Text> = Entries::new(),
+    }
+}
+
+declaration! {
+    /// What has to work in the image before any tag moves to it.
+    pub(in crate) struct SmokeTestDeclaration {
+        /// The command in the image, as a list of its words; the entrypoint is not called before it.
+        run: Spanned<Vec<Text>>,
+        /// What it prints, without blanks around it, and nothing else.
+        expect: Spanned<VersionText> = Spanned::unwritten(VersionText::bare()),
+        /// How long it may take.
+        timeout: Spanned<Limit> = Spanned::unwritten(Limit(Duration::from_secs(60))),
+    }
+}
+
+declaration! {
+    /// How long nightly images are kept. What a kept image needs is never removed.
+    pub(in crate) struct RetentionDeclaration {
+        /// For how many days the newest image of the day is kept, counted from the newest of all.
+        daily: Bounded<1, 3650> = Bounded(14),
+        /// For how many weeks the newest image of the week is kept.
+        weekly: Bounded<0, 520> = Bounded(8),
+        /// Patterns of tags that are always kept, such as `keep-*`. `nightly` always is.
+        keep: Vec<Text> = Vec::new(),
+    }
+}
+
+/// The name of an image: fit for file names and tags.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageName(String);
+
+impl ImageName {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for ImageName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromText for ImageName {
+    const WHAT: &'static str = "the name of an image";
+
+    fn from_text(text: &str) -> Result<Self, BadValue> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+        if text.starts_with(|first: char| first.is_ascii_alphanumeric()) && text.len() <= 64 && text.bytes().all(fits) {
+            return Ok(Self(text.to_owned()));
+        }
+        let expected = "at most 64 lower-case letters, digits and `. _ -`, starting with a letter or digit";
+        Err(BadValue::new(format!("{} names no image", quoted(text)), expected))
+    }
+
+    fn text_schema() -> Schema {
+        json_schema!({"type": "string", "maxLength": 64, "pattern": "^[a-z0-9][a-z0-9._-]*$"})
+    }
+}
+
+/// The key of a label, such as `org.opencontainers.image.vendor`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LabelName(pub(super) String);
+
+impl FromText for LabelName {
+    const WHAT: &'static str = "the name of a label";
+
+    fn from_text(text: &str) -> Result<Self, BadValue> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_/".contains(&byte);
+        let own = super::OWN_LABELS.contains(&text);
+        let expected = "lower-case letters, digits and `. - _ /`, such as `org.opencontainers.image.vendor`";
+        match !text.is_empty() && text.len() <= 128 && text.bytes().all(fits) {
+            true if own => Err(BadValue::new(format!("{} is set by Drydock", quoted(text)), "another label")),
+            true => Ok(Self(text.to_owned())),
+            false => Err(BadValue::new(format!("{} names no label", quoted(text)), expected)),
+        }
+    }
+
+    fn text_schema() -> Schema {
+        json_schema!({"type": "string", "maxLength": 128, "pattern": "^[a-z0-9._/-]+$"})
+    }
+}
+
+impl Declared for LabelName {
+    fn declared(&self) -> serde_json::Value {
+        self.0.as_str().into()
+    }
+}
+
+/// A port with its protocol: `9735/tcp`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Port(pub(super) String);
+
+impl FromText for Port {
+    const WHAT: &'static str = "a port with its protocol";
+
+    fn from_text(text: &str) -> Result<Self, BadValue> {
+        let (number, protocol) = text.split_once('/').unwrap_or((text, ""));
+        let good = number.bytes().all(|byte| byte.is_ascii_digit()) && number.parse::<u16>().is_ok_and(|port| port > 0);
+        if good && matches!(protocol, "tcp" | "udp") {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(BadValue::new(format!("{} is no port", quoted(text)), "a number and a protocol, such as `9735/tcp`"))
+    }
+
+    fn text_schema() -> Schema {
+        json_schema!({"type": "string", "pattern": "^[0-9]{1,5}/(tcp|udp)$"})
+    }
+}
+
+impl Declared for Port {
+    fn declared(&self) -> serde_json::Value {
+        self.0.as_str().into()
+    }
+}

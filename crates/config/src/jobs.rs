@@ -1,0 +1,314 @@
+//! `ci/jobs.yaml`: what to run, under which tool, within which limits. The resolved and validated result.
+
+mod declared;
+mod for_each;
+mod graph;
+pub mod heap;
+mod resolve;
+mod tools;
+
+pub use super::diagnostic::{Place, Problem};
+pub use heap::{HeapBaseline, HeapBudget};
+
+pub(crate) use declared::JobsFile;
+
+use super::diagnostic::{Diagnostics, Problems};
+use super::template::{Template, Values};
+use super::{decode, yaml};
+use drydock_base::units::{ByteSize, JobName};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How many missing files of one job are told.
+const MOST_MISSING: usize = 20;
+
+/// All jobs of a project, validated, with every default applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suite {
+    /// The file that was read, as it is shown in messages.
+    pub file: PathBuf,
+    /// The jobs in file order.
+    pub jobs: Vec<Job>,
+    /// The text of the file, to show problems that are found later at their place.
+    pub text: Text,
+    /// Functions that only pass an allocation on, as `tools.massif.wrappers` lists them.
+    pub wrappers: Vec<String>,
+}
+
+/// The text of a declaration.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Text(std::sync::Arc<str>);
+
+/// Only its length, so that a suite can be printed.
+impl std::fmt::Debug for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Text({} bytes)", self.0.len())
+    }
+}
+
+/// One declared job; with `for_each`, one planned job an item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// The key under `jobs`.
+    pub name: JobName,
+    /// The command, at least one element.
+    pub run: Vec<Template>,
+    /// The folder to run in, relative to the project; `.` by default.
+    pub directory: Template,
+    /// The jobs that must have passed before.
+    pub needs: Vec<JobName>,
+    /// The items, if one job an item is wanted.
+    pub for_each: Option<ForEach>,
+    /// The valgrind tool to run under.
+    pub tool: Tool,
+    /// Environment variables to set: those of `defaults`, overridden by the job's own.
+    pub env: BTreeMap<String, Template>,
+    /// Environment variables to hand through: those of `defaults` and the job's own, sorted, each once.
+    pub pass_env: Vec<String>,
+    /// How long it may run before it is stopped.
+    pub timeout: Duration,
+    /// How long after SIGTERM comes SIGKILL.
+    pub grace: Duration,
+    /// The memory to reserve until history knows better.
+    pub memory: ByteSize,
+    /// Whether the job itself declares it.
+    pub memory_declared: bool,
+    /// The hard ceiling of the job's memory group, if there is one.
+    pub memory_limit: Option<ByteSize>,
+    /// The exit code that means success.
+    pub expect_exit: u8,
+    /// What is tried again, and how often.
+    pub retry: Retry,
+    /// How much output is kept.
+    pub log_limit: ByteSize,
+    /// Where the job is declared.
+    pub place: Place,
+}
+
+/// The items of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForEach {
+    /// Where the items come from.
+    pub items: Items,
+    /// The last part of each planned job's name, before it is made a [`JobName`] by [`JobName::slug`].
+    pub name: Template,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+/// Where items come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Items {
+    /// Files of the project, relative to it, sorted bytewise.
+    Glob {
+        /// Patterns of files to take; `*` does not cross `/`, `**` does.
+        patterns: Vec<String>,
+        /// Patterns of files to leave out.
+        except: Vec<String>,
+    },
+    /// The lines that a command prints, blank ones ignored.
+    LinesOf {
+        /// The command.
+        run: Vec<Template>,
+    },
+}
+
+/// The valgrind tool to run a job under.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tool {
+    /// The command itself.
+    None,
+    /// Errors of memory use.
+    Memcheck(ToolSettings),
+    /// Data races, by happens-before and lock sets.
+    Helgrind(ToolSettings),
+    /// Data races, by happens-before.
+    Drd(ToolSettings),
+    /// Heap use over time.
+    Massif {
+        /// The options of valgrind.
+        settings: ToolSettings,
+        /// Functions that only pass an allocation on; `*` stands for any letters.
+        wrappers: Vec<String>,
+        /// What the heap may grow to.
+        heap: Option<HeapBudget>,
+    },
+}
+
+/// How valgrind is run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ToolSettings {
+    /// The options of the tool, then those of the job.
+    pub args: Vec<String>,
+    /// Suppression files, relative to the project.
+    pub suppressions: Vec<String>,
+    /// Whether child processes run under the tool too.
+    pub trace_children: bool,
+    /// Patterns of executables that do not, for `--trace-children-skip`.
+    pub skip_children: Vec<String>,
+    /// Options that save memory and check less, for a job that ran out of memory even alone.
+    pub memory_diet: Vec<String>,
+}
+
+/// What is tried again, and how often.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// How many attempts there are at most, with the first.
+    pub attempts: u32,
+    /// After which outcomes there is another one.
+    pub on: Vec<RetryOn>,
+}
+
+/// An outcome that can be tried again when the declaration says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RetryOn {
+    /// It ran longer than `timeout`.
+    TimedOut,
+    /// It exited with another code than `expect-exit`.
+    Failed,
+    /// The tool found errors.
+    Findings,
+    /// It died of a signal of its own making.
+    Crashed,
+    /// It could not allocate memory, while the machine had some.
+    AllocationFailure,
+    /// It used more heap or memory than it may.
+    OverBudget,
+}
+
+/// One job to run: a declared job, or one of its items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedItem {
+    /// `build`, or `units/run-wire`.
+    pub name: JobName,
+    /// The item, if the job has a `for-each`.
+    pub item: Option<String>,
+}
+
+/// Runs a command in the project, and returns the lines that it printed or why it failed.
+pub type LinesOf<'a> = dyn FnMut(&[String]) -> Result<Vec<String>, String> + 'a;
+
+/// Why a suite could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file is missing, unreadable, too large or not text.
+    #[error("cannot read {}; does it exist, and is it a file that you may read?", file.display())]
+    Unreadable {
+        /// The file, as it is shown.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The file is wrong.
+    #[error(transparent)]
+    Invalid(#[from] Diagnostics),
+}
+
+impl PlannedItem {
+    /// The values of the placeholders of this item's command.
+    pub fn values(&self, jobs: usize) -> Values {
+        Values { item: self.item.clone(), name: self.name.to_string(), jobs }
+    }
+}
+
+impl Suite {
+    /// Reads and validates a file, and checks its patterns and suppression files against the project.
+    ///
+    /// # Errors
+    /// [`LoadError::Unreadable`], or all problems of the file at once.
+    pub fn load(file: &Path, project: &Path) -> Result<Suite, LoadError> {
+        let shown_as = file.strip_prefix(project).unwrap_or(file);
+        match yaml::read(file) {
+            Ok(Ok(text)) => Ok(Self::parse(&text, shown_as, Some(project))?),
+            Ok(Err((problem, text))) => Err(Problems::from(vec![problem]).in_file(shown_as, &text).into()),
+            Err(cause) => Err(LoadError::Unreadable { file: shown_as.to_owned(), cause }),
+        }
+    }
+
+    /// Validates a text; with a project, its patterns and suppression files are checked too.
+    ///
+    /// # Errors
+    /// All problems of the text at once.
+    pub fn parse(text: &str, shown_as: &Path, project: Option<&Path>) -> Result<Suite, Diagnostics> {
+        let mut problems = Problems::default();
+        let declared: Option<JobsFile> = decode::document(text, &mut problems);
+        let (jobs, wrappers) = declared.map(|file| resolve::suite(file, project, &mut problems)).unwrap_or_default();
+        let suite = Suite { file: shown_as.to_owned(), jobs, text: Text(text.into()), wrappers };
+        if let Some(project) = project {
+            let found = suite.plan(project, |job| for_each::expand(job, project, None));
+            found.err().into_iter().flatten().for_each(|problem| problems.push(problem));
+        }
+        if problems.is_empty() { Ok(suite) } else { Err(problems.in_file(shown_as, text)) }
+    }
+
+    /// The planned jobs of all jobs, in file order, each with the job that it belongs to.
+    ///
+    /// `lines_of` runs a command and returns the lines it printed, or why it failed.
+    ///
+    /// # Errors
+    /// All problems of [`Job::expand`] at once, and items that have the name of another job.
+    pub fn expand(&self, project: &Path, lines_of: &mut LinesOf<'_>) -> Result<Vec<(&Job, PlannedItem)>, Diagnostics> {
+        self.plan(project, |job| job.expand(project, lines_of)).map_err(|problems| self.diagnose(problems))
+    }
+
+    /// Shows problems of [`Job::expand`] as those of the file are shown.
+    pub fn diagnose(&self, problems: Vec<Problem>) -> Diagnostics {
+        Problems::from(problems).in_file(&self.file, &self.text.0)
+    }
+
+    /// Expands every job, looks for the files that each planned one needs, and tells apart those of different ones.
+    fn plan(
+        &self,
+        project: &Path,
+        mut expand: impl FnMut(&Job) -> Result<Vec<PlannedItem>, Vec<Problem>>,
+    ) -> Result<Vec<(&Job, PlannedItem)>, Vec<Problem>> {
+        let mut planned: Vec<(&Job, PlannedItem)> = Vec::new();
+        let mut problems = Vec::new();
+        for job in &self.jobs {
+            match expand(job) {
+                Ok(items) => {
+                    problems
+                        .extend(items.iter().filter_map(|item| heap::missing(job, item, project)).take(MOST_MISSING));
+                    planned.extend(items.into_iter().map(|item| (job, item)));
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
+        let mut owners: HashMap<&JobName, &Job> = HashMap::new();
+        for (job, item) in &planned {
+            let Some(other) = owners.insert(&item.name, job) else {
+                continue;
+            };
+            let place = job.for_each.as_ref().or(other.for_each.as_ref()).map_or(job.place, |items| items.place);
+            let text = format!("the jobs `{}` and `{}` both have `{}`", other.name, job.name, item.name);
+            problems.push(Problem::new(place, text).help("rename one of the jobs, or set `name` in this `for-each`"));
+        }
+        drop(owners);
+        if problems.is_empty() { Ok(planned) } else { Err(problems) }
+    }
+}
+
+impl Job {
+    /// The items of `for-each` in order, or one planned job without an item.
+    ///
+    /// `lines_of` runs a command in the project and returns the lines it printed, or why it failed.
+    ///
+    /// # Errors
+    /// No items, two items of one name, names that cannot be, a directory outside of the project, or a failing command;
+    /// [`Suite::diagnose`] shows them.
+    pub fn expand(&self, project: &Path, lines_of: &mut LinesOf<'_>) -> Result<Vec<PlannedItem>, Vec<Problem>> {
+        for_each::expand(self, project, Some(lines_of))
+    }
+}
+
+impl Retry {
+    /// One attempt.
+    pub const NEVER: Self = Self { attempts: 1, on: Vec::new() };
+}
+
+#[cfg(test)]
+mod tests;

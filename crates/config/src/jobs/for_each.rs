@@ -1,0 +1,197 @@
+//! `for-each`: where the items of a job come from, and the planned jobs that they become.
+
+use super::declared::{ForEachDeclaration, Text};
+use super::resolve::{command, template};
+use super::{ForEach, Items, Job, LinesOf, PlannedItem};
+use crate::decode::{OneOrMany, Spanned};
+use crate::diagnostic::{Problem, Problems};
+use crate::globs::{self, FileGlob};
+use crate::paths;
+use crate::template::{Placeholder, Template, Values};
+use drydock_base::units::{JobName, quoted};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// The most items that one job may have.
+const MOST_ITEMS: usize = 100_000;
+/// How many problems with the items of one job are told apart.
+const MOST_PROBLEMS: usize = 10;
+
+/// Checks a declared `for-each`.
+pub(super) fn resolve(declared: &Spanned<ForEachDeclaration>, problems: &mut Problems) -> Option<ForEach> {
+    let Spanned { place, value } = declared;
+    let ForEachDeclaration { glob, except, lines_of, name } = value.as_ref()?;
+    let one_of = "either `glob` with a pattern of files, or `lines-of` with a command";
+    let items = match (glob, lines_of) {
+        (Some(patterns), None) => {
+            let list = patterns.value.as_ref().map_or(&[][..], |OneOrMany(list)| list);
+            if list.is_empty() && patterns.value.is_some() {
+                problems.push(
+                    Problem::new(patterns.place, "there is no pattern").expected("a pattern such as `tests/run-*.c`"),
+                );
+            }
+            let except = except.value.as_deref().unwrap_or_default();
+            Items::Glob { patterns: self::patterns(list, problems), except: self::patterns(except, problems) }
+        }
+        (None, Some(lines_of)) => {
+            if except.value.as_ref().is_some_and(|except| !except.is_empty()) {
+                problems.push(
+                    Problem::new(except.place, "`except` without `glob`")
+                        .help("let the command of `lines-of` leave them out"),
+                );
+            }
+            Items::LinesOf { run: command(lines_of, &[Placeholder::Name], problems)? }
+        }
+        (Some(_), Some(lines_of)) => {
+            problems.push(Problem::new(lines_of.place, "both `glob` and `lines-of`").expected(one_of));
+            return None;
+        }
+        (None, None) => {
+            problems.push(Problem::new(*place, "neither `glob` nor `lines-of`").expected(one_of));
+            return None;
+        }
+    };
+    let usual = match items {
+        Items::Glob { .. } => Placeholder::Stem,
+        Items::LinesOf { .. } => Placeholder::Item,
+    };
+    let name = match name {
+        Some(name) => template(name, &Placeholder::OF_ITEM, problems)?,
+        None => Template::only(usual),
+    };
+    Some(ForEach { items, name, place: *place })
+}
+
+/// The patterns that are patterns; each other one is reported.
+fn patterns(declared: &[Text], problems: &mut Problems) -> Vec<String> {
+    let mut kept = Vec::new();
+    for Spanned { place, value } in declared {
+        let Some(text) = value else { continue };
+        match FileGlob::parse(text) {
+            Ok(_) => kept.push(text.clone()),
+            Err(bad) => problems.push(Problem::bad_value(*place, bad)),
+        }
+    }
+    kept
+}
+
+/// The planned jobs of a job. Without `lines_of`, items that a command prints are left out.
+pub(super) fn expand(
+    job: &Job,
+    project: &Path,
+    lines_of: Option<&mut LinesOf<'_>>,
+) -> Result<Vec<PlannedItem>, Vec<Problem>> {
+    let Some(for_each) = &job.for_each else {
+        let only = PlannedItem { name: job.name.clone(), item: None };
+        let outside = outside(job, &only).map(|why| Problem::new(job.place, why));
+        return outside.map_or(Ok(vec![only]), |problem| Err(vec![problem]));
+    };
+    let problem = |text: String| Problem::new(for_each.place, text);
+    let items = match &for_each.items {
+        Items::Glob { patterns, except } => matching(project, patterns, except),
+        Items::LinesOf { run } => match lines_of {
+            Some(lines_of) => printed(job, run, lines_of),
+            None => return Ok(Vec::new()),
+        },
+    };
+    let items = items.map_err(|(why, help)| vec![problem(why).help(help)])?;
+    if items.len() > MOST_ITEMS {
+        return Err(vec![
+            problem(format!("{} items are more than one job may have", items.len()))
+                .expected(format!("at most {MOST_ITEMS}")),
+        ]);
+    }
+    let mut problems = Vec::new();
+    let mut planned: Vec<PlannedItem> = Vec::with_capacity(items.len());
+    let mut names: HashMap<JobName, usize> = HashMap::new();
+    for item in items {
+        if problems.len() >= MOST_PROBLEMS {
+            break;
+        }
+        match plan(job, &for_each.name, item) {
+            Ok(new) => match names.insert(new.name.clone(), planned.len()) {
+                Some(first) => problems.push(same_name(&planned[first], &new, &for_each.name, problem(String::new()))),
+                None => planned.push(new),
+            },
+            Err(why) => problems
+                .push(problem(why).help("set `name` in this `for-each`, made of `{item}`, `{stem}` and `{dir}`")),
+        }
+    }
+    if problems.is_empty() { Ok(planned) } else { Err(problems) }
+}
+
+/// What went wrong, and what to do.
+type Advised = (String, String);
+
+fn matching(project: &Path, patterns: &[String], except: &[String]) -> Result<Vec<String>, Advised> {
+    let compile = |list: &[String]| list.iter().map(|text| FileGlob::parse(text)).collect::<Result<Vec<_>, _>>();
+    let advised = |why: String| (why, "narrow the pattern, or leave files out with `except`".to_owned());
+    let compiled = compile(patterns).and_then(|patterns| Ok((patterns, compile(except)?)));
+    let (compiled, exceptions) = compiled.map_err(|bad| advised(bad.problem))?;
+    let files = globs::files(project, &compiled, &exceptions).map_err(advised)?;
+    if files.is_empty() {
+        let shown: Vec<String> = patterns.iter().take(3).map(|pattern| quoted(pattern)).collect();
+        let left = if except.is_empty() { "" } else { " that `except` leaves over" };
+        let help = "patterns are relative to the project; `*` stays in one folder, `**` crosses folders";
+        return Err((format!("{} matches no file{left}", shown.join(" or ")), help.to_owned()));
+    }
+    Ok(files)
+}
+
+/// The lines that a command prints, without blank ones.
+fn printed(job: &Job, run: &[Template], lines_of: &mut LinesOf<'_>) -> Result<Vec<String>, Advised> {
+    let values = Values { item: None, name: job.name.to_string(), jobs: 1 };
+    let argv: Vec<String> = run.iter().map(|word| word.render(&values)).collect();
+    let shown = quoted(&argv.join(" "));
+    let help = "run the command in the project to see what it prints".to_owned();
+    let lines = match lines_of(&argv) {
+        Ok(lines) => lines,
+        Err(why) => {
+            return Err((format!("cannot list the items of {} with {shown}: {why}", quoted(job.name.as_str())), help));
+        }
+    };
+    let items: Vec<String> =
+        lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    if items.is_empty() { Err((format!("{shown} printed no items"), help)) } else { Ok(items) }
+}
+
+/// One item as a planned job.
+fn plan(job: &Job, name: &Template, item: String) -> Result<PlannedItem, String> {
+    if item.contains('\0') {
+        return Err(format!("the item {} contains a NUL byte", quoted(&item)));
+    }
+    let values = Values { item: Some(item.clone()), name: job.name.to_string(), jobs: 1 };
+    let slug = JobName::slug(&name.render(&values));
+    if slug.is_empty() {
+        return Err(format!("nothing of the item {} can be a name", quoted(&item)));
+    }
+    let name = format!("{}/{slug}", job.name).parse::<JobName>();
+    let name =
+        name.map_err(|bad| format!("the item {} makes a name that cannot be: {}", quoted(&item), bad.problem))?;
+    let planned = PlannedItem { name, item: Some(item) };
+    outside(job, &planned).map_or(Ok(planned), Err)
+}
+
+/// Why a planned job would run outside of the project, if it would.
+fn outside(job: &Job, planned: &PlannedItem) -> Option<String> {
+    let directory = job.directory.render(&planned.values(1));
+    let bad = paths::inside(&directory).err()?;
+    Some(format!("{} cannot run in its directory: {}", quoted(planned.name.as_str()), bad.problem))
+}
+
+fn same_name(first: &PlannedItem, second: &PlannedItem, name: &Template, problem: Problem) -> Problem {
+    let item = |planned: &PlannedItem| quoted(planned.item.as_deref().unwrap_or_default());
+    let place = problem.place;
+    if first.item == second.item {
+        return Problem::new(place, format!("the item {} is listed twice", item(first)))
+            .help("let the command of `lines-of` print it once");
+    }
+    let text = format!("the items {} and {} have one name, `{}`", item(first), item(second), second.name);
+    let whole = *name == Template::only(Placeholder::Item);
+    let help = if whole {
+        "rename one of them"
+    } else {
+        "set `for-each: {…, name: \"{item}\"}`, which tells all items apart"
+    };
+    Problem::new(place, text).help(help)
+}

@@ -1,0 +1,279 @@
+//! Declared → resolved: defaults applied, texts parsed, and everything checked that one job can get wrong.
+
+use super::declared::{DefaultsDeclaration, JobDeclaration, JobsFile, RetryDeclaration, Text};
+use super::tools::Tools;
+use super::{Job, Retry, for_each, graph};
+use crate::decode::{Entries, EnvName, Limit, Size, Spanned};
+use crate::diagnostic::{Problem, Problems};
+use crate::paths;
+use crate::template::{Placeholder, Template};
+use drydock_base::units::{ByteSize, JobName, exact, quoted};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// The lowest ceiling under which a process can start at all.
+const LEAST_MEMORY_LIMIT: ByteSize = ByteSize::mib(1);
+/// How much the defaults and tools may grow when every job gets its copy of them.
+const MOST_COPIED: usize = 64 << 20;
+
+/// What jobs inherit.
+struct Inherited {
+    timeout: Duration,
+    grace: Duration,
+    memory: ByteSize,
+    log_limit: ByteSize,
+    env: BTreeMap<String, Template>,
+    pass_env: Vec<String>,
+}
+
+/// Resolves all jobs that can be, and the wrappers around malloc; every reason why one cannot is in `problems`.
+pub(super) fn suite(file: JobsFile, project: Option<&Path>, problems: &mut Problems) -> (Vec<Job>, Vec<String>) {
+    let JobsFile { defaults, tools, jobs: Spanned { place, value: jobs } } = file;
+    let inherited = inherited(defaults, problems);
+    let tools = Tools::resolve(tools, project, problems);
+    let Some(Entries(jobs)) = jobs else {
+        return Default::default();
+    };
+    if jobs.is_empty() {
+        problems.push(Problem::new(place, "there are no jobs").expected("at least one job with a `run`"));
+    }
+    let copied = jobs.len().saturating_mul(inherited.bytes() + tools.shared_bytes());
+    if copied > MOST_COPIED {
+        let problem = Problem::new(place, "too many jobs for such large defaults and tools");
+        problems.push(problem.expected("less text under `defaults` and `tools`"));
+        return Default::default();
+    }
+    let graph: Vec<graph::Needs<'_>> = jobs
+        .iter()
+        .filter_map(|(name, job)| {
+            let needs = job.value.as_ref().map_or(&[][..], |job| &job.needs);
+            Some(graph::Needs { name: name.value.as_ref()?, needs })
+        })
+        .collect();
+    graph::check(&graph, problems);
+    let jobs = jobs
+        .iter()
+        .filter_map(|(name, declared)| job(name, declared.value.as_ref()?, &inherited, &tools, problems))
+        .collect();
+    (jobs, tools.wrappers)
+}
+
+fn inherited(defaults: DefaultsDeclaration, problems: &mut Problems) -> Inherited {
+    let DefaultsDeclaration { timeout, grace, memory, log_limit, env, pass_env } = defaults;
+    // A wrong value is reported already; what stands in for it only has to be harmless.
+    let duration = |limit: &Spanned<Limit>| limit.value.map_or(Duration::from_secs(600), |limit| limit.0);
+    let size = |size: &Spanned<Size>| size.value.map_or(ByteSize::mib(16), |size| size.0);
+    let set = environment(&env, &Placeholder::OF_JOB, problems);
+    let passed = passed(&pass_env, &set, problems);
+    Inherited {
+        timeout: duration(&timeout),
+        grace: duration(&grace),
+        memory: size(&memory),
+        log_limit: size(&log_limit),
+        env: set,
+        pass_env: passed,
+    }
+}
+
+impl Inherited {
+    fn bytes(&self) -> usize {
+        let set: usize =
+            self.env.iter().map(|(name, value)| name.len() + value.bytes() + 2 * size_of::<String>()).sum();
+        set + self.pass_env.iter().map(|name| name.len() + size_of::<String>()).sum::<usize>()
+    }
+}
+
+fn job(
+    name: &Spanned<JobName>,
+    declared: &JobDeclaration,
+    inherited: &Inherited,
+    tools: &Tools,
+    problems: &mut Problems,
+) -> Option<Job> {
+    let allowed: &[Placeholder] = if declared.for_each.is_some() { &Placeholder::ALL } else { &Placeholder::OF_JOB };
+    let run = command(&declared.run, allowed, problems);
+    let directory = directory(&declared.directory, allowed, problems);
+    let for_each = declared.for_each.as_ref().map(|items| for_each::resolve(items, problems));
+    let tool = tools.of(declared, allowed, problems);
+    let (timeout, grace) = times(declared, inherited, problems);
+    let (memory, memory_limit) = memory(declared, inherited, problems);
+    let (env, pass_env) = variables(declared, inherited, allowed, problems);
+    let retry = declared.retry.as_ref().map_or(Retry::NEVER, |retry| self::retry(retry, problems));
+    let for_each = match for_each {
+        Some(resolved) => Some(resolved?),
+        None => None,
+    };
+    Some(Job {
+        name: name.value.clone()?,
+        run: run?,
+        directory: directory?,
+        needs: declared.needs.iter().filter_map(|need| need.value.clone()).collect(),
+        for_each,
+        tool: tool?,
+        env,
+        pass_env,
+        timeout,
+        grace,
+        memory,
+        memory_declared: declared.memory.is_some(),
+        memory_limit,
+        expect_exit: u8::try_from(declared.expect_exit.0).ok()?,
+        retry,
+        log_limit: size_or(declared.log_limit.as_ref(), inherited.log_limit),
+        place: name.place,
+    })
+}
+
+/// A command: a list of templates with a program in front. `None` if there is nothing to run.
+pub(super) fn command(
+    words: &Spanned<Vec<Text>>,
+    allowed: &[Placeholder],
+    problems: &mut Problems,
+) -> Option<Vec<Template>> {
+    let list = words.value.as_ref()?;
+    match list.first() {
+        None => {
+            problems.push(
+                Problem::new(words.place, "the command is empty")
+                    .expected("a program and its arguments, such as `[make, check]`"),
+            );
+        }
+        Some(Spanned { place, value: Some(program) }) if program.trim().is_empty() => {
+            problems
+                .push(Problem::new(*place, "the program has no name").expected("a program, such as `make` or `./run`"));
+        }
+        Some(_) => {}
+    }
+    list.iter().map(|word| template(word, allowed, problems)).collect::<Vec<_>>().into_iter().collect()
+}
+
+/// A text with placeholders.
+pub(super) fn template(text: &Text, allowed: &[Placeholder], problems: &mut Problems) -> Option<Template> {
+    let parsed = Template::parse(text.value.as_ref()?, allowed);
+    parsed.map_err(|bad| problems.push(Problem::bad_value(text.place, bad))).ok()
+}
+
+fn directory(text: &Text, allowed: &[Placeholder], problems: &mut Problems) -> Option<Template> {
+    if let Err(bad) = paths::inside(text.value.as_ref()?) {
+        problems.push(Problem::bad_value(text.place, bad));
+    }
+    template(text, allowed, problems)
+}
+
+/// The timeout and the grace that follows it.
+fn times(declared: &JobDeclaration, inherited: &Inherited, problems: &mut Problems) -> (Duration, Duration) {
+    let timeout = declared.timeout.and_then(|timeout| timeout.value).map_or(inherited.timeout, |timeout| timeout.0);
+    let Some(Spanned { place, value: Some(Limit(grace)) }) = declared.grace else {
+        return (timeout, inherited.grace.min(timeout));
+    };
+    let timeout_is_wrong = declared.timeout.is_some_and(|timeout| timeout.value.is_none());
+    if grace > timeout && !timeout_is_wrong {
+        let problem = Problem::new(
+            place,
+            format!("the grace of {} is longer than the timeout of {}", exact(grace), exact(timeout)),
+        );
+        problems.push(problem.expected(format!("at most `{}`, or a longer `timeout`", exact(timeout))));
+    }
+    (timeout, grace)
+}
+
+/// The reservation and the ceiling.
+fn memory(declared: &JobDeclaration, inherited: &Inherited, problems: &mut Problems) -> (ByteSize, Option<ByteSize>) {
+    let limit = declared.memory_limit.and_then(|limit| Some((limit.place, limit.value?.0)));
+    let reserved = declared.memory.and_then(|memory| memory.value).map(|memory| memory.0);
+    if let Some((place, limit)) = limit {
+        if limit < LEAST_MEMORY_LIMIT {
+            let problem = Problem::new(place, format!("no program can start within {}", limit.exact()));
+            problems.push(problem.expected(format!("at least `{}`", LEAST_MEMORY_LIMIT.exact())));
+        } else if let Some(reserved) = reserved.filter(|reserved| limit < *reserved) {
+            let problem = format!(
+                "the memory limit of {} is below the memory of {} that is reserved",
+                limit.exact(),
+                reserved.exact()
+            );
+            problems.push(
+                Problem::new(place, problem).expected(format!("at least `{}`, or less `memory`", reserved.exact())),
+            );
+        }
+    }
+    let limit = limit.map(|(_, limit)| limit);
+    let usual = limit.map_or(inherited.memory, |limit| limit.min(inherited.memory));
+    (reserved.unwrap_or(usual), limit)
+}
+
+/// The environment of a job: its own variables replace inherited ones, set or passed.
+fn variables(
+    declared: &JobDeclaration,
+    inherited: &Inherited,
+    allowed: &[Placeholder],
+    problems: &mut Problems,
+) -> (BTreeMap<String, Template>, Vec<String>) {
+    let own = environment(&declared.env, allowed, problems);
+    let own_passed = passed(&declared.pass_env, &own, problems);
+    let mut set = inherited.env.clone();
+    own_passed.iter().for_each(|name| drop(set.remove(name)));
+    let mut pass: Vec<String> = inherited.pass_env.iter().filter(|name| !own.contains_key(*name)).cloned().collect();
+    pass.extend(own_passed);
+    pass.sort();
+    pass.dedup();
+    set.extend(own);
+    (set, pass)
+}
+
+fn environment(
+    declared: &Entries<EnvName, Text>,
+    allowed: &[Placeholder],
+    problems: &mut Problems,
+) -> BTreeMap<String, Template> {
+    let entry = |(name, value): &(Spanned<EnvName>, Text)| {
+        let value = template(value, allowed, problems);
+        Some((name.value.clone()?.0, value?))
+    };
+    declared.0.iter().filter_map(entry).collect()
+}
+
+fn passed(declared: &[Spanned<EnvName>], set: &BTreeMap<String, Template>, problems: &mut Problems) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for Spanned { place, value } in declared {
+        let Some(EnvName(name)) = value else { continue };
+        if set.contains_key(name) {
+            let problem = Problem::new(*place, format!("{} is both set under `env` and passed on", quoted(name)));
+            problems.push(problem.help("remove it from one of them"));
+        }
+        names.push(name.clone());
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn retry(declared: &RetryDeclaration, problems: &mut Problems) -> Retry {
+    let RetryDeclaration { attempts: Spanned { place, value }, on } = declared;
+    let attempts = value.map_or(1, |attempts| attempts.0);
+    if value.is_some() && attempts < 2 {
+        problems.push(Problem::new(*place, "one attempt is no retry").expected("a number from 2 to 10, or no `retry`"));
+    }
+    let mut outcomes = Vec::new();
+    if let Some(list) = &on.value {
+        if list.is_empty() {
+            problems.push(
+                Problem::new(on.place, "nothing is retried")
+                    .expected("at least one outcome, such as `[timed-out]`, or no `retry`"),
+            );
+        }
+        for outcome in list {
+            let Some(value) = outcome.value else { continue };
+            if outcomes.contains(&value) {
+                problems.push(Problem::new(outcome.place, "the outcome is listed twice").help("remove one of them"));
+            } else {
+                outcomes.push(value);
+            }
+        }
+    }
+    Retry { attempts, on: outcomes }
+}
+
+fn size_or(declared: Option<&Spanned<Size>>, usual: ByteSize) -> ByteSize {
+    declared.and_then(|size| size.value).map_or(usual, |size| size.0)
+}

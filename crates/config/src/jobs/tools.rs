@@ -1,0 +1,207 @@
+//! The tools of valgrind in a declaration: which options a project may give, and what a job's tool is in the end.
+
+use super::declared::{
+    HeapDeclaration, JobDeclaration, MassifDeclaration, Text, ToolDeclaration, ToolKind, ToolsDeclaration,
+};
+use super::{Tool, ToolSettings, heap};
+use crate::decode::Spanned;
+use crate::diagnostic::{Problem, Problems};
+use crate::paths;
+use crate::template::Placeholder;
+use drydock_base::units::quoted;
+use std::path::Path;
+
+/// The options that would take valgrind out of Drydock's hands, why, and what to use instead.
+const REFUSED: &[(&str, &str, &str)] = &[
+    ("--tool", "names the tool a second time", "the key `tool` of the job"),
+    ("--xml", "decides where findings are read from", "nothing; Drydock always asks for XML and keeps it"),
+    ("--log-", "sends the output away from Drydock", "nothing; the log is in the folder of the run"),
+    ("--massif-out-file", "sends the profile away from Drydock", "nothing; the profile is in the folder of the run"),
+    ("--trace-children-skip", "is set by Drydock", "the key `skip-children` under `tools`"),
+    ("--trace-children", "is set by Drydock", "the key `trace-children` under `tools`"),
+    (
+        "--child-silent-after-fork",
+        "hides the findings of children",
+        "nothing; Drydock reads the findings of each process",
+    ),
+    ("--error-exitcode", "hides the program's own exit code", "nothing; Drydock reads the findings of each process"),
+    ("--quiet", "drops the counts of used suppressions, which Drydock reports", "nothing"),
+    ("-q", "drops the counts of used suppressions, which Drydock reports", "nothing"),
+    ("--gen-suppressions=yes", "waits for an answer on the terminal", "`--gen-suppressions=all`"),
+    ("--vgdb-error", "waits for a debugger", "nothing"),
+    ("--vgdb-stop-at", "waits for a debugger", "nothing"),
+    ("--help", "prints the help instead of running the job", "nothing"),
+    ("-h", "prints the help instead of running the job", "nothing"),
+    ("--version", "prints the version instead of running the job", "nothing"),
+];
+
+/// Those that refuse everything that starts like them, not only the option itself with its value.
+const FAMILIES: &[&str] = &["--xml", "--log-", "--trace-children-skip", "--trace-children"];
+
+/// All tools, checked once.
+pub(super) struct Tools {
+    memcheck: ToolSettings,
+    helgrind: ToolSettings,
+    drd: ToolSettings,
+    massif: ToolSettings,
+    /// Functions that only pass an allocation on.
+    pub(super) wrappers: Vec<String>,
+}
+
+impl Tools {
+    /// Checks the options and the suppression files, which are looked for if the project is known.
+    pub(super) fn resolve(declared: ToolsDeclaration, project: Option<&Path>, problems: &mut Problems) -> Self {
+        let ToolsDeclaration { memcheck, helgrind, drd, massif } = declared;
+        let mut settings = |tool: ToolDeclaration, usual: &[&str]| {
+            let ToolDeclaration { args, suppressions, trace_children, skip_children, memory_diet } = tool;
+            suppressions.iter().for_each(|file| check_suppressions(file, project, problems));
+            let args = match args {
+                Some(args) => options(&args, problems),
+                None => usual.iter().map(|arg| (*arg).to_owned()).collect(),
+            };
+            let suppressions = suppressions.into_iter().filter_map(|file| file.value).collect();
+            let memory_diet = options(&memory_diet, problems);
+            let skip_children = patterns(skip_children, problems);
+            ToolSettings { args, suppressions, trace_children, skip_children, memory_diet }
+        };
+        let memcheck = settings(memcheck, &["--leak-check=full"]);
+        let helgrind = settings(helgrind, &[]);
+        let drd = settings(drd, &[]);
+        let MassifDeclaration { args, trace_children, skip_children, wrappers } = massif;
+        let wrappers = functions(wrappers, problems);
+        let args = options(&args, problems);
+        let skip_children = patterns(skip_children, problems);
+        let massif =
+            ToolSettings { args, suppressions: Vec::new(), trace_children, skip_children, memory_diet: Vec::new() };
+        Self { memcheck, helgrind, drd, massif, wrappers }
+    }
+
+    /// The tool of one job, with the job's own options.
+    pub(super) fn of(&self, job: &JobDeclaration, allowed: &[Placeholder], problems: &mut Problems) -> Option<Tool> {
+        let kind = job.tool.value?;
+        check_heap(kind, job.heap.as_ref(), problems);
+        let heap = heap::resolve(job, allowed, problems);
+        let args = job.tool_args.value.as_deref().unwrap_or_default();
+        if kind == ToolKind::None && !args.is_empty() {
+            let problem = Problem::new(job.tool_args.place, "`tool-args` in a job without a tool");
+            problems.push(problem.expected("a `tool` in this job, such as `tool: memcheck`"));
+        }
+        let own = options(args, problems);
+        let with_own = |settings: &ToolSettings| {
+            let mut settings = settings.clone();
+            settings.args.extend(own.iter().cloned());
+            settings
+        };
+        Some(match kind {
+            ToolKind::None => Tool::None,
+            ToolKind::Memcheck => Tool::Memcheck(with_own(&self.memcheck)),
+            ToolKind::Helgrind => Tool::Helgrind(with_own(&self.helgrind)),
+            ToolKind::Drd => Tool::Drd(with_own(&self.drd)),
+            ToolKind::Massif => {
+                Tool::Massif { settings: with_own(&self.massif), wrappers: self.wrappers.clone(), heap }
+            }
+        })
+    }
+
+    /// How many bytes of texts one job can copy from here, at most.
+    pub(super) fn shared_bytes(&self) -> usize {
+        let size = |tool: &ToolSettings| {
+            let lists = [&tool.args, &tool.suppressions, &tool.skip_children, &tool.memory_diet, &self.wrappers];
+            lists.into_iter().flatten().map(|text| text.len() + size_of::<String>()).sum::<usize>()
+        };
+        [&self.memcheck, &self.helgrind, &self.drd, &self.massif].into_iter().map(size).max().unwrap_or_default()
+    }
+}
+
+fn check_heap(kind: ToolKind, heap: Option<&Spanned<HeapDeclaration>>, problems: &mut Problems) {
+    if let Some(heap) = heap {
+        if kind != ToolKind::Massif {
+            problems.push(
+                Problem::new(heap.place, "`heap` in a job that does not run under massif")
+                    .expected("`tool: massif` in this job"),
+            );
+        }
+    }
+}
+
+/// The options that may be given; each other one is reported.
+fn options(args: &[Text], problems: &mut Problems) -> Vec<String> {
+    let mut kept = Vec::new();
+    for arg in args {
+        let Some(text) = &arg.value else { continue };
+        match refusal(text) {
+            Some(problem) => problems.push(Problem { place: arg.place, ..problem }),
+            None => kept.push(text.clone()),
+        }
+    }
+    kept
+}
+
+/// Why an option may not be given.
+fn refusal(option: &str) -> Option<Problem> {
+    let place = crate::diagnostic::Place::START;
+    if !option.starts_with('-') || option == "-" || option == "--" {
+        // Valgrind would take the first such word for the program.
+        let problem = Problem::new(place, format!("{} is not an option of valgrind", quoted(option)));
+        return Some(problem.expected("options that start with `-`, with their values after `=`"));
+    }
+    let name = option.split('=').next().unwrap_or(option);
+    let refused = |(known, _, _): &&(&str, &str, &str)| {
+        name == *known || option == *known || FAMILIES.contains(known) && name.starts_with(known)
+    };
+    let (_, reason, instead) = REFUSED.iter().find(refused)?;
+    let problem = Problem::new(place, format!("{} {reason}", quoted(option)));
+    Some(problem.help(if *instead == "nothing" {
+        "remove it".to_owned()
+    } else {
+        format!("use {instead}").replace("use nothing;", "remove it;")
+    }))
+}
+
+/// Patterns that become one comma-separated option of valgrind.
+fn patterns(declared: Vec<Text>, problems: &mut Problems) -> Vec<String> {
+    let mut kept = Vec::new();
+    for Spanned { place, value } in declared {
+        let Some(text) = value else { continue };
+        if text.is_empty() || text.contains(',') {
+            problems.push(
+                Problem::new(place, format!("{} is not one pattern", quoted(&text)))
+                    .expected("one pattern an element, without commas"),
+            );
+        } else {
+            kept.push(text);
+        }
+    }
+    kept
+}
+
+/// Patterns of functions. One that matches every function would leave nobody who allocates.
+fn functions(declared: Vec<Text>, problems: &mut Problems) -> Vec<String> {
+    const LONGEST: usize = 500;
+    let mut kept = Vec::new();
+    for Spanned { place, value } in declared {
+        let Some(text) = value else { continue };
+        if text.len() > LONGEST || text.chars().any(char::is_control) || text.bytes().all(|b| b == b'*' || b == b' ') {
+            problems.push(
+                Problem::new(place, format!("{} is not the name of a function", quoted(&text)))
+                    .expected("a name such as `xmalloc`, or a pattern such as `tal_alloc_*`"),
+            );
+        } else {
+            kept.push(text);
+        }
+    }
+    kept
+}
+
+fn check_suppressions(file: &Text, project: Option<&Path>, problems: &mut Problems) {
+    let Some(path) = &file.value else { return };
+    if let Err(bad) = paths::inside(path) {
+        problems.push(Problem::bad_value(file.place, bad));
+    } else if project.is_some_and(|project| !project.join(path).is_file()) {
+        let problem = Problem::new(file.place, format!("the suppression file {} does not exist", quoted(path)));
+        problems.push(problem.expected("a file of the project, which may be empty"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! `deb` in `packaging/release.yaml`: the Debian source package and where it goes, validated.
+
+mod declared;
+
+pub(crate) use declared::{DebDeclaration, UploadDeclaration};
+
+use declared::{MethodKind, SeriesDeclaration, TargetKind};
+use std::path::PathBuf;
+
+use super::Format;
+use super::resolve::{command, globs, inside};
+use crate::decode::{Entries, Spanned};
+use crate::diagnostic::{Problem, Problems};
+use crate::globs::FileGlob;
+use drydock_base::units::quoted;
+
+/// The Debian source package, and where it goes.
+#[derive(Debug, Clone)]
+pub struct Deb {
+    /// The folder that becomes `debian/`, relative to the project.
+    pub folder: String,
+    /// Who signs the entries of the changelog.
+    pub maintainer: Address,
+    /// The format of the orig tarball: one of the release's archives.
+    pub orig: Format,
+    /// The Debian revision, to which each series adds its own ending.
+    pub revision: Revision,
+    /// The last number of every version.
+    pub upload_number: u64,
+    /// Crates that are shipped in a tarball of their own.
+    pub vendor: Option<Vendor>,
+    /// The series to build for, at least one, in the order of the declaration.
+    pub series: Vec<Series>,
+    /// The command that shows that the packages work.
+    pub smoke_test: Option<Vec<String>>,
+    /// Where packages are uploaded to.
+    pub upload: Option<Target>,
+}
+
+/// Crates that are shipped in a tarball of their own.
+#[derive(Debug, Clone)]
+pub struct Vendor {
+    /// Cargo manifests, at least one, relative to the project.
+    pub manifests: Vec<String>,
+    /// Patterns of files that are left out.
+    pub prune: Vec<FileGlob>,
+    /// Patterns of files that stay although they would be left out, or look like programs.
+    pub keep: Vec<FileGlob>,
+}
+
+/// A series of a distribution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    /// Its code name.
+    pub name: SeriesName,
+    /// Its number.
+    pub number: Number,
+    /// Whose it is.
+    pub distribution: Distribution,
+    /// The Rust compiler that the build uses there, when it was declared.
+    pub rustc: Option<Number>,
+    /// The series that it is proved on when it cannot be had.
+    pub prove_on: Option<SeriesName>,
+}
+
+/// Whose series it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Distribution {
+    /// Debian.
+    Debian,
+    /// Ubuntu.
+    Ubuntu,
+}
+
+impl Distribution {
+    /// The word in versions and paths.
+    pub fn word(self) -> &'static str {
+        match self {
+            Distribution::Debian => "debian",
+            Distribution::Ubuntu => "ubuntu",
+        }
+    }
+}
+
+/// A name with an address: `A Name <name@example.org>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address(pub(crate) String);
+
+/// A Debian revision without the ending of a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision(pub(crate) String);
+
+/// The code name of a series: lower-case letters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesName(pub(crate) String);
+
+/// The number of a series or of a compiler, as it was written and as its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Number {
+    text: String,
+    parts: Vec<u32>,
+}
+
+impl Address {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Revision {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl SeriesName {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Number {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Its parts, the largest first.
+    pub fn parts(&self) -> &[u32] {
+        &self.parts
+    }
+}
+
+/// Where packages are uploaded to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The archive.
+    pub place: Place,
+    /// The signing key, if one was declared.
+    pub key: Option<String>,
+}
+
+/// An archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A personal package archive of Launchpad.
+    Ppa {
+        /// Whose it is.
+        owner: String,
+        /// Its name.
+        archive: String,
+        /// How files get there.
+        method: Method,
+    },
+    /// The incoming folder of another archive.
+    Queue {
+        /// How files get there.
+        method: Method,
+        /// The host; none for [`Method::Local`].
+        host: Option<String>,
+        /// The folder, `{state}` not yet replaced.
+        incoming: String,
+        /// The file with the queue's answers, `{state}` not yet replaced.
+        log: Option<PathBuf>,
+    },
+}
+
+/// How files get into an incoming folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// By copying.
+    Local,
+    /// By SFTP.
+    Sftp,
+    /// By FTP.
+    Ftp,
+    /// By HTTPS.
+    Https,
+}
+
+impl Method {
+    /// The word of dput.
+    pub fn word(self) -> &'static str {
+        match self {
+            Method::Local => "local",
+            Method::Sftp => "sftp",
+            Method::Ftp => "ftp",
+            Method::Https => "https",
+        }
+    }
+}
+
+/// Resolves the section; every reason why it cannot is in `problems`.
+pub(super) fn resolve(declared: DebDeclaration, archives: &[super::Archive], problems: &mut Problems) -> Option<Deb> {
+    let orig = declared.orig.value;
+    if orig == Some(Format::Zip) {
+        let problem = Problem::new(declared.orig.place, "a zip file cannot be an orig tarball");
+        problems.push(problem.expected("`tar.xz`, `tar.gz` or `tar.bz2`"));
+    } else if orig.is_some_and(|orig| archives.iter().all(|archive| archive.format != orig)) {
+        let word = orig.map_or("", Format::extension);
+        let problem = Problem::new(declared.orig.place, format!("no archive of the release is a `{word}`"));
+        problems.push(problem.help(format!("add `{{format: {word}}}` to `archives`, or choose another `orig`")));
+    }
+    let vendor = declared.vendor.map(|vendor| {
+        let list = vendor.cargo.value.unwrap_or_default();
+        if list.is_empty() {
+            let problem = Problem::new(vendor.cargo.place, "there is no manifest");
+            problems.push(problem.expected("a list such as `[Cargo.toml]`"));
+        }
+        let manifests: Vec<String> = list.iter().filter_map(|text| inside(text, problems)).collect();
+        for (text, manifest) in list.iter().zip(&manifests) {
+            if !manifest.ends_with("Cargo.toml") {
+                let problem = Problem::new(text.place, format!("{} is no Cargo manifest", quoted(manifest)));
+                problems.push(problem.expected("the path of a `Cargo.toml`"));
+            }
+        }
+        Vendor { manifests, prune: globs(&vendor.prune, problems), keep: globs(&vendor.keep, problems) }
+    });
+    let series = series_of(declared.series, problems);
+    let smoke_test = declared.smoke_test.as_ref().and_then(|words| command(words, problems));
+    let upload = declared.upload.and_then(|upload| target(upload, problems));
+    Some(Deb {
+        folder: inside(&declared.folder, problems)?.trim_end_matches('/').to_owned(),
+        maintainer: declared.maintainer.value?,
+        orig: orig?,
+        revision: declared.revision.value?,
+        upload_number: declared.upload_number.0.into(),
+        vendor,
+        series,
+        smoke_test,
+        upload,
+    })
+}
+
+fn series_of(declared: Spanned<Entries<SeriesName, SeriesDeclaration>>, problems: &mut Problems) -> Vec<Series> {
+    let Some(Entries(entries)) = declared.value else { return Vec::new() };
+    if entries.is_empty() {
+        let problem = Problem::new(declared.place, "there is no series");
+        problems.push(problem.expected("a series such as `noble: {number: \"24.04\", distribution: ubuntu}`"));
+    }
+    let one = |(name, series): (Spanned<SeriesName>, SeriesDeclaration)| {
+        Some(Series {
+            name: name.value?,
+            number: series.number.value?,
+            distribution: series.distribution.value?,
+            rustc: series.rustc.and_then(|rustc| rustc.value),
+            prove_on: series.prove_on.and_then(|series| series.value),
+        })
+    };
+    entries.into_iter().filter_map(one).collect()
+}
+
+pub(super) fn target(declared: Spanned<UploadDeclaration>, problems: &mut Problems) -> Option<Target> {
+    let upload = declared.value?;
+    let given = |text: &Option<Spanned<String>>| text.as_ref().and_then(|text| text.value.clone());
+    let mut needed = |text: &Option<Spanned<String>>, key: &str, what: &str| {
+        if text.is_none() {
+            problems.push(Problem::new(declared.place, format!("{what} needs `{key}`")));
+        }
+        given(text)
+    };
+    let method = upload.method.as_ref().and_then(|method| method.value).map(|method| match method {
+        MethodKind::Local => Method::Local,
+        MethodKind::Sftp => Method::Sftp,
+        MethodKind::Ftp => Method::Ftp,
+        MethodKind::Https => Method::Https,
+    });
+    let place = match upload.target.value? {
+        TargetKind::Ppa => {
+            let (owner, archive) =
+                (needed(&upload.owner, "owner", "a PPA"), needed(&upload.archive, "archive", "a PPA"));
+            for (text, what) in [(&upload.owner, "owner"), (&upload.archive, "archive")] {
+                let Some(Spanned { place, value: Some(name) }) = text else { continue };
+                let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte);
+                if !name.bytes().all(fits) || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+                    let problem = Problem::new(*place, format!("{} is no {what} in Launchpad", quoted(name)));
+                    problems.push(problem.expected("lower-case letters, digits and `+ . -`, without a `~`"));
+                }
+            }
+            Place::Ppa { owner: owner?, archive: archive?, method: method.unwrap_or(Method::Sftp) }
+        }
+        TargetKind::Queue => {
+            let incoming = needed(&upload.incoming, "incoming", "a queue");
+            let method = method.or_else(|| {
+                problems.push(Problem::new(declared.place, "a queue needs `method`"));
+                None
+            })?;
+            let host = given(&upload.host);
+            if (method == Method::Local) == host.is_some() {
+                let text = if host.is_some() { "a local queue has no `host`" } else { "a queue needs `host`" };
+                problems.push(Problem::new(declared.place, text));
+            }
+            Place::Queue { method, host, incoming: incoming?, log: given(&upload.log).map(PathBuf::from) }
+        }
+    };
+    Some(Target { place, key: given(&upload.key) })
+}

@@ -1,0 +1,209 @@
+//! The vocabulary of `deb` in `packaging/release.yaml`, as it is written: each field once, with its default.
+
+use super::{Address, Distribution, Number, Revision, SeriesName};
+use crate::decode::{Bounded, Declared, Entries, FromText, Keyword, Spanned, declaration};
+use crate::release::Format;
+use crate::release::declared::Text;
+use drydock_base::units::{BadValue, quoted};
+use schemars::{Schema, json_schema};
+
+declaration! {
+    /// The Debian source package, and where it goes.
+    pub(in crate) struct DebDeclaration {
+        /// The folder that becomes `debian/`: `control`, `rules`, `copyright` and whatever else belongs there.
+        /// What stands in its `series/NAME/` replaces files for that series. The changelog is made of the project's.
+        folder: Text = Spanned::unwritten("packaging/debian".to_owned()),
+        /// Who signs the entries of the changelog.
+        maintainer: Spanned<Address>,
+        /// Which of the `archives` is the orig tarball: `tar.xz`, `tar.gz` or `tar.bz2`.
+        orig: Spanned<Format> = Spanned::unwritten(Format::TarXz),
+        /// The Debian revision, to which each series adds its own ending.
+        revision: Spanned<Revision> = Spanned::unwritten(Revision("0ubuntu1~ppa1".to_owned())),
+        /// The last number of every version, for uploading the same release again. All series rise together.
+        upload_number: Bounded<1, 999> = Bounded(1),
+        /// Crates that are shipped in a tarball of their own. Default: none.
+        vendor: Option<VendorDeclaration>,
+        /// The series to build for, by their code names.
+        series: Spanned<Entries<SeriesName, SeriesDeclaration>>,
+        /// The command that shows, where only the packages are installed, that they work.
+        /// Default: the tests of `debian/tests/control`, by autopkgtest.
+        smoke_test: Option<Spanned<Vec<Text>>>,
+        /// Where packages are uploaded to. Default: nowhere.
+        upload: Option<Spanned<UploadDeclaration>>,
+    }
+}
+
+declaration! {
+    /// Crates that are shipped in a tarball of their own.
+    pub(in crate) struct VendorDeclaration {
+        /// Cargo manifests with a lock file beside them, relative to the project.
+        cargo: Spanned<Vec<Text>>,
+        /// Patterns of files, relative to the folder of all crates, that are left out. Their lines in cargo's lists of
+        /// checksums go with them. What Debian's tools would remove or what belongs to no build is always left out.
+        prune: Vec<Text> = Vec::new(),
+        /// Patterns of files that stay although they would be left out, or look like programs.
+        keep: Vec<Text> = Vec::new(),
+    }
+}
+
+declaration! {
+    /// A series of a distribution.
+    pub(in crate) struct SeriesDeclaration {
+        /// Its number, such as `"24.04"`: versions are sorted by it, as code names have no order.
+        number: Spanned<Number>,
+        /// Whose series it is.
+        distribution: Spanned<Distribution>,
+        /// The Rust compiler that the build uses there, such as `"1.75"`. Default: that of the series, where it is known.
+        rustc: Option<Spanned<Number>>,
+        /// The series that it is proved on when it cannot be had. Default: the nearest Debian series.
+        prove_on: Option<Spanned<SeriesName>>,
+    }
+}
+
+declaration! {
+    /// Where packages are uploaded to.
+    pub(in crate) struct UploadDeclaration {
+        /// `ppa` for a personal package archive of Launchpad, or `queue` for the incoming folder of another archive.
+        target: Spanned<TargetKind>,
+        /// Whose archive, in Launchpad.
+        owner: Option<Text>,
+        /// Which archive, in Launchpad.
+        archive: Option<Text>,
+        /// How files get into the folder. Default: `sftp` for a PPA.
+        method: Option<Spanned<MethodKind>>,
+        /// The host of the queue; none for the method `local`.
+        host: Option<Text>,
+        /// The incoming folder of the queue, `{state}` for Drydock's state folder.
+        incoming: Option<Text>,
+        /// The file in which the queue says what it took and refused, one line a package. Default: none.
+        log: Option<Text>,
+        /// The fingerprint or address of the signing key. Default: `--key`, or the key that gpg takes by itself.
+        key: Option<Text>,
+    }
+}
+
+/// Kinds of targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TargetKind {
+    /// A personal package archive.
+    Ppa,
+    /// An incoming folder.
+    Queue,
+}
+
+impl Keyword for TargetKind {
+    const WHAT: &'static str = "a kind of target";
+    const WORDS: &'static [(&'static str, Self)] = &[("ppa", Self::Ppa), ("queue", Self::Queue)];
+}
+
+/// How files get into a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MethodKind {
+    /// By copying.
+    Local,
+    /// By SFTP.
+    Sftp,
+    /// By FTP.
+    Ftp,
+    /// By HTTPS.
+    Https,
+}
+
+impl Keyword for MethodKind {
+    const WHAT: &'static str = "a method of uploading";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("local", Self::Local), ("sftp", Self::Sftp), ("ftp", Self::Ftp), ("https", Self::Https)];
+}
+
+impl Keyword for Distribution {
+    const WHAT: &'static str = "a distribution";
+    const WORDS: &'static [(&'static str, Self)] = &[("debian", Self::Debian), ("ubuntu", Self::Ubuntu)];
+}
+
+impl FromText for Address {
+    const WHAT: &'static str = "a name with an address";
+
+    fn from_text(text: &str) -> Result<Self, BadValue> {
+        let parts = text.strip_suffix('>').and_then(|text| text.split_once(" <"));
+        let fits = |(name, mail): (&str, &str)| {
+            let plain = |part: &str| !part.chars().any(|c| c.is_control() || "<>,".contains(c));
+            let (user, host) = mail.split_once('@')?;
+            let good = !name.trim().is_empty() && plain(name) && plain(mail) && !mail.contains(' ');
+            (good && !user.is_empty() && host.contains('.')).then_some(())
+        };
+        match parts.and_then(fits) {
+            Some(()) => Ok(Self(text.to_owned())),
+            None => Err(BadValue::new(
+                format!("{} is no name with an address", quoted(text)),
+                "a name and an address, such as `A Name <name@example.org>`",
+            )),
+        }
+    }
+
+    fn text_schema() -> Schema {
+        json_schema!({"type": "string", "pattern": "^[^<>,]+ <[^<>, ]+@[^<>, ]+>$"})
+    }
+}
+
+impl FromText for Revision {
+    const WHAT: &'static str = "a Debian revision";
+
+    fn from_text(text: &str) -> Result<Self, BadValue> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"+.~".contains(&byte);
+        if text.starts_with(|first: char| first.is_ascii_digit()) && text.len() <= 40 && text.bytes().all(fits) {
+            return Ok(Self(text.to_owned()));
+        }
+        let expected = "a digit, then letters, digits and `+ . ~`, such as `0ubuntu1~ppa1`";
+        Err(BadValue::new(format!("{} is no Debian revision", quoted(text)), expected))
+    }
+
+    fn text_schema() -> Schema {
+        json_schema!({"type": "string", "maxLength": 40, "pattern": "^[0-9][A-Za-z0-9+.~]*$"})
+    }
+}
+
+impl Declared for Revision {
+    fn declared(&self) -> serde_json::Value {
+        self.0.as_str().into()
+    }
+}
+
+impl FromText for SeriesName {
+    const WHAT: &'static str = "the code name of a series";
+
+    fn from_text(text: &str) -> Result<Self, BadValue> {
+        let fits = !text.is_empty() && text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_lowercase());
+        let never = ["unstable", "experimental", "testing", "stable", "oldstable", "devel"].contains(&text);
+        if fits && !never {
+            return Ok(Self(text.to_owned()));
+        }
+        let expected = "the code name of a release, such as `noble` or `bookworm`";
+        Err(BadValue::new(format!("{} is no series", quoted(text)), expected))
+    }
+
+    fn text_schema() -> Schema {
+        json_schema!({"type": "string", "maxLength": 32, "pattern": "^[a-z]+$"})
+    }
+}
+
+impl FromText for Number {
+    const WHAT: &'static str = "a number";
+
+    fn from_text(text: &str) -> Result<Self, BadValue> {
+        let parts: Vec<Option<u32>> = text
+            .split('.')
+            .map(|part| part.parse().ok().filter(|_| part.len() <= 4 && part.bytes().all(|b| b.is_ascii_digit())))
+            .collect();
+        match parts.into_iter().collect::<Option<Vec<u32>>>() {
+            Some(parts) if parts.len() <= 3 => Ok(Self { text: text.to_owned(), parts }),
+            Some(_) | None => {
+                let expected = "numbers with dots between them, such as `\"24.04\"`";
+                Err(BadValue::new(format!("{} is no number of a release", quoted(text)), expected))
+            }
+        }
+    }
+
+    fn text_schema() -> Schema {
+        json_schema!({"type": ["string", "number", "integer"]})
+    }
+}

@@ -1,0 +1,171 @@
+//! Declared → resolved: defaults applied, and everything checked that a release can get wrong.
+
+use super::declared::{
+    ArchiveDeclaration, GeneratorDeclaration, OfflineProofDeclaration, ReleaseFile, Text, VersionFileDeclaration,
+};
+use super::{Archive, Generator, OfflineProof, Release, Signing, VersionFile, VersionText};
+use crate::decode::{OneOrMany, Spanned};
+use crate::diagnostic::{Problem, Problems};
+use crate::globs::FileGlob;
+use crate::paths;
+use drydock_base::units::quoted;
+use std::collections::BTreeSet;
+
+/// Resolves the release; every reason why it cannot is in `problems`.
+pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Release> {
+    let ReleaseFile { name, version, source, archives, offline_proof, signing, deb, nightly } = file;
+    let name = name.value.map(|name| name.0);
+    let version_files: Vec<VersionFile> =
+        version.files.iter().flatten().filter_map(|declared| version_file(declared, problems)).collect();
+    let changelog = version.changelog.as_ref().and_then(|text| inside(text, problems));
+    let generators: Vec<Generator> = source
+        .derived
+        .iter()
+        .flat_map(|entries| &entries.0)
+        .filter_map(|(name, declared)| generator(name.value.as_ref()?.as_str(), declared, problems))
+        .collect();
+    let archives = archives_of(name.as_deref().unwrap_or("name"), &archives, problems);
+    let offline_proof = offline_proof.and_then(|declared| proof(declared, problems));
+    let signing = signing.and_then(|declared| {
+        Some(Signing { keys: inside(&declared.keys, problems)?.into(), quorum: declared.quorum.0 })
+    });
+    let deb = deb.and_then(|declared| super::deb::resolve(declared, &archives, problems));
+    let nightly = super::nightly::resolve(nightly, deb.as_ref(), problems);
+    Some(Release {
+        name: name?,
+        tag: version.tag.value?,
+        version_files,
+        changelog,
+        submodules: source.submodules,
+        generators,
+        archives,
+        offline_proof,
+        signing,
+        deb,
+        nightly,
+    })
+}
+
+fn version_file(declared: &VersionFileDeclaration, problems: &mut Problems) -> Option<VersionFile> {
+    let line = match &declared.line {
+        Some(line) => Some(line.value.clone()?),
+        None => None,
+    };
+    Some(VersionFile { path: inside(&declared.path, problems)?, line })
+}
+
+fn generator(name: &str, declared: &GeneratorDeclaration, problems: &mut Problems) -> Option<Generator> {
+    let run = command(&declared.run, problems);
+    let mut needed = |list: &Spanned<OneOrMany<Text>>, what: &str| {
+        let OneOrMany(list_of) = list.value.as_ref()?;
+        if list_of.is_empty() {
+            problems
+                .push(Problem::new(list.place, "there is no pattern").expected(format!("the files that it {what}")));
+        }
+        Some(globs(list_of, problems))
+    };
+    let (inputs, outputs) = (needed(&declared.inputs, "reads"), needed(&declared.outputs, "makes"));
+    let scratch = declared.scratch.as_ref().map_or_else(Vec::new, |scratch| globs(&scratch.0, problems));
+    for package in &declared.needs {
+        let Some(text) = &package.value else { continue };
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte);
+        if text.len() < 2 || !text.bytes().all(fits) || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            let problem = Problem::new(package.place, format!("{} is no Debian package", quoted(text)));
+            problems.push(problem.expected("the name of a package, such as `python3-mako`"));
+        }
+    }
+    for text in &declared.allow {
+        if text.value.as_ref().is_some_and(String::is_empty) {
+            problems.push(Problem::new(text.place, "an empty text allows everything").help("remove it"));
+        }
+    }
+    let texts = |list: &[Text]| list.iter().filter_map(|text| text.value.clone()).collect();
+    Some(Generator {
+        name: name.to_owned(),
+        run: run?,
+        inputs: inputs?,
+        outputs: outputs?,
+        scratch,
+        needs: texts(&declared.needs),
+        host_independent: declared.host_independent,
+        allow: texts(&declared.allow),
+    })
+}
+
+pub(super) fn globs(list: &[Text], problems: &mut Problems) -> Vec<FileGlob> {
+    let parse = |text: &Text| {
+        FileGlob::parse(text.value.as_ref()?).map_err(|bad| problems.push(Problem::bad_value(text.place, bad))).ok()
+    };
+    list.iter().filter_map(parse).collect()
+}
+
+pub(super) fn command(words: &Spanned<Vec<Text>>, problems: &mut Problems) -> Option<Vec<String>> {
+    let list = words.value.as_ref()?;
+    let program = list.first().and_then(|word| word.value.as_ref());
+    if list.is_empty() || program.is_some_and(|program| program.trim().is_empty()) {
+        let problem = Problem::new(words.place, "the command has no program");
+        problems.push(problem.expected("a program and its arguments, such as `[make, check]`"));
+    }
+    list.iter().map(|word| word.value.clone()).collect()
+}
+
+fn archives_of(name: &str, declared: &Spanned<Vec<ArchiveDeclaration>>, problems: &mut Problems) -> Vec<Archive> {
+    let Some(list) = &declared.value else { return Vec::new() };
+    if list.is_empty() {
+        problems.push(Problem::new(declared.place, "there are no archives").expected("one such as `{format: tar.xz}`"));
+    }
+    let mut archives = Vec::new();
+    let mut names = BTreeSet::new();
+    for ArchiveDeclaration { format: Spanned { place, value }, name: file } in list {
+        let Some(format) = *value else { continue };
+        let ending = format!(".{}", format.extension());
+        let (place, file) = match file {
+            Some(Spanned { place, value: Some(file) }) => (*place, file.clone()),
+            Some(Spanned { value: None, .. }) => continue,
+            None => (*place, VersionText::new(&format!("{name}-"), &ending)),
+        };
+        let text = file.to_string();
+        if text.contains('/') || text.starts_with(['.', '-']) || text.chars().any(|c| c.is_control() || c == '\\') {
+            let problem = Problem::new(place, format!("{} is no file name", quoted(&text)));
+            problems.push(problem.expected("a name without `/`, `\\` and a `.` or `-` at its start"));
+        } else if !text.ends_with(&ending) {
+            let problem = Problem::new(place, format!("{} does not end with `{ending}`", quoted(&text)));
+            problems.push(problem.expected("the ending of its format"));
+        } else if !names.insert(text.clone()) {
+            let problem = Problem::new(place, format!("two archives are called {}", quoted(&text)));
+            problems.push(problem.help("give one of them another `name`"));
+        }
+        archives.push(Archive { format, name: file });
+    }
+    archives
+}
+
+fn proof(declared: OfflineProofDeclaration, problems: &mut Problems) -> Option<OfflineProof> {
+    let OfflineProofDeclaration { build, test, poisoned } = declared;
+    let build = command(&build, problems);
+    let test = test.map(|test| command(&test, problems));
+    for program in &poisoned {
+        let Some(text) = &program.value else { continue };
+        if text.is_empty() || text.contains('/') {
+            let problem = Problem::new(program.place, format!("{} is no name of a program", quoted(text)));
+            problems.push(problem.expected("a name without a folder, such as `python3`"));
+        }
+    }
+    let poisoned = poisoned.into_iter().filter_map(|program| program.value).collect();
+    let test = match test {
+        Some(test) => Some(test?),
+        None => None,
+    };
+    Some(OfflineProof { build: build?, test, poisoned })
+}
+
+pub(super) fn inside(text: &Text, problems: &mut Problems) -> Option<String> {
+    let path = text.value.clone()?;
+    match paths::inside(&path) {
+        Ok(()) => Some(path),
+        Err(bad) => {
+            problems.push(Problem::bad_value(text.place, bad));
+            None
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Binary packages: what their control files say, and the files that they would install. deb(5), ar(5).
+//!
+//! A package comes from a build, but is read like anything from elsewhere: bounded, and without panics.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Take};
+use std::path::{Path, PathBuf};
+
+use super::control::{self, Paragraph};
+use super::version::DebVersion;
+use drydock_archive::read::{Each, Limits, MemberKind, Packing, ReadError, visit_packed};
+
+/// The largest control file that is read, in bytes, and how many there may be.
+const CONTROL_LIMITS: Limits = Limits { bytes: 32 << 20, entries: 1000 };
+/// Programs that dpkg would run while it installs or removes the package.
+pub const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
+
+/// A binary package.
+#[derive(Debug, Clone)]
+pub struct Binary {
+    /// The file.
+    pub file: PathBuf,
+    /// Its `Package` field.
+    pub name: String,
+    /// Its `Version` field.
+    pub version: DebVersion,
+    /// Its `Architecture` field.
+    pub architecture: String,
+    /// All its fields.
+    pub control: Paragraph,
+    /// Its other control files, with their permissions.
+    pub members: BTreeMap<String, (u32, Vec<u8>)>,
+    data: Part,
+}
+
+/// A member of the ar file.
+#[derive(Debug, Clone)]
+struct Part {
+    at: u64,
+    size: u64,
+    packing: Packing,
+}
+
+impl Binary {
+    /// Reads everything but the files that it installs.
+    ///
+    /// # Errors
+    /// It is no Debian package, or damaged.
+    pub fn open(path: &Path) -> Result<Binary, ReadError> {
+        let mut file = drydock_base::paths::open_regular(path)?;
+        let parts = parts(&mut file)?;
+        let [control, data] = ["control.tar", "data.tar"].map(|name| parts.iter().find(|(found, _)| *found == name));
+        let missing = |name: &str| ReadError::Damaged(format!("a Debian package has a {name}"));
+        let (_, control) = control.ok_or_else(|| missing("control.tar"))?;
+        let (_, data) = data.ok_or_else(|| missing("data.tar"))?;
+        let mut members = BTreeMap::new();
+        visit_packed(part(&mut file, control)?, control.packing, CONTROL_LIMITS, &mut |member, content| {
+            let name = member.path.trim_start_matches("./");
+            if member.kind == MemberKind::File {
+                if name.is_empty() || name.contains('/') || name.chars().any(|c| !c.is_ascii_graphic()) {
+                    return Err(ReadError::Unsafe(format!("the control file {:?}", member.path)));
+                }
+                let mut bytes = Vec::new();
+                content.read_to_end(&mut bytes)?;
+                members.insert(name.to_owned(), (member.mode, bytes));
+            }
+            Ok(())
+        })?;
+        let damaged = |what: &str| ReadError::Damaged(format!("its control file {what}"));
+        let (_, text) = members.remove("control").ok_or_else(|| damaged("is missing"))?;
+        let text = String::from_utf8(text).map_err(|_| damaged("is no text"))?;
+        let control = control::parse_one(&text).map_err(|why| damaged(&format!("cannot be read: {why}")))?;
+        let field = |name: &str| control.line(name).ok_or_else(|| damaged(&format!("has no {name}")));
+        let name = field("Package")?;
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte);
+        let (version, architecture) = (field("Version")?, field("Architecture")?);
+        if name.starts_with(['.', '-']) || !name.bytes().chain(architecture.bytes()).all(plain) {
+            return Err(damaged("names no package"));
+        }
+        let version = version.parse().map_err(|why: String| damaged(&why))?;
+        Ok(Binary { file: path.to_owned(), name, version, architecture, control, members, data: data.clone() })
+    }
+
+    /// Reads the files that it installs.
+    ///
+    /// # Errors
+    /// [`ReadError`], and those of `each`.
+    pub fn visit(&self, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
+        let mut file = drydock_base::paths::open_regular(&self.file)?;
+        visit_packed(part(&mut file, &self.data)?, self.data.packing, limits, each)
+    }
+
+    /// The scripts that dpkg would run.
+    pub fn scripts(&self) -> Vec<&'static str> {
+        SCRIPTS.into_iter().filter(|script| self.members.contains_key(*script)).collect()
+    }
+
+    /// The name of its files in dpkg's folder, without an ending.
+    pub fn stem(&self) -> String {
+        match self.control.line("Multi-Arch").as_deref() {
+            Some("same") => format!("{}:{}", self.name, self.architecture),
+            _ => self.name.clone(),
+        }
+    }
+}
+
+fn part<'a>(file: &'a mut File, part: &Part) -> Result<Take<&'a mut File>, ReadError> {
+    file.seek(SeekFrom::Start(part.at))?;
+    Ok(file.take(part.size))
+}
+
+/// The members of the ar file by their name without an ending, in the order that deb(5) prescribes.
+fn parts(file: &mut File) -> Result<Vec<(&'static str, Part)>, ReadError> {
+    let damaged = |what: &str| ReadError::Damaged(what.to_owned());
+    let length = file.metadata()?.len();
+    let mut magic = [0; 8];
+    file.read_exact(&mut magic).map_err(|_| ReadError::Truncated("the package".into()))?;
+    if &magic != b"!<arch>\n" {
+        return Err(damaged("it is no Debian package"));
+    }
+    let (mut found, mut at) = (Vec::new(), 8);
+    for position in 0..16 {
+        if at >= length {
+            break;
+        }
+        let mut header = [0; 60];
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut header).map_err(|_| ReadError::Truncated("the package".into()))?;
+        let text = std::str::from_utf8(&header).map_err(|_| damaged("a header of the package"))?;
+        let name = text.get(..16).unwrap_or_default().trim_end().trim_end_matches('/').to_owned();
+        let digits = text.get(48..58).unwrap_or_default().trim_end();
+        let size: u64 = digits.parse().map_err(|_| damaged("a size in the package"))?;
+        let starts = at + 60;
+        if !text.ends_with("`\n") || starts.checked_add(size).is_none_or(|end| end > length) {
+            return Err(ReadError::Truncated(format!("{:?} in the package", name)));
+        }
+        if position == 0 {
+            let mut version = String::new();
+            file.take(size.min(16)).read_to_string(&mut version).map_err(|_| damaged("its version"))?;
+            if name != "debian-binary" || !version.starts_with("2.") {
+                return Err(ReadError::Unsupported("another version than 2".into()));
+            }
+        } else if let Some((base, ending)) =
+            ["control.tar", "data.tar"].into_iter().find_map(|base| Some((base, name.strip_prefix(base)?.to_owned())))
+        {
+            let packing = match ending.as_str() {
+                "" => Packing::Plain,
+                ".gz" => Packing::Gzip,
+                ".xz" => Packing::Xz,
+                ".bz2" => Packing::Bzip2,
+                ".zst" => Packing::Zstd,
+                _ => return Err(ReadError::Unsupported(format!("{name:?}"))),
+            };
+            if found.iter().any(|(other, _)| *other == base) {
+                return Err(damaged("it has two of the same name"));
+            }
+            found.push((base, Part { at: starts, size, packing }));
+        }
+        at = starts + size + size % 2;
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut bytes = b"!<arch>\n".to_vec();
+        for (name, content) in members {
+            bytes.extend(format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", content.len()).bytes());
+            bytes.extend(*content);
+            bytes.extend(std::iter::repeat_n(b'\n', content.len() % 2));
+        }
+        bytes
+    }
+
+    fn tar(files: &[(&str, &str)]) -> Vec<u8> {
+        let mut builder = ::tar::Builder::new(Vec::new());
+        for (path, content) in files {
+            let mut header = ::tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+            header.set_cksum();
+            builder.append(&header, content.as_bytes()).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    const CONTROL: &str = "Package: mine\nVersion: 1.0-1\nArchitecture: amd64\nMulti-Arch: same\n";
+
+    fn open(bytes: &[u8]) -> Result<Binary, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.deb");
+        fs::write(&path, bytes).unwrap();
+        Binary::open(&path).map_err(|why| why.to_string())
+    }
+
+    fn package(control: &[(&str, &str)]) -> Vec<u8> {
+        ar(&[("debian-binary", b"2.0\n"), ("control.tar", &tar(control)), ("data.tar", &tar(&[]))])
+    }
+
+    #[test]
+    fn a_package_is_read() {
+        let binary =
+            open(&package(&[("./control", CONTROL), ("./postinst", "#!/bin/sh\n"), ("./triggers", "x")])).unwrap();
+        assert_eq!((binary.name.as_str(), binary.stem().as_str()), ("mine", "mine:amd64"));
+        assert_eq!(binary.scripts(), ["postinst"]);
+    }
+
+    #[test]
+    fn what_is_no_package_is_refused() {
+        let good = package(&[("./control", CONTROL)]);
+        let control = |text: &str| package(&[("./control", text)]);
+        let data = tar(&[]);
+        for (bytes, why) in [
+            (b"!<arch>".to_vec(), "cut off"),
+            (b"PK\x03\x04....".to_vec(), "no Debian package"),
+            (ar(&[("debian-binary", b"3.0\n")]), "another version than 2"),
+            (ar(&[("debian-binary", b"2.0\n")]), "has a control.tar"),
+            (ar(&[("debian-binary", b"2.0\n"), ("control.tar.lzma", b"")]), "control.tar.lzma"),
+            (ar(&[("debian-binary", b"2.0\n"), ("control.tar.zst", b"none"), ("data.tar", &data)]), "zstd"),
+            (ar(&[("debian-binary", b"2.0\n"), ("data.tar", &data), ("data.tar", &data)]), "two of the same name"),
+            (good[..good.len() - 700].to_vec(), "cut off"),
+            (control("Package: ../x\nVersion: 1\nArchitecture: all\n"), "names no package"),
+            (control("Package: x\nVersion: a b\nArchitecture: all\n"), "no Debian version"),
+            (control("Package: x\nVersion: 1\n"), "has no Architecture"),
+            (package(&[("./a/control", CONTROL)]), "the control file"),
+            (package(&[("./md5sums", "")]), "is missing"),
+        ] {
+            let found = open(&bytes).unwrap_err();
+            assert!(found.contains(why), "{why}: {found}");
+        }
+    }
+
+    #[test]
+    fn no_cut_or_change_makes_a_panic() {
+        let good = package(&[("./control", CONTROL)]);
+        for length in (0..good.len()).step_by(37) {
+            let _refused_or_not = open(&good[..length]);
+        }
+        for at in (0..good.len()).step_by(23) {
+            let mut bytes = good.clone();
+            bytes[at] ^= 0xff;
+            let _refused_or_not = open(&bytes);
+        }
+    }
+}

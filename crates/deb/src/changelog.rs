@@ -1,0 +1,167 @@
+//! `debian/changelog`: the entry of a version, made of the project's own changelog.
+//!
+//! deb-changelog(5).
+
+use super::version::DebVersion;
+use drydock_config::release::Version;
+
+/// An entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The source package.
+    pub source: String,
+    /// The version.
+    pub version: DebVersion,
+    /// The series.
+    pub series: String,
+    /// What changed, each a paragraph without a line end.
+    pub changes: Vec<String>,
+    /// Who.
+    pub maintainer: String,
+    /// When, in seconds since 1970.
+    pub epoch: u64,
+}
+
+/// The widest line.
+const WIDTH: usize = 78;
+
+impl Entry {
+    /// The text of the entry.
+    pub fn text(&self) -> String {
+        format!("{}\n\n -- {}  {}\n", self.body(), self.maintainer, date(self.epoch))
+    }
+
+    /// Its head and its changes, as `.changes` has them.
+    pub fn body(&self) -> String {
+        let mut text = format!("{} ({}) {}; urgency=medium\n", self.source, self.version, self.series);
+        for change in &self.changes {
+            text.push_str(&format!("\n{}", wrapped(change)));
+        }
+        text
+    }
+}
+
+/// A date as in mails: `Mon, 01 Jun 2026 12:00:00 +0000`.
+pub fn date(epoch: u64) -> String {
+    let seconds = i64::try_from(epoch).unwrap_or_default();
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    time.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+}
+
+/// `  * ` and the words, in lines of a readable width.
+fn wrapped(change: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::from("  *");
+    for word in change.split_whitespace() {
+        if line.chars().count() + 1 + word.chars().count() > WIDTH && line.len() > 4 {
+            lines.push(std::mem::replace(&mut line, "   ".to_owned()));
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines.join("\n")
+}
+
+/// What the project's changelog says about a version: the items under its heading, each with the word of its section.
+///
+/// The shape is that of "Keep a Changelog": `## [1.2.0] - 2026-06-01`, `### Added`, `- an item`.
+pub fn changes_of(changelog: &str, version: &Version) -> Vec<String> {
+    let heading = |line: &str| {
+        let words = line.trim_start_matches('#').trim();
+        let named = words.trim_start_matches(['[', 'v']);
+        let rest = named.strip_prefix(version.as_str());
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || ".~+-_".contains(c)))
+    };
+    let mut lines = changelog.lines().skip_while(|line| !(line.starts_with("## ") && heading(line))).skip(1);
+    let mut changes: Vec<String> = Vec::new();
+    let mut section = String::new();
+    let mut open = false;
+    for line in lines.by_ref().take_while(|line| !line.starts_with("## ")) {
+        if let Some(name) = line.strip_prefix("### ") {
+            section = format!("{}: ", name.trim());
+            open = false;
+        } else if let Some(item) = line.strip_prefix("- ").or_else(|| line.strip_prefix("* ")) {
+            changes.push(format!("{section}{}", item.trim()));
+            open = true;
+        } else if line.trim().is_empty() {
+            open = false;
+        } else if let (true, Some(last)) = (open, changes.last_mut()) {
+            last.push(' ');
+            last.push_str(line.trim());
+        }
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+# Changelog
+
+## [Unreleased]
+
+- not yet
+
+## [0.3.0] - 2026-06-01
+
+Words before.
+
+### Added
+
+- The plugin `http`, which serves the daemon's status
+  on 127.0.0.1.
+- Another.
+
+### Fixed
+
+- The answer.
+
+## [0.3] - 2026-01-01
+
+- old
+";
+
+    #[test]
+    fn the_items_of_one_version_are_taken() {
+        let of = |version: &str| changes_of(TEXT, &version.parse().unwrap());
+        let expected = [
+            "Added: The plugin `http`, which serves the daemon's status on 127.0.0.1.",
+            "Added: Another.",
+            "Fixed: The answer.",
+        ];
+        assert_eq!(of("0.3.0"), expected);
+        assert_eq!(of("0.3"), ["old"]);
+        assert!(of("0.3.1").is_empty() && of("3.0").is_empty());
+    }
+
+    #[test]
+    fn an_entry_is_read_by_dpkg() {
+        let entry = Entry {
+            source: "lanternd".into(),
+            version: "0.3.0-1~debian12.1".parse().unwrap(),
+            series: "bookworm".into(),
+            changes: vec!["New upstream release.".into(), "word ".repeat(40)],
+            maintainer: "A Name <name@example.org>".into(),
+            epoch: 1_780_315_200,
+        };
+        let text = entry.text();
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH + 2), "{text}");
+        assert!(text.ends_with("\n -- A Name <name@example.org>  Mon, 01 Jun 2026 12:00:00 +0000\n"), "{text}");
+        if !drydock_base::exec::is_installed("dpkg-parsechangelog") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("changelog");
+        std::fs::write(&path, &text).unwrap();
+        let argv = ["dpkg-parsechangelog", "-l", path.to_str().unwrap()].map(str::to_owned);
+        let parsed =
+            super::super::control::parse_one(&drydock_base::exec::read(&argv, folder.path()).unwrap()).unwrap();
+        let field = |name: &str| parsed.get(name).unwrap().to_owned();
+        assert_eq!((field("Version"), field("Distribution")), ("0.3.0-1~debian12.1".into(), "bookworm".into()));
+        assert_eq!(field("Timestamp"), "1780315200");
+        assert_eq!(field("Changes").trim_start(), entry.body().trim_end());
+    }
+}

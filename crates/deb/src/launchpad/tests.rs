@@ -1,0 +1,335 @@
+//! For each rule an upload that breaks just that rule, and lawful ones that pass.
+
+use super::*;
+use crate::control::{Paragraph, parse_one};
+use crate::sums::{Sums, list};
+use std::collections::BTreeMap;
+
+const VERSION: &str = "1.0-0ubuntu1~ppa1~ubuntu24.04.1";
+const FILES: [&str; 4] =
+    ["x_1.0.orig.tar.xz", "x_1.0.orig-vendor.tar.xz", "x_1.0-0ubuntu1~ppa1~ubuntu24.04.1.debian.tar.xz", "x.buildinfo"];
+
+/// A lawful upload, in memory.
+fn lawful() -> Upload {
+    let sums: Vec<Sums> = FILES[..3].iter().map(|name| Sums::of(name, name.as_bytes())).collect();
+    let mut dsc = Paragraph::new();
+    for (field, value) in [
+        ("Format", "3.0 (quilt)"),
+        ("Source", "xx"),
+        ("Binary", "xx"),
+        ("Architecture", "any"),
+        ("Version", VERSION),
+        ("Maintainer", "A <a@example.org>"),
+        ("Build-Depends", "debhelper-compat (= 13), cargo | rustc-1.80"),
+    ] {
+        dsc.set(field, value);
+    }
+    list(&mut dsc, &sums, Some(""));
+    let dsc_name = format!("xx_{VERSION}.dsc");
+    let buildinfo = format!("xx_{VERSION}_source.buildinfo");
+    let all: Vec<Sums> = [Sums::of(&dsc_name, b"dsc"), Sums::of(&buildinfo, b"info")].into_iter().chain(sums).collect();
+    let mut changes = Paragraph::new();
+    for (field, value) in [
+        ("Format", "1.8"),
+        ("Date", "Mon, 01 Jun 2026 12:00:00 +0000"),
+        ("Source", "xx"),
+        ("Binary", "xx"),
+        ("Architecture", "source"),
+        ("Version", VERSION),
+        ("Distribution", "noble"),
+        ("Maintainer", "A <a@example.org>"),
+        ("Changed-By", "A <a@example.org>"),
+        ("Changes", "\nxx"),
+    ] {
+        changes.set(field, value);
+    }
+    list(&mut changes, &all, Some("net optional "));
+    let document = |name: &str| (name.to_owned(), Document { is_link: false, size: 100 });
+    Upload {
+        changes_name: format!("xx_{VERSION}_source.changes"),
+        changes,
+        changes_signature: Signature::Good("KEY".into()),
+        dsc_name,
+        dsc,
+        dsc_signature: Signature::Good("KEY".into()),
+        files: all.into_iter().map(|sums| (sums.name.clone(), sums)).collect(),
+        sources: Sources {
+            folders: vec!["xx-1.0".into()],
+            failure: None,
+            documents: ["debian/changelog", "debian/copyright"].map(document).into_iter().collect(),
+        },
+    }
+}
+
+fn facts() -> Facts {
+    Facts { distribution: Distribution::Ubuntu, today: "2026-06-01".into(), unsigned: false, remote: None }
+}
+
+fn asked() -> Facts {
+    Facts { remote: Some(Remote { size: Some((0, 8 << 30)), ..Remote::default() }), ..facts() }
+}
+
+type Break = fn(&mut Upload, &mut Facts);
+
+/// Changes a file's line in both lists of `.changes` or `.dsc`.
+fn renamed(paragraph: &mut Paragraph, from: &str, to: &str) {
+    for field in ["Files", "Checksums-Sha1", "Checksums-Sha256"] {
+        let text = paragraph.get(field).unwrap().replace(from, to);
+        paragraph.set(field, text);
+    }
+}
+
+/// A file under another name in the upload, `.dsc` and `.changes`.
+fn rename_everywhere(upload: &mut Upload, from: &str, to: &str) {
+    renamed(&mut upload.changes, from, to);
+    renamed(&mut upload.dsc, from, to);
+    let mut sums = upload.files.remove(from).unwrap();
+    sums.name = to.to_owned();
+    upload.files.insert(to.to_owned(), sums);
+}
+
+fn add_file(upload: &mut Upload, name: &str, in_dsc: bool) {
+    let sums = Sums::of(name, b"more");
+    for (paragraph, middle, wanted) in [(&mut upload.changes, "net optional ", true), (&mut upload.dsc, "", in_dsc)] {
+        if wanted {
+            let files = paragraph.get("Files").unwrap().to_owned();
+            paragraph.set("Files", format!("{files}\n{} {} {middle}{name}", sums.md5, sums.size));
+        }
+    }
+    upload.files.insert(name.to_owned(), sums);
+}
+
+const BREACHES: &[(&str, &str, Break)] = &[
+    ("changes-fields", "Unable to find mandatory field 'Changed-By' in the changes file.", |u, _| {
+        u.changes.remove("Changed-By")
+    }),
+    ("changes-fields", "Unable to find mandatory field 'Date' in the changes file.", |u, _| u.changes.set("Date", "")),
+    ("changes-format", "Format out of acceptable range for changes file. Range 1.5 - 2.0, format 2.1", |u, _| {
+        u.changes.set("Format", "2.1")
+    }),
+    (
+        "changes-name",
+        "upload.changes -> inappropriate changesfile name, should follow \"<pkg>_<version>_<arch>.changes\" format",
+        |u, _| u.changes_name = "upload.changes".into(),
+    ),
+    (
+        "changes-signature",
+        "GPG verification of xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1_source.changes failed: Verification failed 3 times: ['No data', 'No data', 'No data']",
+        |u, _| u.changes_signature = Signature::None,
+    ),
+    (
+        "dsc-signature",
+        "GPG verification of xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc failed: expired (of a key that Launchpad does not know, no mail is sent at all)",
+        |u, _| u.dsc_signature = Signature::Bad("expired".into()),
+    ),
+    ("series", "Unable to find distroseries: unstable", |u, _| u.changes.set("Distribution", "unstable")),
+    ("series", "Unable to find distroseries: UNRELEASED", |u, _| u.changes.set("Distribution", "UNRELEASED")),
+    ("series", "Unable to find distroseries: bookworm", |u, _| u.changes.set("Distribution", "bookworm")),
+    ("pocket", "PPA uploads must be for the RELEASE pocket.", |u, _| u.changes.set("Distribution", "noble-updates")),
+    (
+        "obsolete-series",
+        "Not permitted to upload to the RELEASE pocket in a series in the 'OBSOLETE' state.",
+        |u, _| u.changes.set("Distribution", "mantic"),
+    ),
+    (
+        "obsolete-series",
+        "Not permitted to upload to the RELEASE pocket in a series in the 'OBSOLETE' state.",
+        |_, f| {
+            let remote = Remote { series: BTreeMap::from([("noble".into(), "Obsolete".into())]), ..Remote::default() };
+            f.remote = Some(remote);
+        },
+    ),
+    ("file-lines", "Wrong number of fields in Checksums-Sha1 line in .changes.", |u, _| {
+        u.changes.set("Checksums-Sha1", "a b")
+    }),
+    ("file-kinds", "Unable to identify file xx_1.0.txt (net) in changes.", |u, _| add_file(u, "xx_1.0.txt", false)),
+    ("file-names", "Invalid character(s) in filename: 'xx_1.0_ü.buildinfo'.", |u, _| {
+        let name = "xx_1.0_ü.buildinfo";
+        add_file(u, name, false);
+    }),
+    ("sections", "x_1.0.orig.tar.xz: Unknown section 'nets'", |u, _| {
+        let files =
+            u.changes.get("Files").unwrap().replacen("net optional x_1.0.orig.tar", "nets optional x_1.0.orig.tar", 1);
+        u.changes.set("Files", files);
+    }),
+    ("sections", "x_1.0.orig.tar.xz: Unknown component 'best'", |u, _| {
+        let files = u.changes.get("Files").unwrap().replacen(
+            "net optional x_1.0.orig.tar",
+            "best/net optional x_1.0.orig.tar",
+            1,
+        );
+        u.changes.set("Files", files);
+    }),
+    ("sums", "File xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc mentioned in the changes file was not found.", |u, _| {
+        u.files.remove(&u.dsc_name.clone());
+    }),
+    (
+        "sums",
+        "File xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1_source.buildinfo mentioned in the changes has a size mismatch. 4 != 5",
+        |u, _| {
+            let files = u.changes.get("Files").unwrap().replacen(" 4 net", " 5 net", 1);
+            u.changes.set("Files", files);
+        },
+    ),
+    ("source-only", "Upload rejected because it contains binary packages.", |u, _| {
+        u.changes.set("Architecture", "source amd64")
+    }),
+    ("source-only", "Upload rejected because it contains binary packages.", |u, _| {
+        add_file(u, "xx_1.0_amd64.deb", false)
+    }),
+    ("one-dsc", "Changes file lists more than one .dsc", |u, _| {
+        add_file(u, "yy_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc", false)
+    }),
+    ("one-dsc", "Sourceful upload without a .dsc", |u, _| {
+        let files: Vec<String> =
+            u.changes.lines("Files").filter(|line| !line.ends_with(".dsc")).map(|line| format!("\n{line}")).collect();
+        u.changes.set("Files", files.concat());
+    }),
+    ("dsc-fields", "Unable to find mandatory field Maintainer in xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc", |u, _| {
+        u.dsc.remove("Maintainer");
+    }),
+    ("dsc-source", "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: invalid source name Xx", |u, _| u.dsc.set("Source", "Xx")),
+    (
+        "versions-agree",
+        "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: version ('1.0-2') in .dsc does not match version ('1.0-0ubuntu1~ppa1~ubuntu24.04.1') in .changes.",
+        |u, _| u.dsc.set("Version", "1.0-2"),
+    ),
+    ("versions-agree", "1.1: should be 1.0 according to changes file.", |u, _| {
+        rename_everywhere(u, "x_1.0.orig.tar.xz", "x_1.1.orig.tar.xz");
+    }),
+    ("dsc-format", "Unsupported source format: 3.0 (git)", |u, _| u.dsc.set("Format", "3.0 (git)")),
+    (
+        "dsc-files",
+        "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: must have only an orig.tar.*, a debian.tar.*, and optionally orig-*.tar.*",
+        |u, _| add_file(u, "xx_1.0.orig.tar.gz", true),
+    ),
+    ("dsc-files", "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: has more than one orig-vendor.tar.*.", |u, _| {
+        add_file(u, "xx_1.0.orig-vendor.tar.gz", true);
+    }),
+    ("dsc-files", "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: is format 1.0 but uses xz compression.", |u, _| {
+        u.dsc.set("Format", "1.0");
+        for (from, to) in [("x_1.0.orig-vendor.tar.xz", ""), ("x_1.0-0ubuntu1~ppa1~ubuntu24.04.1.debian.tar.xz", "")] {
+            for field in ["Files", "Checksums-Sha1", "Checksums-Sha256"] {
+                let kept = |line: &&str| !line.ends_with(from);
+                let text: String = u.dsc.lines(field).filter(kept).map(|line| format!("\n{line}{to}")).collect();
+                u.dsc.set(field, text);
+            }
+        }
+        add_file(u, "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.diff.gz", true);
+    }),
+    (
+        "dsc-files",
+        "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: File x_1.0.orig-data.tar.zst does not look sourceful.",
+        |u, _| {
+            let sums = Sums::of("x_1.0.orig-data.tar.zst", b"");
+            let files = u.dsc.get("Files").unwrap().to_owned();
+            u.dsc.set("Files", format!("{files}\n{} 0 {}", sums.md5, sums.name));
+            u.files.insert(sums.name.clone(), sums);
+        },
+    ),
+    ("dsc-sums", "Unable to find x_0.9.orig-data.tar.xz in upload or distribution.", |u, _| {
+        let files = u.dsc.get("Files").unwrap().to_owned();
+        u.dsc.set("Files", format!("{files}\nabc 5 x_0.9.orig-data.tar.xz"));
+    }),
+    ("dsc-sums", "Unable to find x_1.0.orig.tar.xz in upload or distribution.", |u, f| {
+        let kept: String = u
+            .changes
+            .lines("Files")
+            .filter(|line| !line.ends_with("x_1.0.orig.tar.xz"))
+            .map(|line| format!("\n{line}"))
+            .collect();
+        u.changes.set("Files", kept);
+        *f = asked();
+    }),
+    (
+        "build-depends",
+        "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: invalid Build-Depends field; cannot be parsed by apt: Problem parsing dependency `cargo >= 1`: `>= 1` is too much",
+        |u, _| u.dsc.set("Build-Depends", "debhelper, cargo >= 1"),
+    ),
+    ("unpacks", "Unpacked source contains more than one directory: ['xx-1.0', 'yy']", |u, _| {
+        u.sources.folders.push("yy".into())
+    }),
+    (
+        "unpacks",
+        "dpkg-source failed for xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc [return: 25]\n[dpkg-source output: it broke]",
+        |u, _| u.sources.failure = Some("`dpkg-source` ended with exit status: 25: it broke".into()),
+    ),
+    ("documents", "No changelog file found.", |u, _| {
+        u.sources.documents.remove("debian/changelog");
+    }),
+    ("documents", "Symbolic link for debian/copyright not allowed", |u, _| {
+        u.sources.documents.insert("debian/copyright".into(), Document { is_link: true, size: 1 });
+    }),
+    ("documents", "debian/changelog file too large, 10MiB max", |u, _| {
+        u.sources.documents.insert("debian/changelog".into(), Document { is_link: false, size: 10_485_761 });
+    }),
+    (
+        "same-bytes",
+        "File x_1.0.orig.tar.xz already exists in the archive, but uploaded version has different contents. See more information about this error in https://help.launchpad.net/Packaging/UploadErrors.",
+        |_, f| {
+            *f = asked();
+            f.remote.as_mut().unwrap().files.insert("x_1.0.orig.tar.xz".into(), "0".repeat(64));
+        },
+    ),
+    (
+        "higher-version",
+        "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: Version older than that in the archive. 1.0-0ubuntu1~ppa1~ubuntu24.04.1 <= 1.0-0ubuntu1",
+        |_, f| {
+            *f = asked();
+            f.remote.as_mut().unwrap().versions.push(("1.0-0ubuntu1".into(), "noble".into()));
+        },
+    ),
+    (
+        "higher-version",
+        "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: Version older than that in the archive. 1.0-0ubuntu1~ppa1~ubuntu24.04.1 <= 1.0-0ubuntu1~ppa1~ubuntu24.04.1",
+        |_, f| {
+            *f = asked();
+            f.remote.as_mut().unwrap().versions.push((VERSION.into(), "jammy".into()));
+        },
+    ),
+    (
+        "quota",
+        "PPA exceeded its size limit (8192.00 of 8192.00 MiB). Ask a question in https://answers.launchpad.net/soyuz/ if you need more space.",
+        |_, f| f.remote = Some(Remote { size: Some((8 << 30, 8 << 30)), ..Remote::default() }),
+    ),
+];
+
+#[test]
+fn each_breach_is_caught_by_its_rule_alone() {
+    for (rule, text, breach) in BREACHES {
+        let (mut upload, mut facts) = (lawful(), facts());
+        breach(&mut upload, &mut facts);
+        let found = check(&upload, &facts);
+        let rules: Vec<&str> = found.iter().map(|one| one.rule).collect();
+        assert!(found.iter().any(|one| one.rule == *rule && one.text.starts_with(text)), "{rule}: {text}\n{found:#?}");
+        assert!(rules.iter().all(|other| other == rule), "{text}: {found:#?}");
+    }
+    let broken: std::collections::BTreeSet<&str> = BREACHES.iter().map(|(rule, ..)| *rule).collect();
+    let all: std::collections::BTreeSet<&str> = RULES.iter().map(|rule| rule.name).collect();
+    assert_eq!(broken, all, "every rule has a breach in this table");
+}
+
+#[test]
+fn lawful_uploads_pass() {
+    assert_eq!(check(&lawful(), &facts()), []);
+    // The same file is in the archive already, and a lower version; the other series has one of its own.
+    let mut facts = asked();
+    let remote = facts.remote.as_mut().unwrap();
+    remote.files.insert(FILES[0].into(), Sums::of(FILES[0], FILES[0].as_bytes()).sha256);
+    remote.versions.push(("1.0-0ubuntu1~ppa1~ubuntu22.04.1".into(), "jammy".into()));
+    remote.versions.push(("0.9-0ubuntu1~ppa1~ubuntu24.04.1".into(), "noble".into()));
+    assert_eq!(check(&lawful(), &facts), []);
+    // Then the orig may be left out.
+    let mut without = lawful();
+    let text = without.changes.text();
+    let kept: String =
+        text.lines().filter(|line| !line.ends_with("x_1.0.orig.tar.xz")).map(|line| format!("{line}\n")).collect();
+    without.changes = parse_one(&kept).unwrap();
+    assert_eq!(check(&without, &facts), []);
+    // Not signed yet, and for another archive.
+    let mut unsigned = lawful();
+    (unsigned.changes_signature, unsigned.dsc_signature) = (Signature::None, Signature::None);
+    unsigned.changes.set("Distribution", "trixie");
+    let debian = Facts { distribution: Distribution::Debian, unsigned: true, ..self::facts() };
+    assert_eq!(check(&unsigned, &debian), []);
+}

@@ -1,0 +1,130 @@
+//! A base made by mmdebstrap from a dated archive: a minimal Debian, the same on every day and every machine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::base::{self, Base};
+use super::ground::clean;
+use super::image;
+use super::layout::Layout;
+use super::leftovers::Leftovers;
+use super::model::media;
+use drydock_archive::layer::Layer;
+use drydock_archive::read::{Limits, Packing, ReadError, visit_packed};
+use drydock_base::exec;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::paths;
+use drydock_base::sums::Sha256Sum;
+use drydock_config::images::{Digest, Platform};
+
+/// Changed when the same request makes other bytes than before.
+const FORMAT: u32 = 2;
+/// Where mmdebstrap looks for the programs of an administrator.
+const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Which Debian.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The code name.
+    pub suite: &'a str,
+    /// The moment of the archive, as in `20261101T000000Z`.
+    pub snapshot: &'a str,
+    /// The archive's address.
+    pub mirror: &'a str,
+    /// Packages beside the essential ones.
+    pub packages: &'a [String],
+    /// The platform.
+    pub platform: Platform,
+}
+
+/// Makes the base, or takes the one that was made before. `watch` hears what is about to be done.
+///
+/// # Errors
+/// mmdebstrap is missing or fails; there is no room.
+pub fn make(cache: &Layout, request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<Base> {
+    let Request { suite, snapshot, mirror, packages, platform } = request;
+    let name = format!("{suite}-{snapshot}");
+    let key = Sha256Sum::of(format!("{FORMAT} {suite} {snapshot} {mirror} {packages:?} {platform}").as_bytes());
+    let known = cache.folder().join(format!("suite-{key}"));
+    let kept: Option<Digest> = fs::read_to_string(&known).ok().and_then(|text| text.trim().parse().ok());
+    if let Some(digest) = kept {
+        if let Some(base) = base::find(cache, &name, &digest, *platform)? {
+            return Ok(base);
+        }
+    }
+    watch(&format!("make the base {name} for {platform} from {mirror}"));
+    let epoch = moment(snapshot)?;
+    let part = tempfile::Builder::new().prefix(".part-").suffix(".tar").tempfile_in(cache.folder());
+    let part = part.with_context(|| format!("cannot write to {}", cache.folder().display()))?;
+    let mut argv: Vec<String> = ["mmdebstrap", "--quiet", "--variant=minbase"].map(str::to_owned).to_vec();
+    argv.push(format!("--architectures={}", platform.debian()));
+    // The archive of that moment says until when it was valid.
+    argv.push("--aptopt=Acquire::Check-Valid-Until \"false\"".into());
+    if !packages.is_empty() {
+        argv.push(format!("--include={}", packages.join(",")));
+    }
+    argv.extend([(*suite).to_owned(), part.path().display().to_string(), (*mirror).to_owned()]);
+    let set = [("SOURCE_DATE_EPOCH", epoch.to_string()), ("PATH", SEARCH.to_owned())];
+    let set: BTreeMap<String, String> = set.map(|(name, value)| (name.to_owned(), value)).into();
+    let pass = ["http_proxy", "https_proxy"].map(str::to_owned);
+    exec::find("mmdebstrap", Path::new("/"), Some(&SEARCH.into()))
+        .map_err(|why| failure(Exit::Missing, format!("{why}; `cargo xtask doctor docker` tells what installs it")))?;
+    exec::bytes(&argv, Path::new("/"), exec::environment(&pass, &set)).map_err(|why| {
+        let why = why.split_once("` ended with ").map_or(why.as_str(), |(_, end)| end);
+        failure(Exit::Missing, format!("the base {name} cannot be made from {mirror}: {why}"))
+    })?;
+
+    let layer = read(part.path(), cache.folder())
+        .with_context(|| format!("mmdebstrap made a base of {suite} that cannot be read"))?;
+    let digest = write(cache, &layer, epoch, request)?;
+    paths::write_atomically(&known, format!("{digest}\n").as_bytes())?;
+    base::find(cache, &name, &digest, *platform)?.with_context(|| format!("the base {name} is not whole"))
+}
+
+/// The files of the base, without what differs from one making to the next.
+fn read(tar: &Path, folder: &Path) -> Result<Layer, ReadError> {
+    let mut layer = Layer::new(folder)?;
+    let mut leftovers = Leftovers::default();
+    let limits = Limits { bytes: 16 << 30, ..Limits::UNKNOWN };
+    visit_packed(paths::open_regular(tar)?, Packing::Plain, limits, &mut |member, content| {
+        let path = clean(&member.path)?;
+        if path.is_empty() {
+            return Ok(());
+        }
+        leftovers.take(&mut layer, path, member, content)
+    })?;
+    Ok(layer)
+}
+
+fn write(cache: &Layout, layer: &Layer, epoch: u64, request: &Request<'_>) -> anyhow::Result<Digest> {
+    let mut part = cache.part()?;
+    let written = layer.write(epoch, part.as_file_mut()).context("cannot write the layer of the base")?;
+    let digest = Digest(written.sha256);
+    cache.keep(part, &digest)?;
+    let mut config = image::from_scratch(request.platform);
+    config["config"]["Cmd"] = json!(["/bin/sh"]);
+    config["created"] = image::moment(epoch)?.into();
+    let step = format!("mmdebstrap --variant=minbase {} of {}", request.suite, request.snapshot);
+    image::add_step(&mut config, epoch, &step, Some(&Digest(written.diff_id)))?;
+    let config = cache.put(media::CONFIG, &serde_json::to_vec(&config)?)?;
+    let layer = super::model::Descriptor::new(media::LAYER_GZIP, digest, written.size);
+    let manifest = super::model::Manifest {
+        schema_version: 2,
+        media_type: Some(media::MANIFEST.to_owned()),
+        artifact_type: None,
+        config,
+        layers: vec![layer],
+        subject: None,
+        annotations: BTreeMap::new(),
+    };
+    Ok(cache.put(media::MANIFEST, &serde_json::to_vec(&manifest)?)?.digest)
+}
+
+fn moment(snapshot: &str) -> anyhow::Result<u64> {
+    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", snapshot).context("the snapshot is no moment")?;
+    Ok(u64::try_from(jiff::tz::TimeZone::UTC.to_timestamp(time)?.as_second())?)
+}

@@ -1,0 +1,151 @@
+//! Images as files that engines read and write: docker's archive (`docker save`), and OCI layouts, in tar or not.
+//!
+//! https://github.com/moby/docker-image-spec, version 1.2: `manifest.json` names the configuration and the layers.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::base::Base;
+use crate::ground::clean;
+use crate::image;
+use crate::layout::{LARGEST_MANIFEST, Layout};
+use crate::model::{Parsed, media};
+use crate::normalise::Raw;
+use drydock_archive::layer::{Item, Layer};
+use drydock_archive::read::{Limits, MemberKind, Packing, ReadError, visit_packed};
+use drydock_base::exit::{Exit, failure};
+use drydock_base::paths;
+
+/// The list in docker's archive.
+const LIST: &str = "manifest.json";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    config: String,
+    layers: Vec<String>,
+}
+
+/// Writes a base as docker's archive.
+pub(super) fn write(file: &Path, base: &Base, name: &str, scratch: &Path) -> anyhow::Result<()> {
+    let mut archive = Layer::new(scratch)?;
+    let mut layers = Vec::new();
+    for (layer, diff_id) in base.manifest.layers.iter().zip(image::diff_ids(&base.config)?) {
+        let path = base.layout.path(&layer.digest);
+        let mut blob = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let content = archive.keep(&mut blob)?;
+        let folder = diff_id.hex();
+        archive.put(folder.clone(), Item::folder(0));
+        archive.put(format!("{folder}/layer.tar"), Item::file(content, 0));
+        layers.push(format!("{folder}/layer.tar"));
+    }
+    let config = format!("{}.json", base.manifest.config.digest.hex());
+    let list = json!([{"Config": config, "RepoTags": [name], "Layers": layers}]).to_string();
+    let content = archive.keep(&mut &*base.layout.read(&base.manifest.config)?)?;
+    archive.put(config, Item::file(content, 0));
+    let content = archive.keep(&mut list.as_bytes())?;
+    archive.put(LIST.to_owned(), Item::file(content, 0));
+    let out = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
+    archive.write_plain(0, out).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(())
+}
+
+/// Reads what `docker save` wrote.
+pub(super) fn saved(file: &Path, folder: &Path) -> anyhow::Result<Raw> {
+    untar(file, folder)?;
+    let wrong = |why: &str| failure(Exit::JobFailed, format!("docker saved an image that cannot be read: {why}"));
+    let list: Vec<Listed> = serde_json::from_slice(&small(folder, LIST)?).map_err(|error| wrong(&error.to_string()))?;
+    let [Listed { config, layers }] = list.as_slice() else { return Err(wrong("it is not one image")) };
+    let config: Value = serde_json::from_slice(&small(folder, config)?).map_err(|error| wrong(&error.to_string()))?;
+    let layers = layers.iter().map(|layer| {
+        let path = folder.join(clean(layer)?);
+        let mut magic = [0; 2];
+        let gzipped = paths::open_regular(&path)?.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
+        Ok((path, if gzipped { media::LAYER_GZIP } else { media::LAYER }.to_owned()))
+    });
+    let layers = layers.collect::<Result<Vec<_>, ReadError>>().map_err(|error| wrong(&error.to_string()))?;
+    Ok(Raw { config, layers })
+}
+
+/// Reads a layout that was put into a tar file.
+pub(super) fn saved_layout(file: &Path, folder: &Path) -> anyhow::Result<Raw> {
+    untar(file, folder)?;
+    layout(folder)
+}
+
+/// Reads the one image of a layout.
+pub(super) fn layout(folder: &Path) -> anyhow::Result<Raw> {
+    let layout = Layout::open(folder)?;
+    let wrong = |why: &str| failure(Exit::JobFailed, format!("the engine made an image that cannot be read: {why}"));
+    let mut index = layout.index()?;
+    for _ in 0..2 {
+        let [one] = index.manifests.as_slice() else { return Err(wrong("it is not one image")) };
+        match Parsed::read(&one.media_type, &layout.read(one)?).map_err(|why| wrong(&why))? {
+            Parsed::Index(inner) => index = inner,
+            Parsed::Manifest(manifest) => {
+                let config = serde_json::from_slice(&layout.read(&manifest.config)?)?;
+                let layers: Vec<(PathBuf, String)> = manifest
+                    .layers
+                    .iter()
+                    .map(|layer| (layout.path(&layer.digest), layer.media_type.clone()))
+                    .collect();
+                return Ok(Raw { config, layers });
+            }
+        }
+    }
+    Err(wrong("it is an index of indexes"))
+}
+
+/// Unpacks the files of an archive; links between layers, as docker saves a layer that comes twice, become copies.
+fn untar(file: &Path, folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let limits = Limits { bytes: 64 << 30, entries: 100_000 };
+    let mut links = Vec::new();
+    let source = paths::open_regular(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let visited = visit_packed(source, Packing::Plain, limits, &mut |member, content| {
+        let path = clean(&member.path)?;
+        let at = folder.join(&path);
+        match &member.kind {
+            MemberKind::File => {
+                fs::create_dir_all(at.parent().unwrap_or(folder))?;
+                io::copy(content, &mut fs::OpenOptions::new().write(true).create_new(true).open(&at)?)?;
+            }
+            MemberKind::Link(target) => {
+                let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+                let mut parts: Vec<&str> = parent.split('/').filter(|part| !part.is_empty()).collect();
+                for part in target.split('/') {
+                    match part {
+                        ".." if parts.pop().is_none() => return Err(ReadError::Unsafe(path)),
+                        ".." | "." | "" => {}
+                        part => parts.push(part),
+                    }
+                }
+                links.push((at, folder.join(parts.join("/"))));
+            }
+            MemberKind::Folder | MemberKind::HardLink(_) | MemberKind::Other(_) => {}
+        }
+        Ok(())
+    });
+    visited.map_err(|error| match error {
+        ReadError::Io(error) => anyhow::Error::new(error).context(format!("cannot unpack {}", file.display())),
+        other => failure(Exit::JobFailed, format!("{}: {other}", file.display())),
+    })?;
+    for (at, target) in links {
+        fs::create_dir_all(at.parent().unwrap_or(folder))?;
+        fs::hard_link(&target, &at).with_context(|| format!("cannot unpack {}", at.display()))?;
+    }
+    fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))
+}
+
+fn small(folder: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
+    let path = folder.join(clean(name).map_err(anyhow::Error::new)?);
+    let file = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST_MANIFEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

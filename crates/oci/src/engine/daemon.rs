@@ -1,0 +1,85 @@
+//! docker: a daemon that is given the bases and asked for the image, with buildx or with its own builder.
+
+use std::fs::File;
+
+use anyhow::Context as _;
+
+use super::{Request, archive, arguments, environment, lent, local_name, run, shown, words};
+use crate::base::Base;
+use crate::normalise::Raw;
+use drydock_config::images::Platform;
+
+/// docker's own builder; buildx would be taken where it is, unless it is told so.
+const CLASSIC: [(&str, &str); 1] = [("DOCKER_BUILDKIT", "0")];
+
+pub(super) fn build(request: &Request<'_>) -> anyhow::Result<Raw> {
+    let mut names = Names(Vec::new());
+    for base in request.bases {
+        load(request, base)?;
+        names.0.push(local_name(base));
+    }
+    // The daemon may build for others at the same time.
+    let unique = request.scratch.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
+    let built = format!("localhost/drydock-built:{unique}");
+    let mut argv = words(&["docker", "build", "--no-cache", "--force-rm", "--tag", &built]);
+    argv.extend(["--file".into(), shown(request.dockerfile)]);
+    if Platform::here() != Some(request.platform) {
+        argv.extend(["--platform".into(), request.platform.to_string()]);
+    }
+    argv.extend(arguments(request));
+    argv.push(shown(request.context));
+    let classic = CLASSIC.map(|(name, value)| (name, value.to_owned()));
+    let printed = run(&argv, &classic)?;
+    // Stages before the last one stay as images without a name.
+    let steps = printed.lines().filter_map(|line| line.trim().strip_prefix("---> "));
+    let is_id = |step: &&str| step.len() == 12 && step.bytes().all(|byte| byte.is_ascii_hexdigit());
+    names.0.extend(steps.filter(is_id).map(str::to_owned));
+    names.0.push(built.clone());
+    let saved = request.scratch.join("built.tar");
+    run(&words(&["docker", "save", "--output", &shown(&saved), &built]), &[])?;
+    archive::saved(&saved, &request.scratch.join("built"))
+}
+
+pub(super) fn buildx(request: &Request<'_>) -> anyhow::Result<Raw> {
+    let mut argv = words(&["docker", "buildx", "build", "--no-cache", "--provenance=false", "--sbom=false"]);
+    argv.extend(["--platform".into(), request.platform.to_string(), "--file".into(), shown(request.dockerfile)]);
+    for base in request.bases {
+        let folder = lent(request, base)?;
+        let context = format!("{}=oci-layout://{}@{}", local_name(base), shown(&folder), base.descriptor.digest);
+        argv.extend(["--build-context".into(), context]);
+    }
+    argv.extend(arguments(request));
+    let saved = request.scratch.join("built.tar");
+    argv.extend(["--output".into(), format!("type=oci,dest={}", shown(&saved)), shown(request.context)]);
+    run(&argv, &[])?;
+    archive::saved_layout(&saved, &request.scratch.join("built"))
+}
+
+/// Gives a base to the daemon.
+fn load(request: &Request<'_>, base: &Base) -> anyhow::Result<()> {
+    let file = request.scratch.join("base.tar");
+    archive::write(&file, base, &local_name(base), request.scratch)?;
+    let output = duct::cmd("docker", ["load", "--quiet"])
+        .stdin_file(File::open(&file).context("cannot read the base")?)
+        .full_env(environment(&[]))
+        .stdout_null()
+        .stderr_capture()
+        .unchecked()
+        .run()
+        .context("cannot run docker")?;
+    let said = drydock_base::exec::end_of(&output.stderr);
+    anyhow::ensure!(output.status.success(), "docker does not take the base {}: {said}", base.name);
+    std::fs::remove_file(&file).context("cannot remove a temporary file")
+}
+
+/// Names in the daemon's storage, which are removed after the build, the last first; what others use stays.
+struct Names(Vec<String>);
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        for name in self.0.iter().rev() {
+            let _another_build_may_use_it = run(&words(&["docker", "rmi", name]), &[]);
+        }
+    }
+}

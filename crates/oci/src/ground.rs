@@ -1,0 +1,384 @@
+//! What stands where in an image: the layers of a base laid over each other, and how a path leads through its links.
+//!
+//! OCI image specification 1.1, layer.md, "Applying changesets": whiteouts hide what lower layers have.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use super::layout::Layout;
+use super::model::{Descriptor, Manifest, media};
+use drydock_archive::read::{self, Limits, Member, MemberKind, Packing, ReadError};
+use drydock_base::exit::{Exit, failure};
+use drydock_base::paths;
+
+/// The largest text that is kept of a base: the list of its packages.
+const LARGEST_TEXT: u64 = 64 << 20;
+/// How many links may be followed on the way to one file.
+const MOST_LINKS: usize = 40;
+/// Where Debian keeps what is installed; images without dpkg have a file for each package in the second.
+pub const STATUS: &str = "var/lib/dpkg/status";
+/// A folder with one file a package.
+pub const STATUS_FOLDER: &str = "var/lib/dpkg/status.d";
+
+/// Every file of an image, by its path without `/` at its ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ground {
+    files: BTreeMap<String, Found>,
+    /// The texts of the files that say what is installed.
+    texts: BTreeMap<String, String>,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// What it is.
+    pub kind: FoundKind,
+    /// The permissions.
+    pub mode: u32,
+    /// User and group.
+    pub owner: (u64, u64),
+    /// Seconds since 1970.
+    pub time: u64,
+}
+
+/// What it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FoundKind {
+    /// A folder.
+    Folder,
+    /// A file, under this name first or not.
+    File,
+    /// A symbolic link and its target.
+    Link(String),
+    /// A device or the like.
+    Other,
+}
+
+impl Ground {
+    /// The files of a base. They are kept beside its blobs, since reading a base takes longer than building on it.
+    ///
+    /// # Errors
+    /// A layer is damaged, or has other files than its configuration says.
+    pub fn of(layout: &Layout, manifest: &Descriptor, image: &Manifest) -> anyhow::Result<Ground> {
+        let kept = layout.folder().join(format!("files-{}.json", manifest.digest.hex()));
+        if let Some(ground) = fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            return Ok(ground);
+        }
+        let mut ground = Ground::default();
+        for layer in &image.layers {
+            ground
+                .lay(layout, layer)
+                .map_err(|error| failure(Exit::NotReproducible, format!("the layer {}: {error}", layer.digest)))?;
+        }
+        paths::write_atomically(&kept, &serde_json::to_vec(&ground)?)?;
+        Ok(ground)
+    }
+
+    /// Lays the files of a layer over what is there.
+    fn lay(&mut self, layout: &Layout, layer: &Descriptor) -> Result<(), ReadError> {
+        let mut upper = Ground::default();
+        let mut hidden = Vec::new();
+        visit_layer(&layout.path(&layer.digest), &layer.media_type, &mut |member, content| {
+            let path = clean(&member.path)?;
+            match whiteout(&path) {
+                Some(whiteout) => hidden.push(whiteout),
+                None => upper.note(path, member, content)?,
+            }
+            Ok(())
+        })?;
+        for whiteout in hidden {
+            self.hide(&whiteout);
+        }
+        for (path, found) in upper.files {
+            if found.kind != FoundKind::Folder {
+                self.remove(&path);
+            }
+            self.files.insert(path, found);
+        }
+        self.texts.extend(upper.texts);
+        Ok(())
+    }
+
+    fn note(&mut self, path: String, member: &Member, content: &mut dyn Read) -> Result<(), ReadError> {
+        if path.is_empty() {
+            return Ok(());
+        }
+        let kind = match &member.kind {
+            MemberKind::Folder => FoundKind::Folder,
+            MemberKind::File | MemberKind::HardLink(_) => FoundKind::File,
+            MemberKind::Link(target) => FoundKind::Link(target.clone()),
+            MemberKind::Other(_) => FoundKind::Other,
+        };
+        if kind == FoundKind::File && is_kept(&path) {
+            let mut text = Vec::new();
+            content.take(LARGEST_TEXT).read_to_end(&mut text)?;
+            self.texts.insert(path.clone(), String::from_utf8_lossy(&text).into_owned());
+        }
+        self.files.insert(path, Found { kind, mode: member.mode, owner: member.owner, time: member.time });
+        Ok(())
+    }
+
+    /// What stands at a real path, that is one whose folders are no links.
+    pub fn get(&self, path: &str) -> Option<&Found> {
+        self.files.get(path)
+    }
+
+    /// The text of a file that says what is installed.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        self.texts.get(path).map(String::as_str)
+    }
+
+    /// Those texts below a folder.
+    pub fn texts_in<'a>(&'a self, folder: &str) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let start = format!("{folder}/");
+        let texts = self.texts.iter().filter(move |(path, _)| path.starts_with(&start));
+        texts.map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+
+    /// What stands directly in a folder, by its real path.
+    pub fn children<'a>(&'a self, folder: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let below = self.files.range(start.clone()..).map(|(path, _)| path.as_str());
+        let length = start.len();
+        below.take_while(move |path| path.starts_with(&start)).filter(move |path| !path[length..].contains('/'))
+    }
+
+    /// Says what stands at a real path now.
+    pub fn set(&mut self, path: &str, found: Found) {
+        self.files.insert(path.to_owned(), found);
+    }
+
+    /// Takes away what stands at a real path, and below it.
+    pub fn remove(&mut self, path: &str) {
+        self.files.remove(path);
+        self.texts.remove(path);
+        self.remove_below(path);
+    }
+
+    /// Takes away what stands below a real path.
+    pub fn remove_below(&mut self, path: &str) {
+        let start = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let below: Vec<String> = self
+            .files
+            .range(start.clone()..)
+            .map(|(path, _)| path)
+            .take_while(|path| path.starts_with(&start))
+            .cloned()
+            .collect();
+        for path in below {
+            self.files.remove(&path);
+            self.texts.remove(&path);
+        }
+    }
+
+    /// Takes away what a whiteout hides.
+    pub fn hide(&mut self, whiteout: &Whiteout) {
+        match whiteout {
+            Whiteout::One(path) => self.remove(path),
+            Whiteout::All(folder) => self.remove_below(folder),
+        }
+    }
+
+    /// Where a path really is: its folders with the links that they are followed, its last part as it is. Folders that are
+    /// not there yet are taken for folders.
+    ///
+    /// # Errors
+    /// In words: a file stands where a folder should, or links go round.
+    pub fn real(&self, path: &str) -> Result<String, String> {
+        let mut open: Vec<&str> = path.rsplit('/').filter(|part| !part.is_empty()).collect();
+        let mut at = String::new();
+        let mut links = 0;
+        while let Some(part) = open.pop() {
+            match part {
+                "." => continue,
+                // The parent of the root is the root.
+                ".." => at.truncate(at.rfind('/').unwrap_or(0)),
+                part => {
+                    let next = if at.is_empty() { part.to_owned() } else { format!("{at}/{part}") };
+                    match self.files.get(&next).map(|found| &found.kind) {
+                        _ if open.is_empty() => at = next,
+                        None | Some(FoundKind::Folder) => at = next,
+                        Some(FoundKind::Link(target)) => {
+                            links += 1;
+                            if links > MOST_LINKS {
+                                return Err(format!("the links on the way to {path} go round"));
+                            }
+                            if target.starts_with('/') {
+                                at.clear();
+                            }
+                            open.extend(target.rsplit('/').filter(|part| !part.is_empty()));
+                        }
+                        Some(FoundKind::File | FoundKind::Other) => {
+                            return Err(format!("{next} is no folder, and {path} would be in it"));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    /// Whether a path leads to a folder, through links.
+    pub fn is_folder(&self, path: &str) -> bool {
+        // A part after it makes its last part one of its folders.
+        match self.real(&format!("{path}/x")) {
+            Ok(real) => real
+                .rsplit_once('/')
+                .is_none_or(|(folder, _)| self.files.get(folder).is_some_and(|found| found.kind == FoundKind::Folder)),
+            Err(_) => false,
+        }
+    }
+}
+
+fn is_kept(path: &str) -> bool {
+    path == STATUS
+        || path == "etc/os-release"
+        || path == "usr/lib/os-release"
+        || path.strip_prefix(STATUS_FOLDER).is_some_and(|rest| !rest.ends_with(".md5sums"))
+}
+
+/// What a whiteout hides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whiteout {
+    /// A file or folder.
+    One(String),
+    /// Everything in a folder.
+    All(String),
+}
+
+/// The whiteout that a path of a layer is, if it is one.
+pub fn whiteout(path: &str) -> Option<Whiteout> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    match name.strip_prefix(".wh.")? {
+        ".wh..opq" => Some(Whiteout::All(folder.to_owned())),
+        hidden if folder.is_empty() => Some(Whiteout::One(hidden.to_owned())),
+        hidden => Some(Whiteout::One(format!("{folder}/{hidden}"))),
+    }
+}
+
+/// A path of an archive without `./` and `/` around it.
+///
+/// # Errors
+/// It leads out of the archive, or is no text.
+pub fn clean(path: &str) -> Result<String, ReadError> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if parts.contains(&"..") {
+        return Err(ReadError::Unsafe(format!("the path {path:?} leads out of it")));
+    }
+    if path.contains(['\u{fffd}', '\0']) {
+        return Err(ReadError::Unsafe(format!("the path {path:?} is no UTF-8 text")));
+    }
+    Ok(parts.join("/"))
+}
+
+/// Reads the files of a layer.
+///
+/// # Errors
+/// The layer is of a type that is not read, or damaged.
+pub fn visit_layer(file: &Path, media_type: &str, each: &mut read::Each<'_>) -> Result<(), ReadError> {
+    let packing = match media_type {
+        media::LAYER_GZIP | media::DOCKER_LAYER_GZIP => Packing::Gzip,
+        media::LAYER => Packing::Plain,
+        "application/vnd.oci.image.layer.v1.tar+zstd" => Packing::Zstd,
+        other => return Err(ReadError::Unsupported(format!("the type {other}"))),
+    };
+    let limits = Limits { bytes: 64 << 30, ..Limits::UNKNOWN };
+    read::visit_ahead(file, packing, limits, each)
+}
+
+/// The series of Debian or Ubuntu that an image is of.
+pub fn series(ground: &Ground) -> Option<String> {
+    let text = ground.text("etc/os-release").or_else(|| ground.text("usr/lib/os-release"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
+    Some(line.trim_matches('"').to_owned()).filter(|name| !name.is_empty())
+}
+
+/// Reads a manifest of an image that is there.
+///
+/// # Errors
+/// It is missing, damaged, or no manifest.
+pub fn manifest(layout: &Layout, descriptor: &Descriptor) -> anyhow::Result<Manifest> {
+    let bytes = layout.read(descriptor)?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is no manifest of an image", descriptor.digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ground(files: &[(&str, FoundKind)]) -> Ground {
+        let mut ground = Ground::default();
+        for (path, kind) in files {
+            ground.set(path, Found { kind: kind.clone(), mode: 0o755, owner: (0, 0), time: 0 });
+        }
+        ground
+    }
+
+    #[test]
+    fn a_path_goes_through_the_links_of_the_base() {
+        let link = |target: &str| FoundKind::Link(target.to_owned());
+        let ground = ground(&[
+            ("usr", FoundKind::Folder),
+            ("usr/bin", FoundKind::Folder),
+            ("usr/bin/sh", FoundKind::File),
+            ("bin", link("usr/bin")),
+            ("sbin", link("/usr/../../bin/.")),
+            ("round", link("about")),
+            ("about", link("round")),
+            ("file", FoundKind::File),
+            ("dangling", link("opt/x")),
+        ]);
+        for (path, real) in [
+            ("bin/lanternd", Ok("usr/bin/lanternd")),
+            ("sbin/lanternd", Ok("usr/bin/lanternd")),
+            ("bin", Ok("bin")),
+            ("opt/new/file", Ok("opt/new/file")),
+            ("dangling/y", Ok("opt/x/y")),
+            ("round/x", Err("go round")),
+            ("file/x", Err("is no folder")),
+            ("bin/sh/x", Err("usr/bin/sh is no folder")),
+        ] {
+            match (ground.real(path), real) {
+                (Ok(found), Ok(real)) => assert_eq!(found, real, "{path}"),
+                (Err(found), Err(why)) => assert!(found.contains(why), "{path}: {found}"),
+                (found, _) => panic!("{path}: {found:?}"),
+            }
+        }
+        assert!(ground.is_folder("bin") && ground.is_folder("sbin") && ground.is_folder("usr/bin"));
+        assert!(!ground.is_folder("file") && !ground.is_folder("opt") && !ground.is_folder("round"));
+    }
+
+    #[test]
+    fn whiteouts_hide_lower_files() {
+        assert_eq!(whiteout("a/.wh.b"), Some(Whiteout::One("a/b".into())));
+        assert_eq!(whiteout(".wh.b"), Some(Whiteout::One("b".into())));
+        assert_eq!(whiteout("a/.wh..wh..opq"), Some(Whiteout::All("a".into())));
+        assert_eq!(whiteout("a/x.wh.b"), None);
+        let files = [
+            ("a", FoundKind::Folder),
+            ("a/b", FoundKind::Folder),
+            ("a/b/c", FoundKind::File),
+            ("a-b", FoundKind::File),
+        ];
+        let mut one = ground(&files);
+        one.hide(&Whiteout::One("a/b".into()));
+        assert_eq!(one.files.keys().collect::<Vec<_>>(), ["a", "a-b"]);
+        let mut all = ground(&files);
+        all.hide(&Whiteout::All("a".into()));
+        assert_eq!(all.files.keys().collect::<Vec<_>>(), ["a", "a-b"]);
+    }
+
+    #[test]
+    fn paths_of_archives_are_cleaned() {
+        assert_eq!(clean("./usr//bin/").unwrap(), "usr/bin");
+        assert_eq!(clean("/").unwrap(), "");
+        for bad in ["../x", "a/../../b", "a\u{fffd}"] {
+            assert!(clean(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! An OCI image layout: a folder with blobs by digest and an `index.json` that names what it is about.
+//!
+//! OCI image specification 1.1, image-layout.md. Docker, buildah, podman, skopeo and oras read it.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::model::{Descriptor, Index, media};
+use drydock_base::exit::{Exit, failure};
+use drydock_base::paths;
+use drydock_base::sums::{Sha256Sum, Summing};
+use drydock_config::images::Digest;
+
+/// The largest manifest, index or configuration that is read: registries refuse larger ones.
+pub const LARGEST_MANIFEST: u64 = 4 << 20;
+
+/// A folder that holds images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    folder: PathBuf,
+}
+
+impl Layout {
+    /// Makes a folder to be one, or takes one that is there.
+    ///
+    /// # Errors
+    /// It cannot be written to.
+    pub fn create(folder: &Path) -> anyhow::Result<Layout> {
+        let cannot = || format!("cannot write to {}", folder.display());
+        fs::create_dir_all(folder.join("blobs/sha256")).with_context(cannot)?;
+        let layout = Layout { folder: folder.to_owned() };
+        paths::write_atomically(&folder.join("oci-layout"), b"{\"imageLayoutVersion\":\"1.0.0\"}")?;
+        Ok(layout)
+    }
+
+    /// One that is there.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn open(folder: &Path) -> anyhow::Result<Layout> {
+        if folder.join("oci-layout").is_file() {
+            return Ok(Layout { folder: folder.to_owned() });
+        }
+        Err(failure(Exit::Usage, format!("{} is no OCI image layout; it has no file oci-layout", folder.display())))
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where a blob is, or would be.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.folder.join("blobs/sha256").join(digest.hex())
+    }
+
+    /// Whether a blob is there, in that size.
+    pub fn has(&self, descriptor: &Descriptor) -> bool {
+        fs::metadata(self.path(&descriptor.digest)).is_ok_and(|data| data.is_file() && data.len() == descriptor.size)
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn put(&self, media_type: &str, bytes: &[u8]) -> anyhow::Result<Descriptor> {
+        let descriptor = Descriptor::of(media_type, bytes);
+        if !self.has(&descriptor) {
+            paths::write_atomically(&self.path(&descriptor.digest), bytes)?;
+        }
+        Ok(descriptor)
+    }
+
+    /// A file in which a blob is written, to be given to [`Layout::keep`].
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn part(&self) -> anyhow::Result<tempfile::NamedTempFile> {
+        let blobs = self.folder.join("blobs/sha256");
+        tempfile::Builder::new()
+            .prefix(".part-")
+            .permissions(fs::Permissions::from_mode(0o644))
+            .tempfile_in(&blobs)
+            .with_context(|| format!("cannot write to {}", blobs.display()))
+    }
+
+    /// Takes a whole file as the blob of a digest that was summed while it was written.
+    ///
+    /// # Errors
+    /// It cannot be synced or renamed.
+    pub fn keep(&self, part: tempfile::NamedTempFile, digest: &Digest) -> anyhow::Result<()> {
+        let path = self.path(digest);
+        part.as_file().sync_data().with_context(|| format!("cannot write {}", path.display()))?;
+        part.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(())
+    }
+
+    /// Reads a small blob whole, and checks it.
+    ///
+    /// # Errors
+    /// It is missing, too large, or has another digest than its name.
+    pub fn read(&self, descriptor: &Descriptor) -> anyhow::Result<Vec<u8>> {
+        let path = self.path(&descriptor.digest);
+        let file = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut bytes = Vec::new();
+        file.take(LARGEST_MANIFEST + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > LARGEST_MANIFEST {
+            return Err(failure(Exit::NotReproducible, format!("{} is larger than any manifest", path.display())));
+        }
+        if Digest::of(&bytes) != descriptor.digest {
+            return Err(damaged(&path));
+        }
+        Ok(bytes)
+    }
+
+    /// Sums a blob of any size.
+    ///
+    /// # Errors
+    /// It is missing, or has another digest than its name.
+    pub fn check(&self, descriptor: &Descriptor) -> anyhow::Result<()> {
+        let path = self.path(&descriptor.digest);
+        let (sum, size) = Sha256Sum::of_file(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        if Digest(sum) != descriptor.digest || size != descriptor.size {
+            return Err(damaged(&path));
+        }
+        Ok(())
+    }
+
+    /// Copies a stream into a blob of a known digest.
+    ///
+    /// # Errors
+    /// The stream ends early, goes on, or has another digest.
+    pub fn take(&self, descriptor: &Descriptor, stream: impl Read) -> anyhow::Result<()> {
+        let mut part = self.part()?;
+        let mut sum = Summing::new(part.as_file_mut());
+        io::copy(&mut stream.take(descriptor.size + 1), &mut sum)
+            .with_context(|| format!("cannot copy {}", descriptor.digest))?;
+        let (sum, size) = sum.finish();
+        if Digest(sum) != descriptor.digest || size != descriptor.size {
+            let why = format!("{size} bytes with the digest {} came for {}", Digest(sum), descriptor.digest);
+            return Err(failure(Exit::NotReproducible, why));
+        }
+        self.keep(part, &descriptor.digest)
+    }
+
+    /// What the layout is about.
+    ///
+    /// # Errors
+    /// `index.json` is missing or no index.
+    pub fn index(&self) -> anyhow::Result<Index> {
+        let path = self.folder.join("index.json");
+        let file = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut bytes = Vec::new();
+        file.take(LARGEST_MANIFEST).read_to_end(&mut bytes)?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| failure(Exit::NotReproducible, format!("{} is no index: {error}", path.display())))
+    }
+
+    /// Says what the layout is about, instead of what it said before. Written last, when all blobs are there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn set_index(&self, manifests: Vec<Descriptor>) -> anyhow::Result<()> {
+        let index = Index {
+            schema_version: 2,
+            media_type: Some(media::INDEX.to_owned()),
+            artifact_type: None,
+            manifests,
+            subject: None,
+            annotations: Default::default(),
+        };
+        paths::write_atomically(&self.folder.join("index.json"), &serde_json::to_vec(&index)?)
+    }
+}
+
+fn damaged(path: &Path) -> anyhow::Error {
+    failure(Exit::NotReproducible, format!("{} is damaged; remove it and build again", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blobs_are_checked_and_nothing_half_written_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::create(&folder.path().join("oci")).unwrap();
+        assert!(Layout::open(folder.path()).is_err());
+        let blob = layout.put("text/plain", b"hello").unwrap();
+        assert_eq!(layout.read(&blob).unwrap(), b"hello");
+        layout.set_index(vec![blob.clone()]).unwrap();
+        assert_eq!(Layout::open(layout.folder()).unwrap().index().unwrap().manifests.first(), Some(&blob));
+        let other = Descriptor::of("text/plain", b"others");
+        for wrong in [&b"other"[..], b"others and more", b"othres"] {
+            assert!(layout.take(&other, wrong).unwrap_err().to_string().contains("came for"));
+            assert!(!layout.has(&other));
+        }
+        layout.take(&other, &b"others"[..]).unwrap();
+        layout.check(&other).unwrap();
+        fs::write(layout.path(&blob.digest), b"jello").unwrap();
+        assert!(layout.read(&blob).unwrap_err().to_string().contains("damaged"));
+        assert!(layout.check(&blob).unwrap_err().to_string().contains("damaged"));
+        assert_eq!(fs::read_dir(layout.folder().join("blobs/sha256")).unwrap().count(), 2);
+    }
+}

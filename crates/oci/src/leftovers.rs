@@ -1,0 +1,177 @@
+//! What a build leaves behind in an image that no program needs and that no two builds have alike.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use super::ground::clean;
+use drydock_archive::layer::{Item, ItemKind, Layer};
+use drydock_archive::read::{Member, MemberKind, ReadError};
+
+/// What was left out of a layer in the making, as other names of the same files may follow.
+#[derive(Debug, Default)]
+pub struct Leftovers {
+    dropped: BTreeMap<String, Item>,
+    /// The names that have the content of names that were left out.
+    instead: BTreeMap<String, String>,
+}
+
+impl Leftovers {
+    /// Takes a member of a tar file over into a layer, with its clean path, as [`Leftovers::put`] does.
+    ///
+    /// # Errors
+    /// It is a device or the like, or its content cannot be read or kept.
+    pub fn take(
+        &mut self,
+        layer: &mut Layer,
+        path: String,
+        member: &Member,
+        content: &mut dyn Read,
+    ) -> Result<(), ReadError> {
+        let kind = match &member.kind {
+            MemberKind::Folder => ItemKind::Folder,
+            MemberKind::File => ItemKind::File(layer.keep(content)?),
+            MemberKind::Link(target) => ItemKind::Link(target.clone()),
+            MemberKind::HardLink(to) => ItemKind::HardLink(clean(to)?),
+            // A container gets its devices from whoever runs it.
+            MemberKind::Other(_) if is_leftover(&path) => return Ok(()),
+            MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
+        };
+        let attributes = attributes(&member.attributes);
+        self.put(layer, path, Item { kind, mode: member.mode, owner: member.owner, time: member.time, attributes });
+        Ok(())
+    }
+
+    /// Puts an item into a layer, unless it is a file that no program needs. Links stay, as logs may be led elsewhere by
+    /// them, and so do the marks of what an upper layer takes away.
+    pub fn put(&mut self, layer: &mut Layer, path: String, mut item: Item) {
+        self.instead.remove(&path);
+        if let ItemKind::HardLink(to) = &mut item.kind {
+            // No name leads to one that leads elsewhere when it is noted, nor to itself, so they do not go round.
+            while let Some(name) = self.instead.get(to.as_str()) {
+                name.clone_into(to);
+            }
+        }
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let is_file = matches!(item.kind, ItemKind::File(_) | ItemKind::HardLink(_));
+        let is_dropped = is_file && !name.starts_with(".wh.") && is_leftover(&path);
+        match &item.kind {
+            ItemKind::HardLink(to) => {
+                if let Some(file) = self.dropped.remove(to) {
+                    // The content goes with this name, whether that stays or waits for the next one.
+                    self.instead.insert(to.clone(), path.clone());
+                    item.kind = file.kind;
+                } else if is_dropped {
+                    if *to != path {
+                        self.instead.insert(path, to.clone());
+                    }
+                    return;
+                }
+            }
+            ItemKind::Folder | ItemKind::File(_) | ItemKind::Link(_) => {}
+        }
+        if is_dropped {
+            self.dropped.insert(path, item);
+        } else {
+            layer.put(path, item);
+        }
+    }
+}
+
+/// The extended attributes that are of a file and not of the machine that it was made on, in the order of their names.
+fn attributes(all: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
+    // Labels of a security module and the like are of the machine.
+    let kept = |name: &str| name == "security.capability" || name.starts_with("user.");
+    let named: BTreeMap<_, _> = all.iter().filter(|(name, _)| kept(name)).cloned().collect();
+    named.into_iter().collect()
+}
+
+/// Whether a file, by its path without `/` at its ends, is such a leftover: logs, caches, lists of a package manager,
+/// names of the machine, and devices, which a container gets from whoever runs it.
+fn is_leftover(path: &str) -> bool {
+    let within = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    let backup = |folder: &str| within(folder) && path.ends_with("-old");
+    within("var/log")
+        || within("var/lib/apt/lists")
+        || within("var/cache/apt")
+        || within("dev")
+        || within("proc")
+        || within("sys")
+        || backup("var/lib/dpkg")
+        || backup("var/cache/debconf")
+        || matches!(
+            path,
+            "var/cache/ldconfig/aux-cache"
+                | "etc/hostname"
+                | "etc/resolv.conf"
+                | "etc/machine-id"
+                | "var/lib/dbus/machine-id"
+                | "var/lib/systemd/random-seed"
+                | "run/.containerenv"
+                | ".dockerenv"
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_no_program_needs_is_left_out() {
+        for path in
+            ["var/log/dpkg.log", "var/log/apt/history.log", "etc/machine-id", "var/lib/dpkg/status-old", "dev/null"]
+        {
+            assert!(is_leftover(path), "{path}");
+        }
+        for path in ["var/log", "var/logs/x", "var/lib/dpkg/status", "etc/hosts", "var/lib/x-old", "devices/x", "dev"] {
+            assert!(!is_leftover(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn links_and_marks_stay_and_content_is_not_lost() {
+        let mut layer = Layer::new(&std::env::temp_dir()).unwrap();
+        let content = layer.keep(&mut &b"x"[..]).unwrap();
+        let mut leftovers = Leftovers::default();
+        let mut put = |path: &str, kind: ItemKind| {
+            leftovers.put(&mut layer, path.into(), Item { kind, ..Item::folder(0) });
+        };
+        let hard = |to: &str| ItemKind::HardLink(to.into());
+        put("var/log/out", ItemKind::Link("/dev/stdout".into()));
+        put("var/log/.wh.base.log", ItemKind::File(content));
+        put("etc/resolv.conf", ItemKind::Link("../run/x".into()));
+        put("var/log/plain", ItemKind::File(content));
+        // The first name and the second are left out, the third has the content, a fourth leads to it.
+        put("var/log/first", ItemKind::File(content));
+        put("var/log/second", hard("var/log/first"));
+        put("opt/third", hard("var/log/first"));
+        put("opt/fourth", hard("var/log/first"));
+        // A link that was left out leads on to what stayed.
+        put("opt/stays", ItemKind::File(content));
+        put("var/log/link", hard("opt/stays"));
+        put("opt/too", hard("var/log/link"));
+        // Names that lead to each other do not make it go round.
+        put("var/log/a", hard("var/log/b"));
+        put("var/log/b", hard("var/log/a"));
+        put("var/log/b", hard("var/log/b"));
+        put("var/log/a", hard("var/log/b"));
+        let kinds: Vec<(&str, ItemKind)> = layer.items().map(|(path, item)| (path, item.kind.clone())).collect();
+        let expected = [
+            ("etc/resolv.conf", ItemKind::Link("../run/x".into())),
+            ("opt/fourth", hard("opt/third")),
+            ("opt/stays", ItemKind::File(content)),
+            ("opt/third", ItemKind::File(content)),
+            ("opt/too", hard("opt/stays")),
+            ("var/log/.wh.base.log", ItemKind::File(content)),
+            ("var/log/out", ItemKind::Link("/dev/stdout".into())),
+        ];
+        assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn attributes_of_the_machine_are_left_out() {
+        let all = ["user.b", "security.selinux", "security.ima", "security.capability", "user.a"];
+        let all = all.map(|name| (name.to_owned(), vec![1]));
+        let names: Vec<String> = attributes(&all).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["security.capability", "user.a", "user.b"]);
+    }
+}

@@ -1,0 +1,84 @@
+//! What the tags of a nightly repository say.
+
+use jiff::civil::{Date, date};
+
+use drydock_config::images::{Digest, Tag};
+
+/// The tag that moves to each night's image.
+const NIGHTLY: &str = "nightly";
+
+/// What a tag's name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// `nightly`
+    Nightly,
+    /// `nightly-20261125`
+    Day(Date),
+    /// `sha-0123456789ab`
+    Commit,
+    /// `sha256-…`, where registries without an API for it list referrers, and `sha256-….sig` of cosign.
+    About(Digest),
+    /// Anything else.
+    Foreign,
+}
+
+impl Name {
+    /// Reads a tag.
+    pub fn of(tag: &Tag) -> Name {
+        let text = tag.as_str();
+        if text == NIGHTLY {
+            return Name::Nightly;
+        }
+        if let Some(day) = text.strip_prefix("nightly-") {
+            let digits = day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit());
+            let day = digits.then(|| Date::strptime("%Y%m%d", day).ok()).flatten().filter(|day| is_plausible(*day));
+            return day.map_or(Name::Foreign, Name::Day);
+        }
+        let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        if text.strip_prefix("sha-").is_some_and(|commit| commit.len() == 12 && is_hex(commit)) {
+            return Name::Commit;
+        }
+        let hex = text.strip_prefix("sha256-").map(|rest| rest.split('.').next().unwrap_or_default());
+        hex.and_then(|hex| format!("sha256:{hex}").parse().ok()).map_or(Name::Foreign, Name::About)
+    }
+}
+
+/// Earlier dates are those of builds that set them to nothing.
+pub(super) fn is_plausible(day: Date) -> bool {
+    day >= date(2000, 1, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(tag: &str, expected: Name) {
+        assert_eq!(Name::of(&tag.parse().unwrap()), expected, "{tag}");
+    }
+
+    #[test]
+    fn only_the_names_of_nightlies_are_read_as_such() {
+        let digest = Digest::of(b"x");
+        check("nightly", Name::Nightly);
+        check("nightly-20261125", Name::Day(date(2026, 11, 25)));
+        check("sha-0123456789ab", Name::Commit);
+        check(&format!("sha256-{}", digest.hex()), Name::About(digest));
+        check(&format!("sha256-{}.sig", digest.hex()), Name::About(digest));
+        for foreign in [
+            "latest",
+            "Nightly",
+            "nightly-",
+            "nightly-20261301",
+            "nightly-19700101",
+            "nightly-2026112",
+            "nightly-20261125x",
+            "sha-0123456789a",
+            "sha-0123456789abc",
+            "sha-0123456789aB",
+            "sha256-0123",
+        ] {
+            check(foreign, Name::Foreign);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The graph of a nightly repository, read from its registry.
+//!
+//! The distribution API lists tags and nothing else, so what no tag reaches cannot be found: it has to be removed together
+//! with what reached it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{Graph, Name, Node, Prunable};
+use crate::layout::LARGEST_MANIFEST;
+use crate::model::{Descriptor, ImageConfig, Parsed, media};
+use crate::promote::candidate::VERSION;
+use crate::registry::pool::each;
+use crate::registry::{Fetched, Registry};
+use crate::small;
+use drydock_base::exit::{Exit, failure};
+use drydock_config::images::{Digest, Repository};
+use drydock_config::release::{NightlyVersion, Version};
+
+/// More manifests than any repository has.
+const MOST_MANIFESTS: usize = 200_000;
+/// How many questions are on their way at once.
+const PARALLEL: usize = 4;
+/// Where the time of an image stands.
+const CREATED: &str = "org.opencontainers.image.created";
+
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The graph.
+    pub graph: Graph,
+    /// The blobs of each manifest.
+    pub blobs: BTreeMap<Digest, BTreeSet<Digest>>,
+}
+
+/// Reads everything that tags reach, and what is left of what an earlier removal had condemned.
+///
+/// # Errors
+/// The registry cannot be reached, refuses, or does not end.
+pub fn read(registry: &Registry, place: &Prunable, condemned: BTreeSet<Digest>) -> anyhow::Result<Found> {
+    let repository = place.repository();
+    let tags = registry.tags(repository)?;
+    let heads = each(&tags, PARALLEL, |tag| registry.head(repository, &tag.clone().into()))?;
+    let digests = heads.into_iter().map(|head| head.map(|descriptor| descriptor.digest));
+    let tags: BTreeMap<_, _> = tags.into_iter().zip(digests).collect();
+    let about =
+        tags.keys().filter_map(|tag| if let Name::About(subject) = Name::of(tag) { Some(subject) } else { None });
+    let mut found = Found::default();
+    let mut work: BTreeSet<Digest> = tags.values().flatten().copied().chain(about).chain(condemned.clone()).collect();
+    let mut parsed: BTreeMap<Digest, Parsed> = BTreeMap::new();
+    let mut asked: BTreeSet<Digest> = BTreeSet::new();
+    while !work.is_empty() {
+        asked.extend(&work);
+        if asked.len() > MOST_MANIFESTS {
+            let text = format!("{repository} has more than {MOST_MANIFESTS} manifests");
+            return Err(failure(Exit::Remote, text));
+        }
+        let batch: Vec<Digest> = std::mem::take(&mut work).into_iter().collect();
+        let fetched = each(&batch, PARALLEL, |digest| one(registry, repository, *digest))?;
+        for (digest, answer) in batch.into_iter().zip(fetched) {
+            let Some((fetched, referrers)) = answer else { continue };
+            let (node, blobs, content) = node(&fetched, referrers);
+            let next = node.children.iter().chain(&node.subject).chain(&node.referrers);
+            work.extend(next.filter(|next| !asked.contains(next)));
+            found.graph.manifests.insert(digest, node);
+            found.blobs.insert(digest, blobs);
+            parsed.extend(content.map(|content| (digest, content)));
+        }
+    }
+    found.graph.tags = tags;
+    found.graph.condemned = condemned;
+    let asked = asked_themselves(&found.graph);
+    let told = each(&asked, PARALLEL, |digest| told(registry, repository, *digest, &parsed))?;
+    for (digest, told) in asked.into_iter().zip(told) {
+        if let Some(node) = found.graph.manifests.get_mut(&digest) {
+            node.created = told.created;
+            node.release = told.release;
+        }
+    }
+    Ok(found)
+}
+
+/// A manifest that is there, with its referrers.
+fn one(registry: &Registry, repository: &Repository, digest: Digest) -> anyhow::Result<Option<(Fetched, Vec<Digest>)>> {
+    let Some(fetched) = registry.manifest(repository, &digest.into())? else { return Ok(None) };
+    let referrers = registry.referrers(repository, &digest)?;
+    Ok(Some((fetched, referrers.into_iter().map(|descriptor| descriptor.digest).collect())))
+}
+
+fn node(fetched: &Fetched, referrers: Vec<Digest>) -> (Node, BTreeSet<Digest>, Option<Parsed>) {
+    let mut node = Node { referrers, ..Node::default() };
+    let Ok(parsed) = Parsed::read(&fetched.descriptor.media_type, &fetched.bytes) else {
+        node.is_opaque = true;
+        return (node, BTreeSet::new(), None);
+    };
+    node.subject = parsed.subject().map(|subject| subject.digest);
+    let blobs = match &parsed {
+        Parsed::Manifest(manifest) => manifest.layers.iter().chain([&manifest.config]).map(|one| one.digest).collect(),
+        Parsed::Index(index) => {
+            // Caches of builders are indexes of layers.
+            let is_manifest = |one: &&Descriptor| media::ANY_MANIFEST.contains(&one.media_type.as_str());
+            let (children, others): (Vec<&Descriptor>, Vec<_>) = index.manifests.iter().partition(is_manifest);
+            node.children = children.into_iter().map(|one| one.digest).collect();
+            others.into_iter().map(|one| one.digest).collect()
+        }
+    };
+    (node, blobs, Some(parsed))
+}
+
+/// The images of commits, of which some are releases and some have a day in no tag, and what lists of referrers are about.
+fn asked_themselves(graph: &Graph) -> Vec<Digest> {
+    let mut names: BTreeMap<Digest, Vec<Name>> = BTreeMap::new();
+    for (tag, digest) in graph.tags.iter().filter_map(|(tag, digest)| Some((tag, (*digest)?))) {
+        let name = Name::of(tag);
+        names.entry(digest).or_default().push(name);
+        if let Name::About(subject) = name {
+            names.entry(subject).or_default().push(name);
+        }
+    }
+    let has_day = |names: &[Name]| names.iter().any(|name| matches!(name, Name::Day(_)));
+    let is_about = |names: &[Name]| names.iter().any(|name| matches!(name, Name::About(_)));
+    let is_asked = |names: &[Name]| names.contains(&Name::Commit) || (is_about(names) && !has_day(names));
+    let wanted = names.into_iter().filter(|(_, names)| is_asked(names));
+    wanted.map(|(digest, _)| digest).filter(|digest| graph.manifests.contains_key(digest)).collect()
+}
+
+/// What an image tells about itself.
+#[derive(Default)]
+struct Told {
+    created: Option<Timestamp>,
+    release: Option<Version>,
+}
+
+/// When an image was made, and as which release: as it says itself, or its first platform.
+fn told(
+    registry: &Registry,
+    repository: &Repository,
+    digest: Digest,
+    parsed: &BTreeMap<Digest, Parsed>,
+) -> anyhow::Result<Told> {
+    let time = |text: &String| text.parse::<Timestamp>().ok();
+    let mut told = Told::default();
+    // The first of its images, however deep it is.
+    let (mut work, mut seen) = (vec![digest], BTreeSet::new());
+    let manifest = loop {
+        let Some(next) = work.pop() else { return Ok(told) };
+        let (annotations, manifest) = match parsed.get(&next) {
+            Some(Parsed::Manifest(manifest)) => (&manifest.annotations, Some(manifest)),
+            Some(Parsed::Index(index)) if seen.insert(next) => {
+                work.extend(index.manifests.iter().rev().map(|child| child.digest));
+                (&index.annotations, None)
+            }
+            Some(Parsed::Index(_)) | None => continue,
+        };
+        told.created = told.created.or_else(|| annotations.get(CREATED).and_then(time));
+        if let Some(manifest) = manifest {
+            break manifest;
+        }
+    };
+    let config = &manifest.config;
+    let is_config = matches!(config.media_type.as_str(), media::CONFIG | media::DOCKER_CONFIG);
+    if !is_config || config.size > LARGEST_MANIFEST || !registry.has_blob(repository, &config.digest)? {
+        return Ok(told);
+    }
+    let bytes = small::blob(registry, repository, config)?;
+    let Ok(config) = serde_json::from_slice::<ImageConfig>(&bytes) else { return Ok(told) };
+    let label = |name: &str| config.config.labels.as_ref().and_then(|labels| labels.get(name));
+    let created = || label(CREATED).and_then(time).or_else(|| config.created.as_ref().and_then(time));
+    told.created = told.created.or_else(created);
+    let version = label(VERSION).and_then(|version| version.parse::<Version>().ok());
+    told.release = version.filter(|version| NightlyVersion::of(version).is_none());
+    Ok(told)
+}

@@ -1,0 +1,228 @@
+//! The build record: what an image was made of, and what it printed when it was tried.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use super::layout::Layout;
+use super::model::Descriptor;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::paths;
+use drydock_base::sums::Sha256Sum;
+use drydock_config::images::Digest;
+
+/// The version of the record's format.
+pub const FORMAT: u32 = 1;
+/// The type of the artifact that has a record in a registry.
+pub const ARTIFACT_TYPE: &str = "application/vnd.drydock.build.v1+json";
+/// Its name in the folder of a layout.
+const NAME: &str = "build.json";
+/// The largest record that is read.
+const LARGEST: u64 = 4 << 20;
+
+/// What is known about one build of one image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BuildRecord {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The image's name.
+    pub image: String,
+    /// The version.
+    pub version: String,
+    /// The commit, all its digits.
+    pub commit: String,
+    /// The tag that names the version, if one does.
+    pub tag: Option<RecordTag>,
+    /// The commit's time, in seconds since 1970.
+    pub epoch: u64,
+    /// The digest of the image's index.
+    pub digest: Digest,
+    /// The image of each platform.
+    pub platforms: BTreeMap<String, PlatformRecord>,
+    /// The files that it was made of, sorted by name.
+    pub inputs: Vec<Input>,
+    /// What made it; different on other machines that make the same image.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub made_by: Option<MadeBy>,
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordTag {
+    /// Its name.
+    pub name: String,
+    /// The tag object, or the commit when the tag is a light one.
+    pub object: String,
+}
+
+/// The image of one platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PlatformRecord {
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// What it stands on; none of `scratch`.
+    pub base: Option<BaseRecord>,
+    /// The smoke test that passed; none where this machine could not run it.
+    pub smoke_test: Option<Passed>,
+}
+
+/// A base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseRecord {
+    /// Its name.
+    pub name: String,
+    /// Its digest: the declared one, or that of the manifest that was made.
+    pub digest: Digest,
+}
+
+/// A smoke test that passed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passed {
+    /// The command.
+    pub run: Vec<String>,
+    /// What it printed, without blanks around it.
+    pub printed: String,
+}
+
+/// A file that the image was made of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// Its sum.
+    pub sha256: Sha256Sum,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// What made an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MadeBy {
+    /// The version of Drydock.
+    pub drydock: String,
+    /// `layer`, or the engine with its version.
+    pub way: String,
+    /// The sum of `docker/images.yaml`, by which it was made; a build by another one is made again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub declaration: Option<Sha256Sum>,
+}
+
+impl BuildRecord {
+    /// Where the record of an image is: in the folder of its layout, so that both are replaced in one step.
+    pub fn path(folder: &Path, image: &str) -> PathBuf {
+        folder.join(image).join(NAME)
+    }
+
+    /// Without what other machines have different.
+    #[must_use]
+    pub fn without_machine(self) -> BuildRecord {
+        BuildRecord { made_by: None, ..self }
+    }
+
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn text(&self) -> anyhow::Result<String> {
+        Ok(format!("{}\n", serde_json::to_string_pretty(self)?))
+    }
+
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// In words, what is wrong with it.
+    pub fn parse(text: &str) -> Result<BuildRecord, String> {
+        let record: BuildRecord =
+            serde_json::from_str(text).map_err(|error| format!("it is no record of a build: {error}"))?;
+        match record.format {
+            FORMAT => Ok(record),
+            other => Err(format!("it has the format {other}, this Drydock reads {FORMAT}")),
+        }
+    }
+
+    /// What was built of an image: its record, its layout, and what points at its index.
+    ///
+    /// # Errors
+    /// It was not built, or its build did not end: with the command that builds it.
+    pub fn load(folder: &Path, image: &str) -> anyhow::Result<(BuildRecord, Layout, Descriptor)> {
+        let path = BuildRecord::path(folder, image);
+        let again = |why: String| {
+            failure(Exit::Usage, format!("{}: {why}; build it with `cargo xtask docker build {image}`", path.display()))
+        };
+        let size = fs::metadata(&path).map_err(|error| again(drydock_base::exec::plain(&error)))?.len();
+        if size > LARGEST {
+            return Err(again("it is larger than any record".into()));
+        }
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let record = BuildRecord::parse(&text).map_err(&again)?;
+        let layout = Layout::open(&folder.join(image))?;
+        let index = layout.index()?;
+        match index.manifests.as_slice() {
+            [one] if one.digest == record.digest => Ok((record, layout, one.clone())),
+            _ => Err(again("it is about another image than is there".into())),
+        }
+    }
+
+    /// Writes the record into the folder of a layout.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn save(&self, layout: &Layout) -> anyhow::Result<()> {
+        paths::write_atomically(&layout.folder().join(NAME), self.text()?.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> BuildRecord {
+        let digest = Digest::of(b"index");
+        let platform = PlatformRecord { digest, base: None, smoke_test: None };
+        BuildRecord {
+            format: FORMAT,
+            image: "mine".into(),
+            version: "1.0".into(),
+            commit: "c0".into(),
+            tag: None,
+            epoch: 1,
+            digest,
+            platforms: BTreeMap::from([("linux/amd64".to_owned(), platform)]),
+            inputs: Vec::new(),
+            made_by: Some(MadeBy { drydock: "0".into(), way: "layer".into(), declaration: None }),
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_back_and_belongs_to_its_layout() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = || BuildRecord::load(folder.path(), "mine").map_err(|error| error.to_string());
+        assert!(load().unwrap_err().contains("`cargo xtask docker build mine`"));
+        let layout = Layout::create(&folder.path().join("mine")).unwrap();
+        let index = layout.put("x", b"index").unwrap();
+        layout.set_index(vec![index.clone()]).unwrap();
+        record().save(&layout).unwrap();
+        let (read, _, found) = load().unwrap();
+        assert_eq!((read, found), (record(), index));
+        layout.set_index(vec![layout.put("x", b"other").unwrap()]).unwrap();
+        assert!(load().unwrap_err().contains("another image than is there"));
+    }
+
+    #[test]
+    fn unknown_formats_and_fields_are_refused() {
+        let text = record().without_machine().text().unwrap();
+        assert!(!text.contains("made-by"));
+        assert!(BuildRecord::parse(&text.replace("\"format\": 1", "\"format\": 2")).unwrap_err().contains("format 2"));
+        assert!(BuildRecord::parse(&text.replace("\"epoch\"", "\"era\"")).unwrap_err().contains("era"));
+    }
+}

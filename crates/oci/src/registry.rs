@@ -1,0 +1,384 @@
+//! One registry: its manifests, blobs, tags and referrers, by the OCI distribution specification 1.1.
+//!
+//! Everything that a registry answers is taken as hostile: sizes and pages are bounded, digests are computed and never
+//! believed, and what belongs to one host goes to no other. Written on ureq: the client crate that exists has no uploads
+//! that can be resumed, no deletion and no repeats.
+
+mod attach;
+mod auth;
+mod blobs;
+mod challenge;
+mod copy;
+mod credential_files;
+mod credential_helper;
+mod credentials;
+mod graph;
+mod listing;
+mod memory;
+pub(crate) mod pool;
+mod pull;
+mod push;
+mod referrers;
+mod tagging;
+mod upload;
+
+pub use attach::{Attachment, attach};
+pub use copy::{Copied, copy};
+pub use credentials::{Credentials, Login};
+pub use pull::pull;
+pub use push::{Pushed, push};
+pub use referrers::fallback_tag;
+pub use tagging::{Before, tag};
+pub use upload::Sent;
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use challenge::Scope;
+
+use super::layout::LARGEST_MANIFEST;
+use super::model::{Descriptor, Parsed, media};
+use drydock_base::exit::{Exit, failure};
+use drydock_config::images::{Digest, Repository, Tag};
+use drydock_http::{Answer, Call, Client, Content, Method, Patience, Repeat, Url, is_loopback, printable};
+
+/// How a registry is worked with.
+#[derive(Clone)]
+pub struct Settings {
+    /// Waits and repeats.
+    pub patience: Patience,
+    /// The size of the pieces in which a blob is uploaded; one that is not larger goes in one request.
+    pub piece: u64,
+    /// How many blobs are on their way at once.
+    pub parallel: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { patience: Patience::default(), piece: 16 << 20, parallel: 3 }
+    }
+}
+
+/// A registry. Clones are the same one, with its connections and tokens; threads may share it.
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// As images name it: what logins are kept for.
+    host: String,
+    base: Url,
+    client: Client,
+    /// Of other origins that it sends us to: token services and stores of blobs.
+    others: Mutex<HashMap<String, Client>>,
+    credentials: Credentials,
+    settings: Settings,
+    known: auth::Known,
+    /// Whether it answered that it has no list of referrers.
+    no_referrers: AtomicBool,
+    /// Whether it refused a piece of an upload for its size.
+    small_pieces: AtomicBool,
+}
+
+/// What a manifest is asked for by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// A tag, which may move.
+    Tag(Tag),
+    /// A digest, which cannot.
+    Digest(Digest),
+}
+
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Reference::Tag(tag) => tag.fmt(f),
+            Reference::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+impl From<Digest> for Reference {
+    fn from(digest: Digest) -> Reference {
+        Reference::Digest(digest)
+    }
+}
+
+impl From<Tag> for Reference {
+    fn from(tag: Tag) -> Reference {
+        Reference::Tag(tag)
+    }
+}
+
+/// A manifest: the bytes as they came, with the digest and size that they have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// What points at it.
+    pub descriptor: Descriptor,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Fetched {
+    /// What the bytes say.
+    ///
+    /// # Errors
+    /// They are no manifest.
+    pub fn parse(&self) -> anyhow::Result<Parsed> {
+        Parsed::read(&self.descriptor.media_type, &self.bytes)
+            .map_err(|why| failure(Exit::NotReproducible, format!("cannot use {}: {why}", self.descriptor.digest)))
+    }
+}
+
+impl Registry {
+    /// The registry of a host, as repositories name it. Nothing is asked yet. This machine's own speak plain HTTP, unless
+    /// a certificate for them is in `certs.d`; all others HTTPS.
+    ///
+    /// # Errors
+    /// A certificate or the address of a proxy cannot be used.
+    pub fn open(host: &str, credentials: &Credentials) -> anyhow::Result<Registry> {
+        Registry::with(host, credentials, Settings::default())
+    }
+
+    /// The same, with other settings.
+    ///
+    /// # Errors
+    /// A certificate or the address of a proxy cannot be used.
+    pub fn with(host: &str, credentials: &Credentials, settings: Settings) -> anyhow::Result<Registry> {
+        let authority = if host == "docker.io" { "registry-1.docker.io" } else { host };
+        let secure = !is_loopback(authority) || !credentials.authorities(authority).is_empty();
+        let base = Url::new(secure, authority, "/v2/");
+        let client = client(credentials, &settings, &base)?;
+        Ok(Registry {
+            inner: Arc::new(Inner {
+                host: host.to_owned(),
+                base,
+                client,
+                others: Mutex::default(),
+                credentials: credentials.clone(),
+                settings,
+                known: auth::Known::default(),
+                no_referrers: AtomicBool::new(false),
+                small_pieces: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// The host, as repositories name it.
+    pub fn host(&self) -> &str {
+        &self.inner.host
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    fn patience(&self) -> &Patience {
+        self.inner.client.patience()
+    }
+
+    /// The client for an origin.
+    fn client_for(&self, url: &Url) -> anyhow::Result<Client> {
+        if url.same_origin(&self.inner.base) {
+            return Ok(self.inner.client.clone());
+        }
+        let mut others = self.inner.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = others.get(url.authority()) {
+            return Ok(client.clone());
+        }
+        let client = client(&self.inner.credentials, &self.inner.settings, url)?;
+        others.insert(url.authority().to_owned(), client.clone());
+        Ok(client)
+    }
+
+    /// An address below a repository of this registry.
+    fn url(&self, repository: &Repository, rest: &str) -> anyhow::Result<Url> {
+        if repository.host() != self.inner.host {
+            let why = format!("{repository} is no repository of {}", self.inner.host);
+            return Err(failure(Exit::Usage, why));
+        }
+        Ok(Url::new(
+            self.inner.base.is_secure(),
+            self.inner.base.authority(),
+            &format!("/v2/{}/{rest}", { repository.path() }),
+        ))
+    }
+
+    /// A manifest, when it is there.
+    ///
+    /// # Errors
+    /// The registry cannot be reached, refuses, or lies about a digest.
+    pub fn manifest(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<Option<Fetched>> {
+        let url = self.url(repository, &format!("manifests/{reference}"))?;
+        let call = Call::new(Method::GET, &url).header("accept", media::ANY_MANIFEST.join(", "));
+        let mut answer = self.send(repository.path(), &Scope::pull(repository.path()), call)?;
+        match answer.status {
+            200 => {}
+            404 => return Ok(None),
+            _ => return Err(self.refused(answer, repository)),
+        }
+        let media_type = media_type(&answer);
+        let says = digest_header(&answer);
+        let bytes = answer.bytes(LARGEST_MANIFEST)?;
+        let descriptor = Descriptor::of(&media_type, &bytes);
+        let expected = match reference {
+            Reference::Digest(digest) => Some(*digest),
+            Reference::Tag(_) => says,
+        };
+        if expected.is_some_and(|expected| expected != descriptor.digest) {
+            let why = format!("{repository} gave other bytes for {reference}: their digest is {}", descriptor.digest);
+            return Err(failure(Exit::NotReproducible, why));
+        }
+        Ok(Some(Fetched { descriptor, bytes }))
+    }
+
+    /// A manifest that has to be there.
+    fn needed(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<Fetched> {
+        self.manifest(repository, reference)?.ok_or_else(|| {
+            let at = match reference {
+                Reference::Tag(tag) => format!("{repository}:{tag}"),
+                Reference::Digest(digest) => format!("{repository}@{digest}"),
+            };
+            failure(Exit::Remote, format!("{at} is not there"))
+        })
+    }
+
+    /// What a reference points at, when it is there.
+    ///
+    /// # Errors
+    /// The registry cannot be reached or refuses.
+    pub fn head(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<Option<Descriptor>> {
+        let url = self.url(repository, &format!("manifests/{reference}"))?;
+        let call = Call::new(Method::HEAD, &url).header("accept", media::ANY_MANIFEST.join(", "));
+        let answer = self.send(repository.path(), &Scope::pull(repository.path()), call)?;
+        match answer.status {
+            200 => {}
+            404 => return Ok(None),
+            _ => return Err(self.refused(answer, repository)),
+        }
+        let size = answer.header("content-length").and_then(|text| text.parse().ok());
+        match (digest_header(&answer), size) {
+            (Some(digest), Some(size)) => Ok(Some(Descriptor::new(&media_type(&answer), digest, size))),
+            // Both headers may be missing; the content says the same.
+            (_, _) => Ok(self.manifest(repository, reference)?.map(|fetched| fetched.descriptor)),
+        }
+    }
+
+    /// Puts a manifest under a digest or a tag. Everything that it points at has to be there.
+    ///
+    /// # Errors
+    /// The registry cannot be reached, refuses, or took other bytes.
+    pub fn put_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> anyhow::Result<()> {
+        self.put(repository, reference, media_type, bytes).map(drop)
+    }
+
+    /// The same; whether the registry says that it lists the manifest as a referrer (`OCI-Subject`).
+    fn put(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> anyhow::Result<bool> {
+        let answer = self.send_manifest(repository, reference, media_type, bytes, Repeat::Always)?;
+        self.taken(answer, repository, bytes)
+    }
+
+    fn send_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        media_type: &str,
+        bytes: &[u8],
+        repeat: Repeat,
+    ) -> anyhow::Result<Answer> {
+        let url = self.url(repository, &format!("manifests/{reference}"))?;
+        let call = Call::new(Method::PUT, &url).header("content-type", media_type).content(Content::Bytes(bytes));
+        self.send(repository.path(), &Scope::push(repository.path()), call.repeat(repeat))
+    }
+
+    /// Whether the registry lists a manifest that it took as a referrer.
+    fn taken(&self, mut answer: Answer, repository: &Repository, bytes: &[u8]) -> anyhow::Result<bool> {
+        if !matches!(answer.status, 200..=202) {
+            return Err(self.refused(answer, repository));
+        }
+        let digest = Digest::of(bytes);
+        let lists = answer.header("oci-subject").is_some();
+        if digest_header(&answer).is_some_and(|says| says != digest) {
+            let why = format!("{repository} took other bytes than were sent for {digest}");
+            return Err(failure(Exit::NotReproducible, why));
+        }
+        drop(answer.bytes(LARGEST_MANIFEST));
+        Ok(lists)
+    }
+
+    /// Deletes a manifest, with every tag that points at it. Whether it was there.
+    ///
+    /// # Errors
+    /// The registry cannot be reached, or refuses.
+    pub fn delete_manifest(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<bool> {
+        let url = self.url(repository, &format!("manifests/{digest}"))?;
+        let call = Call::new(Method::DELETE, &url);
+        let mut answer = self.send(repository.path(), &Scope::delete(repository.path()), call)?;
+        match answer.status {
+            200 | 202 | 204 => {
+                drop(answer.bytes(LARGEST_MANIFEST));
+                Ok(true)
+            }
+            404 => Ok(false),
+            405 => {
+                Err(answer.refusal("it deletes nothing; a docker-registry does with `storage: delete: enabled: true`"))
+            }
+            _ => Err(self.refused(answer, repository)),
+        }
+    }
+
+    /// The error of an answer, with what can be done about it.
+    fn refused(&self, answer: Answer, repository: &Repository) -> anyhow::Error {
+        let remedy = match answer.status {
+            401 => match self.remedy_for_401(repository.path()) {
+                Ok(remedy) => remedy,
+                Err(error) => return error,
+            },
+            403 => format!("may {} do this to {repository}?", self.account(repository.path())),
+            404 => format!("is there a repository {repository}, and may {} see it?", self.account(repository.path())),
+            413 => "it takes nothing of that size; does a proxy before it bound the size of requests?".to_owned(),
+            429 => "it is asked too much; try again later".to_owned(),
+            500..=599 => "it is in trouble, its own log says more; is its disk full?".to_owned(),
+            _ => String::new(),
+        };
+        answer.refusal(&remedy)
+    }
+}
+
+fn client(credentials: &Credentials, settings: &Settings, url: &Url) -> anyhow::Result<Client> {
+    let machine = credentials.machine();
+    let missing = |why: String| failure(Exit::Missing, why);
+    let roots = match url.is_secure() {
+        true => {
+            let own = credentials.authorities(url.authority());
+            machine.roots().and_then(|roots| roots.with(&own)).map_err(missing)?
+        }
+        false => Default::default(),
+    };
+    let proxy = machine.proxy_for(url.authority()).map_err(missing)?;
+    Ok(Client::new(settings.patience.clone(), &roots, proxy))
+}
+
+/// Without parameters; what is none is shown in an error later.
+fn media_type(answer: &Answer) -> String {
+    let text = answer.header("content-type").unwrap_or_default();
+    printable(text.split(';').next().unwrap_or_default()).to_ascii_lowercase()
+}
+
+fn digest_header(answer: &Answer) -> Option<Digest> {
+    answer.header("docker-content-digest")?.parse().ok()
+}

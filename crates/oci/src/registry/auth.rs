@@ -1,0 +1,271 @@
+//! Requests that prove who we are: the registry is asked, and when it wants a proof it gets the one that it names.
+//!
+//! Distribution, "Token Authentication Specification" and "OAuth2 Token Authentication". A login goes only to the origin
+//! that it is for, and to the token service that this origin names; never in the clear but on this machine.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::Registry;
+use super::challenge::{self, Challenge, Scope};
+use super::credentials::{Login, Secret};
+use drydock_base::exit::{Exit, failure};
+use drydock_http::{Answer, Call, Content, Method, Repeat, Url, printable};
+
+/// The largest answer of a token service.
+const LARGEST_TOKEN: u64 = 1 << 20;
+/// What the specification has for a token that does not say how long it lives.
+const SHORTEST_LIFE: u64 = 60;
+/// A token is not used in its last seconds.
+const SPARE: u64 = 10;
+
+/// What was learnt about a registry's demands.
+#[derive(Default)]
+pub(super) struct Known {
+    state: Mutex<State>,
+    /// Held while a proof is fetched, so that threads that need the same one wait for it.
+    fetching: Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What was asked for last.
+    challenge: Option<Challenge>,
+    tokens: Vec<Token>,
+    /// By the path of the repository.
+    logins: HashMap<String, Option<Arc<Login>>>,
+}
+
+struct Token {
+    scope: Scope,
+    header: String,
+    until: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    #[serde(default)]
+    token: Option<String>,
+    #[serde(default)]
+    access_token: Option<String>,
+    #[serde(default)]
+    expires_in: Option<u64>,
+}
+
+impl Registry {
+    /// Sends a request about a repository. It carries a proof only to the registry's own origin.
+    pub(super) fn send(&self, path: &str, scope: &Scope, call: Call<'_>) -> anyhow::Result<Answer> {
+        if !call.url.same_origin(&self.inner.base) {
+            return self.client_for(call.url)?.send(&call);
+        }
+        let bare = call.headers.clone();
+        let mut call = call;
+        let sent = self.remembered(path, scope)?;
+        if let Some(header) = &sent {
+            call.headers.push(("authorization", header.clone()));
+        }
+        let mut answer = self.inner.client.send(&call)?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        let offers = answer.headers.get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
+        let Some(challenge) = challenge::choose(offers) else {
+            return Err(answer.refusal("it does not say how to prove who asks (WWW-Authenticate)"));
+        };
+        let scope = match &challenge {
+            Challenge::Basic => scope.clone(),
+            Challenge::Bearer { scope: asked, .. } => scope.clone().widened(asked),
+        };
+        let Some(header) = self.renewed(path, &scope, challenge, sent)? else {
+            return Err(answer.refusal(&self.remedy_for_401(path)?));
+        };
+        // Read, so that the connection can be used again.
+        drop(answer.bytes(LARGEST_TOKEN));
+        call.headers = bare;
+        call.headers.push(("authorization", header));
+        let answer = self.inner.client.send(&call)?;
+        if answer.status == 401 {
+            self.forget(&scope);
+            return Err(answer.refusal(&self.remedy_for_401(path)?));
+        }
+        Ok(answer)
+    }
+
+    /// The proof that the registry will want, as far as that is known; another token of the same service is fetched.
+    fn remembered(&self, path: &str, scope: &Scope) -> anyhow::Result<Option<String>> {
+        if let Some(header) = self.kept(scope) {
+            return Ok(Some(header));
+        }
+        let Some(challenge) = self.state().challenge.clone() else { return Ok(None) };
+        self.renewed(path, scope, challenge, None)
+    }
+
+    /// A proof that is not `refused`, which was sent and not enough: that of another thread, or a new one.
+    fn renewed(
+        &self,
+        path: &str,
+        scope: &Scope,
+        challenge: Challenge,
+        refused: Option<String>,
+    ) -> anyhow::Result<Option<String>> {
+        let _one_at_a_time = self.inner.known.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.kept(scope) {
+            Some(header) if Some(&header) != refused.as_ref() => return Ok(Some(header)),
+            Some(_) => self.forget(scope),
+            None => {}
+        }
+        self.prove(path, scope, challenge)
+    }
+
+    /// A token that is good for that.
+    fn kept(&self, scope: &Scope) -> Option<String> {
+        let now = self.now();
+        let state = self.state();
+        let good = |token: &&Token| token.until > now && token.scope.covers(scope);
+        state.tokens.iter().find(good).map(|token| token.header.clone())
+    }
+
+    /// The header for what was asked; none where there is nothing to prove it with.
+    fn prove(&self, path: &str, scope: &Scope, challenge: Challenge) -> anyhow::Result<Option<String>> {
+        let login = self.login(path)?;
+        let header = match (&challenge, login.as_deref().map(|login| &login.secret)) {
+            (_, Some(Secret::Bearer(token))) => Some(bearer(token)?),
+            (Challenge::Basic, Some(Secret::Basic { user, password })) => Some(basic(user, password)),
+            (Challenge::Basic, Some(Secret::Identity(_)) | None) => None,
+            (Challenge::Bearer { realm, service, .. }, _) => {
+                let token = self.token(realm, service.as_deref(), scope, login.as_deref())?;
+                let header = token.header.clone();
+                self.state().tokens.push(token);
+                Some(header)
+            }
+        };
+        self.state().challenge = Some(challenge);
+        Ok(header)
+    }
+
+    fn token(&self, realm: &str, service: Option<&str>, scope: &Scope, login: Option<&Login>) -> anyhow::Result<Token> {
+        let host = self.host();
+        let address = Url::parse(realm).ok_or_else(|| {
+            failure(Exit::Remote, format!("{host} names a token service that is no address: {}", printable(realm)))
+        })?;
+        let here = address.is_loopback() && self.inner.base.is_loopback();
+        if !address.is_secure() && !here {
+            let why = "logins and tokens are never sent in the clear; ask its operator for an https realm";
+            return Err(failure(Exit::Remote, format!("{host} names the token service {address}; {why}")));
+        }
+        let scopes = scope.texts();
+        let joined = scopes.join(" ");
+        let service = service.unwrap_or_default();
+        let mut parameters: Vec<(&str, &str)> = Vec::new();
+        if !service.is_empty() {
+            parameters.push(("service", service));
+        }
+        let form;
+        let url;
+        let call = match login.map(|login| &login.secret) {
+            Some(Secret::Identity(token)) => {
+                parameters.extend([("grant_type", "refresh_token"), ("client_id", "drydock"), ("scope", &joined)]);
+                parameters.push(("refresh_token", token));
+                form = Url::form(&parameters);
+                url = address;
+                Call::new(Method::POST, &url)
+                    .header("content-type", "application/x-www-form-urlencoded")
+                    .content(Content::Bytes(form.as_bytes()))
+                    .repeat(Repeat::Always)
+            }
+            Some(Secret::Basic { user, password }) => {
+                parameters.extend(scopes.iter().map(|scope| ("scope", scope.as_str())));
+                parameters.push(("client_id", "drydock"));
+                url = address.with_query(&parameters);
+                Call::new(Method::GET, &url).header("authorization", basic(user, password))
+            }
+            Some(Secret::Bearer(_)) | None => {
+                parameters.extend(scopes.iter().map(|scope| ("scope", scope.as_str())));
+                url = address.with_query(&parameters);
+                Call::new(Method::GET, &url)
+            }
+        };
+        let mut answer = self.client_for(&url)?.send(&call)?;
+        if !answer.is_success() {
+            let remedy = match (answer.status, login) {
+                (400 | 401 | 403, Some(login)) => refused_login(login, host),
+                (400 | 401 | 403, None) => self.without_login(),
+                _ => "it is the token service that the registry names".to_owned(),
+            };
+            return Err(answer.refusal(&remedy));
+        }
+        let read: Option<TokenAnswer> = serde_json::from_slice(&answer.bytes(LARGEST_TOKEN)?).ok();
+        let life = read.as_ref().and_then(|read| read.expires_in).unwrap_or(SHORTEST_LIFE);
+        let token = read.and_then(|read| read.token.or(read.access_token)).filter(|token| !token.is_empty());
+        let token = token.ok_or_else(|| failure(Exit::Remote, format!("the token service {url} gave no token")))?;
+        let life = Duration::from_secs(life.clamp(SHORTEST_LIFE, 24 * 60 * 60) - SPARE);
+        let until = self.now().checked_add(life).context("the clock is at the end of time")?;
+        Ok(Token { scope: scope.clone(), header: bearer(&token)?, until })
+    }
+
+    fn login(&self, path: &str) -> anyhow::Result<Option<Arc<Login>>> {
+        if let Some(known) = self.state().logins.get(path) {
+            return Ok(known.clone());
+        }
+        let login = self.inner.credentials.find(self.host(), path)?.map(Arc::new);
+        self.state().logins.insert(path.to_owned(), login.clone());
+        Ok(login)
+    }
+
+    /// What a person can do about a refusal, by where the login came from.
+    pub(super) fn remedy_for_401(&self, path: &str) -> anyhow::Result<String> {
+        Ok(match self.login(path)? {
+            Some(login) => refused_login(&login, self.host()),
+            None => self.without_login(),
+        })
+    }
+
+    /// Where the login for a repository came from, for the text of an error.
+    pub(super) fn account(&self, path: &str) -> String {
+        let login = self.state().logins.get(path).cloned().flatten();
+        login.map_or_else(|| "nobody in particular".to_owned(), |login| format!("the account of {}", login.source))
+    }
+
+    fn without_login(&self) -> String {
+        let host = self.host();
+        let places = self.inner.credentials.places(host);
+        format!("there is no login for {host} in {places}; is `docker login {host}` done?")
+    }
+
+    fn forget(&self, scope: &Scope) {
+        self.state().tokens.retain(|token| !token.scope.covers(scope));
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.client.patience().clock.now()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.inner.known.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refused_login(login: &Login, host: &str) -> String {
+    format!("the login of {} for {host} was not accepted; is its password right? renew it by `docker login {host}`", {
+        login.source()
+    })
+}
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// A token that could end the header would let who gives it write others.
+fn bearer(token: &str) -> anyhow::Result<String> {
+    if token.is_empty() || token.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        return Err(failure(Exit::Remote, "a token has characters that no header can carry"));
+    }
+    Ok(format!("Bearer {token}"))
+}

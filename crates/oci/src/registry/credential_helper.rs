@@ -1,0 +1,126 @@
+//! Asks a credential helper: `docker-credential-NAME get`, with the server's name on its standard input.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::credentials::{Login, Secret};
+use drydock_base::exec;
+use drydock_base::exit::{Exit, failure};
+use drydock_http::printable;
+
+/// A person may have to unlock something.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// The beginnings of variables by which helpers find what they keep.
+const PASSED: [&str; 10] =
+    ["AWS_", "AZURE_", "CLOUDSDK_", "DBUS_", "DISPLAY", "DOCKER_", "GNUPGHOME", "GOOGLE_", "PASSWORD_STORE_", "XDG_"];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    username: String,
+    secret: String,
+}
+
+/// The login that a helper has for a server, if it has one.
+pub(super) fn get(
+    name: &str,
+    server: &str,
+    file: &Path,
+    variables: &BTreeMap<OsString, OsString>,
+) -> anyhow::Result<Option<Login>> {
+    let wrong = |what: String| {
+        let file = file.display();
+        failure(Exit::Missing, format!("the credential helper `{}` of {file} {what}", printable(name)))
+    };
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+        return Err(wrong("has a name that no program has".to_owned()));
+    }
+    let program = format!("docker-credential-{name}");
+    let path = exec::find(&program, Path::new("/"), variables.get(OsStr::new("PATH")))
+        .map_err(|why| wrong(format!("cannot be asked: {why}")))?;
+    let passes = |name: &OsStr| name.to_str().is_some_and(|name| PASSED.iter().any(|start| name.starts_with(start)));
+    let mut environment = exec::environment(&[], &BTreeMap::new());
+    for (variable, value) in variables {
+        if passes(variable) || environment.contains_key(variable) && variable != "LC_ALL" && variable != "TZ" {
+            environment.insert(variable.clone(), value.clone());
+        }
+    }
+    let started = duct::cmd(path, ["get"])
+        .full_env(environment)
+        .dir("/")
+        .stdin_bytes(server)
+        .stdout_capture()
+        .stderr_capture()
+        .unchecked()
+        .start()
+        .map_err(|error| wrong(format!("cannot be started: {}", exec::plain(&error))))?;
+    let output = match started.wait_timeout(LONGEST) {
+        Ok(Some(output)) => output,
+        Ok(None) => {
+            let _it_may_end_just_now = started.kill();
+            return Err(wrong(format!("says nothing in {} s", LONGEST.as_secs())));
+        }
+        Err(error) => return Err(wrong(format!("cannot be waited for: {}", exec::plain(&error)))),
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stdout);
+        // What a helper says when it knows nothing; every one of them does so in these words.
+        if said.contains("credentials not found") {
+            return Ok(None);
+        }
+        let end = exec::end_of(if output.stdout.is_empty() { &output.stderr } else { &output.stdout });
+        return Err(wrong(format!("failed for {server}: {}", printable(&end))));
+    }
+    let answer: Answer = serde_json::from_slice(&output.stdout)
+        .map_err(|_| wrong(format!("gave no answer for {server} that could be understood")))?;
+    let secret = match answer.username.as_str() {
+        "<token>" => Secret::Identity(answer.secret),
+        _ => Secret::Basic { user: answer.username, password: answer.secret },
+    };
+    Ok(Some(Login { secret, source: program }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn helpers_are_asked_on_their_standard_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "#!/bin/sh\nread server || true\ncase \"$1 $server\" in\n\
+            'get a.example') echo '{\"ServerURL\":\"a\",\"Username\":\"u\",\"Secret\":\"'$PASSWORD_STORE_DIR'\"}';;\n\
+            'get t.example') echo '{\"ServerURL\":\"a\",\"Username\":\"<token>\",\"Secret\":\"s\"}';;\n\
+            'get b.example') echo 'credentials not found in native keychain'; exit 1;;\n\
+            'get c.example') echo 'the agent is locked' >&2; exit 1;;\n\
+            *) echo nonsense;; esac\n";
+        let program = folder.path().join("docker-credential-mine");
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/bin:/usr/bin", folder.path().display());
+        let variables =
+            BTreeMap::from([("PATH".into(), path.into()), ("PASSWORD_STORE_DIR".into(), OsString::from("passed"))]);
+        let ask = |name: &str, server: &str| get(name, server, Path::new("FILE"), &variables);
+        let login = ask("mine", "a.example").unwrap().unwrap();
+        assert!(login.secret == Secret::Basic { user: "u".into(), password: "passed".into() });
+        assert_eq!(login.source(), "docker-credential-mine");
+        assert!(ask("mine", "t.example").unwrap().unwrap().secret == Secret::Identity("s".into()));
+        assert_eq!(ask("mine", "b.example").unwrap(), None);
+        for (name, server, words) in [
+            ("mine", "c.example", "failed for c.example: the agent is locked"),
+            ("mine", "d.example", "gave no answer for d.example"),
+            ("missing", "a.example", "`docker-credential-missing` is in no folder of PATH"),
+            ("../mine", "a.example", "has a name that no program has"),
+        ] {
+            let error = ask(name, server).unwrap_err().to_string();
+            assert!(error.contains(words) && error.contains("FILE"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Remembers, beside a layout, the uploads of its blobs that are under way, so that the next process goes on with them.
+//!
+//! Best effort: where nothing can be remembered, an upload begins anew.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::layout::Layout;
+use crate::model::Descriptor;
+use drydock_base::paths;
+use drydock_config::images::{Digest, Repository};
+use drydock_http::Url;
+
+/// Registries forget uploads after some days.
+const LONGEST: i64 = 24 * 60 * 60;
+/// An address with a registry's state in it.
+const LARGEST: u64 = 64 << 10;
+
+/// The memory of one upload.
+pub(super) struct Memory {
+    file: Option<PathBuf>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    url: String,
+    /// The smallest piece that the registry takes.
+    #[serde(default)]
+    least: u64,
+    /// Seconds since 1970.
+    since: i64,
+}
+
+impl Memory {
+    /// One that keeps nothing.
+    pub(super) fn none() -> Memory {
+        Memory { file: None }
+    }
+
+    /// That of a blob of a layout on its way to a repository.
+    pub(super) fn beside(layout: &Layout, repository: &Repository, blob: &Descriptor) -> Memory {
+        let name = Digest::of(format!("{repository}@{}", blob.digest).as_bytes());
+        Memory { file: Some(layout.folder().join(".uploads").join(name.hex())) }
+    }
+
+    /// Where it went on and in which pieces at least, if that is of this registry and not too old.
+    pub(super) fn recall(&self, base: &Url, now: Timestamp) -> Option<(Url, u64)> {
+        let path = self.file.as_ref()?;
+        let mut text = Vec::new();
+        paths::open_regular(path).ok()?.take(LARGEST).read_to_end(&mut text).ok()?;
+        let kept: Kept = serde_json::from_slice(&text).ok()?;
+        let young = (0..LONGEST).contains(&now.as_second().saturating_sub(kept.since));
+        let url = Url::parse(&kept.url).filter(|url| young && url.same_origin(base))?;
+        Some((url, kept.least))
+    }
+
+    /// Keeps it. The address may open a door, so it is for this user only.
+    pub(super) fn keep(&self, url: &Url, least: u64, now: Timestamp) {
+        let Some(path) = &self.file else { return };
+        let write = || -> anyhow::Result<()> {
+            let folder = path.parent().unwrap_or(path);
+            fs::create_dir_all(folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(&serde_json::to_vec(&Kept { url: url.whole(), least, since: now.as_second() })?)?;
+            file.persist(path)?;
+            Ok(())
+        };
+        let _best_effort = write();
+    }
+
+    /// Forgets it, and the folder with the last.
+    pub(super) fn forget(&self) {
+        if let Some(path) = &self.file {
+            let _there_may_be_none = fs::remove_file(path);
+            let _there_may_be_others = path.parent().map(fs::remove_dir);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::model::media;
+
+    #[test]
+    fn an_upload_is_remembered_for_a_day_and_for_its_registry() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::create(folder.path()).unwrap();
+        let repository: Repository = "a.example/b".parse().unwrap();
+        let memory = Memory::beside(&layout, &repository, &Descriptor::of(media::LAYER, b"x"));
+        let base = Url::new(true, "a.example", "/v2/");
+        let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
+        assert_eq!(memory.recall(&base, now), None);
+        let url = Url::new(true, "a.example", "/v2/b/blobs/uploads/1?_state=x");
+        memory.keep(&url, 7, now);
+        let path = memory.file.clone().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(memory.recall(&base, now + SignedDuration::from_hours(23)), Some((url.clone(), 7)));
+        assert_eq!(memory.recall(&base, now + SignedDuration::from_hours(25)), None);
+        assert_eq!(memory.recall(&Url::new(true, "b.example", "/v2/"), now), None);
+        let other: Repository = "a.example/c".parse().unwrap();
+        assert_eq!(Memory::beside(&layout, &other, &Descriptor::of(media::LAYER, b"x")).recall(&base, now), None);
+        memory.forget();
+        assert!(!path.exists() && !path.parent().unwrap().exists());
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        fs::write(&path, "{\"url\": 1}").unwrap();
+        assert_eq!(memory.recall(&base, now), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! What refers to a manifest: by the registry's own list, or where it has none by the tag that stands for it.
+//!
+//! OCI distribution specification 1.1, "Listing Referrers" and "Referrers Tag Schema".
+
+use std::sync::atomic::Ordering;
+
+use super::challenge::Scope;
+use super::listing::{LARGEST_PAGE, MOST_PAGES};
+use super::{Fetched, Reference, Registry};
+use crate::model::{Descriptor, Index, Parsed, media};
+use drydock_base::exit::{Exit, failure};
+use drydock_config::images::{Digest, Repository, Tag};
+use drydock_http::{Call, Method, is_unanswered};
+
+/// More than any manifest has.
+const MOST_REFERRERS: usize = 2_000;
+/// How often a list that others change too is written.
+const MOST_WRITES: u32 = 5;
+
+/// The tag under which registries without such lists keep that of a digest.
+pub fn fallback_tag(digest: &Digest) -> anyhow::Result<Tag> {
+    format!("sha256-{}", digest.hex()).parse().map_err(|bad| failure(Exit::Usage, format!("{bad}")))
+}
+
+impl Registry {
+    /// What refers to a manifest, whether that is there or not. Where the registry's own list is empty, the one under the
+    /// tag counts: it may be from a time when the registry had none.
+    ///
+    /// # Errors
+    /// The registry cannot be reached, refuses, or gives what is no list.
+    pub fn referrers(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<Vec<Descriptor>> {
+        if !self.inner.no_referrers.load(Ordering::Relaxed) {
+            if let Some(list) = self.listed(repository, digest)?.filter(|list| !list.is_empty()) {
+                return Ok(list);
+            }
+        }
+        Ok(self.fallback(repository, digest)?.map(|(_, index)| index.manifests).unwrap_or_default())
+    }
+
+    /// The registry's own list; none when it keeps no such lists.
+    fn listed(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<Option<Vec<Descriptor>>> {
+        let endless = || failure(Exit::Remote, format!("the list of what refers to {digest} does not end"));
+        let mut list: Vec<Descriptor> = Vec::new();
+        let mut next = Some(self.url(repository, &format!("referrers/{digest}"))?);
+        for page in 0..MOST_PAGES {
+            let Some(url) = next else { return Ok(Some(list)) };
+            let call = Call::new(Method::GET, &url).header("accept", media::INDEX);
+            let mut answer = self.send(repository.path(), &Scope::pull(repository.path()), call)?;
+            match answer.status {
+                200 => {}
+                404 | 405 if page == 0 => {
+                    // A registry that knows such lists says that it does not know the repository.
+                    let said = answer.bytes(LARGEST_PAGE)?;
+                    if !String::from_utf8_lossy(&said).contains("_UNKNOWN") {
+                        self.inner.no_referrers.store(true, Ordering::Relaxed);
+                    }
+                    return Ok(None);
+                }
+                // Sent to a page for people, such as that for logins.
+                300..=399 if page == 0 => {
+                    self.inner.no_referrers.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                _ => return Err(self.refused(answer, repository)),
+            }
+            next = self.next_page(&url, answer.header("link"))?;
+            let bytes = answer.bytes(LARGEST_PAGE)?;
+            let index: Index = match serde_json::from_slice(&bytes) {
+                Ok(index) => index,
+                Err(_) if page == 0 => {
+                    self.inner.no_referrers.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                Err(error) => return Err(failure(Exit::Remote, format!("{url} is no list of referrers: {error}"))),
+            };
+            if index.manifests.is_empty() && next.is_some() {
+                return Err(endless());
+            }
+            list.extend(index.manifests);
+            if list.len() > MOST_REFERRERS {
+                return Err(endless());
+            }
+        }
+        Err(endless())
+    }
+
+    /// The list under the tag. GitLab's registry takes such a tag for the digest, and gives the subject itself.
+    fn fallback(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<Option<(Fetched, Index)>> {
+        let tag = fallback_tag(digest)?;
+        let fetched = self.manifest(repository, &Reference::Tag(tag.clone()))?;
+        let Some(fetched) = fetched.filter(|fetched| fetched.descriptor.digest != *digest) else { return Ok(None) };
+        match fetched.parse()? {
+            Parsed::Index(index) if index.manifests.len() <= MOST_REFERRERS => Ok(Some((fetched, index))),
+            Parsed::Index(_) | Parsed::Manifest(_) => {
+                Err(failure(Exit::Remote, format!("{repository}:{tag} is no list of what refers to {digest}")))
+            }
+        }
+    }
+
+    /// Adds to the list under the tag. It is read again afterwards, since others may write it at the same time.
+    pub(super) fn list_under_tag(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        referrers: &[&Descriptor],
+    ) -> anyhow::Result<()> {
+        self.rewrite(repository, subject, |list| {
+            let before = list.len();
+            for referrer in referrers {
+                if !list.iter().any(|known| known.digest == referrer.digest) {
+                    list.push((*referrer).clone());
+                }
+            }
+            list.len() > before
+        })
+    }
+
+    /// Takes referrers that are deleted out of the list under the tag. Where the registry keeps its own list, there is
+    /// nothing to do.
+    ///
+    /// # Errors
+    /// The registry cannot be reached or refuses, or others change the list all the time.
+    pub fn unlist(&self, repository: &Repository, subject: &Digest, gone: &[Digest]) -> anyhow::Result<()> {
+        self.rewrite(repository, subject, |list| {
+            let before = list.len();
+            list.retain(|known| !gone.contains(&known.digest));
+            list.len() < before
+        })
+    }
+
+    /// `change` says whether it changed anything.
+    fn rewrite(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        change: impl Fn(&mut Vec<Descriptor>) -> bool,
+    ) -> anyhow::Result<()> {
+        let tag = Reference::Tag(fallback_tag(subject)?);
+        let holds_none = || {
+            let host = self.host();
+            format!(
+                "{host} has no lists of referrers, and cannot hold {repository}:{tag}, which stands for one; nothing can be attached there"
+            )
+        };
+        for tried in 1..=MOST_WRITES {
+            let there = self.fallback(repository, subject)?;
+            if there.is_none() && tried > 1 {
+                return Err(failure(Exit::Remote, holds_none()));
+            }
+            let mut index = there.map(|(_, index)| index).unwrap_or_else(|| Index {
+                schema_version: 2,
+                media_type: Some(media::INDEX.to_owned()),
+                artifact_type: None,
+                manifests: Vec::new(),
+                subject: None,
+                annotations: Default::default(),
+            });
+            if !change(&mut index.manifests) {
+                return Ok(());
+            }
+            self.put_manifest(repository, &tag, media::INDEX, &serde_json::to_vec(&index)?)
+                .map_err(|why| if is_unanswered(&why) { why } else { why.context(holds_none()) })?;
+            if tried > 1 {
+                self.patience().clock.sleep(self.patience().wait(tried - 1));
+            }
+        }
+        Err(failure(Exit::Remote, format!("others change {repository}:{tag} all the time; try again")))
+    }
+}

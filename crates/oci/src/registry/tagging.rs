@@ -1,0 +1,139 @@
+//! Moves tags to a manifest that is there, and sees that it is that one.
+
+use super::{Fetched, Reference, Registry};
+use crate::model::Descriptor;
+use drydock_base::exit::{Exit, failure};
+use drydock_config::images::{Digest, Repository, Tag};
+use drydock_http::{Repeat, is_unanswered};
+
+/// What a tag has to point at before it is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// Anything or nothing: it moves.
+    Any,
+    /// Nothing, or the same manifest already: it never moves.
+    Unset,
+    /// This one, or the same manifest already: nobody moved it meanwhile.
+    At(Digest),
+}
+
+/// Sets tags, in their order, on a manifest that was pushed before; the bytes are those of the registry. One that is set
+/// already is left alone.
+///
+/// # Errors
+/// The manifest is not there or has another digest, a tag points at something unexpected or moved at once, the registry
+/// cannot be reached or refuses. The error says which tags are set, and which are not.
+pub fn tag(
+    registry: &Registry,
+    repository: &Repository,
+    manifest: &Descriptor,
+    tags: &[(Tag, Before)],
+) -> anyhow::Result<()> {
+    let digest = manifest.digest;
+    let fetched = registry.manifest(repository, &Reference::Digest(digest));
+    let fetched = fetched.and_then(|fetched| {
+        let why = || failure(Exit::Remote, format!("{repository}@{digest} is not there any more; push it again"));
+        fetched.ok_or_else(why)
+    });
+    let fetched = fetched.map_err(|error| standing(error, repository, tags, 0))?;
+    // Before anything is set, so that one that may not be set does not leave others behind.
+    for (tag, before) in tags {
+        let expected = current(registry, repository, tag).and_then(|now| expect(repository, tag, *before, now, digest));
+        expected.map_err(|error| standing(error, repository, tags, 0))?;
+    }
+    for (done, (tag, before)) in tags.iter().enumerate() {
+        set(registry, repository, &fetched, tag, *before).map_err(|error| {
+            // The answer that was lost may have been a good one.
+            match current(registry, repository, tag) {
+                Ok(Some(now)) if now == digest => standing(error, repository, tags, done + 1),
+                Ok(_) => standing(error, repository, tags, done),
+                Err(_) => standing(error, repository, tags, done).context(format!("whether {tag} is set is not known")),
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Sets one tag. It is read before each try, so that what somebody else set meanwhile stays.
+fn set(
+    registry: &Registry,
+    repository: &Repository,
+    fetched: &Fetched,
+    tag: &Tag,
+    before: Before,
+) -> anyhow::Result<()> {
+    let (reference, digest) = (Reference::Tag(tag.clone()), fetched.descriptor.digest);
+    let media_type = &fetched.descriptor.media_type;
+    let first = current(registry, repository, tag)?;
+    if expect(repository, tag, before, first, digest)? {
+        return Ok(());
+    }
+    for tried in 1.. {
+        let sent = registry.send_manifest(repository, &reference, media_type, &fetched.bytes, Repeat::Never);
+        let (why, asked) = match sent {
+            Ok(answer) if matches!(answer.status, 429 | 500 | 502 | 503 | 504) => {
+                let asked = answer.retry_after(registry.patience().clock.now());
+                (registry.refused(answer, repository), asked)
+            }
+            Ok(answer) => {
+                registry.taken(answer, repository, &fetched.bytes)?;
+                break;
+            }
+            Err(why) if is_unanswered(&why) => (why, None),
+            Err(why) => return Err(why),
+        };
+        let Some(wait) = registry.patience().again(tried, asked) else { return Err(why) };
+        registry.patience().clock.sleep(wait);
+        match current(registry, repository, tag)? {
+            Some(now) if now == digest => return Ok(()),
+            now if now == first => {}
+            now => {
+                let text = format!("{repository}:{tag} is {} meanwhile; who else moves it?", shown(now));
+                return Err(failure(Exit::Remote, text).context(format!("{why:#}")));
+            }
+        }
+    }
+    match registry.manifest(repository, &reference)?.map(|found| found.descriptor.digest) {
+        Some(now) if now == digest => Ok(()),
+        now => {
+            let text = format!("{repository}:{tag} was set to {digest}, but is {}; who else moves it?", shown(now));
+            Err(failure(Exit::Remote, text))
+        }
+    }
+}
+
+fn current(registry: &Registry, repository: &Repository, tag: &Tag) -> anyhow::Result<Option<Digest>> {
+    Ok(registry.head(repository, &Reference::Tag(tag.clone()))?.map(|found| found.digest))
+}
+
+fn shown(digest: Option<Digest>) -> String {
+    digest.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string())
+}
+
+/// Whether a tag that is `now` there is set already.
+fn expect(
+    repository: &Repository,
+    tag: &Tag,
+    before: Before,
+    now: Option<Digest>,
+    digest: Digest,
+) -> anyhow::Result<bool> {
+    let why = match (before, now) {
+        (_, Some(now)) if now == digest => return Ok(true),
+        (Before::Any, _) | (Before::Unset, None) => return Ok(false),
+        (Before::At(expected), Some(now)) if now == expected => return Ok(false),
+        (Before::Unset, Some(now)) => format!("is {now} already, and is never moved"),
+        (Before::At(expected), Some(now)) => format!("is {now} meanwhile, and not {expected}; who else moves it?"),
+        (Before::At(expected), None) => format!("is gone meanwhile, and not {expected}; who else moves it?"),
+    };
+    Err(failure(Exit::Remote, format!("{repository}:{tag} {why}")))
+}
+
+/// The error, with what is set and what is not.
+fn standing(error: anyhow::Error, repository: &Repository, tags: &[(Tag, Before)], done: usize) -> anyhow::Error {
+    let names = |tags: &[(Tag, Before)]| tags.iter().map(|(tag, _)| tag.to_string()).collect::<Vec<_>>().join(", ");
+    let (set, not) = (names(&tags[..done]), names(&tags[done..]));
+    let set = if set.is_empty() { "nothing is tagged".to_owned() } else { format!("set is {set}") };
+    let not = if not.is_empty() { String::new() } else { format!(", not set is {not}") };
+    error.context(format!("cannot tag in {repository}: {set}{not}"))
+}

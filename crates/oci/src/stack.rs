@@ -1,0 +1,162 @@
+//! A layer in the making, on the ground of its base: paths go where the base's links lead, and folders of the base keep
+//! what they are.
+
+use std::path::Path;
+
+use super::ground::{Found, FoundKind, Ground};
+use drydock_archive::layer::{Item, ItemKind, Layer};
+
+/// A layer and what it stands on.
+#[derive(Debug)]
+pub struct Stack {
+    /// What the image has: the base, and what was put on it.
+    pub ground: Ground,
+    /// What was put on it.
+    pub layer: Layer,
+}
+
+/// Why an item cannot be put somewhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The base has something else there.
+    #[error("the base has {0}, which would be overwritten")]
+    InBase(String),
+    /// It was put there before.
+    #[error("{0} comes twice")]
+    Twice(String),
+    /// The path leads nowhere.
+    #[error("{0}")]
+    Nowhere(String),
+}
+
+impl Stack {
+    /// An empty layer on a base; contents will wait in that folder.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn new(ground: Ground, folder: &Path) -> std::io::Result<Stack> {
+        Ok(Stack { ground, layer: Layer::new(folder)? })
+    }
+
+    /// Puts something at a path; where it really is now. What the base has there is replaced only if `replace` says so.
+    ///
+    /// A folder that is there, also behind a link, stays as it is.
+    ///
+    /// # Errors
+    /// [`Refused`]
+    pub fn put(&mut self, path: &str, mut item: Item, replace: bool) -> Result<String, Refused> {
+        let real = self.ground.real(path).map_err(Refused::Nowhere)?;
+        if real.is_empty() {
+            return Ok(real);
+        }
+        let is_folder = item.kind == ItemKind::Folder;
+        if is_folder && self.ground.is_folder(&real) {
+            return Ok(real);
+        }
+        match self.layer.get(&real) {
+            Some(_) if !replace => return Err(Refused::Twice(format!("/{real}"))),
+            // The parents of what was put there are those of its replacement.
+            Some(_) => {}
+            None if self.ground.get(&real).is_some() && !replace => return Err(Refused::InBase(format!("/{real}"))),
+            None => self.parents(&real, item.time),
+        }
+        if let ItemKind::HardLink(to) = &mut item.kind {
+            *to = self.ground.real(to).map_err(Refused::Nowhere)?;
+        }
+        let kind = match &item.kind {
+            ItemKind::Folder => FoundKind::Folder,
+            ItemKind::File(_) | ItemKind::HardLink(_) => FoundKind::File,
+            ItemKind::Link(target) => FoundKind::Link(target.clone()),
+        };
+        self.ground.remove(&real);
+        self.ground.set(&real, Found { kind, mode: item.mode, owner: item.owner, time: item.time });
+        self.layer.put(real.clone(), item);
+        Ok(real)
+    }
+
+    /// The folders above a path, as the base has them: what unpacks a layer may not look at the layers below, and would
+    /// make them with a mode of its own.
+    fn parents(&mut self, path: &str, time: u64) {
+        for (at, _) in path.match_indices('/') {
+            let folder = &path[..at];
+            if self.layer.get(folder).is_some() {
+                continue;
+            }
+            let item = match self.ground.get(folder) {
+                Some(Found { mode, owner, time, .. }) => Item { mode: *mode, owner: *owner, ..Item::folder(*time) },
+                None => {
+                    let found = Found { kind: FoundKind::Folder, mode: 0o755, owner: (0, 0), time };
+                    self.ground.set(folder, found);
+                    Item::folder(time)
+                }
+            };
+            self.layer.put(folder.to_owned(), item);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack() -> Stack {
+        let mut ground = Ground::default();
+        let mut set = |path: &str, kind: FoundKind, mode: u32| {
+            ground.set(path, Found { kind, mode, owner: (0, 5), time: 7 });
+        };
+        set("usr", FoundKind::Folder, 0o755);
+        set("usr/bin", FoundKind::Folder, 0o711);
+        set("bin", FoundKind::Link("usr/bin".into()), 0o777);
+        set("tmp", FoundKind::Folder, 0o1777);
+        set("etc", FoundKind::Folder, 0o755);
+        set("etc/passwd", FoundKind::File, 0o644);
+        Stack::new(ground, &std::env::temp_dir()).unwrap()
+    }
+
+    #[test]
+    fn folders_of_the_base_keep_their_modes() {
+        let mut stack = stack();
+        let content = stack.layer.keep(&mut &b"x"[..]).unwrap();
+        let file = |stack: &mut Stack, path: &str| stack.put(path, Item::file(content, 9), false);
+        stack.put("bin", Item::folder(9), false).unwrap();
+        stack.put("tmp", Item { mode: 0o700, ..Item::folder(9) }, false).unwrap();
+        assert_eq!(file(&mut stack, "bin/lanternd").unwrap(), "usr/bin/lanternd");
+        file(&mut stack, "tmp/a").unwrap();
+        file(&mut stack, "opt/x/y").unwrap();
+        let hard = Item { kind: ItemKind::HardLink("bin/lanternd".into()), ..Item::folder(9) };
+        stack.put("bin/other", hard, false).unwrap();
+        let listed: Vec<String> = stack
+            .layer
+            .items()
+            .map(|(path, item)| format!("{path} {:o} {} {}", item.mode, item.owner.1, item.time))
+            .collect();
+        assert_eq!(
+            listed,
+            [
+                "opt 755 0 9",
+                "opt/x 755 0 9",
+                "opt/x/y 644 0 9",
+                "tmp 1777 5 7",
+                "tmp/a 644 0 9",
+                "usr 755 5 7",
+                "usr/bin 711 5 7",
+                "usr/bin/lanternd 644 0 9",
+                "usr/bin/other 755 0 9"
+            ]
+        );
+        assert_eq!(stack.layer.get("usr/bin/other").unwrap().kind, ItemKind::HardLink("usr/bin/lanternd".into()));
+    }
+
+    #[test]
+    fn nothing_is_overwritten_unasked() {
+        let mut stack = stack();
+        let content = stack.layer.keep(&mut &b"x"[..]).unwrap();
+        let mut put =
+            |path: &str, replace| stack.put(path, Item::file(content, 9), replace).map_err(|why| why.to_string());
+        assert_eq!(put("etc/passwd", false).unwrap_err(), "the base has /etc/passwd, which would be overwritten");
+        assert!(put("etc/passwd", true).is_ok() && put("usr/bin/x", false).is_ok());
+        assert_eq!(put("bin/x", false).unwrap_err(), "/usr/bin/x comes twice");
+        assert_eq!(put("etc/passwd/x", false).unwrap_err(), "etc/passwd is no folder, and etc/passwd/x would be in it");
+        assert!(put("bin", false).unwrap_err().contains("the base has /bin"));
+    }
+}

@@ -1,0 +1,272 @@
+//! An image as a folder: its layers unpacked over each other, never outside of the folder, whatever they say.
+//!
+//! The folder is empty before, and what is in it is known here: so a path is followed through links that are known, and
+//! the kernel never follows one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, lchown, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::ground::{Found, FoundKind, Ground, Whiteout, clean, visit_layer, whiteout};
+use super::layout::Layout;
+use super::model::Descriptor;
+use drydock_archive::read::{Member, MemberKind, ReadError};
+use drydock_base::exit::{Exit, failure};
+
+/// Unpacks layers, the lowest first, into an empty folder. Everything belongs to one user; special bits and devices are
+/// left out.
+///
+/// # Errors
+/// A layer is damaged or leads out of the folder; there is no room.
+pub fn unpack(layout: &Layout, layers: &[Descriptor], folder: &Path, owner: Option<(u32, u32)>) -> anyhow::Result<()> {
+    let mut disk = Disk { root: folder, owner, ground: Ground::default(), modes: BTreeMap::new() };
+    for layer in layers {
+        let mut fresh = BTreeSet::new();
+        visit_layer(&layout.path(&layer.digest), &layer.media_type, &mut |member, content| {
+            disk.add(member, content, &mut fresh)
+        })
+        .map_err(|error| {
+            let exit = if matches!(error, ReadError::Io(_)) { Exit::Infrastructure } else { Exit::NotReproducible };
+            failure(exit, format!("the layer {} cannot be unpacked: {error}", layer.digest))
+        })?;
+    }
+    disk.finish()
+}
+
+struct Disk<'a> {
+    root: &'a Path,
+    owner: Option<(u32, u32)>,
+    ground: Ground,
+    /// Of folders, which have to be writable until all is there.
+    modes: BTreeMap<String, u32>,
+}
+
+impl Disk<'_> {
+    fn add(&mut self, member: &Member, content: &mut dyn Read, fresh: &mut BTreeSet<String>) -> Result<(), ReadError> {
+        let path = clean(&member.path)?;
+        if let Some(whiteout) = whiteout(&path) {
+            return Ok(self.hide(&whiteout, fresh)?);
+        }
+        let unsafe_ = ReadError::Unsafe;
+        let real = self.ground.real(&path).map_err(unsafe_)?;
+        if real.is_empty() {
+            return Ok(());
+        }
+        self.parents(&real)?;
+        let at = self.root.join(&real);
+        let there = self.ground.get(&real).map(|found| found.kind.clone());
+        let kind = match &member.kind {
+            MemberKind::Folder => {
+                if there != Some(FoundKind::Folder) {
+                    self.remove(&real)?;
+                    fs::create_dir(&at)?;
+                }
+                self.modes.insert(real.clone(), member.mode);
+                FoundKind::Folder
+            }
+            MemberKind::File => {
+                self.remove(&real)?;
+                let mode = (member.mode & 0o777) | 0o400;
+                let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&at)?;
+                io::copy(content, &mut file)?;
+                file.set_permissions(fs::Permissions::from_mode(mode))?;
+                if let Some(time) = UNIX_EPOCH.checked_add(Duration::from_secs(member.time)) {
+                    file.set_modified(time)?;
+                }
+                FoundKind::File
+            }
+            MemberKind::Link(target) => {
+                self.remove(&real)?;
+                symlink(target, &at)?;
+                FoundKind::Link(target.clone())
+            }
+            MemberKind::HardLink(to) => {
+                let target = self.ground.real(&clean(to)?).map_err(unsafe_)?;
+                if self.ground.get(&target).is_none_or(|found| found.kind != FoundKind::File) {
+                    return Err(unsafe_(format!("{path:?} is a hard link to {to:?}, which is no file of the image")));
+                }
+                if target != real {
+                    self.remove(&real)?;
+                    fs::hard_link(self.root.join(&target), &at)?;
+                }
+                FoundKind::File
+            }
+            MemberKind::Other(_) => return Ok(()),
+        };
+        self.own(&at)?;
+        self.ground.set(&real, Found { kind, mode: member.mode, owner: member.owner, time: member.time });
+        fresh.insert(real);
+        Ok(())
+    }
+
+    fn own(&self, at: &Path) -> io::Result<()> {
+        self.owner.map_or(Ok(()), |(uid, gid)| lchown(at, Some(uid), Some(gid)))
+    }
+
+    fn parents(&mut self, real: &str) -> io::Result<()> {
+        for (at, _) in real.match_indices('/') {
+            let folder = &real[..at];
+            if self.ground.get(folder).is_none() {
+                fs::create_dir(self.root.join(folder))?;
+                self.own(&self.root.join(folder))?;
+                let found = Found { kind: FoundKind::Folder, mode: 0o755, owner: (0, 0), time: 0 };
+                self.ground.set(folder, found);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away what stands at a real path.
+    fn remove(&mut self, real: &str) -> io::Result<()> {
+        let at: PathBuf = self.root.join(real);
+        match self.ground.get(real).map(|found| &found.kind) {
+            None => return Ok(()),
+            Some(FoundKind::Folder) => fs::remove_dir_all(at)?,
+            Some(FoundKind::File | FoundKind::Link(_) | FoundKind::Other) => fs::remove_file(at)?,
+        }
+        self.ground.remove(real);
+        let below = format!("{real}/");
+        self.modes.retain(|path, _| path != real && !path.starts_with(&below));
+        Ok(())
+    }
+
+    /// Whiteouts hide what lower layers have, not what came with them.
+    fn hide(&mut self, whiteout: &Whiteout, fresh: &BTreeSet<String>) -> io::Result<()> {
+        let (path, itself) = match whiteout {
+            Whiteout::One(path) => (path, true),
+            Whiteout::All(path) => (path, false),
+        };
+        let Ok(real) = self.ground.real(path) else { return Ok(()) };
+        let has_fresh = |path: &str| {
+            let below = format!("{path}/");
+            fresh.contains(path) || fresh.range(below.clone()..).next().is_some_and(|one| one.starts_with(&below))
+        };
+        let children: Vec<String> = self.ground.children(&real).map(str::to_owned).collect();
+        if itself && !has_fresh(&real) {
+            return self.remove(&real);
+        }
+        for child in children {
+            if has_fresh(&child) {
+                self.hide(&Whiteout::All(child), fresh)?;
+            } else {
+                self.remove(&child)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        for (path, mode) in self.modes.iter().rev() {
+            // The folder has to go away again, whoever its owner is.
+            fs::set_permissions(self.root.join(path), fs::Permissions::from_mode((mode & 0o777) | 0o700))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::media;
+
+    struct Tar(::tar::Builder<Vec<u8>>);
+
+    impl Tar {
+        fn new() -> Tar {
+            Tar(::tar::Builder::new(Vec::new()))
+        }
+
+        fn add(mut self, path: &str, kind: ::tar::EntryType, link: &str, content: &str) -> Tar {
+            let mut header = ::tar::Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_mode(if kind == ::tar::EntryType::Directory { 0o500 } else { 0o4644 });
+            header.set_size(content.len() as u64);
+            // By hand, as the builder refuses what a hostile layer has.
+            header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+            header.as_mut_bytes()[157..157 + link.len()].copy_from_slice(link.as_bytes());
+            header.set_cksum();
+            self.0.append(&header, content.as_bytes()).unwrap();
+            self
+        }
+
+        fn file(self, path: &str, content: &str) -> Tar {
+            self.add(path, ::tar::EntryType::Regular, "", content)
+        }
+
+        fn folder(self, path: &str) -> Tar {
+            self.add(path, ::tar::EntryType::Directory, "", "")
+        }
+
+        fn link(self, path: &str, target: &str) -> Tar {
+            self.add(path, ::tar::EntryType::Symlink, target, "")
+        }
+
+        fn hard(self, path: &str, target: &str) -> Tar {
+            self.add(path, ::tar::EntryType::Link, target, "")
+        }
+    }
+
+    fn unpacked(layers: Vec<Tar>) -> Result<(tempfile::TempDir, PathBuf), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::create(&folder.path().join("oci")).unwrap();
+        let layers: Vec<Descriptor> =
+            layers.into_iter().map(|tar| layout.put(media::LAYER, &tar.0.into_inner().unwrap()).unwrap()).collect();
+        let root = folder.path().join("root");
+        fs::create_dir(&root).unwrap();
+        fs::write(folder.path().join("secret"), "secret").unwrap();
+        unpack(&layout, &layers, &root, None).map_err(|error| error.to_string())?;
+        assert_eq!(fs::read_to_string(folder.path().join("secret")).unwrap(), "secret");
+        Ok((folder, root))
+    }
+
+    #[test]
+    fn layers_hide_and_replace_what_is_below() {
+        let lower =
+            Tar::new().folder("a/").file("a/one", "1").file("a/two", "2").folder("b/").file("b/x", "x").file("c", "c");
+        let upper = Tar::new()
+            .file("a/.wh.one", "")
+            .file("a/three", "3")
+            .file("b/y", "y")
+            .file("b/.wh..wh..opq", "")
+            .link("c", "a")
+            .file("c/four", "4")
+            .hard("a/five", "c/four");
+        let (_folder, root) = unpacked(vec![lower, upper]).unwrap();
+        let list = |folder: &str| {
+            let mut names: Vec<String> = fs::read_dir(root.join(folder))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(list("a"), ["five", "four", "three", "two"]);
+        assert_eq!(list("b"), ["y"]);
+        assert_eq!(fs::read_to_string(root.join("c/five")).unwrap(), "4");
+        assert_eq!(fs::metadata(root.join("a")).unwrap().permissions().mode() & 0o7777, 0o700);
+        assert_eq!(fs::metadata(root.join("a/four")).unwrap().permissions().mode() & 0o7777, 0o644);
+    }
+
+    #[test]
+    fn nothing_leaves_the_folder() {
+        for (tar, why) in [
+            (Tar::new().file("../secret", "x"), "leads out"),
+            (Tar::new().hard("a", "../secret"), "leads out"),
+            (Tar::new().hard("a", "gone"), "no file of the image"),
+            (Tar::new().link("l", "/").hard("a", "l"), "no file of the image"),
+            (Tar::new().file("f", "x").file("f/g", "x"), "is no folder"),
+            (Tar::new().link("l", "l").file("l/x", "x"), "go round"),
+        ] {
+            let found = unpacked(vec![tar]).map(drop).unwrap_err();
+            assert!(found.contains(why), "{why}: {found}");
+        }
+        // Links out of the folder lead to its root, as in a container.
+        let up = Tar::new().link("up", "../..").file("up/secret", "x").link("abs", "/etc").file("abs/passwd", "mine");
+        let (_folder, root) = unpacked(vec![up]).unwrap();
+        assert_eq!(fs::read_to_string(root.join("secret")).unwrap(), "x");
+        assert_eq!(fs::read_to_string(root.join("etc/passwd")).unwrap(), "mine");
+    }
+}

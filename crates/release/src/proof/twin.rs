@@ -1,0 +1,227 @@
+//! The hostile twin: the same release built again where everything that must not matter is different.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::TwinProof;
+use crate::manifest::{Manifest, NAME};
+use crate::verify;
+use drydock_archive::difference;
+use drydock_archive::read::Limits;
+use drydock_archive::source::SourceTree;
+use drydock_base::exec;
+use drydock_base::exit::{Exit, failure};
+use drydock_base::twin::{Twin, Variation};
+use drydock_config::release::NightlyVersion;
+
+/// What programs that make archives would take their options from.
+const OPTIONS: [(&str, &str); 8] = [
+    ("TAR_OPTIONS", "--owner=twin:4242 --mtime=@1 --mode=go-rwx"),
+    ("XZ_OPT", "-0 --threads=1"),
+    ("XZ_DEFAULTS", "--memlimit-compress=32MiB --block-size=1MiB"),
+    ("GZIP", "-1"),
+    ("BZIP2", "-1"),
+    ("BZIP", "-1"),
+    ("ZIPOPT", "-0"),
+    ("SOURCE_DATE_EPOCH", "1"),
+];
+/// What git would take its options from.
+const GIT: [(&str, &str); 6] = [
+    ("tar.umask", "0077"),
+    ("core.autocrlf", "true"),
+    ("core.eol", "crlf"),
+    ("core.abbrev", "4"),
+    ("core.quotePath", "true"),
+    ("core.fileMode", "false"),
+];
+
+/// How the twin is built.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The sources of the release.
+    pub tree: &'a SourceTree,
+    /// What was built first, and where.
+    pub manifest: &'a Manifest,
+    /// Where that is.
+    pub folder: &'a Path,
+    /// The folder with the declarations, when it is not the project's own.
+    pub config: Option<&'a Path>,
+    /// The threads that the first build was allowed.
+    pub threads: u32,
+}
+
+/// Builds the twin and compares.
+///
+/// # Errors
+/// The twin cannot be built, or a byte differs: which, and what makes such a difference.
+pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<TwinProof> {
+    let twin = Twin::probe();
+    let folder = tempfile::Builder::new()
+        .prefix("drydock-twin-of-another-name-")
+        .tempdir()
+        .context("cannot make a temporary folder")?;
+    let at = |name: &str| folder.path().join(name);
+    let (project, home, program) = (at("in a/deeper folder/project"), at("home"), at("xtask"));
+    fs::create_dir_all(&project).and_then(|()| fs::create_dir(&home)).context("cannot make a temporary folder")?;
+    fs::copy(std::env::current_exe()?, &program).context("cannot copy this program")?;
+    for source in request.tree.repositories.iter().rev() {
+        copy_repository(source, request, &project)?;
+    }
+    write_git_settings(&home.join(".gitconfig"))?;
+    let config = request.config.unwrap_or(&project);
+    fs::create_dir_all(project.join("packaging")).context("cannot make a temporary folder")?;
+    if config == project {
+        // Which is read from the commit; this only makes it a project.
+        fs::write(project.join("packaging/release.yaml"), "# read from the commit\n").context("cannot write")?;
+    }
+
+    let threads = if request.threads == 1 { 3 } else { 1 };
+    let mut argv = vec![program.display().to_string()];
+    for (option, value) in [("--project", &project), ("--config", &config.to_owned()), ("--state", &at("state"))] {
+        argv.extend([option.to_owned(), value.display().to_string()]);
+    }
+    argv.extend(["release", "build", "--commit", &request.manifest.commit, "--threads"].map(str::to_owned));
+    argv.push(threads.to_string());
+    let version = &request.manifest.version;
+    let is_nightly = version.parse().is_ok_and(|version| NightlyVersion::of(&version).is_some());
+    match &request.manifest.tag {
+        Some(tag) => argv.extend(["--tag".to_owned(), tag.name.clone()]),
+        None if is_nightly => argv.extend(["--nightly".to_owned(), version.clone()]),
+        None => argv.push("--untagged".to_owned()),
+    }
+    watch(&format!("the twin: {}", exec::paste(&argv[1..])));
+    let mut set = twin.variables(&home).context("cannot write to a temporary folder")?;
+    for (name, value) in OPTIONS {
+        set.insert(name.to_owned(), value.to_owned());
+    }
+    set.insert("GIT_CONFIG_COUNT".into(), GIT.len().to_string());
+    for (index, (key, value)) in GIT.iter().enumerate() {
+        set.insert(format!("GIT_CONFIG_KEY_{index}"), (*key).to_owned());
+        set.insert(format!("GIT_CONFIG_VALUE_{index}"), (*value).to_owned());
+    }
+    let environment = exec::environment(&[], &set);
+    exec::bytes(&twin.command(&argv), &project, environment).map_err(|why| {
+        let why = why.split_once("` ended with ").map_or(why.as_str(), |(_, end)| end);
+        failure(
+            Exit::NotReproducible,
+            format!("the release cannot be built in other surroundings: it ended with {why}"),
+        )
+    })?;
+
+    let theirs = at("state/dist").join(&request.manifest.version);
+    let mut variations = twin.variations();
+    let more = [("threads of xz", threads.to_string()), ("clone", "only the commit, without a work tree".to_owned())];
+    let options: Vec<&str> = OPTIONS.iter().map(|(name, _)| *name).chain(GIT.iter().map(|(key, _)| *key)).collect();
+    let more = more.into_iter().chain([("settings of other programs", options.join(", "))]);
+    variations.extend(more.map(|(name, twin)| Variation { name: name.into(), twin: Some(twin), missing: None }));
+    compare(request, &theirs)?;
+    Ok(TwinProof {
+        identical: request.manifest.artifacts.iter().map(|artifact| artifact.name.clone()).collect(),
+        variations,
+    })
+}
+
+fn compare(request: &Request<'_>, theirs: &Path) -> anyhow::Result<()> {
+    let manifest = Manifest::load(&theirs.join(NAME))?;
+    let mut problems = Vec::new();
+    for (artifact, format, path) in request.manifest.files(request.folder) {
+        let other = theirs.join(&artifact.name);
+        let difference = difference::first(&path, &other, format, Limits::UNKNOWN)
+            .with_context(|| format!("cannot compare {}", artifact.name))?;
+        if let Some(difference) = difference {
+            problems.push(format!("{}: {}", artifact.name, verify::with_origin(&difference, request.manifest)));
+        }
+    }
+    if !problems.is_empty() {
+        let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
+        return Err(failure(Exit::NotReproducible, format!("a second build made other bytes:{list}")));
+    }
+    if !manifest.is_same_release(request.manifest) {
+        return Err(failure(Exit::NotReproducible, "a second build made the same archives but another release.json"));
+    }
+    Ok(())
+}
+
+/// Copies one commit of a repository, with its tag: a pack of exactly its objects, in a repository whose history ends there.
+fn copy_repository(
+    source: &drydock_archive::source::SourceRepository,
+    request: &Request<'_>,
+    project: &Path,
+) -> anyhow::Result<()> {
+    let target = git_dir(source, request.tree, project);
+    fs::create_dir_all(&target).with_context(|| format!("cannot make {}", target.display()))?;
+    let format = format!("--object-format={}", if source.commit.as_str().len() == 64 { "sha256" } else { "sha1" });
+    let git = |folder: &Path, words: &[&str]| -> anyhow::Result<Vec<u8>> {
+        let set = BTreeMap::from(
+            [("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")].map(|(a, b)| (a.into(), b.into())),
+        );
+        let argv: Vec<String> =
+            ["git", "-c", "safe.directory=*"].iter().chain(words).map(|word| (*word).to_owned()).collect();
+        exec::bytes(&argv, folder, exec::environment(&[], &set)).map_err(anyhow::Error::msg)
+    };
+    git(&target, &["init", "--quiet", "--bare", "--template=", &format, "."])?;
+    let tag = request.manifest.tag.as_ref().filter(|_| source.prefix.is_empty());
+    let wanted: Vec<&str> =
+        [Some(source.commit.as_str()), tag.map(|tag| tag.object.as_str())].into_iter().flatten().collect();
+    let objects = source
+        .repository
+        .ask_bytes(&[&["rev-list", "--objects", "--no-object-names", "--no-walk"], wanted.as_slice()].concat())
+        .map_err(anyhow::Error::msg)?;
+    let mut list = objects;
+    wanted.iter().for_each(|oid| list.extend(format!("{oid}\n").bytes()));
+    let names = target.join("drydock-objects");
+    fs::write(&names, list).context("cannot write a list of objects")?;
+    let pack = duct::cmd("git", ["-c", "safe.directory=*", "pack-objects", "--quiet", "--stdout"])
+        .dir(&source.repository.folder)
+        .full_env(exec::environment(&[], &BTreeMap::new()))
+        .stdin_path(&names)
+        .stderr_null()
+        .pipe(
+            duct::cmd("git", ["index-pack", "--stdin"])
+                .dir(&target)
+                .full_env(exec::environment(&[], &BTreeMap::new()))
+                .stdout_null()
+                .stderr_null(),
+        );
+    pack.run().with_context(|| format!("cannot copy the commit {}", source.commit))?;
+    fs::remove_file(names).context("cannot remove a temporary file")?;
+    fs::write(target.join("shallow"), format!("{}\n", source.commit)).context("cannot write")?;
+    git(&target, &["update-ref", "--no-deref", "HEAD", source.commit.as_str()])?;
+    if let Some(tag) = tag {
+        git(&target, &["update-ref", &format!("refs/tags/{}", tag.name), &tag.object])?;
+    }
+    git(&target, &["config", "core.bare", "false"])?;
+    for (key, value) in GIT {
+        git(&target, &["config", key, value])?;
+    }
+    fs::create_dir_all(target.join("info")).context("cannot write")?;
+    fs::write(target.join("info/attributes"), "* text=auto eol=crlf ident export-subst\n").context("cannot write")
+}
+
+/// Where git keeps a submodule's repository: `modules/NAME` within that of its parent.
+fn git_dir(source: &drydock_archive::source::SourceRepository, tree: &SourceTree, project: &Path) -> PathBuf {
+    if source.prefix.is_empty() {
+        return project.join(".git");
+    }
+    let parents = tree
+        .repositories
+        .iter()
+        .filter(|other| other.prefix != source.prefix && source.prefix.starts_with(&other.prefix));
+    let parent = parents.max_by_key(|other| other.prefix.len());
+    parent
+        .map_or_else(|| project.join(".git"), |parent| git_dir(parent, tree, project))
+        .join("modules")
+        .join(&source.name)
+}
+
+fn write_git_settings(path: &Path) -> anyhow::Result<()> {
+    let line = |(key, value): &(&str, &str)| {
+        let (section, name) = key.split_once('.').unwrap_or((key, ""));
+        format!("[{section}]\n\t{name} = {value}\n")
+    };
+    fs::write(path, GIT.iter().map(line).collect::<String>())
+        .with_context(|| format!("cannot write {}", path.display()))
+}

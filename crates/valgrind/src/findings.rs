@@ -1,0 +1,317 @@
+//! What the logs of all processes of one attempt add up to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::finding::Finding;
+use super::leak_kinds::LeakKinds;
+use super::suppression::{MOST_FRAMES, Pattern};
+use super::watch::Opens;
+use super::xml::{self, Error, Extent, Frame, Log};
+use drydock_base::text::{self, printable};
+use serde::{Deserialize, Serialize};
+
+/// How many different findings of one attempt are kept for the journal.
+const KEPT: usize = 64;
+/// How many bytes they may take together there, about: the supervisor sets room aside for as much.
+pub const KEPT_BYTES: usize = 128 << 10;
+/// How many frames of a crash are quoted.
+const QUOTED_FRAMES: usize = 12;
+/// More processes than this are not read.
+const MOST_LOGS: usize = 4096;
+/// More reasons why something was not checked are only counted.
+const MOST_REASONS: usize = 64;
+/// How many lines of the job's own output are searched, from its end.
+const MOST_LINES: usize = 2000;
+/// How many names of used suppressions are kept.
+const MOST_USED: usize = 1024;
+/// How many bytes of all logs of one attempt are read; what is beyond counts as not checked. A log like that holds a
+/// hundred thousand errors, and is read in seconds.
+pub const MOST_BYTES: u64 = 64 << 20;
+
+/// What valgrind's own files say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ValgrindEvidence {
+    /// Errors that count, over all processes, each once.
+    pub findings: u64,
+    /// The findings that are kept; [`ValgrindEvidence::findings`] has their number before some were dropped.
+    pub first: Vec<Finding>,
+    /// How many processes left a complete log.
+    pub complete: u64,
+    /// Processes whose log is cut, empty, missing or unreadable, with the reason: these were not wholly checked.
+    pub incomplete: Vec<String>,
+    /// Whether the main process's log is complete; `None` when it has no log.
+    pub main_complete: Option<bool>,
+    /// Where the main process was when its fatal signal came, innermost frame first.
+    pub main_crash: Vec<String>,
+    /// Processes that left only the beginning of a log, as one does that becomes a program that is not traced, but also
+    /// one that is killed before it does anything wrong.
+    #[serde(default)]
+    pub stubs: u64,
+    /// Suppressions that hid something, by name, and how often over all processes.
+    #[serde(default)]
+    pub used: BTreeMap<String, u64>,
+}
+
+/// What is known of the traced command besides its logs.
+#[derive(Debug, Clone, Copy)]
+pub struct Traced<'a> {
+    /// The directory that holds the logs, `TOOL.PID.xml`, and what valgrind printed itself, `log`.
+    pub folder: &'a Path,
+    /// The tool's name, for instance `memcheck`.
+    pub tool: &'a str,
+    /// The options that valgrind was given.
+    pub args: &'a [String],
+    /// The command, without valgrind in front.
+    pub argv: &'a [String],
+    /// Whether valgrind traces every child, whatever its program.
+    pub traces_all: bool,
+    /// The pid of the main process.
+    pub main: Option<u32>,
+    /// How often each log was opened, where that was watched.
+    pub opens: Option<&'a Opens>,
+}
+
+/// Reads every log of the attempt.
+pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
+    let mut sum = Sum { leaks: LeakKinds::of(attempt.args), ..Sum::default() };
+    let logs = match log_files(attempt.folder, attempt.tool) {
+        Ok(logs) => logs,
+        Err(error) => {
+            sum.unchecked(format!("{}: {error}", attempt.folder.display()));
+            return sum.evidence();
+        }
+    };
+    let present: BTreeSet<String> = logs.iter().map(|(name, _)| name.clone()).collect();
+    let more = logs.len().saturating_sub(MOST_LOGS);
+    if more > 0 {
+        sum.unchecked(format!("{more} further process logs were not read"));
+    }
+    let mut left = MOST_BYTES;
+    // The main process's log comes first: without it there is no verdict.
+    let is_main = |name: &str| attempt.main.is_some() && pid_of(name) == attempt.main;
+    let (first, rest): (Vec<_>, Vec<_>) = logs.into_iter().partition(|(name, _)| is_main(name));
+    let mut parents = Vec::new();
+    for (name, path) in first.into_iter().chain(rest).take(MOST_LOGS) {
+        match xml::read(&path, left) {
+            Ok((log, read)) => {
+                left -= read;
+                parents.push((pid_of(&name), log.parent));
+                sum.add(&name, log, is_main(&name), attempt);
+            }
+            Err(error) => sum.unchecked(format!("{name}: {error}")),
+        }
+    }
+    if more == 0 {
+        parentless(&parents, attempt.main).into_iter().for_each(|why| sum.unchecked(why));
+    }
+    // Of a process that may not write there, as after it gave up its privileges, nothing is left but these words.
+    let said = text::tail(&attempt.folder.join("log"), MOST_LINES).unwrap_or_default();
+    for line in said.into_iter().filter(|line| line.starts_with("valgrind: Cannot create XML file")) {
+        sum.unchecked(format!("a process has no log, {line}"));
+    }
+    if let Some(opens) = attempt.opens {
+        let tool = attempt.tool;
+        for name in opens.count.keys().filter(|name| is_log(name, tool) && !present.contains(*name)) {
+            sum.unchecked(format!("{name}: it was written and is not there any more"));
+        }
+        if opens.overflowed {
+            sum.unchecked(
+                "so many files were written at once that programs started by exec may have been missed".into(),
+            );
+        }
+    }
+    sum.evidence()
+}
+
+/// How long the logs of an attempt are together, as far as that can be told.
+pub fn size(folder: &Path, tool: &str) -> u64 {
+    let logs = log_files(folder, tool).unwrap_or_default();
+    logs.iter().filter_map(|(_, path)| fs::symlink_metadata(path).ok()).map(|metadata| metadata.len()).sum()
+}
+
+/// What the logs read so far add up to.
+#[derive(Default)]
+struct Sum {
+    evidence: ValgrindEvidence,
+    leaks: LeakKinds,
+    /// Kept findings by identity; dropped ones too, without a position.
+    seen: BTreeMap<Identity, Option<usize>>,
+    kept_bytes: usize,
+    more_reasons: usize,
+}
+
+impl Sum {
+    fn add(&mut self, name: &str, log: Log, is_main: bool, attempt: Traced<'_>) {
+        match &log.extent {
+            Extent::Complete => self.evidence.complete += 1,
+            // Where every program is traced, a log like that has no innocent cause.
+            Extent::Stub if attempt.traces_all => {
+                self.unchecked(format!(
+                    "{name}: only its beginning is there: the process was killed, or became a program that cannot be traced"
+                ));
+            }
+            Extent::Stub => self.evidence.stubs += 1,
+            Extent::Cut(why) => self.unchecked(format!("{name}: {why}")),
+            Extent::Empty => self.unchecked(format!("{name}: it is empty")),
+        }
+        if let Some(why) = lost_by_exec(name, &log, is_main, attempt) {
+            self.unchecked(why);
+        }
+        if is_main {
+            self.evidence.main_complete = Some(log.extent == Extent::Complete);
+            self.evidence.main_crash = log.fatal_stack.iter().take(QUOTED_FRAMES).map(Frame::describe).collect();
+        }
+        for (name, count) in log.used {
+            if self.evidence.used.len() < MOST_USED || self.evidence.used.contains_key(&name) {
+                let sum = self.evidence.used.entry(name).or_default();
+                *sum = sum.saturating_add(count);
+            }
+        }
+        let mut records: BTreeMap<usize, u64> = BTreeMap::new();
+        let leaks = self.leaks;
+        for error in log.errors.into_iter().filter(|error| leaks.counts(&error.kind)) {
+            if let Some(position) = self.keep(error) {
+                *records.entry(position).or_default() += 1;
+            }
+        }
+        for (position, count) in records {
+            let finding = &mut self.evidence.first[position];
+            // A forked child repeats what it inherited, so the highest count of a process is told, not the sum.
+            finding.records = finding.records.max(count);
+            finding.processes += 1;
+        }
+        let more = log.more_errors.iter().filter(|(kind, _)| leaks.counts(kind)).map(|(_, count)| count);
+        self.evidence.findings += more.sum::<u64>();
+    }
+
+    /// The position of the error among the kept findings. It counts once a job, whichever process tells it.
+    fn keep(&mut self, error: Error) -> Option<usize> {
+        let identity = identity(&error);
+        if let Some(position) = self.seen.get(&identity) {
+            return *position;
+        }
+        self.evidence.findings += 1;
+        let mut position = None;
+        if self.evidence.first.len() < KEPT && self.kept_bytes < KEPT_BYTES {
+            let mut finding = Finding::of(error);
+            finding.processes = 0;
+            self.kept_bytes += serde_json::to_vec(&finding).map_or(0, |text| text.len());
+            position = Some(self.evidence.first.len());
+            self.evidence.first.push(finding);
+        }
+        self.seen.insert(identity, position);
+        position
+    }
+
+    fn unchecked(&mut self, why: String) {
+        if self.evidence.incomplete.len() < MOST_REASONS {
+            self.evidence.incomplete.push(printable(&why, 400));
+        } else {
+            self.more_reasons += 1;
+        }
+    }
+
+    fn evidence(mut self) -> ValgrindEvidence {
+        if self.more_reasons > 0 {
+            self.evidence.incomplete.push(format!("and {} more", self.more_reasons));
+        }
+        self.evidence
+    }
+}
+
+/// Whether a program ran in the process before the one that the log is about: its errors went with the log.
+fn lost_by_exec(name: &str, log: &Log, is_main: bool, attempt: Traced<'_>) -> Option<String> {
+    let became = log.command.first().map_or("another program", String::as_str);
+    let before = attempt.argv.first().map_or("", String::as_str);
+    let opens = attempt.opens.and_then(|opens| opens.count.get(name)).copied();
+    match (is_main, opens) {
+        (true, Some(2..)) => Some(format!("{before} became {became} by exec; errors before that are lost")),
+        (true, Some(_)) => None,
+        // Nobody watched: what it was started as can still be compared.
+        (true, None) => {
+            let same = log.command.iter().zip(attempt.argv).enumerate().all(|(index, (now, then))| {
+                // The system may have found the program elsewhere than its name says.
+                let (now, then) =
+                    if index == 0 { (base_name(now), base_name(then)) } else { (now.as_str(), then.as_str()) };
+                now == then
+                    || now.contains('\u{fffd}')
+                    || then.chars().any(|letter| letter.is_control() || letter == ' ')
+            });
+            (!same && !log.command.is_empty())
+                .then(|| format!("{before} became {became} by exec; errors before that are lost"))
+        }
+        // Once by the fork, once by the exec that nearly always follows it.
+        (false, Some(3..)) => {
+            Some(format!("{name}: another program became {became} by exec; errors before that are lost"))
+        }
+        (false, Some(_) | None) => None,
+    }
+}
+
+/// Logs whose parent has none. Only what valgrind runs in starts a process with a log, so the parent must have had one,
+/// unless it had ended already and the child belonged to someone else when it was asked.
+fn parentless(logs: &[(Option<u32>, Option<u32>)], main: Option<u32>) -> Vec<String> {
+    let pids: BTreeSet<u32> = logs.iter().filter_map(|(pid, _)| *pid).collect();
+    let outside = logs.iter().find(|(pid, _)| *pid == main).and_then(|(_, parent)| *parent);
+    let known = [0, 1, std::process::id()];
+    let missing: BTreeSet<u32> = logs
+        .iter()
+        .filter(|(pid, _)| *pid != main)
+        .filter_map(|(_, parent)| *parent)
+        .filter(|parent| !pids.contains(parent) && !known.contains(parent) && Some(*parent) != outside)
+        .collect();
+    missing
+        .into_iter()
+        .map(|parent| format!("process {parent} started a process that has a log, but has none"))
+        .collect()
+}
+
+fn log_files(folder: &Path, tool: &str) -> std::io::Result<Vec<(String, PathBuf)>> {
+    let mut logs = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_log(&name, tool) {
+            logs.push((name, entry.path()));
+        }
+    }
+    logs.sort();
+    Ok(logs)
+}
+
+/// `memcheck.4711.xml`.
+fn is_log(name: &str, tool: &str) -> bool {
+    name.strip_prefix(tool).is_some_and(|rest| rest.starts_with('.')) && name.ends_with(".xml")
+}
+
+fn pid_of(name: &str) -> Option<u32> {
+    name.split('.').nth(1)?.parse().ok()
+}
+
+/// Kind, then what each frame is called.
+type Identity = (String, Vec<(String, String)>);
+
+/// What makes two errors of one job the same: kind and frames, without addresses, pids and lines.
+fn identity(error: &Error) -> Identity {
+    let proposed = error.suppression.as_ref().map_or(&[][..], |raw| &raw.frames);
+    let frames = error.stack.iter().take(MOST_FRAMES).enumerate().map(|(index, frame)| {
+        let name = match (proposed.get(index), &frame.function, &frame.object) {
+            (Some(Pattern::Function(name)), _, _) => name.clone(),
+            (_, Some(function), _) => function.clone(),
+            (_, None, Some(object)) => object.clone(),
+            (_, None, None) => String::new(),
+        };
+        (name, frame.file.clone().unwrap_or_default())
+    });
+    (error.kind.clone(), frames.collect())
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests;

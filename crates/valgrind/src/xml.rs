@@ -1,0 +1,150 @@
+//! Valgrind's XML logs, protocol 4 and later (docs/internals/xml-output-protocol4.txt and its successors).
+//!
+//! A pull parser, because the order of siblings matters and because a killed process leaves a file that just stops:
+//! everything up to the last complete error is kept, and the log is marked as cut.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufReader, Read as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::suppression::Pattern;
+use drydock_base::paths;
+use drydock_base::units::ByteSize;
+
+mod parse;
+
+pub use parse::parse;
+
+/// The log of one process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Log {
+    /// `protocolversion`.
+    pub protocol: Option<u32>,
+    /// The tool that wrote it.
+    pub tool: Option<String>,
+    /// The process.
+    pub pid: Option<u32>,
+    /// Its parent.
+    pub parent: Option<u32>,
+    /// The traced program and its arguments.
+    pub command: Vec<String>,
+    /// Errors in the order of the file, each once.
+    pub errors: Vec<Error>,
+    /// Errors that were not kept, by kind.
+    pub more_errors: BTreeMap<String, u64>,
+    /// The number of the signal that the process died of.
+    pub fatal_signal: Option<i32>,
+    /// Where it was then, innermost frame first.
+    pub fatal_stack: Vec<Frame>,
+    /// The suppressions that hid something, by name, and how often (`suppcounts`).
+    pub used: Vec<(String, u64)>,
+    /// How far the log goes.
+    pub extent: Extent,
+}
+
+/// How far a log goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// To its end: the process finished under valgrind's eyes.
+    Complete,
+    /// To the arguments only, as a process leaves it that forked and then ran another program untraced.
+    Stub,
+    /// It stops in the middle; why.
+    Cut(String),
+    /// There is nothing in it.
+    #[default]
+    Empty,
+}
+
+/// One error.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Error {
+    /// `InvalidRead`, `Leak_DefinitelyLost`…
+    pub kind: String,
+    /// The sentence.
+    pub what: String,
+    /// The main stack, innermost frame first.
+    pub stack: Vec<Frame>,
+    /// Further sentences and stacks in order.
+    pub auxiliary: Vec<Auxiliary>,
+    /// What valgrind proposes to hide it, with `--gen-suppressions=all`.
+    pub suppression: Option<RawSuppression>,
+}
+
+/// A suppression as valgrind proposes it: the only place where C++ and Rust functions have the names that suppressions
+/// are compared with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RawSuppression {
+    /// `Memcheck:Leak`, `Helgrind:Race`…
+    pub kind: String,
+    /// The extra line that some kinds have, such as `match-leak-kinds: definite` or `write(buf)`.
+    pub extra: Option<String>,
+    /// One a frame, innermost first.
+    pub frames: Vec<Pattern>,
+}
+
+/// What stands beside the main stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Auxiliary {
+    /// The sentence, such as where a block was allocated.
+    pub what: String,
+    /// Its stack.
+    pub stack: Vec<Frame>,
+}
+
+/// One frame of a stack.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Frame {
+    /// The object file.
+    pub object: Option<String>,
+    /// The function.
+    pub function: Option<String>,
+    /// The source folder.
+    pub directory: Option<String>,
+    /// The source file.
+    pub file: Option<String>,
+    /// The line, from 1.
+    pub line: Option<u32>,
+}
+
+impl Frame {
+    /// `function (file:line)` as far as it is known.
+    pub fn describe(&self) -> String {
+        let function = self.function.as_deref().unwrap_or("???");
+        // Where valgrind keeps its own malloc is no news.
+        if self.object.as_deref().is_some_and(|object| object.contains("/vgpreload_")) {
+            return function.to_owned();
+        }
+        match (&self.file, self.line, &self.object) {
+            (Some(file), Some(line), _) => format!("{function} ({file}:{line})"),
+            (Some(file), None, _) => format!("{function} ({file})"),
+            (None, _, Some(object)) => format!("{function} (in {object})"),
+            (None, _, None) => function.to_owned(),
+        }
+    }
+}
+
+/// Reads at most `most` bytes of a log; a file that cannot be opened is the only error. Also returns how many bytes
+/// were read.
+pub fn read(path: &Path, most: u64) -> io::Result<(Log, u64)> {
+    let file = paths::open_regular(path)?;
+    let length = file.metadata()?.len();
+    let mut log = parse(BufReader::with_capacity(64 << 10, file.take(most)));
+    if length > most && log.extent != Extent::Complete {
+        log.extent = Extent::Cut(format!(
+            "it has {}, of which only the first {} were read",
+            ByteSize::new(length),
+            ByteSize::new(most)
+        ));
+    }
+    Ok((log, length.min(most)))
+}
+
+#[cfg(test)]
+mod tests;
