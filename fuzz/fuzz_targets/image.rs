@@ -1,5 +1,5 @@
 //! Arbitrary bytes as what images come with: manifests, declarations, Dockerfiles, Debian packages, layers. Nothing
-//! panics, and no layer leaves its folder. The first byte names the kind.
+//! panics, and no layer leaves its directory. The first byte names the kind.
 #![no_main]
 
 use std::fs;
@@ -31,21 +31,21 @@ fuzz_target!(|bytes: &[u8]| {
             Err(problems) => assert!(!problems.is_empty()),
         },
         b'd' => {
-            let folder = tempfile::tempdir_in("/dev/shm").expect("a folder");
-            let file = folder.path().join("p.deb");
+            let directory = tempfile::tempdir_in("/dev/shm").expect("a directory");
+            let file = directory.path().join("p.deb");
             fs::write(&file, bytes).expect("a file");
             if let Ok(package) = Binary::open(&file) {
                 drop(package.visit(LIMITS, &mut |_, _| Ok(())));
             }
         }
         b'l' => {
-            let folder = tempfile::tempdir_in("/dev/shm").expect("a folder");
-            let layout = Layout::create(&folder.path().join("layout")).expect("a layout");
+            let directory = tempfile::tempdir_in("/dev/shm").expect("a directory");
+            let layout = Layout::create(&directory.path().join("layout")).expect("a layout");
             let layer = layout.put(media::LAYER, bytes).expect("a blob");
-            let root = folder.path().join("root");
-            fs::create_dir(&root).expect("a folder");
+            let root = directory.path().join("root");
+            fs::create_dir(&root).expect("a directory");
             drop(unpack(&layout, &[layer], &root, None));
-            let beside = fs::read_dir(folder.path()).expect("a folder").count();
+            let beside = fs::read_dir(directory.path()).expect("a directory").count();
             assert_eq!(beside, 2, "something stands outside of the root");
         }
         _ => {}

@@ -1,4 +1,4 @@
-//! Arbitrary text as `release.json` and as `SHA256SUMS`: no panic, and no name that leads to another folder.
+//! Arbitrary text as `release.json` and as `SHA256SUMS`: no panic, and no name that leads to another directory.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -52,12 +52,12 @@ fn main() -> ExitCode {
     if !peers::are_there(&mut figures, &tools) {
         return figures.finish();
     }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let project = corpus::project(folder.path(), TEXT);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let project = corpus::project(directory.path(), TEXT);
     corpus::commit(&project);
-    let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
-    fs::create_dir(&ours).expect("a folder");
-    fs::create_dir(&theirs).expect("a folder");
+    let (ours, theirs) = (directory.path().join("ours"), directory.path().join("theirs"));
+    fs::create_dir(&ours).expect("a directory");
+    fs::create_dir(&theirs).expect("a directory");
 
     let (mut ratios, mut own, mut memory) = (Vec::new(), Vec::new(), 0);
     let mut steps = [const { Vec::new() }; STEPS.len() + 1];
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     println!("{:<28} {:>10} {:>14}", "", "median s", "bytes");
     println!("{:<28} {:>10.2}", "drydock, all at once", median(&mut own));
     for ((name, file, _), seconds) in STEPS.iter().zip(&mut steps) {
-        let size = |folder: &Path| fs::metadata(folder.join(file)).expect("the archive is there").len();
+        let size = |directory: &Path| fs::metadata(directory.join(file)).expect("the archive is there").len();
         println!("{name:<28} {:>10.2} {:>14}", median(seconds), size(&theirs));
         println!("{:<28} {:>10} {:>14}", "  drydock's", "", size(&ours));
     }
@@ -97,7 +97,7 @@ fn main() -> ExitCode {
     let ratio = median(&mut ratios);
     figures.figure(&format!("{ratio:.2} x the steps one after the other"), "0.65 x", ratio <= 0.65);
     for (_, file, _) in STEPS {
-        let size = |folder: &Path| fs::metadata(folder.join(file)).expect("the archive is there").len() as f64;
+        let size = |directory: &Path| fs::metadata(directory.join(file)).expect("the archive is there").len() as f64;
         let more = (size(&ours) / size(&theirs) - 1.0) * 100.0;
         figures.figure(&format!("{file} {more:+.2} % in size"), "within 2 %", more <= 2.0);
     }

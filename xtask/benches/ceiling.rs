@@ -52,12 +52,12 @@ fn main() -> ExitCode {
         figures.missing(&format!("a memory group ({why})"), "nothing: run it as root or in a delegated group");
         return figures.finish();
     }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    set_up(folder.path());
-    let mut peers = peers(folder.path());
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    set_up(directory.path());
+    let mut peers = peers(directory.path());
     for round in 0..ROUNDS {
         for peer in &mut peers {
-            run(peer, folder.path(), round);
+            run(peer, directory.path(), round);
         }
     }
     println!("{JOBS} memcheck jobs of 50 to 250 MiB in a group of 600 MB, {ROUNDS} rounds\n");
@@ -95,20 +95,21 @@ fn judge(peers: &[Peer], figures: &mut Figures) {
 }
 
 /// The jobs as a declaration, a Makefile and a list.
-fn set_up(folder: &Path) {
+fn set_up(directory: &Path) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/support/ballast.c");
-    let built = Command::new("gcc").args(["-O1", "-g", "-o"]).arg(folder.join("ballast")).arg(source).status();
+    let built = Command::new("gcc").args(["-O1", "-g", "-o"]).arg(directory.join("ballast")).arg(source).status();
     assert!(built.is_ok_and(|status| status.success()), "the jobs' program is built");
-    fs::create_dir(folder.join("ci")).expect("a folder");
+    fs::create_dir(directory.join("ci")).expect("a directory");
     let mut list = String::new();
     let mut rules = String::new();
     for (number, (size, rounds)) in jobs().into_iter().enumerate() {
         list.push_str(&format!("{number:02} {size} {rounds}\n"));
         rules.push_str(&format!("j{number:02}:\n\t@{}\n", by_hand(&format!("{number:02}"), size, rounds)));
     }
-    fs::write(folder.join("list"), &list).expect("a file");
+    fs::write(directory.join("list"), &list).expect("a file");
     let names: Vec<String> = (0..JOBS).map(|number| format!("j{number:02}")).collect();
-    fs::write(folder.join("Makefile"), format!("all: {0}\n.PHONY: all {0}\n{rules}", names.join(" "))).expect("a file");
+    fs::write(directory.join("Makefile"), format!("all: {0}\n.PHONY: all {0}\n{rules}", names.join(" ")))
+        .expect("a file");
     let mut yaml =
         format!("defaults: {{memory: {DECLARED}}}\ntools:\n  memcheck: {{args: [--leak-check=full]}}\njobs:\n");
     for line in list.lines() {
@@ -121,7 +122,7 @@ fn set_up(folder: &Path) {
             rounds.unwrap_or_default()
         ));
     }
-    fs::write(folder.join("ci/jobs.yaml"), yaml).expect("a file");
+    fs::write(directory.join("ci/jobs.yaml"), yaml).expect("a file");
 }
 
 /// Native MiB and rounds of each job, in no order.
@@ -140,8 +141,8 @@ fn by_hand(number: &str, size: usize, rounds: usize) -> String {
     )
 }
 
-fn peers(folder: &Path) -> Vec<Peer> {
-    let project = folder.display().to_string();
+fn peers(directory: &Path) -> Vec<Peer> {
+    let project = directory.display().to_string();
     let xtask = env!("CARGO_BIN_EXE_drydock");
     let mut peers = Vec::new();
     for at_a_time in AT_A_TIME {
@@ -172,27 +173,27 @@ fn peers(folder: &Path) -> Vec<Peer> {
 const DECLARED_FREE: &str = "250M";
 
 /// Runs all jobs once in a fresh group.
-fn run(peer: &mut Peer, folder: &Path, round: usize) {
-    let out = folder.join("out");
+fn run(peer: &mut Peer, directory: &Path, round: usize) {
+    let out = directory.join("out");
     let _from_the_last_one = fs::remove_dir_all(&out);
-    fs::create_dir(&out).expect("a folder");
-    let state = folder.join(format!("state-{}", peer.at_a_time));
+    fs::create_dir(&out).expect("a directory");
+    let state = directory.join(format!("state-{}", peer.at_a_time));
     if peer.learned == Some(false) {
         let _from_the_last_round = fs::remove_dir_all(&state);
     }
     let group = Group::new(&format!("{}-{round}", peer.at_a_time)).expect("a memory group");
-    let procs = group.folder.join("cgroup.procs");
+    let procs = group.directory.join("cgroup.procs");
     let began = Instant::now();
     let enter = ["sh", "-c", "echo $$ > \"$0\" && exec \"$@\""].map(str::to_owned);
     let command: Vec<String> =
         enter.into_iter().chain([procs.display().to_string()]).chain(peer.command.iter().cloned()).collect();
-    let status = peers::bare(&command, folder).status().expect("the program starts");
+    let status = peers::bare(&command, directory).status().expect("the program starts");
     peer.seconds.push(began.elapsed().as_secs_f64());
     let passed = if peer.learned.is_some() {
         passed_at_once(&state)
     } else {
         fs::read_dir(&out)
-            .expect("a folder")
+            .expect("a directory")
             .flatten()
             .filter(|entry| entry.path().extension().is_some_and(|end| end == "passed"))
             .count()
@@ -216,7 +217,7 @@ fn passed_at_once(state: &Path) -> usize {
 
 /// A memory group with the limit, removed when dropped.
 struct Group {
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Group {
@@ -227,10 +228,10 @@ impl Group {
         } else {
             (Path::new("/sys/fs/cgroup"), "memory.max")
         };
-        let folder = root.join(format!("drydock-bench-{}-{name}", std::process::id()));
-        fs::create_dir(&folder)?;
-        let group = Group { folder };
-        fs::write(group.folder.join(limit), LIMIT.to_string())?;
+        let directory = root.join(format!("drydock-bench-{}-{name}", std::process::id()));
+        fs::create_dir(&directory)?;
+        let group = Group { directory };
+        fs::write(group.directory.join(limit), LIMIT.to_string())?;
         Ok(group)
     }
 }
@@ -238,11 +239,11 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         for _ in 0..100 {
-            if fs::remove_dir(&self.folder).is_ok() {
+            if fs::remove_dir(&self.directory).is_ok() {
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-        println!("cannot remove {}", self.folder.display());
+        println!("cannot remove {}", self.directory.display());
     }
 }

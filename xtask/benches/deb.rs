@@ -47,7 +47,7 @@ Architecture: all
 Description: much text
 ";
 
-/// What is done today, in a work tree with a `debian` folder.
+/// What is done today, in a work tree with a `debian` directory.
 const PEER: &str = "git archive --format=tar --prefix=textual-1.0/ HEAD | xz -6 -T2 >../textual_1.0.orig.tar.xz; \
                     dpkg-buildpackage -S -us -uc -d -nc >../log 2>&1";
 
@@ -60,8 +60,8 @@ fn main() -> ExitCode {
     if !peers::are_there(&mut figures, &tools) {
         return figures.finish();
     }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let project = corpus::project(folder.path(), TEXT);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let project = corpus::project(directory.path(), TEXT);
     let packaging = project.join("packaging/debian");
     write(&project.join("packaging/release.yaml"), DECLARATION);
     write(&packaging.join("control"), CONTROL);
@@ -70,9 +70,9 @@ fn main() -> ExitCode {
     corpus::commit(&project);
     shell("git -c user.name=n -c user.email=m tag v1.0", &project);
 
-    // The peer's work tree: the same files, and the `debian` folder that a maintainer has there.
-    let tree = folder.path().join("peer/textual-1.0");
-    fs::create_dir_all(folder.path().join("peer")).expect("a folder");
+    // The peer's work tree: the same files, and the `debian` directory that a maintainer has there.
+    let tree = directory.path().join("peer/textual-1.0");
+    fs::create_dir_all(directory.path().join("peer")).expect("a directory");
     shell("git clone -q . ../peer/textual-1.0 && cp -r packaging/debian ../peer/textual-1.0/", &project);
     write(&tree.join("debian/source/format"), "3.0 (quilt)\n");
     write(
@@ -84,11 +84,11 @@ fn main() -> ExitCode {
 
     let (mut ratios, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
-        let state = folder.path().join(format!("state-{round}"));
+        let state = directory.path().join(format!("state-{round}"));
         let own = time_ours(&project, &state);
         let peer = shell(PEER, &tree);
         let made = state.join("dist/1.0/deb/textual_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc");
-        let made_too = folder.path().join("peer/textual_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc");
+        let made_too = directory.path().join("peer/textual_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc");
         assert!(made.is_file() && made_too.is_file(), "both made a source package");
         // The first round warms the caches.
         if round > 0 {
@@ -118,10 +118,10 @@ fn time_ours(project: &Path, state: &Path) -> f64 {
 }
 
 fn write(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
     fs::write(path, text).expect("a file");
 }
 
-fn shell(line: &str, folder: &Path) -> f64 {
-    peers::shell(line, folder, folder)
+fn shell(line: &str, directory: &Path) -> f64 {
+    peers::shell(line, directory, directory)
 }

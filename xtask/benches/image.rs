@@ -70,9 +70,9 @@ fn main() -> ExitCode {
     if !peers::are_there(&mut figures, &tools) {
         return figures.finish();
     }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let server = Server::start(&folder.path().join("registry"));
-    let bench = Bench::set_up(folder.path(), &server.host);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(&directory.path().join("registry"));
+    let bench = Bench::set_up(directory.path(), &server.host);
 
     let [mut build, mut promote] = [(); 2].map(|()| Times::default());
     let mut smoke = Vec::new();
@@ -124,7 +124,7 @@ impl Times {
 }
 
 struct Bench<'a> {
-    folder: &'a Path,
+    directory: &'a Path,
     host: &'a str,
     buildah: String,
 }
@@ -132,12 +132,12 @@ struct Bench<'a> {
 impl Bench<'_> {
     /// The base in the registry and in the stores of both sides, a project whose image is made of an archive, and the
     /// same as a Dockerfile.
-    fn set_up<'a>(folder: &'a Path, host: &'a str) -> Bench<'a> {
-        let storage = if overlay_works(folder) { "overlay" } else { "vfs" };
-        let (root, run) = (folder.join("storage"), folder.join("run"));
+    fn set_up<'a>(directory: &'a Path, host: &'a str) -> Bench<'a> {
+        let storage = if overlay_works(directory) { "overlay" } else { "vfs" };
+        let (root, run) = (directory.join("storage"), directory.join("run"));
         let buildah =
             format!("buildah --storage-driver {storage} --root {} --runroot {}", root.display(), run.display());
-        let bench = Bench { folder, host, buildah };
+        let bench = Bench { directory, host, buildah };
         bench.shell(
             "mmdebstrap --quiet --variant=minbase --mode=root bookworm base.tar && c=$($BUILDAH from scratch) && \
              $BUILDAH add --quiet $c base.tar >/dev/null && $BUILDAH commit --quiet --timestamp 1780315200 $c base \
@@ -147,15 +147,15 @@ impl Bench<'_> {
         let digest =
             bench.read(&format!("skopeo inspect --tls-verify=false --format '{{{{.Digest}}}}' docker://{host}/base:1"));
 
-        let content = corpus::project(folder, CONTENT);
+        let content = corpus::project(directory, CONTENT);
         let programs = content.join("bin");
-        fs::create_dir_all(&programs).expect("a folder");
+        fs::create_dir_all(&programs).expect("a directory");
         fs::write(programs.join("mine"), "#!/bin/sh\necho 1.0\n").expect("a file");
         bench.shell("chmod 755 project/bin/mine", "");
 
-        let project = folder.join("mine");
-        fs::create_dir_all(project.join("packaging")).expect("a folder");
-        fs::create_dir_all(project.join("docker")).expect("a folder");
+        let project = directory.join("mine");
+        fs::create_dir_all(project.join("packaging")).expect("a directory");
+        fs::create_dir_all(project.join("docker")).expect("a directory");
         fs::write(project.join("packaging/release.yaml"), "name: mine\nversion: {}\narchives: [{format: tar.xz}]\n")
             .expect("a file");
         fs::write(
@@ -171,15 +171,18 @@ impl Bench<'_> {
         fs::write(project.join(".gitignore"), "build/\ntarget/\n").expect("a file");
         corpus::commit(&project);
         bench.shell("git -C mine -c user.name=n -c user.email=m tag v1.0 && mkdir mine/build context", "");
-        fs::write(folder.join("context/Dockerfile"), format!("FROM {host}/base@{digest}\nADD mine.tar.gz /opt/mine\n"))
-            .expect("a file");
+        fs::write(
+            directory.join("context/Dockerfile"),
+            format!("FROM {host}/base@{digest}\nADD mine.tar.gz /opt/mine\n"),
+        )
+        .expect("a file");
         bench.shell("$BUILDAH pull --quiet --tls-verify=false $OUT >/dev/null", &format!("{host}/base@{digest}"));
         bench
     }
 
     /// New content for a side, which is not part of what is measured.
     fn content(&self, word: &str, file: &str) {
-        fs::write(self.folder.join("project/round"), word).expect("a file");
+        fs::write(self.directory.join("project/round"), word).expect("a file");
         self.shell(&format!("tar -C project -czf {file} ."), "");
     }
 
@@ -187,12 +190,12 @@ impl Bench<'_> {
         self.content(&format!("ours {round}"), "mine/build/mine.tar.gz");
         let began = Instant::now();
         let built = Command::new(env!("CARGO_BIN_EXE_drydock"))
-            .args(["--project".as_ref(), self.folder.join("mine").as_os_str()])
+            .args(["--project".as_ref(), self.directory.join("mine").as_os_str()])
             .args(["docker", "build"])
             .output()
             .expect("this program starts");
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        let layout = self.folder.join("mine/target/xtask/dist/1.0/oci/mine");
+        let layout = self.directory.join("mine/target/xtask/dist/1.0/oci/mine");
         let target = format!("{}/ours-{round}", self.host);
         own(&[PUSH, &layout.display().to_string(), &target, &format!("{}/base", self.host)]);
         began.elapsed().as_secs_f64()
@@ -206,13 +209,13 @@ impl Bench<'_> {
     /// The smoke test alone, of the image that was just built.
     fn tests(&self) -> f64 {
         let began = Instant::now();
-        own(&[SMOKE, &self.folder.join("mine").display().to_string()]);
+        own(&[SMOKE, &self.directory.join("mine").display().to_string()]);
         began.elapsed().as_secs_f64()
     }
 
     /// The image of this round, by its digest, to two new repositories.
     fn promote(&self, round: usize) -> (f64, f64) {
-        let layout = Layout::open(&self.folder.join("mine/target/xtask/dist/1.0/oci/mine")).expect("a layout");
+        let layout = Layout::open(&self.directory.join("mine/target/xtask/dist/1.0/oci/mine")).expect("a layout");
         let digest = layout.index().expect("an index").manifests[0].digest.to_string();
         let from = format!("{}/ours-{round}", self.host);
         let began = Instant::now();
@@ -226,21 +229,21 @@ impl Bench<'_> {
 
     fn shell(&self, line: &str, out: &str) -> f64 {
         let line = line.replace("$BUILDAH", &self.buildah);
-        shell(&line, self.folder, Path::new(out))
+        shell(&line, self.directory, Path::new(out))
     }
 
     fn read(&self, line: &str) -> String {
-        let output = Command::new("sh").args(["-c", line]).current_dir(self.folder).output().expect("sh runs");
+        let output = Command::new("sh").args(["-c", line]).current_dir(self.directory).output().expect("sh runs");
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 }
 
 /// Whether the faster of buildah's ways to store layers works here.
-fn overlay_works(folder: &Path) -> bool {
+fn overlay_works(directory: &Path) -> bool {
     let line = "mkdir l u w m && mount -t overlay -o lowerdir=l,upperdir=u,workdir=w overlay m && umount m";
-    let tried = folder.join("overlay");
-    fs::create_dir(&tried).expect("a folder");
+    let tried = directory.join("overlay");
+    fs::create_dir(&tried).expect("a directory");
     Command::new("sh").args(["-c", line]).current_dir(tried).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
 }
 
@@ -296,14 +299,14 @@ struct Server {
 }
 
 impl Server {
-    fn start(folder: &Path) -> Server {
-        fs::create_dir_all(folder).expect("a folder");
+    fn start(directory: &Path) -> Server {
+        fs::create_dir_all(directory).expect("a directory");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
-        let config = folder.join("config.yml");
+        let config = directory.join("config.yml");
         let text = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: \
              {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",
-            folder.join("data").display()
+            directory.join("data").display()
         );
         fs::write(&config, text).expect("a file");
         let child = Command::new("docker-registry")

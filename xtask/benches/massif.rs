@@ -1,7 +1,7 @@
 //! What reading and printing a large massif file costs, beside ms_print: time of the whole process, and its memory.
 //!
 //! `cargo bench -p drydock --bench massif [-- --strict]`. The file is made by a real program under massif, once, and kept
-//! in cargo's target folder. Both print the same bytes, which is checked. The programs take turns; the ratio is taken
+//! in cargo's target directory. Both print the same bytes, which is checked. The programs take turns; the ratio is taken
 //! round by round, and its median counts.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -30,8 +30,8 @@ fn main() -> ExitCode {
     if !peers::are_there(&mut figures, &[("valgrind", "valgrind"), ("ms_print", "valgrind"), ("gcc", "gcc")]) {
         return figures.finish();
     }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("massif-bench");
-    let file = file(&folder);
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("massif-bench");
+    let file = file(&directory);
     let size = fs::metadata(&file).expect("the file is there").len();
     let file = file.display().to_string();
     let xtask = env!("CARGO_BIN_EXE_drydock");
@@ -80,17 +80,17 @@ fn main() -> ExitCode {
 }
 
 /// A file of at least [`SIZE`] bytes, made by a program with a thousand stacks.
-fn file(folder: &Path) -> PathBuf {
-    let file = folder.join("branch.massif");
+fn file(directory: &Path) -> PathBuf {
+    let file = directory.join("branch.massif");
     if fs::metadata(&file).is_ok_and(|metadata| metadata.len() >= SIZE) {
         return file;
     }
-    fs::create_dir_all(folder).expect("a folder");
+    fs::create_dir_all(directory).expect("a directory");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/heap.c");
-    let program = folder.join("heap");
+    let program = directory.join("heap");
     let built = Command::new("gcc").args(["-g", "-O0", "-pthread", "-o"]).arg(&program).arg(&source).status();
     assert!(built.expect("gcc starts").success(), "cannot build {}", source.display());
-    let fresh = folder.join(format!("branch.{}", std::process::id()));
+    let fresh = directory.join(format!("branch.{}", std::process::id()));
     let measured = Command::new("valgrind")
         .args(["-q", "--tool=massif", "--threshold=0", "--detailed-freq=4", "--max-snapshots=1000"])
         .arg(format!("--massif-out-file={}", fresh.display()))

@@ -35,15 +35,15 @@ fn main() -> ExitCode {
     if Figures::is_trial() {
         return ExitCode::SUCCESS;
     }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut peers = peers(folder.path());
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut peers = peers(directory.path());
     let tools: Vec<(&str, &str)> = peers.iter().map(|peer| (peer.command[0].as_str(), peer.package)).collect();
     if !peers::are_there(&mut figures, &tools) {
         return figures.finish();
     }
     for round in 0..=ROUNDS {
         for peer in &mut peers {
-            let (seconds, memory) = time(&peer.command, folder.path());
+            let (seconds, memory) = time(&peer.command, directory.path());
             // The first round warms the caches.
             if round > 0 {
                 peer.seconds.push(seconds);
@@ -81,15 +81,16 @@ fn main() -> ExitCode {
     figures.finish()
 }
 
-fn peers(folder: &Path) -> Vec<Peer> {
-    fs::create_dir(folder.join("ci")).expect("a folder");
+fn peers(directory: &Path) -> Vec<Peer> {
+    fs::create_dir(directory.join("ci")).expect("a directory");
     let items: String = (0..JOBS).map(|number| format!("{number:04}\n")).collect();
-    fs::write(folder.join("items"), items).expect("a file");
+    fs::write(directory.join("items"), items).expect("a file");
     let declaration = "jobs:\n  t:\n    for-each: {lines-of: [cat, items]}\n    run: [\"true\"]\n    memory: 1MiB\n";
-    fs::write(folder.join("ci/jobs.yaml"), declaration).expect("a file");
+    fs::write(directory.join("ci/jobs.yaml"), declaration).expect("a file");
     let targets: String = (0..JOBS).map(|number| format!("t{number}:\n\t@true\n")).collect();
     let all: Vec<String> = (0..JOBS).map(|number| format!("t{number}")).collect();
-    fs::write(folder.join("Makefile"), format!("all: {0}\n.PHONY: all {0}\n{targets}", all.join(" "))).expect("a file");
+    fs::write(directory.join("Makefile"), format!("all: {0}\n.PHONY: all {0}\n{targets}", all.join(" ")))
+        .expect("a file");
     let peer = |name, package, command: &[&str]| Peer {
         name,
         package,
@@ -97,7 +98,7 @@ fn peers(folder: &Path) -> Vec<Peer> {
         seconds: Vec::new(),
         memory: 0,
     };
-    let project = folder.display().to_string();
+    let project = directory.display().to_string();
     let xtask = env!("CARGO_BIN_EXE_drydock");
     vec![
         peer("cargo xtask ci", "", &[xtask, "--project", &project, "ci", "-q", "-j2"]),
@@ -113,9 +114,9 @@ fn peers(folder: &Path) -> Vec<Peer> {
 }
 
 /// Wall seconds, and the highest resident set of the program alone in KiB.
-fn time(command: &[String], folder: &Path) -> (f64, u64) {
+fn time(command: &[String], directory: &Path) -> (f64, u64) {
     let began = Instant::now();
-    let child = peers::bare(command, folder).spawn().expect("the program starts");
+    let child = peers::bare(command, directory).spawn().expect("the program starts");
     let memory = peers::watched(child, Duration::from_millis(5));
     (began.elapsed().as_secs_f64(), memory)
 }

@@ -37,10 +37,10 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Project")]
 pub(crate) struct Place {
-    /// The work tree [default: the nearest folder upwards with one of the declarations]
+    /// The work tree [default: the nearest directory upwards with one of the declarations]
     #[arg(long, global = true, value_name = "DIR")]
     pub project: Option<PathBuf>,
-    /// Take the declarations from this folder, for a project that has none
+    /// Take the declarations from this directory, for a project that has none
     #[arg(long, global = true, value_name = "DIR")]
     pub config: Option<PathBuf>,
     /// Keep runs, history and results here [default: PROJECT/target/xtask]
@@ -75,7 +75,7 @@ pub(crate) struct Demo {
     /// Install missing Debian packages first (root or sudo), after printing what will be done
     #[arg(long)]
     pub install: bool,
-    /// Keep the example project in this folder, which must be empty or not exist
+    /// Keep the example project in this directory, which must be empty or not exist
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
 }

@@ -52,7 +52,7 @@ pub(crate) struct Context {
 
 impl Context {
     fn find(place: &cli::Place) -> anyhow::Result<Context> {
-        let here = std::env::current_dir().context("cannot tell the current folder")?;
+        let here = std::env::current_dir().context("cannot tell the current directory")?;
         let absolute = |path: &Option<PathBuf>| path.as_deref().map(std::path::absolute).transpose();
         let (project, config) = (absolute(&place.project)?, absolute(&place.config)?);
         let declarations = Declarations::find(&here, project.as_deref(), config.as_deref())

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-/// Where this crate was built. A package that has to be the same wherever it is built names a folder of its own by
+/// Where this crate was built. A package that has to be the same wherever it is built names a directory of its own by
 /// `DRYDOCK_BUILT_IN`; then the true one is nowhere in the program.
 const BUILT_IN: &str = match option_env!("DRYDOCK_BUILT_IN") {
-    Some(folder) => folder,
+    Some(directory) => directory,
     None => env!("CARGO_MANIFEST_DIR"),
 };
 
-/// The folder of Drydock's own workspace: where cargo runs it from, else where it was built.
+/// The directory of Drydock's own workspace: where cargo runs it from, else where it was built.
 pub(crate) fn root() -> PathBuf {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| BUILT_IN.into(), PathBuf::from);
     manifest.parent().map_or_else(|| manifest.clone(), Path::to_owned)

@@ -103,12 +103,12 @@ fn order(ours: &[Listed], theirs: &[Listed], position: usize) -> Difference {
     let has = |list: &[Listed], path: &str| list.iter().any(|listed| listed.member.path == path);
     let (expected, found) = (path(ours), path(theirs));
     let cause = match (has(theirs, &expected), has(ours, &found)) {
-        (true, true) => "entries sorted by another locale, or in the order of a folder (`tar` without --sort=name)",
+        (true, true) => "entries sorted by another locale, or in the order of a directory (`tar` without --sort=name)",
         (false, true) => {
             "a file is missing: a derived file that was not made, a submodule that was not fetched, or export-ignore"
         }
         (true, false) => "a file was added: an untracked or generated file from a work tree",
-        (false, false) => "another top folder, or a file that was renamed",
+        (false, false) => "another top directory, or a file that was renamed",
     };
     let (expected, found) = (read::shown(&expected), read::shown(&found));
     let entry = Some(if expected == "the end" { found.clone() } else { expected.clone() });
@@ -117,7 +117,7 @@ fn order(ours: &[Listed], theirs: &[Listed], position: usize) -> Difference {
 
 fn differing_field(one: &Member, other: &Member, marks: bool) -> Option<(&'static str, String, String)> {
     let of_kind = |kind: &MemberKind| match kind {
-        MemberKind::Folder => "a folder".to_owned(),
+        MemberKind::Directory => "a directory".to_owned(),
         MemberKind::File => "a file".to_owned(),
         MemberKind::Link(target) => format!("a link to {}", read::shown(target)),
         MemberKind::HardLink(target) => format!("a hard link to {}", read::shown(target)),

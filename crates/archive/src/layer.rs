@@ -27,7 +27,7 @@ pub struct Layer {
     spooled: u64,
 }
 
-/// One file, folder or link.
+/// One file, directory or link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     /// What it is.
@@ -45,8 +45,8 @@ pub struct Item {
 /// What an item is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemKind {
-    /// A folder.
-    Folder,
+    /// A directory.
+    Directory,
     /// A file.
     File(Content),
     /// A symbolic link and its target.
@@ -75,9 +75,9 @@ pub struct WrittenLayer {
 }
 
 impl Item {
-    /// A folder of root, 755.
-    pub fn folder(time: u64) -> Item {
-        Item { kind: ItemKind::Folder, mode: 0o755, owner: (0, 0), time, attributes: Vec::new() }
+    /// A directory of root, 755.
+    pub fn directory(time: u64) -> Item {
+        Item { kind: ItemKind::Directory, mode: 0o755, owner: (0, 0), time, attributes: Vec::new() }
     }
 
     /// A file of root, 644.
@@ -87,12 +87,12 @@ impl Item {
 }
 
 impl Layer {
-    /// One without files, whose contents will wait in that folder.
+    /// One without files, whose contents will wait in that directory.
     ///
     /// # Errors
-    /// The folder cannot be written to.
-    pub fn new(folder: &Path) -> io::Result<Layer> {
-        Ok(Layer { items: BTreeMap::new(), spool: tempfile::tempfile_in(folder)?, spooled: 0 })
+    /// The directory cannot be written to.
+    pub fn new(directory: &Path) -> io::Result<Layer> {
+        Ok(Layer { items: BTreeMap::new(), spool: tempfile::tempfile_in(directory)?, spooled: 0 })
     }
 
     /// Keeps the content of a file.
@@ -186,9 +186,9 @@ impl Layer {
             let (item, original) = if real == path { (item, path.as_str()) } else { (of_file, real) };
             // Of several names of a file, the first one in order has its content.
             let leader = first.get(original).copied().unwrap_or(original);
-            let named = if matches!(item.kind, ItemKind::Folder) { format!("{path}/") } else { path.clone() };
+            let named = if matches!(item.kind, ItemKind::Directory) { format!("{path}/") } else { path.clone() };
             let (kind, link, content) = match &item.kind {
-                ItemKind::Folder => (b'5', "", None),
+                ItemKind::Directory => (b'5', "", None),
                 ItemKind::Link(target) => (b'2', target.as_str(), None),
                 ItemKind::File(_) | ItemKind::HardLink(_) if leader != path => (b'1', leader, None),
                 ItemKind::File(content) => (b'0', "", Some(content)),
@@ -308,8 +308,8 @@ mod tests {
     #[test]
     fn another_reader_finds_what_was_put_in() {
         let mut layer = layer(&[
-            ("usr", ItemKind::Folder),
-            ("usr/bin", ItemKind::Folder),
+            ("usr", ItemKind::Directory),
+            ("usr/bin", ItemKind::Directory),
             ("usr/bin/a", ItemKind::HardLink("usr/bin/z".into())),
             ("usr/bin/b", ItemKind::Link("z".into())),
             ("usr/bin/zz", ItemKind::HardLink("usr/bin/a".into())),
@@ -355,8 +355,8 @@ mod tests {
 
     #[test]
     fn a_hard_link_needs_a_file() {
-        for to in ["gone", "folder", "a"] {
-            let layer = layer(&[("a", ItemKind::HardLink(to.into())), ("folder", ItemKind::Folder)]);
+        for to in ["gone", "directory", "a"] {
+            let layer = layer(&[("a", ItemKind::HardLink(to.into())), ("directory", ItemKind::Directory)]);
             let found = layer.write(0, Vec::new()).unwrap_err().to_string();
             assert!(found.contains("no file of the layer"), "{found}");
         }

@@ -18,7 +18,7 @@ pub use write::{Written, WrittenArchive, WrittenEntry, write};
 /// One name in an archive with what its header says; the order of entries is that of the bytes of `path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named<'a> {
-    /// The full path in the archive; with a `/` at its end for a folder.
+    /// The full path in the archive; with a `/` at its end for a directory.
     pub(crate) path: String,
     /// What it is.
     pub(crate) what: What<'a>,
@@ -29,8 +29,8 @@ pub(crate) struct Named<'a> {
 /// What an entry of an archive is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What<'a> {
-    /// A folder, 755.
-    Folder,
+    /// A directory, 755.
+    Directory,
     /// A file, 755 or 644.
     File {
         /// Whether it may be executed.
@@ -47,7 +47,7 @@ impl What<'_> {
     /// The permissions.
     pub(crate) fn mode(self) -> u32 {
         match self {
-            What::Folder | What::File { executable: true } => 0o755,
+            What::Directory | What::File { executable: true } => 0o755,
             What::File { executable: false } => 0o644,
             What::Link { .. } => 0o777,
         }

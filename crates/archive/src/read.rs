@@ -1,4 +1,4 @@
-//! Reading archives from anywhere: bounded, without panics, and nothing is written outside of one folder.
+//! Reading archives from anywhere: bounded, without panics, and nothing is written outside of one directory.
 
 mod ahead;
 mod tar;
@@ -25,7 +25,7 @@ const XZ_MEMORY: u64 = 128 << 20;
 pub struct Limits {
     /// Bytes of unpacked content, or of the tar stream.
     pub bytes: u64,
-    /// Files, folders and links.
+    /// Files, directories and links.
     pub entries: usize,
 }
 
@@ -63,8 +63,8 @@ pub enum ReadError {
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberKind {
-    /// A folder.
-    Folder,
+    /// A directory.
+    Directory,
     /// A file.
     File,
     /// A symbolic link and its target.

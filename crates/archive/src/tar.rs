@@ -14,9 +14,9 @@ const PAX_NAME: &str = "pax-header";
 /// What the header of one entry says.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head<'a> {
-    /// The full path; with a `/` at its end for a folder.
+    /// The full path; with a `/` at its end for a directory.
     pub(crate) path: &'a str,
-    /// The type flag: `0` a file, `1` a hard link, `2` a symbolic link, `5` a folder.
+    /// The type flag: `0` a file, `1` a hard link, `2` a symbolic link, `5` a directory.
     pub(crate) kind: u8,
     /// The permissions, with the special bits.
     pub(crate) mode: u32,
@@ -35,7 +35,7 @@ pub(crate) struct Head<'a> {
 /// The header of one entry of a release, with the pax header that it may need before it.
 pub(crate) fn header(entry: &Named<'_>, size: u64) -> Vec<u8> {
     let (kind, link) = match entry.what {
-        What::Folder => (b'5', ""),
+        What::Directory => (b'5', ""),
         What::File { .. } => (b'0', ""),
         What::Link { target } => (b'2', target),
     };
@@ -126,7 +126,7 @@ fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     if path.len() <= 100 {
         return Some((b"", path));
     }
-    // The `/` between them is not stored; that at the end of a folder is.
+    // The `/` between them is not stored; that at the end of a directory is.
     let slashes = path.iter().enumerate().filter(|(at, byte)| **byte == b'/' && *at + 1 < path.len());
     slashes
         .map(|(at, _)| (&path[..at], &path[at + 1..]))

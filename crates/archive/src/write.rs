@@ -60,13 +60,18 @@ pub struct WrittenEntry {
 type Chunk = Arc<Vec<u8>>;
 type Whole<'a> = (Named<'a>, Arc<[u8]>);
 
-/// Writes archives of a tree, all of whose paths start with `folder` in them. Files appear by rename when all are whole.
+/// Writes archives of a tree, all of whose paths start with `directory` in them. Files appear by rename when all are whole.
 ///
 /// `threads` is how many xz may use; it never changes the bytes.
 ///
 /// # Errors
 /// An object that cannot be read, a full disk, or what a format cannot hold. Then none of the files is there.
-pub fn write(tree: &SourceTree, folder: &str, wanted: &[(Format, PathBuf)], threads: u32) -> anyhow::Result<Written> {
+pub fn write(
+    tree: &SourceTree,
+    directory: &str,
+    wanted: &[(Format, PathBuf)],
+    threads: u32,
+) -> anyhow::Result<Written> {
     let parts: Vec<tempfile::NamedTempFile> =
         wanted.iter().map(|(_, path)| part(path)).collect::<anyhow::Result<_>>()?;
     let written = thread::scope(|scope| {
@@ -96,7 +101,7 @@ pub fn write(tree: &SourceTree, folder: &str, wanted: &[(Format, PathBuf)], thre
             chunk: Vec::with_capacity(CHUNK),
             tar: Summing::new(io::sink()),
         };
-        let fed = feed.all(tree, folder);
+        let fed = feed.all(tree, directory);
         let fed = fed.and_then(|entries| feed.finish().map(|tar| (entries, tar)));
         let mut archives = Vec::new();
         let mut failed = None;
@@ -124,13 +129,13 @@ pub fn write(tree: &SourceTree, folder: &str, wanted: &[(Format, PathBuf)], thre
 }
 
 fn part(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
     tempfile::Builder::new()
         .prefix(".part-")
         .permissions(PermissionsExt::from_mode(0o644))
-        .tempfile_in(folder)
+        .tempfile_in(directory)
         .with_context(|| {
-            format!("cannot write to {}; does the folder exist, and may you write to it?", folder.display())
+            format!("cannot write to {}; does the directory exist, and may you write to it?", directory.display())
         })
 }
 
@@ -197,12 +202,12 @@ struct Feed<'a> {
 }
 
 impl<'a> Feed<'a> {
-    fn all(&mut self, tree: &'a SourceTree, folder: &str) -> anyhow::Result<Vec<WrittenEntry>> {
+    fn all(&mut self, tree: &'a SourceTree, directory: &str) -> anyhow::Result<Vec<WrittenEntry>> {
         let mut reader = tree.reader();
         let mut written = Vec::with_capacity(tree.entries.len());
-        for (path, entry) in in_order(tree, folder) {
+        for (path, entry) in in_order(tree, directory) {
             let Some(entry) = entry else {
-                self.send(Named { path, what: What::Folder, time: tree.epoch }, Arc::new([]))?;
+                self.send(Named { path, what: What::Directory, time: tree.epoch }, Arc::new([]))?;
                 continue;
             };
             let content = reader.content(entry)?;
@@ -262,15 +267,15 @@ fn cut_off() -> anyhow::Error {
     anyhow::anyhow!("an archive cannot be written")
 }
 
-/// Every name of the archive in the order of its bytes: files, links, and the folders above them.
-fn in_order<'a>(tree: &'a SourceTree, folder: &str) -> Vec<(String, Option<&'a Entry>)> {
+/// Every name of the archive in the order of its bytes: files, links, and the directories above them.
+fn in_order<'a>(tree: &'a SourceTree, directory: &str) -> Vec<(String, Option<&'a Entry>)> {
     let mut names: std::collections::BTreeMap<String, Option<&Entry>> = std::collections::BTreeMap::new();
-    names.insert(format!("{folder}/"), None);
+    names.insert(format!("{directory}/"), None);
     for entry in &tree.entries {
         for (at, _) in entry.path.match_indices('/') {
-            names.entry(format!("{folder}/{}/", &entry.path[..at])).or_insert(None);
+            names.entry(format!("{directory}/{}/", &entry.path[..at])).or_insert(None);
         }
-        names.insert(format!("{folder}/{}", entry.path), Some(entry));
+        names.insert(format!("{directory}/{}", entry.path), Some(entry));
     }
     names.into_iter().collect()
 }

@@ -32,7 +32,7 @@ impl<W: Write> Writer<W> {
     /// Adds an entry with its whole content.
     pub(crate) fn add(&mut self, entry: &Named<'_>, content: &[u8]) -> io::Result<()> {
         let (kind, stored_only) = match entry.what {
-            What::Folder => (0o040_000, true),
+            What::Directory => (0o040_000, true),
             What::File { .. } => (0o100_000, content.is_empty()),
             What::Link { .. } => (0o120_000, true),
         };
@@ -42,7 +42,7 @@ impl<W: Write> Writer<W> {
             if stored_only { None } else { Some(deflate(content)?).filter(|small| small.len() < content.len()) };
         let (method, version, body) = match &deflated {
             Some(small) => (8, 20, small.as_slice()),
-            None => (0, if matches!(entry.what, What::Folder) { 20 } else { 10 }, content),
+            None => (0, if matches!(entry.what, What::Directory) { 20 } else { 10 }, content),
         };
         let (time, date) = dos_time(entry.time)?;
         let offset = narrow(self.out.bytes(), "offset")?;
@@ -61,8 +61,8 @@ impl<W: Write> Writer<W> {
         self.out.write_all(entry.path.as_bytes())?;
         self.out.write_all(body)?;
 
-        let folder = if matches!(entry.what, What::Folder) { 0x10 } else { 0 };
-        let attributes: u32 = ((kind | entry.what.mode()) << 16) | folder;
+        let directory = if matches!(entry.what, What::Directory) { 0x10 } else { 0 };
+        let attributes: u32 = ((kind | entry.what.mode()) << 16) | directory;
         self.directory.extend(b"PK\x01\x02");
         self.directory.extend(MADE_BY.to_le_bytes());
         self.directory.extend(common);

@@ -38,16 +38,16 @@ pub fn find(program: &str, directory: &Path, search: Option<&OsString>) -> Resul
         let path: PathBuf = directory.join(program).components().collect();
         return match std::fs::metadata(&path) {
             Err(error) => Err(format!("{}: {}", path.display(), plain(&error))),
-            Ok(metadata) if metadata.is_dir() => Err(format!("{} is a folder", path.display())),
+            Ok(metadata) if metadata.is_dir() => Err(format!("{} is a directory", path.display())),
             Ok(metadata) if !executable(&metadata) => Err(format!("{} is not executable", path.display())),
             Ok(_) => Ok(path),
         };
     }
     let search = search.cloned().unwrap_or_default();
     std::env::split_paths(&search)
-        .map(|folder| directory.join(folder).join(program))
+        .map(|entry| directory.join(entry).join(program))
         .find(|path| std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && executable(&metadata)))
-        .ok_or_else(|| format!("`{program}` is in no folder of PATH"))
+        .ok_or_else(|| format!("`{program}` is in no directory of PATH"))
 }
 
 /// Programs that were looked up in a `PATH` before: a run starts the same few over and over.
@@ -170,9 +170,9 @@ mod tests {
     #[test]
     fn a_missing_program_has_a_name() {
         let path = Some(OsString::from("/nowhere"));
-        assert_eq!(find("gcc", Path::new("/"), path.as_ref()).unwrap_err(), "`gcc` is in no folder of PATH");
+        assert_eq!(find("gcc", Path::new("/"), path.as_ref()).unwrap_err(), "`gcc` is in no directory of PATH");
         assert_eq!(find("./x", Path::new("/nowhere"), None).unwrap_err(), "/nowhere/x: no such file or directory");
-        assert_eq!(find("/etc", Path::new("/"), None).unwrap_err(), "/etc is a folder");
+        assert_eq!(find("/etc", Path::new("/"), None).unwrap_err(), "/etc is a directory");
         assert_eq!(find("/etc/passwd", Path::new("/"), None).unwrap_err(), "/etc/passwd is not executable");
     }
 }

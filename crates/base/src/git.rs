@@ -64,7 +64,7 @@ fn environment() -> BTreeMap<OsString, OsString> {
 }
 
 /// What the repository's own configuration could run or change is switched off. Who names a project to Drydock trusts it,
-/// whoever owns its folder: its generators are run anyway.
+/// whoever owns its directory: its generators are run anyway.
 const OPTIONS: [&str; 12] = [
     "-c",
     "safe.directory=*",
@@ -83,9 +83,9 @@ const OPTIONS: [&str; 12] = [
 /// A repository on this machine.
 #[derive(Debug, Clone)]
 pub struct Repository {
-    /// Where questions are asked: the work tree, or the git folder itself.
-    pub folder: PathBuf,
-    /// The folder with its objects.
+    /// Where questions are asked: the work tree, or the git directory itself.
+    pub directory: PathBuf,
+    /// The directory with its objects.
     objects: PathBuf,
     /// `sha1` or `sha256`.
     format: String,
@@ -94,17 +94,21 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The repository that a folder belongs to.
+    /// The repository that a directory belongs to.
     ///
     /// # Errors
     /// There is none, or git is missing.
-    pub fn find(folder: &Path) -> anyhow::Result<Repository> {
-        let mut repository =
-            Repository { folder: folder.to_owned(), objects: PathBuf::new(), format: String::new(), is_shallow: false };
+    pub fn find(directory: &Path) -> anyhow::Result<Repository> {
+        let mut repository = Repository {
+            directory: directory.to_owned(),
+            objects: PathBuf::new(),
+            format: String::new(),
+            is_shallow: false,
+        };
         let words = ["rev-parse", "--path-format=absolute", "--git-path", "objects", "--show-object-format"];
         let answer = repository
             .ask(&[&words[..], &["--is-shallow-repository"]].concat())
-            .map_err(|why| failure(Exit::Missing, format!("{} is in no git repository: {why}", folder.display())))?;
+            .map_err(|why| failure(Exit::Missing, format!("{} is in no git repository: {why}", directory.display())))?;
         let mut lines = answer.lines();
         let mut line = || lines.next().unwrap_or_default().to_owned();
         (repository.objects, repository.format) = (line().into(), line());
@@ -127,7 +131,7 @@ impl Repository {
     pub fn ask_bytes(&self, words: &[&str]) -> Result<Vec<u8>, String> {
         let argv: Vec<String> =
             ["git"].into_iter().chain(OPTIONS).chain(words.iter().copied()).map(str::to_owned).collect();
-        exec::bytes(&argv, &self.folder, environment()).map_err(|why| why.replace(&OPTIONS.join(" "), "…"))
+        exec::bytes(&argv, &self.directory, environment()).map_err(|why| why.replace(&OPTIONS.join(" "), "…"))
     }
 
     /// The object that a revision names, once tags are followed to `kind`: `commit`, `tag`, `tree` or `blob`.
@@ -191,7 +195,7 @@ impl Repository {
 
 /// Objects of one repository, read through one `git cat-file --batch`.
 ///
-/// The process works in an empty repository of our own, which borrows only the folder of objects. So neither the
+/// The process works in an empty repository of our own, which borrows only the directory of objects. So neither the
 /// repository's configuration nor its attributes, grafts and replaced objects have a say.
 #[derive(Debug)]
 pub struct Objects {
@@ -218,10 +222,10 @@ impl Objects {
     /// Starts the process.
     ///
     /// # Errors
-    /// git is missing, or there is no room for a temporary folder.
+    /// git is missing, or there is no room for a temporary directory.
     pub fn open(repository: &Repository) -> anyhow::Result<Objects> {
         let scratch =
-            tempfile::Builder::new().prefix("drydock-git-").tempdir().context("cannot make a temporary folder")?;
+            tempfile::Builder::new().prefix("drydock-git-").tempdir().context("cannot make a temporary directory")?;
         let extension = match repository.format.as_str() {
             "sha256" => "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectFormat = sha256\n",
             _ => "[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
@@ -233,7 +237,7 @@ impl Objects {
             fs::write(at("HEAD"), "ref: refs/heads/none\n")?;
             fs::write(at("config"), extension)
         };
-        make().context("cannot write to the temporary folder")?;
+        make().context("cannot write to the temporary directory")?;
         let mut process = command(scratch.path(), &repository.objects)
             .args(["cat-file", "--batch"])
             .stderr(Stdio::null())
@@ -282,7 +286,7 @@ impl Objects {
         }
     }
 
-    /// What the `.gitattributes` of a tree say about paths: `ask` are paths (folders with a `/` at their end), the answer
+    /// What the `.gitattributes` of a tree say about paths: `ask` are paths (directories with a `/` at their end), the answer
     /// is (path, attribute, value) for each that is set to something.
     ///
     /// # Errors

@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::fs::{FlockOperation, flock};
 
-/// The state folder of a project, by default `PROJECT/target/xtask`.
+/// The state directory of a project, by default `PROJECT/target/xtask`.
 #[derive(Debug, Clone)]
 pub struct State {
     root: PathBuf,
 }
 
 impl State {
-    /// The state of `project`, or the folder named on the command line.
+    /// The state of `project`, or the directory named on the command line.
     pub fn new(project: &Path, named: Option<&Path>) -> anyhow::Result<State> {
         let root = match named {
             Some(path) => std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))?,
@@ -24,10 +24,10 @@ impl State {
         Ok(State { root })
     }
 
-    /// Creates the folder, with a `.gitignore` of its own so that it never shows up in the project's status.
+    /// Creates the directory, with a `.gitignore` of its own so that it never shows up in the project's status.
     pub fn create(&self) -> anyhow::Result<()> {
         let runs = self.runs();
-        fs::create_dir_all(&runs).with_context(|| format!("cannot create the state folder {}", runs.display()))?;
+        fs::create_dir_all(&runs).with_context(|| format!("cannot create the state directory {}", runs.display()))?;
         let ignore = self.root.join(".gitignore");
         if !ignore.exists() {
             fs::write(&ignore, "*\n").with_context(|| format!("cannot write {}", ignore.display()))?;
@@ -35,12 +35,12 @@ impl State {
         Ok(())
     }
 
-    /// The folder itself.
+    /// The directory itself.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// One folder a run.
+    /// One directory a run.
     pub fn runs(&self) -> PathBuf {
         self.root.join("runs")
     }
@@ -82,7 +82,7 @@ impl State {
     }
 }
 
-/// The folder of one run.
+/// The directory of one run.
 #[derive(Debug, Clone)]
 pub struct RunDir {
     root: PathBuf,
@@ -94,12 +94,12 @@ impl RunDir {
         RunDir { root }
     }
 
-    /// The folder itself.
+    /// The directory itself.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The run's identifier: the folder's name.
+    /// The run's identifier: the directory's name.
     pub fn id(&self) -> String {
         self.root.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
@@ -129,12 +129,12 @@ impl RunDir {
         self.root.join("report.html")
     }
 
-    /// The folder of one attempt, relative to the run: `jobs/NAME/ATTEMPT`.
+    /// The directory of one attempt, relative to the run: `jobs/NAME/ATTEMPT`.
     pub fn attempt_relative(job: &str, attempt: u32) -> PathBuf {
         PathBuf::from("jobs").join(job).join(attempt.to_string())
     }
 
-    /// The folder of one attempt.
+    /// The directory of one attempt.
     pub fn attempt(&self, job: &str, attempt: u32) -> PathBuf {
         self.root.join(RunDir::attempt_relative(job, attempt))
     }
@@ -164,15 +164,15 @@ pub fn roomy_memory() -> Option<&'static Path> {
     (runs && roomy).then_some(Path::new("/dev/shm"))
 }
 
-/// A temporary folder for many files, in memory where there is room.
+/// A temporary directory for many files, in memory where there is room.
 #[derive(Debug)]
 pub struct Scratch {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     /// Held while it is used, so that what a killed process left can be told from it.
     _lock: fs::File,
 }
 
-/// Folders that are younger may not have their lock yet.
+/// Directories that are younger may not have their lock yet.
 const SETTLED: Duration = Duration::from_secs(60);
 
 impl Scratch {
@@ -186,16 +186,16 @@ impl Scratch {
 
     fn new_in(prefix: &str, parent: &Path) -> anyhow::Result<Scratch> {
         forget_killed(prefix, parent);
-        let cannot = || format!("cannot make a folder in {}", parent.display());
-        let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(parent).with_context(cannot)?;
-        let lock = fs::File::create(folder.path().join("lock")).with_context(cannot)?;
+        let cannot = || format!("cannot make a directory in {}", parent.display());
+        let directory = tempfile::Builder::new().prefix(prefix).tempdir_in(parent).with_context(cannot)?;
+        let lock = fs::File::create(directory.path().join("lock")).with_context(cannot)?;
         flock(&lock, FlockOperation::LockExclusive).with_context(cannot)?;
-        Ok(Scratch { folder, _lock: lock })
+        Ok(Scratch { directory, _lock: lock })
     }
 
-    /// The folder.
+    /// The directory.
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        self.directory.path()
     }
 }
 
@@ -214,20 +214,20 @@ fn forget_killed(prefix: &str, parent: &Path) {
 }
 
 /// Writes a whole file so that readers see the old content or the new, never a part: a temporary file in the same
-/// folder, synced, then renamed over the target.
+/// directory, synced, then renamed over the target.
 pub fn write_atomically(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
     let write = || -> io::Result<()> {
         let mut file = tempfile::Builder::new()
             .prefix(".part-")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(folder)?;
+            .tempfile_in(directory)?;
         file.write_all(content)?;
         file.as_file().sync_data()?;
         file.persist(path)?;
         Ok(())
     };
-    write().with_context(|| format!("cannot write {}; is the disk full or the folder read-only?", path.display()))
+    write().with_context(|| format!("cannot write {}; is the disk full or the directory read-only?", path.display()))
 }
 
 #[cfg(test)]
@@ -236,55 +236,58 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.json");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run.json");
         write_atomically(&path, b"old").unwrap();
         write_atomically(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn what_a_killed_process_left_is_removed_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let long_ago = std::time::SystemTime::now() - SETTLED * 2;
         let age = |path: &Path| fs::File::open(path).unwrap().set_modified(long_ago).unwrap();
-        let used = Scratch::new_in("mine-", folder.path()).unwrap();
+        let used = Scratch::new_in("mine-", directory.path()).unwrap();
         for (name, lock) in [("mine-left", true), ("mine-young", true), ("mine-without", false), ("other", true)] {
-            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::create_dir(directory.path().join(name)).unwrap();
             if lock {
-                fs::write(folder.path().join(name).join("lock"), "").unwrap();
+                fs::write(directory.path().join(name).join("lock"), "").unwrap();
             }
         }
         [
             used.path(),
-            &folder.path().join("mine-left"),
-            &folder.path().join("mine-without"),
-            &folder.path().join("other"),
+            &directory.path().join("mine-left"),
+            &directory.path().join("mine-without"),
+            &directory.path().join("other"),
         ]
         .into_iter()
         .for_each(age);
-        forget_killed("mine-", folder.path());
-        let there = |name: &str| folder.path().join(name).exists();
+        forget_killed("mine-", directory.path());
+        let there = |name: &str| directory.path().join(name).exists();
         assert!(used.path().exists() && there("mine-young") && there("mine-without") && there("other"));
         assert!(!there("mine-left"));
     }
 
     #[test]
     fn only_regular_files_are_opened() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, link, pipe) = (folder.path().join("file"), folder.path().join("link"), folder.path().join("pipe"));
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link, pipe) =
+            (directory.path().join("file"), directory.path().join("link"), directory.path().join("pipe"));
         fs::write(&file, "x").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         assert!(open_regular(&file).is_ok());
-        assert!(open_regular(&link).is_err() && open_regular(&pipe).is_err() && open_regular(folder.path()).is_err());
+        assert!(
+            open_regular(&link).is_err() && open_regular(&pipe).is_err() && open_regular(directory.path()).is_err()
+        );
     }
 
     #[test]
     fn latest_follows_the_newest_run() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = State::new(folder.path(), None).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let state = State::new(directory.path(), None).unwrap();
         state.create().unwrap();
         assert!(state.latest_run().is_none());
         for id in ["a", "b"] {

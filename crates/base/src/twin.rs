@@ -77,13 +77,13 @@ impl Twin {
         self.clock
     }
 
-    /// The variables that differ, for [`exec::environment`]. `home` is a folder of its own; the folders of cargo and
+    /// The variables that differ, for [`exec::environment`]. `home` is a directory of its own; the directories of cargo and
     /// rustup, which are found through the home otherwise, stay what they are.
     ///
     /// # Errors
-    /// The folder cannot be written to.
+    /// The directory cannot be written to.
     pub fn variables(&self, home: &Path) -> std::io::Result<BTreeMap<String, String>> {
-        let mut set = cargo_folders();
+        let mut set = cargo_directories();
         if self.clock {
             // rustc never gets beyond its start under libfaketime, so cargo is given one that sees the true clock.
             let rustc = home.join("rustc-with-true-clock");
@@ -111,10 +111,10 @@ impl Twin {
             missing: missing.map(str::to_owned),
         };
         vec![
-            one("folder", "another, with a longer name", None),
+            one("directory", "another, with a longer name", None),
             one("umask", UMASK, None),
             one("time zone", ZONE, None),
-            one("home and user name", "an empty folder, `twin`", None),
+            one("home and user name", "an empty directory, `twin`", None),
             one("locale", self.locale.as_deref().unwrap_or_default(), locale),
             one("user id", USER, namespaces),
             one("host name", HOST, namespaces),
@@ -129,11 +129,11 @@ impl Twin {
 }
 
 /// Where cargo and rustup keep their things, so that another home does not hide them.
-pub fn cargo_folders() -> BTreeMap<String, String> {
+pub fn cargo_directories() -> BTreeMap<String, String> {
     let home = std::env::var("HOME").unwrap_or_default();
     let mut set = BTreeMap::new();
-    for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
-        let usual = Path::new(&home).join(folder);
+    for (name, directory) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+        let usual = Path::new(&home).join(directory);
         match std::env::var(name) {
             Ok(value) => drop(set.insert(name.to_owned(), value)),
             Err(_) if usual.is_dir() => drop(set.insert(name.to_owned(), usual.display().to_string())),
@@ -160,12 +160,12 @@ mod tests {
         let twin = Twin::probe();
         let script = "umask; id -u; hostname; date +%Y; date +%z; echo \"$HOME\"";
         let argv = twin.command(&["sh", "-c", script].map(str::to_owned));
-        let folder = tempfile::tempdir().unwrap();
-        let environment = exec::environment(&[], &twin.variables(folder.path()).unwrap());
+        let directory = tempfile::tempdir().unwrap();
+        let environment = exec::environment(&[], &twin.variables(directory.path()).unwrap());
         let printed = String::from_utf8(exec::bytes(&argv, Path::new("/"), environment).unwrap()).unwrap();
         let lines: Vec<&str> = printed.lines().collect();
         let varied = |name: &str| twin.variations().iter().any(|one| one.name == name && one.missing.is_none());
-        assert_eq!((lines[0], lines[4], lines[5]), ("0077", "+1345", folder.path().to_str().unwrap()), "{printed}");
+        assert_eq!((lines[0], lines[4], lines[5]), ("0077", "+1345", directory.path().to_str().unwrap()), "{printed}");
         assert!(!varied("user id") || (lines[1], lines[2]) == (USER, HOST), "{printed}");
         let year = exec::read(&["date".into(), "+%Y".into()], Path::new("/")).unwrap();
         assert_eq!(varied("clock"), lines[3] != year, "{printed}");

@@ -4,25 +4,25 @@ use std::path::Path;
 
 use crate::plan::{PlannedJob, ToolKind};
 
-/// The job's command with its tool in front. The tool's files go to `folder`, one a process (`%p`).
+/// The job's command with its tool in front. The tool's files go to `directory`, one a process (`%p`).
 /// With `diet`, the declared options that save memory come last.
-pub fn command_line(job: &PlannedJob, project: &Path, folder: &Path, diet: bool) -> Vec<String> {
+pub fn command_line(job: &PlannedJob, project: &Path, directory: &Path, diet: bool) -> Vec<String> {
     if job.tool.kind == ToolKind::None {
         return job.argv.clone();
     }
     let name = job.tool.kind.name();
     // `%` starts a format in valgrind's file options.
-    let folder = folder.display().to_string().replace('%', "%%");
+    let directory = directory.display().to_string().replace('%', "%%");
     let mut line = vec!["valgrind".to_owned(), format!("--tool={name}")];
     if job.tool.kind.finds_errors() {
         line.push("--xml=yes".into());
-        line.push(format!("--xml-file={folder}/{name}.%p.xml"));
+        line.push(format!("--xml-file={directory}/{name}.%p.xml"));
         // C++ and Rust functions have the names that suppressions are compared with only in what this makes.
         line.push("--gen-suppressions=all".into());
     } else {
-        line.push(format!("--massif-out-file={folder}/massif.%p"));
+        line.push(format!("--massif-out-file={directory}/massif.%p"));
         // Massif's own messages; without this they would mix with the program's output.
-        line.push(format!("--log-file={folder}/massif.%p.log"));
+        line.push(format!("--log-file={directory}/massif.%p.log"));
     }
     line.push(format!("--trace-children={}", if job.tool.trace_children { "yes" } else { "no" }));
     if job.tool.trace_children && !job.tool.skip_children.is_empty() {

@@ -44,7 +44,7 @@ impl Kind {
 pub trait Containment: Send {
     /// Which kind it is.
     fn kind(&self) -> Kind;
-    /// The folder that holds the groups, for those that have one.
+    /// The directory that holds the groups, for those that have one.
     fn root(&self) -> Option<&Path>;
     /// A fresh group; `id` is unique in the run and fit for a file name.
     fn open(&mut self, id: &str, limit: Option<ByteSize>) -> io::Result<Box<dyn Group>>;
@@ -188,7 +188,7 @@ fn read_keyed(path: PathBuf, key: &str) -> io::Result<u64> {
         .ok_or_else(|| io::Error::other(format!("{} has no `{key}`", path.display())))
 }
 
-/// Removes a group's folder. The kernel says busy for a moment after the last process has gone.
+/// Removes a group's directory. The kernel says busy for a moment after the last process has gone.
 fn remove_group(group: &Path) -> io::Result<()> {
     for below in subtree(group).iter().skip(1).rev() {
         let _the_last_removal_tells = fs::remove_dir(below);

@@ -69,7 +69,7 @@ pub enum KillReason {
     Timeout,
     /// The run was interrupted.
     Cancel,
-    /// The state folder cannot be written any more, so the run cannot go on.
+    /// The state directory cannot be written any more, so the run cannot go on.
     NoState,
     /// Processes that the job left behind.
     Leftover,

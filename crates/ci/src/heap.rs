@@ -13,8 +13,8 @@ use crate::plan::{PlannedBaseline, PlannedTool};
 ///
 /// # Errors
 /// As [`processes`].
-pub fn gather(folder: &Path, tool: &PlannedTool, project: &Path) -> io::Result<Option<HeapEvidence>> {
-    let Some(Processes { profile, incomplete, .. }) = processes(folder)? else { return Ok(None) };
+pub fn gather(directory: &Path, tool: &PlannedTool, project: &Path) -> io::Result<Option<HeapEvidence>> {
+    let Some(Processes { profile, incomplete, .. }) = processes(directory)? else { return Ok(None) };
     let wrappers = Wrappers::new(tool.wrappers.iter().map(String::as_str));
     let summary = summary(&profile, &wrappers, KEPT_POINTS, KEPT_SITES);
     let baseline = match &tool.heap_baseline {

@@ -254,8 +254,8 @@ mod tests {
 
     #[test]
     fn a_torn_last_line_is_cut_and_the_rest_survives() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.jsonl");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal.jsonl");
         let mut journal = Journal::open(&path).unwrap();
         journal.append(&warning("one"), Durability::Soon).unwrap();
         journal.append(&warning("two"), Durability::Now).unwrap();
@@ -273,8 +273,8 @@ mod tests {
 
     #[test]
     fn a_broken_line_within_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.jsonl");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal.jsonl");
         std::fs::write(&path, "{\"at\":1,\"event\":{\"kind\":\"warning\",\"text\":\"x\"}}\nnonsense\n{}\n").unwrap();
         let error = format!("{:#}", read(&path).unwrap_err());
         assert!(error.contains("journal.jsonl:2"), "{error}");
@@ -282,8 +282,8 @@ mod tests {
 
     #[test]
     fn space_is_set_aside_without_changing_the_content() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.jsonl");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal.jsonl");
         let mut journal = Journal::open(&path).unwrap();
         journal.reserve(0).unwrap();
         journal.append(&warning("one"), Durability::Soon).unwrap();

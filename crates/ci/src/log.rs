@@ -165,8 +165,8 @@ mod tests {
 
     #[test]
     fn a_log_within_its_limit_is_untouched() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
         let mut output = Output::create(&path, ByteSize::mib(1)).unwrap();
         output.for_job().unwrap().write_all(b"hello\n").unwrap();
         output.bound().unwrap();
@@ -176,8 +176,8 @@ mod tests {
 
     #[test]
     fn a_log_beyond_its_limit_keeps_both_ends_and_says_what_is_missing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
         let mut output = Output::create(&path, ByteSize::kib(64)).unwrap();
         let mut job = output.for_job().unwrap();
         for number in 0..40_000 {
@@ -199,8 +199,8 @@ mod tests {
 
     #[test]
     fn hints_are_found_at_the_end_and_made_printable() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
         fs::write(&path, "\x1b[31mmake: *** [x] Error 137\nmalloc: Cannot allocate memory\nfine\n").unwrap();
         let found = hints(&path);
         assert_eq!(found.kills, ["\u{fffd}[31mmake: *** [x] Error 137"]);

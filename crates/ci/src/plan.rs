@@ -44,7 +44,7 @@ pub struct PlannedJob {
     pub group: JobName,
     /// The command, without the tool in front.
     pub argv: Vec<String>,
-    /// The folder to run in, relative to the project.
+    /// The directory to run in, relative to the project.
     pub directory: PathBuf,
     /// Declared variables.
     pub env: BTreeMap<String, String>,

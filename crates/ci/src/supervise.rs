@@ -342,7 +342,7 @@ impl Loop<'_> {
         let because = match self.stopping {
             None | Some(KillReason::Leftover | KillReason::Timeout) => return,
             Some(KillReason::Cancel) => "the run was stopped before",
-            Some(KillReason::NoState) => "the state folder could not be written",
+            Some(KillReason::NoState) => "the state directory could not be written",
         };
         let plan = self.plan;
         for position in self.schedule.unstarted() {

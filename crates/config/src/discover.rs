@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-/// The declarations, relative to the folder that holds them: any of them makes a project.
+/// The declarations, relative to the directory that holds them: any of them makes a project.
 const FILES: [&str; 3] = ["ci/jobs.yaml", "packaging/release.yaml", "docker/images.yaml"];
 
-/// A project and the folder with its declarations, which is usually the same.
+/// A project and the directory with its declarations, which is usually the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declarations {
     /// The work tree.
     pub project: PathBuf,
-    /// The folder that holds `ci/jobs.yaml` or `jobs.yaml`, and so on.
+    /// The directory that holds `ci/jobs.yaml` or `jobs.yaml`, and so on.
     pub config: PathBuf,
 }
 
@@ -18,21 +18,21 @@ pub struct Declarations {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
     /// No ancestor holds a declaration.
-    #[error("neither {} nor a folder above it has {}; name the project with --project, or write ci/jobs.yaml as the README shows", .start.display(), list())]
+    #[error("neither {} nor a directory above it has {}; name the project with --project, or write ci/jobs.yaml as the README shows", .start.display(), list())]
     Project {
         /// Where the search began.
         start: PathBuf,
     },
-    /// `--project` is not a folder.
-    #[error("the project {} is not a folder; give the work tree to --project", .0.display())]
-    NotAFolder(PathBuf),
+    /// `--project` is not a directory.
+    #[error("the project {} is not a directory; give the work tree to --project", .0.display())]
+    NotADirectory(PathBuf),
     /// `--project` holds no declaration, and there is no `--config`.
-    #[error("the project {} has none of {}; write ci/jobs.yaml as the README shows, or take them from another folder with --config", .0.display(), list())]
+    #[error("the project {} has none of {}; write ci/jobs.yaml as the README shows, or take them from another directory with --config", .0.display(), list())]
     Undeclared(PathBuf),
     /// `--config` holds no declaration.
-    #[error("the folder {} has none of {}, nor any of them without its folder; give a folder with declarations to --config", .0.display(), list())]
+    #[error("the directory {} has none of {}, nor any of them without its directory; give a directory with declarations to --config", .0.display(), list())]
     Config(PathBuf),
-    /// With `--config` alone, the project is the work tree around the current folder, and there is none.
+    /// With `--config` alone, the project is the work tree around the current directory, and there is none.
     #[error("{} is not in a git work tree; name the project with --project", .0.display())]
     NoWorkTree(PathBuf),
 }
@@ -42,13 +42,13 @@ fn list() -> String {
 }
 
 impl Declarations {
-    /// Finds the project and its declarations from the folder `start` and the options `--project` and `--config`.
+    /// Finds the project and its declarations from the directory `start` and the options `--project` and `--config`.
     ///
     /// # Errors
     /// What is missing, and which option names it.
     pub fn find(start: &Path, project: Option<&Path>, config: Option<&Path>) -> Result<Self, NotFound> {
         if let Some(project) = project.filter(|project| !project.is_dir()) {
-            return Err(NotFound::NotAFolder(project.to_owned()));
+            return Err(NotFound::NotADirectory(project.to_owned()));
         }
         match (project, config) {
             (_, Some(config)) if !FILES.iter().any(|file| locate(config, file).is_some()) => {
@@ -59,12 +59,12 @@ impl Declarations {
             (Some(project), None) => Err(NotFound::Undeclared(project.to_owned())),
             (None, Some(config)) => {
                 // A project that takes its declarations from elsewhere has none of its own.
-                let tree = start.ancestors().find(|folder| folder.join(".git").exists() || declares(folder));
+                let tree = start.ancestors().find(|directory| directory.join(".git").exists() || declares(directory));
                 let project = tree.ok_or_else(|| NotFound::NoWorkTree(start.to_owned()))?.to_owned();
                 Ok(Self { project, config: config.to_owned() })
             }
             (None, None) => {
-                let nearest = start.ancestors().find(|folder| declares(folder));
+                let nearest = start.ancestors().find(|directory| declares(directory));
                 nearest.map(Self::at).ok_or_else(|| NotFound::Project { start: start.to_owned() })
             }
         }
@@ -99,12 +99,12 @@ impl Declarations {
     }
 }
 
-/// True if the folder holds one of the declarations in its usual place.
-fn declares(folder: &Path) -> bool {
-    FILES.iter().any(|file| folder.join(file).is_file())
+/// True if the directory holds one of the declarations in its usual place.
+fn declares(directory: &Path) -> bool {
+    FILES.iter().any(|file| directory.join(file).is_file())
 }
 
-/// A declaration in a folder of declarations, which need not repeat the folders of a project.
+/// A declaration in a directory of declarations, which need not repeat the directories of a project.
 fn locate(config: &Path, name: &str) -> Option<PathBuf> {
     let bare = Path::new(name).file_name()?;
     [config.join(name), config.join(bare)].into_iter().find(|file| file.is_file())
@@ -135,8 +135,8 @@ mod tests {
 
     #[test]
     fn the_nearest_project_is_found_and_errors_name_the_option() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
         for file in
             ["p/ci/jobs.yaml", "p/sub/docker/images.yaml", "elsewhere/jobs.yaml", "tree/.git/HEAD", "bare/README"]
         {
@@ -152,7 +152,7 @@ mod tests {
         check(root, "bare", None, None, Err("--project"));
         check(root, "bare", None, Some("elsewhere"), Err("not in a git work tree"));
         check(root, "bare", Some("bare"), None, Err("as the README shows"));
-        check(root, "bare", Some("nowhere"), None, Err("is not a folder"));
+        check(root, "bare", Some("nowhere"), None, Err("is not a directory"));
         check(root, "p", None, Some("bare"), Err("--config"));
         let found = Declarations { project: root.join("tree"), config: root.join("elsewhere") };
         assert_eq!(found.jobs(), root.join("elsewhere/jobs.yaml"));

@@ -1,8 +1,8 @@
-//! Patterns of files in a project: `*`, `?` and `[…]` within one folder, `**` for any number of folders.
+//! Patterns of files in a project: `*`, `?` and `[…]` within one directory, `**` for any number of directories.
 //!
 //! As in a shell, a leading dot must be written, so that `**` never descends into `.git`. The walk is our own and not
-//! that of the `glob` crate, because it must stay inside of the project, must not follow linked folders in circles, and
-//! reads only the folders that can hold a match.
+//! that of the `glob` crate, because it must stay inside of the project, must not follow linked directories in circles, and
+//! reads only the directories that can hold a match.
 
 use drydock_base::units::{BadValue, quoted};
 use glob::{MatchOptions, Pattern};
@@ -54,7 +54,7 @@ impl FileGlob {
         let mut names: Vec<&str> = text.split('/').filter(|name| *name != ".").collect();
         names.dedup_by(|a, b| *a == "**" && *b == "**");
         if names.iter().any(|name| name.is_empty()) || names.is_empty() {
-            return Err(bad("names a folder, not files"));
+            return Err(bad("names a directory, not files"));
         }
         if names.last() == Some(&"**") {
             names.push("*");
@@ -88,7 +88,7 @@ impl FileGlob {
 /// The files of a project that match one of the patterns and none of the exceptions, relative, sorted bytewise.
 ///
 /// # Errors
-/// In words: unreadable folders, files outside of the project (through a link), names that are not UTF-8, and patterns
+/// In words: unreadable directories, files outside of the project (through a link), names that are not UTF-8, and patterns
 /// that would make the walk endless.
 pub fn files(project: &Path, patterns: &[FileGlob], except: &[FileGlob]) -> Result<Vec<String>, String> {
     let root = project.canonicalize().map_err(|error| format!("cannot read {}: {error}", project.display()))?;
@@ -109,42 +109,42 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// How many folder entries are looked at before a pattern is called too wide.
+    /// How many directory entries are looked at before a pattern is called too wide.
     const MOST_ENTRIES: usize = 1_000_000;
 
-    /// Finds the files of one pattern: a stack of folders, each with the part of the pattern that its entries must match.
+    /// Finds the files of one pattern: a stack of directories, each with the part of the pattern that its entries must match.
     fn pattern(&mut self, pattern: &FileGlob) -> Result<(), String> {
         let mut todo = vec![(String::new(), 0)];
         let mut seen = HashSet::new();
-        while let Some((folder, index)) = todo.pop() {
+        while let Some((directory, index)) = todo.pop() {
             let Some(part) = pattern.parts.get(index) else {
                 continue;
             };
-            if !seen.insert((folder.clone(), index)) {
+            if !seen.insert((directory.clone(), index)) {
                 continue;
             }
             let last = index + 1 == pattern.parts.len();
             match part {
-                Part::Literal(name) => self.visit(join(&folder, name), index + 1, last, &mut todo)?,
+                Part::Literal(name) => self.visit(join(&directory, name), index + 1, last, &mut todo)?,
                 Part::Wild(names) => {
-                    for (name, _) in self.entries(&folder)? {
+                    for (name, _) in self.entries(&directory)? {
                         if names.matches_with(&name, OPTIONS) {
-                            self.visit(join(&folder, &name), index + 1, last, &mut todo)?;
+                            self.visit(join(&directory, &name), index + 1, last, &mut todo)?;
                         }
                     }
                 }
                 Part::AnyDepth => {
                     let real =
-                        self.entries(&folder)?.into_iter().filter(|(name, real)| *real && !name.starts_with('.'));
-                    todo.extend(real.map(|(name, _)| (join(&folder, &name), index)));
-                    todo.push((folder, index + 1));
+                        self.entries(&directory)?.into_iter().filter(|(name, real)| *real && !name.starts_with('.'));
+                    todo.extend(real.map(|(name, _)| (join(&directory, &name), index)));
+                    todo.push((directory, index + 1));
                 }
             }
         }
         Ok(())
     }
 
-    /// Takes a file, or goes on inside of a folder.
+    /// Takes a file, or goes on inside of a directory.
     fn visit(&mut self, path: String, next: usize, last: bool, todo: &mut Vec<(String, usize)>) -> Result<(), String> {
         let full = self.root.join(&path);
         // What vanished meanwhile, and links that lead nowhere, are not files.
@@ -167,12 +167,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The names in a folder, and whether each is a folder itself and not a link to one.
-    fn entries(&mut self, folder: &str) -> Result<Vec<(String, bool)>, String> {
-        let shown = if folder.is_empty() { "." } else { folder };
-        let cannot = |error: std::io::Error| format!("cannot read the folder {}: {error}", quoted(shown));
+    /// The names in a directory, and whether each is a directory itself and not a link to one.
+    fn entries(&mut self, directory: &str) -> Result<Vec<(String, bool)>, String> {
+        let shown = if directory.is_empty() { "." } else { directory };
+        let cannot = |error: std::io::Error| format!("cannot read the directory {}: {error}", quoted(shown));
         let mut names = Vec::new();
-        let listing = match fs::read_dir(self.root.join(folder)) {
+        let listing = match fs::read_dir(self.root.join(directory)) {
             Ok(listing) => listing,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(names),
             Err(error) => return Err(cannot(error)),
@@ -183,9 +183,9 @@ impl Walk<'_> {
             if self.entries > Self::MOST_ENTRIES {
                 return Err(format!("the patterns look at more than {} files", Self::MOST_ENTRIES));
             }
-            let is_folder = entry.file_type().map_err(cannot)?.is_dir();
+            let is_directory = entry.file_type().map_err(cannot)?.is_dir();
             match entry.file_name().into_string() {
-                Ok(name) => names.push((name, is_folder)),
+                Ok(name) => names.push((name, is_directory)),
                 Err(name) => {
                     return Err(format!(
                         "{} in {} has a name that is not UTF-8",
@@ -199,8 +199,8 @@ impl Walk<'_> {
     }
 }
 
-fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }
 
 #[cfg(test)]

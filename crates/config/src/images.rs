@@ -107,9 +107,9 @@ pub enum From {
     Archive {
         /// The file relative to the project, with `{version}` and `{architecture}` still in it.
         path: String,
-        /// How many leading folders of its paths are dropped.
+        /// How many leading directories of its paths are dropped.
         strip: u32,
-        /// The folder in the image, absolute.
+        /// The directory in the image, absolute.
         into: String,
     },
     /// A Dockerfile.
@@ -145,7 +145,7 @@ pub struct Runtime {
     pub command: Option<Vec<String>>,
     /// The user.
     pub user: Option<String>,
-    /// The folder that it starts in.
+    /// The directory that it starts in.
     pub directory: Option<String>,
     /// Variables over those of the base.
     pub env: BTreeMap<String, String>,

@@ -55,7 +55,7 @@ pub struct Job {
     pub name: JobName,
     /// The command, at least one element.
     pub run: Vec<Template>,
-    /// The folder to run in, relative to the project; `.` by default.
+    /// The directory to run in, relative to the project; `.` by default.
     pub directory: Template,
     /// The jobs that must have passed before.
     pub needs: Vec<JobName>,

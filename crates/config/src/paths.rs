@@ -7,7 +7,7 @@ pub(crate) fn leaves_project(path: &str) -> Option<&'static str> {
     if path.starts_with('/') {
         Some("is absolute")
     } else if path.split('/').any(|part| part == "..") {
-        Some("leads out of the folder with `..`")
+        Some("leads out of the directory with `..`")
     } else if path.contains('\0') {
         Some("contains a NUL byte")
     } else {

@@ -97,7 +97,7 @@ pub struct OfflineProof {
 /// Whose signatures count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signing {
-    /// The folder with the signers' public keys, relative to the project.
+    /// The directory with the signers' public keys, relative to the project.
     pub keys: PathBuf,
     /// How many of them must have signed.
     pub quorum: u32,

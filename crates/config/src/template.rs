@@ -22,7 +22,7 @@ pub enum Placeholder {
     Item,
     /// `{stem}`: the file name of the item without its last extension: `tests/run-wire.c` → `run-wire`.
     Stem,
-    /// `{dir}`: the folder of the item, or `.`: `tests/run-wire.c` → `tests`.
+    /// `{dir}`: the directory of the item, or `.`: `tests/run-wire.c` → `tests`.
     Dir,
     /// `{name}`: the name of the job, with the item: `units/run-wire`.
     Name,

@@ -96,7 +96,7 @@ impl Binary {
         SCRIPTS.into_iter().filter(|script| self.members.contains_key(*script)).collect()
     }
 
-    /// The name of its files in dpkg's folder, without an ending.
+    /// The name of its files in dpkg's directory, without an ending.
     pub fn stem(&self) -> String {
         match self.control.line("Multi-Arch").as_deref() {
             Some("same") => format!("{}:{}", self.name, self.architecture),
@@ -193,8 +193,8 @@ mod tests {
     const CONTROL: &str = "Package: mine\nVersion: 1.0-1\nArchitecture: amd64\nMulti-Arch: same\n";
 
     fn open(bytes: &[u8]) -> Result<Binary, String> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("mine.deb");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mine.deb");
         fs::write(&path, bytes).unwrap();
         Binary::open(&path).map_err(|why| why.to_string())
     }

@@ -153,12 +153,12 @@ Words before.
         if !drydock_base::exec::is_installed("dpkg-parsechangelog") {
             return;
         }
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("changelog");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("changelog");
         std::fs::write(&path, &text).unwrap();
         let argv = ["dpkg-parsechangelog", "-l", path.to_str().unwrap()].map(str::to_owned);
         let parsed =
-            super::super::control::parse_one(&drydock_base::exec::read(&argv, folder.path()).unwrap()).unwrap();
+            super::super::control::parse_one(&drydock_base::exec::read(&argv, directory.path()).unwrap()).unwrap();
         let field = |name: &str| parsed.get(name).unwrap().to_owned();
         assert_eq!((field("Version"), field("Distribution")), ("0.3.0-1~debian12.1".into(), "bookworm".into()));
         assert_eq!(field("Timestamp"), "1780315200");

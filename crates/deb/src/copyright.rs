@@ -46,7 +46,7 @@ pub fn with_crates(own: &str, vendored: &Vendored) -> Result<String, String> {
         let expression = expression(one);
         text.push_str(&format!(
             "\nFiles: *vendor/{}/*\nCopyright: {}\nLicense: {expression}\n",
-            one.folder(),
+            one.directory(),
             holders(one).join("\n ")
         ));
         for name in names(&expression) {

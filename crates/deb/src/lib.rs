@@ -5,7 +5,7 @@ pub mod binary;
 pub mod changelog;
 pub mod control;
 pub mod copyright;
-pub mod folder;
+pub mod directory;
 pub mod installed;
 pub mod launchpad;
 pub mod package;

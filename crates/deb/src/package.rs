@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use super::changelog::{Entry, date};
 use super::control::Paragraph;
-use super::folder::Debian;
+use super::directory::Debian;
 use super::sign::Signer;
 use super::sums::{Sums, list};
 use drydock_archive as archive;
@@ -30,12 +30,12 @@ pub struct Request<'a> {
     pub debian: Debian,
     /// That entry.
     pub entry: Entry,
-    /// The orig tarballs, the main one first, in the folder that gets the files.
+    /// The orig tarballs, the main one first, in the directory that gets the files.
     pub origs: &'a [PathBuf],
     /// Whether `.changes` lists them, as the first upload of a version has to.
     pub with_origs: bool,
-    /// The folder that gets the files.
-    pub folder: &'a Path,
+    /// The directory that gets the files.
+    pub directory: &'a Path,
     /// Who signs; unsigned without.
     pub signer: Option<&'a Signer>,
     /// How many threads xz may use.
@@ -62,7 +62,7 @@ pub fn write(mut request: Request<'_>) -> anyhow::Result<SourcePackage> {
     let (debian, entry) = (&request.debian, &request.entry);
     let name = debian.name();
     let stem = format!("{name}_{}", entry.version.without_epoch());
-    let at = |ending: &str| request.folder.join(format!("{stem}{ending}"));
+    let at = |ending: &str| request.directory.join(format!("{stem}{ending}"));
 
     let tarball = at(".debian.tar.xz");
     let wanted = [(Format::TarXz, tarball.clone())];

@@ -41,8 +41,8 @@ pub struct Request<'a> {
     pub chroots: &'a Chroots,
     /// The command that tries the installed packages; without one, the package's own tests.
     pub smoke_test: Option<&'a [String]>,
-    /// The folder that gets the packages and the logs.
-    pub folder: &'a Path,
+    /// The directory that gets the packages and the logs.
+    pub directory: &'a Path,
 }
 
 /// What was proved.
@@ -74,8 +74,15 @@ pub struct Proof {
 }
 
 /// What the second build varies; the script in the chroot does it.
-const VARIED: [&str; 7] =
-    ["build folder", "umask", "time zone", "locale", "home and user name", "width of the terminal", "jobs at a time"];
+const VARIED: [&str; 7] = [
+    "build directory",
+    "umask",
+    "time zone",
+    "locale",
+    "home and user name",
+    "width of the terminal",
+    "jobs at a time",
+];
 
 /// Builds twice, compares, tries. `watch` hears what is about to be done.
 ///
@@ -92,7 +99,7 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
     let needs = ["Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep"];
     let needs: Vec<String> = needs.iter().filter_map(|name| dsc.line(name)).collect();
     let chroot = request.chroots.with(&series, &needs, watch)?;
-    fs::create_dir_all(request.folder).with_context(|| format!("cannot make {}", request.folder.display()))?;
+    fs::create_dir_all(request.directory).with_context(|| format!("cannot make {}", request.directory.display()))?;
     let place = request.builder.place()?;
     let inputs = copy_source(request.dsc, &dsc, place.path())?;
     chroot.link(&place.path().join("chroot.tar"))?;
@@ -103,7 +110,7 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
         let out = place.path().join(name);
         request.builder.make(&out)?;
         fs::write(out.join("sbuildrc"), sbuildrc(twin)).context("cannot write sbuild's settings")?;
-        let log = request.folder.join(format!("{series}-{name}.log"));
+        let log = request.directory.join(format!("{series}-{name}.log"));
         sbuild(request, &series, &inputs, &place.path().join("chroot.tar"), &out, twin, &log)?;
         built.push(packages(&out)?);
     }
@@ -111,12 +118,12 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
     let differing = differences(first, second);
     let mut packages_kept = BTreeMap::new();
     for (name, (path, sums)) in first {
-        fs::copy(path, request.folder.join(name)).with_context(|| format!("cannot write {name}"))?;
+        fs::copy(path, request.directory.join(name)).with_context(|| format!("cannot write {name}"))?;
         packages_kept.insert(name.clone(), sums.sha256.clone());
     }
     for (name, (path, _)) in second.iter().filter(|_| !differing.is_empty()) {
         // Kept beside the first, for looking at.
-        fs::copy(path, request.folder.join(format!("{name}.second")))
+        fs::copy(path, request.directory.join(format!("{name}.second")))
             .with_context(|| format!("cannot write {name}"))?;
     }
     let tried = if differing.is_empty() {
@@ -163,13 +170,13 @@ fn proved_on(
 
 /// Copies a source package to where the builder reads it; the path of its `.dsc` there.
 fn copy_source(dsc: &Path, fields: &Paragraph, place: &Path) -> anyhow::Result<PathBuf> {
-    let folder = dsc.parent().unwrap_or(Path::new("."));
+    let directory = dsc.parent().unwrap_or(Path::new("."));
     let name = dsc.file_name().context("the source package has no name")?;
     let listed = fields.lines("Files").filter_map(|line| line.split_whitespace().last()).map(PathBuf::from);
     for file in listed.chain([PathBuf::from(name)]) {
         let file = file.file_name().context("a file of the source package has no name")?;
-        fs::copy(folder.join(file), place.join(file))
-            .with_context(|| format!("cannot copy {}", folder.join(file).display()))?;
+        fs::copy(directory.join(file), place.join(file))
+            .with_context(|| format!("cannot copy {}", directory.join(file).display()))?;
     }
     Ok(place.join(name))
 }
@@ -209,7 +216,7 @@ fn sbuild(
     let ended = request.builder.run(&argv, out, &set)?;
     // sbuild writes its log beside the packages, whatever it prints.
     let written = fs::read_dir(out)
-        .context("cannot read the build's folder")?
+        .context("cannot read the build's directory")?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|ending| ending == "build") && path.is_file());
     let text = written.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
@@ -227,12 +234,12 @@ fn sbuild(
     Err(failure(Exit::JobFailed, text))
 }
 
-/// The binary packages in a folder, with their sums.
+/// The binary packages in a directory, with their sums.
 type Packages = BTreeMap<String, (PathBuf, Sums)>;
 
-fn packages(folder: &Path) -> anyhow::Result<Packages> {
+fn packages(directory: &Path) -> anyhow::Result<Packages> {
     let mut packages = BTreeMap::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+    for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
         let path = entry?.path();
         let ending = path.extension().unwrap_or_default();
         if ["deb", "ddeb", "udeb"].iter().any(|wanted| ending == *wanted) {
@@ -241,7 +248,7 @@ fn packages(folder: &Path) -> anyhow::Result<Packages> {
         }
     }
     if packages.is_empty() {
-        return Err(failure(Exit::JobFailed, format!("the build left no package in {}", folder.display())));
+        return Err(failure(Exit::JobFailed, format!("the build left no package in {}", directory.display())));
     }
     Ok(packages)
 }
@@ -279,8 +286,8 @@ fn tried(
 ) -> anyhow::Result<Vec<String>> {
     let plain = request.chroots.plain(series, watch)?;
     plain.link(&place.join("plain.tar"))?;
-    let folder = place.join("tests");
-    request.builder.make(&folder)?;
+    let directory = place.join("tests");
+    request.builder.make(&directory)?;
     let source = unpacked::unpack(dsc)?;
     let root = source.root();
     let mut wanted = vec![("control".to_owned(), fs::read(root.join("debian/control")).context("no debian/control")?)];
@@ -306,22 +313,23 @@ fn tried(
         None => return Ok(Vec::new()),
     }
     for (path, content) in wanted {
-        let path = folder.join("src/debian").join(path);
-        fs::create_dir_all(path.parent().unwrap_or(&folder)).context("cannot make a folder")?;
+        let path = directory.join("src/debian").join(path);
+        fs::create_dir_all(path.parent().unwrap_or(&directory)).context("cannot make a directory")?;
         fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     }
-    request.builder.give(&folder)?;
+    request.builder.give(&directory)?;
     let show = |path: &Path| path.display().to_string();
-    let mut argv: Vec<String> = vec!["autopkgtest".into(), format!("--summary-file={}", show(&folder.join("summary")))];
+    let mut argv: Vec<String> =
+        vec!["autopkgtest".into(), format!("--summary-file={}", show(&directory.join("summary")))];
     argv.push("--no-built-binaries".into());
     argv.extend(packages.iter().filter(|(name, _)| !name.contains("-dbgsym_")).map(|(_, (path, _))| show(path)));
-    argv.extend([format!("{}/", show(&folder.join("src"))), "--".into(), "unshare".into(), "--release".into()]);
+    argv.extend([format!("{}/", show(&directory.join("src"))), "--".into(), "unshare".into(), "--release".into()]);
     argv.extend([series.to_owned(), "--tarball".into(), show(&place.join("plain.tar"))]);
-    let ended = request.builder.run(&argv, &folder, &BTreeMap::new())?;
-    let log = request.folder.join(format!("{series}-tests.log"));
+    let ended = request.builder.run(&argv, &directory, &BTreeMap::new())?;
+    let log = request.directory.join(format!("{series}-tests.log"));
     fs::write(&log, &ended.output).with_context(|| format!("cannot write {}", log.display()))?;
-    let summary = fs::read_to_string(folder.join("summary")).unwrap_or_default();
+    let summary = fs::read_to_string(directory.join("summary")).unwrap_or_default();
     let lines: Vec<String> =
         summary.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let passed = lines.iter().any(|line| line.ends_with(" PASS"));
@@ -342,7 +350,7 @@ mod tests {
     fn a_series_that_cannot_be_had_has_a_stand_in_with_a_reason() {
         let nowhere = "http://127.0.0.1:1".to_owned();
         let mirrors = Mirrors { debian: nowhere.clone(), ubuntu: nowhere };
-        let chroots = Chroots { folder: PathBuf::new(), mirrors, today: "2026-06-01".into() };
+        let chroots = Chroots { directory: PathBuf::new(), mirrors, today: "2026-06-01".into() };
         let on = |name: &str, distribution, prove_on| proved_on(name, distribution, prove_on, &chroots);
         let (nearest, why) = on("noble", Distribution::Ubuntu, None).unwrap();
         assert_eq!(nearest, "bookworm");
@@ -355,13 +363,13 @@ mod tests {
 
     #[test]
     fn what_differs_is_named() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let of = |run: &str, files: &[(&str, &str)]| -> Packages {
-            fs::create_dir(folder.path().join(run)).unwrap();
+            fs::create_dir(directory.path().join(run)).unwrap();
             for (name, content) in files {
-                fs::write(folder.path().join(run).join(name), content).unwrap();
+                fs::write(directory.path().join(run).join(name), content).unwrap();
             }
-            packages(&folder.path().join(run)).unwrap()
+            packages(&directory.path().join(run)).unwrap()
         };
         let first = of("1", &[("a.deb", "same"), ("b.deb", "abc"), ("c.deb", "x"), ("build.log", "1")]);
         let second = of("2", &[("a.deb", "same"), ("b.deb", "abd"), ("d.deb", "x"), ("build.log", "2")]);
@@ -374,7 +382,7 @@ mod tests {
             ]
         );
         assert!(differences(&first, &first).is_empty());
-        fs::create_dir(folder.path().join("3")).unwrap();
-        assert!(packages(&folder.path().join("3")).is_err());
+        fs::create_dir(directory.path().join("3")).unwrap();
+        assert!(packages(&directory.path().join("3")).is_err());
     }
 }

@@ -12,7 +12,7 @@ use super::control::Paragraph;
 /// The sums of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sums {
-    /// Its name, without a folder.
+    /// Its name, without a directory.
     pub name: String,
     /// In bytes.
     pub size: u64,
@@ -88,8 +88,8 @@ mod tests {
 
     #[test]
     fn both_ways_agree_with_known_sums() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("abc");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("abc");
         std::fs::write(&path, "abc").unwrap();
         let sums = Sums::of_file(&path).unwrap();
         assert_eq!(sums, Sums::of("abc", b"abc"));

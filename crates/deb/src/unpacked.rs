@@ -8,12 +8,12 @@ use anyhow::Context as _;
 use super::vendor;
 use drydock_base::exec;
 
-/// An unpacked source package. The folder goes away with it.
+/// An unpacked source package. The directory goes away with it.
 #[derive(Debug)]
 pub struct Unpacked {
     scratch: tempfile::TempDir,
-    /// The folders that it unpacked to; one, unless something is wrong.
-    pub folders: Vec<PathBuf>,
+    /// The directories that it unpacked to; one, unless something is wrong.
+    pub directories: Vec<PathBuf>,
     /// What dpkg-source said when it failed.
     pub failure: Option<String>,
 }
@@ -23,26 +23,26 @@ pub struct Unpacked {
 /// # Errors
 /// dpkg-source is missing, or there is no room.
 pub fn unpack(dsc: &Path) -> anyhow::Result<Unpacked> {
-    let scratch = tempfile::Builder::new().prefix("drydock-unpack-").tempdir().context("cannot make a folder")?;
+    let scratch = tempfile::Builder::new().prefix("drydock-unpack-").tempdir().context("cannot make a directory")?;
     let name = dsc.canonicalize().with_context(|| format!("cannot read {}", dsc.display()))?;
     let argv = ["dpkg-source", "--no-check", "-x", &name.display().to_string()].map(str::to_owned);
     exec::find("dpkg-source", Path::new("/"), std::env::var_os("PATH").as_ref()).map_err(|why| {
         drydock_base::exit::failure(drydock_base::exit::Exit::Missing, format!("{why}; apt-get install dpkg-dev"))
     })?;
     let failure = exec::read(&argv, scratch.path()).err();
-    let mut folders: Vec<PathBuf> = fs::read_dir(scratch.path())
-        .context("cannot read a temporary folder")?
+    let mut directories: Vec<PathBuf> = fs::read_dir(scratch.path())
+        .context("cannot read a temporary directory")?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.is_dir())
         .collect();
-    folders.sort();
-    Ok(Unpacked { scratch, folders, failure })
+    directories.sort();
+    Ok(Unpacked { scratch, directories, failure })
 }
 
 impl Unpacked {
     /// The unpacked sources.
     pub fn root(&self) -> &Path {
-        self.folders.first().map_or(self.scratch.path(), PathBuf::as_path)
+        self.directories.first().map_or(self.scratch.path(), PathBuf::as_path)
     }
 
     /// Whether the crates survive what builders do before they build: as unpacked, and after `debian/rules clean` where
@@ -51,18 +51,18 @@ impl Unpacked {
     /// # Errors
     /// A list of checksums cannot be read.
     pub fn crates_survive(&self) -> anyhow::Result<Option<Survival>> {
-        let folder = self.root().join(vendor::COMPONENT);
-        if !folder.is_dir() {
+        let directory = self.root().join(vendor::COMPONENT);
+        if !directory.is_dir() {
             return Ok(None);
         }
-        let (files, mut wrong) = vendor::rehash(&folder)?;
+        let (files, mut wrong) = vendor::rehash(&directory)?;
         let argv = ["debian/rules", "clean"].map(str::to_owned);
         let mut cleaned = false;
         if exec::is_installed("dh_clean") {
             exec::read(&argv, self.root())
                 .map_err(|why| anyhow::anyhow!("the sources cannot be cleaned as a builder does it: {why}"))?;
             cleaned = true;
-            let (_, after) = vendor::rehash(&folder)?;
+            let (_, after) = vendor::rehash(&directory)?;
             wrong.extend(after.into_iter().map(|what| format!("{what} after `debian/rules clean`")));
         }
         Ok(Some(Survival { files, cleaned, wrong }))

@@ -175,7 +175,7 @@ impl Record {
     /// Adds a line, on disk before anything follows.
     ///
     /// # Errors
-    /// The disk is full, or the folder cannot be written to.
+    /// The disk is full, or the directory cannot be written to.
     pub fn add(&mut self, line: Line) -> anyhow::Result<()> {
         let cannot = || format!("cannot write {}", self.path.display());
         let mut file = fs::OpenOptions::new().create(true).append(true).open(&self.path).with_context(cannot)?;
@@ -238,8 +238,8 @@ mod tests {
 
     #[test]
     fn the_record_survives_a_killed_process() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("uploads.jsonl");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("uploads.jsonl");
         let mut record = Record::read(&path).unwrap();
         let line = |step: Step| Line {
             time: 1,

@@ -23,7 +23,7 @@ use drydock_base::exit::{Exit, failure};
 use drydock_base::sums::Sha256Sum;
 use drydock_config::release::deb::{Number, Vendor};
 
-/// The folder of the crates, and the component's name in `orig-vendor`.
+/// The directory of the crates, and the component's name in `orig-vendor`.
 pub const COMPONENT: &str = "vendor";
 
 /// What was vendored.
@@ -70,7 +70,7 @@ pub fn collect(tree: &SourceTree, declared: &Vendor, watch: &mut dyn FnMut(&str)
         let file = cached(package).context("a crate went away from cargo's cache")?;
         let whole = Crate::read(package, &file).with_context(|| format!("cannot read {}", file.display()))?;
         let (pruned, programs) = whole.pruned(declared);
-        blobs.extend(programs.into_iter().map(|path| format!("{}/{path}", pruned.folder())));
+        blobs.extend(programs.into_iter().map(|path| format!("{}/{path}", pruned.directory())));
         crates.push(pruned);
     }
     if !blobs.is_empty() {
@@ -85,7 +85,7 @@ pub fn collect(tree: &SourceTree, declared: &Vendor, watch: &mut dyn FnMut(&str)
 fn cached(package: &Package) -> Option<PathBuf> {
     let name = format!("{}-{}.crate", package.name, package.version);
     let caches = fs::read_dir(cargo_home().join("registry/cache")).ok()?;
-    let files = caches.filter_map(|folder| Some(folder.ok()?.path().join(&name)));
+    let files = caches.filter_map(|directory| Some(directory.ok()?.path().join(&name)));
     files
         .filter(|file| file.is_file())
         .find(|file| Sha256Sum::of_file(file).is_ok_and(|(sum, _)| sum.to_string() == package.checksum))
@@ -98,12 +98,12 @@ fn cargo_home() -> PathBuf {
 
 /// Lets cargo bring what is not there yet, in a copy of the sources.
 fn fetch(tree: &SourceTree, declared: &Vendor) -> anyhow::Result<()> {
-    let folder =
-        tempfile::Builder::new().prefix("drydock-vendor-").tempdir().context("cannot make a temporary folder")?;
-    tree.export(folder.path())?;
+    let directory =
+        tempfile::Builder::new().prefix("drydock-vendor-").tempdir().context("cannot make a temporary directory")?;
+    tree.export(directory.path())?;
     for manifest in &declared.manifests {
         let argv = ["cargo", "fetch", "--quiet", "--locked", "--manifest-path", manifest].map(str::to_owned);
-        exec::bytes(&argv, folder.path(), exec::environment(&[], &drydock_base::twin::cargo_folders()))
+        exec::bytes(&argv, directory.path(), exec::environment(&[], &drydock_base::twin::cargo_directories()))
             .map_err(|why| failure(Exit::Remote, format!("the crates cannot be fetched: {why}")))?;
     }
     Ok(())
@@ -119,9 +119,9 @@ impl Vendored {
                 entries.push(Entry { path, kind: Kind::File { executable }, origin });
             };
             for (path, file) in &one.files {
-                add(format!("{}/{path}", one.folder()), file.executable, file.content.clone());
+                add(format!("{}/{path}", one.directory()), file.executable, file.content.clone());
             }
-            add(format!("{}/.cargo-checksum.json", one.folder()), false, one.checksums().into_bytes().into());
+            add(format!("{}/.cargo-checksum.json", one.directory()), false, one.checksums().into_bytes().into());
         }
         entries.sort_by(|a: &Entry, b: &Entry| a.path.as_bytes().cmp(b.path.as_bytes()));
         SourceTree { entries, left_out: Vec::new(), repositories: Vec::new(), ..sources.clone() }
@@ -136,18 +136,18 @@ impl Vendored {
             padded(&parts) > padded(rustc.parts())
         };
         let needs = |one: &Crate| one.manifest("rust-version").filter(|wanted| newer(wanted));
-        self.crates.iter().filter_map(|one| Some(format!("{} needs {}", one.folder(), needs(one)?))).collect()
+        self.crates.iter().filter_map(|one| Some(format!("{} needs {}", one.directory(), needs(one)?))).collect()
     }
 }
 
-/// What is wrong with crates in a folder: files that cargo's lists name and that are not there, or have another sum.
+/// What is wrong with crates in a directory: files that cargo's lists name and that are not there, or have another sum.
 ///
 /// # Errors
-/// The folder cannot be read.
-pub fn rehash(folder: &Path) -> anyhow::Result<(usize, Vec<String>)> {
+/// The directory cannot be read.
+pub fn rehash(directory: &Path) -> anyhow::Result<(usize, Vec<String>)> {
     let (mut checked, mut wrong) = (0, Vec::new());
-    let mut names: Vec<PathBuf> = fs::read_dir(folder)
-        .with_context(|| format!("cannot read {}", folder.display()))?
+    let mut names: Vec<PathBuf> = fs::read_dir(directory)
+        .with_context(|| format!("cannot read {}", directory.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.is_dir())
         .collect();

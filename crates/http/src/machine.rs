@@ -152,11 +152,11 @@ mod tests {
 
     #[test]
     fn bundles_are_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let empty = folder.path().join("ca.crt");
+        let directory = tempfile::tempdir().unwrap();
+        let empty = directory.path().join("ca.crt");
         fs::write(&empty, "nothing").unwrap();
         assert!(Roots::default().with(&[empty]).unwrap_err().contains("has no certificate"));
-        let missing = Machine { bundle: Some(folder.path().join("none")), ..Machine::default() };
+        let missing = Machine { bundle: Some(directory.path().join("none")), ..Machine::default() };
         assert!(missing.roots().unwrap_err().contains("cannot read"));
         if Path::new(BUNDLES[0]).exists() {
             assert!(Machine::default().roots().unwrap().certificates.is_some_and(|list| list.len() > 10));

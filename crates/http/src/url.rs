@@ -41,14 +41,14 @@ impl Url {
         let scheme = if self.secure { "https" } else { "http" };
         let here = format!("{scheme}://{}", self.authority);
         let path = self.path();
-        let folder = &path[..=path.rfind('/')?];
+        let directory = &path[..=path.rfind('/')?];
         let whole = match location {
             "" => return None,
             _ if location.split(['/', '?']).next().is_some_and(|first| first.contains(':')) => location.to_owned(),
             _ if location.starts_with("//") => format!("{scheme}:{location}"),
             _ if location.starts_with('/') => format!("{here}{location}"),
             _ if location.starts_with('?') => format!("{here}{path}{location}"),
-            _ => format!("{here}{folder}{location}"),
+            _ => format!("{here}{directory}{location}"),
         };
         Url::parse(&whole)
     }

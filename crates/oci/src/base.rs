@@ -136,8 +136,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn cache(folder: &std::path::Path, architecture: &str) -> (Layout, Digest) {
-        let cache = Layout::create(folder).unwrap();
+    fn cache(directory: &std::path::Path, architecture: &str) -> (Layout, Digest) {
+        let cache = Layout::create(directory).unwrap();
         let layer = cache.put(media::LAYER, b"layer").unwrap();
         let config = json!({"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [layer.digest]}});
         let config = cache.put(media::CONFIG, config.to_string().as_bytes()).unwrap();
@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn a_base_is_taken_only_when_it_is_whole_and_fits() {
-        let folder = tempfile::tempdir().unwrap();
-        let (cache, digest) = cache(folder.path(), "amd64");
+        let directory = tempfile::tempdir().unwrap();
+        let (cache, digest) = cache(directory.path(), "amd64");
         let base = find(&cache, "b", &digest, Platform::Amd64).unwrap().unwrap();
         let wrong = find(&cache, "b", &digest, Platform::ArmV7).unwrap_err().to_string();
         assert_eq!(wrong, "the base b is not there for linux/arm/v7, but for linux/amd64");

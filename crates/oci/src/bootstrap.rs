@@ -49,7 +49,7 @@ pub fn make(cache: &Layout, request: &Request<'_>, watch: &mut dyn FnMut(&str)) 
     let Request { suite, snapshot, mirror, packages, platform } = request;
     let name = format!("{suite}-{snapshot}");
     let key = Sha256Sum::of(format!("{FORMAT} {suite} {snapshot} {mirror} {packages:?} {platform}").as_bytes());
-    let known = cache.folder().join(format!("suite-{key}"));
+    let known = cache.directory().join(format!("suite-{key}"));
     let kept: Option<Digest> = fs::read_to_string(&known).ok().and_then(|text| text.trim().parse().ok());
     if let Some(digest) = kept {
         if let Some(base) = base::find(cache, &name, &digest, *platform)? {
@@ -58,8 +58,8 @@ pub fn make(cache: &Layout, request: &Request<'_>, watch: &mut dyn FnMut(&str)) 
     }
     watch(&format!("make the base {name} for {platform} from {mirror}"));
     let epoch = moment(snapshot)?;
-    let part = tempfile::Builder::new().prefix(".part-").suffix(".tar").tempfile_in(cache.folder());
-    let part = part.with_context(|| format!("cannot write to {}", cache.folder().display()))?;
+    let part = tempfile::Builder::new().prefix(".part-").suffix(".tar").tempfile_in(cache.directory());
+    let part = part.with_context(|| format!("cannot write to {}", cache.directory().display()))?;
     let mut argv: Vec<String> = ["mmdebstrap", "--quiet", "--variant=minbase"].map(str::to_owned).to_vec();
     argv.push(format!("--architectures={}", platform.debian()));
     // The archive of that moment says until when it was valid.
@@ -78,7 +78,7 @@ pub fn make(cache: &Layout, request: &Request<'_>, watch: &mut dyn FnMut(&str)) 
         failure(Exit::Missing, format!("the base {name} cannot be made from {mirror}: {why}"))
     })?;
 
-    let layer = read(part.path(), cache.folder())
+    let layer = read(part.path(), cache.directory())
         .with_context(|| format!("mmdebstrap made a base of {suite} that cannot be read"))?;
     let digest = write(cache, &layer, epoch, request)?;
     paths::write_atomically(&known, format!("{digest}\n").as_bytes())?;
@@ -86,8 +86,8 @@ pub fn make(cache: &Layout, request: &Request<'_>, watch: &mut dyn FnMut(&str)) 
 }
 
 /// The files of the base, without what differs from one making to the next.
-fn read(tar: &Path, folder: &Path) -> Result<Layer, ReadError> {
-    let mut layer = Layer::new(folder)?;
+fn read(tar: &Path, directory: &Path) -> Result<Layer, ReadError> {
+    let mut layer = Layer::new(directory)?;
     let mut leftovers = Leftovers::default();
     let limits = Limits { bytes: 16 << 30, ..Limits::UNKNOWN };
     visit_packed(paths::open_regular(tar)?, Packing::Plain, limits, &mut |member, content| {

@@ -52,7 +52,7 @@ pub struct Request<'a> {
     pub platform: Platform,
     /// The time of everything, in seconds since 1970.
     pub epoch: u64,
-    /// An empty folder.
+    /// An empty directory.
     pub scratch: &'a Path,
 }
 
@@ -178,11 +178,11 @@ fn shown(path: &Path) -> String {
 
 /// The layout of one base, for an engine to read.
 fn lent(request: &Request<'_>, base: &Base) -> anyhow::Result<PathBuf> {
-    let folder = request.scratch.join(format!("base-{}", base.descriptor.digest.hex()));
-    let layout = super::layout::Layout::create(&folder)?;
+    let directory = request.scratch.join(format!("base-{}", base.descriptor.digest.hex()));
+    let layout = super::layout::Layout::create(&directory)?;
     base.lend(&layout)?;
     layout.put(&base.manifest.config.media_type, &base.layout.read(&base.manifest.config)?)?;
     let descriptor = layout.put(&base.descriptor.media_type, &base.layout.read(&base.descriptor)?)?;
     layout.set_index(vec![descriptor])?;
-    Ok(folder)
+    Ok(directory)
 }

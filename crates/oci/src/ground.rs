@@ -22,8 +22,8 @@ const LARGEST_TEXT: u64 = 64 << 20;
 const MOST_LINKS: usize = 40;
 /// Where Debian keeps what is installed; images without dpkg have a file for each package in the second.
 pub const STATUS: &str = "var/lib/dpkg/status";
-/// A folder with one file a package.
-pub const STATUS_FOLDER: &str = "var/lib/dpkg/status.d";
+/// A directory with one file a package.
+pub const STATUS_DIRECTORY: &str = "var/lib/dpkg/status.d";
 
 /// Every file of an image, by its path without `/` at its ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +49,8 @@ pub struct Found {
 /// What it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FoundKind {
-    /// A folder.
-    Folder,
+    /// A directory.
+    Directory,
     /// A file, under this name first or not.
     File,
     /// A symbolic link and its target.
@@ -65,7 +65,7 @@ impl Ground {
     /// # Errors
     /// A layer is damaged, or has other files than its configuration says.
     pub fn of(layout: &Layout, manifest: &Descriptor, image: &Manifest) -> anyhow::Result<Ground> {
-        let kept = layout.folder().join(format!("files-{}.json", manifest.digest.hex()));
+        let kept = layout.directory().join(format!("files-{}.json", manifest.digest.hex()));
         if let Some(ground) = fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
             return Ok(ground);
         }
@@ -95,7 +95,7 @@ impl Ground {
             self.hide(&whiteout);
         }
         for (path, found) in upper.files {
-            if found.kind != FoundKind::Folder {
+            if found.kind != FoundKind::Directory {
                 self.remove(&path);
             }
             self.files.insert(path, found);
@@ -109,7 +109,7 @@ impl Ground {
             return Ok(());
         }
         let kind = match &member.kind {
-            MemberKind::Folder => FoundKind::Folder,
+            MemberKind::Directory => FoundKind::Directory,
             MemberKind::File | MemberKind::HardLink(_) => FoundKind::File,
             MemberKind::Link(target) => FoundKind::Link(target.clone()),
             MemberKind::Other(_) => FoundKind::Other,
@@ -123,7 +123,7 @@ impl Ground {
         Ok(())
     }
 
-    /// What stands at a real path, that is one whose folders are no links.
+    /// What stands at a real path, that is one whose directories are no links.
     pub fn get(&self, path: &str) -> Option<&Found> {
         self.files.get(path)
     }
@@ -133,16 +133,16 @@ impl Ground {
         self.texts.get(path).map(String::as_str)
     }
 
-    /// Those texts below a folder.
-    pub fn texts_in<'a>(&'a self, folder: &str) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        let start = format!("{folder}/");
+    /// Those texts below a directory.
+    pub fn texts_in<'a>(&'a self, directory: &str) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let start = format!("{directory}/");
         let texts = self.texts.iter().filter(move |(path, _)| path.starts_with(&start));
         texts.map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
-    /// What stands directly in a folder, by its real path.
-    pub fn children<'a>(&'a self, folder: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+    /// What stands directly in a directory, by its real path.
+    pub fn children<'a>(&'a self, directory: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let start = if directory.is_empty() { String::new() } else { format!("{directory}/") };
         let below = self.files.range(start.clone()..).map(|(path, _)| path.as_str());
         let length = start.len();
         below.take_while(move |path| path.starts_with(&start)).filter(move |path| !path[length..].contains('/'))
@@ -180,15 +180,15 @@ impl Ground {
     pub fn hide(&mut self, whiteout: &Whiteout) {
         match whiteout {
             Whiteout::One(path) => self.remove(path),
-            Whiteout::All(folder) => self.remove_below(folder),
+            Whiteout::All(directory) => self.remove_below(directory),
         }
     }
 
-    /// Where a path really is: its folders with the links that they are followed, its last part as it is. Folders that are
-    /// not there yet are taken for folders.
+    /// Where a path really is: its directories with the links that they are followed, its last part as it is. Directories that are
+    /// not there yet are taken for directories.
     ///
     /// # Errors
-    /// In words: a file stands where a folder should, or links go round.
+    /// In words: a file stands where a directory should, or links go round.
     pub fn real(&self, path: &str) -> Result<String, String> {
         let mut open: Vec<&str> = path.rsplit('/').filter(|part| !part.is_empty()).collect();
         let mut at = String::new();
@@ -202,7 +202,7 @@ impl Ground {
                     let next = if at.is_empty() { part.to_owned() } else { format!("{at}/{part}") };
                     match self.files.get(&next).map(|found| &found.kind) {
                         _ if open.is_empty() => at = next,
-                        None | Some(FoundKind::Folder) => at = next,
+                        None | Some(FoundKind::Directory) => at = next,
                         Some(FoundKind::Link(target)) => {
                             links += 1;
                             if links > MOST_LINKS {
@@ -214,7 +214,7 @@ impl Ground {
                             open.extend(target.rsplit('/').filter(|part| !part.is_empty()));
                         }
                         Some(FoundKind::File | FoundKind::Other) => {
-                            return Err(format!("{next} is no folder, and {path} would be in it"));
+                            return Err(format!("{next} is no directory, and {path} would be in it"));
                         }
                     }
                 }
@@ -223,13 +223,13 @@ impl Ground {
         Ok(at)
     }
 
-    /// Whether a path leads to a folder, through links.
-    pub fn is_folder(&self, path: &str) -> bool {
-        // A part after it makes its last part one of its folders.
+    /// Whether a path leads to a directory, through links.
+    pub fn is_directory(&self, path: &str) -> bool {
+        // A part after it makes its last part one of its directories.
         match self.real(&format!("{path}/x")) {
-            Ok(real) => real
-                .rsplit_once('/')
-                .is_none_or(|(folder, _)| self.files.get(folder).is_some_and(|found| found.kind == FoundKind::Folder)),
+            Ok(real) => real.rsplit_once('/').is_none_or(|(directory, _)| {
+                self.files.get(directory).is_some_and(|found| found.kind == FoundKind::Directory)
+            }),
             Err(_) => false,
         }
     }
@@ -239,25 +239,25 @@ fn is_kept(path: &str) -> bool {
     path == STATUS
         || path == "etc/os-release"
         || path == "usr/lib/os-release"
-        || path.strip_prefix(STATUS_FOLDER).is_some_and(|rest| !rest.ends_with(".md5sums"))
+        || path.strip_prefix(STATUS_DIRECTORY).is_some_and(|rest| !rest.ends_with(".md5sums"))
 }
 
 /// What a whiteout hides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whiteout {
-    /// A file or folder.
+    /// A file or directory.
     One(String),
-    /// Everything in a folder.
+    /// Everything in a directory.
     All(String),
 }
 
 /// The whiteout that a path of a layer is, if it is one.
 pub fn whiteout(path: &str) -> Option<Whiteout> {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
     match name.strip_prefix(".wh.")? {
-        ".wh..opq" => Some(Whiteout::All(folder.to_owned())),
-        hidden if folder.is_empty() => Some(Whiteout::One(hidden.to_owned())),
-        hidden => Some(Whiteout::One(format!("{folder}/{hidden}"))),
+        ".wh..opq" => Some(Whiteout::All(directory.to_owned())),
+        hidden if directory.is_empty() => Some(Whiteout::One(hidden.to_owned())),
+        hidden => Some(Whiteout::One(format!("{directory}/{hidden}"))),
     }
 }
 
@@ -323,8 +323,8 @@ mod tests {
     fn a_path_goes_through_the_links_of_the_base() {
         let link = |target: &str| FoundKind::Link(target.to_owned());
         let ground = ground(&[
-            ("usr", FoundKind::Folder),
-            ("usr/bin", FoundKind::Folder),
+            ("usr", FoundKind::Directory),
+            ("usr/bin", FoundKind::Directory),
             ("usr/bin/sh", FoundKind::File),
             ("bin", link("usr/bin")),
             ("sbin", link("/usr/../../bin/.")),
@@ -340,8 +340,8 @@ mod tests {
             ("opt/new/file", Ok("opt/new/file")),
             ("dangling/y", Ok("opt/x/y")),
             ("round/x", Err("go round")),
-            ("file/x", Err("is no folder")),
-            ("bin/sh/x", Err("usr/bin/sh is no folder")),
+            ("file/x", Err("is no directory")),
+            ("bin/sh/x", Err("usr/bin/sh is no directory")),
         ] {
             match (ground.real(path), real) {
                 (Ok(found), Ok(real)) => assert_eq!(found, real, "{path}"),
@@ -349,8 +349,8 @@ mod tests {
                 (found, _) => panic!("{path}: {found:?}"),
             }
         }
-        assert!(ground.is_folder("bin") && ground.is_folder("sbin") && ground.is_folder("usr/bin"));
-        assert!(!ground.is_folder("file") && !ground.is_folder("opt") && !ground.is_folder("round"));
+        assert!(ground.is_directory("bin") && ground.is_directory("sbin") && ground.is_directory("usr/bin"));
+        assert!(!ground.is_directory("file") && !ground.is_directory("opt") && !ground.is_directory("round"));
     }
 
     #[test]
@@ -360,8 +360,8 @@ mod tests {
         assert_eq!(whiteout("a/.wh..wh..opq"), Some(Whiteout::All("a".into())));
         assert_eq!(whiteout("a/x.wh.b"), None);
         let files = [
-            ("a", FoundKind::Folder),
-            ("a/b", FoundKind::Folder),
+            ("a", FoundKind::Directory),
+            ("a/b", FoundKind::Directory),
             ("a/b/c", FoundKind::File),
             ("a-b", FoundKind::File),
         ];

@@ -260,8 +260,8 @@ images:
     #[test]
     fn the_configuration_of_the_base_is_changed_in_place() {
         let images = Images::parse(DECLARED, std::path::Path::new("x")).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::create(folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::create(directory.path()).unwrap();
         let mut config = json!({
             "architecture": "amd64", "os": "linux", "created": "2031-01-01T00:00:00Z", "container": "abc",
             "novelty": {"kept": true},
@@ -308,8 +308,8 @@ images:
     #[test]
     fn layers_and_their_list_agree() {
         let images = Images::parse(DECLARED, std::path::Path::new("x")).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::create(folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::create(directory.path()).unwrap();
         let version = "1.0".parse().unwrap();
         let about = About {
             image: &images.images[0],

@@ -1,4 +1,4 @@
-//! An OCI image layout: a folder with blobs by digest and an `index.json` that names what it is about.
+//! An OCI image layout: a directory with blobs by digest and an `index.json` that names what it is about.
 //!
 //! OCI image specification 1.1, image-layout.md. Docker, buildah, podman, skopeo and oras read it.
 
@@ -18,22 +18,22 @@ use drydock_config::images::Digest;
 /// The largest manifest, index or configuration that is read: registries refuse larger ones.
 pub const LARGEST_MANIFEST: u64 = 4 << 20;
 
-/// A folder that holds images.
+/// A directory that holds images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Layout {
-    /// Makes a folder to be one, or takes one that is there.
+    /// Makes a directory to be one, or takes one that is there.
     ///
     /// # Errors
     /// It cannot be written to.
-    pub fn create(folder: &Path) -> anyhow::Result<Layout> {
-        let cannot = || format!("cannot write to {}", folder.display());
-        fs::create_dir_all(folder.join("blobs/sha256")).with_context(cannot)?;
-        let layout = Layout { folder: folder.to_owned() };
-        paths::write_atomically(&folder.join("oci-layout"), b"{\"imageLayoutVersion\":\"1.0.0\"}")?;
+    pub fn create(directory: &Path) -> anyhow::Result<Layout> {
+        let cannot = || format!("cannot write to {}", directory.display());
+        fs::create_dir_all(directory.join("blobs/sha256")).with_context(cannot)?;
+        let layout = Layout { directory: directory.to_owned() };
+        paths::write_atomically(&directory.join("oci-layout"), b"{\"imageLayoutVersion\":\"1.0.0\"}")?;
         Ok(layout)
     }
 
@@ -41,21 +41,21 @@ impl Layout {
     ///
     /// # Errors
     /// It is none.
-    pub fn open(folder: &Path) -> anyhow::Result<Layout> {
-        if folder.join("oci-layout").is_file() {
-            return Ok(Layout { folder: folder.to_owned() });
+    pub fn open(directory: &Path) -> anyhow::Result<Layout> {
+        if directory.join("oci-layout").is_file() {
+            return Ok(Layout { directory: directory.to_owned() });
         }
-        Err(failure(Exit::Usage, format!("{} is no OCI image layout; it has no file oci-layout", folder.display())))
+        Err(failure(Exit::Usage, format!("{} is no OCI image layout; it has no file oci-layout", directory.display())))
     }
 
-    /// The folder.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Where a blob is, or would be.
     pub fn path(&self, digest: &Digest) -> PathBuf {
-        self.folder.join("blobs/sha256").join(digest.hex())
+        self.directory.join("blobs/sha256").join(digest.hex())
     }
 
     /// Whether a blob is there, in that size.
@@ -80,7 +80,7 @@ impl Layout {
     /// # Errors
     /// It cannot be made.
     pub fn part(&self) -> anyhow::Result<tempfile::NamedTempFile> {
-        let blobs = self.folder.join("blobs/sha256");
+        let blobs = self.directory.join("blobs/sha256");
         tempfile::Builder::new()
             .prefix(".part-")
             .permissions(fs::Permissions::from_mode(0o644))
@@ -152,7 +152,7 @@ impl Layout {
     /// # Errors
     /// `index.json` is missing or no index.
     pub fn index(&self) -> anyhow::Result<Index> {
-        let path = self.folder.join("index.json");
+        let path = self.directory.join("index.json");
         let file = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut bytes = Vec::new();
         file.take(LARGEST_MANIFEST).read_to_end(&mut bytes)?;
@@ -173,7 +173,7 @@ impl Layout {
             subject: None,
             annotations: Default::default(),
         };
-        paths::write_atomically(&self.folder.join("index.json"), &serde_json::to_vec(&index)?)
+        paths::write_atomically(&self.directory.join("index.json"), &serde_json::to_vec(&index)?)
     }
 }
 
@@ -187,13 +187,13 @@ mod tests {
 
     #[test]
     fn blobs_are_checked_and_nothing_half_written_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::create(&folder.path().join("oci")).unwrap();
-        assert!(Layout::open(folder.path()).is_err());
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::create(&directory.path().join("oci")).unwrap();
+        assert!(Layout::open(directory.path()).is_err());
         let blob = layout.put("text/plain", b"hello").unwrap();
         assert_eq!(layout.read(&blob).unwrap(), b"hello");
         layout.set_index(vec![blob.clone()]).unwrap();
-        assert_eq!(Layout::open(layout.folder()).unwrap().index().unwrap().manifests.first(), Some(&blob));
+        assert_eq!(Layout::open(layout.directory()).unwrap().index().unwrap().manifests.first(), Some(&blob));
         let other = Descriptor::of("text/plain", b"others");
         for wrong in [&b"other"[..], b"others and more", b"othres"] {
             assert!(layout.take(&other, wrong).unwrap_err().to_string().contains("came for"));
@@ -204,6 +204,6 @@ mod tests {
         fs::write(layout.path(&blob.digest), b"jello").unwrap();
         assert!(layout.read(&blob).unwrap_err().to_string().contains("damaged"));
         assert!(layout.check(&blob).unwrap_err().to_string().contains("damaged"));
-        assert_eq!(fs::read_dir(layout.folder().join("blobs/sha256")).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(layout.directory().join("blobs/sha256")).unwrap().count(), 2);
     }
 }

@@ -28,7 +28,7 @@ impl Leftovers {
         content: &mut dyn Read,
     ) -> Result<(), ReadError> {
         let kind = match &member.kind {
-            MemberKind::Folder => ItemKind::Folder,
+            MemberKind::Directory => ItemKind::Directory,
             MemberKind::File => ItemKind::File(layer.keep(content)?),
             MemberKind::Link(target) => ItemKind::Link(target.clone()),
             MemberKind::HardLink(to) => ItemKind::HardLink(clean(to)?),
@@ -67,7 +67,7 @@ impl Leftovers {
                     return;
                 }
             }
-            ItemKind::Folder | ItemKind::File(_) | ItemKind::Link(_) => {}
+            ItemKind::Directory | ItemKind::File(_) | ItemKind::Link(_) => {}
         }
         if is_dropped {
             self.dropped.insert(path, item);
@@ -88,8 +88,8 @@ fn attributes(all: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
 /// Whether a file, by its path without `/` at its ends, is such a leftover: logs, caches, lists of a package manager,
 /// names of the machine, and devices, which a container gets from whoever runs it.
 fn is_leftover(path: &str) -> bool {
-    let within = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-    let backup = |folder: &str| within(folder) && path.ends_with("-old");
+    let within = |directory: &str| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'));
+    let backup = |directory: &str| within(directory) && path.ends_with("-old");
     within("var/log")
         || within("var/lib/apt/lists")
         || within("var/cache/apt")
@@ -133,7 +133,7 @@ mod tests {
         let content = layer.keep(&mut &b"x"[..]).unwrap();
         let mut leftovers = Leftovers::default();
         let mut put = |path: &str, kind: ItemKind| {
-            leftovers.put(&mut layer, path.into(), Item { kind, ..Item::folder(0) });
+            leftovers.put(&mut layer, path.into(), Item { kind, ..Item::directory(0) });
         };
         let hard = |to: &str| ItemKind::HardLink(to.into());
         put("var/log/out", ItemKind::Link("/dev/stdout".into()));

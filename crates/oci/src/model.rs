@@ -258,10 +258,10 @@ pub struct RuntimeConfig {
     /// Its other arguments.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmd: Option<Vec<String>>,
-    /// Folders with data.
+    /// Directories with data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volumes: Option<BTreeMap<String, serde_json::Map<String, serde_json::Value>>>,
-    /// The folder that it starts in.
+    /// The directory that it starts in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
     /// Labels.

@@ -67,7 +67,7 @@ pub fn normalise(
 
 /// Writes a layer anew.
 fn layer(layout: &Layout, file: &Path, media_type: &str, epoch: u64) -> anyhow::Result<NewLayer> {
-    let mut layer = Layer::new(layout.folder()).context("cannot write a layer")?;
+    let mut layer = Layer::new(layout.directory()).context("cannot write a layer")?;
     let mut leftovers = Leftovers::default();
     visit_layer(file, media_type, &mut |member, content| {
         let path = clean(&member.path)?;
@@ -125,10 +125,10 @@ mod tests {
     }
 
     fn normalised(files: &[(&str, u64, &str)], created: &str) -> (Value, Vec<Descriptor>) {
-        let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::create(&folder.path().join("oci")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::create(&directory.path().join("oci")).unwrap();
         let bytes = tar(files);
-        let file = folder.path().join("layer.tar");
+        let file = directory.path().join("layer.tar");
         fs::write(&file, &bytes).unwrap();
         let config = serde_json::json!({
             "created": created, "config": {"Labels": {"io.buildah.version": "1", "mine": "2"}},

@@ -18,7 +18,7 @@ use drydock_config::images::Digest;
 pub const FORMAT: u32 = 1;
 /// The type of the artifact that has a record in a registry.
 pub const ARTIFACT_TYPE: &str = "application/vnd.drydock.build.v1+json";
-/// Its name in the folder of a layout.
+/// Its name in the directory of a layout.
 const NAME: &str = "build.json";
 /// The largest record that is read.
 const LARGEST: u64 = 4 << 20;
@@ -118,9 +118,9 @@ pub struct MadeBy {
 }
 
 impl BuildRecord {
-    /// Where the record of an image is: in the folder of its layout, so that both are replaced in one step.
-    pub fn path(folder: &Path, image: &str) -> PathBuf {
-        folder.join(image).join(NAME)
+    /// Where the record of an image is: in the directory of its layout, so that both are replaced in one step.
+    pub fn path(directory: &Path, image: &str) -> PathBuf {
+        directory.join(image).join(NAME)
     }
 
     /// Without what other machines have different.
@@ -154,8 +154,8 @@ impl BuildRecord {
     ///
     /// # Errors
     /// It was not built, or its build did not end: with the command that builds it.
-    pub fn load(folder: &Path, image: &str) -> anyhow::Result<(BuildRecord, Layout, Descriptor)> {
-        let path = BuildRecord::path(folder, image);
+    pub fn load(directory: &Path, image: &str) -> anyhow::Result<(BuildRecord, Layout, Descriptor)> {
+        let path = BuildRecord::path(directory, image);
         let again = |why: String| {
             failure(Exit::Usage, format!("{}: {why}; build it with `cargo xtask docker build {image}`", path.display()))
         };
@@ -165,7 +165,7 @@ impl BuildRecord {
         }
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let record = BuildRecord::parse(&text).map_err(&again)?;
-        let layout = Layout::open(&folder.join(image))?;
+        let layout = Layout::open(&directory.join(image))?;
         let index = layout.index()?;
         match index.manifests.as_slice() {
             [one] if one.digest == record.digest => Ok((record, layout, one.clone())),
@@ -173,12 +173,12 @@ impl BuildRecord {
         }
     }
 
-    /// Writes the record into the folder of a layout.
+    /// Writes the record into the directory of a layout.
     ///
     /// # Errors
     /// The disk is full.
     pub fn save(&self, layout: &Layout) -> anyhow::Result<()> {
-        paths::write_atomically(&layout.folder().join(NAME), self.text()?.as_bytes())
+        paths::write_atomically(&layout.directory().join(NAME), self.text()?.as_bytes())
     }
 }
 
@@ -205,10 +205,10 @@ mod tests {
 
     #[test]
     fn a_record_is_read_back_and_belongs_to_its_layout() {
-        let folder = tempfile::tempdir().unwrap();
-        let load = || BuildRecord::load(folder.path(), "mine").map_err(|error| error.to_string());
+        let directory = tempfile::tempdir().unwrap();
+        let load = || BuildRecord::load(directory.path(), "mine").map_err(|error| error.to_string());
         assert!(load().unwrap_err().contains("`cargo xtask docker build mine`"));
-        let layout = Layout::create(&folder.path().join("mine")).unwrap();
+        let layout = Layout::create(&directory.path().join("mine")).unwrap();
         let index = layout.put("x", b"index").unwrap();
         layout.set_index(vec![index.clone()]).unwrap();
         record().save(&layout).unwrap();

@@ -21,7 +21,7 @@ pub fn blob(registry: &Registry, repository: &Repository, descriptor: &Descripto
         return Err(failure(Exit::Remote, text));
     }
     let scratch =
-        tempfile::Builder::new().prefix("drydock-blob-").tempdir().context("cannot make a temporary folder")?;
+        tempfile::Builder::new().prefix("drydock-blob-").tempdir().context("cannot make a temporary directory")?;
     let layout = Layout::create(scratch.path())?;
     registry.download(repository, descriptor, &layout)?;
     layout.read(descriptor)

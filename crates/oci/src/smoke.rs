@@ -1,6 +1,6 @@
 //! The smoke test: a command run in an image without a daemon, in namespaces of its own, and its output compared.
 //!
-//! The layers are unpacked into a folder that becomes the root. There is no network, no other process to see, and an
+//! The layers are unpacked into a directory that becomes the root. There is no network, no other process to see, and an
 //! unprivileged user behind the root of the namespace; so the image is trusted with as little as a test of it can be.
 
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ const LONGEST_OUTPUT: u64 = 64 << 10;
 /// Devices that programs expect.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
-/// Becomes the command in a root that has no way out: `SCRIPT ROOT SHELL MOUNT UMOUNT UNSHARE NSENTER PIVOT_ROOT FOLDER
+/// Becomes the command in a root that has no way out: `SCRIPT ROOT SHELL MOUNT UMOUNT UNSHARE NSENTER PIVOT_ROOT DIRECTORY
 /// VARIABLES VARIABLE… COMMAND…`, with an empty environment.
 ///
 /// A root of `chroot` can be left by whoever may call `chroot`; so the image becomes the root of its mount namespace, and
@@ -39,7 +39,7 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// only the shell's own words, and no program of this machine ever sees a variable of the image, as `LD_PRELOAD`.
 const SCRIPT: &str = r#"
 set -e
-root=$1 shell=$2 mount=$3 umount=$4 unshare=$5 nsenter=$6 pivot_root=$7 folder=$8 count=$9
+root=$1 shell=$2 mount=$3 umount=$4 unshare=$5 nsenter=$6 pivot_root=$7 directory=$8 count=$9
 shift 9
 "$mount" --rbind "$root" "$root"
 for device in null zero full random urandom tty; do
@@ -57,7 +57,7 @@ exec "$4" --no-canonicalize --lazy /proc/self/fd/5
 ' sh "$root" "$nsenter" "$pivot_root" "$umount"
 ulimit -f 131072
 ulimit -c 0
-cd "$folder"
+cd "$directory"
 unset PWD OLDPWD SHLVL
 while [ "$count" -gt 0 ]; do
     command export "$1" || :
@@ -97,11 +97,11 @@ pub fn test(
     version: &Version,
 ) -> anyhow::Result<Passed> {
     let expected = declared.expect.render(version);
-    let folder = paths::Scratch::new("drydock-smoke-")?;
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-    let root = folder.path().join("root");
-    for path in [&root, &folder.path().join("again")] {
-        fs::create_dir(path).context("cannot make a temporary folder")?;
+    let directory = paths::Scratch::new("drydock-smoke-")?;
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+    let root = directory.path().join("root");
+    for path in [&root, &directory.path().join("again")] {
+        fs::create_dir(path).context("cannot make a temporary directory")?;
     }
     let is_root = rustix::process::geteuid().is_root();
     let owner = is_root.then_some((NOBODY, NOBODY));
@@ -145,9 +145,9 @@ struct Ended {
     stderr: String,
 }
 
-/// Runs a command in a root folder.
+/// Runs a command in a root directory.
 fn run(root: &Path, config: &Value, command: &[String], limit: Duration, is_root: bool) -> anyhow::Result<Ended> {
-    // A user's own search path has not always the folders of the administrator's programs.
+    // A user's own search path has not always the directories of the administrator's programs.
     let mut search = std::env::var_os("PATH").unwrap_or_default();
     search.push(":/usr/sbin:/sbin");
     let tool = |name: &str| {
@@ -261,14 +261,14 @@ mod tests {
     use serde_json::json;
 
     /// An image with this machine's busybox as its shell.
-    fn image(folder: &Path) -> (Layout, Manifest) {
-        let layout = Layout::create(folder).unwrap();
-        let mut layer = Layer::new(folder).unwrap();
-        layer.put("bin".into(), Item::folder(0));
+    fn image(directory: &Path) -> (Layout, Manifest) {
+        let layout = Layout::create(directory).unwrap();
+        let mut layer = Layer::new(directory).unwrap();
+        layer.put("bin".into(), Item::directory(0));
         let content = layer.keep(&mut File::open("/bin/busybox").unwrap()).unwrap();
         layer.put("bin/busybox".into(), Item { mode: 0o4755, owner: (0, 7), ..Item::file(content, 0) });
-        layer.put("bin/sh".into(), Item { kind: ItemKind::Link("busybox".into()), ..Item::folder(0) });
-        let content = layer.keep(&mut File::open(escape(folder)).unwrap()).unwrap();
+        layer.put("bin/sh".into(), Item { kind: ItemKind::Link("busybox".into()), ..Item::directory(0) });
+        let content = layer.keep(&mut File::open(escape(directory)).unwrap()).unwrap();
         layer.put("bin/escape".into(), Item { mode: 0o755, ..Item::file(content, 0) });
         let mut part = layout.part().unwrap();
         let written = layer.write(0, part.as_file_mut()).unwrap();
@@ -319,11 +319,11 @@ mod tests {
         }
     "#;
 
-    fn escape(folder: &Path) -> std::path::PathBuf {
-        let (source, program) = (folder.join("escape.c"), folder.join("escape"));
+    fn escape(directory: &Path) -> std::path::PathBuf {
+        let (source, program) = (directory.join("escape.c"), directory.join("escape"));
         fs::write(&source, ESCAPE).unwrap();
         let argv = ["gcc", "-static", "-o", program.to_str().unwrap(), source.to_str().unwrap()].map(str::to_owned);
-        exec::read(&argv, folder).unwrap();
+        exec::read(&argv, directory).unwrap();
         program
     }
 
@@ -340,8 +340,8 @@ mod tests {
         if !Path::new("/bin/busybox").exists() || !exec::is_installed("unshare") || !exec::is_installed("gcc") {
             return;
         }
-        let folder = tempfile::tempdir().unwrap();
-        let (layout, manifest) = image(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let (layout, manifest) = image(directory.path());
         let config = json!({"config": {"Env": ["V=v1.0", "PATH=/bin"], "WorkingDir": "/bin"}});
         let version = "1.0".parse().unwrap();
         let test = |run: &str, timeout: &str| {

@@ -1,4 +1,4 @@
-//! A layer in the making, on the ground of its base: paths go where the base's links lead, and folders of the base keep
+//! A layer in the making, on the ground of its base: paths go where the base's links lead, and directories of the base keep
 //! what they are.
 
 use std::path::Path;
@@ -30,17 +30,17 @@ pub enum Refused {
 }
 
 impl Stack {
-    /// An empty layer on a base; contents will wait in that folder.
+    /// An empty layer on a base; contents will wait in that directory.
     ///
     /// # Errors
-    /// The folder cannot be written to.
-    pub fn new(ground: Ground, folder: &Path) -> std::io::Result<Stack> {
-        Ok(Stack { ground, layer: Layer::new(folder)? })
+    /// The directory cannot be written to.
+    pub fn new(ground: Ground, directory: &Path) -> std::io::Result<Stack> {
+        Ok(Stack { ground, layer: Layer::new(directory)? })
     }
 
     /// Puts something at a path; where it really is now. What the base has there is replaced only if `replace` says so.
     ///
-    /// A folder that is there, also behind a link, stays as it is.
+    /// A directory that is there, also behind a link, stays as it is.
     ///
     /// # Errors
     /// [`Refused`]
@@ -49,8 +49,8 @@ impl Stack {
         if real.is_empty() {
             return Ok(real);
         }
-        let is_folder = item.kind == ItemKind::Folder;
-        if is_folder && self.ground.is_folder(&real) {
+        let is_directory = item.kind == ItemKind::Directory;
+        if is_directory && self.ground.is_directory(&real) {
             return Ok(real);
         }
         match self.layer.get(&real) {
@@ -64,7 +64,7 @@ impl Stack {
             *to = self.ground.real(to).map_err(Refused::Nowhere)?;
         }
         let kind = match &item.kind {
-            ItemKind::Folder => FoundKind::Folder,
+            ItemKind::Directory => FoundKind::Directory,
             ItemKind::File(_) | ItemKind::HardLink(_) => FoundKind::File,
             ItemKind::Link(target) => FoundKind::Link(target.clone()),
         };
@@ -74,23 +74,23 @@ impl Stack {
         Ok(real)
     }
 
-    /// The folders above a path, as the base has them: what unpacks a layer may not look at the layers below, and would
+    /// The directories above a path, as the base has them: what unpacks a layer may not look at the layers below, and would
     /// make them with a mode of its own.
     fn parents(&mut self, path: &str, time: u64) {
         for (at, _) in path.match_indices('/') {
-            let folder = &path[..at];
-            if self.layer.get(folder).is_some() {
+            let directory = &path[..at];
+            if self.layer.get(directory).is_some() {
                 continue;
             }
-            let item = match self.ground.get(folder) {
-                Some(Found { mode, owner, time, .. }) => Item { mode: *mode, owner: *owner, ..Item::folder(*time) },
+            let item = match self.ground.get(directory) {
+                Some(Found { mode, owner, time, .. }) => Item { mode: *mode, owner: *owner, ..Item::directory(*time) },
                 None => {
-                    let found = Found { kind: FoundKind::Folder, mode: 0o755, owner: (0, 0), time };
-                    self.ground.set(folder, found);
-                    Item::folder(time)
+                    let found = Found { kind: FoundKind::Directory, mode: 0o755, owner: (0, 0), time };
+                    self.ground.set(directory, found);
+                    Item::directory(time)
                 }
             };
-            self.layer.put(folder.to_owned(), item);
+            self.layer.put(directory.to_owned(), item);
         }
     }
 }
@@ -104,26 +104,26 @@ mod tests {
         let mut set = |path: &str, kind: FoundKind, mode: u32| {
             ground.set(path, Found { kind, mode, owner: (0, 5), time: 7 });
         };
-        set("usr", FoundKind::Folder, 0o755);
-        set("usr/bin", FoundKind::Folder, 0o711);
+        set("usr", FoundKind::Directory, 0o755);
+        set("usr/bin", FoundKind::Directory, 0o711);
         set("bin", FoundKind::Link("usr/bin".into()), 0o777);
-        set("tmp", FoundKind::Folder, 0o1777);
-        set("etc", FoundKind::Folder, 0o755);
+        set("tmp", FoundKind::Directory, 0o1777);
+        set("etc", FoundKind::Directory, 0o755);
         set("etc/passwd", FoundKind::File, 0o644);
         Stack::new(ground, &std::env::temp_dir()).unwrap()
     }
 
     #[test]
-    fn folders_of_the_base_keep_their_modes() {
+    fn directories_of_the_base_keep_their_modes() {
         let mut stack = stack();
         let content = stack.layer.keep(&mut &b"x"[..]).unwrap();
         let file = |stack: &mut Stack, path: &str| stack.put(path, Item::file(content, 9), false);
-        stack.put("bin", Item::folder(9), false).unwrap();
-        stack.put("tmp", Item { mode: 0o700, ..Item::folder(9) }, false).unwrap();
+        stack.put("bin", Item::directory(9), false).unwrap();
+        stack.put("tmp", Item { mode: 0o700, ..Item::directory(9) }, false).unwrap();
         assert_eq!(file(&mut stack, "bin/lanternd").unwrap(), "usr/bin/lanternd");
         file(&mut stack, "tmp/a").unwrap();
         file(&mut stack, "opt/x/y").unwrap();
-        let hard = Item { kind: ItemKind::HardLink("bin/lanternd".into()), ..Item::folder(9) };
+        let hard = Item { kind: ItemKind::HardLink("bin/lanternd".into()), ..Item::directory(9) };
         stack.put("bin/other", hard, false).unwrap();
         let listed: Vec<String> = stack
             .layer
@@ -156,7 +156,10 @@ mod tests {
         assert_eq!(put("etc/passwd", false).unwrap_err(), "the base has /etc/passwd, which would be overwritten");
         assert!(put("etc/passwd", true).is_ok() && put("usr/bin/x", false).is_ok());
         assert_eq!(put("bin/x", false).unwrap_err(), "/usr/bin/x comes twice");
-        assert_eq!(put("etc/passwd/x", false).unwrap_err(), "etc/passwd is no folder, and etc/passwd/x would be in it");
+        assert_eq!(
+            put("etc/passwd/x", false).unwrap_err(),
+            "etc/passwd is no directory, and etc/passwd/x would be in it"
+        );
         assert!(put("bin", false).unwrap_err().contains("the base has /bin"));
     }
 }

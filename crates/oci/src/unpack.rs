@@ -1,6 +1,6 @@
-//! An image as a folder: its layers unpacked over each other, never outside of the folder, whatever they say.
+//! An image as a directory: its layers unpacked over each other, never outside of the directory, whatever they say.
 //!
-//! The folder is empty before, and what is in it is known here: so a path is followed through links that are known, and
+//! The directory is empty before, and what is in it is known here: so a path is followed through links that are known, and
 //! the kernel never follows one.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,13 +16,18 @@ use super::model::Descriptor;
 use drydock_archive::read::{Member, MemberKind, ReadError};
 use drydock_base::exit::{Exit, failure};
 
-/// Unpacks layers, the lowest first, into an empty folder. Everything belongs to one user; special bits and devices are
+/// Unpacks layers, the lowest first, into an empty directory. Everything belongs to one user; special bits and devices are
 /// left out.
 ///
 /// # Errors
-/// A layer is damaged or leads out of the folder; there is no room.
-pub fn unpack(layout: &Layout, layers: &[Descriptor], folder: &Path, owner: Option<(u32, u32)>) -> anyhow::Result<()> {
-    let mut disk = Disk { root: folder, owner, ground: Ground::default(), modes: BTreeMap::new() };
+/// A layer is damaged or leads out of the directory; there is no room.
+pub fn unpack(
+    layout: &Layout,
+    layers: &[Descriptor],
+    directory: &Path,
+    owner: Option<(u32, u32)>,
+) -> anyhow::Result<()> {
+    let mut disk = Disk { root: directory, owner, ground: Ground::default(), modes: BTreeMap::new() };
     for layer in layers {
         let mut fresh = BTreeSet::new();
         visit_layer(&layout.path(&layer.digest), &layer.media_type, &mut |member, content| {
@@ -40,7 +45,7 @@ struct Disk<'a> {
     root: &'a Path,
     owner: Option<(u32, u32)>,
     ground: Ground,
-    /// Of folders, which have to be writable until all is there.
+    /// Of directories, which have to be writable until all is there.
     modes: BTreeMap<String, u32>,
 }
 
@@ -59,13 +64,13 @@ impl Disk<'_> {
         let at = self.root.join(&real);
         let there = self.ground.get(&real).map(|found| found.kind.clone());
         let kind = match &member.kind {
-            MemberKind::Folder => {
-                if there != Some(FoundKind::Folder) {
+            MemberKind::Directory => {
+                if there != Some(FoundKind::Directory) {
                     self.remove(&real)?;
                     fs::create_dir(&at)?;
                 }
                 self.modes.insert(real.clone(), member.mode);
-                FoundKind::Folder
+                FoundKind::Directory
             }
             MemberKind::File => {
                 self.remove(&real)?;
@@ -108,12 +113,12 @@ impl Disk<'_> {
 
     fn parents(&mut self, real: &str) -> io::Result<()> {
         for (at, _) in real.match_indices('/') {
-            let folder = &real[..at];
-            if self.ground.get(folder).is_none() {
-                fs::create_dir(self.root.join(folder))?;
-                self.own(&self.root.join(folder))?;
-                let found = Found { kind: FoundKind::Folder, mode: 0o755, owner: (0, 0), time: 0 };
-                self.ground.set(folder, found);
+            let directory = &real[..at];
+            if self.ground.get(directory).is_none() {
+                fs::create_dir(self.root.join(directory))?;
+                self.own(&self.root.join(directory))?;
+                let found = Found { kind: FoundKind::Directory, mode: 0o755, owner: (0, 0), time: 0 };
+                self.ground.set(directory, found);
             }
         }
         Ok(())
@@ -124,7 +129,7 @@ impl Disk<'_> {
         let at: PathBuf = self.root.join(real);
         match self.ground.get(real).map(|found| &found.kind) {
             None => return Ok(()),
-            Some(FoundKind::Folder) => fs::remove_dir_all(at)?,
+            Some(FoundKind::Directory) => fs::remove_dir_all(at)?,
             Some(FoundKind::File | FoundKind::Link(_) | FoundKind::Other) => fs::remove_file(at)?,
         }
         self.ground.remove(real);
@@ -160,7 +165,7 @@ impl Disk<'_> {
 
     fn finish(self) -> anyhow::Result<()> {
         for (path, mode) in self.modes.iter().rev() {
-            // The folder has to go away again, whoever its owner is.
+            // The directory has to go away again, whoever its owner is.
             fs::set_permissions(self.root.join(path), fs::Permissions::from_mode((mode & 0o777) | 0o700))?;
         }
         Ok(())
@@ -196,7 +201,7 @@ mod tests {
             self.add(path, ::tar::EntryType::Regular, "", content)
         }
 
-        fn folder(self, path: &str) -> Tar {
+        fn directory(self, path: &str) -> Tar {
             self.add(path, ::tar::EntryType::Directory, "", "")
         }
 
@@ -210,22 +215,27 @@ mod tests {
     }
 
     fn unpacked(layers: Vec<Tar>) -> Result<(tempfile::TempDir, PathBuf), String> {
-        let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::create(&folder.path().join("oci")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::create(&directory.path().join("oci")).unwrap();
         let layers: Vec<Descriptor> =
             layers.into_iter().map(|tar| layout.put(media::LAYER, &tar.0.into_inner().unwrap()).unwrap()).collect();
-        let root = folder.path().join("root");
+        let root = directory.path().join("root");
         fs::create_dir(&root).unwrap();
-        fs::write(folder.path().join("secret"), "secret").unwrap();
+        fs::write(directory.path().join("secret"), "secret").unwrap();
         unpack(&layout, &layers, &root, None).map_err(|error| error.to_string())?;
-        assert_eq!(fs::read_to_string(folder.path().join("secret")).unwrap(), "secret");
-        Ok((folder, root))
+        assert_eq!(fs::read_to_string(directory.path().join("secret")).unwrap(), "secret");
+        Ok((directory, root))
     }
 
     #[test]
     fn layers_hide_and_replace_what_is_below() {
-        let lower =
-            Tar::new().folder("a/").file("a/one", "1").file("a/two", "2").folder("b/").file("b/x", "x").file("c", "c");
+        let lower = Tar::new()
+            .directory("a/")
+            .file("a/one", "1")
+            .file("a/two", "2")
+            .directory("b/")
+            .file("b/x", "x")
+            .file("c", "c");
         let upper = Tar::new()
             .file("a/.wh.one", "")
             .file("a/three", "3")
@@ -234,9 +244,9 @@ mod tests {
             .link("c", "a")
             .file("c/four", "4")
             .hard("a/five", "c/four");
-        let (_folder, root) = unpacked(vec![lower, upper]).unwrap();
-        let list = |folder: &str| {
-            let mut names: Vec<String> = fs::read_dir(root.join(folder))
+        let (_directory, root) = unpacked(vec![lower, upper]).unwrap();
+        let list = |directory: &str| {
+            let mut names: Vec<String> = fs::read_dir(root.join(directory))
                 .unwrap()
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap())
                 .collect();
@@ -251,21 +261,21 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leaves_the_folder() {
+    fn nothing_leaves_the_directory() {
         for (tar, why) in [
             (Tar::new().file("../secret", "x"), "leads out"),
             (Tar::new().hard("a", "../secret"), "leads out"),
             (Tar::new().hard("a", "gone"), "no file of the image"),
             (Tar::new().link("l", "/").hard("a", "l"), "no file of the image"),
-            (Tar::new().file("f", "x").file("f/g", "x"), "is no folder"),
+            (Tar::new().file("f", "x").file("f/g", "x"), "is no directory"),
             (Tar::new().link("l", "l").file("l/x", "x"), "go round"),
         ] {
             let found = unpacked(vec![tar]).map(drop).unwrap_err();
             assert!(found.contains(why), "{why}: {found}");
         }
-        // Links out of the folder lead to its root, as in a container.
+        // Links out of the directory lead to its root, as in a container.
         let up = Tar::new().link("up", "../..").file("up/secret", "x").link("abs", "/etc").file("abs/passwd", "mine");
-        let (_folder, root) = unpacked(vec![up]).unwrap();
+        let (_directory, root) = unpacked(vec![up]).unwrap();
         assert_eq!(fs::read_to_string(root.join("secret")).unwrap(), "x");
         assert_eq!(fs::read_to_string(root.join("etc/passwd")).unwrap(), "mine");
     }

@@ -21,8 +21,8 @@ pub struct Job<'a> {
     pub identity: Identity<'a>,
     /// Its sources, without derived files.
     pub tree: SourceTree,
-    /// The folder that gets the files.
-    pub folder: PathBuf,
+    /// The directory that gets the files.
+    pub directory: PathBuf,
     /// How many threads xz may use.
     pub threads: u32,
 }
@@ -47,26 +47,26 @@ impl Job<'_> {
         derived.generators.splice(0..0, version::record(&self.tree));
         self.tree.add(derived.entries.clone())?;
 
-        let folder = &self.folder;
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let directory = &self.directory;
+        fs::create_dir_all(directory).with_context(|| format!("cannot make the directory {}", directory.display()))?;
         let parts = tempfile::Builder::new()
             .prefix(".part-")
-            .tempdir_in(folder)
-            .with_context(|| format!("cannot write to {}", folder.display()))?;
+            .tempdir_in(directory)
+            .with_context(|| format!("cannot write to {}", directory.display()))?;
         let names = self.identity.archives();
         let wanted: Vec<(Format, PathBuf)> =
             names.iter().map(|(format, name)| (*format, parts.path().join(name))).collect();
         watch(&format!("write {}", names.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ")));
-        let written = archive::write(&self.tree, &self.identity.folder(), &wanted, self.threads)?;
+        let written = archive::write(&self.tree, &self.identity.directory(), &wanted, self.threads)?;
         let mut manifest = Manifest::new(&self.identity, &self.tree, &derived, &written);
         manifest.made_by = made_by(&self.identity);
 
-        forget_another(folder, &manifest)?;
+        forget_another(directory, &manifest)?;
         for ((_, part), (_, name)) in wanted.iter().zip(&names) {
-            fs::rename(part, folder.join(name)).with_context(|| format!("cannot write {name}"))?;
+            fs::rename(part, directory.join(name)).with_context(|| format!("cannot write {name}"))?;
         }
-        paths::write_atomically(&folder.join(SUMS), manifest.sums().as_bytes())?;
-        paths::write_atomically(&folder.join(NAME), manifest.text()?.as_bytes())?;
+        paths::write_atomically(&directory.join(SUMS), manifest.sums().as_bytes())?;
+        paths::write_atomically(&directory.join(NAME), manifest.text()?.as_bytes())?;
         let not_varied = derived
             .variations
             .iter()
@@ -75,14 +75,14 @@ impl Job<'_> {
     }
 }
 
-/// Removes the list, the proof and the signatures of what was in the folder, if it was another release or none; and what
+/// Removes the list, the proof and the signatures of what was in the directory, if it was another release or none; and what
 /// a killed build left.
-fn forget_another(folder: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    let same = Manifest::load(&folder.join(NAME)).is_ok_and(|old| old.is_same_release(manifest));
-    let mut stale = vec![folder.join(NAME)];
+fn forget_another(directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+    let same = Manifest::load(&directory.join(NAME)).is_ok_and(|old| old.is_same_release(manifest));
+    let mut stale = vec![directory.join(NAME)];
     if !same {
-        stale.extend([folder.join(SUMS), folder.join(proof::NAME)]);
-        for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        stale.extend([directory.join(SUMS), directory.join(proof::NAME)]);
+        for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "asc") {
                 stale.push(path);

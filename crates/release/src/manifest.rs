@@ -41,8 +41,8 @@ pub struct Manifest {
     pub tag: Option<Tag>,
     /// The date of everything in the archives (SOURCE_DATE_EPOCH), in seconds since 1970: that of the commit.
     pub epoch: u64,
-    /// The folder that an archive unpacks to.
-    pub folder: String,
+    /// The directory that an archive unpacks to.
+    pub directory: String,
     /// The sum of `packaging/release.yaml`.
     pub declaration: Sha256Sum,
     /// The submodules, by path, at their commits.
@@ -142,8 +142,8 @@ pub struct Identity<'a> {
 }
 
 impl Identity<'_> {
-    /// The folder that an archive unpacks to.
-    pub fn folder(&self) -> String {
+    /// The directory that an archive unpacks to.
+    pub fn directory(&self) -> String {
         format!("{}-{}", self.release.name, self.version)
     }
 
@@ -199,7 +199,7 @@ impl Manifest {
             commit: tree.commit.to_string(),
             tag: identity.tag.clone(),
             epoch: tree.epoch,
-            folder: identity.folder(),
+            directory: identity.directory(),
             declaration: identity.declaration,
             submodules: submodules
                 .map(|source| (source.prefix.trim_end_matches('/').to_owned(), source.commit.to_string()))
@@ -278,16 +278,16 @@ impl Manifest {
         without(self) == without(other)
     }
 
-    /// The files of its artifacts in a folder.
-    pub fn files<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = (&'a Artifact, Format, PathBuf)> {
+    /// The files of its artifacts in a directory.
+    pub fn files<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = (&'a Artifact, Format, PathBuf)> {
         self.artifacts
             .iter()
-            .filter_map(|artifact| Some((artifact, Format::of_name(&artifact.name)?, folder.join(&artifact.name))))
+            .filter_map(|artifact| Some((artifact, Format::of_name(&artifact.name)?, directory.join(&artifact.name))))
     }
 
     /// What made the entry of a path in an archive, in words.
     pub fn origin_of(&self, path_in_archive: &str) -> Option<String> {
-        let path = path_in_archive.strip_prefix(&self.folder)?.strip_prefix('/')?;
+        let path = path_in_archive.strip_prefix(&self.directory)?.strip_prefix('/')?;
         let entry = self.entries.iter().find(|entry| entry.path == path)?;
         Some(match (&entry.generator, &entry.blob, &entry.submodule) {
             (Some(generator), _, _) => format!("made by the generator {generator}"),

@@ -72,21 +72,21 @@ impl Proof {
     /// Writes it beside the release.
     ///
     /// # Errors
-    /// The folder cannot be written to.
-    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        paths::write_atomically(&folder.join(NAME), format!("{}\n", serde_json::to_string_pretty(self)?).as_bytes())
+    /// The directory cannot be written to.
+    pub fn write(&self, directory: &Path) -> anyhow::Result<()> {
+        paths::write_atomically(&directory.join(NAME), format!("{}\n", serde_json::to_string_pretty(self)?).as_bytes())
     }
 
-    /// The proof of a release that is in a folder.
+    /// The proof of a release that is in a directory.
     ///
     /// # Errors
     /// There is none, or it proves something else, or less than the declaration wants.
-    pub fn of(manifest: &Manifest, folder: &Path, wants_offline: bool) -> anyhow::Result<Proof> {
+    pub fn of(manifest: &Manifest, directory: &Path, wants_offline: bool) -> anyhow::Result<Proof> {
         let refused = |why: &str| {
-            failure(Exit::NotReproducible, format!("{}: {why}; run `cargo xtask release prove`", folder.display()))
+            failure(Exit::NotReproducible, format!("{}: {why}; run `cargo xtask release prove`", directory.display()))
         };
-        let text = std::fs::read_to_string(folder.join(NAME)).map_err(|_| refused("the release is not proved"))?;
-        let proof: Proof = serde_json::from_str(&text).with_context(|| format!("{NAME} in {}", folder.display()))?;
+        let text = std::fs::read_to_string(directory.join(NAME)).map_err(|_| refused("the release is not proved"))?;
+        let proof: Proof = serde_json::from_str(&text).with_context(|| format!("{NAME} in {}", directory.display()))?;
         if proof.format != FORMAT || proof.sums != Sha256Sum::of(manifest.sums().as_bytes()) {
             return Err(refused("the proof is of other files"));
         }

@@ -21,13 +21,13 @@ pub struct Signature {
     pub problems: Vec<String>,
 }
 
-/// Checks every `*.asc` of a folder against the file beside it.
+/// Checks every `*.asc` of a directory against the file beside it.
 ///
 /// # Errors
 /// gpg is missing, or there are no keys.
-pub fn check(folder: &Path, keys: &Path) -> anyhow::Result<Vec<Signature>> {
-    let mut signatures: Vec<PathBuf> = fs::read_dir(folder)
-        .with_context(|| format!("cannot read {}", folder.display()))?
+pub fn check(directory: &Path, keys: &Path) -> anyhow::Result<Vec<Signature>> {
+    let mut signatures: Vec<PathBuf> = fs::read_dir(directory)
+        .with_context(|| format!("cannot read {}", directory.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "asc"))
         .collect();
@@ -46,7 +46,8 @@ pub fn check(folder: &Path, keys: &Path) -> anyhow::Result<Vec<Signature>> {
 pub fn check_bytes(shown: &str, signed: &[u8], signature: &[u8], keys: &Path) -> anyhow::Result<Signature> {
     let home = home_with(keys)?;
     let at = |name: &str| home.path().join(name);
-    let write = |name: &str, bytes: &[u8]| fs::write(at(name), bytes).context("cannot write to the temporary folder");
+    let write =
+        |name: &str, bytes: &[u8]| fs::write(at(name), bytes).context("cannot write to the temporary directory");
     write("signed", signed)?;
     write("signed.asc", signature)?;
     Ok(Signature { file: shown.to_owned(), ..one(home.path(), &at("signed.asc"))? })
@@ -57,7 +58,8 @@ fn home_with(keys: &Path) -> anyhow::Result<tempfile::TempDir> {
     if !exec::is_installed("gpg") {
         return Err(failure(Exit::Missing, "signatures are checked by gpg, which is missing; apt-get install gpg"));
     }
-    let home = tempfile::Builder::new().prefix("drydock-gpg-").tempdir().context("cannot make a temporary folder")?;
+    let home =
+        tempfile::Builder::new().prefix("drydock-gpg-").tempdir().context("cannot make a temporary directory")?;
     import(home.path(), keys)?;
     Ok(home)
 }

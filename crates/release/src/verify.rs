@@ -31,33 +31,34 @@ pub struct Checked {
     pub difference: Option<Difference>,
 }
 
-/// Checks a folder, or some of its files, against `release.json`, or without one against `SHA256SUMS`.
+/// Checks a directory, or some of its files, against `release.json`, or without one against `SHA256SUMS`.
 ///
 /// # Errors
 /// There is no list to check against, or it is damaged.
-pub fn folder(folder: &Path, only: &[String]) -> anyhow::Result<(Option<Manifest>, Vec<Checked>)> {
+pub fn directory(directory: &Path, only: &[String]) -> anyhow::Result<(Option<Manifest>, Vec<Checked>)> {
     let wanted = |name: &str| only.is_empty() || only.iter().any(|one| one == name);
     let mut checked = Vec::new();
-    let sums = sums(&folder.join(SUMS))?;
-    let manifest = match folder.join(NAME).exists() {
-        true => Some(Manifest::load(&folder.join(NAME))?),
+    let sums = sums(&directory.join(SUMS))?;
+    let manifest = match directory.join(NAME).exists() {
+        true => Some(Manifest::load(&directory.join(NAME))?),
         false => None,
     };
     match (&manifest, &sums) {
         (None, None) => {
-            anyhow::bail!("{} has neither {NAME} nor {SUMS}; what is it to be checked against?", folder.display())
+            anyhow::bail!("{} has neither {NAME} nor {SUMS}; what is it to be checked against?", directory.display())
         }
         (None, Some(sums)) => {
             for (name, sum) in sums.iter().filter(|(name, _)| wanted(name)) {
                 checked.push(Checked {
-                    problem: wrong_sum(&folder.join(name), *sum),
+                    problem: wrong_sum(&directory.join(name), *sum),
                     name: name.clone(),
                     difference: None,
                 });
             }
         }
         (Some(manifest), sums) => {
-            for (artifact, format, path) in manifest.files(folder).filter(|(artifact, _, _)| wanted(&artifact.name)) {
+            for (artifact, format, path) in manifest.files(directory).filter(|(artifact, _, _)| wanted(&artifact.name))
+            {
                 let mut one = Checked { name: artifact.name.clone(), problem: None, difference: None };
                 one.problem = wrong_sum(&path, artifact.sha256);
                 if path.is_file() {
@@ -162,7 +163,7 @@ fn sums(path: &Path) -> anyhow::Result<Option<Vec<(String, Sha256Sum)>>> {
     parse_sums(&text).map(Some).ok_or_else(wrong)
 }
 
-/// The names and sums of a list; no name leads to another folder.
+/// The names and sums of a list; no name leads to another directory.
 pub fn parse_sums(text: &str) -> Option<Vec<(String, Sha256Sum)>> {
     let line = |line: &str| {
         let (sum, name) = line.split_once("  ").or_else(|| line.split_once(" *"))?;
@@ -176,7 +177,7 @@ pub fn parse_sums(text: &str) -> Option<Vec<(String, Sha256Sum)>> {
 /// The first way in which an archive does not hold what the manifest lists.
 fn against_manifest(path: &Path, format: Format, manifest: &Manifest) -> Result<Option<Difference>, ReadError> {
     let listed = read::list(path, format, limits(manifest))?;
-    let top = format!("{}/", manifest.folder);
+    let top = format!("{}/", manifest.directory);
     let mut expected = manifest.entries.iter();
     let difference = |entry: &str, field: &str, expected: String, found: String, cause: &str| {
         Ok(Some(Difference {
@@ -190,9 +191,9 @@ fn against_manifest(path: &Path, format: Format, manifest: &Manifest) -> Result<
     };
     for one in &listed {
         let member = &one.member;
-        if member.kind == MemberKind::Folder {
+        if member.kind == MemberKind::Directory {
             if !format!("{}/", member.path.trim_end_matches('/')).starts_with(&top) {
-                return difference(&member.path, "path", top, member.path.clone(), "another top folder");
+                return difference(&member.path, "path", top, member.path.clone(), "another top directory");
             }
             continue;
         }
@@ -206,7 +207,7 @@ fn against_manifest(path: &Path, format: Format, manifest: &Manifest) -> Result<
         }
         let (size, link) = match &member.kind {
             MemberKind::Link(target) => (target.len() as u64, Some(target.clone())),
-            MemberKind::File | MemberKind::Folder | MemberKind::HardLink(_) | MemberKind::Other(_) => {
+            MemberKind::File | MemberKind::Directory | MemberKind::HardLink(_) | MemberKind::Other(_) => {
                 (member.size, None)
             }
         };
@@ -242,12 +243,12 @@ fn show(record: &EntryRecord) -> String {
     format!("{} bytes, SHA-256 {}", record.size, record.sha256)
 }
 
-/// Files of a folder that look like artifacts and are in no list.
+/// Files of a directory that look like artifacts and are in no list.
 ///
 /// # Errors
-/// The folder cannot be read.
-pub fn unexpected(folder: &Path, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
-    let names = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+/// The directory cannot be read.
+pub fn unexpected(directory: &Path, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
+    let names = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
     let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let known = |name: &String| manifest.artifacts.iter().any(|artifact| artifact.name == *name);
     let mut unexpected: Vec<String> = names.filter(|name| Format::of_name(name).is_some() && !known(name)).collect();

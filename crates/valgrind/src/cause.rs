@@ -138,8 +138,8 @@ pub(super) fn is_library(frame: &Frame) -> bool {
     object.contains("/vgpreload_")
         || ["/lib/", "/lib32/", "/lib64/", "/usr/lib/", "/usr/lib32/", "/usr/lib64/", "/usr/libexec/"]
             .iter()
-            .any(|folder| object.starts_with(folder))
-        || ["/rustc/", "/usr/include/"].iter().any(|folder| directory.starts_with(folder))
+            .any(|prefix| object.starts_with(prefix))
+        || ["/rustc/", "/usr/include/"].iter().any(|prefix| directory.starts_with(prefix))
         || directory.contains("/lib/rustlib/src/rust/library/")
 }
 

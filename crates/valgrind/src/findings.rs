@@ -59,7 +59,7 @@ pub struct ValgrindEvidence {
 #[derive(Debug, Clone, Copy)]
 pub struct Traced<'a> {
     /// The directory that holds the logs, `TOOL.PID.xml`, and what valgrind printed itself, `log`.
-    pub folder: &'a Path,
+    pub directory: &'a Path,
     /// The tool's name, for instance `memcheck`.
     pub tool: &'a str,
     /// The options that valgrind was given.
@@ -77,10 +77,10 @@ pub struct Traced<'a> {
 /// Reads every log of the attempt.
 pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
     let mut sum = Sum { leaks: LeakKinds::of(attempt.args), ..Sum::default() };
-    let logs = match log_files(attempt.folder, attempt.tool) {
+    let logs = match log_files(attempt.directory, attempt.tool) {
         Ok(logs) => logs,
         Err(error) => {
-            sum.unchecked(format!("{}: {error}", attempt.folder.display()));
+            sum.unchecked(format!("{}: {error}", attempt.directory.display()));
             return sum.evidence();
         }
     };
@@ -108,7 +108,7 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
         parentless(&parents, attempt.main).into_iter().for_each(|why| sum.unchecked(why));
     }
     // Of a process that may not write there, as after it gave up its privileges, nothing is left but these words.
-    let said = text::tail(&attempt.folder.join("log"), MOST_LINES).unwrap_or_default();
+    let said = text::tail(&attempt.directory.join("log"), MOST_LINES).unwrap_or_default();
     for line in said.into_iter().filter(|line| line.starts_with("valgrind: Cannot create XML file")) {
         sum.unchecked(format!("a process has no log, {line}"));
     }
@@ -127,8 +127,8 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
 }
 
 /// How long the logs of an attempt are together, as far as that can be told.
-pub fn size(folder: &Path, tool: &str) -> u64 {
-    let logs = log_files(folder, tool).unwrap_or_default();
+pub fn size(directory: &Path, tool: &str) -> u64 {
+    let logs = log_files(directory, tool).unwrap_or_default();
     logs.iter().filter_map(|(_, path)| fs::symlink_metadata(path).ok()).map(|metadata| metadata.len()).sum()
 }
 
@@ -269,9 +269,9 @@ fn parentless(logs: &[(Option<u32>, Option<u32>)], main: Option<u32>) -> Vec<Str
         .collect()
 }
 
-fn log_files(folder: &Path, tool: &str) -> std::io::Result<Vec<(String, PathBuf)>> {
+fn log_files(directory: &Path, tool: &str) -> std::io::Result<Vec<(String, PathBuf)>> {
     let mut logs = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if is_log(&name, tool) {

@@ -106,7 +106,7 @@ fn word(tool: &str) -> String {
     }
 }
 
-/// Function and file. No line, which is another one tomorrow, and no folder, which is another one elsewhere.
+/// Function and file. No line, which is another one tomorrow, and no directory, which is another one elsewhere.
 fn place_in_words(finding: &Finding) -> String {
     let Some(frame) = finding.stack.get(cause::place(&finding.stack)) else { return String::new() };
     let file = frame.file.as_ref().or(frame.object.as_ref()).map_or("", |path| path.rsplit('/').next().unwrap_or(path));
@@ -131,7 +131,7 @@ fn locations(subject: &Subject) -> Vec<Pattern> {
 fn location(frame: &Frame) -> Pattern {
     match (&frame.function, &frame.object) {
         (Some(function), _) => Pattern::Function(lasting(function)),
-        // The folder of a build is another one on each machine.
+        // The directory of a build is another one on each machine.
         (None, Some(object)) if object.contains('/') => {
             Pattern::Object(format!("*/{}", printable(object.rsplit('/').next().unwrap_or(object))))
         }

@@ -34,7 +34,7 @@ pub fn line(project: &Path, frame: &Frame) -> Option<String> {
 /// The file that the frame names, when it is in the project.
 fn inside(project: &Path, frame: &Frame) -> Option<PathBuf> {
     let directory = Path::new(frame.directory.as_deref().unwrap_or_default());
-    // Joining an absolute folder replaces the project, and compilers may be told to write relative ones.
+    // Joining an absolute directory replaces the project, and compilers may be told to write relative ones.
     let path = project.join(directory).join(frame.file.as_deref()?).canonicalize().ok()?;
     path.starts_with(project.canonicalize().ok()?).then_some(path)
 }

@@ -16,7 +16,7 @@ const MOST_LOGS: usize = 16 << 10;
 /// So many events are taken at once; a job that makes more meanwhile does not hold anyone up.
 const MOST_EVENTS: usize = 64 << 10;
 
-/// Watches the folder of one attempt through the kernel's inotify.
+/// Watches the directory of one attempt through the kernel's inotify.
 #[derive(Debug)]
 pub struct LogWatch {
     descriptor: OwnedFd,
@@ -26,7 +26,7 @@ pub struct LogWatch {
 /// What was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opens {
-    /// How often each file of the folder was opened for writing, by its name.
+    /// How often each file of the directory was opened for writing, by its name.
     pub count: BTreeMap<String, u32>,
     /// Whether the kernel dropped events: then a count is a lower bound.
     pub overflowed: bool,
@@ -34,10 +34,10 @@ pub struct Opens {
 
 impl LogWatch {
     /// Begins to watch; `None` where the kernel has no room for another watch.
-    pub fn new(folder: &Path) -> Option<LogWatch> {
+    pub fn new(directory: &Path) -> Option<LogWatch> {
         let descriptor = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
         // Equal events in a row are told as one; a write always stands between two openings of a log.
-        inotify::add_watch(&descriptor, folder, WatchFlags::OPEN | WatchFlags::MODIFY | WatchFlags::CLOSE_NOWRITE)
+        inotify::add_watch(&descriptor, directory, WatchFlags::OPEN | WatchFlags::MODIFY | WatchFlags::CLOSE_NOWRITE)
             .ok()?;
         Some(LogWatch { descriptor, opens: Opens::default() })
     }
@@ -86,14 +86,14 @@ mod tests {
 
     #[test]
     fn openings_are_counted_by_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let watch = LogWatch::new(folder.path()).expect("inotify has room");
+        let directory = tempfile::tempdir().unwrap();
+        let watch = LogWatch::new(directory.path()).expect("inotify has room");
         for _ in 0..3 {
-            fs::File::create(folder.path().join("memcheck.1.xml")).unwrap().write_all(b"<").unwrap();
+            fs::File::create(directory.path().join("memcheck.1.xml")).unwrap().write_all(b"<").unwrap();
         }
-        fs::write(folder.path().join("memcheck.2.xml"), "<").unwrap();
-        fs::read(folder.path().join("memcheck.2.xml")).unwrap();
-        fs::remove_file(folder.path().join("memcheck.2.xml")).unwrap();
+        fs::write(directory.path().join("memcheck.2.xml"), "<").unwrap();
+        fs::read(directory.path().join("memcheck.2.xml")).unwrap();
+        fs::remove_file(directory.path().join("memcheck.2.xml")).unwrap();
         let opens = watch.end();
         let expected = [("memcheck.1.xml", 3), ("memcheck.2.xml", 1)].map(|(name, count)| (name.to_owned(), count));
         assert_eq!(opens, Opens { count: expected.into(), overflowed: false });

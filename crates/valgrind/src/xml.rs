@@ -105,7 +105,7 @@ pub struct Frame {
     pub object: Option<String>,
     /// The function.
     pub function: Option<String>,
-    /// The source folder.
+    /// The source directory.
     pub directory: Option<String>,
     /// The source file.
     pub file: Option<String>,

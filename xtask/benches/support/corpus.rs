@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A folder with about that much text: the sources of the crates that this workspace is built from.
-pub(crate) fn project(folder: &Path, size: u64) -> PathBuf {
-    let (vendor, project) = (folder.join("vendor"), folder.join("project"));
+/// A directory with about that much text: the sources of the crates that this workspace is built from.
+pub(crate) fn project(directory: &Path, size: u64) -> PathBuf {
+    let (vendor, project) = (directory.join("vendor"), directory.join("project"));
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
     run(Command::new("cargo")
         .args(["vendor", "--locked", "--quiet"])
@@ -14,11 +14,11 @@ pub(crate) fn project(folder: &Path, size: u64) -> PathBuf {
         .current_dir(workspace)
         .stdout(Stdio::null()));
     let mut files = Vec::new();
-    let mut folders = vec![vendor.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+    let mut directories = vec![vendor.clone()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).expect("a directory").flatten() {
             let path = entry.path();
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
+            if path.is_dir() { directories.push(path) } else { files.push(path) }
         }
     }
     files.sort();
@@ -28,14 +28,14 @@ pub(crate) fn project(folder: &Path, size: u64) -> PathBuf {
         if std::str::from_utf8(&content).is_ok() && bytes < size {
             bytes += content.len() as u64;
             let target = project.join(file.strip_prefix(&vendor).expect("a vendored file"));
-            fs::create_dir_all(target.parent().expect("a folder")).expect("a folder");
+            fs::create_dir_all(target.parent().expect("a directory")).expect("a directory");
             fs::write(target, content).expect("a file");
         }
     }
     project
 }
 
-/// Makes one commit of a folder.
+/// Makes one commit of a directory.
 pub(crate) fn commit(project: &Path) {
     for words in [&["init", "-q"][..], &["add", "-A", "-f"], &["commit", "-q", "-m", "text"], &["gc", "-q"]] {
         let mut git = Command::new("git");

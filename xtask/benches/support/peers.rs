@@ -22,14 +22,14 @@ pub(crate) fn are_there(figures: &mut Figures, tools: &[(&str, &str)]) -> bool {
 }
 
 /// A program with a clean environment, its words about itself thrown away, in a process group of its own.
-pub(crate) fn bare(command: &[String], folder: &Path) -> Command {
+pub(crate) fn bare(command: &[String], directory: &Path) -> Command {
     let mut program = Command::new(&command[0]);
     program
         .args(&command[1..])
-        .current_dir(folder)
+        .current_dir(directory)
         .env_clear()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("HOME", folder)
+        .env("HOME", directory)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -56,10 +56,10 @@ pub(crate) fn watched(mut child: Child, pause: Duration) -> u64 {
 }
 
 /// Wall seconds of a shell line that succeeds; `$OUT` is `out`.
-pub(crate) fn shell(line: &str, folder: &Path, out: &Path) -> f64 {
+pub(crate) fn shell(line: &str, directory: &Path, out: &Path) -> f64 {
     let began = Instant::now();
     let script = format!("set -e; set -o pipefail; {line}");
-    let status = Command::new("bash").args(["-c", &script]).current_dir(folder).env("OUT", out).status();
+    let status = Command::new("bash").args(["-c", &script]).current_dir(directory).env("OUT", out).status();
     assert!(status.expect("bash runs").success(), "{line}");
     began.elapsed().as_secs_f64()
 }

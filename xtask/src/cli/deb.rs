@@ -104,7 +104,7 @@ pub(crate) struct ProofPlaces {
     /// Where packages of Ubuntu come from
     #[arg(long, value_name = "URL", default_value = "http://archive.ubuntu.com/ubuntu")]
     pub ubuntu_mirror: String,
-    /// Keep clean chroots in this folder [default: the state folder's chroots]
+    /// Keep clean chroots in this directory [default: the state directory's chroots]
     #[arg(long, value_name = "DIR")]
     pub chroots: Option<PathBuf>,
     /// The unprivileged user who builds, when this is called by root

@@ -94,7 +94,7 @@ pub(crate) struct ReleaseProve {
 /// `cargo xtask release verify`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ReleaseVerify {
-    /// The folder of a release, or some of its files [default: that of the commit's release]
+    /// The directory of a release, or some of its files [default: that of the commit's release]
     #[arg(value_name = "DIR|FILE")]
     pub files: Vec<PathBuf>,
     /// Make the release again from the commit that release.json names, and compare

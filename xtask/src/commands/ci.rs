@@ -111,7 +111,7 @@ fn today() -> jiff::civil::Date {
     jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
 }
 
-/// A run as its folder records it: the named one, or the last.
+/// A run as its directory records it: the named one, or the last.
 pub(super) fn recorded(state: &State, id: Option<&str>) -> anyhow::Result<(RunDir, Run)> {
     let dir = match id {
         Some(id) => Some(state.run(id)).filter(|dir| dir.journal().is_file()),

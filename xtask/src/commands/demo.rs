@@ -26,17 +26,17 @@ impl cli::Demo {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         super::doctor::preflight(Purpose::Demo, self.install)?;
         let _temporary;
-        let folder = match &self.keep {
-            Some(folder) => std::path::absolute(folder)?,
+        let directory = match &self.keep {
+            Some(directory) => std::path::absolute(directory)?,
             None => {
                 _temporary = tempfile::Builder::new()
                     .prefix("drydock-demo-")
                     .tempdir()
-                    .context("cannot make a temporary folder")?;
+                    .context("cannot make a temporary directory")?;
                 _temporary.path().to_owned()
             }
         };
-        let project = make_project(&folder)?;
+        let project = make_project(&directory)?;
         let ctx = Context::find(&Place { project: Some(project.clone()), ..Place::default() })?;
         output::err(format_args!("== ci: cargo xtask --project {} ci", project.display()));
         let exit = cli::CiRun::default().run(&ctx)?;
@@ -65,16 +65,16 @@ impl cli::Demo {
 }
 
 /// Makes a git project of the example: a repository, its submodule, a tag.
-fn make_project(folder: &Path) -> anyhow::Result<PathBuf> {
+fn make_project(directory: &Path) -> anyhow::Result<PathBuf> {
     let shell = Shell::new()?;
     let script = crate::workspace::root().join("examples/lanternd/tools/make-project.sh");
-    output::err(format_args!("== project: sh {} {}", script.display(), folder.display()));
-    cmd!(shell, "sh {script} {folder}")
+    output::err(format_args!("== project: sh {} {}", script.display(), directory.display()));
+    cmd!(shell, "sh {script} {directory}")
         .quiet()
         .ignore_stdout()
         .run()
         .context("cannot make a project of examples/lanternd")?;
-    Ok(folder.join("lanternd"))
+    Ok(directory.join("lanternd"))
 }
 
 /// A claim, its proof, the result.
@@ -136,10 +136,10 @@ fn proved(run: &Run) -> Vec<Row> {
 
 /// What the release proved.
 fn of_release(state: &State, released: &anyhow::Result<Exit>) -> Vec<Row> {
-    let folder = state.dist(VERSION);
+    let directory = state.dist(VERSION);
     let read = || -> anyhow::Result<(Manifest, Proof)> {
-        let manifest = Manifest::load(&folder.join(manifest::NAME))?;
-        let proof = Proof::of(&manifest, &folder, true)?;
+        let manifest = Manifest::load(&directory.join(manifest::NAME))?;
+        let proof = Proof::of(&manifest, &directory, true)?;
         Ok((manifest, proof))
     };
     let read = read();

@@ -84,5 +84,8 @@ fn install(missing: &[&Tool]) -> anyhow::Result<()> {
     if still.is_empty() || !Path::new("/usr/bin/apt-get").exists() {
         return Ok(());
     }
-    Err(failure(Exit::Missing, format!("installed, but still not found: {}; is its folder in PATH?", still.join(", "))))
+    Err(failure(
+        Exit::Missing,
+        format!("installed, but still not found: {}; is its directory in PATH?", still.join(", ")),
+    ))
 }

@@ -44,7 +44,7 @@ const STEPS: [Step; 10] = [
     Step::Upload,
     // The commit, the day, and last `nightly`, unless somebody else moved that of any image since we began.
     Step::Tags,
-    // What is past its time, in nightly repositories and in the state folder only.
+    // What is past its time, in nightly repositories and in the state directory only.
     Step::Prune,
 ];
 

@@ -8,11 +8,11 @@ use anyhow::Context as _;
 /// Files longer than this are split.
 const LONGEST_FILE: usize = 450;
 
-/// Every breach below `root`, the folder of the workspace, as `file:line: what`.
+/// Every breach below `root`, the directory of the workspace, as `file:line: what`.
 pub(crate) fn breaches(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut breaches = Vec::new();
-    for folder in ["crates", "xtask/src", "xtask/tests/it", "xtask/benches"] {
-        for file in rust_files(&root.join(folder))? {
+    for directory in ["crates", "xtask/src", "xtask/tests/it", "xtask/benches"] {
+        for file in rust_files(&root.join(directory))? {
             let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
             let shown = file.strip_prefix(root).unwrap_or(&file).display().to_string();
             if !text.starts_with("//!") {
@@ -29,15 +29,15 @@ pub(crate) fn breaches(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(breaches)
 }
 
-fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+fn rust_files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        let Ok(entries) = fs::read_dir(&directory) else { continue };
         for entry in entries {
             let path = entry?.path();
             if path.is_dir() {
-                folders.push(path);
+                directories.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 files.push(path);
             }

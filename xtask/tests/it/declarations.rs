@@ -18,10 +18,10 @@ fn now() -> Duration {
 /// Loads a file as `ci/jobs.yaml` of an empty project, and wants it refused, soon, with these words.
 #[track_caller]
 fn refused(what: &str, content: &[u8], words: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("jobs.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("jobs.yaml");
     fs::write(&file, content).unwrap();
-    refused_file(what, &file, folder.path(), words);
+    refused_file(what, &file, directory.path(), words);
 }
 
 #[track_caller]
@@ -103,16 +103,16 @@ fn hostile_yaml_is_refused_quickly_and_clearly() {
 
 #[test]
 fn what_is_no_small_file_is_never_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let large = folder.path().join("large.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let large = directory.path().join("large.yaml");
     fs::File::create(&large).unwrap().set_len(100 << 20).unwrap();
-    refused_file("100 MiB", &large, folder.path(), "at most 1 MiB");
-    refused_file("a folder", folder.path(), folder.path(), "cannot read");
-    refused_file("an endless device", Path::new("/dev/zero"), folder.path(), "cannot read");
-    refused_file("nothing there", &folder.path().join("none.yaml"), folder.path(), "does it exist");
-    let pipe = folder.path().join("pipe");
+    refused_file("100 MiB", &large, directory.path(), "at most 1 MiB");
+    refused_file("a directory", directory.path(), directory.path(), "cannot read");
+    refused_file("an endless device", Path::new("/dev/zero"), directory.path(), "cannot read");
+    refused_file("nothing there", &directory.path().join("none.yaml"), directory.path(), "does it exist");
+    let pipe = directory.path().join("pipe");
     if std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {
-        refused_file("a pipe without a writer", &pipe, folder.path(), "cannot read");
+        refused_file("a pipe without a writer", &pipe, directory.path(), "cannot read");
     }
 }
 
@@ -143,7 +143,7 @@ fn the_corpus_neither_panics_nor_hangs() {
 
 #[test]
 fn the_schemas_in_the_repository_are_current() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema");
     for (name, current) in [
         ("jobs", drydock_config::schema::jobs_schema()),
         ("quarantine", drydock_config::schema::quarantine_schema()),
@@ -153,7 +153,7 @@ fn the_schemas_in_the_repository_are_current() {
         ("proof", schemars::schema_for!(drydock_release::proof::Proof).to_value()),
         ("run", drydock_ci::report::json::schema()),
     ] {
-        let file = folder.join(format!("{name}.schema.json"));
+        let file = directory.join(format!("{name}.schema.json"));
         let kept =
             fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
         assert_eq!(

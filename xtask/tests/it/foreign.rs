@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use crate::support::{Finished, Project, RunJson, need_tool, text};
 
-/// Where files of Debian's archive are fetched with apt's settings; no folder of `PATH` has it.
+/// Where files of Debian's archive are fetched with apt's settings; no directory of `PATH` has it.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 /// Below the root of an archive.
-const FOLDER: &str = "pool/main/libm/libmd";
+const DIRECTORY: &str = "pool/main/libm/libmd";
 /// Asked last, after the archives that this machine is set up for.
 const DEBIAN: &str = "http://deb.debian.org/debian/";
 /// The source package with the digests of its files, as the signed index of Debian 12 has them.
@@ -172,8 +172,8 @@ impl Report {
     /// Each process of the job left a log that goes to its end.
     #[track_caller]
     fn expect_whole_logs(&self, job: &str) {
-        let folder = self.state.path().join("runs/latest/jobs").join(job).join("1");
-        let logs = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let directory = self.state.path().join("runs/latest/jobs").join(job).join("1");
+        let logs = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
         let logs: Vec<_> = logs.filter(|path| path.extension().is_some_and(|extension| extension == "xml")).collect();
         assert!(!logs.is_empty(), "{}: {job} has no log of valgrind", self.what);
         for log in logs {
@@ -184,17 +184,17 @@ impl Report {
     }
 }
 
-/// A folder with the source package. A network or an archive without it is no fault of the machine, and no defect of
+/// A directory with the source package. A network or an archive without it is no fault of the machine, and no defect of
 /// Drydock: then the test is skipped, in CI too. A file with another digest is not skipped.
 fn fetched() -> Option<TempDir> {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let mut why = String::new();
     for archive in archives() {
         let missing = FILES.iter().find_map(|(file, digest)| {
-            let url = format!("{archive}{FOLDER}/{file}");
+            let url = format!("{archive}{DIRECTORY}/{file}");
             let options = ["-o=APT::Sandbox::User=root", "-o=Acquire::Retries=0", "-o=Acquire::http::Timeout=10"];
             let fetch = output(
-                folder.path(),
+                directory.path(),
                 &[&[HELPER][..], &options, &["download-file", &url, file, &format!("SHA256:{digest}")]].concat(),
             );
             let said = String::from_utf8_lossy(&fetch.stderr).into_owned();
@@ -202,7 +202,7 @@ fn fetched() -> Option<TempDir> {
             (!fetch.status.success()).then_some(said)
         });
         match missing {
-            None => return Some(folder),
+            None => return Some(directory),
             Some(said) => why = said.lines().find(|line| line.starts_with("E:")).unwrap_or(&said).to_owned(),
         }
     }
@@ -221,14 +221,14 @@ fn archives() -> Vec<String> {
     archives
 }
 
-fn output(folder: &Path, command: &[&str]) -> Output {
-    let output = Command::new(command[0]).args(&command[1..]).current_dir(folder).env("LC_ALL", "C.UTF-8").output();
+fn output(directory: &Path, command: &[&str]) -> Output {
+    let output = Command::new(command[0]).args(&command[1..]).current_dir(directory).env("LC_ALL", "C.UTF-8").output();
     output.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
 }
 
 #[track_caller]
-fn run(folder: &Path, command: &[&str]) {
-    let output = output(folder, command);
+fn run(directory: &Path, command: &[&str]) {
+    let output = output(directory, command);
     let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
     assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
 }

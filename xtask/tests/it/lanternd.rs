@@ -31,8 +31,8 @@ fn the_demo_proves_what_it_says_and_the_spike_is_found() {
     if !tools_are_there() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let keep = folder.path().join("demo");
+    let directory = tempfile::tempdir().unwrap();
+    let keep = directory.path().join("demo");
     let demo = call(&["demo", "--keep", &text(&keep)]);
     assert_eq!(demo.code(), 0, "{}", demo.transcript());
     assert!(demo.stdout.contains("what was proved") && !demo.stdout.contains("NOT PROVED"), "{}", demo.stdout);
@@ -50,7 +50,7 @@ fn the_demo_proves_what_it_says_and_the_spike_is_found() {
     assert_eq!(String::from_utf8_lossy(&status.stdout), "", "a run leaves the work tree clean");
 
     // The same project with declarations from elsewhere, built to read whole files: massif finds the spike.
-    let config = folder.path().join("config");
+    let config = directory.path().join("config");
     fs::create_dir_all(config.join("ci")).unwrap();
     let yaml = fs::read_to_string(example().join("ci/jobs.yaml")).unwrap();
     let whole = yaml.replace("run: [make, -j, \"{jobs}\", all", "run: [make, CHECKSUM=whole, -j, \"{jobs}\", all");
@@ -70,9 +70,9 @@ fn a_project_of_the_example_is_the_same_everywhere() {
     if !need_tool("git", "git") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let make = |name: &str, umask: &str| {
-        let target = folder.path().join(name);
+        let target = directory.path().join(name);
         let script = text(&example().join("tools/make-project.sh"));
         let line = format!("umask {umask}; exec sh '{script}' '{}'", text(&target));
         let output = Command::new("sh").args(["-c", &line]).output().unwrap();

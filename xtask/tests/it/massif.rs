@@ -20,20 +20,20 @@ fn tools_are_there() -> bool {
         .all(|(tool, package)| need_tool(tool, package))
 }
 
-/// The folder with `heap`, `heap-stripped` and `templates`, built once a test process.
+/// The directory with `heap`, `heap-stripped` and `templates`, built once a test process.
 fn programs() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("massif");
-        fs::create_dir_all(&folder).unwrap();
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("massif");
+        fs::create_dir_all(&directory).unwrap();
         for (compiler, name, file, flags) in [
             ("gcc", "heap", "heap.c", &["-g", "-O0"][..]),
             ("gcc", "heap-stripped", "heap.c", &["-O2", "-s"]),
             ("g++", "templates", "templates.cc", &["-g", "-O0"]),
         ] {
             // Several test processes may build at once, and a program that runs cannot be overwritten.
-            let new = tempfile::Builder::new().tempfile_in(&folder).unwrap().into_temp_path();
+            let new = tempfile::Builder::new().tempfile_in(&directory).unwrap().into_temp_path();
             let built = Command::new(compiler)
                 .args(["-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
                 .arg(&new)
@@ -42,49 +42,49 @@ fn programs() -> &'static Path {
                 .status()
                 .unwrap();
             assert!(built.success(), "cannot compile {file}");
-            new.persist(folder.join(name)).unwrap();
+            new.persist(directory.join(name)).unwrap();
         }
-        folder
+        directory
     })
 }
 
-/// Runs a program under massif, and returns the files that it left in `folder`.
-fn massif(folder: &Path, options: &[&str], command: &[&str]) -> Vec<PathBuf> {
-    fs::create_dir_all(folder).unwrap();
+/// Runs a program under massif, and returns the files that it left in `directory`.
+fn massif(directory: &Path, options: &[&str], command: &[&str]) -> Vec<PathBuf> {
+    fs::create_dir_all(directory).unwrap();
     let output = Command::new("valgrind")
         .args(["-q", "--tool=massif", "--massif-out-file=massif.%p"])
         .args(options)
         .arg(programs().join(command[0]))
         .args(&command[1..])
-        .current_dir(folder)
+        .current_dir(directory)
         .output()
         .unwrap();
     assert!(output.status.success(), "{options:?} {command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    files(folder)
+    files(directory)
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     found.retain(|path| path.file_name().is_some_and(|name| name.to_str().unwrap().starts_with("massif.")));
     found.sort();
     found
 }
 
-fn ours(folder: &Path, args: &[&str]) -> Output {
-    Command::new(xtask_binary()).args(["ci", "massif"]).args(args).current_dir(folder).output().unwrap()
+fn ours(directory: &Path, args: &[&str]) -> Output {
+    Command::new(xtask_binary()).args(["ci", "massif"]).args(args).current_dir(directory).output().unwrap()
 }
 
-fn ms_print(folder: &Path, args: &[&str]) -> Output {
-    Command::new("ms_print").args(args).current_dir(folder).output().unwrap()
+fn ms_print(directory: &Path, args: &[&str]) -> Output {
+    Command::new("ms_print").args(args).current_dir(directory).output().unwrap()
 }
 
 /// Prints a file with both, and wants the same bytes.
 #[track_caller]
 fn printed_alike(file: &Path, options: &[&str]) {
-    let (folder, name) = (file.parent().unwrap(), file.file_name().unwrap().to_str().unwrap());
-    let expected = ms_print(folder, &[options, &[name]].concat());
+    let (directory, name) = (file.parent().unwrap(), file.file_name().unwrap().to_str().unwrap());
+    let expected = ms_print(directory, &[options, &[name]].concat());
     assert!(expected.status.success(), "ms_print {options:?}: {}", String::from_utf8_lossy(&expected.stderr));
-    let found = ours(folder, &[&["show", "--style", "ms_print"], options, &[name]].concat());
+    let found = ours(directory, &[&["show", "--style", "ms_print"], options, &[name]].concat());
     assert!(found.status.success(), "{options:?}: {}", String::from_utf8_lossy(&found.stderr));
     if found.stdout != expected.stdout {
         let differs = |(a, b): &(&[u8], &[u8])| a != b;
@@ -140,7 +140,7 @@ fn every_file_is_printed_as_ms_print_prints_it() {
     if !tools_are_there() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     programs();
     let began = Instant::now();
     let next = std::sync::atomic::AtomicUsize::new(0);
@@ -151,7 +151,7 @@ fn every_file_is_printed_as_ms_print_prints_it() {
                 loop {
                     let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     let Some((options, command)) = CASES.get(at) else { break };
-                    let found = massif(&folder.path().join(at.to_string()), options, command);
+                    let found = massif(&directory.path().join(at.to_string()), options, command);
                     let expected = if command.get(1) == Some(&"fork") { 2 } else { 1 };
                     assert_eq!(found.len(), expected, "{options:?} {command:?}");
                     for file in &found {
@@ -177,24 +177,24 @@ fn files_that_ms_print_refuses() {
     if !tools_are_there() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let found = massif(folder.path(), &["--detailed-freq=1"], &["heap", "spike", "50", "two\nlines"]);
+    let directory = tempfile::tempdir().unwrap();
+    let found = massif(directory.path(), &["--detailed-freq=1"], &["heap", "spike", "50", "two\nlines"]);
     let name = found[0].file_name().unwrap().to_str().unwrap();
-    assert!(!ms_print(folder.path(), &[name]).status.success());
-    let shown = ours(folder.path(), &["show", "--style", "ms_print", name]);
+    assert!(!ms_print(directory.path(), &[name]).status.success());
+    let shown = ours(directory.path(), &["show", "--style", "ms_print", name]);
     assert!(shown.status.success());
     assert!(String::from_utf8_lossy(&shown.stdout).contains("spike 50 two\nlines\nMassif arguments:"));
 
     let whole = fs::read(&found[0]).unwrap();
-    fs::write(folder.path().join("cut"), &whole[..whole.len() * 2 / 3]).unwrap();
-    let cut = ours(folder.path(), &["show", "--style", "ms_print", "cut"]);
+    fs::write(directory.path().join("cut"), &whole[..whole.len() * 2 / 3]).unwrap();
+    let cut = ours(directory.path(), &["show", "--style", "ms_print", "cut"]);
     assert!(cut.status.success() && String::from_utf8_lossy(&cut.stderr).contains("cut was cut at line"), "{cut:?}");
-    let cut = ours(folder.path(), &["show", "cut"]);
+    let cut = ours(directory.path(), &["show", "cut"]);
     assert!(String::from_utf8_lossy(&cut.stdout).contains("not whole  it was cut at line"), "{cut:?}");
 
-    fs::write(folder.path().join("wrong"), "cmd: x\ntime_unit: i\nsnapshot=zero\n").unwrap();
+    fs::write(directory.path().join("wrong"), "cmd: x\ntime_unit: i\nsnapshot=zero\n").unwrap();
     for style in ["summary", "ms_print"] {
-        let wrong = ours(folder.path(), &["show", "--style", style, "wrong"]);
+        let wrong = ours(directory.path(), &["show", "--style", style, "wrong"]);
         assert_eq!(wrong.status.code(), Some(2));
         let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
         assert_eq!(
@@ -211,27 +211,27 @@ fn a_signal_decides_whether_there_is_a_file() {
         return;
     }
     for (signal, whole) in [(Signal::TERM, true), (Signal::KILL, false)] {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut child = Command::new("valgrind")
             .args(["-q", "--tool=massif", "--massif-out-file=massif.%p"])
             .arg(programs().join("heap"))
             .args(["wait", "100"])
-            .current_dir(folder.path())
-            .stdout(fs::File::create(folder.path().join("out")).unwrap())
+            .current_dir(directory.path())
+            .stdout(fs::File::create(directory.path().join("out")).unwrap())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let ready = wait_for(Duration::from_secs(60), || {
-            fs::read_to_string(folder.path().join("out")).ok().filter(|out| out.contains("ready"))
+            fs::read_to_string(directory.path().join("out")).ok().filter(|out| out.contains("ready"))
         });
         assert!(ready.is_some());
         kill_process(Pid::from_child(&child), signal).unwrap();
         child.wait().unwrap();
-        let found = files(folder.path());
+        let found = files(directory.path());
         assert_eq!(found.len(), usize::from(whole), "{signal:?}");
         if let Some(file) = found.first() {
             printed_alike(file, &[]);
-            let shown = ours(folder.path(), &["show", &text(file)]);
+            let shown = ours(directory.path(), &["show", &text(file)]);
             let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
             assert!(shown.contains("retention") && !shown.contains("not whole"), "{shown}");
         }

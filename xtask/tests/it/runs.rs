@@ -64,19 +64,19 @@ fn a_rerun_repeats_what_did_not_pass_and_keeps_the_rest() {
             row("after", "passed", 1)
         ]
     );
-    // Only the two ran: the others' attempts are those of the first run, and no folder was made for them.
-    let folder = project.state().join("runs/latest/jobs");
-    assert!(folder.join("broken/1/log").is_file() && folder.join("after/1/log").is_file());
-    assert!(!folder.join("items").exists() && !folder.join("build").exists());
+    // Only the two ran: the others' attempts are those of the first run, and no directory was made for them.
+    let directory = project.state().join("runs/latest/jobs");
+    assert!(directory.join("broken/1/log").is_file() && directory.join("after/1/log").is_file());
+    assert!(!directory.join("items").exists() && !directory.join("build").exists());
 
     let nothing = project.xtask(&["ci", "rerun"]).run();
     ends(&nothing, 2);
     assert!(nothing.stderr.contains("everything passed in run"), "{}", nothing.stderr);
 
     ends(&project.xtask(&["ci", "rerun", "items/a"]).run(), 0);
-    let folder = project.state().join("runs/latest/jobs");
-    assert!(folder.join("items/a/1/log").is_file() && !folder.join("items/b").exists());
-    assert!(folder.join("build/1/log").is_file(), "what a job needs runs again with it");
+    let directory = project.state().join("runs/latest/jobs");
+    assert!(directory.join("items/a/1/log").is_file() && !directory.join("items/b").exists());
+    assert!(directory.join("build/1/log").is_file(), "what a job needs runs again with it");
     assert_eq!(results(&project).len(), 5);
 }
 

@@ -21,20 +21,20 @@ mod results;
 pub(crate) use disk::SmallDisk;
 pub(crate) use results::{JobJson, RunJson};
 
-/// The folder with the built fixtures: `mortal` and `mortal-static`. Built once a test process, or taken from the
-/// folder that `DRYDOCK_TEST_FIXTURES` names, for a machine without a compiler.
+/// The directory with the built fixtures: `mortal` and `mortal-static`. Built once a test process, or taken from the
+/// directory that `DRYDOCK_TEST_FIXTURES` names, for a machine without a compiler.
 pub(crate) fn fixtures() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        if let Some(folder) = std::env::var_os("DRYDOCK_TEST_FIXTURES") {
-            return folder.into();
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        if let Some(directory) = std::env::var_os("DRYDOCK_TEST_FIXTURES") {
+            return directory.into();
         }
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mortal.c");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
-        fs::create_dir_all(&folder).unwrap();
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
+        fs::create_dir_all(&directory).unwrap();
         for (name, flags) in [("mortal", &[][..]), ("mortal-static", &["-static"])] {
             // Several test processes may build at once, and a program that runs cannot be overwritten.
-            let new = tempfile::Builder::new().tempfile_in(&folder).unwrap().into_temp_path();
+            let new = tempfile::Builder::new().tempfile_in(&directory).unwrap().into_temp_path();
             let built = Command::new("gcc")
                 .args(["-Wall", "-Wextra", "-Werror", "-g", "-O0", "-o"])
                 .arg(&new)
@@ -43,9 +43,9 @@ pub(crate) fn fixtures() -> &'static Path {
                 .status()
                 .expect("gcc is needed: apt-get install gcc");
             assert!(built.success(), "cannot compile {}", source.display());
-            new.persist(folder.join(name)).unwrap();
+            new.persist(directory.join(name)).unwrap();
         }
-        folder
+        directory
     })
 }
 
@@ -61,15 +61,15 @@ pub(crate) fn xtask_binary() -> PathBuf {
 
 /// A temporary project.
 pub(crate) struct Project {
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl Project {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::Builder::new().prefix("drydock-").tempdir().unwrap() }
+        Self { directory: tempfile::Builder::new().prefix("drydock-").tempdir().unwrap() }
     }
 
-    /// Adds a file, with its folders.
+    /// Adds a file, with its directories.
     pub(crate) fn file(self, path: &str, contents: &str) -> Self {
         let path = self.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -83,7 +83,7 @@ impl Project {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        self.directory.path()
     }
 
     /// Where `xtask` keeps its runs unless it is told otherwise.
@@ -100,7 +100,7 @@ impl Project {
 /// A call of `xtask` that is about to start.
 pub(crate) struct Xtask {
     command: Vec<String>,
-    folder: PathBuf,
+    directory: PathBuf,
     limit: Duration,
 }
 
@@ -108,7 +108,7 @@ impl Xtask {
     fn new(project: &Path, args: &[&str]) -> Self {
         let mut command = vec![text(&xtask_binary()), "--project".to_owned(), text(project)];
         command.extend(args.iter().map(|arg| (*arg).to_owned()));
-        Self { command, folder: project.to_owned(), limit: Duration::from_secs(120) }
+        Self { command, directory: project.to_owned(), limit: Duration::from_secs(120) }
     }
 
     /// How long the call may take before the test gives up on it.
@@ -131,7 +131,7 @@ impl Xtask {
         let [stdout, stderr] = output.each_ref().map(|file| Stdio::from(file.try_clone().unwrap()));
         let child = Command::new(&self.command[0])
             .args(&self.command[1..])
-            .current_dir(&self.folder)
+            .current_dir(&self.directory)
             .env_remove("CI")
             .env_remove("GITHUB_ACTIONS")
             .stdin(Stdio::null())
@@ -287,7 +287,7 @@ pub(crate) fn oom_lock() -> File {
 
 /// A memory group around a whole `xtask`, with a limit; v1 or v2, whichever this machine has. Removed when dropped.
 pub(crate) struct OuterGroup {
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl OuterGroup {
@@ -299,15 +299,15 @@ impl OuterGroup {
         } else {
             (Path::new("/sys/fs/cgroup"), "memory.max")
         };
-        let folder = root.join(marker("outer"));
-        fs::create_dir(&folder)?;
-        let group = Self { folder };
-        fs::write(group.folder.join(limit_file), limit.to_string())?;
+        let directory = root.join(marker("outer"));
+        fs::create_dir(&directory)?;
+        let group = Self { directory };
+        fs::write(group.directory.join(limit_file), limit.to_string())?;
         Ok(group)
     }
 
     pub(crate) fn procs(&self) -> PathBuf {
-        self.folder.join("cgroup.procs")
+        self.directory.join("cgroup.procs")
     }
 }
 
@@ -317,10 +317,10 @@ impl Drop for OuterGroup {
             for pid in fs::read_to_string(self.procs()).unwrap_or_default().lines() {
                 Process { pid: pid.parse().unwrap_or(0), command: String::new() }.kill();
             }
-            fs::remove_dir(&self.folder).ok()
+            fs::remove_dir(&self.directory).ok()
         });
         if removed.is_none() {
-            eprintln!("cannot remove {}", self.folder.display());
+            eprintln!("cannot remove {}", self.directory.display());
         }
     }
 }
@@ -329,7 +329,7 @@ impl Drop for OuterGroup {
 #[must_use]
 pub(crate) fn need_tool(tool: &str, package: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
+    let found = std::env::split_paths(&path).any(|directory| directory.join(tool).is_file());
     need(found, &format!("{tool} is missing: apt-get install {package}"))
 }
 

@@ -21,14 +21,14 @@ fn ready() -> bool {
         && need(Path::new("/usr/include/valgrind/memcheck.h").exists(), "valgrind's headers are missing")
 }
 
-/// The folder with the wrong programs, built once a test process: `memory`, `threads`, `names-cc`, `names-rs`, and
+/// The directory with the wrong programs, built once a test process: `memory`, `threads`, `names-cc`, `names-rs`, and
 /// `stripped`, which is `memory` without any name.
 fn programs() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/valgrind");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures-valgrind");
-        fs::create_dir_all(&folder).unwrap();
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures-valgrind");
+        fs::create_dir_all(&directory).unwrap();
         let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
         let c = ["gcc", "-Wall", "-Wextra", "-Werror", "-g", "-O0", "-fno-builtin", "-pthread", "-o"];
         for (name, compiler, file) in [
@@ -39,12 +39,12 @@ fn programs() -> &'static Path {
             ("names-rs", &[&rustc, "-g", "--edition", "2024", "-o"], "names.rs"),
         ] {
             // Several test processes may build at once, and a program that runs cannot be overwritten.
-            let new = tempfile::Builder::new().tempfile_in(&folder).unwrap().into_temp_path();
+            let new = tempfile::Builder::new().tempfile_in(&directory).unwrap().into_temp_path();
             let built = Command::new(compiler[0]).args(&compiler[1..]).arg(&new).arg(source.join(file)).status();
             assert!(built.unwrap().success(), "cannot compile {file}");
-            new.persist(folder.join(name)).unwrap();
+            new.persist(directory.join(name)).unwrap();
         }
-        folder
+        directory
     })
 }
 

@@ -97,9 +97,9 @@ impl Guest {
 
     /// Boots, runs the script, waits for the end; ends the guest at the limit.
     pub(crate) fn boot(self) -> Console {
-        let folder = tempfile::Builder::new().prefix("drydock-vm-").tempdir().unwrap();
-        let initramfs = folder.path().join("initramfs");
-        let console = folder.path().join("console");
+        let directory = tempfile::Builder::new().prefix("drydock-vm-").tempdir().unwrap();
+        let initramfs = directory.path().join("initramfs");
+        let console = directory.path().join("console");
         self.write_initramfs(&initramfs);
         let started = Instant::now();
         let mut qemu = Qemu(
@@ -128,14 +128,14 @@ impl Guest {
 
     fn write_initramfs(&self, path: &Path) {
         let mut archive = Newc::default();
-        archive.folder("dev");
+        archive.directory("dev");
         // Without a console node, init has no standard output.
         archive.entry("dev/console", 0o020_600, (5, 1), b"");
         archive.file("init", 0o755, INIT.as_bytes());
         archive.file("script", 0o644, self.script.as_bytes());
         for (guest, host) in &self.files {
-            for folder in guest.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
-                archive.folder(folder.to_str().unwrap());
+            for directory in guest.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
+                archive.directory(directory.to_str().unwrap());
             }
             let mode = fs::metadata(host).unwrap_or_else(|error| panic!("{}: {error}", host.display())).permissions();
             let bytes = without_debug_information(guest, host);
@@ -210,16 +210,16 @@ fn kernel() -> PathBuf {
     let lock = fs::File::create(cache.join("lock")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
     if !kernel.exists() {
-        let folder = tempfile::tempdir_in(&cache).unwrap();
-        let package = download(folder.path()).unwrap_or_else(|_| {
+        let directory = tempfile::tempdir_in(&cache).unwrap();
+        let package = download(directory.path()).unwrap_or_else(|_| {
             // The machine's lists are missing, or older than the archive.
             output(Command::new("apt-get").args(["update", "--quiet"]));
-            download(folder.path())
+            download(directory.path())
                 .unwrap_or_else(|why| panic!("{why}; set DRYDOCK_TEST_KERNEL to a kernel with a built-in 8250 console"))
         });
-        let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let files = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
         let deb = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "deb")).unwrap();
-        let root = folder.path().join("root");
+        let root = directory.path().join("root");
         output(Command::new("dpkg-deb").arg("-x").args([&deb, &root]));
         let image = root.join("boot").join(package.replace("linux-image-", "vmlinuz-"));
         fs::rename(image, &kernel).unwrap();
@@ -227,14 +227,14 @@ fn kernel() -> PathBuf {
     kernel
 }
 
-/// Downloads the package of the newest cloud kernel into the folder, and returns its name.
-fn download(folder: &Path) -> Result<String, String> {
+/// Downloads the package of the newest cloud kernel into the directory, and returns its name.
+fn download(directory: &Path) -> Result<String, String> {
     let depends = Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]).output().unwrap();
     let depends = String::from_utf8_lossy(&depends.stdout).into_owned();
     let package = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
     let package = format!("linux-image-{}", package.ok_or("there is no package linux-image-cloud-amd64")?);
     let download =
-        Command::new("apt-get").args(["download", "--quiet", &package]).current_dir(folder).output().unwrap();
+        Command::new("apt-get").args(["download", "--quiet", &package]).current_dir(directory).output().unwrap();
     if download.status.success() { Ok(package) } else { Err(String::from_utf8_lossy(&download.stderr).into_owned()) }
 }
 
@@ -271,12 +271,12 @@ fn output(command: &mut Command) -> String {
 struct Newc {
     bytes: Vec<u8>,
     inode: u32,
-    folders: std::collections::BTreeSet<String>,
+    directories: std::collections::BTreeSet<String>,
 }
 
 impl Newc {
-    fn folder(&mut self, name: &str) {
-        if !name.is_empty() && self.folders.insert(name.to_owned()) {
+    fn directory(&mut self, name: &str) {
+        if !name.is_empty() && self.directories.insert(name.to_owned()) {
             self.entry(name, 0o040_755, (0, 0), b"");
         }
     }

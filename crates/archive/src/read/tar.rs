@@ -200,9 +200,9 @@ impl<'a> Header<'a> {
         let link = long(&extensions.link).unwrap_or_else(|| self.text(157, 257));
         let mode = number(&self.block[100..108]).ok_or_else(|| damaged("a mode"))?;
         let kind = match self.kind {
-            b'0' | 0 if path.ends_with('/') => MemberKind::Folder,
+            b'0' | 0 if path.ends_with('/') => MemberKind::Directory,
             b'0' | 0 => MemberKind::File,
-            b'5' => MemberKind::Folder,
+            b'5' => MemberKind::Directory,
             b'2' => MemberKind::Link(link.clone()),
             b'1' => MemberKind::HardLink(link.clone()),
             other => MemberKind::Other(format!("an entry of type {:?}", char::from(other))),
@@ -210,7 +210,7 @@ impl<'a> Header<'a> {
         let stated = extensions.size.unwrap_or(self.size);
         let size = if matches!(kind, MemberKind::File) { stated } else { 0 };
         if stated != size {
-            return Err(damaged("a folder or link has content"));
+            return Err(damaged("a directory or link has content"));
         }
         let numeric = |from: usize, to: usize| number(&self.block[from..to]).map_or("?".into(), |n| n.to_string());
         let magic = if is_ustar {

@@ -23,16 +23,16 @@ fn archives() -> (tempfile::TempDir, Vec<(Format, PathBuf)>) {
         left_out: Vec::new(),
         repositories: Vec::new(),
     };
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let wanted: Vec<(Format, PathBuf)> =
-        Format::ALL.iter().map(|format| (*format, folder.path().join(format.extension()))).collect();
+        Format::ALL.iter().map(|format| (*format, directory.path().join(format.extension()))).collect();
     crate::write(&tree, "p", &wanted, 1).unwrap();
-    (folder, wanted)
+    (directory, wanted)
 }
 
 #[test]
 fn what_was_written_is_read() {
-    let (_folder, archives) = archives();
+    let (_directory, archives) = archives();
     for (format, path) in archives {
         let listed = list(&path, format, SMALL).unwrap();
         let shown: Vec<String> = listed
@@ -54,7 +54,7 @@ fn what_was_written_is_read() {
 
 #[test]
 fn every_cut_is_an_error_and_no_damage_is_a_panic() {
-    let (_folder, archives) = archives();
+    let (_directory, archives) = archives();
     for (format, path) in archives {
         let bytes = std::fs::read(&path).unwrap();
         assert!(list_bytes(&bytes, Some(format), SMALL).is_ok());
@@ -129,13 +129,13 @@ fn foreign(entries: &[Foreign]) -> Vec<u8> {
 }
 
 #[test]
-fn nothing_is_unpacked_outside_of_the_folder() {
+fn nothing_is_unpacked_outside_of_the_directory() {
     let outside = tempfile::tempdir().unwrap();
     let cases: &[(&[Foreign], &str)] = &[
         (&[(b'0', "../escaped", "")], "has the part `..`"),
         (&[(b'0', "/tmp/escaped", "")], "is no relative path"),
         (&[(b'2', "l", "/"), (b'0', "l/escaped", "")], "is a link to /, out of the release"),
-        (&[(b'2', "l", "x"), (b'0', "l/escaped", "")], "is there twice, or is both a file and a folder"),
+        (&[(b'2', "l", "x"), (b'0', "l/escaped", "")], "is there twice, or is both a file and a directory"),
         (&[(b'0', "x", ""), (b'0', "x", "")], "is there twice"),
         (&[(b'5', "x", ""), (b'2', "x", "y")], "is there twice"),
         (&[(b'1', "hard", "/etc/passwd")], "a hard link to /etc/passwd"),

@@ -1,4 +1,4 @@
-//! Unpacking into one folder, after every name of the archive was looked at.
+//! Unpacking into one directory, after every name of the archive was looked at.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,16 +10,16 @@ use super::{Limits, MemberKind, ReadError, shown, visit};
 use crate::source::{check_paths, wrong_target};
 use drydock_config::release::Format;
 
-/// Unpacks an archive into an empty folder: files with their own permissions but no special bits, links last.
+/// Unpacks an archive into an empty directory: files with their own permissions but no special bits, links last.
 ///
 /// # Errors
-/// What the archive has wrong; names that lead out of the folder or collide, before anything is written.
-pub fn unpack(file: &Path, format: Format, limits: Limits, folder: &Path) -> Result<(), ReadError> {
-    let (mut paths, mut folders) = (Vec::new(), BTreeSet::new());
+/// What the archive has wrong; names that lead out of the directory or collide, before anything is written.
+pub fn unpack(file: &Path, format: Format, limits: Limits, directory: &Path) -> Result<(), ReadError> {
+    let (mut paths, mut directories) = (Vec::new(), BTreeSet::new());
     let mut links: Vec<(String, String)> = Vec::new();
     visit(file, format, limits, &mut |member, _| {
         match &member.kind {
-            MemberKind::Folder => drop(folders.insert(member.path.trim_end_matches('/').to_owned())),
+            MemberKind::Directory => drop(directories.insert(member.path.trim_end_matches('/').to_owned())),
             MemberKind::File => paths.push(member.path.clone()),
             MemberKind::Link(target) => {
                 if let Some(why) = wrong_target(&member.path, target) {
@@ -38,24 +38,24 @@ pub fn unpack(file: &Path, format: Format, limits: Limits, folder: &Path) -> Res
         }
         Ok(())
     })?;
-    // Folders that hold something are checked as parts of its path.
-    let all: BTreeSet<&str> = paths.iter().chain(&folders).map(String::as_str).collect();
-    let holds = |folder: &str| {
-        let inside = format!("{folder}/");
+    // Directories that hold something are checked as parts of its path.
+    let all: BTreeSet<&str> = paths.iter().chain(&directories).map(String::as_str).collect();
+    let holds = |directory: &str| {
+        let inside = format!("{directory}/");
         all.range(inside.as_str()..).next().is_some_and(|path| path.starts_with(&inside))
     };
-    let empty = folders.iter().map(String::as_str).filter(|folder| !holds(folder));
+    let empty = directories.iter().map(String::as_str).filter(|directory| !holds(directory));
     let problems = check_paths(paths.iter().map(String::as_str).chain(empty));
     if let Some(problem) = problems.first() {
         return Err(ReadError::Unsafe(format!("{problem} ({} such paths)", problems.len())));
     }
-    for path in folders.iter() {
-        fs::create_dir_all(folder.join(path))?;
+    for path in directories.iter() {
+        fs::create_dir_all(directory.join(path))?;
     }
     visit(file, format, limits, &mut |member, content| {
         if member.kind == MemberKind::File {
-            let path = folder.join(&member.path);
-            fs::create_dir_all(path.parent().unwrap_or(folder))?;
+            let path = directory.join(&member.path);
+            fs::create_dir_all(path.parent().unwrap_or(directory))?;
             let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             io::copy(content, &mut out)?;
             out.set_permissions(fs::Permissions::from_mode(member.mode & 0o777))?;
@@ -66,8 +66,8 @@ pub fn unpack(file: &Path, format: Format, limits: Limits, folder: &Path) -> Res
         Ok(())
     })?;
     for (path, target) in links {
-        let path = folder.join(path);
-        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        let path = directory.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(directory))?;
         std::os::unix::fs::symlink(target, path)?;
     }
     Ok(())

@@ -170,7 +170,7 @@ impl Central {
         }
         let mode = self.attributes >> 16;
         let kind = match mode & 0o170_000 {
-            _ if self.path.ends_with('/') => MemberKind::Folder,
+            _ if self.path.ends_with('/') => MemberKind::Directory,
             0o120_000 => MemberKind::Link(String::new()),
             0o100_000 | 0 => MemberKind::File,
             other => MemberKind::Other(format!("an entry of type {other:o}")),

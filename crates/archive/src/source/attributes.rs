@@ -19,12 +19,12 @@ const LARGEST_POINTER: usize = 1024;
 /// What a release leaves out.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
-    /// Paths with `export-ignore`; folders end with `/`.
+    /// Paths with `export-ignore`; directories end with `/`.
     pub(super) export_ignored: BTreeSet<String>,
 }
 
 impl Attributes {
-    /// Whether a path or a folder above it is left out.
+    /// Whether a path or a directory above it is left out.
     pub(super) fn leaves_out(&self, path: &str) -> bool {
         self.export_ignored.contains(path)
             || path.match_indices('/').any(|(at, _)| self.export_ignored.contains(&path[..=at]))

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::{Entry, Kind, Origin, SourceTree, names};
 use drydock_base::exec;
 use drydock_base::exit::{Exit, failure};
-use drydock_base::twin::{Twin, Variation, cargo_folders};
+use drydock_base::twin::{Twin, Variation, cargo_directories};
 use drydock_config::globs::FileGlob;
 use drydock_config::release::Generator;
 use snapshot::{Snapshot, State};
@@ -59,26 +59,27 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
         return Ok(Derived::default());
     }
     let mut twin = Twin::probe();
-    let folder =
-        tempfile::Builder::new().prefix("drydock-derive-").tempdir().context("cannot make a temporary folder")?;
-    let home = folder.path().join("home");
-    fs::create_dir(&home).context("cannot make a temporary folder")?;
-    let plain = Run { folder: folder.path().join("a"), twin: None, variables: cargo_folders(), epoch: tree.epoch };
+    let directory =
+        tempfile::Builder::new().prefix("drydock-derive-").tempdir().context("cannot make a temporary directory")?;
+    let home = directory.path().join("home");
+    fs::create_dir(&home).context("cannot make a temporary directory")?;
+    let plain =
+        Run { directory: directory.path().join("a"), twin: None, variables: cargo_directories(), epoch: tree.epoch };
     let started = traces::now();
     let began = Instant::now();
     let first = plain.all(tree, generators, watch)?;
     let patience = (began.elapsed() * 10).max(PATIENCE);
     let (other, second) = loop {
         let name = if twin.has_clock() { "elsewhere/under/a longer name" } else { "elsewhere/a third time" };
-        let variables = twin.variables(&home).context("cannot write to a temporary folder")?;
+        let variables = twin.variables(&home).context("cannot write to a temporary directory")?;
         let other = Run {
-            folder: folder.path().join(name),
+            directory: directory.path().join(name),
             variables,
             twin: Some((twin.clone(), patience)),
             epoch: tree.epoch,
         };
         match other.all(tree, generators, watch) {
-            Ok(second) => break (other.folder, second),
+            Ok(second) => break (other.directory, second),
             // Some programs never get beyond their start when their clock is another.
             Err(error) if error.is::<OutOfTime>() && twin.has_clock() => {
                 watch(&format!("{error}; again with the true clock"));
@@ -87,8 +88,8 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
             Err(error) => return Err(error),
         }
     };
-    compare::same(&first, &second, &plain.folder, &other, &twin)?;
-    traces::none(&first, generators, &plain.folder, started)?;
+    compare::same(&first, &second, &plain.directory, &other, &twin)?;
+    traces::none(&first, generators, &plain.directory, started)?;
 
     let mut derived = Derived { variations: twin.variations(), ..Derived::default() };
     for (generator, made) in generators.iter().zip(&first) {
@@ -137,7 +138,7 @@ struct Output {
 
 /// The surroundings of one run.
 struct Run {
-    folder: PathBuf,
+    directory: PathBuf,
     /// The other surroundings, and how long a generator may take in them.
     twin: Option<(Twin, Duration)>,
     variables: BTreeMap<String, String>,
@@ -151,9 +152,9 @@ impl Run {
         generators: &[Generator],
         watch: &mut dyn FnMut(&str),
     ) -> anyhow::Result<Vec<Made>> {
-        fs::create_dir_all(&self.folder).context("cannot make a temporary folder")?;
-        tree.export(&self.folder)?;
-        let mut before = Snapshot::take(&self.folder)?;
+        fs::create_dir_all(&self.directory).context("cannot make a temporary directory")?;
+        tree.export(&self.directory)?;
+        let mut before = Snapshot::take(&self.directory)?;
         let mut written = BTreeMap::new();
         let mut all = Vec::new();
         for generator in generators {
@@ -161,7 +162,7 @@ impl Run {
             watch(&format!("{which} {}: {}", generator.name, exec::paste(&generator.run)));
             let inputs = inputs(generator, &before)?;
             self.run(generator)?;
-            let after = Snapshot::take(&self.folder)?;
+            let after = Snapshot::take(&self.directory)?;
             let outputs = self.outputs(generator, tree, &before, &after, &mut written)?;
             all.push(Made { name: generator.name.clone(), inputs, outputs });
             before = after;
@@ -175,7 +176,7 @@ impl Run {
         let environment = exec::environment(&[], &set);
         let search = environment.get(std::ffi::OsStr::new("PATH"));
         let program = generator.run.first().map_or("", String::as_str);
-        exec::find(program, &self.folder, search).map_err(|why| {
+        exec::find(program, &self.directory, search).map_err(|why| {
             let install = match generator.needs.as_slice() {
                 [] => String::new(),
                 needs => format!("; install it with `apt-get install {}`", needs.join(" ")),
@@ -189,7 +190,7 @@ impl Run {
                 limit.into_iter().chain(twin.command(&generator.run)).collect()
             }
         };
-        match (exec::bytes(&command, &self.folder, environment), &self.twin) {
+        match (exec::bytes(&command, &self.directory, environment), &self.twin) {
             (Ok(_), _) => Ok(()),
             (Err(why), Some((_, patience))) if why.contains("ended with exit status: 124:") => {
                 Err(OutOfTime { generator: generator.name.clone(), patience: *patience }.into())
@@ -227,7 +228,7 @@ impl Run {
             } else if let (Some(other), false) = (written.get(path), matches(&generator.scratch, path)) {
                 problems.push(format!("changes {path}, which the generator {other} made"));
             } else if matches(&generator.outputs, path) {
-                match output(&self.folder, path, state) {
+                match output(&self.directory, path, state) {
                     Ok(output) => outputs.push(output),
                     Err(why) => problems.push(format!("makes {path}, which {why}")),
                 }
@@ -269,10 +270,10 @@ fn inputs(generator: &Generator, before: &Snapshot) -> anyhow::Result<Vec<String
     Ok(before.paths().filter(|path| matches(&generator.inputs, path)).map(str::to_owned).collect())
 }
 
-fn output(folder: &Path, path: &str, state: &State) -> Result<Output, String> {
+fn output(directory: &Path, path: &str, state: &State) -> Result<Output, String> {
     let (kind, content): (Kind, Arc<[u8]>) = match state {
         State::File { executable, .. } => {
-            let content = fs::read(folder.join(path)).map_err(|error| exec::plain(&error))?;
+            let content = fs::read(directory.join(path)).map_err(|error| exec::plain(&error))?;
             (Kind::File { executable: *executable }, content.into())
         }
         State::Link { target } => {

@@ -22,7 +22,7 @@ impl fmt::Display for PathProblem {
 
 /// The longest name that file systems take, in bytes.
 const LONGEST_NAME: usize = 255;
-/// The longest path: Linux takes 4096 bytes, of which the folder that it is unpacked in needs some.
+/// The longest path: Linux takes 4096 bytes, of which the directory that it is unpacked in needs some.
 const LONGEST_PATH: usize = 3072;
 
 /// Everything that is wrong with the paths of one tree.
@@ -53,7 +53,7 @@ pub fn check_paths<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<PathProb
                     break;
                 }
                 Some((_, other_is_file)) if is_file || *other_is_file => {
-                    let why = "is there twice, or is both a file and a folder".to_owned();
+                    let why = "is there twice, or is both a file and a directory".to_owned();
                     problems.push(PathProblem { path: shown(prefix), why });
                     break;
                 }
@@ -120,7 +120,7 @@ pub fn wrong_target(path: &str, target: &str) -> Option<String> {
     if target.chars().any(|c| c.is_control() || c == '\\') {
         return Some(format!("is a link to {}, which unpackers take in different ways", shown(target)));
     }
-    // Where the link stands, as a depth below the project's folder; no step may lead above it.
+    // Where the link stands, as a depth below the project's directory; no step may lead above it.
     let mut depth = path.matches('/').count();
     let leads_out = target.starts_with('/')
         || target.split('/').any(|name| match name {

@@ -48,10 +48,10 @@ pub(super) fn find(
     Err(failure(
         Exit::Missing,
         match without_commit {
-            Some(folder) => format!(
+            Some(directory) => format!(
                 "the submodule {shown} is pinned at {pinned}, which {} does not have; run `git -C {} fetch origin {pinned}`",
-                folder.display(),
-                folder.display()
+                directory.display(),
+                directory.display()
             ),
             None => format!(
                 "the submodule {shown} (pinned at {pinned}) is not here; run `git submodule update --init{recursive} {top}`"
@@ -60,25 +60,26 @@ pub(super) fn find(
     ))
 }
 
-/// Folders that may hold its repository: within that of its parent, which a bare clone has as well, then its work tree.
+/// Directories that may hold its repository: within that of its parent, which a bare clone has as well, then its work tree.
 fn candidates(parent: &Repository, name: &str, path: &str) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
+    let mut directories = Vec::new();
     for words in [["--git-path", &format!("modules/{name}")], ["--git-common-dir", ""]] {
         let words: Vec<&str> =
             ["rev-parse", "--path-format=absolute"].into_iter().chain(words).filter(|word| !word.is_empty()).collect();
         if let Ok(answer) = parent.ask(&words) {
-            folders.push(match words.contains(&"--git-common-dir") {
+            directories.push(match words.contains(&"--git-common-dir") {
                 true => Path::new(&answer).join("modules").join(name),
                 false => PathBuf::from(answer),
             });
         }
     }
-    // The parent's own work tree: a folder inside it without a `.git` belongs to the parent.
-    let work_tree = parent.ask(&["rev-parse", "--show-toplevel"]).map_or_else(|_| parent.folder.clone(), PathBuf::from);
+    // The parent's own work tree: a directory inside it without a `.git` belongs to the parent.
+    let work_tree =
+        parent.ask(&["rev-parse", "--show-toplevel"]).map_or_else(|_| parent.directory.clone(), PathBuf::from);
     if work_tree.join(path).join(".git").exists() {
-        folders.push(work_tree.join(path));
+        directories.push(work_tree.join(path));
     }
-    folders.retain(|folder| folder.is_dir());
-    folders.dedup();
-    folders
+    directories.retain(|directory| directory.is_dir());
+    directories.dedup();
+    directories
 }

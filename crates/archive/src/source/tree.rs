@@ -89,7 +89,7 @@ pub enum Origin {
 /// A tracked path that the release does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
-    /// The path; with a `/` at the end for a folder.
+    /// The path; with a `/` at the end for a directory.
     pub path: String,
     /// Why.
     pub reason: &'static str,
@@ -131,17 +131,17 @@ impl SourceTree {
         Reader { tree: self, open: BTreeMap::new() }
     }
 
-    /// Writes all files into an empty folder: files 644 or 755, folders 755, every time that of the commit.
+    /// Writes all files into an empty directory: files 644 or 755, directories 755, every time that of the commit.
     ///
     /// # Errors
-    /// The folder cannot be written to, or an object cannot be read.
-    pub fn export(&self, folder: &Path) -> anyhow::Result<()> {
+    /// The directory cannot be written to, or an object cannot be read.
+    pub fn export(&self, directory: &Path) -> anyhow::Result<()> {
         let mut reader = self.reader();
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(self.epoch);
         for entry in &self.entries {
-            let path = folder.join(&entry.path);
+            let path = directory.join(&entry.path);
             let cannot = || format!("cannot write {}", path.display());
-            fs::create_dir_all(path.parent().unwrap_or(folder)).with_context(cannot)?;
+            fs::create_dir_all(path.parent().unwrap_or(directory)).with_context(cannot)?;
             match &entry.kind {
                 Kind::Link { target } => std::os::unix::fs::symlink(target, &path).with_context(cannot)?,
                 Kind::File { executable } => {
@@ -209,7 +209,7 @@ impl Reader<'_> {
 
 /// Explains an object that is not there.
 pub(super) fn missing(source: &SourceRepository, what: &str, oid: &Oid) -> anyhow::Error {
-    let at: PathBuf = source.repository.folder.clone();
+    let at: PathBuf = source.repository.directory.clone();
     let partial = source.repository.ask(&["config", "--get-regexp", r"^remote\..*\.promisor$"]).is_ok();
     let remedy = if partial {
         format!("the clone is a partial one; run `git -C {} fetch --refetch --no-filter origin`", at.display())

@@ -74,20 +74,20 @@ fn with_version(text: &str, file: &VersionFile, version: &Version) -> Option<(St
     Some((text, found?))
 }
 
-/// The lock file beside a `Cargo.toml`, or in the nearest folder above it: that of its workspace.
+/// The lock file beside a `Cargo.toml`, or in the nearest directory above it: that of its workspace.
 fn lock_of(tree: &SourceTree, path: &str) -> Option<String> {
-    let (mut folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let (mut directory, name) = path.rsplit_once('/').unwrap_or(("", path));
     if name != "Cargo.toml" {
         return None;
     }
     loop {
-        let lock = if folder.is_empty() { "Cargo.lock".to_owned() } else { format!("{folder}/Cargo.lock") };
+        let lock = if directory.is_empty() { "Cargo.lock".to_owned() } else { format!("{directory}/Cargo.lock") };
         if tree.get(&lock).is_some() {
             return Some(lock);
         }
-        folder = match folder.rsplit_once('/') {
+        directory = match directory.rsplit_once('/') {
             Some((parent, _)) => parent,
-            None if folder.is_empty() => return None,
+            None if directory.is_empty() => return None,
             None => "",
         };
     }

@@ -9,7 +9,7 @@ use super::{Entry, Kind, LeftOut, Origin, SourceRepository, SourceTree, attribut
 
 /// How many files a release may have; more is a tree that refers to itself over and over.
 const MOST_ENTRIES: usize = 1_000_000;
-/// How deep folders may be.
+/// How deep directories may be.
 const DEEPEST: usize = 256;
 
 /// What one repository has at one commit, before attributes.
@@ -116,10 +116,10 @@ fn list(
     problems: &mut Vec<PathProblem>,
 ) -> anyhow::Result<Listing> {
     let mut listing = Listing { root: root.clone(), files: Vec::new(), links: Vec::new() };
-    let mut folders = vec![(String::new(), root, 0)];
+    let mut directories = vec![(String::new(), root, 0)];
     let mut seen = 0;
-    while let Some((folder, oid, depth)) = folders.pop() {
-        let what = format!("the folder {}{folder}", source.prefix);
+    while let Some((directory, oid, depth)) = directories.pop() {
+        let what = format!("the directory {}{directory}", source.prefix);
         let object = objects.read(&oid)?.ok_or_else(|| missing(source, &what, &oid))?;
         let width = oid.as_str().len() / 2;
         for (mode, name, oid) in entries(&object.content, width)
@@ -127,10 +127,10 @@ fn list(
         {
             seen += 1;
             if seen > MOST_ENTRIES || depth > DEEPEST {
-                let limit = format!("more than {MOST_ENTRIES} files, or folders more than {DEEPEST} deep");
+                let limit = format!("more than {MOST_ENTRIES} files, or directories more than {DEEPEST} deep");
                 return Err(failure(Exit::JobFailed, format!("the commit {} has {limit}", source.commit)));
             }
-            let lossy = format!("{folder}{}", String::from_utf8_lossy(name));
+            let lossy = format!("{directory}{}", String::from_utf8_lossy(name));
             let path = format!("{}{lossy}", source.prefix);
             let mut problem = |why: String| problems.push(PathProblem { path: names::shown(&path), why });
             if std::str::from_utf8(name).is_err() {
@@ -138,7 +138,7 @@ fn list(
                 continue;
             }
             match mode {
-                b"40000" => folders.push((format!("{lossy}/"), oid, depth + 1)),
+                b"40000" => directories.push((format!("{lossy}/"), oid, depth + 1)),
                 b"160000" => listing.links.push((lossy, oid)),
                 b"120000" => {
                     let object =

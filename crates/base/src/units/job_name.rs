@@ -1,4 +1,4 @@
-//! Names of jobs, which are map keys, selectors and folders at once.
+//! Names of jobs, which are map keys, selectors and directories at once.
 
 use super::{BadValue, quoted};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 /// The name of a job: components of `a-z A-Z 0-9 . _ - + @ = :`, separated by `/`.
 ///
-/// A name is also a relative folder (`jobs/units/run-wire/1/log`), so it never leaves that folder and never meets the
-/// numbered folders of the attempts. Cheap to clone.
+/// A name is also a relative directory (`jobs/units/run-wire/1/log`), so it never leaves that directory and never meets the
+/// numbered directories of the attempts. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobName(Arc<str>);
 
@@ -31,7 +31,7 @@ impl JobName {
     /// Turns any text into components that a name may have, for names made from items.
     ///
     /// Each run of other characters becomes one `-`, except at the end of a component; empty components disappear; a component that would start with `-` or `.` loses that start; one of digits only, which
-    /// is reserved for attempt folders, gets a `_` in front: `tests/run wire.c` → `tests/run-wire.c`, `../x` → `x`,
+    /// is reserved for attempt directories, gets a `_` in front: `tests/run wire.c` → `tests/run-wire.c`, `../x` → `x`,
     /// `7` → `_7`. The result is empty if nothing usable is left.
     pub fn slug(text: &str) -> String {
         let components = text.split('/').map(|component| {
@@ -89,7 +89,7 @@ impl FromStr for JobName {
                 return bad(&format!("contains {}, which the name of a job may not", quoted(&c.to_string())));
             }
             if index > 0 && is_number(component) {
-                return bad("has a part of digits only after a `/`, which is reserved for the folders of attempts");
+                return bad("has a part of digits only after a `/`, which is reserved for the directories of attempts");
             }
         }
         Ok(Self(text.into()))

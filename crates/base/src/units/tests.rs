@@ -128,7 +128,7 @@ fn name(text: &str, expected: Result<(), &str>) {
 }
 
 #[test]
-fn names_are_folders_that_stay_where_they_are() {
+fn names_are_directories_that_stay_where_they_are() {
     for good in ["build", "units/run-wire", "a.b_c-d+e@f=g:h", "2024", "a/b/c", "x/1a"] {
         name(good, Ok(()));
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// A group of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Its folder.
+    /// Its directory.
     pub(super) dir: PathBuf,
     /// Its path within the hierarchy.
     pub(super) path: String,
@@ -62,10 +62,10 @@ mod tests {
 
     #[test]
     fn finds_the_group_of_each_hierarchy() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().display().to_string();
-        std::fs::create_dir_all(folder.path().join("m/job/7")).unwrap();
-        std::fs::create_dir_all(folder.path().join("u/user.slice")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().display().to_string();
+        std::fs::create_dir_all(directory.path().join("m/job/7")).unwrap();
+        std::fs::create_dir_all(directory.path().join("u/user.slice")).unwrap();
         let groups = "4:memory:/job/7\n3:cpu,cpuacct:/\n0::/user.slice\n";
         let mounts = format!(
             "35 31 0:32 / {root}/m rw,relatime - cgroup cgroup rw,memory\n\
@@ -73,9 +73,9 @@ mod tests {
              37 31 0:34 / {root}/u rw - cgroup2 cgroup2 rw,nsdelegate\n"
         );
         let found = place(groups, &mounts, "cgroup", "memory", |options| options.contains("memory")).unwrap();
-        assert_eq!((found.dir, found.path.as_str()), (folder.path().join("m/job/7"), "/job/7"));
+        assert_eq!((found.dir, found.path.as_str()), (directory.path().join("m/job/7"), "/job/7"));
         let found = place(groups, &mounts, "cgroup2", "", |_| true).unwrap();
-        assert_eq!(found.dir, folder.path().join("u/user.slice"));
+        assert_eq!(found.dir, directory.path().join("u/user.slice"));
         assert_eq!(place("0::/x\n", "", "cgroup2", "", |_| true), None);
     }
 }

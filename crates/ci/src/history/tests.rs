@@ -68,8 +68,8 @@ fn a_killed_run_never_teaches_a_low_peak_and_is_doubled_until_one_ends() {
 
 #[test]
 fn a_torn_line_is_left_out_and_takes_no_other_with_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("history.jsonl");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("history.jsonl");
     append(&path, &[line(1, "passed", 100)]).unwrap();
     OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"at\":4,\"run").unwrap();
     append(&path, &[line(2, "passed", 90)]).unwrap();
@@ -82,8 +82,8 @@ fn a_torn_line_is_left_out_and_takes_no_other_with_it() {
 
 #[test]
 fn writers_at_the_same_time_lose_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("history.jsonl");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("history.jsonl");
     std::thread::scope(|scope| {
         for writer in 0..8_u32 {
             let path = &path;
@@ -103,8 +103,8 @@ fn writers_at_the_same_time_lose_nothing() {
 
 #[test]
 fn the_oldest_lines_go_when_that_is_worth_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("history.jsonl");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("history.jsonl");
     let lines: Vec<Line> = (0..10_000).map(|number| line(number, "passed", 1)).collect();
     append(&path, &lines).unwrap();
     let left = read(&path).unwrap();
@@ -113,15 +113,15 @@ fn the_oldest_lines_go_when_that_is_worth_it() {
 
 #[test]
 fn two_histories_are_united_and_each_line_counts_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+    let directory = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (directory.path().join("ours"), directory.path().join("theirs"));
     append(&ours, &[line(1, "passed", 100), line(3, "passed", 300)]).unwrap();
     append(&theirs, &[line(1, "passed", 100), line(2, "passed", 200)]).unwrap();
     for _ in 0..2 {
         merge(&ours, &theirs).unwrap();
         assert_eq!(read(&ours).unwrap().iter().map(|line| line.at).collect::<Vec<_>>(), [1, 2, 3]);
     }
-    assert!(merge(&ours, &folder.path().join("absent")).is_err());
+    assert!(merge(&ours, &directory.path().join("absent")).is_err());
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn never_ran(evidence: &Evidence) -> Option<Verdict> {
                 0.99,
                 format!("the system refused to start the command: {error}"),
             )
-            .advise("check the first element of `run`, its folder, and that `needs` builds it"),
+            .advise("check the first element of `run`, its directory, and that `needs` builds it"),
         ),
         // A kill of ours was sent, though its effect was not seen.
         End::NoRecord if evidence.intent.is_some() => None,
@@ -85,9 +85,9 @@ fn ended_by_us(evidence: &Evidence) -> Option<Verdict> {
             Verdict::new(
                 Outcome::Cancelled,
                 0.99,
-                format!("the state folder cannot be written and Drydock ended it: {how}"),
+                format!("the state directory cannot be written and Drydock ended it: {how}"),
             )
-            .advise("make the state folder writable again, with room on its disk, then go on with `ci --resume`"),
+            .advise("make the state directory writable again, with room on its disk, then go on with `ci --resume`"),
         ),
         KillReason::Leftover => None,
     }

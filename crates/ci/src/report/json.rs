@@ -21,7 +21,7 @@ pub const FORMAT: u32 = 1;
 pub struct RunFile {
     /// The version of this shape: 1.
     format: u32,
-    /// The run, also the name of its folder.
+    /// The run, also the name of its directory.
     id: String,
     /// Version of Drydock.
     version: String,
@@ -125,7 +125,7 @@ struct AttemptFile {
     memory_at_death: Vec<serde_json::Value>,
     /// Errors that valgrind found, in one line each.
     findings: Vec<String>,
-    /// Its output, relative to the run's folder.
+    /// Its output, relative to the run's directory.
     log: String,
     /// Memory over time: Unix milliseconds and bytes.
     samples: Vec<(i64, u64)>,

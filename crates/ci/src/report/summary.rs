@@ -66,7 +66,7 @@ pub(super) fn cause(record: &AttemptRecord) -> String {
     }
 }
 
-/// The words with what differs from job to job taken out: numbers, addresses, the folders of paths.
+/// The words with what differs from job to job taken out: numbers, addresses, the directories of paths.
 fn alike(words: &str) -> String {
     let mut text = String::new();
     for word in words.split(' ') {

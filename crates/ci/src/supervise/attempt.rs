@@ -37,7 +37,7 @@ pub(super) struct Attempt {
     pub(super) diet: bool,
     pub(super) again: Option<String>,
     pub(super) slot: u32,
-    pub(super) folder: PathBuf,
+    pub(super) directory: PathBuf,
     pub(super) group: Box<dyn Group>,
     pub(super) output: Output,
     pub(super) pid: u32,
@@ -95,7 +95,7 @@ pub(super) enum Due {
 pub(super) struct Frame<'a> {
     pub(super) run: &'a str,
     pub(super) project: &'a Path,
-    pub(super) folder: PathBuf,
+    pub(super) directory: PathBuf,
     pub(super) id: String,
     pub(super) slot: u32,
     /// Whether valgrind gets the options that save memory.
@@ -112,7 +112,7 @@ pub(super) enum StartError {
 }
 
 impl Attempt {
-    /// Makes the folder, the log and the group, and starts the command.
+    /// Makes the directory, the log and the group, and starts the command.
     pub(super) fn start(
         job: &PlannedJob,
         (position, number): (usize, u32),
@@ -121,10 +121,12 @@ impl Attempt {
         now: (Instant, i64),
     ) -> Result<Attempt, StartError> {
         // The parent is mostly there already, from the other items of the group.
-        fs::create_dir(&frame.folder).or_else(|_| fs::create_dir_all(&frame.folder)).map_err(at(&frame.folder))?;
-        let log = frame.folder.join("log");
+        fs::create_dir(&frame.directory)
+            .or_else(|_| fs::create_dir_all(&frame.directory))
+            .map_err(at(&frame.directory))?;
+        let log = frame.directory.join("log");
         let output = Output::create(&log, job.log_limit).map_err(at(&log))?;
-        let logs = job.tool.kind.finds_errors().then(|| Logs::new(job, frame.folder.clone(), frame.diet));
+        let logs = job.tool.kind.finds_errors().then(|| Logs::new(job, frame.directory.clone(), frame.diet));
         let expression = command(job, &mut frame, &output)?;
         let mut group = containment.open(&frame.id, job.memory_limit).map_err(|error| {
             StartError::State(io::Error::new(
@@ -149,7 +151,7 @@ impl Attempt {
             diet: frame.diet,
             again: None,
             slot: frame.slot,
-            folder: frame.folder,
+            directory: frame.directory,
             group,
             output,
             pid,
@@ -347,9 +349,9 @@ fn at(path: &Path) -> impl Fn(io::Error) -> StartError + '_ {
 }
 
 fn command(job: &PlannedJob, frame: &mut Frame<'_>, output: &Output) -> Result<duct::Expression, StartError> {
-    let directory = frame.project.join(&job.directory);
-    if !directory.is_dir() {
-        return Err(StartError::Job(format!("its folder {} does not exist", directory.display())));
+    let working = frame.project.join(&job.directory);
+    if !working.is_dir() {
+        return Err(StartError::Job(format!("its directory {} does not exist", working.display())));
     }
     let mut set = job.env.clone();
     set.insert("DRYDOCK_JOB".into(), job.name.to_string());
@@ -358,8 +360,8 @@ fn command(job: &PlannedJob, frame: &mut Frame<'_>, output: &Output) -> Result<d
     set.insert(MARKER.into(), format!("{}/{}", frame.run, frame.id));
     let environment = exec::environment(&job.pass_env, &set);
     let search = environment.get(std::ffi::OsStr::new("PATH"));
-    let line = command_line::command_line(job, frame.project, &frame.folder, frame.diet);
-    let mut find = |program: &str| frame.programs.find(program, &directory, search).map_err(StartError::Job);
+    let line = command_line::command_line(job, frame.project, &frame.directory, frame.diet);
+    let mut find = |program: &str| frame.programs.find(program, &working, search).map_err(StartError::Job);
     let (program, arguments) = line.split_first().ok_or_else(|| StartError::Job("its command is empty".into()))?;
     if line.len() > job.argv.len() {
         // Under a tool the program itself is an argument: look for it now, so that its absence is told as such.
@@ -368,7 +370,7 @@ fn command(job: &PlannedJob, frame: &mut Frame<'_>, output: &Output) -> Result<d
     let log = output.for_job().map_err(StartError::State)?;
     let program = find(program)?;
     Ok(duct::cmd(program, arguments)
-        .dir(directory)
+        .dir(working)
         .full_env(environment)
         .stdin_null()
         // The outermost redirection is applied first, so standard error follows standard output into the log.

@@ -155,7 +155,7 @@ pub(super) fn evidence(sources: Sources<'_>) -> Evidence {
     };
     if job.tool.kind == ToolKind::Massif {
         evidence.heap_expected = true;
-        match heap::gather(&attempt.folder, &job.tool, &plan.project) {
+        match heap::gather(&attempt.directory, &job.tool, &plan.project) {
             Ok(heap) => evidence.heap = heap,
             Err(error) => evidence.hints.push(format!("massif's file cannot be read: {error}")),
         }
@@ -177,7 +177,7 @@ pub(super) fn evidence(sources: Sources<'_>) -> Evidence {
     evidence.address_space = ended.and_then(|ended| ended.address_space);
     evidence.memory = memory.lowest();
     evidence.neighbours = deaths.moment(attempt.job, died_at).unwrap_or_else(|| neighbours(attempt, others, plan));
-    let hints = log::hints(&attempt.folder.join("log"));
+    let hints = log::hints(&attempt.directory.join("log"));
     evidence.hints.extend(hints.kills);
     evidence.allocation_lines = hints.allocations;
     evidence.words = hints.words;

@@ -15,7 +15,7 @@ const SHORT: u64 = 64 << 10;
 /// The logs of an attempt under memcheck, helgrind or drd.
 pub(super) struct Logs {
     job: PlannedJob,
-    folder: PathBuf,
+    directory: PathBuf,
     state: State,
 }
 
@@ -26,12 +26,12 @@ enum State {
 }
 
 impl Logs {
-    /// Begins to watch the folder. With `diet`, valgrind runs with the options that save memory too.
-    pub(super) fn new(job: &PlannedJob, folder: PathBuf, diet: bool) -> Logs {
-        let state = State::Watched(LogWatch::new(&folder));
+    /// Begins to watch the directory. With `diet`, valgrind runs with the options that save memory too.
+    pub(super) fn new(job: &PlannedJob, directory: PathBuf, diet: bool) -> Logs {
+        let state = State::Watched(LogWatch::new(&directory));
         let mut job = job.clone();
         job.tool.args = job.tool.options(diet);
-        Logs { job, folder, state }
+        Logs { job, directory, state }
     }
 
     /// Takes note of what was opened since the last time.
@@ -49,16 +49,16 @@ impl Logs {
             State::InWork(thread) => return thread.is_finished(),
             State::Watched(watch) => watch.take().map(LogWatch::end),
         };
-        let (job, folder) = (self.job.clone(), self.folder.clone());
-        if findings::size(&folder, job.tool.kind.name()) > SHORT {
-            let (job, folder, opens) = (job.clone(), folder.clone(), opens.clone());
+        let (job, directory) = (self.job.clone(), self.directory.clone());
+        if findings::size(&directory, job.tool.kind.name()) > SHORT {
+            let (job, directory, opens) = (job.clone(), directory.clone(), opens.clone());
             let thread = std::thread::Builder::new().name("valgrind-logs".into());
-            if let Ok(thread) = thread.spawn(move || read(&job, &folder, main, opens.as_ref())) {
+            if let Ok(thread) = thread.spawn(move || read(&job, &directory, main, opens.as_ref())) {
                 self.state = State::InWork(thread);
                 return false;
             }
         }
-        self.state = State::Read(read(&job, &folder, main, opens.as_ref()));
+        self.state = State::Read(read(&job, &directory, main, opens.as_ref()));
         true
     }
 
@@ -76,9 +76,9 @@ impl Logs {
     }
 }
 
-fn read(job: &PlannedJob, folder: &std::path::Path, main: u32, opens: Option<&Opens>) -> ValgrindEvidence {
+fn read(job: &PlannedJob, directory: &std::path::Path, main: u32, opens: Option<&Opens>) -> ValgrindEvidence {
     findings::gather(findings::Traced {
-        folder,
+        directory,
         tool: job.tool.kind.name(),
         args: &job.tool.args,
         argv: &job.argv,

@@ -58,7 +58,7 @@ impl Loop<'_> {
         let plan = self.plan;
         let job = &plan.jobs[start.job];
         let mut number = self.recorder.run.jobs[start.job].attempts.last().map_or(0, |attempt| attempt.number) + 1;
-        // A folder without a record is left by a start that went wrong.
+        // A directory without a record is left by a start that went wrong.
         while self.dir.attempt(job.name.as_str(), number).exists() {
             number = number.saturating_add(1);
         }
@@ -70,7 +70,7 @@ impl Loop<'_> {
         let frame = Frame {
             run: &self.dir.id(),
             project: self.project,
-            folder: self.dir.attempt(job.name.as_str(), number),
+            directory: self.dir.attempt(job.name.as_str(), number),
             id: id.clone(),
             slot: u32::try_from(slot).unwrap_or(u32::MAX),
             diet,

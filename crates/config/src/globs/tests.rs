@@ -4,8 +4,8 @@ use super::*;
 
 /// A project with links in it, and a secret beside it.
 fn project() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("project");
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("project");
     for file in [
         "tests/run-b.c",
         "tests/run-a.c",
@@ -21,20 +21,20 @@ fn project() -> tempfile::TempDir {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "").unwrap();
     }
-    fs::write(folder.path().join("secret"), "").unwrap();
+    fs::write(directory.path().join("secret"), "").unwrap();
     let link = |to: &str, at: &str| std::os::unix::fs::symlink(to, root.join(at)).unwrap();
     link("../tests", "tests/unit/loop");
     link("../../secret", "tests/run-secret.x");
     link("nowhere", "tests/run-dangling.c");
     link("tests/run-a.c", "linked.c");
-    folder
+    directory
 }
 
 #[track_caller]
 fn check(patterns: &[&str], except: &[&str], expected: Result<&[&str], &str>) {
-    let folder = project();
+    let directory = project();
     let compile = |list: &[&str]| list.iter().map(|text| FileGlob::parse(text).unwrap()).collect::<Vec<_>>();
-    let found = files(&folder.path().join("project"), &compile(patterns), &compile(except));
+    let found = files(&directory.path().join("project"), &compile(patterns), &compile(except));
     assert_eq!(found, expected.map(|list| list.iter().map(|path| (*path).to_owned()).collect()).map_err(str::to_owned));
 }
 
@@ -63,7 +63,7 @@ fn patterns_stay_in_the_project() {
     refused("/etc/*", "is absolute");
     refused("../*", "`..`");
     refused("a/../../*", "`..`");
-    refused("a/", "names a folder");
+    refused("a/", "names a directory");
     refused("a/[b", "is wrong");
     refused("a**b", "is wrong");
     refused(&"*".repeat(501), "longer than 500 bytes");

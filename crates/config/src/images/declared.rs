@@ -49,13 +49,13 @@ declaration! {
         command: Option<Spanned<Vec<Text>>>,
         /// The user, such as `1000`, `1000:1000` or `daemon`. Default: that of the base.
         user: Option<Text>,
-        /// The folder that the program starts in, an absolute path. Default: that of the base.
+        /// The directory that the program starts in, an absolute path. Default: that of the base.
         directory: Option<Text>,
         /// Environment variables, over those of the base.
         env: Entries<EnvName, Text> = Entries::new(),
         /// Ports that the program listens at, such as `9735/tcp`.
         ports: Vec<Spanned<Port>> = Vec::new(),
-        /// Folders with data that outlive a container, absolute paths.
+        /// Directories with data that outlive a container, absolute paths.
         volumes: Vec<Text> = Vec::new(),
         /// Labels beside those that every image gets (`org.opencontainers.image.` `version`, `revision`, `created`, `title`,
         /// `base.name`, `base.digest`). Values may hold `{version}`.
@@ -78,7 +78,7 @@ declaration! {
         suite: Option<Text>,
         /// The moment of Debian's archive, as in `20261101T000000Z`.
         snapshot: Option<Text>,
-        /// Where that archive is; `{snapshot}` is the moment, and only a folder (`file:///…`) goes without. Default: Debian's own
+        /// Where that archive is; `{snapshot}` is the moment, and only a directory (`file:///…`) goes without. Default: Debian's own
         /// archive of snapshots.
         mirror: Option<Text>,
         /// Packages beside the essential ones.
@@ -99,9 +99,9 @@ declaration! {
         /// An archive with programs, relative to the project: `build/mine-{version}-{architecture}.tar.xz`. The
         /// architecture is in Debian's word: `amd64`, `arm64`, `armhf`, `riscv64`.
         archive: Option<Text>,
-        /// How many leading folders of its paths are dropped.
+        /// How many leading directories of its paths are dropped.
         strip: Bounded<0, 16> = Bounded(0),
-        /// The folder that the archive is unpacked in, an absolute path.
+        /// The directory that the archive is unpacked in, an absolute path.
         into: Text = Spanned::unwritten("/".to_owned()),
         /// A Dockerfile, relative to the project. Its context is the commit's files, as a release has them.
         dockerfile: Option<Text>,

@@ -148,7 +148,7 @@ fn base_of(declared: &Spanned<BaseDeclaration>, problems: &mut Problems) -> Opti
             };
             let moment = |text: &&String| jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text.as_str()).is_ok();
             let snapshot = checked(snapshot, moment, "a moment such as `20261101T000000Z`", problems);
-            // What a server has at an address without the moment changes from day to day; a folder of one's own need not.
+            // What a server has at an address without the moment changes from day to day; a directory of one's own need not.
             let url = |text: &&String| {
                 let is_remote = ["http://", "https://"].iter().any(|start| text.starts_with(start));
                 let is_dated = is_remote && text.contains("{snapshot}");

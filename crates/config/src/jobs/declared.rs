@@ -92,7 +92,7 @@ declaration! {
         /// The command as a list of its words, without a shell. `{item}`, `{stem}`, `{dir}`, `{name}` and `{jobs}`
         /// are replaced; `{{` and `}}` stand for braces.
         run: Spanned<Vec<Text>>,
-        /// The folder to run in, relative to the project and inside of it. Placeholders are replaced.
+        /// The directory to run in, relative to the project and inside of it. Placeholders are replaced.
         directory: Text = Spanned::unwritten(".".to_owned()),
         /// The jobs that must have passed before.
         needs: Vec<Spanned<JobName>> = Vec::new(),
@@ -132,7 +132,7 @@ declaration! {
 declaration! {
     /// Where items come from: exactly one of `glob` and `lines-of`.
     pub(in crate) struct ForEachDeclaration {
-        /// A pattern of files relative to the project, or a list of them: `*` stays in one folder, `**` crosses folders.
+        /// A pattern of files relative to the project, or a list of them: `*` stays in one directory, `**` crosses directories.
         glob: Option<Spanned<OneOrMany<Text>>>,
         /// Patterns of files to leave out, only with `glob`.
         except: Spanned<Vec<Text>> = Spanned::unwritten(Vec::new()),

@@ -132,7 +132,7 @@ fn matching(project: &Path, patterns: &[String], except: &[String]) -> Result<Ve
     if files.is_empty() {
         let shown: Vec<String> = patterns.iter().take(3).map(|pattern| quoted(pattern)).collect();
         let left = if except.is_empty() { "" } else { " that `except` leaves over" };
-        let help = "patterns are relative to the project; `*` stays in one folder, `**` crosses folders";
+        let help = "patterns are relative to the project; `*` stays in one directory, `**` crosses directories";
         return Err((format!("{} matches no file{left}", shown.join(" or ")), help.to_owned()));
     }
     Ok(files)

@@ -15,8 +15,8 @@ use std::path::Path;
 const REFUSED: &[(&str, &str, &str)] = &[
     ("--tool", "names the tool a second time", "the key `tool` of the job"),
     ("--xml", "decides where findings are read from", "nothing; Drydock always asks for XML and keeps it"),
-    ("--log-", "sends the output away from Drydock", "nothing; the log is in the folder of the run"),
-    ("--massif-out-file", "sends the profile away from Drydock", "nothing; the profile is in the folder of the run"),
+    ("--log-", "sends the output away from Drydock", "nothing; the log is in the directory of the run"),
+    ("--massif-out-file", "sends the profile away from Drydock", "nothing; the profile is in the directory of the run"),
     ("--trace-children-skip", "is set by Drydock", "the key `skip-children` under `tools`"),
     ("--trace-children", "is set by Drydock", "the key `trace-children` under `tools`"),
     (

@@ -17,8 +17,8 @@ use drydock_base::units::quoted;
 /// The Debian source package, and where it goes.
 #[derive(Debug, Clone)]
 pub struct Deb {
-    /// The folder that becomes `debian/`, relative to the project.
-    pub folder: String,
+    /// The directory that becomes `debian/`, relative to the project.
+    pub directory: String,
     /// Who signs the entries of the changelog.
     pub maintainer: Address,
     /// The format of the orig tarball: one of the release's archives.
@@ -155,20 +155,20 @@ pub enum Place {
         /// How files get there.
         method: Method,
     },
-    /// The incoming folder of another archive.
+    /// The incoming directory of another archive.
     Queue {
         /// How files get there.
         method: Method,
         /// The host; none for [`Method::Local`].
         host: Option<String>,
-        /// The folder, `{state}` not yet replaced.
+        /// The directory, `{state}` not yet replaced.
         incoming: String,
         /// The file with the queue's answers, `{state}` not yet replaced.
         log: Option<PathBuf>,
     },
 }
 
-/// How files get into an incoming folder.
+/// How files get into an incoming directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// By copying.
@@ -223,7 +223,7 @@ pub(super) fn resolve(declared: DebDeclaration, archives: &[super::Archive], pro
     let smoke_test = declared.smoke_test.as_ref().and_then(|words| command(words, problems));
     let upload = declared.upload.and_then(|upload| target(upload, problems));
     Some(Deb {
-        folder: inside(&declared.folder, problems)?.trim_end_matches('/').to_owned(),
+        directory: inside(&declared.directory, problems)?.trim_end_matches('/').to_owned(),
         maintainer: declared.maintainer.value?,
         orig: orig?,
         revision: declared.revision.value?,

@@ -13,7 +13,7 @@ pub(super) type Text = Spanned<String>;
 declaration! {
     /// What a release consists of, and what proves it.
     pub(in crate) struct ReleaseFile {
-        /// The project's name: the first part of file names and of the folder that an archive unpacks to.
+        /// The project's name: the first part of file names and of the directory that an archive unpacks to.
         name: Spanned<ProjectName>,
         /// Where the version is written.
         version: VersionDeclaration,
@@ -110,7 +110,7 @@ declaration! {
 declaration! {
     /// Whose signatures count.
     pub(in crate) struct SigningDeclaration {
-        /// The folder with the signers' public OpenPGP keys, one a file (`*.asc` or `*.gpg`), relative to the project.
+        /// The directory with the signers' public OpenPGP keys, one a file (`*.asc` or `*.gpg`), relative to the project.
         keys: Text,
         /// How many of them must have signed.
         quorum: Bounded<1, 100> = Bounded(1),

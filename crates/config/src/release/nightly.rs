@@ -80,9 +80,9 @@ fn same(one: &Place, other: &Place) -> bool {
         (Place::Queue { host, incoming, .. }, Place::Queue { host: other_host, incoming: other_incoming, .. }) => {
             let name =
                 |host: &Option<String>| host.as_ref().map(|host| host.trim_end_matches('.').to_ascii_lowercase());
-            let folder =
+            let directory =
                 |path: &str| path.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/");
-            name(host) == name(other_host) && folder(incoming) == folder(other_incoming)
+            name(host) == name(other_host) && directory(incoming) == directory(other_incoming)
         }
         (Place::Ppa { .. }, Place::Queue { .. }) | (Place::Queue { .. }, Place::Ppa { .. }) => false,
     }

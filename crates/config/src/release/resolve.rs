@@ -148,7 +148,7 @@ fn proof(declared: OfflineProofDeclaration, problems: &mut Problems) -> Option<O
         let Some(text) = &program.value else { continue };
         if text.is_empty() || text.contains('/') {
             let problem = Problem::new(program.place, format!("{} is no name of a program", quoted(text)));
-            problems.push(problem.expected("a name without a folder, such as `python3`"));
+            problems.push(problem.expected("a name without a directory, such as `python3`"));
         }
     }
     let poisoned = poisoned.into_iter().filter_map(|program| program.value).collect();

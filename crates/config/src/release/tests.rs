@@ -43,7 +43,7 @@ offline-proof: {build: make, poisoned: [/bin/sh]}
         [
             "1:7: `a b` cannot name files (at most 64 letters, digits and `+ . _ -`, starting with a letter or digit)",
             "2:16: `v1` does not hold `{version}` (a text with `{version}` once, such as `v{version}`)",
-            "2:35: the path `../VERSION` leads out of the folder with `..` (a path relative to the project and inside of it)",
+            "2:35: the path `../VERSION` leads out of the directory with `..` (a path relative to the project and inside of it)",
             "2:49: unknown key `chagelog` (did you mean `changelog`?)",
             "5:17: the command has no program (a program and its arguments, such as `[make, check]`)",
             "5:29: there is no pattern (the files that it reads)",
@@ -53,7 +53,7 @@ offline-proof: {build: make, poisoned: [/bin/sh]}
             "6:47: `x-{version}.tar` does not end with `.zip` (the ending of its format)",
             "6:91: two archives are called `name-{version}.zip` (give one of them another `name`)",
             "7:24: found the text `make` instead of a list (write it as a list: `[make]`)",
-            "7:41: `/bin/sh` is no name of a program (a name without a folder, such as `python3`)",
+            "7:41: `/bin/sh` is no name of a program (a name without a directory, such as `python3`)",
         ]
     );
 }

@@ -80,8 +80,8 @@ fn sizes_are_bounded() {
 
 #[test]
 fn files_are_read_only_as_far_as_they_may_be() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("x.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("x.yaml");
     std::fs::write(&file, "a: 1\nb: \u{e4}\n").unwrap();
     assert_eq!(read(&file).unwrap(), Ok("a: 1\nb: \u{e4}\n".to_owned()));
     std::fs::write(&file, b"a: 1\nb: \xff\n").unwrap();
@@ -89,7 +89,7 @@ fn files_are_read_only_as_far_as_they_may_be() {
     assert_eq!((problem.place, text.as_str()), (Place { line: 2, column: 4 }, "a: 1\nb: "));
     std::fs::File::create(&file).unwrap().set_len(100 << 20).unwrap();
     assert!(read(&file).unwrap().is_err());
-    assert!(read(folder.path()).is_err());
+    assert!(read(directory.path()).is_err());
     assert!(read(Path::new("/dev/zero")).is_err());
 }
 

@@ -15,8 +15,8 @@ pub(super) fn unpacks(upload: &Upload, _: &Facts) -> Vec<String> {
             upload.dsc_name
         )];
     }
-    if sources.folders.len() > 1 {
-        let list: Vec<String> = sources.folders.iter().map(|folder| format!("'{folder}'")).collect();
+    if sources.directories.len() > 1 {
+        let list: Vec<String> = sources.directories.iter().map(|directory| format!("'{directory}'")).collect();
         return vec![format!("Unpacked source contains more than one directory: [{}]", list.join(", "))];
     }
     Vec::new()
@@ -24,7 +24,7 @@ pub(super) fn unpacks(upload: &Upload, _: &Facts) -> Vec<String> {
 
 pub(super) fn documents(upload: &Upload, _: &Facts) -> Vec<String> {
     let sources = &upload.sources;
-    if sources.failure.is_some() || sources.folders.is_empty() {
+    if sources.failure.is_some() || sources.directories.is_empty() {
         return Vec::new();
     }
     let mut texts = Vec::new();

@@ -54,7 +54,7 @@ fn lawful() -> Upload {
         dsc_signature: Signature::Good("KEY".into()),
         files: all.into_iter().map(|sums| (sums.name.clone(), sums)).collect(),
         sources: Sources {
-            folders: vec!["xx-1.0".into()],
+            directories: vec!["xx-1.0".into()],
             failure: None,
             documents: ["debian/changelog", "debian/copyright"].map(document).into_iter().collect(),
         },
@@ -247,7 +247,7 @@ const BREACHES: &[(&str, &str, Break)] = &[
         |u, _| u.dsc.set("Build-Depends", "debhelper, cargo >= 1"),
     ),
     ("unpacks", "Unpacked source contains more than one directory: ['xx-1.0', 'yy']", |u, _| {
-        u.sources.folders.push("yy".into())
+        u.sources.directories.push("yy".into())
     }),
     (
         "unpacks",

@@ -49,8 +49,8 @@ pub enum Signature {
 /// What a source package unpacks to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
-    /// The folders.
-    pub folders: Vec<String>,
+    /// The directories.
+    pub directories: Vec<String>,
     /// What dpkg-source said when it failed.
     pub failure: Option<String>,
     /// `debian/changelog` and `debian/copyright`, as far as they are there.
@@ -85,7 +85,7 @@ impl Upload {
     /// # Errors
     /// A file that cannot be read or parsed at all.
     pub fn read(path: &Path) -> anyhow::Result<(Upload, Option<Unpacked>)> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut upload = Upload::default();
         if !name.ends_with(".dsc") {
@@ -99,7 +99,7 @@ impl Upload {
         } else {
             upload.dsc_name = name;
         }
-        let dsc = folder.join(&upload.dsc_name);
+        let dsc = directory.join(&upload.dsc_name);
         let has_dsc = !upload.dsc_name.is_empty() && dsc.is_file();
         if has_dsc {
             let text = text(&dsc)?;
@@ -110,7 +110,7 @@ impl Upload {
             upload.listed().into_iter().map(|file| file.name).chain(upload.dsc_listed().map(|(_, _, name)| name));
         let names: Vec<String> = names.map(|name| plain(&name)).chain([upload.dsc_name.clone()]).collect();
         for name in names.into_iter().filter(|name| !name.is_empty()) {
-            if let Ok(sums) = Sums::of_file(&folder.join(&name)) {
+            if let Ok(sums) = Sums::of_file(&directory.join(&name)) {
                 upload.files.insert(name, sums);
             }
         }
@@ -179,7 +179,7 @@ fn unreadable(name: &str, why: &str) -> anyhow::Error {
     failure(Exit::JobFailed, format!("{name} is no .changes or .dsc that can be read: {why}"))
 }
 
-/// A name without folders, for looking a file up.
+/// A name without directories, for looking a file up.
 fn plain(name: &str) -> String {
     if name.contains('/') || name.starts_with('.') { String::new() } else { name.to_owned() }
 }
@@ -200,10 +200,10 @@ fn signature(text: &str) -> Signature {
 
 fn sources(unpacked: &Unpacked) -> Sources {
     let mut sources = Sources { failure: unpacked.failure.clone(), ..Sources::default() };
-    for folder in &unpacked.folders {
-        sources.folders.push(folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    for directory in &unpacked.directories {
+        sources.directories.push(directory.file_name().unwrap_or_default().to_string_lossy().into_owned());
         for name in ["debian/changelog", "debian/copyright"] {
-            if let Ok(metadata) = fs::symlink_metadata(folder.join(name)) {
+            if let Ok(metadata) = fs::symlink_metadata(directory.join(name)) {
                 let document = Document { is_link: metadata.is_symlink(), size: metadata.len() };
                 sources.documents.insert(name.to_owned(), document);
             }

@@ -19,7 +19,7 @@ const RANGE: u64 = 65_536;
 pub struct Builder {
     /// The user, when this process is root and becomes somebody else for building.
     other: Option<User>,
-    /// The parent of the folders that are built in.
+    /// The parent of the directories that are built in.
     parent: PathBuf,
 }
 
@@ -82,33 +82,33 @@ impl Builder {
         Ok(Builder { other: Some(other), parent: "/var/tmp".into() })
     }
 
-    /// A new folder that the user may read and enter.
+    /// A new directory that the user may read and enter.
     ///
     /// # Errors
     /// There is no room.
     pub fn place(&self) -> anyhow::Result<tempfile::TempDir> {
         let place = tempfile::Builder::new().prefix("drydock-prove-").tempdir_in(&self.parent);
-        let place = place.with_context(|| format!("cannot make a folder in {}", self.parent.display()))?;
-        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).context("cannot open the folder")?;
+        let place = place.with_context(|| format!("cannot make a directory in {}", self.parent.display()))?;
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).context("cannot open the directory")?;
         Ok(place)
     }
 
-    /// Makes a folder that the user may write to.
+    /// Makes a directory that the user may write to.
     ///
     /// # Errors
     /// There is no room.
-    pub fn make(&self, folder: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        self.give(folder)
+    pub fn make(&self, directory: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        self.give(directory)
     }
 
-    /// Makes the user the owner of a folder and all that is in it.
+    /// Makes the user the owner of a directory and all that is in it.
     ///
     /// # Errors
     /// The owner cannot be changed.
-    pub fn give(&self, folder: &Path) -> anyhow::Result<()> {
+    pub fn give(&self, directory: &Path) -> anyhow::Result<()> {
         let Some(User { uid, gid, .. }) = self.other else { return Ok(()) };
-        let mut open = vec![folder.to_owned()];
+        let mut open = vec![directory.to_owned()];
         while let Some(path) = open.pop() {
             chown(&path, Some(uid), Some(gid)).with_context(|| format!("cannot give {} away", path.display()))?;
             if fs::symlink_metadata(&path)?.is_dir() {
@@ -124,7 +124,7 @@ impl Builder {
     ///
     /// # Errors
     /// There is no such command.
-    pub fn run(&self, argv: &[String], folder: &Path, set: &BTreeMap<String, String>) -> anyhow::Result<Ended> {
+    pub fn run(&self, argv: &[String], directory: &Path, set: &BTreeMap<String, String>) -> anyhow::Result<Ended> {
         let mut command: Vec<String> = Vec::new();
         let mut set = set.clone();
         set.insert("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
@@ -139,7 +139,7 @@ impl Builder {
             for variable in ["USER", "LOGNAME"] {
                 set.insert(variable.into(), name.clone());
             }
-            set.insert("HOME".into(), folder.display().to_string());
+            set.insert("HOME".into(), directory.display().to_string());
         }
         command.extend(argv.iter().cloned());
         let search = std::env::var_os("PATH");
@@ -147,7 +147,7 @@ impl Builder {
             .map_err(|why| failure(Exit::Missing, format!("{why}; `cargo xtask doctor deb` tells what installs it")))?;
         drop(program);
         let output = duct::cmd(&command[0], &command[1..])
-            .dir(folder)
+            .dir(directory)
             .full_env(exec::environment(&[], &set))
             .stdin_null()
             .stderr_to_stdout()

@@ -28,11 +28,11 @@ pub struct Mirrors {
     pub ubuntu: String,
 }
 
-/// A folder of chroots.
+/// A directory of chroots.
 #[derive(Debug, Clone)]
 pub struct Chroots {
-    /// The folder.
-    pub folder: PathBuf,
+    /// The directory.
+    pub directory: PathBuf,
     /// Where packages come from.
     pub mirrors: Mirrors,
     /// The day, `2026-06-01`.
@@ -101,9 +101,9 @@ impl Chroots {
         let mirror = self.mirror(distribution_of(series));
         let key = Sums::of("", format!("{options:?}{hooks:?}{mirror}").as_bytes()).sha256;
         let (start, end) = (format!("{series}-{kind}-{}-", &key[..12]), ".tar");
-        fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {}", self.folder.display()))?;
-        let mut made: Vec<Chroot> = fs::read_dir(&self.folder)
-            .with_context(|| format!("cannot read {}", self.folder.display()))?
+        fs::create_dir_all(&self.directory).with_context(|| format!("cannot make {}", self.directory.display()))?;
+        let mut made: Vec<Chroot> = fs::read_dir(&self.directory)
+            .with_context(|| format!("cannot read {}", self.directory.display()))?
             .filter_map(|entry| {
                 let file = entry.ok()?.path();
                 let name = file.file_name()?.to_str()?.to_owned();
@@ -119,8 +119,8 @@ impl Chroots {
             made.push(newest);
         }
         watch(&format!("make a chroot of {series} ({kind})"));
-        let part = tempfile::Builder::new().prefix(".part-").suffix(end).tempfile_in(&self.folder);
-        let part = part.with_context(|| format!("cannot write to {}", self.folder.display()))?;
+        let part = tempfile::Builder::new().prefix(".part-").suffix(end).tempfile_in(&self.directory);
+        let part = part.with_context(|| format!("cannot write to {}", self.directory.display()))?;
         let mut argv: Vec<String> = ["mmdebstrap", "--quiet"].map(str::to_owned).to_vec();
         argv.extend(options.iter().cloned());
         argv.extend(hooks.iter().map(|hook| format!("--customize-hook={hook}")));
@@ -133,7 +133,7 @@ impl Chroots {
             let why = why.split_once("` ended with ").map_or(why.as_str(), |(_, end)| end);
             failure(Exit::Missing, format!("a chroot of {series} cannot be made from {mirror}: {why}"))
         })?;
-        let file = self.folder.join(format!("{start}{}{end}", self.today));
+        let file = self.directory.join(format!("{start}{}{end}", self.today));
         fs::set_permissions(part.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
         part.persist(&file).with_context(|| format!("cannot write {}", file.display()))?;
         for old in made {
@@ -199,14 +199,14 @@ mod tests {
 
     #[test]
     fn a_chroot_of_this_week_is_taken_again() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mirrors = Mirrors { debian: "http://127.0.0.1:1/debian".into(), ubuntu: String::new() };
         let chroots =
-            |today: &str| Chroots { folder: folder.path().into(), mirrors: mirrors.clone(), today: today.into() };
+            |today: &str| Chroots { directory: directory.path().into(), mirrors: mirrors.clone(), today: today.into() };
         let options = ["--variant=minbase".to_owned(), "--skip=cleanup/apt/lists".to_owned()];
         let hooks: [String; 0] = [];
         let key = Sums::of("", format!("{options:?}{hooks:?}{}", mirrors.debian).as_bytes()).sha256;
-        fs::write(folder.path().join(format!("bookworm-plain-{}-2026-05-28.tar", &key[..12])), "").unwrap();
+        fs::write(directory.path().join(format!("bookworm-plain-{}-2026-05-28.tar", &key[..12])), "").unwrap();
         let chroot = chroots("2026-06-01").plain("bookworm", &mut |line| panic!("{line}")).unwrap();
         assert_eq!(chroot.day, "2026-05-28");
         // Next week it is not, and there is no mirror at that address.

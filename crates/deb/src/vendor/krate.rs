@@ -57,15 +57,15 @@ impl Crate {
     }
 
     /// `NAME-VERSION`.
-    pub fn folder(&self) -> String {
+    pub fn directory(&self) -> String {
         format!("{}-{}", self.package.name, self.package.version)
     }
 
     /// Without what is left out, and the paths of compiled programs that are still there.
     pub(super) fn pruned(mut self, declared: &Vendor) -> (Crate, Vec<String>) {
-        let folder = self.folder();
+        let directory = self.directory();
         let matches = |patterns: &[FileGlob], path: &str| {
-            let full = format!("{folder}/{path}");
+            let full = format!("{directory}/{path}");
             patterns.iter().any(|pattern| pattern.matches_written(&full))
         };
         self.files.retain(|path, _| {
@@ -116,7 +116,7 @@ fn is_dropped(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let ends_as_swap = |(stem, end): (&str, &str)| stem.len() > 1 && end.chars().count() == 1;
     let swap = name.starts_with('.') && name.rsplit_once(".sw").is_some_and(ends_as_swap);
-    let folder = path.split('/').any(|part| matches!(part, "CVS" | ".svn" | ".git" | ".github" | ".pc"));
+    let directory = path.split('/').any(|part| matches!(part, "CVS" | ".svn" | ".git" | ".github" | ".pc"));
     let endings = [".orig", ".rej", ".bak", "~"].iter().any(|ending| name.ends_with(ending));
     let names = [
         ".gitignore",
@@ -136,7 +136,7 @@ fn is_dropped(path: &str) -> bool {
     ];
     let wraps = name.len() > 1 && name.starts_with('#') && name.ends_with('#');
     let joins = name.starts_with(".#") || name.starts_with(",,");
-    folder || endings || swap || wraps || joins || names.contains(&name)
+    directory || endings || swap || wraps || joins || names.contains(&name)
 }
 
 /// Whether a content is a compiled program, library or object, by how it starts.

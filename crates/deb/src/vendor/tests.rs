@@ -46,20 +46,20 @@ fn what_debian_drops_is_left_out_and_programs_are_found() {
 }
 
 #[test]
-fn a_folder_is_hashed_again() {
+fn a_directory_is_hashed_again() {
     let vendored = Vendored { crates: vec![crate_of(&[("Cargo.toml", b"1"), ("src/lib.rs", b"2")])], lock_format: 3 };
-    let folder = tempfile::tempdir().unwrap();
-    let at = |path: &str| folder.path().join(path);
+    let directory = tempfile::tempdir().unwrap();
+    let at = |path: &str| directory.path().join(path);
     for (path, file) in &vendored.crates[0].files {
         let path = at("x-1.0.0").join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, &file.content).unwrap();
     }
     fs::write(at("x-1.0.0/.cargo-checksum.json"), vendored.crates[0].checksums()).unwrap();
-    assert_eq!(rehash(folder.path()).unwrap(), (2, Vec::new()));
+    assert_eq!(rehash(directory.path()).unwrap(), (2, Vec::new()));
     fs::File::options().append(true).open(at("x-1.0.0/src/lib.rs")).unwrap().write_all(b"3").unwrap();
     fs::remove_file(at("x-1.0.0/Cargo.toml")).unwrap();
-    let (_, wrong) = rehash(folder.path()).unwrap();
+    let (_, wrong) = rehash(directory.path()).unwrap();
     assert_eq!(wrong, ["x-1.0.0/Cargo.toml is not there any more", "x-1.0.0/src/lib.rs was changed"]);
 }
 

@@ -39,10 +39,10 @@ pub(super) fn write(file: &Path, base: &Base, name: &str, scratch: &Path) -> any
         let path = base.layout.path(&layer.digest);
         let mut blob = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let content = archive.keep(&mut blob)?;
-        let folder = diff_id.hex();
-        archive.put(folder.clone(), Item::folder(0));
-        archive.put(format!("{folder}/layer.tar"), Item::file(content, 0));
-        layers.push(format!("{folder}/layer.tar"));
+        let directory = diff_id.hex();
+        archive.put(directory.clone(), Item::directory(0));
+        archive.put(format!("{directory}/layer.tar"), Item::file(content, 0));
+        layers.push(format!("{directory}/layer.tar"));
     }
     let config = format!("{}.json", base.manifest.config.digest.hex());
     let list = json!([{"Config": config, "RepoTags": [name], "Layers": layers}]).to_string();
@@ -56,14 +56,16 @@ pub(super) fn write(file: &Path, base: &Base, name: &str, scratch: &Path) -> any
 }
 
 /// Reads what `docker save` wrote.
-pub(super) fn saved(file: &Path, folder: &Path) -> anyhow::Result<Raw> {
-    untar(file, folder)?;
+pub(super) fn saved(file: &Path, directory: &Path) -> anyhow::Result<Raw> {
+    untar(file, directory)?;
     let wrong = |why: &str| failure(Exit::JobFailed, format!("docker saved an image that cannot be read: {why}"));
-    let list: Vec<Listed> = serde_json::from_slice(&small(folder, LIST)?).map_err(|error| wrong(&error.to_string()))?;
+    let list: Vec<Listed> =
+        serde_json::from_slice(&small(directory, LIST)?).map_err(|error| wrong(&error.to_string()))?;
     let [Listed { config, layers }] = list.as_slice() else { return Err(wrong("it is not one image")) };
-    let config: Value = serde_json::from_slice(&small(folder, config)?).map_err(|error| wrong(&error.to_string()))?;
+    let config: Value =
+        serde_json::from_slice(&small(directory, config)?).map_err(|error| wrong(&error.to_string()))?;
     let layers = layers.iter().map(|layer| {
-        let path = folder.join(clean(layer)?);
+        let path = directory.join(clean(layer)?);
         let mut magic = [0; 2];
         let gzipped = paths::open_regular(&path)?.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
         Ok((path, if gzipped { media::LAYER_GZIP } else { media::LAYER }.to_owned()))
@@ -73,14 +75,14 @@ pub(super) fn saved(file: &Path, folder: &Path) -> anyhow::Result<Raw> {
 }
 
 /// Reads a layout that was put into a tar file.
-pub(super) fn saved_layout(file: &Path, folder: &Path) -> anyhow::Result<Raw> {
-    untar(file, folder)?;
-    layout(folder)
+pub(super) fn saved_layout(file: &Path, directory: &Path) -> anyhow::Result<Raw> {
+    untar(file, directory)?;
+    layout(directory)
 }
 
 /// Reads the one image of a layout.
-pub(super) fn layout(folder: &Path) -> anyhow::Result<Raw> {
-    let layout = Layout::open(folder)?;
+pub(super) fn layout(directory: &Path) -> anyhow::Result<Raw> {
+    let layout = Layout::open(directory)?;
     let wrong = |why: &str| failure(Exit::JobFailed, format!("the engine made an image that cannot be read: {why}"));
     let mut index = layout.index()?;
     for _ in 0..2 {
@@ -102,17 +104,17 @@ pub(super) fn layout(folder: &Path) -> anyhow::Result<Raw> {
 }
 
 /// Unpacks the files of an archive; links between layers, as docker saves a layer that comes twice, become copies.
-fn untar(file: &Path, folder: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+fn untar(file: &Path, directory: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let limits = Limits { bytes: 64 << 30, entries: 100_000 };
     let mut links = Vec::new();
     let source = paths::open_regular(file).with_context(|| format!("cannot read {}", file.display()))?;
     let visited = visit_packed(source, Packing::Plain, limits, &mut |member, content| {
         let path = clean(&member.path)?;
-        let at = folder.join(&path);
+        let at = directory.join(&path);
         match &member.kind {
             MemberKind::File => {
-                fs::create_dir_all(at.parent().unwrap_or(folder))?;
+                fs::create_dir_all(at.parent().unwrap_or(directory))?;
                 io::copy(content, &mut fs::OpenOptions::new().write(true).create_new(true).open(&at)?)?;
             }
             MemberKind::Link(target) => {
@@ -125,9 +127,9 @@ fn untar(file: &Path, folder: &Path) -> anyhow::Result<()> {
                         part => parts.push(part),
                     }
                 }
-                links.push((at, folder.join(parts.join("/"))));
+                links.push((at, directory.join(parts.join("/"))));
             }
-            MemberKind::Folder | MemberKind::HardLink(_) | MemberKind::Other(_) => {}
+            MemberKind::Directory | MemberKind::HardLink(_) | MemberKind::Other(_) => {}
         }
         Ok(())
     });
@@ -136,14 +138,14 @@ fn untar(file: &Path, folder: &Path) -> anyhow::Result<()> {
         other => failure(Exit::JobFailed, format!("{}: {other}", file.display())),
     })?;
     for (at, target) in links {
-        fs::create_dir_all(at.parent().unwrap_or(folder))?;
+        fs::create_dir_all(at.parent().unwrap_or(directory))?;
         fs::hard_link(&target, &at).with_context(|| format!("cannot unpack {}", at.display()))?;
     }
     fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))
 }
 
-fn small(folder: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
-    let path = folder.join(clean(name).map_err(anyhow::Error::new)?);
+fn small(directory: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
+    let path = directory.join(clean(name).map_err(anyhow::Error::new)?);
     let file = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut bytes = Vec::new();
     file.take(LARGEST_MANIFEST).read_to_end(&mut bytes)?;

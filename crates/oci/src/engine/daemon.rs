@@ -45,8 +45,8 @@ pub(super) fn buildx(request: &Request<'_>) -> anyhow::Result<Raw> {
     let mut argv = words(&["docker", "buildx", "build", "--no-cache", "--provenance=false", "--sbom=false"]);
     argv.extend(["--platform".into(), request.platform.to_string(), "--file".into(), shown(request.dockerfile)]);
     for base in request.bases {
-        let folder = lent(request, base)?;
-        let context = format!("{}=oci-layout://{}@{}", local_name(base), shown(&folder), base.descriptor.digest);
+        let directory = lent(request, base)?;
+        let context = format!("{}=oci-layout://{}@{}", local_name(base), shown(&directory), base.descriptor.digest);
         argv.extend(["--build-context".into(), context]);
     }
     argv.extend(arguments(request));

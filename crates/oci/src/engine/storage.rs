@@ -37,7 +37,7 @@ pub(super) fn build(program: &str, request: &Request<'_>) -> anyhow::Result<Raw>
     archive::layout(&out)
 }
 
-/// A storage in a folder, which is emptied by the engine's own means: without root, files of other users are in it.
+/// A storage in a directory, which is emptied by the engine's own means: without root, files of other users are in it.
 struct Storage<'a> {
     program: &'a str,
     root: &'a Path,
@@ -58,8 +58,8 @@ impl Storage<'_> {
 impl Drop for Storage<'_> {
     fn drop(&mut self) {
         if !rustix::process::geteuid().is_root() {
-            let folder = shown(&self.root.join("storage"));
-            let _it_is_a_temporary_folder = run(&words(&[self.program, "unshare", "rm", "-rf", &folder]), &[]);
+            let directory = shown(&self.root.join("storage"));
+            let _it_is_a_temporary_directory = run(&words(&[self.program, "unshare", "rm", "-rf", &directory]), &[]);
         }
     }
 }

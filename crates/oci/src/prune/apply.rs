@@ -135,10 +135,10 @@ struct OnDisk {
 }
 
 impl Condemned {
-    /// The file for a repository in a folder.
-    pub fn at(folder: &Path, place: &Prunable) -> Condemned {
+    /// The file for a repository in a directory.
+    pub fn at(directory: &Path, place: &Prunable) -> Condemned {
         let hex = Digest::of(place.repository().to_string().as_bytes()).hex();
-        Condemned { path: folder.join(format!("prune-{}.json", &hex[..16])) }
+        Condemned { path: directory.join(format!("prune-{}.json", &hex[..16])) }
     }
 
     /// What an interrupted removal left.

@@ -87,9 +87,9 @@ fn copy_blob(from: (&Registry, &Repository), to: (&Registry, &Repository), blob:
         }
         return Ok(false);
     }
-    let folder = TempDir::with_prefix("drydock-copy-")
-        .map_err(|error| failure(Exit::Missing, format!("cannot make a temporary folder: {error}")))?;
-    let layout = Layout::create(folder.path())?;
+    let directory = TempDir::with_prefix("drydock-copy-")
+        .map_err(|error| failure(Exit::Missing, format!("cannot make a temporary directory: {error}")))?;
+    let layout = Layout::create(directory.path())?;
     from.0.download(from.1, blob, &layout)?;
     to.0.upload_from(to.1, blob, &layout, session)?;
     Ok(false)

@@ -94,17 +94,17 @@ mod tests {
 
     #[test]
     fn helpers_are_asked_on_their_standard_input() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let script = "#!/bin/sh\nread server || true\ncase \"$1 $server\" in\n\
             'get a.example') echo '{\"ServerURL\":\"a\",\"Username\":\"u\",\"Secret\":\"'$PASSWORD_STORE_DIR'\"}';;\n\
             'get t.example') echo '{\"ServerURL\":\"a\",\"Username\":\"<token>\",\"Secret\":\"s\"}';;\n\
             'get b.example') echo 'credentials not found in native keychain'; exit 1;;\n\
             'get c.example') echo 'the agent is locked' >&2; exit 1;;\n\
             *) echo nonsense;; esac\n";
-        let program = folder.path().join("docker-credential-mine");
+        let program = directory.path().join("docker-credential-mine");
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let path = format!("{}:/bin:/usr/bin", folder.path().display());
+        let path = format!("{}:/bin:/usr/bin", directory.path().display());
         let variables =
             BTreeMap::from([("PATH".into(), path.into()), ("PASSWORD_STORE_DIR".into(), OsString::from("passed"))]);
         let ask = |name: &str, server: &str| get(name, server, Path::new("FILE"), &variables);
@@ -116,7 +116,7 @@ mod tests {
         for (name, server, words) in [
             ("mine", "c.example", "failed for c.example: the agent is locked"),
             ("mine", "d.example", "gave no answer for d.example"),
-            ("missing", "a.example", "`docker-credential-missing` is in no folder of PATH"),
+            ("missing", "a.example", "`docker-credential-missing` is in no directory of PATH"),
             ("../mine", "a.example", "has a name that no program has"),
         ] {
             let error = ask(name, server).unwrap_err().to_string();

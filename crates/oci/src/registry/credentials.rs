@@ -152,9 +152,9 @@ impl Credentials {
         let config = self.path("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
         let docker = self.path("DOCKER_CONFIG").or_else(|| home.as_ref().map(|home| home.join(".docker")));
         [
-            self.path("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
-            config.map(|folder| folder.join("containers/auth.json")),
-            docker.map(|folder| folder.join("config.json")),
+            self.path("XDG_RUNTIME_DIR").map(|directory| directory.join("containers/auth.json")),
+            config.map(|directory| directory.join("containers/auth.json")),
+            docker.map(|directory| directory.join("config.json")),
         ]
         .into_iter()
         .flatten()
@@ -170,15 +170,15 @@ impl Credentials {
         let user = self.path("HOME").map(|home| home.join(".config/containers/certs.d"));
         let system = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
         let mut files: Vec<PathBuf> = Vec::new();
-        for folder in user.into_iter().chain(system) {
-            files.extend(certificates(&folder.join(authority)));
+        for directory in user.into_iter().chain(system) {
+            files.extend(certificates(&directory.join(authority)));
         }
         files
     }
 }
 
-fn certificates(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+fn certificates(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "crt")).collect();
     files.sort();
     files

@@ -45,7 +45,7 @@ impl Memory {
     /// That of a blob of a layout on its way to a repository.
     pub(super) fn beside(layout: &Layout, repository: &Repository, blob: &Descriptor) -> Memory {
         let name = Digest::of(format!("{repository}@{}", blob.digest).as_bytes());
-        Memory { file: Some(layout.folder().join(".uploads").join(name.hex())) }
+        Memory { file: Some(layout.directory().join(".uploads").join(name.hex())) }
     }
 
     /// Where it went on and in which pieces at least, if that is of this registry and not too old.
@@ -63,9 +63,9 @@ impl Memory {
     pub(super) fn keep(&self, url: &Url, least: u64, now: Timestamp) {
         let Some(path) = &self.file else { return };
         let write = || -> anyhow::Result<()> {
-            let folder = path.parent().unwrap_or(path);
-            fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            let directory = path.parent().unwrap_or(path);
+            fs::create_dir_all(directory)?;
+            let mut file = tempfile::NamedTempFile::new_in(directory)?;
             file.write_all(&serde_json::to_vec(&Kept { url: url.whole(), least, since: now.as_second() })?)?;
             file.persist(path)?;
             Ok(())
@@ -73,7 +73,7 @@ impl Memory {
         let _best_effort = write();
     }
 
-    /// Forgets it, and the folder with the last.
+    /// Forgets it, and the directory with the last.
     pub(super) fn forget(&self) {
         if let Some(path) = &self.file {
             let _there_may_be_none = fs::remove_file(path);
@@ -93,8 +93,8 @@ mod tests {
 
     #[test]
     fn an_upload_is_remembered_for_a_day_and_for_its_registry() {
-        let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::create(folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::create(directory.path()).unwrap();
         let repository: Repository = "a.example/b".parse().unwrap();
         let memory = Memory::beside(&layout, &repository, &Descriptor::of(media::LAYER, b"x"));
         let base = Url::new(true, "a.example", "/v2/");

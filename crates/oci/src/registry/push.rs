@@ -58,8 +58,11 @@ pub fn push(
     let missing: Vec<String> =
         blobs.iter().filter(|blob| !layout.has(blob)).map(|blob| blob.digest.to_string()).collect();
     if !missing.is_empty() {
-        let folder = layout.folder().display();
-        return Err(failure(Exit::NotReproducible, format!("{folder} lacks {}; build it again", missing.join(", "))));
+        let directory = layout.directory().display();
+        return Err(failure(
+            Exit::NotReproducible,
+            format!("{directory} lacks {}; build it again", missing.join(", ")),
+        ));
     }
     // The largest first, so that no thread is left alone with it.
     let mut blobs = blobs;

@@ -13,12 +13,12 @@ use crate::manifest::Manifest;
 use drydock_archive::read::{self, Limits};
 use drydock_base::exec;
 use drydock_base::exit::{Exit, failure};
-use drydock_base::twin::cargo_folders;
+use drydock_base::twin::cargo_directories;
 use drydock_config::release::{self, Format};
 
 /// The end of what the commands print, kept beside the release.
 pub const LOG: &str = "offline-proof.log";
-/// Folders that are looked in even when they are not in `PATH`.
+/// Directories that are looked in even when they are not in `PATH`.
 const USUAL: [&str; 5] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 
 /// Proves it with the first archive that is a tar, or else the first one.
@@ -28,25 +28,25 @@ const USUAL: [&str; 5] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/s
 pub fn prove(
     declared: &release::OfflineProof,
     manifest: &Manifest,
-    folder: &Path,
+    directory: &Path,
     watch: &mut dyn FnMut(&str),
 ) -> anyhow::Result<OfflineProof> {
-    let mut files: Vec<_> = manifest.files(folder).collect();
+    let mut files: Vec<_> = manifest.files(directory).collect();
     files.sort_by_key(|(_, format, _)| *format == Format::Zip);
     let (artifact, format, path) = files.first().context("the release has no archive")?;
     let scratch =
-        tempfile::Builder::new().prefix("drydock-offline-").tempdir().context("cannot make a temporary folder")?;
+        tempfile::Builder::new().prefix("drydock-offline-").tempdir().context("cannot make a temporary directory")?;
     let at = |name: &str| scratch.path().join(name);
     for name in ["sources", "home", "poison", "tmp"] {
-        fs::create_dir(at(name)).context("cannot make a temporary folder")?;
+        fs::create_dir(at(name)).context("cannot make a temporary directory")?;
     }
     read::unpack(path, *format, Limits::UNKNOWN, &at("sources"))
         .map_err(|error| failure(Exit::NotReproducible, format!("{}: {error}", artifact.name)))?;
-    let sources = at("sources").join(&manifest.folder);
+    let sources = at("sources").join(&manifest.directory);
 
     let poison = Poison::prepare(&declared.poisoned, &at("poison"), &at("called"))?;
     let cage = Cage::probe(&poison)?;
-    let mut set = cargo_folders();
+    let mut set = cargo_directories();
     set.insert("CARGO_HOME".into(), at("home").join(".cargo").display().to_string());
     set.insert("HOME".into(), at("home").display().to_string());
     set.insert("TMPDIR".into(), at("tmp").display().to_string());
@@ -54,7 +54,7 @@ pub fn prove(
     set.insert("PATH".into(), format!("{}:{search}", at("poison").display()));
     let environment = exec::environment(&[], &set);
 
-    let log = folder.join(LOG);
+    let log = directory.join(LOG);
     let mut text = Vec::new();
     for (what, command) in [("build", Some(&declared.build)), ("test", declared.test.as_ref())] {
         let Some(command) = command else { continue };
@@ -115,12 +115,12 @@ struct Poison {
 }
 
 impl Poison {
-    fn prepare(names: &[String], folder: &Path, log: &Path) -> anyhow::Result<Poison> {
+    fn prepare(names: &[String], directory: &Path, log: &Path) -> anyhow::Result<Poison> {
         let mut covered = Vec::new();
         let search = std::env::var_os("PATH").unwrap_or_default();
-        let folders: Vec<PathBuf> = std::env::split_paths(&search).chain(USUAL.map(PathBuf::from)).collect();
+        let directories: Vec<PathBuf> = std::env::split_paths(&search).chain(USUAL.map(PathBuf::from)).collect();
         for name in names {
-            let stub = folder.join(name);
+            let stub = directory.join(name);
             let script = format!(
                 "#!/bin/sh\necho {0} >>'{1}'\necho '{0}: a builder need not have it, so here it fails' >&2\nexit 127\n",
                 name,
@@ -128,9 +128,9 @@ impl Poison {
             );
             fs::write(&stub, script).with_context(|| format!("cannot write {}", stub.display()))?;
             fs::set_permissions(&stub, fs::Permissions::from_mode(0o755)).context("cannot write")?;
-            let found: BTreeSet<PathBuf> = folders
+            let found: BTreeSet<PathBuf> = directories
                 .iter()
-                .filter_map(|folder| folder.join(name).canonicalize().ok())
+                .filter_map(|directory| directory.join(name).canonicalize().ok())
                 // A file that has another name may be other programs as well, as that of rustup is.
                 .filter(|file| file.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name.as_str())))
                 .collect();

@@ -46,8 +46,8 @@ pub struct Request<'a> {
     /// What was built first, and where.
     pub manifest: &'a Manifest,
     /// Where that is.
-    pub folder: &'a Path,
-    /// The folder with the declarations, when it is not the project's own.
+    pub directory: &'a Path,
+    /// The directory with the declarations, when it is not the project's own.
     pub config: Option<&'a Path>,
     /// The threads that the first build was allowed.
     pub threads: u32,
@@ -59,20 +59,20 @@ pub struct Request<'a> {
 /// The twin cannot be built, or a byte differs: which, and what makes such a difference.
 pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<TwinProof> {
     let twin = Twin::probe();
-    let folder = tempfile::Builder::new()
+    let directory = tempfile::Builder::new()
         .prefix("drydock-twin-of-another-name-")
         .tempdir()
-        .context("cannot make a temporary folder")?;
-    let at = |name: &str| folder.path().join(name);
-    let (project, home, program) = (at("in a/deeper folder/project"), at("home"), at("xtask"));
-    fs::create_dir_all(&project).and_then(|()| fs::create_dir(&home)).context("cannot make a temporary folder")?;
+        .context("cannot make a temporary directory")?;
+    let at = |name: &str| directory.path().join(name);
+    let (project, home, program) = (at("in a/deeper directory/project"), at("home"), at("xtask"));
+    fs::create_dir_all(&project).and_then(|()| fs::create_dir(&home)).context("cannot make a temporary directory")?;
     fs::copy(std::env::current_exe()?, &program).context("cannot copy this program")?;
     for source in request.tree.repositories.iter().rev() {
         copy_repository(source, request, &project)?;
     }
     write_git_settings(&home.join(".gitconfig"))?;
     let config = request.config.unwrap_or(&project);
-    fs::create_dir_all(project.join("packaging")).context("cannot make a temporary folder")?;
+    fs::create_dir_all(project.join("packaging")).context("cannot make a temporary directory")?;
     if config == project {
         // Which is read from the commit; this only makes it a project.
         fs::write(project.join("packaging/release.yaml"), "# read from the commit\n").context("cannot write")?;
@@ -93,7 +93,7 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
         None => argv.push("--untagged".to_owned()),
     }
     watch(&format!("the twin: {}", exec::paste(&argv[1..])));
-    let mut set = twin.variables(&home).context("cannot write to a temporary folder")?;
+    let mut set = twin.variables(&home).context("cannot write to a temporary directory")?;
     for (name, value) in OPTIONS {
         set.insert(name.to_owned(), value.to_owned());
     }
@@ -127,7 +127,7 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
 fn compare(request: &Request<'_>, theirs: &Path) -> anyhow::Result<()> {
     let manifest = Manifest::load(&theirs.join(NAME))?;
     let mut problems = Vec::new();
-    for (artifact, format, path) in request.manifest.files(request.folder) {
+    for (artifact, format, path) in request.manifest.files(request.directory) {
         let other = theirs.join(&artifact.name);
         let difference = difference::first(&path, &other, format, Limits::UNKNOWN)
             .with_context(|| format!("cannot compare {}", artifact.name))?;
@@ -154,13 +154,13 @@ fn copy_repository(
     let target = git_dir(source, request.tree, project);
     fs::create_dir_all(&target).with_context(|| format!("cannot make {}", target.display()))?;
     let format = format!("--object-format={}", if source.commit.as_str().len() == 64 { "sha256" } else { "sha1" });
-    let git = |folder: &Path, words: &[&str]| -> anyhow::Result<Vec<u8>> {
+    let git = |directory: &Path, words: &[&str]| -> anyhow::Result<Vec<u8>> {
         let set = BTreeMap::from(
             [("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")].map(|(a, b)| (a.into(), b.into())),
         );
         let argv: Vec<String> =
             ["git", "-c", "safe.directory=*"].iter().chain(words).map(|word| (*word).to_owned()).collect();
-        exec::bytes(&argv, folder, exec::environment(&[], &set)).map_err(anyhow::Error::msg)
+        exec::bytes(&argv, directory, exec::environment(&[], &set)).map_err(anyhow::Error::msg)
     };
     git(&target, &["init", "--quiet", "--bare", "--template=", &format, "."])?;
     let tag = request.manifest.tag.as_ref().filter(|_| source.prefix.is_empty());
@@ -175,7 +175,7 @@ fn copy_repository(
     let names = target.join("drydock-objects");
     fs::write(&names, list).context("cannot write a list of objects")?;
     let pack = duct::cmd("git", ["-c", "safe.directory=*", "pack-objects", "--quiet", "--stdout"])
-        .dir(&source.repository.folder)
+        .dir(&source.repository.directory)
         .full_env(exec::environment(&[], &BTreeMap::new()))
         .stdin_path(&names)
         .stderr_null()

@@ -9,9 +9,9 @@ struct Command {
 }
 
 impl Command {
-    fn traced<'a>(&'a self, folder: &'a Path, opens: Option<&'a Opens>) -> Traced<'a> {
+    fn traced<'a>(&'a self, directory: &'a Path, opens: Option<&'a Opens>) -> Traced<'a> {
         let Command { argv, args, traces_all } = self;
-        Traced { folder, tool: "memcheck", args, argv, traces_all: *traces_all, main: Some(10), opens }
+        Traced { directory, tool: "memcheck", args, argv, traces_all: *traces_all, main: Some(10), opens }
     }
 }
 
@@ -39,15 +39,15 @@ fn log(pid: u32, parent: u32, exe: &str, leaks: &[&str]) -> String {
     )
 }
 
-struct Folder(tempfile::TempDir);
+struct Directory(tempfile::TempDir);
 
-impl Folder {
-    fn new(logs: &[(u32, String)]) -> Folder {
-        let folder = tempfile::tempdir().unwrap();
+impl Directory {
+    fn new(logs: &[(u32, String)]) -> Directory {
+        let directory = tempfile::tempdir().unwrap();
         for (pid, text) in logs {
-            fs::write(folder.path().join(format!("memcheck.{pid}.xml")), text).unwrap();
+            fs::write(directory.path().join(format!("memcheck.{pid}.xml")), text).unwrap();
         }
-        Folder(folder)
+        Directory(directory)
     }
 
     fn gather(&self, job: &Command, opens: &[(&str, u32)]) -> ValgrindEvidence {
@@ -60,12 +60,12 @@ impl Folder {
 
 #[test]
 fn what_forked_children_inherit_counts_once() {
-    let folder = Folder::new(&[
+    let directory = Directory::new(&[
         (10, log(10, 9, "./a", &["f", "f", "g"])),
         (11, log(11, 10, "./a", &["f", "f", "g"])),
         (12, log(12, 11, "./a", &["f", "h"])),
     ]);
-    let evidence = folder.gather(&job(&["./a"], |_| {}), &[]);
+    let evidence = directory.gather(&job(&["./a"], |_| {}), &[]);
     assert_eq!((evidence.findings, evidence.complete, evidence.main_complete), (3, 3, Some(true)));
     let told: Vec<_> = evidence.first.iter().map(|one| (one.place.as_str(), one.records, one.processes)).collect();
     assert_eq!(told, [("f (a.c:10)", 2, 3), ("g (a.c:10)", 1, 2), ("h (a.c:12)", 1, 1)]);
@@ -76,7 +76,7 @@ fn what_forked_children_inherit_counts_once() {
 
 #[track_caller]
 fn unchecked(logs: &[(u32, String)], opens: &[(&str, u32)], tool: impl FnOnce(&mut Command), expected: &[&str]) {
-    let evidence = Folder::new(logs).gather(&job(&["./a"], tool), opens);
+    let evidence = Directory::new(logs).gather(&job(&["./a"], tool), opens);
     assert_eq!(evidence.incomplete.len(), expected.len(), "{:?}", evidence.incomplete);
     for (why, words) in evidence.incomplete.iter().zip(expected) {
         assert!(why.contains(words), "{why}");
@@ -119,18 +119,18 @@ fn what_was_not_checked_is_told() {
 
 #[test]
 fn a_process_that_could_not_write_its_log_is_told() {
-    let folder = Folder::new(&[(10, log(10, 9, "./a", &[]))]);
+    let directory = Directory::new(&[(10, log(10, 9, "./a", &[]))]);
     let said =
         "fine\nvalgrind: Cannot create XML file '/x/memcheck.11.xml': Permission denied\nI say: valgrind: Cannot\n";
-    fs::write(folder.0.path().join("log"), said).unwrap();
-    let evidence = folder.gather(&job(&["./a"], |_| {}), &[]);
+    fs::write(directory.0.path().join("log"), said).unwrap();
+    let evidence = directory.gather(&job(&["./a"], |_| {}), &[]);
     let words = "a process has no log, valgrind: Cannot create XML file '/x/memcheck.11.xml': Permission denied";
     assert_eq!(evidence.incomplete, [words]);
 }
 
 #[test]
-fn a_folder_without_logs_is_no_pass() {
-    let evidence = Folder::new(&[]).gather(&job(&["./a"], |_| {}), &[]);
+fn a_directory_without_logs_is_no_pass() {
+    let evidence = Directory::new(&[]).gather(&job(&["./a"], |_| {}), &[]);
     assert_eq!((evidence.main_complete, evidence.complete, evidence.findings), (None, 0, 0));
     let gone = tempfile::tempdir().unwrap().path().join("gone");
     let planned = job(&["./a"], |_| {});
@@ -143,7 +143,7 @@ fn many_findings_are_counted_and_some_are_kept() {
     for (length, kept) in [(10, KEPT), (3000, 56)] {
         let names: Vec<String> = (0..500).map(|number| format!("f{number}_{}", "x".repeat(length))).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let evidence = Folder::new(&[(10, log(10, 9, "./a", &names))]).gather(&job(&["./a"], |_| {}), &[]);
+        let evidence = Directory::new(&[(10, log(10, 9, "./a", &names))]).gather(&job(&["./a"], |_| {}), &[]);
         assert_eq!((evidence.findings, evidence.first.len()), (500, kept));
         assert!(serde_json::to_vec(&evidence).unwrap().len() < KEPT_BYTES + (8 << 10));
     }
@@ -152,18 +152,18 @@ fn many_findings_are_counted_and_some_are_kept() {
 #[test]
 fn leaks_that_do_not_count_do_not_count_however_many_there_are() {
     let text = log(10, 9, "./a", &["f"; 12_000]);
-    let reachable = Folder::new(&[(10, text.replace("Leak_DefinitelyLost", "Leak_StillReachable"))]);
+    let reachable = Directory::new(&[(10, text.replace("Leak_DefinitelyLost", "Leak_StillReachable"))]);
     assert_eq!(reachable.gather(&job(&["./a"], |_| {}), &[]).findings, 0);
     // Those beyond what is kept cannot be compared any more, so each is one.
-    assert_eq!(Folder::new(&[(10, text)]).gather(&job(&["./a"], |_| {}), &[]).findings, 2001);
+    assert_eq!(Directory::new(&[(10, text)]).gather(&job(&["./a"], |_| {}), &[]).findings, 2001);
 }
 
 #[test]
 fn a_job_with_more_log_than_is_read_is_not_wholly_checked() {
-    let folder = Folder::new(&[(10, log(10, 9, "./a", &[])), (11, String::new())]);
-    let file = fs::File::options().write(true).open(folder.0.path().join("memcheck.11.xml")).unwrap();
+    let directory = Directory::new(&[(10, log(10, 9, "./a", &[])), (11, String::new())]);
+    let file = fs::File::options().write(true).open(directory.0.path().join("memcheck.11.xml")).unwrap();
     file.set_len(MOST_BYTES * 4).unwrap();
-    let evidence = folder.gather(&job(&["./a"], |_| {}), &[]);
+    let evidence = directory.gather(&job(&["./a"], |_| {}), &[]);
     assert_eq!(evidence.main_complete, Some(true));
     assert!(evidence.incomplete[0].contains("of which only the first"), "{:?}", evidence.incomplete);
 }

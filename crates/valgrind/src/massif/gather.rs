@@ -12,13 +12,13 @@ const LARGEST: u64 = 1 << 30;
 /// More processes than this are not read.
 const MOST_FILES: usize = 4096;
 
-/// The files of all processes in an attempt's folder, by pid.
+/// The files of all processes in an attempt's directory, by pid.
 ///
 /// # Errors
-/// When the folder cannot be read.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// When the directory cannot be read.
+fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.strip_prefix("massif.")?.parse::<u32>().ok());
@@ -45,9 +45,9 @@ pub struct Processes {
 /// `None` when there is no file.
 ///
 /// # Errors
-/// When the folder or all of its files cannot be read.
-pub fn processes(folder: &Path) -> io::Result<Option<Processes>> {
-    let mut files = files(folder)?;
+/// When the directory or all of its files cannot be read.
+pub fn processes(directory: &Path) -> io::Result<Option<Processes>> {
+    let mut files = files(directory)?;
     let mut incomplete = Vec::new();
     if files.len() > MOST_FILES {
         incomplete.push(format!("{} further massif files were not read", files.len() - MOST_FILES));

@@ -16,7 +16,7 @@ const CALLERS: usize = 5;
 pub struct Site {
     /// `function (file:line)`; what massif did not tell apart has a sentence instead.
     pub place: String,
-    /// The same without arguments, template parameters and folders.
+    /// The same without arguments, template parameters and directories.
     pub brief: String,
     /// What it holds of the heap.
     pub bytes: u64,

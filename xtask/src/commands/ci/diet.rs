@@ -41,8 +41,8 @@ impl cli::CiDiet {
             let text = format!("`{}` runs under {}; the options are memcheck's", job.name, job.tool.kind.name());
             return Err(failure(Exit::Usage, text));
         }
-        let folder = tempfile::tempdir().context("cannot make a temporary folder for the canary")?;
-        let canary = build_canary(folder.path())?;
+        let directory = tempfile::tempdir().context("cannot make a temporary directory for the canary")?;
+        let canary = build_canary(directory.path())?;
         // Beside the project's runs, so that neither `latest` nor the history is touched.
         let aside = ctx.state.root().join("diet");
         let ctx = Context { state: State::new(&plan.project, Some(&aside))?, ..ctx.clone() };
@@ -80,12 +80,12 @@ fn trial(knobs: &[&Knob]) -> Trial {
     }
 }
 
-fn build_canary(folder: &Path) -> anyhow::Result<String> {
-    let (source, program) = (folder.join("canary.c"), folder.join("canary").display().to_string());
+fn build_canary(directory: &Path) -> anyhow::Result<String> {
+    let (source, program) = (directory.join("canary.c"), directory.join("canary").display().to_string());
     std::fs::write(&source, diet::CANARY).with_context(|| format!("cannot write {}", source.display()))?;
     let source = source.display().to_string();
     let line = ["cc", "-g", "-O1", "-w", "-o", &program, &source].map(str::to_owned);
-    exec::read(&line, folder).map_err(|why| {
+    exec::read(&line, directory).map_err(|why| {
         let text = format!("the program with the seeded bugs cannot be built: {why}; `apt-get install gcc libc6-dev`");
         failure(Exit::Missing, text)
     })?;
@@ -170,8 +170,9 @@ impl Lab<'_> {
     /// The executables that valgrind traced in a trial of the job.
     fn programs(&self, finished: &Finished, trial: &Trial) -> anyhow::Result<Vec<String>> {
         let name = named(&self.job.name, trial)?;
-        let folder = finished.dir.attempt(name.as_str(), last(finished, &name)?.number);
-        let logs = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?.flatten();
+        let directory = finished.dir.attempt(name.as_str(), last(finished, &name)?.number);
+        let logs =
+            std::fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))?.flatten();
         let logs = logs.filter(|entry| entry.path().extension().is_some_and(|end| end == "xml"));
         let program = |entry: std::fs::DirEntry| {
             xml::read(&entry.path(), findings::MOST_BYTES).ok()?.0.command.into_iter().next()
@@ -190,17 +191,17 @@ fn last<'a>(finished: &'a Finished, name: &JobName) -> anyhow::Result<&'a Attemp
     job.ok_or_else(|| failure(Exit::JobFailed, format!("{name} did not run; the reason stands above")))
 }
 
-/// Programs outside of the project that valgrind need not look at, as patterns of their folders.
+/// Programs outside of the project that valgrind need not look at, as patterns of their directories.
 fn system_programs(programs: &[String], project: &Path) -> Vec<String> {
     let outside =
         programs.iter().filter(|program| program.starts_with('/') && !Path::new(program).starts_with(project));
-    let mut folders: Vec<String> = outside
+    let mut directories: Vec<String> = outside
         .filter_map(|program| Some(format!("{}/*", Path::new(program).parent()?.display())))
-        .filter(|folder| ["/bin/", "/usr/", "/sbin/"].iter().any(|system| folder.starts_with(system)))
+        .filter(|directory| ["/bin/", "/usr/", "/sbin/"].iter().any(|system| directory.starts_with(system)))
         .collect();
-    folders.sort();
-    folders.dedup();
-    folders
+    directories.sort();
+    directories.dedup();
+    directories
 }
 
 fn render(job: &PlannedJob, base: &Measured, effects: &[(&Knob, Effect)], alone: &[Measured]) -> String {

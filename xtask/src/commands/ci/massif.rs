@@ -189,8 +189,8 @@ impl cli::MassifBaseline {
 }
 
 fn write_baseline(file: &Path, shown: &Path, profile: &Profile) -> anyhow::Result<()> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     }
     let before = Profile::open(file).ok().map(|profile| ByteSize::new(profile.peak().measured()));
     paths::write_atomically(file, massif::baseline(profile).as_bytes())?;
@@ -242,9 +242,9 @@ fn of_jobs(ctx: &Context, run: Option<&str>, selector: &str) -> anyhow::Result<V
         let nothing = || failure(Exit::Usage, format!("{} left no massif file in run {}", job.name, dir.id()));
         let attempt = state.attempts.last().ok_or_else(nothing)?.number;
         let home = state.carried_from.as_ref().map_or_else(|| dir.clone(), |from| ctx.state.run(from));
-        let folder = home.attempt(job.name.as_str(), attempt);
-        let processes = massif::processes(&folder)
-            .with_context(|| format!("cannot read the massif files in {}", folder.display()))?
+        let directory = home.attempt(job.name.as_str(), attempt);
+        let processes = massif::processes(&directory)
+            .with_context(|| format!("cannot read the massif files in {}", directory.display()))?
             .ok_or_else(nothing)?;
         found.push((job.clone(), processes));
     }
@@ -279,7 +279,7 @@ fn is_file(source: &str) -> bool {
     Path::new(source).is_file()
 }
 
-/// Where links lead: a person may name one, while a job may not put one in its folder.
+/// Where links lead: a person may name one, while a job may not put one in its directory.
 fn real(file: &Path) -> PathBuf {
     file.canonicalize().unwrap_or_else(|_| file.to_owned())
 }

@@ -93,7 +93,7 @@ impl Session<'_> {
             Goal::Planned { plan } => Some(plan.clone()),
             Goal::Resume => None,
         };
-        // So is a missing tool, before a folder is made that would stand before the last good run.
+        // So is a missing tool, before a directory is made that would stand before the last good run.
         let valgrind = fresh.as_ref().map(plan::valgrind_version).transpose()?;
         state.create()?;
         let _lock = lock(state)?;
@@ -124,7 +124,7 @@ impl Session<'_> {
         let (history, absent) = history_with(state, &self.options.history)?;
         let predictions: Vec<_> = plan.jobs.iter().map(|job| history.predict(job, valgrind.as_deref())).collect();
         let (containment, weaker) = containment::choose(asked(self.options.containment), &dir.id()).map_err(|why| {
-            let _only_an_empty_folder_is_removed = std::fs::remove_dir(dir.root());
+            let _only_an_empty_directory_is_removed = std::fs::remove_dir(dir.root());
             failure(Exit::Missing, format!("the containment that was asked for cannot be had: {why}"))
         })?;
         if !resumed {
@@ -230,7 +230,7 @@ fn lock(state: &State) -> anyhow::Result<File> {
         return Err(failure(
             Exit::Missing,
             format!(
-                "another run holds {} (pid {holder}); wait for it, or give this one a folder with --state",
+                "another run holds {} (pid {holder}); wait for it, or give this one a directory with --state",
                 path.display()
             ),
         ));
@@ -254,8 +254,8 @@ fn new_run(state: &State, plan: Plan) -> anyhow::Result<Prepared> {
     Ok(Prepared { dir, run: Run::new(plan), first: Vec::new(), resumed: false, reruns: None })
 }
 
-/// A folder named after the time and the process: the identifier also names groups and marks processes of the machine,
-/// so that it must differ from those of runs with other state folders.
+/// A directory named after the time and the process: the identifier also names groups and marks processes of the machine,
+/// so that it must differ from those of runs with other state directories.
 fn make_dir(state: &State) -> anyhow::Result<RunDir> {
     let now = format!("{}-{:x}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id());
     let mut id = now.clone();
@@ -266,7 +266,7 @@ fn make_dir(state: &State) -> anyhow::Result<RunDir> {
             Err(error) => {
                 return Err(failure(
                     Exit::Infrastructure,
-                    format!("cannot make the run's folder in {}: {error}", state.runs().display()),
+                    format!("cannot make the run's directory in {}: {error}", state.runs().display()),
                 ));
             }
         }

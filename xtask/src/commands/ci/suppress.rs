@@ -154,8 +154,8 @@ fn git_user(project: &Path) -> anyhow::Result<String> {
 /// Appends under a lock, by a new file that takes the place of the old one: a reader sees the whole of either, and of
 /// two writers neither loses what the other wrote.
 fn append(path: &Path, mut hidden: Suppression) -> anyhow::Result<Suppression> {
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
     // Where the file is a link, what it points at is rewritten.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let _lock = lock(&path)?;
@@ -189,11 +189,11 @@ fn append(path: &Path, mut hidden: Suppression) -> anyhow::Result<Suppression> {
     Ok(hidden)
 }
 
-/// A lock on the folder, since the file itself is replaced.
+/// A lock on the directory, since the file itself is replaced.
 fn lock(path: &Path) -> anyhow::Result<File> {
-    let folder: PathBuf = path.parent().unwrap_or_else(|| Path::new(".")).to_owned();
-    let file = File::open(&folder).with_context(|| format!("cannot open {}", folder.display()))?;
+    let directory: PathBuf = path.parent().unwrap_or_else(|| Path::new(".")).to_owned();
+    let file = File::open(&directory).with_context(|| format!("cannot open {}", directory.display()))?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
-        .with_context(|| format!("cannot lock {}", folder.display()))?;
+        .with_context(|| format!("cannot lock {}", directory.display()))?;
     Ok(file)
 }

@@ -28,7 +28,7 @@ impl cli::DebBuild {
         let made = packages.make(ctx, &how)?;
         let one = made.first().context("there is no series")?;
 
-        let source = unpacked::unpack(&packages.folder().join(&one.dsc))?;
+        let source = unpacked::unpack(&packages.directory().join(&one.dsc))?;
         if let Some(why) = &source.failure {
             return Err(failure(Exit::JobFailed, format!("{} cannot be unpacked: {why}", one.dsc)));
         }
@@ -48,13 +48,15 @@ impl cli::DebBuild {
         let jobs = format!("-j{}", threads(None));
         run(&["dpkg-buildpackage", "-b", "-us", "-uc", "-nc", &jobs])
             .map_err(|why| failure(Exit::JobFailed, format!("the packages cannot be built: {why}")))?;
-        let folder = packages.folder().join("local");
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        for entry in fs::read_dir(root.parent().unwrap_or(Path::new("/"))).context("cannot read the build's folder")? {
+        let directory = packages.directory().join("local");
+        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        for entry in
+            fs::read_dir(root.parent().unwrap_or(Path::new("/"))).context("cannot read the build's directory")?
+        {
             let path = entry?.path();
             let ending = path.extension().unwrap_or_default();
             if ["deb", "ddeb", "buildinfo", "changes"].iter().any(|wanted| ending == *wanted) {
-                let to = folder.join(path.file_name().unwrap_or_default());
+                let to = directory.join(path.file_name().unwrap_or_default());
                 fs::copy(&path, &to).with_context(|| format!("cannot write {}", to.display()))?;
                 if ending == "deb" {
                     output::out(to.display());

@@ -65,7 +65,7 @@ impl cli::DebCheck {
                 (true, Distribution::Ubuntu) => Some(ask(packages, &self.api)?),
                 (true, Distribution::Debian) | (false, _) => None,
             };
-            reports.push(self.one(&packages.folder().join(&one.changes), series.distribution, remote)?);
+            reports.push(self.one(&packages.directory().join(&one.changes), series.distribution, remote)?);
         }
         Ok(reports)
     }

@@ -19,7 +19,7 @@ use drydock_config::release::Format;
 use drydock_config::release::deb::{Deb, Number, Series, Target};
 use drydock_deb::changelog::{Entry, changes_of};
 use drydock_deb::control::{self, Paragraph};
-use drydock_deb::folder::Folder;
+use drydock_deb::directory::Directory;
 use drydock_deb::package::{self, Request, SourcePackage};
 use drydock_deb::prove::{Proof, identity};
 use drydock_deb::series;
@@ -41,7 +41,7 @@ pub(in crate::commands) struct Packages {
     pub(in crate::commands) series: Vec<Series>,
     /// The upstream part of their versions.
     pub(in crate::commands) upstream: String,
-    /// The folder of the release.
+    /// The directory of the release.
     pub(in crate::commands) release: PathBuf,
     /// Whether they go where nightlies go; a nightly never goes anywhere else.
     pub(in crate::commands) as_nightly: bool,
@@ -55,9 +55,9 @@ pub(in crate::commands) struct Made {
     pub(in crate::commands) version: String,
     pub(in crate::commands) dsc: String,
     pub(in crate::commands) changes: String,
-    /// The sum of the `debian` folder of all series, which may be outside of the commit.
+    /// The sum of the `debian` directory of all series, which may be outside of the commit.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(in crate::commands) folder: Option<Sha256Sum>,
+    pub(in crate::commands) directory: Option<Sha256Sum>,
 }
 
 impl Packages {
@@ -87,8 +87,8 @@ impl Packages {
         Ok(Packages { loaded, tree, versioned, deb, series, upstream, release, as_nightly, of })
     }
 
-    /// The folder of the packages.
-    pub(in crate::commands) fn folder(&self) -> PathBuf {
+    /// The directory of the packages.
+    pub(in crate::commands) fn directory(&self) -> PathBuf {
         self.release.join("deb")
     }
 
@@ -112,7 +112,7 @@ impl Packages {
 
     /// What was made for a series by an earlier call.
     pub(in crate::commands) fn made_for(&self, series: &Series) -> anyhow::Result<Made> {
-        let list = self.folder().join(LIST);
+        let list = self.directory().join(LIST);
         let text = fs::read_to_string(&list).unwrap_or_else(|_| "[]".into());
         let all: Vec<Made> = serde_json::from_str(&text).with_context(|| format!("{}: not a list", list.display()))?;
         let version = self.version(series)?;
@@ -125,11 +125,13 @@ impl Packages {
 
     /// Whether the files of a source package are still those that its `.dsc` lists.
     pub(in crate::commands) fn is_whole(&self, made: &Made) -> bool {
-        let folder = self.folder();
+        let directory = self.directory();
         let read =
-            |name: &str| fs::read_to_string(folder.join(name)).ok().and_then(|text| control::parse_one(&text).ok());
+            |name: &str| fs::read_to_string(directory.join(name)).ok().and_then(|text| control::parse_one(&text).ok());
         let good = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
-            [sum, _, name] => Sha256Sum::of_file(&folder.join(name)).is_ok_and(|(found, _)| found.to_string() == sum),
+            [sum, _, name] => {
+                Sha256Sum::of_file(&directory.join(name)).is_ok_and(|(found, _)| found.to_string() == sum)
+            }
             _ => false,
         };
         let all_good = |one: Paragraph| {
@@ -140,39 +142,39 @@ impl Packages {
         read(&made.changes).is_some_and(all_good) && read(&made.dsc).is_some_and(all_good)
     }
 
-    /// Whether a source package was made of the `debian` folder that is declared now.
-    pub(in crate::commands) fn is_of_folder(&self, ctx: &Context, made: &Made) -> anyhow::Result<bool> {
-        Ok(made.folder == Some(self.debian_folder(ctx)?.sum()))
+    /// Whether a source package was made of the `debian` directory that is declared now.
+    pub(in crate::commands) fn is_of_directory(&self, ctx: &Context, made: &Made) -> anyhow::Result<bool> {
+        Ok(made.directory == Some(self.debian_directory(ctx)?.sum()))
     }
 
     /// The proof of a package, when it is about these very bytes and found no difference.
     pub(in crate::commands) fn proof(&self, made: &Made) -> Option<Proof> {
-        let file = self.folder().join("proof").join(&made.series).join(super::prove::NAME);
+        let file = self.directory().join("proof").join(&made.series).join(super::prove::NAME);
         let proof: Proof = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
         (self.is_proof_of(&proof, made) && proof.differing.is_empty()).then_some(proof)
     }
 
     /// Whether a proof is about the very bytes of a source package.
     pub(in crate::commands) fn is_proof_of(&self, proof: &Proof, made: &Made) -> bool {
-        let dsc = fs::read_to_string(self.folder().join(&made.dsc)).ok();
+        let dsc = fs::read_to_string(self.directory().join(&made.dsc)).ok();
         let dsc = dsc.and_then(|text| control::parse_one(&text).ok());
         dsc.is_some_and(|dsc| identity(&dsc) == proof.dsc)
     }
 
     /// Makes the source packages.
     pub(in crate::commands) fn make(&self, ctx: &Context, how: &How<'_>) -> anyhow::Result<Vec<Made>> {
-        let folder = self.folder();
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let sources = self.debian_folder(ctx)?;
+        let directory = self.directory();
+        fs::create_dir_all(&directory).with_context(|| format!("cannot make the directory {}", directory.display()))?;
+        let sources = self.debian_directory(ctx)?;
         let first = sources.for_series("", None)?;
         let archive = self.release_archive(ctx, how.threads)?;
         let mut origs =
-            vec![folder.join(format!("{}_{}.orig.{}", first.name(), self.upstream, self.deb.orig.extension()))];
+            vec![directory.join(format!("{}_{}.orig.{}", first.name(), self.upstream, self.deb.orig.extension()))];
         place(&archive, &origs[0])?;
 
         let vendored = self.vendored()?;
         if let Some(vendored) = &vendored {
-            let file = folder.join(format!("{}_{}.orig-{}.tar.xz", first.name(), self.upstream, vendor::COMPONENT));
+            let file = directory.join(format!("{}_{}.orig-{}.tar.xz", first.name(), self.upstream, vendor::COMPONENT));
             output::err(format_args!("== write {} crates", vendored.crates.len()));
             let wanted = [(Format::TarXz, file.clone())];
             archive::write(&vendored.tree(&self.tree), vendor::COMPONENT, &wanted, how.threads)?;
@@ -196,7 +198,7 @@ impl Packages {
                 entry,
                 origs: &origs,
                 with_origs: how.with_origs,
-                folder: &folder,
+                directory: &directory,
                 signer: how.signer,
                 threads: how.threads,
             })?;
@@ -231,10 +233,10 @@ impl Packages {
         Ok(Some(vendored))
     }
 
-    fn debian_folder(&self, ctx: &Context) -> anyhow::Result<Folder> {
+    fn debian_directory(&self, ctx: &Context) -> anyhow::Result<Directory> {
         match self.loaded.config {
-            None => Folder::of_tree(&self.tree, &self.deb.folder),
-            Some(_) => Folder::of_disk(&ctx.declarations.config.join(&self.deb.folder)),
+            None => Directory::of_tree(&self.tree, &self.deb.directory),
+            Some(_) => Directory::of_disk(&ctx.declarations.config.join(&self.deb.directory)),
         }
     }
 
@@ -273,7 +275,7 @@ impl Packages {
 
     /// Adds to the list of what was made.
     fn remember(&self, made: &[Made]) -> anyhow::Result<()> {
-        let list = self.folder().join(LIST);
+        let list = self.directory().join(LIST);
         let old: Vec<Made> =
             fs::read_to_string(&list).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let again = |one: &Made| made.iter().any(|new| new.series == one.series && new.version == one.version);
@@ -289,14 +291,14 @@ pub(in crate::commands) struct How<'a> {
     pub(in crate::commands) threads: u32,
 }
 
-fn of_package(series: &Series, version: &DebVersion, package: &SourcePackage, folder: Sha256Sum) -> Made {
+fn of_package(series: &Series, version: &DebVersion, package: &SourcePackage, directory: Sha256Sum) -> Made {
     let name = |path: &Path| path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Made {
         series: series.name.as_str().to_owned(),
         version: version.to_string(),
         dsc: name(&package.dsc),
         changes: name(&package.changes),
-        folder: Some(folder),
+        directory: Some(directory),
     }
 }
 

@@ -27,7 +27,7 @@ struct Wanted {
     distribution: Distribution,
     prove_on: Option<String>,
     smoke_test: Option<Vec<String>>,
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl cli::DebProve {
@@ -63,7 +63,7 @@ impl cli::DebProve {
         let mut watch = |line: &str| output::err(format_args!("== {line}"));
         let builder = Builder::find(&self.places.user, &mut watch)?;
         let chroots = Chroots {
-            folder: self.places.chroots.clone().unwrap_or_else(|| state.join("chroots")),
+            directory: self.places.chroots.clone().unwrap_or_else(|| state.join("chroots")),
             mirrors: Mirrors { debian: self.places.mirror.clone(), ubuntu: self.places.ubuntu_mirror.clone() },
             today: today(),
         };
@@ -77,11 +77,11 @@ impl cli::DebProve {
                 builder: &builder,
                 chroots: &chroots,
                 smoke_test: one.smoke_test.as_deref(),
-                folder: &one.folder,
+                directory: &one.directory,
             };
             let proof = prove::prove(&request, &mut watch)?;
             let text = serde_json::to_string_pretty(&proof)? + "\n";
-            paths::write_atomically(&one.folder.join(NAME), text.as_bytes())?;
+            paths::write_atomically(&one.directory.join(NAME), text.as_bytes())?;
             tell(&proof);
             proofs.push(proof);
         }
@@ -93,12 +93,12 @@ impl cli::DebProve {
 fn of_project(packages: &Packages) -> anyhow::Result<Vec<Wanted>> {
     let made = packages.made()?;
     let one = |(one, series): (&super::packages::Made, &drydock_config::release::deb::Series)| Wanted {
-        dsc: packages.folder().join(&one.dsc),
+        dsc: packages.directory().join(&one.dsc),
         series: one.series.clone(),
         distribution: series.distribution,
         prove_on: series.prove_on.as_ref().map(|name| name.as_str().to_owned()),
         smoke_test: packages.deb.smoke_test.clone(),
-        folder: packages.folder().join("proof").join(&one.series),
+        directory: packages.directory().join("proof").join(&one.series),
     };
     Ok(made.iter().zip(&packages.series).map(one).collect())
 }
@@ -112,7 +112,7 @@ fn of_file(text: &str) -> anyhow::Result<Wanted> {
     let known = all.iter().find(|one| one.name == name);
     let distribution = known.map(|one| one.distribution);
     let dsc = fs::canonicalize(file).with_context(|| format!("cannot read {file}"))?;
-    let folder = dsc.parent().map(|folder| folder.join("proof").join(name)).unwrap_or_default();
+    let directory = dsc.parent().map(|directory| directory.join("proof").join(name)).unwrap_or_default();
     Ok(Wanted {
         dsc,
         series: name.to_owned(),
@@ -120,7 +120,7 @@ fn of_file(text: &str) -> anyhow::Result<Wanted> {
             .ok_or_else(|| failure(Exit::Usage, format!("the series {name} is not known; write a code name")))?,
         prove_on: None,
         smoke_test: None,
-        folder,
+        directory,
     })
 }
 

@@ -23,7 +23,7 @@ impl cli::DebSource {
             return Ok(Exit::Success);
         }
         for one in &made {
-            output::out(format_args!("{:<10} {}", one.series, packages.folder().join(&one.changes).display()));
+            output::out(format_args!("{:<10} {}", one.series, packages.directory().join(&one.changes).display()));
         }
         if signer.is_none() {
             output::err(format_args!("note: they are not signed; `deb upload` signs, or --sign"));
@@ -47,7 +47,7 @@ impl cli::DebSource {
                 "upstream": packages.upstream,
                 "commit": packages.loaded.commit.as_str(),
                 "versions": versions.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
-                "into": packages.folder(),
+                "into": packages.directory(),
             });
             output::out(serde_json::to_string_pretty(&plan)?);
             return Ok(Exit::Success);
@@ -56,7 +56,7 @@ impl cli::DebSource {
         for (series, version) in versions {
             output::out(format_args!("  {series:<10} {version}"));
         }
-        output::out(format_args!("  into       {}", packages.folder().display()));
+        output::out(format_args!("  into       {}", packages.directory().display()));
         Ok(Exit::Success)
     }
 }

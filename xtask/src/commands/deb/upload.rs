@@ -20,7 +20,7 @@ use drydock_deb::launchpad::{self, Facts, Upload};
 use drydock_deb::sign::Signer;
 use drydock_deb::upload::{Answer, Line, Record, Route, Step};
 
-/// The record of uploads, in the state folder.
+/// The record of uploads, in the state directory.
 pub(in crate::commands) const RECORD: &str = "uploads.jsonl";
 
 /// How often the archive is asked.
@@ -102,8 +102,8 @@ impl cli::DebUpload {
         let threads = threads(None);
         // Whether the archive has the orig already is told by the sums of what it accepted.
         let plain = packages.make(ctx, &How { signer: Some(signer), with_origs: true, threads })?;
-        let (first, folder) = (plain.first().context("there is no package")?, packages.folder());
-        let (upload, _unpacked) = Upload::read(&folder.join(&first.changes))?;
+        let (first, directory) = (plain.first().context("there is no package")?, packages.directory());
+        let (upload, _unpacked) = Upload::read(&directory.join(&first.changes))?;
         let mut there = 0;
         let origs: Vec<_> =
             upload.dsc_listed().map(|(_, _, name)| name).filter(|name| name.contains(".orig")).collect();
@@ -126,7 +126,7 @@ impl cli::DebUpload {
         if without {
             packages.make(ctx, &How { signer: Some(signer), with_origs: false, threads })?;
         }
-        let changes = folder.join(&first.changes);
+        let changes = directory.join(&first.changes);
         self.checked(packages, &changes, without)?;
         record.add(line(packages, route, first, Step::Delivering)?)?;
         let origs = if without { "without the orig, which the archive has" } else { "with the orig" };
@@ -214,7 +214,7 @@ pub(in crate::commands) fn fits(series: &Series, target: &Target) -> bool {
 }
 
 fn line(packages: &Packages, route: &Route, made: &Made, step: Step) -> anyhow::Result<Line> {
-    let (upload, _unpacked) = Upload::read(&packages.folder().join(&made.dsc))?;
+    let (upload, _unpacked) = Upload::read(&packages.directory().join(&made.dsc))?;
     let names = upload.dsc_listed().map(|(_, _, name)| name);
     let files: BTreeMap<String, String> =
         names.filter_map(|name| Some((name.clone(), upload.files.get(&name)?.sha256.clone()))).collect();

@@ -63,7 +63,7 @@ impl cli::DockerBuild {
                 "from": from(&image.from),
                 "smoke-test": image.smoke_test.run,
                 "expect": image.smoke_test.expect.render(&wanted.versioned.version),
-                "into": wanted.folder().join(image.name.as_str()),
+                "into": wanted.directory().join(image.name.as_str()),
             }));
         }
         if self.format == cli::Format::Json {
@@ -119,7 +119,7 @@ fn summary(record: &BuildRecord, wanted: &Wanted) -> String {
     for input in &record.inputs {
         text.push_str(&format!("  made of       {} ({} bytes)\n", input.name, input.size));
     }
-    text.push_str(&format!("  in {}", wanted.folder().join(&record.image).display()));
+    text.push_str(&format!("  in {}", wanted.directory().join(&record.image).display()));
     text
 }
 

@@ -21,7 +21,7 @@ use drydock_deb::control::Paragraph;
 use drydock_deb::installed::{self, Installed};
 use drydock_deb::prove::Proof;
 use drydock_deb::sums::Sums;
-use drydock_oci::ground::{Ground, STATUS, STATUS_FOLDER, clean};
+use drydock_oci::ground::{Ground, STATUS, STATUS_DIRECTORY, clean};
 use drydock_oci::stack::Stack;
 
 /// Where dpkg keeps the lists of files.
@@ -41,20 +41,20 @@ pub(super) fn find(
     let packages = Packages::find(ctx, &of.packages())?;
     let series = choose(&packages.series, series, base.as_deref())?;
     let version = packages.version(series)?;
-    let proved = packages.folder().join("proof").join(series.name.as_str());
+    let proved = packages.directory().join("proof").join(series.name.as_str());
     // What this machine's own tools made is for trying alone.
-    let local = of.of.untagged.then(|| packages.folder().join("local"));
+    let local = of.of.untagged.then(|| packages.directory().join("local"));
     let mut found = Vec::new();
     let mut missing = Vec::new();
     for name in names {
         let file = |architecture: &str| format!("{name}_{}_{architecture}.deb", version.without_epoch());
         let files = [file(platform.debian()), file("all")];
-        let in_folder = |folder: &Path| files.iter().map(|file| folder.join(file)).find(|path| path.is_file());
-        if let Some(path) = in_folder(&proved) {
+        let in_directory = |directory: &Path| files.iter().map(|file| directory.join(file)).find(|path| path.is_file());
+        if let Some(path) = in_directory(&proved) {
             let binary = open(&path, name, platform)?;
             check_proof(&packages, series, &path)?;
             found.push(binary);
-        } else if let Some(path) = local.as_deref().and_then(in_folder) {
+        } else if let Some(path) = local.as_deref().and_then(in_directory) {
             found.push(open(&path, name, platform)?);
         } else {
             missing.push(files[0].clone());
@@ -133,10 +133,10 @@ fn check_proof(packages: &Packages, series: &Series, path: &Path) -> anyhow::Res
     Err(again(why))
 }
 
-/// The proofs in a folder.
-fn proofs(folder: &Path) -> anyhow::Result<Vec<Proof>> {
+/// The proofs in a directory.
+fn proofs(directory: &Path) -> anyhow::Result<Vec<Proof>> {
     let mut proofs = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+    for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name == PROOF || (name.starts_with("proof-") && name.ends_with(".json")) {
@@ -164,11 +164,11 @@ pub(super) fn check(
 ) -> anyhow::Result<()> {
     let unreadable = |why: String| failure(Exit::NotReproducible, format!("what {base} has installed: {why}"));
     let mut there = Vec::new();
-    if ground.text(STATUS).is_none() && ground.texts_in(STATUS_FOLDER).next().is_none() {
+    if ground.text(STATUS).is_none() && ground.texts_in(STATUS_DIRECTORY).next().is_none() {
         let text = format!("{base} does not say which packages it has (it has no /{STATUS})");
         return Err(failure(Exit::Declaration, format!("{text}; take a base of Debian, or a Dockerfile")));
     }
-    for text in ground.text(STATUS).into_iter().chain(ground.texts_in(STATUS_FOLDER).map(|(_, text)| text)) {
+    for text in ground.text(STATUS).into_iter().chain(ground.texts_in(STATUS_DIRECTORY).map(|(_, text)| text)) {
         there.extend(Installed::all(text).map_err(unreadable)?);
     }
     let mut problems: Vec<String> = Vec::new();
@@ -200,7 +200,7 @@ pub(super) fn check(
     for deb in debs {
         let triggers = deb.members.get("triggers").map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned());
         if triggers.is_some_and(|text| text.contains("ldconfig")) {
-            let why = "the loader finds libraries in its usual folders without it";
+            let why = "the loader finds libraries in its usual directories without it";
             output::err(format_args!("note: {} asks for ldconfig, which is not run: {why}", deb.name));
         }
     }
@@ -222,9 +222,9 @@ pub(super) fn stack(stack: &mut Stack, debs: &[Binary], epoch: u64) -> anyhow::R
             }
             write(stack, &format!("{INFO}/{}.list", deb.stem()), listed.as_bytes(), 0o644, epoch)?;
         } else {
-            write(stack, &format!("{STATUS_FOLDER}/{}", deb.name), text.as_bytes(), 0o644, epoch)?;
+            write(stack, &format!("{STATUS_DIRECTORY}/{}", deb.name), text.as_bytes(), 0o644, epoch)?;
             if let Some((_, sums)) = deb.members.get("md5sums") {
-                write(stack, &format!("{STATUS_FOLDER}/{}.md5sums", deb.name), sums, 0o644, epoch)?;
+                write(stack, &format!("{STATUS_DIRECTORY}/{}.md5sums", deb.name), sums, 0o644, epoch)?;
             }
         }
         paragraphs.push(text);
@@ -258,7 +258,7 @@ fn files(stack: &mut Stack, deb: &Binary) -> anyhow::Result<String> {
             return Ok(());
         }
         let kind = match &member.kind {
-            MemberKind::Folder => ItemKind::Folder,
+            MemberKind::Directory => ItemKind::Directory,
             MemberKind::File => ItemKind::File(stack.layer.keep(content)?),
             MemberKind::Link(target) => ItemKind::Link(target.clone()),
             MemberKind::HardLink(to) => ItemKind::HardLink(clean(to)?),

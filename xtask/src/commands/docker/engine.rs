@@ -122,12 +122,12 @@ fn kinds(wanted: cli::Engine) -> &'static [Kind] {
     }
 }
 
-/// The Dockerfile: of the commit, or of the folder with the declarations where the project has none.
+/// The Dockerfile: of the commit, or of the directory with the declarations where the project has none.
 fn text(job: &Job<'_>, path: &str, tree: &SourceTree) -> anyhow::Result<String> {
     if let Some(entry) = tree.get(path) {
         return Ok(String::from_utf8_lossy(&tree.reader().content(entry)?).into_owned());
     }
-    let other = job.wanted.loaded.config.as_ref().map(|folder| folder.join(path));
+    let other = job.wanted.loaded.config.as_ref().map(|directory| directory.join(path));
     other.and_then(|file| fs::read_to_string(file).ok()).ok_or_else(|| {
         let commit = job.wanted.loaded.commit.short();
         failure(Exit::Declaration, format!("the commit {commit} has no {path}; commit it, or mend `dockerfile`"))
@@ -154,19 +154,19 @@ fn packages(
     Ok(files)
 }
 
-/// Copies packages into a folder of the context, which the commit may have too; never to where a link of it leads.
-fn lay(files: &[PathBuf], folder: &Path, epoch: u64) -> anyhow::Result<()> {
-    match fs::symlink_metadata(folder) {
+/// Copies packages into a directory of the context, which the commit may have too; never to where a link of it leads.
+fn lay(files: &[PathBuf], directory: &Path, epoch: u64) -> anyhow::Result<()> {
+    match fs::symlink_metadata(directory) {
         Ok(data) if data.is_dir() => {}
         Ok(_) => {
-            let text = "the project has packages, which is no folder, where the declared packages go; rename it";
+            let text = "the project has packages, which is no directory, where the declared packages go; rename it";
             return Err(failure(Exit::Declaration, text));
         }
-        Err(_) => fs::create_dir(folder).context("cannot write to the context")?,
+        Err(_) => fs::create_dir(directory).context("cannot write to the context")?,
     }
     for file in files {
         let name = file.file_name().unwrap_or_default();
-        let to = folder.join(name);
+        let to = directory.join(name);
         let cannot = || format!("cannot write {}", to.display());
         let mut from = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
         let mut copy = match fs::File::create_new(&to) {
@@ -190,8 +190,8 @@ mod tests {
 
     #[test]
     fn packages_stay_in_the_context() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |path: &str| folder.path().join(path);
+        let directory = tempfile::tempdir().unwrap();
+        let at = |path: &str| directory.path().join(path);
         fs::write(at("a.deb"), "a").unwrap();
         fs::create_dir(at("elsewhere")).unwrap();
         let put = |to: &str| lay(&[at("a.deb")], &at(to), 60).map_err(|error| error.to_string());
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(fs::read(at("packages/a.deb")).unwrap(), b"a");
         assert!(put("packages").unwrap_err().contains("has a file packages/a.deb itself"));
         symlink("elsewhere", at("link")).unwrap();
-        assert!(put("link").unwrap_err().contains("which is no folder"));
+        assert!(put("link").unwrap_err().contains("which is no directory"));
         fs::create_dir(at("has")).unwrap();
         symlink("../elsewhere/new", at("has/a.deb")).unwrap();
         assert!(put("has").unwrap_err().contains("has a file packages/a.deb itself"));

@@ -38,7 +38,7 @@ pub(super) fn stack(stack: &mut Stack, file: &Path, strip: u32, into: &str) -> a
     read::visit(file, format, Limits { bytes: 16 << 30, ..Limits::UNKNOWN }, &mut |member, content| {
         let Some(path) = place(&member.path)? else { return Ok(()) };
         let kind = match &member.kind {
-            MemberKind::Folder => ItemKind::Folder,
+            MemberKind::Directory => ItemKind::Directory,
             MemberKind::File => ItemKind::File(stack.layer.keep(content)?),
             MemberKind::Link(target) => ItemKind::Link(target.clone()),
             MemberKind::HardLink(to) => match place(to)? {

@@ -20,7 +20,7 @@ pub(in crate::commands) struct Wanted {
     pub(in crate::commands) images: Vec<Image>,
     /// The sum of the declaration of the images.
     pub(in crate::commands) declaration: Sha256Sum,
-    /// The folder of the release.
+    /// The directory of the release.
     pub(in crate::commands) release: PathBuf,
 }
 
@@ -35,8 +35,8 @@ impl Wanted {
         Ok(Wanted { loaded, tree, versioned, images, declaration, release })
     }
 
-    /// The folder of the images' layouts and build records.
-    pub(in crate::commands) fn folder(&self) -> PathBuf {
+    /// The directory of the images' layouts and build records.
+    pub(in crate::commands) fn directory(&self) -> PathBuf {
         self.release.join("oci")
     }
 

@@ -51,11 +51,11 @@ pub(super) struct Made {
 impl Job<'_> {
     /// Makes and tries the image. What was there before stays until the new one is whole.
     pub(super) fn run(&self) -> anyhow::Result<BuildRecord> {
-        let folder = self.wanted.folder();
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        forget_killed(&folder)?;
-        let part = tempfile::Builder::new().prefix(".part-").tempdir_in(&folder);
-        let part = part.with_context(|| format!("cannot write to {}", folder.display()))?;
+        let directory = self.wanted.directory();
+        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        forget_killed(&directory)?;
+        let part = tempfile::Builder::new().prefix(".part-").tempdir_in(&directory);
+        let part = part.with_context(|| format!("cannot write to {}", directory.display()))?;
         fs::set_permissions(part.path(), fs::Permissions::from_mode(0o755))?;
         let layout = Layout::create(part.path())?;
 
@@ -115,7 +115,7 @@ impl Job<'_> {
             }),
         };
         record.save(&layout)?;
-        replace(part, &folder.join(self.image.name.as_str()))?;
+        replace(part, &directory.join(self.image.name.as_str()))?;
         Ok(record)
     }
 
@@ -191,8 +191,9 @@ impl Job<'_> {
         let base = base::provide(self.ctx, declared, platform)?;
         base.lend(layout)?;
         let ground = Ground::of(&base.layout, &base.descriptor, &base.manifest)?;
-        let folder = layout.folder();
-        let mut stack = Stack::new(ground, folder).with_context(|| format!("cannot write to {}", folder.display()))?;
+        let directory = layout.directory();
+        let mut stack =
+            Stack::new(ground, directory).with_context(|| format!("cannot write to {}", directory.display()))?;
         let (inputs, what) = fill(&mut stack, &base)?;
         output::err(format_args!("== write the layer of {what}"));
         let mut part = layout.part()?;
@@ -208,8 +209,8 @@ impl Job<'_> {
 }
 
 /// Removes what a killed build left; the lock says that nobody builds now.
-fn forget_killed(folder: &Path) -> anyhow::Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+fn forget_killed(directory: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
         let path = entry?.path();
         if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".part-")) {
             let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -227,7 +228,7 @@ fn replace(part: tempfile::TempDir, target: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     match renameat_with(CWD, part.path(), CWD, target, RenameFlags::EXCHANGE) {
-        // The old one goes away with the temporary folder.
+        // The old one goes away with the temporary directory.
         Ok(()) => Ok(()),
         // Some file systems cannot exchange.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {

@@ -123,9 +123,9 @@ pub(in crate::commands) fn published(
             },
         }
     };
-    let folder =
-        tempfile::Builder::new().prefix("drydock-labels-").tempdir().context("cannot make a temporary folder")?;
-    let layout = Layout::create(folder.path())?;
+    let directory =
+        tempfile::Builder::new().prefix("drydock-labels-").tempdir().context("cannot make a temporary directory")?;
+    let layout = Layout::create(directory.path())?;
     registry.download(repository, &config, &layout)?;
     let config: Option<ImageConfig> = serde_json::from_slice(&layout.read(&config)?).ok();
     let labels = config.and_then(|config| config.config.labels).unwrap_or_default();
@@ -135,7 +135,7 @@ pub(in crate::commands) fn published(
 
 /// What was built of an image, when it is what is wanted and has been tried.
 pub(in crate::commands) fn tried(wanted: &Wanted, image: &Image) -> anyhow::Result<(BuildRecord, Layout, Descriptor)> {
-    let (record, layout, top) = BuildRecord::load(&wanted.folder(), image.name.as_str())?;
+    let (record, layout, top) = BuildRecord::load(&wanted.directory(), image.name.as_str())?;
     let built = Built {
         version: &wanted.versioned.version,
         commit: wanted.loaded.commit.as_str(),

@@ -88,7 +88,7 @@ pub(super) fn packages_done(night: &Night<'_>) -> anyhow::Result<Option<String>>
     let packages = of_packages(night, &[])?;
     let Ok(made) = packages.made() else { return Ok(None) };
     for one in &made {
-        if !packages.is_whole(one) || !packages.is_of_folder(night.ctx, one)? {
+        if !packages.is_whole(one) || !packages.is_of_directory(night.ctx, one)? {
             return Ok(None);
         }
     }
@@ -123,9 +123,9 @@ pub(super) fn packages_proved(night: &Night<'_>) -> anyhow::Result<Option<String
     let packages = of_packages(night, &night.proved_series())?;
     let Ok(made) = packages.made() else { return Ok(None) };
     let proved = made.iter().all(|one| {
-        let folder = packages.folder().join("proof").join(&one.series);
+        let directory = packages.directory().join("proof").join(&one.series);
         let is_there = |(name, sum): (&String, &String)| {
-            Sha256Sum::of_file(&folder.join(name)).is_ok_and(|(found, _)| found.to_string() == *sum)
+            Sha256Sum::of_file(&directory.join(name)).is_ok_and(|(found, _)| found.to_string() == *sum)
         };
         packages.is_whole(one) && packages.proof(one).is_some_and(|proof| proof.packages.iter().all(is_there))
     });
@@ -205,10 +205,10 @@ fn inputs_are_there(night: &Night<'_>, image: &Image, record: &BuildRecord) -> b
         let name = |platform: &Platform| archive_of(path, &night.versioned.version, *platform);
         files.extend(image.platforms.iter().map(|platform| night.ctx.declarations.project.join(name(platform))));
     }
-    let folders: Vec<PathBuf> =
+    let directories: Vec<PathBuf> =
         night.proved_series().iter().map(|series| night.dist.join("deb/proof").join(series)).collect();
     record.inputs.iter().all(|input| {
-        let mut all = folders.iter().map(|folder| folder.join(&input.name)).chain(files.iter().cloned());
+        let mut all = directories.iter().map(|directory| directory.join(&input.name)).chain(files.iter().cloned());
         all.any(|file| Sha256Sum::of_file(&file).is_ok_and(|(sum, size)| (sum, size) == (input.sha256, input.size)))
     })
 }

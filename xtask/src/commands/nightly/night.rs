@@ -31,7 +31,7 @@ pub(super) struct Night<'a> {
     pub(super) images: Vec<Image>,
     /// The sum of what declares them.
     declaration: Option<Sha256Sum>,
-    /// The folder of everything that is made.
+    /// The directory of everything that is made.
     pub(super) dist: PathBuf,
 }
 

@@ -62,9 +62,11 @@ fn room(state: &Path) -> Option<Finding> {
     let found = format!("{} MiB at {}", free >> 20, state.display());
     Some(match free >= ROOM {
         true => Finding::good(what, found),
-        false => {
-            Finding::bad(what, found, format!("make room for {} MiB, or name another folder with --state", ROOM >> 20))
-        }
+        false => Finding::bad(
+            what,
+            found,
+            format!("make room for {} MiB, or name another directory with --state", ROOM >> 20),
+        ),
     })
 }
 

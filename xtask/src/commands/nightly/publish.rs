@@ -209,11 +209,11 @@ pub(super) fn upload(night: &Night<'_>, remote: &mut Remote) -> anyhow::Result<S
 /// releases stay. What cannot be removed is told.
 fn old_files(tonight: &Path, keep: Duration, now: SystemTime) -> Vec<String> {
     let mut gone = Vec::new();
-    let Some(folder) = tonight.parent() else { return gone };
-    let entries = match fs::read_dir(folder) {
+    let Some(directory) = tonight.parent() else { return gone };
+    let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) => {
-            output::err(format_args!("note: cannot read {}: {error}", folder.display()));
+            output::err(format_args!("note: cannot read {}: {error}", directory.display()));
             return gone;
         }
     };
@@ -251,18 +251,18 @@ mod tests {
 
     #[test]
     fn old_files_of_nightlies_go_and_what_cannot_go_is_no_failure() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let [old, stuck, tonight] = [1, 2, 3].map(|day| format!("1.1-0.nightly2026070{day}.{day}.gaaaaaa{day}"));
         for name in [&old, &tonight, "1.0", "notes"] {
-            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::create_dir(directory.path().join(name)).unwrap();
         }
-        // A file is no folder to be emptied.
-        fs::write(folder.path().join(&stuck), "").unwrap();
-        let tonight = folder.path().join(tonight);
+        // A file is no directory to be emptied.
+        fs::write(directory.path().join(&stuck), "").unwrap();
+        let tonight = directory.path().join(tonight);
         let day = Duration::from_secs(24 * 60 * 60);
         assert_eq!(old_files(&tonight, day, SystemTime::now()), Vec::<String>::new());
         assert_eq!(old_files(&tonight, day, SystemTime::now() + 2 * day), [old]);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
-        assert!(old_files(&folder.path().join("gone/tonight"), day, SystemTime::now()).is_empty());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4);
+        assert!(old_files(&directory.path().join("gone/tonight"), day, SystemTime::now()).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! `nightly.json` in the state folder: what the last call did, step by step, and the lock that keeps a second one out.
+//! `nightly.json` in the state directory: what the last call did, step by step, and the lock that keeps a second one out.
 //!
 //! Whether a step has to be taken is never told by this file, but by its results.
 
@@ -120,7 +120,7 @@ impl Record {
     }
 }
 
-/// One nightly at a time in one state folder.
+/// One nightly at a time in one state directory.
 pub(super) fn lock(ctx: &Context) -> anyhow::Result<File> {
     ctx.state.create()?;
     let path = ctx.state.root().join("nightly.lock");

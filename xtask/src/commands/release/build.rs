@@ -24,7 +24,7 @@ pub(in crate::commands) struct Done {
     pub(in crate::commands) loaded: Loaded,
     pub(in crate::commands) tree: SourceTree,
     pub(in crate::commands) built: Built,
-    pub(in crate::commands) folder: PathBuf,
+    pub(in crate::commands) directory: PathBuf,
     pub(in crate::commands) threads: u32,
 }
 
@@ -37,7 +37,7 @@ impl cli::ReleaseBuild {
         let done = self.build(ctx)?;
         match self.format {
             cli::Format::Json => output::out(done.built.manifest.text()?.trim_end()),
-            cli::Format::Text => output::out(summary(&done.built.manifest, &done.folder)),
+            cli::Format::Text => output::out(summary(&done.built.manifest, &done.directory)),
         }
         Ok(Exit::Success)
     }
@@ -45,15 +45,16 @@ impl cli::ReleaseBuild {
     /// Builds; says on standard error what is going on.
     pub(in crate::commands) fn build(&self, ctx: &Context) -> anyhow::Result<Done> {
         let (loaded, tree, versioned) = self.load(ctx)?;
-        let folder = ctx.state.dist(versioned.version.as_str());
+        let directory = ctx.state.dist(versioned.version.as_str());
         let threads = self.threads();
-        let job = Job { identity: loaded.identity(&versioned), tree: tree.clone(), folder: folder.clone(), threads };
+        let job =
+            Job { identity: loaded.identity(&versioned), tree: tree.clone(), directory: directory.clone(), threads };
         ctx.state.create()?;
         let built = job.run(&mut |line| output::err(format_args!("== {line}")))?;
         for what in &built.not_varied {
             output::err(format_args!("note: derived files were not made with another {what}"));
         }
-        Ok(Done { loaded, tree, built, folder, threads })
+        Ok(Done { loaded, tree, built, directory, threads })
     }
 
     fn load(&self, ctx: &Context) -> anyhow::Result<(Loaded, SourceTree, Versioned)> {
@@ -79,7 +80,7 @@ impl cli::ReleaseBuild {
                 "version": versioned.version.as_str(),
                 "commit": loaded.commit.as_str(),
                 "epoch": tree.epoch,
-                "folder": identity.folder(),
+                "directory": identity.directory(),
                 "files": tree.entries.len(),
                 "submodules": tree.repositories.iter().skip(1).map(|one| one.prefix.clone()).collect::<Vec<_>>(),
                 "generators": generators.iter().map(|one| (one.name.clone(), one.run.clone())).collect::<Vec<_>>(),
@@ -107,7 +108,7 @@ impl cli::ReleaseBuild {
     }
 }
 
-/// One release is built at a time in one state folder.
+/// One release is built at a time in one state directory.
 pub(in crate::commands) fn lock(ctx: &Context) -> anyhow::Result<File> {
     ctx.state.create()?;
     let path = ctx.state.root().join("release.lock");
@@ -118,13 +119,13 @@ pub(in crate::commands) fn lock(ctx: &Context) -> anyhow::Result<File> {
 }
 
 /// What was made, for a person.
-pub(in crate::commands) fn summary(manifest: &Manifest, folder: &std::path::Path) -> String {
+pub(in crate::commands) fn summary(manifest: &Manifest, directory: &std::path::Path) -> String {
     let mut text = format!("release {} of {} ({})\n", manifest.version, manifest.name, &manifest.commit[..12]);
     let derived = manifest.entries.iter().filter(|entry| entry.generator.is_some()).count();
     text.push_str(&format!("  {} files, {derived} of them derived; root {}\n", manifest.entries.len(), manifest.root));
     for artifact in &manifest.artifacts {
         text.push_str(&format!("  {}  {} ({} bytes)\n", artifact.sha256, artifact.name, artifact.size));
     }
-    text.push_str(&format!("  in {}", folder.display()));
+    text.push_str(&format!("  in {}", directory.display()));
     text
 }

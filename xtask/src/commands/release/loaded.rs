@@ -19,7 +19,7 @@ pub(in crate::commands) struct Loaded {
     pub(in crate::commands) commit: Oid,
     pub(in crate::commands) release: Release,
     pub(in crate::commands) declaration: Sha256Sum,
-    /// The folder with the declaration, when it is not the project's own.
+    /// The directory with the declaration, when it is not the project's own.
     pub(in crate::commands) config: Option<PathBuf>,
 }
 
@@ -37,7 +37,7 @@ impl Versioned {
 }
 
 impl Loaded {
-    /// The project's own declaration is read from the commit, one of another folder from there.
+    /// The project's own declaration is read from the commit, one of another directory from there.
     pub(in crate::commands) fn new(ctx: &Context, revision: &str) -> anyhow::Result<Loaded> {
         let declarations = &ctx.declarations;
         let repository = Repository::find(&declarations.project)?;
@@ -223,14 +223,14 @@ pub(in crate::commands) fn declared(
     let own = declarations.config == declarations.project;
     let text = if own { committed(repository, commit, &shown)? } else { std::fs::read_to_string(&file).ok() };
     let text = text.ok_or_else(|| {
-        let place = if own { format!("the commit {}", commit.short()) } else { "the folder".to_owned() };
+        let place = if own { format!("the commit {}", commit.short()) } else { "the directory".to_owned() };
         let why = format!("{place} has no {}; write it as the README shows", shown.display());
         failure(Exit::Declaration, if own { format!("{why}, and commit it") } else { why })
     })?;
     Ok((text, shown))
 }
 
-/// Whether a declaration is there: in the commit, or in the folder that `--config` names.
+/// Whether a declaration is there: in the commit, or in the directory that `--config` names.
 pub(in crate::commands) fn is_declared(ctx: &Context, repository: &Repository, commit: &Oid, file: &Path) -> bool {
     let declarations = &ctx.declarations;
     let shown = file.strip_prefix(&declarations.project).unwrap_or(file);

@@ -20,11 +20,11 @@ impl cli::ReleaseProve {
         let _lock = lock(ctx)?;
         let done = self.build.build(ctx)?;
         let manifest = &done.built.manifest;
-        let proof = prove(&done.loaded, &done.tree, manifest, &done.folder, done.threads)?;
+        let proof = prove(&done.loaded, &done.tree, manifest, &done.directory, done.threads)?;
         match self.build.format {
             cli::Format::Json => output::out(serde_json::to_string_pretty(&proof)?),
             cli::Format::Text => {
-                output::out(summary(manifest, &done.folder));
+                output::out(summary(manifest, &done.directory));
                 output::out(shown(&proof));
             }
         }
@@ -32,23 +32,23 @@ impl cli::ReleaseProve {
     }
 }
 
-/// Proves what was built in `folder`, and writes the proof beside it.
+/// Proves what was built in `directory`, and writes the proof beside it.
 pub(in crate::commands) fn prove(
     loaded: &Loaded,
     tree: &SourceTree,
     manifest: &Manifest,
-    folder: &Path,
+    directory: &Path,
     threads: u32,
 ) -> anyhow::Result<Proof> {
     let mut watch = |line: &str| output::err(format_args!("== {line}"));
-    let request = twin::Request { tree, manifest, folder, config: loaded.config.as_deref(), threads };
+    let request = twin::Request { tree, manifest, directory, config: loaded.config.as_deref(), threads };
     let twin = twin::prove(&request, &mut watch)?;
     let offline = match &loaded.release.offline_proof {
-        Some(declared) => Some(offline::prove(declared, manifest, folder, &mut watch)?),
+        Some(declared) => Some(offline::prove(declared, manifest, directory, &mut watch)?),
         None => None,
     };
     let proof = Proof::new(manifest, twin, offline);
-    proof.write(folder)?;
+    proof.write(directory)?;
     Ok(proof)
 }
 

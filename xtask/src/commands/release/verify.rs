@@ -20,7 +20,7 @@ use drydock_release::verify::{self, Checked};
 /// What was found.
 #[derive(Debug, Serialize)]
 struct Report {
-    folder: PathBuf,
+    directory: PathBuf,
     files: Vec<Checked>,
     signatures: Vec<Signature>,
     /// What is wrong beside single files.
@@ -32,12 +32,17 @@ impl cli::ReleaseVerify {
     pub(super) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
         // Without a project the sums can still be checked.
         let project = Context::find(place);
-        let (folder, only) = self.folder(project.as_ref().ok())?;
-        let (manifest, files) = verify::folder(&folder, &only)?;
-        let mut report =
-            Report { folder: folder.clone(), files, signatures: Vec::new(), problems: Vec::new(), rebuilt: false };
+        let (directory, only) = self.directory(project.as_ref().ok())?;
+        let (manifest, files) = verify::directory(&directory, &only)?;
+        let mut report = Report {
+            directory: directory.clone(),
+            files,
+            signatures: Vec::new(),
+            problems: Vec::new(),
+            rebuilt: false,
+        };
         if let Some(manifest) = &manifest {
-            for name in verify::unexpected(&folder, manifest)? {
+            for name in verify::unexpected(&directory, manifest)? {
                 report.problems.push(format!("{name} is not in {NAME}; it is no part of this release"));
             }
         }
@@ -47,10 +52,10 @@ impl cli::ReleaseVerify {
                 .map_err(|error| failure(Exit::Usage, format!("--rebuild needs the project: {error:#}")))?;
             let manifest =
                 manifest.as_ref().with_context(|| format!("--rebuild needs {NAME}, which names the commit"))?;
-            self.rebuilt(ctx, manifest, &folder, &mut report)?;
+            self.rebuilt(ctx, manifest, &directory, &mut report)?;
         }
         if let Ok(ctx) = &project {
-            self.signatures(ctx, manifest.as_ref(), &folder, &mut report)?;
+            self.signatures(ctx, manifest.as_ref(), &directory, &mut report)?;
         }
         let holds = report.problems.is_empty() && report.files.iter().all(|one| one.problem.is_none());
         match self.format {
@@ -60,38 +65,38 @@ impl cli::ReleaseVerify {
         Ok(if holds { Exit::Success } else { Exit::NotReproducible })
     }
 
-    /// The folder to look in, and the files that are meant; none for all.
-    fn folder(&self, ctx: Option<&Context>) -> anyhow::Result<(PathBuf, Vec<String>)> {
+    /// The directory to look in, and the files that are meant; none for all.
+    fn directory(&self, ctx: Option<&Context>) -> anyhow::Result<(PathBuf, Vec<String>)> {
         let usage = |text: String| failure(Exit::Usage, text);
         match self.files.as_slice() {
             [] => {
-                let ctx = ctx.ok_or_else(|| usage("name the folder or the files of a release".into()))?;
+                let ctx = ctx.ok_or_else(|| usage("name the directory or the files of a release".into()))?;
                 let loaded = Loaded::new(ctx, "HEAD")?;
                 let of = cli::OfRelease { commit: "HEAD".into(), ..cli::OfRelease::default() };
                 let versioned = loaded.version(&of, &loaded.tree()?)?;
                 let versioned =
-                    versioned.map_err(|_| usage("this commit has no release; name a folder or files".into()))?;
+                    versioned.map_err(|_| usage("this commit has no release; name a directory or files".into()))?;
                 Ok((ctx.state.dist(versioned.version.as_str()), Vec::new()))
             }
-            [folder] if folder.is_dir() => Ok((folder.clone(), Vec::new())),
+            [directory] if directory.is_dir() => Ok((directory.clone(), Vec::new())),
             files => {
                 let parent = |file: &PathBuf| match file.parent() {
                     Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
                     Some(parent) => parent.to_owned(),
                     None => PathBuf::from("/"),
                 };
-                let folders: BTreeSet<PathBuf> = files.iter().map(parent).collect();
-                if folders.len() != 1 || files.iter().any(|file| file.is_dir()) {
-                    return Err(usage("name one folder, or files of one folder".into()));
+                let directories: BTreeSet<PathBuf> = files.iter().map(parent).collect();
+                if directories.len() != 1 || files.iter().any(|file| file.is_dir()) {
+                    return Err(usage("name one directory, or files of one directory".into()));
                 }
                 let name = |file: &PathBuf| file.file_name().map(|name| name.to_string_lossy().into_owned());
-                Ok((folders.into_iter().next().unwrap_or_default(), files.iter().filter_map(name).collect()))
+                Ok((directories.into_iter().next().unwrap_or_default(), files.iter().filter_map(name).collect()))
             }
         }
     }
 
     /// Makes the release again, and compares.
-    fn rebuilt(&self, ctx: &Context, manifest: &Manifest, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
+    fn rebuilt(&self, ctx: &Context, manifest: &Manifest, directory: &Path, report: &mut Report) -> anyhow::Result<()> {
         let loaded = Loaded::new(ctx, &manifest.commit)?;
         let mut tree = loaded.tree()?;
         let version: Version =
@@ -110,12 +115,14 @@ impl cli::ReleaseVerify {
         }
         let versioned = Versioned { version, tag: manifest.tag.clone() };
         loaded.stamp(&mut tree, &versioned)?;
-        let scratch =
-            tempfile::Builder::new().prefix("drydock-verify-").tempdir().context("cannot make a temporary folder")?;
+        let scratch = tempfile::Builder::new()
+            .prefix("drydock-verify-")
+            .tempdir()
+            .context("cannot make a temporary directory")?;
         let threads = self.threads.unwrap_or(2);
-        let job = Job { identity: loaded.identity(&versioned), tree, folder: scratch.path().to_owned(), threads };
+        let job = Job { identity: loaded.identity(&versioned), tree, directory: scratch.path().to_owned(), threads };
         let built = job.run(&mut |line| output::err(format_args!("== {line}")))?;
-        verify::against_rebuilt(folder, scratch.path(), manifest, &mut report.files)?;
+        verify::against_rebuilt(directory, scratch.path(), manifest, &mut report.files)?;
         if !built.manifest.is_same_release(manifest) {
             let other = built.manifest.entries.iter().zip(&manifest.entries).find(|(ours, theirs)| ours != theirs);
             let what = other.map_or_else(String::new, |(ours, theirs)| {
@@ -132,13 +139,13 @@ impl cli::ReleaseVerify {
         &self,
         ctx: &Context,
         manifest: Option<&Manifest>,
-        folder: &Path,
+        directory: &Path,
         report: &mut Report,
     ) -> anyhow::Result<()> {
         let commit = manifest.map_or("HEAD", |manifest| manifest.commit.as_str());
         let Ok(loaded) = Loaded::new(ctx, commit).or_else(|_| Loaded::new(ctx, "HEAD")) else { return Ok(()) };
         let Some(Signing { keys, quorum }) = &loaded.release.signing else { return Ok(()) };
-        report.signatures = signatures::check(folder, &ctx.declarations.config.join(keys))?;
+        report.signatures = signatures::check(directory, &ctx.declarations.config.join(keys))?;
         for signature in &report.signatures {
             report.problems.extend(signature.problems.iter().map(|problem| format!("{}: {problem}", signature.file)));
         }

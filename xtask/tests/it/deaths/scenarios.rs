@@ -225,12 +225,12 @@ fn torn_lines(state: &Path) -> Vec<String> {
 
 /// Empties the big files: the filler and its log.
 fn make_space(disk: &SmallDisk) {
-    let mut folders = vec![disk.path().to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap().flatten() {
+    let mut directories = vec![disk.path().to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap().flatten() {
             let metadata = entry.metadata().unwrap();
             if metadata.is_dir() {
-                folders.push(entry.path());
+                directories.push(entry.path());
             } else if metadata.is_file() && metadata.len() > 256 * 1024 {
                 fs::File::create(entry.path()).unwrap();
             }

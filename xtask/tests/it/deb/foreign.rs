@@ -36,15 +36,15 @@ fn packages_of_debian_raise_no_false_alarm() {
     if !tools_are_there(&[]) || !need_tool("apt-get", "apt") {
         return;
     }
-    let folder = kept("deb-foreign");
-    let at = |name: &str| folder.join(name);
+    let directory = kept("deb-foreign");
+    let at = |name: &str| directory.join(name);
     for name in ["lists/partial", "cache/archives/partial", "etc/preferences.d", "sources"] {
         fs::create_dir_all(at(name)).unwrap();
     }
     let line = "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main\n";
     fs::write(at("sources.list"), line).unwrap();
     fs::write(at("status"), "").unwrap();
-    let root = text(&folder);
+    let root = text(&directory);
     let config = format!(
         "Dir::State::Lists \"{root}/lists\";\nDir::State::status \"{root}/status\";\nDir::Cache \"{root}/cache\";\n\
          Dir::Etc::sourcelist \"{root}/sources.list\";\nDir::Etc::sourceparts \"{root}/none\";\nAPT::Sandbox::User \"root\";\n"
@@ -52,7 +52,7 @@ fn packages_of_debian_raise_no_false_alarm() {
     fs::write(at("apt.conf"), config).unwrap();
     let config = text(&at("apt.conf"));
     let variables = [("APT_CONFIG", config.as_str())];
-    run(&folder, &["apt-get", "-qq", "update"], &variables);
+    run(&directory, &["apt-get", "-qq", "update"], &variables);
     let sources = at("sources");
     let mut names: Vec<String> = Vec::new();
     for package in PACKAGES {

@@ -14,9 +14,9 @@ fn drydock_itself_builds_offline_in_trixie() {
     if !tools_are_there(&[("sbuild", "sbuild"), ("mmdebstrap", "mmdebstrap")]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let deb = Deb::new(project, &folder.path().join("state"));
+    let deb = Deb::new(project, &directory.path().join("state"));
     deb.ok(&["source", "--untagged"]);
     let check = deb.ok(&["check", "--untagged", "--unsigned"]);
     assert!(check.stdout.contains("files of crates have their sums"), "{}", check.stdout);

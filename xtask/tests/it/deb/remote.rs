@@ -48,8 +48,8 @@ fn the_archive_is_asked_before_an_upload() {
     if !tools_are_there(&[("curl", "curl")]) || !need_tool("dh_clean", "debhelper") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let deb = Deb::new(lanternd(), &folder.path().join("state"));
+    let directory = tempfile::tempdir().unwrap();
+    let deb = Deb::new(lanternd(), &directory.path().join("state"));
     deb.ok(&["source", "--series", "noble"]);
     let launchpad = StandIn::start();
     let check = || deb.call(&["check", "--series", "noble", "--unsigned", "--remote", "--api", &launchpad.address]);
@@ -101,7 +101,7 @@ fn the_archive_is_asked_before_an_upload() {
         "File lanternd_0.3.0.orig.tar.xz already exists in the archive, but uploaded version has different contents.";
     assert!(taken.code() == 1 && taken.stdout.contains(text), "{}", taken.transcript());
 
-    let own = drydock_base::sums::Sha256Sum::of_file(&deb.folder().join("lanternd_0.3.0.orig.tar.xz")).unwrap().0;
+    let own = drydock_base::sums::Sha256Sum::of_file(&deb.directory().join("lanternd_0.3.0.orig.tar.xz")).unwrap().0;
     launchpad.answer(&files_of, &files(&own.to_string()));
     launchpad.answer(&published, &page(&[entry("0.3.0-0ubuntu1", "noble", "Published")]));
     let older = check();

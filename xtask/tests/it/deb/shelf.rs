@@ -24,20 +24,20 @@ pub(crate) fn tools_are_there(more: &[(&str, &str)]) -> bool {
 /// lanternd in git, the same for all tests, which keep their state elsewhere.
 pub(crate) fn lanternd() -> &'static Path {
     static PROJECT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_folder, project) = PROJECT.get_or_init(|| {
-        let folder = tempfile::Builder::new().prefix("drydock-deb-").tempdir().unwrap();
+    let (_directory, project) = PROJECT.get_or_init(|| {
+        let directory = tempfile::Builder::new().prefix("drydock-deb-").tempdir().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/lanternd/tools/make-project.sh");
-        let made = Command::new("sh").arg(script).arg(folder.path().join("made")).output().unwrap();
+        let made = Command::new("sh").arg(script).arg(directory.path().join("made")).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let project = folder.path().join("made/lanternd");
-        (folder, project)
+        let project = directory.path().join("made/lanternd");
+        (directory, project)
     });
     project
 }
 
 /// A home of gpg with one key; its fingerprint.
-pub(crate) fn key(folder: &Path) -> (PathBuf, String) {
-    let home = folder.join("gnupg");
+pub(crate) fn key(directory: &Path) -> (PathBuf, String) {
+    let home = directory.join("gnupg");
     fs::create_dir(&home).unwrap();
     fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let gpg = |args: &[&str]| {
@@ -100,40 +100,40 @@ impl Deb {
         finished
     }
 
-    /// The folder of lanternd's packages.
-    pub(super) fn folder(&self) -> PathBuf {
+    /// The directory of lanternd's packages.
+    pub(super) fn directory(&self) -> PathBuf {
         self.state.join("dist/0.3.0/deb")
     }
 
     /// A file of lanternd's packages: `debian12.1` and `.dsc`.
     pub(super) fn file(&self, series: &str, ending: &str) -> PathBuf {
-        self.folder().join(format!("lanternd_{VERSION}~{series}{ending}"))
+        self.directory().join(format!("lanternd_{VERSION}~{series}{ending}"))
     }
 }
 
 /// Proofs of lanternd's packages for bookworm, kept between runs and shared by all tests that need the package.
 pub(crate) struct Proofs {
-    folder: PathBuf,
+    directory: PathBuf,
     _lock: File,
 }
 
 impl Proofs {
     /// Waits while another test proves the same.
     pub(crate) fn open() -> Proofs {
-        let folder = kept("deb-proofs");
-        let lock = File::create(folder.join("lock")).unwrap();
+        let directory = kept("deb-proofs");
+        let lock = File::create(directory.join("lock")).unwrap();
         flock(&lock, FlockOperation::LockExclusive).unwrap();
-        Proofs { folder, _lock: lock }
+        Proofs { directory, _lock: lock }
     }
 
     /// Where the proof of a source package is, or would be.
     fn of(&self, dsc: &Path) -> PathBuf {
-        self.folder.join(Sha256Sum::of(&fs::read(dsc).unwrap()).to_string())
+        self.directory.join(Sha256Sum::of(&fs::read(dsc).unwrap()).to_string())
     }
 
     /// Keeps a proof that was made.
     pub(crate) fn keep(&self, dsc: &Path, proof: &Path) {
-        let (target, part) = (self.of(dsc), self.folder.join("part"));
+        let (target, part) = (self.of(dsc), self.directory.join("part"));
         fs::remove_dir_all(&part).ok();
         fs::create_dir(&part).unwrap();
         for (name, bytes) in files(proof) {
@@ -143,7 +143,7 @@ impl Proofs {
         fs::rename(part, target).unwrap();
     }
 
-    /// The folder with lanternd's package and its proof, which is made when there is none; none without the tools.
+    /// The directory with lanternd's package and its proof, which is made when there is none; none without the tools.
     pub(crate) fn lanternd() -> Option<PathBuf> {
         let tools = [("sbuild", "sbuild"), ("mmdebstrap", "mmdebstrap"), ("newuidmap", "uidmap")];
         if !tools_are_there(&tools) {
@@ -158,29 +158,30 @@ impl Proofs {
         if !found.is_dir() {
             let chroots = kept("deb-chroots");
             deb.ok(&["prove", "--series", "bookworm", "--chroots", chroots.to_str().unwrap()]);
-            proofs.keep(&dsc, &deb.folder().join("proof/bookworm"));
+            proofs.keep(&dsc, &deb.directory().join("proof/bookworm"));
         }
         Some(found)
     }
 }
 
-/// Every file of a folder, by name.
-pub(super) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+/// Every file of a directory, by name.
+pub(super) fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     entries.map(|path| (text(Path::new(path.file_name().unwrap())), fs::read(path).unwrap())).collect()
 }
 
 /// Where chroots and lists of packages are kept between runs of the tests.
 pub(crate) fn kept(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::create_dir_all(&folder).unwrap();
-    folder
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&directory).unwrap();
+    directory
 }
 
 /// Runs a program that must succeed, with more variables.
 #[track_caller]
-pub(crate) fn run(folder: &Path, words: &[&str], variables: &[(&str, &str)]) -> String {
-    let output = Command::new(words[0]).args(&words[1..]).current_dir(folder).envs(variables.iter().copied()).output();
+pub(crate) fn run(directory: &Path, words: &[&str], variables: &[(&str, &str)]) -> String {
+    let output =
+        Command::new(words[0]).args(&words[1..]).current_dir(directory).envs(variables.iter().copied()).output();
     let output = output.unwrap_or_else(|error| panic!("{words:?}: {error}"));
     let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     assert!(output.status.success(), "{words:?}: {stdout}{stderr}");

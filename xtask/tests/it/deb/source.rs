@@ -11,8 +11,8 @@ fn two_machines_make_the_same_source_packages() {
     if !tools_are_there(&[("dscverify", "devscripts"), ("lintian", "lintian"), ("dh_clean", "debhelper")]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
     let one = Deb::new(lanternd(), &at("one"));
     one.ok(&["source", "--threads", "1"]);
 
@@ -29,11 +29,11 @@ fn two_machines_make_the_same_source_packages() {
         .env("TAR_OPTIONS", "--mtime=2001-01-01")
         .env("DEBEMAIL", "other@example.com")
         .env("DEBFULLNAME", "Other")
-        .env("HOME", text(folder.path()))
+        .env("HOME", text(directory.path()))
         .env("CARGO_HOME", cargo)
         .env("RUSTUP_HOME", rustup);
     other.ok(&["source", "--threads", "3"]);
-    let (ours, theirs) = (files(&one.folder()), files(&other.folder()));
+    let (ours, theirs) = (files(&one.directory()), files(&other.directory()));
     assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
     let differing: Vec<&String> = ours.keys().filter(|name| ours[*name] != theirs[*name]).collect();
     assert!(differing.is_empty(), "{differing:?}");
@@ -53,7 +53,7 @@ fn two_machines_make_the_same_source_packages() {
     for series in ["debian12.1", "ubuntu24.04.1"] {
         let unpacked = at(series);
         run(
-            folder.path(),
+            directory.path(),
             &["dpkg-source", "--no-check", "-x", &text(&one.file(series, ".dsc")), &text(&unpacked)],
             &[],
         );
@@ -73,21 +73,21 @@ fn two_machines_make_the_same_source_packages() {
         let text = fs::read_to_string(path).unwrap();
         drydock_deb::control::parse_one(&text).unwrap().line(name)
     };
-    let theirs = folder.path().join(format!("lanternd_{VERSION}~debian12.1.dsc"));
+    let theirs = directory.path().join(format!("lanternd_{VERSION}~debian12.1.dsc"));
     for name in ["Format", "Source", "Binary", "Architecture", "Version", "Testsuite", "Build-Depends", "Package-List"]
     {
         assert_eq!(field(&one.file("debian12.1", ".dsc"), name), field(&theirs, name), "{name}");
     }
 
-    let (home, fingerprint) = key(folder.path());
+    let (home, fingerprint) = key(directory.path());
     let signed = Deb::new(lanternd(), &at("one")).env("GNUPGHOME", text(&home));
     signed.ok(&["source", "--series", "bookworm", "--key", &fingerprint]);
     let ring = at("ring.gpg");
-    run(folder.path(), &["gpg", "--batch", "--export", "-o", &text(&ring)], &[("GNUPGHOME", &text(&home))]);
+    run(directory.path(), &["gpg", "--batch", "--export", "-o", &text(&ring)], &[("GNUPGHOME", &text(&home))]);
     let changes = text(&one.file("debian12.1", "_source.changes"));
-    run(folder.path(), &["dscverify", "--keyring", &text(&ring), &changes], &[]);
+    run(directory.path(), &["dscverify", "--keyring", &text(&ring), &changes], &[]);
     signed.ok(&["check", "--series", "bookworm"]);
-    run(folder.path(), &["lintian", "--fail-on", "error", "--allow-root", &changes], &[]);
+    run(directory.path(), &["lintian", "--fail-on", "error", "--allow-root", &changes], &[]);
 }
 
 /// The component's files are those of `cargo vendor`, but for what is left out.
@@ -95,8 +95,8 @@ fn vendored_as_cargo_does(unpacked: &std::path::Path) {
     if !need_tool("cargo", "cargo") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let theirs = folder.path().join("vendor");
+    let directory = tempfile::tempdir().unwrap();
+    let theirs = directory.path().join("vendor");
     let output = Command::new("cargo")
         .args(["vendor", "--locked", "--versioned-dirs", "--quiet"])
         .arg(&theirs)
@@ -122,11 +122,11 @@ fn candidates_and_nightlies_have_their_versions() {
     if !tools_are_there(&[]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let project = folder.path().join("project");
-    run(folder.path(), &["cp", "-a", &text(lanternd()), &text(&project)], &[]);
+    let directory = tempfile::tempdir().unwrap();
+    let project = directory.path().join("project");
+    run(directory.path(), &["cp", "-a", &text(lanternd()), &text(&project)], &[]);
     run(&project, &["git", "-c", "user.name=n", "-c", "user.email=m", "tag", "v26.06rc1"], &[]);
-    let deb = Deb::new(&project, &folder.path().join("state"));
+    let deb = Deb::new(&project, &directory.path().join("state"));
     let candidate = deb.ok(&["source", "--dry-run", "--tag", "v26.06rc1", "--series", "noble"]);
     assert!(candidate.stdout.contains("26.06~rc1-0ubuntu1~ppa1~ubuntu24.04.1\n"), "{}", candidate.stdout);
     let nightly = deb.ok(&["source", "--dry-run", "--nightly", "26.09", "--series", "jammy"]);

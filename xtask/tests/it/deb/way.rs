@@ -78,9 +78,9 @@ fn process(root: &Path, home: &str, args: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
 
-/// lanternd's declaration with a local queue, in a folder of its own.
-fn config(folder: &Path, archive: &Path, upload_number: u32) -> PathBuf {
-    let packaging = folder.join("packaging");
+/// lanternd's declaration with a local queue, in a directory of its own.
+fn config(directory: &Path, archive: &Path, upload_number: u32) -> PathBuf {
+    let packaging = directory.join("packaging");
     fs::create_dir_all(&packaging).unwrap();
     run(lanternd(), &["cp", "-r", "packaging/debian", &text(&packaging)], &[]);
     let yaml = fs::read_to_string(lanternd().join("packaging/release.yaml")).unwrap();
@@ -91,7 +91,7 @@ fn config(folder: &Path, archive: &Path, upload_number: u32) -> PathBuf {
         "upload: {{target: queue, method: local, incoming: \"{incoming}\", log: \"{log}\"}}\n  upload-number: {upload_number}"
     );
     fs::write(packaging.join("release.yaml"), yaml.replace(ppa, &queue)).unwrap();
-    folder.to_owned()
+    directory.to_owned()
 }
 
 #[test]
@@ -107,9 +107,9 @@ fn lanternd_goes_from_git_to_apt() {
     if !tools_are_there(&tools) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let (home, fingerprint) = key(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let (home, fingerprint) = key(directory.path());
     let mut archive = Archive::new(&at("archive"), &home, &fingerprint);
     let first = config(&at("first"), &archive.root, 1);
     let deb = Deb::new(lanternd(), &at("state")).config(&first).env("GNUPGHOME", text(&home));
@@ -120,7 +120,7 @@ fn lanternd_goes_from_git_to_apt() {
     let args = ["prove", "--format", "json", "--series", "bookworm", "--series", "trixie", "--chroots"];
     let shared = Proofs::open();
     let proved = deb.ok(&[&args[..], &[chroots.to_str().unwrap()]].concat());
-    shared.keep(&deb.file("debian12.1", ".dsc"), &deb.folder().join("proof/bookworm"));
+    shared.keep(&deb.file("debian12.1", ".dsc"), &deb.directory().join("proof/bookworm"));
     drop(shared);
     let proofs: Vec<serde_json::Value> = serde_json::from_str(&proved.stdout).unwrap();
     for (proof, series) in proofs.iter().zip(["bookworm", "trixie"]) {
@@ -136,7 +136,7 @@ fn lanternd_goes_from_git_to_apt() {
         format!("[q]\nmethod = local\nincoming = {}\nallow_unsigned_uploads = 1\n", text(&at("archive/incoming")));
     fs::write(at("dput.cf"), settings).unwrap();
     let changes = deb.file("debian12.1", "_source.changes");
-    run(folder.path(), &["dput", "-u", "-U", "-f", "-c", &text(&at("dput.cf")), "q", &text(&changes)], &[]);
+    run(directory.path(), &["dput", "-u", "-U", "-f", "-c", &text(&at("dput.cf")), "q", &text(&changes)], &[]);
     let (taken, said) = archive.reprepro(&["processincoming", "queue"]);
     let listed = |archive: &Archive| archive.reprepro(&["list", "bookworm"]).1;
     assert!(!taken && listed(&archive).is_empty(), "an unsigned upload was taken: {said}");
@@ -160,7 +160,7 @@ fn lanternd_goes_from_git_to_apt() {
 
     // The same release made of something else: we know before, and the archive knows as well.
     let project = at("retagged");
-    run(folder.path(), &["cp", "-a", &text(lanternd()), &text(&project)], &[]);
+    run(directory.path(), &["cp", "-a", &text(lanternd()), &text(&project)], &[]);
     fs::write(project.join("README.md"), "other\n").unwrap();
     let git = ["git", "-c", "user.name=n", "-c", "user.email=m"];
     run(&project, &[&git[..], &["commit", "-q", "-a", "-m", "other"]].concat(), &[]);
@@ -174,11 +174,11 @@ fn lanternd_goes_from_git_to_apt() {
     assert!(!listed(&archive).contains("debian12.3"), "{}", listed(&archive));
     archive.close();
 
-    let package = deb.folder().join(format!("proof/bookworm/lanternd_{VERSION}~debian12.1_amd64.deb"));
+    let package = deb.directory().join(format!("proof/bookworm/lanternd_{VERSION}~debian12.1_amd64.deb"));
     let (taken, said) = archive.reprepro(&["includedeb", "bookworm", &text(&package)]);
     assert!(taken, "{said}");
     let key = text(&archive.root.join("key.gpg"));
-    run(folder.path(), &["gpg", "--batch", "--export", "-o", &key], &[("GNUPGHOME", &text(&home))]);
+    run(directory.path(), &["gpg", "--batch", "--export", "-o", &key], &[("GNUPGHOME", &text(&home))]);
     installed(&archive.root, &chroots);
 }
 
@@ -186,7 +186,7 @@ fn lanternd_goes_from_git_to_apt() {
 fn installed(archive: &Path, chroots: &Path) {
     let named = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("bookworm-plain-");
     let chroot = fs::read_dir(chroots).unwrap().map(|entry| entry.unwrap().path()).find(named).unwrap();
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let script = r#"
         mkdir fresh
         tar -xf "$1" -C fresh --exclude='./dev/*'
@@ -209,7 +209,7 @@ fn installed(archive: &Path, chroots: &Path) {
     }
     let (chroot, archive) = (text(&chroot), text(archive));
     words.extend(["sh", "-ec", script, "sh", &chroot, &archive]);
-    let printed = run(folder.path(), &words, &[]);
+    let printed = run(directory.path(), &words, &[]);
     assert!(printed.contains(&format!("lanternd\t{VERSION}~debian12.1\n")), "{printed}");
     assert!(printed.contains("lanternd 0.3.0\n"), "{printed}");
 }

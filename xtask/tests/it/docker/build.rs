@@ -45,7 +45,7 @@ fn lanternds_image_is_the_same_from_everywhere_and_runs_elsewhere() {
     assert_eq!(first.inputs.len(), 1);
     assert_eq!(first.tag.as_ref().map(|tag| tag.name.as_str()), Some("v0.3.0"));
 
-    // Another folder with stray files, another umask, time zone, locale, user, host and clock; its own base cache.
+    // Another directory with stray files, another umask, time zone, locale, user, host and clock; its own base cache.
     let other = Stage::lanternd(&yaml).elsewhere().proved().unwrap();
     let second = other.built(&other.twin(&["build"]), "0.3.0");
     assert_eq!(second.clone().without_machine(), first.clone().without_machine());
@@ -144,7 +144,7 @@ fn two_archives_make_an_index_of_two_platforms() {
     let listed = run(Path::new("/"), &["tar", "-tvzf", &text(&layer)], &[]);
     let lines: Vec<String> = listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let shown: Vec<&str> = lines.iter().map(|line| line.as_str()).collect();
-    // The base's folder keeps its mode; its link to it stays.
+    // The base's directory keeps its mode; its link to it stays.
     assert!(shown[1].starts_with("drwx--x--x root/root 0 1970-01-01") && shown[1].ends_with(" usr/bin/"), "{shown:?}");
     assert!(
         shown[2].starts_with("-rwsr-xr-x root/root")
@@ -185,7 +185,7 @@ fn a_killed_build_leaves_the_old_image() {
         entries.filter(|path| text(path).contains(".part-")).collect()
     };
     for wait in [400, 120, 30, 0] {
-        // The folder that is waited for is this round's own.
+        // The directory that is waited for is this round's own.
         parts().iter().for_each(|part| fs::remove_dir_all(part).unwrap());
         let argv = stage.argv(&[]);
         let mut child = std::process::Command::new(&argv[0])

@@ -35,14 +35,14 @@ fn the_corpus_of_images_neither_panics_nor_escapes() {
 }
 
 fn is_taken(kind: u8, bytes: &[u8]) -> bool {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     match kind {
         b'm' => Parsed::read(media::MANIFEST, bytes).is_ok(),
         b'i' => Parsed::read(media::INDEX, bytes).is_ok(),
         b'y' => Images::parse(&String::from_utf8_lossy(bytes), Path::new("images.yaml")).is_ok(),
         b'f' => Dockerfile::parse(&String::from_utf8_lossy(bytes)).is_ok(),
         b'd' => {
-            let file = folder.path().join("p.deb");
+            let file = directory.path().join("p.deb");
             fs::write(&file, bytes).unwrap();
             let visit = |package: Binary| -> Result<(), ReadError> {
                 package.visit(Limits { bytes: 1 << 20, entries: 1000 }, &mut |_, _| Ok(()))
@@ -50,12 +50,12 @@ fn is_taken(kind: u8, bytes: &[u8]) -> bool {
             Binary::open(&file).and_then(visit).is_ok()
         }
         b'l' => {
-            let layout = Layout::create(&folder.path().join("layout")).unwrap();
+            let layout = Layout::create(&directory.path().join("layout")).unwrap();
             let layer = layout.put(media::LAYER, bytes).unwrap();
-            let root = folder.path().join("root");
+            let root = directory.path().join("root");
             fs::create_dir(&root).unwrap();
             let taken = unpack(&layout, &[layer], &root, None).is_ok();
-            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "something stands outside of the root");
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "something stands outside of the root");
             taken
         }
         other => panic!("no kind {other}"),

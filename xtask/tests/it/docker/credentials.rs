@@ -79,9 +79,10 @@ fn a_password_comes_from_the_environment_a_file_or_a_helper() {
 }
 
 /// A certificate for 127.0.0.1 by an authority of its own: `ca.crt`, `server.crt`, `server.key`.
-fn certificates(folder: &Path) {
+fn certificates(directory: &Path) {
     let openssl = |arguments: &[&str]| {
-        let output = Command::new("openssl").args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap();
+        let output =
+            Command::new("openssl").args(arguments).current_dir(directory).stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
@@ -90,7 +91,7 @@ fn certificates(folder: &Path) {
             .concat(),
     );
     openssl(&[&["req"][..], &key, &["-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=127.0.0.1"]].concat());
-    fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+    fs::write(directory.join("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
     let sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days"];
     openssl(&[&sign[..], &["2", "-extfile", "names", "-out", "server.crt"]].concat());
 }
@@ -108,14 +109,14 @@ fn an_authority_of_certs_d_vouches_for_its_host() {
     let (layout, top) = image_in(&home, 52, 3 << 20);
     let (host, repository) = (server.host(), server.repository("a"));
     let with = |trusted: bool| {
-        let folder = home.path().join(format!(".config/containers/certs.d/{host}"));
-        fs::create_dir_all(&folder).unwrap();
+        let directory = home.path().join(format!(".config/containers/certs.d/{host}"));
+        fs::create_dir_all(&directory).unwrap();
         // Another authority, that has nothing to do with the host.
-        certificates(&folder);
+        certificates(&directory);
         if trusted {
-            fs::copy(tls.path().join("ca.crt"), folder.join("tests.crt")).unwrap();
+            fs::copy(tls.path().join("ca.crt"), directory.join("tests.crt")).unwrap();
         }
-        fs::remove_file(folder.join("server.crt")).unwrap();
+        fs::remove_file(directory.join("server.crt")).unwrap();
         credentials(&[
             ("HOME", home.path().to_str().unwrap()),
             ("DRYDOCK_REGISTRY_HOST", &host),
@@ -132,10 +133,10 @@ fn an_authority_of_certs_d_vouches_for_its_host() {
 }
 
 /// A token service, as docker-registry wants it: it signs what it allows by a key whose certificate the registry knows.
-fn token_service(folder: &Path) -> Proxy {
-    let certificate = fs::read_to_string(folder.join("server.crt")).unwrap();
+fn token_service(directory: &Path) -> Proxy {
+    let certificate = fs::read_to_string(directory.join("server.crt")).unwrap();
     let chain: String = certificate.lines().filter(|line| !line.starts_with("-----")).collect();
-    let key = folder.join("server.key");
+    let key = directory.join("server.key");
     Proxy::start("127.0.0.1:1", move |request| {
         let denied = || {
             let said = br#"{"errors":[{"code":"UNAUTHORIZED","message":"bad login"}]}"#;

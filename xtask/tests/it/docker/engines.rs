@@ -39,7 +39,7 @@ fn stage(server: &Server) -> Option<Stage> {
     Some(stage)
 }
 
-/// Builds twice, the second time from another folder with other files in it, under another umask, host and home.
+/// Builds twice, the second time from another directory with other files in it, under another umask, host and home.
 fn twice(server: &Server, engine: &str, variables: &[(&str, &str)]) -> Option<Stage> {
     let first = stage(server)?;
     let one = first.built(&first.call(&["--engine", engine], variables), "0.3.0");
@@ -63,10 +63,10 @@ fn buildah_makes_the_same_image_twice() {
     }
 }
 
-/// Debian's docker engine, with everything that it keeps in folders of its own.
+/// Debian's docker engine, with everything that it keeps in directories of its own.
 struct Daemon {
     child: Child,
-    folder: TempDir,
+    directory: TempDir,
     _storage: TempDir,
 }
 
@@ -76,11 +76,11 @@ impl Daemon {
         if !need_tool("dockerd", "docker.io") || !need_tool("docker", "docker.io") {
             return None;
         }
-        let folder = TempDir::with_prefix("drydock-dockerd-").unwrap();
+        let directory = TempDir::with_prefix("drydock-dockerd-").unwrap();
         let memory = drydock_base::paths::roomy_memory().map_or_else(std::env::temp_dir, Path::to_owned);
         let storage = TempDir::with_prefix_in("drydock-dockerd-", memory).unwrap();
-        let at = |name: &str| text(&folder.path().join(name));
-        let log = File::create(folder.path().join("log")).unwrap();
+        let at = |name: &str| text(&directory.path().join(name));
+        let log = File::create(directory.path().join("log")).unwrap();
         let child = Command::new("dockerd")
             .args(["--storage-driver=vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"])
             .args(["--data-root", &text(storage.path()), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
@@ -90,7 +90,7 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut daemon = Daemon { child, folder, _storage: storage };
+        let mut daemon = Daemon { child, directory, _storage: storage };
         let host = daemon.host();
         let answers = || {
             let mut ask = Command::new("docker");
@@ -102,7 +102,7 @@ impl Daemon {
             None => answers().then_some(true),
         });
         if up != Some(true) {
-            let log = fs::read_to_string(daemon.folder.path().join("log")).unwrap_or_default();
+            let log = fs::read_to_string(daemon.directory.path().join("log")).unwrap_or_default();
             println!("skipped: dockerd does not start here: {}", log.lines().last().unwrap_or_default());
             return None;
         }
@@ -110,7 +110,7 @@ impl Daemon {
     }
 
     fn host(&self) -> String {
-        format!("unix://{}", text(&self.folder.path().join("socket")))
+        format!("unix://{}", text(&self.directory.path().join("socket")))
     }
 }
 

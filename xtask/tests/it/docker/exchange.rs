@@ -26,8 +26,8 @@ fn what_is_pushed_is_read_by_skopeo_and_pulled_again() {
     if !need_tool("skopeo", "skopeo") {
         return;
     }
-    let folder = TempDir::new().unwrap();
-    let layout = Layout::create(&folder.path().join("oci")).unwrap();
+    let directory = TempDir::new().unwrap();
+    let layout = Layout::create(&directory.path().join("oci")).unwrap();
     let top = image(&layout, 1, 3 << 20, &TWO);
     let (registry, repository) = (server.client(), server.repository("lantern/nightly"));
     assert_eq!(registry.manifest(&repository, &Reference::Digest(top.digest)).unwrap(), None);
@@ -48,15 +48,15 @@ fn what_is_pushed_is_read_by_skopeo_and_pulled_again() {
     let names: Vec<String> = registry.tags(&repository).unwrap().iter().map(Tag::to_string).collect();
     assert_eq!(names, ["nightly", "sha-123"]);
     assert_eq!(skopeo_digest(&format!("{repository}:nightly")), Ok(top.digest));
-    skopeo_pull(&format!("{repository}:sha-123"), &folder.path().join("pulled")).unwrap();
+    skopeo_pull(&format!("{repository}:sha-123"), &directory.path().join("pulled")).unwrap();
 
-    let whole = Layout::create(&folder.path().join("whole")).unwrap();
+    let whole = Layout::create(&directory.path().join("whole")).unwrap();
     let reference = Reference::Tag("nightly".parse().unwrap());
     let got = pull(&registry, &repository, &reference, None, &whole).unwrap();
     assert_eq!((got.digest, got.size), (top.digest, top.size));
-    let blobs = |layout: &Layout| std::fs::read_dir(layout.folder().join("blobs/sha256")).unwrap().count();
+    let blobs = |layout: &Layout| std::fs::read_dir(layout.directory().join("blobs/sha256")).unwrap().count();
     assert_eq!(blobs(&whole), blobs(&layout));
-    let one = Layout::create(&folder.path().join("one")).unwrap();
+    let one = Layout::create(&directory.path().join("one")).unwrap();
     let got = pull(&registry, &repository, &Reference::Digest(top.digest), Some(Platform::Arm64), &one).unwrap();
     let Parsed::Index(index) = Parsed::read(&top.media_type, &layout.read(&top).unwrap()).unwrap() else { panic!() };
     assert_eq!(got.digest, index.manifests[1].digest);
@@ -69,8 +69,8 @@ fn what_is_pushed_is_read_by_skopeo_and_pulled_again() {
 #[test]
 fn a_copy_has_all_children_and_referrers_and_the_same_digest() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let layout = Layout::create(folder.path()).unwrap();
+    let directory = TempDir::new().unwrap();
+    let layout = Layout::create(directory.path()).unwrap();
     let top = image(&layout, 2, 100_000, &TWO);
     let (registry, nightly) = (server.client(), server.repository("lantern/nightly"));
     push(&registry, &nightly, &layout, &top, &[]).unwrap();
@@ -103,7 +103,7 @@ fn a_copy_has_all_children_and_referrers_and_the_same_digest() {
         let list = target.referrers(&release, &top.digest).unwrap();
         assert_eq!(list, [first.clone(), second.clone()]);
         assert_eq!(target.referrers(&release, &first.digest).unwrap(), slice::from_ref(&about_first));
-        let pulled = Layout::create(&folder.path().join(target.host())).unwrap();
+        let pulled = Layout::create(&directory.path().join(target.host())).unwrap();
         pull(&target, &release, &Reference::Digest(top.digest), None, &pulled).unwrap();
         let tags: Vec<Tag> = target.tags(&release).unwrap();
         let lists = [fallback_tag(&top.digest).unwrap(), fallback_tag(&first.digest).unwrap()];
@@ -131,8 +131,8 @@ fn a_registry_that_deletes_nothing_is_told_apart() {
     let Some(server) = Server::with(super::registry::Options { keeps_all: true, ..Default::default() }) else {
         return;
     };
-    let folder = TempDir::new().unwrap();
-    let layout = Layout::create(folder.path()).unwrap();
+    let directory = TempDir::new().unwrap();
+    let layout = Layout::create(directory.path()).unwrap();
     let top = image(&layout, 3, 1000, &TWO[..1]);
     let (registry, repository) = (server.client(), server.repository("a"));
     push(&registry, &repository, &layout, &top, &[]).unwrap();
@@ -144,8 +144,8 @@ fn a_registry_that_deletes_nothing_is_told_apart() {
 #[test]
 fn referrers_are_found_whatever_a_registry_makes_of_the_question() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 4, 1000);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 4, 1000);
     let direct = server.client();
     push(&direct, &server.repository("a"), &layout, &top, &[]).unwrap();
     let file = Attachment { media_type: "text/plain", bytes: b"x", annotations: &[] };

@@ -21,8 +21,8 @@ fn too_many(wait: &str) -> Act {
 #[test]
 fn a_registry_that_asks_for_time_gets_it() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 21, 3 << 20);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 21, 3 << 20);
     // Each kind of request is refused once, with time wanted; then everything passes.
     let proxy = Proxy::start(&server.host(), |request| match request.before {
         0 => too_many("7"),
@@ -55,8 +55,8 @@ fn a_registry_that_asks_for_time_gets_it() {
 #[test]
 fn a_registry_in_trouble_is_asked_again_and_not_for_ever() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 22, 3 << 20);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 22, 3 << 20);
     let proxy = Proxy::start(&server.host(), |request| match request.before {
         0 => Act::Answer(503, vec![], b"<html>down</html>".to_vec()),
         1 => Act::Answer(500, vec![], b"{}".to_vec()),
@@ -87,8 +87,8 @@ fn a_registry_in_trouble_is_asked_again_and_not_for_ever() {
 #[test]
 fn a_refusal_while_content_is_sent_is_heard() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 26, 24 << 20);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 26, 24 << 20);
     for (status, words) in [(403, "may "), (413, "bound the size of requests"), (429, "left alone for 21600 s")] {
         let proxy = Proxy::start(&server.host(), move |request| match request.method.as_str() {
             "PATCH" => Act::Refuse(status, vec![("retry-after", "21600".to_owned())], b"enough".to_vec()),
@@ -132,8 +132,8 @@ fn a_full_disk_of_the_registry_tags_nothing_and_the_push_goes_on_when_there_is_s
     let Some(server) = Server::with(Options { storage: Some(disk.path().to_owned()), ..Options::default() }) else {
         return;
     };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 23, 4 << 20);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 23, 4 << 20);
     let filler = disk.path().join("filler");
     std::fs::write(&filler, vec![0; 4 << 20]).unwrap();
     let (registry, repository) = (server.client(), server.repository("a"));
@@ -160,8 +160,8 @@ fn a_full_disk_here_leaves_nothing_half_written() {
         return;
     };
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 24, 4 << 20);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 24, 4 << 20);
     let (registry, repository) = (server.client(), server.repository("a"));
     push(&registry, &repository, &layout, &top, &[]).unwrap();
     let small = Layout::create(&disk.path().join("oci")).unwrap();
@@ -172,7 +172,7 @@ fn a_full_disk_here_leaves_nothing_half_written() {
     let files = disk.files();
     assert!(files.iter().all(|(name, size)| !name.contains(".part-") && *size < 10_000), "{files:?}");
     // An upload remembers where it is, if it can; where it cannot, it works all the same.
-    let (full, top) = image_in(&folder, 25, 2 << 20);
-    std::fs::write(full.folder().join(".uploads"), "in the way of the folder").unwrap();
+    let (full, top) = image_in(&directory, 25, 2 << 20);
+    std::fs::write(full.directory().join(".uploads"), "in the way of the directory").unwrap();
     push(&client(&server.host(), &Default::default()), &repository, &full, &top, &[]).unwrap();
 }

@@ -25,8 +25,8 @@ fn longer(content: Vec<u8>) -> Vec<u8> {
 #[test]
 fn what_has_another_digest_is_not_kept() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 41, 10_000);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 41, 10_000);
     push(&server.client(), &server.repository("a"), &layout, &top, &[]).unwrap();
     let proxy = Proxy::start(&server.host(), |_| Act::Pass);
     let cases: [(&str, &str, Change, &str); 4] = [
@@ -41,12 +41,12 @@ fn what_has_another_digest_is_not_kept() {
             false => Act::Pass,
         });
         let registry = client(&proxy.host(), &Credentials::default());
-        let into = Layout::create(&folder.path().join(format!("into-{number}"))).unwrap();
+        let into = Layout::create(&directory.path().join(format!("into-{number}"))).unwrap();
         let reference = Reference::Digest(top.digest);
         let error = pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap_err();
         assert!(format!("{error:#}").contains(words), "{words}: {error:#}");
         assert!(matches!(code_of(&error), Exit::NotReproducible | Exit::Remote), "{error:#}");
-        let kept = std::fs::read_dir(into.folder().join("blobs/sha256")).unwrap().flatten();
+        let kept = std::fs::read_dir(into.directory().join("blobs/sha256")).unwrap().flatten();
         for blob in kept {
             let bytes = std::fs::read(blob.path()).unwrap();
             let digest = drydock_config::images::Digest::of(&bytes);
@@ -112,8 +112,8 @@ fn lists_that_do_not_end_and_tags_that_are_none_are_refused() {
 #[test]
 fn content_goes_nowhere_else() {
     let Some(server) = Server::with(Options { password: true, ..Options::default() }) else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 42, 10_000);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 42, 10_000);
     let login = |host: &str| {
         let variables =
             [("DRYDOCK_REGISTRY_HOST", host), ("DRYDOCK_REGISTRY_USER", USER), ("DRYDOCK_REGISTRY_PASSWORD", PASSWORD)];
@@ -146,7 +146,7 @@ fn content_goes_nowhere_else() {
     }
     assert!(elsewhere.seen().is_empty());
     // A blob may be kept elsewhere, where nobody is told who asks.
-    let into = Layout::create(&folder.path().join("into")).unwrap();
+    let into = Layout::create(&directory.path().join("into")).unwrap();
     let reference = Reference::Digest(top.digest);
     pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap();
     assert_eq!(elsewhere.count("GET", "/blobs/"), 3);
@@ -157,7 +157,7 @@ fn content_goes_nowhere_else() {
     assert!(!elsewhere.seen().iter().any(told));
     // But not around and around.
     push(&direct, &server.repository("b"), &layout, &top, &[]).unwrap();
-    let into = Layout::create(&folder.path().join("around")).unwrap();
+    let into = Layout::create(&directory.path().join("around")).unwrap();
     let error = pull(&registry, &repository(&proxy.host(), "b"), &reference, None, &into).unwrap_err();
     assert!(error.to_string().contains("sends us around"), "{error:#}");
 }

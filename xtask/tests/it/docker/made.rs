@@ -14,17 +14,17 @@ use super::registry::noise;
 use crate::release::shelf::{DECLARATION, git, project};
 use crate::support::Project;
 
-/// A folder in which images are made.
+/// A directory in which images are made.
 pub(crate) struct Yard {
-    _folder: TempDir,
+    _directory: TempDir,
     pub(crate) layout: Layout,
 }
 
 impl Yard {
     pub(crate) fn new() -> Yard {
-        let folder = quick_folder();
-        let layout = Layout::create(folder.path()).unwrap();
-        Yard { _folder: folder, layout }
+        let directory = quick_directory();
+        let layout = Layout::create(directory.path()).unwrap();
+        Yard { _directory: directory, layout }
     }
 
     /// The image of one platform: a layer that all have, one of its own, and labels.
@@ -74,8 +74,8 @@ impl Yard {
     }
 }
 
-/// A folder in memory where there is one, since many small files are synced to it.
-pub(crate) fn quick_folder() -> TempDir {
+/// A directory in memory where there is one, since many small files are synced to it.
+pub(crate) fn quick_directory() -> TempDir {
     let memory = tempfile::Builder::new().prefix("drydock-quick-").tempdir_in("/dev/shm");
     memory.unwrap_or_else(|_| TempDir::with_prefix("drydock-quick-").unwrap())
 }
@@ -100,11 +100,11 @@ pub(crate) fn project_at(host: &str, more: &str, image: &str) -> Project {
 
 /// The digests of all blobs in a registry's storage, manifests among them.
 pub(crate) fn stored(storage: &Path) -> Vec<Digest> {
-    let list = |folder: &Path| -> Vec<PathBuf> {
-        fs::read_dir(folder).map_or_else(|_| Vec::new(), |all| all.map(|entry| entry.unwrap().path()).collect())
+    let list = |directory: &Path| -> Vec<PathBuf> {
+        fs::read_dir(directory).map_or_else(|_| Vec::new(), |all| all.map(|entry| entry.unwrap().path()).collect())
     };
-    let folders = list(&storage.join("docker/registry/v2/blobs/sha256"));
-    let blobs = folders.iter().flat_map(|folder| list(folder)).filter(|blob| blob.join("data").is_file());
+    let directories = list(&storage.join("docker/registry/v2/blobs/sha256"));
+    let blobs = directories.iter().flat_map(|directory| list(directory)).filter(|blob| blob.join("data").is_file());
     let mut digests: Vec<Digest> =
         blobs.map(|blob| format!("sha256:{}", blob.file_name().unwrap().to_str().unwrap()).parse().unwrap()).collect();
     digests.sort();

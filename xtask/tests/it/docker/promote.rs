@@ -28,8 +28,8 @@ fn released(port: &Port) -> Vec<(String, Digest)> {
 }
 
 fn is_whole(port: &Port, digest: Digest) -> bool {
-    let folder = tempfile::tempdir().unwrap();
-    let layout = Layout::create(folder.path()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let layout = Layout::create(directory.path()).unwrap();
     pull(&port.registry, &port.release, &Reference::Digest(digest), None, &layout).is_ok()
 }
 

@@ -12,7 +12,7 @@ use drydock_oci::registry::{Attachment, Reference, Registry, attach, fallback_ta
 use jiff::civil::Date;
 use tempfile::TempDir;
 
-use super::made::{Yard, project_at, quick_folder, set, stored};
+use super::made::{Yard, project_at, quick_directory, set, stored};
 use super::proxy::{Act, Proxy};
 use super::registry::{Options, Server, skopeo_pull};
 use crate::support::{Finished, Project, need_tool};
@@ -150,7 +150,7 @@ fn by_age() -> BTreeSet<i64> {
 
 #[test]
 fn every_kept_tag_still_pulls_and_all_else_is_gone() {
-    let storage = quick_folder();
+    let storage = quick_directory();
     let options = Options { storage: Some(storage.path().to_owned()), ..Options::default() };
     let Some(server) = Server::with(options) else { return };
     if !need_tool("skopeo", "skopeo") {
@@ -210,16 +210,16 @@ fn every_kept_tag_still_pulls_and_all_else_is_gone() {
     server.collect_garbage();
     assert_eq!(stored(storage.path()), needed.iter().copied().collect::<Vec<_>>());
 
-    let folder = TempDir::new().unwrap();
-    let whole = Layout::create(&folder.path().join("whole")).unwrap();
+    let directory = TempDir::new().unwrap();
+    let whole = Layout::create(&directory.path().join("whole")).unwrap();
     for tag in &left {
         pull(&filled.registry, &filled.repository, &tag.clone().into(), None, &whole).unwrap();
     }
     // skopeo pulls no index in an index.
     let samples = ["nightly".to_owned(), "keep-70".into(), "pr-4".into(), day_tag(6)];
     for tag in samples.iter().chain(nights.iter().next_back().map(|ago| day_tag(*ago)).as_ref()) {
-        let folder = folder.path().join(tag);
-        skopeo_pull(&format!("{}:{tag}", filled.repository), &folder).unwrap();
+        let directory = directory.path().join(tag);
+        skopeo_pull(&format!("{}:{tag}", filled.repository), &directory).unwrap();
     }
 
     let again = pruned(&project, &["--apply"]);
@@ -270,8 +270,8 @@ fn few(server: &Server) -> (Filled, Vec<Descriptor>) {
 }
 
 fn is_whole(filled: &Filled, top: &Descriptor) -> bool {
-    let folder = TempDir::new().unwrap();
-    let layout = Layout::create(folder.path()).unwrap();
+    let directory = TempDir::new().unwrap();
+    let layout = Layout::create(directory.path()).unwrap();
     pull(&filled.registry, &filled.repository, &Reference::Digest(top.digest), None, &layout).is_ok()
 }
 

@@ -13,8 +13,8 @@ use crate::deb::shelf::run;
 use crate::support::{need, text};
 
 /// Makes a package by dpkg-deb, from its fields and more control files.
-fn package(folder: &Path, fields: &str, control: &[(&str, &str)], files: &[&str]) -> Vec<u8> {
-    let tree = folder.join("tree");
+fn package(directory: &Path, fields: &str, control: &[(&str, &str)], files: &[&str]) -> Vec<u8> {
+    let tree = directory.join("tree");
     fs::remove_dir_all(&tree).ok();
     fs::create_dir_all(tree.join("DEBIAN")).unwrap();
     fs::write(tree.join("DEBIAN/control"), format!("Maintainer: A <a@example.org>\nDescription: x\n{fields}")).unwrap();
@@ -27,8 +27,8 @@ fn package(folder: &Path, fields: &str, control: &[(&str, &str)], files: &[&str]
         fs::create_dir_all(tree.join(file).parent().unwrap()).unwrap();
         fs::write(tree.join(file), "x\n").unwrap();
     }
-    let deb = folder.join("made.deb");
-    run(folder, &["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", &text(&tree), &text(&deb)], &[]);
+    let deb = directory.join("made.deb");
+    run(directory, &["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", &text(&tree), &text(&deb)], &[]);
     fs::read(deb).unwrap()
 }
 
@@ -49,7 +49,7 @@ const FIELDS: &str = "Package: lanternd\nVersion: 0.3.0-0ubuntu1~ppa1~debian12.1
 fn what_would_not_work_is_refused_with_its_remedy() {
     let Some(server) = Server::start() else { return };
     let Some(base) = debian_in(&server) else { return };
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let stage = Stage::lanternd(&declaration(&base, &LANTERND.replace("lanternd]}", "lanternd], series: bookworm}")));
     let deb = stage.package();
     fs::create_dir_all(deb.parent().unwrap()).unwrap();
@@ -65,7 +65,7 @@ fn what_would_not_work_is_refused_with_its_remedy() {
 
     let dsc = stage.sources();
     let made = |fields: &str, control: &[(&str, &str)], files: &[&str]| {
-        fs::write(&deb, package(folder.path(), &format!("{FIELDS}{fields}"), control, files)).unwrap();
+        fs::write(&deb, package(directory.path(), &format!("{FIELDS}{fields}"), control, files)).unwrap();
         prove(&deb, &dsc, &[]);
     };
     made("Depends: libc6 (>= 99), libnowhere1 | libnowhere2, libc6\nPre-Depends: dpkg (>= 1)\n", &[], &[]);
@@ -86,13 +86,13 @@ fn what_would_not_work_is_refused_with_its_remedy() {
     fs::write(&deb, "no package").unwrap();
     refused(7, &["it is damaged"]);
     let foreign = FIELDS.replace("amd64", "arm64");
-    fs::write(&deb, package(folder.path(), &foreign, &[], &[])).unwrap();
+    fs::write(&deb, package(directory.path(), &foreign, &[], &[])).unwrap();
     refused(7, &["is lanternd of arm64, not what its name says"]);
-    let evil = folder.path().join("evil");
+    let evil = directory.path().join("evil");
     fs::create_dir_all(&evil).unwrap();
     fs::write(evil.join("data"), "x").unwrap();
     run(&evil, &["tar", "-czf", "data.tar.gz", "--transform", "s,data,../../etc/evil,", "-P", "data"], &[]);
-    fs::write(evil.join("made.deb"), package(folder.path(), FIELDS, &[], &[])).unwrap();
+    fs::write(evil.join("made.deb"), package(directory.path(), FIELDS, &[], &[])).unwrap();
     run(&evil, &["ar", "x", "made.deb", "control.tar.gz", "debian-binary"], &[]);
     run(&evil, &["ar", "rcD", text(&deb).as_str(), "debian-binary", "control.tar.gz", "data.tar.gz"], &[]);
     prove(&deb, &dsc, &[]);
@@ -107,7 +107,7 @@ fn what_would_not_work_is_refused_with_its_remedy() {
     refused(7, &["is not the file that was proved; prove it again with `cargo xtask deb prove --series bookworm`"]);
     prove(&deb, &dsc, &["the length"]);
     refused(7, &["differed between two builds"]);
-    let stale = folder.path().join("stale.dsc");
+    let stale = directory.path().join("stale.dsc");
     fs::write(&stale, "Source: lanternd\nVersion: 0.2\n").unwrap();
     prove(&deb, &stale, &[]);
     refused(7, &["was proved of another source package"]);

@@ -32,9 +32,9 @@ pub(crate) struct Options {
     pub(crate) password: bool,
     /// The token service that it sends everybody to, and the certificate of the key that signs its tokens.
     pub(crate) token: Option<(String, PathBuf)>,
-    /// The folder with `server.crt` and `server.key` for HTTPS.
+    /// The directory with `server.crt` and `server.key` for HTTPS.
     pub(crate) tls: Option<PathBuf>,
-    /// Where it keeps what it is given, if not in a folder of its own.
+    /// Where it keeps what it is given, if not in a directory of its own.
     pub(crate) storage: Option<PathBuf>,
     /// Whether it deletes nothing.
     pub(crate) keeps_all: bool,
@@ -43,7 +43,7 @@ pub(crate) struct Options {
 /// A running registry; killed when dropped.
 pub(crate) struct Server {
     child: Child,
-    folder: TempDir,
+    directory: TempDir,
     port: u16,
 }
 
@@ -58,9 +58,9 @@ impl Server {
         if !need_tool("docker-registry", "docker-registry") {
             return None;
         }
-        let folder = TempDir::with_prefix("drydock-registry-").unwrap();
+        let directory = TempDir::with_prefix("drydock-registry-").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let storage = options.storage.unwrap_or_else(|| folder.path().join("storage"));
+        let storage = options.storage.unwrap_or_else(|| directory.path().join("storage"));
         let mut config = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage:\n  delete: {{enabled: {}}}\n  \
              filesystem: {{rootdirectory: {}}}\n  maintenance: {{uploadpurging: {{enabled: false}}}}\nhttp:\n  \
@@ -73,7 +73,7 @@ impl Server {
             config.push_str(&format!("  tls: {{certificate: {tls}/server.crt, key: {tls}/server.key}}\n"));
         }
         if options.password {
-            let passwords = folder.path().join("htpasswd");
+            let passwords = directory.path().join("htpasswd");
             fs::write(&passwords, HTPASSWD).unwrap();
             config.push_str(&format!("auth: {{htpasswd: {{realm: tests, path: {}}}}}\n", passwords.display()));
         }
@@ -83,9 +83,9 @@ impl Server {
                 certificate.display()
             ));
         }
-        fs::write(folder.path().join("config.yml"), config).unwrap();
-        let child = spawn(folder.path());
-        let mut server = Server { child, folder, port };
+        fs::write(directory.path().join("config.yml"), config).unwrap();
+        let child = spawn(directory.path());
+        let mut server = Server { child, directory, port };
         server.wait();
         Some(server)
     }
@@ -101,7 +101,7 @@ impl Server {
 
     /// What it logged.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
     /// Kills it, as `kill -9` does.
@@ -112,19 +112,19 @@ impl Server {
 
     /// Where it keeps what it is given, without an own `storage` option.
     pub(crate) fn storage(&self) -> PathBuf {
-        self.folder.path().join("storage")
+        self.directory.path().join("storage")
     }
 
     /// Frees the space of what was deleted.
     pub(crate) fn collect_garbage(&self) {
-        let config = self.folder.path().join("config.yml");
+        let config = self.directory.path().join("config.yml");
         let output = Command::new("docker-registry").arg("garbage-collect").arg(config).env_clear().output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Starts it again, on the same port with the same storage.
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(self.folder.path());
+        self.child = spawn(self.directory.path());
         self.wait();
     }
 
@@ -151,11 +151,11 @@ impl Drop for Server {
     }
 }
 
-fn spawn(folder: &Path) -> Child {
-    let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
+fn spawn(directory: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(directory.join("log")).unwrap();
     Command::new("docker-registry")
         .args(["serve"])
-        .arg(folder.join("config.yml"))
+        .arg(directory.join("config.yml"))
         .env_clear()
         .env("OTEL_TRACES_EXPORTER", "none")
         .stdin(Stdio::null())
@@ -201,8 +201,8 @@ pub(crate) fn recorded(host: &str) -> (Registry, Arc<Recorded>) {
 }
 
 /// An image for one platform in a layout of its own.
-pub(crate) fn image_in(folder: &TempDir, seed: u64, size: usize) -> (Layout, Descriptor) {
-    let layout = Layout::create(&folder.path().join(format!("image-{seed}"))).unwrap();
+pub(crate) fn image_in(directory: &TempDir, seed: u64, size: usize) -> (Layout, Descriptor) {
+    let layout = Layout::create(&directory.path().join(format!("image-{seed}"))).unwrap();
     let top = image(&layout, seed, size, &[Platform::Amd64]);
     (layout, top)
 }
@@ -285,12 +285,12 @@ pub(crate) fn skopeo_digest(reference: &str) -> Result<Digest, String> {
     }
 }
 
-/// Pulls all platforms by skopeo into a folder, which fails unless each blob has its digest.
-pub(crate) fn skopeo_pull(reference: &str, folder: &Path) -> Result<(), String> {
+/// Pulls all platforms by skopeo into a directory, which fails unless each blob has its digest.
+pub(crate) fn skopeo_pull(reference: &str, directory: &Path) -> Result<(), String> {
     let output = Command::new("skopeo")
         .args(["copy", "--all", "--quiet", "--src-tls-verify=false"])
         .arg(format!("docker://{reference}"))
-        .arg(format!("oci:{}:pulled", folder.display()))
+        .arg(format!("oci:{}:pulled", directory.display()))
         .stdin(Stdio::null())
         .output()
         .unwrap();

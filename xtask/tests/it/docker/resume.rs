@@ -16,8 +16,8 @@ const PIECE: usize = 1 << 20;
 #[test]
 fn a_registry_killed_between_two_pieces_goes_on_after_its_restart() {
     let Some(server) = Server::start() else { return };
-    let (folder, upstream) = (TempDir::new().unwrap(), server.host());
-    let (layout, top) = image_in(&folder, 11, SIZE);
+    let (directory, upstream) = (TempDir::new().unwrap(), server.host());
+    let (layout, top) = image_in(&directory, 11, SIZE);
     let server = Arc::new(Mutex::new(server));
     let killed = server.clone();
     // With the sixth piece it is killed, and starts again a moment later.
@@ -38,9 +38,9 @@ fn a_registry_killed_between_two_pieces_goes_on_after_its_restart() {
     assert_eq!(proxy.count("PATCH", "/a/"), SIZE / PIECE + 1, "one piece is sent twice, no other");
     assert!(proxy.content() < SIZE + 2 * PIECE, "{} bytes were sent", proxy.content());
     assert!(registry.tags(&repository).unwrap().is_empty());
-    assert!(!layout.folder().join(".uploads").exists());
+    assert!(!layout.directory().join(".uploads").exists());
     let direct = server.lock().unwrap().client();
-    let pulled = Layout::create(&folder.path().join("pulled")).unwrap();
+    let pulled = Layout::create(&directory.path().join("pulled")).unwrap();
     let reference = Reference::Digest(top.digest);
     pull(&direct, &server.lock().unwrap().repository("a"), &reference, None, &pulled).unwrap();
 }
@@ -48,8 +48,8 @@ fn a_registry_killed_between_two_pieces_goes_on_after_its_restart() {
 #[test]
 fn another_process_goes_on_with_an_upload() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 12, SIZE);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 12, SIZE);
     let proxy = Proxy::start(&server.host(), |request| match (request.method.as_str(), request.before) {
         ("PATCH", before) if before < 5 => Act::Pass,
         ("POST" | "HEAD", _) => Act::Pass,
@@ -67,16 +67,16 @@ fn another_process_goes_on_with_an_upload() {
     assert_eq!((pushed.resumed, pushed.uploaded, pushed.present), (1, 1, 2));
     assert_eq!(pushed.bytes as usize, SIZE - 5 * PIECE);
     assert!(proxy.content() - before < SIZE - 5 * PIECE + 10_000, "{} bytes were sent", proxy.content() - before);
-    assert!(!layout.folder().join(".uploads").exists());
+    assert!(!layout.directory().join(".uploads").exists());
 }
 
 /// A session that is good for nothing but refusals does not stand in the way of the next push.
 #[test]
 fn an_upload_that_cannot_go_on_begins_anew() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
+    let directory = TempDir::new().unwrap();
     for (seed, status) in (181..).zip([204, 401, 403, 409, 500]) {
-        let (layout, top) = image_in(&folder, seed, 3 * PIECE);
+        let (layout, top) = image_in(&directory, seed, 3 * PIECE);
         let proxy = Proxy::start(&server.host(), |request| match (request.method.as_str(), request.before) {
             ("PATCH", before) if before > 0 => Act::Happen(Box::new(|| {})),
             ("GET", _) => Act::Happen(Box::new(|| {})),
@@ -84,7 +84,7 @@ fn an_upload_that_cannot_go_on_begins_anew() {
         });
         let repository = repository(&proxy.host(), &format!("a-{status}"));
         push(&client(&proxy.host(), &Credentials::default()), &repository, &layout, &top, &[]).unwrap_err();
-        assert!(layout.folder().join(".uploads").exists());
+        assert!(layout.directory().join(".uploads").exists());
         proxy.script(move |request| match request.method == "GET" && request.target.contains("/uploads/") {
             true => {
                 let elsewhere = ("location", "http://127.0.0.1:2/v2/x".to_owned());
@@ -94,7 +94,7 @@ fn an_upload_that_cannot_go_on_begins_anew() {
         });
         let pushed = push(&client(&proxy.host(), &Credentials::default()), &repository, &layout, &top, &[]).unwrap();
         assert_eq!((pushed.resumed, pushed.uploaded), (0, 1), "{status}");
-        assert!(!layout.folder().join(".uploads").exists());
+        assert!(!layout.directory().join(".uploads").exists());
     }
 }
 
@@ -102,8 +102,8 @@ fn an_upload_that_cannot_go_on_begins_anew() {
 #[test]
 fn an_upload_goes_on_inside_of_a_piece_where_the_registry_kept_its_part() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 13, SIZE);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 13, SIZE);
     let proxy = Proxy::start(&server.host(), |request| match (request.method.as_str(), request.before) {
         ("PATCH", 2 | 5) => Act::KeepContent(300_000),
         _ => Act::Pass,
@@ -120,8 +120,8 @@ fn an_upload_goes_on_inside_of_a_piece_where_the_registry_kept_its_part() {
 #[test]
 fn a_registry_killed_inside_of_a_piece_gets_that_blob_anew() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 14, SIZE);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 14, SIZE);
     let upstream = server.host();
     let server = Arc::new(Mutex::new(server));
     let killed = server.clone();
@@ -146,15 +146,15 @@ fn a_registry_killed_inside_of_a_piece_gets_that_blob_anew() {
     let server = server.lock().unwrap();
     let (direct, there) = (server.client(), server.repository("a"));
     assert!(direct.tags(&there).unwrap().is_empty());
-    let pulled = Layout::create(&folder.path().join("pulled")).unwrap();
+    let pulled = Layout::create(&directory.path().join("pulled")).unwrap();
     pull(&direct, &there, &Reference::Digest(top.digest), None, &pulled).unwrap();
 }
 
 #[test]
 fn an_end_that_was_not_heard_of_is_asked_for() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 15, 2 * PIECE);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 15, 2 * PIECE);
     // Every answer to the end of an upload is lost, and every answer to a manifest that is put.
     let proxy = Proxy::start(&server.host(), |request| match request.method.as_str() {
         "PUT" if request.before < 8 => Act::CutAnswer(0),
@@ -168,8 +168,8 @@ fn an_end_that_was_not_heard_of_is_asked_for() {
 #[test]
 fn downloads_go_on_where_they_were_cut() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 16, SIZE);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 16, SIZE);
     push(&server.client(), &server.repository("a"), &layout, &top, &[]).unwrap();
     let came = Arc::new(Mutex::new(Vec::new()));
     let ranges = came.clone();
@@ -183,13 +183,13 @@ fn downloads_go_on_where_they_were_cut() {
         if ranges.lock().unwrap().len() < 2 { Act::CutAnswer(2_000_000) } else { Act::Pass }
     });
     let (registry, repository) = (client(&proxy.host(), &Credentials::default()), repository(&proxy.host(), "a"));
-    let pulled = Layout::create(&folder.path().join("pulled")).unwrap();
+    let pulled = Layout::create(&directory.path().join("pulled")).unwrap();
     pull(&registry, &repository, &Reference::Digest(top.digest), None, &pulled).unwrap();
     // What arrived of a cut answer is up to the network, but some of it did.
     let ranges = came.lock().unwrap().clone();
     assert!(ranges.len() >= 2 && ranges.iter().all(|range| range != "bytes=0-"), "{ranges:?}");
     assert!(
-        std::fs::read_dir(pulled.folder().join("blobs/sha256"))
+        std::fs::read_dir(pulled.directory().join("blobs/sha256"))
             .unwrap()
             .flatten()
             .all(|entry| { !entry.file_name().to_string_lossy().starts_with(".part-") })
@@ -199,17 +199,17 @@ fn downloads_go_on_where_they_were_cut() {
         true => Act::CutAnswer(0),
         false => Act::Pass,
     });
-    let never = Layout::create(&folder.path().join("never")).unwrap();
+    let never = Layout::create(&directory.path().join("never")).unwrap();
     let text = pull(&registry, &repository, &Reference::Digest(top.digest), None, &never).unwrap_err().to_string();
     assert!(text.contains(&format!("gave 0 of {SIZE} bytes")), "{text}");
-    assert_eq!(std::fs::read_dir(never.folder().join("blobs/sha256")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(never.directory().join("blobs/sha256")).unwrap().count(), 0);
 }
 
 #[test]
 fn a_download_that_begins_anew_each_time_ends() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 17, PIECE);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 17, PIECE);
     push(&server.client(), &server.repository("a"), &layout, &top, &[]).unwrap();
     // It knows no ranges, and each answer is cut.
     let proxy = Proxy::start(&server.host(), |request| {
@@ -222,7 +222,7 @@ fn a_download_that_begins_anew_each_time_ends() {
         }
     });
     let registry = client(&proxy.host(), &Credentials::default());
-    let into = Layout::create(&folder.path().join("into")).unwrap();
+    let into = Layout::create(&directory.path().join("into")).unwrap();
     let reference = Reference::Digest(top.digest);
     let error = pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap_err();
     assert!(error.to_string().contains(&format!("of {PIECE} bytes")), "{error:#}");
@@ -242,9 +242,9 @@ fn a_download_that_begins_anew_each_time_ends() {
 #[test]
 fn a_registry_that_takes_no_large_pieces_gets_small_ones() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
+    let directory = TempDir::new().unwrap();
     for (seed, status) in [(191, 413), (192, 416)] {
-        let (layout, top) = image_in(&folder, seed, 9 << 20);
+        let (layout, top) = image_in(&directory, seed, 9 << 20);
         let proxy = Proxy::start(&server.host(), move |request| match request.length > 4 << 20 {
             true => Act::Answer(status, vec![], Vec::new()),
             false => Act::Pass,
@@ -256,7 +256,7 @@ fn a_registry_that_takes_no_large_pieces_gets_small_ones() {
         let large = || proxy.seen().iter().filter(|request| request.length > 4 << 20).count();
         assert_eq!((proxy.count("PATCH", ""), large()), (4, 1), "three pieces after one that was refused");
         // It is known now, for what would have gone in one request too.
-        let (layout, top) = image_in(&folder, seed + 10, 5 << 20);
+        let (layout, top) = image_in(&directory, seed + 10, 5 << 20);
         push(&registry, &repository, &layout, &top, &[]).unwrap();
         assert_eq!(large(), 1);
     }
@@ -266,8 +266,8 @@ fn a_registry_that_takes_no_large_pieces_gets_small_ones() {
 #[test]
 fn a_range_that_stays_is_passed_over() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 195, SIZE);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 195, SIZE);
     let proxy = Proxy::start(&server.host(), |request| match request.method.as_str() {
         "PATCH" => Act::Header("range", format!("0-{}", PIECE - 1)),
         "GET" if request.target.contains("/uploads/") => Act::Answer(405, vec![], Vec::new()),
@@ -278,7 +278,7 @@ fn a_range_that_stays_is_passed_over() {
     assert_eq!((proxy.count("PATCH", ""), proxy.count("POST", "")), (SIZE / PIECE, 3));
 
     // But where pieces are lost indeed, the sum at the end is wrong, and then it is believed.
-    let (layout, top) = image_in(&folder, 196, SIZE);
+    let (layout, top) = image_in(&directory, 196, SIZE);
     let proxy = Proxy::start(&server.host(), |request| match (request.method.as_str(), request.before) {
         ("PATCH", 2 | 10) => {
             let headers = vec![("location", request.target.clone()), ("range", format!("0-{}", 2 * PIECE - 1))];

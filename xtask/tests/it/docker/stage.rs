@@ -27,10 +27,10 @@ pub(crate) fn debian() -> Option<drydock_oci::base::Base> {
     if !need_tool("mmdebstrap", "mmdebstrap") {
         return None;
     }
-    let folder = kept("docker-base");
-    let lock = File::create(folder.join("lock")).unwrap();
+    let directory = kept("docker-base");
+    let lock = File::create(directory.join("lock")).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
-    let cache = Layout::create(&folder).unwrap();
+    let cache = Layout::create(&directory).unwrap();
     let request = bootstrap::Request {
         suite: "bookworm",
         snapshot: "20261101T000000Z",
@@ -44,8 +44,8 @@ pub(crate) fn debian() -> Option<drydock_oci::base::Base> {
 /// Pushes that Debian; as a declaration has it.
 pub(crate) fn debian_in(server: &Server) -> Option<String> {
     let base = debian()?;
-    let folder = tempfile::tempdir().unwrap();
-    let layout = Layout::create(folder.path()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let layout = Layout::create(directory.path()).unwrap();
     base.lend(&layout).unwrap();
     layout.put(media::CONFIG, &base.layout.read(&base.manifest.config).unwrap()).unwrap();
     layout.put(media::MANIFEST, &base.layout.read(&base.descriptor).unwrap()).unwrap();
@@ -54,16 +54,16 @@ pub(crate) fn debian_in(server: &Server) -> Option<String> {
 
 /// Pushes a small base for two platforms: this machine's busybox, with `/bin` as a link to `/usr/bin`.
 pub(crate) fn small_in(server: &Server) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let layout = Layout::create(folder.path()).unwrap();
-    let mut layer = Layer::new(folder.path()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let layout = Layout::create(directory.path()).unwrap();
+    let mut layer = Layer::new(directory.path()).unwrap();
     for (path, mode) in [("usr", 0o755), ("usr/bin", 0o711), ("tmp", 0o1777)] {
-        layer.put(path.into(), Item { mode, ..Item::folder(0) });
+        layer.put(path.into(), Item { mode, ..Item::directory(0) });
     }
     let content = layer.keep(&mut File::open("/bin/busybox").unwrap()).unwrap();
     layer.put("usr/bin/busybox".into(), Item { mode: 0o755, ..Item::file(content, 0) });
     for (path, target) in [("bin", "usr/bin"), ("usr/bin/sh", "busybox"), ("usr/bin/date", "busybox")] {
-        layer.put(path.into(), Item { kind: ItemKind::Link(target.into()), mode: 0o777, ..Item::folder(0) });
+        layer.put(path.into(), Item { kind: ItemKind::Link(target.into()), mode: 0o777, ..Item::directory(0) });
     }
     let mut part = layout.part().unwrap();
     let written = layer.write(0, part.as_file_mut()).unwrap();
@@ -113,9 +113,9 @@ entrypoint: [lanternd]
 smoke-test: {run: [lanternd, --version], expect: 'lanternd {version}'}
 ";
 
-/// A project with declarations in a folder of their own, and a state of its own.
+/// A project with declarations in a directory of their own, and a state of its own.
 pub(crate) struct Stage {
-    folder: TempDir,
+    directory: TempDir,
     project: PathBuf,
 }
 
@@ -129,7 +129,7 @@ impl Stage {
 
     /// Any project, whose release is declared here.
     pub(crate) fn of(project: &Path, images: &str) -> Stage {
-        let stage = Stage { folder: TempDir::with_prefix("drydock-docker-").unwrap(), project: project.to_owned() };
+        let stage = Stage { directory: TempDir::with_prefix("drydock-docker-").unwrap(), project: project.to_owned() };
         fs::create_dir_all(stage.at("config/docker")).unwrap();
         stage.declare(images);
         stage
@@ -140,14 +140,14 @@ impl Stage {
     }
 
     pub(crate) fn at(&self, path: &str) -> PathBuf {
-        self.folder.path().join(path)
+        self.directory.path().join(path)
     }
 
-    /// Another folder with the work tree and other files in it.
+    /// Another directory with the work tree and other files in it.
     pub(crate) fn elsewhere(mut self) -> Stage {
-        let project = self.at("a longer folder/project");
+        let project = self.at("a longer directory/project");
         fs::create_dir_all(project.parent().unwrap()).unwrap();
-        run(self.folder.path(), &["cp", "-a", &text(&self.project), &text(&project)], &[]);
+        run(self.directory.path(), &["cp", "-a", &text(&self.project), &text(&project)], &[]);
         fs::write(project.join("stray"), "stray\n").unwrap();
         run(&project, &["chmod", "-R", "go-rwx", "."], &[]);
         self.project = project;
@@ -159,7 +159,7 @@ impl Stage {
         let from = Proofs::lanternd()?;
         let to = self.at("state/dist/0.3.0/deb/proof");
         fs::create_dir_all(&to).unwrap();
-        run(self.folder.path(), &["cp", "-r", &text(&from), &text(&to.join("bookworm"))], &[]);
+        run(self.directory.path(), &["cp", "-r", &text(&from), &text(&to.join("bookworm"))], &[]);
         self.sources();
         Some(self)
     }
@@ -170,7 +170,7 @@ impl Stage {
         let options = &argv[..argv.len() - 1];
         let words: Vec<&str> =
             options.iter().map(String::as_str).chain(["deb", "source", "--series", "bookworm"]).collect();
-        run(self.folder.path(), &words, &[]);
+        run(self.directory.path(), &words, &[]);
         self.at("state/dist/0.3.0/deb/lanternd_0.3.0-0ubuntu1~ppa1~debian12.1.dsc")
     }
 

@@ -17,8 +17,8 @@ fn name(text: &str) -> Tag {
 #[test]
 fn a_manifest_that_is_gone_or_changed_between_push_and_tag_is_not_tagged() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (layout, top) = image_in(&folder, 31, 1000);
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 31, 1000);
     let (registry, release) = (server.client(), server.repository("a"));
     push(&registry, &release, &layout, &top, &[]).unwrap();
     registry.delete_manifest(&release, &top.digest).unwrap();
@@ -48,9 +48,9 @@ fn a_manifest_that_is_gone_or_changed_between_push_and_tag_is_not_tagged() {
 #[test]
 fn tags_keep_to_what_is_expected_of_them() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (first_layout, first) = image_in(&folder, 32, 1000);
-    let (second_layout, second) = image_in(&folder, 33, 1000);
+    let directory = TempDir::new().unwrap();
+    let (first_layout, first) = image_in(&directory, 32, 1000);
+    let (second_layout, second) = image_in(&directory, 33, 1000);
     let (registry, release) = (server.client(), server.repository("a"));
     push(&registry, &release, &first_layout, &first, &[]).unwrap();
     push(&registry, &release, &second_layout, &second, &[]).unwrap();
@@ -75,9 +75,9 @@ fn tags_keep_to_what_is_expected_of_them() {
 #[test]
 fn a_tag_that_others_move_is_noticed_and_said() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (first_layout, first) = image_in(&folder, 34, 1000);
-    let (second_layout, second) = image_in(&folder, 35, 1000);
+    let directory = TempDir::new().unwrap();
+    let (first_layout, first) = image_in(&directory, 34, 1000);
+    let (second_layout, second) = image_in(&directory, 35, 1000);
     let (direct, release) = (server.client(), server.repository("a"));
     push(&direct, &release, &first_layout, &first, &[]).unwrap();
     push(&direct, &release, &second_layout, &second, &[]).unwrap();
@@ -106,7 +106,7 @@ fn a_tag_that_others_move_is_noticed_and_said() {
 
     // Expected where it was, it is left alone.
     let expected = [(name("nightly"), Before::At(first.digest))];
-    let (third_layout, third) = image_in(&folder, 36, 1000);
+    let (third_layout, third) = image_in(&directory, 36, 1000);
     push(&direct, &release, &third_layout, &third, &[]).unwrap();
     let text = format!("{:#}", tag(&direct, &release, &third, &expected).unwrap_err());
     assert!(text.contains("meanwhile") && text.contains("nothing is tagged"), "{text}");
@@ -128,9 +128,9 @@ fn a_tag_that_others_move_is_noticed_and_said() {
 #[test]
 fn a_tag_is_not_set_again_over_what_somebody_else_set() {
     let Some(server) = Server::start() else { return };
-    let folder = TempDir::new().unwrap();
-    let (first_layout, first) = image_in(&folder, 37, 1000);
-    let (second_layout, second) = image_in(&folder, 38, 1000);
+    let directory = TempDir::new().unwrap();
+    let (first_layout, first) = image_in(&directory, 37, 1000);
+    let (second_layout, second) = image_in(&directory, 38, 1000);
     let (direct, release) = (server.client(), server.repository("a"));
     push(&direct, &release, &first_layout, &first, &[]).unwrap();
     push(&direct, &release, &second_layout, &second, &[]).unwrap();

@@ -75,9 +75,9 @@ fn odd_files_are_printed_as_ms_print_prints_them() {
     if !need_tool("ms_print", "valgrind") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for seed in 0..60 {
-        let path = folder.path().join(format!("odd.{seed}"));
+        let path = directory.path().join(format!("odd.{seed}"));
         fs::write(&path, file(seed)).unwrap();
         let options: &[&str] = match seed % 4 {
             0 => &["--threshold=0"],

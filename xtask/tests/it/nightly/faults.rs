@@ -113,14 +113,14 @@ fn a_nightly_of_another_machine_is_not_overwritten() {
     }
     let Some(nightly) = Nightly::new() else { return };
     nightly.night(&[]);
-    let folder = tempfile::tempdir().unwrap();
-    let (home, fingerprint) = key(folder.path());
-    let incoming = folder.path().join("incoming");
+    let directory = tempfile::tempdir().unwrap();
+    let (home, fingerprint) = key(directory.path());
+    let incoming = directory.path().join("incoming");
     fs::create_dir(&incoming).unwrap();
     nightly
         .packages(&format!("{{target: queue, method: local, incoming: \"{}\", key: {fingerprint}}}", text(&incoming)));
     let (nightly, mut child) = at_its_test(nightly.env("GNUPGHOME", &text(&home)));
-    let layout = Layout::create(&folder.path().join("oci")).unwrap();
+    let layout = Layout::create(&directory.path().join("oci")).unwrap();
     let (client, repository) = (nightly.server.client(), nightly.server.repository("p/nightly"));
     let theirs = image(&layout, 7, 1000, &[drydock_config::images::Platform::Amd64]);
     registry::push(&client, &repository, &layout, &theirs, &[]).unwrap();

@@ -12,10 +12,10 @@ use crate::docker::stage::debian_in;
 use crate::support::{Finished, text, xtask_binary};
 
 /// lanternd's own declarations, with places on this machine.
-fn config(folder: &Path, server: &Server, base: &str, archive: &Path) {
-    run(lanternd(), &["cp", "-r", "packaging", "docker", &text(folder)], &[]);
+fn config(directory: &Path, server: &Server, base: &str, archive: &Path) {
+    run(lanternd(), &["cp", "-r", "packaging", "docker", &text(directory)], &[]);
     let change = |file: &str, changes: &[(&str, &str)]| {
-        let path = folder.join(file);
+        let path = directory.join(file);
         let mut yaml = fs::read_to_string(&path).unwrap();
         for (old, new) in changes {
             assert!(yaml.contains(old), "{file}: {old}");
@@ -54,15 +54,15 @@ fn lanternd_goes_from_a_commit_to_its_nightly_places() {
     }
     let Some(server) = Server::start() else { return };
     let Some(base) = debian_in(&server) else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let (home, fingerprint) = key(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let (home, fingerprint) = key(directory.path());
     let mut archive = Archive::new(&at("archive"), &home, &fingerprint);
     archive.open();
     fs::create_dir(at("config")).unwrap();
     config(&at("config"), &server, &base, &at("archive"));
     let project = at("project");
-    run(folder.path(), &["cp", "-a", &text(lanternd()), &text(&project)], &[]);
+    run(directory.path(), &["cp", "-a", &text(lanternd()), &text(&project)], &[]);
     fs::write(project.join("README.md"), "Something new.\n").unwrap();
     let date = "2026-07-01T12:00:00+00:00";
     let git = ["git", "-c", "user.name=n", "-c", "user.email=m"];
@@ -109,7 +109,7 @@ fn lanternd_goes_from_a_commit_to_its_nightly_places() {
     let buildah = |words: &[&str]| {
         let (root, runroot) = (text(&storage.join("root")), text(&storage.join("run")));
         let storage = ["buildah", "--storage-driver", "vfs", "--root", &root, "--runroot", &runroot];
-        run(folder.path(), &[&storage[..], words].concat(), &[("BUILDAH_ISOLATION", "chroot")]).trim().to_owned()
+        run(directory.path(), &[&storage[..], words].concat(), &[("BUILDAH_ISOLATION", "chroot")]).trim().to_owned()
     };
     let image = format!("docker://{}:nightly", server.repository("lantern/nightly"));
     let container = buildah(&["from", "--quiet", "--tls-verify=false", &image]);

@@ -84,9 +84,9 @@ fn sources_are_found(nightly: &Nightly, version: &str) {
     let sources = of_type("application/vnd.drydock.sources.v1").expect("there are no sources");
     let fetched = registry.manifest(&repository, &Reference::Digest(sources.digest)).unwrap().unwrap();
     let Parsed::Manifest(manifest) = fetched.parse().unwrap() else { panic!("no artifact") };
-    let folder = tempfile::tempdir().unwrap();
-    let layout = drydock_oci::layout::Layout::create(&folder.path().join("oci")).unwrap();
-    let release = folder.path().join("release");
+    let directory = tempfile::tempdir().unwrap();
+    let layout = drydock_oci::layout::Layout::create(&directory.path().join("oci")).unwrap();
+    let release = directory.path().join("release");
     fs::create_dir(&release).unwrap();
     for layer in &manifest.layers {
         registry.download(&repository, layer, &layout).unwrap();
@@ -108,8 +108,8 @@ fn sources_are_found(nightly: &Nightly, version: &str) {
 #[test]
 fn what_is_proved_without_a_login_is_published_later() {
     let Some(nightly) = Nightly::new() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let page = folder.path().join("summary.md");
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("summary.md");
     let nightly = nightly.env("GITHUB_STEP_SUMMARY", page.to_str().unwrap());
     let built = nightly.night(&["--no-publish"]);
     assert_eq!((&built["result"], step(&built, "images"), step(&built, "push")), (&"built".into(), "done", ""));
@@ -167,7 +167,7 @@ fn what_is_proved_without_a_login_is_published_later() {
 }
 
 #[test]
-fn packages_are_made_again_only_for_another_folder() {
+fn packages_are_made_again_only_for_another_directory() {
     if !crate::deb::shelf::tools_are_there(&[("dh_clean", "debhelper")]) {
         return;
     }
@@ -175,8 +175,8 @@ fn packages_are_made_again_only_for_another_folder() {
     nightly.packages("{target: queue, method: local, incoming: /nowhere}");
     nightly.change("three");
     let config = tempfile::tempdir().unwrap();
-    for folder in ["packaging", "docker"] {
-        let (from, to) = (nightly.path().join(folder), config.path().join(folder));
+    for directory in ["packaging", "docker"] {
+        let (from, to) = (nightly.path().join(directory), config.path().join(directory));
         run(config.path(), "cp", &["-r", from.to_str().unwrap(), to.to_str().unwrap()]);
     }
     let night = || {

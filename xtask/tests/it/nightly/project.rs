@@ -160,17 +160,17 @@ License: MIT
     /// Builds the program of the commit, which prints its version or something else.
     pub(super) fn program(&self, prints: Option<&str>) {
         let version = self.version();
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("bin")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("bin")).unwrap();
         let script = format!("#!/bin/sh\necho p {}\n", prints.unwrap_or(&version));
-        let file = folder.path().join("bin/p");
+        let file = directory.path().join("bin/p");
         fs::write(&file, script).unwrap();
-        run(folder.path(), "chmod", &["755", &text(&file)]);
+        run(directory.path(), "chmod", &["755", &text(&file)]);
         let archive = self.path().join(format!("build/p-{version}-amd64.tar.gz"));
         fs::create_dir_all(archive.parent().unwrap()).unwrap();
         let words =
-            ["-czf", &text(&archive), "--owner=0", "--group=0", "--mtime=@0", "-C", &text(folder.path()), "bin"];
-        run(folder.path(), "tar", &words);
+            ["-czf", &text(&archive), "--owner=0", "--group=0", "--mtime=@0", "-C", &text(directory.path()), "bin"];
+        run(directory.path(), "tar", &words);
     }
 
     /// The version of tonight.
@@ -241,8 +241,8 @@ License: MIT
 
     /// An image with a shell and nothing else.
     fn push_base(&self) -> Digest {
-        let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::create(folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::create(directory.path()).unwrap();
         let busybox = ["/usr/bin/busybox", "/bin/busybox"].map(Path::new).into_iter().find(|path| path.is_file());
         let busybox = fs::read(busybox.expect("busybox is somewhere else")).unwrap();
         let mut tar = tar::Builder::new(Vec::new());
@@ -253,8 +253,8 @@ License: MIT
             header.set_size(content.len() as u64);
             tar.append_data(&mut header, path, content).unwrap();
         };
-        for folder in ["bin", "dev", "proc", "sys", "tmp", "etc"] {
-            add(folder, tar::EntryType::Directory, b"");
+        for directory in ["bin", "dev", "proc", "sys", "tmp", "etc"] {
+            add(directory, tar::EntryType::Directory, b"");
         }
         add("bin/busybox", tar::EntryType::Regular, &busybox);
         let mut link = tar::Header::new_ustar();

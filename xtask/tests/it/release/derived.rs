@@ -58,7 +58,7 @@ fn outputs_that_depend_on_the_machine_are_refused_with_the_line() {
         refused("echo a > out; date -u >> out", "", 7, &with("which seems to hold the time"));
         refused("echo a > out; date +%Y >> out", "", 7, &with("which seems to hold the time"));
     }
-    refused("echo a > out; pwd >> out", "", 7, &with("which holds the folder it was made in"));
+    refused("echo a > out; pwd >> out", "", 7, &with("which holds the directory it was made in"));
     refused("echo a > out; hostname >> out", "", 7, &with("which holds the name of the host"));
     refused("echo a > out; id -u >> out", "", 7, &with("differs in line 2"));
     refused("echo a > out; umask >> out", "", 7, &with("differs in line 2"));

@@ -13,8 +13,8 @@ use super::shelf::{DECLARATION, build, commit, project, release, run};
 use crate::support::{SmallDisk, need, need_tool, text};
 
 fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
-    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
+    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let read = files.map(|path| (text(Path::new(path.file_name().unwrap())), fs::read(&path).unwrap()));
     read.collect()
 }
@@ -80,7 +80,7 @@ fn hostile_files_get_a_clear_answer() {
     check("a cut archive", "truncate -s -20 p-1.0.tar.xz", "WRONG  p-1.0.tar.xz: it is cut off");
     check("a cut zip", "truncate -s -20 p-1.0.zip", "WRONG  p-1.0.zip: it is cut off");
     check("no archive", "echo x > p-1.0.tar.gz", "it does not start like a gzip file");
-    check("a folder", "rm p-1.0.zip; mkdir p-1.0.zip", "WRONG  p-1.0.zip: it cannot be read");
+    check("a directory", "rm p-1.0.zip; mkdir p-1.0.zip", "WRONG  p-1.0.zip: it cannot be read");
     check("a pipe", "rm p-1.0.zip; mkfifo p-1.0.zip", "WRONG  p-1.0.zip: it cannot be read");
     check("missing", "rm p-1.0.zip", "WRONG  p-1.0.zip: it cannot be read: no such file");
     check("one too many", "cp p-1.0.zip q-1.0.zip", "WRONG  q-1.0.zip is not in release.json");

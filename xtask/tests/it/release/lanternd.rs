@@ -37,10 +37,10 @@ fn lanternd_is_released_proved_and_verified() {
     if !tools_are_there() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/lanternd/tools/make-project.sh");
-    super::shelf::run(folder.path(), "sh", &[&text(&script), "made"]);
-    let project = folder.path().join("made/lanternd");
+    super::shelf::run(directory.path(), "sh", &[&text(&script), "made"]);
+    let project = directory.path().join("made/lanternd");
 
     let all = call(&project, &[]);
     assert_eq!(all.code(), 0, "{}", all.transcript());
@@ -52,7 +52,7 @@ fn lanternd_is_released_proved_and_verified() {
     let dist = project.join("target/xtask/dist/0.3.0");
     let proof: serde_json::Value = serde_json::from_str(&fs::read_to_string(dist.join("proof.json")).unwrap()).unwrap();
     assert_eq!(proof["twin"]["identical"].as_array().unwrap().len(), 4);
-    for name in ["folder", "umask", "time zone", "clock", "user id", "host name", "threads of xz"] {
+    for name in ["directory", "umask", "time zone", "clock", "user id", "host name", "threads of xz"] {
         let varied = proof["twin"]["variations"].as_array().unwrap().iter();
         let one = varied.clone().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name} is not in {proof}"));
         assert!(one["twin"].is_string(), "{name} was not varied: {one}");
@@ -75,8 +75,8 @@ fn lanternd_is_released_proved_and_verified() {
     if super::unpackers::tools_are_there() {
         let mut expected: BTreeMap<String, String> = BTreeMap::new();
         for entry in &manifest.entries {
-            let folders = entry.path.match_indices('/').map(|(at, _)| entry.path[..at].to_owned());
-            expected.extend(folders.map(|folder| (folder, "755 folder".to_owned())));
+            let directories = entry.path.match_indices('/').map(|(at, _)| entry.path[..at].to_owned());
+            expected.extend(directories.map(|directory| (directory, "755 directory".to_owned())));
             let what = entry.link.as_ref().map(|target| format!("-> {target}"));
             expected.insert(entry.path.clone(), what.unwrap_or_else(|| format!("{} {}", entry.mode, entry.sha256)));
         }
@@ -89,7 +89,7 @@ fn lanternd_is_released_proved_and_verified() {
 
     // What GNU tar unpacks, without the derived files, is what the offline proof must not accept.
     let without = fs::read_to_string(project.join("packaging/release.yaml")).unwrap();
-    let config = folder.path().join("config/packaging");
+    let config = directory.path().join("config/packaging");
     fs::create_dir_all(&config).unwrap();
     let start = without.find("    manpages:").unwrap();
     let end = without.find("    crates:").unwrap();

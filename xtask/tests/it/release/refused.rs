@@ -24,10 +24,11 @@ fn commit_entries(project: &Project, entries: &[(&str, &[u8])]) {
         .unwrap();
     let raw: Vec<u8> = (0..20).map(|at| u8::from_str_radix(&blob[2 * at..2 * at + 2], 16).unwrap()).collect();
     let declaration = git(project.path(), &["rev-parse", "HEAD:packaging"]);
-    let folder: Vec<u8> = (0..20).map(|at| u8::from_str_radix(&declaration[2 * at..2 * at + 2], 16).unwrap()).collect();
+    let directory: Vec<u8> =
+        (0..20).map(|at| u8::from_str_radix(&declaration[2 * at..2 * at + 2], 16).unwrap()).collect();
     // In git's order, or it does not find what is there.
     let mut all: Vec<(&[u8], &str, &[u8])> = entries.iter().map(|(mode, name)| (*name, *mode, &raw[..])).collect();
-    all.push((b"packaging", "40000", &folder));
+    all.push((b"packaging", "40000", &directory));
     all.sort();
     let one = |(name, mode, oid): (&[u8], &str, &[u8])| [mode.as_bytes(), b" ", name, b"\0", oid].concat();
     let tree: Vec<u8> = all.into_iter().flat_map(one).collect();
@@ -168,10 +169,10 @@ fn check_partial(clones: &tempfile::TempDir, url: &str, options: &[&str]) -> Str
 }
 
 fn config(clones: &tempfile::TempDir) -> std::path::PathBuf {
-    let folder = clones.path().join("config");
-    fs::create_dir_all(folder.join("packaging")).unwrap();
-    fs::write(folder.join("packaging/release.yaml"), DECLARATION).unwrap();
-    folder
+    let directory = clones.path().join("config");
+    fs::create_dir_all(directory.join("packaging")).unwrap();
+    fs::write(directory.join("packaging/release.yaml"), DECLARATION).unwrap();
+    directory
 }
 
 #[test]

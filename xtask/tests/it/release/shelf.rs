@@ -15,11 +15,11 @@ pub(crate) const DECLARATION: &str =
 
 /// Runs git with a fixed author and date, and without the user's settings.
 #[track_caller]
-pub(crate) fn git(folder: &Path, args: &[&str]) -> String {
+pub(crate) fn git(directory: &Path, args: &[&str]) -> String {
     let output = Command::new("git")
         .args(["-c", "protocol.file.allow=always", "-c", "init.defaultBranch=main", "-c", "core.autocrlf=false"])
         .args(args)
-        .current_dir(folder)
+        .current_dir(directory)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .envs([("GIT_AUTHOR_NAME", "n"), ("GIT_AUTHOR_EMAIL", "m"), ("GIT_AUTHOR_DATE", "1780315200 +0000")])
@@ -49,7 +49,7 @@ pub(crate) fn release(project: &Project, args: &[&str]) -> Finished {
     project.xtask(&[&["release"], args].concat()).limit(Duration::from_secs(300)).run()
 }
 
-/// Builds, and gives the folder with the results.
+/// Builds, and gives the directory with the results.
 #[track_caller]
 pub(crate) fn build(project: &Project) -> PathBuf {
     let built = release(project, &["build"]);
@@ -57,20 +57,20 @@ pub(crate) fn build(project: &Project) -> PathBuf {
     project.state().join("dist/1.0")
 }
 
-/// Every file and link below a folder: `MODE CONTENT` or `-> TARGET`.
+/// Every file and link below a directory: `MODE CONTENT` or `-> TARGET`.
 pub(crate) fn tree(root: &Path) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
+    let mut directories = vec![root.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
             let name = text(path.strip_prefix(root).unwrap());
             let metadata = fs::symlink_metadata(&path).unwrap();
             let what = if metadata.is_symlink() {
                 format!("-> {}", text(&fs::read_link(&path).unwrap()))
             } else if metadata.is_dir() {
-                folders.push(path);
-                format!("{:o} folder", metadata.permissions().mode() & 0o7777)
+                directories.push(path);
+                format!("{:o} directory", metadata.permissions().mode() & 0o7777)
             } else {
                 let content = fs::read(&path).unwrap();
                 let sum = drydock_base::sums::Sha256Sum::of(&content);
@@ -84,10 +84,10 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<String, String> {
 
 /// Runs a program that must succeed.
 #[track_caller]
-pub(crate) fn run(folder: &Path, program: &str, args: &[&str]) -> String {
+pub(crate) fn run(directory: &Path, program: &str, args: &[&str]) -> String {
     let output = Command::new(program)
         .args(args)
-        .current_dir(folder)
+        .current_dir(directory)
         .env("LC_ALL", "C.UTF-8")
         .env_remove("TAR_OPTIONS")
         .output();

@@ -82,7 +82,7 @@ pub(super) fn awkward() -> Project {
         ("link", "run.sh".to_owned()),
         ("sub/up", "../empty".to_owned()),
         ("dangling", "nowhere".to_owned()),
-        ("to-folder", "sub".to_owned()),
+        ("to-directory", "sub".to_owned()),
         ("long-link", format!("{}x", "./".repeat(80))),
         ("sub/very-long-link", format!("../{}", long(200))),
     ] {
@@ -91,13 +91,13 @@ pub(super) fn awkward() -> Project {
     // A submodule that has a submodule.
     let library = Project::new().file("lib.c", "int x;\n").file("README", "of the library\n");
     let inner = Project::new().file("inner.c", "int y;\n");
-    for (folder, below) in [(&inner, None), (&library, Some((&inner, "inner")))] {
-        git(folder.path(), &["init", "-q"]);
+    for (directory, below) in [(&inner, None), (&library, Some((&inner, "inner")))] {
+        git(directory.path(), &["init", "-q"]);
         if let Some((inner, name)) = below {
-            git(folder.path(), &["submodule", "--quiet", "add", &text(inner.path()), name]);
+            git(directory.path(), &["submodule", "--quiet", "add", &text(inner.path()), name]);
         }
-        git(folder.path(), &["add", "-A"]);
-        git(folder.path(), &["commit", "-q", "-m", "x"]);
+        git(directory.path(), &["add", "-A"]);
+        git(directory.path(), &["commit", "-q", "-m", "x"]);
     }
     git(at, &["submodule", "--quiet", "add", &text(library.path()), "external/lib"]);
     git(at, &["submodule", "--quiet", "update", "--init", "--recursive"]);
@@ -130,13 +130,13 @@ fn expected(project: &Project) -> BTreeMap<String, String> {
     all
 }
 
-/// Unpacks every archive of a folder with every program; `name` is the folder that they unpack to.
+/// Unpacks every archive of a directory with every program; `name` is the directory that they unpack to.
 #[track_caller]
 pub(super) fn every_unpacker_agrees(dist: &Path, name: &str, expected: &BTreeMap<String, String>) {
     let scratch = tempfile::tempdir().unwrap();
     let script = scratch.path().join("unpack.py");
     fs::write(&script, PYTHON).unwrap();
-    let (mut count, mut folders) = (0, 0);
+    let (mut count, mut directories) = (0, 0);
     for entry in fs::read_dir(dist).unwrap() {
         let file = text(&entry.unwrap().path());
         let programs: &[&str] = match file.rsplit('.').next().unwrap() {
@@ -145,8 +145,8 @@ pub(super) fn every_unpacker_agrees(dist: &Path, name: &str, expected: &BTreeMap
             _ => continue,
         };
         for program in programs {
-            folders += 1;
-            let target = scratch.path().join(folders.to_string());
+            directories += 1;
+            let target = scratch.path().join(directories.to_string());
             fs::create_dir(&target).unwrap();
             let to = text(&target);
             match *program {

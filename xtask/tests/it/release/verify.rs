@@ -35,7 +35,7 @@ fn sample() -> Project {
     project
 }
 
-/// A script that changes one archive in the current folder, where `x/p-1.0` is what it unpacks to.
+/// A script that changes one archive in the current directory, where `x/p-1.0` is what it unpacks to.
 struct Mutation {
     file: &'static str,
     script: String,
@@ -191,11 +191,11 @@ fn signatures_count_when_declared_keys_made_them() {
         return;
     }
     let homes = tempfile::tempdir().unwrap();
-    let gpg = |who: &str, folder: &Path, args: &[&str]| {
+    let gpg = |who: &str, directory: &Path, args: &[&str]| {
         let home = text(&homes.path().join(who));
         let all = [&["--homedir", &home, "--batch", "--yes", "--passphrase", "", "--pinentry-mode", "loopback"], args]
             .concat();
-        run(folder, "gpg", &all)
+        run(directory, "gpg", &all)
     };
     for who in ["alice", "bob", "mallory"] {
         fs::create_dir(homes.path().join(who)).unwrap();

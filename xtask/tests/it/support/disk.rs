@@ -10,7 +10,7 @@ use super::text;
 
 /// A tmpfs of so many MiB, unmounted when dropped.
 pub(crate) struct SmallDisk {
-    folder: PathBuf,
+    directory: PathBuf,
     _parent: TempDir,
 }
 
@@ -18,28 +18,29 @@ impl SmallDisk {
     /// None where this user may not mount.
     pub(crate) fn mount(mebibytes: u32) -> Option<Self> {
         let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("disk");
-        fs::create_dir(&folder).unwrap();
+        let directory = parent.path().join("disk");
+        fs::create_dir(&directory).unwrap();
         let mut mount = Command::new("mount");
-        let mounted = mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"]).arg(&folder).output();
-        mounted.is_ok_and(|output| output.status.success()).then_some(Self { folder, _parent: parent })
+        let mounted =
+            mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"]).arg(&directory).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self { directory, _parent: parent })
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.folder
+        &self.directory
     }
 
     /// Every file on it, with its size.
     pub(crate) fn files(&self) -> Vec<(String, u64)> {
         let mut files = Vec::new();
-        let mut folders = vec![self.folder.clone()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap().flatten() {
+        let mut directories = vec![self.directory.clone()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap().flatten() {
                 let metadata = entry.metadata().unwrap();
                 if metadata.is_dir() {
-                    folders.push(entry.path());
+                    directories.push(entry.path());
                 } else {
-                    files.push((text(entry.path().strip_prefix(&self.folder).unwrap()), metadata.len()));
+                    files.push((text(entry.path().strip_prefix(&self.directory).unwrap()), metadata.len()));
                 }
             }
         }
@@ -50,6 +51,6 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        Command::new("umount").arg("-l").arg(&self.folder).status().ok();
+        Command::new("umount").arg("-l").arg(&self.directory).status().ok();
     }
 }

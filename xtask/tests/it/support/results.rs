@@ -19,7 +19,7 @@ pub(crate) struct RunJson {
 }
 
 impl RunJson {
-    /// Reads the latest run in a state folder.
+    /// Reads the latest run in a state directory.
     pub(crate) fn latest(state: &Path) -> Result<Self, String> {
         let path = state.join("runs/latest/run.json");
         let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -109,7 +109,7 @@ fn the_source_line_is_quoted_where_the_project_has_the_file() {
     let quoted = findings(&run)[0]["source"].as_str().unwrap().to_owned();
     assert!(quoted.contains("calloc(1, 40)"), "{quoted}");
     assert!(finished.stdout.contains(&format!("│ {quoted}")), "{}", finished.stdout);
-    // The program of another folder has its source there, and that is not read.
+    // The program of another directory has its source there, and that is not read.
     std::fs::copy(programs().join("memory"), project.path().join("own")).unwrap();
     ends(&project.xtask(&["ci", "--no-progress"]).run(), 1);
     assert!(findings(&run_json(&project))[0]["source"].is_null(), "{}", word(programs()));

@@ -56,7 +56,7 @@ fn difference(one: &Output, other: &Output, here: &Path, there: &Path, twin: &Tw
 fn cause(ours: &str, theirs: &str, here: &Path, there: &Path, twin: &Twin) -> &'static str {
     let (here, there) = (here.display().to_string(), there.display().to_string());
     if ours.contains(&here) || theirs.contains(&there) {
-        return ", which holds the folder it was made in";
+        return ", which holds the directory it was made in";
     }
     if twin.host().is_some_and(|host| theirs.contains(host)) {
         return ", which holds the name of the host";

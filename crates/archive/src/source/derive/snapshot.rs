@@ -1,4 +1,4 @@
-//! Every file of a folder with its content's sum, so that a change of any of them is seen.
+//! Every file of a directory with its content's sum, so that a change of any of them is seen.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,10 +10,10 @@ use sha2::{Digest as _, Sha256};
 
 use drydock_base::exit::{Exit, failure};
 
-/// How many files a folder may have after a generator ran.
+/// How many files a directory may have after a generator ran.
 const MOST: usize = 1_000_000;
 
-/// The files of a folder, by their relative paths.
+/// The files of a directory, by their relative paths.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Snapshot {
     files: BTreeMap<String, State>,
@@ -33,19 +33,19 @@ pub(super) enum State {
 impl Snapshot {
     pub(super) fn take(root: &Path) -> anyhow::Result<Snapshot> {
         let mut files = BTreeMap::new();
-        let mut folders = vec![String::new()];
-        while let Some(folder) = folders.pop() {
-            let at = root.join(&folder);
+        let mut directories = vec![String::new()];
+        while let Some(directory) = directories.pop() {
+            let at = root.join(&directory);
             for entry in fs::read_dir(&at).with_context(|| format!("cannot read {}", at.display()))? {
                 let entry = entry.with_context(|| format!("cannot read {}", at.display()))?;
                 let name = entry.file_name().into_string().map_err(|name| {
-                    let text = format!("a generator wrote {}/{}", folder, name.to_string_lossy());
+                    let text = format!("a generator wrote {}/{}", directory, name.to_string_lossy());
                     failure(Exit::JobFailed, format!("{text}, a name that is not UTF-8"))
                 })?;
-                let path = format!("{folder}{name}");
+                let path = format!("{directory}{name}");
                 let kind = entry.file_type().with_context(|| format!("cannot read {path}"))?;
                 if kind.is_dir() {
-                    folders.push(format!("{path}/"));
+                    directories.push(format!("{path}/"));
                     continue;
                 }
                 files.insert(path.clone(), state(&entry.path(), kind).with_context(|| format!("cannot read {path}"))?);

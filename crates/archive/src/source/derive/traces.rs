@@ -21,19 +21,19 @@ pub(super) fn now() -> u64 {
 }
 
 /// Refuses outputs with such traces, each by name with the line.
-pub(super) fn none(made: &[Made], generators: &[Generator], folder: &Path, started: u64) -> anyhow::Result<()> {
+pub(super) fn none(made: &[Made], generators: &[Generator], directory: &Path, started: u64) -> anyhow::Result<()> {
     let versions = installed_versions();
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     let mut problems = Vec::new();
     for (generator, made) in generators.iter().zip(made).filter(|(generator, _)| generator.host_independent) {
-        let read = inputs(made, folder);
+        let read = inputs(made, directory);
         for output in &made.outputs {
             let text = String::from_utf8_lossy(&output.content);
             let found = text.lines().enumerate().find_map(|(number, line)| {
                 if generator.allow.iter().any(|allowed| line.contains(allowed.as_str())) || read.contains(line) {
                     return None;
                 }
-                let what = trace(line, folder, &host, started, &versions, &read)?;
+                let what = trace(line, directory, &host, started, &versions, &read)?;
                 Some((number + 1, line.to_owned(), what))
             });
             if let Some(problem) = found {
@@ -64,14 +64,14 @@ fn describe(generator: &Generator, output: &Output, (number, line, what): (usize
 
 fn trace(
     line: &str,
-    folder: &Path,
+    directory: &Path,
     host: &str,
     started: u64,
     versions: &BTreeMap<String, Vec<(String, Vec<String>)>>,
     read: &str,
 ) -> Option<String> {
-    if line.contains(&folder.display().to_string()) {
-        return Some("the folder it was made in".into());
+    if line.contains(&directory.display().to_string()) {
+        return Some("the directory it was made in".into());
     }
     if host.len() >= SHORTEST_HOST && holds_word(line, host) && !read.contains(host) {
         return Some(format!("the name of the host `{host}`"));
@@ -104,11 +104,11 @@ fn holds_word(line: &str, word: &str) -> bool {
 }
 
 /// The inputs as one text: what is written there is no trace of the machine.
-fn inputs(made: &Made, folder: &Path) -> String {
+fn inputs(made: &Made, directory: &Path) -> String {
     const MOST: usize = 32 << 20;
     let mut text = String::new();
     for path in &made.inputs {
-        if let Ok(content) = fs::read(folder.join(path)) {
+        if let Ok(content) = fs::read(directory.join(path)) {
             text.push_str(&String::from_utf8_lossy(&content));
             text.push('\n');
         }
@@ -181,7 +181,7 @@ mod tests {
         assert!(found("#define ZLIB_VERSION \"1.2.13\"", "").unwrap().contains("zlib1g"));
         assert!(found("#define ZLIB_VERSION \"1.2.13\"", "needs zlib 1.2.13\n").is_none());
         assert!(found("chapter 1.2.13", "").is_none() && found("zlib 1.2.130", "").is_none());
-        assert!(found("made in /tmp/x/y", "").unwrap().contains("folder"));
+        assert!(found("made in /tmp/x/y", "").unwrap().contains("directory"));
         assert!(found("on builder-7.", "").unwrap().contains("host") && found("on builder-77", "").is_none());
         assert!(found(&format!("at {}", now()), "").unwrap().contains("time") && found("at 1234567890", "").is_none());
     }

@@ -111,7 +111,7 @@ fn about(html: &mut Html, planned: &PlannedJob, job: &JobState) {
             ("not run because", because),
             ("tool", if tool == "none" { String::new() } else { format!("{tool} {options}") }),
             ("needs", needs.join(", ")),
-            ("folder", if directory == "." { String::new() } else { directory }),
+            ("directory", if directory == "." { String::new() } else { directory }),
             ("taken over from", job.carried_from.clone().unwrap_or_default()),
         ],
     );
@@ -194,8 +194,8 @@ pub(super) fn proof(html: &mut Html, page: Page<'_>, position: usize, record: &A
     if let Some(heap) = &record.evidence.heap {
         charts::heap(html, &facts::heap(heap));
     }
-    if let Some(folder) = folder(page, position, record) {
-        let lines = facts::log_tail(&folder, LOG_LINES);
+    if let Some(directory) = directory(page, position, record) {
+        let lines = facts::log_tail(&directory, LOG_LINES);
         if !lines.is_empty() {
             html.tag("p", &[], "The end of its log:");
             log(html, &lines, record.evidence.words.as_deref());
@@ -283,13 +283,13 @@ fn sources(html: &mut Html, page: Page<'_>, record: &AttemptRecord, budget: &mut
     budget.proof = budget.proof.saturating_sub(html.len() - before);
 }
 
-/// The attempt's folder, where this run made it.
-fn folder(page: Page<'_>, position: usize, record: &AttemptRecord) -> Option<std::path::PathBuf> {
+/// The attempt's directory, where this run made it.
+fn directory(page: Page<'_>, position: usize, record: &AttemptRecord) -> Option<std::path::PathBuf> {
     page.run.jobs.get(position).filter(|job| job.carried_from.is_none())?;
     Some(page.dir.attempt(page.run.plan.jobs.get(position)?.name.as_str(), record.number))
 }
 
-/// Relative to the report, so that it works wherever the run's folder is carried.
+/// Relative to the report, so that it works wherever the run's directory is carried.
 fn log_link(job: &str, attempt: u32) -> String {
     let path = RunDir::attempt_relative(job, attempt).join("log");
     percent_encoded(&path)

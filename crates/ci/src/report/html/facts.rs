@@ -124,8 +124,8 @@ pub(super) fn total(point: Point) -> u64 {
 }
 
 /// The end of an attempt's log.
-pub(super) fn log_tail(folder: &Path, lines: usize) -> Vec<String> {
-    text::tail(&folder.join("log"), lines).unwrap_or_default()
+pub(super) fn log_tail(directory: &Path, lines: usize) -> Vec<String> {
+    text::tail(&directory.join("log"), lines).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ fn marks(page: Page<'_>, axis: &Axis<'_>) -> Vec<Mark> {
             let why = match intent.reason {
                 KillReason::Timeout => "its time was up",
                 KillReason::Cancel => "the run was stopped",
-                KillReason::NoState => "the run's folder could not be written",
+                KillReason::NoState => "the run's directory could not be written",
                 KillReason::Leftover => "it was left behind",
             };
             let text = format!("Drydock ended {name}: {why}");

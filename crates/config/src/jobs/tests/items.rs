@@ -4,23 +4,23 @@ use super::*;
 
 /// A project with the files of the names given.
 fn project(files: &[&str]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for file in files {
-        let path = folder.path().join(file);
+        let path = directory.path().join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, "").unwrap();
     }
-    folder
+    directory
 }
 
 #[test]
 fn items_become_planned_jobs() {
-    let folder = project(&["tests/run-b.c", "tests/run-a.c", "tests/x/run-c.c"]);
+    let directory = project(&["tests/run-b.c", "tests/run-a.c", "tests/x/run-c.c"]);
     let text = "jobs:\n  build: {run: [x]}\n  units: {run: ['{item}'], for-each: {glob: '**/run-*.c'}}\n  \
                 listed: {run: [x], for-each: {lines-of: [list, '{name}']}}\n";
-    let suite = Suite::parse(text, Path::new("ci/jobs.yaml"), Some(folder.path())).unwrap();
+    let suite = Suite::parse(text, Path::new("ci/jobs.yaml"), Some(directory.path())).unwrap();
     let mut asked = Vec::new();
-    let planned = suite.expand(folder.path(), &mut |argv| {
+    let planned = suite.expand(directory.path(), &mut |argv| {
         asked.push(argv.join(" "));
         Ok(vec!["one two".to_owned(), String::new(), " 3 ".to_owned()])
     });
@@ -41,7 +41,7 @@ fn items_become_planned_jobs() {
 
 #[test]
 fn what_only_the_project_shows_is_reported_with_the_rest() {
-    let folder = project(&["ci/jobs.yaml", "a/run.c", "b/run.c"]);
+    let directory = project(&["ci/jobs.yaml", "a/run.c", "b/run.c"]);
     let text = "\
 tools: {memcheck: {suppressions: [ci/x.supp]}}
 jobs:
@@ -50,20 +50,20 @@ jobs:
   units: {run: [x], for-each: {glob: a/run.c}}
   units/run: {run: [x]}
 ";
-    std::fs::write(folder.path().join("ci/jobs.yaml"), text).unwrap();
-    let error = Suite::load(&folder.path().join("ci/jobs.yaml"), folder.path()).unwrap_err();
+    std::fs::write(directory.path().join("ci/jobs.yaml"), text).unwrap();
+    let error = Suite::load(&directory.path().join("ci/jobs.yaml"), directory.path()).unwrap_err();
     let LoadError::Invalid(diagnostics) = error else { panic!("{error}") };
     assert_eq!(
         problems(&diagnostics),
         [
             "1:35: the suppression file `ci/x.supp` does not exist (a file of the project, which may be empty)",
             "3:30: the items `a/run.c` and `b/run.c` have one name, `same/run` (set `for-each: {…, name: \"{item}\"}`, which tells all items apart)",
-            "4:30: `nowhere/*` or `*.h` matches no file (patterns are relative to the project; `*` stays in one folder, `**` crosses folders)",
+            "4:30: `nowhere/*` or `*.h` matches no file (patterns are relative to the project; `*` stays in one directory, `**` crosses directories)",
             "4:58: unknown key `timout` (did you mean `timeout`?)",
             "5:31: the jobs `units` and `units/run` both have `units/run` (rename one of the jobs, or set `name` in this `for-each`)",
         ]
     );
-    let missing = Suite::load(&folder.path().join("ci/none.yaml"), folder.path()).unwrap_err();
+    let missing = Suite::load(&directory.path().join("ci/none.yaml"), directory.path()).unwrap_err();
     assert_eq!(missing.to_string(), "cannot read ci/none.yaml; does it exist, and is it a file that you may read?");
 }
 
@@ -98,19 +98,19 @@ fn listed_items_can_be_wrong_too() {
     assert_eq!(
         expand(Ok(&["../x"])),
         [
-            "1:53: `a/x` cannot run in its directory: the path `../x` leads out of the folder with `..` (set `name` in this `for-each`, made of `{item}`, `{stem}` and `{dir}`)"
+            "1:53: `a/x` cannot run in its directory: the path `../x` leads out of the directory with `..` (set `name` in this `for-each`, made of `{item}`, `{stem}` and `{dir}`)"
         ]
     );
 }
 
 #[test]
 fn a_baseline_is_a_file_of_the_project() {
-    let folder = project(&["tests/run-a.c", "tests/run-b.c", "ci/run-a.massif"]);
+    let directory = project(&["tests/run-a.c", "tests/run-b.c", "ci/run-a.massif"]);
     let said = |heap: &str| {
         let text = format!(
             "jobs:\n  units: {{run: ['tests/{{stem}}'], for-each: {{glob: 'tests/*.c'}}, tool: massif, heap: {heap}}}\n"
         );
-        let suite = Suite::parse(&text, Path::new("ci/jobs.yaml"), Some(folder.path()));
+        let suite = Suite::parse(&text, Path::new("ci/jobs.yaml"), Some(directory.path()));
         suite.err().map(|diagnostics| problems(&diagnostics)).unwrap_or_default()
     };
     assert_eq!(said("{baseline: ci/run-a.massif}"), [""; 0]);

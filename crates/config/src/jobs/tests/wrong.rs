@@ -28,7 +28,7 @@ fn what_a_job_can_get_wrong() {
     says(
         &heap("baseline: ../x, tolerance: two"),
         &[
-            "the path `../x` leads out of the folder with `..` (a path relative to the project and inside of it)",
+            "the path `../x` leads out of the directory with `..` (a path relative to the project and inside of it)",
             "`two` is not a share in percent (a share in percent, for instance `2%` or `0.5%`, at most `1000%`)",
         ],
     );
@@ -75,13 +75,13 @@ fn what_a_job_can_get_wrong() {
     says("jobs:", &["found nothing instead of a mapping (a mapping such as `{key: value}`)"]);
     says(
         "tools: {memcheck: {suppressions: [../x]}}\njobs: {a: {run: [x]}}",
-        &["the path `../x` leads out of the folder with `..` (a path relative to the project and inside of it)"],
+        &["the path `../x` leads out of the directory with `..` (a path relative to the project and inside of it)"],
     );
     says(
         "jobs: {a b: {run: [x]}, 'a/1': {run: [x]}}",
         &[
             "`a b` contains ` `, which the name of a job may not (letters, digits and `. _ - + @ = :`, in parts separated by `/`, none starting with `-` or `.`)",
-            "`a/1` has a part of digits only after a `/`, which is reserved for the folders of attempts (letters, digits and `. _ - + @ = :`, in parts separated by `/`, none starting with `-` or `.`)",
+            "`a/1` has a part of digits only after a `/`, which is reserved for the directories of attempts (letters, digits and `. _ - + @ = :`, in parts separated by `/`, none starting with `-` or `.`)",
         ],
     );
 }
@@ -214,7 +214,7 @@ ci/jobs.yaml:28:21: found a mapping instead of a text
  28 |     env: {1A: x, B: {c: d}}
     |                     ^
 
-ci/jobs.yaml:29:16: the path `../x` leads out of the folder with `..`
+ci/jobs.yaml:29:16: the path `../x` leads out of the directory with `..`
  29 |     directory: ../x
     |                ^^^^
     = expected: a path relative to the project and inside of it

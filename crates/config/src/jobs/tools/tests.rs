@@ -17,7 +17,7 @@ fn options_that_take_valgrind_away_are_refused() {
     for option in ["--xml=yes", "--xml-file=x", "--xml-fd=3", "--xml-user-comment=x"] {
         check(option, xml);
     }
-    let log = Some("remove it; the log is in the folder of the run");
+    let log = Some("remove it; the log is in the directory of the run");
     for option in ["--log-file=x", "--log-fd=3", "--log-socket=127.0.0.1"] {
         check(option, log);
     }
@@ -25,7 +25,7 @@ fn options_that_take_valgrind_away_are_refused() {
     check("--trace-children=no", Some("use the key `trace-children` under `tools`"));
     check("--trace-children-skip=x", Some("use the key `skip-children` under `tools`"));
     check("--trace-children-skip-by-arg=x", Some("use the key `skip-children` under `tools`"));
-    check("--massif-out-file=x", Some("remove it; the profile is in the folder of the run"));
+    check("--massif-out-file=x", Some("remove it; the profile is in the directory of the run"));
     check("--child-silent-after-fork=yes", Some("remove it; Drydock reads the findings of each process"));
     check("--error-exitcode=7", Some("remove it; Drydock reads the findings of each process"));
     check("-q", Some("remove it"));

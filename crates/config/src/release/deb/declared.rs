@@ -10,9 +10,9 @@ use schemars::{Schema, json_schema};
 declaration! {
     /// The Debian source package, and where it goes.
     pub(in crate) struct DebDeclaration {
-        /// The folder that becomes `debian/`: `control`, `rules`, `copyright` and whatever else belongs there.
+        /// The directory that becomes `debian/`: `control`, `rules`, `copyright` and whatever else belongs there.
         /// What stands in its `series/NAME/` replaces files for that series. The changelog is made of the project's.
-        folder: Text = Spanned::unwritten("packaging/debian".to_owned()),
+        directory: Text = Spanned::unwritten("packaging/debian".to_owned()),
         /// Who signs the entries of the changelog.
         maintainer: Spanned<Address>,
         /// Which of the `archives` is the orig tarball: `tar.xz`, `tar.gz` or `tar.bz2`.
@@ -38,7 +38,7 @@ declaration! {
     pub(in crate) struct VendorDeclaration {
         /// Cargo manifests with a lock file beside them, relative to the project.
         cargo: Spanned<Vec<Text>>,
-        /// Patterns of files, relative to the folder of all crates, that are left out. Their lines in cargo's lists of
+        /// Patterns of files, relative to the directory of all crates, that are left out. Their lines in cargo's lists of
         /// checksums go with them. What Debian's tools would remove or what belongs to no build is always left out.
         prune: Vec<Text> = Vec::new(),
         /// Patterns of files that stay although they would be left out, or look like programs.
@@ -63,17 +63,17 @@ declaration! {
 declaration! {
     /// Where packages are uploaded to.
     pub(in crate) struct UploadDeclaration {
-        /// `ppa` for a personal package archive of Launchpad, or `queue` for the incoming folder of another archive.
+        /// `ppa` for a personal package archive of Launchpad, or `queue` for the incoming directory of another archive.
         target: Spanned<TargetKind>,
         /// Whose archive, in Launchpad.
         owner: Option<Text>,
         /// Which archive, in Launchpad.
         archive: Option<Text>,
-        /// How files get into the folder. Default: `sftp` for a PPA.
+        /// How files get into the directory. Default: `sftp` for a PPA.
         method: Option<Spanned<MethodKind>>,
         /// The host of the queue; none for the method `local`.
         host: Option<Text>,
-        /// The incoming folder of the queue, `{state}` for Drydock's state folder.
+        /// The incoming directory of the queue, `{state}` for Drydock's state directory.
         incoming: Option<Text>,
         /// The file in which the queue says what it took and refused, one line a package. Default: none.
         log: Option<Text>,
@@ -87,7 +87,7 @@ declaration! {
 pub(crate) enum TargetKind {
     /// A personal package archive.
     Ppa,
-    /// An incoming folder.
+    /// An incoming directory.
     Queue,
 }
 
@@ -96,7 +96,7 @@ impl Keyword for TargetKind {
     const WORDS: &'static [(&'static str, Self)] = &[("ppa", Self::Ppa), ("queue", Self::Queue)];
 }
 
-/// How files get into a folder.
+/// How files get into a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MethodKind {
     /// By copying.

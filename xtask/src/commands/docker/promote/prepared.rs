@@ -83,12 +83,12 @@ impl Prepared {
 }
 
 impl Need<'_> {
-    /// The folder of the release.
+    /// The directory of the release.
     pub(super) fn dist(&self) -> PathBuf {
         self.ctx.state.dist(self.release.version.as_str())
     }
 
-    /// The folder of the declared keys.
+    /// The directory of the declared keys.
     pub(super) fn keys(&self) -> Option<PathBuf> {
         let signing = self.release.signing.as_ref()?;
         Some(self.ctx.declarations.config.join(&signing.keys))

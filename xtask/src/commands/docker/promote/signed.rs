@@ -16,9 +16,9 @@ pub(super) fn name(record: &Promotion) -> String {
 
 /// The record's text and its signature by a declared key: those that an interrupted promotion made, or new ones.
 pub(super) fn record(need: &Need<'_>, record: &Promotion, signer: &Signer) -> anyhow::Result<(String, String)> {
-    let folder = need.dist().join("oci");
-    let path = folder.join(name(record));
-    let signature_path = folder.join(format!("{}.asc", name(record)));
+    let directory = need.dist().join("oci");
+    let path = directory.join(name(record));
+    let signature_path = directory.join(format!("{}.asc", name(record)));
     let text = record.text()?;
     if let (Ok(kept), Ok(signature)) = (fs::read_to_string(&path), fs::read_to_string(&signature_path)) {
         let is_same = Promotion::parse(kept.as_bytes()).is_ok_and(|kept| kept.is_same(record));
@@ -36,7 +36,7 @@ pub(super) fn record(need: &Need<'_>, record: &Promotion, signer: &Signer) -> an
         let text = format!("the record was signed, but {}", found.problems.join(", "));
         return Err(failure(Exit::NotReproducible, format!("{text}; sign with --key KEY, one of the declared keys")));
     }
-    fs::create_dir_all(&folder)?;
+    fs::create_dir_all(&directory)?;
     paths::write_atomically(&path, text.as_bytes())?;
     paths::write_atomically(&signature_path, signature.as_bytes())?;
     Ok((text, signature))

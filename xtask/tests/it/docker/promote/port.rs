@@ -126,8 +126,8 @@ impl Port {
 
     /// Whether gpg says that a key signed a text.
     pub(super) fn verifies(&self, signed: &[u8], signature: &[u8], key: &str) -> bool {
-        let folder = TempDir::new().unwrap();
-        let (file, detached) = (folder.path().join("file"), folder.path().join("file.asc"));
+        let directory = TempDir::new().unwrap();
+        let (file, detached) = (directory.path().join("file"), directory.path().join("file.asc"));
         fs::write(&file, signed).unwrap();
         fs::write(&detached, signature).unwrap();
         let mut command = Command::new("gpg");
@@ -151,8 +151,8 @@ impl Port {
 
     /// Leaves an image on this machine as a build does.
     pub(super) fn build(&self, built: &Built<'_>, top: &Descriptor) {
-        let folder = self.dist(built.version).join("oci");
-        let layout = Layout::create(&folder.join("mine")).unwrap();
+        let directory = self.dist(built.version).join("oci");
+        let layout = Layout::create(&directory.join("mine")).unwrap();
         let index = layout.put(&top.media_type, &self.yard.layout.read(top).unwrap()).unwrap();
         layout.set_index(vec![index]).unwrap();
         self.record(built, top).save(&layout).unwrap();

@@ -1,4 +1,4 @@
-//! The `debian/` folder of one series, put together from the project's own and what is made of its declaration.
+//! The `debian/` directory of one series, put together from the project's own and what is made of its declaration.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,9 +19,9 @@ use drydock_base::sums::Sha256Sum;
 /// A file: whether it may be executed, and its content.
 pub type Content = (bool, Arc<[u8]>);
 
-/// The project's folder, all series in it.
+/// The project's directory, all series in it.
 #[derive(Debug, Clone, Default)]
-pub struct Folder {
+pub struct Directory {
     files: BTreeMap<String, Content>,
 }
 
@@ -36,12 +36,12 @@ pub struct Debian {
     pub binaries: Vec<Paragraph>,
 }
 
-impl Folder {
-    /// The folder of that path in the sources.
+impl Directory {
+    /// The directory of that path in the sources.
     ///
     /// # Errors
     /// It is not there, or cannot be read.
-    pub fn of_tree(tree: &SourceTree, path: &str) -> anyhow::Result<Folder> {
+    pub fn of_tree(tree: &SourceTree, path: &str) -> anyhow::Result<Directory> {
         let mut reader = tree.reader();
         let mut files = BTreeMap::new();
         let prefix = format!("{path}/");
@@ -52,18 +52,18 @@ impl Folder {
             };
             files.insert(entry.path[prefix.len()..].to_owned(), (executable, reader.content(entry)?));
         }
-        Folder { files }.checked(path)
+        Directory { files }.checked(path)
     }
 
-    /// The folder on disk, for a project that has not adopted its declarations.
+    /// The directory on disk, for a project that has not adopted its declarations.
     ///
     /// # Errors
     /// It is not there, or cannot be read.
-    pub fn of_disk(folder: &Path) -> anyhow::Result<Folder> {
+    pub fn of_disk(directory: &Path) -> anyhow::Result<Directory> {
         let mut files = BTreeMap::new();
         let mut open = vec![String::new()];
         while let Some(inside) = open.pop() {
-            let at = folder.join(&inside);
+            let at = directory.join(&inside);
             for entry in fs::read_dir(&at).with_context(|| format!("cannot read {}", at.display()))? {
                 let entry = entry?;
                 let path = format!("{inside}{}", entry.file_name().to_string_lossy());
@@ -75,23 +75,24 @@ impl Folder {
                 }
             }
         }
-        Folder { files }.checked(&folder.display().to_string())
+        Directory { files }.checked(&directory.display().to_string())
     }
 
     /// A sum over all files: their paths, whether they may be executed, and their contents.
     pub fn sum(&self) -> Sha256Sum {
         let line = |(path, (executable, content)): (&String, &Content)| {
-            // No path holds a zero byte, so no two folders have the same list.
+            // No path holds a zero byte, so no two directories have the same list.
             format!("{} {} {path}\0", Sha256Sum::of(content), u8::from(*executable))
         };
         Sha256Sum::of(self.files.iter().map(line).collect::<String>().as_bytes())
     }
 
-    fn checked(self, shown: &str) -> anyhow::Result<Folder> {
+    fn checked(self, shown: &str) -> anyhow::Result<Directory> {
         for name in ["control", "rules", "copyright"] {
             if !self.files.contains_key(name) {
-                let text =
-                    format!("{shown}/{name} is not there; a Debian package needs it (`deb.folder` names the folder)");
+                let text = format!(
+                    "{shown}/{name} is not there; a Debian package needs it (`deb.directory` names the directory)"
+                );
                 return Err(failure(Exit::Declaration, text));
             }
         }
@@ -178,12 +179,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_have_one_sum_only_when_they_are_the_same() {
+    fn directories_have_one_sum_only_when_they_are_the_same() {
         let sum = |files: &[(&str, bool, &str)]| {
             let file = |(path, executable, content): &(&str, bool, &str)| {
                 ((*path).to_owned(), (*executable, Arc::from(content.as_bytes())))
             };
-            Folder { files: files.iter().map(file).collect() }.sum()
+            Directory { files: files.iter().map(file).collect() }.sum()
         };
         let one = [("control", false, "a"), ("rules", true, "b")];
         assert_eq!(sum(&one), sum(&[one[1], one[0]]));
