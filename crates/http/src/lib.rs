@@ -1,11 +1,11 @@
-//! Requests over HTTP, with patience: limits in time and size, repeats where a repeat is safe, errors that say what was
+//! Requests over HTTP, with limits in time and size, retries where a repeat is safe, errors that say what was
 //! asked of whom, and never a secret.
 //!
 //! RFC 9110 says what may be repeated (9.2.2) and how long to wait (10.2.3, Retry-After). No redirect is followed here:
 //! whoever asks decides what may go to another host.
 
-mod machine;
-mod said;
+mod error_body;
+mod network_env;
 mod url;
 
 use std::fs::File;
@@ -15,11 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ureq::http::Request;
 use ureq::{Agent, SendBody};
 
-pub use machine::{Machine, Roots};
-pub use said::printable;
+pub use error_body::printable;
+pub use network_env::{NetworkEnv, Roots};
 pub use ureq::http::{HeaderMap, Method};
 pub use url::{Url, is_loopback};
 
@@ -32,7 +31,7 @@ const LONGEST_READ: Duration = Duration::from_secs(300);
 
 /// How long to wait, and how often to try.
 #[derive(Clone)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// How often a request is sent at most.
     pub tries: u32,
     /// The wait before the second try; it doubles with each.
@@ -47,9 +46,9 @@ pub struct Patience {
     pub clock: Arc<dyn Clock>,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience {
+impl Default for RetryPolicy {
+    fn default() -> RetryPolicy {
+        RetryPolicy {
             tries: 6,
             first_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(60),
@@ -82,7 +81,7 @@ impl Clock for WallClock {
     }
 }
 
-impl Patience {
+impl RetryPolicy {
     /// How long to wait before another try, of which `tried` were made.
     pub fn wait(&self, tried: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(tried.saturating_sub(1));
@@ -103,7 +102,7 @@ impl Patience {
 
 /// When a request may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
+pub enum Retry {
     /// Whatever went wrong: doing it twice does no harm.
     Always,
     /// Only when the server says that it did nothing (429, 503).
@@ -131,7 +130,7 @@ pub enum Content<'a> {
 }
 
 /// One request.
-pub struct Call<'a> {
+pub struct Request<'a> {
     /// GET, HEAD …
     pub method: Method,
     /// Of what.
@@ -141,34 +140,34 @@ pub struct Call<'a> {
     /// With what.
     pub content: Content<'a>,
     /// How often.
-    pub repeat: Repeat,
+    pub retry: Retry,
 }
 
-impl<'a> Call<'a> {
+impl<'a> Request<'a> {
     /// A request without content. Those that RFC 9110 calls idempotent are repeated.
-    pub fn new(method: Method, url: &'a Url) -> Call<'a> {
-        let repeat = if method.is_idempotent() { Repeat::Always } else { Repeat::Refused };
-        Call { method, url, headers: Vec::new(), content: Content::None, repeat }
+    pub fn new(method: Method, url: &'a Url) -> Request<'a> {
+        let retry = if method.is_idempotent() { Retry::Always } else { Retry::Refused };
+        Request { method, url, headers: Vec::new(), content: Content::None, retry }
     }
 
     /// With a header more.
     #[must_use]
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Call<'a> {
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Request<'a> {
         self.headers.push((name, value.into()));
         self
     }
 
     /// With content.
     #[must_use]
-    pub fn content(mut self, content: Content<'a>) -> Call<'a> {
+    pub fn content(mut self, content: Content<'a>) -> Request<'a> {
         self.content = content;
         self
     }
 
     /// Repeated otherwise.
     #[must_use]
-    pub fn repeat(mut self, repeat: Repeat) -> Call<'a> {
-        self.repeat = repeat;
+    pub fn retry(mut self, retry: Retry) -> Request<'a> {
+        self.retry = retry;
         self
     }
 }
@@ -177,12 +176,12 @@ impl<'a> Call<'a> {
 #[derive(Clone)]
 pub struct Client {
     agent: Agent,
-    patience: Patience,
+    retry_policy: RetryPolicy,
 }
 
 impl Client {
     /// One for hosts that these certificates vouch for.
-    pub fn new(patience: Patience, roots: &Roots, proxy: Option<ureq::Proxy>) -> Client {
+    pub fn new(retry_policy: RetryPolicy, roots: &Roots, proxy: Option<ureq::Proxy>) -> Client {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -192,49 +191,49 @@ impl Client {
             .accept_encoding("identity")
             .max_response_header_size(64 << 10)
             .max_idle_connections_per_host(8)
-            .timeout_resolve(Some(patience.connect))
-            .timeout_connect(Some(patience.connect))
-            .timeout_per_read(Some(patience.silence))
-            .timeout_per_write(Some(patience.silence))
+            .timeout_resolve(Some(retry_policy.connect))
+            .timeout_connect(Some(retry_policy.connect))
+            .timeout_per_read(Some(retry_policy.silence))
+            .timeout_per_write(Some(retry_policy.silence))
             .tls_config(ureq::tls::TlsConfig::builder().root_certs(roots.certificates()).build())
             .build()
             .new_agent();
-        Client { agent, patience }
+        Client { agent, retry_policy }
     }
 
-    /// Its patience.
-    pub fn patience(&self) -> &Patience {
-        &self.patience
+    /// How often and how long it tries.
+    pub fn retry_policy(&self) -> &RetryPolicy {
+        &self.retry_policy
     }
 
     /// Sends a request, and again where that is safe and of use. Every status is an answer.
     ///
     /// # Errors
     /// There is no answer.
-    pub fn send(&self, call: &Call<'_>) -> anyhow::Result<Answer> {
+    pub fn send(&self, call: &Request<'_>) -> anyhow::Result<Response> {
         let mut tried = 0;
         loop {
             tried += 1;
-            let last = tried >= self.patience.tries;
+            let last = tried >= self.retry_policy.tries;
             match self.once(call) {
-                Ok(answer) if !worth_again(answer.status, call.repeat) => return Ok(answer),
+                Ok(answer) if !worth_again(answer.status, call.retry) => return Ok(answer),
                 Ok(mut answer) => {
-                    let asked = answer.retry_after(self.patience.clock.now());
-                    let Some(wait) = self.patience.again(tried, asked) else { return Ok(answer) };
+                    let asked = answer.retry_after(self.retry_policy.clock.now());
+                    let Some(wait) = self.retry_policy.again(tried, asked) else { return Ok(answer) };
                     // Read, so that the connection can be used again.
                     drop(answer.bytes(LONGEST_REFUSAL));
-                    self.patience.clock.sleep(wait);
+                    self.retry_policy.clock.sleep(wait);
                 }
-                Err(error) if last || call.repeat != Repeat::Always || !passes(&error) => {
+                Err(error) if last || call.retry != Retry::Always || !passes(&error) => {
                     return Err(unanswered(call, &error, tried));
                 }
-                Err(_) => self.patience.clock.sleep(self.patience.wait(tried)),
+                Err(_) => self.retry_policy.clock.sleep(self.retry_policy.wait(tried)),
             }
         }
     }
 
-    fn once(&self, call: &Call<'_>) -> Result<Answer, ureq::Error> {
-        let mut request = Request::builder().method(call.method.clone()).uri(call.url.whole());
+    fn once(&self, call: &Request<'_>) -> Result<Response, ureq::Error> {
+        let mut request = ureq::http::Request::builder().method(call.method.clone()).uri(call.url.whole());
         for (name, value) in &call.headers {
             request = request.header(*name, value);
         }
@@ -248,7 +247,7 @@ impl Client {
             }
         };
         let (parts, body) = response.into_parts();
-        Ok(Answer {
+        Ok(Response {
             status: parts.status.as_u16(),
             headers: parts.headers,
             body,
@@ -258,11 +257,11 @@ impl Client {
     }
 }
 
-fn worth_again(status: u16, repeat: Repeat) -> bool {
-    match repeat {
-        Repeat::Always => matches!(status, 429 | 500 | 502 | 503 | 504),
-        Repeat::Refused => matches!(status, 429 | 503),
-        Repeat::Never => false,
+fn worth_again(status: u16, retry: Retry) -> bool {
+    match retry {
+        Retry::Always => matches!(status, 429 | 500 | 502 | 503 | 504),
+        Retry::Refused => matches!(status, 429 | 503),
+        Retry::Never => false,
     }
 }
 
@@ -278,7 +277,7 @@ fn passes(error: &ureq::Error) -> bool {
     }
 }
 
-fn unanswered(call: &Call<'_>, error: &ureq::Error, tried: u32) -> anyhow::Error {
+fn unanswered(call: &Request<'_>, error: &ureq::Error, tried: u32) -> anyhow::Error {
     let remedy = match error {
         ureq::Error::HostNotFound => "; is the host's name right?",
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -328,7 +327,7 @@ impl Read for Part<'_> {
 }
 
 /// What a server answered.
-pub struct Answer {
+pub struct Response {
     /// The status.
     pub status: u16,
     /// The headers.
@@ -338,7 +337,7 @@ pub struct Answer {
     url: Url,
 }
 
-impl Answer {
+impl Response {
     /// A header's value, the first of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -379,21 +378,21 @@ impl Answer {
         }
     }
 
-    /// The content as it comes, of any length; a pause longer than the patience for silence is an error.
+    /// The content as it comes, of any length; a pause longer than [`RetryPolicy::silence`] is an error.
     pub fn stream(&mut self) -> impl Read + '_ {
         self.body.with_config().limit(u64::MAX).reader()
     }
 
     /// How long the server asks to wait: seconds, or a date.
     pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
-        said::retry_after(self.header("retry-after")?, now)
+        error_body::retry_after(self.header("retry-after")?, now)
     }
 
     /// The error that this answer is: who was asked for what, and what was said.
     pub fn refusal(mut self, remedy: &str) -> anyhow::Error {
         let wait = self.retry_after(Timestamp::now()).filter(|_| self.status == 429 || self.status == 503);
-        let said = self.bytes(LONGEST_REFUSAL).ok().and_then(|bytes| said::words(&bytes));
-        let mut text = format!("{} {} was answered with {}", self.method, self.url, said::status(self.status));
+        let said = self.bytes(LONGEST_REFUSAL).ok().and_then(|bytes| error_body::words(&bytes));
+        let mut text = format!("{} {} was answered with {}", self.method, self.url, error_body::status(self.status));
         if let Some(said) = said {
             text.push_str(&format!(": {said}"));
         }

@@ -41,13 +41,13 @@ use super::layout::LARGEST_MANIFEST;
 use super::model::{Descriptor, Parsed, media};
 use drydock_base::exit::{Exit, failure};
 use drydock_config::images::{Digest, Repository, Tag};
-use drydock_http::{Answer, Call, Client, Content, Method, Patience, Repeat, Url, is_loopback, printable};
+use drydock_http::{Client, Content, Method, Request, Response, Retry, RetryPolicy, Url, is_loopback, printable};
 
 /// How a registry is worked with.
 #[derive(Clone)]
 pub struct Settings {
     /// Waits and repeats.
-    pub patience: Patience,
+    pub retry_policy: RetryPolicy,
     /// The size of the pieces in which a blob is uploaded; one that is not larger goes in one request.
     pub piece: u64,
     /// How many blobs are on their way at once.
@@ -56,7 +56,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { patience: Patience::default(), piece: 16 << 20, parallel: 3 }
+        Settings { retry_policy: RetryPolicy::default(), piece: 16 << 20, parallel: 3 }
     }
 }
 
@@ -175,8 +175,8 @@ impl Registry {
         &self.inner.settings
     }
 
-    fn patience(&self) -> &Patience {
-        self.inner.client.patience()
+    fn retry_policy(&self) -> &RetryPolicy {
+        self.inner.client.retry_policy()
     }
 
     /// The client for an origin.
@@ -212,7 +212,7 @@ impl Registry {
     /// The registry cannot be reached, refuses, or lies about a digest.
     pub fn manifest(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<Option<Fetched>> {
         let url = self.url(repository, &format!("manifests/{reference}"))?;
-        let call = Call::new(Method::GET, &url).header("accept", media::ANY_MANIFEST.join(", "));
+        let call = Request::new(Method::GET, &url).header("accept", media::ANY_MANIFEST.join(", "));
         let mut answer = self.send(repository.path(), &Scope::pull(repository.path()), call)?;
         match answer.status {
             200 => {}
@@ -251,7 +251,7 @@ impl Registry {
     /// The registry cannot be reached or refuses.
     pub fn head(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<Option<Descriptor>> {
         let url = self.url(repository, &format!("manifests/{reference}"))?;
-        let call = Call::new(Method::HEAD, &url).header("accept", media::ANY_MANIFEST.join(", "));
+        let call = Request::new(Method::HEAD, &url).header("accept", media::ANY_MANIFEST.join(", "));
         let answer = self.send(repository.path(), &Scope::pull(repository.path()), call)?;
         match answer.status {
             200 => {}
@@ -288,7 +288,7 @@ impl Registry {
         media_type: &str,
         bytes: &[u8],
     ) -> anyhow::Result<bool> {
-        let answer = self.send_manifest(repository, reference, media_type, bytes, Repeat::Always)?;
+        let answer = self.send_manifest(repository, reference, media_type, bytes, Retry::Always)?;
         self.taken(answer, repository, bytes)
     }
 
@@ -298,15 +298,15 @@ impl Registry {
         reference: &Reference,
         media_type: &str,
         bytes: &[u8],
-        repeat: Repeat,
-    ) -> anyhow::Result<Answer> {
+        retry: Retry,
+    ) -> anyhow::Result<Response> {
         let url = self.url(repository, &format!("manifests/{reference}"))?;
-        let call = Call::new(Method::PUT, &url).header("content-type", media_type).content(Content::Bytes(bytes));
-        self.send(repository.path(), &Scope::push(repository.path()), call.repeat(repeat))
+        let call = Request::new(Method::PUT, &url).header("content-type", media_type).content(Content::Bytes(bytes));
+        self.send(repository.path(), &Scope::push(repository.path()), call.retry(retry))
     }
 
     /// Whether the registry lists a manifest that it took as a referrer.
-    fn taken(&self, mut answer: Answer, repository: &Repository, bytes: &[u8]) -> anyhow::Result<bool> {
+    fn taken(&self, mut answer: Response, repository: &Repository, bytes: &[u8]) -> anyhow::Result<bool> {
         if !matches!(answer.status, 200..=202) {
             return Err(self.refused(answer, repository));
         }
@@ -326,7 +326,7 @@ impl Registry {
     /// The registry cannot be reached, or refuses.
     pub fn delete_manifest(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<bool> {
         let url = self.url(repository, &format!("manifests/{digest}"))?;
-        let call = Call::new(Method::DELETE, &url);
+        let call = Request::new(Method::DELETE, &url);
         let mut answer = self.send(repository.path(), &Scope::delete(repository.path()), call)?;
         match answer.status {
             200 | 202 | 204 => {
@@ -342,7 +342,7 @@ impl Registry {
     }
 
     /// The error of an answer, with what can be done about it.
-    fn refused(&self, answer: Answer, repository: &Repository) -> anyhow::Error {
+    fn refused(&self, answer: Response, repository: &Repository) -> anyhow::Error {
         let remedy = match answer.status {
             401 => match self.remedy_for_401(repository.path()) {
                 Ok(remedy) => remedy,
@@ -370,15 +370,15 @@ fn client(credentials: &Credentials, settings: &Settings, url: &Url) -> anyhow::
         false => Default::default(),
     };
     let proxy = machine.proxy_for(url.authority()).map_err(missing)?;
-    Ok(Client::new(settings.patience.clone(), &roots, proxy))
+    Ok(Client::new(settings.retry_policy.clone(), &roots, proxy))
 }
 
 /// Without parameters; what is none is shown in an error later.
-fn media_type(answer: &Answer) -> String {
+fn media_type(answer: &Response) -> String {
     let text = answer.header("content-type").unwrap_or_default();
     printable(text.split(';').next().unwrap_or_default()).to_ascii_lowercase()
 }
 
-fn digest_header(answer: &Answer) -> Option<Digest> {
+fn digest_header(answer: &Response) -> Option<Digest> {
     answer.header("docker-content-digest")?.parse().ok()
 }

@@ -17,7 +17,7 @@ use super::Registry;
 use super::challenge::{self, Challenge, Scope};
 use super::credentials::{Login, Secret};
 use drydock_base::exit::{Exit, failure};
-use drydock_http::{Answer, Call, Content, Method, Repeat, Url, printable};
+use drydock_http::{Content, Method, Request, Response, Retry, Url, printable};
 
 /// The largest answer of a token service.
 const LARGEST_TOKEN: u64 = 1 << 20;
@@ -61,7 +61,7 @@ struct TokenAnswer {
 
 impl Registry {
     /// Sends a request about a repository. It carries a proof only to the registry's own origin.
-    pub(super) fn send(&self, path: &str, scope: &Scope, call: Call<'_>) -> anyhow::Result<Answer> {
+    pub(super) fn send(&self, path: &str, scope: &Scope, call: Request<'_>) -> anyhow::Result<Response> {
         if !call.url.same_origin(&self.inner.base) {
             return self.client_for(call.url)?.send(&call);
         }
@@ -175,21 +175,21 @@ impl Registry {
                 parameters.push(("refresh_token", token));
                 form = Url::form(&parameters);
                 url = address;
-                Call::new(Method::POST, &url)
+                Request::new(Method::POST, &url)
                     .header("content-type", "application/x-www-form-urlencoded")
                     .content(Content::Bytes(form.as_bytes()))
-                    .repeat(Repeat::Always)
+                    .retry(Retry::Always)
             }
             Some(Secret::Basic { user, password }) => {
                 parameters.extend(scopes.iter().map(|scope| ("scope", scope.as_str())));
                 parameters.push(("client_id", "drydock"));
                 url = address.with_query(&parameters);
-                Call::new(Method::GET, &url).header("authorization", basic(user, password))
+                Request::new(Method::GET, &url).header("authorization", basic(user, password))
             }
             Some(Secret::Bearer(_)) | None => {
                 parameters.extend(scopes.iter().map(|scope| ("scope", scope.as_str())));
                 url = address.with_query(&parameters);
-                Call::new(Method::GET, &url)
+                Request::new(Method::GET, &url)
             }
         };
         let mut answer = self.client_for(&url)?.send(&call)?;
@@ -244,7 +244,7 @@ impl Registry {
     }
 
     fn now(&self) -> Timestamp {
-        self.inner.client.patience().clock.now()
+        self.inner.client.retry_policy().clock.now()
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -12,7 +12,7 @@ use crate::model::Descriptor;
 use drydock_base::exit::{Exit, failure};
 use drydock_base::sums::Summing;
 use drydock_config::images::{Digest, Repository};
-use drydock_http::{Answer, Call, Content, Method, Repeat, Url, printable};
+use drydock_http::{Content, Method, Request, Response, Retry, Url, printable};
 
 /// How often a registry may send us elsewhere for one blob.
 const MOST_REDIRECTS: u32 = 5;
@@ -33,7 +33,7 @@ impl Registry {
     pub fn has_blob(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<bool> {
         let url = self.url(repository, &format!("blobs/{digest}"))?;
         let path = repository.path();
-        let answer = self.send(path, &Scope::pull(path), Call::new(Method::HEAD, &url))?;
+        let answer = self.send(path, &Scope::pull(path), Request::new(Method::HEAD, &url))?;
         match answer.status {
             // One that keeps its blobs elsewhere says where.
             200 | 301 | 302 | 307 | 308 => Ok(true),
@@ -70,8 +70,8 @@ impl Registry {
             scope = scope.and(&Scope::pull(from.path()));
         }
         // Done twice, it leaves a session behind that the registry forgets by itself.
-        let call = Call::new(Method::POST, &url).content(Content::Bytes(b""));
-        let answer = self.send(repository.path(), &scope, call.repeat(Repeat::Always))?;
+        let call = Request::new(Method::POST, &url).content(Content::Bytes(b""));
+        let answer = self.send(repository.path(), &scope, call.retry(Retry::Always))?;
         match answer.status {
             201 if from.is_some() => Ok(Begun::Mounted),
             202 => {
@@ -83,7 +83,7 @@ impl Registry {
     }
 
     /// Where an upload goes on. It stays with the registry: neither content nor proof is for another host.
-    pub(super) fn session(&self, answer: &Answer) -> anyhow::Result<Url> {
+    pub(super) fn session(&self, answer: &Response) -> anyhow::Result<Url> {
         let location = answer.header("location").unwrap_or_default();
         let url = answer.url().join(location).ok_or_else(|| {
             let shown = printable(location.split('?').next().unwrap_or_default());
@@ -99,7 +99,7 @@ impl Registry {
 
     /// Ends a session that is of no use any more. It would end by itself, but in a week.
     pub(super) fn abandon(&self, repository: &Repository, session: &Url) {
-        let call = Call::new(Method::DELETE, session).repeat(Repeat::Never);
+        let call = Request::new(Method::DELETE, session).retry(Retry::Never);
         drop(self.send(repository.path(), &Scope::push(repository.path()), call));
     }
 
@@ -128,12 +128,12 @@ impl Registry {
             if Summing::bytes(&sum) > furthest {
                 (tried, furthest) = (1, Summing::bytes(&sum));
             }
-            if tried >= self.patience().tries {
+            if tried >= self.retry_policy().tries {
                 let got = Summing::bytes(&sum);
                 let text = format!("{repository} gave {got} of {} bytes of {}: {cut}", blob.size, blob.digest);
                 return Err(failure(Exit::Remote, text));
             }
-            self.patience().clock.sleep(self.patience().wait(tried));
+            self.retry_policy().clock.sleep(self.retry_policy().wait(tried));
         }
         let (part, (found, size)) = sum.into_parts();
         if Digest(found) != blob.digest || size != blob.size {
@@ -188,10 +188,10 @@ impl Registry {
     }
 
     /// Asks for a blob, wherever the registry keeps it. Only the registry itself is told who asks.
-    fn open_blob(&self, repository: &Repository, blob: &Descriptor, from: u64) -> anyhow::Result<Answer> {
+    fn open_blob(&self, repository: &Repository, blob: &Descriptor, from: u64) -> anyhow::Result<Response> {
         let mut url = self.url(repository, &format!("blobs/{}", blob.digest))?;
         for _ in 0..=MOST_REDIRECTS {
-            let mut call = Call::new(Method::GET, &url);
+            let mut call = Request::new(Method::GET, &url);
             if from > 0 {
                 call = call.header("range", format!("bytes={from}-"));
             }

@@ -21,7 +21,7 @@ const PASSED: [&str; 10] =
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct Response {
     username: String,
     secret: String,
 }
@@ -76,7 +76,7 @@ pub(super) fn get(
         let end = exec::end_of(if output.stdout.is_empty() { &output.stderr } else { &output.stdout });
         return Err(wrong(format!("failed for {server}: {}", printable(&end))));
     }
-    let answer: Answer = serde_json::from_slice(&output.stdout)
+    let answer: Response = serde_json::from_slice(&output.stdout)
         .map_err(|_| wrong(format!("gave no answer for {server} that could be understood")))?;
     let secret = match answer.username.as_str() {
         "<token>" => Secret::Identity(answer.secret),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::credential_files::{self, Found};
 use super::credential_helper;
 use drydock_base::exit::{Exit, failure};
-use drydock_http::Machine;
+use drydock_http::NetworkEnv;
 
 /// Docker Hub's name in the files of docker.
 pub(super) const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -57,7 +57,7 @@ impl fmt::Debug for Login {
 #[derive(Clone, Default)]
 pub struct Credentials {
     variables: BTreeMap<OsString, OsString>,
-    machine: Machine,
+    machine: NetworkEnv,
 }
 
 impl fmt::Debug for Credentials {
@@ -74,12 +74,12 @@ impl Credentials {
 
     /// Those of an environment, such as that of [`Credentials::of_process`].
     pub fn new(variables: BTreeMap<OsString, OsString>) -> Credentials {
-        let machine = Machine::new(&|name| variables.get(OsStr::new(name)).cloned());
+        let machine = NetworkEnv::new(&|name| variables.get(OsStr::new(name)).cloned());
         Credentials { variables, machine }
     }
 
     /// What the environment says about the network.
-    pub fn machine(&self) -> &Machine {
+    pub fn machine(&self) -> &NetworkEnv {
         &self.machine
     }
 

@@ -8,7 +8,7 @@ use super::Registry;
 use super::challenge::Scope;
 use drydock_base::exit::{Exit, failure};
 use drydock_config::images::{Repository, Tag};
-use drydock_http::{Call, Method, Url, printable};
+use drydock_http::{Method, Request, Url, printable};
 
 /// The largest page that is read.
 pub(super) const LARGEST_PAGE: u64 = 16 << 20;
@@ -34,7 +34,7 @@ impl Registry {
         let mut next = Some(self.url(repository, "tags/list")?.with_query(&[("n", "1000")]));
         for _ in 0..MOST_PAGES {
             let Some(url) = next else { return Ok(tags.into_iter().collect()) };
-            let call = Call::new(Method::GET, &url);
+            let call = Request::new(Method::GET, &url);
             let mut answer = self.send(repository.path(), &Scope::pull(repository.path()), call)?;
             match answer.status {
                 200 => {}

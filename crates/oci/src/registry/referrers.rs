@@ -10,7 +10,7 @@ use super::{Fetched, Reference, Registry};
 use crate::model::{Descriptor, Index, Parsed, media};
 use drydock_base::exit::{Exit, failure};
 use drydock_config::images::{Digest, Repository, Tag};
-use drydock_http::{Call, Method, is_unanswered};
+use drydock_http::{Method, Request, is_unanswered};
 
 /// More than any manifest has.
 const MOST_REFERRERS: usize = 2_000;
@@ -44,7 +44,7 @@ impl Registry {
         let mut next = Some(self.url(repository, &format!("referrers/{digest}"))?);
         for page in 0..MOST_PAGES {
             let Some(url) = next else { return Ok(Some(list)) };
-            let call = Call::new(Method::GET, &url).header("accept", media::INDEX);
+            let call = Request::new(Method::GET, &url).header("accept", media::INDEX);
             let mut answer = self.send(repository.path(), &Scope::pull(repository.path()), call)?;
             match answer.status {
                 200 => {}
@@ -161,7 +161,7 @@ impl Registry {
             self.put_manifest(repository, &tag, media::INDEX, &serde_json::to_vec(&index)?)
                 .map_err(|why| if is_unanswered(&why) { why } else { why.context(holds_none()) })?;
             if tried > 1 {
-                self.patience().clock.sleep(self.patience().wait(tried - 1));
+                self.retry_policy().clock.sleep(self.retry_policy().wait(tried - 1));
             }
         }
         Err(failure(Exit::Remote, format!("others change {repository}:{tag} all the time; try again")))

@@ -4,7 +4,7 @@ use super::{Fetched, Reference, Registry};
 use crate::model::Descriptor;
 use drydock_base::exit::{Exit, failure};
 use drydock_config::images::{Digest, Repository, Tag};
-use drydock_http::{Repeat, is_unanswered};
+use drydock_http::{Retry, is_unanswered};
 
 /// What a tag has to point at before it is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,10 +69,10 @@ fn set(
         return Ok(());
     }
     for tried in 1.. {
-        let sent = registry.send_manifest(repository, &reference, media_type, &fetched.bytes, Repeat::Never);
+        let sent = registry.send_manifest(repository, &reference, media_type, &fetched.bytes, Retry::Never);
         let (why, asked) = match sent {
             Ok(answer) if matches!(answer.status, 429 | 500 | 502 | 503 | 504) => {
-                let asked = answer.retry_after(registry.patience().clock.now());
+                let asked = answer.retry_after(registry.retry_policy().clock.now());
                 (registry.refused(answer, repository), asked)
             }
             Ok(answer) => {
@@ -82,8 +82,8 @@ fn set(
             Err(why) if is_unanswered(&why) => (why, None),
             Err(why) => return Err(why),
         };
-        let Some(wait) = registry.patience().again(tried, asked) else { return Err(why) };
-        registry.patience().clock.sleep(wait);
+        let Some(wait) = registry.retry_policy().again(tried, asked) else { return Err(why) };
+        registry.retry_policy().clock.sleep(wait);
         match current(registry, repository, tag)? {
             Some(now) if now == digest => return Ok(()),
             now if now == first => {}

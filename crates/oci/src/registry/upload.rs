@@ -20,7 +20,7 @@ use crate::model::Descriptor;
 use drydock_base::exit::{Exit, failure};
 use drydock_base::paths;
 use drydock_config::images::Repository;
-use drydock_http::{Answer, Call, Content, Method, Repeat, Url};
+use drydock_http::{Content, Method, Request, Response, Retry, Url};
 
 /// No registry asks for larger pieces.
 const LARGEST_PIECE: u64 = 1 << 30;
@@ -86,11 +86,11 @@ impl Registry {
     /// Uploads a blob of a layout, whether it is there or not.
     ///
     /// # Errors
-    /// The registry cannot be reached or refuses, for longer than the patience lasts. What is there stays there: the
+    /// The registry cannot be reached or refuses, for as long as it is retried. What is there stays there: the
     /// same call goes on from it.
     pub fn upload(&self, repository: &Repository, blob: &Descriptor, layout: &Layout) -> anyhow::Result<Sent> {
         let memory = self.memory(repository, blob, layout);
-        let remembered = memory.recall(&self.inner.base, self.patience().clock.now());
+        let remembered = memory.recall(&self.inner.base, self.retry_policy().clock.now());
         let known = match remembered {
             Some((url, least)) => self.standing(repository, &url, least)?,
             None => None,
@@ -155,7 +155,7 @@ impl Registry {
         let sent = Sent { bytes: 0, resumed };
         let mut upload = Upload { repository, blob, source, session, ranges: Ranges::Doubted, asks: false, sent };
         loop {
-            memory.keep(&upload.session.url, upload.session.least, self.patience().clock.now());
+            memory.keep(&upload.session.url, upload.session.least, self.retry_policy().clock.now());
             match self.step(&mut upload)? {
                 Step::Done => return Ok(upload.sent),
                 Step::Further => {}
@@ -163,8 +163,8 @@ impl Registry {
                     tried += 1;
                     let there = upload.session.offset;
                     let stands = || format!("{repository} has {there} of {} bytes of {}", blob.size, blob.digest);
-                    let Some(wait) = self.patience().again(tried, wait) else { return Err(why.context(stands())) };
-                    self.patience().clock.sleep(wait);
+                    let Some(wait) = self.retry_policy().again(tried, wait) else { return Err(why.context(stands())) };
+                    self.retry_policy().clock.sleep(wait);
                     if upload.ranges == Ranges::PassedOver {
                         upload.ranges = Ranges::Heeded;
                     }
@@ -204,7 +204,7 @@ impl Registry {
     /// only good for refusals is left behind.
     fn standing(&self, repository: &Repository, url: &Url, least: u64) -> anyhow::Result<Option<Session>> {
         let ask = || -> anyhow::Result<Option<Session>> {
-            let call = Call::new(Method::GET, url);
+            let call = Request::new(Method::GET, url);
             let answer = self.send(repository.path(), &Scope::push(repository.path()), call)?;
             if !matches!(answer.status, 200 | 202 | 204) {
                 return Ok(None);
@@ -239,13 +239,13 @@ impl Registry {
         let content = source.part(session.offset, length);
         let ending = session.url.with_query(&[("digest", &blob.digest.to_string())]);
         let call = match ends {
-            true => Call::new(Method::PUT, &ending),
+            true => Request::new(Method::PUT, &ending),
             false => {
                 let last = session.offset + length - 1;
-                Call::new(Method::PATCH, &session.url).header("content-range", format!("{}-{last}", session.offset))
+                Request::new(Method::PATCH, &session.url).header("content-range", format!("{}-{last}", session.offset))
             }
         };
-        let call = call.header("content-type", "application/octet-stream").content(content).repeat(Repeat::Never);
+        let call = call.header("content-type", "application/octet-stream").content(content).retry(Retry::Never);
         let call = if *asks && length > 0 { call.header("expect", "100-continue") } else { call };
         let answer = self.send(repository.path(), &Scope::push(repository.path()), call);
         *asks = answer.is_err();
@@ -263,7 +263,7 @@ impl Registry {
                 Ok(Step::Trouble { why: self.refused(answer, repository), wait: Some(Duration::ZERO), anew: true })
             }
             status @ (400 | 404 | 408 | 410 | 416 | 429 | 500..=599) => {
-                let wait = answer.retry_after(self.patience().clock.now());
+                let wait = answer.retry_after(self.retry_policy().clock.now());
                 let why = self.refused(answer, repository);
                 // A sum that is wrong stays wrong: that session holds other bytes.
                 Ok(Step::Trouble { why, wait, anew: ends && status == 400 })
@@ -272,7 +272,7 @@ impl Registry {
         }
     }
 
-    fn ended(&self, repository: &Repository, blob: &Descriptor, answer: &Answer) -> anyhow::Result<()> {
+    fn ended(&self, repository: &Repository, blob: &Descriptor, answer: &Response) -> anyhow::Result<()> {
         match super::digest_header(answer) {
             Some(says) if says != blob.digest => {
                 let text = format!("{repository} took other bytes than were sent for {}", blob.digest);
@@ -284,7 +284,7 @@ impl Registry {
 
     fn further(
         &self,
-        answer: &Answer,
+        answer: &Response,
         session: &mut Session,
         ranges: &mut Ranges,
         length: u64,
@@ -339,7 +339,7 @@ fn offset_of(header: &str) -> Option<u64> {
 }
 
 /// The smallest piece that a registry takes.
-pub(super) fn least_piece(answer: &Answer) -> u64 {
+pub(super) fn least_piece(answer: &Response) -> u64 {
     answer.header("oci-chunk-min-length").and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 

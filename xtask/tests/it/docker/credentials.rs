@@ -140,7 +140,7 @@ fn token_service(directory: &Path) -> Proxy {
     Proxy::start("127.0.0.1:1", move |request| {
         let denied = || {
             let said = br#"{"errors":[{"code":"UNAUTHORIZED","message":"bad login"}]}"#;
-            Act::Answer(401, vec![], said.to_vec())
+            Act::Response(401, vec![], said.to_vec())
         };
         let (parameters, named) = match request.method.as_str() {
             "GET" => match request.header("authorization") {
@@ -184,7 +184,7 @@ fn token_service(directory: &Path) -> Proxy {
             "POST" => format!("{{\"access_token\":\"{token}\"}}"),
             _ => format!("{{\"token\":\"{token}\",\"expires_in\":300}}"),
         };
-        Act::Answer(200, vec![], answer.into_bytes())
+        Act::Response(200, vec![], answer.into_bytes())
     })
 }
 
@@ -262,14 +262,14 @@ fn tokens_are_fetched_for_what_is_done_and_no_more() {
 
 #[test]
 fn a_login_is_never_sent_in_the_clear_or_to_another_host() {
-    let elsewhere = Proxy::start("127.0.0.1:1", |_| Act::Answer(200, vec![], b"{\"token\":\"x\"}".to_vec()));
+    let elsewhere = Proxy::start("127.0.0.1:1", |_| Act::Response(200, vec![], b"{\"token\":\"x\"}".to_vec()));
     let proxy = Proxy::start("127.0.0.1:1", |request| {
         let realm = match request.target.contains("/clear/") {
             true => "http://token.example/token",
             false => "nonsense",
         };
         let challenge = format!("Bearer realm=\"{realm}\",service=\"x\"");
-        Act::Answer(401, vec![("www-authenticate", challenge)], Vec::new())
+        Act::Response(401, vec![("www-authenticate", challenge)], Vec::new())
     });
     let host = proxy.host();
     let registry = client(
@@ -286,7 +286,7 @@ fn a_login_is_never_sent_in_the_clear_or_to_another_host() {
     }
     // The login of one host is none for another.
     let challenge = vec![("www-authenticate", "Basic realm=\"x\"".to_owned())];
-    elsewhere.script(move |_| Act::Answer(401, challenge.clone(), Vec::new()));
+    elsewhere.script(move |_| Act::Response(401, challenge.clone(), Vec::new()));
     let other = client(
         &elsewhere.host(),
         &credentials(&[

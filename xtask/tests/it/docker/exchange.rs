@@ -156,7 +156,7 @@ fn referrers_are_found_whatever_a_registry_makes_of_the_question() {
     let empty = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[]}";
     for (status, content) in [(302, ""), (301, "x"), (200, "<html>log in</html>"), (200, empty)] {
         let proxy = Proxy::start(&server.host(), move |request| match request.target.contains("/referrers/") {
-            true => Act::Answer(status, vec![("location", "/users/sign_in".to_owned())], content.into()),
+            true => Act::Response(status, vec![("location", "/users/sign_in".to_owned())], content.into()),
             false => Act::Pass,
         });
         let registry = client(&proxy.host(), &Credentials::default());
@@ -172,8 +172,8 @@ fn referrers_are_found_whatever_a_registry_makes_of_the_question() {
         let (fallback, media_type, bytes) = (fallback.clone(), top.media_type.clone(), bytes.clone());
         let proxy = Proxy::start(&server.host(), move |request| {
             match (request.target.ends_with(&fallback), request.method.as_str()) {
-                (true, "PUT") => Act::Answer(taken, vec![], Vec::new()),
-                (true, _) => Act::Answer(200, vec![("content-type", media_type.clone())], bytes.clone()),
+                (true, "PUT") => Act::Response(taken, vec![], Vec::new()),
+                (true, _) => Act::Response(200, vec![("content-type", media_type.clone())], bytes.clone()),
                 (false, _) => Act::Pass,
             }
         });

@@ -15,7 +15,7 @@ use crate::support::need;
 const TOO_MANY: &[u8] = br#"{"errors":[{"code":"TOOMANYREQUESTS","message":"rate limit exceeded","detail":null}]}"#;
 
 fn too_many(wait: &str) -> Act {
-    Act::Answer(429, vec![("retry-after", wait.to_owned())], TOO_MANY.to_vec())
+    Act::Response(429, vec![("retry-after", wait.to_owned())], TOO_MANY.to_vec())
 }
 
 #[test]
@@ -58,8 +58,8 @@ fn a_registry_in_trouble_is_asked_again_and_not_for_ever() {
     let directory = TempDir::new().unwrap();
     let (layout, top) = image_in(&directory, 22, 3 << 20);
     let proxy = Proxy::start(&server.host(), |request| match request.before {
-        0 => Act::Answer(503, vec![], b"<html>down</html>".to_vec()),
-        1 => Act::Answer(500, vec![], b"{}".to_vec()),
+        0 => Act::Response(503, vec![], b"<html>down</html>".to_vec()),
+        1 => Act::Response(500, vec![], b"{}".to_vec()),
         _ => Act::Pass,
     });
     let (registry, clock) = recorded(&proxy.host());
@@ -67,8 +67,9 @@ fn a_registry_in_trouble_is_asked_again_and_not_for_ever() {
     assert!(clock.slept().iter().all(|wait| *wait >= Duration::from_millis(500)));
 
     let before = proxy.seen().len();
-    proxy
-        .script(|_| Act::Answer(500, vec![], br#"{"errors":[{"code":"UNKNOWN","message":"unknown error"}]}"#.to_vec()));
+    proxy.script(|_| {
+        Act::Response(500, vec![], br#"{"errors":[{"code":"UNKNOWN","message":"unknown error"}]}"#.to_vec())
+    });
     let slept = clock.slept().len();
     let error = push(&registry, &repository(&proxy.host(), "b"), &layout, &top, &[]).unwrap_err();
     let text = format!("{error:#}");

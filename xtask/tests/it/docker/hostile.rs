@@ -59,7 +59,7 @@ fn what_has_another_digest_is_not_kept() {
 fn lists_that_do_not_end_and_tags_that_are_none_are_refused() {
     let page = |tags: String, link: &str| {
         let headers = if link.is_empty() { vec![] } else { vec![("link", format!("<{link}>; rel=\"next\""))] };
-        Act::Answer(200, headers, format!("{{\"name\":\"a\",\"tags\":{tags}}}").into_bytes())
+        Act::Response(200, headers, format!("{{\"name\":\"a\",\"tags\":{tags}}}").into_bytes())
     };
     let proxy = Proxy::start("127.0.0.1:1", move |request| match request.target.as_str() {
         target if target.starts_with("/v2/pages/") => match request.before {
@@ -78,14 +78,14 @@ fn lists_that_do_not_end_and_tags_that_are_none_are_refused() {
             let next = (!target.ends_with('2')).then(|| ("link", format!("<{target}?p=2>; rel=\"next\"")));
             let one = format!("{{\"mediaType\":\"x/y\",\"digest\":\"{digest}\",\"size\":1,\"artifactType\":\"a/b\"}}");
             let list = format!("{{\"schemaVersion\":2,\"manifests\":[{one}]}}");
-            Act::Answer(200, next.into_iter().collect(), list.into_bytes())
+            Act::Response(200, next.into_iter().collect(), list.into_bytes())
         }
-        target if target.contains("/referrers/") => Act::Answer(
+        target if target.contains("/referrers/") => Act::Response(
             200,
             vec![("link", format!("<{}x>; rel=\"next\"", request.target))],
             br#"{"schemaVersion":2,"manifests":[]}"#.to_vec(),
         ),
-        _ => Act::Answer(200, vec![], b"[".to_vec()),
+        _ => Act::Response(200, vec![], b"[".to_vec()),
     });
     let registry = client(&proxy.host(), &Credentials::default());
     let tags = registry.tags(&repository(&proxy.host(), "pages")).unwrap();
@@ -128,7 +128,7 @@ fn content_goes_nowhere_else() {
     let elsewhere = Proxy::start(&store.host(), |_| Act::Pass);
     let target = elsewhere.host();
     let proxy = Proxy::start(&server.host(), move |request| {
-        let to = |status, location: String| Act::Answer(status, vec![("location", location)], Vec::new());
+        let to = |status, location: String| Act::Response(status, vec![("location", location)], Vec::new());
         match (request.method.as_str(), &request.target) {
             ("POST", _) if request.target.contains("/away/") => to(202, format!("http://{target}/v2/a/upload")),
             ("POST", _) if request.target.contains("/nowhere/") => to(202, "file:///etc/passwd".into()),

@@ -34,7 +34,7 @@ pub(crate) enum Act {
     /// It is passed on, and so is the answer.
     Pass,
     /// This is the answer; the registry never hears of the request.
-    Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
+    Response(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// This is the answer, before any of the content is read; then the connection ends.
     Refuse(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// The registry gets so much of the content, something happens, then both connections end.
@@ -148,7 +148,7 @@ impl Shared {
             let asks = request.header("expect").is_some();
             if let Act::Refuse(status, headers, content) = act {
                 let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-                send(client, &request, &Answer { status, headers, content }, None)?;
+                send(client, &request, &Response { status, headers, content }, None)?;
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             if asks {
@@ -176,9 +176,9 @@ impl Shared {
                     what();
                     return Err(io::ErrorKind::ConnectionAborted.into());
                 }
-                Act::Answer(status, headers, content) | Act::Refuse(status, headers, content) => {
+                Act::Response(status, headers, content) | Act::Refuse(status, headers, content) => {
                     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-                    Answer { status, headers, content }
+                    Response { status, headers, content }
                 }
                 Act::CutContent(_, what) => {
                     self.ask(&request, request.length, &content, true)?;
@@ -212,7 +212,7 @@ impl Shared {
     }
 
     /// Asks the registry, over a connection of its own.
-    fn ask(&self, request: &Request, length: usize, content: &[u8], cut: bool) -> io::Result<Answer> {
+    fn ask(&self, request: &Request, length: usize, content: &[u8], cut: bool) -> io::Result<Response> {
         let mut stream = TcpStream::connect(&self.upstream)?;
         stream.set_nodelay(true)?;
         let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
@@ -230,12 +230,12 @@ impl Shared {
         if cut {
             // So that the registry has read it before it sees the end.
             thread::sleep(std::time::Duration::from_millis(100));
-            return Ok(Answer { status: 0, headers: Vec::new(), content: Vec::new() });
+            return Ok(Response { status: 0, headers: Vec::new(), content: Vec::new() });
         }
         let mut input = BufReader::new(stream);
         let (first, headers) = read_head(&mut input)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let status = first.split(' ').nth(1).and_then(|word| word.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
-        let mut answer = Answer { status, headers, content: Vec::new() };
+        let mut answer = Response { status, headers, content: Vec::new() };
         if request.method != "HEAD" {
             match answer.header("content-length").and_then(|text| text.parse::<u64>().ok()) {
                 Some(length) => drop(input.take(length).read_to_end(&mut answer.content)?),
@@ -247,19 +247,19 @@ impl Shared {
     }
 }
 
-struct Answer {
+struct Response {
     status: u16,
     headers: Vec<(String, String)>,
     content: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
-fn send(mut client: &TcpStream, request: &Request, answer: &Answer, cut: Option<usize>) -> io::Result<()> {
+fn send(mut client: &TcpStream, request: &Request, answer: &Response, cut: Option<usize>) -> io::Result<()> {
     let mut head = format!("HTTP/1.1 {} X\r\n", answer.status);
     let is_head = request.method == "HEAD";
     for (name, value) in &answer.headers {

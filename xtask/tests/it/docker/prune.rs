@@ -323,7 +323,7 @@ fn an_interrupted_removal_is_finished_by_the_next() {
     running.kill().unwrap();
     assert_ne!(running.wait().code(), 0);
     proxy.script(
-        |request| if request.method == "DELETE" { Act::Answer(405, Vec::new(), Vec::new()) } else { Act::Pass },
+        |request| if request.method == "DELETE" { Act::Response(405, Vec::new(), Vec::new()) } else { Act::Pass },
     );
     ended.store(true, Ordering::SeqCst);
     let refused = prune(&project, &["--apply"]);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use drydock_config::images::{Digest, Platform, Repository};
-use drydock_http::{Clock, Patience};
+use drydock_http::{Clock, RetryPolicy};
 use drydock_oci::layout::Layout;
 use drydock_oci::model::{Descriptor, Index, Manifest, media};
 use drydock_oci::registry::{Credentials, Registry, Settings};
@@ -192,11 +192,11 @@ impl Clock for Recorded {
     }
 }
 
-/// A client by that clock, with the patience that everybody has.
+/// A client by that clock, with the default retry policy.
 pub(crate) fn recorded(host: &str) -> (Registry, Arc<Recorded>) {
     let clock = Arc::new(Recorded::default());
-    let patience = Patience { clock: clock.clone(), ..Patience::default() };
-    let settings = Settings { patience, piece: 1 << 20, parallel: 3 };
+    let retry_policy = RetryPolicy { clock: clock.clone(), ..RetryPolicy::default() };
+    let settings = Settings { retry_policy, piece: 1 << 20, parallel: 3 };
     (Registry::with(host, &Credentials::default(), settings).unwrap(), clock)
 }
 
@@ -207,19 +207,19 @@ pub(crate) fn image_in(directory: &TempDir, seed: u64, size: usize) -> (Layout, 
     (layout, top)
 }
 
-/// Patience for tests: as often, but shorter.
+/// RetryPolicy for tests: as often, but shorter.
 pub(crate) fn impatient() -> Settings {
-    let patience = Patience {
+    let retry_policy = RetryPolicy {
         first_wait: Duration::from_millis(20),
         longest_wait: Duration::from_secs(2),
         connect: Duration::from_secs(5),
         silence: Duration::from_secs(10),
-        ..Patience::default()
+        ..RetryPolicy::default()
     };
-    Settings { patience, piece: 1 << 20, parallel: 3 }
+    Settings { retry_policy, piece: 1 << 20, parallel: 3 }
 }
 
-/// A client with the patience of tests.
+/// A client with the retry policy of tests.
 pub(crate) fn client(host: &str, credentials: &Credentials) -> Registry {
     Registry::with(host, credentials, impatient()).unwrap()
 }

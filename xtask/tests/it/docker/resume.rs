@@ -88,7 +88,7 @@ fn an_upload_that_cannot_go_on_begins_anew() {
         proxy.script(move |request| match request.method == "GET" && request.target.contains("/uploads/") {
             true => {
                 let elsewhere = ("location", "http://127.0.0.1:2/v2/x".to_owned());
-                Act::Answer(status, vec![elsewhere, ("range", "0-1048575".to_owned())], Vec::new())
+                Act::Response(status, vec![elsewhere, ("range", "0-1048575".to_owned())], Vec::new())
             }
             false => Act::Pass,
         });
@@ -215,7 +215,7 @@ fn a_download_that_begins_anew_each_time_ends() {
     let proxy = Proxy::start(&server.host(), |request| {
         let of_blob = request.method == "GET" && request.target.contains("/blobs/");
         match request.header("range") {
-            Some(_) => Act::Answer(200, vec![], Vec::new()),
+            Some(_) => Act::Response(200, vec![], Vec::new()),
             // Not for ever, so that a mistake here does not hang.
             None if of_blob && request.before < 300 => Act::CutAnswer(PIECE / 2),
             None => Act::Pass,
@@ -230,7 +230,7 @@ fn a_download_that_begins_anew_each_time_ends() {
 
     // A place elsewhere that is none.
     proxy.script(|request| match request.target.contains("/blobs/") {
-        true => Act::Answer(307, vec![], Vec::new()),
+        true => Act::Response(307, vec![], Vec::new()),
         false => Act::Pass,
     });
     let error = pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap_err();
@@ -246,7 +246,7 @@ fn a_registry_that_takes_no_large_pieces_gets_small_ones() {
     for (seed, status) in [(191, 413), (192, 416)] {
         let (layout, top) = image_in(&directory, seed, 9 << 20);
         let proxy = Proxy::start(&server.host(), move |request| match request.length > 4 << 20 {
-            true => Act::Answer(status, vec![], Vec::new()),
+            true => Act::Response(status, vec![], Vec::new()),
             false => Act::Pass,
         });
         let settings = Settings { piece: 8 << 20, ..impatient() };
@@ -270,7 +270,7 @@ fn a_range_that_stays_is_passed_over() {
     let (layout, top) = image_in(&directory, 195, SIZE);
     let proxy = Proxy::start(&server.host(), |request| match request.method.as_str() {
         "PATCH" => Act::Header("range", format!("0-{}", PIECE - 1)),
-        "GET" if request.target.contains("/uploads/") => Act::Answer(405, vec![], Vec::new()),
+        "GET" if request.target.contains("/uploads/") => Act::Response(405, vec![], Vec::new()),
         _ => Act::Pass,
     });
     let (registry, there) = (client(&proxy.host(), &Credentials::default()), repository(&proxy.host(), "a"));
@@ -282,7 +282,7 @@ fn a_range_that_stays_is_passed_over() {
     let proxy = Proxy::start(&server.host(), |request| match (request.method.as_str(), request.before) {
         ("PATCH", 2 | 10) => {
             let headers = vec![("location", request.target.clone()), ("range", format!("0-{}", 2 * PIECE - 1))];
-            Act::Answer(202, headers, Vec::new())
+            Act::Response(202, headers, Vec::new())
         }
         _ => Act::Pass,
     });

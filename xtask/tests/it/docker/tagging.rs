@@ -114,7 +114,7 @@ fn a_tag_that_others_move_is_noticed_and_said() {
     // The registry breaks in between: what is set is said, and doing it again sets the rest.
     let proxy = Proxy::start(&server.host(), |request| {
         let third = request.method == "PUT" && request.target.ends_with("/manifests/three");
-        if third { Act::Answer(502, vec![], Vec::new()) } else { Act::Pass }
+        if third { Act::Response(502, vec![], Vec::new()) } else { Act::Pass }
     });
     let wanted = ["one", "two", "three"].map(|text| (name(text), Before::Unset));
     let (registry, _clock) = recorded(&proxy.host());
@@ -163,7 +163,7 @@ fn a_tag_is_not_set_again_over_what_somebody_else_set() {
 
     // Its reading fails, but it is set: so it is said.
     let proxy = Proxy::start(&server.host(), |request| match request.method.as_str() {
-        "GET" if request.target.ends_with("/manifests/read") => Act::Answer(403, vec![], Vec::new()),
+        "GET" if request.target.ends_with("/manifests/read") => Act::Response(403, vec![], Vec::new()),
         _ => Act::Pass,
     });
     let registry = client(&proxy.host(), &Credentials::default());
@@ -173,9 +173,9 @@ fn a_tag_is_not_set_again_over_what_somebody_else_set() {
     assert!(text.contains("set is read, not set is later") && text.contains("403"), "{text}");
     assert_eq!((at("read"), at("later")), (Some(first.digest), None));
     proxy.script(|request| match (request.method.as_str(), request.target.ends_with("/manifests/dark")) {
-        ("PUT", true) => Act::Answer(403, vec![], Vec::new()),
+        ("PUT", true) => Act::Response(403, vec![], Vec::new()),
         // Once before all, once before it is set.
-        ("HEAD", true) if request.before > 5 => Act::Answer(403, vec![], Vec::new()),
+        ("HEAD", true) if request.before > 5 => Act::Response(403, vec![], Vec::new()),
         _ => Act::Pass,
     });
     let heads = proxy.count("HEAD", "");

@@ -18,7 +18,7 @@ const LARGEST_BUNDLE: u64 = 16 << 20;
 
 /// The variables of a machine, as far as the network is concerned.
 #[derive(Debug, Clone, Default)]
-pub struct Machine {
+pub struct NetworkEnv {
     /// `SSL_CERT_FILE`: a bundle instead of the system's.
     pub bundle: Option<PathBuf>,
     /// `HTTPS_PROXY`, or else `ALL_PROXY`.
@@ -27,14 +27,14 @@ pub struct Machine {
     pub no_proxy: Option<String>,
 }
 
-impl Machine {
+impl NetworkEnv {
     /// Reads the variables. Lower-case names go first, as curl has it.
-    pub fn new(variable: &dyn Fn(&str) -> Option<OsString>) -> Machine {
+    pub fn new(variable: &dyn Fn(&str) -> Option<OsString>) -> NetworkEnv {
         let text = |names: &[&str]| {
             let found = names.iter().filter_map(|name| variable(name)).find(|value| !value.is_empty());
             found.and_then(|value| value.into_string().ok())
         };
-        Machine {
+        NetworkEnv {
             bundle: variable("SSL_CERT_FILE").filter(|value| !value.is_empty()).map(PathBuf::from),
             proxy: text(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
             no_proxy: text(&["no_proxy", "NO_PROXY"]),
@@ -135,7 +135,7 @@ mod tests {
             "NO_PROXY" => Some("internal.example, .corp.example".into()),
             _ => None,
         };
-        let machine = Machine::new(&set);
+        let machine = NetworkEnv::new(&set);
         assert!(machine.proxy_for("127.0.0.1:5000").unwrap().is_none());
         let proxy = machine.proxy_for("registry.example").unwrap().unwrap();
         assert_eq!((proxy.host(), proxy.port(), proxy.password()), ("proxy.example", 3128, Some("s3cret")));
@@ -145,7 +145,7 @@ mod tests {
             let uri = format!("https://{host}/v2/").parse().unwrap();
             assert_eq!(proxy.is_no_proxy(&uri), direct, "{host}");
         }
-        let wrong = Machine { proxy: Some("://s3cret".into()), ..Machine::default() };
+        let wrong = NetworkEnv { proxy: Some("://s3cret".into()), ..NetworkEnv::default() };
         let error = wrong.proxy_for("registry.example").err().unwrap();
         assert!(error.contains("HTTPS_PROXY") && !error.contains("s3cret"), "{error}");
     }
@@ -156,10 +156,10 @@ mod tests {
         let empty = directory.path().join("ca.crt");
         fs::write(&empty, "nothing").unwrap();
         assert!(Roots::default().with(&[empty]).unwrap_err().contains("has no certificate"));
-        let missing = Machine { bundle: Some(directory.path().join("none")), ..Machine::default() };
+        let missing = NetworkEnv { bundle: Some(directory.path().join("none")), ..NetworkEnv::default() };
         assert!(missing.roots().unwrap_err().contains("cannot read"));
         if Path::new(BUNDLES[0]).exists() {
-            assert!(Machine::default().roots().unwrap().certificates.is_some_and(|list| list.len() > 10));
+            assert!(NetworkEnv::default().roots().unwrap().certificates.is_some_and(|list| list.len() > 10));
         }
     }
 }
