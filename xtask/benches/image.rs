@@ -15,8 +15,9 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use drydock_config::images::{Digest, Images, Repository};
+use drydock_oci::image::WrittenImage;
 use drydock_oci::layout::Layout;
-use drydock_oci::model::{Descriptor, Parsed};
+use drydock_oci::model::{Descriptor, ParsedManifest};
 use drydock_oci::registry::{self, Credentials, Registry};
 use drydock_oci::smoke;
 
@@ -256,7 +257,7 @@ fn own(arguments: &[&str]) {
 
 fn opened(repository: &str) -> (Registry, Repository) {
     let repository: Repository = repository.parse().expect("a repository");
-    let registry = Registry::open(repository.host(), &Credentials::of_process()).expect("a registry");
+    let registry = Registry::open(repository.host(), &Credentials::from_process()).expect("a registry");
     (registry, repository)
 }
 
@@ -275,14 +276,17 @@ fn smoke_test(project: &Path) {
     let layout = Layout::open(&project.join("target/xtask/dist/1.0/oci/mine")).expect("a layout");
     let read = |descriptor: &Descriptor| {
         let bytes = layout.read(descriptor).expect("a manifest");
-        Parsed::read(&descriptor.media_type, &bytes).expect("a manifest")
+        ParsedManifest::read(&descriptor.media_type, &bytes).expect("a manifest")
     };
-    let Parsed::Index(index) = read(&layout.index().expect("an index").manifests[0]) else { panic!("an index") };
-    let Parsed::Manifest(manifest) = read(&index.manifests[0]) else { panic!("an image") };
+    let ParsedManifest::Index(index) = read(&layout.index().expect("an index").manifests[0]) else {
+        panic!("an index")
+    };
+    let ParsedManifest::Manifest(manifest) = read(&index.manifests[0]) else { panic!("an image") };
     let config = layout.read(&manifest.config).expect("a configuration");
     let config = serde_json::from_slice(&config).expect("a configuration");
+    let image = WrittenImage { descriptor: index.manifests[0].clone(), manifest, config };
     let version = "1.0".parse().expect("a version");
-    smoke::test(&layout, &manifest, &config, &images.images[0].smoke_test, &version).expect("it passes");
+    smoke::test(&layout, &image, &images.images[0].smoke_test, &version).expect("it passes");
 }
 
 fn copy(from: &str, to: &str, digest: &str) {

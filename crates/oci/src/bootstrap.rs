@@ -5,14 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use serde_json::json;
 
-use super::base::{self, Base};
-use super::ground::clean;
-use super::image;
+use super::base_image::{self, BaseImage};
+use super::image::{NewLayer, rfc3339};
+use super::image_files::clean_path;
 use super::layout::Layout;
 use super::leftovers::Leftovers;
-use super::model::media;
+use super::model::{ImageConfig, Manifest, media};
 use drydock_archive::layer::Layer;
 use drydock_archive::read::{Limits, Packing, ReadError, visit_packed};
 use drydock_base::exec;
@@ -22,7 +21,7 @@ use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Digest, Platform};
 
 /// Changed when the same request makes other bytes than before.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Where mmdebstrap looks for the programs of an administrator.
 const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -45,14 +44,14 @@ pub struct Request<'a> {
 ///
 /// # Errors
 /// mmdebstrap is missing or fails; there is no room.
-pub fn make(cache: &Layout, request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<Base> {
+pub fn make(cache: &Layout, request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<BaseImage> {
     let Request { suite, snapshot, mirror, packages, platform } = request;
     let name = format!("{suite}-{snapshot}");
     let key = Sha256Sum::of(format!("{FORMAT} {suite} {snapshot} {mirror} {packages:?} {platform}").as_bytes());
     let known = cache.directory().join(format!("suite-{key}"));
     let kept: Option<Digest> = fs::read_to_string(&known).ok().and_then(|text| text.trim().parse().ok());
     if let Some(digest) = kept {
-        if let Some(base) = base::find(cache, &name, &digest, *platform)? {
+        if let Some(base) = base_image::find(cache, &name, &digest, *platform)? {
             return Ok(base);
         }
     }
@@ -82,7 +81,7 @@ pub fn make(cache: &Layout, request: &Request<'_>, watch: &mut dyn FnMut(&str)) 
         .with_context(|| format!("mmdebstrap made a base of {suite} that cannot be read"))?;
     let digest = write(cache, &layer, epoch, request)?;
     paths::write_atomically(&known, format!("{digest}\n").as_bytes())?;
-    base::find(cache, &name, &digest, *platform)?.with_context(|| format!("the base {name} is not whole"))
+    base_image::find(cache, &name, &digest, *platform)?.with_context(|| format!("the base {name} is not whole"))
 }
 
 /// The files of the base, without what differs from one making to the next.
@@ -91,7 +90,7 @@ fn read(tar: &Path, directory: &Path) -> Result<Layer, ReadError> {
     let mut leftovers = Leftovers::default();
     let limits = Limits { bytes: 16 << 30, ..Limits::UNKNOWN };
     visit_packed(paths::open_regular(tar)?, Packing::Plain, limits, &mut |member, content| {
-        let path = clean(&member.path)?;
+        let path = clean_path(&member.path)?;
         if path.is_empty() {
             return Ok(());
         }
@@ -101,27 +100,14 @@ fn read(tar: &Path, directory: &Path) -> Result<Layer, ReadError> {
 }
 
 fn write(cache: &Layout, layer: &Layer, epoch: u64, request: &Request<'_>) -> anyhow::Result<Digest> {
-    let mut part = cache.part()?;
-    let written = layer.write(epoch, part.as_file_mut()).context("cannot write the layer of the base")?;
-    let digest = Digest(written.sha256);
-    cache.keep(part, &digest)?;
-    let mut config = image::from_scratch(request.platform);
-    config["config"]["Cmd"] = json!(["/bin/sh"]);
-    config["created"] = image::moment(epoch)?.into();
+    let layer = NewLayer::write(layer, epoch, cache)?;
+    let mut config = ImageConfig::from_scratch(request.platform);
+    config.config.cmd = Some(vec!["/bin/sh".to_owned()]);
+    config.created = Some(rfc3339(epoch)?);
     let step = format!("mmdebstrap --variant=minbase {} of {}", request.suite, request.snapshot);
-    image::add_step(&mut config, epoch, &step, Some(&Digest(written.diff_id)))?;
-    let config = cache.put(media::CONFIG, &serde_json::to_vec(&config)?)?;
-    let layer = super::model::Descriptor::new(media::LAYER_GZIP, digest, written.size);
-    let manifest = super::model::Manifest {
-        schema_version: 2,
-        media_type: Some(media::MANIFEST.to_owned()),
-        artifact_type: None,
-        config,
-        layers: vec![layer],
-        subject: None,
-        annotations: BTreeMap::new(),
-    };
-    Ok(cache.put(media::MANIFEST, &serde_json::to_vec(&manifest)?)?.digest)
+    config.add_layer(epoch, &step, layer.diff_id)?;
+    let manifest = Manifest::new(cache.put_json(media::CONFIG, &config)?, vec![layer.descriptor]);
+    Ok(cache.put_json(media::MANIFEST, &manifest)?.digest)
 }
 
 fn moment(snapshot: &str) -> anyhow::Result<u64> {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::base::Base;
+use super::base_image::BaseImage;
 use super::normalise::Raw;
 use drydock_base::exec;
 use drydock_base::exit::{Exit, failure};
@@ -47,7 +47,7 @@ pub struct Request<'a> {
     /// Arguments.
     pub args: &'a BTreeMap<String, String>,
     /// All bases that it names.
-    pub bases: &'a [Base],
+    pub bases: &'a [BaseImage],
     /// The platform.
     pub platform: Platform,
     /// The time of everything, in seconds since 1970.
@@ -57,7 +57,7 @@ pub struct Request<'a> {
 }
 
 /// What a base is called while an image is built on it.
-pub fn local_name(base: &Base) -> String {
+pub fn local_name(base: &BaseImage) -> String {
     format!("localhost/drydock-base:{}", &base.descriptor.digest.hex()[..16])
 }
 
@@ -177,7 +177,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// The layout of one base, for an engine to read.
-fn lent(request: &Request<'_>, base: &Base) -> anyhow::Result<PathBuf> {
+fn lent(request: &Request<'_>, base: &BaseImage) -> anyhow::Result<PathBuf> {
     let directory = request.scratch.join(format!("base-{}", base.descriptor.digest.hex()));
     let layout = super::layout::Layout::create(&directory)?;
     base.lend(&layout)?;

@@ -1,19 +1,27 @@
-//! One image of one platform: its base, the layers on it, and a configuration made of the base's.
-
-use std::collections::BTreeMap;
+//! The image of one platform: the layers of its base image, the layers on top, and a configuration derived from the base's.
 
 use anyhow::Context as _;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::layout::Layout;
-use super::model::{Descriptor, Manifest, media};
+use super::model::{Descriptor, History, ImageConfig, Manifest, RootFs, RuntimeConfig, media};
+use drydock_archive::layer::Layer;
 use drydock_config::images::{Digest, Image, Platform, Runtime};
 use drydock_config::release::Version;
 
-/// What an image says about itself.
+/// The label with the commit that an image was built from.
+pub const REVISION: &str = "org.opencontainers.image.revision";
+/// The label with the version of an image.
+pub const VERSION: &str = "org.opencontainers.image.version";
+/// The label and annotation with the time of an image (RFC 3339).
+pub const CREATED: &str = "org.opencontainers.image.created";
+/// The label of an image with its name, and the annotation of an artifact's file with the file's name.
+pub const TITLE: &str = "org.opencontainers.image.title";
+
+/// The metadata of an image, from which its labels are made.
 #[derive(Debug, Clone)]
-pub struct About<'a> {
-    /// What is declared.
+pub struct ImageMetadata<'a> {
+    /// The declaration.
     pub image: &'a Image,
     /// The version.
     pub version: &'a Version,
@@ -23,11 +31,11 @@ pub struct About<'a> {
     pub epoch: u64,
     /// The platform.
     pub platform: Platform,
-    /// The base's name and digest; none of `scratch`.
+    /// The base image's name and digest; none of `scratch`.
     pub base: Option<(String, Digest)>,
 }
 
-/// A layer that was made here.
+/// A layer that was written here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewLayer {
     /// The compressed layer.
@@ -36,207 +44,165 @@ pub struct NewLayer {
     pub diff_id: Digest,
 }
 
-/// A time as configurations have it (RFC 3339).
+impl NewLayer {
+    /// Writes a layer into a layout, with no time later than `epoch` (seconds since 1970).
+    ///
+    /// # Errors
+    /// The layer cannot be written.
+    pub fn write(layer: &Layer, epoch: u64, layout: &Layout) -> anyhow::Result<NewLayer> {
+        let mut part = layout.part()?;
+        let written = layer.write(epoch, part.as_file_mut()).context("cannot write a layer")?;
+        let digest = Digest(written.sha256);
+        layout.keep(part, &digest)?;
+        let descriptor = Descriptor::new(media::LAYER_GZIP, digest, written.size);
+        Ok(NewLayer { descriptor, diff_id: Digest(written.diff_id) })
+    }
+}
+
+/// The image of one platform before it is written: a configuration and all layers, the lowest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnwrittenImage {
+    /// The configuration, which lists all layers.
+    pub config: ImageConfig,
+    /// The layers, whose blobs are in the layout.
+    pub layers: Vec<Descriptor>,
+}
+
+/// The image of one platform in a layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenImage {
+    /// The descriptor of the manifest, with the platform.
+    pub descriptor: Descriptor,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The configuration.
+    pub config: ImageConfig,
+}
+
+/// Formats seconds since 1970 as in configurations (RFC 3339).
 ///
 /// # Errors
-/// It is beyond the year 9999.
-pub fn moment(epoch: u64) -> anyhow::Result<String> {
+/// The time is after the year 9999.
+pub fn rfc3339(epoch: u64) -> anyhow::Result<String> {
     Ok(jiff::Timestamp::from_second(i64::try_from(epoch)?)?.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-/// The platform of a configuration, in Go's words.
-pub fn platform_of(config: &Value) -> String {
-    let word = |field: &str| config.get(field).and_then(Value::as_str).unwrap_or("?");
-    let variant = config.get("variant").and_then(Value::as_str).map(|variant| format!("/{variant}"));
-    format!("{}/{}{}", word("os"), word("architecture"), variant.unwrap_or_default())
-}
-
-/// A configuration without layers, for an image that stands on nothing.
-pub fn from_scratch(platform: Platform) -> Value {
-    let mut config = json!({
-        "architecture": platform.architecture(),
-        "os": "linux",
-        "config": {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]},
-        "rootfs": {"type": "layers", "diff_ids": []},
-    });
-    if let Some(variant) = platform.variant() {
-        config["variant"] = variant.into();
+impl ImageConfig {
+    /// Returns the configuration of an image without a base and without layers.
+    pub fn from_scratch(platform: Platform) -> ImageConfig {
+        ImageConfig {
+            created: None,
+            platform: platform.into(),
+            config: RuntimeConfig {
+                env: vec!["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()],
+                ..RuntimeConfig::default()
+            },
+            rootfs: RootFs { kind: "layers".to_owned(), diff_ids: Vec::new() },
+            history: Vec::new(),
+            other: Default::default(),
+        }
     }
-    config
-}
 
-/// The lists of what an image's layers are, in its configuration: they have to agree with its manifest.
-///
-/// # Errors
-/// They are missing, or no digests.
-pub fn diff_ids(config: &Value) -> anyhow::Result<Vec<Digest>> {
-    let list = config.pointer("/rootfs/diff_ids").context("the configuration has no list of layers")?;
-    serde_json::from_value(list.clone()).context("the configuration has a list of layers that are no digests")
-}
-
-/// Adds a step to a configuration's history, with or without a layer. Layers of which no step tells get one, as each step
-/// with a layer is taken for that of the next layer.
-///
-/// # Errors
-/// The time is none.
-pub fn add_step(config: &mut Value, epoch: u64, created_by: &str, layer: Option<&Digest>) -> anyhow::Result<()> {
-    let mut step = json!({"created": moment(epoch)?, "created_by": created_by, "comment": "drydock"});
-    let layers = diff_ids(config)?.len();
-    let history = array(config.as_object_mut().context("the configuration is no object")?, "history");
-    let is_empty = |step: &Value| step.get("empty_layer").and_then(Value::as_bool).unwrap_or(false);
-    let told = history.iter().filter(|step| !is_empty(step)).count();
-    history.extend((told..layers).map(|_| json!({"created_by": "base"})));
-    match layer {
-        None => step["empty_layer"] = true.into(),
-        Some(diff_id) => array(object(config, "rootfs")?, "diff_ids").push(diff_id.to_string().into()),
+    /// Adds a layer and its build step. Each step is taken for that of the next layer, so layers without a step get one.
+    ///
+    /// # Errors
+    /// The time is after the year 9999.
+    pub fn add_layer(&mut self, epoch: u64, created_by: &str, diff_id: Digest) -> anyhow::Result<()> {
+        let steps = self.history.iter().filter(|step| !step.empty_layer).count();
+        let base = History { created_by: Some("base".to_owned()), ..History::default() };
+        self.history.extend((steps..self.rootfs.diff_ids.len()).map(|_| base.clone()));
+        self.history.push(History {
+            created: Some(rfc3339(epoch)?),
+            created_by: Some(created_by.to_owned()),
+            comment: Some("drydock".to_owned()),
+            ..History::default()
+        });
+        self.rootfs.diff_ids.push(diff_id);
+        Ok(())
     }
-    array(config.as_object_mut().context("the configuration is no object")?, "history").push(step);
-    Ok(())
 }
 
-/// Puts what is declared into a configuration that has all layers, and writes it with its manifest. `layers` are all of
-/// the image, the lowest first; their blobs are in the layout.
+/// Puts the declared parameters and labels into an image's configuration, and writes it with its manifest.
 ///
 /// # Errors
-/// The configuration is none, or the disk is full.
-pub fn write(
-    layout: &Layout,
-    mut config: Value,
-    layers: &[Descriptor],
-    about: &About<'_>,
-) -> anyhow::Result<Descriptor> {
-    let count = diff_ids(&config)?.len();
+/// The configuration lists other layers than the image has, or the layout cannot be written.
+pub fn write(layout: &Layout, image: UnwrittenImage, metadata: &ImageMetadata<'_>) -> anyhow::Result<WrittenImage> {
+    let UnwrittenImage { mut config, mut layers } = image;
+    let listed = config.rootfs.diff_ids.len();
     anyhow::ensure!(
-        count == layers.len(),
-        "the configuration lists {count} layers, and the image has {}",
+        listed == layers.len(),
+        "the configuration lists {listed} layers, but the image has {}",
         layers.len()
     );
-    let top = config.as_object_mut().context("the configuration is no object")?;
-    // What engines note about the machine that they build on.
+    // Engines record the machine that they build on in these fields.
     for field in
         ["container", "container_config", "docker_version", "author", "id", "parent", "moby.buildkit.buildinfo.v1"]
     {
-        top.remove(field);
+        config.other.remove(field);
     }
-    top.insert("created".into(), moment(about.epoch)?.into());
-    let run = object(&mut config, "config")?;
     for field in ["Hostname", "Domainname", "Image", "ArgsEscaped"] {
-        run.remove(field);
+        config.config.other.remove(field);
     }
-    runtime(run, &about.image.runtime);
-    labels(run, about)?;
-
-    let config = layout.put(media::CONFIG, &serde_json::to_vec(&config)?)?;
-    let plain = |layer: &Descriptor| {
-        let media_type =
-            if layer.media_type == media::DOCKER_LAYER_GZIP { media::LAYER_GZIP } else { &layer.media_type };
-        Descriptor::new(media_type, layer.digest, layer.size)
-    };
-    let manifest = Manifest {
-        schema_version: 2,
-        media_type: Some(media::MANIFEST.to_owned()),
-        artifact_type: None,
-        config,
-        layers: layers.iter().map(plain).collect(),
-        subject: None,
-        annotations: BTreeMap::new(),
-    };
-    let manifest = layout.put(media::MANIFEST, &serde_json::to_vec(&manifest)?)?;
-    Ok(Descriptor { platform: Some(about.platform.into()), ..manifest })
+    config.created = Some(rfc3339(metadata.epoch)?);
+    set_parameters(&mut config.config, &metadata.image.runtime);
+    set_labels(&mut config.config, metadata)?;
+    for layer in &mut layers {
+        let is_docker = layer.media_type == media::DOCKER_LAYER_GZIP;
+        let media_type = if is_docker { media::LAYER_GZIP } else { &layer.media_type };
+        *layer = Descriptor::new(media_type, layer.digest, layer.size);
+    }
+    let manifest = Manifest::new(layout.put_json(media::CONFIG, &config)?, layers);
+    let mut descriptor = layout.put_json(media::MANIFEST, &manifest)?;
+    descriptor.platform = Some(metadata.platform.into());
+    Ok(WrittenImage { descriptor, manifest, config })
 }
 
-fn runtime(run: &mut Map<String, Value>, declared: &Runtime) {
+fn set_parameters(config: &mut RuntimeConfig, declared: &Runtime) {
     let Runtime { entrypoint, command, user, directory, env, ports, volumes } = declared;
-    if let Some(entrypoint) = entrypoint {
-        run.insert("Entrypoint".into(), json!(entrypoint));
+    if entrypoint.is_some() {
+        config.entrypoint.clone_from(entrypoint);
         // The base's arguments are for the base's program.
-        if command.is_none() {
-            run.remove("Cmd");
+        config.cmd = None;
+    }
+    for (field, value) in [(&mut config.user, user), (&mut config.working_dir, directory)] {
+        if value.is_some() {
+            field.clone_from(value);
         }
     }
-    for (field, value) in [
-        ("Cmd", command.as_ref().map(|words| json!(words))),
-        ("User", user.as_ref().map(|text| json!(text))),
-        ("WorkingDir", directory.as_ref().map(|text| json!(text))),
-    ] {
-        if let Some(value) = value {
-            run.insert(field.into(), value);
+    if command.is_some() {
+        config.cmd.clone_from(command);
+    }
+    for (name, value) in env {
+        let start = format!("{name}=");
+        let entry = format!("{start}{value}");
+        match config.env.iter_mut().find(|one| one.starts_with(&start)) {
+            Some(old) => *old = entry,
+            None => config.env.push(entry),
         }
     }
-    if !env.is_empty() {
-        let list = array(run, "Env");
-        for (name, value) in env {
-            let start = format!("{name}=");
-            let entry = Value::from(format!("{start}{value}"));
-            match list.iter_mut().find(|one| one.as_str().is_some_and(|one| one.starts_with(&start))) {
-                Some(old) => *old = entry,
-                None => list.push(entry),
-            }
-        }
-    }
-    for (field, names) in [("ExposedPorts", ports), ("Volumes", volumes)] {
-        if !names.is_empty() {
-            let set = map(run, field);
-            set.extend(names.iter().map(|name| (name.clone(), json!({}))));
-        }
-    }
+    config.exposed_ports.extend(ports.iter().map(|port| (port.clone(), json!({}))));
+    config.volumes.extend(volumes.iter().map(|volume| (volume.clone(), json!({}))));
 }
 
-fn labels(run: &mut Map<String, Value>, about: &About<'_>) -> anyhow::Result<()> {
-    let created = moment(about.epoch)?;
-    let labels = map(run, "Labels");
-    for (name, value) in &about.image.labels {
-        labels.insert(name.clone(), value.render(about.version).into());
+fn set_labels(config: &mut RuntimeConfig, metadata: &ImageMetadata<'_>) -> anyhow::Result<()> {
+    for (name, value) in &metadata.image.labels {
+        config.labels.insert(name.clone(), value.render(metadata.version));
     }
-    let own = [
-        ("version", Some(about.version.to_string())),
-        ("revision", Some(about.commit.to_owned())),
-        ("created", Some(created)),
-        ("title", Some(about.image.name.to_string())),
-        ("base.name", about.base.as_ref().map(|(name, _)| name.clone())),
-        ("base.digest", about.base.as_ref().map(|(_, digest)| digest.to_string())),
-    ];
-    for (name, value) in own {
-        let name = format!("org.opencontainers.image.{name}");
+    for (name, value) in [
+        (VERSION, Some(metadata.version.to_string())),
+        (REVISION, Some(metadata.commit.to_owned())),
+        (CREATED, Some(rfc3339(metadata.epoch)?)),
+        (TITLE, Some(metadata.image.name.to_string())),
+        ("org.opencontainers.image.base.name", metadata.base.as_ref().map(|(name, _)| name.clone())),
+        ("org.opencontainers.image.base.digest", metadata.base.as_ref().map(|(_, digest)| digest.to_string())),
+    ] {
         match value {
-            Some(value) => drop(labels.insert(name, value.into())),
-            // The base's own base is not ours.
-            None => drop(labels.remove(&name)),
-        }
+            Some(value) => config.labels.insert(name.to_owned(), value),
+            // The base image may name a base of its own.
+            None => config.labels.remove(name),
+        };
     }
     Ok(())
-}
-
-/// The object in a field, made when there is none; `null` is none in Go's words.
-fn object<'a>(value: &'a mut Value, field: &str) -> anyhow::Result<&'a mut Map<String, Value>> {
-    let top = value.as_object_mut().context("the configuration is no object")?;
-    Ok(map(top, field))
-}
-
-fn map<'a>(top: &'a mut Map<String, Value>, field: &str) -> &'a mut Map<String, Value> {
-    let value = top.entry(field).or_insert_with(|| json!({}));
-    if !value.is_object() {
-        *value = json!({});
-    }
-    match value {
-        Value::Object(map) => map,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => unreachable_map(),
-    }
-}
-
-fn array<'a>(top: &'a mut Map<String, Value>, field: &str) -> &'a mut Vec<Value> {
-    let value = top.entry(field).or_insert_with(|| json!([]));
-    if !value.is_array() {
-        *value = json!([]);
-    }
-    match value {
-        Value::Array(array) => array,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => unreachable_map(),
-    }
-}
-
-fn unreachable_map() -> ! {
-    unreachable!("it was made one a line above")
 }
 
 #[cfg(test)]
@@ -258,11 +224,11 @@ images:
 ";
 
     #[test]
-    fn the_configuration_of_the_base_is_changed_in_place() {
+    fn base_configuration_is_edited_and_unknown_fields_are_kept() {
         let images = Images::parse(DECLARED, std::path::Path::new("x")).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::create(directory.path()).unwrap();
-        let mut config = json!({
+        let mut config: ImageConfig = serde_json::from_value(json!({
             "architecture": "amd64", "os": "linux", "created": "2031-01-01T00:00:00Z", "container": "abc",
             "novelty": {"kept": true},
             "config": {
@@ -270,12 +236,13 @@ images:
                 "Labels": {"org.opencontainers.image.version": "base", "theirs": "2"},
             },
             "rootfs": {"type": "layers", "diff_ids": []},
-        });
+        }))
+        .unwrap();
         let layer = layout.put(media::DOCKER_LAYER_GZIP, b"layer").unwrap();
-        add_step(&mut config, 60, "packages", Some(&layer.digest)).unwrap();
+        config.add_layer(60, "packages", layer.digest).unwrap();
         let version = "1.0".parse().unwrap();
         let base = Some(("debian".to_owned(), Digest::of(b"")));
-        let about = About {
+        let metadata = ImageMetadata {
             image: &images.images[0],
             version: &version,
             commit: "c0",
@@ -283,35 +250,37 @@ images:
             platform: Platform::Amd64,
             base,
         };
-        let written = write(&layout, config.clone(), &[layer], &about).unwrap();
-        let manifest: Manifest = serde_json::from_slice(&layout.read(&written).unwrap()).unwrap();
-        assert_eq!(manifest.layers[0].media_type, media::LAYER_GZIP);
-        let config: Value = serde_json::from_slice(&layout.read(&manifest.config).unwrap()).unwrap();
-        insta::assert_snapshot!(config, @r#"{"architecture":"amd64","config":{"Entrypoint":["mine","--daemon"],"Env":["PATH=/mine/bin","OLD=1","MORE=1"],"ExposedPorts":{"80/tcp":{}},"Labels":{"example.of":"v1.0","org.opencontainers.image.base.digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","org.opencontainers.image.base.name":"debian","org.opencontainers.image.created":"1970-01-01T00:01:00Z","org.opencontainers.image.revision":"c0","org.opencontainers.image.title":"mine","org.opencontainers.image.version":"1.0","theirs":"2"}},"created":"1970-01-01T00:01:00Z","history":[{"comment":"drydock","created":"1970-01-01T00:01:00Z","created_by":"packages"}],"novelty":{"kept":true},"os":"linux","rootfs":{"diff_ids":["sha256:dac1d7cfa95021764849fd102524e141488c5e3a90f861dbb5a12d9ac8584f85"],"type":"layers"}}"#);
+        let written = write(&layout, UnwrittenImage { config, layers: vec![layer] }, &metadata).unwrap();
+        assert_eq!(written.manifest.layers[0].media_type, media::LAYER_GZIP);
+        let manifest = layout.read(&written.descriptor).unwrap();
+        assert_eq!(serde_json::from_slice::<Manifest>(&manifest).unwrap(), written.manifest);
+        let config = String::from_utf8(layout.read(&written.manifest.config).unwrap()).unwrap();
+        insta::assert_snapshot!(config, @r#"{"created":"1970-01-01T00:01:00Z","architecture":"amd64","os":"linux","config":{"ExposedPorts":{"80/tcp":{}},"Env":["PATH=/mine/bin","OLD=1","MORE=1"],"Entrypoint":["mine","--daemon"],"Labels":{"example.of":"v1.0","org.opencontainers.image.base.digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","org.opencontainers.image.base.name":"debian","org.opencontainers.image.created":"1970-01-01T00:01:00Z","org.opencontainers.image.revision":"c0","org.opencontainers.image.title":"mine","org.opencontainers.image.version":"1.0","theirs":"2"}},"rootfs":{"type":"layers","diff_ids":["sha256:dac1d7cfa95021764849fd102524e141488c5e3a90f861dbb5a12d9ac8584f85"]},"history":[{"created":"1970-01-01T00:01:00Z","created_by":"packages","comment":"drydock"}],"novelty":{"kept":true}}"#);
     }
 
     #[test]
-    fn each_layer_has_a_step() {
+    fn each_layer_has_a_history_entry() {
         let layer = Digest::of(b"layer");
-        let steps = |history: Value| {
-            let mut config = json!({"rootfs": {"diff_ids": [Digest::of(b"1"), Digest::of(b"2")]}, "history": history});
-            add_step(&mut config, 60, "mine", Some(&layer)).unwrap();
-            let all = config["history"].as_array().unwrap().clone();
-            all.iter().map(|step| step["created_by"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        let steps = |history: serde_json::Value| {
+            let mut config = ImageConfig::from_scratch(Platform::Amd64);
+            config.rootfs.diff_ids = vec![Digest::of(b"1"), Digest::of(b"2")];
+            config.history = serde_json::from_value(history).unwrap();
+            config.add_layer(60, "mine", layer).unwrap();
+            config.history.into_iter().map(|step| step.created_by.unwrap()).collect::<Vec<_>>()
         };
-        assert_eq!(steps(Value::Null), ["base", "base", "mine"]);
+        assert_eq!(steps(json!([])), ["base", "base", "mine"]);
         let (full, empty) = (json!({"created_by": "a"}), json!({"created_by": "b", "empty_layer": true}));
         assert_eq!(steps(json!([full, empty])), ["a", "b", "base", "mine"]);
         assert_eq!(steps(json!([full, empty, full])), ["a", "b", "a", "mine"]);
     }
 
     #[test]
-    fn layers_and_their_list_agree() {
+    fn layers_that_differ_from_the_configuration_are_refused() {
         let images = Images::parse(DECLARED, std::path::Path::new("x")).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::create(directory.path()).unwrap();
         let version = "1.0".parse().unwrap();
-        let about = About {
+        let metadata = ImageMetadata {
             image: &images.images[0],
             version: &version,
             commit: "c0",
@@ -320,8 +289,8 @@ images:
             base: None,
         };
         let layer = layout.put(media::LAYER, b"layer").unwrap();
-        let found = write(&layout, from_scratch(Platform::Amd64), &[layer], &about).unwrap_err().to_string();
-        assert_eq!(found, "the configuration lists 0 layers, and the image has 1");
-        assert!(write(&layout, json!({}), &[], &about).is_err());
+        let image = UnwrittenImage { config: ImageConfig::from_scratch(Platform::Amd64), layers: vec![layer] };
+        let found = write(&layout, image, &metadata).unwrap_err().to_string();
+        assert_eq!(found, "the configuration lists 0 layers, but the image has 1");
     }
 }

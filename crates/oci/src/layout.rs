@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::model::{Descriptor, Index, media};
+use super::model::{Descriptor, Index};
 use drydock_base::exit::{Exit, failure};
 use drydock_base::paths;
 use drydock_base::sums::{Sha256Sum, Summing};
@@ -68,11 +68,19 @@ impl Layout {
     /// # Errors
     /// They cannot be written.
     pub fn put(&self, media_type: &str, bytes: &[u8]) -> anyhow::Result<Descriptor> {
-        let descriptor = Descriptor::of(media_type, bytes);
+        let descriptor = Descriptor::for_bytes(media_type, bytes);
         if !self.has(&descriptor) {
             paths::write_atomically(&self.path(&descriptor.digest), bytes)?;
         }
         Ok(descriptor)
+    }
+
+    /// Adds a value as JSON.
+    ///
+    /// # Errors
+    /// The blob cannot be written.
+    pub fn put_json(&self, media_type: &str, value: &impl serde::Serialize) -> anyhow::Result<Descriptor> {
+        self.put(media_type, &serde_json::to_vec(value)?)
     }
 
     /// A file in which a blob is written, to be given to [`Layout::keep`].
@@ -165,15 +173,7 @@ impl Layout {
     /// # Errors
     /// It cannot be written.
     pub fn set_index(&self, manifests: Vec<Descriptor>) -> anyhow::Result<()> {
-        let index = Index {
-            schema_version: 2,
-            media_type: Some(media::INDEX.to_owned()),
-            artifact_type: None,
-            manifests,
-            subject: None,
-            annotations: Default::default(),
-        };
-        paths::write_atomically(&self.directory.join("index.json"), &serde_json::to_vec(&index)?)
+        paths::write_atomically(&self.directory.join("index.json"), &serde_json::to_vec(&Index::new(manifests))?)
     }
 }
 
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(layout.read(&blob).unwrap(), b"hello");
         layout.set_index(vec![blob.clone()]).unwrap();
         assert_eq!(Layout::open(layout.directory()).unwrap().index().unwrap().manifests.first(), Some(&blob));
-        let other = Descriptor::of("text/plain", b"others");
+        let other = Descriptor::for_bytes("text/plain", b"others");
         for wrong in [&b"other"[..], b"others and more", b"othres"] {
             assert!(layout.take(&other, wrong).unwrap_err().to_string().contains("came for"));
             assert!(!layout.has(&other));

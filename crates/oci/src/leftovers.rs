@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use super::ground::clean;
+use super::image_files::clean_path;
 use drydock_archive::layer::{Item, ItemKind, Layer};
 use drydock_archive::read::{Member, MemberKind, ReadError};
 
@@ -31,7 +31,7 @@ impl Leftovers {
             MemberKind::Directory => ItemKind::Directory,
             MemberKind::File => ItemKind::File(layer.keep(content)?),
             MemberKind::Link(target) => ItemKind::Link(target.clone()),
-            MemberKind::HardLink(to) => ItemKind::HardLink(clean(to)?),
+            MemberKind::HardLink(to) => ItemKind::HardLink(clean_path(to)?),
             // A container gets its devices from whoever runs it.
             MemberKind::Other(_) if is_leftover(&path) => return Ok(()),
             MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),

@@ -1,21 +1,19 @@
-//! Container images: `model` (what images are made of), `layout` (images on disk), `registry` (images elsewhere), and what
-//! is done with them.
+//! Container images: the data model, images on disk, registries, and the operations on them.
 
-pub mod base;
+pub mod base_image;
 pub mod bootstrap;
+pub mod build_record;
 pub mod dockerfile;
 pub mod engine;
-pub mod ground;
 pub mod image;
+pub mod image_files;
+pub mod layer_builder;
 pub mod layout;
 pub mod leftovers;
 pub mod model;
 pub mod normalise;
 pub mod promote;
 pub mod prune;
-pub mod record;
 pub mod registry;
-pub mod small;
 pub mod smoke;
-pub mod stack;
 pub mod unpack;

@@ -1,21 +1,24 @@
-//! Manifests, indexes and configurations of images, as their specification has them.
+//! Manifests, indexes and configurations of images.
 //!
 //! OCI image specification 1.1: descriptor.md, manifest.md, image-index.md, config.md; Docker's image manifest version 2,
-//! schema 2, for what older engines push. What is read from a registry is kept as the bytes that came: a digest is that
-//! of bytes, and a manifest that is written anew would have another. Unknown fields are skipped, as the specification
-//! asks; sizes and counts are bounded by who reads.
+//! schema 2, for images that older engines push. Manifests of a registry are kept as the bytes that were received: their
+//! digest is that of these bytes. Unknown fields of manifests are ignored, as the specification asks; callers bound sizes
+//! and counts.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use drydock_config::images::{Digest, Platform};
+use drydock_http::printable;
 
 /// Media types.
 pub mod media {
     /// An image manifest.
     pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-    /// An index of manifests.
+    /// An image index.
     pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
     /// An image's configuration.
     pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -23,7 +26,7 @@ pub mod media {
     pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
     /// A layer, tar.
     pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-    /// `{}`, the content of what has none.
+    /// `{}`, the configuration of artifacts.
     pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
     /// Docker's image manifest.
     pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -33,38 +36,38 @@ pub mod media {
     pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
     /// Docker's layer, gzipped tar.
     pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-    /// Every type of a manifest, in the order of preference.
+    /// All types of manifests and indexes, in order of preference.
     pub const ANY_MANIFEST: [&str; 4] = [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_LIST];
 }
 
-/// What points at a blob or a manifest.
+/// A reference to a blob or a manifest by its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// The type of what it points at.
+    /// The media type of the content.
     pub media_type: String,
-    /// Its digest.
+    /// The digest of the content.
     pub digest: Digest,
-    /// Its size in bytes.
+    /// The size of the content, in bytes.
     pub size: u64,
-    /// What an image of an index runs on.
+    /// The platform of an image that an index lists.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub platform: Option<PlatformObject>,
-    /// The type of an artifact, in a list of referrers.
+    /// The artifact type of a referrer.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub artifact_type: Option<String>,
-    /// Anything else.
+    /// Annotations by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub annotations: BTreeMap<String, String>,
 }
 
 impl Descriptor {
-    /// What points at these bytes.
-    pub fn of(media_type: &str, bytes: &[u8]) -> Descriptor {
+    /// Describes these bytes.
+    pub fn for_bytes(media_type: &str, bytes: &[u8]) -> Descriptor {
         Descriptor::new(media_type, Digest::of(bytes), bytes.len() as u64)
     }
 
-    /// What points at something of that digest and size.
+    /// Describes content of that digest and size.
     pub fn new(media_type: &str, digest: Digest, size: u64) -> Descriptor {
         Descriptor {
             media_type: media_type.to_owned(),
@@ -77,14 +80,14 @@ impl Descriptor {
     }
 }
 
-/// What an image runs on. Registries may hold platforms that Drydock cannot build for.
+/// The platform of an image. Registries may hold platforms that Drydock cannot build for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PlatformObject {
-    /// In Go's word.
+    /// The `GOARCH` value.
     pub architecture: String,
-    /// In Go's word.
+    /// The `GOOS` value.
     pub os: String,
-    /// Such as `v7`.
+    /// The variant of the architecture, such as `v7`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub variant: Option<String>,
 }
@@ -99,8 +102,15 @@ impl From<Platform> for PlatformObject {
     }
 }
 
+impl fmt::Display for PlatformObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+    }
+}
+
 impl PlatformObject {
-    /// Whether it is that one. Indexes name the only variant of 64-bit ARM or leave it out.
+    /// Returns true for the given platform. The variant `v8` of 64-bit ARM may be left out, as it is the only one.
     pub fn is(&self, platform: Platform) -> bool {
         let variant = match (platform, self.variant.as_deref()) {
             (Platform::Arm64, Some("v8")) => None,
@@ -110,166 +120,231 @@ impl PlatformObject {
     }
 }
 
-/// One image of one platform, or an artifact.
+/// The manifest of an image for one platform, or of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
     /// Always 2.
     pub schema_version: u32,
-    /// Its own type.
+    /// The media type of the manifest itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub media_type: Option<String>,
-    /// What an artifact is.
+    /// The type of an artifact; absent for images.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub artifact_type: Option<String>,
     /// The configuration.
     pub config: Descriptor,
     /// The layers, the lowest first.
     pub layers: Vec<Descriptor>,
-    /// The manifest that an artifact says something about.
+    /// The manifest that an artifact is attached to.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub subject: Option<Descriptor>,
-    /// Anything else.
+    /// Annotations by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Manifests under one name, mostly one a platform.
+impl Manifest {
+    /// Returns the OCI manifest of an image.
+    pub fn new(config: Descriptor, layers: Vec<Descriptor>) -> Manifest {
+        Manifest {
+            schema_version: 2,
+            media_type: Some(media::MANIFEST.to_owned()),
+            artifact_type: None,
+            config,
+            layers,
+            subject: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    /// Iterates over the configuration and all layers.
+    pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        std::iter::once(&self.config).chain(&self.layers)
+    }
+}
+
+/// An index: the manifests of one image, usually one for each platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
     /// Always 2.
     pub schema_version: u32,
-    /// Its own type.
+    /// The media type of the index itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub media_type: Option<String>,
-    /// What an artifact is.
+    /// The type of an artifact; absent for images.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub artifact_type: Option<String>,
     /// The manifests.
     pub manifests: Vec<Descriptor>,
-    /// The manifest that an artifact says something about.
+    /// The manifest that an artifact is attached to.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub subject: Option<Descriptor>,
-    /// Anything else.
+    /// Annotations by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// A manifest or an index, by its media type.
+impl Index {
+    /// Returns the OCI index of these manifests.
+    pub fn new(manifests: Vec<Descriptor>) -> Index {
+        Index {
+            schema_version: 2,
+            media_type: Some(media::INDEX.to_owned()),
+            artifact_type: None,
+            manifests,
+            subject: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    /// Returns the manifest for a platform, if the index lists one.
+    pub fn for_platform(&self, platform: Platform) -> Option<&Descriptor> {
+        self.manifests.iter().find(|child| child.platform.as_ref().is_some_and(|object| object.is(platform)))
+    }
+
+    /// Returns the platforms that the index lists, separated by commas, for an error message.
+    pub fn platforms(&self) -> String {
+        let all = self.manifests.iter().filter_map(|child| child.platform.as_ref());
+        printable(&all.map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// A manifest or an index, distinguished by its media type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Parsed {
-    /// An image or an artifact.
+pub enum ParsedManifest {
+    /// The manifest of an image or an artifact.
     Manifest(Manifest),
-    /// Several.
+    /// An index of several manifests.
     Index(Index),
 }
 
-impl Parsed {
-    /// Reads the bytes of a manifest.
+/// The reason why bytes cannot be read as a manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The media type is neither that of a manifest nor that of an index.
+    #[error("unsupported media type {0}")]
+    MediaType(String),
+    /// The bytes are not JSON, or a field is missing or has another type.
+    #[error("cannot parse the manifest: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The manifest could be read as an image and as an index, which is an attack (CVE-2021-41190).
+    #[error("the manifest has the fields of an image and of an index")]
+    Ambiguous,
+    /// The manifest declares a media type other than the one that it was delivered with.
+    #[error("the manifest declares the media type {declared}, but was delivered as {delivered}")]
+    OtherMediaType {
+        /// The `mediaType` field.
+        declared: String,
+        /// The media type of the descriptor or the response.
+        delivered: String,
+    },
+    /// The schema version is not 2.
+    #[error("unsupported schema version {0}; expected 2")]
+    SchemaVersion(u32),
+}
+
+impl ParsedManifest {
+    /// Parses the bytes of a manifest.
     ///
     /// # Errors
-    /// In words, what is wrong with them: they are of another type than they say, too old (schema 1), or no manifest.
-    pub fn read(media_type: &str, bytes: &[u8]) -> Result<Parsed, String> {
+    /// See [`ManifestError`].
+    pub fn read(media_type: &str, bytes: &[u8]) -> Result<ParsedManifest, ManifestError> {
         let is_index = match media_type {
             media::MANIFEST | media::DOCKER_MANIFEST => false,
             media::INDEX | media::DOCKER_LIST => true,
-            other => return Err(format!("it is a {other}, which is no manifest of an image or index")),
+            other => return Err(ManifestError::MediaType(other.to_owned())),
         };
-        // One that could be read as either is an attack on whoever reads it the other way (CVE-2021-41190).
-        let value: serde_json::Value =
-            serde_json::from_slice(bytes).map_err(|error| format!("it is no JSON: {error}"))?;
+        let value: Value = serde_json::from_slice(bytes)?;
         let has = |field: &str| value.get(field).is_some();
         if (is_index && (has("layers") || has("config"))) || (!is_index && has("manifests")) {
-            return Err("it has the fields of an image and of an index".to_owned());
+            return Err(ManifestError::Ambiguous);
         }
-        if let Some(own) = value.get("mediaType").and_then(serde_json::Value::as_str) {
-            if own != media_type {
-                return Err(format!("it says that it is a {own}, but came as {media_type}"));
-            }
+        if let Some(declared) = value.get("mediaType").and_then(Value::as_str).filter(|own| *own != media_type) {
+            let (declared, delivered) = (declared.to_owned(), media_type.to_owned());
+            return Err(ManifestError::OtherMediaType { declared, delivered });
         }
-        let parsed = match is_index {
-            true => serde_json::from_value(value).map(Parsed::Index),
-            false => serde_json::from_value(value).map(Parsed::Manifest),
+        let parsed = if is_index {
+            ParsedManifest::Index(serde_json::from_value(value)?)
+        } else {
+            ParsedManifest::Manifest(serde_json::from_value(value)?)
         };
-        let parsed = parsed.map_err(|error| format!("it is no manifest: {error}"))?;
         match parsed.schema_version() {
             2 => Ok(parsed),
-            other => Err(format!("it has the schema version {other}, 2 is expected")),
+            other => Err(ManifestError::SchemaVersion(other)),
         }
     }
 
     fn schema_version(&self) -> u32 {
         match self {
-            Parsed::Manifest(manifest) => manifest.schema_version,
-            Parsed::Index(index) => index.schema_version,
+            ParsedManifest::Manifest(manifest) => manifest.schema_version,
+            ParsedManifest::Index(index) => index.schema_version,
         }
     }
 
-    /// What it says something about.
+    /// Returns the manifest that an artifact is attached to.
     pub fn subject(&self) -> Option<&Descriptor> {
         match self {
-            Parsed::Manifest(manifest) => manifest.subject.as_ref(),
-            Parsed::Index(index) => index.subject.as_ref(),
+            ParsedManifest::Manifest(manifest) => manifest.subject.as_ref(),
+            ParsedManifest::Index(index) => index.subject.as_ref(),
         }
     }
 }
 
-/// An image's configuration, as far as it is written here. That of a base is read as JSON and changed in place, so
-/// that nothing of it is lost.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// The configuration of an image. Fields that are unknown here are kept, so that nothing of a base image is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageConfig {
-    /// When it was made (RFC 3339).
+    /// The time of the build (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub created: Option<String>,
-    /// In Go's word.
-    pub architecture: String,
-    /// In Go's word.
-    pub os: String,
-    /// Such as `v7`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub variant: Option<String>,
-    /// How a container runs.
-    #[serde(default)]
+    /// The platform: `architecture`, `os` and `variant`.
+    #[serde(flatten)]
+    pub platform: PlatformObject,
+    /// The parameters of a container.
+    #[serde(default, deserialize_with = "null_is_default")]
     pub config: RuntimeConfig,
-    /// The layers, uncompressed.
+    /// The layers.
     pub rootfs: RootFs,
-    /// How it came about, one entry a layer and one for each step without a layer.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    /// The build steps, one for each layer and one for each step that made no layer.
+    #[serde(skip_serializing_if = "Vec::is_empty", default, deserialize_with = "null_is_default")]
     pub history: Vec<History>,
+    /// All other fields.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
-/// How a container runs.
+/// The parameters of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct RuntimeConfig {
-    /// The user.
+    /// The user, by name or number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Such as `9735/tcp`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exposed_ports: Option<BTreeMap<String, serde_json::Map<String, serde_json::Value>>>,
-    /// `NAME=VALUE`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub env: Option<Vec<String>>,
+    /// The ports that the image listens on, such as `9735/tcp`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_default")]
+    pub exposed_ports: BTreeMap<String, Value>,
+    /// The environment, `NAME=VALUE` each.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub env: Vec<String>,
     /// The program and its first arguments.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<Vec<String>>,
-    /// Its other arguments.
+    /// The default arguments, or the command where there is no entrypoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmd: Option<Vec<String>>,
-    /// Directories with data.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub volumes: Option<BTreeMap<String, serde_json::Map<String, serde_json::Value>>>,
-    /// The directory that it starts in.
+    /// The directories that hold data.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_default")]
+    pub volumes: BTreeMap<String, Value>,
+    /// The working directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
-    /// Labels.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub labels: Option<BTreeMap<String, String>>,
-    /// The signal that ends it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stop_signal: Option<String>,
+    /// The labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_default")]
+    pub labels: BTreeMap<String, String>,
+    /// All other fields.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// The layers of an image.
@@ -282,21 +357,29 @@ pub struct RootFs {
     pub diff_ids: Vec<Digest>,
 }
 
-/// A step in the making of an image.
+/// A build step of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct History {
-    /// When (RFC 3339).
+    /// The time of the step (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub created: Option<String>,
-    /// What.
+    /// The command of the step.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub created_by: Option<String>,
-    /// Anything.
+    /// A comment.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub comment: Option<String>,
-    /// Whether it made no layer.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub empty_layer: Option<bool>,
+    /// True for a step that made no layer.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub empty_layer: bool,
+    /// All other fields.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// Go programs write `null` for empty lists and maps.
+fn null_is_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -305,7 +388,7 @@ mod tests {
 
     #[track_caller]
     fn refused(media_type: &str, text: &str, words: &str) {
-        let found = Parsed::read(media_type, text.as_bytes()).unwrap_err();
+        let found = ParsedManifest::read(media_type, text.as_bytes()).unwrap_err().to_string();
         assert!(found.contains(words), "{found}");
     }
 
@@ -314,8 +397,8 @@ mod tests {
         let digest = Digest::of(b"{}");
         let config = format!(r#"{{"mediaType":"{}","digest":"{digest}","size":2}}"#, media::EMPTY);
         let good = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[],"novelty":1}}"#);
-        assert!(matches!(Parsed::read(media::MANIFEST, good.as_bytes()), Ok(Parsed::Manifest(_))));
-        refused(media::MANIFEST, "{", "no JSON");
+        assert!(matches!(ParsedManifest::read(media::MANIFEST, good.as_bytes()), Ok(ParsedManifest::Manifest(_))));
+        refused(media::MANIFEST, "{", "cannot parse");
         refused(media::MANIFEST, r#"{"schemaVersion":2}"#, "missing field `config`");
         refused(
             media::MANIFEST,
@@ -327,10 +410,10 @@ mod tests {
         refused(
             media::MANIFEST,
             &good.replace("\"config\"", "\"mediaType\":\"x/y\",\"config\""),
-            "says that it is a x/y",
+            "declares the media type x/y",
         );
         refused(media::MANIFEST, &good.replace("sha256:", "sha257:"), "no digest");
-        refused("application/vnd.docker.distribution.manifest.v1+prettyjws", &good, "no manifest of an image");
+        refused("application/vnd.docker.distribution.manifest.v1+prettyjws", &good, "unsupported media type");
     }
 
     #[test]

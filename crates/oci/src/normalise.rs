@@ -5,24 +5,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde_json::Value;
 
-use super::base::Base;
-use super::ground::{clean, visit_layer};
-use super::image::{self, NewLayer, moment};
+use super::base_image::BaseImage;
+use super::image::{NewLayer, UnwrittenImage, rfc3339};
+use super::image_files::{clean_path, visit_layer};
 use super::layout::Layout;
 use super::leftovers::Leftovers;
-use super::model::{Descriptor, media};
+use super::model::{Descriptor, ImageConfig};
 use drydock_archive::layer::Layer;
 use drydock_archive::read::{MemberKind, ReadError};
 use drydock_base::exit::{Exit, failure};
-use drydock_config::images::Digest;
 
 /// What an engine built, as it gave it.
 #[derive(Debug)]
 pub struct Raw {
     /// The configuration.
-    pub config: Value,
+    pub config: ImageConfig,
     /// Files with layers, the lowest first, and their media types.
     pub layers: Vec<(PathBuf, String)>,
 }
@@ -31,38 +29,28 @@ pub struct Raw {
 ///
 /// # Errors
 /// A layer cannot be read or written; the image does not stand on the base.
-pub fn normalise(
-    layout: &Layout,
-    raw: Raw,
-    base: Option<&Base>,
-    epoch: u64,
-) -> anyhow::Result<(Value, Vec<Descriptor>)> {
+pub fn normalise(layout: &Layout, raw: Raw, base: Option<&BaseImage>, epoch: u64) -> anyhow::Result<UnwrittenImage> {
     let Raw { mut config, layers } = raw;
-    let built = image::diff_ids(&config)?;
-    let below = base.map(|base| image::diff_ids(&base.config)).transpose()?.unwrap_or_default();
-    if !built.starts_with(&below) {
+    let below = base.map_or(&[][..], |base| &base.config.rootfs.diff_ids);
+    if !config.rootfs.diff_ids.starts_with(below) {
         let text = "the engine built on other layers than those of the base; was the base changed there?";
         return Err(failure(Exit::NotReproducible, text));
     }
-    anyhow::ensure!(built.len() == layers.len(), "the engine gave {} layers of {}", layers.len(), built.len());
+    let listed = config.rootfs.diff_ids.len();
+    anyhow::ensure!(listed == layers.len(), "the engine gave {} layers of {listed}", layers.len());
     let mut descriptors: Vec<Descriptor> = base.map(|base| base.manifest.layers.clone()).unwrap_or_default();
-    let mut diff_ids = below.clone();
+    config.rootfs.diff_ids.truncate(below.len());
     for (file, media_type) in layers.iter().skip(below.len()) {
         let new = layer(layout, file, media_type, epoch)?;
         descriptors.push(new.descriptor);
-        diff_ids.push(new.diff_id);
+        config.rootfs.diff_ids.push(new.diff_id);
     }
-    config["rootfs"]["diff_ids"] = serde_json::to_value(&diff_ids)?;
-    let steps_below = base.and_then(|base| base.config.get("history")?.as_array().map(Vec::len)).unwrap_or(0);
-    if let Some(history) = config.get_mut("history").and_then(Value::as_array_mut) {
-        for step in history.iter_mut().skip(steps_below) {
-            step["created"] = moment(epoch)?.into();
-        }
+    let steps_below = base.map_or(0, |base| base.config.history.len());
+    for step in config.history.iter_mut().skip(steps_below) {
+        step.created = Some(rfc3339(epoch)?);
     }
-    if let Some(labels) = config.pointer_mut("/config/Labels").and_then(Value::as_object_mut) {
-        labels.remove("io.buildah.version");
-    }
-    Ok((config, descriptors))
+    config.config.labels.remove("io.buildah.version");
+    Ok(UnwrittenImage { config, layers: descriptors })
 }
 
 /// Writes a layer anew.
@@ -70,7 +58,7 @@ fn layer(layout: &Layout, file: &Path, media_type: &str, epoch: u64) -> anyhow::
     let mut layer = Layer::new(layout.directory()).context("cannot write a layer")?;
     let mut leftovers = Leftovers::default();
     visit_layer(file, media_type, &mut |member, content| {
-        let path = clean(&member.path)?;
+        let path = clean_path(&member.path)?;
         if path.is_empty() {
             return Ok(());
         }
@@ -84,12 +72,7 @@ fn layer(layout: &Layout, file: &Path, media_type: &str, epoch: u64) -> anyhow::
         ReadError::Io(error) => anyhow::Error::new(error).context("cannot normalise a layer"),
         other => failure(Exit::JobFailed, format!("a layer that the engine made cannot be normalised: {other}")),
     })?;
-    let mut part = layout.part()?;
-    let written = layer.write(epoch, part.as_file_mut()).context("cannot write a layer")?;
-    let digest = Digest(written.sha256);
-    layout.keep(part, &digest)?;
-    let descriptor = Descriptor::new(media::LAYER_GZIP, digest, written.size);
-    Ok(NewLayer { descriptor, diff_id: Digest(written.diff_id) })
+    NewLayer::write(&layer, epoch, layout)
 }
 
 /// The list of passwords, whose days of the last change are no later than the commit's.
@@ -110,6 +93,8 @@ fn days_of(text: &str, epoch: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::media;
+    use drydock_config::images::Digest;
     use std::fs;
 
     fn tar(files: &[(&str, u64, &str)]) -> Vec<u8> {
@@ -124,17 +109,18 @@ mod tests {
         builder.into_inner().unwrap()
     }
 
-    fn normalised(files: &[(&str, u64, &str)], created: &str) -> (Value, Vec<Descriptor>) {
+    fn normalised(files: &[(&str, u64, &str)], created: &str) -> UnwrittenImage {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::create(&directory.path().join("oci")).unwrap();
         let bytes = tar(files);
         let file = directory.path().join("layer.tar");
         fs::write(&file, &bytes).unwrap();
-        let config = serde_json::json!({
-            "created": created, "config": {"Labels": {"io.buildah.version": "1", "mine": "2"}},
+        let config = serde_json::from_value(serde_json::json!({
+            "os": "linux", "architecture": "amd64", "created": created, "config": {"Labels": {"io.buildah.version": "1", "mine": "2"}},
             "rootfs": {"type": "layers", "diff_ids": [Digest::of(&bytes)]},
             "history": [{"created": created, "created_by": "RUN"}],
-        });
+        }))
+        .unwrap();
         normalise(&layout, Raw { config, layers: vec![(file, media::LAYER.to_owned())] }, None, 1000 * 86_400).unwrap()
     }
 
@@ -142,14 +128,14 @@ mod tests {
     fn two_builds_become_the_same() {
         let first = [("usr/a", 5, "a"), ("etc/shadow", 90_000_000, "u:!:20000:0\nv:!:3:0\n"), ("var/log/x", 7, "1")];
         let second = [("etc/shadow", 99_000_000, "u:!:20001:0\nv:!:3:0\n"), ("usr/a", 5, "a"), ("var/log/x", 8, "22")];
-        let (config, layers) = normalised(&first, "2031-01-01T00:00:00Z");
-        let (other, others) = normalised(&second, "2032-01-01T00:00:00Z");
-        assert_eq!(layers, others);
-        assert_eq!(config["rootfs"], other["rootfs"]);
-        assert_eq!(config["history"][0]["created"], "1972-09-27T00:00:00Z");
-        assert_eq!(config["config"]["Labels"], serde_json::json!({"mine": "2"}));
-        let (_, changed) = normalised(&[("usr/a", 5, "b")], "x");
-        assert_ne!(layers, changed);
+        let UnwrittenImage { config, layers } = normalised(&first, "2031-01-01T00:00:00Z");
+        let other = normalised(&second, "2032-01-01T00:00:00Z");
+        assert_eq!(layers, other.layers);
+        assert_eq!(config.rootfs, other.config.rootfs);
+        assert_eq!(config.history[0].created.as_deref(), Some("1972-09-27T00:00:00Z"));
+        assert_eq!(config.config.labels, [("mine".to_owned(), "2".to_owned())].into());
+        let changed = normalised(&[("usr/a", 5, "b")], "x");
+        assert_ne!(layers, changed.layers);
         assert_eq!(days_of("u:!:20000:0\nv:!:3:0\n", 1000 * 86_400), "u:!:1000:0\nv:!:3:0\n");
     }
 }

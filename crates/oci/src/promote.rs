@@ -2,7 +2,7 @@
 
 pub mod candidate;
 pub mod evidence;
-pub mod record;
+pub mod promotion_record;
 
 use drydock_config::images::{Digest, Tag};
 use drydock_config::release::{Version, VersionText};

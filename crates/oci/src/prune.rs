@@ -5,13 +5,12 @@
 //! stays reaches it: no tag, no index, no subject. Deleting what is merely untagged would take the platforms out of every
 //! index.
 
+mod analysis;
 pub mod apply;
-mod name;
-mod order;
-pub mod read;
-mod seen;
+pub mod contents;
+mod tag_name;
 
-pub use name::Name;
+pub use tag_name::TagName;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,9 +19,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 
+use analysis::Analysis;
 use drydock_config::images::{Digest, Repositories, Repository, Retention, Tag};
 use drydock_config::release::Version;
-use seen::Seen;
 
 /// A repository from which something may be removed. There is one way to get one, so that nothing of a release is ever
 /// deleted.
@@ -194,28 +193,29 @@ impl fmt::Display for Why {
 /// Decides. Days are counted from the newest image, so that a repository that gets no images any more keeps its last
 /// ones; `today` only tells which days have not come yet.
 pub fn plan(graph: &Graph, retention: &Retention, today: Date) -> Plan {
-    let seen = Seen::new(graph, retention, today);
-    let mut roots = seen.roots();
-    let mut reached = seen.reach(roots.keys().copied());
+    let analysis = Analysis::new(graph, retention, today);
+    let mut roots = analysis.roots();
+    let mut reached = analysis.reach(roots.keys().copied());
     // What is pushed gets its record first and its tags last.
-    let tagged = seen.tagged();
+    let tagged = analysis.tagged();
     let mut pushing = BTreeSet::new();
-    for (list, subject) in seen.lists.iter().flat_map(|(list, subjects)| subjects.iter().map(move |one| (*list, *one)))
+    for (list, subject) in
+        analysis.lists.iter().flat_map(|(list, subjects)| subjects.iter().map(move |one| (*list, *one)))
     {
         let is_known = tagged.contains_key(&subject) || graph.condemned.contains(&subject);
-        if !is_known && graph.manifests.get(&subject).is_some_and(|node| seen.is_young(node)) {
+        if !is_known && graph.manifests.get(&subject).is_some_and(|node| analysis.is_young(node)) {
             pushing.insert(subject);
             roots.entry(subject).or_insert(Rule::Untagged(subject));
             roots.entry(list).or_insert(Rule::Untagged(subject));
-            reached = seen.reach(roots.keys().copied());
+            reached = analysis.reach(roots.keys().copied());
         }
     }
-    let tag_of = |root: &Digest| seen.tags_of.get(root).and_then(|tags| tags.first()).copied();
+    let tag_of = |root: &Digest| analysis.tags_of.get(root).and_then(|tags| tags.first()).copied();
     let mut kept = Vec::new();
     for (tag, digest) in graph.tags.iter().filter_map(|(tag, digest)| Some((tag, (*digest)?))) {
         let Some(root) = reached.get(&digest) else { continue };
-        let own = |tag: &Tag| seen.rule_of(tag, digest, &roots);
-        let other = || seen.tags_of.get(&digest)?.iter().find(|one| own(one).is_some());
+        let own = |tag: &Tag| analysis.rule_of(tag, digest, &roots);
+        let other = || analysis.tags_of.get(&digest)?.iter().find(|one| own(one).is_some());
         let rule = own(tag).unwrap_or_else(|| match (other(), tag_of(root)) {
             (Some(other), _) => Rule::Same((*other).clone()),
             (None, Some(tag)) => Rule::Needed(tag.clone()),
@@ -226,7 +226,7 @@ pub fn plan(graph: &Graph, retention: &Retention, today: Date) -> Plan {
     let lacks = |digest: Digest, root: &Digest| Some(Lack { tag: tag_of(root)?.clone(), digest });
     let missing: BTreeSet<Lack> = reached
         .iter()
-        .filter(|(digest, _)| !seen.lists.contains_key(digest))
+        .filter(|(digest, _)| !analysis.lists.contains_key(digest))
         .flat_map(|(digest, root)| {
             let children = graph.manifests.get(digest).into_iter().flat_map(|node| &node.children);
             children.filter(|child| !graph.manifests.contains_key(child)).filter_map(move |child| lacks(*child, root))
@@ -243,7 +243,7 @@ pub fn plan(graph: &Graph, retention: &Retention, today: Date) -> Plan {
         opaque: opaque.collect(),
         missing: missing.into_iter().collect(),
         empty: graph.tags.iter().filter(|(_, digest)| is_gone(digest)).map(|(tag, _)| tag.clone()).collect(),
-        removed: order::of(&going, &seen).into_iter().map(|digest| seen.removed(digest)).collect(),
+        removed: analysis.deletion_order(&going).into_iter().map(|digest| analysis.removed(digest)).collect(),
         reached: reached.into_keys().filter(|digest| graph.manifests.contains_key(digest)).collect(),
     }
 }

@@ -4,32 +4,25 @@
 //! believed, and what belongs to one host goes to no other. Written on ureq: the client crate that exists has no uploads
 //! that can be resumed, no deletion and no repeats.
 
-mod attach;
+mod artifacts;
 mod auth;
-mod blobs;
 mod challenge;
-mod copy;
-mod credential_files;
-mod credential_helper;
 mod credentials;
+mod download;
 mod graph;
 mod listing;
-mod memory;
 pub(crate) mod pool;
-mod pull;
-mod push;
 mod referrers;
 mod tagging;
+mod transfer;
 mod upload;
 
-pub use attach::{Attachment, attach};
-pub use copy::{Copied, copy};
+pub use artifacts::{Attachment, attach};
 pub use credentials::{Credentials, Login};
-pub use pull::pull;
-pub use push::{Pushed, push};
 pub use referrers::fallback_tag;
-pub use tagging::{Before, tag};
-pub use upload::Sent;
+pub use tagging::{Precondition, tag};
+pub use transfer::{CopyOutcome, PushOutcome, copy, pull, push};
+pub use upload::UploadOutcome;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
@@ -38,7 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use challenge::Scope;
 
 use super::layout::LARGEST_MANIFEST;
-use super::model::{Descriptor, Parsed, media};
+use super::model::{Descriptor, ParsedManifest, media};
 use drydock_base::exit::{Exit, failure};
 use drydock_config::images::{Digest, Repository, Tag};
 use drydock_http::{Client, Content, Method, Request, Response, Retry, RetryPolicy, Url, is_loopback, printable};
@@ -114,20 +107,20 @@ impl From<Tag> for Reference {
 
 /// A manifest: the bytes as they came, with the digest and size that they have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
+pub struct FetchedManifest {
     /// What points at it.
     pub descriptor: Descriptor,
     /// Its bytes.
     pub bytes: Vec<u8>,
 }
 
-impl Fetched {
+impl FetchedManifest {
     /// What the bytes say.
     ///
     /// # Errors
     /// They are no manifest.
-    pub fn parse(&self) -> anyhow::Result<Parsed> {
-        Parsed::read(&self.descriptor.media_type, &self.bytes)
+    pub fn parse(&self) -> anyhow::Result<ParsedManifest> {
+        ParsedManifest::read(&self.descriptor.media_type, &self.bytes)
             .map_err(|why| failure(Exit::NotReproducible, format!("cannot use {}: {why}", self.descriptor.digest)))
     }
 }
@@ -210,7 +203,7 @@ impl Registry {
     ///
     /// # Errors
     /// The registry cannot be reached, refuses, or lies about a digest.
-    pub fn manifest(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<Option<Fetched>> {
+    pub fn manifest(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<Option<FetchedManifest>> {
         let url = self.url(repository, &format!("manifests/{reference}"))?;
         let call = Request::new(Method::GET, &url).header("accept", media::ANY_MANIFEST.join(", "));
         let mut answer = self.send(repository.path(), &Scope::pull(repository.path()), call)?;
@@ -222,7 +215,7 @@ impl Registry {
         let media_type = media_type(&answer);
         let says = digest_header(&answer);
         let bytes = answer.bytes(LARGEST_MANIFEST)?;
-        let descriptor = Descriptor::of(&media_type, &bytes);
+        let descriptor = Descriptor::for_bytes(&media_type, &bytes);
         let expected = match reference {
             Reference::Digest(digest) => Some(*digest),
             Reference::Tag(_) => says,
@@ -231,11 +224,11 @@ impl Registry {
             let why = format!("{repository} gave other bytes for {reference}: their digest is {}", descriptor.digest);
             return Err(failure(Exit::NotReproducible, why));
         }
-        Ok(Some(Fetched { descriptor, bytes }))
+        Ok(Some(FetchedManifest { descriptor, bytes }))
     }
 
     /// A manifest that has to be there.
-    fn needed(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<Fetched> {
+    fn needed(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<FetchedManifest> {
         self.manifest(repository, reference)?.ok_or_else(|| {
             let at = match reference {
                 Reference::Tag(tag) => format!("{repository}:{tag}"),

@@ -11,11 +11,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde_json::Value;
 
+use super::build_record::SmokeTestResult;
+use super::image::WrittenImage;
 use super::layout::Layout;
-use super::model::Manifest;
-use super::record::Passed;
+use super::model::ImageConfig;
 use super::unpack::unpack;
 use drydock_base::exec;
 use drydock_base::exit::{Exit, failure};
@@ -68,7 +68,7 @@ exec "$@"
 "#;
 
 /// Why a platform cannot be tried here, if it cannot.
-pub fn not_here(platform: Platform) -> Option<String> {
+pub fn why_unsupported(platform: Platform) -> Option<String> {
     if Platform::here() == Some(platform) {
         return None;
     }
@@ -91,11 +91,10 @@ pub fn not_here(platform: Platform) -> Option<String> {
 /// It fails, does not end, or prints something else: with both texts. This machine has no namespaces.
 pub fn test(
     layout: &Layout,
-    manifest: &Manifest,
-    config: &Value,
+    image: &WrittenImage,
     declared: &SmokeTest,
     version: &Version,
-) -> anyhow::Result<Passed> {
+) -> anyhow::Result<SmokeTestResult> {
     let expected = declared.expect.render(version);
     let directory = paths::Scratch::new("drydock-smoke-")?;
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
@@ -105,7 +104,7 @@ pub fn test(
     }
     let is_root = rustix::process::geteuid().is_root();
     let owner = is_root.then_some((NOBODY, NOBODY));
-    unpack(layout, &manifest.layers, &root, owner)?;
+    unpack(layout, &image.manifest.layers, &root, owner)?;
     for name in ["dev", "proc", "tmp"] {
         let path = root.join(name);
         if fs::symlink_metadata(&path).is_err() {
@@ -123,7 +122,7 @@ pub fn test(
     }
 
     let words = exec::paste(&declared.run);
-    let ended = run(&root, config, &declared.run, declared.timeout, is_root)?;
+    let ended = run(&root, &image.config, &declared.run, declared.timeout, is_root)?;
     let printed = ended.stdout.trim().to_owned();
     let said = match ended.stderr.trim() {
         "" => String::new(),
@@ -132,7 +131,7 @@ pub fn test(
     let wrong = |what: String| Err(failure(Exit::JobFailed, format!("the smoke test `{words}` {what}{said}")));
     match ended.code {
         None => wrong(format!("does not end within {:?}", declared.timeout)),
-        Some(0) if printed == expected => Ok(Passed { run: declared.run.clone(), printed }),
+        Some(0) if printed == expected => Ok(SmokeTestResult { run: declared.run.clone(), printed }),
         Some(0) => wrong(format!("printed something else\n  expected: {expected:?}\n  printed:  {printed:?}")),
         Some(code) => wrong(format!("ended with {code}, and printed {printed:?}")),
     }
@@ -146,7 +145,7 @@ struct Ended {
 }
 
 /// Runs a command in a root directory.
-fn run(root: &Path, config: &Value, command: &[String], limit: Duration, is_root: bool) -> anyhow::Result<Ended> {
+fn run(root: &Path, config: &ImageConfig, command: &[String], limit: Duration, is_root: bool) -> anyhow::Result<Ended> {
     // A user's own search path has not always the directories of the administrator's programs.
     let mut search = std::env::var_os("PATH").unwrap_or_default();
     search.push(":/usr/sbin:/sbin");
@@ -172,9 +171,9 @@ fn run(root: &Path, config: &Value, command: &[String], limit: Duration, is_root
     argv.extend([env, "-i".to_owned(), shell.clone(), "-c".to_owned(), SCRIPT.to_owned(), "sh".to_owned()]);
     argv.extend([root.display().to_string(), shell, tool("mount")?, tool("umount")?, unshare]);
     argv.extend([tool("nsenter")?, tool("pivot_root")?]);
-    let text = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).filter(|text| text.starts_with('/'));
+    let directory = config.config.working_dir.as_deref().filter(|path| path.starts_with('/')).unwrap_or("/");
     let variables = variables(config);
-    argv.extend([text("/config/WorkingDir").unwrap_or("/").to_owned(), variables.len().to_string()]);
+    argv.extend([directory.to_owned(), variables.len().to_string()]);
     argv.extend(variables);
     argv.extend(command.iter().cloned());
 
@@ -227,15 +226,9 @@ fn probe(namespaces: &[String]) -> anyhow::Result<()> {
 }
 
 /// The environment that the image declares, with a search path; without names that no shell knows.
-fn variables(config: &Value) -> Vec<String> {
-    let declared = config.pointer("/config/Env").and_then(Value::as_array);
-    let mut all: Vec<String> = declared
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .filter(|one| one.split_once('=').is_some_and(|(name, _)| is_name(name)))
-        .map(str::to_owned)
-        .collect();
+fn variables(config: &ImageConfig) -> Vec<String> {
+    let is_usable = |one: &&String| one.split_once('=').is_some_and(|(name, _)| is_name(name));
+    let mut all: Vec<String> = config.config.env.iter().filter(is_usable).cloned().collect();
     let mut default = |name: &str, value: &str| {
         let start = format!("{name}=");
         if !all.iter().any(|one| one.starts_with(&start)) {
@@ -255,13 +248,12 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Descriptor, media};
+    use crate::model::{Descriptor, Manifest, media};
     use drydock_archive::layer::{Item, ItemKind, Layer};
     use drydock_config::images::{Digest, Images};
-    use serde_json::json;
 
     /// An image with this machine's busybox as its shell.
-    fn image(directory: &Path) -> (Layout, Manifest) {
+    fn image(directory: &Path) -> (Layout, WrittenImage) {
         let layout = Layout::create(directory).unwrap();
         let mut layer = Layer::new(directory).unwrap();
         layer.put("bin".into(), Item::directory(0));
@@ -273,16 +265,12 @@ mod tests {
         let mut part = layout.part().unwrap();
         let written = layer.write(0, part.as_file_mut()).unwrap();
         layout.keep(part, &Digest(written.sha256)).unwrap();
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: None,
-            artifact_type: None,
-            config: Descriptor::of(media::EMPTY, b"{}"),
-            layers: vec![Descriptor::new(media::LAYER_GZIP, Digest(written.sha256), written.size)],
-            subject: None,
-            annotations: BTreeMap::new(),
-        };
-        (layout, manifest)
+        let layer = Descriptor::new(media::LAYER_GZIP, Digest(written.sha256), written.size);
+        let manifest = Manifest::new(Descriptor::for_bytes(media::EMPTY, b"{}"), vec![layer]);
+        let mut config = ImageConfig::from_scratch(Platform::Amd64);
+        config.config.env = ["V=v1.0", "PATH=/bin"].map(str::to_owned).to_vec();
+        config.config.working_dir = Some("/bin".to_owned());
+        (layout, WrittenImage { descriptor: manifest.config.clone(), manifest, config })
     }
 
     /// A program that tries to leave its root in the known ways, and says whether it came to see this machine.
@@ -341,11 +329,10 @@ mod tests {
             return;
         }
         let directory = tempfile::tempdir().unwrap();
-        let (layout, manifest) = image(directory.path());
-        let config = json!({"config": {"Env": ["V=v1.0", "PATH=/bin"], "WorkingDir": "/bin"}});
+        let (layout, image) = image(directory.path());
         let version = "1.0".parse().unwrap();
         let test = |run: &str, timeout: &str| {
-            test(&layout, &manifest, &config, &declared(run, timeout), &version)
+            test(&layout, &image, &declared(run, timeout), &version)
                 .map(|passed| passed.printed)
                 .map_err(|error| error.to_string())
         };
@@ -383,10 +370,10 @@ mod tests {
 
     #[test]
     fn own_platform_can_be_tried() {
-        assert!(Platform::here().is_none_or(|here| not_here(here).is_none()));
+        assert!(Platform::here().is_none_or(|here| why_unsupported(here).is_none()));
         let foreign = if Platform::here() == Some(Platform::Riscv64) { Platform::ArmV7 } else { Platform::Riscv64 };
         if !Path::new("/proc/sys/fs/binfmt_misc/qemu-riscv64").exists() {
-            assert!(not_here(foreign).unwrap().contains("qemu-user-static"));
+            assert!(why_unsupported(foreign).unwrap().contains("qemu-user-static"));
         }
     }
 }

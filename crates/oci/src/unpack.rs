@@ -10,7 +10,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, lchown, symlin
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::ground::{Found, FoundKind, Ground, Whiteout, clean, visit_layer, whiteout};
+use super::image_files::{FileKind, ImageFile, ImageFiles, Whiteout, clean_path, visit_layer, whiteout};
 use super::layout::Layout;
 use super::model::Descriptor;
 use drydock_archive::read::{Member, MemberKind, ReadError};
@@ -27,7 +27,7 @@ pub fn unpack(
     directory: &Path,
     owner: Option<(u32, u32)>,
 ) -> anyhow::Result<()> {
-    let mut disk = Disk { root: directory, owner, ground: Ground::default(), modes: BTreeMap::new() };
+    let mut disk = Disk { root: directory, owner, files: ImageFiles::default(), modes: BTreeMap::new() };
     for layer in layers {
         let mut fresh = BTreeSet::new();
         visit_layer(&layout.path(&layer.digest), &layer.media_type, &mut |member, content| {
@@ -44,33 +44,33 @@ pub fn unpack(
 struct Disk<'a> {
     root: &'a Path,
     owner: Option<(u32, u32)>,
-    ground: Ground,
+    files: ImageFiles,
     /// Of directories, which have to be writable until all is there.
     modes: BTreeMap<String, u32>,
 }
 
 impl Disk<'_> {
     fn add(&mut self, member: &Member, content: &mut dyn Read, fresh: &mut BTreeSet<String>) -> Result<(), ReadError> {
-        let path = clean(&member.path)?;
+        let path = clean_path(&member.path)?;
         if let Some(whiteout) = whiteout(&path) {
             return Ok(self.hide(&whiteout, fresh)?);
         }
         let unsafe_ = ReadError::Unsafe;
-        let real = self.ground.real(&path).map_err(unsafe_)?;
+        let real = self.files.real(&path).map_err(unsafe_)?;
         if real.is_empty() {
             return Ok(());
         }
         self.parents(&real)?;
         let at = self.root.join(&real);
-        let there = self.ground.get(&real).map(|found| found.kind.clone());
+        let there = self.files.get(&real).map(|found| found.kind.clone());
         let kind = match &member.kind {
             MemberKind::Directory => {
-                if there != Some(FoundKind::Directory) {
+                if there != Some(FileKind::Directory) {
                     self.remove(&real)?;
                     fs::create_dir(&at)?;
                 }
                 self.modes.insert(real.clone(), member.mode);
-                FoundKind::Directory
+                FileKind::Directory
             }
             MemberKind::File => {
                 self.remove(&real)?;
@@ -81,28 +81,28 @@ impl Disk<'_> {
                 if let Some(time) = UNIX_EPOCH.checked_add(Duration::from_secs(member.time)) {
                     file.set_modified(time)?;
                 }
-                FoundKind::File
+                FileKind::File
             }
             MemberKind::Link(target) => {
                 self.remove(&real)?;
                 symlink(target, &at)?;
-                FoundKind::Link(target.clone())
+                FileKind::Link(target.clone())
             }
             MemberKind::HardLink(to) => {
-                let target = self.ground.real(&clean(to)?).map_err(unsafe_)?;
-                if self.ground.get(&target).is_none_or(|found| found.kind != FoundKind::File) {
+                let target = self.files.real(&clean_path(to)?).map_err(unsafe_)?;
+                if self.files.get(&target).is_none_or(|found| found.kind != FileKind::File) {
                     return Err(unsafe_(format!("{path:?} is a hard link to {to:?}, which is no file of the image")));
                 }
                 if target != real {
                     self.remove(&real)?;
                     fs::hard_link(self.root.join(&target), &at)?;
                 }
-                FoundKind::File
+                FileKind::File
             }
             MemberKind::Other(_) => return Ok(()),
         };
         self.own(&at)?;
-        self.ground.set(&real, Found { kind, mode: member.mode, owner: member.owner, time: member.time });
+        self.files.set(&real, ImageFile { kind, mode: member.mode, owner: member.owner, time: member.time });
         fresh.insert(real);
         Ok(())
     }
@@ -114,11 +114,11 @@ impl Disk<'_> {
     fn parents(&mut self, real: &str) -> io::Result<()> {
         for (at, _) in real.match_indices('/') {
             let directory = &real[..at];
-            if self.ground.get(directory).is_none() {
+            if self.files.get(directory).is_none() {
                 fs::create_dir(self.root.join(directory))?;
                 self.own(&self.root.join(directory))?;
-                let found = Found { kind: FoundKind::Directory, mode: 0o755, owner: (0, 0), time: 0 };
-                self.ground.set(directory, found);
+                let found = ImageFile { kind: FileKind::Directory, mode: 0o755, owner: (0, 0), time: 0 };
+                self.files.set(directory, found);
             }
         }
         Ok(())
@@ -127,12 +127,12 @@ impl Disk<'_> {
     /// Takes away what stands at a real path.
     fn remove(&mut self, real: &str) -> io::Result<()> {
         let at: PathBuf = self.root.join(real);
-        match self.ground.get(real).map(|found| &found.kind) {
+        match self.files.get(real).map(|found| &found.kind) {
             None => return Ok(()),
-            Some(FoundKind::Directory) => fs::remove_dir_all(at)?,
-            Some(FoundKind::File | FoundKind::Link(_) | FoundKind::Other) => fs::remove_file(at)?,
+            Some(FileKind::Directory) => fs::remove_dir_all(at)?,
+            Some(FileKind::File | FileKind::Link(_) | FileKind::Other) => fs::remove_file(at)?,
         }
-        self.ground.remove(real);
+        self.files.remove(real);
         let below = format!("{real}/");
         self.modes.retain(|path, _| path != real && !path.starts_with(&below));
         Ok(())
@@ -144,12 +144,12 @@ impl Disk<'_> {
             Whiteout::One(path) => (path, true),
             Whiteout::All(path) => (path, false),
         };
-        let Ok(real) = self.ground.real(path) else { return Ok(()) };
+        let Ok(real) = self.files.real(path) else { return Ok(()) };
         let has_fresh = |path: &str| {
             let below = format!("{path}/");
             fresh.contains(path) || fresh.range(below.clone()..).next().is_some_and(|one| one.starts_with(&below))
         };
-        let children: Vec<String> = self.ground.children(&real).map(str::to_owned).collect();
+        let children: Vec<String> = self.files.children(&real).map(str::to_owned).collect();
         if itself && !has_fresh(&real) {
             return self.remove(&real);
         }

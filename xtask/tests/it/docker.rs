@@ -1,19 +1,19 @@
 //! Images and registries, against a real docker-registry.
 
 mod build;
+mod build_errors;
 mod corpus;
 mod credentials;
 mod engines;
-mod exchange;
-mod faults;
-mod hostile;
-pub(crate) mod made;
+mod hostile_registry;
 mod promote;
 mod prune;
-mod refused;
+mod registry_faults;
 mod resume;
 mod tagging;
+pub(crate) mod test_images;
+mod transfer;
 
+pub(crate) mod build_project;
 pub(crate) mod proxy;
-pub(crate) mod registry;
-pub(crate) mod stage;
+pub(crate) mod registry_server;

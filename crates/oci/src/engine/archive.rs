@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::base::Base;
-use crate::ground::clean;
-use crate::image;
+use crate::base_image::BaseImage;
+use crate::image_files::clean_path;
 use crate::layout::{LARGEST_MANIFEST, Layout};
-use crate::model::{Parsed, media};
+use crate::model::{ImageConfig, ParsedManifest, media};
 use crate::normalise::Raw;
 use drydock_archive::layer::{Item, Layer};
 use drydock_archive::read::{Limits, MemberKind, Packing, ReadError, visit_packed};
@@ -32,10 +31,10 @@ struct Listed {
 }
 
 /// Writes a base as docker's archive.
-pub(super) fn write(file: &Path, base: &Base, name: &str, scratch: &Path) -> anyhow::Result<()> {
+pub(super) fn write(file: &Path, base: &BaseImage, name: &str, scratch: &Path) -> anyhow::Result<()> {
     let mut archive = Layer::new(scratch)?;
     let mut layers = Vec::new();
-    for (layer, diff_id) in base.manifest.layers.iter().zip(image::diff_ids(&base.config)?) {
+    for (layer, diff_id) in base.manifest.layers.iter().zip(&base.config.rootfs.diff_ids) {
         let path = base.layout.path(&layer.digest);
         let mut blob = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let content = archive.keep(&mut blob)?;
@@ -62,10 +61,10 @@ pub(super) fn saved(file: &Path, directory: &Path) -> anyhow::Result<Raw> {
     let list: Vec<Listed> =
         serde_json::from_slice(&small(directory, LIST)?).map_err(|error| wrong(&error.to_string()))?;
     let [Listed { config, layers }] = list.as_slice() else { return Err(wrong("it is not one image")) };
-    let config: Value =
+    let config: ImageConfig =
         serde_json::from_slice(&small(directory, config)?).map_err(|error| wrong(&error.to_string()))?;
     let layers = layers.iter().map(|layer| {
-        let path = directory.join(clean(layer)?);
+        let path = directory.join(clean_path(layer)?);
         let mut magic = [0; 2];
         let gzipped = paths::open_regular(&path)?.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
         Ok((path, if gzipped { media::LAYER_GZIP } else { media::LAYER }.to_owned()))
@@ -87,10 +86,10 @@ pub(super) fn layout(directory: &Path) -> anyhow::Result<Raw> {
     let mut index = layout.index()?;
     for _ in 0..2 {
         let [one] = index.manifests.as_slice() else { return Err(wrong("it is not one image")) };
-        match Parsed::read(&one.media_type, &layout.read(one)?).map_err(|why| wrong(&why))? {
-            Parsed::Index(inner) => index = inner,
-            Parsed::Manifest(manifest) => {
-                let config = serde_json::from_slice(&layout.read(&manifest.config)?)?;
+        match ParsedManifest::read(&one.media_type, &layout.read(one)?).map_err(|error| wrong(&error.to_string()))? {
+            ParsedManifest::Index(inner) => index = inner,
+            ParsedManifest::Manifest(manifest) => {
+                let config: ImageConfig = serde_json::from_slice(&layout.read(&manifest.config)?)?;
                 let layers: Vec<(PathBuf, String)> = manifest
                     .layers
                     .iter()
@@ -110,7 +109,7 @@ fn untar(file: &Path, directory: &Path) -> anyhow::Result<()> {
     let mut links = Vec::new();
     let source = paths::open_regular(file).with_context(|| format!("cannot read {}", file.display()))?;
     let visited = visit_packed(source, Packing::Plain, limits, &mut |member, content| {
-        let path = clean(&member.path)?;
+        let path = clean_path(&member.path)?;
         let at = directory.join(&path);
         match &member.kind {
             MemberKind::File => {
@@ -145,7 +144,7 @@ fn untar(file: &Path, directory: &Path) -> anyhow::Result<()> {
 }
 
 fn small(directory: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
-    let path = directory.join(clean(name).map_err(anyhow::Error::new)?);
+    let path = directory.join(clean_path(name).map_err(anyhow::Error::new)?);
     let file = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut bytes = Vec::new();
     file.take(LARGEST_MANIFEST).read_to_end(&mut bytes)?;

@@ -5,7 +5,7 @@ use std::fs::File;
 use anyhow::Context as _;
 
 use super::{Request, archive, arguments, environment, lent, local_name, run, shown, words};
-use crate::base::Base;
+use crate::base_image::BaseImage;
 use crate::normalise::Raw;
 use drydock_config::images::Platform;
 
@@ -57,7 +57,7 @@ pub(super) fn buildx(request: &Request<'_>) -> anyhow::Result<Raw> {
 }
 
 /// Gives a base to the daemon.
-fn load(request: &Request<'_>, base: &Base) -> anyhow::Result<()> {
+fn load(request: &Request<'_>, base: &BaseImage) -> anyhow::Result<()> {
     let file = request.scratch.join("base.tar");
     archive::write(&file, base, &local_name(base), request.scratch)?;
     let output = duct::cmd("docker", ["load", "--quiet"])

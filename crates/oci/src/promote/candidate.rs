@@ -2,18 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Descriptor, ImageConfig, Index, Parsed, PlatformObject};
-use crate::record::{self, BuildRecord};
+use crate::build_record::{self, BuildRecord};
+use crate::image::VERSION;
+use crate::model::{Descriptor, ImageConfig, Index, ParsedManifest, PlatformObject};
 use crate::registry::Registry;
-use crate::small;
 use drydock_base::exit::{Exit, failure};
 use drydock_config::images::{Digest, Repository};
 use drydock_config::release::Version;
-
-/// The label with an image's version.
-pub const VERSION: &str = "org.opencontainers.image.version";
-/// The label with an image's commit.
-pub const REVISION: &str = "org.opencontainers.image.revision";
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +39,7 @@ impl Candidate {
     /// It is no index, or the registry cannot be reached or refuses.
     pub fn read(registry: &Registry, repository: &Repository, digest: Digest) -> anyhow::Result<Option<Candidate>> {
         let Some(fetched) = registry.manifest(repository, &digest.into())? else { return Ok(None) };
-        let Parsed::Index(index) = fetched.parse()? else {
+        let ParsedManifest::Index(index) = fetched.parse()? else {
             let text = format!("{repository}@{digest} is no index; Drydock's own images always are");
             return Err(failure(Exit::JobFailed, text));
         };
@@ -53,7 +48,7 @@ impl Candidate {
             let labels = labels(registry, repository, child.digest)?;
             platforms.push(PlatformImage { platform: child.platform.clone(), digest: child.digest, labels });
         }
-        let artifacts = small::artifacts(registry, repository, &digest, record::ARTIFACT_TYPE)?;
+        let artifacts = registry.artifacts(repository, &digest, build_record::ARTIFACT_TYPE)?;
         let read = |files: Vec<Vec<u8>>| {
             let first = files.first().ok_or_else(|| "it is empty".to_owned())?;
             BuildRecord::parse(&String::from_utf8_lossy(first))
@@ -70,8 +65,8 @@ impl Candidate {
 pub fn version_of(registry: &Registry, repository: &Repository, digest: Digest) -> anyhow::Result<Option<Version>> {
     let Some(fetched) = registry.manifest(repository, &digest.into())? else { return Ok(None) };
     let first = match fetched.parse() {
-        Ok(Parsed::Index(index)) => images(&index).next().map(|child| child.digest),
-        Ok(Parsed::Manifest(_)) => Some(digest),
+        Ok(ParsedManifest::Index(index)) => images(&index).next().map(|child| child.digest),
+        Ok(ParsedManifest::Manifest(_)) => Some(digest),
         Err(_) => None,
     };
     let Some(first) = first else { return Ok(None) };
@@ -90,8 +85,8 @@ fn labels(
     digest: Digest,
 ) -> anyhow::Result<Option<BTreeMap<String, String>>> {
     let Some(fetched) = registry.manifest(repository, &digest.into())? else { return Ok(None) };
-    let Ok(Parsed::Manifest(manifest)) = fetched.parse() else { return Ok(None) };
-    let bytes = small::blob(registry, repository, &manifest.config)?;
+    let Ok(ParsedManifest::Manifest(manifest)) = fetched.parse() else { return Ok(None) };
+    let bytes = registry.small_blob(repository, &manifest.config)?;
     let config = serde_json::from_slice::<ImageConfig>(&bytes).ok();
-    Ok(config.map(|config| config.config.labels.unwrap_or_default()))
+    Ok(config.map(|config| config.config.labels))
 }

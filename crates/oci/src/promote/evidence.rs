@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::candidate::{Candidate, PlatformImage, REVISION, VERSION};
-use crate::record::{BuildRecord, PlatformRecord, RecordTag};
+use super::candidate::{Candidate, PlatformImage};
+use crate::build_record::{BuildRecord, PlatformRecord, RecordTag};
+use crate::image::{REVISION, VERSION};
 use drydock_config::images::{Image, Platform};
 use drydock_config::release::{NightlyVersion, Version};
 use drydock_http::printable;

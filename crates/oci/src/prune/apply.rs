@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::read::{self, Found};
-use super::{Name, Plan, Prunable, Removed};
+use super::contents::{self, Found};
+use super::{Plan, Prunable, Removed, TagName};
 use crate::registry::Registry;
 use crate::registry::pool::each;
 use drydock_base::exit::{Exit, failure};
@@ -68,7 +68,7 @@ fn changed(
         return Ok(Some(format!("the tag {gone} is gone")));
     }
     // A tag that named nothing may only have been on its way.
-    let is_asked = |tag: &Tag, digest: &Option<Digest>| digest.is_none() || Name::of(tag) == Name::Nightly;
+    let is_asked = |tag: &Tag, digest: &Option<Digest>| digest.is_none() || TagName::of(tag) == TagName::Nightly;
     let moving = expected.iter().filter(|(tag, digest)| is_asked(tag, digest)).map(|(tag, _)| *tag);
     for tag in removed.tags.iter().chain(moving) {
         let head = registry.head(repository, &tag.clone().into())?.map(|descriptor| descriptor.digest);
@@ -97,7 +97,7 @@ pub struct Verified {
 /// # Errors
 /// The registry cannot be reached or refuses.
 pub fn verify(registry: &Registry, place: &Prunable, plan: &Plan) -> anyhow::Result<Verified> {
-    let found = read::read(registry, place, BTreeSet::new())?;
+    let found = contents::read(registry, place, BTreeSet::new())?;
     let graph = &found.graph;
     let mut lost: Vec<String> = Vec::new();
     let is_set = |tag: &Tag| graph.tags.get(tag).copied().flatten().is_some();

@@ -328,7 +328,7 @@ fn needed(graph: &Graph, plan: &Plan) -> BTreeSet<Digest> {
             }
         }
         for (tag, digest) in graph.tags.iter().filter_map(|(tag, digest)| Some((tag, (*digest)?))) {
-            if matches!(Name::of(tag), Name::About(subject) if needed.contains(&subject)) {
+            if matches!(TagName::of(tag), TagName::About(subject) if needed.contains(&subject)) {
                 needed.insert(digest);
             }
         }

@@ -3,14 +3,17 @@
 //! containers-auth.json(5), containers-certs.d(5); docker's `config.json` and the protocol of its credential helpers
 //! (docker-credential-helpers, "Development"). What is found is for one host, and is asked for when that host wants it.
 
+mod files;
+mod helper;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::credential_files::{self, Found};
-use super::credential_helper;
+use files::Found;
+
 use drydock_base::exit::{Exit, failure};
 use drydock_http::NetworkEnv;
 
@@ -68,11 +71,11 @@ impl fmt::Debug for Credentials {
 
 impl Credentials {
     /// Those of this process.
-    pub fn of_process() -> Credentials {
+    pub fn from_process() -> Credentials {
         Credentials::new(std::env::vars_os().collect())
     }
 
-    /// Those of an environment, such as that of [`Credentials::of_process`].
+    /// Those of an environment, such as that of [`Credentials::from_process`].
     pub fn new(variables: BTreeMap<OsString, OsString>) -> Credentials {
         let machine = NetworkEnv::new(&|name| variables.get(OsStr::new(name)).cloned());
         Credentials { variables, machine }
@@ -92,10 +95,10 @@ impl Credentials {
             return Ok(Some(login));
         }
         for file in self.files() {
-            match credential_files::read(&file, host, path)? {
+            match files::read(&file, host, path)? {
                 Some(Found::Login(login)) => return Ok(Some(login)),
                 Some(Found::Helper { name, server }) => {
-                    if let Some(login) = credential_helper::get(&name, &server, &file, &self.variables)? {
+                    if let Some(login) = helper::get(&name, &server, &file, &self.variables)? {
                         return Ok(Some(login));
                     }
                 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Fetched;
-use crate::model::{Descriptor, Parsed};
+use super::FetchedManifest;
+use crate::model::{Descriptor, ParsedManifest};
 use drydock_base::exit::{Exit, failure};
 use drydock_config::images::Digest;
 
@@ -14,7 +14,7 @@ const MOST: usize = 2_000;
 
 /// One manifest.
 pub(super) struct Node {
-    pub(super) fetched: Fetched,
+    pub(super) fetched: FetchedManifest,
     /// What refers to it.
     pub(super) referrers: Vec<Descriptor>,
 }
@@ -22,7 +22,7 @@ pub(super) struct Node {
 /// Manifests by digest, closed under what they point at.
 pub(super) struct Graph {
     top: Digest,
-    nodes: BTreeMap<Digest, (Node, Parsed)>,
+    nodes: BTreeMap<Digest, (Node, ParsedManifest)>,
 }
 
 impl Graph {
@@ -63,8 +63,8 @@ impl Graph {
                     continue;
                 }
                 let children = match &parsed {
-                    Parsed::Index(index) => index.manifests.clone(),
-                    Parsed::Manifest(_) => Vec::new(),
+                    ParsedManifest::Index(index) => index.manifests.clone(),
+                    ParsedManifest::Manifest(_) => Vec::new(),
                 };
                 next.extend(children.into_iter().map(|child| (child, None)));
                 next.extend(node.referrers.iter().cloned().map(|referrer| (referrer, Some(about))));
@@ -83,8 +83,8 @@ impl Graph {
     fn whole(self) -> anyhow::Result<Graph> {
         for (digest, (_, parsed)) in &self.nodes {
             let children = match parsed {
-                Parsed::Index(index) => &index.manifests[..],
-                Parsed::Manifest(_) => &[],
+                ParsedManifest::Index(index) => &index.manifests[..],
+                ParsedManifest::Manifest(_) => &[],
             };
             if let Some(child) = children.iter().find(|child| !self.nodes.contains_key(&child.digest)) {
                 let text = format!("{digest} points at {}, which was not read", child.digest);
@@ -98,8 +98,8 @@ impl Graph {
     pub(super) fn blobs(&self) -> BTreeMap<Digest, &Descriptor> {
         let mut blobs = BTreeMap::new();
         for (_, parsed) in self.nodes.values() {
-            if let Parsed::Manifest(manifest) = parsed {
-                for blob in std::iter::once(&manifest.config).chain(&manifest.layers) {
+            if let ParsedManifest::Manifest(manifest) = parsed {
+                for blob in manifest.blobs() {
                     blobs.insert(blob.digest, blob);
                 }
             }
@@ -108,7 +108,7 @@ impl Graph {
     }
 
     /// Images and artifacts, which point at no manifest; then indexes, each after all that it points at.
-    pub(super) fn in_order(&self) -> (Vec<&Fetched>, Vec<&Fetched>) {
+    pub(super) fn in_order(&self) -> (Vec<&FetchedManifest>, Vec<&FetchedManifest>) {
         let (mut images, mut indexes, mut done) = (Vec::new(), Vec::new(), BTreeSet::new());
         // The top first, so that it is the last one.
         let others = self.nodes.keys().filter(|digest| **digest != self.top);
@@ -123,16 +123,16 @@ impl Graph {
         &'a self,
         digest: &Digest,
         done: &mut BTreeSet<Digest>,
-        images: &mut Vec<&'a Fetched>,
-        indexes: &mut Vec<&'a Fetched>,
+        images: &mut Vec<&'a FetchedManifest>,
+        indexes: &mut Vec<&'a FetchedManifest>,
     ) {
         let Some((node, parsed)) = self.nodes.get(digest) else { return };
         if !done.insert(*digest) {
             return;
         }
         match parsed {
-            Parsed::Manifest(_) => images.push(&node.fetched),
-            Parsed::Index(index) => {
+            ParsedManifest::Manifest(_) => images.push(&node.fetched),
+            ParsedManifest::Index(index) => {
                 for child in &index.manifests {
                     self.visit(&child.digest, done, images, indexes);
                 }
@@ -159,7 +159,7 @@ impl Graph {
 }
 
 /// A manifest is what its descriptor says.
-fn check(descriptor: &Descriptor, fetched: &Fetched) -> anyhow::Result<()> {
+fn check(descriptor: &Descriptor, fetched: &FetchedManifest) -> anyhow::Result<()> {
     let found = &fetched.descriptor;
     if found.digest == descriptor.digest
         && found.size == descriptor.size
@@ -180,7 +180,7 @@ mod tests {
     use crate::model::media;
 
     fn descriptor(media_type: &str, text: &str) -> Descriptor {
-        Descriptor::of(media_type, text.as_bytes())
+        Descriptor::for_bytes(media_type, text.as_bytes())
     }
 
     fn manifest(seed: &str, subject: Option<&Descriptor>) -> (Descriptor, String) {
@@ -220,14 +220,14 @@ mod tests {
             let node = |wanted: &Descriptor| {
                 let text = texts.iter().find(|text| Digest::of(text.as_bytes()) == wanted.digest)?;
                 let kind = if text.contains("manifests") { media::INDEX } else { media::MANIFEST };
-                let fetched = Fetched { descriptor: descriptor(kind, text), bytes: text.as_bytes().to_vec() };
+                let fetched = FetchedManifest { descriptor: descriptor(kind, text), bytes: text.as_bytes().to_vec() };
                 Some(Node { fetched, referrers: lists.get(&wanted.digest).cloned().unwrap_or_default() })
             };
             Ok(wanted.iter().map(node).collect())
         };
         let graph = Graph::collect(&top, fetch).unwrap();
         let (images, indexes) = graph.in_order();
-        let digests = |list: &[&Fetched]| list.iter().map(|one| one.descriptor.digest).collect::<BTreeSet<_>>();
+        let digests = |list: &[&FetchedManifest]| list.iter().map(|one| one.descriptor.digest).collect::<BTreeSet<_>>();
         assert_eq!(digests(&images), BTreeSet::from([child.digest, good.digest]));
         assert_eq!(digests(&indexes), BTreeSet::from([inner.digest, top.digest]));
         assert_eq!(graph.referrers(), BTreeMap::from([(&inner.digest, vec![&good])]));

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use super::challenge::Scope;
 use super::listing::{LARGEST_PAGE, MOST_PAGES};
-use super::{Fetched, Reference, Registry};
-use crate::model::{Descriptor, Index, Parsed, media};
+use super::{FetchedManifest, Reference, Registry};
+use crate::model::{Descriptor, Index, ParsedManifest, media};
 use drydock_base::exit::{Exit, failure};
 use drydock_config::images::{Digest, Repository, Tag};
 use drydock_http::{Method, Request, is_unanswered};
@@ -85,13 +85,13 @@ impl Registry {
     }
 
     /// The list under the tag. GitLab's registry takes such a tag for the digest, and gives the subject itself.
-    fn fallback(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<Option<(Fetched, Index)>> {
+    fn fallback(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<Option<(FetchedManifest, Index)>> {
         let tag = fallback_tag(digest)?;
         let fetched = self.manifest(repository, &Reference::Tag(tag.clone()))?;
         let Some(fetched) = fetched.filter(|fetched| fetched.descriptor.digest != *digest) else { return Ok(None) };
         match fetched.parse()? {
-            Parsed::Index(index) if index.manifests.len() <= MOST_REFERRERS => Ok(Some((fetched, index))),
-            Parsed::Index(_) | Parsed::Manifest(_) => {
+            ParsedManifest::Index(index) if index.manifests.len() <= MOST_REFERRERS => Ok(Some((fetched, index))),
+            ParsedManifest::Index(_) | ParsedManifest::Manifest(_) => {
                 Err(failure(Exit::Remote, format!("{repository}:{tag} is no list of what refers to {digest}")))
             }
         }
@@ -147,14 +147,7 @@ impl Registry {
             if there.is_none() && tried > 1 {
                 return Err(failure(Exit::Remote, holds_none()));
             }
-            let mut index = there.map(|(_, index)| index).unwrap_or_else(|| Index {
-                schema_version: 2,
-                media_type: Some(media::INDEX.to_owned()),
-                artifact_type: None,
-                manifests: Vec::new(),
-                subject: None,
-                annotations: Default::default(),
-            });
+            let mut index = there.map_or_else(|| Index::new(Vec::new()), |(_, index)| index);
             if !change(&mut index.manifests) {
                 return Ok(());
             }

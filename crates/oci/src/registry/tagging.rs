@@ -1,20 +1,20 @@
 //! Moves tags to a manifest that is there, and sees that it is that one.
 
-use super::{Fetched, Reference, Registry};
+use super::{FetchedManifest, Reference, Registry};
 use crate::model::Descriptor;
 use drydock_base::exit::{Exit, failure};
 use drydock_config::images::{Digest, Repository, Tag};
 use drydock_http::{Retry, is_unanswered};
 
-/// What a tag has to point at before it is moved.
+/// The condition under which a tag is set. A tag that points at the manifest already always passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Before {
-    /// Anything or nothing: it moves.
-    Any,
-    /// Nothing, or the same manifest already: it never moves.
-    Unset,
-    /// This one, or the same manifest already: nobody moved it meanwhile.
-    At(Digest),
+pub enum Precondition {
+    /// The tag is set whatever it points at.
+    None,
+    /// The tag must not exist: it never moves.
+    Absent,
+    /// The tag must point at this manifest: nobody else moved it since it was read.
+    Matches(Digest),
 }
 
 /// Sets tags, in their order, on a manifest that was pushed before; the bytes are those of the registry. One that is set
@@ -27,7 +27,7 @@ pub fn tag(
     registry: &Registry,
     repository: &Repository,
     manifest: &Descriptor,
-    tags: &[(Tag, Before)],
+    tags: &[(Tag, Precondition)],
 ) -> anyhow::Result<()> {
     let digest = manifest.digest;
     let fetched = registry.manifest(repository, &Reference::Digest(digest));
@@ -58,9 +58,9 @@ pub fn tag(
 fn set(
     registry: &Registry,
     repository: &Repository,
-    fetched: &Fetched,
+    fetched: &FetchedManifest,
     tag: &Tag,
-    before: Before,
+    before: Precondition,
 ) -> anyhow::Result<()> {
     let (reference, digest) = (Reference::Tag(tag.clone()), fetched.descriptor.digest);
     let media_type = &fetched.descriptor.media_type;
@@ -114,24 +114,27 @@ fn shown(digest: Option<Digest>) -> String {
 fn expect(
     repository: &Repository,
     tag: &Tag,
-    before: Before,
+    before: Precondition,
     now: Option<Digest>,
     digest: Digest,
 ) -> anyhow::Result<bool> {
     let why = match (before, now) {
         (_, Some(now)) if now == digest => return Ok(true),
-        (Before::Any, _) | (Before::Unset, None) => return Ok(false),
-        (Before::At(expected), Some(now)) if now == expected => return Ok(false),
-        (Before::Unset, Some(now)) => format!("is {now} already, and is never moved"),
-        (Before::At(expected), Some(now)) => format!("is {now} meanwhile, and not {expected}; who else moves it?"),
-        (Before::At(expected), None) => format!("is gone meanwhile, and not {expected}; who else moves it?"),
+        (Precondition::None, _) | (Precondition::Absent, None) => return Ok(false),
+        (Precondition::Matches(expected), Some(now)) if now == expected => return Ok(false),
+        (Precondition::Absent, Some(now)) => format!("is {now} already, and is never moved"),
+        (Precondition::Matches(expected), Some(now)) => {
+            format!("is {now} meanwhile, and not {expected}; who else moves it?")
+        }
+        (Precondition::Matches(expected), None) => format!("is gone meanwhile, and not {expected}; who else moves it?"),
     };
     Err(failure(Exit::Remote, format!("{repository}:{tag} {why}")))
 }
 
 /// The error, with what is set and what is not.
-fn standing(error: anyhow::Error, repository: &Repository, tags: &[(Tag, Before)], done: usize) -> anyhow::Error {
-    let names = |tags: &[(Tag, Before)]| tags.iter().map(|(tag, _)| tag.to_string()).collect::<Vec<_>>().join(", ");
+fn standing(error: anyhow::Error, repository: &Repository, tags: &[(Tag, Precondition)], done: usize) -> anyhow::Error {
+    let names =
+        |tags: &[(Tag, Precondition)]| tags.iter().map(|(tag, _)| tag.to_string()).collect::<Vec<_>>().join(", ");
     let (set, not) = (names(&tags[..done]), names(&tags[done..]));
     let set = if set.is_empty() { "nothing is tagged".to_owned() } else { format!("set is {set}") };
     let not = if not.is_empty() { String::new() } else { format!(", not set is {not}") };

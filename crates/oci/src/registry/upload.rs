@@ -5,6 +5,8 @@
 //! docker-registry (2.8) that is each upload that was cut inside of a piece: it gives up a session whose file is longer
 //! than it remembers. GitHub's registry takes no piece above 4 MiB, Amazon's none below 5 MiB but the last.
 
+mod resume;
+
 use std::fs::File;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,15 +14,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::Registry;
-use super::blobs::Begun;
 use super::challenge::Scope;
-use super::memory::Memory;
 use crate::layout::Layout;
 use crate::model::Descriptor;
 use drydock_base::exit::{Exit, failure};
 use drydock_base::paths;
-use drydock_config::images::Repository;
-use drydock_http::{Content, Method, Request, Response, Retry, Url};
+use drydock_config::images::{Digest, Repository};
+use drydock_http::{Content, Method, Request, Response, Retry, Url, printable};
+use resume::ResumeFile;
 
 /// No registry asks for larger pieces.
 const LARGEST_PIECE: u64 = 1 << 30;
@@ -29,7 +30,7 @@ const SMALL_PIECE: u64 = 4 << 20;
 
 /// What an upload took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sent {
+pub struct UploadOutcome {
     /// Bytes that were handed to the network, twice what was sent twice.
     pub bytes: u64,
     /// Whether it went on from where another process was cut.
@@ -44,6 +45,14 @@ pub(super) struct Session {
     pub(super) offset: u64,
     /// The smallest piece that the registry takes.
     pub(super) least: u64,
+}
+
+/// What a registry did when it was told of a blob.
+pub(super) enum UploadStart {
+    /// It has it, from the other repository.
+    Mounted,
+    /// It waits for it.
+    Session(Session),
 }
 
 enum Source<'a> {
@@ -73,7 +82,7 @@ struct Upload<'a> {
     /// Whether the next piece is sent only when the registry says that it wants it (RFC 9110, 10.1.1): one that refuses
     /// and reads no further is heard by nobody who is still sending.
     asks: bool,
-    sent: Sent,
+    sent: UploadOutcome,
 }
 
 enum Step {
@@ -83,12 +92,73 @@ enum Step {
 }
 
 impl Registry {
+    /// Takes a blob over from another repository of this registry, without sending it. Whether the registry did.
+    ///
+    /// # Errors
+    /// The registry cannot be reached or refuses.
+    pub fn mount(&self, repository: &Repository, digest: &Digest, from: &Repository) -> anyhow::Result<bool> {
+        match self.begin(repository, digest, Some(from))? {
+            UploadStart::Mounted => Ok(true),
+            UploadStart::Session(session) => {
+                self.abandon(repository, &session.url);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Begins an upload, which ends at once where the blob can be taken over from another repository.
+    pub(super) fn begin(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        from: Option<&Repository>,
+    ) -> anyhow::Result<UploadStart> {
+        let mut scope = Scope::push(repository.path());
+        let mut url = self.url(repository, "blobs/uploads/")?;
+        if let Some(from) = from.filter(|from| from.host() == repository.host()) {
+            url = url.with_query(&[("mount", &digest.to_string()), ("from", from.path())]);
+            scope = scope.and(&Scope::pull(from.path()));
+        }
+        // Done twice, it leaves a session behind that the registry forgets by itself.
+        let call = Request::new(Method::POST, &url).content(Content::Bytes(b""));
+        let answer = self.send(repository.path(), &scope, call.retry(Retry::Always))?;
+        match answer.status {
+            201 if from.is_some() => Ok(UploadStart::Mounted),
+            202 => {
+                let least = least_piece(&answer);
+                Ok(UploadStart::Session(Session { url: self.session(&answer)?, offset: 0, least }))
+            }
+            _ => Err(self.refused(answer, repository)),
+        }
+    }
+
+    /// Where an upload goes on. It stays with the registry: neither content nor proof is for another host.
+    pub(super) fn session(&self, answer: &Response) -> anyhow::Result<Url> {
+        let location = answer.header("location").unwrap_or_default();
+        let url = answer.url().join(location).ok_or_else(|| {
+            let shown = printable(location.split('?').next().unwrap_or_default());
+            failure(Exit::Remote, format!("{} names no place for an upload: {shown:?}", self.host()))
+        })?;
+        if !url.same_origin(&self.inner.base) {
+            let why = "is it behind a proxy that does not pass on the host and scheme of requests?";
+            let text = format!("{} wants an upload to go on at {url}, which is another place; {why}", self.host());
+            return Err(failure(Exit::Remote, text));
+        }
+        Ok(url)
+    }
+
+    /// Ends a session that is of no use any more. It would end by itself, but in a week.
+    pub(super) fn abandon(&self, repository: &Repository, session: &Url) {
+        let call = Request::new(Method::DELETE, session).retry(Retry::Never);
+        drop(self.send(repository.path(), &Scope::push(repository.path()), call));
+    }
+
     /// Uploads a blob of a layout, whether it is there or not.
     ///
     /// # Errors
     /// The registry cannot be reached or refuses, for as long as it is retried. What is there stays there: the
     /// same call goes on from it.
-    pub fn upload(&self, repository: &Repository, blob: &Descriptor, layout: &Layout) -> anyhow::Result<Sent> {
+    pub fn upload(&self, repository: &Repository, blob: &Descriptor, layout: &Layout) -> anyhow::Result<UploadOutcome> {
         let memory = self.memory(repository, blob, layout);
         let remembered = memory.recall(&self.inner.base, self.retry_policy().clock.now());
         let known = match remembered {
@@ -108,7 +178,7 @@ impl Registry {
         blob: &Descriptor,
         layout: &Layout,
         session: Option<Session>,
-    ) -> anyhow::Result<Sent> {
+    ) -> anyhow::Result<UploadOutcome> {
         let path = layout.path(&blob.digest);
         let file = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
         if !layout.has(blob) {
@@ -128,13 +198,13 @@ impl Registry {
 
     /// Uploads a few bytes.
     pub(super) fn upload_bytes(&self, repository: &Repository, blob: &Descriptor, bytes: &[u8]) -> anyhow::Result<()> {
-        self.run(repository, blob, Source::Bytes(bytes), &Memory::none(), None).map(drop)
+        self.run(repository, blob, Source::Bytes(bytes), &ResumeFile::none(), None).map(drop)
     }
 
-    fn memory(&self, repository: &Repository, blob: &Descriptor, layout: &Layout) -> Memory {
+    fn memory(&self, repository: &Repository, blob: &Descriptor, layout: &Layout) -> ResumeFile {
         match blob.size > self.piece(0) {
-            true => Memory::beside(layout, repository, blob),
-            false => Memory::none(),
+            true => ResumeFile::beside(layout, repository, blob),
+            false => ResumeFile::none(),
         }
     }
 
@@ -143,16 +213,16 @@ impl Registry {
         repository: &Repository,
         blob: &Descriptor,
         source: Source<'_>,
-        memory: &Memory,
+        memory: &ResumeFile,
         session: Option<Session>,
-    ) -> anyhow::Result<Sent> {
+    ) -> anyhow::Result<UploadOutcome> {
         let resumed = session.as_ref().is_some_and(|session| session.offset > 0);
         let session = match session.filter(|session| session.offset <= blob.size) {
             Some(session) => session,
             None => self.fresh(repository, blob)?,
         };
         let (mut tried, mut furthest) = (0, session.offset);
-        let sent = Sent { bytes: 0, resumed };
+        let sent = UploadOutcome { bytes: 0, resumed };
         let mut upload = Upload { repository, blob, source, session, ranges: Ranges::Doubted, asks: false, sent };
         loop {
             memory.keep(&upload.session.url, upload.session.least, self.retry_policy().clock.now());
@@ -195,8 +265,8 @@ impl Registry {
 
     fn fresh(&self, repository: &Repository, blob: &Descriptor) -> anyhow::Result<Session> {
         match self.begin(repository, &blob.digest, None)? {
-            Begun::Session(session) => Ok(session),
-            Begun::Mounted => Err(failure(Exit::Remote, format!("{repository} mounts what nobody asked it to"))),
+            UploadStart::Session(session) => Ok(session),
+            UploadStart::Mounted => Err(failure(Exit::Remote, format!("{repository} mounts what nobody asked it to"))),
         }
     }
 

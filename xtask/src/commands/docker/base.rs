@@ -4,7 +4,7 @@ use crate::commands::Context;
 use drydock_base::exit::{Exit, failure};
 use drydock_base::output;
 use drydock_config::images::{Base, Digest, Platform, Repository};
-use drydock_oci::base as cached;
+use drydock_oci::base_image::{self, BaseImage};
 use drydock_oci::bootstrap;
 use drydock_oci::layout::Layout;
 use drydock_oci::registry::{self, Credentials, Reference, Registry};
@@ -16,13 +16,13 @@ pub(super) fn cache(ctx: &Context) -> anyhow::Result<Layout> {
 }
 
 /// The declared base of a platform.
-pub(super) fn provide(ctx: &Context, declared: &Base, platform: Platform) -> anyhow::Result<cached::Base> {
+pub(super) fn provide(ctx: &Context, declared: &Base, platform: Platform) -> anyhow::Result<BaseImage> {
     let cache = cache(ctx)?;
     match declared {
         Base::Image { repository, tag, digest } => {
             let tag = tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
             let name = format!("{repository}{tag}");
-            cached::pulled(&cache, &name, digest, platform, &mut || pull(&cache, repository, digest, platform))
+            base_image::pulled(&cache, &name, digest, platform, &mut || pull(&cache, repository, digest, platform))
         }
         Base::Suite { suite, snapshot, mirror, packages } => {
             let request = bootstrap::Request { suite, snapshot, mirror, packages, platform };
@@ -34,7 +34,7 @@ pub(super) fn provide(ctx: &Context, declared: &Base, platform: Platform) -> any
 /// Brings a base of a registry into the cache: of an index, the image of one platform, and the index itself.
 pub(super) fn pull(cache: &Layout, repository: &Repository, digest: &Digest, platform: Platform) -> anyhow::Result<()> {
     output::err(format_args!("== pull {repository}@{} for {platform}", digest.short()));
-    let registry = Registry::open(repository.host(), &Credentials::of_process())?;
+    let registry = Registry::open(repository.host(), &Credentials::from_process())?;
     let reference = Reference::Digest(*digest);
     let top = registry.manifest(repository, &reference)?.ok_or_else(|| {
         failure(Exit::Remote, format!("{repository} has nothing of the digest {digest}; was it removed there?"))

@@ -9,7 +9,7 @@ use drydock_base::exec;
 use drydock_base::exit::{Exit, failure};
 use drydock_base::output;
 use drydock_config::images::{Base, From, Image, Platform};
-use drydock_oci::record::BuildRecord;
+use drydock_oci::build_record::BuildRecord;
 
 impl cli::DockerBuild {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {

@@ -21,8 +21,8 @@ use drydock_deb::control::Paragraph;
 use drydock_deb::installed::{self, Installed};
 use drydock_deb::prove::Proof;
 use drydock_deb::sums::Sums;
-use drydock_oci::ground::{Ground, STATUS, STATUS_DIRECTORY, clean};
-use drydock_oci::stack::Stack;
+use drydock_oci::image_files::{ImageFiles, STATUS, STATUS_DIRECTORY, clean_path};
+use drydock_oci::layer_builder::LayerBuilder;
 
 /// Where dpkg keeps the lists of files.
 const INFO: &str = "var/lib/dpkg/info";
@@ -157,18 +157,18 @@ fn damaged(path: &Path, error: ReadError) -> anyhow::Error {
 /// Refuses packages that would not work on the base: everything that is wrong with them, at once.
 pub(super) fn check(
     debs: &[Binary],
-    ground: &Ground,
+    files: &ImageFiles,
     base: &str,
     platform: Platform,
     skip_scripts: bool,
 ) -> anyhow::Result<()> {
     let unreadable = |why: String| failure(Exit::NotReproducible, format!("what {base} has installed: {why}"));
     let mut there = Vec::new();
-    if ground.text(STATUS).is_none() && ground.texts_in(STATUS_DIRECTORY).next().is_none() {
+    if files.text(STATUS).is_none() && files.texts_in(STATUS_DIRECTORY).next().is_none() {
         let text = format!("{base} does not say which packages it has (it has no /{STATUS})");
         return Err(failure(Exit::Declaration, format!("{text}; take a base of Debian, or a Dockerfile")));
     }
-    for text in ground.text(STATUS).into_iter().chain(ground.texts_in(STATUS_DIRECTORY).map(|(_, text)| text)) {
+    for text in files.text(STATUS).into_iter().chain(files.texts_in(STATUS_DIRECTORY).map(|(_, text)| text)) {
         there.extend(Installed::all(text).map_err(unreadable)?);
     }
     let mut problems: Vec<String> = Vec::new();
@@ -208,32 +208,32 @@ pub(super) fn check(
 }
 
 /// Puts the packages on the base, and into its list of what is installed.
-pub(super) fn stack(stack: &mut Stack, debs: &[Binary], epoch: u64) -> anyhow::Result<()> {
+pub(super) fn install(builder: &mut LayerBuilder, debs: &[Binary], epoch: u64) -> anyhow::Result<()> {
     let mut paragraphs = Vec::new();
     for deb in debs {
-        let listed = files(stack, deb)?;
-        let conffiles = conffiles(stack, deb)?;
+        let listed = files(builder, deb)?;
+        let conffiles = conffiles(builder, deb)?;
         let text = paragraph(&deb.control, &conffiles).text();
-        if stack.ground.text(STATUS).is_some() {
+        if builder.files.text(STATUS).is_some() {
             let own = deb.members.iter().filter(|(name, _)| name.as_str() != "list");
             for (name, (mode, bytes)) in own {
                 let mode = if SCRIPTS.contains(&name.as_str()) { *mode } else { 0o644 };
-                write(stack, &format!("{INFO}/{}.{name}", deb.stem()), bytes, mode, epoch)?;
+                write(builder, &format!("{INFO}/{}.{name}", deb.stem()), bytes, mode, epoch)?;
             }
-            write(stack, &format!("{INFO}/{}.list", deb.stem()), listed.as_bytes(), 0o644, epoch)?;
+            write(builder, &format!("{INFO}/{}.list", deb.stem()), listed.as_bytes(), 0o644, epoch)?;
         } else {
-            write(stack, &format!("{STATUS_DIRECTORY}/{}", deb.name), text.as_bytes(), 0o644, epoch)?;
+            write(builder, &format!("{STATUS_DIRECTORY}/{}", deb.name), text.as_bytes(), 0o644, epoch)?;
             if let Some((_, sums)) = deb.members.get("md5sums") {
-                write(stack, &format!("{STATUS_DIRECTORY}/{}.md5sums", deb.name), sums, 0o644, epoch)?;
+                write(builder, &format!("{STATUS_DIRECTORY}/{}.md5sums", deb.name), sums, 0o644, epoch)?;
             }
         }
         paragraphs.push(text);
     }
-    if let Some(old) = stack.ground.text(STATUS) {
+    if let Some(old) = builder.files.text(STATUS) {
         let old = without(old, debs);
         let old = if old.trim().is_empty() { String::new() } else { format!("{}\n\n", old.trim_end()) };
         let text = format!("{old}{}\n", paragraphs.join("\n"));
-        write(stack, STATUS, text.as_bytes(), 0o644, epoch)?;
+        write(builder, STATUS, text.as_bytes(), 0o644, epoch)?;
     }
     Ok(())
 }
@@ -249,25 +249,25 @@ fn without(status: &str, debs: &[Binary]) -> String {
 }
 
 /// The files of a package, put where they go; the list of them, as dpkg keeps it.
-fn files(stack: &mut Stack, deb: &Binary) -> anyhow::Result<String> {
+fn files(builder: &mut LayerBuilder, deb: &Binary) -> anyhow::Result<String> {
     let mut listed = String::from("/.\n");
     let mut refused = Vec::new();
     deb.visit(LIMITS, &mut |member, content| {
-        let path = clean(&member.path)?;
+        let path = clean_path(&member.path)?;
         if path.is_empty() {
             return Ok(());
         }
         let kind = match &member.kind {
             MemberKind::Directory => ItemKind::Directory,
-            MemberKind::File => ItemKind::File(stack.layer.keep(content)?),
+            MemberKind::File => ItemKind::File(builder.layer.keep(content)?),
             MemberKind::Link(target) => ItemKind::Link(target.clone()),
-            MemberKind::HardLink(to) => ItemKind::HardLink(clean(to)?),
+            MemberKind::HardLink(to) => ItemKind::HardLink(clean_path(to)?),
             MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
         };
         listed.push_str(&format!("/{path}\n"));
         let attributes = member.attributes.clone();
         let item = Item { kind, mode: member.mode, owner: member.owner, time: member.time, attributes };
-        if let Err(why) = stack.put(&path, item, false) {
+        if let Err(why) = builder.put(&path, item, false) {
             refused.push(why.to_string());
         }
         Ok(())
@@ -283,13 +283,13 @@ fn files(stack: &mut Stack, deb: &Binary) -> anyhow::Result<String> {
 }
 
 /// Configuration files with the sums by which dpkg knows whether somebody changed them.
-fn conffiles(stack: &Stack, deb: &Binary) -> anyhow::Result<String> {
+fn conffiles(builder: &LayerBuilder, deb: &Binary) -> anyhow::Result<String> {
     let Some((_, list)) = deb.members.get("conffiles") else { return Ok(String::new()) };
     let mut lines = String::new();
     for path in String::from_utf8_lossy(list).lines().map(str::trim).filter(|line| line.starts_with('/')) {
-        let real = stack.ground.real(path).unwrap_or_default();
-        let Some(Item { kind: ItemKind::File(content), .. }) = stack.layer.get(&real) else { continue };
-        lines.push_str(&format!("\n{path} {}", Sums::of("", &stack.layer.read(*content)?).md5));
+        let real = builder.files.real(path).unwrap_or_default();
+        let Some(Item { kind: ItemKind::File(content), .. }) = builder.layer.get(&real) else { continue };
+        lines.push_str(&format!("\n{path} {}", Sums::of("", &builder.layer.read(*content)?).md5));
     }
     Ok(lines)
 }
@@ -309,10 +309,10 @@ fn paragraph(control: &Paragraph, conffiles: &str) -> Paragraph {
     paragraph
 }
 
-fn write(stack: &mut Stack, path: &str, bytes: &[u8], mode: u32, epoch: u64) -> anyhow::Result<()> {
-    let content = stack.layer.keep(&mut &*bytes).with_context(|| format!("cannot write /{path}"))?;
+fn write(builder: &mut LayerBuilder, path: &str, bytes: &[u8], mode: u32, epoch: u64) -> anyhow::Result<()> {
+    let content = builder.layer.keep(&mut &*bytes).with_context(|| format!("cannot write /{path}"))?;
     let item = Item { mode, ..Item::file(content, epoch) };
-    stack.put(path, item, true).map_err(|why| failure(Exit::JobFailed, format!("cannot write /{path}: {why}")))?;
+    builder.put(path, item, true).map_err(|why| failure(Exit::JobFailed, format!("cannot write /{path}: {why}")))?;
     Ok(())
 }
 

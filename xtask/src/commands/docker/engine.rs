@@ -14,10 +14,9 @@ use drydock_base::exit::{Exit, failure};
 use drydock_base::output;
 use drydock_base::paths;
 use drydock_config::images::{Platform, Value};
-use drydock_oci::base::Base;
+use drydock_oci::base_image::BaseImage;
 use drydock_oci::dockerfile::{Dockerfile, Foundation};
 use drydock_oci::engine::{self, Kind, local_name};
-use drydock_oci::ground::{self, Ground};
 use drydock_oci::layout::Layout;
 use drydock_oci::normalise::normalise;
 
@@ -45,10 +44,10 @@ pub(super) fn make(
         let text = format!("{} stands on ${{BASE}}, and docker/images.yaml declares no `base`", declared.path);
         return Err(failure(Exit::Declaration, text));
     }
-    let mut bases: Vec<Base> = Vec::new();
+    let mut bases: Vec<BaseImage> = Vec::new();
     let cache = base::cache(job.ctx)?;
     for pinned in &dockerfile.pinned {
-        bases.push(drydock_oci::base::pulled(
+        bases.push(drydock_oci::base_image::pulled(
             &cache,
             &pinned.repository.to_string(),
             &pinned.digest,
@@ -92,16 +91,16 @@ pub(super) fn make(
         scratch: scratch.path(),
     };
     let raw = engine.build(&request)?;
-    let found = drydock_oci::image::platform_of(&raw.config);
-    if found != platform.to_string() && !(platform == Platform::Arm64 && found == "linux/arm64/v8") {
+    let found = &raw.config.platform;
+    if !found.is(platform) {
         let text = format!("{} built an image for {found}, not for {platform}", engine.shown());
         return Err(failure(Exit::JobFailed, text));
     }
     if let Some(base) = &foundation {
         base.lend(layout)?;
     }
-    let (config, layers) = normalise(layout, raw, foundation.as_ref(), tree.epoch)?;
-    Ok(Made { base: foundation, config, layers, inputs, way: engine.shown() })
+    let image = normalise(layout, raw, foundation.as_ref(), tree.epoch)?;
+    Ok(Made { base: foundation, image, inputs, way: engine.shown() })
 }
 
 /// The commit's files as a release has them, with what generators derive from them.
@@ -138,7 +137,7 @@ fn text(job: &Job<'_>, path: &str, tree: &SourceTree) -> anyhow::Result<String> 
 fn packages(
     job: &Job<'_>,
     declared: &Declared<'_>,
-    own: Option<&Base>,
+    own: Option<&BaseImage>,
     platform: Platform,
     context: &Path,
     epoch: u64,
@@ -146,8 +145,7 @@ fn packages(
     if declared.packages.is_empty() {
         return Ok(Vec::new());
     }
-    let ground = own.map(|base| Ground::of(&base.layout, &base.descriptor, &base.manifest)).transpose()?;
-    let series = ground.as_ref().and_then(ground::series);
+    let series = own.map(BaseImage::files).transpose()?.and_then(|files| files.series());
     let found = debs::find(job.ctx, job.of, declared.packages, declared.series, series, platform)?;
     let files: Vec<PathBuf> = debs::files_of(&found).cloned().collect();
     lay(&files, &context.join("packages"), epoch)?;

@@ -7,8 +7,8 @@ use drydock_archive::read::{self, Limits, MemberKind, ReadError};
 use drydock_base::exit::{Exit, failure};
 use drydock_config::images::Platform;
 use drydock_config::release::{Format, Version};
-use drydock_oci::ground::clean;
-use drydock_oci::stack::Stack;
+use drydock_oci::image_files::clean_path;
+use drydock_oci::layer_builder::LayerBuilder;
 
 /// The file of a version and platform, relative to the project.
 pub(super) fn file(project: &Path, path: &str, version: &Version, platform: Platform) -> PathBuf {
@@ -16,7 +16,7 @@ pub(super) fn file(project: &Path, path: &str, version: &Version, platform: Plat
 }
 
 /// Unpacks an archive onto the base: everything belongs to root, and replaces what the base has there.
-pub(super) fn stack(stack: &mut Stack, file: &Path, strip: u32, into: &str) -> anyhow::Result<()> {
+pub(super) fn unpack(builder: &mut LayerBuilder, file: &Path, strip: u32, into: &str) -> anyhow::Result<()> {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let format = Format::of_name(&name).ok_or_else(|| {
         let formats = "a .tar.gz, .tar.xz, .tar.bz2 or .zip";
@@ -28,7 +28,7 @@ pub(super) fn stack(stack: &mut Stack, file: &Path, strip: u32, into: &str) -> a
     }
     let into = into.trim_matches('/');
     let place = |path: &str| -> Result<Option<String>, ReadError> {
-        let path = clean(path)?;
+        let path = clean_path(path)?;
         let rest: Vec<&str> = path.split('/').skip(strip as usize).filter(|part| !part.is_empty()).collect();
         let parts = std::iter::once(into).filter(|into| !into.is_empty()).chain(rest.iter().copied());
         Ok((!rest.is_empty()).then(|| parts.collect::<Vec<_>>().join("/")))
@@ -39,7 +39,7 @@ pub(super) fn stack(stack: &mut Stack, file: &Path, strip: u32, into: &str) -> a
         let Some(path) = place(&member.path)? else { return Ok(()) };
         let kind = match &member.kind {
             MemberKind::Directory => ItemKind::Directory,
-            MemberKind::File => ItemKind::File(stack.layer.keep(content)?),
+            MemberKind::File => ItemKind::File(builder.layer.keep(content)?),
             MemberKind::Link(target) => ItemKind::Link(target.clone()),
             MemberKind::HardLink(to) => match place(to)? {
                 Some(to) => ItemKind::HardLink(to),
@@ -49,7 +49,7 @@ pub(super) fn stack(stack: &mut Stack, file: &Path, strip: u32, into: &str) -> a
         };
         let item = Item { kind, mode: member.mode, owner: (0, 0), time: member.time, attributes: Vec::new() };
         any = true;
-        if let Err(why) = stack.put(&path, item, true) {
+        if let Err(why) = builder.put(&path, item, true) {
             refused.get_or_insert(why);
         }
         Ok(())

@@ -9,7 +9,7 @@ use drydock_archive::source::SourceTree;
 use drydock_base::exit::{Exit, failure};
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Image, Images};
-use drydock_oci::record::RecordTag;
+use drydock_oci::build_record::RecordTag;
 
 /// The wanted images of a commit.
 pub(in crate::commands) struct Wanted {

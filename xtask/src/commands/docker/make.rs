@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use serde_json::Value;
 
 use super::loaded::Wanted;
 use super::{base, debs, engine, files};
@@ -16,15 +15,14 @@ use crate::commands::Context;
 use drydock_archive::source::SourceTree;
 use drydock_base::output;
 use drydock_base::sums::Sha256Sum;
-use drydock_config::images::{Digest, From, Image, Platform};
-use drydock_oci::base::Base;
-use drydock_oci::ground::{self, Ground};
-use drydock_oci::image::{self, About};
+use drydock_config::images::{From, Image, Platform};
+use drydock_oci::base_image::BaseImage;
+use drydock_oci::build_record::{BaseRecord, BuildRecord, FORMAT, Input, MadeBy, PlatformRecord};
+use drydock_oci::image::{self, ImageMetadata, NewLayer, UnwrittenImage};
+use drydock_oci::layer_builder::LayerBuilder;
 use drydock_oci::layout::Layout;
 use drydock_oci::model::{Descriptor, Index, media};
-use drydock_oci::record::{BaseRecord, BuildRecord, FORMAT, Input, MadeBy, PlatformRecord};
 use drydock_oci::smoke;
-use drydock_oci::stack::Stack;
 
 /// What is made, of what.
 pub(super) struct Job<'a> {
@@ -38,10 +36,8 @@ pub(super) struct Job<'a> {
 
 /// The image of one platform before it is written down.
 pub(super) struct Made {
-    pub(super) base: Option<Base>,
-    pub(super) config: Value,
-    /// All layers, the lowest first; their blobs are in the layout.
-    pub(super) layers: Vec<Descriptor>,
+    pub(super) base: Option<BaseImage>,
+    pub(super) image: UnwrittenImage,
     /// The files that it was made of.
     pub(super) inputs: Vec<PathBuf>,
     /// `layer`, or the engine with its version.
@@ -84,15 +80,7 @@ impl Job<'_> {
             }
             ways.push(made.way);
         }
-        let index = Index {
-            schema_version: 2,
-            media_type: Some(media::INDEX.to_owned()),
-            artifact_type: None,
-            manifests,
-            subject: None,
-            annotations: BTreeMap::new(),
-        };
-        let index = layout.put(media::INDEX, &serde_json::to_vec(&index)?)?;
+        let index = layout.put_json(media::INDEX, &Index::new(manifests))?;
         let digest = index.digest;
         layout.set_index(vec![index])?;
         inputs.sort();
@@ -127,23 +115,17 @@ impl Job<'_> {
     ) -> anyhow::Result<(Descriptor, PlatformRecord, Made)> {
         output::err(format_args!("== {} {} for {platform}", self.image.name, self.wanted.versioned.version));
         let made = match &self.image.from {
-            From::Debs { packages, series, skip_scripts } => self.layered(platform, layout, |stack, base| {
-                let debs = debs::find(
-                    self.ctx,
-                    self.of,
-                    packages,
-                    series.as_deref(),
-                    ground::series(&stack.ground),
-                    platform,
-                )?;
-                debs::check(&debs, &stack.ground, &base.name, platform, *skip_scripts)?;
-                debs::stack(stack, &debs, self.wanted.tree.epoch)?;
+            From::Debs { packages, series, skip_scripts } => self.layered(platform, layout, |builder, base| {
+                let debs =
+                    debs::find(self.ctx, self.of, packages, series.as_deref(), builder.files.series(), platform)?;
+                debs::check(&debs, &builder.files, &base.name, platform, *skip_scripts)?;
+                debs::install(builder, &debs, self.wanted.tree.epoch)?;
                 Ok((debs::files_of(&debs).cloned().collect(), format!("the packages {}", packages.join(", "))))
             })?,
             From::Archive { path, strip, into } => {
                 let file = files::file(&self.ctx.declarations.project, path, &self.wanted.versioned.version, platform);
-                self.layered(platform, layout, |stack, _| {
-                    files::stack(stack, &file, *strip, into)?;
+                self.layered(platform, layout, |builder, _| {
+                    files::unpack(builder, &file, *strip, into)?;
                     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
                     Ok((vec![file.clone()], format!("{name} in {into}")))
                 })?
@@ -154,7 +136,7 @@ impl Job<'_> {
             }
         };
         let base = made.base.as_ref();
-        let about = About {
+        let metadata = ImageMetadata {
             image: self.image,
             version: &self.wanted.versioned.version,
             commit: self.wanted.loaded.commit.as_str(),
@@ -162,22 +144,21 @@ impl Job<'_> {
             platform,
             base: base.map(|base| (base.name.clone(), base.digest)),
         };
-        let descriptor = image::write(layout, made.config.clone(), &made.layers, &about)?;
-        let manifest = ground::manifest(layout, &descriptor)?;
-        let smoke_test = match smoke::not_here(platform) {
+        let written = image::write(layout, made.image.clone(), &metadata)?;
+        let smoke_test = match smoke::why_unsupported(platform) {
             Some(why) => {
                 output::err(format_args!("note: {platform} was not tried: {why}"));
                 None
             }
             None => {
                 output::err(format_args!("== try {}", drydock_base::exec::paste(&self.image.smoke_test.run)));
-                let config: Value = serde_json::from_slice(&layout.read(&manifest.config)?)?;
                 let version = &self.wanted.versioned.version;
-                Some(smoke::test(layout, &manifest, &config, &self.image.smoke_test, version)?)
+                Some(smoke::test(layout, &written, &self.image.smoke_test, version)?)
             }
         };
         let base = base.map(|base| BaseRecord { name: base.name.clone(), digest: base.digest });
-        Ok((descriptor.clone(), PlatformRecord { digest: descriptor.digest, base, smoke_test }, made))
+        let record = PlatformRecord { digest: written.descriptor.digest, base, smoke_test };
+        Ok((written.descriptor, record, made))
     }
 
     /// A layer written here, on the declared base.
@@ -185,26 +166,22 @@ impl Job<'_> {
         &self,
         platform: Platform,
         layout: &Layout,
-        fill: impl FnOnce(&mut Stack, &Base) -> anyhow::Result<(Vec<PathBuf>, String)>,
+        fill: impl FnOnce(&mut LayerBuilder, &BaseImage) -> anyhow::Result<(Vec<PathBuf>, String)>,
     ) -> anyhow::Result<Made> {
         let declared = self.image.base.as_ref().context("an image of packages has a base")?;
         let base = base::provide(self.ctx, declared, platform)?;
         base.lend(layout)?;
-        let ground = Ground::of(&base.layout, &base.descriptor, &base.manifest)?;
         let directory = layout.directory();
-        let mut stack =
-            Stack::new(ground, directory).with_context(|| format!("cannot write to {}", directory.display()))?;
-        let (inputs, what) = fill(&mut stack, &base)?;
+        let mut builder = LayerBuilder::new(base.files()?, directory)
+            .with_context(|| format!("cannot write to {}", directory.display()))?;
+        let (inputs, what) = fill(&mut builder, &base)?;
         output::err(format_args!("== write the layer of {what}"));
-        let mut part = layout.part()?;
-        let written =
-            stack.layer.write(self.wanted.tree.epoch, part.as_file_mut()).context("cannot write the layer")?;
-        let layer = Descriptor::new(media::LAYER_GZIP, Digest(written.sha256), written.size);
-        layout.keep(part, &layer.digest)?;
+        let layer = NewLayer::write(&builder.layer, self.wanted.tree.epoch, layout)?;
         let mut config = base.config.clone();
-        image::add_step(&mut config, self.wanted.tree.epoch, &what, Some(&Digest(written.diff_id)))?;
-        let layers = base.manifest.layers.iter().cloned().chain([layer]).collect();
-        Ok(Made { base: Some(base), config, layers, inputs, way: "layer".to_owned() })
+        config.add_layer(self.wanted.tree.epoch, &what, layer.diff_id)?;
+        let layers = base.manifest.layers.iter().cloned().chain([layer.descriptor]).collect();
+        let image = UnwrittenImage { config, layers };
+        Ok(Made { base: Some(base), image, inputs, way: "layer".to_owned() })
     }
 }
 

@@ -15,16 +15,14 @@ use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Digest, Image, Repository, Tag};
 use drydock_config::release::Version;
 use drydock_deb::version::is_above;
+use drydock_oci::build_record::{self, BuildRecord, RecordTag};
+use drydock_oci::image::{REVISION, TITLE, VERSION};
 use drydock_oci::layout::Layout;
-use drydock_oci::model::{Descriptor, ImageConfig, Parsed};
-use drydock_oci::record::{self, BuildRecord, RecordTag};
-use drydock_oci::registry::{self, Attachment, Before, Reference, Registry};
+use drydock_oci::model::{Descriptor, ImageConfig, ParsedManifest};
+use drydock_oci::registry::{self, Attachment, Precondition, Reference, Registry};
 
 /// The tag that moves every night.
 pub(in crate::commands) const MOVING: &str = "nightly";
-/// The labels of an image that tell what it was made of.
-const REVISION: &str = "org.opencontainers.image.revision";
-const VERSION: &str = "org.opencontainers.image.version";
 
 /// What a nightly repository has under the tag that moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,20 +113,16 @@ pub(in crate::commands) fn published(
     let config = loop {
         let gone = || failure(Exit::Remote, format!("{repository}@{reference} is named there, and not there"));
         match registry.manifest(repository, &reference)?.ok_or_else(gone)?.parse()? {
-            Parsed::Manifest(manifest) => break manifest.config,
+            ParsedManifest::Manifest(manifest) => break manifest.config,
             // All platforms are made of the same sources.
-            Parsed::Index(index) => match index.manifests.first() {
+            ParsedManifest::Index(index) => match index.manifests.first() {
                 Some(first) => reference = Reference::Digest(first.digest),
                 None => return Ok(Some(Published { digest, revision: None, version: None })),
             },
         }
     };
-    let directory =
-        tempfile::Builder::new().prefix("drydock-labels-").tempdir().context("cannot make a temporary directory")?;
-    let layout = Layout::create(directory.path())?;
-    registry.download(repository, &config, &layout)?;
-    let config: Option<ImageConfig> = serde_json::from_slice(&layout.read(&config)?).ok();
-    let labels = config.and_then(|config| config.config.labels).unwrap_or_default();
+    let config = serde_json::from_slice::<ImageConfig>(&registry.small_blob(repository, &config)?);
+    let labels = config.map(|config| config.config.labels).unwrap_or_default();
     let version = labels.get(VERSION).and_then(|version| version.parse().ok());
     Ok(Some(Published { digest, revision: labels.get(REVISION).cloned(), version }))
 }
@@ -207,9 +201,10 @@ pub(in crate::commands) fn push(registry: &Registry, wanted: &Wanted, image: &Im
     ));
     let name = format!("{}.json", image.name);
     let record = record.without_machine().text()?;
-    let annotations = [("org.opencontainers.image.title", name.as_str())];
-    let file = Attachment { media_type: record::ARTIFACT_TYPE, bytes: record.as_bytes(), annotations: &annotations };
-    registry::attach(registry, repository, &top, record::ARTIFACT_TYPE, &[file])?;
+    let annotations = [(TITLE, name.as_str())];
+    let file =
+        Attachment { media_type: build_record::ARTIFACT_TYPE, bytes: record.as_bytes(), annotations: &annotations };
+    registry::attach(registry, repository, &top, build_record::ARTIFACT_TYPE, &[file])?;
     Ok(top)
 }
 
@@ -243,11 +238,11 @@ pub(in crate::commands) fn tag(
     before: Option<Digest>,
 ) -> anyhow::Result<()> {
     let expected = |tag: &Tag| match (tag.as_str() == MOVING, before) {
-        (true, Some(digest)) => Before::At(digest),
-        (true, None) => Before::Unset,
-        (false, _) => Before::Any,
+        (true, Some(digest)) => Precondition::Matches(digest),
+        (true, None) => Precondition::Absent,
+        (false, _) => Precondition::None,
     };
-    let tags: Vec<(Tag, Before)> = tags.iter().map(|tag| (tag.clone(), expected(tag))).collect();
+    let tags: Vec<(Tag, Precondition)> = tags.iter().map(|tag| (tag.clone(), expected(tag))).collect();
     registry::tag(registry, repository, top, &tags)
         .with_context(|| format!("the nightly of {repository} stays as it was; is another nightly going on elsewhere?"))
 }
@@ -256,7 +251,7 @@ pub(in crate::commands) fn tag(
 mod tests {
     use super::*;
     use drydock_config::images::Images;
-    use drydock_oci::record::{FORMAT, MadeBy, Passed, PlatformRecord};
+    use drydock_oci::build_record::{FORMAT, MadeBy, PlatformRecord, SmokeTestResult};
     use std::collections::BTreeMap;
     use std::path::Path;
 
@@ -273,8 +268,10 @@ images:
         let of = |printed: Option<&str>| PlatformRecord {
             digest: Digest::of(b"manifest"),
             base: None,
-            smoke_test: printed
-                .map(|printed| Passed { run: vec!["mine".into(), "--version".into()], printed: printed.into() }),
+            smoke_test: printed.map(|printed| SmokeTestResult {
+                run: vec!["mine".into(), "--version".into()],
+                printed: printed.into(),
+            }),
         };
         BuildRecord {
             format: FORMAT,

@@ -13,9 +13,10 @@ use drydock_base::exit::{Exit, failure};
 use drydock_base::output;
 use drydock_config::images::Repository;
 use drydock_deb::sign::Signer;
+use drydock_oci::image::TITLE;
 use drydock_oci::promote::Latest;
-use drydock_oci::promote::record::{ARTIFACT_TYPE, Promotion, SIGNATURE_TYPE};
-use drydock_oci::registry::{Attachment, Before, Registry, attach, copy, tag};
+use drydock_oci::promote::promotion_record::{ARTIFACT_TYPE, Promotion, SIGNATURE_TYPE};
+use drydock_oci::registry::{Attachment, Precondition, Registry, attach, copy, tag};
 use drydock_release::preflight::Finding;
 use prepared::{Found, Need, Prepared};
 use release::Promoted;
@@ -26,8 +27,6 @@ mod signed;
 
 /// The type of the record as a file.
 const RECORD_TYPE: &str = "application/vnd.drydock.promotion.record.v1+json";
-/// The annotation with a file's name.
-const TITLE: &str = "org.opencontainers.image.title";
 
 impl cli::DockerPromote {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
@@ -95,11 +94,12 @@ impl cli::DockerPromote {
         for one in prepared {
             output::err(format_args!("== tag {}:{}", one.to, one.tag));
             let to = registries.of(&one.to)?;
-            tag(&to, &one.to, &one.candidate.descriptor, &[(one.tag.clone(), Before::Unset)])?;
+            tag(&to, &one.to, &one.candidate.descriptor, &[(one.tag.clone(), Precondition::Absent)])?;
         }
         for one in prepared.iter().filter(|one| one.latest == Latest::Moves) {
             output::err(format_args!("== tag {}:latest", one.to));
-            let before = one.current.as_ref().map_or(Before::Unset, |current| Before::At(current.digest));
+            let before =
+                one.current.as_ref().map_or(Precondition::Absent, |current| Precondition::Matches(current.digest));
             let to = registries.of(&one.to)?;
             tag(&to, &one.to, &one.candidate.descriptor, &[(one.latest_tag()?, before)])?;
         }

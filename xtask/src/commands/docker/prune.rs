@@ -14,8 +14,8 @@ use drydock_base::exit::{Exit, failure};
 use drydock_base::output;
 use drydock_config::images::{Digest, Image, Tag};
 use drydock_oci::prune::apply::{self, Condemned, End, Verified};
-use drydock_oci::prune::read::{self, Found};
-use drydock_oci::prune::{self, Kept, Name, Plan, Prunable, Removed};
+use drydock_oci::prune::contents::{self, Found};
+use drydock_oci::prune::{self, Kept, Plan, Prunable, Removed, TagName};
 use drydock_oci::registry::Registry;
 
 /// How often it is decided anew when others change the repository meanwhile.
@@ -82,7 +82,7 @@ impl cli::DockerPrune {
         let condemned = Condemned::at(ctx.state.root(), &place);
         let before = condemned.read(&place)?;
         let decide = |before: BTreeSet<_>| -> anyhow::Result<(Found, Plan)> {
-            let found = read::read(&registry, &place, before)?;
+            let found = contents::read(&registry, &place, before)?;
             let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date();
             let plan = prune::plan(&found.graph, &image.retention, today);
             Ok((found, plan))
@@ -152,7 +152,7 @@ fn carry_out(
 fn print(report: &Report) {
     let Report { image, repository, plan, applied, verified } = report;
     output::out(format_args!("{image}: {repository}"));
-    let is_list = |tag: &Tag| matches!(Name::of(tag), Name::About(_));
+    let is_list = |tag: &Tag| matches!(TagName::of(tag), TagName::About(_));
     let (lists, kept): (Vec<&Kept>, Vec<_>) = plan.kept.iter().partition(|kept| is_list(&kept.tag));
     let width = kept.iter().map(|kept| kept.tag.as_str().len().min(32)).max().unwrap_or(0);
     for kept in kept {

@@ -13,7 +13,7 @@ pub(in crate::commands) struct Registries {
 
 impl Registries {
     pub(in crate::commands) fn new() -> Registries {
-        Registries { credentials: Credentials::of_process(), open: BTreeMap::new() }
+        Registries { credentials: Credentials::from_process(), open: BTreeMap::new() }
     }
 
     /// That of a repository.

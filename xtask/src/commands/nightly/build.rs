@@ -11,9 +11,9 @@ use drydock_base::exit::{Exit, failure};
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{From, Image, Platform};
 use drydock_config::release::Version;
+use drydock_oci::build_record::BuildRecord;
 use drydock_oci::layout::Layout;
-use drydock_oci::model::{Descriptor, Parsed};
-use drydock_oci::record::BuildRecord;
+use drydock_oci::model::{Descriptor, ParsedManifest};
 use drydock_release::manifest::{Manifest, NAME};
 use drydock_release::proof::Proof;
 
@@ -184,9 +184,9 @@ fn is_whole(layout: &Layout, top: &Descriptor) -> bool {
     let mut work = vec![top.clone()];
     while let Some(one) = work.pop() {
         let Ok(bytes) = layout.read(&one) else { return false };
-        match Parsed::read(&one.media_type, &bytes) {
-            Ok(Parsed::Index(index)) => work.extend(index.manifests),
-            Ok(Parsed::Manifest(manifest)) => {
+        match ParsedManifest::read(&one.media_type, &bytes) {
+            Ok(ParsedManifest::Index(index)) => work.extend(index.manifests),
+            Ok(ParsedManifest::Manifest(manifest)) => {
                 let mut blobs = std::iter::once(&manifest.config).chain(&manifest.layers);
                 if blobs.any(|blob| layout.check(blob).is_err()) {
                     return false;

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use drydock_config::images::Platform;
+use drydock_oci::build_record::BuildRecord;
 use drydock_oci::layout::Layout;
 use drydock_oci::model::Manifest;
-use drydock_oci::record::BuildRecord;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::registry::Server;
-use super::stage::{LANTERND, Stage, debian_in, declaration, small_in};
+use super::build_project::{BuildProject, LANTERND, debian_in, declaration, small_in};
+use super::registry_server::Server;
 use crate::deb::shelf::run;
 use crate::release::shelf as git;
 use crate::support::{Project, SmallDisk, need, need_tool, text, wait_for};
@@ -38,23 +38,23 @@ fn lanternds_image_is_the_same_from_everywhere_and_runs_elsewhere() {
     }
     let Some(base) = debian_in(&server) else { return };
     let yaml = declaration(&base, LANTERND);
-    let Some(stage) = Stage::lanternd(&yaml).proved() else { return };
-    let first = stage.built(&stage.call(&[], &[]), "0.3.0");
+    let Some(build) = BuildProject::lanternd(&yaml).proved() else { return };
+    let first = build.built(&build.call(&[], &[]), "0.3.0");
     let passed = first.platforms["linux/amd64"].smoke_test.clone().unwrap();
     assert_eq!((passed.run.join(" "), passed.printed.as_str()), ("lanternd --version".to_owned(), "lanternd 0.3.0"));
     assert_eq!(first.inputs.len(), 1);
     assert_eq!(first.tag.as_ref().map(|tag| tag.name.as_str()), Some("v0.3.0"));
 
     // Another directory with stray files, another umask, time zone, locale, user, host and clock; its own base cache.
-    let other = Stage::lanternd(&yaml).elsewhere().proved().unwrap();
+    let other = BuildProject::lanternd(&yaml).elsewhere().proved().unwrap();
     let second = other.built(&other.twin(&["build"]), "0.3.0");
     assert_eq!(second.clone().without_machine(), first.clone().without_machine());
 
     // skopeo takes the layout, and copies what is in it.
-    let layout = stage.oci("0.3.0").join("mine");
+    let layout = build.oci("0.3.0").join("mine");
     let raw = run(Path::new("/"), &["skopeo", "inspect", "--raw", &format!("oci:{}", text(&layout))], &[]);
     assert_eq!(drydock_config::images::Digest::of(raw.as_bytes()), first.digest);
-    let copied = stage.at("copied");
+    let copied = build.at("copied");
     run(
         Path::new("/"),
         &["skopeo", "copy", "--quiet", &format!("oci:{}", text(&layout)), &format!("dir:{}", text(&copied))],
@@ -68,12 +68,12 @@ fn lanternds_image_is_the_same_from_everywhere_and_runs_elsewhere() {
     assert!(config["config"].get("Cmd").is_none(), "{config:#}");
 
     // buildah runs it; dpkg in it knows the package, and finds every file as it should be.
-    let storage = stage.at("storage");
+    let storage = build.at("storage");
     let buildah = |words: &[&str]| {
         let root = text(&storage);
         let all = [&["buildah", "--root", &root, "--runroot", &root, "--storage-driver", "vfs"], words].concat();
         // It makes a name of the path, so that is a short one.
-        run(&stage.oci("0.3.0"), &all, &[])
+        run(&build.oci("0.3.0"), &all, &[])
     };
     let container = buildah(&["from", "oci:mine"]);
     let container = container.trim();
@@ -113,11 +113,11 @@ command: [mine]
 smoke-test: {run: [mine], expect: 'mine {version}'}
 ";
 
-fn archive_stage(server: &Server, project: &Project) -> Stage {
-    let stage = Stage::of(project.path(), &declaration(&small_in(server), ARCHIVE));
-    fs::create_dir_all(stage.at("config/packaging")).unwrap();
-    fs::copy(project.path().join("packaging/release.yaml"), stage.at("config/packaging/release.yaml")).unwrap();
-    stage
+fn archive_project(server: &Server, project: &Project) -> BuildProject {
+    let build = BuildProject::of(project.path(), &declaration(&small_in(server), ARCHIVE));
+    fs::create_dir_all(build.at("config/packaging")).unwrap();
+    fs::copy(project.path().join("packaging/release.yaml"), build.at("config/packaging/release.yaml")).unwrap();
+    build
 }
 
 #[test]
@@ -127,9 +127,9 @@ fn two_archives_make_an_index_of_two_platforms() {
         return;
     }
     let project = archives();
-    let stage = archive_stage(&server, &project);
-    let built = stage.call(&["--format", "json"], &[]);
-    let record = stage.built(&built, "1.0");
+    let build = archive_project(&server, &project);
+    let built = build.call(&["--format", "json"], &[]);
+    let record = build.built(&built, "1.0");
     let printed: Vec<BuildRecord> = serde_json::from_str(&built.stdout).unwrap();
     assert_eq!(printed, std::slice::from_ref(&record));
     assert_eq!(record.platforms.len(), 2);
@@ -138,7 +138,7 @@ fn two_archives_make_an_index_of_two_platforms() {
     if tried("linux/arm64").is_none() {
         assert!(built.stderr.contains("note: linux/arm64 was not tried"), "{}", built.stderr);
     }
-    let layout = Layout::open(&stage.oci("1.0").join("mine")).unwrap();
+    let layout = Layout::open(&build.oci("1.0").join("mine")).unwrap();
     let (manifest, _) = config(&layout, &record, "linux/arm64");
     let layer = layout.path(&manifest.layers.last().unwrap().digest);
     let listed = run(Path::new("/"), &["tar", "-tvzf", &text(&layer)], &[]);
@@ -158,13 +158,13 @@ fn two_archives_make_an_index_of_two_platforms() {
     );
     assert_eq!(shown.len(), 5);
 
-    let one = stage.call(&["build", "mine", "--platform", "linux/amd64"], &[]);
-    let one = stage.built(&one, "1.0");
+    let one = build.call(&["build", "mine", "--platform", "linux/amd64"], &[]);
+    let one = build.built(&one, "1.0");
     assert_eq!(one.platforms["linux/amd64"], record.platforms["linux/amd64"]);
     assert!(one.platforms.len() == 1 && one.digest != record.digest);
     // What was pulled is there; the registry is not asked again.
     drop(server);
-    let again = stage.built(&stage.call(&["build", "mine"], &[]), "1.0");
+    let again = build.built(&build.call(&["build", "mine"], &[]), "1.0");
     assert_eq!(again, record);
 }
 
@@ -172,22 +172,22 @@ fn two_archives_make_an_index_of_two_platforms() {
 fn a_killed_build_leaves_the_old_image() {
     let Some(server) = Server::start() else { return };
     let project = archives();
-    let stage = archive_stage(&server, &project);
-    let old = stage.built(&stage.call(&[], &[]), "1.0");
-    fs::write(project.path().join("target/noise"), super::registry::noise(3, 40 << 20)).unwrap();
+    let build = archive_project(&server, &project);
+    let old = build.built(&build.call(&[], &[]), "1.0");
+    fs::write(project.path().join("target/noise"), super::registry_server::noise(3, 40 << 20)).unwrap();
     let pack = |name: &str| {
         let archive = text(&project.path().join(format!("target/mine-1.0-{name}.tar.gz")));
         run(&project.path().join("target"), &["tar", "-czf", &archive, "noise", "tree/top"], &[]);
     };
     pack("amd64");
     let parts = || -> Vec<PathBuf> {
-        let entries = fs::read_dir(stage.oci("1.0")).unwrap().map(|entry| entry.unwrap().path());
+        let entries = fs::read_dir(build.oci("1.0")).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| text(path).contains(".part-")).collect()
     };
     for wait in [400, 120, 30, 0] {
         // The directory that is waited for is this round's own.
         parts().iter().for_each(|part| fs::remove_dir_all(part).unwrap());
-        let argv = stage.argv(&[]);
+        let argv = build.argv(&[]);
         let mut child = std::process::Command::new(&argv[0])
             .args(&argv[1..])
             .stdout(File::create("/dev/null").unwrap())
@@ -198,13 +198,13 @@ fn a_killed_build_leaves_the_old_image() {
         std::thread::sleep(Duration::from_millis(wait));
         kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
         child.wait().unwrap();
-        assert_eq!(stage.record("1.0").unwrap(), old, "killed after {wait} ms");
+        assert_eq!(build.record("1.0").unwrap(), old, "killed after {wait} ms");
     }
     assert!(!parts().is_empty(), "something was killed in the middle");
-    let new = stage.call(&[], &[]);
+    let new = build.call(&[], &[]);
     // Its program is not at its place any more, and that is found before anything is replaced.
     assert!(new.code() == 1 && new.stderr.contains("the smoke test `mine` ended with 127"), "{}", new.transcript());
-    assert!(parts().is_empty() && stage.record("1.0").unwrap() == old, "{:?}", parts());
+    assert!(parts().is_empty() && build.record("1.0").unwrap() == old, "{:?}", parts());
 }
 
 #[test]
@@ -212,16 +212,16 @@ fn a_full_disk_is_told_and_leaves_the_old_image() {
     let Some(server) = Server::start() else { return };
     let Some(disk) = SmallDisk::mount(24) else { return };
     let project = archives();
-    let stage = archive_stage(&server, &project);
-    std::os::unix::fs::symlink(disk.path(), stage.at("state")).unwrap();
-    let old = stage.built(&stage.call(&[], &[]), "1.0");
+    let build = archive_project(&server, &project);
+    std::os::unix::fs::symlink(disk.path(), build.at("state")).unwrap();
+    let old = build.built(&build.call(&[], &[]), "1.0");
     // While the layer is written, near its end, and while the archive is unpacked.
     for size in [12, 16, 40] {
-        fs::write(project.path().join("target/tree/top/noise"), super::registry::noise(5, size << 20)).unwrap();
+        fs::write(project.path().join("target/tree/top/noise"), super::registry_server::noise(5, size << 20)).unwrap();
         let archive = text(&project.path().join("target/mine-1.0-amd64.tar.gz"));
         run(&project.path().join("target/tree"), &["tar", "-czf", &archive, "top"], &[]);
-        let full = stage.call(&[], &[]);
+        let full = build.call(&[], &[]);
         assert!(full.code() == 5 && full.stderr.contains("the disk is full, make room"), "{}", full.transcript());
-        assert_eq!(stage.record("1.0").unwrap(), old);
+        assert_eq!(build.record("1.0").unwrap(), old);
     }
 }

@@ -9,7 +9,7 @@ use drydock_config::images::Images;
 use drydock_deb::binary::Binary;
 use drydock_oci::dockerfile::Dockerfile;
 use drydock_oci::layout::Layout;
-use drydock_oci::model::{Parsed, media};
+use drydock_oci::model::{ParsedManifest, media};
 use drydock_oci::unpack::unpack;
 
 use crate::support::text;
@@ -37,8 +37,8 @@ fn the_corpus_of_images_neither_panics_nor_escapes() {
 fn is_taken(kind: u8, bytes: &[u8]) -> bool {
     let directory = tempfile::tempdir().unwrap();
     match kind {
-        b'm' => Parsed::read(media::MANIFEST, bytes).is_ok(),
-        b'i' => Parsed::read(media::INDEX, bytes).is_ok(),
+        b'm' => ParsedManifest::read(media::MANIFEST, bytes).is_ok(),
+        b'i' => ParsedManifest::read(media::INDEX, bytes).is_ok(),
         b'y' => Images::parse(&String::from_utf8_lossy(bytes), Path::new("images.yaml")).is_ok(),
         b'f' => Dockerfile::parse(&String::from_utf8_lossy(bytes)).is_ok(),
         b'd' => {

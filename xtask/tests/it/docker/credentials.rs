@@ -11,11 +11,11 @@ use std::slice;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use drydock_base::exit::{Exit, code_of};
-use drydock_oci::registry::{Attachment, Before, Credentials, attach, copy, push, tag};
+use drydock_oci::registry::{Attachment, Credentials, Precondition, attach, copy, push, tag};
 use tempfile::TempDir;
 
 use super::proxy::{Act, Proxy, Request};
-use super::registry::{Options, PASSWORD, Server, USER, client, image_in, repository};
+use super::registry_server::{Options, PASSWORD, Server, USER, client, image_in, repository};
 use crate::support::need_tool;
 
 fn credentials(variables: &[(&str, &str)]) -> Credentials {
@@ -236,7 +236,7 @@ fn tokens_are_fetched_for_what_is_done_and_no_more() {
     assert!((1..=6).contains(&before), "{before} tokens for one repository");
     let copied = copy((&registry, &nightly), (&registry, &release), &top.digest).unwrap();
     assert_eq!((copied.carried, copied.referrers), (0, 1), "a token for both lets the registry take blobs over");
-    tag(&registry, &release, &top, &[("v1".parse().unwrap(), Before::Unset)]).unwrap();
+    tag(&registry, &release, &top, &[("v1".parse().unwrap(), Precondition::Absent)]).unwrap();
     let both = |request: &&Request| request.target.contains(":nightly:pull&scope=repository:public:pull,push");
     assert!(service.seen().iter().filter(both).count() >= 1, "{:#?}", service.seen());
     assert!(registry.delete_manifest(&nightly, &top.digest).unwrap());

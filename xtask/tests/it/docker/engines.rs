@@ -8,8 +8,8 @@ use std::time::Duration;
 use drydock_config::images::Platform;
 use tempfile::TempDir;
 
-use super::registry::Server;
-use super::stage::{Stage, debian_in, declaration};
+use super::build_project::{BuildProject, debian_in, declaration};
+use super::registry_server::Server;
 use crate::deb::shelf::run;
 use crate::support::{need, need_tool, text, wait_for};
 
@@ -33,17 +33,17 @@ fn image() -> String {
     )
 }
 
-fn stage(server: &Server) -> Option<Stage> {
-    let stage = Stage::lanternd(&declaration(&debian_in(server)?, &image())).proved()?;
-    fs::write(stage.at("config/docker/Dockerfile"), DOCKERFILE).unwrap();
-    Some(stage)
+fn lanternd_project(server: &Server) -> Option<BuildProject> {
+    let build = BuildProject::lanternd(&declaration(&debian_in(server)?, &image())).proved()?;
+    fs::write(build.at("config/docker/Dockerfile"), DOCKERFILE).unwrap();
+    Some(build)
 }
 
 /// Builds twice, the second time from another directory with other files in it, under another umask, host and home.
-fn twice(server: &Server, engine: &str, variables: &[(&str, &str)]) -> Option<Stage> {
-    let first = stage(server)?;
+fn twice(server: &Server, engine: &str, variables: &[(&str, &str)]) -> Option<BuildProject> {
+    let first = lanternd_project(server)?;
     let one = first.built(&first.call(&["--engine", engine], variables), "0.3.0");
-    let second = stage(server)?.elsewhere();
+    let second = lanternd_project(server)?.elsewhere();
     let other = second.built(&second.cousin(&["--engine", engine], variables), "0.3.0");
     assert_eq!(other.clone().without_machine(), one.clone().without_machine());
     let way = one.made_by.unwrap().way;
@@ -141,11 +141,11 @@ fn debians_docker_makes_the_same_image_twice_and_runs_both_kinds() {
 
     // It runs what it built, and what was made without it.
     let Some(base) = debian_in(&server) else { return };
-    let made = Stage::lanternd(&declaration(&base, super::stage::LANTERND)).proved().unwrap();
+    let made = BuildProject::lanternd(&declaration(&base, super::build_project::LANTERND)).proved().unwrap();
     made.built(&made.call(&[], &[]), "0.3.0");
-    for (stage, entrypoint) in [(&built, "built"), (&made, "made")] {
-        let (archive, name) = (stage.at("archive.tar"), format!("localhost/{entrypoint}:1"));
-        let from = format!("oci:{}", text(&stage.oci("0.3.0").join("mine")));
+    for (build, entrypoint) in [(&built, "built"), (&made, "made")] {
+        let (archive, name) = (build.at("archive.tar"), format!("localhost/{entrypoint}:1"));
+        let from = format!("oci:{}", text(&build.oci("0.3.0").join("mine")));
         let to = format!("docker-archive:{}:{name}", text(&archive));
         run(Path::new("/"), &["skopeo", "copy", "--quiet", &from, &to], &[]);
         run(Path::new("/"), &["docker", "load", "--quiet", "--input", &text(&archive)], &variables);

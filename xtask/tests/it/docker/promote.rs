@@ -1,36 +1,35 @@
 //! `docker promote` against a real registry, git and gpg: the same digest in both repositories, or nothing at all.
 
-mod port;
+mod release_project;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use drydock_config::images::{Digest, Tag};
+use drydock_oci::build_record;
 use drydock_oci::layout::Layout;
-use drydock_oci::promote::record::Promotion;
-use drydock_oci::record;
+use drydock_oci::promote::promotion_record::Promotion;
 use drydock_oci::registry::{Reference, pull};
-use drydock_oci::small::artifacts;
 
-use super::made::set;
 use super::proxy::{Act, Proxy};
-use super::registry::{Server, skopeo_digest};
+use super::registry_server::{Server, skopeo_digest};
+use super::test_images::set;
 use crate::support::{need_tool, wait_for};
-use port::{Built, Port};
+use release_project::{Built, ReleaseProject};
 
 /// The tags of images in the release repository, with what they name; lists of referrers are left out.
-fn released(port: &Port) -> Vec<(String, Digest)> {
-    let tags = port.registry.tags(&port.release).unwrap();
-    let of = |tag: &Tag| port.registry.head(&port.release, &tag.clone().into()).unwrap().unwrap().digest;
+fn released(setup: &ReleaseProject) -> Vec<(String, Digest)> {
+    let tags = setup.registry.tags(&setup.release).unwrap();
+    let of = |tag: &Tag| setup.registry.head(&setup.release, &tag.clone().into()).unwrap().unwrap().digest;
     let shown = tags.iter().filter(|tag| !tag.as_str().starts_with("sha256-"));
     shown.map(|tag| (tag.to_string(), of(tag))).collect()
 }
 
-fn is_whole(port: &Port, digest: Digest) -> bool {
+fn is_whole(setup: &ReleaseProject, digest: Digest) -> bool {
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::create(directory.path()).unwrap();
-    pull(&port.registry, &port.release, &Reference::Digest(digest), None, &layout).is_ok()
+    pull(&setup.registry, &setup.release, &Reference::Digest(digest), None, &layout).is_ok()
 }
 
 fn tools_are_there() -> bool {
@@ -46,51 +45,51 @@ fn a_release_has_the_digest_that_was_built_and_a_signed_record() {
     }
     let Some(server) = Server::start() else { return };
     let proxy = Proxy::start(&server.host(), |_| Act::Pass);
-    let port = Port::new(&proxy.host());
-    let commit = port.commit("1.0");
-    port.sign_tag("v1.0", &port.captain);
-    let top = port.push(&Built::of("v1.0", "1.0", &commit));
+    let setup = ReleaseProject::new(&proxy.host());
+    let commit = setup.commit("1.0");
+    setup.sign_tag("v1.0", &setup.captain);
+    let top = setup.push(&Built::of("v1.0", "1.0", &commit));
 
-    let told = port.ok(&["1.0", "--dry-run"]);
+    let told = setup.ok(&["1.0", "--dry-run"]);
     assert!(told.stdout.contains("latest     moves here") && told.stdout.contains(&top.digest.to_string()));
-    assert!(released(&port).is_empty(), "--dry-run does nothing");
+    assert!(released(&setup).is_empty(), "--dry-run does nothing");
 
-    port.ok(&["1.0", "--key", &port.captain]);
-    assert_eq!(released(&port), [("latest".to_owned(), top.digest), ("v1.0".to_owned(), top.digest)]);
-    assert!(is_whole(&port, top.digest));
+    setup.ok(&["1.0", "--key", &setup.captain]);
+    assert_eq!(released(&setup), [("latest".to_owned(), top.digest), ("v1.0".to_owned(), top.digest)]);
+    assert!(is_whole(&setup, top.digest));
     if need_tool("skopeo", "skopeo") {
-        let nightly = format!("{}:sha-{}", port.nightly, &commit[..12]);
-        assert_eq!(skopeo_digest(&nightly), skopeo_digest(&format!("{}:v1.0", port.release)));
+        let nightly = format!("{}:sha-{}", setup.nightly, &commit[..12]);
+        assert_eq!(skopeo_digest(&nightly), skopeo_digest(&format!("{}:v1.0", setup.release)));
     }
-    let of_type = |artifact_type: &str| artifacts(&port.registry, &port.release, &top.digest, artifact_type).unwrap();
-    assert_eq!(of_type(record::ARTIFACT_TYPE).len(), 1, "the build record came along");
-    let records = of_type(drydock_oci::promote::record::ARTIFACT_TYPE);
+    let of_type = |artifact_type: &str| setup.registry.artifacts(&setup.release, &top.digest, artifact_type).unwrap();
+    assert_eq!(of_type(build_record::ARTIFACT_TYPE).len(), 1, "the build record came along");
+    let records = of_type(drydock_oci::promote::promotion_record::ARTIFACT_TYPE);
     let [text, signature] = records[0].as_slice() else { panic!("{records:?}") };
-    assert!(port.verifies(text, signature, &port.captain));
+    assert!(setup.verifies(text, signature, &setup.captain));
     let changed = String::from_utf8_lossy(text).replace("\"1.0\"", "\"1.1\"");
-    assert!(!port.verifies(changed.as_bytes(), signature, &port.captain));
+    assert!(!setup.verifies(changed.as_bytes(), signature, &setup.captain));
     let promotion = Promotion::parse(text).unwrap();
     assert_eq!((promotion.digest, promotion.commit.as_str()), (top.digest, commit.as_str()));
-    assert!(promotion.tag.signed_by.contains(&port.captain));
+    assert!(promotion.tag.signed_by.contains(&setup.captain));
     let printed = promotion.platforms["linux/amd64"].smoke_test.as_ref().map(|test| test.printed.as_str());
     assert_eq!(printed, Some("mine 1.0"));
-    assert_eq!(std::fs::read(port.dist("1.0").join("oci/mine.promotion.json")).unwrap(), *text);
+    assert_eq!(std::fs::read(setup.dist("1.0").join("oci/mine.promotion.json")).unwrap(), *text);
 
     // All is there: it says so, and sends nothing.
     let writes = || ["PUT", "POST", "PATCH", "DELETE"].iter().map(|method| proxy.count(method, "")).sum::<usize>();
     let before = writes();
-    let again = port.ok(&["1.0", "--key", &port.captain]);
+    let again = setup.ok(&["1.0", "--key", &setup.captain]);
     assert!(again.stdout.contains("nothing to do: all of it is there"), "{}", again.stdout);
     assert_eq!(writes(), before);
     // Another machine, which has no record on its disk, says so too.
-    std::fs::remove_dir_all(port.dist("1.0")).unwrap();
-    assert!(port.ok(&["1.0"]).stdout.contains("nothing to do"));
+    std::fs::remove_dir_all(setup.dist("1.0")).unwrap();
+    assert!(setup.ok(&["1.0"]).stdout.contains("nothing to do"));
     assert_eq!(writes(), before);
     // And so it is when the nightly repository has forgotten it.
-    port.registry.delete_manifest(&port.nightly, &top.digest).unwrap();
-    let forgotten = port.ok(&["1.0"]);
+    setup.registry.delete_manifest(&setup.nightly, &top.digest).unwrap();
+    let forgotten = setup.ok(&["1.0"]);
     assert!(forgotten.stdout.contains("promoted before") && forgotten.stdout.contains("nothing to do"));
-    assert!(is_whole(&port, top.digest));
+    assert!(is_whole(&setup, top.digest));
 }
 
 #[test]
@@ -99,7 +98,7 @@ fn latest_does_not_move_for_a_candidate_and_never_backwards() {
         return;
     }
     let Some(server) = Server::start() else { return };
-    let port = Port::new(&server.host());
+    let setup = ReleaseProject::new(&server.host());
     let mut expected = Vec::new();
     let steps = [
         ("25.12rc1", "stays: 25.12rc1 is a candidate", None),
@@ -110,15 +109,15 @@ fn latest_does_not_move_for_a_candidate_and_never_backwards() {
         ("26.06.1", "moves here from 26.06", Some("26.06.1")),
     ];
     for (version, words, latest) in steps {
-        let commit = port.commit(version);
+        let commit = setup.commit(version);
         let tag = format!("v{version}");
-        port.sign_tag(&tag, &port.captain);
-        let top = port.push(&Built::of(&tag, version, &commit));
+        setup.sign_tag(&tag, &setup.captain);
+        let top = setup.push(&Built::of(&tag, version, &commit));
         // Without a version, that of HEAD.
-        let done = port.ok(&["--key", &port.captain]);
+        let done = setup.ok(&["--key", &setup.captain]);
         assert!(done.stdout.contains(&format!("latest     {words}")), "{version}: {}", done.stdout);
         expected.push((tag, top.digest));
-        let now = released(&port);
+        let now = released(&setup);
         let of = |tag: &str| now.iter().find(|(name, _)| name == tag).map(|(_, digest)| *digest);
         for (tag, digest) in &expected {
             assert_eq!(of(tag), Some(*digest), "{tag} after {version}");
@@ -128,7 +127,7 @@ fn latest_does_not_move_for_a_candidate_and_never_backwards() {
 }
 
 /// What is wrong about a release, and the words that tell it.
-type Wrong = (&'static str, fn(&Port, &str), &'static [&'static str]);
+type Wrong = (&'static str, fn(&ReleaseProject, &str), &'static [&'static str]);
 
 #[test]
 fn every_doubt_is_told_with_its_remedy_and_nothing_is_changed() {
@@ -136,31 +135,31 @@ fn every_doubt_is_told_with_its_remedy_and_nothing_is_changed() {
         return;
     }
     let Some(server) = Server::start() else { return };
-    let port = Port::new(&server.host());
+    let setup = ReleaseProject::new(&server.host());
     let table: [Wrong; 11] = [
         (
             "1.0",
-            |port, _| port.git(&["tag", "-a", "-m", "x", "v1.0"]),
+            |setup, _| setup.git(&["tag", "-a", "-m", "x", "v1.0"]),
             &["the tag v1.0 is signed", "it is not signed", "git tag -f -s v1.0"],
         ),
-        ("1.1", |port, _| port.git(&["tag", "v1.1"]), &["it is a light tag"]),
-        ("1.2", |port, _| port.sign_tag("v1.2", &port.mallory), &["is not among the declared ones", "find out who"]),
+        ("1.1", |setup, _| setup.git(&["tag", "v1.1"]), &["it is a light tag"]),
+        ("1.2", |setup, _| setup.sign_tag("v1.2", &setup.mallory), &["is not among the declared ones", "find out who"]),
         (
             "1.3",
-            |port, _| {
+            |setup, _| {
                 // The signed tag of another version, under this name.
-                port.sign_tag("v0.9", &port.captain);
-                port.git(&["update-ref", "refs/tags/v1.3", "refs/tags/v0.9"]);
-                port.git(&["tag", "-d", "v0.9"]);
+                setup.sign_tag("v0.9", &setup.captain);
+                setup.git(&["update-ref", "refs/tags/v1.3", "refs/tags/v0.9"]);
+                setup.git(&["tag", "-d", "v0.9"]);
             },
             &["its tag is v0.9, expected v1.3"],
         ),
         (
             "1.4",
-            |port, commit| {
-                port.sign_tag("v1.4", &port.captain);
+            |setup, commit| {
+                setup.sign_tag("v1.4", &setup.captain);
                 let nightly = "1.4-0.nightly20260701.12.g0123456";
-                port.push(&Built { version: nightly, ..Built::of("v1.4", "1.4", commit) });
+                setup.push(&Built { version: nightly, ..Built::of("v1.4", "1.4", commit) });
             },
             &[
                 "built as this version",
@@ -170,74 +169,78 @@ fn every_doubt_is_told_with_its_remedy_and_nothing_is_changed() {
         ),
         (
             "1.5",
-            |port, commit| {
-                port.sign_tag("v1.5", &port.captain);
-                port.push(&Built { revision: "ffff", ..Built::of("v1.5", "1.5", commit) });
+            |setup, commit| {
+                setup.sign_tag("v1.5", &setup.captain);
+                setup.push(&Built { revision: "ffff", ..Built::of("v1.5", "1.5", commit) });
             },
             &["image.revision of linux/arm64", "ffff, expected"],
         ),
         (
             "1.6",
-            |port, commit| {
-                port.sign_tag("v1.6", &port.captain);
-                port.push(&Built { has_record: false, ..Built::of("v1.6", "1.6", commit) });
+            |setup, commit| {
+                setup.sign_tag("v1.6", &setup.captain);
+                setup.push(&Built { has_record: false, ..Built::of("v1.6", "1.6", commit) });
             },
             &["a build record is attached", "there is none"],
         ),
-        ("1.7", |port, _| port.sign_tag("v1.7", &port.captain), &["has no tag sha-", "docker nightly mine --tag v1.7"]),
+        (
+            "1.7",
+            |setup, _| setup.sign_tag("v1.7", &setup.captain),
+            &["has no tag sha-", "docker nightly mine --tag v1.7"],
+        ),
         (
             "1.8",
-            |port, commit| {
-                port.sign_tag("v1.8", &port.captain);
-                port.push(&Built::of("v1.8", "1.8", commit));
+            |setup, commit| {
+                setup.sign_tag("v1.8", &setup.captain);
+                setup.push(&Built::of("v1.8", "1.8", commit));
                 let other = Built { seed: 77, ..Built::of("v1.8", "1.8", commit) };
-                let other = port.push_to(&port.release, &other);
-                set(&port.registry, &port.release, &other, &["v1.8"]);
+                let other = setup.push_to(&setup.release, &other);
+                set(&setup.registry, &setup.release, &other, &["v1.8"]);
             },
             &["v1.8 is free, or is this image", "a release is never replaced"],
         ),
         (
             "1.9",
-            |port, commit| {
-                port.sign_tag("v1.9", &port.captain);
-                port.push(&Built { printed: "mine 1.8", ..Built::of("v1.9", "1.9", commit) });
+            |setup, commit| {
+                setup.sign_tag("v1.9", &setup.captain);
+                setup.push(&Built { printed: "mine 1.8", ..Built::of("v1.9", "1.9", commit) });
             },
             &["the smoke test passed for linux/", "it printed \"mine 1.8\""],
         ),
         (
             "2.0",
-            |port, commit| {
-                port.sign_tag("v2.0", &port.mallory);
-                port.push(&Built { revision: "ffff", printed: "x", ..Built::of("v2.0", "2.0", commit) });
+            |setup, commit| {
+                setup.sign_tag("v2.0", &setup.mallory);
+                setup.push(&Built { revision: "ffff", printed: "x", ..Built::of("v2.0", "2.0", commit) });
             },
             // All at once.
             &["is not among the declared ones", "ffff, expected", "it printed \"x\""],
         ),
     ];
     for (version, make, words) in table {
-        let commit = port.commit(version);
-        make(&port, &commit);
-        let before = released(&port);
-        let said = port.call(&[version, "--key", &port.captain]);
+        let commit = setup.commit(version);
+        make(&setup, &commit);
+        let before = released(&setup);
+        let said = setup.call(&[version, "--key", &setup.captain]);
         assert_eq!(said.code(), 1, "{version}: {}", said.transcript());
         for word in words {
             assert!(said.stdout.contains(word), "{version}: {word:?} is not in {}", said.transcript());
         }
         assert!(said.stdout.contains("to do: ") && said.stderr.contains("nothing was done"), "{}", said.transcript());
-        assert_eq!(released(&port), before, "{version}");
+        assert_eq!(released(&setup), before, "{version}");
     }
-    let unknown = port.call(&["7.7"]);
+    let unknown = setup.call(&["7.7"]);
     assert!(unknown.code() == 2 && unknown.stderr.contains("there is no tag v7.7"), "{}", unknown.transcript());
 
     // A record that nobody would believe is not attached: the signer is not declared, or gpg has no such key.
-    let commit = port.commit("3.0");
-    port.sign_tag("v3.0", &port.captain);
-    port.push(&Built::of("v3.0", "3.0", &commit));
-    let before = released(&port);
-    for (key, code, words) in [(port.mallory.as_str(), 7, "one of the declared keys"), ("nobody", 4, "cannot sign")] {
-        let said = port.call(&["3.0", "--key", key]);
+    let commit = setup.commit("3.0");
+    setup.sign_tag("v3.0", &setup.captain);
+    setup.push(&Built::of("v3.0", "3.0", &commit));
+    let before = released(&setup);
+    for (key, code, words) in [(setup.mallory.as_str(), 7, "one of the declared keys"), ("nobody", 4, "cannot sign")] {
+        let said = setup.call(&["3.0", "--key", key]);
         assert!(said.code() == code && said.stderr.contains(words), "{}", said.transcript());
-        assert_eq!(released(&port), before);
+        assert_eq!(released(&setup), before);
     }
 }
 
@@ -247,37 +250,37 @@ fn a_quorum_is_of_those_who_signed_the_tag_or_the_sums() {
         return;
     }
     let Some(server) = Server::start() else { return };
-    let port = Port::with(&server.host(), 2, true);
-    let commit = port.commit("1.0");
-    port.sign_tag("v1.0", &port.captain);
-    port.push(&Built::of("v1.0", "1.0", &commit));
-    let said = port.call(&["1.0"]);
+    let setup = ReleaseProject::with(&server.host(), 2, true);
+    let commit = setup.commit("1.0");
+    setup.sign_tag("v1.0", &setup.captain);
+    setup.push(&Built::of("v1.0", "1.0", &commit));
+    let said = setup.call(&["1.0"]);
     assert!(
         said.code() == 1 && said.stdout.contains("by 1 of the declared keys, 2 are wanted"),
         "{}",
         said.transcript()
     );
-    let built = port.project.xtask(&["release", "build"]).run();
+    let built = setup.project.xtask(&["release", "build"]).run();
     assert_eq!(built.code(), 0, "{}", built.transcript());
-    port.sign_sums("1.0", &port.captain);
-    assert_eq!(port.call(&["1.0"]).code(), 1, "the same key twice is one key");
-    port.sign_sums("1.0", &port.mallory);
-    let done = port.ok(&["1.0", "--key", &port.captain]);
+    setup.sign_sums("1.0", &setup.captain);
+    assert_eq!(setup.call(&["1.0"]).code(), 1, "the same key twice is one key");
+    setup.sign_sums("1.0", &setup.mallory);
+    let done = setup.ok(&["1.0", "--key", &setup.captain]);
     assert!(done.stdout.contains("proof      release.json "), "{}", done.stdout);
-    assert_eq!(released(&port).len(), 2);
+    assert_eq!(released(&setup).len(), 2);
 
     // What a tag itself declares makes nothing easier.
-    let declaration = port.project.path().join("packaging/release.yaml");
+    let declaration = setup.project.path().join("packaging/release.yaml");
     let declared = std::fs::read_to_string(&declaration).unwrap();
     std::fs::write(&declaration, declared.replace("quorum: 2", "quorum: 1")).unwrap();
-    let commit = port.commit("2.0");
-    port.sign_tag("v2.0", &port.captain);
-    port.push(&Built::of("v2.0", "2.0", &commit));
+    let commit = setup.commit("2.0");
+    setup.sign_tag("v2.0", &setup.captain);
+    setup.push(&Built::of("v2.0", "2.0", &commit));
     std::fs::write(&declaration, declared).unwrap();
-    port.commit("after");
-    let said = port.call(&["2.0", "--key", &port.captain]);
+    setup.commit("after");
+    let said = setup.call(&["2.0", "--key", &setup.captain]);
     assert!(said.code() == 1 && said.stdout.contains("by 1 of the declared keys, 2 are"), "{}", said.transcript());
-    assert_eq!(released(&port).len(), 2);
+    assert_eq!(released(&setup).len(), 2);
 }
 
 #[test]
@@ -286,25 +289,25 @@ fn what_this_machine_built_is_what_is_promoted_or_nothing_is() {
         return;
     }
     let Some(server) = Server::start() else { return };
-    let port = Port::new(&server.host());
-    let commit = port.commit("1.0");
-    port.sign_tag("v1.0", &port.captain);
+    let setup = ReleaseProject::new(&server.host());
+    let commit = setup.commit("1.0");
+    setup.sign_tag("v1.0", &setup.captain);
     let built = Built::of("v1.0", "1.0", &commit);
-    let top = port.push(&built);
-    let told = port.ok(&["1.0", "--dry-run"]);
+    let top = setup.push(&built);
+    let told = setup.ok(&["1.0", "--dry-run"]);
     assert!(told.stdout.contains("built      not on this machine: who may write"), "{}", told.stdout);
     // That of another tag is none of this release.
-    port.git(&["tag", "v0.9"]);
-    port.build(&Built { tag: "v0.9", ..built }, &port.push_to(&port.nightly, &Built { seed: 70, ..built }));
-    assert!(port.ok(&["1.0", "--dry-run"]).stdout.contains("built      not on this machine"));
-    port.build(&built, &top);
-    let told = port.ok(&["1.0", "--dry-run"]);
+    setup.git(&["tag", "v0.9"]);
+    setup.build(&Built { tag: "v0.9", ..built }, &setup.push_to(&setup.nightly, &Built { seed: 70, ..built }));
+    assert!(setup.ok(&["1.0", "--dry-run"]).stdout.contains("built      not on this machine"));
+    setup.build(&built, &top);
+    let told = setup.ok(&["1.0", "--dry-run"]);
     assert!(told.stdout.contains("built      on this machine, too"), "{}", told.stdout);
 
     // Somebody else's image has the tag now, with a record that says all that it should.
-    let theirs = port.push(&Built { seed: 77, ..built });
+    let theirs = setup.push(&Built { seed: 77, ..built });
     let differs = || {
-        let said = port.call(&["1.0", "--key", &port.captain]);
+        let said = setup.call(&["1.0", "--key", &setup.captain]);
         assert_eq!(said.code(), 1, "{}", said.transcript());
         for words in ["two builds of mine at v1.0 are the same", &format!("built here {}", top.digest), "third machine"]
         {
@@ -312,13 +315,13 @@ fn what_this_machine_built_is_what_is_promoted_or_nothing_is() {
         }
     };
     differs();
-    assert!(released(&port).is_empty());
+    assert!(released(&setup).is_empty());
     // So it is where only the release repository has it.
-    let in_release = port.push_to(&port.release, &Built { seed: 77, ..built });
+    let in_release = setup.push_to(&setup.release, &Built { seed: 77, ..built });
     assert_eq!(in_release.digest, theirs.digest);
-    set(&port.registry, &port.release, &theirs, &["v1.0"]);
-    port.registry.delete_manifest(&port.nightly, &theirs.digest).unwrap();
-    port.registry.delete_manifest(&port.nightly, &top.digest).unwrap();
+    set(&setup.registry, &setup.release, &theirs, &["v1.0"]);
+    setup.registry.delete_manifest(&setup.nightly, &theirs.digest).unwrap();
+    setup.registry.delete_manifest(&setup.nightly, &top.digest).unwrap();
     differs();
 }
 
@@ -329,10 +332,10 @@ fn killed_at_any_moment_it_goes_on_and_nothing_is_half_tagged() {
     }
     let Some(server) = Server::start() else { return };
     let proxy = Proxy::start(&server.host(), |_| Act::Pass);
-    let port = Port::new(&proxy.host());
-    let commit = port.commit("1.0");
-    port.sign_tag("v1.0", &port.captain);
-    let top = port.push(&Built::of("v1.0", "1.0", &commit));
+    let setup = ReleaseProject::new(&proxy.host());
+    let commit = setup.commit("1.0");
+    setup.sign_tag("v1.0", &setup.captain);
+    let top = setup.push(&Built::of("v1.0", "1.0", &commit));
     let mut kills = 0;
     let mut killed_before_tag = false;
     loop {
@@ -349,7 +352,7 @@ fn killed_at_any_moment_it_goes_on_and_nothing_is_half_tagged() {
             wait_for(Duration::from_secs(30), || wait.load(Ordering::SeqCst).then_some(()));
             Act::Happen(Box::new(|| {}))
         });
-        let mut child = port.command(&["1.0", "--key", &port.captain]).spawn().unwrap();
+        let mut child = setup.command(&["1.0", "--key", &setup.captain]).spawn().unwrap();
         let ended = wait_for(Duration::from_secs(60), || match child.try_wait().unwrap() {
             Some(status) => Some(Some(status)),
             None => held.load(Ordering::SeqCst).then_some(None),
@@ -363,24 +366,24 @@ fn killed_at_any_moment_it_goes_on_and_nothing_is_half_tagged() {
         child.wait().unwrap();
         killed.store(true, Ordering::SeqCst);
         proxy.script(|_| Act::Pass);
-        let now = released(&port);
-        let complete = is_whole(&port, top.digest);
+        let now = released(&setup);
+        let complete = is_whole(&setup, top.digest);
         killed_before_tag |= now.is_empty() && complete;
         let allowed: [&[&str]; 2] = [&[], &["v1.0"]];
         let names: Vec<&str> = now.iter().map(|(tag, _)| tag.as_str()).collect();
         assert!(allowed.contains(&names.as_slice()), "{names:?} after {kills} kills");
         if !names.is_empty() {
-            let record = drydock_oci::promote::record::ARTIFACT_TYPE;
-            let records = artifacts(&port.registry, &port.release, &top.digest, record).unwrap();
+            let record = drydock_oci::promote::promotion_record::ARTIFACT_TYPE;
+            let records = setup.registry.artifacts(&setup.release, &top.digest, record).unwrap();
             assert!(complete && records.len() == 1, "a tag is set on what is whole and recorded");
         }
         kills += 1;
         assert!(kills < 60, "it never ends");
     }
     assert!(killed_before_tag && kills > 5, "{kills}");
-    assert_eq!(released(&port), [("latest".to_owned(), top.digest), ("v1.0".to_owned(), top.digest)]);
-    let record = drydock_oci::promote::record::ARTIFACT_TYPE;
-    assert_eq!(artifacts(&port.registry, &port.release, &top.digest, record).unwrap().len(), 1);
-    assert!(port.ok(&["1.0"]).stdout.contains("nothing to do"));
+    assert_eq!(released(&setup), [("latest".to_owned(), top.digest), ("v1.0".to_owned(), top.digest)]);
+    let record = drydock_oci::promote::promotion_record::ARTIFACT_TYPE;
+    assert_eq!(setup.registry.artifacts(&setup.release, &top.digest, record).unwrap().len(), 1);
+    assert!(setup.ok(&["1.0"]).stdout.contains("nothing to do"));
     println!("killed {kills} times");
 }

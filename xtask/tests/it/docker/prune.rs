@@ -12,9 +12,9 @@ use drydock_oci::registry::{Attachment, Reference, Registry, attach, fallback_ta
 use jiff::civil::Date;
 use tempfile::TempDir;
 
-use super::made::{Yard, project_at, quick_directory, set, stored};
 use super::proxy::{Act, Proxy};
-use super::registry::{Options, Server, skopeo_pull};
+use super::registry_server::{Options, Server, skopeo_pull};
+use super::test_images::{ImageFactory, project_at, quick_directory, set, stored};
 use crate::support::{Finished, Project, need_tool};
 
 const RETENTION: &str = "    retention: {daily: 10, weekly: 4, keep: ['keep-*']}\n";
@@ -44,7 +44,7 @@ fn pruned(project: &Project, args: &[&str]) -> Finished {
 
 /// A registry that was filled, and what is known of each tag.
 struct Filled {
-    yard: Yard,
+    factory: ImageFactory,
     registry: Registry,
     repository: Repository,
     /// Everything that a tag needs: manifests and blobs.
@@ -57,14 +57,14 @@ impl Filled {
         let labels = [("org.opencontainers.image.created", created.as_str())];
         let mut children = children;
         for platform in [Platform::Amd64, Platform::Arm64].into_iter().skip(children.len()) {
-            children.push(self.yard.child(platform, seed * 10 + platform.architecture().len() as u64, &labels));
+            children.push(self.factory.child(platform, seed * 10 + platform.architecture().len() as u64, &labels));
         }
-        (self.yard.index(children.clone()), children)
+        (self.factory.index(children.clone()), children)
     }
 
     /// Pushes an image, with a record and a record of that, and notes what each of its tags needs.
     fn night(&mut self, top: &Descriptor, with_record: bool, tags: &[&str]) {
-        self.yard.push(&self.registry, &self.repository, top, tags);
+        self.factory.push(&self.registry, &self.repository, top, tags);
         let mut needs = self.below(top);
         let mut names: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
         let mut subject = top.clone();
@@ -85,7 +85,7 @@ impl Filled {
 
     /// What an image consists of, by the layout that it was made in.
     fn below(&self, top: &Descriptor) -> BTreeSet<Digest> {
-        let value: serde_json::Value = serde_json::from_slice(&self.yard.layout.read(top).unwrap()).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&self.factory.layout.read(top).unwrap()).unwrap();
         let mut all = BTreeSet::from([top.digest]);
         let of = |key: &str| value[key].as_array().cloned().unwrap_or_default();
         for child in of("manifests") {
@@ -102,7 +102,7 @@ impl Filled {
 /// records; nested indexes, names that are kept, and names of others.
 fn filled(server: &Server) -> Filled {
     let (registry, repository) = (server.client(), server.repository("mine/nightly"));
-    let mut filled = Filled { yard: Yard::new(), registry, repository, needs: BTreeMap::new() };
+    let mut filled = Filled { factory: ImageFactory::new(), registry, repository, needs: BTreeMap::new() };
     let mut before: Vec<Descriptor> = Vec::new();
     for ago in (0..80_i64).rev() {
         let seed = ago.unsigned_abs();
@@ -123,10 +123,10 @@ fn filled(server: &Server) -> Filled {
     }
     // An index in an index, of which the one is kept by others and shares the child of a night that goes.
     let (inner, _) = filled.image(75, 75, Vec::new());
-    let outer = filled.yard.index(vec![inner]);
+    let outer = filled.factory.index(vec![inner]);
     filled.night(&outer, true, &["bundle-of-others"]);
     let (old_inner, _) = filled.image(2000, 75, Vec::new());
-    let old_outer = filled.yard.index(vec![old_inner]);
+    let old_outer = filled.factory.index(vec![old_inner]);
     filled.night(&old_outer, true, &["sha-ffffffffffff"]);
     let (other, _) = filled.image(3000, 60, Vec::new());
     for number in 0..6 {
@@ -236,8 +236,8 @@ fn what_was_built_as_a_release_waits_for_its_promotion() {
         let labels =
             [("org.opencontainers.image.created", created.as_str()), ("org.opencontainers.image.version", version)];
         let children = [Platform::Amd64, Platform::Arm64]
-            .map(|platform| filled.yard.child(platform, seed * 10 + platform.architecture().len() as u64, &labels));
-        let top = filled.yard.index(children.into());
+            .map(|platform| filled.factory.child(platform, seed * 10 + platform.architecture().len() as u64, &labels));
+        let top = filled.factory.index(children.into());
         filled.night(&top, true, tags);
         top
     };
@@ -258,7 +258,7 @@ fn what_was_built_as_a_release_waits_for_its_promotion() {
 /// Three old images of two platforms, and one of today.
 fn few(server: &Server) -> (Filled, Vec<Descriptor>) {
     let (registry, repository) = (server.client(), server.repository("mine/nightly"));
-    let mut filled = Filled { yard: Yard::new(), registry, repository, needs: BTreeMap::new() };
+    let mut filled = Filled { factory: ImageFactory::new(), registry, repository, needs: BTreeMap::new() };
     let mut tops = Vec::new();
     for (seed, ago) in [(1, 70), (2, 69), (3, 68), (4, 0)] {
         let (top, _) = filled.image(seed, ago, Vec::new());

@@ -8,7 +8,7 @@ use drydock_oci::registry::{Credentials, Reference, Registry, Settings, pull, pu
 use tempfile::TempDir;
 
 use super::proxy::{Act, Proxy};
-use super::registry::{Server, client, image_in, impatient, repository};
+use super::registry_server::{Server, client, image_in, impatient, repository};
 
 const SIZE: usize = 8 << 20;
 const PIECE: usize = 1 << 20;

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use drydock_base::exit::{Exit, code_of};
 use drydock_config::images::Tag;
-use drydock_oci::registry::{Before, Credentials, Reference, push, tag};
+use drydock_oci::registry::{Credentials, Precondition, Reference, push, tag};
 use tempfile::TempDir;
 
 use super::proxy::{Act, Proxy};
-use super::registry::{Server, client, image_in, recorded, repository};
+use super::registry_server::{Server, client, image_in, recorded, repository};
 
 fn name(text: &str) -> Tag {
     text.parse().unwrap()
@@ -22,7 +22,7 @@ fn a_manifest_that_is_gone_or_changed_between_push_and_tag_is_not_tagged() {
     let (registry, release) = (server.client(), server.repository("a"));
     push(&registry, &release, &layout, &top, &[]).unwrap();
     registry.delete_manifest(&release, &top.digest).unwrap();
-    let wanted = [(name("v1"), Before::Unset), (name("latest"), Before::Any)];
+    let wanted = [(name("v1"), Precondition::Absent), (name("latest"), Precondition::None)];
     let error = tag(&registry, &release, &top, &wanted).unwrap_err();
     let text = format!("{error:#}");
     assert!(text.contains("nothing is tagged, not set is v1, latest") && text.contains("push it again"), "{text}");
@@ -55,20 +55,27 @@ fn tags_keep_to_what_is_expected_of_them() {
     push(&registry, &release, &first_layout, &first, &[]).unwrap();
     push(&registry, &release, &second_layout, &second, &[]).unwrap();
     let at = |text: &str| registry.head(&release, &Reference::Tag(name(text))).unwrap().map(|found| found.digest);
-    tag(&registry, &release, &first, &[(name("v1"), Before::Unset), (name("latest"), Before::Unset)]).unwrap();
-    // Again, which changes nothing, whatever was expected.
-    tag(&registry, &release, &first, &[(name("v1"), Before::Unset), (name("latest"), Before::At(second.digest))])
+    tag(&registry, &release, &first, &[(name("v1"), Precondition::Absent), (name("latest"), Precondition::Absent)])
         .unwrap();
+    // Again, which changes nothing, whatever was expected.
+    tag(
+        &registry,
+        &release,
+        &first,
+        &[(name("v1"), Precondition::Absent), (name("latest"), Precondition::Matches(second.digest))],
+    )
+    .unwrap();
 
     // A release is never moved, and `latest` stays where it is with it.
-    let error = tag(&registry, &release, &second, &[(name("latest"), Before::Any), (name("v1"), Before::Unset)]);
+    let error =
+        tag(&registry, &release, &second, &[(name("latest"), Precondition::None), (name("v1"), Precondition::Absent)]);
     let text = format!("{:#}", error.unwrap_err());
     assert!(text.contains("nothing is tagged, not set is latest, v1") && text.contains("is never moved"), "{text}");
     assert_eq!((at("v1"), at("latest")), (Some(first.digest), Some(first.digest)));
 
-    let wrong = tag(&registry, &release, &second, &[(name("latest"), Before::At(second.digest))]);
+    let wrong = tag(&registry, &release, &second, &[(name("latest"), Precondition::Matches(second.digest))]);
     assert!(format!("{:#}", wrong.unwrap_err()).contains("who else moves it?"));
-    tag(&registry, &release, &second, &[(name("latest"), Before::At(first.digest))]).unwrap();
+    tag(&registry, &release, &second, &[(name("latest"), Precondition::Matches(first.digest))]).unwrap();
     assert_eq!(at("latest"), Some(second.digest));
 }
 
@@ -95,8 +102,11 @@ fn a_tag_that_others_move_is_noticed_and_said() {
         Act::Pass
     });
     let registry = client(&proxy.host(), &Credentials::default());
-    let wanted =
-        [(name("nightly-20261125"), Before::Any), (name("nightly"), Before::Any), (name("sha-1"), Before::Any)];
+    let wanted = [
+        (name("nightly-20261125"), Precondition::None),
+        (name("nightly"), Precondition::None),
+        (name("sha-1"), Precondition::None),
+    ];
     let error = tag(&registry, &repository(&proxy.host(), "a"), &first, &wanted).unwrap_err();
     let text = format!("{error:#}");
     assert!(text.contains("set is nightly-20261125, not set is nightly, sha-1"), "{text}");
@@ -105,7 +115,7 @@ fn a_tag_that_others_move_is_noticed_and_said() {
     assert_eq!(names, ["nightly", "nightly-20261125"]);
 
     // Expected where it was, it is left alone.
-    let expected = [(name("nightly"), Before::At(first.digest))];
+    let expected = [(name("nightly"), Precondition::Matches(first.digest))];
     let (third_layout, third) = image_in(&directory, 36, 1000);
     push(&direct, &release, &third_layout, &third, &[]).unwrap();
     let text = format!("{:#}", tag(&direct, &release, &third, &expected).unwrap_err());
@@ -116,7 +126,7 @@ fn a_tag_that_others_move_is_noticed_and_said() {
         let third = request.method == "PUT" && request.target.ends_with("/manifests/three");
         if third { Act::Response(502, vec![], Vec::new()) } else { Act::Pass }
     });
-    let wanted = ["one", "two", "three"].map(|text| (name(text), Before::Unset));
+    let wanted = ["one", "two", "three"].map(|text| (name(text), Precondition::Absent));
     let (registry, _clock) = recorded(&proxy.host());
     let text = format!("{:#}", tag(&registry, &repository(&proxy.host(), "a"), &first, &wanted).unwrap_err());
     assert!(text.contains("set is one, two, not set is three") && text.contains("502 Bad Gateway"), "{text}");
@@ -153,7 +163,7 @@ fn a_tag_is_not_set_again_over_what_somebody_else_set() {
     });
     let registry = client(&proxy.host(), &Credentials::default());
     let repository = repository(&proxy.host(), "a");
-    let wanted = [(name("ours"), Before::Any), (name("theirs"), Before::Any)];
+    let wanted = [(name("ours"), Precondition::None), (name("theirs"), Precondition::None)];
     let text = format!("{:#}", tag(&registry, &repository, &first, &wanted).unwrap_err());
     assert!(text.contains("set is ours, not set is theirs") && text.contains("who else moves it?"), "{text}");
     assert!(text.contains("got no answer") && text.contains(&second.digest.to_string()), "{text}");
@@ -167,8 +177,8 @@ fn a_tag_is_not_set_again_over_what_somebody_else_set() {
         _ => Act::Pass,
     });
     let registry = client(&proxy.host(), &Credentials::default());
-    let repository = super::registry::repository(&proxy.host(), "a");
-    let wanted = [(name("read"), Before::Any), (name("later"), Before::Any)];
+    let repository = super::registry_server::repository(&proxy.host(), "a");
+    let wanted = [(name("read"), Precondition::None), (name("later"), Precondition::None)];
     let text = format!("{:#}", tag(&registry, &repository, &first, &wanted).unwrap_err());
     assert!(text.contains("set is read, not set is later") && text.contains("403"), "{text}");
     assert_eq!((at("read"), at("later")), (Some(first.digest), None));
@@ -180,6 +190,6 @@ fn a_tag_is_not_set_again_over_what_somebody_else_set() {
     });
     let heads = proxy.count("HEAD", "");
     assert_eq!(heads, 4, "each tag before all, the first before it is set and after its failure");
-    let text = format!("{:#}", tag(&registry, &repository, &first, &[(name("dark"), Before::Any)]).unwrap_err());
+    let text = format!("{:#}", tag(&registry, &repository, &first, &[(name("dark"), Precondition::None)]).unwrap_err());
     assert!(text.contains("whether dark is set is not known"), "{text}");
 }

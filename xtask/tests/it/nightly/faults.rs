@@ -8,7 +8,7 @@ use drydock_oci::registry;
 
 use super::project::{Nightly, step};
 use crate::deb::shelf::{key, tools_are_there};
-use crate::docker::registry::image;
+use crate::docker::registry_server::image;
 use crate::support::text;
 
 /// A test that waits as long as a file is there.
@@ -124,7 +124,8 @@ fn a_nightly_of_another_machine_is_not_overwritten() {
     let (client, repository) = (nightly.server.client(), nightly.server.repository("p/nightly"));
     let theirs = image(&layout, 7, 1000, &[drydock_config::images::Platform::Amd64]);
     registry::push(&client, &repository, &layout, &theirs, &[]).unwrap();
-    registry::tag(&client, &repository, &theirs, &[("nightly".parse().unwrap(), registry::Before::Any)]).unwrap();
+    registry::tag(&client, &repository, &theirs, &[("nightly".parse().unwrap(), registry::Precondition::None)])
+        .unwrap();
     let tags = nightly.tags();
     assert_eq!(tags["nightly"], theirs.digest);
 

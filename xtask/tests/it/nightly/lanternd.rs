@@ -7,8 +7,8 @@ use std::process::Command;
 
 use crate::deb::shelf::{kept, key, lanternd, run, tools_are_there};
 use crate::deb::way::Archive;
-use crate::docker::registry::Server;
-use crate::docker::stage::debian_in;
+use crate::docker::build_project::debian_in;
+use crate::docker::registry_server::Server;
 use crate::support::{Finished, text, xtask_binary};
 
 /// lanternd's own declarations, with places on this machine.

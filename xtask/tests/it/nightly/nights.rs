@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use drydock_oci::model::Parsed;
+use drydock_oci::model::ParsedManifest;
 use drydock_oci::registry::Reference;
 
 use super::project::{Nightly, step};
@@ -83,7 +83,7 @@ fn sources_are_found(nightly: &Nightly, version: &str) {
     assert!(of_type("application/vnd.drydock.build.v1+json").is_some(), "{referrers:?}");
     let sources = of_type("application/vnd.drydock.sources.v1").expect("there are no sources");
     let fetched = registry.manifest(&repository, &Reference::Digest(sources.digest)).unwrap().unwrap();
-    let Parsed::Manifest(manifest) = fetched.parse().unwrap() else { panic!("no artifact") };
+    let ParsedManifest::Manifest(manifest) = fetched.parse().unwrap() else { panic!("no artifact") };
     let directory = tempfile::tempdir().unwrap();
     let layout = drydock_oci::layout::Layout::create(&directory.path().join("oci")).unwrap();
     let release = directory.path().join("release");

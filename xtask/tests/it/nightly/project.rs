@@ -12,7 +12,7 @@ use drydock_oci::layout::Layout;
 use drydock_oci::model::{Descriptor, Index, Manifest, PlatformObject, media};
 use drydock_oci::registry::Reference;
 
-use crate::docker::registry::Server;
+use crate::docker::registry_server::Server;
 use crate::release::shelf::run;
 use crate::support::{Finished, Project, need_tool, text, xtask_binary};
 
@@ -270,25 +270,10 @@ License: MIT
             "rootfs": {"type": "layers", "diff_ids": [diff]},
         });
         let config = layout.put(media::CONFIG, config.to_string().as_bytes()).unwrap();
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: Some(media::MANIFEST.to_owned()),
-            artifact_type: None,
-            config,
-            layers: vec![layer],
-            subject: None,
-            annotations: BTreeMap::new(),
-        };
+        let manifest = Manifest::new(config, vec![layer]);
         let manifest = layout.put(media::MANIFEST, &serde_json::to_vec(&manifest).unwrap()).unwrap();
         let manifest = Descriptor { platform: Some(PlatformObject::from(Platform::Amd64)), ..manifest };
-        let index = Index {
-            schema_version: 2,
-            media_type: Some(media::INDEX.to_owned()),
-            artifact_type: None,
-            manifests: vec![manifest],
-            subject: None,
-            annotations: BTreeMap::new(),
-        };
+        let index = Index::new(vec![manifest]);
         let top = layout.put(media::INDEX, &serde_json::to_vec(&index).unwrap()).unwrap();
         drydock_oci::registry::push(&self.server.client(), &self.server.repository("base"), &layout, &top, &[])
             .unwrap();

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::*;
+use crate::build_record::{FORMAT, SmokeTestResult};
 use crate::model::{Descriptor, media};
-use crate::record::{FORMAT, Passed};
 use drydock_config::images::{Digest, Images};
 
 const COMMIT: &str = "0123456789012345678901234567890123456789";
@@ -21,8 +21,8 @@ fn image() -> Image {
     Images::parse(DECLARED, Path::new("images.yaml")).unwrap().images.remove(0)
 }
 
-fn passed() -> Option<Passed> {
-    Some(Passed { run: vec!["mine".into(), "--version".into()], printed: "mine 1.0".into() })
+fn passed() -> Option<SmokeTestResult> {
+    Some(SmokeTestResult { run: vec!["mine".into(), "--version".into()], printed: "mine 1.0".into() })
 }
 
 fn good() -> Candidate {
@@ -48,7 +48,7 @@ fn good() -> Candidate {
         inputs: Vec::new(),
         made_by: None,
     };
-    Candidate { descriptor: Descriptor::of(media::INDEX, b"index"), platforms, records: vec![Ok(record)] }
+    Candidate { descriptor: Descriptor::for_bytes(media::INDEX, b"index"), platforms, records: vec![Ok(record)] }
 }
 
 fn tag() -> RecordTag {
@@ -113,9 +113,9 @@ fn every_other_image_is_refused() {
     );
     let test = |record: &mut BuildRecord, test| record.platforms.get_mut("linux/amd64").unwrap().smoke_test = test;
     refused_record(|record| test(record, None), "passed for linux/amd64: it was not run, and this machine could");
-    let printed = Passed { printed: "mine 0.9".into(), ..passed().unwrap() };
+    let printed = SmokeTestResult { printed: "mine 0.9".into(), ..passed().unwrap() };
     refused_record(|record| test(record, Some(printed.clone())), "printed \"mine 0.9\", expected \"mine 1.0\"");
-    let run = Passed { run: vec!["true".into()], ..passed().unwrap() };
+    let run = SmokeTestResult { run: vec!["true".into()], ..passed().unwrap() };
     refused_record(|record| test(record, Some(run.clone())), "[\"true\"] was run");
     let nothing = |one: &mut Candidate| one.records.iter_mut().flatten().for_each(|record| test(record, None));
     refused(nothing, Platform::Riscv64, "not run for any platform");

@@ -12,13 +12,12 @@ use drydock_base::exit::{Exit, failure};
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Digest, Image, ImageName, Platform, Repository, Tag};
 use drydock_deb::version::{is_above, may_be_candidate};
+use drydock_oci::build_record::BuildRecord;
 use drydock_oci::promote::candidate::{self, Candidate};
 use drydock_oci::promote::evidence::{Fit, Wanted, judge};
-use drydock_oci::promote::record::{self, ARTIFACT_TYPE, Promotion, SignedTag};
+use drydock_oci::promote::promotion_record::{self as record, ARTIFACT_TYPE, Promotion, SignedTag};
 use drydock_oci::promote::{self, Current, LATEST, Latest, Order};
-use drydock_oci::record::BuildRecord;
 use drydock_oci::registry::Registry;
-use drydock_oci::small;
 use drydock_release::manifest;
 use drydock_release::preflight::Finding;
 use drydock_release::proof::{self, Proof};
@@ -298,7 +297,7 @@ impl Need<'_> {
     }
 
     fn is_recorded(&self, registry: &Registry, to: &Repository, record: &Promotion) -> anyhow::Result<bool> {
-        for files in small::artifacts(registry, to, &record.digest, ARTIFACT_TYPE)? {
+        for files in registry.artifacts(to, &record.digest, ARTIFACT_TYPE)? {
             let [text, signature] = files.as_slice() else { continue };
             let is_same = Promotion::parse(text).is_ok_and(|found| found.is_same(record));
             if is_same && signed::is_good(self, text, signature)? {

@@ -9,7 +9,7 @@ use crate::commands::release::loaded::Loaded;
 use drydock_base::exit::{Exit, failure};
 use drydock_base::git::Objects;
 use drydock_config::release::{Signing, Version};
-use drydock_oci::record::{BuildRecord, RecordTag};
+use drydock_oci::build_record::{BuildRecord, RecordTag};
 use drydock_release::manifest::{Manifest, NAME, SUMS};
 use drydock_release::preflight::Finding;
 use drydock_release::signatures;

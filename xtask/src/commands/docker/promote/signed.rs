@@ -6,7 +6,7 @@ use super::prepared::Need;
 use drydock_base::exit::{Exit, failure};
 use drydock_base::paths;
 use drydock_deb::sign::Signer;
-use drydock_oci::promote::record::Promotion;
+use drydock_oci::promote::promotion_record::Promotion;
 use drydock_release::signatures;
 
 /// The record's file name; its signature has `.asc` after it.

@@ -9,7 +9,7 @@ const NIGHTLY: &str = "nightly";
 
 /// What a tag's name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Name {
+pub enum TagName {
     /// `nightly`
     Nightly,
     /// `nightly-20261125`
@@ -22,24 +22,24 @@ pub enum Name {
     Foreign,
 }
 
-impl Name {
+impl TagName {
     /// Reads a tag.
-    pub fn of(tag: &Tag) -> Name {
+    pub fn of(tag: &Tag) -> TagName {
         let text = tag.as_str();
         if text == NIGHTLY {
-            return Name::Nightly;
+            return TagName::Nightly;
         }
         if let Some(day) = text.strip_prefix("nightly-") {
             let digits = day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit());
             let day = digits.then(|| Date::strptime("%Y%m%d", day).ok()).flatten().filter(|day| is_plausible(*day));
-            return day.map_or(Name::Foreign, Name::Day);
+            return day.map_or(TagName::Foreign, TagName::Day);
         }
         let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
         if text.strip_prefix("sha-").is_some_and(|commit| commit.len() == 12 && is_hex(commit)) {
-            return Name::Commit;
+            return TagName::Commit;
         }
         let hex = text.strip_prefix("sha256-").map(|rest| rest.split('.').next().unwrap_or_default());
-        hex.and_then(|hex| format!("sha256:{hex}").parse().ok()).map_or(Name::Foreign, Name::About)
+        hex.and_then(|hex| format!("sha256:{hex}").parse().ok()).map_or(TagName::Foreign, TagName::About)
     }
 }
 
@@ -53,18 +53,18 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(tag: &str, expected: Name) {
-        assert_eq!(Name::of(&tag.parse().unwrap()), expected, "{tag}");
+    fn check(tag: &str, expected: TagName) {
+        assert_eq!(TagName::of(&tag.parse().unwrap()), expected, "{tag}");
     }
 
     #[test]
     fn only_the_names_of_nightlies_are_read_as_such() {
         let digest = Digest::of(b"x");
-        check("nightly", Name::Nightly);
-        check("nightly-20261125", Name::Day(date(2026, 11, 25)));
-        check("sha-0123456789ab", Name::Commit);
-        check(&format!("sha256-{}", digest.hex()), Name::About(digest));
-        check(&format!("sha256-{}.sig", digest.hex()), Name::About(digest));
+        check("nightly", TagName::Nightly);
+        check("nightly-20261125", TagName::Day(date(2026, 11, 25)));
+        check("sha-0123456789ab", TagName::Commit);
+        check(&format!("sha256-{}", digest.hex()), TagName::About(digest));
+        check(&format!("sha256-{}.sig", digest.hex()), TagName::About(digest));
         for foreign in [
             "latest",
             "Nightly",
@@ -78,7 +78,7 @@ mod tests {
             "sha-0123456789aB",
             "sha256-0123",
         ] {
-            check(foreign, Name::Foreign);
+            check(foreign, TagName::Foreign);
         }
     }
 }

@@ -7,13 +7,13 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan as _};
 
-use super::name::is_plausible;
-use super::{Graph, Name, Node, Removed, Rule, Why};
+use super::tag_name::is_plausible;
+use super::{Graph, Node, Removed, Rule, TagName, Why};
 use drydock_config::images::{Digest, Retention, Tag};
 use drydock_config::release::Version;
 
 /// A graph with what is asked of it.
-pub(super) struct Seen<'a> {
+pub(super) struct Analysis<'a> {
     pub(super) graph: &'a Graph,
     retention: &'a Retention,
     today: Date,
@@ -29,14 +29,14 @@ pub(super) struct Seen<'a> {
 /// Which of two images is newer: the day, whether the day's tag moved to it, and when it was made.
 type Rank = (Date, bool, Option<Timestamp>);
 
-impl<'a> Seen<'a> {
-    pub(super) fn new(graph: &'a Graph, retention: &'a Retention, today: Date) -> Seen<'a> {
+impl<'a> Analysis<'a> {
+    pub(super) fn new(graph: &'a Graph, retention: &'a Retention, today: Date) -> Analysis<'a> {
         let mut tags_of: BTreeMap<Digest, Vec<&Tag>> = BTreeMap::new();
         let mut about: BTreeMap<Digest, BTreeSet<Digest>> = BTreeMap::new();
         let mut lists: BTreeMap<Digest, BTreeSet<Digest>> = BTreeMap::new();
         for (tag, digest) in graph.tags.iter().filter_map(|(tag, digest)| Some((tag, (*digest)?))) {
             tags_of.entry(digest).or_default().push(tag);
-            if let Name::About(subject) = Name::of(tag) {
+            if let TagName::About(subject) = TagName::of(tag) {
                 about.entry(subject).or_default().insert(digest);
                 lists.entry(digest).or_default().insert(subject);
             }
@@ -48,7 +48,7 @@ impl<'a> Seen<'a> {
             about.entry(*digest).or_default().extend(&node.referrers);
         }
         let dated = tags_of.iter().map(|(digest, tags)| (*digest, days(tags, graph.manifests.get(digest)))).collect();
-        Seen { graph, retention, today, tags_of, about, lists, dated }
+        Analysis { graph, retention, today, tags_of, about, lists, dated }
     }
 
     /// Everything that these reach, each with one of those that reach it: what an index lists, what is said about a
@@ -71,7 +71,7 @@ impl<'a> Seen<'a> {
 
     /// Everything that tags reach, but for tags that are only about something.
     pub(super) fn tagged(&self) -> BTreeMap<Digest, Digest> {
-        let names = |tags: &[&Tag]| tags.iter().any(|tag| !matches!(Name::of(tag), Name::About(_)));
+        let names = |tags: &[&Tag]| tags.iter().any(|tag| !matches!(TagName::of(tag), TagName::About(_)));
         self.reach(self.tags_of.iter().filter(|(_, tags)| names(tags)).map(|(digest, _)| *digest))
     }
 
@@ -109,19 +109,19 @@ impl<'a> Seen<'a> {
     /// Why a tag stays for its own sake. The tag of a day or commit does if its image was chosen among `roots`.
     pub(super) fn rule_of(&self, tag: &Tag, digest: Digest, roots: &BTreeMap<Digest, Rule>) -> Option<Rule> {
         let chosen = || roots.get(&digest).filter(|rule| matches!(rule, Rule::Daily(_) | Rule::Weekly(_))).cloned();
-        match (Name::of(tag), self.retention.keep.iter().find(|pattern| pattern.matches(tag.as_str()))) {
-            (Name::Nightly, _) => Some(Rule::Nightly),
+        match (TagName::of(tag), self.retention.keep.iter().find(|pattern| pattern.matches(tag.as_str()))) {
+            (TagName::Nightly, _) => Some(Rule::Nightly),
             (_, Some(pattern)) => Some(Rule::Pattern(pattern.as_str().to_owned())),
-            (Name::Foreign, None) => Some(Rule::Foreign),
-            (Name::Day(day), None) if self.is_future(day) => Some(Rule::Future(day)),
-            (Name::Day(_), None) => chosen(),
-            (Name::Commit, None) => match (self.release(digest), self.dated.get(&digest).and_then(BTreeSet::last)) {
+            (TagName::Foreign, None) => Some(Rule::Foreign),
+            (TagName::Day(day), None) if self.is_future(day) => Some(Rule::Future(day)),
+            (TagName::Day(_), None) => chosen(),
+            (TagName::Commit, None) => match (self.release(digest), self.dated.get(&digest).and_then(BTreeSet::last)) {
                 (Some(version), _) => Some(Rule::Release(version.clone())),
                 (None, None) => Some(Rule::Undated),
                 (None, Some(day)) if self.is_future(*day) => Some(Rule::Future(*day)),
                 (None, Some(_)) => chosen(),
             },
-            (Name::About(_), None) => roots.get(&digest).filter(|rule| matches!(rule, Rule::Untagged(_))).cloned(),
+            (TagName::About(_), None) => roots.get(&digest).filter(|rule| matches!(rule, Rule::Untagged(_))).cloned(),
         }
     }
 
@@ -156,7 +156,7 @@ impl<'a> Seen<'a> {
 
     fn rank(&self, day: Date, digest: Digest) -> Rank {
         let mut tags = self.tags_of.get(&digest).into_iter().flatten();
-        let has_day = tags.any(|tag| Name::of(tag) == Name::Day(day));
+        let has_day = tags.any(|tag| TagName::of(tag) == TagName::Day(day));
         (day, has_day, self.graph.manifests.get(&digest).and_then(|node| node.created))
     }
 
@@ -164,13 +164,55 @@ impl<'a> Seen<'a> {
     fn is_future(&self, day: Date) -> bool {
         day > self.today.saturating_add(1.day())
     }
+
+    /// Returns the manifests of `going` in the order of deletion: an index before its children, a manifest before its
+    /// referrers.
+    ///
+    /// The first must hold at every moment, since a registry serves an index whose child is gone as if nothing were wrong.
+    /// The second is for interruptions: a list of referrers is found again by its tag, but a manifest that only the list
+    /// named is not. A registry's own lists can be circular; indexes cannot, as their digests cover those of their children.
+    pub(super) fn deletion_order(&self, going: &BTreeSet<Digest>) -> Vec<Digest> {
+        let inside = |digest: &Digest| going.contains(digest);
+        let children = |digest: &Digest| -> BTreeSet<Digest> {
+            let node = self.graph.manifests.get(digest);
+            node.into_iter().flat_map(|node| &node.children).copied().filter(inside).collect()
+        };
+        let about = |digest: &Digest| self.about.get(digest).into_iter().flatten().copied().filter(inside);
+        let mut waits: BTreeMap<Digest, (usize, usize)> = going.iter().map(|digest| (*digest, (0, 0))).collect();
+        for digest in going {
+            for child in children(digest) {
+                waits.entry(child).or_default().0 += 1;
+            }
+            for one in about(digest) {
+                waits.entry(one).or_default().1 += 1;
+            }
+        }
+        // What nothing has to go before is first in this set.
+        let mut queue: BTreeSet<((usize, usize), Digest)> =
+            waits.iter().map(|(digest, wait)| (*wait, *digest)).collect();
+        let mut order = Vec::new();
+        while let Some((_, digest)) = queue.pop_first() {
+            waits.remove(&digest);
+            order.push(digest);
+            let mut less = |next: Digest, change: fn(&mut (usize, usize))| {
+                if let Some(wait) = waits.get_mut(&next) {
+                    queue.remove(&(*wait, next));
+                    change(wait);
+                    queue.insert((*wait, next));
+                }
+            };
+            children(&digest).into_iter().for_each(|child| less(child, |wait| wait.0 -= 1));
+            about(&digest).for_each(|one| less(one, |wait| wait.1 -= 1));
+        }
+        order
+    }
 }
 
 fn days(tags: &[&Tag], node: Option<&Node>) -> BTreeSet<Date> {
-    let names: Vec<Name> = tags.iter().map(|tag| Name::of(tag)).collect();
+    let names: Vec<TagName> = tags.iter().map(|tag| TagName::of(tag)).collect();
     let named: BTreeSet<Date> =
-        names.iter().filter_map(|name| if let Name::Day(day) = name { Some(*day) } else { None }).collect();
-    match named.is_empty() && names.contains(&Name::Commit) {
+        names.iter().filter_map(|name| if let TagName::Day(day) = name { Some(*day) } else { None }).collect();
+    match named.is_empty() && names.contains(&TagName::Commit) {
         true => node.and_then(day_of).into_iter().collect(),
         false => named,
     }

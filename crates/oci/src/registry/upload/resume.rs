@@ -21,7 +21,7 @@ const LONGEST: i64 = 24 * 60 * 60;
 const LARGEST: u64 = 64 << 10;
 
 /// The memory of one upload.
-pub(super) struct Memory {
+pub(super) struct ResumeFile {
     file: Option<PathBuf>,
 }
 
@@ -36,16 +36,16 @@ struct Kept {
     since: i64,
 }
 
-impl Memory {
+impl ResumeFile {
     /// One that keeps nothing.
-    pub(super) fn none() -> Memory {
-        Memory { file: None }
+    pub(super) fn none() -> ResumeFile {
+        ResumeFile { file: None }
     }
 
     /// That of a blob of a layout on its way to a repository.
-    pub(super) fn beside(layout: &Layout, repository: &Repository, blob: &Descriptor) -> Memory {
+    pub(super) fn beside(layout: &Layout, repository: &Repository, blob: &Descriptor) -> ResumeFile {
         let name = Digest::of(format!("{repository}@{}", blob.digest).as_bytes());
-        Memory { file: Some(layout.directory().join(".uploads").join(name.hex())) }
+        ResumeFile { file: Some(layout.directory().join(".uploads").join(name.hex())) }
     }
 
     /// Where it went on and in which pieces at least, if that is of this registry and not too old.
@@ -96,7 +96,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::create(directory.path()).unwrap();
         let repository: Repository = "a.example/b".parse().unwrap();
-        let memory = Memory::beside(&layout, &repository, &Descriptor::of(media::LAYER, b"x"));
+        let memory = ResumeFile::beside(&layout, &repository, &Descriptor::for_bytes(media::LAYER, b"x"));
         let base = Url::new(true, "a.example", "/v2/");
         let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
         assert_eq!(memory.recall(&base, now), None);
@@ -108,7 +108,10 @@ mod tests {
         assert_eq!(memory.recall(&base, now + SignedDuration::from_hours(25)), None);
         assert_eq!(memory.recall(&Url::new(true, "b.example", "/v2/"), now), None);
         let other: Repository = "a.example/c".parse().unwrap();
-        assert_eq!(Memory::beside(&layout, &other, &Descriptor::of(media::LAYER, b"x")).recall(&base, now), None);
+        assert_eq!(
+            ResumeFile::beside(&layout, &other, &Descriptor::for_bytes(media::LAYER, b"x")).recall(&base, now),
+            None
+        );
         memory.forget();
         assert!(!path.exists() && !path.parent().unwrap().exists());
         fs::create_dir(path.parent().unwrap()).unwrap();

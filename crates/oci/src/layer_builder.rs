@@ -1,16 +1,16 @@
-//! A layer in the making, on the ground of its base: paths go where the base's links lead, and directories of the base keep
+//! A layer in the making, on the files of its base: paths go where the base's links lead, and directories of the base keep
 //! what they are.
 
 use std::path::Path;
 
-use super::ground::{Found, FoundKind, Ground};
+use super::image_files::{FileKind, ImageFile, ImageFiles};
 use drydock_archive::layer::{Item, ItemKind, Layer};
 
 /// A layer and what it stands on.
 #[derive(Debug)]
-pub struct Stack {
+pub struct LayerBuilder {
     /// What the image has: the base, and what was put on it.
-    pub ground: Ground,
+    pub files: ImageFiles,
     /// What was put on it.
     pub layer: Layer,
 }
@@ -29,13 +29,13 @@ pub enum Refused {
     Nowhere(String),
 }
 
-impl Stack {
+impl LayerBuilder {
     /// An empty layer on a base; contents will wait in that directory.
     ///
     /// # Errors
     /// The directory cannot be written to.
-    pub fn new(ground: Ground, directory: &Path) -> std::io::Result<Stack> {
-        Ok(Stack { ground, layer: Layer::new(directory)? })
+    pub fn new(files: ImageFiles, directory: &Path) -> std::io::Result<LayerBuilder> {
+        Ok(LayerBuilder { files, layer: Layer::new(directory)? })
     }
 
     /// Puts something at a path; where it really is now. What the base has there is replaced only if `replace` says so.
@@ -45,31 +45,31 @@ impl Stack {
     /// # Errors
     /// [`Refused`]
     pub fn put(&mut self, path: &str, mut item: Item, replace: bool) -> Result<String, Refused> {
-        let real = self.ground.real(path).map_err(Refused::Nowhere)?;
+        let real = self.files.real(path).map_err(Refused::Nowhere)?;
         if real.is_empty() {
             return Ok(real);
         }
         let is_directory = item.kind == ItemKind::Directory;
-        if is_directory && self.ground.is_directory(&real) {
+        if is_directory && self.files.is_directory(&real) {
             return Ok(real);
         }
         match self.layer.get(&real) {
             Some(_) if !replace => return Err(Refused::Twice(format!("/{real}"))),
             // The parents of what was put there are those of its replacement.
             Some(_) => {}
-            None if self.ground.get(&real).is_some() && !replace => return Err(Refused::InBase(format!("/{real}"))),
+            None if self.files.get(&real).is_some() && !replace => return Err(Refused::InBase(format!("/{real}"))),
             None => self.parents(&real, item.time),
         }
         if let ItemKind::HardLink(to) = &mut item.kind {
-            *to = self.ground.real(to).map_err(Refused::Nowhere)?;
+            *to = self.files.real(to).map_err(Refused::Nowhere)?;
         }
         let kind = match &item.kind {
-            ItemKind::Directory => FoundKind::Directory,
-            ItemKind::File(_) | ItemKind::HardLink(_) => FoundKind::File,
-            ItemKind::Link(target) => FoundKind::Link(target.clone()),
+            ItemKind::Directory => FileKind::Directory,
+            ItemKind::File(_) | ItemKind::HardLink(_) => FileKind::File,
+            ItemKind::Link(target) => FileKind::Link(target.clone()),
         };
-        self.ground.remove(&real);
-        self.ground.set(&real, Found { kind, mode: item.mode, owner: item.owner, time: item.time });
+        self.files.remove(&real);
+        self.files.set(&real, ImageFile { kind, mode: item.mode, owner: item.owner, time: item.time });
         self.layer.put(real.clone(), item);
         Ok(real)
     }
@@ -82,11 +82,13 @@ impl Stack {
             if self.layer.get(directory).is_some() {
                 continue;
             }
-            let item = match self.ground.get(directory) {
-                Some(Found { mode, owner, time, .. }) => Item { mode: *mode, owner: *owner, ..Item::directory(*time) },
+            let item = match self.files.get(directory) {
+                Some(ImageFile { mode, owner, time, .. }) => {
+                    Item { mode: *mode, owner: *owner, ..Item::directory(*time) }
+                }
                 None => {
-                    let found = Found { kind: FoundKind::Directory, mode: 0o755, owner: (0, 0), time };
-                    self.ground.set(directory, found);
+                    let found = ImageFile { kind: FileKind::Directory, mode: 0o755, owner: (0, 0), time };
+                    self.files.set(directory, found);
                     Item::directory(time)
                 }
             };
@@ -99,25 +101,25 @@ impl Stack {
 mod tests {
     use super::*;
 
-    fn stack() -> Stack {
-        let mut ground = Ground::default();
-        let mut set = |path: &str, kind: FoundKind, mode: u32| {
-            ground.set(path, Found { kind, mode, owner: (0, 5), time: 7 });
+    fn stack() -> LayerBuilder {
+        let mut files = ImageFiles::default();
+        let mut set = |path: &str, kind: FileKind, mode: u32| {
+            files.set(path, ImageFile { kind, mode, owner: (0, 5), time: 7 });
         };
-        set("usr", FoundKind::Directory, 0o755);
-        set("usr/bin", FoundKind::Directory, 0o711);
-        set("bin", FoundKind::Link("usr/bin".into()), 0o777);
-        set("tmp", FoundKind::Directory, 0o1777);
-        set("etc", FoundKind::Directory, 0o755);
-        set("etc/passwd", FoundKind::File, 0o644);
-        Stack::new(ground, &std::env::temp_dir()).unwrap()
+        set("usr", FileKind::Directory, 0o755);
+        set("usr/bin", FileKind::Directory, 0o711);
+        set("bin", FileKind::Link("usr/bin".into()), 0o777);
+        set("tmp", FileKind::Directory, 0o1777);
+        set("etc", FileKind::Directory, 0o755);
+        set("etc/passwd", FileKind::File, 0o644);
+        LayerBuilder::new(files, &std::env::temp_dir()).unwrap()
     }
 
     #[test]
     fn directories_of_the_base_keep_their_modes() {
         let mut stack = stack();
         let content = stack.layer.keep(&mut &b"x"[..]).unwrap();
-        let file = |stack: &mut Stack, path: &str| stack.put(path, Item::file(content, 9), false);
+        let file = |stack: &mut LayerBuilder, path: &str| stack.put(path, Item::file(content, 9), false);
         stack.put("bin", Item::directory(9), false).unwrap();
         stack.put("tmp", Item { mode: 0o700, ..Item::directory(9) }, false).unwrap();
         assert_eq!(file(&mut stack, "bin/lanternd").unwrap(), "usr/bin/lanternd");

@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Graph, Name, Node, Prunable};
+use super::{Graph, Node, Prunable, TagName};
+use crate::image::{CREATED, VERSION};
 use crate::layout::LARGEST_MANIFEST;
-use crate::model::{Descriptor, ImageConfig, Parsed, media};
-use crate::promote::candidate::VERSION;
+use crate::model::{Descriptor, ImageConfig, ParsedManifest, media};
 use crate::registry::pool::each;
-use crate::registry::{Fetched, Registry};
-use crate::small;
+use crate::registry::{FetchedManifest, Registry};
 use drydock_base::exit::{Exit, failure};
 use drydock_config::images::{Digest, Repository};
 use drydock_config::release::{NightlyVersion, Version};
@@ -22,8 +21,6 @@ use drydock_config::release::{NightlyVersion, Version};
 const MOST_MANIFESTS: usize = 200_000;
 /// How many questions are on their way at once.
 const PARALLEL: usize = 4;
-/// Where the time of an image stands.
-const CREATED: &str = "org.opencontainers.image.created";
 
 /// What was found.
 #[derive(Debug, Clone, Default)]
@@ -45,10 +42,10 @@ pub fn read(registry: &Registry, place: &Prunable, condemned: BTreeSet<Digest>) 
     let digests = heads.into_iter().map(|head| head.map(|descriptor| descriptor.digest));
     let tags: BTreeMap<_, _> = tags.into_iter().zip(digests).collect();
     let about =
-        tags.keys().filter_map(|tag| if let Name::About(subject) = Name::of(tag) { Some(subject) } else { None });
+        tags.keys().filter_map(|tag| if let TagName::About(subject) = TagName::of(tag) { Some(subject) } else { None });
     let mut found = Found::default();
     let mut work: BTreeSet<Digest> = tags.values().flatten().copied().chain(about).chain(condemned.clone()).collect();
-    let mut parsed: BTreeMap<Digest, Parsed> = BTreeMap::new();
+    let mut parsed: BTreeMap<Digest, ParsedManifest> = BTreeMap::new();
     let mut asked: BTreeSet<Digest> = BTreeSet::new();
     while !work.is_empty() {
         asked.extend(&work);
@@ -82,22 +79,26 @@ pub fn read(registry: &Registry, place: &Prunable, condemned: BTreeSet<Digest>) 
 }
 
 /// A manifest that is there, with its referrers.
-fn one(registry: &Registry, repository: &Repository, digest: Digest) -> anyhow::Result<Option<(Fetched, Vec<Digest>)>> {
+fn one(
+    registry: &Registry,
+    repository: &Repository,
+    digest: Digest,
+) -> anyhow::Result<Option<(FetchedManifest, Vec<Digest>)>> {
     let Some(fetched) = registry.manifest(repository, &digest.into())? else { return Ok(None) };
     let referrers = registry.referrers(repository, &digest)?;
     Ok(Some((fetched, referrers.into_iter().map(|descriptor| descriptor.digest).collect())))
 }
 
-fn node(fetched: &Fetched, referrers: Vec<Digest>) -> (Node, BTreeSet<Digest>, Option<Parsed>) {
+fn node(fetched: &FetchedManifest, referrers: Vec<Digest>) -> (Node, BTreeSet<Digest>, Option<ParsedManifest>) {
     let mut node = Node { referrers, ..Node::default() };
-    let Ok(parsed) = Parsed::read(&fetched.descriptor.media_type, &fetched.bytes) else {
+    let Ok(parsed) = ParsedManifest::read(&fetched.descriptor.media_type, &fetched.bytes) else {
         node.is_opaque = true;
         return (node, BTreeSet::new(), None);
     };
     node.subject = parsed.subject().map(|subject| subject.digest);
     let blobs = match &parsed {
-        Parsed::Manifest(manifest) => manifest.layers.iter().chain([&manifest.config]).map(|one| one.digest).collect(),
-        Parsed::Index(index) => {
+        ParsedManifest::Manifest(manifest) => manifest.blobs().map(|one| one.digest).collect(),
+        ParsedManifest::Index(index) => {
             // Caches of builders are indexes of layers.
             let is_manifest = |one: &&Descriptor| media::ANY_MANIFEST.contains(&one.media_type.as_str());
             let (children, others): (Vec<&Descriptor>, Vec<_>) = index.manifests.iter().partition(is_manifest);
@@ -110,17 +111,17 @@ fn node(fetched: &Fetched, referrers: Vec<Digest>) -> (Node, BTreeSet<Digest>, O
 
 /// The images of commits, of which some are releases and some have a day in no tag, and what lists of referrers are about.
 fn asked_themselves(graph: &Graph) -> Vec<Digest> {
-    let mut names: BTreeMap<Digest, Vec<Name>> = BTreeMap::new();
+    let mut names: BTreeMap<Digest, Vec<TagName>> = BTreeMap::new();
     for (tag, digest) in graph.tags.iter().filter_map(|(tag, digest)| Some((tag, (*digest)?))) {
-        let name = Name::of(tag);
+        let name = TagName::of(tag);
         names.entry(digest).or_default().push(name);
-        if let Name::About(subject) = name {
+        if let TagName::About(subject) = name {
             names.entry(subject).or_default().push(name);
         }
     }
-    let has_day = |names: &[Name]| names.iter().any(|name| matches!(name, Name::Day(_)));
-    let is_about = |names: &[Name]| names.iter().any(|name| matches!(name, Name::About(_)));
-    let is_asked = |names: &[Name]| names.contains(&Name::Commit) || (is_about(names) && !has_day(names));
+    let has_day = |names: &[TagName]| names.iter().any(|name| matches!(name, TagName::Day(_)));
+    let is_about = |names: &[TagName]| names.iter().any(|name| matches!(name, TagName::About(_)));
+    let is_asked = |names: &[TagName]| names.contains(&TagName::Commit) || (is_about(names) && !has_day(names));
     let wanted = names.into_iter().filter(|(_, names)| is_asked(names));
     wanted.map(|(digest, _)| digest).filter(|digest| graph.manifests.contains_key(digest)).collect()
 }
@@ -137,7 +138,7 @@ fn told(
     registry: &Registry,
     repository: &Repository,
     digest: Digest,
-    parsed: &BTreeMap<Digest, Parsed>,
+    parsed: &BTreeMap<Digest, ParsedManifest>,
 ) -> anyhow::Result<Told> {
     let time = |text: &String| text.parse::<Timestamp>().ok();
     let mut told = Told::default();
@@ -146,12 +147,12 @@ fn told(
     let manifest = loop {
         let Some(next) = work.pop() else { return Ok(told) };
         let (annotations, manifest) = match parsed.get(&next) {
-            Some(Parsed::Manifest(manifest)) => (&manifest.annotations, Some(manifest)),
-            Some(Parsed::Index(index)) if seen.insert(next) => {
+            Some(ParsedManifest::Manifest(manifest)) => (&manifest.annotations, Some(manifest)),
+            Some(ParsedManifest::Index(index)) if seen.insert(next) => {
                 work.extend(index.manifests.iter().rev().map(|child| child.digest));
                 (&index.annotations, None)
             }
-            Some(Parsed::Index(_)) | None => continue,
+            Some(ParsedManifest::Index(_)) | None => continue,
         };
         told.created = told.created.or_else(|| annotations.get(CREATED).and_then(time));
         if let Some(manifest) = manifest {
@@ -163,9 +164,9 @@ fn told(
     if !is_config || config.size > LARGEST_MANIFEST || !registry.has_blob(repository, &config.digest)? {
         return Ok(told);
     }
-    let bytes = small::blob(registry, repository, config)?;
+    let bytes = registry.small_blob(repository, config)?;
     let Ok(config) = serde_json::from_slice::<ImageConfig>(&bytes) else { return Ok(told) };
-    let label = |name: &str| config.config.labels.as_ref().and_then(|labels| labels.get(name));
+    let label = |name: &str| config.config.labels.get(name);
     let created = || label(CREATED).and_then(time).or_else(|| config.created.as_ref().and_then(time));
     told.created = told.created.or_else(created);
     let version = label(VERSION).and_then(|version| version.parse::<Version>().ok());

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::Passed;
+use crate::build_record::SmokeTestResult;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::Digest;
 
@@ -63,7 +63,7 @@ pub struct Platform {
     /// Its manifest.
     pub digest: Digest,
     /// What was run in it; none for a platform that could not run where it was built.
-    pub smoke_test: Option<Passed>,
+    pub smoke_test: Option<SmokeTestResult>,
 }
 
 impl Promotion {
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written_and_nothing_else_is() {
-        let test = Passed { run: vec!["x".into()], printed: "1.0".into() };
+        let test = SmokeTestResult { run: vec!["x".into()], printed: "1.0".into() };
         let platform = Platform { digest: Digest::of(b"p"), smoke_test: Some(test) };
         let tag = SignedTag { name: "v1.0".into(), object: "1".into(), signed_by: BTreeSet::from(["K".into()]) };
         let record = Promotion {

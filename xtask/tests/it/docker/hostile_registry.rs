@@ -6,7 +6,7 @@ use drydock_oci::registry::{Credentials, Reference, pull, push};
 use tempfile::TempDir;
 
 use super::proxy::{Act, Proxy, Request};
-use super::registry::{Options, PASSWORD, Server, USER, client, image_in, repository};
+use super::registry_server::{Options, PASSWORD, Server, USER, client, image_in, repository};
 
 type Change = fn(Vec<u8>) -> Vec<u8>;
 

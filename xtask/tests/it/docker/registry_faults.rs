@@ -8,7 +8,7 @@ use drydock_oci::registry::{Credentials, Reference, Registry, Settings, pull, pu
 use tempfile::TempDir;
 
 use super::proxy::{Act, Proxy};
-use super::registry::{Options, Server, client, image_in, impatient, recorded, repository};
+use super::registry_server::{Options, Server, client, image_in, impatient, recorded, repository};
 use crate::support::disk::SmallDisk;
 use crate::support::need;
 

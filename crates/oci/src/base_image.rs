@@ -4,18 +4,17 @@ use std::fs;
 use std::io::Read as _;
 
 use anyhow::Context as _;
-use serde_json::Value;
 
-use super::image;
+use super::image_files::ImageFiles;
 use super::layout::{LARGEST_MANIFEST, Layout};
-use super::model::{Descriptor, Manifest, Parsed, media};
+use super::model::{Descriptor, ImageConfig, Manifest, ParsedManifest, media};
 use drydock_base::exit::{Exit, failure};
 use drydock_base::paths;
 use drydock_config::images::{Digest, Platform};
 
 /// A base whose blobs are all there.
 #[derive(Debug, Clone)]
-pub struct Base {
+pub struct BaseImage {
     /// The cache that has its blobs.
     pub layout: Layout,
     /// What it is called.
@@ -27,7 +26,7 @@ pub struct Base {
     /// What that says.
     pub manifest: Manifest,
     /// Its configuration.
-    pub config: Value,
+    pub config: ImageConfig,
 }
 
 /// Takes a base of a registry from the cache; `pull` puts what is missing there.
@@ -40,7 +39,7 @@ pub fn pulled(
     digest: &Digest,
     platform: Platform,
     pull: &mut dyn FnMut() -> anyhow::Result<()>,
-) -> anyhow::Result<Base> {
+) -> anyhow::Result<BaseImage> {
     if let Some(base) = find(cache, name, digest, platform)? {
         return Ok(base);
     }
@@ -53,26 +52,23 @@ pub fn pulled(
 ///
 /// # Errors
 /// It is whole, but not for the platform.
-pub fn find(cache: &Layout, name: &str, digest: &Digest, platform: Platform) -> anyhow::Result<Option<Base>> {
+pub fn find(cache: &Layout, name: &str, digest: &Digest, platform: Platform) -> anyhow::Result<Option<BaseImage>> {
     let Some(top) = manifest_of(cache, digest)? else { return Ok(None) };
     let (descriptor, manifest) = match top {
-        (descriptor, Parsed::Manifest(manifest)) => (descriptor, manifest),
-        (_, Parsed::Index(index)) => {
-            let of = |one: &&Descriptor| one.platform.as_ref().is_some_and(|object| object.is(platform));
-            let Some(one) = index.manifests.iter().find(of) else {
-                let all = index.manifests.iter().filter_map(|one| one.platform.as_ref());
-                let all: Vec<String> = all.map(|one| format!("{}/{}", one.os, one.architecture)).collect();
-                let text = format!("the base {name} is not there for {platform}, but for {}", all.join(", "));
+        (descriptor, ParsedManifest::Manifest(manifest)) => (descriptor, manifest),
+        (_, ParsedManifest::Index(index)) => {
+            let Some(one) = index.for_platform(platform) else {
+                let text = format!("the base {name} is not there for {platform}, but for {}", index.platforms());
                 return Err(failure(Exit::Declaration, text));
             };
             match manifest_of(cache, &one.digest)? {
-                Some((descriptor, Parsed::Manifest(manifest))) => (descriptor, manifest),
-                Some((_, Parsed::Index(_))) => anyhow::bail!("the base {name} has an index within its index"),
+                Some((descriptor, ParsedManifest::Manifest(manifest))) => (descriptor, manifest),
+                Some((_, ParsedManifest::Index(_))) => anyhow::bail!("the base {name} has an index within its index"),
                 None => return Ok(None),
             }
         }
     };
-    for blob in std::iter::once(&manifest.config).chain(&manifest.layers) {
+    for blob in manifest.blobs() {
         if !cache.has(blob) {
             return Ok(None);
         }
@@ -81,22 +77,20 @@ pub fn find(cache: &Layout, name: &str, digest: &Digest, platform: Platform) -> 
             return Ok(None);
         }
     }
-    let config: Value = serde_json::from_slice(&cache.read(&manifest.config)?)
+    let config: ImageConfig = serde_json::from_slice(&cache.read(&manifest.config)?)
         .with_context(|| format!("the base {name} has no configuration that can be read"))?;
     let wrong = |why: String| Err(failure(Exit::Declaration, format!("the base {name}@{digest} {why}")));
-    let found = image::platform_of(&config);
-    let is_for = found == platform.to_string() || (platform == Platform::Arm64 && found == "linux/arm64/v8");
-    if !is_for {
-        return wrong(format!("is for {found}, not for {platform}"));
+    if !config.platform.is(platform) {
+        return wrong(format!("is for {}, not for {platform}", config.platform));
     }
-    if image::diff_ids(&config)?.len() != manifest.layers.len() {
+    if config.rootfs.diff_ids.len() != manifest.layers.len() {
         return wrong("lists other layers than it has".into());
     }
-    Ok(Some(Base { layout: cache.clone(), name: name.to_owned(), digest: *digest, descriptor, manifest, config }))
+    Ok(Some(BaseImage { layout: cache.clone(), name: name.to_owned(), digest: *digest, descriptor, manifest, config }))
 }
 
 /// The manifest or index of a digest, if the cache has it.
-fn manifest_of(cache: &Layout, digest: &Digest) -> anyhow::Result<Option<(Descriptor, Parsed)>> {
+fn manifest_of(cache: &Layout, digest: &Digest) -> anyhow::Result<Option<(Descriptor, ParsedManifest)>> {
     let path = cache.path(digest);
     let Ok(file) = paths::open_regular(&path) else { return Ok(None) };
     let mut bytes = Vec::new();
@@ -106,14 +100,23 @@ fn manifest_of(cache: &Layout, digest: &Digest) -> anyhow::Result<Option<(Descri
         return Ok(None);
     }
     let wrong = |why: String| failure(Exit::Declaration, format!("{digest} is no base: {why}"));
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
+    let value: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
     let guess = if value.get("manifests").is_some() { media::INDEX } else { media::MANIFEST };
-    let media_type = value.get("mediaType").and_then(Value::as_str).unwrap_or(guess).to_owned();
-    let parsed = Parsed::read(&media_type, &bytes).map_err(wrong)?;
-    Ok(Some((Descriptor::of(&media_type, &bytes), parsed)))
+    let media_type = value.get("mediaType").and_then(serde_json::Value::as_str).unwrap_or(guess).to_owned();
+    let parsed = ParsedManifest::read(&media_type, &bytes).map_err(|error| wrong(error.to_string()))?;
+    Ok(Some((Descriptor::for_bytes(&media_type, &bytes), parsed)))
 }
 
-impl Base {
+impl BaseImage {
+    /// Returns the files of the base image.
+    ///
+    /// # Errors
+    /// See [`ImageFiles::read`].
+    pub fn files(&self) -> anyhow::Result<ImageFiles> {
+        ImageFiles::read(&self.layout, &self.descriptor, &self.manifest)
+    }
+
     /// Gives another layout its layers, without a copy where the file system can.
     ///
     /// # Errors

@@ -1,6 +1,5 @@
 //! A real docker-registry on a free port of this machine, and small images to put into it.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -245,27 +244,12 @@ pub(crate) fn image(layout: &Layout, seed: u64, size: usize, platforms: &[Platfo
             own.digest
         );
         let config = layout.put(media::CONFIG, config.as_bytes()).unwrap();
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: Some(media::MANIFEST.to_owned()),
-            artifact_type: None,
-            config,
-            layers: vec![shared.clone(), own],
-            subject: None,
-            annotations: BTreeMap::new(),
-        };
+        let manifest = Manifest::new(config, vec![shared.clone(), own]);
         let mut descriptor = layout.put(media::MANIFEST, &serde_json::to_vec(&manifest).unwrap()).unwrap();
         descriptor.platform = Some((*platform).into());
         manifests.push(descriptor);
     }
-    let index = Index {
-        schema_version: 2,
-        media_type: Some(media::INDEX.to_owned()),
-        artifact_type: None,
-        manifests,
-        subject: None,
-        annotations: BTreeMap::new(),
-    };
+    let index = Index::new(manifests);
     let top = layout.put(media::INDEX, &serde_json::to_vec(&index).unwrap()).unwrap();
     layout.set_index(vec![top.clone()]).unwrap();
     top

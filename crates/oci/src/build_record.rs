@@ -69,7 +69,7 @@ pub struct PlatformRecord {
     /// What it stands on; none of `scratch`.
     pub base: Option<BaseRecord>,
     /// The smoke test that passed; none where this machine could not run it.
-    pub smoke_test: Option<Passed>,
+    pub smoke_test: Option<SmokeTestResult>,
 }
 
 /// A base.
@@ -85,7 +85,7 @@ pub struct BaseRecord {
 /// A smoke test that passed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Passed {
+pub struct SmokeTestResult {
     /// The command.
     pub run: Vec<String>,
     /// What it printed, without blanks around it.

@@ -4,20 +4,20 @@ use std::slice;
 
 use drydock_config::images::{Platform, Repository, Tag};
 use drydock_oci::layout::Layout;
-use drydock_oci::model::{Descriptor, Parsed};
+use drydock_oci::model::{Descriptor, ParsedManifest};
 use drydock_oci::registry::{
-    Attachment, Before, Credentials, Reference, Registry, attach, copy, fallback_tag, pull, push, tag,
+    Attachment, Credentials, Precondition, Reference, Registry, attach, copy, fallback_tag, pull, push, tag,
 };
 use tempfile::TempDir;
 
 use super::proxy::{Act, Proxy};
-use super::registry::{Server, client, image, image_in, repository, skopeo_digest, skopeo_pull};
+use super::registry_server::{Server, client, image, image_in, repository, skopeo_digest, skopeo_pull};
 use crate::support::need_tool;
 
 const TWO: [Platform; 2] = [Platform::Amd64, Platform::Arm64];
 
-fn tags(names: &[&str]) -> Vec<(Tag, Before)> {
-    names.iter().map(|name| (name.parse().unwrap(), Before::Any)).collect()
+fn tags(names: &[&str]) -> Vec<(Tag, Precondition)> {
+    names.iter().map(|name| (name.parse().unwrap(), Precondition::None)).collect()
 }
 
 #[test]
@@ -58,7 +58,10 @@ fn what_is_pushed_is_read_by_skopeo_and_pulled_again() {
     assert_eq!(blobs(&whole), blobs(&layout));
     let one = Layout::create(&directory.path().join("one")).unwrap();
     let got = pull(&registry, &repository, &Reference::Digest(top.digest), Some(Platform::Arm64), &one).unwrap();
-    let Parsed::Index(index) = Parsed::read(&top.media_type, &layout.read(&top).unwrap()).unwrap() else { panic!() };
+    let ParsedManifest::Index(index) = ParsedManifest::read(&top.media_type, &layout.read(&top).unwrap()).unwrap()
+    else {
+        panic!()
+    };
     assert_eq!(got.digest, index.manifests[1].digest);
     assert_eq!(blobs(&one), 4, "a manifest, a configuration and two layers");
     let none = pull(&registry, &repository, &Reference::Digest(top.digest), Some(Platform::Riscv64), &one);
@@ -128,7 +131,7 @@ fn a_copy_has_all_children_and_referrers_and_the_same_digest() {
 
 #[test]
 fn a_registry_that_deletes_nothing_is_told_apart() {
-    let Some(server) = Server::with(super::registry::Options { keeps_all: true, ..Default::default() }) else {
+    let Some(server) = Server::with(super::registry_server::Options { keeps_all: true, ..Default::default() }) else {
         return;
     };
     let directory = TempDir::new().unwrap();

@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 use drydock_config::images::{Digest, Platform, Repository};
 use drydock_oci::layout::Layout;
 use drydock_oci::model::{Descriptor, Index, Manifest, media};
-use drydock_oci::registry::{Before, Registry, push, tag};
+use drydock_oci::registry::{Precondition, Registry, push, tag};
 use tempfile::TempDir;
 
-use super::registry::noise;
+use super::registry_server::noise;
 use crate::release::shelf::{DECLARATION, git, project};
 use crate::support::Project;
 
 /// A directory in which images are made.
-pub(crate) struct Yard {
+pub(crate) struct ImageFactory {
     _directory: TempDir,
     pub(crate) layout: Layout,
 }
 
-impl Yard {
-    pub(crate) fn new() -> Yard {
+impl ImageFactory {
+    pub(crate) fn new() -> ImageFactory {
         let directory = quick_directory();
         let layout = Layout::create(directory.path()).unwrap();
-        Yard { _directory: directory, layout }
+        ImageFactory { _directory: directory, layout }
     }
 
     /// The image of one platform: a layer that all have, one of its own, and labels.
@@ -40,15 +40,7 @@ impl Yard {
             "rootfs": {"type": "layers", "diff_ids": [shared.digest, own.digest]},
         });
         let config = self.layout.put(media::CONFIG, config.to_string().as_bytes()).unwrap();
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: Some(media::MANIFEST.to_owned()),
-            artifact_type: None,
-            config,
-            layers: vec![shared, own],
-            subject: None,
-            annotations: BTreeMap::new(),
-        };
+        let manifest = Manifest::new(config, vec![shared, own]);
         let mut child = self.layout.put(media::MANIFEST, &serde_json::to_vec(&manifest).unwrap()).unwrap();
         child.platform = Some(platform.into());
         child
@@ -56,14 +48,7 @@ impl Yard {
 
     /// An index of these.
     pub(crate) fn index(&self, manifests: Vec<Descriptor>) -> Descriptor {
-        let index = Index {
-            schema_version: 2,
-            media_type: Some(media::INDEX.to_owned()),
-            artifact_type: None,
-            manifests,
-            subject: None,
-            annotations: BTreeMap::new(),
-        };
+        let index = Index::new(manifests);
         self.layout.put(media::INDEX, &serde_json::to_vec(&index).unwrap()).unwrap()
     }
 
@@ -82,7 +67,7 @@ pub(crate) fn quick_directory() -> TempDir {
 
 /// Sets tags, wherever they were.
 pub(crate) fn set(registry: &Registry, repository: &Repository, top: &Descriptor, tags: &[&str]) {
-    let tags: Vec<_> = tags.iter().map(|name| (name.parse().unwrap(), Before::Any)).collect();
+    let tags: Vec<_> = tags.iter().map(|name| (name.parse().unwrap(), Precondition::None)).collect();
     tag(registry, repository, top, &tags).unwrap();
 }
 

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::credentials::{DOCKER_HUB_KEY, Login, Secret};
+use super::{DOCKER_HUB_KEY, Login, Secret};
 use drydock_base::exit::{Exit, failure};
 
 /// Files of logins are small.

@@ -7,8 +7,8 @@ use drydock_base::sums::Sha256Sum;
 use drydock_deb::control;
 use drydock_deb::prove::identity;
 
-use super::registry::Server;
-use super::stage::{LANTERND, Stage, debian_in, declaration, small_in};
+use super::build_project::{BuildProject, LANTERND, debian_in, declaration, small_in};
+use super::registry_server::Server;
 use crate::deb::shelf::run;
 use crate::support::{need, text};
 
@@ -50,20 +50,21 @@ fn what_would_not_work_is_refused_with_its_remedy() {
     let Some(server) = Server::start() else { return };
     let Some(base) = debian_in(&server) else { return };
     let directory = tempfile::tempdir().unwrap();
-    let stage = Stage::lanternd(&declaration(&base, &LANTERND.replace("lanternd]}", "lanternd], series: bookworm}")));
-    let deb = stage.package();
+    let build =
+        BuildProject::lanternd(&declaration(&base, &LANTERND.replace("lanternd]}", "lanternd], series: bookworm}")));
+    let deb = build.package();
     fs::create_dir_all(deb.parent().unwrap()).unwrap();
     let refused = |code: i32, words: &[&str]| {
-        let found = stage.call(&[], &[]);
+        let found = build.call(&[], &[]);
         assert_eq!(found.code(), code, "{words:?}: {}", found.transcript());
         for word in words {
             assert!(found.stderr.contains(word), "{word}: {}", found.stderr);
         }
-        assert!(!stage.oci("0.3.0").join("mine").exists());
+        assert!(!build.oci("0.3.0").join("mine").exists());
     };
     refused(2, &["_amd64.deb is not in ", "make it with `cargo xtask deb prove --series bookworm`"]);
 
-    let dsc = stage.sources();
+    let dsc = build.sources();
     let made = |fields: &str, control: &[(&str, &str)], files: &[&str]| {
         fs::write(&deb, package(directory.path(), &format!("{FIELDS}{fields}"), control, files)).unwrap();
         prove(&deb, &dsc, &[]);
@@ -114,7 +115,7 @@ fn what_would_not_work_is_refused_with_its_remedy() {
     fs::remove_file(deb.with_file_name("proof.json")).unwrap();
     refused(7, &["has no proof beside it"]);
     // Nor what was built without a proof.
-    let local = stage.at("state/dist/0.3.0/deb/local");
+    let local = build.at("state/dist/0.3.0/deb/local");
     fs::create_dir(&local).unwrap();
     fs::rename(&deb, local.join(deb.file_name().unwrap())).unwrap();
     refused(2, &["_amd64.deb is not in "]);
@@ -128,34 +129,34 @@ fn bases_and_dockerfiles_that_may_change_are_refused() {
     }
     let base = small_in(&server);
     let dockerfile = "from: {dockerfile: docker/Dockerfile}\nsmoke-test: {run: [sh]}\n";
-    let stage = Stage::lanternd(&declaration(&base, dockerfile));
+    let build = BuildProject::lanternd(&declaration(&base, dockerfile));
     let refused = |code: i32, words: &[&str]| {
-        let found = stage.call(&["--engine", "buildah"], &[]);
+        let found = build.call(&["--engine", "buildah"], &[]);
         assert_eq!(found.code(), code, "{words:?}: {}", found.transcript());
         words.iter().for_each(|word| assert!(found.stderr.contains(word), "{word}: {}", found.stderr));
     };
     refused(3, &["has no docker/Dockerfile"]);
-    fs::write(stage.at("config/docker/Dockerfile"), "FROM debian:12\nCOPY --from=busybox:1 /x /x\nFROM ${BASE}\n")
+    fs::write(build.at("config/docker/Dockerfile"), "FROM debian:12\nCOPY --from=busybox:1 /x /x\nFROM ${BASE}\n")
         .unwrap();
     refused(3, &["line 1: FROM debian:12 is not pinned", "line 2: --from busybox:1", "line 3: FROM ${BASE} needs"]);
 
     let digest = base.split("sha256:").nth(1).unwrap().trim_end_matches("'}");
     let wrong = base.replace(digest, &"0".repeat(64));
-    stage.declare(&declaration(&wrong, LANTERND));
+    build.declare(&declaration(&wrong, LANTERND));
     refused(8, &["has nothing of the digest"]);
-    stage.declare(&declaration(&base, &format!("{LANTERND}platforms: [linux/arm/v7]\n")));
+    build.declare(&declaration(&base, &format!("{LANTERND}platforms: [linux/arm/v7]\n")));
     refused(8, &["has no image for linux/arm/v7; it has linux/amd64, linux/arm64"]);
     // A base without a list of packages cannot tell whether they would work.
-    stage.declare(&declaration(&base, &LANTERND.replace("lanternd]}", "lanternd], series: bookworm}")));
-    let deb = stage.package();
+    build.declare(&declaration(&base, &LANTERND.replace("lanternd]}", "lanternd], series: bookworm}")));
+    let deb = build.package();
     fs::create_dir_all(deb.parent().unwrap()).unwrap();
-    fs::write(&deb, package(&stage.at(""), FIELDS, &[], &[])).unwrap();
-    prove(&deb, &stage.sources(), &[]);
+    fs::write(&deb, package(&build.at(""), FIELDS, &[], &[])).unwrap();
+    prove(&deb, &build.sources(), &[]);
     refused(3, &["does not say which packages it has"]);
     // Images and platforms that are not declared.
-    let unknown = stage.call(&["nothing"], &[]);
+    let unknown = build.call(&["nothing"], &[]);
     assert!(unknown.code() == 2 && unknown.stderr.contains("the image nothing is not declared; there are mine"));
-    let platform = stage.call(&["--platform", "linux/riscv64"], &[]);
+    let platform = build.call(&["--platform", "linux/riscv64"], &[]);
     assert!(
         platform.code() == 2 && platform.stderr.contains("is not declared for linux/riscv64"),
         "{}",

@@ -1,4 +1,4 @@
-//! Blobs: whether they are there, taken over from another repository, and down to a layout.
+//! Downloads of blobs into a layout. A download that was interrupted continues where it stopped.
 
 use std::io::{self, Read as _, Write as _};
 
@@ -6,24 +6,15 @@ use anyhow::Context as _;
 
 use super::Registry;
 use super::challenge::Scope;
-use super::upload::{Session, least_piece};
 use crate::layout::Layout;
 use crate::model::Descriptor;
 use drydock_base::exit::{Exit, failure};
 use drydock_base::sums::Summing;
 use drydock_config::images::{Digest, Repository};
-use drydock_http::{Content, Method, Request, Response, Retry, Url, printable};
+use drydock_http::{Method, Request, Response, printable};
 
 /// How often a registry may send us elsewhere for one blob.
 const MOST_REDIRECTS: u32 = 5;
-
-/// What a registry did when it was told of a blob.
-pub(super) enum Begun {
-    /// It has it, from the other repository.
-    Mounted,
-    /// It waits for it.
-    Session(Session),
-}
 
 impl Registry {
     /// Whether a blob is there.
@@ -40,67 +31,6 @@ impl Registry {
             404 => Ok(false),
             _ => Err(self.refused(answer, repository)),
         }
-    }
-
-    /// Takes a blob over from another repository of this registry, without sending it. Whether the registry did.
-    ///
-    /// # Errors
-    /// The registry cannot be reached or refuses.
-    pub fn mount(&self, repository: &Repository, digest: &Digest, from: &Repository) -> anyhow::Result<bool> {
-        match self.begin(repository, digest, Some(from))? {
-            Begun::Mounted => Ok(true),
-            Begun::Session(session) => {
-                self.abandon(repository, &session.url);
-                Ok(false)
-            }
-        }
-    }
-
-    /// Begins an upload, which ends at once where the blob can be taken over from another repository.
-    pub(super) fn begin(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        from: Option<&Repository>,
-    ) -> anyhow::Result<Begun> {
-        let mut scope = Scope::push(repository.path());
-        let mut url = self.url(repository, "blobs/uploads/")?;
-        if let Some(from) = from.filter(|from| from.host() == repository.host()) {
-            url = url.with_query(&[("mount", &digest.to_string()), ("from", from.path())]);
-            scope = scope.and(&Scope::pull(from.path()));
-        }
-        // Done twice, it leaves a session behind that the registry forgets by itself.
-        let call = Request::new(Method::POST, &url).content(Content::Bytes(b""));
-        let answer = self.send(repository.path(), &scope, call.retry(Retry::Always))?;
-        match answer.status {
-            201 if from.is_some() => Ok(Begun::Mounted),
-            202 => {
-                let least = least_piece(&answer);
-                Ok(Begun::Session(Session { url: self.session(&answer)?, offset: 0, least }))
-            }
-            _ => Err(self.refused(answer, repository)),
-        }
-    }
-
-    /// Where an upload goes on. It stays with the registry: neither content nor proof is for another host.
-    pub(super) fn session(&self, answer: &Response) -> anyhow::Result<Url> {
-        let location = answer.header("location").unwrap_or_default();
-        let url = answer.url().join(location).ok_or_else(|| {
-            let shown = printable(location.split('?').next().unwrap_or_default());
-            failure(Exit::Remote, format!("{} names no place for an upload: {shown:?}", self.host()))
-        })?;
-        if !url.same_origin(&self.inner.base) {
-            let why = "is it behind a proxy that does not pass on the host and scheme of requests?";
-            let text = format!("{} wants an upload to go on at {url}, which is another place; {why}", self.host());
-            return Err(failure(Exit::Remote, text));
-        }
-        Ok(url)
-    }
-
-    /// Ends a session that is of no use any more. It would end by itself, but in a week.
-    pub(super) fn abandon(&self, repository: &Repository, session: &Url) {
-        let call = Request::new(Method::DELETE, session).retry(Retry::Never);
-        drop(self.send(repository.path(), &Scope::push(repository.path()), call));
     }
 
     /// Brings a blob into a layout. A cut connection is made again, and goes on where it was cut.

@@ -7,7 +7,6 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
@@ -27,17 +26,17 @@ pub const STATUS_DIRECTORY: &str = "var/lib/dpkg/status.d";
 
 /// Every file of an image, by its path without `/` at its ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ground {
-    files: BTreeMap<String, Found>,
+pub struct ImageFiles {
+    files: BTreeMap<String, ImageFile>,
     /// The texts of the files that say what is installed.
     texts: BTreeMap<String, String>,
 }
 
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found {
+pub struct ImageFile {
     /// What it is.
-    pub kind: FoundKind,
+    pub kind: FileKind,
     /// The permissions.
     pub mode: u32,
     /// User and group.
@@ -48,7 +47,7 @@ pub struct Found {
 
 /// What it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FoundKind {
+pub enum FileKind {
     /// A directory.
     Directory,
     /// A file, under this name first or not.
@@ -59,32 +58,32 @@ pub enum FoundKind {
     Other,
 }
 
-impl Ground {
+impl ImageFiles {
     /// The files of a base. They are kept beside its blobs, since reading a base takes longer than building on it.
     ///
     /// # Errors
     /// A layer is damaged, or has other files than its configuration says.
-    pub fn of(layout: &Layout, manifest: &Descriptor, image: &Manifest) -> anyhow::Result<Ground> {
+    pub fn read(layout: &Layout, manifest: &Descriptor, image: &Manifest) -> anyhow::Result<ImageFiles> {
         let kept = layout.directory().join(format!("files-{}.json", manifest.digest.hex()));
-        if let Some(ground) = fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-            return Ok(ground);
+        if let Some(files) = fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            return Ok(files);
         }
-        let mut ground = Ground::default();
+        let mut files = ImageFiles::default();
         for layer in &image.layers {
-            ground
+            files
                 .lay(layout, layer)
                 .map_err(|error| failure(Exit::NotReproducible, format!("the layer {}: {error}", layer.digest)))?;
         }
-        paths::write_atomically(&kept, &serde_json::to_vec(&ground)?)?;
-        Ok(ground)
+        paths::write_atomically(&kept, &serde_json::to_vec(&files)?)?;
+        Ok(files)
     }
 
     /// Lays the files of a layer over what is there.
     fn lay(&mut self, layout: &Layout, layer: &Descriptor) -> Result<(), ReadError> {
-        let mut upper = Ground::default();
+        let mut upper = ImageFiles::default();
         let mut hidden = Vec::new();
         visit_layer(&layout.path(&layer.digest), &layer.media_type, &mut |member, content| {
-            let path = clean(&member.path)?;
+            let path = clean_path(&member.path)?;
             match whiteout(&path) {
                 Some(whiteout) => hidden.push(whiteout),
                 None => upper.note(path, member, content)?,
@@ -95,7 +94,7 @@ impl Ground {
             self.hide(&whiteout);
         }
         for (path, found) in upper.files {
-            if found.kind != FoundKind::Directory {
+            if found.kind != FileKind::Directory {
                 self.remove(&path);
             }
             self.files.insert(path, found);
@@ -109,22 +108,22 @@ impl Ground {
             return Ok(());
         }
         let kind = match &member.kind {
-            MemberKind::Directory => FoundKind::Directory,
-            MemberKind::File | MemberKind::HardLink(_) => FoundKind::File,
-            MemberKind::Link(target) => FoundKind::Link(target.clone()),
-            MemberKind::Other(_) => FoundKind::Other,
+            MemberKind::Directory => FileKind::Directory,
+            MemberKind::File | MemberKind::HardLink(_) => FileKind::File,
+            MemberKind::Link(target) => FileKind::Link(target.clone()),
+            MemberKind::Other(_) => FileKind::Other,
         };
-        if kind == FoundKind::File && is_kept(&path) {
+        if kind == FileKind::File && is_kept(&path) {
             let mut text = Vec::new();
             content.take(LARGEST_TEXT).read_to_end(&mut text)?;
             self.texts.insert(path.clone(), String::from_utf8_lossy(&text).into_owned());
         }
-        self.files.insert(path, Found { kind, mode: member.mode, owner: member.owner, time: member.time });
+        self.files.insert(path, ImageFile { kind, mode: member.mode, owner: member.owner, time: member.time });
         Ok(())
     }
 
     /// What stands at a real path, that is one whose directories are no links.
-    pub fn get(&self, path: &str) -> Option<&Found> {
+    pub fn get(&self, path: &str) -> Option<&ImageFile> {
         self.files.get(path)
     }
 
@@ -149,7 +148,7 @@ impl Ground {
     }
 
     /// Says what stands at a real path now.
-    pub fn set(&mut self, path: &str, found: Found) {
+    pub fn set(&mut self, path: &str, found: ImageFile) {
         self.files.insert(path.to_owned(), found);
     }
 
@@ -202,8 +201,8 @@ impl Ground {
                     let next = if at.is_empty() { part.to_owned() } else { format!("{at}/{part}") };
                     match self.files.get(&next).map(|found| &found.kind) {
                         _ if open.is_empty() => at = next,
-                        None | Some(FoundKind::Directory) => at = next,
-                        Some(FoundKind::Link(target)) => {
+                        None | Some(FileKind::Directory) => at = next,
+                        Some(FileKind::Link(target)) => {
                             links += 1;
                             if links > MOST_LINKS {
                                 return Err(format!("the links on the way to {path} go round"));
@@ -213,7 +212,7 @@ impl Ground {
                             }
                             open.extend(target.rsplit('/').filter(|part| !part.is_empty()));
                         }
-                        Some(FoundKind::File | FoundKind::Other) => {
+                        Some(FileKind::File | FileKind::Other) => {
                             return Err(format!("{next} is no directory, and {path} would be in it"));
                         }
                     }
@@ -223,12 +222,19 @@ impl Ground {
         Ok(at)
     }
 
-    /// Whether a path leads to a directory, through links.
+    /// Returns the code name of the Debian or Ubuntu release, from `os-release`.
+    pub fn series(&self) -> Option<String> {
+        let text = self.text("etc/os-release").or_else(|| self.text("usr/lib/os-release"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
+        Some(line.trim_matches('"').to_owned()).filter(|name| !name.is_empty())
+    }
+
+    /// Returns true if a path leads to a directory, possibly through links.
     pub fn is_directory(&self, path: &str) -> bool {
         // A part after it makes its last part one of its directories.
         match self.real(&format!("{path}/x")) {
             Ok(real) => real.rsplit_once('/').is_none_or(|(directory, _)| {
-                self.files.get(directory).is_some_and(|found| found.kind == FoundKind::Directory)
+                self.files.get(directory).is_some_and(|found| found.kind == FileKind::Directory)
             }),
             Err(_) => false,
         }
@@ -265,7 +271,7 @@ pub fn whiteout(path: &str) -> Option<Whiteout> {
 ///
 /// # Errors
 /// It leads out of the archive, or is no text.
-pub fn clean(path: &str) -> Result<String, ReadError> {
+pub fn clean_path(path: &str) -> Result<String, ReadError> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     if parts.contains(&"..") {
         return Err(ReadError::Unsafe(format!("the path {path:?} leads out of it")));
@@ -291,46 +297,30 @@ pub fn visit_layer(file: &Path, media_type: &str, each: &mut read::Each<'_>) -> 
     read::visit_ahead(file, packing, limits, each)
 }
 
-/// The series of Debian or Ubuntu that an image is of.
-pub fn series(ground: &Ground) -> Option<String> {
-    let text = ground.text("etc/os-release").or_else(|| ground.text("usr/lib/os-release"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
-    Some(line.trim_matches('"').to_owned()).filter(|name| !name.is_empty())
-}
-
-/// Reads a manifest of an image that is there.
-///
-/// # Errors
-/// It is missing, damaged, or no manifest.
-pub fn manifest(layout: &Layout, descriptor: &Descriptor) -> anyhow::Result<Manifest> {
-    let bytes = layout.read(descriptor)?;
-    serde_json::from_slice(&bytes).with_context(|| format!("{} is no manifest of an image", descriptor.digest))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ground(files: &[(&str, FoundKind)]) -> Ground {
-        let mut ground = Ground::default();
-        for (path, kind) in files {
-            ground.set(path, Found { kind: kind.clone(), mode: 0o755, owner: (0, 0), time: 0 });
+    fn image(list: &[(&str, FileKind)]) -> ImageFiles {
+        let mut files = ImageFiles::default();
+        for (path, kind) in list {
+            files.set(path, ImageFile { kind: kind.clone(), mode: 0o755, owner: (0, 0), time: 0 });
         }
-        ground
+        files
     }
 
     #[test]
     fn a_path_goes_through_the_links_of_the_base() {
-        let link = |target: &str| FoundKind::Link(target.to_owned());
-        let ground = ground(&[
-            ("usr", FoundKind::Directory),
-            ("usr/bin", FoundKind::Directory),
-            ("usr/bin/sh", FoundKind::File),
+        let link = |target: &str| FileKind::Link(target.to_owned());
+        let files = image(&[
+            ("usr", FileKind::Directory),
+            ("usr/bin", FileKind::Directory),
+            ("usr/bin/sh", FileKind::File),
             ("bin", link("usr/bin")),
             ("sbin", link("/usr/../../bin/.")),
             ("round", link("about")),
             ("about", link("round")),
-            ("file", FoundKind::File),
+            ("file", FileKind::File),
             ("dangling", link("opt/x")),
         ]);
         for (path, real) in [
@@ -343,14 +333,14 @@ mod tests {
             ("file/x", Err("is no directory")),
             ("bin/sh/x", Err("usr/bin/sh is no directory")),
         ] {
-            match (ground.real(path), real) {
+            match (files.real(path), real) {
                 (Ok(found), Ok(real)) => assert_eq!(found, real, "{path}"),
                 (Err(found), Err(why)) => assert!(found.contains(why), "{path}: {found}"),
                 (found, _) => panic!("{path}: {found:?}"),
             }
         }
-        assert!(ground.is_directory("bin") && ground.is_directory("sbin") && ground.is_directory("usr/bin"));
-        assert!(!ground.is_directory("file") && !ground.is_directory("opt") && !ground.is_directory("round"));
+        assert!(files.is_directory("bin") && files.is_directory("sbin") && files.is_directory("usr/bin"));
+        assert!(!files.is_directory("file") && !files.is_directory("opt") && !files.is_directory("round"));
     }
 
     #[test]
@@ -359,26 +349,26 @@ mod tests {
         assert_eq!(whiteout(".wh.b"), Some(Whiteout::One("b".into())));
         assert_eq!(whiteout("a/.wh..wh..opq"), Some(Whiteout::All("a".into())));
         assert_eq!(whiteout("a/x.wh.b"), None);
-        let files = [
-            ("a", FoundKind::Directory),
-            ("a/b", FoundKind::Directory),
-            ("a/b/c", FoundKind::File),
-            ("a-b", FoundKind::File),
+        let list = [
+            ("a", FileKind::Directory),
+            ("a/b", FileKind::Directory),
+            ("a/b/c", FileKind::File),
+            ("a-b", FileKind::File),
         ];
-        let mut one = ground(&files);
+        let mut one = image(&list);
         one.hide(&Whiteout::One("a/b".into()));
         assert_eq!(one.files.keys().collect::<Vec<_>>(), ["a", "a-b"]);
-        let mut all = ground(&files);
+        let mut all = image(&list);
         all.hide(&Whiteout::All("a".into()));
         assert_eq!(all.files.keys().collect::<Vec<_>>(), ["a", "a-b"]);
     }
 
     #[test]
     fn paths_of_archives_are_cleaned() {
-        assert_eq!(clean("./usr//bin/").unwrap(), "usr/bin");
-        assert_eq!(clean("/").unwrap(), "");
+        assert_eq!(clean_path("./usr//bin/").unwrap(), "usr/bin");
+        assert_eq!(clean_path("/").unwrap(), "");
         for bad in ["../x", "a/../../b", "a\u{fffd}"] {
-            assert!(clean(bad).is_err(), "{bad}");
+            assert!(clean_path(bad).is_err(), "{bad}");
         }
     }
 }

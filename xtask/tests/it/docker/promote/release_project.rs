@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use drydock_config::images::{Platform, Repository};
+use drydock_oci::build_record::{self, BuildRecord, PlatformRecord, RecordTag, SmokeTestResult};
 use drydock_oci::layout::Layout;
 use drydock_oci::model::{Descriptor, Index};
-use drydock_oci::record::{self, BuildRecord, Passed, PlatformRecord, RecordTag};
 use drydock_oci::registry::{Attachment, Credentials, Registry, attach};
 use tempfile::TempDir;
 
-use crate::docker::made::{Yard, project_at};
-use crate::docker::registry::{client, repository};
+use crate::docker::registry_server::{client, repository};
+use crate::docker::test_images::{ImageFactory, project_at};
 use crate::release::shelf::git;
 use crate::support::{Finished, Project, text, xtask_binary};
 
@@ -39,10 +39,10 @@ impl<'a> Built<'a> {
 }
 
 /// The project, its keys and its repositories.
-pub(super) struct Port {
+pub(super) struct ReleaseProject {
     pub(super) project: Project,
     home: TempDir,
-    yard: Yard,
+    factory: ImageFactory,
     pub(super) registry: Registry,
     pub(super) nightly: Repository,
     pub(super) release: Repository,
@@ -52,13 +52,13 @@ pub(super) struct Port {
     pub(super) mallory: String,
 }
 
-impl Port {
-    pub(super) fn new(host: &str) -> Port {
-        Port::with(host, 1, false)
+impl ReleaseProject {
+    pub(super) fn new(host: &str) -> ReleaseProject {
+        ReleaseProject::with(host, 1, false)
     }
 
     /// With a quorum, and the second key declared or not.
-    pub(super) fn with(host: &str, quorum: u32, both: bool) -> Port {
+    pub(super) fn with(host: &str, quorum: u32, both: bool) -> ReleaseProject {
         let home = TempDir::with_prefix("drydock-keys-").unwrap();
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let signing = format!("signing: {{keys: packaging/keys, quorum: {quorum}}}\n");
@@ -66,15 +66,24 @@ impl Port {
         let registry = client(host, &Credentials::default());
         let (nightly, release) = (repository(host, "mine/nightly"), repository(host, "mine/release"));
         let (captain, mallory) = (String::new(), String::new());
-        let mut port = Port { project, home, yard: Yard::new(), registry, nightly, release, captain, mallory };
-        port.captain = port.key("captain");
-        port.mallory = port.key("mallory");
-        let keys = port.project.path().join("packaging/keys");
+        let mut setup = ReleaseProject {
+            project,
+            home,
+            factory: ImageFactory::new(),
+            registry,
+            nightly,
+            release,
+            captain,
+            mallory,
+        };
+        setup.captain = setup.key("captain");
+        setup.mallory = setup.key("mallory");
+        let keys = setup.project.path().join("packaging/keys");
         fs::create_dir(&keys).unwrap();
-        for key in [Some(&port.captain), both.then_some(&port.mallory)].into_iter().flatten() {
-            fs::write(keys.join(format!("{key}.asc")), port.gpg(&["--armor", "--export", key], &[])).unwrap();
+        for key in [Some(&setup.captain), both.then_some(&setup.mallory)].into_iter().flatten() {
+            fs::write(keys.join(format!("{key}.asc")), setup.gpg(&["--armor", "--export", key], &[])).unwrap();
         }
-        port
+        setup
     }
 
     fn key(&self, name: &str) -> String {
@@ -153,7 +162,7 @@ impl Port {
     pub(super) fn build(&self, built: &Built<'_>, top: &Descriptor) {
         let directory = self.dist(built.version).join("oci");
         let layout = Layout::create(&directory.join("mine")).unwrap();
-        let index = layout.put(&top.media_type, &self.yard.layout.read(top).unwrap()).unwrap();
+        let index = layout.put(&top.media_type, &self.factory.layout.read(top).unwrap()).unwrap();
         layout.set_index(vec![index]).unwrap();
         self.record(built, top).save(&layout).unwrap();
     }
@@ -162,29 +171,29 @@ impl Port {
         let child = |platform, seed, revision| {
             let labels =
                 [("org.opencontainers.image.revision", revision), ("org.opencontainers.image.version", built.version)];
-            self.yard.child(platform, seed, &labels)
+            self.factory.child(platform, seed, &labels)
         };
         let children = vec![
             child(Platform::Amd64, built.seed, built.commit),
             child(Platform::Arm64, built.seed + 1, built.revision),
         ];
-        let top = self.yard.index(children);
-        self.yard.push(&self.registry, repository, &top, &[]);
+        let top = self.factory.index(children);
+        self.factory.push(&self.registry, repository, &top, &[]);
         if built.has_record {
             let bytes = self.record(built, &top).text().unwrap();
             let file = Attachment { media_type: "application/json", bytes: bytes.as_bytes(), annotations: &[] };
-            attach(&self.registry, repository, &top, record::ARTIFACT_TYPE, &[file]).unwrap();
+            attach(&self.registry, repository, &top, build_record::ARTIFACT_TYPE, &[file]).unwrap();
         }
         top
     }
 
     fn record(&self, built: &Built<'_>, top: &Descriptor) -> BuildRecord {
-        let index: Index = serde_json::from_slice(&self.yard.layout.read(top).unwrap()).unwrap();
+        let index: Index = serde_json::from_slice(&self.factory.layout.read(top).unwrap()).unwrap();
         let printed = match built.printed {
             "" => format!("mine {}", built.version),
             printed => printed.to_owned(),
         };
-        let test = Passed { run: vec!["mine".into(), "--version".into()], printed };
+        let test = SmokeTestResult { run: vec!["mine".into(), "--version".into()], printed };
         let platform = |at: usize| PlatformRecord {
             digest: index.manifests[at].digest,
             base: None,
@@ -192,7 +201,7 @@ impl Port {
         };
         let object = git(self.project.path(), &["rev-parse", &format!("refs/tags/{}", built.tag)]);
         BuildRecord {
-            format: record::FORMAT,
+            format: build_record::FORMAT,
             image: "mine".into(),
             version: built.version.into(),
             commit: built.commit.into(),

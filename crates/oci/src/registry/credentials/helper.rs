@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::credentials::{Login, Secret};
+use super::{Login, Secret};
 use drydock_base::exec;
 use drydock_base::exit::{Exit, failure};
 use drydock_http::printable;

@@ -1,7 +1,6 @@
 //! What the tests of building images share: bases in a registry, lanternd's package, calls of `xtask docker` from here
 //! and from surroundings that are different in everything.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,20 +9,20 @@ use drydock_archive::layer::{Item, ItemKind, Layer};
 use drydock_base::twin::Twin;
 use drydock_config::images::{Digest, Platform, Repository};
 use drydock_oci::bootstrap;
+use drydock_oci::build_record::BuildRecord;
 use drydock_oci::layout::Layout;
 use drydock_oci::model::{Descriptor, Index, media};
-use drydock_oci::record::BuildRecord;
 use drydock_oci::registry::push;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::registry::Server;
+use super::registry_server::Server;
 use crate::deb::shelf::{Proofs, kept, lanternd, run};
 use crate::support::{Finished, need_tool, text, xtask_binary};
 
 /// A Debian that is made once and kept between runs of the tests; none without mmdebstrap.
-pub(crate) fn debian() -> Option<drydock_oci::base::Base> {
+pub(crate) fn debian() -> Option<drydock_oci::base_image::BaseImage> {
     if !need_tool("mmdebstrap", "mmdebstrap") {
         return None;
     }
@@ -81,14 +80,7 @@ pub(crate) fn small_in(server: &Server) -> String {
         let manifest = layout.put(media::MANIFEST, manifest.to_string().as_bytes()).unwrap();
         manifests.push(Descriptor { platform: Some(platform.into()), ..manifest });
     }
-    let index = Index {
-        schema_version: 2,
-        media_type: Some(media::INDEX.to_owned()),
-        artifact_type: None,
-        manifests,
-        subject: None,
-        annotations: BTreeMap::new(),
-    };
+    let index = Index::new(manifests);
     let index = layout.put(media::INDEX, &serde_json::to_vec(&index).unwrap()).unwrap();
     pushed(server, &server.repository("base/small"), &layout, &index)
 }
@@ -114,25 +106,26 @@ smoke-test: {run: [lanternd, --version], expect: 'lanternd {version}'}
 ";
 
 /// A project with declarations in a directory of their own, and a state of its own.
-pub(crate) struct Stage {
+pub(crate) struct BuildProject {
     directory: TempDir,
     project: PathBuf,
 }
 
-impl Stage {
+impl BuildProject {
     /// lanternd, with an image.
-    pub(crate) fn lanternd(images: &str) -> Stage {
-        let stage = Stage::of(lanternd(), images);
-        run(lanternd(), &["cp", "-r", "packaging", &text(&stage.at("config"))], &[]);
-        stage
+    pub(crate) fn lanternd(images: &str) -> BuildProject {
+        let build = BuildProject::of(lanternd(), images);
+        run(lanternd(), &["cp", "-r", "packaging", &text(&build.at("config"))], &[]);
+        build
     }
 
     /// Any project, whose release is declared here.
-    pub(crate) fn of(project: &Path, images: &str) -> Stage {
-        let stage = Stage { directory: TempDir::with_prefix("drydock-docker-").unwrap(), project: project.to_owned() };
-        fs::create_dir_all(stage.at("config/docker")).unwrap();
-        stage.declare(images);
-        stage
+    pub(crate) fn of(project: &Path, images: &str) -> BuildProject {
+        let build =
+            BuildProject { directory: TempDir::with_prefix("drydock-docker-").unwrap(), project: project.to_owned() };
+        fs::create_dir_all(build.at("config/docker")).unwrap();
+        build.declare(images);
+        build
     }
 
     pub(crate) fn declare(&self, images: &str) {
@@ -144,7 +137,7 @@ impl Stage {
     }
 
     /// Another directory with the work tree and other files in it.
-    pub(crate) fn elsewhere(mut self) -> Stage {
+    pub(crate) fn elsewhere(mut self) -> BuildProject {
         let project = self.at("a longer directory/project");
         fs::create_dir_all(project.parent().unwrap()).unwrap();
         run(self.directory.path(), &["cp", "-a", &text(&self.project), &text(&project)], &[]);
@@ -155,7 +148,7 @@ impl Stage {
     }
 
     /// With lanternd's proved package; none where it cannot be made.
-    pub(crate) fn proved(self) -> Option<Stage> {
+    pub(crate) fn proved(self) -> Option<BuildProject> {
         let from = Proofs::lanternd()?;
         let to = self.at("state/dist/0.3.0/deb/proof");
         fs::create_dir_all(&to).unwrap();

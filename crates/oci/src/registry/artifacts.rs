@@ -1,0 +1,123 @@
+//! Says something about a manifest: a small artifact that refers to it.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+
+use super::{Reference, Registry};
+use crate::layout::{LARGEST_MANIFEST, Layout};
+use crate::model::{Descriptor, Manifest, ParsedManifest, media};
+use drydock_base::exit::{Exit, failure};
+use drydock_config::images::{Digest, Repository};
+
+/// The largest number of artifacts of one type that are read for one image.
+const MOST_ARTIFACTS: usize = 64;
+
+/// One file of an artifact.
+#[derive(Debug, Clone, Copy)]
+pub struct Attachment<'a> {
+    /// Its type.
+    pub media_type: &'a str,
+    /// Its content.
+    pub bytes: &'a [u8],
+    /// What else is to be known, such as `org.opencontainers.image.title`, its name.
+    pub annotations: &'a [(&'a str, &'a str)],
+}
+
+/// Puts an artifact that refers to `subject`, and lists it. The same content makes the same artifact, so that doing it
+/// again changes nothing. No other tag is set.
+///
+/// # Errors
+/// The registry cannot be reached or refuses, or can hold no list of what refers to a manifest.
+pub fn attach(
+    registry: &Registry,
+    repository: &Repository,
+    subject: &Descriptor,
+    artifact_type: &str,
+    files: &[Attachment<'_>],
+) -> anyhow::Result<Descriptor> {
+    let put = |media_type: &str, bytes: &[u8]| -> anyhow::Result<Descriptor> {
+        let blob = Descriptor::for_bytes(media_type, bytes);
+        if !registry.has_blob(repository, &blob.digest)? {
+            registry.upload_bytes(repository, &blob, bytes)?;
+        }
+        Ok(blob)
+    };
+    let config = put(media::EMPTY, b"{}")?;
+    let mut layers = Vec::new();
+    for file in files {
+        let mut layer = put(file.media_type, file.bytes)?;
+        layer.annotations = owned(file.annotations);
+        layers.push(layer);
+    }
+    if layers.is_empty() {
+        layers.push(config.clone());
+    }
+    let manifest = Manifest {
+        artifact_type: Some(artifact_type.to_owned()),
+        subject: Some(Descriptor::new(&subject.media_type, subject.digest, subject.size)),
+        ..Manifest::new(config, layers)
+    };
+    let bytes = serde_json::to_vec(&manifest)?;
+    let mut descriptor = Descriptor::for_bytes(media::MANIFEST, &bytes);
+    let reference = Reference::Digest(descriptor.digest);
+    let listed = registry.put(repository, &reference, media::MANIFEST, &bytes)?;
+    registry.needed(repository, &reference)?;
+    descriptor.artifact_type = Some(artifact_type.to_owned());
+    if !listed {
+        registry.list_under_tag(repository, &subject.digest, &[&descriptor])?;
+    }
+    Ok(descriptor)
+}
+
+fn owned(annotations: &[(&str, &str)]) -> BTreeMap<String, String> {
+    annotations.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+impl Registry {
+    /// A blob.
+    ///
+    /// # Errors
+    /// It is not there, too large, or has another digest; the registry cannot be reached.
+    pub fn small_blob(&self, repository: &Repository, descriptor: &Descriptor) -> anyhow::Result<Vec<u8>> {
+        if descriptor.size > LARGEST_MANIFEST {
+            let text =
+                format!("{} in {repository} has {} bytes, too many to be read", descriptor.digest, descriptor.size);
+            return Err(failure(Exit::Remote, text));
+        }
+        let scratch =
+            tempfile::Builder::new().prefix("drydock-blob-").tempdir().context("cannot make a temporary directory")?;
+        let layout = Layout::create(scratch.path())?;
+        self.download(repository, descriptor, &layout)?;
+        layout.read(descriptor)
+    }
+
+    /// The files of each artifact of that type that is said about a manifest.
+    ///
+    /// # Errors
+    /// There are too many, one is not there or too large; the registry cannot be reached.
+    pub fn artifacts(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        artifact_type: &str,
+    ) -> anyhow::Result<Vec<Vec<Vec<u8>>>> {
+        let referrers = self.referrers(repository, subject)?;
+        let of_type = referrers.iter().filter(|one| one.artifact_type.as_deref() == Some(artifact_type));
+        let mut artifacts = Vec::new();
+        for descriptor in of_type.take(MOST_ARTIFACTS) {
+            // A list may name what was deleted.
+            let Some(fetched) = self.manifest(repository, &descriptor.digest.into())? else { continue };
+            let ParsedManifest::Manifest(manifest) = fetched.parse()? else { continue };
+            // What a list says of it counts for nothing.
+            if manifest.artifact_type.as_deref() != Some(artifact_type)
+                || manifest.subject.as_ref().map(|subject| subject.digest) != Some(*subject)
+            {
+                continue;
+            }
+            let files = manifest.layers.iter().map(|layer| self.small_blob(repository, layer));
+            artifacts.push(files.collect::<anyhow::Result<_>>()?);
+        }
+        Ok(artifacts)
+    }
+}
