@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use drydock_base::exit::Exit;
+use crate::exit::Exit;
 use drydock_base::units::ByteSize;
 
 mod deb;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use crate::cli;
-use drydock_base::exit::{Exit, failure};
+use crate::exit::Exit;
+use drydock_base::failure::Failure;
 use drydock_base::paths::State;
 use drydock_config::Declarations;
 
@@ -23,7 +24,7 @@ impl cli::Cli {
     /// Runs the command.
     ///
     /// # Errors
-    /// What is wrong and how to mend it; [`drydock_base::exit::code_of`] has the exit code.
+    /// What is wrong and how to mend it; [`Exit::from_error`] has the exit code.
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         match self.command {
             cli::Command::Demo(demo) => demo.run(),
@@ -56,7 +57,7 @@ impl Context {
         let absolute = |path: &Option<PathBuf>| path.as_deref().map(std::path::absolute).transpose();
         let (project, config) = (absolute(&place.project)?, absolute(&place.config)?);
         let declarations = Declarations::find(&here, project.as_deref(), config.as_deref())
-            .map_err(|error| failure(Exit::Declaration, error.to_string()))?;
+            .map_err(|error| Failure::declaration(error.to_string()))?;
         let state = State::new(&declarations.project, place.state.as_deref())?;
         Ok(Context { declarations, state })
     }

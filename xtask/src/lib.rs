@@ -6,6 +6,7 @@ use clap::Parser as _;
 
 mod cli;
 mod commands;
+mod exit;
 mod tools;
 mod workspace;
 
@@ -17,7 +18,7 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             drydock_base::output::err(format_args!("error: {error:#}"));
-            drydock_base::exit::code_of(&error).into()
+            exit::Exit::from_error(&error).into()
         }
     }
 }

@@ -4,6 +4,84 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+/// The reasons why a program could not be found or run, or did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No directory of `PATH` has an executable file of that name.
+    #[error("`{program}` is in no directory of PATH")]
+    NotFound {
+        /// The name that was looked up, without a slash.
+        program: String,
+    },
+    /// The file cannot be looked at: it is missing, or a directory above it cannot be entered.
+    #[error("{}: {}", path.display(), plain(error))]
+    Unreadable {
+        /// The program's file.
+        path: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// The program's path is that of a directory.
+    #[error("{} is a directory", _0.display())]
+    Directory(PathBuf),
+    /// The file has no permission to be executed.
+    #[error("{} is not executable", _0.display())]
+    NotExecutable(PathBuf),
+    /// The list of words is empty.
+    #[error("the command is empty")]
+    Empty,
+    /// The program was found, but not started.
+    #[error("`{}`: {}", paste(argv), plain(error))]
+    Spawn {
+        /// The command.
+        argv: Vec<String>,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// The program ran and did not succeed.
+    #[error("`{}` ended with {status}: {stderr}", paste(argv))]
+    Exit {
+        /// The command.
+        argv: Vec<String>,
+        /// Its exit code or signal.
+        status: ExitStatus,
+        /// The last lines of its standard error, on one line; may be empty.
+        stderr: String,
+    },
+}
+
+impl Error {
+    /// The exit code of a program that ran, failed, and was not killed by a signal.
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            Error::Exit { status, .. } => status.code(),
+            Error::NotFound { .. }
+            | Error::Unreadable { .. }
+            | Error::Directory(_)
+            | Error::NotExecutable(_)
+            | Error::Empty
+            | Error::Spawn { .. } => None,
+        }
+    }
+
+    /// The same error under another command line, for a command that is run by a wrapper or with options that would only
+    /// distract the reader.
+    #[must_use]
+    pub fn shown_as<W: Into<String>>(self, words: impl IntoIterator<Item = W>) -> Error {
+        let words = || words.into_iter().map(Into::into).collect();
+        match self {
+            Error::Spawn { error, .. } => Error::Spawn { argv: words(), error },
+            Error::Exit { status, stderr, .. } => Error::Exit { argv: words(), status, stderr },
+            other @ (Error::NotFound { .. }
+            | Error::Unreadable { .. }
+            | Error::Directory(_)
+            | Error::NotExecutable(_)
+            | Error::Empty) => other,
+        }
+    }
+}
 
 /// Variables that every child inherits when they are set.
 const INHERITED: [&str; 10] =
@@ -32,14 +110,14 @@ pub fn environment(pass: &[String], set: &BTreeMap<String, String>) -> BTreeMap<
 /// The program's file: as given when it has a slash (relative to `directory`), else looked up in `search`, a `PATH`.
 ///
 /// # Errors
-/// The reason in words, when there is no such file or it may not be executed.
-pub fn find(program: &str, directory: &Path, search: Option<&OsString>) -> Result<PathBuf, String> {
+/// There is no such file, or it is not executable.
+pub fn find(program: &str, directory: &Path, search: Option<&OsString>) -> Result<PathBuf, Error> {
     if program.contains('/') {
         let path: PathBuf = directory.join(program).components().collect();
         return match std::fs::metadata(&path) {
-            Err(error) => Err(format!("{}: {}", path.display(), plain(&error))),
-            Ok(metadata) if metadata.is_dir() => Err(format!("{} is a directory", path.display())),
-            Ok(metadata) if !executable(&metadata) => Err(format!("{} is not executable", path.display())),
+            Err(error) => Err(Error::Unreadable { path, error }),
+            Ok(metadata) if metadata.is_dir() => Err(Error::Directory(path)),
+            Ok(metadata) if !executable(&metadata) => Err(Error::NotExecutable(path)),
             Ok(_) => Ok(path),
         };
     }
@@ -47,7 +125,7 @@ pub fn find(program: &str, directory: &Path, search: Option<&OsString>) -> Resul
     std::env::split_paths(&search)
         .map(|entry| directory.join(entry).join(program))
         .find(|path| std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && executable(&metadata)))
-        .ok_or_else(|| format!("`{program}` is in no directory of PATH"))
+        .ok_or_else(|| Error::NotFound { program: program.to_owned() })
 }
 
 /// Programs that were looked up in a `PATH` before: a run starts the same few over and over.
@@ -61,7 +139,7 @@ impl Programs {
     ///
     /// # Errors
     /// As [`find`].
-    pub fn find(&mut self, program: &str, directory: &Path, search: Option<&OsString>) -> Result<PathBuf, String> {
+    pub fn find(&mut self, program: &str, directory: &Path, search: Option<&OsString>) -> Result<PathBuf, Error> {
         if program.contains('/') {
             return find(program, directory, search);
         }
@@ -113,8 +191,8 @@ pub fn plain(error: &std::io::Error) -> String {
 /// Runs a short command and returns its standard output, trimmed.
 ///
 /// # Errors
-/// The reason with the end of its standard error.
-pub fn read(argv: &[String], directory: &Path) -> Result<String, String> {
+/// As [`bytes`].
+pub fn read(argv: &[String], directory: &Path) -> Result<String, Error> {
     let output = bytes(argv, directory, environment(&[], &BTreeMap::new()))?;
     Ok(String::from_utf8_lossy(&output).trim_end().to_owned())
 }
@@ -122,9 +200,9 @@ pub fn read(argv: &[String], directory: &Path) -> Result<String, String> {
 /// Runs a short command in exactly this environment and returns the bytes of its standard output.
 ///
 /// # Errors
-/// The reason with the end of its standard error.
-pub fn bytes(argv: &[String], directory: &Path, environment: BTreeMap<OsString, OsString>) -> Result<Vec<u8>, String> {
-    let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
+/// The program is not there, cannot be started, or does not succeed.
+pub fn bytes(argv: &[String], directory: &Path, environment: BTreeMap<OsString, OsString>) -> Result<Vec<u8>, Error> {
+    let (program, arguments) = argv.split_first().ok_or(Error::Empty)?;
     let found = find(program, directory, environment.get(std::ffi::OsStr::new("PATH")))?;
     let output = duct::cmd(found, arguments)
         .dir(directory)
@@ -134,11 +212,11 @@ pub fn bytes(argv: &[String], directory: &Path, environment: BTreeMap<OsString, 
         .stderr_capture()
         .unchecked()
         .run()
-        .map_err(|error| format!("`{}`: {}", argv.join(" "), plain(&error)))?;
+        .map_err(|error| Error::Spawn { argv: argv.to_vec(), error })?;
     if output.status.success() {
         return Ok(output.stdout);
     }
-    Err(format!("`{}` ended with {}: {}", argv.join(" "), output.status, end_of(&output.stderr)))
+    Err(Error::Exit { argv: argv.to_vec(), status: output.status, stderr: end_of(&output.stderr) })
 }
 
 /// The last lines of what a command printed, on one line.
@@ -170,9 +248,21 @@ mod tests {
     #[test]
     fn a_missing_program_has_a_name() {
         let path = Some(OsString::from("/nowhere"));
-        assert_eq!(find("gcc", Path::new("/"), path.as_ref()).unwrap_err(), "`gcc` is in no directory of PATH");
-        assert_eq!(find("./x", Path::new("/nowhere"), None).unwrap_err(), "/nowhere/x: no such file or directory");
-        assert_eq!(find("/etc", Path::new("/"), None).unwrap_err(), "/etc is a directory");
-        assert_eq!(find("/etc/passwd", Path::new("/"), None).unwrap_err(), "/etc/passwd is not executable");
+        let find = |program: &str, directory: &str, search| find(program, Path::new(directory), search).unwrap_err();
+        assert_eq!(find("gcc", "/", path.as_ref()).to_string(), "`gcc` is in no directory of PATH");
+        assert_eq!(find("./x", "/nowhere", None).to_string(), "/nowhere/x: no such file or directory");
+        assert_eq!(find("/etc", "/", None).to_string(), "/etc is a directory");
+        assert_eq!(find("/etc/passwd", "/", None).to_string(), "/etc/passwd is not executable");
+    }
+
+    #[test]
+    fn a_failed_command_keeps_its_status_under_another_name() {
+        let argv = ["sh", "-c", "echo broken >&2; exit 3"].map(str::to_owned);
+        let error = read(&argv, Path::new("/")).unwrap_err();
+        assert_eq!(error.exit_code(), Some(3));
+        assert_eq!(error.to_string(), "`sh -c 'echo broken >&2; exit 3'` ended with exit status: 3: broken");
+        assert_eq!(error.shown_as(["./gen.sh"]).to_string(), "`./gen.sh` ended with exit status: 3: broken");
+        let killed = read(&["sh", "-c", "kill -9 $$"].map(str::to_owned), Path::new("/")).unwrap_err();
+        assert_eq!(killed.exit_code(), None);
     }
 }

@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::Context as _;
 
 use crate::exec;
-use crate::exit::{Exit, failure};
+use crate::failure::Failure;
 
 /// The name of an object: 40 or 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,6 +80,17 @@ const OPTIONS: [&str; 12] = [
     "core.excludesFile=/dev/null",
 ];
 
+/// The reasons why the history of a commit is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// The clone was made with a limited depth.
+    #[error("the clone is shallow, so its history is not known; run `git fetch --unshallow --tags`")]
+    Shallow,
+    /// git failed.
+    #[error(transparent)]
+    Git(#[from] exec::Error),
+}
+
 /// A repository on this machine.
 #[derive(Debug, Clone)]
 pub struct Repository {
@@ -108,7 +119,7 @@ impl Repository {
         let words = ["rev-parse", "--path-format=absolute", "--git-path", "objects", "--show-object-format"];
         let answer = repository
             .ask(&[&words[..], &["--is-shallow-repository"]].concat())
-            .map_err(|why| failure(Exit::Missing, format!("{} is in no git repository: {why}", directory.display())))?;
+            .map_err(|why| Failure::missing(format!("{} is in no git repository: {why}", directory.display())))?;
         let mut lines = answer.lines();
         let mut line = || lines.next().unwrap_or_default().to_owned();
         (repository.objects, repository.format) = (line().into(), line());
@@ -120,7 +131,7 @@ impl Repository {
     ///
     /// # Errors
     /// The reason with the end of its standard error.
-    pub fn ask(&self, words: &[&str]) -> Result<String, String> {
+    pub fn ask(&self, words: &[&str]) -> Result<String, exec::Error> {
         Ok(String::from_utf8_lossy(&self.ask_bytes(words)?).trim_end().to_owned())
     }
 
@@ -128,10 +139,11 @@ impl Repository {
     ///
     /// # Errors
     /// The reason with the end of its standard error.
-    pub fn ask_bytes(&self, words: &[&str]) -> Result<Vec<u8>, String> {
+    pub fn ask_bytes(&self, words: &[&str]) -> Result<Vec<u8>, exec::Error> {
         let argv: Vec<String> =
             ["git"].into_iter().chain(OPTIONS).chain(words.iter().copied()).map(str::to_owned).collect();
-        exec::bytes(&argv, &self.directory, environment()).map_err(|why| why.replace(&OPTIONS.join(" "), "…"))
+        exec::bytes(&argv, &self.directory, environment())
+            .map_err(|error| error.shown_as(["git"].iter().chain(words).copied()))
     }
 
     /// The object that a revision names, once tags are followed to `kind`: `commit`, `tag`, `tree` or `blob`.
@@ -151,7 +163,7 @@ impl Repository {
     ///
     /// # Errors
     /// git's own.
-    pub fn tags_of(&self, commit: &Oid) -> Result<Vec<(String, Oid)>, String> {
+    pub fn tags_of(&self, commit: &Oid) -> Result<Vec<(String, Oid)>, exec::Error> {
         let format = "--format=%(objectname) %(refname:lstrip=2)";
         let answer = self.ask(&["for-each-ref", "--points-at", commit.as_str(), format, "refs/tags"])?;
         let tags = answer.lines().filter_map(|line| line.split_once(' '));
@@ -162,7 +174,7 @@ impl Repository {
     ///
     /// # Errors
     /// git's own.
-    pub fn tags_until(&self, commit: &Oid) -> Result<Vec<String>, String> {
+    pub fn tags_until(&self, commit: &Oid) -> Result<Vec<String>, exec::Error> {
         let answer =
             self.ask(&["for-each-ref", "--merged", commit.as_str(), "--format=%(refname:lstrip=2)", "refs/tags"])?;
         Ok(answer.lines().map(str::to_owned).collect())
@@ -173,9 +185,9 @@ impl Repository {
     ///
     /// # Errors
     /// git's own; the history was cut.
-    pub fn history(&self, commit: &Oid) -> Result<(u64, u64), String> {
+    pub fn history(&self, commit: &Oid) -> Result<(u64, u64), HistoryError> {
         if self.is_shallow {
-            return Err("the clone is shallow, so its history is not known; run `git fetch --unshallow --tags`".into());
+            return Err(HistoryError::Shallow);
         }
         let answer = self.ask(&["log", "--format=%ct", commit.as_str(), "--"])?;
         let newest = answer.lines().filter_map(|line| line.parse().ok()).max();
@@ -186,7 +198,7 @@ impl Repository {
     ///
     /// # Errors
     /// git's own.
-    pub fn changes(&self) -> Result<Vec<String>, String> {
+    pub fn changes(&self) -> Result<Vec<String>, exec::Error> {
         let answer = self.ask_bytes(&["status", "--porcelain", "-z", "--untracked-files=all", "--no-renames"])?;
         let entries = answer.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
         Ok(entries.map(|entry| String::from_utf8_lossy(entry).into_owned()).collect())
@@ -244,7 +256,7 @@ impl Objects {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|error| failure(Exit::Missing, format!("cannot run git: {}", exec::plain(&error))))?;
+            .map_err(|error| Failure::missing(format!("cannot run git: {}", exec::plain(&error))))?;
         let (ask, answer) = (process.stdin.take(), process.stdout.take().context("git has no standard output")?);
         let objects = repository.objects.clone();
         Ok(Objects { scratch, objects, process, ask, answer: BufReader::with_capacity(1 << 16, answer) })
@@ -266,23 +278,26 @@ impl Objects {
                 let size: u64 = size.parse().with_context(|| format!("git says {line:?}"))?;
                 if size > Self::LARGEST {
                     let limit = Self::LARGEST >> 20;
-                    return Err(failure(
-                        Exit::JobFailed,
-                        format!("the object {oid} has {} MiB, more than the {limit} MiB that are read", size >> 20),
-                    ));
+                    return Err(Failure::rejected(format!(
+                        "the object {oid} has {} MiB, more than the {limit} MiB that are read",
+                        size >> 20
+                    )));
                 }
                 let mut content = Vec::new();
                 let read =
                     (&mut self.answer).take(size + 1).read_to_end(&mut content).context("cannot read from git")?;
                 if read as u64 != size + 1 {
-                    anyhow::bail!(
-                        "git ended in the middle of the object {oid}; is the repository damaged? ask `git fsck`"
-                    );
+                    return Err(Failure::rejected(format!(
+                        "git ended in the middle of the object {oid}; run `git fsck` to check for repository corruption"
+                    )));
                 }
                 content.pop();
                 Ok(Some(Object { kind: kind.to_owned(), content }))
             }
-            _ => anyhow::bail!("the object {oid} cannot be read: {}; ask `git fsck`", line.trim_end()),
+            _ => Err(Failure::rejected(format!(
+                "cannot read the object {oid}: {}; run `git fsck` to check for repository corruption",
+                line.trim_end()
+            ))),
         }
     }
 
@@ -295,7 +310,10 @@ impl Objects {
         let mut read_tree = command(self.scratch.path(), &self.objects);
         let read =
             read_tree.args(["read-tree", tree.as_str()]).stdin(Stdio::null()).output().context("cannot run git")?;
-        anyhow::ensure!(read.status.success(), "git cannot read the tree {tree}: {}", exec::end_of(&read.stderr));
+        if !read.status.success() {
+            let why = exec::end_of(&read.stderr);
+            return Err(Failure::rejected(format!("git cannot read the tree {tree}: {why}")));
+        }
         let work_tree = self.scratch.path().join("refs");
         let mut child = command(self.scratch.path(), &self.objects)
             .env("GIT_WORK_TREE", &work_tree)
@@ -311,7 +329,9 @@ impl Objects {
         let asking = std::thread::spawn(move || input.write_all(&question));
         let output = child.wait_with_output().context("cannot read from git")?;
         let asked = asking.join().map_err(|_| anyhow::anyhow!("the question to git was cut off"))?;
-        anyhow::ensure!(output.status.success() && asked.is_ok(), "git cannot tell the attributes of the tree {tree}");
+        if !output.status.success() || asked.is_err() {
+            return Err(Failure::rejected(format!("git cannot read the attributes of the tree {tree}")));
+        }
         let fields: Vec<String> =
             output.stdout.split(|byte| *byte == 0).map(|field| String::from_utf8_lossy(field).into_owned()).collect();
         let set = fields.chunks_exact(3).filter(|triple| !matches!(triple[2].as_str(), "unspecified" | "unset"));
@@ -329,7 +349,9 @@ impl Objects {
             .stdin(Stdio::null())
             .output()
             .context("cannot run git")?;
-        anyhow::ensure!(output.status.success(), "git cannot read it: {}", exec::end_of(&output.stderr));
+        if !output.status.success() {
+            return Err(Failure::rejected(format!("git cannot read it: {}", exec::end_of(&output.stderr))));
+        }
         let entries = output.stdout.split(|byte| *byte == 0).map(String::from_utf8_lossy);
         Ok(entries.filter_map(|entry| entry.split_once('\n').map(|(key, value)| (key.into(), value.into()))).collect())
     }

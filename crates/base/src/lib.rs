@@ -1,7 +1,7 @@
-//! What every part of Drydock is built from: processes, paths, exit codes, units, digests, git plumbing.
+//! What every part of Drydock is built from: processes, paths, failures, units, digests, git plumbing.
 
 pub mod exec;
-pub mod exit;
+pub mod failure;
 pub mod git;
 pub mod output;
 pub mod paths;

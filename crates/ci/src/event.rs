@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{Evidence, KillReason};
@@ -97,8 +98,8 @@ pub enum Event {
     },
     /// The run is over.
     RunEnded {
-        /// The exit code.
-        exit: u8,
+        /// Its result.
+        result: RunResult,
     },
 }
 
@@ -190,6 +191,35 @@ impl AttemptRecord {
     /// Wall time in milliseconds.
     pub fn duration_ms(&self) -> u64 {
         u64::try_from(self.ended.saturating_sub(self.started)).unwrap_or_default()
+    }
+}
+
+/// The result of a whole run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunResult {
+    /// No job failed a run.
+    Passed,
+    /// At least one job failed for a reason of its own.
+    Failed,
+    /// Only the machine failed: a job ran out of memory at every retry, was lost or cancelled, or could not start.
+    Infrastructure,
+    /// A job was flaky, and the caller asked to fail on it.
+    Flaky,
+    /// A signal interrupted the run.
+    Interrupted,
+}
+
+impl RunResult {
+    /// The result as a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            RunResult::Passed => "The run passed.",
+            RunResult::Failed => "At least one job failed.",
+            RunResult::Infrastructure => "Only the infrastructure failed.",
+            RunResult::Flaky => "The run fails because of flaky jobs.",
+            RunResult::Interrupted => "The run was interrupted.",
+        }
     }
 }
 

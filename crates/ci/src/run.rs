@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::event::{AttemptRecord, AttemptStarting, Event, JobResult, RunStarted, Stamped};
+use super::event::{AttemptRecord, AttemptStarting, Event, JobResult, RunResult, RunStarted, Stamped};
 use super::evidence::KillReason;
 use super::plan::Plan;
-use drydock_base::exit::Exit;
 use drydock_base::units::JobName;
 
 /// How many samples of one attempt are kept.
@@ -37,8 +36,8 @@ pub struct Run {
     held_since: i64,
     /// The signal that stopped it.
     pub interrupted: Option<i32>,
-    /// The recorded exit code; `None` when the run never came to its end.
-    pub exit: Option<u8>,
+    /// The recorded result; `None` when the run has not finished.
+    pub result: Option<RunResult>,
     index: HashMap<JobName, usize>,
 }
 
@@ -90,7 +89,7 @@ impl Run {
             session_began: 0,
             held_since: 0,
             interrupted: None,
-            exit: None,
+            result: None,
             index,
         }
     }
@@ -121,7 +120,7 @@ impl Run {
         match &stamped.event {
             Event::RunStarted(started) => {
                 self.interrupted = None;
-                self.exit = None;
+                self.result = None;
                 self.session_began = stamped.at;
                 self.started = Some(started.clone());
                 for job in &mut self.jobs {
@@ -188,7 +187,7 @@ impl Run {
             }
             Event::Warning { text } => self.warnings.push(text.clone()),
             Event::Interrupted { signal } => self.interrupted = Some(*signal),
-            Event::RunEnded { exit } => self.exit = Some(*exit),
+            Event::RunEnded { result } => self.result = Some(*result),
         }
     }
 
@@ -198,22 +197,22 @@ impl Run {
         self.held_before.iter().cloned().chain(open).collect()
     }
 
-    /// The exit code that the state calls for.
-    pub fn verdict(&self, fail_on_flaky: bool) -> Exit {
+    /// The result that follows from the state of the jobs.
+    pub fn verdict(&self, fail_on_flaky: bool) -> RunResult {
         let any = |wanted: fn(&JobResult) -> bool| self.jobs.iter().filter_map(|job| job.result.as_ref()).any(wanted);
         if self.interrupted.is_some() {
-            Exit::Interrupted
+            RunResult::Interrupted
         } else if any(|result| matches!(result, JobResult::Failed)) {
-            Exit::JobFailed
+            RunResult::Failed
         } else if any(|result| {
             matches!(result, JobResult::Infrastructure | JobResult::Cancelled | JobResult::NotRun { .. })
         }) || self.jobs.iter().any(|job| job.result.is_none())
         {
-            Exit::Infrastructure
+            RunResult::Infrastructure
         } else if fail_on_flaky && any(|result| matches!(result, JobResult::Flaky { .. })) {
-            Exit::Flaky
+            RunResult::Flaky
         } else {
-            Exit::Success
+            RunResult::Passed
         }
     }
 }

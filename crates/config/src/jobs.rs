@@ -189,7 +189,7 @@ pub struct PlannedItem {
 }
 
 /// Runs a command in the project, and returns the lines that it printed or why it failed.
-pub type LinesOf<'a> = dyn FnMut(&[String]) -> Result<Vec<String>, String> + 'a;
+pub type LinesOf<'a> = dyn FnMut(&[String]) -> Result<Vec<String>, drydock_base::exec::Error> + 'a;
 
 /// Why a suite could not be loaded.
 #[derive(Debug, thiserror::Error)]

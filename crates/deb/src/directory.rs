@@ -13,7 +13,7 @@ use super::control::{self, Paragraph};
 use super::copyright;
 use super::vendor::Vendored;
 use drydock_archive::source::{self, Kind, Origin, SourceTree};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::sums::Sha256Sum;
 
 /// A file: whether it may be executed, and its content.
@@ -48,7 +48,7 @@ impl Directory {
         for entry in tree.entries.iter().filter(|entry| entry.path.starts_with(&prefix)) {
             let Kind::File { executable } = entry.kind else {
                 let text = format!("{} is a link, which {path} may not hold: write the file itself", entry.path);
-                return Err(failure(Exit::Declaration, text));
+                return Err(Failure::declaration(text));
             };
             files.insert(entry.path[prefix.len()..].to_owned(), (executable, reader.content(entry)?));
         }
@@ -93,7 +93,7 @@ impl Directory {
                 let text = format!(
                     "{shown}/{name} is not there; a Debian package needs it (`deb.directory` names the directory)"
                 );
-                return Err(failure(Exit::Declaration, text));
+                return Err(Failure::declaration(text));
             }
         }
         Ok(self)
@@ -117,7 +117,7 @@ impl Directory {
             }
         }
         let text = |name: &str| files.get(name).map(|(_, content)| String::from_utf8_lossy(content).into_owned());
-        let wrong = |name: &str, why: String| failure(Exit::Declaration, format!("{name}: {why}"));
+        let wrong = |name: &str, why: String| Failure::declaration(format!("{name}: {why}"));
         let mut paragraphs =
             control::parse(&text("control").unwrap_or_default()).map_err(|why| wrong("control", why))?.into_iter();
         let source = paragraphs.next().ok_or_else(|| wrong("control", "it is empty".into()))?;

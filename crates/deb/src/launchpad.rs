@@ -12,7 +12,7 @@ mod series;
 mod signatures;
 mod upload;
 
-pub use upload::{Document, Listed, Signature, Sources, Upload};
+pub use upload::{Document, Listed, Signature, Sources, UnpackFailure, Upload};
 
 use drydock_config::release::deb::Distribution;
 use remote::Remote;

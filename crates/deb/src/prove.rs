@@ -21,7 +21,7 @@ pub use chroot::{Chroot, Chroots, Mirrors};
 use super::control::{self, Paragraph};
 use super::sums::Sums;
 use super::{series, unpacked};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::release::deb::Distribution;
 
 /// What is proved, and where.
@@ -163,7 +163,7 @@ fn proved_on(
     let nearest = prove_on.map(str::to_owned).or_else(|| series::nearest_debian(name).filter(|near| near != name));
     let nearest = nearest.ok_or_else(|| {
         let text = format!("{name} cannot be had ({why}), and no series near to it is known");
-        failure(Exit::Missing, format!("{text}; declare `prove-on`"))
+        Failure::missing(format!("{text}; declare `prove-on`"))
     })?;
     Ok((nearest, Some(why)))
 }
@@ -231,7 +231,7 @@ fn sbuild(
         lines.iter().position(|line| line.starts_with("dpkg-buildpackage: error")).map_or(lines.len(), |at| at + 1);
     let tail = lines[end.saturating_sub(30)..end].join("\n  ");
     let text = format!("{} does not build on {series}; the log is {}\n  {tail}", show(dsc), log.display());
-    Err(failure(Exit::JobFailed, text))
+    Err(Failure::rejected(text))
 }
 
 /// The binary packages in a directory, with their sums.
@@ -248,7 +248,7 @@ fn packages(directory: &Path) -> anyhow::Result<Packages> {
         }
     }
     if packages.is_empty() {
-        return Err(failure(Exit::JobFailed, format!("the build left no package in {}", directory.display())));
+        return Err(Failure::rejected(format!("the build left no package in {}", directory.display())));
     }
     Ok(packages)
 }
@@ -339,7 +339,7 @@ fn tried(
     let all: Vec<&str> = ended.output.lines().collect();
     let tail = all[all.len().saturating_sub(30)..].join("\n  ");
     let text = format!("the packages do not pass their tests on {series}; the log is {}\n  {tail}", log.display());
-    Err(failure(Exit::JobFailed, text))
+    Err(Failure::rejected(text))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 
 /// The variable with the key's passphrase, for machines without an agent that asks.
 pub const PASSPHRASE: &str = "DRYDOCK_GPG_PASSPHRASE";
@@ -55,7 +55,7 @@ impl Signer {
         argv.push(file.path().display().to_string());
         let search = std::env::var_os("PATH");
         let gpg = exec::find("gpg", std::path::Path::new("/"), search.as_ref())
-            .map_err(|why| failure(Exit::Missing, format!("cannot sign: {why}; apt-get install gpg")))?;
+            .map_err(|why| Failure::missing(format!("cannot sign: {why}; apt-get install gpg")))?;
         let environment = exec::environment(&PASSED.map(str::to_owned), &BTreeMap::new());
         let output = duct::cmd(gpg, argv)
             .full_env(environment)
@@ -71,7 +71,7 @@ impl Signer {
                 Some(key) => format!("cannot sign with the key {key}: {why}; is it in gpg-agent?"),
                 None => format!("cannot sign with the key that gpg takes by itself: {why}; name one with --key"),
             };
-            return Err(failure(Exit::Missing, text));
+            return Err(Failure::missing(text));
         }
         String::from_utf8(output.stdout).context("gpg printed no text")
     }
@@ -84,7 +84,7 @@ impl Signer {
 pub fn verified(text: &str) -> Result<String, String> {
     let argv = ["gpg", "--batch", "--no-tty", "--status-fd", "1", "--verify", "-"].map(str::to_owned);
     let search = std::env::var_os("PATH");
-    let gpg = exec::find(&argv[0], std::path::Path::new("/"), search.as_ref())?;
+    let gpg = exec::find(&argv[0], std::path::Path::new("/"), search.as_ref()).map_err(|why| why.to_string())?;
     let output = duct::cmd(gpg, &argv[1..])
         .full_env(exec::environment(&PASSED.map(str::to_owned), &BTreeMap::new()))
         .stdin_bytes(text)

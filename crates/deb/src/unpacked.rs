@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use super::vendor;
 use drydock_base::exec;
+use drydock_base::failure::Failure;
 
 /// An unpacked source package. The directory goes away with it.
 #[derive(Debug)]
@@ -14,8 +15,8 @@ pub struct Unpacked {
     scratch: tempfile::TempDir,
     /// The directories that it unpacked to; one, unless something is wrong.
     pub directories: Vec<PathBuf>,
-    /// What dpkg-source said when it failed.
-    pub failure: Option<String>,
+    /// The error of dpkg-source, when it failed.
+    pub failure: Option<exec::Error>,
 }
 
 /// Unpacks a source package; the files stand beside the `.dsc`.
@@ -26,9 +27,8 @@ pub fn unpack(dsc: &Path) -> anyhow::Result<Unpacked> {
     let scratch = tempfile::Builder::new().prefix("drydock-unpack-").tempdir().context("cannot make a directory")?;
     let name = dsc.canonicalize().with_context(|| format!("cannot read {}", dsc.display()))?;
     let argv = ["dpkg-source", "--no-check", "-x", &name.display().to_string()].map(str::to_owned);
-    exec::find("dpkg-source", Path::new("/"), std::env::var_os("PATH").as_ref()).map_err(|why| {
-        drydock_base::exit::failure(drydock_base::exit::Exit::Missing, format!("{why}; apt-get install dpkg-dev"))
-    })?;
+    exec::find("dpkg-source", Path::new("/"), std::env::var_os("PATH").as_ref())
+        .map_err(|why| Failure::missing(format!("{why}; apt-get install dpkg-dev")))?;
     let failure = exec::read(&argv, scratch.path()).err();
     let mut directories: Vec<PathBuf> = fs::read_dir(scratch.path())
         .context("cannot read a temporary directory")?
@@ -59,8 +59,9 @@ impl Unpacked {
         let argv = ["debian/rules", "clean"].map(str::to_owned);
         let mut cleaned = false;
         if exec::is_installed("dh_clean") {
-            exec::read(&argv, self.root())
-                .map_err(|why| anyhow::anyhow!("the sources cannot be cleaned as a builder does it: {why}"))?;
+            exec::read(&argv, self.root()).map_err(|why| {
+                Failure::rejected(format!("the sources cannot be cleaned as a builder does it: {why}"))
+            })?;
             cleaned = true;
             let (_, after) = vendor::rehash(&directory)?;
             wrong.extend(after.into_iter().map(|what| format!("{what} after `debian/rules clean`")));

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::release::deb::{Method, Place};
 
 /// The name of the target in dput's settings.
@@ -46,7 +46,7 @@ impl Route {
                 let own = |domain: &&&str| name == **domain || name.ends_with(&format!(".{domain}"));
                 if let Some(domain) = DISTRIBUTIONS.iter().find(own) {
                     let text = format!("{name} belongs to {domain}: an upload there is one to the distribution itself");
-                    return Err(failure(Exit::Declaration, format!("{text}; declare `target: ppa` for a PPA")));
+                    return Err(Failure::declaration(format!("{text}; declare `target: ppa` for a PPA")));
                 }
                 let log = log.as_ref().map(|log| PathBuf::from(with_state(&log.display().to_string())));
                 let incoming = with_state(incoming);
@@ -55,7 +55,7 @@ impl Route {
             }
         };
         if [host.as_deref().unwrap_or_default(), &incoming].iter().any(|text| text.contains(['\n', '\r', '%'])) {
-            return Err(failure(Exit::Declaration, format!("{shown:?} cannot be the place of an upload")));
+            return Err(Failure::declaration(format!("{shown:?} cannot be the place of an upload")));
         }
         let mut settings = format!("[{TARGET}]\nmethod = {}\nincoming = {incoming}\n", method.word());
         settings.push_str(&format!("fqdn = {}\n", host.as_deref().unwrap_or("localhost")));
@@ -80,8 +80,8 @@ impl Route {
         let passed = ["GNUPGHOME", "SSH_AUTH_SOCK", "HTTPS_PROXY", "https_proxy"].map(str::to_owned);
         let environment = exec::environment(&passed, &BTreeMap::new());
         exec::bytes(&argv, Path::new("/"), environment).map_err(|why| {
-            let why = why.split_once("` ended with ").map_or(why.as_str(), |(_, end)| end);
-            failure(Exit::Remote, format!("{} cannot be delivered to {}: {why}", show(changes), self.shown))
+            let why = why.shown_as(["dput"]);
+            Failure::remote(format!("{} cannot be delivered to {}: {why}", show(changes), self.shown))
         })?;
         Ok(())
     }

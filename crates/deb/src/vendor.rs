@@ -19,7 +19,7 @@ pub use lock::{Lock, Package};
 
 use drydock_archive::source::{Entry, Kind, Origin, SourceTree};
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::release::deb::{Number, Vendor};
 
@@ -47,10 +47,10 @@ pub fn collect(tree: &SourceTree, declared: &Vendor, watch: &mut dyn FnMut(&str)
         let path = format!("{}Cargo.lock", manifest.strip_suffix("Cargo.toml").unwrap_or_default());
         let entry = tree.get(&path).ok_or_else(|| {
             let text = format!("{path} is not in the sources, and crates are vendored by it; commit it");
-            failure(Exit::Declaration, text)
+            Failure::declaration(text)
         })?;
         let text = String::from_utf8_lossy(&reader.content(entry)?).into_owned();
-        let lock = Lock::parse(&text).map_err(|why| failure(Exit::Declaration, format!("{path}: {why}")))?;
+        let lock = Lock::parse(&text).map_err(|why| Failure::declaration(format!("{path}: {why}")))?;
         lock_format = lock_format.max(lock.format);
         packages.extend(lock.packages);
     }
@@ -62,7 +62,7 @@ pub fn collect(tree: &SourceTree, declared: &Vendor, watch: &mut dyn FnMut(&str)
     }
     if let Some(package) = missing.first() {
         let text = format!("{}-{} with the lock file's sum is not in cargo's cache", package.name, package.version);
-        return Err(failure(Exit::Missing, format!("{text}; run `cargo fetch --locked`")));
+        return Err(Failure::missing(format!("{text}; run `cargo fetch --locked`")));
     }
     let mut crates = Vec::with_capacity(packages.len());
     let mut blobs = Vec::new();
@@ -76,7 +76,7 @@ pub fn collect(tree: &SourceTree, declared: &Vendor, watch: &mut dyn FnMut(&str)
     if !blobs.is_empty() {
         let list = blobs.iter().map(|blob| format!("\n  {blob}")).collect::<String>();
         let text = "crates hold compiled programs, which no source package may; `prune` them, or `keep` what is none";
-        return Err(failure(Exit::JobFailed, format!("{text}:{list}")));
+        return Err(Failure::rejected(format!("{text}:{list}")));
     }
     Ok(Vendored { crates, lock_format })
 }
@@ -104,7 +104,7 @@ fn fetch(tree: &SourceTree, declared: &Vendor) -> anyhow::Result<()> {
     for manifest in &declared.manifests {
         let argv = ["cargo", "fetch", "--quiet", "--locked", "--manifest-path", manifest].map(str::to_owned);
         exec::bytes(&argv, directory.path(), exec::environment(&[], &drydock_base::twin::cargo_directories()))
-            .map_err(|why| failure(Exit::Remote, format!("the crates cannot be fetched: {why}")))?;
+            .map_err(|why| Failure::remote(format!("the crates cannot be fetched: {why}")))?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub use network_env::{NetworkEnv, Roots};
 pub use ureq::http::{HeaderMap, Method};
 pub use url::{Url, is_loopback};
 
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 
 /// The largest answer that is read to the end for its words.
 const LONGEST_REFUSAL: u64 = 64 << 10;
@@ -289,7 +289,7 @@ fn unanswered(call: &Request<'_>, error: &ureq::Error, tried: u32) -> anyhow::Er
     let times = if tried > 1 { format!(" {tried} times") } else { String::new() };
     let why = printable(&error.to_string());
     let what = format!("{} {} got no answer{times}", call.method, call.url);
-    failure(Exit::Remote, format!("{why}{remedy}")).context(Unanswered(what))
+    Failure::remote(format!("{why}{remedy}")).context(Unanswered(what))
 }
 
 /// What was asked when nobody answered.
@@ -358,7 +358,7 @@ impl Response {
     /// # Errors
     /// It is cut, or longer.
     pub fn bytes(&mut self, most: u64) -> anyhow::Result<Vec<u8>> {
-        let cannot = |why: &str| failure(Exit::Remote, format!("the answer to {} {} {why}", self.method, self.url));
+        let cannot = |why: &str| Failure::remote(format!("the answer to {} {} {why}", self.method, self.url));
         let started = std::time::Instant::now();
         let mut bytes = Vec::new();
         let mut reader = self.body.with_config().limit(u64::MAX).reader();
@@ -402,6 +402,6 @@ impl Response {
         if !remedy.is_empty() {
             text.push_str(&format!("; {remedy}"));
         }
-        failure(Exit::Remote, text)
+        Failure::remote(text)
     }
 }

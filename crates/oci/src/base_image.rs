@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::image_files::ImageFiles;
 use super::layout::{LARGEST_MANIFEST, Layout};
 use super::model::{Descriptor, ImageConfig, Manifest, ParsedManifest, media};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_config::images::{Digest, Platform};
 
@@ -45,7 +45,7 @@ pub fn pulled(
     }
     pull().with_context(|| format!("cannot pull the base {name}@{digest}"))?;
     find(cache, name, digest, platform)?
-        .ok_or_else(|| failure(Exit::Remote, format!("the base {name}@{digest} was pulled, but is not whole")))
+        .ok_or_else(|| Failure::remote(format!("the base {name}@{digest} was pulled, but is not whole")))
 }
 
 /// A base in the cache, when all of it is there and right. What is damaged is removed, to be pulled again.
@@ -59,7 +59,7 @@ pub fn find(cache: &Layout, name: &str, digest: &Digest, platform: Platform) -> 
         (_, ParsedManifest::Index(index)) => {
             let Some(one) = index.for_platform(platform) else {
                 let text = format!("the base {name} is not there for {platform}, but for {}", index.platforms());
-                return Err(failure(Exit::Declaration, text));
+                return Err(Failure::declaration(text));
             };
             match manifest_of(cache, &one.digest)? {
                 Some((descriptor, ParsedManifest::Manifest(manifest))) => (descriptor, manifest),
@@ -79,7 +79,7 @@ pub fn find(cache: &Layout, name: &str, digest: &Digest, platform: Platform) -> 
     }
     let config: ImageConfig = serde_json::from_slice(&cache.read(&manifest.config)?)
         .with_context(|| format!("the base {name} has no configuration that can be read"))?;
-    let wrong = |why: String| Err(failure(Exit::Declaration, format!("the base {name}@{digest} {why}")));
+    let wrong = |why: String| Err(Failure::declaration(format!("the base {name}@{digest} {why}")));
     if !config.platform.is(platform) {
         return wrong(format!("is for {}, not for {platform}", config.platform));
     }
@@ -99,7 +99,7 @@ fn manifest_of(cache: &Layout, digest: &Digest) -> anyhow::Result<Option<(Descri
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         return Ok(None);
     }
-    let wrong = |why: String| failure(Exit::Declaration, format!("{digest} is no base: {why}"));
+    let wrong = |why: String| Failure::declaration(format!("{digest} is no base: {why}"));
     let value: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
     let guess = if value.get("manifests").is_some() { media::INDEX } else { media::MANIFEST };

@@ -15,7 +15,7 @@ use super::model::{ImageConfig, Manifest, media};
 use drydock_archive::layer::Layer;
 use drydock_archive::read::{Limits, Packing, ReadError, visit_packed};
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Digest, Platform};
@@ -71,10 +71,10 @@ pub fn make(cache: &Layout, request: &Request<'_>, watch: &mut dyn FnMut(&str)) 
     let set: BTreeMap<String, String> = set.map(|(name, value)| (name.to_owned(), value)).into();
     let pass = ["http_proxy", "https_proxy"].map(str::to_owned);
     exec::find("mmdebstrap", Path::new("/"), Some(&SEARCH.into()))
-        .map_err(|why| failure(Exit::Missing, format!("{why}; `cargo xtask doctor docker` tells what installs it")))?;
+        .map_err(|why| Failure::missing(format!("{why}; `cargo xtask doctor docker` tells what installs it")))?;
     exec::bytes(&argv, Path::new("/"), exec::environment(&pass, &set)).map_err(|why| {
-        let why = why.split_once("` ended with ").map_or(why.as_str(), |(_, end)| end);
-        failure(Exit::Missing, format!("the base {name} cannot be made from {mirror}: {why}"))
+        let why = why.shown_as(["mmdebstrap"]);
+        Failure::missing(format!("the base {name} cannot be made from {mirror}: {why}"))
     })?;
 
     let layer = read(part.path(), cache.directory())

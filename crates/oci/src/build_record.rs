@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
 use super::model::Descriptor;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::Digest;
@@ -157,7 +157,7 @@ impl BuildRecord {
     pub fn load(directory: &Path, image: &str) -> anyhow::Result<(BuildRecord, Layout, Descriptor)> {
         let path = BuildRecord::path(directory, image);
         let again = |why: String| {
-            failure(Exit::Usage, format!("{}: {why}; build it with `cargo xtask docker build {image}`", path.display()))
+            Failure::usage(format!("{}: {why}; build it with `cargo xtask docker build {image}`", path.display()))
         };
         let size = fs::metadata(&path).map_err(|error| again(drydock_base::exec::plain(&error)))?.len();
         if size > LARGEST {

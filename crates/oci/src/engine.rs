@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::base_image::BaseImage;
 use super::normalise::Raw;
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::images::Platform;
 
 /// An engine.
@@ -73,7 +73,7 @@ impl Kind {
     }
 
     /// Its version, when it is here and works.
-    fn probe(self) -> Result<String, String> {
+    fn probe(self) -> Result<String, exec::Error> {
         let words: &[&str] = match self {
             Kind::Buildx => &["docker", "buildx", "version"],
             Kind::Docker => &["docker", "version", "--format", "{{.Server.Version}}"],
@@ -105,7 +105,7 @@ pub fn choose(wanted: &[Kind]) -> anyhow::Result<Engine> {
         }
     }
     let text = format!("no engine that builds from Dockerfiles works here\n  {}", said.join("\n  "));
-    Err(failure(Exit::Missing, format!("{text}\n`apt-get install buildah` installs one without a daemon")))
+    Err(Failure::missing(format!("{text}\n`apt-get install buildah` installs one without a daemon")))
 }
 
 impl Engine {
@@ -145,7 +145,7 @@ fn environment(more: &[(&str, String)]) -> BTreeMap<OsString, OsString> {
     exec::environment(&pass.map(str::to_owned), &set)
 }
 
-fn ask(words: &[&str]) -> Result<String, String> {
+fn ask(words: &[&str]) -> Result<String, exec::Error> {
     let argv: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let printed = exec::bytes(&argv, Path::new("/"), environment(&[]))?;
     Ok(String::from_utf8_lossy(&printed).trim().to_owned())
@@ -153,11 +153,8 @@ fn ask(words: &[&str]) -> Result<String, String> {
 
 /// Runs a step of a build.
 fn run(argv: &[String], more: &[(&str, String)]) -> anyhow::Result<String> {
-    let printed = exec::bytes(argv, Path::new("/"), environment(more)).map_err(|why| {
-        let why = why.split_once("` ended with ").map_or(why.as_str(), |(_, end)| end);
-        let first: Vec<String> = argv.iter().take(3).cloned().collect();
-        failure(Exit::JobFailed, format!("`{} …` ended with {why}", exec::paste(&first)))
-    })?;
+    let printed = exec::bytes(argv, Path::new("/"), environment(more))
+        .map_err(|error| Failure::rejected(error.shown_as(argv.iter().take(3))))?;
     Ok(String::from_utf8_lossy(&printed).trim().to_owned())
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::layout::Layout;
 use super::model::{Descriptor, Manifest, media};
 use drydock_archive::read::{self, Limits, Member, MemberKind, Packing, ReadError};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 
 /// The largest text that is kept of a base: the list of its packages.
@@ -72,7 +72,7 @@ impl ImageFiles {
         for layer in &image.layers {
             files
                 .lay(layout, layer)
-                .map_err(|error| failure(Exit::NotReproducible, format!("the layer {}: {error}", layer.digest)))?;
+                .map_err(|error| Failure::not_reproducible(format!("the layer {}: {error}", layer.digest)))?;
         }
         paths::write_atomically(&kept, &serde_json::to_vec(&files)?)?;
         Ok(files)

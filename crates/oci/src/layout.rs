@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::model::{Descriptor, Index};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_base::sums::{Sha256Sum, Summing};
 use drydock_config::images::Digest;
@@ -45,7 +45,7 @@ impl Layout {
         if directory.join("oci-layout").is_file() {
             return Ok(Layout { directory: directory.to_owned() });
         }
-        Err(failure(Exit::Usage, format!("{} is no OCI image layout; it has no file oci-layout", directory.display())))
+        Err(Failure::usage(format!("{} is no OCI image layout; it has no file oci-layout", directory.display())))
     }
 
     /// The directory.
@@ -117,7 +117,7 @@ impl Layout {
         let mut bytes = Vec::new();
         file.take(LARGEST_MANIFEST + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > LARGEST_MANIFEST {
-            return Err(failure(Exit::NotReproducible, format!("{} is larger than any manifest", path.display())));
+            return Err(Failure::not_reproducible(format!("{} is larger than any manifest", path.display())));
         }
         if Digest::of(&bytes) != descriptor.digest {
             return Err(damaged(&path));
@@ -150,7 +150,7 @@ impl Layout {
         let (sum, size) = sum.finish();
         if Digest(sum) != descriptor.digest || size != descriptor.size {
             let why = format!("{size} bytes with the digest {} came for {}", Digest(sum), descriptor.digest);
-            return Err(failure(Exit::NotReproducible, why));
+            return Err(Failure::not_reproducible(why));
         }
         self.keep(part, &descriptor.digest)
     }
@@ -165,7 +165,7 @@ impl Layout {
         let mut bytes = Vec::new();
         file.take(LARGEST_MANIFEST).read_to_end(&mut bytes)?;
         serde_json::from_slice(&bytes)
-            .map_err(|error| failure(Exit::NotReproducible, format!("{} is no index: {error}", path.display())))
+            .map_err(|error| Failure::not_reproducible(format!("{} is no index: {error}", path.display())))
     }
 
     /// Says what the layout is about, instead of what it said before. Written last, when all blobs are there.
@@ -178,7 +178,7 @@ impl Layout {
 }
 
 fn damaged(path: &Path) -> anyhow::Error {
-    failure(Exit::NotReproducible, format!("{} is damaged; remove it and build again", path.display()))
+    Failure::not_reproducible(format!("{} is damaged; remove it and build again", path.display()))
 }
 
 #[cfg(test)]

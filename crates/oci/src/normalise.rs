@@ -14,7 +14,7 @@ use super::leftovers::Leftovers;
 use super::model::{Descriptor, ImageConfig};
 use drydock_archive::layer::Layer;
 use drydock_archive::read::{MemberKind, ReadError};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 
 /// What an engine built, as it gave it.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub fn normalise(layout: &Layout, raw: Raw, base: Option<&BaseImage>, epoch: u64
     let below = base.map_or(&[][..], |base| &base.config.rootfs.diff_ids);
     if !config.rootfs.diff_ids.starts_with(below) {
         let text = "the engine built on other layers than those of the base; was the base changed there?";
-        return Err(failure(Exit::NotReproducible, text));
+        return Err(Failure::not_reproducible(text));
     }
     let listed = config.rootfs.diff_ids.len();
     anyhow::ensure!(listed == layers.len(), "the engine gave {} layers of {listed}", layers.len());
@@ -70,7 +70,7 @@ fn layer(layout: &Layout, file: &Path, media_type: &str, epoch: u64) -> anyhow::
     })
     .map_err(|error| match error {
         ReadError::Io(error) => anyhow::Error::new(error).context("cannot normalise a layer"),
-        other => failure(Exit::JobFailed, format!("a layer that the engine made cannot be normalised: {other}")),
+        other => Failure::rejected(format!("a layer that the engine made cannot be normalised: {other}")),
     })?;
     NewLayer::write(&layer, epoch, layout)
 }

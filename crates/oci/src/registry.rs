@@ -32,7 +32,7 @@ use challenge::Scope;
 
 use super::layout::LARGEST_MANIFEST;
 use super::model::{Descriptor, ParsedManifest, media};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository, Tag};
 use drydock_http::{Client, Content, Method, Request, Response, Retry, RetryPolicy, Url, is_loopback, printable};
 
@@ -121,7 +121,7 @@ impl FetchedManifest {
     /// They are no manifest.
     pub fn parse(&self) -> anyhow::Result<ParsedManifest> {
         ParsedManifest::read(&self.descriptor.media_type, &self.bytes)
-            .map_err(|why| failure(Exit::NotReproducible, format!("cannot use {}: {why}", self.descriptor.digest)))
+            .map_err(|why| Failure::not_reproducible(format!("cannot use {}: {why}", self.descriptor.digest)))
     }
 }
 
@@ -190,7 +190,7 @@ impl Registry {
     fn url(&self, repository: &Repository, rest: &str) -> anyhow::Result<Url> {
         if repository.host() != self.inner.host {
             let why = format!("{repository} is no repository of {}", self.inner.host);
-            return Err(failure(Exit::Usage, why));
+            return Err(Failure::usage(why));
         }
         Ok(Url::new(
             self.inner.base.is_secure(),
@@ -222,7 +222,7 @@ impl Registry {
         };
         if expected.is_some_and(|expected| expected != descriptor.digest) {
             let why = format!("{repository} gave other bytes for {reference}: their digest is {}", descriptor.digest);
-            return Err(failure(Exit::NotReproducible, why));
+            return Err(Failure::not_reproducible(why));
         }
         Ok(Some(FetchedManifest { descriptor, bytes }))
     }
@@ -234,7 +234,7 @@ impl Registry {
                 Reference::Tag(tag) => format!("{repository}:{tag}"),
                 Reference::Digest(digest) => format!("{repository}@{digest}"),
             };
-            failure(Exit::Remote, format!("{at} is not there"))
+            Failure::remote(format!("{at} is not there"))
         })
     }
 
@@ -307,7 +307,7 @@ impl Registry {
         let lists = answer.header("oci-subject").is_some();
         if digest_header(&answer).is_some_and(|says| says != digest) {
             let why = format!("{repository} took other bytes than were sent for {digest}");
-            return Err(failure(Exit::NotReproducible, why));
+            return Err(Failure::not_reproducible(why));
         }
         drop(answer.bytes(LARGEST_MANIFEST));
         Ok(lists)
@@ -354,7 +354,7 @@ impl Registry {
 
 fn client(credentials: &Credentials, settings: &Settings, url: &Url) -> anyhow::Result<Client> {
     let machine = credentials.machine();
-    let missing = |why: String| failure(Exit::Missing, why);
+    let missing = |why: String| Failure::missing(why);
     let roots = match url.is_secure() {
         true => {
             let own = credentials.authorities(url.authority());

@@ -18,7 +18,7 @@ use super::layout::Layout;
 use super::model::ImageConfig;
 use super::unpack::unpack;
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_config::images::{Platform, SmokeTest};
 use drydock_config::release::Version;
@@ -128,7 +128,7 @@ pub fn test(
         "" => String::new(),
         text => format!("\n  it also said: {}", exec::end_of(text.as_bytes())),
     };
-    let wrong = |what: String| Err(failure(Exit::JobFailed, format!("the smoke test `{words}` {what}{said}")));
+    let wrong = |what: String| Err(Failure::rejected(format!("the smoke test `{words}` {what}{said}")));
     match ended.code {
         None => wrong(format!("does not end within {:?}", declared.timeout)),
         Some(0) if printed == expected => Ok(SmokeTestResult { run: declared.run.clone(), printed }),
@@ -152,7 +152,7 @@ fn run(root: &Path, config: &ImageConfig, command: &[String], limit: Duration, i
     let tool = |name: &str| {
         exec::find(name, Path::new("/"), Some(&search))
             .map(|path| path.display().to_string())
-            .map_err(|why| failure(Exit::Missing, format!("{why}; `cargo xtask doctor docker` tells what installs it")))
+            .map_err(|why| Failure::missing(format!("{why}; `cargo xtask doctor docker` tells what installs it")))
     };
     let (unshare, env, shell) = (tool("unshare")?, tool("env")?, tool("sh")?);
     let mut argv: Vec<String> = vec![tool("setpriv")?];
@@ -221,7 +221,7 @@ fn probe(namespaces: &[String]) -> anyhow::Result<()> {
     exec::read(&argv, Path::new("/")).map(drop).map_err(|why| {
         let text = format!("this machine has no namespaces for a smoke test ({why})");
         let remedy = "allow user namespaces (on Ubuntu: sysctl --write kernel.apparmor_restrict_unprivileged_userns=0)";
-        failure(Exit::Missing, format!("{text}; {remedy}"))
+        Failure::missing(format!("{text}; {remedy}"))
     })
 }
 

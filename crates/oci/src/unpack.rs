@@ -14,7 +14,7 @@ use super::image_files::{FileKind, ImageFile, ImageFiles, Whiteout, clean_path, 
 use super::layout::Layout;
 use super::model::Descriptor;
 use drydock_archive::read::{Member, MemberKind, ReadError};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 
 /// Unpacks layers, the lowest first, into an empty directory. Everything belongs to one user; special bits and devices are
 /// left out.
@@ -34,8 +34,9 @@ pub fn unpack(
             disk.add(member, content, &mut fresh)
         })
         .map_err(|error| {
-            let exit = if matches!(error, ReadError::Io(_)) { Exit::Infrastructure } else { Exit::NotReproducible };
-            failure(exit, format!("the layer {} cannot be unpacked: {error}", layer.digest))
+            let failure =
+                if matches!(error, ReadError::Io(_)) { Failure::Infrastructure } else { Failure::NotReproducible };
+            failure(format!("the layer {} cannot be unpacked: {error}", layer.digest))
         })?;
     }
     disk.finish()

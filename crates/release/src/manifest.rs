@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use drydock_archive::Written;
 use drydock_archive::source::derive::{Derived, GeneratorRecord};
 use drydock_archive::source::{Kind, Origin, SourceTree};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_base::sums::{Sha256Sum, merkle_root};
 use drydock_config::release::{Format, Release, Version};
@@ -219,7 +219,7 @@ impl Manifest {
     /// # Errors
     /// It is missing, no such file, of another version of the format, or does not agree with itself.
     pub fn load(path: &Path) -> anyhow::Result<Manifest> {
-        let wrong = |why: String| failure(Exit::NotReproducible, format!("{}: {why}", path.display()));
+        let wrong = |why: String| Failure::not_reproducible(format!("{}: {why}", path.display()));
         let file =
             paths::open_regular(path).with_context(|| format!("cannot read {}; is it a release?", path.display()))?;
         let mut text = String::new();

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_base::sums::Sha256Sum;
 use drydock_base::twin::Variation;
@@ -83,7 +83,7 @@ impl Proof {
     /// There is none, or it proves something else, or less than the declaration wants.
     pub fn of(manifest: &Manifest, directory: &Path, wants_offline: bool) -> anyhow::Result<Proof> {
         let refused = |why: &str| {
-            failure(Exit::NotReproducible, format!("{}: {why}; run `cargo xtask release prove`", directory.display()))
+            Failure::not_reproducible(format!("{}: {why}; run `cargo xtask release prove`", directory.display()))
         };
         let text = std::fs::read_to_string(directory.join(NAME)).map_err(|_| refused("the release is not proved"))?;
         let proof: Proof = serde_json::from_str(&text).with_context(|| format!("{NAME} in {}", directory.display()))?;

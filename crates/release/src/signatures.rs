@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 
 /// What was found about the signature of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,7 +56,7 @@ pub fn check_bytes(shown: &str, signed: &[u8], signature: &[u8], keys: &Path) ->
 /// An empty home of gpg with the declared keys.
 fn home_with(keys: &Path) -> anyhow::Result<tempfile::TempDir> {
     if !exec::is_installed("gpg") {
-        return Err(failure(Exit::Missing, "signatures are checked by gpg, which is missing; apt-get install gpg"));
+        return Err(Failure::missing("signatures are checked by gpg, which is missing; apt-get install gpg"));
     }
     let home =
         tempfile::Builder::new().prefix("drydock-gpg-").tempdir().context("cannot make a temporary directory")?;
@@ -65,9 +65,8 @@ fn home_with(keys: &Path) -> anyhow::Result<tempfile::TempDir> {
 }
 
 fn import(home: &Path, keys: &Path) -> anyhow::Result<()> {
-    let entries = fs::read_dir(keys).map_err(|error| {
-        failure(Exit::Declaration, format!("no keys in {}: {}", keys.display(), exec::plain(&error)))
-    })?;
+    let entries = fs::read_dir(keys)
+        .map_err(|error| Failure::declaration(format!("no keys in {}: {}", keys.display(), exec::plain(&error))))?;
     let mut files: Vec<String> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "asc" || extension == "gpg"))
@@ -75,12 +74,12 @@ fn import(home: &Path, keys: &Path) -> anyhow::Result<()> {
         .collect();
     files.sort();
     if files.is_empty() {
-        return Err(failure(Exit::Declaration, format!("{} has no keys (*.asc or *.gpg)", keys.display())));
+        return Err(Failure::declaration(format!("{} has no keys (*.asc or *.gpg)", keys.display())));
     }
     let mut argv = gpg(home);
     argv.extend(["--import".to_owned(), "--".to_owned()]);
     argv.extend(files);
-    exec::read(&argv, home).map_err(|why| failure(Exit::Declaration, format!("the keys cannot be read: {why}")))?;
+    exec::read(&argv, home).map_err(|why| Failure::declaration(format!("the keys cannot be read: {why}")))?;
     Ok(())
 }
 
@@ -113,7 +112,7 @@ fn one(home: &Path, signature: &Path) -> anyhow::Result<Signature> {
     argv.extend(["--verify", "--"].map(str::to_owned));
     argv.extend([signature, &signed].map(|path| path.display().to_string()));
     // Its exit code is that of the worst signature; its status has them all.
-    let program = exec::find("gpg", home, std::env::var_os("PATH").as_ref()).map_err(anyhow::Error::msg)?;
+    let program = exec::find("gpg", home, std::env::var_os("PATH").as_ref())?;
     let output = duct::cmd(program, &argv[1..])
         .full_env(exec::environment(&[], &BTreeMap::new()))
         .stdin_null()

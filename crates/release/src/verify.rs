@@ -11,7 +11,7 @@ use super::manifest::{EntryRecord, Manifest, NAME, SUMS};
 use drydock_archive::difference::{self, Difference};
 use drydock_archive::read::{self, Limits, MemberKind, ReadError};
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::release::Format;
 
@@ -159,7 +159,7 @@ fn sums(path: &Path) -> anyhow::Result<Option<Vec<(String, Sha256Sum)>>> {
     let mut text = String::new();
     let file = drydock_base::paths::open_regular(path).with_context(cannot)?;
     std::io::Read::read_to_string(&mut std::io::Read::take(file, LARGEST_SUMS), &mut text).with_context(cannot)?;
-    let wrong = || failure(Exit::NotReproducible, format!("{} is no list of SHA-256 sums", path.display()));
+    let wrong = || Failure::not_reproducible(format!("{} is no list of SHA-256 sums", path.display()));
     parse_sums(&text).map(Some).ok_or_else(wrong)
 }
 

@@ -4,8 +4,9 @@ use xshell::{Cmd, Shell, cmd};
 
 use super::tidy;
 use crate::cli;
+use crate::exit::Exit;
 use crate::tools::Purpose;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::output;
 
 impl cli::Check {
@@ -22,7 +23,7 @@ impl cli::Check {
         )?;
         let breaches = tidy::breaches(&crate::workspace::root())?;
         if !breaches.is_empty() {
-            return Err(failure(Exit::JobFailed, format!("the code is not tidy:\n{}", breaches.join("\n"))));
+            return Err(Failure::rejected(format!("the code is not tidy:\n{}", breaches.join("\n"))));
         }
         step(
             "tests",
@@ -36,6 +37,6 @@ impl cli::Check {
 /// Says what it starts and nothing after it, so that the last words are those of the last command.
 fn step(name: &str, command: Cmd<'_>, remedy: &str) -> anyhow::Result<()> {
     output::err(format_args!("== {name}: {command}"));
-    command.quiet().run().map_err(|error| failure(Exit::JobFailed, format!("{name}: {error}; {remedy}")))?;
+    command.quiet().run().map_err(|error| Failure::rejected(format!("{name}: {error}; {remedy}")))?;
     Ok(())
 }

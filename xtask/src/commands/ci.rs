@@ -1,7 +1,8 @@
 //! `cargo xtask ci`: plan, run, run again, explain.
 
 use crate::cli::{self, CiCommand};
-use drydock_base::exit::{Exit, failure};
+use crate::exit::Exit;
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths::{RunDir, State};
 use drydock_ci::certificate;
@@ -66,7 +67,7 @@ impl cli::CiRerun {
 impl cli::CiExplain {
     fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
-        let wanted = run.plan.matching(&self.jobs).map_err(|error| failure(Exit::Usage, error.to_string()))?;
+        let wanted = run.plan.matching(&self.jobs).map_err(|error| Failure::usage(error.to_string()))?;
         for (position, job) in run.plan.jobs.iter().enumerate() {
             if wanted.contains(&job.name) {
                 output::out(format_args!("{}", explain::render(&run, &dir, position)));
@@ -79,9 +80,9 @@ impl cli::CiExplain {
 impl cli::CiReport {
     fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
-        let exit = run.exit.unwrap_or_else(|| run.verdict(false).code());
+        let result = run.result.unwrap_or_else(|| run.verdict(false));
         let history = History::load(&ctx.state.history());
-        session::write_results(&run, &dir, exit, certificate::certify(&run).as_ref(), &history)?;
+        session::write_results(&run, &dir, result, certificate::certify(&run).as_ref(), &history)?;
         output::out(format_args!("{}", dir.run_json().display()));
         output::out(format_args!("{}", dir.junit().display()));
         output::out(format_args!("{}", dir.html().display()));
@@ -119,7 +120,7 @@ pub(super) fn recorded(state: &State, id: Option<&str>) -> anyhow::Result<(RunDi
     };
     let dir = dir.ok_or_else(|| {
         let runs = state.runs();
-        failure(Exit::Usage, format!("there is no such run in {}; `cargo xtask ci` makes one", runs.display()))
+        Failure::usage(format!("there is no such run in {}; `cargo xtask ci` makes one", runs.display()))
     })?;
     let run = Run::replay(stored_plan(&dir)?, &journal::read(&dir.journal())?);
     Ok((dir, run))

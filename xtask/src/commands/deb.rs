@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::cli::{self, DebCommand};
-use drydock_base::exit::Exit;
+use crate::exit::Exit;
 
 mod build;
 pub(super) mod check;

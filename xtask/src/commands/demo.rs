@@ -8,8 +8,8 @@ use xshell::{Shell, cmd};
 
 use super::Context;
 use crate::cli::{self, Place};
+use crate::exit::Exit;
 use crate::tools::Purpose;
-use drydock_base::exit::Exit;
 use drydock_base::output;
 use drydock_base::paths::State;
 use drydock_base::units;

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::cli::{self, DockerCommand};
-use drydock_base::exit::Exit;
+use crate::exit::Exit;
 
 mod base;
 mod build;

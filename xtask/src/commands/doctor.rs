@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::cli;
+use crate::exit::Exit;
 use crate::tools::{self, Purpose, Tool};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::output;
 
 impl cli::Doctor {
@@ -48,15 +49,12 @@ pub(super) fn preflight(purpose: Purpose, wanted: bool) -> anyhow::Result<()> {
         return install(&missing);
     }
     let names: Vec<String> = missing.iter().map(|tool| format!("{} ({})", tool.name(), tool.reason)).collect();
-    Err(failure(
-        Exit::Missing,
-        format!(
-            "`{}` needs tools that are missing: {}; add --install, or run: {}",
-            purpose.word(),
-            names.join(", "),
-            tools::install_command(&missing).join(" ")
-        ),
-    ))
+    Err(Failure::missing(format!(
+        "`{}` needs tools that are missing: {}; add --install, or run: {}",
+        purpose.word(),
+        names.join(", "),
+        tools::install_command(&missing).join(" ")
+    )))
 }
 
 fn install(missing: &[&Tool]) -> anyhow::Result<()> {
@@ -72,20 +70,15 @@ fn install(missing: &[&Tool]) -> anyhow::Result<()> {
             .stdout_to_stderr()
             .unchecked()
             .run()
-            .map_err(|error| {
-                failure(Exit::Missing, format!("cannot run {program}: {error}; is this a Debian machine?"))
-            })?
+            .map_err(|error| Failure::missing(format!("cannot run {program}: {error}; is this a Debian machine?")))?
             .status;
         if !status.success() {
-            return Err(failure(Exit::Missing, format!("`{}` ended with {status}", line.join(" "))));
+            return Err(Failure::missing(format!("`{}` ended with {status}", line.join(" "))));
         }
     }
     let still: Vec<&str> = missing.iter().filter(|tool| !tool.is_installed()).map(|tool| tool.name()).collect();
     if still.is_empty() || !Path::new("/usr/bin/apt-get").exists() {
         return Ok(());
     }
-    Err(failure(
-        Exit::Missing,
-        format!("installed, but still not found: {}; is its directory in PATH?", still.join(", ")),
-    ))
+    Err(Failure::missing(format!("installed, but still not found: {}; is its directory in PATH?", still.join(", "))))
 }

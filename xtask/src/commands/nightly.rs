@@ -13,8 +13,9 @@ use std::time::Instant;
 
 use super::Context;
 use crate::cli;
+use crate::exit::Exit;
 use decide::{Decision, Tonight};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use night::Night;
 use publish::Remote;
@@ -80,7 +81,7 @@ impl cli::Nightly {
                 return Ok(());
             }
             Decision::Refuse(why) if !self.force => {
-                return Err(failure(Exit::Remote, format!("{why} (--force goes on)")));
+                return Err(Failure::remote(format!("{why} (--force goes on)")));
             }
             Decision::Build(why) => record.why = why,
             Decision::Skip(why) | Decision::Refuse(why) => record.why = format!("it was forced, although {why}"),

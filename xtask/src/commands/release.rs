@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::cli::{self, ReleaseCommand};
-use drydock_base::exit::Exit;
+use crate::exit::Exit;
 
 pub(super) mod build;
 mod check;

@@ -280,7 +280,7 @@ fn a_reader_that_goes_away_ends_no_run() {
     );
     std::process::Command::new("sh").args(["-c", &line]).status().unwrap();
     assert_eq!(results(&project).len(), 5);
-    assert_eq!(RunJson::latest(&project.state()).unwrap().exit, Some(1));
+    assert_eq!(RunJson::latest(&project.state()).unwrap().result.as_deref(), Some("failed"));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Entry, Kind, Origin, SourceTree, names};
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::twin::{Twin, Variation, cargo_directories};
 use drydock_config::globs::FileGlob;
 use drydock_config::release::Generator;
@@ -113,6 +113,9 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A generator did not end in other surroundings.
+/// The exit code of `timeout` when the time is over.
+const TIMED_OUT: i32 = 124;
+
 #[derive(Debug, thiserror::Error)]
 #[error("the generator {generator} does not end within {patience:?} in other surroundings")]
 struct OutOfTime {
@@ -181,7 +184,7 @@ impl Run {
                 [] => String::new(),
                 needs => format!("; install it with `apt-get install {}`", needs.join(" ")),
             };
-            failure(Exit::Missing, format!("the generator {} cannot run: {why}{install}", generator.name))
+            Failure::missing(format!("the generator {} cannot run: {why}{install}", generator.name))
         })?;
         let command = match &self.twin {
             None => generator.run.clone(),
@@ -192,18 +195,14 @@ impl Run {
         };
         match (exec::bytes(&command, &self.directory, environment), &self.twin) {
             (Ok(_), _) => Ok(()),
-            (Err(why), Some((_, patience))) if why.contains("ended with exit status: 124:") => {
+            (Err(why), Some((_, patience))) if why.exit_code() == Some(TIMED_OUT) => {
                 Err(OutOfTime { generator: generator.name.clone(), patience: *patience }.into())
             }
             (Err(why), _) => {
                 let where_ = if self.twin.is_some() { " when it ran again in other surroundings" } else { "" };
-                // The wrapper of a twin says nothing to a reader.
-                let why = why.split_once("` ended with ").map_or(why.as_str(), |(_, end)| end);
-                let words = exec::paste(&generator.run);
-                Err(failure(
-                    Exit::JobFailed,
-                    format!("the generator {} failed{where_}: `{words}` ended with {why}", generator.name),
-                ))
+                // The reader knows the generator, not the program that varies its environment.
+                let why = why.shown_as(&generator.run);
+                Err(Failure::rejected(format!("the generator {} failed{where_}: {why}", generator.name)))
             }
         }
     }
@@ -248,10 +247,7 @@ impl Run {
         let list = problems.iter().take(20).map(|problem| format!("\n  it {problem}")).collect::<String>();
         let more =
             if problems.len() > 20 { format!("\n  … and {} more", problems.len() - 20) } else { String::new() };
-        Err(failure(
-            Exit::JobFailed,
-            format!("the generator {} does not do what it declares:{list}{more}", generator.name),
-        ))
+        Err(Failure::rejected(format!("the generator {} does not do what it declares:{list}{more}", generator.name)))
     }
 }
 
@@ -264,7 +260,7 @@ fn inputs(generator: &Generator, before: &Snapshot) -> anyhow::Result<Vec<String
     for pattern in &generator.inputs {
         if !before.paths().any(|path| pattern.matches_written(path)) {
             let text = format!("the input `{}` of the generator {} matches no file", pattern.as_str(), generator.name);
-            return Err(failure(Exit::Declaration, format!("{text}; mend the pattern in packaging/release.yaml")));
+            return Err(Failure::declaration(format!("{text}; mend the pattern in packaging/release.yaml")));
         }
     }
     Ok(before.paths().filter(|path| matches(&generator.inputs, path)).map(str::to_owned).collect())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::SourceRepository;
 use super::tree::missing;
 use super::walk::Listing;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
 
 /// The repository of the submodule at `path`, which has the pinned commit.
@@ -17,7 +17,7 @@ pub(super) fn find(
     pinned: &Oid,
 ) -> anyhow::Result<SourceRepository> {
     let shown = format!("{}{path}", parent.prefix);
-    let refused = |why: &str| failure(Exit::JobFailed, format!("the submodule {shown} {why}"));
+    let refused = |why: &str| Failure::rejected(format!("the submodule {shown} {why}"));
     let modules = listing.files.iter().find(|(file, _, _)| file == ".gitmodules");
     let (_, _, blob) = modules.ok_or_else(|| refused("is not in .gitmodules; add it with `git submodule add`"))?;
     if objects.read(blob)?.is_none() {
@@ -45,19 +45,16 @@ pub(super) fn find(
     }
     let recursive = if parent.prefix.is_empty() { "" } else { " --recursive" };
     let top = if parent.prefix.is_empty() { path.to_owned() } else { ".".to_owned() };
-    Err(failure(
-        Exit::Missing,
-        match without_commit {
-            Some(directory) => format!(
-                "the submodule {shown} is pinned at {pinned}, which {} does not have; run `git -C {} fetch origin {pinned}`",
-                directory.display(),
-                directory.display()
-            ),
-            None => format!(
-                "the submodule {shown} (pinned at {pinned}) is not here; run `git submodule update --init{recursive} {top}`"
-            ),
-        },
-    ))
+    Err(Failure::missing(match without_commit {
+        Some(directory) => format!(
+            "the submodule {shown} is pinned at {pinned}, which {} does not have; run `git -C {} fetch origin {pinned}`",
+            directory.display(),
+            directory.display()
+        ),
+        None => format!(
+            "the submodule {shown} (pinned at {pinned}) is not here; run `git submodule update --init{recursive} {top}`"
+        ),
+    }))
 }
 
 /// Directories that may hold its repository: within that of its parent, which a bare clone has as well, then its work tree.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::walk;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
 
 /// All files of a commit, its submodules among them, and what was derived from them.
@@ -123,7 +123,7 @@ impl SourceTree {
             return Ok(());
         }
         let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Err(failure(Exit::JobFailed, format!("derived files cannot be part of a release:\n  {}", list.join("\n  "))))
+        Err(Failure::rejected(format!("derived files cannot be part of a release:\n  {}", list.join("\n  "))))
     }
 
     /// Reads contents, each repository through one process.
@@ -218,5 +218,5 @@ pub(super) fn missing(source: &SourceRepository, what: &str, oid: &Oid) -> anyho
     } else {
         format!("is the repository damaged? `git -C {} fsck` tells", at.display())
     };
-    failure(Exit::Missing, format!("{what} ({oid}) is not in the repository {}; {remedy}", at.display()))
+    Failure::missing(format!("{what} ({oid}) is not in the repository {}; {remedy}", at.display()))
 }

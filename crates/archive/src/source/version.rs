@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::derive::GeneratorRecord;
 use super::{Entry, Origin, SourceTree};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::release::{Version, VersionFile};
 
 /// What `release.json` says made these files. No declared generator can have this name.
@@ -39,7 +39,7 @@ pub fn write(tree: &mut SourceTree, files: &[VersionFile], version: &Version) ->
         return Ok(());
     }
     let text = format!("the version {version} cannot be written into the sources:\n  {}", problems.join("\n  "));
-    Err(failure(Exit::JobFailed, format!("{text}\nmend `version.files` in packaging/release.yaml, or the files")))
+    Err(Failure::rejected(format!("{text}\nmend `version.files` in packaging/release.yaml, or the files")))
 }
 
 /// What `release.json` says about these files, when there are any.

@@ -1,6 +1,6 @@
 //! From a commit to its entries: tree objects, submodules in their place, attributes applied, hostile names refused.
 
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
 
 use super::names::{self, PathProblem};
@@ -86,7 +86,7 @@ fn refuse(problems: &mut Vec<PathProblem>) -> anyhow::Result<()> {
     if problems.len() > SHOWN {
         text.push_str(&format!("\n  … and {} more", problems.len() - SHOWN));
     }
-    Err(failure(Exit::JobFailed, text))
+    Err(Failure::rejected(text))
 }
 
 /// The tree and the time of a commit.
@@ -101,10 +101,7 @@ fn commit_of(objects: &mut Objects, source: &SourceRepository) -> anyhow::Result
     let seconds = header("committer ").and_then(|line| line.rsplit(' ').nth(1)?.parse().ok());
     match (object.kind.as_str(), tree, seconds) {
         ("commit", Some(tree), Some(seconds)) => Ok((tree, seconds)),
-        _ => Err(failure(
-            Exit::JobFailed,
-            format!("{} {} is not a whole commit; ask `git fsck`", object.kind, source.commit),
-        )),
+        _ => Err(Failure::rejected(format!("{} {} is not a whole commit; ask `git fsck`", object.kind, source.commit))),
     }
 }
 
@@ -123,12 +120,12 @@ fn list(
         let object = objects.read(&oid)?.ok_or_else(|| missing(source, &what, &oid))?;
         let width = oid.as_str().len() / 2;
         for (mode, name, oid) in entries(&object.content, width)
-            .ok_or_else(|| failure(Exit::JobFailed, format!("{what} ({oid}) is damaged; ask `git fsck`")))?
+            .ok_or_else(|| Failure::rejected(format!("{what} ({oid}) is damaged; ask `git fsck`")))?
         {
             seen += 1;
             if seen > MOST_ENTRIES || depth > DEEPEST {
                 let limit = format!("more than {MOST_ENTRIES} files, or directories more than {DEEPEST} deep");
-                return Err(failure(Exit::JobFailed, format!("the commit {} has {limit}", source.commit)));
+                return Err(Failure::rejected(format!("the commit {} has {limit}", source.commit)));
             }
             let lossy = format!("{directory}{}", String::from_utf8_lossy(name));
             let path = format!("{}{lossy}", source.prefix);

@@ -5,6 +5,7 @@
 //! [`markup`], and what could grow without end has a budget.
 
 use crate::certificate::Certificate;
+use crate::event::RunResult;
 use crate::history::History;
 use crate::run::Run;
 use drydock_base::paths::RunDir;
@@ -33,7 +34,7 @@ use markup::Html;
 struct Page<'a> {
     run: &'a Run,
     dir: &'a RunDir,
-    exit: u8,
+    result: RunResult,
     certificate: Option<&'a Certificate>,
     history: &'a History,
     findings: &'a Findings<'a>,
@@ -48,9 +49,15 @@ struct Budget {
 }
 
 /// The file's content.
-pub fn render(run: &Run, dir: &RunDir, exit: u8, certificate: Option<&Certificate>, history: &History) -> String {
+pub fn render(
+    run: &Run,
+    dir: &RunDir,
+    result: RunResult,
+    certificate: Option<&Certificate>,
+    history: &History,
+) -> String {
     let findings = Findings::of(run);
-    let page = Page { run, dir, exit, certificate, history, findings: &findings };
+    let page = Page { run, dir, result, certificate, history, findings: &findings };
     let mut budget = Budget { proof: 1 << 20, passed: 5 << 18 };
     let mut html = Html::default();
     frame::begin(&mut html, page);

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::findings::{self, FindingFile};
 use crate::certificate::Certificate;
-use crate::event::{AttemptRecord, JobResult};
+use crate::event::{AttemptRecord, JobResult, RunResult};
 use crate::plan::PlannedJob;
 use crate::retry;
 use crate::run::{JobState, Run};
@@ -43,8 +43,8 @@ pub struct RunFile {
     started: i64,
     /// End in Unix milliseconds.
     ended: i64,
-    /// The exit code.
-    exit: u8,
+    /// The result of the run.
+    result: RunResult,
     /// The signal that stopped it, if one did.
     interrupted: Option<i32>,
     /// How many jobs ended with each result.
@@ -132,7 +132,12 @@ struct AttemptFile {
 }
 
 /// The file's content.
-pub fn render(run: &Run, dir: &RunDir, exit: u8, certificate: Option<&Certificate>) -> anyhow::Result<Vec<u8>> {
+pub fn render(
+    run: &Run,
+    dir: &RunDir,
+    result: RunResult,
+    certificate: Option<&Certificate>,
+) -> anyhow::Result<Vec<u8>> {
     let started = run.started.as_ref();
     let mut totals = std::collections::BTreeMap::new();
     for job in &run.jobs {
@@ -152,7 +157,7 @@ pub fn render(run: &Run, dir: &RunDir, exit: u8, certificate: Option<&Certificat
         revision: started.and_then(|started| started.revision.clone()),
         started: run.began.unwrap_or_default(),
         ended: run.last,
-        exit,
+        result,
         interrupted: run.interrupted,
         totals,
         certificate: certificate.cloned(),

@@ -361,7 +361,9 @@ fn command(job: &PlannedJob, frame: &mut Frame<'_>, output: &Output) -> Result<d
     let environment = exec::environment(&job.pass_env, &set);
     let search = environment.get(std::ffi::OsStr::new("PATH"));
     let line = command_line::command_line(job, frame.project, &frame.directory, frame.diet);
-    let mut find = |program: &str| frame.programs.find(program, &working, search).map_err(StartError::Job);
+    let mut find = |program: &str| {
+        frame.programs.find(program, &working, search).map_err(|error| StartError::Job(error.to_string()))
+    };
     let (program, arguments) = line.split_first().ok_or_else(|| StartError::Job("its command is empty".into()))?;
     if line.len() > job.argv.len() {
         // Under a tool the program itself is an argument: look for it now, so that its absence is told as such.

@@ -1,6 +1,6 @@
 //! Rules about what a source package unpacks to.
 
-use super::{Facts, Upload};
+use super::{Facts, UnpackFailure, Upload};
 
 /// How large a document may be that Launchpad keeps.
 const LARGEST: u64 = 10_485_760;
@@ -8,8 +8,7 @@ const LARGEST: u64 = 10_485_760;
 pub(super) fn unpacks(upload: &Upload, _: &Facts) -> Vec<String> {
     let sources = &upload.sources;
     if let Some(failure) = &sources.failure {
-        let ended = failure.split_once("exit status: ").and_then(|(_, end)| end.split_once(": "));
-        let (code, output) = ended.unwrap_or(("1", failure));
+        let UnpackFailure { code, output } = failure;
         return vec![format!(
             "dpkg-source failed for {} [return: {code}]\n[dpkg-source output: {output}]",
             upload.dsc_name

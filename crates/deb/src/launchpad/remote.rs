@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::{Facts, Upload};
 use crate::version::DebVersion;
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 
 /// How much of an answer is read.
 const LARGEST: &str = "16777216";
@@ -145,7 +145,7 @@ impl Api {
         let local =
             ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"].iter().any(|start| base.starts_with(start));
         if !base.starts_with("https://") && !local {
-            return Err(failure(Exit::Usage, format!("{base} is no https address; nothing else is asked")));
+            return Err(Failure::usage(format!("{base} is no https address; nothing else is asked")));
         }
         Ok(Api { base: base.trim_end_matches('/').to_owned(), owner: owner.to_owned(), archive: archive.to_owned() })
     }
@@ -161,10 +161,9 @@ impl Api {
     pub fn state(&self, package: &str, series: &[String]) -> anyhow::Result<Remote> {
         let mut remote = Remote::default();
         let archive: Archive = get(&self.archive()).map_err(|error| match error.downcast::<NotThere>() {
-            Ok(NotThere(address)) => failure(
-                Exit::Remote,
-                format!("{address} is not there; are `owner` and `archive` what Launchpad calls them?"),
-            ),
+            Ok(NotThere(address)) => {
+                Failure::remote(format!("{address} is not there; are `owner` and `archive` what Launchpad calls them?"))
+            }
             Err(error) => error,
         })?;
         // Launchpad says nothing of how full it is to strangers; a package alone may be too large.
@@ -224,7 +223,7 @@ impl Api {
         if link.starts_with(&format!("{}/", self.base)) {
             return Ok(link.to_owned());
         }
-        Err(failure(Exit::Remote, format!("{} answers with the address {link:?} of another host", self.base)))
+        Err(Failure::remote(format!("{} answers with the address {link:?} of another host", self.base)))
     }
 }
 
@@ -259,15 +258,15 @@ fn get<T: DeserializeOwned>(address: &str) -> anyhow::Result<T> {
     let environment =
         exec::environment(&["https_proxy", "HTTPS_PROXY", "no_proxy"].map(str::to_owned), &BTreeMap::new());
     let output = exec::bytes(&argv, std::path::Path::new("/"), environment).map_err(|why| {
-        let why = why.split_once("` ended with ").map_or(why.as_str(), |(_, end)| end);
-        failure(Exit::Remote, format!("cannot ask {address}: {why}"))
+        let why = why.shown_as(["curl"]);
+        Failure::remote(format!("cannot ask {address}: {why}"))
     })?;
     let text = String::from_utf8_lossy(&output);
     let (body, code) = text.rsplit_once('\n').context("curl said nothing")?;
     match code {
         "200" => serde_json::from_str(body)
-            .map_err(|error| failure(Exit::Remote, format!("{address} answers what cannot be read: {error}"))),
+            .map_err(|error| Failure::remote(format!("{address} answers what cannot be read: {error}"))),
         "404" => Err(NotThere(address.to_owned()).into()),
-        _ => Err(failure(Exit::Remote, format!("{address} answers with the status {code}"))),
+        _ => Err(Failure::remote(format!("{address} answers with the status {code}"))),
     }
 }

@@ -252,7 +252,7 @@ const BREACHES: &[(&str, &str, Break)] = &[
     (
         "unpacks",
         "dpkg-source failed for xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc [return: 25]\n[dpkg-source output: it broke]",
-        |u, _| u.sources.failure = Some("`dpkg-source` ended with exit status: 25: it broke".into()),
+        |u, _| u.sources.failure = Some(UnpackFailure { code: 25, output: "it broke".into() }),
     ),
     ("documents", "No changelog file found.", |u, _| {
         u.sources.documents.remove("debian/changelog");

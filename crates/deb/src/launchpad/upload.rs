@@ -11,7 +11,8 @@ use crate::control::{self, Paragraph};
 use crate::sign;
 use crate::sums::Sums;
 use crate::unpacked::{self, Unpacked};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::exec;
+use drydock_base::failure::Failure;
 
 /// An upload. Everything in it is hostile.
 #[derive(Debug, Clone, Default)]
@@ -46,13 +47,33 @@ pub enum Signature {
     Bad(String),
 }
 
+/// The failure of dpkg-source, as Launchpad's message about it needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnpackFailure {
+    /// The exit code; 1 when it did not end by itself.
+    pub code: i32,
+    /// The end of its standard error, or why it did not run.
+    pub output: String,
+}
+
+impl From<&exec::Error> for UnpackFailure {
+    fn from(error: &exec::Error) -> Self {
+        match error {
+            exec::Error::Exit { status, stderr, .. } if status.code().is_some() => {
+                UnpackFailure { code: status.code().unwrap_or(1), output: stderr.clone() }
+            }
+            other => UnpackFailure { code: 1, output: other.to_string() },
+        }
+    }
+}
+
 /// What a source package unpacks to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
     /// The directories.
     pub directories: Vec<String>,
     /// What dpkg-source said when it failed.
-    pub failure: Option<String>,
+    pub failure: Option<UnpackFailure>,
     /// `debian/changelog` and `debian/copyright`, as far as they are there.
     pub documents: BTreeMap<String, Document>,
 }
@@ -176,7 +197,7 @@ impl Upload {
 }
 
 fn unreadable(name: &str, why: &str) -> anyhow::Error {
-    failure(Exit::JobFailed, format!("{name} is no .changes or .dsc that can be read: {why}"))
+    Failure::rejected(format!("{name} is no .changes or .dsc that can be read: {why}"))
 }
 
 /// A name without directories, for looking a file up.
@@ -199,7 +220,7 @@ fn signature(text: &str) -> Signature {
 }
 
 fn sources(unpacked: &Unpacked) -> Sources {
-    let mut sources = Sources { failure: unpacked.failure.clone(), ..Sources::default() };
+    let mut sources = Sources { failure: unpacked.failure.as_ref().map(UnpackFailure::from), ..Sources::default() };
     for directory in &unpacked.directories {
         sources.directories.push(directory.file_name().unwrap_or_default().to_string_lossy().into_owned());
         for name in ["debian/changelog", "debian/copyright"] {

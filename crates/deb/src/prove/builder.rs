@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 
 /// How many ids a chroot needs.
@@ -46,26 +46,23 @@ impl Builder {
     /// The user cannot be made, or lacks subordinate ids: with the command that gives them.
     pub fn find(name: &str, watch: &mut dyn FnMut(&str)) -> anyhow::Result<Builder> {
         if !rustix::process::geteuid().is_root() {
-            let own = exec::read(&["id".into(), "-un".into()], Path::new("/")).map_err(anyhow::Error::msg)?;
+            let own = exec::read(&["id".into(), "-un".into()], Path::new("/"))?;
             if !has_range(&own) {
-                return Err(failure(
-                    Exit::Missing,
-                    format!(
-                        "{own} has no subordinate user ids for a chroot; run `sudo usermod --add-subuids \
+                return Err(Failure::missing(format!(
+                    "{own} has no subordinate user ids for a chroot; run `sudo usermod --add-subuids \
                          100000-165535 --add-subgids 100000-165535 {own}`"
-                    ),
-                ));
+                )));
             }
             return Ok(Builder { other: None, parent: std::env::temp_dir() });
         }
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if name == "root" || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(plain) {
-            return Err(failure(Exit::Usage, format!("{name:?} cannot be the user who builds")));
+            return Err(Failure::usage(format!("{name:?} cannot be the user who builds")));
         }
         let mut run = |argv: &[&str]| {
             let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
             watch(&format!("$ {}", exec::paste(&argv)));
-            let why = |why| failure(Exit::Missing, format!("the user {name} cannot be set up: {why}"));
+            let why = |why| Failure::missing(format!("the user {name} cannot be set up: {why}"));
             exec::read(&argv, Path::new("/")).map_err(why)
         };
         let home = format!("/var/lib/{name}");
@@ -144,7 +141,7 @@ impl Builder {
         command.extend(argv.iter().cloned());
         let search = std::env::var_os("PATH");
         let program = exec::find(&argv[0], Path::new("/"), search.as_ref())
-            .map_err(|why| failure(Exit::Missing, format!("{why}; `cargo xtask doctor deb` tells what installs it")))?;
+            .map_err(|why| Failure::missing(format!("{why}; `cargo xtask doctor deb` tells what installs it")))?;
         drop(program);
         let output = duct::cmd(&command[0], &command[1..])
             .dir(directory)

@@ -10,7 +10,7 @@ use crate::launchpad::relations;
 use crate::series;
 use crate::sums::Sums;
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::release::deb::Distribution;
 
 /// The script in every chroot through which the second build goes.
@@ -69,8 +69,7 @@ impl Chroots {
         let mut hooks = Vec::new();
         for need in needs {
             // Which leaves no sign in them that a shell would take for its own but `|<>()`, and those are quoted.
-            relations::parse(need)
-                .map_err(|why| failure(Exit::Declaration, format!("the build dependencies: {why}")))?;
+            relations::parse(need).map_err(|why| Failure::declaration(format!("the build dependencies: {why}")))?;
             let apt = "DEBIAN_FRONTEND=noninteractive chroot \"$1\" apt-get --yes --no-install-recommends satisfy";
             hooks.push(format!("{apt} '{}'", need.replace('\'', "")));
         }
@@ -130,8 +129,8 @@ impl Chroots {
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
         )]);
         exec::bytes(&argv, Path::new("/"), exec::environment(&[], &set)).map_err(|why| {
-            let why = why.split_once("` ended with ").map_or(why.as_str(), |(_, end)| end);
-            failure(Exit::Missing, format!("a chroot of {series} cannot be made from {mirror}: {why}"))
+            let why = why.shown_as(["mmdebstrap"]);
+            Failure::missing(format!("a chroot of {series} cannot be made from {mirror}: {why}"))
         })?;
         let file = self.directory.join(format!("{start}{}{end}", self.today));
         fs::set_permissions(part.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;

@@ -17,7 +17,7 @@ use crate::model::{ImageConfig, ParsedManifest, media};
 use crate::normalise::Raw;
 use drydock_archive::layer::{Item, Layer};
 use drydock_archive::read::{Limits, MemberKind, Packing, ReadError, visit_packed};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 
 /// The list in docker's archive.
@@ -57,7 +57,7 @@ pub(super) fn write(file: &Path, base: &BaseImage, name: &str, scratch: &Path) -
 /// Reads what `docker save` wrote.
 pub(super) fn saved(file: &Path, directory: &Path) -> anyhow::Result<Raw> {
     untar(file, directory)?;
-    let wrong = |why: &str| failure(Exit::JobFailed, format!("docker saved an image that cannot be read: {why}"));
+    let wrong = |why: &str| Failure::rejected(format!("docker saved an image that cannot be read: {why}"));
     let list: Vec<Listed> =
         serde_json::from_slice(&small(directory, LIST)?).map_err(|error| wrong(&error.to_string()))?;
     let [Listed { config, layers }] = list.as_slice() else { return Err(wrong("it is not one image")) };
@@ -82,7 +82,7 @@ pub(super) fn saved_layout(file: &Path, directory: &Path) -> anyhow::Result<Raw>
 /// Reads the one image of a layout.
 pub(super) fn layout(directory: &Path) -> anyhow::Result<Raw> {
     let layout = Layout::open(directory)?;
-    let wrong = |why: &str| failure(Exit::JobFailed, format!("the engine made an image that cannot be read: {why}"));
+    let wrong = |why: &str| Failure::rejected(format!("the engine made an image that cannot be read: {why}"));
     let mut index = layout.index()?;
     for _ in 0..2 {
         let [one] = index.manifests.as_slice() else { return Err(wrong("it is not one image")) };
@@ -134,7 +134,7 @@ fn untar(file: &Path, directory: &Path) -> anyhow::Result<()> {
     });
     visited.map_err(|error| match error {
         ReadError::Io(error) => anyhow::Error::new(error).context(format!("cannot unpack {}", file.display())),
-        other => failure(Exit::JobFailed, format!("{}: {other}", file.display())),
+        other => Failure::rejected(format!("{}: {other}", file.display())),
     })?;
     for (at, target) in links {
         fs::create_dir_all(at.parent().unwrap_or(directory))?;

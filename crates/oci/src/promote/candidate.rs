@@ -6,7 +6,7 @@ use crate::build_record::{self, BuildRecord};
 use crate::image::VERSION;
 use crate::model::{Descriptor, ImageConfig, Index, ParsedManifest, PlatformObject};
 use crate::registry::Registry;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository};
 use drydock_config::release::Version;
 
@@ -41,7 +41,7 @@ impl Candidate {
         let Some(fetched) = registry.manifest(repository, &digest.into())? else { return Ok(None) };
         let ParsedManifest::Index(index) = fetched.parse()? else {
             let text = format!("{repository}@{digest} is no index; Drydock's own images always are");
-            return Err(failure(Exit::JobFailed, text));
+            return Err(Failure::rejected(text));
         };
         let mut platforms = Vec::new();
         for child in images(&index) {

@@ -10,7 +10,7 @@ use super::contents::{self, Found};
 use super::{Plan, Prunable, Removed, TagName};
 use crate::registry::Registry;
 use crate::registry::pool::each;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_config::images::{Digest, Tag};
 
@@ -148,10 +148,7 @@ impl Condemned {
     pub fn read(&self, place: &Prunable) -> anyhow::Result<BTreeSet<Digest>> {
         let Ok(text) = std::fs::read(&self.path) else { return Ok(BTreeSet::new()) };
         let wrong = |why: String| {
-            failure(
-                Exit::Missing,
-                format!("{}: {why}; it is of an interrupted removal, remove it", self.path.display()),
-            )
+            Failure::missing(format!("{}: {why}; it is of an interrupted removal, remove it", self.path.display()))
         };
         let found: OnDisk = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         match found.repository == place.repository().to_string() {

@@ -13,7 +13,7 @@ use crate::layout::LARGEST_MANIFEST;
 use crate::model::{Descriptor, ImageConfig, ParsedManifest, media};
 use crate::registry::pool::each;
 use crate::registry::{FetchedManifest, Registry};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository};
 use drydock_config::release::{NightlyVersion, Version};
 
@@ -51,7 +51,7 @@ pub fn read(registry: &Registry, place: &Prunable, condemned: BTreeSet<Digest>) 
         asked.extend(&work);
         if asked.len() > MOST_MANIFESTS {
             let text = format!("{repository} has more than {MOST_MANIFESTS} manifests");
-            return Err(failure(Exit::Remote, text));
+            return Err(Failure::remote(text));
         }
         let batch: Vec<Digest> = std::mem::take(&mut work).into_iter().collect();
         let fetched = each(&batch, PARALLEL, |digest| one(registry, repository, *digest))?;

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{Reference, Registry};
 use crate::layout::{LARGEST_MANIFEST, Layout};
 use crate::model::{Descriptor, Manifest, ParsedManifest, media};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository};
 
 /// The largest number of artifacts of one type that are read for one image.
@@ -83,7 +83,7 @@ impl Registry {
         if descriptor.size > LARGEST_MANIFEST {
             let text =
                 format!("{} in {repository} has {} bytes, too many to be read", descriptor.digest, descriptor.size);
-            return Err(failure(Exit::Remote, text));
+            return Err(Failure::remote(text));
         }
         let scratch =
             tempfile::Builder::new().prefix("drydock-blob-").tempdir().context("cannot make a temporary directory")?;

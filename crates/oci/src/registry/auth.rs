@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::Registry;
 use super::challenge::{self, Challenge, Scope};
 use super::credentials::{Login, Secret};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_http::{Content, Method, Request, Response, Retry, Url, printable};
 
 /// The largest answer of a token service.
@@ -153,12 +153,12 @@ impl Registry {
     fn token(&self, realm: &str, service: Option<&str>, scope: &Scope, login: Option<&Login>) -> anyhow::Result<Token> {
         let host = self.host();
         let address = Url::parse(realm).ok_or_else(|| {
-            failure(Exit::Remote, format!("{host} names a token service that is no address: {}", printable(realm)))
+            Failure::remote(format!("{host} names a token service that is no address: {}", printable(realm)))
         })?;
         let here = address.is_loopback() && self.inner.base.is_loopback();
         if !address.is_secure() && !here {
             let why = "logins and tokens are never sent in the clear; ask its operator for an https realm";
-            return Err(failure(Exit::Remote, format!("{host} names the token service {address}; {why}")));
+            return Err(Failure::remote(format!("{host} names the token service {address}; {why}")));
         }
         let scopes = scope.texts();
         let joined = scopes.join(" ");
@@ -204,7 +204,7 @@ impl Registry {
         let read: Option<TokenAnswer> = serde_json::from_slice(&answer.bytes(LARGEST_TOKEN)?).ok();
         let life = read.as_ref().and_then(|read| read.expires_in).unwrap_or(SHORTEST_LIFE);
         let token = read.and_then(|read| read.token.or(read.access_token)).filter(|token| !token.is_empty());
-        let token = token.ok_or_else(|| failure(Exit::Remote, format!("the token service {url} gave no token")))?;
+        let token = token.ok_or_else(|| Failure::remote(format!("the token service {url} gave no token")))?;
         let life = Duration::from_secs(life.clamp(SHORTEST_LIFE, 24 * 60 * 60) - SPARE);
         let until = self.now().checked_add(life).context("the clock is at the end of time")?;
         Ok(Token { scope: scope.clone(), header: bearer(&token)?, until })
@@ -265,7 +265,7 @@ fn basic(user: &str, password: &str) -> String {
 /// A token that could end the header would let who gives it write others.
 fn bearer(token: &str) -> anyhow::Result<String> {
     if token.is_empty() || token.bytes().any(|byte| !byte.is_ascii_graphic()) {
-        return Err(failure(Exit::Remote, "a token has characters that no header can carry"));
+        return Err(Failure::remote("a token has characters that no header can carry"));
     }
     Ok(format!("Bearer {token}"))
 }

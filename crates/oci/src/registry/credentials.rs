@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use files::Found;
 
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_http::NetworkEnv;
 
 /// Docker Hub's name in the files of docker.
@@ -122,15 +122,15 @@ impl Credentials {
             let value = self.variables.get(OsStr::new(name)).filter(|value| !value.is_empty());
             value.map(|value| value.clone().into_string()).transpose()
         };
-        let no_text = |_| failure(Exit::Usage, "a variable DRYDOCK_REGISTRY_… is no UTF-8");
+        let no_text = |_| Failure::usage("a variable DRYDOCK_REGISTRY_… is no UTF-8");
         for end in [format!("_{}", suffix(host)), String::new()] {
             let (user, password) = (format!("DRYDOCK_REGISTRY_USER{end}"), format!("DRYDOCK_REGISTRY_PASSWORD{end}"));
             let secret = (text(&user).map_err(no_text)?, text(&password).map_err(no_text)?);
             let secret = match secret {
                 (None, None) => continue,
                 (Some(user), Some(password)) => Secret::Basic { user, password },
-                (Some(_), None) => return Err(failure(Exit::Usage, format!("{user} is set, but not {password}"))),
-                (None, Some(_)) => return Err(failure(Exit::Usage, format!("{password} is set, but not {user}"))),
+                (Some(_), None) => return Err(Failure::usage(format!("{user} is set, but not {password}"))),
+                (None, Some(_)) => return Err(Failure::usage(format!("{password} is set, but not {user}"))),
             };
             if end.is_empty() {
                 match text("DRYDOCK_REGISTRY_HOST").map_err(no_text)? {
@@ -138,7 +138,7 @@ impl Credentials {
                     Some(_) => return Ok(None),
                     None => {
                         let remedy = "set DRYDOCK_REGISTRY_HOST to the registry that it is for, such as ghcr.io";
-                        return Err(failure(Exit::Usage, format!("{user} is set; {remedy}")));
+                        return Err(Failure::usage(format!("{user} is set; {remedy}")));
                     }
                 }
             }

@@ -8,7 +8,7 @@ use super::Registry;
 use super::challenge::Scope;
 use crate::layout::Layout;
 use crate::model::Descriptor;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::sums::Summing;
 use drydock_config::images::{Digest, Repository};
 use drydock_http::{Method, Request, Response, printable};
@@ -61,14 +61,14 @@ impl Registry {
             if tried >= self.retry_policy().tries {
                 let got = Summing::bytes(&sum);
                 let text = format!("{repository} gave {got} of {} bytes of {}: {cut}", blob.size, blob.digest);
-                return Err(failure(Exit::Remote, text));
+                return Err(Failure::remote(text));
             }
             self.retry_policy().clock.sleep(self.retry_policy().wait(tried));
         }
         let (part, (found, size)) = sum.into_parts();
         if Digest(found) != blob.digest || size != blob.size {
             let text = format!("{repository} gave other bytes for {}: their digest is {}", blob.digest, Digest(found));
-            return Err(failure(Exit::NotReproducible, text));
+            return Err(Failure::not_reproducible(text));
         }
         layout.keep(part, &blob.digest)
     }
@@ -92,7 +92,7 @@ impl Registry {
             (206, _) if starts_at(answer.header("content-range"), from) => {}
             (206 | 416, _) => return Ok(Received::Again),
             (404, _) => {
-                return Err(failure(Exit::Remote, format!("{repository} has no blob {}", blob.digest)));
+                return Err(Failure::remote(format!("{repository} has no blob {}", blob.digest)));
             }
             _ => return Err(self.refused(answer, repository)),
         }
@@ -110,7 +110,7 @@ impl Registry {
             };
             if Summing::bytes(sum) + read as u64 > blob.size {
                 let text = format!("{repository} gives more than the {} bytes of {}", blob.size, blob.digest);
-                return Err(failure(Exit::NotReproducible, text));
+                return Err(Failure::not_reproducible(text));
             }
             sum.write_all(&buffer[..read])
                 .with_context(|| format!("cannot write {} to this disk; is there space?", blob.digest))?;
@@ -130,15 +130,15 @@ impl Registry {
                 return Ok(answer);
             }
             let next = answer.header("location").and_then(|location| url.join(location));
-            let next = next.ok_or_else(|| failure(Exit::Remote, format!("{url} sends to no address")))?;
+            let next = next.ok_or_else(|| Failure::remote(format!("{url} sends to no address")))?;
             let here = next.is_loopback() && self.inner.base.is_loopback();
             if !next.is_secure() && !here {
                 let text = format!("{} wants a blob to be read in the clear from {next}", self.host());
-                return Err(failure(Exit::Remote, text));
+                return Err(Failure::remote(text));
             }
             url = next;
         }
-        Err(failure(Exit::Remote, format!("{} sends us around for {}", self.host(), blob.digest)))
+        Err(Failure::remote(format!("{} sends us around for {}", self.host(), blob.digest)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::FetchedManifest;
 use crate::model::{Descriptor, ParsedManifest};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::images::Digest;
 
 /// Indexes in indexes, referrers of referrers.
@@ -36,7 +36,7 @@ impl Graph {
         // Whose referrer each is; none of a child.
         let mut level: Vec<(Descriptor, Option<Digest>)> = vec![(top.clone(), None)];
         let mut asked = BTreeSet::from([(top.digest, None)]);
-        let too_much = |what: &str| failure(Exit::NotReproducible, format!("{} has {what} below it", top.digest));
+        let too_much = |what: &str| Failure::not_reproducible(format!("{} has {what} below it", top.digest));
         for _ in 0..DEEPEST {
             if level.is_empty() {
                 return graph.whole();
@@ -49,7 +49,7 @@ impl Graph {
                 let node = match (node, subject) {
                     (Some(node), _) => node,
                     (None, Some(_)) => continue,
-                    (None, None) => return Err(failure(Exit::Remote, format!("{} is not there", descriptor.digest))),
+                    (None, None) => return Err(Failure::remote(format!("{} is not there", descriptor.digest))),
                 };
                 let parsed = match (check(&descriptor, &node.fetched).and_then(|()| node.fetched.parse()), subject) {
                     (Ok(parsed), None) => parsed,
@@ -88,7 +88,7 @@ impl Graph {
             };
             if let Some(child) = children.iter().find(|child| !self.nodes.contains_key(&child.digest)) {
                 let text = format!("{digest} points at {}, which was not read", child.digest);
-                return Err(failure(Exit::NotReproducible, text));
+                return Err(Failure::not_reproducible(text));
             }
         }
         Ok(self)
@@ -171,7 +171,7 @@ fn check(descriptor: &Descriptor, fetched: &FetchedManifest) -> anyhow::Result<(
         "{} is a {} of {} bytes, but {} of {} bytes is what points at it says",
         descriptor.digest, found.media_type, found.size, descriptor.media_type, descriptor.size
     );
-    Err(failure(Exit::NotReproducible, text))
+    Err(Failure::not_reproducible(text))
 }
 
 #[cfg(test)]

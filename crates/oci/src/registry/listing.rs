@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::Registry;
 use super::challenge::Scope;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::images::{Repository, Tag};
 use drydock_http::{Method, Request, Url, printable};
 
@@ -29,7 +29,7 @@ impl Registry {
     /// # Errors
     /// The registry cannot be reached, refuses, or the list does not end.
     pub fn tags(&self, repository: &Repository) -> anyhow::Result<Vec<Tag>> {
-        let endless = || failure(Exit::Remote, format!("the list of tags of {repository} does not end"));
+        let endless = || Failure::remote(format!("the list of tags of {repository} does not end"));
         let mut tags = BTreeSet::new();
         let mut next = Some(self.url(repository, "tags/list")?.with_query(&[("n", "1000")]));
         for _ in 0..MOST_PAGES {
@@ -43,10 +43,10 @@ impl Registry {
             }
             next = self.next_page(&url, answer.header("link"))?;
             let page: Page = serde_json::from_slice(&answer.bytes(LARGEST_PAGE)?)
-                .map_err(|error| failure(Exit::Remote, format!("{url} is no list of tags: {error}")))?;
+                .map_err(|error| Failure::remote(format!("{url} is no list of tags: {error}")))?;
             let before = tags.len();
             for text in page.tags.into_iter().flatten() {
-                let wrong = |_| failure(Exit::Remote, format!("{url} lists {:?}, which is no tag", printable(&text)));
+                let wrong = |_| Failure::remote(format!("{url} lists {:?}, which is no tag", printable(&text)));
                 tags.insert(text.parse::<Tag>().map_err(wrong)?);
             }
             // Each page has something new, or the list goes around.
@@ -64,7 +64,7 @@ impl Registry {
             Some(next) if next.same_origin(&self.inner.base) && next != *here => Ok(Some(next)),
             Some(_) | None => {
                 let text = format!("{here} names as its next page {:?}, which is none", printable(target));
-                Err(failure(Exit::Remote, text))
+                Err(Failure::remote(text))
             }
         }
     }

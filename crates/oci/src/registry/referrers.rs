@@ -8,7 +8,7 @@ use super::challenge::Scope;
 use super::listing::{LARGEST_PAGE, MOST_PAGES};
 use super::{FetchedManifest, Reference, Registry};
 use crate::model::{Descriptor, Index, ParsedManifest, media};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository, Tag};
 use drydock_http::{Method, Request, is_unanswered};
 
@@ -19,7 +19,7 @@ const MOST_WRITES: u32 = 5;
 
 /// The tag under which registries without such lists keep that of a digest.
 pub fn fallback_tag(digest: &Digest) -> anyhow::Result<Tag> {
-    format!("sha256-{}", digest.hex()).parse().map_err(|bad| failure(Exit::Usage, format!("{bad}")))
+    format!("sha256-{}", digest.hex()).parse().map_err(|bad| Failure::usage(format!("{bad}")))
 }
 
 impl Registry {
@@ -39,7 +39,7 @@ impl Registry {
 
     /// The registry's own list; none when it keeps no such lists.
     fn listed(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<Option<Vec<Descriptor>>> {
-        let endless = || failure(Exit::Remote, format!("the list of what refers to {digest} does not end"));
+        let endless = || Failure::remote(format!("the list of what refers to {digest} does not end"));
         let mut list: Vec<Descriptor> = Vec::new();
         let mut next = Some(self.url(repository, &format!("referrers/{digest}"))?);
         for page in 0..MOST_PAGES {
@@ -71,7 +71,7 @@ impl Registry {
                     self.inner.no_referrers.store(true, Ordering::Relaxed);
                     return Ok(None);
                 }
-                Err(error) => return Err(failure(Exit::Remote, format!("{url} is no list of referrers: {error}"))),
+                Err(error) => return Err(Failure::remote(format!("{url} is no list of referrers: {error}"))),
             };
             if index.manifests.is_empty() && next.is_some() {
                 return Err(endless());
@@ -92,7 +92,7 @@ impl Registry {
         match fetched.parse()? {
             ParsedManifest::Index(index) if index.manifests.len() <= MOST_REFERRERS => Ok(Some((fetched, index))),
             ParsedManifest::Index(_) | ParsedManifest::Manifest(_) => {
-                Err(failure(Exit::Remote, format!("{repository}:{tag} is no list of what refers to {digest}")))
+                Err(Failure::remote(format!("{repository}:{tag} is no list of what refers to {digest}")))
             }
         }
     }
@@ -145,7 +145,7 @@ impl Registry {
         for tried in 1..=MOST_WRITES {
             let there = self.fallback(repository, subject)?;
             if there.is_none() && tried > 1 {
-                return Err(failure(Exit::Remote, holds_none()));
+                return Err(Failure::remote(holds_none()));
             }
             let mut index = there.map_or_else(|| Index::new(Vec::new()), |(_, index)| index);
             if !change(&mut index.manifests) {
@@ -157,6 +157,6 @@ impl Registry {
                 self.retry_policy().clock.sleep(self.retry_policy().wait(tried - 1));
             }
         }
-        Err(failure(Exit::Remote, format!("others change {repository}:{tag} all the time; try again")))
+        Err(Failure::remote(format!("others change {repository}:{tag} all the time; try again")))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{FetchedManifest, Reference, Registry};
 use crate::model::Descriptor;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository, Tag};
 use drydock_http::{Retry, is_unanswered};
 
@@ -32,7 +32,7 @@ pub fn tag(
     let digest = manifest.digest;
     let fetched = registry.manifest(repository, &Reference::Digest(digest));
     let fetched = fetched.and_then(|fetched| {
-        let why = || failure(Exit::Remote, format!("{repository}@{digest} is not there any more; push it again"));
+        let why = || Failure::remote(format!("{repository}@{digest} is not there any more; push it again"));
         fetched.ok_or_else(why)
     });
     let fetched = fetched.map_err(|error| standing(error, repository, tags, 0))?;
@@ -89,7 +89,7 @@ fn set(
             now if now == first => {}
             now => {
                 let text = format!("{repository}:{tag} is {} meanwhile; who else moves it?", shown(now));
-                return Err(failure(Exit::Remote, text).context(format!("{why:#}")));
+                return Err(Failure::remote(text).context(format!("{why:#}")));
             }
         }
     }
@@ -97,7 +97,7 @@ fn set(
         Some(now) if now == digest => Ok(()),
         now => {
             let text = format!("{repository}:{tag} was set to {digest}, but is {}; who else moves it?", shown(now));
-            Err(failure(Exit::Remote, text))
+            Err(Failure::remote(text))
         }
     }
 }
@@ -128,7 +128,7 @@ fn expect(
         }
         (Precondition::Matches(expected), None) => format!("is gone meanwhile, and not {expected}; who else moves it?"),
     };
-    Err(failure(Exit::Remote, format!("{repository}:{tag} {why}")))
+    Err(Failure::remote(format!("{repository}:{tag} {why}")))
 }
 
 /// The error, with what is set and what is not.

@@ -10,7 +10,7 @@ use super::upload::{UploadOutcome, UploadStart};
 use super::{FetchedManifest, Reference, Registry, pool};
 use crate::layout::Layout;
 use crate::model::{Descriptor, ImageConfig, ParsedManifest};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Platform, Repository};
 
 /// What a push did.
@@ -61,10 +61,7 @@ pub fn push(
         blobs.iter().filter(|blob| !layout.has(blob)).map(|blob| blob.digest.to_string()).collect();
     if !missing.is_empty() {
         let directory = layout.directory().display();
-        return Err(failure(
-            Exit::NotReproducible,
-            format!("{directory} lacks {}; build it again", missing.join(", ")),
-        ));
+        return Err(Failure::not_reproducible(format!("{directory} lacks {}; build it again", missing.join(", "))));
     }
     // The largest first, so that no thread is left alone with it.
     let mut blobs = blobs;
@@ -132,7 +129,7 @@ pub(super) fn put_all<'a>(
         let again = registry.needed(repository, &Reference::Digest(digest))?;
         if again.bytes != fetched.bytes || again.descriptor.media_type != fetched.descriptor.media_type {
             let text = format!("{repository} gives another manifest for {digest} than it took; nothing is tagged");
-            return Err(failure(Exit::NotReproducible, text));
+            return Err(Failure::not_reproducible(text));
         }
         Ok(())
     })?;
@@ -157,12 +154,12 @@ pub fn pull(
         let Some(child) = index.for_platform(platform) else {
             let list = index.platforms();
             let text = format!("{repository}@{} has no image for {platform}; it has {list}", top.descriptor.digest);
-            return Err(failure(Exit::Remote, text));
+            return Err(Failure::remote(text));
         };
         top = registry.needed(repository, &Reference::Digest(child.digest))?;
         if let ParsedManifest::Index(_) = top.parse()? {
             let text = format!("{repository}@{} is an index again, where an image is expected", child.digest);
-            return Err(failure(Exit::Remote, text));
+            return Err(Failure::remote(text));
         }
     }
     let parallel = registry.settings().parallel;
@@ -197,14 +194,14 @@ fn check_platform(
 ) -> anyhow::Result<()> {
     let ParsedManifest::Manifest(manifest) = top.parse()? else { return Ok(()) };
     let config: ImageConfig = serde_json::from_slice(&layout.read(&manifest.config)?)
-        .map_err(|error| failure(Exit::Remote, format!("the configuration of {repository} is no JSON: {error}")))?;
+        .map_err(|error| Failure::remote(format!("the configuration of {repository} is no JSON: {error}")))?;
     let found = &config.platform;
     if found.os == "linux" && found.architecture == platform.architecture() {
         return Ok(());
     }
     let shown = drydock_http::printable(&found.to_string());
     let text = format!("{repository}@{} is an image for {shown}, not for {platform}", top.descriptor.digest);
-    Err(failure(Exit::Remote, text))
+    Err(Failure::remote(text))
 }
 
 /// What a copy did.
@@ -288,7 +285,7 @@ fn copy_blob(from: (&Registry, &Repository), to: (&Registry, &Repository), blob:
         return Ok(false);
     }
     let directory = TempDir::with_prefix("drydock-copy-")
-        .map_err(|error| failure(Exit::Missing, format!("cannot make a temporary directory: {error}")))?;
+        .map_err(|error| Failure::missing(format!("cannot make a temporary directory: {error}")))?;
     let layout = Layout::create(directory.path())?;
     from.0.download(from.1, blob, &layout)?;
     to.0.upload_from(to.1, blob, &layout, session)?;

@@ -17,7 +17,7 @@ use super::Registry;
 use super::challenge::Scope;
 use crate::layout::Layout;
 use crate::model::Descriptor;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_config::images::{Digest, Repository};
 use drydock_http::{Content, Method, Request, Response, Retry, Url, printable};
@@ -137,12 +137,12 @@ impl Registry {
         let location = answer.header("location").unwrap_or_default();
         let url = answer.url().join(location).ok_or_else(|| {
             let shown = printable(location.split('?').next().unwrap_or_default());
-            failure(Exit::Remote, format!("{} names no place for an upload: {shown:?}", self.host()))
+            Failure::remote(format!("{} names no place for an upload: {shown:?}", self.host()))
         })?;
         if !url.same_origin(&self.inner.base) {
             let why = "is it behind a proxy that does not pass on the host and scheme of requests?";
             let text = format!("{} wants an upload to go on at {url}, which is another place; {why}", self.host());
-            return Err(failure(Exit::Remote, text));
+            return Err(Failure::remote(text));
         }
         Ok(url)
     }
@@ -266,7 +266,7 @@ impl Registry {
     fn fresh(&self, repository: &Repository, blob: &Descriptor) -> anyhow::Result<Session> {
         match self.begin(repository, &blob.digest, None)? {
             UploadStart::Session(session) => Ok(session),
-            UploadStart::Mounted => Err(failure(Exit::Remote, format!("{repository} mounts what nobody asked it to"))),
+            UploadStart::Mounted => Err(Failure::remote(format!("{repository} mounts what nobody asked it to"))),
         }
     }
 
@@ -346,7 +346,7 @@ impl Registry {
         match super::digest_header(answer) {
             Some(says) if says != blob.digest => {
                 let text = format!("{repository} took other bytes than were sent for {}", blob.digest);
-                Err(failure(Exit::NotReproducible, text))
+                Err(Failure::not_reproducible(text))
             }
             Some(_) | None => Ok(()),
         }
@@ -372,7 +372,7 @@ impl Registry {
         session.offset = there;
         if there > expected || there <= before {
             let text = format!("{} has {there} bytes of a blob after {expected} were sent", self.host());
-            let why = failure(Exit::Remote, text);
+            let why = Failure::remote(text);
             return Ok(Step::Trouble { why, wait: None, anew: there > expected });
         }
         Ok(Step::Further)

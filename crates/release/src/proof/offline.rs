@@ -12,7 +12,7 @@ use super::OfflineProof;
 use crate::manifest::Manifest;
 use drydock_archive::read::{self, Limits};
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::twin::cargo_directories;
 use drydock_config::release::{self, Format};
 
@@ -41,7 +41,7 @@ pub fn prove(
         fs::create_dir(at(name)).context("cannot make a temporary directory")?;
     }
     read::unpack(path, *format, Limits::UNKNOWN, &at("sources"))
-        .map_err(|error| failure(Exit::NotReproducible, format!("{}: {error}", artifact.name)))?;
+        .map_err(|error| Failure::not_reproducible(format!("{}: {error}", artifact.name)))?;
     let sources = at("sources").join(&manifest.directory);
 
     let poison = Poison::prepare(&declared.poisoned, &at("poison"), &at("called"))?;
@@ -61,7 +61,7 @@ pub fn prove(
         watch(&format!("without a network, {what}: {}", exec::paste(command)));
         let argv = cage.command(&poison, command);
         let program = exec::find(&argv[0], &sources, environment.get(std::ffi::OsStr::new("PATH")))
-            .map_err(|why| failure(Exit::Missing, why))?;
+            .map_err(|why| Failure::missing(why))?;
         let output = duct::cmd(program, &argv[1..])
             .dir(&sources)
             .full_env(environment.clone())
@@ -83,18 +83,15 @@ pub fn prove(
                     called.into_iter().collect::<Vec<_>>().join(", ")
                 ),
             };
-            return Err(failure(
-                Exit::NotReproducible,
-                format!(
-                    "{} cannot be {} offline: `{}` ended with {}: {}{called}; the whole output is in {}",
-                    artifact.name,
-                    if what == "build" { "built" } else { "tested" },
-                    exec::paste(command),
-                    output.status,
-                    exec::end_of(&output.stdout),
-                    log.display()
-                ),
-            ));
+            return Err(Failure::not_reproducible(format!(
+                "{} cannot be {} offline: `{}` ended with {}: {}{called}; the whole output is in {}",
+                artifact.name,
+                if what == "build" { "built" } else { "tested" },
+                exec::paste(command),
+                output.status,
+                exec::end_of(&output.stdout),
+                log.display()
+            )));
         }
     }
     Ok(OfflineProof {
@@ -163,8 +160,7 @@ impl Cage {
                 return Ok(cage);
             }
         }
-        Err(failure(
-            Exit::Missing,
+        Err(Failure::missing(
             "this machine cannot take the network away from a process (`unshare --net` fails); run as root, or allow user \
              namespaces (on Ubuntu: sysctl --write kernel.apparmor_restrict_unprivileged_userns=0)",
         ))

@@ -13,7 +13,7 @@ use drydock_archive::difference;
 use drydock_archive::read::Limits;
 use drydock_archive::source::SourceTree;
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::twin::{Twin, Variation};
 use drydock_config::release::NightlyVersion;
 
@@ -103,12 +103,9 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
         set.insert(format!("GIT_CONFIG_VALUE_{index}"), (*value).to_owned());
     }
     let environment = exec::environment(&[], &set);
-    exec::bytes(&twin.command(&argv), &project, environment).map_err(|why| {
-        let why = why.split_once("` ended with ").map_or(why.as_str(), |(_, end)| end);
-        failure(
-            Exit::NotReproducible,
-            format!("the release cannot be built in other surroundings: it ended with {why}"),
-        )
+    exec::bytes(&twin.command(&argv), &project, environment).map_err(|error| {
+        let error = error.shown_as(["drydock", "release", "build"]);
+        Failure::not_reproducible(format!("the release cannot be built in other surroundings: {error}"))
     })?;
 
     let theirs = at("state/dist").join(&request.manifest.version);
@@ -137,10 +134,10 @@ fn compare(request: &Request<'_>, theirs: &Path) -> anyhow::Result<()> {
     }
     if !problems.is_empty() {
         let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
-        return Err(failure(Exit::NotReproducible, format!("a second build made other bytes:{list}")));
+        return Err(Failure::not_reproducible(format!("a second build made other bytes:{list}")));
     }
     if !manifest.is_same_release(request.manifest) {
-        return Err(failure(Exit::NotReproducible, "a second build made the same archives but another release.json"));
+        return Err(Failure::not_reproducible("a second build made the same archives but another release.json"));
     }
     Ok(())
 }
@@ -160,7 +157,7 @@ fn copy_repository(
         );
         let argv: Vec<String> =
             ["git", "-c", "safe.directory=*"].iter().chain(words).map(|word| (*word).to_owned()).collect();
-        exec::bytes(&argv, directory, exec::environment(&[], &set)).map_err(anyhow::Error::msg)
+        Ok(exec::bytes(&argv, directory, exec::environment(&[], &set))?)
     };
     git(&target, &["init", "--quiet", "--bare", "--template=", &format, "."])?;
     let tag = request.manifest.tag.as_ref().filter(|_| source.prefix.is_empty());
@@ -168,8 +165,7 @@ fn copy_repository(
         [Some(source.commit.as_str()), tag.map(|tag| tag.object.as_str())].into_iter().flatten().collect();
     let objects = source
         .repository
-        .ask_bytes(&[&["rev-list", "--objects", "--no-object-names", "--no-walk"], wanted.as_slice()].concat())
-        .map_err(anyhow::Error::msg)?;
+        .ask_bytes(&[&["rev-list", "--objects", "--no-object-names", "--no-walk"], wanted.as_slice()].concat())?;
     let mut list = objects;
     wanted.iter().for_each(|oid| list.extend(format!("{oid}\n").bytes()));
     let names = target.join("drydock-objects");

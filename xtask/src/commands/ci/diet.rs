@@ -10,8 +10,9 @@ use super::plan;
 use super::session::{Finished, Goal, Session};
 use super::{Context, capacity};
 use crate::cli;
+use crate::exit::Exit;
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths::State;
 use drydock_base::units::{self, ByteSize, JobName};
@@ -34,12 +35,13 @@ impl cli::CiDiet {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let options = cli::RunOptions { jobs: Some(1), ..self.options };
         let plan = plan::make(ctx, &capacity::find(&options), std::slice::from_ref(&self.job), &mut Vec::new())?;
-        let job = plan.job(&self.job).cloned().ok_or_else(|| {
-            failure(Exit::Usage, format!("`{}` names more than one job; `ci plan` lists them", self.job))
-        })?;
+        let job = plan
+            .job(&self.job)
+            .cloned()
+            .ok_or_else(|| Failure::usage(format!("`{}` names more than one job; `ci plan` lists them", self.job)))?;
         if job.tool.kind != ToolKind::Memcheck {
             let text = format!("`{}` runs under {}; the options are memcheck's", job.name, job.tool.kind.name());
-            return Err(failure(Exit::Usage, text));
+            return Err(Failure::usage(text));
         }
         let directory = tempfile::tempdir().context("cannot make a temporary directory for the canary")?;
         let canary = build_canary(directory.path())?;
@@ -87,7 +89,7 @@ fn build_canary(directory: &Path) -> anyhow::Result<String> {
     let line = ["cc", "-g", "-O1", "-w", "-o", &program, &source].map(str::to_owned);
     exec::read(&line, directory).map_err(|why| {
         let text = format!("the program with the seeded bugs cannot be built: {why}; `apt-get install gcc libc6-dev`");
-        failure(Exit::Missing, text)
+        Failure::missing(text)
     })?;
     Ok(program)
 }
@@ -188,7 +190,7 @@ fn named(job: &JobName, trial: &Trial) -> anyhow::Result<JobName> {
 
 fn last<'a>(finished: &'a Finished, name: &JobName) -> anyhow::Result<&'a AttemptRecord> {
     let job = finished.run.position(name).and_then(|position| finished.run.jobs[position].attempts.last());
-    job.ok_or_else(|| failure(Exit::JobFailed, format!("{name} did not run; the reason stands above")))
+    job.ok_or_else(|| Failure::rejected(format!("{name} did not run; the reason stands above")))
 }
 
 /// Programs outside of the project that valgrind need not look at, as patterns of their directories.

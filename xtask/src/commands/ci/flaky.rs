@@ -8,7 +8,8 @@ use jiff::civil::Date;
 use super::Context;
 use super::{capacity, plan};
 use crate::cli;
-use drydock_base::exit::{Exit, failure};
+use crate::exit::Exit;
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_ci::history::History;
 use drydock_ci::ledger::{self, Account, Class};
@@ -21,7 +22,7 @@ impl cli::CiFlaky {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let mut warnings = Vec::new();
         let plan = plan::make(ctx, &capacity::find(&cli::RunOptions::default()), &[], &mut warnings)?;
-        let wanted = plan.matching(&self.selectors).map_err(|error| failure(Exit::Usage, error.to_string()))?;
+        let wanted = plan.matching(&self.selectors).map_err(|error| Failure::usage(error.to_string()))?;
         let history = History::with(&ctx.state.history(), &self.history);
         let mut accounts = ledger::ledger(&history);
         accounts.retain(|account| {

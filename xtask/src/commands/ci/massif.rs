@@ -7,7 +7,8 @@ use anyhow::Context as _;
 
 use super::Context;
 use crate::cli::{self, Format, MassifCommand, MassifStyle};
-use drydock_base::exit::{Exit, failure};
+use crate::exit::Exit;
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths;
 use drydock_base::units::ByteSize;
@@ -47,7 +48,7 @@ impl cli::MassifShow {
 
     fn summary(self, ctx: Option<&Context>) -> anyhow::Result<Exit> {
         if self.threshold.is_some() || self.x.is_some() || self.y.is_some() {
-            return Err(failure(Exit::Usage, "`--threshold`, `--x` and `--y` belong to `--style ms_print`; add that"));
+            return Err(Failure::usage("`--threshold`, `--x` and `--y` belong to `--style ms_print`; add that"));
         }
         let measured = measured(ctx, self.run.as_deref(), &self.sources)?;
         let mut shown = Vec::new();
@@ -88,14 +89,14 @@ impl cli::MassifShow {
 
     fn ms_print(self, ctx: Option<&Context>) -> anyhow::Result<Exit> {
         let [source] = self.sources.as_slice() else {
-            return Err(failure(Exit::Usage, "`--style ms_print` prints one file; name one"));
+            return Err(Failure::usage("`--style ms_print` prints one file; name one"));
         };
         let file = if is_file(source) {
             PathBuf::from(source)
         } else {
             let mut measured = measured(ctx, self.run.as_deref(), &self.sources)?;
             let only = measured.pop().filter(|_| measured.is_empty());
-            only.ok_or_else(|| failure(Exit::Usage, format!("`{source}` names several jobs; name one")))?.1.file
+            only.ok_or_else(|| Failure::usage(format!("`{source}` names several jobs; name one")))?.1.file
         };
         let mut options = ms_print::Options::default();
         let mut arguments = Vec::new();
@@ -136,13 +137,13 @@ impl cli::MassifDiff {
         let one = |source: &String| -> anyhow::Result<_> {
             let mut measured = measured(ctx, self.run.as_deref(), std::slice::from_ref(source))?;
             let only = measured.pop().filter(|_| measured.is_empty());
-            only.ok_or_else(|| failure(Exit::Usage, format!("`{source}` names several jobs; name one")))
+            only.ok_or_else(|| Failure::usage(format!("`{source}` names several jobs; name one")))
         };
         let ((old_name, old, old_wrappers), (new_name, new, new_wrappers)) = (one(&self.old)?, one(&self.new)?);
         let declared = old_wrappers.iter().chain(&new_wrappers).chain(&self.wrappers);
         let wrappers = Wrappers::new(declared.map(String::as_str));
         let diff = massif::diff(&old.profile, &new.profile, &wrappers)
-            .map_err(|why| failure(Exit::Usage, format!("{old_name} and {new_name} cannot be compared: {why}")))?;
+            .map_err(|why| Failure::usage(format!("{old_name} and {new_name} cannot be compared: {why}")))?;
         match self.format {
             Format::Json => output::out(serde_json::to_string_pretty(&diff)?),
             Format::Text => {
@@ -156,25 +157,22 @@ impl cli::MassifDiff {
 
 impl cli::MassifBaseline {
     fn run(self, ctx: Option<&Context>) -> anyhow::Result<Exit> {
-        let ctx = ctx.ok_or_else(|| failure(Exit::Usage, "there is no project here; name one with --project"))?;
+        let ctx = ctx.ok_or_else(|| Failure::usage("there is no project here; name one with --project"))?;
         let jobs = of_jobs(ctx, self.run.as_deref(), &self.job)?;
         if self.output.is_some() && jobs.len() > 1 {
             let text = format!("`{}` names {} jobs, which cannot share one --output", self.job, jobs.len());
-            return Err(failure(Exit::Usage, text));
+            return Err(Failure::usage(text));
         }
         // All that is missing is told before anything is written.
         let mut files = Vec::new();
         for (job, processes) in &jobs {
             if let Some(why) = processes.incomplete.first() {
-                return Err(failure(
-                    Exit::Usage,
-                    format!("{} was not wholly measured ({why}); run it again", job.name),
-                ));
+                return Err(Failure::usage(format!("{} was not wholly measured ({why}); run it again", job.name)));
             }
             let declared = job.tool.heap_baseline.as_ref().map(|baseline| &baseline.file);
             let file = self.output.as_ref().or(declared).ok_or_else(|| {
                 let text = format!("{} declares no baseline; say with --output where to write it", job.name);
-                failure(Exit::Usage, text)
+                Failure::usage(text)
             })?;
             files.push((job, &processes.profile, file, declared == Some(file)));
         }
@@ -217,7 +215,7 @@ fn measured(
             continue;
         }
         let ctx = ctx.ok_or_else(|| {
-            failure(Exit::Usage, format!("there is no file `{source}`, and no project here that could have such a job"))
+            Failure::usage(format!("there is no file `{source}`, and no project here that could have such a job"))
         })?;
         for (job, processes) in of_jobs(ctx, run, source)? {
             all.push((job.name.to_string(), processes, job.tool.wrappers));
@@ -233,13 +231,13 @@ fn of_jobs(ctx: &Context, run: Option<&str>, selector: &str) -> anyhow::Result<V
     let wanted = run
         .plan
         .matching(&[selector.to_owned()])
-        .map_err(|error| failure(Exit::Usage, format!("there is no file `{selector}`, and {error}")))?;
+        .map_err(|error| Failure::usage(format!("there is no file `{selector}`, and {error}")))?;
     let mut found = Vec::new();
     for (job, state) in run.plan.jobs.iter().zip(&run.jobs).filter(|(job, _)| wanted.contains(&job.name)) {
         if job.tool.kind != ToolKind::Massif {
             continue;
         }
-        let nothing = || failure(Exit::Usage, format!("{} left no massif file in run {}", job.name, dir.id()));
+        let nothing = || Failure::usage(format!("{} left no massif file in run {}", job.name, dir.id()));
         let attempt = state.attempts.last().ok_or_else(nothing)?.number;
         let home = state.carried_from.as_ref().map_or_else(|| dir.clone(), |from| ctx.state.run(from));
         let directory = home.attempt(job.name.as_str(), attempt);
@@ -249,7 +247,7 @@ fn of_jobs(ctx: &Context, run: Option<&str>, selector: &str) -> anyhow::Result<V
         found.push((job.clone(), processes));
     }
     if found.is_empty() {
-        return Err(failure(Exit::Usage, format!("`{selector}` does not run under massif; add `tool: massif` to it")));
+        return Err(Failure::usage(format!("`{selector}` does not run under massif; add `tool: massif` to it")));
     }
     Ok(found)
 }
@@ -285,7 +283,7 @@ fn real(file: &Path) -> PathBuf {
 }
 
 fn unreadable(file: &Path, fault: &Fault) -> anyhow::Error {
-    failure(Exit::Usage, format!("cannot read {}: {fault}", file.display()))
+    Failure::usage(format!("cannot read {}: {fault}", file.display()))
 }
 
 /// A percentage as ms_print takes it: digits and points, with or without `%`.
@@ -293,5 +291,5 @@ fn percent(text: &str) -> anyhow::Result<f64> {
     let number = text.strip_suffix('%').unwrap_or(text);
     let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let value = number.parse::<f64>().ok().filter(|value| plain && (0.0..=100.0).contains(value));
-    value.ok_or_else(|| failure(Exit::Usage, format!("`{text}` is no threshold; expected a percentage from 0 to 100")))
+    value.ok_or_else(|| Failure::usage(format!("`{text}` is no threshold; expected a percentage from 0 to 100")))
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::Context;
 use super::capacity;
 use crate::cli;
+use crate::exit::Exit;
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::units::{self, ByteSize};
 use drydock_ci::history::History;
@@ -46,24 +47,23 @@ pub(super) fn make(
     let project = &ctx.declarations.project;
     let suite = suite(ctx)?;
     let file = &suite.file;
-    let mut lines_of = |argv: &[String]| -> Result<Vec<String>, String> {
+    let mut lines_of = |argv: &[String]| -> Result<Vec<String>, exec::Error> {
         Ok(exec::read(argv, project)?.lines().map(str::to_owned).collect())
     };
     let mut plan = Plan::new(&suite, project.clone(), capacity.slots as usize, &mut lines_of)
-        .map_err(|problems| failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display())))?;
+        .map_err(|problems| Failure::declaration(format!("{} is not valid\n{problems}", file.display())))?;
     warnings.extend(quarantine(ctx, &mut plan)?);
-    plan.select(selectors).map_err(|error| failure(Exit::Usage, error.to_string()))
+    plan.select(selectors).map_err(|error| Failure::usage(error.to_string()))
 }
 
 /// Puts the project's quarantine on its jobs, and tells which entries have ended.
 fn quarantine(ctx: &Context, plan: &mut Plan) -> anyhow::Result<Vec<String>> {
     let file = ctx.declarations.quarantine();
     let today = super::today();
-    let invalid = |problems: &dyn std::fmt::Display| {
-        failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display()))
-    };
+    let invalid =
+        |problems: &dyn std::fmt::Display| Failure::declaration(format!("{} is not valid\n{problems}", file.display()));
     let quarantine = Quarantine::load(&file, &ctx.declarations.project, today).map_err(|error| match error {
-        LoadError::Unreadable { .. } => failure(Exit::Declaration, error.to_string()),
+        LoadError::Unreadable { .. } => Failure::declaration(error.to_string()),
         LoadError::Invalid(problems) => invalid(&problems),
     })?;
     quarantine::apply(&quarantine, plan, today).map_err(|problems| invalid(&quarantine.diagnose(problems)))
@@ -83,10 +83,8 @@ pub(super) fn revision(project: &std::path::Path) -> Option<String> {
 pub(super) fn suite(ctx: &Context) -> anyhow::Result<Suite> {
     let file = ctx.declarations.jobs();
     Suite::load(&file, &ctx.declarations.project).map_err(|error| match error {
-        LoadError::Unreadable { .. } => failure(Exit::Declaration, error.to_string()),
-        LoadError::Invalid(problems) => {
-            failure(Exit::Declaration, format!("{} is not valid\n{problems}", file.display()))
-        }
+        LoadError::Unreadable { .. } => Failure::declaration(error.to_string()),
+        LoadError::Invalid(problems) => Failure::declaration(format!("{} is not valid\n{problems}", file.display())),
     })
 }
 
@@ -96,12 +94,9 @@ pub(super) fn valgrind_version(plan: &Plan) -> anyhow::Result<Option<String>> {
         return Ok(None);
     }
     let version = exec::read(&["valgrind".into(), "--version".into()], &plan.project).map_err(|why| {
-        failure(
-            Exit::Missing,
-            format!(
-                "jobs run under valgrind, which does not run here: {why}; `cargo xtask doctor --install ci` installs it"
-            ),
-        )
+        Failure::missing(format!(
+            "jobs run under valgrind, which does not run here: {why}; `cargo xtask doctor --install ci` installs it"
+        ))
     })?;
     Ok(Some(version.trim_start_matches("valgrind-").to_owned()))
 }

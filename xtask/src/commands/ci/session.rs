@@ -10,12 +10,13 @@ use super::{Context, capacity, plan, recorded, stored_plan};
 mod known;
 
 use crate::cli::{self, RunOptions};
-use drydock_base::exit::{Exit, failure};
+use crate::exit::Exit;
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths::{self, RunDir, State};
 use drydock_ci::certificate::{self, Certificate};
 use drydock_ci::containment::{self, Kind};
-use drydock_ci::event::{Event, JobResult, RunStarted};
+use drydock_ci::event::{Event, JobResult, RunResult, RunStarted};
 use drydock_ci::history::History;
 use drydock_ci::journal::{self, Journal};
 use drydock_ci::plan::Plan;
@@ -43,7 +44,7 @@ pub(super) enum Goal {
 pub(super) struct Finished {
     pub(super) dir: RunDir,
     pub(super) run: Run,
-    exit: Exit,
+    result: RunResult,
     certificate: Option<Certificate>,
 }
 
@@ -72,10 +73,10 @@ impl Session<'_> {
                 "run {} came to its end; `cargo xtask ci rerun` repeats what did not pass",
                 dir.id()
             ));
-            return Ok(run.verdict(fail_on_flaky));
+            return Ok(run.verdict(fail_on_flaky).into());
         };
         output::out(summary::render(&finished.run, &finished.dir, finished.certificate.as_ref()).trim_end());
-        Ok(finished.exit)
+        Ok(finished.result.into())
     }
 
     /// Runs, and records how it ended; nothing when there is nothing to go on with.
@@ -125,7 +126,7 @@ impl Session<'_> {
         let predictions: Vec<_> = plan.jobs.iter().map(|job| history.predict(job, valgrind.as_deref())).collect();
         let (containment, weaker) = containment::choose(asked(self.options.containment), &dir.id()).map_err(|why| {
             let _only_an_empty_directory_is_removed = std::fs::remove_dir(dir.root());
-            failure(Exit::Missing, format!("the containment that was asked for cannot be had: {why}"))
+            Failure::missing(format!("the containment that was asked for cannot be had: {why}"))
         })?;
         if !resumed {
             begin(state, &dir, &plan)?;
@@ -133,7 +134,7 @@ impl Session<'_> {
         let live = !self.options.no_progress;
         let mut terminal = Terminal::new(&predictions, capacity.slots, live, self.options.quiet);
         let mut recorder = Recorder::new(Journal::open(&dir.journal())?, run, &mut terminal);
-        recorder.reserve().map_err(|why| failure(Exit::Infrastructure, format!("{why}; make room and try again")))?;
+        recorder.reserve().map_err(|why| Failure::infrastructure(format!("{why}; make room and try again")))?;
         let already = recorder.run.jobs.iter().map(|job| job.attempts.len()).collect::<Vec<_>>();
         recorder.emit_now(Event::RunStarted(RunStarted {
             id: dir.id(),
@@ -165,29 +166,27 @@ impl Session<'_> {
             let thread = std::thread::Builder::new().name("supervisor".into()).spawn_scoped(scope, || supervisor.run());
             match thread.map(std::thread::ScopedJoinHandle::join) {
                 Ok(Ok(result)) => result,
-                Ok(Err(_)) => Err(failure(
-                    Exit::Infrastructure,
+                Ok(Err(_)) => Err(Failure::infrastructure(
                     "the supervisor panicked, which is a defect of Drydock; the journal is whole, `ci --resume` goes on",
                 )),
                 Err(error) => Err(error).context("cannot start the supervisor's thread"),
             }
         })?;
         let mut recorder = recorder;
-        let exit = recorder.run.verdict(self.options.fail_on_flaky);
-        recorder.emit_now(Event::RunEnded { exit: exit.code() });
+        let mut result = recorder.run.verdict(self.options.fail_on_flaky);
+        recorder.emit_now(Event::RunEnded { result });
         let (run, failed) = recorder.finish();
         learn(state, &dir, &run, &already, valgrind.as_deref());
-        let mut exit = exit;
         if let Some(error) = failed {
             output::err(format_args!("warning: the journal is not whole: {error}"));
-            exit = if exit == Exit::Success { Exit::Infrastructure } else { exit };
+            result = if result == RunResult::Passed { RunResult::Infrastructure } else { result };
         }
         let certificate = certificate::certify(&run);
-        if let Err(error) = write_results(&run, &dir, exit.code(), certificate.as_ref(), &history) {
+        if let Err(error) = write_results(&run, &dir, result, certificate.as_ref(), &history) {
             output::err(format_args!("warning: {error:#}"));
-            exit = if exit == Exit::Success { Exit::Infrastructure } else { exit };
+            result = if result == RunResult::Passed { RunResult::Infrastructure } else { result };
         }
-        Ok(Finished { dir, run, exit, certificate })
+        Ok(Finished { dir, run, result, certificate })
     }
 }
 
@@ -204,13 +203,13 @@ fn asked(containment: cli::Containment) -> Option<Kind> {
 pub(super) fn write_results(
     run: &Run,
     dir: &RunDir,
-    exit: u8,
+    result: RunResult,
     certificate: Option<&Certificate>,
     history: &History,
 ) -> anyhow::Result<()> {
-    paths::write_atomically(&dir.run_json(), &json::render(run, dir, exit, certificate)?)?;
+    paths::write_atomically(&dir.run_json(), &json::render(run, dir, result, certificate)?)?;
     paths::write_atomically(&dir.junit(), junit::render(run, dir)?.as_bytes())?;
-    paths::write_atomically(&dir.html(), html::render(run, dir, exit, certificate, history).as_bytes())
+    paths::write_atomically(&dir.html(), html::render(run, dir, result, certificate, history).as_bytes())
 }
 
 /// Takes the lock that keeps two runs apart; it is freed when the process ends, however it ends.
@@ -227,13 +226,10 @@ fn lock(state: &State) -> anyhow::Result<File> {
         let mut holder = String::new();
         let _a_name_is_only_a_help = file.read_to_string(&mut holder);
         let holder = holder.trim();
-        return Err(failure(
-            Exit::Missing,
-            format!(
-                "another run holds {} (pid {holder}); wait for it, or give this one a directory with --state",
-                path.display()
-            ),
-        ));
+        return Err(Failure::busy(format!(
+            "another run holds {} (pid {holder}); wait for it, or give this one a directory with --state",
+            path.display()
+        )));
     }
     file.set_len(0)?;
     file.rewind()?;
@@ -244,7 +240,7 @@ fn lock(state: &State) -> anyhow::Result<File> {
 /// Ends what is still running of a run that was killed before it could.
 fn end_what_a_killed_run_left(state: &State) -> Vec<String> {
     match recorded(state, None) {
-        Ok((dir, run)) if run.exit.is_none() => recover::end_leftovers(&run, &dir.id()),
+        Ok((dir, run)) if run.result.is_none() => recover::end_leftovers(&run, &dir.id()),
         Ok(_) | Err(_) => Vec::new(),
     }
 }
@@ -264,10 +260,10 @@ fn make_dir(state: &State) -> anyhow::Result<RunDir> {
             Ok(()) => break,
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => id = format!("{now}-{number}"),
             Err(error) => {
-                return Err(failure(
-                    Exit::Infrastructure,
-                    format!("cannot make the run's directory in {}: {error}", state.runs().display()),
-                ));
+                return Err(Failure::infrastructure(format!(
+                    "cannot make the run's directory in {}: {error}",
+                    state.runs().display()
+                )));
             }
         }
     }
@@ -284,14 +280,14 @@ fn begin(state: &State, dir: &RunDir, plan: &Plan) -> anyhow::Result<()> {
 fn resume(state: &State) -> anyhow::Result<Option<Prepared>> {
     let dir = state
         .latest_run()
-        .ok_or_else(|| failure(Exit::Usage, format!("there is no run in {} to go on with", state.runs().display())))?;
+        .ok_or_else(|| Failure::usage(format!("there is no run in {} to go on with", state.runs().display())))?;
     let run = Run::replay(stored_plan(&dir)?, &journal::read(&dir.journal())?);
     let undone = |job: &drydock_ci::run::JobState| {
         matches!(job.result, None | Some(JobResult::Cancelled)) || job.in_flight.is_some()
     };
-    let stopped = run.interrupted.is_some() || run.exit.is_none() || run.exit == Some(Exit::Infrastructure.code());
+    let stopped = run.interrupted.is_some() || run.result.is_none() || run.result == Some(RunResult::Infrastructure);
     let left_out = run.jobs.iter().any(|job| matches!(job.result, Some(JobResult::NotRun { .. })));
-    if !(run.jobs.iter().any(undone) || stopped && left_out || run.exit.is_none()) {
+    if !(run.jobs.iter().any(undone) || stopped && left_out || run.result.is_none()) {
         return Ok(None);
     }
     let first = run
@@ -321,17 +317,14 @@ fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prep
         .map(|(planned, _)| planned.name.to_string())
         .collect()
     } else {
-        let chosen = plan.matching(selectors).map_err(|error| failure(Exit::Usage, error.to_string()))?;
+        let chosen = plan.matching(selectors).map_err(|error| Failure::usage(error.to_string()))?;
         chosen.into_iter().map(|name| name.to_string()).collect()
     };
     if repeat.is_empty() {
-        return Err(failure(
-            Exit::Usage,
-            format!("everything passed in run {}; name the jobs to run again", last_dir.id()),
-        ));
+        return Err(Failure::usage(format!("everything passed in run {}; name the jobs to run again", last_dir.id())));
     }
     // Names hold no glob characters, so they select themselves, and what they need runs again with them.
-    let again = plan.clone().select(&repeat).map_err(|error| failure(Exit::Usage, error.to_string()))?;
+    let again = plan.clone().select(&repeat).map_err(|error| Failure::usage(error.to_string()))?;
     let mut whole = plan;
     let all = whole.jobs.len();
     whole.jobs.retain(|job| in_last(job.name.as_str()) || again.job(job.name.as_str()).is_some());

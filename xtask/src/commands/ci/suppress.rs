@@ -9,7 +9,8 @@ use jiff::civil::Date;
 
 use super::{Context, plan, recorded};
 use crate::cli;
-use drydock_base::exit::{Exit, failure};
+use crate::exit::Exit;
+use drydock_base::failure::Failure;
 use drydock_base::{exec, output, paths};
 use drydock_ci::report::findings;
 use drydock_config::jobs::{Suite, Tool, ToolSettings};
@@ -32,7 +33,7 @@ impl cli::CiSuppress {
                 Refusal::TooMuch(_) => "; name them too, if one suppression may hide all of them",
                 Refusal::Kinds(..) | Refusal::Nothing | Refusal::Unwritable | Refusal::TooLittle(_) => "",
             };
-            failure(Exit::Usage, format!("cannot suppress {}: {refusal}{remedy}", self.findings.join(" ")))
+            Failure::usage(format!("cannot suppress {}: {refusal}{remedy}", self.findings.join(" ")))
         })?;
         let dropped = findings::dropped(&run);
         if dropped > 0 {
@@ -59,16 +60,16 @@ impl cli::CiSuppress {
     fn note(&self, project: &Path) -> anyhow::Result<Note> {
         let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date();
         if self.reason.trim().is_empty() {
-            return Err(failure(Exit::Usage, "the reason is empty; say why the finding may be hidden"));
+            return Err(Failure::usage("the reason is empty; say why the finding may be hidden"));
         }
         let expires = match &self.expires {
             None => today.checked_add(DAYS.days())?,
-            Some(text) => text.parse::<Date>().map_err(|_| {
-                failure(Exit::Usage, format!("`{text}` is no date; write it as YYYY-MM-DD, such as {today}"))
-            })?,
+            Some(text) => text
+                .parse::<Date>()
+                .map_err(|_| Failure::usage(format!("`{text}` is no date; write it as YYYY-MM-DD, such as {today}")))?,
         };
         if expires < today {
-            return Err(failure(Exit::Usage, format!("{expires} is over; name a day to come")));
+            return Err(Failure::usage(format!("{expires} is over; name a day to come")));
         }
         let author = match &self.author {
             Some(author) => author.trim().to_owned(),
@@ -80,18 +81,15 @@ impl cli::CiSuppress {
     /// The file to append to, relative to the project.
     fn target(&self, suite: &Suite, tool: &str) -> anyhow::Result<String> {
         if let Some(file) = &self.file {
-            drydock_config::paths::inside(file).map_err(|bad| failure(Exit::Usage, format!("--file: {bad}")))?;
+            drydock_config::paths::inside(file).map_err(|bad| Failure::usage(format!("--file: {bad}")))?;
             return Ok(file.clone());
         }
         declared(suite, tool).into_iter().next().ok_or_else(|| {
-            failure(
-                Exit::Usage,
-                format!(
-                    "no suppression file is declared for {tool}; make an empty ci/suppressions/{tool}.supp and name it in \
+            Failure::usage(format!(
+                "no suppression file is declared for {tool}; make an empty ci/suppressions/{tool}.supp and name it in \
                      {}:\ntools:\n  {tool}:\n    suppressions: [ci/suppressions/{tool}.supp]",
-                    suite.file.display()
-                ),
-            )
+                suite.file.display()
+            ))
         })
     }
 }
@@ -105,11 +103,11 @@ fn find<'c, 'a>(causes: &'c [Cause<'a>], id: &str, run: &str) -> anyhow::Result<
             let known: Vec<String> =
                 causes.iter().take(20).map(|cause| format!("\n  {} {}", cause.id, cause.title())).collect();
             let known = if known.is_empty() { " nothing".to_owned() } else { known.concat() };
-            Err(failure(Exit::Usage, format!("run {run} has no finding `{id}`; valgrind found{known}")))
+            Err(Failure::usage(format!("run {run} has no finding `{id}`; valgrind found{known}")))
         }
         several => {
             let titles: Vec<String> = several.iter().map(|cause| format!("{} {}", cause.id, cause.title())).collect();
-            Err(failure(Exit::Usage, format!("`{id}` may be {}", titles.join(" or "))))
+            Err(Failure::usage(format!("`{id}` may be {}", titles.join(" or "))))
         }
     }
 }
@@ -146,7 +144,7 @@ fn git_user(project: &Path) -> anyhow::Result<String> {
         (false, true) => Ok(name),
         (true, false) => Ok(email),
         (true, true) => {
-            Err(failure(Exit::Usage, "git knows no user.name here; say with --author who answers for the suppression"))
+            Err(Failure::usage("git knows no user.name here; say with --author who answers for the suppression"))
         }
     }
 }
@@ -166,7 +164,7 @@ fn append(path: &Path, mut hidden: Suppression) -> anyhow::Result<Suppression> {
     };
     if let Some(same) = before.iter().find(same) {
         let text = format!("line {} has this suppression already, as `{}`; run the jobs again", same.line, same.name);
-        return Err(failure(Exit::Usage, text));
+        return Err(Failure::usage(text));
     }
     // Valgrind counts uses by name.
     let name = hidden.name.clone();

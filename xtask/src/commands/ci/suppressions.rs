@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Context, plan, recorded};
 use crate::cli::{self, Format};
-use drydock_base::exit::Exit;
+use crate::exit::Exit;
 use drydock_base::output;
 use drydock_base::paths::State;
 use drydock_ci::plan::ToolKind;
@@ -60,7 +60,7 @@ impl cli::CiSuppressions {
         }
         let fails = self.fail_on_expired && review.entries.iter().any(|entry| entry.expired)
             || self.fail_on_unused && review.entries.iter().any(Entry::is_unused);
-        Ok(if fails || !review.problems.is_empty() { Exit::JobFailed } else { Exit::Success })
+        Ok(if fails || !review.problems.is_empty() { Exit::CheckFailed } else { Exit::Success })
     }
 }
 

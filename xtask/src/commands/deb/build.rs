@@ -11,8 +11,9 @@ use super::source::threads;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
+use crate::exit::Exit;
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_deb::control;
 use drydock_deb::unpacked;
@@ -30,7 +31,7 @@ impl cli::DebBuild {
 
         let source = unpacked::unpack(&packages.directory().join(&one.dsc))?;
         if let Some(why) = &source.failure {
-            return Err(failure(Exit::JobFailed, format!("{} cannot be unpacked: {why}", one.dsc)));
+            return Err(Failure::rejected(format!("{} cannot be unpacked: {why}", one.dsc)));
         }
         let root = source.root();
         let control = fs::read_to_string(root.join("debian/control")).context("there is no debian/control")?;
@@ -42,12 +43,13 @@ impl cli::DebBuild {
             exec::bytes(&argv, root, exec::environment(&[], &BTreeMap::new()))
         };
         run(&["dpkg-checkbuilddeps"]).map_err(|why| {
-            let why = why.split_once("error: ").map_or(why.as_str(), |(_, end)| end);
-            failure(Exit::Missing, format!("{why}; `apt-get satisfy '{needs}'` installs them"))
+            // It names the missing packages on its standard error.
+            let why = if let exec::Error::Exit { stderr, .. } = why { stderr } else { why.to_string() };
+            Failure::missing(format!("{why}; `apt-get satisfy '{needs}'` installs them"))
         })?;
         let jobs = format!("-j{}", threads(None));
         run(&["dpkg-buildpackage", "-b", "-us", "-uc", "-nc", &jobs])
-            .map_err(|why| failure(Exit::JobFailed, format!("the packages cannot be built: {why}")))?;
+            .map_err(|why| Failure::rejected(format!("the packages cannot be built: {why}")))?;
         let directory = packages.directory().join("local");
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         for entry in

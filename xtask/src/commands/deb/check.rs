@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::packages::Packages;
 use crate::cli;
 use crate::commands::Context;
-use drydock_base::exit::{Exit, failure};
+use crate::exit::Exit;
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::release::deb::{Distribution, Place};
 use drydock_deb::launchpad::remote::{Api, Remote};
@@ -30,7 +31,7 @@ impl cli::DebCheck {
         }
         if self.remote {
             let text = "--remote asks the declared archive, which only packages of the project are for";
-            return Err(failure(Exit::Usage, text));
+            return Err(Failure::usage(text));
         }
         let files = self.files.iter().map(|file| (file.clone(), Distribution::Ubuntu));
         let reports: Vec<Report> =
@@ -93,7 +94,7 @@ impl cli::DebCheck {
         } else {
             reports.iter().for_each(|report| tell_one(report, is_good(report)));
         }
-        Ok(if reports.iter().all(is_good) { Exit::Success } else { Exit::JobFailed })
+        Ok(if reports.iter().all(is_good) { Exit::Success } else { Exit::CheckFailed })
     }
 }
 
@@ -121,7 +122,7 @@ fn tell_one(report: &Report, good: bool) {
 /// What the archive has that the packages are for.
 pub(in crate::commands) fn ask(packages: &Packages, api: &str) -> anyhow::Result<Remote> {
     let Some(Place::Ppa { owner, archive, .. }) = packages.target().map(|target| &target.place) else {
-        return Err(failure(Exit::Usage, "--remote needs an `upload` with the target `ppa`"));
+        return Err(Failure::usage("--remote needs an `upload` with the target `ppa`"));
     };
     let made = packages.made()?;
     let source = made.first().and_then(|one| one.dsc.split_once('_')).map_or("", |(source, _)| source);

@@ -11,7 +11,7 @@ use crate::commands::Context;
 use crate::commands::release::loaded::{Loaded, Versioned};
 use drydock_archive as archive;
 use drydock_archive::source::SourceTree;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths;
 use drydock_base::sums::Sha256Sum;
@@ -66,17 +66,14 @@ impl Packages {
         let loaded = Loaded::new(ctx, &of.commit)?;
         let Some(deb) = loaded.release.deb.clone() else {
             let text = "packaging/release.yaml declares no `deb`; the README shows how";
-            return Err(failure(Exit::Declaration, text));
+            return Err(Failure::declaration(text));
         };
         let (tree, versioned) = loaded.sources(&of)?;
         let upstream = version::upstream_of(&versioned.version);
         let known = |name: &String| deb.series.iter().any(|series| series.name.as_str() == name);
         if let Some(name) = wanted.series.iter().find(|name| !known(name)) {
             let all: Vec<&str> = deb.series.iter().map(|series| series.name.as_str()).collect();
-            return Err(failure(
-                Exit::Usage,
-                format!("the series {name} is not declared; there are {}", all.join(", ")),
-            ));
+            return Err(Failure::usage(format!("the series {name} is not declared; there are {}", all.join(", "))));
         }
         let is_wanted = |series: &&Series| {
             wanted.series.is_empty() || wanted.series.iter().any(|name| name == series.name.as_str())
@@ -102,7 +99,7 @@ impl Packages {
 
     /// The version for a series.
     pub(in crate::commands) fn version(&self, series: &Series) -> anyhow::Result<DebVersion> {
-        version::for_series(&self.upstream, &self.deb, series).map_err(|why| failure(Exit::Declaration, why))
+        version::for_series(&self.upstream, &self.deb, series).map_err(|why| Failure::declaration(why))
     }
 
     /// What was made for the wanted series by an earlier call.
@@ -119,7 +116,7 @@ impl Packages {
         let fits = |one: &Made| one.series == series.name.as_str() && one.version == version.as_str();
         all.into_iter().find(fits).ok_or_else(|| {
             let text = format!("there is no source package {version} for {}", series.name.as_str());
-            failure(Exit::Usage, format!("{text}; make it with `cargo xtask deb source`"))
+            Failure::usage(format!("{text}; make it with `cargo xtask deb source`"))
         })
     }
 
@@ -227,7 +224,7 @@ impl Packages {
                 let text = format!("{} has Rust {}, but:\n  ", series.name.as_str(), rustc.as_str());
                 let remedy =
                     "lock older versions, `prune` is no help; or declare the `rustc` that the build uses there";
-                return Err(failure(Exit::JobFailed, format!("{text}{}\n{remedy}", problems.join("\n  "))));
+                return Err(Failure::rejected(format!("{text}{}\n{remedy}", problems.join("\n  "))));
             }
         }
         Ok(Some(vendored))

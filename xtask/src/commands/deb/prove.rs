@@ -9,8 +9,9 @@ use super::check::today;
 use super::packages::Packages;
 use crate::cli;
 use crate::commands::Context;
+use crate::exit::Exit;
 use crate::tools::Purpose;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths;
 use drydock_config::release::deb::Distribution;
@@ -107,7 +108,7 @@ fn of_project(packages: &Packages) -> anyhow::Result<Vec<Wanted>> {
 fn of_file(text: &str) -> anyhow::Result<Wanted> {
     let (name, file) = text
         .split_once('=')
-        .ok_or_else(|| failure(Exit::Usage, format!("{text:?} names no series: write it as bookworm={text}")))?;
+        .ok_or_else(|| Failure::usage(format!("{text:?} names no series: write it as bookworm={text}")))?;
     let all = series::all();
     let known = all.iter().find(|one| one.name == name);
     let distribution = known.map(|one| one.distribution);
@@ -117,7 +118,7 @@ fn of_file(text: &str) -> anyhow::Result<Wanted> {
         dsc,
         series: name.to_owned(),
         distribution: distribution
-            .ok_or_else(|| failure(Exit::Usage, format!("the series {name} is not known; write a code name")))?,
+            .ok_or_else(|| Failure::usage(format!("the series {name} is not known; write a code name")))?,
         prove_on: None,
         smoke_test: None,
         directory,

@@ -4,7 +4,7 @@ use super::packages::{How, Packages};
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
-use drydock_base::exit::Exit;
+use crate::exit::Exit;
 use drydock_base::output;
 use drydock_deb::sign::Signer;
 

@@ -6,7 +6,7 @@ use super::packages::Packages;
 use super::upload::{RECORD, fits};
 use crate::cli;
 use crate::commands::Context;
-use drydock_base::exit::Exit;
+use crate::exit::Exit;
 use drydock_base::output;
 use drydock_config::release::deb::Place;
 use drydock_deb::launchpad::remote::{Api, Build};

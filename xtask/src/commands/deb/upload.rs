@@ -12,7 +12,8 @@ use super::source::threads;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
-use drydock_base::exit::{Exit, failure};
+use crate::exit::Exit;
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::release::deb::{Distribution, Place, Series, Target};
 use drydock_deb::launchpad::remote::Api;
@@ -43,7 +44,7 @@ impl cli::DebUpload {
         let route = Route::to(&target.place, ctx.state.root())?;
         packages.series.retain(|series| fits(series, &target));
         if packages.series.is_empty() {
-            return Err(failure(Exit::Usage, format!("none of the series is one of {}", route.shown)));
+            return Err(Failure::usage(format!("none of the series is one of {}", route.shown)));
         }
         let mut record = Record::read(&ctx.state.root().join(RECORD))?;
         if self.dry_run {
@@ -114,10 +115,9 @@ impl cli::DebUpload {
                 Some(_) => {
                     let text =
                         format!("{} accepted {name} with other bytes before, and will refuse these", route.shown);
-                    return Err(failure(
-                        Exit::NotReproducible,
-                        format!("{text}; make the release as it was, or raise the version"),
-                    ));
+                    return Err(Failure::not_reproducible(format!(
+                        "{text}; make the release as it was, or raise the version"
+                    )));
                 }
                 None => {}
             }
@@ -150,7 +150,7 @@ impl cli::DebUpload {
         }
         let list: String =
             rejections.iter().map(|one| format!("\n  {}\n    to do: {}", one.text, one.remedy)).collect();
-        Err(failure(Exit::JobFailed, format!("it would be refused, so it is not uploaded:{list}")))
+        Err(Failure::rejected(format!("it would be refused, so it is not uploaded:{list}")))
     }
 
     /// Asks until there is an answer, or the time is up.
@@ -198,10 +198,7 @@ impl cli::DebUpload {
 pub(in crate::commands) fn target(packages: &Packages) -> anyhow::Result<&Target> {
     packages.target().ok_or_else(|| {
         let (section, what) = if packages.as_nightly { ("nightly", "nightlies") } else { ("deb", "packages") };
-        failure(
-            Exit::Declaration,
-            format!("packaging/release.yaml declares no `{section}.upload`, so {what} go nowhere"),
-        )
+        Failure::declaration(format!("packaging/release.yaml declares no `{section}.upload`, so {what} go nowhere"))
     })
 }
 

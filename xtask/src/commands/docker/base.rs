@@ -1,7 +1,7 @@
 //! The base of an image: from the cache, a registry or mmdebstrap.
 
 use crate::commands::Context;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::images::{Base, Digest, Platform, Repository};
 use drydock_oci::base_image::{self, BaseImage};
@@ -37,7 +37,7 @@ pub(super) fn pull(cache: &Layout, repository: &Repository, digest: &Digest, pla
     let registry = Registry::open(repository.host(), &Credentials::from_process())?;
     let reference = Reference::Digest(*digest);
     let top = registry.manifest(repository, &reference)?.ok_or_else(|| {
-        failure(Exit::Remote, format!("{repository} has nothing of the digest {digest}; was it removed there?"))
+        Failure::remote(format!("{repository} has nothing of the digest {digest}; was it removed there?"))
     })?;
     registry::pull(&registry, repository, &reference, Some(platform), cache)?;
     cache.put(&top.descriptor.media_type, &top.bytes)?;

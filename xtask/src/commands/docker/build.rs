@@ -5,8 +5,9 @@ use super::make::Job;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
+use crate::exit::Exit;
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::images::{Base, From, Image, Platform};
 use drydock_oci::build_record::BuildRecord;
@@ -42,7 +43,7 @@ impl cli::DockerBuild {
         if let Some(other) = self.platforms.iter().find(|platform| !image.platforms.contains(platform)) {
             let all: Vec<String> = image.platforms.iter().map(Platform::to_string).collect();
             let text = format!("{} is not declared for {other}, but for {}", image.name, all.join(", "));
-            return Err(failure(Exit::Usage, text));
+            return Err(Failure::usage(text));
         }
         let is_wanted = |platform: &&Platform| self.platforms.is_empty() || self.platforms.contains(platform);
         Ok(image.platforms.iter().filter(is_wanted).copied().collect())
@@ -98,7 +99,7 @@ fn without_room(error: anyhow::Error) -> anyhow::Error {
         matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
     };
     match error.chain().any(|cause| cause.downcast_ref().is_some_and(is_full)) {
-        true => failure(Exit::Infrastructure, format!("{error:#}; the disk is full, make room and build again")),
+        true => Failure::infrastructure(format!("{error:#}; the disk is full, make room and build again")),
         false => error,
     }
 }

@@ -11,7 +11,7 @@ use crate::commands::deb::packages::Packages;
 use crate::commands::deb::prove::NAME as PROOF;
 use drydock_archive::layer::{Item, ItemKind};
 use drydock_archive::read::{Limits, MemberKind, ReadError};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::Platform;
@@ -77,14 +77,14 @@ pub(super) fn find(
             platform.debian()
         ),
     };
-    Err(failure(Exit::Usage, format!("{list} is not in {}; {remedy}", proved.display())))
+    Err(Failure::usage(format!("{list} is not in {}; {remedy}", proved.display())))
 }
 
 /// The series whose packages fit the base.
 fn choose<'a>(all: &'a [Series], declared: Option<&str>, base: Option<&str>) -> anyhow::Result<&'a Series> {
     let named = |name: &str| all.iter().find(|series| series.name.as_str() == name);
     let list = || all.iter().map(|series| series.name.as_str()).collect::<Vec<_>>().join(", ");
-    let wrong = |text: String| Err(failure(Exit::Declaration, text));
+    let wrong = |text: String| Err(Failure::declaration(text));
     match (declared, all, base) {
         (Some(name), _, _) => match named(name) {
             Some(series) => Ok(series),
@@ -105,7 +105,7 @@ fn open(path: &Path, name: &str, platform: Platform) -> anyhow::Result<Binary> {
     let fits = binary.architecture == platform.debian() || binary.architecture == "all";
     if binary.name != name || !fits {
         let what = format!("{} of {}", binary.name, binary.architecture);
-        return Err(failure(Exit::NotReproducible, format!("{} is {what}, not what its name says", path.display())));
+        return Err(Failure::not_reproducible(format!("{} is {what}, not what its name says", path.display())));
     }
     Ok(binary)
 }
@@ -115,7 +115,7 @@ fn open(path: &Path, name: &str, platform: Platform) -> anyhow::Result<Binary> {
 fn check_proof(packages: &Packages, series: &Series, path: &Path) -> anyhow::Result<()> {
     let again = |why: &str| {
         let command = format!("cargo xtask deb prove --series {}", series.name.as_str());
-        failure(Exit::NotReproducible, format!("{} {why}; prove it again with `{command}`", path.display()))
+        Failure::not_reproducible(format!("{} {why}; prove it again with `{command}`", path.display()))
     };
     let made = packages.made_for(series)?;
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -150,7 +150,7 @@ fn proofs(directory: &Path) -> anyhow::Result<Vec<Proof>> {
 fn damaged(path: &Path, error: ReadError) -> anyhow::Error {
     match error {
         ReadError::Io(error) => anyhow::Error::new(error).context(format!("cannot unpack {}", path.display())),
-        other => failure(Exit::NotReproducible, format!("{}: {other}", path.display())),
+        other => Failure::not_reproducible(format!("{}: {other}", path.display())),
     }
 }
 
@@ -162,11 +162,11 @@ pub(super) fn check(
     platform: Platform,
     skip_scripts: bool,
 ) -> anyhow::Result<()> {
-    let unreadable = |why: String| failure(Exit::NotReproducible, format!("what {base} has installed: {why}"));
+    let unreadable = |why: String| Failure::not_reproducible(format!("what {base} has installed: {why}"));
     let mut there = Vec::new();
     if files.text(STATUS).is_none() && files.texts_in(STATUS_DIRECTORY).next().is_none() {
         let text = format!("{base} does not say which packages it has (it has no /{STATUS})");
-        return Err(failure(Exit::Declaration, format!("{text}; take a base of Debian, or a Dockerfile")));
+        return Err(Failure::declaration(format!("{text}; take a base of Debian, or a Dockerfile")));
     }
     for text in files.text(STATUS).into_iter().chain(files.texts_in(STATUS_DIRECTORY).map(|(_, text)| text)) {
         there.extend(Installed::all(text).map_err(unreadable)?);
@@ -195,7 +195,7 @@ pub(super) fn check(
     }
     if !problems.is_empty() {
         let text = format!("the packages would not work on {base}:\n  {}", problems.join("\n  "));
-        return Err(failure(Exit::JobFailed, text));
+        return Err(Failure::rejected(text));
     }
     for deb in debs {
         let triggers = deb.members.get("triggers").map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned());
@@ -279,7 +279,7 @@ fn files(builder: &mut LayerBuilder, deb: &Binary) -> anyhow::Result<String> {
     let more = if refused.len() > 10 { format!("\n  … and {} more", refused.len() - 10) } else { String::new() };
     let list: Vec<String> = refused.into_iter().take(10).collect();
     let text = format!("{} cannot be unpacked:\n  {}{more}", deb.name, list.join("\n  "));
-    Err(failure(Exit::JobFailed, text))
+    Err(Failure::rejected(text))
 }
 
 /// Configuration files with the sums by which dpkg knows whether somebody changed them.
@@ -312,7 +312,7 @@ fn paragraph(control: &Paragraph, conffiles: &str) -> Paragraph {
 fn write(builder: &mut LayerBuilder, path: &str, bytes: &[u8], mode: u32, epoch: u64) -> anyhow::Result<()> {
     let content = builder.layer.keep(&mut &*bytes).with_context(|| format!("cannot write /{path}"))?;
     let item = Item { mode, ..Item::file(content, epoch) };
-    builder.put(path, item, true).map_err(|why| failure(Exit::JobFailed, format!("cannot write /{path}: {why}")))?;
+    builder.put(path, item, true).map_err(|why| Failure::rejected(format!("cannot write /{path}: {why}")))?;
     Ok(())
 }
 

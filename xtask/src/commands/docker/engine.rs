@@ -10,7 +10,7 @@ use super::make::{Job, Made};
 use super::{base, debs};
 use crate::cli;
 use drydock_archive::source::{SourceTree, derive};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths;
 use drydock_config::images::{Platform, Value};
@@ -37,12 +37,12 @@ pub(super) fn make(
     layout: &Layout,
 ) -> anyhow::Result<Made> {
     let dockerfile = Dockerfile::parse(&text(job, declared.path, tree)?).map_err(|problems| {
-        failure(Exit::Declaration, format!("{} cannot be built from:\n  {}", declared.path, problems.join("\n  ")))
+        Failure::declaration(format!("{} cannot be built from:\n  {}", declared.path, problems.join("\n  ")))
     })?;
     let own = job.image.base.as_ref().map(|base| base::provide(job.ctx, base, platform)).transpose()?;
     if dockerfile.uses_base && own.is_none() {
         let text = format!("{} stands on ${{BASE}}, and docker/images.yaml declares no `base`", declared.path);
-        return Err(failure(Exit::Declaration, text));
+        return Err(Failure::declaration(text));
     }
     let mut bases: Vec<BaseImage> = Vec::new();
     let cache = base::cache(job.ctx)?;
@@ -94,7 +94,7 @@ pub(super) fn make(
     let found = &raw.config.platform;
     if !found.is(platform) {
         let text = format!("{} built an image for {found}, not for {platform}", engine.shown());
-        return Err(failure(Exit::JobFailed, text));
+        return Err(Failure::rejected(text));
     }
     if let Some(base) = &foundation {
         base.lend(layout)?;
@@ -129,7 +129,7 @@ fn text(job: &Job<'_>, path: &str, tree: &SourceTree) -> anyhow::Result<String> 
     let other = job.wanted.loaded.config.as_ref().map(|directory| directory.join(path));
     other.and_then(|file| fs::read_to_string(file).ok()).ok_or_else(|| {
         let commit = job.wanted.loaded.commit.short();
-        failure(Exit::Declaration, format!("the commit {commit} has no {path}; commit it, or mend `dockerfile`"))
+        Failure::declaration(format!("the commit {commit} has no {path}; commit it, or mend `dockerfile`"))
     })
 }
 
@@ -158,7 +158,7 @@ fn lay(files: &[PathBuf], directory: &Path, epoch: u64) -> anyhow::Result<()> {
         Ok(data) if data.is_dir() => {}
         Ok(_) => {
             let text = "the project has packages, which is no directory, where the declared packages go; rename it";
-            return Err(failure(Exit::Declaration, text));
+            return Err(Failure::declaration(text));
         }
         Err(_) => fs::create_dir(directory).context("cannot write to the context")?,
     }
@@ -170,7 +170,7 @@ fn lay(files: &[PathBuf], directory: &Path, epoch: u64) -> anyhow::Result<()> {
         let mut copy = match fs::File::create_new(&to) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 let text = format!("the project has a file packages/{} itself", name.to_string_lossy());
-                return Err(failure(Exit::Declaration, text));
+                return Err(Failure::declaration(text));
             }
             other => other.with_context(cannot)?,
         };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use drydock_archive::layer::{Item, ItemKind};
 use drydock_archive::read::{self, Limits, MemberKind, ReadError};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::images::Platform;
 use drydock_config::release::{Format, Version};
 use drydock_oci::image_files::clean_path;
@@ -20,11 +20,11 @@ pub(super) fn unpack(builder: &mut LayerBuilder, file: &Path, strip: u32, into: 
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let format = Format::of_name(&name).ok_or_else(|| {
         let formats = "a .tar.gz, .tar.xz, .tar.bz2 or .zip";
-        failure(Exit::Declaration, format!("{} is no archive that is read here; name {formats}", file.display()))
+        Failure::declaration(format!("{} is no archive that is read here; name {formats}", file.display()))
     })?;
     if !file.is_file() {
         let text = format!("{} is not there; make it before the image, or mend `archive`", file.display());
-        return Err(failure(Exit::Usage, text));
+        return Err(Failure::usage(text));
     }
     let into = into.trim_matches('/');
     let place = |path: &str| -> Result<Option<String>, ReadError> {
@@ -56,11 +56,11 @@ pub(super) fn unpack(builder: &mut LayerBuilder, file: &Path, strip: u32, into: 
     })
     .map_err(|error| match error {
         ReadError::Io(error) => anyhow::Error::new(error).context(format!("cannot unpack {}", file.display())),
-        other => failure(Exit::NotReproducible, format!("{}: {other}", file.display())),
+        other => Failure::not_reproducible(format!("{}: {other}", file.display())),
     })?;
     match refused {
-        Some(why) => Err(failure(Exit::JobFailed, format!("{} cannot be unpacked: {why}", file.display()))),
-        None if !any => Err(failure(Exit::Declaration, format!("{} has nothing below `strip`", file.display()))),
+        Some(why) => Err(Failure::rejected(format!("{} cannot be unpacked: {why}", file.display()))),
+        None if !any => Err(Failure::declaration(format!("{} has nothing below `strip`", file.display()))),
         None => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use crate::cli::OfImages;
 use crate::commands::Context;
 use crate::commands::release::loaded::{self, Loaded, Versioned};
 use drydock_archive::source::SourceTree;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Image, Images};
 use drydock_oci::build_record::RecordTag;
@@ -56,7 +56,7 @@ pub(in crate::commands) fn images(ctx: &Context, loaded: &Loaded) -> anyhow::Res
 fn read(ctx: &Context, loaded: &Loaded) -> anyhow::Result<(Images, Sha256Sum)> {
     let (text, shown) = loaded::declared(ctx, &loaded.repository, &loaded.commit, ctx.declarations.images())?;
     let images = Images::parse(&text, &shown)
-        .map_err(|problems| failure(Exit::Declaration, format!("{} is not valid\n{problems}", shown.display())))?;
+        .map_err(|problems| Failure::declaration(format!("{} is not valid\n{problems}", shown.display())))?;
     Ok((images, Sha256Sum::of(text.as_bytes())))
 }
 
@@ -73,7 +73,7 @@ pub(in crate::commands) fn select(declared: Images, names: &[String]) -> anyhow:
     let known = |name: &String| declared.images.iter().any(|image| image.name.as_str() == name);
     if let Some(name) = names.iter().find(|name| !known(name)) {
         let all: Vec<&str> = declared.images.iter().map(|image| image.name.as_str()).collect();
-        return Err(failure(Exit::Usage, format!("the image {name} is not declared; there are {}", all.join(", "))));
+        return Err(Failure::usage(format!("the image {name} is not declared; there are {}", all.join(", "))));
     }
     let is_wanted = |image: &Image| names.is_empty() || names.iter().any(|name| name == image.name.as_str());
     Ok(declared.images.into_iter().filter(is_wanted).collect())

@@ -9,7 +9,8 @@ use super::registries::Registries;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::loaded::{Loaded, Versioned};
-use drydock_base::exit::{Exit, failure};
+use crate::exit::Exit;
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Digest, Image, Repository, Tag};
@@ -84,7 +85,7 @@ impl cli::DockerNightly {
 pub(in crate::commands) fn tags(loaded: &Loaded, versioned: &Versioned) -> anyhow::Result<Vec<Tag>> {
     let day = loaded.day(versioned)?;
     let names = [format!("sha-{}", loaded.commit.short()), format!("{MOVING}-{day}"), MOVING.to_owned()];
-    let tag = |name: String| name.parse::<Tag>().map_err(|bad| failure(Exit::Declaration, bad.to_string()));
+    let tag = |name: String| name.parse::<Tag>().map_err(|bad| Failure::declaration(bad.to_string()));
     names.into_iter().map(tag).collect()
 }
 
@@ -99,7 +100,7 @@ fn forwards<'a>(tags: &'a [Tag], version: &Version, before: Option<&'a Published
 
 /// What the moving tag of a repository names.
 pub(in crate::commands) fn moving(registry: &Registry, repository: &Repository) -> anyhow::Result<Option<Digest>> {
-    let tag: Tag = MOVING.parse().map_err(|bad| failure(Exit::Declaration, format!("{bad}")))?;
+    let tag: Tag = MOVING.parse().map_err(|bad| Failure::declaration(format!("{bad}")))?;
     Ok(registry.head(repository, &Reference::Tag(tag))?.map(|found| found.digest))
 }
 
@@ -111,7 +112,7 @@ pub(in crate::commands) fn published(
     let Some(digest) = moving(registry, repository)? else { return Ok(None) };
     let mut reference = Reference::Digest(digest);
     let config = loop {
-        let gone = || failure(Exit::Remote, format!("{repository}@{reference} is named there, and not there"));
+        let gone = || Failure::remote(format!("{repository}@{reference} is named there, and not there"));
         match registry.manifest(repository, &reference)?.ok_or_else(gone)?.parse()? {
             ParsedManifest::Manifest(manifest) => break manifest.config,
             // All platforms are made of the same sources.
@@ -136,7 +137,7 @@ pub(in crate::commands) fn tried(wanted: &Wanted, image: &Image) -> anyhow::Resu
         tag: wanted.tag(),
         declaration: wanted.declaration,
     };
-    let again = |why: String| failure(Exit::JobFailed, format!("the image {} {why}; build it again", image.name));
+    let again = |why: String| Failure::rejected(format!("the image {} {why}; build it again", image.name));
     built.fits(image, &record).map_err(again)?;
     Ok((record, layout, top))
 }
@@ -226,7 +227,7 @@ pub(in crate::commands) fn unmoved(
     let (now, before) = (word(now), word(before));
     let text =
         format!("{repository}:{MOVING} is {now} meanwhile, and not {before}; is another nightly going on elsewhere?");
-    Err(failure(Exit::Remote, text))
+    Err(Failure::remote(text))
 }
 
 /// Sets the tags, the moving one last, and only when nobody else moved it since `before` was read.

@@ -9,7 +9,8 @@ use super::registries::Registries;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
-use drydock_base::exit::{Exit, failure};
+use crate::exit::Exit;
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::images::Repository;
 use drydock_deb::sign::Signer;
@@ -42,7 +43,7 @@ impl cli::DockerPromote {
         if let Some(count) = refused(&findings) {
             let text = if count == 1 { "one thing keeps".to_owned() } else { format!("{count} things keep") };
             output::err(format_args!("nothing was done: {text} {} from being promoted", release.version));
-            return Ok(Exit::JobFailed);
+            return Ok(Exit::CheckFailed);
         }
         match self.format {
             cli::Format::Json => output::out(serde_json::to_string_pretty(&plan(&prepared))?),
@@ -116,7 +117,7 @@ fn copied(one: &Prepared, from: (&Registry, &Repository), to: (&Registry, &Repos
         true => Ok(()),
         false => {
             let text = format!("{} has {} after the copy of {digest}", one.to, copied.descriptor.digest);
-            Err(failure(Exit::NotReproducible, text))
+            Err(Failure::not_reproducible(text))
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
 use crate::commands::release::loaded::Loaded;
-use drydock_base::exit::{Exit, failure};
+use crate::exit::Exit;
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::images::{Digest, Image, Tag};
 use drydock_oci::prune::apply::{self, Condemned, End, Verified};
@@ -71,7 +72,7 @@ impl cli::DockerPrune {
                 tags_of(&report.plan),
                 report.repository
             )),
-            [first, ..] => Err(failure(Exit::NotReproducible, format!("{} lacks {first}", report.repository))),
+            [first, ..] => Err(Failure::not_reproducible(format!("{} lacks {first}", report.repository))),
         }
     }
 
@@ -121,7 +122,7 @@ fn carry_out(
         if let Some(opaque) = plan.opaque.first() {
             let text = format!("what {} of the tag {} needs cannot be read", opaque.digest, opaque.tag);
             let remedy = "nothing is deleted, as it may be something that would go; remove that tag first";
-            return Err(failure(Exit::JobFailed, format!("{text}; {remedy}")));
+            return Err(Failure::rejected(format!("{text}; {remedy}")));
         }
         condemned.write(place, &plan, &before)?;
         before.extend(plan.removed.iter().map(|one| one.digest));
@@ -146,7 +147,7 @@ fn carry_out(
         }
     }
     let text = format!("others change {} all the time", place.repository());
-    Err(failure(Exit::Remote, format!("{text}; {} manifests were deleted, try again for the rest", removed.len())))
+    Err(Failure::remote(format!("{text}; {} manifests were deleted, try again for the rest", removed.len())))
 }
 
 fn print(report: &Report) {

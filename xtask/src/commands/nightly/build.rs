@@ -7,7 +7,7 @@ use crate::commands::deb::packages::{How, Packages};
 use crate::commands::docker::nightly as images;
 use crate::commands::release::build::lock;
 use crate::commands::release::prove;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{From, Image, Platform};
 use drydock_config::release::Version;
@@ -76,7 +76,7 @@ pub(super) fn prove_sources(night: &Night<'_>) -> anyhow::Result<String> {
 
 /// What an earlier step made, which may be gone when somebody cleans up meanwhile.
 fn needed<T>(found: Option<T>, what: &str) -> anyhow::Result<T> {
-    found.ok_or_else(|| failure(Exit::Missing, format!("{what} went away while this went on; start it again")))
+    found.ok_or_else(|| Failure::missing(format!("{what} went away while this went on; start it again")))
 }
 
 /// The source packages, which are declared when this is called.
@@ -114,7 +114,7 @@ pub(super) fn check_packages(night: &Night<'_>) -> anyhow::Result<String> {
     let refused = check.refusals(&packages)?;
     match refused.as_slice() {
         [] => Ok(format!("{} packages would be accepted", packages.series.len())),
-        list => Err(failure(Exit::JobFailed, format!("the packages would be refused:\n  {}", list.join("\n  ")))),
+        list => Err(Failure::rejected(format!("the packages would be refused:\n  {}", list.join("\n  ")))),
     }
 }
 
@@ -148,7 +148,7 @@ pub(super) fn prove_packages(night: &Night<'_>) -> anyhow::Result<String> {
         .collect();
     if !differing.is_empty() {
         let text = format!("two builds of the packages differ:{}", differing.concat());
-        return Err(failure(Exit::NotReproducible, text));
+        return Err(Failure::not_reproducible(text));
     }
     let tried = proofs.iter().map(|proof| format!("{} ({})", proof.proved_on, proof.tried.join(", ")));
     Ok(format!("no difference, installed and tried on {}", tried.collect::<Vec<_>>().join(", ")))

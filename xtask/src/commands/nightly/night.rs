@@ -9,7 +9,7 @@ use crate::commands::deb::packages::Packages;
 use crate::commands::docker::loaded as images;
 use crate::commands::release::loaded::{Loaded, Versioned};
 use drydock_archive::source::SourceTree;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::git::Oid;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::Image;
@@ -96,7 +96,7 @@ impl<'a> Night<'a> {
         let wanted = images::Wanted::find(self.ctx, &self.of_images())?;
         if Some(wanted.declaration) != self.declaration {
             let text = "the declaration of the images changed while this went on; start it again";
-            return Err(failure(Exit::Declaration, text));
+            return Err(Failure::declaration(text));
         }
         Ok(wanted)
     }
@@ -127,7 +127,7 @@ impl<'a> Night<'a> {
 
 /// The tag of the commit that names the highest version.
 fn release_tag(loaded: &Loaded) -> anyhow::Result<Option<String>> {
-    let tags = loaded.repository.tags_of(&loaded.commit).map_err(|why| failure(Exit::Missing, why))?;
+    let tags = loaded.repository.tags_of(&loaded.commit).map_err(|why| Failure::missing(why))?;
     let versions = tags.into_iter().filter_map(|(name, _)| Some((loaded.release.tag.version_in(&name)?, name)));
     let highest =
         |one: (Version, String), other: (Version, String)| if is_above(&other.0, &one.0) { other } else { one };

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::night::Night;
 use crate::tools::{self, Purpose};
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::images::{From, Image};
 use drydock_release::preflight::{self, Finding};
 
@@ -30,7 +30,7 @@ pub(super) fn check(night: &Night<'_>) -> anyhow::Result<String> {
     if missing.is_empty() {
         return Ok(format!("{} things hold", findings.len()));
     }
-    Err(failure(Exit::Missing, format!("the nightly cannot be made here:{}", missing.concat())))
+    Err(Failure::missing(format!("the nightly cannot be made here:{}", missing.concat())))
 }
 
 fn tools(night: &Night<'_>) -> Vec<Finding> {

@@ -13,7 +13,8 @@ use crate::cli;
 use crate::commands::docker::nightly::{self as images, Published};
 use crate::commands::docker::registries::Registries;
 use crate::commands::release::build::lock;
-use drydock_base::exit::{Exit, code_of, failure};
+use crate::exit::Exit;
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::images::{Repository, Tag};
 use drydock_config::release::{NightlyVersion, Version};
@@ -130,20 +131,12 @@ impl Remote {
 
 /// What a removal did, in words, also when the registry refused it or was away: the next night tries again.
 fn forgiven(pruned: anyhow::Result<String>, repository: &Repository) -> anyhow::Result<String> {
-    pruned.or_else(|error| match code_of(&error) {
-        Exit::Remote => {
-            output::err(format_args!("note: nothing more is removed in {repository}: {error:#}"));
-            Ok(format!("not in {repository}"))
+    pruned.or_else(|error| {
+        if !matches!(Failure::find(&error), Some(Failure::Remote(_))) {
+            return Err(error);
         }
-        Exit::Success
-        | Exit::JobFailed
-        | Exit::Usage
-        | Exit::Declaration
-        | Exit::Missing
-        | Exit::Infrastructure
-        | Exit::Flaky
-        | Exit::NotReproducible
-        | Exit::Interrupted => Err(error),
+        output::err(format_args!("note: nothing more is removed in {repository}: {error:#}"));
+        Ok(format!("not in {repository}"))
     })
 }
 
@@ -162,7 +155,7 @@ struct File {
 /// The archives, their list, their sums, and their proof.
 fn sources(night: &Night<'_>) -> anyhow::Result<Vec<File>> {
     let manifest = super::build::manifest(night)
-        .ok_or_else(|| failure(Exit::Missing, "the archives went away while this went on; start it again"))?;
+        .ok_or_else(|| Failure::missing("the archives went away while this went on; start it again"))?;
     let archives = manifest.artifacts.iter().map(|artifact| artifact.name.as_str());
     let names = archives.chain([NAME, SUMS, proof::NAME]);
     let file = |name: &str| -> anyhow::Result<File> {
@@ -201,7 +194,7 @@ pub(super) fn upload(night: &Night<'_>, remote: &mut Remote) -> anyhow::Result<S
     })?;
     match exit {
         Exit::Success => Ok(told.join(", ")),
-        exit => Err(failure(exit, format!("the source packages were not all taken: {}", told.join(", ")))),
+        _ => Err(Failure::remote(format!("the source packages were not all taken: {}", told.join(", ")))),
     }
 }
 
@@ -241,12 +234,17 @@ mod tests {
     #[test]
     fn only_a_refusal_of_the_registry_is_forgiven() {
         let repository: Repository = "registry.example/p/nightly".parse().unwrap();
-        let after = |exit| forgiven(Err(failure(exit, "x").context("y")), &repository);
+        let after = |failure: anyhow::Error| forgiven(Err(failure.context("y")), &repository);
         assert_eq!(forgiven(Ok("3 of 4 kept".to_owned()), &repository).unwrap(), "3 of 4 kept");
-        assert_eq!(after(Exit::Remote).unwrap(), "not in registry.example/p/nightly");
-        for exit in [Exit::NotReproducible, Exit::Missing, Exit::Infrastructure, Exit::Interrupted, Exit::JobFailed] {
-            assert_eq!(code_of(&after(exit).unwrap_err()), exit);
+        assert_eq!(after(Failure::remote("x")).unwrap(), "not in registry.example/p/nightly");
+        let others = [Failure::NotReproducible, Failure::Missing, Failure::Infrastructure, Failure::Interrupted];
+        for failure in others {
+            let failure = failure("x".to_owned());
+            let kind = std::mem::discriminant(&failure);
+            let error = after(failure.into()).unwrap_err();
+            assert_eq!(Failure::find(&error).map(std::mem::discriminant), Some(kind));
         }
+        assert!(after(anyhow::anyhow!("x")).is_err());
     }
 
     #[test]

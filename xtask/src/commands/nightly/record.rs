@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::Context;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 
 /// The file's name.
@@ -125,8 +125,7 @@ pub(super) fn lock(ctx: &Context) -> anyhow::Result<File> {
     ctx.state.create()?;
     let path = ctx.state.root().join("nightly.lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        failure(Exit::Missing, format!("another nightly is going on here; it holds {}", path.display()))
-    })?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| Failure::missing(format!("another nightly is going on here; it holds {}", path.display())))?;
     Ok(file)
 }

@@ -9,9 +9,10 @@ use rustix::fs::{FlockOperation, flock};
 use super::loaded::{Loaded, Versioned};
 use crate::cli;
 use crate::commands::Context;
+use crate::exit::Exit;
 use drydock_archive::source::SourceTree;
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_release::build::{Built, Job};
 use drydock_release::manifest::Manifest;
@@ -114,7 +115,7 @@ pub(in crate::commands) fn lock(ctx: &Context) -> anyhow::Result<File> {
     let path = ctx.state.root().join("release.lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| failure(Exit::Missing, format!("another release is being built; it holds {}", path.display())))?;
+        .map_err(|_| Failure::missing(format!("another release is being built; it holds {}", path.display())))?;
     Ok(file)
 }
 

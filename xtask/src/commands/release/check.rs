@@ -3,7 +3,7 @@
 use super::loaded::Loaded;
 use crate::cli;
 use crate::commands::Context;
-use drydock_base::exit::Exit;
+use crate::exit::Exit;
 use drydock_base::output;
 use drydock_release::preflight::{self, Finding};
 
@@ -76,16 +76,20 @@ impl cli::ReleaseCheck {
                 Finding::bad(what, format!("{}{more}", first.join(", ")), remedy)
             }
             // A bare repository has no work tree.
-            Err(why) => match loaded.repository.ask(&["rev-parse", "--is-bare-repository"]).as_deref() {
-                Ok("true") => Finding::good(what, "there is none"),
-                _ => Finding::bad(what, why, "as git says"),
-            },
+            Err(error) => {
+                let is_bare = loaded.repository.ask(&["rev-parse", "--is-bare-repository"]);
+                if is_bare.is_ok_and(|answer| answer == "true") {
+                    Finding::good(what, "there is none")
+                } else {
+                    Finding::bad(what, error.to_string(), "as git says")
+                }
+            }
         })
     }
 }
 
 fn exit(findings: &[Finding]) -> Exit {
-    if findings.iter().all(|finding| finding.holds) { Exit::Success } else { Exit::JobFailed }
+    if findings.iter().all(|finding| finding.holds) { Exit::Success } else { Exit::CheckFailed }
 }
 
 fn shown(finding: &Finding) -> String {

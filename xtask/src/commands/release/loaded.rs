@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::cli::OfRelease;
 use crate::commands::Context;
 use drydock_archive::source::{self, SourceTree};
-use drydock_base::exit::{Exit, failure};
-use drydock_base::git::{Objects, Oid, Repository};
+use drydock_base::failure::Failure;
+use drydock_base::git::{HistoryError, Objects, Oid, Repository};
 use drydock_base::sums::Sha256Sum;
 use drydock_config::release::{NightlyVersion, Release, Version};
 use drydock_deb::{self, version::is_above};
@@ -44,11 +44,11 @@ impl Loaded {
         let commit = repository.resolve(revision, "commit").ok_or_else(|| {
             let hint =
                 if repository.is_shallow { "; the clone is shallow: `git fetch --unshallow --tags`" } else { "" };
-            failure(Exit::Usage, format!("{revision} names no commit of {}{hint}", declarations.project.display()))
+            Failure::usage(format!("{revision} names no commit of {}{hint}", declarations.project.display()))
         })?;
         let (text, shown) = declared(ctx, &repository, &commit, declarations.release())?;
         let release = Release::parse(&text, &shown)
-            .map_err(|problems| failure(Exit::Declaration, format!("{} is not valid\n{problems}", shown.display())))?;
+            .map_err(|problems| Failure::declaration(format!("{} is not valid\n{problems}", shown.display())))?;
         let config = (declarations.config != declarations.project).then(|| declarations.config.clone());
         Ok(Loaded { repository, commit, release, declaration: Sha256Sum::of(text.as_bytes()), config })
     }
@@ -64,7 +64,7 @@ impl Loaded {
         let mut tree = self.tree()?;
         let versioned = self.version(of, &tree)?.map_err(|finding| {
             let remedy = finding.remedy.unwrap_or_default();
-            failure(Exit::JobFailed, format!("{}: {}; {remedy}", finding.what, finding.found))
+            Failure::rejected(format!("{}: {}; {remedy}", finding.what, finding.found))
         })?;
         self.stamp(&mut tree, &versioned)?;
         Ok((tree, versioned))
@@ -90,7 +90,7 @@ impl Loaded {
         if of.untagged {
             return Ok(Ok(Versioned { version: self.untagged(tree)?, tag: None }));
         }
-        let tags = self.repository.tags_of(&self.commit).map_err(|why| failure(Exit::Missing, why))?;
+        let tags = self.repository.tags_of(&self.commit).map_err(|why| Failure::missing(why))?;
         let mut versions: Vec<(Version, Tag)> = tags
             .into_iter()
             .filter(|(name, _)| of.tag.as_ref().is_none_or(|wanted| wanted == name))
@@ -129,7 +129,7 @@ impl Loaded {
         if let Some(nightly) = versioned.nightly() {
             return Ok(nightly.day);
         }
-        let (_, newest) = self.repository.history(&self.commit).map_err(|why| failure(Exit::Missing, why))?;
+        let (_, newest) = self.repository.history(&self.commit).map_err(|why| Failure::missing(why))?;
         day_of(newest)
     }
 
@@ -149,12 +149,12 @@ impl Loaded {
         let day = day_of(tree.epoch)?;
         format!("{base}+git{day}.{}", self.commit.short())
             .parse()
-            .map_err(|bad| failure(Exit::Declaration, format!("the version cannot be made: {bad}")))
+            .map_err(|bad| Failure::declaration(format!("the version cannot be made: {bad}")))
     }
 
     /// The version of a nightly of what will be `next`, or the nightly that `next` names.
     fn nightly(&self, next: &str, tree: &SourceTree) -> anyhow::Result<Version> {
-        let usage = |why: String| failure(Exit::Usage, why);
+        let usage = |why: String| Failure::usage(why);
         let wanted: Option<Version> = match next {
             "" => None,
             text => Some(text.parse().map_err(|bad| usage(format!("--nightly: {bad}")))?),
@@ -171,22 +171,22 @@ impl Loaded {
             Some(next) => next,
             None => self.written(tree)?.ok_or_else(|| {
                 let text = "what will be released next is not known; declare `nightly: {next: VERSION}`, or say --next";
-                failure(Exit::Declaration, text)
+                Failure::declaration(text)
             })?,
         };
-        let git = |why: String| failure(Exit::Missing, format!("the version of the nightly is not known: {why}"));
-        let (number, newest) = self.repository.history(&self.commit).map_err(git)?;
-        let released = self.repository.tags_until(&self.commit).map_err(git)?;
+        let unknown = |why: HistoryError| Failure::missing(format!("the version of the nightly is not known: {why}"));
+        let (number, newest) = self.repository.history(&self.commit).map_err(unknown)?;
+        let released = self.repository.tags_until(&self.commit).map_err(|error| unknown(error.into()))?;
         let released = released.iter().filter_map(|name| self.release.tag.version_in(name));
         let last = released.reduce(|one, other| if is_above(&other, &one) { other } else { one });
         let place = drydock_deb::version::place(&next, last.as_ref()).map_err(|why| {
             let remedy = "raise `nightly.next` in packaging/release.yaml, or say --next VERSION";
-            failure(Exit::Declaration, format!("{why}; {remedy}"))
+            Failure::declaration(format!("{why}; {remedy}"))
         })?;
         let day = day_of(newest)?;
         let commit = self.commit.as_str()[..NightlyVersion::DIGITS].to_owned();
         let version = NightlyVersion { place, day, number, commit }.to_string();
-        version.parse().map_err(|bad| failure(Exit::Declaration, format!("the nightly has no version: {bad}")))
+        version.parse().map_err(|bad| Failure::declaration(format!("the nightly has no version: {bad}")))
     }
 
     /// The version that the first version file holds.
@@ -225,7 +225,7 @@ pub(in crate::commands) fn declared(
     let text = text.ok_or_else(|| {
         let place = if own { format!("the commit {}", commit.short()) } else { "the directory".to_owned() };
         let why = format!("{place} has no {}; write it as the README shows", shown.display());
-        failure(Exit::Declaration, if own { format!("{why}, and commit it") } else { why })
+        Failure::declaration(if own { format!("{why}, and commit it") } else { why })
     })?;
     Ok((text, shown))
 }

@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::loaded::{Loaded, Versioned};
 use crate::cli;
 use crate::commands::Context;
-use drydock_base::exit::{Exit, failure};
+use crate::exit::Exit;
+use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::release::{NightlyVersion, Signing, Version};
 use drydock_release::build::Job;
@@ -47,9 +48,8 @@ impl cli::ReleaseVerify {
             }
         }
         if self.rebuild {
-            let ctx = project
-                .as_ref()
-                .map_err(|error| failure(Exit::Usage, format!("--rebuild needs the project: {error:#}")))?;
+            let ctx =
+                project.as_ref().map_err(|error| Failure::usage(format!("--rebuild needs the project: {error:#}")))?;
             let manifest =
                 manifest.as_ref().with_context(|| format!("--rebuild needs {NAME}, which names the commit"))?;
             self.rebuilt(ctx, manifest, &directory, &mut report)?;
@@ -67,7 +67,7 @@ impl cli::ReleaseVerify {
 
     /// The directory to look in, and the files that are meant; none for all.
     fn directory(&self, ctx: Option<&Context>) -> anyhow::Result<(PathBuf, Vec<String>)> {
-        let usage = |text: String| failure(Exit::Usage, text);
+        let usage = |text: String| Failure::usage(text);
         match self.files.as_slice() {
             [] => {
                 let ctx = ctx.ok_or_else(|| usage("name the directory or the files of a release".into()))?;
@@ -100,7 +100,7 @@ impl cli::ReleaseVerify {
         let loaded = Loaded::new(ctx, &manifest.commit)?;
         let mut tree = loaded.tree()?;
         let version: Version =
-            manifest.version.parse().map_err(|bad| failure(Exit::NotReproducible, format!("{NAME}: {bad}")))?;
+            manifest.version.parse().map_err(|bad| Failure::not_reproducible(format!("{NAME}: {bad}")))?;
         let is_nightly = NightlyVersion::of(&version).is_some();
         let of = cli::OfRelease {
             commit: manifest.commit.clone(),

@@ -187,8 +187,16 @@ fn problems_of_the_run(
             if run.containment != column.name() {
                 problems.push(format!("containment {:?}", run.containment));
             }
-            if run.exit != Some(finished.code()) {
-                problems.push(format!("run.json says exit {:?}, xtask exits {}", run.exit, finished.code()));
+            let code = match run.result.as_deref() {
+                Some("passed") => 0,
+                Some("failed") => 1,
+                Some("infrastructure") => 5,
+                Some("flaky") => 6,
+                Some("interrupted") => 9,
+                _ => -1,
+            };
+            if code != finished.code() {
+                problems.push(format!("run.json says {:?}, xtask exits {}", run.result, finished.code()));
             }
         }
     }

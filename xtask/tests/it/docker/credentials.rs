@@ -10,7 +10,7 @@ use std::slice;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use drydock_base::exit::{Exit, code_of};
+use drydock_base::failure::Failure;
 use drydock_oci::registry::{Attachment, Credentials, Precondition, attach, copy, push, tag};
 use tempfile::TempDir;
 
@@ -41,7 +41,7 @@ fn a_password_comes_from_the_environment_a_file_or_a_helper() {
         let text = format!("{error:#}");
         assert!(words.iter().all(|words| text.contains(words)), "{text}");
         assert!(!text.contains("wrong-horse") && !text.contains("d3Jvbmct"), "{text}");
-        assert_eq!(code_of(&error), Exit::Remote);
+        assert!(matches!(Failure::find(&error), Some(Failure::Remote(_))));
     };
     let none = credentials(&[("HOME", home_text)]);
     let login = format!("docker login {host}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drydock_base::exit::{Exit, code_of};
+use drydock_base::failure::Failure;
 use drydock_oci::layout::Layout;
 use drydock_oci::registry::{Credentials, Reference, Registry, Settings, pull, push};
 use tempfile::TempDir;
@@ -43,7 +43,7 @@ fn a_registry_that_asks_for_time_gets_it() {
     for words in ["429", "TOOMANYREQUESTS, rate limit exceeded", "left alone for 21600 s", "try again later"] {
         assert!(text.contains(words), "{text}");
     }
-    assert_eq!(code_of(&error), Exit::Remote);
+    assert!(matches!(Failure::find(&error), Some(Failure::Remote(_))));
     assert!(proxy.seen().len() == before + 1 && clock.slept().len() == 5);
     proxy.script(|request| if request.method == "PATCH" { too_many("21600") } else { Act::Pass });
     let before = proxy.count("PATCH", "");
@@ -76,7 +76,7 @@ fn a_registry_in_trouble_is_asked_again_and_not_for_ever() {
     for words in [&proxy.host()[..], "HEAD", "/v2/b/", "500 Internal Server Error", "its own log says more"] {
         assert!(text.contains(words), "{text}");
     }
-    assert_eq!(code_of(&error), Exit::Remote);
+    assert!(matches!(Failure::find(&error), Some(Failure::Remote(_))));
     let tried = proxy.seen().len() - before;
     assert!((6..=18).contains(&tried), "{tried} requests");
     let waits: Vec<Duration> = clock.slept().split_off(slept);
@@ -121,7 +121,7 @@ fn nobody_there_is_said_so() {
     for words in ["GET", &server.host(), "/v2/a/tags/list", "got no answer 6 times", "refused", "does it run?"] {
         assert!(text.contains(words), "{text}");
     }
-    assert_eq!(code_of(&error), Exit::Remote);
+    assert!(matches!(Failure::find(&error), Some(Failure::Remote(_))));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_full_disk_of_the_registry_tags_nothing_and_the_push_goes_on_when_there_is_s
     {
         assert!(text.contains(words), "{text}");
     }
-    assert_eq!(code_of(&error), Exit::Remote);
+    assert!(matches!(Failure::find(&error), Some(Failure::Remote(_))));
     assert!(registry.manifest(&repository, &Reference::Digest(top.digest)).unwrap().is_none());
     assert!(registry.tags(&repository).unwrap().is_empty());
     std::fs::remove_file(&filler).unwrap();
@@ -169,7 +169,7 @@ fn a_full_disk_here_leaves_nothing_half_written() {
     let error = pull(&registry, &repository, &Reference::Digest(top.digest), None, &small).unwrap_err();
     let text = format!("{error:#}");
     assert!(text.contains("cannot write sha256:") && text.to_lowercase().contains("no space left"), "{text}");
-    assert_eq!(code_of(&error), Exit::Infrastructure);
+    assert!(matches!(Failure::find(&error), Some(Failure::Infrastructure(_))));
     let files = disk.files();
     assert!(files.iter().all(|(name, size)| !name.contains(".part-") && *size < 10_000), "{files:?}");
     // An upload remembers where it is, if it can; where it cannot, it works all the same.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use drydock_base::exit::{Exit, code_of};
+use drydock_base::failure::Failure;
 use drydock_oci::layout::Layout;
 use drydock_oci::registry::{Credentials, Reference, Registry, Settings, pull, push};
 use tempfile::TempDir;
@@ -226,7 +226,7 @@ fn a_download_that_begins_anew_each_time_ends() {
     let reference = Reference::Digest(top.digest);
     let error = pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap_err();
     assert!(error.to_string().contains(&format!("of {PIECE} bytes")), "{error:#}");
-    assert_eq!(code_of(&error), Exit::Remote);
+    assert!(matches!(Failure::find(&error), Some(Failure::Remote(_))));
 
     // A place elsewhere that is none.
     proxy.script(|request| match request.target.contains("/blobs/") {
@@ -235,7 +235,7 @@ fn a_download_that_begins_anew_each_time_ends() {
     });
     let error = pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap_err();
     assert!(error.to_string().contains("sends to no address"), "{error:#}");
-    assert_eq!(code_of(&error), Exit::Remote);
+    assert!(matches!(Failure::find(&error), Some(Failure::Remote(_))));
 }
 
 /// As GitHub's registry, with either status.

@@ -12,7 +12,7 @@ pub(crate) struct RunJson {
     pub(crate) format: u32,
     pub(crate) id: String,
     pub(crate) containment: String,
-    pub(crate) exit: Option<i32>,
+    pub(crate) result: Option<String>,
     pub(crate) certificate: Option<serde_json::Value>,
     pub(crate) held: Vec<(i64, i64, String)>,
     pub(crate) jobs: Vec<JobJson>,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Made, Output};
 use crate::source::names::shown;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::twin::Twin;
 
 /// Refuses outputs that differ, each by name with its first differing line.
@@ -31,7 +31,7 @@ pub(super) fn same(first: &[Made], second: &[Made], here: &Path, there: &Path, t
     let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
     let help = "make the generator write the same everywhere (SOURCE_DATE_EPOCH is set), or declare \
                 `host-independent: false` so that a builder makes them";
-    Err(failure(Exit::NotReproducible, format!("derived files differ from run to run:{list}\n  {help}")))
+    Err(Failure::not_reproducible(format!("derived files differ from run to run:{list}\n  {help}")))
 }
 
 fn difference(one: &Output, other: &Output, here: &Path, there: &Path, twin: &Twin) -> Option<String> {

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 
 /// How many files a directory may have after a generator ran.
 const MOST: usize = 1_000_000;
@@ -40,7 +40,7 @@ impl Snapshot {
                 let entry = entry.with_context(|| format!("cannot read {}", at.display()))?;
                 let name = entry.file_name().into_string().map_err(|name| {
                     let text = format!("a generator wrote {}/{}", directory, name.to_string_lossy());
-                    failure(Exit::JobFailed, format!("{text}, a name that is not UTF-8"))
+                    Failure::rejected(format!("{text}, a name that is not UTF-8"))
                 })?;
                 let path = format!("{directory}{name}");
                 let kind = entry.file_type().with_context(|| format!("cannot read {path}"))?;

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{Made, Output};
 use crate::source::names::shown;
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_config::release::Generator;
 
 /// Host names shorter than this are too likely to be words.
@@ -47,10 +47,9 @@ pub(super) fn none(made: &[Made], generators: &[Generator], directory: &Path, st
     let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
     let help =
         "keep it out of the output, declare `host-independent: false`, or, when it is none, name it under `allow`";
-    Err(failure(
-        Exit::NotReproducible,
-        format!("derived files hold what other machines would write differently:{list}\n  {help}"),
-    ))
+    Err(Failure::not_reproducible(format!(
+        "derived files hold what other machines would write differently:{list}\n  {help}"
+    )))
 }
 
 fn describe(generator: &Generator, output: &Output, (number, line, what): (usize, String, String)) -> String {

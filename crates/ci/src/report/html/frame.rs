@@ -5,9 +5,9 @@ use sha2::{Digest as _, Sha256};
 use super::Page;
 use super::look::{self, Look};
 use super::markup::Html;
+use crate::event::RunResult;
 use crate::outcome::signal_name;
 use crate::report::html::look::plural;
-use drydock_base::exit::Exit;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -31,7 +31,7 @@ pub(super) fn begin(html: &mut Html, page: Page<'_>) {
             look.mark(html);
             html.raw(" ").text(&headline(page));
         });
-        html.within("p", &[("class", "exit")], |html| html.prose(&exit(page)).end());
+        html.within("p", &[("class", "exit")], |html| html.prose(&result(page)).end());
         counts(html, page);
         facts(html, page);
     });
@@ -85,20 +85,21 @@ fn headline(page: Page<'_>) -> String {
         (0, _) => "There was no job".into(),
         (1, 0) => "The job passed".into(),
         (_, 0) => format!("All {all} jobs passed"),
-        _ if page.exit == 0 => format!("{passed} of {} passed, {}", look::plural(all, "job"), half.join(", ")),
+        _ if page.result == RunResult::Passed => {
+            format!("{passed} of {} passed, {}", look::plural(all, "job"), half.join(", "))
+        }
         (1, _) => "The job did not pass".into(),
         (_, bad) => format!("{bad} of {all} jobs did not pass"),
     }
 }
 
-fn exit(page: Page<'_>) -> String {
-    let meaning = Exit::TABLE.iter().find(|(exit, _)| exit.code() == page.exit).map_or("", |(_, meaning)| meaning);
-    let mut text = format!("Exit code {}: {meaning}.", page.exit);
+fn result(page: Page<'_>) -> String {
+    let mut text = page.result.sentence().to_owned();
     if let Some(signal) = page.run.interrupted {
         text.push_str(&format!(" {} stopped the run; `cargo xtask ci --resume` goes on.", signal_name(signal)));
-    } else if page.run.exit.is_none() {
+    } else if page.run.result.is_none() {
         text.push_str(" The run never came to its end; `cargo xtask ci --resume` goes on.");
-    } else if page.exit != 0 {
+    } else if page.result != RunResult::Passed {
         text.push_str(" `cargo xtask ci rerun` runs again what did not pass.");
     }
     text

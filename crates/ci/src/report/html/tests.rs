@@ -2,7 +2,7 @@
 
 use super::render;
 use crate::certificate;
-use crate::event::{AttemptRecord, AttemptStarting, Event, JobResult, RunStarted, Stamped};
+use crate::event::{AttemptRecord, AttemptStarting, Event, JobResult, RunResult, RunStarted, Stamped};
 use crate::evidence::{End, Evidence, Finding, KillIntent, KillReason, ValgrindEvidence};
 use crate::history::History;
 use crate::outcome::{MemoryScope, Outcome, Verdict, Victim};
@@ -91,8 +91,8 @@ fn html(run: &Run) -> String {
 
 fn html_with(run: &Run, history: &History) -> String {
     let dir = RunDir::new("/nowhere/r".into());
-    let exit = run.exit.unwrap_or_else(|| run.verdict(false).code());
-    render(run, &dir, exit, certificate::certify(run).as_ref(), history)
+    let result = run.result.unwrap_or_else(|| run.verdict(false));
+    render(run, &dir, result, certificate::certify(run).as_ref(), history)
 }
 
 fn frame(function: &str) -> Frame {
@@ -175,7 +175,7 @@ fn a_small_report_has_this_structure() {
     late.evidence.intent = Some(KillIntent { reason: KillReason::Timeout, at: 2900, escalated: false });
     end(&mut run, 2, late, Some(JobResult::Failed));
     run.apply(&Stamped { at: 3000, event: Event::Warning { text: "be careful".into() } });
-    run.apply(&Stamped { at: 3000, event: Event::RunEnded { exit: 1 } });
+    run.apply(&Stamped { at: 3000, event: Event::RunEnded { result: RunResult::Failed } });
     let html = html(&run);
     assert_well_formed(&html);
     insta::assert_snapshot!(outline(&html), @"
@@ -216,7 +216,7 @@ fn a_small_report_has_this_structure() {
       details
     footer
     ");
-    for text in ["2 of 3 jobs did not pass", "Exit code 1: a job failed.", "exit code 3", "timed out", "be careful"] {
+    for text in ["2 of 3 jobs did not pass", "At least one job failed.", "exit code 3", "timed out", "be careful"] {
         assert!(html.contains(text), "{text}");
     }
     // Half, a quarter, half of two seconds, in two lanes.
@@ -234,7 +234,7 @@ fn an_empty_run_has_a_report() {
             begin(&mut run, 5, false);
         }
         if events > 1 {
-            run.apply(&Stamped { at: 6, event: Event::RunEnded { exit: 0 } });
+            run.apply(&Stamped { at: 6, event: Event::RunEnded { result: RunResult::Passed } });
         }
         let html = html(&run);
         assert_well_formed(&html);
@@ -274,7 +274,7 @@ fn a_resumed_run_is_not_a_line_with_a_dot_at_each_end() {
     end(&mut run, 0, record(Outcome::Passed, 0, 5000), Some(JobResult::Passed));
     begin(&mut run, DAY, true);
     end(&mut run, 1, record(Outcome::Passed, DAY, DAY + 5000), Some(JobResult::Passed));
-    run.apply(&Stamped { at: DAY + 5000, event: Event::RunEnded { exit: 0 } });
+    run.apply(&Stamped { at: DAY + 5000, event: Event::RunEnded { result: RunResult::Passed } });
     let html = html(&run);
     assert_well_formed(&html);
     assert!(html.contains("went on after an interruption") && html.contains("All 2 jobs passed"));
@@ -380,7 +380,7 @@ fn what_was_done_to_jobs_is_marked() {
     end(&mut run, 1, record(Outcome::Passed, 700, 1000), Some(JobResult::Passed));
     // Still held back when the run ended.
     run.apply(&Stamped { at: 900, event: Event::Held { because: Some("once more".into()) } });
-    run.apply(&Stamped { at: 1000, event: Event::RunEnded { exit: 5 } });
+    run.apply(&Stamped { at: 1000, event: Event::RunEnded { result: RunResult::Infrastructure } });
     let html = html(&run);
     assert_well_formed(&html);
     for text in [
@@ -404,8 +404,10 @@ fn what_is_flaky_is_no_failure_and_no_pass() {
     let again = AttemptRecord { number: 2, again: Some("it may".into()), ..record(Outcome::Passed, 500, 900) };
     end(&mut run, 0, again, Some(JobResult::Flaky { attempt: 2 }));
     end(&mut run, 1, record(Outcome::Passed, 0, 500), Some(JobResult::Passed));
-    for (exit, headline) in [(0, "1 of 2 jobs passed, 1 flaky"), (6, "1 of 2 jobs did not pass")] {
-        run.apply(&Stamped { at: 900, event: Event::RunEnded { exit } });
+    for (result, headline) in
+        [(RunResult::Passed, "1 of 2 jobs passed, 1 flaky"), (RunResult::Flaky, "1 of 2 jobs did not pass")]
+    {
+        run.apply(&Stamped { at: 900, event: Event::RunEnded { result } });
         let html = html(&run);
         assert_well_formed(&html);
         for text in

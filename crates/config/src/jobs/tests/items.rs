@@ -1,6 +1,7 @@
 //! Items: what `for-each` makes of a project and of what a command prints.
 
 use super::*;
+use drydock_base::exec;
 
 /// A project with the files of the names given.
 fn project(files: &[&str]) -> tempfile::TempDir {
@@ -71,32 +72,32 @@ jobs:
 fn listed_items_can_be_wrong_too() {
     let text = "jobs: {a: {run: [x], directory: '{item}', for-each: {lines-of: [list]}}}";
     let suite = parse(text).unwrap();
-    let expand = |lines: Result<&[&str], &str>| {
+    let expand = |lines: Option<&[&str]>| {
         let lines = lines.map(|lines| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
-        let found = suite.expand(Path::new("/nowhere"), &mut |_| lines.clone().map_err(str::to_owned));
+        let found = suite.expand(Path::new("/nowhere"), &mut |_| lines.clone().ok_or(exec::Error::Empty));
         found.err().map(|diagnostics| problems(&diagnostics)).unwrap_or_default()
     };
-    assert_eq!(expand(Ok(&["x"])), [""; 0]);
+    assert_eq!(expand(Some(&["x"])), [""; 0]);
     assert_eq!(
-        expand(Ok(&[""])),
+        expand(Some(&[""])),
         ["1:53: `list` printed no items (run the command in the project to see what it prints)"]
     );
     assert_eq!(
-        expand(Ok(&["x", "x"])),
+        expand(Some(&["x", "x"])),
         ["1:53: the item `x` is listed twice (let the command of `lines-of` print it once)"]
     );
     assert_eq!(
-        expand(Ok(&["x y", "x-y"])),
+        expand(Some(&["x y", "x-y"])),
         ["1:53: the items `x y` and `x-y` have one name, `a/x-y` (rename one of them)"]
     );
     assert_eq!(
-        expand(Err("exit 2")),
+        expand(None),
         [
-            "1:53: cannot list the items of `a` with `list`: exit 2 (run the command in the project to see what it prints)"
+            "1:53: cannot list the items of `a` with `list`: the command is empty (run the command in the project to see what it prints)"
         ]
     );
     assert_eq!(
-        expand(Ok(&["../x"])),
+        expand(Some(&["../x"])),
         [
             "1:53: `a/x` cannot run in its directory: the path `../x` leads out of the directory with `..` (set `name` in this `for-each`, made of `{item}`, `{stem}` and `{dir}`)"
         ]

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::{DOCKER_HUB_KEY, Login, Secret};
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 
 /// Files of logins are small.
 const LARGEST: u64 = 1 << 20;
@@ -56,13 +56,13 @@ pub(super) fn read(path: &Path, host: &str, repository: &str) -> anyhow::Result<
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => Err(error),
     }
-    .map_err(|error| failure(Exit::Missing, format!("cannot read the logins of {}: {error}", path.display())))?;
+    .map_err(|error| Failure::missing(format!("cannot read the logins of {}: {error}", path.display())))?;
     parse(&text, host, repository, &path.display().to_string())
 }
 
 fn parse(text: &[u8], host: &str, repository: &str, source: &str) -> anyhow::Result<Option<Found>> {
     // The parser's words could hold a part of a secret.
-    let wrong = |what: &str| failure(Exit::Missing, format!("{source} {what}; log in again"));
+    let wrong = |what: &str| Failure::missing(format!("{source} {what}; log in again"));
     let file: File = serde_json::from_slice(text).map_err(|error| {
         wrong(&format!("is no file of logins, from line {}, column {}", error.line(), error.column()))
     })?;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{Login, Secret};
 use drydock_base::exec;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_http::printable;
 
 /// A person may have to unlock something.
@@ -35,7 +35,7 @@ pub(super) fn get(
 ) -> anyhow::Result<Option<Login>> {
     let wrong = |what: String| {
         let file = file.display();
-        failure(Exit::Missing, format!("the credential helper `{}` of {file} {what}", printable(name)))
+        Failure::missing(format!("the credential helper `{}` of {file} {what}", printable(name)))
     };
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
         return Err(wrong("has a name that no program has".to_owned()));

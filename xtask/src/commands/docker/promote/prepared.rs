@@ -8,7 +8,7 @@ use super::release::Promoted;
 use super::signed;
 use crate::commands::Context;
 use crate::commands::docker::registries::Registries;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Digest, Image, ImageName, Platform, Repository, Tag};
 use drydock_deb::version::{is_above, may_be_candidate};
@@ -77,7 +77,7 @@ impl Prepared {
     }
 
     pub(super) fn latest_tag(&self) -> anyhow::Result<Tag> {
-        LATEST.parse().map_err(|bad| failure(Exit::Usage, format!("{bad}")))
+        LATEST.parse().map_err(|bad| Failure::usage(format!("{bad}")))
     }
 }
 
@@ -189,7 +189,7 @@ impl Need<'_> {
         let build = format!("cargo xtask docker build {} --tag {tag}, then {again}", image.name);
         let of_commit: Tag = format!("sha-{}", commit.short())
             .parse()
-            .map_err(|bad| failure(Exit::Usage, format!("the commit {commit} makes no tag: {bad}")))?;
+            .map_err(|bad| Failure::usage(format!("the commit {commit} makes no tag: {bad}")))?;
         let head = registry.head(from, &of_commit.clone().into())?.map(|head| head.digest);
         let (digest, found_by, remedy) = match (head, own) {
             (Some(head), _) => (head, Found::Tag(of_commit), &build),

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::cli::OfRelease;
 use crate::commands::Context;
 use crate::commands::release::loaded::Loaded;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::git::Objects;
 use drydock_config::release::{Signing, Version};
 use drydock_oci::build_record::{BuildRecord, RecordTag};
@@ -38,7 +38,7 @@ impl Promoted {
         let head = Loaded::new(ctx, "HEAD")?;
         let Some(version) = version else {
             let (_, versioned) = head.sources(&OfRelease { commit: "HEAD".into(), ..OfRelease::default() })?;
-            let tag = versioned.tag.ok_or_else(|| failure(Exit::Usage, "name the version that is promoted"))?;
+            let tag = versioned.tag.ok_or_else(|| Failure::usage("name the version that is promoted"))?;
             let tag = RecordTag { name: tag.name, object: tag.object };
             let signing = head.release.signing.clone();
             return Ok(Promoted { loaded: head, version: versioned.version, tag, signing });
@@ -48,7 +48,7 @@ impl Promoted {
         let object = head.repository.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &reference]);
         let object = object.map_err(|_| {
             let text = format!("there is no tag {name} in {}; `git fetch --tags`?", ctx.declarations.project.display());
-            failure(Exit::Usage, text)
+            Failure::usage(text)
         })?;
         let loaded = Loaded::new(ctx, &reference)?;
         let signing = policy(head.release.signing.as_ref(), loaded.release.signing.as_ref());

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::prepared::Need;
-use drydock_base::exit::{Exit, failure};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_deb::sign::Signer;
 use drydock_oci::promote::promotion_record::Promotion;
@@ -30,11 +30,11 @@ pub(super) fn record(need: &Need<'_>, record: &Promotion, signer: &Signer) -> an
     let shown = path.display().to_string();
     let found = match need.keys() {
         Some(keys) => signatures::check_bytes(&shown, text.as_bytes(), signature.as_bytes(), &keys)?,
-        None => return Err(failure(Exit::Declaration, "no keys are declared, so no signature could be checked")),
+        None => return Err(Failure::declaration("no keys are declared, so no signature could be checked")),
     };
     if found.good.is_empty() {
         let text = format!("the record was signed, but {}", found.problems.join(", "));
-        return Err(failure(Exit::NotReproducible, format!("{text}; sign with --key KEY, one of the declared keys")));
+        return Err(Failure::not_reproducible(format!("{text}; sign with --key KEY, one of the declared keys")));
     }
     fs::create_dir_all(&directory)?;
     paths::write_atomically(&path, text.as_bytes())?;
