@@ -84,11 +84,11 @@ pub fn certify(run: &Run) -> Option<Certificate> {
     // Whole milliseconds are rounded, so a perfect schedule can seem to be shorter than possible.
     let lower_bound = bound.makespan.clamp(1, makespan.max(1));
     // The next run sets a tenth more aside than was used.
-    let reserved = measured(|record| record.peak.map_or(record.reservation, |peak| peak.saturating_add(peak / 10)));
+    let reserved = measured(|record| record.peak.map_or(record.conditions.reservation, |peak| peak.saturating_add(peak / 10)));
     let simulated = |limits| reserved.makespan(limits, &order(&reserved, limits, SEED, QUICK));
     let base = simulated(limits);
     let saved = |limits| base.saturating_sub(simulated(limits));
-    let held = run.held_before.iter().map(|(from, to, _)| u64::try_from(to - from).unwrap_or_default()).sum();
+    let held = run.earlier_pauses.iter().map(|(from, to, _)| u64::try_from(to - from).unwrap_or_default()).sum();
     Some(Certificate {
         makespan,
         lower_bound,
@@ -151,7 +151,8 @@ mod tests {
     use super::*;
     use crate::event::{Event, RunStarted, Stamped};
     use crate::evidence::{End, Evidence};
-    use crate::outcome::{Outcome, Verdict};
+    use crate::conditions::Conditions;
+    use crate::event::Measured;
     use crate::plan::{FORMAT, PlannedJob};
     use crate::schedule::Capacity;
 
@@ -188,25 +189,9 @@ mod tests {
         let mut run = Run::new(plan.clone());
         run.apply(&Stamped { at: 0, event: Event::RunStarted(started) });
         for (job, (started, ended, peak)) in plan.jobs.iter().zip(jobs) {
-            let verdict = Verdict {
-                outcome: Outcome::Passed,
-                confidence: 1.0,
-                reasons: Vec::new(),
-                ruled_out: Vec::new(),
-                advice: None,
-            };
-            let record = AttemptRecord {
-                number: 1,
-                verdict,
-                evidence: Evidence::of(End::Exited { code: 0 }),
-                started: *started,
-                ended: *ended,
-                peak: Some(peak * MIB),
-                reservation: 0,
-                alone: false,
-                diet: false,
-                again: None,
-            };
+            let measured = Measured { started: *started, ended: *ended, peak: Some(peak * MIB) };
+            let evidence = Evidence::new(End::Exited { code: 0 });
+            let record = AttemptRecord::new(1, Conditions::default(), evidence, measured);
             run.apply(&Stamped {
                 at: *ended,
                 event: Event::AttemptEnded { job: job.name.clone(), record: Box::new(record) },

@@ -109,7 +109,7 @@ pub fn choose(asked: Option<Kind>, run: &str) -> Result<(Box<dyn Containment>, O
 }
 
 /// The path of the group whose memory limit this process lives under, as the kernel log names it.
-pub fn own_memory_group() -> Option<String> {
+pub fn own_cgroup() -> Option<String> {
     mounts::memory().or_else(mounts::unified).map(|place| place.path)
 }
 

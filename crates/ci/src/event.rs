@@ -1,14 +1,16 @@
-//! The event stream: everything that happens in a run, once. The journal, the reports and `--resume` all read it.
+//! The event stream: everything that happens in a run, once. It is the journal's content, and a [`super::run::Run`] is
+//! folded from it.
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::conditions::Conditions;
 use super::evidence::{Evidence, KillReason};
-use super::outcome::Verdict;
+use super::outcome::{self, Verdict};
 use super::schedule::Capacity;
-use drydock_base::units::{ByteSize, JobName};
+use drydock_base::units::JobName;
 
 /// An event with its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,11 +21,11 @@ pub struct Stamped {
     pub event: Event,
 }
 
-/// What can happen.
+/// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Event {
-    /// A run began, or went on after an interruption.
+    /// A run began, or was resumed after an interruption.
     RunStarted(RunStarted),
     /// The result of a job that this run does not repeat, taken over from an earlier run.
     Carried {
@@ -31,7 +33,7 @@ pub enum Event {
         from: String,
         /// The job.
         job: JobName,
-        /// How it ended there.
+        /// Its result there.
         result: JobResult,
         /// Its attempts there.
         attempts: Vec<AttemptRecord>,
@@ -42,7 +44,7 @@ pub enum Event {
     AttemptStarted {
         /// The job.
         job: JobName,
-        /// From 1.
+        /// The attempt's number, from 1.
         attempt: u32,
         /// The main process, which leads its own process group.
         pid: u32,
@@ -62,7 +64,7 @@ pub enum Event {
         job: JobName,
         /// Its attempt.
         attempt: u32,
-        /// Why.
+        /// The reason for the kill.
         reason: KillReason,
         /// The signal's number.
         signal: i32,
@@ -71,7 +73,7 @@ pub enum Event {
     AttemptEnded {
         /// The job.
         job: JobName,
-        /// What is known of it.
+        /// The judged attempt.
         record: Box<AttemptRecord>,
     },
     /// No further attempt of the job follows.
@@ -81,14 +83,14 @@ pub enum Event {
         /// How it ended.
         result: JobResult,
     },
-    /// Jobs that could start are held back, or are not any more.
-    Held {
-        /// Why; nothing when they start again.
+    /// Admission of ready jobs was paused, or is open again.
+    AdmissionPaused {
+        /// The reason; absent when jobs start again.
         because: Option<String>,
     },
-    /// Something that a person should know.
+    /// A warning for the user.
     Warning {
-        /// What.
+        /// One sentence.
         text: String,
     },
     /// A signal asked the run to stop.
@@ -103,7 +105,7 @@ pub enum Event {
     },
 }
 
-/// The frame of a run.
+/// The setting of a run: identity, capacity and versions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RunStarted {
@@ -111,13 +113,13 @@ pub struct RunStarted {
     pub id: String,
     /// The version of Drydock.
     pub version: String,
-    /// How jobs are contained: `cgroup-v2`, `cgroup-v1` or `none`.
+    /// Kind of containment: `cgroup-v2`, `cgroup-v1` or `none`.
     pub containment: String,
-    /// The group that holds the jobs' groups.
+    /// The cgroup that holds the jobs' cgroups.
     pub group: Option<PathBuf>,
-    /// What may be used at once.
+    /// Slots and memory that jobs may use at once.
     pub capacity: Capacity,
-    /// Whether it goes on after an interruption.
+    /// Whether it resumes an interrupted run.
     pub resumed: bool,
     /// The run whose results it completes, for a rerun.
     pub reruns: Option<String>,
@@ -128,64 +130,56 @@ pub struct RunStarted {
     pub revision: Option<String>,
 }
 
-/// The intent to start.
+/// An attempt that is about to be started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AttemptStarting {
     /// The job.
     pub job: JobName,
-    /// From 1.
+    /// The attempt's number, from 1.
     pub attempt: u32,
-    /// Bytes set aside for it.
-    pub reservation: u64,
-    /// Whether nothing else runs beside it.
-    pub alone: bool,
-    /// Whether it runs with the declared options that save memory and check less.
-    #[serde(default)]
-    pub diet: bool,
-    /// Why it is tried again.
-    pub again: Option<String>,
-    /// Its group below [`RunStarted::group`].
+    /// The conditions that it runs under.
+    pub conditions: Conditions,
+    /// Its cgroup below [`RunStarted::group`].
     pub group: Option<String>,
 }
 
-/// One attempt, ended.
+/// One attempt, ended and judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AttemptRecord {
-    /// From 1.
+    /// The attempt's number, from 1.
     pub number: u32,
+    /// The conditions that it ran under.
+    pub conditions: Conditions,
     /// The verdict with its proof.
     pub verdict: Verdict,
     /// All that was observed.
     pub evidence: Evidence,
-    /// Unix time in milliseconds.
+    /// Start in Unix milliseconds.
     pub started: i64,
-    /// Unix time in milliseconds.
+    /// End in Unix milliseconds.
     pub ended: i64,
-    /// The most memory it used, in bytes, as the scheduler learns it.
+    /// The most memory it used, in bytes, as the scheduler learns it; absent when it could not be measured.
     pub peak: Option<u64>,
-    /// Bytes that were set aside for it.
-    pub reservation: u64,
-    /// Whether nothing else ran beside it.
-    pub alone: bool,
-    /// Whether it ran with the declared options that save memory and check less.
-    #[serde(default)]
-    pub diet: bool,
-    /// Why it was tried again.
-    pub again: Option<String>,
+}
+
+/// Times and memory of an ended attempt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// Start in Unix milliseconds.
+    pub started: i64,
+    /// End in Unix milliseconds.
+    pub ended: i64,
+    /// The most memory it used, in bytes, as the scheduler learns it; absent when it could not be measured.
+    pub peak: Option<u64>,
 }
 
 impl AttemptRecord {
-    /// The rung of the ladder that it stood on, in words: what was done so that its memory suffices.
-    pub fn rung(&self) -> String {
-        let memory = ByteSize::new(self.reservation);
-        match (self.alone, self.diet) {
-            (false, false) => format!("with {memory} set aside"),
-            (false, true) => format!("on valgrind's memory diet, with {memory} set aside"),
-            (true, false) => format!("alone, with {memory} set aside"),
-            (true, true) => format!("alone and on valgrind's memory diet, with {memory} set aside"),
-        }
+    /// The record of an ended attempt, judged by its evidence.
+    pub fn new(number: u32, conditions: Conditions, evidence: Evidence, measured: Measured) -> AttemptRecord {
+        let Measured { started, ended, peak } = measured;
+        AttemptRecord { number, conditions, verdict: outcome::judge(&evidence), evidence, started, ended, peak }
     }
 
     /// Wall time in milliseconds.
@@ -223,33 +217,33 @@ impl RunResult {
     }
 }
 
-/// How a job ended, over all its attempts.
+/// The result of a job over all its attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "result")]
 pub enum JobResult {
-    /// At the first attempt.
+    /// Passed at the first attempt.
     Passed,
-    /// After attempts that the machine broke; the rung that passed.
+    /// Passed after attempts that failed because of the machine.
     PassedAfterInfrastructure {
         /// The attempt that passed.
         attempt: u32,
     },
-    /// After a failure of its own that the declaration allows to retry: not a pass.
+    /// Passed after a failure of its own that the declaration allows to retry; this is not a pass.
     Flaky {
         /// The attempt that passed.
         attempt: u32,
     },
-    /// For a reason of its own.
+    /// Failed for a reason of its own.
     Failed,
-    /// For a reason of its own, which its quarantine says is known.
+    /// Failed for a reason of its own that its quarantine lists.
     Quarantined,
-    /// Only the machine failed it.
+    /// Failed because of the machine only.
     Infrastructure,
-    /// Stopped with the run.
+    /// Stopped together with the run.
     Cancelled,
     /// Never started.
     NotRun {
-        /// Why.
+        /// The reason.
         because: String,
     },
 }

@@ -1,5 +1,6 @@
 //! What was observed about one attempt: plain values, gathered by the supervisor, judged by [`super::outcome`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod heap;
@@ -156,7 +157,7 @@ pub use drydock_valgrind::finding::Finding;
 pub use drydock_valgrind::findings::ValgrindEvidence;
 
 /// A process that the job left behind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Leftover {
     /// Its pid.
@@ -178,7 +179,7 @@ pub struct HostMemory {
 }
 
 /// What one job used at the moment of the death.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Neighbour {
     /// The job.
@@ -264,7 +265,7 @@ impl Evidence {
     }
 
     /// Evidence of a process that ended like this, with every other source absent.
-    pub fn of(end: End) -> Evidence {
+    pub fn new(end: End) -> Evidence {
         Evidence {
             end,
             expect_exit: 0,

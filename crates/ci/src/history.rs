@@ -13,6 +13,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use super::outcome::OutcomeKind;
 use super::plan::{PlannedJob, ToolKind};
 use super::schedule::{Prediction, Source};
 use drydock_base::paths;
@@ -45,20 +46,20 @@ pub struct Line {
     pub tool: ToolKind,
     /// Valgrind's version for jobs under it.
     pub valgrind: Option<Arc<str>>,
-    /// The outcome's word.
-    pub outcome: Arc<str>,
-    /// Whether it ran to its own end with all that was declared, so that its peak is one to learn from.
+    /// The outcome without its details.
+    pub outcome: OutcomeKind,
+    /// Whether it ran to its own end with full checking, so that predictions may use its peak and its duration.
     pub whole: bool,
     /// Wall time in milliseconds.
     pub duration_ms: u64,
     /// In bytes.
     pub peak: Option<u64>,
-    /// What was set aside for it, in bytes.
+    /// Its reservation in bytes.
     #[serde(default)]
     pub reservation: u64,
-    /// Whether nothing ran beside it.
+    /// Whether no other job ran beside it.
     #[serde(default)]
-    pub alone: bool,
+    pub exclusive: bool,
     /// PSI `some avg10` of memory in percent, when it did not pass.
     #[serde(default)]
     pub pressure: Option<f64>,
@@ -78,7 +79,7 @@ impl Line {
     }
 
     fn ran_out_of_memory(&self) -> bool {
-        &*self.outcome == "out-of-memory"
+        self.outcome == OutcomeKind::OutOfMemory
     }
 }
 
@@ -91,17 +92,17 @@ pub struct History {
 impl History {
     /// Reads the file; lines that are torn or of another version are left out. No file is an empty history.
     pub fn load(path: &Path) -> History {
-        History::of(read(path).unwrap_or_default())
+        History::new(read(path).unwrap_or_default())
     }
 
     /// Reads the file together with others, which stay as they are.
     pub fn with(path: &Path, others: &[std::path::PathBuf]) -> History {
         let files = std::iter::once(path).chain(others.iter().map(std::path::PathBuf::as_path));
-        History::of(files.flat_map(|file| read(file).unwrap_or_default()).collect())
+        History::new(files.flat_map(|file| read(file).unwrap_or_default()).collect())
     }
 
     /// A history of these lines, in any order and with repetitions.
-    pub fn of(mut lines: Vec<Line>) -> History {
+    pub fn new(mut lines: Vec<Line>) -> History {
         lines.sort_by(|left, right| left.identity().cmp(&right.identity()));
         lines.dedup_by(|left, right| left.identity() == right.identity());
         let mut history = History::default();
@@ -180,9 +181,9 @@ struct Words(HashSet<Arc<str>>);
 impl Words {
     /// The line, with its words replaced by those that were seen before.
     fn share(&mut self, mut line: Line) -> Line {
-        let Line { run, job, outcome, valgrind, revision, .. } = &mut line;
+        let Line { run, job, valgrind, revision, .. } = &mut line;
         let optional = [valgrind, revision].into_iter().flatten();
-        for word in [run, job, outcome].into_iter().chain(optional) {
+        for word in [run, job].into_iter().chain(optional) {
             match self.0.get(word) {
                 Some(known) => *word = Arc::clone(known),
                 None => drop(self.0.insert(Arc::clone(word))),
@@ -213,7 +214,8 @@ pub fn append(path: &Path, lines: &[Line]) -> anyhow::Result<()> {
         // Another program's half line is ended, or it would take ours with it.
         let text = if torn { [b"\n", text.as_slice()].concat() } else { text.clone() };
         file.write_all(&text).inspect_err(|_| {
-            let _the_first_error_counts = file.set_len(end);
+            // The first error is the one to report.
+            file.set_len(end).ok();
         })?;
         Ok((end, end + text.len() as u64))
     };
@@ -258,7 +260,7 @@ fn write_kept(path: &Path, lines: Vec<Line>) -> anyhow::Result<()> {
 /// The newest lines of each job under each tool and version, all in the order of their ends.
 fn kept(lines: Vec<Line>) -> Vec<Line> {
     let mut kept = Vec::new();
-    for lines in History::of(lines).jobs.into_values() {
+    for lines in History::new(lines).jobs.into_values() {
         let mut versions: HashMap<Option<Arc<str>>, usize> = HashMap::new();
         for line in lines.into_iter().rev() {
             let count = versions.entry(line.valgrind.clone()).or_default();

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::history::{History, Line};
+use super::outcome::{Blame, OutcomeKind};
 use super::plan::ToolKind;
 
 /// PSI `some avg10` in percent from which a failure counts as one under pressure.
@@ -61,9 +62,9 @@ pub struct Account {
     /// Attempts that ended by themselves.
     pub attempts: usize,
     /// Those of them that failed, by outcome.
-    pub failures: BTreeMap<String, usize>,
+    pub failures: BTreeMap<OutcomeKind, usize>,
     /// Attempts that the machine broke, by outcome.
-    pub broken: BTreeMap<String, usize>,
+    pub broken: BTreeMap<OutcomeKind, usize>,
     /// The share of attempts that fail: an interval that holds the true one in 95 of 100 cases (Wilson's).
     pub rate: (f64, f64),
     /// End of the last failure, in Unix milliseconds.
@@ -81,7 +82,7 @@ impl Account {
     }
 
     /// Whether the passes since the last failure are too many to be chance.
-    pub fn seems_mended(&self) -> bool {
+    pub fn seems_fixed(&self) -> bool {
         self.last_failure.is_some() && self.chance < UNLIKELY
     }
 }
@@ -101,15 +102,13 @@ fn account(job: &str, tool: ToolKind, lines: &[Line]) -> Account {
     let mut failures = BTreeMap::new();
     let mut broken = BTreeMap::new();
     for line in lines {
-        match &*line.outcome {
-            "passed" => own.push(line),
-            "out-of-memory" | "killed-from-outside" | "lost" => {
-                *broken.entry(line.outcome.to_string()).or_insert(0) += 1
-            }
-            "cancelled" => {}
-            _ => {
+        match line.outcome.blame() {
+            Blame::Nobody => own.push(line),
+            Blame::Machine => *broken.entry(line.outcome).or_insert(0) += 1,
+            Blame::User => {}
+            Blame::Job => {
                 own.push(line);
-                *failures.entry(line.outcome.to_string()).or_insert(0) += 1;
+                *failures.entry(line.outcome).or_insert(0) += 1;
             }
         }
     }
@@ -130,9 +129,9 @@ fn account(job: &str, tool: ToolKind, lines: &[Line]) -> Account {
     }
 }
 
-fn class(own: &[&Line], failed: usize, broken: &BTreeMap<String, usize>) -> Class {
+fn class(own: &[&Line], failed: usize, broken: &BTreeMap<OutcomeKind, usize>) -> Class {
     if failed == 0 {
-        return match (broken.contains_key("out-of-memory"), broken.is_empty()) {
+        return match (broken.contains_key(&OutcomeKind::OutOfMemory), broken.is_empty()) {
             (true, _) => Class::OomVictim,
             (false, false) => Class::Infrastructure,
             (false, true) => Class::Stable,
@@ -159,20 +158,20 @@ fn class(own: &[&Line], failed: usize, broken: &BTreeMap<String, usize>) -> Clas
     }
 }
 
-/// Whether it never failed alone, so often that this is no chance, given how often it fails beside others.
+/// Whether it passed exclusively so often that this is not chance, given how often it fails beside others.
 fn fails_only_beside_others(mixed: &[&Line]) -> bool {
-    let (alone, beside): (Vec<&&Line>, Vec<&&Line>) = mixed.iter().partition(|line| line.alone);
+    let (exclusive, beside): (Vec<&&Line>, Vec<&&Line>) = mixed.iter().partition(|line| line.exclusive);
     let failed = |lines: &[&&Line]| lines.iter().filter(|line| !line.passed()).count();
-    failed(&alone) == 0 && (1.0 - share(failed(&beside), beside.len())).powf(float(alone.len())) < UNLIKELY
+    failed(&exclusive) == 0 && (1.0 - share(failed(&beside), beside.len())).powf(float(exclusive.len())) < UNLIKELY
 }
 
 impl Line {
     fn passed(&self) -> bool {
-        &*self.outcome == "passed"
+        self.outcome == OutcomeKind::Passed
     }
 
     fn wants_resources(&self) -> bool {
-        matches!(&*self.outcome, "timed-out" | "allocation-failure")
+        self.outcome.suggests_scarcity()
             || self.pressure.is_some_and(|pressure| pressure >= PRESSED)
     }
 }
@@ -202,18 +201,18 @@ fn float(count: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// `p` passes, `f` fails, `t` times out, `o` runs out of memory, `k` is killed; a capital letter ran alone; `/`
+    /// `p` passes, `f` fails, `t` times out, `o` runs out of memory, `k` is killed; a capital letter ran exclusively; `/`
     /// begins the next commit.
     fn history(text: &str) -> History {
         let mut lines = Vec::new();
         let mut commit = 0;
         for (at, letter) in text.chars().enumerate() {
             let outcome = match letter.to_ascii_lowercase() {
-                'p' => "passed",
-                'f' => "failed",
-                't' => "timed-out",
-                'o' => "out-of-memory",
-                'k' => "killed-from-outside",
+                'p' => OutcomeKind::Passed,
+                'f' => OutcomeKind::Failed,
+                't' => OutcomeKind::TimedOut,
+                'o' => OutcomeKind::OutOfMemory,
+                'k' => OutcomeKind::KilledFromOutside,
                 _ => {
                     commit += 1;
                     continue;
@@ -226,17 +225,17 @@ mod tests {
                 attempt: 1,
                 tool: ToolKind::None,
                 valgrind: None,
-                outcome: outcome.into(),
+                outcome,
                 whole: true,
                 duration_ms: 1,
                 peak: None,
                 reservation: 0,
-                alone: letter.is_ascii_uppercase(),
+                exclusive: letter.is_ascii_uppercase(),
                 pressure: None,
                 revision: Some(format!("c{commit}").into()),
             });
         }
-        History::of(lines)
+        History::new(lines)
     }
 
     #[track_caller]
@@ -256,7 +255,7 @@ mod tests {
         check("pptpp/p", Class::ResourceAffected);
         check("pptpf", Class::Flaky);
         check("oof/p", Class::Deterministic);
-        // Alone it never failed, and that is no chance; with one pass alone it may be.
+        // Exclusively it never failed, which is not chance; one exclusive pass may be.
         check("fpfpfpPPPPPP", Class::ResourceAffected);
         check("fpfpfpP", Class::Flaky);
     }
@@ -265,16 +264,16 @@ mod tests {
     fn pressure_at_the_time_of_a_failure_counts() {
         let mut lines: Vec<Line> = history("ppfp").jobs().flat_map(|(_, lines)| lines.to_vec()).collect();
         lines[2].pressure = Some(40.0);
-        assert_eq!(ledger(&History::of(lines)).remove(0).class, Class::ResourceAffected);
+        assert_eq!(ledger(&History::new(lines)).remove(0).class, Class::ResourceAffected);
     }
 
     #[test]
     fn without_a_commit_only_one_run_is_the_same_code() {
         let mut lines: Vec<Line> = history("pf").jobs().flat_map(|(_, lines)| lines.to_vec()).collect();
         lines.iter_mut().for_each(|line| line.revision = None);
-        assert_eq!(ledger(&History::of(lines.clone())).remove(0).class, Class::Deterministic);
+        assert_eq!(ledger(&History::new(lines.clone())).remove(0).class, Class::Deterministic);
         lines.iter_mut().for_each(|line| line.run = "one".into());
-        assert_eq!(ledger(&History::of(lines)).remove(0).class, Class::Flaky);
+        assert_eq!(ledger(&History::new(lines)).remove(0).class, Class::Flaky);
     }
 
     #[test]
@@ -286,9 +285,9 @@ mod tests {
             "{account:?}"
         );
         // It failed once in one attempt before: that it passes ten times now is no chance.
-        assert!(account.seems_mended());
+        assert!(account.seems_fixed());
         let account = check("pppppppppfp", Class::Flaky);
-        assert!((account.chance - 0.9).abs() < 1e-9 && !account.seems_mended());
+        assert!((account.chance - 0.9).abs() < 1e-9 && !account.seems_fixed());
         assert_eq!(interval(0, 0), (0.0, 1.0));
         assert!(interval(0, 20).1 < 0.17 && interval(20, 20).0 > 0.83);
     }

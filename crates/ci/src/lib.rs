@@ -2,6 +2,7 @@
 
 pub mod certificate;
 pub mod command_line;
+pub mod conditions;
 pub mod containment;
 pub mod diet;
 pub mod event;

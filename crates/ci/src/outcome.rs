@@ -1,8 +1,9 @@
-//! How an attempt can end, and what proves it.
+//! The ways in which an attempt can end, and the proof of each.
 //!
 //! Each verdict carries its confidence, the observations that led to it and what rules the alternatives out, in words
 //! that a person can check with the same files.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use drydock_base::units::ByteSize;
@@ -17,11 +18,11 @@ mod tests;
 pub use judge::judge;
 pub use signals::name as signal_name;
 
-/// How an attempt ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The end of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Outcome {
-    /// It did what was expected, and everything that was to be checked was checked.
+    /// It ended as expected, and valgrind checked it completely.
     Passed,
     /// It ended by itself with another exit code than the expected one.
     Failed {
@@ -40,9 +41,9 @@ pub enum Outcome {
     },
     /// The kernel or a userspace daemon killed it, or one of its descendants, for lack of memory.
     OutOfMemory {
-        /// Which limit was exhausted.
+        /// The limit that was exhausted.
         scope: MemoryScope,
-        /// Who died.
+        /// The process that died.
         victim: Victim,
     },
     /// An allocation failed (`RLIMIT_AS`, overcommit) and the program ended in its own way.
@@ -56,11 +57,13 @@ pub enum Outcome {
     },
     /// It used more heap than declared.
     OverBudget {
-        /// What was allowed: the declared limit, or the baseline's peak with the margin.
+        /// The bytes that were allowed: the declared limit, or the baseline's peak with the margin.
+        #[schemars(with = "u64")]
         limit: ByteSize,
-        /// What massif measured.
+        /// The bytes that massif measured.
+        #[schemars(with = "u64")]
         used: ByteSize,
-        /// Which of the two it was.
+        /// The budget that was exceeded.
         #[serde(default)]
         budget: Budget,
     },
@@ -68,15 +71,15 @@ pub enum Outcome {
     Cancelled,
     /// Its command could not be started.
     FailedToStart {
-        /// The system's words.
+        /// The error message of the system.
         error: String,
     },
     /// No end is known: the supervisor or the machine went away.
     Lost,
 }
 
-/// What a heap outgrew.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The budget that a heap exceeded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Budget {
     /// The declared `limit`.
@@ -86,8 +89,8 @@ pub enum Budget {
     Baseline,
 }
 
-/// Which limit an out-of-memory kill came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The limit that an out-of-memory kill came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemoryScope {
     /// The job's own `memory-limit`.
@@ -96,12 +99,12 @@ pub enum MemoryScope {
     Machine,
     /// A daemon such as earlyoom or systemd-oomd.
     Userspace,
-    /// The evidence does not tell.
+    /// The evidence does not show it.
     Unknown,
 }
 
-/// Who was killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The process that was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Victim {
     /// The job's main process.
@@ -110,44 +113,149 @@ pub enum Victim {
     Descendant,
 }
 
-impl Outcome {
-    /// Whether the job did what was asked.
-    pub fn is_pass(&self) -> bool {
-        matches!(self, Outcome::Passed)
+/// An [`Outcome`] without its details: what histories and tables need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutcomeKind {
+    /// [`Outcome::Passed`].
+    Passed,
+    /// [`Outcome::Failed`].
+    Failed,
+    /// [`Outcome::Findings`].
+    Findings,
+    /// [`Outcome::Crashed`].
+    Crashed,
+    /// [`Outcome::OutOfMemory`].
+    OutOfMemory,
+    /// [`Outcome::AllocationFailure`].
+    AllocationFailure,
+    /// [`Outcome::TimedOut`].
+    TimedOut,
+    /// [`Outcome::KilledFromOutside`].
+    KilledFromOutside,
+    /// [`Outcome::OverBudget`].
+    OverBudget,
+    /// [`Outcome::Cancelled`].
+    Cancelled,
+    /// [`Outcome::FailedToStart`].
+    FailedToStart,
+    /// [`Outcome::Lost`].
+    Lost,
+}
+
+/// The party that an outcome is attributed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// Nobody: the job passed.
+    Nobody,
+    /// The job itself.
+    Job,
+    /// The machine: such attempts are retried without being asked.
+    Machine,
+    /// The user, who stopped the run.
+    User,
+}
+
+impl OutcomeKind {
+    /// The kebab-case word used in files and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            OutcomeKind::Passed => "passed",
+            OutcomeKind::Failed => "failed",
+            OutcomeKind::Findings => "findings",
+            OutcomeKind::Crashed => "crashed",
+            OutcomeKind::OutOfMemory => "out-of-memory",
+            OutcomeKind::AllocationFailure => "allocation-failure",
+            OutcomeKind::TimedOut => "timed-out",
+            OutcomeKind::KilledFromOutside => "killed-from-outside",
+            OutcomeKind::OverBudget => "over-budget",
+            OutcomeKind::Cancelled => "cancelled",
+            OutcomeKind::FailedToStart => "failed-to-start",
+            OutcomeKind::Lost => "lost",
+        }
     }
 
-    /// Whether the machine, not the job, is to blame: such attempts are rerun without being asked.
-    pub fn is_infrastructure(&self) -> bool {
+    /// The party that the outcome is attributed to.
+    pub fn blame(self) -> Blame {
         match self {
-            Outcome::OutOfMemory { .. } | Outcome::KilledFromOutside { .. } | Outcome::Lost => true,
-            Outcome::Passed
-            | Outcome::Failed { .. }
-            | Outcome::Findings { .. }
-            | Outcome::Crashed { .. }
-            | Outcome::AllocationFailure
-            | Outcome::TimedOut
-            | Outcome::OverBudget { .. }
-            | Outcome::Cancelled
-            | Outcome::FailedToStart { .. } => false,
+            OutcomeKind::Passed => Blame::Nobody,
+            OutcomeKind::OutOfMemory | OutcomeKind::KilledFromOutside | OutcomeKind::Lost => Blame::Machine,
+            OutcomeKind::Cancelled => Blame::User,
+            OutcomeKind::Failed
+            | OutcomeKind::Findings
+            | OutcomeKind::Crashed
+            | OutcomeKind::AllocationFailure
+            | OutcomeKind::TimedOut
+            | OutcomeKind::OverBudget
+            | OutcomeKind::FailedToStart => Blame::Job,
         }
+    }
+
+    /// Whether the program ran to its own end, so that its duration and its peak of memory are worth learning.
+    pub fn ran_to_its_end(self) -> bool {
+        match self {
+            OutcomeKind::Passed | OutcomeKind::Failed | OutcomeKind::Findings | OutcomeKind::OverBudget => true,
+            OutcomeKind::Crashed
+            | OutcomeKind::OutOfMemory
+            | OutcomeKind::AllocationFailure
+            | OutcomeKind::TimedOut
+            | OutcomeKind::KilledFromOutside
+            | OutcomeKind::Cancelled
+            | OutcomeKind::FailedToStart
+            | OutcomeKind::Lost => false,
+        }
+    }
+
+    /// Whether such a failure is by itself a sign of scarce time or memory.
+    pub fn suggests_scarcity(self) -> bool {
+        match self {
+            OutcomeKind::TimedOut | OutcomeKind::AllocationFailure => true,
+            OutcomeKind::Passed
+            | OutcomeKind::Failed
+            | OutcomeKind::Findings
+            | OutcomeKind::Crashed
+            | OutcomeKind::OutOfMemory
+            | OutcomeKind::KilledFromOutside
+            | OutcomeKind::OverBudget
+            | OutcomeKind::Cancelled
+            | OutcomeKind::FailedToStart
+            | OutcomeKind::Lost => false,
+        }
+    }
+}
+
+impl Outcome {
+    /// The outcome without its details.
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Outcome::Passed => OutcomeKind::Passed,
+            Outcome::Failed { .. } => OutcomeKind::Failed,
+            Outcome::Findings { .. } => OutcomeKind::Findings,
+            Outcome::Crashed { .. } => OutcomeKind::Crashed,
+            Outcome::OutOfMemory { .. } => OutcomeKind::OutOfMemory,
+            Outcome::AllocationFailure => OutcomeKind::AllocationFailure,
+            Outcome::TimedOut => OutcomeKind::TimedOut,
+            Outcome::KilledFromOutside { .. } => OutcomeKind::KilledFromOutside,
+            Outcome::OverBudget { .. } => OutcomeKind::OverBudget,
+            Outcome::Cancelled => OutcomeKind::Cancelled,
+            Outcome::FailedToStart { .. } => OutcomeKind::FailedToStart,
+            Outcome::Lost => OutcomeKind::Lost,
+        }
+    }
+
+    /// Whether the job did what was asked.
+    pub fn is_pass(&self) -> bool {
+        self.kind() == OutcomeKind::Passed
+    }
+
+    /// Whether the machine, not the job, is to blame: such attempts are retried without being asked.
+    pub fn is_infrastructure(&self) -> bool {
+        self.kind().blame() == Blame::Machine
     }
 
     /// The kebab-case word used in files and tables.
     pub fn word(&self) -> &'static str {
-        match self {
-            Outcome::Passed => "passed",
-            Outcome::Failed { .. } => "failed",
-            Outcome::Findings { .. } => "findings",
-            Outcome::Crashed { .. } => "crashed",
-            Outcome::OutOfMemory { .. } => "out-of-memory",
-            Outcome::AllocationFailure => "allocation-failure",
-            Outcome::TimedOut => "timed-out",
-            Outcome::KilledFromOutside { .. } => "killed-from-outside",
-            Outcome::OverBudget { .. } => "over-budget",
-            Outcome::Cancelled => "cancelled",
-            Outcome::FailedToStart { .. } => "failed-to-start",
-            Outcome::Lost => "lost",
-        }
+        self.kind().word()
     }
 
     /// One line for a person.
@@ -191,21 +299,27 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Verdict {
-    /// What happened.
+    /// The end of the attempt.
     pub outcome: Outcome,
-    /// From 0 to 1.
+    /// Confidence in the outcome, from 0 to 1.
     pub confidence: f64,
     /// The observations that decide.
     pub reasons: Vec<String>,
-    /// Why it was nothing else.
+    /// Observations that rule out other outcomes.
     pub ruled_out: Vec<String>,
-    /// What to do about it.
+    /// The advice for the user, in one sentence.
     pub advice: Option<String>,
 }
 
 impl Verdict {
     fn new(outcome: Outcome, confidence: f64, reason: impl Into<String>) -> Verdict {
         Verdict { outcome, confidence, reasons: vec![reason.into()], ruled_out: Vec::new(), advice: None }
+    }
+
+    /// A certain verdict without reasons, for tests.
+    #[cfg(test)]
+    pub(crate) fn plain(outcome: Outcome) -> Verdict {
+        Verdict { outcome, confidence: 1.0, reasons: Vec::new(), ruled_out: Vec::new(), advice: None }
     }
 
     fn and(mut self, reason: impl Into<String>) -> Verdict {

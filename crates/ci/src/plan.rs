@@ -93,7 +93,7 @@ pub struct PlannedTool {
     /// Executables that are not.
     pub skip_children: Vec<String>,
     /// Options that save memory and check less, for a job that ran out of memory even alone.
-    pub memory_diet: Vec<String>,
+    pub reduced_args: Vec<String>,
     /// The most heap that passes, for massif.
     pub heap_limit: Option<ByteSize>,
     /// The file whose peak may be exceeded only by a margin, for massif.
@@ -117,7 +117,7 @@ pub struct PlannedBaseline {
 impl PlannedTool {
     /// The options of valgrind, with those of the memory diet where it is on.
     pub fn options(&self, diet: bool) -> Vec<String> {
-        let more = if diet { self.memory_diet.as_slice() } else { &[] };
+        let more = if diet { self.reduced_args.as_slice() } else { &[] };
         [self.args.as_slice(), more].concat()
     }
 }
@@ -292,7 +292,7 @@ fn planned_tool(tool: &Tool, values: &Values) -> PlannedTool {
         suppressions: settings.suppressions.iter().map(PathBuf::from).collect(),
         trace_children: settings.trace_children,
         skip_children: settings.skip_children.clone(),
-        memory_diet: settings.memory_diet.clone(),
+        reduced_args: settings.reduced_args.clone(),
         heap_limit: None,
         heap_baseline: None,
         wrappers: Vec::new(),

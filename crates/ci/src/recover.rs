@@ -1,13 +1,12 @@
-//! After a run that was itself killed: what it left running is ended, and its open attempts are judged.
+//! Recovery after a run that was itself killed: its leftover processes are ended and its open attempts are judged.
 
 use std::path::{Component, Path};
 
 use rustix::process::Signal;
 
 use super::containment::{self, MARKER, signal_process};
-use super::event::AttemptRecord;
+use super::event::{AttemptRecord, Measured};
 use super::evidence::{End, Evidence, KillIntent};
-use super::outcome;
 use super::probe::process;
 use super::run::{InFlight, Run};
 
@@ -49,18 +48,12 @@ pub fn lost(flight: &InFlight, expect_exit: i32, last_seen: i64) -> AttemptRecor
         // A kill that was journalled was sent, whether or not its effect was seen.
         intent: flight.intent.map(|reason| KillIntent { reason, at: last_seen, escalated: false }),
         last_samples: flight.samples.iter().map(|(_, bytes)| *bytes).collect(),
-        ..Evidence::of(End::NoRecord)
+        ..Evidence::new(End::NoRecord)
     };
-    AttemptRecord {
-        number: flight.start.attempt,
-        verdict: outcome::judge(&evidence),
-        evidence,
+    let measured = Measured {
         started: flight.began,
         ended: last_seen.max(flight.began),
         peak: flight.samples.iter().map(|(_, bytes)| *bytes).max(),
-        reservation: flight.start.reservation,
-        alone: flight.start.alone,
-        diet: flight.start.diet,
-        again: flight.start.again.clone(),
-    }
+    };
+    AttemptRecord::new(flight.start.attempt, flight.start.conditions.clone(), evidence, measured)
 }

@@ -1,9 +1,7 @@
-//! Consumers of the event stream.
+//! Renderers of a [`Run`](super::run::Run), and the terminal, which follows its events.
 
 use std::time::Duration;
 
-use super::event::Stamped;
-use super::run::Run;
 use drydock_base::units::JobName;
 
 pub mod explain;
@@ -26,12 +24,4 @@ pub struct Live {
     pub bytes: u64,
     /// Whether it is being ended.
     pub ending: bool,
-}
-
-/// Whoever watches a run while it goes on.
-pub trait Watcher: Send {
-    /// After each event; `run` holds its effect.
-    fn event(&mut self, event: &Stamped, run: &Run);
-    /// A few times a second.
-    fn progress(&mut self, live: &[Live], run: &Run);
 }

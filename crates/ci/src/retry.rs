@@ -1,36 +1,24 @@
-//! What follows an attempt: nothing, or another one. A pure decision.
+//! The decision after an attempt: the job is settled, or it is retried. A pure function.
 
+use super::conditions::Conditions;
 use super::event::{AttemptRecord, JobResult};
 use super::outcome::{MemoryScope, Outcome};
 use super::plan::PlannedJob;
 use super::schedule::Limits;
 use drydock_config::jobs::RetryOn;
 
-/// How often a job may be killed from outside before it is given up.
+/// Attempts of a job that are killed from outside before it is given up.
 const KILLED_ATTEMPTS: usize = 2;
-/// How often a job may be lost with the run that it was in: that says little about the job.
+/// Attempts of a job that are lost together with their run before it is given up: a lost run says little about the job.
 const LOST_ATTEMPTS: usize = 5;
 
-/// What to do after an attempt.
+/// The step after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// Run it again.
-    Again(Again),
+    /// Run the job once more under these conditions.
+    Retry(Conditions),
     /// That was the last attempt.
     Settle(JobResult),
-}
-
-/// How a job is run again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Again {
-    /// With nothing beside it.
-    pub alone: bool,
-    /// With the declared options that save memory and check less.
-    pub diet: bool,
-    /// With this reservation in bytes.
-    pub reservation: u64,
-    /// Why, for the reports.
-    pub because: String,
 }
 
 /// Decides after the last of `attempts`. Only what the machine did wrong is rerun without being asked. What the
@@ -44,10 +32,13 @@ pub fn next(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Nex
     let lost = count(|outcome| matches!(outcome, Outcome::Lost));
     let killed = count(|outcome| matches!(outcome, Outcome::KilledFromOutside { .. }));
     let cancelled = count(|outcome| matches!(outcome, Outcome::Cancelled));
-    // What was done to the job is no failure of its own.
+    // A cancelled or machine-broken attempt is not a failure of the job itself.
     let own_failures = attempts.len() - broken_by_machine - cancelled;
-    let because = || format!("the machine broke it: {}", outcome.describe());
-    let again = |alone, reservation, because| Next::Again(Again { alone, diet: last.diet, reservation, because });
+    let machine = || format!("the machine failed it: {}", outcome.describe());
+    let retry = |exclusive, reservation, reason| {
+        let reduced = last.conditions.reduced;
+        Next::Retry(Conditions { reservation, exclusive, reduced, retry_reason: Some(reason) })
+    };
     match outcome {
         Outcome::Passed => Next::Settle(if own_failures > 1 {
             JobResult::Flaky { attempt: last.number }
@@ -60,14 +51,14 @@ pub fn next(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Nex
         // A job that died of its own declared ceiling failed by its own declaration.
         Outcome::OutOfMemory { scope: MemoryScope::OwnLimit, .. } => Next::Settle(JobResult::Failed),
         Outcome::OutOfMemory { .. } => {
-            next_rung(job, attempts, limits).map_or(Next::Settle(JobResult::Infrastructure), Next::Again)
+            escalated(job, attempts, limits).map_or(Next::Settle(JobResult::Infrastructure), Next::Retry)
         }
         Outcome::Lost if lost < LOST_ATTEMPTS => {
             // A run that was lost was not lost through this job, unless its memory was running away.
             let runaway = last.evidence.memory_was_rising();
-            again(runaway, if runaway { known(last).saturating_mul(2) } else { known(last) }, because())
+            retry(runaway, if runaway { used(last).saturating_mul(2) } else { used(last) }, machine())
         }
-        Outcome::KilledFromOutside { .. } if killed < KILLED_ATTEMPTS => again(true, known(last), because()),
+        Outcome::KilledFromOutside { .. } if killed < KILLED_ATTEMPTS => retry(true, used(last), machine()),
         Outcome::Lost | Outcome::KilledFromOutside { .. } => Next::Settle(JobResult::Infrastructure),
         Outcome::Failed { .. }
         | Outcome::Findings { .. }
@@ -78,7 +69,8 @@ pub fn next(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Nex
         | Outcome::FailedToStart { .. } => {
             let declared = retry_on(outcome).is_some_and(|kind| job.retry_on.contains(&kind));
             if declared && own_failures < job.attempts as usize {
-                again(last.alone, last.reservation, format!("its declaration retries: {}", outcome.describe()))
+                let Conditions { exclusive, reservation, .. } = last.conditions;
+                retry(exclusive, reservation, format!("its `retry.on` lists this outcome: {}", outcome.describe()))
             } else {
                 Next::Settle(failed(job, attempts))
             }
@@ -86,7 +78,7 @@ pub fn next(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Nex
     }
 }
 
-/// A failure counts unless the job's quarantine knows it. What valgrind found in any attempt is never hidden.
+/// A failure counts unless the job's quarantine knows it. Findings of valgrind in any attempt always count.
 fn failed(job: &PlannedJob, attempts: &[AttemptRecord]) -> JobResult {
     let found = |attempt: &AttemptRecord| {
         matches!(attempt.verdict.outcome, Outcome::Findings { .. } | Outcome::OverBudget { .. })
@@ -98,28 +90,35 @@ fn failed(job: &PlannedJob, attempts: &[AttemptRecord]) -> JobResult {
     if known && !attempts.iter().any(found) { JobResult::Quarantined } else { JobResult::Failed }
 }
 
-/// The ladder of a job that the machine killed for lack of memory: twice the memory, then alone, then, if the
-/// declaration allows it, alone with less to check. Each rung is stood on once.
-fn next_rung(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Option<Again> {
+/// The next escalation step of a job that the machine killed for lack of memory: twice the memory, then exclusive, then,
+/// if `reduced-args` are declared, exclusive with reduced checking. Each step is taken once.
+fn escalated(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Option<Conditions> {
     let last = attempts.last()?;
     let killed = || attempts.iter().filter(|attempt| ran_out(&attempt.verdict.outcome));
-    let doubled = killed().map(known).max()?.saturating_mul(2);
-    let because = format!("the machine broke it: {}", last.verdict.outcome.describe());
-    if !last.alone && killed().count() == 1 && doubled <= limits.memory {
-        return Some(Again { alone: false, diet: last.diet, reservation: doubled, because });
+    let doubled = killed().map(used).max()?.saturating_mul(2);
+    let step = Conditions {
+        retry_reason: Some(format!("the machine failed it: {}", last.verdict.outcome.describe())),
+        ..last.conditions.clone()
+    };
+    if !last.conditions.exclusive && killed().count() == 1 && doubled <= limits.memory {
+        return Some(Conditions { reservation: doubled, ..step });
     }
-    let reservation = doubled.min(limits.memory);
-    if !killed().any(|attempt| attempt.alone) {
-        return Some(Again { alone: true, diet: last.diet, reservation, because });
+    if !killed().any(|attempt| attempt.conditions.exclusive) {
+        return Some(Conditions { exclusive: true, reservation: doubled.min(limits.memory), ..step });
     }
-    let dieted = killed().any(|attempt| attempt.diet);
-    let reservation = known(last).min(limits.memory);
-    (!dieted && !job.tool.memory_diet.is_empty()).then_some(Again { alone: true, diet: true, reservation, because })
+    let was_reduced = killed().any(|attempt| attempt.conditions.reduced);
+    let reservation = used(last).min(limits.memory);
+    (!was_reduced && !job.tool.reduced_args.is_empty()).then_some(Conditions {
+        reservation,
+        exclusive: true,
+        reduced: true,
+        ..step
+    })
 }
 
-/// What the job is known to take: what was set aside, or what it used beyond that.
-fn known(attempt: &AttemptRecord) -> u64 {
-    attempt.reservation.max(attempt.peak.unwrap_or(0))
+/// Bytes that the attempt had: its reservation, or what it used beyond that.
+fn used(attempt: &AttemptRecord) -> u64 {
+    attempt.conditions.reservation.max(attempt.peak.unwrap_or(0))
 }
 
 fn ran_out(outcome: &Outcome) -> bool {
@@ -129,7 +128,8 @@ fn ran_out(outcome: &Outcome) -> bool {
     )
 }
 
-/// What a job had, in bytes, when it was last killed for lack of memory and no rung was left: it needs more than that.
+/// A lower bound, in bytes, for the memory of a job whose every retry ran out of memory: the most it had when it was
+/// killed.
 pub fn needs_more_than(attempts: &[AttemptRecord]) -> Option<u64> {
     let last = attempts.last()?;
     let killed = attempts.iter().filter(|attempt| ran_out(&attempt.verdict.outcome));

@@ -25,15 +25,15 @@ pub struct Run {
     pub jobs: Vec<JobState>,
     /// For a person.
     pub warnings: Vec<String>,
-    /// Why jobs that could start are held back at present.
-    pub held: Option<String>,
-    /// When jobs were held back before, and why: begin and end in Unix milliseconds.
-    pub held_before: Vec<(i64, i64, String)>,
+    /// The reason why admission of ready jobs is paused at present.
+    pub paused: Option<String>,
+    /// Earlier pauses of admission: begin and end in Unix milliseconds, and the reason.
+    pub earlier_pauses: Vec<(i64, i64, String)>,
     /// `MemAvailable` over time: Unix milliseconds and bytes.
     pub available: Vec<(i64, u64)>,
     /// Unix milliseconds at which this process, or the last one that went on with the run, began.
     pub session_began: i64,
-    held_since: i64,
+    paused_since: i64,
     /// The signal that stopped it.
     pub interrupted: Option<i32>,
     /// The recorded result; `None` when the run has not finished.
@@ -83,11 +83,11 @@ impl Run {
             last: 0,
             jobs,
             warnings: Vec::new(),
-            held: None,
-            held_before: Vec::new(),
+            paused: None,
+            earlier_pauses: Vec::new(),
             available: Vec::new(),
             session_began: 0,
-            held_since: 0,
+            paused_since: 0,
             interrupted: None,
             result: None,
             index,
@@ -178,12 +178,12 @@ impl Run {
                     state.in_flight = None;
                 }
             }
-            Event::Held { because } => {
-                if let Some(why) = self.held.take() {
-                    self.held_before.push((self.held_since, stamped.at, why));
+            Event::AdmissionPaused { because } => {
+                if let Some(why) = self.paused.take() {
+                    self.earlier_pauses.push((self.paused_since, stamped.at, why));
                 }
-                self.held.clone_from(because);
-                self.held_since = stamped.at;
+                self.paused.clone_from(because);
+                self.paused_since = stamped.at;
             }
             Event::Warning { text } => self.warnings.push(text.clone()),
             Event::Interrupted { signal } => self.interrupted = Some(*signal),
@@ -191,10 +191,10 @@ impl Run {
         }
     }
 
-    /// When jobs were held back, as [`Run::held_before`], with what is not over yet up to the last event.
-    pub fn held_spans(&self) -> Vec<(i64, i64, String)> {
-        let open = self.held.iter().map(|why| (self.held_since, self.last, why.clone()));
-        self.held_before.iter().cloned().chain(open).collect()
+    /// All pauses, as [`Run::earlier_pauses`], with the present one up to the last event.
+    pub fn pauses(&self) -> Vec<(i64, i64, String)> {
+        let open = self.paused.iter().map(|why| (self.paused_since, self.last, why.clone()));
+        self.earlier_pauses.iter().cloned().chain(open).collect()
     }
 
     /// The result that follows from the state of the jobs.

@@ -1,4 +1,4 @@
-//! Which job starts next: a pure state machine over reservations, slots and needs.
+//! The choice of the next job to start: a pure state machine over reservations, slots and needs.
 
 use std::collections::HashMap;
 
@@ -23,17 +23,17 @@ pub use workload::{Limits, Task, Workload};
 /// The seed of the search for a good order: the same jobs are always run in the same order.
 pub const SEED: u64 = 1;
 
-/// What the jobs of a run may use at once.
+/// Slots and memory that the jobs of a run may use at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Capacity {
     /// Jobs at a time.
     pub slots: u32,
-    /// Where that number comes from.
+    /// The origin of that number, for a person.
     pub slots_source: String,
     /// Bytes that may be reserved at once.
     pub memory: u64,
-    /// Where that number comes from.
+    /// The origin of that number, for a person.
     pub memory_source: String,
 }
 
@@ -45,14 +45,14 @@ impl Capacity {
 }
 
 /// A job that may start now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
     /// Its position in the plan.
     pub job: usize,
-    /// Bytes set aside.
+    /// Bytes reserved for it.
     pub reservation: u64,
-    /// Whether nothing runs beside it.
-    pub alone: bool,
+    /// Whether no other job runs beside it.
+    pub exclusive: bool,
 }
 
 /// The state of all jobs of a run.
@@ -64,8 +64,9 @@ pub struct Schedule {
     queue: Queue,
     /// The jobs in the order in which they are offered to the queue.
     order: Vec<usize>,
-    alone: Vec<usize>,
-    running_alone: bool,
+    /// Ready jobs that run exclusively.
+    exclusive: Vec<usize>,
+    running_exclusively: bool,
     stopped: bool,
 }
 
@@ -120,7 +121,7 @@ impl Schedule {
         }
         let queue = Queue::new(limits.slots, limits.memory, jobs.len());
         let mut schedule =
-            Schedule { limits, jobs, groups, queue, order, alone: Vec::new(), running_alone: false, stopped: false };
+            Schedule { limits, jobs, groups, queue, order, exclusive: Vec::new(), running_exclusively: false, stopped: false };
         for position in 0..schedule.jobs.len() {
             schedule.promote(position);
         }
@@ -136,9 +137,9 @@ impl Schedule {
     }
 
     /// The next job to start, if one may start now and `room` allows it: the caller must start it, and is asked with
-    /// the bytes that the job sets aside. Where it says no, nothing starts now.
+    /// the bytes that the job reserves. Where it refuses, nothing starts now.
     pub fn start_next(&mut self, room: &mut dyn FnMut(u64) -> bool) -> Option<Start> {
-        if self.stopped || self.running_alone {
+        if self.stopped || self.running_exclusively {
             return None;
         }
         if let Some(rank) = self.queue.peek() {
@@ -152,32 +153,33 @@ impl Schedule {
         if self.queue.has_ready() || self.queue.running() > 0 {
             return None;
         }
-        let job = *self.alone.last()?;
+        let job = *self.exclusive.last()?;
         if !room(self.jobs[job].reservation) {
             return None;
         }
-        self.alone.pop();
+        self.exclusive.pop();
         self.queue.occupy(self.jobs[job].reservation);
         Some(self.started(job, true))
     }
 
-    fn started(&mut self, job: usize, alone: bool) -> Start {
+    fn started(&mut self, job: usize, exclusive: bool) -> Start {
         let entry = &mut self.jobs[job];
         entry.state = State::Running;
-        self.running_alone = alone;
-        Start { job, reservation: entry.reservation, alone }
+        self.running_exclusively = exclusive;
+        Start { job, reservation: entry.reservation, exclusive }
     }
 
-    /// A running job ended and is to run again.
-    pub fn again(&mut self, job: usize, reservation: u64, alone: bool) {
+    /// A running job ended and is to run once more like this.
+    pub fn requeue(&mut self, start: Start) {
+        let Start { job, reservation, exclusive } = start;
         self.release(job);
         let entry = &mut self.jobs[job];
-        // A resumed run puts a job here that has not run in this process: it is ready still.
+        // A resumed run requeues a job that has not run in this process: it is ready still.
         self.queue.remove(entry.rank);
         entry.reservation = within(reservation, self.limits);
         entry.state = State::Ready;
-        if alone {
-            self.alone.push(job);
+        if exclusive {
+            self.exclusive.push(job);
         } else {
             self.queue.insert(entry.rank, entry.reservation);
         }
@@ -193,7 +195,7 @@ impl Schedule {
         let entry = &self.jobs[job];
         if entry.state == State::Running {
             self.queue.release(entry.rank, entry.reservation);
-            self.running_alone = false;
+            self.running_exclusively = false;
         }
     }
 
@@ -259,28 +261,28 @@ impl Schedule {
             .collect()
     }
 
-    /// What jobs may use at once.
+    /// Slots and memory that jobs may use at once.
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// How many jobs are running.
+    /// The number of running jobs.
     pub fn running(&self) -> usize {
         self.queue.running()
     }
 
-    /// How many jobs are settled.
+    /// The number of settled jobs.
     pub fn settled(&self) -> usize {
         self.jobs.iter().filter(|entry| entry.state == State::Settled).count()
     }
 
-    /// Bytes set aside for running jobs.
+    /// Bytes reserved for running jobs.
     pub fn reserved(&self) -> ByteSize {
         ByteSize::new(self.queue.reserved())
     }
 }
 
-/// Never nothing, so that a machine without free memory runs one job at a time, and never more than there is.
+/// The reservation within 1 byte, so that a machine without free memory still runs one job at a time, and the limit.
 fn within(reservation: u64, limits: Limits) -> u64 {
     reservation.clamp(1, limits.memory)
 }

@@ -1,11 +1,11 @@
 //! The supervised run: one loop that starts, watches, measures, ends and judges.
 //!
-//! The loop waits in `poll` for pid descriptors, signals and deadlines, and records every act before it does it. All
-//! decisions are made elsewhere: what starts next in `schedule`, what a death was in `outcome`, what follows in `retry`.
+//! The loop waits in `poll` for pid descriptors, signals and deadlines, and records every act before it does it. Its parts
+//! each own what they need: [`Dispatcher`] the schedule and the record, `Launcher` what a start needs, `Observers` what
+//! bears witness to a death, `Guard` the machine's free memory, `Clock` the periods. All decisions are pure functions
+//! elsewhere: `schedule`, `outcome` and `retry`.
 
-use std::collections::HashMap;
 use std::os::fd::AsFd as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -13,169 +13,122 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
 use super::containment::Containment;
-use super::event::{AttemptRecord, Event, JobResult};
-use super::evidence::KillReason;
-use super::outcome;
-use super::plan::Plan;
-use super::probe::host::OomCounter;
-use super::probe::kmsg::KernelLog;
-use super::retry::{self, Again, Next};
-use super::schedule::Schedule;
-use drydock_base::exec::Programs;
+use super::event::{AttemptRecord, AttemptStarting, Event, Measured};
+use super::evidence::{End, Evidence, KillReason};
+use super::report::Live;
+use super::schedule::Start;
+use drydock_base::exec;
 use drydock_base::paths::RunDir;
 
-mod adopt;
 mod attempt;
-mod gather;
+mod clock;
+mod dispatcher;
 mod guard;
 mod interrupts;
+mod launcher;
 mod logs;
-mod observe;
+mod observers;
+mod orphans;
 mod recorder;
-mod start;
+mod slots;
 
-use attempt::{Attempt, Due};
+use attempt::{Attempt, Deadline, StartError};
+use clock::Clock;
+pub use dispatcher::Dispatcher;
+use guard::Guard;
 use interrupts::Interrupts;
+use launcher::Launcher;
+use observers::Observers;
 pub use recorder::{Recorder, unix_ms};
 
-/// The shortest time between two samples of memory.
-const SAMPLE: Duration = Duration::from_millis(200);
-/// Samples may take at most this part of the time.
-const SAMPLE_SHARE: u32 = 20;
-/// How often samples are journalled.
-const JOURNAL_SAMPLES: Duration = Duration::from_secs(1);
 /// Signals closer together than this are one interruption.
 const ONE_INTERRUPTION: Duration = Duration::from_millis(500);
-/// How often live progress is drawn.
-const PROGRESS: Duration = Duration::from_millis(250);
-/// How soon after the end of a job.
-const SOON: Duration = Duration::from_millis(50);
 
-/// What the loop works on.
+/// A supervised run.
 pub struct Supervisor<'a> {
-    /// The work tree.
-    pub project: &'a Path,
-    /// Where the run is kept.
-    pub dir: &'a RunDir,
-    /// What is to be done.
-    pub plan: &'a Plan,
-    /// What starts next.
-    pub schedule: Schedule,
-    /// How jobs are kept together.
-    pub containment: Box<dyn Containment>,
-    /// How jobs that earlier attempts call for again are run, by position in the plan.
-    pub again: HashMap<usize, Again>,
-    /// Where events go.
-    pub recorder: Recorder<'a>,
+    dispatcher: Dispatcher<'a>,
+    launcher: Launcher<'a>,
+    observers: Observers<'a>,
+    guard: Guard,
+    clock: Clock,
+    running: Vec<Attempt>,
+    stop: Stop,
 }
 
-struct Loop<'a> {
-    project: &'a Path,
-    dir: &'a RunDir,
-    plan: &'a Plan,
-    schedule: Schedule,
-    containment: Box<dyn Containment>,
-    recorder: Recorder<'a>,
-    running: Vec<Attempt>,
-    /// How and why jobs are run again, by position in the plan.
-    again: HashMap<usize, Again>,
-    /// Which of the numbers that jobs see as `DRYDOCK_SLOT` are taken.
-    slots: Vec<bool>,
-    programs: Programs,
-    oom: OomCounter,
-    kernel: KernelLog,
-    deaths: gather::Deaths,
-    memory: gather::MemoryWatch,
-    guard: guard::Guard,
-    stopping: Option<KillReason>,
-    interrupted_at: Option<Instant>,
-    next_sample: Instant,
-    next_journal: Instant,
-    next_progress: Instant,
+/// The reason why the run stops, if it does.
+#[derive(Debug, Default)]
+struct Stop {
+    reason: Option<KillReason>,
+    first_interrupt: Option<Instant>,
 }
 
 impl<'a> Supervisor<'a> {
+    /// A run that is recorded in `dir` and contained by `containment`.
+    pub fn new(dir: &'a RunDir, dispatcher: Dispatcher<'a>, containment: Box<dyn Containment>) -> Supervisor<'a> {
+        let plan = dispatcher.plan;
+        Supervisor {
+            launcher: Launcher::new(plan, dir, containment),
+            observers: Observers::new(plan, dir.root()),
+            dispatcher,
+            guard: Guard::default(),
+            clock: Clock::new(Instant::now()),
+            running: Vec::new(),
+            stop: Stop::default(),
+        }
+    }
+
     /// Runs everything to its end, or until a signal or a full disk stops it.
     ///
     /// # Errors
     /// Only when the kernel refuses what the loop itself needs.
-    pub fn run(self) -> anyhow::Result<Recorder<'a>> {
+    pub fn run(mut self) -> anyhow::Result<Recorder<'a>> {
         // Orphans of a job come to this process, where they are found and reaped.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .context("cannot become the reaper of orphaned processes")?;
-        let mut interrupts = Interrupts::new().context("cannot take over SIGINT and SIGTERM")?;
-        let now = Instant::now();
-        let mut this = Loop {
-            project: self.project,
-            dir: self.dir,
-            plan: self.plan,
-            schedule: self.schedule,
-            containment: self.containment,
-            recorder: self.recorder,
-            running: Vec::new(),
-            again: self.again,
-            slots: Vec::new(),
-            programs: Programs::default(),
-            oom: OomCounter::open(),
-            kernel: KernelLog::open(),
-            deaths: gather::Deaths::default(),
-            memory: gather::MemoryWatch::default(),
-            guard: guard::Guard::default(),
-            stopping: None,
-            interrupted_at: None,
-            next_sample: now + SAMPLE,
-            next_journal: now + JOURNAL_SAMPLES,
-            next_progress: now,
-        };
-        let turned = this.turn(&mut interrupts);
-        if turned.is_err() {
-            for attempt in &this.running {
-                let _the_error_is_told_below = attempt.group.signal(Signal::KILL);
+        let mut interrupts = Interrupts::new().context("cannot handle SIGINT and SIGTERM")?;
+        if let Err(error) = self.turn(&mut interrupts) {
+            for attempt in &self.running {
+                // The loop's own error is the one to report.
+                attempt.group.signal(Signal::KILL).ok();
             }
+            return Err(error);
         }
-        turned?;
-        drop(this.containment);
-        Ok(this.recorder)
+        Ok(self.dispatcher.recorder)
     }
-}
 
-impl Loop<'_> {
     fn turn(&mut self, interrupts: &mut Interrupts) -> anyhow::Result<()> {
         loop {
-            // A terminal and a parent may both have told of one interruption.
+            // A terminal and a parent may both have signalled one interruption.
             if let Some(signal) = interrupts.take().into_iter().next() {
-                self.interrupted(signal);
+                self.interrupt(signal);
             }
             self.admit();
-            if self.running.is_empty() && !(self.guard.is_waiting() && self.stopping.is_none()) {
-                adopt::reap(&self.running);
+            if self.running.is_empty() && !(self.guard.is_waiting() && self.stop.reason.is_none()) {
+                orphans::reap(&self.running);
                 self.leave_unstarted();
                 return Ok(());
             }
-            self.recorder.flush();
+            self.dispatcher.recorder.flush();
             self.wait(interrupts)?;
             let now = Instant::now();
             // The kernel counts a kill before its victim can be reaped, so the count is read after the reaping.
             self.reap(now);
-            if self.oom.update(now) {
-                // Before anything of what was killed is put away.
-                self.deaths.snapshot(now, &mut self.running, self.plan);
-            }
+            // Before anything of what was killed is removed.
+            self.observers.watch_oom(now, &mut self.running);
             self.attend(now);
-            if now >= self.next_sample {
+            if self.clock.sample_is_due(now) {
                 self.sample(now);
             }
-            if now >= self.next_progress {
-                self.next_progress = now + PROGRESS;
-                let live = self.live(now);
-                self.recorder.progress(&live);
+            if self.clock.take_progress(now) {
+                let live = live(&self.running, &self.dispatcher, now);
+                self.dispatcher.recorder.progress(&live);
             }
         }
     }
 
     fn wait(&self, interrupts: &Interrupts) -> anyhow::Result<()> {
         let wakes = self.running.iter().filter_map(Attempt::wakes);
-        let until = wakes.chain([self.next_sample, self.next_progress]).min().unwrap_or(self.next_sample);
+        let until = wakes.min().map_or(self.clock.next(), |wakes| wakes.min(self.clock.next()));
         let left = until.saturating_duration_since(Instant::now());
         let timeout = Timespec { tv_sec: i64::try_from(left.as_secs())?, tv_nsec: i64::from(left.subsec_nanos()) };
         let mut descriptors: Vec<PollFd<'_>> =
@@ -188,16 +141,68 @@ impl Loop<'_> {
         }
     }
 
+    /// Starts what the schedule and the guard allow.
+    fn admit(&mut self) {
+        while self.stop.reason.is_none() {
+            let now = Instant::now();
+            let mut asked = false;
+            let start = self.dispatcher.next(&mut |reservation| {
+                asked = true;
+                self.guard.admits(reservation, &self.running, now)
+            });
+            if !asked {
+                self.guard.rest();
+            }
+            self.dispatcher.recorder.admission_paused(self.guard.objection(now));
+            let Some(start) = start else { return };
+            let started = self.dispatcher.recorder.reserve().and_then(|()| {
+                self.start(start).map_err(|error| format!("no further job can be started: {error}"))
+            });
+            if let Err(why) = started {
+                self.dispatcher.take_back(start);
+                self.dispatcher.recorder.emit_now(Event::Warning {
+                    text: format!("{why}; the run stops, and `ci --resume` resumes it"),
+                });
+                self.stop(KillReason::NoState, Signal::TERM);
+            }
+        }
+    }
+
+    fn start(&mut self, start: Start) -> std::io::Result<()> {
+        let job = &self.dispatcher.plan.jobs[start.job];
+        let prepared = self.launcher.prepare(start.job, self.dispatcher.last_attempt(start.job))?;
+        let (number, conditions) = (prepared.number, self.dispatcher.conditions(start));
+        self.dispatcher.recorder.emit(Event::AttemptStarting(AttemptStarting {
+            job: job.name.clone(),
+            attempt: number,
+            conditions: conditions.clone(),
+            group: self.launcher.group(&prepared),
+        }));
+        self.dispatcher.recorder.flush();
+        match self.launcher.start(prepared, conditions.clone(), self.observers.baseline()) {
+            Ok(attempt) => {
+                let (pid, ticks) = (attempt.pid, attempt.ticks);
+                self.running.push(attempt);
+                let started = Event::AttemptStarted { job: job.name.clone(), attempt: number, pid, ticks };
+                self.dispatcher.recorder.emit(started);
+            }
+            Err(StartError::State(error)) => return Err(error),
+            Err(StartError::Job(error)) => {
+                let evidence = Evidence { expect_exit: job.expect_exit, ..Evidence::new(End::NotStarted { error }) };
+                let now = unix_ms();
+                let measured = Measured { started: now, ended: now, peak: None };
+                self.ended(start.job, AttemptRecord::new(number, conditions, evidence, measured));
+            }
+        }
+        Ok(())
+    }
+
     fn reap(&mut self, now: Instant) {
         let unix = unix_ms();
-        for attempt in &mut self.running {
-            if attempt.end.is_none() {
-                // The pid stays ours until it is reaped, so that an error here cannot lose it.
-                let _asked_again_in_the_next_turn = attempt.reap(now, unix);
-                if let Some(ended) = &attempt.end {
-                    self.deaths.note(attempt.job, ended, attempt.intent.is_some());
-                }
-            }
+        for attempt in self.running.iter_mut().filter(|attempt| attempt.end.is_none()) {
+            // The pid stays ours until it is reaped; after an error it is reaped in the next turn.
+            attempt.reap(now, unix).ok();
+            self.observers.note_end(attempt);
         }
     }
 
@@ -206,148 +211,116 @@ impl Loop<'_> {
         let mut position = 0;
         while position < self.running.len() {
             let attempt = &mut self.running[position];
-            match attempt.due(now) {
-                Due::Nothing => position += 1,
-                Due::Kill(reason, signal) => {
-                    self.kill(position, reason, signal);
+            match attempt.deadline(now) {
+                Deadline::None => position += 1,
+                Deadline::Kill(reason, signal) => {
+                    kill(attempt, &mut self.dispatcher, reason, signal);
                     position += 1;
                 }
-                Due::Finish => self.finish(position),
-                Due::GiveUp => {
-                    let job = &self.plan.jobs[attempt.job].name;
-                    let text = format!("processes of {job} do not end even on SIGKILL; they hang in the kernel");
-                    self.recorder.emit(Event::Warning { text });
+                Deadline::Finish => self.finish(position),
+                Deadline::GiveUp => {
+                    let job = &self.dispatcher.plan.jobs[attempt.job].name;
+                    let text = format!("processes of {job} survive SIGKILL; they hang in the kernel");
+                    self.dispatcher.warn(text);
                     self.finish(position);
                 }
             }
         }
     }
 
-    /// Journals the intent, then sends the signal. Repetitions of a SIGKILL are not journalled again.
-    fn kill(&mut self, position: usize, reason: KillReason, signal: Signal) {
-        let attempt = &mut self.running[position];
-        let repeated = signal == Signal::KILL && attempt.is_being_killed();
-        if !repeated {
-            self.recorder.emit_now(Event::KillIntent {
-                job: self.plan.jobs[attempt.job].name.clone(),
-                attempt: attempt.number,
-                reason,
-                signal: signal.as_raw(),
-            });
-        }
-        // The grace counts from now, also when judging another attempt took long.
-        attempt.kill(reason, signal, Instant::now(), unix_ms());
-    }
-
     fn finish(&mut self, position: usize) {
         let mut attempt = self.running.swap_remove(position);
-        if let Some(taken) = self.slots.get_mut(attempt.slot as usize) {
-            *taken = false;
-        }
-        let valgrind = attempt.logs.take().map(|logs| logs.evidence(attempt.pid));
-        let job = &self.plan.jobs[attempt.job];
+        self.launcher.ended(&attempt);
+        let name = &self.dispatcher.plan.jobs[attempt.job].name;
         if let Err(error) = attempt.output.finish() {
-            let text = format!("the log of {} could not be shortened: {}", job.name, drydock_base::exec::plain(&error));
-            self.recorder.emit(Event::Warning { text });
+            self.dispatcher.warn(format!("could not shorten the log of {name}: {}", exec::plain(&error)));
         }
-        let evidence = gather::evidence(gather::Sources {
-            job,
-            attempt: &attempt,
-            valgrind,
-            others: &self.running,
-            plan: self.plan,
-            oom: &self.oom,
-            kernel: &mut self.kernel,
-            deaths: &mut self.deaths,
-            memory: &self.memory,
-            state: self.dir.root(),
-        });
-        let verdict = outcome::judge(&evidence);
+        let evidence = self.observers.evidence(&mut attempt, &self.running);
         let highest = evidence.group.get().and_then(|group| group.peak);
-        let peak = attempt.group.peak(highest).max((attempt.highest > 0).then_some(attempt.highest));
-        if let Err(error) = attempt.group.remove() {
-            let text =
-                format!("the memory group of {} could not be removed: {}", job.name, drydock_base::exec::plain(&error));
-            self.recorder.emit(Event::Warning { text });
-        }
-        let record = AttemptRecord {
-            number: attempt.number,
-            verdict,
+        let measured = Measured {
             started: attempt.began_at,
             ended: attempt.end.as_ref().map_or_else(unix_ms, |ended| ended.unix),
-            peak,
-            reservation: attempt.reservation,
-            alone: attempt.alone,
-            diet: attempt.diet,
-            again: attempt.again.take(),
-            evidence,
+            peak: attempt.group.peak(highest).max((attempt.highest > 0).then_some(attempt.highest)),
         };
-        self.ended(attempt.job, record);
+        if let Err(error) = attempt.group.remove() {
+            self.dispatcher.warn(format!("could not remove the cgroup of {name}: {}", exec::plain(&error)));
+        }
+        self.ended(attempt.job, AttemptRecord::new(attempt.number, attempt.conditions, evidence, measured));
     }
 
-    /// Records an ended attempt and decides what follows.
-    fn ended(&mut self, position: usize, record: AttemptRecord) {
-        // What is shown soon agrees with what was printed, at a bounded number of drawings a second.
-        self.next_progress = self.next_progress.min(Instant::now() + SOON);
-        let job = &self.plan.jobs[position];
-        self.recorder.emit(Event::AttemptEnded { job: job.name.clone(), record: Box::new(record) });
-        match retry::next(job, &self.recorder.run.jobs[position].attempts, self.schedule.limits()) {
-            Next::Again(again) if self.stopping.is_none() => {
-                self.schedule.again(position, again.reservation, again.alone);
-                self.again.insert(position, again);
-            }
-            Next::Again(_) => self.settle(position, JobResult::Cancelled),
-            Next::Settle(result) => self.settle(position, result),
+    fn ended(&mut self, job: usize, record: AttemptRecord) {
+        self.clock.progress_soon(Instant::now());
+        self.dispatcher.attempt_ended(job, record);
+    }
+
+    /// Takes a sample of every job and of the machine.
+    fn sample(&mut self, now: Instant) {
+        self.running.iter_mut().for_each(Attempt::sample);
+        let available = self.observers.sample();
+        self.guard.sample(Instant::now());
+        orphans::reap(&self.running);
+        if self.clock.sampled(now, now.elapsed()) {
+            let plan = self.dispatcher.plan;
+            let usage = self.running.iter().map(|attempt| (plan.jobs[attempt.job].name.clone(), attempt.usage));
+            let jobs = usage.collect();
+            self.dispatcher.recorder.emit(Event::Samples { jobs, available });
         }
     }
 
-    fn settle(&mut self, position: usize, result: JobResult) {
-        let plan = self.plan;
-        let job = &plan.jobs[position].name;
-        let never = self.schedule.settle(position, &result, job.as_str());
-        self.recorder.emit(Event::JobSettled { job: job.clone(), result });
-        for (dependent, because) in never {
-            let job = plan.jobs[dependent].name.clone();
-            self.recorder.emit(Event::JobSettled { job, result: JobResult::NotRun { because } });
-        }
-    }
-
-    fn interrupted(&mut self, signal: i32) {
-        self.recorder.emit_now(Event::Interrupted { signal });
+    fn interrupt(&mut self, signal: i32) {
+        self.dispatcher.recorder.emit_now(Event::Interrupted { signal });
         let now = Instant::now();
-        let again = self.interrupted_at.is_some_and(|first| now.duration_since(first) > ONE_INTERRUPTION);
-        self.interrupted_at.get_or_insert(now);
-        self.stop(KillReason::Cancel, if again { Signal::KILL } else { Signal::TERM });
-    }
-
-    fn stop_without_state(&mut self, why: &str) {
-        self.recorder
-            .emit_now(Event::Warning { text: format!("{why}; the run stops, and `ci --resume` goes on with it") });
-        self.stop(KillReason::NoState, Signal::TERM);
+        let first = *self.stop.first_interrupt.get_or_insert(now);
+        let repeated = now.duration_since(first) > ONE_INTERRUPTION;
+        self.stop(KillReason::Cancel, if repeated { Signal::KILL } else { Signal::TERM });
     }
 
     /// Starts nothing any more and ends what runs.
     fn stop(&mut self, reason: KillReason, signal: Signal) {
-        self.stopping = Some(reason);
-        self.schedule.stop();
-        for position in 0..self.running.len() {
-            if self.running[position].intent.is_none() || signal == Signal::KILL {
-                self.kill(position, reason, signal);
+        self.stop.reason = Some(reason);
+        self.dispatcher.stop();
+        for attempt in &mut self.running {
+            if attempt.intent.is_none() || signal == Signal::KILL {
+                kill(attempt, &mut self.dispatcher, reason, signal);
             }
         }
     }
 
-    /// Says of every job that was never started why it was not.
     fn leave_unstarted(&mut self) {
-        let because = match self.stopping {
-            None | Some(KillReason::Leftover | KillReason::Timeout) => return,
-            Some(KillReason::Cancel) => "the run was stopped before",
-            Some(KillReason::NoState) => "the state directory could not be written",
-        };
-        let plan = self.plan;
-        for position in self.schedule.unstarted() {
-            let job = plan.jobs[position].name.clone();
-            self.recorder.emit(Event::JobSettled { job, result: JobResult::NotRun { because: because.into() } });
+        match self.stop.reason {
+            None | Some(KillReason::Leftover | KillReason::Timeout) => {}
+            Some(KillReason::Cancel) => self.dispatcher.leave_unstarted("the run was stopped before"),
+            Some(KillReason::NoState) => self.dispatcher.leave_unstarted("the state directory could not be written"),
         }
     }
+}
+
+/// Journals the intent, then sends the signal. Repetitions of a SIGKILL are not journalled again.
+fn kill(attempt: &mut Attempt, dispatcher: &mut Dispatcher<'_>, reason: KillReason, signal: Signal) {
+    let repeated = signal == Signal::KILL && attempt.is_being_killed();
+    if !repeated {
+        dispatcher.recorder.emit_now(Event::KillIntent {
+            job: dispatcher.plan.jobs[attempt.job].name.clone(),
+            attempt: attempt.number,
+            reason,
+            signal: signal.as_raw(),
+        });
+    }
+    // The grace counts from now, also when judging another attempt took long.
+    attempt.kill(reason, signal, Instant::now(), unix_ms());
+}
+
+/// The running jobs, the longest first.
+fn live(running: &[Attempt], dispatcher: &Dispatcher<'_>, now: Instant) -> Vec<Live> {
+    let mut live: Vec<Live> = running
+        .iter()
+        .map(|attempt| Live {
+            job: dispatcher.plan.jobs[attempt.job].name.clone(),
+            elapsed: now.duration_since(attempt.began),
+            bytes: attempt.usage,
+            ending: attempt.intent.is_some() || attempt.end.is_some(),
+        })
+        .collect();
+    live.sort_by_key(|job| std::cmp::Reverse(job.elapsed));
+    live
 }

@@ -149,7 +149,7 @@ pub struct ToolSettings {
     /// Patterns of executables that do not, for `--trace-children-skip`.
     pub skip_children: Vec<String>,
     /// Options that save memory and check less, for a job that ran out of memory even alone.
-    pub memory_diet: Vec<String>,
+    pub reduced_args: Vec<String>,
 }
 
 /// What is tried again, and how often.

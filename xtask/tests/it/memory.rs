@@ -134,14 +134,14 @@ fn when_all_rungs_fail_it_says_what_would_be_needed() {
 }
 
 #[test]
-fn the_last_rung_is_valgrinds_memory_diet() {
+fn the_last_rung_is_valgrinds_reduced_args() {
     let _lock = oom_lock();
     let Some(group) = outer_group(160 * MIB) else { return };
     if !need_tool("valgrind", "valgrind") {
         return;
     }
     let project = Project::new().jobs(&format!(
-        "tools:\n  memcheck: {{args: [--track-origins=yes, --leak-check=no], memory-diet: [--track-origins=no]}}\n\
+        "tools:\n  memcheck: {{args: [--track-origins=yes, --leak-check=no], reduced-args: [--track-origins=no]}}\n\
          jobs:\n  hog: {{run: [{}, hog, \"40\"], tool: memcheck, memory: 100MiB}}\n",
         text(&mortal())
     ));
@@ -271,7 +271,7 @@ fn the_diet_advisor_measures_what_is_saved_and_what_is_hidden() {
     }
     // Origins cost 100 MiB a process, whatever the job: that is measured, and what is recommended was run together.
     assert!(line("--track-origins=no").contains(" MiB "), "{said}");
-    assert!(said.contains("memory-diet: [--track-origins=no]"), "{said}");
+    assert!(said.contains("reduced-args: [--track-origins=no]"), "{said}");
     assert!(!project.state().join("runs").exists(), "the project's own runs are left alone");
 
     let finished = project.xtask(&["ci", "diet", "plain"]).run();

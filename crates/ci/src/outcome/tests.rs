@@ -8,11 +8,11 @@ use crate::evidence::{
 use drydock_base::units::Percent;
 
 fn signaled(signal: i32) -> Evidence {
-    Evidence::of(End::Signaled { signal, core: false })
+    Evidence::new(End::Signaled { signal, core: false })
 }
 
 fn exited(code: i32) -> Evidence {
-    Evidence::of(End::Exited { code })
+    Evidence::new(End::Exited { code })
 }
 
 fn group(oom_kill: u64, limit_hits: u64, limit: Option<u64>) -> Reading<GroupCounters> {
@@ -282,7 +282,7 @@ fn the_kernel_log_names_the_group_whose_limit_it_was() {
 
 #[test]
 fn a_kill_of_ours_without_a_seen_end_is_ours_still() {
-    check(&Evidence { intent: intent(KillReason::Timeout, false), ..Evidence::of(End::NoRecord) }, "timed-out", 0.99);
+    check(&Evidence { intent: intent(KillReason::Timeout, false), ..Evidence::new(End::NoRecord) }, "timed-out", 0.99);
     check(&Evidence { heap_expected: true, ..exited(0) }, "failed", 0.9);
 }
 
@@ -352,9 +352,9 @@ fn heap_beyond_its_baseline_is_over_budget() {
 
 #[test]
 fn no_start_and_no_end() {
-    check(&Evidence::of(End::NotStarted { error: "no such file".into() }), "failed-to-start", 0.99);
-    let verdict = check(&Evidence::of(End::NoRecord), "lost", 0.9);
+    check(&Evidence::new(End::NotStarted { error: "no such file".into() }), "failed-to-start", 0.99);
+    let verdict = check(&Evidence::new(End::NoRecord), "lost", 0.9);
     assert_eq!(verdict.reasons.len(), 1);
-    let rising = Evidence { last_samples: vec![100 << 20, 300 << 20, 900 << 20], ..Evidence::of(End::NoRecord) };
+    let rising = Evidence { last_samples: vec![100 << 20, 300 << 20, 900 << 20], ..Evidence::new(End::NoRecord) };
     assert!(check(&rising, "lost", 0.9).reasons[1].contains("memory was rising"));
 }

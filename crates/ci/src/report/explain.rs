@@ -67,10 +67,10 @@ fn write_attempt(text: &mut String, run: &Run, planned: &PlannedJob, record: &At
         verdict.outcome.describe(),
         verdict.confidence
     )?;
-    if let Some(again) = &record.again {
-        writeln!(text, "  tried again because {again}")?;
+    if let Some(reason) = &record.conditions.retry_reason {
+        writeln!(text, "  retried because {reason}")?;
     }
-    writeln!(text, "  ran for {time} of at most {}, {}", units::human(planned.timeout), record.rung())?;
+    writeln!(text, "  ran for {time} of at most {}, {}", units::human(planned.timeout), record.conditions.describe())?;
     writeln!(text, "  memory   peak {peak}")?;
     if let Some(heap) = &record.evidence.heap {
         let most = heap.largest_site.as_ref().map_or_else(String::new, |site| format!(", most by {site}"));
@@ -139,7 +139,7 @@ pub(super) fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -
         Reading::Unreadable(why) => format!("could not be read: {why}"),
         Reading::Absent => format!("the job had none (containment {containment})"),
     };
-    writeln!(text, "    memory group   {group}")?;
+    writeln!(text, "    cgroup         {group}")?;
     let host = match &evidence.host {
         Reading::Read(host) => format!(
             "oom_kill {} before, {} after; {} around the death, {} explained elsewhere",
@@ -175,7 +175,7 @@ pub(super) fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -
         for job in evidence.neighbours.iter().take(10) {
             let own = if job.own { "  (this job)" } else { "" };
             let (bytes, reserved) = (ByteSize::new(job.bytes).to_string(), ByteSize::new(job.reserved));
-            writeln!(text, "    {bytes:>9} of {reserved} set aside  {}{own}", job.job)?;
+            writeln!(text, "    {bytes:>9} of {reserved} reserved  {}{own}", job.job)?;
         }
     }
     Ok(())

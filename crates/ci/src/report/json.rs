@@ -5,7 +5,10 @@ use serde::Serialize;
 
 use super::findings::{self, FindingFile};
 use crate::certificate::Certificate;
+use crate::conditions::Conditions;
 use crate::event::{AttemptRecord, JobResult, RunResult};
+use crate::evidence::{Leftover, Neighbour};
+use crate::outcome::Outcome;
 use crate::plan::PlannedJob;
 use crate::retry;
 use crate::run::{JobState, Run};
@@ -76,11 +79,11 @@ struct JobFile {
     result: String,
     /// Why it was not run, or why its failure is known.
     because: Option<String>,
-    /// The last attempt's outcome: `kind` and what belongs to it.
-    outcome: Option<serde_json::Value>,
+    /// The last attempt's outcome.
+    outcome: Option<Outcome>,
     /// The run that this result was taken from, when it was not run here.
     carried_from: Option<String>,
-    /// For a job that ran out of memory on every rung: it needs more than so many bytes.
+    /// A lower bound, in bytes, for the memory of a job whose every retry ran out of memory.
     needs_more_than: Option<u64>,
     /// In order.
     attempts: Vec<AttemptFile>,
@@ -90,12 +93,10 @@ struct JobFile {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 struct AttemptFile {
-    /// From 1.
+    /// The attempt's number, from 1.
     number: u32,
-    /// `kind` is one of passed, failed (`code`), findings (`count`), crashed (`signal`), out-of-memory (`scope`,
-    /// `victim`), allocation-failure, timed-out, killed-from-outside (`signal`), over-budget (`limit`, `used`, `budget`),
-    /// cancelled, failed-to-start (`error`), lost.
-    outcome: serde_json::Value,
+    /// The end of the attempt.
+    outcome: Outcome,
     /// Of the outcome, from 0 to 1.
     confidence: f64,
     /// What decided.
@@ -110,19 +111,13 @@ struct AttemptFile {
     ended: i64,
     /// The most memory it used, in bytes.
     peak: Option<u64>,
-    /// Bytes that were set aside for it.
-    reservation: u64,
-    /// Whether nothing ran beside it.
-    alone: bool,
-    /// Whether it ran with the declared options that save memory and check less.
-    diet: bool,
-    /// Why it was tried again.
-    again: Option<String>,
-    /// Processes that it left behind, with `pid` and `command`.
-    leftovers: Vec<serde_json::Value>,
-    /// When it was killed: all running jobs' memory at that moment, largest first, with `job`, `bytes`, `reserved` and
-    /// whether it is this one (`own`).
-    memory_at_death: Vec<serde_json::Value>,
+    /// The conditions that it ran under.
+    #[serde(flatten)]
+    conditions: Conditions,
+    /// Processes that it left behind and that were ended.
+    leftovers: Vec<Leftover>,
+    /// For an attempt that the machine failed: the memory of all running jobs at that moment, largest first.
+    memory_at_death: Vec<Neighbour>,
     /// Errors that valgrind found, in one line each.
     findings: Vec<String>,
     /// Its output, relative to the run's directory.
@@ -162,11 +157,11 @@ pub fn render(
         totals,
         certificate: certificate.cloned(),
         available: run.available.clone(),
-        held: run.held_before.clone(),
+        held: run.earlier_pauses.clone(),
         warnings: run.warnings.clone(),
         findings: findings::files(run),
         dropped_findings: findings::dropped(run),
-        jobs: jobs.map(|(planned, job)| job_file(planned, job)).collect::<Result<_, _>>()?,
+        jobs: jobs.map(|(planned, job)| job_file(planned, job)).collect(),
     };
     let mut text = serde_json::to_vec_pretty(&file)?;
     text.push(b'\n');
@@ -182,7 +177,7 @@ fn result_word(job: &JobState) -> &'static str {
     job.result.as_ref().map_or("not-run", JobResult::word)
 }
 
-fn job_file(planned: &PlannedJob, job: &JobState) -> anyhow::Result<JobFile> {
+fn job_file(planned: &PlannedJob, job: &JobState) -> JobFile {
     let (name, tool) = (planned.name.as_str(), planned.tool.kind);
     let because = match &job.result {
         Some(JobResult::Quarantined) => planned.quarantine.as_ref().map(|quarantine| quarantine.reason.clone()),
@@ -197,15 +192,15 @@ fn job_file(planned: &PlannedJob, job: &JobState) -> anyhow::Result<JobFile> {
             | JobResult::Cancelled,
         ) => None,
     };
-    let outcome = job.attempts.last().map(|last| serde_json::to_value(&last.verdict.outcome)).transpose()?;
+    let outcome = job.attempts.last().map(|last| last.verdict.outcome.clone());
     let empty = Vec::new();
     let attempts = job
         .attempts
         .iter()
         .enumerate()
         .map(|(position, attempt)| attempt_file(name, attempt, job.samples.get(position).unwrap_or(&empty)))
-        .collect::<Result<_, _>>()?;
-    Ok(JobFile {
+        .collect();
+    JobFile {
         name: name.into(),
         tool: tool.name().into(),
         result: result_word(job).into(),
@@ -214,16 +209,14 @@ fn job_file(planned: &PlannedJob, job: &JobState) -> anyhow::Result<JobFile> {
         carried_from: job.carried_from.clone(),
         needs_more_than: retry::needs_more_than(&job.attempts),
         attempts,
-    })
+    }
 }
 
-fn attempt_file(name: &str, attempt: &AttemptRecord, samples: &[(i64, u64)]) -> anyhow::Result<AttemptFile> {
+fn attempt_file(name: &str, attempt: &AttemptRecord, samples: &[(i64, u64)]) -> AttemptFile {
     let neighbours = attempt.verdict.outcome.is_infrastructure().then_some(&attempt.evidence.neighbours);
-    let memory_at_death = neighbours.into_iter().flatten().map(serde_json::to_value).collect::<Result<_, _>>()?;
-    let leftovers = attempt.evidence.leftovers.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
-    Ok(AttemptFile {
+    AttemptFile {
         number: attempt.number,
-        outcome: serde_json::to_value(&attempt.verdict.outcome)?,
+        outcome: attempt.verdict.outcome.clone(),
         confidence: attempt.verdict.confidence,
         reasons: attempt.verdict.reasons.clone(),
         ruled_out: attempt.verdict.ruled_out.clone(),
@@ -231,12 +224,9 @@ fn attempt_file(name: &str, attempt: &AttemptRecord, samples: &[(i64, u64)]) -> 
         started: attempt.started,
         ended: attempt.ended,
         peak: attempt.peak,
-        reservation: attempt.reservation,
-        alone: attempt.alone,
-        diet: attempt.diet,
-        again: attempt.again.clone(),
-        leftovers,
-        memory_at_death,
+        conditions: attempt.conditions.clone(),
+        leftovers: attempt.evidence.leftovers.clone(),
+        memory_at_death: neighbours.cloned().unwrap_or_default(),
         findings: attempt
             .evidence
             .valgrind
@@ -244,5 +234,5 @@ fn attempt_file(name: &str, attempt: &AttemptRecord, samples: &[(i64, u64)]) -> 
             .map_or_else(Vec::new, |valgrind| valgrind.first.iter().map(crate::evidence::Finding::line).collect()),
         log: RunDir::attempt_relative(name, attempt.number).join("log").display().to_string(),
         samples: samples.to_vec(),
-    })
+    }
 }

@@ -162,11 +162,11 @@ fn write_cause(text: &mut String, cause: &str, jobs: &[Job<'_>], dir: &RunDir) -
         writeln!(text, "    confidence {:.2}", verdict.confidence)?;
     }
     if job.attempts.len() > 1 {
-        let rungs: Vec<String> = job.attempts.iter().map(AttemptRecord::rung).collect();
-        writeln!(text, "    {}: {}", plural(job.attempts.len(), "attempt"), rungs.join("; then "))?;
+        let steps: Vec<String> = job.attempts.iter().map(|attempt| attempt.conditions.describe()).collect();
+        writeln!(text, "    {}: {}", plural(job.attempts.len(), "attempt"), steps.join("; then "))?;
     }
     if let Some(bytes) = retry::needs_more_than(&job.attempts) {
-        writeln!(text, "    it needs more than {}, which it had when it was killed", ByteSize::new(bytes))?;
+        writeln!(text, "    it needs more than the {} that it had when it was killed", ByteSize::new(bytes))?;
     }
     let by_itself = matches!(verdict.outcome, Outcome::Failed { .. } | Outcome::Findings { .. });
     // That a program ended by itself is no news; what came on top of it is.
@@ -200,10 +200,10 @@ fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
                 writeln!(text, "\n! {} is flaky: {}, then passed at attempt {attempt}", planned.name, first())?;
             }
             Some(JobResult::PassedAfterInfrastructure { attempt }) => {
-                let rung = job.attempts.last().map_or_else(String::new, AttemptRecord::rung);
+                let step = job.attempts.last().map_or_else(String::new, |last| last.conditions.describe());
                 writeln!(
                     text,
-                    "\n! {} passed at attempt {attempt}, {rung}; before, the machine broke it: {}",
+                    "\n! {} passed at attempt {attempt} ({step}) after the machine failed it: {}",
                     planned.name,
                     first()
                 )?;
@@ -211,9 +211,9 @@ fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
                 for reason in victim.iter().flat_map(|victim| &victim.verdict.reasons).take(6) {
                     writeln!(text, "    because {reason}")?;
                 }
-                if job.attempts.last().is_some_and(|last| last.diet) {
-                    let diet = planned.tool.memory_diet.join(" ");
-                    writeln!(text, "    it was checked less: valgrind ran with {diet}")?;
+                if job.attempts.last().is_some_and(|last| last.conditions.reduced) {
+                    let reduced = planned.tool.reduced_args.join(" ");
+                    writeln!(text, "    with reduced checking: valgrind ran with {reduced}")?;
                 }
             }
             Some(JobResult::Passed) => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{Live, Watcher};
+use super::Live;
 use crate::event::{AttemptRecord, Event, JobResult, Stamped};
 use crate::outcome::Outcome;
 use crate::run::Run;
@@ -44,7 +44,8 @@ impl Terminal {
     fn line(&self, text: &str) {
         match &self.live {
             Some(bars) => {
-                let _terminal_went_away = bars.all.println(text);
+                // The terminal may be gone.
+                bars.all.println(text).ok();
             }
             None => output::err(format_args!("{text}")),
         }
@@ -105,8 +106,9 @@ impl Terminal {
     }
 }
 
-impl Watcher for Terminal {
-    fn event(&mut self, stamped: &Stamped, run: &Run) {
+impl Terminal {
+    /// Prints what an event says to a person; `run` holds its effect.
+    pub fn event(&mut self, stamped: &Stamped, run: &Run) {
         match &stamped.event {
             Event::RunStarted(started) => {
                 let again = if started.resumed { "goes on" } else { "starts" };
@@ -130,7 +132,7 @@ impl Watcher for Terminal {
             {
                 self.line(&format!("{:>9} {:>8} {:>9}  {job}  {because}", "not run", "", ""));
             }
-            Event::Held { because: Some(because) } => self.line(&format!("  new jobs wait: {because}")),
+            Event::AdmissionPaused { because: Some(because) } => self.line(&format!("  new jobs wait: {because}")),
             Event::Warning { text } => self.line(&format!("  warning: {text}")),
             Event::Interrupted { signal } => self.line(&format!(
                 "  {} received: ending the running jobs; once more kills them at once",
@@ -146,12 +148,13 @@ impl Watcher for Terminal {
             | Event::AttemptStarted { .. }
             | Event::Samples { .. }
             | Event::KillIntent { .. }
-            | Event::Held { because: None }
+            | Event::AdmissionPaused { because: None }
             | Event::JobSettled { .. } => {}
         }
     }
 
-    fn progress(&mut self, live: &[Live], run: &Run) {
+    /// Draws live progress, where there is any.
+    pub fn progress(&mut self, live: &[Live], run: &Run) {
         let left = self.estimate(run, live);
         let elapsed = self.began.elapsed();
         if let Some(bars) = &mut self.live {
@@ -214,7 +217,8 @@ impl Bars {
             bar.finish_and_clear();
         }
         self.total.finish_and_clear();
-        let _terminal_went_away = self.all.clear();
+        // The terminal may be gone.
+        self.all.clear().ok();
     }
 }
 

@@ -1,6 +1,7 @@
 //! What follows which attempts.
 
 use super::*;
+use crate::event::Measured;
 use crate::evidence::{End, Evidence};
 use crate::outcome::{Budget, Verdict, Victim};
 use drydock_base::units::ByteSize;
@@ -11,22 +12,13 @@ fn job(attempts: u32, retry_on: &[RetryOn]) -> PlannedJob {
 
 fn attempts(outcomes: &[Outcome]) -> Vec<AttemptRecord> {
     let record = |(position, outcome): (usize, &Outcome)| AttemptRecord {
-        number: u32::try_from(position).unwrap() + 1,
-        verdict: Verdict {
-            outcome: outcome.clone(),
-            confidence: 1.0,
-            reasons: Vec::new(),
-            ruled_out: Vec::new(),
-            advice: None,
-        },
-        evidence: Evidence::of(End::NoRecord),
-        started: 0,
-        ended: 0,
-        peak: Some(300),
-        reservation: 100,
-        alone: false,
-        diet: false,
-        again: None,
+        verdict: Verdict::plain(outcome.clone()),
+        ..AttemptRecord::new(
+            u32::try_from(position).unwrap() + 1,
+            Conditions { reservation: 100, ..Conditions::default() },
+            Evidence::new(End::NoRecord),
+            Measured { peak: Some(300), ..Measured::default() },
+        )
     };
     outcomes.iter().enumerate().map(record).collect()
 }
@@ -50,8 +42,9 @@ fn settles(job: &PlannedJob, outcomes: &[Outcome], expected: JobResult) {
 fn only_what_the_machine_broke_is_rerun_without_being_asked() {
     let plain = job(1, &[]);
     let killed = Outcome::KilledFromOutside { signal: 9 };
-    let Next::Again(again) = next(&plain, &attempts(std::slice::from_ref(&killed))) else { panic!("it is rerun") };
-    assert!(again.alone && again.reservation == 300 && again.because.starts_with("the machine broke it"));
+    let Next::Retry(retry) = next(&plain, &attempts(std::slice::from_ref(&killed))) else { panic!("it is rerun") };
+    assert!(retry.exclusive && retry.reservation == 300);
+    assert!(retry.retry_reason.unwrap().starts_with("the machine failed it"));
     settles(&plain, &[killed.clone(), Outcome::Passed], JobResult::PassedAfterInfrastructure { attempt: 2 });
     settles(&plain, &[killed.clone(), killed], JobResult::Infrastructure);
     let own = [
@@ -75,7 +68,7 @@ fn only_what_the_machine_broke_is_rerun_without_being_asked() {
 #[test]
 fn a_declared_retry_ends_as_flaky_never_as_passed() {
     let twice = job(2, &[RetryOn::TimedOut]);
-    assert!(matches!(next(&twice, &attempts(&[Outcome::TimedOut])), Next::Again(Again { alone: false, .. })));
+    assert!(matches!(next(&twice, &attempts(&[Outcome::TimedOut])), Next::Retry(Conditions { exclusive: false, .. })));
     settles(&twice, &[Outcome::TimedOut, Outcome::Passed], JobResult::Flaky { attempt: 2 });
     settles(&twice, &[Outcome::TimedOut, Outcome::TimedOut], JobResult::Failed);
     settles(&twice, &[Outcome::Failed { code: 1 }], JobResult::Failed);
@@ -85,7 +78,7 @@ fn a_declared_retry_ends_as_flaky_never_as_passed() {
 fn the_machines_faults_do_not_use_up_the_declared_attempts() {
     let twice = job(2, &[RetryOn::TimedOut]);
     let broken = oom(MemoryScope::Machine);
-    assert!(matches!(next(&twice, &attempts(&[broken.clone(), Outcome::TimedOut])), Next::Again(_)));
+    assert!(matches!(next(&twice, &attempts(&[broken.clone(), Outcome::TimedOut])), Next::Retry(_)));
     settles(&twice, &[broken, Outcome::TimedOut, Outcome::Passed], JobResult::Flaky { attempt: 3 });
 }
 
@@ -93,52 +86,52 @@ fn the_machines_faults_do_not_use_up_the_declared_attempts() {
 fn a_job_that_was_lost_with_its_run_is_not_to_blame() {
     let plain = job(1, &[]);
     let lost = vec![Outcome::Lost; 4];
-    assert!(matches!(next(&plain, &attempts(&lost)), Next::Again(Again { alone: false, reservation: 300, .. })));
+    assert!(matches!(next(&plain, &attempts(&lost)), Next::Retry(Conditions { exclusive: false, reservation: 300, .. })));
     settles(&plain, &[const { Outcome::Lost }; 5], JobResult::Infrastructure);
     settles(&plain, &[Outcome::Lost, Outcome::Passed], JobResult::PassedAfterInfrastructure { attempt: 2 });
     let mut runaway = attempts(&[Outcome::Lost]);
     runaway[0].evidence.last_samples = vec![100 << 20, 900 << 20];
-    assert!(matches!(next(&plain, &runaway), Next::Again(Again { alone: true, reservation: 600, .. })));
+    assert!(matches!(next(&plain, &runaway), Next::Retry(Conditions { exclusive: true, reservation: 600, .. })));
 }
 
 #[test]
-fn a_cancelled_attempt_is_no_failure_of_the_job() {
+fn a_cancelled_attempt_is_not_a_failure_of_the_job() {
     settles(&job(1, &[]), &[Outcome::Cancelled, Outcome::Passed], JobResult::Passed);
     let twice = job(2, &[RetryOn::TimedOut]);
-    assert!(matches!(next(&twice, &attempts(&[Outcome::Cancelled, Outcome::TimedOut])), Next::Again(_)));
+    assert!(matches!(next(&twice, &attempts(&[Outcome::Cancelled, Outcome::TimedOut])), Next::Retry(_)));
 }
 
-/// Climbs the ladder as a run does: every attempt is killed for lack of memory. The rungs as alone, diet, reservation.
-fn climb(job: &PlannedJob, limits: Limits) -> (Vec<(bool, bool, u64)>, Vec<AttemptRecord>) {
+/// Takes every escalation step: each attempt is killed for lack of memory. A step is exclusive, reduced, reservation.
+fn escalate(job: &PlannedJob, limits: Limits) -> (Vec<(bool, bool, u64)>, Vec<AttemptRecord>) {
     let mut done = attempts(&[oom(MemoryScope::Machine)]);
-    let mut rungs = Vec::new();
-    while let Next::Again(again) = super::next(job, &done, limits) {
-        assert!(rungs.len() < 9, "the ladder has no end: {rungs:?}");
-        rungs.push((again.alone, again.diet, again.reservation));
+    let mut steps = Vec::new();
+    while let Next::Retry(conditions) = super::next(job, &done, limits) {
+        assert!(steps.len() < 9, "the escalation never ends: {steps:?}");
+        steps.push((conditions.exclusive, conditions.reduced, conditions.reservation));
         let mut record = attempts(&[oom(MemoryScope::Machine)]).remove(0);
         record.number = u32::try_from(done.len()).unwrap() + 1;
-        (record.alone, record.diet, record.reservation) = (again.alone, again.diet, again.reservation);
+        record.conditions = conditions;
         done.push(record);
     }
     assert_eq!(super::next(job, &done, limits), Next::Settle(JobResult::Infrastructure));
-    (rungs, done)
+    (steps, done)
 }
 
 #[test]
-fn each_rung_of_the_ladder_is_stood_on_once() {
+fn each_escalation_step_is_taken_once() {
     let plain = job(1, &[]);
-    let (rungs, done) = climb(&plain, MUCH);
-    assert_eq!(rungs, [(false, false, 600), (true, false, 1200)]);
+    let (steps, done) = escalate(&plain, MUCH);
+    assert_eq!(steps, [(false, false, 600), (true, false, 1200)]);
     assert_eq!(needs_more_than(&done), Some(300));
-    let mut dieting = job(1, &[]);
-    dieting.tool.memory_diet = vec!["--track-origins=no".into()];
-    assert_eq!(climb(&dieting, MUCH).0, [(false, false, 600), (true, false, 1200), (true, true, 1200)]);
-    // Where twice the memory is more than there is, it runs alone at once.
-    assert_eq!(climb(&dieting, Limits { slots: 4, memory: 500 }).0, [(true, false, 500), (true, true, 500)]);
+    let mut reducible = job(1, &[]);
+    reducible.tool.reduced_args = vec!["--track-origins=no".into()];
+    assert_eq!(escalate(&reducible, MUCH).0, [(false, false, 600), (true, false, 1200), (true, true, 1200)]);
+    // Where there is less than twice the memory, it runs exclusively at once.
+    assert_eq!(escalate(&reducible, Limits { slots: 4, memory: 500 }).0, [(true, false, 500), (true, true, 500)]);
 }
 
 #[test]
-fn the_rung_that_passes_is_never_a_flake() {
+fn a_pass_after_escalation_is_never_a_flake() {
     let plain = job(1, &[]);
     let killed = oom(MemoryScope::Machine);
     let outcomes = [killed.clone(), killed.clone(), killed, Outcome::Passed];
@@ -147,7 +140,7 @@ fn the_rung_that_passes_is_never_a_flake() {
 }
 
 #[test]
-fn a_quarantine_takes_the_blame_for_what_it_names_and_hides_no_finding() {
+fn a_quarantine_excuses_what_it_names_and_never_a_finding() {
     let mut known = job(1, &[]);
     known.quarantine = Some(crate::quarantine::Quarantined {
         reason: "a race".into(),

@@ -67,12 +67,12 @@ fn a_job_that_is_to_run_alone_does() {
     let plan = plan(vec![job("a", "a", &[]), job("b", "b", &[]), job("c", "c", &[])]);
     let mut schedule = Schedule::new(&plan, &capacity(2, 100), &[memory(40); 3]);
     assert_eq!([start(&mut schedule).unwrap().job, start(&mut schedule).unwrap().job], [0, 1]);
-    schedule.again(0, 80, true);
+    schedule.requeue(Start { job: 0, reservation: 80, exclusive: true });
     assert_eq!(start(&mut schedule).unwrap().job, 2);
     schedule.settle(1, &JobResult::Passed, "b");
     assert_eq!(start(&mut schedule), None, "c still runs");
     schedule.settle(2, &JobResult::Passed, "c");
-    assert_eq!(start(&mut schedule), Some(Start { job: 0, reservation: 80, alone: true }));
+    assert_eq!(start(&mut schedule), Some(Start { job: 0, reservation: 80, exclusive: true }));
     assert_eq!(start(&mut schedule), None);
 }
 
@@ -80,10 +80,10 @@ fn a_job_that_is_to_run_alone_does() {
 fn a_job_that_an_earlier_process_lost_runs_once() {
     let plan = plan(vec![job("a", "a", &[]), job("b", "b", &[])]);
     let mut schedule = Schedule::new(&plan, &capacity(2, 100), &[memory(1); 2]);
-    schedule.again(0, 2, true);
+    schedule.requeue(Start { job: 0, reservation: 2, exclusive: true });
     assert_eq!(start(&mut schedule).unwrap().job, 1);
     schedule.settle(1, &JobResult::Passed, "b");
-    assert_eq!(start(&mut schedule), Some(Start { job: 0, reservation: 2, alone: true }));
+    assert_eq!(start(&mut schedule), Some(Start { job: 0, reservation: 2, exclusive: true }));
     schedule.settle(0, &JobResult::Passed, "a");
     assert_eq!((start(&mut schedule), schedule.settled()), (None, 2));
 }
@@ -98,11 +98,11 @@ fn what_the_live_guard_refuses_stays_ready() {
         false
     };
     assert_eq!(schedule.start_next(&mut no), None);
-    schedule.again(1, 30, true);
+    schedule.requeue(Start { job: 1, reservation: 30, exclusive: true });
     assert_eq!(start(&mut schedule).unwrap().job, 0);
     schedule.settle(0, &JobResult::Passed, "a");
     assert_eq!(schedule.start_next(&mut no), None);
-    assert_eq!(start(&mut schedule), Some(Start { job: 1, reservation: 30, alone: true }));
+    assert_eq!(start(&mut schedule), Some(Start { job: 1, reservation: 30, exclusive: true }));
     assert_eq!(asked, [60, 30]);
 }
 
@@ -146,17 +146,17 @@ proptest! {
         let mut again = vec![false; shape.len()];
         loop {
             while let Some(started) = start(&mut schedule) {
-                prop_assert!(!started.alone || running.is_empty());
+                prop_assert!(!started.exclusive || running.is_empty());
                 running.push(started);
                 prop_assert!(running.len() <= slots as usize);
                 prop_assert!(running.iter().map(|start| start.reservation).sum::<u64>() <= total);
-                prop_assert!(running.len() == 1 || running.iter().all(|start| !start.alone));
+                prop_assert!(running.len() == 1 || running.iter().all(|start| !start.exclusive));
             }
             let Some(done) = running.pop() else { break };
             let fate = shape[done.job].2;
             if fate == 9 && !again[done.job] {
                 again[done.job] = true;
-                schedule.again(done.job, done.reservation * 2, true);
+                schedule.requeue(Start { reservation: done.reservation * 2, exclusive: true, ..done });
                 continue;
             }
             ends[done.job] += 1;

@@ -1,6 +1,5 @@
 //! One running attempt: its process, group, log and deadlines, from start to reaped end.
 
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{PidfdFlags, Signal, WaitIdOptions};
 
 use super::logs::Logs;
+use super::observers::Baseline;
 use crate::command_line;
+use crate::conditions::Conditions;
 use crate::containment::{Containment, Group, MARKER};
 use crate::evidence::{End, KillIntent, KillReason, Leftover};
 use crate::log::Output;
@@ -18,13 +19,13 @@ use crate::probe::process;
 use drydock_base::exec::{self, Programs};
 use drydock_base::units::MAX_LIMIT;
 
-/// What still runs this long after the main process is a leftover, not a process on its way out.
+/// A process that still runs this long after the main process is a leftover, not a process on its way out.
 const SETTLE: Duration = Duration::from_millis(50);
-/// How often a kill is repeated until all is gone.
+/// The time between repetitions of a kill, until all processes are gone.
 const REPEAT: Duration = Duration::from_millis(20);
-/// After this long a process that SIGKILL does not end hangs in the kernel.
+/// A process that survives SIGKILL for this long hangs in the kernel.
 const GIVE_UP: Duration = Duration::from_secs(30);
-/// How long leftovers have between TERM and KILL, unless they run under valgrind and need the job's grace.
+/// The time between TERM and KILL for leftovers, unless they run under valgrind and need the job's grace.
 const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
 
 /// An attempt whose process exists.
@@ -32,11 +33,8 @@ pub(super) struct Attempt {
     /// Position in the plan.
     pub(super) job: usize,
     pub(super) number: u32,
-    pub(super) reservation: u64,
-    pub(super) alone: bool,
-    pub(super) diet: bool,
-    pub(super) again: Option<String>,
-    pub(super) slot: u32,
+    pub(super) conditions: Conditions,
+    pub(super) slot: usize,
     pub(super) directory: PathBuf,
     pub(super) group: Box<dyn Group>,
     pub(super) output: Output,
@@ -52,20 +50,18 @@ pub(super) struct Attempt {
     pub(super) intent: Option<KillIntent>,
     pub(super) end: Option<Ended>,
     pub(super) leftovers: Vec<Leftover>,
-    /// How many of its processes were stopped when its time was up.
+    /// The number of its processes that were stopped (state T) at the timeout.
     pub(super) stopped: u32,
-    /// The machine's out-of-memory count at the start.
-    pub(super) host_before: Option<u64>,
-    /// How many kills the kernel log had told of at the start.
-    pub(super) kernel_before: usize,
-    /// Valgrind's logs, where it runs under a tool that finds errors.
+    /// The machine's counters at the start.
+    pub(super) baseline: Baseline,
+    /// Valgrind's logs, for tools that find errors.
     pub(super) logs: Option<Logs>,
     handle: duct::Handle,
-    deadline: Instant,
+    timeout: Instant,
     grace: Duration,
     under_tool: bool,
     next_kill: Option<Instant>,
-    told_leftovers: bool,
+    saw_leftovers: bool,
     /// When SIGKILL was first sent; it is repeated until all is gone.
     hard_since: Option<Instant>,
 }
@@ -79,31 +75,41 @@ pub(super) struct Ended {
     pub(super) address_space: Option<u64>,
 }
 
-/// What an attempt wants done.
+/// The act that an attempt calls for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
-    Nothing,
+pub(super) enum Deadline {
+    /// Nothing is due.
+    None,
     /// Journal this kill, then call [`Attempt::kill`].
     Kill(KillReason, Signal),
     /// All processes are gone: judge it.
     Finish,
-    /// Processes are left that even SIGKILL does not end.
+    /// Processes are left that survive SIGKILL.
     GiveUp,
 }
 
-/// Where an attempt runs and what it is called.
-pub(super) struct Frame<'a> {
+/// Everything that one start needs.
+pub(super) struct Launch<'a> {
+    pub(super) job: &'a PlannedJob,
+    /// Position in the plan.
+    pub(super) position: usize,
+    pub(super) number: u32,
+    pub(super) conditions: Conditions,
+    pub(super) baseline: Baseline,
+    /// The run's identifier.
     pub(super) run: &'a str,
     pub(super) project: &'a Path,
+    /// The attempt's own directory, which exists.
     pub(super) directory: PathBuf,
+    /// The attempt's name within the run.
     pub(super) id: String,
-    pub(super) slot: u32,
-    /// Whether valgrind gets the options that save memory.
-    pub(super) diet: bool,
-    pub(super) programs: &'a mut Programs,
+    pub(super) slot: usize,
+    pub(super) began: Instant,
+    /// Unix milliseconds.
+    pub(super) began_at: i64,
 }
 
-/// What happens before a process exists goes wrong in two ways.
+/// The two ways in which a start fails before a process exists.
 pub(super) enum StartError {
     /// The job's own fault, or its command's: the attempt failed to start.
     Job(String),
@@ -112,53 +118,45 @@ pub(super) enum StartError {
 }
 
 impl Attempt {
-    /// Makes the directory, the log and the group, and starts the command.
+    /// Makes the log and the cgroup, and starts the command.
     pub(super) fn start(
-        job: &PlannedJob,
-        (position, number): (usize, u32),
-        mut frame: Frame<'_>,
+        launch: Launch<'_>,
+        programs: &mut Programs,
         containment: &mut dyn Containment,
-        now: (Instant, i64),
     ) -> Result<Attempt, StartError> {
-        // The parent is mostly there already, from the other items of the group.
-        fs::create_dir(&frame.directory)
-            .or_else(|_| fs::create_dir_all(&frame.directory))
-            .map_err(at(&frame.directory))?;
-        let log = frame.directory.join("log");
+        let job = launch.job;
+        let log = launch.directory.join("log");
         let output = Output::create(&log, job.log_limit).map_err(at(&log))?;
-        let logs = job.tool.kind.finds_errors().then(|| Logs::new(job, frame.directory.clone(), frame.diet));
-        let expression = command(job, &mut frame, &output)?;
-        let mut group = containment.open(&frame.id, job.memory_limit).map_err(|error| {
-            StartError::State(io::Error::new(
-                error.kind(),
-                format!("cannot make a memory group: {}", exec::plain(&error)),
-            ))
+        let reduced = launch.conditions.reduced;
+        let logs = job.tool.kind.finds_errors().then(|| Logs::new(job, launch.directory.clone(), reduced));
+        let expression = command(&launch, programs, &output)?;
+        let mut group = containment.open(&launch.id, job.memory_limit).map_err(|error| {
+            StartError::State(io::Error::new(error.kind(), format!("cannot make a cgroup: {}", exec::plain(&error))))
         })?;
         let started = group.spawn(expression);
         let (handle, pid, pidfd) = match started.map_err(start_error).and_then(|handle| watched(handle, &*group)) {
             Ok(started) => started,
             Err(error) => {
-                let _nothing_runs_in_it = group.remove();
+                // Nothing runs in it; what is left is removed with the run's cgroup.
+                group.remove().ok();
                 return Err(error);
             }
         };
         process::prefer_as_victim(pid);
         Ok(Attempt {
-            job: position,
-            number,
-            reservation: 0,
-            alone: false,
-            diet: frame.diet,
-            again: None,
-            slot: frame.slot,
-            directory: frame.directory,
+            job: launch.position,
+            number: launch.number,
+            conditions: launch.conditions,
+            baseline: launch.baseline,
+            slot: launch.slot,
+            directory: launch.directory,
             group,
             output,
             pid,
             ticks: process::stat(pid).map_or(0, |stat| stat.ticks),
             pidfd,
-            began: now.0,
-            began_at: now.1,
+            began: launch.began,
+            began_at: launch.began_at,
             usage: 0,
             highest: 0,
             recent: Vec::new(),
@@ -166,20 +164,18 @@ impl Attempt {
             end: None,
             leftovers: Vec::new(),
             stopped: 0,
-            host_before: None,
-            kernel_before: 0,
             logs,
             handle,
-            deadline: now.0 + job.timeout.min(MAX_LIMIT),
+            timeout: launch.began + job.timeout.min(MAX_LIMIT),
             grace: job.grace,
             under_tool: job.tool.kind != crate::plan::ToolKind::None,
             next_kill: None,
-            told_leftovers: false,
+            saw_leftovers: false,
             hard_since: None,
         })
     }
 
-    /// Reaps the main process. Before that, while it is a zombie and its limits can still be read, it is looked at.
+    /// Reaps the main process, after reading its limits while it is a zombie.
     pub(super) fn reap(&mut self, now: Instant, unix: i64) -> io::Result<()> {
         if self.end.is_some() {
             return Ok(());
@@ -203,61 +199,61 @@ impl Attempt {
         Ok(())
     }
 
-    /// When [`Attempt::due`] wants to be asked again, at the latest.
+    /// The moment at which [`Attempt::deadline`] is to be asked again, at the latest.
     pub(super) fn wakes(&self) -> Option<Instant> {
         match (&self.end, self.next_kill) {
             (_, Some(next)) => Some(next),
             (Some(ended), None) => Some(ended.at + SETTLE),
-            (None, None) => Some(self.deadline),
+            (None, None) => Some(self.timeout),
         }
     }
 
-    /// What to do now.
-    pub(super) fn due(&mut self, now: Instant) -> Due {
+    /// The act that is due now.
+    pub(super) fn deadline(&mut self, now: Instant) -> Deadline {
         let hopeless = self.hard_since.is_some_and(|since| now.duration_since(since) > GIVE_UP);
         let Some(ended) = &self.end else {
             return match (&self.intent, self.next_kill) {
-                (None, _) if now >= self.deadline => Due::Kill(KillReason::Timeout, Signal::TERM),
-                _ if hopeless => Due::GiveUp,
-                (Some(intent), Some(next)) if now >= next => Due::Kill(intent.reason, Signal::KILL),
-                _ => Due::Nothing,
+                (None, _) if now >= self.timeout => Deadline::Kill(KillReason::Timeout, Signal::TERM),
+                _ if hopeless => Deadline::GiveUp,
+                (Some(intent), Some(next)) if now >= next => Deadline::Kill(intent.reason, Signal::KILL),
+                _ => Deadline::None,
             };
         };
         let gone_since = now.duration_since(ended.at);
         // A list that cannot be read is not an empty one.
         let Ok(members) = self.group.members() else {
             self.next_kill = Some(now + REPEAT);
-            return if gone_since > GIVE_UP { Due::GiveUp } else { Due::Nothing };
+            return if gone_since > GIVE_UP { Deadline::GiveUp } else { Deadline::None };
         };
         if members.is_empty() {
             if self.logs.as_mut().is_none_or(|logs| logs.are_read(self.pid)) {
-                return Due::Finish;
+                return Deadline::Finish;
             }
             self.next_kill = Some(now + REPEAT);
-            return Due::Nothing;
+            return Deadline::None;
         }
         if hopeless {
-            return Due::GiveUp;
+            return Deadline::GiveUp;
         }
         if let Some(intent) = &self.intent {
             // The tree is being ended anyway.
             return match self.next_kill {
-                Some(next) if now >= next => Due::Kill(intent.reason, Signal::KILL),
-                _ => Due::Nothing,
+                Some(next) if now >= next => Deadline::Kill(intent.reason, Signal::KILL),
+                _ => Deadline::None,
             };
         }
         if gone_since < SETTLE {
-            return Due::Nothing;
+            return Deadline::None;
         }
-        if !self.told_leftovers {
-            self.told_leftovers = true;
+        if !self.saw_leftovers {
+            self.saw_leftovers = true;
             self.leftovers =
                 members.iter().map(|pid| Leftover { pid: *pid, command: process::command_line(*pid) }).collect();
-            return Due::Kill(KillReason::Leftover, Signal::TERM);
+            return Deadline::Kill(KillReason::Leftover, Signal::TERM);
         }
         match self.next_kill {
-            Some(next) if now >= next => Due::Kill(KillReason::Leftover, Signal::KILL),
-            _ => Due::Nothing,
+            Some(next) if now >= next => Deadline::Kill(KillReason::Leftover, Signal::KILL),
+            _ => Deadline::None,
         }
     }
 
@@ -281,10 +277,11 @@ impl Attempt {
             let escalated = before.is_some_and(|intent| intent.escalated) || hard && self.end.is_none();
             self.intent = Some(KillIntent { reason, at, escalated });
         }
-        let _members_that_cannot_be_read_are_met_next_time = self.group.signal(signal);
-        // A stopped process takes TERM only when it goes on.
+        // Members that cannot be listed now are signalled at the next repetition.
+        self.group.signal(signal).ok();
+        // A stopped process handles TERM only once it continues.
         if !hard {
-            let _same = self.group.signal(Signal::CONT);
+            self.group.signal(Signal::CONT).ok();
         }
         let grace = if reason == KillReason::Leftover && !self.under_tool {
             self.grace.min(LEFTOVER_GRACE)
@@ -294,7 +291,7 @@ impl Attempt {
         self.next_kill = Some(now + if hard { REPEAT } else { grace });
     }
 
-    /// Whether SIGKILL was sent already.
+    /// Whether SIGKILL was sent before.
     pub(super) fn is_being_killed(&self) -> bool {
         self.hard_since.is_some()
     }
@@ -309,7 +306,8 @@ impl Attempt {
                 self.recent.remove(0);
             }
         }
-        let _limit_is_checked_again_at_the_next_sample = self.output.bound();
+        // The limit is checked again at the next sample.
+        self.output.bound().ok();
         if let Some(logs) = &mut self.logs {
             logs.look();
         }
@@ -333,8 +331,9 @@ fn watched(handle: duct::Handle, group: &dyn Group) -> Result<(duct::Handle, u32
     match raw.and_then(|raw| rustix::process::pidfd_open(raw, PidfdFlags::empty())) {
         Ok(pidfd) => Ok((handle, pid, pidfd)),
         Err(error) => {
-            let _what_it_started_goes_first = group.signal(Signal::KILL);
-            let _it_may_be_gone = handle.kill();
+            // Its children first; either may be gone already.
+            group.signal(Signal::KILL).ok();
+            handle.kill().ok();
             Err(StartError::State(io::Error::new(
                 io::Error::from(error).kind(),
                 format!("cannot watch pid {pid}: {error}"),
@@ -348,25 +347,26 @@ fn at(path: &Path) -> impl Fn(io::Error) -> StartError + '_ {
     |error| StartError::State(io::Error::new(error.kind(), format!("{}: {}", path.display(), exec::plain(&error))))
 }
 
-fn command(job: &PlannedJob, frame: &mut Frame<'_>, output: &Output) -> Result<duct::Expression, StartError> {
-    let working = frame.project.join(&job.directory);
+fn command(launch: &Launch<'_>, programs: &mut Programs, output: &Output) -> Result<duct::Expression, StartError> {
+    let job = launch.job;
+    let working = launch.project.join(&job.directory);
     if !working.is_dir() {
         return Err(StartError::Job(format!("its directory {} does not exist", working.display())));
     }
     let mut set = job.env.clone();
     set.insert("DRYDOCK_JOB".into(), job.name.to_string());
-    set.insert("DRYDOCK_RUN".into(), frame.run.to_owned());
-    set.insert("DRYDOCK_SLOT".into(), frame.slot.to_string());
-    set.insert(MARKER.into(), format!("{}/{}", frame.run, frame.id));
+    set.insert("DRYDOCK_RUN".into(), launch.run.to_owned());
+    set.insert("DRYDOCK_SLOT".into(), launch.slot.to_string());
+    set.insert(MARKER.into(), format!("{}/{}", launch.run, launch.id));
     let environment = exec::environment(&job.pass_env, &set);
     let search = environment.get(std::ffi::OsStr::new("PATH"));
-    let line = command_line::command_line(job, frame.project, &frame.directory, frame.diet);
+    let line = command_line::command_line(job, launch.project, &launch.directory, launch.conditions.reduced);
     let mut find = |program: &str| {
-        frame.programs.find(program, &working, search).map_err(|error| StartError::Job(error.to_string()))
+        programs.find(program, &working, search).map_err(|error| StartError::Job(error.to_string()))
     };
     let (program, arguments) = line.split_first().ok_or_else(|| StartError::Job("its command is empty".into()))?;
     if line.len() > job.argv.len() {
-        // Under a tool the program itself is an argument: look for it now, so that its absence is told as such.
+        // Under a tool the program itself is an argument: look for it now, so that its absence is reported as such.
         find(job.argv.first().map_or("", String::as_str))?;
     }
     let log = output.for_job().map_err(StartError::State)?;

@@ -1,5 +1,5 @@
-//! The live guard: predictions may be wrong and others use the machine too, so a job is admitted only while what runs
-//! may still grow to what was set aside for it. It holds jobs back; it never ends one.
+//! The live guard: predictions may be wrong and others use the machine too, so a job is admitted only while running jobs
+//! can still grow to their reservations. It delays jobs; it never ends one.
 
 use std::time::{Duration, Instant};
 
@@ -10,27 +10,27 @@ use drydock_base::units::ByteSize;
 
 /// Above this share of time in which all processes wait for memory (PSI `full avg10`, in percent) nothing is added.
 const STALLED: f64 = 10.0;
-/// A job that has the machine to itself waits at most this long for memory that others hold.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// A look at the machine that is older than this is repeated before a job is held back by it.
+/// A job that would run as the only one waits at most this long for memory that other programs hold.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A sample of the machine that is older than this is repeated before it delays a job.
 const FRESH: Duration = Duration::from_millis(20);
-/// Jobs that wait for less than this are not worth a word.
-const WORTH_TELLING: Duration = Duration::from_secs(1);
+/// Shorter waits are not reported.
+const WORTH_REPORTING: Duration = Duration::from_secs(1);
 
-/// What the machine can still give.
+/// The memory that the machine has left.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     room: Option<(u64, String)>,
     stalled: Option<f64>,
     sampled: Option<Instant>,
-    /// Since when nothing runs although a job could.
+    /// The moment since which nothing runs although a job is ready.
     idle: Option<Instant>,
-    /// Why the last job that was asked for may not start, and since when that is so.
-    held: Option<(String, Instant)>,
+    /// The reason why the next job may not start, and the moment since which jobs wait.
+    objection: Option<(String, Instant)>,
 }
 
 impl Guard {
-    /// Looks at the machine.
+    /// Samples the machine.
     pub(super) fn sample(&mut self, now: Instant) {
         self.sampled = Some(now);
         let available = host::meminfo().available.map(|bytes| (bytes, "MemAvailable".to_owned()));
@@ -38,40 +38,40 @@ impl Guard {
         self.stalled = host::memory_stall();
     }
 
-    /// Whether a job that sets that much aside may start beside those that run.
+    /// Whether a job with that reservation may start beside the running ones.
     pub(super) fn admits(&mut self, reservation: u64, running: &[Attempt], now: Instant) -> bool {
-        let mut objection = self.objection(reservation, running);
+        let mut objection = self.objects(reservation, running);
         let stale = self.sampled.is_none_or(|sampled| now.duration_since(sampled) > FRESH);
         if stale && (objection.is_some() || self.sampled.is_none()) {
             self.sample(now);
-            objection = self.objection(reservation, running);
+            objection = self.objects(reservation, running);
         }
-        let since = self.held.take().map_or(now, |(_, since)| since);
-        self.held = objection.map(|why| (why, since));
-        if self.held.is_none() || !running.is_empty() {
+        let since = self.objection.take().map_or(now, |(_, since)| since);
+        self.objection = objection.map(|why| (why, since));
+        if self.objection.is_none() || !running.is_empty() {
             self.idle = None;
-            return self.held.is_none();
+            return self.objection.is_none();
         }
         let since = *self.idle.get_or_insert(now);
-        if now.duration_since(since) < PATIENCE {
+        if now.duration_since(since) < LONGEST_WAIT {
             return false;
         }
         self.idle = None;
-        self.held = None;
+        self.objection = None;
         true
     }
 
-    fn objection(&self, reservation: u64, running: &[Attempt]) -> Option<String> {
+    fn objects(&self, reservation: u64, running: &[Attempt]) -> Option<String> {
         if let Some(stalled) = self.stalled.filter(|stalled| *stalled >= STALLED && !running.is_empty()) {
-            return Some(format!("everything waits for memory {stalled:.0} % of the time (PSI)"));
+            return Some(format!("all processes stall on memory {stalled:.0} % of the time (PSI)"));
         }
         let (room, source) = self.room.as_ref()?;
-        // What runs may still grow; that room is given away already.
-        let promised: u64 = running.iter().map(|attempt| attempt.reservation.saturating_sub(attempt.usage)).sum();
+        // Running jobs may still grow to their reservations.
+        let promised: u64 = running.iter().map(|attempt| attempt.conditions.reservation.saturating_sub(attempt.usage)).sum();
         let free = room.saturating_sub(promised);
         (reservation > free).then(|| {
             format!(
-                "{} can be used ({source}), {} of it is promised to running jobs, and the next job sets {} aside",
+                "{} available ({source}), {} of it reserved by running jobs; the next job needs {}",
                 ByteSize::new(*room),
                 ByteSize::new(promised),
                 ByteSize::new(reservation)
@@ -79,16 +79,16 @@ impl Guard {
         })
     }
 
-    /// No job was asked for: none is held back.
+    /// No job is ready: none waits.
     pub(super) fn rest(&mut self) {
         self.idle = None;
-        self.held = None;
+        self.objection = None;
     }
 
-    /// Why jobs that could start have not for a while.
-    pub(super) fn held(&self, now: Instant) -> Option<&str> {
-        let (why, since) = self.held.as_ref()?;
-        (now.duration_since(*since) >= WORTH_TELLING).then_some(why)
+    /// The reason why ready jobs wait, once they have waited for a while.
+    pub(super) fn objection(&self, now: Instant) -> Option<&str> {
+        let (why, since) = self.objection.as_ref()?;
+        (now.duration_since(*since) >= WORTH_REPORTING).then_some(why)
     }
 
     /// Whether nothing runs, and a job waits for memory.

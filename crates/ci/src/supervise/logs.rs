@@ -2,6 +2,7 @@
 //! the loop, so that no deadline of another job waits for them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::evidence::ValgrindEvidence;
@@ -9,14 +10,22 @@ use crate::plan::PlannedJob;
 use drydock_valgrind::findings;
 use drydock_valgrind::watch::{LogWatch, Opens};
 
-/// Logs of this size together are read at once, in milliseconds.
+/// Logs of at most this size together are read at once, which takes milliseconds.
 const SHORT: u64 = 64 << 10;
 
 /// The logs of an attempt under memcheck, helgrind or drd.
 pub(super) struct Logs {
-    job: PlannedJob,
-    directory: PathBuf,
+    traced: Arc<Command>,
     state: State,
+}
+
+/// The traced command, shared with the thread that reads its logs.
+struct Command {
+    directory: PathBuf,
+    tool: &'static str,
+    args: Vec<String>,
+    argv: Vec<String>,
+    traces_all: bool,
 }
 
 enum State {
@@ -26,12 +35,17 @@ enum State {
 }
 
 impl Logs {
-    /// Begins to watch the directory. With `diet`, valgrind runs with the options that save memory too.
-    pub(super) fn new(job: &PlannedJob, directory: PathBuf, diet: bool) -> Logs {
+    /// Begins to watch the directory. With `reduced`, valgrind gets the `reduced-args` too.
+    pub(super) fn new(job: &PlannedJob, directory: PathBuf, reduced: bool) -> Logs {
         let state = State::Watched(LogWatch::new(&directory));
-        let mut job = job.clone();
-        job.tool.args = job.tool.options(diet);
-        Logs { job, directory, state }
+        let traced = Command {
+            directory,
+            tool: job.tool.kind.name(),
+            args: job.tool.options(reduced),
+            argv: job.argv.clone(),
+            traces_all: job.tool.trace_children && job.tool.skip_children.is_empty(),
+        };
+        Logs { traced: Arc::new(traced), state }
     }
 
     /// Takes note of what was opened since the last time.
@@ -49,20 +63,19 @@ impl Logs {
             State::InWork(thread) => return thread.is_finished(),
             State::Watched(watch) => watch.take().map(LogWatch::end),
         };
-        let (job, directory) = (self.job.clone(), self.directory.clone());
-        if findings::size(&directory, job.tool.kind.name()) > SHORT {
-            let (job, directory, opens) = (job.clone(), directory.clone(), opens.clone());
+        if findings::size(&self.traced.directory, self.traced.tool) > SHORT {
+            let (traced, opens) = (Arc::clone(&self.traced), opens.clone());
             let thread = std::thread::Builder::new().name("valgrind-logs".into());
-            if let Ok(thread) = thread.spawn(move || read(&job, &directory, main, opens.as_ref())) {
+            if let Ok(thread) = thread.spawn(move || traced.read(main, opens.as_ref())) {
                 self.state = State::InWork(thread);
                 return false;
             }
         }
-        self.state = State::Read(read(&job, &directory, main, opens.as_ref()));
+        self.state = State::Read(self.traced.read(main, opens.as_ref()));
         true
     }
 
-    /// What they say. Waits where it has to.
+    /// Their content. Waits where it has to.
     pub(super) fn evidence(mut self, main: u32) -> ValgrindEvidence {
         self.are_read(main);
         match self.state {
@@ -76,14 +89,16 @@ impl Logs {
     }
 }
 
-fn read(job: &PlannedJob, directory: &std::path::Path, main: u32, opens: Option<&Opens>) -> ValgrindEvidence {
-    findings::gather(findings::Traced {
-        directory,
-        tool: job.tool.kind.name(),
-        args: &job.tool.args,
-        argv: &job.argv,
-        traces_all: job.tool.trace_children && job.tool.skip_children.is_empty(),
-        main: Some(main),
-        opens,
-    })
+impl Command {
+    fn read(&self, main: u32, opens: Option<&Opens>) -> ValgrindEvidence {
+        findings::gather(findings::Traced {
+            directory: &self.directory,
+            tool: self.tool,
+            args: &self.args,
+            argv: &self.argv,
+            traces_all: self.traces_all,
+            main: Some(main),
+            opens,
+        })
+    }
 }

@@ -1,27 +1,28 @@
-//! Where events go: to the journal first, then to the state, then to whoever watches.
+//! The path of an event: to the journal first, then into the state, then to the terminal.
 
 use std::io;
 
 use crate::event::{Event, Stamped};
 use crate::journal::{Durability, Journal};
 use crate::plan::PlannedJob;
-use crate::report::Watcher;
+use crate::report::Live;
+use crate::report::terminal::Terminal;
 use crate::run::Run;
 use drydock_valgrind::findings::KEPT_BYTES;
 
-/// The one way in which something becomes part of a run.
+/// The only way in which something becomes part of a run.
 pub struct Recorder<'a> {
     journal: Journal,
     /// The state so far.
     pub run: Run,
-    watcher: &'a mut dyn Watcher,
+    terminal: &'a mut Terminal,
     failed: Option<io::Error>,
 }
 
 impl<'a> Recorder<'a> {
     /// A recorder that goes on from `run`.
-    pub fn new(journal: Journal, run: Run, watcher: &'a mut dyn Watcher) -> Recorder<'a> {
-        Recorder { journal, run, watcher, failed: None }
+    pub fn new(journal: Journal, run: Run, terminal: &'a mut Terminal) -> Recorder<'a> {
+        Recorder { journal, run, terminal, failed: None }
     }
 
     /// Hands everything recorded so far to the kernel.
@@ -47,15 +48,25 @@ impl<'a> Recorder<'a> {
             self.failed.get_or_insert(error);
         }
         self.run.apply(&stamped);
-        self.watcher.event(&stamped, &self.run);
+        self.terminal.event(&stamped, &self.run);
     }
 
-    /// Sets room aside for what is to come; tells when the disk is full or the journal could not be written.
+    /// Records when admission of ready jobs is paused, with the reason, and when it is open again.
+    pub(super) fn admission_paused(&mut self, objection: Option<&str>) {
+        if objection.is_some() != self.run.paused.is_some() {
+            self.emit(Event::AdmissionPaused { because: objection.map(str::to_owned) });
+        }
+    }
+
+    /// Allocates disk space for the records to come.
+    ///
+    /// # Errors
+    /// A sentence, when the disk is full or the journal could not be written.
     pub fn reserve(&mut self) -> Result<(), String> {
         if let Some(error) = &self.failed {
             return Err(format!("the journal cannot be written: {error}"));
         }
-        // What an end of the run now would still have to say: a record a running job, a line for each of the others.
+        // What remains to be written if the run ends now: a record for each running job, a line for each of the others.
         let unsettled = self.run.plan.jobs.iter().zip(&self.run.jobs).filter(|(_, job)| job.result.is_none());
         let record =
             |planned: &PlannedJob| (32 << 10) + if planned.tool.kind.finds_errors() { KEPT_BYTES as u64 } else { 0 };
@@ -64,8 +75,8 @@ impl<'a> Recorder<'a> {
     }
 
     /// Live progress.
-    pub fn progress(&mut self, live: &[crate::report::Live]) {
-        self.watcher.progress(live, &self.run);
+    pub fn progress(&mut self, live: &[Live]) {
+        self.terminal.progress(live, &self.run);
     }
 
     /// Syncs the journal and gives the state back.

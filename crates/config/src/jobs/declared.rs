@@ -67,7 +67,7 @@ declaration! {
         /// Options that save memory and check less, such as `--track-origins=no`: a job that ran out of memory even
         /// alone is run once more with them, and the report says so. `ci diet JOB` finds them. Default: none, and no such
         /// run.
-        memory_diet: Vec<Text> = Vec::new(),
+        reduced_args: Vec<Text> = Vec::new(),
     }
 }
 

@@ -53,16 +53,16 @@ impl Tools {
     pub(super) fn resolve(declared: ToolsDeclaration, project: Option<&Path>, problems: &mut Problems) -> Self {
         let ToolsDeclaration { memcheck, helgrind, drd, massif } = declared;
         let mut settings = |tool: ToolDeclaration, usual: &[&str]| {
-            let ToolDeclaration { args, suppressions, trace_children, skip_children, memory_diet } = tool;
+            let ToolDeclaration { args, suppressions, trace_children, skip_children, reduced_args } = tool;
             suppressions.iter().for_each(|file| check_suppressions(file, project, problems));
             let args = match args {
                 Some(args) => options(&args, problems),
                 None => usual.iter().map(|arg| (*arg).to_owned()).collect(),
             };
             let suppressions = suppressions.into_iter().filter_map(|file| file.value).collect();
-            let memory_diet = options(&memory_diet, problems);
+            let reduced_args = options(&reduced_args, problems);
             let skip_children = patterns(skip_children, problems);
-            ToolSettings { args, suppressions, trace_children, skip_children, memory_diet }
+            ToolSettings { args, suppressions, trace_children, skip_children, reduced_args }
         };
         let memcheck = settings(memcheck, &["--leak-check=full"]);
         let helgrind = settings(helgrind, &[]);
@@ -72,7 +72,7 @@ impl Tools {
         let args = options(&args, problems);
         let skip_children = patterns(skip_children, problems);
         let massif =
-            ToolSettings { args, suppressions: Vec::new(), trace_children, skip_children, memory_diet: Vec::new() };
+            ToolSettings { args, suppressions: Vec::new(), trace_children, skip_children, reduced_args: Vec::new() };
         Self { memcheck, helgrind, drd, massif, wrappers }
     }
 
@@ -106,7 +106,7 @@ impl Tools {
     /// How many bytes of texts one job can copy from here, at most.
     pub(super) fn shared_bytes(&self) -> usize {
         let size = |tool: &ToolSettings| {
-            let lists = [&tool.args, &tool.suppressions, &tool.skip_children, &tool.memory_diet, &self.wrappers];
+            let lists = [&tool.args, &tool.suppressions, &tool.skip_children, &tool.reduced_args, &self.wrappers];
             lists.into_iter().flatten().map(|text| text.len() + size_of::<String>()).sum::<usize>()
         };
         [&self.memcheck, &self.helgrind, &self.drd, &self.massif].into_iter().map(size).max().unwrap_or_default()

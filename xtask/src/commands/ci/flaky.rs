@@ -26,7 +26,7 @@ impl cli::CiFlaky {
         let history = History::with(&ctx.state.history(), &self.history);
         let mut accounts = ledger::ledger(&history);
         accounts.retain(|account| {
-            // What the plan does not know any more is not troubled any more.
+            // Jobs that were removed from the declaration are left out.
             plan.job(&account.job).is_some_and(|job| job.tool.kind.name() == account.tool)
                 && (self.selectors.is_empty() || wanted.iter().any(|name| name.as_str() == account.job))
                 && (self.all || !self.selectors.is_empty() || account.class != Class::Stable)
@@ -58,12 +58,12 @@ fn render(accounts: &[Account], plan: &Plan, now: Timestamp, today: Date) -> Str
     }
     let proposed: Vec<&Account> = accounts
         .iter()
-        .filter(|account| account.class == Class::Flaky && !account.seems_mended())
+        .filter(|account| account.class == Class::Flaky && !account.seems_fixed())
         .filter(|account| plan.job(&account.job).is_some_and(|job| job.quarantine.is_none()))
         .collect();
     if !proposed.is_empty() {
         let until = today.saturating_add(jiff::Span::new().days(PROPOSED_DAYS));
-        let _infallible = writeln!(text, "\nuntil they are mended, ci/quarantine.yaml can hold\n\nquarantine:");
+        let _infallible = writeln!(text, "\nuntil they are fixed, ci/quarantine.yaml can hold\n\nquarantine:");
         for account in proposed {
             let reason = "say why, and where it is discussed";
             let _infallible = writeln!(text, "  {}: {{reason: {reason}, expires: {until}}}", account.job);
@@ -88,15 +88,15 @@ fn write_account(text: &mut String, account: &Account, plan: &Plan, width: usize
         format!("{} of {}", account.failed(), account.attempts),
     )?;
     let kinds: Vec<String> =
-        account.failures.iter().chain(&account.broken).map(|(word, count)| format!("{count} {word}")).collect();
+        account.failures.iter().chain(&account.broken).map(|(kind, count)| format!("{count} {}", kind.word())).collect();
     if !kinds.is_empty() {
         writeln!(text, "    {}", kinds.join(", "))?;
     }
     if account.last_failure.is_some() && account.passes_since > 0 {
-        let so = if account.seems_mended() { "it seems to be mended" } else { "that may be chance" };
+        let verdict = if account.seems_fixed() { "it seems to be fixed" } else { "that may be chance" };
         writeln!(
             text,
-            "    passed {} times since; if nothing had changed, the chance of that would be {} %: {so}",
+            "    passed {} times since; if nothing had changed, the chance of that would be {} %: {verdict}",
             account.passes_since,
             percent(account.chance)
         )?;

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::{Context, capacity, plan, recorded, stored_plan};
 
-mod known;
+mod learning;
 
 use crate::cli::{self, RunOptions};
 use crate::exit::Exit;
@@ -25,8 +25,8 @@ use drydock_ci::report::terminal::Terminal;
 use drydock_ci::report::{html, json, junit, summary};
 use drydock_ci::run::Run;
 use drydock_ci::schedule::{Capacity, Schedule};
-use drydock_ci::supervise::{Recorder, Supervisor};
-use known::{history_with, learn, refuse_what_cannot_fit, settle_what_is_known};
+use drydock_ci::supervise::{Dispatcher, Recorder, Supervisor};
+use learning::{history_with, learn};
 
 /// What a session is for.
 pub(super) enum Goal {
@@ -154,12 +154,10 @@ impl Session<'_> {
         for text in warnings.into_iter().chain(strange).chain(absent).chain(capacity::warning(&capacity)) {
             recorder.emit(Event::Warning { text });
         }
-        let mut schedule = Schedule::new(&plan, &capacity, &predictions);
-        let again = settle_what_is_known(&mut schedule, &mut recorder, &plan);
-        refuse_what_cannot_fit(&mut schedule, &mut recorder, &plan, (&predictions, &capacity));
-
-        let project = &plan.project;
-        let supervisor = Supervisor { project, dir: &dir, plan: &plan, schedule, containment, again, recorder };
+        let schedule = Schedule::new(&plan, &capacity, &predictions);
+        let mut dispatcher = Dispatcher::new(&plan, schedule, recorder);
+        dispatcher.refuse_oversized(&predictions, &capacity);
+        let supervisor = Supervisor::new(&dir, dispatcher, containment);
         // The loop has a thread of its own: with cgroup v1 it enters jobs' groups to spawn in them, and memory of a
         // process is charged to the group of its first thread.
         let recorder = std::thread::scope(|scope| {

@@ -113,7 +113,7 @@ fn bars(run: &Run) -> Vec<Bar<'_>> {
             started: record.started,
             ended: record.ended.max(record.started),
             lane: 0,
-            reservation: record.reservation,
+            reservation: record.conditions.reservation,
             peak: record.peak,
             samples: job.samples.get(number).map_or(&[], Vec::as_slice),
             outcome: Some(&record.verdict.outcome),
@@ -125,7 +125,7 @@ fn bars(run: &Run) -> Vec<Bar<'_>> {
             started: flight.began,
             ended: run.last.max(flight.began),
             lane: 0,
-            reservation: flight.start.reservation,
+            reservation: flight.start.conditions.reservation,
             peak: flight.samples.iter().map(|(_, bytes)| *bytes).max(),
             samples: &flight.samples,
             outcome: None,
@@ -151,10 +151,10 @@ fn give_lanes(bars: &mut [Bar<'_>]) -> usize {
 /// Where nothing ran for long, though nothing held jobs back.
 fn pauses(bars: &[Bar<'_>], whole: i64, run: &Run) -> Vec<(i64, i64)> {
     let mut pauses = Vec::new();
-    let held_spans = run.held_spans();
+    let waits = run.pauses();
     let mut busy_until = bars.first().map_or(0, |bar| bar.started);
     for bar in bars {
-        let held = held_spans.iter().any(|(from, to, _)| *from < bar.started && *to > busy_until);
+        let held = waits.iter().any(|(from, to, _)| *from < bar.started && *to > busy_until);
         if bar.started - busy_until > SHORTEST_PAUSE && !held {
             pauses.push((busy_until, bar.started));
         }

@@ -80,7 +80,7 @@ fn one(
                 html.tag("p", &[], &text);
                 if flight.samples.len() >= WORTH_A_CURVE {
                     let span = (flight.began, page.run.last);
-                    charts::curve(html, &flight.samples, span, flight.start.reservation);
+                    charts::curve(html, &flight.samples, span, flight.start.conditions.reservation);
                 }
             }
         });
@@ -134,16 +134,16 @@ fn attempt(
         html.tag("small", &[], &format!(" confidence {:.2}", record.verdict.confidence));
     });
     let peak = record.peak.map_or_else(|| "peak not measured".into(), |peak| format!("peak {}", look::size(peak)));
-    let mut told = format!(
+    let mut facts = format!(
         "{} of at most {}, {}, {peak}",
         look::time(record.duration_ms()),
         units::human(planned.timeout),
-        record.rung(),
+        record.conditions.describe(),
     );
-    if let Some(again) = &record.again {
-        told.push_str(&format!("; tried again because {again}"));
+    if let Some(reason) = &record.conditions.retry_reason {
+        facts.push_str(&format!("; retried because {reason}"));
     }
-    html.tag("p", &[], &told);
+    html.tag("p", &[], &facts);
     if outcome.is_pass() {
         let reasons = &record.verdict.reasons;
         reasons_of(html, "why", reasons);
@@ -155,7 +155,7 @@ fn attempt(
         sources(html, page, record, budget);
     }
     if samples.len() >= WORTH_A_CURVE {
-        charts::curve(html, samples, (record.started, record.ended), record.reservation);
+        charts::curve(html, samples, (record.started, record.ended), record.conditions.reservation);
     }
     if page.run.jobs.get(position).is_some_and(|job| job.carried_from.is_none()) {
         html.within("p", &[], |html| html.link(&log_link(planned.name.as_str(), record.number), "Log"));

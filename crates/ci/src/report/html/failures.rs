@@ -139,12 +139,12 @@ fn end(
         html.tag("p", &[("class", "hint")], &format!("{} stands for all:", page.run.plan.jobs[position].name));
     }
     if job.attempts.len() > 1 {
-        let rungs: Vec<String> = job.attempts.iter().map(AttemptRecord::rung).collect();
-        html.tag("p", &[], &format!("{}: {}.", plural(job.attempts.len(), "attempt"), rungs.join("; then ")));
+        let steps: Vec<String> = job.attempts.iter().map(|attempt| attempt.conditions.describe()).collect();
+        html.tag("p", &[], &format!("{}: {}.", plural(job.attempts.len(), "attempt"), steps.join("; then ")));
     }
     if let Some(bytes) = retry::needs_more_than(&job.attempts) {
         let size = look::size(bytes);
-        html.tag("p", &[], &format!("It needs more than {size}, which it had when it was killed."));
+        html.tag("p", &[], &format!("It needs more than the {size} that it had when it was killed."));
     }
     details::proof(html, page, position, record, budget);
 }
@@ -212,8 +212,8 @@ fn notes(html: &mut Html, page: Page<'_>) {
                 notes.push((position, format!("is flaky: {}, then passed at attempt {attempt}", first())));
             }
             Some(JobResult::PassedAfterInfrastructure { attempt }) => {
-                let rung = job.attempts.last().map_or_else(String::new, AttemptRecord::rung);
-                let text = format!("passed at attempt {attempt}, {rung}; before, the machine broke it: {}", first());
+                let step = job.attempts.last().map_or_else(String::new, |last| last.conditions.describe());
+                let text = format!("passed at attempt {attempt} ({step}) after the machine failed it: {}", first());
                 notes.push((position, text));
             }
             Some(JobResult::Passed) => {

@@ -86,7 +86,7 @@ fn row(html: &mut Html, page: Page<'_>, position: usize, planned: &PlannedJob, j
                     Some(peak) => number(html, peak, &look::size(peak)),
                     None => html.raw("<td>–</td>").end(),
                 }
-                number(html, last.reservation, &look::size(last.reservation));
+                number(html, last.conditions.reservation, &look::size(last.conditions.reservation));
             }
             None => html.raw("<td>–</td><td>–</td><td>–</td>").end(),
         }
@@ -114,21 +114,21 @@ fn note(job: &JobState) -> Option<String> {
     }
 }
 
-/// The number, and the rung that the last stood on where it is not the lowest.
+/// The number of attempts, and the last one's retry step if there was one.
 fn attempts(job: &JobState) -> String {
-    let rung = match job.attempts.last().map(|last| (last.alone, last.diet)) {
-        Some((true, true)) => ", alone, on diet",
-        Some((true, false)) => ", alone",
-        Some((false, true)) => ", on diet",
+    let step = match job.attempts.last().map(|last| (last.conditions.exclusive, last.conditions.reduced)) {
+        Some((true, true)) => ", exclusive, reduced",
+        Some((true, false)) => ", exclusive",
+        Some((false, true)) => ", reduced",
         Some((false, false)) if job.attempts.len() > 1 && grew(job) => ", more memory",
         Some((false, false)) | None => "",
     };
-    format!("{}{rung}", job.attempts.len())
+    format!("{}{step}", job.attempts.len())
 }
 
 fn grew(job: &JobState) -> bool {
     match job.attempts.as_slice() {
-        [first, .., last] => last.reservation > first.reservation,
+        [first, .., last] => last.conditions.reservation > first.conditions.reservation,
         [_] | [] => false,
     }
 }

@@ -2,7 +2,8 @@
 
 use super::render;
 use crate::certificate;
-use crate::event::{AttemptRecord, AttemptStarting, Event, JobResult, RunResult, RunStarted, Stamped};
+use crate::conditions::Conditions;
+use crate::event::{AttemptRecord, AttemptStarting, Event, JobResult, Measured, RunResult, RunStarted, Stamped};
 use crate::evidence::{End, Evidence, Finding, KillIntent, KillReason, ValgrindEvidence};
 use crate::history::History;
 use crate::outcome::{MemoryScope, Outcome, Verdict, Victim};
@@ -47,18 +48,16 @@ fn start(run: &mut Run, job: usize, at: i64) {
     let start = AttemptStarting {
         job: run.plan.jobs[job].name.clone(),
         attempt: 1,
-        reservation: 40 * MIB,
-        alone: false,
-        diet: false,
-        again: None,
+        conditions: Conditions { reservation: 40 * MIB, ..Conditions::default() },
         group: None,
     };
     run.apply(&Stamped { at, event: Event::AttemptStarting(start) });
 }
 
 fn record(outcome: Outcome, started: i64, ended: i64) -> AttemptRecord {
+    let measured = Measured { started, ended, peak: Some(30 * MIB) };
+    let conditions = Conditions { reservation: 40 * MIB, ..Conditions::default() };
     AttemptRecord {
-        number: 1,
         verdict: Verdict {
             outcome,
             confidence: 0.98,
@@ -66,14 +65,7 @@ fn record(outcome: Outcome, started: i64, ended: i64) -> AttemptRecord {
             ruled_out: Vec::new(),
             advice: None,
         },
-        evidence: Evidence::of(End::Exited { code: 0 }),
-        started,
-        ended,
-        peak: Some(30 * MIB),
-        reservation: 40 * MIB,
-        alone: false,
-        diet: false,
-        again: None,
+        ..AttemptRecord::new(1, conditions, Evidence::new(End::Exited { code: 0 }), measured)
     }
 }
 
@@ -333,7 +325,7 @@ fn nothing_of_a_run_becomes_markup() {
         failed.verdict.reasons = vec![text.into()];
         failed.verdict.ruled_out = vec![text.into()];
         failed.verdict.advice = Some(text.into());
-        failed.again = Some(text.into());
+        failed.conditions.retry_reason = Some(text.into());
         failed.evidence.valgrind = Some(ValgrindEvidence {
             first: vec![Finding {
                 kind: text.into(),
@@ -356,8 +348,8 @@ fn nothing_of_a_run_becomes_markup() {
         end(&mut run, 1, passed, Some(JobResult::Passed));
         end(&mut run, 2, found, Some(JobResult::Failed));
         run.apply(&Stamped { at: 10, event: Event::Warning { text: text.into() } });
-        run.apply(&Stamped { at: 10, event: Event::Held { because: Some(text.into()) } });
-        run.apply(&Stamped { at: 20, event: Event::Held { because: None } });
+        run.apply(&Stamped { at: 10, event: Event::AdmissionPaused { because: Some(text.into()) } });
+        run.apply(&Stamped { at: 20, event: Event::AdmissionPaused { because: None } });
         let html = html(&run);
         assert_well_formed(&html);
         let tags = html.matches("<script").count();
@@ -375,11 +367,11 @@ fn what_was_done_to_jobs_is_marked() {
     begin(&mut run, 0, false);
     let machine = Outcome::OutOfMemory { scope: MemoryScope::Machine, victim: Victim::Main };
     end(&mut run, 0, record(machine, 0, 500), Some(JobResult::Infrastructure));
-    run.apply(&Stamped { at: 500, event: Event::Held { because: Some("others took memory".into()) } });
-    run.apply(&Stamped { at: 700, event: Event::Held { because: None } });
+    run.apply(&Stamped { at: 500, event: Event::AdmissionPaused { because: Some("others took memory".into()) } });
+    run.apply(&Stamped { at: 700, event: Event::AdmissionPaused { because: None } });
     end(&mut run, 1, record(Outcome::Passed, 700, 1000), Some(JobResult::Passed));
     // Still held back when the run ended.
-    run.apply(&Stamped { at: 900, event: Event::Held { because: Some("once more".into()) } });
+    run.apply(&Stamped { at: 900, event: Event::AdmissionPaused { because: Some("once more".into()) } });
     run.apply(&Stamped { at: 1000, event: Event::RunEnded { result: RunResult::Infrastructure } });
     let html = html(&run);
     assert_well_formed(&html);
@@ -401,7 +393,8 @@ fn what_is_flaky_is_no_failure_and_no_pass() {
     let mut run = Run::new(plan(&["a", "b"]));
     begin(&mut run, 0, false);
     end(&mut run, 0, record(Outcome::Failed { code: 4 }, 0, 500), None);
-    let again = AttemptRecord { number: 2, again: Some("it may".into()), ..record(Outcome::Passed, 500, 900) };
+    let mut again = AttemptRecord { number: 2, ..record(Outcome::Passed, 500, 900) };
+    again.conditions.retry_reason = Some("it may".into());
     end(&mut run, 0, again, Some(JobResult::Flaky { attempt: 2 }));
     end(&mut run, 1, record(Outcome::Passed, 0, 500), Some(JobResult::Passed));
     for (result, headline) in

@@ -219,7 +219,7 @@ fn marks(page: Page<'_>, axis: &Axis<'_>) -> Vec<Mark> {
             marks.push(Mark { from: record.ended, to: record.ended, class: "killed", text });
         }
     }
-    for (from, to, why) in run.held_spans() {
+    for (from, to, why) in run.pauses() {
         let text = format!("new jobs waited {}: {why}", look::time(look::span(from, to)));
         marks.push(Mark { from, to, class: "held", text });
     }

@@ -4,7 +4,7 @@ use super::{MIB, assert_well_formed, begin, end, frame, html, html_with, plan, r
 use crate::event::{Event, JobResult, Stamped};
 use crate::evidence::{Finding, ValgrindEvidence};
 use crate::history::{History, Line};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, OutcomeKind};
 use crate::plan::ToolKind;
 use crate::run::Run;
 
@@ -16,12 +16,12 @@ fn line(job: &str, at: i64) -> Line {
         attempt: 1,
         tool: ToolKind::Memcheck,
         valgrind: None,
-        outcome: "passed".into(),
+        outcome: OutcomeKind::Passed,
         whole: true,
         duration_ms: 1000 + at.unsigned_abs() * 37,
         peak: Some(MIB * (30 + at.unsigned_abs())),
         reservation: 0,
-        alone: false,
+        exclusive: false,
         pressure: None,
         revision: None,
     }
@@ -79,7 +79,7 @@ fn two_thousand_jobs_with_long_names_samples_and_a_history_are_light() {
         end(&mut run, job, record(outcome, began, began + 2000), Some(result));
         lines.extend((0..20).map(|at| line(name, at)));
     }
-    let html = html_with(&run, &History::of(lines));
+    let html = html_with(&run, &History::new(lines));
     assert_well_formed(&html);
     assert!(html.len() < 5 << 20, "{} bytes", html.len());
     assert!(html.matches("<tr").count() == 2001 && html.matches("class=spark").count() == 4000);

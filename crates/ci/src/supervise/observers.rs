@@ -1,4 +1,4 @@
-//! Puts together what is known of an ended attempt.
+//! The witnesses of a death: counters, kernel log, other deaths, memory. Together they give the evidence about an attempt.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 use super::attempt::{Attempt, Ended};
 use crate::containment;
 use crate::evidence::{
-    End, Evidence, HostCounters, HostMemory, KernelKill, Neighbour, Reading, UserspaceKill, ValgrindEvidence,
+    End, Evidence, HostCounters, HostMemory, KernelKill, Neighbour, Reading, UserspaceKill,
 };
 use crate::heap;
 use crate::log;
-use crate::plan::{Plan, PlannedJob, ToolKind};
+use crate::plan::{Plan, ToolKind};
 use crate::probe::host::{self, OomCounter};
 use crate::probe::kmsg::KernelLog;
 use crate::probe::userspace;
 
 /// Deaths this close together may have one cause.
 const SAME_MOMENT: Duration = Duration::from_secs(2);
-/// Less room than this on the state disk is none.
+/// A state disk with less room than this counts as full.
 const NO_ROOM: u64 = 128 << 10;
 const SIGKILL: i32 = 9;
-/// So many jobs are listed with their memory at a death.
+/// The number of jobs listed with their memory at a death.
 const MOST_NEIGHBOURS: usize = 64;
 
 /// Deaths by SIGKILL and proved out-of-memory kills of the recent past, over all jobs.
@@ -44,8 +44,8 @@ impl Deaths {
         }
     }
 
-    /// Takes down who had how much memory. A process that was just killed has given its memory back: for it the most
-    /// that its group ever had is what it had.
+    /// Records the memory of every job. A process that was just killed has given its memory back: the peak of its cgroup
+    /// stands for it.
     pub(super) fn snapshot(&mut self, now: Instant, running: &mut [Attempt], plan: &Plan) {
         let mut jobs = Vec::with_capacity(running.len());
         for attempt in running {
@@ -118,86 +118,128 @@ impl MemoryWatch {
     }
 }
 
-/// Everything that knows something.
-pub(super) struct Sources<'a> {
-    pub(super) job: &'a PlannedJob,
-    pub(super) attempt: &'a Attempt,
-    /// What its logs say.
-    pub(super) valgrind: Option<ValgrindEvidence>,
-    pub(super) others: &'a [Attempt],
-    pub(super) plan: &'a Plan,
-    pub(super) oom: &'a OomCounter,
-    pub(super) kernel: &'a mut KernelLog,
-    pub(super) deaths: &'a mut Deaths,
-    pub(super) memory: &'a MemoryWatch,
-    pub(super) state: &'a Path,
+/// The machine's counters at the start of an attempt.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Baseline {
+    /// The count of out-of-memory kills in `/proc/vmstat`.
+    host: Option<u64>,
+    /// The number of kills in the kernel log.
+    kernel: usize,
 }
 
-/// Gathers the evidence. What costs time is read only for attempts that did not end as expected.
-pub(super) fn evidence(sources: Sources<'_>) -> Evidence {
-    let Sources { job, attempt, valgrind, others, plan, oom, kernel, deaths, memory, state } = sources;
-    let ended = attempt.end.as_ref();
-    let end = ended.map_or(End::NoRecord, |ended| ended.end.clone());
-    let died_at = ended.map_or_else(Instant::now, |ended| ended.at);
-    let unix = ended.map_or(attempt.began_at, |ended| ended.unix);
-    let as_expected = matches!(end, End::Exited { code } if code == job.expect_exit);
-    let mut evidence = Evidence {
-        expect_exit: job.expect_exit,
-        duration_ms: u64::try_from(unix - attempt.began_at).unwrap_or_default(),
-        timeout_ms: u64::try_from(job.timeout.as_millis()).unwrap_or(u64::MAX),
-        intent: attempt.intent.clone(),
-        group: attempt.group.counters(),
-        pid: Some(attempt.pid),
-        leftovers: attempt.leftovers.clone(),
-        stopped: attempt.stopped,
-        valgrind,
-        ..Evidence::of(end)
-    };
-    if job.tool.kind == ToolKind::Massif {
-        evidence.heap_expected = true;
-        match heap::gather(&attempt.directory, &job.tool, &plan.project) {
-            Ok(heap) => evidence.heap = heap,
-            Err(error) => evidence.hints.push(format!("massif's file cannot be read: {error}")),
+/// All witnesses of a run.
+pub(super) struct Observers<'a> {
+    plan: &'a Plan,
+    /// The run's directory, for the room on its disk.
+    state: &'a Path,
+    oom: OomCounter,
+    kernel: KernelLog,
+    deaths: Deaths,
+    memory: MemoryWatch,
+}
+
+impl<'a> Observers<'a> {
+    /// Opens the sources that this machine has.
+    pub(super) fn new(plan: &'a Plan, state: &'a Path) -> Observers<'a> {
+        let (oom, kernel) = (OomCounter::open(), KernelLog::open());
+        Observers { plan, state, oom, kernel, deaths: Deaths::default(), memory: MemoryWatch::default() }
+    }
+
+    /// The counters before an attempt starts.
+    pub(super) fn baseline(&mut self) -> Baseline {
+        Baseline { host: self.oom.value().get().copied(), kernel: self.kernel.seen() }
+    }
+
+    /// Takes note of an attempt whose main process just ended.
+    pub(super) fn note_end(&mut self, attempt: &Attempt) {
+        if let Some(ended) = &attempt.end {
+            self.deaths.note(attempt.job, ended, attempt.intent.is_some());
         }
     }
-    let group_victims = evidence.group.get().map_or(0, |group| group.oom_kill);
-    deaths.prove(attempt.job, died_at, group_victims);
-    evidence.host = host_counters(attempt, oom, deaths, died_at);
-    if as_expected && group_victims == 0 {
-        return evidence;
-    }
-    evidence.kernel = kernel_kills(attempt, others, kernel, &mut evidence.host);
-    if group_victims == 0 {
-        deaths.prove(attempt.job, died_at, evidence.kernel.get().map_or(0, |kills| kills.len() as u64));
-    }
-    if matches!(evidence.end, End::Signaled { .. }) && attempt.intent.is_none() {
-        evidence.userspace = userspace_kills(attempt);
-    }
-    evidence.killed_peers = deaths.peers(attempt.job, died_at);
-    evidence.address_space = ended.and_then(|ended| ended.address_space);
-    evidence.memory = memory.lowest();
-    evidence.neighbours = deaths.moment(attempt.job, died_at).unwrap_or_else(|| neighbours(attempt, others, plan));
-    let hints = log::hints(&attempt.directory.join("log"));
-    evidence.hints.extend(hints.kills);
-    evidence.allocation_lines = hints.allocations;
-    evidence.words = hints.words;
-    evidence.disk_full =
-        rustix::fs::statvfs(state).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NO_ROOM);
-    evidence.last_samples.clone_from(&attempt.recent);
-    evidence
-}
 
-fn host_counters(attempt: &Attempt, oom: &OomCounter, deaths: &Deaths, died_at: Instant) -> Reading<HostCounters> {
-    match (oom.value(), attempt.host_before) {
-        (Reading::Read(after), Some(before)) => Reading::Read(HostCounters {
-            before,
-            after: *after,
-            around_death: oom.around(died_at),
-            explained_elsewhere: deaths.proved_elsewhere(attempt.job, attempt.began),
-        }),
-        (Reading::Read(_), None) => Reading::Unreadable("/proc/vmstat could not be read at the start".into()),
-        (Reading::Unreadable(why), _) => Reading::Unreadable(why.clone()),
-        (Reading::Absent, _) => Reading::Absent,
+    /// Reads the machine's count of out-of-memory kills; when it rose, records how much memory every job had.
+    pub(super) fn watch_oom(&mut self, now: Instant, running: &mut [Attempt]) {
+        if self.oom.update(now) {
+            self.deaths.snapshot(now, running, self.plan);
+        }
+    }
+
+    /// Samples the machine's memory; returns `MemAvailable` in bytes.
+    pub(super) fn sample(&mut self) -> Option<u64> {
+        self.memory.sample();
+        self.memory.available()
+    }
+
+    /// The evidence about an ended attempt. Sources that cost time are read only if it did not end as expected.
+    pub(super) fn evidence(&mut self, attempt: &mut Attempt, others: &[Attempt]) -> Evidence {
+        let valgrind = attempt.logs.take().map(|logs| logs.evidence(attempt.pid));
+        let attempt = &*attempt;
+        let job = &self.plan.jobs[attempt.job];
+        let ended = attempt.end.as_ref();
+        let end = ended.map_or(End::NoRecord, |ended| ended.end.clone());
+        let died_at = ended.map_or_else(Instant::now, |ended| ended.at);
+        let unix = ended.map_or(attempt.began_at, |ended| ended.unix);
+        let as_expected = matches!(end, End::Exited { code } if code == job.expect_exit);
+        let mut evidence = Evidence {
+            expect_exit: job.expect_exit,
+            duration_ms: u64::try_from(unix - attempt.began_at).unwrap_or_default(),
+            timeout_ms: u64::try_from(job.timeout.as_millis()).unwrap_or(u64::MAX),
+            intent: attempt.intent.clone(),
+            group: attempt.group.counters(),
+            pid: Some(attempt.pid),
+            leftovers: attempt.leftovers.clone(),
+            stopped: attempt.stopped,
+            valgrind,
+            ..Evidence::new(end)
+        };
+        if job.tool.kind == ToolKind::Massif {
+            evidence.heap_expected = true;
+            match heap::gather(&attempt.directory, &job.tool, &self.plan.project) {
+                Ok(heap) => evidence.heap = heap,
+                Err(error) => evidence.hints.push(format!("cannot read massif's file: {error}")),
+            }
+        }
+        let group_victims = evidence.group.get().map_or(0, |group| group.oom_kill);
+        self.deaths.prove(attempt.job, died_at, group_victims);
+        evidence.host = self.host_counters(attempt, died_at);
+        if as_expected && group_victims == 0 {
+            return evidence;
+        }
+        evidence.kernel = kernel_kills(attempt, others, &mut self.kernel, &mut evidence.host);
+        if group_victims == 0 {
+            let kills = evidence.kernel.get().map_or(0, |kills| kills.len() as u64);
+            self.deaths.prove(attempt.job, died_at, kills);
+        }
+        if matches!(evidence.end, End::Signaled { .. }) && attempt.intent.is_none() {
+            evidence.userspace = userspace_kills(attempt);
+        }
+        evidence.killed_peers = self.deaths.peers(attempt.job, died_at);
+        evidence.address_space = ended.and_then(|ended| ended.address_space);
+        evidence.memory = self.memory.lowest();
+        let moment = self.deaths.moment(attempt.job, died_at);
+        evidence.neighbours = moment.unwrap_or_else(|| neighbours(attempt, others, self.plan));
+        let hints = log::hints(&attempt.directory.join("log"));
+        evidence.hints.extend(hints.kills);
+        evidence.allocation_lines = hints.allocations;
+        evidence.words = hints.words;
+        evidence.disk_full =
+            rustix::fs::statvfs(self.state).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NO_ROOM);
+        evidence.last_samples.clone_from(&attempt.recent);
+        evidence
+    }
+
+    fn host_counters(&self, attempt: &Attempt, died_at: Instant) -> Reading<HostCounters> {
+        match (self.oom.value(), attempt.baseline.host) {
+            (Reading::Read(after), Some(before)) => Reading::Read(HostCounters {
+                before,
+                after: *after,
+                around_death: self.oom.around(died_at),
+                explained_elsewhere: self.deaths.proved_elsewhere(attempt.job, attempt.began),
+            }),
+            (Reading::Read(_), None) => Reading::Unreadable("/proc/vmstat could not be read at the start".into()),
+            (Reading::Unreadable(why), _) => Reading::Unreadable(why.clone()),
+            (Reading::Absent, _) => Reading::Absent,
+        }
     }
 }
 
@@ -215,10 +257,10 @@ fn kernel_kills(
         Reading::Unreadable(why) => return Reading::Unreadable(why),
         Reading::Absent => return Reading::Absent,
     };
-    let since = &all[attempt.kernel_before.min(all.len())..];
+    let since = &all[attempt.baseline.kernel.min(all.len())..];
     let (mine, rest): (Vec<&KernelKill>, Vec<&KernelKill>) =
         since.iter().partition(|kill| names(kill, attempt, same_pids));
-    let home = containment::own_memory_group();
+    let home = containment::own_cgroup();
     let is_elsewhere = |kill: &&&KernelKill| {
         others.iter().any(|other| names(kill, other, same_pids)) || KernelLog::is_foreign(kill, home.as_deref())
     };
@@ -253,7 +295,7 @@ fn neighbours(attempt: &Attempt, others: &[Attempt], plan: &Plan) -> Vec<Neighbo
 
 fn neighbour(attempt: &Attempt, plan: &Plan, bytes: u64) -> Neighbour {
     let job = plan.jobs.get(attempt.job).map_or_else(String::new, |job| job.name.to_string());
-    Neighbour { job, bytes, reserved: attempt.reservation, own: false }
+    Neighbour { job, bytes, reserved: attempt.conditions.reservation, own: false }
 }
 
 fn largest_first(mut all: Vec<Neighbour>) -> Vec<Neighbour> {

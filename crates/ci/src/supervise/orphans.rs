@@ -1,4 +1,4 @@
-//! Orphans: a process whose parent died comes to Drydock, which reaps it when it dies.
+//! Orphans: processes whose parent died become children of Drydock, which reaps them when they die.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use rustix::process::{Pid, WaitOptions};
 use super::attempt::Attempt;
 use crate::probe::process;
 
-/// Reaps dead children that are no main process of a running attempt.
+/// Reaps dead children other than the main processes of running attempts.
 pub(super) fn reap(running: &[Attempt]) {
     let Ok(threads) = fs::read_dir("/proc/self/task") else { return };
     for thread in threads.filter_map(Result::ok) {
@@ -19,7 +19,8 @@ pub(super) fn reap(running: &[Attempt]) {
             .filter(|pid| process::stat(*pid).is_some_and(|stat| !stat.lives()));
         for orphan in orphans {
             let pid = i32::try_from(orphan).ok().and_then(Pid::from_raw);
-            let _another_reaper_was_quicker = rustix::process::waitpid(pid, WaitOptions::NOHANG);
+            // Another reaper may have been quicker.
+            rustix::process::waitpid(pid, WaitOptions::NOHANG).ok();
         }
     }
 }

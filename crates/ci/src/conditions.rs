@@ -1,0 +1,43 @@
+//! The conditions that an attempt runs under.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use drydock_base::units::ByteSize;
+
+/// The conditions that an attempt runs under: its share of the machine, and why it is run if it is a retry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Conditions {
+    /// Memory reserved for it, in bytes.
+    pub reservation: u64,
+    /// Whether no other job runs beside it.
+    pub exclusive: bool,
+    /// Whether valgrind gets the declared `reduced-args`, which save memory and check less.
+    pub reduced: bool,
+    /// Why the job is run once more; absent for its first attempt.
+    pub retry_reason: Option<String>,
+}
+
+impl Conditions {
+    /// One phrase for a person: `exclusive, with reduced checking, 2 GiB reserved`.
+    pub fn describe(&self) -> String {
+        let memory = format!("{} reserved", ByteSize::new(self.reservation));
+        let special = [(self.exclusive, "exclusive"), (self.reduced, "with reduced checking")];
+        let special = special.into_iter().filter_map(|(applies, word)| applies.then_some(word));
+        special.chain([memory.as_str()]).collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_in_words() {
+        let plain = Conditions { reservation: 2 << 30, ..Conditions::default() };
+        assert_eq!(plain.describe(), "2 GiB reserved");
+        let both = Conditions { exclusive: true, reduced: true, ..plain };
+        assert_eq!(both.describe(), "exclusive, with reduced checking, 2 GiB reserved");
+    }
+}

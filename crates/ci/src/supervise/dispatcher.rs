@@ -1,0 +1,142 @@
+//! The dispatcher: what starts next, what follows an attempt, and the record of both.
+
+use std::collections::HashMap;
+
+use super::Recorder;
+use crate::conditions::Conditions;
+use crate::event::{AttemptRecord, Event, JobResult};
+use crate::plan::Plan;
+use crate::retry::{self, Next};
+use crate::schedule::{Capacity, Prediction, Schedule, Start};
+
+/// The schedule with the conditions of retries and the run's record, which change together.
+pub struct Dispatcher<'a> {
+    pub(super) plan: &'a Plan,
+    schedule: Schedule,
+    /// The conditions of jobs that are retried, by position in the plan.
+    retries: HashMap<usize, Conditions>,
+    pub(super) recorder: Recorder<'a>,
+    stopped: bool,
+}
+
+impl<'a> Dispatcher<'a> {
+    /// A dispatcher over the recorder's run. Jobs that are settled there are not run, and settled jobs that lost attempts
+    /// leave are recorded; attempts that call for a retry are followed by one.
+    pub fn new(plan: &'a Plan, schedule: Schedule, recorder: Recorder<'a>) -> Dispatcher<'a> {
+        let mut this = Dispatcher { plan, schedule, retries: HashMap::new(), recorder, stopped: false };
+        for position in 0..plan.jobs.len() {
+            this.take_over(position);
+        }
+        this
+    }
+
+    fn take_over(&mut self, position: usize) {
+        let state = &self.recorder.run.jobs[position];
+        if let Some(result) = state.result.clone() {
+            self.settle_beforehand(position, &result);
+            return;
+        }
+        if state.attempts.is_empty() {
+            return;
+        }
+        match retry::next(&self.plan.jobs[position], &state.attempts, self.schedule.limits()) {
+            // A cancelled attempt was the run's doing, not the job's: another one follows.
+            Next::Settle(JobResult::Cancelled) => {}
+            Next::Retry(conditions) => self.retry(position, conditions),
+            Next::Settle(result) => self.record_settled_beforehand(position, result),
+        }
+    }
+
+    /// Settles jobs that are known to need more memory than there is.
+    pub fn refuse_oversized(&mut self, predictions: &[Prediction], capacity: &Capacity) {
+        for (position, prediction) in predictions.iter().enumerate() {
+            let state = &self.recorder.run.jobs[position];
+            if state.result.is_some() || !state.attempts.is_empty() {
+                continue;
+            }
+            if let Some(because) = prediction.refusal(capacity) {
+                self.record_settled_beforehand(position, JobResult::NotRun { because });
+            }
+        }
+    }
+
+    fn record_settled_beforehand(&mut self, position: usize, result: JobResult) {
+        self.emit_settled(position, result.clone());
+        self.settle_beforehand(position, &result);
+    }
+
+    fn settle_beforehand(&mut self, position: usize, result: &JobResult) {
+        let never = self.schedule.settle_beforehand(position, result, self.plan.jobs[position].name.as_str());
+        self.record_never(never);
+    }
+
+    /// The next job to start, if one may start and `room` admits its reservation.
+    pub(super) fn next(&mut self, room: &mut dyn FnMut(u64) -> bool) -> Option<Start> {
+        self.schedule.start_next(room)
+    }
+
+    /// The conditions of a job that starts now.
+    pub(super) fn conditions(&self, start: Start) -> Conditions {
+        let Start { job, reservation, exclusive } = start;
+        Conditions { reservation, exclusive, ..self.retries.get(&job).cloned().unwrap_or_default() }
+    }
+
+    /// The number of the job's last attempt; 0 before the first.
+    pub(super) fn last_attempt(&self, job: usize) -> u32 {
+        self.recorder.run.jobs[job].attempts.last().map_or(0, |attempt| attempt.number)
+    }
+
+    /// Takes a start back that could not be made.
+    pub(super) fn take_back(&mut self, start: Start) {
+        self.schedule.requeue(start);
+    }
+
+    fn retry(&mut self, position: usize, conditions: Conditions) {
+        let Conditions { reservation, exclusive, .. } = conditions;
+        self.schedule.requeue(Start { job: position, reservation, exclusive });
+        self.retries.insert(position, conditions);
+    }
+
+    /// Records an ended attempt and decides what follows.
+    pub(super) fn attempt_ended(&mut self, position: usize, record: AttemptRecord) {
+        let job = &self.plan.jobs[position];
+        self.recorder.emit(Event::AttemptEnded { job: job.name.clone(), record: Box::new(record) });
+        match retry::next(job, &self.recorder.run.jobs[position].attempts, self.schedule.limits()) {
+            Next::Retry(conditions) if !self.stopped => self.retry(position, conditions),
+            Next::Retry(_) => self.settle(position, JobResult::Cancelled),
+            Next::Settle(result) => self.settle(position, result),
+        }
+    }
+
+    fn settle(&mut self, position: usize, result: JobResult) {
+        let never = self.schedule.settle(position, &result, self.plan.jobs[position].name.as_str());
+        self.emit_settled(position, result);
+        self.record_never(never);
+    }
+
+    /// Starts nothing any more.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+        self.schedule.stop();
+    }
+
+    /// Records for every job that was never started why it was not.
+    pub(super) fn leave_unstarted(&mut self, because: &str) {
+        let never = self.schedule.unstarted().into_iter().map(|job| (job, because.to_owned())).collect();
+        self.record_never(never);
+    }
+
+    fn record_never(&mut self, never: Vec<(usize, String)>) {
+        for (position, because) in never {
+            self.emit_settled(position, JobResult::NotRun { because });
+        }
+    }
+
+    fn emit_settled(&mut self, position: usize, result: JobResult) {
+        self.recorder.emit(Event::JobSettled { job: self.plan.jobs[position].name.clone(), result });
+    }
+
+    pub(super) fn warn(&mut self, text: String) {
+        self.recorder.emit(Event::Warning { text });
+    }
+}
