@@ -96,10 +96,10 @@ class Client:
 class Daemon:
     """A running daemon; always gone at the end."""
 
-    def __init__(self, folder, *options):
+    def __init__(self, directory, *options):
         # A socket's path has to be short.
-        self.path = os.path.join(folder, "sock")
-        self.log_path = os.path.join(folder, "log")
+        self.path = os.path.join(directory, "sock")
+        self.log_path = os.path.join(directory, "log")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 WRAPPER + [DAEMON, "--socket", self.path, *options],
@@ -159,8 +159,8 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def copied_plugins(folder):
-    target = os.path.join(folder, "plugins")
+def copied_plugins(directory):
+    target = os.path.join(directory, "plugins")
     os.mkdir(target)
     for name in os.listdir(PLUGINS):
         path = os.path.join(PLUGINS, name)
@@ -179,8 +179,8 @@ def alive(pid):
 
 
 @check
-def lamps(folder):
-    with Daemon(folder) as daemon, daemon.client() as c:
+def lamps(directory):
+    with Daemon(directory) as daemon, daemon.client() as c:
         equal(c.call("list"), [])
         lamp = c.call("add", name="desk", watts=7, tags=["office"])
         equal(lamp, {"name": "desk", "watts": 7, "lit": False,
@@ -198,8 +198,8 @@ def lamps(folder):
 
 
 @check
-def plugin_methods(folder):
-    with Daemon(folder) as daemon, daemon.client() as c:
+def plugin_methods(directory):
+    with Daemon(directory) as daemon, daemon.client() as c:
         plugins = c.call("list-plugins")
         equal(sorted(p["name"] for p in plugins),
               ["colour", "http", "schedule"])
@@ -212,8 +212,8 @@ def plugin_methods(folder):
 
 
 @check
-def http_status(folder):
-    with Daemon(folder) as daemon, daemon.client() as c:
+def http_status(directory):
+    with Daemon(directory) as daemon, daemon.client() as c:
         c.call("add", name="desk", lit=True)
         base = f"http://127.0.0.1:{c.call('http-start')['port']}"
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -231,8 +231,8 @@ def http_status(folder):
 
 
 @check
-def command_line_client(folder):
-    with Daemon(folder) as daemon:
+def command_line_client(directory):
+    with Daemon(directory) as daemon:
         equal(daemon.cli("ping").stdout, "pong\n")
         answer = daemon.cli("add", "name=desk", 'tags=["a"]', "colour=#ffbf00")
         equal(json.loads(answer.stdout)["tags"], ["a"])
@@ -247,8 +247,8 @@ def command_line_client(folder):
 
 
 @check
-def bad_requests(folder):
-    with Daemon(folder) as daemon, daemon.client() as c:
+def bad_requests(directory):
+    with Daemon(directory) as daemon, daemon.client() as c:
         for line, code in [(b"{", -32700), (b"\xff", -32700),
                            (b"[1]", -32600), (b"{}", -32600),
                            (b'{"method":1}', -32600),
@@ -261,8 +261,8 @@ def bad_requests(folder):
 
 
 @check
-def pieces_and_pipelines(folder):
-    with Daemon(folder) as daemon, daemon.client() as c:
+def pieces_and_pipelines(directory):
+    with Daemon(directory) as daemon, daemon.client() as c:
         for byte in b'{"id":"x","method":"ping"}\r\n':
             c.send(bytes([byte]))
         equal(c.receive(), {"id": "x", "result": "pong"})
@@ -279,8 +279,8 @@ def pieces_and_pipelines(folder):
 
 
 @check
-def oversize_requests(folder):
-    with Daemon(folder, "--max-request", "1000") as daemon:
+def oversize_requests(directory):
+    with Daemon(directory, "--max-request", "1000") as daemon:
         with daemon.client() as c:
             equal(c.call("echo", text="x" * 900)["text"], "x" * 900)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -292,7 +292,7 @@ def oversize_requests(folder):
 
 
 @check
-def concurrent_clients(folder):
+def concurrent_clients(directory):
     failures = []
 
     def work(daemon, number):
@@ -307,7 +307,7 @@ def concurrent_clients(folder):
         except Exception as e:  # reported by the main thread
             failures.append(e)
 
-    with Daemon(folder) as daemon:
+    with Daemon(directory) as daemon:
         threads = [threading.Thread(target=work, args=(daemon, n))
                    for n in range(12)]
         for thread in threads:
@@ -320,8 +320,8 @@ def concurrent_clients(folder):
 
 
 @check
-def too_many_clients(folder):
-    with Daemon(folder, "--max-clients", "3") as daemon:
+def too_many_clients(directory):
+    with Daemon(directory, "--max-clients", "3") as daemon:
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(daemon.client()) for _ in range(2)]
             wait_for(lambda: clients[0].call("getinfo")["clients"] == 2,
@@ -334,8 +334,8 @@ def too_many_clients(folder):
 
 
 @check
-def killed_plugin(folder):
-    with Daemon(folder) as daemon, daemon.client() as c:
+def killed_plugin(directory):
+    with Daemon(directory) as daemon, daemon.client() as c:
         def plugin():
             return next(p for p in c.call("list-plugins")
                         if p["file"] == "lantern-colour")
@@ -348,8 +348,8 @@ def killed_plugin(folder):
 
 
 @check
-def stopped_plugin_times_out(folder):
-    with Daemon(folder, "--plugin-timeout", "5000") as daemon, \
+def stopped_plugin_times_out(directory):
+    with Daemon(directory, "--plugin-timeout", "5000") as daemon, \
             daemon.client() as c:
         pid = next(p["pid"] for p in c.call("list-plugins")
                    if p["name"] == "colour")
@@ -363,8 +363,8 @@ def stopped_plugin_times_out(folder):
 
 
 @check
-def checksum_mismatch(folder):
-    with copied_plugins(folder) as plugins:
+def checksum_mismatch(directory):
+    with copied_plugins(directory) as plugins:
         command = WRAPPER + [DAEMON, "--check-plugins", "--plugin-dir", plugins]
 
         def run():
@@ -384,13 +384,13 @@ def checksum_mismatch(folder):
 
 
 @check
-def state_survives(folder):
-    state = os.path.join(folder, "state")
-    with Daemon(folder, "--no-plugins", "--state", state) as daemon:
+def state_survives(directory):
+    state = os.path.join(directory, "state")
+    with Daemon(directory, "--no-plugins", "--state", state) as daemon:
         with daemon.client() as c:
             c.call("add", name="desk", tags=["a", "b"], colour="#123456")
             before = c.call("list")
-    with Daemon(folder, "--no-plugins", "--state", state) as daemon:
+    with Daemon(directory, "--no-plugins", "--state", state) as daemon:
         with daemon.client() as c:
             equal(c.call("list"), before)
     with open(state, "r+b") as file:
@@ -398,15 +398,15 @@ def state_survives(folder):
         file.write(b"\xff")
     result = subprocess.run(
         WRAPPER + [DAEMON, "--no-plugins", "--state", state, "--socket",
-                   os.path.join(folder, "sock")],
+                   os.path.join(directory, "sock")],
         stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE,
         check=False)
     equal(result.returncode, 1)
 
 
 @check
-def one_daemon_a_socket(folder):
-    daemon = Daemon(folder, "--no-plugins")
+def one_daemon_a_socket(directory):
+    daemon = Daemon(directory, "--no-plugins")
     try:
         wait_for(daemon.answers, "the daemon answers")
         result = subprocess.run(
@@ -419,13 +419,13 @@ def one_daemon_a_socket(folder):
     finally:
         daemon.kill()
     # The socket that was left behind is no obstacle.
-    with Daemon(folder, "--no-plugins"):
+    with Daemon(directory, "--no-plugins"):
         pass
 
 
 @check
-def clean_stop(folder):
-    with Daemon(folder) as daemon, daemon.client() as c:
+def clean_stop(directory):
+    with Daemon(directory) as daemon, daemon.client() as c:
         pids = [p["pid"] for p in c.call("list-plugins")]
         equal(c.call("stop"), "stopping")
         daemon.stop()
@@ -442,9 +442,9 @@ def main():
     failed = 0
     for fn in CHECKS:
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="lantern-") as folder:
+        with tempfile.TemporaryDirectory(prefix="lantern-") as directory:
             try:
-                fn(folder)
+                fn(directory)
                 verdict = "ok"
             except Exception as e:
                 verdict = f"FAILED: {type(e).__name__}: {e}"

@@ -95,7 +95,7 @@ int main(void)
 	spill(file, len);
 	CHECK(loads());
 
-	/* A folder that is not there, a store that is too small. */
+	/* A directory that is not there, a store that is too small. */
 	store_init(&s, seed, 19);
 	CHECK(!store_load(&s, path, &err));
 	CHECK(strstr(err.data, "too many lamps"));

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the Rust plugin so that neither the folder it is built in nor the
-# folder of the crates can be seen in the binary.
+# Builds the Rust plugin so that neither the directory it is built in nor the
+# directory of the crates can be seen in the binary.
 #
 #   cargo-build.sh MANIFEST-DIR        (the environment: CARGO, CARGO_VENDOR, and
 #                                       what cargo itself reads, such as CARGO_HOME)
@@ -20,7 +20,7 @@ CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS:+$CARGO_ENCODED_RUSTFLAGS$us}-
 export CARGO_ENCODED_RUSTFLAGS
 
 # A release ships the crates: then no network is asked. A Debian package has a
-# folder of them that it names, and says so in cargo's own configuration.
+# directory of them that it names, and says so in cargo's own configuration.
 if [ -n "${CARGO_VENDOR-}" ]; then
 	set -- "$1" --offline
 elif [ -d "$root/$1/vendor" ]; then

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Turns this folder into a git project of its own:
+# Turns this directory into a git project of its own:
 #
 #   tools/make-project.sh DIR
 #
 #   DIR/tinyhash.git-source    a repository with the submodule's one commit
-#   DIR/lanternd               a repository with this folder and that submodule,
+#   DIR/lanternd               a repository with this directory and that submodule,
 #                              with one commit and the annotated tag vVERSION
 #
 # The commits are the same whoever runs this, wherever and whenever. With
@@ -16,12 +16,12 @@ die() {
 	exit 1
 }
 
-[ $# -eq 1 ] || die "expected one argument: the folder to fill"
-[ -n "$1" ] || die "the folder's name is empty"
+[ $# -eq 1 ] || die "expected one argument: the directory to fill"
+[ -n "$1" ] || die "the directory's name is empty"
 example=$(cd "$(dirname "$0")/.." && pwd -P)
 if [ -e "$1" ]; then
-	[ -d "$1" ] || die "$1 is no folder"
-	[ -z "$(ls -A "$1")" ] || die "$1 is not empty; name a new or an empty folder"
+	[ -d "$1" ] || die "$1 is no directory"
+	[ -z "$(ls -A "$1")" ] || die "$1 is not empty; name a new or an empty directory"
 fi
 umask 022
 mkdir -p "$1"
@@ -81,7 +81,7 @@ copy_files() {
 }
 
 # What .gitignore leaves over, whether we are in a work tree or not: an empty
-# repository elsewhere looks at the folder through the folder's .gitignore.
+# repository elsewhere looks at the directory through the directory's .gitignore.
 list_files() {
 	run_git --git-dir="$scratch/.git" --work-tree="$1" -C "$1" \
 		-c core.quotePath=false ls-files --others --exclude-standard

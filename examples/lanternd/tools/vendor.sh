@@ -14,7 +14,7 @@ die() {
 	exit 1
 }
 
-[ $# -eq 1 ] || die "expected one argument: the folder with Cargo.toml"
+[ $# -eq 1 ] || die "expected one argument: the directory with Cargo.toml"
 vendor=$1/vendor
 cargo_home=${CARGO_HOME:-${HOME:?}/.cargo}
 # Brings what is not there yet.
