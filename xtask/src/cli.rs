@@ -13,10 +13,8 @@ mod nightly;
 mod release;
 mod suppress;
 
-pub(crate) use deb::{Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, OfPackages};
-pub(crate) use docker::{
-    Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine, OfImages,
-};
+pub(crate) use deb::{Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, ProofPlaces};
+pub(crate) use docker::{Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine};
 pub(crate) use nightly::Nightly;
 pub(crate) use release::{OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseVerify};
 pub(crate) use suppress::{CiSuppress, CiSuppressions};

@@ -10,6 +10,7 @@ use drydock_base::failure::Failure;
 use drydock_base::paths::State;
 use drydock_config::Declarations;
 
+mod arguments;
 mod check;
 mod ci;
 mod deb;
@@ -18,6 +19,7 @@ mod docker;
 mod doctor;
 mod nightly;
 mod release;
+mod release_context;
 mod tidy;
 
 impl cli::Cli {

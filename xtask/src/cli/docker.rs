@@ -6,7 +6,7 @@ pub(crate) use away::{DockerPromote, DockerPrune};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Format, OfPackages, OfRelease};
+use super::{Format, OfRelease};
 use drydock_config::images::Platform;
 
 /// `cargo xtask docker`
@@ -43,13 +43,6 @@ pub(crate) struct OfImages {
     /// Which release.
     #[command(flatten)]
     pub of: OfRelease,
-}
-
-impl OfImages {
-    /// The Debian packages that they are made of.
-    pub(crate) fn packages(&self) -> OfPackages {
-        OfPackages { of: self.of.clone(), series: Vec::new() }
-    }
 }
 
 /// `cargo xtask docker build`

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::deb::ProofPlaces;
-use super::{Engine, Format};
+use super::{Engine, Format, ProofPlaces};
+use drydock_config::release::Version;
 
 /// `cargo xtask nightly`
 #[derive(Debug, Clone, Args)]
@@ -13,7 +13,7 @@ pub(crate) struct Nightly {
     pub commit: String,
     /// The version that will be released next [default: `nightly.next`, else what the version files hold]
     #[arg(long, value_name = "VERSION")]
-    pub next: Option<String>,
+    pub next: Option<Version>,
     /// Go on although nothing changed since the last nightly, or although that one has a higher version
     #[arg(long)]
     pub force: bool,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Format;
+use drydock_config::release::Version;
 
 /// `cargo xtask release`
 #[derive(Debug, Args)]
@@ -45,8 +46,8 @@ pub(crate) struct OfRelease {
     pub untagged: bool,
     /// The commit is a nightly of what will be this version [default: the declared next one]; a nightly's own version says
     /// exactly which
-    #[arg(long, value_name = "NEXT", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["tag", "untagged"])]
-    pub nightly: Option<String>,
+    #[arg(long, value_name = "NEXT", num_args = 0..=1, conflicts_with_all = ["tag", "untagged"])]
+    pub nightly: Option<Option<Version>>,
 }
 
 /// `cargo xtask release check`
@@ -109,12 +110,4 @@ pub(crate) struct ReleaseVerify {
     /// For a person or a program
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-}
-
-impl ReleaseProve {
-    /// That of one commit, everything else as usual.
-    pub(crate) fn of(commit: &str) -> ReleaseProve {
-        let of = OfRelease { commit: commit.to_owned(), ..OfRelease::default() };
-        ReleaseProve { build: ReleaseBuild { of, ..ReleaseBuild::default() }, allow_dirty: false }
-    }
 }

@@ -1,8 +1,10 @@
 //! `cargo xtask deb`: source packages, their checks and proofs, and where they go.
 
 use super::Context;
+use super::release_context::ReleaseContext;
 use crate::cli::{self, DebCommand};
 use crate::exit::Exit;
+use packages::Packages;
 
 mod build;
 pub(super) mod check;
@@ -28,13 +30,14 @@ impl cli::Deb {
     }
 }
 
-/// Source, then check.
-fn all(source: cli::DebSource, ctx: &Context) -> anyhow::Result<Exit> {
-    let (dry_run, signed, packages) = (source.dry_run, source.sign, source.packages.clone());
-    let exit = source.run(ctx)?;
+/// Makes the source packages, and checks them.
+fn all(options: cli::DebSource, ctx: &Context) -> anyhow::Result<Exit> {
+    let (dry_run, unsigned) = (options.dry_run, !options.sign);
+    let release = ReleaseContext::resolve(ctx, &options.packages.of.clone().into())?;
+    let packages = Packages::select(&release, &options.packages.series)?;
+    let exit = options.make(&packages)?;
     if exit != Exit::Success || dry_run {
         return Ok(exit);
     }
-    let check = cli::DebCheck { packages, unsigned: !signed, ..cli::DebCheck::default() };
-    check.of_project(ctx)
+    check::Check { unsigned, api: None }.print(&packages, cli::Format::Text)
 }

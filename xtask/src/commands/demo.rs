@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use xshell::{Shell, cmd};
 
-use super::Context;
+use super::release_context::{ReleaseSelector, VersionSource};
+use super::{Context, release};
 use crate::cli::{self, Place};
 use crate::exit::Exit;
 use crate::tools::Purpose;
@@ -42,7 +43,13 @@ impl cli::Demo {
         let exit = cli::CiRun::default().run(&ctx)?;
         let (_, run) = super::ci::recorded(&ctx.state, None)?;
         output::err(format_args!("== release: cargo xtask --project {} release", project.display()));
-        let released = super::release::all(cli::ReleaseProve::of("HEAD"), &ctx);
+        let released = release::All {
+            selector: ReleaseSelector { revision: "HEAD".into(), version: VersionSource::Tag(None) },
+            threads: release::build::threads(None),
+            allow_dirty: false,
+            format: cli::Format::Text,
+        }
+        .run(&ctx);
         let mut rows = proved(&run);
         rows.extend(of_release(&ctx.state, &released));
         output::out(format_args!("\n{}", table(&rows)));

@@ -5,16 +5,16 @@ use crate::cli::{self, DockerCommand};
 use crate::exit::Exit;
 
 mod base;
-mod build;
+pub(super) mod build;
 mod debs;
 mod engine;
 mod files;
-pub(super) mod loaded;
 mod make;
 pub(super) mod nightly;
 mod promote;
 pub(super) mod prune;
 pub(super) mod registries;
+pub(super) mod selection;
 
 impl cli::Docker {
     /// Bare: build.

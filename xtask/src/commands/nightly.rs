@@ -12,12 +12,13 @@ mod summary;
 use std::time::Instant;
 
 use super::Context;
+use super::release::build::threads;
 use crate::cli;
 use crate::exit::Exit;
 use decide::{Decision, Tonight};
 use drydock_base::failure::Failure;
 use drydock_base::output;
-use night::Night;
+use night::{Night, Options};
 use publish::Remote;
 use record::{Outcome, Record, Taken};
 use step::Step;
@@ -51,145 +52,155 @@ const STEPS: [Step; 10] = [
 
 impl cli::Nightly {
     pub(crate) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let night = Night::find(ctx, &self)?;
+        let options = Options {
+            revision: self.commit,
+            next: self.next,
+            force: self.force,
+            publish: !self.no_publish,
+            threads: threads(self.threads),
+            engines: self.engine.kinds(),
+            proof: self.proof.environment(ctx.state.root()),
+            key: self.key,
+            wait: self.wait,
+            api: self.api,
+        };
+        let night = Night::find(ctx, options)?;
         if self.dry_run {
-            return self.plan(&night);
+            return plan(&night, self.format);
         }
         let _lock = record::lock(ctx)?;
         output::err(format_args!("{}", night.name()));
         let mut remote = Remote::new();
         let mut record = night.record();
-        let result = self.all(&night, &mut remote, &mut record);
+        let result = all(&night, &mut remote, &mut record);
         if let Err(error) = &result {
             record.result = Outcome::Failed;
             record.failure = Some(format!("{error:#}"));
         }
         record.images = remote.pushed;
         record.write(ctx.state.root())?;
-        self.tell(&record)?;
+        tell(&record, self.format)?;
         // The summary has said why.
         result.map(|()| Exit::Success)
     }
+}
 
-    /// Decides, looks at what is needed, and takes every step.
-    fn all(&self, night: &Night<'_>, remote: &mut Remote, record: &mut Record) -> anyhow::Result<()> {
-        let state = night.ctx.state.root();
-        match self.decide(night, remote)? {
-            Decision::Skip(why) if !self.force => {
-                record.why = why;
-                record.result = Outcome::Skipped;
-                return Ok(());
-            }
-            Decision::Refuse(why) if !self.force => {
-                return Err(Failure::remote(format!("{why} (--force goes on)")));
-            }
-            Decision::Build(why) => record.why = why,
-            Decision::Skip(why) | Decision::Refuse(why) => record.why = format!("it was forced, although {why}"),
+/// Decides, looks at what is needed, and takes every step.
+fn all(night: &Night, remote: &mut Remote, record: &mut Record) -> anyhow::Result<()> {
+    let state = night.ctx().state.root();
+    match decide(night, remote)? {
+        Decision::Skip(why) if !night.options.force => {
+            record.why = why;
+            record.result = Outcome::Skipped;
+            return Ok(());
         }
-        record.write(state)?;
-        timed("preflight", record, || preflight::check(night).map(Did::Done))?;
-        // What comes after a step that had to be made anew is made of something new.
-        let mut fresh = false;
-        for step in STEPS {
-            if step.plan(night).is_none() {
-                continue;
-            }
-            timed(step.word(), record, || {
-                let done = if fresh { None } else { step.done(night)? };
-                match done {
-                    Some(found) => Ok(Did::Reused(found)),
-                    None => {
-                        fresh |= step.makes();
-                        step.take(night, remote).map(Did::Done)
-                    }
-                }
-            })?;
-            record.write(state)?;
+        Decision::Refuse(why) if !night.options.force => {
+            return Err(Failure::remote(format!("{why} (--force goes on)")));
         }
-        record.result = if self.no_publish { Outcome::Built } else { Outcome::Published };
-        Ok(())
+        Decision::Build(why) => record.why = why,
+        Decision::Skip(why) | Decision::Refuse(why) => record.why = format!("it was forced, although {why}"),
     }
-
-    /// Whether there is anything to do.
-    fn decide(&self, night: &Night<'_>, remote: &mut Remote) -> anyhow::Result<Decision> {
-        let mut published = Vec::new();
-        for image in &night.images {
-            let before = match remote.ask(&image.repositories.nightly) {
-                Ok(before) => before,
-                // Without a login it may be hidden; who publishes will know.
-                Err(error) if self.no_publish => {
-                    return Ok(Decision::Build(format!(
-                        "nothing is published, and what was cannot be told: {error:#}"
-                    )));
-                }
-                Err(error) => return Err(error),
-            };
-            published.push((image.name.to_string(), before));
+    record.write(state)?;
+    timed("preflight", record, || preflight::check(night).map(Did::Done))?;
+    // What comes after a step that had to be made anew is made of something new.
+    let mut fresh = false;
+    for step in STEPS {
+        if step.plan(night).is_none() {
+            continue;
         }
-        if night.images.is_empty() {
-            return Ok(decide_here(night, Record::last(night.ctx.state.root())));
-        }
-        let tonight = Tonight {
-            version: &night.versioned.version,
-            commit: night.loaded.commit.as_str(),
-            same_tree: &|other| night.same_tree(other),
-        };
-        Ok(decide::decide(&tonight, &published))
-    }
-
-    /// What would be done.
-    fn plan(&self, night: &Night<'_>) -> anyhow::Result<Exit> {
-        let mut steps = Vec::new();
-        let mut fresh = false;
-        for step in STEPS {
-            let Some(what) = step.plan(night) else { continue };
+        timed(step.word(), record, || {
             let done = if fresh { None } else { step.done(night)? };
-            fresh |= done.is_none() && step.makes();
-            steps.push((step.word(), what, done));
-        }
-        let tags = if night.images.is_empty() { Vec::new() } else { publish::tag_names(night) };
-        if self.format == cli::Format::Json {
-            let steps =
-                steps.iter().map(|(step, what, done)| serde_json::json!({"step": step, "what": what, "done": done}));
-            let plan = serde_json::json!({
-                "version": night.versioned.version.as_str(),
-                "commit": night.loaded.commit.as_str(),
-                "tag": night.versioned.tag.as_ref().map(|tag| tag.name.as_str()),
-                "tags": tags,
-                "repositories": night.images.iter().map(|image| image.repositories.nightly.to_string()).collect::<Vec<_>>(),
-                "into": night.dist,
-                "steps": steps.collect::<Vec<_>>(),
-            });
-            output::out(serde_json::to_string_pretty(&plan)?);
-            return Ok(Exit::Success);
-        }
-        output::out(night.name());
-        for (step, what, done) in steps {
-            let done = done.map_or_else(String::new, |done| format!(" (there already: {done})"));
-            output::out(format_args!("  {step:<15} {what}{done}"));
-        }
-        output::out(format_args!("  into            {}", night.dist.display()));
-        Ok(Exit::Success)
+            match done {
+                Some(found) => Ok(Did::Reused(found)),
+                None => {
+                    fresh |= step.makes();
+                    step.take(night, remote).map(Did::Done)
+                }
+            }
+        })?;
+        record.write(state)?;
     }
+    record.result = if night.options.publish { Outcome::Published } else { Outcome::Built };
+    Ok(())
+}
 
-    fn tell(&self, record: &Record) -> anyhow::Result<()> {
-        if let Some(page) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|page| !page.is_empty()) {
-            summary::append(record, page.as_ref())?;
-        }
-        match self.format {
-            cli::Format::Json => output::out(serde_json::to_string_pretty(record)?),
-            cli::Format::Text => output::out(summary::text(record)),
-        }
-        Ok(())
+/// Whether there is anything to do.
+fn decide(night: &Night, remote: &mut Remote) -> anyhow::Result<Decision> {
+    let mut published = Vec::new();
+    for image in night.images() {
+        let before = match remote.ask(&image.repositories.nightly) {
+            Ok(before) => before,
+            // Without a login it may be hidden; who publishes will know.
+            Err(error) if !night.options.publish => {
+                return Ok(Decision::Build(format!("nothing is published, and what was cannot be told: {error:#}")));
+            }
+            Err(error) => return Err(error),
+        };
+        published.push((image.name.to_string(), before));
     }
+    if night.images().is_empty() {
+        return Ok(decide_here(night, Record::last(night.ctx().state.root())));
+    }
+    let tonight = Tonight {
+        version: &night.release.version,
+        commit: night.release.commit.id.as_str(),
+        same_tree: &|other| night.same_tree(other),
+    };
+    Ok(decide::decide(&tonight, &published))
+}
+
+/// What would be done.
+fn plan(night: &Night, format: cli::Format) -> anyhow::Result<Exit> {
+    let mut steps = Vec::new();
+    let mut fresh = false;
+    for step in STEPS {
+        let Some(what) = step.plan(night) else { continue };
+        let done = if fresh { None } else { step.done(night)? };
+        fresh |= done.is_none() && step.makes();
+        steps.push((step.word(), what, done));
+    }
+    let tags = if night.images().is_empty() { Vec::new() } else { publish::tag_names(night) };
+    if format == cli::Format::Json {
+        let steps =
+            steps.iter().map(|(step, what, done)| serde_json::json!({"step": step, "what": what, "done": done}));
+        let plan = serde_json::json!({
+            "version": night.release.version.as_str(),
+            "commit": night.release.commit.id.as_str(),
+            "tag": night.release.tag.as_ref().map(|tag| tag.name.as_str()),
+            "tags": tags,
+            "repositories": night.images().iter().map(|image| image.repositories.nightly.to_string()).collect::<Vec<_>>(),
+            "into": night.release.directory(),
+            "steps": steps.collect::<Vec<_>>(),
+        });
+        output::out(serde_json::to_string_pretty(&plan)?);
+        return Ok(Exit::Success);
+    }
+    output::out(night.name());
+    for (step, what, done) in steps {
+        let done = done.map_or_else(String::new, |done| format!(" (there already: {done})"));
+        output::out(format_args!("  {step:<15} {what}{done}"));
+    }
+    output::out(format_args!("  into            {}", night.release.directory().display()));
+    Ok(Exit::Success)
+}
+
+fn tell(record: &Record, format: cli::Format) -> anyhow::Result<()> {
+    if let Some(page) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|page| !page.is_empty()) {
+        summary::append(record, page.as_ref())?;
+    }
+    match format {
+        cli::Format::Json => output::out(serde_json::to_string_pretty(record)?),
+        cli::Format::Text => output::out(summary::text(record)),
+    }
+    Ok(())
 }
 
 /// Without images there is only what this machine did before.
-fn decide_here(night: &Night<'_>, last: Option<Record>) -> Decision {
-    let version = night.versioned.version.as_str();
+fn decide_here(night: &Night, last: Option<Record>) -> Decision {
+    let version = night.release.version.as_str();
     match last {
         Some(last)
-            if last.result.is_over() && last.version == version && last.commit == night.loaded.commit.as_str() =>
+            if last.result.is_over() && last.version == version && last.commit == night.release.commit.id.as_str() =>
         {
             Decision::Skip(format!("{version} is published"))
         }

@@ -1,39 +1,61 @@
 //! `cargo xtask release`: check, build, prove, verify.
 
 use super::Context;
+use super::release_context::{DeclaredCommit, ReleaseContext, ReleaseSelector};
 use crate::cli::{self, ReleaseCommand};
 use crate::exit::Exit;
 
 pub(super) mod build;
 mod check;
-pub(super) mod loaded;
 pub(super) mod prove;
 mod verify;
 
 impl cli::Release {
-    /// Bare: everything that stays on this machine.
+    /// Without a subcommand: everything that stays on this machine.
     pub(crate) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
         match self.command {
-            None => all(self.all, &Context::find(place)?),
+            None => {
+                let cli::ReleaseProve { build: options, allow_dirty } = self.all;
+                if options.dry_run {
+                    return options.run(&Context::find(place)?);
+                }
+                let all = All {
+                    selector: options.of.into(),
+                    threads: build::threads(options.threads),
+                    allow_dirty,
+                    format: options.format,
+                };
+                all.run(&Context::find(place)?)
+            }
             Some(ReleaseCommand::Check(check)) => check.run(&Context::find(place)?),
             Some(ReleaseCommand::Build(build)) => build.run(&Context::find(place)?),
             Some(ReleaseCommand::Prove(prove)) => prove.run(&Context::find(place)?),
-            // Sums can be checked anywhere; the project is needed for signatures and for building again.
+            // Checksums can be verified without a project; signatures and `--rebuild` need one.
             Some(ReleaseCommand::Verify(verify)) => verify.run(place),
         }
     }
 }
 
-/// Check, then build and prove.
-pub(super) fn all(options: cli::ReleaseProve, ctx: &Context) -> anyhow::Result<Exit> {
-    if options.build.dry_run {
-        return options.build.run(ctx);
+/// Checks a release, builds it, and proves it.
+pub(super) struct All {
+    pub(super) selector: ReleaseSelector,
+    pub(super) threads: u32,
+    /// Whether uncommitted changes in the work tree are accepted.
+    pub(super) allow_dirty: bool,
+    pub(super) format: cli::Format,
+}
+
+impl All {
+    pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        let commit = DeclaredCommit::resolve(ctx, &self.selector.revision)?;
+        let checked = check::check(&commit, &self.selector.version, self.allow_dirty)?;
+        check::print_failed(&checked.findings);
+        match checked.version {
+            Some((version, tag)) if check::exit(&checked.findings) == Exit::Success => {
+                let release: ReleaseContext = commit.release_of(version, tag)?;
+                prove::build_and_prove(&release, self.threads, self.format)
+            }
+            Some(_) | None => Ok(Exit::CheckFailed),
+        }
     }
-    let check =
-        cli::ReleaseCheck { of: options.build.of.clone(), allow_dirty: options.allow_dirty, format: cli::Format::Text };
-    let exit = check.quietly(ctx)?;
-    if exit != Exit::Success {
-        return Ok(exit);
-    }
-    options.run(ctx)
 }

@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::packages::{How, Packages};
-use super::source::threads;
 use crate::cli;
 use crate::commands::Context;
-use crate::commands::release::build::lock;
+use crate::commands::release::build::{lock, threads};
+use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
@@ -20,13 +20,14 @@ use drydock_deb::unpacked;
 
 impl cli::DebBuild {
     pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let mut packages = Packages::find(ctx, &self.packages)?;
+        let release = ReleaseContext::resolve(ctx, &self.packages.of.into())?;
+        let mut packages = Packages::select(&release, &self.packages.series)?;
         let own = own_series();
         let at = packages.series.iter().position(|series| Some(series.name.as_str()) == own.as_deref()).unwrap_or(0);
         packages.series = packages.series.into_iter().skip(at).take(1).collect();
         let _lock = lock(ctx)?;
         let how = How { signer: None, with_origs: true, threads: threads(None) };
-        let made = packages.make(ctx, &how)?;
+        let made = packages.make(&how)?;
         let one = made.first().context("there is no series")?;
 
         let source = unpacked::unpack(&packages.directory().join(&one.dsc))?;

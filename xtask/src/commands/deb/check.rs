@@ -7,13 +7,14 @@ use serde::Serialize;
 use super::packages::Packages;
 use crate::cli;
 use crate::commands::Context;
+use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::release::deb::{Distribution, Place};
 use drydock_deb::launchpad::remote::{Api, Remote};
 use drydock_deb::launchpad::{self, Facts, Rejection, Upload};
-use drydock_deb::unpacked::Survival;
+use drydock_deb::unpacked::{Survival, Unpacked};
 
 /// What was found about one package.
 #[derive(Debug, Serialize)]
@@ -24,29 +25,39 @@ struct Report {
     asked: bool,
 }
 
+/// The options of a check.
+pub(in crate::commands) struct Check<'a> {
+    /// Whether packages may lack signatures, as before an upload.
+    pub(in crate::commands) unsigned: bool,
+    /// The address of Launchpad's API, to ask what the archive has already.
+    pub(in crate::commands) api: Option<&'a str>,
+}
+
 impl cli::DebCheck {
     pub(in crate::commands) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
+        let check = Check { unsigned: self.unsigned, api: self.remote.then_some(self.api.as_str()) };
         if self.files.is_empty() {
-            return self.of_project(&Context::find(place)?);
+            let release = ReleaseContext::resolve(&Context::find(place)?, &self.packages.of.into())?;
+            return check.print(&Packages::select(&release, &self.packages.series)?, self.format);
         }
         if self.remote {
             let text = "--remote asks the declared archive, which only packages of the project are for";
             return Err(Failure::usage(text));
         }
-        let files = self.files.iter().map(|file| (file.clone(), Distribution::Ubuntu));
-        let reports: Vec<Report> =
-            files.map(|(file, distribution)| self.one(&file, distribution, None)).collect::<anyhow::Result<_>>()?;
-        self.tell(&reports)
+        // Packages from elsewhere are read and not run: cleaning would run their own rules.
+        let reports = self.files.iter().map(|file| Ok(check.file(file, Distribution::Ubuntu, None)?.0));
+        print(&reports.collect::<anyhow::Result<Vec<_>>>()?, self.format)
+    }
+}
+
+impl Check<'_> {
+    /// Checks packages that were made, and prints the result.
+    pub(in crate::commands) fn print(&self, packages: &Packages<'_>, format: cli::Format) -> anyhow::Result<Exit> {
+        print(&self.reports(packages)?, format)
     }
 
-    /// Checks the packages that were made.
-    pub(in crate::commands) fn of_project(&self, ctx: &Context) -> anyhow::Result<Exit> {
-        let packages = Packages::find(ctx, &self.packages)?;
-        self.tell(&self.reports(&packages)?)
-    }
-
-    /// What would be refused of the packages that were made, in words; nothing when they are good.
-    pub(in crate::commands) fn refusals(&self, packages: &Packages) -> anyhow::Result<Vec<String>> {
+    /// The reasons for which an archive would refuse packages that were made; none when they are good.
+    pub(in crate::commands) fn refusals(&self, packages: &Packages<'_>) -> anyhow::Result<Vec<String>> {
         let reports = self.reports(packages)?;
         let refused = reports.iter().flat_map(|report| {
             let name = report.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -58,47 +69,51 @@ impl cli::DebCheck {
         Ok(refused.collect())
     }
 
-    fn reports(&self, packages: &Packages) -> anyhow::Result<Vec<Report>> {
+    fn reports(&self, packages: &Packages<'_>) -> anyhow::Result<Vec<Report>> {
         let mut reports = Vec::new();
-        let made = packages.made()?;
-        for (one, series) in made.iter().zip(&packages.series) {
-            let remote = match (self.remote, series.distribution) {
-                (true, Distribution::Ubuntu) => Some(ask(packages, &self.api)?),
-                (true, Distribution::Debian) | (false, _) => None,
+        for (one, series) in packages.made()?.iter().zip(&packages.series) {
+            let remote = match (self.api, series.distribution) {
+                (Some(api), Distribution::Ubuntu) => Some(ask(packages, api)?),
+                (Some(_), Distribution::Debian) | (None, _) => None,
             };
-            reports.push(self.one(&packages.directory().join(&one.changes), series.distribution, remote)?);
+            let file = packages.directory().join(&one.changes);
+            let (mut report, unpacked) = self.file(&file, series.distribution, remote)?;
+            if let Some(unpacked) = unpacked.filter(|unpacked| unpacked.failure.is_none()) {
+                report.crates = unpacked.crates_survive()?;
+            }
+            reports.push(report);
         }
         Ok(reports)
     }
 
-    fn one(&self, file: &Path, distribution: Distribution, remote: Option<Remote>) -> anyhow::Result<Report> {
+    /// Checks one package, without its crates.
+    fn file(
+        &self,
+        file: &Path,
+        distribution: Distribution,
+        remote: Option<Remote>,
+    ) -> anyhow::Result<(Report, Option<Unpacked>)> {
         let (upload, unpacked) = Upload::read(file)?;
         let asked = remote.is_some();
         let facts = Facts { distribution, today: today(), unsigned: self.unsigned, remote };
         let rejections = launchpad::check(&upload, &facts);
-        // A package that came from elsewhere is looked at and not run: cleaning runs its own rules.
-        let own = self.files.is_empty();
-        let crates = match unpacked {
-            Some(unpacked) if own && unpacked.failure.is_none() => unpacked.crates_survive()?,
-            Some(_) | None => None,
-        };
-        Ok(Report { file: file.to_owned(), rejections, crates, asked })
-    }
-
-    fn tell(&self, reports: &[Report]) -> anyhow::Result<Exit> {
-        let is_good = |report: &Report| {
-            report.rejections.is_empty() && report.crates.as_ref().is_none_or(|crates| crates.wrong.is_empty())
-        };
-        if self.format == cli::Format::Json {
-            output::out(serde_json::to_string_pretty(reports)?);
-        } else {
-            reports.iter().for_each(|report| tell_one(report, is_good(report)));
-        }
-        Ok(if reports.iter().all(is_good) { Exit::Success } else { Exit::CheckFailed })
+        Ok((Report { file: file.to_owned(), rejections, crates: None, asked }, unpacked))
     }
 }
 
-fn tell_one(report: &Report, good: bool) {
+fn print(reports: &[Report], format: cli::Format) -> anyhow::Result<Exit> {
+    let is_good = |report: &Report| {
+        report.rejections.is_empty() && report.crates.as_ref().is_none_or(|crates| crates.wrong.is_empty())
+    };
+    if format == cli::Format::Json {
+        output::out(serde_json::to_string_pretty(reports)?);
+    } else {
+        reports.iter().for_each(|report| print_one(report, is_good(report)));
+    }
+    Ok(if reports.iter().all(is_good) { Exit::Success } else { Exit::CheckFailed })
+}
+
+fn print_one(report: &Report, good: bool) {
     let name = report.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let rules = launchpad::RULES.len();
     let mark = if good { "ok      " } else { "REFUSED " };
@@ -120,7 +135,7 @@ fn tell_one(report: &Report, good: bool) {
 }
 
 /// What the archive has that the packages are for.
-pub(in crate::commands) fn ask(packages: &Packages, api: &str) -> anyhow::Result<Remote> {
+pub(in crate::commands) fn ask(packages: &Packages<'_>, api: &str) -> anyhow::Result<Remote> {
     let Some(Place::Ppa { owner, archive, .. }) = packages.target().map(|target| &target.place) else {
         return Err(Failure::usage("--remote needs an `upload` with the target `ppa`"));
     };

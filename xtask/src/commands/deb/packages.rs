@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{OfPackages, OfRelease, ReleaseBuild};
-use crate::commands::Context;
-use crate::commands::release::loaded::{Loaded, Versioned};
+use crate::commands::release::build;
+use crate::commands::release_context::ReleaseContext;
 use drydock_archive as archive;
-use drydock_archive::source::SourceTree;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths;
@@ -31,21 +29,16 @@ use drydock_release::manifest::{Manifest, NAME};
 /// The list of what was made.
 const LIST: &str = "packages.json";
 
-/// Which packages of which commit.
-pub(in crate::commands) struct Packages {
-    pub(in crate::commands) loaded: Loaded,
-    pub(in crate::commands) tree: SourceTree,
-    pub(in crate::commands) versioned: Versioned,
-    pub(in crate::commands) deb: Deb,
-    /// Those of the declared series that are wanted.
-    pub(in crate::commands) series: Vec<Series>,
-    /// The upstream part of their versions.
+/// The source packages of a release, for some or all of the declared series.
+pub(in crate::commands) struct Packages<'a> {
+    pub(in crate::commands) release: &'a ReleaseContext,
+    pub(in crate::commands) deb: &'a Deb,
+    /// The selected series.
+    pub(in crate::commands) series: Vec<&'a Series>,
+    /// The upstream part of the versions.
     pub(in crate::commands) upstream: String,
-    /// The directory of the release.
-    pub(in crate::commands) release: PathBuf,
-    /// Whether they go where nightlies go; a nightly never goes anywhere else.
+    /// Whether they are uploaded to `nightly.upload`; a nightly is never uploaded elsewhere.
     pub(in crate::commands) as_nightly: bool,
-    of: OfRelease,
 }
 
 /// What was made for one series, for the commands that follow.
@@ -60,46 +53,41 @@ pub(in crate::commands) struct Made {
     pub(in crate::commands) directory: Option<Sha256Sum>,
 }
 
-impl Packages {
-    pub(in crate::commands) fn find(ctx: &Context, wanted: &OfPackages) -> anyhow::Result<Packages> {
-        let of = wanted.of.clone();
-        let loaded = Loaded::new(ctx, &of.commit)?;
-        let Some(deb) = loaded.release.deb.clone() else {
+impl<'a> Packages<'a> {
+    /// Selects packages by the names of their series; all without names.
+    pub(in crate::commands) fn select(release: &'a ReleaseContext, names: &[String]) -> anyhow::Result<Packages<'a>> {
+        let Some(deb) = &release.declaration().deb else {
             let text = "packaging/release.yaml declares no `deb`; the README shows how";
             return Err(Failure::declaration(text));
         };
-        let (tree, versioned) = loaded.sources(&of)?;
-        let upstream = version::upstream_of(&versioned.version);
         let known = |name: &String| deb.series.iter().any(|series| series.name.as_str() == name);
-        if let Some(name) = wanted.series.iter().find(|name| !known(name)) {
+        if let Some(name) = names.iter().find(|name| !known(name)) {
             let all: Vec<&str> = deb.series.iter().map(|series| series.name.as_str()).collect();
             return Err(Failure::usage(format!("the series {name} is not declared; there are {}", all.join(", "))));
         }
-        let is_wanted = |series: &&Series| {
-            wanted.series.is_empty() || wanted.series.iter().any(|name| name == series.name.as_str())
-        };
-        let series = deb.series.iter().filter(is_wanted).cloned().collect();
-        let release = ctx.state.dist(versioned.version.as_str());
-        let as_nightly = versioned.nightly().is_some();
-        Ok(Packages { loaded, tree, versioned, deb, series, upstream, release, as_nightly, of })
+        let is_selected = |series: &&Series| names.is_empty() || names.iter().any(|name| name == series.name.as_str());
+        Ok(Packages {
+            release,
+            deb,
+            series: deb.series.iter().filter(is_selected).collect(),
+            upstream: version::upstream_of(&release.version),
+            as_nightly: release.nightly().is_some(),
+        })
     }
 
     /// The directory of the packages.
     pub(in crate::commands) fn directory(&self) -> PathBuf {
-        self.release.join("deb")
+        self.release.directory().join("deb")
     }
 
     /// Where they are uploaded to, when that is declared.
-    pub(in crate::commands) fn target(&self) -> Option<&Target> {
-        match self.as_nightly {
-            true => self.loaded.release.nightly.upload.as_ref(),
-            false => self.deb.upload.as_ref(),
-        }
+    pub(in crate::commands) fn target(&self) -> Option<&'a Target> {
+        if self.as_nightly { self.release.declaration().nightly.upload.as_ref() } else { self.deb.upload.as_ref() }
     }
 
     /// The version for a series.
     pub(in crate::commands) fn version(&self, series: &Series) -> anyhow::Result<DebVersion> {
-        version::for_series(&self.upstream, &self.deb, series).map_err(|why| Failure::declaration(why))
+        version::for_series(&self.upstream, self.deb, series).map_err(|why| Failure::declaration(why))
     }
 
     /// What was made for the wanted series by an earlier call.
@@ -140,8 +128,8 @@ impl Packages {
     }
 
     /// Whether a source package was made of the `debian` directory that is declared now.
-    pub(in crate::commands) fn is_of_directory(&self, ctx: &Context, made: &Made) -> anyhow::Result<bool> {
-        Ok(made.directory == Some(self.debian_directory(ctx)?.sum()))
+    pub(in crate::commands) fn is_of_directory(&self, made: &Made) -> anyhow::Result<bool> {
+        Ok(made.directory == Some(self.debian_directory()?.sum()))
     }
 
     /// The proof of a package, when it is about these very bytes and found no difference.
@@ -159,12 +147,12 @@ impl Packages {
     }
 
     /// Makes the source packages.
-    pub(in crate::commands) fn make(&self, ctx: &Context, how: &How<'_>) -> anyhow::Result<Vec<Made>> {
+    pub(in crate::commands) fn make(&self, how: &How<'_>) -> anyhow::Result<Vec<Made>> {
         let directory = self.directory();
         fs::create_dir_all(&directory).with_context(|| format!("cannot make the directory {}", directory.display()))?;
-        let sources = self.debian_directory(ctx)?;
+        let sources = self.debian_directory()?;
         let first = sources.for_series("", None)?;
-        let archive = self.release_archive(ctx, how.threads)?;
+        let archive = self.release_archive(how.threads)?;
         let mut origs =
             vec![directory.join(format!("{}_{}.orig.{}", first.name(), self.upstream, self.deb.orig.extension()))];
         place(&archive, &origs[0])?;
@@ -174,7 +162,7 @@ impl Packages {
             let file = directory.join(format!("{}_{}.orig-{}.tar.xz", first.name(), self.upstream, vendor::COMPONENT));
             output::err(format_args!("== write {} crates", vendored.crates.len()));
             let wanted = [(Format::TarXz, file.clone())];
-            archive::write(&vendored.tree(&self.tree), vendor::COMPONENT, &wanted, how.threads)?;
+            archive::write(&vendored.tree(&self.release.tree), vendor::COMPONENT, &wanted, how.threads)?;
             origs.push(file);
         }
         let mut made = Vec::new();
@@ -185,12 +173,12 @@ impl Packages {
                 series: series.name.as_str().to_owned(),
                 changes: self.changes()?,
                 maintainer: self.deb.maintainer.as_str().to_owned(),
-                epoch: self.tree.epoch,
+                epoch: self.release.tree.epoch,
             };
             output::err(format_args!("== write {} {}", entry.source, entry.version));
             let version = entry.version.clone();
             let package = package::write(Request {
-                tree: &self.tree,
+                tree: &self.release.tree,
                 debian: sources.for_series(series.name.as_str(), vendored.as_ref())?,
                 entry,
                 origs: &origs,
@@ -208,7 +196,8 @@ impl Packages {
     /// The crates, when they are declared, and whether each series' compiler is new enough for them.
     fn vendored(&self) -> anyhow::Result<Option<Vendored>> {
         let Some(declared) = &self.deb.vendor else { return Ok(None) };
-        let vendored = vendor::collect(&self.tree, declared, &mut |line| output::err(format_args!("== {line}")))?;
+        let vendored =
+            vendor::collect(&self.release.tree, declared, &mut |line| output::err(format_args!("== {line}")))?;
         for series in &self.series {
             let known = series::rustc(series.name.as_str());
             let rustc: Option<&Number> = series.rustc.as_ref().or(known.as_ref());
@@ -230,44 +219,44 @@ impl Packages {
         Ok(Some(vendored))
     }
 
-    fn debian_directory(&self, ctx: &Context) -> anyhow::Result<Directory> {
-        match self.loaded.config {
-            None => Directory::of_tree(&self.tree, &self.deb.directory),
-            Some(_) => Directory::of_disk(&ctx.declarations.config.join(&self.deb.directory)),
+    fn debian_directory(&self) -> anyhow::Result<Directory> {
+        match &self.release.commit.config {
+            None => Directory::of_tree(&self.release.tree, &self.deb.directory),
+            Some(config) => Directory::of_disk(&config.join(&self.deb.directory)),
         }
     }
 
     fn changes(&self) -> anyhow::Result<Vec<String>> {
-        let version = &self.versioned.version;
-        if self.versioned.nightly().is_some() {
-            return Ok(vec![format!("Nightly build {version} of the commit {}.", self.loaded.commit)]);
+        let ReleaseContext { commit, tree, version, .. } = self.release;
+        if self.release.nightly().is_some() {
+            return Ok(vec![format!("Nightly build {version} of the commit {}.", commit.id)]);
         }
         let mut changes = vec![format!("New upstream release {version}.")];
-        let file = self.loaded.release.changelog.as_ref().and_then(|path| self.tree.get(path));
+        let file = commit.declaration.changelog.as_ref().and_then(|path| tree.get(path));
         if let Some(entry) = file {
-            let text = String::from_utf8_lossy(&self.tree.reader().content(entry)?).into_owned();
-            changes.extend(changes_of(&text, &self.versioned.version));
+            let text = String::from_utf8_lossy(&tree.reader().content(entry)?).into_owned();
+            changes.extend(changes_of(&text, version));
         }
         Ok(changes)
     }
 
     /// The release's archive that becomes the orig: what is there already when it is that of this commit, else built.
-    fn release_archive(&self, ctx: &Context, threads: u32) -> anyhow::Result<PathBuf> {
-        let identity = self.loaded.identity(&self.versioned);
+    fn release_archive(&self, threads: u32) -> anyhow::Result<PathBuf> {
+        let identity = self.release.identity();
         let name = identity.archives().into_iter().find(|(format, _)| *format == self.deb.orig).map(|(_, name)| name);
         let name = name.context("the release has no archive of the orig's format")?;
+        let directory = self.release.directory();
         let there = |manifest: &Manifest| {
             let artifact = manifest.artifacts.iter().find(|artifact| artifact.name == name);
             let same =
-                manifest.commit == self.loaded.commit.as_str() && manifest.declaration == self.loaded.declaration;
-            let sum = Sha256Sum::of_file(&self.release.join(&name)).ok().map(|(sum, _)| sum);
+                manifest.commit == self.release.commit.id.as_str() && manifest.declaration == identity.declaration;
+            let sum = Sha256Sum::of_file(&directory.join(&name)).ok().map(|(sum, _)| sum);
             same && artifact.is_some_and(|artifact| Some(artifact.sha256) == sum)
         };
-        if !Manifest::load(&self.release.join(NAME)).is_ok_and(|manifest| there(&manifest)) {
-            let build = ReleaseBuild { of: self.of.clone(), threads: Some(threads), ..ReleaseBuild::default() };
-            build.build(ctx)?;
+        if !Manifest::load(&directory.join(NAME)).is_ok_and(|manifest| there(&manifest)) {
+            build::build(self.release, threads)?;
         }
-        Ok(self.release.join(name))
+        Ok(directory.join(name))
     }
 
     /// Adds to the list of what was made.

@@ -1,20 +1,21 @@
 //! `cargo xtask deb prove`: built twice without a network, compared, installed and tried.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 
 use super::check::today;
-use super::packages::Packages;
+use super::packages::{Made, Packages};
 use crate::cli;
 use crate::commands::Context;
+use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use crate::tools::Purpose;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths;
-use drydock_config::release::deb::Distribution;
+use drydock_config::release::deb::{Distribution, Series};
 use drydock_deb::prove::{self, Builder, Chroots, Mirrors, Proof, Request};
 use drydock_deb::series;
 
@@ -31,12 +32,23 @@ struct Wanted {
     directory: PathBuf,
 }
 
+/// The user, the chroots and the mirrors that packages are proved with.
+pub(in crate::commands) struct ProofEnvironment {
+    /// The unprivileged user who builds, when this process is root.
+    pub(in crate::commands) user: String,
+    /// The directory of the chroots.
+    pub(in crate::commands) chroots: PathBuf,
+    pub(in crate::commands) mirrors: Mirrors,
+}
+
 impl cli::DebProve {
     pub(in crate::commands) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
         super::super::doctor::preflight(Purpose::Deb, false)?;
         let (wanted, state) = if self.files.is_empty() {
             let ctx = Context::find(place)?;
-            (of_project(&Packages::find(&ctx, &self.packages)?)?, ctx.state.root().to_owned())
+            let release = ReleaseContext::resolve(&ctx, &self.packages.of.into())?;
+            let packages = Packages::select(&release, &self.packages.series)?;
+            (of_project(&packages)?, ctx.state.root().to_owned())
         } else {
             let wanted = self.files.iter().map(|file| of_file(file)).collect::<anyhow::Result<_>>()?;
             let state = place.state.clone().unwrap_or_else(|| std::env::temp_dir().join("drydock-chroots"));
@@ -47,27 +59,25 @@ impl cli::DebProve {
                 tell(proof)
             }
         };
-        let proofs = self.prove(&wanted, &state, tell)?;
+        let proofs = self.places.environment(&state).prove(&wanted, tell)?;
         if self.format == cli::Format::Json {
             output::out(serde_json::to_string_pretty(&proofs)?);
         }
         let same = proofs.iter().all(|proof| proof.differing.is_empty());
         Ok(if same { Exit::Success } else { Exit::NotReproducible })
     }
+}
 
+impl ProofEnvironment {
     /// Proves packages that were made, and writes the proofs beside them.
-    pub(in crate::commands) fn packages(&self, packages: &Packages, state: &Path) -> anyhow::Result<Vec<Proof>> {
-        self.prove(&of_project(packages)?, state, |_| {})
+    pub(in crate::commands) fn prove_packages(&self, packages: &Packages<'_>) -> anyhow::Result<Vec<Proof>> {
+        self.prove(&of_project(packages)?, |_| {})
     }
 
-    fn prove(&self, wanted: &[Wanted], state: &Path, tell: impl Fn(&Proof)) -> anyhow::Result<Vec<Proof>> {
+    fn prove(&self, wanted: &[Wanted], tell: impl Fn(&Proof)) -> anyhow::Result<Vec<Proof>> {
         let mut watch = |line: &str| output::err(format_args!("== {line}"));
-        let builder = Builder::find(&self.places.user, &mut watch)?;
-        let chroots = Chroots {
-            directory: self.places.chroots.clone().unwrap_or_else(|| state.join("chroots")),
-            mirrors: Mirrors { debian: self.places.mirror.clone(), ubuntu: self.places.ubuntu_mirror.clone() },
-            today: today(),
-        };
+        let builder = Builder::find(&self.user, &mut watch)?;
+        let chroots = Chroots { directory: self.chroots.clone(), mirrors: self.mirrors.clone(), today: today() };
         let mut proofs = Vec::new();
         for one in wanted {
             let request = Request {
@@ -91,9 +101,9 @@ impl cli::DebProve {
 }
 
 /// The packages of the project that were made.
-fn of_project(packages: &Packages) -> anyhow::Result<Vec<Wanted>> {
+fn of_project(packages: &Packages<'_>) -> anyhow::Result<Vec<Wanted>> {
     let made = packages.made()?;
-    let one = |(one, series): (&super::packages::Made, &drydock_config::release::deb::Series)| Wanted {
+    let one = |(one, series): (&Made, &&Series)| Wanted {
         dsc: packages.directory().join(&one.dsc),
         series: one.series.clone(),
         distribution: series.distribution,

@@ -3,21 +3,27 @@
 use super::packages::{How, Packages};
 use crate::cli;
 use crate::commands::Context;
-use crate::commands::release::build::lock;
+use crate::commands::release::build::{lock, threads};
+use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::output;
 use drydock_deb::sign::Signer;
 
 impl cli::DebSource {
     pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let packages = Packages::find(ctx, &self.packages)?;
+        let release = ReleaseContext::resolve(ctx, &self.packages.of.clone().into())?;
+        self.make(&Packages::select(&release, &self.packages.series)?)
+    }
+
+    /// Makes the packages, and prints where they are.
+    pub(super) fn make(&self, packages: &Packages<'_>) -> anyhow::Result<Exit> {
         if self.dry_run {
-            return self.plan(&packages);
+            return self.plan(packages);
         }
-        let _lock = lock(ctx)?;
-        let signer = self.signer(&packages);
+        let _lock = lock(packages.release.ctx())?;
+        let signer = self.signer(packages);
         let how = How { signer: signer.as_ref(), with_origs: !self.without_orig, threads: threads(self.threads) };
-        let made = packages.make(ctx, &how)?;
+        let made = packages.make(&how)?;
         if self.format == cli::Format::Json {
             output::out(serde_json::to_string_pretty(&made)?);
             return Ok(Exit::Success);
@@ -31,12 +37,12 @@ impl cli::DebSource {
         Ok(Exit::Success)
     }
 
-    fn signer(&self, packages: &Packages) -> Option<Signer> {
+    fn signer(&self, packages: &Packages<'_>) -> Option<Signer> {
         let declared = || packages.target().and_then(|target| target.key.clone());
         (self.sign || self.key.is_some()).then(|| Signer { key: self.key.clone().or_else(declared) })
     }
 
-    fn plan(&self, packages: &Packages) -> anyhow::Result<Exit> {
+    fn plan(&self, packages: &Packages<'_>) -> anyhow::Result<Exit> {
         let versions: Vec<(String, String)> = packages
             .series
             .iter()
@@ -45,24 +51,18 @@ impl cli::DebSource {
         if self.format == cli::Format::Json {
             let plan = serde_json::json!({
                 "upstream": packages.upstream,
-                "commit": packages.loaded.commit.as_str(),
+                "commit": packages.release.commit.id.as_str(),
                 "versions": versions.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
                 "into": packages.directory(),
             });
             output::out(serde_json::to_string_pretty(&plan)?);
             return Ok(Exit::Success);
         }
-        output::out(format_args!("source packages of {} ({})", packages.upstream, packages.loaded.commit.short()));
+        output::out(format_args!("source packages of {} ({})", packages.upstream, packages.release.commit.id.short()));
         for (series, version) in versions {
             output::out(format_args!("  {series:<10} {version}"));
         }
         output::out(format_args!("  into       {}", packages.directory().display()));
         Ok(Exit::Success)
     }
-}
-
-/// How many threads xz gets: what was asked for, else the processors, at most four.
-pub(in crate::commands) fn threads(asked: Option<u32>) -> u32 {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from).min(4);
-    asked.unwrap_or_else(|| u32::try_from(processors).unwrap_or(1))
 }

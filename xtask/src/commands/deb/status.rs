@@ -6,6 +6,7 @@ use super::packages::Packages;
 use super::upload::{RECORD, fits};
 use crate::cli;
 use crate::commands::Context;
+use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::output;
 use drydock_config::release::deb::Place;
@@ -26,20 +27,21 @@ struct Report {
 
 impl cli::DebStatus {
     pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let mut packages = Packages::find(ctx, &self.packages)?;
+        let release = ReleaseContext::resolve(ctx, &self.packages.of.into())?;
+        let mut packages = Packages::select(&release, &self.packages.series)?;
         let record = Record::read(&ctx.state.root().join(RECORD))?;
-        let target = packages.target().cloned();
-        let route = target.as_ref().map(|target| Route::to(&target.place, ctx.state.root())).transpose()?;
+        let target = packages.target();
+        let route = target.map(|target| Route::to(&target.place, ctx.state.root())).transpose()?;
         let mut reports = Vec::new();
         for series in packages.series.clone() {
-            packages.series = vec![series.clone()];
-            let version = packages.version(&series)?.to_string();
+            packages.series = vec![series];
+            let version = packages.version(series)?.to_string();
             let made = packages.made().ok().and_then(|made| made.into_iter().next());
             let proved = made.as_ref().and_then(|made| packages.proof(made)).map(|proof| proof.proved_on);
             let uploaded = route.as_ref().and_then(|route| record.last(&route.shown, series.name.as_str(), &version));
             let mut builds = Vec::new();
-            if let (true, Some(target), Some(made)) = (self.remote, &target, &made) {
-                if let (Place::Ppa { owner, archive, .. }, true) = (&target.place, fits(&series, target)) {
+            if let (true, Some(target), Some(made)) = (self.remote, target, &made) {
+                if let (Place::Ppa { owner, archive, .. }, true) = (&target.place, fits(series, target)) {
                     let source = made.dsc.split_once('_').map_or("", |(source, _)| source);
                     let api = Api::new(&self.api, owner, archive)?;
                     builds = api.builds(source, &version, &made.series)?.unwrap_or_default();

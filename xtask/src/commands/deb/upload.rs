@@ -8,10 +8,10 @@ use anyhow::Context as _;
 
 use super::check::{ask, today};
 use super::packages::{How, Made, Packages};
-use super::source::threads;
 use crate::cli;
 use crate::commands::Context;
-use crate::commands::release::build::lock;
+use crate::commands::release::build::{lock, threads};
+use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
@@ -27,46 +27,66 @@ pub(in crate::commands) const RECORD: &str = "uploads.jsonl";
 /// How often the archive is asked.
 const PAUSE: Duration = Duration::from_secs(30);
 
+/// The options of an upload.
+pub(in crate::commands) struct Uploader {
+    /// The key that signs; by default that of the declaration.
+    pub(in crate::commands) key: Option<String>,
+    /// The minutes to wait for the archive's answer.
+    pub(in crate::commands) wait: u32,
+    /// The address of Launchpad's API.
+    pub(in crate::commands) api: String,
+}
+
 impl cli::DebUpload {
     pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let packages = Packages::find(ctx, &self.packages)?;
-        self.packages(ctx, packages, &mut |line| output::out(line))
+        let release = ReleaseContext::resolve(ctx, &self.packages.of.into())?;
+        let packages = Packages::select(&release, &self.packages.series)?;
+        if self.dry_run {
+            return plan(packages);
+        }
+        let uploader = Uploader { key: self.key, wait: self.wait, api: self.api };
+        uploader.upload(packages, &mut |line| output::out(line))
     }
+}
 
-    /// Uploads packages to where they go; `tell` hears what became of each.
-    pub(in crate::commands) fn packages(
+/// Where packages go, those of them that may go there, and what was uploaded before.
+fn destination<'a>(mut packages: Packages<'a>) -> anyhow::Result<(Packages<'a>, &'a Target, Route, Record)> {
+    let target = target(&packages)?;
+    let state = packages.release.ctx().state.root();
+    let route = Route::to(&target.place, state)?;
+    packages.series.retain(|series| fits(series, target));
+    if packages.series.is_empty() {
+        return Err(Failure::usage(format!("none of the series is one of {}", route.shown)));
+    }
+    let record = Record::read(&state.join(RECORD))?;
+    Ok((packages, target, route, record))
+}
+
+impl Uploader {
+    /// Uploads packages to their declared target, and reports the result of each to `tell`.
+    pub(in crate::commands) fn upload(
         &self,
-        ctx: &Context,
-        mut packages: Packages,
+        packages: Packages<'_>,
         tell: &mut dyn FnMut(String),
     ) -> anyhow::Result<Exit> {
-        let target = target(&packages)?.clone();
-        let route = Route::to(&target.place, ctx.state.root())?;
-        packages.series.retain(|series| fits(series, &target));
-        if packages.series.is_empty() {
-            return Err(Failure::usage(format!("none of the series is one of {}", route.shown)));
-        }
-        let mut record = Record::read(&ctx.state.root().join(RECORD))?;
-        if self.dry_run {
-            return self.plan(&packages, &route, &record);
-        }
-        let _lock = lock(ctx)?;
+        let (mut packages, target, route, mut record) = destination(packages)?;
+        let _lock = lock(packages.release.ctx())?;
         let signer = Signer { key: self.key.clone().or_else(|| target.key.clone()) };
         let mut all = Exit::Success;
         for series in packages.series.clone() {
-            packages.series = vec![series.clone()];
-            let version = packages.version(&series)?.to_string();
+            packages.series = vec![series];
+            let version = packages.version(series)?.to_string();
             let step = record.last(&route.shown, series.name.as_str(), &version).cloned();
             if step == Some(Step::Accepted) {
                 tell(format!("accepted   {version} (before)"));
                 continue;
             }
             if step != Some(Step::Delivered) {
-                self.deliver(ctx, &packages, &route, &signer, &mut record)?;
+                self.deliver(&packages, &route, &signer, &mut record)?;
             }
             let made = packages.made()?;
             let one = made.first().context("the package went away")?;
-            let answer = self.wait(&target, &route, one)?;
+            let answer = self.wait(target, &route, one)?;
             let said = |step| line(&packages, &route, one, step);
             match answer {
                 Some(Answer::Accepted) => {
@@ -94,15 +114,14 @@ impl cli::DebUpload {
     /// Signs, checks and delivers one package.
     fn deliver(
         &self,
-        ctx: &Context,
-        packages: &Packages,
+        packages: &Packages<'_>,
         route: &Route,
         signer: &Signer,
         record: &mut Record,
     ) -> anyhow::Result<()> {
         let threads = threads(None);
         // Whether the archive has the orig already is told by the sums of what it accepted.
-        let plain = packages.make(ctx, &How { signer: Some(signer), with_origs: true, threads })?;
+        let plain = packages.make(&How { signer: Some(signer), with_origs: true, threads })?;
         let (first, directory) = (plain.first().context("there is no package")?, packages.directory());
         let (upload, _unpacked) = Upload::read(&directory.join(&first.changes))?;
         let mut there = 0;
@@ -124,7 +143,7 @@ impl cli::DebUpload {
         }
         let without = there > 0 && there == origs.len();
         if without {
-            packages.make(ctx, &How { signer: Some(signer), with_origs: false, threads })?;
+            packages.make(&How { signer: Some(signer), with_origs: false, threads })?;
         }
         let changes = directory.join(&first.changes);
         self.checked(packages, &changes, without)?;
@@ -136,7 +155,7 @@ impl cli::DebUpload {
     }
 
     /// Nothing is delivered that would be refused.
-    fn checked(&self, packages: &Packages, changes: &Path, without: bool) -> anyhow::Result<()> {
+    fn checked(&self, packages: &Packages<'_>, changes: &Path, without: bool) -> anyhow::Result<()> {
         let (upload, _unpacked) = Upload::read(changes)?;
         let series = packages.series.first().context("there is no series")?;
         let is_ppa = matches!(target(packages)?.place, Place::Ppa { .. });
@@ -178,24 +197,26 @@ impl cli::DebUpload {
             std::thread::sleep(pause.min(left));
         }
     }
+}
 
-    fn plan(&self, packages: &Packages, route: &Route, record: &Record) -> anyhow::Result<Exit> {
-        output::out(format_args!("to {}", route.shown));
-        for series in &packages.series {
-            let version = packages.version(series)?.to_string();
-            let what = match record.last(&route.shown, series.name.as_str(), &version) {
-                None | Some(Step::Delivering | Step::Refused(_)) => "sign, check, deliver, wait",
-                Some(Step::Delivered) => "wait for the answer",
-                Some(Step::Accepted) => "nothing: it was accepted",
-            };
-            output::out(format_args!("  {:<10} {version}: {what}", series.name.as_str()));
-        }
-        Ok(Exit::Success)
+/// Prints what would be uploaded.
+fn plan(packages: Packages<'_>) -> anyhow::Result<Exit> {
+    let (packages, _, route, record) = destination(packages)?;
+    output::out(format_args!("to {}", route.shown));
+    for series in &packages.series {
+        let version = packages.version(series)?.to_string();
+        let what = match record.last(&route.shown, series.name.as_str(), &version) {
+            None | Some(Step::Delivering | Step::Refused(_)) => "sign, check, deliver, wait",
+            Some(Step::Delivered) => "wait for the answer",
+            Some(Step::Accepted) => "nothing: it was accepted",
+        };
+        output::out(format_args!("  {:<10} {version}: {what}", series.name.as_str()));
     }
+    Ok(Exit::Success)
 }
 
 /// The declared target.
-pub(in crate::commands) fn target(packages: &Packages) -> anyhow::Result<&Target> {
+pub(in crate::commands) fn target<'a>(packages: &Packages<'a>) -> anyhow::Result<&'a Target> {
     packages.target().ok_or_else(|| {
         let (section, what) = if packages.as_nightly { ("nightly", "nightlies") } else { ("deb", "packages") };
         Failure::declaration(format!("packaging/release.yaml declares no `{section}.upload`, so {what} go nowhere"))
@@ -210,7 +231,7 @@ pub(in crate::commands) fn fits(series: &Series, target: &Target) -> bool {
     }
 }
 
-fn line(packages: &Packages, route: &Route, made: &Made, step: Step) -> anyhow::Result<Line> {
+fn line(packages: &Packages<'_>, route: &Route, made: &Made, step: Step) -> anyhow::Result<Line> {
     let (upload, _unpacked) = Upload::read(&packages.directory().join(&made.dsc))?;
     let names = upload.dsc_listed().map(|(_, _, name)| name);
     let files: BTreeMap<String, String> =

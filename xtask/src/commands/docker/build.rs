@@ -1,44 +1,57 @@
 //! `cargo xtask docker build`: images of one commit, built and tried on this machine.
 
-use super::loaded::Wanted;
 use super::make::Job;
+use super::selection::ImageSelection;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
+use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::images::{Base, From, Image, Platform};
 use drydock_oci::build_record::BuildRecord;
+use drydock_oci::engine::Kind;
 
 impl cli::DockerBuild {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let wanted = Wanted::find(ctx, &self.of)?;
+        let release = ReleaseContext::resolve(ctx, &self.of.of.into())?;
+        let selection = ImageSelection::new(&release, &self.of.images)?;
+        let build = Build { selection: &selection, platforms: self.platforms, engines: self.engine.kinds() };
         if self.dry_run {
-            return self.plan(&wanted);
+            return build.plan(self.format);
         }
         let _lock = lock(ctx)?;
-        let records = self.build(ctx, &wanted)?;
+        let records = build.run()?;
         match self.format {
             cli::Format::Json => output::out(serde_json::to_string_pretty(&records)?),
-            cli::Format::Text => records.iter().for_each(|record| output::out(summary(record, &wanted))),
+            cli::Format::Text => records.iter().for_each(|record| output::out(summary(record, &selection))),
         }
         Ok(Exit::Success)
     }
+}
 
-    /// Builds the wanted images; says on standard error what is going on.
-    pub(in crate::commands) fn build(&self, ctx: &Context, wanted: &Wanted) -> anyhow::Result<Vec<BuildRecord>> {
-        let mut records = Vec::new();
-        for image in &wanted.images {
+/// A build of images.
+pub(in crate::commands) struct Build<'a> {
+    pub(in crate::commands) selection: &'a ImageSelection<'a>,
+    /// Some of the declared platforms; all when empty.
+    pub(in crate::commands) platforms: Vec<Platform>,
+    /// The engines to try for Dockerfiles, in this order.
+    pub(in crate::commands) engines: &'a [Kind],
+}
+
+impl Build<'_> {
+    /// Builds the images; progress goes to standard error.
+    pub(in crate::commands) fn run(&self) -> anyhow::Result<Vec<BuildRecord>> {
+        let build = |image: &&Image| {
             let platforms = self.platforms(image)?;
-            let job = Job { ctx, of: &self.of, wanted, image, platforms, engine: self.engine };
-            records.push(job.run().map_err(without_room)?);
-        }
-        Ok(records)
+            Job { selection: self.selection, image, platforms, engines: self.engines }.run().map_err(without_room)
+        };
+        self.selection.images.iter().map(build).collect()
     }
 
-    /// The wanted platforms of an image, of which there is at least one.
+    /// The platforms that an image is built for, at least one.
     fn platforms(&self, image: &Image) -> anyhow::Result<Vec<Platform>> {
         if let Some(other) = self.platforms.iter().find(|platform| !image.platforms.contains(platform)) {
             let all: Vec<String> = image.platforms.iter().map(Platform::to_string).collect();
@@ -49,33 +62,34 @@ impl cli::DockerBuild {
         Ok(image.platforms.iter().filter(is_wanted).copied().collect())
     }
 
-    /// What would be built.
-    fn plan(&self, wanted: &Wanted) -> anyhow::Result<Exit> {
+    /// Prints what would be built.
+    fn plan(&self, format: cli::Format) -> anyhow::Result<Exit> {
+        let release = self.selection.release;
         let mut plans = Vec::new();
-        for image in &wanted.images {
+        for image in &self.selection.images {
             let platforms: Vec<String> = self.platforms(image)?.iter().map(Platform::to_string).collect();
             plans.push(serde_json::json!({
                 "image": image.name.as_str(),
-                "version": wanted.versioned.version.as_str(),
-                "commit": wanted.loaded.commit.as_str(),
-                "epoch": wanted.tree.epoch,
+                "version": release.version.as_str(),
+                "commit": release.commit.id.as_str(),
+                "epoch": release.tree.epoch,
                 "platforms": platforms,
                 "base": image.base.as_ref().map_or_else(|| "that of the Dockerfile".to_owned(), base),
                 "from": from(&image.from),
                 "smoke-test": image.smoke_test.run,
-                "expect": image.smoke_test.expect.render(&wanted.versioned.version),
-                "into": wanted.directory().join(image.name.as_str()),
+                "expect": image.smoke_test.expect.render(&release.version),
+                "into": self.selection.directory().join(image.name.as_str()),
             }));
         }
-        if self.format == cli::Format::Json {
+        if format == cli::Format::Json {
             output::out(serde_json::to_string_pretty(&plans)?);
             return Ok(Exit::Success);
         }
-        for (plan, image) in plans.iter().zip(&wanted.images) {
-            let commit = wanted.loaded.commit.short();
+        for (plan, image) in plans.iter().zip(&self.selection.images) {
+            let commit = release.commit.id.short();
             let word = |field: &str| plan[field].as_str().unwrap_or_default().to_owned();
-            output::out(format_args!("image {} {} ({commit})", image.name, wanted.versioned.version));
-            output::out(format_args!("  date        {} (that of the commit)", wanted.tree.epoch));
+            output::out(format_args!("image {} {} ({commit})", image.name, release.version));
+            output::out(format_args!("  date        {} (that of the commit)", release.tree.epoch));
             output::out(format_args!(
                 "  platforms   {}",
                 self.platforms(image)?.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ")
@@ -105,7 +119,7 @@ fn without_room(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// What was built, for a person.
-fn summary(record: &BuildRecord, wanted: &Wanted) -> String {
+fn summary(record: &BuildRecord, selection: &ImageSelection<'_>) -> String {
     let mut text = format!("image {} {}\n  {}\n", record.image, record.version, record.digest);
     for (name, platform) in &record.platforms {
         text.push_str(&format!("  {name:<13} {}", platform.digest.short()));
@@ -120,7 +134,7 @@ fn summary(record: &BuildRecord, wanted: &Wanted) -> String {
     for input in &record.inputs {
         text.push_str(&format!("  made of       {} ({} bytes)\n", input.name, input.size));
     }
-    text.push_str(&format!("  in {}", wanted.directory().join(&record.image).display()));
+    text.push_str(&format!("  in {}", selection.directory().join(&record.image).display()));
     text
 }
 

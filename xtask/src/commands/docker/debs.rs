@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::cli::OfImages;
-use crate::commands::Context;
 use crate::commands::deb::packages::Packages;
 use crate::commands::deb::prove::NAME as PROOF;
+use crate::commands::release_context::ReleaseContext;
 use drydock_archive::layer::{Item, ItemKind};
 use drydock_archive::read::{Limits, MemberKind, ReadError};
 use drydock_base::failure::Failure;
@@ -31,19 +30,18 @@ const LIMITS: Limits = Limits { bytes: 16 << 30, ..Limits::UNKNOWN };
 
 /// The files of packages that the release made, for one platform.
 pub(super) fn find(
-    ctx: &Context,
-    of: &OfImages,
+    release: &ReleaseContext,
     names: &[String],
     series: Option<&str>,
     base: Option<String>,
     platform: Platform,
 ) -> anyhow::Result<Vec<Binary>> {
-    let packages = Packages::find(ctx, &of.packages())?;
+    let packages = Packages::select(release, &[])?;
     let series = choose(&packages.series, series, base.as_deref())?;
     let version = packages.version(series)?;
     let proved = packages.directory().join("proof").join(series.name.as_str());
     // What this machine's own tools made is for trying alone.
-    let local = of.of.untagged.then(|| packages.directory().join("local"));
+    let local = release.is_trial().then(|| packages.directory().join("local"));
     let mut found = Vec::new();
     let mut missing = Vec::new();
     for name in names {
@@ -65,9 +63,9 @@ pub(super) fn find(
     }
     let list = missing.join(", ");
     let mut command = format!("cargo xtask deb prove --series {}", series.name.as_str());
-    if let Some(next) = &of.of.nightly {
-        command.push_str(format!(" --nightly {next}").trim_end());
-    } else if of.of.untagged {
+    if release.nightly().is_some() {
+        command.push_str(&format!(" --nightly {}", release.version));
+    } else if release.is_trial() {
         command.push_str(" --untagged");
     }
     let remedy = match Platform::here() == Some(platform) {
@@ -81,8 +79,8 @@ pub(super) fn find(
 }
 
 /// The series whose packages fit the base.
-fn choose<'a>(all: &'a [Series], declared: Option<&str>, base: Option<&str>) -> anyhow::Result<&'a Series> {
-    let named = |name: &str| all.iter().find(|series| series.name.as_str() == name);
+fn choose<'a>(all: &[&'a Series], declared: Option<&str>, base: Option<&str>) -> anyhow::Result<&'a Series> {
+    let named = |name: &str| all.iter().copied().find(|series| series.name.as_str() == name);
     let list = || all.iter().map(|series| series.name.as_str()).collect::<Vec<_>>().join(", ");
     let wrong = |text: String| Err(Failure::declaration(text));
     match (declared, all, base) {
@@ -112,7 +110,7 @@ fn open(path: &Path, name: &str, platform: Platform) -> anyhow::Result<Binary> {
 
 /// Whether a proof beside a package is about it, and about the source package of this commit; there may be one of each
 /// architecture.
-fn check_proof(packages: &Packages, series: &Series, path: &Path) -> anyhow::Result<()> {
+fn check_proof(packages: &Packages<'_>, series: &Series, path: &Path) -> anyhow::Result<()> {
     let again = |why: &str| {
         let command = format!("cargo xtask deb prove --series {}", series.name.as_str());
         Failure::not_reproducible(format!("{} {why}; prove it again with `{command}`", path.display()))

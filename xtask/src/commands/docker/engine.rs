@@ -8,7 +8,6 @@ use anyhow::Context as _;
 
 use super::make::{Job, Made};
 use super::{base, debs};
-use crate::cli;
 use drydock_archive::source::{SourceTree, derive};
 use drydock_base::failure::Failure;
 use drydock_base::output;
@@ -16,7 +15,7 @@ use drydock_base::paths;
 use drydock_config::images::{Platform, Value};
 use drydock_oci::base_image::BaseImage;
 use drydock_oci::dockerfile::{Dockerfile, Foundation};
-use drydock_oci::engine::{self, Kind, local_name};
+use drydock_oci::engine::{self, local_name};
 use drydock_oci::layout::Layout;
 use drydock_oci::normalise::normalise;
 
@@ -39,13 +38,13 @@ pub(super) fn make(
     let dockerfile = Dockerfile::parse(&text(job, declared.path, tree)?).map_err(|problems| {
         Failure::declaration(format!("{} cannot be built from:\n  {}", declared.path, problems.join("\n  ")))
     })?;
-    let own = job.image.base.as_ref().map(|base| base::provide(job.ctx, base, platform)).transpose()?;
+    let own = job.image.base.as_ref().map(|base| base::provide(job.release().ctx(), base, platform)).transpose()?;
     if dockerfile.uses_base && own.is_none() {
         let text = format!("{} stands on ${{BASE}}, and docker/images.yaml declares no `base`", declared.path);
         return Err(Failure::declaration(text));
     }
     let mut bases: Vec<BaseImage> = Vec::new();
-    let cache = base::cache(job.ctx)?;
+    let cache = base::cache(job.release().ctx())?;
     for pinned in &dockerfile.pinned {
         bases.push(drydock_oci::base_image::pulled(
             &cache,
@@ -72,14 +71,14 @@ pub(super) fn make(
     let inputs = packages(job, declared, own.as_ref(), platform, &context, tree.epoch)?;
     fs::write(&file, named).context("cannot write the Dockerfile")?;
 
-    let version = &job.wanted.versioned.version;
+    let version = &job.release().version;
     let mut args: BTreeMap<String, String> =
         declared.args.iter().map(|(name, value)| (name.clone(), value.render(version))).collect();
     if let Some(own) = &own {
         args.insert("BASE".into(), local_name(own));
         bases.extend(dockerfile.uses_base.then(|| own.clone()));
     }
-    let engine = engine::choose(kinds(job.engine))?;
+    let engine = engine::choose(job.engines)?;
     output::err(format_args!("== build from {} by {}", declared.path, engine.shown()));
     let request = engine::Request {
         context: &context,
@@ -105,20 +104,11 @@ pub(super) fn make(
 
 /// The commit's files as a release has them, with what generators derive from them.
 pub(super) fn sources(job: &Job<'_>) -> anyhow::Result<SourceTree> {
-    let mut tree = job.wanted.tree.clone();
-    let generators = &job.wanted.loaded.release.generators;
+    let mut tree = job.release().tree.clone();
+    let generators = &job.release().declaration().generators;
     let derived = derive::run(&tree, generators, &mut |line| output::err(format_args!("== {line}")))?;
     tree.add(derived.entries)?;
     Ok(tree)
-}
-
-fn kinds(wanted: cli::Engine) -> &'static [Kind] {
-    match wanted {
-        cli::Engine::Auto => &[Kind::Buildx, Kind::Docker, Kind::Buildah, Kind::Podman],
-        cli::Engine::Docker => &[Kind::Buildx, Kind::Docker],
-        cli::Engine::Buildah => &[Kind::Buildah],
-        cli::Engine::Podman => &[Kind::Podman],
-    }
 }
 
 /// The Dockerfile: of the commit, or of the directory with the declarations where the project has none.
@@ -126,9 +116,9 @@ fn text(job: &Job<'_>, path: &str, tree: &SourceTree) -> anyhow::Result<String> 
     if let Some(entry) = tree.get(path) {
         return Ok(String::from_utf8_lossy(&tree.reader().content(entry)?).into_owned());
     }
-    let other = job.wanted.loaded.config.as_ref().map(|directory| directory.join(path));
+    let other = job.release().commit.config.as_ref().map(|directory| directory.join(path));
     other.and_then(|file| fs::read_to_string(file).ok()).ok_or_else(|| {
-        let commit = job.wanted.loaded.commit.short();
+        let commit = job.release().commit.id.short();
         Failure::declaration(format!("the commit {commit} has no {path}; commit it, or mend `dockerfile`"))
     })
 }
@@ -146,7 +136,7 @@ fn packages(
         return Ok(Vec::new());
     }
     let series = own.map(BaseImage::files).transpose()?.and_then(|files| files.series());
-    let found = debs::find(job.ctx, job.of, declared.packages, declared.series, series, platform)?;
+    let found = debs::find(job.release(), declared.packages, declared.series, series, platform)?;
     let files: Vec<PathBuf> = debs::files_of(&found).cloned().collect();
     lay(&files, &context.join("packages"), epoch)?;
     Ok(files)

@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::loaded::Wanted;
+use super::selection::ImageSelection;
 use super::{base, debs, engine, files};
-use crate::cli::{Engine, OfImages};
-use crate::commands::Context;
+use crate::commands::release_context::ReleaseContext;
 use drydock_archive::source::SourceTree;
 use drydock_base::output;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{From, Image, Platform};
 use drydock_oci::base_image::BaseImage;
 use drydock_oci::build_record::{BaseRecord, BuildRecord, FORMAT, Input, MadeBy, PlatformRecord};
+use drydock_oci::engine::Kind;
 use drydock_oci::image::{self, ImageMetadata, NewLayer, UnwrittenImage};
 use drydock_oci::layer_builder::LayerBuilder;
 use drydock_oci::layout::Layout;
@@ -26,12 +26,10 @@ use drydock_oci::smoke;
 
 /// What is made, of what.
 pub(super) struct Job<'a> {
-    pub(super) ctx: &'a Context,
-    pub(super) of: &'a OfImages,
-    pub(super) wanted: &'a Wanted,
+    pub(super) selection: &'a ImageSelection<'a>,
     pub(super) image: &'a Image,
     pub(super) platforms: Vec<Platform>,
-    pub(super) engine: Engine,
+    pub(super) engines: &'a [Kind],
 }
 
 /// The image of one platform before it is written down.
@@ -45,9 +43,13 @@ pub(super) struct Made {
 }
 
 impl Job<'_> {
+    pub(super) fn release(&self) -> &ReleaseContext {
+        self.selection.release
+    }
+
     /// Makes and tries the image. What was there before stays until the new one is whole.
     pub(super) fn run(&self) -> anyhow::Result<BuildRecord> {
-        let directory = self.wanted.directory();
+        let directory = self.selection.directory();
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         forget_killed(&directory)?;
         let part = tempfile::Builder::new().prefix(".part-").tempdir_in(&directory);
@@ -89,17 +91,17 @@ impl Job<'_> {
         let record = BuildRecord {
             format: FORMAT,
             image: self.image.name.to_string(),
-            version: self.wanted.versioned.version.to_string(),
-            commit: self.wanted.loaded.commit.to_string(),
-            tag: self.wanted.tag(),
-            epoch: self.wanted.tree.epoch,
+            version: self.release().version.to_string(),
+            commit: self.release().commit.id.to_string(),
+            tag: self.selection.tag(),
+            epoch: self.release().tree.epoch,
             digest,
             platforms,
             inputs,
             made_by: Some(MadeBy {
                 drydock: env!("CARGO_PKG_VERSION").to_owned(),
                 way: ways.join(", "),
-                declaration: Some(self.wanted.declaration),
+                declaration: Some(self.selection.declaration),
             }),
         };
         record.save(&layout)?;
@@ -113,17 +115,17 @@ impl Job<'_> {
         tree: Option<&SourceTree>,
         layout: &Layout,
     ) -> anyhow::Result<(Descriptor, PlatformRecord, Made)> {
-        output::err(format_args!("== {} {} for {platform}", self.image.name, self.wanted.versioned.version));
+        output::err(format_args!("== {} {} for {platform}", self.image.name, self.release().version));
         let made = match &self.image.from {
             From::Debs { packages, series, skip_scripts } => self.layered(platform, layout, |builder, base| {
-                let debs =
-                    debs::find(self.ctx, self.of, packages, series.as_deref(), builder.files.series(), platform)?;
+                let debs = debs::find(self.release(), packages, series.as_deref(), builder.files.series(), platform)?;
                 debs::check(&debs, &builder.files, &base.name, platform, *skip_scripts)?;
-                debs::install(builder, &debs, self.wanted.tree.epoch)?;
+                debs::install(builder, &debs, self.release().tree.epoch)?;
                 Ok((debs::files_of(&debs).cloned().collect(), format!("the packages {}", packages.join(", "))))
             })?,
             From::Archive { path, strip, into } => {
-                let file = files::file(&self.ctx.declarations.project, path, &self.wanted.versioned.version, platform);
+                let file =
+                    files::file(&self.release().ctx().declarations.project, path, &self.release().version, platform);
                 self.layered(platform, layout, |builder, _| {
                     files::unpack(builder, &file, *strip, into)?;
                     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -138,9 +140,9 @@ impl Job<'_> {
         let base = made.base.as_ref();
         let metadata = ImageMetadata {
             image: self.image,
-            version: &self.wanted.versioned.version,
-            commit: self.wanted.loaded.commit.as_str(),
-            epoch: self.wanted.tree.epoch,
+            version: &self.release().version,
+            commit: self.release().commit.id.as_str(),
+            epoch: self.release().tree.epoch,
             platform,
             base: base.map(|base| (base.name.clone(), base.digest)),
         };
@@ -152,7 +154,7 @@ impl Job<'_> {
             }
             None => {
                 output::err(format_args!("== try {}", drydock_base::exec::paste(&self.image.smoke_test.run)));
-                let version = &self.wanted.versioned.version;
+                let version = &self.release().version;
                 Some(smoke::test(layout, &written, &self.image.smoke_test, version)?)
             }
         };
@@ -169,16 +171,16 @@ impl Job<'_> {
         fill: impl FnOnce(&mut LayerBuilder, &BaseImage) -> anyhow::Result<(Vec<PathBuf>, String)>,
     ) -> anyhow::Result<Made> {
         let declared = self.image.base.as_ref().context("an image of packages has a base")?;
-        let base = base::provide(self.ctx, declared, platform)?;
+        let base = base::provide(self.release().ctx(), declared, platform)?;
         base.lend(layout)?;
         let directory = layout.directory();
         let mut builder = LayerBuilder::new(base.files()?, directory)
             .with_context(|| format!("cannot write to {}", directory.display()))?;
         let (inputs, what) = fill(&mut builder, &base)?;
         output::err(format_args!("== write the layer of {what}"));
-        let layer = NewLayer::write(&builder.layer, self.wanted.tree.epoch, layout)?;
+        let layer = NewLayer::write(&builder.layer, self.release().tree.epoch, layout)?;
         let mut config = base.config.clone();
-        config.add_layer(self.wanted.tree.epoch, &what, layer.diff_id)?;
+        config.add_layer(self.release().tree.epoch, &what, layer.diff_id)?;
         let layers = base.manifest.layers.iter().cloned().chain([layer.descriptor]).collect();
         let image = UnwrittenImage { config, layers };
         Ok(Made { base: Some(base), image, inputs, way: "layer".to_owned() })

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 
-use super::loaded::Wanted;
 use super::registries::Registries;
+use super::selection::ImageSelection;
 use crate::cli;
 use crate::commands::Context;
-use crate::commands::release::loaded::{Loaded, Versioned};
+use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
@@ -38,11 +38,12 @@ pub(in crate::commands) struct Published {
 
 impl cli::DockerNightly {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let wanted = Wanted::find(ctx, &self.of)?;
-        let tags = tags(&wanted.loaded, &wanted.versioned)?;
+        let release = ReleaseContext::resolve(ctx, &self.of.of.into())?;
+        let selection = ImageSelection::new(&release, &self.of.images)?;
+        let tags = tags(&release)?;
         if self.dry_run {
-            for image in &wanted.images {
-                let (record, _, _) = tried(&wanted, image)?;
+            for image in &selection.images {
+                let (record, _, _) = tried(&selection, image)?;
                 let repository = &image.repositories.nightly;
                 let names = tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ");
                 output::out(format_args!("push {} to {repository}, then tag it {names}", record.digest));
@@ -51,10 +52,10 @@ impl cli::DockerNightly {
         }
         let mut registries = Registries::new();
         let mut pushed = Vec::new();
-        for image in &wanted.images {
+        for image in &selection.images {
             let registry = registries.of(&image.repositories.nightly)?;
             let before = published(&registry, &image.repositories.nightly)?;
-            let top = push(&registry, &wanted, image)?;
+            let top = push(&registry, &selection, image)?;
             pushed.push((registry, image, top, before));
         }
         // Nothing moves before everything is there, and where it was.
@@ -64,11 +65,11 @@ impl cli::DockerNightly {
         }
         for (registry, image, top, before) in &pushed {
             let repository = &image.repositories.nightly;
-            let (tags, stays) = forwards(&tags, &wanted.versioned.version, before.as_ref());
+            let (tags, stays) = forwards(&tags, &selection.release.version, before.as_ref());
             if let Some(version) = stays {
                 output::err(format_args!(
                     "note: {repository}:{MOVING} stays {version}, which is above {}; that one is found by its commit",
-                    wanted.versioned.version
+                    selection.release.version
                 ));
             }
             tag(registry, repository, top, tags, before.as_ref().map(|before| before.digest))?;
@@ -82,9 +83,9 @@ impl cli::DockerNightly {
 /// The tags of a nightly in the order in which they are set: the commit, the day, and last the one that moves.
 ///
 /// The day is that of the version: the newest commit's, so that a nightly is called the same whenever it is built.
-pub(in crate::commands) fn tags(loaded: &Loaded, versioned: &Versioned) -> anyhow::Result<Vec<Tag>> {
-    let day = loaded.day(versioned)?;
-    let names = [format!("sha-{}", loaded.commit.short()), format!("{MOVING}-{day}"), MOVING.to_owned()];
+pub(in crate::commands) fn tags(release: &ReleaseContext) -> anyhow::Result<Vec<Tag>> {
+    let day = release.date()?;
+    let names = [format!("sha-{}", release.commit.id.short()), format!("{MOVING}-{day}"), MOVING.to_owned()];
     let tag = |name: String| name.parse::<Tag>().map_err(|bad| Failure::declaration(bad.to_string()));
     names.into_iter().map(tag).collect()
 }
@@ -129,13 +130,16 @@ pub(in crate::commands) fn published(
 }
 
 /// What was built of an image, when it is what is wanted and has been tried.
-pub(in crate::commands) fn tried(wanted: &Wanted, image: &Image) -> anyhow::Result<(BuildRecord, Layout, Descriptor)> {
-    let (record, layout, top) = BuildRecord::load(&wanted.directory(), image.name.as_str())?;
+pub(in crate::commands) fn tried(
+    selection: &ImageSelection<'_>,
+    image: &Image,
+) -> anyhow::Result<(BuildRecord, Layout, Descriptor)> {
+    let (record, layout, top) = BuildRecord::load(&selection.directory(), image.name.as_str())?;
     let built = Built {
-        version: &wanted.versioned.version,
-        commit: wanted.loaded.commit.as_str(),
-        tag: wanted.tag(),
-        declaration: wanted.declaration,
+        version: &selection.release.version,
+        commit: selection.release.commit.id.as_str(),
+        tag: selection.tag(),
+        declaration: selection.declaration,
     };
     let again = |why: String| Failure::rejected(format!("the image {} {why}; build it again", image.name));
     built.fits(image, &record).map_err(again)?;
@@ -189,9 +193,13 @@ impl Built<'_> {
 }
 
 /// Pushes an image by digest and says beside it how it was built. No tag moves.
-pub(in crate::commands) fn push(registry: &Registry, wanted: &Wanted, image: &Image) -> anyhow::Result<Descriptor> {
+pub(in crate::commands) fn push(
+    registry: &Registry,
+    selection: &ImageSelection<'_>,
+    image: &Image,
+) -> anyhow::Result<Descriptor> {
     let repository = &image.repositories.nightly;
-    let (record, layout, top) = tried(wanted, image)?;
+    let (record, layout, top) = tried(selection, image)?;
     let pushed = registry::push(registry, repository, &layout, &top, &[])?;
     output::err(format_args!(
         "== {repository}@{}: {} blobs there, {} sent ({} bytes)",

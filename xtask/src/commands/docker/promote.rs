@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::loaded::{images, select};
 use super::registries::Registries;
+use super::selection::select;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
@@ -32,12 +32,12 @@ const RECORD_TYPE: &str = "application/vnd.drydock.promotion.record.v1+json";
 impl cli::DockerPromote {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let release = Promoted::find(ctx, self.version.as_ref())?;
-        let images = select(images(ctx, &release.loaded)?, &self.images)?;
+        let images = select(release.commit.images()?, &self.images)?;
         let (signers, mut findings) = release.signed(ctx)?;
         let mut registries = Registries::new();
         let need = Need { ctx, release: &release, signers: &signers };
         let mut prepared = Vec::new();
-        for image in &images {
+        for image in images {
             prepared.extend(need.prepare(image, &mut registries, &mut findings)?);
         }
         if let Some(count) = refused(&findings) {

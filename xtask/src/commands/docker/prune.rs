@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::loaded::{images, select};
 use super::registries::Registries;
+use super::selection::select;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
-use crate::commands::release::loaded::Loaded;
+use crate::commands::release_context::DeclaredCommit;
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
@@ -36,13 +36,13 @@ struct Report {
 
 impl cli::DockerPrune {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let loaded = Loaded::new(ctx, "HEAD")?;
-        let images = select(images(ctx, &loaded)?, &self.images)?;
+        let commit = DeclaredCommit::resolve(ctx, "HEAD")?;
+        let images = select(commit.images()?, &self.images)?;
         let _lock = self.apply.then(|| lock(ctx)).transpose()?;
         let mut registries = Registries::new();
         let mut reports = Vec::new();
-        for image in &images {
-            let report = self.image(ctx, image, &mut registries)?;
+        for image in images {
+            let report = prune(ctx, image, &mut registries, self.apply)?;
             if self.format == cli::Format::Text {
                 print(&report);
             }
@@ -55,53 +55,47 @@ impl cli::DockerPrune {
             reports.iter().flat_map(|one| one.verified.iter().flat_map(|seen| &seen.lost)).collect();
         Ok(if lost.is_empty() { Exit::Success } else { Exit::NotReproducible })
     }
+}
 
-    /// Removes what is past its time of one image, and tells it in a few words.
-    pub(in crate::commands) fn old_nightlies(
-        ctx: &Context,
-        image: &Image,
-        registries: &mut Registries,
-    ) -> anyhow::Result<String> {
-        let prune = cli::DockerPrune { apply: true, ..cli::DockerPrune::default() };
-        let report = prune.image(ctx, image, registries)?;
-        let lost: Vec<&String> = report.verified.iter().flat_map(|seen| &seen.lost).collect();
-        match lost.as_slice() {
-            [] => Ok(format!(
-                "{} of {} tags kept in {}",
-                report.plan.kept.len(),
-                tags_of(&report.plan),
-                report.repository
-            )),
-            [first, ..] => Err(Failure::not_reproducible(format!("{} lacks {first}", report.repository))),
-        }
+/// Removes the old nightlies of one image, and summarises that in a few words.
+pub(in crate::commands) fn old_nightlies(
+    ctx: &Context,
+    image: &Image,
+    registries: &mut Registries,
+) -> anyhow::Result<String> {
+    let report = prune(ctx, image, registries, true)?;
+    let lost: Vec<&String> = report.verified.iter().flat_map(|seen| &seen.lost).collect();
+    match lost.as_slice() {
+        [] => Ok(format!("{} of {} tags kept in {}", report.plan.kept.len(), tags_of(&report.plan), report.repository)),
+        [first, ..] => Err(Failure::not_reproducible(format!("{} lacks {first}", report.repository))),
     }
+}
 
-    /// Reads, decides, and with `--apply` deletes and looks again.
-    fn image(&self, ctx: &Context, image: &Image, registries: &mut Registries) -> anyhow::Result<Report> {
-        let place = Prunable::of(&image.repositories);
-        let registry = registries.of(place.repository())?;
-        let condemned = Condemned::at(ctx.state.root(), &place);
-        let before = condemned.read(&place)?;
-        let decide = |before: BTreeSet<_>| -> anyhow::Result<(Found, Plan)> {
-            let found = contents::read(&registry, &place, before)?;
-            let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date();
-            let plan = prune::plan(&found.graph, &image.retention, today);
-            Ok((found, plan))
-        };
-        let (found, plan) = decide(before.clone())?;
-        let report = |plan: Plan, verified: Option<Verified>| Report {
-            image: image.name.to_string(),
-            repository: place.repository().to_string(),
-            plan,
-            applied: self.apply,
-            verified,
-        };
-        if !self.apply {
-            return Ok(report(plan, None));
-        }
-        let (plan, verified) = carry_out(&registry, &place, (found, plan), (&condemned, before), decide)?;
-        Ok(report(plan, Some(verified)))
+/// Reads a repository, decides, and with `apply` deletes and verifies the result.
+fn prune(ctx: &Context, image: &Image, registries: &mut Registries, apply: bool) -> anyhow::Result<Report> {
+    let place = Prunable::of(&image.repositories);
+    let registry = registries.of(place.repository())?;
+    let condemned = Condemned::at(ctx.state.root(), &place);
+    let before = condemned.read(&place)?;
+    let decide = |before: BTreeSet<_>| -> anyhow::Result<(Found, Plan)> {
+        let found = contents::read(&registry, &place, before)?;
+        let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date();
+        let plan = prune::plan(&found.graph, &image.retention, today);
+        Ok((found, plan))
+    };
+    let (found, plan) = decide(before.clone())?;
+    let report = |plan: Plan, verified: Option<Verified>| Report {
+        image: image.name.to_string(),
+        repository: place.repository().to_string(),
+        plan,
+        applied: apply,
+        verified,
+    };
+    if !apply {
+        return Ok(report(plan, None));
     }
+    let (plan, verified) = carry_out(&registry, &place, (found, plan), (&condemned, before), decide)?;
+    Ok(report(plan, Some(verified)))
 }
 
 /// How many tags there were.

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::cli;
+use crate::commands::deb::check::Check;
 use crate::commands::deb::packages::{How, Packages};
+use crate::commands::docker::build::Build;
 use crate::commands::docker::nightly as images;
-use crate::commands::release::build::lock;
+use crate::commands::release::build::{build, lock};
 use crate::commands::release::prove;
 use drydock_base::failure::Failure;
 use drydock_base::sums::Sha256Sum;
@@ -20,19 +21,19 @@ use drydock_release::proof::Proof;
 use super::night::Night;
 
 /// The list of the sources, when it is tonight's and all its files have their sums.
-pub(super) fn manifest(night: &Night<'_>) -> Option<Manifest> {
-    let manifest = Manifest::load(&night.dist.join(NAME)).ok()?;
-    let ours = manifest.commit == night.loaded.commit.as_str()
-        && manifest.version == night.versioned.version.as_str()
-        && manifest.tag == night.versioned.tag
-        && manifest.declaration == night.loaded.declaration;
-    let whole = manifest.files(&night.dist).all(|(artifact, _, path)| {
+pub(super) fn manifest(night: &Night) -> Option<Manifest> {
+    let manifest = Manifest::load(&night.release.directory().join(NAME)).ok()?;
+    let ours = manifest.commit == night.release.commit.id.as_str()
+        && manifest.version == night.release.version.as_str()
+        && manifest.tag == night.release.tag
+        && manifest.declaration == night.release.commit.declaration_digest;
+    let whole = manifest.files(&night.release.directory()).all(|(artifact, _, path)| {
         Sha256Sum::of_file(&path).is_ok_and(|(sum, size)| (sum, size) == (artifact.sha256, artifact.size))
     });
     (ours && whole).then_some(manifest)
 }
 
-pub(super) fn sources_done(night: &Night<'_>) -> Option<String> {
+pub(super) fn sources_done(night: &Night) -> Option<String> {
     manifest(night).map(|manifest| archives(&manifest))
 }
 
@@ -45,19 +46,15 @@ fn archives(manifest: &Manifest) -> String {
     )
 }
 
-pub(super) fn sources(night: &Night<'_>) -> anyhow::Result<String> {
-    let _lock = lock(night.ctx)?;
-    let done = build(night).build(night.ctx)?;
-    Ok(archives(&done.built.manifest))
+pub(super) fn sources(night: &Night) -> anyhow::Result<String> {
+    let _lock = lock(night.ctx())?;
+    Ok(archives(&build(&night.release, night.options.threads)?.manifest))
 }
 
-fn build(night: &Night<'_>) -> cli::ReleaseBuild {
-    cli::ReleaseBuild { of: night.of.clone(), threads: night.options.threads, ..cli::ReleaseBuild::default() }
-}
-
-pub(super) fn sources_proved(night: &Night<'_>) -> Option<String> {
+pub(super) fn sources_proved(night: &Night) -> Option<String> {
     let manifest = manifest(night)?;
-    let proof = Proof::of(&manifest, &night.dist, night.loaded.release.offline_proof.is_some()).ok()?;
+    let proof =
+        Proof::of(&manifest, &night.release.directory(), night.release.declaration().offline_proof.is_some()).ok()?;
     Some(proved(&proof))
 }
 
@@ -67,11 +64,10 @@ fn proved(proof: &Proof) -> String {
     format!("the same bytes with {varied} things varied{offline}")
 }
 
-pub(super) fn prove_sources(night: &Night<'_>) -> anyhow::Result<String> {
-    let _lock = lock(night.ctx)?;
+pub(super) fn prove_sources(night: &Night) -> anyhow::Result<String> {
+    let _lock = lock(night.ctx())?;
     let manifest = needed(manifest(night), "the archives")?;
-    let threads = build(night).threads();
-    Ok(proved(&prove::prove(&night.loaded, &night.tree, &manifest, &night.dist, threads)?))
+    Ok(proved(&prove::prove(&night.release, &manifest, night.options.threads)?))
 }
 
 /// What an earlier step made, which may be gone when somebody cleans up meanwhile.
@@ -80,38 +76,37 @@ fn needed<T>(found: Option<T>, what: &str) -> anyhow::Result<T> {
 }
 
 /// The source packages, which are declared when this is called.
-fn of_packages(night: &Night<'_>, series: &[String]) -> anyhow::Result<Packages> {
+fn of_packages<'a>(night: &'a Night, series: &[String]) -> anyhow::Result<Packages<'a>> {
     needed(night.packages(series)?, "`deb` in the declaration")
 }
 
-pub(super) fn packages_done(night: &Night<'_>) -> anyhow::Result<Option<String>> {
+pub(super) fn packages_done(night: &Night) -> anyhow::Result<Option<String>> {
     let packages = of_packages(night, &[])?;
     let Ok(made) = packages.made() else { return Ok(None) };
     for one in &made {
-        if !packages.is_whole(one) || !packages.is_of_directory(night.ctx, one)? {
+        if !packages.is_whole(one) || !packages.is_of_directory(one)? {
             return Ok(None);
         }
     }
     Ok(Some(of_series(&packages)))
 }
 
-fn of_series(packages: &Packages) -> String {
+fn of_series(packages: &Packages<'_>) -> String {
     let names: Vec<&str> = packages.series.iter().map(|series| series.name.as_str()).collect();
     format!("{} for {}", packages.upstream, names.join(", "))
 }
 
-pub(super) fn packages(night: &Night<'_>) -> anyhow::Result<String> {
+pub(super) fn packages(night: &Night) -> anyhow::Result<String> {
     let packages = of_packages(night, &[])?;
-    let _lock = lock(night.ctx)?;
-    packages.make(night.ctx, &How { signer: None, with_origs: true, threads: build(night).threads() })?;
+    let _lock = lock(night.ctx())?;
+    packages.make(&How { signer: None, with_origs: true, threads: night.options.threads })?;
     Ok(of_series(&packages))
 }
 
-pub(super) fn check_packages(night: &Night<'_>) -> anyhow::Result<String> {
+pub(super) fn check_packages(night: &Night) -> anyhow::Result<String> {
     // They are signed when they are uploaded, where they are checked once more.
-    let check = cli::DebCheck { packages: night.of_packages(&[]), unsigned: true, ..cli::DebCheck::default() };
     let packages = of_packages(night, &[])?;
-    let refused = check.refusals(&packages)?;
+    let refused = Check { unsigned: true, api: None }.refusals(&packages)?;
     match refused.as_slice() {
         [] => Ok(format!("{} packages would be accepted", packages.series.len())),
         list => Err(Failure::rejected(format!("the packages would be refused:\n  {}", list.join("\n  ")))),
@@ -119,7 +114,7 @@ pub(super) fn check_packages(night: &Night<'_>) -> anyhow::Result<String> {
 }
 
 /// The series whose packages are proved, in words, when the proofs are about these packages and what they built is there.
-pub(super) fn packages_proved(night: &Night<'_>) -> anyhow::Result<Option<String>> {
+pub(super) fn packages_proved(night: &Night) -> anyhow::Result<Option<String>> {
     let packages = of_packages(night, &night.proved_series())?;
     let Ok(made) = packages.made() else { return Ok(None) };
     let proved = made.iter().all(|one| {
@@ -132,16 +127,9 @@ pub(super) fn packages_proved(night: &Night<'_>) -> anyhow::Result<Option<String
     Ok(proved.then(|| of_series(&packages)))
 }
 
-pub(super) fn prove_packages(night: &Night<'_>) -> anyhow::Result<String> {
-    let series = night.proved_series();
-    let packages = of_packages(night, &series)?;
-    let prove = cli::DebProve {
-        packages: night.of_packages(&series),
-        files: Vec::new(),
-        places: night.options.proof.clone(),
-        format: cli::Format::Text,
-    };
-    let proofs = prove.packages(&packages, night.ctx.state.root())?;
+pub(super) fn prove_packages(night: &Night) -> anyhow::Result<String> {
+    let packages = of_packages(night, &night.proved_series())?;
+    let proofs = night.options.proof.prove_packages(&packages)?;
     let differing: Vec<String> = proofs
         .iter()
         .flat_map(|proof| proof.differing.iter().map(|what| format!("\n  {}: {what}", proof.proved_on)))
@@ -155,10 +143,10 @@ pub(super) fn prove_packages(night: &Night<'_>) -> anyhow::Result<String> {
 }
 
 /// The images, when their records are tonight's and by tonight's declaration, all their blobs are whole, and what they were made of is what is there.
-pub(super) fn images_done(night: &Night<'_>) -> anyhow::Result<Option<String>> {
-    let wanted = night.wanted()?;
+pub(super) fn images_done(night: &Night) -> anyhow::Result<Option<String>> {
+    let wanted = night.selection()?;
     let mut found = Vec::new();
-    for image in &night.images {
+    for image in night.images() {
         let Ok((record, layout, top)) = images::tried(&wanted, image) else { return Ok(None) };
         if !is_whole(&layout, &top) || !inputs_are_there(night, image, &record) {
             return Ok(None);
@@ -168,9 +156,10 @@ pub(super) fn images_done(night: &Night<'_>) -> anyhow::Result<Option<String>> {
     Ok(Some(found.join(", ")))
 }
 
-pub(super) fn images(night: &Night<'_>) -> anyhow::Result<String> {
-    let build = cli::DockerBuild { of: night.of_images(), engine: night.options.engine, ..cli::DockerBuild::default() };
-    let records = build.build(night.ctx, &night.wanted()?)?;
+pub(super) fn images(night: &Night) -> anyhow::Result<String> {
+    let selection = night.selection()?;
+    let build = Build { selection: &selection, platforms: Vec::new(), engines: night.options.engines };
+    let records = build.run()?;
     let told = records.iter().map(|record| {
         let printed = record.platforms.values().find_map(|platform| platform.smoke_test.as_ref());
         let printed = printed.map_or_else(String::new, |passed| format!(" prints {:?}", passed.printed.trim()));
@@ -199,14 +188,14 @@ fn is_whole(layout: &Layout, top: &Descriptor) -> bool {
 }
 
 /// Whether what an image was made of is still what is there: proved packages, or a declared archive.
-fn inputs_are_there(night: &Night<'_>, image: &Image, record: &BuildRecord) -> bool {
+fn inputs_are_there(night: &Night, image: &Image, record: &BuildRecord) -> bool {
     let mut files: Vec<PathBuf> = Vec::new();
     if let From::Archive { path, .. } = &image.from {
-        let name = |platform: &Platform| archive_of(path, &night.versioned.version, *platform);
-        files.extend(image.platforms.iter().map(|platform| night.ctx.declarations.project.join(name(platform))));
+        let name = |platform: &Platform| archive_of(path, &night.release.version, *platform);
+        files.extend(image.platforms.iter().map(|platform| night.ctx().declarations.project.join(name(platform))));
     }
     let directories: Vec<PathBuf> =
-        night.proved_series().iter().map(|series| night.dist.join("deb/proof").join(series)).collect();
+        night.proved_series().iter().map(|series| night.release.directory().join("deb/proof").join(series)).collect();
     record.inputs.iter().all(|input| {
         let mut all = directories.iter().map(|directory| directory.join(&input.name)).chain(files.iter().cloned());
         all.any(|file| Sha256Sum::of_file(&file).is_ok_and(|(sum, size)| (sum, size) == (input.sha256, input.size)))

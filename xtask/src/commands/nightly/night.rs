@@ -1,114 +1,108 @@
 //! What tonight is about: the commit, its version, what is declared, and where results stand.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use crate::cli::{self, OfImages, OfPackages, OfRelease};
 use crate::commands::Context;
 use crate::commands::deb::packages::Packages;
-use crate::commands::docker::loaded as images;
-use crate::commands::release::loaded::{Loaded, Versioned};
-use drydock_archive::source::SourceTree;
-use drydock_base::failure::Failure;
+use crate::commands::deb::prove::ProofEnvironment;
+use crate::commands::docker::selection::ImageSelection;
+use crate::commands::release_context::{DeclaredCommit, ReleaseContext, VersionSource};
 use drydock_base::git::Oid;
-use drydock_base::sums::Sha256Sum;
 use drydock_config::images::Image;
 use drydock_config::release::Version;
-use drydock_deb::version::is_above;
+use drydock_oci::engine::Kind;
 
 use super::record::{self, Outcome, Record};
 
-/// One night.
-pub(super) struct Night<'a> {
-    pub(super) ctx: &'a Context,
-    pub(super) options: &'a cli::Nightly,
-    /// How other commands name the same sources.
-    pub(super) of: OfRelease,
-    pub(super) loaded: Loaded,
-    pub(super) tree: SourceTree,
-    pub(super) versioned: Versioned,
-    /// All declared images; none without `docker/images.yaml`.
-    pub(super) images: Vec<Image>,
-    /// The sum of what declares them.
-    declaration: Option<Sha256Sum>,
-    /// The directory of everything that is made.
-    pub(super) dist: PathBuf,
+/// The options of a nightly.
+pub(super) struct Options {
+    /// A revision that names the commit.
+    pub(super) revision: String,
+    /// The version that will be released next; by default the declared one.
+    pub(super) next: Option<Version>,
+    /// Whether to build although nothing changed, or although the published version is higher.
+    pub(super) force: bool,
+    /// Whether to publish what was built and proved.
+    pub(super) publish: bool,
+    pub(super) threads: u32,
+    /// The engines to try for Dockerfiles, in this order.
+    pub(super) engines: &'static [Kind],
+    pub(super) proof: ProofEnvironment,
+    /// The key that signs source packages; by default that of the declaration.
+    pub(super) key: Option<String>,
+    /// The minutes to wait for the answer of the archive that packages are uploaded to.
+    pub(super) wait: u32,
+    /// The address of Launchpad's API.
+    pub(super) api: String,
 }
 
-impl<'a> Night<'a> {
-    /// Decides the version, and reads what is declared.
-    pub(super) fn find(ctx: &'a Context, options: &'a cli::Nightly) -> anyhow::Result<Night<'a>> {
-        let loaded = Loaded::new(ctx, &options.commit)?;
-        let mut of = OfRelease { commit: loaded.commit.to_string(), ..OfRelease::default() };
-        match release_tag(&loaded)? {
-            Some(tag) => of.tag = Some(tag),
-            None => of.nightly = Some(options.next.clone().unwrap_or_default()),
-        }
-        let (tree, versioned) = loaded.sources(&of)?;
-        if of.nightly.is_some() {
-            // From here on exactly this one, whatever happens to tags.
-            of.nightly = Some(versioned.version.to_string());
-        }
-        let (images, declaration) = match images::declared(ctx, &loaded)? {
-            Some((declared, sum)) => (declared.images, Some(sum)),
-            None => (Vec::new(), None),
+/// One night.
+pub(super) struct Night {
+    pub(super) options: Options,
+    pub(super) release: ReleaseContext,
+}
+
+impl Night {
+    /// Resolves the commit, and decides its version: that of its highest release tag, else one of a nightly.
+    pub(super) fn find(ctx: &Context, options: Options) -> anyhow::Result<Night> {
+        let commit = DeclaredCommit::resolve(ctx, &options.revision)?;
+        let source = match commit.highest_tag()? {
+            Some(tag) => VersionSource::Tag(Some(tag)),
+            None => VersionSource::Nightly(options.next.clone()),
         };
-        let dist = ctx.state.dist(versioned.version.as_str());
-        Ok(Night { ctx, options, of, loaded, tree, versioned, images, declaration, dist })
+        let release = commit.release(&source)?;
+        // Invalid images end the night before anything is built.
+        release.commit.images_if_declared()?;
+        Ok(Night { options, release })
     }
 
-    /// What `docker` calls the images.
-    pub(super) fn of_images(&self) -> OfImages {
-        OfImages { images: Vec::new(), of: self.of.clone() }
+    pub(super) fn ctx(&self) -> &Context {
+        self.release.ctx()
     }
 
-    /// The source packages, which go where nightlies go; none when none are declared.
-    pub(super) fn packages(&self, series: &[String]) -> anyhow::Result<Option<Packages>> {
-        if self.loaded.release.deb.is_none() {
+    /// All declared images; none without `docker/images.yaml`.
+    pub(super) fn images(&self) -> &[Image] {
+        let images = self.release.commit.images_if_declared().ok().flatten();
+        images.map_or(&[], |declared| &declared.images)
+    }
+
+    /// The images, which are declared when this is called.
+    pub(super) fn selection(&self) -> anyhow::Result<ImageSelection<'_>> {
+        ImageSelection::new(&self.release, &[])
+    }
+
+    /// The source packages, which are uploaded to `nightly.upload`; `None` when none are declared.
+    pub(super) fn packages(&self, series: &[String]) -> anyhow::Result<Option<Packages<'_>>> {
+        if self.release.declaration().deb.is_none() {
             return Ok(None);
         }
-        let mut packages = Packages::find(self.ctx, &self.of_packages(series))?;
+        let mut packages = Packages::select(&self.release, series)?;
         packages.as_nightly = true;
         Ok(Some(packages))
     }
 
-    /// What `deb` calls them.
-    pub(super) fn of_packages(&self, series: &[String]) -> OfPackages {
-        OfPackages { of: self.of.clone(), series: series.to_vec() }
-    }
-
     /// The series whose packages are proved.
     pub(super) fn proved_series(&self) -> Vec<String> {
-        let deb = self.loaded.release.deb.as_ref();
-        let series = deb.map_or_else(Vec::new, |deb| self.loaded.release.nightly.proved(&deb.series));
+        let deb = self.release.declaration().deb.as_ref();
+        let series = deb.map_or_else(Vec::new, |deb| self.release.declaration().nightly.proved(&deb.series));
         series.into_iter().map(|series| series.name.as_str().to_owned()).collect()
     }
 
     /// Whether another commit has the same files and submodules.
     pub(super) fn same_tree(&self, other: &str) -> bool {
-        let tree = |revision: &str| self.loaded.repository.resolve(revision, "tree");
+        let tree = |revision: &str| self.release.commit.repository.resolve(revision, "tree");
         Oid::parse(other).is_some()
-            && tree(other).is_some_and(|tree_of| Some(tree_of) == tree(self.loaded.commit.as_str()))
-    }
-
-    /// The images as `docker` finds them, by the declaration that the night began with.
-    pub(super) fn wanted(&self) -> anyhow::Result<images::Wanted> {
-        let wanted = images::Wanted::find(self.ctx, &self.of_images())?;
-        if Some(wanted.declaration) != self.declaration {
-            let text = "the declaration of the images changed while this went on; start it again";
-            return Err(Failure::declaration(text));
-        }
-        Ok(wanted)
+            && tree(other).is_some_and(|tree_of| Some(tree_of) == tree(self.release.commit.id.as_str()))
     }
 
     /// What will be told about it.
     pub(super) fn record(&self) -> Record {
         Record {
             format: record::FORMAT,
-            name: self.loaded.release.name.clone(),
-            version: self.versioned.version.to_string(),
-            commit: self.loaded.commit.to_string(),
-            tag: self.versioned.tag.as_ref().map(|tag| tag.name.clone()),
+            name: self.release.declaration().name.clone(),
+            version: self.release.version.to_string(),
+            commit: self.release.commit.id.to_string(),
+            tag: self.release.tag.as_ref().map(|tag| tag.name.clone()),
             started: jiff::Timestamp::now().as_second(),
             why: String::new(),
             result: Outcome::Running,
@@ -120,16 +114,12 @@ impl<'a> Night<'a> {
 
     /// How a person calls it.
     pub(super) fn name(&self) -> String {
-        let kind = if self.versioned.tag.is_some() { "release" } else { "nightly" };
-        format!("{kind} {} of {} ({})", self.versioned.version, self.loaded.release.name, self.loaded.commit.short())
+        let kind = if self.release.tag.is_some() { "release" } else { "nightly" };
+        format!(
+            "{kind} {} of {} ({})",
+            self.release.version,
+            self.release.declaration().name,
+            self.release.commit.id.short()
+        )
     }
-}
-
-/// The tag of the commit that names the highest version.
-fn release_tag(loaded: &Loaded) -> anyhow::Result<Option<String>> {
-    let tags = loaded.repository.tags_of(&loaded.commit).map_err(|why| Failure::missing(why))?;
-    let versions = tags.into_iter().filter_map(|(name, _)| Some((loaded.release.tag.version_in(&name)?, name)));
-    let highest =
-        |one: (Version, String), other: (Version, String)| if is_above(&other.0, &one.0) { other } else { one };
-    Ok(versions.reduce(highest).map(|(_, name)| name))
 }

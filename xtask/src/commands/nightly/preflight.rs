@@ -16,11 +16,11 @@ const ROOM: u64 = 2 << 30;
 ///
 /// # Errors
 /// Something is missing.
-pub(super) fn check(night: &Night<'_>) -> anyhow::Result<String> {
+pub(super) fn check(night: &Night) -> anyhow::Result<String> {
     let mut findings = tools(night);
-    findings.extend(preflight::packages(&night.loaded.release));
-    findings.extend(room(night.ctx.state.root()));
-    findings.extend(night.images.iter().filter_map(|image| made_of(night, image)));
+    findings.extend(preflight::packages(night.release.declaration()));
+    findings.extend(room(night.ctx().state.root()));
+    findings.extend(night.images().iter().filter_map(|image| made_of(night, image)));
     findings.extend(key(night));
     let missing: Vec<String> = findings
         .iter()
@@ -33,11 +33,11 @@ pub(super) fn check(night: &Night<'_>) -> anyhow::Result<String> {
     Err(Failure::missing(format!("the nightly cannot be made here:{}", missing.concat())))
 }
 
-fn tools(night: &Night<'_>) -> Vec<Finding> {
+fn tools(night: &Night) -> Vec<Finding> {
     let purposes = [
         Some(Purpose::Release),
-        night.loaded.release.deb.is_some().then_some(Purpose::Deb),
-        (!night.images.is_empty()).then_some(Purpose::Docker),
+        night.release.declaration().deb.is_some().then_some(Purpose::Deb),
+        (!night.images().is_empty()).then_some(Purpose::Docker),
     ];
     // Only Dockerfiles need an engine, and any of them will do.
     let is_engine = |name: &str| ["buildah", "docker", "podman"].contains(&name);
@@ -71,7 +71,7 @@ fn room(state: &Path) -> Option<Finding> {
 }
 
 /// Whether what an image is made of will be there: the packages of a series that is proved, or an archive that is there.
-fn made_of(night: &Night<'_>, image: &Image) -> Option<Finding> {
+fn made_of(night: &Night, image: &Image) -> Option<Finding> {
     let what = format!("what the image {} is made of", image.name);
     let proved = night.proved_series();
     let bad = |found: String, remedy: &str| Some(Finding::bad(what.clone(), found, remedy));
@@ -89,8 +89,8 @@ fn made_of(night: &Night<'_>, image: &Image) -> Option<Finding> {
         }
         From::Archive { path, .. } => {
             let missing = image.platforms.iter().find_map(|platform| {
-                let name = super::build::archive_of(path, &night.versioned.version, *platform);
-                (!night.ctx.declarations.project.join(&name).is_file()).then_some(name)
+                let name = super::build::archive_of(path, &night.release.version, *platform);
+                (!night.ctx().declarations.project.join(&name).is_file()).then_some(name)
             });
             match missing {
                 Some(name) => bad(format!("the archive {name}, which is not there"), "build it before"),
@@ -102,8 +102,8 @@ fn made_of(night: &Night<'_>, image: &Image) -> Option<Finding> {
 }
 
 /// Whether what will sign source packages is there.
-fn key(night: &Night<'_>) -> Option<Finding> {
-    let upload = night.loaded.release.nightly.upload.as_ref().filter(|_| !night.options.no_publish)?;
+fn key(night: &Night) -> Option<Finding> {
+    let upload = night.release.declaration().nightly.upload.as_ref().filter(|_| night.options.publish)?;
     let key = night.options.key.as_ref().or(upload.key.as_ref());
     let mut argv: Vec<String> = ["gpg", "--batch", "--list-secret-keys", "--with-colons"].map(str::to_owned).into();
     argv.extend(key.cloned());

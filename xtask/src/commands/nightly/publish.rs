@@ -9,8 +9,9 @@ use anyhow::Context as _;
 
 use super::night::Night;
 use super::record::Pushed;
-use crate::cli;
+use crate::commands::deb::upload::Uploader;
 use crate::commands::docker::nightly::{self as images, Published};
+use crate::commands::docker::prune::old_nightlies;
 use crate::commands::docker::registries::Registries;
 use crate::commands::release::build::lock;
 use crate::exit::Exit;
@@ -58,11 +59,11 @@ impl Remote {
     }
 
     /// Pushes every image by digest, with its build record and the sources.
-    pub(super) fn push(&mut self, night: &Night<'_>) -> anyhow::Result<String> {
-        let wanted = night.wanted()?;
+    pub(super) fn push(&mut self, night: &Night) -> anyhow::Result<String> {
+        let wanted = night.selection()?;
         let sources = sources(night)?;
         let mut digests = Vec::new();
-        for image in &night.images {
+        for image in night.images() {
             let repository = &image.repositories.nightly;
             let registry = self.registries.of(repository)?;
             let top = images::push(&registry, &wanted, image)?;
@@ -83,8 +84,8 @@ impl Remote {
     }
 
     /// Looks at every image's `nightly` again. Nothing is uploaded, and nothing tagged, once another night has moved one.
-    pub(super) fn unmoved(&mut self, night: &Night<'_>) -> anyhow::Result<()> {
-        for image in &night.images {
+    pub(super) fn unmoved(&mut self, night: &Night) -> anyhow::Result<()> {
+        for image in night.images() {
             let repository = &image.repositories.nightly;
             let registry = self.registries.of(repository)?;
             let before = self.before.get(&repository.to_string()).and_then(Option::as_ref).map(|before| before.digest);
@@ -95,10 +96,10 @@ impl Remote {
     }
 
     /// Moves the tags of every image, `nightly` last.
-    pub(super) fn tag(&mut self, night: &Night<'_>) -> anyhow::Result<String> {
+    pub(super) fn tag(&mut self, night: &Night) -> anyhow::Result<String> {
         self.unmoved(night)?;
-        let tags = images::tags(&night.loaded, &night.versioned)?;
-        for image in &night.images {
+        let tags = images::tags(&night.release)?;
+        for image in night.images() {
             let (repository, name) = (&image.repositories.nightly, image.name.to_string());
             let registry = self.registries.of(repository)?;
             let top = self.tops.get(&name).with_context(|| format!("{name} was not pushed"))?;
@@ -113,17 +114,17 @@ impl Remote {
 
     /// Removes what is past its time: images in the nightly repositories, and files here. What a registry does not let go,
     /// or the disk, is told and is no failure of the night; something lost that had to stay is one.
-    pub(super) fn prune(&mut self, night: &Night<'_>) -> anyhow::Result<String> {
+    pub(super) fn prune(&mut self, night: &Night) -> anyhow::Result<String> {
         let mut told = Vec::new();
-        for image in &night.images {
+        for image in night.images() {
             let pruned = {
-                let _lock = lock(night.ctx)?;
-                cli::DockerPrune::old_nightlies(night.ctx, image, &mut self.registries)
+                let _lock = lock(night.ctx())?;
+                old_nightlies(night.ctx(), image, &mut self.registries)
             };
             told.push(forgiven(pruned, &image.repositories.nightly)?);
         }
-        let keep = Duration::from_secs(u64::from(night.loaded.release.nightly.keep_days) * 24 * 60 * 60);
-        let here = old_files(&night.dist, keep, SystemTime::now());
+        let keep = Duration::from_secs(u64::from(night.release.declaration().nightly.keep_days) * 24 * 60 * 60);
+        let here = old_files(&night.release.directory(), keep, SystemTime::now());
         told.push(if here.is_empty() { "nothing here".to_owned() } else { format!("{} here", here.join(", ")) });
         Ok(told.join("; "))
     }
@@ -141,8 +142,8 @@ fn forgiven(pruned: anyhow::Result<String>, repository: &Repository) -> anyhow::
 }
 
 /// The tags that will be set, in their order.
-pub(super) fn tag_names(night: &Night<'_>) -> Vec<String> {
-    images::tags(&night.loaded, &night.versioned).unwrap_or_default().iter().map(Tag::to_string).collect()
+pub(super) fn tag_names(night: &Night) -> Vec<String> {
+    images::tags(&night.release).unwrap_or_default().iter().map(Tag::to_string).collect()
 }
 
 /// A file of the sources.
@@ -153,13 +154,13 @@ struct File {
 }
 
 /// The archives, their list, their sums, and their proof.
-fn sources(night: &Night<'_>) -> anyhow::Result<Vec<File>> {
+fn sources(night: &Night) -> anyhow::Result<Vec<File>> {
     let manifest = super::build::manifest(night)
         .ok_or_else(|| Failure::missing("the archives went away while this went on; start it again"))?;
     let archives = manifest.artifacts.iter().map(|artifact| artifact.name.as_str());
     let names = archives.chain([NAME, SUMS, proof::NAME]);
     let file = |name: &str| -> anyhow::Result<File> {
-        let path = night.dist.join(name);
+        let path = night.release.directory().join(name);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let media_type = match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
             "json" => "application/json",
@@ -175,20 +176,14 @@ fn sources(night: &Night<'_>) -> anyhow::Result<Vec<File>> {
 }
 
 /// Signs and uploads the source packages to where nightlies go, and waits for the answer.
-pub(super) fn upload(night: &Night<'_>, remote: &mut Remote) -> anyhow::Result<String> {
+pub(super) fn upload(night: &Night, remote: &mut Remote) -> anyhow::Result<String> {
     // An archive never gives a version back, so a night that lost to another one does not take one.
     remote.unmoved(night)?;
     let Some(packages) = night.packages(&[])? else { return Ok("nothing".to_owned()) };
-    let options = night.options;
-    let upload = cli::DebUpload {
-        packages: night.of_packages(&[]),
-        key: options.key.clone(),
-        dry_run: false,
-        wait: options.wait,
-        api: options.api.clone(),
-    };
+    let options = &night.options;
+    let uploader = Uploader { key: options.key.clone(), wait: options.wait, api: options.api.clone() };
     let mut told = Vec::new();
-    let exit = upload.packages(night.ctx, packages, &mut |line| {
+    let exit = uploader.upload(packages, &mut |line| {
         output::err(format_args!("== {line}"));
         told.push(line.split_whitespace().collect::<Vec<_>>().join(" "));
     })?;

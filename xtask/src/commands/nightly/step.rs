@@ -37,19 +37,19 @@ impl Step {
     }
 
     /// What it does tonight; nothing when there is nothing for it to do.
-    pub(super) fn plan(self, night: &Night<'_>) -> Option<String> {
-        let has_packages = night.loaded.release.deb.is_some();
-        let has_images = !night.images.is_empty();
-        let names = || night.images.iter().map(|image| image.name.to_string()).collect::<Vec<_>>().join(", ");
+    pub(super) fn plan(self, night: &Night) -> Option<String> {
+        let has_packages = night.release.declaration().deb.is_some();
+        let has_images = !night.images().is_empty();
+        let names = || night.images().iter().map(|image| image.name.to_string()).collect::<Vec<_>>().join(", ");
         let repositories =
-            || night.images.iter().map(|image| image.repositories.nightly.to_string()).collect::<Vec<_>>().join(", ");
-        let publishes = !night.options.no_publish;
+            || night.images().iter().map(|image| image.repositories.nightly.to_string()).collect::<Vec<_>>().join(", ");
+        let publishes = night.options.publish;
         match self {
             Step::Sources => {
-                let archives = night.loaded.identity(&night.versioned).archives();
+                let archives = night.release.identity().archives();
                 Some(format!("write {}", archives.into_iter().map(|(_, name)| name).collect::<Vec<_>>().join(", ")))
             }
-            Step::SourcesProof => Some(match night.loaded.release.offline_proof {
+            Step::SourcesProof => Some(match night.release.declaration().offline_proof {
                 Some(_) => "build them again in other surroundings; build and test them without a network".to_owned(),
                 None => "build them again in other surroundings".to_owned(),
             }),
@@ -60,7 +60,7 @@ impl Step {
             }),
             Step::Images => has_images.then(|| format!("build and try the images {}", names())),
             Step::Push => (publishes && has_images).then(|| format!("push by digest to {}", repositories())),
-            Step::Upload => match &night.loaded.release.nightly.upload {
+            Step::Upload => match &night.release.declaration().nightly.upload {
                 Some(_) if publishes => Some("upload the source packages to where nightlies go".to_owned()),
                 Some(_) | None => None,
             },
@@ -72,7 +72,7 @@ impl Step {
     }
 
     /// Words about the results, when they are there already and are tonight's by their sums.
-    pub(super) fn done(self, night: &Night<'_>) -> anyhow::Result<Option<String>> {
+    pub(super) fn done(self, night: &Night) -> anyhow::Result<Option<String>> {
         match self {
             Step::Sources => Ok(build::sources_done(night)),
             Step::SourcesProof => Ok(build::sources_proved(night)),
@@ -93,7 +93,7 @@ impl Step {
     }
 
     /// Takes it.
-    pub(super) fn take(self, night: &Night<'_>, remote: &mut Remote) -> anyhow::Result<String> {
+    pub(super) fn take(self, night: &Night, remote: &mut Remote) -> anyhow::Result<String> {
         match self {
             Step::Sources => build::sources(night),
             Step::SourcesProof => build::prove_sources(night),

@@ -1,49 +1,48 @@
 //! `cargo xtask release prove`: the hostile twin, then the build without a network.
 
-use std::path::Path;
-
-use super::build::{lock, summary};
-use super::loaded::Loaded;
+use super::build::{self, lock, summary, threads};
 use crate::cli;
 use crate::commands::Context;
+use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
-use drydock_archive::source::SourceTree;
 use drydock_base::output;
 use drydock_release::manifest::Manifest;
 use drydock_release::proof::{Proof, offline, twin};
 
 impl cli::ReleaseProve {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        if self.build.dry_run {
-            return self.build.run(ctx);
+        let options = self.build;
+        if options.dry_run {
+            return options.run(ctx);
         }
-        let _lock = lock(ctx)?;
-        let done = self.build.build(ctx)?;
-        let manifest = &done.built.manifest;
-        let proof = prove(&done.loaded, &done.tree, manifest, &done.directory, done.threads)?;
-        match self.build.format {
-            cli::Format::Json => output::out(serde_json::to_string_pretty(&proof)?),
-            cli::Format::Text => {
-                output::out(summary(manifest, &done.directory));
-                output::out(shown(&proof));
-            }
-        }
-        Ok(Exit::Success)
+        let release = ReleaseContext::resolve(ctx, &options.of.into())?;
+        build_and_prove(&release, threads(options.threads), options.format)
     }
 }
 
-/// Proves what was built in `directory`, and writes the proof beside it.
-pub(in crate::commands) fn prove(
-    loaded: &Loaded,
-    tree: &SourceTree,
-    manifest: &Manifest,
-    directory: &Path,
-    threads: u32,
-) -> anyhow::Result<Proof> {
+/// Builds a release, proves it, and prints both.
+pub(super) fn build_and_prove(release: &ReleaseContext, threads: u32, format: cli::Format) -> anyhow::Result<Exit> {
+    let _lock = lock(release.ctx())?;
+    let manifest = build::build(release, threads)?.manifest;
+    let proof = prove(release, &manifest, threads)?;
+    match format {
+        cli::Format::Json => output::out(serde_json::to_string_pretty(&proof)?),
+        cli::Format::Text => {
+            output::out(summary(release, &manifest));
+            output::out(shown(&proof));
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// Proves a release that was built, and writes the proof beside it.
+pub(in crate::commands) fn prove(release: &ReleaseContext, manifest: &Manifest, threads: u32) -> anyhow::Result<Proof> {
     let mut watch = |line: &str| output::err(format_args!("== {line}"));
-    let request = twin::Request { tree, manifest, directory, config: loaded.config.as_deref(), threads };
+    let directory = &release.directory();
+    let config = release.commit.config.as_deref();
+    let request = twin::Request { tree: &release.tree, manifest, directory, config, threads };
     let twin = twin::prove(&request, &mut watch)?;
-    let offline = match &loaded.release.offline_proof {
+    let offline = match &release.declaration().offline_proof {
         Some(declared) => Some(offline::prove(declared, manifest, directory, &mut watch)?),
         None => None,
     };

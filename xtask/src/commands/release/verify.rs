@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::loaded::{Loaded, Versioned};
 use crate::cli;
 use crate::commands::Context;
+use crate::commands::release_context::{DeclaredCommit, VersionError, VersionSource};
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
@@ -71,12 +71,13 @@ impl cli::ReleaseVerify {
         match self.files.as_slice() {
             [] => {
                 let ctx = ctx.ok_or_else(|| usage("name the directory or the files of a release".into()))?;
-                let loaded = Loaded::new(ctx, "HEAD")?;
-                let of = cli::OfRelease { commit: "HEAD".into(), ..cli::OfRelease::default() };
-                let versioned = loaded.version(&of, &loaded.tree()?)?;
-                let versioned =
-                    versioned.map_err(|_| usage("this commit has no release; name a directory or files".into()))?;
-                Ok((ctx.state.dist(versioned.version.as_str()), Vec::new()))
+                match DeclaredCommit::resolve(ctx, "HEAD")?.version(&VersionSource::Tag(None)) {
+                    Ok((version, _)) => Ok((ctx.state.dist(version.as_str()), Vec::new())),
+                    Err(VersionError::Tag(_)) => {
+                        Err(usage("HEAD has no release tag; name a directory or files".into()))
+                    }
+                    Err(VersionError::Other(error)) => Err(error),
+                }
             }
             [directory] if directory.is_dir() => Ok((directory.clone(), Vec::new())),
             files => {
@@ -97,30 +98,32 @@ impl cli::ReleaseVerify {
 
     /// Makes the release again, and compares.
     fn rebuilt(&self, ctx: &Context, manifest: &Manifest, directory: &Path, report: &mut Report) -> anyhow::Result<()> {
-        let loaded = Loaded::new(ctx, &manifest.commit)?;
-        let mut tree = loaded.tree()?;
+        let commit = DeclaredCommit::resolve(ctx, &manifest.commit)?;
         let version: Version =
             manifest.version.parse().map_err(|bad| Failure::not_reproducible(format!("{NAME}: {bad}")))?;
-        let is_nightly = NightlyVersion::of(&version).is_some();
-        let of = cli::OfRelease {
-            commit: manifest.commit.clone(),
-            tag: manifest.tag.as_ref().map(|tag| tag.name.clone()),
-            untagged: manifest.tag.is_none() && !is_nightly,
-            nightly: is_nightly.then(|| manifest.version.clone()),
+        let source = match &manifest.tag {
+            _ if NightlyVersion::of(&version).is_some() => VersionSource::Nightly(Some(version.clone())),
+            Some(tag) => VersionSource::Tag(Some(tag.name.clone())),
+            None => VersionSource::Untagged,
         };
-        match loaded.version(&of, &tree)? {
-            Ok(found) if found.tag == manifest.tag && found.version == version => {}
+        match commit.version(&source) {
+            Ok((found, tag)) if tag == manifest.tag && found == version => {}
             Ok(_) => report.problems.push(format!("{NAME} names a tag or version that the commit does not have here")),
-            Err(finding) => report.problems.push(format!("{}: {}", finding.what, finding.found)),
+            Err(VersionError::Tag(finding)) => report.problems.push(format!("{}: {}", finding.what, finding.found)),
+            Err(VersionError::Other(error)) => return Err(error),
         }
-        let versioned = Versioned { version, tag: manifest.tag.clone() };
-        loaded.stamp(&mut tree, &versioned)?;
+        let release = commit.release_of(version, manifest.tag.clone())?;
         let scratch = tempfile::Builder::new()
             .prefix("drydock-verify-")
             .tempdir()
             .context("cannot make a temporary directory")?;
         let threads = self.threads.unwrap_or(2);
-        let job = Job { identity: loaded.identity(&versioned), tree, directory: scratch.path().to_owned(), threads };
+        let job = Job {
+            identity: release.identity(),
+            tree: release.tree.clone(),
+            directory: scratch.path().to_owned(),
+            threads,
+        };
         let built = job.run(&mut |line| output::err(format_args!("== {line}")))?;
         verify::against_rebuilt(directory, scratch.path(), manifest, &mut report.files)?;
         if !built.manifest.is_same_release(manifest) {
@@ -143,8 +146,9 @@ impl cli::ReleaseVerify {
         report: &mut Report,
     ) -> anyhow::Result<()> {
         let commit = manifest.map_or("HEAD", |manifest| manifest.commit.as_str());
-        let Ok(loaded) = Loaded::new(ctx, commit).or_else(|_| Loaded::new(ctx, "HEAD")) else { return Ok(()) };
-        let Some(Signing { keys, quorum }) = &loaded.release.signing else { return Ok(()) };
+        let commit = DeclaredCommit::resolve(ctx, commit).or_else(|_| DeclaredCommit::resolve(ctx, "HEAD"));
+        let Ok(commit) = commit else { return Ok(()) };
+        let Some(Signing { keys, quorum }) = &commit.declaration.signing else { return Ok(()) };
         report.signatures = signatures::check(directory, &ctx.declarations.config.join(keys))?;
         for signature in &report.signatures {
             report.problems.extend(signature.problems.iter().map(|problem| format!("{}: {problem}", signature.file)));

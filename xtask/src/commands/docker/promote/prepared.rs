@@ -102,7 +102,7 @@ impl Need<'_> {
     ) -> anyhow::Result<Option<Prepared>> {
         let (from, to) = (&image.repositories.nightly, &image.repositories.release);
         let version = &self.release.version;
-        let tag = match promote::tag(&self.release.loaded.release.tag, version) {
+        let tag = match promote::tag(&self.release.commit.declaration.tag, version) {
             Ok(tag) => tag,
             Err(why) => {
                 let remedy = "mend `version.tag` in packaging/release.yaml";
@@ -184,7 +184,7 @@ impl Need<'_> {
         own: Option<Digest>,
         findings: &mut Vec<Finding>,
     ) -> anyhow::Result<Option<(Candidate, Fit, Found)>> {
-        let (from, commit, tag) = (&image.repositories.nightly, &self.release.loaded.commit, &self.release.tag.name);
+        let (from, commit, tag) = (&image.repositories.nightly, &self.release.commit.id, &self.release.tag.name);
         let again = format!("cargo xtask docker nightly {} --tag {tag}", image.name);
         let build = format!("cargo xtask docker build {} --tag {tag}, then {again}", image.name);
         let of_commit: Tag = format!("sha-{}", commit.short())
@@ -230,7 +230,7 @@ impl Need<'_> {
     }
 
     fn wanted<'b>(&'b self, image: &'b Image) -> Wanted<'b> {
-        let (version, commit) = (&self.release.version, self.release.loaded.commit.as_str());
+        let (version, commit) = (&self.release.version, self.release.commit.id.as_str());
         Wanted { image, version, commit, tag: &self.release.tag }
     }
 
@@ -243,7 +243,7 @@ impl Need<'_> {
         digest: Digest,
     ) -> anyhow::Result<(Option<Current>, Latest)> {
         let tags = registry.tags(to)?;
-        let pattern = &self.release.loaded.release.tag;
+        let pattern = &self.release.commit.declaration.tag;
         let others = tags.iter().filter(|other| *other != tag && other.as_str() != LATEST);
         let released: Vec<_> = others.filter_map(|other| pattern.version_in(other.as_str())).collect();
         let current = match tags.iter().find(|tag| tag.as_str() == LATEST) {
@@ -271,7 +271,7 @@ impl Need<'_> {
             image: image.name.to_string(),
             version: release.version.to_string(),
             tag: SignedTag { name: tag.name.clone(), object: tag.object.clone(), signed_by: self.signers.clone() },
-            commit: release.loaded.commit.to_string(),
+            commit: release.commit.id.to_string(),
             from: image.repositories.nightly.to_string(),
             to: image.repositories.release.to_string(),
             digest,

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::cli::OfRelease;
 use crate::commands::Context;
-use crate::commands::release::loaded::Loaded;
+use crate::commands::release_context::{DeclaredCommit, VersionSource};
 use drydock_base::failure::Failure;
 use drydock_base::git::Objects;
 use drydock_config::release::{Signing, Version};
@@ -17,7 +16,7 @@ use drydock_release::tag::SignedTag;
 
 /// A release.
 pub(super) struct Promoted {
-    pub(super) loaded: Loaded,
+    pub(super) commit: DeclaredCommit,
     pub(super) version: Version,
     pub(super) tag: RecordTag,
     /// Whose signatures count.
@@ -35,24 +34,25 @@ fn policy(checkout: Option<&Signing>, tagged: Option<&Signing>) -> Option<Signin
 impl Promoted {
     /// That of a version, or of HEAD's tag.
     pub(super) fn find(ctx: &Context, version: Option<&Version>) -> anyhow::Result<Promoted> {
-        let head = Loaded::new(ctx, "HEAD")?;
+        let head = DeclaredCommit::resolve(ctx, "HEAD")?;
         let Some(version) = version else {
-            let (_, versioned) = head.sources(&OfRelease { commit: "HEAD".into(), ..OfRelease::default() })?;
-            let tag = versioned.tag.ok_or_else(|| Failure::usage("name the version that is promoted"))?;
+            let (version, tag) = head.version(&VersionSource::Tag(None))?;
+            let tag = tag.ok_or_else(|| Failure::usage("name the version that is promoted"))?;
             let tag = RecordTag { name: tag.name, object: tag.object };
-            let signing = head.release.signing.clone();
-            return Ok(Promoted { loaded: head, version: versioned.version, tag, signing });
+            let signing = head.declaration.signing.clone();
+            return Ok(Promoted { commit: head, version, tag, signing });
         };
-        let name = head.release.tag.render(version);
+        let name = head.declaration.tag.render(version);
         let reference = format!("refs/tags/{name}");
         let object = head.repository.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &reference]);
         let object = object.map_err(|_| {
             let text = format!("there is no tag {name} in {}; `git fetch --tags`?", ctx.declarations.project.display());
             Failure::usage(text)
         })?;
-        let loaded = Loaded::new(ctx, &reference)?;
-        let signing = policy(head.release.signing.as_ref(), loaded.release.signing.as_ref());
-        Ok(Promoted { loaded, version: version.clone(), tag: RecordTag { name, object }, signing })
+        // By the name of the object that was just read, as the tag may move.
+        let commit = DeclaredCommit::resolve(ctx, &object)?;
+        let signing = policy(head.declaration.signing.as_ref(), commit.declaration.signing.as_ref());
+        Ok(Promoted { commit, version: version.clone(), tag: RecordTag { name, object }, signing })
     }
 
     /// The declared keys that signed the tag, and what keeps them from being enough.
@@ -64,13 +64,13 @@ impl Promoted {
                 "declare `signing: {keys: packaging/keys}` in packaging/release.yaml, and put public keys there";
             return bad("no keys are declared, so nobody can tell by whom".into(), remedy.into());
         };
-        let again = format!("git tag -f -s {} {}, before anyone has it", self.tag.name, self.loaded.commit.short());
-        let Some(object) = self.loaded.repository.resolve(&format!("refs/tags/{}", self.tag.name), "tag") else {
+        let again = format!("git tag -f -s {} {}, before anyone has it", self.tag.name, self.commit.id.short());
+        let Some(object) = self.commit.repository.resolve(&format!("refs/tags/{}", self.tag.name), "tag") else {
             return bad("it is a light tag, which cannot be".into(), again);
         };
-        let content = Objects::open(&self.loaded.repository)?.read(&object)?.map(|object| object.content);
+        let content = Objects::open(&self.commit.repository)?.read(&object)?.map(|object| object.content);
         let content = content.unwrap_or_default();
-        let signed = match SignedTag::read(&content, &self.tag.name, self.loaded.commit.as_str()) {
+        let signed = match SignedTag::read(&content, &self.tag.name, self.commit.id.as_str()) {
             Ok(signed) => signed,
             Err(why) => return bad(why, again),
         };
@@ -112,7 +112,7 @@ impl Promoted {
     /// Whether a build was one of this version at this tag.
     pub(super) fn is_of(&self, build: &BuildRecord) -> bool {
         build.version == self.version.as_str()
-            && build.commit == self.loaded.commit.as_str()
+            && build.commit == self.commit.id.as_str()
             && build.tag.as_ref() == Some(&self.tag)
     }
 
@@ -123,7 +123,7 @@ impl Promoted {
         }
         let manifest = Manifest::load(&dist.join(NAME))?;
         let tag = manifest.tag.as_ref().map(|tag| (tag.name.as_str(), tag.object.as_str()));
-        let is_this = manifest.commit == self.loaded.commit.as_str()
+        let is_this = manifest.commit == self.commit.id.as_str()
             && manifest.version == self.version.as_str()
             && tag == Some((self.tag.name.as_str(), self.tag.object.as_str()));
         Ok(is_this.then_some(manifest))

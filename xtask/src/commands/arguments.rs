@@ -1,0 +1,47 @@
+//! The groups of options that several commands share, mapped onto the parameters of operations.
+//!
+//! Types of the command line end here and in the `run` of each command; operations take parameters of their own.
+
+use std::path::Path;
+
+use super::deb::prove::ProofEnvironment;
+use super::release_context::{ReleaseSelector, VersionSource};
+use crate::cli;
+use drydock_deb::prove::Mirrors;
+use drydock_oci::engine::Kind;
+
+impl From<cli::OfRelease> for ReleaseSelector {
+    fn from(options: cli::OfRelease) -> ReleaseSelector {
+        let cli::OfRelease { commit, tag, untagged, nightly } = options;
+        let version = match nightly {
+            Some(next) => VersionSource::Nightly(next),
+            None if untagged => VersionSource::Untagged,
+            None => VersionSource::Tag(tag),
+        };
+        ReleaseSelector { revision: commit, version }
+    }
+}
+
+impl cli::ProofPlaces {
+    /// The environment of proofs; chroots are kept in the state directory by default.
+    pub(super) fn environment(self, state: &Path) -> ProofEnvironment {
+        let cli::ProofPlaces { mirror, ubuntu_mirror, chroots, user } = self;
+        ProofEnvironment {
+            user,
+            chroots: chroots.unwrap_or_else(|| state.join("chroots")),
+            mirrors: Mirrors { debian: mirror, ubuntu: ubuntu_mirror },
+        }
+    }
+}
+
+impl cli::Engine {
+    /// The engines to try, in this order.
+    pub(super) fn kinds(self) -> &'static [Kind] {
+        match self {
+            cli::Engine::Auto => &[Kind::Buildx, Kind::Docker, Kind::Buildah, Kind::Podman],
+            cli::Engine::Docker => &[Kind::Buildx, Kind::Docker],
+            cli::Engine::Buildah => &[Kind::Buildah],
+            cli::Engine::Podman => &[Kind::Podman],
+        }
+    }
+}

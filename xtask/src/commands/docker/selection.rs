@@ -1,0 +1,54 @@
+//! The images of a release that a command works on.
+
+use std::path::PathBuf;
+
+use crate::commands::release_context::{DeclaredImages, ReleaseContext};
+use drydock_base::failure::Failure;
+use drydock_base::sums::Sha256Sum;
+use drydock_config::images::Image;
+use drydock_oci::build_record::RecordTag;
+
+/// Some or all declared images of a release.
+pub(in crate::commands) struct ImageSelection<'a> {
+    pub(in crate::commands) release: &'a ReleaseContext,
+    /// In the order of the declaration.
+    pub(in crate::commands) images: Vec<&'a Image>,
+    /// The digest of the declaration of the images.
+    pub(in crate::commands) declaration: Sha256Sum,
+}
+
+impl<'a> ImageSelection<'a> {
+    /// Selects images by name; all without names.
+    pub(in crate::commands) fn new(
+        release: &'a ReleaseContext,
+        names: &[String],
+    ) -> anyhow::Result<ImageSelection<'a>> {
+        let declared = release.commit.images()?;
+        Ok(ImageSelection { release, images: select(declared, names)?, declaration: declared.digest })
+    }
+
+    /// The directory of the images' layouts and build records.
+    pub(in crate::commands) fn directory(&self) -> PathBuf {
+        self.release.directory().join("oci")
+    }
+
+    /// The tag that names the version, as build records have it.
+    pub(in crate::commands) fn tag(&self) -> Option<RecordTag> {
+        let tag = self.release.tag.as_ref()?;
+        Some(RecordTag { name: tag.name.clone(), object: tag.object.clone() })
+    }
+}
+
+/// The declared images with these names; all without names.
+pub(in crate::commands) fn select<'a>(
+    declared: &'a DeclaredImages,
+    names: &[String],
+) -> anyhow::Result<Vec<&'a Image>> {
+    let known = |name: &String| declared.images.iter().any(|image| image.name.as_str() == name);
+    if let Some(name) = names.iter().find(|name| !known(name)) {
+        let all: Vec<&str> = declared.images.iter().map(|image| image.name.as_str()).collect();
+        return Err(Failure::usage(format!("the image {name} is not declared; there are {}", all.join(", "))));
+    }
+    let is_selected = |image: &&Image| names.is_empty() || names.iter().any(|name| name == image.name.as_str());
+    Ok(declared.images.iter().filter(is_selected).collect())
+}

@@ -1,0 +1,121 @@
+//! The version of a commit: from its tag, from a version file, or from its place among releases.
+
+use super::{DeclaredCommit, VersionError, VersionSource};
+use drydock_base::failure::Failure;
+use drydock_base::git::HistoryError;
+use drydock_config::release::{NightlyVersion, Version};
+use drydock_deb::version::{is_above, place};
+use drydock_release::manifest::Tag;
+use drydock_release::preflight::Finding;
+
+/// The requirement that `release check` reports.
+pub(in crate::commands) const TAG_NAMES_VERSION: &str = "a tag names the version";
+
+impl DeclaredCommit {
+    /// The version, and the tag that names it.
+    pub(in crate::commands) fn version(&self, source: &VersionSource) -> Result<(Version, Option<Tag>), VersionError> {
+        match source {
+            VersionSource::Tag(name) => {
+                let (version, tag) = self.tagged(name.as_deref())?;
+                Ok((version, Some(tag)))
+            }
+            VersionSource::Untagged => Ok((self.untagged()?, None)),
+            VersionSource::Nightly(next) => Ok((self.nightly(next.as_ref())?, None)),
+        }
+    }
+
+    /// The tag of this commit that names the highest version, if there is one.
+    pub(in crate::commands) fn highest_tag(&self) -> anyhow::Result<Option<String>> {
+        let highest = self.release_tags()?.into_iter().reduce(|a, b| if is_above(&b.0, &a.0) { b } else { a });
+        Ok(highest.map(|(_, tag)| tag.name))
+    }
+
+    /// The tags of this commit that name versions.
+    fn release_tags(&self) -> anyhow::Result<Vec<(Version, Tag)>> {
+        let tags = self.repository.tags_of(&self.id).map_err(|why| Failure::missing(why))?;
+        let version = |name: &str| self.declaration.tag.version_in(name);
+        let tags = tags.into_iter().map(|(name, object)| Tag { name, object: object.to_string() });
+        Ok(tags.filter_map(|tag| Some((version(&tag.name)?, tag))).collect())
+    }
+
+    fn tagged(&self, wanted: Option<&str>) -> Result<(Version, Tag), VersionError> {
+        let mut tags = self.release_tags()?;
+        tags.retain(|(_, tag)| wanted.is_none_or(|wanted| wanted == tag.name));
+        if tags.len() > 1 {
+            let names: Vec<&str> = tags.iter().map(|(_, tag)| tag.name.as_str()).collect();
+            let found = format!("several do: {}", names.join(", "));
+            return Err(VersionError::Tag(Finding::bad(TAG_NAMES_VERSION, found, "name one with --tag")));
+        }
+        if let Some(only) = tags.pop() {
+            return Ok(only);
+        }
+        let pattern = self.declaration.tag.to_string();
+        let next = self.in_version_file()?.map(|version| self.declaration.tag.render(&version));
+        let next = next.unwrap_or_else(|| pattern.replace("{version}", "VERSION"));
+        let commit = self.id.short();
+        let fetch = if self.repository.is_shallow { "git fetch --tags (the clone is shallow), or " } else { "" };
+        Err(VersionError::Tag(Finding::bad(
+            TAG_NAMES_VERSION,
+            format!("no tag of {commit} is like `{pattern}`"),
+            format!("{fetch}git tag -s {next} {commit}, or --untagged for a trial"),
+        )))
+    }
+
+    /// The version of the first version file, with the commit's date and abbreviated name.
+    fn untagged(&self) -> anyhow::Result<Version> {
+        let base = self.in_version_file()?.map_or_else(|| "0".to_owned(), |version| version.to_string());
+        let date = date(self.sources()?.epoch)?;
+        format!("{base}+git{date}.{}", self.id.short())
+            .parse()
+            .map_err(|bad| Failure::declaration(format!("cannot derive a version: {bad}")))
+    }
+
+    /// The version of a nightly of `next`, or `next` itself when it is that of a nightly of this commit.
+    fn nightly(&self, next: Option<&Version>) -> anyhow::Result<Version> {
+        // A clone without history cannot derive the version, so it may be given in full.
+        if let Some((version, nightly)) = next.and_then(|next| Some((next, NightlyVersion::of(next)?))) {
+            if self.id.as_str().starts_with(&nightly.commit) {
+                return Ok(version.clone());
+            }
+            let text = format!("{nightly} is a nightly of another commit than {}", self.id.short());
+            return Err(Failure::usage(text));
+        }
+        let next = match next.or(self.declaration.nightly.next.as_ref()) {
+            Some(next) => next.clone(),
+            None => self.in_version_file()?.ok_or_else(|| {
+                let text = "the next version is not known; declare `nightly: {next: VERSION}`, or pass --next";
+                Failure::declaration(text)
+            })?,
+        };
+        let git = |why: HistoryError| Failure::missing(format!("cannot derive the version of the nightly: {why}"));
+        let (number, newest) = self.repository.history(&self.id).map_err(git)?;
+        let tags = self.repository.tags_until(&self.id).map_err(|error| git(error.into()))?;
+        let released = tags.iter().filter_map(|name| self.declaration.tag.version_in(name));
+        let last = released.reduce(|a, b| if is_above(&b, &a) { b } else { a });
+        let place = place(&next, last.as_ref()).map_err(|why| {
+            let remedy = "raise `nightly.next` in packaging/release.yaml, or pass --next VERSION";
+            Failure::declaration(format!("{why}; {remedy}"))
+        })?;
+        let commit = self.id.as_str()[..NightlyVersion::DIGITS].to_owned();
+        let version = NightlyVersion { place, day: date(newest)?, number, commit }.to_string();
+        version.parse().map_err(|bad| Failure::declaration(format!("cannot derive the version of the nightly: {bad}")))
+    }
+
+    /// The version that the first version file holds.
+    fn in_version_file(&self) -> anyhow::Result<Option<Version>> {
+        let Some(file) = self.declaration.version_files.first() else { return Ok(None) };
+        let tree = self.sources()?;
+        let Some(entry) = tree.get(&file.path) else { return Ok(None) };
+        let content = tree.reader().content(entry)?;
+        let text = String::from_utf8_lossy(&content);
+        Ok(match &file.line {
+            None => text.trim().parse().ok(),
+            Some(line) => text.lines().find_map(|one| line.version_in(one.trim())),
+        })
+    }
+}
+
+/// The date of a time in seconds since 1970, in UTC: `20260701`.
+pub(super) fn date(epoch: u64) -> anyhow::Result<String> {
+    Ok(jiff::Timestamp::from_second(i64::try_from(epoch)?)?.strftime("%Y%m%d").to_string())
+}
