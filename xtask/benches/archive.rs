@@ -13,6 +13,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use drydock_archive::source::SourceTree;
+use drydock_archive::{ArchiveFile, Archives};
 use drydock_base::git::Repository;
 use drydock_config::release::Format;
 
@@ -110,9 +111,10 @@ fn write_archives(project: &Path, out: &Path) {
     let repository = Repository::find(project).expect("a repository");
     let commit = repository.resolve("HEAD", "commit").expect("a commit");
     let tree = SourceTree::read(&repository, &commit, true).expect("a tree");
-    let wanted: Vec<(Format, PathBuf)> =
-        Format::ALL.iter().map(|format| (*format, out.join(format!("p.{}", format.extension())))).collect();
-    drydock_archive::write(&tree, "p-1", &wanted, threads()).expect("archives");
+    let path = |format: Format| out.join(format!("p.{}", format.extension()));
+    let files = Format::ALL.map(|format| ArchiveFile { format, path: path(format) });
+    let archives = Archives { directory: "p-1", epoch: tree.epoch, files: &files, threads: threads() };
+    drydock_archive::write(tree.archive_entries(), archives).expect("archives");
 }
 
 fn threads() -> u32 {

@@ -1,25 +1,26 @@
-//! The layer of an image: files with owners and modes, written as one gzipped tar stream in the order of their paths.
+//! The layer of an image: files with owners and modes, written as a gzipped tar stream sorted by path.
 //!
-//! OCI image specification 1.1, layer.md. Contents wait in one unnamed file, so that memory does not grow with them and
-//! each is read from its package once, in whatever order that has.
+//! OCI image specification 1.1, layer.md. Contents are spooled to one unnamed file: memory does not grow with them, and
+//! each package is read once, in the order that it has.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
+use ::tar::EntryType;
+
+use super::chunks::ChunkSender;
 use super::encode::{Encoder, LAYER_LEVEL};
-use super::tar;
+use super::tar::{self, Header};
 use drydock_base::sums::{Sha256Sum, Summing};
 
-/// The size of the pieces of the tar stream.
-const CHUNK: usize = 1 << 20;
-/// How many pieces may wait for the compressor.
-const WAITING: usize = 8;
+/// The number of chunks that may wait for the compressor.
+const WAITING_CHUNKS: usize = 8;
 
-/// The files of a layer.
+/// The contents of a layer.
 #[derive(Debug)]
 pub struct Layer {
     items: BTreeMap<String, Item>,
@@ -27,78 +28,78 @@ pub struct Layer {
     spooled: u64,
 }
 
-/// One file, directory or link.
+/// An entry of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// What it is.
+    /// The type, and what comes with it.
     pub kind: ItemKind,
-    /// The permissions, with setuid and its like.
+    /// The permission bits, with setuid, setgid and sticky.
     pub mode: u32,
-    /// User and group.
+    /// The numeric user and group.
     pub owner: (u64, u64),
     /// Seconds since 1970.
     pub time: u64,
-    /// Extended attributes.
+    /// Extended attributes by name.
     pub attributes: Vec<(String, Vec<u8>)>,
 }
 
-/// What an item is.
+/// The type of an entry of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemKind {
     /// A directory.
     Directory,
-    /// A file.
+    /// A regular file.
     File(Content),
-    /// A symbolic link and its target.
+    /// A symbolic link to a target.
     Link(String),
-    /// Another name of a file of the layer, by its path.
+    /// Another name of the file at a path in the layer.
     HardLink(String),
 }
 
-/// The content of a file, within the file of all contents.
+/// The place of a file's content in the spool file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Content {
     at: u64,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// What was written.
+/// The checksums of a written layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrittenLayer {
-    /// The sum of the compressed stream.
+    /// The digest of the file as written.
     pub sha256: Sha256Sum,
-    /// Its size in bytes.
+    /// The size of the file in bytes.
     pub size: u64,
-    /// The sum of the tar stream.
+    /// The digest of the uncompressed tar stream.
     pub diff_id: Sha256Sum,
 }
 
 impl Item {
-    /// A directory of root, 755.
+    /// A directory owned by root, mode 755.
     pub fn directory(time: u64) -> Item {
         Item { kind: ItemKind::Directory, mode: 0o755, owner: (0, 0), time, attributes: Vec::new() }
     }
 
-    /// A file of root, 644.
+    /// A file owned by root, mode 644.
     pub fn file(content: Content, time: u64) -> Item {
         Item { kind: ItemKind::File(content), mode: 0o644, owner: (0, 0), time, attributes: Vec::new() }
     }
 }
 
 impl Layer {
-    /// One without files, whose contents will wait in that directory.
+    /// An empty layer, whose contents are spooled to an unnamed file in `directory`.
     ///
     /// # Errors
-    /// The directory cannot be written to.
+    /// The directory is not writable.
     pub fn new(directory: &Path) -> io::Result<Layer> {
         Ok(Layer { items: BTreeMap::new(), spool: tempfile::tempfile_in(directory)?, spooled: 0 })
     }
 
-    /// Keeps the content of a file.
+    /// Spools the content of a file.
     ///
     /// # Errors
-    /// It cannot be read, or the disk is full.
+    /// The content cannot be read, or the disk is full.
     pub fn keep(&mut self, content: &mut dyn Read) -> io::Result<Content> {
         let at = self.spooled;
         let size = io::copy(content, &mut self.spool)?;
@@ -106,22 +107,22 @@ impl Layer {
         Ok(Content { at, size })
     }
 
-    /// The content of a small file.
+    /// The spooled content of a file, read into memory.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The spool file cannot be read.
     pub fn read(&self, content: Content) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(content.size).map_err(io::Error::other)?];
         std::os::unix::fs::FileExt::read_exact_at(&self.spool, &mut bytes, content.at)?;
         Ok(bytes)
     }
 
-    /// Adds an item under a path without `/` at its ends; gives back what was there.
+    /// Adds an item under a path without `/` at its ends; the item that it replaces.
     pub fn put(&mut self, path: String, item: Item) -> Option<Item> {
         self.items.insert(path, item)
     }
 
-    /// The item of a path.
+    /// The item at a path.
     pub fn get(&self, path: &str) -> Option<&Item> {
         self.items.get(path)
     }
@@ -131,10 +132,10 @@ impl Layer {
         self.items.iter().map(|(path, item)| (path.as_str(), item))
     }
 
-    /// Writes the layer. No time is later than `epoch`.
+    /// Writes the layer, compressed by gzip. Times later than `epoch` become `epoch`.
     ///
     /// # Errors
-    /// The disk is full, or a hard link leads to no file.
+    /// `out` cannot be written to, or the target of a hard link is not a file.
     pub fn write(&self, epoch: u64, out: impl Write + Send) -> io::Result<WrittenLayer> {
         self.write_by(epoch, move |chunks| {
             let mut encoder = Encoder::gzip(LAYER_LEVEL, Summing::new(BufWriter::with_capacity(1 << 16, out)));
@@ -147,7 +148,7 @@ impl Layer {
         })
     }
 
-    /// Writes the tar stream as it is.
+    /// Writes the layer, uncompressed.
     ///
     /// # Errors
     /// As [`Layer::write`].
@@ -162,7 +163,7 @@ impl Layer {
         })
     }
 
-    /// Lays out the tar stream, which is written on another thread.
+    /// Lays out the tar stream, which `write` gets on another thread.
     fn write_by(
         &self,
         epoch: u64,
@@ -170,16 +171,22 @@ impl Layer {
     ) -> io::Result<WrittenLayer> {
         let first = self.first_names()?;
         thread::scope(|scope| {
-            let (sender, receiver) = sync_channel::<Vec<u8>>(WAITING);
+            let (sender, receiver) = sync_channel(WAITING_CHUNKS);
             let worker = scope.spawn(move || write(receiver));
-            let mut feed = Feed { sender, chunk: Vec::with_capacity(CHUNK), sum: Summing::new(io::sink()) };
-            let fed = self.feed(epoch, &first, &mut feed).and_then(|()| feed.finish());
-            let (sha256, size) = worker.join().map_err(|_| io::Error::other("the compressor gave up"))??;
+            let closed = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the compressor has stopped");
+            let fed = self.feed(epoch, &first, ChunkSender::new(move |chunk| sender.send(chunk).map_err(closed)));
+            let (sha256, size) = worker.join().map_err(|_| io::Error::other("the compressor panicked"))??;
             Ok(WrittenLayer { sha256, size, diff_id: fed? })
         })
     }
 
-    fn feed(&self, epoch: u64, first: &BTreeMap<&str, &str>, feed: &mut Feed) -> io::Result<()> {
+    /// Sends the tar stream; its checksum.
+    fn feed(
+        &self,
+        epoch: u64,
+        first: &BTreeMap<&str, &str>,
+        mut stream: ChunkSender<impl FnMut(Vec<u8>) -> io::Result<()>>,
+    ) -> io::Result<Sha256Sum> {
         let mut spool = &self.spool;
         for (path, item) in &self.items {
             let (of_file, real) = self.file_of(path)?;
@@ -187,16 +194,16 @@ impl Layer {
             // Of several names of a file, the first one in order has its content.
             let leader = first.get(original).copied().unwrap_or(original);
             let named = if matches!(item.kind, ItemKind::Directory) { format!("{path}/") } else { path.clone() };
-            let (kind, link, content) = match &item.kind {
-                ItemKind::Directory => (b'5', "", None),
-                ItemKind::Link(target) => (b'2', target.as_str(), None),
-                ItemKind::File(_) | ItemKind::HardLink(_) if leader != path => (b'1', leader, None),
-                ItemKind::File(content) => (b'0', "", Some(content)),
-                ItemKind::HardLink(_) => return Err(io::Error::other(format!("{path} leads to no file"))),
+            let (entry_type, link, content) = match &item.kind {
+                ItemKind::Directory => (EntryType::Directory, "", None),
+                ItemKind::Link(target) => (EntryType::Symlink, target.as_str(), None),
+                ItemKind::File(_) | ItemKind::HardLink(_) if leader != path => (EntryType::Link, leader, None),
+                ItemKind::File(content) => (EntryType::Regular, "", Some(content)),
+                ItemKind::HardLink(_) => return Err(not_a_file(path, original)),
             };
-            let head = tar::Head {
+            let header = Header {
                 path: &named,
-                kind,
+                entry_type,
                 mode: item.mode,
                 owner: item.owner,
                 size: content.map_or(0, |content| content.size),
@@ -204,17 +211,19 @@ impl Layer {
                 link,
                 attributes: &item.attributes,
             };
-            feed.put(&head.bytes())?;
+            stream.put(&header.bytes())?;
             if let Some(content) = content {
                 spool.seek(SeekFrom::Start(content.at))?;
-                feed.copy(&mut spool.take(content.size), content.size)?;
-                feed.put(&[0; tar::BLOCK][..tar::padding(content.size)])?;
+                stream.copy(&mut spool, content.size)?;
+                stream.put(&[0; tar::BLOCK][..tar::padding(content.size)])?;
             }
         }
-        Ok(())
+        // Two blocks, as Go's writer ends a layer; padding to a whole record would serve tapes only.
+        stream.put(&[0; 2 * tar::BLOCK])?;
+        Ok(stream.finish()?.0)
     }
 
-    /// The item that a hard link leads to, and its path; itself for everything else.
+    /// The file that a hard link leads to, and its path; the item itself for any other kind.
     fn file_of<'a>(&'a self, path: &'a str) -> io::Result<(&'a Item, &'a str)> {
         let mut at = path;
         for _ in 0..8 {
@@ -224,7 +233,7 @@ impl Layer {
                 Some(_) | None => break,
             }
         }
-        Err(io::Error::other(format!("{path} is a hard link to {at}, which is no file of the layer")))
+        Err(not_a_file(path, at))
     }
 
     /// For each file with hard links, the first of its names.
@@ -241,54 +250,8 @@ impl Layer {
     }
 }
 
-/// The tar stream on its way to the compressor.
-struct Feed {
-    sender: SyncSender<Vec<u8>>,
-    chunk: Vec<u8>,
-    sum: Summing<io::Sink>,
-}
-
-impl Feed {
-    fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let (now, later) = bytes.split_at(bytes.len().min(CHUNK - self.chunk.len()));
-            self.chunk.extend_from_slice(now);
-            bytes = later;
-            if self.chunk.len() == CHUNK {
-                self.flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn copy(&mut self, content: &mut dyn Read, size: u64) -> io::Result<()> {
-        let mut left = size;
-        while left > 0 {
-            let room = CHUNK - self.chunk.len();
-            let most = usize::try_from(left).unwrap_or(room).min(room);
-            let start = self.chunk.len();
-            self.chunk.resize(start + most, 0);
-            content.read_exact(&mut self.chunk[start..])?;
-            left -= most as u64;
-            if self.chunk.len() == CHUNK {
-                self.flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
-        self.sum.write_all(&chunk)?;
-        self.sender.send(chunk).map_err(|_| io::Error::other("the layer cannot be written"))
-    }
-
-    fn finish(mut self) -> io::Result<Sha256Sum> {
-        // Two blocks, as Go's writer ends a layer; a whole record would be tape's.
-        self.put(&[0; 2 * tar::BLOCK])?;
-        self.flush()?;
-        Ok(self.sum.finish().0)
-    }
+fn not_a_file(path: &str, target: &str) -> io::Error {
+    io::Error::other(format!("{path} is a hard link to {target}, which is not a file in the layer"))
 }
 
 #[cfg(test)]
@@ -306,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn another_reader_finds_what_was_put_in() {
+    fn the_tar_crate_reads_what_was_put_in() {
         let mut layer = layer(&[
             ("usr", ItemKind::Directory),
             ("usr/bin", ItemKind::Directory),
@@ -354,16 +317,16 @@ mod tests {
     }
 
     #[test]
-    fn a_hard_link_needs_a_file() {
+    fn the_target_of_a_hard_link_must_be_a_file() {
         for to in ["gone", "directory", "a"] {
             let layer = layer(&[("a", ItemKind::HardLink(to.into())), ("directory", ItemKind::Directory)]);
             let found = layer.write(0, Vec::new()).unwrap_err().to_string();
-            assert!(found.contains("no file of the layer"), "{found}");
+            assert!(found.contains("not a file in the layer"), "{found}");
         }
     }
 
     #[test]
-    fn a_compressor_that_fails_is_told() {
+    fn the_error_of_the_compressor_is_returned() {
         struct Full;
         impl Write for Full {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {

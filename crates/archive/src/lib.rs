@@ -1,10 +1,14 @@
-//! Archives: every format from one pass over a source tree, byte for byte the same on every machine, and their readers.
+//! Archives: every format written from one pass over the entries, byte for byte the same on every machine, and readers
+//! for archives from anywhere.
 //!
-//! No program is called: tar, gzip, xz and zip take their options from the environment, the umask, the time zone and
-//! whatever version is installed. Nor is `tar::HeaderMode::Deterministic` used, which stamps a date of its own.
+//! No program is called: tar, gzip, xz and zip take options from the environment, the umask, the time zone and whatever
+//! version is installed. `tar::Builder` is not used either: `HeaderMode::Deterministic` sets a modification time of its
+//! own, and its pax headers hold more than the path that did not fit.
 
+mod chunks;
 pub mod difference;
 mod encode;
+pub mod format;
 pub mod layer;
 pub mod read;
 pub mod source;
@@ -12,44 +16,55 @@ mod tar;
 mod write;
 mod zip;
 
+use std::sync::Arc;
+
 pub use encode::{BZIP2_LEVEL, DEFLATE_LEVEL, LAYER_LEVEL, XZ_BLOCK, XZ_PRESET, libraries};
-pub use write::{Written, WrittenArchive, WrittenEntry, write};
+pub use write::{ArchiveFile, Archives, Written, WrittenArchive, WrittenEntry, write};
 
-/// One name in an archive with what its header says; the order of entries is that of the bytes of `path`.
+/// The type of an entry in a source tree and in the archives made of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Named<'a> {
-    /// The full path in the archive; with a `/` at its end for a directory.
-    pub(crate) path: String,
-    /// What it is.
-    pub(crate) what: What<'a>,
-    /// Seconds since 1970.
-    pub(crate) time: u64,
-}
-
-/// What an entry of an archive is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What<'a> {
-    /// A directory, 755.
+pub enum EntryKind {
+    /// A directory, mode 755.
     Directory,
-    /// A file, 755 or 644.
+    /// A regular file.
     File {
-        /// Whether it may be executed.
+        /// Mode 755 if true, else 644.
         executable: bool,
     },
-    /// A symbolic link.
-    Link {
-        /// What it points at.
-        target: &'a str,
+    /// A symbolic link, mode 777.
+    Symlink {
+        /// The path that the link points to.
+        target: String,
     },
 }
 
-impl What<'_> {
-    /// The permissions.
-    pub(crate) fn mode(self) -> u32 {
+impl EntryKind {
+    /// The permission bits.
+    pub fn mode(&self) -> u32 {
         match self {
-            What::Directory | What::File { executable: true } => 0o755,
-            What::File { executable: false } => 0o644,
-            What::Link { .. } => 0o777,
+            EntryKind::Directory | EntryKind::File { executable: true } => 0o755,
+            EntryKind::File { executable: false } => 0o644,
+            EntryKind::Symlink { .. } => 0o777,
         }
     }
+
+    /// The file type bits of `st_mode`, as in inode(7).
+    pub(crate) fn type_bits(&self) -> u32 {
+        match self {
+            EntryKind::Directory => 0o040_000,
+            EntryKind::File { .. } => 0o100_000,
+            EntryKind::Symlink { .. } => 0o120_000,
+        }
+    }
+}
+
+/// An entry to write into archives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveEntry {
+    /// The path below the top directory of the archive, without `/` at its ends.
+    pub path: String,
+    /// The type.
+    pub kind: EntryKind,
+    /// The content of a file, or the target of a symbolic link; empty for a directory.
+    pub content: Arc<[u8]>,
 }

@@ -1,133 +1,135 @@
-//! Reading archives from anywhere: bounded, without panics, and nothing is written outside of one directory.
+//! Readers of archives from anywhere. They are bounded, do not panic, and write nothing outside of one directory.
 
 mod ahead;
 mod tar;
 mod unpack;
 mod zip;
 
+use tar::Rules;
 pub use unpack::unpack;
 
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
-use bzip2::read::BzDecoder;
-use flate2::bufread::{GzDecoder, MultiGzDecoder};
-use xz2::bufread::XzDecoder;
-
+use crate::format::{self, Compression};
 use drydock_base::sums::{Sha256Sum, Summing};
 use drydock_config::release::Format;
 
-/// How much memory the xz decoder may use: any preset's dictionary fits.
-const XZ_MEMORY: u64 = 128 << 20;
-
-/// What is read at most, so that a bomb ends early.
+/// The limits of a reader, at which a decompression bomb ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of unpacked content, or of the tar stream.
+    /// The size of the tar stream with the holes of sparse files, or of all contents of a zip file, in bytes.
     pub bytes: u64,
-    /// Files, directories and links.
+    /// The number of files, directories and links.
     pub entries: usize,
 }
 
 impl Limits {
-    /// For archives of which nothing is known.
+    /// Limits for an archive whose expected size is not known: 4 GiB and a million entries.
     pub const UNKNOWN: Limits = Limits { bytes: 4 << 30, entries: 1_000_000 };
 }
 
-/// Why an archive cannot be read.
+/// An archive that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It ends too early.
-    #[error("it is cut off: {0} is not whole")]
+    /// The named part of the archive is cut off.
+    #[error("it is cut off: {0} is incomplete")]
     Truncated(String),
-    /// It is no such archive, or a damaged one.
+    /// The file is not such an archive, or is damaged.
     #[error("it is damaged: {0}")]
     Damaged(String),
-    /// It unpacks to more than it may.
+    /// The archive unpacks to more bytes than the limit.
     #[error("it unpacks to more than the {0} bytes that are expected; is it a bomb?")]
     TooLarge(u64),
-    /// It has more entries than it may.
+    /// The archive has more entries than the limit.
     #[error("it has more than the {0} entries that are expected")]
     TooMany(usize),
-    /// It uses what no release needs.
-    #[error("it has {0}, which no release of Drydock has")]
+    /// The archive has the named feature, which is not supported.
+    #[error("it has {0}, which is not supported")]
     Unsupported(String),
-    /// It would write where it may not.
+    /// The archive would be unpacked to a path outside of the target, or to something other than files and links.
     #[error("it cannot be unpacked safely: {0}")]
     Unsafe(String),
-    /// The file system refused.
+    /// The file system failed.
     #[error("cannot read or write: {0}")]
     Io(#[from] io::Error),
 }
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberKind {
     /// A directory.
     Directory,
-    /// A file.
+    /// A regular file.
     File,
-    /// A symbolic link and its target.
+    /// A symbolic link to a target.
     Link(String),
-    /// Another name of a file in the same archive.
+    /// Another name of the file at a path in the same archive.
     HardLink(String),
-    /// Anything else, such as a device.
+    /// Anything else, such as a device, in words.
     Other(String),
 }
 
-/// One entry as its header describes it.
+/// An entry, as its headers describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// The path, as far as it is UTF-8.
+    /// The path, in which U+FFFD replaces what is not UTF-8.
     pub path: String,
-    /// What it is.
+    /// The type.
     pub kind: MemberKind,
-    /// Its permissions.
+    /// The permission bits, with setuid, setgid and sticky.
     pub mode: u32,
-    /// User and group; 0 in a zip file.
+    /// The numeric user and group; 0 in a zip file.
     pub owner: (u64, u64),
-    /// Seconds since 1970; 0 in a zip file.
+    /// Seconds since 1970; the times of a zip file are taken for UTC.
     pub time: u64,
-    /// Extended attributes.
+    /// Extended attributes by name.
     pub attributes: Vec<(String, Vec<u8>)>,
-    /// Its size in bytes.
+    /// The size of the content in bytes.
     pub size: u64,
-    /// Where its header starts: in the tar stream, or in the zip file.
+    /// The position of the first header in the tar stream or the zip file, in bytes.
     pub offset: u64,
-    /// Every field of its header by name, as text, in the order of the header.
+    /// The fields of the header by name, as text for differences, in the order of the header; only from [`list`].
     pub fields: Vec<(&'static str, String)>,
 }
 
-/// An entry with the sum of its content.
+/// An entry with the checksum of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// The entry.
     pub member: Member,
-    /// The sum of its content.
+    /// The checksum of the content.
     pub sha256: Sha256Sum,
 }
 
-/// Called for each entry with a reader of its content.
+/// A callback that gets each entry with a reader of its content.
 pub type Each<'a> = dyn FnMut(&Member, &mut dyn Read) -> Result<(), ReadError> + 'a;
 
-/// Reads all entries of an archive, in the order in which it has them.
+/// Reads all entries of an archive in their order.
 ///
 /// # Errors
 /// [`ReadError`], and those of `each`.
 pub fn visit(file: &Path, format: Format, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
-    visit_in(drydock_base::paths::open_regular(file)?, format, limits, each)
+    visit_in(drydock_base::paths::open_regular(file)?, format, limits, false, each)
 }
 
-fn visit_in<R: Read + Seek>(source: R, format: Format, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
-    match format {
-        Format::Zip => zip::visit(source, limits, each),
-        Format::TarGz | Format::TarXz | Format::TarBz2 => {
-            tar::visit(&mut Bounded::new(decompressed(source, format)?, limits.bytes), limits, each)
+fn visit_in<R: Read + Seek>(
+    source: R,
+    format: Format,
+    limits: Limits,
+    fields: bool,
+    each: &mut Each<'_>,
+) -> Result<(), ReadError> {
+    match format::info(format).compression {
+        None => zip::visit(source, limits, fields, each),
+        Some(compression) => {
+            let mut stream = Bounded::new(compression.decoder(source)?, limits.bytes);
+            tar::visit(&mut stream, Rules { limits, fields, trailer: false }, each)
         }
     }
 }
 
-/// Every entry of an archive in memory with its sum; of a plain tar stream without a format.
+/// Every entry of an archive in memory with its checksum. Without a format, the archive is an uncompressed tar stream.
 ///
 /// # Errors
 /// As [`visit`].
@@ -135,14 +137,14 @@ pub fn list_bytes(bytes: &[u8], format: Option<Format>, limits: Limits) -> Resul
     let mut all = Vec::new();
     let mut each = listing(&mut all);
     match format {
-        Some(format) => visit_in(io::Cursor::new(bytes), format, limits, &mut each)?,
-        None => tar::visit(&mut Bounded::new(bytes, limits.bytes), limits, &mut each)?,
+        Some(format) => visit_in(io::Cursor::new(bytes), format, limits, true, &mut each)?,
+        None => visit_stream(bytes, Compression::Plain, limits, &mut each)?,
     }
     drop(each);
     Ok(all)
 }
 
-/// Adds each entry with the sum of its content to a list.
+/// A callback that adds each entry with its checksum to a list.
 fn listing(all: &mut Vec<Listed>) -> impl FnMut(&Member, &mut dyn Read) -> Result<(), ReadError> + '_ {
     |member, content| {
         let mut sum = Summing::new(io::sink());
@@ -152,19 +154,19 @@ fn listing(all: &mut Vec<Listed>) -> impl FnMut(&Member, &mut dyn Read) -> Resul
     }
 }
 
-/// Every entry with its sum.
+/// Every entry of an archive with its checksum.
 ///
 /// # Errors
 /// As [`visit`].
 pub fn list(file: &Path, format: Format, limits: Limits) -> Result<Vec<Listed>, ReadError> {
     let mut all = Vec::new();
     let mut each = listing(&mut all);
-    visit(file, format, limits, &mut each)?;
+    visit_in(drydock_base::paths::open_regular(file)?, format, limits, true, &mut each)?;
     drop(each);
     Ok(all)
 }
 
-/// The content of the entry at one position, at most `most` bytes of it.
+/// The first `most` bytes of the content of the entry at a position, counted from 0.
 ///
 /// # Errors
 /// As [`visit`].
@@ -180,109 +182,50 @@ pub fn content(file: &Path, format: Format, limits: Limits, position: usize, mos
     Ok(bytes)
 }
 
-/// The sum and the size of the tar stream in a file.
+/// The uncompressed tar stream of a file, to be compared with another one byte by byte.
 ///
 /// # Errors
-/// As [`visit`].
-pub fn tar_sum(file: &Path, format: Format, limits: Limits) -> Result<(Sha256Sum, u64), ReadError> {
-    let mut stream = Bounded::new(decompressed(drydock_base::paths::open_regular(file)?, format)?, limits.bytes);
-    let mut sum = Summing::new(io::sink());
-    io::copy(&mut stream, &mut sum).map_err(|error| stream.explain(error))?;
-    Ok(sum.finish())
+/// The file cannot be read, or does not start like a compressed file.
+pub(crate) fn tar_stream(
+    file: &Path,
+    compression: Compression,
+    limits: Limits,
+) -> Result<impl Read + use<>, ReadError> {
+    Ok(Bounded::new(compression.decoder(drydock_base::paths::open_regular(file)?)?, limits.bytes))
 }
 
-/// The tar stream of a file, for comparing two of them byte by byte.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn tar_stream(file: &Path, format: Format, limits: Limits) -> Result<impl Read + use<>, ReadError> {
-    Ok(Bounded::new(decompressed(drydock_base::paths::open_regular(file)?, format)?, limits.bytes))
-}
-
-/// How a tar stream is packed in a Debian package or a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packing {
-    /// Not at all.
-    Plain,
-    /// gzip, of any number of members.
-    Gzip,
-    /// xz.
-    Xz,
-    /// bzip2.
-    Bzip2,
-    /// Zstandard.
-    Zstd,
-}
-
-/// Reads all entries of a packed tar stream.
+/// Reads all entries of a tar stream.
 ///
 /// # Errors
 /// [`ReadError`], and those of `each`.
-pub fn visit_packed(stream: impl Read, packing: Packing, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
-    tar::visit(&mut Bounded::new(unpacked(stream, packing)?, limits.bytes), limits, each)
+pub fn visit_stream(
+    stream: impl Read,
+    compression: Compression,
+    limits: Limits,
+    each: &mut Each<'_>,
+) -> Result<(), ReadError> {
+    let trailer = compression == Compression::Plain;
+    let mut stream = Bounded::new(compression.decoder(stream)?, limits.bytes);
+    tar::visit(&mut stream, Rules { limits, fields: false, trailer }, each)
 }
 
-/// The same of a file, decompressed by a thread of its own: for streams whose entries take time, too.
+/// As [`visit_stream`] of a file, decompressed by another thread, for callers that take time for each entry.
 ///
 /// # Errors
 /// [`ReadError`], and those of `each`.
-pub fn visit_ahead(file: &Path, packing: Packing, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
+pub fn visit_ahead(
+    file: &Path,
+    compression: Compression,
+    limits: Limits,
+    each: &mut Each<'_>,
+) -> Result<(), ReadError> {
     let file = drydock_base::paths::open_regular(file)?;
-    let stream = ahead::start(move || unpacked(file, packing).map_err(io::Error::other));
-    tar::visit(&mut Bounded::new(stream, limits.bytes), limits, each)
+    let stream = ahead::start(move || compression.decoder(file).map_err(io::Error::other));
+    let trailer = compression == Compression::Plain;
+    tar::visit(&mut Bounded::new(stream, limits.bytes), Rules { limits, fields: false, trailer }, each)
 }
 
-fn unpacked<'a>(stream: impl Read + 'a, packing: Packing) -> Result<Box<dyn Read + 'a>, ReadError> {
-    Ok(match packing {
-        Packing::Plain => Box::new(stream),
-        Packing::Gzip => {
-            let mut stream = BufReader::with_capacity(1 << 16, stream);
-            expect_magic(&mut stream, b"\x1f\x8b", "gzip")?;
-            Box::new(MultiGzDecoder::new(stream))
-        }
-        Packing::Xz => decompressed(stream, Format::TarXz)?,
-        Packing::Bzip2 => decompressed(stream, Format::TarBz2)?,
-        Packing::Zstd => {
-            let mut stream = BufReader::with_capacity(1 << 16, stream);
-            expect_magic(&mut stream, b"\x28\xb5\x2f\xfd", "zstd")?;
-            let decoder = ruzstd::decoding::StreamingDecoder::new(stream);
-            Box::new(decoder.map_err(|error| ReadError::Damaged(format!("the zstd stream: {error}")))?)
-        }
-    })
-}
-
-fn decompressed<'a, R: Read + 'a>(file: R, format: Format) -> Result<Box<dyn Read + 'a>, ReadError> {
-    let mut file = BufReader::with_capacity(1 << 16, file);
-    Ok(match format {
-        Format::TarGz => {
-            expect_magic(&mut file, b"\x1f\x8b", "gzip")?;
-            Box::new(GzDecoder::new(file))
-        }
-        Format::TarXz => {
-            expect_magic(&mut file, b"\xfd7zXZ\0", "xz")?;
-            let stream = xz2::stream::Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(io::Error::other)?;
-            Box::new(XzDecoder::new_stream(file, stream))
-        }
-        Format::TarBz2 => {
-            expect_magic(&mut file, b"BZh", "bzip2")?;
-            Box::new(BzDecoder::new(file))
-        }
-        Format::Zip => return Err(ReadError::Unsupported("a zip file where tar is expected".into())),
-    })
-}
-
-fn expect_magic<R: Read>(file: &mut BufReader<R>, magic: &[u8], name: &str) -> Result<(), ReadError> {
-    let start = io::BufRead::fill_buf(file)?;
-    if start.starts_with(magic) {
-        return Ok(());
-    }
-    Err(match start.len() < magic.len() {
-        true => ReadError::Truncated("the file".into()),
-        false => ReadError::Damaged(format!("it does not start like a {name} file")),
-    })
-}
-
-/// A reader that ends with an error instead of going on for ever.
+/// A reader that fails at a limit.
 struct Bounded<R> {
     inner: R,
     left: u64,
@@ -294,7 +237,13 @@ impl<R: Read> Bounded<R> {
         Bounded { inner, left: limit, limit }
     }
 
-    /// What an error of this reader means.
+    /// Counts `bytes` that a caller gets without their being in the stream.
+    fn charge(&mut self, bytes: u64) -> Result<(), ReadError> {
+        self.left = self.left.checked_sub(bytes).ok_or(ReadError::TooLarge(self.limit))?;
+        Ok(())
+    }
+
+    /// The meaning of an error of this reader.
     fn explain(&self, error: io::Error) -> ReadError {
         if self.left == 0 && error.kind() == io::ErrorKind::FileTooLarge {
             return ReadError::TooLarge(self.limit);
@@ -312,7 +261,7 @@ impl<R: Read> Bounded<R> {
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
-            // One byte more than the limit is too much, the end is not.
+            // The limit itself is allowed; another byte is not.
             return match self.inner.read(&mut [0])? {
                 0 => Ok(0),
                 _ => Err(io::ErrorKind::FileTooLarge.into()),
@@ -325,7 +274,7 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-/// Text for a message: one line, no control characters, not long.
+/// A text for a message: at most 120 characters, control characters replaced.
 pub(super) fn shown(text: &str) -> String {
     let clean: String = text.chars().take(120).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.chars().count() > 120 { format!("{clean}…") } else { clean }

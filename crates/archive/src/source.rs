@@ -9,4 +9,4 @@ pub mod version;
 mod walk;
 
 pub use names::{PathProblem, check_paths, wrong_target};
-pub use tree::{Entry, Kind, LeftOut, Origin, Reader, SourceRepository, SourceTree};
+pub use tree::{LeftOut, Origin, Reader, SourceEntry, SourceRepository, SourceTree};

@@ -1,7 +1,7 @@
-//! One pass over the files of a release feeds all archives and sums at once.
+//! One pass over the entries of a release writes all archives and computes all checksums at once.
 //!
-//! The calling thread reads each blob once, sums it, and lays out the tar stream; a thread an archive compresses. What is
-//! on its way between them is bounded. The chunks are cut by the content alone, so that no scheduling can change a byte.
+//! The calling thread reads each content once and lays out the tar stream; each archive has a thread that compresses it.
+//! The queues between them are bounded.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -13,121 +13,139 @@ use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::Context as _;
 
+use super::chunks::ChunkSender;
 use super::encode::Encoder;
-use super::{Named, What, tar, zip};
-use crate::source::{Entry, Kind, SourceTree};
+use super::tar::{self, Header};
+use super::{ArchiveEntry, EntryKind, zip};
 use drydock_base::sums::{Sha256Sum, Summing};
 use drydock_config::release::Format;
 
-/// The size of the pieces of the tar stream.
-const CHUNK: usize = 1 << 20;
-/// How many pieces may wait for one compressor.
-const WAITING: usize = 16;
-/// How many bytes of files may wait for the zip file; one file may always.
-const ROOM: usize = 8 << 20;
+/// The number of chunks that may wait for one compressor.
+const WAITING_CHUNKS: usize = 16;
+/// The number of bytes of files that may wait for the zip file; a single file may be larger.
+const WAITING_BYTES: usize = 8 << 20;
 
-/// What was written.
+/// Parameters of [`write`].
+#[derive(Debug, Clone, Copy)]
+pub struct Archives<'a> {
+    /// The top directory, which all paths in the archives start with.
+    pub directory: &'a str,
+    /// The modification time of all entries, in seconds since 1970.
+    pub epoch: u64,
+    /// The files to write.
+    pub files: &'a [ArchiveFile],
+    /// The number of threads for xz. It does not change the bytes.
+    pub threads: u32,
+}
+
+/// An archive to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveFile {
+    /// The format.
+    pub format: Format,
+    /// The path of the file, in an existing directory.
+    pub path: PathBuf,
+}
+
+/// The result of [`write`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// The archives, in the order in which they were wanted.
+    /// The archives, in the order of [`Archives::files`].
     pub archives: Vec<WrittenArchive>,
-    /// The tree's entries, in its order.
+    /// The entries, in the order in which they were given.
     pub entries: Vec<WrittenEntry>,
-    /// The sum of the uncompressed tar stream.
+    /// The checksum of the uncompressed tar stream.
     pub tar: Sha256Sum,
-    /// Its size in bytes.
+    /// The size of the uncompressed tar stream in bytes.
     pub tar_size: u64,
 }
 
-/// One archive.
+/// The checksum and size of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenArchive {
-    /// The sum of the file.
+    /// The checksum of the file.
     pub sha256: Sha256Sum,
-    /// Its size in bytes.
+    /// The size of the file in bytes.
     pub size: u64,
 }
 
-/// One file or link.
+/// The checksum and size of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenEntry {
-    /// The sum of its content.
+    /// The checksum of the content, or of a link's target.
     pub sha256: Sha256Sum,
-    /// Its size in bytes.
+    /// The size of the content in bytes.
     pub size: u64,
 }
 
-type Chunk = Arc<Vec<u8>>;
-type Whole<'a> = (Named<'a>, Arc<[u8]>);
+/// An entry as the zip file gets it, with its full path.
+struct ZipEntry {
+    path: String,
+    kind: EntryKind,
+    content: Arc<[u8]>,
+}
 
-/// Writes archives of a tree, all of whose paths start with `directory` in them. Files appear by rename when all are whole.
-///
-/// `threads` is how many xz may use; it never changes the bytes.
+/// Writes archives of entries, which come sorted by the bytes of their paths; directories above them are added. The files
+/// appear by rename once all of them are complete.
 ///
 /// # Errors
-/// An object that cannot be read, a full disk, or what a format cannot hold. Then none of the files is there.
+/// An entry is an error or out of order, a file cannot be written, or a format cannot hold an entry. Then no file appears.
 pub fn write(
-    tree: &SourceTree,
-    directory: &str,
-    wanted: &[(Format, PathBuf)],
-    threads: u32,
+    entries: impl IntoIterator<Item = anyhow::Result<ArchiveEntry>>,
+    archives: Archives<'_>,
 ) -> anyhow::Result<Written> {
+    let files = archives.files;
     let parts: Vec<tempfile::NamedTempFile> =
-        wanted.iter().map(|(_, path)| part(path)).collect::<anyhow::Result<_>>()?;
+        files.iter().map(|file| part(&file.path)).collect::<anyhow::Result<_>>()?;
     let written = thread::scope(|scope| {
-        let mut tars: Vec<(usize, SyncSender<Chunk>)> = Vec::new();
-        let mut zips: Vec<(usize, Sender<Whole<'_>>, Arc<Room>)> = Vec::new();
+        let (mut tars, mut zips) = (Vec::new(), Vec::new());
         let mut workers: Vec<ScopedJoinHandle<'_, io::Result<(Sha256Sum, u64)>>> = Vec::new();
-        for (index, ((format, _), part)) in wanted.iter().zip(&parts).enumerate() {
+        for (file, part) in files.iter().zip(&parts) {
             let out = Summing::new(BufWriter::with_capacity(1 << 16, part.as_file().try_clone()?));
-            workers.push(match Encoder::new(*format, threads, out)? {
+            workers.push(match Encoder::new(file.format, archives.threads, out)? {
                 Some(encoder) => {
-                    let (sender, receiver) = sync_channel(WAITING);
-                    tars.push((index, sender));
+                    let (sender, receiver) = sync_channel(WAITING_CHUNKS);
+                    tars.push(sender);
                     scope.spawn(move || compress(encoder, &receiver))
                 }
                 None => {
                     let (sender, receiver) = channel();
-                    let room = Arc::new(Room::default());
-                    zips.push((index, sender, Arc::clone(&room)));
-                    let file = part.as_file().try_clone()?;
-                    scope.spawn(move || collect(file, &receiver, &Closing(room)))
+                    let budget = Arc::new(ByteBudget::default());
+                    zips.push(ZipSender { sender, budget: Arc::clone(&budget) });
+                    let (file, epoch) = (part.as_file().try_clone()?, archives.epoch);
+                    scope.spawn(move || write_zip(file, epoch, &receiver, &ClosesBudget(budget)))
                 }
             });
         }
-        let mut feed = Feed {
-            tars: tars.into_iter().map(|(_, sender)| sender).collect(),
-            zips: zips.into_iter().map(|(_, sender, room)| (sender, room)).collect(),
-            chunk: Vec::with_capacity(CHUNK),
-            tar: Summing::new(io::sink()),
-        };
-        let fed = feed.all(tree, directory);
-        let fed = fed.and_then(|entries| feed.finish().map(|tar| (entries, tar)));
-        let mut archives = Vec::new();
+        let fed = feed(entries, archives, &tars, &zips);
+        drop((tars, zips));
+        let mut done = Vec::new();
         let mut failed = None;
-        for (worker, (_, path)) in workers.into_iter().zip(wanted) {
+        for (worker, file) in workers.into_iter().zip(files) {
             match worker.join() {
-                Ok(Ok((sha256, size))) => archives.push(WrittenArchive { sha256, size }),
+                Ok(Ok((sha256, size))) => done.push(WrittenArchive { sha256, size }),
                 Ok(Err(error)) => {
-                    failed = Some(anyhow::Error::new(error).context(format!("cannot write {}", path.display())));
+                    failed = Some(anyhow::Error::new(error).context(format!("cannot write {}", file.path.display())));
                 }
-                Err(_) => failed = Some(anyhow::anyhow!("the compressor of {} gave up", path.display())),
+                Err(_) => failed = Some(anyhow::anyhow!("the compressor of {} panicked", file.path.display())),
             }
         }
-        // A compressor that failed is why the feed was cut off.
+        // The error of a compressor is the cause of the error that its closed queue is for the feed.
         if let Some(error) = failed {
             return Err(error);
         }
         let (entries, (tar, tar_size)) = fed?;
-        Ok(Written { archives, entries, tar, tar_size })
+        Ok(Written { archives: done, entries, tar, tar_size })
     })?;
-    for (part, (_, path)) in parts.into_iter().zip(wanted) {
-        part.as_file().sync_data().with_context(|| format!("cannot write {}", path.display()))?;
-        part.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    for (part, file) in parts.into_iter().zip(files) {
+        let cannot = || format!("cannot write {}", file.path.display());
+        part.as_file().sync_data().with_context(cannot)?;
+        part.persist(&file.path).with_context(cannot)?;
     }
     Ok(written)
 }
 
+/// The temporary file beside `path` that becomes it.
 fn part(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     tempfile::Builder::new()
@@ -135,11 +153,14 @@ fn part(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
         .permissions(PermissionsExt::from_mode(0o644))
         .tempfile_in(directory)
         .with_context(|| {
-            format!("cannot write to {}; does the directory exist, and may you write to it?", directory.display())
+            format!("cannot write to {}; does the directory exist, and is it writable?", directory.display())
         })
 }
 
-fn compress(mut encoder: Encoder<Summing<BufWriter<File>>>, chunks: &Receiver<Chunk>) -> io::Result<(Sha256Sum, u64)> {
+fn compress(
+    mut encoder: Encoder<Summing<BufWriter<File>>>,
+    chunks: &Receiver<Arc<Vec<u8>>>,
+) -> io::Result<(Sha256Sum, u64)> {
     while let Ok(chunk) = chunks.recv() {
         encoder.write_all(&chunk)?;
     }
@@ -148,134 +169,110 @@ fn compress(mut encoder: Encoder<Summing<BufWriter<File>>>, chunks: &Receiver<Ch
     Ok(out.finish())
 }
 
-fn collect(file: File, files: &Receiver<Whole<'_>>, room: &Closing) -> io::Result<(Sha256Sum, u64)> {
+fn write_zip(
+    file: File,
+    epoch: u64,
+    entries: &Receiver<ZipEntry>,
+    budget: &ClosesBudget,
+) -> io::Result<(Sha256Sum, u64)> {
     let mut zip = zip::Writer::new(BufWriter::with_capacity(1 << 16, file));
-    while let Ok((entry, content)) = files.recv() {
-        zip.add(&entry, &content)?;
-        room.0.give(content.len());
+    while let Ok(entry) = entries.recv() {
+        zip.add(&entry.path, &entry.kind, epoch, &entry.content)?;
+        budget.0.give_back(entry.content.len());
     }
     let mut out = zip.finish()?;
     out.inner().flush()?;
     Ok(out.finish())
 }
 
-/// How much waits for the zip file: a count of bytes instead of files, of which one may be as large as all others.
+/// The queue of a zip file.
+struct ZipSender {
+    sender: Sender<ZipEntry>,
+    budget: Arc<ByteBudget>,
+}
+
+/// The bytes that wait for the zip file. A count of files would not do, as one may be as large as all others.
 #[derive(Default)]
-struct Room {
-    /// The bytes that wait; none when nobody takes them any more.
+struct ByteBudget {
+    /// The bytes that wait; none once the zip file is closed.
     waiting: Mutex<Option<usize>>,
     changed: Condvar,
 }
 
-impl Room {
-    /// Waits until that much more fits in.
+impl ByteBudget {
+    /// Waits until there is room for `bytes`.
     fn take(&self, bytes: usize) {
-        let full = |waiting: &mut Option<usize>| waiting.is_some_and(|waiting| waiting > 0 && waiting + bytes > ROOM);
+        let full =
+            |waiting: &mut Option<usize>| waiting.is_some_and(|waiting| waiting > 0 && waiting + bytes > WAITING_BYTES);
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut waiting = self.changed.wait_while(waiting, full).unwrap_or_else(PoisonError::into_inner);
         *waiting = Some(waiting.unwrap_or(0) + bytes);
     }
 
-    fn give(&self, bytes: usize) {
+    fn give_back(&self, bytes: usize) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         *waiting = waiting.map(|waiting| waiting.saturating_sub(bytes));
         self.changed.notify_all();
     }
 }
 
-/// Lets the feed go on when the zip file failed: it finds out when it sends.
-struct Closing(Arc<Room>);
+/// Closes the budget when the zip file fails, so that the feed goes on and gets the error when it sends.
+struct ClosesBudget(Arc<ByteBudget>);
 
-impl Drop for Closing {
+impl Drop for ClosesBudget {
     fn drop(&mut self) {
         *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.0.changed.notify_all();
     }
 }
 
-/// What the calling thread sends on.
-struct Feed<'a> {
-    tars: Vec<SyncSender<Chunk>>,
-    zips: Vec<(Sender<Whole<'a>>, Arc<Room>)>,
-    chunk: Vec<u8>,
-    tar: Summing<io::Sink>,
-}
+/// The checksum and size of each entry, and those of the tar stream.
+type Fed = (Vec<WrittenEntry>, (Sha256Sum, u64));
 
-impl<'a> Feed<'a> {
-    fn all(&mut self, tree: &'a SourceTree, directory: &str) -> anyhow::Result<Vec<WrittenEntry>> {
-        let mut reader = tree.reader();
-        let mut written = Vec::with_capacity(tree.entries.len());
-        for (path, entry) in in_order(tree, directory) {
-            let Some(entry) = entry else {
-                self.send(Named { path, what: What::Directory, time: tree.epoch }, Arc::new([]))?;
-                continue;
-            };
-            let content = reader.content(entry)?;
-            written.push(WrittenEntry { sha256: Sha256Sum::of(&content), size: content.len() as u64 });
-            let what = match &entry.kind {
-                Kind::File { executable } => What::File { executable: *executable },
-                Kind::Link { target } => What::Link { target },
-            };
-            self.send(Named { path, what, time: tree.epoch }, content)?;
-        }
-        Ok(written)
-    }
-
-    fn send(&mut self, entry: Named<'a>, content: Arc<[u8]>) -> anyhow::Result<()> {
-        let in_tar: &[u8] = if matches!(entry.what, What::File { .. }) { &content } else { &[] };
-        self.put(&tar::header(&entry, in_tar.len() as u64))?;
-        self.put(in_tar)?;
-        self.put(&[0; tar::BLOCK][..tar::padding(in_tar.len() as u64)])?;
-        for (zip, room) in &self.zips {
-            room.take(content.len());
-            zip.send((entry.clone(), Arc::clone(&content))).map_err(|_| cut_off())?;
+/// Sends all entries, and the directories above them, to the compressors.
+fn feed(
+    entries: impl IntoIterator<Item = anyhow::Result<ArchiveEntry>>,
+    archives: Archives<'_>,
+    tars: &[SyncSender<Arc<Vec<u8>>>],
+    zips: &[ZipSender],
+) -> anyhow::Result<Fed> {
+    let mut stream = ChunkSender::new(|chunk| {
+        let chunk = Arc::new(chunk);
+        tars.iter().try_for_each(|tar| tar.send(Arc::clone(&chunk)).map_err(|_| closed()))
+    });
+    let mut put = |path: String, kind: EntryKind, content: Arc<[u8]>| -> io::Result<()> {
+        let in_tar: &[u8] = if matches!(kind, EntryKind::File { .. }) { &content } else { &[] };
+        let size = in_tar.len() as u64;
+        stream.put(&Header::new(&path, &kind, size, archives.epoch).bytes())?;
+        stream.put(in_tar)?;
+        stream.put(&[0; tar::BLOCK][..tar::padding(size)])?;
+        for zip in zips {
+            zip.budget.take(content.len());
+            let entry = ZipEntry { path: path.clone(), kind: kind.clone(), content: Arc::clone(&content) };
+            zip.sender.send(entry).map_err(|_| closed())?;
         }
         Ok(())
-    }
-
-    /// Adds to the tar stream, and sends each whole piece.
-    fn put(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
-        while !bytes.is_empty() {
-            let (now, later) = bytes.split_at(bytes.len().min(CHUNK - self.chunk.len()));
-            self.chunk.extend_from_slice(now);
-            bytes = later;
-            if self.chunk.len() == CHUNK {
-                self.flush()?;
-            }
+    };
+    let (mut previous, mut written) = (String::new(), Vec::new());
+    put(format!("{}/", archives.directory), EntryKind::Directory, Arc::new([]))?;
+    for entry in entries {
+        let ArchiveEntry { path, kind, content } = entry?;
+        anyhow::ensure!(previous < path, "the entries of an archive are not sorted: {path} comes after {previous}");
+        // In this order, a directory comes just before the first path below it.
+        for (at, _) in path.match_indices('/').filter(|(at, _)| !previous.starts_with(&path[..=*at])) {
+            put(format!("{}/{}", archives.directory, &path[..=at]), EntryKind::Directory, Arc::new([]))?;
         }
-        Ok(())
+        written.push(WrittenEntry { sha256: Sha256Sum::of(&content), size: content.len() as u64 });
+        let slash = if kind == EntryKind::Directory { "/" } else { "" };
+        put(format!("{}/{path}{slash}", archives.directory), kind, content)?;
+        previous = path;
     }
-
-    fn flush(&mut self) -> anyhow::Result<()> {
-        let chunk = Arc::new(std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK)));
-        for tar in &self.tars {
-            tar.send(Arc::clone(&chunk)).map_err(|_| cut_off())?;
-        }
-        self.tar.write_all(&chunk)?;
-        Ok(())
-    }
-
-    fn finish(mut self) -> anyhow::Result<(Sha256Sum, u64)> {
-        let end = tar::end(self.tar.bytes() + self.chunk.len() as u64);
-        self.put(&vec![0; end])?;
-        self.flush()?;
-        Ok(self.tar.finish())
-    }
+    let trailer = tar::trailer(stream.bytes());
+    stream.put(&vec![0; trailer])?;
+    Ok((written, stream.finish()?))
 }
 
-fn cut_off() -> anyhow::Error {
-    anyhow::anyhow!("an archive cannot be written")
-}
-
-/// Every name of the archive in the order of its bytes: files, links, and the directories above them.
-fn in_order<'a>(tree: &'a SourceTree, directory: &str) -> Vec<(String, Option<&'a Entry>)> {
-    let mut names: std::collections::BTreeMap<String, Option<&Entry>> = std::collections::BTreeMap::new();
-    names.insert(format!("{directory}/"), None);
-    for entry in &tree.entries {
-        for (at, _) in entry.path.match_indices('/') {
-            names.entry(format!("{directory}/{}/", &entry.path[..at])).or_insert(None);
-        }
-        names.insert(format!("{directory}/{}", entry.path), Some(entry));
-    }
-    names.into_iter().collect()
+/// The error of a compressor's queue whose thread has failed.
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the compressor has stopped")
 }

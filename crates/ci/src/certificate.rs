@@ -84,7 +84,8 @@ pub fn certify(run: &Run) -> Option<Certificate> {
     // Whole milliseconds are rounded, so a perfect schedule can seem to be shorter than possible.
     let lower_bound = bound.makespan.clamp(1, makespan.max(1));
     // The next run sets a tenth more aside than was used.
-    let reserved = measured(|record| record.peak.map_or(record.conditions.reservation, |peak| peak.saturating_add(peak / 10)));
+    let reserved =
+        measured(|record| record.peak.map_or(record.conditions.reservation, |peak| peak.saturating_add(peak / 10)));
     let simulated = |limits| reserved.makespan(limits, &order(&reserved, limits, SEED, QUICK));
     let base = simulated(limits);
     let saved = |limits| base.saturating_sub(simulated(limits));
@@ -149,10 +150,10 @@ fn named(plan: &Plan, jobs: &Workload, binding: Binding) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, RunStarted, Stamped};
-    use crate::evidence::{End, Evidence};
     use crate::conditions::Conditions;
     use crate::event::Measured;
+    use crate::event::{Event, RunStarted, Stamped};
+    use crate::evidence::{End, Evidence};
     use crate::plan::{FORMAT, PlannedJob};
     use crate::schedule::Capacity;
 

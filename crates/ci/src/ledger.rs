@@ -171,8 +171,7 @@ impl Line {
     }
 
     fn wants_resources(&self) -> bool {
-        self.outcome.suggests_scarcity()
-            || self.pressure.is_some_and(|pressure| pressure >= PRESSED)
+        self.outcome.suggests_scarcity() || self.pressure.is_some_and(|pressure| pressure >= PRESSED)
     }
 }
 

@@ -120,8 +120,16 @@ impl Schedule {
             jobs[*job].rank = rank;
         }
         let queue = Queue::new(limits.slots, limits.memory, jobs.len());
-        let mut schedule =
-            Schedule { limits, jobs, groups, queue, order, exclusive: Vec::new(), running_exclusively: false, stopped: false };
+        let mut schedule = Schedule {
+            limits,
+            jobs,
+            groups,
+            queue,
+            order,
+            exclusive: Vec::new(),
+            running_exclusively: false,
+            stopped: false,
+        };
         for position in 0..schedule.jobs.len() {
             schedule.promote(position);
         }

@@ -155,14 +155,15 @@ impl<'a> Supervisor<'a> {
             }
             self.dispatcher.recorder.admission_paused(self.guard.objection(now));
             let Some(start) = start else { return };
-            let started = self.dispatcher.recorder.reserve().and_then(|()| {
-                self.start(start).map_err(|error| format!("no further job can be started: {error}"))
-            });
+            let started =
+                self.dispatcher.recorder.reserve().and_then(|()| {
+                    self.start(start).map_err(|error| format!("no further job can be started: {error}"))
+                });
             if let Err(why) = started {
                 self.dispatcher.take_back(start);
-                self.dispatcher.recorder.emit_now(Event::Warning {
-                    text: format!("{why}; the run stops, and `ci --resume` resumes it"),
-                });
+                self.dispatcher
+                    .recorder
+                    .emit_now(Event::Warning { text: format!("{why}; the run stops, and `ci --resume` resumes it") });
                 self.stop(KillReason::NoState, Signal::TERM);
             }
         }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::control::{self, Paragraph};
 use super::version::DebVersion;
-use drydock_archive::read::{Each, Limits, MemberKind, Packing, ReadError, visit_packed};
+use drydock_archive::format::Compression;
+use drydock_archive::read::{Each, Limits, MemberKind, ReadError, visit_stream};
 
 /// The largest control file that is read, in bytes, and how many there may be.
 const CONTROL_LIMITS: Limits = Limits { bytes: 32 << 20, entries: 1000 };
@@ -39,7 +40,7 @@ pub struct Binary {
 struct Part {
     at: u64,
     size: u64,
-    packing: Packing,
+    compression: Compression,
 }
 
 impl Binary {
@@ -55,7 +56,7 @@ impl Binary {
         let (_, control) = control.ok_or_else(|| missing("control.tar"))?;
         let (_, data) = data.ok_or_else(|| missing("data.tar"))?;
         let mut members = BTreeMap::new();
-        visit_packed(part(&mut file, control)?, control.packing, CONTROL_LIMITS, &mut |member, content| {
+        visit_stream(part(&mut file, control)?, control.compression, CONTROL_LIMITS, &mut |member, content| {
             let name = member.path.trim_start_matches("./");
             if member.kind == MemberKind::File {
                 if name.is_empty() || name.contains('/') || name.chars().any(|c| !c.is_ascii_graphic()) {
@@ -88,7 +89,7 @@ impl Binary {
     /// [`ReadError`], and those of `each`.
     pub fn visit(&self, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
         let mut file = drydock_base::paths::open_regular(&self.file)?;
-        visit_packed(part(&mut file, &self.data)?, self.data.packing, limits, each)
+        visit_stream(part(&mut file, &self.data)?, self.data.compression, limits, each)
     }
 
     /// The scripts that dpkg would run.
@@ -144,18 +145,12 @@ fn parts(file: &mut File) -> Result<Vec<(&'static str, Part)>, ReadError> {
         } else if let Some((base, ending)) =
             ["control.tar", "data.tar"].into_iter().find_map(|base| Some((base, name.strip_prefix(base)?.to_owned())))
         {
-            let packing = match ending.as_str() {
-                "" => Packing::Plain,
-                ".gz" => Packing::Gzip,
-                ".xz" => Packing::Xz,
-                ".bz2" => Packing::Bzip2,
-                ".zst" => Packing::Zstd,
-                _ => return Err(ReadError::Unsupported(format!("{name:?}"))),
-            };
+            let compression = Compression::from_suffix(&ending);
+            let compression = compression.ok_or_else(|| ReadError::Unsupported(format!("{name:?}")))?;
             if found.iter().any(|(other, _)| *other == base) {
                 return Err(damaged("it has two of the same name"));
             }
-            found.push((base, Part { at: starts, size, packing }));
+            found.push((base, Part { at: starts, size, compression }));
         }
         at = starts + size + size % 2;
     }

@@ -12,7 +12,8 @@ use super::changelog::Entry;
 use super::control::{self, Paragraph};
 use super::copyright;
 use super::vendor::Vendored;
-use drydock_archive::source::{self, Kind, Origin, SourceTree};
+use drydock_archive::source::SourceTree;
+use drydock_archive::{ArchiveEntry, EntryKind};
 use drydock_base::failure::Failure;
 use drydock_base::sums::Sha256Sum;
 
@@ -46,7 +47,7 @@ impl Directory {
         let mut files = BTreeMap::new();
         let prefix = format!("{path}/");
         for entry in tree.entries.iter().filter(|entry| entry.path.starts_with(&prefix)) {
-            let Kind::File { executable } = entry.kind else {
+            let EntryKind::File { executable } = entry.kind else {
                 let text = format!("{} is a link, which {path} may not hold: write the file itself", entry.path);
                 return Err(Failure::declaration(text));
             };
@@ -162,15 +163,13 @@ impl Debian {
         self.files.insert("changelog".into(), (false, text.into_bytes().into()));
     }
 
-    /// The files as a tree that archives are written from.
-    pub fn tree(&self, sources: &SourceTree) -> SourceTree {
-        let entry = |(path, (executable, content)): (&String, &Content)| source::Entry {
+    /// The files as entries of an archive.
+    pub fn archive_entries(&self) -> impl Iterator<Item = ArchiveEntry> + '_ {
+        self.files.iter().map(|(path, (executable, content))| ArchiveEntry {
             path: path.clone(),
-            kind: Kind::File { executable: *executable },
-            origin: Origin::Derived { generator: "deb".into(), content: Arc::clone(content) },
-        };
-        let entries = self.files.iter().map(entry).collect();
-        SourceTree { entries, left_out: Vec::new(), repositories: Vec::new(), ..sources.clone() }
+            kind: EntryKind::File { executable: *executable },
+            content: Arc::clone(content),
+        })
     }
 }
 

@@ -13,8 +13,7 @@ use super::control::Paragraph;
 use super::directory::Debian;
 use super::sign::Signer;
 use super::sums::{Sums, list};
-use drydock_archive as archive;
-use drydock_archive::source::SourceTree;
+use drydock_archive::{self as archive, ArchiveFile, Archives};
 use drydock_base::paths;
 use drydock_config::release::Format;
 
@@ -24,8 +23,6 @@ const FORMAT: &str = "3.0 (quilt)";
 /// What a source package is made of.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// The sources, for their date.
-    pub tree: &'a SourceTree,
     /// `debian/` without this version's entry of the changelog.
     pub debian: Debian,
     /// That entry.
@@ -65,8 +62,9 @@ pub fn write(mut request: Request<'_>) -> anyhow::Result<SourcePackage> {
     let at = |ending: &str| request.directory.join(format!("{stem}{ending}"));
 
     let tarball = at(".debian.tar.xz");
-    let wanted = [(Format::TarXz, tarball.clone())];
-    archive::write(&debian.tree(request.tree), "debian", &wanted, request.threads)?;
+    let files = [ArchiveFile { format: Format::TarXz, path: tarball.clone() }];
+    let archives = Archives { directory: "debian", epoch: entry.epoch, files: &files, threads: request.threads };
+    archive::write(debian.archive_entries().map(Ok), archives)?;
     let sums = |path: &PathBuf| Sums::of_file(path).with_context(|| format!("cannot read {}", path.display()));
     let origs: Vec<Sums> = request.origs.iter().map(sums).collect::<anyhow::Result<_>>()?;
     let tarball = sums(&tarball)?;

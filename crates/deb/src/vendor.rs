@@ -17,7 +17,8 @@ use anyhow::Context as _;
 pub use krate::{Crate, CrateFile};
 pub use lock::{Lock, Package};
 
-use drydock_archive::source::{Entry, Kind, Origin, SourceTree};
+use drydock_archive::source::SourceTree;
+use drydock_archive::{ArchiveEntry, EntryKind};
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::sums::Sha256Sum;
@@ -110,21 +111,21 @@ fn fetch(tree: &SourceTree, declared: &Vendor) -> anyhow::Result<()> {
 }
 
 impl Vendored {
-    /// The component's files, each `NAME-VERSION/PATH`.
-    pub fn tree(&self, sources: &SourceTree) -> SourceTree {
+    /// The files of the component as entries of an archive, each `NAME-VERSION/PATH`.
+    pub fn archive_entries(&self) -> Vec<ArchiveEntry> {
         let mut entries = Vec::new();
         for one in &self.crates {
-            let mut add = |path: String, executable: bool, content: std::sync::Arc<[u8]>| {
-                let origin = Origin::Derived { generator: "crates".to_owned(), content };
-                entries.push(Entry { path, kind: Kind::File { executable }, origin });
+            let mut add = |path: &str, executable: bool, content: std::sync::Arc<[u8]>| {
+                let path = format!("{}/{path}", one.directory());
+                entries.push(ArchiveEntry { path, kind: EntryKind::File { executable }, content });
             };
             for (path, file) in &one.files {
-                add(format!("{}/{path}", one.directory()), file.executable, file.content.clone());
+                add(path, file.executable, file.content.clone());
             }
-            add(format!("{}/.cargo-checksum.json", one.directory()), false, one.checksums().into_bytes().into());
+            add(".cargo-checksum.json", false, one.checksums().into_bytes().into());
         }
-        entries.sort_by(|a: &Entry, b: &Entry| a.path.as_bytes().cmp(b.path.as_bytes()));
-        SourceTree { entries, left_out: Vec::new(), repositories: Vec::new(), ..sources.clone() }
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        entries
     }
 
     /// Crates that say they need a newer compiler than this, with what they need.

@@ -12,8 +12,9 @@ use super::image_files::clean_path;
 use super::layout::Layout;
 use super::leftovers::Leftovers;
 use super::model::{ImageConfig, Manifest, media};
+use drydock_archive::format::Compression;
 use drydock_archive::layer::Layer;
-use drydock_archive::read::{Limits, Packing, ReadError, visit_packed};
+use drydock_archive::read::{Limits, ReadError, visit_stream};
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::paths;
@@ -89,7 +90,7 @@ fn read(tar: &Path, directory: &Path) -> Result<Layer, ReadError> {
     let mut layer = Layer::new(directory)?;
     let mut leftovers = Leftovers::default();
     let limits = Limits { bytes: 16 << 30, ..Limits::UNKNOWN };
-    visit_packed(paths::open_regular(tar)?, Packing::Plain, limits, &mut |member, content| {
+    visit_stream(paths::open_regular(tar)?, Compression::Plain, limits, &mut |member, content| {
         let path = clean_path(&member.path)?;
         if path.is_empty() {
             return Ok(());

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
 use super::model::{Descriptor, Manifest, media};
-use drydock_archive::read::{self, Limits, Member, MemberKind, Packing, ReadError};
+use drydock_archive::format::Compression;
+use drydock_archive::read::{self, Limits, Member, MemberKind, ReadError};
 use drydock_base::failure::Failure;
 use drydock_base::paths;
 
@@ -287,14 +288,14 @@ pub fn clean_path(path: &str) -> Result<String, ReadError> {
 /// # Errors
 /// The layer is of a type that is not read, or damaged.
 pub fn visit_layer(file: &Path, media_type: &str, each: &mut read::Each<'_>) -> Result<(), ReadError> {
-    let packing = match media_type {
-        media::LAYER_GZIP | media::DOCKER_LAYER_GZIP => Packing::Gzip,
-        media::LAYER => Packing::Plain,
-        "application/vnd.oci.image.layer.v1.tar+zstd" => Packing::Zstd,
+    let compression = match media_type {
+        media::LAYER_GZIP | media::DOCKER_LAYER_GZIP => Compression::Gzip,
+        media::LAYER => Compression::Plain,
+        "application/vnd.oci.image.layer.v1.tar+zstd" => Compression::Zstd,
         other => return Err(ReadError::Unsupported(format!("the type {other}"))),
     };
     let limits = Limits { bytes: 64 << 30, ..Limits::UNKNOWN };
-    read::visit_ahead(file, packing, limits, each)
+    read::visit_ahead(file, compression, limits, each)
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use anyhow::Context as _;
 
 use super::manifest::{Identity, Manifest, NAME, SUMS};
 use super::proof;
-use drydock_archive as archive;
 use drydock_archive::source::{SourceTree, derive, version};
+use drydock_archive::{self as archive, ArchiveFile, Archives};
 use drydock_base::exec;
 use drydock_base::paths;
 use drydock_config::release::Format;
@@ -54,16 +54,18 @@ impl Job<'_> {
             .tempdir_in(directory)
             .with_context(|| format!("cannot write to {}", directory.display()))?;
         let names = self.identity.archives();
-        let wanted: Vec<(Format, PathBuf)> =
-            names.iter().map(|(format, name)| (*format, parts.path().join(name))).collect();
+        let file = |(format, name): &(Format, String)| ArchiveFile { format: *format, path: parts.path().join(name) };
+        let files: Vec<ArchiveFile> = names.iter().map(file).collect();
         watch(&format!("write {}", names.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ")));
-        let written = archive::write(&self.tree, &self.identity.directory(), &wanted, self.threads)?;
+        let top = self.identity.directory();
+        let archives = Archives { directory: &top, epoch: self.tree.epoch, files: &files, threads: self.threads };
+        let written = archive::write(self.tree.archive_entries(), archives)?;
         let mut manifest = Manifest::new(&self.identity, &self.tree, &derived, &written);
         manifest.made_by = made_by(&self.identity);
 
         forget_another(directory, &manifest)?;
-        for ((_, part), (_, name)) in wanted.iter().zip(&names) {
-            fs::rename(part, directory.join(name)).with_context(|| format!("cannot write {name}"))?;
+        for (part, (_, name)) in files.iter().zip(&names) {
+            fs::rename(&part.path, directory.join(name)).with_context(|| format!("cannot write {name}"))?;
         }
         paths::write_atomically(&directory.join(SUMS), manifest.sums().as_bytes())?;
         paths::write_atomically(&directory.join(NAME), manifest.text()?.as_bytes())?;

@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use drydock_archive::Written;
 use drydock_archive::source::derive::{Derived, GeneratorRecord};
-use drydock_archive::source::{Kind, Origin, SourceTree};
+use drydock_archive::source::{Origin, SourceTree};
+use drydock_archive::{EntryKind, Written};
 use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_base::sums::{Sha256Sum, merkle_root};
@@ -171,12 +171,12 @@ impl Manifest {
                 };
                 EntryRecord {
                     path: entry.path.clone(),
-                    mode: format!("{:o}", entry.mode()),
+                    mode: format!("{:o}", entry.kind.mode()),
                     size: sum.size,
                     sha256: sum.sha256,
                     link: match &entry.kind {
-                        Kind::Link { target } => Some(target.clone()),
-                        Kind::File { .. } => None,
+                        EntryKind::Symlink { target } => Some(target.clone()),
+                        EntryKind::File { .. } | EntryKind::Directory => None,
                     },
                     blob,
                     submodule,

@@ -39,7 +39,7 @@ pub fn version_files(release: &Release, tree: &SourceTree, version: &Version) ->
     let mut findings = Vec::new();
     for file in &release.version_files {
         let what = format!("{} holds the version", file.path);
-        let Some(text) = text_of(tree, &file.path)? else {
+        let Some(text) = tree.text(&file.path)? else {
             findings.push(Finding::bad(
                 what,
                 "the commit has no such file",
@@ -72,7 +72,7 @@ pub fn version_files(release: &Release, tree: &SourceTree, version: &Version) ->
 pub fn changelog(release: &Release, tree: &SourceTree, version: &Version) -> anyhow::Result<Option<Finding>> {
     let Some(path) = &release.changelog else { return Ok(None) };
     let what = format!("{path} has a heading for {version}");
-    let Some(text) = text_of(tree, path)? else {
+    let Some(text) = tree.text(path)? else {
         return Ok(Some(Finding::bad(
             what,
             "the commit has no such file",
@@ -114,12 +114,6 @@ pub fn packages(release: &Release) -> Vec<Finding> {
         }
     }
     findings
-}
-
-fn text_of(tree: &SourceTree, path: &str) -> anyhow::Result<Option<String>> {
-    let Some(entry) = tree.get(path) else { return Ok(None) };
-    let content = tree.reader().content(entry)?;
-    Ok(Some(String::from_utf8_lossy(&content).into_owned()))
 }
 
 #[cfg(test)]

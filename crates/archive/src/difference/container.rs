@@ -25,9 +25,9 @@ pub(super) fn explain(
         byte: Some(byte),
         cause: cause.to_owned(),
     };
-    if format != Format::Zip {
-        let one = read::tar_stream(expected, format, limits)?;
-        let other = read::tar_stream(found, format, limits)?;
+    if let Some(compression) = crate::format::info(format).compression {
+        let one = read::tar_stream(expected, compression, limits)?;
+        let other = read::tar_stream(found, compression, limits)?;
         if let Some(byte) = differing_byte(one, other)? {
             let cause = "another tar program: blocks at the end, or unused fields of headers";
             return Ok(Difference {

@@ -1,57 +1,161 @@
-//! tar streams, ustar, pax and GNU: only what is needed to tell what they would unpack to.
+//! tar streams in the ustar, pax and GNU dialects, up to what an unpacker would make of them.
+//!
+//! Header layouts are those of the tar crate. Its `Archive` is not used: raw iteration ignores the size in a pax header,
+//! so that content is read as headers, and its pax records end at the first line end, which attributes may contain.
+
+mod extensions;
+mod sparse;
 
 use std::io::{self, Read};
 
-use super::{Bounded, Each, Limits, Member, MemberKind, ReadError, shown};
+use ::tar::{EntryType, Header};
 
-/// The largest pax header or long name.
-const LARGEST_EXTENSION: u64 = 1 << 20;
+use super::{Bounded, Each, Limits, Member, MemberKind, ReadError, shown};
+use extensions::Extensions;
+use sparse::Sparse;
+
 const BLOCK: usize = 512;
 
-pub(super) fn visit<R: Read>(stream: &mut Bounded<R>, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
+/// Rules for one stream.
+#[derive(Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) limits: Limits,
+    /// Whether [`Member::fields`] are wanted.
+    pub(super) fields: bool,
+    /// Whether the stream must end with zero blocks. The end of a compressed stream shows that it is complete; without
+    /// compression, a stream that is cut after an entry looks like one without zero blocks.
+    pub(super) trailer: bool,
+}
+
+/// The reader of one stream, with its position in bytes.
+struct Stream<'a, R> {
+    inner: &'a mut Bounded<R>,
+    offset: u64,
+}
+
+pub(super) fn visit<R: Read>(stream: &mut Bounded<R>, rules: Rules, each: &mut Each<'_>) -> Result<(), ReadError> {
+    let mut stream = Stream { inner: stream, offset: 0 };
     let mut extensions = Extensions::default();
-    let (mut entries, mut offset, mut headers_at) = (0, 0, None);
+    let (mut entries, mut first_header) = (0, None);
     loop {
-        let mut block = [0; BLOCK];
-        fill(stream, &mut block, "the tar stream")?;
+        let start = *first_header.get_or_insert(stream.offset);
+        let Some(block) = stream.header()? else {
+            // Extensions belong to an entry that is missing.
+            let is_complete = start == stream.offset && start > 0 && !rules.trailer;
+            return if is_complete { Ok(()) } else { Err(cut("the end of the tar stream")) };
+        };
         if block.iter().all(|byte| *byte == 0) {
-            return rest_is_empty(stream);
+            return stream.rest_is_zero(rules.trailer);
         }
-        let start = *headers_at.get_or_insert(offset);
-        offset += BLOCK as u64;
-        let header = Header::parse(&block)?;
-        let padded = header.size.checked_next_multiple_of(BLOCK as u64).ok_or_else(|| damaged("a size"))?;
-        if matches!(header.kind, b'x' | b'g' | b'L' | b'K') {
-            if header.size > LARGEST_EXTENSION {
-                return Err(ReadError::Unsupported(format!("a header of {} bytes", header.size)));
-            }
-            let mut content = vec![0; usize::try_from(padded).map_err(|_| damaged("a size"))?];
-            fill(stream, &mut content, "a header")?;
-            content.truncate(usize::try_from(header.size).map_err(|_| damaged("a size"))?);
-            extensions.add(header.kind, &content)?;
-            offset += padded;
+        let header = checked(&block)?;
+        let size = number(&header.as_old().size).ok_or_else(|| damaged("a size"))?;
+        let entry_type = header.entry_type();
+        if let EntryType::XHeader | EntryType::XGlobalHeader | EntryType::GNULongName | EntryType::GNULongLink =
+            entry_type
+        {
+            extensions.add(entry_type, &stream.extension(size)?)?;
             continue;
         }
         entries += 1;
-        if entries > limits.entries {
-            return Err(ReadError::TooMany(limits.entries));
+        if entries > rules.limits.entries {
+            return Err(ReadError::TooMany(rules.limits.entries));
         }
-        let member = header.member(&std::mem::take(&mut extensions), start)?;
-        headers_at = None;
+        let extensions = std::mem::take(&mut extensions);
+        first_header = None;
+        let mut stored = extensions.size.unwrap_or(size);
+        let padded = stored.checked_next_multiple_of(BLOCK as u64).ok_or_else(|| damaged("a size"))?;
+        let content_at = stream.offset;
+        let sparse = Sparse::read(header, &extensions, &mut stream, &mut stored)?;
+        let holes = sparse.as_ref().map_or(0, Sparse::holes);
+        stream.inner.charge(holes)?;
+        let size = stored.checked_add(holes).ok_or_else(|| damaged("a size"))?;
+        let member = member(header, extensions, Place { start, size, fields: rules.fields })?;
         let path = shown(&member.path);
-        let mut content = (&mut *stream).take(member.size);
-        each(&member, &mut content).map_err(|error| explain(error, &path, limits))?;
-        // Whatever the caller left, and the padding.
-        io::copy(&mut content, &mut io::sink()).map_err(|error| stream.explain(error))?;
-        let padded = member.size.checked_next_multiple_of(BLOCK as u64).ok_or_else(|| damaged("a size"))?;
-        let missing = content_left(stream, padded - member.size)?;
-        if missing {
+        let mut content = (&mut *stream.inner).take(stored);
+        match &sparse {
+            Some(sparse) => each(&member, &mut sparse.expand(&mut content)),
+            None => each(&member, &mut content),
+        }
+        .map_err(|error| explain(error, &path, rules.limits))?;
+        // Whatever the caller has not read.
+        let drained = io::copy(&mut content, &mut io::sink());
+        let missing = content.limit();
+        drained.map_err(|error| stream.inner.explain(error))?;
+        // An old GNU sparse map is before the content, beside its size; that of pax 1.0 is a part of it.
+        let map =
+            if sparse.as_ref().is_some_and(|sparse| sparse.map_in_content) { stream.offset - content_at } else { 0 };
+        stream.offset += stored;
+        if missing > 0 || !stream.skip(padded - stored - map)? {
             return Err(ReadError::Truncated(path));
         }
-        offset = offset.saturating_add(padded);
     }
 }
 
+impl<R: Read> Stream<'_, R> {
+    /// The next block; none at the end of the stream.
+    fn header(&mut self) -> Result<Option<[u8; BLOCK]>, ReadError> {
+        let mut block = [0; BLOCK];
+        let mut read = 0;
+        while read < BLOCK {
+            match self.inner.read(&mut block[read..]) {
+                Ok(0) if read == 0 => return Ok(None),
+                Ok(0) => return Err(cut("the tar stream")),
+                Ok(count) => read += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.inner.explain(error)),
+            }
+        }
+        self.offset += BLOCK as u64;
+        Ok(Some(block))
+    }
+
+    /// The content of an extension header, without padding.
+    fn extension(&mut self, size: u64) -> Result<Vec<u8>, ReadError> {
+        /// The largest pax header or long name in bytes.
+        const LARGEST: usize = 1 << 20;
+        let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST);
+        let size = size.ok_or_else(|| ReadError::Unsupported(format!("a header of more than {LARGEST} bytes")))?;
+        let mut content = vec![0; size.next_multiple_of(BLOCK)];
+        self.fill(&mut content)?;
+        content.truncate(size);
+        Ok(content)
+    }
+
+    /// Fills a buffer that belongs to a header.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), ReadError> {
+        self.inner.read_exact(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => cut("a header"),
+            _ => self.inner.explain(error),
+        })?;
+        self.offset += buffer.len() as u64;
+        Ok(())
+    }
+
+    /// Skips padding; false if the stream ends before.
+    fn skip(&mut self, padding: u64) -> Result<bool, ReadError> {
+        let skipped = io::copy(&mut (&mut *self.inner).take(padding), &mut io::sink());
+        let skipped = skipped.map_err(|error| self.inner.explain(error))?;
+        self.offset += skipped;
+        Ok(skipped == padding)
+    }
+
+    /// Checks that only zeros follow the first zero block, and another block of them if the trailer is required.
+    fn rest_is_zero(&mut self, trailer: bool) -> Result<(), ReadError> {
+        let (mut buffer, mut any) = ([0; 1 << 14], !trailer);
+        loop {
+            match self.inner.read(&mut buffer).map_err(|error| self.inner.explain(error))? {
+                0 if any => return Ok(()),
+                0 => return Err(cut("the end of the tar stream")),
+                read if buffer[..read].iter().any(|byte| *byte != 0) => {
+                    return Err(damaged("there is something after its end"));
+                }
+                _ => any = true,
+            }
+        }
+    }
+}
+
+/// The meaning of an error that a caller passes on while it reads a content.
 fn explain(error: ReadError, path: &str, limits: Limits) -> ReadError {
     match error {
         ReadError::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => ReadError::TooLarge(limits.bytes),
@@ -63,184 +167,85 @@ fn explain(error: ReadError, path: &str, limits: Limits) -> ReadError {
     }
 }
 
-/// Skips padding; true if there is less than that.
-fn content_left<R: Read>(stream: &mut Bounded<R>, padding: u64) -> Result<bool, ReadError> {
-    let skipped =
-        io::copy(&mut (&mut *stream).take(padding), &mut io::sink()).map_err(|error| stream.explain(error))?;
-    Ok(skipped < padding)
-}
-
-fn fill<R: Read>(stream: &mut Bounded<R>, buffer: &mut [u8], what: &str) -> Result<(), ReadError> {
-    stream.read_exact(buffer).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => ReadError::Truncated(what.to_owned()),
-        _ => stream.explain(error),
-    })
-}
-
-/// After the first zero block there may only be zeros.
-fn rest_is_empty<R: Read>(stream: &mut Bounded<R>) -> Result<(), ReadError> {
-    let (mut buffer, mut any) = ([0; 1 << 14], false);
-    loop {
-        match stream.read(&mut buffer).map_err(|error| stream.explain(error))? {
-            0 if any => return Ok(()),
-            0 => return Err(ReadError::Truncated("the end of the tar stream".into())),
-            read if buffer[..read].iter().any(|byte| *byte != 0) => {
-                return Err(damaged("there is something after its end"));
-            }
-            _ => any = true,
-        }
-    }
-}
-
 fn damaged(what: &str) -> ReadError {
     ReadError::Damaged(what.to_owned())
 }
 
-/// What came before a header and belongs to it.
-#[derive(Default)]
-struct Extensions {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size: Option<u64>,
-    records: Vec<String>,
-    owner: (Option<u64>, Option<u64>),
-    attributes: Vec<(String, Vec<u8>)>,
+fn cut(what: &str) -> ReadError {
+    ReadError::Truncated(what.to_owned())
 }
 
-impl Extensions {
-    fn add(&mut self, kind: u8, content: &[u8]) -> Result<(), ReadError> {
-        let end = content.iter().position(|byte| *byte == 0).unwrap_or(content.len());
-        match kind {
-            b'L' => {
-                self.path = Some(content[..end].to_vec());
-                self.records.push("gnu long name".into());
-            }
-            b'K' => {
-                self.link = Some(content[..end].to_vec());
-                self.records.push("gnu long link".into());
-            }
-            _ => {
-                for (key, value) in pax(content)? {
-                    match (kind, key) {
-                        (b'x', "path") => self.path = Some(value.to_vec()),
-                        (b'x', "linkpath") => self.link = Some(value.to_vec()),
-                        (b'x', "size") => {
-                            self.size = Some(decimal(value).ok_or_else(|| damaged("a pax size"))?);
-                        }
-                        (b'x', "uid") => self.owner.0 = decimal(value),
-                        (b'x', "gid") => self.owner.1 = decimal(value),
-                        (b'x', key) => {
-                            let name = key.strip_prefix("SCHILY.xattr.");
-                            self.attributes.extend(name.map(|name| (name.to_owned(), value.to_vec())));
-                        }
-                        _ => {}
-                    }
-                    let kind = if kind == b'g' { "global " } else { "" };
-                    self.records.push(format!("{kind}{}={}", shown(key), shown(&String::from_utf8_lossy(value))));
-                }
-            }
-        }
-        Ok(())
-    }
+/// A header whose checksum is right.
+fn checked(block: &[u8; BLOCK]) -> Result<&Header, ReadError> {
+    let header = Header::from_byte_slice(block);
+    let field = &header.as_old().cksum;
+    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+    // The checksum is computed with spaces in its own field.
+    let expected = sum(block) - sum(field) + field.len() as u64 * u64::from(b' ');
+    if number(field) == Some(expected) { Ok(header) } else { Err(damaged("the checksum of a tar header is wrong")) }
 }
 
-fn decimal(value: &[u8]) -> Option<u64> {
-    std::str::from_utf8(value).ok()?.parse().ok()
-}
-
-/// The records of a pax header: `LENGTH KEY=VALUE` and a line end.
-fn pax(mut content: &[u8]) -> Result<Vec<(&str, &[u8])>, ReadError> {
-    let mut records = Vec::new();
-    while !content.is_empty() {
-        let wrong = || damaged("a pax header");
-        let space = content.iter().take(12).position(|byte| *byte == b' ').ok_or_else(wrong)?;
-        let length: usize =
-            std::str::from_utf8(&content[..space]).ok().and_then(|text| text.parse().ok()).ok_or_else(wrong)?;
-        let record = content.get(space + 1..length).and_then(|record| record.strip_suffix(b"\n")).ok_or_else(wrong)?;
-        let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(wrong)?;
-        let key = std::str::from_utf8(&record[..equals]).map_err(|_| wrong())?;
-        records.push((key, &record[equals + 1..]));
-        content = &content[length..];
-    }
-    Ok(records)
-}
-
-/// A header block whose checksum is right.
-struct Header<'a> {
-    block: &'a [u8; BLOCK],
-    kind: u8,
+/// Where an entry is in the stream, and what is wanted of it.
+struct Place {
+    start: u64,
     size: u64,
+    fields: bool,
 }
 
-impl<'a> Header<'a> {
-    fn parse(block: &'a [u8; BLOCK]) -> Result<Header<'a>, ReadError> {
-        let stated = number(&block[148..156]);
-        let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
-        let of_field: u64 = block[148..156].iter().map(|byte| u64::from(*byte)).sum();
-        if stated != Some(sum - of_field + 8 * u64::from(b' ')) {
-            return Err(damaged("the checksum of a tar header is wrong"));
-        }
-        let size = number(&block[124..136]).ok_or_else(|| damaged("a size"))?;
-        Ok(Header { block, kind: block[156], size })
+fn member(header: &Header, extensions: Extensions, place: Place) -> Result<Member, ReadError> {
+    let old = header.as_old();
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let path = lossy(&extensions.sparse.name.or(extensions.path).unwrap_or_else(|| header.path_bytes().into_owned()));
+    let own_link = || header.link_name_bytes().unwrap_or_default().into_owned();
+    let link = lossy(&extensions.link.unwrap_or_else(own_link));
+    let mode = number(&old.mode).ok_or_else(|| damaged("a mode"))?;
+    let kind = match header.entry_type() {
+        EntryType::Regular | EntryType::Continuous if path.ends_with('/') => MemberKind::Directory,
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => MemberKind::File,
+        EntryType::Directory => MemberKind::Directory,
+        EntryType::Symlink => MemberKind::Link(link.clone()),
+        EntryType::Link => MemberKind::HardLink(link.clone()),
+        other => MemberKind::Other(format!("an entry of type {:?}", char::from(other.as_byte()))),
+    };
+    if kind != MemberKind::File && place.size > 0 {
+        return Err(damaged("a directory or link has content"));
     }
-
-    fn text(&self, from: usize, to: usize) -> String {
-        let field = &self.block[from..to];
-        let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
-        String::from_utf8_lossy(&field[..end]).into_owned()
-    }
-
-    fn member(&self, extensions: &Extensions, offset: u64) -> Result<Member, ReadError> {
-        let is_ustar = &self.block[257..262] == b"ustar";
-        let prefix = if &self.block[257..265] == b"ustar\x0000" { self.text(345, 500) } else { String::new() };
-        let name = self.text(0, 100);
-        let own = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-        let long = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        let path = long(&extensions.path).unwrap_or(own);
-        let link = long(&extensions.link).unwrap_or_else(|| self.text(157, 257));
-        let mode = number(&self.block[100..108]).ok_or_else(|| damaged("a mode"))?;
-        let kind = match self.kind {
-            b'0' | 0 if path.ends_with('/') => MemberKind::Directory,
-            b'0' | 0 => MemberKind::File,
-            b'5' => MemberKind::Directory,
-            b'2' => MemberKind::Link(link.clone()),
-            b'1' => MemberKind::HardLink(link.clone()),
-            other => MemberKind::Other(format!("an entry of type {:?}", char::from(other))),
-        };
-        let stated = extensions.size.unwrap_or(self.size);
-        let size = if matches!(kind, MemberKind::File) { stated } else { 0 };
-        if stated != size {
-            return Err(damaged("a directory or link has content"));
-        }
-        let numeric = |from: usize, to: usize| number(&self.block[from..to]).map_or("?".into(), |n| n.to_string());
-        let magic = if is_ustar {
-            String::from_utf8_lossy(&self.block[257..265]).escape_default().to_string()
-        } else {
-            "old".into()
-        };
-        let fields = vec![
-            ("type", char::from(self.kind).escape_default().to_string()),
+    let fields = if place.fields {
+        let numeric = |field: &[u8]| number(field).map_or("?".into(), |number| number.to_string());
+        let name = |bytes: Option<&[u8]>| shown(&lossy(bytes.unwrap_or_default()));
+        let magic = &header.as_bytes()[257..265];
+        let is_old = header.as_ustar().is_none() && header.as_gnu().is_none();
+        vec![
+            ("type", char::from(old.linkflag[0]).escape_default().to_string()),
             ("mode", format!("{mode:o}")),
-            ("uid", numeric(108, 116)),
-            ("gid", numeric(116, 124)),
-            ("owner", format!("{}:{}", shown(&self.text(265, 297)), shown(&self.text(297, 329)))),
-            ("mtime", numeric(136, 148)),
+            ("uid", numeric(&old.uid)),
+            ("gid", numeric(&old.gid)),
+            ("owner", format!("{}:{}", name(header.username_bytes()), name(header.groupname_bytes()))),
+            ("mtime", numeric(&old.mtime)),
             ("link", shown(&link)),
-            ("magic", magic),
+            ("magic", if is_old { "old".into() } else { lossy(magic).escape_default().to_string() }),
             ("pax", extensions.records.join(" ")),
-            ("size", size.to_string()),
-        ];
-        let mode = u32::try_from(mode & 0o7777).unwrap_or_default();
-        let id = |long: Option<u64>, at: usize| long.or_else(|| number(&self.block[at..at + 8])).unwrap_or_default();
-        let owner = (id(extensions.owner.0, 108), id(extensions.owner.1, 116));
-        // A time before 1970 is none.
-        let time = number(&self.block[136..148]).unwrap_or_default();
-        let attributes = extensions.attributes.clone();
-        Ok(Member { path, kind, mode, owner, time, attributes, size, offset, fields })
-    }
+            ("size", place.size.to_string()),
+        ]
+    } else {
+        Vec::new()
+    };
+    let id = |long: Option<u64>, field: &[u8]| long.or_else(|| number(field)).unwrap_or_default();
+    Ok(Member {
+        path,
+        kind,
+        mode: u32::try_from(mode & 0o7777).unwrap_or_default(),
+        owner: (id(extensions.uid, &old.uid), id(extensions.gid, &old.gid)),
+        // Times before 1970 become 1970.
+        time: number(&old.mtime).unwrap_or_default(),
+        attributes: extensions.attributes,
+        size: place.size,
+        offset: place.start,
+        fields,
+    })
 }
 
-/// An octal number, or GNU's base 256.
+/// A number, octal or in GNU's base 256; none if it is negative, too large or neither. An empty field is 0.
 fn number(field: &[u8]) -> Option<u64> {
     if field.first().is_some_and(|first| first & 0x80 != 0) {
         let (first, rest) = field.split_first()?;

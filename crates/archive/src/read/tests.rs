@@ -1,7 +1,7 @@
-//! Readers, on what the writer makes, damaged in every place, and on what attackers make.
+//! Tests of the readers: archives of our writer, damaged ones, hostile ones, and those of GNU tar.
 
 use super::*;
-use crate::source::{Entry, Kind, Origin, SourceTree};
+use crate::{ArchiveEntry, ArchiveFile, Archives, EntryKind};
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -9,29 +9,25 @@ const SMALL: Limits = Limits { bytes: 1 << 20, entries: 50 };
 
 /// The archives of a small tree, one a format.
 fn archives() -> (tempfile::TempDir, Vec<(Format, PathBuf)>) {
-    let file = |path: &str, content: &str| Entry {
-        path: path.to_owned(),
-        kind: Kind::File { executable: path.ends_with(".sh") },
-        origin: Origin::Derived { generator: "g".into(), content: content.as_bytes().into() },
+    let entry = |path: &str, kind: EntryKind, content: &str| {
+        Ok(ArchiveEntry { path: path.to_owned(), kind, content: content.as_bytes().into() })
     };
-    let mut link = file("link", "");
-    link.kind = Kind::Link { target: "a/run.sh".into() };
-    let tree = SourceTree {
-        commit: drydock_base::git::Oid::parse(&"0".repeat(40)).unwrap(),
-        epoch: 1_780_315_201,
-        entries: vec![file("a/run.sh", "#!/bin/sh\n"), file(&"n".repeat(150), &"text\n".repeat(300)), link],
-        left_out: Vec::new(),
-        repositories: Vec::new(),
-    };
+    let file = |executable| EntryKind::File { executable };
+    let entries = [
+        entry("a/run.sh", file(true), "#!/bin/sh\n"),
+        entry("link", EntryKind::Symlink { target: "a/run.sh".into() }, "a/run.sh"),
+        entry(&"n".repeat(150), file(false), &"text\n".repeat(300)),
+    ];
     let directory = tempfile::tempdir().unwrap();
-    let wanted: Vec<(Format, PathBuf)> =
-        Format::ALL.iter().map(|format| (*format, directory.path().join(format.extension()))).collect();
-    crate::write(&tree, "p", &wanted, 1).unwrap();
-    (directory, wanted)
+    let path = |format: Format| directory.path().join(format.extension());
+    let files = Format::ALL.map(|format| ArchiveFile { format, path: path(format) });
+    crate::write(entries, Archives { directory: "p", epoch: 1_780_315_201, files: &files, threads: 1 }).unwrap();
+    let archives = files.map(|file| (file.format, file.path)).into();
+    (directory, archives)
 }
 
 #[test]
-fn what_was_written_is_read() {
+fn the_reader_lists_what_the_writer_wrote() {
     let (_directory, archives) = archives();
     for (format, path) in archives {
         let listed = list(&path, format, SMALL).unwrap();
@@ -53,7 +49,7 @@ fn what_was_written_is_read() {
 }
 
 #[test]
-fn every_cut_is_an_error_and_no_damage_is_a_panic() {
+fn every_truncation_is_an_error_and_no_damage_panics() {
     let (_directory, archives) = archives();
     for (format, path) in archives {
         let bytes = std::fs::read(&path).unwrap();
@@ -73,11 +69,10 @@ fn every_cut_is_an_error_and_no_damage_is_a_panic() {
 }
 
 #[test]
-fn a_bomb_ends_at_its_limit() {
+fn a_decompression_bomb_ends_at_the_limit() {
     let mut tar = Vec::new();
-    let entry =
-        crate::Named { path: "zeros".into(), what: crate::What::File { executable: false }, time: 1_780_315_200 };
-    tar.extend(crate::tar::header(&entry, 64 << 20));
+    let (file, time) = (EntryKind::File { executable: false }, 1_780_315_200);
+    tar.extend(crate::tar::Header::new("zeros", &file, 64 << 20, time).bytes());
     tar.resize(tar.len() + (64 << 20) + 1024, 0);
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gz.write_all(&tar).unwrap();
@@ -88,7 +83,7 @@ fn a_bomb_ends_at_its_limit() {
     assert_eq!(error, "it unpacks to more than the 1048576 bytes that are expected; is it a bomb?");
 
     let mut zip = crate::zip::Writer::new(Vec::new());
-    zip.add(&entry, &vec![0; 2 << 20]).unwrap();
+    zip.add("zeros", &file, time, &vec![0; 2 << 20]).unwrap();
     let mut zip = zip.finish().unwrap();
     let zip = std::mem::take(zip.inner());
     assert!(zip.len() < 10_000);
@@ -102,7 +97,7 @@ fn a_bomb_ends_at_its_limit() {
 
     let mut many = crate::zip::Writer::new(Vec::new());
     (0..60).for_each(|number| {
-        many.add(&crate::Named { path: format!("{number}"), ..entry.clone() }, b"").unwrap();
+        many.add(&format!("{number}"), &file, time, b"").unwrap();
     });
     let many = std::mem::take(many.finish().unwrap().inner());
     assert!(matches!(list_bytes(&many, Some(Format::Zip), SMALL), Err(ReadError::TooMany(50))));
@@ -129,7 +124,7 @@ fn foreign(entries: &[Foreign]) -> Vec<u8> {
 }
 
 #[test]
-fn nothing_is_unpacked_outside_of_the_directory() {
+fn unpack_writes_nothing_outside_of_the_directory() {
     let outside = tempfile::tempdir().unwrap();
     let cases: &[(&[Foreign], &str)] = &[
         (&[(b'0', "../escaped", "")], "has the part `..`"),
@@ -154,5 +149,123 @@ fn nothing_is_unpacked_outside_of_the_directory() {
         std::fs::remove_file(&file).unwrap();
         std::fs::remove_dir(&target).expect("nothing was written into it");
         assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0, "{words}");
+    }
+}
+
+/// A tar file that GNU tar writes of a directory.
+fn gnu_tar(directory: &std::path::Path, args: &[&str]) -> Vec<u8> {
+    let output = std::process::Command::new("tar").args(args).args(["-cf", "-", "."]).current_dir(directory).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[test]
+fn sparse_files_in_all_formats_of_gnu_tar_are_read_with_their_holes() {
+    use std::os::unix::fs::FileExt as _;
+    if std::process::Command::new("tar").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "tar is missing: apt-get install tar");
+        return;
+    }
+    let limits = Limits { bytes: 16 << 20, entries: 10 };
+    for pieces in [0, 1, 5, 60] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(directory.path().join("sparse")).unwrap();
+        for piece in 0..pieces {
+            file.write_all_at(b"data", piece * 16384 + 8192).unwrap();
+        }
+        file.set_len(pieces * 16384 + 12345).unwrap();
+        std::fs::write(directory.path().join("zz"), "after").unwrap();
+        let expected = Sha256Sum::of(&std::fs::read(directory.path().join("sparse")).unwrap());
+        for args in [
+            &["--format=gnu"][..],
+            &["--format=posix", "--sparse-version=0.0"],
+            &["--format=posix", "--sparse-version=0.1"],
+            &["--format=posix", "--sparse-version=1.0"],
+        ] {
+            let tar = gnu_tar(directory.path(), &[&["-S", "--sort=name"], args].concat());
+            assert!(tar.len() < 2 << 20, "{args:?} is not sparse");
+            let listed = list_bytes(&tar, None, limits).unwrap_or_else(|error| panic!("{args:?} {pieces}: {error}"));
+            let found: Vec<_> =
+                listed.iter().map(|one| (one.member.path.as_str(), one.member.size, one.sha256)).skip(1).collect();
+            let size = pieces * 16384 + 12345;
+            assert_eq!(
+                found,
+                [("./sparse", size, expected), ("./zz", 5, Sha256Sum::of(b"after"))],
+                "{args:?} {pieces}"
+            );
+            // Holes count.
+            let error = list_bytes(&tar, None, Limits { bytes: 20_000, entries: 10 });
+            assert!(pieces < 2 || matches!(error, Err(ReadError::TooLarge(20_000))), "{args:?} {pieces}");
+            for at in (0..tar.len().min(5000)).step_by(if pieces == 5 { 11 } else { 911 }) {
+                let mut damaged = tar.clone();
+                damaged[at] ^= 0x11;
+                drop(list_bytes(&damaged, None, SMALL));
+                drop(list_bytes(&tar[..at], None, SMALL));
+            }
+        }
+    }
+}
+
+/// Compresses a tar stream and lists it.
+fn list_gz(tar: &[u8]) -> Result<Vec<Listed>, ReadError> {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(tar).unwrap();
+    list_bytes(&gz.finish().unwrap(), Some(Format::TarGz), SMALL)
+}
+
+#[test]
+fn a_stream_may_lack_its_trailer_only_if_it_is_compressed() {
+    let mut tar = foreign(&[(b'0', "x", ""), (b'0', "y", "")]);
+    tar.truncate(1024);
+    assert_eq!(list_gz(&tar).unwrap().len(), 2);
+    assert!(matches!(list_bytes(&tar, None, SMALL), Err(ReadError::Truncated(_))));
+    for length in [0, 1, 511, 513, 1023] {
+        assert!(matches!(list_gz(&tar[..length]), Err(ReadError::Truncated(_))), "{length}");
+    }
+    // An extension without its entry, and a file without its content.
+    let long = crate::tar::Header::new(&"n".repeat(300), &EntryKind::File { executable: false }, 512, 0).bytes();
+    for length in [512, 1024, 1536] {
+        assert!(matches!(list_gz(&long[..length]), Err(ReadError::Truncated(_))), "{length}");
+    }
+}
+
+#[test]
+fn garbage_after_a_compressed_stream_is_an_error() {
+    let (_directory, archives) = archives();
+    for (format, path) in archives.into_iter().filter(|(format, _)| *format != Format::Zip) {
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend(b"garbage");
+        assert!(list_bytes(&bytes, Some(format), SMALL).is_err(), "{format:?}");
+    }
+}
+
+/// A pax header with these records, and an empty file after it.
+fn with_pax(entry_type: ::tar::EntryType, records: &[(&str, &[u8])]) -> Vec<u8> {
+    let records: Vec<u8> = records.iter().flat_map(|(key, value)| crate::tar::record(key, value)).collect();
+    let mut header = ::tar::Header::new_ustar();
+    header.set_entry_type(entry_type);
+    header.set_size(records.len() as u64);
+    header.set_cksum();
+    let mut bytes = [header.as_bytes().as_slice(), &records].concat();
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes.extend(foreign(&[(b'0', "x", "")]));
+    bytes
+}
+
+#[test]
+fn pax_records_are_applied_or_refused() {
+    let local = |records: &[(&str, &[u8])]| list_gz(&with_pax(::tar::EntryType::XHeader, records));
+    let listed = local(&[("path", b"a\nb"), ("uid", b"4000000"), ("SCHILY.xattr.user.x", b"1\n2\0")]).unwrap();
+    let member = &listed[0].member;
+    assert_eq!((member.path.as_str(), member.owner.0), ("a\nb", 4_000_000));
+    assert_eq!(member.attributes, [("user.x".to_owned(), b"1\n2\0".to_vec())]);
+    assert!(local(&[("uid", b"-1")]).is_err() && local(&[("size", b"9999")]).is_err());
+    let map: &[(&str, &[u8])] = &[("GNU.sparse.size", b"9"), ("GNU.sparse.map", b"5,9")];
+    assert!(matches!(local(map), Err(ReadError::Damaged(_))));
+    let global = |key, value| list_gz(&with_pax(::tar::EntryType::XGlobalHeader, &[(key, value)]));
+    assert_eq!(global("comment", b"0123").unwrap()[0].member.path, "x");
+    for key in ["path", "linkpath", "size", "uid", "gid"] {
+        assert!(matches!(global(key, b"1"), Err(ReadError::Unsupported(_))), "{key}");
     }
 }

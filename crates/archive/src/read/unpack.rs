@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::{Limits, MemberKind, ReadError, shown, visit};
 use crate::source::{check_paths, wrong_target};
@@ -59,7 +60,7 @@ pub fn unpack(file: &Path, format: Format, limits: Limits, directory: &Path) -> 
             let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             io::copy(content, &mut out)?;
             out.set_permissions(fs::Permissions::from_mode(member.mode & 0o777))?;
-            if let Some(time) = time_of(member) {
+            if let Some(time) = UNIX_EPOCH.checked_add(Duration::from_secs(member.time)) {
                 out.set_modified(time)?;
             }
         }
@@ -71,11 +72,4 @@ pub fn unpack(file: &Path, format: Format, limits: Limits, directory: &Path) -> 
         std::os::unix::fs::symlink(target, path)?;
     }
     Ok(())
-}
-
-/// The time in a tar header.
-fn time_of(member: &super::Member) -> Option<std::time::SystemTime> {
-    let (_, seconds) = member.fields.iter().find(|(name, _)| *name == "mtime")?;
-    let seconds: u64 = seconds.parse().ok()?;
-    std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds))
 }

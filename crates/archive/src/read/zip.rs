@@ -14,7 +14,12 @@ const LARGEST_DIRECTORY: u64 = 256 << 20;
 /// The longest target of a link.
 const LONGEST_LINK: u64 = 4096;
 
-pub(super) fn visit<R: Read + Seek>(mut file: R, limits: Limits, each: &mut Each<'_>) -> Result<(), ReadError> {
+pub(super) fn visit<R: Read + Seek>(
+    mut file: R,
+    limits: Limits,
+    fields: bool,
+    each: &mut Each<'_>,
+) -> Result<(), ReadError> {
     let length = file.seek(SeekFrom::End(0))?;
     let (entries, directory_at) = directory(&mut file, length, limits)?;
     let mut in_file: Vec<&Central> = entries.iter().collect();
@@ -42,7 +47,7 @@ pub(super) fn visit<R: Read + Seek>(mut file: R, limits: Limits, each: &mut Each
             other => return Err(ReadError::Unsupported(format!("the compression method {other}"))),
         };
         let mut checked = Checked { inner: content, crc: Crc::new(), left: entry.size };
-        let mut member = entry.member()?;
+        let mut member = entry.member(fields)?;
         if let MemberKind::Link(target) = &mut member.kind {
             if entry.size > LONGEST_LINK {
                 return Err(ReadError::Damaged(format!("{} is a link of {} bytes", shown(&entry.path), entry.size)));
@@ -164,7 +169,7 @@ impl Central {
         Ok(self.offset + LOCAL + u64::from(u16_at(head, 26)) + u64::from(u16_at(head, 28)))
     }
 
-    fn member(&self) -> Result<Member, ReadError> {
+    fn member(&self, fields: bool) -> Result<Member, ReadError> {
         if self.flags & 1 != 0 {
             return Err(ReadError::Unsupported("an encrypted entry".into()));
         }
@@ -175,33 +180,34 @@ impl Central {
             0o100_000 | 0 => MemberKind::File,
             other => MemberKind::Other(format!("an entry of type {other:o}")),
         };
-        let (time, date) = (self.time, self.date);
-        let when = format!(
-            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
-            (date >> 9) + 1980,
-            (date >> 5) & 15,
-            date & 31,
-            time >> 11,
-            (time >> 5) & 63,
-            (time & 31) * 2
-        );
-        let fields = vec![
-            ("system", format!("{}", self.made_by >> 8)),
-            ("mode", format!("{mode:o}")),
-            ("time", when),
-            ("method", self.method.to_string()),
-            ("extra fields", format!("{} bytes", self.extra)),
-            ("comment", format!("{} bytes", self.comment)),
-            ("flags", format!("{:#06x}", self.flags)),
-            ("versions", format!("{}, {}", self.made_by & 255, self.needed)),
-            ("size", self.size.to_string()),
-        ];
+        let (year, month, day) = ((self.date >> 9) + 1980, (self.date >> 5) & 15, self.date & 31);
+        let (hour, minute, second) = (self.time >> 11, (self.time >> 5) & 63, (self.time & 31) * 2);
+        let [month8, day8, hour8, minute8, second8] =
+            [month, day, hour, minute, second].map(|value| i8::try_from(value).unwrap_or_default());
+        let year16 = i16::try_from(year).unwrap_or_default();
+        let time = jiff::civil::DateTime::new(year16, month8, day8, hour8, minute8, second8, 0);
+        let time = time.and_then(|time| jiff::tz::TimeZone::UTC.to_timestamp(time));
+        let fields = if fields {
+            vec![
+                ("system", format!("{}", self.made_by >> 8)),
+                ("mode", format!("{mode:o}")),
+                ("time", format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")),
+                ("method", self.method.to_string()),
+                ("extra fields", format!("{} bytes", self.extra)),
+                ("comment", format!("{} bytes", self.comment)),
+                ("flags", format!("{:#06x}", self.flags)),
+                ("versions", format!("{}, {}", self.made_by & 255, self.needed)),
+                ("size", self.size.to_string()),
+            ]
+        } else {
+            Vec::new()
+        };
         Ok(Member {
             path: self.path.clone(),
             kind,
             mode: mode & 0o7777,
             owner: (0, 0),
-            time: 0,
+            time: time.map_or(0, |time| time.as_second().unsigned_abs()),
             attributes: Vec::new(),
             size: self.size,
             offset: self.offset,

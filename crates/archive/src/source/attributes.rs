@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::SourceRepository;
 use super::names::{self, PathProblem};
 use super::walk::Listing;
-use super::{Kind, SourceRepository};
+use crate::EntryKind;
 use drydock_base::git::{Objects, Oid};
 
 /// The first bytes of what Git LFS commits in place of a file.
@@ -49,7 +50,7 @@ pub(super) fn of(
         ask.insert(path.clone());
     }
     let ask: Vec<String> = ask.into_iter().collect();
-    let files: BTreeMap<&str, &(String, Kind, Oid)> =
+    let files: BTreeMap<&str, &(String, EntryKind, Oid)> =
         listing.files.iter().map(|file| (file.0.as_str(), file)).collect();
     let mut problem = |path: &str, why: String| {
         problems.push(PathProblem { path: names::shown(&format!("{}{path}", source.prefix)), why });
@@ -64,7 +65,7 @@ pub(super) fn of(
                     .into(),
             ),
             "filter" if value == "lfs" => {
-                let Some((_, Kind::File { .. }, blob)) = files.get(path.as_str()) else { continue };
+                let Some((_, EntryKind::File { .. }, blob)) = files.get(path.as_str()) else { continue };
                 let content = objects.read(blob)?.map(|object| object.content).unwrap_or_default();
                 if content.len() <= LARGEST_POINTER && content.starts_with(LFS_POINTER) {
                     let why = "is a pointer of Git LFS, not the file; commit the file itself, or leave it out with \

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Kind, Origin, SourceTree, names};
+use super::{Origin, SourceEntry, SourceTree, names};
+use crate::EntryKind;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::twin::{Twin, Variation, cargo_directories};
@@ -29,7 +30,7 @@ use snapshot::{Snapshot, State};
 #[derive(Debug, Clone, Default)]
 pub struct Derived {
     /// The files to ship.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<SourceEntry>,
     /// The generators, in the order in which they ran.
     pub generators: Vec<GeneratorRecord>,
     /// What the second run varied, and what it could not.
@@ -100,7 +101,7 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
             inputs: made.inputs.clone(),
             outputs: shipped.iter().map(|output| output.path.clone()).collect(),
         });
-        derived.entries.extend(shipped.iter().map(|output| Entry {
+        derived.entries.extend(shipped.iter().map(|output| SourceEntry {
             path: output.path.clone(),
             kind: output.kind.clone(),
             origin: Origin::Derived { generator: generator.name.clone(), content: Arc::clone(&output.content) },
@@ -135,7 +136,7 @@ struct Made {
 #[derive(Debug, Clone)]
 struct Output {
     path: String,
-    kind: Kind,
+    kind: EntryKind,
     content: Arc<[u8]>,
 }
 
@@ -267,16 +268,16 @@ fn inputs(generator: &Generator, before: &Snapshot) -> anyhow::Result<Vec<String
 }
 
 fn output(directory: &Path, path: &str, state: &State) -> Result<Output, String> {
-    let (kind, content): (Kind, Arc<[u8]>) = match state {
+    let (kind, content): (EntryKind, Arc<[u8]>) = match state {
         State::File { executable, .. } => {
             let content = fs::read(directory.join(path)).map_err(|error| exec::plain(&error))?;
-            (Kind::File { executable: *executable }, content.into())
+            (EntryKind::File { executable: *executable }, content.into())
         }
         State::Link { target } => {
             if let Some(why) = names::wrong_target(path, target) {
                 return Err(why);
             }
-            (Kind::Link { target: target.clone() }, target.as_bytes().into())
+            (EntryKind::Symlink { target: target.clone() }, target.as_bytes().into())
         }
         State::Other => return Err("is neither a file nor a link".into()),
     };

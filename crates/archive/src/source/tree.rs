@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::walk;
+use crate::{ArchiveEntry, EntryKind};
 use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
 
@@ -21,7 +22,7 @@ pub struct SourceTree {
     /// When it was committed, in seconds since 1970: the date of everything in the release.
     pub epoch: u64,
     /// Every file and link, sorted by the bytes of the path, no path twice.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<SourceEntry>,
     /// What git tracks and the release leaves out.
     pub left_out: Vec<LeftOut>,
     /// The project's repository, then those of submodules.
@@ -41,33 +42,18 @@ pub struct SourceRepository {
     pub name: String,
 }
 
-/// A file or link.
+/// A file or symbolic link.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct SourceEntry {
     /// The path, relative to the project.
     pub path: String,
-    /// What it is.
-    pub kind: Kind,
-    /// Where its content comes from.
+    /// The type; never a directory.
+    pub kind: EntryKind,
+    /// The source of the content.
     pub origin: Origin,
 }
 
-/// What an entry is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
-    /// A file.
-    File {
-        /// Whether it may be executed: mode 755 instead of 644.
-        executable: bool,
-    },
-    /// A symbolic link.
-    Link {
-        /// What it points at.
-        target: String,
-    },
-}
-
-/// Where the content of an entry comes from.
+/// The source of an entry's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A blob.
@@ -106,7 +92,7 @@ impl SourceTree {
     }
 
     /// The entry of a path.
-    pub fn get(&self, path: &str) -> Option<&Entry> {
+    pub fn get(&self, path: &str) -> Option<&SourceEntry> {
         let at = self.entries.binary_search_by(|entry| entry.path.as_bytes().cmp(path.as_bytes())).ok()?;
         self.entries.get(at)
     }
@@ -115,7 +101,7 @@ impl SourceTree {
     ///
     /// # Errors
     /// Paths that collide with others, as [`super::check_paths`] finds them.
-    pub fn add(&mut self, derived: Vec<Entry>) -> anyhow::Result<()> {
+    pub fn add(&mut self, derived: Vec<SourceEntry>) -> anyhow::Result<()> {
         self.entries.extend(derived);
         self.entries.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
         let problems = super::check_paths(self.entries.iter().map(|entry| entry.path.as_str()));
@@ -131,6 +117,31 @@ impl SourceTree {
         Reader { tree: self, open: BTreeMap::new() }
     }
 
+    /// The content of the file at a path; none if there is no such file.
+    ///
+    /// # Errors
+    /// The object is missing or damaged.
+    pub fn content(&self, path: &str) -> anyhow::Result<Option<Arc<[u8]>>> {
+        self.get(path).map(|entry| self.reader().content(entry)).transpose()
+    }
+
+    /// The text of the file at a path, in which U+FFFD replaces what is not UTF-8; none if there is no such file.
+    ///
+    /// # Errors
+    /// The object is missing or damaged.
+    pub fn text(&self, path: &str) -> anyhow::Result<Option<String>> {
+        Ok(self.content(path)?.map(|content| String::from_utf8_lossy(&content).into_owned()))
+    }
+
+    /// The entries with their contents, read as they are needed.
+    pub fn archive_entries(&self) -> impl Iterator<Item = anyhow::Result<ArchiveEntry>> + '_ {
+        let mut reader = self.reader();
+        self.entries.iter().map(move |entry| {
+            let content = reader.content(entry)?;
+            Ok(ArchiveEntry { path: entry.path.clone(), kind: entry.kind.clone(), content })
+        })
+    }
+
     /// Writes all files into an empty directory: files 644 or 755, directories 755, every time that of the commit.
     ///
     /// # Errors
@@ -143,9 +154,10 @@ impl SourceTree {
             let cannot = || format!("cannot write {}", path.display());
             fs::create_dir_all(path.parent().unwrap_or(directory)).with_context(cannot)?;
             match &entry.kind {
-                Kind::Link { target } => std::os::unix::fs::symlink(target, &path).with_context(cannot)?,
-                Kind::File { executable } => {
-                    let mode = if *executable { 0o755 } else { 0o644 };
+                EntryKind::Directory => fs::create_dir_all(&path).with_context(cannot)?,
+                EntryKind::Symlink { target } => std::os::unix::fs::symlink(target, &path).with_context(cannot)?,
+                EntryKind::File { .. } => {
+                    let mode = entry.kind.mode();
                     let mut file = fs::OpenOptions::new()
                         .write(true)
                         .create_new(true)
@@ -162,17 +174,6 @@ impl SourceTree {
     }
 }
 
-impl Entry {
-    /// The permissions in an archive.
-    pub fn mode(&self) -> u32 {
-        match self.kind {
-            Kind::File { executable: true } => 0o755,
-            Kind::File { executable: false } => 0o644,
-            Kind::Link { .. } => 0o777,
-        }
-    }
-}
-
 /// Reads the contents of a tree's entries.
 #[derive(Debug)]
 pub struct Reader<'a> {
@@ -185,8 +186,8 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// The object is missing or damaged.
-    pub fn content(&mut self, entry: &Entry) -> anyhow::Result<Arc<[u8]>> {
-        if let Kind::Link { target } = &entry.kind {
+    pub fn content(&mut self, entry: &SourceEntry) -> anyhow::Result<Arc<[u8]>> {
+        if let EntryKind::Symlink { target } = &entry.kind {
             return Ok(target.as_bytes().into());
         }
         match &entry.origin {

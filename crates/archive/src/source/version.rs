@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::derive::GeneratorRecord;
-use super::{Entry, Origin, SourceTree};
+use super::{Origin, SourceEntry, SourceTree};
 use drydock_base::failure::Failure;
 use drydock_config::release::{Version, VersionFile};
 
@@ -20,7 +20,8 @@ pub const GENERATOR: &str = "(version)";
 pub fn write(tree: &mut SourceTree, files: &[VersionFile], version: &Version) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     for file in files {
-        let Some(text) = text_of(tree, &file.path)? else {
+        let content = tree.content(&file.path)?;
+        let Some(text) = content.and_then(|content| String::from_utf8(content.to_vec()).ok()) else {
             problems.push(format!("{} is not in the commit", file.path));
             continue;
         };
@@ -31,7 +32,7 @@ pub fn write(tree: &mut SourceTree, files: &[VersionFile], version: &Version) ->
         };
         replace(tree, &file.path, text);
         if let Some(lock) = lock_of(tree, &file.path) {
-            let text = text_of(tree, &lock)?.unwrap_or_default();
+            let text = tree.text(&lock)?.unwrap_or_default();
             replace(tree, &lock, with_own_packages(&text, &old, version));
         }
     }
@@ -44,7 +45,8 @@ pub fn write(tree: &mut SourceTree, files: &[VersionFile], version: &Version) ->
 
 /// What `release.json` says about these files, when there are any.
 pub fn record(tree: &SourceTree) -> Option<GeneratorRecord> {
-    let is_ours = |entry: &&Entry| matches!(&entry.origin, Origin::Derived { generator, .. } if generator == GENERATOR);
+    let is_ours =
+        |entry: &&SourceEntry| matches!(&entry.origin, Origin::Derived { generator, .. } if generator == GENERATOR);
     let files: Vec<String> = tree.entries.iter().filter(is_ours).map(|entry| entry.path.clone()).collect();
     let record = |files: Vec<String>| GeneratorRecord {
         name: GENERATOR.to_owned(),
@@ -106,14 +108,9 @@ fn with_own_packages(text: &str, old: &Version, version: &Version) -> String {
     packages.collect()
 }
 
-fn text_of(tree: &SourceTree, path: &str) -> anyhow::Result<Option<String>> {
-    let Some(entry) = tree.get(path) else { return Ok(None) };
-    Ok(String::from_utf8(tree.reader().content(entry)?.to_vec()).ok())
-}
-
 fn replace(tree: &mut SourceTree, path: &str, text: String) {
     let content: Arc<[u8]> = text.into_bytes().into();
-    let is_it = |entry: &&mut Entry| entry.path == path;
+    let is_it = |entry: &&mut SourceEntry| entry.path == path;
     if let Some(entry) = tree.entries.iter_mut().find(is_it) {
         entry.origin = Origin::Derived { generator: GENERATOR.to_owned(), content };
     }

@@ -5,7 +5,8 @@ use drydock_base::git::{Objects, Oid, Repository};
 
 use super::names::{self, PathProblem};
 use super::tree::missing;
-use super::{Entry, Kind, LeftOut, Origin, SourceRepository, SourceTree, attributes, submodules};
+use super::{LeftOut, Origin, SourceEntry, SourceRepository, SourceTree, attributes, submodules};
+use crate::EntryKind;
 
 /// How many files a release may have; more is a tree that refers to itself over and over.
 const MOST_ENTRIES: usize = 1_000_000;
@@ -17,7 +18,7 @@ pub(super) struct Listing {
     /// Its tree.
     pub(super) root: Oid,
     /// Files and links: path within the repository, kind, blob.
-    pub(super) files: Vec<(String, Kind, Oid)>,
+    pub(super) files: Vec<(String, EntryKind, Oid)>,
     /// Submodules: path within the repository, pinned commit.
     pub(super) links: Vec<(String, Oid)>,
 }
@@ -52,7 +53,7 @@ pub(super) fn tree(repository: &Repository, commit: &Oid, with_submodules: bool)
         for (path, kind, blob) in &listing.files {
             if !attributes.leaves_out(path) {
                 let origin = Origin::Git { repository: next, blob: blob.clone() };
-                tree.entries.push(Entry { path: format!("{}{path}", source.prefix), kind: kind.clone(), origin });
+                tree.entries.push(SourceEntry { path: format!("{}{path}", source.prefix), kind: kind.clone(), origin });
             }
         }
         let wanted = listing.links.iter().filter(|(path, _)| !attributes.leaves_out(path));
@@ -143,13 +144,13 @@ fn list(
                     match String::from_utf8(object.content) {
                         Ok(target) => match names::wrong_target(&path, &target) {
                             Some(why) => problem(why),
-                            None => listing.files.push((lossy, Kind::Link { target }, oid)),
+                            None => listing.files.push((lossy, EntryKind::Symlink { target }, oid)),
                         },
                         Err(_) => problem("is a link to a path that is not UTF-8".into()),
                     }
                 }
-                b"100755" => listing.files.push((lossy, Kind::File { executable: true }, oid)),
-                b"100644" | b"100664" => listing.files.push((lossy, Kind::File { executable: false }, oid)),
+                b"100755" => listing.files.push((lossy, EntryKind::File { executable: true }, oid)),
+                b"100644" | b"100664" => listing.files.push((lossy, EntryKind::File { executable: false }, oid)),
                 other => problem(format!("has the mode {}, which is none of git's", String::from_utf8_lossy(other))),
             }
         }

@@ -86,7 +86,10 @@ fn the_machines_faults_do_not_use_up_the_declared_attempts() {
 fn a_job_that_was_lost_with_its_run_is_not_to_blame() {
     let plain = job(1, &[]);
     let lost = vec![Outcome::Lost; 4];
-    assert!(matches!(next(&plain, &attempts(&lost)), Next::Retry(Conditions { exclusive: false, reservation: 300, .. })));
+    assert!(matches!(
+        next(&plain, &attempts(&lost)),
+        Next::Retry(Conditions { exclusive: false, reservation: 300, .. })
+    ));
     settles(&plain, &[const { Outcome::Lost }; 5], JobResult::Infrastructure);
     settles(&plain, &[Outcome::Lost, Outcome::Passed], JobResult::PassedAfterInfrastructure { attempt: 2 });
     let mut runaway = attempts(&[Outcome::Lost]);

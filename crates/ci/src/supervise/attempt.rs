@@ -361,9 +361,8 @@ fn command(launch: &Launch<'_>, programs: &mut Programs, output: &Output) -> Res
     let environment = exec::environment(&job.pass_env, &set);
     let search = environment.get(std::ffi::OsStr::new("PATH"));
     let line = command_line::command_line(job, launch.project, &launch.directory, launch.conditions.reduced);
-    let mut find = |program: &str| {
-        programs.find(program, &working, search).map_err(|error| StartError::Job(error.to_string()))
-    };
+    let mut find =
+        |program: &str| programs.find(program, &working, search).map_err(|error| StartError::Job(error.to_string()));
     let (program, arguments) = line.split_first().ok_or_else(|| StartError::Job("its command is empty".into()))?;
     if line.len() > job.argv.len() {
         // Under a tool the program itself is an argument: look for it now, so that its absence is reported as such.

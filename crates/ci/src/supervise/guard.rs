@@ -67,7 +67,8 @@ impl Guard {
         }
         let (room, source) = self.room.as_ref()?;
         // Running jobs may still grow to their reservations.
-        let promised: u64 = running.iter().map(|attempt| attempt.conditions.reservation.saturating_sub(attempt.usage)).sum();
+        let promised: u64 =
+            running.iter().map(|attempt| attempt.conditions.reservation.saturating_sub(attempt.usage)).sum();
         let free = room.saturating_sub(promised);
         (reservation > free).then(|| {
             format!(

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::attempt::{Attempt, Ended};
 use crate::containment;
-use crate::evidence::{
-    End, Evidence, HostCounters, HostMemory, KernelKill, Neighbour, Reading, UserspaceKill,
-};
+use crate::evidence::{End, Evidence, HostCounters, HostMemory, KernelKill, Neighbour, Reading, UserspaceKill};
 use crate::heap;
 use crate::log;
 use crate::plan::{Plan, ToolKind};

@@ -15,8 +15,9 @@ use crate::image_files::clean_path;
 use crate::layout::{LARGEST_MANIFEST, Layout};
 use crate::model::{ImageConfig, ParsedManifest, media};
 use crate::normalise::Raw;
+use drydock_archive::format::Compression;
 use drydock_archive::layer::{Item, Layer};
-use drydock_archive::read::{Limits, MemberKind, Packing, ReadError, visit_packed};
+use drydock_archive::read::{Limits, MemberKind, ReadError, visit_stream};
 use drydock_base::failure::Failure;
 use drydock_base::paths;
 
@@ -108,7 +109,7 @@ fn untar(file: &Path, directory: &Path) -> anyhow::Result<()> {
     let limits = Limits { bytes: 64 << 30, entries: 100_000 };
     let mut links = Vec::new();
     let source = paths::open_regular(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let visited = visit_packed(source, Packing::Plain, limits, &mut |member, content| {
+    let visited = visit_stream(source, Compression::Plain, limits, &mut |member, content| {
         let path = clean_path(&member.path)?;
         let at = directory.join(&path);
         match &member.kind {

@@ -279,7 +279,10 @@ fn recommend(base: &Measured, sets: &[Trial], together: &[Measured]) -> String {
             (true, false, _) => format!("tools: {{memcheck: {{skip-children: [{}]}}}}", set.skip_children.join(", ")),
             (true, true, false) => format!("tools: {{memcheck: {{args: [..., {}]}}}}", set.options.join(", ")),
             (true, true, true) => {
-                format!("tools: {{memcheck: {{reduced-args: [{}]}}}}   # for the last rung only", set.options.join(", "))
+                format!(
+                    "tools: {{memcheck: {{reduced-args: [{}]}}}}   # for the last rung only",
+                    set.options.join(", ")
+                )
             }
         };
         let _infallible = writeln!(text, "    {place}");

@@ -87,8 +87,12 @@ fn write_account(text: &mut String, account: &Account, plan: &Plan, width: usize
         account.class.word(),
         format!("{} of {}", account.failed(), account.attempts),
     )?;
-    let kinds: Vec<String> =
-        account.failures.iter().chain(&account.broken).map(|(kind, count)| format!("{count} {}", kind.word())).collect();
+    let kinds: Vec<String> = account
+        .failures
+        .iter()
+        .chain(&account.broken)
+        .map(|(kind, count)| format!("{count} {}", kind.word()))
+        .collect();
     if !kinds.is_empty() {
         writeln!(text, "    {}", kinds.join(", "))?;
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::release::build;
 use crate::commands::release_context::ReleaseContext;
-use drydock_archive as archive;
+use drydock_archive::{self as archive, ArchiveFile, Archives};
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths;
@@ -161,8 +161,10 @@ impl<'a> Packages<'a> {
         if let Some(vendored) = &vendored {
             let file = directory.join(format!("{}_{}.orig-{}.tar.xz", first.name(), self.upstream, vendor::COMPONENT));
             output::err(format_args!("== write {} crates", vendored.crates.len()));
-            let wanted = [(Format::TarXz, file.clone())];
-            archive::write(&vendored.tree(&self.release.tree), vendor::COMPONENT, &wanted, how.threads)?;
+            let files = [ArchiveFile { format: Format::TarXz, path: file.clone() }];
+            let (directory, epoch) = (vendor::COMPONENT, self.release.tree.epoch);
+            let archives = Archives { directory, epoch, files: &files, threads: how.threads };
+            archive::write(vendored.archive_entries().into_iter().map(Ok), archives)?;
             origs.push(file);
         }
         let mut made = Vec::new();
@@ -178,7 +180,6 @@ impl<'a> Packages<'a> {
             output::err(format_args!("== write {} {}", entry.source, entry.version));
             let version = entry.version.clone();
             let package = package::write(Request {
-                tree: &self.release.tree,
                 debian: sources.for_series(series.name.as_str(), vendored.as_ref())?,
                 entry,
                 origs: &origs,

@@ -15,6 +15,7 @@ use crate::commands::docker::prune::old_nightlies;
 use crate::commands::docker::registries::Registries;
 use crate::commands::release::build::lock;
 use crate::exit::Exit;
+use drydock_archive::format;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::images::{Repository, Tag};
@@ -157,22 +158,16 @@ struct File {
 fn sources(night: &Night) -> anyhow::Result<Vec<File>> {
     let manifest = super::build::manifest(night)
         .ok_or_else(|| Failure::missing("the archives went away while this went on; start it again"))?;
-    let archives = manifest.artifacts.iter().map(|artifact| artifact.name.as_str());
-    let names = archives.chain([NAME, SUMS, proof::NAME]);
-    let file = |name: &str| -> anyhow::Result<File> {
-        let path = night.release.directory().join(name);
+    let directory = night.release.directory();
+    let others = [(NAME, "application/json"), (SUMS, "text/plain"), (proof::NAME, "application/json")];
+    let archives =
+        manifest.files(&directory).map(|(artifact, format, _)| (&*artifact.name, format::info(format).media_type));
+    let file = |(name, media_type): (&str, &'static str)| -> anyhow::Result<File> {
+        let path = directory.join(name);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let media_type = match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
-            "json" => "application/json",
-            "xz" => "application/x-xz",
-            "gz" => "application/gzip",
-            "bz2" => "application/x-bzip2",
-            "zip" => "application/zip",
-            _ => "text/plain",
-        };
         Ok(File { name: name.to_owned(), media_type, bytes })
     };
-    names.map(file).collect()
+    archives.chain(others).map(file).collect()
 }
 
 /// Signs and uploads the source packages to where nightlies go, and waits for the answer.

@@ -1,0 +1,167 @@
+//! The table of archive formats, and that of the compressions of tar streams. Names, media types, magic bytes and
+//! decoders are columns here; encoders are in `encode`, and signs of foreign encoders in `difference`.
+
+use std::io::{self, BufRead as _, BufReader, Read};
+
+use bzip2::bufread::MultiBzDecoder;
+use flate2::bufread::MultiGzDecoder;
+use xz2::bufread::XzDecoder;
+
+use crate::read::ReadError;
+use drydock_config::release::Format;
+
+/// The memory limit of the xz decoder in bytes; the dictionaries of all presets fit.
+const XZ_MEMORY: u64 = 128 << 20;
+
+/// The properties of an archive format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FormatInfo {
+    /// The format, which knows its file name extension.
+    pub format: Format,
+    /// The media type to publish files under.
+    pub media_type: &'static str,
+    /// The compression of the tar stream; none for zip, which compresses file by file.
+    pub compression: Option<Compression>,
+}
+
+/// Every archive format.
+const FORMATS: [FormatInfo; 4] = [
+    FormatInfo { format: Format::TarGz, media_type: "application/gzip", compression: Some(Compression::Gzip) },
+    FormatInfo { format: Format::TarXz, media_type: "application/x-xz", compression: Some(Compression::Xz) },
+    FormatInfo { format: Format::TarBz2, media_type: "application/x-bzip2", compression: Some(Compression::Bzip2) },
+    FormatInfo { format: Format::Zip, media_type: "application/zip", compression: None },
+];
+
+/// The properties of a format.
+pub fn info(format: Format) -> FormatInfo {
+    // A test finds every format in the table.
+    FORMATS.into_iter().find(|info| info.format == format).unwrap_or(FORMATS[0])
+}
+
+/// The compression of a tar stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// No compression.
+    Plain,
+    /// gzip.
+    Gzip,
+    /// xz.
+    Xz,
+    /// bzip2.
+    Bzip2,
+    /// Zstandard; read only.
+    Zstd,
+}
+
+/// A decoder of a buffered stream.
+type Decoder = for<'a> fn(BufReader<Box<dyn Read + 'a>>) -> io::Result<Box<dyn Read + 'a>>;
+
+/// The properties of a compression.
+struct CompressionInfo {
+    compression: Compression,
+    /// The name in messages.
+    name: &'static str,
+    /// The last suffix of the name of a compressed file.
+    suffix: &'static str,
+    /// The first bytes of every stream.
+    magic: &'static [u8],
+    decoder: Decoder,
+}
+
+/// Every compression. Decoders read all members of a stream, and refuse anything else after them.
+const COMPRESSIONS: [CompressionInfo; 5] = [
+    CompressionInfo {
+        compression: Compression::Plain,
+        name: "tar",
+        suffix: "",
+        magic: b"",
+        decoder: |stream| Ok(Box::new(stream)),
+    },
+    CompressionInfo {
+        compression: Compression::Gzip,
+        name: "gzip",
+        suffix: ".gz",
+        magic: b"\x1f\x8b",
+        decoder: |stream| Ok(Box::new(MultiGzDecoder::new(stream))),
+    },
+    CompressionInfo {
+        compression: Compression::Xz,
+        name: "xz",
+        suffix: ".xz",
+        magic: b"\xfd7zXZ\0",
+        decoder: |stream| {
+            let decoder = xz2::stream::Stream::new_stream_decoder(XZ_MEMORY, xz2::stream::CONCATENATED);
+            Ok(Box::new(XzDecoder::new_stream(stream, decoder.map_err(io::Error::other)?)))
+        },
+    },
+    CompressionInfo {
+        compression: Compression::Bzip2,
+        name: "bzip2",
+        suffix: ".bz2",
+        magic: b"BZh",
+        decoder: |stream| Ok(Box::new(MultiBzDecoder::new(stream))),
+    },
+    CompressionInfo {
+        compression: Compression::Zstd,
+        name: "zstd",
+        suffix: ".zst",
+        magic: b"\x28\xb5\x2f\xfd",
+        decoder: |stream| match ruzstd::decoding::StreamingDecoder::new(stream) {
+            Ok(decoder) => Ok(Box::new(decoder)),
+            Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
+        },
+    },
+];
+
+impl Compression {
+    fn info(self) -> &'static CompressionInfo {
+        const TABLE: &[CompressionInfo] = &COMPRESSIONS;
+        // A test finds every compression in the table.
+        TABLE.iter().find(|info| info.compression == self).unwrap_or(&TABLE[0])
+    }
+
+    /// The compression of a file whose name ends with this suffix, such as `.xz`; empty for an uncompressed file.
+    pub fn from_suffix(suffix: &str) -> Option<Compression> {
+        COMPRESSIONS.into_iter().find(|info| info.suffix == suffix).map(|info| info.compression)
+    }
+
+    /// Decompresses a stream.
+    ///
+    /// # Errors
+    /// [`ReadError::Truncated`] and [`ReadError::Damaged`] for a stream that does not start with the magic bytes, and
+    /// [`ReadError::Io`] if it cannot be read.
+    pub(crate) fn decoder<'a>(self, stream: impl Read + 'a) -> Result<Box<dyn Read + 'a>, ReadError> {
+        let info = self.info();
+        let mut stream = BufReader::with_capacity(1 << 16, Box::new(stream) as Box<dyn Read + 'a>);
+        let start = stream.fill_buf()?;
+        if !start.starts_with(info.magic) {
+            return Err(if start.len() < info.magic.len() {
+                ReadError::Truncated("the file".into())
+            } else {
+                ReadError::Damaged(format!("it does not start like a {} file", info.name))
+            });
+        }
+        (info.decoder)(stream).map_err(|error| ReadError::Damaged(format!("the {} stream: {error}", info.name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_complete() {
+        for format in Format::ALL {
+            let info = info(format);
+            assert_eq!(info.format, format);
+            let extension = info.compression.map_or("zip".to_owned(), |one| format!("tar{}", one.info().suffix));
+            assert_eq!(format.extension(), extension);
+        }
+        use Compression::{Bzip2, Gzip, Plain, Xz, Zstd};
+        for compression in [Plain, Gzip, Xz, Bzip2, Zstd] {
+            assert_eq!(compression.info().compression, compression);
+            assert_eq!(Compression::from_suffix(compression.info().suffix), Some(compression));
+        }
+        assert_eq!(Compression::from_suffix(".lzma"), None);
+    }
+}
