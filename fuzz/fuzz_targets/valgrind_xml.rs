@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
         );
         let _a_subject_of_any_finding = finding.subject("Memcheck");
     }
-    let causes = cause::causes(findings.iter().map(|finding| (0, "memcheck", finding)));
+    let causes = cause::causes(findings.iter().map(|finding| cause::Reported { job: 0, tool: "memcheck", finding }));
     let members: usize = causes.iter().map(|cause| cause.members.len()).sum();
     assert_eq!(members, findings.len());
 });

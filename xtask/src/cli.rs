@@ -120,16 +120,16 @@ pub(crate) enum CiCommand {
     Rerun(CiRerun),
     /// Tell what happened to a job and what proves it
     Explain(CiExplain),
-    /// Hide a finding of valgrind, with a reason and an end
+    /// Suppress a finding of valgrind, with a reason and an expiry date
     Suppress(CiSuppress),
-    /// List the suppressions with reason, author, end and last use
+    /// List the suppressions with reason, author, expiry date and last use
     Suppressions(CiSuppressions),
     /// Write run.json, junit.xml and report.html of a run again, from its journal
     Report(CiReport),
     /// List the jobs that did not always pass, what kind of trouble each is, and how certain that is
     Flaky(CiFlaky),
-    /// Measure which of valgrind's options save memory on a job, and what they would hide
-    Diet(CiDiet),
+    /// Measure which of valgrind's options save memory on a job, and which bugs they miss
+    TuneMemory(CiTuneMemory),
     /// Show, compare and keep what massif measured
     Massif(CiMassif),
     /// Print the JSON Schema of a file
@@ -256,9 +256,9 @@ pub(crate) struct CiFlaky {
     pub format: Format,
 }
 
-/// `cargo xtask ci diet`
+/// `cargo xtask ci tune-memory`
 #[derive(Debug, Args)]
-pub(crate) struct CiDiet {
+pub(crate) struct CiTuneMemory {
     /// One job that runs under memcheck; what it needs is run first
     #[arg(value_name = "JOB")]
     pub job: String,

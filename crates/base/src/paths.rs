@@ -114,21 +114,6 @@ impl RunDir {
         self.root.join("journal.jsonl")
     }
 
-    /// The result for programs.
-    pub fn run_json(&self) -> PathBuf {
-        self.root.join("run.json")
-    }
-
-    /// The result for test viewers.
-    pub fn junit(&self) -> PathBuf {
-        self.root.join("junit.xml")
-    }
-
-    /// The result for a person with a browser.
-    pub fn html(&self) -> PathBuf {
-        self.root.join("report.html")
-    }
-
     /// The directory of one attempt, relative to the run: `jobs/NAME/ATTEMPT`.
     pub fn attempt_relative(job: &str, attempt: u32) -> PathBuf {
         PathBuf::from("jobs").join(job).join(attempt.to_string())

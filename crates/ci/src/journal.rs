@@ -20,7 +20,7 @@ use super::event::Stamped;
 const SYNC_INTERVAL: Duration = Duration::from_millis(100);
 /// More than this is written at once.
 const MOST_UNWRITTEN: usize = 64 << 10;
-/// Bytes set aside beyond the end.
+/// Bytes allocated beyond the end.
 const RESERVE: u64 = 256 << 10;
 /// A line longer than this is not ours.
 const LONGEST_LINE: u64 = 16 << 20;
@@ -281,11 +281,17 @@ mod tests {
     }
 
     #[test]
-    fn space_is_set_aside_without_changing_the_content() {
+    fn space_is_allocated_without_changing_the_content() {
+        use std::os::unix::fs::MetadataExt as _;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal.jsonl");
         let mut journal = Journal::open(&path).unwrap();
+        let allocated = || std::fs::metadata(&path).unwrap().blocks() * 512;
+        let before = allocated();
         journal.reserve(0).unwrap();
+        // Every file system that tests run on can allocate ahead: ext4, xfs, btrfs, tmpfs.
+        assert!(allocated() >= before + RESERVE, "{before} bytes before, {} after", allocated());
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
         journal.append(&warning("one"), Durability::Soon).unwrap();
         journal.reserve(0).unwrap();
         journal.close().unwrap();

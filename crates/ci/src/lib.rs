@@ -1,10 +1,8 @@
-//! From a declared suite to proved outcomes: plan, schedule, supervise, judge, record, report.
+//! Supervised jobs, from a declared suite to proved outcomes: plan, schedule, supervise, judge, record, report.
 
-pub mod certificate;
 pub mod command_line;
 pub mod conditions;
 pub mod containment;
-pub mod diet;
 pub mod event;
 pub mod evidence;
 pub mod heap;
@@ -21,4 +19,6 @@ pub mod report;
 pub mod retry;
 pub mod run;
 pub mod schedule;
+pub mod schedule_report;
 pub mod supervise;
+pub mod tune_memory;

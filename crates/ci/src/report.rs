@@ -1,8 +1,15 @@
 //! Renderers of a [`Run`](super::run::Run), and the terminal, which follows its events.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::event::RunResult;
+use super::history::History;
+use super::run::Run;
+use super::schedule_report::ScheduleReport;
+use drydock_base::paths::{self, RunDir};
 use drydock_base::units::JobName;
+use findings::Causes;
 
 pub mod explain;
 pub mod findings;
@@ -13,15 +20,62 @@ pub mod summary;
 pub mod suppressions;
 pub mod terminal;
 
-/// A job that is running now.
+/// A running job, for live progress.
 #[derive(Debug, Clone)]
 pub struct Live {
     /// The job.
     pub job: JobName,
-    /// Since its start.
+    /// The time since its start.
     pub elapsed: Duration,
     /// Its memory in bytes at the last sample.
     pub bytes: u64,
-    /// Whether it is being ended.
+    /// Whether Drydock is ending it.
     pub ending: bool,
+}
+
+/// Everything that a report of a run is rendered from.
+#[derive(Debug, Clone, Copy)]
+pub struct ReportInput<'a> {
+    /// The state of the run.
+    pub run: &'a Run,
+    /// The directory that it is kept in.
+    pub dir: &'a RunDir,
+    /// Its result.
+    pub result: RunResult,
+    /// Its findings by cause.
+    pub causes: &'a Causes<'a>,
+    /// The quality of its schedule, where two or more jobs ran.
+    pub schedule: Option<&'a ScheduleReport>,
+    /// Earlier attempts of its jobs.
+    pub history: &'a History,
+}
+
+/// A report file in the directory of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// The file's name.
+    pub file: &'static str,
+    /// Renders its content.
+    pub render: fn(ReportInput<'_>) -> anyhow::Result<Vec<u8>>,
+}
+
+/// All report files of a run.
+pub static REPORTS: [Report; 4] = [
+    Report { file: "run.json", render: json::render },
+    Report { file: "junit.xml", render: junit::render },
+    Report { file: "report.html", render: |input| Ok(html::render(input).into_bytes()) },
+    Report { file: "summary.txt", render: |input| Ok(summary::render(input).into_bytes()) },
+];
+
+/// Writes all report files. Returns their paths.
+///
+/// # Errors
+/// When a file cannot be written; a reader sees the old content or the new, never a part.
+pub fn write_all(input: ReportInput<'_>) -> anyhow::Result<Vec<PathBuf>> {
+    let write = |report: &Report| {
+        let path = input.dir.root().join(report.file);
+        paths::write_atomically(&path, &(report.render)(input)?)?;
+        Ok(path)
+    };
+    REPORTS.iter().map(write).collect()
 }

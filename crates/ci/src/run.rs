@@ -1,19 +1,21 @@
 //! The state of a run: a fold over its events. Live reports, result files, `--resume`, `rerun` and `explain` use it.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use super::event::{AttemptRecord, AttemptStarting, Event, JobResult, RunResult, RunStarted, Stamped};
-use super::evidence::KillReason;
+use super::evidence::{Finding, KillReason};
 use super::plan::Plan;
+use drydock_base::paths::RunDir;
 use drydock_base::units::JobName;
 
-/// How many samples of one attempt are kept.
+/// The number of samples kept of one attempt.
 const MOST_SAMPLES: usize = 600;
 
-/// Everything that is known of a run.
+/// The state of a run.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// What was to be done.
+    /// The plan.
     pub plan: Plan,
     /// The frame, once the run began.
     pub started: Option<RunStarted>,
@@ -23,7 +25,7 @@ pub struct Run {
     pub last: i64,
     /// In the plan's order.
     pub jobs: Vec<JobState>,
-    /// For a person.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
     /// The reason why admission of ready jobs is paused at present.
     pub paused: Option<String>,
@@ -41,7 +43,18 @@ pub struct Run {
     index: HashMap<JobName, usize>,
 }
 
-/// What is known of one job.
+/// A finding of valgrind within a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FindingId {
+    /// The job's position in the plan.
+    pub job: usize,
+    /// The attempt's number, from 1.
+    pub attempt: u32,
+    /// The position among the attempt's findings.
+    pub index: usize,
+}
+
+/// The state of one job.
 #[derive(Debug, Clone, Default)]
 pub struct JobState {
     /// Ended attempts.
@@ -189,6 +202,39 @@ impl Run {
             Event::Interrupted { signal } => self.interrupted = Some(*signal),
             Event::RunEnded { result } => self.result = Some(*result),
         }
+    }
+
+    /// The findings of one attempt that were kept.
+    pub fn findings_of<'a>(
+        job: usize,
+        attempt: &'a AttemptRecord,
+    ) -> impl Iterator<Item = (FindingId, &'a Finding)> + use<'a> {
+        let number = attempt.number;
+        let kept = attempt.evidence.valgrind.iter().flat_map(|valgrind| &valgrind.first).enumerate();
+        kept.map(move |(index, finding)| (FindingId { job, attempt: number, index }, finding))
+    }
+
+    /// The findings of all attempts that were kept.
+    pub fn findings(&self) -> impl Iterator<Item = (FindingId, &Finding)> {
+        let attempts =
+            self.jobs.iter().enumerate().flat_map(|(job, state)| state.attempts.iter().map(move |a| (job, a)));
+        attempts.flat_map(|(job, attempt)| Run::findings_of(job, attempt))
+    }
+
+    /// The directory of an attempt's files, relative to the directory of this run. For a result that was carried over
+    /// from an earlier run it is in that run's directory, which lies beside.
+    pub fn attempt_path(&self, job: usize, attempt: u32) -> PathBuf {
+        let name = self.plan.jobs.get(job).map_or("", |planned| planned.name.as_str());
+        let own = RunDir::attempt_relative(name, attempt);
+        match self.jobs.get(job).and_then(|state| state.carried_from.as_ref()) {
+            Some(from) => Path::new("..").join(from).join(own),
+            None => own,
+        }
+    }
+
+    /// The directory of an attempt's files; `dir` is the directory of this run.
+    pub fn attempt_dir(&self, dir: &RunDir, job: usize, attempt: u32) -> PathBuf {
+        dir.root().join(self.attempt_path(job, attempt))
     }
 
     /// All pauses, as [`Run::earlier_pauses`], with the present one up to the last event.

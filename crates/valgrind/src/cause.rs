@@ -1,4 +1,4 @@
-//! From the findings of all jobs to their causes: 59 jobs that fail for one thing are one thing.
+//! Findings of all jobs grouped by cause: 59 jobs that fail because of one leak have one cause.
 //!
 //! A cause is a kind and a place: the innermost frames up to the first that belongs to the project, past allocators and
 //! libraries. Addresses, pids and lines are no part of it, so it is the same tomorrow and after an edit elsewhere; nor
@@ -19,28 +19,50 @@ const MOST_KEY_FRAMES: usize = 12;
 /// One cause over all jobs.
 #[derive(Debug, Clone)]
 pub struct Cause<'a> {
-    /// What a person calls it by: `memcheck:a1b2c3d4`.
+    /// The identifier, the same in every run: `memcheck:a1b2c3d4`.
     pub id: String,
-    /// The tool.
+    /// The name of the tool.
     pub tool: &'static str,
-    /// The findings with their jobs' positions in the plan, in the order of the plan.
-    pub members: Members<'a>,
+    /// Its findings, in the order in which they were given.
+    pub members: Vec<Member<'a>>,
+}
+
+/// A finding to be grouped.
+#[derive(Debug, Clone, Copy)]
+pub struct Reported<'a> {
+    /// A number of the job that has it; jobs are counted by it, and the lowest comes first.
+    pub job: usize,
+    /// The name of the tool that reported it.
+    pub tool: &'static str,
+    /// The finding.
+    pub finding: &'a Finding,
+}
+
+/// A finding of a cause.
+#[derive(Debug, Clone, Copy)]
+pub struct Member<'a> {
+    /// The number of its job.
+    pub job: usize,
+    /// Its position among the findings that were grouped.
+    pub position: usize,
+    /// The finding.
+    pub finding: &'a Finding,
 }
 
 impl Cause<'_> {
-    /// The finding that stands for all: the first.
+    /// The first finding, which represents all.
     pub fn example(&self) -> Option<&Finding> {
-        self.members.first().map(|(_, finding)| *finding)
+        self.members.first().map(|member| member.finding)
     }
 
     /// The positions of its jobs, each once.
     pub fn jobs(&self) -> BTreeSet<usize> {
-        self.members.iter().map(|(job, _)| *job).collect()
+        self.members.iter().map(|member| member.job).collect()
     }
 
-    /// How often it was reported, what forked children repeat left out.
+    /// The number of reports, without those that forked children repeat.
     pub fn count(&self) -> u64 {
-        self.members.iter().map(|(_, finding)| finding.records.max(1)).sum()
+        self.members.iter().map(|member| member.finding.records.max(1)).sum()
     }
 
     /// `Leak_DefinitelyLost at new_peer (peer.c:17)`.
@@ -48,11 +70,11 @@ impl Cause<'_> {
         self.example().map_or_else(String::new, |first| format!("{} at {}", first.kind, first.place))
     }
 
-    /// Who calls the place, where the members differ in that, with the number of jobs of each, most first.
+    /// The callers of the place with the number of jobs of each, most first; empty unless the findings differ in them.
     pub fn callers(&self) -> Vec<(String, usize)> {
         let mut callers: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
-        for (job, finding) in &self.members {
-            let caller = caller(finding).map_or_else(|| "nothing known".to_owned(), Frame::describe);
+        for Member { job, finding, .. } in &self.members {
+            let caller = caller(finding).map_or_else(|| "an unknown caller".to_owned(), Frame::describe);
             callers.entry(caller).or_default().insert(*job);
         }
         let mut callers: Vec<_> = callers.into_iter().map(|(caller, jobs)| (caller, jobs.len())).collect();
@@ -61,14 +83,11 @@ impl Cause<'_> {
     }
 }
 
-/// Findings with their jobs' positions.
-type Members<'a> = Vec<(usize, &'a Finding)>;
-
-/// Groups findings, given with the position of their job and the tool, by cause; those in most jobs first.
-pub fn causes<'a>(findings: impl Iterator<Item = (usize, &'static str, &'a Finding)>) -> Vec<Cause<'a>> {
-    let mut groups: BTreeMap<(&'static str, Vec<String>), Members<'a>> = BTreeMap::new();
-    for (job, tool, finding) in findings {
-        groups.entry((tool, key(finding))).or_default().push((job, finding));
+/// Groups findings by cause; the causes of most jobs come first.
+pub fn causes<'a>(findings: impl Iterator<Item = Reported<'a>>) -> Vec<Cause<'a>> {
+    let mut groups: BTreeMap<(&'static str, Vec<String>), Vec<Member<'a>>> = BTreeMap::new();
+    for (position, Reported { job, tool, finding }) in findings.enumerate() {
+        groups.entry((tool, key(finding))).or_default().push(Member { job, position, finding });
     }
     let mut taken: BTreeMap<u64, usize> = BTreeMap::new();
     for (_, key) in groups.keys() {
@@ -83,7 +102,7 @@ pub fn causes<'a>(findings: impl Iterator<Item = (usize, &'static str, &'a Findi
         |((tool, key), members): ((&'static str, Vec<String>), _)| Cause { id: id(tool, hash(&key)), tool, members };
     let mut causes: Vec<Cause<'a>> = groups.into_iter().map(cause).collect();
     causes.sort_by_cached_key(|cause| {
-        (std::cmp::Reverse(cause.jobs().len()), cause.members.first().map(|first| first.0))
+        (std::cmp::Reverse(cause.jobs().len()), cause.members.first().map(|first| first.job))
     });
     causes
 }

@@ -46,7 +46,7 @@ pub enum Refusal {
 /// When it would hide less than them or more.
 pub fn suppression(chosen: &[&Cause<'_>], all: &[Cause<'_>], note: &Note) -> Result<Suppression, Refusal> {
     let members: Vec<(&str, &Finding)> =
-        chosen.iter().flat_map(|cause| cause.members.iter().map(|(_, finding)| (cause.tool, *finding))).collect();
+        chosen.iter().flat_map(|cause| cause.members.iter().map(|member| (cause.tool, member.finding))).collect();
     let subjects: Vec<Subject> = members.iter().map(|(tool, finding)| finding.subject(&word(tool))).collect();
     let first = subjects.first().ok_or(Refusal::Nothing)?;
     if let Some(other) = subjects.iter().find(|subject| subject.kind != first.kind || subject.extra != first.extra) {
@@ -91,7 +91,7 @@ pub fn suppression(chosen: &[&Cause<'_>], all: &[Cause<'_>], note: &Note) -> Res
     let others: Vec<String> = all
         .iter()
         .filter(|cause| !ids.contains(&cause.id.as_str()))
-        .filter(|cause| cause.members.iter().any(|(_, finding)| hidden.hides(&finding.subject(&word(cause.tool)))))
+        .filter(|cause| cause.members.iter().any(|member| hidden.hides(&member.finding.subject(&word(cause.tool)))))
         .map(|cause| format!("{} ({})", cause.id, cause.title()))
         .collect();
     if others.is_empty() { Ok(hidden) } else { Err(Refusal::TooMuch(others)) }

@@ -5,12 +5,13 @@ use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths::{RunDir, State};
-use drydock_ci::certificate;
 use drydock_ci::history::History;
 use drydock_ci::journal;
 use drydock_ci::plan::Plan;
-use drydock_ci::report::{explain, json};
+use drydock_ci::report::findings::Causes;
+use drydock_ci::report::{self, ReportInput, explain, json};
 use drydock_ci::run::Run;
+use drydock_ci::schedule_report;
 use drydock_config::schema;
 use drydock_release::manifest::Manifest;
 use drydock_release::proof::Proof;
@@ -18,13 +19,13 @@ use drydock_release::proof::Proof;
 use super::Context;
 
 mod capacity;
-mod diet;
 mod flaky;
 mod massif;
 mod plan;
 mod session;
 mod suppress;
 mod suppressions;
+mod tune_memory;
 
 use session::{Goal, Session};
 
@@ -40,7 +41,7 @@ impl cli::Ci {
             Some(CiCommand::Suppressions(suppressions)) => suppressions.run(ctx),
             Some(CiCommand::Report(report)) => report.run(ctx),
             Some(CiCommand::Flaky(flaky)) => flaky.run(ctx),
-            Some(CiCommand::Diet(diet)) => diet.run(ctx),
+            Some(CiCommand::TuneMemory(tune)) => tune.run(ctx),
             Some(CiCommand::Massif(massif)) => massif.run_with(Some(ctx)),
             Some(CiCommand::Schema(schema)) => schema.run(),
         }
@@ -68,9 +69,10 @@ impl cli::CiExplain {
     fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
         let wanted = run.plan.matching(&self.jobs).map_err(|error| Failure::usage(error.to_string()))?;
+        let causes = Causes::new(&run);
         for (position, job) in run.plan.jobs.iter().enumerate() {
             if wanted.contains(&job.name) {
-                output::out(format_args!("{}", explain::render(&run, &dir, position)));
+                output::out(format_args!("{}", explain::render(&run, &dir, &causes, position)));
             }
         }
         Ok(Exit::Success)
@@ -82,10 +84,18 @@ impl cli::CiReport {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
         let result = run.result.unwrap_or_else(|| run.verdict(false));
         let history = History::load(&ctx.state.history());
-        session::write_results(&run, &dir, result, certificate::certify(&run).as_ref(), &history)?;
-        output::out(format_args!("{}", dir.run_json().display()));
-        output::out(format_args!("{}", dir.junit().display()));
-        output::out(format_args!("{}", dir.html().display()));
+        let (causes, schedule) = (Causes::new(&run), schedule_report::assess(&run));
+        let input = ReportInput {
+            run: &run,
+            dir: &dir,
+            result,
+            causes: &causes,
+            schedule: schedule.as_ref(),
+            history: &history,
+        };
+        for path in report::write_all(input)? {
+            output::out(format_args!("{}", path.display()));
+        }
         Ok(Exit::Success)
     }
 }
@@ -107,7 +117,7 @@ impl cli::CiSchema {
     }
 }
 
-/// The day in UTC, which is the same on every machine.
+/// The present date in UTC, which is the same on every machine.
 fn today() -> jiff::civil::Date {
     jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -142,7 +142,6 @@ fn every_file_is_printed_as_ms_print_prints_it() {
     }
     let directory = tempfile::tempdir().unwrap();
     programs();
-    let began = Instant::now();
     let next = std::sync::atomic::AtomicUsize::new(0);
     let compared = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -167,7 +166,7 @@ fn every_file_is_printed_as_ms_print_prints_it() {
         }
     });
     let compared = compared.into_inner();
-    println!("{compared} files compared in {:?}", began.elapsed());
+    println!("{compared} files compared");
     assert!(compared > CASES.len());
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::findings;
+use super::findings::{self, Causes};
 use crate::event::{AttemptRecord, JobResult};
 use crate::evidence::{Evidence, Reading};
 use crate::plan::PlannedJob;
@@ -14,36 +14,49 @@ use drydock_base::text;
 use drydock_base::units::{self, ByteSize};
 
 /// The text for one job of a run.
-pub fn render(run: &Run, dir: &RunDir, position: usize) -> String {
+pub fn render(run: &Run, dir: &RunDir, causes: &Causes<'_>, position: usize) -> String {
     let mut text = String::new();
     if let (Some(planned), Some(job)) = (run.plan.jobs.get(position), run.jobs.get(position)) {
-        let _infallible = write_job(&mut text, run, dir, planned, job);
+        let explained = Explained { run, dir, causes, position, planned, job };
+        // Writing into a text cannot fail.
+        explained.write(&mut text).ok();
     }
     text
 }
 
-fn write_job(text: &mut String, run: &Run, dir: &RunDir, planned: &PlannedJob, job: &JobState) -> std::fmt::Result {
-    let result = job.result.as_ref().map_or("unsettled", JobResult::word);
-    writeln!(text, "{}: {result} in run {}", planned.name, dir.id())?;
-    writeln!(text, "  command  {}", exec::paste(&planned.argv))?;
-    writeln!(text, "  tool     {}", planned.tool.kind.name())?;
-    if let Some(JobResult::NotRun { because }) = &job.result {
-        writeln!(text, "  not run because {because}")?;
-    }
-    if let Some(from) = &job.carried_from {
-        writeln!(text, "  taken over from run {from}")?;
-    }
-    if let Some(flight) = &job.in_flight {
-        writeln!(
-            text,
-            "  attempt {} has begun and no end of it is recorded: it is running now, or it was lost; `ci --resume` settles it",
-            flight.start.attempt
-        )?;
-    }
-    for record in &job.attempts {
-        write_attempt(text, run, planned, record)?;
-        if job.carried_from.is_none() {
-            let log = dir.attempt(planned.name.as_str(), record.number).join("log");
+/// One job of a run.
+struct Explained<'a> {
+    run: &'a Run,
+    dir: &'a RunDir,
+    causes: &'a Causes<'a>,
+    position: usize,
+    planned: &'a PlannedJob,
+    job: &'a JobState,
+}
+
+impl Explained<'_> {
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let Explained { run, dir, position, planned, job, .. } = *self;
+        let result = job.result.as_ref().map_or("unsettled", JobResult::word);
+        writeln!(text, "{}: {result} in run {}", planned.name, dir.id())?;
+        writeln!(text, "  command  {}", exec::paste(&planned.argv))?;
+        writeln!(text, "  tool     {}", planned.tool.kind.name())?;
+        if let Some(JobResult::NotRun { because }) = &job.result {
+            writeln!(text, "  not run because {because}")?;
+        }
+        if let Some(from) = &job.carried_from {
+            writeln!(text, "  taken over from run {from}")?;
+        }
+        if let Some(flight) = &job.in_flight {
+            writeln!(
+                text,
+                "  attempt {} has begun and no end of it is recorded: it is running now, or it was lost; `ci --resume` settles it",
+                flight.start.attempt
+            )?;
+        }
+        for record in &job.attempts {
+            self.write_attempt(text, record)?;
+            let log = run.attempt_dir(dir, position, record.number).join("log");
             let missing = if log.exists() { "" } else { "  (deleted since)" };
             writeln!(text, "  log      {}{missing}", log.display())?;
             if !record.verdict.outcome.is_pass() {
@@ -52,77 +65,84 @@ fn write_job(text: &mut String, run: &Run, dir: &RunDir, planned: &PlannedJob, j
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
-}
 
-fn write_attempt(text: &mut String, run: &Run, planned: &PlannedJob, record: &AttemptRecord) -> std::fmt::Result {
-    let verdict = &record.verdict;
-    let time = units::human(Duration::from_millis(record.duration_ms()));
-    let peak = record.peak.map_or_else(|| "not measured".into(), |peak| ByteSize::new(peak).to_string());
-    writeln!(
-        text,
-        "\nattempt {}: {} (confidence {:.2})",
-        record.number,
-        verdict.outcome.describe(),
-        verdict.confidence
-    )?;
-    if let Some(reason) = &record.conditions.retry_reason {
-        writeln!(text, "  retried because {reason}")?;
-    }
-    writeln!(text, "  ran for {time} of at most {}, {}", units::human(planned.timeout), record.conditions.describe())?;
-    writeln!(text, "  memory   peak {peak}")?;
-    if let Some(heap) = &record.evidence.heap {
-        let most = heap.largest_site.as_ref().map_or_else(String::new, |site| format!(", most by {site}"));
-        writeln!(text, "  heap     peak {}{most}", heap.peak)?;
-    }
-    writeln!(text, "  why")?;
-    for reason in &verdict.reasons {
-        writeln!(text, "    + {reason}")?;
-    }
-    for reason in &verdict.ruled_out {
-        writeln!(text, "    - {reason}")?;
-    }
-    write_findings(text, run, &record.evidence)?;
-    if !verdict.outcome.is_pass() {
-        write_sources(text, run, &record.evidence)?;
-    }
-    if let Some(advice) = &verdict.advice {
-        writeln!(text, "  to do    {advice}")?;
-    }
-    Ok(())
-}
-
-fn write_findings(text: &mut String, run: &Run, evidence: &Evidence) -> std::fmt::Result {
-    let Some(valgrind) = &evidence.valgrind else { return Ok(()) };
-    let causes = findings::causes(run);
-    let causes = findings::by_finding(&causes);
-    for finding in &valgrind.first {
-        let id = causes.get(&std::ptr::from_ref(finding)).map_or("", |cause| cause.id.as_str());
-        findings::write_whole(text, id, finding, &run.plan.project)?;
-    }
-    let dropped = valgrind.findings.saturating_sub(valgrind.first.len() as u64);
-    if dropped > 0 {
-        writeln!(text, "  {dropped} further findings were counted and not kept; the attempt's XML files have them")?;
-    }
-    if !valgrind.first.is_empty() {
-        writeln!(text, "  to hide one: cargo xtask ci suppress ID --reason TEXT")?;
-    }
-    writeln!(text, "  checked  {} processes to their end", valgrind.complete)?;
-    for why in &valgrind.incomplete {
-        writeln!(text, "    not wholly: {why}")?;
-    }
-    if valgrind.stubs > 0 {
+    fn write_attempt(&self, text: &mut String, record: &AttemptRecord) -> std::fmt::Result {
+        let Explained { run, planned, .. } = *self;
+        let verdict = &record.verdict;
+        let time = units::human(Duration::from_millis(record.duration_ms()));
+        let peak = record.peak.map_or_else(|| "not measured".into(), |peak| ByteSize::new(peak).to_string());
         writeln!(
             text,
-            "    {} left only the beginning of a log: they became programs that are not traced, or were killed early",
-            valgrind.stubs
+            "\nattempt {}: {} (confidence {:.2})",
+            record.number,
+            verdict.outcome.describe(),
+            verdict.confidence
         )?;
+        if let Some(reason) = &record.conditions.retry_reason {
+            writeln!(text, "  retried because {reason}")?;
+        }
+        writeln!(
+            text,
+            "  ran for {time} of at most {}, {}",
+            units::human(planned.timeout),
+            record.conditions.describe()
+        )?;
+        writeln!(text, "  memory   peak {peak}")?;
+        if let Some(heap) = &record.evidence.heap {
+            let most = heap.largest_site.as_ref().map_or_else(String::new, |site| format!(", most by {site}"));
+            writeln!(text, "  heap     peak {}{most}", heap.peak)?;
+        }
+        writeln!(text, "  why")?;
+        for reason in &verdict.reasons {
+            writeln!(text, "    + {reason}")?;
+        }
+        for reason in &verdict.ruled_out {
+            writeln!(text, "    - {reason}")?;
+        }
+        self.write_findings(text, record)?;
+        if !verdict.outcome.is_pass() {
+            write_sources(text, run, &record.evidence)?;
+        }
+        if let Some(advice) = &verdict.advice {
+            writeln!(text, "  to do    {advice}")?;
+        }
+        Ok(())
     }
-    for (name, count) in valgrind.used.iter().take(20) {
-        writeln!(text, "    suppression used {count} times: {name}")?;
+
+    fn write_findings(&self, text: &mut String, record: &AttemptRecord) -> std::fmt::Result {
+        let Some(valgrind) = &record.evidence.valgrind else { return Ok(()) };
+        for (id, finding) in Run::findings_of(self.position, record) {
+            let id = self.causes.of(id).map_or("", |cause| cause.id.as_str());
+            findings::write_whole(text, id, finding, &self.run.plan.project)?;
+        }
+        let dropped = valgrind.findings.saturating_sub(valgrind.first.len() as u64);
+        if dropped > 0 {
+            writeln!(
+                text,
+                "  {dropped} further findings were counted and not kept; the attempt's XML files have them"
+            )?;
+        }
+        if !valgrind.first.is_empty() {
+            writeln!(text, "  to suppress one: cargo xtask ci suppress ID --reason TEXT")?;
+        }
+        writeln!(text, "  checked  {} processes to their end", valgrind.complete)?;
+        for why in &valgrind.incomplete {
+            writeln!(text, "    not wholly: {why}")?;
+        }
+        if valgrind.stubs > 0 {
+            writeln!(
+                text,
+                "    {} left only the beginning of a log: they became programs that are not traced, or were killed early",
+                valgrind.stubs
+            )?;
+        }
+        for (name, count) in valgrind.used.iter().take(20) {
+            writeln!(text, "    suppression used {count} times: {name}")?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 pub(super) fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -> std::fmt::Result {

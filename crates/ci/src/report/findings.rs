@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::event::JobResult;
 use crate::evidence::Finding;
-use crate::run::Run;
-use drydock_valgrind::cause::{self, Cause};
+use crate::run::{FindingId, Run};
+use drydock_valgrind::cause::{self, Cause, Reported};
 use drydock_valgrind::source;
 use drydock_valgrind::suppression::Suppression;
 use drydock_valgrind::xml::Frame;
@@ -26,16 +26,39 @@ const SIDES: usize = 4;
 /// How many differing callers are named.
 const MOST_CALLERS: usize = 4;
 
-/// The causes of all findings of all attempts.
-pub fn causes(run: &Run) -> Vec<Cause<'_>> {
-    let jobs = run.plan.jobs.iter().zip(&run.jobs).enumerate();
-    cause::causes(jobs.flat_map(|(position, (planned, job))| {
-        let evidence = job.attempts.iter().filter_map(|attempt| attempt.evidence.valgrind.as_ref());
-        evidence.flat_map(|valgrind| &valgrind.first).map(move |finding| (position, planned.tool.kind.name(), finding))
-    }))
+/// The causes of all findings of all attempts of a run. Computed once, and passed to every report.
+#[derive(Debug)]
+pub struct Causes<'a> {
+    all: Vec<Cause<'a>>,
+    /// The position of each finding's cause.
+    of: HashMap<FindingId, usize>,
 }
 
-/// How many findings of the run were counted and not kept.
+impl<'a> Causes<'a> {
+    /// Groups the findings of a run.
+    pub fn new(run: &'a Run) -> Causes<'a> {
+        let (ids, findings): (Vec<FindingId>, Vec<&Finding>) = run.findings().unzip();
+        let tool = |id: &FindingId| run.plan.jobs[id.job].tool.kind.name();
+        let reported = ids.iter().zip(findings).map(|(id, finding)| Reported { job: id.job, tool: tool(id), finding });
+        let all = cause::causes(reported);
+        let members =
+            all.iter().enumerate().flat_map(|(position, cause)| cause.members.iter().map(move |m| (m, position)));
+        let of = members.map(|(member, position)| (ids[member.position], position)).collect();
+        Causes { all, of }
+    }
+
+    /// All causes, those of most jobs first.
+    pub fn all(&self) -> &[Cause<'a>] {
+        &self.all
+    }
+
+    /// The cause of a finding of this run.
+    pub fn of(&self, id: FindingId) -> Option<&Cause<'a>> {
+        self.all.get(*self.of.get(&id)?)
+    }
+}
+
+/// The number of findings of the run that were counted and not kept.
 pub fn dropped(run: &Run) -> u64 {
     let evidence =
         run.jobs.iter().flat_map(|job| &job.attempts).filter_map(|attempt| attempt.evidence.valgrind.as_ref());
@@ -67,7 +90,7 @@ pub(super) fn describe(text: &mut String, cause: &Cause<'_>, project: &Path) -> 
         writeln!(text, "    called by {}{more}", named.join(", "))?;
     }
     write_sides(text, finding, "    ")?;
-    writeln!(text, "    to hide it: cargo xtask ci suppress {} --reason TEXT", cause.id)
+    writeln!(text, "    to suppress it: cargo xtask ci suppress {} --reason TEXT", cause.id)
 }
 
 /// The frames from the innermost on, with the source line of the place.
@@ -117,15 +140,9 @@ pub(super) fn write_whole(text: &mut String, id: &str, finding: &Finding, projec
         }
     }
     if finding.processes > 1 {
-        writeln!(text, "    {} processes of the job tell it", finding.processes)?;
+        writeln!(text, "    reported by {} processes of the job", finding.processes)?;
     }
     Ok(())
-}
-
-/// The causes by their findings, which are told apart by where they are.
-pub(super) fn by_finding<'c, 'a>(causes: &'c [Cause<'a>]) -> HashMap<*const Finding, &'c Cause<'a>> {
-    let members = causes.iter().flat_map(|cause| cause.members.iter().map(move |(_, member)| (*member, cause)));
-    members.map(|(member, cause)| (std::ptr::from_ref(member), cause)).collect()
 }
 
 /// One cause in `run.json`.
@@ -150,7 +167,7 @@ pub(super) struct FindingFile {
     auxiliary: Vec<SideFile>,
     /// Who calls the place, where that differs.
     callers: Vec<String>,
-    /// What valgrind proposes to hide the first of them.
+    /// The suppression that valgrind proposes for the first of them.
     suppression: Option<String>,
     /// The jobs that have it, in declaration order.
     jobs: Vec<String>,
@@ -169,8 +186,8 @@ struct SideFile {
 }
 
 /// All causes of a run.
-pub(super) fn files(run: &Run) -> Vec<FindingFile> {
-    causes(run).iter().filter_map(|cause| file(run, cause)).collect()
+pub(super) fn files(run: &Run, causes: &Causes<'_>) -> Vec<FindingFile> {
+    causes.all().iter().filter_map(|cause| file(run, cause)).collect()
 }
 
 fn file(run: &Run, cause: &Cause<'_>) -> Option<FindingFile> {

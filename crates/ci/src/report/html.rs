@@ -4,11 +4,7 @@
 //! filters, and tells what is under the pointer. All colours and shapes are in the style sheet, all texts are escaped by
 //! [`markup`], and what could grow without end has a budget.
 
-use crate::certificate::Certificate;
-use crate::event::RunResult;
-use crate::history::History;
-use crate::run::Run;
-use drydock_base::paths::RunDir;
+use super::ReportInput as Page;
 
 mod axis;
 mod charts;
@@ -26,19 +22,7 @@ mod tests;
 mod timeline;
 
 use axis::Axis;
-use facts::Findings;
 use markup::Html;
-
-/// What the report is made of.
-#[derive(Clone, Copy)]
-struct Page<'a> {
-    run: &'a Run,
-    dir: &'a RunDir,
-    result: RunResult,
-    certificate: Option<&'a Certificate>,
-    history: &'a History,
-    findings: &'a Findings<'a>,
-}
 
 /// Bytes that may still be spent, so that thousands of failures make no page that no browser opens.
 struct Budget {
@@ -49,22 +33,14 @@ struct Budget {
 }
 
 /// The file's content.
-pub fn render(
-    run: &Run,
-    dir: &RunDir,
-    result: RunResult,
-    certificate: Option<&Certificate>,
-    history: &History,
-) -> String {
-    let findings = Findings::of(run);
-    let page = Page { run, dir, result, certificate, history, findings: &findings };
+pub(super) fn render(page: Page<'_>) -> String {
     let mut budget = Budget { proof: 1 << 20, passed: 5 << 18 };
     let mut html = Html::default();
     frame::begin(&mut html, page);
     html.within("main", &[("id", "main"), ("tabindex", "-1")], |html| {
         failures::write(html, page, &mut budget);
         frame::warnings(html, page);
-        let axis = Axis::of(run);
+        let axis = Axis::of(page.run);
         html.within("section", &[("aria-labelledby", "timeline")], |html| {
             html.tag("h2", &[("id", "timeline")], "Timeline");
             timeline::write(html, page, &axis);

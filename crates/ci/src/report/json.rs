@@ -1,10 +1,12 @@
 //! `run.json`: the result for programs. Its shape is the types below; `cargo xtask ci schema run` prints its schema.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::ReportInput;
 use super::findings::{self, FindingFile};
-use crate::certificate::Certificate;
 use crate::conditions::Conditions;
 use crate::event::{AttemptRecord, JobResult, RunResult};
 use crate::evidence::{Leftover, Neighbour};
@@ -12,7 +14,7 @@ use crate::outcome::Outcome;
 use crate::plan::PlannedJob;
 use crate::retry;
 use crate::run::{JobState, Run};
-use drydock_base::paths::RunDir;
+use crate::schedule_report::ScheduleReport;
 
 /// The version of this shape.
 pub const FORMAT: u32 = 1;
@@ -52,12 +54,12 @@ pub struct RunFile {
     interrupted: Option<i32>,
     /// How many jobs ended with each result.
     totals: std::collections::BTreeMap<String, usize>,
-    /// How good the schedule was; absent when fewer than two jobs ran.
-    certificate: Option<Certificate>,
+    /// The quality of the schedule; absent when fewer than two jobs ran.
+    schedule: Option<ScheduleReport>,
     /// `MemAvailable` over time: Unix milliseconds and bytes.
     available: Vec<(i64, u64)>,
-    /// When jobs that could start were held back, and why: begin and end in Unix milliseconds.
-    held: Vec<(i64, i64, String)>,
+    /// Pauses of admission, in which ready jobs waited: begin and end in Unix milliseconds, and the reason.
+    pauses: Vec<(i64, i64, String)>,
     /// Things that a person should know.
     warnings: Vec<String>,
     /// What valgrind found, by cause, those of most jobs first.
@@ -120,19 +122,15 @@ struct AttemptFile {
     memory_at_death: Vec<Neighbour>,
     /// Errors that valgrind found, in one line each.
     findings: Vec<String>,
-    /// Its output, relative to the run's directory.
+    /// Its output, relative to the run's directory; below `..` for a result of an earlier run.
     log: String,
     /// Memory over time: Unix milliseconds and bytes.
     samples: Vec<(i64, u64)>,
 }
 
 /// The file's content.
-pub fn render(
-    run: &Run,
-    dir: &RunDir,
-    result: RunResult,
-    certificate: Option<&Certificate>,
-) -> anyhow::Result<Vec<u8>> {
+pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
+    let ReportInput { run, dir, result, causes, schedule, .. } = input;
     let started = run.started.as_ref();
     let mut totals = std::collections::BTreeMap::new();
     for job in &run.jobs {
@@ -155,13 +153,13 @@ pub fn render(
         result,
         interrupted: run.interrupted,
         totals,
-        certificate: certificate.cloned(),
+        schedule: schedule.cloned(),
         available: run.available.clone(),
-        held: run.earlier_pauses.clone(),
+        pauses: run.earlier_pauses.clone(),
         warnings: run.warnings.clone(),
-        findings: findings::files(run),
+        findings: findings::files(run, causes),
         dropped_findings: findings::dropped(run),
-        jobs: jobs.map(|(planned, job)| job_file(planned, job)).collect(),
+        jobs: jobs.enumerate().map(|(position, (planned, job))| job_file(run, position, planned, job)).collect(),
     };
     let mut text = serde_json::to_vec_pretty(&file)?;
     text.push(b'\n');
@@ -177,7 +175,7 @@ fn result_word(job: &JobState) -> &'static str {
     job.result.as_ref().map_or("not-run", JobResult::word)
 }
 
-fn job_file(planned: &PlannedJob, job: &JobState) -> JobFile {
+fn job_file(run: &Run, position: usize, planned: &PlannedJob, job: &JobState) -> JobFile {
     let (name, tool) = (planned.name.as_str(), planned.tool.kind);
     let because = match &job.result {
         Some(JobResult::Quarantined) => planned.quarantine.as_ref().map(|quarantine| quarantine.reason.clone()),
@@ -198,7 +196,10 @@ fn job_file(planned: &PlannedJob, job: &JobState) -> JobFile {
         .attempts
         .iter()
         .enumerate()
-        .map(|(position, attempt)| attempt_file(name, attempt, job.samples.get(position).unwrap_or(&empty)))
+        .map(|(number, attempt)| {
+            let log = run.attempt_path(position, attempt.number).join("log");
+            attempt_file(attempt, log, job.samples.get(number).unwrap_or(&empty))
+        })
         .collect();
     JobFile {
         name: name.into(),
@@ -212,7 +213,7 @@ fn job_file(planned: &PlannedJob, job: &JobState) -> JobFile {
     }
 }
 
-fn attempt_file(name: &str, attempt: &AttemptRecord, samples: &[(i64, u64)]) -> AttemptFile {
+fn attempt_file(attempt: &AttemptRecord, log: PathBuf, samples: &[(i64, u64)]) -> AttemptFile {
     let neighbours = attempt.verdict.outcome.is_infrastructure().then_some(&attempt.evidence.neighbours);
     AttemptFile {
         number: attempt.number,
@@ -232,7 +233,7 @@ fn attempt_file(name: &str, attempt: &AttemptRecord, samples: &[(i64, u64)]) -> 
             .valgrind
             .as_ref()
             .map_or_else(Vec::new, |valgrind| valgrind.first.iter().map(crate::evidence::Finding::line).collect()),
-        log: RunDir::attempt_relative(name, attempt.number).join("log").display().to_string(),
+        log: log.display().to_string(),
         samples: samples.to_vec(),
     }
 }

@@ -1,18 +1,15 @@
 //! `junit.xml`: the result for test viewers, by the maintained writer of the format.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
-use super::findings;
+use super::ReportInput;
+use super::findings::Causes;
 use crate::event::{AttemptRecord, JobResult};
-use crate::evidence::Finding;
 use crate::plan::PlannedJob;
 use crate::run::Run;
-use drydock_base::paths::RunDir;
 use drydock_base::text;
-use drydock_valgrind::cause::Cause;
 
 /// How many lines of a failed job's log go into the file.
 const LOG_LINES: usize = 200;
@@ -21,15 +18,13 @@ const FINDINGS: usize = 10;
 /// How many frames of each.
 const FRAMES: usize = 12;
 
-type Causes<'a> = HashMap<*const Finding, &'a Cause<'a>>;
-
 /// The file's content: one suite a declared job, one case a planned job.
-pub fn render(run: &Run, dir: &RunDir) -> anyhow::Result<String> {
+pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
+    let ReportInput { run, dir, causes, .. } = input;
     let mut report = Report::new("drydock");
-    let causes = findings::causes(run);
-    let causes = findings::by_finding(&causes);
     let mut suites: Vec<TestSuite> = Vec::new();
-    for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
+    for (position, (planned, job)) in run.plan.jobs.iter().zip(&run.jobs).enumerate() {
+        let words = |record: &AttemptRecord| words(position, record, causes);
         let first = job.attempts.first();
         let last = job.attempts.last();
         let status = match (&job.result, last) {
@@ -37,16 +32,16 @@ pub fn render(run: &Run, dir: &RunDir) -> anyhow::Result<String> {
             (Some(JobResult::PassedAfterInfrastructure { .. } | JobResult::Flaky { .. }), _) => {
                 let mut status = TestCaseStatus::success();
                 for attempt in job.attempts.iter().filter(|attempt| !attempt.verdict.outcome.is_pass()) {
-                    status.add_rerun(rerun(attempt, &causes));
+                    status.add_rerun(rerun(attempt, words(attempt)));
                 }
                 status
             }
             (Some(JobResult::NotRun { because }), _) => skipped(because),
             (Some(JobResult::Quarantined), _) => skipped(&quarantined(planned, last)),
             (None, _) => skipped("the run ended before"),
-            (Some(JobResult::Failed), Some(record)) => failure(NonSuccessKind::Failure, record, &causes),
+            (Some(JobResult::Failed), Some(record)) => failure(NonSuccessKind::Failure, record, words(record)),
             (Some(JobResult::Infrastructure | JobResult::Cancelled), Some(record)) => {
-                failure(NonSuccessKind::Error, record, &causes)
+                failure(NonSuccessKind::Error, record, words(record))
             }
             (Some(JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled), None) => {
                 skipped("it has no attempt")
@@ -58,9 +53,9 @@ pub fn render(run: &Run, dir: &RunDir) -> anyhow::Result<String> {
             case.set_time(Duration::from_millis(
                 u64::try_from(last.ended.saturating_sub(first.started)).unwrap_or_default(),
             ));
-            if !job.result.as_ref().is_some_and(JobResult::lets_others_run) && job.carried_from.is_none() {
-                let lines = text::tail(&dir.attempt(planned.name.as_str(), last.number).join("log"), LOG_LINES)
-                    .unwrap_or_default();
+            if !job.result.as_ref().is_some_and(JobResult::lets_others_run) {
+                let lines =
+                    text::tail(&run.attempt_dir(dir, position, last.number).join("log"), LOG_LINES).unwrap_or_default();
                 case.set_system_out(lines.join("\n"));
             }
         }
@@ -76,10 +71,10 @@ pub fn render(run: &Run, dir: &RunDir) -> anyhow::Result<String> {
         }
     }
     report.add_test_suites(suites);
-    Ok(report.to_string()?)
+    Ok(report.to_string()?.into_bytes())
 }
 
-/// Viewers know no failure that does not count, so it is skipped, and says what happened.
+/// The message of a quarantined failure, which is reported as skipped: viewers have no failure that does not count.
 fn quarantined(planned: &PlannedJob, last: Option<&AttemptRecord>) -> String {
     let what = last.map_or_else(String::new, |last| last.verdict.outcome.describe());
     match &planned.quarantine {
@@ -94,35 +89,35 @@ fn skipped(because: &str) -> TestCaseStatus {
     status
 }
 
-fn failure(kind: NonSuccessKind, record: &AttemptRecord, causes: &Causes<'_>) -> TestCaseStatus {
+fn failure(kind: NonSuccessKind, record: &AttemptRecord, words: String) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
     status.set_message(record.verdict.outcome.describe());
     status.set_type(record.verdict.outcome.word());
-    status.set_description(words(record, causes));
+    status.set_description(words);
     status
 }
 
-fn rerun(record: &AttemptRecord, causes: &Causes<'_>) -> TestRerun {
+fn rerun(record: &AttemptRecord, words: String) -> TestRerun {
     let mut rerun = TestRerun::new(NonSuccessKind::Failure);
     rerun.set_message(record.verdict.outcome.describe());
     rerun.set_type(record.verdict.outcome.word());
-    rerun.set_description(words(record, causes));
+    rerun.set_description(words);
     rerun
 }
 
-fn words(record: &AttemptRecord, causes: &Causes<'_>) -> String {
+fn words(job: usize, record: &AttemptRecord, causes: &Causes<'_>) -> String {
     let verdict = &record.verdict;
     let mut lines = vec![format!("confidence {:.2}", verdict.confidence)];
     lines.extend(verdict.reasons.iter().map(|reason| format!("because {reason}")));
     lines.extend(verdict.ruled_out.iter().cloned());
     lines.extend(verdict.advice.iter().map(|advice| format!("to do: {advice}")));
-    for finding in record.evidence.valgrind.iter().flat_map(|valgrind| &valgrind.first).take(FINDINGS) {
-        let Some(cause) = causes.get(&std::ptr::from_ref(finding)) else { continue };
+    for (id, finding) in Run::findings_of(job, record).take(FINDINGS) {
+        let Some(cause) = causes.of(id) else { continue };
         let (id, others) = (&cause.id, cause.jobs().len().saturating_sub(1));
         let others = if others > 0 { format!(" (also in {others} other jobs)") } else { String::new() };
         lines.push(format!("{id} {}{others}", finding.line()));
         lines.extend(finding.stack.iter().take(FRAMES).map(|frame| format!("    {}", frame.describe())));
-        lines.push(format!("    to hide it: cargo xtask ci suppress {id} --reason TEXT"));
+        lines.push(format!("    to suppress it: cargo xtask ci suppress {id} --reason TEXT"));
     }
     lines.join("\n")
 }

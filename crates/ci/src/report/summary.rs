@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{findings, suppressions};
-use crate::certificate::Certificate;
+use super::{ReportInput, findings, suppressions};
 use crate::event::{AttemptRecord, JobResult, RunStarted};
 use crate::outcome::Outcome;
 use crate::retry;
 use crate::run::{JobState, Run};
 use crate::schedule::bound::Binding;
+use crate::schedule_report::ScheduleReport;
 use drydock_base::paths::RunDir;
 use drydock_base::text;
 use drydock_base::units::{self, ByteSize};
@@ -29,13 +29,16 @@ const WORTH_A_TABLE: u64 = 1000;
 const CERTAIN: f64 = 0.9;
 
 /// The text, ending with a newline.
-pub fn render(run: &Run, dir: &RunDir, certificate: Option<&Certificate>) -> String {
+pub fn render(input: ReportInput<'_>) -> String {
+    let ReportInput { run, dir, schedule, .. } = input;
     let mut text = String::new();
-    let _infallible = write_causes(&mut text, run, dir)
+    // Writing into a text cannot fail.
+    write_causes(&mut text, input)
         .and_then(|()| write_notes(&mut text, run))
         .and_then(|()| write_tables(&mut text, run))
-        .and_then(|()| certificate.map_or(Ok(()), |certificate| write_certificate(&mut text, run, certificate)))
-        .and_then(|()| write_counts(&mut text, run, dir));
+        .and_then(|()| schedule.map_or(Ok(()), |schedule| write_schedule(&mut text, run, schedule)))
+        .and_then(|()| write_counts(&mut text, run, dir))
+        .ok();
     text
 }
 
@@ -86,10 +89,17 @@ fn alike(words: &str) -> String {
     text.trim_end().chars().take(100).collect()
 }
 
-type Job<'a> = (&'a str, &'a JobState, &'a AttemptRecord);
+/// A job with its last attempt.
+struct Failed<'a> {
+    position: usize,
+    name: &'a str,
+    job: &'a JobState,
+    last: &'a AttemptRecord,
+}
 
-fn write_causes(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result {
-    let mut causes: BTreeMap<String, Vec<Job<'_>>> = BTreeMap::new();
+fn write_causes(text: &mut String, input: ReportInput<'_>) -> std::fmt::Result {
+    let run = input.run;
+    let mut causes: BTreeMap<String, Vec<Failed<'_>>> = BTreeMap::new();
     let mut bad = BTreeSet::new();
     for (position, (planned, job)) in run.plan.jobs.iter().zip(&run.jobs).enumerate() {
         let failed = matches!(job.result, Some(JobResult::Failed | JobResult::Infrastructure));
@@ -97,20 +107,21 @@ fn write_causes(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result 
             bad.insert(position);
             // What valgrind found is told finding by finding below.
             if !is_told_by_findings(last) {
-                causes.entry(cause(last)).or_default().push((planned.name.as_str(), job, last));
+                let name = planned.name.as_str();
+                causes.entry(cause(last)).or_default().push(Failed { position, name, job, last });
             }
         }
     }
     // The number of jobs, and what is written about them.
     let mut blocks: Vec<(usize, String)> = Vec::new();
-    for cause in findings::causes(run).iter().filter(|cause| findings::failed_a_job(cause, run)) {
+    for cause in input.causes.all().iter().filter(|cause| findings::failed_a_job(cause, run)) {
         let mut block = String::new();
         write_finding(&mut block, cause, run)?;
         blocks.push((cause.jobs().len(), block));
     }
     for (cause, jobs) in &causes {
         let mut block = String::new();
-        write_cause(&mut block, cause, jobs, dir)?;
+        write_cause(&mut block, cause, jobs, input)?;
         blocks.push((jobs.len(), block));
     }
     blocks.sort_by_key(|(jobs, _)| std::cmp::Reverse(*jobs));
@@ -152,12 +163,12 @@ fn write_head(text: &mut String, cause: &str, jobs: &[&str]) -> std::fmt::Result
     writeln!(text, "\n✗ {cause}\n    {}: {names}{more}", plural(jobs.len(), "job"))
 }
 
-fn write_cause(text: &mut String, cause: &str, jobs: &[Job<'_>], dir: &RunDir) -> std::fmt::Result {
-    write_head(text, cause, &jobs.iter().map(|(name, _, _)| *name).collect::<Vec<_>>())?;
-    // The job whose log says most stands for all.
-    let spoken = jobs.iter().find(|(_, _, record)| record.evidence.words.is_some());
-    let Some((name, job, record)) = spoken.or_else(|| jobs.first()) else { return Ok(()) };
-    let verdict = &record.verdict;
+fn write_cause(text: &mut String, cause: &str, jobs: &[Failed<'_>], input: ReportInput<'_>) -> std::fmt::Result {
+    write_head(text, cause, &jobs.iter().map(|failed| failed.name).collect::<Vec<_>>())?;
+    // The first job with a telling line in its log represents all.
+    let telling = jobs.iter().find(|failed| failed.last.evidence.words.is_some());
+    let Some(Failed { position, name, job, last }) = telling.or_else(|| jobs.first()) else { return Ok(()) };
+    let verdict = &last.verdict;
     if verdict.confidence < CERTAIN {
         writeln!(text, "    confidence {:.2}", verdict.confidence)?;
     }
@@ -181,11 +192,9 @@ fn write_cause(text: &mut String, cause: &str, jobs: &[Job<'_>], dir: &RunDir) -
     if let Some(advice) = &verdict.advice {
         writeln!(text, "    to do: {advice}")?;
     }
-    if job.carried_from.is_none() {
-        let lines = text::tail(&dir.attempt(name, record.number).join("log"), LOG_LINES).unwrap_or_default();
-        for line in lines {
-            writeln!(text, "      │ {line}")?;
-        }
+    let log = input.run.attempt_dir(input.dir, *position, last.number).join("log");
+    for line in text::tail(&log, LOG_LINES).unwrap_or_default() {
+        writeln!(text, "      │ {line}")?;
     }
     writeln!(text, "    more: cargo xtask ci explain {name}")
 }
@@ -285,49 +294,49 @@ fn write_tables(text: &mut String, run: &Run) -> std::fmt::Result {
 }
 
 /// How good the schedule was, and what would make the run shorter.
-fn write_certificate(text: &mut String, run: &Run, certificate: &Certificate) -> std::fmt::Result {
-    let Some(started) = run.started.as_ref().filter(|_| certificate.makespan >= WORTH_A_TABLE) else { return Ok(()) };
+fn write_schedule(text: &mut String, run: &Run, schedule: &ScheduleReport) -> std::fmt::Result {
+    let Some(started) = run.started.as_ref().filter(|_| schedule.makespan >= WORTH_A_TABLE) else { return Ok(()) };
     let time = |ms: u64| units::human(Duration::from_millis(ms));
-    let bound_by = bound_by(started, certificate);
+    let bound_by = bound_by(started, schedule);
     writeln!(text, "\nschedule")?;
     writeln!(
         text,
         "  {} where {} is the least possible (ratio {:.2}): {bound_by}",
-        time(certificate.makespan),
-        time(certificate.lower_bound),
-        certificate.ratio
+        time(schedule.makespan),
+        time(schedule.lower_bound),
+        schedule.ratio
     )?;
-    writeln!(text, "  {}", buys(started, certificate))?;
-    if certificate.repeated > 0 {
-        writeln!(text, "  {} went into attempts that were repeated", time(certificate.repeated))?;
+    writeln!(text, "  {}", buys(started, schedule))?;
+    if schedule.repeated > 0 {
+        writeln!(text, "  {} went into attempts that were repeated", time(schedule.repeated))?;
     }
-    if certificate.held > 0 {
-        writeln!(text, "  for {} new jobs waited for memory that was not free", time(certificate.held))?;
+    if schedule.held > 0 {
+        writeln!(text, "  for {} new jobs waited for memory that was not free", time(schedule.held))?;
     }
     Ok(())
 }
 
 /// What kept the run from being shorter, in words.
-pub(super) fn bound_by(started: &RunStarted, certificate: &Certificate) -> String {
+pub(super) fn bound_by(started: &RunStarted, schedule: &ScheduleReport) -> String {
     let (slots, memory) = (started.capacity.slots, ByteSize::new(started.capacity.memory));
-    match certificate.binding {
+    match schedule.binding {
         Binding::Slots => format!("the {} are the limit", plural(slots as usize, "slot")),
         Binding::Memory => format!("the memory of {memory} is the limit"),
-        Binding::LongestJob => format!("{} alone takes that long", certificate.jobs.join(" ")),
-        Binding::CriticalPath => format!("{} wait for one another", certificate.jobs.join(" → ")),
+        Binding::LongestJob => format!("{} alone takes that long", schedule.jobs.join(" ")),
+        Binding::CriticalPath => format!("{} wait for one another", schedule.jobs.join(" → ")),
     }
 }
 
 /// What would make the run shorter, in words.
-pub(super) fn buys(started: &RunStarted, certificate: &Certificate) -> String {
+pub(super) fn buys(started: &RunStarted, schedule: &ScheduleReport) -> String {
     let time = |ms: u64| units::human(Duration::from_millis(ms));
     // Less than this is in the noise.
-    let worth = |saves: &u64| *saves * 50 > certificate.makespan;
+    let worth = |saves: &u64| *saves * 50 > schedule.makespan;
     let mut buys: Vec<String> = Vec::new();
-    if worth(&certificate.one_more_slot) {
-        buys.push(format!("one more core with a slot would save about {}", time(certificate.one_more_slot)));
+    if worth(&schedule.one_more_slot) {
+        buys.push(format!("one more core with a slot would save about {}", time(schedule.one_more_slot)));
     }
-    if let Some(more) = certificate.more_memory.filter(|more| worth(&more.saves)) {
+    if let Some(more) = schedule.more_memory.filter(|more| worth(&more.saves)) {
         buys.push(format!(
             "{} of memory instead of {} would save about {}",
             ByteSize::new(more.memory),

@@ -65,8 +65,8 @@ declaration! {
         /// Patterns of executables that do not run under the tool, such as `/usr/bin/*`.
         skip_children: Vec<Text> = Vec::new(),
         /// Options that save memory and check less, such as `--track-origins=no`: a job that ran out of memory even
-        /// alone is run once more with them, and the report says so. `ci diet JOB` finds them. Default: none, and no such
-        /// run.
+        /// exclusively is run once more with them, and the report says so. `ci tune-memory JOB` finds them. Default: none,
+        /// and no such run.
         reduced_args: Vec<Text> = Vec::new(),
     }
 }

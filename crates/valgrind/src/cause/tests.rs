@@ -25,7 +25,7 @@ fn finding(kind: &str, stack: &str) -> Finding {
 fn grouped(findings: &[(usize, &str, &str)]) -> Vec<(String, Vec<usize>)> {
     let findings: Vec<(usize, Finding)> =
         findings.iter().map(|(job, kind, stack)| (*job, finding(kind, stack))).collect();
-    let causes = causes(findings.iter().map(|(job, finding)| (*job, "memcheck", finding)));
+    let causes = causes(findings.iter().map(|(job, finding)| Reported { job: *job, tool: "memcheck", finding }));
     let shown = causes.iter().map(|cause| (cause.example().unwrap().place.clone(), cause.jobs().into_iter().collect()));
     shown.collect()
 }
@@ -75,18 +75,22 @@ fn callers_that_differ_are_listed_with_the_number_of_their_jobs() {
     let stacks = ["malloc@v make:m.c:1 f:a.c:1 main:a.c:9", "malloc@v make:m.c:1 g:a.c:5 main:a.c:9"];
     let all: Vec<(usize, Finding)> =
         [(0, 0), (0, 1), (1, 1)].map(|(job, stack)| (job, finding("Leak_DefinitelyLost", stacks[stack]))).into();
-    let causes = causes(all.iter().map(|(job, finding)| (*job, "memcheck", finding)));
+    let causes = causes(all.iter().map(|(job, finding)| Reported { job: *job, tool: "memcheck", finding }));
     let [cause] = causes.as_slice() else { panic!("{causes:?}") };
     assert_eq!(cause.callers(), [("g (a.c:5)".to_owned(), 2), ("f (a.c:1)".to_owned(), 1)]);
     assert_eq!((cause.count(), cause.jobs().len()), (3, 2));
-    assert_eq!(super::causes(all[1..].iter().map(|(job, finding)| (*job, "memcheck", finding)))[0].callers(), []);
+    assert_eq!(
+        super::causes(all[1..].iter().map(|(job, finding)| Reported { job: *job, tool: "memcheck", finding }))[0]
+            .callers(),
+        []
+    );
 }
 
 #[test]
 fn ids_are_stable_and_short() {
     let id = |stack: &str| {
         let finding = finding("Leak_DefinitelyLost", stack);
-        let causes = causes(std::iter::once((0, "memcheck", &finding)));
+        let causes = causes(std::iter::once(Reported { job: 0, tool: "memcheck", finding: &finding }));
         causes[0].id.clone()
     };
     let first = id("malloc@v f:a.c:1 main:x.c:1");
@@ -107,7 +111,7 @@ fn two_causes_with_one_short_id_have_long_ones() {
         })
         .unwrap();
     let all = [one, other, other + 1].map(|number| finding("InvalidRead", &stack(number)));
-    let causes = causes(all.iter().enumerate().map(|(job, finding)| (job, "memcheck", finding)));
+    let causes = causes(all.iter().enumerate().map(|(job, finding)| Reported { job, tool: "memcheck", finding }));
     let lengths: Vec<usize> = causes.iter().map(|cause| cause.id.len()).collect();
     assert_eq!(lengths, ["memcheck:".len() + 16, "memcheck:".len() + 16, "memcheck:".len() + 8]);
     assert_ne!(causes[0].id, causes[1].id);

@@ -1,7 +1,7 @@
 //! From findings to a suppression.
 
 use super::*;
-use crate::cause::causes;
+use crate::cause::{Reported, causes};
 use crate::xml::RawSuppression;
 
 const MALLOC: &str = "/usr/libexec/valgrind/vgpreload_memcheck-amd64-linux.so";
@@ -42,8 +42,8 @@ fn note() -> Note {
 
 /// The suppression of the first finding's cause, with each finding in a job of its own.
 fn hide(findings: &[Finding]) -> Result<Suppression, Refusal> {
-    let causes = causes(findings.iter().enumerate().map(|(job, finding)| (job, "memcheck", finding)));
-    let chosen = causes.iter().find(|cause| cause.members.iter().any(|(job, _)| *job == 0)).unwrap();
+    let causes = causes(findings.iter().enumerate().map(|(job, finding)| Reported { job, tool: "memcheck", finding }));
+    let chosen = causes.iter().find(|cause| cause.members.iter().any(|member| member.job == 0)).unwrap();
     suppression(&[chosen], &causes, &note())
 }
 
@@ -107,7 +107,7 @@ fn a_suppression_that_would_hide_another_finding_is_refused() {
     assert!(matches!(&refused, Refusal::TooMuch(others) if others.len() == 1), "{refused}");
     // Both together are what it hides.
     let findings = [leak("DefinitelyLost", &["malloc", "main"]), other];
-    let all = causes(findings.iter().enumerate().map(|(job, finding)| (job, "memcheck", finding)));
+    let all = causes(findings.iter().enumerate().map(|(job, finding)| Reported { job, tool: "memcheck", finding }));
     let hidden = suppression(&all.iter().collect::<Vec<_>>(), &all, &note()).unwrap();
     assert_eq!(hidden.frames.len(), 2);
     // Another kind of leak in the same place is not hidden, so it does not matter.
@@ -148,7 +148,7 @@ fn a_forged_log_cannot_widen_what_is_hidden() {
 #[test]
 fn findings_without_anything_in_common_are_refused() {
     let findings = [leak("DefinitelyLost", &["malloc", "f"]), leak("StillReachable", &["malloc", "g"])];
-    let all = causes(findings.iter().enumerate().map(|(job, finding)| (job, "memcheck", finding)));
+    let all = causes(findings.iter().enumerate().map(|(job, finding)| Reported { job, tool: "memcheck", finding }));
     let chosen: Vec<&Cause<'_>> = all.iter().collect();
     assert!(matches!(suppression(&chosen, &all, &note()), Err(Refusal::Kinds(..))));
     let nameless =

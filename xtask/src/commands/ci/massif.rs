@@ -233,14 +233,14 @@ fn of_jobs(ctx: &Context, run: Option<&str>, selector: &str) -> anyhow::Result<V
         .matching(&[selector.to_owned()])
         .map_err(|error| Failure::usage(format!("there is no file `{selector}`, and {error}")))?;
     let mut found = Vec::new();
-    for (job, state) in run.plan.jobs.iter().zip(&run.jobs).filter(|(job, _)| wanted.contains(&job.name)) {
+    let jobs = run.plan.jobs.iter().zip(&run.jobs).enumerate();
+    for (position, (job, state)) in jobs.filter(|(_, (job, _))| wanted.contains(&job.name)) {
         if job.tool.kind != ToolKind::Massif {
             continue;
         }
         let nothing = || Failure::usage(format!("{} left no massif file in run {}", job.name, dir.id()));
         let attempt = state.attempts.last().ok_or_else(nothing)?.number;
-        let home = state.carried_from.as_ref().map_or_else(|| dir.clone(), |from| ctx.state.run(from));
-        let directory = home.attempt(job.name.as_str(), attempt);
+        let directory = run.attempt_dir(&dir, position, attempt);
         let processes = massif::processes(&directory)
             .with_context(|| format!("cannot read the massif files in {}", directory.display()))?
             .ok_or_else(nothing)?;

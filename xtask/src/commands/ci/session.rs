@@ -14,17 +14,17 @@ use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths::{self, RunDir, State};
-use drydock_ci::certificate::{self, Certificate};
 use drydock_ci::containment::{self, Kind};
 use drydock_ci::event::{Event, JobResult, RunResult, RunStarted};
-use drydock_ci::history::History;
 use drydock_ci::journal::{self, Journal};
 use drydock_ci::plan::Plan;
 use drydock_ci::recover;
+use drydock_ci::report::findings::Causes;
 use drydock_ci::report::terminal::Terminal;
-use drydock_ci::report::{html, json, junit, summary};
+use drydock_ci::report::{self, ReportInput, summary};
 use drydock_ci::run::Run;
 use drydock_ci::schedule::{Capacity, Schedule};
+use drydock_ci::schedule_report;
 use drydock_ci::supervise::{Dispatcher, Recorder, Supervisor};
 use learning::{history_with, learn};
 
@@ -45,7 +45,7 @@ pub(super) struct Finished {
     pub(super) dir: RunDir,
     pub(super) run: Run,
     result: RunResult,
-    certificate: Option<Certificate>,
+    summary: String,
 }
 
 /// One session.
@@ -70,12 +70,12 @@ impl Session<'_> {
         let Some(finished) = self.supervised(goal)? else {
             let (dir, run) = recorded(state, None)?;
             output::out(format_args!(
-                "run {} came to its end; `cargo xtask ci rerun` repeats what did not pass",
+                "run {} has already finished; `cargo xtask ci rerun` repeats the jobs that did not pass",
                 dir.id()
             ));
             return Ok(run.verdict(fail_on_flaky).into());
         };
-        output::out(summary::render(&finished.run, &finished.dir, finished.certificate.as_ref()).trim_end());
+        output::out(finished.summary.trim_end());
         Ok(finished.result.into())
     }
 
@@ -179,12 +179,16 @@ impl Session<'_> {
             output::err(format_args!("warning: the journal is not whole: {error}"));
             result = if result == RunResult::Passed { RunResult::Infrastructure } else { result };
         }
-        let certificate = certificate::certify(&run);
-        if let Err(error) = write_results(&run, &dir, result, certificate.as_ref(), &history) {
+        let (causes, schedule) = (Causes::new(&run), schedule_report::assess(&run));
+        let schedule = schedule.as_ref();
+        let input = ReportInput { run: &run, dir: &dir, result, causes: &causes, schedule, history: &history };
+        let summary = summary::render(input);
+        if let Err(error) = report::write_all(input) {
             output::err(format_args!("warning: {error:#}"));
             result = if result == RunResult::Passed { RunResult::Infrastructure } else { result };
         }
-        Ok(Finished { dir, run, result, certificate })
+        drop(causes);
+        Ok(Finished { dir, run, result, summary })
     }
 }
 
@@ -195,19 +199,6 @@ fn asked(containment: cli::Containment) -> Option<Kind> {
         cli::Containment::V1 => Some(Kind::V1),
         cli::Containment::None => Some(Kind::None),
     }
-}
-
-/// Writes `run.json`, `junit.xml` and `report.html`.
-pub(super) fn write_results(
-    run: &Run,
-    dir: &RunDir,
-    result: RunResult,
-    certificate: Option<&Certificate>,
-    history: &History,
-) -> anyhow::Result<()> {
-    paths::write_atomically(&dir.run_json(), &json::render(run, dir, result, certificate)?)?;
-    paths::write_atomically(&dir.junit(), junit::render(run, dir)?.as_bytes())?;
-    paths::write_atomically(&dir.html(), html::render(run, dir, result, certificate, history).as_bytes())
 }
 
 /// Takes the lock that keeps two runs apart; it is freed when the process ends, however it ends.

@@ -12,7 +12,7 @@ use crate::cli;
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::{exec, output, paths};
-use drydock_ci::report::findings;
+use drydock_ci::report::findings::{self, Causes};
 use drydock_config::jobs::{Suite, Tool, ToolSettings};
 use drydock_valgrind::cause::Cause;
 use drydock_valgrind::hide::{self, Note, Refusal};
@@ -25,10 +25,11 @@ impl cli::CiSuppress {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let project = &ctx.declarations.project;
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
-        let causes = findings::causes(&run);
-        let chosen = self.findings.iter().map(|id| find(&causes, id, &dir.id())).collect::<anyhow::Result<Vec<_>>>()?;
+        let causes = Causes::new(&run);
+        let causes = causes.all();
+        let chosen = self.findings.iter().map(|id| find(causes, id, &dir.id())).collect::<anyhow::Result<Vec<_>>>()?;
         let note = self.note(project)?;
-        let hidden = hide::suppression(&chosen, &causes, &note).map_err(|refusal| {
+        let hidden = hide::suppression(&chosen, causes, &note).map_err(|refusal| {
             let remedy = match &refusal {
                 Refusal::TooMuch(_) => "; name them too, if one suppression may hide all of them",
                 Refusal::Kinds(..) | Refusal::Nothing | Refusal::Unwritable | Refusal::TooLittle(_) => "",

@@ -9,7 +9,8 @@ use super::causes::{CAUSES, Cause, Company};
 use super::matrix::{Cell, Column};
 use super::scenarios;
 use crate::support::{
-    Finished, JobJson, OuterGroup, Project, RunJson, kernel_oom_kills, marker, mortal, oom_lock, processes_with, text,
+    Finished, JobJson, OuterGroup, Project, RunJson, kernel_oom_kills, marker, mortal, need, oom_lock, processes_with,
+    text,
 };
 
 /// What holds the whole `xtask` where jobs have no groups of their own.
@@ -63,7 +64,7 @@ fn batch_once(column: Column, causes: &[&Cause]) -> Vec<Cell> {
     let limited = causes.iter().any(|cause| cause.limit.is_some());
     let _outer = if limited && !column.contains() {
         let Ok(group) = OuterGroup::new(OUTER_LIMIT) else {
-            println!("skipped: {}: no memory group can be made here", causes[0].name);
+            assert!(!need(false, &format!("{}: no cgroup can be made here", causes[0].name)));
             return Vec::new();
         };
         call = call.within(&group);

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use super::matrix::{Cell, Column};
 use super::run::{evidence, panics, still_running, tail};
-use crate::support::{Finished, Project, RunJson, SmallDisk, marker, mortal, processes_with, text};
+use crate::support::{Finished, Project, RunJson, SmallDisk, marker, mortal, need, processes_with, text};
 
 /// How long anything may take that should take a second or two; a guest is slow.
 const SOON: Duration = Duration::from_secs(40);
@@ -162,7 +162,7 @@ fn killed_and_resumed(column: Column) -> Cell {
 /// A job fills the disk that the state is on. `xtask` stops or goes on, says so, and can resume when there is space.
 fn full_disk(column: Column, cause: &str, arguments: &str) -> Option<Cell> {
     let Some(disk) = SmallDisk::mount(4) else {
-        println!("skipped: {cause}: no file system can be mounted here");
+        assert!(!need(false, &format!("{cause}: no file system can be mounted here")));
         return None;
     };
     let state = disk.path().join("state");

@@ -13,8 +13,8 @@ pub(crate) struct RunJson {
     pub(crate) id: String,
     pub(crate) containment: String,
     pub(crate) result: Option<String>,
-    pub(crate) certificate: Option<serde_json::Value>,
-    pub(crate) held: Vec<(i64, i64, String)>,
+    pub(crate) schedule: Option<serde_json::Value>,
+    pub(crate) pauses: Vec<(i64, i64, String)>,
     pub(crate) jobs: Vec<JobJson>,
 }
 
@@ -58,8 +58,8 @@ pub(crate) struct AttemptJson {
     pub(crate) ended: Option<i64>,
     pub(crate) peak: Option<u64>,
     pub(crate) reservation: u64,
-    pub(crate) alone: bool,
-    pub(crate) diet: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) reduced: bool,
     pub(crate) log: Option<String>,
 }
 

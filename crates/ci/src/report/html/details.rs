@@ -11,7 +11,6 @@ use crate::plan::PlannedJob;
 use crate::report::explain;
 use crate::run::JobState;
 use drydock_base::exec;
-use drydock_base::paths::RunDir;
 use drydock_base::units;
 
 /// Lines of a log that are shown.
@@ -157,9 +156,9 @@ fn attempt(
     if samples.len() >= WORTH_A_CURVE {
         charts::curve(html, samples, (record.started, record.ended), record.conditions.reservation);
     }
-    if page.run.jobs.get(position).is_some_and(|job| job.carried_from.is_none()) {
-        html.within("p", &[], |html| html.link(&log_link(planned.name.as_str(), record.number), "Log"));
-    }
+    // Relative to the report, so that it works wherever the directory of runs is moved.
+    let log = page.run.attempt_path(position, record.number).join("log");
+    html.within("p", &[], |html| html.link(&percent_encoded(&log), "Log"));
 }
 
 /// What decided, what it was not, what to do, and what valgrind and the log say.
@@ -179,7 +178,7 @@ pub(super) fn proof(html: &mut Html, page: Page<'_>, position: usize, record: &A
         html.text("`cargo xtask ci explain ").text(planned.name.as_str()).text("` has it.").raw("</p>");
         return;
     }
-    for (number, error) in page.findings.errors(&record.evidence, &page.run.plan.project).enumerate() {
+    for (number, error) in facts::errors(page, position, record).enumerate() {
         if number == MOST_ERRORS || html.len() - before > MOST_PROOF {
             html.raw("<p class=hint>There are more: ");
             html.prose(&format!("`cargo xtask ci explain {}` has them.", planned.name)).raw("</p>");
@@ -194,12 +193,10 @@ pub(super) fn proof(html: &mut Html, page: Page<'_>, position: usize, record: &A
     if let Some(heap) = &record.evidence.heap {
         charts::heap(html, &facts::heap(heap));
     }
-    if let Some(directory) = directory(page, position, record) {
-        let lines = facts::log_tail(&directory, LOG_LINES);
-        if !lines.is_empty() {
-            html.tag("p", &[], "The end of its log:");
-            log(html, &lines, record.evidence.words.as_deref());
-        }
+    let lines = facts::log_tail(&page.run.attempt_dir(page.dir, position, record.number), LOG_LINES);
+    if !lines.is_empty() {
+        html.tag("p", &[], "The end of its log:");
+        log(html, &lines, record.evidence.words.as_deref());
     }
     budget.proof = budget.proof.saturating_sub(html.len() - before);
 }
@@ -273,7 +270,8 @@ fn sources(html: &mut Html, page: Page<'_>, record: &AttemptRecord, budget: &mut
         return;
     }
     let mut text = String::new();
-    let _infallible = explain::write_sources(&mut text, page.run, &record.evidence);
+    // Writing into a text cannot fail.
+    explain::write_sources(&mut text, page.run, &record.evidence).ok();
     let before = html.len();
     html.within("pre", &[("class", "sources")], |html| {
         for line in text.lines() {
@@ -281,18 +279,6 @@ fn sources(html: &mut Html, page: Page<'_>, record: &AttemptRecord, budget: &mut
         }
     });
     budget.proof = budget.proof.saturating_sub(html.len() - before);
-}
-
-/// The attempt's directory, where this run made it.
-fn directory(page: Page<'_>, position: usize, record: &AttemptRecord) -> Option<std::path::PathBuf> {
-    page.run.jobs.get(position).filter(|job| job.carried_from.is_none())?;
-    Some(page.dir.attempt(page.run.plan.jobs.get(position)?.name.as_str(), record.number))
-}
-
-/// Relative to the report, so that it works wherever the run's directory is carried.
-fn log_link(job: &str, attempt: u32) -> String {
-    let path = RunDir::attempt_relative(job, attempt).join("log");
-    percent_encoded(&path)
 }
 
 fn percent_encoded(path: &Path) -> String {
@@ -308,7 +294,7 @@ mod tests {
 
     #[test]
     fn links_to_logs_are_urls() {
-        assert_eq!(log_link("units/run-wire", 2), "jobs/units/run-wire/2/log");
+        assert_eq!(percent_encoded(Path::new("jobs/units/run-wire/2/log")), "jobs/units/run-wire/2/log");
         assert_eq!(percent_encoded(Path::new("a b#c?d%é:e")), "a%20b%23c%3Fd%25%C3%A9%3Ae");
     }
 }

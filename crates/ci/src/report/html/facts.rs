@@ -1,36 +1,27 @@
 //! The one place where the report looks into evidence of valgrind and massif: what it shows is these shapes.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use crate::evidence::{Evidence, Finding, HeapEvidence};
-use crate::report::findings;
+use super::Page;
+use crate::event::AttemptRecord;
+use crate::evidence::{Finding, HeapEvidence};
 use crate::run::Run;
 use drydock_base::text;
-use drydock_valgrind::cause::{self, Cause};
+use drydock_valgrind::cause;
 use drydock_valgrind::massif::{Point, Shape};
 use drydock_valgrind::source;
 use drydock_valgrind::xml::Frame;
 
-/// All findings of a run by cause.
-pub(super) struct Findings<'a> {
-    pub(super) causes: Vec<Cause<'a>>,
-    ids: HashMap<*const Finding, String>,
-}
-
-impl<'a> Findings<'a> {
-    pub(super) fn of(run: &'a Run) -> Findings<'a> {
-        let causes = findings::causes(run);
-        let ids =
-            findings::by_finding(&causes).into_iter().map(|(finding, cause)| (finding, cause.id.clone())).collect();
-        Findings { causes, ids }
-    }
-
-    /// The errors of an attempt that are kept, each made when it is shown.
-    pub(super) fn errors(&self, evidence: &'a Evidence, project: &Path) -> impl Iterator<Item = Error> {
-        let kept = evidence.valgrind.iter().flat_map(|valgrind| &valgrind.first);
-        kept.map(|finding| error(self.ids.get(&std::ptr::from_ref(finding)).cloned(), finding, project))
-    }
+/// The errors of an attempt that are kept, each made when it is shown.
+pub(super) fn errors<'a>(
+    page: Page<'a>,
+    job: usize,
+    record: &'a AttemptRecord,
+) -> impl Iterator<Item = Error> + use<'a> {
+    let kept = Run::findings_of(job, record);
+    kept.map(move |(id, finding)| {
+        error(page.causes.of(id).map(|cause| cause.id.clone()), finding, &page.run.plan.project)
+    })
 }
 
 /// One error that valgrind found.

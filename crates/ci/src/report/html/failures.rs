@@ -59,7 +59,7 @@ enum What<'a> {
 
 /// As the terminal has them: what valgrind found is told finding by finding, all else by how it ended.
 fn causes(page: Page<'_>) -> Vec<Common<'_>> {
-    let findings = page.findings.causes.iter().filter(|cause| findings::failed_a_job(cause, page.run));
+    let findings = page.causes.all().iter().filter(|cause| findings::failed_a_job(cause, page.run));
     let mut causes: Vec<Common<'_>> = findings
         .map(|cause| Common {
             title: cause.title(),
@@ -122,7 +122,7 @@ fn finding(html: &mut Html, page: Page<'_>, cause: &Cause<'_>, record: &AttemptR
         html.tag("p", &[], &format!("Not wholly checked: {why}"));
     }
     html.within("p", &[("class", "hint")], |html| {
-        html.prose(&format!("To hide it: `cargo xtask ci suppress {} --reason TEXT`", cause.id));
+        html.prose(&format!("To suppress it: `cargo xtask ci suppress {} --reason TEXT`", cause.id));
     });
     budget.proof = budget.proof.saturating_sub(html.len() - before);
 }

@@ -171,7 +171,7 @@ fn contents(html: &mut Html, page: Page<'_>) {
             html.raw("<li><a href=#warnings>Warnings</a></li>");
         }
         html.raw("<li><a href=#timeline>Timeline</a></li>");
-        if page.certificate.is_some() {
+        if page.schedule.is_some() {
             html.raw("<li><a href=#schedule>Schedule</a></li>");
         }
         html.raw("<li><a href=#jobs>Jobs</a></li><li><a href=#details>Details</a></li></ul>");

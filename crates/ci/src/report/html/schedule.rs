@@ -1,4 +1,4 @@
-//! The certificate: how good the schedule was, and what more of the machine would buy.
+//! The schedule: how good the schedule was, and what more of the machine would buy.
 
 use super::Page;
 use super::look;
@@ -6,21 +6,21 @@ use super::markup::Html;
 use crate::report::summary;
 
 pub(super) fn write(html: &mut Html, page: Page<'_>) {
-    let (Some(certificate), Some(started)) = (page.certificate, page.run.started.as_ref()) else { return };
+    let (Some(schedule), Some(started)) = (page.schedule, page.run.started.as_ref()) else { return };
     html.within("section", &[("aria-labelledby", "schedule")], |html| {
         html.tag("h2", &[("id", "schedule")], "Schedule");
-        bars(html, certificate.makespan, certificate.lower_bound);
+        bars(html, schedule.makespan, schedule.lower_bound);
         let some = |ms: u64| if ms > 0 { look::time(ms) } else { String::new() };
         html.facts(
             "facts",
             &[
-                ("took", look::time(certificate.makespan)),
-                ("least possible", look::time(certificate.lower_bound)),
-                ("ratio", format!("{:.2}", certificate.ratio)),
-                ("what binds", summary::bound_by(started, certificate)),
-                ("what more would buy", summary::buys(started, certificate)),
-                ("in attempts that were repeated", some(certificate.repeated)),
-                ("new jobs waited for memory", some(certificate.held)),
+                ("took", look::time(schedule.makespan)),
+                ("least possible", look::time(schedule.lower_bound)),
+                ("ratio", format!("{:.2}", schedule.ratio)),
+                ("what binds", summary::bound_by(started, schedule)),
+                ("what more would buy", summary::buys(started, schedule)),
+                ("in attempts that were repeated", some(schedule.repeated)),
+                ("new jobs waited for memory", some(schedule.held)),
             ],
         );
         html.raw("<p class=hint>No schedule of these jobs within these slots and this memory can be shorter than the ");

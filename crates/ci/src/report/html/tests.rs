@@ -1,15 +1,17 @@
 //! Whole reports of runs that were made up: what is in them, whatever is in the run.
 
 use super::render;
-use crate::certificate;
 use crate::conditions::Conditions;
 use crate::event::{AttemptRecord, AttemptStarting, Event, JobResult, Measured, RunResult, RunStarted, Stamped};
 use crate::evidence::{End, Evidence, Finding, KillIntent, KillReason, ValgrindEvidence};
 use crate::history::History;
 use crate::outcome::{MemoryScope, Outcome, Verdict, Victim};
 use crate::plan::{FORMAT, Plan, PlannedJob, ToolKind};
+use crate::report::ReportInput;
+use crate::report::findings::Causes;
 use crate::run::Run;
 use crate::schedule::Capacity;
+use crate::schedule_report;
 use drydock_base::paths::RunDir;
 use drydock_valgrind::xml::{Auxiliary, Frame};
 
@@ -84,7 +86,8 @@ fn html(run: &Run) -> String {
 fn html_with(run: &Run, history: &History) -> String {
     let dir = RunDir::new("/nowhere/r".into());
     let result = run.result.unwrap_or_else(|| run.verdict(false));
-    render(run, &dir, result, certificate::certify(run).as_ref(), history)
+    let (causes, schedule) = (Causes::new(run), schedule_report::assess(run));
+    render(ReportInput { run, dir: &dir, result, causes: &causes, schedule: schedule.as_ref(), history })
 }
 
 fn frame(function: &str) -> Frame {

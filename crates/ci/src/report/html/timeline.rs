@@ -180,14 +180,14 @@ fn told(name: &str, axis: &Axis<'_>, bar: &Bar<'_>) -> String {
     format!("{name}{again}: {outcome}, {} from {since}{peak}", look::time(look::span(bar.started, bar.ended)))
 }
 
-/// The least possible length of the run, as far as the certificate's session is drawn.
+/// The least possible length of the run, as far as the schedule's session is drawn.
 fn least(html: &mut Html, page: Page<'_>, axis: &Axis<'_>, height: usize) {
-    let Some(certificate) = page.certificate else { return };
+    let Some(schedule) = page.schedule else { return };
     let session = axis.bars.iter().filter(|bar| bar.started >= page.run.session_began);
     let Some(first) = session.map(|bar| bar.started).min() else { return };
-    let place = axis.at(first.saturating_add(i64::try_from(certificate.lower_bound).unwrap_or(i64::MAX)));
+    let place = axis.at(first.saturating_add(i64::try_from(schedule.lower_bound).unwrap_or(i64::MAX)));
     let x = percent(place);
-    let label = format!("least possible: {}", look::time(certificate.lower_bound));
+    let label = format!("least possible: {}", look::time(schedule.lower_bound));
     html.within("g", &[("class", "least")], |html| {
         html.void("line", &[("x1", &x), ("x2", &x), ("y1", "4"), ("y2", &height.to_string())]);
         let anchor = if place > 50.0 { "end" } else { "start" };

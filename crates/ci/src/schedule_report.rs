@@ -18,7 +18,7 @@ const MOST_NAMED: usize = 8;
 /// The proof of a schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub struct Certificate {
+pub struct ScheduleReport {
     /// Milliseconds from the start of the first attempt to the end of the last.
     pub makespan: u64,
     /// Milliseconds that no schedule of these jobs within these slots and this memory can stay below, by the times and
@@ -50,8 +50,8 @@ pub struct MoreMemory {
     pub saves: u64,
 }
 
-/// The certificate of what the last process of the run did. None when fewer than two jobs ran.
-pub fn certify(run: &Run) -> Option<Certificate> {
+/// The schedule of what the last process of the run did. None when fewer than two jobs ran.
+pub fn assess(run: &Run) -> Option<ScheduleReport> {
     let limits = run.started.as_ref()?.capacity.limits();
     let mut plan = Plan { jobs: Vec::new(), ..run.plan.clone() };
     let mut last: Vec<&AttemptRecord> = Vec::new();
@@ -90,7 +90,7 @@ pub fn certify(run: &Run) -> Option<Certificate> {
     let base = simulated(limits);
     let saved = |limits| base.saturating_sub(simulated(limits));
     let held = run.earlier_pauses.iter().map(|(from, to, _)| u64::try_from(to - from).unwrap_or_default()).sum();
-    Some(Certificate {
+    Some(ScheduleReport {
         makespan,
         lower_bound,
         ratio: ratio(makespan, lower_bound),
@@ -205,31 +205,31 @@ mod tests {
     fn a_run_that_memory_held_up_says_how_much_would_help() {
         // Four jobs of 60 of 100 MiB, one after the other, on two slots.
         let jobs = [(0, 1000, 60), (1000, 2000, 60), (2000, 3000, 60), (3000, 4000, 60)];
-        let certificate = certify(&run(false, 2, 100, &jobs)).unwrap();
-        assert_eq!((certificate.lower_bound, certificate.binding, certificate.ratio), (4000, Binding::Memory, 1.0));
-        assert_eq!(certificate.one_more_slot, 0);
-        assert_eq!(certificate.more_memory, Some(MoreMemory { memory: 150 * MIB, saves: 2000 }));
+        let schedule = assess(&run(false, 2, 100, &jobs)).unwrap();
+        assert_eq!((schedule.lower_bound, schedule.binding, schedule.ratio), (4000, Binding::Memory, 1.0));
+        assert_eq!(schedule.one_more_slot, 0);
+        assert_eq!(schedule.more_memory, Some(MoreMemory { memory: 150 * MIB, saves: 2000 }));
     }
 
     #[test]
     fn a_run_that_slots_held_up_gains_by_one() {
         let jobs = [(0, 1000, 1), (0, 1000, 1), (1000, 2000, 1), (1000, 2500, 1), (2000, 3500, 1)];
-        let certificate = certify(&run(false, 2, 100, &jobs)).unwrap();
-        assert_eq!((certificate.lower_bound, certificate.binding), (3000, Binding::Slots));
-        assert!((certificate.ratio - 3500.0 / 3000.0).abs() < 1e-9);
-        assert_eq!((certificate.one_more_slot, certificate.more_memory), (500, None));
+        let schedule = assess(&run(false, 2, 100, &jobs)).unwrap();
+        assert_eq!((schedule.lower_bound, schedule.binding), (3000, Binding::Slots));
+        assert!((schedule.ratio - 3500.0 / 3000.0).abs() < 1e-9);
+        assert_eq!((schedule.one_more_slot, schedule.more_memory), (500, None));
     }
 
     #[test]
     fn a_chain_names_its_jobs() {
-        let certificate = certify(&run(true, 2, 100, &[(0, 500, 1), (500, 600, 1), (700, 900, 1)])).unwrap();
-        assert_eq!((certificate.lower_bound, certificate.binding), (800, Binding::CriticalPath));
-        assert_eq!(certificate.jobs, ["j0", "j1", "j2"]);
-        assert_eq!((certificate.one_more_slot, certificate.makespan), (0, 900));
+        let schedule = assess(&run(true, 2, 100, &[(0, 500, 1), (500, 600, 1), (700, 900, 1)])).unwrap();
+        assert_eq!((schedule.lower_bound, schedule.binding), (800, Binding::CriticalPath));
+        assert_eq!(schedule.jobs, ["j0", "j1", "j2"]);
+        assert_eq!((schedule.one_more_slot, schedule.makespan), (0, 900));
     }
 
     #[test]
     fn one_job_has_no_schedule() {
-        assert_eq!(certify(&run(false, 2, 100, &[(0, 500, 1)])), None);
+        assert_eq!(assess(&run(false, 2, 100, &[(0, 500, 1)])), None);
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask ci diet JOB`: which of valgrind's options save memory on that job, and what they would hide.
+//! `cargo xtask ci tune-memory JOB`: measures which of valgrind's options save memory on a job, and which bugs they miss.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -16,9 +16,9 @@ use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths::State;
 use drydock_base::units::{self, ByteSize, JobName};
-use drydock_ci::diet::{self, Effect, KNOBS, Knob, Measured};
 use drydock_ci::event::AttemptRecord;
 use drydock_ci::plan::{Plan, PlannedJob, ToolKind};
+use drydock_ci::tune_memory::{self, Effect, KNOBS, Knob, Measured};
 use drydock_valgrind::{findings, xml};
 
 /// A set of options that is measured on the job and on the canary.
@@ -31,7 +31,7 @@ struct Trial {
 /// The label of the measurement with the job's own options.
 const AS_DECLARED: &str = "as-declared";
 
-impl cli::CiDiet {
+impl cli::CiTuneMemory {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let options = cli::RunOptions { jobs: Some(1), ..self.options };
         let plan = plan::make(ctx, &capacity::find(&options), std::slice::from_ref(&self.job), &mut Vec::new())?;
@@ -46,8 +46,8 @@ impl cli::CiDiet {
         let directory = tempfile::tempdir().context("cannot make a temporary directory for the canary")?;
         let canary = build_canary(directory.path())?;
         // Beside the project's runs, so that neither `latest` nor the history is touched.
-        let aside = ctx.state.root().join("diet");
-        let ctx = Context { state: State::new(&plan.project, Some(&aside))?, ..ctx.clone() };
+        let own = ctx.state.root().join("tune-memory");
+        let ctx = Context { state: State::new(&plan.project, Some(&own))?, ..ctx.clone() };
         let lab = Lab { ctx: &ctx, options, plan, job, canary };
 
         let knobs: Vec<&Knob> = KNOBS.iter().filter(|knob| knob.applies(&lab.job.tool.args)).collect();
@@ -56,9 +56,9 @@ impl cli::CiDiet {
         let (measured, programs) = lab.measure(&trials)?;
         let (base, alone) = measured.split_first().context("nothing was measured")?;
         let effects: Vec<(&Knob, Effect)> =
-            knobs.iter().zip(alone).map(|(knob, with)| (*knob, diet::effect(base, with))).collect();
+            knobs.iter().zip(alone).map(|(knob, with)| (*knob, tune_memory::effect(base, with))).collect();
 
-        let (free, lean) = (diet::cheapest(&effects, false), diet::cheapest(&effects, true));
+        let (free, lean) = (tune_memory::cheapest(&effects, false), tune_memory::cheapest(&effects, true));
         let mut sets = vec![trial(&free), trial(&lean)];
         let foreign = system_programs(&programs, &lab.plan.project);
         if !foreign.is_empty() && lab.job.tool.trace_children {
@@ -84,7 +84,7 @@ fn trial(knobs: &[&Knob]) -> Trial {
 
 fn build_canary(directory: &Path) -> anyhow::Result<String> {
     let (source, program) = (directory.join("canary.c"), directory.join("canary").display().to_string());
-    std::fs::write(&source, diet::CANARY).with_context(|| format!("cannot write {}", source.display()))?;
+    std::fs::write(&source, tune_memory::CANARY).with_context(|| format!("cannot write {}", source.display()))?;
     let source = source.display().to_string();
     let line = ["cc", "-g", "-O1", "-w", "-o", &program, &source].map(str::to_owned);
     exec::read(&line, directory).map_err(|why| {
@@ -147,7 +147,7 @@ impl Lab<'_> {
     fn read(&self, finished: &Finished, trial: &Trial) -> anyhow::Result<Measured> {
         let own = last(finished, &named(&self.job.name, trial)?)?;
         let (_, seeded) = self.canary_log(finished, trial)?;
-        let found = diet::found(&seeded);
+        let found = tune_memory::found(&seeded);
         Ok(Measured {
             peak: own.peak.with_context(|| format!("the memory of {} cannot be measured here", self.job.name))?,
             duration: own.duration_ms(),
@@ -215,14 +215,14 @@ fn render(job: &PlannedJob, base: &Measured, effects: &[(&Knob, Effect)], alone:
         size(base.peak),
         time(base.duration),
         base.found.len(),
-        diet::BUGS.len()
+        tune_memory::BUGS.len()
     );
     let missed: Vec<&str> =
-        diet::BUGS.iter().filter(|(bug, _)| !base.found.contains_key(bug)).map(|(_, what)| *what).collect();
+        tune_memory::BUGS.iter().filter(|(bug, _)| !base.found.contains_key(bug)).map(|(_, what)| *what).collect();
     if !missed.is_empty() {
         let _infallible = writeln!(text, "not found with its own options: {}\n", missed.join(", "));
     }
-    let _infallible = writeln!(text, "{:<28} {:>9} {:>9} {:>8}  what it hides", "option", "peak", "saves", "time");
+    let _infallible = writeln!(text, "{:<28} {:>9} {:>9} {:>8}  what it misses", "option", "peak", "saves", "time");
     for ((knob, effect), with) in effects.iter().zip(alone) {
         let saves = if effect.saves == 0 { "-".into() } else { size(effect.saves) };
         let _infallible = writeln!(
@@ -231,16 +231,16 @@ fn render(job: &PlannedJob, base: &Measured, effects: &[(&Knob, Effect)], alone:
             knob.option,
             size(with.peak),
             time(with.duration),
-            hides(effect, knob.detail, base, with)
+            misses(effect, knob.detail, base, with)
         );
     }
     text
 }
 
-/// What a set of options hides, in words.
-fn hides(effect: &Effect, detail: &str, base: &Measured, with: &Measured) -> String {
+/// The bugs that a set of options misses, in words.
+fn misses(effect: &Effect, detail: &str, base: &Measured, with: &Measured) -> String {
     let mut parts: Vec<String> = Vec::new();
-    let what = |bug: &&str| diet::BUGS.iter().find(|(name, _)| name == bug).map_or("a bug", |(_, what)| *what);
+    let what = |bug: &&str| tune_memory::BUGS.iter().find(|(name, _)| name == bug).map_or("a bug", |(_, what)| *what);
     if !effect.loses.is_empty() {
         parts.push(effect.loses.iter().map(what).collect::<Vec<_>>().join(", "));
     }
@@ -258,7 +258,7 @@ fn hides(effect: &Effect, detail: &str, base: &Measured, with: &Measured) -> Str
 fn recommend(base: &Measured, sets: &[Trial], together: &[Measured]) -> String {
     let mut text = String::new();
     for (set, with) in sets.iter().zip(together) {
-        let effect = diet::effect(base, with);
+        let effect = tune_memory::effect(base, with);
         let what = if set.skip_children.is_empty() {
             set.options.join(" ")
         } else {
@@ -266,10 +266,10 @@ fn recommend(base: &Measured, sets: &[Trial], together: &[Measured]) -> String {
         };
         let _infallible = writeln!(
             text,
-            "\n{what}\n    together {} instead of {}, and hide {}",
+            "\n{what}\n    together {} instead of {}, and miss {}",
             ByteSize::new(with.peak),
             ByteSize::new(base.peak),
-            match hides(&effect, "", base, with) {
+            match misses(&effect, "", base, with) {
                 nothing if nothing == "nothing" => "nothing that was seeded".into(),
                 something => something,
             }
@@ -280,7 +280,7 @@ fn recommend(base: &Measured, sets: &[Trial], together: &[Measured]) -> String {
             (true, true, false) => format!("tools: {{memcheck: {{args: [..., {}]}}}}", set.options.join(", ")),
             (true, true, true) => {
                 format!(
-                    "tools: {{memcheck: {{reduced-args: [{}]}}}}   # for the last rung only",
+                    "tools: {{memcheck: {{reduced-args: [{}]}}}}   # for the last retry step only",
                     set.options.join(", ")
                 )
             }

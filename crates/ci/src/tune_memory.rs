@@ -1,4 +1,4 @@
-//! Valgrind's memory options: which there are, what each costs in bugs that are no longer found, and the cheapest set.
+//! Valgrind's options that save memory, the bugs that each of them misses, and the set that saves most.
 //!
 //! Measured, never assumed: each option runs on the job, for its peak, and on a canary with seeded bugs, for what it
 //! hides (valgrind manual, sections 2.6 and 4.3).
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use drydock_valgrind::xml::Log;
 
 /// The program with the seeded bugs, in C.
-pub const CANARY: &str = include_str!("diet/canary.c");
+pub const CANARY: &str = include_str!("tune_memory/canary.c");
 
 /// The seeded bugs: the function that has it, and what it is.
 pub const BUGS: [(&str, &str); 9] = [
