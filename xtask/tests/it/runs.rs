@@ -128,7 +128,7 @@ fn one_run_at_a_time() {
     });
     assert!(started.is_some());
     let second = project.xtask(&["ci"]).run();
-    ends(&second, 4);
+    ends(&second, 10);
     assert!(second.stderr.contains("another run holds"), "{}", second.stderr);
     let elsewhere = project.path().join("elsewhere").display().to_string();
     let third = project.xtask(&["--state", &elsewhere, "ci", "plan"]).run();
