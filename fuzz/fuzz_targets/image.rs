@@ -8,7 +8,7 @@ use std::path::Path;
 use libfuzzer_sys::fuzz_target;
 use drydock_archive::read::Limits;
 use drydock_config::images::Images;
-use drydock_deb::binary::Binary;
+use drydock_deb::binary::BinaryPackage;
 use drydock_oci::dockerfile::Dockerfile;
 use drydock_oci::layout::Layout;
 use drydock_oci::model::{Parsed, media};
@@ -34,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
             let directory = tempfile::tempdir_in("/dev/shm").expect("a directory");
             let file = directory.path().join("p.deb");
             fs::write(&file, bytes).expect("a file");
-            if let Ok(package) = Binary::open(&file) {
+            if let Ok(package) = BinaryPackage::open(&file) {
                 drop(package.visit(LIMITS, &mut |_, _| Ok(())));
             }
         }

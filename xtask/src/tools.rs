@@ -76,7 +76,7 @@ pub(crate) enum Probe {
 use Purpose::{Check, Ci, Deb, Demo, Docker, Release};
 
 /// Every tool, in the order in which `doctor` prints them.
-pub(crate) const TOOLS: [Tool; 40] = [
+pub(crate) const TOOLS: [Tool; 39] = [
     program("git", "git", &[Demo, Check, Release, Docker], "makes a project of the example, reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
     program("g++", "g++", &[Check], "builds the test programs in C++"),
@@ -127,7 +127,6 @@ pub(crate) const TOOLS: [Tool; 40] = [
     program("newuidmap", "uidmap", &[Check, Deb], "lets an unprivileged user have a chroot"),
     program("autopkgtest-virt-unshare", "autopkgtest", &[Check, Deb], "tries installed packages in fresh chroots"),
     program("dput", "dput-ng", &[Check, Deb], "uploads packages"),
-    program("curl", "curl", &[Check, Deb], "asks Launchpad"),
     program("lintian", "lintian", &[Check], "looks at Debian packages for the tests"),
     program("dscverify", "devscripts", &[Check], "verifies source packages for the tests"),
     program("reprepro", "reprepro", &[Check], "is a real archive for the tests"),

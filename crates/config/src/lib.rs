@@ -3,6 +3,7 @@
 //! `yaml` makes a tree of text, `decode` makes declarations of the tree, and one module a file (`jobs`) checks them and
 //! applies the defaults. `diagnostic` shows what is wrong, `schema` tells editors what is right.
 
+pub mod debversion;
 pub mod decode;
 pub mod diagnostic;
 mod discover;

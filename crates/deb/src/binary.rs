@@ -1,6 +1,6 @@
-//! Binary packages: what their control files say, and the files that they would install. deb(5), ar(5).
+//! Binary packages: their control files, and the files that they install. deb(5), ar(5).
 //!
-//! A package comes from a build, but is read like anything from elsewhere: bounded, and without panics.
+//! Packages are not trusted, even those of our own builds: sizes are bounded and nothing panics.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,34 +8,34 @@ use std::io::{Read, Seek, SeekFrom, Take};
 use std::path::{Path, PathBuf};
 
 use super::control::{self, Paragraph};
-use super::version::DebVersion;
 use drydock_archive::format::Compression;
 use drydock_archive::read::{Each, Limits, MemberKind, ReadError, visit_stream};
+use drydock_config::debversion::{BadDebVersion, DebVersion};
 
-/// The largest control file that is read, in bytes, and how many there may be.
+/// The most bytes of a control file, and the most control files.
 const CONTROL_LIMITS: Limits = Limits { bytes: 32 << 20, entries: 1000 };
-/// Programs that dpkg would run while it installs or removes the package.
-pub const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
+/// The maintainer scripts, which dpkg runs while it installs or removes a package.
+pub const MAINTAINER_SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
 
 /// A binary package.
 #[derive(Debug, Clone)]
-pub struct Binary {
-    /// The file.
+pub struct BinaryPackage {
+    /// The path of the package.
     pub file: PathBuf,
-    /// Its `Package` field.
+    /// The `Package` field.
     pub name: String,
-    /// Its `Version` field.
+    /// The `Version` field.
     pub version: DebVersion,
-    /// Its `Architecture` field.
+    /// The `Architecture` field.
     pub architecture: String,
-    /// All its fields.
+    /// The control file, with all fields.
     pub control: Paragraph,
-    /// Its other control files, with their permissions.
+    /// The other control files, by name: permissions and content.
     pub members: BTreeMap<String, (u32, Vec<u8>)>,
     data: Part,
 }
 
-/// A member of the ar file.
+/// The place of a member in the ar file.
 #[derive(Debug, Clone)]
 struct Part {
     at: u64,
@@ -43,16 +43,16 @@ struct Part {
     compression: Compression,
 }
 
-impl Binary {
-    /// Reads everything but the files that it installs.
+impl BinaryPackage {
+    /// Reads the control files. The files that the package installs are read by [`BinaryPackage::visit`].
     ///
     /// # Errors
-    /// It is no Debian package, or damaged.
-    pub fn open(path: &Path) -> Result<Binary, ReadError> {
+    /// The file is not a Debian package, or is damaged.
+    pub fn open(path: &Path) -> Result<BinaryPackage, ReadError> {
         let mut file = drydock_base::paths::open_regular(path)?;
         let parts = parts(&mut file)?;
         let [control, data] = ["control.tar", "data.tar"].map(|name| parts.iter().find(|(found, _)| *found == name));
-        let missing = |name: &str| ReadError::Damaged(format!("a Debian package has a {name}"));
+        let missing = |name: &str| ReadError::Damaged(format!("the Debian package has no {name}"));
         let (_, control) = control.ok_or_else(|| missing("control.tar"))?;
         let (_, data) = data.ok_or_else(|| missing("data.tar"))?;
         let mut members = BTreeMap::new();
@@ -68,22 +68,23 @@ impl Binary {
             }
             Ok(())
         })?;
-        let damaged = |what: &str| ReadError::Damaged(format!("its control file {what}"));
+        let damaged = |what: &str| ReadError::Damaged(format!("the control file {what}"));
         let (_, text) = members.remove("control").ok_or_else(|| damaged("is missing"))?;
-        let text = String::from_utf8(text).map_err(|_| damaged("is no text"))?;
-        let control = control::parse_one(&text).map_err(|why| damaged(&format!("cannot be read: {why}")))?;
+        let text = String::from_utf8(text).map_err(|_| damaged("is not UTF-8"))?;
+        let control = control::parse_one(&text).map_err(|error| damaged(&format!("cannot be parsed: {error}")))?;
         let field = |name: &str| control.line(name).ok_or_else(|| damaged(&format!("has no {name}")));
         let name = field("Package")?;
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte);
         let (version, architecture) = (field("Version")?, field("Architecture")?);
         if name.starts_with(['.', '-']) || !name.bytes().chain(architecture.bytes()).all(plain) {
-            return Err(damaged("names no package"));
+            return Err(damaged("has an invalid package name or architecture"));
         }
-        let version = version.parse().map_err(|why: String| damaged(&why))?;
-        Ok(Binary { file: path.to_owned(), name, version, architecture, control, members, data: data.clone() })
+        let version =
+            version.parse().map_err(|bad: BadDebVersion| damaged(&format!("has an invalid version: {bad}")))?;
+        Ok(BinaryPackage { file: path.to_owned(), name, version, architecture, control, members, data: data.clone() })
     }
 
-    /// Reads the files that it installs.
+    /// Visits the files that the package installs.
     ///
     /// # Errors
     /// [`ReadError`], and those of `each`.
@@ -92,12 +93,12 @@ impl Binary {
         visit_stream(part(&mut file, &self.data)?, self.data.compression, limits, each)
     }
 
-    /// The scripts that dpkg would run.
+    /// The maintainer scripts that the package has.
     pub fn scripts(&self) -> Vec<&'static str> {
-        SCRIPTS.into_iter().filter(|script| self.members.contains_key(*script)).collect()
+        MAINTAINER_SCRIPTS.into_iter().filter(|script| self.members.contains_key(*script)).collect()
     }
 
-    /// The name of its files in dpkg's directory, without an ending.
+    /// The name of the package's files in `/var/lib/dpkg/info`, without extension.
     pub fn stem(&self) -> String {
         match self.control.line("Multi-Arch").as_deref() {
             Some("same") => format!("{}:{}", self.name, self.architecture),
@@ -111,14 +112,14 @@ fn part<'a>(file: &'a mut File, part: &Part) -> Result<Take<&'a mut File>, ReadE
     Ok(file.take(part.size))
 }
 
-/// The members of the ar file by their name without an ending, in the order that deb(5) prescribes.
+/// The members of the ar file, by name without the extension of the compression.
 fn parts(file: &mut File) -> Result<Vec<(&'static str, Part)>, ReadError> {
     let damaged = |what: &str| ReadError::Damaged(what.to_owned());
     let length = file.metadata()?.len();
     let mut magic = [0; 8];
     file.read_exact(&mut magic).map_err(|_| ReadError::Truncated("the package".into()))?;
     if &magic != b"!<arch>\n" {
-        return Err(damaged("it is no Debian package"));
+        return Err(damaged("it is not a Debian package"));
     }
     let (mut found, mut at) = (Vec::new(), 8);
     for position in 0..16 {
@@ -128,19 +129,19 @@ fn parts(file: &mut File) -> Result<Vec<(&'static str, Part)>, ReadError> {
         let mut header = [0; 60];
         file.seek(SeekFrom::Start(at))?;
         file.read_exact(&mut header).map_err(|_| ReadError::Truncated("the package".into()))?;
-        let text = std::str::from_utf8(&header).map_err(|_| damaged("a header of the package"))?;
+        let text = std::str::from_utf8(&header).map_err(|_| damaged("an ar header is not text"))?;
         let name = text.get(..16).unwrap_or_default().trim_end().trim_end_matches('/').to_owned();
         let digits = text.get(48..58).unwrap_or_default().trim_end();
-        let size: u64 = digits.parse().map_err(|_| damaged("a size in the package"))?;
+        let size: u64 = digits.parse().map_err(|_| damaged("an ar header has an invalid size"))?;
         let starts = at + 60;
         if !text.ends_with("`\n") || starts.checked_add(size).is_none_or(|end| end > length) {
             return Err(ReadError::Truncated(format!("{:?} in the package", name)));
         }
         if position == 0 {
             let mut version = String::new();
-            file.take(size.min(16)).read_to_string(&mut version).map_err(|_| damaged("its version"))?;
+            file.take(size.min(16)).read_to_string(&mut version).map_err(|_| damaged("debian-binary is not text"))?;
             if name != "debian-binary" || !version.starts_with("2.") {
-                return Err(ReadError::Unsupported("another version than 2".into()));
+                return Err(ReadError::Unsupported("a package format other than 2".into()));
             }
         } else if let Some((base, ending)) =
             ["control.tar", "data.tar"].into_iter().find_map(|base| Some((base, name.strip_prefix(base)?.to_owned())))
@@ -148,7 +149,7 @@ fn parts(file: &mut File) -> Result<Vec<(&'static str, Part)>, ReadError> {
             let compression = Compression::from_suffix(&ending);
             let compression = compression.ok_or_else(|| ReadError::Unsupported(format!("{name:?}")))?;
             if found.iter().any(|(other, _)| *other == base) {
-                return Err(damaged("it has two of the same name"));
+                return Err(damaged("it has two members of the same name"));
             }
             found.push((base, Part { at: starts, size, compression }));
         }
@@ -187,11 +188,11 @@ mod tests {
 
     const CONTROL: &str = "Package: mine\nVersion: 1.0-1\nArchitecture: amd64\nMulti-Arch: same\n";
 
-    fn open(bytes: &[u8]) -> Result<Binary, String> {
+    fn open(bytes: &[u8]) -> Result<BinaryPackage, String> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mine.deb");
         fs::write(&path, bytes).unwrap();
-        Binary::open(&path).map_err(|why| why.to_string())
+        BinaryPackage::open(&path).map_err(|why| why.to_string())
     }
 
     fn package(control: &[(&str, &str)]) -> Vec<u8> {
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_is_read() {
+    fn a_package_is_opened() {
         let binary =
             open(&package(&[("./control", CONTROL), ("./postinst", "#!/bin/sh\n"), ("./triggers", "x")])).unwrap();
         assert_eq!((binary.name.as_str(), binary.stem().as_str()), ("mine", "mine:amd64"));
@@ -207,21 +208,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_package_is_refused() {
+    fn invalid_packages_are_refused() {
         let good = package(&[("./control", CONTROL)]);
         let control = |text: &str| package(&[("./control", text)]);
         let data = tar(&[]);
         for (bytes, why) in [
             (b"!<arch>".to_vec(), "cut off"),
-            (b"PK\x03\x04....".to_vec(), "no Debian package"),
-            (ar(&[("debian-binary", b"3.0\n")]), "another version than 2"),
-            (ar(&[("debian-binary", b"2.0\n")]), "has a control.tar"),
+            (b"PK\x03\x04....".to_vec(), "not a Debian package"),
+            (ar(&[("debian-binary", b"3.0\n")]), "a package format other than 2"),
+            (ar(&[("debian-binary", b"2.0\n")]), "has no control.tar"),
             (ar(&[("debian-binary", b"2.0\n"), ("control.tar.lzma", b"")]), "control.tar.lzma"),
             (ar(&[("debian-binary", b"2.0\n"), ("control.tar.zst", b"none"), ("data.tar", &data)]), "zstd"),
-            (ar(&[("debian-binary", b"2.0\n"), ("data.tar", &data), ("data.tar", &data)]), "two of the same name"),
+            (
+                ar(&[("debian-binary", b"2.0\n"), ("data.tar", &data), ("data.tar", &data)]),
+                "two members of the same name",
+            ),
             (good[..good.len() - 700].to_vec(), "cut off"),
-            (control("Package: ../x\nVersion: 1\nArchitecture: all\n"), "names no package"),
-            (control("Package: x\nVersion: a b\nArchitecture: all\n"), "no Debian version"),
+            (control("Package: ../x\nVersion: 1\nArchitecture: all\n"), "invalid package name"),
+            (control("Package: x\nVersion: a b\nArchitecture: all\n"), "not a Debian version"),
             (control("Package: x\nVersion: 1\n"), "has no Architecture"),
             (package(&[("./a/control", CONTROL)]), "the control file"),
             (package(&[("./md5sums", "")]), "is missing"),
@@ -232,15 +236,16 @@ mod tests {
     }
 
     #[test]
-    fn no_cut_or_change_makes_a_panic() {
+    fn no_truncation_or_corruption_panics() {
         let good = package(&[("./control", CONTROL)]);
         for length in (0..good.len()).step_by(37) {
-            let _refused_or_not = open(&good[..length]);
+            assert!(open(&good[..length]).is_err(), "{length} bytes");
         }
         for at in (0..good.len()).step_by(23) {
             let mut bytes = good.clone();
             bytes[at] ^= 0xff;
-            let _refused_or_not = open(&bytes);
+            // Some bytes do not matter, such as those of the owner.
+            open(&bytes).ok();
         }
     }
 }

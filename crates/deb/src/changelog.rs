@@ -1,37 +1,37 @@
-//! `debian/changelog`: the entry of a version, made of the project's own changelog.
+//! Entries of `debian/changelog`, generated from the project's own changelog.
 //!
 //! deb-changelog(5).
 
-use super::version::DebVersion;
+use drydock_config::debversion::DebVersion;
 use drydock_config::release::Version;
 
-/// An entry.
+/// An entry of `debian/changelog`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The source package.
+pub struct ChangelogEntry {
+    /// The name of the source package.
     pub source: String,
-    /// The version.
+    /// The version of the package.
     pub version: DebVersion,
-    /// The series.
+    /// The series that the package is for.
     pub series: String,
-    /// What changed, each a paragraph without a line end.
+    /// The changes, each a paragraph without line breaks.
     pub changes: Vec<String>,
-    /// Who.
+    /// The maintainer, `NAME <ADDRESS>`.
     pub maintainer: String,
-    /// When, in seconds since 1970.
+    /// The date, in seconds since 1970.
     pub epoch: u64,
 }
 
-/// The widest line.
-const WIDTH: usize = 78;
+/// The longest line, in characters.
+const MAX_WIDTH: usize = 78;
 
-impl Entry {
+impl ChangelogEntry {
     /// The text of the entry.
     pub fn text(&self) -> String {
         format!("{}\n\n -- {}  {}\n", self.body(), self.maintainer, date(self.epoch))
     }
 
-    /// Its head and its changes, as `.changes` has them.
+    /// The first line and the changes, as in `Changes` of `.changes`.
     pub fn body(&self) -> String {
         let mut text = format!("{} ({}) {}; urgency=medium\n", self.source, self.version, self.series);
         for change in &self.changes {
@@ -41,19 +41,19 @@ impl Entry {
     }
 }
 
-/// A date as in mails: `Mon, 01 Jun 2026 12:00:00 +0000`.
+/// A date as in mail (RFC 5322): `Mon, 01 Jun 2026 12:00:00 +0000`.
 pub fn date(epoch: u64) -> String {
     let seconds = i64::try_from(epoch).unwrap_or_default();
     let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     time.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
-/// `  * ` and the words, in lines of a readable width.
+/// The change as an item, wrapped to [`MAX_WIDTH`].
 fn wrapped(change: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::from("  *");
     for word in change.split_whitespace() {
-        if line.chars().count() + 1 + word.chars().count() > WIDTH && line.len() > 4 {
+        if line.chars().count() + 1 + word.chars().count() > MAX_WIDTH && line.len() > 4 {
             lines.push(std::mem::replace(&mut line, "   ".to_owned()));
         }
         line.push(' ');
@@ -63,10 +63,10 @@ fn wrapped(change: &str) -> String {
     lines.join("\n")
 }
 
-/// What the project's changelog says about a version: the items under its heading, each with the word of its section.
+/// The items under the heading of a version in the project's changelog, each with the name of its section.
 ///
-/// The shape is that of "Keep a Changelog": `## [1.2.0] - 2026-06-01`, `### Added`, `- an item`.
-pub fn changes_of(changelog: &str, version: &Version) -> Vec<String> {
+/// The format is "Keep a Changelog": `## [1.2.0] - 2026-06-01`, `### Added`, `- an item`.
+pub fn changes_in(changelog: &str, version: &Version) -> Vec<String> {
     let heading = |line: &str| {
         let words = line.trim_start_matches('#').trim();
         let named = words.trim_start_matches(['[', 'v']);
@@ -125,21 +125,21 @@ Words before.
 ";
 
     #[test]
-    fn the_items_of_one_version_are_taken() {
-        let of = |version: &str| changes_of(TEXT, &version.parse().unwrap());
+    fn the_items_of_one_version_are_found() {
+        let changes = |version: &str| changes_in(TEXT, &version.parse().unwrap());
         let expected = [
             "Added: The plugin `http`, which serves the daemon's status on 127.0.0.1.",
             "Added: Another.",
             "Fixed: The answer.",
         ];
-        assert_eq!(of("0.3.0"), expected);
-        assert_eq!(of("0.3"), ["old"]);
-        assert!(of("0.3.1").is_empty() && of("3.0").is_empty());
+        assert_eq!(changes("0.3.0"), expected);
+        assert_eq!(changes("0.3"), ["old"]);
+        assert!(changes("0.3.1").is_empty() && changes("3.0").is_empty());
     }
 
     #[test]
-    fn an_entry_is_read_by_dpkg() {
-        let entry = Entry {
+    fn an_entry_is_parsed_by_dpkg() {
+        let entry = ChangelogEntry {
             source: "lanternd".into(),
             version: "0.3.0-1~debian12.1".parse().unwrap(),
             series: "bookworm".into(),
@@ -148,7 +148,7 @@ Words before.
             epoch: 1_780_315_200,
         };
         let text = entry.text();
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH + 2), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= MAX_WIDTH + 2), "{text}");
         assert!(text.ends_with("\n -- A Name <name@example.org>  Mon, 01 Jun 2026 12:00:00 +0000\n"), "{text}");
         if !drydock_base::exec::is_installed("dpkg-parsechangelog") {
             return;

@@ -2,39 +2,39 @@
 //!
 //! deb822(5), and OpenPGP clear signatures (RFC 4880, section 7) around it.
 
-/// How large a control file may be.
-pub const LARGEST: u64 = 10 << 20;
+/// The most bytes that are read of a control file.
+pub const MAX_SIZE: u64 = 10 << 20;
 
-/// Fields with their values, in order. Names are compared without regard to case.
+/// Fields with their values, in order. Names are case-insensitive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Paragraph {
     fields: Vec<(String, String)>,
 }
 
 impl Paragraph {
-    /// One without fields.
+    /// A paragraph without fields.
     pub fn new() -> Paragraph {
         Paragraph::default()
     }
 
-    /// The value of a field: its lines without the blank that starts each of them, the first line trimmed.
+    /// The value of a field: its lines without their leading space, the first line trimmed.
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut found = self.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
         found.next().map(|(_, value)| value.as_str())
     }
 
-    /// The value of a field that is not blank, on one line.
+    /// The value of a field on one line; `None` if it is blank.
     pub fn line(&self, name: &str) -> Option<String> {
         let words: Vec<&str> = self.get(name)?.split_whitespace().collect();
         (!words.is_empty()).then(|| words.join(" "))
     }
 
-    /// The lines of a value that are not blank, trimmed.
+    /// The non-blank lines of a value, trimmed.
     pub fn lines(&self, name: &str) -> impl Iterator<Item = &str> {
         self.get(name).unwrap_or_default().lines().map(str::trim).filter(|line| !line.is_empty())
     }
 
-    /// Adds a field, or replaces it where it stands.
+    /// Adds a field, or replaces its value in place.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         let value = value.into();
         match self.fields.iter_mut().find(|(field, _)| field.eq_ignore_ascii_case(name)) {
@@ -43,14 +43,14 @@ impl Paragraph {
         }
     }
 
-    /// Adds a field where there is a value for it.
+    /// Adds a field if there is a value for it.
     pub fn set_some(&mut self, name: &str, value: Option<impl Into<String>>) {
         if let Some(value) = value {
             self.set(name, value);
         }
     }
 
-    /// Takes a field away.
+    /// Removes a field.
     pub fn remove(&mut self, name: &str) {
         self.fields.retain(|(field, _)| !field.eq_ignore_ascii_case(name));
     }
@@ -60,7 +60,7 @@ impl Paragraph {
         self.fields.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The text, each field on lines of its own.
+    /// The paragraph as text, each field on lines of its own.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for (name, value) in &self.fields {
@@ -75,15 +75,57 @@ impl Paragraph {
     }
 }
 
-/// Reads all paragraphs of a text. Comments are left out, a clear signature around it is not looked at.
+/// Why a control file cannot be parsed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// A line is wrong.
+    #[error("line {line}: {problem}")]
+    Line {
+        /// The line's number, from 1.
+        line: usize,
+        /// The problem.
+        problem: LineProblem,
+    },
+    /// The clear signature is incomplete.
+    #[error("the clear signature is incomplete")]
+    IncompleteSignature,
+    /// There is text after the signature, which is not signed.
+    #[error("unsigned text after the signature")]
+    UnsignedText,
+    /// One paragraph is expected, and there is none.
+    #[error("there is no paragraph")]
+    Empty,
+    /// One paragraph is expected, and there are more.
+    #[error("there is more than one paragraph")]
+    SeveralParagraphs,
+}
+
+/// The problem of a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LineProblem {
+    /// The line is indented, but no field comes before it.
+    #[error("there is no field before this continuation line")]
+    ContinuesNothing,
+    /// The line has no colon.
+    #[error("a `:` is missing after the field's name")]
+    NoColon,
+    /// The name is empty, or contains blanks or other than ASCII characters.
+    #[error("the field's name is invalid")]
+    InvalidName,
+    /// The field occurs a second time in its paragraph.
+    #[error("duplicate field `{0}`")]
+    Duplicate(String),
+}
+
+/// Parses all paragraphs. Comments are skipped, and so is a clear signature, which is not verified.
 ///
 /// # Errors
-/// The line that is no field and continues none, or a field that is there twice.
-pub fn parse(text: &str) -> Result<Vec<Paragraph>, String> {
+/// [`ControlError`]
+pub fn parse(text: &str) -> Result<Vec<Paragraph>, ControlError> {
     let mut paragraphs = Vec::new();
     let mut current = Paragraph::new();
     for (number, line) in signed_text(text)?.lines().enumerate() {
-        let wrong = |what: &str| Err(format!("line {}: {what}", number + 1));
+        let wrong = |problem| Err(ControlError::Line { line: number + 1, problem });
         if line.starts_with('#') {
             continue;
         }
@@ -92,17 +134,17 @@ pub fn parse(text: &str) -> Result<Vec<Paragraph>, String> {
                 paragraphs.push(std::mem::take(&mut current));
             }
         } else if line.starts_with([' ', '\t']) {
-            let Some((_, value)) = current.fields.last_mut() else { return wrong("it continues no field") };
+            let Some((_, value)) = current.fields.last_mut() else { return wrong(LineProblem::ContinuesNothing) };
             value.push('\n');
             // A single dot stands for an empty line.
             value.push_str(if line.trim() == "." { "" } else { &line[1..] });
         } else {
-            let Some((name, value)) = line.split_once(':') else { return wrong("a field has a `:` after its name") };
+            let Some((name, value)) = line.split_once(':') else { return wrong(LineProblem::NoColon) };
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return wrong("the name of a field has no blanks in it");
+                return wrong(LineProblem::InvalidName);
             }
             if current.get(name).is_some() {
-                return wrong(&format!("the field `{name}` is there twice"));
+                return wrong(LineProblem::Duplicate(name.to_owned()));
             }
             current.fields.push((name.to_owned(), value.trim().to_owned()));
         }
@@ -113,34 +155,34 @@ pub fn parse(text: &str) -> Result<Vec<Paragraph>, String> {
     Ok(paragraphs)
 }
 
-/// Reads a file of one paragraph.
+/// Parses a file that must have exactly one paragraph.
 ///
 /// # Errors
-/// As [`parse`]; none, or more than one.
-pub fn parse_one(text: &str) -> Result<Paragraph, String> {
+/// [`ControlError`]
+pub fn parse_one(text: &str) -> Result<Paragraph, ControlError> {
     let mut paragraphs = parse(text)?;
     match paragraphs.pop() {
         Some(one) if paragraphs.is_empty() => Ok(one),
-        Some(_) => Err("there is more than one paragraph".into()),
-        None => Err("it is empty".into()),
+        Some(_) => Err(ControlError::SeveralParagraphs),
+        None => Err(ControlError::Empty),
     }
 }
 
-/// Whether a text has a clear signature around it.
+/// Whether a text is clear-signed.
 pub fn is_signed(text: &str) -> bool {
     text.starts_with("-----BEGIN PGP SIGNED MESSAGE-----\n") && text.contains("\n-----BEGIN PGP SIGNATURE-----\n")
 }
 
-/// What a clear signature signs; the whole text when there is none.
-fn signed_text(text: &str) -> Result<String, String> {
+/// The text that a clear signature covers; the whole text without one.
+fn signed_text(text: &str) -> Result<String, ControlError> {
     if !is_signed(text) {
         return Ok(text.to_owned());
     }
-    let (_, body) = text.split_once("\n\n").ok_or("the signed text has no empty line after its head")?;
+    let (_, body) = text.split_once("\n\n").ok_or(ControlError::IncompleteSignature)?;
     let (body, signature) = body.split_once("\n-----BEGIN PGP SIGNATURE-----\n").unwrap_or((body, ""));
-    let after = signature.split_once("-----END PGP SIGNATURE-----").ok_or("the signature has no end")?.1;
+    let (_, after) = signature.split_once("-----END PGP SIGNATURE-----").ok_or(ControlError::IncompleteSignature)?;
     if !after.trim().is_empty() {
-        return Err("there is text after the signature, which nobody signed".into());
+        return Err(ControlError::UnsignedText);
     }
     Ok(body.lines().map(|line| line.strip_prefix("- ").unwrap_or(line).to_owned() + "\n").collect())
 }
@@ -163,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lines_are_named() {
+    fn errors_have_line_numbers() {
         for (text, why) in [
-            (" x\n", "line 1: it continues no field"),
-            ("a: 1\nb\n", "line 2: a field has a `:` after its name"),
-            ("a: 1\nA: 2\n", "line 2: the field `A` is there twice"),
-            ("a b: 1\n", "line 1: the name of a field has no blanks in it"),
+            (" x\n", "line 1: there is no field before this continuation line"),
+            ("a: 1\nb\n", "line 2: a `:` is missing after the field's name"),
+            ("a: 1\nA: 2\n", "line 2: duplicate field `A`"),
+            ("a b: 1\n", "line 1: the field's name is invalid"),
         ] {
-            assert_eq!(parse(text).unwrap_err(), why);
+            assert_eq!(parse(text).unwrap_err().to_string(), why);
         }
     }
 
@@ -179,6 +221,7 @@ mod tests {
         let signed = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nSource: x\n- -dash: 1\n\n-----BEGIN PGP SIGNATURE-----\n\nabc\n-----END PGP SIGNATURE-----\n";
         let one = parse_one(signed).unwrap();
         assert_eq!((one.get("Source"), one.get("-dash")), (Some("x"), Some("1")));
-        assert!(parse(&format!("{signed}Evil: 1\n")).unwrap_err().contains("after the signature"));
+        assert_eq!(parse(&format!("{signed}Evil: 1\n")), Err(ControlError::UnsignedText));
+        assert_eq!(parse(&signed.replace("-----END", "-----")), Err(ControlError::IncompleteSignature));
     }
 }

@@ -1,13 +1,13 @@
-//! `debian/copyright`: the project's own, with what the vendored crates say about themselves.
+//! `debian/copyright`: the project's own file, with paragraphs about the vendored crates.
 //!
 //! The machine-readable format 1.0 (DEP-5), and SPDX licence expressions as crates.io has them.
 
 use std::collections::BTreeSet;
 
-use super::control;
-use super::vendor::{Crate, Vendored};
+use super::control::{self, ControlError};
+use super::vendor::{CrateFile, VendoredCrate, VendoredCrates};
 
-/// Licences whose texts are on every Debian machine.
+/// The licences whose texts every Debian system has in `/usr/share/common-licenses`.
 const COMMON: [&str; 13] = [
     "Apache-2.0",
     "Artistic",
@@ -24,16 +24,29 @@ const COMMON: [&str; 13] = [
     "MPL-2.0",
 ];
 
-/// The project's text with a paragraph for each crate, and one for each licence that has none yet.
+/// Why paragraphs cannot be added to `debian/copyright`.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyrightError {
+    /// The file cannot be parsed.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The file does not start with the `Format` of the machine-readable format.
+    #[error(
+        "not in the machine-readable format; start the file with `Format: \
+         https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/`"
+    )]
+    Format,
+}
+
+/// Adds a paragraph for each crate, and one for each licence that has none yet.
 ///
 /// # Errors
-/// The project's text is not in the machine-readable format.
-pub fn with_crates(own: &str, vendored: &Vendored) -> Result<String, String> {
+/// [`CopyrightError`]
+pub fn with_crates(own: &str, vendored: &VendoredCrates) -> Result<String, CopyrightError> {
     let paragraphs = control::parse(own)?;
-    let head = paragraphs.first().ok_or("it is empty")?;
-    if !head.get("Format").is_some_and(|format| format.contains("copyright-format/1.0")) {
-        let format = "https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/";
-        return Err(format!("it is not in the machine-readable format; start it with `Format: {format}`"));
+    let format = paragraphs.first().and_then(|head| head.get("Format"));
+    if !format.is_some_and(|format| format.contains("copyright-format/1.0")) {
+        return Err(CopyrightError::Format);
     }
     let mut known: BTreeSet<String> = paragraphs
         .iter()
@@ -58,12 +71,9 @@ pub fn with_crates(own: &str, vendored: &Vendored) -> Result<String, String> {
     Ok(text + &texts)
 }
 
-/// The licence of a crate, as DEP-5 writes it: `MIT or Apache-2.0`.
-fn expression(one: &Crate) -> String {
-    let spdx = match (one.manifest("license"), one.manifest("license-file")) {
-        (Some(spdx), _) => spdx,
-        (None, Some(_) | None) => return format!("{}-own", one.package.name),
-    };
+/// The licence of a crate in the syntax of DEP-5: `Expat or Apache-2.0`.
+fn expression(one: &VendoredCrate) -> String {
+    let Some(spdx) = &one.manifest.license else { return format!("{}-own", one.package.name) };
     let words = spdx.replace('/', " OR ").replace(['(', ')'], "");
     let words = words.split_whitespace().map(|word| match word {
         "OR" => "or".to_owned(),
@@ -76,14 +86,14 @@ fn expression(one: &Crate) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// The short names in an expression.
+/// The short names of the licences in an expression.
 fn names(expression: &str) -> Vec<String> {
     let alternatives = expression.split(" or ").flat_map(|part| part.split(" and "));
     alternatives.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
-/// Who has the copyright: what the licence files say, else the authors.
-fn holders(one: &Crate) -> Vec<String> {
+/// The copyright holders named in the licence files, else the authors.
+fn holders(one: &VendoredCrate) -> Vec<String> {
     let mut holders = BTreeSet::new();
     for (_, file) in licence_files(one) {
         for line in String::from_utf8_lossy(&file.content).lines().map(str::trim) {
@@ -96,7 +106,7 @@ fn holders(one: &Crate) -> Vec<String> {
     }
     holders.retain(|holder| !holder.is_empty());
     if holders.is_empty() {
-        holders.extend(one.manifest_list("authors"));
+        holders.extend(one.manifest.authors.iter().cloned());
     }
     if holders.is_empty() {
         holders.insert(format!("the authors of {}", one.package.name));
@@ -104,7 +114,7 @@ fn holders(one: &Crate) -> Vec<String> {
     holders.into_iter().collect()
 }
 
-fn licence_files(one: &Crate) -> impl Iterator<Item = (&String, &super::vendor::CrateFile)> {
+fn licence_files(one: &VendoredCrate) -> impl Iterator<Item = (&String, &CrateFile)> {
     one.files.iter().filter(|(path, _)| {
         let name = path.rsplit('/').next().unwrap_or_default().to_ascii_uppercase();
         !path.contains('/')
@@ -112,8 +122,8 @@ fn licence_files(one: &Crate) -> impl Iterator<Item = (&String, &super::vendor::
     })
 }
 
-/// The text of a licence: where Debian has it, else that of the first crate which brings it.
-fn licence_text(name: &str, vendored: &Vendored) -> String {
+/// The text of a licence: a reference to Debian's copy, else the text from the first crate that has it.
+fn licence_text(name: &str, vendored: &VendoredCrates) -> String {
     let plain = name.trim_end_matches('+').trim_end_matches(".0").to_owned();
     let common = COMMON.iter().find(|common| name.trim_end_matches('+') == **common || plain == **common);
     if let (Some(common), false) = (common, name.contains(" with ")) {
@@ -123,14 +133,16 @@ fn licence_text(name: &str, vendored: &Vendored) -> String {
         "Expat" => "MIT".to_owned(),
         _ => name.split(['-', ' ']).next().unwrap_or_default().to_ascii_uppercase(),
     };
-    let with = |one: &&Crate| names(&expression(one)).iter().any(|other| other == name);
+    let with = |one: &&VendoredCrate| names(&expression(one)).iter().any(|other| other == name);
     let mut found = None;
     for one in vendored.crates.iter().filter(with) {
         let named = licence_files(one).find(|(path, _)| path.to_ascii_uppercase().contains(&word));
         let only = licence_files(one).next().filter(|_| names(&expression(one)).len() == 1);
         found = found.or(named.or(only).map(|(_, file)| String::from_utf8_lossy(&file.content).into_owned()));
     }
-    let Some(text) = found else { return " The text is not in the crates; its name is that of SPDX.\n".to_owned() };
+    let Some(text) = found else {
+        return " The crates do not contain the text; see https://spdx.org/licenses/ for it.\n".to_owned();
+    };
     let lines = text.lines().map(str::trim_end).map(|line| match line.trim() {
         "" => " .\n".to_owned(),
         _ => format!(" {line}\n"),
@@ -141,27 +153,28 @@ fn licence_text(name: &str, vendored: &Vendored) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vendor::{CrateFile, Package};
+    use crate::vendor::Package;
 
-    fn crate_of(name: &str, licence: &str, text: &str) -> Crate {
+    fn crate_with(name: &str, licence: &str, text: &str) -> VendoredCrate {
         let toml = format!("[package]\nname = \"{name}\"\nauthors = [\"An Author\"]\nlicense = \"{licence}\"\n");
         let file = |content: &str| CrateFile { executable: false, content: content.as_bytes().into() };
         let mut files = std::collections::BTreeMap::from([("Cargo.toml".to_owned(), file(&toml))]);
         if !text.is_empty() {
             files.insert("LICENSE-MIT".to_owned(), file(text));
         }
-        Crate { package: Package { name: name.into(), version: "1.0".into(), checksum: String::new() }, files }
+        let package = Package { name: name.into(), version: "1.0".into(), checksum: String::new() };
+        VendoredCrate::new(package, files).unwrap()
     }
 
     #[test]
-    fn every_crate_and_every_licence_has_a_paragraph() {
+    fn every_crate_and_every_licence_gets_a_paragraph() {
         let own = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nCopyright: me\nLicense: MPL-2.0\n";
         let crates = vec![
-            crate_of("a", "MIT/Apache-2.0", "Copyright (c) 2020 Someone\n\nPermission\n"),
-            crate_of("b", "MIT", ""),
-            crate_of("c", "Apache-2.0 WITH LLVM-exception OR GPL-2.0-or-later", ""),
+            crate_with("a", "MIT/Apache-2.0", "Copyright (c) 2020 Someone\n\nPermission\n"),
+            crate_with("b", "MIT", ""),
+            crate_with("c", "Apache-2.0 WITH LLVM-exception OR GPL-2.0-or-later", ""),
         ];
-        let text = with_crates(own, &Vendored { crates, lock_format: 3 }).unwrap();
+        let text = with_crates(own, &VendoredCrates { crates, lock_format: 3 }).unwrap();
         let paragraphs = control::parse(&text).unwrap();
         let field = |at: usize, name: &str| paragraphs[at].get(name).unwrap().to_owned();
         assert_eq!(field(2, "License"), "Expat or Apache-2.0");
@@ -174,6 +187,7 @@ mod tests {
         assert!(texts[2].starts_with("Apache-2.0 with LLVM exception\n"), "{}", texts[2]);
         assert_eq!(texts[3], "GPL-2.0+\nThe text is in /usr/share/common-licenses/GPL-2.");
         assert_eq!(texts.len(), 4);
-        assert!(with_crates("Files: *\n", &Vendored { crates: Vec::new(), lock_format: 3 }).is_err());
+        let none = VendoredCrates { crates: Vec::new(), lock_format: 3 };
+        assert!(matches!(with_crates("Files: *\n", &none), Err(CopyrightError::Format)));
     }
 }

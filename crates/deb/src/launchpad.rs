@@ -1,96 +1,95 @@
-//! What Launchpad refuses, as rules over an upload, each with the text of the mail that it would send.
+//! Launchpad's rules about uploads, each with the text of its rejection mail.
 //!
-//! The rules are pure functions of an [`Upload`], which was read before, and [`Facts`] about the archive. The texts are
-//! those of Launchpad's archive uploader; where it says nothing at all, the text says so.
+//! The rules are pure functions of an [`Upload`] and a [`CheckContext`]. The texts are those of Launchpad's archive
+//! uploader; where Launchpad sends no mail, the text says so.
 
-mod contents;
-mod lists;
-mod names;
-pub mod relations;
-pub mod remote;
-mod series;
-mod signatures;
+mod api;
+mod archive;
+mod fields;
+mod files;
 mod upload;
 
-pub use upload::{Document, Listed, Signature, Sources, UnpackFailure, Upload};
+pub use api::{Api, Build};
+pub use archive::ArchiveState;
+pub use upload::{Document, ListedFile, SourceContents, Upload};
 
+use crate::sign::Signature;
 use drydock_config::release::deb::Distribution;
-use remote::Remote;
 
-/// What a rule may know beside the upload.
+/// The circumstances of a check.
 #[derive(Debug, Clone)]
-pub struct Facts {
-    /// Whose series are meant.
+pub struct CheckContext {
+    /// The distribution whose series uploads are for.
     pub distribution: Distribution,
-    /// The day, `2026-06-01`.
+    /// Today's date in UTC, `2026-06-01`.
     pub today: String,
-    /// Whether a missing signature is no mistake, as it is added later.
-    pub unsigned: bool,
-    /// What the archive has; none when it was not asked.
-    pub remote: Option<Remote>,
+    /// Whether a missing signature is accepted, because it is added later.
+    pub allow_unsigned: bool,
+    /// The state of the target archive; `None` if Launchpad was not asked.
+    pub archive: Option<ArchiveState>,
 }
 
-/// A reason for which an upload would be refused.
+/// A reason why an upload would be rejected.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Rejection {
-    /// The rule.
+    /// The name of the rule.
     pub rule: &'static str,
-    /// What Launchpad would write.
+    /// The text of the rejection mail.
     pub text: String,
-    /// What mends it.
+    /// How to fix it.
     pub remedy: &'static str,
 }
 
-/// A rule.
+/// A rule of Launchpad.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
-    /// Its name.
+    /// The rule's name, in kebab case.
     pub name: &'static str,
-    /// What mends a breach of it.
+    /// How to fix a violation.
     pub remedy: &'static str,
-    /// The texts for all breaches of it.
-    pub check: fn(&Upload, &Facts) -> Vec<String>,
+    /// Returns the rejection text of each violation.
+    pub check: fn(&Upload, &CheckContext) -> Vec<String>,
 }
 
-const fn rule(name: &'static str, check: fn(&Upload, &Facts) -> Vec<String>, remedy: &'static str) -> Rule {
+const fn rule(name: &'static str, check: fn(&Upload, &CheckContext) -> Vec<String>, remedy: &'static str) -> Rule {
     Rule { name, remedy, check }
 }
 
-/// Every rule, in the order in which Launchpad looks.
+/// All rules, in the order in which Launchpad checks them.
 pub const RULES: [Rule; 27] = [
-    rule("changes-fields", names::mandatory_fields, "make it with `cargo xtask deb source`"),
-    rule("changes-format", names::changes_format, "write Format: 1.8"),
-    rule("changes-name", names::changes_name, "call it <package>_<version>_source.changes"),
-    rule("changes-signature", signatures::changes, "sign with a key that is registered in Launchpad"),
-    rule("dsc-signature", signatures::dsc, "sign with a key that is registered in Launchpad"),
-    rule("series", series::known, "use the code name of a series of Ubuntu"),
-    rule("pocket", series::pocket, "leave out the pocket: noble, not noble-updates"),
-    rule("obsolete-series", series::obsolete, "drop the series from packaging/release.yaml"),
-    rule("file-lines", lists::file_lines, "write the file again"),
-    rule("file-kinds", lists::file_kinds, "upload a source package and nothing else"),
-    rule("file-names", lists::file_names, "rename the file: letters, digits and `- + ~ / . _`"),
-    rule("sections", lists::sections, "choose a section of Debian Policy"),
-    rule("sums", lists::sums, "make the files again; something changed them"),
-    rule("source-only", lists::source_only, "build with `cargo xtask deb source`"),
-    rule("one-dsc", lists::one_dsc, "upload one source package at a time"),
-    rule("dsc-fields", names::dsc_fields, "mend debian/control"),
-    rule("dsc-source", names::dsc_source, "mend debian/control and the version"),
-    rule("versions-agree", names::versions_agree, "make .dsc and .changes together"),
-    rule("dsc-format", lists::dsc_format, "write `3.0 (quilt)` into debian/source/format"),
-    rule("dsc-files", lists::dsc_files, "compress by xz, gzip or bzip2"),
-    rule("dsc-sums", lists::dsc_sums, "upload the orig once with the first series"),
-    rule("build-depends", relations::build_depends, "mend Build-Depends in debian/control"),
-    rule("unpacks", contents::unpacks, "try `dpkg-source -x`"),
-    rule("documents", contents::documents, "write plain files of at most 10 MiB"),
-    rule("same-bytes", remote::same_bytes, "raise the version: deleting the package does not free the name"),
-    rule("higher-version", remote::higher_version, "raise `upload-number` or the version, in all series"),
-    rule("quota", remote::quota, "delete old packages, or ask for more space"),
+    rule("changes-fields", fields::mandatory_fields, "build it with `cargo xtask deb source`"),
+    rule("changes-format", fields::changes_format, "write Format: 1.8"),
+    rule("changes-name", fields::changes_name, "call it <package>_<version>_source.changes"),
+    rule("changes-signature", fields::changes_signature, "sign with a key that is registered at Launchpad"),
+    rule("dsc-signature", fields::dsc_signature, "sign with a key that is registered at Launchpad"),
+    rule("series", fields::series_exists, "use the code name of an Ubuntu series"),
+    rule("pocket", fields::pocket, "omit the pocket: noble, not noble-updates"),
+    rule("obsolete-series", fields::series_is_obsolete, "drop the series from packaging/release.yaml"),
+    rule("file-lines", files::file_lines, "build the package again"),
+    rule("file-kinds", files::file_kinds, "upload a source package and nothing else"),
+    rule("file-names", files::file_names, "rename the file: letters, digits and `- + ~ / . _`"),
+    rule("sections", files::sections, "use a section of Debian Policy"),
+    rule("checksums", files::checksums, "build the package again; its files were changed"),
+    rule("source-only", files::source_only, "build with `cargo xtask deb source`"),
+    rule("one-dsc", files::one_dsc, "upload one source package at a time"),
+    rule("dsc-fields", fields::dsc_fields, "fix debian/control"),
+    rule("dsc-source", fields::dsc_source, "fix the name in debian/control or the version"),
+    rule("versions-agree", fields::versions_agree, "build .dsc and .changes together"),
+    rule("dsc-format", files::dsc_format, "set debian/source/format to `3.0 (quilt)`"),
+    rule("dsc-files", files::dsc_files, "compress with xz, gzip or bzip2"),
+    rule("dsc-checksums", files::dsc_checksums, "upload the orig tarball with the first series"),
+    rule("build-depends", fields::build_depends, "fix the build dependencies in debian/control"),
+    rule("unpacks", files::unpacks, "run `dpkg-source -x` to see the error"),
+    rule("documents", files::documents, "use regular files of at most 10 MiB"),
+    rule("same-bytes", archive::same_bytes, "raise the version; deleting the package does not free the name"),
+    rule("higher-version", archive::higher_version, "raise `upload-number` or the version, in all series"),
+    rule("quota", archive::quota, "delete old packages, or ask for more space"),
 ];
 
-/// Everything for which an upload would be refused.
-pub fn check(upload: &Upload, facts: &Facts) -> Vec<Rejection> {
+/// Checks an upload against all rules.
+pub fn check(upload: &Upload, context: &CheckContext) -> Vec<Rejection> {
     let one = |rule: &Rule| {
-        let texts = (rule.check)(upload, facts);
+        let texts = (rule.check)(upload, context);
         let (rule, remedy) = (rule.name, rule.remedy);
         texts.into_iter().map(move |text| Rejection { rule, text, remedy })
     };

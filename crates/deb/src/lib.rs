@@ -1,22 +1,23 @@
-//! Debian source packages: made in process from a source tree, checked against the rules of the archives that take them,
-//! proved in clean chroots, uploaded.
+//! Debian packages: source packages are built in process from a source tree, checked against the rules of Launchpad, proved
+//! in clean chroots, and uploaded; binary packages are read.
 
 pub mod binary;
 pub mod changelog;
+pub mod checksums;
 pub mod control;
 pub mod copyright;
-pub mod directory;
+pub mod debian_directory;
+pub mod delivery;
 pub mod installed;
 pub mod launchpad;
+pub mod network;
 pub mod package;
 pub mod prove;
+pub mod relation;
 pub mod series;
 pub mod sign;
-pub mod sums;
-pub mod unpacked;
-pub mod upload;
+pub mod unpacked_source;
 pub mod vendor;
-pub mod version;
 
 #[cfg(test)]
 mod hostile;

@@ -1,18 +1,17 @@
-//! A source package `3.0 (quilt)`: `.debian.tar.xz`, `.dsc`, `.buildinfo` and `.changes` around tarballs that are there.
+//! Source packages of format `3.0 (quilt)`: `.debian.tar.xz`, `.dsc`, `.buildinfo` and `.changes` for existing tarballs.
 //!
-//! dsc(5), deb-changes(5), deb-buildinfo(5). Nothing in them depends on the machine, so an unsigned package has the same
-//! bytes everywhere.
+//! dsc(5), deb-changes(5), deb-buildinfo(5). Nothing depends on the machine, so unsigned packages are the same everywhere.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::changelog::{Entry, date};
+use super::changelog::{ChangelogEntry, date};
+use super::checksums::{FileChecksums, list};
 use super::control::Paragraph;
-use super::directory::Debian;
+use super::debian_directory::SeriesDirectory;
 use super::sign::Signer;
-use super::sums::{Sums, list};
 use drydock_archive::{self as archive, ArchiveFile, Archives};
 use drydock_base::paths;
 use drydock_config::release::Format;
@@ -20,22 +19,22 @@ use drydock_config::release::Format;
 /// The format of the source package.
 const FORMAT: &str = "3.0 (quilt)";
 
-/// What a source package is made of.
+/// The inputs of a source package.
 #[derive(Debug)]
-pub struct Request<'a> {
-    /// `debian/` without this version's entry of the changelog.
-    pub debian: Debian,
-    /// That entry.
-    pub entry: Entry,
-    /// The orig tarballs, the main one first, in the directory that gets the files.
+pub struct SourcePackageInputs<'a> {
+    /// `debian/` without the changelog entry of this version.
+    pub debian: SeriesDirectory,
+    /// The changelog entry of this version.
+    pub entry: ChangelogEntry,
+    /// The orig tarballs in `directory`, the main one first.
     pub origs: &'a [PathBuf],
-    /// Whether `.changes` lists them, as the first upload of a version has to.
+    /// Whether `.changes` lists the orig tarballs, as the first upload of a version must.
     pub with_origs: bool,
-    /// The directory that gets the files.
+    /// The directory to write to.
     pub directory: &'a Path,
-    /// Who signs; unsigned without.
+    /// The key that signs; `None` for an unsigned package.
     pub signer: Option<&'a Signer>,
-    /// How many threads xz may use.
+    /// The most threads that xz may use.
     pub threads: u32,
 }
 
@@ -46,42 +45,42 @@ pub struct SourcePackage {
     pub dsc: PathBuf,
     /// The `.changes` file.
     pub changes: PathBuf,
-    /// Every file that `.changes` lists, in its order.
-    pub files: Vec<Sums>,
+    /// The files that `.changes` lists, in order.
+    pub files: Vec<FileChecksums>,
 }
 
 /// Writes a source package.
 ///
 /// # Errors
-/// A full disk, a tarball that cannot be read, gpg that does not sign.
-pub fn write(mut request: Request<'_>) -> anyhow::Result<SourcePackage> {
-    request.debian.add_entry(&request.entry);
-    let (debian, entry) = (&request.debian, &request.entry);
+/// A tarball cannot be read, a file cannot be written, or gpg does not sign.
+pub fn write(mut inputs: SourcePackageInputs<'_>) -> anyhow::Result<SourcePackage> {
+    inputs.debian.add_entry(&inputs.entry);
+    let (debian, entry) = (&inputs.debian, &inputs.entry);
     let name = debian.name();
     let stem = format!("{name}_{}", entry.version.without_epoch());
-    let at = |ending: &str| request.directory.join(format!("{stem}{ending}"));
+    let at = |ending: &str| inputs.directory.join(format!("{stem}{ending}"));
 
     let tarball = at(".debian.tar.xz");
     let files = [ArchiveFile { format: Format::TarXz, path: tarball.clone() }];
-    let archives = Archives { directory: "debian", epoch: entry.epoch, files: &files, threads: request.threads };
+    let archives = Archives { directory: "debian", epoch: entry.epoch, files: &files, threads: inputs.threads };
     archive::write(debian.archive_entries().map(Ok), archives)?;
-    let sums = |path: &PathBuf| Sums::of_file(path).with_context(|| format!("cannot read {}", path.display()));
-    let origs: Vec<Sums> = request.origs.iter().map(sums).collect::<anyhow::Result<_>>()?;
-    let tarball = sums(&tarball)?;
+    let read = |path: &PathBuf| FileChecksums::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let origs: Vec<FileChecksums> = inputs.origs.iter().map(read).collect::<anyhow::Result<_>>()?;
+    let tarball = read(&tarball)?;
 
-    let all: Vec<Sums> = origs.iter().chain([&tarball]).cloned().collect();
-    let put = |ending: &str, text: String| -> anyhow::Result<Sums> {
-        let text = match request.signer {
+    let all: Vec<FileChecksums> = origs.iter().chain([&tarball]).cloned().collect();
+    let put = |ending: &str, text: String| -> anyhow::Result<FileChecksums> {
+        let text = match inputs.signer {
             Some(signer) => signer.sign(&text)?,
             None => text,
         };
         paths::write_atomically(&at(ending), text.as_bytes())?;
-        sums(&at(ending))
+        read(&at(ending))
     };
     let dsc = put(".dsc", dsc(debian, entry, &all).text())?;
     let buildinfo = put("_source.buildinfo", buildinfo(debian, entry, &dsc).text())?;
     let mut files = vec![dsc];
-    if request.with_origs {
+    if inputs.with_origs {
         files.extend(origs);
     }
     files.extend([tarball, buildinfo]);
@@ -90,12 +89,12 @@ pub fn write(mut request: Request<'_>) -> anyhow::Result<SourcePackage> {
 }
 
 /// The names of the binary packages.
-fn binaries(debian: &Debian) -> Vec<String> {
+fn binaries(debian: &SeriesDirectory) -> Vec<String> {
     debian.binaries.iter().filter_map(|one| one.line("Package")).collect()
 }
 
-/// What the binary packages are for, together: `any`, `all`, or the architectures.
-fn architectures(debian: &Debian) -> String {
+/// The architectures of all binary packages together: `any`, `all`, or a list.
+fn architectures(debian: &SeriesDirectory) -> String {
     let fields: Vec<String> = debian.binaries.iter().filter_map(|one| one.line("Architecture")).collect();
     let words: BTreeSet<&str> = fields.iter().flat_map(|field| field.split(' ')).collect();
     if words.contains("any") {
@@ -105,7 +104,7 @@ fn architectures(debian: &Debian) -> String {
     others.chain(words.contains("all").then_some("all")).collect::<Vec<_>>().join(" ")
 }
 
-fn dsc(debian: &Debian, entry: &Entry, files: &[Sums]) -> Paragraph {
+fn dsc(debian: &SeriesDirectory, entry: &ChangelogEntry, files: &[FileChecksums]) -> Paragraph {
     let source = &debian.source;
     let mut dsc = Paragraph::new();
     dsc.set("Format", FORMAT);
@@ -129,8 +128,8 @@ fn dsc(debian: &Debian, entry: &Entry, files: &[Sums]) -> Paragraph {
     dsc
 }
 
-/// ` NAME deb SECTION PRIORITY arch=ARCHITECTURES`, a line a package.
-fn package_list(debian: &Debian) -> String {
+/// One line a package: ` NAME deb SECTION PRIORITY arch=ARCHITECTURES`.
+fn package_list(debian: &SeriesDirectory) -> String {
     let mut lines: Vec<String> = debian
         .binaries
         .iter()
@@ -148,7 +147,7 @@ fn package_list(debian: &Debian) -> String {
     lines.concat()
 }
 
-fn buildinfo(debian: &Debian, entry: &Entry, dsc: &Sums) -> Paragraph {
+fn buildinfo(debian: &SeriesDirectory, entry: &ChangelogEntry, dsc: &FileChecksums) -> Paragraph {
     let mut info = Paragraph::new();
     info.set("Format", "1.0");
     info.set("Source", debian.name());
@@ -156,7 +155,7 @@ fn buildinfo(debian: &Debian, entry: &Entry, dsc: &Sums) -> Paragraph {
     info.set("Version", entry.version.as_str());
     list(&mut info, std::slice::from_ref(dsc), None);
     info.set("Build-Origin", "drydock");
-    // The machine has no part in a source package: nothing was built.
+    // Nothing was built, so the machine does not matter.
     info.set("Build-Architecture", "all");
     info.set("Build-Date", date(entry.epoch));
     info.set("Installed-Build-Depends", "");
@@ -164,7 +163,7 @@ fn buildinfo(debian: &Debian, entry: &Entry, dsc: &Sums) -> Paragraph {
     info
 }
 
-fn changes(debian: &Debian, entry: &Entry, files: &[Sums]) -> Paragraph {
+fn changes(debian: &SeriesDirectory, entry: &ChangelogEntry, files: &[FileChecksums]) -> Paragraph {
     let mut changes = Paragraph::new();
     changes.set("Format", "1.8");
     changes.set("Date", date(entry.epoch));

@@ -1,8 +1,8 @@
-//! Proving source packages: built in a clean chroot without a network, twice in different surroundings, compared byte for
-//! byte, installed and tried in a fresh chroot.
+//! Proofs of source packages: built in a clean chroot without a network, built again with variations, compared byte for byte,
+//! installed and tested in a fresh chroot.
 //!
-//! sbuild takes the network away while it builds: an unprivileged user's network namespace with nothing in it. The build
-//! dependencies are in the chroot already, so nothing is fetched at all after that was made.
+//! sbuild builds in an empty network namespace. The build dependencies are installed when the chroot is created, so
+//! nothing is downloaded after that.
 
 mod builder;
 mod chroot;
@@ -18,250 +18,337 @@ use serde::{Deserialize, Serialize};
 pub use builder::Builder;
 pub use chroot::{Chroot, Chroots, Mirrors};
 
+use super::checksums::FileChecksums;
 use super::control::{self, Paragraph};
-use super::sums::Sums;
-use super::{series, unpacked};
+use super::series;
+use super::unpacked_source::UnpackedSource;
 use drydock_base::failure::Failure;
 use drydock_config::release::deb::Distribution;
 
-/// What is proved, and where.
+/// The inputs of a proof.
 #[derive(Debug)]
-pub struct Request<'a> {
-    /// The source package; its files stand beside it.
+pub struct ProofInputs<'a> {
+    /// The source package, with its files next to it.
     pub dsc: &'a Path,
-    /// The series that it is for.
+    /// The series that the package is for.
     pub series: &'a str,
-    /// Whose series it is.
+    /// The distribution of the series.
     pub distribution: Distribution,
-    /// The series that stands in when it cannot be had.
+    /// The series to use if no chroot of `series` can be created.
     pub prove_on: Option<&'a str>,
-    /// Who builds.
+    /// The user who builds.
     pub builder: &'a Builder,
-    /// Clean chroots.
+    /// The chroots.
     pub chroots: &'a Chroots,
-    /// The command that tries the installed packages; without one, the package's own tests.
+    /// The command that tests the installed packages; the package's own tests if `None`.
     pub smoke_test: Option<&'a [String]>,
-    /// The directory that gets the packages and the logs.
+    /// The directory for the packages and the logs.
     pub directory: &'a Path,
 }
 
-/// What was proved.
+/// The result of a proof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Proof {
-    /// The source package.
+    /// The name and version of the source package.
     pub source: String,
-    /// The sum of what its `.dsc` says, with a signature or without.
+    /// [`identity`] of the source package.
     pub dsc: String,
-    /// The series that it is for.
+    /// The series that the package is for.
     pub series: String,
-    /// The series that it was proved on.
+    /// The series that the package was built on.
     pub proved_on: String,
-    /// Why it was another one.
-    pub instead: Option<String>,
-    /// The day on which the chroot was made.
-    pub chroot: String,
-    /// The packages with their sums.
+    /// The reason why that is another series.
+    pub substitute_reason: Option<String>,
+    /// The date on which the chroot was created.
+    pub chroot_date: String,
+    /// The binary packages: SHA-256 checksums by name.
     pub packages: BTreeMap<String, String>,
-    /// What the second build varied.
-    pub varied: Vec<String>,
-    /// What differs between the two builds; nothing when it is proved.
-    pub differing: Vec<String>,
-    /// How the packages were tried, and what came of it.
-    pub tried: Vec<String>,
-    /// How long it took, in seconds.
+    /// The variations of the second build.
+    pub variations: Vec<String>,
+    /// The differences between the two builds; empty if the package is reproducible.
+    pub differences: Vec<String>,
+    /// The summary lines of the tests of the installed packages.
+    pub tests: Vec<String>,
+    /// The duration in seconds.
     pub seconds: u64,
 }
 
-/// What the second build varies; the script in the chroot does it.
-const VARIED: [&str; 7] = [
-    "build directory",
-    "umask",
-    "time zone",
-    "locale",
-    "home and user name",
-    "width of the terminal",
-    "jobs at a time",
-];
+/// The variations of the second build. [`chroot::VARY`] and the arguments of sbuild make them.
+const VARIATIONS: [&str; 7] =
+    ["build directory", "umask", "time zone", "locale", "home and user name", "terminal width", "number of jobs"];
 
-/// Builds twice, compares, tries. `watch` hears what is about to be done.
+/// Builds a package twice, compares the builds, and tests the installed packages. `progress` gets a line before each step.
 ///
 /// # Errors
-/// A tool or permission is missing, the build or a try fails: with the end of its log and where the whole log is.
-pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<Proof> {
+/// A tool or permission is missing, or a build or test fails. The message has the end of the log and its path.
+pub fn prove(inputs: &ProofInputs<'_>, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Proof> {
     let began = Instant::now();
-    let text = fs::read_to_string(request.dsc).with_context(|| format!("cannot read {}", request.dsc.display()))?;
-    let dsc = control::parse_one(&text).map_err(|why| anyhow::anyhow!("{}: {why}", request.dsc.display()))?;
-    let field = |name: &str| dsc.line(name).with_context(|| format!("{} has no {name}", request.dsc.display()));
+    let shown = inputs.dsc.display();
+    let text = fs::read_to_string(inputs.dsc).with_context(|| format!("cannot read {shown}"))?;
+    let dsc = control::parse_one(&text).with_context(|| format!("cannot parse {shown}"))?;
+    let field = |name: &str| dsc.line(name).with_context(|| format!("{shown} has no {name}"));
     let source = format!("{} {}", field("Source")?, field("Version")?);
-    let (series, instead) = proved_on(request.series, request.distribution, request.prove_on, request.chroots)?;
+    let (series, substitute_reason) =
+        available_series(inputs.series, inputs.distribution, inputs.prove_on, inputs.chroots)?;
 
-    let needs = ["Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep"];
-    let needs: Vec<String> = needs.iter().filter_map(|name| dsc.line(name)).collect();
-    let chroot = request.chroots.with(&series, &needs, watch)?;
-    fs::create_dir_all(request.directory).with_context(|| format!("cannot make {}", request.directory.display()))?;
-    let place = request.builder.place()?;
-    let inputs = copy_source(request.dsc, &dsc, place.path())?;
-    chroot.link(&place.path().join("chroot.tar"))?;
+    let dependencies = ["Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep"];
+    let dependencies: Vec<String> = dependencies.iter().filter_map(|name| dsc.line(name)).collect();
+    let chroot = inputs.chroots.for_build(&series, &dependencies, progress)?;
+    fs::create_dir_all(inputs.directory).with_context(|| format!("cannot create {}", inputs.directory.display()))?;
+    let scratch = inputs.builder.temporary_directory()?;
+    let workshop = Workshop {
+        inputs,
+        series: &series,
+        dsc: copy_source(inputs.dsc, &dsc, scratch.path())?,
+        scratch: scratch.path(),
+    };
+    chroot.link(&workshop.scratch.join(BUILD_CHROOT))?;
 
-    let mut built = Vec::new();
-    for (twin, name) in [(false, "first"), (true, "second")] {
-        watch(&format!("build {source} on {series}, the {name} time"));
-        let out = place.path().join(name);
-        request.builder.make(&out)?;
-        fs::write(out.join("sbuildrc"), sbuildrc(twin)).context("cannot write sbuild's settings")?;
-        let log = request.directory.join(format!("{series}-{name}.log"));
-        sbuild(request, &series, &inputs, &place.path().join("chroot.tar"), &out, twin, &log)?;
-        built.push(packages(&out)?);
+    progress(&format!("build {source} on {series}"));
+    let first = workshop.build(&Build { name: "first", is_varied: false })?;
+    progress(&format!("build {source} on {series} again, with variations"));
+    let second = workshop.build(&Build { name: "second", is_varied: true })?;
+    let differences = differences(&first, &second);
+    for (name, (path, _)) in &first {
+        fs::copy(path, inputs.directory.join(name)).with_context(|| format!("cannot write {name}"))?;
     }
-    let (first, second) = (&built[0], &built[1]);
-    let differing = differences(first, second);
-    let mut packages_kept = BTreeMap::new();
-    for (name, (path, sums)) in first {
-        fs::copy(path, request.directory.join(name)).with_context(|| format!("cannot write {name}"))?;
-        packages_kept.insert(name.clone(), sums.sha256.clone());
-    }
-    for (name, (path, _)) in second.iter().filter(|_| !differing.is_empty()) {
-        // Kept beside the first, for looking at.
-        fs::copy(path, request.directory.join(format!("{name}.second")))
-            .with_context(|| format!("cannot write {name}"))?;
-    }
-    let tried = if differing.is_empty() {
-        watch(&format!("install {source} in a fresh {series} and try it"));
-        tried(request, &series, &inputs, first, place.path(), watch)?
+    let tests = if differences.is_empty() {
+        progress(&format!("install {source} in a fresh {series} and test it"));
+        workshop.test(&first, progress)?
     } else {
+        // Kept next to the first build, for comparing.
+        for (name, (path, _)) in &second {
+            fs::copy(path, inputs.directory.join(format!("{name}.second")))
+                .with_context(|| format!("cannot write {name}"))?;
+        }
         Vec::new()
     };
     Ok(Proof {
         source,
         dsc: identity(&dsc),
-        series: request.series.to_owned(),
+        series: inputs.series.to_owned(),
         proved_on: series,
-        instead,
-        chroot: chroot.day.clone(),
-        packages: packages_kept,
-        varied: VARIED.map(str::to_owned).to_vec(),
-        differing,
-        tried,
+        substitute_reason,
+        chroot_date: chroot.date.clone(),
+        packages: first.into_iter().map(|(name, (_, checksums))| (name, checksums.sha256)).collect(),
+        variations: VARIATIONS.map(str::to_owned).to_vec(),
+        differences,
+        tests,
         seconds: began.elapsed().as_secs(),
     })
 }
 
-/// What tells a source package from others: the sum of what its `.dsc` says, with a signature or without.
+/// The identity of a source package: the SHA-256 checksum of the fields of its `.dsc`, which a signature does not change.
 pub fn identity(dsc: &Paragraph) -> String {
-    Sums::of("", dsc.text().as_bytes()).sha256
+    FileChecksums::from_bytes("", dsc.text().as_bytes()).sha256
 }
 
-/// The series that the proof is made on, and why when it is not the wanted one.
-fn proved_on(
+/// The series to build on, and the reason if it is not the requested one.
+fn available_series(
     name: &str,
     distribution: Distribution,
     prove_on: Option<&str>,
     chroots: &Chroots,
 ) -> anyhow::Result<(String, Option<String>)> {
-    let Some(why) = chroots.lacks(name, distribution) else { return Ok((name.to_owned(), None)) };
+    let Some(reason) = chroots.unavailable(name, distribution) else { return Ok((name.to_owned(), None)) };
     let nearest = prove_on.map(str::to_owned).or_else(|| series::nearest_debian(name).filter(|near| near != name));
     let nearest = nearest.ok_or_else(|| {
-        let text = format!("{name} cannot be had ({why}), and no series near to it is known");
-        Failure::missing(format!("{text}; declare `prove-on`"))
+        let text = format!("{name} is not available ({reason}), and there is no similar series; declare `prove-on`");
+        Failure::missing(text)
     })?;
-    Ok((nearest, Some(why)))
+    Ok((nearest, Some(reason)))
 }
 
-/// Copies a source package to where the builder reads it; the path of its `.dsc` there.
-fn copy_source(dsc: &Path, fields: &Paragraph, place: &Path) -> anyhow::Result<PathBuf> {
+/// Copies a source package to a directory that the builder can read. Returns the path of the copied `.dsc`.
+fn copy_source(dsc: &Path, fields: &Paragraph, to: &Path) -> anyhow::Result<PathBuf> {
     let directory = dsc.parent().unwrap_or(Path::new("."));
-    let name = dsc.file_name().context("the source package has no name")?;
+    let name = dsc.file_name().context("the path of the source package is invalid")?;
     let listed = fields.lines("Files").filter_map(|line| line.split_whitespace().last()).map(PathBuf::from);
     for file in listed.chain([PathBuf::from(name)]) {
-        let file = file.file_name().context("a file of the source package has no name")?;
-        fs::copy(directory.join(file), place.join(file))
+        let file = file.file_name().context("a file of the source package has an invalid name")?;
+        fs::copy(directory.join(file), to.join(file))
             .with_context(|| format!("cannot copy {}", directory.join(file).display()))?;
     }
-    Ok(place.join(name))
+    Ok(to.join(name))
 }
 
-/// sbuild's settings: the chroot stays as it is, and the second build goes through the twin's script.
-fn sbuildrc(twin: bool) -> String {
+/// The name of the tar file of the chroot for building, in the scratch directory.
+const BUILD_CHROOT: &str = "chroot.tar";
+/// The name of the tar file of the chroot for testing, in the scratch directory.
+const TEST_CHROOT: &str = "minimal.tar";
+
+/// The place where a package is built and tested.
+struct Workshop<'a> {
+    inputs: &'a ProofInputs<'a>,
+    /// The series to build on.
+    series: &'a str,
+    /// The `.dsc` in the scratch directory.
+    dsc: PathBuf,
+    scratch: &'a Path,
+}
+
+/// One of the two builds.
+struct Build {
+    /// The name of its directory and log.
+    name: &'static str,
+    is_varied: bool,
+}
+
+impl Workshop<'_> {
+    fn build(&self, build: &Build) -> anyhow::Result<Packages> {
+        let show = |path: &Path| path.display().to_string();
+        let out = self.scratch.join(build.name);
+        self.inputs.builder.create_directory(&out)?;
+        fs::write(out.join("sbuildrc"), sbuildrc(build.is_varied)).context("cannot write sbuild's configuration")?;
+        let mut argv: Vec<String> =
+            ["sbuild", "--chroot-mode=unshare", "--dist", self.series, "--chroot"].map(str::to_owned).to_vec();
+        argv.extend([show(&self.scratch.join(BUILD_CHROOT)), "--build-dir".into(), show(&out)]);
+        let options = if build.is_varied {
+            ["--build-path=/build/a/longer/path-than", "-j2"]
+        } else {
+            ["--build-path=/build/first", "-j1"]
+        };
+        argv.extend(options.map(str::to_owned));
+        argv.push(show(&self.dsc));
+        let set = BTreeMap::from([("SBUILD_CONFIG".to_owned(), show(&out.join("sbuildrc")))]);
+        let result = self.inputs.builder.run(&argv, &out, &set)?;
+        // sbuild always writes its log next to the packages.
+        let written = fs::read_dir(&out)
+            .context("cannot read the build directory")?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .find(|path| path.extension().is_some_and(|extension| extension == "build") && path.is_file());
+        let text = written.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+        let whole = format!("{text}\n{}", result.output);
+        let log = self.write_log(build.name, &whole)?;
+        if result.success {
+            return packages(&out);
+        }
+        // The error comes before sbuild's summary.
+        let end = whole.lines().position(|line| line.starts_with("dpkg-buildpackage: error"));
+        let tail = tail(&whole, end);
+        let text =
+            format!("cannot build {} on {}; the log is {}\n  {tail}", show(&self.dsc), self.series, log.display());
+        Err(Failure::rejected(text))
+    }
+
+    /// Installs the packages in a fresh chroot and runs their tests. Returns the summary lines of autopkgtest.
+    fn test(&self, packages: &Packages, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Vec<String>> {
+        let directory = self.scratch.join("tests");
+        self.inputs.builder.create_directory(&directory)?;
+        let source = UnpackedSource::new(&self.dsc)?;
+        let Some(files) = test_files(source.root(), self.inputs.smoke_test)? else { return Ok(Vec::new()) };
+        let chroot = self.inputs.chroots.minimal(self.series, progress)?;
+        chroot.link(&self.scratch.join(TEST_CHROOT))?;
+        for (path, content) in files {
+            let path = directory.join("src/debian").join(path);
+            fs::create_dir_all(path.parent().unwrap_or(&directory)).context("cannot create a directory")?;
+            fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        }
+        self.inputs.builder.take_ownership(&directory)?;
+        let show = |path: &Path| path.display().to_string();
+        let mut argv: Vec<String> =
+            vec!["autopkgtest".into(), format!("--summary-file={}", show(&directory.join("summary")))];
+        argv.push("--no-built-binaries".into());
+        argv.extend(packages.iter().filter(|(name, _)| !name.contains("-dbgsym_")).map(|(_, (path, _))| show(path)));
+        argv.extend([format!("{}/", show(&directory.join("src"))), "--".into(), "unshare".into(), "--release".into()]);
+        argv.extend([self.series.to_owned(), "--tarball".into(), show(&self.scratch.join(TEST_CHROOT))]);
+        let result = self.inputs.builder.run(&argv, &directory, &BTreeMap::new())?;
+        let log = self.write_log("tests", &result.output)?;
+        let summary = fs::read_to_string(directory.join("summary")).unwrap_or_default();
+        let lines: Vec<String> =
+            summary.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        if result.success && lines.iter().any(|line| line.ends_with(" PASS")) {
+            return Ok(lines);
+        }
+        let (series, tail) = (self.series, tail(&result.output, None));
+        let text = format!("the packages fail their tests on {series}; the log is {}\n  {tail}", log.display());
+        Err(Failure::rejected(text))
+    }
+
+    fn write_log(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let log = self.inputs.directory.join(format!("{}-{name}.log", self.series));
+        fs::write(&log, text).with_context(|| format!("cannot write {}", log.display()))?;
+        Ok(log)
+    }
+}
+
+/// sbuild's configuration: the chroot is used unchanged, and a varied build runs through the script that varies.
+fn sbuildrc(is_varied: bool) -> String {
     let mut text = String::from(
         "$verbose = 0;\n$nolog = 0;\n$clean_source = 0;\n$apt_update = 0;\n$apt_upgrade = 0;\n\
          $apt_distupgrade = 0;\n$run_lintian = 0;\n$run_piuparts = 0;\n$run_autopkgtest = 0;\n$build_arch_all = 1;\n",
     );
-    if twin {
-        text.push_str(&format!("$build_env_cmnd = '{}';\n", chroot::TWIN));
+    if is_varied {
+        text.push_str(&format!("$build_env_cmnd = '{}';\n", chroot::VARY));
     }
     text + "1;\n"
 }
 
-fn sbuild(
-    request: &Request<'_>,
-    series: &str,
-    dsc: &Path,
-    chroot: &Path,
-    out: &Path,
-    twin: bool,
-    log: &Path,
-) -> anyhow::Result<()> {
-    let show = |path: &Path| path.display().to_string();
-    let mut argv: Vec<String> =
-        ["sbuild", "--chroot-mode=unshare", "--dist", series, "--chroot"].map(str::to_owned).to_vec();
-    argv.extend([show(chroot), "--build-dir".into(), show(out)]);
-    if twin {
-        argv.extend(["--build-path=/build/a/longer/path-than".to_owned(), "-j2".to_owned()]);
-    } else {
-        argv.extend(["--build-path=/build/first".to_owned(), "-j1".to_owned()]);
+/// The files below `debian/` that autopkgtest needs; `None` if there are no tests.
+fn test_files(root: &Path, smoke_test: Option<&[String]>) -> anyhow::Result<Option<Vec<(String, Vec<u8>)>>> {
+    let mut files = Vec::new();
+    for name in ["control", "changelog"] {
+        let content = fs::read(root.join("debian").join(name)).with_context(|| format!("cannot read debian/{name}"))?;
+        files.push((name.to_owned(), content));
     }
-    argv.push(show(dsc));
-    let set = BTreeMap::from([("SBUILD_CONFIG".to_owned(), show(&out.join("sbuildrc")))]);
-    let ended = request.builder.run(&argv, out, &set)?;
-    // sbuild writes its log beside the packages, whatever it prints.
-    let written = fs::read_dir(out)
-        .context("cannot read the build's directory")?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|ending| ending == "build") && path.is_file());
-    let text = written.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-    let whole = format!("{text}\n{}", ended.output);
-    fs::write(log, &whole).with_context(|| format!("cannot write {}", log.display()))?;
-    if ended.success {
-        return Ok(());
+    let tests = root.join("debian/tests");
+    if let Some(command) = smoke_test {
+        let command = drydock_base::exec::paste(command);
+        let control = format!("Test-Command: {command}\nDepends: @\nRestrictions: allow-stderr\n");
+        files.push(("tests/control".into(), control.into_bytes()));
+        return Ok(Some(files));
     }
-    let lines: Vec<&str> = whole.lines().collect();
-    // What went wrong stands before sbuild's summary.
-    let end =
-        lines.iter().position(|line| line.starts_with("dpkg-buildpackage: error")).map_or(lines.len(), |at| at + 1);
-    let tail = lines[end.saturating_sub(30)..end].join("\n  ");
-    let text = format!("{} does not build on {series}; the log is {}\n  {tail}", show(dsc), log.display());
-    Err(Failure::rejected(text))
+    if !tests.join("control").is_file() {
+        return Ok(None);
+    }
+    for entry in fs::read_dir(&tests).context("cannot read debian/tests")? {
+        let path = entry?.path();
+        if path.is_file() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let content = fs::read(&path).with_context(|| format!("cannot read debian/tests/{name}"))?;
+            files.push((format!("tests/{name}"), content));
+        }
+    }
+    Ok(Some(files))
 }
 
-/// The binary packages in a directory, with their sums.
-type Packages = BTreeMap<String, (PathBuf, Sums)>;
+/// The last 30 lines of a log, up to and including the line at `end`, indented after the first.
+fn tail(log: &str, end: Option<usize>) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    let end = end.map_or(lines.len(), |at| at + 1);
+    lines[end.saturating_sub(30)..end].join("\n  ")
+}
+
+/// Binary packages by file name, with their paths and checksums.
+type Packages = BTreeMap<String, (PathBuf, FileChecksums)>;
 
 fn packages(directory: &Path) -> anyhow::Result<Packages> {
     let mut packages = BTreeMap::new();
     for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
         let path = entry?.path();
-        let ending = path.extension().unwrap_or_default();
-        if ["deb", "ddeb", "udeb"].iter().any(|wanted| ending == *wanted) {
-            let sums = Sums::of_file(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            packages.insert(sums.name.clone(), (path, sums));
+        let extension = path.extension().unwrap_or_default();
+        if ["deb", "ddeb", "udeb"].iter().any(|wanted| extension == *wanted) {
+            let checksums = FileChecksums::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            packages.insert(checksums.name.clone(), (path, checksums));
         }
     }
     if packages.is_empty() {
-        return Err(Failure::rejected(format!("the build left no package in {}", directory.display())));
+        return Err(Failure::rejected(format!("the build made no packages in {}", directory.display())));
     }
     Ok(packages)
 }
 
 fn differences(first: &Packages, second: &Packages) -> Vec<String> {
     let mut differing = Vec::new();
-    for (name, (path, sums)) in first {
+    for (name, (path, checksums)) in first {
         match second.get(name) {
-            None => differing.push(format!("{name} was built only once")),
-            Some((_, other)) if other.sha256 == sums.sha256 => {}
+            None => differing.push(format!("{name} was built only the first time")),
+            Some((_, other)) if other.sha256 == checksums.sha256 => {}
             Some((other, _)) => {
-                let at = first_difference(path, other).map_or_else(String::new, |at| format!(", first at byte {at}"));
-                differing.push(format!("{name} has other bytes the second time{at}; `diffoscope` shows what"));
+                let at = first_difference(path, other).map_or_else(String::new, |at| format!(" from byte {at} on"));
+                differing.push(format!("{name} differs{at}; compare with `diffoscope`"));
             }
         }
     }
@@ -270,76 +357,10 @@ fn differences(first: &Packages, second: &Packages) -> Vec<String> {
     differing
 }
 
+/// The offset of the first byte that differs.
 fn first_difference(one: &Path, other: &Path) -> Option<usize> {
     let (one, other) = (fs::read(one).ok()?, fs::read(other).ok()?);
     Some(one.iter().zip(&other).take_while(|(a, b)| a == b).count())
-}
-
-/// Installs the packages in a fresh chroot and runs their tests.
-fn tried(
-    request: &Request<'_>,
-    series: &str,
-    dsc: &Path,
-    packages: &Packages,
-    place: &Path,
-    watch: &mut dyn FnMut(&str),
-) -> anyhow::Result<Vec<String>> {
-    let plain = request.chroots.plain(series, watch)?;
-    plain.link(&place.join("plain.tar"))?;
-    let directory = place.join("tests");
-    request.builder.make(&directory)?;
-    let source = unpacked::unpack(dsc)?;
-    let root = source.root();
-    let mut wanted = vec![("control".to_owned(), fs::read(root.join("debian/control")).context("no debian/control")?)];
-    wanted.push(("changelog".into(), fs::read(root.join("debian/changelog")).context("no debian/changelog")?));
-    let tests = root.join("debian/tests");
-    match request.smoke_test {
-        Some(command) => {
-            let control = format!(
-                "Test-Command: {}\nDepends: @\nRestrictions: allow-stderr\n",
-                drydock_base::exec::paste(command)
-            );
-            wanted.push(("tests/control".into(), control.into_bytes()));
-        }
-        None if tests.join("control").is_file() => {
-            for entry in fs::read_dir(&tests).context("cannot read the tests")? {
-                let path = entry?.path();
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                if path.is_file() {
-                    wanted.push((format!("tests/{name}"), fs::read(&path).context("cannot read a test")?));
-                }
-            }
-        }
-        None => return Ok(Vec::new()),
-    }
-    for (path, content) in wanted {
-        let path = directory.join("src/debian").join(path);
-        fs::create_dir_all(path.parent().unwrap_or(&directory)).context("cannot make a directory")?;
-        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    }
-    request.builder.give(&directory)?;
-    let show = |path: &Path| path.display().to_string();
-    let mut argv: Vec<String> =
-        vec!["autopkgtest".into(), format!("--summary-file={}", show(&directory.join("summary")))];
-    argv.push("--no-built-binaries".into());
-    argv.extend(packages.iter().filter(|(name, _)| !name.contains("-dbgsym_")).map(|(_, (path, _))| show(path)));
-    argv.extend([format!("{}/", show(&directory.join("src"))), "--".into(), "unshare".into(), "--release".into()]);
-    argv.extend([series.to_owned(), "--tarball".into(), show(&place.join("plain.tar"))]);
-    let ended = request.builder.run(&argv, &directory, &BTreeMap::new())?;
-    let log = request.directory.join(format!("{series}-tests.log"));
-    fs::write(&log, &ended.output).with_context(|| format!("cannot write {}", log.display()))?;
-    let summary = fs::read_to_string(directory.join("summary")).unwrap_or_default();
-    let lines: Vec<String> =
-        summary.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    let passed = lines.iter().any(|line| line.ends_with(" PASS"));
-    if ended.success && passed {
-        return Ok(lines);
-    }
-    let all: Vec<&str> = ended.output.lines().collect();
-    let tail = all[all.len().saturating_sub(30)..].join("\n  ");
-    let text = format!("the packages do not pass their tests on {series}; the log is {}\n  {tail}", log.display());
-    Err(Failure::rejected(text))
 }
 
 #[cfg(test)]
@@ -347,22 +368,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_series_that_cannot_be_had_has_a_stand_in_with_a_reason() {
+    fn an_unavailable_series_is_replaced_with_a_reason() {
         let nowhere = "http://127.0.0.1:1".to_owned();
         let mirrors = Mirrors { debian: nowhere.clone(), ubuntu: nowhere };
-        let chroots = Chroots { directory: PathBuf::new(), mirrors, today: "2026-06-01".into() };
-        let on = |name: &str, distribution, prove_on| proved_on(name, distribution, prove_on, &chroots);
+        let network = crate::network::Network::default();
+        let chroots = Chroots { directory: PathBuf::new(), mirrors, today: "2026-06-01".into(), network };
+        let on = |name: &str, distribution, prove_on| available_series(name, distribution, prove_on, &chroots);
         let (nearest, why) = on("noble", Distribution::Ubuntu, None).unwrap();
         assert_eq!(nearest, "bookworm");
         let why = why.unwrap();
-        assert!(why.contains("cannot be reached") || why.contains("keys of its archive are missing"), "{why}");
+        assert!(why.contains("cannot be reached") || why.contains("keys of its archive are not installed"), "{why}");
         assert_eq!(on("noble", Distribution::Ubuntu, Some("trixie")).unwrap().0, "trixie");
-        // No other series of Debian stands in for one of its own.
+        // A series of Debian is not replaced by another.
         assert!(on("bookworm", Distribution::Debian, None).unwrap_err().to_string().contains("declare `prove-on`"));
     }
 
     #[test]
-    fn what_differs_is_named() {
+    fn differences_are_described() {
         let directory = tempfile::tempdir().unwrap();
         let of = |run: &str, files: &[(&str, &str)]| -> Packages {
             fs::create_dir(directory.path().join(run)).unwrap();
@@ -376,8 +398,8 @@ mod tests {
         assert_eq!(
             differences(&first, &second),
             [
-                "b.deb has other bytes the second time, first at byte 2; `diffoscope` shows what",
-                "c.deb was built only once",
+                "b.deb differs from byte 2 on; compare with `diffoscope`",
+                "c.deb was built only the first time",
                 "d.deb was built only the second time"
             ]
         );

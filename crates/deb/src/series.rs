@@ -1,26 +1,28 @@
-//! What is known about series: their numbers, dates, compilers, and how long their archives take packages.
+//! The series of Debian and Ubuntu: numbers, dates and compilers.
 //!
-//! Dates are those of Debian's `distro-info-data`. Where that package is installed, its newer lists add to this one.
+//! Dates are those of Debian's `distro-info-data`. Where that package is installed, its lists extend the built-in table.
 
 use std::path::Path;
+
+use jiff::civil::Date;
 
 use drydock_config::decode::FromText as _;
 use drydock_config::release::deb::{Distribution, Number};
 
-/// A series.
+/// A series of a distribution.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
-    /// Its code name.
+pub struct SeriesInfo {
+    /// The code name.
     pub name: String,
-    /// Whose it is.
+    /// The distribution.
     pub distribution: Distribution,
-    /// Its number.
+    /// The release number, such as `24.04`.
     pub number: String,
-    /// The day of its release, `2024-04-25`.
+    /// The date of its release, `2024-04-25`.
     pub released: String,
-    /// The last day of its longest support.
+    /// The last day of its longest support, `2036-04-29`.
     pub ends: String,
-    /// The Rust compiler that it is built with by default.
+    /// The version of its default Rust compiler, where it is known.
     pub rustc: Option<&'static str>,
 }
 
@@ -61,9 +63,9 @@ const ROWS: [Row; 30] = [
     ("stonking", Ubuntu, "26.10", "2026-10-15", "2027-07-15", None),
 ];
 
-/// Every known series, the oldest of each distribution first.
-pub fn all() -> Vec<Known> {
-    let own = ROWS.iter().map(|(name, distribution, number, released, ends, rustc)| Known {
+/// All known series, the oldest of each distribution first.
+pub fn all() -> Vec<SeriesInfo> {
+    let own = ROWS.iter().map(|(name, distribution, number, released, ends, rustc)| SeriesInfo {
         name: (*name).to_owned(),
         distribution: *distribution,
         number: (*number).to_owned(),
@@ -71,10 +73,10 @@ pub fn all() -> Vec<Known> {
         ends: (*ends).to_owned(),
         rustc: *rustc,
     });
-    let mut all: Vec<Known> = own.collect();
+    let mut all: Vec<SeriesInfo> = own.collect();
     for (distribution, file) in [(Debian, "debian.csv"), (Ubuntu, "ubuntu.csv")] {
         let text = std::fs::read_to_string(Path::new("/usr/share/distro-info").join(file)).unwrap_or_default();
-        for known in listed(distribution, &text) {
+        for known in parse_list(distribution, &text) {
             if all.iter().all(|one| one.name != known.name) {
                 all.push(known);
             }
@@ -83,13 +85,13 @@ pub fn all() -> Vec<Known> {
     all
 }
 
-/// The released series in a list of distro-info: `version,codename,series,created,release,eol…`.
-fn listed(distribution: Distribution, text: &str) -> impl Iterator<Item = Known> + '_ {
+/// Parses the released series of a list of distro-info: `version,codename,series,created,release,eol…`.
+fn parse_list(distribution: Distribution, text: &str) -> impl Iterator<Item = SeriesInfo> + '_ {
     text.lines().skip(1).filter_map(move |line| {
         let fields: Vec<&str> = line.split(',').collect();
         let (number, name, released) = (*fields.first()?, *fields.get(2)?, *fields.get(4)?);
         let ends = fields.get(5..)?.iter().max()?;
-        Some(Known {
+        Some(SeriesInfo {
             name: name.to_owned(),
             distribution,
             number: number.trim_end_matches(" LTS").to_owned(),
@@ -100,24 +102,24 @@ fn listed(distribution: Distribution, text: &str) -> impl Iterator<Item = Known>
     })
 }
 
-/// The Rust compiler of a series, where it is known.
+/// The version of a series' default Rust compiler, where it is known.
 pub fn rustc(name: &str) -> Option<Number> {
     let row = ROWS.iter().find(|row| row.0 == name)?;
     Number::from_text(row.5?).ok()
 }
 
-/// The Debian series that is nearest to another in time, the older one when it is in the middle.
+/// The Debian series whose release is nearest in time to that of another series; the older one of two at the same distance.
 pub fn nearest_debian(name: &str) -> Option<String> {
-    let days = |date: &str| {
-        let date: jiff::civil::Date = date.parse().ok()?;
-        jiff::tz::TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok().map(|time| time.as_second() / 86_400)
-    };
     let all = all();
-    let wanted = days(&all.iter().find(|one| one.name == name)?.released)?;
-    // Older ones are not on the mirrors any more.
-    let here = |one: &&Known| one.distribution == Debian && ["bookworm", "trixie"].contains(&one.name.as_str());
-    let nearest = all.iter().filter(here).min_by_key(|one| days(&one.released).map(|day| (day - wanted).abs()));
-    nearest.map(|one| one.name.clone())
+    let released: Date = all.iter().find(|one| one.name == name)?.released.parse().ok()?;
+    // The mirrors do not have older series any more.
+    let on_mirrors =
+        |one: &&SeriesInfo| one.distribution == Debian && ["bookworm", "trixie"].contains(&one.name.as_str());
+    let distance = |one: &&SeriesInfo| {
+        let date = one.released.parse::<Date>().ok()?;
+        Some((date - released).get_days().abs())
+    };
+    all.iter().filter(on_mirrors).min_by_key(distance).map(|one| one.name.clone())
 }
 
 #[cfg(test)]
@@ -125,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_series_is_told_by_dates() {
+    fn the_nearest_series_is_found_by_release_dates() {
         for (name, nearest) in
             [("jammy", "bookworm"), ("noble", "bookworm"), ("resolute", "trixie"), ("trixie", "trixie")]
         {
@@ -135,9 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_distro_info_is_read() {
+    fn a_list_of_distro_info_is_parsed() {
         let text = "version,codename,series,created,release,eol\n99.04 LTS,X Y,xylo,2098-01-01,2099-04-01,2101-01-01,2109-01-01\n14,Forky,forky,2025-08-09\n";
-        let known: Vec<Known> = listed(Ubuntu, text).collect();
+        let known: Vec<SeriesInfo> = parse_list(Ubuntu, text).collect();
         assert_eq!(known.len(), 1);
         assert_eq!((known[0].number.as_str(), known[0].ends.as_str()), ("99.04", "2109-01-01"));
     }

@@ -1,12 +1,12 @@
-//! Vendored crates as a component tarball: the files of the published crates, which the lock file has the sums of.
+//! Vendored crates as a component tarball: the files of the published crates whose checksums the lock file has.
 //!
-//! Not `cargo vendor`, whose output depends on the version of cargo: crates come out of cargo's cache, are checked against
-//! the lock file, and are laid out as `cargo vendor --versioned-dirs` does. Files that Debian's tools drop on the way
-//! (`dh_clean`, `dpkg-source`) are left out from the start, together with their lines in cargo's list of checksums, so
-//! that no build misses them. Every line that stays is checked by cargo when it builds.
+//! `cargo vendor` is not used, because its output depends on the version of cargo. Crates are taken from cargo's cache,
+//! checked against the lock file, and laid out as `cargo vendor --versioned-dirs` does. Files that Debian's tools remove
+//! (`dh_clean`, `dpkg-source`) are left out from the start, together with their lines in `.cargo-checksum.json`, so that
+//! no build misses them. Cargo checks every remaining line when it builds.
 
-mod krate;
 mod lock;
+mod vendored_crate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-pub use krate::{Crate, CrateFile};
-pub use lock::{Lock, Package};
+pub use lock::{Lock, LockError, Package};
+pub use vendored_crate::{CrateFile, CrateManifest, VendoredCrate};
 
 use drydock_archive::source::SourceTree;
 use drydock_archive::{ArchiveEntry, EntryKind};
@@ -24,30 +24,31 @@ use drydock_base::failure::Failure;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::release::deb::{Number, Vendor};
 
-/// The directory of the crates, and the component's name in `orig-vendor`.
+/// The name of the directory of crates, and of the component tarball (`orig-vendor`).
 pub const COMPONENT: &str = "vendor";
 
-/// What was vendored.
+/// The crates of a source package.
 #[derive(Debug, Clone)]
-pub struct Vendored {
+pub struct VendoredCrates {
     /// The crates, sorted by name and version.
-    pub crates: Vec<Crate>,
-    /// The versions of the lock files' format; the highest.
+    pub crates: Vec<VendoredCrate>,
+    /// The highest format version of the lock files.
     pub lock_format: u32,
 }
 
-/// The crates that the manifests' lock files name. `watch` hears what is about to be done.
+/// Collects the crates that the lock files of the declared manifests pin. `progress` gets a line before each slow step.
 ///
 /// # Errors
-/// A lock file is missing or names what no registry has; a crate cannot be had or has another sum; a crate holds programs.
-pub fn collect(tree: &SourceTree, declared: &Vendor, watch: &mut dyn FnMut(&str)) -> anyhow::Result<Vendored> {
+/// A lock file is missing or pins a package of no registry; a crate cannot be fetched or its checksum differs; a crate
+/// contains compiled programs.
+pub fn collect(tree: &SourceTree, declared: &Vendor, progress: &mut dyn FnMut(&str)) -> anyhow::Result<VendoredCrates> {
     let mut packages: BTreeSet<Package> = BTreeSet::new();
     let mut lock_format = 0;
     let mut reader = tree.reader();
     for manifest in &declared.manifests {
         let path = format!("{}Cargo.lock", manifest.strip_suffix("Cargo.toml").unwrap_or_default());
         let entry = tree.get(&path).ok_or_else(|| {
-            let text = format!("{path} is not in the sources, and crates are vendored by it; commit it");
+            let text = format!("{path} is not in the sources, but pins the crates to vendor; commit it");
             Failure::declaration(text)
         })?;
         let text = String::from_utf8_lossy(&reader.content(entry)?).into_owned();
@@ -57,32 +58,34 @@ pub fn collect(tree: &SourceTree, declared: &Vendor, watch: &mut dyn FnMut(&str)
     }
     let mut missing: Vec<&Package> = packages.iter().filter(|package| cached(package).is_none()).collect();
     if !missing.is_empty() {
-        watch(&format!("fetch {} crates", missing.len()));
+        progress(&format!("fetch {} crates", missing.len()));
         fetch(tree, declared)?;
         missing.retain(|package| cached(package).is_none());
     }
     if let Some(package) = missing.first() {
-        let text = format!("{}-{} with the lock file's sum is not in cargo's cache", package.name, package.version);
+        let text =
+            format!("{}-{} with the checksum of Cargo.lock is not in cargo's cache", package.name, package.version);
         return Err(Failure::missing(format!("{text}; run `cargo fetch --locked`")));
     }
     let mut crates = Vec::with_capacity(packages.len());
     let mut blobs = Vec::new();
     for package in &packages {
-        let file = cached(package).context("a crate went away from cargo's cache")?;
-        let whole = Crate::read(package, &file).with_context(|| format!("cannot read {}", file.display()))?;
+        let file = cached(package).context("a crate was removed from cargo's cache during the run")?;
+        let whole = VendoredCrate::read(package, &file).with_context(|| format!("cannot read {}", file.display()))?;
         let (pruned, programs) = whole.pruned(declared);
         blobs.extend(programs.into_iter().map(|path| format!("{}/{path}", pruned.directory())));
         crates.push(pruned);
     }
     if !blobs.is_empty() {
         let list = blobs.iter().map(|blob| format!("\n  {blob}")).collect::<String>();
-        let text = "crates hold compiled programs, which no source package may; `prune` them, or `keep` what is none";
+        let text = "crates contain compiled programs, which a source package must not; list them under `prune`, or false alarms under \
+                    `keep`";
         return Err(Failure::rejected(format!("{text}:{list}")));
     }
-    Ok(Vendored { crates, lock_format })
+    Ok(VendoredCrates { crates, lock_format })
 }
 
-/// The crate's file in cargo's cache, when it has the lock file's sum.
+/// The crate's file in cargo's cache, if its checksum is that of the lock file.
 fn cached(package: &Package) -> Option<PathBuf> {
     let name = format!("{}-{}.crate", package.name, package.version);
     let caches = fs::read_dir(cargo_home().join("registry/cache")).ok()?;
@@ -97,7 +100,7 @@ fn cargo_home() -> PathBuf {
     std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
 }
 
-/// Lets cargo bring what is not there yet, in a copy of the sources.
+/// Runs `cargo fetch` in a copy of the sources.
 fn fetch(tree: &SourceTree, declared: &Vendor) -> anyhow::Result<()> {
     let directory =
         tempfile::Builder::new().prefix("drydock-vendor-").tempdir().context("cannot make a temporary directory")?;
@@ -105,13 +108,13 @@ fn fetch(tree: &SourceTree, declared: &Vendor) -> anyhow::Result<()> {
     for manifest in &declared.manifests {
         let argv = ["cargo", "fetch", "--quiet", "--locked", "--manifest-path", manifest].map(str::to_owned);
         exec::bytes(&argv, directory.path(), exec::environment(&[], &drydock_base::twin::cargo_directories()))
-            .map_err(|why| Failure::remote(format!("the crates cannot be fetched: {why}")))?;
+            .map_err(|why| Failure::remote(format!("cannot fetch the crates: {why}")))?;
     }
     Ok(())
 }
 
-impl Vendored {
-    /// The files of the component as entries of an archive, each `NAME-VERSION/PATH`.
+impl VendoredCrates {
+    /// The files of the component tarball, each `NAME-VERSION/PATH`.
     pub fn archive_entries(&self) -> Vec<ArchiveEntry> {
         let mut entries = Vec::new();
         for one in &self.crates {
@@ -128,7 +131,7 @@ impl Vendored {
         entries
     }
 
-    /// Crates that say they need a newer compiler than this, with what they need.
+    /// The crates whose `rust-version` is newer than this compiler, each as `NAME-VERSION needs RUST`.
     pub fn too_new(&self, rustc: &Number) -> Vec<String> {
         let newer = |wanted: &str| {
             let parts: Vec<u32> = wanted.split('.').map_while(|part| part.parse().ok()).collect();
@@ -136,16 +139,20 @@ impl Vendored {
             let padded = |parts: &[u32]| (0..width).map(|at| parts.get(at).copied().unwrap_or(0)).collect::<Vec<_>>();
             padded(&parts) > padded(rustc.parts())
         };
-        let needs = |one: &Crate| one.manifest("rust-version").filter(|wanted| newer(wanted));
-        self.crates.iter().filter_map(|one| Some(format!("{} needs {}", one.directory(), needs(one)?))).collect()
+        let too_new = |one: &VendoredCrate| {
+            let wanted = one.manifest.rust_version.as_ref().filter(|wanted| newer(wanted))?;
+            Some(format!("{} needs {wanted}", one.directory()))
+        };
+        self.crates.iter().filter_map(too_new).collect()
     }
 }
 
-/// What is wrong with crates in a directory: files that cargo's lists name and that are not there, or have another sum.
+/// Checks the crates in a directory against their `.cargo-checksum.json`. Returns the number of files that were checked, and
+/// a sentence about each that is missing or differs.
 ///
 /// # Errors
-/// The directory cannot be read.
-pub fn rehash(directory: &Path) -> anyhow::Result<(usize, Vec<String>)> {
+/// The directory or a list of checksums cannot be read.
+pub fn verify(directory: &Path) -> anyhow::Result<(usize, Vec<String>)> {
     let (mut checked, mut wrong) = (0, Vec::new());
     let mut names: Vec<PathBuf> = fs::read_dir(directory)
         .with_context(|| format!("cannot read {}", directory.display()))?
@@ -157,11 +164,12 @@ pub fn rehash(directory: &Path) -> anyhow::Result<(usize, Vec<String>)> {
         let shown = one.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let list = one.join(".cargo-checksum.json");
         let text = fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
-        let list: Checksums = serde_json::from_str(&text).with_context(|| format!("{shown}: no list of checksums"))?;
+        let list: Checksums =
+            serde_json::from_str(&text).with_context(|| format!("cannot parse the checksums of {shown}"))?;
         for (path, sum) in &list.files {
             checked += 1;
             match fs::read(one.join(path)) {
-                Err(_) => wrong.push(format!("{shown}/{path} is not there any more")),
+                Err(_) => wrong.push(format!("{shown}/{path} is missing")),
                 Ok(content) if Sha256Sum::of(&content).to_string() != *sum => {
                     wrong.push(format!("{shown}/{path} was changed"));
                 }
@@ -172,7 +180,7 @@ pub fn rehash(directory: &Path) -> anyhow::Result<(usize, Vec<String>)> {
     Ok((checked, wrong))
 }
 
-/// cargo's list of checksums.
+/// The content of `.cargo-checksum.json`.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Checksums {
     files: BTreeMap<String, String>,

@@ -4,20 +4,12 @@ pub mod candidate;
 pub mod evidence;
 pub mod promotion_record;
 
+use drydock_config::debversion::{is_above, may_be_candidate};
 use drydock_config::images::{Digest, Tag};
 use drydock_config::release::{Version, VersionText};
 
 /// The tag that moves to the newest release.
 pub const LATEST: &str = "latest";
-
-/// How versions are ordered; the order of packages decides, so that all parts of a release agree.
-#[derive(Debug, Clone, Copy)]
-pub struct Order {
-    /// Whether a version may lead to another, as far as anybody can tell.
-    pub is_candidate: fn(&Version) -> bool,
-    /// Whether the first is above the second.
-    pub is_above: fn(&Version, &Version) -> bool,
-}
 
 /// What `latest` is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,14 +33,10 @@ pub enum Latest {
 
 /// Decides about `latest`: it never moves to a candidate, and never to an older version.
 ///
-/// `released` are the versions of the other tags in the repository.
-pub fn latest(
-    (version, digest): (&Version, Digest),
-    released: &[Version],
-    current: Option<&Current>,
-    order: Order,
-) -> Latest {
-    if (order.is_candidate)(version) {
+/// `released` are the versions of the other tags in the repository. They are ordered as packages are, so that all parts of a
+/// release agree.
+pub fn latest((version, digest): (&Version, Digest), released: &[Version], current: Option<&Current>) -> Latest {
+    if may_be_candidate(version) {
         return Latest::Stays(format!("{version} is a candidate, or not known to be none"));
     }
     if current.is_some_and(|current| current.digest == digest) {
@@ -61,8 +49,8 @@ pub fn latest(
         Some((_, Some(now))) => Some(now),
         None => None,
     };
-    let releases = released.iter().filter(|other| !(order.is_candidate)(other));
-    match releases.chain(now).find(|other| (order.is_above)(other, version)) {
+    let releases = released.iter().filter(|other| !may_be_candidate(other));
+    match releases.chain(now).find(|other| is_above(other, version)) {
         Some(newer) => Latest::Stays(format!("{newer} is newer")),
         None => Latest::Moves,
     }
@@ -91,23 +79,11 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Numbers between dots, in which a candidate is below what it leads to.
-    const ORDER: Order = Order {
-        is_candidate: |version| version.as_str().contains("rc"),
-        is_above: |one, other| {
-            let key = |version: &Version| -> (Vec<u32>, u32) {
-                let (numbers, candidate) = version.as_str().split_once("rc").unwrap_or((version.as_str(), "999"));
-                (numbers.split('.').map(|part| part.parse().unwrap()).collect(), candidate.parse().unwrap())
-            };
-            key(one) > key(other)
-        },
-    };
-
     #[track_caller]
     fn check(promoted: &str, released: &[&str], current: Option<Option<&str>>, expected: &str) {
         let released: Vec<Version> = released.iter().map(|text| version(text)).collect();
         let current = current.map(|text| Current { digest: Digest::of(b"now"), version: text.map(version) });
-        let found = match latest((&version(promoted), Digest::of(b"new")), &released, current.as_ref(), ORDER) {
+        let found = match latest((&version(promoted), Digest::of(b"new")), &released, current.as_ref()) {
             Latest::Moves => "moves".to_owned(),
             Latest::IsThere => "is there".to_owned(),
             Latest::Stays(why) => why,
@@ -129,7 +105,7 @@ mod tests {
         check("25.12.1", &["26.06rc2"], Some(Some("26.06rc2")), "26.06rc2 is newer");
         check("26.06", &[], Some(None), "nothing says which version");
         let there = Current { digest: Digest::of(b"new"), version: None };
-        let found = latest((&version("26.06"), Digest::of(b"new")), &[], Some(&there), ORDER);
+        let found = latest((&version("26.06"), Digest::of(b"new")), &[], Some(&there));
         assert_eq!(found, Latest::IsThere);
     }
 

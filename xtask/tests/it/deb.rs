@@ -1,8 +1,8 @@
 //! Debian packages, with the real dpkg, sbuild, dput, reprepro, apt and gpg.
 
-mod foreign;
-mod own;
-mod remote;
-pub(crate) mod shelf;
+mod debian_packages;
+pub(crate) mod end_to_end;
+pub(crate) mod fixture;
+mod launchpad;
+mod self_build;
 mod source;
-pub(crate) mod way;

@@ -1,6 +1,6 @@
-//! Nightlies, into a real docker-registry: what is published, what is skipped, and what stays as it was when a step fails.
+//! Nightlies in a real docker-registry: what is published, what is skipped, and what stays when a step fails.
 
-mod faults;
+mod failures;
 mod lanternd;
-mod nights;
 mod project;
+mod publish;

@@ -1,17 +1,19 @@
-//! For each rule an upload that breaks just that rule, and lawful ones that pass.
+//! For each rule an upload that violates just that rule, and valid uploads that pass.
 
 use super::*;
+use crate::checksums::{FileChecksums, list};
 use crate::control::{Paragraph, parse_one};
-use crate::sums::{Sums, list};
+use crate::unpacked_source::UnpackFailure;
 use std::collections::BTreeMap;
 
 const VERSION: &str = "1.0-0ubuntu1~ppa1~ubuntu24.04.1";
 const FILES: [&str; 4] =
     ["x_1.0.orig.tar.xz", "x_1.0.orig-vendor.tar.xz", "x_1.0-0ubuntu1~ppa1~ubuntu24.04.1.debian.tar.xz", "x.buildinfo"];
 
-/// A lawful upload, in memory.
-fn lawful() -> Upload {
-    let sums: Vec<Sums> = FILES[..3].iter().map(|name| Sums::of(name, name.as_bytes())).collect();
+/// A valid upload, in memory.
+fn valid() -> Upload {
+    let checksums: Vec<FileChecksums> =
+        FILES[..3].iter().map(|name| FileChecksums::from_bytes(name, name.as_bytes())).collect();
     let mut dsc = Paragraph::new();
     for (field, value) in [
         ("Format", "3.0 (quilt)"),
@@ -24,10 +26,14 @@ fn lawful() -> Upload {
     ] {
         dsc.set(field, value);
     }
-    list(&mut dsc, &sums, Some(""));
+    list(&mut dsc, &checksums, Some(""));
     let dsc_name = format!("xx_{VERSION}.dsc");
     let buildinfo = format!("xx_{VERSION}_source.buildinfo");
-    let all: Vec<Sums> = [Sums::of(&dsc_name, b"dsc"), Sums::of(&buildinfo, b"info")].into_iter().chain(sums).collect();
+    let all: Vec<FileChecksums> =
+        [FileChecksums::from_bytes(&dsc_name, b"dsc"), FileChecksums::from_bytes(&buildinfo, b"info")]
+            .into_iter()
+            .chain(checksums)
+            .collect();
     let mut changes = Paragraph::new();
     for (field, value) in [
         ("Format", "1.8"),
@@ -52,8 +58,8 @@ fn lawful() -> Upload {
         dsc_name,
         dsc,
         dsc_signature: Signature::Good("KEY".into()),
-        files: all.into_iter().map(|sums| (sums.name.clone(), sums)).collect(),
-        sources: Sources {
+        files: all.into_iter().map(|file| (file.name.clone(), file)).collect(),
+        contents: SourceContents {
             directories: vec!["xx-1.0".into()],
             failure: None,
             documents: ["debian/changelog", "debian/copyright"].map(document).into_iter().collect(),
@@ -61,15 +67,20 @@ fn lawful() -> Upload {
     }
 }
 
-fn facts() -> Facts {
-    Facts { distribution: Distribution::Ubuntu, today: "2026-06-01".into(), unsigned: false, remote: None }
+fn context() -> CheckContext {
+    CheckContext {
+        distribution: Distribution::Ubuntu,
+        today: "2026-06-01".into(),
+        allow_unsigned: false,
+        archive: None,
+    }
 }
 
-fn asked() -> Facts {
-    Facts { remote: Some(Remote { size: Some((0, 8 << 30)), ..Remote::default() }), ..facts() }
+fn with_archive() -> CheckContext {
+    CheckContext { archive: Some(ArchiveState { size: Some((0, 8 << 30)), ..ArchiveState::default() }), ..context() }
 }
 
-type Break = fn(&mut Upload, &mut Facts);
+type Violate = fn(&mut Upload, &mut CheckContext);
 
 /// Changes a file's line in both lists of `.changes` or `.dsc`.
 fn renamed(paragraph: &mut Paragraph, from: &str, to: &str) {
@@ -83,23 +94,23 @@ fn renamed(paragraph: &mut Paragraph, from: &str, to: &str) {
 fn rename_everywhere(upload: &mut Upload, from: &str, to: &str) {
     renamed(&mut upload.changes, from, to);
     renamed(&mut upload.dsc, from, to);
-    let mut sums = upload.files.remove(from).unwrap();
-    sums.name = to.to_owned();
-    upload.files.insert(to.to_owned(), sums);
+    let mut checksums = upload.files.remove(from).unwrap();
+    checksums.name = to.to_owned();
+    upload.files.insert(to.to_owned(), checksums);
 }
 
 fn add_file(upload: &mut Upload, name: &str, in_dsc: bool) {
-    let sums = Sums::of(name, b"more");
+    let checksums = FileChecksums::from_bytes(name, b"more");
     for (paragraph, middle, wanted) in [(&mut upload.changes, "net optional ", true), (&mut upload.dsc, "", in_dsc)] {
         if wanted {
             let files = paragraph.get("Files").unwrap().to_owned();
-            paragraph.set("Files", format!("{files}\n{} {} {middle}{name}", sums.md5, sums.size));
+            paragraph.set("Files", format!("{files}\n{} {} {middle}{name}", checksums.md5, checksums.size));
         }
     }
-    upload.files.insert(name.to_owned(), sums);
+    upload.files.insert(name.to_owned(), checksums);
 }
 
-const BREACHES: &[(&str, &str, Break)] = &[
+const VIOLATIONS: &[(&str, &str, Violate)] = &[
     ("changes-fields", "Unable to find mandatory field 'Changed-By' in the changes file.", |u, _| {
         u.changes.remove("Changed-By")
     }),
@@ -119,7 +130,7 @@ const BREACHES: &[(&str, &str, Break)] = &[
     ),
     (
         "dsc-signature",
-        "GPG verification of xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc failed: expired (of a key that Launchpad does not know, no mail is sent at all)",
+        "GPG verification of xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc failed: expired (Launchpad sends no mail about a key that it does not know)",
         |u, _| u.dsc_signature = Signature::Bad("expired".into()),
     ),
     ("series", "Unable to find distroseries: unstable", |u, _| u.changes.set("Distribution", "unstable")),
@@ -135,8 +146,11 @@ const BREACHES: &[(&str, &str, Break)] = &[
         "obsolete-series",
         "Not permitted to upload to the RELEASE pocket in a series in the 'OBSOLETE' state.",
         |_, f| {
-            let remote = Remote { series: BTreeMap::from([("noble".into(), "Obsolete".into())]), ..Remote::default() };
-            f.remote = Some(remote);
+            let remote = ArchiveState {
+                series: BTreeMap::from([("noble".into(), "Obsolete".into())]),
+                ..ArchiveState::default()
+            };
+            f.archive = Some(remote);
         },
     ),
     ("file-lines", "Wrong number of fields in Checksums-Sha1 line in .changes.", |u, _| {
@@ -160,11 +174,15 @@ const BREACHES: &[(&str, &str, Break)] = &[
         );
         u.changes.set("Files", files);
     }),
-    ("sums", "File xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc mentioned in the changes file was not found.", |u, _| {
-        u.files.remove(&u.dsc_name.clone());
-    }),
     (
-        "sums",
+        "checksums",
+        "File xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc mentioned in the changes file was not found.",
+        |u, _| {
+            u.files.remove(&u.dsc_name.clone());
+        },
+    ),
+    (
+        "checksums",
         "File xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1_source.buildinfo mentioned in the changes has a size mismatch. 4 != 5",
         |u, _| {
             let files = u.changes.get("Files").unwrap().replacen(" 4 net", " 5 net", 1);
@@ -221,17 +239,17 @@ const BREACHES: &[(&str, &str, Break)] = &[
         "dsc-files",
         "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: File x_1.0.orig-data.tar.zst does not look sourceful.",
         |u, _| {
-            let sums = Sums::of("x_1.0.orig-data.tar.zst", b"");
+            let checksums = FileChecksums::from_bytes("x_1.0.orig-data.tar.zst", b"");
             let files = u.dsc.get("Files").unwrap().to_owned();
-            u.dsc.set("Files", format!("{files}\n{} 0 {}", sums.md5, sums.name));
-            u.files.insert(sums.name.clone(), sums);
+            u.dsc.set("Files", format!("{files}\n{} 0 {}", checksums.md5, checksums.name));
+            u.files.insert(checksums.name.clone(), checksums);
         },
     ),
-    ("dsc-sums", "Unable to find x_0.9.orig-data.tar.xz in upload or distribution.", |u, _| {
+    ("dsc-checksums", "Unable to find x_0.9.orig-data.tar.xz in upload or distribution.", |u, _| {
         let files = u.dsc.get("Files").unwrap().to_owned();
         u.dsc.set("Files", format!("{files}\nabc 5 x_0.9.orig-data.tar.xz"));
     }),
-    ("dsc-sums", "Unable to find x_1.0.orig.tar.xz in upload or distribution.", |u, f| {
+    ("dsc-checksums", "Unable to find x_1.0.orig.tar.xz in upload or distribution.", |u, f| {
         let kept: String = u
             .changes
             .lines("Files")
@@ -239,97 +257,97 @@ const BREACHES: &[(&str, &str, Break)] = &[
             .map(|line| format!("\n{line}"))
             .collect();
         u.changes.set("Files", kept);
-        *f = asked();
+        *f = with_archive();
     }),
     (
         "build-depends",
-        "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: invalid Build-Depends field; cannot be parsed by apt: Problem parsing dependency `cargo >= 1`: `>= 1` is too much",
+        "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: invalid Build-Depends field; cannot be parsed by apt: Problem parsing dependency `cargo >= 1`: unexpected `>= 1`",
         |u, _| u.dsc.set("Build-Depends", "debhelper, cargo >= 1"),
     ),
     ("unpacks", "Unpacked source contains more than one directory: ['xx-1.0', 'yy']", |u, _| {
-        u.sources.directories.push("yy".into())
+        u.contents.directories.push("yy".into())
     }),
     (
         "unpacks",
         "dpkg-source failed for xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc [return: 25]\n[dpkg-source output: it broke]",
-        |u, _| u.sources.failure = Some(UnpackFailure { code: 25, output: "it broke".into() }),
+        |u, _| u.contents.failure = Some(UnpackFailure { code: 25, output: "it broke".into() }),
     ),
     ("documents", "No changelog file found.", |u, _| {
-        u.sources.documents.remove("debian/changelog");
+        u.contents.documents.remove("debian/changelog");
     }),
     ("documents", "Symbolic link for debian/copyright not allowed", |u, _| {
-        u.sources.documents.insert("debian/copyright".into(), Document { is_link: true, size: 1 });
+        u.contents.documents.insert("debian/copyright".into(), Document { is_link: true, size: 1 });
     }),
     ("documents", "debian/changelog file too large, 10MiB max", |u, _| {
-        u.sources.documents.insert("debian/changelog".into(), Document { is_link: false, size: 10_485_761 });
+        u.contents.documents.insert("debian/changelog".into(), Document { is_link: false, size: 10_485_761 });
     }),
     (
         "same-bytes",
         "File x_1.0.orig.tar.xz already exists in the archive, but uploaded version has different contents. See more information about this error in https://help.launchpad.net/Packaging/UploadErrors.",
         |_, f| {
-            *f = asked();
-            f.remote.as_mut().unwrap().files.insert("x_1.0.orig.tar.xz".into(), "0".repeat(64));
+            *f = with_archive();
+            f.archive.as_mut().unwrap().files.insert("x_1.0.orig.tar.xz".into(), "0".repeat(64));
         },
     ),
     (
         "higher-version",
         "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: Version older than that in the archive. 1.0-0ubuntu1~ppa1~ubuntu24.04.1 <= 1.0-0ubuntu1",
         |_, f| {
-            *f = asked();
-            f.remote.as_mut().unwrap().versions.push(("1.0-0ubuntu1".into(), "noble".into()));
+            *f = with_archive();
+            f.archive.as_mut().unwrap().versions.push(("1.0-0ubuntu1".into(), "noble".into()));
         },
     ),
     (
         "higher-version",
         "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: Version older than that in the archive. 1.0-0ubuntu1~ppa1~ubuntu24.04.1 <= 1.0-0ubuntu1~ppa1~ubuntu24.04.1",
         |_, f| {
-            *f = asked();
-            f.remote.as_mut().unwrap().versions.push((VERSION.into(), "jammy".into()));
+            *f = with_archive();
+            f.archive.as_mut().unwrap().versions.push((VERSION.into(), "jammy".into()));
         },
     ),
     (
         "quota",
         "PPA exceeded its size limit (8192.00 of 8192.00 MiB). Ask a question in https://answers.launchpad.net/soyuz/ if you need more space.",
-        |_, f| f.remote = Some(Remote { size: Some((8 << 30, 8 << 30)), ..Remote::default() }),
+        |_, f| f.archive = Some(ArchiveState { size: Some((8 << 30, 8 << 30)), ..ArchiveState::default() }),
     ),
 ];
 
 #[test]
-fn each_breach_is_caught_by_its_rule_alone() {
-    for (rule, text, breach) in BREACHES {
-        let (mut upload, mut facts) = (lawful(), facts());
-        breach(&mut upload, &mut facts);
-        let found = check(&upload, &facts);
+fn each_violation_is_found_by_its_rule_alone() {
+    for (rule, text, violate) in VIOLATIONS {
+        let (mut upload, mut context) = (valid(), context());
+        violate(&mut upload, &mut context);
+        let found = check(&upload, &context);
         let rules: Vec<&str> = found.iter().map(|one| one.rule).collect();
         assert!(found.iter().any(|one| one.rule == *rule && one.text.starts_with(text)), "{rule}: {text}\n{found:#?}");
         assert!(rules.iter().all(|other| other == rule), "{text}: {found:#?}");
     }
-    let broken: std::collections::BTreeSet<&str> = BREACHES.iter().map(|(rule, ..)| *rule).collect();
+    let broken: std::collections::BTreeSet<&str> = VIOLATIONS.iter().map(|(rule, ..)| *rule).collect();
     let all: std::collections::BTreeSet<&str> = RULES.iter().map(|rule| rule.name).collect();
-    assert_eq!(broken, all, "every rule has a breach in this table");
+    assert_eq!(broken, all, "this table violates every rule");
 }
 
 #[test]
-fn lawful_uploads_pass() {
-    assert_eq!(check(&lawful(), &facts()), []);
-    // The same file is in the archive already, and a lower version; the other series has one of its own.
-    let mut facts = asked();
-    let remote = facts.remote.as_mut().unwrap();
-    remote.files.insert(FILES[0].into(), Sums::of(FILES[0], FILES[0].as_bytes()).sha256);
-    remote.versions.push(("1.0-0ubuntu1~ppa1~ubuntu22.04.1".into(), "jammy".into()));
-    remote.versions.push(("0.9-0ubuntu1~ppa1~ubuntu24.04.1".into(), "noble".into()));
-    assert_eq!(check(&lawful(), &facts), []);
-    // Then the orig may be left out.
-    let mut without = lawful();
+fn valid_uploads_pass() {
+    assert_eq!(check(&valid(), &context()), []);
+    // The archive has the same file and a lower version; the other series has a version of its own.
+    let mut context = with_archive();
+    let archive = context.archive.as_mut().unwrap();
+    archive.files.insert(FILES[0].into(), FileChecksums::from_bytes(FILES[0], FILES[0].as_bytes()).sha256);
+    archive.versions.push(("1.0-0ubuntu1~ppa1~ubuntu22.04.1".into(), "jammy".into()));
+    archive.versions.push(("0.9-0ubuntu1~ppa1~ubuntu24.04.1".into(), "noble".into()));
+    assert_eq!(check(&valid(), &context), []);
+    // Then the orig tarball may be omitted.
+    let mut without = valid();
     let text = without.changes.text();
     let kept: String =
         text.lines().filter(|line| !line.ends_with("x_1.0.orig.tar.xz")).map(|line| format!("{line}\n")).collect();
     without.changes = parse_one(&kept).unwrap();
-    assert_eq!(check(&without, &facts), []);
+    assert_eq!(check(&without, &context), []);
     // Not signed yet, and for another archive.
-    let mut unsigned = lawful();
+    let mut unsigned = valid();
     (unsigned.changes_signature, unsigned.dsc_signature) = (Signature::None, Signature::None);
     unsigned.changes.set("Distribution", "trixie");
-    let debian = Facts { distribution: Distribution::Debian, unsigned: true, ..self::facts() };
+    let debian = CheckContext { distribution: Distribution::Debian, allow_unsigned: true, ..self::context() };
     assert_eq!(check(&unsigned, &debian), []);
 }

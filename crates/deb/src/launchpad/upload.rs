@@ -1,4 +1,4 @@
-//! An upload as it was read: `.changes`, `.dsc`, the sums of the files beside them, and what they unpack to.
+//! An upload: `.changes`, `.dsc`, the checksums of the files next to them, and the contents of the source package.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,112 +7,79 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::control::{self, Paragraph};
-use crate::sign;
-use crate::sums::Sums;
-use crate::unpacked::{self, Unpacked};
-use drydock_base::exec;
+use crate::checksums::{self, FileChecksums};
+use crate::control::{self, ControlError, Paragraph};
+use crate::sign::{self, Signature};
+use crate::unpacked_source::{UnpackFailure, UnpackedSource};
 use drydock_base::failure::Failure;
 
-/// An upload. Everything in it is hostile.
+/// An upload as read from disk. Nothing in it is trusted.
 #[derive(Debug, Clone, Default)]
 pub struct Upload {
-    /// The name of `.changes`; empty when there is only a `.dsc`, for which one was made up.
+    /// The name of `.changes`; empty if the fields were derived from a `.dsc`.
     pub changes_name: String,
-    /// Its fields.
+    /// The fields of `.changes`.
     pub changes: Paragraph,
-    /// Its signature.
+    /// The signature of `.changes`.
     pub changes_signature: Signature,
-    /// The name of `.dsc`.
+    /// The name of `.dsc`; empty without one.
     pub dsc_name: String,
-    /// Its fields.
+    /// The fields of `.dsc`.
     pub dsc: Paragraph,
-    /// Its signature.
+    /// The signature of `.dsc`.
     pub dsc_signature: Signature,
-    /// The files that stand beside them, by name.
-    pub files: BTreeMap<String, Sums>,
-    /// What they unpack to.
-    pub sources: Sources,
+    /// The listed files that exist, by name.
+    pub files: BTreeMap<String, FileChecksums>,
+    /// The contents of the source package.
+    pub contents: SourceContents,
 }
 
-/// A signature.
+/// The contents of an unpacked source package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Signature {
-    /// There is none.
-    #[default]
-    None,
-    /// By this key.
-    Good(String),
-    /// Not good, or by a key that gpg does not know here.
-    Bad(String),
-}
-
-/// The failure of dpkg-source, as Launchpad's message about it needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnpackFailure {
-    /// The exit code; 1 when it did not end by itself.
-    pub code: i32,
-    /// The end of its standard error, or why it did not run.
-    pub output: String,
-}
-
-impl From<&exec::Error> for UnpackFailure {
-    fn from(error: &exec::Error) -> Self {
-        match error {
-            exec::Error::Exit { status, stderr, .. } if status.code().is_some() => {
-                UnpackFailure { code: status.code().unwrap_or(1), output: stderr.clone() }
-            }
-            other => UnpackFailure { code: 1, output: other.to_string() },
-        }
-    }
-}
-
-/// What a source package unpacks to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sources {
-    /// The directories.
+pub struct SourceContents {
+    /// The names of the top-level directories.
     pub directories: Vec<String>,
-    /// What dpkg-source said when it failed.
+    /// The failure of dpkg-source.
     pub failure: Option<UnpackFailure>,
-    /// `debian/changelog` and `debian/copyright`, as far as they are there.
+    /// `debian/changelog` and `debian/copyright`, where they exist.
     pub documents: BTreeMap<String, Document>,
 }
 
-/// A file that Launchpad keeps.
+/// A file that Launchpad stores outside the source package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Whether it is a symbolic link.
+    /// Whether the file is a symbolic link.
     pub is_link: bool,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
 /// A line of `Files` in `.changes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// The file.
+pub struct ListedFile {
+    /// The file's name.
     pub name: String,
-    /// As it is written.
+    /// The checksum as written.
     pub md5: String,
-    /// As it is written.
+    /// The size as written.
     pub size: String,
-    /// With its component, if there is one.
+    /// The section, after its component and `/` if there is one.
     pub section: String,
 }
 
 impl Upload {
-    /// Reads a `.changes` or a `.dsc` with all that belongs to it. The unpacked sources are handed over as well.
+    /// Reads a `.changes` or `.dsc` with the files that it lists. Also returns the unpacked sources.
     ///
     /// # Errors
-    /// A file that cannot be read or parsed at all.
-    pub fn read(path: &Path) -> anyhow::Result<(Upload, Option<Unpacked>)> {
+    /// `.changes` or `.dsc` cannot be read or parsed, or dpkg-source is missing.
+    pub fn read(path: &Path) -> anyhow::Result<(Upload, Option<UnpackedSource>)> {
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut upload = Upload::default();
         if !name.ends_with(".dsc") {
             let text = text(path)?;
-            upload.changes = control::parse_one(&text).map_err(|why| unreadable(&name, &why))?;
-            upload.changes_signature = signature(&text);
+            upload.changes = control::parse_one(&text).map_err(|error| unparsable(&name, &error))?;
+            upload.changes_signature = sign::check(&text);
             upload.changes_name = name;
             let listed = upload.listed();
             let dsc = listed.iter().find(|file| file.name.ends_with(".dsc"));
@@ -124,33 +91,33 @@ impl Upload {
         let has_dsc = !upload.dsc_name.is_empty() && dsc.is_file();
         if has_dsc {
             let text = text(&dsc)?;
-            upload.dsc = control::parse_one(&text).map_err(|why| unreadable(&upload.dsc_name, &why))?;
-            upload.dsc_signature = signature(&text);
+            upload.dsc = control::parse_one(&text).map_err(|error| unparsable(&upload.dsc_name, &error))?;
+            upload.dsc_signature = sign::check(&text);
         }
         let names =
             upload.listed().into_iter().map(|file| file.name).chain(upload.dsc_listed().map(|(_, _, name)| name));
         let names: Vec<String> = names.map(|name| plain(&name)).chain([upload.dsc_name.clone()]).collect();
         for name in names.into_iter().filter(|name| !name.is_empty()) {
-            if let Ok(sums) = Sums::of_file(&directory.join(&name)) {
-                upload.files.insert(name, sums);
+            if let Ok(checksums) = FileChecksums::read(&directory.join(&name)) {
+                upload.files.insert(name, checksums);
             }
         }
         let whole = upload.dsc_listed().all(|(_, _, name)| upload.files.contains_key(&name));
-        let unpacked = if has_dsc && whole { Some(unpacked::unpack(&dsc)?) } else { None };
+        let unpacked = if has_dsc && whole { Some(UnpackedSource::new(&dsc)?) } else { None };
         if let Some(unpacked) = &unpacked {
-            upload.sources = sources(unpacked);
+            upload.contents = contents(unpacked);
             if upload.changes_name.is_empty() {
-                upload.make_up_changes(unpacked);
+                upload.derive_changes(unpacked);
             }
         }
         Ok((upload, unpacked))
     }
 
-    /// The lines of `Files` in `.changes` that are whole.
-    pub fn listed(&self) -> Vec<Listed> {
+    /// The well-formed lines of `Files` in `.changes`.
+    pub fn listed(&self) -> Vec<ListedFile> {
         let lines = self.changes.lines("Files").map(|line| line.split_whitespace().collect::<Vec<_>>());
         let own = |words: Vec<&str>| match words[..] {
-            [md5, size, section, _priority, name] => Some(Listed {
+            [md5, size, section, _priority, name] => Some(ListedFile {
                 name: name.to_owned(),
                 md5: md5.to_owned(),
                 size: size.to_owned(),
@@ -161,7 +128,7 @@ impl Upload {
         lines.filter_map(own).collect()
     }
 
-    /// The lines of `Files` in `.dsc` that are whole: the sum, the size, the name.
+    /// The well-formed lines of `Files` in `.dsc`: checksum, size and name.
     pub fn dsc_listed(&self) -> impl Iterator<Item = (String, String, String)> + '_ {
         self.dsc.lines("Files").filter_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
             [md5, size, name] => Some((md5.to_owned(), size.to_owned(), name.to_owned())),
@@ -169,8 +136,8 @@ impl Upload {
         })
     }
 
-    /// What `dpkg-genchanges -S` would write for a `.dsc` that came without.
-    fn make_up_changes(&mut self, unpacked: &Unpacked) {
+    /// Sets the fields that `dpkg-genchanges -S` would write into `.changes`.
+    fn derive_changes(&mut self, unpacked: &UnpackedSource) {
         let argv = ["dpkg-parsechangelog"].map(str::to_owned);
         let entry =
             drydock_base::exec::read(&argv, unpacked.root()).ok().and_then(|text| control::parse_one(&text).ok());
@@ -189,18 +156,18 @@ impl Upload {
         changes.set_some("Changes", entry.get("Changes"));
         let section = self.dsc.lines("Package-List").next().and_then(|line| line.split_whitespace().nth(2));
         let middle = format!("{} optional ", section.unwrap_or("misc"));
-        let files: Vec<Sums> = self.files.values().cloned().collect();
-        crate::sums::list(&mut changes, &files, Some(&middle));
+        let files: Vec<FileChecksums> = self.files.values().cloned().collect();
+        checksums::list(&mut changes, &files, Some(&middle));
         self.changes = changes;
         self.changes_signature = self.dsc_signature.clone();
     }
 }
 
-fn unreadable(name: &str, why: &str) -> anyhow::Error {
-    Failure::rejected(format!("{name} is no .changes or .dsc that can be read: {why}"))
+fn unparsable(name: &str, error: &ControlError) -> anyhow::Error {
+    Failure::rejected(format!("cannot parse {name}: {error}"))
 }
 
-/// A name without directories, for looking a file up.
+/// The name if it names a file of the same directory, else an empty text.
 fn plain(name: &str) -> String {
     if name.contains('/') || name.starts_with('.') { String::new() } else { name.to_owned() }
 }
@@ -208,27 +175,20 @@ fn plain(name: &str) -> String {
 fn text(path: &Path) -> anyhow::Result<String> {
     let file = drydock_base::paths::open_regular(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut bytes = Vec::new();
-    file.take(control::LARGEST).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
+    file.take(control::MAX_SIZE).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn signature(text: &str) -> Signature {
-    if !control::is_signed(text) {
-        return Signature::None;
-    }
-    sign::verified(text).map_or_else(Signature::Bad, Signature::Good)
-}
-
-fn sources(unpacked: &Unpacked) -> Sources {
-    let mut sources = Sources { failure: unpacked.failure.as_ref().map(UnpackFailure::from), ..Sources::default() };
+fn contents(unpacked: &UnpackedSource) -> SourceContents {
+    let mut contents = SourceContents { failure: unpacked.failure.clone(), ..SourceContents::default() };
     for directory in &unpacked.directories {
-        sources.directories.push(directory.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        contents.directories.push(directory.file_name().unwrap_or_default().to_string_lossy().into_owned());
         for name in ["debian/changelog", "debian/copyright"] {
             if let Ok(metadata) = fs::symlink_metadata(directory.join(name)) {
                 let document = Document { is_link: metadata.is_symlink(), size: metadata.len() };
-                sources.documents.insert(name.to_owned(), document);
+                contents.documents.insert(name.to_owned(), document);
             }
         }
     }
-    sources
+    contents
 }

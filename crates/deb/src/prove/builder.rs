@@ -1,4 +1,4 @@
-//! Who builds: an unprivileged user with a range of subordinate user ids, as sbuild's namespaces want it.
+//! The user who builds: unprivileged, with a range of subordinate user ids, which sbuild needs for its namespaces.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,15 +11,15 @@ use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::paths;
 
-/// How many ids a chroot needs.
+/// The number of user ids that a chroot needs.
 const RANGE: u64 = 65_536;
 
 /// The user who builds.
 #[derive(Debug, Clone)]
 pub struct Builder {
-    /// The user, when this process is root and becomes somebody else for building.
+    /// The user to become; `None` if this process is not root and builds as itself.
     other: Option<User>,
-    /// The parent of the directories that are built in.
+    /// The parent of the build directories.
     parent: PathBuf,
 }
 
@@ -30,21 +30,21 @@ struct User {
     gid: u32,
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug, Clone)]
-pub struct Ended {
-    /// Whether all went well.
+pub struct CommandResult {
+    /// Whether the exit code was 0.
     pub success: bool,
-    /// What it printed.
+    /// The standard output and error output together.
     pub output: String,
 }
 
 impl Builder {
-    /// The user of this process, or, for root, the named one, who is made when there is none. `watch` hears each command.
+    /// Uses the user of this process or, as root, the named user, who is created if necessary. `progress` gets each command.
     ///
     /// # Errors
-    /// The user cannot be made, or lacks subordinate ids: with the command that gives them.
-    pub fn find(name: &str, watch: &mut dyn FnMut(&str)) -> anyhow::Result<Builder> {
+    /// The user cannot be created, or lacks subordinate ids; the message has the command that assigns them.
+    pub fn new(name: &str, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Builder> {
         if !rustix::process::geteuid().is_root() {
             let own = exec::read(&["id".into(), "-un".into()], Path::new("/"))?;
             if !has_range(&own) {
@@ -57,12 +57,14 @@ impl Builder {
         }
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if name == "root" || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(plain) {
-            return Err(Failure::usage(format!("{name:?} cannot be the user who builds")));
+            return Err(Failure::usage(format!(
+                "invalid user {name:?}: use lower-case letters, digits and `-`, and not root"
+            )));
         }
         let mut run = |argv: &[&str]| {
             let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
-            watch(&format!("$ {}", exec::paste(&argv)));
-            let why = |why| Failure::missing(format!("the user {name} cannot be set up: {why}"));
+            progress(&format!("$ {}", exec::paste(&argv)));
+            let why = |why| Failure::missing(format!("cannot set up the user {name}: {why}"));
             exec::read(&argv, Path::new("/")).map_err(why)
         };
         let home = format!("/var/lib/{name}");
@@ -74,40 +76,42 @@ impl Builder {
             let range = format!("{first}-{}", first + RANGE - 1);
             run(&["usermod", "--add-subuids", &range, "--add-subgids", &range, name])?;
         }
-        let other = user(name).with_context(|| format!("the user {name} is not there"))?;
-        // Not below the home of root, which nobody else may enter.
+        let other = user(name).with_context(|| format!("the user {name} was not created"))?;
+        // The user cannot enter the home directory of root.
         Ok(Builder { other: Some(other), parent: "/var/tmp".into() })
     }
 
-    /// A new directory that the user may read and enter.
+    /// Creates a temporary directory that the user can read and enter.
     ///
     /// # Errors
-    /// There is no room.
-    pub fn place(&self) -> anyhow::Result<tempfile::TempDir> {
-        let place = tempfile::Builder::new().prefix("drydock-prove-").tempdir_in(&self.parent);
-        let place = place.with_context(|| format!("cannot make a directory in {}", self.parent.display()))?;
-        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).context("cannot open the directory")?;
-        Ok(place)
+    /// The directory cannot be created.
+    pub fn temporary_directory(&self) -> anyhow::Result<tempfile::TempDir> {
+        let directory = tempfile::Builder::new().prefix("drydock-prove-").tempdir_in(&self.parent);
+        let directory = directory.with_context(|| format!("cannot create a directory in {}", self.parent.display()))?;
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))
+            .context("cannot set the permissions of a directory")?;
+        Ok(directory)
     }
 
-    /// Makes a directory that the user may write to.
+    /// Creates a directory that belongs to the user.
     ///
     /// # Errors
-    /// There is no room.
-    pub fn make(&self, directory: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
-        self.give(directory)
+    /// The directory cannot be created.
+    pub fn create_directory(&self, directory: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        self.take_ownership(directory)
     }
 
-    /// Makes the user the owner of a directory and all that is in it.
+    /// Makes the user the owner of a directory and everything in it.
     ///
     /// # Errors
     /// The owner cannot be changed.
-    pub fn give(&self, directory: &Path) -> anyhow::Result<()> {
+    pub fn take_ownership(&self, directory: &Path) -> anyhow::Result<()> {
         let Some(User { uid, gid, .. }) = self.other else { return Ok(()) };
         let mut open = vec![directory.to_owned()];
         while let Some(path) = open.pop() {
-            chown(&path, Some(uid), Some(gid)).with_context(|| format!("cannot give {} away", path.display()))?;
+            chown(&path, Some(uid), Some(gid))
+                .with_context(|| format!("cannot change the owner of {}", path.display()))?;
             if fs::symlink_metadata(&path)?.is_dir() {
                 for entry in fs::read_dir(&path)? {
                     open.push(entry?.path());
@@ -117,16 +121,21 @@ impl Builder {
         Ok(())
     }
 
-    /// Runs a command as the user, in an environment of its own.
+    /// Runs a command as the user, in a minimal environment.
     ///
     /// # Errors
-    /// There is no such command.
-    pub fn run(&self, argv: &[String], directory: &Path, set: &BTreeMap<String, String>) -> anyhow::Result<Ended> {
+    /// The command is missing or cannot be started. That it fails is not an error, but [`CommandResult::success`].
+    pub fn run(
+        &self,
+        argv: &[String],
+        directory: &Path,
+        set: &BTreeMap<String, String>,
+    ) -> anyhow::Result<CommandResult> {
         let mut command: Vec<String> = Vec::new();
         let mut set = set.clone();
         set.insert("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
         set.insert("LANG".into(), "C.UTF-8".into());
-        // A chroot is a hundred thousand small files that nobody needs any more in a minute.
+        // A chroot has about a hundred thousand small files, which are soon removed.
         if let Some(memory) = paths::roomy_memory() {
             set.insert("TMPDIR".into(), memory.display().to_string());
         }
@@ -140,9 +149,8 @@ impl Builder {
         }
         command.extend(argv.iter().cloned());
         let search = std::env::var_os("PATH");
-        let program = exec::find(&argv[0], Path::new("/"), search.as_ref())
-            .map_err(|why| Failure::missing(format!("{why}; `cargo xtask doctor deb` tells what installs it")))?;
-        drop(program);
+        exec::find(&argv[0], Path::new("/"), search.as_ref())
+            .map_err(|why| Failure::missing(format!("{why}; `cargo xtask doctor deb` shows how to install it")))?;
         let output = duct::cmd(&command[0], &command[1..])
             .dir(directory)
             .full_env(exec::environment(&[], &set))
@@ -153,7 +161,7 @@ impl Builder {
             .run()
             .with_context(|| format!("cannot run {}", argv[0]))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(Ended { success: output.status.success(), output: text })
+        Ok(CommandResult { success: output.status.success(), output: text })
     }
 }
 
@@ -162,11 +170,23 @@ fn user(name: &str) -> Option<User> {
     Some(User { name: name.to_owned(), uid: id("-u")?, gid: id("-g")? })
 }
 
-/// The ranges in `/etc/subuid` and its like: who, the first id, how many.
-fn ranges(text: &str) -> Vec<(String, u64, u64)> {
+/// A range of subordinate ids.
+#[derive(Debug, PartialEq, Eq)]
+struct IdRange {
+    user: String,
+    first: u64,
+    count: u64,
+}
+
+/// Parses `/etc/subuid` or `/etc/subgid`.
+fn ranges(text: &str) -> Vec<IdRange> {
     let fields = text.lines().filter_map(|line| {
         let mut fields = line.split(':');
-        Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?, fields.next()?.trim().parse().ok()?))
+        Some(IdRange {
+            user: fields.next()?.to_owned(),
+            first: fields.next()?.parse().ok()?,
+            count: fields.next()?.trim().parse().ok()?,
+        })
     });
     fields.collect()
 }
@@ -174,14 +194,14 @@ fn ranges(text: &str) -> Vec<(String, u64, u64)> {
 fn has_range(name: &str) -> bool {
     ["/etc/subuid", "/etc/subgid"].iter().all(|file| {
         let text = fs::read_to_string(file).unwrap_or_default();
-        ranges(&text).iter().any(|(who, _, count)| who == name && *count >= RANGE)
+        ranges(&text).iter().any(|range| range.user == name && range.count >= RANGE)
     })
 }
 
-/// The first id that no range has.
+/// The first id above all ranges.
 fn free_range() -> u64 {
     let all = ["/etc/subuid", "/etc/subgid"].map(|file| fs::read_to_string(file).unwrap_or_default()).concat();
-    ranges(&all).iter().map(|(_, first, count)| first + count).max().unwrap_or(0).max(100_000)
+    ranges(&all).iter().map(|range| range.first.saturating_add(range.count)).max().unwrap_or(0).max(100_000)
 }
 
 #[cfg(test)]
@@ -189,7 +209,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_of_ids_are_read() {
-        assert_eq!(ranges("a:100000:65536\nbroken\nb:1:2\n"), [("a".into(), 100_000, 65_536), ("b".into(), 1, 2)]);
+    fn ranges_of_ids_are_parsed() {
+        assert_eq!(
+            ranges("a:100000:65536\nbroken\nb:1:2\n"),
+            [("a", 100_000, 65_536), ("b", 1, 2)].map(|(user, first, count)| IdRange {
+                user: user.into(),
+                first,
+                count
+            })
+        );
     }
 }

@@ -1,58 +1,101 @@
-//! `Cargo.lock`, as far as vendoring needs it. It is written by cargo alone, always in the same shape.
+//! `Cargo.lock`, as far as vendoring needs it.
 
-/// What a lock file names.
+use serde::Deserialize;
+
+/// The packages that a lock file pins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
-    /// The version of its format; 4 needs cargo 1.78.
+    /// The version of the file's format; 4 needs cargo 1.78.
     pub format: u32,
-    /// The packages of registries.
+    /// The packages that come from a registry.
     pub packages: Vec<Package>,
 }
 
 /// A package of a registry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Package {
-    /// Its name.
+    /// The package's name.
     pub name: String,
-    /// Its version.
+    /// The package's version.
     pub version: String,
-    /// The SHA-256 sum of its `.crate` file.
+    /// The SHA-256 checksum of the `.crate` file, in hexadecimal.
     pub checksum: String,
 }
 
+/// Why a lock file cannot be vendored from.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The file is not TOML, or not shaped like a lock file.
+    #[error("not a Cargo.lock: {0}")]
+    Malformed(String),
+    /// A name or version has characters that cargo does not allow, such as a `/`.
+    #[error("invalid package {name:?} {version:?}")]
+    InvalidPackage {
+        /// The name as written.
+        name: String,
+        /// The version as written.
+        version: String,
+    },
+    /// A package of a registry has no checksum.
+    #[error("{name} {version} has no `checksum`")]
+    NoChecksum {
+        /// The package's name.
+        name: String,
+        /// The package's version.
+        version: String,
+    },
+    /// A package comes from git or a path, which have no checksum to compare with.
+    #[error(
+        "{name} {version} comes from {origin}, but only crates of a registry have checksums; publish it to a registry, \
+         or copy it into the sources"
+    )]
+    NotFromRegistry {
+        /// The package's name.
+        name: String,
+        /// The package's version.
+        version: String,
+        /// The source as written.
+        origin: String,
+    },
+}
+
+/// A lock file as written.
+#[derive(Deserialize)]
+struct LockFile {
+    version: Option<u32>,
+    package: Vec<LockedPackage>,
+}
+
+#[derive(Deserialize)]
+struct LockedPackage {
+    name: String,
+    version: String,
+    source: Option<String>,
+    checksum: Option<String>,
+}
+
 impl Lock {
-    /// Reads a lock file.
+    /// Parses a lock file.
     ///
     /// # Errors
-    /// In words: it is none, or names packages of git repositories, which no registry has the sums of.
-    pub fn parse(text: &str) -> Result<Lock, String> {
-        let value = |block: &str, key: &str| {
-            let line = block.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
-            line.map(|value| value.trim_matches('"').to_owned())
-        };
-        let (head, packages) = text.split_once("[[package]]").ok_or("it names no package")?;
-        let format = value(head, "version").and_then(|version| version.parse().ok()).unwrap_or(2);
-        let mut lock = Lock { format, packages: Vec::new() };
-        for block in packages.split("[[package]]") {
-            let need = |key: &str| value(block, key).ok_or_else(|| format!("a package has no `{key}`"));
-            let (name, version) = (need("name")?, need("version")?);
+    /// [`LockError`]
+    pub fn parse(text: &str) -> Result<Lock, LockError> {
+        let file: LockFile = toml::from_str(text).map_err(|error| LockError::Malformed(error.message().to_owned()))?;
+        // Cargo writes no `version` in formats 1 and 2.
+        let mut lock = Lock { format: file.version.unwrap_or(2), packages: Vec::new() };
+        for LockedPackage { name, version, source, checksum } in file.package {
             let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte));
-            if !plain(&name) || !plain(&version) || name.contains("..") {
-                return Err(format!("{name:?} {version:?} is no package"));
+            if !plain(&name) || !plain(&version) || name.is_empty() || name.contains("..") {
+                return Err(LockError::InvalidPackage { name, version });
             }
-            match value(block, "source") {
-                // The project's own packages.
+            match source {
+                // A package of the project itself.
                 None => {}
-                Some(source) if source.starts_with("registry+") || source.starts_with("sparse+") => {
-                    let checksum = need("checksum")?;
-                    lock.packages.push(Package { name, version, checksum });
-                }
-                Some(source) => {
-                    return Err(format!(
-                        "{name} {version} comes from {source}; only crates of a registry have sums: publish it, or take \
-                         it into the sources"
-                    ));
-                }
+                Some(source) if source.starts_with("registry+") || source.starts_with("sparse+") => match checksum {
+                    Some(checksum) => lock.packages.push(Package { name, version, checksum }),
+                    None => return Err(LockError::NoChecksum { name, version }),
+                },
+                Some(origin) => return Err(LockError::NotFromRegistry { name, version, origin }),
             }
         }
         Ok(lock)

@@ -1,4 +1,4 @@
-//! Vendored crates: what is left out, that their lists still hold, and which compilers are too old for them.
+//! Vendored crates: which files are left out, whether their checksums still match, and which compilers are too old.
 
 use super::*;
 use std::io::Write as _;
@@ -10,10 +10,10 @@ fn package() -> Package {
     Package { name: "x".into(), version: "1.0.0".into(), checksum: "ab".repeat(32) }
 }
 
-fn crate_of(files: &[(&str, &[u8])]) -> Crate {
+fn crate_with(files: &[(&str, &[u8])]) -> VendoredCrate {
     let file = |content: &[u8]| CrateFile { executable: false, content: Arc::from(content) };
     let files = files.iter().map(|(path, content)| ((*path).to_owned(), file(content)));
-    Crate { package: package(), files: files.collect() }
+    VendoredCrate::new(package(), files.collect()).unwrap()
 }
 
 fn declared(prune: &[&str], keep: &[&str]) -> Vendor {
@@ -22,8 +22,8 @@ fn declared(prune: &[&str], keep: &[&str]) -> Vendor {
 }
 
 #[test]
-fn what_debian_drops_is_left_out_and_programs_are_found() {
-    let one = crate_of(&[
+fn files_that_debian_removes_are_left_out_and_programs_are_found() {
+    let one = crate_with(&[
         ("Cargo.toml", TOML.as_bytes()),
         ("Cargo.toml.orig", b""),
         (".gitignore", b""),
@@ -33,21 +33,24 @@ fn what_debian_drops_is_left_out_and_programs_are_found() {
         (".x.swp", b""),
         ("lib/x.a", b"!<arch>\n12"),
         ("bin/x.exe", &[b"MZ".as_slice(), &[0; 100]].concat()),
-        ("doc/mz.txt", b"MZ is no program, however long the text gets after it, which it does here."),
+        (
+            "doc/mz.txt",
+            b"MZ starts a text here, not a program, and the text goes on for more bytes than the header has.",
+        ),
         ("ok.wasm", b"\0asm1234"),
     ]);
     let (pruned, programs) = one.pruned(&declared(&["x-*/tests/**", "x-*/Cargo.toml"], &["*/ok.wasm"]));
     let paths: Vec<&str> = pruned.files.keys().map(String::as_str).collect();
     assert_eq!(paths, ["Cargo.toml", "bin/x.exe", "doc/mz.txt", "lib/x.a", "ok.wasm", "src/lib.rs"]);
     assert_eq!(programs, ["bin/x.exe", "lib/x.a"]);
-    assert_eq!(pruned.manifest("license").as_deref(), Some("MIT OR Apache-2.0"));
-    assert_eq!(pruned.manifest_list("authors"), ["A <a@x.org>", "B"]);
-    assert_eq!(pruned.manifest("name").as_deref(), Some("x"));
+    assert_eq!(pruned.manifest.license.as_deref(), Some("MIT OR Apache-2.0"));
+    assert_eq!(pruned.manifest.authors, ["A <a@x.org>", "B"]);
 }
 
 #[test]
-fn a_directory_is_hashed_again() {
-    let vendored = Vendored { crates: vec![crate_of(&[("Cargo.toml", b"1"), ("src/lib.rs", b"2")])], lock_format: 3 };
+fn changed_and_missing_files_of_crates_are_found() {
+    let files: &[(&str, &[u8])] = &[("Cargo.toml", b"[package]"), ("src/lib.rs", b"2")];
+    let vendored = VendoredCrates { crates: vec![crate_with(files)], lock_format: 3 };
     let directory = tempfile::tempdir().unwrap();
     let at = |path: &str| directory.path().join(path);
     for (path, file) in &vendored.crates[0].files {
@@ -56,29 +59,56 @@ fn a_directory_is_hashed_again() {
         fs::write(path, &file.content).unwrap();
     }
     fs::write(at("x-1.0.0/.cargo-checksum.json"), vendored.crates[0].checksums()).unwrap();
-    assert_eq!(rehash(directory.path()).unwrap(), (2, Vec::new()));
+    assert_eq!(verify(directory.path()).unwrap(), (2, Vec::new()));
     fs::File::options().append(true).open(at("x-1.0.0/src/lib.rs")).unwrap().write_all(b"3").unwrap();
     fs::remove_file(at("x-1.0.0/Cargo.toml")).unwrap();
-    let (_, wrong) = rehash(directory.path()).unwrap();
-    assert_eq!(wrong, ["x-1.0.0/Cargo.toml is not there any more", "x-1.0.0/src/lib.rs was changed"]);
+    let (_, wrong) = verify(directory.path()).unwrap();
+    assert_eq!(wrong, ["x-1.0.0/Cargo.toml is missing", "x-1.0.0/src/lib.rs was changed"]);
 }
 
 #[test]
-fn a_compiler_that_is_too_old_is_named() {
-    let vendored = Vendored { crates: vec![crate_of(&[("Cargo.toml", TOML.as_bytes())])], lock_format: 3 };
+fn crates_that_need_a_newer_compiler_are_found() {
+    let vendored = VendoredCrates { crates: vec![crate_with(&[("Cargo.toml", TOML.as_bytes())])], lock_format: 3 };
     let number = |text: &str| <Number as drydock_config::decode::FromText>::from_text(text).unwrap();
     assert_eq!(vendored.too_new(&number("1.63")), ["x-1.0.0 needs 1.70"]);
     assert!(vendored.too_new(&number("1.70")).is_empty() && vendored.too_new(&number("1.70.1")).is_empty());
 }
 
 #[test]
-fn a_lock_file_is_read_and_git_is_refused() {
+fn a_lock_file_is_parsed_and_git_is_refused() {
     let text = "version = 4\n\n[[package]]\nname = \"own\"\nversion = \"1.0\"\ndependencies = [\n \"x\",\n]\n\n[[package]]\nname = \"x\"\nversion = \"1.0.0\"\nsource = \"registry+https://x\"\nchecksum = \"ab\"\n";
     let lock = Lock::parse(text).unwrap();
     assert_eq!((lock.format, lock.packages.len()), (4, 1));
     assert_eq!(lock.packages[0].checksum, "ab");
     let git = text.replace("registry+https://x", "git+https://x#1");
-    assert!(Lock::parse(&git).unwrap_err().contains("x 1.0.0 comes from git+https://x#1"));
-    assert!(Lock::parse(&text.replace("\"x\"\nver", "\"../x\"\nver")).is_err());
-    assert!(Lock::parse("").is_err());
+    assert!(matches!(Lock::parse(&git), Err(LockError::NotFromRegistry { origin, .. }) if origin == "git+https://x#1"));
+    for name in ["../x", "x/y", ""] {
+        let text = text.replace("\"x\"\nver", &format!("\"{name}\"\nver"));
+        assert!(matches!(Lock::parse(&text), Err(LockError::InvalidPackage { .. })), "{name:?}");
+    }
+    let without = text.replace("checksum = \"ab\"\n", "");
+    assert!(matches!(Lock::parse(&without), Err(LockError::NoChecksum { .. })));
+    // Whatever the layout: it is TOML.
+    let inline = "package = [{name = 'x', version = '1.0.0', source = 'sparse+https://x', checksum = 'ab'}]";
+    assert_eq!(Lock::parse(inline).unwrap().packages, lock.packages);
+    for hostile in ["", "package = 1", "[[package]]\nname = 1", "[[package]]\nname = \"x\"", &"[".repeat(100_000)] {
+        assert!(matches!(Lock::parse(hostile), Err(LockError::Malformed(_))), "{:.20}", hostile);
+    }
+}
+
+#[test]
+fn a_manifest_of_a_crate_is_parsed_or_named() {
+    for (text, expected) in [
+        ("[package]\nname = 'x'\nlicense-file = 'L'", Ok(None)),
+        ("[project]\nlicense = 'MIT'", Ok(Some("MIT"))),
+        ("[package]\nlicense = [", Err("cannot parse Cargo.toml")),
+        ("[lib]", Err("cannot parse Cargo.toml: missing field `package`")),
+    ] {
+        let file = CrateFile { executable: false, content: text.as_bytes().into() };
+        let found = VendoredCrate::new(package(), BTreeMap::from([("Cargo.toml".to_owned(), file)]));
+        match expected {
+            Ok(license) => assert_eq!(found.unwrap().manifest.license.as_deref(), license),
+            Err(why) => assert!(found.unwrap_err().to_string().contains(why), "{text}"),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask deb build`: the binary packages of this machine, by its own tools.
+//! `cargo xtask deb build`: builds the binary packages with the tools of this machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::packages::{How, Packages};
+use super::source_packages::{BuildOptions, SourcePackages};
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::{lock, threads};
@@ -15,28 +15,30 @@ use crate::exit::Exit;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::output;
+use drydock_config::release::deb::Series;
 use drydock_deb::control;
-use drydock_deb::unpacked;
+use drydock_deb::unpacked_source::UnpackedSource;
 
 impl cli::DebBuild {
     pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let release = ReleaseContext::resolve(ctx, &self.packages.of.into())?;
-        let mut packages = Packages::select(&release, &self.packages.series)?;
+        let mut packages = SourcePackages::select(&release, &self.packages.series)?;
         let own = own_series();
-        let at = packages.series.iter().position(|series| Some(series.name.as_str()) == own.as_deref()).unwrap_or(0);
+        let is_own = |series: &&Series| Some(series.name.as_str()) == own.as_deref();
+        let at = packages.series.iter().position(is_own).unwrap_or(0);
         packages.series = packages.series.into_iter().skip(at).take(1).collect();
         let _lock = lock(ctx)?;
-        let how = How { signer: None, with_origs: true, threads: threads(None) };
-        let made = packages.make(&how)?;
-        let one = made.first().context("there is no series")?;
+        let options = BuildOptions { signer: None, with_origs: true, threads: threads(None) };
+        let built = packages.build(&options)?;
+        let one = built.first().context("no series is declared")?;
 
-        let source = unpacked::unpack(&packages.directory().join(&one.dsc))?;
-        if let Some(why) = &source.failure {
-            return Err(Failure::rejected(format!("{} cannot be unpacked: {why}", one.dsc)));
+        let source = UnpackedSource::new(&packages.directory().join(&one.dsc))?;
+        if let Some(error) = &source.failure {
+            return Err(Failure::rejected(format!("cannot unpack {}: {}", one.dsc, error.output)));
         }
         let root = source.root();
-        let control = fs::read_to_string(root.join("debian/control")).context("there is no debian/control")?;
-        let needs =
+        let control = fs::read_to_string(root.join("debian/control")).context("cannot read debian/control")?;
+        let dependencies =
             control::parse(&control).ok().and_then(|all| all.first()?.line("Build-Depends")).unwrap_or_default();
         let run = |argv: &[&str]| {
             let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
@@ -44,24 +46,22 @@ impl cli::DebBuild {
             exec::bytes(&argv, root, exec::environment(&[], &BTreeMap::new()))
         };
         run(&["dpkg-checkbuilddeps"]).map_err(|why| {
-            // It names the missing packages on its standard error.
+            // The error output names the missing packages.
             let why = if let exec::Error::Exit { stderr, .. } = why { stderr } else { why.to_string() };
-            Failure::missing(format!("{why}; `apt-get satisfy '{needs}'` installs them"))
+            Failure::missing(format!("{why}; install them with `apt-get satisfy '{dependencies}'`"))
         })?;
         let jobs = format!("-j{}", threads(None));
         run(&["dpkg-buildpackage", "-b", "-us", "-uc", "-nc", &jobs])
-            .map_err(|why| Failure::rejected(format!("the packages cannot be built: {why}")))?;
+            .map_err(|why| Failure::rejected(format!("cannot build the packages: {why}")))?;
         let directory = packages.directory().join("local");
-        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-        for entry in
-            fs::read_dir(root.parent().unwrap_or(Path::new("/"))).context("cannot read the build's directory")?
-        {
+        fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        for entry in fs::read_dir(root.parent().unwrap_or(Path::new("/"))).context("cannot read the build directory")? {
             let path = entry?.path();
-            let ending = path.extension().unwrap_or_default();
-            if ["deb", "ddeb", "buildinfo", "changes"].iter().any(|wanted| ending == *wanted) {
+            let extension = path.extension().unwrap_or_default();
+            if ["deb", "ddeb", "buildinfo", "changes"].iter().any(|wanted| extension == *wanted) {
                 let to = directory.join(path.file_name().unwrap_or_default());
                 fs::copy(&path, &to).with_context(|| format!("cannot write {}", to.display()))?;
-                if ending == "deb" {
+                if extension == "deb" {
                     output::out(to.display());
                 }
             }
@@ -70,7 +70,7 @@ impl cli::DebBuild {
     }
 }
 
-/// The code name of this machine's series.
+/// The code name of the series that this machine runs.
 fn own_series() -> Option<String> {
     let text = fs::read_to_string("/etc/os-release").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;

@@ -1,10 +1,11 @@
-//! `cargo xtask deb check`: what an archive would refuse, before it is uploaded.
+//! `cargo xtask deb check`: checks source packages against the rules of Launchpad before they are uploaded.
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::packages::Packages;
+use super::network;
+use super::source_packages::{BuiltSource, SourcePackages};
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release_context::ReleaseContext;
@@ -12,74 +13,76 @@ use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::release::deb::{Distribution, Place};
-use drydock_deb::launchpad::remote::{Api, Remote};
-use drydock_deb::launchpad::{self, Facts, Rejection, Upload};
-use drydock_deb::unpacked::{Survival, Unpacked};
+use drydock_deb::launchpad::{self, Api, ArchiveState, CheckContext, Rejection, Upload};
+use drydock_deb::unpacked_source::{UnpackedSource, VendorCheck};
 
-/// What was found about one package.
+/// The result for one package.
 #[derive(Debug, Serialize)]
-struct Report {
+struct CheckReport {
     file: PathBuf,
     rejections: Vec<Rejection>,
-    crates: Option<Survival>,
-    asked: bool,
+    crates: Option<VendorCheck>,
+    /// Whether the rules that depend on the archive's state were checked.
+    asked_archive: bool,
 }
 
 /// The options of a check.
 pub(in crate::commands) struct Check<'a> {
-    /// Whether packages may lack signatures, as before an upload.
-    pub(in crate::commands) unsigned: bool,
-    /// The address of Launchpad's API, to ask what the archive has already.
+    /// Whether packages may lack signatures, because they are signed later.
+    pub(in crate::commands) allow_unsigned: bool,
+    /// The URL of Launchpad's API, to check against the archive's state as well.
     pub(in crate::commands) api: Option<&'a str>,
 }
 
 impl cli::DebCheck {
     pub(in crate::commands) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
-        let check = Check { unsigned: self.unsigned, api: self.remote.then_some(self.api.as_str()) };
+        let check = Check { allow_unsigned: self.unsigned, api: self.remote.then_some(self.api.as_str()) };
         if self.files.is_empty() {
             let release = ReleaseContext::resolve(&Context::find(place)?, &self.packages.of.into())?;
-            return check.print(&Packages::select(&release, &self.packages.series)?, self.format);
+            return check.print(&SourcePackages::select(&release, &self.packages.series)?, self.format);
         }
         if self.remote {
-            let text = "--remote asks the declared archive, which only packages of the project are for";
+            let text =
+                "--remote asks the declared archive, so it works only with the packages of the project, not with files";
             return Err(Failure::usage(text));
         }
-        // Packages from elsewhere are read and not run: cleaning would run their own rules.
+        // Checking the crates would run `debian/rules` of packages that are not ours.
         let reports = self.files.iter().map(|file| Ok(check.file(file, Distribution::Ubuntu, None)?.0));
         print(&reports.collect::<anyhow::Result<Vec<_>>>()?, self.format)
     }
 }
 
 impl Check<'_> {
-    /// Checks packages that were made, and prints the result.
-    pub(in crate::commands) fn print(&self, packages: &Packages<'_>, format: cli::Format) -> anyhow::Result<Exit> {
+    /// Checks packages of the project, which were built before, and prints the results.
+    pub(in crate::commands) fn print(
+        &self,
+        packages: &SourcePackages<'_>,
+        format: cli::Format,
+    ) -> anyhow::Result<Exit> {
         print(&self.reports(packages)?, format)
     }
 
-    /// The reasons for which an archive would refuse packages that were made; none when they are good.
-    pub(in crate::commands) fn refusals(&self, packages: &Packages<'_>) -> anyhow::Result<Vec<String>> {
+    /// Checks packages of the project, and returns a sentence for each problem.
+    pub(in crate::commands) fn problems(&self, packages: &SourcePackages<'_>) -> anyhow::Result<Vec<String>> {
         let reports = self.reports(packages)?;
-        let refused = reports.iter().flat_map(|report| {
-            let name = report.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let rejections = report.rejections.iter().map(|one| format!("{}; to do: {}", one.text, one.remedy));
-            let crates =
-                report.crates.iter().flat_map(|crates| crates.wrong.iter().map(|what| format!("vendor/{what}")));
-            rejections.chain(crates).map(move |what| format!("{name}: {what}")).collect::<Vec<_>>()
+        let problems = reports.iter().flat_map(|report| {
+            let rejections = report.rejections.iter().map(|one| format!("{}; remedy: {}", one.text, one.remedy));
+            let crates = report.crates.iter().flat_map(|crates| &crates.problems);
+            let crates = crates.map(|problem| format!("vendor/{problem}"));
+            rejections.chain(crates).map(|problem| format!("{}: {problem}", report.name())).collect::<Vec<_>>()
         });
-        Ok(refused.collect())
+        Ok(problems.collect())
     }
 
-    fn reports(&self, packages: &Packages<'_>) -> anyhow::Result<Vec<Report>> {
+    fn reports(&self, packages: &SourcePackages<'_>) -> anyhow::Result<Vec<CheckReport>> {
         let mut reports = Vec::new();
-        for (one, series) in packages.made()?.iter().zip(&packages.series) {
-            let remote = match (self.api, series.distribution) {
-                (Some(api), Distribution::Ubuntu) => Some(ask(packages, api)?),
-                (Some(_), Distribution::Debian) | (None, _) => None,
-            };
+        for (one, series) in packages.built()?.iter().zip(&packages.series) {
+            let api = self.api.filter(|_| series.distribution == Distribution::Ubuntu);
+            let archive = api.map(|api| archive_state(packages, api)).transpose()?;
             let file = packages.directory().join(&one.changes);
-            let (mut report, unpacked) = self.file(&file, series.distribution, remote)?;
+            let (mut report, unpacked) = self.file(&file, series.distribution, archive)?;
             if let Some(unpacked) = unpacked.filter(|unpacked| unpacked.failure.is_none()) {
-                report.crates = unpacked.crates_survive()?;
+                report.crates = unpacked.check_vendored()?;
             }
             reports.push(report);
         }
@@ -91,61 +94,64 @@ impl Check<'_> {
         &self,
         file: &Path,
         distribution: Distribution,
-        remote: Option<Remote>,
-    ) -> anyhow::Result<(Report, Option<Unpacked>)> {
+        archive: Option<ArchiveState>,
+    ) -> anyhow::Result<(CheckReport, Option<UnpackedSource>)> {
         let (upload, unpacked) = Upload::read(file)?;
-        let asked = remote.is_some();
-        let facts = Facts { distribution, today: today(), unsigned: self.unsigned, remote };
-        let rejections = launchpad::check(&upload, &facts);
-        Ok((Report { file: file.to_owned(), rejections, crates: None, asked }, unpacked))
+        let asked_archive = archive.is_some();
+        let context = CheckContext { distribution, today: today(), allow_unsigned: self.allow_unsigned, archive };
+        let rejections = launchpad::check(&upload, &context);
+        Ok((CheckReport { file: file.to_owned(), rejections, crates: None, asked_archive }, unpacked))
     }
 }
 
-fn print(reports: &[Report], format: cli::Format) -> anyhow::Result<Exit> {
-    let is_good = |report: &Report| {
-        report.rejections.is_empty() && report.crates.as_ref().is_none_or(|crates| crates.wrong.is_empty())
-    };
-    if format == cli::Format::Json {
-        output::out(serde_json::to_string_pretty(reports)?);
-    } else {
-        reports.iter().for_each(|report| print_one(report, is_good(report)));
+impl CheckReport {
+    fn name(&self) -> String {
+        self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
-    Ok(if reports.iter().all(is_good) { Exit::Success } else { Exit::CheckFailed })
-}
 
-fn print_one(report: &Report, good: bool) {
-    let name = report.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let rules = launchpad::RULES.len();
-    let mark = if good { "ok      " } else { "REFUSED " };
-    let asked = if report.asked { ", the archive was asked" } else { "" };
-    output::out(format_args!("{mark}{name} ({rules} rules{asked})"));
-    for rejection in &report.rejections {
-        for line in rejection.text.lines() {
-            output::out(format_args!("        {line}"));
+    fn is_good(&self) -> bool {
+        self.rejections.is_empty() && self.crates.as_ref().is_none_or(|crates| crates.problems.is_empty())
+    }
+
+    fn print(&self) {
+        let mark = if self.is_good() { "ok      " } else { "REJECTED" };
+        let archive = if self.asked_archive { " and the state of the archive" } else { "" };
+        output::out(format_args!("{mark} {} (checked {} rules{archive})", self.name(), launchpad::RULES.len()));
+        for rejection in &self.rejections {
+            rejection.text.lines().for_each(|line| output::out(format_args!("         {line}")));
+            output::out(format_args!("           remedy: {}", rejection.remedy));
         }
-        output::out(format_args!("          to do: {}", rejection.remedy));
-    }
-    if let Some(crates) = &report.crates {
-        let after = if crates.cleaned { " as unpacked and after `debian/rules clean`" } else { " as unpacked" };
-        match crates.wrong.as_slice() {
-            [] => output::out(format_args!("        {} files of crates have their sums{after}", crates.files)),
-            wrong => wrong.iter().for_each(|what| output::out(format_args!("        vendor/{what}"))),
+        if let Some(crates) = &self.crates {
+            let after = if crates.cleaned { " and after `debian/rules clean`" } else { "" };
+            if crates.problems.is_empty() {
+                let files = crates.files;
+                output::out(format_args!("         {files} files of crates match their checksums as unpacked{after}"));
+            }
+            crates.problems.iter().for_each(|problem| output::out(format_args!("         vendor/{problem}")));
         }
     }
 }
 
-/// What the archive has that the packages are for.
-pub(in crate::commands) fn ask(packages: &Packages<'_>, api: &str) -> anyhow::Result<Remote> {
+fn print(reports: &[CheckReport], format: cli::Format) -> anyhow::Result<Exit> {
+    match format {
+        cli::Format::Json => output::out(serde_json::to_string_pretty(reports)?),
+        cli::Format::Text => reports.iter().for_each(CheckReport::print),
+    }
+    Ok(if reports.iter().all(CheckReport::is_good) { Exit::Success } else { Exit::CheckFailed })
+}
+
+/// Asks Launchpad for the state of the target archive.
+pub(in crate::commands) fn archive_state(packages: &SourcePackages<'_>, api: &str) -> anyhow::Result<ArchiveState> {
     let Some(Place::Ppa { owner, archive, .. }) = packages.target().map(|target| &target.place) else {
-        return Err(Failure::usage("--remote needs an `upload` with the target `ppa`"));
+        return Err(Failure::usage("--remote needs an `upload` section with `target: ppa`"));
     };
-    let made = packages.made()?;
-    let source = made.first().and_then(|one| one.dsc.split_once('_')).map_or("", |(source, _)| source);
+    let built = packages.built()?;
+    let source = built.first().map_or("", BuiltSource::name);
     let series: Vec<String> = packages.series.iter().map(|series| series.name.as_str().to_owned()).collect();
-    Api::new(api, owner, archive)?.state(source, &series)
+    Api::new(api, owner, archive, &network())?.state(source, &series)
 }
 
-/// The day, in UTC.
+/// Today's date in UTC, `2026-06-01`.
 pub(in crate::commands) fn today() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask deb prove`: built twice without a network, compared, installed and tried.
+//! `cargo xtask deb prove`: builds packages twice in clean chroots without a network, compares, installs and tests them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::check::today;
-use super::packages::{Made, Packages};
+use super::network;
+use super::source_packages::{BuiltSource, SourcePackages};
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release_context::ReleaseContext;
@@ -16,14 +17,14 @@ use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths;
 use drydock_config::release::deb::{Distribution, Series};
-use drydock_deb::prove::{self, Builder, Chroots, Mirrors, Proof, Request};
+use drydock_deb::prove::{self, Builder, Chroots, Mirrors, Proof, ProofInputs};
 use drydock_deb::series;
 
-/// The file with a proof.
-pub(in crate::commands) const NAME: &str = "proof.json";
+/// The name of the file with a proof.
+pub(in crate::commands) const PROOF: &str = "proof.json";
 
-/// One package to prove.
-struct Wanted {
+/// A package to prove.
+struct PackageToProve {
     dsc: PathBuf,
     series: String,
     distribution: Distribution,
@@ -44,43 +45,49 @@ pub(in crate::commands) struct ProofEnvironment {
 impl cli::DebProve {
     pub(in crate::commands) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
         super::super::doctor::preflight(Purpose::Deb, false)?;
-        let (wanted, state) = if self.files.is_empty() {
+        let (packages, state) = if self.files.is_empty() {
             let ctx = Context::find(place)?;
             let release = ReleaseContext::resolve(&ctx, &self.packages.of.into())?;
-            let packages = Packages::select(&release, &self.packages.series)?;
-            (of_project(&packages)?, ctx.state.root().to_owned())
+            let packages = SourcePackages::select(&release, &self.packages.series)?;
+            (project_packages(&packages)?, ctx.state.root().to_owned())
         } else {
-            let wanted = self.files.iter().map(|file| of_file(file)).collect::<anyhow::Result<_>>()?;
+            let packages = self.files.iter().map(|file| package_in_file(file)).collect::<anyhow::Result<_>>()?;
             let state = place.state.clone().unwrap_or_else(|| std::env::temp_dir().join("drydock-chroots"));
-            (wanted, state)
+            (packages, state)
         };
-        let tell = |proof: &Proof| {
-            if self.format == cli::Format::Text {
-                tell(proof)
+        let is_text = self.format == cli::Format::Text;
+        let print = |proof: &Proof| {
+            if is_text {
+                print(proof)
             }
         };
-        let proofs = self.places.environment(&state).prove(&wanted, tell)?;
-        if self.format == cli::Format::Json {
+        let proofs = self.places.environment(&state).prove(&packages, print)?;
+        if !is_text {
             output::out(serde_json::to_string_pretty(&proofs)?);
         }
-        let same = proofs.iter().all(|proof| proof.differing.is_empty());
-        Ok(if same { Exit::Success } else { Exit::NotReproducible })
+        let is_reproducible = proofs.iter().all(|proof| proof.differences.is_empty());
+        Ok(if is_reproducible { Exit::Success } else { Exit::NotReproducible })
     }
 }
 
 impl ProofEnvironment {
-    /// Proves packages that were made, and writes the proofs beside them.
-    pub(in crate::commands) fn prove_packages(&self, packages: &Packages<'_>) -> anyhow::Result<Vec<Proof>> {
-        self.prove(&of_project(packages)?, |_| {})
+    /// Proves packages of the project, which were built before, and writes the proofs next to them.
+    pub(in crate::commands) fn prove_project(&self, packages: &SourcePackages<'_>) -> anyhow::Result<Vec<Proof>> {
+        self.prove(&project_packages(packages)?, |_| {})
     }
 
-    fn prove(&self, wanted: &[Wanted], tell: impl Fn(&Proof)) -> anyhow::Result<Vec<Proof>> {
-        let mut watch = |line: &str| output::err(format_args!("== {line}"));
-        let builder = Builder::find(&self.user, &mut watch)?;
-        let chroots = Chroots { directory: self.chroots.clone(), mirrors: self.mirrors.clone(), today: today() };
+    fn prove(&self, packages: &[PackageToProve], done: impl Fn(&Proof)) -> anyhow::Result<Vec<Proof>> {
+        let mut progress = |line: &str| output::err(format_args!("== {line}"));
+        let builder = Builder::new(&self.user, &mut progress)?;
+        let chroots = Chroots {
+            directory: self.chroots.clone(),
+            mirrors: self.mirrors.clone(),
+            today: today(),
+            network: network(),
+        };
         let mut proofs = Vec::new();
-        for one in wanted {
-            let request = Request {
+        for one in packages {
+            let inputs = ProofInputs {
                 dsc: &one.dsc,
                 series: &one.series,
                 distribution: one.distribution,
@@ -90,20 +97,20 @@ impl ProofEnvironment {
                 smoke_test: one.smoke_test.as_deref(),
                 directory: &one.directory,
             };
-            let proof = prove::prove(&request, &mut watch)?;
+            let proof = prove::prove(&inputs, &mut progress)?;
             let text = serde_json::to_string_pretty(&proof)? + "\n";
-            paths::write_atomically(&one.directory.join(NAME), text.as_bytes())?;
-            tell(&proof);
+            paths::write_atomically(&one.directory.join(PROOF), text.as_bytes())?;
+            done(&proof);
             proofs.push(proof);
         }
         Ok(proofs)
     }
 }
 
-/// The packages of the project that were made.
-fn of_project(packages: &Packages<'_>) -> anyhow::Result<Vec<Wanted>> {
-    let made = packages.made()?;
-    let one = |(one, series): (&Made, &&Series)| Wanted {
+/// The packages of the project, which were built before.
+fn project_packages(packages: &SourcePackages<'_>) -> anyhow::Result<Vec<PackageToProve>> {
+    let built = packages.built()?;
+    let one = |(one, series): (&BuiltSource, &&Series)| PackageToProve {
         dsc: packages.directory().join(&one.dsc),
         series: one.series.clone(),
         distribution: series.distribution,
@@ -111,49 +118,48 @@ fn of_project(packages: &Packages<'_>) -> anyhow::Result<Vec<Wanted>> {
         smoke_test: packages.deb.smoke_test.clone(),
         directory: packages.directory().join("proof").join(&one.series),
     };
-    Ok(made.iter().zip(&packages.series).map(one).collect())
+    Ok(built.iter().zip(&packages.series).map(one).collect())
 }
 
-/// `SERIES=FILE`
-fn of_file(text: &str) -> anyhow::Result<Wanted> {
+/// Parses `SERIES=FILE`.
+fn package_in_file(text: &str) -> anyhow::Result<PackageToProve> {
     let (name, file) = text
         .split_once('=')
-        .ok_or_else(|| Failure::usage(format!("{text:?} names no series: write it as bookworm={text}")))?;
+        .ok_or_else(|| Failure::usage(format!("{text:?} has no series; write SERIES=FILE, such as bookworm={text}")))?;
     let all = series::all();
     let known = all.iter().find(|one| one.name == name);
-    let distribution = known.map(|one| one.distribution);
+    let known = known.ok_or_else(|| Failure::usage(format!("unknown series {name}; use its code name")))?;
     let dsc = fs::canonicalize(file).with_context(|| format!("cannot read {file}"))?;
     let directory = dsc.parent().map(|directory| directory.join("proof").join(name)).unwrap_or_default();
-    Ok(Wanted {
+    Ok(PackageToProve {
         dsc,
         series: name.to_owned(),
-        distribution: distribution
-            .ok_or_else(|| Failure::usage(format!("the series {name} is not known; write a code name")))?,
+        distribution: known.distribution,
         prove_on: None,
         smoke_test: None,
         directory,
     })
 }
 
-fn tell(proof: &Proof) {
-    let on = match &proof.instead {
+fn print(proof: &Proof) {
+    let on = match &proof.substitute_reason {
         None => proof.proved_on.clone(),
-        Some(why) => format!("{} instead of {}, because {why}", proof.proved_on, proof.series),
+        Some(reason) => format!("{} instead of {} ({reason})", proof.proved_on, proof.series),
     };
     output::out(format_args!("{} on {on}", proof.source));
-    output::out(format_args!("  chroot     made on {}, no network while it was built", proof.chroot));
-    if proof.differing.is_empty() {
-        let varied = proof.varied.join(", ");
+    output::out(format_args!("  chroot     created on {}, built without a network", proof.chroot_date));
+    if proof.differences.is_empty() {
+        let variations = proof.variations.join(", ");
         output::out(format_args!(
-            "  the same   {} packages in both builds, with another {varied}",
+            "  identical  {} packages in both builds; varied: {variations}",
             proof.packages.len()
         ));
-        output::out(format_args!("             not varied: the clock, as rustc does not start under another"));
+        output::out("             not varied: the clock, because rustc does not run with a wrong one");
     }
-    proof.differing.iter().for_each(|what| output::out(format_args!("  DIFFERS    {what}")));
-    proof.tried.iter().for_each(|what| output::out(format_args!("  installed  {what}")));
-    if proof.tried.is_empty() && proof.differing.is_empty() {
-        output::out("  not tried: declare `smoke-test`, or write debian/tests/control");
+    proof.differences.iter().for_each(|difference| output::out(format_args!("  DIFFERS    {difference}")));
+    proof.tests.iter().for_each(|line| output::out(format_args!("  installed  {line}")));
+    if proof.tests.is_empty() && proof.differences.is_empty() {
+        output::out("  not tested: declare `smoke-test`, or write debian/tests/control");
     }
-    output::out(format_args!("  in {} s", proof.seconds));
+    output::out(format_args!("  took       {} s", proof.seconds));
 }

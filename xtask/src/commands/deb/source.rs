@@ -1,6 +1,6 @@
-//! `cargo xtask deb source`: a source package for each series.
+//! `cargo xtask deb source`: builds a source package for each series.
 
-use super::packages::{How, Packages};
+use super::source_packages::{BuildOptions, SourcePackages};
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::{lock, threads};
@@ -12,37 +12,38 @@ use drydock_deb::sign::Signer;
 impl cli::DebSource {
     pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let release = ReleaseContext::resolve(ctx, &self.packages.of.clone().into())?;
-        self.make(&Packages::select(&release, &self.packages.series)?)
+        self.build(&SourcePackages::select(&release, &self.packages.series)?)
     }
 
-    /// Makes the packages, and prints where they are.
-    pub(super) fn make(&self, packages: &Packages<'_>) -> anyhow::Result<Exit> {
+    /// Builds the packages and prints their paths.
+    pub(super) fn build(&self, packages: &SourcePackages<'_>) -> anyhow::Result<Exit> {
         if self.dry_run {
             return self.plan(packages);
         }
         let _lock = lock(packages.release.ctx())?;
         let signer = self.signer(packages);
-        let how = How { signer: signer.as_ref(), with_origs: !self.without_orig, threads: threads(self.threads) };
-        let made = packages.make(&how)?;
+        let options =
+            BuildOptions { signer: signer.as_ref(), with_origs: !self.without_orig, threads: threads(self.threads) };
+        let built = packages.build(&options)?;
         if self.format == cli::Format::Json {
-            output::out(serde_json::to_string_pretty(&made)?);
+            output::out(serde_json::to_string_pretty(&built)?);
             return Ok(Exit::Success);
         }
-        for one in &made {
+        for one in &built {
             output::out(format_args!("{:<10} {}", one.series, packages.directory().join(&one.changes).display()));
         }
         if signer.is_none() {
-            output::err(format_args!("note: they are not signed; `deb upload` signs, or --sign"));
+            output::err(format_args!("note: the packages are not signed; `deb upload` signs them, or use --sign"));
         }
         Ok(Exit::Success)
     }
 
-    fn signer(&self, packages: &Packages<'_>) -> Option<Signer> {
+    fn signer(&self, packages: &SourcePackages<'_>) -> Option<Signer> {
         let declared = || packages.target().and_then(|target| target.key.clone());
         (self.sign || self.key.is_some()).then(|| Signer { key: self.key.clone().or_else(declared) })
     }
 
-    fn plan(&self, packages: &Packages<'_>) -> anyhow::Result<Exit> {
+    fn plan(&self, packages: &SourcePackages<'_>) -> anyhow::Result<Exit> {
         let versions: Vec<(String, String)> = packages
             .series
             .iter()

@@ -1,56 +1,55 @@
-//! `cargo xtask deb status`: what was made, proved, uploaded and accepted.
+//! `cargo xtask deb status`: which packages were built, proved, uploaded and accepted.
 
 use serde::Serialize;
 
-use super::packages::Packages;
-use super::upload::{RECORD, fits};
+use super::network;
+use super::source_packages::SourcePackages;
+use super::upload::{UPLOAD_LOG, accepts};
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::output;
 use drydock_config::release::deb::Place;
-use drydock_deb::launchpad::remote::{Api, Build};
-use drydock_deb::upload::{Record, Route, Step};
+use drydock_deb::delivery::{UploadLog, UploadState, UploadTarget};
+use drydock_deb::launchpad::{Api, Build};
 
-/// What is known about one package.
+/// The status of one package.
 #[derive(Debug, Serialize)]
-struct Report {
+struct PackageStatus {
     series: String,
     version: String,
-    made: bool,
-    /// The series that it was proved on.
+    built: bool,
+    /// The series that the package was proved on.
     proved: Option<String>,
-    uploaded: Option<Step>,
+    uploaded: Option<UploadState>,
     builds: Vec<Build>,
 }
 
 impl cli::DebStatus {
     pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let release = ReleaseContext::resolve(ctx, &self.packages.of.into())?;
-        let mut packages = Packages::select(&release, &self.packages.series)?;
-        let record = Record::read(&ctx.state.root().join(RECORD))?;
-        let target = packages.target();
-        let route = target.map(|target| Route::to(&target.place, ctx.state.root())).transpose()?;
+        let packages = SourcePackages::select(&release, &self.packages.series)?;
+        let log = UploadLog::read(&ctx.state.root().join(UPLOAD_LOG))?;
+        let declared = packages.target();
+        let target = declared.map(|declared| UploadTarget::new(&declared.place, ctx.state.root())).transpose()?;
         let mut reports = Vec::new();
-        for series in packages.series.clone() {
-            packages.series = vec![series];
+        for series in packages.series.iter().copied() {
             let version = packages.version(series)?.to_string();
-            let made = packages.made().ok().and_then(|made| made.into_iter().next());
-            let proved = made.as_ref().and_then(|made| packages.proof(made)).map(|proof| proof.proved_on);
-            let uploaded = route.as_ref().and_then(|route| record.last(&route.shown, series.name.as_str(), &version));
+            let built = packages.built_for(series).ok();
+            let proved = built.as_ref().and_then(|built| packages.proof(built)).map(|proof| proof.proved_on);
+            let uploaded = target.as_ref().and_then(|target| log.last(&target.name, series.name.as_str(), &version));
             let mut builds = Vec::new();
-            if let (true, Some(target), Some(made)) = (self.remote, target, &made) {
-                if let (Place::Ppa { owner, archive, .. }, true) = (&target.place, fits(series, target)) {
-                    let source = made.dsc.split_once('_').map_or("", |(source, _)| source);
-                    let api = Api::new(&self.api, owner, archive)?;
-                    builds = api.builds(source, &version, &made.series)?.unwrap_or_default();
+            if let (true, Some(declared), Some(built)) = (self.remote, declared, &built) {
+                if let (Place::Ppa { owner, archive, .. }, true) = (&declared.place, accepts(declared, series)) {
+                    let api = Api::new(&self.api, owner, archive, &network())?;
+                    builds = api.builds(built.name(), &version, &built.series)?.unwrap_or_default();
                 }
             }
-            reports.push(Report {
+            reports.push(PackageStatus {
                 series: series.name.as_str().to_owned(),
                 version,
-                made: made.is_some(),
+                built: built.is_some(),
                 proved,
                 uploaded: uploaded.cloned(),
                 builds,
@@ -59,23 +58,23 @@ impl cli::DebStatus {
         if self.format == cli::Format::Json {
             output::out(serde_json::to_string_pretty(&reports)?);
         } else {
-            reports.iter().for_each(tell);
+            reports.iter().for_each(print);
         }
         Ok(Exit::Success)
     }
 }
 
-fn tell(report: &Report) {
-    let made = if report.made { "made" } else { "not made" };
+fn print(report: &PackageStatus) {
+    let built = if report.built { "built" } else { "not built" };
     let proved = report.proved.as_ref().map_or_else(|| "not proved".into(), |on| format!("proved on {on}"));
     let uploaded = match &report.uploaded {
         None => "not uploaded".to_owned(),
-        Some(Step::Delivering) => "delivery was cut off".to_owned(),
-        Some(Step::Delivered) => "delivered, no answer yet".to_owned(),
-        Some(Step::Accepted) => "accepted".to_owned(),
-        Some(Step::Refused(why)) => format!("refused: {why}"),
+        Some(UploadState::Delivering) => "upload was interrupted".to_owned(),
+        Some(UploadState::Delivered) => "uploaded, no answer yet".to_owned(),
+        Some(UploadState::Accepted) => "accepted".to_owned(),
+        Some(UploadState::Rejected(why)) => format!("rejected: {why}"),
     };
-    output::out(format_args!("{:<10} {:<40} {made}, {proved}, {uploaded}", report.series, report.version));
+    output::out(format_args!("{:<10} {:<40} {built}, {proved}, {uploaded}", report.series, report.version));
     for build in &report.builds {
         output::out(format_args!("           {}: {}", build.architecture, build.state));
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask deb upload`: signed, checked, delivered, and waited for until the archive answers.
+//! `cargo xtask deb upload`: signs, checks and uploads source packages, and waits for the archive's answer.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use super::check::{ask, today};
-use super::packages::{How, Made, Packages};
+use super::check::{archive_state, today};
+use super::network;
+use super::source_packages::{BuildOptions, BuiltSource, SourcePackages};
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::{lock, threads};
@@ -16,181 +17,131 @@ use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::release::deb::{Distribution, Place, Series, Target};
-use drydock_deb::launchpad::remote::Api;
-use drydock_deb::launchpad::{self, Facts, Upload};
+use drydock_deb::delivery::{ArchiveAnswer, UploadLog, UploadRecord, UploadState, UploadTarget};
+use drydock_deb::launchpad::{self, Api, CheckContext, Upload};
 use drydock_deb::sign::Signer;
-use drydock_deb::upload::{Answer, Line, Record, Route, Step};
 
-/// The record of uploads, in the state directory.
-pub(in crate::commands) const RECORD: &str = "uploads.jsonl";
+/// The name of the log of uploads, in the state directory.
+pub(in crate::commands) const UPLOAD_LOG: &str = "uploads.jsonl";
 
-/// How often the archive is asked.
-const PAUSE: Duration = Duration::from_secs(30);
+/// The pause between two questions to Launchpad.
+const LAUNCHPAD_PAUSE: Duration = Duration::from_secs(30);
+/// The pause between two looks at the log of a queue.
+const QUEUE_PAUSE: Duration = Duration::from_millis(500);
 
 /// The options of an upload.
 pub(in crate::commands) struct Uploader {
-    /// The key that signs; by default that of the declaration.
+    /// The key that signs; the declared key if `None`.
     pub(in crate::commands) key: Option<String>,
     /// The minutes to wait for the archive's answer.
     pub(in crate::commands) wait: u32,
-    /// The address of Launchpad's API.
+    /// The URL of Launchpad's API.
     pub(in crate::commands) api: String,
 }
 
 impl cli::DebUpload {
     pub(in crate::commands) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let release = ReleaseContext::resolve(ctx, &self.packages.of.into())?;
-        let packages = Packages::select(&release, &self.packages.series)?;
+        let packages = SourcePackages::select(&release, &self.packages.series)?;
         if self.dry_run {
-            return plan(packages);
+            return print_plan(Destination::new(packages)?);
         }
         let uploader = Uploader { key: self.key, wait: self.wait, api: self.api };
         uploader.upload(packages, &mut |line| output::out(line))
     }
 }
 
-/// Where packages go, those of them that may go there, and what was uploaded before.
-fn destination<'a>(mut packages: Packages<'a>) -> anyhow::Result<(Packages<'a>, &'a Target, Route, Record)> {
-    let target = target(&packages)?;
-    let state = packages.release.ctx().state.root();
-    let route = Route::to(&target.place, state)?;
-    packages.series.retain(|series| fits(series, target));
-    if packages.series.is_empty() {
-        return Err(Failure::usage(format!("none of the series is one of {}", route.shown)));
+/// The declared upload target, the packages that it accepts, and the earlier uploads.
+struct Destination<'a> {
+    packages: SourcePackages<'a>,
+    declared: &'a Target,
+    target: UploadTarget,
+    log: UploadLog,
+}
+
+impl<'a> Destination<'a> {
+    fn new(mut packages: SourcePackages<'a>) -> anyhow::Result<Destination<'a>> {
+        let declared = declared_target(&packages)?;
+        let state = packages.release.ctx().state.root();
+        let target = UploadTarget::new(&declared.place, state)?;
+        let log = UploadLog::read(&state.join(UPLOAD_LOG))?;
+        packages.series.retain(|series| accepts(declared, series));
+        if packages.series.is_empty() {
+            return Err(Failure::usage(format!("{} accepts none of the series", target.name)));
+        }
+        Ok(Destination { packages, declared, target, log })
     }
-    let record = Record::read(&state.join(RECORD))?;
-    Ok((packages, target, route, record))
 }
 
 impl Uploader {
-    /// Uploads packages to their declared target, and reports the result of each to `tell`.
+    /// Uploads packages to their declared target. `report` gets a line about the result of each.
     pub(in crate::commands) fn upload(
         &self,
-        packages: Packages<'_>,
-        tell: &mut dyn FnMut(String),
+        packages: SourcePackages<'_>,
+        report: &mut dyn FnMut(String),
     ) -> anyhow::Result<Exit> {
-        let (mut packages, target, route, mut record) = destination(packages)?;
+        let Destination { mut packages, declared, target, mut log } = Destination::new(packages)?;
         let _lock = lock(packages.release.ctx())?;
-        let signer = Signer { key: self.key.clone().or_else(|| target.key.clone()) };
-        let mut all = Exit::Success;
+        let signer = Signer { key: self.key.clone().or_else(|| declared.key.clone()) };
+        let mut exit = Exit::Success;
         for series in packages.series.clone() {
             packages.series = vec![series];
             let version = packages.version(series)?.to_string();
-            let step = record.last(&route.shown, series.name.as_str(), &version).cloned();
-            if step == Some(Step::Accepted) {
-                tell(format!("accepted   {version} (before)"));
+            let state = log.last(&target.name, series.name.as_str(), &version).cloned();
+            if state == Some(UploadState::Accepted) {
+                report(format!("accepted   {version} (earlier)"));
                 continue;
             }
-            if step != Some(Step::Delivered) {
-                self.deliver(&packages, &route, &signer, &mut record)?;
+            let mut delivery = Delivery { packages: &packages, target: &target, log: &mut log, api: &self.api };
+            if state != Some(UploadState::Delivered) {
+                delivery.deliver(&signer)?;
             }
-            let made = packages.made()?;
-            let one = made.first().context("the package went away")?;
-            let answer = self.wait(target, &route, one)?;
-            let said = |step| line(&packages, &route, one, step);
-            match answer {
-                Some(Answer::Accepted) => {
-                    record.add(said(Step::Accepted)?)?;
-                    tell(format!("accepted   {version}"));
+            let built = packages.built_for(series)?;
+            match self.wait(declared, &target, &built)? {
+                Some(ArchiveAnswer::Accepted) => {
+                    delivery.record(&built, UploadState::Accepted)?;
+                    report(format!("accepted   {version}"));
                 }
-                Some(Answer::Refused(why)) => {
-                    record.add(said(Step::Refused(why.clone()))?)?;
-                    tell(format!("REFUSED    {version}: {why}"));
-                    all = Exit::Remote;
+                Some(ArchiveAnswer::Rejected(why)) => {
+                    delivery.record(&built, UploadState::Rejected(why.clone()))?;
+                    report(format!("REJECTED   {version}: {why}"));
+                    exit = Exit::Remote;
                 }
                 None => {
-                    tell(format!("delivered  {version}; no answer within {} minutes", self.wait));
-                    let silent = "silence may mean a key that the archive does not know: it sends no mail then";
-                    output::err(format_args!("note: {silent}; the same command goes on waiting"));
+                    report(format!("uploaded   {version}; no answer within {} minutes", self.wait));
+                    let silence = "Launchpad never answers if it does not know the key";
+                    output::err(format_args!("note: run the same command to continue waiting; {silence}"));
                     if self.wait > 0 {
-                        all = Exit::Remote;
+                        exit = Exit::Remote;
                     }
                 }
             }
         }
-        Ok(all)
+        Ok(exit)
     }
 
-    /// Signs, checks and delivers one package.
-    fn deliver(
+    /// Asks the archive until it answers or the time is up.
+    fn wait(
         &self,
-        packages: &Packages<'_>,
-        route: &Route,
-        signer: &Signer,
-        record: &mut Record,
-    ) -> anyhow::Result<()> {
-        let threads = threads(None);
-        // Whether the archive has the orig already is told by the sums of what it accepted.
-        let plain = packages.make(&How { signer: Some(signer), with_origs: true, threads })?;
-        let (first, directory) = (plain.first().context("there is no package")?, packages.directory());
-        let (upload, _unpacked) = Upload::read(&directory.join(&first.changes))?;
-        let mut there = 0;
-        let origs: Vec<_> =
-            upload.dsc_listed().map(|(_, _, name)| name).filter(|name| name.contains(".orig")).collect();
-        for name in &origs {
-            let ours = upload.files.get(name).map_or("", |sums| sums.sha256.as_str());
-            match record.accepted(&route.shown, name) {
-                Some(theirs) if theirs == ours => there += 1,
-                Some(_) => {
-                    let text =
-                        format!("{} accepted {name} with other bytes before, and will refuse these", route.shown);
-                    return Err(Failure::not_reproducible(format!(
-                        "{text}; make the release as it was, or raise the version"
-                    )));
-                }
-                None => {}
-            }
-        }
-        let without = there > 0 && there == origs.len();
-        if without {
-            packages.make(&How { signer: Some(signer), with_origs: false, threads })?;
-        }
-        let changes = directory.join(&first.changes);
-        self.checked(packages, &changes, without)?;
-        record.add(line(packages, route, first, Step::Delivering)?)?;
-        let origs = if without { "without the orig, which the archive has" } else { "with the orig" };
-        output::err(format_args!("== deliver {} to {}, {origs}", first.changes, route.shown));
-        route.deliver(&changes)?;
-        record.add(line(packages, route, first, Step::Delivered)?)
-    }
-
-    /// Nothing is delivered that would be refused.
-    fn checked(&self, packages: &Packages<'_>, changes: &Path, without: bool) -> anyhow::Result<()> {
-        let (upload, _unpacked) = Upload::read(changes)?;
-        let series = packages.series.first().context("there is no series")?;
-        let is_ppa = matches!(target(packages)?.place, Place::Ppa { .. });
-        let remote = is_ppa.then(|| ask(packages, &self.api)).transpose()?;
-        let facts = Facts { distribution: series.distribution, today: today(), unsigned: false, remote };
-        let mut rejections = launchpad::check(&upload, &facts);
-        // Another archive than Launchpad's was not asked whether it has the orig; the record says so.
-        rejections.retain(|one| !(without && !is_ppa && one.rule == "dsc-sums"));
-        if rejections.is_empty() {
-            return Ok(());
-        }
-        let list: String =
-            rejections.iter().map(|one| format!("\n  {}\n    to do: {}", one.text, one.remedy)).collect();
-        Err(Failure::rejected(format!("it would be refused, so it is not uploaded:{list}")))
-    }
-
-    /// Asks until there is an answer, or the time is up.
-    fn wait(&self, target: &Target, route: &Route, made: &Made) -> anyhow::Result<Option<Answer>> {
-        let until = Instant::now() + Duration::from_secs(u64::from(self.wait) * 60);
-        let pause = if matches!(target.place, Place::Ppa { .. }) { PAUSE } else { Duration::from_millis(500) };
+        declared: &Target,
+        target: &UploadTarget,
+        built: &BuiltSource,
+    ) -> anyhow::Result<Option<ArchiveAnswer>> {
+        let deadline = Instant::now() + Duration::from_secs(u64::from(self.wait) * 60);
+        let pause = if matches!(declared.place, Place::Ppa { .. }) { LAUNCHPAD_PAUSE } else { QUEUE_PAUSE };
         loop {
-            let answer = match &target.place {
+            let answer = match &declared.place {
                 Place::Ppa { owner, archive, .. } => {
-                    let source = made.dsc.split_once('_').map_or("", |(source, _)| source);
-                    let builds = Api::new(&self.api, owner, archive)?.builds(source, &made.version, &made.series)?;
-                    builds.map(|builds| {
-                        for build in builds {
-                            output::err(format_args!("== {} {}: {}", made.version, build.architecture, build.state));
-                        }
-                        Answer::Accepted
-                    })
+                    let api = Api::new(&self.api, owner, archive, &network())?;
+                    let builds = api.builds(built.name(), &built.version, &built.series)?;
+                    for build in builds.iter().flatten() {
+                        output::err(format_args!("== {} {}: {}", built.version, build.architecture, build.state));
+                    }
+                    builds.map(|_| ArchiveAnswer::Accepted)
                 }
-                Place::Queue { .. } => route.answer(&made.changes),
+                Place::Queue { .. } => target.answer(&built.changes),
             };
-            let left = until.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             if answer.is_some() || left.is_zero() {
                 return Ok(answer);
             }
@@ -200,49 +151,123 @@ impl Uploader {
 }
 
 /// Prints what would be uploaded.
-fn plan(packages: Packages<'_>) -> anyhow::Result<Exit> {
-    let (packages, _, route, record) = destination(packages)?;
-    output::out(format_args!("to {}", route.shown));
+fn print_plan(destination: Destination<'_>) -> anyhow::Result<Exit> {
+    let Destination { packages, target, log, .. } = destination;
+    output::out(format_args!("to {}", target.name));
     for series in &packages.series {
         let version = packages.version(series)?.to_string();
-        let what = match record.last(&route.shown, series.name.as_str(), &version) {
-            None | Some(Step::Delivering | Step::Refused(_)) => "sign, check, deliver, wait",
-            Some(Step::Delivered) => "wait for the answer",
-            Some(Step::Accepted) => "nothing: it was accepted",
+        let plan = match log.last(&target.name, series.name.as_str(), &version) {
+            None | Some(UploadState::Delivering | UploadState::Rejected(_)) => "sign, check, upload, wait",
+            Some(UploadState::Delivered) => "wait for the answer",
+            Some(UploadState::Accepted) => "nothing (accepted)",
         };
-        output::out(format_args!("  {:<10} {version}: {what}", series.name.as_str()));
+        output::out(format_args!("  {:<10} {version}: {plan}", series.name.as_str()));
     }
     Ok(Exit::Success)
 }
 
-/// The declared target.
-pub(in crate::commands) fn target<'a>(packages: &Packages<'a>) -> anyhow::Result<&'a Target> {
+/// The upload of the package of one series.
+struct Delivery<'a> {
+    /// The packages of that series only.
+    packages: &'a SourcePackages<'a>,
+    target: &'a UploadTarget,
+    log: &'a mut UploadLog,
+    /// The URL of Launchpad's API.
+    api: &'a str,
+}
+
+impl Delivery<'_> {
+    /// Signs, checks and uploads the package.
+    fn deliver(&mut self, signer: &Signer) -> anyhow::Result<()> {
+        let mut options = BuildOptions { signer: Some(signer), with_origs: true, threads: threads(None) };
+        let built = self.packages.build(&options)?;
+        let built = built.first().context("no series is left to upload")?;
+        let changes = self.packages.directory().join(&built.changes);
+        let (upload, _unpacked) = Upload::read(&changes)?;
+        if self.has_origs(&upload)? {
+            options.with_origs = false;
+            self.packages.build(&options)?;
+        }
+        self.check(&changes, options.with_origs)?;
+        self.record(built, UploadState::Delivering)?;
+        let origs = if options.with_origs { "with" } else { "without" };
+        output::err(format_args!("== upload {} to {}, {origs} the orig tarballs", built.changes, self.target.name));
+        self.target.upload(&changes)?;
+        self.record(built, UploadState::Delivered)
+    }
+
+    /// Whether the target accepted all orig tarballs of the package before.
+    ///
+    /// # Errors
+    /// It accepted an orig tarball of the same name with other content.
+    fn has_origs(&self, upload: &Upload) -> anyhow::Result<bool> {
+        let origs = upload.dsc_listed().map(|(_, _, name)| name).filter(|name| name.contains(".orig"));
+        let (mut accepted, mut all) = (0, 0);
+        for name in origs {
+            all += 1;
+            let ours = upload.files.get(&name).map_or("", |file| file.sha256.as_str());
+            match self.log.accepted(&self.target.name, &name) {
+                None => {}
+                Some(theirs) if theirs == ours => accepted += 1,
+                Some(_) => {
+                    let text = format!("{} has {name} with other content, and would reject this one", self.target.name);
+                    let remedy = "build the release from the same commit, or raise the version";
+                    return Err(Failure::not_reproducible(format!("{text}; {remedy}")));
+                }
+            }
+        }
+        Ok(accepted > 0 && accepted == all)
+    }
+
+    /// Refuses to upload what would be rejected.
+    fn check(&self, changes: &Path, with_origs: bool) -> anyhow::Result<()> {
+        let (upload, _unpacked) = Upload::read(changes)?;
+        let series = self.packages.series.first().context("no series is left to upload")?;
+        let is_ppa = matches!(declared_target(self.packages)?.place, Place::Ppa { .. });
+        let archive = is_ppa.then(|| archive_state(self.packages, self.api)).transpose()?;
+        let context =
+            CheckContext { distribution: series.distribution, today: today(), allow_unsigned: false, archive };
+        let mut rejections = launchpad::check(&upload, &context);
+        // An archive other than Launchpad cannot be asked for the orig tarballs; the log shows that it has them.
+        rejections.retain(|one| with_origs || is_ppa || one.rule != "dsc-checksums");
+        if rejections.is_empty() {
+            return Ok(());
+        }
+        let list: String =
+            rejections.iter().map(|one| format!("\n  {}\n    remedy: {}", one.text, one.remedy)).collect();
+        Err(Failure::rejected(format!("not uploaded, because the archive would reject it:{list}")))
+    }
+
+    /// Adds a state of the package to the log.
+    fn record(&mut self, built: &BuiltSource, state: UploadState) -> anyhow::Result<()> {
+        let (upload, _unpacked) = Upload::read(&self.packages.directory().join(&built.dsc))?;
+        let names = upload.dsc_listed().map(|(_, _, name)| name);
+        let files: BTreeMap<String, String> =
+            names.filter_map(|name| Some((name.clone(), upload.files.get(&name)?.sha256.clone()))).collect();
+        self.log.add(UploadRecord {
+            time: u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default(),
+            target: self.target.name.clone(),
+            series: built.series.clone(),
+            source: upload.dsc.line("Source").unwrap_or_default(),
+            version: built.version.clone(),
+            files,
+            state,
+        })
+    }
+}
+
+/// The declared upload target.
+pub(in crate::commands) fn declared_target<'a>(packages: &SourcePackages<'a>) -> anyhow::Result<&'a Target> {
     packages.target().ok_or_else(|| {
-        let (section, what) = if packages.as_nightly { ("nightly", "nightlies") } else { ("deb", "packages") };
-        Failure::declaration(format!("packaging/release.yaml declares no `{section}.upload`, so {what} go nowhere"))
+        let section = if packages.as_nightly { "nightly" } else { "deb" };
+        Failure::declaration(format!("packaging/release.yaml has no `{section}.upload`; declare the target"))
     })
 }
 
-/// A PPA builds for Ubuntu only.
-pub(in crate::commands) fn fits(series: &Series, target: &Target) -> bool {
+/// Whether a target accepts packages of a series; PPAs build only for Ubuntu.
+pub(in crate::commands) fn accepts(target: &Target, series: &Series) -> bool {
     match target.place {
         Place::Ppa { .. } => series.distribution == Distribution::Ubuntu,
         Place::Queue { .. } => true,
     }
-}
-
-fn line(packages: &Packages<'_>, route: &Route, made: &Made, step: Step) -> anyhow::Result<Line> {
-    let (upload, _unpacked) = Upload::read(&packages.directory().join(&made.dsc))?;
-    let names = upload.dsc_listed().map(|(_, _, name)| name);
-    let files: BTreeMap<String, String> =
-        names.filter_map(|name| Some((name.clone(), upload.files.get(&name)?.sha256.clone()))).collect();
-    Ok(Line {
-        time: u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default(),
-        place: route.shown.clone(),
-        series: made.series.clone(),
-        source: upload.dsc.line("Source").unwrap_or_default(),
-        version: made.version.clone(),
-        files,
-        step,
-    })
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::commands::deb::packages::Packages;
-use crate::commands::deb::prove::NAME as PROOF;
+use crate::commands::deb::prove::PROOF;
+use crate::commands::deb::source_packages::SourcePackages;
 use crate::commands::release_context::ReleaseContext;
 use drydock_archive::layer::{Item, ItemKind};
 use drydock_archive::read::{Limits, MemberKind, ReadError};
@@ -15,11 +15,11 @@ use drydock_base::output;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::Platform;
 use drydock_config::release::deb::Series;
-use drydock_deb::binary::{Binary, SCRIPTS};
+use drydock_deb::binary::{BinaryPackage, MAINTAINER_SCRIPTS};
+use drydock_deb::checksums::FileChecksums;
 use drydock_deb::control::Paragraph;
-use drydock_deb::installed::{self, Installed};
+use drydock_deb::installed::{self, Installed, InstalledError};
 use drydock_deb::prove::Proof;
-use drydock_deb::sums::Sums;
 use drydock_oci::image_files::{ImageFiles, STATUS, STATUS_DIRECTORY, clean_path};
 use drydock_oci::layer_builder::LayerBuilder;
 
@@ -35,8 +35,8 @@ pub(super) fn find(
     series: Option<&str>,
     base: Option<String>,
     platform: Platform,
-) -> anyhow::Result<Vec<Binary>> {
-    let packages = Packages::select(release, &[])?;
+) -> anyhow::Result<Vec<BinaryPackage>> {
+    let packages = SourcePackages::select(release, &[])?;
     let series = choose(&packages.series, series, base.as_deref())?;
     let version = packages.version(series)?;
     let proved = packages.directory().join("proof").join(series.name.as_str());
@@ -98,8 +98,8 @@ fn choose<'a>(all: &[&'a Series], declared: Option<&str>, base: Option<&str>) ->
 }
 
 /// Opens a package.
-fn open(path: &Path, name: &str, platform: Platform) -> anyhow::Result<Binary> {
-    let binary = Binary::open(path).map_err(|error| damaged(path, error))?;
+fn open(path: &Path, name: &str, platform: Platform) -> anyhow::Result<BinaryPackage> {
+    let binary = BinaryPackage::open(path).map_err(|error| damaged(path, error))?;
     let fits = binary.architecture == platform.debian() || binary.architecture == "all";
     if binary.name != name || !fits {
         let what = format!("{} of {}", binary.name, binary.architecture);
@@ -110,12 +110,12 @@ fn open(path: &Path, name: &str, platform: Platform) -> anyhow::Result<Binary> {
 
 /// Whether a proof beside a package is about it, and about the source package of this commit; there may be one of each
 /// architecture.
-fn check_proof(packages: &Packages<'_>, series: &Series, path: &Path) -> anyhow::Result<()> {
+fn check_proof(packages: &SourcePackages<'_>, series: &Series, path: &Path) -> anyhow::Result<()> {
     let again = |why: &str| {
         let command = format!("cargo xtask deb prove --series {}", series.name.as_str());
         Failure::not_reproducible(format!("{} {why}; prove it again with `{command}`", path.display()))
     };
-    let made = packages.made_for(series)?;
+    let made = packages.built_for(series)?;
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let (sum, _) = Sha256Sum::of_file(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut why = "has no proof beside it";
@@ -124,7 +124,7 @@ fn check_proof(packages: &Packages<'_>, series: &Series, path: &Path) -> anyhow:
         why = match () {
             () if *proved != sum.to_string() => "is not the file that was proved",
             () if !packages.is_proof_of(&proof, &made) => "was proved of another source package",
-            () if !proof.differing.is_empty() => "differed between two builds",
+            () if !proof.differences.is_empty() => "differed between two builds",
             () => return Ok(()),
         };
     }
@@ -154,13 +154,14 @@ fn damaged(path: &Path, error: ReadError) -> anyhow::Error {
 
 /// Refuses packages that would not work on the base: everything that is wrong with them, at once.
 pub(super) fn check(
-    debs: &[Binary],
+    debs: &[BinaryPackage],
     files: &ImageFiles,
     base: &str,
     platform: Platform,
     skip_scripts: bool,
 ) -> anyhow::Result<()> {
-    let unreadable = |why: String| Failure::not_reproducible(format!("what {base} has installed: {why}"));
+    let unreadable =
+        |error: InstalledError| Failure::not_reproducible(format!("installed packages of {base}: {error}"));
     let mut there = Vec::new();
     if files.text(STATUS).is_none() && files.texts_in(STATUS_DIRECTORY).next().is_none() {
         let text = format!("{base} does not say which packages it has (it has no /{STATUS})");
@@ -176,7 +177,7 @@ pub(super) fn check(
         }
     }
     let paragraphs: Vec<&Paragraph> = debs.iter().map(|deb| &deb.control).collect();
-    let unmet = installed::unmet(&paragraphs, &there, platform.debian()).map_err(unreadable)?;
+    let unmet = installed::unmet_relations(&paragraphs, &there, platform.debian()).map_err(unreadable)?;
     if !unmet.is_empty() {
         problems.extend(unmet.iter().map(ToString::to_string));
         problems
@@ -206,7 +207,7 @@ pub(super) fn check(
 }
 
 /// Puts the packages on the base, and into its list of what is installed.
-pub(super) fn install(builder: &mut LayerBuilder, debs: &[Binary], epoch: u64) -> anyhow::Result<()> {
+pub(super) fn install(builder: &mut LayerBuilder, debs: &[BinaryPackage], epoch: u64) -> anyhow::Result<()> {
     let mut paragraphs = Vec::new();
     for deb in debs {
         let listed = files(builder, deb)?;
@@ -215,7 +216,7 @@ pub(super) fn install(builder: &mut LayerBuilder, debs: &[Binary], epoch: u64) -
         if builder.files.text(STATUS).is_some() {
             let own = deb.members.iter().filter(|(name, _)| name.as_str() != "list");
             for (name, (mode, bytes)) in own {
-                let mode = if SCRIPTS.contains(&name.as_str()) { *mode } else { 0o644 };
+                let mode = if MAINTAINER_SCRIPTS.contains(&name.as_str()) { *mode } else { 0o644 };
                 write(builder, &format!("{INFO}/{}.{name}", deb.stem()), bytes, mode, epoch)?;
             }
             write(builder, &format!("{INFO}/{}.list", deb.stem()), listed.as_bytes(), 0o644, epoch)?;
@@ -237,7 +238,7 @@ pub(super) fn install(builder: &mut LayerBuilder, debs: &[Binary], epoch: u64) -
 }
 
 /// The list of what is installed, without what is left of packages that are put there anew, as their configuration.
-fn without(status: &str, debs: &[Binary]) -> String {
+fn without(status: &str, debs: &[BinaryPackage]) -> String {
     let is_anew = |paragraph: &&str| {
         let name = paragraph.lines().find_map(|line| line.strip_prefix("Package:"));
         name.is_some_and(|name| debs.iter().any(|deb| deb.name == name.trim()))
@@ -247,7 +248,7 @@ fn without(status: &str, debs: &[Binary]) -> String {
 }
 
 /// The files of a package, put where they go; the list of them, as dpkg keeps it.
-fn files(builder: &mut LayerBuilder, deb: &Binary) -> anyhow::Result<String> {
+fn files(builder: &mut LayerBuilder, deb: &BinaryPackage) -> anyhow::Result<String> {
     let mut listed = String::from("/.\n");
     let mut refused = Vec::new();
     deb.visit(LIMITS, &mut |member, content| {
@@ -281,13 +282,13 @@ fn files(builder: &mut LayerBuilder, deb: &Binary) -> anyhow::Result<String> {
 }
 
 /// Configuration files with the sums by which dpkg knows whether somebody changed them.
-fn conffiles(builder: &LayerBuilder, deb: &Binary) -> anyhow::Result<String> {
+fn conffiles(builder: &LayerBuilder, deb: &BinaryPackage) -> anyhow::Result<String> {
     let Some((_, list)) = deb.members.get("conffiles") else { return Ok(String::new()) };
     let mut lines = String::new();
     for path in String::from_utf8_lossy(list).lines().map(str::trim).filter(|line| line.starts_with('/')) {
         let real = builder.files.real(path).unwrap_or_default();
         let Some(Item { kind: ItemKind::File(content), .. }) = builder.layer.get(&real) else { continue };
-        lines.push_str(&format!("\n{path} {}", Sums::of("", &builder.layer.read(*content)?).md5));
+        lines.push_str(&format!("\n{path} {}", FileChecksums::from_bytes("", &builder.layer.read(*content)?).md5));
     }
     Ok(lines)
 }
@@ -315,6 +316,6 @@ fn write(builder: &mut LayerBuilder, path: &str, bytes: &[u8], mode: u32, epoch:
 }
 
 /// The files, for the build record.
-pub(super) fn files_of(debs: &[Binary]) -> impl Iterator<Item = &PathBuf> {
+pub(super) fn files_of(debs: &[BinaryPackage]) -> impl Iterator<Item = &PathBuf> {
     debs.iter().map(|deb| &deb.file)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::commands::deb::check::Check;
-use crate::commands::deb::packages::{How, Packages};
+use crate::commands::deb::source_packages::{BuildOptions, SourcePackages};
 use crate::commands::docker::build::Build;
 use crate::commands::docker::nightly as images;
 use crate::commands::release::build::{build, lock};
@@ -76,22 +76,22 @@ fn needed<T>(found: Option<T>, what: &str) -> anyhow::Result<T> {
 }
 
 /// The source packages, which are declared when this is called.
-fn of_packages<'a>(night: &'a Night, series: &[String]) -> anyhow::Result<Packages<'a>> {
+fn of_packages<'a>(night: &'a Night, series: &[String]) -> anyhow::Result<SourcePackages<'a>> {
     needed(night.packages(series)?, "`deb` in the declaration")
 }
 
 pub(super) fn packages_done(night: &Night) -> anyhow::Result<Option<String>> {
     let packages = of_packages(night, &[])?;
-    let Ok(made) = packages.made() else { return Ok(None) };
+    let Ok(made) = packages.built() else { return Ok(None) };
     for one in &made {
-        if !packages.is_whole(one) || !packages.is_of_directory(one)? {
+        if !packages.is_intact(one) || !packages.is_up_to_date(one)? {
             return Ok(None);
         }
     }
     Ok(Some(of_series(&packages)))
 }
 
-fn of_series(packages: &Packages<'_>) -> String {
+fn of_series(packages: &SourcePackages<'_>) -> String {
     let names: Vec<&str> = packages.series.iter().map(|series| series.name.as_str()).collect();
     format!("{} for {}", packages.upstream, names.join(", "))
 }
@@ -99,14 +99,14 @@ fn of_series(packages: &Packages<'_>) -> String {
 pub(super) fn packages(night: &Night) -> anyhow::Result<String> {
     let packages = of_packages(night, &[])?;
     let _lock = lock(night.ctx())?;
-    packages.make(&How { signer: None, with_origs: true, threads: night.options.threads })?;
+    packages.build(&BuildOptions { signer: None, with_origs: true, threads: night.options.threads })?;
     Ok(of_series(&packages))
 }
 
 pub(super) fn check_packages(night: &Night) -> anyhow::Result<String> {
     // They are signed when they are uploaded, where they are checked once more.
     let packages = of_packages(night, &[])?;
-    let refused = Check { unsigned: true, api: None }.refusals(&packages)?;
+    let refused = Check { allow_unsigned: true, api: None }.problems(&packages)?;
     match refused.as_slice() {
         [] => Ok(format!("{} packages would be accepted", packages.series.len())),
         list => Err(Failure::rejected(format!("the packages would be refused:\n  {}", list.join("\n  ")))),
@@ -116,29 +116,29 @@ pub(super) fn check_packages(night: &Night) -> anyhow::Result<String> {
 /// The series whose packages are proved, in words, when the proofs are about these packages and what they built is there.
 pub(super) fn packages_proved(night: &Night) -> anyhow::Result<Option<String>> {
     let packages = of_packages(night, &night.proved_series())?;
-    let Ok(made) = packages.made() else { return Ok(None) };
+    let Ok(made) = packages.built() else { return Ok(None) };
     let proved = made.iter().all(|one| {
         let directory = packages.directory().join("proof").join(&one.series);
         let is_there = |(name, sum): (&String, &String)| {
             Sha256Sum::of_file(&directory.join(name)).is_ok_and(|(found, _)| found.to_string() == *sum)
         };
-        packages.is_whole(one) && packages.proof(one).is_some_and(|proof| proof.packages.iter().all(is_there))
+        packages.is_intact(one) && packages.proof(one).is_some_and(|proof| proof.packages.iter().all(is_there))
     });
     Ok(proved.then(|| of_series(&packages)))
 }
 
 pub(super) fn prove_packages(night: &Night) -> anyhow::Result<String> {
     let packages = of_packages(night, &night.proved_series())?;
-    let proofs = night.options.proof.prove_packages(&packages)?;
+    let proofs = night.options.proof.prove_project(&packages)?;
     let differing: Vec<String> = proofs
         .iter()
-        .flat_map(|proof| proof.differing.iter().map(|what| format!("\n  {}: {what}", proof.proved_on)))
+        .flat_map(|proof| proof.differences.iter().map(|what| format!("\n  {}: {what}", proof.proved_on)))
         .collect();
     if !differing.is_empty() {
         let text = format!("two builds of the packages differ:{}", differing.concat());
         return Err(Failure::not_reproducible(text));
     }
-    let tried = proofs.iter().map(|proof| format!("{} ({})", proof.proved_on, proof.tried.join(", ")));
+    let tried = proofs.iter().map(|proof| format!("{} ({})", proof.proved_on, proof.tests.join(", ")));
     Ok(format!("no difference, installed and tried on {}", tried.collect::<Vec<_>>().join(", ")))
 }
 

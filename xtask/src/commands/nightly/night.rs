@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::commands::Context;
-use crate::commands::deb::packages::Packages;
 use crate::commands::deb::prove::ProofEnvironment;
+use crate::commands::deb::source_packages::SourcePackages;
 use crate::commands::docker::selection::ImageSelection;
 use crate::commands::release_context::{DeclaredCommit, ReleaseContext, VersionSource};
 use drydock_base::git::Oid;
@@ -72,11 +72,11 @@ impl Night {
     }
 
     /// The source packages, which are uploaded to `nightly.upload`; `None` when none are declared.
-    pub(super) fn packages(&self, series: &[String]) -> anyhow::Result<Option<Packages<'_>>> {
+    pub(super) fn packages(&self, series: &[String]) -> anyhow::Result<Option<SourcePackages<'_>>> {
         if self.release.declaration().deb.is_none() {
             return Ok(None);
         }
-        let mut packages = Packages::select(&self.release, series)?;
+        let mut packages = SourcePackages::select(&self.release, series)?;
         packages.as_nightly = true;
         Ok(Some(packages))
     }

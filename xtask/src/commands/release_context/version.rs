@@ -3,8 +3,8 @@
 use super::{DeclaredCommit, VersionError, VersionSource};
 use drydock_base::failure::Failure;
 use drydock_base::git::HistoryError;
+use drydock_config::debversion::{is_above, place};
 use drydock_config::release::{NightlyVersion, Version};
-use drydock_deb::version::{is_above, place};
 use drydock_release::manifest::Tag;
 use drydock_release::preflight::Finding;
 

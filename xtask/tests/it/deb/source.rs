@@ -1,14 +1,14 @@
-//! Source packages: the same bytes everywhere, and what dpkg, dscverify, lintian and cargo say to them.
+//! Source packages: they are reproducible, and dpkg, dscverify, lintian and cargo agree with them.
 
 use std::fs;
 use std::process::Command;
 
-use super::shelf::{Deb, VERSION, files, key, lanternd, run, tools_are_there};
+use super::fixture::{Deb, VERSION, files, has_tools, key, lanternd, run};
 use crate::support::{need_tool, text};
 
 #[test]
-fn two_machines_make_the_same_source_packages() {
-    if !tools_are_there(&[("dscverify", "devscripts"), ("lintian", "lintian"), ("dh_clean", "debhelper")]) {
+fn source_packages_are_reproducible() {
+    if !has_tools(&[("dscverify", "devscripts"), ("lintian", "lintian"), ("dh_clean", "debhelper")]) {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -16,7 +16,7 @@ fn two_machines_make_the_same_source_packages() {
     let one = Deb::new(lanternd(), &at("one"));
     one.ok(&["source", "--threads", "1"]);
 
-    // Another clone elsewhere, and everything else that leaks into packages made by dpkg-source.
+    // Another clone elsewhere, and everything that leaks into packages of dpkg-source.
     fs::create_dir_all(at("a longer/path")).unwrap();
     run(lanternd(), &["cp", "-a", &text(lanternd().parent().unwrap()), &text(&at("a longer/path/made"))], &[]);
     let cargo = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap()));
@@ -38,15 +38,15 @@ fn two_machines_make_the_same_source_packages() {
     let differing: Vec<&String> = ours.keys().filter(|name| ours[*name] != theirs[*name]).collect();
     assert!(differing.is_empty(), "{differing:?}");
 
-    // One orig for all series, and it is the released archive.
+    // All series share one orig tarball, which is the released archive.
     let origs: Vec<&String> = ours.keys().filter(|name| name.contains(".orig")).collect();
     assert_eq!(origs, ["lanternd_0.3.0.orig-vendor.tar.xz", "lanternd_0.3.0.orig.tar.xz"]);
     assert_eq!(ours["lanternd_0.3.0.orig.tar.xz"], fs::read(at("one/dist/0.3.0/lanternd-0.3.0.tar.xz")).unwrap());
     assert_eq!(ours.keys().filter(|name| name.ends_with(".dsc")).count(), 4, "{:?}", ours.keys());
 
     let check = one.ok(&["check", "--unsigned"]);
-    let survived = check.stdout.matches("files of crates have their sums as unpacked and after").count();
-    assert_eq!((check.stdout.matches("ok      ").count(), survived), (4, 4), "{}", check.transcript());
+    let survived = check.stdout.matches("files of crates match their checksums as unpacked and after").count();
+    assert_eq!((check.stdout.matches("ok       ").count(), survived), (4, 4), "{}", check.transcript());
     let unsigned = one.call(&["check", "--series", "noble"]);
     assert!(unsigned.code() == 1 && unsigned.stdout.contains("GPG verification"), "{}", unsigned.transcript());
 
@@ -61,12 +61,12 @@ fn two_machines_make_the_same_source_packages() {
         assert_eq!(version.trim(), format!("{VERSION}~{series}"));
         let copyright = fs::read_to_string(unpacked.join("debian/copyright")).unwrap();
         assert!(copyright.contains("Files: *vendor/httparse-1.8.0/*\n"), "{copyright}");
-        assert!(unpacked.join("wire/lamp_wiregen.c").is_file(), "derived files are in the orig");
-        assert!(unpacked.join("external/tinyhash/map.c").is_file(), "submodules are in the orig");
+        assert!(unpacked.join("wire/lamp_wiregen.c").is_file(), "derived files are in the orig tarball");
+        assert!(unpacked.join("external/tinyhash/map.c").is_file(), "submodules are in the orig tarball");
     }
-    vendored_as_cargo_does(&at("debian12.1"));
+    check_vendored_crates(&at("debian12.1"));
 
-    // dpkg's own tools make the same lists of the same tree.
+    // dpkg-source writes the same fields for the same tree.
     let unpacked = at("debian12.1");
     run(&unpacked, &["dpkg-source", "--build", "."], &[]);
     let field = |path: &std::path::Path, name: &str| {
@@ -90,8 +90,8 @@ fn two_machines_make_the_same_source_packages() {
     run(directory.path(), &["lintian", "--fail-on", "error", "--allow-root", &changes], &[]);
 }
 
-/// The component's files are those of `cargo vendor`, but for what is left out.
-fn vendored_as_cargo_does(unpacked: &std::path::Path) {
+/// The vendored files are those of `cargo vendor`, except for those that are left out.
+fn check_vendored_crates(unpacked: &std::path::Path) {
     if !need_tool("cargo", "cargo") {
         return;
     }
@@ -108,8 +108,8 @@ fn vendored_as_cargo_does(unpacked: &std::path::Path) {
     assert!(ours.len() > 20, "{ours:?}");
     for (path, what) in &ours {
         if !path.ends_with(".cargo-checksum.json") {
-            let sum = |what: &String| what.split(' ').next_back().unwrap().to_owned();
-            assert_eq!(theirs.get(path).map(sum), Some(sum(what)), "{path}");
+            let checksum = |what: &String| what.split(' ').next_back().unwrap().to_owned();
+            assert_eq!(theirs.get(path).map(checksum), Some(checksum(what)), "{path}");
         }
     }
     let left_out: Vec<&String> = theirs.keys().filter(|path| !ours.contains_key(*path)).collect();
@@ -118,8 +118,8 @@ fn vendored_as_cargo_does(unpacked: &std::path::Path) {
 }
 
 #[test]
-fn candidates_and_nightlies_have_their_versions() {
-    if !tools_are_there(&[]) {
+fn candidates_and_nightlies_have_versions_and_targets() {
+    if !has_tools(&[]) {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -131,7 +131,7 @@ fn candidates_and_nightlies_have_their_versions() {
     assert!(candidate.stdout.contains("26.06~rc1-0ubuntu1~ppa1~ubuntu24.04.1\n"), "{}", candidate.stdout);
     let nightly = deb.ok(&["source", "--dry-run", "--nightly", "26.09", "--series", "jammy"]);
     assert!(nightly.stdout.contains("26.09~~git20260601.1.g"), "{}", nightly.stdout);
-    // A nightly goes where nightlies go, a release where releases go.
+    // Nightlies and releases have different targets.
     for (args, place) in [
         (["--nightly", "26.09"], "to ppa:example/lantern-nightly\n"),
         (["--tag", "v0.3.0"], "to ppa:example/lantern\n"),
@@ -141,15 +141,15 @@ fn candidates_and_nightlies_have_their_versions() {
     }
     let unknown = deb.call(&["source", "--dry-run", "--tag", "v0.3.0", "--series", "sid"]);
     assert!(
-        unknown.code() == 2 && unknown.stderr.contains("there are jammy, noble, bookworm, trixie"),
+        unknown.code() == 2 && unknown.stderr.contains("use one of jammy, noble, bookworm, trixie"),
         "{}",
         unknown.stderr
     );
 }
 
 #[test]
-fn a_package_is_built_on_this_machine() {
-    if !tools_are_there(&[("dpkg-buildpackage", "dpkg-dev"), ("dh", "debhelper")]) {
+fn packages_are_built_on_this_machine() {
+    if !has_tools(&[("dpkg-buildpackage", "dpkg-dev"), ("dh", "debhelper")]) {
         return;
     }
     let project = crate::release::shelf::project(
@@ -176,16 +176,16 @@ fn a_package_is_built_on_this_machine() {
         assert!(listed.contains(path), "{listed}");
     }
 
-    // What the package needs and this machine lacks is named with what installs it.
+    // Missing build dependencies are named, with the command that installs them.
     let lacking =
         project.file("packaging/debian/control", &control.replace("(= 13)", "(= 13), no-such-package (>= 3)"));
     crate::release::shelf::commit(&lacking);
     let refused = lacking.xtask(&["deb", "build"]).run();
-    let needs = "`apt-get satisfy 'debhelper-compat (= 13), no-such-package (>= 3)'` installs them";
-    assert!(refused.code() == 4 && refused.stderr.contains(needs), "{}", refused.transcript());
+    let remedy = "install them with `apt-get satisfy 'debhelper-compat (= 13), no-such-package (>= 3)'`";
+    assert!(refused.code() == 4 && refused.stderr.contains(remedy), "{}", refused.transcript());
     let nothing = lacking.xtask(&["deb", "check", "words.txt"]).run();
     assert!(
-        nothing.code() == 1 && nothing.stderr.contains("words.txt is no .changes or .dsc"),
+        nothing.code() == 1 && nothing.stderr.contains("cannot parse words.txt: line 1: a `:` is missing"),
         "{}",
         nothing.transcript()
     );

@@ -9,7 +9,7 @@ use drydock_deb::prove::identity;
 
 use super::build_project::{BuildProject, LANTERND, debian_in, declaration, small_in};
 use super::registry_server::Server;
-use crate::deb::shelf::run;
+use crate::deb::fixture::run;
 use crate::support::{need, text};
 
 /// Makes a package by dpkg-deb, from its fields and more control files.
@@ -33,12 +33,13 @@ fn package(directory: &Path, fields: &str, control: &[(&str, &str)], files: &[&s
 }
 
 /// A proof of a package, of a source package.
-fn prove(deb: &Path, dsc: &Path, differing: &[&str]) {
+fn prove(deb: &Path, dsc: &Path, differences: &[&str]) {
     let dsc = identity(&control::parse_one(&fs::read_to_string(dsc).unwrap()).unwrap());
     let name = deb.file_name().unwrap().to_str().unwrap();
     let proof = serde_json::json!({
-        "source": "", "dsc": dsc, "series": "", "proved-on": "", "instead": null, "chroot": "", "varied": [],
-        "differing": differing, "tried": [], "seconds": 1, "packages": {name: Sha256Sum::of(&fs::read(deb).unwrap())},
+        "source": "", "dsc": dsc, "series": "", "proved-on": "", "substitute-reason": null, "chroot-date": "",
+        "variations": [], "differences": differences, "tests": [], "seconds": 1,
+        "packages": {name: Sha256Sum::of(&fs::read(deb).unwrap())},
     });
     fs::write(deb.with_file_name("proof.json"), proof.to_string()).unwrap();
 }
@@ -70,11 +71,10 @@ fn what_would_not_work_is_refused_with_its_remedy() {
         prove(&deb, &dsc, &[]);
     };
     made("Depends: libc6 (>= 99), libnowhere1 | libnowhere2, libc6\nPre-Depends: dpkg (>= 1)\n", &[], &[]);
-    let unmet =
-        ["libc6 (>= 99); there is libc6 2.36", "libnowhere1 | libnowhere2; it is not there", "add it to `debs`"];
+    let unmet = ["libc6 (>= 99); found libc6 2.36", "libnowhere1 | libnowhere2; not found", "add it to `debs`"];
     refused(1, &unmet);
     made("Conflicts: dash\n", &[("postinst", "#!/bin/sh\n"), ("prerm", "#!/bin/sh\n")], &[]);
-    refused(1, &["Conflicts dash; there is dash", "lanternd has postinst, prerm", "`skip-scripts: true`"]);
+    refused(1, &["Conflicts dash; found dash", "lanternd has postinst, prerm", "`skip-scripts: true`"]);
     made("", &[], &["etc/passwd"]);
     refused(1, &["lanternd cannot be unpacked", "the base has /etc/passwd, which would be overwritten"]);
     made("", &[], &["bin/lanternd"]);

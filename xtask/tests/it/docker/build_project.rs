@@ -18,7 +18,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::registry_server::Server;
-use crate::deb::shelf::{Proofs, kept, lanternd, run};
+use crate::deb::fixture::{Proofs, kept_directory, lanternd, run};
 use crate::support::{Finished, need_tool, text, xtask_binary};
 
 /// A Debian that is made once and kept between runs of the tests; none without mmdebstrap.
@@ -26,7 +26,7 @@ pub(crate) fn debian() -> Option<drydock_oci::base_image::BaseImage> {
     if !need_tool("mmdebstrap", "mmdebstrap") {
         return None;
     }
-    let directory = kept("docker-base");
+    let directory = kept_directory("docker-base");
     let lock = File::create(directory.join("lock")).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
     let cache = Layout::create(&directory).unwrap();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use drydock_archive::read::{Limits, ReadError};
 use drydock_config::images::Images;
-use drydock_deb::binary::Binary;
+use drydock_deb::binary::BinaryPackage;
 use drydock_oci::dockerfile::Dockerfile;
 use drydock_oci::layout::Layout;
 use drydock_oci::model::{ParsedManifest, media};
@@ -44,10 +44,10 @@ fn is_taken(kind: u8, bytes: &[u8]) -> bool {
         b'd' => {
             let file = directory.path().join("p.deb");
             fs::write(&file, bytes).unwrap();
-            let visit = |package: Binary| -> Result<(), ReadError> {
+            let visit = |package: BinaryPackage| -> Result<(), ReadError> {
                 package.visit(Limits { bytes: 1 << 20, entries: 1000 }, &mut |_, _| Ok(()))
             };
-            Binary::open(&file).and_then(visit).is_ok()
+            BinaryPackage::open(&file).and_then(visit).is_ok()
         }
         b'l' => {
             let layout = Layout::create(&directory.path().join("layout")).unwrap();

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::build_project::{BuildProject, debian_in, declaration};
 use super::registry_server::Server;
-use crate::deb::shelf::run;
+use crate::deb::fixture::run;
 use crate::support::{need, need_tool, text, wait_for};
 
 const DOCKERFILE: &str = "\

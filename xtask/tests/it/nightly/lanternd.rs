@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::deb::shelf::{kept, key, lanternd, run, tools_are_there};
-use crate::deb::way::Archive;
+use crate::deb::end_to_end::Archive;
+use crate::deb::fixture::{has_tools, kept_directory, key, lanternd, run};
 use crate::docker::build_project::debian_in;
 use crate::docker::registry_server::Server;
 use crate::support::{Finished, text, xtask_binary};
@@ -49,7 +49,7 @@ fn lanternd_goes_from_a_commit_to_its_nightly_places() {
         ("dput", "dput-ng"),
         ("buildah", "buildah"),
     ];
-    if !tools_are_there(&tools) {
+    if !has_tools(&tools) {
         return;
     }
     let Some(server) = Server::start() else { return };
@@ -74,7 +74,7 @@ fn lanternd_goes_from_a_commit_to_its_nightly_places() {
     let night = |args: &[&str]| {
         let output = Command::new(xtask_binary())
             .args(["--project", &text(&project), "--config", &text(&at("config")), "--state", &text(&at("state"))])
-            .args(["nightly", "--key", &fingerprint, "--wait", "2", "--chroots", &text(&kept("deb-chroots"))])
+            .args(["nightly", "--key", &fingerprint, "--wait", "2", "--chroots", &text(&kept_directory("deb-chroots"))])
             .args(args)
             .env("GNUPGHOME", &home)
             .env_remove("CI")

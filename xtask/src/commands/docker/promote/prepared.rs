@@ -11,19 +11,15 @@ use crate::commands::docker::registries::Registries;
 use drydock_base::failure::Failure;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Digest, Image, ImageName, Platform, Repository, Tag};
-use drydock_deb::version::{is_above, may_be_candidate};
 use drydock_oci::build_record::BuildRecord;
 use drydock_oci::promote::candidate::{self, Candidate};
 use drydock_oci::promote::evidence::{Fit, Wanted, judge};
 use drydock_oci::promote::promotion_record::{self as record, ARTIFACT_TYPE, Promotion, SignedTag};
-use drydock_oci::promote::{self, Current, LATEST, Latest, Order};
+use drydock_oci::promote::{self, Current, LATEST, Latest};
 use drydock_oci::registry::Registry;
 use drydock_release::manifest;
 use drydock_release::preflight::Finding;
 use drydock_release::proof::{self, Proof};
-
-/// The order of packages decides which version is newer.
-const ORDER: Order = Order { is_candidate: may_be_candidate, is_above };
 
 /// What every image needs to be promoted.
 pub(super) struct Need<'a> {
@@ -256,7 +252,7 @@ impl Need<'_> {
                 }
             },
         };
-        let latest = promote::latest((&self.release.version, digest), &released, current.as_ref(), ORDER);
+        let latest = promote::latest((&self.release.version, digest), &released, current.as_ref());
         Ok((current, latest))
     }
 

@@ -7,7 +7,7 @@ use drydock_oci::layout::Layout;
 use drydock_oci::registry;
 
 use super::project::{Nightly, step};
-use crate::deb::shelf::{key, tools_are_there};
+use crate::deb::fixture::{has_tools, key};
 use crate::docker::registry_server::image;
 use crate::support::text;
 
@@ -108,7 +108,7 @@ fn a_killed_night_goes_on_and_a_second_one_is_refused() {
 
 #[test]
 fn a_nightly_of_another_machine_is_not_overwritten() {
-    if !tools_are_there(&[("dh_clean", "debhelper"), ("dput", "dput-ng")]) {
+    if !has_tools(&[("dh_clean", "debhelper"), ("dput", "dput-ng")]) {
         return;
     }
     let Some(nightly) = Nightly::new() else { return };

@@ -1,5 +1,5 @@
-//! The whole way of lanternd: proved offline in two series, uploaded to a real archive, refused where it should be, and
-//! installed from there by apt.
+//! lanternd from git to apt: proved offline in two series, uploaded to a real archive, which rejects what it should, and
+//! installed from there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::shelf::{Deb, Proofs, VERSION, kept, key, lanternd, run, tools_are_there};
+use super::fixture::{Deb, Proofs, VERSION, has_tools, kept_directory, key, lanternd, run};
 use crate::support::text;
 
-/// An archive by reprepro, whose queue is looked at by a thread as by a cron job.
+/// An archive of reprepro, whose queue is processed by a thread instead of a cron job.
 pub(crate) struct Archive {
     root: PathBuf,
     home: String,
@@ -38,10 +38,10 @@ impl Archive {
     }
 
     pub(crate) fn reprepro(&self, args: &[&str]) -> (bool, String) {
-        process(&self.root, &self.home, args)
+        reprepro(&self.root, &self.home, args)
     }
 
-    /// Takes what comes in, and writes a line about each upload.
+    /// Starts processing uploads, with a line in the log for each.
     pub(crate) fn open(&mut self) {
         let (root, home, stop) = (self.root.clone(), self.home.clone(), Arc::clone(&self.stop));
         self.queue = Some(std::thread::spawn(move || {
@@ -52,9 +52,9 @@ impl Archive {
                     if !name.ends_with(".changes") {
                         continue;
                     }
-                    let (good, said) = process(&root, &home, &["processincoming", "queue", &name]);
+                    let (accepted, output) = reprepro(&root, &home, &["processincoming", "queue", &name]);
                     let verdict =
-                        if good { "accepted".into() } else { format!("rejected: {}", said.replace('\n', " ")) };
+                        if accepted { "accepted".into() } else { format!("rejected: {}", output.replace('\n', " ")) };
                     let log = root.join("queue.log");
                     let old = fs::read_to_string(&log).unwrap_or_default();
                     fs::write(log, format!("{old}{name} {verdict}\n")).unwrap();
@@ -71,14 +71,14 @@ impl Archive {
     }
 }
 
-fn process(root: &Path, home: &str, args: &[&str]) -> (bool, String) {
+fn reprepro(root: &Path, home: &str, args: &[&str]) -> (bool, String) {
     let mut command = Command::new("reprepro");
     let output = command.arg("-b").arg(root).args(args).env("GNUPGHOME", home).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
 }
 
-/// lanternd's declaration with a local queue, in a directory of its own.
+/// A copy of lanternd's declaration that uploads to a local queue.
 fn config(directory: &Path, archive: &Path, upload_number: u32) -> PathBuf {
     let packaging = directory.join("packaging");
     fs::create_dir_all(&packaging).unwrap();
@@ -95,7 +95,7 @@ fn config(directory: &Path, archive: &Path, upload_number: u32) -> PathBuf {
 }
 
 #[test]
-fn lanternd_goes_from_git_to_apt() {
+fn lanternd_is_proved_uploaded_and_installed() {
     let tools = [
         ("sbuild", "sbuild"),
         ("mmdebstrap", "mmdebstrap"),
@@ -104,7 +104,7 @@ fn lanternd_goes_from_git_to_apt() {
         ("reprepro", "reprepro"),
         ("dput", "dput-ng"),
     ];
-    if !tools_are_there(&tools) {
+    if !has_tools(&tools) {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -115,8 +115,8 @@ fn lanternd_goes_from_git_to_apt() {
     let deb = Deb::new(lanternd(), &at("state")).config(&first).env("GNUPGHOME", text(&home));
     deb.ok(&["source"]);
 
-    // Offline in both series, twice each, with 0 differing bytes, installed and tried.
-    let chroots = kept("deb-chroots");
+    // Built twice offline in both series, without differences, installed and tested.
+    let chroots = kept_directory("deb-chroots");
     let args = ["prove", "--format", "json", "--series", "bookworm", "--series", "trixie", "--chroots"];
     let shared = Proofs::open();
     let proved = deb.ok(&[&args[..], &[chroots.to_str().unwrap()]].concat());
@@ -125,40 +125,39 @@ fn lanternd_goes_from_git_to_apt() {
     let proofs: Vec<serde_json::Value> = serde_json::from_str(&proved.stdout).unwrap();
     for (proof, series) in proofs.iter().zip(["bookworm", "trixie"]) {
         assert_eq!(proof["proved-on"], series);
-        assert_eq!(proof["differing"].as_array().unwrap().len(), 0, "{proof:#}");
+        assert_eq!(proof["differences"].as_array().unwrap().len(), 0, "{proof:#}");
         assert_eq!(proof["packages"].as_object().unwrap().len(), 2, "{proof:#}");
-        assert_eq!(proof["tried"][0], "installed PASS", "{proof:#}");
-        println!("{series}: {} s", proof["seconds"]);
+        assert_eq!(proof["tests"][0], "installed PASS", "{proof:#}");
     }
 
-    // The archive refuses what is not signed.
+    // The archive rejects unsigned uploads.
     let settings =
         format!("[q]\nmethod = local\nincoming = {}\nallow_unsigned_uploads = 1\n", text(&at("archive/incoming")));
     fs::write(at("dput.cf"), settings).unwrap();
     let changes = deb.file("debian12.1", "_source.changes");
     run(directory.path(), &["dput", "-u", "-U", "-f", "-c", &text(&at("dput.cf")), "q", &text(&changes)], &[]);
-    let (taken, said) = archive.reprepro(&["processincoming", "queue"]);
+    let (accepted, output) = archive.reprepro(&["processincoming", "queue"]);
     let listed = |archive: &Archive| archive.reprepro(&["list", "bookworm"]).1;
-    assert!(!taken && listed(&archive).is_empty(), "an unsigned upload was taken: {said}");
+    assert!(!accepted && listed(&archive).is_empty(), "an unsigned upload was accepted: {output}");
 
-    // It takes ours, once.
+    // It accepts ours, once.
     archive.open();
     let upload = |deb: &Deb| deb.call(&["upload", "--series", "bookworm", "--key", &fingerprint, "--wait", "2"]);
     let uploaded = upload(&deb);
     assert!(uploaded.code() == 0 && uploaded.stdout.starts_with("accepted   "), "{}", uploaded.transcript());
     let again = upload(&deb);
-    assert!(again.code() == 0 && again.stdout.contains("(before)"), "{}", again.transcript());
+    assert!(again.code() == 0 && again.stdout.contains("(earlier)"), "{}", again.transcript());
     let status = deb.ok(&["status", "--series", "bookworm"]);
-    assert!(status.stdout.contains("made, proved on bookworm, accepted"), "{}", status.stdout);
+    assert!(status.stdout.contains("built, proved on bookworm, accepted"), "{}", status.stdout);
     assert!(listed(&archive).contains(&format!("{VERSION}~debian12.1")), "{}", listed(&archive));
 
-    // The next upload of the same release leaves the orig out: the archive has it.
+    // The next upload of the same release omits the orig tarball, which the archive has.
     let second = config(&at("second"), &archive.root, 2);
     let next = Deb::new(lanternd(), &at("state")).config(&second).env("GNUPGHOME", text(&home));
     let uploaded = upload(&next);
     assert!(uploaded.code() == 0 && uploaded.stderr.contains("without the orig"), "{}", uploaded.transcript());
 
-    // The same release made of something else: we know before, and the archive knows as well.
+    // The same release from other sources: the log shows it before the upload, and the archive rejects it as well.
     let project = at("retagged");
     run(directory.path(), &["cp", "-a", &text(lanternd()), &text(&project)], &[]);
     fs::write(project.join("README.md"), "other\n").unwrap();
@@ -168,23 +167,23 @@ fn lanternd_goes_from_git_to_apt() {
     let third = config(&at("third"), &archive.root, 3);
     let changed = |state: &str| Deb::new(&project, &at(state)).config(&third).env("GNUPGHOME", text(&home));
     let known = upload(&changed("state"));
-    assert!(known.code() == 7 && known.stderr.contains("with other bytes before"), "{}", known.transcript());
-    let refused = upload(&changed("without-record"));
-    assert!(refused.code() == 8 && refused.stdout.starts_with("REFUSED "), "{}", refused.transcript());
+    assert!(known.code() == 7 && known.stderr.contains("with other content"), "{}", known.transcript());
+    let refused = upload(&changed("without-log"));
+    assert!(refused.code() == 8 && refused.stdout.starts_with("REJECTED "), "{}", refused.transcript());
     assert!(!listed(&archive).contains("debian12.3"), "{}", listed(&archive));
     archive.close();
 
     let package = deb.directory().join(format!("proof/bookworm/lanternd_{VERSION}~debian12.1_amd64.deb"));
-    let (taken, said) = archive.reprepro(&["includedeb", "bookworm", &text(&package)]);
-    assert!(taken, "{said}");
+    let (accepted, output) = archive.reprepro(&["includedeb", "bookworm", &text(&package)]);
+    assert!(accepted, "{output}");
     let key = text(&archive.root.join("key.gpg"));
     run(directory.path(), &["gpg", "--batch", "--export", "-o", &key], &[("GNUPGHOME", &text(&home))]);
-    installed(&archive.root, &chroots);
+    install(&archive.root, &chroots);
 }
 
-/// `apt-get install lanternd` from the archive, in a fresh chroot.
-fn installed(archive: &Path, chroots: &Path) {
-    let named = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("bookworm-plain-");
+/// Runs `apt-get install lanternd` with the archive in a fresh chroot.
+fn install(archive: &Path, chroots: &Path) {
+    let named = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("bookworm-minimal-");
     let chroot = fs::read_dir(chroots).unwrap().map(|entry| entry.unwrap().path()).find(named).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let script = r#"

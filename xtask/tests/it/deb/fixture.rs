@@ -1,4 +1,4 @@
-//! What these tests share: lanternd as a project of its own, a key, calls of `xtask deb`, and their files.
+//! Fixtures of these tests: lanternd as a project of its own, a key, calls of `xtask deb`, and proofs of packages.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,16 +12,16 @@ use tempfile::TempDir;
 
 use crate::support::{Finished, need_tool, text, xtask_binary};
 
-/// The version of every package of lanternd, without the ending of a series.
+/// The version of lanternd's packages, without the suffix of a series.
 pub(super) const VERSION: &str = "0.3.0-0ubuntu1~ppa1";
 
-/// Whether the tools are there that every test needs.
-pub(crate) fn tools_are_there(more: &[(&str, &str)]) -> bool {
+/// Whether the tools are installed that every test needs, and some more.
+pub(crate) fn has_tools(more: &[(&str, &str)]) -> bool {
     let base = [("git", "git"), ("make", "make"), ("lowdown", "lowdown"), ("dpkg-source", "dpkg-dev"), ("gpg", "gpg")];
     base.iter().chain(more).all(|(tool, package)| need_tool(tool, package))
 }
 
-/// lanternd in git, the same for all tests, which keep their state elsewhere.
+/// lanternd in git, shared by all tests, which keep their state elsewhere.
 pub(crate) fn lanternd() -> &'static Path {
     static PROJECT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_directory, project) = PROJECT.get_or_init(|| {
@@ -35,7 +35,7 @@ pub(crate) fn lanternd() -> &'static Path {
     project
 }
 
-/// A home of gpg with one key; its fingerprint.
+/// A home directory of gpg with one key, and the key's fingerprint.
 pub(crate) fn key(directory: &Path) -> (PathBuf, String) {
     let home = directory.join("gnupg");
     fs::create_dir(&home).unwrap();
@@ -52,7 +52,7 @@ pub(crate) fn key(directory: &Path) -> (PathBuf, String) {
     (home.clone(), line.trim_matches(':').to_owned())
 }
 
-/// A call of `xtask deb`.
+/// The settings of calls of `xtask deb`.
 pub(super) struct Deb {
     project: PathBuf,
     state: PathBuf,
@@ -105,35 +105,35 @@ impl Deb {
         self.state.join("dist/0.3.0/deb")
     }
 
-    /// A file of lanternd's packages: `debian12.1` and `.dsc`.
-    pub(super) fn file(&self, series: &str, ending: &str) -> PathBuf {
-        self.directory().join(format!("lanternd_{VERSION}~{series}{ending}"))
+    /// A file of lanternd's packages, for example with `debian12.1` and `.dsc`.
+    pub(super) fn file(&self, series: &str, suffix: &str) -> PathBuf {
+        self.directory().join(format!("lanternd_{VERSION}~{series}{suffix}"))
     }
 }
 
-/// Proofs of lanternd's packages for bookworm, kept between runs and shared by all tests that need the package.
+/// Proofs of lanternd's packages for bookworm, kept between runs of the tests and shared by all that need the package.
 pub(crate) struct Proofs {
     directory: PathBuf,
     _lock: File,
 }
 
 impl Proofs {
-    /// Waits while another test proves the same.
+    /// Takes the lock; waits while another test has it.
     pub(crate) fn open() -> Proofs {
-        let directory = kept("deb-proofs");
+        let directory = kept_directory("deb-proofs");
         let lock = File::create(directory.join("lock")).unwrap();
         flock(&lock, FlockOperation::LockExclusive).unwrap();
         Proofs { directory, _lock: lock }
     }
 
-    /// Where the proof of a source package is, or would be.
-    fn of(&self, dsc: &Path) -> PathBuf {
+    /// The directory for the proof of a source package.
+    fn directory_for(&self, dsc: &Path) -> PathBuf {
         self.directory.join(Sha256Sum::of(&fs::read(dsc).unwrap()).to_string())
     }
 
-    /// Keeps a proof that was made.
+    /// Keeps a proof.
     pub(crate) fn keep(&self, dsc: &Path, proof: &Path) {
-        let (target, part) = (self.of(dsc), self.directory.join("part"));
+        let (target, part) = (self.directory_for(dsc), self.directory.join("part"));
         fs::remove_dir_all(&part).ok();
         fs::create_dir(&part).unwrap();
         for (name, bytes) in files(proof) {
@@ -143,10 +143,10 @@ impl Proofs {
         fs::rename(part, target).unwrap();
     }
 
-    /// The directory with lanternd's package and its proof, which is made when there is none; none without the tools.
+    /// The directory with lanternd's package and its proof, which is created if necessary; `None` without the tools.
     pub(crate) fn lanternd() -> Option<PathBuf> {
         let tools = [("sbuild", "sbuild"), ("mmdebstrap", "mmdebstrap"), ("newuidmap", "uidmap")];
-        if !tools_are_there(&tools) {
+        if !has_tools(&tools) {
             return None;
         }
         let proofs = Proofs::open();
@@ -154,9 +154,9 @@ impl Proofs {
         let deb = Deb::new(lanternd(), state.path());
         deb.ok(&["source", "--series", "bookworm"]);
         let dsc = deb.file("debian12.1", ".dsc");
-        let found = proofs.of(&dsc);
+        let found = proofs.directory_for(&dsc);
         if !found.is_dir() {
-            let chroots = kept("deb-chroots");
+            let chroots = kept_directory("deb-chroots");
             deb.ok(&["prove", "--series", "bookworm", "--chroots", chroots.to_str().unwrap()]);
             proofs.keep(&dsc, &deb.directory().join("proof/bookworm"));
         }
@@ -164,20 +164,20 @@ impl Proofs {
     }
 }
 
-/// Every file of a directory, by name.
+/// The files of a directory: content by name.
 pub(super) fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     entries.map(|path| (text(Path::new(path.file_name().unwrap())), fs::read(path).unwrap())).collect()
 }
 
-/// Where chroots and lists of packages are kept between runs of the tests.
-pub(crate) fn kept(name: &str) -> PathBuf {
+/// A directory that is kept between runs of the tests.
+pub(crate) fn kept_directory(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&directory).unwrap();
     directory
 }
 
-/// Runs a program that must succeed, with more variables.
+/// Runs a program that must succeed, with additional variables. Returns its standard output.
 #[track_caller]
 pub(crate) fn run(directory: &Path, words: &[&str], variables: &[(&str, &str)]) -> String {
     let output =

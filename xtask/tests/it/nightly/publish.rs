@@ -168,7 +168,7 @@ fn what_is_proved_without_a_login_is_published_later() {
 
 #[test]
 fn packages_are_made_again_only_for_another_directory() {
-    if !crate::deb::shelf::tools_are_there(&[("dh_clean", "debhelper")]) {
+    if !crate::deb::fixture::has_tools(&[("dh_clean", "debhelper")]) {
         return;
     }
     let Some(mut nightly) = Nightly::new() else { return };

@@ -1,10 +1,11 @@
-//! Rules about the files of an upload: their names, kinds, sections and sums.
+//! Rules about the files of an upload: their names, kinds, sections and checksums, and what they unpack to.
 
 use std::collections::BTreeMap;
 
-use super::{Facts, Listed, Upload};
+use super::{CheckContext, ListedFile, Upload};
+use crate::unpacked_source::UnpackFailure;
 
-/// Sections of Debian and Ubuntu; each may have a component before it.
+/// The sections of Debian and Ubuntu. A component may precede each.
 const SECTIONS: [&str; 61] = [
     "admin",
     "cli-mono",
@@ -71,9 +72,9 @@ const SECTIONS: [&str; 61] = [
 const COMPONENTS: [&str; 8] =
     ["main", "restricted", "universe", "multiverse", "partner", "contrib", "non-free", "non-free-firmware"];
 
-/// What a name says that a file is.
+/// The kind of a file, by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+enum FileKind {
     Dsc,
     Orig { component: Option<String>, signature: bool },
     Debian,
@@ -85,33 +86,33 @@ enum Kind {
 
 const COMPRESSED: [&str; 3] = ["gz", "bz2", "xz"];
 
-fn kind(name: &str) -> Option<Kind> {
+fn kind(name: &str) -> Option<FileKind> {
     let (_, rest) = name.split_once('_')?;
     let (plain, signature) = rest.strip_suffix(".asc").map_or((rest, false), |plain| (plain, true));
     if let Some(stem) = COMPRESSED.iter().find_map(|ending| plain.strip_suffix(&format!(".tar.{ending}"))) {
         if let Some(at) = stem.rfind(".orig-") {
             let component = stem[at + ".orig-".len()..].to_owned();
             let fits = component.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-            return (fits && !component.is_empty()).then_some(Kind::Orig { component: Some(component), signature });
+            return (fits && !component.is_empty()).then_some(FileKind::Orig { component: Some(component), signature });
         }
         return match stem {
-            _ if stem.ends_with(".orig") => Some(Kind::Orig { component: None, signature }),
+            _ if stem.ends_with(".orig") => Some(FileKind::Orig { component: None, signature }),
             _ if signature => None,
-            _ if stem.ends_with(".debian") => Some(Kind::Debian),
-            _ => Some(Kind::Native),
+            _ if stem.ends_with(".debian") => Some(FileKind::Debian),
+            _ => Some(FileKind::Native),
         };
     }
     let ends = |ending: &str| rest.ends_with(ending);
     match rest {
-        _ if ends(".dsc") => Some(Kind::Dsc),
-        _ if ends(".diff.gz") => Some(Kind::Diff),
-        _ if ends(".buildinfo") => Some(Kind::Buildinfo),
-        _ if ends(".deb") || ends(".udeb") || ends(".ddeb") => Some(Kind::Binary),
+        _ if ends(".dsc") => Some(FileKind::Dsc),
+        _ if ends(".diff.gz") => Some(FileKind::Diff),
+        _ if ends(".buildinfo") => Some(FileKind::Buildinfo),
+        _ if ends(".deb") || ends(".udeb") || ends(".ddeb") => Some(FileKind::Binary),
         _ => None,
     }
 }
 
-pub(super) fn file_lines(upload: &Upload, _: &Facts) -> Vec<String> {
+pub(super) fn file_lines(upload: &Upload, _: &CheckContext) -> Vec<String> {
     let lines = upload.changes.lines("Files").collect::<Vec<_>>();
     let wrong = lines.iter().any(|line| line.split_whitespace().count() != 5);
     let mut texts = Vec::new();
@@ -129,21 +130,21 @@ pub(super) fn file_lines(upload: &Upload, _: &Facts) -> Vec<String> {
     texts
 }
 
-pub(super) fn file_kinds(upload: &Upload, _: &Facts) -> Vec<String> {
-    let unknown = |file: &Listed| kind(&file.name).is_none() && !file.section.starts_with("raw-");
+pub(super) fn file_kinds(upload: &Upload, _: &CheckContext) -> Vec<String> {
+    let unknown = |file: &ListedFile| kind(&file.name).is_none() && !file.section.starts_with("raw-");
     let listed = upload.listed().into_iter().filter(unknown);
     listed.map(|file| format!("Unable to identify file {} ({}) in changes.", file.name, file.section)).collect()
 }
 
-pub(super) fn file_names(upload: &Upload, _: &Facts) -> Vec<String> {
+pub(super) fn file_names(upload: &Upload, _: &CheckContext) -> Vec<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-+~/._".contains(c);
     let names = upload.listed().into_iter().map(|file| file.name).filter(|name| !name.chars().all(fits));
     names.map(|name| format!("Invalid character(s) in filename: '{name}'.")).collect()
 }
 
-pub(super) fn sections(upload: &Upload, _: &Facts) -> Vec<String> {
+pub(super) fn sections(upload: &Upload, _: &CheckContext) -> Vec<String> {
     let mut texts = Vec::new();
-    for Listed { name, section, .. } in upload.listed() {
+    for ListedFile { name, section, .. } in upload.listed() {
         let (component, section) = section.split_once('/').unwrap_or(("main", &section));
         if !SECTIONS.contains(&section) && !section.starts_with("raw-") {
             texts.push(format!("{name}: Unknown section '{section}'"));
@@ -155,22 +156,22 @@ pub(super) fn sections(upload: &Upload, _: &Facts) -> Vec<String> {
     texts
 }
 
-/// The sums that a file's lines say, by algorithm.
-fn said(upload: &Upload, name: &str) -> BTreeMap<&'static str, String> {
-    let mut said = BTreeMap::new();
+/// The checksums in a file's lines, by algorithm.
+fn listed_checksums(upload: &Upload, name: &str) -> BTreeMap<&'static str, String> {
+    let mut checksums = BTreeMap::new();
     for (field, algorithm) in [("Checksums-Sha1", "SHA1"), ("Checksums-Sha256", "SHA256")] {
         for line in upload.changes.lines(field) {
-            if let [sum, _, of] = line.split_whitespace().collect::<Vec<_>>()[..] {
+            if let [checksum, _, of] = line.split_whitespace().collect::<Vec<_>>()[..] {
                 if of == name {
-                    said.insert(algorithm, sum.to_owned());
+                    checksums.insert(algorithm, checksum.to_owned());
                 }
             }
         }
     }
-    said
+    checksums
 }
 
-pub(super) fn sums(upload: &Upload, _: &Facts) -> Vec<String> {
+pub(super) fn checksums(upload: &Upload, _: &CheckContext) -> Vec<String> {
     let mut texts = Vec::new();
     for file in upload.listed() {
         let start = format!("File {} mentioned in the changes", file.name);
@@ -178,16 +179,16 @@ pub(super) fn sums(upload: &Upload, _: &Facts) -> Vec<String> {
             texts.push(format!("{start} file was not found."));
             continue;
         };
-        let mut said = said(upload, &file.name);
-        said.insert("MD5", file.md5.clone());
-        for (algorithm, sum) in said {
+        let mut listed = listed_checksums(upload, &file.name);
+        listed.insert("MD5", file.md5.clone());
+        for (algorithm, checksum) in listed {
             let own = match algorithm {
                 "MD5" => &found.md5,
                 "SHA1" => &found.sha1,
                 _ => &found.sha256,
             };
-            if *own != sum {
-                texts.push(format!("{start} has a {algorithm} mismatch. {own} != {sum}"));
+            if *own != checksum {
+                texts.push(format!("{start} has a {algorithm} mismatch. {own} != {checksum}"));
             }
         }
         if file.size.parse() != Ok(found.size) {
@@ -197,10 +198,10 @@ pub(super) fn sums(upload: &Upload, _: &Facts) -> Vec<String> {
     texts
 }
 
-pub(super) fn source_only(upload: &Upload, _: &Facts) -> Vec<String> {
+pub(super) fn source_only(upload: &Upload, _: &CheckContext) -> Vec<String> {
     let Some(architecture) = upload.changes.line("Architecture") else { return Vec::new() };
     let words: Vec<&str> = architecture.split(' ').collect();
-    let binary_files = upload.listed().iter().any(|file| kind(&file.name) == Some(Kind::Binary));
+    let binary_files = upload.listed().iter().any(|file| kind(&file.name) == Some(FileKind::Binary));
     if binary_files || words.iter().any(|word| *word != "source") {
         return vec![
             "Upload rejected because it contains binary packages. Ensure you are using `debuild -S`, or an equivalent \
@@ -212,15 +213,15 @@ pub(super) fn source_only(upload: &Upload, _: &Facts) -> Vec<String> {
     Vec::new()
 }
 
-pub(super) fn one_dsc(upload: &Upload, _: &Facts) -> Vec<String> {
-    match upload.listed().iter().filter(|file| kind(&file.name) == Some(Kind::Dsc)).count() {
+pub(super) fn one_dsc(upload: &Upload, _: &CheckContext) -> Vec<String> {
+    match upload.listed().iter().filter(|file| kind(&file.name) == Some(FileKind::Dsc)).count() {
         0 => vec!["Sourceful upload without a .dsc".to_owned()],
         1 => Vec::new(),
         _ => vec!["Changes file lists more than one .dsc".to_owned()],
     }
 }
 
-pub(super) fn dsc_format(upload: &Upload, _: &Facts) -> Vec<String> {
+pub(super) fn dsc_format(upload: &Upload, _: &CheckContext) -> Vec<String> {
     let Some(format) = upload.dsc.line("Format") else { return Vec::new() };
     match format.as_str() {
         "1.0" | "3.0 (quilt)" | "3.0 (native)" => Vec::new(),
@@ -228,7 +229,7 @@ pub(super) fn dsc_format(upload: &Upload, _: &Facts) -> Vec<String> {
     }
 }
 
-pub(super) fn dsc_files(upload: &Upload, _: &Facts) -> Vec<String> {
+pub(super) fn dsc_files(upload: &Upload, _: &CheckContext) -> Vec<String> {
     if upload.dsc.get("Files").is_none() {
         return Vec::new();
     }
@@ -239,13 +240,13 @@ pub(super) fn dsc_files(upload: &Upload, _: &Facts) -> Vec<String> {
     let mut other_than_gzip = None;
     for (_, _, name) in upload.dsc_listed() {
         match kind(&name) {
-            Some(Kind::Orig { signature: true, .. }) => continue,
-            Some(Kind::Orig { component: Some(component), .. }) => *components.entry(component).or_default() += 1,
-            Some(Kind::Orig { component: None, .. }) => origs += 1,
-            Some(Kind::Debian) => debians += 1,
-            Some(Kind::Diff) => diffs += 1,
-            Some(Kind::Native) => natives += 1,
-            Some(Kind::Dsc | Kind::Buildinfo | Kind::Binary) | None => {
+            Some(FileKind::Orig { signature: true, .. }) => continue,
+            Some(FileKind::Orig { component: Some(component), .. }) => *components.entry(component).or_default() += 1,
+            Some(FileKind::Orig { component: None, .. }) => origs += 1,
+            Some(FileKind::Debian) => debians += 1,
+            Some(FileKind::Diff) => diffs += 1,
+            Some(FileKind::Native) => natives += 1,
+            Some(FileKind::Dsc | FileKind::Buildinfo | FileKind::Binary) | None => {
                 texts.push(format!("{dsc}: File {name} does not look sourceful."));
                 continue;
             }
@@ -284,16 +285,16 @@ pub(super) fn dsc_files(upload: &Upload, _: &Facts) -> Vec<String> {
     texts
 }
 
-pub(super) fn dsc_sums(upload: &Upload, facts: &Facts) -> Vec<String> {
+pub(super) fn dsc_checksums(upload: &Upload, context: &CheckContext) -> Vec<String> {
     let listed = upload.listed();
     let mut texts = Vec::new();
     for (md5, size, name) in upload.dsc_listed() {
         let in_upload = upload.changes_name.is_empty() || listed.iter().any(|file| file.name == name);
-        let in_archive = facts.remote.as_ref().is_some_and(|remote| remote.files.contains_key(&name));
+        let in_archive = context.archive.as_ref().is_some_and(|archive| archive.files.contains_key(&name));
         match upload.files.get(&name) {
             None if !in_archive => texts.push(format!("Unable to find {name} in upload or distribution.")),
-            // It is there, but is not uploaded: whether the archive has it, only the archive knows.
-            Some(_) if !in_upload && facts.remote.is_some() && !in_archive => {
+            // The file is not uploaded, so the archive must have it; only Launchpad knows that.
+            Some(_) if !in_upload && context.archive.is_some() && !in_archive => {
                 texts.push(format!("Unable to find {name} in upload or distribution."));
             }
             Some(found) if found.md5 != md5 => {
@@ -306,6 +307,41 @@ pub(super) fn dsc_sums(upload: &Upload, facts: &Facts) -> Vec<String> {
             }
             None | Some(_) => {}
         }
+    }
+    texts
+}
+
+/// The most bytes of a document that Launchpad keeps.
+const MAX_DOCUMENT: u64 = 10_485_760;
+
+pub(super) fn unpacks(upload: &Upload, _: &CheckContext) -> Vec<String> {
+    let sources = &upload.contents;
+    if let Some(UnpackFailure { code, output }) = &sources.failure {
+        let dsc = &upload.dsc_name;
+        return vec![format!("dpkg-source failed for {dsc} [return: {code}]\n[dpkg-source output: {output}]")];
+    }
+    if sources.directories.len() > 1 {
+        let list: Vec<String> = sources.directories.iter().map(|directory| format!("'{directory}'")).collect();
+        return vec![format!("Unpacked source contains more than one directory: [{}]", list.join(", "))];
+    }
+    Vec::new()
+}
+
+pub(super) fn documents(upload: &Upload, _: &CheckContext) -> Vec<String> {
+    let sources = &upload.contents;
+    if sources.failure.is_some() || sources.directories.is_empty() {
+        return Vec::new();
+    }
+    let mut texts = Vec::new();
+    for (name, document) in &sources.documents {
+        if document.is_link {
+            texts.push(format!("Symbolic link for {name} not allowed"));
+        } else if document.size > MAX_DOCUMENT {
+            texts.push(format!("{name} file too large, 10MiB max"));
+        }
+    }
+    if !sources.documents.contains_key("debian/changelog") {
+        texts.push("No changelog file found.".to_owned());
     }
     texts
 }

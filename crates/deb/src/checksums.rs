@@ -1,4 +1,4 @@
-//! The sums and sizes by which Debian's lists name files: MD5, SHA-1 and SHA-256.
+//! The checksums and sizes in Debian's lists of files: MD5, SHA-1 and SHA-256.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -9,18 +9,18 @@ use sha2::{Digest as _, Sha256};
 
 use super::control::Paragraph;
 
-/// The sums of one file.
+/// A file's checksums, in lower-case hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sums {
-    /// Its name, without a directory.
+pub struct FileChecksums {
+    /// The file's name, without a directory.
     pub name: String,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Lower-case hexadecimal digits.
+    /// The MD5 checksum.
     pub md5: String,
-    /// Lower-case hexadecimal digits.
+    /// The SHA-1 checksum.
     pub sha1: String,
-    /// Lower-case hexadecimal digits.
+    /// The SHA-256 checksum.
     pub sha256: String,
 }
 
@@ -28,33 +28,18 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl Sums {
-    /// Those of a file, read once.
+impl FileChecksums {
+    /// Reads a file once and computes its checksums.
     ///
     /// # Errors
-    /// It cannot be read.
-    pub fn of_file(path: &Path) -> io::Result<Sums> {
+    /// The file cannot be read, or is not a regular file.
+    pub fn read(path: &Path) -> io::Result<FileChecksums> {
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Sums::read(name, drydock_base::paths::open_regular(path)?)
-    }
-
-    /// Those of bytes under a name.
-    pub fn of(name: &str, bytes: &[u8]) -> Sums {
-        let sum = |md5: Md5, sha1: Sha1, sha256: Sha256| Sums {
-            name: name.to_owned(),
-            size: bytes.len() as u64,
-            md5: hex(&md5.finalize()),
-            sha1: hex(&sha1.finalize()),
-            sha256: hex(&sha256.finalize()),
-        };
-        sum(Md5::new_with_prefix(bytes), Sha1::new_with_prefix(bytes), Sha256::new_with_prefix(bytes))
-    }
-
-    fn read(name: String, mut from: impl Read) -> io::Result<Sums> {
+        let mut file = drydock_base::paths::open_regular(path)?;
         let (mut md5, mut sha1, mut sha256, mut size) = (Md5::new(), Sha1::new(), Sha256::new(), 0);
         let mut buffer = vec![0; 1 << 17];
         loop {
-            let read = from.read(&mut buffer)?;
+            let read = file.read(&mut buffer)?;
             if read == 0 {
                 break;
             }
@@ -64,14 +49,27 @@ impl Sums {
             size += read as u64;
         }
         let (md5, sha1, sha256) = (hex(&md5.finalize()), hex(&sha1.finalize()), hex(&sha256.finalize()));
-        Ok(Sums { name, size, md5, sha1, sha256 })
+        Ok(FileChecksums { name, size, md5, sha1, sha256 })
+    }
+
+    /// The checksums of content under a name.
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> FileChecksums {
+        FileChecksums {
+            name: name.to_owned(),
+            size: bytes.len() as u64,
+            md5: hex(&Md5::digest(bytes)),
+            sha1: hex(&Sha1::digest(bytes)),
+            sha256: hex(&Sha256::digest(bytes)),
+        }
     }
 }
 
-/// Adds `Checksums-Sha1`, `Checksums-Sha256` and, with the middle of its lines, `Files`.
-pub fn list(paragraph: &mut Paragraph, files: &[Sums], files_middle: Option<&str>) {
-    let lines =
-        |line: &dyn Fn(&Sums) -> String| files.iter().map(|file| format!("\n{}", line(file))).collect::<String>();
+/// Adds the lists of files to a paragraph: `Checksums-Sha1`, `Checksums-Sha256`, and either `Files`, with `files_middle`
+/// between size and name, or `Checksums-Md5`.
+pub fn list(paragraph: &mut Paragraph, files: &[FileChecksums], files_middle: Option<&str>) {
+    let lines = |line: &dyn Fn(&FileChecksums) -> String| {
+        files.iter().map(|file| format!("\n{}", line(file))).collect::<String>()
+    };
     if files_middle.is_none() {
         paragraph.set("Checksums-Md5", lines(&|file| format!("{} {} {}", file.md5, file.size, file.name)));
     }
@@ -87,12 +85,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_agree_with_known_sums() {
+    fn files_and_bytes_have_the_known_checksums() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("abc");
         std::fs::write(&path, "abc").unwrap();
-        let sums = Sums::of_file(&path).unwrap();
-        assert_eq!(sums, Sums::of("abc", b"abc"));
+        let sums = FileChecksums::read(&path).unwrap();
+        assert_eq!(sums, FileChecksums::from_bytes("abc", b"abc"));
         assert_eq!(sums.md5, "900150983cd24fb0d6963f7d28e17f72");
         assert_eq!(sums.sha1, "a9993e364706816aba3e25717850c26c9cd0d89d");
         assert_eq!(sums.size, 3);

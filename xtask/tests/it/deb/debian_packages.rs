@@ -1,13 +1,13 @@
-//! The rules over source packages of Debian: nothing is said about them but that their series is none of Ubuntu.
+//! The rules over source packages of Debian: the only violation is that their series is not one of Ubuntu.
 
 use std::fs;
 use std::process::Command;
 
-use super::shelf::{kept, run, tools_are_there};
+use super::fixture::{has_tools, kept_directory, run};
 use crate::support::{need_tool, text, xtask_binary};
 
-/// Small ones of every format, with and without patches, signatures and more than one binary package.
-/// More than are needed, as a mirror may lack some of them.
+/// Small packages of every format, with and without patches, signatures and several binary packages. There are more than
+/// needed, because a mirror may lack some.
 const PACKAGES: [&str; 18] = [
     "hello",
     "sl",
@@ -28,15 +28,15 @@ const PACKAGES: [&str; 18] = [
     "pwgen",
     "toilet",
 ];
-/// How many are looked at.
+/// The number of packages that are checked.
 const ENOUGH: usize = 12;
 
 #[test]
-fn packages_of_debian_raise_no_false_alarm() {
-    if !tools_are_there(&[]) || !need_tool("apt-get", "apt") {
+fn packages_of_debian_cause_no_false_alarms() {
+    if !has_tools(&[]) || !need_tool("apt-get", "apt") {
         return;
     }
-    let directory = kept("deb-foreign");
+    let directory = kept_directory("deb-foreign");
     let at = |name: &str| directory.join(name);
     for name in ["lists/partial", "cache/archives/partial", "etc/preferences.d", "sources"] {
         fs::create_dir_all(at(name)).unwrap();
@@ -68,7 +68,7 @@ fn packages_of_debian_raise_no_false_alarm() {
             break;
         }
     }
-    assert!(names.len() >= 10, "the mirror has too few of them: {names:?}");
+    assert!(names.len() >= 10, "the mirror has too few packages: {names:?}");
     let mut argv = vec![text(&xtask_binary()), "deb".into(), "check".into(), "--unsigned".into(), "--format".into()];
     argv.push("json".into());
     argv.extend(names.iter().cloned());
@@ -83,5 +83,4 @@ fn packages_of_debian_raise_no_false_alarm() {
         let text = found[0]["text"].as_str().unwrap();
         assert!(text.starts_with("Unable to find distroseries: "), "{text}");
     }
-    println!("{} source packages of Debian, no false alarm", reports.len());
 }

@@ -1,8 +1,11 @@
-//! One published crate: its files, what is left out of them, and what its manifest says.
+//! A published crate: its files, which of them are left out, and its manifest.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde::Deserialize;
 
 use super::{Checksums, Package};
 use drydock_archive::read::{self, Limits, MemberKind, ReadError};
@@ -11,33 +14,74 @@ use drydock_config::globs::FileGlob;
 use drydock_config::release::Format;
 use drydock_config::release::deb::Vendor;
 
-/// How much a crate may unpack to; crates.io takes 10 MiB packed.
-const LARGEST: u64 = 512 << 20;
+/// The most bytes that a crate may unpack to; crates.io takes 10 MiB compressed.
+const MAX_UNPACKED: u64 = 512 << 20;
 
-/// A crate.
+/// A published crate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Crate {
-    /// Which.
+pub struct VendoredCrate {
+    /// The name, version and checksum from the lock file.
     pub package: Package,
-    /// Its files by their paths.
+    /// The files, by path inside the crate.
     pub files: BTreeMap<String, CrateFile>,
+    /// The `[package]` table of `Cargo.toml`.
+    pub manifest: CrateManifest,
 }
 
 /// A file of a crate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CrateFile {
-    /// Whether it may be executed.
+    /// Whether the file is executable.
     pub executable: bool,
-    /// Its content.
+    /// The file's content.
     pub content: Arc<[u8]>,
 }
 
-impl Crate {
+/// The `[package]` table of a published `Cargo.toml`, which cargo normalises: nothing in it is inherited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct CrateManifest {
+    /// An SPDX expression.
+    pub license: Option<String>,
+    /// The authors, `NAME <ADDRESS>`.
+    pub authors: Vec<String>,
+    /// The oldest Rust compiler that the crate supports.
+    pub rust_version: Option<String>,
+}
+
+impl CrateManifest {
+    fn parse(text: &[u8]) -> Result<CrateManifest, String> {
+        #[derive(Deserialize)]
+        struct Manifest {
+            // Crates of before 2016 may still have the old name.
+            #[serde(alias = "project")]
+            package: CrateManifest,
+        }
+        let manifest: Manifest = toml::from_slice(text).map_err(|error| error.message().to_owned())?;
+        Ok(manifest.package)
+    }
+}
+
+impl VendoredCrate {
+    /// Puts a crate together from its files.
+    ///
+    /// # Errors
+    /// The `Cargo.toml` is missing or cannot be parsed.
+    pub(crate) fn new(package: Package, files: BTreeMap<String, CrateFile>) -> anyhow::Result<VendoredCrate> {
+        let manifest = files.get("Cargo.toml").context("Cargo.toml is missing")?;
+        let manifest =
+            CrateManifest::parse(&manifest.content).map_err(|why| anyhow::anyhow!("cannot parse Cargo.toml: {why}"))?;
+        Ok(VendoredCrate { package, files, manifest })
+    }
+
     /// Reads a `.crate` file.
-    pub(super) fn read(package: &Package, file: &Path) -> anyhow::Result<Crate> {
+    ///
+    /// # Errors
+    /// The archive is damaged or unsafe, or as [`VendoredCrate::new`].
+    pub(super) fn read(package: &Package, file: &Path) -> anyhow::Result<VendoredCrate> {
         let top = format!("{}-{}/", package.name, package.version);
         let mut files = BTreeMap::new();
-        let limits = Limits { bytes: LARGEST, ..Limits::UNKNOWN };
+        let limits = Limits { bytes: MAX_UNPACKED, ..Limits::UNKNOWN };
         read::visit(file, Format::TarGz, limits, &mut |member, content| {
             if member.kind != MemberKind::File {
                 return Ok(());
@@ -45,7 +89,7 @@ impl Crate {
             let inside = member.path.strip_prefix(&top).unwrap_or_default();
             let plain = Path::new(inside).components().all(|part| matches!(part, Component::Normal(_)));
             if inside.is_empty() || !plain || inside.contains(['\n', '\\', '\0']) {
-                return Err(ReadError::Unsafe(format!("{:?} is no path of {top}", member.path)));
+                return Err(ReadError::Unsafe(format!("{:?} is not below {top}", member.path)));
             }
             let mut bytes = Vec::new();
             content.read_to_end(&mut bytes)?;
@@ -53,25 +97,24 @@ impl Crate {
             files.insert(inside.to_owned(), CrateFile { executable, content: bytes.into() });
             Ok(())
         })?;
-        Ok(Crate { package: package.clone(), files })
+        VendoredCrate::new(package.clone(), files)
     }
 
-    /// `NAME-VERSION`.
+    /// The crate's directory below `vendor/`: `NAME-VERSION`.
     pub fn directory(&self) -> String {
         format!("{}-{}", self.package.name, self.package.version)
     }
 
-    /// Without what is left out, and the paths of compiled programs that are still there.
-    pub(super) fn pruned(mut self, declared: &Vendor) -> (Crate, Vec<String>) {
+    /// Removes the files that are left out. Also returns the paths of the compiled programs that remain.
+    pub(super) fn pruned(mut self, declared: &Vendor) -> (VendoredCrate, Vec<String>) {
         let directory = self.directory();
         let matches = |patterns: &[FileGlob], path: &str| {
             let full = format!("{directory}/{path}");
             patterns.iter().any(|pattern| pattern.matches_written(&full))
         };
         self.files.retain(|path, _| {
-            // cargo cannot do without these.
-            let needed = path == "Cargo.toml";
-            needed || matches(&declared.keep, path) || !(is_dropped(path) || matches(&declared.prune, path))
+            let required = path == "Cargo.toml" || matches(&declared.keep, path);
+            required || !(is_dropped(path) || matches(&declared.prune, path))
         });
         let programs =
             self.files.iter().filter(|(path, file)| is_program(&file.content) && !matches(&declared.keep, path));
@@ -81,37 +124,13 @@ impl Crate {
 
     /// The text of `.cargo-checksum.json`.
     pub(super) fn checksums(&self) -> String {
-        let sums = |(path, file): (&String, &CrateFile)| (path.clone(), Sha256Sum::of(&file.content).to_string());
-        let list = Checksums { files: self.files.iter().map(sums).collect(), package: self.package.checksum.clone() };
+        let digest = |(path, file): (&String, &CrateFile)| (path.clone(), Sha256Sum::of(&file.content).to_string());
+        let list = Checksums { files: self.files.iter().map(digest).collect(), package: self.package.checksum.clone() };
         serde_json::to_string(&list).unwrap_or_default()
-    }
-
-    /// A text under `[package]` in its manifest, which cargo wrote anew when it was published.
-    pub fn manifest(&self, key: &str) -> Option<String> {
-        let value = self.value(key)?;
-        Some(value.strip_prefix('"')?.strip_suffix('"')?.to_owned())
-    }
-
-    /// A list of texts under `[package]` in its manifest.
-    pub fn manifest_list(&self, key: &str) -> Vec<String> {
-        let value = self.value(key).unwrap_or_default();
-        value.split('"').skip(1).step_by(2).map(str::to_owned).collect()
-    }
-
-    fn value(&self, key: &str) -> Option<String> {
-        let text = String::from_utf8_lossy(&self.files.get("Cargo.toml")?.content).into_owned();
-        let (_, section) = text.split_once("[package]\n")?;
-        let section = section.split("\n[").next().unwrap_or_default();
-        let mut lines = section.lines().skip_while(|line| !line.starts_with(&format!("{key} =")));
-        let first = lines.next()?.split_once('=')?.1.trim().to_owned();
-        if !first.starts_with('[') || first.ends_with(']') {
-            return Some(first);
-        }
-        Some(lines.take_while(|line| line.trim() != "]").fold(first, |all, line| all + line))
     }
 }
 
-/// What Debian's tools remove on the way, or what has nothing to do with a build: git's and cargo's own notes.
+/// Whether a file is left out: Debian's tools remove it on the way, or it is metadata of git or cargo that no build uses.
 fn is_dropped(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let ends_as_swap = |(stem, end): (&str, &str)| stem.len() > 1 && end.chars().count() == 1;
@@ -139,7 +158,7 @@ fn is_dropped(path: &str) -> bool {
     directory || endings || swap || wraps || joins || names.contains(&name)
 }
 
-/// Whether a content is a compiled program, library or object, by how it starts.
+/// Whether content is a compiled program, library or object, judged by its first bytes.
 pub(crate) fn is_program(content: &[u8]) -> bool {
     let starts = |magic: &[u8]| content.starts_with(magic);
     // `MZ` alone starts many a text.

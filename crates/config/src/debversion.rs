@@ -1,4 +1,5 @@
-//! Versions of Debian packages: their order is dpkg's, and candidates and nightlies sort below what they lead to.
+//! Versions of Debian packages. They are ordered as dpkg orders them; candidates and nightlies sort below the release that
+//! they lead to.
 //!
 //! Debian Policy, section 5.6.12.
 
@@ -8,12 +9,12 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use drydock_config::release::deb::{Deb, Series};
-use drydock_config::release::{NightlyVersion, Place, Version};
+use crate::release::deb::{Deb, Series};
+use crate::release::{NightlyVersion, Place, Version};
 
-/// A version: `[EPOCH:]UPSTREAM[-REVISION]`.
+/// A version of a Debian package: `[EPOCH:]UPSTREAM[-REVISION]`.
 ///
-/// Two versions are equal when dpkg takes them for equal, as `1.0` and `1.00`.
+/// Two versions are equal when dpkg treats them as equal, such as `1.0` and `1.00`.
 #[derive(Debug, Clone)]
 pub struct DebVersion {
     text: String,
@@ -23,12 +24,12 @@ pub struct DebVersion {
 }
 
 impl DebVersion {
-    /// The whole text.
+    /// The version as written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Without the epoch, as file names have it.
+    /// The version without its epoch, as in file names.
     pub fn without_epoch(&self) -> &str {
         self.text.split_once(':').map_or(&self.text, |(_, rest)| rest)
     }
@@ -50,15 +51,25 @@ impl fmt::Display for DebVersion {
     }
 }
 
-impl FromStr for DebVersion {
-    type Err = String;
+/// A text that is not a Debian version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a Debian version: {problem}")]
+pub struct BadDebVersion {
+    /// The text.
+    pub text: String,
+    /// The rule that it breaks.
+    pub problem: &'static str,
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| Err(format!("`{text}` is no Debian version: {why}"));
+impl FromStr for DebVersion {
+    type Err = BadDebVersion;
+
+    fn from_str(text: &str) -> Result<Self, BadDebVersion> {
+        let wrong = |problem| Err(BadDebVersion { text: text.to_owned(), problem });
         let (epoch, rest) = match text.split_once(':') {
             Some((epoch, rest)) => match epoch.parse::<u32>() {
                 Ok(epoch) if epoch <= i32::MAX.unsigned_abs() && epoch_digits(text) => (epoch, rest),
-                Ok(_) | Err(_) => return wrong("what stands before `:` is no number"),
+                Ok(_) | Err(_) => return wrong("the epoch before `:` is not a number"),
             },
             None => (0, text),
         };
@@ -70,10 +81,10 @@ impl FromStr for DebVersion {
             return wrong("the upstream part does not start with a digit");
         }
         if !upstream.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+~-:".contains(&byte)) {
-            return wrong("the upstream part may hold letters, digits and `. + ~ - :` only");
+            return wrong("the upstream part may contain only letters, digits and `. + ~ - :`");
         }
         if !revision.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+~".contains(&byte)) {
-            return wrong("the revision may hold letters, digits and `. + ~` only");
+            return wrong("the revision may contain only letters, digits and `. + ~`");
         }
         Ok(Self { text: text.to_owned(), epoch, upstream: upstream.to_owned(), revision: revision.to_owned() })
     }
@@ -105,7 +116,7 @@ impl PartialEq for DebVersion {
 
 impl Eq for DebVersion {}
 
-/// Letters sort before everything else, and `~` before even the end.
+/// The rank of a character that is not a digit: letters sort before other characters, and `~` before the end of the text.
 fn rank(byte: Option<u8>) -> i32 {
     match byte {
         None => 0,
@@ -116,7 +127,7 @@ fn rank(byte: Option<u8>) -> i32 {
     }
 }
 
-/// Runs of other characters by their ranks, runs of digits as numbers, in turn.
+/// Compares runs of non-digits by rank and runs of digits as numbers, alternately.
 fn compare(mut one: &[u8], mut other: &[u8]) -> Ordering {
     let digit = |text: &[u8]| text.first().is_some_and(u8::is_ascii_digit);
     while !one.is_empty() || !other.is_empty() {
@@ -144,14 +155,14 @@ fn compare(mut one: &[u8], mut other: &[u8]) -> Ordering {
     Ordering::Equal
 }
 
-/// The upstream part that a release's version becomes: what leads to a version gets a `~` before it, and what Debian
-/// does not allow becomes a dot.
+/// The upstream part of the package of a version: a candidate's suffix gets a `~` before it, and characters that Debian
+/// does not allow become dots.
 ///
 /// `26.06rc1`, `26.06-rc1` and `26.06~rc1` become `26.06~rc1`, which sorts below `26.06`; `1.0.0-x.7` becomes `1.0.0~x.7`, as
-/// Semantic Versioning has it, but `0.10.0-1` becomes `0.10.0.1`, as a single number is mostly a package's. A nightly of what will be
+/// Semantic Versioning has it, but `0.10.0-1` becomes `0.10.0.1`, because a single number is usually the revision of a package. A nightly before
 /// `26.09` becomes `26.09~~git20260701.1234.g0123456`, below its first candidate; one after a candidate
 /// `26.09~rc1+git20260701.1234.g0123456`, below the next.
-pub fn upstream_of(version: &Version) -> String {
+pub fn upstream_version(version: &Version) -> String {
     match NightlyVersion::of(version) {
         None => plain_upstream(version),
         Some(nightly) => match &nightly.place {
@@ -170,19 +181,19 @@ fn plain_upstream(version: &Version) -> String {
     }
 }
 
-/// What stands before the first `+`, and the rest.
+/// The text before the first `+`, and the rest.
 fn parts(version: &Version) -> (&str, &str) {
     let text = version.as_str();
     text.split_at(text.find('+').unwrap_or(text.len()))
 }
 
-/// Whether a version only leads to another: `26.06rc1`, `1.0.0-rc.2`, `1.0-beta`.
+/// Whether a version leads to another, such as `26.06rc1`, `1.0.0-rc.2`, `1.0-beta`.
 pub fn is_candidate(version: &Version) -> bool {
     NightlyVersion::of(version).is_none() && leads_to(&plain_upstream(version)).is_some()
 }
 
-/// Whether a version may be anything but a release: all that is not numbers and dots, with what `+` adds to them. Whatever
-/// asks this takes what nobody understands, such as `1.0x` or `0.10.0-1`, for a candidate.
+/// Whether a version may be something other than a release: anything but numbers and dots, before a `+`. Versions that
+/// cannot be understood, such as `1.0x` or `0.10.0-1`, count as candidates.
 pub fn may_be_candidate(version: &Version) -> bool {
     !candidate::is_plain(parts(version).0)
 }
@@ -193,22 +204,38 @@ fn leads_to(upstream: &str) -> Option<&str> {
     word.starts_with(|first: char| first.is_ascii_alphanumeric()).then_some(version)
 }
 
-/// Whether `one` is above `other` in dpkg's order.
+/// Whether `one` is newer than `other` in dpkg's order.
 pub fn is_above(one: &Version, other: &Version) -> bool {
-    compare(upstream_of(one).as_bytes(), upstream_of(other).as_bytes()) == Ordering::Greater
+    compare(upstream_version(one).as_bytes(), upstream_version(other).as_bytes()) == Ordering::Greater
 }
 
-/// Where nightlies of what will be `next` stand, after `last`, the highest release in their history.
+/// Why nightlies cannot be versioned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlace {
+    /// The next version is a candidate or a nightly itself.
+    #[error("{0} leads to another version; name that one")]
+    NotARelease(Version),
+    /// The next version was released already, or is older than the last release.
+    #[error("the next version {next} is not above {last}, which is released")]
+    NotAbove {
+        /// The declared next version.
+        next: Version,
+        /// The last release.
+        last: Version,
+    },
+}
+
+/// The place of nightlies of the version `next` after `last`, the highest release in their history.
 ///
 /// # Errors
-/// In words, why there is no place between the two.
-pub fn place(next: &Version, last: Option<&Version>) -> Result<Place, String> {
+/// There is no place between the two.
+pub fn place(next: &Version, last: Option<&Version>) -> Result<Place, NoPlace> {
     if is_candidate(next) || NightlyVersion::of(next).is_some() {
-        return Err(format!("{next} leads to another version; name that one"));
+        return Err(NoPlace::NotARelease(next.clone()));
     }
     let Some(last) = last else { return Ok(Place::Before(next.clone())) };
     if !is_above(next, last) {
-        return Err(format!("the next version {next} is not above {last}, which is released"));
+        return Err(NoPlace::NotAbove { next: next.clone(), last: last.clone() });
     }
     let upstream = plain_upstream(last);
     match leads_to(&upstream) {
@@ -222,8 +249,8 @@ pub fn place(next: &Version, last: Option<&Version>) -> Result<Place, String> {
 /// The version of a package for one series: `26.06.1-0ubuntu1~ppa1~ubuntu22.04.1`.
 ///
 /// # Errors
-/// The parts do not make a Debian version.
-pub fn for_series(upstream: &str, deb: &Deb, series: &Series) -> Result<DebVersion, String> {
+/// The upstream part is not that of a Debian version.
+pub fn for_series(upstream: &str, deb: &Deb, series: &Series) -> Result<DebVersion, BadDebVersion> {
     let (distribution, number) = (series.distribution.word(), series.number.as_str());
     format!("{upstream}-{}~{distribution}{number}.{}", deb.revision.as_str(), deb.upload_number).parse()
 }

@@ -1,16 +1,16 @@
-//! Which part of a version says that it only leads to another: `rc1` of `26.06rc1`, `beta.2` of `1.0.0-beta.2`.
+//! The part of a version that makes it a candidate: `rc1` of `26.06rc1`, `beta.2` of `1.0.0-beta.2`.
 //!
-//! After three numbers and a `-`, everything does (Semantic Versioning 2.0.0, section 9), but for a single number, which is
-//! as often the revision of a package. After other numbers, the words that are used for it do.
+//! After three numbers and a `-`, that is everything (Semantic Versioning 2.0.0, section 9), except a single number, which is
+//! just as often the revision of a package. After other numbers, it is one of the usual words.
 
-/// The words, in small letters.
+/// The words, in lower case.
 const WORDS: [&str; 6] = ["alpha", "beta", "preview", "pre", "dev", "rc"];
-/// Those that need a number: `1.0a1`, and not `1.0.1a`.
+/// The words that need a number: `1.0a1` is a candidate, `1.0.1a` is not.
 const LETTERS: [&str; 2] = ["a", "b"];
-/// What may stand around a word.
+/// The characters that may separate a word from its surroundings.
 const SIGNS: [char; 4] = ['-', '.', '_', '~'];
 
-/// The version that another leads to, and what stands after it, without signs between them.
+/// Splits a candidate into the version that it leads to and its suffix, without separators between them.
 pub(super) fn split(core: &str) -> Option<(&str, String)> {
     if let Some((numbers, suffix)) = semantic(core) {
         return Some((numbers, named(suffix, true).unwrap_or_else(|| suffix.to_owned())));
@@ -23,7 +23,7 @@ pub(super) fn split(core: &str) -> Option<(&str, String)> {
     })
 }
 
-/// `1.0.0` and `beta.2` of `1.0.0-beta.2`.
+/// Splits `1.0.0-beta.2` into `1.0.0` and `beta.2`.
 fn semantic(core: &str) -> Option<(&str, &str)> {
     let (numbers, suffix) = core.split_once('-')?;
     let suffix = suffix.trim_start_matches(SIGNS);
@@ -31,7 +31,7 @@ fn semantic(core: &str) -> Option<(&str, &str)> {
     (is_plain(numbers) && numbers.split('.').count() == 3 && !is_one_number).then_some((numbers, suffix))
 }
 
-/// A suffix that starts with one of the words, with its number directly after the word.
+/// The suffix if it starts with one of the words, with its number moved directly after the word.
 fn named(suffix: &str, is_first: bool) -> Option<String> {
     let lower = suffix.to_ascii_lowercase();
     let letters = LETTERS.iter().filter(|_| is_first).map(|letter| (letter, true));
@@ -45,7 +45,7 @@ fn named(suffix: &str, is_first: bool) -> Option<String> {
     })
 }
 
-/// Whether a version is numbers and dots and nothing else.
+/// Whether a version consists of numbers and dots only.
 pub(super) fn is_plain(core: &str) -> bool {
     core.split('.').all(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -1,0 +1,210 @@
+//! Rules about the fields and signatures of `.changes` and `.dsc`: names, versions, series, build dependencies.
+
+use super::{CheckContext, Signature, Upload};
+use crate::relation::parse_source;
+use crate::series;
+use drydock_config::debversion::DebVersion;
+
+/// The fields that Launchpad requires.
+const CHANGES_FIELDS: [&str; 10] = [
+    "Source",
+    "Binary",
+    "Architecture",
+    "Version",
+    "Distribution",
+    "Maintainer",
+    "Files",
+    "Changes",
+    "Date",
+    "Changed-By",
+];
+
+const DSC_FIELDS: [&str; 6] = ["Source", "Version", "Binary", "Maintainer", "Architecture", "Files"];
+
+pub(super) fn mandatory_fields(upload: &Upload, _: &CheckContext) -> Vec<String> {
+    let missing =
+        CHANGES_FIELDS.iter().filter(|field| upload.changes.get(field).is_none_or(|text| text.trim().is_empty()));
+    missing.map(|field| format!("Unable to find mandatory field '{field}' in the changes file.")).collect()
+}
+
+pub(super) fn changes_format(upload: &Upload, _: &CheckContext) -> Vec<String> {
+    let format = upload.changes.line("Format").unwrap_or_else(|| "1.5".into());
+    // Launchpad parses it as a float.
+    match format.parse::<f64>() {
+        Ok(number) if (1.5..=2.0).contains(&number) => Vec::new(),
+        Ok(_) | Err(_) => {
+            let range = "Range 1.5 - 2.0";
+            vec![format!("Format out of acceptable range for changes file. {range}, format {format}")]
+        }
+    }
+}
+
+pub(super) fn changes_name(upload: &Upload, _: &CheckContext) -> Vec<String> {
+    // A .changes that was derived from a .dsc has no name.
+    if upload.changes_name.is_empty() {
+        return Vec::new();
+    }
+    let version = upload.changes.line("Version").unwrap_or_default();
+    let version = version.split_once(':').map_or(version.as_str(), |(_, rest)| rest);
+    let stem = upload.changes_name.strip_suffix("_source.changes");
+    let expected = format!("{}_{version}", upload.changes.line("Source").unwrap_or_default());
+    if stem == Some(expected.as_str()) {
+        return Vec::new();
+    }
+    let shape = "should follow \"<pkg>_<version>_<arch>.changes\" format";
+    vec![format!("{} -> inappropriate changesfile name, {shape}", upload.changes_name)]
+}
+
+pub(super) fn dsc_fields(upload: &Upload, _: &CheckContext) -> Vec<String> {
+    if upload.dsc.names().next().is_none() {
+        return Vec::new();
+    }
+    let missing = DSC_FIELDS.iter().filter(|field| upload.dsc.get(field).is_none_or(|text| text.trim().is_empty()));
+    missing.map(|field| format!("Unable to find mandatory field {field} in {}", upload.dsc_name)).collect()
+}
+
+pub(super) fn dsc_source(upload: &Upload, _: &CheckContext) -> Vec<String> {
+    let mut texts = Vec::new();
+    if let Some(source) = upload.dsc.line("Source") {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte);
+        let starts = source.starts_with(|first: char| first.is_ascii_alphanumeric());
+        if source.len() < 2 || !starts || !source.bytes().all(fits) {
+            texts.push(format!("{}: invalid source name {source}", upload.dsc_name));
+        }
+    }
+    if let Some(version) = upload.dsc.line("Version") {
+        if version.parse::<DebVersion>().is_err() {
+            texts.push(format!("{}: invalid version {version}", upload.dsc_name));
+        }
+    }
+    texts
+}
+
+pub(super) fn versions_agree(upload: &Upload, _: &CheckContext) -> Vec<String> {
+    let (Some(ours), Some(theirs)) = (upload.dsc.line("Version"), upload.changes.line("Version")) else {
+        return Vec::new();
+    };
+    if ours != theirs {
+        let text = format!("{}: version ('{ours}') in .dsc does not match version", upload.dsc_name);
+        return vec![format!("{text} ('{theirs}') in .changes.")];
+    }
+    // The names of files contain the version, too, without its epoch; those of orig tarballs without the revision.
+    let whole = theirs.split_once(':').map_or(theirs.as_str(), |(_, rest)| rest);
+    let upstream = whole.rsplit_once('-').map_or(whole, |(upstream, _)| upstream);
+    let mut texts = Vec::new();
+    for file in upload.listed() {
+        let Some((_, rest)) = file.name.split_once('_') else { continue };
+        let ending = [".orig", ".debian.tar.", ".diff.gz", ".dsc", "_source.buildinfo", ".tar."]
+            .iter()
+            .find_map(|ending| rest.find(ending).map(|at| (&rest[..at], *ending)));
+        let Some((written, ending)) = ending else { continue };
+        let should = if ending == ".orig" { upstream } else { whole };
+        if written != should {
+            texts.push(format!("{written}: should be {should} according to changes file."));
+        }
+    }
+    texts
+}
+
+/// The note about a key that Launchpad does not know.
+const NO_MAIL: &str = " (Launchpad sends no mail about a key that it does not know)";
+
+const POCKETS: [&str; 5] = ["release", "updates", "security", "proposed", "backports"];
+
+/// The series and the pocket that `Distribution` names.
+fn target(upload: &Upload) -> Option<(String, Option<String>)> {
+    let whole = upload.changes.line("Distribution")?;
+    Some(match whole.rsplit_once('-') {
+        Some((series, pocket)) if POCKETS.contains(&pocket) => (series.to_owned(), Some(pocket.to_owned())),
+        Some(_) | None => (whole, None),
+    })
+}
+
+pub(super) fn series_exists(upload: &Upload, context: &CheckContext) -> Vec<String> {
+    let Some((name, pocket)) = target(upload) else { return Vec::new() };
+    let in_archive = context.archive.as_ref().and_then(|archive| archive.series.get(&name)).is_some();
+    if in_archive || series::all().iter().any(|one| one.name == name && one.distribution == context.distribution) {
+        return Vec::new();
+    }
+    let suite = pocket.map_or_else(|| name.clone(), |pocket| format!("{name}-{pocket}"));
+    vec![format!("Unable to find distroseries: {suite}")]
+}
+
+pub(super) fn pocket(upload: &Upload, _: &CheckContext) -> Vec<String> {
+    match target(upload) {
+        Some((_, Some(pocket))) if pocket != "release" => {
+            vec!["PPA uploads must be for the RELEASE pocket.".to_owned()]
+        }
+        Some(_) | None => Vec::new(),
+    }
+}
+
+pub(super) fn series_is_obsolete(upload: &Upload, context: &CheckContext) -> Vec<String> {
+    let Some((name, _)) = target(upload) else { return Vec::new() };
+    // Launchpad's answer is newer than the built-in table.
+    let ended = match context.archive.as_ref().and_then(|archive| archive.series.get(&name)) {
+        Some(status) => status.eq_ignore_ascii_case("obsolete"),
+        None => {
+            let all = series::all();
+            let one = all.iter().find(|one| one.name == name && one.distribution == context.distribution);
+            one.is_some_and(|one| one.ends < context.today)
+        }
+    };
+    if !ended {
+        return Vec::new();
+    }
+    vec!["Not permitted to upload to the RELEASE pocket in a series in the 'OBSOLETE' state.".to_owned()]
+}
+
+pub(super) fn changes_signature(upload: &Upload, context: &CheckContext) -> Vec<String> {
+    if upload.changes_name.is_empty() {
+        return Vec::new();
+    }
+    check_signature(&upload.changes_name, &upload.changes_signature, context)
+}
+
+pub(super) fn dsc_signature(upload: &Upload, context: &CheckContext) -> Vec<String> {
+    if upload.dsc_name.is_empty() {
+        return Vec::new();
+    }
+    let mut texts = check_signature(&upload.dsc_name, &upload.dsc_signature, context);
+    if let (Signature::Good(one), Signature::Good(other)) = (&upload.changes_signature, &upload.dsc_signature) {
+        if one != other && !upload.changes_name.is_empty() {
+            texts.push(format!("{} is signed by {other}, but {} by {one}", upload.dsc_name, upload.changes_name));
+        }
+    }
+    texts
+}
+
+fn check_signature(name: &str, signature: &Signature, context: &CheckContext) -> Vec<String> {
+    match signature {
+        Signature::Good(_) => Vec::new(),
+        Signature::None if context.allow_unsigned => Vec::new(),
+        Signature::None => {
+            vec![format!(
+                "GPG verification of {name} failed: Verification failed 3 times: ['No data', 'No data', 'No data']"
+            )]
+        }
+        // Packages of others are checked without the keys of those who signed them.
+        Signature::UnknownKey if context.allow_unsigned => Vec::new(),
+        Signature::UnknownKey => vec![format!("GPG verification of {name} failed: No public key{NO_MAIL}")],
+        Signature::Bad(why) => vec![format!("GPG verification of {name} failed: {why}{NO_MAIL}")],
+    }
+}
+
+const RELATION_FIELDS: [&str; 6] = [
+    "Build-Depends",
+    "Build-Depends-Indep",
+    "Build-Depends-Arch",
+    "Build-Conflicts",
+    "Build-Conflicts-Indep",
+    "Build-Conflicts-Arch",
+];
+
+pub(super) fn build_depends(upload: &Upload, _: &CheckContext) -> Vec<String> {
+    let wrong = |field: &&str| {
+        let error = upload.dsc.line(field).and_then(|text| parse_source(&text).err())?;
+        Some(format!("{}: invalid {field} field; cannot be parsed by apt: {error}", upload.dsc_name))
+    };
+    RELATION_FIELDS.iter().filter_map(wrong).collect()
+}
