@@ -76,7 +76,7 @@ pub(crate) enum Probe {
 use Purpose::{Check, Ci, Deb, Demo, Docker, Release};
 
 /// Every tool, in the order in which `doctor` prints them.
-pub(crate) const TOOLS: [Tool; 39] = [
+pub(crate) const TOOLS: [Tool; 40] = [
     program("git", "git", &[Demo, Check, Release, Docker], "makes a project of the example, reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
     program("g++", "g++", &[Check], "builds the test programs in C++"),
@@ -132,6 +132,7 @@ pub(crate) const TOOLS: [Tool; 39] = [
     program("reprepro", "reprepro", &[Check], "is a real archive for the tests"),
     program("fakeroot", "fakeroot", &[Check, Deb], "builds packages on this machine"),
     program("buildah", "buildah", &[Check, Docker], "builds images from Dockerfiles"),
+    program("podman", "podman", &[Check], "builds images from Dockerfiles for the tests"),
     program("dockerd", "docker.io", &[Check], "builds and runs images for the tests"),
     program("docker-registry", "docker-registry", &[Check], "is a real registry for the tests"),
     program("skopeo", "skopeo", &[Check], "reads images of registries for the tests"),

@@ -33,7 +33,7 @@ pub struct BaseImage {
 ///
 /// # Errors
 /// It cannot be pulled, has another digest, or is not for the platform: with those that it is for.
-pub fn pulled(
+pub fn cached_or_pulled(
     cache: &Layout,
     name: &str,
     digest: &Digest,
@@ -121,7 +121,7 @@ impl BaseImage {
     ///
     /// # Errors
     /// There is no room.
-    pub fn lend(&self, to: &Layout) -> anyhow::Result<()> {
+    pub fn link_layers(&self, to: &Layout) -> anyhow::Result<()> {
         for layer in &self.manifest.layers {
             let (from, to) = (self.layout.path(&layer.digest), to.path(&layer.digest));
             if !to.exists() {
@@ -168,14 +168,14 @@ mod tests {
         let layer = cache.path(&base.manifest.layers[0].digest);
         fs::write(&layer, "LAYER").unwrap();
         let mut pulls = 0;
-        let mended = pulled(&cache, "b", &digest, Platform::Amd64, &mut || {
+        let mended = cached_or_pulled(&cache, "b", &digest, Platform::Amd64, &mut || {
             pulls += 1;
             fs::write(&layer, "layer").unwrap();
             Ok(())
         });
         assert!(mended.is_ok() && pulls == 1);
         fs::remove_file(&layer).unwrap();
-        let gone = pulled(&cache, "b", &digest, Platform::Amd64, &mut || Ok(())).unwrap_err().to_string();
+        let gone = cached_or_pulled(&cache, "b", &digest, Platform::Amd64, &mut || Ok(())).unwrap_err().to_string();
         assert!(gone.contains("is not whole"), "{gone}");
     }
 }

@@ -28,7 +28,7 @@ const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 
 /// Which Debian.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub struct SuiteRequest<'a> {
     /// The code name.
     pub suite: &'a str,
     /// The moment of the archive, as in `20261101T000000Z`.
@@ -45,8 +45,8 @@ pub struct Request<'a> {
 ///
 /// # Errors
 /// mmdebstrap is missing or fails; there is no room.
-pub fn make(cache: &Layout, request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<BaseImage> {
-    let Request { suite, snapshot, mirror, packages, platform } = request;
+pub fn make(cache: &Layout, request: &SuiteRequest<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<BaseImage> {
+    let SuiteRequest { suite, snapshot, mirror, packages, platform } = request;
     let name = format!("{suite}-{snapshot}");
     let key = Sha256Sum::of(format!("{FORMAT} {suite} {snapshot} {mirror} {packages:?} {platform}").as_bytes());
     let known = cache.directory().join(format!("suite-{key}"));
@@ -100,7 +100,7 @@ fn read(tar: &Path, directory: &Path) -> Result<Layer, ReadError> {
     Ok(layer)
 }
 
-fn write(cache: &Layout, layer: &Layer, epoch: u64, request: &Request<'_>) -> anyhow::Result<Digest> {
+fn write(cache: &Layout, layer: &Layer, epoch: u64, request: &SuiteRequest<'_>) -> anyhow::Result<Digest> {
     let layer = NewLayer::write(layer, epoch, cache)?;
     let mut config = ImageConfig::from_scratch(request.platform);
     config.config.cmd = Some(vec!["/bin/sh".to_owned()]);

@@ -44,7 +44,7 @@ pub struct BuildRecord {
     /// The image of each platform.
     pub platforms: BTreeMap<String, PlatformRecord>,
     /// The files that it was made of, sorted by name.
-    pub inputs: Vec<Input>,
+    pub inputs: Vec<InputFile>,
     /// What made it; different on other machines that make the same image.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub made_by: Option<MadeBy>,
@@ -95,7 +95,7 @@ pub struct SmokeTestResult {
 /// A file that the image was made of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Input {
+pub struct InputFile {
     /// Its name.
     pub name: String,
     /// Its sum.
@@ -111,10 +111,51 @@ pub struct MadeBy {
     /// The version of Drydock.
     pub drydock: String,
     /// `layer`, or the engine with its version.
-    pub way: String,
+    pub method: String,
     /// The sum of `docker/images.yaml`, by which it was made; a build by another one is made again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub declaration: Option<Sha256Sum>,
+}
+
+/// A build in the state directory.
+#[derive(Debug, Clone)]
+pub struct StoredBuild {
+    /// The build record.
+    pub record: BuildRecord,
+    /// The layout with the image.
+    pub layout: Layout,
+    /// The descriptor of the image's index.
+    pub index: Descriptor,
+}
+
+/// The reason why a text cannot be read as a record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The text is not JSON, or has unknown or missing fields.
+    #[error("cannot parse the record: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The record was written by another version of Drydock.
+    #[error("the record has format {found}, but this Drydock reads {expected}")]
+    Format {
+        /// The format of the record.
+        found: u32,
+        /// The format that is read here.
+        expected: u32,
+    },
+    /// An artifact has no files.
+    #[error("the record is empty")]
+    Empty,
+}
+
+impl InputFile {
+    /// Hashes a file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn from_path(file: &Path) -> anyhow::Result<InputFile> {
+        let (sha256, size) = Sha256Sum::of_file(file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(InputFile { name: file.file_name().unwrap_or_default().to_string_lossy().into_owned(), sha256, size })
+    }
 }
 
 impl BuildRecord {
@@ -140,36 +181,35 @@ impl BuildRecord {
     /// Reads a text.
     ///
     /// # Errors
-    /// In words, what is wrong with it.
-    pub fn parse(text: &str) -> Result<BuildRecord, String> {
-        let record: BuildRecord =
-            serde_json::from_str(text).map_err(|error| format!("it is no record of a build: {error}"))?;
+    /// See [`RecordError`].
+    pub fn parse(text: &str) -> Result<BuildRecord, RecordError> {
+        let record: BuildRecord = serde_json::from_str(text)?;
         match record.format {
             FORMAT => Ok(record),
-            other => Err(format!("it has the format {other}, this Drydock reads {FORMAT}")),
+            found => Err(RecordError::Format { found, expected: FORMAT }),
         }
     }
 
-    /// What was built of an image: its record, its layout, and what points at its index.
+    /// Loads the build of an image below `directory`.
     ///
     /// # Errors
-    /// It was not built, or its build did not end: with the command that builds it.
-    pub fn load(directory: &Path, image: &str) -> anyhow::Result<(BuildRecord, Layout, Descriptor)> {
+    /// The image was not built, or its build is incomplete; the error names the command that builds it.
+    pub fn load(directory: &Path, image: &str) -> anyhow::Result<StoredBuild> {
         let path = BuildRecord::path(directory, image);
         let again = |why: String| {
             Failure::usage(format!("{}: {why}; build it with `cargo xtask docker build {image}`", path.display()))
         };
         let size = fs::metadata(&path).map_err(|error| again(drydock_base::exec::plain(&error)))?.len();
         if size > LARGEST {
-            return Err(again("it is larger than any record".into()));
+            return Err(again("the file is too large for a build record".into()));
         }
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let record = BuildRecord::parse(&text).map_err(&again)?;
+        let record = BuildRecord::parse(&text).map_err(|error| again(error.to_string()))?;
         let layout = Layout::open(&directory.join(image))?;
         let index = layout.index()?;
         match index.manifests.as_slice() {
-            [one] if one.digest == record.digest => Ok((record, layout, one.clone())),
-            _ => Err(again("it is about another image than is there".into())),
+            [index] if index.digest == record.digest => Ok(StoredBuild { index: index.clone(), record, layout }),
+            _ => Err(again("the record is about another image than the layout has".into())),
         }
     }
 
@@ -199,7 +239,7 @@ mod tests {
             digest,
             platforms: BTreeMap::from([("linux/amd64".to_owned(), platform)]),
             inputs: Vec::new(),
-            made_by: Some(MadeBy { drydock: "0".into(), way: "layer".into(), declaration: None }),
+            made_by: Some(MadeBy { drydock: "0".into(), method: "layer".into(), declaration: None }),
         }
     }
 
@@ -212,17 +252,22 @@ mod tests {
         let index = layout.put("x", b"index").unwrap();
         layout.set_index(vec![index.clone()]).unwrap();
         record().save(&layout).unwrap();
-        let (read, _, found) = load().unwrap();
-        assert_eq!((read, found), (record(), index));
+        let build = load().unwrap();
+        assert_eq!((build.record, build.index), (record(), index));
         layout.set_index(vec![layout.put("x", b"other").unwrap()]).unwrap();
-        assert!(load().unwrap_err().contains("another image than is there"));
+        assert!(load().unwrap_err().contains("about another image"));
     }
 
     #[test]
     fn unknown_formats_and_fields_are_refused() {
         let text = record().without_machine().text().unwrap();
         assert!(!text.contains("made-by"));
-        assert!(BuildRecord::parse(&text.replace("\"format\": 1", "\"format\": 2")).unwrap_err().contains("format 2"));
-        assert!(BuildRecord::parse(&text.replace("\"epoch\"", "\"era\"")).unwrap_err().contains("era"));
+        assert!(
+            BuildRecord::parse(&text.replace("\"format\": 1", "\"format\": 2"))
+                .unwrap_err()
+                .to_string()
+                .contains("format 2")
+        );
+        assert!(BuildRecord::parse(&text.replace("\"epoch\"", "\"era\"")).unwrap_err().to_string().contains("era"));
     }
 }

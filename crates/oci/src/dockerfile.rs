@@ -41,7 +41,7 @@ pub struct Pinned {
 
 /// What a stage stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Foundation {
+pub enum StageBase {
     /// Nothing.
     Scratch,
     /// The declared base.
@@ -57,7 +57,7 @@ pub struct Dockerfile {
     /// The images of registries that it names.
     pub pinned: Vec<Pinned>,
     /// What its last stage stands on.
-    pub foundation: Foundation,
+    pub base: StageBase,
     /// Whether it uses the declared base anywhere.
     pub uses_base: bool,
 }
@@ -78,14 +78,14 @@ impl Dockerfile {
             let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             reading.instruction(line, &words);
         }
-        let Some((_, foundation)) = reading.stages.pop() else {
+        let Some((_, base)) = reading.stages.pop() else {
             reading.problems.push("it has no FROM line".into());
             return Err(reading.problems);
         };
         match reading.problems.is_empty() {
             true => {
                 let Reading { pinned, uses_base, .. } = reading;
-                Ok(Dockerfile { text: text.to_owned(), pinned, foundation, uses_base })
+                Ok(Dockerfile { text: text.to_owned(), pinned, base, uses_base })
             }
             false => Err(reading.problems),
         }
@@ -103,7 +103,7 @@ impl Dockerfile {
 #[derive(Default)]
 struct Reading {
     /// The names of stages, and what they stand on.
-    stages: Vec<(Option<String>, Foundation)>,
+    stages: Vec<(Option<String>, StageBase)>,
     pinned: Vec<Pinned>,
     has_arg: bool,
     uses_base: bool,
@@ -189,32 +189,32 @@ impl Reading {
             (Some(word), Some(name)) if word.eq_ignore_ascii_case("as") => Some(name.to_ascii_lowercase()),
             _ => None,
         };
-        let foundation = self.foundation(line, image);
-        self.stages.push((name, foundation.unwrap_or(Foundation::Scratch)));
+        let base = self.base(line, image);
+        self.stages.push((name, base.unwrap_or(StageBase::Scratch)));
     }
 
-    fn foundation(&mut self, line: usize, image: &str) -> Option<Foundation> {
+    fn base(&mut self, line: usize, image: &str) -> Option<StageBase> {
         if image == "${BASE}" || image == "$BASE" {
             self.uses_base = true;
             if !self.has_arg {
                 self.problems.push(format!("line {line}: FROM {image} needs a line `ARG BASE` before the first FROM"));
             }
-            return Some(Foundation::Declared);
+            return Some(StageBase::Declared);
         }
         if image == "scratch" {
-            return Some(Foundation::Scratch);
+            return Some(StageBase::Scratch);
         }
         if let Some(stage) = self.stage(image) {
             return Some(stage);
         }
-        self.pin(line, "FROM", image).map(Foundation::Pinned)
+        self.pin(line, "FROM", image).map(StageBase::Pinned)
     }
 
     /// The stage of a name before this one.
-    fn stage(&self, name: &str) -> Option<Foundation> {
+    fn stage(&self, name: &str) -> Option<StageBase> {
         let name = name.to_ascii_lowercase();
         let found = self.stages.iter().rev().find(|(stage, _)| stage.as_deref() == Some(name.as_str()));
-        found.map(|(_, foundation)| foundation.clone())
+        found.map(|(_, base)| base.clone())
     }
 
     /// What files come from besides the context.
@@ -292,7 +292,7 @@ mod tests {
              COPY --from=0 /x /y\nCOPY --from=registry.example:5000/a@{SUM} /x /z\nFROM last\n"
         );
         let read = Dockerfile::parse(&text).unwrap();
-        assert_eq!(read.foundation, Foundation::Declared);
+        assert_eq!(read.base, StageBase::Declared);
         assert!(read.uses_base);
         let names: Vec<String> = read.pinned.iter().map(|one| one.repository.to_string()).collect();
         assert_eq!(names, ["docker.io/library/debian", "registry.example:5000/a"]);
@@ -302,7 +302,7 @@ mod tests {
             "{renamed}"
         );
         let pinned = Dockerfile::parse(&format!("from debian@{SUM}")).unwrap();
-        assert_eq!(pinned.foundation, Foundation::Pinned(0));
+        assert_eq!(pinned.base, StageBase::Pinned(0));
     }
 
     #[track_caller]

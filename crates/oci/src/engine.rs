@@ -7,17 +7,18 @@ mod storage;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::base_image::BaseImage;
-use super::normalise::Raw;
+use super::normalise::BuiltImage;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_config::images::Platform;
 
 /// An engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EngineKind {
     /// docker with buildx.
     Buildx,
     /// docker's own builder.
@@ -32,14 +33,14 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Engine {
     /// Which.
-    pub kind: Kind,
+    pub kind: EngineKind,
     /// Its version.
     pub version: String,
 }
 
 /// What is built.
 #[derive(Debug)]
-pub struct Request<'a> {
+pub struct BuildRequest<'a> {
     /// The files that it may copy.
     pub context: &'a Path,
     /// The Dockerfile, elsewhere; it names bases as [`local_name`] does.
@@ -61,29 +62,29 @@ pub fn local_name(base: &BaseImage) -> String {
     format!("localhost/drydock-base:{}", &base.descriptor.digest.hex()[..16])
 }
 
-impl Kind {
+impl EngineKind {
     /// Its word.
     pub fn word(self) -> &'static str {
         match self {
-            Kind::Buildx => "docker buildx",
-            Kind::Docker => "docker",
-            Kind::Buildah => "buildah",
-            Kind::Podman => "podman",
+            EngineKind::Buildx => "docker buildx",
+            EngineKind::Docker => "docker",
+            EngineKind::Buildah => "buildah",
+            EngineKind::Podman => "podman",
         }
     }
 
     /// Its version, when it is here and works.
     fn probe(self) -> Result<String, exec::Error> {
         let words: &[&str] = match self {
-            Kind::Buildx => &["docker", "buildx", "version"],
-            Kind::Docker => &["docker", "version", "--format", "{{.Server.Version}}"],
-            Kind::Buildah => &["buildah", "--version"],
-            Kind::Podman => &["podman", "--version"],
+            EngineKind::Buildx => &["docker", "buildx", "version"],
+            EngineKind::Docker => &["docker", "version", "--format", "{{.Server.Version}}"],
+            EngineKind::Buildah => &["buildah", "--version"],
+            EngineKind::Podman => &["podman", "--version"],
         };
         let answer = ask(words)?;
-        if self == Kind::Buildx {
+        if self == EngineKind::Buildx {
             // The program may be there without a daemon.
-            Kind::Docker.probe()?;
+            EngineKind::Docker.probe()?;
         }
         let version = answer
             .split_whitespace()
@@ -96,7 +97,7 @@ impl Kind {
 ///
 /// # Errors
 /// None does: with what each of them says.
-pub fn choose(wanted: &[Kind]) -> anyhow::Result<Engine> {
+pub fn choose(wanted: &[EngineKind]) -> anyhow::Result<Engine> {
     let mut said = Vec::new();
     for kind in wanted {
         match kind.probe() {
@@ -108,22 +109,23 @@ pub fn choose(wanted: &[Kind]) -> anyhow::Result<Engine> {
     Err(Failure::missing(format!("{text}\n`apt-get install buildah` installs one without a daemon")))
 }
 
-impl Engine {
-    /// For the build record.
-    pub fn shown(&self) -> String {
-        format!("{} {}", self.kind.word(), self.version)
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.word(), self.version)
     }
+}
 
+impl Engine {
     /// Builds.
     ///
     /// # Errors
     /// The build fails: with the end of what it printed.
-    pub fn build(&self, request: &Request<'_>) -> anyhow::Result<Raw> {
+    pub fn build(&self, request: &BuildRequest<'_>) -> anyhow::Result<BuiltImage> {
         match self.kind {
-            Kind::Buildah => storage::build("buildah", request),
-            Kind::Podman => storage::build("podman", request),
-            Kind::Docker => daemon::build(request),
-            Kind::Buildx => daemon::buildx(request),
+            EngineKind::Buildah => storage::build("buildah", request),
+            EngineKind::Podman => storage::build("podman", request),
+            EngineKind::Docker => daemon::build(request),
+            EngineKind::Buildx => daemon::buildx(request),
         }
     }
 }
@@ -163,7 +165,7 @@ fn words(list: &[&str]) -> Vec<String> {
 }
 
 /// `--build-arg NAME=VALUE` for each argument, and for the time.
-fn arguments(request: &Request<'_>) -> Vec<String> {
+fn arguments(request: &BuildRequest<'_>) -> Vec<String> {
     let time = ("SOURCE_DATE_EPOCH".to_owned(), request.epoch.to_string());
     let all = request.args.clone().into_iter().chain([time]);
     all.flat_map(|(name, value)| ["--build-arg".to_owned(), format!("{name}={value}")]).collect()
@@ -174,10 +176,10 @@ fn shown(path: &Path) -> String {
 }
 
 /// The layout of one base, for an engine to read.
-fn lent(request: &Request<'_>, base: &BaseImage) -> anyhow::Result<PathBuf> {
+fn lent(request: &BuildRequest<'_>, base: &BaseImage) -> anyhow::Result<PathBuf> {
     let directory = request.scratch.join(format!("base-{}", base.descriptor.digest.hex()));
     let layout = super::layout::Layout::create(&directory)?;
-    base.lend(&layout)?;
+    base.link_layers(&layout)?;
     layout.put(&base.manifest.config.media_type, &base.layout.read(&base.manifest.config)?)?;
     let descriptor = layout.put(&base.descriptor.media_type, &base.layout.read(&base.descriptor)?)?;
     layout.set_index(vec![descriptor])?;

@@ -11,6 +11,7 @@ pub mod layer_builder;
 pub mod layout;
 pub mod leftovers;
 pub mod model;
+pub mod nightly;
 pub mod normalise;
 pub mod promote;
 pub mod prune;

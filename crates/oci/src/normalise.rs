@@ -18,7 +18,7 @@ use drydock_base::failure::Failure;
 
 /// What an engine built, as it gave it.
 #[derive(Debug)]
-pub struct Raw {
+pub struct BuiltImage {
     /// The configuration.
     pub config: ImageConfig,
     /// Files with layers, the lowest first, and their media types.
@@ -29,8 +29,13 @@ pub struct Raw {
 ///
 /// # Errors
 /// A layer cannot be read or written; the image does not stand on the base.
-pub fn normalise(layout: &Layout, raw: Raw, base: Option<&BaseImage>, epoch: u64) -> anyhow::Result<UnwrittenImage> {
-    let Raw { mut config, layers } = raw;
+pub fn normalise(
+    layout: &Layout,
+    raw: BuiltImage,
+    base: Option<&BaseImage>,
+    epoch: u64,
+) -> anyhow::Result<UnwrittenImage> {
+    let BuiltImage { mut config, layers } = raw;
     let below = base.map_or(&[][..], |base| &base.config.rootfs.diff_ids);
     if !config.rootfs.diff_ids.starts_with(below) {
         let text = "the engine built on other layers than those of the base; was the base changed there?";
@@ -121,7 +126,8 @@ mod tests {
             "history": [{"created": created, "created_by": "RUN"}],
         }))
         .unwrap();
-        normalise(&layout, Raw { config, layers: vec![(file, media::LAYER.to_owned())] }, None, 1000 * 86_400).unwrap()
+        normalise(&layout, BuiltImage { config, layers: vec![(file, media::LAYER.to_owned())] }, None, 1000 * 86_400)
+            .unwrap()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which tags a release's image gets: decisions over what the release repository holds.
+//! Promotion of an image to a release: decisions about its tags, the checks it must pass, and the promotion record.
 
 pub mod candidate;
 pub mod evidence;
@@ -8,43 +8,55 @@ use drydock_config::debversion::{is_above, may_be_candidate};
 use drydock_config::images::{Digest, Tag};
 use drydock_config::release::{Version, VersionText};
 
-/// The tag that moves to the newest release.
+/// The tag of the newest release.
 pub const LATEST: &str = "latest";
 
-/// What `latest` is now.
+/// The image that `latest` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Current {
-    /// The image.
+pub struct CurrentLatest {
+    /// The digest of the image.
     pub digest: Digest,
-    /// Its version, as far as it says one.
+    /// The version in its label, if it has one.
     pub version: Option<Version>,
 }
 
-/// What becomes of `latest`.
+/// The decision about the tag `latest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Latest {
-    /// It moves to the image.
+    /// The tag moves to the image.
     Moves,
-    /// It is there already.
+    /// The tag names the image already.
     IsThere,
-    /// It stays where it is, or is not made, for this reason.
+    /// The tag stays as it is, or is not created, for this reason.
     Stays(String),
 }
 
-/// Decides about `latest`: it never moves to a candidate, and never to an older version.
+/// The image that is promoted.
+#[derive(Debug, Clone, Copy)]
+pub struct Promoted<'a> {
+    /// The version.
+    pub version: &'a Version,
+    /// The digest of the image.
+    pub digest: Digest,
+}
+
+/// Decides whether `latest` moves to a promoted image: never to a release candidate, and never to an older version.
 ///
-/// `released` are the versions of the other tags in the repository. They are ordered as packages are, so that all parts of a
-/// release agree.
-pub fn latest((version, digest): (&Version, Digest), released: &[Version], current: Option<&Current>) -> Latest {
+/// `released` are the versions of the other tags in the repository. Versions are ordered as those of Debian packages.
+pub fn latest(
+    Promoted { version, digest }: Promoted<'_>,
+    released: &[Version],
+    current: Option<&CurrentLatest>,
+) -> Latest {
     if may_be_candidate(version) {
-        return Latest::Stays(format!("{version} is a candidate, or not known to be none"));
+        return Latest::Stays(format!("{version} may be a release candidate"));
     }
     if current.is_some_and(|current| current.digest == digest) {
         return Latest::IsThere;
     }
     let now = match current.map(|current| (current.digest, &current.version)) {
         Some((digest, None)) => {
-            return Latest::Stays(format!("nothing says which version it is now ({})", digest.short()));
+            return Latest::Stays(format!("the version of its current image is unknown ({})", digest.short()));
         }
         Some((_, Some(now))) => Some(now),
         None => None,
@@ -56,17 +68,28 @@ pub fn latest((version, digest): (&Version, Digest), released: &[Version], curre
     }
 }
 
-/// The tag of a version's image: that of git, with `-` for what tags of images may not hold.
+/// The reason why a git tag cannot be used for an image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TagError {
+    /// The tag would be `latest`.
+    #[error("the tag of a release cannot be `{LATEST}`")]
+    Latest,
+    /// The tag is not valid for images.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// Returns the tag of a version's image: the git tag, with `-` for characters that are not allowed in tags of images.
 ///
 /// # Errors
-/// In words, why the name of the tag cannot be one.
-pub fn tag(pattern: &VersionText, version: &Version) -> Result<Tag, String> {
+/// See [`TagError`].
+pub fn tag(pattern: &VersionText, version: &Version) -> Result<Tag, TagError> {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
     let text: String = pattern.render(version).chars().map(|letter| if fits(letter) { letter } else { '-' }).collect();
     match text.parse::<Tag>() {
-        Ok(tag) if tag.as_str() == LATEST => Err(format!("the tag of a release cannot be `{LATEST}`")),
+        Ok(tag) if tag.as_str() == LATEST => Err(TagError::Latest),
         Ok(tag) => Ok(tag),
-        Err(bad) => Err(bad.to_string()),
+        Err(bad) => Err(TagError::Invalid(bad.to_string())),
     }
 }
 
@@ -82,8 +105,12 @@ mod tests {
     #[track_caller]
     fn check(promoted: &str, released: &[&str], current: Option<Option<&str>>, expected: &str) {
         let released: Vec<Version> = released.iter().map(|text| version(text)).collect();
-        let current = current.map(|text| Current { digest: Digest::of(b"now"), version: text.map(version) });
-        let found = match latest((&version(promoted), Digest::of(b"new")), &released, current.as_ref()) {
+        let current = current.map(|text| CurrentLatest { digest: Digest::of(b"now"), version: text.map(version) });
+        let found = match latest(
+            Promoted { version: &version(promoted), digest: Digest::of(b"new") },
+            &released,
+            current.as_ref(),
+        ) {
             Latest::Moves => "moves".to_owned(),
             Latest::IsThere => "is there".to_owned(),
             Latest::Stays(why) => why,
@@ -95,22 +122,22 @@ mod tests {
     fn latest_moves_only_forward_and_never_to_a_candidate() {
         check("26.06", &[], None, "moves");
         check("26.06", &["25.12"], Some(Some("25.12")), "moves");
-        check("26.06rc1", &[], None, "26.06rc1 is a candidate");
-        check("26.06rc1", &["25.12"], Some(Some("25.12")), "is a candidate");
+        check("26.06rc1", &[], None, "26.06rc1 may be a release candidate");
+        check("26.06rc1", &["25.12"], Some(Some("25.12")), "may be a release candidate");
         check("25.12.1", &["25.12", "26.06"], Some(Some("26.06")), "26.06 is newer");
         check("25.12.1", &["26.06"], None, "26.06 is newer");
         check("25.12.1", &["25.12", "26.06rc1"], Some(Some("25.12")), "moves");
         // Someone moved it to a candidate.
         check("26.06", &["26.06rc2"], Some(Some("26.06rc2")), "moves");
         check("25.12.1", &["26.06rc2"], Some(Some("26.06rc2")), "26.06rc2 is newer");
-        check("26.06", &[], Some(None), "nothing says which version");
-        let there = Current { digest: Digest::of(b"new"), version: None };
-        let found = latest((&version("26.06"), Digest::of(b"new")), &[], Some(&there));
+        check("26.06", &[], Some(None), "version of its current image is unknown");
+        let there = CurrentLatest { digest: Digest::of(b"new"), version: None };
+        let found = latest(Promoted { version: &version("26.06"), digest: Digest::of(b"new") }, &[], Some(&there));
         assert_eq!(found, Latest::IsThere);
     }
 
     #[test]
-    fn tags_of_git_become_tags_of_images() {
+    fn git_tags_become_image_tags() {
         for (pattern, of, expected) in [
             ("v{version}", "26.06rc1", Ok("v26.06rc1")),
             ("v{version}", "1.0+b1", Ok("v1.0-b1")),
@@ -120,7 +147,7 @@ mod tests {
             let found = tag(&VersionText::from_text(pattern).unwrap(), &version(of));
             match expected {
                 Ok(text) => assert_eq!(found.unwrap().as_str(), text),
-                Err(words) => assert!(found.unwrap_err().contains(words)),
+                Err(words) => assert!(found.unwrap_err().to_string().contains(words)),
             }
         }
     }

@@ -228,7 +228,7 @@ impl Registry {
     }
 
     /// A manifest that has to be there.
-    fn needed(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<FetchedManifest> {
+    pub(crate) fn needed(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<FetchedManifest> {
         self.manifest(repository, reference)?.ok_or_else(|| {
             let at = match reference {
                 Reference::Tag(tag) => format!("{repository}:{tag}"),
@@ -349,6 +349,32 @@ impl Registry {
             _ => String::new(),
         };
         answer.refusal(&remedy)
+    }
+}
+
+/// The registries that a command works with, each opened once.
+pub struct Registries {
+    credentials: Credentials,
+    open: HashMap<String, Registry>,
+}
+
+impl Registries {
+    /// Uses the credentials of this process.
+    pub fn from_process() -> Registries {
+        Registries { credentials: Credentials::from_process(), open: HashMap::new() }
+    }
+
+    /// Returns the registry of a repository.
+    ///
+    /// # Errors
+    /// See [`Registry::open`].
+    pub fn open(&mut self, repository: &Repository) -> anyhow::Result<Registry> {
+        if let Some(registry) = self.open.get(repository.host()) {
+            return Ok(registry.clone());
+        }
+        let registry = Registry::open(repository.host(), &self.credentials)?;
+        self.open.insert(repository.host().to_owned(), registry.clone());
+        Ok(registry)
     }
 }
 

@@ -8,7 +8,7 @@ use super::deb::prove::ProofEnvironment;
 use super::release_context::{ReleaseSelector, VersionSource};
 use crate::cli;
 use drydock_deb::prove::Mirrors;
-use drydock_oci::engine::Kind;
+use drydock_oci::engine::EngineKind;
 
 impl From<cli::OfRelease> for ReleaseSelector {
     fn from(options: cli::OfRelease) -> ReleaseSelector {
@@ -36,12 +36,12 @@ impl cli::ProofPlaces {
 
 impl cli::Engine {
     /// The engines to try, in this order.
-    pub(super) fn kinds(self) -> &'static [Kind] {
+    pub(super) fn kinds(self) -> &'static [EngineKind] {
         match self {
-            cli::Engine::Auto => &[Kind::Buildx, Kind::Docker, Kind::Buildah, Kind::Podman],
-            cli::Engine::Docker => &[Kind::Buildx, Kind::Docker],
-            cli::Engine::Buildah => &[Kind::Buildah],
-            cli::Engine::Podman => &[Kind::Podman],
+            cli::Engine::Auto => &[EngineKind::Buildx, EngineKind::Docker, EngineKind::Buildah, EngineKind::Podman],
+            cli::Engine::Docker => &[EngineKind::Buildx, EngineKind::Docker],
+            cli::Engine::Buildah => &[EngineKind::Buildah],
+            cli::Engine::Podman => &[EngineKind::Podman],
         }
     }
 }

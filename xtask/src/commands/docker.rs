@@ -1,23 +1,18 @@
-//! `cargo xtask docker`: images, built and tried here, and where they go.
+//! `cargo xtask docker`: builds, tests, pushes, promotes and prunes container images.
 
 use super::Context;
 use crate::cli::{self, DockerCommand};
 use crate::exit::Exit;
 
-mod base;
 pub(super) mod build;
-mod debs;
-mod engine;
-mod files;
-mod make;
+mod image_build;
 pub(super) mod nightly;
 mod promote;
 pub(super) mod prune;
-pub(super) mod registries;
 pub(super) mod selection;
 
 impl cli::Docker {
-    /// Bare: build.
+    /// Without a subcommand, this is `docker build`.
     pub(crate) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
         match self.command {
             None => self.build.run(&Context::find(place)?),

@@ -14,7 +14,7 @@ use crate::base_image::BaseImage;
 use crate::image_files::clean_path;
 use crate::layout::{LARGEST_MANIFEST, Layout};
 use crate::model::{ImageConfig, ParsedManifest, media};
-use crate::normalise::Raw;
+use crate::normalise::BuiltImage;
 use drydock_archive::format::Compression;
 use drydock_archive::layer::{Item, Layer};
 use drydock_archive::read::{Limits, MemberKind, ReadError, visit_stream};
@@ -56,7 +56,7 @@ pub(super) fn write(file: &Path, base: &BaseImage, name: &str, scratch: &Path) -
 }
 
 /// Reads what `docker save` wrote.
-pub(super) fn saved(file: &Path, directory: &Path) -> anyhow::Result<Raw> {
+pub(super) fn saved(file: &Path, directory: &Path) -> anyhow::Result<BuiltImage> {
     untar(file, directory)?;
     let wrong = |why: &str| Failure::rejected(format!("docker saved an image that cannot be read: {why}"));
     let list: Vec<Listed> =
@@ -71,17 +71,17 @@ pub(super) fn saved(file: &Path, directory: &Path) -> anyhow::Result<Raw> {
         Ok((path, if gzipped { media::LAYER_GZIP } else { media::LAYER }.to_owned()))
     });
     let layers = layers.collect::<Result<Vec<_>, ReadError>>().map_err(|error| wrong(&error.to_string()))?;
-    Ok(Raw { config, layers })
+    Ok(BuiltImage { config, layers })
 }
 
 /// Reads a layout that was put into a tar file.
-pub(super) fn saved_layout(file: &Path, directory: &Path) -> anyhow::Result<Raw> {
+pub(super) fn saved_layout(file: &Path, directory: &Path) -> anyhow::Result<BuiltImage> {
     untar(file, directory)?;
     layout(directory)
 }
 
 /// Reads the one image of a layout.
-pub(super) fn layout(directory: &Path) -> anyhow::Result<Raw> {
+pub(super) fn layout(directory: &Path) -> anyhow::Result<BuiltImage> {
     let layout = Layout::open(directory)?;
     let wrong = |why: &str| Failure::rejected(format!("the engine made an image that cannot be read: {why}"));
     let mut index = layout.index()?;
@@ -96,7 +96,7 @@ pub(super) fn layout(directory: &Path) -> anyhow::Result<Raw> {
                     .iter()
                     .map(|layer| (layout.path(&layer.digest), layer.media_type.clone()))
                     .collect();
-                return Ok(Raw { config, layers });
+                return Ok(BuiltImage { config, layers });
             }
         }
     }

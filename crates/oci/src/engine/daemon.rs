@@ -4,15 +4,15 @@ use std::fs::File;
 
 use anyhow::Context as _;
 
-use super::{Request, archive, arguments, environment, lent, local_name, run, shown, words};
+use super::{BuildRequest, archive, arguments, environment, lent, local_name, run, shown, words};
 use crate::base_image::BaseImage;
-use crate::normalise::Raw;
+use crate::normalise::BuiltImage;
 use drydock_config::images::Platform;
 
 /// docker's own builder; buildx would be taken where it is, unless it is told so.
 const CLASSIC: [(&str, &str); 1] = [("DOCKER_BUILDKIT", "0")];
 
-pub(super) fn build(request: &Request<'_>) -> anyhow::Result<Raw> {
+pub(super) fn build(request: &BuildRequest<'_>) -> anyhow::Result<BuiltImage> {
     let mut names = Names(Vec::new());
     for base in request.bases {
         load(request, base)?;
@@ -41,7 +41,7 @@ pub(super) fn build(request: &Request<'_>) -> anyhow::Result<Raw> {
     archive::saved(&saved, &request.scratch.join("built"))
 }
 
-pub(super) fn buildx(request: &Request<'_>) -> anyhow::Result<Raw> {
+pub(super) fn buildx(request: &BuildRequest<'_>) -> anyhow::Result<BuiltImage> {
     let mut argv = words(&["docker", "buildx", "build", "--no-cache", "--provenance=false", "--sbom=false"]);
     argv.extend(["--platform".into(), request.platform.to_string(), "--file".into(), shown(request.dockerfile)]);
     for base in request.bases {
@@ -57,7 +57,7 @@ pub(super) fn buildx(request: &Request<'_>) -> anyhow::Result<Raw> {
 }
 
 /// Gives a base to the daemon.
-fn load(request: &Request<'_>, base: &BaseImage) -> anyhow::Result<()> {
+fn load(request: &BuildRequest<'_>, base: &BaseImage) -> anyhow::Result<()> {
     let file = request.scratch.join("base.tar");
     archive::write(&file, base, &local_name(base), request.scratch)?;
     let output = duct::cmd("docker", ["load", "--quiet"])

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::{Request, arguments, local_name, run, shown, words};
+use super::{BuildRequest, arguments, local_name, run, shown, words};
 use crate::engine::archive;
-use crate::normalise::Raw;
+use crate::normalise::BuiltImage;
 use drydock_config::images::Platform;
 
 /// What the image is called in the storage.
 const BUILT: &str = "localhost/drydock-built:latest";
 
-pub(super) fn build(program: &str, request: &Request<'_>) -> anyhow::Result<Raw> {
+pub(super) fn build(program: &str, request: &BuildRequest<'_>) -> anyhow::Result<BuiltImage> {
     let storage = Storage { program, root: request.scratch };
     for base in request.bases {
         // Of a layout it would make a name from its path, which may be no name.
@@ -33,7 +33,9 @@ pub(super) fn build(program: &str, request: &Request<'_>) -> anyhow::Result<Raw>
     options.push(shown(request.context));
     storage.run(&["build"], &options)?;
     let out = request.scratch.join("built");
-    storage.run(&["push", "--quiet", "--disable-compression", BUILT, &format!("oci:{}", shown(&out))], &[])?;
+    // Layers are compressed anew later; podman has no option for that.
+    let options = if program == "buildah" { words(&["--disable-compression"]) } else { Vec::new() };
+    storage.run(&["push", "--quiet"], &[options, words(&[BUILT, &format!("oci:{}", shown(&out))])].concat())?;
     archive::layout(&out)
 }
 

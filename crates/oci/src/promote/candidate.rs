@@ -1,8 +1,8 @@
-//! An image that may become a release, as its registry has it, with what is said about it.
+//! An image that may be promoted, as read from its registry, with its labels and build records.
 
 use std::collections::BTreeMap;
 
-use crate::build_record::{self, BuildRecord};
+use crate::build_record::{self, BuildRecord, RecordError};
 use crate::image::VERSION;
 use crate::model::{Descriptor, ImageConfig, Index, ParsedManifest, PlatformObject};
 use crate::registry::Registry;
@@ -10,37 +10,37 @@ use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository};
 use drydock_config::release::Version;
 
-/// An image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An image that may be promoted.
+#[derive(Debug)]
 pub struct Candidate {
-    /// Its index.
+    /// The descriptor of its index.
     pub descriptor: Descriptor,
     /// The image of each platform that the index lists.
     pub platforms: Vec<PlatformImage>,
-    /// The build records that are attached to it, or what is wrong with one.
-    pub records: Vec<Result<BuildRecord, String>>,
+    /// The build records that are attached to it; errors for those that cannot be read.
+    pub records: Vec<Result<BuildRecord, RecordError>>,
 }
 
 /// The image of one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformImage {
-    /// As the index says.
+    /// The platform in the index.
     pub platform: Option<PlatformObject>,
-    /// Its manifest.
+    /// The digest of its manifest.
     pub digest: Digest,
-    /// Its labels; none when it has no configuration that can be read.
+    /// The labels; none if the configuration cannot be read.
     pub labels: Option<BTreeMap<String, String>>,
 }
 
 impl Candidate {
-    /// Reads an image; `None` when there is none.
+    /// Reads an image; `None` if it does not exist.
     ///
     /// # Errors
-    /// It is no index, or the registry cannot be reached or refuses.
+    /// The manifest is not an index, or the registry refuses a request or cannot be reached.
     pub fn read(registry: &Registry, repository: &Repository, digest: Digest) -> anyhow::Result<Option<Candidate>> {
         let Some(fetched) = registry.manifest(repository, &digest.into())? else { return Ok(None) };
         let ParsedManifest::Index(index) = fetched.parse()? else {
-            let text = format!("{repository}@{digest} is no index; Drydock's own images always are");
+            let text = format!("{repository}@{digest} is not an index; Drydock publishes all images as indexes");
             return Err(Failure::rejected(text));
         };
         let mut platforms = Vec::new();
@@ -50,7 +50,7 @@ impl Candidate {
         }
         let artifacts = registry.artifacts(repository, &digest, build_record::ARTIFACT_TYPE)?;
         let read = |files: Vec<Vec<u8>>| {
-            let first = files.first().ok_or_else(|| "it is empty".to_owned())?;
+            let first = files.first().ok_or(RecordError::Empty)?;
             BuildRecord::parse(&String::from_utf8_lossy(first))
         };
         let records = artifacts.into_iter().map(read).collect();
@@ -58,10 +58,10 @@ impl Candidate {
     }
 }
 
-/// The version that an image says it has: of the first of its platforms that says one.
+/// Returns the version in the label of an image, from its first platform.
 ///
 /// # Errors
-/// The registry cannot be reached or refuses.
+/// The registry refuses a request or cannot be reached.
 pub fn version_of(registry: &Registry, repository: &Repository, digest: Digest) -> anyhow::Result<Option<Version>> {
     let Some(fetched) = registry.manifest(repository, &digest.into())? else { return Ok(None) };
     let first = match fetched.parse() {
@@ -74,7 +74,7 @@ pub fn version_of(registry: &Registry, repository: &Repository, digest: Digest) 
     Ok(labels.and_then(|labels| labels.get(VERSION)?.parse().ok()))
 }
 
-/// What an index lists, without what builders say about it under the platform `unknown`.
+/// Iterates over the images of an index, without attestations, which builders list with the platform `unknown`.
 fn images(index: &Index) -> impl Iterator<Item = &Descriptor> {
     index.manifests.iter().filter(|child| child.platform.as_ref().is_none_or(|platform| platform.os != "unknown"))
 }

@@ -1,4 +1,4 @@
-//! Whether an image is fit to be a release: a decision over its build record and its labels.
+//! The checks that an image must pass to be promoted, over its build records and its labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use drydock_config::images::{Image, Platform};
 use drydock_config::release::{NightlyVersion, Version};
 use drydock_http::printable;
 
-/// What the image has to be.
+/// The image that is expected.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
-    /// What is declared.
+pub struct ExpectedImage<'a> {
+    /// The declaration.
     pub image: &'a Image,
     /// The version.
     pub version: &'a Version,
@@ -22,65 +22,68 @@ pub struct Wanted<'a> {
     pub tag: &'a RecordTag,
 }
 
-/// Why an image is not fit.
+/// A check that failed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Reason {
-    /// What should hold.
+pub struct FailedCheck {
+    /// The condition.
     pub what: String,
-    /// What was found.
+    /// The finding that contradicts it.
     pub found: String,
 }
 
-/// What is known of an image that is fit.
+/// The evidence about an image that passed all checks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Fit {
-    /// Its platforms.
+pub struct Evidence {
+    /// The build and test of each platform.
     pub platforms: BTreeMap<String, PlatformRecord>,
-    /// Those that nobody could try.
-    pub untried: Vec<String>,
+    /// The platforms that were not tested on any machine.
+    pub untested: Vec<String>,
 }
 
-/// Decides. `here` is the platform of this machine, on which everything that it can run must have been tried.
+/// Checks an image. `here` is the platform of this machine; an image for it must have been tested.
 ///
 /// # Errors
-/// Every reason why it is not fit.
-pub fn judge(wanted: Wanted<'_>, candidate: &Candidate, here: Option<Platform>) -> Result<Fit, Vec<Reason>> {
+/// Every check that failed.
+pub fn check(
+    expected_image: ExpectedImage<'_>,
+    candidate: &Candidate,
+    here: Option<Platform>,
+) -> Result<Evidence, Vec<FailedCheck>> {
     let mut reasons = BTreeSet::new();
-    let mut fit = Fit::default();
+    let mut fit = Evidence::default();
     let mut accepted = false;
     let mut doubts = BTreeSet::new();
-    // Each machine that built the same image may have attached what it tried.
+    // Each machine that built the same image may have attached a record of its tests.
     for record in &candidate.records {
         let found = match record {
-            Ok(record) => about_build(wanted, candidate, record),
-            Err(why) => vec![reason("the build record can be read", why)],
+            Ok(record) => about_build(expected_image, candidate, record),
+            Err(why) => vec![reason("the build record can be read", why.to_string())],
         };
-        match (found.is_empty(), record) {
-            (true, Ok(record)) => {
+        match record {
+            Ok(record) if found.is_empty() => {
                 accepted = true;
                 add(&mut fit, record);
             }
-            (_, _) => doubts.extend(found),
+            Ok(_) | Err(_) => doubts.extend(found),
         }
     }
-    match (candidate.records.is_empty(), accepted) {
-        (true, _) => drop(reasons.insert(reason("a build record is attached", "there is none"))),
-        (false, false) => reasons.extend(doubts),
-        (false, true) => reasons.extend(about_tests(wanted, &mut fit, here)),
+    if candidate.records.is_empty() {
+        reasons.insert(reason("a build record is attached", "none is"));
+    } else if accepted {
+        reasons.extend(about_tests(expected_image, &mut fit, here));
+    } else {
+        reasons.extend(doubts);
     }
-    reasons.extend(about_labels(wanted, candidate));
-    match reasons.is_empty() {
-        true => Ok(fit),
-        false => Err(reasons.into_iter().collect()),
-    }
+    reasons.extend(about_labels(expected_image, candidate));
+    if reasons.is_empty() { Ok(fit) } else { Err(reasons.into_iter().collect()) }
 }
 
-fn reason(what: impl Into<String>, found: impl Into<String>) -> Reason {
-    // Both may come from a registry, and are shown on a terminal.
-    Reason { what: printable(&what.into()), found: printable(&found.into()) }
+fn reason(what: impl Into<String>, found: impl Into<String>) -> FailedCheck {
+    // Both texts may come from a registry, and are printed on a terminal.
+    FailedCheck { what: printable(&what.into()), found: printable(&found.into()) }
 }
 
-fn about_build(wanted: Wanted<'_>, candidate: &Candidate, record: &BuildRecord) -> Vec<Reason> {
+fn about_build(expected_image: ExpectedImage<'_>, candidate: &Candidate, record: &BuildRecord) -> Vec<FailedCheck> {
     let mut reasons = Vec::new();
     let mut same = |what: &str, found: &str, expected: &str| {
         if found != expected {
@@ -89,20 +92,20 @@ fn about_build(wanted: Wanted<'_>, candidate: &Candidate, record: &BuildRecord) 
     };
     let nightly = record.version.parse().ok().and_then(|version| NightlyVersion::of(&version));
     let version = match nightly {
-        Some(_) => format!("{} is a nightly's version, and its programs say so", record.version),
+        Some(_) => format!("{} (a nightly version, which its programs print)", record.version),
         None => record.version.clone(),
     };
-    same("it was built as this version", &version, wanted.version.as_str());
-    same("it was built as this image", &record.image, wanted.image.name.as_str());
-    same("it was built at the commit of the signed tag", &record.commit, wanted.commit);
+    same("it was built as this version", &version, expected_image.version.as_str());
+    same("it was built as this image", &record.image, expected_image.image.name.as_str());
+    same("it was built at the commit of the signed tag", &record.commit, expected_image.commit);
     let shown = |tag: &RecordTag| format!("{} ({})", tag.name, tag.object);
     let tag = record.tag.as_ref().map_or_else(|| "at no tag".to_owned(), shown);
-    same("it was built at the signed tag", &tag, &shown(wanted.tag));
+    same("it was built at the signed tag", &tag, &shown(expected_image.tag));
     same("the record is about this image", &record.digest.to_string(), &candidate.descriptor.digest.to_string());
     let list = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
     let listed = candidate.platforms.iter().map(name);
     let listed = list(listed.collect());
-    same("it was built for the declared platforms", &listed, &list(declared(wanted).collect()));
+    same("it was built for the declared platforms", &listed, &list(declared(expected_image).collect()));
     same("the record is about these platforms", &list(record.platforms.keys().cloned().collect()), &listed);
     for image in &candidate.platforms {
         if let Some(known) = record.platforms.get(&name(image)) {
@@ -113,8 +116,8 @@ fn about_build(wanted: Wanted<'_>, candidate: &Candidate, record: &BuildRecord) 
     reasons
 }
 
-fn declared(wanted: Wanted<'_>) -> impl Iterator<Item = String> {
-    wanted.image.platforms.iter().map(Platform::to_string)
+fn declared(expected_image: ExpectedImage<'_>) -> impl Iterator<Item = String> {
+    expected_image.image.platforms.iter().map(Platform::to_string)
 }
 
 /// In the words of declarations where it is one of those platforms.
@@ -126,7 +129,7 @@ fn name(image: &PlatformImage) -> String {
 }
 
 /// Adds what a record says was tried.
-fn add(fit: &mut Fit, record: &BuildRecord) {
+fn add(fit: &mut Evidence, record: &BuildRecord) {
     for (name, platform) in &record.platforms {
         let known = fit.platforms.entry(name.clone()).or_insert_with(|| platform.clone());
         if known.smoke_test.is_none() {
@@ -135,20 +138,20 @@ fn add(fit: &mut Fit, record: &BuildRecord) {
     }
 }
 
-fn about_tests(wanted: Wanted<'_>, fit: &mut Fit, here: Option<Platform>) -> Vec<Reason> {
+fn about_tests(expected_image: ExpectedImage<'_>, fit: &mut Evidence, here: Option<Platform>) -> Vec<FailedCheck> {
     let mut reasons = Vec::new();
-    let expected = wanted.image.smoke_test.expect.render(wanted.version);
+    let expected = expected_image.image.smoke_test.expect.render(expected_image.version);
     for (name, platform) in &fit.platforms {
         let what = format!("the smoke test passed for {name}");
         match &platform.smoke_test {
             None if here.is_some_and(|here| here.to_string() == *name) => {
                 reasons.push(reason(what, "it was not run, and this machine could"));
             }
-            None => fit.untried.push(name.clone()),
-            Some(test) if test.run != wanted.image.smoke_test.run => {
+            None => fit.untested.push(name.clone()),
+            Some(test) if test.run != expected_image.image.smoke_test.run => {
                 reasons.push(reason(
                     what,
-                    format!("{:?} was run, {:?} is declared", test.run, wanted.image.smoke_test.run),
+                    format!("{:?} was run, {:?} is declared", test.run, expected_image.image.smoke_test.run),
                 ));
             }
             Some(test) if test.printed.trim() != expected.trim() => {
@@ -157,16 +160,16 @@ fn about_tests(wanted: Wanted<'_>, fit: &mut Fit, here: Option<Platform>) -> Vec
             Some(_) => {}
         }
     }
-    if reasons.is_empty() && fit.untried.len() == fit.platforms.len() {
+    if reasons.is_empty() && fit.untested.len() == fit.platforms.len() {
         reasons.push(reason("the smoke test passed", "it was not run for any platform"));
     }
     reasons
 }
 
-fn about_labels(wanted: Wanted<'_>, candidate: &Candidate) -> Vec<Reason> {
+fn about_labels(expected_image: ExpectedImage<'_>, candidate: &Candidate) -> Vec<FailedCheck> {
     let mut reasons = Vec::new();
     for image in &candidate.platforms {
-        for (label, expected) in [(REVISION, wanted.commit), (VERSION, wanted.version.as_str())] {
+        for (label, expected) in [(REVISION, expected_image.commit), (VERSION, expected_image.version.as_str())] {
             let what = format!("the label {label} of {}", name(image));
             let found = match &image.labels {
                 None => "its configuration cannot be read".to_owned(),

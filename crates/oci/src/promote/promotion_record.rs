@@ -1,21 +1,20 @@
-//! The record of a promotion: which image became a release, why it was fit to, and who says so.
+//! The promotion record: the image that became a release, the evidence for it, and the keys that signed it.
 //!
-//! It holds nothing that differs from one call to the next, so that an interrupted promotion goes on with the record that
-//! was signed.
+//! It holds nothing that differs between calls, so that an interrupted promotion continues with the record that was signed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::build_record::SmokeTestResult;
+use crate::build_record::{RecordError, SmokeTestResult};
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::Digest;
 
 /// The type of the artifact in a registry.
 pub const ARTIFACT_TYPE: &str = "application/vnd.drydock.promotion.v1+json";
-/// The type of its signature, detached and in ASCII (RFC 9580, section 6).
+/// The media type of its signature, detached and in ASCII (RFC 9580, section 6).
 pub const SIGNATURE_TYPE: &str = "application/pgp-signature";
-/// The version of the format.
+/// The version of the record's format.
 pub const FORMAT: u32 = 1;
 
 /// The record of a promotion.
@@ -32,15 +31,15 @@ pub struct Promotion {
     pub tag: SignedTag,
     /// The commit.
     pub commit: String,
-    /// The repository that it was copied from.
+    /// The repository that the image was copied from.
     pub from: String,
-    /// The repository that it was copied to.
+    /// The repository that the image was copied to.
     pub to: String,
-    /// The image, the same in both.
+    /// The digest of the image, the same in both repositories.
     pub digest: Digest,
-    /// Its platforms.
-    pub platforms: BTreeMap<String, Platform>,
-    /// The sums of `release.json` and `proof.json`, if the release was made on the machine that promoted it.
+    /// The image of each platform.
+    pub platforms: BTreeMap<String, PromotedPlatform>,
+    /// The checksums of `release.json` and `proof.json`, if the release was made on the machine that promoted it.
     pub proofs: BTreeMap<String, Sha256Sum>,
 }
 
@@ -59,15 +58,15 @@ pub struct SignedTag {
 /// The image of one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Platform {
-    /// Its manifest.
+pub struct PromotedPlatform {
+    /// The digest of the manifest.
     pub digest: Digest,
-    /// What was run in it; none for a platform that could not run where it was built.
+    /// The smoke test; none for a platform that could not run on the machine that built it.
     pub smoke_test: Option<SmokeTestResult>,
 }
 
 impl Promotion {
-    /// The text that is signed.
+    /// Formats the text that is signed.
     ///
     /// # Errors
     /// None in practice.
@@ -75,20 +74,19 @@ impl Promotion {
         Ok(format!("{}\n", serde_json::to_string_pretty(self)?))
     }
 
-    /// Reads a text.
+    /// Parses a record.
     ///
     /// # Errors
-    /// In words, what is wrong with it.
-    pub fn parse(text: &[u8]) -> Result<Promotion, String> {
-        let record: Promotion =
-            serde_json::from_slice(text).map_err(|error| format!("it is no record of a promotion: {error}"))?;
+    /// See [`RecordError`].
+    pub fn parse(text: &[u8]) -> Result<Promotion, RecordError> {
+        let record: Promotion = serde_json::from_slice(text)?;
         match record.format {
             FORMAT => Ok(record),
-            other => Err(format!("it has the format {other}, this Drydock reads {FORMAT}")),
+            found => Err(RecordError::Format { found, expected: FORMAT }),
         }
     }
 
-    /// Whether it is about the same promotion: everything that must not differ between two machines that do it.
+    /// Returns true for records of the same promotion. Those of two machines may differ in proofs, signers and tests.
     pub fn is_same(&self, other: &Promotion) -> bool {
         let without = |one: &Promotion| {
             let mut one = one.clone();
@@ -106,9 +104,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_read_as_it_was_written_and_nothing_else_is() {
+    fn records_are_parsed_strictly() {
         let test = SmokeTestResult { run: vec!["x".into()], printed: "1.0".into() };
-        let platform = Platform { digest: Digest::of(b"p"), smoke_test: Some(test) };
+        let platform = PromotedPlatform { digest: Digest::of(b"p"), smoke_test: Some(test) };
         let tag = SignedTag { name: "v1.0".into(), object: "1".into(), signed_by: BTreeSet::from(["K".into()]) };
         let record = Promotion {
             format: FORMAT,
@@ -123,7 +121,7 @@ mod tests {
             proofs: BTreeMap::new(),
         };
         let text = record.text().unwrap();
-        assert_eq!(Promotion::parse(text.as_bytes()).as_ref(), Ok(&record));
+        assert_eq!(Promotion::parse(text.as_bytes()).unwrap(), record);
         assert!(Promotion::parse(text.replace("\"format\": 1", "\"format\": 2").as_bytes()).is_err());
         assert!(Promotion::parse(text.replace("\"from\"", "\"whence\"").as_bytes()).is_err());
         let mut elsewhere = record.clone();

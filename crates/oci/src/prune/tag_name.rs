@@ -2,10 +2,8 @@
 
 use jiff::civil::{Date, date};
 
+use crate::nightly::NIGHTLY_TAG;
 use drydock_config::images::{Digest, Tag};
-
-/// The tag that moves to each night's image.
-const NIGHTLY: &str = "nightly";
 
 /// What a tag's name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +24,7 @@ impl TagName {
     /// Reads a tag.
     pub fn of(tag: &Tag) -> TagName {
         let text = tag.as_str();
-        if text == NIGHTLY {
+        if text == NIGHTLY_TAG {
             return TagName::Nightly;
         }
         if let Some(day) = text.strip_prefix("nightly-") {

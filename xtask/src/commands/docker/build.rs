@@ -1,6 +1,6 @@
-//! `cargo xtask docker build`: images of one commit, built and tried on this machine.
+//! `cargo xtask docker build`: builds and tests the images of one commit on this machine.
 
-use super::make::Job;
+use super::image_build::ImageBuild;
 use super::selection::ImageSelection;
 use crate::cli;
 use crate::commands::Context;
@@ -12,7 +12,7 @@ use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::images::{Base, From, Image, Platform};
 use drydock_oci::build_record::BuildRecord;
-use drydock_oci::engine::Kind;
+use drydock_oci::engine::EngineKind;
 
 impl cli::DockerBuild {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
@@ -38,7 +38,7 @@ pub(in crate::commands) struct Build<'a> {
     /// Some of the declared platforms; all when empty.
     pub(in crate::commands) platforms: Vec<Platform>,
     /// The engines to try for Dockerfiles, in this order.
-    pub(in crate::commands) engines: &'a [Kind],
+    pub(in crate::commands) engines: &'a [EngineKind],
 }
 
 impl Build<'_> {
@@ -46,7 +46,9 @@ impl Build<'_> {
     pub(in crate::commands) fn run(&self) -> anyhow::Result<Vec<BuildRecord>> {
         let build = |image: &&Image| {
             let platforms = self.platforms(image)?;
-            Job { selection: self.selection, image, platforms, engines: self.engines }.run().map_err(without_room)
+            ImageBuild { selection: self.selection, image, platforms, engines: self.engines }
+                .run()
+                .map_err(explain_full_disk)
         };
         self.selection.images.iter().map(build).collect()
     }
@@ -55,7 +57,8 @@ impl Build<'_> {
     fn platforms(&self, image: &Image) -> anyhow::Result<Vec<Platform>> {
         if let Some(other) = self.platforms.iter().find(|platform| !image.platforms.contains(platform)) {
             let all: Vec<String> = image.platforms.iter().map(Platform::to_string).collect();
-            let text = format!("{} is not declared for {other}, but for {}", image.name, all.join(", "));
+            let text =
+                format!("image {} is not declared for {other}; its platforms are {}", image.name, all.join(", "));
             return Err(Failure::usage(text));
         }
         let is_wanted = |platform: &&Platform| self.platforms.is_empty() || self.platforms.contains(platform);
@@ -74,7 +77,7 @@ impl Build<'_> {
                 "commit": release.commit.id.as_str(),
                 "epoch": release.tree.epoch,
                 "platforms": platforms,
-                "base": image.base.as_ref().map_or_else(|| "that of the Dockerfile".to_owned(), base),
+                "base": image.base.as_ref().map_or_else(|| "set by the Dockerfile".to_owned(), base),
                 "from": from(&image.from),
                 "smoke-test": image.smoke_test.run,
                 "expect": image.smoke_test.expect.render(&release.version),
@@ -89,7 +92,7 @@ impl Build<'_> {
             let commit = release.commit.id.short();
             let word = |field: &str| plan[field].as_str().unwrap_or_default().to_owned();
             output::out(format_args!("image {} {} ({commit})", image.name, release.version));
-            output::out(format_args!("  date        {} (that of the commit)", release.tree.epoch));
+            output::out(format_args!("  date        {} (of the commit)", release.tree.epoch));
             output::out(format_args!(
                 "  platforms   {}",
                 self.platforms(image)?.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ")
@@ -97,7 +100,7 @@ impl Build<'_> {
             output::out(format_args!("  base        {}", word("base")));
             output::out(format_args!("  from        {}", word("from")));
             output::out(format_args!(
-                "  smoke test  {}, which has to print {:?}",
+                "  smoke test  {}, expected output {:?}",
                 exec::paste(&image.smoke_test.run),
                 word("expect")
             ));
@@ -107,18 +110,19 @@ impl Build<'_> {
     }
 }
 
-/// A full disk is nobody's mistake, and building again is the remedy.
-fn without_room(error: anyhow::Error) -> anyhow::Error {
+/// Reports a full disk as a failure of the infrastructure.
+fn explain_full_disk(error: anyhow::Error) -> anyhow::Error {
     let is_full = |error: &std::io::Error| {
         matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
     };
-    match error.chain().any(|cause| cause.downcast_ref().is_some_and(is_full)) {
-        true => Failure::infrastructure(format!("{error:#}; the disk is full, make room and build again")),
-        false => error,
+    if error.chain().any(|cause| cause.downcast_ref().is_some_and(is_full)) {
+        Failure::infrastructure(format!("{error:#}; the disk is full: free some space, then build again"))
+    } else {
+        error
     }
 }
 
-/// What was built, for a person.
+/// Formats a build record for the terminal.
 fn summary(record: &BuildRecord, selection: &ImageSelection<'_>) -> String {
     let mut text = format!("image {} {}\n  {}\n", record.image, record.version, record.digest);
     for (name, platform) in &record.platforms {
@@ -128,17 +132,17 @@ fn summary(record: &BuildRecord, selection: &ImageSelection<'_>) -> String {
         }
         match &platform.smoke_test {
             Some(passed) => text.push_str(&format!(", `{}` printed {:?}\n", exec::paste(&passed.run), passed.printed)),
-            None => text.push_str(", not tried on this machine\n"),
+            None => text.push_str(", not tested on this machine\n"),
         }
     }
     for input in &record.inputs {
-        text.push_str(&format!("  made of       {} ({} bytes)\n", input.name, input.size));
+        text.push_str(&format!("  input         {} ({} bytes)\n", input.name, input.size));
     }
     text.push_str(&format!("  in {}", selection.directory().join(&record.image).display()));
     text
 }
 
-/// A base in words.
+/// Describes a base image.
 fn base(base: &Base) -> String {
     match base {
         Base::Image { repository, tag, digest } => {
@@ -152,7 +156,7 @@ fn base(base: &Base) -> String {
     }
 }
 
-/// What an image is made of, in words.
+/// Describes the source of an image.
 fn from(from: &From) -> String {
     match from {
         From::Debs { packages, .. } => format!("the packages {}", packages.join(", ")),

@@ -1,10 +1,9 @@
-//! `cargo xtask docker promote`: the image of a release, copied by digest from the one that was built at its signed tag.
+//! `cargo xtask docker promote`: copies the image that was built at a signed tag to the release repository, by digest.
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::registries::Registries;
 use super::selection::select;
 use crate::cli;
 use crate::commands::Context;
@@ -17,66 +16,71 @@ use drydock_deb::sign::Signer;
 use drydock_oci::image::TITLE;
 use drydock_oci::promote::Latest;
 use drydock_oci::promote::promotion_record::{ARTIFACT_TYPE, Promotion, SIGNATURE_TYPE};
-use drydock_oci::registry::{Attachment, Precondition, Registry, attach, copy, tag};
+use drydock_oci::registry::{Attachment, Precondition, Registries, Registry, attach, copy, tag};
 use drydock_release::preflight::Finding;
-use prepared::{Found, Need, Prepared};
-use release::Promoted;
+use plan::{FoundBy, Planner, PromotionPlan};
+use release::PromotedRelease;
 
-mod prepared;
+mod plan;
 mod release;
 mod signed;
 
-/// The type of the record as a file.
+/// The media type of the record.
 const RECORD_TYPE: &str = "application/vnd.drydock.promotion.record.v1+json";
 
 impl cli::DockerPromote {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let release = Promoted::find(ctx, self.version.as_ref())?;
+        let release = PromotedRelease::find(ctx, self.version.as_ref())?;
         let images = select(release.commit.images()?, &self.images)?;
-        let (signers, mut findings) = release.signed(ctx)?;
-        let mut registries = Registries::new();
-        let need = Need { ctx, release: &release, signers: &signers };
-        let mut prepared = Vec::new();
+        let (signers, mut findings) = release.signers()?;
+        let mut registries = Registries::from_process();
+        let planner = Planner { release: &release, signers: &signers };
+        let mut plans = Vec::new();
         for image in images {
-            prepared.extend(need.prepare(image, &mut registries, &mut findings)?);
+            plans.extend(planner.plan(image, &mut registries, &mut findings)?);
         }
         if let Some(count) = refused(&findings) {
-            let text = if count == 1 { "one thing keeps".to_owned() } else { format!("{count} things keep") };
-            output::err(format_args!("nothing was done: {text} {} from being promoted", release.version));
+            let problems = if count == 1 { "1 problem" } else { &format!("{count} problems") };
+            output::err(format_args!("{} was not promoted: {problems}", release.version));
             return Ok(Exit::CheckFailed);
         }
         match self.format {
-            cli::Format::Json => output::out(serde_json::to_string_pretty(&plan(&prepared))?),
-            cli::Format::Text => prepared.iter().for_each(print),
+            cli::Format::Json => output::out(serde_json::to_string_pretty(&json(&plans))?),
+            cli::Format::Text => plans.iter().for_each(print),
         }
-        if self.dry_run || prepared.iter().all(Prepared::is_done) {
+        if self.dry_run || plans.iter().all(PromotionPlan::is_done) {
             return Ok(Exit::Success);
         }
         let _lock = lock(ctx)?;
-        self.promote(&need, &prepared, &mut registries)?;
+        self.promote(&release, &plans, &mut registries)?;
         output::err(format_args!("== {} is promoted", release.version));
         Ok(Exit::Success)
     }
 
-    /// Records are signed before anything is copied, images copied before any tag is set, and versions tagged before
-    /// `latest` moves. Each step does nothing where it was done before, so the same call goes on after an interruption.
-    fn promote(&self, need: &Need<'_>, prepared: &[Prepared], registries: &mut Registries) -> anyhow::Result<()> {
+    /// Signs all records, then copies all images, then tags all versions, and moves `latest` at the end. Each step does
+    /// nothing where it was done before, so the same call continues after an interruption.
+    fn promote(
+        &self,
+        release: &PromotedRelease,
+        plans: &[PromotionPlan],
+        registries: &mut Registries,
+    ) -> anyhow::Result<()> {
         let signer = Signer { key: self.key.clone() };
         let mut records = BTreeMap::new();
-        for one in prepared.iter().filter(|one| !one.is_recorded) {
-            records.insert(one.image.to_string(), signed::record(need, &one.record, &signer)?);
+        for one in plans.iter().filter(|one| !one.is_recorded) {
+            records.insert(one.image.to_string(), signed::sign(release, &one.record, &signer)?);
         }
-        for one in prepared {
-            let to = registries.of(&one.to)?;
+        for one in plans {
+            let to = registries.open(&one.to)?;
             match &one.found_by {
-                Found::Promoted => {}
-                Found::Tag(_) | Found::Built => {
-                    let from = registries.of(&one.from)?;
+                FoundBy::Promoted => {}
+                FoundBy::Tag(_) | FoundBy::Built => {
+                    let from = registries.open(&one.from)?;
                     copied(one, (&from, &one.from), (&to, &one.to))?;
                 }
             }
             if let Some((record, signature)) = records.get(one.image.as_str()) {
-                output::err(format_args!("== attach the signed record of the promotion"));
+                output::err(format_args!("== attach the signed promotion record"));
                 let name = signed::name(&one.record);
                 let signature_name = format!("{name}.asc");
                 let titled = [(TITLE, name.as_str())];
@@ -92,37 +96,35 @@ impl cli::DockerPromote {
                 attach(&to, &one.to, &one.candidate.descriptor, ARTIFACT_TYPE, &files)?;
             }
         }
-        for one in prepared {
+        for one in plans {
             output::err(format_args!("== tag {}:{}", one.to, one.tag));
-            let to = registries.of(&one.to)?;
+            let to = registries.open(&one.to)?;
             tag(&to, &one.to, &one.candidate.descriptor, &[(one.tag.clone(), Precondition::Absent)])?;
         }
-        for one in prepared.iter().filter(|one| one.latest == Latest::Moves) {
+        for one in plans.iter().filter(|one| one.latest == Latest::Moves) {
             output::err(format_args!("== tag {}:latest", one.to));
             let before =
                 one.current.as_ref().map_or(Precondition::Absent, |current| Precondition::Matches(current.digest));
-            let to = registries.of(&one.to)?;
+            let to = registries.open(&one.to)?;
             tag(&to, &one.to, &one.candidate.descriptor, &[(one.latest_tag()?, before)])?;
         }
         Ok(())
     }
 }
 
-/// Copies an image with all that is said about it; every manifest is read again and compared.
-fn copied(one: &Prepared, from: (&Registry, &Repository), to: (&Registry, &Repository)) -> anyhow::Result<()> {
+/// Copies an image with its referrers; all manifests are read back and compared.
+fn copied(one: &PromotionPlan, from: (&Registry, &Repository), to: (&Registry, &Repository)) -> anyhow::Result<()> {
     let digest = one.candidate.descriptor.digest;
     output::err(format_args!("== copy {digest} from {} to {}", one.from, one.to));
     let copied = copy(from, to, &digest)?;
-    match copied.descriptor.digest == digest {
-        true => Ok(()),
-        false => {
-            let text = format!("{} has {} after the copy of {digest}", one.to, copied.descriptor.digest);
-            Err(Failure::not_reproducible(text))
-        }
+    if copied.descriptor.digest != digest {
+        let text = format!("{} has {} after the copy of {digest}", one.to, copied.descriptor.digest);
+        return Err(Failure::not_reproducible(text));
     }
+    Ok(())
 }
 
-/// Tells everything that does not hold; how much that is.
+/// Prints the checks that failed, and returns their number.
 fn refused(findings: &[Finding]) -> Option<usize> {
     let bad: Vec<&Finding> = findings.iter().filter(|finding| !finding.holds).collect();
     for finding in &bad {
@@ -132,27 +134,28 @@ fn refused(findings: &[Finding]) -> Option<usize> {
     (!bad.is_empty()).then_some(bad.len())
 }
 
-fn print(one: &Prepared) {
+fn print(one: &PromotionPlan) {
     let Promotion { version, commit, tag, .. } = &one.record;
     let signers: Vec<&str> = tag.signed_by.iter().map(String::as_str).collect();
     output::out(format_args!("promote {} {version} ({})", one.image, &commit[..12]));
     output::out(format_args!("  image      {}", one.candidate.descriptor.digest));
     output::out(format_args!("  from       {} ({})", one.from, one.found_by));
-    let built = match one.is_built_here {
-        true => "on this machine, too: the same image".to_owned(),
-        false => format!("not on this machine: who may write to {} is trusted", one.from),
+    let built = if one.is_built_here {
+        "also on this machine: the same image".to_owned()
+    } else {
+        format!("not on this machine; everyone with write access to {} is trusted", one.from)
     };
     output::out(format_args!("  built      {built}"));
     output::out(format_args!(
         "  to         {}:{}{}",
         one.to,
         one.tag,
-        if one.is_tagged { ", which is there" } else { "" }
+        if one.is_tagged { ", which exists" } else { "" }
     ));
     for (name, platform) in &one.record.platforms {
         let test = match &platform.smoke_test {
             Some(test) => format!("the smoke test printed {:?}", test.printed),
-            None => "not tried: the machine that built it cannot run it".to_owned(),
+            None => "not tested: the machine that built it cannot run it".to_owned(),
         };
         output::out(format_args!("  {name:<11} {}  {test}", platform.digest.short()));
     }
@@ -161,13 +164,13 @@ fn print(one: &Prepared) {
     for (file, sum) in &one.record.proofs {
         output::out(format_args!("  proof      {file} {sum}"));
     }
-    output::out(format_args!("  record     {}", if one.is_recorded { "is there" } else { "will be signed" }));
+    output::out(format_args!("  record     {}", if one.is_recorded { "exists" } else { "will be signed" }));
     if one.is_done() {
-        output::out("  nothing to do: all of it is there");
+        output::out("  nothing to do: already promoted");
     }
 }
 
-fn latest(one: &Prepared) -> String {
+fn latest(one: &PromotionPlan) -> String {
     let now = || match &one.current {
         Some(current) => match &current.version {
             Some(version) => format!(" from {version}"),
@@ -182,9 +185,9 @@ fn latest(one: &Prepared) -> String {
     }
 }
 
-/// The plan, for a program.
-fn plan(prepared: &[Prepared]) -> serde_json::Value {
-    let one = |one: &Prepared| {
+/// Formats the plans as JSON.
+fn json(plans: &[PromotionPlan]) -> serde_json::Value {
+    let one = |one: &PromotionPlan| {
         json!({
             "record": one.record,
             "tag": one.tag.as_str(),
@@ -196,5 +199,5 @@ fn plan(prepared: &[Prepared]) -> serde_json::Value {
             "is-done": one.is_done(),
         })
     };
-    prepared.iter().map(one).collect()
+    plans.iter().map(one).collect()
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::registries::Registries;
 use super::selection::select;
 use crate::cli;
 use crate::commands::Context;
@@ -17,7 +16,7 @@ use drydock_config::images::{Digest, Image, Tag};
 use drydock_oci::prune::apply::{self, Condemned, End, Verified};
 use drydock_oci::prune::contents::{self, Found};
 use drydock_oci::prune::{self, Kept, Plan, Prunable, Removed, TagName};
-use drydock_oci::registry::Registry;
+use drydock_oci::registry::{Registries, Registry};
 
 /// How often it is decided anew when others change the repository meanwhile.
 const MOST_ROUNDS: usize = 5;
@@ -39,7 +38,7 @@ impl cli::DockerPrune {
         let commit = DeclaredCommit::resolve(ctx, "HEAD")?;
         let images = select(commit.images()?, &self.images)?;
         let _lock = self.apply.then(|| lock(ctx)).transpose()?;
-        let mut registries = Registries::new();
+        let mut registries = Registries::from_process();
         let mut reports = Vec::new();
         for image in images {
             let report = prune(ctx, image, &mut registries, self.apply)?;
@@ -74,7 +73,7 @@ pub(in crate::commands) fn old_nightlies(
 /// Reads a repository, decides, and with `apply` deletes and verifies the result.
 fn prune(ctx: &Context, image: &Image, registries: &mut Registries, apply: bool) -> anyhow::Result<Report> {
     let place = Prunable::of(&image.repositories);
-    let registry = registries.of(place.repository())?;
+    let registry = registries.open(place.repository())?;
     let condemned = Condemned::at(ctx.state.root(), &place);
     let before = condemned.read(&place)?;
     let decide = |before: BTreeSet<_>| -> anyhow::Result<(Found, Plan)> {

@@ -6,7 +6,8 @@ use crate::commands::release_context::{DeclaredImages, ReleaseContext};
 use drydock_base::failure::Failure;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::Image;
-use drydock_oci::build_record::RecordTag;
+use drydock_oci::build_record::{RecordTag, StoredBuild};
+use drydock_oci::nightly::ExpectedBuild;
 
 /// Some or all declared images of a release.
 pub(in crate::commands) struct ImageSelection<'a> {
@@ -32,6 +33,18 @@ impl<'a> ImageSelection<'a> {
         self.release.directory().join("oci")
     }
 
+    /// Loads the build of an image of this commit and declaration, whose smoke test passed.
+    pub(in crate::commands) fn build_of(&self, image: &Image) -> anyhow::Result<StoredBuild> {
+        let expected = ExpectedBuild {
+            image,
+            version: &self.release.version,
+            commit: self.release.commit.id.as_str(),
+            tag: self.tag(),
+            declaration: self.declaration,
+        };
+        expected.load(&self.directory())
+    }
+
     /// The tag that names the version, as build records have it.
     pub(in crate::commands) fn tag(&self) -> Option<RecordTag> {
         let tag = self.release.tag.as_ref()?;
@@ -47,7 +60,7 @@ pub(in crate::commands) fn select<'a>(
     let known = |name: &String| declared.images.iter().any(|image| image.name.as_str() == name);
     if let Some(name) = names.iter().find(|name| !known(name)) {
         let all: Vec<&str> = declared.images.iter().map(|image| image.name.as_str()).collect();
-        return Err(Failure::usage(format!("the image {name} is not declared; there are {}", all.join(", "))));
+        return Err(Failure::usage(format!("image {name} is not declared; declared are {}", all.join(", "))));
     }
     let is_selected = |image: &&Image| names.is_empty() || names.iter().any(|name| name == image.name.as_str());
     Ok(declared.images.iter().filter(is_selected).collect())

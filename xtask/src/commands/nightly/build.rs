@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use crate::commands::deb::check::Check;
 use crate::commands::deb::source_packages::{BuildOptions, SourcePackages};
 use crate::commands::docker::build::Build;
-use crate::commands::docker::nightly as images;
 use crate::commands::release::build::{build, lock};
 use crate::commands::release::prove;
 use drydock_base::failure::Failure;
@@ -147,11 +146,11 @@ pub(super) fn images_done(night: &Night) -> anyhow::Result<Option<String>> {
     let wanted = night.selection()?;
     let mut found = Vec::new();
     for image in night.images() {
-        let Ok((record, layout, top)) = images::tried(&wanted, image) else { return Ok(None) };
-        if !is_whole(&layout, &top) || !inputs_are_there(night, image, &record) {
+        let Ok(build) = wanted.build_of(image) else { return Ok(None) };
+        if !is_whole(&build.layout, &build.index) || !inputs_are_there(night, image, &build.record) {
             return Ok(None);
         }
-        found.push(format!("{} {}", image.name, record.digest.short()));
+        found.push(format!("{} {}", image.name, build.record.digest.short()));
     }
     Ok(Some(found.join(", ")))
 }

@@ -1,8 +1,8 @@
 //! Whether there is anything to do tonight: a decision over what the nightly repositories hold.
 
-use crate::commands::docker::nightly::Published;
 use drydock_config::debversion::is_above;
 use drydock_config::release::{NightlyVersion, Version};
+use drydock_oci::nightly::Published;
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use crate::commands::release_context::{DeclaredCommit, ReleaseContext, VersionSo
 use drydock_base::git::Oid;
 use drydock_config::images::Image;
 use drydock_config::release::Version;
-use drydock_oci::engine::Kind;
+use drydock_oci::engine::EngineKind;
 
 use super::record::{self, Outcome, Record};
 
@@ -26,7 +26,7 @@ pub(super) struct Options {
     pub(super) publish: bool,
     pub(super) threads: u32,
     /// The engines to try for Dockerfiles, in this order.
-    pub(super) engines: &'static [Kind],
+    pub(super) engines: &'static [EngineKind],
     pub(super) proof: ProofEnvironment,
     /// The key that signs source packages; by default that of the declaration.
     pub(super) key: Option<String>,

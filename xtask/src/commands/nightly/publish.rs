@@ -10,9 +10,8 @@ use anyhow::Context as _;
 use super::night::Night;
 use super::record::Pushed;
 use crate::commands::deb::upload::Uploader;
-use crate::commands::docker::nightly::{self as images, Published};
+use crate::commands::docker::nightly as images;
 use crate::commands::docker::prune::old_nightlies;
-use crate::commands::docker::registries::Registries;
 use crate::commands::release::build::lock;
 use crate::exit::Exit;
 use drydock_archive::format;
@@ -21,7 +20,8 @@ use drydock_base::output;
 use drydock_config::images::{Repository, Tag};
 use drydock_config::release::{NightlyVersion, Version};
 use drydock_oci::model::Descriptor;
-use drydock_oci::registry::{self, Attachment};
+use drydock_oci::nightly::{self, Published};
+use drydock_oci::registry::{self, Attachment, Registries};
 use drydock_release::manifest::{NAME, SUMS};
 use drydock_release::proof;
 
@@ -44,7 +44,7 @@ pub(super) struct Remote {
 impl Remote {
     pub(super) fn new() -> Remote {
         Remote {
-            registries: Registries::new(),
+            registries: Registries::from_process(),
             before: BTreeMap::new(),
             tops: BTreeMap::new(),
             pushed: BTreeMap::new(),
@@ -53,8 +53,8 @@ impl Remote {
 
     /// What the tag `nightly` of a repository names now; later it may only be moved from there.
     pub(super) fn ask(&mut self, repository: &Repository) -> anyhow::Result<Option<Published>> {
-        let registry = self.registries.of(repository)?;
-        let found = images::published(&registry, repository)?;
+        let registry = self.registries.open(repository)?;
+        let found = nightly::published(&registry, repository)?;
         self.before.insert(repository.to_string(), found.clone());
         Ok(found)
     }
@@ -66,8 +66,10 @@ impl Remote {
         let mut digests = Vec::new();
         for image in night.images() {
             let repository = &image.repositories.nightly;
-            let registry = self.registries.of(repository)?;
-            let top = images::push(&registry, &wanted, image)?;
+            let registry = self.registries.open(repository)?;
+            let build = wanted.build_of(image)?;
+            images::push(&registry, image, &build)?;
+            let top = build.index;
             let titles: Vec<[(&str, &str); 1]> = sources.iter().map(|file| [(TITLE, file.name.as_str())]).collect();
             let files: Vec<Attachment<'_>> = sources
                 .iter()
@@ -88,10 +90,10 @@ impl Remote {
     pub(super) fn unmoved(&mut self, night: &Night) -> anyhow::Result<()> {
         for image in night.images() {
             let repository = &image.repositories.nightly;
-            let registry = self.registries.of(repository)?;
+            let registry = self.registries.open(repository)?;
             let before = self.before.get(&repository.to_string()).and_then(Option::as_ref).map(|before| before.digest);
             let ours = self.tops.get(image.name.as_str()).map(|top| top.digest);
-            images::unmoved(&registry, repository, before, ours)?;
+            nightly::ensure_unmoved(&registry, repository, before, ours)?;
         }
         Ok(())
     }
@@ -102,10 +104,10 @@ impl Remote {
         let tags = images::tags(&night.release)?;
         for image in night.images() {
             let (repository, name) = (&image.repositories.nightly, image.name.to_string());
-            let registry = self.registries.of(repository)?;
+            let registry = self.registries.open(repository)?;
             let top = self.tops.get(&name).with_context(|| format!("{name} was not pushed"))?;
             let before = self.before.get(&repository.to_string()).and_then(Option::as_ref);
-            images::tag(&registry, repository, top, &tags, before.map(|before| before.digest))?;
+            nightly::set_tags(&registry, repository, top, &tags, before.map(|before| before.digest))?;
             if let Some(pushed) = self.pushed.get_mut(&name) {
                 pushed.tags = tags.iter().map(Tag::to_string).collect();
             }

@@ -30,7 +30,7 @@ pub(crate) fn debian() -> Option<drydock_oci::base_image::BaseImage> {
     let lock = File::create(directory.join("lock")).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
     let cache = Layout::create(&directory).unwrap();
-    let request = bootstrap::Request {
+    let request = bootstrap::SuiteRequest {
         suite: "bookworm",
         snapshot: "20261101T000000Z",
         mirror: "http://deb.debian.org/debian",
@@ -45,7 +45,7 @@ pub(crate) fn debian_in(server: &Server) -> Option<String> {
     let base = debian()?;
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::create(directory.path()).unwrap();
-    base.lend(&layout).unwrap();
+    base.link_layers(&layout).unwrap();
     layout.put(media::CONFIG, &base.layout.read(&base.manifest.config).unwrap()).unwrap();
     layout.put(media::MANIFEST, &base.layout.read(&base.descriptor).unwrap()).unwrap();
     Some(pushed(server, &server.repository("base/debian"), &layout, &base.descriptor))
@@ -216,9 +216,9 @@ impl BuildProject {
     }
 
     pub(crate) fn record(&self, version: &str) -> anyhow::Result<BuildRecord> {
-        let (record, layout, index) = BuildRecord::load(&self.oci(version), "mine")?;
-        layout.check(&index)?;
-        Ok(record)
+        let build = BuildRecord::load(&self.oci(version), "mine")?;
+        build.layout.check(&build.index)?;
+        Ok(build.record)
     }
 
     pub(crate) fn oci(&self, version: &str) -> PathBuf {

@@ -1,4 +1,4 @@
-//! Images from Dockerfiles, by buildah and by Debian's docker engine: one digest an engine, whatever the machine is like.
+//! Builds from Dockerfiles with buildah, podman and Debian's docker: each engine builds the same digest everywhere.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -46,7 +46,7 @@ fn twice(server: &Server, engine: &str, variables: &[(&str, &str)]) -> Option<Bu
     let second = lanternd_project(server)?.elsewhere();
     let other = second.built(&second.cousin(&["--engine", engine], variables), "0.3.0");
     assert_eq!(other.clone().without_machine(), one.clone().without_machine());
-    let way = one.made_by.unwrap().way;
+    let way = one.made_by.unwrap().method;
     assert!(way.starts_with(engine), "{way}");
     Some(first)
 }
@@ -60,6 +60,14 @@ fn buildah_makes_the_same_image_twice() {
     let Some(server) = Server::start() else { return };
     if here() && need_tool("buildah", "buildah") {
         twice(&server, "buildah", &[]);
+    }
+}
+
+#[test]
+fn podman_makes_the_same_image_twice() {
+    let Some(server) = Server::start() else { return };
+    if here() && need_tool("podman", "podman") {
+        twice(&server, "podman", &[]);
     }
 }
 

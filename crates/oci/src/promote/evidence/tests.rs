@@ -1,9 +1,9 @@
-//! Each way in which an image is not fit to be a release, and the words that are said about it.
+//! Tests of every check of an image, with its message.
 
 use std::path::Path;
 
 use super::*;
-use crate::build_record::{FORMAT, SmokeTestResult};
+use crate::build_record::{FORMAT, RecordError, SmokeTestResult};
 use crate::model::{Descriptor, media};
 use drydock_config::images::{Digest, Images};
 
@@ -55,25 +55,25 @@ fn tag() -> RecordTag {
     RecordTag { name: "v1.0".into(), object: "aa".into() }
 }
 
-fn judged(candidate: &Candidate, here: Platform) -> Result<Fit, Vec<Reason>> {
+fn checked(candidate: &Candidate, here: Platform) -> Result<Evidence, Vec<FailedCheck>> {
     let (image, version, tag) = (image(), "1.0".parse().unwrap(), tag());
-    let wanted = Wanted { image: &image, version: &version, commit: COMMIT, tag: &tag };
-    judge(wanted, candidate, Some(here))
+    let wanted = ExpectedImage { image: &image, version: &version, commit: COMMIT, tag: &tag };
+    check(wanted, candidate, Some(here))
 }
 
 #[test]
-fn what_was_built_and_tried_at_the_tag_is_fit() {
-    assert_eq!(judged(&good(), Platform::Amd64).unwrap().untried, ["linux/arm64"]);
+fn a_tested_build_of_the_tag_passes() {
+    assert_eq!(checked(&good(), Platform::Amd64).unwrap().untested, ["linux/arm64"]);
     // Another machine built the same, and tried the rest.
     let mut twice = good();
-    let mut other = twice.records[0].clone().unwrap();
+    let mut other = twice.records[0].as_ref().unwrap().clone();
     other.platforms.get_mut("linux/amd64").unwrap().smoke_test = None;
     other.platforms.get_mut("linux/arm64").unwrap().smoke_test = passed();
     twice.records.push(Ok(other));
-    assert!(judged(&twice, Platform::Arm64).unwrap().untried.is_empty());
+    assert!(checked(&twice, Platform::Arm64).unwrap().untested.is_empty());
     // What anyone else says about it changes nothing.
-    twice.records.push(Err("nonsense".into()));
-    assert!(judged(&twice, Platform::Amd64).is_ok());
+    twice.records.push(Err(RecordError::Empty));
+    assert!(checked(&twice, Platform::Amd64).is_ok());
 }
 
 /// Changes one thing of what is fit, and looks for the only reason.
@@ -81,7 +81,7 @@ fn what_was_built_and_tried_at_the_tag_is_fit() {
 fn refused(change: impl Fn(&mut Candidate), here: Platform, words: &str) {
     let mut candidate = good();
     change(&mut candidate);
-    let reasons = judged(&candidate, here).unwrap_err();
+    let reasons = checked(&candidate, here).unwrap_err();
     let told: Vec<String> = reasons.iter().map(|reason| format!("{}: {}", reason.what, reason.found)).collect();
     assert!(told.len() == 1 && told[0].contains(words), "{told:?}");
 }
@@ -93,12 +93,12 @@ fn refused_record(change: impl Fn(&mut BuildRecord), words: &str) {
 }
 
 #[test]
-fn every_other_image_is_refused() {
-    refused(|one| one.records.clear(), Platform::Amd64, "a build record is attached: there is none");
-    refused(|one| one.records = vec![Err("it is no record".into())], Platform::Amd64, "can be read: it is no record");
+fn each_check_fails_on_its_own() {
+    refused(|one| one.records.clear(), Platform::Amd64, "a build record is attached: none is");
+    refused(|one| one.records = vec![Err(RecordError::Empty)], Platform::Amd64, "can be read: the record is empty");
     refused_record(
         |record| record.version = "1.0-0.nightly20260701.1234.g0123456".into(),
-        "built as this version: 1.0-0.nightly20260701.1234.g0123456 is a nightly's version",
+        "built as this version: 1.0-0.nightly20260701.1234.g0123456 (a nightly version",
     );
     refused_record(|record| record.version = "0.9".into(), "built as this version: 0.9, expected 1.0");
     refused_record(|record| record.image = "other".into(), "built as this image: other, expected mine");
@@ -128,6 +128,6 @@ fn every_other_image_is_refused() {
     refused(none, Platform::Amd64, "image.revision of linux/amd64: none, expected");
     let mut fewer = good();
     fewer.platforms.pop();
-    let reasons = judged(&fewer, Platform::Amd64).unwrap_err();
+    let reasons = checked(&fewer, Platform::Amd64).unwrap_err();
     assert!(reasons.iter().any(|one| one.what.contains("declared platforms") && one.found.starts_with("linux/amd64,")));
 }

@@ -1,4 +1,4 @@
-//! An image made of an archive with programs.
+//! Images from an archive.
 
 use std::path::{Path, PathBuf};
 
@@ -10,20 +10,20 @@ use drydock_config::release::{Format, Version};
 use drydock_oci::image_files::clean_path;
 use drydock_oci::layer_builder::LayerBuilder;
 
-/// The file of a version and platform, relative to the project.
+/// Returns the archive for a version and platform.
 pub(super) fn file(project: &Path, path: &str, version: &Version, platform: Platform) -> PathBuf {
     project.join(path.replace("{version}", version.as_str()).replace("{architecture}", platform.debian()))
 }
 
-/// Unpacks an archive onto the base: everything belongs to root, and replaces what the base has there.
+/// Unpacks an archive into a layer. All files belong to root, and replace those of the base image.
 pub(super) fn unpack(builder: &mut LayerBuilder, file: &Path, strip: u32, into: &str) -> anyhow::Result<()> {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let format = Format::of_name(&name).ok_or_else(|| {
-        let formats = "a .tar.gz, .tar.xz, .tar.bz2 or .zip";
-        Failure::declaration(format!("{} is no archive that is read here; name {formats}", file.display()))
+        let formats = ".tar.gz, .tar.xz, .tar.bz2 or .zip";
+        Failure::declaration(format!("{}: unsupported archive format; expected {formats}", file.display()))
     })?;
     if !file.is_file() {
-        let text = format!("{} is not there; make it before the image, or mend `archive`", file.display());
+        let text = format!("{} does not exist; build it before the image, or correct `archive`", file.display());
         return Err(Failure::usage(text));
     }
     let into = into.trim_matches('/');
@@ -43,7 +43,7 @@ pub(super) fn unpack(builder: &mut LayerBuilder, file: &Path, strip: u32, into: 
             MemberKind::Link(target) => ItemKind::Link(target.clone()),
             MemberKind::HardLink(to) => match place(to)? {
                 Some(to) => ItemKind::HardLink(to),
-                None => return Err(ReadError::Unsafe(format!("{path} is a link to {to}, which is left out"))),
+                None => return Err(ReadError::Unsafe(format!("{path} is a hard link to {to}, which `strip` removes"))),
             },
             MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
         };
@@ -59,8 +59,8 @@ pub(super) fn unpack(builder: &mut LayerBuilder, file: &Path, strip: u32, into: 
         other => Failure::not_reproducible(format!("{}: {other}", file.display())),
     })?;
     match refused {
-        Some(why) => Err(Failure::rejected(format!("{} cannot be unpacked: {why}", file.display()))),
-        None if !any => Err(Failure::declaration(format!("{} has nothing below `strip`", file.display()))),
+        Some(why) => Err(Failure::rejected(format!("cannot unpack {}: {why}", file.display()))),
+        None if !any => Err(Failure::declaration(format!("{} has no files left after `strip`", file.display()))),
         None => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! An image made of Debian packages: which files they are, whether they would work on the base, and the layer of them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -23,24 +23,23 @@ use drydock_deb::prove::Proof;
 use drydock_oci::image_files::{ImageFiles, STATUS, STATUS_DIRECTORY, clean_path};
 use drydock_oci::layer_builder::LayerBuilder;
 
-/// Where dpkg keeps the lists of files.
+/// The directory of dpkg's file lists.
 const INFO: &str = "var/lib/dpkg/info";
-/// Of one package.
+/// The limits for unpacking one package.
 const LIMITS: Limits = Limits { bytes: 16 << 30, ..Limits::UNKNOWN };
 
-/// The files of packages that the release made, for one platform.
+/// Finds the packages of the release for one platform. `series` is the declared series and that of the base image.
 pub(super) fn find(
     release: &ReleaseContext,
     names: &[String],
-    series: Option<&str>,
-    base: Option<String>,
+    (declared, base): (Option<&str>, Option<String>),
     platform: Platform,
 ) -> anyhow::Result<Vec<BinaryPackage>> {
     let packages = SourcePackages::select(release, &[])?;
-    let series = choose(&packages.series, series, base.as_deref())?;
+    let series = choose(&packages.series, declared, base.as_deref())?;
     let version = packages.version(series)?;
     let proved = packages.directory().join("proof").join(series.name.as_str());
-    // What this machine's own tools made is for trying alone.
+    // Packages that were built without a chroot are for local tests only.
     let local = release.is_trial().then(|| packages.directory().join("local"));
     let mut found = Vec::new();
     let mut missing = Vec::new();
@@ -68,17 +67,16 @@ pub(super) fn find(
     } else if release.is_trial() {
         command.push_str(" --untagged");
     }
-    let remedy = match Platform::here() == Some(platform) {
-        true => format!("make it with `{command}`"),
-        false => format!(
-            "make it with `{command}` on a machine of {platform}, and copy it and its proof there, as proof-{}.json",
-            platform.debian()
-        ),
+    let remedy = if Platform::here() == Some(platform) {
+        format!("build it with `{command}`")
+    } else {
+        let proof = format!("proof-{}.json", platform.debian());
+        format!("build it with `{command}` on a {platform} machine, then copy it there, with its proof as {proof}")
     };
     Err(Failure::usage(format!("{list} is not in {}; {remedy}", proved.display())))
 }
 
-/// The series whose packages fit the base.
+/// Chooses the series: the declared one, that of the base image, or the only one.
 fn choose<'a>(all: &[&'a Series], declared: Option<&str>, base: Option<&str>) -> anyhow::Result<&'a Series> {
     let named = |name: &str| all.iter().copied().find(|series| series.name.as_str() == name);
     let list = || all.iter().map(|series| series.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -86,29 +84,38 @@ fn choose<'a>(all: &[&'a Series], declared: Option<&str>, base: Option<&str>) ->
     match (declared, all, base) {
         (Some(name), _, _) => match named(name) {
             Some(series) => Ok(series),
-            None => wrong(format!("packaging/release.yaml has no series {name}; it has {}", list())),
+            None => {
+                wrong(format!("packaging/release.yaml does not declare the series {name}; declared are {}", list()))
+            }
         },
         (None, [one], None) => Ok(one),
         (None, _, Some(base)) => match named(base) {
             Some(series) => Ok(series),
-            None => wrong(format!("the base is of {base}, and there are packages for {}; declare `series`", list())),
+            None => {
+                wrong(format!("the base image is of {base}, but packages are built for {}; declare `series`", list()))
+            }
         },
-        (None, _, None) => wrong(format!("the base does not say its series; declare `series`, one of {}", list())),
+        (None, _, None) => {
+            wrong(format!("the series of the base image is unknown; declare `series` as one of {}", list()))
+        }
     }
 }
 
-/// Opens a package.
+/// Opens a package, and checks that its content matches its name.
 fn open(path: &Path, name: &str, platform: Platform) -> anyhow::Result<BinaryPackage> {
     let binary = BinaryPackage::open(path).map_err(|error| damaged(path, error))?;
     let fits = binary.architecture == platform.debian() || binary.architecture == "all";
     if binary.name != name || !fits {
         let what = format!("{} of {}", binary.name, binary.architecture);
-        return Err(Failure::not_reproducible(format!("{} is {what}, not what its name says", path.display())));
+        return Err(Failure::not_reproducible(format!(
+            "{} holds {what}, which does not match its name",
+            path.display()
+        )));
     }
     Ok(binary)
 }
 
-/// Whether a proof beside a package is about it, and about the source package of this commit; there may be one of each
+/// Checks that a proof beside a package covers it and the source package of this commit. There may be one proof for each
 /// architecture.
 fn check_proof(packages: &SourcePackages<'_>, series: &Series, path: &Path) -> anyhow::Result<()> {
     let again = |why: &str| {
@@ -121,17 +128,20 @@ fn check_proof(packages: &SourcePackages<'_>, series: &Series, path: &Path) -> a
     let mut why = "has no proof beside it";
     for proof in proofs(path.parent().unwrap_or(Path::new("/")))? {
         let Some(proved) = proof.packages.get(&file) else { continue };
-        why = match () {
-            () if *proved != sum.to_string() => "is not the file that was proved",
-            () if !packages.is_proof_of(&proof, &made) => "was proved of another source package",
-            () if !proof.differences.is_empty() => "differed between two builds",
-            () => return Ok(()),
+        why = if *proved != sum.to_string() {
+            "is not the file that was proved"
+        } else if !packages.is_proof_of(&proof, &made) {
+            "was built from another source package"
+        } else if !proof.differences.is_empty() {
+            "differed between two builds"
+        } else {
+            return Ok(());
         };
     }
     Err(again(why))
 }
 
-/// The proofs in a directory.
+/// Reads the proofs in a directory.
 fn proofs(directory: &Path) -> anyhow::Result<Vec<Proof>> {
     let mut proofs = Vec::new();
     for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
@@ -139,7 +149,9 @@ fn proofs(directory: &Path) -> anyhow::Result<Vec<Proof>> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name == PROOF || (name.starts_with("proof-") && name.ends_with(".json")) {
             let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            proofs.push(serde_json::from_str(&text).with_context(|| format!("{} is no proof", path.display()))?);
+            proofs.push(
+                serde_json::from_str(&text).with_context(|| format!("cannot parse {} as a proof", path.display()))?,
+            );
         }
     }
     Ok(proofs)
@@ -152,7 +164,7 @@ fn damaged(path: &Path, error: ReadError) -> anyhow::Error {
     }
 }
 
-/// Refuses packages that would not work on the base: everything that is wrong with them, at once.
+/// Checks that packages work on the base image. All problems are reported at once.
 pub(super) fn check(
     debs: &[BinaryPackage],
     files: &ImageFiles,
@@ -164,8 +176,8 @@ pub(super) fn check(
         |error: InstalledError| Failure::not_reproducible(format!("installed packages of {base}: {error}"));
     let mut there = Vec::new();
     if files.text(STATUS).is_none() && files.texts_in(STATUS_DIRECTORY).next().is_none() {
-        let text = format!("{base} does not say which packages it has (it has no /{STATUS})");
-        return Err(Failure::declaration(format!("{text}; take a base of Debian, or a Dockerfile")));
+        let text = format!("{base} has no list of installed packages (/{STATUS})");
+        return Err(Failure::declaration(format!("{text}; use a Debian base image, or a Dockerfile")));
     }
     for text in files.text(STATUS).into_iter().chain(files.texts_in(STATUS_DIRECTORY).map(|(_, text)| text)) {
         there.extend(Installed::all(text).map_err(unreadable)?);
@@ -173,15 +185,14 @@ pub(super) fn check(
     let mut problems: Vec<String> = Vec::new();
     for deb in debs {
         if let Some(old) = there.iter().find(|old| old.name == deb.name) {
-            problems.push(format!("{} {} is in the base already; take one without it", old.name, old.version));
+            problems.push(format!("{} {} is already in the base image; use a base without it", old.name, old.version));
         }
     }
     let paragraphs: Vec<&Paragraph> = debs.iter().map(|deb| &deb.control).collect();
     let unmet = installed::unmet_relations(&paragraphs, &there, platform.debian()).map_err(unreadable)?;
     if !unmet.is_empty() {
         problems.extend(unmet.iter().map(ToString::to_string));
-        problems
-            .push("to do: take a base that has it, declare it under the base's `packages`, or add it to `debs`".into());
+        problems.push("to do: use a base image that has it, or add it to `packages` of the base or to `debs`".into());
     }
     let scripted: Vec<String> = debs
         .iter()
@@ -189,24 +200,25 @@ pub(super) fn check(
         .map(|deb| format!("{} has {}", deb.name, deb.scripts().join(", ")))
         .collect();
     if !scripted.is_empty() && !skip_scripts {
-        problems.extend(scripted.iter().map(|what| format!("{what}, and no script is run when an image is made")));
-        problems.push("to do: declare `skip-scripts: true` if it works without them, or use a Dockerfile".into());
+        problems.extend(scripted.iter().map(|what| format!("{what}, but maintainer scripts are not run")));
+        problems
+            .push("to do: declare `skip-scripts: true` if the package works without them, or use a Dockerfile".into());
     }
     if !problems.is_empty() {
-        let text = format!("the packages would not work on {base}:\n  {}", problems.join("\n  "));
+        let text = format!("the packages do not work on {base}:\n  {}", problems.join("\n  "));
         return Err(Failure::rejected(text));
     }
     for deb in debs {
         let triggers = deb.members.get("triggers").map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned());
         if triggers.is_some_and(|text| text.contains("ldconfig")) {
-            let why = "the loader finds libraries in its usual directories without it";
-            output::err(format_args!("note: {} asks for ldconfig, which is not run: {why}", deb.name));
+            let why = "libraries in the default directories are found without it";
+            output::err(format_args!("note: {} triggers ldconfig, which is not run; {why}", deb.name));
         }
     }
     Ok(())
 }
 
-/// Puts the packages on the base, and into its list of what is installed.
+/// Installs the packages in a layer, and adds them to the list of installed packages.
 pub(super) fn install(builder: &mut LayerBuilder, debs: &[BinaryPackage], epoch: u64) -> anyhow::Result<()> {
     let mut paragraphs = Vec::new();
     for deb in debs {
@@ -237,7 +249,7 @@ pub(super) fn install(builder: &mut LayerBuilder, debs: &[BinaryPackage], epoch:
     Ok(())
 }
 
-/// The list of what is installed, without what is left of packages that are put there anew, as their configuration.
+/// Returns the list of installed packages without entries of these packages, such as remaining configuration files.
 fn without(status: &str, debs: &[BinaryPackage]) -> String {
     let is_anew = |paragraph: &&str| {
         let name = paragraph.lines().find_map(|line| line.strip_prefix("Package:"));
@@ -247,7 +259,7 @@ fn without(status: &str, debs: &[BinaryPackage]) -> String {
     kept.join("\n\n")
 }
 
-/// The files of a package, put where they go; the list of them, as dpkg keeps it.
+/// Unpacks the files of a package; returns the list of them in dpkg's format.
 fn files(builder: &mut LayerBuilder, deb: &BinaryPackage) -> anyhow::Result<String> {
     let mut listed = String::from("/.\n");
     let mut refused = Vec::new();
@@ -277,11 +289,11 @@ fn files(builder: &mut LayerBuilder, deb: &BinaryPackage) -> anyhow::Result<Stri
     }
     let more = if refused.len() > 10 { format!("\n  … and {} more", refused.len() - 10) } else { String::new() };
     let list: Vec<String> = refused.into_iter().take(10).collect();
-    let text = format!("{} cannot be unpacked:\n  {}{more}", deb.name, list.join("\n  "));
+    let text = format!("cannot unpack {}:\n  {}{more}", deb.name, list.join("\n  "));
     Err(Failure::rejected(text))
 }
 
-/// Configuration files with the sums by which dpkg knows whether somebody changed them.
+/// Returns the `Conffiles` field: configuration files with the checksums by which dpkg detects changes.
 fn conffiles(builder: &LayerBuilder, deb: &BinaryPackage) -> anyhow::Result<String> {
     let Some((_, list)) = deb.members.get("conffiles") else { return Ok(String::new()) };
     let mut lines = String::new();
@@ -293,7 +305,7 @@ fn conffiles(builder: &LayerBuilder, deb: &BinaryPackage) -> anyhow::Result<Stri
     Ok(lines)
 }
 
-/// What the list of installed packages says of one.
+/// Returns the entry of a package in the list of installed packages.
 fn paragraph(control: &Paragraph, conffiles: &str) -> Paragraph {
     let mut paragraph = Paragraph::new();
     for name in control.names() {
@@ -313,9 +325,4 @@ fn write(builder: &mut LayerBuilder, path: &str, bytes: &[u8], mode: u32, epoch:
     let item = Item { mode, ..Item::file(content, epoch) };
     builder.put(path, item, true).map_err(|why| Failure::rejected(format!("cannot write /{path}: {why}")))?;
     Ok(())
-}
-
-/// The files, for the build record.
-pub(super) fn files_of(debs: &[BinaryPackage]) -> impl Iterator<Item = &PathBuf> {
-    debs.iter().map(|deb| &deb.file)
 }

@@ -1,4 +1,4 @@
-//! The base of an image: from the cache, a registry or mmdebstrap.
+//! Base images: from the cache, a registry or mmdebstrap.
 
 use crate::commands::Context;
 use drydock_base::failure::Failure;
@@ -9,36 +9,38 @@ use drydock_oci::bootstrap;
 use drydock_oci::layout::Layout;
 use drydock_oci::registry::{self, Credentials, Reference, Registry};
 
-/// Where bases are kept, by their digests.
+/// Returns the cache of base images.
 pub(super) fn cache(ctx: &Context) -> anyhow::Result<Layout> {
     ctx.state.create()?;
     Layout::create(&ctx.state.root().join("base"))
 }
 
-/// The declared base of a platform.
+/// Provides the declared base image for a platform.
 pub(super) fn provide(ctx: &Context, declared: &Base, platform: Platform) -> anyhow::Result<BaseImage> {
     let cache = cache(ctx)?;
     match declared {
         Base::Image { repository, tag, digest } => {
             let tag = tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
             let name = format!("{repository}{tag}");
-            base_image::pulled(&cache, &name, digest, platform, &mut || pull(&cache, repository, digest, platform))
+            base_image::cached_or_pulled(&cache, &name, digest, platform, &mut || {
+                pull(&cache, repository, digest, platform)
+            })
         }
         Base::Suite { suite, snapshot, mirror, packages } => {
-            let request = bootstrap::Request { suite, snapshot, mirror, packages, platform };
+            let request = bootstrap::SuiteRequest { suite, snapshot, mirror, packages, platform };
             bootstrap::make(&cache, &request, &mut |line| output::err(format_args!("== {line}")))
         }
     }
 }
 
-/// Brings a base of a registry into the cache: of an index, the image of one platform, and the index itself.
+/// Pulls a base image into the cache. Of an index, this is the image of one platform and the index itself.
 pub(super) fn pull(cache: &Layout, repository: &Repository, digest: &Digest, platform: Platform) -> anyhow::Result<()> {
     output::err(format_args!("== pull {repository}@{} for {platform}", digest.short()));
     let registry = Registry::open(repository.host(), &Credentials::from_process())?;
     let reference = Reference::Digest(*digest);
-    let top = registry.manifest(repository, &reference)?.ok_or_else(|| {
-        Failure::remote(format!("{repository} has nothing of the digest {digest}; was it removed there?"))
-    })?;
+    let top = registry
+        .manifest(repository, &reference)?
+        .ok_or_else(|| Failure::remote(format!("{repository} has no manifest {digest}; was it deleted?")))?;
     registry::pull(&registry, repository, &reference, Some(platform), cache)?;
     cache.put(&top.descriptor.media_type, &top.bytes)?;
     Ok(())
