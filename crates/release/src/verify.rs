@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::manifest::{EntryRecord, Manifest, NAME, SUMS};
-use drydock_archive::difference::{self, Difference};
+use drydock_archive::difference::{Difference, Pair};
 use drydock_archive::read::{self, Limits, MemberKind, ReadError};
 use drydock_base::exec;
 use drydock_base::failure::Failure;
@@ -115,7 +115,8 @@ pub fn against_rebuilt(
         if !theirs.is_file() {
             continue;
         }
-        match difference::first(&ours, &theirs, format, limits(manifest)) {
+        let pair = Pair { expected: &ours, found: &theirs, format, limits: limits(manifest) };
+        match pair.first_difference() {
             Ok(None) if one.problem.is_some() => {
                 one.problem = Some("it is what the commit makes, but not what release.json says".into());
                 one.difference = None;

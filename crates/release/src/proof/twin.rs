@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use super::TwinProof;
 use crate::manifest::{Manifest, NAME};
 use crate::verify;
-use drydock_archive::difference;
+use drydock_archive::difference::Pair;
 use drydock_archive::read::Limits;
 use drydock_archive::source::SourceTree;
 use drydock_base::exec;
@@ -126,8 +126,8 @@ fn compare(request: &Request<'_>, theirs: &Path) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     for (artifact, format, path) in request.manifest.files(request.directory) {
         let other = theirs.join(&artifact.name);
-        let difference = difference::first(&path, &other, format, Limits::UNKNOWN)
-            .with_context(|| format!("cannot compare {}", artifact.name))?;
+        let pair = Pair { expected: &path, found: &other, format, limits: Limits::UNKNOWN };
+        let difference = pair.first_difference().with_context(|| format!("cannot compare {}", artifact.name))?;
         if let Some(difference) = difference {
             problems.push(format!("{}: {}", artifact.name, verify::with_origin(&difference, request.manifest)));
         }
