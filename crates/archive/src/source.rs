@@ -1,4 +1,4 @@
-//! Sources: the files of one commit, read from git objects and never from the work tree, and files derived from them.
+//! Source trees: the files of a commit, read from git objects and never from the work tree, and files derived from them.
 
 mod attributes;
 pub mod derive;
@@ -9,4 +9,4 @@ pub mod version;
 mod walk;
 
 pub use names::{PathProblem, check_paths, wrong_target};
-pub use tree::{LeftOut, Origin, Reader, SourceEntry, SourceRepository, SourceTree};
+pub use tree::{ExcludedPath, Origin, Reader, SourceEntry, SourceRepository, SourceTree};

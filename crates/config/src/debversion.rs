@@ -163,7 +163,7 @@ fn compare(mut one: &[u8], mut other: &[u8]) -> Ordering {
 /// `26.09` becomes `26.09~~git20260701.1234.g0123456`, below its first candidate; one after a candidate
 /// `26.09~rc1+git20260701.1234.g0123456`, below the next.
 pub fn upstream_version(version: &Version) -> String {
-    match NightlyVersion::of(version) {
+    match NightlyVersion::parse(version) {
         None => plain_upstream(version),
         Some(nightly) => match &nightly.place {
             Place::Before(next) => format!("{}~~{}", plain_upstream(next), nightly.build()),
@@ -189,7 +189,7 @@ fn parts(version: &Version) -> (&str, &str) {
 
 /// Whether a version leads to another, such as `26.06rc1`, `1.0.0-rc.2`, `1.0-beta`.
 pub fn is_candidate(version: &Version) -> bool {
-    NightlyVersion::of(version).is_none() && leads_to(&plain_upstream(version)).is_some()
+    NightlyVersion::parse(version).is_none() && leads_to(&plain_upstream(version)).is_some()
 }
 
 /// Whether a version may be something other than a release: anything but numbers and dots, before a `+`. Versions that
@@ -230,7 +230,7 @@ pub enum NoPlace {
 /// # Errors
 /// There is no place between the two.
 pub fn place(next: &Version, last: Option<&Version>) -> Result<Place, NoPlace> {
-    if is_candidate(next) || NightlyVersion::of(next).is_some() {
+    if is_candidate(next) || NightlyVersion::parse(next).is_some() {
         return Err(NoPlace::NotARelease(next.clone()));
     }
     let Some(last) = last else { return Ok(Place::Before(next.clone())) };

@@ -1,4 +1,4 @@
-//! Making a release: sources, derived files, archives, sums; every file appears whole, the list of them last.
+//! Building a release: sources, derived files, archives and checksums. Files appear complete, `release.json` as the last.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,33 +14,33 @@ use drydock_base::exec;
 use drydock_base::paths;
 use drydock_config::release::Format;
 
-/// What is made.
+/// A release to build.
 #[derive(Debug)]
 pub struct Job<'a> {
-    /// Which release.
+    /// The declaration, version and tag.
     pub identity: Identity<'a>,
-    /// Its sources, without derived files.
+    /// The sources, without derived files.
     pub tree: SourceTree,
-    /// The directory that gets the files.
+    /// The directory to write the files to.
     pub directory: PathBuf,
-    /// How many threads xz may use.
+    /// The number of threads for xz. It does not change the bytes.
     pub threads: u32,
 }
 
-/// What was made.
+/// A release that was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
-    /// Its list.
+    /// The content of `release.json`.
     pub manifest: Manifest,
-    /// What the second run of the generators could not vary.
+    /// The variations that the second run of the generators lacks, with the tools that they need.
     pub not_varied: Vec<String>,
 }
 
 impl Job<'_> {
-    /// Makes the release. `watch` hears what is about to be done.
+    /// Builds the release. `watch` is called with each step before it starts.
     ///
     /// # Errors
-    /// A generator that is refused, an object that is missing, a full disk. Then no list of the release is there.
+    /// A generator is refused, an object is missing, or the directory cannot be written to. Then there is no `release.json`.
     pub fn run(mut self, watch: &mut dyn FnMut(&str)) -> anyhow::Result<Built> {
         let generators = &self.identity.release.generators;
         let mut derived = derive::run(&self.tree, generators, watch)?;
@@ -48,7 +48,8 @@ impl Job<'_> {
         self.tree.add(derived.entries.clone())?;
 
         let directory = &self.directory;
-        fs::create_dir_all(directory).with_context(|| format!("cannot make the directory {}", directory.display()))?;
+        fs::create_dir_all(directory)
+            .with_context(|| format!("cannot create the directory {}", directory.display()))?;
         let parts = tempfile::Builder::new()
             .prefix(".part-")
             .tempdir_in(directory)
@@ -63,7 +64,7 @@ impl Job<'_> {
         let mut manifest = Manifest::new(&self.identity, &self.tree, &derived, &written);
         manifest.made_by = made_by(&self.identity);
 
-        forget_another(directory, &manifest)?;
+        remove_stale(directory, &manifest)?;
         for (part, (_, name)) in files.iter().zip(&names) {
             fs::rename(&part.path, directory.join(name)).with_context(|| format!("cannot write {name}"))?;
         }
@@ -77,9 +78,8 @@ impl Job<'_> {
     }
 }
 
-/// Removes the list, the proof and the signatures of what was in the directory, if it was another release or none; and what
-/// a killed build left.
-fn forget_another(directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+/// Removes `release.json`, and unless it was of the same release, also checksums, proof and signatures.
+fn remove_stale(directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     let same = Manifest::load(&directory.join(NAME)).is_ok_and(|old| old.is_same_release(manifest));
     let mut stale = vec![directory.join(NAME)];
     if !same {
@@ -102,7 +102,7 @@ fn forget_another(directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Drydock, the libraries that decide the bytes, and the tools of this machine.
+/// The versions of Drydock, of the libraries that decide the bytes, and of the tools on this machine.
 fn made_by(identity: &Identity<'_>) -> BTreeMap<String, String> {
     let mut made_by = BTreeMap::from([("drydock".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
     for (name, version) in archive::libraries() {
@@ -116,7 +116,10 @@ fn made_by(identity: &Identity<'_>) -> BTreeMap<String, String> {
     let needs = identity.release.generators.iter().flat_map(|generator| &generator.needs);
     for package in needs {
         let version = ask(&["dpkg-query", "--show", "--showformat=${Version}", package]);
-        made_by.insert(format!("package {package}"), version.unwrap_or_else(|| "not a Debian package here".into()));
+        made_by.insert(
+            format!("package {package}"),
+            version.unwrap_or_else(|| "not installed as a Debian package".into()),
+        );
     }
     made_by
 }

@@ -48,7 +48,7 @@ pub struct Manifest {
     /// The submodules, by path, at their commits.
     pub submodules: BTreeMap<String, String>,
     /// What git tracks and the archives leave out, by path, and why.
-    pub left_out: BTreeMap<String, String>,
+    pub excluded: BTreeMap<String, String>,
     /// What made derived files.
     pub generators: Vec<GeneratorRecord>,
     /// Every file and link, sorted by the bytes of its path.
@@ -204,7 +204,7 @@ impl Manifest {
             submodules: submodules
                 .map(|source| (source.prefix.trim_end_matches('/').to_owned(), source.commit.to_string()))
                 .collect(),
-            left_out: tree.left_out.iter().map(|left| (left.path.clone(), left.reason.to_owned())).collect(),
+            excluded: tree.excluded.iter().map(|path| (path.path.clone(), path.reason.to_owned())).collect(),
             generators: derived.generators.clone(),
             root: merkle_root(&entries.iter().map(EntryRecord::leaf).collect::<Vec<_>>()),
             entries,

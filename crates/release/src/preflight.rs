@@ -1,4 +1,4 @@
-//! What must hold before a release is made: all that does not is told at once, each with its remedy.
+//! The requirements of a release. All that are not met are reported at once, each with its remedy.
 
 use std::path::Path;
 
@@ -8,46 +8,49 @@ use drydock_archive::source::SourceTree;
 use drydock_base::exec;
 use drydock_config::release::{Release, Version};
 
-/// One thing that was looked at.
+/// The result of checking one requirement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What.
+    /// The requirement, as a statement.
     pub what: String,
-    /// Whether it holds.
+    /// Whether the requirement is met.
     pub holds: bool,
-    /// What was found.
+    /// The actual state.
     pub found: String,
-    /// What mends it.
+    /// The way to meet the requirement; none if it is met.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 
 impl Finding {
-    /// What holds.
+    /// A requirement that is met.
     pub fn good(what: impl Into<String>, found: impl Into<String>) -> Finding {
         Finding { what: what.into(), holds: true, found: found.into(), remedy: None }
     }
 
-    /// What does not hold.
+    /// A requirement that is not met.
     pub fn bad(what: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
         Finding { what: what.into(), holds: false, found: found.into(), remedy: Some(remedy.into()) }
     }
 }
 
-/// Whether every file that holds the version holds this one.
+/// Checks that every version file contains this version.
+///
+/// # Errors
+/// An object of the commit cannot be read.
 pub fn version_files(release: &Release, tree: &SourceTree, version: &Version) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for file in &release.version_files {
-        let what = format!("{} holds the version", file.path);
+        let what = format!("{} has the version", file.path);
         let Some(text) = tree.text(&file.path)? else {
             findings.push(Finding::bad(
                 what,
                 "the commit has no such file",
-                "mend `version.files`, or commit the file",
+                "correct `version.files`, or commit the file",
             ));
             continue;
         };
-        let remedy = format!("write {version} there and commit it before the tag");
+        let remedy = format!("set it to {version}, and commit that before the tag");
         let found = match &file.line {
             None => text.trim().to_owned(),
             Some(line) => {
@@ -60,15 +63,19 @@ pub fn version_files(release: &Release, tree: &SourceTree, version: &Version) ->
                 other.map_or_else(|| format!("it has no line like `{line}`"), |other| other.to_string())
             }
         };
-        findings.push(match found == version.as_str() {
-            true => Finding::good(what, found),
-            false => Finding::bad(what, found, remedy),
+        findings.push(if found == version.as_str() {
+            Finding::good(what, found)
+        } else {
+            Finding::bad(what, found, remedy)
         });
     }
     Ok(findings)
 }
 
-/// Whether the changelog has a heading for the version.
+/// Checks that the changelog has a heading for the version; none if no changelog is declared.
+///
+/// # Errors
+/// An object of the commit cannot be read.
 pub fn changelog(release: &Release, tree: &SourceTree, version: &Version) -> anyhow::Result<Option<Finding>> {
     let Some(path) = &release.changelog else { return Ok(None) };
     let what = format!("{path} has a heading for {version}");
@@ -76,24 +83,28 @@ pub fn changelog(release: &Release, tree: &SourceTree, version: &Version) -> any
         return Ok(Some(Finding::bad(
             what,
             "the commit has no such file",
-            "mend `version.changelog`, or commit the file",
+            "correct `version.changelog`, or commit the file",
         )));
     };
     let heading = text.lines().find(|line| line.starts_with('#') && names(line, version));
     Ok(Some(match heading {
         Some(line) => Finding::good(what, line.trim()),
-        None => Finding::bad(what, "there is none", format!("add one such as `## [{version}] - DATE`, and commit it")),
+        None => Finding::bad(
+            what,
+            "it has no such heading",
+            format!("add one such as `## [{version}] - DATE`, and commit it"),
+        ),
     }))
 }
 
-/// Whether a heading names exactly this version: `## [1.2] - 2026-06-01`, `## 1.2`, `## v1.2`.
+/// Whether a heading has exactly this version: `## [1.2] - 2026-06-01`, `## 1.2`, `## v1.2`.
 fn names(line: &str, version: &Version) -> bool {
     let part = |c: char| c.is_ascii_alphanumeric() || ".+~_-".contains(c);
     let words = line.split(|c: char| !part(c));
     words.map(|word| word.strip_prefix('v').unwrap_or(word)).any(|word| word == version.as_str())
 }
 
-/// Whether the packages that generators need are installed. Nothing is known on a machine that is no Debian.
+/// Checks that the packages that generators need are installed; no findings on a machine without dpkg.
 pub fn packages(release: &Release) -> Vec<Finding> {
     let ask = |words: &[&str]| {
         let argv: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();

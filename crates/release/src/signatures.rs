@@ -1,4 +1,4 @@
-//! OpenPGP signatures, checked by gpg in an empty home with the declared keys and no others.
+//! OpenPGP signatures, checked by gpg in an empty home directory with only the declared keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,21 +10,21 @@ use serde::Serialize;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 
-/// What was found about the signature of one file.
+/// The signatures of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Signature {
-    /// The file with the signatures.
+    /// The name of the file with the signatures.
     pub file: String,
-    /// Fingerprints of declared keys that signed.
+    /// The fingerprints of the declared keys with a valid signature.
     pub good: BTreeSet<String>,
-    /// What is wrong with other signatures in it.
+    /// The problems of the other signatures.
     pub problems: Vec<String>,
 }
 
-/// Checks every `*.asc` of a directory against the file beside it.
+/// Checks every `*.asc` of a directory against the file beside it, with the keys in the directory `keys`.
 ///
 /// # Errors
-/// gpg is missing, or there are no keys.
+/// gpg is missing, or `keys` has no keys.
 pub fn check(directory: &Path, keys: &Path) -> anyhow::Result<Vec<Signature>> {
     let mut signatures: Vec<PathBuf> = fs::read_dir(directory)
         .with_context(|| format!("cannot read {}", directory.display()))?
@@ -36,13 +36,13 @@ pub fn check(directory: &Path, keys: &Path) -> anyhow::Result<Vec<Signature>> {
         return Ok(Vec::new());
     }
     let home = home_with(keys)?;
-    signatures.iter().map(|signature| one(home.path(), signature)).collect()
+    signatures.iter().map(|signature| check_file(home.path(), signature)).collect()
 }
 
-/// Checks a detached signature of bytes; `shown` says where it is.
+/// Checks a detached signature of bytes; messages call it `shown`.
 ///
 /// # Errors
-/// gpg is missing, or there are no keys.
+/// gpg is missing, or `keys` has no keys.
 pub fn check_bytes(shown: &str, signed: &[u8], signature: &[u8], keys: &Path) -> anyhow::Result<Signature> {
     let home = home_with(keys)?;
     let at = |name: &str| home.path().join(name);
@@ -50,13 +50,13 @@ pub fn check_bytes(shown: &str, signed: &[u8], signature: &[u8], keys: &Path) ->
         |name: &str, bytes: &[u8]| fs::write(at(name), bytes).context("cannot write to the temporary directory");
     write("signed", signed)?;
     write("signed.asc", signature)?;
-    Ok(Signature { file: shown.to_owned(), ..one(home.path(), &at("signed.asc"))? })
+    Ok(Signature { file: shown.to_owned(), ..check_file(home.path(), &at("signed.asc"))? })
 }
 
-/// An empty home of gpg with the declared keys.
+/// A temporary home directory of gpg with the declared keys.
 fn home_with(keys: &Path) -> anyhow::Result<tempfile::TempDir> {
     if !exec::is_installed("gpg") {
-        return Err(Failure::missing("signatures are checked by gpg, which is missing; apt-get install gpg"));
+        return Err(Failure::missing("gpg is missing, which checks signatures; run `apt-get install gpg`"));
     }
     let home =
         tempfile::Builder::new().prefix("drydock-gpg-").tempdir().context("cannot make a temporary directory")?;
@@ -79,39 +79,28 @@ fn import(home: &Path, keys: &Path) -> anyhow::Result<()> {
     let mut argv = gpg(home);
     argv.extend(["--import".to_owned(), "--".to_owned()]);
     argv.extend(files);
-    exec::read(&argv, home).map_err(|why| Failure::declaration(format!("the keys cannot be read: {why}")))?;
+    exec::read(&argv, home).map_err(|why| Failure::declaration(format!("cannot import the keys: {why}")))?;
     Ok(())
 }
 
 fn gpg(home: &Path) -> Vec<String> {
     let home = home.display().to_string();
-    let words = [
-        "gpg",
-        "--homedir",
-        &home,
-        "--batch",
-        "--no-tty",
-        "--no-autostart",
-        "--trust-model",
-        "always",
-        "--status-fd",
-        "1",
-    ];
-    words.map(str::to_owned).to_vec()
+    let options = "--batch --no-tty --no-autostart --trust-model always --status-fd 1".split(' ');
+    ["gpg", "--homedir", &home].into_iter().chain(options).map(str::to_owned).collect()
 }
 
-fn one(home: &Path, signature: &Path) -> anyhow::Result<Signature> {
+fn check_file(home: &Path, signature: &Path) -> anyhow::Result<Signature> {
     let name = |path: &Path| path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let signed = signature.with_extension("");
     let mut result = Signature { file: name(signature), good: BTreeSet::new(), problems: Vec::new() };
     if !signed.is_file() {
-        result.problems.push(format!("{} is not there", name(&signed)));
+        result.problems.push(format!("{} is missing", name(&signed)));
         return Ok(result);
     }
     let mut argv = gpg(home);
     argv.extend(["--verify", "--"].map(str::to_owned));
     argv.extend([signature, &signed].map(|path| path.display().to_string()));
-    // Its exit code is that of the worst signature; its status has them all.
+    // The exit code is that of the worst signature; the status output has all of them.
     let program = exec::find("gpg", home, std::env::var_os("PATH").as_ref())?;
     let output = duct::cmd(program, &argv[1..])
         .full_env(exec::environment(&[], &BTreeMap::new()))
@@ -128,7 +117,7 @@ fn one(home: &Path, signature: &Path) -> anyhow::Result<Signature> {
     Ok(result)
 }
 
-/// gpg's status lines (`doc/DETAILS`, "Format of the --status-fd output").
+/// Reads the status output of gpg (`doc/DETAILS`, "Format of the --status-fd output").
 fn read_status(status: &str, result: &mut Signature) {
     let mut last = "";
     for line in status.lines().filter_map(|line| line.strip_prefix("[GNUPG:] ")) {
@@ -141,9 +130,9 @@ fn read_status(status: &str, result: &mut Signature) {
                 result.good.insert(words.last().copied().unwrap_or_default().to_owned());
                 last = "";
             }
-            "BADSIG" => result.problems.push(format!("the signature of {key} is of another file")),
+            "BADSIG" => result.problems.push(format!("the signature of {key} is for other content")),
             "EXPSIG" | "EXPKEYSIG" => result.problems.push(format!("the signature or key of {key} has expired")),
-            "REVKEYSIG" => result.problems.push(format!("the key {key} was revoked")),
+            "REVKEYSIG" => result.problems.push(format!("the key {key} is revoked")),
             "ERRSIG" => result.problems.push(format!("the key {key} is not among the declared ones")),
             _ => {}
         }
@@ -180,7 +169,7 @@ mod tests {
             [
                 "the signature or key of BBBB has expired",
                 "the key CCCC is not among the declared ones",
-                "the signature of DDDD is of another file"
+                "the signature of DDDD is for other content"
             ]
         );
     }

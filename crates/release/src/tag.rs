@@ -1,16 +1,16 @@
-//! A signed tag: what its object says, and whose signature is under it.
+//! Signed tags: the fields of a tag object, and the signature at its end.
 //!
-//! The object's text is that of git-mktag(1), with the signature at its end, as `git tag -s` writes it: over everything
-//! before it. A tag is what its object says, not what the reference is called: a signed tag can be put under any name.
+//! The object has the format of git-mktag(1). `git tag -s` signs everything before the signature. The fields count, not the
+//! name of the reference: a reference of any name can point to a signed tag.
 
 use std::path::Path;
 
 use super::signatures::{self, Signature};
 
-/// What begins a signature of OpenPGP.
+/// The first line of an OpenPGP signature.
 const ARMOUR: &[u8] = b"-----BEGIN PGP SIGNATURE-----";
-/// What begins one of another kind, which git knows too.
-const OTHERS: [&[u8]; 3] =
+/// The first lines of the other signatures that git knows.
+const OTHER_SIGNATURES: [&[u8]; 3] =
     [b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN SIGNED MESSAGE-----", b"-----BEGIN PGP MESSAGE-----"];
 
 /// A tag object with a signature.
@@ -20,47 +20,69 @@ pub struct SignedTag<'a> {
     signature: &'a [u8],
 }
 
+/// A tag object that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TagError {
+    /// A field has another value.
+    #[error("its {field} is {found}, expected {expected}")]
+    Field {
+        /// The name of the field in the object.
+        field: &'static str,
+        /// The value of the field.
+        found: String,
+        /// The expected value.
+        expected: String,
+    },
+    /// A field is missing, or there are several.
+    #[error("it has no {0}, or several")]
+    MissingField(&'static str),
+    /// The tag has no signature.
+    #[error("it is not signed")]
+    Unsigned,
+    /// The last signature is not an OpenPGP signature.
+    #[error("it is not signed with OpenPGP; sign it by `git tag -s` with a gpg key")]
+    NotOpenPgp,
+}
+
 impl<'a> SignedTag<'a> {
-    /// Reads the content of a tag object that is expected to name `commit` and to be called `name`.
+    /// Reads the content of a tag object. It must be called `name`, and tag `commit`.
     ///
     /// # Errors
-    /// In words, why it is not: it names something else, is called something else, or is not signed.
-    pub fn read(content: &'a [u8], name: &str, commit: &str) -> Result<SignedTag<'a>, String> {
+    /// [`TagError`].
+    pub fn read(content: &'a [u8], name: &str, commit: &str) -> Result<SignedTag<'a>, TagError> {
         let head: Vec<&[u8]> = content.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty()).collect();
         let field = |key: &str| {
             let mut values = head.iter().filter_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b" "));
             let value = values.next().map(|value| String::from_utf8_lossy(value).into_owned());
             value.filter(|_| values.next().is_none())
         };
-        let says = |key: &str, wanted: &str| match field(key) {
-            Some(value) if value == wanted => Ok(()),
-            Some(value) => Err(format!("its {key} is {value}, expected {wanted}")),
-            None => Err(format!("it has no {key}, or several")),
-        };
-        says("object", commit)?;
-        says("type", "commit")?;
-        says("tag", name)?;
+        for (key, expected) in [("object", commit), ("type", "commit"), ("tag", name)] {
+            let found = field(key).ok_or(TagError::MissingField(key))?;
+            if found != expected {
+                return Err(TagError::Field { field: key, found, expected: expected.to_owned() });
+            }
+        }
         let starts = content.split_inclusive(|byte| *byte == b'\n').scan(0, |at, line| {
             let start = *at;
             *at += line.len();
             Some((start, line.trim_ascii_end()))
         });
-        // git takes the last that begins a line.
-        let last = starts.filter(|(_, line)| *line == ARMOUR || OTHERS.contains(line)).last();
+        // As git does, take the last one.
+        let last = starts.filter(|(_, line)| *line == ARMOUR || OTHER_SIGNATURES.contains(line)).last();
         match last {
             Some((start, line)) if line == ARMOUR => {
                 let (signed, signature) = content.split_at(start);
                 Ok(SignedTag { signed, signature })
             }
-            Some(_) => Err("it is not signed with OpenPGP; `git tag -s` with a key of gpg does that".to_owned()),
-            None => Err("it is not signed".to_owned()),
+            Some(_) => Err(TagError::NotOpenPgp),
+            None => Err(TagError::Unsigned),
         }
     }
 
-    /// Who of those with these keys signed it.
+    /// Checks the signature against the keys in a directory.
     ///
     /// # Errors
-    /// gpg is missing, or there are no keys.
+    /// gpg is missing, or the directory has no keys.
     pub fn check(&self, name: &str, keys: &Path) -> anyhow::Result<Signature> {
         signatures::check_bytes(&format!("the tag {name}"), self.signed, self.signature, keys)
     }
@@ -75,7 +97,7 @@ mod tests {
         1.0\n-----BEGIN PGP SIGNATURE-----\n\nabc\n-----END PGP SIGNATURE-----\n";
 
     #[test]
-    fn what_is_signed_is_all_before_the_last_signature() {
+    fn everything_before_the_last_signature_is_signed() {
         let tag = SignedTag::read(GOOD.as_bytes(), "v1.0", COMMIT).unwrap();
         assert!(tag.signed.ends_with(b"\n1.0\n") && tag.signature.starts_with(ARMOUR));
         let twice = GOOD.replace("\n1.0\n", "\n-----BEGIN PGP SIGNATURE-----\nold\n");
@@ -83,10 +105,10 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_what_its_object_says() {
+    fn the_fields_of_the_object_decide() {
         let check = |from: &str, to: &str, words: &str| {
             let text = GOOD.replace(from, to);
-            let found = SignedTag::read(text.as_bytes(), "v1.0", COMMIT).unwrap_err();
+            let found = SignedTag::read(text.as_bytes(), "v1.0", COMMIT).unwrap_err().to_string();
             assert!(found.contains(words), "{found}");
         };
         check("tag v1.0", "tag v0.9", "its tag is v0.9, expected v1.0");
@@ -96,7 +118,7 @@ mod tests {
         check("tag v1.0\n", "", "no tag, or several");
         check("-----BEGIN PGP", "----BEGIN PGP", "it is not signed");
         check("BEGIN PGP SIGNATURE", "BEGIN SSH SIGNATURE", "not signed with OpenPGP");
-        // A line of the message says nothing.
+        // A line of the message is not a field.
         check("tag v1.0\ntagger n <m> 1 +0000\n\n", "tagger n <m> 1 +0000\n\ntag v1.0\n", "no tag, or several");
     }
 }

@@ -175,7 +175,7 @@ impl DeclaredCommit {
     ) -> anyhow::Result<ReleaseContext> {
         self.sources()?;
         let mut tree = self.sources.take().context("the sources were just read")?;
-        if NightlyVersion::of(&version).is_some() {
+        if NightlyVersion::parse(&version).is_some() {
             source::version::write(&mut tree, &self.declaration.version_files, &version)?;
         }
         Ok(ReleaseContext { commit: self, tree, version, tag })
@@ -204,7 +204,7 @@ impl ReleaseContext {
 
     /// The parts of a nightly's version; none in a release or a trial.
     pub(in crate::commands) fn nightly(&self) -> Option<NightlyVersion> {
-        NightlyVersion::of(&self.version)
+        NightlyVersion::parse(&self.version)
     }
 
     /// Whether this is a trial: neither a release nor a nightly.

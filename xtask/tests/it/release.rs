@@ -1,9 +1,9 @@
-//! Releases of sources, with the real git, the real unpackers and the real generators.
+//! Integration tests of source releases, with real git, real unpackers and real generators.
 
 mod derived;
+pub(crate) mod fixture;
 mod hostile;
 mod lanternd;
 mod refused;
-pub(crate) mod shelf;
 mod unpackers;
 mod verify;

@@ -1,8 +1,8 @@
-//! What `.gitattributes` of the commit say about a release.
+//! The `.gitattributes` of the commit, as far as they concern releases.
 //!
-//! `export-ignore` leaves out. `export-subst` is refused: what git would write depends on its configuration and on the
-//! history that a clone happens to have. `text`, `eol`, `ident`, `working-tree-encoding` and `filter` change files on
-//! their way to a work tree; a release has what is committed.
+//! `export-ignore` excludes files. `export-subst` is refused, as the expansion depends on git's configuration and on the
+//! history in the clone. `text`, `eol`, `ident`, `working-tree-encoding` and `filter` are ignored, as they change files on
+//! the way to a work tree, and a release contains what is committed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +12,12 @@ use super::walk::Listing;
 use crate::EntryKind;
 use drydock_base::git::{Objects, Oid};
 
-/// The first bytes of what Git LFS commits in place of a file.
+/// The first bytes of a Git LFS pointer, which is committed in place of a file.
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
-/// The largest such pointer.
+/// The largest Git LFS pointer in bytes.
 const LARGEST_POINTER: usize = 1024;
 
-/// What a release leaves out.
+/// The attributes of one repository.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
     /// Paths with `export-ignore`; directories end with `/`.
@@ -25,15 +25,16 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
-    /// Whether a path or a directory above it is left out.
-    pub(super) fn leaves_out(&self, path: &str) -> bool {
+    /// Whether `export-ignore` excludes a path or a directory above it.
+    pub(super) fn excludes(&self, path: &str) -> bool {
         self.export_ignored.contains(path)
             || path.match_indices('/').any(|(at, _)| self.export_ignored.contains(&path[..=at]))
             || self.export_ignored.contains(&format!("{path}/"))
     }
 }
 
-pub(super) fn of(
+/// Reads the attributes of all paths of a listing. Adds paths that a release cannot contain to `problems`.
+pub(super) fn read(
     objects: &mut Objects,
     source: &SourceRepository,
     listing: &Listing,
@@ -60,15 +61,15 @@ pub(super) fn of(
             "export-ignore" => drop(found.export_ignored.insert(path)),
             "export-subst" if !path.ends_with('/') => problem(
                 &path,
-                "has the attribute export-subst, and what git would write into it depends on the clone; remove the \
-                 attribute, and make the file by a generator under `source.derived`"
+                "has the attribute export-subst, whose expansion depends on the clone; remove the attribute, and \
+                 generate the file under `source.derived`"
                     .into(),
             ),
             "filter" if value == "lfs" => {
                 let Some((_, EntryKind::File { .. }, blob)) = files.get(path.as_str()) else { continue };
                 let content = objects.read(blob)?.map(|object| object.content).unwrap_or_default();
                 if content.len() <= LARGEST_POINTER && content.starts_with(LFS_POINTER) {
-                    let why = "is a pointer of Git LFS, not the file; commit the file itself, or leave it out with \
+                    let why = "is a Git LFS pointer instead of the file; commit the file itself, or exclude it with \
                                export-ignore";
                     problem(&path, why.into());
                 }
@@ -76,7 +77,7 @@ pub(super) fn of(
             _ => {}
         }
     }
-    // A problem of what is left out is none.
+    // Excluded files cannot be a problem.
     let ignored: Vec<String> = found.export_ignored.iter().map(|path| format!("{}{path}", source.prefix)).collect();
     problems.retain(|problem| {
         !ignored.iter().any(|path| problem.path == *path || (path.ends_with('/') && problem.path.starts_with(path)))

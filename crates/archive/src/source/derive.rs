@@ -24,7 +24,7 @@ use drydock_base::failure::Failure;
 use drydock_base::twin::{Twin, Variation, cargo_directories};
 use drydock_config::globs::FileGlob;
 use drydock_config::release::Generator;
-use snapshot::{Snapshot, State};
+use snapshot::{FileState, Snapshot};
 
 /// What the generators made, and how.
 #[derive(Debug, Clone, Default)]
@@ -90,7 +90,7 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
         }
     };
     compare::same(&first, &second, &plain.directory, &other, &twin)?;
-    traces::none(&first, generators, &plain.directory, started)?;
+    traces::check(&first, generators, &plain.directory, started)?;
 
     let mut derived = Derived { variations: twin.variations(), ..Derived::default() };
     for (generator, made) in generators.iter().zip(&first) {
@@ -267,19 +267,19 @@ fn inputs(generator: &Generator, before: &Snapshot) -> anyhow::Result<Vec<String
     Ok(before.paths().filter(|path| matches(&generator.inputs, path)).map(str::to_owned).collect())
 }
 
-fn output(directory: &Path, path: &str, state: &State) -> Result<Output, String> {
+fn output(directory: &Path, path: &str, state: &FileState) -> Result<Output, String> {
     let (kind, content): (EntryKind, Arc<[u8]>) = match state {
-        State::File { executable, .. } => {
+        FileState::File { executable, .. } => {
             let content = fs::read(directory.join(path)).map_err(|error| exec::plain(&error))?;
             (EntryKind::File { executable: *executable }, content.into())
         }
-        State::Link { target } => {
+        FileState::Link { target } => {
             if let Some(why) = names::wrong_target(path, target) {
                 return Err(why);
             }
             (EntryKind::Symlink { target: target.clone() }, target.as_bytes().into())
         }
-        State::Other => return Err("is neither a file nor a link".into()),
+        FileState::Other => return Err("is neither a file nor a link".into()),
     };
     Ok(Output { path: path.to_owned(), kind, content })
 }

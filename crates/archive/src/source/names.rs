@@ -1,16 +1,16 @@
-//! Which paths an archive may hold, so that every unpacker on every file system makes the same tree of it.
+//! Rules for paths in an archive, so that every unpacker creates the same tree on every file system.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// A path that cannot be part of a release, and why.
+/// A path that a release cannot contain.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PathProblem {
-    /// The path, control characters escaped.
+    /// The path, in which U+FFFD replaces control characters.
     pub path: String,
-    /// Why.
+    /// The reason, and the remedy.
     pub why: String,
 }
 
@@ -20,18 +20,18 @@ impl fmt::Display for PathProblem {
     }
 }
 
-/// The longest name that file systems take, in bytes.
+/// The longest file name that file systems support, in bytes.
 const LONGEST_NAME: usize = 255;
-/// The longest path: Linux takes 4096 bytes, of which the directory that it is unpacked in needs some.
+/// The longest path in bytes. Linux supports 4096, of which the target directory needs some.
 const LONGEST_PATH: usize = 3072;
 
-/// Everything that is wrong with the paths of one tree.
+/// All problems with the paths of one tree.
 pub fn check_paths<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<PathProblem> {
     let mut problems = Vec::new();
-    // What file systems that ignore case or normalise names take for one: the folded path, and who had it first.
+    // The first path and whether it is a file, by the form that it has for a file system that ignores case and normalises.
     let mut folded: BTreeMap<String, (String, bool)> = BTreeMap::new();
     for path in paths {
-        if let Some(why) = wrong(path) {
+        if let Some(why) = problem(path) {
             problems.push(PathProblem { path: shown(path), why });
             continue;
         }
@@ -42,7 +42,7 @@ pub fn check_paths<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<PathProb
                 None => drop(folded.insert(fold(prefix), (prefix.to_owned(), is_file))),
                 Some((other, _)) if other != prefix => {
                     let why = format!(
-                        "is the same as {} where case or the form of letters does not count, as on macOS and Windows; \
+                        "is the same as {} on file systems that ignore case or normalise Unicode (macOS, Windows); \
                          rename one of them",
                         shown(other)
                     );
@@ -53,7 +53,7 @@ pub fn check_paths<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<PathProb
                     break;
                 }
                 Some((_, other_is_file)) if is_file || *other_is_file => {
-                    let why = "is there twice, or is both a file and a directory".to_owned();
+                    let why = "is duplicated, or is both a file and a directory".to_owned();
                     problems.push(PathProblem { path: shown(prefix), why });
                     break;
                 }
@@ -64,30 +64,30 @@ pub fn check_paths<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<PathProb
     problems
 }
 
-/// What is wrong with one path.
-fn wrong(path: &str) -> Option<String> {
+/// The problem with one path, apart from others.
+fn problem(path: &str) -> Option<String> {
     if path.is_empty() || path.starts_with('/') {
-        return Some("is no relative path; rename it".into());
+        return Some("is not a relative path; rename it".into());
     }
     if path.len() > LONGEST_PATH {
         return Some(format!(
-            "has {} bytes, more than the {LONGEST_PATH} that can be unpacked everywhere; shorten it",
+            "is {} bytes long, and the limit for unpacking everywhere is {LONGEST_PATH}; shorten it",
             path.len()
         ));
     }
     if let Some(c) = path.chars().find(|c| c.is_control() || *c == '\\') {
-        return Some(format!("holds the character {c:?}, which unpackers take in different ways; rename it"));
+        return Some(format!("contains the character {c:?}, which unpackers treat differently; rename it"));
     }
     for name in path.split('/') {
         match name {
-            "" => return Some("has an empty part; rename it".into()),
-            "." | ".." => return Some(format!("has the part `{name}`, which leads elsewhere; rename it")),
+            "" => return Some("has an empty component; rename it".into()),
+            "." | ".." => return Some(format!("contains a `{name}` component; rename it")),
             _ if name.eq_ignore_ascii_case(".git") || name.eq_ignore_ascii_case("git~1") => {
-                return Some(format!("has the part `{name}`, with which git would be misled; rename it"));
+                return Some(format!("contains a `{name}` component, which is unsafe in git repositories; rename it"));
             }
             _ if name.len() > LONGEST_NAME => {
                 return Some(format!(
-                    "has a part of {} bytes, more than the {LONGEST_NAME} that file systems take; shorten it",
+                    "has a component of {} bytes, and file systems support {LONGEST_NAME}; shorten it",
                     name.len()
                 ));
             }
@@ -97,7 +97,7 @@ fn wrong(path: &str) -> Option<String> {
     None
 }
 
-/// A path as a file system sees it that ignores case and normalises names.
+/// The form of a path on a file system that ignores case and normalises names.
 fn fold(path: &str) -> String {
     path.nfc().collect::<String>().to_uppercase().to_lowercase().nfc().collect()
 }
@@ -112,15 +112,15 @@ pub(super) fn shown(path: &str) -> String {
     text
 }
 
-/// What is wrong with the target of a link at `path`: it leads out of the tree, or is no path.
+/// The problem with the target of a link at `path`: it points outside of the tree, or is not a path.
 pub fn wrong_target(path: &str, target: &str) -> Option<String> {
     if target.is_empty() || target.len() > LONGEST_PATH {
-        return Some(format!("is a link to a text of {} bytes, which is no path", target.len()));
+        return Some(format!("is a symlink whose target is not a valid path ({} bytes)", target.len()));
     }
     if target.chars().any(|c| c.is_control() || c == '\\') {
-        return Some(format!("is a link to {}, which unpackers take in different ways", shown(target)));
+        return Some(format!("is a symlink to {}, which unpackers treat differently", shown(target)));
     }
-    // Where the link stands, as a depth below the project's directory; no step may lead above it.
+    // The depth below the top directory at each step, which may not become negative.
     let mut depth = path.matches('/').count();
     let leads_out = target.starts_with('/')
         || target.split('/').any(|name| match name {
@@ -135,7 +135,7 @@ pub fn wrong_target(path: &str, target: &str) -> Option<String> {
                 false
             }
         });
-    leads_out.then(|| format!("is a link to {}, out of the release; make it relative and inside", shown(target)))
+    leads_out.then(|| format!("is a symlink to {}, outside of the release; make it relative and inside", shown(target)))
 }
 
 #[cfg(test)]
@@ -152,13 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn names_that_unpack_differently_are_refused() {
-        check(&["a", "a.b", "a/b", "-x", "ä", ".gitignore", "a b"], &["a: is there twice, or is both"]);
-        check(&["README", "readme"], &["readme: is the same as README where case"]);
+    fn paths_that_unpack_differently_are_refused() {
+        check(&["a", "a.b", "a/b", "-x", "ä", ".gitignore", "a b"], &["a: is duplicated, or is both"]);
+        check(&["README", "readme"], &["readme: is the same as README on file systems"]);
         check(&["Doc/a", "doc/b", "doc/c"], &["doc: is the same as Doc"]);
         check(&["stra\u{df}e", "STRASSE"], &["STRASSE: is the same as stra"]);
         check(&["\u{e9}", "e\u{301}"], &["is the same as \u{e9}"]);
-        check(&["/a", "a//b", "", "a/"], &["no relative", "empty part", "no relative", "empty part"]);
+        check(&["/a", "a//b", "", "a/"], &["not a relative", "empty component", "not a relative", "empty component"]);
         check(&["a/../b", "./a", ".GIT/config", "x/.git"], &["`..`", "`.`", "`.GIT`", "`.git`"]);
         check(&["a\\b", "a\nb", "a\u{7f}"], &["'\\\\'", "'\\n'", "'\\u{7f}'"]);
         check(&[&"x".repeat(256), &"x/".repeat(1600)], &["256 bytes", "3200 bytes"]);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn links_stay_inside() {
+    fn links_must_stay_inside() {
         for (path, target) in [("a", "b"), ("a/b", "../c"), ("a/b/c", "../../d"), ("a", "./b/../c"), ("a", "b//c")] {
             assert_eq!(wrong_target(path, target), None, "{path} -> {target}");
         }

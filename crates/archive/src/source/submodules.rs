@@ -1,4 +1,4 @@
-//! Where the objects of a submodule are, and which command brings them when they are nowhere.
+//! The repositories of submodules, and the command that fetches a missing one.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,10 @@ use super::walk::Listing;
 use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
 
-/// The repository of the submodule at `path`, which has the pinned commit.
+/// The repository of the submodule at `path` that has the pinned commit.
+///
+/// # Errors
+/// The submodule is not in `.gitmodules`, or its repository or commit is missing.
 pub(super) fn find(
     objects: &mut Objects,
     parent: &SourceRepository,
@@ -23,15 +26,16 @@ pub(super) fn find(
     if objects.read(blob)?.is_none() {
         return Err(missing(parent, "the content of .gitmodules", blob));
     }
-    let settings =
-        objects.configuration(blob).map_err(|error| refused(&format!("cannot be found: .gitmodules: {error}")))?;
+    let settings = objects
+        .configuration(blob)
+        .map_err(|error| refused(&format!("cannot be found: cannot parse .gitmodules: {error}")))?;
     let name = settings.iter().find_map(|(key, value)| {
         let name = key.strip_prefix("submodule.")?.strip_suffix(".path")?;
         (value == path).then(|| name.to_owned())
     });
     let name = name.ok_or_else(|| refused("is not in .gitmodules; add it with `git submodule add`"))?;
     if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Err(refused("has a name in .gitmodules that leads elsewhere"));
+        return Err(refused("has an invalid name in .gitmodules: it contains an empty, `.` or `..` component"));
     }
     let mut without_commit = None;
     for candidate in candidates(&parent.repository, &name, path) {
@@ -52,25 +56,26 @@ pub(super) fn find(
             directory.display()
         ),
         None => format!(
-            "the submodule {shown} (pinned at {pinned}) is not here; run `git submodule update --init{recursive} {top}`"
+            "the submodule {shown} (pinned at {pinned}) is not initialised; run `git submodule update --init{recursive} {top}`"
         ),
     }))
 }
 
-/// Directories that may hold its repository: within that of its parent, which a bare clone has as well, then its work tree.
+/// Directories that may be the repository: in that of the parent, as in a bare clone, and then in the work tree.
 fn candidates(parent: &Repository, name: &str, path: &str) -> Vec<PathBuf> {
     let mut directories = Vec::new();
     for words in [["--git-path", &format!("modules/{name}")], ["--git-common-dir", ""]] {
         let words: Vec<&str> =
             ["rev-parse", "--path-format=absolute"].into_iter().chain(words).filter(|word| !word.is_empty()).collect();
         if let Ok(answer) = parent.ask(&words) {
-            directories.push(match words.contains(&"--git-common-dir") {
-                true => Path::new(&answer).join("modules").join(name),
-                false => PathBuf::from(answer),
+            directories.push(if words.contains(&"--git-common-dir") {
+                Path::new(&answer).join("modules").join(name)
+            } else {
+                PathBuf::from(answer)
             });
         }
     }
-    // The parent's own work tree: a directory inside it without a `.git` belongs to the parent.
+    // A directory in the parent's work tree without a `.git` belongs to the parent.
     let work_tree =
         parent.ask(&["rev-parse", "--show-toplevel"]).map_or_else(|_| parent.directory.clone(), PathBuf::from);
     if work_tree.join(path).join(".git").exists() {

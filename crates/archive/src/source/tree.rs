@@ -1,4 +1,4 @@
-//! The files of a release as a value, and how their contents are read.
+//! The files of a release as a value, and a reader of their contents.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,29 +14,29 @@ use crate::{ArchiveEntry, EntryKind};
 use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
 
-/// All files of a commit, its submodules among them, and what was derived from them.
+/// The files of a commit and of its submodules, and the files derived from them.
 #[derive(Debug, Clone)]
 pub struct SourceTree {
     /// The commit.
     pub commit: Oid,
-    /// When it was committed, in seconds since 1970: the date of everything in the release.
+    /// The commit date in seconds since 1970, which is the date of everything in the release.
     pub epoch: u64,
-    /// Every file and link, sorted by the bytes of the path, no path twice.
+    /// All files and links, sorted by the bytes of the path, without duplicates.
     pub entries: Vec<SourceEntry>,
-    /// What git tracks and the release leaves out.
-    pub left_out: Vec<LeftOut>,
+    /// The tracked paths that the release excludes.
+    pub excluded: Vec<ExcludedPath>,
     /// The project's repository, then those of submodules.
     pub repositories: Vec<SourceRepository>,
 }
 
-/// A repository that files come from.
+/// A repository with source files.
 #[derive(Debug, Clone)]
 pub struct SourceRepository {
-    /// Where its files stand, relative to the project, with a `/` at the end; empty for the project itself.
+    /// The directory of its files, relative to the project, with a `/` at the end; empty for the project itself.
     pub prefix: String,
     /// The commit.
     pub commit: Oid,
-    /// Where its objects are.
+    /// The repository with its objects.
     pub repository: Repository,
     /// The name of the submodule in `.gitmodules`; empty for the project itself.
     pub name: String,
@@ -56,51 +56,50 @@ pub struct SourceEntry {
 /// The source of an entry's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// A blob.
+    /// A blob in git.
     Git {
-        /// Which of the tree's repositories has it.
+        /// The index in [`SourceTree::repositories`].
         repository: usize,
-        /// Its name.
+        /// The object name.
         blob: Oid,
     },
-    /// What a generator wrote.
+    /// A file that a generator wrote.
     Derived {
-        /// The generator.
+        /// The name of the generator.
         generator: String,
         /// The content.
         content: Arc<[u8]>,
     },
 }
 
-/// A tracked path that the release does not have.
+/// A tracked path that the release does not contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct ExcludedPath {
     /// The path; with a `/` at the end for a directory.
     pub path: String,
-    /// Why.
+    /// The reason: `export-ignore` or `submodule`.
     pub reason: &'static str,
 }
 
 impl SourceTree {
-    /// Reads what a commit consists of.
+    /// Reads the files of a commit, and those of its submodules if `submodules` is true.
     ///
     /// # Errors
-    /// Objects that are missing, with the command that fetches them; names, links and attributes that cannot be part of
-    /// a release, all of them at once.
+    /// An object is missing; or there are paths, links and attributes that a release cannot contain, all in one error.
     pub fn read(repository: &Repository, commit: &Oid, submodules: bool) -> anyhow::Result<SourceTree> {
         walk::tree(repository, commit, submodules)
     }
 
-    /// The entry of a path.
+    /// The entry at a path.
     pub fn get(&self, path: &str) -> Option<&SourceEntry> {
         let at = self.entries.binary_search_by(|entry| entry.path.as_bytes().cmp(path.as_bytes())).ok()?;
         self.entries.get(at)
     }
 
-    /// Adds what generators wrote.
+    /// Adds derived files.
     ///
     /// # Errors
-    /// Paths that collide with others, as [`super::check_paths`] finds them.
+    /// [`super::check_paths`] finds problems, such as paths that collide.
     pub fn add(&mut self, derived: Vec<SourceEntry>) -> anyhow::Result<()> {
         self.entries.extend(derived);
         self.entries.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
@@ -109,10 +108,10 @@ impl SourceTree {
             return Ok(());
         }
         let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Err(Failure::rejected(format!("derived files cannot be part of a release:\n  {}", list.join("\n  "))))
+        Err(Failure::rejected(format!("a release cannot contain these derived files:\n  {}", list.join("\n  "))))
     }
 
-    /// Reads contents, each repository through one process.
+    /// A reader of contents, with one process for each repository.
     pub fn reader(&self) -> Reader<'_> {
         Reader { tree: self, open: BTreeMap::new() }
     }
@@ -142,10 +141,10 @@ impl SourceTree {
         })
     }
 
-    /// Writes all files into an empty directory: files 644 or 755, directories 755, every time that of the commit.
+    /// Writes all files to an empty directory, with the modes of archives and the date of the commit.
     ///
     /// # Errors
-    /// The directory cannot be written to, or an object cannot be read.
+    /// The directory is not writable, or an object cannot be read.
     pub fn export(&self, directory: &Path) -> anyhow::Result<()> {
         let mut reader = self.reader();
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(self.epoch);
@@ -174,7 +173,7 @@ impl SourceTree {
     }
 }
 
-/// Reads the contents of a tree's entries.
+/// A reader of the contents of a tree's entries.
 #[derive(Debug)]
 pub struct Reader<'a> {
     tree: &'a SourceTree,
@@ -208,16 +207,16 @@ impl Reader<'_> {
     }
 }
 
-/// Explains an object that is not there.
+/// The error for a missing object, with the command that fetches it.
 pub(super) fn missing(source: &SourceRepository, what: &str, oid: &Oid) -> anyhow::Error {
     let at: PathBuf = source.repository.directory.clone();
     let partial = source.repository.ask(&["config", "--get-regexp", r"^remote\..*\.promisor$"]).is_ok();
     let remedy = if partial {
-        format!("the clone is a partial one; run `git -C {} fetch --refetch --no-filter origin`", at.display())
+        format!("the clone is partial; run `git -C {} fetch --refetch --no-filter origin`", at.display())
     } else if source.repository.is_shallow {
         format!("the clone is shallow; run `git -C {} fetch --unshallow --tags`", at.display())
     } else {
-        format!("is the repository damaged? `git -C {} fsck` tells", at.display())
+        format!("run `git -C {} fsck` to check for repository corruption", at.display())
     };
     Failure::missing(format!("{what} ({oid}) is not in the repository {}; {remedy}", at.display()))
 }

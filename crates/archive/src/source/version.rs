@@ -1,7 +1,7 @@
-//! The version of a nightly in the files that hold the version, so that what is built of its sources prints it.
+//! Writes the version of a nightly to the version files, so that programs built from its sources print it.
 //!
-//! Such a file is derived from that of the commit. With a `Cargo.toml` goes the lock file that knows its packages, as
-//! cargo refuses one that is out of date (`--locked`).
+//! The files become derived files. The lock file of a `Cargo.toml` is updated as well, as `cargo --locked` refuses a stale
+//! one. Both are edited as text, so that everything else in them stays as it is.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use super::{Origin, SourceEntry, SourceTree};
 use drydock_base::failure::Failure;
 use drydock_config::release::{Version, VersionFile};
 
-/// What `release.json` says made these files. No declared generator can have this name.
+/// The name of the generator of these files in `release.json`. No declared generator can have it.
 pub const GENERATOR: &str = "(version)";
 
-/// Writes the version into the files that hold it.
+/// Writes the version to the version files.
 ///
 /// # Errors
-/// A file is not there or holds no version: all of them at once.
+/// Files are missing or have no version; the error lists all of them.
 pub fn write(tree: &mut SourceTree, files: &[VersionFile], version: &Version) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     for file in files {
@@ -27,7 +27,7 @@ pub fn write(tree: &mut SourceTree, files: &[VersionFile], version: &Version) ->
         };
         let Some((text, old)) = with_version(&text, file, version) else {
             let line = file.line.as_ref().map_or_else(String::new, |line| format!(" in a line like `{line}`"));
-            problems.push(format!("{} holds no version{line}", file.path));
+            problems.push(format!("{} has no version{line}", file.path));
             continue;
         };
         replace(tree, &file.path, text);
@@ -39,11 +39,11 @@ pub fn write(tree: &mut SourceTree, files: &[VersionFile], version: &Version) ->
     if problems.is_empty() {
         return Ok(());
     }
-    let text = format!("the version {version} cannot be written into the sources:\n  {}", problems.join("\n  "));
-    Err(Failure::rejected(format!("{text}\nmend `version.files` in packaging/release.yaml, or the files")))
+    let text = format!("cannot write the version {version} to the sources:\n  {}", problems.join("\n  "));
+    Err(Failure::rejected(format!("{text}\ncorrect `version.files` in packaging/release.yaml, or the files")))
 }
 
-/// What `release.json` says about these files, when there are any.
+/// The record of these files for `release.json`; none if there are none.
 pub fn record(tree: &SourceTree) -> Option<GeneratorRecord> {
     let is_ours =
         |entry: &&SourceEntry| matches!(&entry.origin, Origin::Derived { generator, .. } if generator == GENERATOR);
@@ -57,7 +57,7 @@ pub fn record(tree: &SourceTree) -> Option<GeneratorRecord> {
     (!files.is_empty()).then(|| record(files))
 }
 
-/// The text with another version, and the one that it had.
+/// The text with another version, and the version that it had; none if it has no version.
 fn with_version(text: &str, file: &VersionFile, version: &Version) -> Option<(String, Version)> {
     let Some(line) = &file.line else {
         let old: Version = text.trim().parse().ok()?;
@@ -76,7 +76,7 @@ fn with_version(text: &str, file: &VersionFile, version: &Version) -> Option<(St
     Some((text, found?))
 }
 
-/// The lock file beside a `Cargo.toml`, or in the nearest directory above it: that of its workspace.
+/// The path of the lock file beside a `Cargo.toml`, or in the nearest directory above it, for a workspace.
 fn lock_of(tree: &SourceTree, path: &str) -> Option<String> {
     let (mut directory, name) = path.rsplit_once('/').unwrap_or(("", path));
     if name != "Cargo.toml" {
@@ -95,14 +95,15 @@ fn lock_of(tree: &SourceTree, path: &str) -> Option<String> {
     }
 }
 
-/// A lock file in which the project's own packages, which have no source, have another version.
+/// The lock file with another version of the project's own packages, which are those without a source.
 fn with_own_packages(text: &str, old: &Version, version: &Version) -> String {
     let line = format!("version = \"{old}\"");
     let packages = text.split_inclusive("\n\n").map(|package| {
         let own = package.starts_with("[[package]]") && !package.lines().any(|line| line.starts_with("source = "));
-        match own && package.lines().any(|one| one == line) {
-            true => package.replacen(&line, &format!("version = \"{version}\""), 1),
-            false => package.to_owned(),
+        if own && package.lines().any(|one| one == line) {
+            package.replacen(&line, &format!("version = \"{version}\""), 1)
+        } else {
+            package.to_owned()
         }
     });
     packages.collect()
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_keeps_the_packages_of_others() {
+    fn only_own_packages_of_a_lock_file_change() {
         let lock = |own: &str| {
             format!(
                 "version = 3\n\n[[package]]\nname = \"mine\"\nversion = \"{own}\"\ndependencies = [\n \"other\",\n]\n\n\

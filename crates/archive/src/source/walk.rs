@@ -1,21 +1,21 @@
-//! From a commit to its entries: tree objects, submodules in their place, attributes applied, hostile names refused.
+//! Reads the tree objects of a commit and its submodules, applies attributes, and refuses hostile names.
 
 use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
 
 use super::names::{self, PathProblem};
 use super::tree::missing;
-use super::{LeftOut, Origin, SourceEntry, SourceRepository, SourceTree, attributes, submodules};
+use super::{ExcludedPath, Origin, SourceEntry, SourceRepository, SourceTree, attributes, submodules};
 use crate::EntryKind;
 
-/// How many files a release may have; more is a tree that refers to itself over and over.
+/// The largest number of files in a release. A tree that repeats itself has more.
 const MOST_ENTRIES: usize = 1_000_000;
-/// How deep directories may be.
+/// The largest depth of directories.
 const DEEPEST: usize = 256;
 
-/// What one repository has at one commit, before attributes.
+/// The content of one repository at one commit, before attributes are applied.
 pub(super) struct Listing {
-    /// Its tree.
+    /// The tree object.
     pub(super) root: Oid,
     /// Files and links: path within the repository, kind, blob.
     pub(super) files: Vec<(String, EntryKind, Oid)>,
@@ -34,7 +34,7 @@ pub(super) fn tree(repository: &Repository, commit: &Oid, with_submodules: bool)
         commit: commit.clone(),
         epoch: 0,
         entries: Vec::new(),
-        left_out: Vec::new(),
+        excluded: Vec::new(),
         repositories: vec![own],
     };
     let mut problems = Vec::new();
@@ -46,23 +46,23 @@ pub(super) fn tree(repository: &Repository, commit: &Oid, with_submodules: bool)
             tree.epoch = epoch;
         }
         let listing = list(&mut objects, &source, root, &mut problems)?;
-        let attributes = attributes::of(&mut objects, &source, &listing, &mut problems)?;
+        let attributes = attributes::read(&mut objects, &source, &listing, &mut problems)?;
         for path in &attributes.export_ignored {
-            tree.left_out.push(LeftOut { path: format!("{}{path}", source.prefix), reason: "export-ignore" });
+            tree.excluded.push(ExcludedPath { path: format!("{}{path}", source.prefix), reason: "export-ignore" });
         }
         for (path, kind, blob) in &listing.files {
-            if !attributes.leaves_out(path) {
+            if !attributes.excludes(path) {
                 let origin = Origin::Git { repository: next, blob: blob.clone() };
                 tree.entries.push(SourceEntry { path: format!("{}{path}", source.prefix), kind: kind.clone(), origin });
             }
         }
-        let wanted = listing.links.iter().filter(|(path, _)| !attributes.leaves_out(path));
+        let wanted = listing.links.iter().filter(|(path, _)| !attributes.excludes(path));
         for (path, pinned) in wanted {
             if with_submodules {
                 tree.repositories.push(submodules::find(&mut objects, &source, &listing, path, pinned)?);
             } else {
                 let path = format!("{}{path}/", source.prefix);
-                tree.left_out.push(LeftOut { path, reason: "submodule" });
+                tree.excluded.push(ExcludedPath { path, reason: "submodule" });
             }
         }
         next += 1;
@@ -73,7 +73,7 @@ pub(super) fn tree(repository: &Repository, commit: &Oid, with_submodules: bool)
     Ok(tree)
 }
 
-/// An error with every problem, if there is one.
+/// Fails if there are problems, with all of them.
 fn refuse(problems: &mut Vec<PathProblem>) -> anyhow::Result<()> {
     const SHOWN: usize = 50;
     if problems.is_empty() {
@@ -82,7 +82,7 @@ fn refuse(problems: &mut Vec<PathProblem>) -> anyhow::Result<()> {
     problems.sort();
     problems.dedup();
     let mut text =
-        format!("{} cannot be part of a release:", if problems.len() == 1 { "a path" } else { "some paths" });
+        format!("a release cannot contain {}:", if problems.len() == 1 { "this path" } else { "these paths" });
     problems.iter().take(SHOWN).for_each(|problem| text.push_str(&format!("\n  {problem}")));
     if problems.len() > SHOWN {
         text.push_str(&format!("\n  … and {} more", problems.len() - SHOWN));
@@ -90,7 +90,7 @@ fn refuse(problems: &mut Vec<PathProblem>) -> anyhow::Result<()> {
     Err(Failure::rejected(text))
 }
 
-/// The tree and the time of a commit.
+/// The tree of a commit, and the commit date in seconds since 1970.
 fn commit_of(objects: &mut Objects, source: &SourceRepository) -> anyhow::Result<(Oid, u64)> {
     let what =
         if source.prefix.is_empty() { "the commit".to_owned() } else { format!("the commit of {}", source.prefix) };
@@ -102,11 +102,14 @@ fn commit_of(objects: &mut Objects, source: &SourceRepository) -> anyhow::Result
     let seconds = header("committer ").and_then(|line| line.rsplit(' ').nth(1)?.parse().ok());
     match (object.kind.as_str(), tree, seconds) {
         ("commit", Some(tree), Some(seconds)) => Ok((tree, seconds)),
-        _ => Err(Failure::rejected(format!("{} {} is not a whole commit; ask `git fsck`", object.kind, source.commit))),
+        _ => Err(Failure::rejected(format!(
+            "{} {} is not a valid commit; run `git fsck` to check for repository corruption",
+            object.kind, source.commit
+        ))),
     }
 }
 
-/// Every file, link and submodule of a tree, by an explicit stack.
+/// Every file, link and submodule of a tree. The stack is explicit, so that a deep tree cannot overflow it.
 fn list(
     objects: &mut Objects,
     source: &SourceRepository,
@@ -120,9 +123,9 @@ fn list(
         let what = format!("the directory {}{directory}", source.prefix);
         let object = objects.read(&oid)?.ok_or_else(|| missing(source, &what, &oid))?;
         let width = oid.as_str().len() / 2;
-        for (mode, name, oid) in entries(&object.content, width)
-            .ok_or_else(|| Failure::rejected(format!("{what} ({oid}) is damaged; ask `git fsck`")))?
-        {
+        for (mode, name, oid) in entries(&object.content, width).ok_or_else(|| {
+            Failure::rejected(format!("{what} ({oid}) is damaged; run `git fsck` to check for repository corruption"))
+        })? {
             seen += 1;
             if seen > MOST_ENTRIES || depth > DEEPEST {
                 let limit = format!("more than {MOST_ENTRIES} files, or directories more than {DEEPEST} deep");
@@ -132,7 +135,7 @@ fn list(
             let path = format!("{}{lossy}", source.prefix);
             let mut problem = |why: String| problems.push(PathProblem { path: names::shown(&path), why });
             if std::str::from_utf8(name).is_err() {
-                problem("is not UTF-8, so unpackers would show different names; rename it".into());
+                problem("is not UTF-8, so unpackers create different names; rename it".into());
                 continue;
             }
             match mode {
@@ -146,22 +149,22 @@ fn list(
                             Some(why) => problem(why),
                             None => listing.files.push((lossy, EntryKind::Symlink { target }, oid)),
                         },
-                        Err(_) => problem("is a link to a path that is not UTF-8".into()),
+                        Err(_) => problem("is a symlink whose target is not UTF-8".into()),
                     }
                 }
                 b"100755" => listing.files.push((lossy, EntryKind::File { executable: true }, oid)),
                 b"100644" | b"100664" => listing.files.push((lossy, EntryKind::File { executable: false }, oid)),
-                other => problem(format!("has the mode {}, which is none of git's", String::from_utf8_lossy(other))),
+                other => problem(format!("has the mode {}, which git does not know", String::from_utf8_lossy(other))),
             }
         }
     }
     Ok(listing)
 }
 
-/// One entry of a tree object: its mode, its name, its object.
+/// An entry of a tree object: mode, name, object.
 type TreeEntry<'a> = (&'a [u8], &'a [u8], Oid);
 
-/// The entries of a tree object: `MODE NAME NUL`, then the raw object name.
+/// The entries of a tree object, each `MODE NAME NUL` and the raw object name; none if the object is damaged.
 fn entries(mut content: &[u8], width: usize) -> Option<Vec<TreeEntry<'_>>> {
     let mut entries = Vec::new();
     while !content.is_empty() {

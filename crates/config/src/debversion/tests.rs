@@ -236,7 +236,7 @@ proptest! {
                 let first: Version = format!("{next}-alpha.0").parse().unwrap();
                 prop_assert!(is_above(&first, &one), "{one} < {first}");
             }
-            let read = NightlyVersion::of(&one);
+            let read = NightlyVersion::parse(&one);
             prop_assert_eq!(read.map(|read| read.to_string()), Some(one.to_string()));
         }
     }

@@ -68,7 +68,7 @@ fn what_is_wrong_is_said_at_its_place() {
     refused("{debs: [lanternd]}", "{debs: [Lanternd]}", "5:19", "the name of a Debian package");
     refused("[linux/amd64, linux/arm64]", "[linux/amd64, linux/amd64]", "6:30", "there twice");
     refused("[linux/amd64, linux/arm64]", "[windows/amd64]", "6:17", "no platform");
-    refused("'lanternd {version}'", "'lanternd'", "9:54", "does not hold `{version}`");
+    refused("'lanternd {version}'", "'lanternd'", "9:54", "does not contain `{version}`");
     refused("[lanternd, --version]", "[]", "9:23", "no program");
     refused("org.opencontainers.image.vendor", "org.opencontainers.image.revision", "8:14", "is set by Drydock");
     refused("'keep-*'", "'keep-['", "10:46", "the pattern is wrong");

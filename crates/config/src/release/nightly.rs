@@ -139,7 +139,7 @@ nightly: {next: '26.09', prove: noble, upload: NIGHTLY}
     fn what_is_wrong_is_said_at_its_place() {
         let text = "name: x\nversion: {}\narchives: [{format: tar.xz}]\nnightly: {next: v1, upload: {target: ppa, owner: a, archive: b}}\n";
         let found = Release::parse(text, Path::new("r.yaml")).unwrap_err().to_string();
-        assert!(found.contains("r.yaml:4:17: `v1` is no version"), "{found}");
+        assert!(found.contains("r.yaml:4:17: `v1` is not a version"), "{found}");
         assert!(found.contains("there are no source packages to upload"), "{found}");
         let series = DECLARED
             .replace("prove: noble", "prove: [noble, jammy]")

@@ -42,7 +42,7 @@ offline-proof: {build: make, poisoned: [/bin/sh]}
         problems,
         [
             "1:7: `a b` cannot name files (at most 64 letters, digits and `+ . _ -`, starting with a letter or digit)",
-            "2:16: `v1` does not hold `{version}` (a text with `{version}` once, such as `v{version}`)",
+            "2:16: `v1` does not contain `{version}` (a text with `{version}` once, such as `v{version}`)",
             "2:35: the path `../VERSION` leads out of the directory with `..` (a path relative to the project and inside of it)",
             "2:49: unknown key `chagelog` (did you mean `changelog`?)",
             "5:17: the command has no program (a program and its arguments, such as `[make, check]`)",

@@ -1,4 +1,4 @@
-//! Versions, and texts that hold one.
+//! Versions, and texts that contain one.
 
 mod nightly;
 
@@ -31,7 +31,7 @@ impl FromStr for Version {
             return Ok(Self(text.to_owned()));
         }
         let expected = "a digit, then letters, digits and `. + ~ _ -`, at most 64 of them";
-        Err(BadValue::new(format!("{} is no version", quoted(text)), expected))
+        Err(BadValue::new(format!("{} is not a version", quoted(text)), expected))
     }
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// A text with `{version}` in it, once.
+/// A text that contains `{version}` once, such as `v{version}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionText {
     before: String,
@@ -61,9 +61,9 @@ pub struct VersionText {
 }
 
 impl VersionText {
-    const PLACE: &'static str = "{version}";
+    const PLACEHOLDER: &'static str = "{version}";
 
-    /// The version and nothing else.
+    /// The text `{version}`.
     pub(crate) fn bare() -> VersionText {
         VersionText::new("", "")
     }
@@ -73,12 +73,12 @@ impl VersionText {
         VersionText { before: before.to_owned(), after: after.to_owned() }
     }
 
-    /// The text with the version in its place.
+    /// The text with the version instead of the placeholder.
     pub fn render(&self, version: &Version) -> String {
         format!("{}{version}{}", self.before, self.after)
     }
 
-    /// The version that a text of this shape holds.
+    /// The version in a text of this shape; none if the text has another shape.
     pub fn version_in(&self, text: &str) -> Option<Version> {
         text.strip_prefix(self.before.as_str())?.strip_suffix(self.after.as_str())?.parse().ok()
     }
@@ -86,7 +86,7 @@ impl VersionText {
 
 impl fmt::Display for VersionText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}{}", self.before, Self::PLACE, self.after)
+        write!(f, "{}{}{}", self.before, Self::PLACEHOLDER, self.after)
     }
 }
 
@@ -95,13 +95,13 @@ impl FromText for VersionText {
 
     fn from_text(text: &str) -> Result<Self, BadValue> {
         let expected = "a text with `{version}` once, such as `v{version}`";
-        match text.split_once(Self::PLACE) {
-            Some((_, after)) if after.contains(Self::PLACE) => {
-                Err(BadValue::new(format!("{} has `{{version}}` twice", quoted(text)), expected))
+        match text.split_once(Self::PLACEHOLDER) {
+            Some((_, after)) if after.contains(Self::PLACEHOLDER) => {
+                Err(BadValue::new(format!("{} contains `{{version}}` twice", quoted(text)), expected))
             }
             Some((before, after)) if !before.contains('\n') && !after.contains('\n') => Ok(Self::new(before, after)),
             Some(_) => Err(BadValue::new(format!("{} has more than one line", quoted(text)), expected)),
-            None => Err(BadValue::new(format!("{} does not hold `{{version}}`", quoted(text)), expected)),
+            None => Err(BadValue::new(format!("{} does not contain `{{version}}`", quoted(text)), expected)),
         }
     }
 

@@ -90,7 +90,7 @@ fn about_build(expected_image: ExpectedImage<'_>, candidate: &Candidate, record:
             reasons.push(reason(what, format!("{found}, expected {expected}")));
         }
     };
-    let nightly = record.version.parse().ok().and_then(|version| NightlyVersion::of(&version));
+    let nightly = record.version.parse().ok().and_then(|version| NightlyVersion::parse(&version));
     let version = match nightly {
         Some(_) => format!("{} (a nightly version, which its programs print)", record.version),
         None => record.version.clone(),

@@ -170,6 +170,6 @@ fn told(
     let created = || label(CREATED).and_then(time).or_else(|| config.created.as_ref().and_then(time));
     told.created = told.created.or_else(created);
     let version = label(VERSION).and_then(|version| version.parse::<Version>().ok());
-    told.release = version.filter(|version| NightlyVersion::of(version).is_none());
+    told.release = version.filter(|version| NightlyVersion::parse(version).is_none());
     Ok(told)
 }

@@ -86,7 +86,7 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
     argv.extend(["release", "build", "--commit", &request.manifest.commit, "--threads"].map(str::to_owned));
     argv.push(threads.to_string());
     let version = &request.manifest.version;
-    let is_nightly = version.parse().is_ok_and(|version| NightlyVersion::of(&version).is_some());
+    let is_nightly = version.parse().is_ok_and(|version| NightlyVersion::parse(&version).is_some());
     match &request.manifest.tag {
         Some(tag) => argv.extend(["--tag".to_owned(), tag.name.clone()]),
         None if is_nightly => argv.extend(["--nightly".to_owned(), version.clone()]),

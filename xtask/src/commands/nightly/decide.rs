@@ -59,7 +59,7 @@ pub(super) fn decide(tonight: &Tonight<'_>, published: &[(String, Option<Publish
 /// Whether an image has what would be built: the same commit as the same version, or, while it stays a nightly, the same
 /// files of another commit. A release is never skipped for a nightly of the same files: only it can be promoted.
 fn is_same(tonight: &Tonight<'_>, before: &Published) -> bool {
-    let is_nightly = |version: &Version| NightlyVersion::of(version).is_some();
+    let is_nightly = |version: &Version| NightlyVersion::parse(version).is_some();
     let Some((revision, version)) = before.revision.as_ref().zip(before.version.as_ref()) else { return false };
     match revision == tonight.commit {
         true => version == tonight.version,

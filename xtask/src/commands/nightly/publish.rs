@@ -204,7 +204,7 @@ fn old_files(tonight: &Path, keep: Duration, now: SystemTime) -> Vec<String> {
     };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_nightly = name.parse::<Version>().is_ok_and(|version| NightlyVersion::of(&version).is_some());
+        let is_nightly = name.parse::<Version>().is_ok_and(|version| NightlyVersion::parse(&version).is_some());
         let written =
             fs::metadata(entry.path().join(NAME)).or_else(|_| entry.metadata()).and_then(|data| data.modified());
         let is_old = written.is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age > keep));

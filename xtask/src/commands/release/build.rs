@@ -75,7 +75,7 @@ pub(super) fn plan(release: &ReleaseContext, format: cli::Format) -> anyhow::Res
     output::out(format_args!("release {version} of {} ({})", release.declaration().name, commit.id.short()));
     output::out(format_args!("  date      {} (that of the commit)", tree.epoch));
     output::out(format_args!("  files     {} from {} repositories", tree.entries.len(), tree.repositories.len()));
-    tree.left_out.iter().for_each(|left| output::out(format_args!("  left out  {} ({})", left.path, left.reason)));
+    tree.excluded.iter().for_each(|path| output::out(format_args!("  excluded  {} ({})", path.path, path.reason)));
     for generator in generators {
         output::out(format_args!("  derive    {}: {} (twice)", generator.name, exec::paste(&generator.run)));
     }

@@ -38,9 +38,9 @@ pub(super) fn check(commit: &DeclaredCommit, version: &VersionSource, allow_dirt
     let mut found = None;
     match commit.sources() {
         Ok(tree) => {
-            let (files, left_out) = (tree.entries.len(), tree.left_out.len());
+            let (files, excluded) = (tree.entries.len(), tree.excluded.len());
             let submodules = tree.repositories.len() - 1;
-            let text = format!("{files} files, {submodules} submodules, {left_out} left out");
+            let text = format!("{files} files, {submodules} submodules, {excluded} excluded");
             findings.push(Finding::good("the sources are whole", text));
             match commit.version(version) {
                 Ok((version, tag)) => {

@@ -102,7 +102,7 @@ impl cli::ReleaseVerify {
         let version: Version =
             manifest.version.parse().map_err(|bad| Failure::not_reproducible(format!("{NAME}: {bad}")))?;
         let source = match &manifest.tag {
-            _ if NightlyVersion::of(&version).is_some() => VersionSource::Nightly(Some(version.clone())),
+            _ if NightlyVersion::parse(&version).is_some() => VersionSource::Nightly(Some(version.clone())),
             Some(tag) => VersionSource::Tag(Some(tag.name.clone())),
             None => VersionSource::Untagged,
         };

@@ -73,7 +73,7 @@ impl DeclaredCommit {
     /// The version of a nightly of `next`, or `next` itself when it is that of a nightly of this commit.
     fn nightly(&self, next: Option<&Version>) -> anyhow::Result<Version> {
         // A clone without history cannot derive the version, so it may be given in full.
-        if let Some((version, nightly)) = next.and_then(|next| Some((next, NightlyVersion::of(next)?))) {
+        if let Some((version, nightly)) = next.and_then(|next| Some((next, NightlyVersion::parse(next)?))) {
             if self.id.as_str().starts_with(&nightly.commit) {
                 return Ok(version.clone());
             }

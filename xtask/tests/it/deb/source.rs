@@ -104,7 +104,8 @@ fn check_vendored_crates(unpacked: &std::path::Path) {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let (ours, theirs) = (crate::release::shelf::tree(&unpacked.join("vendor")), crate::release::shelf::tree(&theirs));
+    let (ours, theirs) =
+        (crate::release::fixture::tree(&unpacked.join("vendor")), crate::release::fixture::tree(&theirs));
     assert!(ours.len() > 20, "{ours:?}");
     for (path, what) in &ours {
         if !path.ends_with(".cargo-checksum.json") {
@@ -152,7 +153,7 @@ fn packages_are_built_on_this_machine() {
     if !has_tools(&[("dpkg-buildpackage", "dpkg-dev"), ("dh", "debhelper")]) {
         return;
     }
-    let project = crate::release::shelf::project(
+    let project = crate::release::fixture::project(
         "name: words\nversion: {}\narchives: [{format: tar.gz}]\ndeb:\n  maintainer: A Name <name@example.org>\n  \
          orig: tar.gz\n  revision: \"1\"\n  series: {bookworm: {number: \"12\", distribution: debian}}\n",
     );
@@ -166,7 +167,7 @@ fn packages_are_built_on_this_machine() {
         .file("packaging/debian/copyright", "None.\n")
         .file("packaging/debian/words.install", "words.txt usr/share/words\n")
         .file("packaging/debian/series/bookworm/words.docs", "words.txt\n");
-    crate::release::shelf::commit(&project);
+    crate::release::fixture::commit(&project);
     let built = project.xtask(&["deb", "build"]).run();
     assert_eq!(built.code(), 0, "{}", built.transcript());
     let package = project.state().join("dist/1.0/deb/local/words_1.0-1~debian12.1_all.deb");
@@ -179,7 +180,7 @@ fn packages_are_built_on_this_machine() {
     // Missing build dependencies are named, with the command that installs them.
     let lacking =
         project.file("packaging/debian/control", &control.replace("(= 13)", "(= 13), no-such-package (>= 3)"));
-    crate::release::shelf::commit(&lacking);
+    crate::release::fixture::commit(&lacking);
     let refused = lacking.xtask(&["deb", "build"]).run();
     let remedy = "install them with `apt-get satisfy 'debhelper-compat (= 13), no-such-package (>= 3)'`";
     assert!(refused.code() == 4 && refused.stderr.contains(remedy), "{}", refused.transcript());

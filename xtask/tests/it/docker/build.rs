@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::build_project::{BuildProject, LANTERND, debian_in, declaration, small_in};
 use super::registry_server::Server;
 use crate::deb::fixture::run;
-use crate::release::shelf as git;
+use crate::release::fixture as git;
 use crate::support::{Project, SmallDisk, need, need_tool, text, wait_for};
 
 /// The configuration of the only platform, or of one.

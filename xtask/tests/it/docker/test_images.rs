@@ -11,7 +11,7 @@ use drydock_oci::registry::{Precondition, Registry, push, tag};
 use tempfile::TempDir;
 
 use super::registry_server::noise;
-use crate::release::shelf::{DECLARATION, git, project};
+use crate::release::fixture::{DECLARATION, git, project};
 use crate::support::Project;
 
 /// A directory in which images are made.

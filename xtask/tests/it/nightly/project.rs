@@ -13,7 +13,7 @@ use drydock_oci::model::{Descriptor, Index, Manifest, PlatformObject, media};
 use drydock_oci::registry::Reference;
 
 use crate::docker::registry_server::Server;
-use crate::release::shelf::run;
+use crate::release::fixture::run;
 use crate::support::{Finished, Project, need_tool, text, xtask_binary};
 
 /// A project, and the registry that its nightlies go to.

@@ -7,7 +7,7 @@ use drydock_oci::model::ParsedManifest;
 use drydock_oci::registry::Reference;
 
 use super::project::{Nightly, step};
-use crate::release::shelf::run;
+use crate::release::fixture::run;
 
 #[test]
 fn a_nightly_is_published_once_and_moves_with_the_next_commit() {

@@ -1,12 +1,12 @@
-//! Generators: what is shipped, and every way in which what they made is refused.
+//! Derived files: those that are shipped, and every reason to refuse one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::shelf::{build, commit, project, release, run};
+use super::fixture::{build, commit, project, release, run};
 use crate::support::{Project, need_tool};
 
-/// A project whose one generator is this shell script; it has `in` and may write `out`.
+/// A project with this shell script as its only generator, which reads `in` and may write `out*`.
 fn generator(script: &str, more: &str) -> Project {
     let declaration = format!(
         "name: p\nversion: {{}}\narchives: [{{format: tar.gz}}]\nsource:\n  derived:\n    gen: {{run: [./gen.sh], inputs: [in], outputs: [\"out*\"]{more}}}\n"
@@ -29,7 +29,7 @@ fn refused(script: &str, more: &str, code: i32, words: &[&str]) {
 }
 
 #[test]
-fn what_a_generator_makes_is_shipped_and_its_origin_recorded() {
+fn derived_files_are_shipped_and_their_origin_is_recorded() {
     let project = generator(
         "mkdir -p build\ntouch build/log\n{ cat in; echo $SOURCE_DATE_EPOCH; } > out\ncp out out-run\nchmod 700 out-run\nln -s out out-link",
         ", scratch: [\"build/**\"]",
@@ -77,26 +77,31 @@ fn the_version_of_an_installed_library_is_refused() {
         all.trim().trim_start_matches("1:").split('-').next().unwrap().split(".dfsg").next().unwrap().to_owned();
     let script = format!("echo '/* made */' > out; echo '#define ZLIB_VERSION \"{version}\"' >> out");
     let words = [
-        "out (generator gen) holds the version",
+        "out (generator gen) contains the version",
         &format!("{version} of the installed package zlib1g in line 2"),
         "ZLIB_VERSION",
     ];
     refused(&script, "", 7, &words);
     build(&generator(&script, ", allow: [ZLIB_VERSION]"));
-    // Not shipped, so it may hold what it likes.
+    // An output that is not shipped may contain anything.
     let project = generator(&script, ", host-independent: false");
     let list = run(&build(&project), "tar", &["-tzf", "p-1.0.tar.gz"]);
     assert!(!list.contains("/out"), "{list}");
 }
 
 #[test]
-fn a_generator_does_what_it_declares_and_nothing_else() {
+fn a_generator_must_write_exactly_what_it_declares() {
     refused("echo x > out; echo x > more", "", 1, &["it writes more, which is not among its `outputs`"]);
     refused("echo x >> in; echo x > out", "", 1, &["it changes in, which is in git"]);
     refused("chmod +x in; echo x > out", "", 1, &["it changes in, which is in git"]);
     refused("rm in; echo x > out", "", 1, &["it removes in"]);
     refused(":", "", 1, &["it wrote nothing that matches its output `out*`"]);
-    refused("ln -s /etc/passwd out", "", 1, &["it makes out, which is a link to /etc/passwd, out of the release"]);
+    refused(
+        "ln -s /etc/passwd out",
+        "",
+        1,
+        &["it makes out, which is a symlink to /etc/passwd, outside of the release"],
+    );
     refused("mkfifo out", "", 1, &["it makes out, which is neither a file nor a link"]);
     refused("echo x > out; echo x > OUT", ", scratch: [x]", 1, &["it writes OUT, which is not among"]);
     refused("echo x > out1; echo x > oUT1; mv oUT1 outb; echo x > outB", "", 1, &["outb: is the same as outB"]);
@@ -114,9 +119,9 @@ fn a_generator_does_what_it_declares_and_nothing_else() {
     );
 }
 
-/// What survives two runs, but not a third and fourth: the twin finds it, and tells which generator made it.
+/// An output that is the same in the first two runs, but not in the third and fourth.
 #[test]
-fn the_twin_finds_what_depends_on_what_ran_before() {
+fn the_varied_rebuild_finds_outputs_that_depend_on_earlier_runs() {
     let memory = tempfile::NamedTempFile::new().unwrap();
     let file = crate::support::text(memory.path());
     let script = format!("echo run >>{file}; echo same > out; echo $(( ($(wc -l <{file}) - 1) / 2 )) >> out");

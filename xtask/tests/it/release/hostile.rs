@@ -1,4 +1,4 @@
-//! Archives and lists that attackers make, through the command line, and what fuzzing found.
+//! Hostile archives and manifests on the command line, and the corpus of the fuzzers.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use drydock_config::release::Format;
 use drydock_release::manifest::Manifest;
 use drydock_release::verify::parse_sums;
 
-use super::shelf::{DECLARATION, build, commit, project, release, run};
+use super::fixture::{DECLARATION, build, commit, project, release, run};
 use crate::support::{SmallDisk, need, need_tool, text};
 
 fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
@@ -19,7 +19,7 @@ fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
     read.collect()
 }
 
-/// `good-*` is read, `bad-*` is refused, all of it soon and within the limits.
+/// `good-*` is read and `bad-*` is refused, in bounded time and within the limits.
 #[test]
 fn the_corpus_of_archives_neither_panics_nor_hangs() {
     let limits = Limits { bytes: 1 << 20, entries: 100 };
@@ -44,7 +44,7 @@ fn the_corpus_of_archives_neither_panics_nor_hangs() {
 }
 
 #[test]
-fn the_corpus_of_lists_never_panics() {
+fn the_corpus_of_manifests_never_panics() {
     for (name, bytes) in corpus("release-json") {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let taken = Manifest::parse(&text).is_ok() || parse_sums(&text).is_some();
@@ -53,7 +53,7 @@ fn the_corpus_of_lists_never_panics() {
 }
 
 #[test]
-fn hostile_files_get_a_clear_answer() {
+fn hostile_files_get_clear_errors() {
     if ![("tar", "tar"), ("python3", "python3")].iter().all(|(tool, package)| need_tool(tool, package)) {
         return;
     }
@@ -99,11 +99,11 @@ fn hostile_files_get_a_clear_answer() {
     );
 }
 
-/// At every point at which the disk may be full, nothing is left that looks like a release, and the next build is whole.
+/// Wherever the disk gets full, nothing that looks like a release is left, and the next build is complete.
 #[test]
-fn a_full_disk_leaves_no_half_release() {
+fn a_full_disk_leaves_no_partial_release() {
     let project = project(DECLARATION);
-    // What no format makes smaller, so that each of them outgrows the disk at another point.
+    // Incompressible content, so that each format exceeds the disk at another point.
     let mut noise = fastrand::Rng::with_seed(7);
     let bytes: Vec<u8> = std::iter::repeat_with(|| noise.u8(..)).take(1_500_000).collect();
     fs::write(project.path().join("noise"), &bytes).unwrap();

@@ -1,4 +1,4 @@
-//! The whole of it on lanternd: check, build, twin, offline proof, verify, and a build that is killed.
+//! A release of lanternd from end to end: check, build, varied rebuild, offline proof, verify; and a build that is killed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::shelf::git;
+use super::fixture::git;
 use crate::support::{Finished, need_tool, text, xtask_binary};
 
 fn tools_are_there() -> bool {
@@ -39,7 +39,7 @@ fn lanternd_is_released_proved_and_verified() {
     }
     let directory = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/lanternd/tools/make-project.sh");
-    super::shelf::run(directory.path(), "sh", &[&text(&script), "made"]);
+    super::fixture::run(directory.path(), "sh", &[&text(&script), "made"]);
     let project = directory.path().join("made/lanternd");
 
     let all = call(&project, &[]);
@@ -57,7 +57,7 @@ fn lanternd_is_released_proved_and_verified() {
         let one = varied.clone().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name} is not in {proof}"));
         assert!(one["twin"].is_string(), "{name} was not varied: {one}");
     }
-    // Nothing but git's files and the declared outputs.
+    // Only tracked files and declared outputs.
     let manifest = drydock_release::manifest::Manifest::load(&dist.join("release.json")).unwrap();
     let tracked = git(&project, &["ls-files", "--recurse-submodules"]);
     for entry in &manifest.entries {
@@ -87,7 +87,7 @@ fn lanternd_is_released_proved_and_verified() {
     assert_eq!(verify.code(), 0, "{}", verify.transcript());
     assert!(verify.stdout.contains("the commit makes exactly these files"), "{}", verify.stdout);
 
-    // What GNU tar unpacks, without the derived files, is what the offline proof must not accept.
+    // The offline proof must not accept an archive without the derived files.
     let without = fs::read_to_string(project.join("packaging/release.yaml")).unwrap();
     let config = directory.path().join("config/packaging");
     fs::create_dir_all(&config).unwrap();
@@ -112,11 +112,11 @@ fn lanternd_is_released_proved_and_verified() {
 }
 
 #[test]
-fn a_killed_build_leaves_no_half_artifact() {
-    let project = super::shelf::project(super::shelf::DECLARATION);
+fn a_killed_build_leaves_no_partial_artifact() {
+    let project = super::fixture::project(super::fixture::DECLARATION);
     let noise: String = (0..400_000_u64).map(|n| format!("{:x}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
     fs::write(project.path().join("noise"), noise).unwrap();
-    super::shelf::commit(&project);
+    super::fixture::commit(&project);
     let dist = project.state().join("dist/1.0");
     let mut running = project.xtask(&["release", "build"]).spawn();
     let part = running.wait_for(Duration::from_secs(60), || {
@@ -131,7 +131,7 @@ fn a_killed_build_leaves_no_half_artifact() {
         names.filter(|name| !name.starts_with('.')).collect::<Vec<_>>()
     };
     assert_eq!(visible(&dist), Vec::<String>::new());
-    super::shelf::build(&project);
+    super::fixture::build(&project);
     let mut files = visible(&dist);
     files.sort();
     assert_eq!(files, ["SHA256SUMS", "p-1.0.tar.bz2", "p-1.0.tar.gz", "p-1.0.tar.xz", "p-1.0.zip", "release.json"]);

@@ -1,20 +1,20 @@
-//! What cannot be part of a release, said with the remedy; and what a clone may lack.
+//! Commits and clones that cannot be released, and the remedies in the messages.
 
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use super::shelf::{DECLARATION, commit, git, project, release};
+use super::fixture::{DECLARATION, commit, git, project, release};
 use crate::support::{Project, text};
 
-/// Adds entries to the index that no work tree could have, and commits them.
+/// Commits entries that no work tree could have.
 fn commit_entries(project: &Project, entries: &[(&str, &[u8])]) {
     commit(project);
     let blob = {
         fs::write(project.path().join(".git/x"), "x").unwrap();
         git(project.path(), &["hash-object", "-w", ".git/x"])
     };
-    // A tree by hand, since git's index refuses some of these names.
+    // Write the tree object directly, as git's index refuses some of these names.
     let mut child = Command::new("git")
         .args(["hash-object", "-t", "tree", "-w", "--stdin", "--literally"])
         .current_dir(project.path())
@@ -26,7 +26,7 @@ fn commit_entries(project: &Project, entries: &[(&str, &[u8])]) {
     let declaration = git(project.path(), &["rev-parse", "HEAD:packaging"]);
     let directory: Vec<u8> =
         (0..20).map(|at| u8::from_str_radix(&declaration[2 * at..2 * at + 2], 16).unwrap()).collect();
-    // In git's order, or it does not find what is there.
+    // git looks entries up in this order.
     let mut all: Vec<(&[u8], &str, &[u8])> = entries.iter().map(|(mode, name)| (*name, *mode, &raw[..])).collect();
     all.push((b"packaging", "40000", &directory));
     all.sort();
@@ -50,7 +50,7 @@ fn refused(project: &Project, words: &[&str]) {
 }
 
 #[test]
-fn names_that_unpack_differently_are_refused_all_at_once() {
+fn paths_that_unpack_differently_are_all_reported_at_once() {
     let project = project(DECLARATION);
     let entries: &[(&str, &[u8])] = &[
         ("100644", b"README"),
@@ -69,7 +69,7 @@ fn names_that_unpack_differently_are_refused_all_at_once() {
         &project,
         &[
             "readme: is the same as README",
-            "a\\b: holds the character",
+            "a\\b: contains the character",
             "bell",
             "`..`",
             "`.Git`",
@@ -87,7 +87,7 @@ fn links_out_of_the_tree_are_refused() {
         std::os::unix::fs::symlink(target, project.path().join(path)).unwrap();
     }
     commit(&project);
-    refused(&project, &["absolute: is a link to /etc/passwd", "above: is a link to ../x"]);
+    refused(&project, &["absolute: is a symlink to /etc/passwd", "above: is a symlink to ../x"]);
     assert!(!release(&project, &["build"]).stderr.contains("inside:"));
 }
 
@@ -101,13 +101,13 @@ fn attributes_that_would_change_the_bytes_are_resolved_or_refused() {
         .file("big.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
     git(project.path(), &["config", "filter.lfs.clean", "cat"]);
     commit(&project);
-    refused(&project, &["version: has the attribute export-subst", "big.bin: is a pointer of Git LFS"]);
+    refused(&project, &["version: has the attribute export-subst", "big.bin: is a Git LFS pointer"]);
     let said = release(&project, &["build"]).stderr;
     assert!(!said.contains("real.bin") && !said.contains("old.bin"), "{said}");
 }
 
 #[test]
-fn what_a_clone_lacks_is_said_with_the_command_that_brings_it() {
+fn errors_about_incomplete_clones_name_the_command_that_completes_them() {
     let library = Project::new().file("lib.c", "int x;\n");
     git(library.path(), &["init", "-q"]);
     git(library.path(), &["add", "-A"]);
@@ -138,9 +138,9 @@ fn what_a_clone_lacks_is_said_with_the_command_that_brings_it() {
     git(project.path(), &["config", "uploadpack.allowFilter", "true"]);
     let partial = ["--filter=blob:none", "--no-checkout"];
     let clone = check_partial(&clones, &url, &partial);
-    assert!(clone.contains("is a partial one; run `git -C") && clone.contains("--refetch"), "{clone}");
+    assert!(clone.contains("the clone is partial; run `git -C") && clone.contains("--refetch"), "{clone}");
 
-    // Pinned at a commit that its repository does not have.
+    // The submodule's repository lacks the pinned commit.
     fs::write(plain.path().join("lib/lib.c"), "int y;\n").unwrap();
     git(&plain.path().join("lib"), &["commit", "-q", "-a", "-m", "y"]);
     commit(&plain);
@@ -158,7 +158,7 @@ fn what_a_clone_lacks_is_said_with_the_command_that_brings_it() {
 fn check_partial(clones: &tempfile::TempDir, url: &str, options: &[&str]) -> String {
     git(clones.path(), &[&["clone", "-q"], options, &[url, "partial"]].concat());
     let path = clones.path().join("partial");
-    // A project is found by its declaration, which this clone has in git only.
+    // The project is found by its declaration, which this clone has only in git.
     let output = Command::new(crate::support::xtask_binary())
         .args(["--project", &text(&path), "--config"])
         .arg(config(clones))
@@ -176,7 +176,7 @@ fn config(clones: &tempfile::TempDir) -> std::path::PathBuf {
 }
 
 #[test]
-fn preflight_names_everything_at_once() {
+fn preflight_reports_everything_at_once() {
     let declaration = "\
 name: p
 version: {files: [{path: VERSION}, {path: lib.toml, line: 'version = \"{version}\"'}, {path: none}], changelog: CHANGES}
@@ -194,10 +194,10 @@ archives: [{format: zip}]
     let check = release(&project, &["check"]);
     assert_eq!(check.code(), 1, "{}", check.transcript());
     for words in [
-        "VERSION holds the version                    0.9",
-        "lib.toml holds the version                   0.8",
-        "none holds the version                       the commit has no such file",
-        "CHANGES has a heading for 1.0                there is none",
+        "VERSION has the version                      0.9",
+        "lib.toml has the version                     0.8",
+        "none has the version                         the commit has no such file",
+        "CHANGES has a heading for 1.0                it has no such heading",
         "no-such-package-at-all",
         " M VERSION, A  staged",
         "to do: apt-get install no-such-package-at-all",

@@ -1,11 +1,11 @@
-//! Every unpacker makes the same tree of every archive: of lanternd's and of one with all that is awkward.
+//! Every unpacker creates the same tree from every archive, of a project with all the difficult paths and contents.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::shelf::{DECLARATION, build, commit, git, project, run, tree};
+use super::fixture::{DECLARATION, build, commit, git, project, run, tree};
 use crate::support::{Project, need_tool, text};
 
 /// Unpacks with Python's own modules; `zipfile` leaves modes and links to its caller.
@@ -52,8 +52,8 @@ pub(super) fn tools_are_there() -> bool {
     .all(|(tool, package)| need_tool(tool, package))
 }
 
-/// A project with everything that archives are bad at, and what must come out of them.
-pub(super) fn awkward() -> Project {
+/// A project with everything that is difficult for archives.
+pub(super) fn difficult_project() -> Project {
     let long = |length: usize| "n".repeat(length);
     let deep = |length: usize| format!("{}end", "dir/".repeat((length - 3) / 4));
     let mut project = project(DECLARATION)
@@ -63,9 +63,9 @@ pub(super) fn awkward() -> Project {
         .file("\u{e4}\u{20ac}/\u{65e5}\u{672c}", "UTF-8\n")
         .file("crlf", "one\r\ntwo\r\n")
         .file("sub/.hidden", "x")
-        .file(".gitattributes", "*.txt text eol=crlf\nleft-out* export-ignore\nprivate/ export-ignore\n")
+        .file(".gitattributes", "*.txt text eol=crlf\nexcluded* export-ignore\nprivate/ export-ignore\n")
         .file("a.txt", "stays as it is committed\n")
-        .file("left-out.c", "x")
+        .file("excluded.c", "x")
         .file("private/key", "x")
         .file("block", &"b".repeat(512))
         .file("record", &"r".repeat(10240))
@@ -102,21 +102,21 @@ pub(super) fn awkward() -> Project {
     git(at, &["submodule", "--quiet", "add", &text(library.path()), "external/lib"]);
     git(at, &["submodule", "--quiet", "update", "--init", "--recursive"]);
     commit(&project);
-    // The work tree has no say.
+    // Changes of the work tree must not matter.
     fs::write(at.join("a.txt"), "changed\n").unwrap();
     fs::write(at.join("untracked"), "x").unwrap();
     project
 }
 
-/// What must come out: what is in the work tree, but as it was committed, with git's modes, and without what is left out.
+/// The expected tree: the committed files with git's modes, without excluded files.
 fn expected(project: &Project) -> BTreeMap<String, String> {
     let mut all = tree(project.path());
-    let left_out = ["left-out.c", "untracked"];
+    let excluded = ["excluded.c", "untracked"];
     all.retain(|path, _| {
         let mut parts = path.split('/');
         let top = parts.clone().next();
         !parts.any(|part| part == ".git")
-            && !left_out.contains(&path.as_str())
+            && !excluded.contains(&path.as_str())
             && top != Some("private")
             && top != Some("target")
     });
@@ -130,7 +130,7 @@ fn expected(project: &Project) -> BTreeMap<String, String> {
     all
 }
 
-/// Unpacks every archive of a directory with every program; `name` is the directory that they unpack to.
+/// Unpacks every archive of a directory with every program, and compares the trees. `name` is the top directory.
 #[track_caller]
 pub(super) fn every_unpacker_agrees(dist: &Path, name: &str, expected: &BTreeMap<String, String>) {
     let scratch = tempfile::tempdir().unwrap();
@@ -173,7 +173,7 @@ pub(super) fn every_unpacker_agrees(dist: &Path, name: &str, expected: &BTreeMap
     assert_eq!(count, 15, "unpackers of four formats");
 }
 
-/// Makes a Debian source package around the archive, and unpacks it.
+/// Builds a Debian source package around the archive, and unpacks it.
 fn dpkg_source(target: &Path, file: &str, name: &str) {
     let extension = file.rsplit('.').next().unwrap();
     let (orig, debian) = (format!("p_1.0.orig.tar.{extension}"), "p_1.0-1.debian.tar.gz");
@@ -202,23 +202,23 @@ fn dpkg_source(target: &Path, file: &str, name: &str) {
 }
 
 #[test]
-fn every_unpacker_makes_the_same_tree_of_what_is_awkward() {
+fn every_unpacker_creates_the_same_tree_of_a_difficult_project() {
     if !tools_are_there() {
         return;
     }
-    let project = awkward();
+    let project = difficult_project();
     let dist = build(&project);
     every_unpacker_agrees(&dist, "p-1.0", &expected(&project));
 
     let manifest = drydock_release::manifest::Manifest::load(&dist.join("release.json")).unwrap();
-    assert_eq!(manifest.left_out.keys().collect::<Vec<_>>(), ["left-out.c", "private/"]);
+    assert_eq!(manifest.excluded.keys().collect::<Vec<_>>(), ["excluded.c", "private/"]);
     assert_eq!(manifest.submodules.keys().collect::<Vec<_>>(), ["external/lib", "external/lib/inner"]);
     let inner = manifest.entries.iter().find(|entry| entry.path == "external/lib/inner/inner.c").unwrap();
     assert_eq!(inner.submodule.as_deref(), Some("external/lib/inner"));
     let blob = git(project.path(), &["rev-parse", "HEAD:a.txt"]);
     assert_eq!(manifest.entries.iter().find(|entry| entry.path == "a.txt").unwrap().blob, Some(blob));
 
-    // And so does Drydock's own.
+    // Our own unpacker as well.
     for name in ["p-1.0.tar.gz", "p-1.0.tar.xz", "p-1.0.tar.bz2", "p-1.0.zip"] {
         let target = tempfile::tempdir().unwrap();
         let format = drydock_config::release::Format::of_name(name).unwrap();
@@ -229,14 +229,14 @@ fn every_unpacker_makes_the_same_tree_of_what_is_awkward() {
 }
 
 #[test]
-fn the_number_of_threads_changes_no_byte() {
+fn the_number_of_threads_does_not_change_the_bytes() {
     let noise: String = (0..1_000_000_u32).map(|n| format!("line {n} of some text, {}\n", n % 7)).collect();
     // More than one block of xz.
     let project = project("name: p\nversion: {}\narchives: [{format: tar.xz}]\n").file("noise", &noise);
     commit(&project);
     let mut sums = Vec::new();
     for threads in ["1", "2", "7"] {
-        let built = super::shelf::release(&project, &["build", "--threads", threads]);
+        let built = super::fixture::release(&project, &["build", "--threads", threads]);
         assert_eq!(built.code(), 0, "{}", built.transcript());
         sums.push(fs::read_to_string(project.state().join("dist/1.0/SHA256SUMS")).unwrap());
     }

@@ -1,9 +1,9 @@
-//! Each way in which an archive comes out different when programs make it is found, and its cause is told.
+//! Differences between our archives and those of other programs, each with its cause; signatures.
 
 use std::fs;
 use std::path::Path;
 
-use super::shelf::{build, commit, git, project, release, run};
+use super::fixture::{build, commit, git, project, release, run};
 use crate::support::{Project, need_tool, text};
 
 const DECLARATION: &str = "\
@@ -13,7 +13,7 @@ archives: [{format: tar.gz}, {format: tar.xz}, {format: tar.bz2}, {format: zip}]
 source: {derived: {gen: {run: [cp, a.txt, made.txt], inputs: [a.txt], outputs: [made.txt]}}}
 ";
 
-/// What makes the tar stream of Drydock of an unpacked release with GNU tar, but for one thing.
+/// GNU tar with the options that produce the same tar stream as Drydock from an unpacked release.
 const TAR: &str = "tar --format=ustar --sort=name --owner=root:0 --group=root:0 --mtime=@1780315200";
 
 fn tools_are_there() -> bool {
@@ -35,7 +35,7 @@ fn sample() -> Project {
     project
 }
 
-/// A script that changes one archive in the current directory, where `x/p-1.0` is what it unpacks to.
+/// A script that changes one archive in the current directory, and the expected explanation. `x/p-1.0` is the unpacked archive.
 struct Mutation {
     file: &'static str,
     script: String,
@@ -57,15 +57,15 @@ fn mutations() -> Vec<Mutation> {
     };
     vec![
         mutation(gz, tar("--mode=go-rwx"), "mode", "the umask"),
-        mutation(gz, tar("--mtime=@1"), "mtime", "the times of files on disk"),
+        mutation(gz, tar("--mtime=@1"), "mtime", "the times of the files on disk"),
         mutation(gz, tar("--mtime=@1780318800"), "mtime", "the time zone"),
-        mutation(gz, tar("--owner=build:1000"), "uid", "the owner of files"),
-        mutation(gz, tar("--group=build:0"), "owner", "the owner of files"),
+        mutation(gz, tar("--owner=build:1000"), "uid", "the owner of the files"),
+        mutation(gz, tar("--group=build:0"), "owner", "the owner of the files"),
         mutation(gz, tar("-h"), "type", "follows links"),
         mutation(gz, tar("--format=gnu"), "magic", "another tar dialect"),
         mutation(gz, tar("--format=pax --pax-option=comment=x"), "pax", "another tar dialect"),
-        mutation(gz, tar("--exclude=made.txt"), "order", "a derived file that was not made"),
-        mutation(gz, format!("touch x/p-1.0/new; {}", tar("")), "order", "a file was added"),
+        mutation(gz, tar("--exclude=made.txt"), "order", "a derived file that was not generated"),
+        mutation(gz, format!("touch x/p-1.0/new; {}", tar("")), "order", "an added file"),
         mutation(
             gz,
             format!(
@@ -79,7 +79,7 @@ fn mutations() -> Vec<Mutation> {
             gz,
             format!("sed -i s/two/TWO/ x/p-1.0/made.txt; {}", tar("")),
             "content",
-            "a generator that made something else",
+            "a generator with another result",
         ),
         mutation(
             gz,
@@ -132,8 +132,8 @@ fn mutations() -> Vec<Mutation> {
             "",
             "follows links",
         ),
-        mutation("p-1.0.zip", zip("pass"), "flags", "another program than Drydock"),
-        mutation("p-1.0.zip", zip("data = data.replace(b'two', b'TWO')"), "content", "another version of this file"),
+        mutation("p-1.0.zip", zip("pass"), "flags", "a program other than Drydock"),
+        mutation("p-1.0.zip", zip("data = data.replace(b'two', b'TWO')"), "content", "another version of the file"),
     ]
 }
 
@@ -166,7 +166,7 @@ fn every_mutation_is_found_and_explained() {
 }
 
 #[test]
-fn what_is_derived_is_told_with_its_generator_and_drift_of_a_compressor_is_harmless() {
+fn differences_name_the_generator_and_recompressed_archives_are_recognised() {
     if !tools_are_there() {
         return;
     }
@@ -186,7 +186,7 @@ fn what_is_derived_is_told_with_its_generator_and_drift_of_a_compressor_is_harml
 }
 
 #[test]
-fn signatures_count_when_declared_keys_made_them() {
+fn only_signatures_by_declared_keys_count() {
     if !need_tool("gpg", "gpg") {
         return;
     }
@@ -224,7 +224,7 @@ fn signatures_count_when_declared_keys_made_them() {
         fs::write(dist.join("SHA256SUMS.asc"), &both).unwrap();
         expect(code, &[], words);
     }
-    // The same key twice is one key.
+    // Two signatures by one key count once.
     let twice = gpg("alice", &dist, &["--armor", "--detach-sign", "--output", "-", "SHA256SUMS"]).repeat(2);
     fs::write(dist.join("SHA256SUMS.asc"), twice).unwrap();
     expect(7, &[], "signed by 1 of the declared keys");
@@ -233,5 +233,5 @@ fn signatures_count_when_declared_keys_made_them() {
     expect(7, &[], "is not among the declared ones");
     let of_another = gpg("alice", &dist, &["--armor", "--detach-sign", "--output", "-", "release.json"]);
     fs::write(dist.join("SHA256SUMS.asc"), of_another).unwrap();
-    expect(7, &["--unsigned"], "is of another file");
+    expect(7, &["--unsigned"], "is for other content");
 }

@@ -1,4 +1,4 @@
-//! Every file of a directory with its content's sum, so that a change of any of them is seen.
+//! Snapshots of a directory: the type and checksum of every file, to find what a generator changed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,18 +10,18 @@ use sha2::{Digest as _, Sha256};
 
 use drydock_base::failure::Failure;
 
-/// How many files a directory may have after a generator ran.
-const MOST: usize = 1_000_000;
+/// The largest number of files in a directory after a generator ran.
+const MOST_FILES: usize = 1_000_000;
 
 /// The files of a directory, by their relative paths.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Snapshot {
-    files: BTreeMap<String, State>,
+    files: BTreeMap<String, FileState>,
 }
 
-/// What stands at a path.
+/// The state of a path.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum FileState {
     /// A file.
     File { executable: bool, sha256: [u8; 32] },
     /// A symbolic link.
@@ -40,7 +40,7 @@ impl Snapshot {
                 let entry = entry.with_context(|| format!("cannot read {}", at.display()))?;
                 let name = entry.file_name().into_string().map_err(|name| {
                     let text = format!("a generator wrote {}/{}", directory, name.to_string_lossy());
-                    Failure::rejected(format!("{text}, a name that is not UTF-8"))
+                    Failure::rejected(format!("{text}, whose name is not UTF-8"))
                 })?;
                 let path = format!("{directory}{name}");
                 let kind = entry.file_type().with_context(|| format!("cannot read {path}"))?;
@@ -49,7 +49,7 @@ impl Snapshot {
                     continue;
                 }
                 files.insert(path.clone(), state(&entry.path(), kind).with_context(|| format!("cannot read {path}"))?);
-                anyhow::ensure!(files.len() <= MOST, "a generator wrote more than {MOST} files");
+                anyhow::ensure!(files.len() <= MOST_FILES, "a generator wrote more than {MOST_FILES} files");
             }
         }
         Ok(Snapshot { files })
@@ -59,25 +59,25 @@ impl Snapshot {
         self.files.keys().map(String::as_str)
     }
 
-    /// What is there now and was not there before, or not like that.
-    pub(super) fn changed_since<'a>(&'a self, before: &'a Snapshot) -> impl Iterator<Item = (&'a str, &'a State)> {
+    /// The paths that are new or have another state.
+    pub(super) fn changed_since<'a>(&'a self, before: &'a Snapshot) -> impl Iterator<Item = (&'a str, &'a FileState)> {
         let changed = self.files.iter().filter(|(path, state)| before.files.get(*path) != Some(state));
         changed.map(|(path, state)| (path.as_str(), state))
     }
 
-    /// What is not there any more.
+    /// The paths that are gone in `after`.
     pub(super) fn vanished<'a>(&'a self, after: &'a Snapshot) -> impl Iterator<Item = &'a str> {
         self.paths().filter(|path| !after.files.contains_key(*path))
     }
 }
 
-fn state(path: &Path, kind: fs::FileType) -> std::io::Result<State> {
+fn state(path: &Path, kind: fs::FileType) -> std::io::Result<FileState> {
     if kind.is_symlink() {
-        return Ok(State::Link { target: fs::read_link(path)?.to_string_lossy().into_owned() });
+        return Ok(FileState::Link { target: fs::read_link(path)?.to_string_lossy().into_owned() });
     }
     if !kind.is_file() {
-        return Ok(State::Other);
+        return Ok(FileState::Other);
     }
     let executable = fs::metadata(path)?.permissions().mode() & 0o100 != 0;
-    Ok(State::File { executable, sha256: Sha256::digest(fs::read(path)?).into() })
+    Ok(FileState::File { executable, sha256: Sha256::digest(fs::read(path)?).into() })
 }

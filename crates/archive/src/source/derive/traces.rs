@@ -1,5 +1,5 @@
-//! What no derived file may hold, even when two runs on one machine agree about it: where and when it was made, and the
-//! versions of what is installed.
+//! Traces of a machine in derived files, which two runs on one machine share: the directory, the time, the host name, and
+//! the versions of installed packages.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_config::release::Generator;
 
-/// Host names shorter than this are too likely to be words.
+/// The shortest host name that is searched for; shorter ones may be words.
 const SHORTEST_HOST: usize = 6;
 
 /// Seconds since 1970.
@@ -20,8 +20,8 @@ pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Refuses outputs with such traces, each by name with the line.
-pub(super) fn none(made: &[Made], generators: &[Generator], directory: &Path, started: u64) -> anyhow::Result<()> {
+/// Fails if outputs have traces, with the first line of each.
+pub(super) fn check(made: &[Made], generators: &[Generator], directory: &Path, started: u64) -> anyhow::Result<()> {
     let versions = installed_versions();
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     let mut problems = Vec::new();
@@ -45,16 +45,13 @@ pub(super) fn none(made: &[Made], generators: &[Generator], directory: &Path, st
         return Ok(());
     }
     let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
-    let help =
-        "keep it out of the output, declare `host-independent: false`, or, when it is none, name it under `allow`";
-    Err(Failure::not_reproducible(format!(
-        "derived files hold what other machines would write differently:{list}\n  {help}"
-    )))
+    let help = "keep it out of the output, declare `host-independent: false`, or list a false positive under `allow`";
+    Err(Failure::not_reproducible(format!("derived files contain traces of this machine:{list}\n  {help}")))
 }
 
 fn describe(generator: &Generator, output: &Output, (number, line, what): (usize, String, String)) -> String {
     format!(
-        "{} (generator {}) holds {what} in line {number}:\n      {}",
+        "{} (generator {}) contains {what} in line {number}:\n      {}",
         output.path,
         generator.name,
         shown(line.trim())
@@ -70,16 +67,16 @@ fn trace(
     read: &str,
 ) -> Option<String> {
     if line.contains(&directory.display().to_string()) {
-        return Some("the directory it was made in".into());
+        return Some("the directory that it was generated in".into());
     }
     if host.len() >= SHORTEST_HOST && holds_word(line, host) && !read.contains(host) {
         return Some(format!("the name of the host `{host}`"));
     }
-    // Seconds since 1970 of this very run.
+    // A time in seconds since 1970 during this run.
     let digits = line.split(|c: char| !c.is_ascii_digit()).filter(|word| word.len() == 10);
     if let Some(time) = digits.filter_map(|word| word.parse::<u64>().ok()).find(|time| (started..=now()).contains(time))
     {
-        return Some(format!("the time it was made, {time}"));
+        return Some(format!("the time of the run, {time}"));
     }
     let lower = line.to_lowercase();
     for word in line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.')) {
@@ -102,7 +99,7 @@ fn holds_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// The inputs as one text: what is written there is no trace of the machine.
+/// The inputs as one text. What they contain is not a trace of the machine.
 fn inputs(made: &Made, directory: &Path) -> String {
     const MOST: usize = 32 << 20;
     let mut text = String::new();
@@ -118,7 +115,7 @@ fn inputs(made: &Made, directory: &Path) -> String {
     text
 }
 
-/// Upstream versions of installed Debian packages: version → package and the words that it may be called by.
+/// The installed Debian packages by upstream version, each with the words that it may be called by.
 fn installed_versions() -> BTreeMap<String, Vec<(String, Vec<String>)>> {
     let mut versions: BTreeMap<String, Vec<(String, Vec<String>)>> = BTreeMap::new();
     let query = ["dpkg-query", "--show", "--showformat=${Package} ${Version}\\n"].map(str::to_owned);
@@ -158,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_and_names_of_packages() {
+    fn upstream_versions_and_names_of_packages() {
         for (version, expected) in
             [("1:1.2.13.dfsg-1", "1.2.13"), ("3.40.1-2+deb12u1", "3.40.1"), ("1.2.4+ds-1", "1.2.4"), ("2.36", "2.36")]
         {
@@ -173,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_is_a_version_beside_its_name() {
+    fn a_version_is_a_trace_beside_the_name_of_its_package() {
         let versions = BTreeMap::from([("1.2.13".to_owned(), vec![("zlib1g".to_owned(), vec!["zlib".to_owned()])])]);
         let found =
             |line: &str, read: &str| trace(line, Path::new("/tmp/x"), "builder-7", 1_700_000_000, &versions, read);

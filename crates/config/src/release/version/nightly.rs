@@ -1,41 +1,41 @@
-//! Versions of nightlies: one spelling for file names, tags, manifests of Cargo and what programs print.
+//! Versions of nightlies: one spelling for file names, tags, Cargo manifests and the output of programs.
 //!
-//! `0.4.0-0.nightly20260701.1234.g0123456` sorts below every candidate of 0.4.0 by the order of Semantic Versioning 2.0.0
-//! (an identifier that is a number sorts below words), and holds no `~` or `+`, which tags of images may not have.
+//! `0.4.0-0.nightly20260701.1234.g0123456` sorts below every candidate of 0.4.0 by the rules of Semantic Versioning 2.0.0,
+//! where numeric identifiers sort below alphanumeric ones. It has no `~` or `+`, which are invalid in image tags.
 
 use std::fmt;
 
 use super::Version;
 
-/// What a nightly was made from, as its version tells.
+/// The parts of a nightly's version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NightlyVersion {
-    /// Where it stands in the order of releases.
+    /// The position among releases.
     pub place: Place,
     /// The UTC day of the newest commit in the history, such as `20260701`.
     pub day: String,
-    /// How many commits the history has: so a later commit is a later version, whatever its date says.
+    /// The number of commits in the history, so that a later commit has a higher version, whatever its date.
     pub number: u64,
     /// The first digits of the commit.
     pub commit: String,
 }
 
-/// Where a nightly stands in the order of releases.
+/// The position of a nightly among releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// Below everything that leads to this version: `0.4.0-0.nightly…`.
+    /// Below every candidate of this version: `0.4.0-0.nightly…`.
     Before(Version),
     /// Above this candidate and below the next: `0.4.0-rc.1.nightly…`.
     After(Version),
 }
 
 impl NightlyVersion {
-    /// How many digits of the commit a version has.
+    /// The number of hexadecimal digits of the commit in a version.
     pub const DIGITS: usize = 7;
     const WORD: &'static str = "nightly";
 
-    /// The parts of a version, when it is one of a nightly.
-    pub fn of(version: &Version) -> Option<NightlyVersion> {
+    /// The parts of a version; none if it is not that of a nightly.
+    pub fn parse(version: &Version) -> Option<NightlyVersion> {
         let (head, commit) = version.as_str().rsplit_once(".g")?;
         let (head, number) = head.rsplit_once('.')?;
         let (place, day) = head.rsplit_once(Self::WORD)?;
@@ -52,7 +52,7 @@ impl NightlyVersion {
         Some(NightlyVersion { place, day: day.to_owned(), number: number.parse().ok()?, commit: commit.to_owned() })
     }
 
-    /// What Debian calls it after the version that it stands at: `git20260701.1234.g0123456`.
+    /// The suffix of the Debian version: `git20260701.1234.g0123456`.
     pub fn build(&self) -> String {
         format!("git{}.{}.g{}", self.day, self.number, self.commit)
     }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_tells_what_it_was_made_from() {
+    fn a_version_has_the_parts_of_a_nightly() {
         let before = NightlyVersion {
             place: Place::Before(version("26.09")),
             day: "20260701".into(),
@@ -89,7 +89,7 @@ mod tests {
             [(before, "26.09-0.nightly20260701.1234.g0123456"), (after, "1.0.0-rc.1.nightly20260701.1234.g0123456")]
         {
             assert_eq!(nightly.to_string(), text);
-            assert_eq!(NightlyVersion::of(&version(text)), Some(nightly));
+            assert_eq!(NightlyVersion::parse(&version(text)), Some(nightly));
             assert!(text.parse::<crate::images::Tag>().is_ok());
         }
         for other in [
@@ -102,12 +102,12 @@ mod tests {
             "26.09-0.nightly20260701.1.gghijklm",
             "26.09-nightly20260701.1.g0123456",
         ] {
-            assert_eq!(NightlyVersion::of(&version(other)), None, "{other}");
+            assert_eq!(NightlyVersion::parse(&version(other)), None, "{other}");
         }
     }
 
     #[test]
-    fn cargo_sorts_it_below_the_next_candidate() {
+    fn cargo_sorts_a_nightly_below_the_next_candidate() {
         let order = [
             "0.3.0",
             "0.4.0-0.nightly20260630.12.gfffffff",

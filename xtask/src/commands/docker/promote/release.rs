@@ -88,7 +88,7 @@ impl PromotedRelease {
         let content = content.unwrap_or_default();
         let signed = match SignedTag::read(&content, &self.tag.name, self.commit.id.as_str()) {
             Ok(signed) => signed,
-            Err(why) => return bad(why, again),
+            Err(error) => return bad(error.to_string(), again),
         };
         let found = signed.check(&self.tag.name, keys)?;
         if found.good.is_empty() {

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::docker::registry_server::{client, repository};
 use crate::docker::test_images::{ImageFactory, project_at};
-use crate::release::shelf::git;
+use crate::release::fixture::git;
 use crate::support::{Finished, Project, text, xtask_binary};
 
 /// What is built.

@@ -1,4 +1,4 @@
-//! What these tests share: a project in git that is released, and trees that can be compared.
+//! Fixtures of the release tests: a project in git, and directory trees to compare.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::support::{Finished, Project, text};
 
-/// The smallest declaration.
+/// The smallest declaration, with all archive formats.
 pub(crate) const DECLARATION: &str =
     "name: p\nversion: {}\narchives: [{format: tar.gz}, {format: tar.xz}, {format: tar.bz2}, {format: zip}]\n";
 
@@ -30,7 +30,7 @@ pub(crate) fn git(directory: &Path, args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
 
-/// A project with that declaration, in git, not yet committed.
+/// A project with this declaration in a git repository without commits.
 pub(crate) fn project(declaration: &str) -> Project {
     let project = Project::new().file("packaging/release.yaml", declaration);
     git(project.path(), &["init", "-q"]);
@@ -44,12 +44,12 @@ pub(crate) fn commit(project: &Project) {
     git(project.path(), &["tag", "-f", "-a", "-m", "1.0", "v1.0"]);
 }
 
-/// `xtask --project THIS release ARGS…`
+/// Runs `xtask --project PROJECT release ARGS…`.
 pub(crate) fn release(project: &Project, args: &[&str]) -> Finished {
     project.xtask(&[&["release"], args].concat()).limit(Duration::from_secs(300)).run()
 }
 
-/// Builds, and gives the directory with the results.
+/// Builds the release; the directory with the results.
 #[track_caller]
 pub(crate) fn build(project: &Project) -> PathBuf {
     let built = release(project, &["build"]);
@@ -57,7 +57,7 @@ pub(crate) fn build(project: &Project) -> PathBuf {
     project.state().join("dist/1.0")
 }
 
-/// Every file and link below a directory: `MODE CONTENT` or `-> TARGET`.
+/// Every path below a directory, with `MODE CHECKSUM`, `MODE directory` or `-> TARGET`.
 pub(crate) fn tree(root: &Path) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     let mut directories = vec![root.to_owned()];
@@ -82,7 +82,7 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<String, String> {
     all
 }
 
-/// Runs a program that must succeed.
+/// Runs a program, which must succeed; its standard output.
 #[track_caller]
 pub(crate) fn run(directory: &Path, program: &str, args: &[&str]) -> String {
     let output = Command::new(program)
