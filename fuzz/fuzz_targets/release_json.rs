@@ -3,13 +3,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use drydock_release::manifest::Manifest;
-use drydock_release::verify::parse_sums;
+use drydock_release::verify::parse_checksums;
 
 fuzz_target!(|text: &str| {
     if let Ok(manifest) = Manifest::parse(text) {
         assert!(manifest.artifacts.iter().all(|artifact| !artifact.name.contains('/')));
     }
-    if let Some(sums) = parse_sums(text) {
+    if let Some(sums) = parse_checksums(text) {
         assert!(sums.iter().all(|(name, _)| !name.contains('/') && !name.is_empty()));
     }
 });

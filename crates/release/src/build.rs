@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::manifest::{Identity, Manifest, NAME, SUMS};
+use super::manifest::{CHECKSUMS, Identity, Manifest, NAME};
 use super::proof;
 use drydock_archive::source::{SourceTree, derive, version};
 use drydock_archive::{self as archive, ArchiveFile, Archives};
@@ -68,7 +68,7 @@ impl Job<'_> {
         for (part, (_, name)) in files.iter().zip(&names) {
             fs::rename(&part.path, directory.join(name)).with_context(|| format!("cannot write {name}"))?;
         }
-        paths::write_atomically(&directory.join(SUMS), manifest.sums().as_bytes())?;
+        paths::write_atomically(&directory.join(CHECKSUMS), manifest.checksums().as_bytes())?;
         paths::write_atomically(&directory.join(NAME), manifest.text()?.as_bytes())?;
         let not_varied = derived
             .variations
@@ -83,7 +83,7 @@ fn remove_stale(directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     let same = Manifest::load(&directory.join(NAME)).is_ok_and(|old| old.is_same_release(manifest));
     let mut stale = vec![directory.join(NAME)];
     if !same {
-        stale.extend([directory.join(SUMS), directory.join(proof::NAME)]);
+        stale.extend([directory.join(CHECKSUMS), directory.join(proof::NAME)]);
         for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "asc") {

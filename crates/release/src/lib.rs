@@ -1,4 +1,4 @@
-//! Releases of sources: what is expected of them, how they are made, and what proves them.
+//! Source releases: requirements, building, proofs, signatures and verification.
 
 pub mod build;
 pub mod manifest;

@@ -1,4 +1,4 @@
-//! `release.json`: the one list of what a release consists of. Checksums, signing, upload and verification read only it.
+//! `release.json`: the list of everything in a release. Checksums, signing, upload and verification read only this file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,71 +15,71 @@ use drydock_base::paths;
 use drydock_base::sums::{Sha256Sum, merkle_root};
 use drydock_config::release::{Format, Release, Version};
 
-/// The file's name.
+/// The name of the file.
 pub const NAME: &str = "release.json";
-/// The file of checksums.
-pub const SUMS: &str = "SHA256SUMS";
-/// The version of the format.
+/// The name of the file with the checksums of the artifacts.
+pub const CHECKSUMS: &str = "SHA256SUMS";
+/// The version of the file format.
 const FORMAT: u32 = 1;
-/// The largest file that is read as one.
+/// The largest `release.json` that is read, in bytes.
 const LARGEST: u64 = 256 << 20;
 
-/// A release of sources.
+/// A source release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[schemars(title = "release.json")]
 pub struct Manifest {
-    /// The version of this format.
+    /// The version of this file format.
     pub format: u32,
-    /// The project.
+    /// The name of the project.
     pub name: String,
     /// The version.
     pub version: String,
-    /// The commit.
+    /// The commit, in hexadecimal digits.
     pub commit: String,
-    /// The tag, and the object that it names; none for what is no release.
+    /// The release tag; none for a nightly or a trial.
     pub tag: Option<Tag>,
-    /// The date of everything in the archives (SOURCE_DATE_EPOCH), in seconds since 1970: that of the commit.
+    /// The commit date in seconds since 1970. It is the modification time in the archives, and SOURCE_DATE_EPOCH.
     pub epoch: u64,
-    /// The directory that an archive unpacks to.
+    /// The top directory of the archives.
     pub directory: String,
-    /// The sum of `packaging/release.yaml`.
+    /// The checksum of `packaging/release.yaml`.
     pub declaration: Sha256Sum,
-    /// The submodules, by path, at their commits.
+    /// The commits of the submodules by their paths.
     pub submodules: BTreeMap<String, String>,
-    /// What git tracks and the archives leave out, by path, and why.
+    /// The tracked paths that the archives do not contain, each with the reason.
     pub excluded: BTreeMap<String, String>,
-    /// What made derived files.
+    /// The generators of derived files, in the order in which they ran.
     pub generators: Vec<GeneratorRecord>,
-    /// Every file and link, sorted by the bytes of its path.
+    /// Every file and link, sorted by the bytes of the path.
     pub entries: Vec<EntryRecord>,
-    /// The root of the Merkle tree (RFC 6962) over the entries, each as `MODE SHA256 SIZE PATH` without a line end.
+    /// The root of the Merkle tree (RFC 6962) over the entries. A leaf is `MODE SHA256 SIZE PATH` without a line end.
     pub root: Sha256Sum,
-    /// The uncompressed tar stream: the same in all tar formats, whatever becomes of compressors.
-    pub tar: Sum,
+    /// The uncompressed tar stream, which is the same in all tar formats and independent of compressor versions.
+    pub tar: StreamDigest,
     /// The files to publish, sorted by name.
     pub artifacts: Vec<Artifact>,
-    /// What made it. It may differ between machines that make the same files.
+    /// The versions of Drydock, libraries and tools. They may differ between machines that build the same files.
     pub made_by: BTreeMap<String, String>,
 }
 
-/// A tag.
+/// A release tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tag {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The tag object, or the commit when the tag is a light one.
+    /// The tag object, or the commit of a lightweight tag, in hexadecimal digits.
     pub object: String,
 }
 
-/// A size and a sum.
+/// The size and checksum of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Sum {
-    /// In bytes.
+pub struct StreamDigest {
+    /// The size in bytes.
     pub size: u64,
-    /// The sum.
+    /// The checksum.
     pub sha256: Sha256Sum,
 }
 
@@ -87,74 +87,101 @@ pub struct Sum {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Artifact {
-    /// Its name.
+    /// The file name.
     pub name: String,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// The sum.
+    /// The checksum.
     pub sha256: Sha256Sum,
 }
 
-/// A file or link of the sources, and where it comes from: a blob of a repository, or a generator.
+/// A file or link of the sources, with its origin: a blob of a repository, or a generator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EntryRecord {
-    /// Its path, relative to the project.
+    /// The path, relative to the project.
     pub path: String,
-    /// Its permissions, octal: 644, 755, or 777 for a link.
+    /// The permission bits in octal: 644, 755, or 777 for a link.
     pub mode: String,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// The sum of its content, or of a link's target.
+    /// The checksum of the content, or of a link's target.
     pub sha256: Sha256Sum,
-    /// A link's target.
+    /// The target of a link; none for a file.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub link: Option<String>,
-    /// The blob.
+    /// The blob in git; none for a derived file.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub blob: Option<String>,
-    /// The submodule whose repository has the blob; none for the project's own.
+    /// The path of the submodule with the blob; none if the project itself has it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub submodule: Option<String>,
-    /// The generator that made it.
+    /// The name of the generator; none for a file in git.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub generator: Option<String>,
 }
 
+/// A text that is not a valid manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The text is not JSON, or has other fields.
+    #[error("cannot parse it as release.json: {0}")]
+    Syntax(#[from] serde_json::Error),
+    /// The file has this version of the format, which is not supported.
+    #[error(
+        "it has version {0} of the format, and this Drydock supports {FORMAT}; use the Drydock that built the release"
+    )]
+    Format(u32),
+    /// The root of the Merkle tree does not match the entries.
+    #[error("its entries have the root {computed}, but it states {stated}; it was modified")]
+    Root {
+        /// The root of the entries.
+        computed: Sha256Sum,
+        /// The root that the manifest states.
+        stated: Sha256Sum,
+    },
+    /// The name of an artifact is not the file name of an archive.
+    #[error("invalid archive name {0:?}")]
+    ArtifactName(String),
+    /// Artifacts or entries are not sorted, or duplicated.
+    #[error("its artifacts or entries are not sorted, or duplicated; it was modified")]
+    Order,
+}
+
 impl EntryRecord {
-    /// Its leaf in the Merkle tree.
+    /// The leaf of the Merkle tree.
     fn leaf(&self) -> Vec<u8> {
         format!("{} {} {} {}", self.mode, self.sha256, self.size, self.path).into_bytes()
     }
 }
 
-/// What is known about a release before its archives are written.
+/// The properties of a release that are known before its archives are written.
 #[derive(Debug)]
 pub struct Identity<'a> {
     /// The declaration.
     pub release: &'a Release,
-    /// Its sum.
+    /// The checksum of the declaration file.
     pub declaration: Sha256Sum,
     /// The version.
     pub version: &'a Version,
-    /// The tag, if there is one.
+    /// The release tag; none for a nightly or a trial.
     pub tag: Option<Tag>,
 }
 
 impl Identity<'_> {
-    /// The directory that an archive unpacks to.
+    /// The top directory of the archives.
     pub fn directory(&self) -> String {
         format!("{}-{}", self.release.name, self.version)
     }
 
-    /// The archives with their file names.
+    /// The formats and file names of the archives.
     pub fn archives(&self) -> Vec<(Format, String)> {
         self.release.archives.iter().map(|archive| (archive.format, archive.name.render(self.version))).collect()
     }
 }
 
 impl Manifest {
-    /// Everything about a release that was just written.
+    /// The manifest of a release whose archives were written.
     pub fn new(identity: &Identity<'_>, tree: &SourceTree, derived: &Derived, written: &Written) -> Manifest {
         let prefix_of = |index: usize| tree.repositories.get(index).map(|source| source.prefix.trim_end_matches('/'));
         let entries: Vec<EntryRecord> = tree
@@ -208,7 +235,7 @@ impl Manifest {
             generators: derived.generators.clone(),
             root: merkle_root(&entries.iter().map(EntryRecord::leaf).collect::<Vec<_>>()),
             entries,
-            tar: Sum { size: written.tar_size, sha256: written.tar },
+            tar: StreamDigest { size: written.tar_size, sha256: written.tar },
             artifacts,
             made_by: BTreeMap::new(),
         }
@@ -217,43 +244,39 @@ impl Manifest {
     /// Reads and checks a file.
     ///
     /// # Errors
-    /// It is missing, no such file, of another version of the format, or does not agree with itself.
+    /// The file cannot be read, or is not a valid manifest.
     pub fn load(path: &Path) -> anyhow::Result<Manifest> {
         let wrong = |why: String| Failure::not_reproducible(format!("{}: {why}", path.display()));
         let file =
             paths::open_regular(path).with_context(|| format!("cannot read {}; is it a release?", path.display()))?;
         let mut text = String::new();
         std::io::Read::read_to_string(&mut std::io::Read::take(file, LARGEST), &mut text)
-            .map_err(|error| wrong(format!("it is no text: {error}")))?;
-        Manifest::parse(&text).map_err(wrong)
+            .map_err(|error| wrong(format!("cannot read it as text: {error}")))?;
+        Manifest::parse(&text).map_err(|error| wrong(error.to_string()))
     }
 
     /// Reads and checks a text.
     ///
     /// # Errors
-    /// In words, what is wrong with it.
-    pub fn parse(text: &str) -> Result<Manifest, String> {
-        let manifest: Manifest =
-            serde_json::from_str(text).map_err(|error| format!("it is no release.json: {error}"))?;
+    /// [`ManifestError`].
+    pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
+        let manifest: Manifest = serde_json::from_str(text)?;
         if manifest.format != FORMAT {
-            return Err(format!(
-                "it has the format {}, this Drydock reads {FORMAT}; use that of the release",
-                manifest.format
-            ));
+            return Err(ManifestError::Format(manifest.format));
         }
         let root = merkle_root(&manifest.entries.iter().map(EntryRecord::leaf).collect::<Vec<_>>());
         if root != manifest.root {
-            return Err(format!("its entries have the root {root}, but it says {}; it was changed", manifest.root));
+            return Err(ManifestError::Root { computed: root, stated: manifest.root });
         }
         for artifact in &manifest.artifacts {
             let name = Path::new(&artifact.name);
             if name.file_name() != Some(name.as_os_str()) || Format::of_name(&artifact.name).is_none() {
-                return Err(format!("{:?} is no name of an archive", artifact.name));
+                return Err(ManifestError::ArtifactName(artifact.name.clone()));
             }
         }
         let sorted = manifest.artifacts.windows(2).all(|pair| pair[0].name < pair[1].name);
         if !sorted || manifest.entries.windows(2).any(|pair| pair[0].path.as_bytes() >= pair[1].path.as_bytes()) {
-            return Err("its artifacts or entries are not sorted, or one is there twice; it was changed".into());
+            return Err(ManifestError::Order);
         }
         Ok(manifest)
     }
@@ -261,36 +284,36 @@ impl Manifest {
     /// The text of the file.
     ///
     /// # Errors
-    /// None in practice.
+    /// Serialisation fails, which is a bug.
     pub fn text(&self) -> anyhow::Result<String> {
         Ok(format!("{}\n", serde_json::to_string_pretty(self)?))
     }
 
-    /// The text of `SHA256SUMS`. `release.json` is not in it, as it names the tools of the machine: so all who build the
-    /// same release sign the same sums.
-    pub fn sums(&self) -> String {
+    /// The text of `SHA256SUMS`. It does not list `release.json`, which names the tools of one machine, so that everyone who
+    /// builds the release signs the same file.
+    pub fn checksums(&self) -> String {
         self.artifacts.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.name)).collect()
     }
 
-    /// The same release made elsewhere: everything but what made it.
+    /// Whether two manifests are equal except for [`Manifest::made_by`].
     pub fn is_same_release(&self, other: &Manifest) -> bool {
         let without = |manifest: &Manifest| Manifest { made_by: BTreeMap::new(), ..manifest.clone() };
         without(self) == without(other)
     }
 
-    /// The files of its artifacts in a directory.
+    /// The artifacts with their formats and their paths in a directory.
     pub fn files<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = (&'a Artifact, Format, PathBuf)> {
         self.artifacts
             .iter()
             .filter_map(|artifact| Some((artifact, Format::of_name(&artifact.name)?, directory.join(&artifact.name))))
     }
 
-    /// What made the entry of a path in an archive, in words.
+    /// The origin of an entry in words, by its path in an archive; none for an unknown path.
     pub fn origin_of(&self, path_in_archive: &str) -> Option<String> {
         let path = path_in_archive.strip_prefix(&self.directory)?.strip_prefix('/')?;
         let entry = self.entries.iter().find(|entry| entry.path == path)?;
         Some(match (&entry.generator, &entry.blob, &entry.submodule) {
-            (Some(generator), _, _) => format!("made by the generator {generator}"),
+            (Some(generator), _, _) => format!("from the generator {generator}"),
             (None, Some(blob), Some(submodule)) => format!("blob {blob} of the submodule {submodule}"),
             (None, blob, _) => format!("blob {}", blob.as_deref().unwrap_or("unknown")),
         })

@@ -1,7 +1,7 @@
-//! What proves a release, and `proof.json`, without which it is not published.
+//! The proofs of a release, and `proof.json`, without which it is not published.
 
 pub mod offline;
-pub mod twin;
+pub mod rebuild;
 
 use std::path::Path;
 
@@ -15,86 +15,86 @@ use drydock_base::paths;
 use drydock_base::sums::Sha256Sum;
 use drydock_base::twin::Variation;
 
-/// The file's name.
+/// The name of the file.
 pub const NAME: &str = "proof.json";
-/// The version of the format.
+/// The version of the file format.
 const FORMAT: u32 = 1;
 
-/// What was proved about a release.
+/// The proofs of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[schemars(title = "proof.json")]
 pub struct Proof {
-    /// The version of this format.
+    /// The version of this file format.
     pub format: u32,
-    /// The sum of `SHA256SUMS`: what it is a proof of.
-    pub sums: Sha256Sum,
-    /// The second build.
-    pub twin: TwinProof,
-    /// The build without a network; none when the project declares none.
+    /// The checksum of `SHA256SUMS`, which identifies the release.
+    pub checksums: Sha256Sum,
+    /// The varied rebuild.
+    pub rebuild: RebuildProof,
+    /// The build without a network; none if the project does not declare one.
     pub offline: Option<OfflineProof>,
 }
 
-/// A second build in other surroundings made the same bytes.
+/// A second build in a varied environment that produced the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct TwinProof {
-    /// The artifacts that are the same, byte for byte.
+pub struct RebuildProof {
+    /// The names of the artifacts that are identical.
     pub identical: Vec<String>,
-    /// What was varied, and what could not be.
+    /// The variations, and those that this machine does not support.
     pub variations: Vec<Variation>,
 }
 
-/// An archive was built and tested without a network and without the tools that nobody should need.
+/// A build and test of an archive without a network and without the tools that a builder should not need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct OfflineProof {
-    /// The archive.
+    /// The name of the archive.
     pub archive: String,
     /// The command that built it.
     pub build: Vec<String>,
-    /// The command that tested it.
+    /// The command that tested it; none if none is declared.
     pub test: Option<Vec<String>>,
-    /// The programs that were replaced by ones that fail.
+    /// The programs that were replaced by failing ones.
     pub poisoned: Vec<String>,
-    /// How: by bind mounts over their files too, or only first in `PATH`.
+    /// The way of replacing them: `PATH`, or `bind mounts and PATH`.
     pub poisoned_by: String,
-    /// Those of them that were called, which the build took well.
+    /// The replaced programs that were called, without making the build fail.
     pub called: Vec<String>,
 }
 
 impl Proof {
-    /// A proof of this release.
-    pub fn new(manifest: &Manifest, twin: TwinProof, offline: Option<OfflineProof>) -> Proof {
-        Proof { format: FORMAT, sums: Sha256Sum::of(manifest.sums().as_bytes()), twin, offline }
+    /// The proofs of this release.
+    pub fn new(manifest: &Manifest, rebuild: RebuildProof, offline: Option<OfflineProof>) -> Proof {
+        Proof { format: FORMAT, checksums: Sha256Sum::of(manifest.checksums().as_bytes()), rebuild, offline }
     }
 
-    /// Writes it beside the release.
+    /// Writes `proof.json` to a directory.
     ///
     /// # Errors
-    /// The directory cannot be written to.
+    /// The directory is not writable.
     pub fn write(&self, directory: &Path) -> anyhow::Result<()> {
         paths::write_atomically(&directory.join(NAME), format!("{}\n", serde_json::to_string_pretty(self)?).as_bytes())
     }
 
-    /// The proof of a release that is in a directory.
+    /// Reads `proof.json` of a release in a directory.
     ///
     /// # Errors
-    /// There is none, or it proves something else, or less than the declaration wants.
-    pub fn of(manifest: &Manifest, directory: &Path, wants_offline: bool) -> anyhow::Result<Proof> {
+    /// The file is missing, is of another release, or lacks a proof that the declaration requires.
+    pub fn load(manifest: &Manifest, directory: &Path, wants_offline: bool) -> anyhow::Result<Proof> {
         let refused = |why: &str| {
             Failure::not_reproducible(format!("{}: {why}; run `cargo xtask release prove`", directory.display()))
         };
-        let text = std::fs::read_to_string(directory.join(NAME)).map_err(|_| refused("the release is not proved"))?;
+        let text = std::fs::read_to_string(directory.join(NAME)).map_err(|_| refused("the release has no proof"))?;
         let proof: Proof = serde_json::from_str(&text).with_context(|| format!("{NAME} in {}", directory.display()))?;
-        if proof.format != FORMAT || proof.sums != Sha256Sum::of(manifest.sums().as_bytes()) {
-            return Err(refused("the proof is of other files"));
+        if proof.format != FORMAT || proof.checksums != Sha256Sum::of(manifest.checksums().as_bytes()) {
+            return Err(refused("the proof is for other files"));
         }
-        if manifest.artifacts.iter().any(|artifact| !proof.twin.identical.contains(&artifact.name)) {
-            return Err(refused("the proof leaves artifacts out"));
+        if manifest.artifacts.iter().any(|artifact| !proof.rebuild.identical.contains(&artifact.name)) {
+            return Err(refused("the proof does not include all artifacts"));
         }
         if wants_offline && proof.offline.is_none() {
-            return Err(refused("the build without a network is not proved"));
+            return Err(refused("the proof of the build without a network is missing"));
         }
         Ok(proof)
     }

@@ -146,7 +146,7 @@ fn of_release(state: &State, released: &anyhow::Result<Exit>) -> Vec<Row> {
     let directory = state.dist(VERSION);
     let read = || -> anyhow::Result<(Manifest, Proof)> {
         let manifest = Manifest::load(&directory.join(manifest::NAME))?;
-        let proof = Proof::of(&manifest, &directory, true)?;
+        let proof = Proof::load(&manifest, &directory, true)?;
         Ok((manifest, proof))
     };
     let read = read();
@@ -160,7 +160,7 @@ fn of_release(state: &State, released: &anyhow::Result<Exit>) -> Vec<Row> {
     };
     let derived = manifest.entries.iter().filter(|entry| entry.generator.is_some()).count();
     let varied: Vec<&str> =
-        proof.twin.variations.iter().filter(|one| one.missing.is_none()).map(|one| one.name.as_str()).collect();
+        proof.rebuild.variations.iter().filter(|one| one.missing.is_none()).map(|one| one.name.as_str()).collect();
     let mut rows = vec![
         [
             "the sources are the commit's".into(),
@@ -172,7 +172,7 @@ fn of_release(state: &State, released: &anyhow::Result<Exit>) -> Vec<Row> {
             verdict(true),
         ],
         [
-            format!("{} archives are made again byte for byte", proof.twin.identical.len()),
+            format!("{} archives are made again byte for byte", proof.rebuild.identical.len()),
             format!(
                 "{} things varied, among them {}",
                 varied.len(),

@@ -1,8 +1,8 @@
-//! Derived files: generators run twice in clean copies of the sources, and only what both runs agree about is kept.
+//! Derived files: generators run twice in clean copies of the sources, and both runs must produce the same outputs.
 //!
-//! The first run has the surroundings of every child of Drydock; the second has those of a twin. A generator that writes
-//! what it does not declare, declares what it does not write, or changes a tracked file is refused, as is an output that
-//! differs between the runs or holds what another machine would write differently.
+//! The first run has the usual environment of child processes, and the second one a varied environment. A generator is
+//! refused if it writes undeclared files, does not write a declared one, or changes a tracked file; an output is refused if
+//! it differs between the runs, or contains traces of the machine.
 
 mod compare;
 mod snapshot;
@@ -26,73 +26,73 @@ use drydock_config::globs::FileGlob;
 use drydock_config::release::Generator;
 use snapshot::{FileState, Snapshot};
 
-/// What the generators made, and how.
+/// The result of running the generators.
 #[derive(Debug, Clone, Default)]
 pub struct Derived {
     /// The files to ship.
     pub entries: Vec<SourceEntry>,
     /// The generators, in the order in which they ran.
     pub generators: Vec<GeneratorRecord>,
-    /// What the second run varied, and what it could not.
+    /// The variations of the second run, and those that this machine does not support.
     pub variations: Vec<Variation>,
 }
 
-/// What a generator did.
+/// The record of a generator's run in `release.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct GeneratorRecord {
-    /// Its name.
+    /// The name of the generator.
     pub name: String,
-    /// Its command.
+    /// The command line.
     pub run: Vec<String>,
-    /// What it read, as its patterns say.
+    /// The files that match its input patterns.
     pub inputs: Vec<String>,
-    /// What it made that is shipped.
+    /// The files that it wrote and that are shipped.
     pub outputs: Vec<String>,
 }
 
-/// Runs the generators. `watch` hears what is about to be done.
+/// Runs the generators. `watch` is called with each step before it starts.
 ///
 /// # Errors
-/// A missing tool, a generator that fails, or outputs that are refused, by name.
+/// A tool is missing, a generator fails, or outputs are refused.
 pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&str)) -> anyhow::Result<Derived> {
     if generators.is_empty() {
         return Ok(Derived::default());
     }
-    let mut twin = Twin::probe();
+    let mut varied = Twin::probe();
     let directory =
-        tempfile::Builder::new().prefix("drydock-derive-").tempdir().context("cannot make a temporary directory")?;
+        tempfile::Builder::new().prefix("drydock-derive-").tempdir().context("cannot create a temporary directory")?;
     let home = directory.path().join("home");
-    fs::create_dir(&home).context("cannot make a temporary directory")?;
+    fs::create_dir(&home).context("cannot create a temporary directory")?;
     let plain =
-        Run { directory: directory.path().join("a"), twin: None, variables: cargo_directories(), epoch: tree.epoch };
+        Run { directory: directory.path().join("a"), varied: None, variables: cargo_directories(), epoch: tree.epoch };
     let started = traces::now();
     let began = Instant::now();
     let first = plain.all(tree, generators, watch)?;
-    let patience = (began.elapsed() * 10).max(PATIENCE);
+    let limit = (began.elapsed() * 10).max(LEAST_LIMIT);
     let (other, second) = loop {
-        let name = if twin.has_clock() { "elsewhere/under/a longer name" } else { "elsewhere/a third time" };
-        let variables = twin.variables(&home).context("cannot write to a temporary directory")?;
+        let name = if varied.has_clock() { "elsewhere/under/a longer name" } else { "elsewhere/a third time" };
+        let variables = varied.variables(&home).context("cannot write to a temporary directory")?;
         let other = Run {
             directory: directory.path().join(name),
             variables,
-            twin: Some((twin.clone(), patience)),
+            varied: Some((varied.clone(), limit)),
             epoch: tree.epoch,
         };
         match other.all(tree, generators, watch) {
             Ok(second) => break (other.directory, second),
-            // Some programs never get beyond their start when their clock is another.
-            Err(error) if error.is::<OutOfTime>() && twin.has_clock() => {
-                watch(&format!("{error}; again with the true clock"));
-                twin = twin.with_true_clock();
+            // Some programs hang at their start with a varied clock.
+            Err(error) if error.is::<GeneratorTimeout>() && varied.has_clock() => {
+                watch(&format!("{error}; retrying with the real clock"));
+                varied = varied.with_true_clock();
             }
             Err(error) => return Err(error),
         }
     };
-    compare::same(&first, &second, &plain.directory, &other, &twin)?;
+    compare::same(&first, &second, &plain.directory, &other, &varied)?;
     traces::check(&first, generators, &plain.directory, started)?;
 
-    let mut derived = Derived { variations: twin.variations(), ..Derived::default() };
+    let mut derived = Derived { variations: varied.variations(), ..Derived::default() };
     for (generator, made) in generators.iter().zip(&first) {
         let shipped: &[Output] = if generator.host_independent { &made.outputs } else { &[] };
         derived.generators.push(GeneratorRecord {
@@ -110,23 +110,23 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
     Ok(derived)
 }
 
-/// The least time that a generator gets in other surroundings.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The least time limit of a generator in the varied environment.
+const LEAST_LIMIT: Duration = Duration::from_secs(60);
 
-/// A generator did not end in other surroundings.
-/// The exit code of `timeout` when the time is over.
+/// The exit code of timeout(1) at the limit.
 const TIMED_OUT: i32 = 124;
 
+/// A generator did not finish in the varied environment.
 #[derive(Debug, thiserror::Error)]
-#[error("the generator {generator} does not end within {patience:?} in other surroundings")]
-struct OutOfTime {
+#[error("the generator {generator} does not finish within {limit:?} in the varied environment")]
+struct GeneratorTimeout {
     generator: String,
-    patience: Duration,
+    limit: Duration,
 }
 
-/// What one generator made in one run.
+/// The files that a generator read and wrote in one run.
 #[derive(Debug)]
-struct Made {
+struct GeneratorRun {
     name: String,
     inputs: Vec<String>,
     outputs: Vec<Output>,
@@ -140,11 +140,11 @@ struct Output {
     content: Arc<[u8]>,
 }
 
-/// The surroundings of one run.
+/// A directory with a copy of the sources, and the environment of the generators.
 struct Run {
     directory: PathBuf,
-    /// The other surroundings, and how long a generator may take in them.
-    twin: Option<(Twin, Duration)>,
+    /// The varied environment, and the time limit of a generator in it; none for the first run.
+    varied: Option<(Twin, Duration)>,
     variables: BTreeMap<String, String>,
     epoch: u64,
 }
@@ -155,20 +155,20 @@ impl Run {
         tree: &SourceTree,
         generators: &[Generator],
         watch: &mut dyn FnMut(&str),
-    ) -> anyhow::Result<Vec<Made>> {
-        fs::create_dir_all(&self.directory).context("cannot make a temporary directory")?;
+    ) -> anyhow::Result<Vec<GeneratorRun>> {
+        fs::create_dir_all(&self.directory).context("cannot create a temporary directory")?;
         tree.export(&self.directory)?;
         let mut before = Snapshot::take(&self.directory)?;
         let mut written = BTreeMap::new();
         let mut all = Vec::new();
         for generator in generators {
-            let which = if self.twin.is_some() { "again elsewhere" } else { "derive" };
+            let which = if self.varied.is_some() { "derive again" } else { "derive" };
             watch(&format!("{which} {}: {}", generator.name, exec::paste(&generator.run)));
             let inputs = inputs(generator, &before)?;
             self.run(generator)?;
             let after = Snapshot::take(&self.directory)?;
             let outputs = self.outputs(generator, tree, &before, &after, &mut written)?;
-            all.push(Made { name: generator.name.clone(), inputs, outputs });
+            all.push(GeneratorRun { name: generator.name.clone(), inputs, outputs });
             before = after;
         }
         Ok(all)
@@ -187,28 +187,28 @@ impl Run {
             };
             Failure::missing(format!("the generator {} cannot run: {why}{install}", generator.name))
         })?;
-        let command = match &self.twin {
-            None => generator.run.clone(),
-            Some((twin, patience)) => {
-                let limit = ["timeout".into(), "--kill-after=10".into(), patience.as_secs().to_string()];
-                limit.into_iter().chain(twin.command(&generator.run)).collect()
-            }
+        let words = |words: Vec<String>, limit: Duration| {
+            let timeout = ["timeout".to_owned(), "--kill-after=10".to_owned(), limit.as_secs().to_string()];
+            timeout.into_iter().chain(words).collect()
         };
-        match (exec::bytes(&command, &self.directory, environment), &self.twin) {
-            (Ok(_), _) => Ok(()),
-            (Err(why), Some((_, patience))) if why.exit_code() == Some(TIMED_OUT) => {
-                Err(OutOfTime { generator: generator.name.clone(), patience: *patience }.into())
+        let command = match &self.varied {
+            None => generator.run.clone(),
+            Some((varied, limit)) => words(varied.command(&generator.run), *limit),
+        };
+        let Err(error) = exec::bytes(&command, &self.directory, environment) else { return Ok(()) };
+        let when = match &self.varied {
+            Some((_, limit)) if error.exit_code() == Some(TIMED_OUT) => {
+                return Err(GeneratorTimeout { generator: generator.name.clone(), limit: *limit }.into());
             }
-            (Err(why), _) => {
-                let where_ = if self.twin.is_some() { " when it ran again in other surroundings" } else { "" };
-                // The reader knows the generator, not the program that varies its environment.
-                let why = why.shown_as(&generator.run);
-                Err(Failure::rejected(format!("the generator {} failed{where_}: {why}", generator.name)))
-            }
-        }
+            Some(_) => " when it ran again in a varied environment",
+            None => "",
+        };
+        // The reader knows the generator, not the program that varies its environment.
+        let error = error.shown_as(&generator.run);
+        Err(Failure::rejected(format!("the generator {} failed{when}: {error}", generator.name)))
     }
 
-    /// What the generator wrote, when all of it is declared and all that is declared was written.
+    /// The outputs of the generator. Fails unless it wrote exactly the files that it declares.
     fn outputs(
         &self,
         generator: &Generator,
@@ -224,13 +224,13 @@ impl Run {
         }
         for (path, state) in after.changed_since(before) {
             if tree.get(path).is_some() {
-                problems.push(format!("changes {path}, which is in git; remove it there, or write elsewhere"));
+                problems.push(format!("changes {path}, which is in git; remove it from git, or write another file"));
             } else if let (Some(other), false) = (written.get(path), matches(&generator.scratch, path)) {
-                problems.push(format!("changes {path}, which the generator {other} made"));
+                problems.push(format!("changes {path}, which the generator {other} wrote"));
             } else if matches(&generator.outputs, path) {
                 match output(&self.directory, path, state) {
                     Ok(output) => outputs.push(output),
-                    Err(why) => problems.push(format!("makes {path}, which {why}")),
+                    Err(error) => problems.push(format!("writes {path}, which {error}")),
                 }
                 written.insert(path.to_owned(), generator.name.clone());
             } else if !matches(&generator.scratch, path) {
@@ -256,30 +256,42 @@ fn matches(patterns: &[FileGlob], path: &str) -> bool {
     patterns.iter().any(|pattern| pattern.matches_written(path))
 }
 
-/// The files that the generator's inputs match.
+/// The files that match the generator's input patterns.
 fn inputs(generator: &Generator, before: &Snapshot) -> anyhow::Result<Vec<String>> {
     for pattern in &generator.inputs {
         if !before.paths().any(|path| pattern.matches_written(path)) {
             let text = format!("the input `{}` of the generator {} matches no file", pattern.as_str(), generator.name);
-            return Err(Failure::declaration(format!("{text}; mend the pattern in packaging/release.yaml")));
+            return Err(Failure::declaration(format!("{text}; correct the pattern in packaging/release.yaml")));
         }
     }
     Ok(before.paths().filter(|path| matches(&generator.inputs, path)).map(str::to_owned).collect())
 }
 
-fn output(directory: &Path, path: &str, state: &FileState) -> Result<Output, String> {
+/// An output that cannot be shipped; the message continues a sentence about the file.
+#[derive(Debug, thiserror::Error)]
+enum OutputError {
+    #[error("cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    /// The problem with the target, as [`names::wrong_target`] describes it.
+    #[error("{0}")]
+    Symlink(String),
+    #[error("is neither a file nor a symlink")]
+    Other,
+}
+
+fn output(directory: &Path, path: &str, state: &FileState) -> Result<Output, OutputError> {
     let (kind, content): (EntryKind, Arc<[u8]>) = match state {
         FileState::File { executable, .. } => {
-            let content = fs::read(directory.join(path)).map_err(|error| exec::plain(&error))?;
+            let content = fs::read(directory.join(path))?;
             (EntryKind::File { executable: *executable }, content.into())
         }
         FileState::Link { target } => {
             if let Some(why) = names::wrong_target(path, target) {
-                return Err(why);
+                return Err(OutputError::Symlink(why));
             }
             (EntryKind::Symlink { target: target.clone() }, target.as_bytes().into())
         }
-        FileState::Other => return Err("is neither a file nor a link".into()),
+        FileState::Other => return Err(OutputError::Other),
     };
     Ok(Output { path: path.to_owned(), kind, content })
 }

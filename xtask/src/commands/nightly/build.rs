@@ -53,12 +53,12 @@ pub(super) fn sources(night: &Night) -> anyhow::Result<String> {
 pub(super) fn sources_proved(night: &Night) -> Option<String> {
     let manifest = manifest(night)?;
     let proof =
-        Proof::of(&manifest, &night.release.directory(), night.release.declaration().offline_proof.is_some()).ok()?;
+        Proof::load(&manifest, &night.release.directory(), night.release.declaration().offline_proof.is_some()).ok()?;
     Some(proved(&proof))
 }
 
 fn proved(proof: &Proof) -> String {
-    let varied = proof.twin.variations.iter().filter(|one| one.missing.is_none()).count();
+    let varied = proof.rebuild.variations.iter().filter(|one| one.missing.is_none()).count();
     let offline = if proof.offline.is_some() { ", built and tested without a network" } else { "" };
     format!("the same bytes with {varied} things varied{offline}")
 }

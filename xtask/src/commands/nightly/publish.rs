@@ -22,7 +22,7 @@ use drydock_config::release::{NightlyVersion, Version};
 use drydock_oci::model::Descriptor;
 use drydock_oci::nightly::{self, Published};
 use drydock_oci::registry::{self, Attachment, Registries};
-use drydock_release::manifest::{NAME, SUMS};
+use drydock_release::manifest::{CHECKSUMS, NAME};
 use drydock_release::proof;
 
 /// The type of the artifact with the sources of a nightly.
@@ -161,7 +161,7 @@ fn sources(night: &Night) -> anyhow::Result<Vec<File>> {
     let manifest = super::build::manifest(night)
         .ok_or_else(|| Failure::missing("the archives went away while this went on; start it again"))?;
     let directory = night.release.directory();
-    let others = [(NAME, "application/json"), (SUMS, "text/plain"), (proof::NAME, "application/json")];
+    let others = [(NAME, "application/json"), (CHECKSUMS, "text/plain"), (proof::NAME, "application/json")];
     let archives =
         manifest.files(&directory).map(|(artifact, format, _)| (&*artifact.name, format::info(format).media_type));
     let file = |(name, media_type): (&str, &'static str)| -> anyhow::Result<File> {

@@ -1,4 +1,4 @@
-//! `cargo xtask release prove`: the hostile twin, then the build without a network.
+//! `cargo xtask release prove`: the varied rebuild, then the build without a network.
 
 use super::build::{self, lock, summary, threads};
 use crate::cli;
@@ -7,7 +7,7 @@ use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::output;
 use drydock_release::manifest::Manifest;
-use drydock_release::proof::{Proof, offline, twin};
+use drydock_release::proof::{Proof, offline, rebuild};
 
 impl cli::ReleaseProve {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
@@ -40,13 +40,13 @@ pub(in crate::commands) fn prove(release: &ReleaseContext, manifest: &Manifest, 
     let mut watch = |line: &str| output::err(format_args!("== {line}"));
     let directory = &release.directory();
     let config = release.commit.config.as_deref();
-    let request = twin::Request { tree: &release.tree, manifest, directory, config, threads };
-    let twin = twin::prove(&request, &mut watch)?;
+    let request = rebuild::Request { tree: &release.tree, manifest, directory, config, threads };
+    let rebuild = rebuild::prove(&request, &mut watch)?;
     let offline = match &release.declaration().offline_proof {
         Some(declared) => Some(offline::prove(declared, manifest, directory, &mut watch)?),
         None => None,
     };
-    let proof = Proof::new(manifest, twin, offline);
+    let proof = Proof::new(manifest, rebuild, offline);
     proof.write(directory)?;
     Ok(proof)
 }
@@ -54,9 +54,9 @@ pub(in crate::commands) fn prove(release: &ReleaseContext, manifest: &Manifest, 
 /// What was proved, for a person.
 fn shown(proof: &Proof) -> String {
     let varied: Vec<&str> =
-        proof.twin.variations.iter().filter(|one| one.missing.is_none()).map(|one| one.name.as_str()).collect();
+        proof.rebuild.variations.iter().filter(|one| one.missing.is_none()).map(|one| one.name.as_str()).collect();
     let mut text = format!("proved: a second build made the same bytes with another {}", varied.join(", "));
-    for one in &proof.twin.variations {
+    for one in &proof.rebuild.variations {
         if let Some(missing) = &one.missing {
             text.push_str(&format!("\n  not varied: {}; it needs {missing}", one.name));
         }

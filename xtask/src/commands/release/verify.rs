@@ -16,13 +16,13 @@ use drydock_config::release::{NightlyVersion, Signing, Version};
 use drydock_release::build::Job;
 use drydock_release::manifest::{Manifest, NAME};
 use drydock_release::signatures::{self, Signature};
-use drydock_release::verify::{self, Checked};
+use drydock_release::verify::{self, CheckedFile};
 
 /// What was found.
 #[derive(Debug, Serialize)]
 struct Report {
     directory: PathBuf,
-    files: Vec<Checked>,
+    files: Vec<CheckedFile>,
     signatures: Vec<Signature>,
     /// What is wrong beside single files.
     problems: Vec<String>,

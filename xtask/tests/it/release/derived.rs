@@ -52,19 +52,19 @@ fn derived_files_are_shipped_and_their_origin_is_recorded() {
 
 #[test]
 fn outputs_that_depend_on_the_machine_are_refused_with_the_line() {
-    let twice = ["derived files differ from run to run", "out (generator gen) differs in line 2"];
+    let twice = ["derived files differ between two runs", "out (generator gen) differs in line 2"];
     let with = |word: &'static str| [twice[0], twice[1], word];
     if need_tool("faketime", "faketime") {
-        refused("echo a > out; date -u >> out", "", 7, &with("which seems to hold the time"));
-        refused("echo a > out; date +%Y >> out", "", 7, &with("which seems to hold the time"));
+        refused("echo a > out; date -u >> out", "", 7, &with("which seems to contain the time"));
+        refused("echo a > out; date +%Y >> out", "", 7, &with("which seems to contain the time"));
     }
-    refused("echo a > out; pwd >> out", "", 7, &with("which holds the directory it was made in"));
-    refused("echo a > out; hostname >> out", "", 7, &with("which holds the name of the host"));
+    refused("echo a > out; pwd >> out", "", 7, &with("which contains the directory that it was generated in"));
+    refused("echo a > out; hostname >> out", "", 7, &with("which contains the host name"));
     refused("echo a > out; id -u >> out", "", 7, &with("differs in line 2"));
     refused("echo a > out; umask >> out", "", 7, &with("differs in line 2"));
     refused("echo a > out; date +%z >> out", "", 7, &with("differs in line 2"));
     refused("echo a > out; head -c 8 /dev/urandom | od -x >> out", "", 7, &with("differs in line 2"));
-    refused("echo a > out-$(date +%z)", "", 7, &["was made in one of two runs only"]);
+    refused("echo a > out-$(date +%z)", "", 7, &["exists after one of the two runs only"]);
 }
 
 #[test]
@@ -100,9 +100,9 @@ fn a_generator_must_write_exactly_what_it_declares() {
         "ln -s /etc/passwd out",
         "",
         1,
-        &["it makes out, which is a symlink to /etc/passwd, outside of the release"],
+        &["it writes out, which is a symlink to /etc/passwd, outside of the release"],
     );
-    refused("mkfifo out", "", 1, &["it makes out, which is neither a file nor a link"]);
+    refused("mkfifo out", "", 1, &["it writes out, which is neither a file nor a symlink"]);
     refused("echo x > out; echo x > OUT", ", scratch: [x]", 1, &["it writes OUT, which is not among"]);
     refused("echo x > out1; echo x > oUT1; mv oUT1 outb; echo x > outB", "", 1, &["outb: is the same as outB"]);
     refused(
@@ -115,7 +115,7 @@ fn a_generator_must_write_exactly_what_it_declares() {
         "[ \"$HOME\" != /nowhere ] && [ $(umask) = 0022 ] || { echo umask >&2; exit 4; }; echo x > out",
         "",
         1,
-        &["when it ran again in other surroundings"],
+        &["when it ran again in a varied environment"],
     );
 }
 
@@ -128,9 +128,9 @@ fn the_varied_rebuild_finds_outputs_that_depend_on_earlier_runs() {
     let proved = release(&generator(&script, ""), &["prove"]);
     assert_eq!(proved.code(), 7, "{}", proved.transcript());
     for words in [
-        "a second build made other bytes",
+        "the varied rebuild produced other bytes",
         "p-1.0.tar.gz: p-1.0/out: content is line 2 `1`, expected line 2 `0`",
-        "[made by the generator gen]",
+        "[from the generator gen]",
     ] {
         assert!(proved.stderr.contains(words), "{words:?} is not in {}", proved.transcript());
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use drydock_archive::read::{Limits, list_bytes};
 use drydock_config::release::Format;
 use drydock_release::manifest::Manifest;
-use drydock_release::verify::parse_sums;
+use drydock_release::verify::parse_checksums;
 
 use super::fixture::{DECLARATION, build, commit, project, release, run};
 use crate::support::{SmallDisk, need, need_tool, text};
@@ -47,7 +47,7 @@ fn the_corpus_of_archives_neither_panics_nor_hangs() {
 fn the_corpus_of_manifests_never_panics() {
     for (name, bytes) in corpus("release-json") {
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let taken = Manifest::parse(&text).is_ok() || parse_sums(&text).is_some();
+        let taken = Manifest::parse(&text).is_ok() || parse_checksums(&text).is_some();
         assert_eq!(taken, name.starts_with("good-"), "{name}");
     }
 }
@@ -80,22 +80,22 @@ fn hostile_files_get_clear_errors() {
     check("a cut archive", "truncate -s -20 p-1.0.tar.xz", "WRONG  p-1.0.tar.xz: it is cut off");
     check("a cut zip", "truncate -s -20 p-1.0.zip", "WRONG  p-1.0.zip: it is cut off");
     check("no archive", "echo x > p-1.0.tar.gz", "it does not start like a gzip file");
-    check("a directory", "rm p-1.0.zip; mkdir p-1.0.zip", "WRONG  p-1.0.zip: it cannot be read");
-    check("a pipe", "rm p-1.0.zip; mkfifo p-1.0.zip", "WRONG  p-1.0.zip: it cannot be read");
-    check("missing", "rm p-1.0.zip", "WRONG  p-1.0.zip: it cannot be read: no such file");
+    check("a directory", "rm p-1.0.zip; mkdir p-1.0.zip", "WRONG  p-1.0.zip: cannot read it");
+    check("a pipe", "rm p-1.0.zip; mkfifo p-1.0.zip", "WRONG  p-1.0.zip: cannot read it");
+    check("missing", "rm p-1.0.zip", "WRONG  p-1.0.zip: cannot read it: no such file");
     check("one too many", "cp p-1.0.zip q-1.0.zip", "WRONG  q-1.0.zip is not in release.json");
     check("an escape", "tar --transform 's,^,../,' -P -czf p-1.0.tar.gz SHA256SUMS", "../SHA256SUMS");
     check(
-        "other sums",
+        "other checksums",
         "sed -i 's/^./0/;s/^0/1/' SHA256SUMS",
-        "WRONG  SHA256SUMS: it does not list what release.json lists",
+        "WRONG  SHA256SUMS: it does not match release.json",
     );
-    check("sums that escape", "sed -i 's,  p,  ../p,' SHA256SUMS", "is no list of SHA-256 sums");
-    check("another entry", "sed -i 's/\"path\": \"a\"/\"path\": \"b\"/' release.json", "it was changed");
+    check("checksums that escape", "sed -i 's,  p,  ../p,' SHA256SUMS", "as a list of SHA-256 checksums");
+    check("another entry", "sed -i 's/\"path\": \"a\"/\"path\": \"b\"/' release.json", "it was modified");
     check(
         "an artifact that escapes",
         "sed -i 's,\"p-1.0.zip\",\"../p-1.0.zip\",' release.json",
-        "is no name of an archive",
+        "invalid archive name",
     );
 }
 

@@ -51,9 +51,9 @@ fn lanternd_is_released_proved_and_verified() {
     );
     let dist = project.join("target/xtask/dist/0.3.0");
     let proof: serde_json::Value = serde_json::from_str(&fs::read_to_string(dist.join("proof.json")).unwrap()).unwrap();
-    assert_eq!(proof["twin"]["identical"].as_array().unwrap().len(), 4);
+    assert_eq!(proof["rebuild"]["identical"].as_array().unwrap().len(), 4);
     for name in ["directory", "umask", "time zone", "clock", "user id", "host name", "threads of xz"] {
-        let varied = proof["twin"]["variations"].as_array().unwrap().iter();
+        let varied = proof["rebuild"]["variations"].as_array().unwrap().iter();
         let one = varied.clone().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name} is not in {proof}"));
         assert!(one["twin"].is_string(), "{name} was not varied: {one}");
     }

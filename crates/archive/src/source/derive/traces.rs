@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Made, Output};
+use super::{GeneratorRun, Output};
 use crate::source::names::shown;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
@@ -21,7 +21,12 @@ pub(super) fn now() -> u64 {
 }
 
 /// Fails if outputs have traces, with the first line of each.
-pub(super) fn check(made: &[Made], generators: &[Generator], directory: &Path, started: u64) -> anyhow::Result<()> {
+pub(super) fn check(
+    made: &[GeneratorRun],
+    generators: &[Generator],
+    directory: &Path,
+    started: u64,
+) -> anyhow::Result<()> {
     let versions = installed_versions();
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     let mut problems = Vec::new();
@@ -70,7 +75,7 @@ fn trace(
         return Some("the directory that it was generated in".into());
     }
     if host.len() >= SHORTEST_HOST && holds_word(line, host) && !read.contains(host) {
-        return Some(format!("the name of the host `{host}`"));
+        return Some(format!("the host name `{host}`"));
     }
     // A time in seconds since 1970 during this run.
     let digits = line.split(|c: char| !c.is_ascii_digit()).filter(|word| word.len() == 10);
@@ -100,7 +105,7 @@ fn holds_word(line: &str, word: &str) -> bool {
 }
 
 /// The inputs as one text. What they contain is not a trace of the machine.
-fn inputs(made: &Made, directory: &Path) -> String {
+fn inputs(made: &GeneratorRun, directory: &Path) -> String {
     const MOST: usize = 32 << 20;
     let mut text = String::new();
     for path in &made.inputs {

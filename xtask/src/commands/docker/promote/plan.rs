@@ -281,7 +281,7 @@ impl Planner<'_> {
             Ok(())
         };
         add(manifest::NAME)?;
-        if Proof::of(&list, dist, false).is_ok() {
+        if Proof::load(&list, dist, false).is_ok() {
             add(proof::NAME)?;
         }
         Ok(proofs)

@@ -9,7 +9,7 @@ use drydock_base::failure::Failure;
 use drydock_base::git::Objects;
 use drydock_config::release::{Signing, Version};
 use drydock_oci::build_record::{BuildRecord, RecordTag};
-use drydock_release::manifest::{Manifest, NAME, SUMS};
+use drydock_release::manifest::{CHECKSUMS, Manifest, NAME};
 use drydock_release::preflight::Finding;
 use drydock_release::signatures;
 use drydock_release::tag::SignedTag;
@@ -109,7 +109,9 @@ impl PromotedRelease {
             let found = format!("by {} of the declared keys, expected {}", signers.len(), signing.quorum);
             return bad(
                 found,
-                format!("save the signatures of other release managers as {SUMS}.asc beside {SUMS} of this release"),
+                format!(
+                    "save the signatures of other release managers as {CHECKSUMS}.asc beside {CHECKSUMS} of this release"
+                ),
             );
         }
         Ok((signers, vec![Finding::good(what, "by declared keys")]))
@@ -118,12 +120,12 @@ impl PromotedRelease {
     /// Returns the declared keys that signed the checksums of this release, if it was built on this machine.
     fn sums_signers(&self, signing: &Signing, keys: &Path) -> anyhow::Result<BTreeSet<String>> {
         let Some(manifest) = self.manifest()? else { return Ok(BTreeSet::new()) };
-        let written = std::fs::read_to_string(self.dist.join(SUMS)).unwrap_or_default();
-        if signing.quorum <= 1 || written != manifest.sums() {
+        let written = std::fs::read_to_string(self.dist.join(CHECKSUMS)).unwrap_or_default();
+        if signing.quorum <= 1 || written != manifest.checksums() {
             return Ok(BTreeSet::new());
         }
         let all = signatures::check(&self.dist, keys)?;
-        let of_sums = all.into_iter().filter(|signature| signature.file == format!("{SUMS}.asc"));
+        let of_sums = all.into_iter().filter(|signature| signature.file == format!("{CHECKSUMS}.asc"));
         Ok(of_sums.flat_map(|signature| signature.good).collect())
     }
 

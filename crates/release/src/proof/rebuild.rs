@@ -1,12 +1,13 @@
-//! The hostile twin: the same release built again where everything that must not matter is different.
+//! The varied rebuild: the release is built again in an environment where everything that must not matter is different.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::TwinProof;
+use super::RebuildProof;
 use crate::manifest::{Manifest, NAME};
 use crate::verify;
 use drydock_archive::difference::Pair;
@@ -17,9 +18,9 @@ use drydock_base::failure::Failure;
 use drydock_base::twin::{Twin, Variation};
 use drydock_config::release::NightlyVersion;
 
-/// What programs that make archives would take their options from.
+/// Environment variables with options of programs that write archives.
 const OPTIONS: [(&str, &str); 8] = [
-    ("TAR_OPTIONS", "--owner=twin:4242 --mtime=@1 --mode=go-rwx"),
+    ("TAR_OPTIONS", "--owner=varied:4242 --mtime=@1 --mode=go-rwx"),
     ("XZ_OPT", "-0 --threads=1"),
     ("XZ_DEFAULTS", "--memlimit-compress=32MiB --block-size=1MiB"),
     ("GZIP", "-1"),
@@ -28,7 +29,7 @@ const OPTIONS: [(&str, &str); 8] = [
     ("ZIPOPT", "-0"),
     ("SOURCE_DATE_EPOCH", "1"),
 ];
-/// What git would take its options from.
+/// Settings of git.
 const GIT: [(&str, &str); 6] = [
     ("tar.umask", "0077"),
     ("core.autocrlf", "true"),
@@ -38,49 +39,49 @@ const GIT: [(&str, &str); 6] = [
     ("core.fileMode", "false"),
 ];
 
-/// How the twin is built.
+/// The release to rebuild.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The sources of the release.
     pub tree: &'a SourceTree,
-    /// What was built first, and where.
+    /// The manifest of the first build.
     pub manifest: &'a Manifest,
-    /// Where that is.
+    /// The directory with the artifacts of the first build.
     pub directory: &'a Path,
-    /// The directory with the declarations, when it is not the project's own.
+    /// The directory with the declarations, if it is not that of the project.
     pub config: Option<&'a Path>,
-    /// The threads that the first build was allowed.
+    /// The number of threads of the first build.
     pub threads: u32,
 }
 
-/// Builds the twin and compares.
+/// Rebuilds the release in a varied environment, and compares the artifacts.
 ///
 /// # Errors
-/// The twin cannot be built, or a byte differs: which, and what makes such a difference.
-pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<TwinProof> {
-    let twin = Twin::probe();
+/// The release cannot be rebuilt, or an artifact differs; the error names the first difference and its likely cause.
+pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<RebuildProof> {
+    let varied = Twin::probe();
     let directory = tempfile::Builder::new()
-        .prefix("drydock-twin-of-another-name-")
+        .prefix("drydock-rebuild-under-another-name-")
         .tempdir()
-        .context("cannot make a temporary directory")?;
+        .context("cannot create a temporary directory")?;
     let at = |name: &str| directory.path().join(name);
     let (project, home, program) = (at("in a/deeper directory/project"), at("home"), at("xtask"));
-    fs::create_dir_all(&project).and_then(|()| fs::create_dir(&home)).context("cannot make a temporary directory")?;
+    fs::create_dir_all(&project).and_then(|()| fs::create_dir(&home)).context("cannot create a temporary directory")?;
     fs::copy(std::env::current_exe()?, &program).context("cannot copy this program")?;
     for source in request.tree.repositories.iter().rev() {
         copy_repository(source, request, &project)?;
     }
     write_git_settings(&home.join(".gitconfig"))?;
-    let config = request.config.unwrap_or(&project);
-    fs::create_dir_all(project.join("packaging")).context("cannot make a temporary directory")?;
-    if config == project {
-        // Which is read from the commit; this only makes it a project.
+    if request.config.is_none() {
+        // The declaration is read from the commit; the file only marks the project.
+        fs::create_dir_all(project.join("packaging")).context("cannot create a temporary directory")?;
         fs::write(project.join("packaging/release.yaml"), "# read from the commit\n").context("cannot write")?;
     }
 
     let threads = if request.threads == 1 { 3 } else { 1 };
     let mut argv = vec![program.display().to_string()];
-    for (option, value) in [("--project", &project), ("--config", &config.to_owned()), ("--state", &at("state"))] {
+    let config = request.config.unwrap_or(&project);
+    for (option, value) in [("--project", &*project), ("--config", config), ("--state", &at("state"))] {
         argv.extend([option.to_owned(), value.display().to_string()]);
     }
     argv.extend(["release", "build", "--commit", &request.manifest.commit, "--threads"].map(str::to_owned));
@@ -92,35 +93,39 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
         None if is_nightly => argv.extend(["--nightly".to_owned(), version.clone()]),
         None => argv.push("--untagged".to_owned()),
     }
-    watch(&format!("the twin: {}", exec::paste(&argv[1..])));
-    let mut set = twin.variables(&home).context("cannot write to a temporary directory")?;
-    for (name, value) in OPTIONS {
-        set.insert(name.to_owned(), value.to_owned());
-    }
+    watch(&format!("varied rebuild: {}", exec::paste(&argv[1..])));
+    let environment = environment(varied.variables(&home).context("cannot write to a temporary directory")?);
+    exec::bytes(&varied.command(&argv), &project, environment).map_err(|error| {
+        let error = error.shown_as(["drydock", "release", "build"]);
+        Failure::not_reproducible(format!("cannot rebuild the release in a varied environment: {error}"))
+    })?;
+    compare(request, &at("state/dist").join(version))?;
+
+    let options = OPTIONS.iter().map(|(name, _)| *name).chain(GIT.iter().map(|(key, _)| *key)).collect::<Vec<_>>();
+    let own = [
+        ("threads of xz", threads.to_string()),
+        ("clone", "only the commit, without a work tree".to_owned()),
+        ("settings of other programs", options.join(", ")),
+    ];
+    let own = own.map(|(name, value)| Variation { name: name.into(), twin: Some(value), missing: None });
+    Ok(RebuildProof {
+        identical: request.manifest.artifacts.iter().map(|artifact| artifact.name.clone()).collect(),
+        variations: varied.variations().into_iter().chain(own).collect(),
+    })
+}
+
+/// The environment of the rebuild, with misleading options for other programs.
+fn environment(mut set: BTreeMap<String, String>) -> BTreeMap<OsString, OsString> {
+    set.extend(OPTIONS.map(|(name, value)| (name.to_owned(), value.to_owned())));
     set.insert("GIT_CONFIG_COUNT".into(), GIT.len().to_string());
     for (index, (key, value)) in GIT.iter().enumerate() {
         set.insert(format!("GIT_CONFIG_KEY_{index}"), (*key).to_owned());
         set.insert(format!("GIT_CONFIG_VALUE_{index}"), (*value).to_owned());
     }
-    let environment = exec::environment(&[], &set);
-    exec::bytes(&twin.command(&argv), &project, environment).map_err(|error| {
-        let error = error.shown_as(["drydock", "release", "build"]);
-        Failure::not_reproducible(format!("the release cannot be built in other surroundings: {error}"))
-    })?;
-
-    let theirs = at("state/dist").join(&request.manifest.version);
-    let mut variations = twin.variations();
-    let more = [("threads of xz", threads.to_string()), ("clone", "only the commit, without a work tree".to_owned())];
-    let options: Vec<&str> = OPTIONS.iter().map(|(name, _)| *name).chain(GIT.iter().map(|(key, _)| *key)).collect();
-    let more = more.into_iter().chain([("settings of other programs", options.join(", "))]);
-    variations.extend(more.map(|(name, twin)| Variation { name: name.into(), twin: Some(twin), missing: None }));
-    compare(request, &theirs)?;
-    Ok(TwinProof {
-        identical: request.manifest.artifacts.iter().map(|artifact| artifact.name.clone()).collect(),
-        variations,
-    })
+    exec::environment(&[], &set)
 }
 
+/// Fails unless all artifacts of the rebuild, and its manifest, are the same.
 fn compare(request: &Request<'_>, theirs: &Path) -> anyhow::Result<()> {
     let manifest = Manifest::load(&theirs.join(NAME))?;
     let mut problems = Vec::new();
@@ -134,22 +139,24 @@ fn compare(request: &Request<'_>, theirs: &Path) -> anyhow::Result<()> {
     }
     if !problems.is_empty() {
         let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
-        return Err(Failure::not_reproducible(format!("a second build made other bytes:{list}")));
+        return Err(Failure::not_reproducible(format!("the varied rebuild produced other bytes:{list}")));
     }
     if !manifest.is_same_release(request.manifest) {
-        return Err(Failure::not_reproducible("a second build made the same archives but another release.json"));
+        return Err(Failure::not_reproducible(
+            "the varied rebuild produced the same archives but another release.json",
+        ));
     }
     Ok(())
 }
 
-/// Copies one commit of a repository, with its tag: a pack of exactly its objects, in a repository whose history ends there.
+/// Copies one commit of a repository, with its tag, to a shallow repository that has only the objects of the commit.
 fn copy_repository(
     source: &drydock_archive::source::SourceRepository,
     request: &Request<'_>,
     project: &Path,
 ) -> anyhow::Result<()> {
     let target = git_dir(source, request.tree, project);
-    fs::create_dir_all(&target).with_context(|| format!("cannot make {}", target.display()))?;
+    fs::create_dir_all(&target).with_context(|| format!("cannot create {}", target.display()))?;
     let format = format!("--object-format={}", if source.commit.as_str().len() == 64 { "sha256" } else { "sha1" });
     let git = |directory: &Path, words: &[&str]| -> anyhow::Result<Vec<u8>> {
         let set = BTreeMap::from(
@@ -197,7 +204,7 @@ fn copy_repository(
     fs::write(target.join("info/attributes"), "* text=auto eol=crlf ident export-subst\n").context("cannot write")
 }
 
-/// Where git keeps a submodule's repository: `modules/NAME` within that of its parent.
+/// The git directory of a repository; that of a submodule is `modules/NAME` in that of its parent.
 fn git_dir(source: &drydock_archive::source::SourceRepository, tree: &SourceTree, project: &Path) -> PathBuf {
     if source.prefix.is_empty() {
         return project.join(".git");
