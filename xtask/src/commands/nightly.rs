@@ -1,8 +1,8 @@
-//! `cargo xtask nightly`: from a commit to images, sources and packages where nightlies are; or nothing, when nothing changed.
+//! `cargo xtask nightly`: builds, proves and publishes a commit, unless nothing changed since the last nightly.
 
 mod build;
-mod decide;
-mod night;
+mod decision;
+mod nightly_build;
 mod preflight;
 mod publish;
 mod record;
@@ -15,38 +15,38 @@ use super::Context;
 use super::release::build::threads;
 use crate::cli;
 use crate::exit::Exit;
-use decide::{Decision, Tonight};
+use decision::{Candidate, Decision, decide, decide_without_images};
 use drydock_base::failure::Failure;
 use drydock_base::output;
-use night::{Night, Options};
-use publish::Remote;
-use record::{Outcome, Record, Taken};
+use nightly_build::{NightlyBuild, Options};
+use publish::NightlyRepositories;
+use record::{NightlyRecord, Outcome, StepRecord};
 use step::Step;
 
-/// The night, in order. Each step finds on disk what the ones before it made, and is not taken again when its own results
-/// are there and tonight's by their sums; so a night that was cut off goes on. Up to the last proof nothing leaves this
-/// machine, and up to the tags nobody sees what did: the last nightly stays as it was.
+/// The steps, in order. Each finds the results of earlier steps on disk. A step is skipped if its own results exist and
+/// belong to this build, which is judged by their checksums; so an interrupted nightly can be continued. Nothing leaves this
+/// machine before the last proof, and nobody sees what was pushed before the tags are moved.
 const STEPS: [Step; 10] = [
-    // The archives of the commit's files and of what is derived from them; files that hold the version hold tonight's.
+    // The archives of the commit's files and of derived files, with the nightly's version in the version files.
     Step::Sources,
-    // Built again by a twin in other surroundings, and from the archive without a network.
+    // A varied rebuild of the archives, and a build from them without a network.
     Step::SourcesProof,
-    // Debian source packages around those very archives, for all series.
+    // Debian source packages of these archives, for all series.
     Step::Packages,
-    // Whatever an archive would refuse is known before anything takes long.
+    // A cheap check, before the steps that take long.
     Step::PackagesCheck,
-    // Built twice in clean chroots without a network, compared, installed and tried: this makes the binary packages.
+    // Two builds in clean chroots without a network, compared, installed and tested. This makes the binary packages.
     Step::PackagesProof,
-    // Images of those binary packages, tried by running them.
+    // Images of these binary packages, tested by running them.
     Step::Images,
-    // By digest, with the build records and the sources beside them: seen only by who knows the digest.
+    // By digest, with the build records and the sources, so that only who knows the digest finds them.
     Step::Push,
-    // Source packages, signed, to where nightlies go. An archive never gives a version back, so all else has to be there,
-    // and no other night may have moved `nightly` meanwhile.
+    // Signed source packages. An archive never accepts a version twice, so this comes after all else is there, and only
+    // while nobody else has moved the tag `nightly`.
     Step::Upload,
-    // The commit, the day, and last `nightly`, unless somebody else moved that of any image since we began.
+    // The tags of the commit, of the date, and last `nightly`, unless somebody else has moved it for any image.
     Step::Tags,
-    // What is past its time, in nightly repositories and in the state directory only.
+    // Expired nightlies, in the nightly repositories and in the state directory.
     Step::Prune,
 ];
 
@@ -64,127 +64,133 @@ impl cli::Nightly {
             wait: self.wait,
             api: self.api,
         };
-        let night = Night::find(ctx, options)?;
+        let nightly = NightlyBuild::new(ctx, options)?;
         if self.dry_run {
-            return plan(&night, self.format);
+            return print_plan(&nightly, self.format);
         }
         let _lock = record::lock(ctx)?;
-        output::err(format_args!("{}", night.name()));
-        let mut remote = Remote::new();
-        let mut record = night.record();
-        let result = all(&night, &mut remote, &mut record);
+        output::err(format_args!("{}", nightly.title()));
+        let mut repositories = NightlyRepositories::new();
+        let mut record = nightly.new_record();
+        let result = run_steps(&nightly, &mut repositories, &mut record);
         if let Err(error) = &result {
             record.result = Outcome::Failed;
             record.failure = Some(format!("{error:#}"));
         }
-        record.images = remote.pushed;
+        record.images = repositories.pushed;
         record.write(ctx.state.root())?;
-        tell(&record, self.format)?;
-        // The summary has said why.
+        print_summary(&record, self.format)?;
         result.map(|()| Exit::Success)
     }
 }
 
-/// Decides, looks at what is needed, and takes every step.
-fn all(night: &Night, remote: &mut Remote, record: &mut Record) -> anyhow::Result<()> {
-    let state = night.ctx().state.root();
-    match decide(night, remote)? {
-        Decision::Skip(why) if !night.options.force => {
-            record.why = why;
+/// Decides whether to build, checks the requirements, and runs the steps.
+fn run_steps(
+    nightly: &NightlyBuild,
+    repositories: &mut NightlyRepositories,
+    record: &mut NightlyRecord,
+) -> anyhow::Result<()> {
+    let state = nightly.ctx().state.root();
+    let is_forced = nightly.options.force;
+    match decision(nightly, repositories)? {
+        Decision::Skip(reason) if !is_forced => {
+            record.reason = reason;
             record.result = Outcome::Skipped;
             return Ok(());
         }
-        Decision::Refuse(why) if !night.options.force => {
-            return Err(Failure::remote(format!("{why} (--force goes on)")));
+        Decision::Refuse(reason) if !is_forced => {
+            return Err(Failure::remote(format!("{reason}; use --force to build it anyway")));
         }
-        Decision::Build(why) => record.why = why,
-        Decision::Skip(why) | Decision::Refuse(why) => record.why = format!("it was forced, although {why}"),
+        Decision::Build(reason) => record.reason = reason,
+        Decision::Skip(reason) | Decision::Refuse(reason) => {
+            record.reason = format!("--force was used, although {reason}")
+        }
     }
     record.write(state)?;
-    timed("preflight", record, || preflight::check(night).map(Did::Done))?;
-    // What comes after a step that had to be made anew is made of something new.
-    let mut fresh = false;
+    timed("preflight", record, || preflight::check(nightly).map(Progress::Ran))?;
+    // Once a step runs, the steps that depend on it must run as well.
+    let mut inputs_changed = false;
     for step in STEPS {
-        if step.plan(night).is_none() {
+        if step.plan(nightly).is_none() {
             continue;
         }
-        timed(step.word(), record, || {
-            let done = if fresh { None } else { step.done(night)? };
-            match done {
-                Some(found) => Ok(Did::Reused(found)),
-                None => {
-                    fresh |= step.makes();
-                    step.take(night, remote).map(Did::Done)
-                }
+        timed(step.name(), record, || {
+            let done = if inputs_changed { None } else { step.done(nightly)? };
+            if let Some(summary) = done {
+                return Ok(Progress::Reused(summary));
             }
+            inputs_changed |= step.makes_inputs();
+            step.run(nightly, repositories).map(Progress::Ran)
         })?;
         record.write(state)?;
     }
-    record.result = if night.options.publish { Outcome::Published } else { Outcome::Built };
+    record.result = if nightly.options.publish { Outcome::Published } else { Outcome::Built };
     Ok(())
 }
 
-/// Whether there is anything to do.
-fn decide(night: &Night, remote: &mut Remote) -> anyhow::Result<Decision> {
+/// Asks the nightly repositories what is published, and decides.
+fn decision(nightly: &NightlyBuild, repositories: &mut NightlyRepositories) -> anyhow::Result<Decision> {
+    let candidate = Candidate {
+        version: &nightly.release.version,
+        commit: nightly.release.commit.id.as_str(),
+        has_same_tree: &|other| nightly.has_same_tree(other),
+    };
+    if nightly.images().is_empty() {
+        let last = NightlyRecord::read(nightly.ctx().state.root());
+        return Ok(decide_without_images(&candidate, last.as_ref()));
+    }
     let mut published = Vec::new();
-    for image in night.images() {
-        let before = match remote.ask(&image.repositories.nightly) {
-            Ok(before) => before,
-            // Without a login it may be hidden; who publishes will know.
-            Err(error) if !night.options.publish => {
-                return Ok(Decision::Build(format!("nothing is published, and what was cannot be told: {error:#}")));
+    for image in nightly.images() {
+        let current = match repositories.current(&image.repositories.nightly) {
+            Ok(current) => current,
+            // The repository may need a login, which only publishing requires.
+            Err(error) if !nightly.options.publish => {
+                return Ok(Decision::Build(format!("the last nightly is unknown: {error:#}")));
             }
             Err(error) => return Err(error),
         };
-        published.push((image.name.to_string(), before));
+        published.push((image.name.to_string(), current));
     }
-    if night.images().is_empty() {
-        return Ok(decide_here(night, Record::last(night.ctx().state.root())));
-    }
-    let tonight = Tonight {
-        version: &night.release.version,
-        commit: night.release.commit.id.as_str(),
-        same_tree: &|other| night.same_tree(other),
-    };
-    Ok(decide::decide(&tonight, &published))
+    Ok(decide(&candidate, &published))
 }
 
-/// What would be done.
-fn plan(night: &Night, format: cli::Format) -> anyhow::Result<Exit> {
+/// Prints the steps that would run.
+fn print_plan(nightly: &NightlyBuild, format: cli::Format) -> anyhow::Result<Exit> {
     let mut steps = Vec::new();
-    let mut fresh = false;
+    let mut inputs_changed = false;
     for step in STEPS {
-        let Some(what) = step.plan(night) else { continue };
-        let done = if fresh { None } else { step.done(night)? };
-        fresh |= done.is_none() && step.makes();
-        steps.push((step.word(), what, done));
+        let Some(plan) = step.plan(nightly) else { continue };
+        let done = if inputs_changed { None } else { step.done(nightly)? };
+        inputs_changed |= done.is_none() && step.makes_inputs();
+        steps.push((step.name(), plan, done));
     }
-    let tags = if night.images().is_empty() { Vec::new() } else { publish::tag_names(night) };
+    let (release, into) = (&nightly.release, nightly.release.directory());
     if format == cli::Format::Json {
         let steps =
-            steps.iter().map(|(step, what, done)| serde_json::json!({"step": step, "what": what, "done": done}));
+            steps.iter().map(|(step, plan, done)| serde_json::json!({"step": step, "plan": plan, "done": done}));
+        let repositories = nightly.images().iter().map(|image| image.repositories.nightly.to_string());
         let plan = serde_json::json!({
-            "version": night.release.version.as_str(),
-            "commit": night.release.commit.id.as_str(),
-            "tag": night.release.tag.as_ref().map(|tag| tag.name.as_str()),
-            "tags": tags,
-            "repositories": night.images().iter().map(|image| image.repositories.nightly.to_string()).collect::<Vec<_>>(),
-            "into": night.release.directory(),
+            "version": release.version.as_str(),
+            "commit": release.commit.id.as_str(),
+            "tag": release.tag.as_ref().map(|tag| tag.name.as_str()),
+            "tags": if nightly.images().is_empty() { Vec::new() } else { publish::tag_names(nightly) },
+            "repositories": repositories.collect::<Vec<_>>(),
+            "into": into,
             "steps": steps.collect::<Vec<_>>(),
         });
         output::out(serde_json::to_string_pretty(&plan)?);
         return Ok(Exit::Success);
     }
-    output::out(night.name());
-    for (step, what, done) in steps {
-        let done = done.map_or_else(String::new, |done| format!(" (there already: {done})"));
-        output::out(format_args!("  {step:<15} {what}{done}"));
+    output::out(nightly.title());
+    for (step, plan, done) in steps {
+        let done = done.map_or_else(String::new, |done| format!(" (done: {done})"));
+        output::out(format_args!("  {step:<15} {plan}{done}"));
     }
-    output::out(format_args!("  into            {}", night.release.directory().display()));
+    output::out(format_args!("  into            {}", into.display()));
     Ok(Exit::Success)
 }
 
-fn tell(record: &Record, format: cli::Format) -> anyhow::Result<()> {
+fn print_summary(record: &NightlyRecord, format: cli::Format) -> anyhow::Result<()> {
     if let Some(page) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|page| !page.is_empty()) {
         summary::append(record, page.as_ref())?;
     }
@@ -195,47 +201,31 @@ fn tell(record: &Record, format: cli::Format) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Without images there is only what this machine did before.
-fn decide_here(night: &Night, last: Option<Record>) -> Decision {
-    let version = night.release.version.as_str();
-    match last {
-        Some(last)
-            if last.result.is_over() && last.version == version && last.commit == night.release.commit.id.as_str() =>
-        {
-            Decision::Skip(format!("{version} is published"))
-        }
-        Some(_) | None => Decision::Build("it was not published before".to_owned()),
-    }
-}
-
-/// What a step did.
-enum Did {
-    /// Its results were there.
+/// The way in which a step was completed, with a summary of its results.
+enum Progress {
+    /// The results were there.
     Reused(String),
-    /// It was taken.
-    Done(String),
+    /// The step ran.
+    Ran(String),
 }
 
-/// Takes a step, with its lines of progress below its name and its time at the end.
-fn timed(word: &str, record: &mut Record, take: impl FnOnce() -> anyhow::Result<Did>) -> anyhow::Result<()> {
-    output::err(format_args!("{word}"));
+/// Runs a step, indents its output below its name, and records its time.
+fn timed(name: &str, record: &mut NightlyRecord, run: impl FnOnce() -> anyhow::Result<Progress>) -> anyhow::Result<()> {
+    output::err(format_args!("{name}"));
     let began = Instant::now();
-    let did = {
-        let _indented = output::indented();
-        take().map_err(|error| error.context(format!("{word} failed")))?
-    };
-    let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let _indented = output::indented();
-    let (reused, found) = match did {
-        Did::Reused(found) => {
-            output::err(format_args!("there already: {found}"));
-            (true, found)
+    let progress = run().map_err(|error| error.context(format!("{name} failed")))?;
+    let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (reused, summary) = match progress {
+        Progress::Reused(summary) => {
+            output::err(format_args!("done before: {summary}"));
+            (true, summary)
         }
-        Did::Done(found) => {
-            output::err(format_args!("{found} ({})", drydock_base::units::human(began.elapsed())));
-            (false, found)
+        Progress::Ran(summary) => {
+            output::err(format_args!("{summary} ({})", drydock_base::units::human(began.elapsed())));
+            (false, summary)
         }
     };
-    record.steps.push(Taken { step: word.to_owned(), reused, milliseconds, found });
+    record.steps.push(StepRecord { step: name.to_owned(), reused, milliseconds, summary });
     Ok(())
 }

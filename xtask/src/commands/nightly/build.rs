@@ -1,4 +1,4 @@
-//! What of a night is made on this machine, and how its results are known again.
+//! The steps that build and prove on this machine, and how their results are recognised.
 
 use std::path::PathBuf;
 
@@ -17,26 +17,26 @@ use drydock_oci::model::{Descriptor, ParsedManifest};
 use drydock_release::manifest::{Manifest, NAME};
 use drydock_release::proof::Proof;
 
-use super::night::Night;
+use super::nightly_build::NightlyBuild;
 
-/// The list of the sources, when it is tonight's and all its files have their sums.
-pub(super) fn manifest(night: &Night) -> Option<Manifest> {
-    let manifest = Manifest::load(&night.release.directory().join(NAME)).ok()?;
-    let ours = manifest.commit == night.release.commit.id.as_str()
-        && manifest.version == night.release.version.as_str()
-        && manifest.tag == night.release.tag
-        && manifest.declaration == night.release.commit.declaration_digest;
-    let whole = manifest.files(&night.release.directory()).all(|(artifact, _, path)| {
+/// The manifest of the archives, if it belongs to this build and all files have their checksums.
+pub(super) fn manifest(nightly: &NightlyBuild) -> Option<Manifest> {
+    let manifest = Manifest::load(&nightly.release.directory().join(NAME)).ok()?;
+    let is_current = manifest.commit == nightly.release.commit.id.as_str()
+        && manifest.version == nightly.release.version.as_str()
+        && manifest.tag == nightly.release.tag
+        && manifest.declaration == nightly.release.commit.declaration_digest;
+    let is_intact = manifest.files(&nightly.release.directory()).all(|(artifact, _, path)| {
         Sha256Sum::of_file(&path).is_ok_and(|(sum, size)| (sum, size) == (artifact.sha256, artifact.size))
     });
-    (ours && whole).then_some(manifest)
+    (is_current && is_intact).then_some(manifest)
 }
 
-pub(super) fn sources_done(night: &Night) -> Option<String> {
-    manifest(night).map(|manifest| archives(&manifest))
+pub(super) fn sources_done(nightly: &NightlyBuild) -> Option<String> {
+    manifest(nightly).map(|manifest| summarize_archives(&manifest))
 }
 
-fn archives(manifest: &Manifest) -> String {
+fn summarize_archives(manifest: &Manifest) -> String {
     format!(
         "{} archives, {} files, root {:.12}",
         manifest.artifacts.len(),
@@ -45,109 +45,106 @@ fn archives(manifest: &Manifest) -> String {
     )
 }
 
-pub(super) fn sources(night: &Night) -> anyhow::Result<String> {
-    let _lock = lock(night.ctx())?;
-    Ok(archives(&build(&night.release, night.options.threads)?.manifest))
+pub(super) fn sources(nightly: &NightlyBuild) -> anyhow::Result<String> {
+    let _lock = lock(nightly.ctx())?;
+    Ok(summarize_archives(&build(&nightly.release, nightly.options.threads)?.manifest))
 }
 
-pub(super) fn sources_proved(night: &Night) -> Option<String> {
-    let manifest = manifest(night)?;
+pub(super) fn sources_proved(nightly: &NightlyBuild) -> Option<String> {
+    let manifest = manifest(nightly)?;
     let proof =
-        Proof::load(&manifest, &night.release.directory(), night.release.declaration().offline_proof.is_some()).ok()?;
-    Some(proved(&proof))
+        Proof::load(&manifest, &nightly.release.directory(), nightly.release.declaration().offline_proof.is_some())
+            .ok()?;
+    Some(summarize_proof(&proof))
 }
 
-fn proved(proof: &Proof) -> String {
+fn summarize_proof(proof: &Proof) -> String {
     let varied = proof.rebuild.variations.iter().filter(|one| one.missing.is_none()).count();
     let offline = if proof.offline.is_some() { ", built and tested without a network" } else { "" };
-    format!("the same bytes with {varied} things varied{offline}")
+    format!("identical with {varied} variations{offline}")
 }
 
-pub(super) fn prove_sources(night: &Night) -> anyhow::Result<String> {
-    let _lock = lock(night.ctx())?;
-    let manifest = needed(manifest(night), "the archives")?;
-    Ok(proved(&prove::prove(&night.release, &manifest, night.options.threads)?))
+pub(super) fn prove_sources(nightly: &NightlyBuild) -> anyhow::Result<String> {
+    let _lock = lock(nightly.ctx())?;
+    let manifest = manifest(nightly).ok_or_else(removed)?;
+    Ok(summarize_proof(&prove::prove(&nightly.release, &manifest, nightly.options.threads)?))
 }
 
-/// What an earlier step made, which may be gone when somebody cleans up meanwhile.
-fn needed<T>(found: Option<T>, what: &str) -> anyhow::Result<T> {
-    found.ok_or_else(|| Failure::missing(format!("{what} went away while this went on; start it again")))
+/// The error that something has removed the archives since an earlier step wrote them.
+pub(super) fn removed() -> anyhow::Error {
+    Failure::missing("the archives were removed during the run; rerun")
 }
 
-/// The source packages, which are declared when this is called.
-fn of_packages<'a>(night: &'a Night, series: &[String]) -> anyhow::Result<SourcePackages<'a>> {
-    needed(night.packages(series)?, "`deb` in the declaration")
-}
-
-pub(super) fn packages_done(night: &Night) -> anyhow::Result<Option<String>> {
-    let packages = of_packages(night, &[])?;
-    let Ok(made) = packages.built() else { return Ok(None) };
-    for one in &made {
+pub(super) fn packages_done(nightly: &NightlyBuild) -> anyhow::Result<Option<String>> {
+    let packages = nightly.packages(&[])?;
+    let Ok(built) = packages.built() else { return Ok(None) };
+    for one in &built {
         if !packages.is_intact(one) || !packages.is_up_to_date(one)? {
             return Ok(None);
         }
     }
-    Ok(Some(of_series(&packages)))
+    Ok(Some(summarize_packages(&packages)))
 }
 
-fn of_series(packages: &SourcePackages<'_>) -> String {
+fn summarize_packages(packages: &SourcePackages<'_>) -> String {
     let names: Vec<&str> = packages.series.iter().map(|series| series.name.as_str()).collect();
     format!("{} for {}", packages.upstream, names.join(", "))
 }
 
-pub(super) fn packages(night: &Night) -> anyhow::Result<String> {
-    let packages = of_packages(night, &[])?;
-    let _lock = lock(night.ctx())?;
-    packages.build(&BuildOptions { signer: None, with_origs: true, threads: night.options.threads })?;
-    Ok(of_series(&packages))
+pub(super) fn packages(nightly: &NightlyBuild) -> anyhow::Result<String> {
+    let packages = nightly.packages(&[])?;
+    let _lock = lock(nightly.ctx())?;
+    packages.build(&BuildOptions { signer: None, with_origs: true, threads: nightly.options.threads })?;
+    Ok(summarize_packages(&packages))
 }
 
-pub(super) fn check_packages(night: &Night) -> anyhow::Result<String> {
-    // They are signed when they are uploaded, where they are checked once more.
-    let packages = of_packages(night, &[])?;
-    let refused = Check { allow_unsigned: true, api: None }.problems(&packages)?;
-    match refused.as_slice() {
-        [] => Ok(format!("{} packages would be accepted", packages.series.len())),
-        list => Err(Failure::rejected(format!("the packages would be refused:\n  {}", list.join("\n  ")))),
+pub(super) fn check_packages(nightly: &NightlyBuild) -> anyhow::Result<String> {
+    // The upload signs the packages and checks them again.
+    let packages = nightly.packages(&[])?;
+    let problems = Check { allow_unsigned: true, api: None }.problems(&packages)?;
+    if problems.is_empty() {
+        return Ok(format!("{} packages follow all rules", packages.series.len()));
     }
+    Err(Failure::rejected(format!("Launchpad would reject the packages:\n  {}", problems.join("\n  "))))
 }
 
-/// The series whose packages are proved, in words, when the proofs are about these packages and what they built is there.
-pub(super) fn packages_proved(night: &Night) -> anyhow::Result<Option<String>> {
-    let packages = of_packages(night, &night.proved_series())?;
-    let Ok(made) = packages.built() else { return Ok(None) };
-    let proved = made.iter().all(|one| {
+/// A summary of the packages, if their proofs are about exactly these packages and the binary packages are intact.
+pub(super) fn packages_proved(nightly: &NightlyBuild) -> anyhow::Result<Option<String>> {
+    let packages = nightly.packages(&nightly.proved_series())?;
+    let Ok(built) = packages.built() else { return Ok(None) };
+    let proved = built.iter().all(|one| {
         let directory = packages.directory().join("proof").join(&one.series);
-        let is_there = |(name, sum): (&String, &String)| {
-            Sha256Sum::of_file(&directory.join(name)).is_ok_and(|(found, _)| found.to_string() == *sum)
+        let is_there = |(name, checksum): (&String, &String)| {
+            Sha256Sum::of_file(&directory.join(name)).is_ok_and(|(found, _)| found.to_string() == *checksum)
         };
         packages.is_intact(one) && packages.proof(one).is_some_and(|proof| proof.packages.iter().all(is_there))
     });
-    Ok(proved.then(|| of_series(&packages)))
+    Ok(proved.then(|| summarize_packages(&packages)))
 }
 
-pub(super) fn prove_packages(night: &Night) -> anyhow::Result<String> {
-    let packages = of_packages(night, &night.proved_series())?;
-    let proofs = night.options.proof.prove_project(&packages)?;
-    let differing: Vec<String> = proofs
-        .iter()
-        .flat_map(|proof| proof.differences.iter().map(|what| format!("\n  {}: {what}", proof.proved_on)))
-        .collect();
-    if !differing.is_empty() {
-        let text = format!("two builds of the packages differ:{}", differing.concat());
-        return Err(Failure::not_reproducible(text));
+pub(super) fn prove_packages(nightly: &NightlyBuild) -> anyhow::Result<String> {
+    let packages = nightly.packages(&nightly.proved_series())?;
+    let proofs = nightly.options.proof.prove_project(&packages)?;
+    let lines = |proof: &drydock_deb::prove::Proof| {
+        let line = |difference| format!("\n  {}: {difference}", proof.proved_on);
+        proof.differences.iter().map(line).collect::<String>()
+    };
+    let differences: String = proofs.iter().map(lines).collect();
+    if !differences.is_empty() {
+        return Err(Failure::not_reproducible(format!("two builds of the packages differ:{differences}")));
     }
-    let tried = proofs.iter().map(|proof| format!("{} ({})", proof.proved_on, proof.tests.join(", ")));
-    Ok(format!("no difference, installed and tried on {}", tried.collect::<Vec<_>>().join(", ")))
+    let tested = proofs.iter().map(|proof| format!("{} ({})", proof.proved_on, proof.tests.join(", ")));
+    Ok(format!("reproducible, installed and tested on {}", tested.collect::<Vec<_>>().join(", ")))
 }
 
-/// The images, when their records are tonight's and by tonight's declaration, all their blobs are whole, and what they were made of is what is there.
-pub(super) fn images_done(night: &Night) -> anyhow::Result<Option<String>> {
-    let wanted = night.selection()?;
+/// A summary of the images, if their build records belong to this build, their blobs are intact, and their inputs are
+/// unchanged.
+pub(super) fn images_done(nightly: &NightlyBuild) -> anyhow::Result<Option<String>> {
+    let selection = nightly.selection()?;
     let mut found = Vec::new();
-    for image in night.images() {
-        let Ok(build) = wanted.build_of(image) else { return Ok(None) };
-        if !is_whole(&build.layout, &build.index) || !inputs_are_there(night, image, &build.record) {
+    for image in nightly.images() {
+        let Ok(build) = selection.build_of(image) else { return Ok(None) };
+        if !is_intact(&build.layout, &build.index) || !has_same_inputs(nightly, image, &build.record) {
             return Ok(None);
         }
         found.push(format!("{} {}", image.name, build.record.digest.short()));
@@ -155,20 +152,20 @@ pub(super) fn images_done(night: &Night) -> anyhow::Result<Option<String>> {
     Ok(Some(found.join(", ")))
 }
 
-pub(super) fn images(night: &Night) -> anyhow::Result<String> {
-    let selection = night.selection()?;
-    let build = Build { selection: &selection, platforms: Vec::new(), engines: night.options.engines };
+pub(super) fn images(nightly: &NightlyBuild) -> anyhow::Result<String> {
+    let selection = nightly.selection()?;
+    let build = Build { selection: &selection, platforms: Vec::new(), engines: nightly.options.engines };
     let records = build.run()?;
-    let told = records.iter().map(|record| {
+    let summaries = records.iter().map(|record| {
         let printed = record.platforms.values().find_map(|platform| platform.smoke_test.as_ref());
         let printed = printed.map_or_else(String::new, |passed| format!(" prints {:?}", passed.printed.trim()));
         format!("{} {}{printed}", record.image, record.digest.short())
     });
-    Ok(told.collect::<Vec<_>>().join(", "))
+    Ok(summaries.collect::<Vec<_>>().join(", "))
 }
 
-/// Whether every blob that an index reaches is there with its sum.
-fn is_whole(layout: &Layout, top: &Descriptor) -> bool {
+/// Whether all blobs that an index references have their digests.
+fn is_intact(layout: &Layout, top: &Descriptor) -> bool {
     let mut work = vec![top.clone()];
     while let Some(one) = work.pop() {
         let Ok(bytes) = layout.read(&one) else { return false };
@@ -186,22 +183,25 @@ fn is_whole(layout: &Layout, top: &Descriptor) -> bool {
     true
 }
 
-/// Whether what an image was made of is still what is there: proved packages, or a declared archive.
-fn inputs_are_there(night: &Night, image: &Image, record: &BuildRecord) -> bool {
+/// Whether the inputs of an image are unchanged: proved packages, or a declared archive.
+fn has_same_inputs(nightly: &NightlyBuild, image: &Image, record: &BuildRecord) -> bool {
     let mut files: Vec<PathBuf> = Vec::new();
     if let From::Archive { path, .. } = &image.from {
-        let name = |platform: &Platform| archive_of(path, &night.release.version, *platform);
-        files.extend(image.platforms.iter().map(|platform| night.ctx().declarations.project.join(name(platform))));
+        let name = |platform: &Platform| archive_path(path, &nightly.release.version, *platform);
+        files.extend(image.platforms.iter().map(|platform| nightly.ctx().declarations.project.join(name(platform))));
     }
-    let directories: Vec<PathBuf> =
-        night.proved_series().iter().map(|series| night.release.directory().join("deb/proof").join(series)).collect();
+    let directories: Vec<PathBuf> = nightly
+        .proved_series()
+        .iter()
+        .map(|series| nightly.release.directory().join("deb/proof").join(series))
+        .collect();
     record.inputs.iter().all(|input| {
         let mut all = directories.iter().map(|directory| directory.join(&input.name)).chain(files.iter().cloned());
         all.any(|file| Sha256Sum::of_file(&file).is_ok_and(|(sum, size)| (sum, size) == (input.sha256, input.size)))
     })
 }
 
-/// The archive that an image of a platform is made of.
-pub(super) fn archive_of(path: &str, version: &Version, platform: Platform) -> String {
+/// The path of the archive for an image of a platform.
+pub(super) fn archive_path(path: &str, version: &Version, platform: Platform) -> String {
     path.replace("{version}", version.as_str()).replace("{architecture}", platform.architecture())
 }

@@ -1,45 +1,45 @@
-//! What a night needs, looked at before anything is built: all that is missing is told at once, each with its remedy.
+//! The requirements of a nightly build, checked before anything is built. All that is missing is reported at once.
 
 use std::path::Path;
 
-use super::night::Night;
+use super::nightly_build::NightlyBuild;
 use crate::tools::{self, Purpose};
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_config::images::{From, Image};
 use drydock_release::preflight::{self, Finding};
 
-/// The least room, in bytes: a clean chroot, an image and two builds of packages.
-const ROOM: u64 = 2 << 30;
+/// The least free disk space in bytes: for a chroot, an image and two builds of packages.
+const MIN_FREE: u64 = 2 << 30;
 
-/// Looks at everything.
+/// Checks all requirements.
 ///
 /// # Errors
-/// Something is missing.
-pub(super) fn check(night: &Night) -> anyhow::Result<String> {
-    let mut findings = tools(night);
-    findings.extend(preflight::packages(night.release.declaration()));
-    findings.extend(room(night.ctx().state.root()));
-    findings.extend(night.images().iter().filter_map(|image| made_of(night, image)));
-    findings.extend(key(night));
+/// A requirement is not met; the message has all of them, with remedies.
+pub(super) fn check(nightly: &NightlyBuild) -> anyhow::Result<String> {
+    let mut findings = tools(nightly);
+    findings.extend(preflight::packages(nightly.release.declaration()));
+    findings.extend(disk_space(nightly.ctx().state.root()));
+    findings.extend(nightly.images().iter().filter_map(|image| inputs(nightly, image)));
+    findings.extend(key(nightly));
     let missing: Vec<String> = findings
         .iter()
         .filter(|finding| !finding.holds)
-        .map(|one| format!("\n  {}: {}; {}", one.what, one.found, one.remedy.as_deref().unwrap_or("as it says")))
+        .map(|one| format!("\n  {}: {}; {}", one.what, one.found, one.remedy.as_deref().unwrap_or("see the message")))
         .collect();
     if missing.is_empty() {
-        return Ok(format!("{} things hold", findings.len()));
+        return Ok(format!("{} requirements are met", findings.len()));
     }
-    Err(Failure::missing(format!("the nightly cannot be made here:{}", missing.concat())))
+    Err(Failure::missing(format!("this machine cannot build the nightly:{}", missing.concat())))
 }
 
-fn tools(night: &Night) -> Vec<Finding> {
+fn tools(nightly: &NightlyBuild) -> Vec<Finding> {
     let purposes = [
         Some(Purpose::Release),
-        night.release.declaration().deb.is_some().then_some(Purpose::Deb),
-        (!night.images().is_empty()).then_some(Purpose::Docker),
+        nightly.release.declaration().deb.is_some().then_some(Purpose::Deb),
+        (!nightly.images().is_empty()).then_some(Purpose::Docker),
     ];
-    // Only Dockerfiles need an engine, and any of them will do.
+    // Only Dockerfiles need an engine, and any one is enough.
     let is_engine = |name: &str| ["buildah", "docker", "podman"].contains(&name);
     let mut findings: Vec<Finding> = Vec::new();
     for tool in purposes.into_iter().flatten().flat_map(|purpose| tools::needed(Some(purpose))) {
@@ -47,78 +47,78 @@ fn tools(night: &Night) -> Vec<Finding> {
         if findings.iter().any(|finding| finding.what == what) || is_engine(tool.name()) {
             continue;
         }
-        findings.push(match tool.is_installed() {
-            true => Finding::good(what, "it is"),
-            false => Finding::bad(what, "it is not", format!("it {}: apt-get install {}", tool.reason, tool.package)),
+        findings.push(if tool.is_installed() {
+            Finding::good(what, "installed")
+        } else {
+            Finding::bad(what, "not found", format!("it {}: apt-get install {}", tool.reason, tool.package))
         });
     }
     findings
 }
 
-fn room(state: &Path) -> Option<Finding> {
-    let what = "there is room on the disk";
+fn disk_space(state: &Path) -> Option<Finding> {
+    let what = "there is enough disk space";
     let disk = rustix::fs::statvfs(state).ok()?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let found = format!("{} MiB at {}", free >> 20, state.display());
-    Some(match free >= ROOM {
-        true => Finding::good(what, found),
-        false => Finding::bad(
-            what,
-            found,
-            format!("make room for {} MiB, or name another directory with --state", ROOM >> 20),
-        ),
+    let found = format!("{} MiB free at {}", free >> 20, state.display());
+    Some(if free >= MIN_FREE {
+        Finding::good(what, found)
+    } else {
+        let remedy = format!("free {} MiB, or use another directory with --state", MIN_FREE >> 20);
+        Finding::bad(what, found, remedy)
     })
 }
 
-/// Whether what an image is made of will be there: the packages of a series that is proved, or an archive that is there.
-fn made_of(night: &Night, image: &Image) -> Option<Finding> {
-    let what = format!("what the image {} is made of", image.name);
-    let proved = night.proved_series();
+/// Whether the inputs of an image will exist: packages of a series that is proved, or an archive.
+fn inputs(nightly: &NightlyBuild, image: &Image) -> Option<Finding> {
+    let what = format!("the inputs of the image {} exist", image.name);
+    let proved = nightly.proved_series();
     let bad = |found: String, remedy: &str| Some(Finding::bad(what.clone(), found, remedy));
     match &image.from {
         From::Debs { series: Some(series), .. } | From::Dockerfile { series: Some(series), .. }
             if !proved.contains(series) =>
         {
             bad(
-                format!("packages of {series}, which are not built"),
-                "add it to `nightly.prove` in packaging/release.yaml",
+                format!("it needs packages of {series}, which are not built"),
+                "add the series to `nightly.prove` in packaging/release.yaml",
             )
         }
-        From::Debs { .. } if proved.is_empty() => {
-            bad("packages, and none are built".to_owned(), "declare `deb` and its series in packaging/release.yaml")
-        }
+        From::Debs { .. } if proved.is_empty() => bad(
+            "it needs packages, and none are built".to_owned(),
+            "declare `deb` and its series in packaging/release.yaml",
+        ),
         From::Archive { path, .. } => {
             let missing = image.platforms.iter().find_map(|platform| {
-                let name = super::build::archive_of(path, &night.release.version, *platform);
-                (!night.ctx().declarations.project.join(&name).is_file()).then_some(name)
+                let name = super::build::archive_path(path, &nightly.release.version, *platform);
+                (!nightly.ctx().declarations.project.join(&name).is_file()).then_some(name)
             });
             match missing {
-                Some(name) => bad(format!("the archive {name}, which is not there"), "build it before"),
-                None => Some(Finding::good(what, "is there")),
+                Some(name) => bad(format!("{name} does not exist"), "build it first"),
+                None => Some(Finding::good(what, "found")),
             }
         }
         From::Debs { .. } | From::Dockerfile { .. } => None,
     }
 }
 
-/// Whether what will sign source packages is there.
-fn key(night: &Night) -> Option<Finding> {
-    let upload = night.release.declaration().nightly.upload.as_ref().filter(|_| night.options.publish)?;
-    let key = night.options.key.as_ref().or(upload.key.as_ref());
+/// Whether gpg has a secret key for signing source packages.
+fn key(nightly: &NightlyBuild) -> Option<Finding> {
+    let upload = nightly.release.declaration().nightly.upload.as_ref().filter(|_| nightly.options.publish)?;
+    let key = nightly.options.key.as_ref().or(upload.key.as_ref());
     let mut argv: Vec<String> = ["gpg", "--batch", "--list-secret-keys", "--with-colons"].map(str::to_owned).into();
     argv.extend(key.cloned());
     let passed = ["GNUPGHOME"].map(str::to_owned);
     let environment = exec::environment(&passed, &std::collections::BTreeMap::new());
     let listed = exec::bytes(&argv, Path::new("/"), environment).unwrap_or_default();
-    let what = "there is a key that signs source packages";
+    let what = "gpg has a key for signing source packages";
     let found = String::from_utf8_lossy(&listed)
         .lines()
         .find_map(|line| Some(line.strip_prefix("fpr:")?.trim_matches(':').to_owned()));
     Some(match found {
         Some(fingerprint) => Finding::good(what, fingerprint),
         None => {
-            let asked = key.map_or("none".to_owned(), |key| format!("none is {key}"));
-            Finding::bad(what, asked, "import it into gpg (GNUPGHOME), say --key, or --no-publish")
+            let found = key.map_or("no secret key".to_owned(), |key| format!("no secret key {key}"));
+            Finding::bad(what, found, "import the key into gpg (GNUPGHOME), or use --key or --no-publish")
         }
     })
 }

@@ -1,4 +1,4 @@
-//! What leaves this machine: images by digest with their sources beside them, source packages, and last the tags.
+//! The steps that publish: images by digest together with their sources, source packages, tags, and removing old nightlies.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 
-use super::night::Night;
-use super::record::Pushed;
+use super::nightly_build::NightlyBuild;
+use super::record::PushedImage;
 use crate::commands::deb::upload::Uploader;
 use crate::commands::docker::nightly as images;
 use crate::commands::docker::prune::old_nightlies;
@@ -25,49 +25,49 @@ use drydock_oci::registry::{self, Attachment, Registries};
 use drydock_release::manifest::{CHECKSUMS, NAME};
 use drydock_release::proof;
 
-/// The type of the artifact with the sources of a nightly.
+/// The type of the artifact with the sources.
 const SOURCES: &str = "application/vnd.drydock.sources.v1";
-/// What every file of it is called by.
+/// The annotation with the name of a file.
 const TITLE: &str = "org.opencontainers.image.title";
 
-/// The nightly repositories: what they had when the night began, and what was pushed.
-pub(super) struct Remote {
+/// The nightly repositories of the images.
+pub(super) struct NightlyRepositories {
     registries: Registries,
-    /// By repository.
-    before: BTreeMap<String, Option<Published>>,
-    /// By image.
-    tops: BTreeMap<String, Descriptor>,
-    /// By image.
-    pub(super) pushed: BTreeMap<String, Pushed>,
+    /// The nightlies at the start of the build, by repository.
+    previous: BTreeMap<String, Option<Published>>,
+    /// The descriptors of the pushed images, by name of the image.
+    descriptors: BTreeMap<String, Descriptor>,
+    /// The pushed images for the record, by name of the image.
+    pub(super) pushed: BTreeMap<String, PushedImage>,
 }
 
-impl Remote {
-    pub(super) fn new() -> Remote {
-        Remote {
+impl NightlyRepositories {
+    pub(super) fn new() -> NightlyRepositories {
+        NightlyRepositories {
             registries: Registries::from_process(),
-            before: BTreeMap::new(),
-            tops: BTreeMap::new(),
+            previous: BTreeMap::new(),
+            descriptors: BTreeMap::new(),
             pushed: BTreeMap::new(),
         }
     }
 
-    /// What the tag `nightly` of a repository names now; later it may only be moved from there.
-    pub(super) fn ask(&mut self, repository: &Repository) -> anyhow::Result<Option<Published>> {
+    /// The current nightly of a repository. It is remembered, because later the tag may only be moved from there.
+    pub(super) fn current(&mut self, repository: &Repository) -> anyhow::Result<Option<Published>> {
         let registry = self.registries.open(repository)?;
         let found = nightly::published(&registry, repository)?;
-        self.before.insert(repository.to_string(), found.clone());
+        self.previous.insert(repository.to_string(), found.clone());
         Ok(found)
     }
 
     /// Pushes every image by digest, with its build record and the sources.
-    pub(super) fn push(&mut self, night: &Night) -> anyhow::Result<String> {
-        let wanted = night.selection()?;
-        let sources = sources(night)?;
+    pub(super) fn push(&mut self, nightly: &NightlyBuild) -> anyhow::Result<String> {
+        let selection = nightly.selection()?;
+        let sources = sources(nightly)?;
         let mut digests = Vec::new();
-        for image in night.images() {
+        for image in nightly.images() {
             let repository = &image.repositories.nightly;
             let registry = self.registries.open(repository)?;
-            let build = wanted.build_of(image)?;
+            let build = selection.build_of(image)?;
             images::push(&registry, image, &build)?;
             let top = build.index;
             let titles: Vec<[(&str, &str); 1]> = sources.iter().map(|file| [(TITLE, file.name.as_str())]).collect();
@@ -79,34 +79,35 @@ impl Remote {
             registry::attach(&registry, repository, &top, SOURCES, &files)?;
             digests.push(format!("{repository}@{}", top.digest));
             let pushed =
-                Pushed { repository: repository.to_string(), digest: top.digest.to_string(), tags: Vec::new() };
+                PushedImage { repository: repository.to_string(), digest: top.digest.to_string(), tags: Vec::new() };
             self.pushed.insert(image.name.to_string(), pushed);
-            self.tops.insert(image.name.to_string(), top);
+            self.descriptors.insert(image.name.to_string(), top);
         }
-        Ok(format!("{}, each with its build record and {} files of sources", digests.join(", "), sources.len()))
+        Ok(format!("{}, each with its build record and {} source files", digests.join(", "), sources.len()))
     }
 
-    /// Looks at every image's `nightly` again. Nothing is uploaded, and nothing tagged, once another night has moved one.
-    pub(super) fn unmoved(&mut self, night: &Night) -> anyhow::Result<()> {
-        for image in night.images() {
+    /// Checks that nobody else has moved the tag `nightly` of an image since the build began.
+    pub(super) fn check_unmoved(&mut self, nightly: &NightlyBuild) -> anyhow::Result<()> {
+        for image in nightly.images() {
             let repository = &image.repositories.nightly;
             let registry = self.registries.open(repository)?;
-            let before = self.before.get(&repository.to_string()).and_then(Option::as_ref).map(|before| before.digest);
-            let ours = self.tops.get(image.name.as_str()).map(|top| top.digest);
+            let before =
+                self.previous.get(&repository.to_string()).and_then(Option::as_ref).map(|before| before.digest);
+            let ours = self.descriptors.get(image.name.as_str()).map(|top| top.digest);
             nightly::ensure_unmoved(&registry, repository, before, ours)?;
         }
         Ok(())
     }
 
-    /// Moves the tags of every image, `nightly` last.
-    pub(super) fn tag(&mut self, night: &Night) -> anyhow::Result<String> {
-        self.unmoved(night)?;
-        let tags = images::tags(&night.release)?;
-        for image in night.images() {
+    /// Moves the tags of all images, `nightly` last.
+    pub(super) fn tag(&mut self, nightly: &NightlyBuild) -> anyhow::Result<String> {
+        self.check_unmoved(nightly)?;
+        let tags = images::tags(&nightly.release)?;
+        for image in nightly.images() {
             let (repository, name) = (&image.repositories.nightly, image.name.to_string());
             let registry = self.registries.open(repository)?;
-            let top = self.tops.get(&name).with_context(|| format!("{name} was not pushed"))?;
-            let before = self.before.get(&repository.to_string()).and_then(Option::as_ref);
+            let top = self.descriptors.get(&name).with_context(|| format!("{name} was not pushed"))?;
+            let before = self.previous.get(&repository.to_string()).and_then(Option::as_ref);
             nightly::set_tags(&registry, repository, top, &tags, before.map(|before| before.digest))?;
             if let Some(pushed) = self.pushed.get_mut(&name) {
                 pushed.tags = tags.iter().map(Tag::to_string).collect();
@@ -115,91 +116,92 @@ impl Remote {
         Ok(tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", "))
     }
 
-    /// Removes what is past its time: images in the nightly repositories, and files here. What a registry does not let go,
-    /// or the disk, is told and is no failure of the night; something lost that had to stay is one.
-    pub(super) fn prune(&mut self, night: &Night) -> anyhow::Result<String> {
-        let mut told = Vec::new();
-        for image in night.images() {
+    /// Removes expired nightlies from the repositories and from this machine. What a registry or the disk refuses to remove
+    /// is only noted, because the next nightly tries again.
+    pub(super) fn prune(&mut self, nightly: &NightlyBuild) -> anyhow::Result<String> {
+        let mut summaries = Vec::new();
+        for image in nightly.images() {
             let pruned = {
-                let _lock = lock(night.ctx())?;
-                old_nightlies(night.ctx(), image, &mut self.registries)
+                let _lock = lock(nightly.ctx())?;
+                old_nightlies(nightly.ctx(), image, &mut self.registries)
             };
-            told.push(forgiven(pruned, &image.repositories.nightly)?);
+            summaries.push(tolerate_refusal(pruned, &image.repositories.nightly)?);
         }
-        let keep = Duration::from_secs(u64::from(night.release.declaration().nightly.keep_days) * 24 * 60 * 60);
-        let here = old_files(&night.release.directory(), keep, SystemTime::now());
-        told.push(if here.is_empty() { "nothing here".to_owned() } else { format!("{} here", here.join(", ")) });
-        Ok(told.join("; "))
+        let keep = Duration::from_secs(u64::from(nightly.release.declaration().nightly.keep_days) * 24 * 60 * 60);
+        let removed = remove_old_files(&nightly.release.directory(), keep, SystemTime::now());
+        let removed = if removed.is_empty() { "nothing".to_owned() } else { removed.join(", ") };
+        summaries.push(format!("{removed} on this machine"));
+        Ok(summaries.join("; "))
     }
 }
 
-/// What a removal did, in words, also when the registry refused it or was away: the next night tries again.
-fn forgiven(pruned: anyhow::Result<String>, repository: &Repository) -> anyhow::Result<String> {
+/// Turns a failure of the registry into a note; other errors remain.
+fn tolerate_refusal(pruned: anyhow::Result<String>, repository: &Repository) -> anyhow::Result<String> {
     pruned.or_else(|error| {
         if !matches!(Failure::find(&error), Some(Failure::Remote(_))) {
             return Err(error);
         }
-        output::err(format_args!("note: nothing more is removed in {repository}: {error:#}"));
-        Ok(format!("not in {repository}"))
+        output::err(format_args!("note: cannot remove old nightlies from {repository}: {error:#}"));
+        Ok(format!("nothing from {repository}"))
     })
 }
 
-/// The tags that will be set, in their order.
-pub(super) fn tag_names(night: &Night) -> Vec<String> {
-    images::tags(&night.release).unwrap_or_default().iter().map(Tag::to_string).collect()
+/// The tags that will be set, in order.
+pub(super) fn tag_names(nightly: &NightlyBuild) -> Vec<String> {
+    images::tags(&nightly.release).unwrap_or_default().iter().map(Tag::to_string).collect()
 }
 
-/// A file of the sources.
-struct File {
+/// A file of the artifact with the sources.
+struct SourceFile {
     name: String,
     media_type: &'static str,
     bytes: Vec<u8>,
 }
 
-/// The archives, their list, their sums, and their proof.
-fn sources(night: &Night) -> anyhow::Result<Vec<File>> {
-    let manifest = super::build::manifest(night)
-        .ok_or_else(|| Failure::missing("the archives went away while this went on; start it again"))?;
-    let directory = night.release.directory();
+/// The archives, their manifest, checksums and proof.
+fn sources(nightly: &NightlyBuild) -> anyhow::Result<Vec<SourceFile>> {
+    let manifest = super::build::manifest(nightly).ok_or_else(super::build::removed)?;
+    let directory = nightly.release.directory();
     let others = [(NAME, "application/json"), (CHECKSUMS, "text/plain"), (proof::NAME, "application/json")];
     let archives =
         manifest.files(&directory).map(|(artifact, format, _)| (&*artifact.name, format::info(format).media_type));
-    let file = |(name, media_type): (&str, &'static str)| -> anyhow::Result<File> {
+    let file = |(name, media_type): (&str, &'static str)| -> anyhow::Result<SourceFile> {
         let path = directory.join(name);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(File { name: name.to_owned(), media_type, bytes })
+        Ok(SourceFile { name: name.to_owned(), media_type, bytes })
     };
     archives.chain(others).map(file).collect()
 }
 
-/// Signs and uploads the source packages to where nightlies go, and waits for the answer.
-pub(super) fn upload(night: &Night, remote: &mut Remote) -> anyhow::Result<String> {
-    // An archive never gives a version back, so a night that lost to another one does not take one.
-    remote.unmoved(night)?;
-    let Some(packages) = night.packages(&[])? else { return Ok("nothing".to_owned()) };
-    let options = &night.options;
+/// Signs the source packages, uploads them to the target of nightlies, and waits for the answer.
+pub(super) fn upload(nightly: &NightlyBuild, repositories: &mut NightlyRepositories) -> anyhow::Result<String> {
+    // An archive never accepts a version twice, so nothing is uploaded if another nightly was published meanwhile.
+    repositories.check_unmoved(nightly)?;
+    let packages = nightly.packages(&[])?;
+    let options = &nightly.options;
     let uploader = Uploader { key: options.key.clone(), wait: options.wait, api: options.api.clone() };
-    let mut told = Vec::new();
+    let mut results = Vec::new();
     let exit = uploader.upload(packages, &mut |line| {
         output::err(format_args!("== {line}"));
-        told.push(line.split_whitespace().collect::<Vec<_>>().join(" "));
+        results.push(line.split_whitespace().collect::<Vec<_>>().join(" "));
     })?;
-    match exit {
-        Exit::Success => Ok(told.join(", ")),
-        _ => Err(Failure::remote(format!("the source packages were not all taken: {}", told.join(", ")))),
+    let results = results.join(", ");
+    if exit == Exit::Success {
+        return Ok(results);
     }
+    Err(Failure::remote(format!("not all source packages were accepted: {results}")))
 }
 
-/// Removes the files of nightlies that are older than they are kept, by when their list was written. Those of tonight and of
-/// releases stay. What cannot be removed is told.
-fn old_files(tonight: &Path, keep: Duration, now: SystemTime) -> Vec<String> {
-    let mut gone = Vec::new();
-    let Some(directory) = tonight.parent() else { return gone };
+/// Removes the directories of expired nightlies, by the time of their manifests, except that of this build. Returns the names
+/// of the removed ones. What cannot be removed is noted.
+fn remove_old_files(current: &Path, keep: Duration, now: SystemTime) -> Vec<String> {
+    let mut removed = Vec::new();
+    let Some(directory) = current.parent() else { return removed };
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) => {
             output::err(format_args!("note: cannot read {}: {error}", directory.display()));
-            return gone;
+            return removed;
         }
     };
     for entry in entries.flatten() {
@@ -208,15 +210,15 @@ fn old_files(tonight: &Path, keep: Duration, now: SystemTime) -> Vec<String> {
         let written =
             fs::metadata(entry.path().join(NAME)).or_else(|_| entry.metadata()).and_then(|data| data.modified());
         let is_old = written.is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age > keep));
-        if is_nightly && is_old && entry.path() != tonight {
+        if is_nightly && is_old && entry.path() != current {
             match fs::remove_dir_all(entry.path()) {
-                Ok(()) => gone.push(name),
+                Ok(()) => removed.push(name),
                 Err(error) => output::err(format_args!("note: cannot remove {}: {error}", entry.path().display())),
             }
         }
     }
-    gone.sort();
-    gone
+    removed.sort();
+    removed
 }
 
 #[cfg(test)]
@@ -224,11 +226,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_refusal_of_the_registry_is_forgiven() {
+    fn only_failures_of_the_registry_are_tolerated() {
         let repository: Repository = "registry.example/p/nightly".parse().unwrap();
-        let after = |failure: anyhow::Error| forgiven(Err(failure.context("y")), &repository);
-        assert_eq!(forgiven(Ok("3 of 4 kept".to_owned()), &repository).unwrap(), "3 of 4 kept");
-        assert_eq!(after(Failure::remote("x")).unwrap(), "not in registry.example/p/nightly");
+        let after = |failure: anyhow::Error| tolerate_refusal(Err(failure.context("y")), &repository);
+        assert_eq!(tolerate_refusal(Ok("3 of 4 kept".to_owned()), &repository).unwrap(), "3 of 4 kept");
+        assert_eq!(after(Failure::remote("x")).unwrap(), "nothing from registry.example/p/nightly");
         let others = [Failure::NotReproducible, Failure::Missing, Failure::Infrastructure, Failure::Interrupted];
         for failure in others {
             let failure = failure("x".to_owned());
@@ -240,19 +242,19 @@ mod tests {
     }
 
     #[test]
-    fn old_files_of_nightlies_go_and_what_cannot_go_is_no_failure() {
+    fn expired_nightlies_are_removed_if_possible() {
         let directory = tempfile::tempdir().unwrap();
-        let [old, stuck, tonight] = [1, 2, 3].map(|day| format!("1.1-0.nightly2026070{day}.{day}.gaaaaaa{day}"));
-        for name in [&old, &tonight, "1.0", "notes"] {
+        let [old, stuck, current] = [1, 2, 3].map(|day| format!("1.1-0.nightly2026070{day}.{day}.gaaaaaa{day}"));
+        for name in [&old, &current, "1.0", "notes"] {
             fs::create_dir(directory.path().join(name)).unwrap();
         }
-        // A file is no directory to be emptied.
+        // This is not a directory, so removing it fails.
         fs::write(directory.path().join(&stuck), "").unwrap();
-        let tonight = directory.path().join(tonight);
+        let current = directory.path().join(current);
         let day = Duration::from_secs(24 * 60 * 60);
-        assert_eq!(old_files(&tonight, day, SystemTime::now()), Vec::<String>::new());
-        assert_eq!(old_files(&tonight, day, SystemTime::now() + 2 * day), [old]);
+        assert_eq!(remove_old_files(&current, day, SystemTime::now()), Vec::<String>::new());
+        assert_eq!(remove_old_files(&current, day, SystemTime::now() + 2 * day), [old]);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4);
-        assert!(old_files(&directory.path().join("gone/tonight"), day, SystemTime::now()).is_empty());
+        assert!(remove_old_files(&directory.path().join("gone/current"), day, SystemTime::now()).is_empty());
     }
 }

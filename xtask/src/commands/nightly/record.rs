@@ -1,6 +1,6 @@
-//! `nightly.json` in the state directory: what the last call did, step by step, and the lock that keeps a second one out.
+//! `nightly.json` in the state directory: the record of the last nightly, and the lock that excludes a second one.
 //!
-//! Whether a step has to be taken is never told by this file, but by its results.
+//! The record does not decide whether a step must run; its results do.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,61 +14,62 @@ use crate::commands::Context;
 use drydock_base::failure::Failure;
 use drydock_base::paths;
 
-/// The file's name.
+/// The name of the file.
 const NAME: &str = "nightly.json";
-/// The version of its format.
+/// The version of the file's format.
 pub(super) const FORMAT: u32 = 1;
 
-/// What a call did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The record of a nightly.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Record {
-    /// The version of this format.
+pub(super) struct NightlyRecord {
+    /// [`FORMAT`]
     pub(super) format: u32,
     pub(super) name: String,
     pub(super) version: String,
     pub(super) commit: String,
-    /// The release tag, when it is the build of a release.
+    /// The release tag, if this is the build of a release.
     pub(super) tag: Option<String>,
-    /// In seconds since 1970.
+    /// The start, in seconds since 1970.
     pub(super) started: i64,
-    /// Why it was built, or why not.
-    pub(super) why: String,
+    /// The reason for building or not building.
+    pub(super) reason: String,
     pub(super) result: Outcome,
-    /// The step that failed, and how.
+    /// The step that failed, and its error.
     pub(super) failure: Option<String>,
-    /// In the order in which they were taken.
-    pub(super) steps: Vec<Taken>,
-    /// The images, by name.
-    pub(super) images: BTreeMap<String, Pushed>,
+    /// The completed steps, in order.
+    pub(super) steps: Vec<StepRecord>,
+    /// The pushed images, by name.
+    pub(super) images: BTreeMap<String, PushedImage>,
 }
 
-/// How it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The result of a nightly.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Outcome {
-    /// It did not end: it goes on, or was killed.
+    /// The nightly is running, or was killed.
+    #[default]
     Running,
-    /// Nothing changed.
+    /// Nothing was built, because nothing changed.
     Skipped,
-    /// Everything is built and proved, and nothing was to be published.
+    /// Everything was built and proved, but not published, as requested.
     Built,
-    /// Everything is where nightlies are.
+    /// Everything was published.
     Published,
     /// A step failed.
     Failed,
 }
 
 impl Outcome {
-    /// Whether nothing is left to be done about that version.
-    pub(super) fn is_over(self) -> bool {
+    /// Whether nothing is left to do for this version.
+    pub(super) fn is_complete(self) -> bool {
         match self {
             Outcome::Skipped | Outcome::Published => true,
             Outcome::Running | Outcome::Built | Outcome::Failed => false,
         }
     }
 
-    /// As it is written.
+    /// The word in the record.
     pub(super) fn word(self) -> &'static str {
         match self {
             Outcome::Running => "running",
@@ -80,52 +81,51 @@ impl Outcome {
     }
 }
 
-/// A step that was taken.
+/// A completed step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Taken {
+pub(super) struct StepRecord {
     pub(super) step: String,
-    /// Whether its results were there already.
+    /// Whether the results of an earlier nightly were used.
     pub(super) reused: bool,
     pub(super) milliseconds: u64,
-    /// What came of it.
-    pub(super) found: String,
+    /// A summary of the results.
+    pub(super) summary: String,
 }
 
-/// An image in its nightly repository.
+/// An image that was pushed to its nightly repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Pushed {
+pub(super) struct PushedImage {
     pub(super) repository: String,
     pub(super) digest: String,
-    /// The tags that name it.
+    /// The tags that were moved to the image.
     pub(super) tags: Vec<String>,
 }
 
-impl Record {
-    /// Where it is.
-    pub(super) fn path(state: &Path) -> PathBuf {
+impl NightlyRecord {
+    fn path(state: &Path) -> PathBuf {
         state.join(NAME)
     }
 
-    /// The last call's, when it left one that can be read.
-    pub(super) fn last(state: &Path) -> Option<Record> {
-        serde_json::from_str(&std::fs::read_to_string(Record::path(state)).ok()?).ok()
+    /// Reads the record of the last nightly; `None` if there is none that can be parsed.
+    pub(super) fn read(state: &Path) -> Option<NightlyRecord> {
+        serde_json::from_str(&std::fs::read_to_string(NightlyRecord::path(state)).ok()?).ok()
     }
 
-    /// Writes it, whole.
+    /// Writes the record atomically.
     pub(super) fn write(&self, state: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(self)? + "\n";
-        paths::write_atomically(&Record::path(state), text.as_bytes())
+        paths::write_atomically(&NightlyRecord::path(state), text.as_bytes())
     }
 }
 
-/// One nightly at a time in one state directory.
+/// Takes the lock of the state directory, which excludes other nightlies.
 pub(super) fn lock(ctx: &Context) -> anyhow::Result<File> {
     ctx.state.create()?;
     let path = ctx.state.root().join("nightly.lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| Failure::missing(format!("another nightly is going on here; it holds {}", path.display())))?;
+        .map_err(|_| Failure::busy(format!("another nightly is running; it holds the lock {}", path.display())))?;
     Ok(file)
 }

@@ -1,8 +1,8 @@
-//! The steps of a night: what each is, whether its results are there already, and what takes it.
+//! The steps of a nightly build: their plans, whether they are done, and running them.
 
 use super::build;
-use super::night::Night;
-use super::publish::{self, Remote};
+use super::nightly_build::NightlyBuild;
+use super::publish::{self, NightlyRepositories};
 
 /// A step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// One word, for programs.
-    pub(super) fn word(self) -> &'static str {
+    /// The name in the record and in messages.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Step::Sources => "sources",
             Step::SourcesProof => "sources-proof",
@@ -36,75 +36,80 @@ impl Step {
         }
     }
 
-    /// What it does tonight; nothing when there is nothing for it to do.
-    pub(super) fn plan(self, night: &Night) -> Option<String> {
-        let has_packages = night.release.declaration().deb.is_some();
-        let has_images = !night.images().is_empty();
-        let names = || night.images().iter().map(|image| image.name.to_string()).collect::<Vec<_>>().join(", ");
-        let repositories =
-            || night.images().iter().map(|image| image.repositories.nightly.to_string()).collect::<Vec<_>>().join(", ");
-        let publishes = night.options.publish;
-        match self {
+    /// A description of what the step does in this build; `None` if there is nothing to do.
+    pub(super) fn plan(self, nightly: &NightlyBuild) -> Option<String> {
+        let declaration = nightly.release.declaration();
+        let (packages, images) = (declaration.deb.is_some(), !nightly.images().is_empty());
+        let publishes = nightly.options.publish;
+        let list = |item: &dyn Fn(&drydock_config::images::Image) -> String| {
+            nightly.images().iter().map(item).collect::<Vec<_>>().join(", ")
+        };
+        let (is_planned, plan) = match self {
             Step::Sources => {
-                let archives = night.release.identity().archives();
-                Some(format!("write {}", archives.into_iter().map(|(_, name)| name).collect::<Vec<_>>().join(", ")))
+                let archives = nightly.release.identity().archives();
+                let names: Vec<String> = archives.into_iter().map(|(_, name)| name).collect();
+                (true, format!("write {}", names.join(", ")))
             }
-            Step::SourcesProof => Some(match night.release.declaration().offline_proof {
-                Some(_) => "build them again in other surroundings; build and test them without a network".to_owned(),
-                None => "build them again in other surroundings".to_owned(),
-            }),
-            Step::Packages => has_packages.then(|| "make a Debian source package for each series".to_owned()),
-            Step::PackagesCheck => has_packages.then(|| "check them against the rules of Launchpad".to_owned()),
-            Step::PackagesProof => (has_packages && !night.proved_series().is_empty()).then(|| {
-                format!("build, compare, install and try the packages of {}", night.proved_series().join(", "))
-            }),
-            Step::Images => has_images.then(|| format!("build and try the images {}", names())),
-            Step::Push => (publishes && has_images).then(|| format!("push by digest to {}", repositories())),
-            Step::Upload => match &night.release.declaration().nightly.upload {
-                Some(_) if publishes => Some("upload the source packages to where nightlies go".to_owned()),
-                Some(_) | None => None,
-            },
-            Step::Tags => {
-                (publishes && has_images).then(|| format!("move the tags {}", publish::tag_names(night).join(", ")))
+            Step::SourcesProof => {
+                let offline = declaration.offline_proof.as_ref().map_or("", |_| "; build and test without a network");
+                (true, format!("rebuild the archives with variations{offline}"))
             }
-            Step::Prune => publishes.then(|| "remove nightlies that are past their time".to_owned()),
-        }
+            Step::Packages => (packages, "build a Debian source package for each series".to_owned()),
+            Step::PackagesCheck => (packages, "check the packages against the rules of Launchpad".to_owned()),
+            Step::PackagesProof => {
+                let series = nightly.proved_series();
+                let plan = format!("build twice, compare, install and test the packages of {}", series.join(", "));
+                (packages && !series.is_empty(), plan)
+            }
+            Step::Images => (images, format!("build and test the images {}", list(&|image| image.name.to_string()))),
+            Step::Push => {
+                let repositories = list(&|image| image.repositories.nightly.to_string());
+                (publishes && images, format!("push by digest to {repositories}"))
+            }
+            Step::Upload => {
+                let is_planned = publishes && declaration.nightly.upload.is_some();
+                (is_planned, "upload the source packages to the target of nightlies".to_owned())
+            }
+            Step::Tags => (publishes && images, format!("move the tags {}", publish::tag_names(nightly).join(", "))),
+            Step::Prune => (publishes, "remove expired nightlies".to_owned()),
+        };
+        is_planned.then_some(plan)
     }
 
-    /// Words about the results, when they are there already and are tonight's by their sums.
-    pub(super) fn done(self, night: &Night) -> anyhow::Result<Option<String>> {
+    /// A summary of the results, if they exist and belong to this build; `None` if the step must run.
+    pub(super) fn done(self, nightly: &NightlyBuild) -> anyhow::Result<Option<String>> {
         match self {
-            Step::Sources => Ok(build::sources_done(night)),
-            Step::SourcesProof => Ok(build::sources_proved(night)),
-            Step::Packages => build::packages_done(night),
-            Step::PackagesProof => build::packages_proved(night),
-            Step::Images => build::images_done(night),
-            // A question to the rules or to others; each asks again what is there.
+            Step::Sources => Ok(build::sources_done(nightly)),
+            Step::SourcesProof => Ok(build::sources_proved(nightly)),
+            Step::Packages => build::packages_done(nightly),
+            Step::PackagesProof => build::packages_proved(nightly),
+            Step::Images => build::images_done(nightly),
+            // These depend on the date or on the state of servers, so they always run.
             Step::PackagesCheck | Step::Push | Step::Upload | Step::Tags | Step::Prune => Ok(None),
         }
     }
 
-    /// Whether later steps are made of what it makes, and so have to be taken again after it.
-    pub(super) fn makes(self) -> bool {
+    /// Whether later steps depend on its results, and must run after it ran.
+    pub(super) fn makes_inputs(self) -> bool {
         match self {
             Step::Sources | Step::SourcesProof | Step::Packages | Step::PackagesProof | Step::Images => true,
             Step::PackagesCheck | Step::Push | Step::Upload | Step::Tags | Step::Prune => false,
         }
     }
 
-    /// Takes it.
-    pub(super) fn take(self, night: &Night, remote: &mut Remote) -> anyhow::Result<String> {
+    /// Runs the step. Returns a summary of its results.
+    pub(super) fn run(self, nightly: &NightlyBuild, repositories: &mut NightlyRepositories) -> anyhow::Result<String> {
         match self {
-            Step::Sources => build::sources(night),
-            Step::SourcesProof => build::prove_sources(night),
-            Step::Packages => build::packages(night),
-            Step::PackagesCheck => build::check_packages(night),
-            Step::PackagesProof => build::prove_packages(night),
-            Step::Images => build::images(night),
-            Step::Push => remote.push(night),
-            Step::Upload => publish::upload(night, remote),
-            Step::Tags => remote.tag(night),
-            Step::Prune => remote.prune(night),
+            Step::Sources => build::sources(nightly),
+            Step::SourcesProof => build::prove_sources(nightly),
+            Step::Packages => build::packages(nightly),
+            Step::PackagesCheck => build::check_packages(nightly),
+            Step::PackagesProof => build::prove_packages(nightly),
+            Step::Images => build::images(nightly),
+            Step::Push => repositories.push(nightly),
+            Step::Upload => publish::upload(nightly, repositories),
+            Step::Tags => repositories.tag(nightly),
+            Step::Prune => repositories.prune(nightly),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The one summary of a night: for a person, for a program, and for the page of a run on GitHub.
+//! Summaries of a nightly: as text, and as Markdown for GitHub's page of a run.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::record::{Outcome, Pushed, Record};
+use super::record::{NightlyRecord, Outcome, PushedImage};
 use drydock_base::units;
 
-/// For a person.
-pub(super) fn text(record: &Record) -> String {
+/// The summary as text.
+pub(super) fn text(record: &NightlyRecord) -> String {
     let mut text = format!("{} {} of {} ({:.12})", record.result.word(), record.version, record.name, record.commit);
-    if !record.why.is_empty() {
-        text.push_str(&format!("\n  because {}", record.why));
+    if !record.reason.is_empty() {
+        text.push_str(&format!("\n  reason: {}", record.reason));
     }
     for step in &record.steps {
-        let time = if step.reused { "before".to_owned() } else { time(step.milliseconds) };
-        text.push_str(&format!("\n  {:<15} {time:>8}  {}", step.step, step.found));
+        let time = if step.reused { "reused".to_owned() } else { time(step.milliseconds) };
+        text.push_str(&format!("\n  {:<15} {time:>8}  {}", step.step, step.summary));
     }
     for (image, pushed) in &record.images {
         text.push_str(&format!("\n  image {image}: {}@{}", pushed.repository, pushed.digest));
@@ -27,52 +27,54 @@ pub(super) fn text(record: &Record) -> String {
         }
     }
     if record.result == Outcome::Published && record.tag.is_some() {
-        text.push_str("\n  this is the build of a release: `cargo xtask docker promote` makes it one");
+        text.push_str("\n  this is the build of a release; publish its images with `cargo xtask docker promote`");
     }
     if let Some(failure) = &record.failure {
         text.push_str(&format!("\n  {}", failure.replace('\n', "\n  ")));
-        text.push_str(&format!("\n  {}; the same command goes on from here", standing(record)));
+        text.push_str(&format!("\n  {}; run the same command to continue", state_of_publication(record)));
     }
     text
 }
 
 /// What is published after a step failed.
-fn standing(record: &Record) -> &'static str {
-    let took = |word: &str| record.steps.iter().any(|step| step.step == word);
-    let is_tagged = |pushed: &Pushed| !pushed.tags.is_empty();
-    match (took("tags") || (record.images.is_empty() && took("upload")), took("upload")) {
-        (true, _) => "this nightly is published, as all that failed comes after",
-        (false, false) if !record.images.values().any(is_tagged) => "the last nightly stays as it was",
-        (false, true | false) => "a part of this nightly is published",
+fn state_of_publication(record: &NightlyRecord) -> &'static str {
+    let completed = |name: &str| record.steps.iter().any(|step| step.step == name);
+    let is_tagged = |pushed: &PushedImage| !pushed.tags.is_empty();
+    if completed("tags") || (record.images.is_empty() && completed("upload")) {
+        "this nightly is published"
+    } else if completed("upload") || record.images.values().any(is_tagged) {
+        "this nightly is partly published"
+    } else {
+        "the last nightly is unchanged"
     }
 }
 
-/// For a page of GitHub. What comes from outside cannot become markup: it is escaped or quoted.
-pub(super) fn markdown(record: &Record) -> String {
-    let mut text = format!("## Nightly {}: {}\n\n", plain(&record.version), record.result.word());
-    text.push_str(&format!("{} at `{}`", plain(&record.name), record.commit));
-    let why = if record.why.is_empty() { String::new() } else { format!(", because {}", plain(&record.why)) };
-    text.push_str(&format!("{why}\n"));
+/// The summary as Markdown for GitHub. Text from outside is escaped or quoted, so that it cannot become markup.
+pub(super) fn markdown(record: &NightlyRecord) -> String {
+    let mut text = format!("## Nightly {}: {}\n\n", escape(&record.version), record.result.word());
+    text.push_str(&format!("{} at `{}`", escape(&record.name), record.commit));
+    let reason = if record.reason.is_empty() { String::new() } else { format!(". Reason: {}", escape(&record.reason)) };
+    text.push_str(&format!("{reason}\n"));
     if !record.steps.is_empty() {
         text.push_str("\n| step | time | result |\n|---|---:|---|\n");
     }
     for step in &record.steps {
-        let time = if step.reused { "before".to_owned() } else { time(step.milliseconds) };
-        text.push_str(&format!("| {} | {time} | {} |\n", step.step, plain(&step.found)));
+        let time = if step.reused { "reused".to_owned() } else { time(step.milliseconds) };
+        text.push_str(&format!("| {} | {time} | {} |\n", step.step, escape(&step.summary)));
     }
     for (image, pushed) in &record.images {
         let tags = pushed.tags.join("`, `");
-        text.push_str(&format!("\n- {}: `{}@{}` `{tags}`", plain(image), pushed.repository, pushed.digest));
+        text.push_str(&format!("\n- {}: `{}@{}` `{tags}`", escape(image), pushed.repository, pushed.digest));
     }
     if let Some(failure) = &record.failure {
         let fence = "~".repeat(4 + failure.matches('~').count());
-        text.push_str(&format!("\n{fence}text\n{failure}\n{fence}\nAfter this, {}.\n", standing(record)));
+        text.push_str(&format!("\n{fence}text\n{failure}\n{fence}\nState: {}.\n", state_of_publication(record)));
     }
     text + "\n"
 }
 
-/// Adds it to the page that GitHub shows.
-pub(super) fn append(record: &Record, page: &Path) -> anyhow::Result<()> {
+/// Appends the Markdown summary to the file that GitHub shows.
+pub(super) fn append(record: &NightlyRecord, page: &Path) -> anyhow::Result<()> {
     let cannot = || format!("cannot write the summary to {}", page.display());
     let mut file = OpenOptions::new().create(true).append(true).open(page).with_context(cannot)?;
     file.write_all(markdown(record).as_bytes()).with_context(cannot)
@@ -82,49 +84,49 @@ fn time(milliseconds: u64) -> String {
     units::human(Duration::from_millis(milliseconds))
 }
 
-/// Without what Markdown or HTML would take for something.
-fn plain(text: &str) -> String {
-    let mut plain = String::new();
+/// Escapes what Markdown or HTML would interpret.
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
     for letter in text.chars() {
         match letter {
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '@' => plain.extend(['\\', letter]),
-            '<' => plain.push_str("&lt;"),
-            '>' => plain.push_str("&gt;"),
-            '&' => plain.push_str("&amp;"),
-            '\n' | '\r' => plain.push(' '),
-            other => plain.push(other),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '@' => escaped.extend(['\\', letter]),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '\n' | '\r' => escaped.push(' '),
+            other => escaped.push(other),
         }
     }
-    plain
+    escaped
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Taken;
+    use super::super::record::StepRecord;
     use super::*;
     use std::collections::BTreeMap;
 
-    fn record() -> Record {
-        let taken = |step: &str, reused: bool, milliseconds: u64, found: &str| Taken {
+    fn record() -> NightlyRecord {
+        let step = |step: &str, reused: bool, milliseconds: u64, summary: &str| StepRecord {
             step: step.into(),
             reused,
             milliseconds,
-            found: found.into(),
+            summary: summary.into(),
         };
-        Record {
+        NightlyRecord {
             format: 1,
             name: "lanternd".into(),
             version: "0.4.0-0.nightly20260701.7.g0123456".into(),
             commit: "0123456789abcdef0123456789abcdef01234567".into(),
             tag: None,
             started: 1,
-            why: "the nightly of lanternd is 0.3.0, made of another commit".into(),
+            reason: "the nightly of lanternd is 0.3.0, built from another commit".into(),
             result: Outcome::Published,
             failure: None,
-            steps: vec![taken("sources", true, 0, "4 archives"), taken("images", false, 61_500, "a | b")],
+            steps: vec![step("sources", true, 0, "4 archives"), step("images", false, 61_500, "a | b")],
             images: BTreeMap::from([(
                 "lanternd".to_owned(),
-                Pushed {
+                PushedImage {
                     repository: "registry.example/n".into(),
                     digest: "sha256:00".into(),
                     tags: vec!["sha-0123".into(), "nightly".into()],
@@ -134,32 +136,40 @@ mod tests {
     }
 
     #[test]
-    fn a_person_sees_what_came_of_each_step() {
+    fn the_text_has_the_result_of_each_step() {
         insta::assert_snapshot!(text(&record()), @r"
         published 0.4.0-0.nightly20260701.7.g0123456 of lanternd (0123456789ab)
-          because the nightly of lanternd is 0.3.0, made of another commit
-          sources           before  4 archives
+          reason: the nightly of lanternd is 0.3.0, built from another commit
+          sources           reused  4 archives
           images             1m 2s  a | b
           image lanternd: registry.example/n@sha256:00
             sha-0123, nightly
         ");
         let failed = |steps: &[&str], tagged: bool| {
-            let mut failed =
-                Record { result: Outcome::Failed, failure: Some("images: it printed\nsomething".into()), ..record() };
-            let taken = |step: &&str| Taken { step: (*step).into(), reused: false, milliseconds: 1, found: "".into() };
-            failed.steps = steps.iter().map(taken).collect();
+            let mut failed = NightlyRecord {
+                result: Outcome::Failed,
+                failure: Some("images: it printed\nsomething".into()),
+                ..record()
+            };
+            let step = |step: &&str| StepRecord {
+                step: (*step).into(),
+                reused: false,
+                milliseconds: 1,
+                summary: String::new(),
+            };
+            failed.steps = steps.iter().map(step).collect();
             if !tagged {
                 failed.images.values_mut().for_each(|pushed| pushed.tags.clear());
             }
             failed
         };
         assert!(text(&failed(&["sources"], false)).ends_with(
-            "images: it printed\n  something\n  the last nightly stays as it was; the same command goes on from here"
+            "images: it printed\n  something\n  the last nightly is unchanged; run the same command to continue"
         ));
         for (steps, tagged, expected) in [
-            (&["push"][..], false, "the last nightly stays as it was"),
-            (&["push", "upload"], false, "a part of this nightly is published"),
-            (&["push"], true, "a part of this nightly is published"),
+            (&["push"][..], false, "the last nightly is unchanged"),
+            (&["push", "upload"], false, "this nightly is partly published"),
+            (&["push"], true, "this nightly is partly published"),
             (&["push", "tags"], true, "this nightly is published"),
         ] {
             let failed = failed(steps, tagged);
@@ -168,21 +178,21 @@ mod tests {
     }
 
     #[test]
-    fn nothing_becomes_markup() {
+    fn hostile_text_is_escaped() {
         insta::assert_snapshot!(markdown(&record()), @r"
         ## Nightly 0.4.0-0.nightly20260701.7.g0123456: published
 
-        lanternd at `0123456789abcdef0123456789abcdef01234567`, because the nightly of lanternd is 0.3.0, made of another commit
+        lanternd at `0123456789abcdef0123456789abcdef01234567`. Reason: the nightly of lanternd is 0.3.0, built from another commit
 
         | step | time | result |
         |---|---:|---|
-        | sources | before | 4 archives |
+        | sources | reused | 4 archives |
         | images | 1m 2s | a \| b |
 
         - lanternd: `registry.example/n@sha256:00` `sha-0123`, `nightly`
         ");
         let hostile = "</details><img src=x> ~~~~\n# x | `y`";
-        let failed = Record { why: hostile.into(), failure: Some(hostile.into()), ..record() };
+        let failed = NightlyRecord { reason: hostile.into(), failure: Some(hostile.into()), ..record() };
         let page = markdown(&failed);
         assert!(!page.split("~~~~~").next().unwrap().contains("<img") && page.contains("\n~~~~~~~~text\n"), "{page}");
     }

@@ -1,4 +1,4 @@
-//! Nights that go wrong: the last nightly stays as it was, and the next call goes on.
+//! Nightlies that fail: the last nightly stays published, and the next call continues.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -11,37 +11,37 @@ use crate::deb::fixture::{has_tools, key};
 use crate::docker::registry_server::image;
 use crate::support::text;
 
-/// A test that waits as long as a file is there.
-const WAITS: &str = "while [ -e PATH/build/wait ]; do sleep 0.1; done\ntest -s VERSION\n";
+/// A test script that waits while a file exists.
+const WAITING_TEST: &str = "while [ -e PATH/build/wait ]; do sleep 0.1; done\ntest -s VERSION\n";
 
-/// A project with a nightly, a newer commit whose offline test waits, and that night at its test.
-fn waiting() -> Option<(Nightly, std::process::Child)> {
+/// A project with a nightly, and a running nightly of a newer commit, which waits in its offline test.
+fn waiting_in_test() -> Option<(Nightly, std::process::Child)> {
     let nightly = Nightly::new()?;
-    nightly.night(&[]);
-    Some(at_its_test(nightly))
+    nightly.publish(&[]);
+    Some(wait_in_test(nightly))
 }
 
-/// A newer commit, and the night of it at its test.
-fn at_its_test(mut nightly: Nightly) -> (Nightly, std::process::Child) {
-    nightly.write("test.sh", &WAITS.replace("PATH", nightly.path().to_str().unwrap()));
+/// Starts a nightly of a newer commit, and waits until it runs its offline test.
+fn wait_in_test(mut nightly: Nightly) -> (Nightly, std::process::Child) {
+    nightly.write("test.sh", &WAITING_TEST.replace("PATH", nightly.path().to_str().unwrap()));
     nightly.change("three");
     nightly.write("build/wait", "");
     let child = nightly.start();
-    assert!(nightly.wait_for("without a network, test"), "the night never came to its test");
+    assert!(nightly.wait_for("without a network, test"), "the nightly did not start its test");
     (nightly, child)
 }
 
 #[test]
-fn a_step_that_fails_leaves_the_last_nightly_untouched() {
+fn a_failed_step_leaves_the_last_nightly_unchanged() {
     let Some(mut nightly) = Nightly::new() else { return };
-    nightly.night(&[]);
+    nightly.publish(&[]);
     let tags = nightly.tags();
 
     nightly.write("test.sh", "echo it is broken; exit 1\n");
     nightly.change("three");
     let broken = nightly.call(&[]);
     assert!(broken.code() == 7 && broken.stdout.contains("it is broken"), "{}", broken.transcript());
-    assert!(broken.stdout.contains("the last nightly stays as it was"), "{}", broken.stdout);
+    assert!(broken.stdout.contains("the last nightly is unchanged"), "{}", broken.stdout);
     assert_eq!(nightly.tags(), tags);
 
     nightly.write("test.sh", "test -s VERSION\n");
@@ -52,46 +52,42 @@ fn a_step_that_fails_leaves_the_last_nightly_untouched() {
     assert_eq!(nightly.tags(), tags);
     nightly.program(None);
 
-    // A registry that is away says so at once, and before anything is built.
+    // An unreachable registry is reported before anything is built.
     nightly.server.kill();
     let state = fs::read_dir(nightly.state().join("dist")).unwrap().count();
-    let away = nightly.call(&[]);
-    assert_eq!(away.code(), 8, "{}", away.transcript());
-    assert!(away.stderr.contains(&nightly.server.host()), "{}", away.stderr);
+    let unreachable = nightly.call(&[]);
+    assert_eq!(unreachable.code(), 8, "{}", unreachable.transcript());
+    assert!(unreachable.stderr.contains(&nightly.server.host()), "{}", unreachable.stderr);
     assert_eq!(fs::read_dir(nightly.state().join("dist")).unwrap().count(), state);
     nightly.server.restart();
-    assert_eq!(nightly.night(&[])["result"], "published");
+    assert_eq!(nightly.publish(&[])["result"], "published");
     assert_ne!(nightly.tags()["nightly"], tags["nightly"]);
 }
 
 #[test]
-fn a_registry_that_goes_away_costs_the_push_and_nothing_else() {
-    let Some((mut nightly, mut child)) = waiting() else { return };
+fn a_failed_push_is_repeated_without_building_again() {
+    let Some((mut nightly, mut child)) = waiting_in_test() else { return };
     let tags = nightly.tags();
     nightly.server.kill();
     fs::remove_file(nightly.path().join("build/wait")).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(8));
     let log = fs::read_to_string(nightly.path().join("build/log")).unwrap();
-    assert!(log.contains("push failed") && log.contains("the last nightly stays as it was"), "{log}");
+    assert!(log.contains("push failed") && log.contains("the last nightly is unchanged"), "{log}");
 
     nightly.server.restart();
     assert_eq!(nightly.tags(), tags);
-    let night = nightly.night(&[]);
-    let did = |word| step(&night, word);
+    let record = nightly.publish(&[]);
+    let did = |name| step(&record, name);
     assert_eq!([did("sources-proof"), did("images"), did("push"), did("tags")], ["reused", "reused", "done", "done"]);
     assert_ne!(nightly.tags()["nightly"], tags["nightly"]);
 }
 
 #[test]
-fn a_killed_night_goes_on_and_a_second_one_is_refused() {
-    let Some((nightly, mut child)) = waiting() else { return };
+fn a_killed_nightly_is_continued_and_a_second_one_is_refused() {
+    let Some((nightly, mut child)) = waiting_in_test() else { return };
     let tags = nightly.tags();
     let second = nightly.call(&[]);
-    assert!(
-        second.code() == 4 && second.stderr.contains("another nightly is going on here"),
-        "{}",
-        second.transcript()
-    );
+    assert!(second.code() == 10 && second.stderr.contains("another nightly is running"), "{}", second.transcript());
 
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(9));
@@ -100,9 +96,9 @@ fn a_killed_night_goes_on_and_a_second_one_is_refused() {
     assert!(record.contains("\"result\": \"running\""), "{record}");
 
     fs::remove_file(nightly.path().join("build/wait")).unwrap();
-    let night = nightly.night(&[]);
-    assert_eq!(night["result"], "published");
-    assert_eq!((step(&night, "sources"), step(&night, "sources-proof")), ("reused", "done"));
+    let record = nightly.publish(&[]);
+    assert_eq!(record["result"], "published");
+    assert_eq!((step(&record, "sources"), step(&record, "sources-proof")), ("reused", "done"));
     assert_ne!(nightly.tags()["nightly"], tags["nightly"]);
 }
 
@@ -112,14 +108,14 @@ fn a_nightly_of_another_machine_is_not_overwritten() {
         return;
     }
     let Some(nightly) = Nightly::new() else { return };
-    nightly.night(&[]);
+    nightly.publish(&[]);
     let directory = tempfile::tempdir().unwrap();
     let (home, fingerprint) = key(directory.path());
     let incoming = directory.path().join("incoming");
     fs::create_dir(&incoming).unwrap();
     nightly
         .packages(&format!("{{target: queue, method: local, incoming: \"{}\", key: {fingerprint}}}", text(&incoming)));
-    let (nightly, mut child) = at_its_test(nightly.env("GNUPGHOME", &text(&home)));
+    let (nightly, mut child) = wait_in_test(nightly.env("GNUPGHOME", &text(&home)));
     let layout = Layout::create(&directory.path().join("oci")).unwrap();
     let (client, repository) = (nightly.server.client(), nightly.server.repository("p/nightly"));
     let theirs = image(&layout, 7, 1000, &[drydock_config::images::Platform::Amd64]);
@@ -135,10 +131,10 @@ fn a_nightly_of_another_machine_is_not_overwritten() {
     assert!(log.contains("upload failed") && log.contains("is another nightly going on elsewhere?"), "{log}");
     assert_eq!(nightly.tags(), tags, "nothing is tagged");
     let arrived = || fs::read_dir(&incoming).unwrap().count();
-    assert_eq!(arrived(), 0, "a queue never gives a version back");
+    assert_eq!(arrived(), 0, "nothing is uploaded");
 
-    // With nobody else around it goes on from there.
-    let night = nightly.call(&["--wait", "0"]);
-    assert!(night.code() == 0 && arrived() > 0, "{}", night.transcript());
+    // Without interference, the next call continues.
+    let continued = nightly.call(&["--wait", "0"]);
+    assert!(continued.code() == 0 && arrived() > 0, "{}", continued.transcript());
     assert_ne!(nightly.tags()["nightly"], theirs.digest);
 }

@@ -1,5 +1,5 @@
-//! A whole night of lanternd: sources, packages proved in a clean chroot, their image, an archive that takes the packages,
-//! and a registry; then a night without changes, and the image run by another engine.
+//! A whole nightly of lanternd: sources, packages proved in a clean chroot, their image, an upload to an archive, and a push
+//! to a registry; the image run by another engine; and a nightly without changes.
 
 use std::fs;
 use std::path::Path;
@@ -11,8 +11,8 @@ use crate::docker::build_project::debian_in;
 use crate::docker::registry_server::Server;
 use crate::support::{Finished, text, xtask_binary};
 
-/// lanternd's own declarations, with places on this machine.
-fn config(directory: &Path, server: &Server, base: &str, archive: &Path) {
+/// Copies lanternd's declarations, with an archive and a registry on this machine.
+fn copy_config(directory: &Path, server: &Server, base: &str, archive: &Path) {
     run(lanternd(), &["cp", "-r", "packaging", "docker", &text(directory)], &[]);
     let change = |file: &str, changes: &[(&str, &str)]| {
         let path = directory.join(file);
@@ -39,7 +39,7 @@ fn config(directory: &Path, server: &Server, base: &str, archive: &Path) {
 }
 
 #[test]
-fn lanternd_goes_from_a_commit_to_its_nightly_places() {
+fn lanternd_is_built_proved_and_published() {
     let tools = [
         ("sbuild", "sbuild"),
         ("mmdebstrap", "mmdebstrap"),
@@ -60,7 +60,7 @@ fn lanternd_goes_from_a_commit_to_its_nightly_places() {
     let mut archive = Archive::new(&at("archive"), &home, &fingerprint);
     archive.open();
     fs::create_dir(at("config")).unwrap();
-    config(&at("config"), &server, &base, &at("archive"));
+    copy_config(&at("config"), &server, &base, &at("archive"));
     let project = at("project");
     run(directory.path(), &["cp", "-a", &text(lanternd()), &text(&project)], &[]);
     fs::write(project.join("README.md"), "Something new.\n").unwrap();
@@ -71,7 +71,7 @@ fn lanternd_goes_from_a_commit_to_its_nightly_places() {
     let commit = run(&project, &["git", "rev-parse", "HEAD"], &[]);
     let version = format!("0.4.0-0.nightly20260701.2.g{}", &commit[..7]);
 
-    let night = |args: &[&str]| {
+    let nightly = |args: &[&str]| {
         let output = Command::new(xtask_binary())
             .args(["--project", &text(&project), "--config", &text(&at("config")), "--state", &text(&at("state"))])
             .args(["nightly", "--key", &fingerprint, "--wait", "2", "--chroots", &text(&kept_directory("deb-chroots"))])
@@ -87,19 +87,16 @@ fn lanternd_goes_from_a_commit_to_its_nightly_places() {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     };
-    let published = night(&["--format", "json"]);
+    let published = nightly(&["--format", "json"]);
     assert_eq!(published.code(), 0, "{}", published.transcript());
-    let summary: serde_json::Value = serde_json::from_str(&published.stdout).unwrap();
-    assert_eq!((&summary["result"], &summary["version"]), (&"published".into(), &version.as_str().into()));
-    for step in summary["steps"].as_array().unwrap() {
-        println!("{} {} ms", step["step"], step["milliseconds"]);
-    }
-    let found = |word: &str| {
-        let steps = summary["steps"].as_array().unwrap();
-        steps.iter().find(|step| step["step"] == word).unwrap()["found"].as_str().unwrap().to_owned()
+    let record: serde_json::Value = serde_json::from_str(&published.stdout).unwrap();
+    assert_eq!((&record["result"], &record["version"]), (&"published".into(), &version.as_str().into()));
+    let result = |name: &str| {
+        let steps = record["steps"].as_array().unwrap();
+        steps.iter().find(|step| step["step"] == name).unwrap()["summary"].as_str().unwrap().to_owned()
     };
-    assert!(found("packages-proof").contains("installed PASS"), "{summary:#}");
-    assert!(found("images").contains(&format!("lanternd {version}")), "{summary:#}");
+    assert!(result("packages-proof").contains("installed PASS"), "{record:#}");
+    assert!(result("images").contains(&format!("lanternd {version}")), "{record:#}");
     let package = format!("0.4.0~~git20260701.2.g{}-0ubuntu1~ppa1~debian12.1", &commit[..7]);
     let (_, listed) = archive.reprepro(&["list", "bookworm"]);
     assert!(listed.contains(&package), "{listed}");
@@ -117,7 +114,7 @@ fn lanternd_goes_from_a_commit_to_its_nightly_places() {
     let plugins = buildah(&["run", &container, "sh", "-c", "lanternd --check-plugins 2>&1"]);
     assert!(plugins.contains(&format!("plugin http {version} is ready")), "{plugins}");
 
-    let again = night(&[]);
+    let again = nightly(&[]);
     assert!(again.code() == 0 && again.stdout.starts_with(&format!("skipped {version}")), "{}", again.transcript());
     archive.close();
 }

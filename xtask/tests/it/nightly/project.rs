@@ -1,4 +1,4 @@
-//! A small project whose image is a script on busybox, so that a whole night takes seconds.
+//! A small project whose image is a script on busybox, so that a whole nightly takes seconds.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,17 +16,17 @@ use crate::docker::registry_server::Server;
 use crate::release::fixture::run;
 use crate::support::{Finished, Project, need_tool, text, xtask_binary};
 
-/// A project, and the registry that its nightlies go to.
+/// A project and the registry of its nightlies.
 pub(super) struct Nightly {
     pub(super) project: Project,
     pub(super) server: Server,
     variables: BTreeMap<&'static str, String>,
-    /// The seconds that commits are made at.
+    /// The time of the next commit, in seconds since 1970.
     clock: u64,
 }
 
 impl Nightly {
-    /// Version 1.0 was released, and one commit follows.
+    /// A project with a release 1.0 and one commit after it; `None` without the tools.
     pub(super) fn new() -> Option<Nightly> {
         let tools = [("busybox", "busybox-static"), ("unshare", "util-linux"), ("git", "git")];
         if !tools.iter().all(|(tool, package)| need_tool(tool, package)) {
@@ -82,7 +82,7 @@ images:
         fs::write(path, content).unwrap();
     }
 
-    /// Runs git, as somebody whose clock says when.
+    /// Runs git with the project's clock.
     pub(super) fn git(&self, words: &[&str]) -> String {
         let date = format!("{} +0000", self.clock);
         let output = Command::new("git")
@@ -102,7 +102,7 @@ images:
         self.git(&["commit", "-q", "--allow-empty", "-m", what]);
     }
 
-    /// Declares a source package, which goes to a place without being built before; the next commit has it.
+    /// Declares a source package that is uploaded without being proved. It takes effect with the next commit.
     pub(super) fn packages(&self, upload: &str) {
         let release = fs::read_to_string(self.path().join("packaging/release.yaml")).unwrap();
         let deb = "\
@@ -127,8 +127,8 @@ Rules-Requires-Root: no
 Package: lamp
 Architecture: all
 Depends: ${misc:Depends}
-Description: nothing
- It has nothing in it.
+Description: empty package
+ It contains no files.
 ";
         self.write("packaging/debian/control", control);
         self.write("packaging/debian/rules", "#!/usr/bin/make -f\n%:\n\tdh $@\n");
@@ -139,12 +139,12 @@ Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Files: *
 Copyright: 2026 A Tester
 License: MIT
- Do with it what you like.
+ The text of the licence.
 ";
         self.write("packaging/debian/copyright", copyright);
     }
 
-    /// A commit that changes a file, an hour later, and the program of that commit.
+    /// Commits a change an hour later, and builds the program of that commit.
     pub(super) fn change(&mut self, what: &str) {
         self.clock += 60 * 60;
         self.write("notes", what);
@@ -152,12 +152,12 @@ License: MIT
         self.program(None);
     }
 
-    /// The next commits are made days later, or before.
+    /// Moves the clock by some days.
     pub(super) fn days(&mut self, days: i64) {
         self.clock = self.clock.checked_add_signed(days * 24 * 60 * 60).unwrap();
     }
 
-    /// Builds the program of the commit, which prints its version or something else.
+    /// Builds the program of the commit, which prints its version or another one.
     pub(super) fn program(&self, prints: Option<&str>) {
         let version = self.version();
         let directory = tempfile::tempdir().unwrap();
@@ -173,7 +173,7 @@ License: MIT
         run(directory.path(), "tar", &words);
     }
 
-    /// The version of tonight.
+    /// The version of a nightly of the current commit.
     pub(super) fn version(&self) -> String {
         let plan = self.call(&["--dry-run", "--format", "json"]);
         assert_eq!(plan.code(), 0, "{}", plan.transcript());
@@ -191,7 +191,7 @@ License: MIT
         command
     }
 
-    /// `xtask nightly ARGS…`
+    /// Runs `xtask nightly ARGS…`.
     pub(super) fn call(&self, args: &[&str]) -> Finished {
         self.xtask(&[&["nightly"], args].concat())
     }
@@ -205,28 +205,28 @@ License: MIT
         }
     }
 
-    /// A night that must succeed, as its summary tells it.
+    /// Runs a nightly that must succeed. Returns its record.
     #[track_caller]
-    pub(super) fn night(&self, args: &[&str]) -> serde_json::Value {
-        let night = self.call(&[args, &["--format", "json"]].concat());
-        assert_eq!(night.code(), 0, "{}", night.transcript());
-        serde_json::from_str(&night.stdout).unwrap()
+    pub(super) fn publish(&self, args: &[&str]) -> serde_json::Value {
+        let finished = self.call(&[args, &["--format", "json"]].concat());
+        assert_eq!(finished.code(), 0, "{}", finished.transcript());
+        serde_json::from_str(&finished.stdout).unwrap()
     }
 
-    /// Starts a night.
+    /// Starts a nightly in the background.
     pub(super) fn start(&self) -> std::process::Child {
         let log = File::create(self.path().join("build/log")).unwrap();
         self.command(&["nightly"]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
     }
 
-    /// Waits until the night that was started has come to something.
+    /// Waits until the nightly in the background has printed some text.
     pub(super) fn wait_for(&self, words: &str) -> bool {
         let log = self.path().join("build/log");
         let seen = || fs::read_to_string(&log).is_ok_and(|log| log.contains(words)).then_some(());
         crate::support::wait_for(Duration::from_secs(60), seen).is_some()
     }
 
-    /// Every tag of the nightly repository that a person uses, and what it names.
+    /// The digests of the nightly repository's tags, except those of referrers.
     pub(super) fn tags(&self) -> BTreeMap<String, Digest> {
         let (registry, repository) = (self.server.client(), self.server.repository("p/nightly"));
         let tags = registry.tags(&repository).unwrap();
@@ -239,12 +239,12 @@ License: MIT
         self.project.state()
     }
 
-    /// An image with a shell and nothing else.
+    /// Pushes an image with a shell and nothing else.
     fn push_base(&self) -> Digest {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::create(directory.path()).unwrap();
         let busybox = ["/usr/bin/busybox", "/bin/busybox"].map(Path::new).into_iter().find(|path| path.is_file());
-        let busybox = fs::read(busybox.expect("busybox is somewhere else")).unwrap();
+        let busybox = fs::read(busybox.expect("cannot find busybox")).unwrap();
         let mut tar = tar::Builder::new(Vec::new());
         let mut add = |path: &str, kind: tar::EntryType, content: &[u8]| {
             let mut header = tar::Header::new_ustar();
@@ -281,9 +281,9 @@ License: MIT
     }
 }
 
-/// What a night did with a step: `reused`, `done`, or nothing.
-pub(super) fn step<'a>(night: &'a serde_json::Value, word: &str) -> &'a str {
-    let steps = night["steps"].as_array().unwrap();
-    let one = steps.iter().find(|step| step["step"] == word);
+/// The progress of a step in a record: `reused`, `done`, or an empty text if it is missing.
+pub(super) fn step<'a>(record: &'a serde_json::Value, name: &str) -> &'a str {
+    let steps = record["steps"].as_array().unwrap();
+    let one = steps.iter().find(|step| step["step"] == name);
     one.map_or("", |one| if one["reused"] == true { "reused" } else { "done" })
 }

@@ -1,4 +1,4 @@
-//! Nights that go well: published, skipped, published anew, and the night of a release.
+//! Nightlies that succeed: published, skipped, published again, and the build of a release.
 
 use std::fs;
 use std::process::Command;
@@ -16,9 +16,9 @@ fn a_nightly_is_published_once_and_moves_with_the_next_commit() {
     let version = nightly.version();
     assert_eq!(version, format!("1.1-0.nightly20260601.2.g{}", &first_commit[..7]));
 
-    // Nothing before, then everything: by digest, with records and sources beside it.
+    // The first nightly has all tags, and its build record and sources.
     assert!(nightly.tags().is_empty());
-    let first = nightly.night(&[]);
+    let first = nightly.publish(&[]);
     assert_eq!(first["result"], "published");
     let tags = nightly.tags();
     let names: Vec<&str> = tags.keys().map(String::as_str).collect();
@@ -27,63 +27,63 @@ fn a_nightly_is_published_once_and_moves_with_the_next_commit() {
     let digest = tags["nightly"];
     assert!(tags.values().all(|one| *one == digest), "{tags:?}");
     assert_eq!(first["images"]["p"]["digest"], digest.to_string());
-    sources_are_found(&nightly, &version);
+    check_sources(&nightly, &version);
 
-    // Again: skipped, also for a commit without changes, which another machine would know as well.
+    // A second call does nothing, nor does one for a commit without changes, even on another machine.
     let again = nightly.call(&[]);
     assert!(again.code() == 0 && again.stdout.starts_with("skipped 1.1-0.nightly"), "{}", again.transcript());
     nightly.commit("nothing");
     nightly.program(None);
     fs::remove_dir_all(nightly.state()).unwrap();
-    let empty = nightly.night(&[]);
+    let empty = nightly.publish(&[]);
     assert_eq!((&empty["result"], nightly.tags() == tags), (&serde_json::json!("skipped"), true), "{empty}");
-    assert!(!nightly.state().join("dist").exists(), "a night that is skipped builds nothing");
+    assert!(!nightly.state().join("dist").exists(), "a skipped nightly builds nothing");
 
-    // A commit with something new, on the same day by a clock that is wrong: a higher version takes the place of that day.
+    // A new commit whose clock is wrong has the same date, and takes that date's tag.
     nightly.days(-3);
     nightly.change("three");
     let newer = nightly.version();
     assert!(newer.starts_with("1.1-0.nightly20260601.4.g"), "{newer}");
-    assert_eq!(nightly.night(&[])["result"], "published");
+    assert_eq!(nightly.publish(&[])["result"], "published");
     let third = nightly.tags();
     assert_ne!(third["nightly"], digest);
     assert_eq!(third["nightly-20260601"], third["nightly"]);
-    assert!(!third.contains_key(&sha), "of a day the newest is kept: {third:?}");
+    assert!(!third.contains_key(&sha), "only the newest of a day is kept: {third:?}");
 
-    // Another day: the last one stays under its own names.
+    // A commit of another day: the last nightly keeps its other tags.
     nightly.days(4);
     nightly.change("four");
-    assert_eq!(nightly.night(&[])["result"], "published");
+    assert_eq!(nightly.publish(&[])["result"], "published");
     let moved = nightly.tags();
     assert_ne!(moved["nightly"], third["nightly"]);
     assert_eq!((moved["nightly-20260602"], moved["nightly-20260601"]), (moved["nightly"], third["nightly"]));
     assert_eq!(moved.len(), 5, "{moved:?}");
 
-    // Nobody goes back by accident.
+    // An older commit is refused.
     let older = nightly.call(&["--commit", &first_commit]);
     assert!(older.code() == 8 && older.stderr.contains("which is above"), "{}", older.transcript());
     assert_eq!(nightly.tags(), moved);
-    let alone = ["--commit", &first_commit, "--nightly", &version];
-    let built = nightly.xtask(&[&["docker", "build"], &alone[..]].concat());
+    let older_commit = ["--commit", &first_commit, "--nightly", &version];
+    let built = nightly.xtask(&[&["docker", "build"], &older_commit[..]].concat());
     assert_eq!(built.code(), 0, "{}", built.transcript());
-    let pushed = nightly.xtask(&[&["docker", "nightly"], &alone[..]].concat());
+    let pushed = nightly.xtask(&[&["docker", "nightly"], &older_commit[..]].concat());
     assert!(pushed.code() == 0 && pushed.stderr.contains("nightly stays 1.1-0.nightly"), "{}", pushed.transcript());
     let mut with_it = moved.clone();
     with_it.insert(sha, digest);
     assert_eq!(nightly.tags(), with_it, "only the commit is tagged");
 }
 
-/// The sources of a nightly are found from its image, and are whole.
+/// Checks that the sources of a nightly are found through its image, and are complete.
 #[track_caller]
-fn sources_are_found(nightly: &Nightly, version: &str) {
+fn check_sources(nightly: &Nightly, version: &str) {
     let (registry, repository) = (nightly.server.client(), nightly.server.repository("p/nightly"));
     let digest = nightly.tags()["nightly"];
     let referrers = registry.referrers(&repository, &digest).unwrap();
     let of_type = |wanted: &str| referrers.iter().find(|one| one.artifact_type.as_deref() == Some(wanted));
     assert!(of_type("application/vnd.drydock.build.v1+json").is_some(), "{referrers:?}");
-    let sources = of_type("application/vnd.drydock.sources.v1").expect("there are no sources");
+    let sources = of_type("application/vnd.drydock.sources.v1").expect("the image has no sources");
     let fetched = registry.manifest(&repository, &Reference::Digest(sources.digest)).unwrap().unwrap();
-    let ParsedManifest::Manifest(manifest) = fetched.parse().unwrap() else { panic!("no artifact") };
+    let ParsedManifest::Manifest(manifest) = fetched.parse().unwrap() else { panic!("not an artifact") };
     let directory = tempfile::tempdir().unwrap();
     let layout = drydock_oci::layout::Layout::create(&directory.path().join("oci")).unwrap();
     let release = directory.path().join("release");
@@ -94,33 +94,29 @@ fn sources_are_found(nightly: &Nightly, version: &str) {
             .unwrap();
     }
     assert!(release.join("proof.json").is_file() && release.join(format!("p-{version}.tar.xz")).is_file());
-    // They are checked, and made again from the commit that they name.
+    // They are verified, and rebuilt from the commit that they name.
     let verified = nightly.xtask(&["release", "verify", "--rebuild", release.to_str().unwrap()]);
     assert_eq!(verified.code(), 0, "{}", verified.transcript());
-    let held = Command::new("tar")
+    let content = Command::new("tar")
         .args(["-xOf", &format!("p-{version}.tar.xz"), &format!("p-{version}/VERSION")])
         .current_dir(&release)
         .output()
         .unwrap();
-    assert_eq!(String::from_utf8_lossy(&held.stdout), format!("{version}\n"));
+    assert_eq!(String::from_utf8_lossy(&content.stdout), format!("{version}\n"));
 }
 
 #[test]
-fn what_is_proved_without_a_login_is_published_later() {
+fn a_proved_build_is_published_later_without_rebuilding() {
     let Some(nightly) = Nightly::new() else { return };
     let directory = tempfile::tempdir().unwrap();
     let page = directory.path().join("summary.md");
     let nightly = nightly.env("GITHUB_STEP_SUMMARY", page.to_str().unwrap());
-    let built = nightly.night(&["--no-publish"]);
+    let built = nightly.publish(&["--no-publish"]);
     assert_eq!((&built["result"], step(&built, "images"), step(&built, "push")), (&"built".into(), "done", ""));
     assert!(nightly.tags().is_empty());
     let plan = nightly.call(&["--dry-run"]);
-    assert!(
-        plan.stdout.contains("(there already: 2 archives") && plan.stdout.contains("nightly-20260601"),
-        "{}",
-        plan.stdout
-    );
-    let published = nightly.night(&[]);
+    assert!(plan.stdout.contains("(done: 2 archives") && plan.stdout.contains("nightly-20260601"), "{}", plan.stdout);
+    let published = nightly.publish(&[]);
     let did = |word| step(&published, word);
     assert_eq!(
         [did("sources"), did("sources-proof"), did("images"), did("push"), did("tags")],
@@ -129,13 +125,13 @@ fn what_is_proved_without_a_login_is_published_later() {
     assert_eq!(nightly.tags().len(), 3);
     let page = fs::read_to_string(page).unwrap();
     assert!(page.starts_with("## Nightly 1.1-0.nightly") && page.matches("## Nightly").count() == 2, "{page}");
-    // What `docker nightly` does alone changes nothing any more.
+    // `docker nightly` changes nothing afterwards.
     let version = nightly.version();
     let tags = nightly.tags();
     let alone = nightly.xtask(&["docker", "nightly", "--nightly", &version]);
     assert!(alone.code() == 0 && nightly.tags() == tags, "{}", alone.transcript());
 
-    // Nor is an image of another declaration, which may be outside of the commit.
+    // An image of another declaration, which may be outside the commit, is not reused.
     let config = tempfile::tempdir().unwrap();
     for file in ["packaging/release.yaml", "docker/images.yaml"] {
         let to = config.path().join(file);
@@ -144,9 +140,9 @@ fn what_is_proved_without_a_login_is_published_later() {
     }
     let with = ["--config", config.path().to_str().unwrap(), "nightly", "--no-publish", "--force", "--format", "json"];
     let images = |expected: &str| {
-        let night = nightly.xtask(&with);
-        assert_eq!(night.code(), 0, "{}", night.transcript());
-        assert_eq!(step(&serde_json::from_str(&night.stdout).unwrap(), "images"), expected);
+        let finished = nightly.xtask(&with);
+        assert_eq!(finished.code(), 0, "{}", finished.transcript());
+        assert_eq!(step(&serde_json::from_str(&finished.stdout).unwrap(), "images"), expected);
     };
     images("reused");
     let file = config.path().join("docker/images.yaml");
@@ -158,16 +154,16 @@ fn what_is_proved_without_a_login_is_published_later() {
     let alone = nightly.xtask(&["docker", "nightly", "--nightly", &version]);
     assert!(alone.code() == 1 && alone.stderr.contains("by another declaration"), "{}", alone.transcript());
 
-    // A changed archive is not taken for the one that was proved.
+    // A changed archive is rebuilt.
     let archive = nightly.state().join(format!("dist/{version}/p-{version}.tar.gz"));
     fs::write(&archive, "other").unwrap();
-    let forced = nightly.night(&["--force"]);
+    let forced = nightly.publish(&["--force"]);
     assert_eq!((step(&forced, "sources"), step(&forced, "images")), ("done", "done"));
-    assert_eq!(nightly.tags(), tags, "the same commit makes the same image");
+    assert_eq!(nightly.tags(), tags, "the same commit gives the same image");
 }
 
 #[test]
-fn packages_are_made_again_only_for_another_directory() {
+fn packages_are_rebuilt_when_the_debian_directory_changes() {
     if !crate::deb::fixture::has_tools(&[("dh_clean", "debhelper")]) {
         return;
     }
@@ -179,36 +175,36 @@ fn packages_are_made_again_only_for_another_directory() {
         let (from, to) = (nightly.path().join(directory), config.path().join(directory));
         run(config.path(), "cp", &["-r", from.to_str().unwrap(), to.to_str().unwrap()]);
     }
-    let night = || {
+    let steps = || {
         let with = ["--config", config.path().to_str().unwrap(), "nightly", "--no-publish", "--format", "json"];
-        let night = nightly.xtask(&with);
-        assert_eq!(night.code(), 0, "{}", night.transcript());
-        let night: serde_json::Value = serde_json::from_str(&night.stdout).unwrap();
-        ["sources", "packages", "packages-check", "images"].map(|word| step(&night, word).to_owned())
+        let finished = nightly.xtask(&with);
+        assert_eq!(finished.code(), 0, "{}", finished.transcript());
+        let record: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+        ["sources", "packages", "packages-check", "images"].map(|name| step(&record, name).to_owned())
     };
-    assert_eq!(night(), ["done", "done", "done", "done"]);
-    // The check is a question, and makes nothing that images are made of.
-    assert_eq!(night(), ["reused", "reused", "done", "reused"]);
+    assert_eq!(steps(), ["done", "done", "done", "done"]);
+    // The check always runs, but does not cause a rebuild of the images.
+    assert_eq!(steps(), ["reused", "reused", "done", "reused"]);
     let rules = config.path().join("packaging/debian/rules");
-    fs::write(rules, "#!/usr/bin/make -f\n# Another one.\n%:\n\tdh $@\n").unwrap();
-    assert_eq!(night(), ["reused", "done", "done", "done"]);
-    assert_eq!(night(), ["reused", "reused", "done", "reused"]);
+    fs::write(rules, "#!/usr/bin/make -f\n# A change.\n%:\n\tdh $@\n").unwrap();
+    assert_eq!(steps(), ["reused", "done", "done", "done"]);
+    assert_eq!(steps(), ["reused", "reused", "done", "reused"]);
 }
 
 #[test]
-fn a_tagged_commit_is_built_as_the_release_that_it_is() {
+fn a_tagged_commit_is_built_as_a_release() {
     let Some(nightly) = Nightly::new() else { return };
-    nightly.night(&[]);
+    nightly.publish(&[]);
     let before = nightly.tags()["nightly"];
     nightly.write("VERSION", "1.1\n");
     nightly.commit("Release 1.1");
     nightly.git(&["tag", "-a", "-m", "1.1", "v1.1"]);
     nightly.program(None);
     assert_eq!(nightly.version(), "1.1");
-    let night = nightly.night(&[]);
-    assert_eq!((&night["result"], &night["tag"]), (&"published".into(), &"v1.1".into()));
+    let record = nightly.publish(&[]);
+    assert_eq!((&record["result"], &record["tag"]), (&"published".into(), &"v1.1".into()));
     assert_ne!(nightly.tags()["nightly"], before);
-    // The next commit needs a next version.
+    // The next commit needs another next version.
     nightly.commit("after");
     let stale = nightly.call(&[]);
     assert!(

@@ -1,4 +1,4 @@
-//! What tonight is about: the commit, its version, what is declared, and where results stand.
+//! The nightly build of one commit: its options, its version, and what is declared.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use drydock_config::images::Image;
 use drydock_config::release::Version;
 use drydock_oci::engine::EngineKind;
 
-use super::record::{self, Outcome, Record};
+use super::record::{FORMAT, NightlyRecord, Outcome};
 
-/// The options of a nightly.
+/// The options of a nightly build.
 pub(super) struct Options {
     /// A revision that names the commit.
     pub(super) revision: String,
-    /// The version that will be released next; by default the declared one.
+    /// The version that will be released next; the declared one if `None`.
     pub(super) next: Option<Version>,
     /// Whether to build although nothing changed, or although the published version is higher.
     pub(super) force: bool,
@@ -28,60 +28,57 @@ pub(super) struct Options {
     /// The engines to try for Dockerfiles, in this order.
     pub(super) engines: &'static [EngineKind],
     pub(super) proof: ProofEnvironment,
-    /// The key that signs source packages; by default that of the declaration.
+    /// The key that signs source packages; the declared key if `None`.
     pub(super) key: Option<String>,
     /// The minutes to wait for the answer of the archive that packages are uploaded to.
     pub(super) wait: u32,
-    /// The address of Launchpad's API.
+    /// The URL of Launchpad's API.
     pub(super) api: String,
 }
 
-/// One night.
-pub(super) struct Night {
+/// A nightly build.
+pub(super) struct NightlyBuild {
     pub(super) options: Options,
     pub(super) release: ReleaseContext,
 }
 
-impl Night {
-    /// Resolves the commit, and decides its version: that of its highest release tag, else one of a nightly.
-    pub(super) fn find(ctx: &Context, options: Options) -> anyhow::Result<Night> {
+impl NightlyBuild {
+    /// Resolves the commit and its version: that of its highest release tag, else one of a nightly.
+    pub(super) fn new(ctx: &Context, options: Options) -> anyhow::Result<NightlyBuild> {
         let commit = DeclaredCommit::resolve(ctx, &options.revision)?;
         let source = match commit.highest_tag()? {
             Some(tag) => VersionSource::Tag(Some(tag)),
             None => VersionSource::Nightly(options.next.clone()),
         };
         let release = commit.release(&source)?;
-        // Invalid images end the night before anything is built.
+        // Reports an invalid declaration of images before anything is built.
         release.commit.images_if_declared()?;
-        Ok(Night { options, release })
+        Ok(NightlyBuild { options, release })
     }
 
     pub(super) fn ctx(&self) -> &Context {
         self.release.ctx()
     }
 
-    /// All declared images; none without `docker/images.yaml`.
+    /// The declared images; none without `docker/images.yaml`.
     pub(super) fn images(&self) -> &[Image] {
         let images = self.release.commit.images_if_declared().ok().flatten();
         images.map_or(&[], |declared| &declared.images)
     }
 
-    /// The images, which are declared when this is called.
+    /// The images for the commands about images; an error if none are declared.
     pub(super) fn selection(&self) -> anyhow::Result<ImageSelection<'_>> {
         ImageSelection::new(&self.release, &[])
     }
 
-    /// The source packages, which are uploaded to `nightly.upload`; `None` when none are declared.
-    pub(super) fn packages(&self, series: &[String]) -> anyhow::Result<Option<SourcePackages<'_>>> {
-        if self.release.declaration().deb.is_none() {
-            return Ok(None);
-        }
+    /// The source packages, which are uploaded to `nightly.upload`; an error if none are declared.
+    pub(super) fn packages(&self, series: &[String]) -> anyhow::Result<SourcePackages<'_>> {
         let mut packages = SourcePackages::select(&self.release, series)?;
         packages.as_nightly = true;
-        Ok(Some(packages))
+        Ok(packages)
     }
 
-    /// The series whose packages are proved.
+    /// The names of the series whose packages are proved.
     pub(super) fn proved_series(&self) -> Vec<String> {
         let deb = self.release.declaration().deb.as_ref();
         let series = deb.map_or_else(Vec::new, |deb| self.release.declaration().nightly.proved(&deb.series));
@@ -89,22 +86,22 @@ impl Night {
     }
 
     /// Whether another commit has the same files and submodules.
-    pub(super) fn same_tree(&self, other: &str) -> bool {
+    pub(super) fn has_same_tree(&self, other: &str) -> bool {
         let tree = |revision: &str| self.release.commit.repository.resolve(revision, "tree");
         Oid::parse(other).is_some()
             && tree(other).is_some_and(|tree_of| Some(tree_of) == tree(self.release.commit.id.as_str()))
     }
 
-    /// What will be told about it.
-    pub(super) fn record(&self) -> Record {
-        Record {
-            format: record::FORMAT,
+    /// The record at the start of the build.
+    pub(super) fn new_record(&self) -> NightlyRecord {
+        NightlyRecord {
+            format: FORMAT,
             name: self.release.declaration().name.clone(),
             version: self.release.version.to_string(),
             commit: self.release.commit.id.to_string(),
             tag: self.release.tag.as_ref().map(|tag| tag.name.clone()),
             started: jiff::Timestamp::now().as_second(),
-            why: String::new(),
+            reason: String::new(),
             result: Outcome::Running,
             failure: None,
             steps: Vec::new(),
@@ -112,14 +109,10 @@ impl Night {
         }
     }
 
-    /// How a person calls it.
-    pub(super) fn name(&self) -> String {
+    /// A title for people: `nightly VERSION of NAME (COMMIT)`.
+    pub(super) fn title(&self) -> String {
+        let ReleaseContext { commit, version, .. } = &self.release;
         let kind = if self.release.tag.is_some() { "release" } else { "nightly" };
-        format!(
-            "{kind} {} of {} ({})",
-            self.release.version,
-            self.release.declaration().name,
-            self.release.commit.id.short()
-        )
+        format!("{kind} {version} of {} ({})", self.release.declaration().name, commit.id.short())
     }
 }
