@@ -130,6 +130,11 @@ fn from_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         Some(_) => return Some(Exit::NotReproducible),
         None => {}
     }
+    match cause.downcast_ref::<drydock_http::Error>() {
+        Some(drydock_http::Error::Setup(_)) => return Some(Exit::Missing),
+        Some(_) => return Some(Exit::Remote),
+        None => {}
+    }
     if let Some(errno) = cause.downcast_ref::<rustix::io::Errno>() {
         return from_kind(errno.kind());
     }

@@ -32,6 +32,18 @@ pub fn printable(line: &str, most: usize) -> String {
     line.trim_end().chars().map(shown).take(most).collect()
 }
 
+/// Foreign text on one line for a message, at most 400 characters of it: line breaks and tabs become spaces, and what
+/// [`is_unprintable`] is left out.
+pub fn one_line(text: &str) -> String {
+    const LONGEST: usize = 400;
+    let spaced = text.chars().map(|letter| if letter == '\n' || letter == '\t' { ' ' } else { letter });
+    let mut shown: String = spaced.filter(|letter| !is_unprintable(*letter)).take(LONGEST).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown.trim().to_owned()
+}
+
 /// The last `lines` lines of a file, unprintable characters replaced, at most 64 KiB; of a long line its end.
 ///
 /// # Errors

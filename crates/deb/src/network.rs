@@ -4,7 +4,6 @@ use std::ffi::OsString;
 
 use anyhow::anyhow;
 
-use drydock_base::failure::Failure;
 use drydock_http::{Client, Method, NetworkEnv, Request, RetryPolicy, Url};
 
 /// The most redirects that are followed to find out whether something exists.
@@ -30,14 +29,13 @@ impl Network {
     /// # Errors
     /// The environment names an invalid proxy or an unreadable file of certificates.
     pub(crate) fn client(&self, url: &Url, policy: RetryPolicy) -> anyhow::Result<Client> {
-        let missing = |why: String| Failure::missing(why);
         let (roots, proxy) = if url.is_secure() {
-            (self.environment.roots().map_err(missing)?, self.environment.proxy_for(url.authority()))
+            (self.environment.roots()?, self.environment.proxy_for(url.authority())?)
         } else {
             let plain = NetworkEnv { proxy: self.http_proxy.clone(), ..self.environment.clone() };
-            (Default::default(), plain.proxy_for(url.authority()))
+            (Default::default(), plain.proxy_for(url.authority())?)
         };
-        Ok(Client::new(policy, &roots, proxy.map_err(missing)?))
+        Ok(Client::new(policy, &roots, proxy.as_ref())?)
     }
 
     /// Checks that an address exists, following redirects.

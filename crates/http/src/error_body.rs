@@ -1,12 +1,11 @@
-//! What servers say when they refuse: codes and messages of registries and GitHub, and how long to wait.
+//! The content of refusals: error codes and messages of registries and GitHub, and how long to wait.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-/// The longest text of a server that is shown.
-const LONGEST: usize = 400;
+use crate::printable;
 
 /// The errors of the OCI distribution specification (1.1, "Error Codes").
 #[derive(Deserialize)]
@@ -68,28 +67,9 @@ fn system_error(detail: &serde_json::Value) -> Option<i32> {
     inner.get("Err")?.as_i64()?.try_into().ok()
 }
 
-/// A foreign text for a terminal: bounded, on one line, without control characters.
-pub fn printable(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .map(|letter| if letter == '\n' || letter == '\t' { ' ' } else { letter })
-        .filter(|letter| !letter.is_control() && !is_hidden(*letter))
-        .take(LONGEST)
-        .collect();
-    if text.chars().count() > LONGEST {
-        shown.push('…');
-    }
-    shown.trim().to_owned()
-}
-
-/// Characters that turn or hide what stands around them.
-fn is_hidden(letter: char) -> bool {
-    matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
 /// A status with its meaning.
 pub(super) fn status(code: u16) -> String {
-    let meaning = ureq::http::StatusCode::from_u16(code).ok().and_then(|code| code.canonical_reason());
+    let meaning = reqwest::StatusCode::from_u16(code).ok().and_then(|code| code.canonical_reason());
     match meaning {
         Some(meaning) => format!("{code} {meaning}"),
         None => code.to_string(),
@@ -131,7 +111,7 @@ mod tests {
         ] {
             assert_eq!(words(content.as_bytes()).as_deref(), expected, "{content}");
         }
-        assert_eq!(printable(&"x".repeat(9000)).chars().count(), LONGEST + 1);
+        assert_eq!(printable(&"x".repeat(9000)).chars().count(), 401);
         assert_eq!((status(404).as_str(), status(599).as_str()), ("404 Not Found", "599"));
     }
 

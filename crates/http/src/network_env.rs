@@ -1,4 +1,4 @@
-//! What a machine says about the network: the certificates that it trusts, and its proxy.
+//! The network settings of a machine: the certificates that it trusts, and its proxy.
 
 use std::ffi::OsString;
 use std::fs;
@@ -6,17 +6,20 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
-use super::url::is_loopback;
+use crate::client::provider;
+use crate::error::Error;
+use crate::url::is_loopback;
 
 /// Where distributions keep the certificates of authorities in one file.
 const BUNDLES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-/// More than any bundle has.
+/// The largest bundle that is read, in bytes; no real one is as large.
 const LARGEST_BUNDLE: u64 = 16 << 20;
 
-/// The variables of a machine, as far as the network is concerned.
+/// The environment variables that concern the network.
 #[derive(Debug, Clone, Default)]
 pub struct NetworkEnv {
     /// `SSL_CERT_FILE`: a bundle instead of the system's.
@@ -41,32 +44,28 @@ impl NetworkEnv {
         }
     }
 
-    /// The proxy for a host. There is none between a machine and itself.
+    /// The proxy for a host; `None` for this machine itself.
     ///
     /// # Errors
-    /// The variable is no address of a proxy, in words without it, since it may hold a password.
-    pub fn proxy_for(&self, authority: &str) -> Result<Option<ureq::Proxy>, String> {
+    /// The variable is not the address of an HTTP proxy. The error does not show it, since it may hold a password.
+    pub fn proxy_for(&self, authority: &str) -> Result<Option<Proxy>, Error> {
         let Some(address) = self.proxy.as_deref().filter(|_| !is_loopback(authority)) else { return Ok(None) };
-        let wrong = |_| "HTTPS_PROXY is no address of an HTTP proxy, such as http://proxy.example:3128".to_owned();
-        let parsed = ureq::Proxy::new(address).map_err(wrong)?;
-        let mut proxy = ureq::Proxy::builder(parsed.protocol()).host(parsed.host()).port(parsed.port());
-        if let (Some(user), password) = (parsed.username(), parsed.password()) {
-            proxy = proxy.username(user).password(password.unwrap_or_default());
-        }
-        for pattern in self.no_proxy.iter().flat_map(|list| list.split(',')).map(str::trim) {
-            if !pattern.is_empty() {
-                proxy = proxy.no_proxy(pattern);
-            }
-        }
-        proxy.build().map(Some).map_err(wrong)
+        let with_scheme = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let url = url::Url::parse(&with_scheme).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let no_proxy = self.no_proxy.clone().unwrap_or_default();
+        let url = url.ok_or_else(|| {
+            Error::Setup("HTTPS_PROXY must be the address of an HTTP proxy, such as http://proxy.example:3128".into())
+        })?;
+        Ok(Some(Proxy { url, no_proxy }))
     }
 
-    /// The authorities that this machine trusts: `SSL_CERT_FILE`, the system's bundle, else those of Mozilla as they
-    /// were when this was built.
+    /// The authorities that this machine trusts: those of `SSL_CERT_FILE`, else of the system's bundle, else those of
+    /// Mozilla when Drydock was built.
     ///
     /// # Errors
     /// The file that the variable names cannot be read.
-    pub fn roots(&self) -> Result<Roots, String> {
+    pub fn roots(&self) -> Result<Roots, Error> {
         if let Some(file) = &self.bundle {
             return Ok(Roots { certificates: Some(certificates(file)?.into()) });
         }
@@ -75,53 +74,73 @@ impl NetworkEnv {
     }
 }
 
+/// An HTTP proxy.
+#[derive(Clone)]
+pub struct Proxy {
+    url: url::Url,
+    no_proxy: String,
+}
+
+impl Proxy {
+    pub(crate) fn proxy(&self) -> Result<reqwest::Proxy, Error> {
+        let proxy = reqwest::Proxy::all(self.url.clone())
+            .map_err(|_| Error::Setup("the proxy in HTTPS_PROXY cannot be used".into()))?;
+        Ok(proxy.no_proxy(reqwest::NoProxy::from_string(&self.no_proxy)))
+    }
+}
+
 /// Certificates of authorities.
 #[derive(Debug, Clone, Default)]
 pub struct Roots {
-    /// None: those built in.
-    certificates: Option<Arc<[Certificate<'static>]>>,
+    /// `None` for those built in.
+    certificates: Option<Arc<[CertificateDer<'static>]>>,
 }
 
 impl Roots {
-    /// With those of the files too.
+    /// Adds those of the files.
     ///
     /// # Errors
-    /// A file cannot be read or has no certificate.
-    pub fn with(&self, files: &[PathBuf]) -> Result<Roots, String> {
+    /// A file cannot be read or holds no certificate.
+    pub fn with(&self, files: &[PathBuf]) -> Result<Roots, Error> {
         if files.is_empty() {
             return Ok(self.clone());
         }
-        let mut all: Vec<Certificate<'static>> = self.certificates.iter().flat_map(|list| list.to_vec()).collect();
+        let mut all: Vec<CertificateDer<'static>> = self.certificates.iter().flat_map(|list| list.to_vec()).collect();
         for file in files {
             let found = certificates(file)?;
             if found.is_empty() {
-                return Err(format!("{} has no certificate; PEM is expected", file.display()));
+                return Err(Error::Setup(format!("{} holds no certificate; PEM is expected", file.display())));
             }
             all.extend(found);
         }
         Ok(Roots { certificates: Some(all.into()) })
     }
 
-    pub(super) fn certificates(&self) -> RootCerts {
+    /// The settings of TLS that trust these and nobody else.
+    pub(crate) fn tls(&self) -> Result<rustls::ClientConfig, Error> {
+        let mut store = rustls::RootCertStore::empty();
         match &self.certificates {
-            Some(list) => RootCerts::new_with_certs(list),
-            None => RootCerts::WebPki,
+            // Bundles of old systems hold certificates that nothing can use any more; they vouch for nobody.
+            Some(list) => drop(store.add_parsable_certificates(list.iter().cloned())),
+            None => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         }
+        let builder = rustls::ClientConfig::builder_with_provider(provider());
+        let builder = builder.with_safe_default_protocol_versions();
+        let builder = builder.map_err(|error| Error::Setup(format!("TLS cannot be set up: {error}")))?;
+        Ok(builder.with_root_certificates(store).with_no_client_auth())
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, String> {
+/// The certificates of a PEM file; what else it holds is skipped.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         fs::File::open(file)?.take(LARGEST_BUNDLE).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    let bytes = read().map_err(|error| format!("cannot read the certificates of {}: {error}", file.display()))?;
-    let found = parse_pem(&bytes).filter_map(|item| match item {
-        Ok(PemItem::Certificate(certificate)) => Some(certificate),
-        Ok(_) | Err(_) => None,
-    });
-    Ok(found.collect())
+    let cannot = |error| Error::Setup(format!("cannot read the certificates of {}: {error}", file.display()));
+    let bytes = read().map_err(cannot)?;
+    Ok(CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok).collect())
 }
 
 #[cfg(test)]
@@ -138,15 +157,11 @@ mod tests {
         let machine = NetworkEnv::new(&set);
         assert!(machine.proxy_for("127.0.0.1:5000").unwrap().is_none());
         let proxy = machine.proxy_for("registry.example").unwrap().unwrap();
-        assert_eq!((proxy.host(), proxy.port(), proxy.password()), ("proxy.example", 3128, Some("s3cret")));
-        for (host, direct) in
-            [("internal.example", true), ("a.corp.example", true), ("registry.example", false), ("corp.evil", false)]
-        {
-            let uri = format!("https://{host}/v2/").parse().unwrap();
-            assert_eq!(proxy.is_no_proxy(&uri), direct, "{host}");
-        }
+        let url = &proxy.url;
+        assert_eq!((url.host_str(), url.port(), url.password()), (Some("proxy.example"), Some(3128), Some("s3cret")));
+        assert!(proxy.proxy().is_ok());
         let wrong = NetworkEnv { proxy: Some("://s3cret".into()), ..NetworkEnv::default() };
-        let error = wrong.proxy_for("registry.example").err().unwrap();
+        let error = wrong.proxy_for("registry.example").err().unwrap().to_string();
         assert!(error.contains("HTTPS_PROXY") && !error.contains("s3cret"), "{error}");
     }
 
@@ -155,9 +170,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let empty = directory.path().join("ca.crt");
         fs::write(&empty, "nothing").unwrap();
-        assert!(Roots::default().with(&[empty]).unwrap_err().contains("has no certificate"));
+        assert!(Roots::default().with(&[empty]).unwrap_err().to_string().contains("holds no certificate"));
         let missing = NetworkEnv { bundle: Some(directory.path().join("none")), ..NetworkEnv::default() };
-        assert!(missing.roots().unwrap_err().contains("cannot read"));
+        assert!(missing.roots().unwrap_err().to_string().contains("cannot read"));
         if Path::new(BUNDLES[0]).exists() {
             assert!(NetworkEnv::default().roots().unwrap().certificates.is_some_and(|list| list.len() > 10));
         }

@@ -1,78 +1,61 @@
 //! Addresses of requests: where a header with a secret may go is decided by their origin.
 
 use std::fmt;
+use std::net::ToSocketAddrs as _;
 
-use ureq::http::Uri;
-
-/// An `http` or `https` address. Shown without its query, which may hold what opens a door.
+/// An `http` or `https` address without a user name. Shown without its query, which may hold a secret.
+///
+/// It is parsed as the client that sends the request parses it (the WHATWG URL standard), so that both agree about its
+/// origin.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Url {
-    secure: bool,
+    url: url::Url,
     authority: String,
-    target: String,
 }
 
 impl Url {
-    /// The address of a path, which starts with `/`, on a host.
-    pub fn new(secure: bool, authority: &str, target: &str) -> Url {
-        let default = if secure { ":443" } else { ":80" };
-        let authority = authority.strip_suffix(default).unwrap_or(authority).to_ascii_lowercase();
-        Url { secure, authority, target: target.to_owned() }
+    /// The address of a path, which starts with `/`, on a host. `None` when the host is not valid.
+    pub fn new(secure: bool, authority: &str, target: &str) -> Option<Url> {
+        Url::parse(&format!("{}://{authority}{target}", if secure { "https" } else { "http" }))
     }
 
-    /// An absolute address, without a name or password in it.
+    /// An absolute `http` or `https` address without a user name or password in it.
     pub fn parse(text: &str) -> Option<Url> {
-        let uri: Uri = text.parse().ok()?;
-        let secure = match uri.scheme_str()? {
-            "https" => true,
-            "http" => false,
-            _ => return None,
-        };
-        let authority = uri.authority()?;
-        if authority.as_str().contains('@') || authority.host().is_empty() {
+        is_plain(text).then(|| url::Url::parse(text).ok().and_then(Url::from_url)).flatten()
+    }
+
+    fn from_url(mut url: url::Url) -> Option<Url> {
+        if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
             return None;
         }
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        Some(Url::new(secure, authority.as_str(), if target.is_empty() { "/" } else { target }))
+        url.set_fragment(None);
+        let host = url.host_str().filter(|host| !host.is_empty())?;
+        let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        Some(Url { url, authority })
     }
 
-    /// What a `Location` says from here: an absolute address, or a relative one (RFC 3986, 4.2).
+    /// The address that a `Location` header leads to from here: an absolute or a relative one.
     pub fn join(&self, location: &str) -> Option<Url> {
-        let scheme = if self.secure { "https" } else { "http" };
-        let here = format!("{scheme}://{}", self.authority);
-        let path = self.path();
-        let directory = &path[..=path.rfind('/')?];
-        let whole = match location {
-            "" => return None,
-            _ if location.split(['/', '?']).next().is_some_and(|first| first.contains(':')) => location.to_owned(),
-            _ if location.starts_with("//") => format!("{scheme}:{location}"),
-            _ if location.starts_with('/') => format!("{here}{location}"),
-            _ if location.starts_with('?') => format!("{here}{path}{location}"),
-            _ => format!("{here}{directory}{location}"),
-        };
-        Url::parse(&whole)
+        let usable = !location.is_empty() && is_plain(location);
+        usable.then(|| self.url.join(location).ok().and_then(Url::from_url)).flatten()
     }
 
-    /// With parameters more.
+    /// Adds parameters to the query.
     #[must_use]
     pub fn with_query(&self, parameters: &[(&str, &str)]) -> Url {
-        let mut target = self.target.clone();
-        for (name, value) in parameters {
-            target.push(if target.contains('?') { '&' } else { '?' });
-            target.push_str(&format!("{name}={}", encoded(value)));
-        }
-        Url { target, ..self.clone() }
+        let mut url = self.url.clone();
+        url.query_pairs_mut().extend_pairs(parameters);
+        Url { url, authority: self.authority.clone() }
     }
 
     /// Parameters as the content of a form.
     pub fn form(parameters: &[(&str, &str)]) -> String {
-        let pairs: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-        pairs.join("&")
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
     }
 
     /// Whether it is `https`.
     pub fn is_secure(&self) -> bool {
-        self.secure
+        self.url.scheme() == "https"
     }
 
     /// The host, with its port where that is not the scheme's.
@@ -82,27 +65,38 @@ impl Url {
 
     /// Whether a secret for the one may go to the other: the same scheme, host and port.
     pub fn same_origin(&self, other: &Url) -> bool {
-        self.secure == other.secure && self.authority == other.authority
+        self.url.origin() == other.url.origin()
     }
 
-    /// Whether it is this machine.
+    /// Whether the host is this machine.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.authority)
     }
 
-    /// With its query.
+    /// The whole address, with its query.
     pub fn whole(&self) -> String {
-        format!("{}://{}{}", if self.secure { "https" } else { "http" }, self.authority, self.target)
+        self.url.to_string()
     }
 
-    fn path(&self) -> &str {
-        self.target.split('?').next().unwrap_or("/")
+    pub(crate) fn inner(&self) -> &url::Url {
+        &self.url
     }
+
+    /// Whether the host has an address, for the remedy of an error.
+    pub(crate) fn resolves(&self) -> bool {
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        self.url.host_str().is_some_and(|host| (host, port).to_socket_addrs().is_ok_and(|mut all| all.next().is_some()))
+    }
+}
+
+/// Whether a parser would leave every character of it where it is: the URL standard drops or turns some of these.
+fn is_plain(text: &str) -> bool {
+    !text.contains(|letter: char| letter.is_control() || letter == ' ' || letter == '\\')
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", if self.secure { "https" } else { "http" }, self.authority, self.path())
+        write!(f, "{}://{}{}", self.url.scheme(), self.authority, self.url.path())
     }
 }
 
@@ -114,18 +108,6 @@ pub fn is_loopback(authority: &str) -> bool {
     };
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// A value of a query (RFC 3986, 3.4). `:`, `/` and `,` stay, as scopes are made of them.
-fn encoded(value: &str) -> String {
-    let mut text = String::new();
-    for byte in value.bytes() {
-        match byte {
-            _ if byte.is_ascii_alphanumeric() || b"-._~:/,".contains(&byte) => text.push(char::from(byte)),
-            _ => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -140,7 +122,7 @@ mod tests {
             ("/v2/a/blobs/uploads/1?_state=s", Some("https://registry.example/v2/a/blobs/uploads/1?_state=s")),
             ("//other.example/x", Some("https://other.example/x")),
             ("?y=2", Some("https://registry.example/v2/a/blobs/uploads/?y=2")),
-            ("1:2/x", None),
+            ("1:2/x", Some("https://registry.example/v2/a/blobs/uploads/1:2/x")),
             ("17", Some("https://registry.example/v2/a/blobs/uploads/17")),
             ("http://u:p@registry.example/", None),
             ("ftp://registry.example/", None),
@@ -158,7 +140,7 @@ mod tests {
         /// What a `Location` says leads to a `http` or `https` address, and to this origin only by naming no other.
         #[test]
         fn no_location_is_too_odd(location in "[a-z/:@?#%\\\\. \\[\\]0-9-]{0,40}") {
-            let here = Url::new(true, "registry.example", "/v2/a/");
+            let here = Url::new(true, "registry.example", "/v2/a/").unwrap();
             if let Some(there) = here.join(&location) {
                 proptest::prop_assert!(there.whole().starts_with("http"));
                 proptest::prop_assert!(!there.authority().contains(['@', '/', '?', '#', '\\']));
@@ -194,9 +176,9 @@ mod tests {
 
     #[test]
     fn queries_are_encoded() {
-        let url = Url::new(true, "a.example", "/token?x=1");
+        let url = Url::new(true, "a.example", "/token?x=1").unwrap();
         let scope = "repository:a/b:pull,push";
         let whole = url.with_query(&[("service", "a b&c"), ("scope", scope)]).whole();
-        assert_eq!(whole, "https://a.example/token?x=1&service=a%20b%26c&scope=repository:a/b:pull,push");
+        assert_eq!(whole, "https://a.example/token?x=1&service=a+b%26c&scope=repository%3Aa%2Fb%3Apull%2Cpush");
     }
 }

@@ -142,7 +142,7 @@ impl Registry {
     pub fn with(host: &str, credentials: &Credentials, settings: Settings) -> anyhow::Result<Registry> {
         let authority = if host == "docker.io" { "registry-1.docker.io" } else { host };
         let secure = !is_loopback(authority) || !credentials.authorities(authority).is_empty();
-        let base = Url::new(secure, authority, "/v2/");
+        let base = address(secure, authority, "/v2/")?;
         let client = client(credentials, &settings, &base)?;
         Ok(Registry {
             inner: Arc::new(Inner {
@@ -192,11 +192,8 @@ impl Registry {
             let why = format!("{repository} is no repository of {}", self.inner.host);
             return Err(Failure::usage(why));
         }
-        Ok(Url::new(
-            self.inner.base.is_secure(),
-            self.inner.base.authority(),
-            &format!("/v2/{}/{rest}", { repository.path() }),
-        ))
+        let path = format!("/v2/{}/{rest}", repository.path());
+        address(self.inner.base.is_secure(), self.inner.base.authority(), &path)
     }
 
     /// A manifest, when it is there.
@@ -327,9 +324,9 @@ impl Registry {
                 Ok(true)
             }
             404 => Ok(false),
-            405 => {
-                Err(answer.refusal("it deletes nothing; a docker-registry does with `storage: delete: enabled: true`"))
-            }
+            405 => Err(answer
+                .refusal("it deletes nothing; a docker-registry does with `storage: delete: enabled: true`")
+                .into()),
             _ => Err(self.refused(answer, repository)),
         }
     }
@@ -348,7 +345,7 @@ impl Registry {
             500..=599 => "it is in trouble, its own log says more; is its disk full?".to_owned(),
             _ => String::new(),
         };
-        answer.refusal(&remedy)
+        answer.refusal(&remedy).into()
     }
 }
 
@@ -378,18 +375,22 @@ impl Registries {
     }
 }
 
+fn address(secure: bool, authority: &str, path: &str) -> anyhow::Result<Url> {
+    Url::new(secure, authority, path)
+        .ok_or_else(|| Failure::usage(format!("{authority} is not the name of a host, with a port or without")))
+}
+
 fn client(credentials: &Credentials, settings: &Settings, url: &Url) -> anyhow::Result<Client> {
     let machine = credentials.machine();
-    let missing = |why: String| Failure::missing(why);
     let roots = match url.is_secure() {
         true => {
             let own = credentials.authorities(url.authority());
-            machine.roots().and_then(|roots| roots.with(&own)).map_err(missing)?
+            machine.roots().and_then(|roots| roots.with(&own))?
         }
         false => Default::default(),
     };
-    let proxy = machine.proxy_for(url.authority()).map_err(missing)?;
-    Ok(Client::new(settings.retry_policy.clone(), &roots, proxy))
+    let proxy = machine.proxy_for(url.authority())?;
+    Ok(Client::new(settings.retry_policy.clone(), &roots, proxy.as_ref())?)
 }
 
 /// Without parameters; what is none is shown in an error later.

@@ -176,7 +176,7 @@ impl Api {
                 serde_json::from_slice(&body).map(Some).map_err(wrong)
             }
             404 => Ok(None),
-            _ => Err(response.refusal("")),
+            _ => Err(response.refusal("").into()),
         }
     }
 }

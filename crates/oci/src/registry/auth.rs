@@ -63,7 +63,7 @@ impl Registry {
     /// Sends a request about a repository. It carries a proof only to the registry's own origin.
     pub(super) fn send(&self, path: &str, scope: &Scope, call: Request<'_>) -> anyhow::Result<Response> {
         if !call.url.same_origin(&self.inner.base) {
-            return self.client_for(call.url)?.send(&call);
+            return Ok(self.client_for(call.url)?.send(&call)?);
         }
         let bare = call.headers.clone();
         let mut call = call;
@@ -77,14 +77,14 @@ impl Registry {
         }
         let offers = answer.headers.get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
         let Some(challenge) = challenge::choose(offers) else {
-            return Err(answer.refusal("it does not say how to prove who asks (WWW-Authenticate)"));
+            return Err(answer.refusal("it does not say how to prove who asks (WWW-Authenticate)").into());
         };
         let scope = match &challenge {
             Challenge::Basic => scope.clone(),
             Challenge::Bearer { scope: asked, .. } => scope.clone().widened(asked),
         };
         let Some(header) = self.renewed(path, &scope, challenge, sent)? else {
-            return Err(answer.refusal(&self.remedy_for_401(path)?));
+            return Err(answer.refusal(&self.remedy_for_401(path)?).into());
         };
         // Read, so that the connection can be used again.
         drop(answer.bytes(LARGEST_TOKEN));
@@ -93,7 +93,7 @@ impl Registry {
         let answer = self.inner.client.send(&call)?;
         if answer.status == 401 {
             self.forget(&scope);
-            return Err(answer.refusal(&self.remedy_for_401(path)?));
+            return Err(answer.refusal(&self.remedy_for_401(path)?).into());
         }
         Ok(answer)
     }
@@ -199,7 +199,7 @@ impl Registry {
                 (400 | 401 | 403, None) => self.without_login(),
                 _ => "it is the token service that the registry names".to_owned(),
             };
-            return Err(answer.refusal(&remedy));
+            return Err(answer.refusal(&remedy).into());
         }
         let read: Option<TokenAnswer> = serde_json::from_slice(&answer.bytes(LARGEST_TOKEN)?).ok();
         let life = read.as_ref().and_then(|read| read.expires_in).unwrap_or(SHORTEST_LIFE);

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Platform, Repository};
 use drydock_http::{Clock, RetryPolicy};
 use drydock_oci::layout::Layout;
@@ -37,6 +38,12 @@ pub(crate) struct Options {
     pub(crate) storage: Option<PathBuf>,
     /// Whether it deletes nothing.
     pub(crate) keeps_all: bool,
+}
+
+/// Whether the error is the other side's: a response that refuses, none, or one that makes no sense.
+pub(crate) fn is_remote(error: &anyhow::Error) -> bool {
+    matches!(Failure::find(error), Some(Failure::Remote(_)))
+        || error.chain().any(|cause| cause.is::<drydock_http::Error>())
 }
 
 /// A running registry; killed when dropped.

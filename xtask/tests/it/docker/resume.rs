@@ -2,13 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use drydock_base::failure::Failure;
 use drydock_oci::layout::Layout;
 use drydock_oci::registry::{Credentials, Reference, Registry, Settings, pull, push};
 use tempfile::TempDir;
 
 use super::proxy::{Act, Proxy};
-use super::registry_server::{Server, client, image_in, impatient, repository};
+use super::registry_server::{Server, client, image_in, impatient, is_remote, repository};
 
 const SIZE: usize = 8 << 20;
 const PIECE: usize = 1 << 20;
@@ -60,7 +59,7 @@ fn another_process_goes_on_with_an_upload() {
     let first = push(&client(&proxy.host(), &Credentials::default()), &repository, &layout, &top, &[]);
     let text = format!("{:#}", first.unwrap_err());
     assert!(text.contains(&format!("has {} of {SIZE} bytes of sha256:", 5 * PIECE)), "{text}");
-    assert!(text.contains("got no answer"), "{text}");
+    assert!(text.contains("no response"), "{text}");
     let before = proxy.content();
     proxy.script(|_| Act::Pass);
     let pushed = push(&client(&proxy.host(), &Credentials::default()), &repository, &layout, &top, &[]).unwrap();
@@ -226,7 +225,7 @@ fn a_download_that_begins_anew_each_time_ends() {
     let reference = Reference::Digest(top.digest);
     let error = pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap_err();
     assert!(error.to_string().contains(&format!("of {PIECE} bytes")), "{error:#}");
-    assert!(matches!(Failure::find(&error), Some(Failure::Remote(_))));
+    assert!(is_remote(&error), "{error:?}");
 
     // A place elsewhere that is none.
     proxy.script(|request| match request.target.contains("/blobs/") {
@@ -235,7 +234,7 @@ fn a_download_that_begins_anew_each_time_ends() {
     });
     let error = pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap_err();
     assert!(error.to_string().contains("sends to no address"), "{error:#}");
-    assert!(matches!(Failure::find(&error), Some(Failure::Remote(_))));
+    assert!(is_remote(&error), "{error:?}");
 }
 
 /// As GitHub's registry, with either status.

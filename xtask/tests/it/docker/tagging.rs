@@ -166,7 +166,7 @@ fn a_tag_is_not_set_again_over_what_somebody_else_set() {
     let wanted = [(name("ours"), Precondition::None), (name("theirs"), Precondition::None)];
     let text = format!("{:#}", tag(&registry, &repository, &first, &wanted).unwrap_err());
     assert!(text.contains("set is ours, not set is theirs") && text.contains("who else moves it?"), "{text}");
-    assert!(text.contains("got no answer") && text.contains(&second.digest.to_string()), "{text}");
+    assert!(text.contains("no response") && text.contains(&second.digest.to_string()), "{text}");
     assert_eq!((at("ours"), at("theirs")), (Some(first.digest), Some(second.digest)));
     let (ours, theirs) = (proxy.count("PUT", "/ours"), proxy.count("PUT", "/theirs"));
     assert_eq!((ours, theirs), (1, 1), "what is set, by whom ever, is not set again");

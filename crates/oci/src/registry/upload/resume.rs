@@ -97,16 +97,16 @@ mod tests {
         let layout = Layout::create(directory.path()).unwrap();
         let repository: Repository = "a.example/b".parse().unwrap();
         let memory = ResumeFile::beside(&layout, &repository, &Descriptor::for_bytes(media::LAYER, b"x"));
-        let base = Url::new(true, "a.example", "/v2/");
+        let base = Url::new(true, "a.example", "/v2/").unwrap();
         let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
         assert_eq!(memory.recall(&base, now), None);
-        let url = Url::new(true, "a.example", "/v2/b/blobs/uploads/1?_state=x");
+        let url = Url::new(true, "a.example", "/v2/b/blobs/uploads/1?_state=x").unwrap();
         memory.keep(&url, 7, now);
         let path = memory.file.clone().unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(memory.recall(&base, now + SignedDuration::from_hours(23)), Some((url.clone(), 7)));
         assert_eq!(memory.recall(&base, now + SignedDuration::from_hours(25)), None);
-        assert_eq!(memory.recall(&Url::new(true, "b.example", "/v2/"), now), None);
+        assert_eq!(memory.recall(&Url::new(true, "b.example", "/v2/").unwrap(), now), None);
         let other: Repository = "a.example/c".parse().unwrap();
         assert_eq!(
             ResumeFile::beside(&layout, &other, &Descriptor::for_bytes(media::LAYER, b"x")).recall(&base, now),

@@ -1,0 +1,75 @@
+//! Errors of requests.
+
+use std::time::Duration;
+
+use reqwest::Method;
+
+use crate::error_body;
+use crate::url::Url;
+
+/// Why a request did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The client or a request cannot be made: a certificate file, a proxy, a header.
+    #[error("{0}")]
+    Setup(String),
+    /// No response came, or it cannot be read.
+    #[error("{method} {url}: no response{}: {reason}", attempts(*.tried))]
+    NoResponse {
+        /// The method.
+        method: Method,
+        /// The address, shown without its query.
+        url: Url,
+        /// How often it was sent.
+        tried: u32,
+        /// The reason with its remedy.
+        reason: Box<str>,
+    },
+    /// The content of a response is cut, longer than allowed, or does not end.
+    #[error("the response to {method} {url} {reason}")]
+    BadContent {
+        /// The method.
+        method: Method,
+        /// The address, shown without its query.
+        url: Url,
+        /// What is wrong with it.
+        reason: Box<str>,
+    },
+    /// The server refused.
+    #[error("{method} {url}: {}{}{}{}", error_body::status(*.status), said(.message), wait(*.retry_after), last(.remedy))]
+    Refused {
+        /// The method.
+        method: Method,
+        /// The address, shown without its query.
+        url: Url,
+        /// The status, 400 or above, or one that was not expected.
+        status: u16,
+        /// What the server says, fit for a terminal.
+        message: Option<Box<str>>,
+        /// The wait that the server asks for.
+        retry_after: Option<Duration>,
+        /// What can be done about it; empty when that is unknown.
+        remedy: Box<str>,
+    },
+}
+
+fn attempts(tried: u32) -> String {
+    if tried > 1 { format!(" to {tried} attempts") } else { String::new() }
+}
+
+fn said(message: &Option<Box<str>>) -> String {
+    message.as_ref().map_or_else(String::new, |message| format!(": {message}"))
+}
+
+fn wait(wait: Option<Duration>) -> String {
+    wait.map_or_else(String::new, |wait| format!("; the server asks to wait {} s", wait.as_secs()))
+}
+
+fn last(remedy: &str) -> String {
+    if remedy.is_empty() { String::new() } else { format!("; {remedy}") }
+}
+
+/// Whether an error is that no response came, as opposed to a response that is a refusal.
+pub fn is_unanswered(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<Error>(), Some(Error::NoResponse { .. }))
+}
