@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
 use drydock_base::units::ByteSize;
@@ -19,29 +19,42 @@ pub(crate) use nightly::Nightly;
 pub(crate) use release::{OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseVerify};
 pub(crate) use suppress::{CiSuppress, CiSuppressions};
 
-/// CI under valgrind that never lies about a death, and releases that anyone can rebuild byte for byte.
+/// CI under valgrind that proves why each process died, and releases that anyone can rebuild byte for byte.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = Exit::help(), propagate_version = true)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, propagate_version = true)]
 pub(crate) struct Cli {
-    /// Where the project and its state are.
+    /// The directories of the project and its state.
     #[command(flatten)]
     pub place: Place,
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Parses the command line of this process, or ends the process with help or a usage error.
+    pub(crate) fn from_process() -> Cli {
+        let matches = with_exit_codes(Cli::command()).get_matches();
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// Adds the table of exit codes to the help of a command and of its subcommands.
+fn with_exit_codes(command: clap::Command) -> clap::Command {
+    command.after_help(Exit::help()).mut_subcommands(with_exit_codes)
 }
 
 /// Options of every command.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Project")]
 pub(crate) struct Place {
-    /// The work tree [default: the nearest directory upwards with one of the declarations]
+    /// The project's work tree [default: the nearest ancestor of the current directory that has a declaration]
     #[arg(long, global = true, value_name = "DIR")]
     pub project: Option<PathBuf>,
-    /// Take the declarations from this directory, for a project that has none
+    /// Read the declarations from this directory instead of the project
     #[arg(long, global = true, value_name = "DIR")]
     pub config: Option<PathBuf>,
-    /// Keep runs, history and results here [default: PROJECT/target/xtask]
+    /// Directory for runs, history and build results [default: PROJECT/target/xtask]
     #[arg(long, global = true, value_name = "DIR")]
     pub state: Option<PathBuf>,
 }
@@ -49,31 +62,31 @@ pub(crate) struct Place {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Build lanternd, the example project, and run its tests under valgrind
+    /// Build, test and release lanternd, the example project, and show what was proved
     Demo(Demo),
-    /// What a change must pass: format, lints, order of the modules, tests
+    /// Run the checks that every change must pass: formatting, lints, layering, tests
     Check(Check),
-    /// Which tools are missing, for which command, and what installs them
+    /// List missing tools, the commands that need them, and how to install them
     Doctor(Doctor),
-    /// Run the jobs of ci/jobs.yaml, supervised
+    /// Run the jobs of ci/jobs.yaml under supervision
     Ci(Box<Ci>),
-    /// Make and prove a release of the sources, as packaging/release.yaml declares it
+    /// Build, prove and verify source releases, as declared in packaging/release.yaml
     Release(Release),
-    /// Make, check, prove and upload Debian source packages, as packaging/release.yaml declares them
+    /// Build, check, prove and upload Debian source packages, as declared in packaging/release.yaml
     Deb(Box<Deb>),
-    /// Build and publish container images, as docker/images.yaml declares them
+    /// Build and publish container images, as declared in docker/images.yaml
     Docker(Box<Docker>),
-    /// Build and prove everything of a commit, and publish it where nightlies go; nothing, when nothing changed
+    /// Build, prove and publish a nightly of everything that the project declares, unless nothing changed
     Nightly(Box<Nightly>),
 }
 
 /// `cargo xtask demo`
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Install missing Debian packages first (root or sudo), after printing what will be done
+    /// Install missing Debian packages first (needs root or sudo); the command is printed
     #[arg(long)]
     pub install: bool,
-    /// Keep the example project in this directory, which must be empty or not exist
+    /// Keep the example project in this directory, which must be empty or must not exist
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
 }
@@ -81,7 +94,7 @@ pub(crate) struct Demo {
 /// `cargo xtask check`
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Install missing Debian packages first (root or sudo), after printing what will be done
+    /// Install missing Debian packages first (needs root or sudo); the command is printed
     #[arg(long)]
     pub install: bool,
 }
@@ -89,10 +102,10 @@ pub(crate) struct Check {
 /// `cargo xtask doctor`
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Install missing Debian packages (root or sudo), after printing what will be done
+    /// Install missing Debian packages (needs root or sudo); the command is printed
     #[arg(long)]
     pub install: bool,
-    /// Only the tools of this command: demo, check, ci, release, deb, docker or nightly
+    /// Only list the tools that this command needs
     #[arg(value_name = "COMMAND")]
     pub of: Option<crate::tools::Purpose>,
 }
@@ -101,7 +114,7 @@ pub(crate) struct Doctor {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Ci {
-    /// What to do; without one, run.
+    /// The command to run; by default `run`.
     #[command(subcommand)]
     pub command: Option<CiCommand>,
     /// Options of `run`.
@@ -114,63 +127,63 @@ pub(crate) struct Ci {
 pub(crate) enum CiCommand {
     /// Run jobs (the default)
     Run(CiRun),
-    /// Print what `run` would do
+    /// Print the plan that `run` would follow
     Plan(CiPlan),
-    /// Run again what did not pass in the last run, or the named jobs, and merge the results
+    /// Run the jobs again that did not pass in the last run, or the named jobs, and merge the results
     Rerun(CiRerun),
-    /// Tell what happened to a job and what proves it
+    /// Explain the result of a job, with the evidence
     Explain(CiExplain),
-    /// Suppress a finding of valgrind, with a reason and an expiry date
+    /// Suppress valgrind findings, with a reason and an expiry date
     Suppress(CiSuppress),
-    /// List the suppressions with reason, author, expiry date and last use
+    /// List suppressions with their reason, author, expiry date and last use
     Suppressions(CiSuppressions),
-    /// Write run.json, junit.xml and report.html of a run again, from its journal
+    /// Regenerate run.json, junit.xml and report.html of a run from its journal
     Report(CiReport),
-    /// List the jobs that did not always pass, what kind of trouble each is, and how certain that is
+    /// List jobs that do not always pass, classify each problem, and state the confidence
     Flaky(CiFlaky),
-    /// Measure which of valgrind's options save memory on a job, and which bugs they miss
+    /// Measure which memcheck options save memory in a job, and which errors they would miss
     TuneMemory(CiTuneMemory),
-    /// Show, compare and keep what massif measured
+    /// Show and compare massif's heap profiles, and record baselines
     Massif(CiMassif),
-    /// Print the JSON Schema of a file
+    /// Print the JSON Schema of a declaration or a result
     Schema(CiSchema),
 }
 
-/// How to run.
+/// Options of running jobs.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RunOptions {
-    /// Jobs at a time [default: the processors that this process may use]
+    /// Number of jobs that run at once [default: the processors that this process may use]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub jobs: Option<u32>,
-    /// Memory that may be reserved at once, such as 8GiB [default: what is available, less a sixteenth]
+    /// Total memory that running jobs may reserve, such as 8GiB [default: the available memory less a sixteenth]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
-    /// Learn from this history of another machine too; may be given several times
+    /// Also learn durations and peaks from this history of another machine; may be repeated
     #[arg(long, value_name = "FILE")]
     pub history: Vec<PathBuf>,
-    /// How each job is kept together and measured
+    /// Containment of each job's processes
     #[arg(long, value_enum, default_value_t = Containment::Auto)]
     pub containment: Containment,
-    /// No live lines, even on a terminal
+    /// Do not show live progress, even on a terminal
     #[arg(long)]
     pub no_progress: bool,
-    /// Show only what did not pass
+    /// Only show jobs that did not pass
     #[arg(short, long)]
     pub quiet: bool,
-    /// End with exit code 6 when a job was flaky
+    /// Exit with code 6 if a job was flaky
     #[arg(long)]
     pub fail_on_flaky: bool,
 }
 
-/// Kinds of containment.
+/// Ways to keep a job's processes together and to measure them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Containment {
-    /// The best that works here
+    /// The strongest that works on this machine
     #[default]
     Auto,
-    /// A cgroup v2 a job
+    /// One cgroup (v2) per job
     V2,
-    /// A cgroup v1 memory group a job
+    /// One cgroup of the v1 memory controller per job
     V1,
     /// Process groups and sampling
     None,
@@ -179,16 +192,16 @@ pub(crate) enum Containment {
 /// `cargo xtask ci run`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct CiRun {
-    /// Job names or globs, such as `units/*`; what they need is run too
+    /// Job names or globs, such as `units/*`; the jobs that they need are run, too
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
-    /// How to run.
+    /// Options of running jobs.
     #[command(flatten)]
     pub options: RunOptions,
-    /// Go on with the last run, which was interrupted, killed or lost
+    /// Continue the last run, which was interrupted, killed or lost
     #[arg(long, conflicts_with = "selectors")]
     pub resume: bool,
-    /// Print what would be done, and do nothing
+    /// Print what would be done, without doing it
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -196,13 +209,13 @@ pub(crate) struct CiRun {
 /// `cargo xtask ci plan`
 #[derive(Debug, Args)]
 pub(crate) struct CiPlan {
-    /// Job names or globs, such as `units/*`; what they need is planned too
+    /// Job names or globs, such as `units/*`; the jobs that they need are planned, too
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
-    /// How it would be run.
+    /// Options of running jobs.
     #[command(flatten)]
     pub options: RunOptions,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -210,20 +223,20 @@ pub(crate) struct CiPlan {
 /// Output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
-    /// For a person
+    /// Text for people
     #[default]
     Text,
-    /// For a program
+    /// JSON for programs
     Json,
 }
 
 /// `cargo xtask ci rerun`
 #[derive(Debug, Args)]
 pub(crate) struct CiRerun {
-    /// Job names or globs instead of what did not pass
+    /// Job names or globs [default: the jobs that did not pass]
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
-    /// How to run.
+    /// Options of running jobs.
     #[command(flatten)]
     pub options: RunOptions,
 }
@@ -231,10 +244,10 @@ pub(crate) struct CiRerun {
 /// `cargo xtask ci explain`
 #[derive(Debug, Args)]
 pub(crate) struct CiExplain {
-    /// A job's name or a glob
+    /// Job names or globs
     #[arg(value_name = "JOB", required = true)]
     pub jobs: Vec<String>,
-    /// Of this run instead of the last
+    /// ID of the run [default: the last run]
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
 }
@@ -242,16 +255,16 @@ pub(crate) struct CiExplain {
 /// `cargo xtask ci flaky`
 #[derive(Debug, Args)]
 pub(crate) struct CiFlaky {
-    /// Job names or globs instead of all
+    /// Job names or globs [default: all jobs]
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
-    /// Those that always passed too
+    /// Include jobs that always passed
     #[arg(long)]
     pub all: bool,
-    /// Count this history of another machine too; may be given several times
+    /// Also count this history of another machine; may be repeated
     #[arg(long, value_name = "FILE")]
     pub history: Vec<PathBuf>,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -259,10 +272,10 @@ pub(crate) struct CiFlaky {
 /// `cargo xtask ci tune-memory`
 #[derive(Debug, Args)]
 pub(crate) struct CiTuneMemory {
-    /// One job that runs under memcheck; what it needs is run first
+    /// A job that runs under memcheck; the jobs that it needs are run first
     #[arg(value_name = "JOB")]
     pub job: String,
-    /// How to run; always one job at a time.
+    /// Options of running jobs; jobs run one at a time.
     #[command(flatten)]
     pub options: RunOptions,
 }
@@ -270,7 +283,7 @@ pub(crate) struct CiTuneMemory {
 /// `cargo xtask ci report`
 #[derive(Debug, Args)]
 pub(crate) struct CiReport {
-    /// Of this run instead of the last
+    /// ID of the run [default: the last run]
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
 }
@@ -278,60 +291,60 @@ pub(crate) struct CiReport {
 /// `cargo xtask ci massif`
 #[derive(Debug, Args)]
 pub(crate) struct CiMassif {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: MassifCommand,
 }
 
-/// The commands about massif's files.
+/// The commands about massif's heap profiles.
 #[derive(Debug, Subcommand)]
 pub(crate) enum MassifCommand {
-    /// Draw the heap over time and name who allocates at the peak
+    /// Draw the heap over time, and name the functions that allocate at the peak
     Show(MassifShow),
-    /// Tell what changed between two files, stack by stack
+    /// Compare two profiles, stack by stack
     Diff(MassifDiff),
-    /// Write the file that `heap: {baseline: FILE}` compares with, from the last run of a job
+    /// Record a job's profile as the file that `heap: {baseline: FILE}` compares with
     Baseline(MassifBaseline),
 }
 
 /// `cargo xtask ci massif show`
 #[derive(Debug, Args)]
 pub(crate) struct MassifShow {
-    /// Massif files, or jobs whose last attempts left some
+    /// Massif files, or jobs whose last attempt wrote some
     #[arg(value_name = "FILE|JOB", required = true)]
     pub sources: Vec<String>,
-    /// Of this run instead of the last
+    /// ID of the run [default: the last run]
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "style")]
     pub format: Format,
-    /// How it looks
+    /// Output style
     #[arg(long, value_enum, default_value_t = MassifStyle::Summary)]
     pub style: MassifStyle,
-    /// How many allocating functions are named
+    /// Number of allocating functions to name
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub top: usize,
-    /// With --style ms_print: sum up what holds less than this share, in percent [default: 1]
+    /// With --style ms_print: summarise entries below this percentage [default: 1]
     #[arg(long, value_name = "PERCENT")]
     pub threshold: Option<String>,
-    /// With --style ms_print: columns of the graph, 4 to 1000 [default: 72]
+    /// With --style ms_print: width of the graph in columns, 4 to 1000 [default: 72]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(4..=1000))]
     pub x: Option<u16>,
-    /// With --style ms_print: rows of the graph, 4 to 1000 [default: 20]
+    /// With --style ms_print: height of the graph in rows, 4 to 1000 [default: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(4..=1000))]
     pub y: Option<u16>,
-    /// A function that only passes allocations on, beside the declared ones; `*` stands for any letters
+    /// Another allocation wrapper to look through, beside the declared ones; `*` matches any characters
     #[arg(long = "wrapper", value_name = "FUNCTION")]
     pub wrappers: Vec<String>,
 }
 
-/// Looks of `ci massif show`.
+/// Output styles of `ci massif show`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MassifStyle {
-    /// Peak, graph, and who allocates, past the wrappers around malloc
+    /// Peak, graph and allocating functions, looking through wrappers around malloc
     Summary,
-    /// What ms_print prints, byte for byte
+    /// The output of ms_print, byte for byte
     #[value(name = "ms_print")]
     MsPrint,
 }
@@ -345,13 +358,13 @@ pub(crate) struct MassifDiff {
     /// A massif file, or a job
     #[arg(value_name = "NEW")]
     pub new: String,
-    /// Take jobs from this run instead of the last
+    /// ID of the run to take jobs from [default: the last run]
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// A function that only passes allocations on, beside the declared ones; `*` stands for any letters
+    /// Another allocation wrapper to look through, beside the declared ones; `*` matches any characters
     #[arg(long = "wrapper", value_name = "FUNCTION")]
     pub wrappers: Vec<String>,
 }
@@ -359,13 +372,13 @@ pub(crate) struct MassifDiff {
 /// `cargo xtask ci massif baseline`
 #[derive(Debug, Args)]
 pub(crate) struct MassifBaseline {
-    /// A job that ran under massif, or a glob of such jobs with declared baselines
+    /// A job that ran under massif, or a glob of such jobs that declare baselines
     #[arg(value_name = "JOB")]
     pub job: String,
-    /// Write this file of the project [default: the job's declared baseline]
+    /// File of the project to write [default: the job's declared baseline]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Of this run instead of the last
+    /// ID of the run [default: the last run]
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
 }
@@ -373,7 +386,7 @@ pub(crate) struct MassifBaseline {
 /// `cargo xtask ci schema`
 #[derive(Debug, Args)]
 pub(crate) struct CiSchema {
-    /// Of which file
+    /// The file that the schema describes
     #[arg(value_enum, default_value_t = SchemaOf::Jobs)]
     pub of: SchemaOf,
 }
@@ -399,10 +412,20 @@ pub(crate) enum SchemaOf {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use super::*;
 
     #[test]
-    fn every_command_line_agrees_with_itself() {
-        super::Cli::command().debug_assert();
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_command_lists_the_exit_codes() {
+        fn check(command: &mut clap::Command) {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains(&Exit::help()), "{help}");
+            command.get_subcommands_mut().filter(|command| command.get_name() != "help").for_each(check);
+        }
+        check(&mut with_exit_codes(Cli::command()));
     }
 }

@@ -1,8 +1,11 @@
 //! One file a command: a thin `run` that reads like the story of the command.
 
+use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::cli;
 use crate::exit::Exit;
@@ -62,5 +65,22 @@ impl Context {
             .map_err(|error| Failure::declaration(error.to_string()))?;
         let state = State::new(&declarations.project, place.state.as_deref())?;
         Ok(Context { declarations, state })
+    }
+
+    /// Takes a lock in the state directory, which is held until the file is dropped or the process ends.
+    ///
+    /// # Errors
+    /// [`Failure::Busy`] when another process holds it, which `holder` describes.
+    fn lock(&self, name: &str, holder: &str) -> anyhow::Result<File> {
+        self.state.create()?;
+        let path = self.state.root().join(name);
+        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
+            Errno::WOULDBLOCK => {
+                Failure::busy(format!("{holder} and holds {}; wait for it, or use another --state", path.display()))
+            }
+            other => anyhow::Error::new(other).context(format!("cannot lock {}", path.display())),
+        })?;
+        Ok(file)
     }
 }

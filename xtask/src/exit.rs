@@ -73,10 +73,7 @@ impl Exit {
             Exit::Usage => "usage error",
             Exit::Declaration => "invalid declaration",
             Exit::Missing => "a needed tool, file or permission is missing",
-            Exit::Infrastructure => {
-                "only the infrastructure failed (out of memory at every retry, too little memory to start, runner lost, \
-                 disk full)"
-            }
+            Exit::Infrastructure => "only the infrastructure failed: memory, disk space, or a lost runner",
             Exit::Flaky => "flaky, when asked to fail on it",
             Exit::NotReproducible => "not reproducible, or a checksum or signature is wrong or missing",
             Exit::Remote => "a remote side refused or could not be reached",

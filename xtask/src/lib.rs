@@ -1,8 +1,7 @@
 //! Drydock's command line: what `cargo xtask` and `drydock` run.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-
-use clap::Parser as _;
 
 mod cli;
 mod commands;
@@ -10,15 +9,48 @@ mod exit;
 mod tools;
 mod workspace;
 
-/// Parses the command line, runs the command, prints its error, and returns the exit code of the process.
+use exit::Exit;
+
+/// Runs the command of this process's command line, and returns the exit code that the process should end with.
+///
+/// It is the whole `main` of an `xtask`: it prints errors itself, and sets the process's umask to 022.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     drydock::main()
+/// }
+/// ```
 pub fn main() -> ExitCode {
-    // Whatever umask the caller has, no file of ours and of our children depends on it.
+    // The permissions of files that Drydock and its child processes write do not depend on the caller.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    match cli::Cli::parse().run() {
-        Ok(exit) => exit.into(),
-        Err(error) => {
+    exit_of(|| cli::Cli::from_process().run()).into()
+}
+
+/// The exit code of a command, after its error is printed. A panic is a bug, whose message the panic hook has printed.
+fn exit_of(command: impl FnOnce() -> anyhow::Result<Exit>) -> Exit {
+    match catch_unwind(AssertUnwindSafe(command)) {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(error)) => {
             drydock_base::output::err(format_args!("error: {error:#}"));
-            exit::Exit::from_error(&error).into()
+            Exit::from_error(&error)
         }
+        Err(_) => {
+            drydock_base::output::err("error: this is a bug in Drydock; please report it with the message above");
+            Exit::Bug
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drydock_base::failure::Failure;
+
+    #[test]
+    fn every_end_of_a_command_has_its_exit_code() {
+        assert_eq!(exit_of(|| Ok(Exit::Flaky)), Exit::Flaky);
+        assert_eq!(exit_of(|| Err(Failure::busy("locked"))), Exit::Busy);
+        assert_eq!(exit_of(|| Err(anyhow::anyhow!("an error of no known type"))), Exit::Bug);
+        assert_eq!(exit_of(|| panic!("a panic in a test")), Exit::Bug);
     }
 }

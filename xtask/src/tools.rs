@@ -1,10 +1,10 @@
-//! The one table of external tools: what they are called, which Debian package has them, which command needs them.
+//! The one table of external tools, with their Debian packages and the commands that need them.
 
 use clap::ValueEnum;
 
 use drydock_base::exec;
 
-/// A command that needs tools.
+/// The commands that need tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Purpose {
     /// `cargo xtask ci` with jobs under valgrind
@@ -24,7 +24,7 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// The command's word.
+    /// The name of the command.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Purpose::Ci => "ci",
@@ -37,7 +37,7 @@ impl Purpose {
         }
     }
 
-    /// The commands whose tools it needs.
+    /// The commands whose tools this command needs.
     fn parts(self) -> &'static [Purpose] {
         match self {
             Purpose::Ci => &[Purpose::Ci],
@@ -51,25 +51,25 @@ impl Purpose {
     }
 }
 
-/// A tool.
+/// An external tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tool {
-    /// How it is recognised.
+    /// The test for its presence.
     pub(crate) probe: Probe,
-    /// The Debian package that has it.
+    /// The Debian package that contains it.
     pub(crate) package: &'static str,
     /// The commands that need it.
     pub(crate) needed_by: &'static [Purpose],
-    /// What for.
+    /// Its use, as a clause that begins with a verb.
     pub(crate) reason: &'static str,
 }
 
-/// How a tool is recognised.
+/// The test for the presence of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Probe {
     /// A program in `PATH`.
     Program(&'static str),
-    /// A file, one of these.
+    /// One of these files.
     File(&'static [&'static str]),
 }
 
@@ -77,7 +77,7 @@ use Purpose::{Check, Ci, Deb, Demo, Docker, Release};
 
 /// Every tool, in the order in which `doctor` prints them.
 pub(crate) const TOOLS: [Tool; 40] = [
-    program("git", "git", &[Demo, Check, Release, Docker], "makes a project of the example, reads commits"),
+    program("git", "git", &[Demo, Check, Release, Docker], "turns the example into a project, and reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
     program("g++", "g++", &[Check], "builds the test programs in C++"),
     program("make", "make", &[Demo, Check], "builds the example"),
@@ -94,13 +94,13 @@ pub(crate) const TOOLS: [Tool; 40] = [
         needed_by: &[Demo, Check],
         reason: "generates the example's wire code",
     },
-    program("lowdown", "lowdown", &[Demo, Check], "makes the example's manual pages"),
+    program("lowdown", "lowdown", &[Demo, Check], "generates the example's manual pages"),
     program("python3", "python3", &[Demo, Check], "generates code and runs the example's integration test"),
     program(
         "unshare",
         "util-linux",
         &[Demo, Check, Release, Docker],
-        "takes the network, the user and the host name away in proofs",
+        "isolates proofs from the network, the user and the host name",
     ),
     program("faketime", "faketime", &[Demo, Check, Release], "changes the clock of a second build"),
     program(
@@ -109,48 +109,48 @@ pub(crate) const TOOLS: [Tool; 40] = [
         &[Check, Release, Deb, Docker],
         "checks signatures of a release, signs packages and promotions",
     ),
-    program("gpg-agent", "gpg-agent", &[Check, Deb], "keeps the key that signs Debian packages"),
-    program("bsdtar", "libarchive-tools", &[Check], "unpacks archives for the tests"),
-    program("unzip", "unzip", &[Check], "unpacks archives for the tests"),
-    program("xargs", "findutils", &[Check], "is a peer in the benchmarks"),
-    program("parallel", "parallel", &[Check], "is a peer in the benchmarks"),
+    program("gpg-agent", "gpg-agent", &[Check, Deb], "holds the key that signs Debian packages"),
+    program("bsdtar", "libarchive-tools", &[Check], "unpacks archives in the tests"),
+    program("unzip", "unzip", &[Check], "unpacks archives in the tests"),
+    program("xargs", "findutils", &[Check], "is compared with in the benchmarks"),
+    program("parallel", "parallel", &[Check], "is compared with in the benchmarks"),
     program("dpkg-source", "dpkg-dev", &[Check, Deb], "unpacks Debian source packages"),
     program("dh_clean", "debhelper", &[Check, Deb], "cleans Debian packages as builders do"),
-    program("mmdebstrap", "mmdebstrap", &[Check, Deb, Docker], "makes clean chroots for proofs, and bases of images"),
+    program("mmdebstrap", "mmdebstrap", &[Check, Deb, Docker], "creates clean chroots for proofs, and base images"),
     Tool {
         probe: Probe::File(&["/usr/share/keyrings/debian-archive-keyring.gpg"]),
         package: "debian-archive-keyring",
         needed_by: &[Check, Deb, Docker],
-        reason: "tells that packages in chroots are Debian's",
+        reason: "authenticates Debian's packages in chroots",
     },
     program("sbuild", "sbuild", &[Check, Deb], "builds packages in clean chroots"),
-    program("newuidmap", "uidmap", &[Check, Deb], "lets an unprivileged user have a chroot"),
-    program("autopkgtest-virt-unshare", "autopkgtest", &[Check, Deb], "tries installed packages in fresh chroots"),
+    program("newuidmap", "uidmap", &[Check, Deb], "lets an unprivileged user create a chroot"),
+    program("autopkgtest-virt-unshare", "autopkgtest", &[Check, Deb], "tests installed packages in fresh chroots"),
     program("dput", "dput-ng", &[Check, Deb], "uploads packages"),
-    program("lintian", "lintian", &[Check], "looks at Debian packages for the tests"),
-    program("dscverify", "devscripts", &[Check], "verifies source packages for the tests"),
-    program("reprepro", "reprepro", &[Check], "is a real archive for the tests"),
+    program("lintian", "lintian", &[Check], "checks Debian packages in the tests"),
+    program("dscverify", "devscripts", &[Check], "verifies source packages in the tests"),
+    program("reprepro", "reprepro", &[Check], "serves as the package archive in the tests"),
     program("fakeroot", "fakeroot", &[Check, Deb], "builds packages on this machine"),
     program("buildah", "buildah", &[Check, Docker], "builds images from Dockerfiles"),
-    program("podman", "podman", &[Check], "builds images from Dockerfiles for the tests"),
-    program("dockerd", "docker.io", &[Check], "builds and runs images for the tests"),
-    program("docker-registry", "docker-registry", &[Check], "is a real registry for the tests"),
-    program("skopeo", "skopeo", &[Check], "reads images of registries for the tests"),
-    program("openssl", "openssl", &[Check], "makes certificates for the tests"),
-    program("qemu-system-x86_64", "qemu-system-x86", &[Check], "boots a kernel with cgroup v2 for the tests"),
-    program("busybox", "busybox-static", &[Check], "is the first process of the tests' virtual machine"),
-    program("chromium", "chromium", &[Check], "opens the HTML report for the tests"),
+    program("podman", "podman", &[Check], "builds images from Dockerfiles in the tests"),
+    program("dockerd", "docker.io", &[Check], "builds and runs images in the tests"),
+    program("docker-registry", "docker-registry", &[Check], "serves as the registry in the tests"),
+    program("skopeo", "skopeo", &[Check], "reads images from registries in the tests"),
+    program("openssl", "openssl", &[Check], "creates certificates in the tests"),
+    program("qemu-system-x86_64", "qemu-system-x86", &[Check], "boots a kernel with cgroup v2 in the tests"),
+    program("busybox", "busybox-static", &[Check], "is the init process of the tests' virtual machine"),
+    program("chromium", "chromium", &[Check], "opens the HTML report in the tests"),
     Tool {
         probe: Probe::File(&["/usr/lib/locale/de_DE.utf8", "/usr/lib/locale/locale-archive"]),
         package: "locales-all",
         needed_by: &[Check],
-        reason: "gives the hostile twin of a release another locale",
+        reason: "provides another locale for varied rebuilds",
     },
     program(
         "mount",
         "mount",
         &[Check, Docker],
-        "gives images that are tried their devices, and makes the tests' small disks",
+        "provides devices for smoke tests of images, and small disks for the tests",
     ),
 ];
 
@@ -164,7 +164,7 @@ const fn program(
 }
 
 impl Tool {
-    /// What a person calls it.
+    /// The name for messages.
     pub(crate) fn name(&self) -> &'static str {
         match self.probe {
             Probe::Program(name) => name,
@@ -172,7 +172,7 @@ impl Tool {
         }
     }
 
-    /// Whether it is there.
+    /// Whether it is installed.
     pub(crate) fn is_installed(&self) -> bool {
         match self.probe {
             Probe::Program(name) => exec::is_installed(name),
@@ -181,13 +181,13 @@ impl Tool {
     }
 }
 
-/// The tools that a command needs, all of them without a purpose.
+/// The tools that a command needs; all tools without a command.
 pub(crate) fn needed(purpose: Option<Purpose>) -> impl Iterator<Item = &'static Tool> {
     let needs = |tool: &Tool, purpose: Purpose| purpose.parts().iter().any(|part| tool.needed_by.contains(part));
     TOOLS.iter().filter(move |tool| purpose.is_none_or(|purpose| needs(tool, purpose)))
 }
 
-/// Those of them that are missing.
+/// The missing ones of the tools that a command needs; of all tools without a command.
 pub(crate) fn missing(purpose: Option<Purpose>) -> Vec<&'static Tool> {
     needed(purpose).filter(|tool| !tool.is_installed()).collect()
 }

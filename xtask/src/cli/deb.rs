@@ -10,10 +10,10 @@ use super::{Format, OfRelease};
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Deb {
-    /// What to do; without one, make the source packages and check them.
+    /// The command to run; by default the source packages are built and checked.
     #[command(subcommand)]
     pub command: Option<DebCommand>,
-    /// Options of making them.
+    /// Options of the default.
     #[command(flatten)]
     pub source: DebSource,
 }
@@ -21,27 +21,27 @@ pub(crate) struct Deb {
 /// The commands about Debian packages.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DebCommand {
-    /// Make a source package for each series
+    /// Build a source package for each series
     Source(DebSource),
-    /// Check source packages against the rules of Launchpad, each with the words of its rejection mail
+    /// Check source packages against Launchpad's rules, and quote its rejections
     Check(DebCheck),
-    /// Build in clean chroots without a network, twice; compare the packages, install and try them
+    /// Build twice in clean chroots without a network, compare the packages, install and test them
     Prove(DebProve),
-    /// Build the binary packages on this machine
+    /// Build the binary packages with the tools of this machine
     Build(DebBuild),
-    /// Sign and upload the source packages, and wait for the archive's answer
+    /// Sign and upload the source packages, and wait for the archive to accept them
     Upload(DebUpload),
-    /// Tell what was made, proved, uploaded and accepted
+    /// Show which packages were built, proved, uploaded and accepted
     Status(DebStatus),
 }
 
-/// Which packages.
+/// The options that select packages.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct OfPackages {
-    /// Which release.
+    /// The release.
     #[command(flatten)]
     pub of: OfRelease,
-    /// Only these of the declared series
+    /// Only this declared series; may be repeated
     #[arg(long = "series", value_name = "NAME")]
     pub series: Vec<String>,
 }
@@ -49,25 +49,25 @@ pub(crate) struct OfPackages {
 /// `cargo xtask deb source`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DebSource {
-    /// Which packages.
+    /// The packages.
     #[command(flatten)]
     pub packages: OfPackages,
-    /// Sign with gpg, with `--key` or the declared key
+    /// Sign with gpg, by --key or the declared key
     #[arg(long)]
     pub sign: bool,
-    /// Sign with the key of this fingerprint or address
+    /// Fingerprint or address of the key to sign with
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Leave the orig tarballs out of .changes: the archive has them from another series
+    /// Leave the orig tarballs out of .changes, because the archive already has them
     #[arg(long)]
     pub without_orig: bool,
-    /// Threads that xz may use; they never change the bytes [default: the processors, at most 4]
+    /// Threads for xz; the number does not change the output [default: the processors, at most 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: Option<u32>,
-    /// Print what would be made, and make nothing
+    /// Print what would be built, without building it
     #[arg(long)]
     pub dry_run: bool,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -75,39 +75,39 @@ pub(crate) struct DebSource {
 /// `cargo xtask deb check`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DebCheck {
-    /// Which packages.
+    /// The packages.
     #[command(flatten)]
     pub packages: OfPackages,
-    /// These .changes or .dsc files instead of the project's packages
+    /// Files to check, .changes or .dsc [default: the project's packages]
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Ask the archive that they would be uploaded to, as well
+    /// Also check against the current state of the declared archive
     #[arg(long)]
     pub remote: bool,
-    /// Launchpad's interface
+    /// Address of Launchpad's API
     #[arg(long, value_name = "URL", env = "DRYDOCK_LAUNCHPAD_API", default_value = "https://api.launchpad.net/devel")]
     pub api: String,
-    /// They will be signed later: a missing signature is no mistake
+    /// Accept packages that are not signed yet
     #[arg(long)]
     pub unsigned: bool,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
 
-/// Where packages are proved, and by whom.
+/// The options of proving packages.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ProofPlaces {
-    /// Where packages of Debian come from
+    /// Mirror of Debian
     #[arg(long, value_name = "URL", default_value = "http://deb.debian.org/debian")]
     pub mirror: String,
-    /// Where packages of Ubuntu come from
+    /// Mirror of Ubuntu
     #[arg(long, value_name = "URL", default_value = "http://archive.ubuntu.com/ubuntu")]
     pub ubuntu_mirror: String,
-    /// Keep clean chroots in this directory [default: the state directory's chroots]
+    /// Directory in which clean chroots are kept [default: chroots in the state directory]
     #[arg(long, value_name = "DIR")]
     pub chroots: Option<PathBuf>,
-    /// The unprivileged user who builds, when this is called by root
+    /// Unprivileged user who builds, when the command runs as root
     #[arg(long, value_name = "NAME", default_value = "drydock-build")]
     pub user: String,
 }
@@ -115,16 +115,16 @@ pub(crate) struct ProofPlaces {
 /// `cargo xtask deb prove`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DebProve {
-    /// Which packages.
+    /// The packages.
     #[command(flatten)]
     pub packages: OfPackages,
-    /// These .dsc files instead of the project's packages, each with its series as in SERIES=FILE
+    /// Files to prove, .dsc, each with its series [default: the project's packages]
     #[arg(value_name = "SERIES=FILE")]
     pub files: Vec<String>,
-    /// Where it is proved.
+    /// The environment of the proof.
     #[command(flatten)]
     pub places: ProofPlaces,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -132,7 +132,7 @@ pub(crate) struct DebProve {
 /// `cargo xtask deb build`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DebBuild {
-    /// Which packages; of several series, the one that fits this machine is taken.
+    /// The packages; of several series, the one of this machine is built.
     #[command(flatten)]
     pub packages: OfPackages,
 }
@@ -140,19 +140,19 @@ pub(crate) struct DebBuild {
 /// `cargo xtask deb upload`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DebUpload {
-    /// Which packages.
+    /// The packages.
     #[command(flatten)]
     pub packages: OfPackages,
-    /// Sign with the key of this fingerprint or address [default: the declared key]
+    /// Fingerprint or address of the key to sign with [default: the declared key]
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Print what would be uploaded where, and upload nothing
+    /// Print what would be uploaded, without uploading it
     #[arg(long)]
     pub dry_run: bool,
-    /// How many minutes to wait for the archive's answer
+    /// Minutes to wait for the archive's answer
     #[arg(long, value_name = "MINUTES", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1440))]
     pub wait: u32,
-    /// Launchpad's interface
+    /// Address of Launchpad's API
     #[arg(long, value_name = "URL", env = "DRYDOCK_LAUNCHPAD_API", default_value = "https://api.launchpad.net/devel")]
     pub api: String,
 }
@@ -160,16 +160,16 @@ pub(crate) struct DebUpload {
 /// `cargo xtask deb status`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DebStatus {
-    /// Which packages.
+    /// The packages.
     #[command(flatten)]
     pub packages: OfPackages,
-    /// Ask the archive, as well
+    /// Also ask the archive
     #[arg(long)]
     pub remote: bool,
-    /// Launchpad's interface
+    /// Address of Launchpad's API
     #[arg(long, value_name = "URL", env = "DRYDOCK_LAUNCHPAD_API", default_value = "https://api.launchpad.net/devel")]
     pub api: String,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }

@@ -1,8 +1,8 @@
 //! Command line types of `cargo xtask docker`.
 
-mod away;
+mod remote;
 
-pub(crate) use away::{DockerPromote, DockerPrune};
+pub(crate) use remote::{DockerPromote, DockerPrune};
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -13,10 +13,10 @@ use drydock_config::images::Platform;
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Docker {
-    /// What to do; without one, build.
+    /// The command to run; by default `build`.
     #[command(subcommand)]
     pub command: Option<DockerCommand>,
-    /// Options of building.
+    /// Options of `build`.
     #[command(flatten)]
     pub build: DockerBuild,
 }
@@ -24,23 +24,23 @@ pub(crate) struct Docker {
 /// The commands about images.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DockerCommand {
-    /// Build images and try them, on this machine (the default)
+    /// Build images and run their smoke tests (the default)
     Build(DockerBuild),
-    /// Push what was built to the nightly repositories, by digest, then move their tags
+    /// Push built images to the nightly repositories by digest, then move the tags
     Nightly(DockerNightly),
-    /// Make the image of a release of the one that was built at its signed tag: copied by digest, never rebuilt
+    /// Promote the image that was built at a release's signed tag: copy it by digest, without rebuilding it
     Promote(DockerPromote),
-    /// Remove old images from the nightly repository; without --apply, only tell which
+    /// Remove old images from the nightly repositories; without --apply, only list them
     Prune(DockerPrune),
 }
 
-/// Which images of which commit.
+/// The options that select images.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct OfImages {
     /// Names of declared images [default: all]
     #[arg(value_name = "IMAGE")]
     pub images: Vec<String>,
-    /// Which release.
+    /// The release.
     #[command(flatten)]
     pub of: OfRelease,
 }
@@ -48,19 +48,19 @@ pub(crate) struct OfImages {
 /// `cargo xtask docker build`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DockerBuild {
-    /// Which images.
+    /// The images.
     #[command(flatten)]
     pub of: OfImages,
-    /// Only these of the declared platforms, such as linux/amd64
+    /// Only this declared platform, such as linux/amd64; may be repeated
     #[arg(long = "platform", value_name = "PLATFORM")]
     pub platforms: Vec<Platform>,
-    /// What builds from Dockerfiles; everything else is built in process
+    /// Engine that builds from Dockerfiles; other images need none
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
-    /// Print what would be built, and build nothing
+    /// Print what would be built, without building it
     #[arg(long)]
     pub dry_run: bool,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -68,21 +68,21 @@ pub(crate) struct DockerBuild {
 /// `cargo xtask docker nightly`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DockerNightly {
-    /// Which images.
+    /// The images.
     #[command(flatten)]
     pub of: OfImages,
-    /// Print what would be pushed where, and push nothing
+    /// Print what would be pushed, without pushing it
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// What builds from Dockerfiles.
+/// Engines that build from Dockerfiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Engine {
-    /// The first of these that works here
+    /// The first of the others that works on this machine
     #[default]
     Auto,
-    /// docker, with buildx where it is installed; needs its daemon
+    /// docker, with buildx if it is installed; needs the docker daemon
     Docker,
     /// buildah, without a daemon
     Buildah,

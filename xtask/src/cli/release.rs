@@ -11,10 +11,10 @@ use drydock_config::release::Version;
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Release {
-    /// What to do; without one, everything that stays on this machine: check, build, prove.
+    /// The command to run; by default check, build and prove, which change nothing outside of this machine.
     #[command(subcommand)]
     pub command: Option<ReleaseCommand>,
-    /// Options of all three.
+    /// Options of the default.
     #[command(flatten)]
     pub all: ReleaseProve,
 }
@@ -22,30 +22,29 @@ pub(crate) struct Release {
 /// The commands about releases.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReleaseCommand {
-    /// Tell everything that keeps this commit from being released, each with its remedy
+    /// List everything that prevents a release of this commit, each with its remedy
     Check(ReleaseCheck),
-    /// Make the archives, release.json and SHA256SUMS
+    /// Build the archives, release.json and SHA256SUMS
     Build(ReleaseBuild),
-    /// Build again in other surroundings and compare; build and test the archive without a network
+    /// Build, rebuild in a varied environment and compare; build and test the archive offline
     Prove(ReleaseProve),
-    /// Check files of a release, and explain what is different about them
+    /// Verify files of a release, and explain differences
     Verify(ReleaseVerify),
 }
 
-/// Which release.
+/// The options that select a release.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct OfRelease {
-    /// The commit
+    /// Commit to release
     #[arg(long, value_name = "REVISION", default_value = "HEAD")]
     pub commit: String,
-    /// The tag, when the commit has several that name a version
+    /// Tag that names the version, if the commit has several
     #[arg(long, value_name = "NAME")]
     pub tag: Option<String>,
-    /// The commit needs no tag: its version gets its date and its name, as in 1.2+git20260601.0123456789ab
+    /// Do not require a tag; the version is derived, as in 1.2+git20260601.0123456789ab
     #[arg(long, conflicts_with = "tag")]
     pub untagged: bool,
-    /// The commit is a nightly of what will be this version [default: the declared next one]; a nightly's own version says
-    /// exactly which
+    /// Build a nightly of this next version, or exactly the nightly with this version [default: the declared next version]
     #[arg(long, value_name = "NEXT", num_args = 0..=1, conflicts_with_all = ["tag", "untagged"])]
     pub nightly: Option<Option<Version>>,
 }
@@ -53,13 +52,13 @@ pub(crate) struct OfRelease {
 /// `cargo xtask release check`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ReleaseCheck {
-    /// Which release.
+    /// The release.
     #[command(flatten)]
     pub of: OfRelease,
-    /// Changes in the work tree are none of its business: they are not released
+    /// Accept uncommitted changes in the work tree, which are not released
     #[arg(long)]
     pub allow_dirty: bool,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -67,16 +66,16 @@ pub(crate) struct ReleaseCheck {
 /// `cargo xtask release build`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ReleaseBuild {
-    /// Which release.
+    /// The release.
     #[command(flatten)]
     pub of: OfRelease,
-    /// Threads that xz may use, each with about 130 MiB; they never change the bytes [default: the processors, at most 4]
+    /// Threads for xz, of about 130 MiB each; the number does not change the output [default: the processors, at most 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: Option<u32>,
-    /// Print what would be made, and make nothing
+    /// Print what would be built, without building it
     #[arg(long)]
     pub dry_run: bool,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -84,10 +83,10 @@ pub(crate) struct ReleaseBuild {
 /// `cargo xtask release prove`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ReleaseProve {
-    /// How it is built.
+    /// Options of the build.
     #[command(flatten)]
     pub build: ReleaseBuild,
-    /// Changes in the work tree are none of its business: they are not released
+    /// Accept uncommitted changes in the work tree, which are not released
     #[arg(long)]
     pub allow_dirty: bool,
 }
@@ -95,19 +94,19 @@ pub(crate) struct ReleaseProve {
 /// `cargo xtask release verify`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ReleaseVerify {
-    /// The directory of a release, or some of its files [default: that of the commit's release]
+    /// Directory of a release, or some of its files [default: the release of HEAD in the state directory]
     #[arg(value_name = "DIR|FILE")]
     pub files: Vec<PathBuf>,
-    /// Make the release again from the commit that release.json names, and compare
+    /// Rebuild the release from the commit that release.json names, and compare
     #[arg(long)]
     pub rebuild: bool,
-    /// Threads that xz may use with --rebuild
+    /// Threads for xz with --rebuild [default: 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: Option<u32>,
-    /// Pass without the signatures that packaging/release.yaml wants
+    /// Do not require the signatures that packaging/release.yaml declares
     #[arg(long)]
     pub unsigned: bool,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }

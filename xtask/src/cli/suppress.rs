@@ -9,26 +9,26 @@ use super::Format;
 /// `cargo xtask ci suppress`
 #[derive(Debug, Args)]
 pub(crate) struct CiSuppress {
-    /// What to hide, such as memcheck:a1b2c3d4; the end of a run, `ci explain` and run.json name it. Several are hidden
-    /// by one suppression
+    /// IDs of the findings, such as memcheck:a1b2c3d4, as a run's summary, `ci explain` and run.json show them; one
+    /// suppression matches all of them
     #[arg(value_name = "FINDING", required = true)]
     pub findings: Vec<String>,
-    /// Why it may be hidden
+    /// Reason for the suppression
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
-    /// Who answers for it [default: user.name and user.email of git]
+    /// Person responsible for it [default: user.name and user.email of git]
     #[arg(long, value_name = "NAME")]
     pub author: Option<String>,
-    /// The last day before somebody must look again [default: in 90 days]
+    /// Last day on which it is valid [default: in 90 days]
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub expires: Option<String>,
-    /// Append to this file of the project [default: the first under `suppressions` of the tool]
+    /// File of the project to append to [default: the first of the tool's `suppressions`]
     #[arg(long, value_name = "PATH")]
     pub file: Option<String>,
-    /// A finding of this run instead of the last
+    /// ID of the run that has the findings [default: the last run]
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
-    /// Print the suppression, and write nothing
+    /// Print the suppression, without writing it
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -36,16 +36,16 @@ pub(crate) struct CiSuppress {
 /// `cargo xtask ci suppressions`
 #[derive(Debug, Args)]
 pub(crate) struct CiSuppressions {
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// End with exit code 1 when one has expired
+    /// Exit with code 1 if a suppression has expired
     #[arg(long)]
     pub fail_on_expired: bool,
-    /// End with exit code 1 when one hid nothing in a whole run
+    /// Exit with code 1 if a suppression matched nothing in a complete run
     #[arg(long)]
     pub fail_on_unused: bool,
-    /// Read these files instead of the declared ones
+    /// Suppression file to read; may be repeated [default: the declared files]
     #[arg(long, value_name = "PATH")]
     pub file: Vec<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask check`: what a change must pass.
+//! `cargo xtask check`: the checks that every change must pass.
 
 use xshell::{Cmd, Shell, cmd};
 
@@ -19,22 +19,22 @@ impl cli::Check {
         step(
             "lints",
             cmd!(shell, "cargo clippy --workspace --all-targets --quiet -- -D warnings"),
-            "mend what clippy names",
+            "fix the clippy warnings above",
         )?;
         let breaches = tidy::breaches(&crate::workspace::root())?;
         if !breaches.is_empty() {
-            return Err(Failure::rejected(format!("the code is not tidy:\n{}", breaches.join("\n"))));
+            return Err(Failure::rejected(format!("the layout of the code is wrong:\n{}", breaches.join("\n"))));
         }
         step(
             "tests",
             cmd!(shell, "cargo test --workspace --quiet"),
-            "run one alone with `cargo test -p drydock NAME`",
+            "repeat one test with `cargo test --workspace NAME`",
         )?;
         Ok(Exit::Success)
     }
 }
 
-/// Says what it starts and nothing after it, so that the last words are those of the last command.
+/// Runs a command. Only its start is announced, so that the output ends with that of the last command.
 fn step(name: &str, command: Cmd<'_>, remedy: &str) -> anyhow::Result<()> {
     output::err(format_args!("== {name}: {command}"));
     command.quiet().run().map_err(|error| Failure::rejected(format!("{name}: {error}; {remedy}")))?;

@@ -1,4 +1,4 @@
-//! `cargo xtask doctor`: which tools are missing, for which command, and what installs them.
+//! `cargo xtask doctor`: missing tools, the commands that need them, and the command that installs them.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ impl cli::Doctor {
         }
         let missing = tools::missing(self.of);
         if missing.is_empty() {
-            output::out(format_args!("nothing is missing"));
+            output::out("no tools are missing");
             return Ok(Exit::Success);
         }
         if self.install {
@@ -31,7 +31,7 @@ impl cli::Doctor {
             return Ok(Exit::Success);
         }
         output::out(format_args!(
-            "\n{} missing; `cargo xtask doctor --install` or this command installs them:",
+            "\n{} tools are missing; install them with `cargo xtask doctor --install`, or with:",
             missing.len()
         ));
         output::out(format_args!("  {}", tools::install_command(&missing).join(" ")));
@@ -39,24 +39,25 @@ impl cli::Doctor {
     }
 }
 
-/// Installs what a command needs when that is wanted, or names everything that is missing at once.
-pub(super) fn preflight(purpose: Purpose, wanted: bool) -> anyhow::Result<()> {
+/// Checks that the tools of a command are installed. Missing tools are installed with `install`, else reported all at once.
+pub(super) fn preflight(purpose: Purpose, may_install: bool) -> anyhow::Result<()> {
     let missing = tools::missing(Some(purpose));
     if missing.is_empty() {
         return Ok(());
     }
-    if wanted {
+    if may_install {
         return install(&missing);
     }
     let names: Vec<String> = missing.iter().map(|tool| format!("{} ({})", tool.name(), tool.reason)).collect();
     Err(Failure::missing(format!(
-        "`{}` needs tools that are missing: {}; add --install, or run: {}",
+        "`{}` needs tools that are missing: {}; pass --install, or run: {}",
         purpose.word(),
         names.join(", "),
         tools::install_command(&missing).join(" ")
     )))
 }
 
+/// Runs apt-get. Its output goes to standard error, which xshell cannot redirect to.
 fn install(missing: &[&Tool]) -> anyhow::Result<()> {
     let command = tools::install_command(missing);
     let mut update: Vec<String> = command.iter().take_while(|word| *word != "install").cloned().collect();
@@ -70,7 +71,9 @@ fn install(missing: &[&Tool]) -> anyhow::Result<()> {
             .stdout_to_stderr()
             .unchecked()
             .run()
-            .map_err(|error| Failure::missing(format!("cannot run {program}: {error}; is this a Debian machine?")))?
+            .map_err(|error| {
+                Failure::missing(format!("cannot run {program}: {error}; --install needs Debian or Ubuntu"))
+            })?
             .status;
         if !status.success() {
             return Err(Failure::missing(format!("`{}` ended with {status}", line.join(" "))));
@@ -80,5 +83,5 @@ fn install(missing: &[&Tool]) -> anyhow::Result<()> {
     if still.is_empty() || !Path::new("/usr/bin/apt-get").exists() {
         return Ok(());
     }
-    Err(Failure::missing(format!("installed, but still not found: {}; is its directory in PATH?", still.join(", "))))
+    Err(Failure::missing(format!("installed, but still not found: {}; check PATH", still.join(", "))))
 }

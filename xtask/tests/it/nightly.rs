@@ -2,5 +2,6 @@
 
 mod failures;
 mod lanternd;
+mod one_commit;
 mod project;
 mod publish;

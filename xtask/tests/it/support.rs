@@ -16,9 +16,11 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
 pub(crate) mod disk;
+mod moving_head;
 mod results;
 
 pub(crate) use disk::SmallDisk;
+pub(crate) use moving_head::MovingHead;
 pub(crate) use results::{JobJson, RunJson};
 
 /// The directory with the built fixtures: `mortal` and `mortal-static`. Built once a test process, or taken from the

@@ -6,12 +6,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::Context;
-use drydock_base::failure::Failure;
 use drydock_base::paths;
 
 /// The name of the file.
@@ -120,12 +117,7 @@ impl NightlyRecord {
     }
 }
 
-/// Takes the lock of the state directory, which excludes other nightlies.
+/// The lock of nightlies in a state directory.
 pub(super) fn lock(ctx: &Context) -> anyhow::Result<File> {
-    ctx.state.create()?;
-    let path = ctx.state.root().join("nightly.lock");
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| Failure::busy(format!("another nightly is running; it holds the lock {}", path.display())))?;
-    Ok(file)
+    ctx.lock("nightly.lock", "another nightly is running")
 }

@@ -2,15 +2,11 @@
 
 use std::fs::File;
 
-use anyhow::Context as _;
-use rustix::fs::{FlockOperation, flock};
-
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::exec;
-use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_release::build::{Built, Job};
 use drydock_release::manifest::Manifest;
@@ -84,14 +80,9 @@ pub(super) fn plan(release: &ReleaseContext, format: cli::Format) -> anyhow::Res
     Ok(Exit::Success)
 }
 
-/// One release is built at a time in one state directory.
+/// The lock of everything that is built in a state directory.
 pub(in crate::commands) fn lock(ctx: &Context) -> anyhow::Result<File> {
-    ctx.state.create()?;
-    let path = ctx.state.root().join("release.lock");
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| Failure::missing(format!("another release is being built; it holds {}", path.display())))?;
-    Ok(file)
+    ctx.lock("release.lock", "another command is building a release")
 }
 
 /// What was built, for a person.

@@ -16,7 +16,7 @@ use super::build_project::{BuildProject, LANTERND, debian_in, declaration, small
 use super::registry_server::Server;
 use crate::deb::fixture::run;
 use crate::release::fixture as git;
-use crate::support::{Project, SmallDisk, need, need_tool, text, wait_for};
+use crate::support::{MovingHead, Project, SmallDisk, need, need_tool, text, wait_for};
 
 /// The configuration of the only platform, or of one.
 fn config(layout: &Layout, record: &BuildRecord, platform: &str) -> (Manifest, Value) {
@@ -83,6 +83,21 @@ fn lanternds_image_is_the_same_from_everywhere_and_runs_elsewhere() {
         "dpkg-query -W -f '${db:Status-Status} ${Version}\\n' lanternd; dpkg --verify lanternd; stat -c %a /tmp; readlink /bin; dpkg --audit",
     );
     assert_eq!(said, "installed 0.3.0-0ubuntu1~ppa1~debian12.1\n1777\nusr/bin\n");
+}
+
+#[test]
+fn an_image_of_packages_is_of_one_commit_although_head_moves() {
+    let Some(server) = Server::start() else { return };
+    if !need(Platform::here() == Some(Platform::Amd64), "the tests' package is for amd64") {
+        return;
+    }
+    let Some(base) = debian_in(&server) else { return };
+    let yaml = declaration(&base, LANTERND);
+    let Some(build) = BuildProject::lanternd(&yaml).elsewhere().proved() else { return };
+    let head = MovingHead::new();
+    let record = build.built(&build.call(&[], &[("PATH", &head.path())]), "0.3.0");
+    assert_eq!(record.tag.map(|tag| tag.name).as_deref(), Some("v0.3.0"));
+    assert_eq!(head.resolved(), 1);
 }
 
 /// A project of two archives, one a platform, tagged `v1.0`.

@@ -1,4 +1,4 @@
-//! Command line types of what becomes of images in their registries.
+//! Command line types of the commands that change registries.
 
 use clap::Args;
 
@@ -8,19 +8,19 @@ use drydock_config::release::Version;
 /// `cargo xtask docker promote`
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DockerPromote {
-    /// The version; its commit is that of its signed tag [default: that of HEAD's tag]
+    /// Version to promote; its signed tag names the commit [default: the version of HEAD's tag]
     #[arg(id = "promoted-version", value_name = "VERSION")]
     pub version: Option<Version>,
-    /// Only these of the declared images
+    /// Only this declared image; may be repeated
     #[arg(long = "image", value_name = "IMAGE")]
     pub images: Vec<String>,
-    /// Sign the record with the key of this fingerprint or address [default: the one that gpg takes by itself]
+    /// Fingerprint or address of the key that signs the record [default: gpg's default key]
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Print what would be done, and do nothing
+    /// Print what would be done, without doing it
     #[arg(long)]
     pub dry_run: bool,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -31,10 +31,10 @@ pub(crate) struct DockerPrune {
     /// Names of declared images [default: all]
     #[arg(value_name = "IMAGE")]
     pub images: Vec<String>,
-    /// Delete; without it, only tell what would be deleted
+    /// Delete; without this option, only print what would be deleted
     #[arg(long)]
     pub apply: bool,
-    /// For a person or a program
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }

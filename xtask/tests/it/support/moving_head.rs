@@ -1,0 +1,44 @@
+//! A repository whose `HEAD` moves while a command runs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use tempfile::TempDir;
+
+/// A `git` for `PATH` that commits a change each time that it has resolved `HEAD`, and counts these times.
+pub(crate) struct MovingHead {
+    directory: TempDir,
+}
+
+impl MovingHead {
+    pub(crate) fn new() -> MovingHead {
+        let directory = tempfile::tempdir().unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let log = directory.path().join("log");
+        let script = format!(
+            "#!/bin/sh
+PATH='{path}'
+case \"$*\" in *rev-parse*'HEAD^{{'*) ;; *) exec git \"$@\" ;; esac
+git \"$@\" || exit
+echo \"$*\" >>'{}'
+exec >/dev/null
+echo moved >>moved && git add moved && git -c user.name=n -c user.email=m commit -q -m moved
+",
+            log.display()
+        );
+        let git = directory.path().join("git");
+        fs::write(&git, script).unwrap();
+        fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+        MovingHead { directory }
+    }
+
+    /// The value of `PATH` with this git first.
+    pub(crate) fn path(&self) -> String {
+        format!("{}:{}", self.directory.path().display(), std::env::var("PATH").unwrap())
+    }
+
+    /// How often `HEAD` was resolved.
+    pub(crate) fn resolved(&self) -> usize {
+        fs::read_to_string(self.directory.path().join("log")).map_or(0, |log| log.lines().count())
+    }
+}
