@@ -1,6 +1,7 @@
 //! Valgrind: how it is called, and what its files say.
 
 pub mod cause;
+pub mod dhat;
 pub mod finding;
 pub mod findings;
 pub mod hide;
@@ -8,5 +9,6 @@ pub mod leak_kinds;
 pub mod massif;
 pub mod source;
 pub mod suppression;
+pub mod tool;
 pub mod watch;
 pub mod xml;

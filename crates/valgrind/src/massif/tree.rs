@@ -76,7 +76,7 @@ impl Tree {
 
 /// What a node stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What<'a> {
+pub(crate) enum What<'a> {
     /// A place in the program.
     Frame(Frame<'a>),
     /// Several places that are too small to be told apart: `in 3 places, all below massif's threshold (1.00%)`.
@@ -87,16 +87,16 @@ pub(super) enum What<'a> {
 
 /// A place in the program. Texts are those of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Frame<'a> {
+pub(crate) struct Frame<'a> {
     /// The function with its arguments in C++; `???` when it has no name.
-    pub(super) function: &'a [u8],
+    pub(crate) function: &'a [u8],
     /// `file.c:7`, or the object: `in /lib/x.so`.
-    pub(super) place: Option<&'a [u8]>,
+    pub(crate) place: Option<&'a [u8]>,
 }
 
 impl<'a> What<'a> {
     /// Reads the rest of a node's line.
-    pub(super) fn of(detail: &'a [u8]) -> What<'a> {
+    pub(crate) fn of(detail: &'a [u8]) -> What<'a> {
         let detail = detail.trim_ascii_start();
         if detail.starts_with(b"(") {
             return What::Root;
@@ -153,7 +153,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The function, without the arguments and template parameters of C++, and the place's last name.
-    pub(super) fn brief(&self) -> String {
+    pub(crate) fn brief(&self) -> String {
         let name = String::from_utf8_lossy(self.function);
         let function = printable(bare(&name).as_bytes(), 100);
         match self.place {
