@@ -153,8 +153,10 @@ pub struct UserspaceKill {
     pub message: String,
 }
 
+use drydock_valgrind::dhat::AllocationProfile;
 pub use drydock_valgrind::finding::Finding;
 pub use drydock_valgrind::findings::ValgrindEvidence;
+use drydock_valgrind::tool::Tool;
 
 /// A process that the job left behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -233,8 +235,12 @@ pub struct Evidence {
     pub valgrind: Option<ValgrindEvidence>,
     /// Massif's files.
     pub heap: Option<HeapEvidence>,
-    /// Whether there must be some: the job ran under massif.
-    pub heap_expected: bool,
+    /// Dhat's files.
+    #[serde(default)]
+    pub allocations: Option<AllocationProfile>,
+    /// The profiler that the job ran under, which must leave a file.
+    #[serde(default)]
+    pub profile_expected: Option<Tool>,
     /// Processes left behind and killed.
     pub leftovers: Vec<Leftover>,
     /// The machine's memory shortly before the end.
@@ -281,7 +287,8 @@ impl Evidence {
             address_space: None,
             valgrind: None,
             heap: None,
-            heap_expected: false,
+            allocations: None,
+            profile_expected: None,
             leftovers: Vec::new(),
             memory: HostMemory::default(),
             neighbours: Vec::new(),

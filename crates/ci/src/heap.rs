@@ -1,25 +1,41 @@
-//! What massif measured in an attempt, beside what is declared.
+//! The profiles of the heap that a tool left in an attempt's directory, as evidence.
 
 use std::io;
 use std::path::Path;
 
 use drydock_base::units::ByteSize;
+use drydock_valgrind::dhat;
 use drydock_valgrind::massif::{KEPT_POINTS, KEPT_SITES, Processes, Profile, Site, Wrappers, diff, processes, summary};
+use drydock_valgrind::tool::Output;
 
-use crate::evidence::{HeapBaseline, HeapEvidence, Reading};
+use crate::evidence::{Evidence, HeapBaseline, HeapEvidence, Reading};
 use crate::plan::{PlannedBaseline, PlannedTool};
 
-/// What massif measured in an attempt, beside what is declared.
+/// Reads the files of a profiler; the evidence stays as it is where there are none.
 ///
 /// # Errors
-/// As [`processes`].
-pub fn gather(directory: &Path, tool: &PlannedTool, project: &Path) -> io::Result<Option<HeapEvidence>> {
-    let Some(Processes { profile, incomplete, .. }) = processes(directory)? else { return Ok(None) };
+/// When the directory or all of its files cannot be read.
+pub fn gather(evidence: &mut Evidence, directory: &Path, tool: &PlannedTool, project: &Path) -> io::Result<()> {
     let wrappers = Wrappers::new(tool.wrappers.iter().map(String::as_str));
-    let summary = summary(&profile, &wrappers, KEPT_POINTS, KEPT_SITES);
+    match tool.kind.output() {
+        Output::HeapOverTime => evidence.heap = over_time(directory, tool, &wrappers, project)?,
+        Output::Allocations => evidence.allocations = dhat::gather(directory, &wrappers)?,
+        Output::Nothing | Output::Errors => {}
+    }
+    Ok(())
+}
+
+fn over_time(
+    directory: &Path,
+    tool: &PlannedTool,
+    wrappers: &Wrappers,
+    project: &Path,
+) -> io::Result<Option<HeapEvidence>> {
+    let Some(Processes { profile, incomplete, .. }) = processes(directory)? else { return Ok(None) };
+    let summary = summary(&profile, wrappers, KEPT_POINTS, KEPT_SITES);
     let baseline = match &tool.heap_baseline {
         None => Reading::Absent,
-        Some(declared) => Reading::from_result(compare(declared, &profile, &wrappers, project)),
+        Some(declared) => Reading::from_result(compare(declared, &profile, wrappers, project)),
     };
     Ok(Some(HeapEvidence {
         peak: ByteSize::new(profile.peak().measured()),

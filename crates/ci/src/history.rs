@@ -14,9 +14,10 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::OutcomeKind;
-use super::plan::{PlannedJob, ToolKind};
+use super::plan::PlannedJob;
 use super::schedule::{Prediction, Source};
 use drydock_base::paths;
+use drydock_valgrind::tool::Tool;
 
 /// Only so much of the file's end is read.
 const READ_FROM_END: u64 = 64 << 20;
@@ -43,7 +44,7 @@ pub struct Line {
     #[serde(default)]
     pub attempt: u32,
     /// What it ran under: numbers of one tool say nothing of another.
-    pub tool: ToolKind,
+    pub tool: Tool,
     /// Valgrind's version for jobs under it.
     pub valgrind: Option<Arc<str>>,
     /// The outcome without its details.
@@ -74,7 +75,7 @@ impl Line {
         (self.at, &self.run, &self.job, self.attempt)
     }
 
-    fn key(&self) -> (Arc<str>, ToolKind) {
+    fn key(&self) -> (Arc<str>, Tool) {
         (Arc::clone(&self.job), self.tool)
     }
 
@@ -86,7 +87,7 @@ impl Line {
 /// The remembered attempts of each job under each tool, in the order of their ends.
 #[derive(Debug, Default)]
 pub struct History {
-    jobs: HashMap<(Arc<str>, ToolKind), Vec<Line>>,
+    jobs: HashMap<(Arc<str>, Tool), Vec<Line>>,
 }
 
 impl History {
@@ -118,7 +119,7 @@ impl History {
     }
 
     /// The attempts of each job under each tool, in the order of their ends.
-    pub fn jobs(&self) -> impl Iterator<Item = (&(Arc<str>, ToolKind), &[Line])> {
+    pub fn jobs(&self) -> impl Iterator<Item = (&(Arc<str>, Tool), &[Line])> {
         self.jobs.iter().map(|(key, lines)| (key, lines.as_slice()))
     }
 
@@ -126,7 +127,7 @@ impl History {
     /// the median of their times. Twice of what it had when the last thing known of it is that memory ran out; the
     /// declared reservation where nothing is known.
     pub fn predict(&self, job: &PlannedJob, valgrind: Option<&str>) -> Prediction {
-        let same_tool = |line: &&Line| job.tool.kind == ToolKind::None || line.valgrind.as_deref() == valgrind;
+        let same_tool = |line: &&Line| !job.tool.kind.is_valgrind() || line.valgrind.as_deref() == valgrind;
         let lines: Vec<&Line> = self.of_job(job).iter().filter(same_tool).collect();
         let whole = || lines.iter().rev().filter(|line| line.whole).take(REMEMBERED);
         let highest = whole().filter_map(|line| line.peak).max();

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::history::{History, Line};
 use super::outcome::{Blame, OutcomeKind};
-use super::plan::ToolKind;
+use drydock_valgrind::tool::Tool;
 
 /// PSI `some avg10` in percent from which a failure counts as one under pressure.
 const PRESSED: f64 = 10.0;
@@ -55,8 +55,8 @@ impl Class {
 pub struct Account {
     /// The job.
     pub job: String,
-    /// `none`, `memcheck`, `helgrind`, `drd` or `massif`.
-    pub tool: String,
+    /// The tool.
+    pub tool: Tool,
     /// What kind of trouble it is.
     pub class: Class,
     /// Attempts that ended by themselves.
@@ -97,7 +97,7 @@ pub fn ledger(history: &History) -> Vec<Account> {
     accounts
 }
 
-fn account(job: &str, tool: ToolKind, lines: &[Line]) -> Account {
+fn account(job: &str, tool: Tool, lines: &[Line]) -> Account {
     let mut own: Vec<&Line> = Vec::new();
     let mut failures = BTreeMap::new();
     let mut broken = BTreeMap::new();
@@ -117,7 +117,7 @@ fn account(job: &str, tool: ToolKind, lines: &[Line]) -> Account {
     let (before, passes_since) = last.map_or((0, own.len()), |last| (last + 1, own.len() - last - 1));
     Account {
         job: job.to_owned(),
-        tool: tool.name().to_owned(),
+        tool,
         class: class(&own, failed, &broken),
         attempts: own.len(),
         failures,
@@ -222,7 +222,7 @@ mod tests {
                 run: format!("run-{at}").into(),
                 job: "units/x".into(),
                 attempt: 1,
-                tool: ToolKind::None,
+                tool: Tool::None,
                 valgrind: None,
                 outcome,
                 whole: true,

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::quarantine::Quarantined;
 use drydock_base::units::{ByteSize, JobName, Percent, millis};
 use drydock_config::diagnostic::Diagnostics;
-use drydock_config::jobs::{Job, LinesOf, PlannedItem, RetryOn, Suite, Tool, ToolSettings};
+use drydock_config::jobs::{Job, JobTool, LinesOf, PlannedItem, RetryOn, Suite};
 use drydock_config::template::Values;
+use drydock_valgrind::tool::Tool;
 
 mod baseline;
 
@@ -64,7 +65,7 @@ pub struct PlannedJob {
     pub memory: ByteSize,
     /// Whether the job itself declares it; otherwise it is the same for all jobs, and says little of this one.
     pub memory_declared: bool,
-    /// The hard ceiling of the job's own memory group, in bytes.
+    /// The hard ceiling of the job's own cgroup, in bytes.
     pub memory_limit: Option<ByteSize>,
     /// The exit code that means success.
     pub expect_exit: i32,
@@ -82,8 +83,8 @@ pub struct PlannedJob {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PlannedTool {
-    /// Which.
-    pub kind: ToolKind,
+    /// The tool.
+    pub kind: Tool,
     /// Options for valgrind.
     pub args: Vec<String>,
     /// Suppression files, relative to the project.
@@ -92,14 +93,14 @@ pub struct PlannedTool {
     pub trace_children: bool,
     /// Executables that are not.
     pub skip_children: Vec<String>,
-    /// Options that save memory and check less, for a job that ran out of memory even alone.
+    /// Options that save memory and check less, for a job that ran out of memory even exclusively.
     pub reduced_args: Vec<String>,
     /// The most heap that passes, for massif.
     pub heap_limit: Option<ByteSize>,
     /// The file whose peak may be exceeded only by a margin, for massif.
     #[serde(default)]
     pub heap_baseline: Option<PlannedBaseline>,
-    /// Functions that only pass an allocation on, for massif.
+    /// Functions that only pass an allocation on, for profilers of the heap.
     #[serde(default)]
     pub wrappers: Vec<String>,
 }
@@ -115,47 +116,10 @@ pub struct PlannedBaseline {
 }
 
 impl PlannedTool {
-    /// The options of valgrind, with those of the memory diet where it is on.
-    pub fn options(&self, diet: bool) -> Vec<String> {
-        let more = if diet { self.reduced_args.as_slice() } else { &[] };
+    /// The options of valgrind; with `reduced`, followed by the `reduced-args`.
+    pub fn options(&self, reduced: bool) -> Vec<String> {
+        let more = if reduced { self.reduced_args.as_slice() } else { &[] };
         [self.args.as_slice(), more].concat()
-    }
-}
-
-/// The tools that a job can run under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ToolKind {
-    /// None: the command itself.
-    None,
-    /// Valgrind's memory checker.
-    Memcheck,
-    /// Valgrind's thread checker.
-    Helgrind,
-    /// Valgrind's other thread checker.
-    Drd,
-    /// Valgrind's heap profiler.
-    Massif,
-}
-
-impl ToolKind {
-    /// The name as declared and as valgrind's `--tool=` wants it.
-    pub fn name(self) -> &'static str {
-        match self {
-            ToolKind::None => "none",
-            ToolKind::Memcheck => "memcheck",
-            ToolKind::Helgrind => "helgrind",
-            ToolKind::Drd => "drd",
-            ToolKind::Massif => "massif",
-        }
-    }
-
-    /// Whether the tool writes error logs in XML.
-    pub fn finds_errors(self) -> bool {
-        match self {
-            ToolKind::Memcheck | ToolKind::Helgrind | ToolKind::Drd => true,
-            ToolKind::None | ToolKind::Massif => false,
-        }
     }
 }
 
@@ -171,7 +135,7 @@ pub enum SelectError {
         nearest: Option<String>,
     },
     /// Not a glob.
-    #[error("`{selector}` is no valid selector: {problem}")]
+    #[error("`{selector}` is not a valid selector: {problem}")]
     Invalid {
         /// As given.
         selector: String,
@@ -285,32 +249,21 @@ fn planned(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
     }
 }
 
-fn planned_tool(tool: &Tool, values: &Values) -> PlannedTool {
-    let with = |kind, settings: &ToolSettings| PlannedTool {
-        kind,
+fn planned_tool(tool: &JobTool, values: &Values) -> PlannedTool {
+    let JobTool { kind, settings, heap } = tool;
+    PlannedTool {
+        kind: *kind,
         args: settings.args.clone(),
         suppressions: settings.suppressions.iter().map(PathBuf::from).collect(),
         trace_children: settings.trace_children,
         skip_children: settings.skip_children.clone(),
         reduced_args: settings.reduced_args.clone(),
-        heap_limit: None,
-        heap_baseline: None,
-        wrappers: Vec::new(),
-    };
-    match tool {
-        Tool::None => with(ToolKind::None, &ToolSettings::default()),
-        Tool::Memcheck(settings) => with(ToolKind::Memcheck, settings),
-        Tool::Helgrind(settings) => with(ToolKind::Helgrind, settings),
-        Tool::Drd(settings) => with(ToolKind::Drd, settings),
-        Tool::Massif { settings, wrappers, heap } => PlannedTool {
-            heap_limit: heap.as_ref().and_then(|heap| heap.limit),
-            heap_baseline: heap.as_ref().and_then(|heap| heap.baseline.as_ref()).map(|baseline| PlannedBaseline {
-                file: baseline.file.render(values).into(),
-                tolerance: baseline.tolerance,
-            }),
-            wrappers: wrappers.clone(),
-            ..with(ToolKind::Massif, settings)
-        },
+        heap_limit: heap.as_ref().and_then(|heap| heap.limit),
+        heap_baseline: heap.as_ref().and_then(|heap| heap.baseline.as_ref()).map(|baseline| PlannedBaseline {
+            file: baseline.file.render(values).into(),
+            tolerance: baseline.tolerance,
+        }),
+        wrappers: settings.wrappers.clone(),
     }
 }
 
@@ -327,7 +280,7 @@ impl PlannedJob {
             env: BTreeMap::new(),
             pass_env: Vec::new(),
             needs: needs.iter().map(|need| parse(need)).collect(),
-            tool: planned_tool(&Tool::None, &Values { item: None, name: name.to_owned(), jobs: 1 }),
+            tool: planned_tool(&JobTool::default(), &Values { item: None, name: name.to_owned(), jobs: 1 }),
             timeout: Duration::from_secs(1),
             grace: Duration::from_secs(1),
             memory: ByteSize::ZERO,

@@ -16,6 +16,7 @@ use super::diagnostic::{Diagnostics, Problems};
 use super::template::{Template, Values};
 use super::{decode, yaml};
 use drydock_base::units::{ByteSize, JobName};
+pub use drydock_valgrind::tool::Tool;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ pub struct Job {
     /// The items, if one job an item is wanted.
     pub for_each: Option<ForEach>,
     /// The valgrind tool to run under.
-    pub tool: Tool,
+    pub tool: JobTool,
     /// Environment variables to set: those of `defaults`, overridden by the job's own.
     pub env: BTreeMap<String, Template>,
     /// Environment variables to hand through: those of `defaults` and the job's own, sorted, each once.
@@ -115,29 +116,18 @@ pub enum Items {
     },
 }
 
-/// The valgrind tool to run a job under.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Tool {
-    /// The command itself.
-    None,
-    /// Errors of memory use.
-    Memcheck(ToolSettings),
-    /// Data races, by happens-before and lock sets.
-    Helgrind(ToolSettings),
-    /// Data races, by happens-before.
-    Drd(ToolSettings),
-    /// Heap use over time.
-    Massif {
-        /// The options of valgrind.
-        settings: ToolSettings,
-        /// Functions that only pass an allocation on; `*` stands for any letters.
-        wrappers: Vec<String>,
-        /// What the heap may grow to.
-        heap: Option<HeapBudget>,
-    },
+/// The tool to run a job under.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct JobTool {
+    /// The tool.
+    pub kind: Tool,
+    /// Its settings, with the job's own options.
+    pub settings: ToolSettings,
+    /// The budget of the heap, for massif.
+    pub heap: Option<HeapBudget>,
 }
 
-/// How valgrind is run.
+/// The settings of a tool.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ToolSettings {
     /// The options of the tool, then those of the job.
@@ -148,8 +138,10 @@ pub struct ToolSettings {
     pub trace_children: bool,
     /// Patterns of executables that do not, for `--trace-children-skip`.
     pub skip_children: Vec<String>,
-    /// Options that save memory and check less, for a job that ran out of memory even alone.
+    /// Options that save memory and check less, for a job that ran out of memory even exclusively.
     pub reduced_args: Vec<String>,
+    /// Functions that only pass an allocation on; `*` stands for any letters.
+    pub wrappers: Vec<String>,
 }
 
 /// What is tried again, and how often.

@@ -98,7 +98,7 @@ pub struct Allocations {
 }
 
 impl Allocations {
-    /// One line for a person: `1 MiB in 1010 blocks allocated, 976.6 KiB in 11 blocks at the peak`.
+    /// One line for a person: `1000 KiB in 1010 blocks allocated, 977 KiB in 11 blocks at the peak`.
     pub fn line(&self) -> String {
         format!("{} allocated, {} at the peak", self.total, self.at_peak)
     }

@@ -40,7 +40,7 @@ pub struct ValgrindEvidence {
     pub first: Vec<Finding>,
     /// How many processes left a complete log.
     pub complete: u64,
-    /// Processes whose log is cut, empty, missing or unreadable, with the reason: these were not wholly checked.
+    /// Processes whose log is cut, empty, missing or unreadable, with the reason: these were not completely checked.
     pub incomplete: Vec<String>,
     /// Whether the main process's log is complete; `None` when it has no log.
     pub main_complete: Option<bool>,

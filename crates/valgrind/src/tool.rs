@@ -9,9 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A tool that a job runs under.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tool {
     /// No tool: the command runs by itself.
@@ -64,7 +62,7 @@ const XML: &[&str] = &["--xml=yes", "--xml-file={files}.xml", "--gen-suppression
 /// All tools, in the order in which messages list them; [`Tool`] is the index.
 ///
 /// The profilers get a log file of their own: without it their messages would mix with the program's output.
-pub static TOOLS: [ToolSpec; 6] = [
+pub const TOOLS: [ToolSpec; 6] = [
     ToolSpec { tool: Tool::None, name: "none", output: Output::Nothing, output_options: &[], usual_args: &[] },
     ToolSpec {
         tool: Tool::Memcheck,
@@ -92,6 +90,17 @@ pub static TOOLS: [ToolSpec; 6] = [
 ];
 
 impl Tool {
+    /// Each tool with its name, for parsers of declarations.
+    pub const WORDS: [(&'static str, Tool); TOOLS.len()] = {
+        let mut words = [("", Tool::None); TOOLS.len()];
+        let mut index = 0;
+        while index < TOOLS.len() {
+            words[index] = (TOOLS[index].name, TOOLS[index].tool);
+            index += 1;
+        }
+        words
+    };
+
     /// The tool's row in the table.
     pub fn spec(self) -> &'static ToolSpec {
         &TOOLS[self as usize]
@@ -154,9 +163,6 @@ mod tests {
     fn files_are_sent_to_the_directory() {
         let options = |tool: Tool| tool.options(Path::new("/a%b")).join(" ");
         assert_eq!(options(Tool::Dhat), "--tool=dhat --dhat-out-file=/a%%b/dhat.%p --log-file=/a%%b/dhat.%p.log");
-        assert_eq!(
-            options(Tool::Drd),
-            "--tool=drd --xml=yes --xml-file=/a%%b/drd.%p.xml --gen-suppressions=all"
-        );
+        assert_eq!(options(Tool::Drd), "--tool=drd --xml=yes --xml-file=/a%%b/drd.%p.xml --gen-suppressions=all");
     }
 }

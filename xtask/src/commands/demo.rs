@@ -15,10 +15,10 @@ use drydock_base::output;
 use drydock_base::paths::State;
 use drydock_base::units;
 use drydock_ci::event::JobResult;
-use drydock_ci::plan::ToolKind;
 use drydock_ci::run::Run;
 use drydock_release::manifest::{self, Manifest};
 use drydock_release::proof::Proof;
+use drydock_valgrind::tool::TOOLS;
 
 /// The example's version.
 const VERSION: &str = include_str!("../../../examples/lanternd/VERSION").trim_ascii_end();
@@ -90,7 +90,7 @@ type Row = [String; 3];
 /// What the run proved.
 fn proved(run: &Run) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    for tool in [ToolKind::None, ToolKind::Memcheck, ToolKind::Helgrind, ToolKind::Drd, ToolKind::Massif] {
+    for tool in TOOLS.map(|spec| spec.tool) {
         let of_tool: Vec<_> =
             run.plan.jobs.iter().zip(&run.jobs).filter(|(planned, _)| planned.tool.kind == tool).collect();
         if tool.finds_errors() && !of_tool.is_empty() {

@@ -11,9 +11,9 @@ use crate::support::{Project, RunJson, mortal, need_tool, text};
 /// The largest size in bytes of the report of 2,000 jobs.
 const HEAVIEST: u64 = 5 << 20;
 /// The most elements that it may have.
-const MOST_ELEMENTS: u64 = 200_000;
+const MOST_ELEMENTS: u64 = 100_000;
 /// The most elements outside of closed details.
-const MOST_LAID_OUT: u64 = 120_000;
+const MOST_LAID_OUT: u64 = 60_000;
 
 fn browser() -> Option<Browser> {
     need_tool("chromium", "chromium").then(Browser::start)

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Project, RunJson, need_tool, text, wait_for, xtask_binary};
 
+mod dhat;
 mod hostile;
 mod odd;
 

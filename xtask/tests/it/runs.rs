@@ -329,7 +329,7 @@ fn what_memcheck_could_not_check_is_told() {
     assert!(
         finished
             .stdout
-            .contains("! 1 job passed without being wholly checked, such as become: sh became /bin/true by exec"),
+            .contains("! 1 job passed without being completely checked, such as become: sh became /bin/true by exec"),
         "{}",
         finished.stdout
     );

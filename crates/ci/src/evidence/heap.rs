@@ -19,7 +19,7 @@ pub struct HeapEvidence {
     /// The comparison with the declared baseline.
     #[serde(default = "absent")]
     pub baseline: Reading<HeapBaseline>,
-    /// Files that could not be read, or not wholly, with the reason.
+    /// Files that could not be read, or not completely, with the reason.
     #[serde(default)]
     pub incomplete: Vec<String>,
     /// The process with the peak over its life, for reports.

@@ -12,7 +12,7 @@ fn line(number: u32, outcome: OutcomeKind, peak: u64) -> Line {
         run: format!("run-{number}").into(),
         job: "units/x".into(),
         attempt: 1,
-        tool: ToolKind::Memcheck,
+        tool: Tool::Memcheck,
         valgrind: Some("3.19.0".into()),
         outcome,
         whole: outcome.ran_to_its_end(),
@@ -27,7 +27,7 @@ fn line(number: u32, outcome: OutcomeKind, peak: u64) -> Line {
 
 fn job() -> PlannedJob {
     let mut job = PlannedJob::plain("units/x", "units", &[]);
-    job.tool.kind = ToolKind::Memcheck;
+    job.tool.kind = Tool::Memcheck;
     job.memory = ByteSize::mib(512);
     job
 }
@@ -50,12 +50,12 @@ fn the_highest_of_the_last_ten_and_a_tenth_more() {
 #[test]
 fn another_version_and_another_tool_teach_nothing() {
     let other = Line { valgrind: Some("3.24.0".into()), ..line(1, Passed, 100) };
-    let native = Line { tool: ToolKind::None, valgrind: None, ..line(2, Passed, 10) };
+    let native = Line { tool: Tool::None, valgrind: None, ..line(2, Passed, 10) };
     predicts(vec![other, native], 512, 512, Source::Usual);
     // Without a tool, valgrind's version does not matter.
     let mut plain = job();
-    plain.tool.kind = ToolKind::None;
-    let native = Line { tool: ToolKind::None, valgrind: Some("3.19.0".into()), ..line(2, Passed, 10) };
+    plain.tool.kind = Tool::None;
+    let native = Line { tool: Tool::None, valgrind: Some("3.19.0".into()), ..line(2, Passed, 10) };
     assert_eq!(History::new(vec![native]).predict(&plain, None).memory, 11 * MIB);
 }
 

@@ -39,7 +39,7 @@ pub(super) fn over_budget(heap: &HeapEvidence, code: i32) -> Option<Verdict> {
     }
     let is_budgeted = heap.limit.is_some() || heap.baseline.get().is_some();
     if is_budgeted && !heap.incomplete.is_empty() {
-        let verdict = unknown("the program ended as expected, but its heap was not wholly measured".into());
+        let verdict = unknown("the program ended as expected, but its heap was not completely measured".into());
         return Some(verdict.advise("look for a full disk, and for who killed a process while massif wrote its file"));
     }
     None

@@ -187,18 +187,22 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
                     "the program ended as expected, but valgrind left no complete log",
                 )
                 .and(valgrind.incomplete.first().cloned().unwrap_or_else(|| "there is no log file at all".into()))
-                .and("nothing was checked, so this is no pass")
+                .and("nothing was checked, so this is not a pass")
                 .advise("look at the log's end for valgrind's own message, and for a full disk"),
             );
         }
     }
-    if evidence.heap_expected && evidence.heap.is_none() {
+    if let Some(tool) = evidence.profile_expected.filter(|_| evidence.heap.is_none() && evidence.allocations.is_none())
+    {
+        let name = tool.name();
         return Some(
-            Verdict::new(Outcome::Failed { code }, 0.9, "the program ended as expected, but massif left no file")
-                .and("nothing was measured, so this is no pass")
-                .advise(
-                    "massif writes at the end of the program that it was started with: does the job exec another one?",
-                ),
+            Verdict::new(
+                Outcome::Failed { code },
+                0.9,
+                format!("the program ended as expected, but {name} left no file that can be read"),
+            )
+            .and("nothing was measured, so this is not a pass")
+            .advise(format!("{name} writes at the end of the program that it started: does the job exec another one?")),
         );
     }
     if let Some(verdict) = evidence.heap.as_ref().and_then(|heap| heap::over_budget(heap, code)) {
@@ -222,9 +226,9 @@ fn rule_out(evidence: &Evidence, verdict: &mut Verdict) {
     }
     match &evidence.group {
         Reading::Read(_) => {
-            verdict.ruled_out.push("not out of memory: its memory group counts no victim (oom_kill 0)".into())
+            verdict.ruled_out.push("not out of memory: its cgroup counts no victim (oom_kill 0)".into())
         }
-        Reading::Unreadable(why) => verdict.ruled_out.push(format!("its memory group could not be read ({why})")),
+        Reading::Unreadable(why) => verdict.ruled_out.push(format!("its cgroup could not be read ({why})")),
         Reading::Absent => {}
     }
     match &evidence.host {
@@ -248,11 +252,11 @@ fn rule_out(evidence: &Evidence, verdict: &mut Verdict) {
 /// Adds what supports without deciding.
 fn support(evidence: &Evidence, verdict: &mut Verdict) {
     if let Some(valgrind) = &evidence.valgrind {
-        verdict.reasons.extend(valgrind.incomplete.iter().take(5).map(|why| format!("not wholly checked: {why}")));
+        verdict.reasons.extend(valgrind.incomplete.iter().take(5).map(|why| format!("not completely checked: {why}")));
     }
-    if let Some(heap) = &evidence.heap {
-        verdict.reasons.extend(heap.incomplete.iter().take(5).map(|why| format!("not wholly measured: {why}")));
-    }
+    let heap = evidence.heap.iter().flat_map(|heap| &heap.incomplete);
+    let allocations = evidence.allocations.iter().flat_map(|profile| &profile.incomplete);
+    verdict.reasons.extend(heap.chain(allocations).take(5).map(|why| format!("not completely measured: {why}")));
     if verdict.outcome.is_pass() {
         return;
     }

@@ -230,7 +230,7 @@ fn a_pass_under_valgrind_means_that_everything_was_checked() {
     check(&with(0, 1, None, &[]), "failed", 0.9);
     // A child that was killed is told, also of a pass.
     let verdict = check(&with(0, 1, Some(true), &["memcheck.8.xml: it stops in the middle"]), "passed", 0.99);
-    assert!(verdict.reasons.iter().any(|reason| reason.contains("not wholly checked")), "{:?}", verdict.reasons);
+    assert!(verdict.reasons.iter().any(|reason| reason.contains("not completely checked")), "{:?}", verdict.reasons);
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn the_kernel_log_names_the_group_whose_limit_it_was() {
 #[test]
 fn a_kill_of_ours_without_a_seen_end_is_ours_still() {
     check(&Evidence { intent: intent(KillReason::Timeout, false), ..Evidence::new(End::NoRecord) }, "timed-out", 0.99);
-    check(&Evidence { heap_expected: true, ..exited(0) }, "failed", 0.9);
+    check(&Evidence { profile_expected: Some(drydock_valgrind::tool::Tool::Massif), ..exited(0) }, "failed", 0.9);
 }
 
 fn heap(peak: u64) -> HeapEvidence {
@@ -339,13 +339,13 @@ fn heap_beyond_its_baseline_is_over_budget() {
     both.heap.as_mut().unwrap().limit = Some(ByteSize::new(50));
     let verdict = check(&both, "over-budget", 0.99);
     assert!(verdict.outcome.describe().contains("its limit of 50 B") && verdict.reasons[2].contains("the baseline"));
-    // What could not be compared, or was not wholly measured, is no pass.
+    // What could not be compared, or was not completely measured, is no pass.
     let verdict = check(&with(1, &Reading::Unreadable("it is gone".into())), "failed", 0.9);
     assert!(verdict.reasons[0].contains("it is gone"));
     let mut cut = with(1, &baseline);
     cut.heap.as_mut().unwrap().incomplete = vec!["massif.7: it was cut".into()];
     let verdict = check(&cut, "failed", 0.9);
-    assert!(verdict.reasons.iter().any(|reason| reason == "not wholly measured: massif.7: it was cut"));
+    assert!(verdict.reasons.iter().any(|reason| reason == "not completely measured: massif.7: it was cut"));
     cut.heap.as_mut().unwrap().baseline = Reading::Absent;
     check(&cut, "passed", 0.99);
 }

@@ -1,13 +1,13 @@
-//! Whether the declared baselines can be compared with: looked at when a plan is made, before anything runs.
+//! Checks that the declared baselines can be compared with, when a plan is made and before anything runs.
 
 use std::path::Path;
 
 use drydock_config::diagnostic::{Diagnostics, Problem};
 use drydock_config::jobs::heap::write_it;
-use drydock_config::jobs::{Job, PlannedItem, Suite, Tool};
+use drydock_config::jobs::{Job, PlannedItem, Suite};
 use drydock_valgrind::massif::Profile;
 
-/// How many problems are told.
+/// The number of problems that are reported.
 const MOST: usize = 50;
 
 /// Reads the baselines of all planned jobs.
@@ -18,8 +18,7 @@ pub(super) fn check(suite: &Suite, items: &[(&Job, PlannedItem)], project: &Path
 }
 
 fn problem(job: &Job, item: &PlannedItem, project: &Path) -> Option<Problem> {
-    let Tool::Massif { settings, heap, .. } = &job.tool else { return None };
-    let baseline = heap.as_ref()?.baseline.as_ref()?;
+    let baseline = job.tool.heap.as_ref()?.baseline.as_ref()?;
     let file = baseline.file.render(&item.values(1));
     let profile = match Profile::open(&project.join(&file)) {
         Ok(profile) => profile,
@@ -28,7 +27,7 @@ fn problem(job: &Job, item: &PlannedItem, project: &Path) -> Option<Problem> {
             return Some(problem.help(format!("write it anew with {}", write_it(item, &file))));
         }
     };
-    let pages = settings.args.iter().rev().find_map(|arg| arg.strip_prefix("--pages-as-heap=")) == Some("yes");
+    let pages = job.tool.settings.args.iter().rev().find_map(|arg| arg.strip_prefix("--pages-as-heap=")) == Some("yes");
     if profile.pages_as_heap() == pages {
         return None;
     }

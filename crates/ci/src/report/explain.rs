@@ -94,6 +94,12 @@ impl Explained<'_> {
             let most = heap.largest_site.as_ref().map_or_else(String::new, |site| format!(", most by {site}"));
             writeln!(text, "  heap     peak {}{most}", heap.peak)?;
         }
+        if let Some(profile) = &record.evidence.allocations {
+            writeln!(text, "  heap     {}", profile.largest.line())?;
+            for site in &profile.largest.sites {
+                writeln!(text, "    {}, {} at the peak", site.line(), site.at_peak)?;
+            }
+        }
         writeln!(text, "  why")?;
         for reason in &verdict.reasons {
             writeln!(text, "    + {reason}")?;
@@ -129,7 +135,7 @@ impl Explained<'_> {
         }
         writeln!(text, "  checked  {} processes to their end", valgrind.complete)?;
         for why in &valgrind.incomplete {
-            writeln!(text, "    not wholly: {why}")?;
+            writeln!(text, "    not completely: {why}")?;
         }
         if valgrind.stubs > 0 {
             writeln!(

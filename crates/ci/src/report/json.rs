@@ -15,6 +15,8 @@ use crate::plan::PlannedJob;
 use crate::retry;
 use crate::run::{JobState, Run};
 use crate::schedule_report::ScheduleReport;
+use drydock_valgrind::dhat::AllocationProfile;
+use drydock_valgrind::tool::Tool;
 
 /// The version of this shape.
 pub const FORMAT: u32 = 1;
@@ -75,8 +77,8 @@ pub struct RunFile {
 #[serde(rename_all = "kebab-case")]
 struct JobFile {
     name: String,
-    /// `none`, `memcheck`, `helgrind`, `drd` or `massif`.
-    tool: String,
+    /// The tool that it runs under.
+    tool: Tool,
     /// `passed`, `flaky`, `failed`, `quarantined`, `infrastructure`, `cancelled` or `not-run`.
     result: String,
     /// Why it was not run, or why its failure is known.
@@ -120,6 +122,8 @@ struct AttemptFile {
     leftovers: Vec<Leftover>,
     /// For an attempt that the machine failed: the memory of all running jobs at that moment, largest first.
     memory_at_death: Vec<Neighbour>,
+    /// Allocations by site, for a job under dhat.
+    allocations: Option<AllocationProfile>,
     /// Errors that valgrind found, in one line each.
     findings: Vec<String>,
     /// Its output, relative to the run's directory; below `..` for a result of an earlier run.
@@ -203,7 +207,7 @@ fn job_file(run: &Run, position: usize, planned: &PlannedJob, job: &JobState) ->
         .collect();
     JobFile {
         name: name.into(),
-        tool: tool.name().into(),
+        tool,
         result: result_word(job).into(),
         because,
         outcome,
@@ -227,6 +231,7 @@ fn attempt_file(attempt: &AttemptRecord, log: PathBuf, samples: &[(i64, u64)]) -
         peak: attempt.peak,
         conditions: attempt.conditions.clone(),
         leftovers: attempt.evidence.leftovers.clone(),
+        allocations: attempt.evidence.allocations.clone(),
         memory_at_death: neighbours.cloned().unwrap_or_default(),
         findings: attempt
             .evidence

@@ -23,7 +23,9 @@ const MOST_JOBS: usize = 12;
 const LOG_LINES: usize = 10;
 /// How many jobs the tables list.
 const MOST_ROWS: usize = 5;
-/// Tables of shorter runs tell nothing.
+/// The number of allocation sites shown of a job.
+const MOST_SITES: usize = 3;
+/// Shorter runs have no tables.
 const WORTH_A_TABLE: u64 = 1000;
 /// Verdicts at least this certain need no number.
 const CERTAIN: f64 = 0.9;
@@ -35,6 +37,7 @@ pub fn render(input: ReportInput<'_>) -> String {
     // Writing into a text cannot fail.
     write_causes(&mut text, input)
         .and_then(|()| write_notes(&mut text, run))
+        .and_then(|()| write_allocations(&mut text, run))
         .and_then(|()| write_tables(&mut text, run))
         .and_then(|()| schedule.map_or(Ok(()), |schedule| write_schedule(&mut text, run, schedule)))
         .and_then(|()| write_counts(&mut text, run, dir))
@@ -151,7 +154,7 @@ fn write_finding(text: &mut String, cause: &Cause<'_>, run: &Run) -> std::fmt::R
     let unchecked =
         run.jobs[first].attempts.last().and_then(|last| last.evidence.valgrind.as_ref()?.incomplete.first());
     if let Some(why) = unchecked {
-        writeln!(text, "    not wholly checked: {why}")?;
+        writeln!(text, "    not completely checked: {why}")?;
     }
     writeln!(text, "    more: cargo xtask ci explain {}", run.plan.jobs[first].name)
 }
@@ -257,7 +260,7 @@ fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
     }
     if let Some((name, why)) = unchecked.first() {
         let jobs = plural(unchecked.len(), "job");
-        writeln!(text, "\n! {jobs} passed without being wholly checked, such as {name}: {why}")?;
+        writeln!(text, "\n! {jobs} passed without being completely checked, such as {name}: {why}")?;
     }
     for note in suppressions::notes(run) {
         writeln!(text, "\n! {note}")?;
@@ -288,6 +291,24 @@ fn write_tables(text: &mut String, run: &Run) -> std::fmt::Result {
             let memory = attempt.peak.map_or_else(|| "-".into(), |peak| ByteSize::new(peak).to_string());
             let time = units::human(Duration::from_millis(attempt.duration_ms()));
             writeln!(text, "  {time:>8} {memory:>9}  {name}")?;
+        }
+    }
+    Ok(())
+}
+
+/// The jobs under dhat that allocated most.
+fn write_allocations(text: &mut String, run: &Run) -> std::fmt::Result {
+    let profile = |job: &JobState| job.attempts.last().and_then(|last| last.evidence.allocations.clone());
+    let jobs = run.plan.jobs.iter().zip(&run.jobs);
+    let mut profiled: Vec<_> = jobs.filter_map(|(planned, job)| Some((planned.name.as_str(), profile(job)?))).collect();
+    profiled.sort_by_key(|(_, profile)| std::cmp::Reverse(profile.largest.total.bytes));
+    if !profiled.is_empty() {
+        writeln!(text, "\nallocations")?;
+    }
+    for (name, profile) in profiled.iter().take(MOST_ROWS) {
+        writeln!(text, "  {name}: {}", profile.largest.line())?;
+        for site in profile.largest.sites.iter().take(MOST_SITES) {
+            writeln!(text, "    {}", site.line())?;
         }
     }
     Ok(())

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::plan::{Plan, ToolKind};
+use crate::plan::Plan;
 use crate::run::Run;
-use drydock_config::jobs::{Suite, Tool};
+use drydock_config::jobs::Suite;
 use drydock_valgrind::suppression::{self, Suppression};
+use drydock_valgrind::tool::Tool;
 
 /// How many of one sort the end of a run names.
 const MOST_NAMED: usize = 5;
@@ -21,7 +22,7 @@ pub struct Entry {
     pub suppression: Suppression,
     /// How often it hid something in the run.
     pub used: u64,
-    /// Whether all jobs that could use it ran, and were wholly checked: only then does no use mean that it is unused.
+    /// Whether all jobs that could use it ran, and were completely checked: only then does no use mean that it is unused.
     pub decided: bool,
     /// Whether the day of its `expires:` is over.
     pub expired: bool,
@@ -63,7 +64,7 @@ pub struct Review {
 }
 
 /// Suppression files with the tools that are given them.
-pub type Files = BTreeMap<PathBuf, Vec<ToolKind>>;
+pub type Files = BTreeMap<PathBuf, Vec<Tool>>;
 
 /// The files that a plan gives to its jobs.
 fn files_of_plan(plan: &Plan) -> Files {
@@ -72,18 +73,15 @@ fn files_of_plan(plan: &Plan) -> Files {
 
 /// The files that a declaration gives to its jobs.
 pub fn files_of_suite(suite: &Suite) -> Files {
-    collect(suite.jobs.iter().flat_map(|job| {
-        let (kind, files) = match &job.tool {
-            Tool::None | Tool::Massif { .. } => (ToolKind::None, &[][..]),
-            Tool::Memcheck(settings) => (ToolKind::Memcheck, settings.suppressions.as_slice()),
-            Tool::Helgrind(settings) => (ToolKind::Helgrind, settings.suppressions.as_slice()),
-            Tool::Drd(settings) => (ToolKind::Drd, settings.suppressions.as_slice()),
-        };
-        files.iter().map(move |file| (kind, PathBuf::from(file)))
-    }))
+    collect(
+        suite
+            .jobs
+            .iter()
+            .flat_map(|job| job.tool.settings.suppressions.iter().map(|file| (job.tool.kind, PathBuf::from(file)))),
+    )
 }
 
-fn collect(pairs: impl Iterator<Item = (ToolKind, PathBuf)>) -> Files {
+fn collect(pairs: impl Iterator<Item = (Tool, PathBuf)>) -> Files {
     let mut files = Files::new();
     for (tool, file) in pairs {
         let tools = files.entry(file).or_default();
@@ -107,7 +105,7 @@ pub fn review(project: &Path, files: &Files, run: Option<&Run>, today: jiff::civ
             }
         };
         for suppression in read {
-            let mine: Vec<ToolKind> = tools.iter().copied().filter(|tool| suppression.is_for(tool.name())).collect();
+            let mine: Vec<Tool> = tools.iter().copied().filter(|tool| suppression.is_for(tool.name())).collect();
             review.entries.push(Entry {
                 file: file.clone(),
                 used: used.get(&suppression.name).copied().unwrap_or_default(),
@@ -132,7 +130,7 @@ pub fn uses(run: &Run) -> BTreeMap<String, u64> {
 }
 
 /// Whether every declared job under the tool ran, and each of its processes left a whole log.
-fn all_checked(run: &Run, tool: ToolKind) -> bool {
+fn all_checked(run: &Run, tool: Tool) -> bool {
     !run.plan.partial
         && run.plan.jobs.iter().zip(&run.jobs).filter(|(planned, _)| planned.tool.kind == tool).all(|(_, job)| {
             let last = job.attempts.last().and_then(|last| last.evidence.valgrind.as_ref());

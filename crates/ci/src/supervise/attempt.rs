@@ -168,7 +168,7 @@ impl Attempt {
             handle,
             timeout: launch.began + job.timeout.min(MAX_LIMIT),
             grace: job.grace,
-            under_tool: job.tool.kind != crate::plan::ToolKind::None,
+            under_tool: job.tool.kind.is_valgrind(),
             next_kill: None,
             saw_leftovers: false,
             hard_since: None,

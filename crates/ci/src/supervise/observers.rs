@@ -9,7 +9,7 @@ use crate::containment;
 use crate::evidence::{End, Evidence, HostCounters, HostMemory, KernelKill, Neighbour, Reading, UserspaceKill};
 use crate::heap;
 use crate::log;
-use crate::plan::{Plan, ToolKind};
+use crate::plan::Plan;
 use crate::probe::host::{self, OomCounter};
 use crate::probe::kmsg::KernelLog;
 use crate::probe::userspace;
@@ -190,11 +190,10 @@ impl<'a> Observers<'a> {
             valgrind,
             ..Evidence::new(end)
         };
-        if job.tool.kind == ToolKind::Massif {
-            evidence.heap_expected = true;
-            match heap::gather(&attempt.directory, &job.tool, &self.plan.project) {
-                Ok(heap) => evidence.heap = heap,
-                Err(error) => evidence.hints.push(format!("cannot read massif's file: {error}")),
+        if job.tool.kind.profiles() {
+            evidence.profile_expected = Some(job.tool.kind);
+            if let Err(error) = heap::gather(&mut evidence, &attempt.directory, &job.tool, &self.plan.project) {
+                evidence.hints.push(format!("cannot read the files of {}: {error}", job.tool.kind.name()));
             }
         }
         let group_victims = evidence.group.get().map_or(0, |group| group.oom_kill);

@@ -3,6 +3,7 @@
 use crate::decode::{Bounded, Entries, EnvName, Keyword, Limit, OneOrMany, Size, Spanned, declaration};
 use crate::jobs::RetryOn;
 use drydock_base::units::{ByteSize, JobName, Percent};
+use drydock_valgrind::tool::Tool;
 use std::time::Duration;
 
 /// A text with its place.
@@ -49,7 +50,9 @@ declaration! {
         /// Data races, found by happens-before. Default: the defaults of its fields.
         drd: ToolDeclaration,
         /// Heap use over time. Default: the defaults of its fields.
-        massif: MassifDeclaration,
+        massif: ProfilerDeclaration,
+        /// Use of heap blocks by allocation site. Default: the defaults of its fields.
+        dhat: ProfilerDeclaration,
     }
 }
 
@@ -72,13 +75,13 @@ declaration! {
 }
 
 declaration! {
-    /// How massif is run.
-    pub(in crate) struct MassifDeclaration {
-        /// Options of valgrind and of massif.
+    /// How a tool of valgrind that profiles the heap is run.
+    pub(in crate) struct ProfilerDeclaration {
+        /// Options of valgrind and of the tool.
         args: Vec<Text> = Vec::new(),
-        /// Whether the children of a job run under massif too.
+        /// Whether the children of a job run under the tool too.
         trace_children: bool = false,
-        /// Patterns of executables that do not run under massif, such as `/usr/bin/*`.
+        /// Patterns of executables that do not run under the tool, such as `/usr/bin/*`.
         skip_children: Vec<Text> = Vec::new(),
         /// Functions that only pass an allocation on, beside malloc and its like: whoever calls them is named as who
         /// allocates. `*` stands for any letters, as in `tal_alloc_*`.
@@ -99,7 +102,7 @@ declaration! {
         /// The items, if the job is meant to run once for each. Default: it runs once.
         for_each: Option<Spanned<ForEachDeclaration>>,
         /// The tool of valgrind to run under.
-        tool: Spanned<ToolKind> = Spanned::unwritten(ToolKind::None),
+        tool: Spanned<Tool> = Spanned::unwritten(Tool::None),
         /// Options of valgrind and the tool for this job, after those of `tools`.
         tool_args: Spanned<Vec<Text>> = Spanned::unwritten(Vec::new()),
         /// Environment variables that are set, over those of `defaults`. Placeholders in values are replaced.
@@ -169,25 +172,9 @@ declaration! {
     }
 }
 
-/// The word that names a tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ToolKind {
-    None,
-    Memcheck,
-    Massif,
-    Helgrind,
-    Drd,
-}
-
-impl Keyword for ToolKind {
+impl Keyword for Tool {
     const WHAT: &'static str = "a tool";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("none", Self::None),
-        ("memcheck", Self::Memcheck),
-        ("massif", Self::Massif),
-        ("helgrind", Self::Helgrind),
-        ("drd", Self::Drd),
-    ];
+    const WORDS: &'static [(&'static str, Self)] = &Tool::WORDS;
 }
 
 impl Keyword for RetryOn {

@@ -1,7 +1,7 @@
 //! The budget of the heap: a limit, a checked-in file to compare with, or both.
 
 use super::declared::{HeapDeclaration, JobDeclaration, Text};
-use super::{Job, PlannedItem, Tool};
+use super::{Job, PlannedItem};
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::paths;
 use crate::template::{Placeholder, Template};
@@ -60,7 +60,7 @@ fn baseline_file(file: &Text, allowed: &[Placeholder], problems: &mut Problems) 
 
 /// What is wrong with the baseline of a planned job as a file of the project, without looking into it.
 pub(super) fn missing(job: &Job, planned: &PlannedItem, project: &Path) -> Option<Problem> {
-    let Tool::Massif { heap: Some(HeapBudget { baseline: Some(baseline), .. }), .. } = &job.tool else { return None };
+    let baseline = job.tool.heap.as_ref()?.baseline.as_ref()?;
     let file = baseline.file.render(&planned.values(1));
     if let Err(bad) = paths::inside(&file) {
         return Some(Problem::bad_value(baseline.place, bad));

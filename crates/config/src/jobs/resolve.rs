@@ -56,7 +56,7 @@ pub(super) fn suite(file: JobsFile, project: Option<&Path>, problems: &mut Probl
         .iter()
         .filter_map(|(name, declared)| job(name, declared.value.as_ref()?, &inherited, &tools, problems))
         .collect();
-    (jobs, tools.wrappers)
+    (jobs, tools.massif_wrappers())
 }
 
 fn inherited(defaults: DefaultsDeclaration, problems: &mut Problems) -> Inherited {

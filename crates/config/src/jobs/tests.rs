@@ -45,7 +45,7 @@ fn defaults_are_applied() {
     let job = job("jobs: {a: {run: [make, -j, 2]}}");
     assert_eq!(job.run.iter().map(Template::to_string).collect::<Vec<_>>(), ["make", "-j", "2"]);
     assert_eq!((job.directory.to_string().as_str(), job.needs.len(), &job.for_each), (".", 0, &None));
-    assert_eq!((job.tool, job.expect_exit, job.retry), (Tool::None, 0, Retry::NEVER));
+    assert_eq!((job.tool.kind, job.expect_exit, job.retry), (Tool::None, 0, Retry::NEVER));
     assert_eq!((job.timeout, job.grace), (Duration::from_secs(600), Duration::from_secs(5)));
     assert_eq!((job.memory, job.memory_limit, job.log_limit), (ByteSize::mib(512), None, ByteSize::mib(16)));
     assert_eq!(job.place, Place { line: 1, column: 8 });
@@ -65,17 +65,17 @@ jobs: {a: {run: [x], timeout: 4s, memory-limit: 256MiB, env: {A: z, C: '{name}'}
 
 #[test]
 fn tools_have_their_own_and_the_jobs_options() {
-    let settings = |text: &str| match job(text).tool {
-        Tool::Memcheck(s) | Tool::Helgrind(s) | Tool::Drd(s) | Tool::Massif { settings: s, .. } => {
-            (s.args, s.trace_children)
-        }
-        Tool::None => panic!("no tool"),
+    let settings = |text: &str| {
+        let tool = job(text).tool;
+        assert!(tool.kind.is_valgrind());
+        (tool.settings.args, tool.settings.trace_children)
     };
     let usual = vec!["--leak-check=full".to_owned(), "-v".to_owned()];
     assert_eq!(settings("jobs: {a: {run: [x], tool: memcheck, tool-args: [-v]}}"), (usual, true));
     assert_eq!(settings("tools: {memcheck: {args: []}}\njobs: {a: {run: [x], tool: memcheck}}"), (vec![], true));
     assert_eq!(settings("jobs: {a: {run: [x], tool: massif}}"), (vec![], false));
     assert_eq!(settings("tools: {drd: {trace-children: false}}\njobs: {a: {run: [x], tool: drd}}"), (vec![], false));
+    assert_eq!(settings("jobs: {a: {run: [x], tool: dhat, tool-args: [--num-callers=4]}}").0, ["--num-callers=4"]);
 }
 
 #[test]
@@ -84,10 +84,9 @@ fn a_heap_has_a_limit_or_a_baseline_with_a_margin() {
         let text = format!(
             "tools: {{massif: {{wrappers: [xmalloc]}}}}\njobs: {{a: {{run: [x], tool: massif, heap: {text}}}}}"
         );
-        let Tool::Massif { heap: Some(HeapBudget { limit, baseline }), wrappers, .. } = job(&text).tool else {
-            panic!("no budget in {text}")
-        };
-        assert_eq!(wrappers, ["xmalloc"]);
+        let tool = job(&text).tool;
+        let HeapBudget { limit, baseline } = tool.heap.unwrap();
+        assert_eq!(tool.settings.wrappers, ["xmalloc"]);
         (limit, baseline.map(|HeapBaseline { file, tolerance, .. }| format!("{file} {tolerance}")))
     };
     assert_eq!(heap("{limit: 4MiB}"), (Some(ByteSize::mib(4)), None));

@@ -1,14 +1,14 @@
 //! The tools of valgrind in a declaration: which options a project may give, and what a job's tool is in the end.
 
-use super::declared::{
-    HeapDeclaration, JobDeclaration, MassifDeclaration, Text, ToolDeclaration, ToolKind, ToolsDeclaration,
-};
-use super::{Tool, ToolSettings, heap};
+use super::declared::{HeapDeclaration, JobDeclaration, ProfilerDeclaration, Text, ToolDeclaration, ToolsDeclaration};
+use super::{JobTool, ToolSettings, heap};
 use crate::decode::Spanned;
 use crate::diagnostic::{Problem, Problems};
 use crate::paths;
 use crate::template::Placeholder;
 use drydock_base::units::quoted;
+use drydock_valgrind::tool::{Output, Tool};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The options that would take valgrind out of Drydock's hands, why, and what to use instead.
@@ -17,6 +17,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("--xml", "decides where findings are read from", "nothing; Drydock always asks for XML and keeps it"),
     ("--log-", "sends the output away from Drydock", "nothing; the log is in the directory of the run"),
     ("--massif-out-file", "sends the profile away from Drydock", "nothing; the profile is in the directory of the run"),
+    ("--dhat-out-file", "sends the profile away from Drydock", "nothing; the profile is in the directory of the run"),
     ("--trace-children-skip", "is set by Drydock", "the key `skip-children` under `tools`"),
     ("--trace-children", "is set by Drydock", "the key `trace-children` under `tools`"),
     (
@@ -38,84 +39,74 @@ const REFUSED: &[(&str, &str, &str)] = &[
 /// Those that refuse everything that starts like them, not only the option itself with its value.
 const FAMILIES: &[&str] = &["--xml", "--log-", "--trace-children-skip", "--trace-children"];
 
-/// All tools, checked once.
-pub(super) struct Tools {
-    memcheck: ToolSettings,
-    helgrind: ToolSettings,
-    drd: ToolSettings,
-    massif: ToolSettings,
-    /// Functions that only pass an allocation on.
-    pub(super) wrappers: Vec<String>,
-}
+/// The settings of all tools, checked once.
+pub(super) struct Tools(BTreeMap<Tool, ToolSettings>);
 
 impl Tools {
     /// Checks the options and the suppression files, which are looked for if the project is known.
     pub(super) fn resolve(declared: ToolsDeclaration, project: Option<&Path>, problems: &mut Problems) -> Self {
-        let ToolsDeclaration { memcheck, helgrind, drd, massif } = declared;
-        let mut settings = |tool: ToolDeclaration, usual: &[&str]| {
-            let ToolDeclaration { args, suppressions, trace_children, skip_children, reduced_args } = tool;
+        let ToolsDeclaration { memcheck, helgrind, drd, massif, dhat } = declared;
+        let mut all = BTreeMap::new();
+        for (tool, declared) in [(Tool::Memcheck, memcheck), (Tool::Helgrind, helgrind), (Tool::Drd, drd)] {
+            let ToolDeclaration { args, suppressions, trace_children, skip_children, reduced_args } = declared;
             suppressions.iter().for_each(|file| check_suppressions(file, project, problems));
-            let args = match args {
-                Some(args) => options(&args, problems),
-                None => usual.iter().map(|arg| (*arg).to_owned()).collect(),
+            let settings = ToolSettings {
+                args: match args {
+                    Some(args) => options(&args, problems),
+                    None => tool.spec().usual_args.iter().map(|arg| (*arg).to_owned()).collect(),
+                },
+                suppressions: suppressions.into_iter().filter_map(|file| file.value).collect(),
+                trace_children,
+                reduced_args: options(&reduced_args, problems),
+                skip_children: patterns(skip_children, problems),
+                wrappers: Vec::new(),
             };
-            let suppressions = suppressions.into_iter().filter_map(|file| file.value).collect();
-            let reduced_args = options(&reduced_args, problems);
+            all.insert(tool, settings);
+        }
+        for (tool, declared) in [(Tool::Massif, massif), (Tool::Dhat, dhat)] {
+            let ProfilerDeclaration { args, trace_children, skip_children, wrappers } = declared;
+            let wrappers = functions(wrappers, problems);
+            let args = options(&args, problems);
             let skip_children = patterns(skip_children, problems);
-            ToolSettings { args, suppressions, trace_children, skip_children, reduced_args }
-        };
-        let memcheck = settings(memcheck, &["--leak-check=full"]);
-        let helgrind = settings(helgrind, &[]);
-        let drd = settings(drd, &[]);
-        let MassifDeclaration { args, trace_children, skip_children, wrappers } = massif;
-        let wrappers = functions(wrappers, problems);
-        let args = options(&args, problems);
-        let skip_children = patterns(skip_children, problems);
-        let massif =
-            ToolSettings { args, suppressions: Vec::new(), trace_children, skip_children, reduced_args: Vec::new() };
-        Self { memcheck, helgrind, drd, massif, wrappers }
+            all.insert(tool, ToolSettings { args, trace_children, skip_children, wrappers, ..ToolSettings::default() });
+        }
+        Self(all)
+    }
+
+    /// The wrappers that are declared for massif.
+    pub(super) fn massif_wrappers(&self) -> Vec<String> {
+        self.0.get(&Tool::Massif).map_or_else(Vec::new, |settings| settings.wrappers.clone())
     }
 
     /// The tool of one job, with the job's own options.
-    pub(super) fn of(&self, job: &JobDeclaration, allowed: &[Placeholder], problems: &mut Problems) -> Option<Tool> {
+    pub(super) fn of(&self, job: &JobDeclaration, allowed: &[Placeholder], problems: &mut Problems) -> Option<JobTool> {
         let kind = job.tool.value?;
         check_heap(kind, job.heap.as_ref(), problems);
         let heap = heap::resolve(job, allowed, problems);
         let args = job.tool_args.value.as_deref().unwrap_or_default();
-        if kind == ToolKind::None && !args.is_empty() {
+        if !kind.is_valgrind() && !args.is_empty() {
             let problem = Problem::new(job.tool_args.place, "`tool-args` in a job without a tool");
             problems.push(problem.expected("a `tool` in this job, such as `tool: memcheck`"));
         }
         let own = options(args, problems);
-        let with_own = |settings: &ToolSettings| {
-            let mut settings = settings.clone();
-            settings.args.extend(own.iter().cloned());
-            settings
-        };
-        Some(match kind {
-            ToolKind::None => Tool::None,
-            ToolKind::Memcheck => Tool::Memcheck(with_own(&self.memcheck)),
-            ToolKind::Helgrind => Tool::Helgrind(with_own(&self.helgrind)),
-            ToolKind::Drd => Tool::Drd(with_own(&self.drd)),
-            ToolKind::Massif => {
-                Tool::Massif { settings: with_own(&self.massif), wrappers: self.wrappers.clone(), heap }
-            }
-        })
+        let mut settings = self.0.get(&kind).cloned().unwrap_or_default();
+        settings.args.extend(own);
+        Some(JobTool { kind, settings, heap })
     }
 
-    /// How many bytes of texts one job can copy from here, at most.
+    /// The most bytes of text that one job can copy from here.
     pub(super) fn shared_bytes(&self) -> usize {
         let size = |tool: &ToolSettings| {
-            let lists = [&tool.args, &tool.suppressions, &tool.skip_children, &tool.reduced_args, &self.wrappers];
+            let lists = [&tool.args, &tool.suppressions, &tool.skip_children, &tool.reduced_args, &tool.wrappers];
             lists.into_iter().flatten().map(|text| text.len() + size_of::<String>()).sum::<usize>()
         };
-        [&self.memcheck, &self.helgrind, &self.drd, &self.massif].into_iter().map(size).max().unwrap_or_default()
+        self.0.values().map(size).max().unwrap_or_default()
     }
 }
 
-fn check_heap(kind: ToolKind, heap: Option<&Spanned<HeapDeclaration>>, problems: &mut Problems) {
+fn check_heap(kind: Tool, heap: Option<&Spanned<HeapDeclaration>>, problems: &mut Problems) {
     if let Some(heap) = heap {
-        if kind != ToolKind::Massif {
+        if kind.output() != Output::HeapOverTime {
             problems.push(
                 Problem::new(heap.place, "`heap` in a job that does not run under massif")
                     .expected("`tool: massif` in this job"),

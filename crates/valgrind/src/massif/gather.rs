@@ -37,7 +37,7 @@ pub struct Processes {
     pub profile: Profile,
     /// The other files: the command and the peak in bytes of each.
     pub others: Vec<(PathBuf, String, u64)>,
-    /// What could not be read, or not wholly.
+    /// What could not be read, or not completely.
     pub incomplete: Vec<String>,
 }
 

@@ -27,7 +27,7 @@ impl cli::CiFlaky {
         let mut accounts = ledger::ledger(&history);
         accounts.retain(|account| {
             // Jobs that were removed from the declaration are left out.
-            plan.job(&account.job).is_some_and(|job| job.tool.kind.name() == account.tool)
+            plan.job(&account.job).is_some_and(|job| job.tool.kind == account.tool)
                 && (self.selectors.is_empty() || wanted.iter().any(|name| name.as_str() == account.job))
                 && (self.all || !self.selectors.is_empty() || account.class != Class::Stable)
         });

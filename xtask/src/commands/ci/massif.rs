@@ -12,9 +12,10 @@ use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths;
 use drydock_base::units::ByteSize;
-use drydock_ci::plan::{PlannedJob, ToolKind};
+use drydock_ci::plan::PlannedJob;
 use drydock_config::jobs::Suite;
 use drydock_valgrind::massif::{self, Extent, Fault, Processes, Profile, Wrappers, ms_print, show};
+use drydock_valgrind::tool::Output;
 
 impl cli::CiMassif {
     /// Files need no project, so that one is looked for only where it is of use.
@@ -167,7 +168,7 @@ impl cli::MassifBaseline {
         let mut files = Vec::new();
         for (job, processes) in &jobs {
             if let Some(why) = processes.incomplete.first() {
-                return Err(Failure::usage(format!("{} was not wholly measured ({why}); run it again", job.name)));
+                return Err(Failure::usage(format!("{} was not completely measured ({why}); run it again", job.name)));
             }
             let declared = job.tool.heap_baseline.as_ref().map(|baseline| &baseline.file);
             let file = self.output.as_ref().or(declared).ok_or_else(|| {
@@ -235,7 +236,7 @@ fn of_jobs(ctx: &Context, run: Option<&str>, selector: &str) -> anyhow::Result<V
     let mut found = Vec::new();
     let jobs = run.plan.jobs.iter().zip(&run.jobs).enumerate();
     for (position, (job, state)) in jobs.filter(|(_, (job, _))| wanted.contains(&job.name)) {
-        if job.tool.kind != ToolKind::Massif {
+        if job.tool.kind.output() != Output::HeapOverTime {
             continue;
         }
         let nothing = || Failure::usage(format!("{} left no massif file in run {}", job.name, dir.id()));

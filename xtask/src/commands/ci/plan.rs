@@ -11,7 +11,7 @@ use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::units::{self, ByteSize};
 use drydock_ci::history::History;
-use drydock_ci::plan::{Plan, ToolKind};
+use drydock_ci::plan::Plan;
 use drydock_ci::quarantine;
 use drydock_ci::schedule::{Capacity, Source};
 use drydock_config::jobs::{LoadError, Suite};
@@ -90,7 +90,7 @@ pub(super) fn suite(ctx: &Context) -> anyhow::Result<Suite> {
 
 /// The version that `valgrind --version` prints, when a job of the plan runs under it.
 pub(super) fn valgrind_version(plan: &Plan) -> anyhow::Result<Option<String>> {
-    if plan.jobs.iter().all(|job| job.tool.kind == ToolKind::None) {
+    if plan.jobs.iter().all(|job| !job.tool.kind.is_valgrind()) {
         return Ok(None);
     }
     let version = exec::read(&["valgrind".into(), "--version".into()], &plan.project).map_err(|why| {

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::{exec, output, paths};
 use drydock_ci::report::findings::{self, Causes};
-use drydock_config::jobs::{Suite, Tool, ToolSettings};
+use drydock_config::jobs::Suite;
 use drydock_valgrind::cause::Cause;
 use drydock_valgrind::hide::{self, Note, Refusal};
 use drydock_valgrind::suppression::{self, Suppression};
@@ -115,17 +115,8 @@ fn find<'c, 'a>(causes: &'c [Cause<'a>], id: &str, run: &str) -> anyhow::Result<
 
 /// The suppression files that the jobs under a tool are given, in declaration order.
 fn declared(suite: &Suite, tool: &str) -> Vec<String> {
-    let settings = suite.jobs.iter().filter_map(|job| settings(&job.tool, tool));
-    settings.flat_map(|settings| settings.suppressions.iter().cloned()).collect()
-}
-
-fn settings<'a>(tool: &'a Tool, name: &str) -> Option<&'a ToolSettings> {
-    match (tool, name) {
-        (Tool::Memcheck(settings), "memcheck")
-        | (Tool::Helgrind(settings), "helgrind")
-        | (Tool::Drd(settings), "drd") => Some(settings),
-        (Tool::None | Tool::Memcheck(_) | Tool::Helgrind(_) | Tool::Drd(_) | Tool::Massif { .. }, _) => None,
-    }
+    let jobs = suite.jobs.iter().filter(|job| job.tool.kind.finds_errors() && job.tool.kind.name() == tool);
+    jobs.flat_map(|job| job.tool.settings.suppressions.iter().cloned()).collect()
 }
 
 fn warn_undeclared(suite: &Suite, tool: &str, file: &str) {

@@ -10,9 +10,9 @@ use crate::cli::{self, Format};
 use crate::exit::Exit;
 use drydock_base::output;
 use drydock_base::paths::State;
-use drydock_ci::plan::ToolKind;
 use drydock_ci::report::suppressions::{self, Entry, Files};
 use drydock_ci::run::Run;
+use drydock_valgrind::tool::Tool;
 
 /// How many runs are searched for the last use.
 const MOST_RUNS: usize = 20;
@@ -70,7 +70,7 @@ fn declared(ctx: &Context) -> anyhow::Result<Files> {
 }
 
 fn named(files: Vec<PathBuf>) -> Files {
-    files.into_iter().map(|file| (file, vec![ToolKind::Memcheck, ToolKind::Helgrind, ToolKind::Drd])).collect()
+    files.into_iter().map(|file| (file, Tool::finding_errors().collect())).collect()
 }
 
 /// The newest of the last runs in which each suppression hid something, by its name.
@@ -106,8 +106,8 @@ fn print(entry: &Entry, last_use: Option<&(String, u64)>) {
     let used = match last_use {
         Some((run, 1)) => format!("last used once, in run {run}"),
         Some((run, count)) => format!("last used {count} times, in run {run}"),
-        None if entry.is_unused() => "unused: every job that could use it ran, and was wholly checked".to_owned(),
-        None => "no use known; no run of all its jobs was wholly checked".to_owned(),
+        None if entry.is_unused() => "unused: every job that could use it ran, and was completely checked".to_owned(),
+        None => "no use known; no run of all its jobs was completely checked".to_owned(),
     };
     let unused = if last_use.is_some() && entry.is_unused() { "; unused in the last run" } else { "" };
     output::out(format_args!("    {used}{unused}"));

@@ -17,8 +17,9 @@ use drydock_base::output;
 use drydock_base::paths::State;
 use drydock_base::units::{self, ByteSize, JobName};
 use drydock_ci::event::AttemptRecord;
-use drydock_ci::plan::{Plan, PlannedJob, ToolKind};
+use drydock_ci::plan::{Plan, PlannedJob};
 use drydock_ci::tune_memory::{self, Effect, KNOBS, Knob, Measured};
+use drydock_valgrind::tool::Tool;
 use drydock_valgrind::{findings, xml};
 
 /// A set of options that is measured on the job and on the canary.
@@ -39,7 +40,7 @@ impl cli::CiTuneMemory {
             .job(&self.job)
             .cloned()
             .ok_or_else(|| Failure::usage(format!("`{}` names more than one job; `ci plan` lists them", self.job)))?;
-        if job.tool.kind != ToolKind::Memcheck {
+        if job.tool.kind != Tool::Memcheck {
             let text = format!("`{}` runs under {}; the options are memcheck's", job.name, job.tool.kind.name());
             return Err(Failure::usage(text));
         }

@@ -155,7 +155,7 @@ fn a_huge_log_neither_delays_deadlines_nor_counts_as_checked() {
     assert!(samples > 0 || judged - ended < 1500, "{samples} samples in {} ms", judged - ended);
     let reasons = reasons_of(&run, "flood");
     assert!(
-        reasons.contains("not wholly checked: memcheck.1.xml: it has 100 MiB, of which only the first"),
+        reasons.contains("not completely checked: memcheck.1.xml: it has 100 MiB, of which only the first"),
         "{reasons}"
     );
     // Half a million leaks of a kind that does not count are no finding.

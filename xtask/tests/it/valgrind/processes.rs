@@ -39,15 +39,15 @@ fn every_process_is_read_and_what_was_not_checked_is_told() {
         let reasons = reasons_of(&run, name);
         match unchecked {
             Some(words) => {
-                assert!(reasons.contains("not wholly checked") && reasons.contains(words), "{name}: {reasons}")
+                assert!(reasons.contains("not completely checked") && reasons.contains(words), "{name}: {reasons}")
             }
-            None => assert!(!reasons.contains("not wholly checked"), "{name}: {reasons}"),
+            None => assert!(!reasons.contains("not completely checked"), "{name}: {reasons}"),
         }
     }
     // Forty children that lose the same block are one finding, and its children's copies are not counted.
     let lost = findings(&run).into_iter().find(|finding| finding["kind"] == "Leak_DefinitelyLost").unwrap();
     assert_eq!(lost["count"], lost["jobs"].as_array().unwrap().len(), "{lost:#?}");
-    assert!(finished.stdout.contains("passed without being wholly checked"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("passed without being completely checked"), "{}", finished.stdout);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn untraced_children_are_no_gap_and_traced_ones_are_none() {
     let project =
         project(head, "tool: memcheck", &[("shell", &["sh", "-c", "/bin/true; ./memory nothing; /bin/true"])]);
     ends(&project.xtask(&["ci", "--no-progress"]).run(), 0);
-    assert!(!reasons_of(&run_json(&project), "shell").contains("not wholly checked"));
+    assert!(!reasons_of(&run_json(&project), "shell").contains("not completely checked"));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn hostile_words_neither_hide_nor_break_anything() {
     let id = id_of(&run, "Leak_DefinitelyLost", "lose (memory.c:");
     for (name, _) in jobs {
         assert_eq!(kinds_of(&run, name), ["Leak_DefinitelyLost"], "{name}");
-        assert!(!reasons_of(&run, name).contains("not wholly checked"), "{name}: {}", reasons_of(&run, name));
+        assert!(!reasons_of(&run, name).contains("not completely checked"), "{name}: {}", reasons_of(&run, name));
     }
     let explained = project.xtask(&["ci", "explain", "control"]).run();
     assert!(explained.stdout.contains(&id), "{}", explained.stdout);

@@ -149,6 +149,7 @@ fn attempt(
         if let Some(heap) = &record.evidence.heap {
             charts::heap(html, &facts::heap(heap));
         }
+        allocations(html, record);
     } else {
         proof(html, page, position, record, budget);
         sources(html, page, record, budget);
@@ -193,12 +194,24 @@ pub(super) fn proof(html: &mut Html, page: Page<'_>, position: usize, record: &A
     if let Some(heap) = &record.evidence.heap {
         charts::heap(html, &facts::heap(heap));
     }
+    allocations(html, record);
     let lines = facts::log_tail(&page.run.attempt_dir(page.dir, position, record.number), LOG_LINES);
     if !lines.is_empty() {
         html.tag("p", &[], "The end of its log:");
         log(html, &lines, record.evidence.words.as_deref());
     }
     budget.proof = budget.proof.saturating_sub(html.len() - before);
+}
+
+/// The allocation sites of a job under dhat.
+fn allocations(html: &mut Html, record: &AttemptRecord) {
+    let Some(profile) = &record.evidence.allocations else { return };
+    html.tag("p", &[], &format!("Heap: {}. The largest sites:", profile.largest.line()));
+    html.within("ol", &[("class", "stack")], |html| {
+        for site in &profile.largest.sites {
+            html.tag("li", &[], &format!("{}, {} at the peak", site.line(), site.at_peak));
+        }
+    });
 }
 
 /// Lines of a log, the one that tells most marked.

@@ -119,7 +119,7 @@ fn finding(html: &mut Html, page: Page<'_>, cause: &Cause<'_>, record: &AttemptR
         html.tag("p", &[], &format!("Called by {}{more}.", named.join(", ")));
     }
     for why in record.evidence.valgrind.iter().flat_map(|valgrind| &valgrind.incomplete).take(1) {
-        html.tag("p", &[], &format!("Not wholly checked: {why}"));
+        html.tag("p", &[], &format!("Not completely checked: {why}"));
     }
     html.within("p", &[("class", "hint")], |html| {
         html.prose(&format!("To suppress it: `cargo xtask ci suppress {} --reason TEXT`", cause.id));
@@ -219,7 +219,7 @@ fn notes(html: &mut Html, page: Page<'_>) {
             Some(JobResult::Passed) => {
                 let valgrind = job.attempts.last().and_then(|last| last.evidence.valgrind.as_ref());
                 let why = valgrind.and_then(|valgrind| valgrind.incomplete.first());
-                notes.extend(why.map(|why| (position, format!("passed without being wholly checked: {why}"))));
+                notes.extend(why.map(|why| (position, format!("passed without being completely checked: {why}"))));
             }
             Some(JobResult::Quarantined) => {
                 let last = job.attempts.last().map_or_else(String::new, |last| last.verdict.outcome.describe());

@@ -6,13 +6,14 @@ use crate::event::{AttemptRecord, AttemptStarting, Event, JobResult, Measured, R
 use crate::evidence::{End, Evidence, Finding, KillIntent, KillReason, ValgrindEvidence};
 use crate::history::History;
 use crate::outcome::{MemoryScope, Outcome, Verdict, Victim};
-use crate::plan::{FORMAT, Plan, PlannedJob, ToolKind};
+use crate::plan::{FORMAT, Plan, PlannedJob};
 use crate::report::ReportInput;
 use crate::report::findings::Causes;
 use crate::run::Run;
 use crate::schedule::Capacity;
 use crate::schedule_report;
 use drydock_base::paths::RunDir;
+use drydock_valgrind::tool::Tool;
 use drydock_valgrind::xml::{Auxiliary, Frame};
 
 mod sizes;
@@ -313,7 +314,7 @@ fn nothing_of_a_run_becomes_markup() {
         for planned in &mut run.plan.jobs {
             planned.argv = vec![text.into()];
             planned.directory = text.into();
-            planned.tool.kind = ToolKind::Memcheck;
+            planned.tool.kind = Tool::Memcheck;
             planned.tool.args = vec![text.into()];
         }
         run.plan.project = text.into();

@@ -13,7 +13,7 @@ fn what_a_job_can_get_wrong() {
     says(&one("heap: {limit: 1MiB}"), &["`heap` in a job that does not run under massif (`tool: massif` in this job)"]);
     says(
         &one("tool: masif, heap: {limit: 1MiB}"),
-        &["`masif` is not a tool (`none`, `memcheck`, `massif`, `helgrind` or `drd`, perhaps `massif`)"],
+        &["`masif` is not a tool (`none`, `memcheck`, `helgrind`, `drd`, `massif` or `dhat`, perhaps `massif`)"],
     );
     let heap = |body: &str| one(&format!("tool: massif, heap: {{{body}}}"));
     says(
@@ -144,7 +144,7 @@ ci/jobs.yaml:13:11: found a mapping instead of a text
 ci/jobs.yaml:14:11: `memchek` is not a tool
  14 |     tool: memchek
     |           ^^^^^^^
-    = expected: `none`, `memcheck`, `massif`, `helgrind` or `drd`, perhaps `memcheck`
+    = expected: `none`, `memcheck`, `helgrind`, `drd`, `massif` or `dhat`, perhaps `memcheck`
 
 ci/jobs.yaml:17:14: found the boolean `no` instead of a text
  17 |     run: [x, no, 1.10, 2, 010]

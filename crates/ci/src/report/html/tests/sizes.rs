@@ -5,8 +5,8 @@ use crate::event::{Event, JobResult, Stamped};
 use crate::evidence::{Finding, ValgrindEvidence};
 use crate::history::{History, Line};
 use crate::outcome::{Outcome, OutcomeKind};
-use crate::plan::ToolKind;
 use crate::run::Run;
+use drydock_valgrind::tool::Tool;
 
 fn line(job: &str, at: i64) -> Line {
     Line {
@@ -14,7 +14,7 @@ fn line(job: &str, at: i64) -> Line {
         run: format!("r{at}").into(),
         job: job.into(),
         attempt: 1,
-        tool: ToolKind::Memcheck,
+        tool: Tool::Memcheck,
         valgrind: None,
         outcome: OutcomeKind::Passed,
         whole: true,
@@ -58,7 +58,7 @@ fn two_thousand_jobs_with_long_names_samples_and_a_history_are_light() {
     let mut lines = Vec::new();
     for planned in &mut run.plan.jobs {
         planned.argv = vec![format!("tests/{}", planned.name), "--verbose".into()];
-        planned.tool.kind = ToolKind::Memcheck;
+        planned.tool.kind = Tool::Memcheck;
         planned.tool.args = vec!["--leak-check=full".into(), "--track-origins=yes".into()];
     }
     begin(&mut run, 0, false);
