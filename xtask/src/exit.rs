@@ -12,6 +12,7 @@ use drydock_ci::plan::SelectError;
 use drydock_config::NotFound;
 use drydock_config::diagnostic::Diagnostics;
 use drydock_config::jobs::LoadError;
+use drydock_oci::registry::RegistryError;
 
 /// The codes that a command exits with. All stay below 128, where shells report signals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +135,13 @@ fn from_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if let Some(errno) = cause.downcast_ref::<rustix::io::Errno>() {
         return from_kind(errno.kind());
+    }
+    match cause.downcast_ref::<RegistryError>() {
+        Some(RegistryError::WrongContent(_)) => return Some(Exit::NotReproducible),
+        Some(RegistryError::NotFound(_) | RegistryError::Changed { .. } | RegistryError::Protocol(_)) => {
+            return Some(Exit::Remote);
+        }
+        None => {}
     }
     if cause.is::<SelectError>() {
         return Some(Exit::Usage);

@@ -1,4 +1,4 @@
-//! What an image stands on: taken from the cache by its digest, pulled when it is not there, checked either way.
+//! Base images: taken from the cache by digest, or pulled into it; verified in both cases.
 
 use std::fs;
 use std::io::Read as _;
@@ -12,27 +12,27 @@ use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_config::images::{Digest, Platform};
 
-/// A base whose blobs are all there.
+/// A base image whose blobs are all in the cache.
 #[derive(Debug, Clone)]
 pub struct BaseImage {
-    /// The cache that has its blobs.
+    /// The cache with its blobs.
     pub layout: Layout,
-    /// What it is called.
+    /// The name, with the tag if one is declared.
     pub name: String,
-    /// The digest that it is known by: the declared one, or that of its manifest.
+    /// The declared digest, or that of the manifest.
     pub digest: Digest,
-    /// The manifest of the platform.
+    /// The descriptor of the platform's manifest.
     pub descriptor: Descriptor,
-    /// What that says.
+    /// The manifest.
     pub manifest: Manifest,
-    /// Its configuration.
+    /// The configuration.
     pub config: ImageConfig,
 }
 
-/// Takes a base of a registry from the cache; `pull` puts what is missing there.
+/// Takes a base image from the cache, after `pull` if it is missing there.
 ///
 /// # Errors
-/// It cannot be pulled, has another digest, or is not for the platform: with those that it is for.
+/// The image cannot be pulled, has another digest, or is not for the platform.
 pub fn cached_or_pulled(
     cache: &Layout,
     name: &str,
@@ -43,27 +43,32 @@ pub fn cached_or_pulled(
     if let Some(base) = find(cache, name, digest, platform)? {
         return Ok(base);
     }
-    pull().with_context(|| format!("cannot pull the base {name}@{digest}"))?;
+    pull().with_context(|| format!("cannot pull the base image {name}@{digest}"))?;
     find(cache, name, digest, platform)?
-        .ok_or_else(|| Failure::remote(format!("the base {name}@{digest} was pulled, but is not whole")))
+        .ok_or_else(|| Failure::remote(format!("the base image {name}@{digest} was pulled, but is incomplete")))
 }
 
-/// A base in the cache, when all of it is there and right. What is damaged is removed, to be pulled again.
+/// Finds a base image in the cache, if it is complete. Damaged blobs are removed, so that they are pulled again.
 ///
 /// # Errors
-/// It is whole, but not for the platform.
+/// The image is not for the platform, or is not an image.
 pub fn find(cache: &Layout, name: &str, digest: &Digest, platform: Platform) -> anyhow::Result<Option<BaseImage>> {
     let Some(top) = manifest_of(cache, digest)? else { return Ok(None) };
     let (descriptor, manifest) = match top {
         (descriptor, ParsedManifest::Manifest(manifest)) => (descriptor, manifest),
         (_, ParsedManifest::Index(index)) => {
             let Some(one) = index.for_platform(platform) else {
-                let text = format!("the base {name} is not there for {platform}, but for {}", index.platforms());
+                let text = format!(
+                    "the base image {name} is not available for {platform}; its platforms are {}",
+                    index.platforms()
+                );
                 return Err(Failure::declaration(text));
             };
             match manifest_of(cache, &one.digest)? {
                 Some((descriptor, ParsedManifest::Manifest(manifest))) => (descriptor, manifest),
-                Some((_, ParsedManifest::Index(_))) => anyhow::bail!("the base {name} has an index within its index"),
+                Some((_, ParsedManifest::Index(_))) => {
+                    anyhow::bail!("the base image {name} has an index within its index")
+                }
                 None => return Ok(None),
             }
         }
@@ -78,18 +83,18 @@ pub fn find(cache: &Layout, name: &str, digest: &Digest, platform: Platform) -> 
         }
     }
     let config: ImageConfig = serde_json::from_slice(&cache.read(&manifest.config)?)
-        .with_context(|| format!("the base {name} has no configuration that can be read"))?;
-    let wrong = |why: String| Err(Failure::declaration(format!("the base {name}@{digest} {why}")));
+        .with_context(|| format!("cannot parse the configuration of the base image {name}"))?;
+    let wrong = |why: String| Err(Failure::declaration(format!("the base image {name}@{digest} {why}")));
     if !config.platform.is(platform) {
         return wrong(format!("is for {}, not for {platform}", config.platform));
     }
     if config.rootfs.diff_ids.len() != manifest.layers.len() {
-        return wrong("lists other layers than it has".into());
+        return wrong("lists other layers in its configuration than in its manifest".into());
     }
     Ok(Some(BaseImage { layout: cache.clone(), name: name.to_owned(), digest: *digest, descriptor, manifest, config }))
 }
 
-/// The manifest or index of a digest, if the cache has it.
+/// Reads a manifest or index, if the cache has it.
 fn manifest_of(cache: &Layout, digest: &Digest) -> anyhow::Result<Option<(Descriptor, ParsedManifest)>> {
     let path = cache.path(digest);
     let Ok(file) = paths::open_regular(&path) else { return Ok(None) };
@@ -99,9 +104,8 @@ fn manifest_of(cache: &Layout, digest: &Digest) -> anyhow::Result<Option<(Descri
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         return Ok(None);
     }
-    let wrong = |why: String| Failure::declaration(format!("{digest} is no base: {why}"));
-    let value: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
+    let wrong = |why: String| Failure::declaration(format!("cannot use {digest} as a base image: {why}"));
+    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| wrong(format!("{error}")))?;
     let guess = if value.get("manifests").is_some() { media::INDEX } else { media::MANIFEST };
     let media_type = value.get("mediaType").and_then(serde_json::Value::as_str).unwrap_or(guess).to_owned();
     let parsed = ParsedManifest::read(&media_type, &bytes).map_err(|error| wrong(error.to_string()))?;
@@ -117,10 +121,10 @@ impl BaseImage {
         ImageFiles::read(&self.layout, &self.descriptor, &self.manifest)
     }
 
-    /// Gives another layout its layers, without a copy where the file system can.
+    /// Adds the layers to another layout, as hard links where the file system can.
     ///
     /// # Errors
-    /// There is no room.
+    /// The layout cannot be written.
     pub fn link_layers(&self, to: &Layout) -> anyhow::Result<()> {
         for layer in &self.manifest.layers {
             let (from, to) = (self.layout.path(&layer.digest), to.path(&layer.digest));
@@ -154,28 +158,28 @@ mod tests {
     }
 
     #[test]
-    fn a_base_is_taken_only_when_it_is_whole_and_fits() {
+    fn incomplete_and_unsuitable_bases_are_not_used() {
         let directory = tempfile::tempdir().unwrap();
         let (cache, digest) = cache(directory.path(), "amd64");
         let base = find(&cache, "b", &digest, Platform::Amd64).unwrap().unwrap();
         let wrong = find(&cache, "b", &digest, Platform::ArmV7).unwrap_err().to_string();
-        assert_eq!(wrong, "the base b is not there for linux/arm/v7, but for linux/amd64");
-        // By its own digest it is the same, and still not for another platform.
+        assert_eq!(wrong, "the base image b is not available for linux/arm/v7; its platforms are linux/amd64");
+        // The digest of the platform's manifest works as well, but not for another platform.
         let own = base.descriptor.digest;
         assert!(find(&cache, "b", &own, Platform::Amd64).unwrap().is_some());
         assert!(find(&cache, "b", &own, Platform::Arm64).unwrap_err().to_string().contains("is for linux/amd64"));
-        // A damaged layer is pulled again; one that stays damaged is told.
+        // A damaged layer is pulled again; one that stays damaged is an error.
         let layer = cache.path(&base.manifest.layers[0].digest);
         fs::write(&layer, "LAYER").unwrap();
         let mut pulls = 0;
-        let mended = cached_or_pulled(&cache, "b", &digest, Platform::Amd64, &mut || {
+        let repaired = cached_or_pulled(&cache, "b", &digest, Platform::Amd64, &mut || {
             pulls += 1;
             fs::write(&layer, "layer").unwrap();
             Ok(())
         });
-        assert!(mended.is_ok() && pulls == 1);
+        assert!(repaired.is_ok() && pulls == 1);
         fs::remove_file(&layer).unwrap();
         let gone = cached_or_pulled(&cache, "b", &digest, Platform::Amd64, &mut || Ok(())).unwrap_err().to_string();
-        assert!(gone.contains("is not whole"), "{gone}");
+        assert!(gone.contains("is incomplete"), "{gone}");
     }
 }

@@ -1,4 +1,4 @@
-//! A base made by mmdebstrap from a dated archive: a minimal Debian, the same on every day and every machine.
+//! Base images from mmdebstrap: a minimal Debian of a dated archive, identical on all machines.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,30 +21,30 @@ use drydock_base::paths;
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Digest, Platform};
 
-/// Changed when the same request makes other bytes than before.
+/// The version of the result; increased when the same request makes other bytes than before.
 const FORMAT: u32 = 3;
-/// Where mmdebstrap looks for the programs of an administrator.
+/// The `PATH` of mmdebstrap.
 const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Which Debian.
+/// The Debian suite of a base image.
 #[derive(Debug, Clone, Copy)]
 pub struct SuiteRequest<'a> {
-    /// The code name.
+    /// The code name of the suite.
     pub suite: &'a str,
-    /// The moment of the archive, as in `20261101T000000Z`.
+    /// The timestamp of the archive, such as `20261101T000000Z`.
     pub snapshot: &'a str,
-    /// The archive's address.
+    /// The URL of the archive.
     pub mirror: &'a str,
-    /// Packages beside the essential ones.
+    /// The packages in addition to the essential ones.
     pub packages: &'a [String],
     /// The platform.
     pub platform: Platform,
 }
 
-/// Makes the base, or takes the one that was made before. `watch` hears what is about to be done.
+/// Builds the base image, or takes it from the cache. `watch` gets a line before each long step.
 ///
 /// # Errors
-/// mmdebstrap is missing or fails; there is no room.
+/// mmdebstrap is missing or fails, or the cache cannot be written.
 pub fn make(cache: &Layout, request: &SuiteRequest<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<BaseImage> {
     let SuiteRequest { suite, snapshot, mirror, packages, platform } = request;
     let name = format!("{suite}-{snapshot}");
@@ -56,13 +56,13 @@ pub fn make(cache: &Layout, request: &SuiteRequest<'_>, watch: &mut dyn FnMut(&s
             return Ok(base);
         }
     }
-    watch(&format!("make the base {name} for {platform} from {mirror}"));
-    let epoch = moment(snapshot)?;
+    watch(&format!("build the base image {name} for {platform} from {mirror}"));
+    let epoch = timestamp(snapshot)?;
     let part = tempfile::Builder::new().prefix(".part-").suffix(".tar").tempfile_in(cache.directory());
     let part = part.with_context(|| format!("cannot write to {}", cache.directory().display()))?;
     let mut argv: Vec<String> = ["mmdebstrap", "--quiet", "--variant=minbase"].map(str::to_owned).to_vec();
     argv.push(format!("--architectures={}", platform.debian()));
-    // The archive of that moment says until when it was valid.
+    // The validity period of a dated archive is over.
     argv.push("--aptopt=Acquire::Check-Valid-Until \"false\"".into());
     if !packages.is_empty() {
         argv.push(format!("--include={}", packages.join(",")));
@@ -72,20 +72,20 @@ pub fn make(cache: &Layout, request: &SuiteRequest<'_>, watch: &mut dyn FnMut(&s
     let set: BTreeMap<String, String> = set.map(|(name, value)| (name.to_owned(), value)).into();
     let pass = ["http_proxy", "https_proxy"].map(str::to_owned);
     exec::find("mmdebstrap", Path::new("/"), Some(&SEARCH.into()))
-        .map_err(|why| Failure::missing(format!("{why}; `cargo xtask doctor docker` tells what installs it")))?;
+        .map_err(|why| Failure::missing(format!("{why}; run `cargo xtask doctor docker`")))?;
     exec::bytes(&argv, Path::new("/"), exec::environment(&pass, &set)).map_err(|why| {
         let why = why.shown_as(["mmdebstrap"]);
-        Failure::missing(format!("the base {name} cannot be made from {mirror}: {why}"))
+        Failure::missing(format!("cannot build the base image {name} from {mirror}: {why}"))
     })?;
 
     let layer = read(part.path(), cache.directory())
-        .with_context(|| format!("mmdebstrap made a base of {suite} that cannot be read"))?;
+        .with_context(|| format!("cannot read the files that mmdebstrap made of {suite}"))?;
     let digest = write(cache, &layer, epoch, request)?;
     paths::write_atomically(&known, format!("{digest}\n").as_bytes())?;
-    base_image::find(cache, &name, &digest, *platform)?.with_context(|| format!("the base {name} is not whole"))
+    base_image::find(cache, &name, &digest, *platform)?.with_context(|| format!("the base image {name} is incomplete"))
 }
 
-/// The files of the base, without what differs from one making to the next.
+/// Reads the files of the base image, without those that differ between builds.
 fn read(tar: &Path, directory: &Path) -> Result<Layer, ReadError> {
     let mut layer = Layer::new(directory)?;
     let mut leftovers = Leftovers::default();
@@ -111,7 +111,7 @@ fn write(cache: &Layout, layer: &Layer, epoch: u64, request: &SuiteRequest<'_>) 
     Ok(cache.put_json(media::MANIFEST, &manifest)?.digest)
 }
 
-fn moment(snapshot: &str) -> anyhow::Result<u64> {
-    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", snapshot).context("the snapshot is no moment")?;
+fn timestamp(snapshot: &str) -> anyhow::Result<u64> {
+    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", snapshot).context("invalid snapshot timestamp")?;
     Ok(u64::try_from(jiff::tz::TimeZone::UTC.to_timestamp(time)?.as_second())?)
 }

@@ -1,4 +1,4 @@
-//! The build record: what an image was made of, and what it printed when it was tried.
+//! The build record: the inputs of an image, and the output of its smoke test.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,18 +16,18 @@ use drydock_config::images::Digest;
 
 /// The version of the record's format.
 pub const FORMAT: u32 = 1;
-/// The type of the artifact that has a record in a registry.
+/// The artifact type of a record in a registry.
 pub const ARTIFACT_TYPE: &str = "application/vnd.drydock.build.v1+json";
-/// Its name in the directory of a layout.
+/// The file name of a record in the directory of a layout.
 const NAME: &str = "build.json";
-/// The largest record that is read.
+/// The maximum size of a record, in bytes.
 const LARGEST: u64 = 4 << 20;
 
-/// What is known about one build of one image.
+/// The record of one build of one image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct BuildRecord {
-    /// [`FORMAT`].
+    /// The version of the format, [`FORMAT`].
     pub format: u32,
     /// The image's name.
     pub image: String,
@@ -43,9 +43,9 @@ pub struct BuildRecord {
     pub digest: Digest,
     /// The image of each platform.
     pub platforms: BTreeMap<String, PlatformRecord>,
-    /// The files that it was made of, sorted by name.
+    /// The packages or archives in the image, sorted by name.
     pub inputs: Vec<InputFile>,
-    /// What made it; different on other machines that make the same image.
+    /// The tools of the build, which differ between machines that build the same image.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub made_by: Option<MadeBy>,
 }
@@ -54,9 +54,9 @@ pub struct BuildRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordTag {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The tag object, or the commit when the tag is a light one.
+    /// The tag object, or the commit of a lightweight tag.
     pub object: String,
 }
 
@@ -66,19 +66,19 @@ pub struct RecordTag {
 pub struct PlatformRecord {
     /// The digest of its manifest.
     pub digest: Digest,
-    /// What it stands on; none of `scratch`.
+    /// The base image; none for `scratch`.
     pub base: Option<BaseRecord>,
-    /// The smoke test that passed; none where this machine could not run it.
+    /// The smoke test that passed; none if the machine could not run it.
     pub smoke_test: Option<SmokeTestResult>,
 }
 
-/// A base.
+/// A base image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaseRecord {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its digest: the declared one, or that of the manifest that was made.
+    /// The declared digest, or that of the manifest that was built.
     pub digest: Digest,
 }
 
@@ -88,23 +88,23 @@ pub struct BaseRecord {
 pub struct SmokeTestResult {
     /// The command.
     pub run: Vec<String>,
-    /// What it printed, without blanks around it.
+    /// The output, without surrounding white space.
     pub printed: String,
 }
 
-/// A file that the image was made of.
+/// A package or archive in an image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputFile {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its sum.
+    /// The checksum.
     pub sha256: Sha256Sum,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// What made an image.
+/// The tools that built an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MadeBy {
@@ -112,7 +112,7 @@ pub struct MadeBy {
     pub drydock: String,
     /// `layer`, or the engine with its version.
     pub method: String,
-    /// The sum of `docker/images.yaml`, by which it was made; a build by another one is made again.
+    /// The checksum of `docker/images.yaml`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub declaration: Option<Sha256Sum>,
 }
@@ -159,18 +159,18 @@ impl InputFile {
 }
 
 impl BuildRecord {
-    /// Where the record of an image is: in the directory of its layout, so that both are replaced in one step.
+    /// Returns the path of an image's record. It is in the directory of the layout, so that both are replaced in one step.
     pub fn path(directory: &Path, image: &str) -> PathBuf {
         directory.join(image).join(NAME)
     }
 
-    /// Without what other machines have different.
+    /// Removes the fields that differ between machines.
     #[must_use]
     pub fn without_machine(self) -> BuildRecord {
         BuildRecord { made_by: None, ..self }
     }
 
-    /// The text of the file.
+    /// Formats the record as in its file.
     ///
     /// # Errors
     /// None in practice.
@@ -178,7 +178,7 @@ impl BuildRecord {
         Ok(format!("{}\n", serde_json::to_string_pretty(self)?))
     }
 
-    /// Reads a text.
+    /// Parses a record.
     ///
     /// # Errors
     /// See [`RecordError`].
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_back_and_belongs_to_its_layout() {
+    fn a_record_must_match_its_layout() {
         let directory = tempfile::tempdir().unwrap();
         let load = || BuildRecord::load(directory.path(), "mine").map_err(|error| error.to_string());
         assert!(load().unwrap_err().contains("`cargo xtask docker build mine`"));

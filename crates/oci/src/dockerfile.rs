@@ -1,10 +1,10 @@
-//! What a Dockerfile stands on: every image that it names has to be pinned, so that a build is of the commit alone.
+//! The images in a Dockerfile. All of them must be pinned by digest, so that a build depends on the commit only.
 //!
 //! https://docs.docker.com/reference/dockerfile/: FROM, ARG before it, COPY --from, RUN --mount, parser directives.
 
 use drydock_config::images::{Digest, Repository};
 
-/// What a line may start with; another word is one that an engine could read in a way of its own.
+/// The known instructions; others could have a special meaning for an engine.
 const VERBS: [&str; 18] = [
     "ADD",
     "ARG",
@@ -25,73 +25,71 @@ const VERBS: [&str; 18] = [
     "VOLUME",
     "WORKDIR",
 ];
-/// The argument that is the declared base.
+/// The build argument for the declared base image.
 const BASE: &str = "BASE";
 
 /// An image of a registry that a Dockerfile names by its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pinned {
-    /// As it is written.
+    /// The reference in the Dockerfile.
     pub written: String,
-    /// Its repository.
+    /// The repository.
     pub repository: Repository,
-    /// Its digest.
+    /// The digest.
     pub digest: Digest,
 }
 
-/// What a stage stands on.
+/// The base of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StageBase {
-    /// Nothing.
+    /// No base image.
     Scratch,
-    /// The declared base.
+    /// The declared base image.
     Declared,
-    /// An image of a registry, by its place in [`Dockerfile::pinned`].
+    /// An image of a registry, by its position in [`Dockerfile::pinned`].
     Pinned(usize),
 }
 
-/// A Dockerfile all of whose images are pinned.
+/// A Dockerfile whose images are all pinned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dockerfile {
     text: String,
-    /// The images of registries that it names.
+    /// The pinned images.
     pub pinned: Vec<Pinned>,
-    /// What its last stage stands on.
+    /// The base of the last stage.
     pub base: StageBase,
-    /// Whether it uses the declared base anywhere.
+    /// True if any stage uses the declared base image.
     pub uses_base: bool,
 }
 
 impl Dockerfile {
-    /// Reads and checks a Dockerfile.
+    /// Parses and checks a Dockerfile.
     ///
     /// # Errors
-    /// Everything that is not pinned, each with its line.
+    /// All problems, each with its line.
     pub fn parse(text: &str) -> Result<Dockerfile, Vec<String>> {
-        let mut reading = Reading::default();
-        reading.directives(text);
+        let mut parser = Parser::default();
+        parser.directives(text);
         for Instruction { line, text, ends_twice } in instructions(text) {
             if ends_twice {
-                let what = format!("line {line}: engines do not agree whether a line that ends in \\\\ goes on");
-                reading.problems.push(format!("{what}; put something else at its end"));
+                let what = format!("line {line}: engines disagree whether a line that ends in \\\\ is continued");
+                parser.problems.push(format!("{what}; change the end of the line"));
             }
             let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-            reading.instruction(line, &words);
+            parser.instruction(line, &words);
         }
-        let Some((_, base)) = reading.stages.pop() else {
-            reading.problems.push("it has no FROM line".into());
-            return Err(reading.problems);
+        let Some((_, base)) = parser.stages.pop() else {
+            parser.problems.push("there is no FROM line".into());
+            return Err(parser.problems);
         };
-        match reading.problems.is_empty() {
-            true => {
-                let Reading { pinned, uses_base, .. } = reading;
-                Ok(Dockerfile { text: text.to_owned(), pinned, base, uses_base })
-            }
-            false => Err(reading.problems),
+        if !parser.problems.is_empty() {
+            return Err(parser.problems);
         }
+        let Parser { pinned, uses_base, .. } = parser;
+        Ok(Dockerfile { text: text.to_owned(), pinned, base, uses_base })
     }
 
-    /// The text with other names for the pinned images.
+    /// Returns the Dockerfile with other names for the pinned images.
     pub fn with_names(&self, name: impl Fn(&Pinned) -> String) -> String {
         // The longest first, as one may be the beginning of another.
         let mut all: Vec<&Pinned> = self.pinned.iter().collect();
@@ -101,8 +99,8 @@ impl Dockerfile {
 }
 
 #[derive(Default)]
-struct Reading {
-    /// The names of stages, and what they stand on.
+struct Parser {
+    /// The names and bases of the stages.
     stages: Vec<(Option<String>, StageBase)>,
     pinned: Vec<Pinned>,
     has_arg: bool,
@@ -110,11 +108,11 @@ struct Reading {
     problems: Vec<String>,
 }
 
-impl Reading {
-    /// Comments at the top that change how the rest is read.
+impl Parser {
+    /// Parses directives: comments at the top that change the syntax.
     fn directives(&mut self, text: &str) {
         if text.starts_with("#!") || text.starts_with('\u{feff}') {
-            let what = "line 1: it starts with #! or a byte order mark, behind which an engine finds other directives";
+            let what = "line 1: it starts with #! or a byte order mark, after which engines find other directives";
             self.problems.push(format!("{what}; remove it"));
             return;
         }
@@ -139,8 +137,8 @@ impl Reading {
         let Some((verb, rest)) = words.split_first() else { return };
         let upper = verb.to_ascii_uppercase();
         if matches!(upper.as_str(), "ADD" | "COPY" | "RUN") && rest.iter().any(|word| word.contains("<<")) {
-            let what = format!("line {line}: {upper} with <<: engines do not agree where a here-document ends");
-            self.problems.push(format!("{what}; put it into a file of the commit, and run or copy that"));
+            let what = format!("line {line}: {upper} with <<: engines disagree where a here-document ends");
+            self.problems.push(format!("{what}; commit it as a file, and run or copy that"));
         }
         match upper.as_str() {
             "ONBUILD" => self.instruction(line, rest),
@@ -167,12 +165,12 @@ impl Reading {
                 let has_sum = rest.iter().any(|word| word.starts_with("--checksum=sha256:"));
                 if verb.eq_ignore_ascii_case("ADD") && rest.iter().any(is_remote) && !has_sum {
                     self.problems.push(format!(
-                        "line {line}: ADD fetches what may be another tomorrow; give it --checksum=sha256:…, or add a file"
+                        "line {line}: ADD downloads a file that may change; add --checksum=sha256:…, or commit the file"
                     ));
                 }
             }
             known if VERBS.contains(&known) => {}
-            _ => self.problems.push(format!("line {line}: {verb} is no instruction of a Dockerfile")),
+            _ => self.problems.push(format!("line {line}: unknown instruction {verb}")),
         }
     }
 
@@ -180,7 +178,7 @@ impl Reading {
         let flags: Vec<&String> = words.iter().take_while(|word| word.starts_with("--")).collect();
         if let Some(flag) = flags.first() {
             self.problems.push(format!(
-                "line {line}: FROM {flag}: the platform is that which the image is built for; leave it out"
+                "line {line}: FROM {flag}: the platform is declared in docker/images.yaml; remove the option"
             ));
         }
         let mut rest = words.iter().skip(flags.len());
@@ -210,14 +208,14 @@ impl Reading {
         self.pin(line, "FROM", image).map(StageBase::Pinned)
     }
 
-    /// The stage of a name before this one.
+    /// Finds an earlier stage by name.
     fn stage(&self, name: &str) -> Option<StageBase> {
         let name = name.to_ascii_lowercase();
         let found = self.stages.iter().rev().find(|(stage, _)| stage.as_deref() == Some(name.as_str()));
         found.map(|(_, base)| base.clone())
     }
 
-    /// What files come from besides the context.
+    /// Checks the source of files outside of the context.
     fn source(&mut self, line: usize, from: &str) {
         let by_number = from.parse::<usize>().is_ok_and(|number| number + 1 < self.stages.len());
         if !by_number && self.stage(from).is_none() {
@@ -235,7 +233,7 @@ impl Reading {
         });
         let Some((repository, digest)) = parsed else {
             let expected =
-                "`scratch`, an earlier stage, `${BASE}` (the declared base), or an image pinned by @sha256:…";
+                "`scratch`, an earlier stage, `${BASE}` (the declared base image), or an image pinned by @sha256:…";
             self.problems.push(format!("line {line}: {what} {image} is not pinned; expected {expected}"));
             return None;
         };
@@ -248,14 +246,14 @@ impl Reading {
 }
 
 struct Instruction {
-    /// Where it starts.
+    /// The number of the first line.
     line: usize,
     text: String,
-    /// Whether one of its lines ends in two backslashes.
+    /// True if one of its lines ends in two backslashes.
     ends_twice: bool,
 }
 
-/// The instructions, each with the lines that it goes on in.
+/// Splits a Dockerfile into instructions, with their continuation lines.
 fn instructions(text: &str) -> Vec<Instruction> {
     let is_none = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
     let blank = [' ', '\t', '\r'];
@@ -266,7 +264,7 @@ fn instructions(text: &str) -> Vec<Instruction> {
             continue;
         }
         let mut one = Instruction { line, text: first.to_owned(), ends_twice: false };
-        // The parts of a word that was cut have nothing between them.
+        // Lines are joined without a space, so a word may be split.
         while let Some(part) = one.text.trim_end_matches(blank).strip_suffix('\\') {
             one.ends_twice |= part.ends_with('\\');
             one.text = part.to_owned();
@@ -285,7 +283,7 @@ mod tests {
     const SUM: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn what_is_pinned_is_found() {
+    fn pinned_images_are_found() {
         let text = format!(
             "# a comment\nARG BASE\nFROM debian:12@{SUM} AS build\nRUN make \\\n  # FROM evil\n  && make install\n\
              RUN make x\\\nFROM other\nFROM scratch AS empty\nCOPY --from=build /x /x\nFROM ${{BASE}} as Last\n\
@@ -313,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_pinned_is_refused_with_its_line() {
+    fn unpinned_images_are_refused_with_their_line() {
         refused("", "no FROM line");
         refused("FROM debian:12", "line 1: FROM debian:12 is not pinned; expected `scratch`");
         refused("\n\nFROM debian@sha256:00", "line 3: FROM debian@sha256:00 is not pinned");
@@ -322,7 +320,7 @@ mod tests {
         refused("FROM scratch\nCOPY --from=busybox /x /x", "line 2: --from busybox is not pinned");
         refused("FROM scratch\nCOPY --chown=1 --from=0 /x /x", "line 2: --from 0 is not pinned");
         refused("FROM scratch\nRUN --mount=type=bind,from=busybox,target=/x true", "line 2: --from busybox");
-        refused("FROM scratch\nADD https://example.org/x /x", "line 2: ADD fetches");
+        refused("FROM scratch\nADD https://example.org/x /x", "line 2: ADD downloads");
         refused("# syntax=docker/dockerfile:1\nFROM scratch", "line 1: the frontend docker/dockerfile:1 has no digest");
         refused("FROM --platform=linux/amd64 scratch", "line 1: FROM --platform=linux/amd64");
         refused("FROM scratch\nRUN --mount=type=bind,source=x,FROM=busybox true", "line 2: --from busybox");
@@ -331,7 +329,7 @@ mod tests {
         refused("FROM scratch\nRUN --mou\\nt=type=bind,from=busybox true", "line 2: the option --mou");
         refused("FROM scratch\nONBUILD COPY --from=busybox /x /x", "line 2: --from busybox");
         refused("FR\\\nOM debian:12", "line 1: FROM debian:12 is not pinned");
-        refused("FROM scratch\n// syntax=x", "line 2: // is no instruction");
+        refused("FROM scratch\n// syntax=x", "line 2: unknown instruction //");
         let marked = Dockerfile::parse("\u{feff}# syntax=x@sha256:1\nFROM scratch").unwrap_err();
         assert!(marked[0].contains("line 1: it starts with #!"), "{marked:?}");
         refused("#!/usr/bin/x\n# syntax=y\nFROM scratch", "line 1: it starts with #!");
@@ -339,8 +337,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_hides_what_follows() {
-        // Wherever an engine would find a stage that is not pinned, it is found here.
+    fn no_instruction_conceals_the_next() {
+        // An unpinned stage is found wherever an engine would find it.
         for before in [
             "RUN <<EOF\nx\nEOF",
             "RUN bash -c 'cat <<<x'",
@@ -354,8 +352,8 @@ mod tests {
         ] {
             let found = Dockerfile::parse(&format!("FROM scratch\n{before}\nFROM debian:12")).unwrap_err();
             assert!(found[0].starts_with("line 2: "), "{before}: {found:?}");
-            let is_hidden = before.ends_with('\\') || before.ends_with('\t');
-            assert!(is_hidden || found.last().unwrap().contains("FROM debian:12 is not pinned"), "{before}: {found:?}");
+            let is_joined = before.ends_with('\\') || before.ends_with('\t');
+            assert!(is_joined || found.last().unwrap().contains("FROM debian:12 is not pinned"), "{before}: {found:?}");
         }
         let two = Dockerfile::parse("FROM scratch\nRUN --mount=from=x,from=busybox true").unwrap_err();
         assert!(two[0].contains("--from x ") && two[1].contains("--from busybox "), "{two:?}");

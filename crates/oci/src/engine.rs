@@ -1,5 +1,5 @@
-//! Engines that build from Dockerfiles: docker with buildx or without, buildah, podman. Each is given the bases that were
-//! checked here, and gives back an image as files.
+//! Engines that build from Dockerfiles: docker with or without buildx, buildah, podman. Each gets base images that were
+//! verified here, and returns the built image as files.
 
 mod archive;
 mod daemon;
@@ -16,12 +16,12 @@ use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_config::images::Platform;
 
-/// An engine.
+/// The kind of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineKind {
     /// docker with buildx.
     Buildx,
-    /// docker's own builder.
+    /// docker with its classic builder.
     Docker,
     /// buildah.
     Buildah,
@@ -29,42 +29,42 @@ pub enum EngineKind {
     Podman,
 }
 
-/// An engine that is here.
+/// An engine that works on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Engine {
-    /// Which.
+    /// The kind.
     pub kind: EngineKind,
-    /// Its version.
+    /// The version.
     pub version: String,
 }
 
-/// What is built.
+/// The parameters of a build.
 #[derive(Debug)]
 pub struct BuildRequest<'a> {
-    /// The files that it may copy.
+    /// The build context.
     pub context: &'a Path,
-    /// The Dockerfile, elsewhere; it names bases as [`local_name`] does.
+    /// The Dockerfile, outside of the context; it names base images as [`local_name`] does.
     pub dockerfile: &'a Path,
-    /// Arguments.
+    /// The build arguments.
     pub args: &'a BTreeMap<String, String>,
-    /// All bases that it names.
+    /// All base images that the Dockerfile names.
     pub bases: &'a [BaseImage],
     /// The platform.
     pub platform: Platform,
-    /// The time of everything, in seconds since 1970.
+    /// The time of the commit, in seconds since 1970.
     pub epoch: u64,
-    /// An empty directory.
+    /// An empty directory for temporary files.
     pub scratch: &'a Path,
 }
 
-/// What a base is called while an image is built on it.
+/// Returns the name of a base image during a build.
 pub fn local_name(base: &BaseImage) -> String {
     format!("localhost/drydock-base:{}", &base.descriptor.digest.hex()[..16])
 }
 
 impl EngineKind {
-    /// Its word.
-    pub fn word(self) -> &'static str {
+    /// Returns the name.
+    pub fn name(self) -> &'static str {
         match self {
             EngineKind::Buildx => "docker buildx",
             EngineKind::Docker => "docker",
@@ -73,7 +73,7 @@ impl EngineKind {
         }
     }
 
-    /// Its version, when it is here and works.
+    /// Returns the version, if the engine works on this machine.
     fn probe(self) -> Result<String, exec::Error> {
         let words: &[&str] = match self {
             EngineKind::Buildx => &["docker", "buildx", "version"],
@@ -83,7 +83,7 @@ impl EngineKind {
         };
         let answer = ask(words)?;
         if self == EngineKind::Buildx {
-            // The program may be there without a daemon.
+            // The program may be installed without a daemon.
             EngineKind::Docker.probe()?;
         }
         let version = answer
@@ -93,33 +93,33 @@ impl EngineKind {
     }
 }
 
-/// The first of the engines that works here.
+/// Chooses the first engine that works on this machine.
 ///
 /// # Errors
-/// None does: with what each of them says.
+/// None does; the message has the error of each.
 pub fn choose(wanted: &[EngineKind]) -> anyhow::Result<Engine> {
-    let mut said = Vec::new();
+    let mut errors = Vec::new();
     for kind in wanted {
         match kind.probe() {
             Ok(version) => return Ok(Engine { kind: *kind, version }),
-            Err(why) => said.push(format!("{}: {why}", kind.word())),
+            Err(why) => errors.push(format!("{}: {why}", kind.name())),
         }
     }
-    let text = format!("no engine that builds from Dockerfiles works here\n  {}", said.join("\n  "));
-    Err(Failure::missing(format!("{text}\n`apt-get install buildah` installs one without a daemon")))
+    let text = format!("no engine for Dockerfiles works on this machine\n  {}", errors.join("\n  "));
+    Err(Failure::missing(format!("{text}\nrun `apt-get install buildah` to install one without a daemon")))
 }
 
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind.word(), self.version)
+        write!(f, "{} {}", self.kind.name(), self.version)
     }
 }
 
 impl Engine {
-    /// Builds.
+    /// Builds an image.
     ///
     /// # Errors
-    /// The build fails: with the end of what it printed.
+    /// The build fails; the message has the end of its output.
     pub fn build(&self, request: &BuildRequest<'_>) -> anyhow::Result<BuiltImage> {
         match self.kind {
             EngineKind::Buildah => storage::build("buildah", request),
@@ -130,7 +130,7 @@ impl Engine {
     }
 }
 
-/// What engines read from the environment: where their daemon and their network are.
+/// Returns the environment of an engine: variables for its daemon and for proxies.
 fn environment(more: &[(&str, String)]) -> BTreeMap<OsString, OsString> {
     let pass = [
         "DOCKER_HOST",
@@ -153,7 +153,7 @@ fn ask(words: &[&str]) -> Result<String, exec::Error> {
     Ok(String::from_utf8_lossy(&printed).trim().to_owned())
 }
 
-/// Runs a step of a build.
+/// Runs a command of an engine.
 fn run(argv: &[String], more: &[(&str, String)]) -> anyhow::Result<String> {
     let printed = exec::bytes(argv, Path::new("/"), environment(more))
         .map_err(|error| Failure::rejected(error.shown_as(argv.iter().take(3))))?;
@@ -164,7 +164,7 @@ fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// `--build-arg NAME=VALUE` for each argument, and for the time.
+/// Returns `--build-arg NAME=VALUE` for each argument and for `SOURCE_DATE_EPOCH`.
 fn arguments(request: &BuildRequest<'_>) -> Vec<String> {
     let time = ("SOURCE_DATE_EPOCH".to_owned(), request.epoch.to_string());
     let all = request.args.clone().into_iter().chain([time]);
@@ -175,8 +175,8 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// The layout of one base, for an engine to read.
-fn lent(request: &BuildRequest<'_>, base: &BaseImage) -> anyhow::Result<PathBuf> {
+/// Writes a base image as a layout for an engine.
+fn base_layout(request: &BuildRequest<'_>, base: &BaseImage) -> anyhow::Result<PathBuf> {
     let directory = request.scratch.join(format!("base-{}", base.descriptor.digest.hex()));
     let layout = super::layout::Layout::create(&directory)?;
     base.link_layers(&layout)?;

@@ -1,6 +1,6 @@
-//! What stands where in an image: the layers of a base laid over each other, and how a path leads through its links.
+//! The files of an image: its layers applied on top of each other, and the resolution of paths through symlinks.
 //!
-//! OCI image specification 1.1, layer.md, "Applying changesets": whiteouts hide what lower layers have.
+//! OCI image specification 1.1, layer.md, "Applying changesets": whiteouts remove files of lower layers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,42 +16,42 @@ use drydock_archive::read::{self, Limits, Member, MemberKind, ReadError};
 use drydock_base::failure::Failure;
 use drydock_base::paths;
 
-/// The largest text that is kept of a base: the list of its packages.
+/// The maximum size of a text that is kept, such as the list of packages, in bytes.
 const LARGEST_TEXT: u64 = 64 << 20;
-/// How many links may be followed on the way to one file.
+/// The maximum number of symlinks on the way to one file.
 const MOST_LINKS: usize = 40;
-/// Where Debian keeps what is installed; images without dpkg have a file for each package in the second.
+/// Debian's list of installed packages. Images without dpkg have [`STATUS_DIRECTORY`].
 pub const STATUS: &str = "var/lib/dpkg/status";
-/// A directory with one file a package.
+/// The directory with one file for each installed package.
 pub const STATUS_DIRECTORY: &str = "var/lib/dpkg/status.d";
 
-/// Every file of an image, by its path without `/` at its ends.
+/// The files of an image, by path without `/` at its ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFiles {
     files: BTreeMap<String, ImageFile>,
-    /// The texts of the files that say what is installed.
+    /// The contents of the files that list the installed packages, and of `os-release`.
     texts: BTreeMap<String, String>,
 }
 
-/// What stands at a path.
+/// A file of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFile {
-    /// What it is.
+    /// The type.
     pub kind: FileKind,
-    /// The permissions.
+    /// The permission bits.
     pub mode: u32,
-    /// User and group.
+    /// The user and group IDs.
     pub owner: (u64, u64),
-    /// Seconds since 1970.
+    /// The modification time, in seconds since 1970.
     pub time: u64,
 }
 
-/// What it is.
+/// The type of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileKind {
     /// A directory.
     Directory,
-    /// A file, under this name first or not.
+    /// A regular file or a hard link to one.
     File,
     /// A symbolic link and its target.
     Link(String),
@@ -59,11 +59,27 @@ pub enum FileKind {
     Other,
 }
 
+/// The reason why a path cannot be resolved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// There are too many symlinks on the way.
+    #[error("too many symlinks on the way to {0}")]
+    Loop(String),
+    /// A component of the path is not a directory.
+    #[error("{file} is not a directory, so {path} cannot be created")]
+    NotADirectory {
+        /// The component.
+        file: String,
+        /// The whole path.
+        path: String,
+    },
+}
+
 impl ImageFiles {
-    /// The files of a base. They are kept beside its blobs, since reading a base takes longer than building on it.
+    /// Reads the files of an image. They are cached beside its blobs, since this takes longer than a build.
     ///
     /// # Errors
-    /// A layer is damaged, or has other files than its configuration says.
+    /// A layer is damaged.
     pub fn read(layout: &Layout, manifest: &Descriptor, image: &Manifest) -> anyhow::Result<ImageFiles> {
         let kept = layout.directory().join(format!("files-{}.json", manifest.digest.hex()));
         if let Some(files) = fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
@@ -72,27 +88,27 @@ impl ImageFiles {
         let mut files = ImageFiles::default();
         for layer in &image.layers {
             files
-                .lay(layout, layer)
+                .apply(layout, layer)
                 .map_err(|error| Failure::not_reproducible(format!("the layer {}: {error}", layer.digest)))?;
         }
         paths::write_atomically(&kept, &serde_json::to_vec(&files)?)?;
         Ok(files)
     }
 
-    /// Lays the files of a layer over what is there.
-    fn lay(&mut self, layout: &Layout, layer: &Descriptor) -> Result<(), ReadError> {
+    /// Applies a layer.
+    fn apply(&mut self, layout: &Layout, layer: &Descriptor) -> Result<(), ReadError> {
         let mut upper = ImageFiles::default();
-        let mut hidden = Vec::new();
+        let mut whiteouts = Vec::new();
         visit_layer(&layout.path(&layer.digest), &layer.media_type, &mut |member, content| {
             let path = clean_path(&member.path)?;
             match whiteout(&path) {
-                Some(whiteout) => hidden.push(whiteout),
+                Some(whiteout) => whiteouts.push(whiteout),
                 None => upper.note(path, member, content)?,
             }
             Ok(())
         })?;
-        for whiteout in hidden {
-            self.hide(&whiteout);
+        for whiteout in whiteouts {
+            self.apply_whiteout(&whiteout);
         }
         for (path, found) in upper.files {
             if found.kind != FileKind::Directory {
@@ -123,24 +139,24 @@ impl ImageFiles {
         Ok(())
     }
 
-    /// What stands at a real path, that is one whose directories are no links.
+    /// Returns the file at a resolved path.
     pub fn get(&self, path: &str) -> Option<&ImageFile> {
         self.files.get(path)
     }
 
-    /// The text of a file that says what is installed.
+    /// Returns the content of a file that lists installed packages.
     pub fn text(&self, path: &str) -> Option<&str> {
         self.texts.get(path).map(String::as_str)
     }
 
-    /// Those texts below a directory.
+    /// Iterates over the files below a directory that list installed packages: path and content.
     pub fn texts_in<'a>(&'a self, directory: &str) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let start = format!("{directory}/");
         let texts = self.texts.iter().filter(move |(path, _)| path.starts_with(&start));
         texts.map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
-    /// What stands directly in a directory, by its real path.
+    /// Iterates over the entries of a directory, by its resolved path.
     pub fn children<'a>(&'a self, directory: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         let start = if directory.is_empty() { String::new() } else { format!("{directory}/") };
         let below = self.files.range(start.clone()..).map(|(path, _)| path.as_str());
@@ -148,19 +164,19 @@ impl ImageFiles {
         below.take_while(move |path| path.starts_with(&start)).filter(move |path| !path[length..].contains('/'))
     }
 
-    /// Says what stands at a real path now.
+    /// Sets the file at a resolved path.
     pub fn set(&mut self, path: &str, found: ImageFile) {
         self.files.insert(path.to_owned(), found);
     }
 
-    /// Takes away what stands at a real path, and below it.
+    /// Removes the file at a resolved path, and everything below it.
     pub fn remove(&mut self, path: &str) {
         self.files.remove(path);
         self.texts.remove(path);
         self.remove_below(path);
     }
 
-    /// Takes away what stands below a real path.
+    /// Removes everything below a resolved path.
     pub fn remove_below(&mut self, path: &str) {
         let start = if path.is_empty() { String::new() } else { format!("{path}/") };
         let below: Vec<String> = self
@@ -176,20 +192,20 @@ impl ImageFiles {
         }
     }
 
-    /// Takes away what a whiteout hides.
-    pub fn hide(&mut self, whiteout: &Whiteout) {
+    /// Removes the files of a whiteout.
+    pub fn apply_whiteout(&mut self, whiteout: &Whiteout) {
         match whiteout {
             Whiteout::One(path) => self.remove(path),
             Whiteout::All(directory) => self.remove_below(directory),
         }
     }
 
-    /// Where a path really is: its directories with the links that they are followed, its last part as it is. Directories that are
-    /// not there yet are taken for directories.
+    /// Resolves the symlinks in the directories of a path; the last component stays as it is. Missing components count as
+    /// directories.
     ///
     /// # Errors
-    /// In words: a file stands where a directory should, or links go round.
-    pub fn real(&self, path: &str) -> Result<String, String> {
+    /// See [`PathError`].
+    pub fn real(&self, path: &str) -> Result<String, PathError> {
         let mut open: Vec<&str> = path.rsplit('/').filter(|part| !part.is_empty()).collect();
         let mut at = String::new();
         let mut links = 0;
@@ -206,7 +222,7 @@ impl ImageFiles {
                         Some(FileKind::Link(target)) => {
                             links += 1;
                             if links > MOST_LINKS {
-                                return Err(format!("the links on the way to {path} go round"));
+                                return Err(PathError::Loop(path.to_owned()));
                             }
                             if target.starts_with('/') {
                                 at.clear();
@@ -214,7 +230,7 @@ impl ImageFiles {
                             open.extend(target.rsplit('/').filter(|part| !part.is_empty()));
                         }
                         Some(FileKind::File | FileKind::Other) => {
-                            return Err(format!("{next} is no directory, and {path} would be in it"));
+                            return Err(PathError::NotADirectory { file: next, path: path.to_owned() });
                         }
                     }
                 }
@@ -232,7 +248,7 @@ impl ImageFiles {
 
     /// Returns true if a path leads to a directory, possibly through links.
     pub fn is_directory(&self, path: &str) -> bool {
-        // A part after it makes its last part one of its directories.
+        // With another component, the last component is resolved as well.
         match self.real(&format!("{path}/x")) {
             Ok(real) => real.rsplit_once('/').is_none_or(|(directory, _)| {
                 self.files.get(directory).is_some_and(|found| found.kind == FileKind::Directory)
@@ -249,50 +265,50 @@ fn is_kept(path: &str) -> bool {
         || path.strip_prefix(STATUS_DIRECTORY).is_some_and(|rest| !rest.ends_with(".md5sums"))
 }
 
-/// What a whiteout hides.
+/// The files that a whiteout removes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whiteout {
     /// A file or directory.
     One(String),
-    /// Everything in a directory.
+    /// All files in a directory.
     All(String),
 }
 
-/// The whiteout that a path of a layer is, if it is one.
+/// Parses a path in a layer as a whiteout.
 pub fn whiteout(path: &str) -> Option<Whiteout> {
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
     match name.strip_prefix(".wh.")? {
         ".wh..opq" => Some(Whiteout::All(directory.to_owned())),
-        hidden if directory.is_empty() => Some(Whiteout::One(hidden.to_owned())),
-        hidden => Some(Whiteout::One(format!("{directory}/{hidden}"))),
+        removed if directory.is_empty() => Some(Whiteout::One(removed.to_owned())),
+        removed => Some(Whiteout::One(format!("{directory}/{removed}"))),
     }
 }
 
-/// A path of an archive without `./` and `/` around it.
+/// Normalises a path of an archive: without `.`, and without `/` at its ends.
 ///
 /// # Errors
-/// It leads out of the archive, or is no text.
+/// The path contains `..` or is not valid UTF-8.
 pub fn clean_path(path: &str) -> Result<String, ReadError> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     if parts.contains(&"..") {
-        return Err(ReadError::Unsafe(format!("the path {path:?} leads out of it")));
+        return Err(ReadError::Unsafe(format!("the path {path:?} contains a `..` component")));
     }
     if path.contains(['\u{fffd}', '\0']) {
-        return Err(ReadError::Unsafe(format!("the path {path:?} is no UTF-8 text")));
+        return Err(ReadError::Unsafe(format!("the path {path:?} is not valid UTF-8")));
     }
     Ok(parts.join("/"))
 }
 
-/// Reads the files of a layer.
+/// Visits the files of a layer.
 ///
 /// # Errors
-/// The layer is of a type that is not read, or damaged.
+/// The layer has an unsupported type or is damaged.
 pub fn visit_layer(file: &Path, media_type: &str, each: &mut read::Each<'_>) -> Result<(), ReadError> {
     let compression = match media_type {
         media::LAYER_GZIP | media::DOCKER_LAYER_GZIP => Compression::Gzip,
         media::LAYER => Compression::Plain,
         "application/vnd.oci.image.layer.v1.tar+zstd" => Compression::Zstd,
-        other => return Err(ReadError::Unsupported(format!("the type {other}"))),
+        other => return Err(ReadError::Unsupported(format!("the media type {other}"))),
     };
     let limits = Limits { bytes: 64 << 30, ..Limits::UNKNOWN };
     read::visit_ahead(file, compression, limits, each)
@@ -311,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_goes_through_the_links_of_the_base() {
+    fn symlinks_in_directories_are_resolved() {
         let link = |target: &str| FileKind::Link(target.to_owned());
         let files = image(&[
             ("usr", FileKind::Directory),
@@ -330,13 +346,13 @@ mod tests {
             ("bin", Ok("bin")),
             ("opt/new/file", Ok("opt/new/file")),
             ("dangling/y", Ok("opt/x/y")),
-            ("round/x", Err("go round")),
-            ("file/x", Err("is no directory")),
-            ("bin/sh/x", Err("usr/bin/sh is no directory")),
+            ("round/x", Err("too many symlinks")),
+            ("file/x", Err("is not a directory")),
+            ("bin/sh/x", Err("usr/bin/sh is not a directory")),
         ] {
             match (files.real(path), real) {
                 (Ok(found), Ok(real)) => assert_eq!(found, real, "{path}"),
-                (Err(found), Err(why)) => assert!(found.contains(why), "{path}: {found}"),
+                (Err(found), Err(why)) => assert!(found.to_string().contains(why), "{path}: {found}"),
                 (found, _) => panic!("{path}: {found:?}"),
             }
         }
@@ -345,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn whiteouts_hide_lower_files() {
+    fn whiteouts_remove_lower_files() {
         assert_eq!(whiteout("a/.wh.b"), Some(Whiteout::One("a/b".into())));
         assert_eq!(whiteout(".wh.b"), Some(Whiteout::One("b".into())));
         assert_eq!(whiteout("a/.wh..wh..opq"), Some(Whiteout::All("a".into())));
@@ -357,15 +373,15 @@ mod tests {
             ("a-b", FileKind::File),
         ];
         let mut one = image(&list);
-        one.hide(&Whiteout::One("a/b".into()));
+        one.apply_whiteout(&Whiteout::One("a/b".into()));
         assert_eq!(one.files.keys().collect::<Vec<_>>(), ["a", "a-b"]);
         let mut all = image(&list);
-        all.hide(&Whiteout::All("a".into()));
+        all.apply_whiteout(&Whiteout::All("a".into()));
         assert_eq!(all.files.keys().collect::<Vec<_>>(), ["a", "a-b"]);
     }
 
     #[test]
-    fn paths_of_archives_are_cleaned() {
+    fn archive_paths_are_normalised() {
         assert_eq!(clean_path("./usr//bin/").unwrap(), "usr/bin");
         assert_eq!(clean_path("/").unwrap(), "");
         for bad in ["../x", "a/../../b", "a\u{fffd}"] {

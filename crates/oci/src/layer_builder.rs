@@ -1,51 +1,51 @@
-//! A layer in the making, on the files of its base: paths go where the base's links lead, and directories of the base keep
-//! what they are.
+//! The layer builder: puts files into a layer, as they would be created in the base image. Symlinks of the base are followed,
+//! and its directories keep their attributes.
 
 use std::path::Path;
 
-use super::image_files::{FileKind, ImageFile, ImageFiles};
+use super::image_files::{FileKind, ImageFile, ImageFiles, PathError};
 use drydock_archive::layer::{Item, ItemKind, Layer};
 
-/// A layer and what it stands on.
+/// A layer and the files that it is based on.
 #[derive(Debug)]
 pub struct LayerBuilder {
-    /// What the image has: the base, and what was put on it.
+    /// The files of the image: those of the base, and of the layer.
     pub files: ImageFiles,
-    /// What was put on it.
+    /// The layer.
     pub layer: Layer,
 }
 
-/// Why an item cannot be put somewhere.
+/// The reason why a file cannot be put into the layer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The base has something else there.
-    #[error("the base has {0}, which would be overwritten")]
+pub enum PutError {
+    /// The base image has a file at the path.
+    #[error("{0} exists in the base image")]
     InBase(String),
-    /// It was put there before.
-    #[error("{0} comes twice")]
+    /// The path is in the layer already.
+    #[error("{0} is in the layer twice")]
     Twice(String),
-    /// The path leads nowhere.
-    #[error("{0}")]
-    Nowhere(String),
+    /// The path cannot be resolved.
+    #[error(transparent)]
+    Path(#[from] PathError),
 }
 
 impl LayerBuilder {
-    /// An empty layer on a base; contents will wait in that directory.
+    /// Starts an empty layer on the files of a base image. Contents are stored in a temporary file in `directory`.
     ///
     /// # Errors
-    /// The directory cannot be written to.
+    /// The directory cannot be written.
     pub fn new(files: ImageFiles, directory: &Path) -> std::io::Result<LayerBuilder> {
         Ok(LayerBuilder { files, layer: Layer::new(directory)? })
     }
 
-    /// Puts something at a path; where it really is now. What the base has there is replaced only if `replace` says so.
+    /// Puts a file at a path, and returns its resolved path. Existing files are replaced only if `replace` is true.
     ///
-    /// A directory that is there, also behind a link, stays as it is.
+    /// Existing directories, also behind symlinks, stay as they are.
     ///
     /// # Errors
-    /// [`Refused`]
-    pub fn put(&mut self, path: &str, mut item: Item, replace: bool) -> Result<String, Refused> {
-        let real = self.files.real(path).map_err(Refused::Nowhere)?;
+    /// See [`PutError`].
+    pub fn put(&mut self, path: &str, mut item: Item, replace: bool) -> Result<String, PutError> {
+        let real = self.files.real(path)?;
         if real.is_empty() {
             return Ok(real);
         }
@@ -54,14 +54,14 @@ impl LayerBuilder {
             return Ok(real);
         }
         match self.layer.get(&real) {
-            Some(_) if !replace => return Err(Refused::Twice(format!("/{real}"))),
-            // The parents of what was put there are those of its replacement.
+            Some(_) if !replace => return Err(PutError::Twice(format!("/{real}"))),
+            // The parents are in the layer already.
             Some(_) => {}
-            None if self.files.get(&real).is_some() && !replace => return Err(Refused::InBase(format!("/{real}"))),
+            None if self.files.get(&real).is_some() && !replace => return Err(PutError::InBase(format!("/{real}"))),
             None => self.parents(&real, item.time),
         }
         if let ItemKind::HardLink(to) = &mut item.kind {
-            *to = self.files.real(to).map_err(Refused::Nowhere)?;
+            *to = self.files.real(to)?;
         }
         let kind = match &item.kind {
             ItemKind::Directory => FileKind::Directory,
@@ -74,8 +74,8 @@ impl LayerBuilder {
         Ok(real)
     }
 
-    /// The directories above a path, as the base has them: what unpacks a layer may not look at the layers below, and would
-    /// make them with a mode of its own.
+    /// Adds the directories above a path with their attributes in the base: a program that unpacks the layer alone would
+    /// create them with default attributes.
     fn parents(&mut self, path: &str, time: u64) {
         for (at, _) in path.match_indices('/') {
             let directory = &path[..at];
@@ -101,7 +101,7 @@ impl LayerBuilder {
 mod tests {
     use super::*;
 
-    fn stack() -> LayerBuilder {
+    fn builder() -> LayerBuilder {
         let mut files = ImageFiles::default();
         let mut set = |path: &str, kind: FileKind, mode: u32| {
             files.set(path, ImageFile { kind, mode, owner: (0, 5), time: 7 });
@@ -117,17 +117,17 @@ mod tests {
 
     #[test]
     fn directories_of_the_base_keep_their_modes() {
-        let mut stack = stack();
-        let content = stack.layer.keep(&mut &b"x"[..]).unwrap();
-        let file = |stack: &mut LayerBuilder, path: &str| stack.put(path, Item::file(content, 9), false);
-        stack.put("bin", Item::directory(9), false).unwrap();
-        stack.put("tmp", Item { mode: 0o700, ..Item::directory(9) }, false).unwrap();
-        assert_eq!(file(&mut stack, "bin/lanternd").unwrap(), "usr/bin/lanternd");
-        file(&mut stack, "tmp/a").unwrap();
-        file(&mut stack, "opt/x/y").unwrap();
+        let mut builder = builder();
+        let content = builder.layer.keep(&mut &b"x"[..]).unwrap();
+        let file = |builder: &mut LayerBuilder, path: &str| builder.put(path, Item::file(content, 9), false);
+        builder.put("bin", Item::directory(9), false).unwrap();
+        builder.put("tmp", Item { mode: 0o700, ..Item::directory(9) }, false).unwrap();
+        assert_eq!(file(&mut builder, "bin/lanternd").unwrap(), "usr/bin/lanternd");
+        file(&mut builder, "tmp/a").unwrap();
+        file(&mut builder, "opt/x/y").unwrap();
         let hard = Item { kind: ItemKind::HardLink("bin/lanternd".into()), ..Item::directory(9) };
-        stack.put("bin/other", hard, false).unwrap();
-        let listed: Vec<String> = stack
+        builder.put("bin/other", hard, false).unwrap();
+        let listed: Vec<String> = builder
             .layer
             .items()
             .map(|(path, item)| format!("{path} {:o} {} {}", item.mode, item.owner.1, item.time))
@@ -146,22 +146,22 @@ mod tests {
                 "usr/bin/other 755 0 9"
             ]
         );
-        assert_eq!(stack.layer.get("usr/bin/other").unwrap().kind, ItemKind::HardLink("usr/bin/lanternd".into()));
+        assert_eq!(builder.layer.get("usr/bin/other").unwrap().kind, ItemKind::HardLink("usr/bin/lanternd".into()));
     }
 
     #[test]
-    fn nothing_is_overwritten_unasked() {
-        let mut stack = stack();
-        let content = stack.layer.keep(&mut &b"x"[..]).unwrap();
+    fn files_are_replaced_only_on_request() {
+        let mut builder = builder();
+        let content = builder.layer.keep(&mut &b"x"[..]).unwrap();
         let mut put =
-            |path: &str, replace| stack.put(path, Item::file(content, 9), replace).map_err(|why| why.to_string());
-        assert_eq!(put("etc/passwd", false).unwrap_err(), "the base has /etc/passwd, which would be overwritten");
+            |path: &str, replace| builder.put(path, Item::file(content, 9), replace).map_err(|why| why.to_string());
+        assert_eq!(put("etc/passwd", false).unwrap_err(), "/etc/passwd exists in the base image");
         assert!(put("etc/passwd", true).is_ok() && put("usr/bin/x", false).is_ok());
-        assert_eq!(put("bin/x", false).unwrap_err(), "/usr/bin/x comes twice");
+        assert_eq!(put("bin/x", false).unwrap_err(), "/usr/bin/x is in the layer twice");
         assert_eq!(
             put("etc/passwd/x", false).unwrap_err(),
-            "etc/passwd is no directory, and etc/passwd/x would be in it"
+            "etc/passwd is not a directory, so etc/passwd/x cannot be created"
         );
-        assert!(put("bin", false).unwrap_err().contains("the base has /bin"));
+        assert!(put("bin", false).unwrap_err().contains("/bin exists in the base"));
     }
 }

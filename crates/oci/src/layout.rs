@@ -1,4 +1,4 @@
-//! An OCI image layout: a directory with blobs by digest and an `index.json` that names what it is about.
+//! OCI image layouts: directories with blobs by digest, and an `index.json` that names the images.
 //!
 //! OCI image specification 1.1, image-layout.md. Docker, buildah, podman, skopeo and oras read it.
 
@@ -15,20 +15,20 @@ use drydock_base::paths;
 use drydock_base::sums::{Sha256Sum, Summing};
 use drydock_config::images::Digest;
 
-/// The largest manifest, index or configuration that is read: registries refuse larger ones.
+/// The maximum size of a manifest, index or configuration in bytes; registries refuse larger ones.
 pub const LARGEST_MANIFEST: u64 = 4 << 20;
 
-/// A directory that holds images.
+/// An image layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     directory: PathBuf,
 }
 
 impl Layout {
-    /// Makes a directory to be one, or takes one that is there.
+    /// Creates a layout, or opens an existing one.
     ///
     /// # Errors
-    /// It cannot be written to.
+    /// The directory cannot be written.
     pub fn create(directory: &Path) -> anyhow::Result<Layout> {
         let cannot = || format!("cannot write to {}", directory.display());
         fs::create_dir_all(directory.join("blobs/sha256")).with_context(cannot)?;
@@ -37,36 +37,36 @@ impl Layout {
         Ok(layout)
     }
 
-    /// One that is there.
+    /// Opens an existing layout.
     ///
     /// # Errors
-    /// It is none.
+    /// The directory is not a layout.
     pub fn open(directory: &Path) -> anyhow::Result<Layout> {
         if directory.join("oci-layout").is_file() {
             return Ok(Layout { directory: directory.to_owned() });
         }
-        Err(Failure::usage(format!("{} is no OCI image layout; it has no file oci-layout", directory.display())))
+        Err(Failure::usage(format!("{} is not an OCI image layout: it has no file oci-layout", directory.display())))
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Where a blob is, or would be.
+    /// Returns the path of a blob, which need not exist.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.directory.join("blobs/sha256").join(digest.hex())
     }
 
-    /// Whether a blob is there, in that size.
+    /// Returns true if a blob exists in the right size.
     pub fn has(&self, descriptor: &Descriptor) -> bool {
         fs::metadata(self.path(&descriptor.digest)).is_ok_and(|data| data.is_file() && data.len() == descriptor.size)
     }
 
-    /// Adds bytes.
+    /// Adds a blob.
     ///
     /// # Errors
-    /// They cannot be written.
+    /// The blob cannot be written.
     pub fn put(&self, media_type: &str, bytes: &[u8]) -> anyhow::Result<Descriptor> {
         let descriptor = Descriptor::for_bytes(media_type, bytes);
         if !self.has(&descriptor) {
@@ -83,10 +83,10 @@ impl Layout {
         self.put(media_type, &serde_json::to_vec(value)?)
     }
 
-    /// A file in which a blob is written, to be given to [`Layout::keep`].
+    /// Creates a temporary file for a blob, to be passed to [`Layout::keep`].
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The file cannot be created.
     pub fn part(&self) -> anyhow::Result<tempfile::NamedTempFile> {
         let blobs = self.directory.join("blobs/sha256");
         tempfile::Builder::new()
@@ -96,10 +96,10 @@ impl Layout {
             .with_context(|| format!("cannot write to {}", blobs.display()))
     }
 
-    /// Takes a whole file as the blob of a digest that was summed while it was written.
+    /// Makes a file a blob. Its digest was computed while it was written.
     ///
     /// # Errors
-    /// It cannot be synced or renamed.
+    /// The file cannot be synced or renamed.
     pub fn keep(&self, part: tempfile::NamedTempFile, digest: &Digest) -> anyhow::Result<()> {
         let path = self.path(digest);
         part.as_file().sync_data().with_context(|| format!("cannot write {}", path.display()))?;
@@ -107,17 +107,17 @@ impl Layout {
         Ok(())
     }
 
-    /// Reads a small blob whole, and checks it.
+    /// Reads a small blob, and checks its digest.
     ///
     /// # Errors
-    /// It is missing, too large, or has another digest than its name.
+    /// The blob is missing, too large, or does not match its digest.
     pub fn read(&self, descriptor: &Descriptor) -> anyhow::Result<Vec<u8>> {
         let path = self.path(&descriptor.digest);
         let file = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut bytes = Vec::new();
         file.take(LARGEST_MANIFEST + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > LARGEST_MANIFEST {
-            return Err(Failure::not_reproducible(format!("{} is larger than any manifest", path.display())));
+            return Err(Failure::not_reproducible(format!("{} is too large for a manifest", path.display())));
         }
         if Digest::of(&bytes) != descriptor.digest {
             return Err(damaged(&path));
@@ -125,10 +125,10 @@ impl Layout {
         Ok(bytes)
     }
 
-    /// Sums a blob of any size.
+    /// Checks the digest of a blob of any size.
     ///
     /// # Errors
-    /// It is missing, or has another digest than its name.
+    /// The blob is missing or does not match its digest.
     pub fn check(&self, descriptor: &Descriptor) -> anyhow::Result<()> {
         let path = self.path(&descriptor.digest);
         let (sum, size) = Sha256Sum::of_file(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -141,7 +141,7 @@ impl Layout {
     /// Copies a stream into a blob of a known digest.
     ///
     /// # Errors
-    /// The stream ends early, goes on, or has another digest.
+    /// The stream has another size or another digest.
     pub fn take(&self, descriptor: &Descriptor, stream: impl Read) -> anyhow::Result<()> {
         let mut part = self.part()?;
         let mut sum = Summing::new(part.as_file_mut());
@@ -149,29 +149,30 @@ impl Layout {
             .with_context(|| format!("cannot copy {}", descriptor.digest))?;
         let (sum, size) = sum.finish();
         if Digest(sum) != descriptor.digest || size != descriptor.size {
-            let why = format!("{size} bytes with the digest {} came for {}", Digest(sum), descriptor.digest);
+            let why = format!("received {size} bytes with the digest {}, expected {}", Digest(sum), descriptor.digest);
             return Err(Failure::not_reproducible(why));
         }
         self.keep(part, &descriptor.digest)
     }
 
-    /// What the layout is about.
+    /// Reads `index.json`.
     ///
     /// # Errors
-    /// `index.json` is missing or no index.
+    /// The file is missing or cannot be parsed.
     pub fn index(&self) -> anyhow::Result<Index> {
         let path = self.directory.join("index.json");
         let file = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut bytes = Vec::new();
         file.take(LARGEST_MANIFEST).read_to_end(&mut bytes)?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::not_reproducible(format!("{} is no index: {error}", path.display())))
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::not_reproducible(format!("cannot parse {} as an image index: {error}", path.display()))
+        })
     }
 
-    /// Says what the layout is about, instead of what it said before. Written last, when all blobs are there.
+    /// Replaces `index.json`. It is written last, when all blobs exist.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     pub fn set_index(&self, manifests: Vec<Descriptor>) -> anyhow::Result<()> {
         paths::write_atomically(&self.directory.join("index.json"), &serde_json::to_vec(&Index::new(manifests))?)
     }
@@ -186,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blobs_are_checked_and_nothing_half_written_stays() {
+    fn blobs_are_checked_and_incomplete_ones_are_removed() {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::create(&directory.path().join("oci")).unwrap();
         assert!(Layout::open(directory.path()).is_err());
@@ -196,7 +197,7 @@ mod tests {
         assert_eq!(Layout::open(layout.directory()).unwrap().index().unwrap().manifests.first(), Some(&blob));
         let other = Descriptor::for_bytes("text/plain", b"others");
         for wrong in [&b"other"[..], b"others and more", b"othres"] {
-            assert!(layout.take(&other, wrong).unwrap_err().to_string().contains("came for"));
+            assert!(layout.take(&other, wrong).unwrap_err().to_string().contains("received "));
             assert!(!layout.has(&other));
         }
         layout.take(&other, &b"others"[..]).unwrap();

@@ -1,4 +1,4 @@
-//! What a build leaves behind in an image that no program needs and that no two builds have alike.
+//! Leftovers of a build: files that no program needs and that differ between builds, such as logs and caches.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -7,19 +7,19 @@ use super::image_files::clean_path;
 use drydock_archive::layer::{Item, ItemKind, Layer};
 use drydock_archive::read::{Member, MemberKind, ReadError};
 
-/// What was left out of a layer in the making, as other names of the same files may follow.
+/// The files that were left out of a layer, which later hard links may name.
 #[derive(Debug, Default)]
 pub struct Leftovers {
     dropped: BTreeMap<String, Item>,
-    /// The names that have the content of names that were left out.
+    /// Names that replace the names that were left out, as they have the same content.
     instead: BTreeMap<String, String>,
 }
 
 impl Leftovers {
-    /// Takes a member of a tar file over into a layer, with its clean path, as [`Leftovers::put`] does.
+    /// Copies a member of a tar file to a layer, under its normalised path, unless it is a leftover.
     ///
     /// # Errors
-    /// It is a device or the like, or its content cannot be read or kept.
+    /// The member is a device or the like, or its content cannot be copied.
     pub fn take(
         &mut self,
         layer: &mut Layer,
@@ -32,7 +32,7 @@ impl Leftovers {
             MemberKind::File => ItemKind::File(layer.keep(content)?),
             MemberKind::Link(target) => ItemKind::Link(target.clone()),
             MemberKind::HardLink(to) => ItemKind::HardLink(clean_path(to)?),
-            // A container gets its devices from whoever runs it.
+            // A container gets its devices from its engine.
             MemberKind::Other(_) if is_leftover(&path) => return Ok(()),
             MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
         };
@@ -41,12 +41,12 @@ impl Leftovers {
         Ok(())
     }
 
-    /// Puts an item into a layer, unless it is a file that no program needs. Links stay, as logs may be led elsewhere by
-    /// them, and so do the marks of what an upper layer takes away.
+    /// Puts an item into a layer, unless it is a leftover. Symlinks stay, as images redirect logs with them, and so do
+    /// whiteouts.
     pub fn put(&mut self, layer: &mut Layer, path: String, mut item: Item) {
         self.instead.remove(&path);
         if let ItemKind::HardLink(to) = &mut item.kind {
-            // No name leads to one that leads elsewhere when it is noted, nor to itself, so they do not go round.
+            // Names are never replaced by themselves, nor by names that were replaced before, so this ends.
             while let Some(name) = self.instead.get(to.as_str()) {
                 name.clone_into(to);
             }
@@ -77,16 +77,16 @@ impl Leftovers {
     }
 }
 
-/// The extended attributes that are of a file and not of the machine that it was made on, in the order of their names.
+/// Returns the extended attributes that do not depend on the machine, sorted by name.
 fn attributes(all: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
-    // Labels of a security module and the like are of the machine.
+    // Others, such as SELinux labels, depend on the machine.
     let kept = |name: &str| name == "security.capability" || name.starts_with("user.");
     let named: BTreeMap<_, _> = all.iter().filter(|(name, _)| kept(name)).cloned().collect();
     named.into_iter().collect()
 }
 
-/// Whether a file, by its path without `/` at its ends, is such a leftover: logs, caches, lists of a package manager,
-/// names of the machine, and devices, which a container gets from whoever runs it.
+/// Returns true for the path of a leftover: logs, caches, package lists, names of the machine, and devices, which a
+/// container gets from its engine.
 fn is_leftover(path: &str) -> bool {
     let within = |directory: &str| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'));
     let backup = |directory: &str| within(directory) && path.ends_with("-old");
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_no_program_needs_is_left_out() {
+    fn only_leftovers_are_omitted() {
         for path in
             ["var/log/dpkg.log", "var/log/apt/history.log", "etc/machine-id", "var/lib/dpkg/status-old", "dev/null"]
         {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn links_and_marks_stay_and_content_is_not_lost() {
+    fn symlinks_and_whiteouts_stay_and_no_content_is_lost() {
         let mut layer = Layer::new(&std::env::temp_dir()).unwrap();
         let content = layer.keep(&mut &b"x"[..]).unwrap();
         let mut leftovers = Leftovers::default();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_of_the_machine_are_left_out() {
+    fn machine_attributes_are_omitted() {
         let all = ["user.b", "security.selinux", "security.ima", "security.capability", "user.a"];
         let all = all.map(|name| (name.to_owned(), vec![1]));
         let names: Vec<String> = attributes(&all).into_iter().map(|(name, _)| name).collect();

@@ -1,5 +1,5 @@
-//! What an engine built, made the same for every machine: dates no later than the commit's, order, compression and
-//! attributes of our own, and nothing that differs from one build to the next.
+//! Normalises an image that an engine built, so that it is identical on all machines: layers are written again, with no
+//! date after the commit's, and without files that differ between builds.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,19 +16,19 @@ use drydock_archive::layer::Layer;
 use drydock_archive::read::{MemberKind, ReadError};
 use drydock_base::failure::Failure;
 
-/// What an engine built, as it gave it.
+/// An image as an engine built it.
 #[derive(Debug)]
 pub struct BuiltImage {
     /// The configuration.
     pub config: ImageConfig,
-    /// Files with layers, the lowest first, and their media types.
+    /// The files of the layers, the lowest first, and their media types.
     pub layers: Vec<(PathBuf, String)>,
 }
 
-/// Normalises an image: layers of the base stay what they are, all others are written anew into `layout`.
+/// Normalises an image. The layers of the base image stay as they are; all others are written again into `layout`.
 ///
 /// # Errors
-/// A layer cannot be read or written; the image does not stand on the base.
+/// A layer cannot be read or written, or the image is not based on the base image.
 pub fn normalise(
     layout: &Layout,
     raw: BuiltImage,
@@ -38,11 +38,11 @@ pub fn normalise(
     let BuiltImage { mut config, layers } = raw;
     let below = base.map_or(&[][..], |base| &base.config.rootfs.diff_ids);
     if !config.rootfs.diff_ids.starts_with(below) {
-        let text = "the engine built on other layers than those of the base; was the base changed there?";
+        let text = "the engine used another base image; was it changed in the engine's storage?";
         return Err(Failure::not_reproducible(text));
     }
     let listed = config.rootfs.diff_ids.len();
-    anyhow::ensure!(listed == layers.len(), "the engine gave {} layers of {listed}", layers.len());
+    anyhow::ensure!(listed == layers.len(), "the engine returned {} of {listed} layers", layers.len());
     let mut descriptors: Vec<Descriptor> = base.map(|base| base.manifest.layers.clone()).unwrap_or_default();
     config.rootfs.diff_ids.truncate(below.len());
     for (file, media_type) in layers.iter().skip(below.len()) {
@@ -58,7 +58,7 @@ pub fn normalise(
     Ok(UnwrittenImage { config, layers: descriptors })
 }
 
-/// Writes a layer anew.
+/// Writes a layer again.
 fn layer(layout: &Layout, file: &Path, media_type: &str, epoch: u64) -> anyhow::Result<NewLayer> {
     let mut layer = Layer::new(layout.directory()).context("cannot write a layer")?;
     let mut leftovers = Leftovers::default();
@@ -68,20 +68,20 @@ fn layer(layout: &Layout, file: &Path, media_type: &str, epoch: u64) -> anyhow::
             return Ok(());
         }
         if member.kind == MemberKind::File && matches!(path.as_str(), "etc/shadow" | "etc/shadow-") {
-            let text = days_of(&io::read_to_string(content)?, epoch);
+            let text = clamp_days(&io::read_to_string(content)?, epoch);
             return leftovers.take(&mut layer, path, member, &mut text.as_bytes());
         }
         leftovers.take(&mut layer, path, member, content)
     })
     .map_err(|error| match error {
         ReadError::Io(error) => anyhow::Error::new(error).context("cannot normalise a layer"),
-        other => Failure::rejected(format!("a layer that the engine made cannot be normalised: {other}")),
+        other => Failure::rejected(format!("cannot normalise a layer: {other}")),
     })?;
     NewLayer::write(&layer, epoch, layout)
 }
 
-/// The list of passwords, whose days of the last change are no later than the commit's.
-fn days_of(text: &str, epoch: u64) -> String {
+/// Limits the days of the last password change in `/etc/shadow` to the day of the commit.
+fn clamp_days(text: &str, epoch: u64) -> String {
     let day = epoch / 86_400;
     let line = |line: &str| {
         let mut fields: Vec<String> = line.split(':').map(str::to_owned).collect();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn two_builds_become_the_same() {
+    fn two_builds_become_identical() {
         let first = [("usr/a", 5, "a"), ("etc/shadow", 90_000_000, "u:!:20000:0\nv:!:3:0\n"), ("var/log/x", 7, "1")];
         let second = [("etc/shadow", 99_000_000, "u:!:20001:0\nv:!:3:0\n"), ("usr/a", 5, "a"), ("var/log/x", 8, "22")];
         let UnwrittenImage { config, layers } = normalised(&first, "2031-01-01T00:00:00Z");
@@ -142,6 +142,6 @@ mod tests {
         assert_eq!(config.config.labels, [("mine".to_owned(), "2".to_owned())].into());
         let changed = normalised(&[("usr/a", 5, "b")], "x");
         assert_ne!(layers, changed.layers);
-        assert_eq!(days_of("u:!:20000:0\nv:!:3:0\n", 1000 * 86_400), "u:!:1000:0\nv:!:3:0\n");
+        assert_eq!(clamp_days("u:!:20000:0\nv:!:3:0\n", 1000 * 86_400), "u:!:1000:0\nv:!:3:0\n");
     }
 }

@@ -1,9 +1,9 @@
-//! What of a nightly repository stays and what goes: a decision over its graph of manifests, without a registry.
+//! Pruning of a nightly repository: the decision over its graph of manifests, without a registry.
 //!
-//! A registry deletes manifests by digest, and with one all tags on it; a tag alone cannot be deleted (OCI distribution
-//! specification 1.1, "Deleting tags", which docker-registry 2.8 does not have). So a manifest goes only when nothing that
-//! stays reaches it: no tag, no index, no subject. Deleting what is merely untagged would take the platforms out of every
-//! index.
+//! A registry deletes manifests by digest, together with all their tags; a single tag cannot be deleted (OCI distribution
+//! specification 1.1, "Deleting tags", which docker-registry 2.8 does not support). So a manifest is removed only if nothing
+//! that is kept reaches it: no tag, no index, no subject. Removing all untagged manifests would remove the platforms of
+//! every index.
 
 mod analysis;
 pub mod apply;
@@ -23,100 +23,99 @@ use analysis::Analysis;
 use drydock_config::images::{Digest, Repositories, Repository, Retention, Tag};
 use drydock_config::release::Version;
 
-/// A repository from which something may be removed. There is one way to get one, so that nothing of a release is ever
-/// deleted.
+/// A repository that may be pruned. Only nightly repositories can be, so that no release is ever deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prunable(Repository);
 
 impl Prunable {
-    /// The nightly one.
-    pub fn of(repositories: &Repositories) -> Prunable {
+    /// Returns the nightly repository.
+    pub fn nightly(repositories: &Repositories) -> Prunable {
         Prunable(repositories.nightly.clone())
     }
 
-    /// Its name.
+    /// Returns the repository.
     pub fn repository(&self) -> &Repository {
         &self.0
     }
 }
 
-/// What a repository holds, as far as it can be known: what its tags reach.
+/// The contents of a repository, as far as its tags reach them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Graph {
-    /// The tags, with what they name; `None` for a tag whose manifest is gone.
+pub struct RepositoryGraph {
+    /// The tags with their manifests; `None` for a tag whose manifest does not exist.
     pub tags: BTreeMap<Tag, Option<Digest>>,
     /// The manifests.
-    pub manifests: BTreeMap<Digest, Node>,
-    /// What an earlier, interrupted removal had decided to remove.
+    pub manifests: BTreeMap<Digest, ManifestNode>,
+    /// The manifests that an earlier, interrupted call was about to remove.
     pub condemned: BTreeSet<Digest>,
 }
 
 /// A manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Node {
+pub struct ManifestNode {
     /// The manifests of an index.
     pub children: Vec<Digest>,
-    /// What it says something about.
+    /// The manifest that it is attached to.
     pub subject: Option<Digest>,
-    /// What says something about it, as the registry lists it.
+    /// Its referrers, as listed by the registry.
     pub referrers: Vec<Digest>,
-    /// When it was made.
+    /// The time of its build.
     pub created: Option<Timestamp>,
-    /// The version that it says it has, when that is one of a release.
+    /// The version in its label, if it is that of a release.
     pub release: Option<Version>,
-    /// Whether it is of a type that cannot be read, so that what it needs is unknown.
+    /// True if its type is unknown, and therefore the manifests that it needs.
     pub is_opaque: bool,
 }
 
-/// What stays and what goes.
+/// The tags and manifests that are kept and removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
-    /// The tags that stay, by name.
+    /// The tags that are kept, by name.
     pub kept: Vec<Kept>,
-    /// The manifests that go, in the order in which they are deleted: an index before its children.
+    /// The manifests that are removed, in the order of deletion: an index before its children.
     pub removed: Vec<Removed>,
-    /// Manifests without a tag that stay because they may be in the middle of their push.
+    /// Untagged manifests that are kept because a push may be in progress.
     pub pushing: BTreeSet<Digest>,
-    /// Every manifest that stays.
+    /// All manifests that are kept.
     pub reached: BTreeSet<Digest>,
-    /// Tags whose manifest is gone; nothing can be deleted there.
+    /// Tags whose manifest does not exist; they cannot be deleted.
     #[serde(serialize_with = "shown")]
     pub empty: Vec<Tag>,
-    /// What tags that stay lacked before anything was done.
-    pub missing: Vec<Lack>,
-    /// What tags that stay name and cannot be read.
-    pub opaque: Vec<Lack>,
+    /// Manifests of kept tags that were missing before.
+    pub missing: Vec<NeededManifest>,
+    /// Manifests of kept tags whose type is unknown.
+    pub opaque: Vec<NeededManifest>,
 }
 
-/// A tag that stays.
+/// A tag that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Kept {
     /// The tag.
     #[serde(serialize_with = "displayed")]
     pub tag: Tag,
-    /// What it names.
+    /// Its manifest.
     pub digest: Digest,
-    /// Why.
+    /// The reason.
     #[serde(serialize_with = "displayed")]
-    pub rule: Rule,
+    pub rule: KeepRule,
 }
 
-/// A manifest that goes.
+/// A manifest that is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Removed {
     /// The manifest.
     pub digest: Digest,
-    /// All tags on it, which go with it.
+    /// All its tags, which are removed with it.
     #[serde(serialize_with = "shown")]
     pub tags: Vec<Tag>,
-    /// Why.
+    /// The reason.
     #[serde(serialize_with = "displayed")]
-    pub why: Why,
+    pub why: RemovalReason,
 }
 
 /// A manifest that a tag needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Lack {
+pub struct NeededManifest {
     /// The tag.
     #[serde(serialize_with = "displayed")]
     pub tag: Tag,
@@ -124,79 +123,79 @@ pub struct Lack {
     pub digest: Digest,
 }
 
-/// Why a tag stays.
+/// The reason why a tag is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rule {
-    /// It is `nightly`.
+pub enum KeepRule {
+    /// The tag is `nightly`.
     Nightly,
-    /// A declared pattern matches it.
+    /// A declared pattern matches the tag.
     Pattern(String),
-    /// It is the newest image of a day.
+    /// The newest image of a day.
     Daily(Date),
-    /// It is the newest image of the week of that Monday.
+    /// The newest image of the week that starts on that Monday.
     Weekly(Date),
-    /// It was built as this release, and `docker promote` looks for it by this tag, whether it has been called or not.
+    /// The image was built as this release, and `docker promote` finds it by this tag.
     Release(Version),
-    /// Its name is none that nightlies have, so it is not Drydock's to remove.
+    /// The tag is not that of a nightly, so Drydock does not remove it.
     Foreign,
-    /// Nothing tells how old it is.
+    /// The age of the image is unknown.
     Undated,
-    /// It is of a day that has not come yet.
+    /// The image has a date in the future.
     Future(Date),
-    /// It says something about a manifest without a tag that is young enough to be in the middle of its push.
+    /// A referrer of an untagged manifest that is recent, so that a push may be in progress.
     Untagged(Digest),
-    /// Another tag of the same manifest stays.
+    /// Another tag of the same manifest is kept.
     Same(Tag),
-    /// What another tag names needs it.
+    /// The manifest of another tag needs it.
     Needed(Tag),
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for KeepRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Rule::Nightly => f.write_str("the last nightly"),
-            Rule::Pattern(pattern) => write!(f, "`keep: {pattern}`"),
-            Rule::Daily(day) => write!(f, "the newest of {day}"),
-            Rule::Weekly(monday) => write!(f, "the newest of the week of {monday}"),
-            Rule::Release(version) => write!(f, "the release {version}, until somebody removes it"),
-            Rule::Foreign => f.write_str("no name of a nightly"),
-            Rule::Undated => f.write_str("its age is unknown"),
-            Rule::Future(day) => write!(f, "{day} has not come yet"),
-            Rule::Untagged(subject) => write!(f, "{} has no tag yet", subject.short()),
-            Rule::Same(tag) => write!(f, "the image of {tag}"),
-            Rule::Needed(tag) => write!(f, "{tag} needs it"),
+            KeepRule::Nightly => f.write_str("the last nightly"),
+            KeepRule::Pattern(pattern) => write!(f, "`keep: {pattern}`"),
+            KeepRule::Daily(day) => write!(f, "the newest of {day}"),
+            KeepRule::Weekly(monday) => write!(f, "the newest of the week of {monday}"),
+            KeepRule::Release(version) => write!(f, "built as the release {version}"),
+            KeepRule::Foreign => f.write_str("not the tag of a nightly"),
+            KeepRule::Undated => f.write_str("unknown age"),
+            KeepRule::Future(day) => write!(f, "{day} is in the future"),
+            KeepRule::Untagged(subject) => write!(f, "{} has no tag yet", subject.short()),
+            KeepRule::Same(tag) => write!(f, "the image of {tag}"),
+            KeepRule::Needed(tag) => write!(f, "{tag} needs it"),
         }
     }
 }
 
-/// Why a manifest goes.
+/// The reason why a manifest is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
+pub enum RemovalReason {
     /// An image of that day, which no rule keeps.
     Old(Date),
-    /// It says something about a manifest that is not there, or goes.
+    /// A referrer of a manifest that does not exist or is removed.
     Subject(Digest),
-    /// It is only part of what goes.
+    /// Only removed manifests need it.
     Part,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for RemovalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::Old(day) => write!(f, "of {day}, kept by no rule"),
-            Why::Subject(subject) => write!(f, "it is about {}, which goes or is gone", subject.short()),
-            Why::Part => f.write_str("only what goes needs it"),
+            RemovalReason::Old(day) => write!(f, "of {day}, kept by no rule"),
+            RemovalReason::Subject(subject) => write!(f, "attached to {}, which is removed", subject.short()),
+            RemovalReason::Part => f.write_str("needed only by removed manifests"),
         }
     }
 }
 
-/// Decides. Days are counted from the newest image, so that a repository that gets no images any more keeps its last
-/// ones; `today` only tells which days have not come yet.
-pub fn plan(graph: &Graph, retention: &Retention, today: Date) -> Plan {
+/// Decides which tags and manifests are kept. Days are counted from the newest image, so that a repository without new
+/// images keeps its last ones; `today` is only used to detect dates in the future.
+pub fn plan(graph: &RepositoryGraph, retention: &Retention, today: Date) -> Plan {
     let analysis = Analysis::new(graph, retention, today);
     let mut roots = analysis.roots();
     let mut reached = analysis.reach(roots.keys().copied());
-    // What is pushed gets its record first and its tags last.
+    // A push in progress has a build record, but no tag yet.
     let tagged = analysis.tagged();
     let mut pushing = BTreeSet::new();
     for (list, subject) in
@@ -205,8 +204,8 @@ pub fn plan(graph: &Graph, retention: &Retention, today: Date) -> Plan {
         let is_known = tagged.contains_key(&subject) || graph.condemned.contains(&subject);
         if !is_known && graph.manifests.get(&subject).is_some_and(|node| analysis.is_young(node)) {
             pushing.insert(subject);
-            roots.entry(subject).or_insert(Rule::Untagged(subject));
-            roots.entry(list).or_insert(Rule::Untagged(subject));
+            roots.entry(subject).or_insert(KeepRule::Untagged(subject));
+            roots.entry(list).or_insert(KeepRule::Untagged(subject));
             reached = analysis.reach(roots.keys().copied());
         }
     }
@@ -217,14 +216,14 @@ pub fn plan(graph: &Graph, retention: &Retention, today: Date) -> Plan {
         let own = |tag: &Tag| analysis.rule_of(tag, digest, &roots);
         let other = || analysis.tags_of.get(&digest)?.iter().find(|one| own(one).is_some());
         let rule = own(tag).unwrap_or_else(|| match (other(), tag_of(root)) {
-            (Some(other), _) => Rule::Same((*other).clone()),
-            (None, Some(tag)) => Rule::Needed(tag.clone()),
-            (None, None) => Rule::Untagged(*root),
+            (Some(other), _) => KeepRule::Same((*other).clone()),
+            (None, Some(tag)) => KeepRule::Needed(tag.clone()),
+            (None, None) => KeepRule::Untagged(*root),
         });
         kept.push(Kept { tag: tag.clone(), digest, rule });
     }
-    let lacks = |digest: Digest, root: &Digest| Some(Lack { tag: tag_of(root)?.clone(), digest });
-    let missing: BTreeSet<Lack> = reached
+    let lacks = |digest: Digest, root: &Digest| Some(NeededManifest { tag: tag_of(root)?.clone(), digest });
+    let missing: BTreeSet<NeededManifest> = reached
         .iter()
         .filter(|(digest, _)| !analysis.lists.contains_key(digest))
         .flat_map(|(digest, root)| {

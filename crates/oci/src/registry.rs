@@ -1,7 +1,7 @@
-//! One registry: its manifests, blobs, tags and referrers, by the OCI distribution specification 1.1.
+//! Registries: manifests, blobs, tags and referrers, by the OCI distribution specification 1.1.
 //!
-//! Everything that a registry answers is taken as hostile: sizes and pages are bounded, digests are computed and never
-//! believed, and what belongs to one host goes to no other. Written on ureq: the client crate that exists has no uploads
+//! All responses are untrusted: sizes and numbers of pages are bounded, digests are always computed, and credentials of one
+//! host are never sent to another. Written on ureq: the client crate that exists has no uploads
 //! that can be resumed, no deletion and no repeats.
 
 mod artifacts;
@@ -25,6 +25,7 @@ pub use transfer::{CopyOutcome, PushOutcome, copy, pull, push};
 pub use upload::UploadOutcome;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,46 +37,88 @@ use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository, Tag};
 use drydock_http::{Client, Content, Method, Request, Response, Retry, RetryPolicy, Url, is_loopback, printable};
 
-/// How a registry is worked with.
+/// The settings of a registry client.
 #[derive(Clone)]
 pub struct Settings {
     /// Waits and repeats.
     pub retry_policy: RetryPolicy,
-    /// The size of the pieces in which a blob is uploaded; one that is not larger goes in one request.
-    pub piece: u64,
-    /// How many blobs are on their way at once.
+    /// The chunk size of uploads, in bytes; smaller blobs are uploaded in one request.
+    pub chunk_size: u64,
+    /// The number of parallel transfers.
     pub parallel: usize,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { retry_policy: RetryPolicy::default(), piece: 16 << 20, parallel: 3 }
+        Settings { retry_policy: RetryPolicy::default(), chunk_size: 16 << 20, parallel: 3 }
     }
 }
 
-/// A registry. Clones are the same one, with its connections and tokens; threads may share it.
+/// A registry. Clones share connections and tokens.
 #[derive(Clone)]
 pub struct Registry {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    /// As images name it: what logins are kept for.
+    /// The host in the names of images.
     host: String,
     base: Url,
     client: Client,
-    /// Of other origins that it sends us to: token services and stores of blobs.
+    /// Clients for other origins: token services and blob stores.
     others: Mutex<HashMap<String, Client>>,
     credentials: Credentials,
     settings: Settings,
     known: auth::Known,
-    /// Whether it answered that it has no list of referrers.
+    /// True if the registry has no referrers API.
     no_referrers: AtomicBool,
-    /// Whether it refused a piece of an upload for its size.
-    small_pieces: AtomicBool,
+    /// True if the registry refused a chunk for its size.
+    small_chunks: AtomicBool,
 }
 
-/// What a manifest is asked for by.
+/// The reasons why an operation on a registry failed, other than a refusal or a lost connection, which are a
+/// [`drydock_http::Error`].
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// A manifest or blob does not exist.
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// A tag does not fulfil its precondition, or was moved by somebody else.
+    #[error("{reference} {found}")]
+    Changed {
+        /// The tag with its repository.
+        reference: String,
+        /// The manifests that it should name and that it names.
+        found: String,
+    },
+    /// Content does not match its digest or descriptor.
+    #[error("{0}")]
+    WrongContent(String),
+    /// A response does not follow the protocol.
+    #[error("{0}")]
+    Protocol(String),
+}
+
+impl RegistryError {
+    fn protocol(message: impl fmt::Display) -> anyhow::Error {
+        RegistryError::Protocol(message.to_string()).into()
+    }
+
+    fn wrong_content(message: impl fmt::Display) -> anyhow::Error {
+        RegistryError::WrongContent(message.to_string()).into()
+    }
+
+    fn changed(repository: &Repository, tag: &Tag, found: impl fmt::Display) -> RegistryError {
+        RegistryError::Changed { reference: format!("{repository}:{tag}"), found: found.to_string() }
+    }
+
+    /// Finds the registry error among an error and its causes.
+    pub fn find(error: &anyhow::Error) -> Option<&RegistryError> {
+        error.downcast_ref().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
+    }
+}
+
+/// A reference to a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
     /// A tag, which may move.
@@ -84,8 +127,8 @@ pub enum Reference {
     Digest(Digest),
 }
 
-impl std::fmt::Display for Reference {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reference::Tag(tag) => tag.fmt(f),
             Reference::Digest(digest) => digest.fmt(f),
@@ -105,40 +148,40 @@ impl From<Tag> for Reference {
     }
 }
 
-/// A manifest: the bytes as they came, with the digest and size that they have.
+/// A manifest as received, with its actual digest and size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchedManifest {
-    /// What points at it.
+    /// The descriptor of the bytes.
     pub descriptor: Descriptor,
-    /// Its bytes.
+    /// The bytes.
     pub bytes: Vec<u8>,
 }
 
 impl FetchedManifest {
-    /// What the bytes say.
+    /// Parses the manifest.
     ///
     /// # Errors
-    /// They are no manifest.
+    /// The bytes are not a valid manifest.
     pub fn parse(&self) -> anyhow::Result<ParsedManifest> {
         ParsedManifest::read(&self.descriptor.media_type, &self.bytes)
-            .map_err(|why| Failure::not_reproducible(format!("cannot use {}: {why}", self.descriptor.digest)))
+            .map_err(|why| RegistryError::wrong_content(format!("cannot use {}: {why}", self.descriptor.digest)))
     }
 }
 
 impl Registry {
-    /// The registry of a host, as repositories name it. Nothing is asked yet. This machine's own speak plain HTTP, unless
-    /// a certificate for them is in `certs.d`; all others HTTPS.
+    /// Opens the registry of a host, without a request. Registries on this machine use HTTP, unless `certs.d` has a
+    /// certificate for them; all others use HTTPS.
     ///
     /// # Errors
-    /// A certificate or the address of a proxy cannot be used.
+    /// A certificate or the URL of a proxy is invalid.
     pub fn open(host: &str, credentials: &Credentials) -> anyhow::Result<Registry> {
         Registry::with(host, credentials, Settings::default())
     }
 
-    /// The same, with other settings.
+    /// Opens a registry with other settings.
     ///
     /// # Errors
-    /// A certificate or the address of a proxy cannot be used.
+    /// See [`Registry::open`].
     pub fn with(host: &str, credentials: &Credentials, settings: Settings) -> anyhow::Result<Registry> {
         let authority = if host == "docker.io" { "registry-1.docker.io" } else { host };
         let secure = !is_loopback(authority) || !credentials.authorities(authority).is_empty();
@@ -154,12 +197,12 @@ impl Registry {
                 settings,
                 known: auth::Known::default(),
                 no_referrers: AtomicBool::new(false),
-                small_pieces: AtomicBool::new(false),
+                small_chunks: AtomicBool::new(false),
             }),
         })
     }
 
-    /// The host, as repositories name it.
+    /// Returns the host in the names of images.
     pub fn host(&self) -> &str {
         &self.inner.host
     }
@@ -172,7 +215,7 @@ impl Registry {
         self.inner.client.retry_policy()
     }
 
-    /// The client for an origin.
+    /// Returns the client for an origin.
     fn client_for(&self, url: &Url) -> anyhow::Result<Client> {
         if url.same_origin(&self.inner.base) {
             return Ok(self.inner.client.clone());
@@ -186,20 +229,20 @@ impl Registry {
         Ok(client)
     }
 
-    /// An address below a repository of this registry.
+    /// Returns a URL below a repository of this registry.
     fn url(&self, repository: &Repository, rest: &str) -> anyhow::Result<Url> {
         if repository.host() != self.inner.host {
-            let why = format!("{repository} is no repository of {}", self.inner.host);
+            let why = format!("{repository} is not a repository of {}", self.inner.host);
             return Err(Failure::usage(why));
         }
         let path = format!("/v2/{}/{rest}", repository.path());
         address(self.inner.base.is_secure(), self.inner.base.authority(), &path)
     }
 
-    /// A manifest, when it is there.
+    /// Reads a manifest; none if it does not exist.
     ///
     /// # Errors
-    /// The registry cannot be reached, refuses, or lies about a digest.
+    /// The registry refuses the request or cannot be reached, or the manifest does not match its digest.
     pub fn manifest(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<Option<FetchedManifest>> {
         let url = self.url(repository, &format!("manifests/{reference}"))?;
         let call = Request::new(Method::GET, &url).header("accept", media::ANY_MANIFEST.join(", "));
@@ -218,27 +261,28 @@ impl Registry {
             Reference::Tag(_) => says,
         };
         if expected.is_some_and(|expected| expected != descriptor.digest) {
-            let why = format!("{repository} gave other bytes for {reference}: their digest is {}", descriptor.digest);
-            return Err(Failure::not_reproducible(why));
+            let why =
+                format!("{repository} returned other content for {reference}, with the digest {}", descriptor.digest);
+            return Err(RegistryError::wrong_content(why));
         }
         Ok(Some(FetchedManifest { descriptor, bytes }))
     }
 
-    /// A manifest that has to be there.
+    /// Reads a manifest that must exist.
     pub(crate) fn needed(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<FetchedManifest> {
         self.manifest(repository, reference)?.ok_or_else(|| {
             let at = match reference {
                 Reference::Tag(tag) => format!("{repository}:{tag}"),
                 Reference::Digest(digest) => format!("{repository}@{digest}"),
             };
-            Failure::remote(format!("{at} is not there"))
+            RegistryError::NotFound(at).into()
         })
     }
 
-    /// What a reference points at, when it is there.
+    /// Returns the descriptor of a manifest; none if it does not exist.
     ///
     /// # Errors
-    /// The registry cannot be reached or refuses.
+    /// The registry refuses the request or cannot be reached.
     pub fn head(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<Option<Descriptor>> {
         let url = self.url(repository, &format!("manifests/{reference}"))?;
         let call = Request::new(Method::HEAD, &url).header("accept", media::ANY_MANIFEST.join(", "));
@@ -251,15 +295,15 @@ impl Registry {
         let size = answer.header("content-length").and_then(|text| text.parse().ok());
         match (digest_header(&answer), size) {
             (Some(digest), Some(size)) => Ok(Some(Descriptor::new(&media_type(&answer), digest, size))),
-            // Both headers may be missing; the content says the same.
+            // Both headers are optional; without them, the content is read.
             (_, _) => Ok(self.manifest(repository, reference)?.map(|fetched| fetched.descriptor)),
         }
     }
 
-    /// Puts a manifest under a digest or a tag. Everything that it points at has to be there.
+    /// Uploads a manifest under a digest or a tag. Its blobs and children must exist.
     ///
     /// # Errors
-    /// The registry cannot be reached, refuses, or took other bytes.
+    /// The registry refuses the request, cannot be reached, or stored other bytes.
     pub fn put_manifest(
         &self,
         repository: &Repository,
@@ -270,7 +314,7 @@ impl Registry {
         self.put(repository, reference, media_type, bytes).map(drop)
     }
 
-    /// The same; whether the registry says that it lists the manifest as a referrer (`OCI-Subject`).
+    /// Uploads a manifest; returns true if the registry lists it as a referrer (`OCI-Subject`).
     fn put(
         &self,
         repository: &Repository,
@@ -295,7 +339,7 @@ impl Registry {
         self.send(repository.path(), &Scope::push(repository.path()), call.retry(retry))
     }
 
-    /// Whether the registry lists a manifest that it took as a referrer.
+    /// Checks the response to an upload; returns true if the registry lists the manifest as a referrer.
     fn taken(&self, mut answer: Response, repository: &Repository, bytes: &[u8]) -> anyhow::Result<bool> {
         if !matches!(answer.status, 200..=202) {
             return Err(self.refused(answer, repository));
@@ -303,17 +347,17 @@ impl Registry {
         let digest = Digest::of(bytes);
         let lists = answer.header("oci-subject").is_some();
         if digest_header(&answer).is_some_and(|says| says != digest) {
-            let why = format!("{repository} took other bytes than were sent for {digest}");
-            return Err(Failure::not_reproducible(why));
+            let why = format!("{repository} stored other bytes than were sent for {digest}");
+            return Err(RegistryError::wrong_content(why));
         }
         drop(answer.bytes(LARGEST_MANIFEST));
         Ok(lists)
     }
 
-    /// Deletes a manifest, with every tag that points at it. Whether it was there.
+    /// Deletes a manifest, with all tags that point at it; returns true if it existed.
     ///
     /// # Errors
-    /// The registry cannot be reached, or refuses.
+    /// The registry refuses the request or cannot be reached.
     pub fn delete_manifest(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<bool> {
         let url = self.url(repository, &format!("manifests/{digest}"))?;
         let call = Request::new(Method::DELETE, &url);
@@ -324,25 +368,23 @@ impl Registry {
                 Ok(true)
             }
             404 => Ok(false),
-            405 => Err(answer
-                .refusal("it deletes nothing; a docker-registry does with `storage: delete: enabled: true`")
-                .into()),
+            405 => Err(answer.refusal("deletion is disabled on this registry; enable `storage.delete.enabled`").into()),
             _ => Err(self.refused(answer, repository)),
         }
     }
 
-    /// The error of an answer, with what can be done about it.
+    /// Returns the error for a response, with a remedy.
     fn refused(&self, answer: Response, repository: &Repository) -> anyhow::Error {
         let remedy = match answer.status {
             401 => match self.remedy_for_401(repository.path()) {
                 Ok(remedy) => remedy,
                 Err(error) => return error,
             },
-            403 => format!("may {} do this to {repository}?", self.account(repository.path())),
-            404 => format!("is there a repository {repository}, and may {} see it?", self.account(repository.path())),
-            413 => "it takes nothing of that size; does a proxy before it bound the size of requests?".to_owned(),
-            429 => "it is asked too much; try again later".to_owned(),
-            500..=599 => "it is in trouble, its own log says more; is its disk full?".to_owned(),
+            403 => format!("does {} have access to {repository}?", self.account(repository.path())),
+            404 => format!("does {repository} exist, and does {} have access to it?", self.account(repository.path())),
+            413 => "does a proxy in front of the registry limit the size of requests?".to_owned(),
+            429 => "too many requests; try again later".to_owned(),
+            500..=599 => "see the log of the registry; is its disk full?".to_owned(),
             _ => String::new(),
         };
         answer.refusal(&remedy).into()
@@ -376,24 +418,22 @@ impl Registries {
 }
 
 fn address(secure: bool, authority: &str, path: &str) -> anyhow::Result<Url> {
-    Url::new(secure, authority, path)
-        .ok_or_else(|| Failure::usage(format!("{authority} is not the name of a host, with a port or without")))
+    Url::new(secure, authority, path).ok_or_else(|| Failure::usage(format!("invalid registry host {authority}")))
 }
 
 fn client(credentials: &Credentials, settings: &Settings, url: &Url) -> anyhow::Result<Client> {
     let machine = credentials.machine();
-    let roots = match url.is_secure() {
-        true => {
-            let own = credentials.authorities(url.authority());
-            machine.roots().and_then(|roots| roots.with(&own))?
-        }
-        false => Default::default(),
+    let roots = if url.is_secure() {
+        let own = credentials.authorities(url.authority());
+        machine.roots().and_then(|roots| roots.with(&own))?
+    } else {
+        Default::default()
     };
     let proxy = machine.proxy_for(url.authority())?;
     Ok(Client::new(settings.retry_policy.clone(), &roots, proxy.as_ref())?)
 }
 
-/// Without parameters; what is none is shown in an error later.
+/// Returns the media type of a response, without parameters.
 fn media_type(answer: &Response) -> String {
     let text = answer.header("content-type").unwrap_or_default();
     printable(text.split(';').next().unwrap_or_default()).to_ascii_lowercase()

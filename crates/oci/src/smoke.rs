@@ -1,7 +1,7 @@
-//! The smoke test: a command run in an image without a daemon, in namespaces of its own, and its output compared.
+//! The smoke test: runs a command of an image without a daemon, in namespaces, and compares its output.
 //!
-//! The layers are unpacked into a directory that becomes the root. There is no network, no other process to see, and an
-//! unprivileged user behind the root of the namespace; so the image is trusted with as little as a test of it can be.
+//! The layers are unpacked into a directory that becomes the root. The command has no network and sees no other process,
+//! and root in its namespace is an unprivileged user outside.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -23,11 +23,11 @@ use drydock_base::paths;
 use drydock_config::images::{Platform, SmokeTest};
 use drydock_config::release::Version;
 
-/// The user of the machine behind the root of the namespace, when this process is root.
+/// The user ID outside of the namespace, if this process is root.
 const NOBODY: u32 = 4242;
-/// How much of what is printed is looked at.
+/// The maximum length of the output, in bytes.
 const LONGEST_OUTPUT: u64 = 64 << 10;
-/// Devices that programs expect.
+/// The devices of the container.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 /// Becomes the command in a root that has no way out: `SCRIPT ROOT SHELL MOUNT UMOUNT UNSHARE NSENTER PIVOT_ROOT DIRECTORY
@@ -67,7 +67,7 @@ done
 exec "$@"
 "#;
 
-/// Why a platform cannot be tried here, if it cannot.
+/// Returns the reason why this machine cannot run programs of a platform, if it cannot.
 pub fn why_unsupported(platform: Platform) -> Option<String> {
     if Platform::here() == Some(platform) {
         return None;
@@ -80,15 +80,16 @@ pub fn why_unsupported(platform: Platform) -> Option<String> {
     };
     let entry = fs::read_to_string(Path::new("/proc/sys/fs/binfmt_misc").join(qemu)).unwrap_or_default();
     let flags = entry.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or_default();
-    // Only with that flag the emulator is open before the root is another.
+    // Only with the flag F, the emulator is opened before the root changes.
     let works = entry.starts_with("enabled") && flags.contains('F');
-    (!works).then(|| format!("this machine runs no programs of {platform}; qemu-user-static with binfmt-support does"))
+    (!works)
+        .then(|| format!("this machine cannot run {platform} programs; install qemu-user-static and binfmt-support"))
 }
 
-/// Runs the declared command in an image and compares what it prints.
+/// Runs the declared command of an image, and compares its output.
 ///
 /// # Errors
-/// It fails, does not end, or prints something else: with both texts. This machine has no namespaces.
+/// The command fails, exceeds its time limit, or prints something else; or this machine has no namespaces.
 pub fn test(
     layout: &Layout,
     image: &WrittenImage,
@@ -100,7 +101,7 @@ pub fn test(
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
     let root = directory.path().join("root");
     for path in [&root, &directory.path().join("again")] {
-        fs::create_dir(path).context("cannot make a temporary directory")?;
+        fs::create_dir(path).context("cannot create a temporary directory")?;
     }
     let is_root = rustix::process::geteuid().is_root();
     let owner = is_root.then_some((NOBODY, NOBODY));
@@ -126,43 +127,49 @@ pub fn test(
     let printed = ended.stdout.trim().to_owned();
     let said = match ended.stderr.trim() {
         "" => String::new(),
-        text => format!("\n  it also said: {}", exec::end_of(text.as_bytes())),
+        text => format!("\n  stderr: {}", exec::end_of(text.as_bytes())),
     };
     let wrong = |what: String| Err(Failure::rejected(format!("the smoke test `{words}` {what}{said}")));
     match ended.code {
-        None => wrong(format!("does not end within {:?}", declared.timeout)),
+        None => wrong(format!("exceeded its time limit of {:?}", declared.timeout)),
         Some(0) if printed == expected => Ok(SmokeTestResult { run: declared.run.clone(), printed }),
-        Some(0) => wrong(format!("printed something else\n  expected: {expected:?}\n  printed:  {printed:?}")),
-        Some(code) => wrong(format!("ended with {code}, and printed {printed:?}")),
+        Some(0) => wrong(format!("printed the wrong output\n  expected: {expected:?}\n  printed:  {printed:?}")),
+        Some(code) => wrong(format!("failed with {code} and printed {printed:?}")),
     }
 }
 
-struct Ended {
-    /// None when it did not end in time.
+struct CommandResult {
+    /// The exit code; none if the time limit was exceeded.
     code: Option<i32>,
     stdout: String,
     stderr: String,
 }
 
 /// Runs a command in a root directory.
-fn run(root: &Path, config: &ImageConfig, command: &[String], limit: Duration, is_root: bool) -> anyhow::Result<Ended> {
-    // A user's own search path has not always the directories of the administrator's programs.
+fn run(
+    root: &Path,
+    config: &ImageConfig,
+    command: &[String],
+    limit: Duration,
+    is_root: bool,
+) -> anyhow::Result<CommandResult> {
+    // The PATH of users does not always have the system directories.
     let mut search = std::env::var_os("PATH").unwrap_or_default();
     search.push(":/usr/sbin:/sbin");
     let tool = |name: &str| {
         exec::find(name, Path::new("/"), Some(&search))
             .map(|path| path.display().to_string())
-            .map_err(|why| Failure::missing(format!("{why}; `cargo xtask doctor docker` tells what installs it")))
+            .map_err(|why| Failure::missing(format!("{why}; run `cargo xtask doctor docker`")))
     };
     let (unshare, env, shell) = (tool("unshare")?, tool("env")?, tool("sh")?);
     let mut argv: Vec<String> = vec![tool("setpriv")?];
-    // Nothing is left when this process is killed.
+    // The command is killed together with this process.
     argv.extend(["--pdeathsig".to_owned(), "KILL".to_owned()]);
     if is_root {
         let id = NOBODY.to_string();
         argv.extend([format!("--reuid={id}"), format!("--regid={id}"), "--clear-groups".into()]);
     }
-    // The first process of the outer namespace is not the image's, which could choose not to end with its parent.
+    // The first process of the outer namespace is not the image's, which could ignore the death of its parent.
     let outer = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
     let inner = ["--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "--uts"];
     argv.extend([unshare.clone()].into_iter().chain(outer.map(str::to_owned)));
@@ -189,7 +196,7 @@ fn run(root: &Path, config: &ImageConfig, command: &[String], limit: Duration, i
         .context("cannot run unshare")?;
     let ended = handle.wait_timeout(limit).context("cannot wait for the smoke test")?.map(|output| output.status);
     if ended.is_none() {
-        end(&handle).context("cannot end the smoke test")?;
+        end(&handle).context("cannot kill the smoke test")?;
     }
     let read = |file: &mut File| -> anyhow::Result<String> {
         let mut bytes = Vec::new();
@@ -199,10 +206,10 @@ fn run(root: &Path, config: &ImageConfig, command: &[String], limit: Duration, i
     };
     let signal = |status: std::process::ExitStatus| std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
     let code = ended.map(|status| status.code().unwrap_or_else(|| 128 + signal(status)));
-    Ok(Ended { code, stdout: read(&mut stdout)?, stderr: read(&mut stderr)? })
+    Ok(CommandResult { code, stdout: read(&mut stdout)?, stderr: read(&mut stderr)? })
 }
 
-/// Ends the first process of the outer namespace: all others in it are gone when its parent sees that.
+/// Kills the first process of the outer namespace, and with it all others.
 fn end(handle: &duct::Handle) -> std::io::Result<()> {
     let pid = handle.pids().first().copied().unwrap_or_default();
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
@@ -215,17 +222,17 @@ fn end(handle: &duct::Handle) -> std::io::Result<()> {
     handle.kill()
 }
 
-/// Whether this machine has the namespaces at all, before an image is blamed.
+/// Checks that this machine has namespaces, so that the image is not blamed.
 fn probe(namespaces: &[String]) -> anyhow::Result<()> {
     let argv: Vec<String> = namespaces.iter().cloned().chain(["true".to_owned()]).collect();
     exec::read(&argv, Path::new("/")).map(drop).map_err(|why| {
-        let text = format!("this machine has no namespaces for a smoke test ({why})");
+        let text = format!("cannot create namespaces for the smoke test ({why})");
         let remedy = "allow user namespaces (on Ubuntu: sysctl --write kernel.apparmor_restrict_unprivileged_userns=0)";
         Failure::missing(format!("{text}; {remedy}"))
     })
 }
 
-/// The environment that the image declares, with a search path; without names that no shell knows.
+/// Returns the declared environment, with defaults, without variables that a shell cannot set.
 fn variables(config: &ImageConfig) -> Vec<String> {
     let is_usable = |one: &&String| one.split_once('=').is_some_and(|(name, _)| is_name(name));
     let mut all: Vec<String> = config.config.env.iter().filter(is_usable).cloned().collect();
@@ -273,7 +280,7 @@ mod tests {
         (layout, WrittenImage { descriptor: manifest.config.clone(), manifest, config })
     }
 
-    /// A program that tries to leave its root in the known ways, and says whether it came to see this machine.
+    /// A program that tries known ways to escape from its root.
     const ESCAPE: &str = r#"
         #define _GNU_SOURCE
         #include <fcntl.h>
@@ -324,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_tried_in_the_image_and_nowhere_else() {
+    fn commands_run_isolated_in_the_image() {
         if !Path::new("/bin/busybox").exists() || !exec::is_installed("unshare") || !exec::is_installed("gcc") {
             return;
         }
@@ -337,31 +344,31 @@ mod tests {
                 .map_err(|error| error.to_string())
         };
         assert_eq!(test("[sh, -c, 'echo; echo $V']", "20s").as_deref(), Ok("v1.0"));
-        // Nothing of this machine is there: no files, processes, interfaces, variables, rights.
-        let alone = "[sh, -c, 'busybox ls / | busybox tr \"\\n\" \" \"; busybox pwd; busybox id -u; busybox ps -o pid | busybox wc -l; busybox ip link | busybox grep -c mtu; echo $CARGO_HOME$LC_ALL; echo x >/dev/null; busybox mknod /bin/n b 8 0']";
-        let found = test(alone, "20s").unwrap_err();
+        // Nothing of this machine is visible: no files, processes, interfaces, variables, privileges.
+        let isolated = "[sh, -c, 'busybox ls / | busybox tr \"\\n\" \" \"; busybox pwd; busybox id -u; busybox ps -o pid | busybox wc -l; busybox ip link | busybox grep -c mtu; echo $CARGO_HOME$LC_ALL; echo x >/dev/null; busybox mknod /bin/n b 8 0']";
+        let found = test(isolated, "20s").unwrap_err();
         assert!(found.contains("bin dev proc tmp") && found.contains("/bin\\n0\\n"), "{found}");
         assert!(found.contains("not permitted"), "{found}");
         let other = test("[sh, -c, 'echo v2.0; echo careful >&2']", "20s").unwrap_err();
         assert_eq!(
             other,
-            "the smoke test `sh -c 'echo v2.0; echo careful >&2'` printed something else\n  expected: \"v1.0\"\n  printed:  \
-             \"v2.0\"\n  it also said: careful"
+            "the smoke test `sh -c 'echo v2.0; echo careful >&2'` printed the wrong output\n  expected: \"v1.0\"\n  printed:  \
+             \"v2.0\"\n  stderr: careful"
         );
         assert!(
-            test("[sh, -c, 'echo v1.0; exit 3']", "20s").unwrap_err().contains("ended with 3, and printed \"v1.0\"")
+            test("[sh, -c, 'echo v1.0; exit 3']", "20s").unwrap_err().contains("failed with 3 and printed \"v1.0\"")
         );
         assert_eq!(test("[escape]", "20s").as_deref(), Ok("v1.0"));
-        assert!(test("[gone]", "20s").unwrap_err().contains("ended with 127"));
+        assert!(test("[gone]", "20s").unwrap_err().contains("failed with 127"));
         assert!(
             test("[sh, -c, 'busybox sleep 60 & busybox sleep 60']", "1s")
                 .unwrap_err()
-                .contains("does not end within 1s")
+                .contains("exceeded its time limit of 1s")
         );
-        // Nor does it stay when it chose to outlive its parent.
+        // Processes that detach from their parent are killed as well.
         let unique = format!("stay-{}", std::process::id());
         let stays = format!("[sh, -c, 'escape {unique} & exec escape {unique}']");
-        assert!(test(&stays, "1s").unwrap_err().contains("does not end within 1s"));
+        assert!(test(&stays, "1s").unwrap_err().contains("exceeded its time limit of 1s"));
         let all = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path().join("cmdline"));
         let left: Vec<_> =
             all.filter(|file| fs::read_to_string(file).is_ok_and(|text| text.contains(&unique))).collect();
@@ -369,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn own_platform_can_be_tried() {
+    fn the_own_platform_is_supported() {
         assert!(Platform::here().is_none_or(|here| why_unsupported(here).is_none()));
         let foreign = if Platform::here() == Some(Platform::Riscv64) { Platform::ArmV7 } else { Platform::Riscv64 };
         if !Path::new("/proc/sys/fs/binfmt_misc/qemu-riscv64").exists() {

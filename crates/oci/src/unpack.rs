@@ -1,7 +1,7 @@
-//! An image as a directory: its layers unpacked over each other, never outside of the directory, whatever they say.
+//! Unpacks the layers of an image into a directory, and never writes outside of it.
 //!
-//! The directory is empty before, and what is in it is known here: so a path is followed through links that are known, and
-//! the kernel never follows one.
+//! The directory is empty at first, and all its files are tracked: so symlinks are resolved here, and the kernel never
+//! follows one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,11 +16,11 @@ use super::model::Descriptor;
 use drydock_archive::read::{Member, MemberKind, ReadError};
 use drydock_base::failure::Failure;
 
-/// Unpacks layers, the lowest first, into an empty directory. Everything belongs to one user; special bits and devices are
-/// left out.
+/// Unpacks layers, the lowest first, into an empty directory. All files belong to one user; set-ID bits and devices are
+/// omitted.
 ///
 /// # Errors
-/// A layer is damaged or leads out of the directory; there is no room.
+/// A layer is damaged or contains a path out of the directory, or the directory cannot be written.
 pub fn unpack(
     layout: &Layout,
     layers: &[Descriptor],
@@ -36,7 +36,7 @@ pub fn unpack(
         .map_err(|error| {
             let failure =
                 if matches!(error, ReadError::Io(_)) { Failure::Infrastructure } else { Failure::NotReproducible };
-            failure(format!("the layer {} cannot be unpacked: {error}", layer.digest))
+            failure(format!("cannot unpack the layer {}: {error}", layer.digest))
         })?;
     }
     disk.finish()
@@ -46,7 +46,7 @@ struct Disk<'a> {
     root: &'a Path,
     owner: Option<(u32, u32)>,
     files: ImageFiles,
-    /// Of directories, which have to be writable until all is there.
+    /// The modes of directories, which must be writable until all files are unpacked.
     modes: BTreeMap<String, u32>,
 }
 
@@ -54,10 +54,9 @@ impl Disk<'_> {
     fn add(&mut self, member: &Member, content: &mut dyn Read, fresh: &mut BTreeSet<String>) -> Result<(), ReadError> {
         let path = clean_path(&member.path)?;
         if let Some(whiteout) = whiteout(&path) {
-            return Ok(self.hide(&whiteout, fresh)?);
+            return Ok(self.apply_whiteout(&whiteout, fresh)?);
         }
-        let unsafe_ = ReadError::Unsafe;
-        let real = self.files.real(&path).map_err(unsafe_)?;
+        let real = self.files.real(&path).map_err(|error| ReadError::Unsafe(error.to_string()))?;
         if real.is_empty() {
             return Ok(());
         }
@@ -90,9 +89,11 @@ impl Disk<'_> {
                 FileKind::Link(target.clone())
             }
             MemberKind::HardLink(to) => {
-                let target = self.files.real(&clean_path(to)?).map_err(unsafe_)?;
+                let target = self.files.real(&clean_path(to)?).map_err(|error| ReadError::Unsafe(error.to_string()))?;
                 if self.files.get(&target).is_none_or(|found| found.kind != FileKind::File) {
-                    return Err(unsafe_(format!("{path:?} is a hard link to {to:?}, which is no file of the image")));
+                    return Err(ReadError::Unsafe(format!(
+                        "{path:?} is a hard link to {to:?}, which is not a file of the image"
+                    )));
                 }
                 if target != real {
                     self.remove(&real)?;
@@ -140,7 +141,7 @@ impl Disk<'_> {
     }
 
     /// Whiteouts hide what lower layers have, not what came with them.
-    fn hide(&mut self, whiteout: &Whiteout, fresh: &BTreeSet<String>) -> io::Result<()> {
+    fn apply_whiteout(&mut self, whiteout: &Whiteout, fresh: &BTreeSet<String>) -> io::Result<()> {
         let (path, itself) = match whiteout {
             Whiteout::One(path) => (path, true),
             Whiteout::All(path) => (path, false),
@@ -156,7 +157,7 @@ impl Disk<'_> {
         }
         for child in children {
             if has_fresh(&child) {
-                self.hide(&Whiteout::All(child), fresh)?;
+                self.apply_whiteout(&Whiteout::All(child), fresh)?;
             } else {
                 self.remove(&child)?;
             }
@@ -264,8 +265,8 @@ mod tests {
     #[test]
     fn nothing_leaves_the_directory() {
         for (tar, why) in [
-            (Tar::new().file("../secret", "x"), "leads out"),
-            (Tar::new().hard("a", "../secret"), "leads out"),
+            (Tar::new().file("../secret", "x"), "`..` component"),
+            (Tar::new().hard("a", "../secret"), "`..` component"),
             (Tar::new().hard("a", "gone"), "no file of the image"),
             (Tar::new().link("l", "/").hard("a", "l"), "no file of the image"),
             (Tar::new().file("f", "x").file("f/g", "x"), "is no directory"),

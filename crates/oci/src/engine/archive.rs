@@ -1,4 +1,4 @@
-//! Images as files that engines read and write: docker's archive (`docker save`), and OCI layouts, in tar or not.
+//! Image files that engines read and write: archives of `docker save`, and OCI layouts as directories or tar files.
 //!
 //! https://github.com/moby/docker-image-spec, version 1.2: `manifest.json` names the configuration and the layers.
 
@@ -21,7 +21,7 @@ use drydock_archive::read::{Limits, MemberKind, ReadError, visit_stream};
 use drydock_base::failure::Failure;
 use drydock_base::paths;
 
-/// The list in docker's archive.
+/// The list of images in docker's archive.
 const LIST: &str = "manifest.json";
 
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ struct Listed {
     layers: Vec<String>,
 }
 
-/// Writes a base as docker's archive.
+/// Writes a base image as docker's archive.
 pub(super) fn write(file: &Path, base: &BaseImage, name: &str, scratch: &Path) -> anyhow::Result<()> {
     let mut archive = Layer::new(scratch)?;
     let mut layers = Vec::new();
@@ -55,15 +55,15 @@ pub(super) fn write(file: &Path, base: &BaseImage, name: &str, scratch: &Path) -
     Ok(())
 }
 
-/// Reads what `docker save` wrote.
+/// Reads an archive of `docker save`.
 pub(super) fn saved(file: &Path, directory: &Path) -> anyhow::Result<BuiltImage> {
     untar(file, directory)?;
-    let wrong = |why: &str| Failure::rejected(format!("docker saved an image that cannot be read: {why}"));
+    let wrong = |why: &str| Failure::rejected(format!("cannot read the archive of `docker save`: {why}"));
     let list: Vec<Listed> =
-        serde_json::from_slice(&small(directory, LIST)?).map_err(|error| wrong(&error.to_string()))?;
-    let [Listed { config, layers }] = list.as_slice() else { return Err(wrong("it is not one image")) };
+        serde_json::from_slice(&read_small(directory, LIST)?).map_err(|error| wrong(&error.to_string()))?;
+    let [Listed { config, layers }] = list.as_slice() else { return Err(wrong("it does not have exactly one image")) };
     let config: ImageConfig =
-        serde_json::from_slice(&small(directory, config)?).map_err(|error| wrong(&error.to_string()))?;
+        serde_json::from_slice(&read_small(directory, config)?).map_err(|error| wrong(&error.to_string()))?;
     let layers = layers.iter().map(|layer| {
         let path = directory.join(clean_path(layer)?);
         let mut magic = [0; 2];
@@ -74,19 +74,19 @@ pub(super) fn saved(file: &Path, directory: &Path) -> anyhow::Result<BuiltImage>
     Ok(BuiltImage { config, layers })
 }
 
-/// Reads a layout that was put into a tar file.
+/// Reads a layout in a tar file.
 pub(super) fn saved_layout(file: &Path, directory: &Path) -> anyhow::Result<BuiltImage> {
     untar(file, directory)?;
     layout(directory)
 }
 
-/// Reads the one image of a layout.
+/// Reads the only image of a layout.
 pub(super) fn layout(directory: &Path) -> anyhow::Result<BuiltImage> {
     let layout = Layout::open(directory)?;
-    let wrong = |why: &str| Failure::rejected(format!("the engine made an image that cannot be read: {why}"));
+    let wrong = |why: &str| Failure::rejected(format!("cannot read the image of the engine: {why}"));
     let mut index = layout.index()?;
     for _ in 0..2 {
-        let [one] = index.manifests.as_slice() else { return Err(wrong("it is not one image")) };
+        let [one] = index.manifests.as_slice() else { return Err(wrong("it does not have exactly one image")) };
         match ParsedManifest::read(&one.media_type, &layout.read(one)?).map_err(|error| wrong(&error.to_string()))? {
             ParsedManifest::Index(inner) => index = inner,
             ParsedManifest::Manifest(manifest) => {
@@ -103,9 +103,9 @@ pub(super) fn layout(directory: &Path) -> anyhow::Result<BuiltImage> {
     Err(wrong("it is an index of indexes"))
 }
 
-/// Unpacks the files of an archive; links between layers, as docker saves a layer that comes twice, become copies.
+/// Unpacks an archive. Symlinks between layers, which docker writes for duplicate layers, become hard links.
 fn untar(file: &Path, directory: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let limits = Limits { bytes: 64 << 30, entries: 100_000 };
     let mut links = Vec::new();
     let source = paths::open_regular(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -144,7 +144,7 @@ fn untar(file: &Path, directory: &Path) -> anyhow::Result<()> {
     fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))
 }
 
-fn small(directory: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
+fn read_small(directory: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
     let path = directory.join(clean_path(name).map_err(anyhow::Error::new)?);
     let file = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut bytes = Vec::new();

@@ -1,15 +1,15 @@
-//! docker: a daemon that is given the bases and asked for the image, with buildx or with its own builder.
+//! docker, with buildx or the classic builder.
 
 use std::fs::File;
 
 use anyhow::Context as _;
 
-use super::{BuildRequest, archive, arguments, environment, lent, local_name, run, shown, words};
+use super::{BuildRequest, archive, arguments, base_layout, environment, local_name, run, shown, words};
 use crate::base_image::BaseImage;
 use crate::normalise::BuiltImage;
 use drydock_config::images::Platform;
 
-/// docker's own builder; buildx would be taken where it is, unless it is told so.
+/// Selects the classic builder even where buildx is installed.
 const CLASSIC: [(&str, &str); 1] = [("DOCKER_BUILDKIT", "0")];
 
 pub(super) fn build(request: &BuildRequest<'_>) -> anyhow::Result<BuiltImage> {
@@ -18,7 +18,7 @@ pub(super) fn build(request: &BuildRequest<'_>) -> anyhow::Result<BuiltImage> {
         load(request, base)?;
         names.0.push(local_name(base));
     }
-    // The daemon may build for others at the same time.
+    // The daemon may run other builds at the same time.
     let unique = request.scratch.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
     let built = format!("localhost/drydock-built:{unique}");
@@ -31,7 +31,7 @@ pub(super) fn build(request: &BuildRequest<'_>) -> anyhow::Result<BuiltImage> {
     argv.push(shown(request.context));
     let classic = CLASSIC.map(|(name, value)| (name, value.to_owned()));
     let printed = run(&argv, &classic)?;
-    // Stages before the last one stay as images without a name.
+    // Earlier stages remain as images without a name.
     let steps = printed.lines().filter_map(|line| line.trim().strip_prefix("---> "));
     let is_id = |step: &&str| step.len() == 12 && step.bytes().all(|byte| byte.is_ascii_hexdigit());
     names.0.extend(steps.filter(is_id).map(str::to_owned));
@@ -45,7 +45,7 @@ pub(super) fn buildx(request: &BuildRequest<'_>) -> anyhow::Result<BuiltImage> {
     let mut argv = words(&["docker", "buildx", "build", "--no-cache", "--provenance=false", "--sbom=false"]);
     argv.extend(["--platform".into(), request.platform.to_string(), "--file".into(), shown(request.dockerfile)]);
     for base in request.bases {
-        let directory = lent(request, base)?;
+        let directory = base_layout(request, base)?;
         let context = format!("{}=oci-layout://{}@{}", local_name(base), shown(&directory), base.descriptor.digest);
         argv.extend(["--build-context".into(), context]);
     }
@@ -56,7 +56,7 @@ pub(super) fn buildx(request: &BuildRequest<'_>) -> anyhow::Result<BuiltImage> {
     archive::saved_layout(&saved, &request.scratch.join("built"))
 }
 
-/// Gives a base to the daemon.
+/// Loads a base image into the daemon.
 fn load(request: &BuildRequest<'_>, base: &BaseImage) -> anyhow::Result<()> {
     let file = request.scratch.join("base.tar");
     archive::write(&file, base, &local_name(base), request.scratch)?;
@@ -68,18 +68,19 @@ fn load(request: &BuildRequest<'_>, base: &BaseImage) -> anyhow::Result<()> {
         .unchecked()
         .run()
         .context("cannot run docker")?;
-    let said = drydock_base::exec::end_of(&output.stderr);
-    anyhow::ensure!(output.status.success(), "docker does not take the base {}: {said}", base.name);
+    let why = drydock_base::exec::end_of(&output.stderr);
+    anyhow::ensure!(output.status.success(), "cannot load the base image {} into docker: {why}", base.name);
     std::fs::remove_file(&file).context("cannot remove a temporary file")
 }
 
-/// Names in the daemon's storage, which are removed after the build, the last first; what others use stays.
+/// Images in the daemon's storage that are removed after the build, the last first.
 struct Names(Vec<String>);
 
 impl Drop for Names {
     fn drop(&mut self) {
         for name in self.0.iter().rev() {
-            let _another_build_may_use_it = run(&words(&["docker", "rmi", name]), &[]);
+            // Another build may use the image.
+            run(&words(&["docker", "rmi", name]), &[]).ok();
         }
     }
 }

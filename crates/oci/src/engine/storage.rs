@@ -1,4 +1,4 @@
-//! buildah and podman: no daemon, and a storage of their own that goes away after the build.
+//! buildah and podman, without a daemon, and with a storage that is removed after the build.
 
 use std::path::Path;
 
@@ -9,20 +9,20 @@ use crate::engine::archive;
 use crate::normalise::BuiltImage;
 use drydock_config::images::Platform;
 
-/// What the image is called in the storage.
+/// The name of the image in the storage.
 const BUILT: &str = "localhost/drydock-built:latest";
 
 pub(super) fn build(program: &str, request: &BuildRequest<'_>) -> anyhow::Result<BuiltImage> {
     let storage = Storage { program, root: request.scratch };
     for base in request.bases {
-        // Of a layout it would make a name from its path, which may be no name.
+        // A layout would be named after its path, which may be an invalid name.
         let file = request.scratch.join("base.tar");
         archive::write(&file, base, &local_name(base), request.scratch)?;
         storage.run(&["pull", "--quiet", &format!("docker-archive:{}", shown(&file))], &[])?;
         std::fs::remove_file(&file).context("cannot remove a temporary file")?;
     }
     let time = request.epoch.to_string();
-    // The fewest privileges that work everywhere, also within a container.
+    // This isolation also works within a container.
     let mut options = words(&["--isolation", "chroot", "--timestamp", &time, "--no-cache", "--layers=false"]);
     options.push("--pull=never".into());
     options.extend(["--file".into(), shown(request.dockerfile), "--tag".into(), BUILT.into()]);
@@ -39,7 +39,7 @@ pub(super) fn build(program: &str, request: &BuildRequest<'_>) -> anyhow::Result
     archive::layout(&out)
 }
 
-/// A storage in a directory, which is emptied by the engine's own means: without root, files of other users are in it.
+/// A storage in a directory. Without root, it has files of other users, so the engine removes it.
 struct Storage<'a> {
     program: &'a str,
     root: &'a Path,
@@ -49,7 +49,7 @@ impl Storage<'_> {
     fn run(&self, first: &[&str], more: &[String]) -> anyhow::Result<String> {
         let at = |name: &str| shown(&self.root.join(name));
         let mut argv = words(&[self.program, "--root", &at("storage"), "--runroot", &at("run")]);
-        // The one driver that works on every file system.
+        // This driver works on all file systems.
         argv.extend(words(&["--storage-driver", "vfs"]));
         argv.extend(words(first));
         argv.extend(more.iter().cloned());
@@ -61,7 +61,8 @@ impl Drop for Storage<'_> {
     fn drop(&mut self) {
         if !rustix::process::geteuid().is_root() {
             let directory = shown(&self.root.join("storage"));
-            let _it_is_a_temporary_directory = run(&words(&[self.program, "unshare", "rm", "-rf", &directory]), &[]);
+            // It is a temporary directory.
+            run(&words(&[self.program, "unshare", "rm", "-rf", &directory]), &[]).ok();
         }
     }
 }

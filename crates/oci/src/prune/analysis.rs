@@ -1,4 +1,4 @@
-//! The graph of a repository with its edges in both directions, and what the rules of retention say about its images.
+//! The graph of a repository with its edges in both directions, and the retention rules applied to its images.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,35 +8,35 @@ use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan as _};
 
 use super::tag_name::is_plausible;
-use super::{Graph, Node, Removed, Rule, TagName, Why};
+use super::{KeepRule, ManifestNode, RemovalReason, Removed, RepositoryGraph, TagName};
 use drydock_config::images::{Digest, Retention, Tag};
 use drydock_config::release::Version;
 
-/// A graph with what is asked of it.
+/// A graph with the retention rules.
 pub(super) struct Analysis<'a> {
-    pub(super) graph: &'a Graph,
+    pub(super) graph: &'a RepositoryGraph,
     retention: &'a Retention,
     today: Date,
     pub(super) tags_of: BTreeMap<Digest, Vec<&'a Tag>>,
-    /// What is said about each manifest: lists of referrers, and referrers.
+    /// The lists of referrers, and the referrers, of each manifest.
     pub(super) about: BTreeMap<Digest, BTreeSet<Digest>>,
     /// The lists of referrers, with the manifests that their tags name.
     pub(super) lists: BTreeMap<Digest, BTreeSet<Digest>>,
-    /// The images whose day is known: by their tags, else by when a commit's image was made.
+    /// The images whose day is known: from their tags, or from the build time of a commit's image.
     dated: BTreeMap<Digest, BTreeSet<Date>>,
 }
 
-/// Which of two images is newer: the day, whether the day's tag moved to it, and when it was made.
+/// The rank of an image by age: the day, whether it has the tag of the day, and the build time.
 type Rank = (Date, bool, Option<Timestamp>);
 
 impl<'a> Analysis<'a> {
-    pub(super) fn new(graph: &'a Graph, retention: &'a Retention, today: Date) -> Analysis<'a> {
+    pub(super) fn new(graph: &'a RepositoryGraph, retention: &'a Retention, today: Date) -> Analysis<'a> {
         let mut tags_of: BTreeMap<Digest, Vec<&Tag>> = BTreeMap::new();
         let mut about: BTreeMap<Digest, BTreeSet<Digest>> = BTreeMap::new();
         let mut lists: BTreeMap<Digest, BTreeSet<Digest>> = BTreeMap::new();
         for (tag, digest) in graph.tags.iter().filter_map(|(tag, digest)| Some((tag, (*digest)?))) {
             tags_of.entry(digest).or_default().push(tag);
-            if let TagName::About(subject) = TagName::of(tag) {
+            if let TagName::About(subject) = TagName::parse(tag) {
                 about.entry(subject).or_default().insert(digest);
                 lists.entry(digest).or_default().insert(subject);
             }
@@ -51,8 +51,7 @@ impl<'a> Analysis<'a> {
         Analysis { graph, retention, today, tags_of, about, lists, dated }
     }
 
-    /// Everything that these reach, each with one of those that reach it: what an index lists, what is said about a
-    /// manifest, and what a referrer is about.
+    /// Returns all manifests that the roots reach, each with one of its roots: children, referrers and subjects.
     pub(super) fn reach(&self, roots: impl Iterator<Item = Digest>) -> BTreeMap<Digest, Digest> {
         let mut work: Vec<(Digest, Digest)> = roots.map(|root| (root, root)).collect();
         let mut reached: BTreeMap<Digest, Digest> = work.iter().copied().collect();
@@ -69,14 +68,14 @@ impl<'a> Analysis<'a> {
         reached
     }
 
-    /// Everything that tags reach, but for tags that are only about something.
+    /// Returns all manifests that tags reach, except fallback tags of referrers.
     pub(super) fn tagged(&self) -> BTreeMap<Digest, Digest> {
-        let names = |tags: &[&Tag]| tags.iter().any(|tag| !matches!(TagName::of(tag), TagName::About(_)));
+        let names = |tags: &[&Tag]| tags.iter().any(|tag| !matches!(TagName::parse(tag), TagName::About(_)));
         self.reach(self.tags_of.iter().filter(|(_, tags)| names(tags)).map(|(digest, _)| *digest))
     }
 
-    /// The images that stay for their own sake, and why.
-    pub(super) fn roots(&self) -> BTreeMap<Digest, Rule> {
+    /// Returns the images that a rule keeps.
+    pub(super) fn roots(&self) -> BTreeMap<Digest, KeepRule> {
         let mut roots = BTreeMap::new();
         for (digest, tags) in &self.tags_of {
             if let Some(rule) = tags.iter().find_map(|tag| self.rule_of(tag, *digest, &roots)) {
@@ -96,56 +95,59 @@ impl<'a> Analysis<'a> {
         }
         let first_day = newest.saturating_sub(i64::from(self.retention.daily).days());
         let first_week = monday(newest).saturating_sub(i64::from(self.retention.weekly).weeks());
-        // A day says more than its week, and both less than a name.
+        // The rule of a name is preferred to that of a day, and that to the rule of a week.
         for (day, (_, digest)) in newest_of_day.into_iter().rev().filter(|(day, _)| *day > first_day) {
-            roots.entry(digest).or_insert(Rule::Daily(day));
+            roots.entry(digest).or_insert(KeepRule::Daily(day));
         }
         for (monday, (_, digest)) in newest_of_week.into_iter().rev().filter(|(monday, _)| *monday > first_week) {
-            roots.entry(digest).or_insert(Rule::Weekly(monday));
+            roots.entry(digest).or_insert(KeepRule::Weekly(monday));
         }
         roots
     }
 
-    /// Why a tag stays for its own sake. The tag of a day or commit does if its image was chosen among `roots`.
-    pub(super) fn rule_of(&self, tag: &Tag, digest: Digest, roots: &BTreeMap<Digest, Rule>) -> Option<Rule> {
-        let chosen = || roots.get(&digest).filter(|rule| matches!(rule, Rule::Daily(_) | Rule::Weekly(_))).cloned();
-        match (TagName::of(tag), self.retention.keep.iter().find(|pattern| pattern.matches(tag.as_str()))) {
-            (TagName::Nightly, _) => Some(Rule::Nightly),
-            (_, Some(pattern)) => Some(Rule::Pattern(pattern.as_str().to_owned())),
-            (TagName::Foreign, None) => Some(Rule::Foreign),
-            (TagName::Day(day), None) if self.is_future(day) => Some(Rule::Future(day)),
+    /// RemovalReason a tag stays for its own sake. The tag of a day or commit does if its image was chosen among `roots`.
+    pub(super) fn rule_of(&self, tag: &Tag, digest: Digest, roots: &BTreeMap<Digest, KeepRule>) -> Option<KeepRule> {
+        let chosen =
+            || roots.get(&digest).filter(|rule| matches!(rule, KeepRule::Daily(_) | KeepRule::Weekly(_))).cloned();
+        match (TagName::parse(tag), self.retention.keep.iter().find(|pattern| pattern.matches(tag.as_str()))) {
+            (TagName::Nightly, _) => Some(KeepRule::Nightly),
+            (_, Some(pattern)) => Some(KeepRule::Pattern(pattern.as_str().to_owned())),
+            (TagName::Foreign, None) => Some(KeepRule::Foreign),
+            (TagName::Day(day), None) if self.is_future(day) => Some(KeepRule::Future(day)),
             (TagName::Day(_), None) => chosen(),
             (TagName::Commit, None) => match (self.release(digest), self.dated.get(&digest).and_then(BTreeSet::last)) {
-                (Some(version), _) => Some(Rule::Release(version.clone())),
-                (None, None) => Some(Rule::Undated),
-                (None, Some(day)) if self.is_future(*day) => Some(Rule::Future(*day)),
+                (Some(version), _) => Some(KeepRule::Release(version.clone())),
+                (None, None) => Some(KeepRule::Undated),
+                (None, Some(day)) if self.is_future(*day) => Some(KeepRule::Future(*day)),
                 (None, Some(_)) => chosen(),
             },
-            (TagName::About(_), None) => roots.get(&digest).filter(|rule| matches!(rule, Rule::Untagged(_))).cloned(),
+            (TagName::About(_), None) => {
+                roots.get(&digest).filter(|rule| matches!(rule, KeepRule::Untagged(_))).cloned()
+            }
         }
     }
 
-    /// Whether something without a tag may be in the middle of its push: as young as the days of which every one is kept.
-    pub(super) fn is_young(&self, node: &Node) -> bool {
+    /// Returns true if an untagged manifest is recent, so that its push may be in progress: as recent as `daily` allows.
+    pub(super) fn is_young(&self, node: &ManifestNode) -> bool {
         let since = self.newest().map(|newest| newest.saturating_sub(i64::from(self.retention.daily).days()));
         day_of(node).is_none_or(|day| since.is_none_or(|since| day > since))
     }
 
-    /// What is told about a manifest that goes.
+    /// Describes a manifest that is removed.
     pub(super) fn removed(&self, digest: Digest) -> Removed {
         let tags = self.tags_of.get(&digest).into_iter().flatten().map(|tag| (*tag).clone()).collect();
         let day = self.dated.get(&digest).and_then(BTreeSet::last);
         let subject = self.graph.manifests.get(&digest).and_then(|node| node.subject);
         let about = self.lists.get(&digest).and_then(BTreeSet::first).copied().or(subject);
         let why = match (day, about) {
-            (Some(day), _) => Why::Old(*day),
-            (None, Some(subject)) => Why::Subject(subject),
-            (None, None) => Why::Part,
+            (Some(day), _) => RemovalReason::Old(*day),
+            (None, Some(subject)) => RemovalReason::Subject(subject),
+            (None, None) => RemovalReason::Part,
         };
         Removed { digest, tags, why }
     }
 
-    /// The newest day that has come.
+    /// Returns the newest day that is not in the future.
     fn newest(&self) -> Option<Date> {
         self.dated.values().flatten().copied().filter(|day| !self.is_future(*day)).max()
     }
@@ -156,11 +158,11 @@ impl<'a> Analysis<'a> {
 
     fn rank(&self, day: Date, digest: Digest) -> Rank {
         let mut tags = self.tags_of.get(&digest).into_iter().flatten();
-        let has_day = tags.any(|tag| TagName::of(tag) == TagName::Day(day));
+        let has_day = tags.any(|tag| TagName::parse(tag) == TagName::Day(day));
         (day, has_day, self.graph.manifests.get(&digest).and_then(|node| node.created))
     }
 
-    /// Tomorrow has come where the sun rises earlier.
+    /// Returns true for days after tomorrow; tomorrow has started in other time zones.
     fn is_future(&self, day: Date) -> bool {
         day > self.today.saturating_add(1.day())
     }
@@ -187,7 +189,7 @@ impl<'a> Analysis<'a> {
                 waits.entry(one).or_default().1 += 1;
             }
         }
-        // What nothing has to go before is first in this set.
+        // Manifests that wait for no other are first in this set.
         let mut queue: BTreeSet<((usize, usize), Digest)> =
             waits.iter().map(|(digest, wait)| (*wait, *digest)).collect();
         let mut order = Vec::new();
@@ -208,17 +210,18 @@ impl<'a> Analysis<'a> {
     }
 }
 
-fn days(tags: &[&Tag], node: Option<&Node>) -> BTreeSet<Date> {
-    let names: Vec<TagName> = tags.iter().map(|tag| TagName::of(tag)).collect();
+fn days(tags: &[&Tag], node: Option<&ManifestNode>) -> BTreeSet<Date> {
+    let names: Vec<TagName> = tags.iter().map(|tag| TagName::parse(tag)).collect();
     let named: BTreeSet<Date> =
         names.iter().filter_map(|name| if let TagName::Day(day) = name { Some(*day) } else { None }).collect();
-    match named.is_empty() && names.contains(&TagName::Commit) {
-        true => node.and_then(day_of).into_iter().collect(),
-        false => named,
+    if named.is_empty() && names.contains(&TagName::Commit) {
+        node.and_then(day_of).into_iter().collect()
+    } else {
+        named
     }
 }
 
-fn day_of(node: &Node) -> Option<Date> {
+fn day_of(node: &ManifestNode) -> Option<Date> {
     Some(Offset::UTC.to_datetime(node.created?).date()).filter(|day| is_plausible(*day))
 }
 

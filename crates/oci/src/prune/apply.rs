@@ -1,4 +1,4 @@
-//! A plan carried out, and everything that stays looked at again.
+//! Applies a plan, and verifies everything that is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::contents::{self, Found};
+use super::contents::{self, RepositoryContents};
 use super::{Plan, Prunable, Removed, TagName};
 use crate::registry::Registry;
 use crate::registry::pool::each;
@@ -14,45 +14,45 @@ use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_config::images::{Digest, Tag};
 
-/// How many questions are on their way at once.
+/// The number of parallel requests.
 const PARALLEL: usize = 4;
 
-/// How a removal ended.
+/// The result of applying a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// All of the plan was done.
+pub enum PruneOutcome {
+    /// The whole plan was applied.
     Done,
-    /// Somebody changed the repository meanwhile, in this way; the rest has to be decided anew.
+    /// Somebody changed the repository during the call; the rest needs a new plan.
     Changed(String),
 }
 
-/// Deletes what the plan removes, in its order. Before something with tags is deleted, the tags are read again.
+/// Deletes the manifests of a plan, in order. Before a tagged manifest is deleted, the tags are read again.
 ///
 /// # Errors
-/// The registry cannot be reached, refuses, or deletes nothing.
+/// The registry refuses a request or cannot be reached, or deletion is disabled.
 pub fn apply(
     registry: &Registry,
     place: &Prunable,
-    found: &Found,
+    found: &RepositoryContents,
     plan: &Plan,
     done: &mut dyn FnMut(&Removed),
-) -> anyhow::Result<End> {
+) -> anyhow::Result<PruneOutcome> {
     let repository = place.repository();
     let mut tags: BTreeMap<&Tag, Option<Digest>> = found.graph.tags.iter().map(|(tag, one)| (tag, *one)).collect();
     for removed in &plan.removed {
         if !removed.tags.is_empty() {
             if let Some(change) = changed(registry, place, removed, &tags)? {
-                return Ok(End::Changed(change));
+                return Ok(PruneOutcome::Changed(change));
             }
         }
         registry.delete_manifest(repository, &removed.digest)?;
         tags.retain(|tag, _| !removed.tags.contains(tag));
         done(removed);
     }
-    Ok(End::Done)
+    Ok(PruneOutcome::Done)
 }
 
-/// What is different about the tags from what the plan was made of.
+/// Returns a difference between the tags and those of the plan.
 fn changed(
     registry: &Registry,
     place: &Prunable,
@@ -62,40 +62,40 @@ fn changed(
     let repository = place.repository();
     let now = registry.tags(repository)?;
     if let Some(new) = now.iter().find(|tag| !expected.contains_key(tag)) {
-        return Ok(Some(format!("the tag {new} is new")));
+        return Ok(Some(format!("the tag {new} was created")));
     }
     if let Some(gone) = expected.keys().find(|tag| now.binary_search(tag).is_err()) {
-        return Ok(Some(format!("the tag {gone} is gone")));
+        return Ok(Some(format!("the tag {gone} was deleted")));
     }
-    // A tag that named nothing may only have been on its way.
-    let is_asked = |tag: &Tag, digest: &Option<Digest>| digest.is_none() || TagName::of(tag) == TagName::Nightly;
+    // A tag without a manifest may have been in the middle of its push.
+    let is_asked = |tag: &Tag, digest: &Option<Digest>| digest.is_none() || TagName::parse(tag) == TagName::Nightly;
     let moving = expected.iter().filter(|(tag, digest)| is_asked(tag, digest)).map(|(tag, _)| *tag);
     for tag in removed.tags.iter().chain(moving) {
         let head = registry.head(repository, &tag.clone().into())?.map(|descriptor| descriptor.digest);
         if expected.get(tag) != Some(&head) {
-            return Ok(Some(format!("the tag {tag} has moved")));
+            return Ok(Some(format!("the tag {tag} was moved")));
         }
     }
     Ok(None)
 }
 
-/// What was looked at again after a removal.
+/// The result of the verification after a removal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verified {
-    /// Tags that stay.
+    /// The number of tags.
     pub tags: usize,
-    /// Manifests that they reach.
+    /// The number of manifests that the tags reach.
     pub manifests: usize,
-    /// Blobs of those.
+    /// The number of blobs of these manifests.
     pub blobs: usize,
-    /// What is not there any more, in words.
+    /// Descriptions of everything that is missing.
     pub lost: Vec<String>,
 }
 
-/// Reads every tag that stays again, with all that it reaches: the bytes of manifests, and whether each blob is there.
+/// Reads all kept tags with the manifests that they reach, and checks that all blobs exist.
 ///
 /// # Errors
-/// The registry cannot be reached or refuses.
+/// The registry refuses a request or cannot be reached.
 pub fn verify(registry: &Registry, place: &Prunable, plan: &Plan) -> anyhow::Result<Verified> {
     let found = contents::read(registry, place, BTreeSet::new())?;
     let graph = &found.graph;
@@ -103,13 +103,13 @@ pub fn verify(registry: &Registry, place: &Prunable, plan: &Plan) -> anyhow::Res
     let is_set = |tag: &Tag| graph.tags.get(tag).copied().flatten().is_some();
     let unset = plan.kept.iter().filter(|kept| !is_set(&kept.tag));
     lost.extend(unset.map(|kept| format!("the tag {}", kept.tag)));
-    // What a tag named that others have moved is not found by reading; it may be there all the same.
+    // The manifest of a tag that others have moved may still exist.
     for digest in plan.reached.iter().filter(|digest| !graph.manifests.contains_key(digest)) {
         if registry.head(place.repository(), &(*digest).into())?.is_none() {
             lost.push(format!("the manifest {digest}"));
         }
     }
-    lost.extend(plan.missing.iter().map(|lack| format!("{} of {} (before, too)", lack.digest, lack.tag)));
+    lost.extend(plan.missing.iter().map(|lack| format!("{} of {} (also before)", lack.digest, lack.tag)));
     let reached = plan.reached.iter().filter(|digest| graph.manifests.contains_key(digest));
     let blobs: BTreeSet<Digest> =
         reached.clone().filter_map(|digest| found.blobs.get(digest)).flatten().copied().collect();
@@ -120,10 +120,10 @@ pub fn verify(registry: &Registry, place: &Prunable, plan: &Plan) -> anyhow::Res
     Ok(Verified { tags: plan.kept.len(), manifests: reached.count(), blobs: blobs.len(), lost })
 }
 
-/// What a removal has decided to delete, kept on disk while it goes on: what an index listed cannot be found any more
-/// when the index is gone.
+/// The manifests that a call is about to delete, kept on disk until it is done: the children of an index cannot be found
+/// once the index is deleted.
 #[derive(Debug)]
-pub struct Condemned {
+pub struct PendingRemovals {
     path: PathBuf,
 }
 
@@ -134,40 +134,44 @@ struct OnDisk {
     digests: BTreeSet<Digest>,
 }
 
-impl Condemned {
-    /// The file for a repository in a directory.
-    pub fn at(directory: &Path, place: &Prunable) -> Condemned {
+impl PendingRemovals {
+    /// Returns the file for a repository in a directory.
+    pub fn at(directory: &Path, place: &Prunable) -> PendingRemovals {
         let hex = Digest::of(place.repository().to_string().as_bytes()).hex();
-        Condemned { path: directory.join(format!("prune-{}.json", &hex[..16])) }
+        PendingRemovals { path: directory.join(format!("prune-{}.json", &hex[..16])) }
     }
 
-    /// What an interrupted removal left.
+    /// Reads the manifests that an interrupted call was about to delete.
     ///
     /// # Errors
     /// The file is damaged.
     pub fn read(&self, place: &Prunable) -> anyhow::Result<BTreeSet<Digest>> {
         let Ok(text) = std::fs::read(&self.path) else { return Ok(BTreeSet::new()) };
         let wrong = |why: String| {
-            Failure::missing(format!("{}: {why}; it is of an interrupted removal, remove it", self.path.display()))
+            Failure::missing(format!(
+                "{}: {why}; the file is from an interrupted removal and can be deleted",
+                self.path.display()
+            ))
         };
         let found: OnDisk = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
-        match found.repository == place.repository().to_string() {
-            true => Ok(found.digests),
-            false => Err(wrong(format!("it is about {}", found.repository))),
+        if found.repository == place.repository().to_string() {
+            Ok(found.digests)
+        } else {
+            Err(wrong(format!("it is for {}", found.repository)))
         }
     }
 
-    /// Remembers what will be deleted.
+    /// Writes the manifests that will be deleted.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     pub fn write(&self, place: &Prunable, plan: &Plan, before: &BTreeSet<Digest>) -> anyhow::Result<()> {
         let digests = plan.removed.iter().map(|removed| removed.digest).chain(before.iter().copied()).collect();
         let text = serde_json::to_vec(&OnDisk { repository: place.repository().to_string(), digests })?;
         paths::write_atomically(&self.path, &text)
     }
 
-    /// Forgets it.
+    /// Removes the file.
     ///
     /// # Errors
     /// The file cannot be removed.

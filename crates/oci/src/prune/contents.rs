@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Graph, Node, Prunable, TagName};
+use super::{ManifestNode, Prunable, RepositoryGraph, TagName};
 use crate::image::{CREATED, VERSION};
 use crate::layout::LARGEST_MANIFEST;
 use crate::model::{Descriptor, ImageConfig, ParsedManifest, media};
@@ -17,33 +17,34 @@ use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository};
 use drydock_config::release::{NightlyVersion, Version};
 
-/// More manifests than any repository has.
+/// The maximum number of manifests.
 const MOST_MANIFESTS: usize = 200_000;
-/// How many questions are on their way at once.
+/// The number of parallel requests.
 const PARALLEL: usize = 4;
 
-/// What was found.
+/// The contents of a repository.
 #[derive(Debug, Clone, Default)]
-pub struct Found {
+pub struct RepositoryContents {
     /// The graph.
-    pub graph: Graph,
+    pub graph: RepositoryGraph,
     /// The blobs of each manifest.
     pub blobs: BTreeMap<Digest, BTreeSet<Digest>>,
 }
 
-/// Reads everything that tags reach, and what is left of what an earlier removal had condemned.
+/// Reads all manifests that tags reach, and those that an interrupted call was about to remove.
 ///
 /// # Errors
-/// The registry cannot be reached, refuses, or does not end.
-pub fn read(registry: &Registry, place: &Prunable, condemned: BTreeSet<Digest>) -> anyhow::Result<Found> {
+/// The registry refuses a request, cannot be reached, or has too many manifests.
+pub fn read(registry: &Registry, place: &Prunable, condemned: BTreeSet<Digest>) -> anyhow::Result<RepositoryContents> {
     let repository = place.repository();
     let tags = registry.tags(repository)?;
     let heads = each(&tags, PARALLEL, |tag| registry.head(repository, &tag.clone().into()))?;
     let digests = heads.into_iter().map(|head| head.map(|descriptor| descriptor.digest));
     let tags: BTreeMap<_, _> = tags.into_iter().zip(digests).collect();
-    let about =
-        tags.keys().filter_map(|tag| if let TagName::About(subject) = TagName::of(tag) { Some(subject) } else { None });
-    let mut found = Found::default();
+    let about = tags
+        .keys()
+        .filter_map(|tag| if let TagName::About(subject) = TagName::parse(tag) { Some(subject) } else { None });
+    let mut found = RepositoryContents::default();
     let mut work: BTreeSet<Digest> = tags.values().flatten().copied().chain(about).chain(condemned.clone()).collect();
     let mut parsed: BTreeMap<Digest, ParsedManifest> = BTreeMap::new();
     let mut asked: BTreeSet<Digest> = BTreeSet::new();
@@ -67,18 +68,18 @@ pub fn read(registry: &Registry, place: &Prunable, condemned: BTreeSet<Digest>) 
     }
     found.graph.tags = tags;
     found.graph.condemned = condemned;
-    let asked = asked_themselves(&found.graph);
-    let told = each(&asked, PARALLEL, |digest| told(registry, repository, *digest, &parsed))?;
-    for (digest, told) in asked.into_iter().zip(told) {
+    let asked = with_configuration(&found.graph);
+    let dates = each(&asked, PARALLEL, |digest| dates(registry, repository, *digest, &parsed))?;
+    for (digest, dates) in asked.into_iter().zip(dates) {
         if let Some(node) = found.graph.manifests.get_mut(&digest) {
-            node.created = told.created;
-            node.release = told.release;
+            node.created = dates.created;
+            node.release = dates.release;
         }
     }
     Ok(found)
 }
 
-/// A manifest that is there, with its referrers.
+/// Reads a manifest with its referrers.
 fn one(
     registry: &Registry,
     repository: &Repository,
@@ -89,8 +90,8 @@ fn one(
     Ok(Some((fetched, referrers.into_iter().map(|descriptor| descriptor.digest).collect())))
 }
 
-fn node(fetched: &FetchedManifest, referrers: Vec<Digest>) -> (Node, BTreeSet<Digest>, Option<ParsedManifest>) {
-    let mut node = Node { referrers, ..Node::default() };
+fn node(fetched: &FetchedManifest, referrers: Vec<Digest>) -> (ManifestNode, BTreeSet<Digest>, Option<ParsedManifest>) {
+    let mut node = ManifestNode { referrers, ..ManifestNode::default() };
     let Ok(parsed) = ParsedManifest::read(&fetched.descriptor.media_type, &fetched.bytes) else {
         node.is_opaque = true;
         return (node, BTreeSet::new(), None);
@@ -99,7 +100,7 @@ fn node(fetched: &FetchedManifest, referrers: Vec<Digest>) -> (Node, BTreeSet<Di
     let blobs = match &parsed {
         ParsedManifest::Manifest(manifest) => manifest.blobs().map(|one| one.digest).collect(),
         ParsedManifest::Index(index) => {
-            // Caches of builders are indexes of layers.
+            // Build caches are indexes of layers.
             let is_manifest = |one: &&Descriptor| media::ANY_MANIFEST.contains(&one.media_type.as_str());
             let (children, others): (Vec<&Descriptor>, Vec<_>) = index.manifests.iter().partition(is_manifest);
             node.children = children.into_iter().map(|one| one.digest).collect();
@@ -109,11 +110,12 @@ fn node(fetched: &FetchedManifest, referrers: Vec<Digest>) -> (Node, BTreeSet<Di
     (node, blobs, Some(parsed))
 }
 
-/// The images of commits, of which some are releases and some have a day in no tag, and what lists of referrers are about.
-fn asked_themselves(graph: &Graph) -> Vec<Digest> {
+/// Returns the manifests whose configuration is read: images of commits, which may be releases or have no tag of a day,
+/// and subjects of lists of referrers.
+fn with_configuration(graph: &RepositoryGraph) -> Vec<Digest> {
     let mut names: BTreeMap<Digest, Vec<TagName>> = BTreeMap::new();
     for (tag, digest) in graph.tags.iter().filter_map(|(tag, digest)| Some((tag, (*digest)?))) {
-        let name = TagName::of(tag);
+        let name = TagName::parse(tag);
         names.entry(digest).or_default().push(name);
         if let TagName::About(subject) = name {
             names.entry(subject).or_default().push(name);
@@ -126,26 +128,26 @@ fn asked_themselves(graph: &Graph) -> Vec<Digest> {
     wanted.map(|(digest, _)| digest).filter(|digest| graph.manifests.contains_key(digest)).collect()
 }
 
-/// What an image tells about itself.
+/// The labels of an image that count for its age and version.
 #[derive(Default)]
-struct Told {
+struct ImageDates {
     created: Option<Timestamp>,
     release: Option<Version>,
 }
 
-/// When an image was made, and as which release: as it says itself, or its first platform.
-fn told(
+/// Reads the build time and the release version of an image, from itself or from its first platform.
+fn dates(
     registry: &Registry,
     repository: &Repository,
     digest: Digest,
     parsed: &BTreeMap<Digest, ParsedManifest>,
-) -> anyhow::Result<Told> {
+) -> anyhow::Result<ImageDates> {
     let time = |text: &String| text.parse::<Timestamp>().ok();
-    let mut told = Told::default();
-    // The first of its images, however deep it is.
+    let mut dates = ImageDates::default();
+    // The first image, at any depth.
     let (mut work, mut seen) = (vec![digest], BTreeSet::new());
     let manifest = loop {
-        let Some(next) = work.pop() else { return Ok(told) };
+        let Some(next) = work.pop() else { return Ok(dates) };
         let (annotations, manifest) = match parsed.get(&next) {
             Some(ParsedManifest::Manifest(manifest)) => (&manifest.annotations, Some(manifest)),
             Some(ParsedManifest::Index(index)) if seen.insert(next) => {
@@ -154,7 +156,7 @@ fn told(
             }
             Some(ParsedManifest::Index(_)) | None => continue,
         };
-        told.created = told.created.or_else(|| annotations.get(CREATED).and_then(time));
+        dates.created = dates.created.or_else(|| annotations.get(CREATED).and_then(time));
         if let Some(manifest) = manifest {
             break manifest;
         }
@@ -162,14 +164,14 @@ fn told(
     let config = &manifest.config;
     let is_config = matches!(config.media_type.as_str(), media::CONFIG | media::DOCKER_CONFIG);
     if !is_config || config.size > LARGEST_MANIFEST || !registry.has_blob(repository, &config.digest)? {
-        return Ok(told);
+        return Ok(dates);
     }
     let bytes = registry.small_blob(repository, config)?;
-    let Ok(config) = serde_json::from_slice::<ImageConfig>(&bytes) else { return Ok(told) };
+    let Ok(config) = serde_json::from_slice::<ImageConfig>(&bytes) else { return Ok(dates) };
     let label = |name: &str| config.config.labels.get(name);
     let created = || label(CREATED).and_then(time).or_else(|| config.created.as_ref().and_then(time));
-    told.created = told.created.or_else(created);
+    dates.created = dates.created.or_else(created);
     let version = label(VERSION).and_then(|version| version.parse::<Version>().ok());
-    told.release = version.filter(|version| NightlyVersion::parse(version).is_none());
-    Ok(told)
+    dates.release = version.filter(|version| NightlyVersion::parse(version).is_none());
+    Ok(dates)
 }

@@ -1,11 +1,11 @@
-//! What the tags of a nightly repository say.
+//! The names of the tags in a nightly repository.
 
 use jiff::civil::{Date, date};
 
 use crate::nightly::NIGHTLY_TAG;
 use drydock_config::images::{Digest, Tag};
 
-/// What a tag's name says.
+/// The kind of a tag, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagName {
     /// `nightly`
@@ -21,8 +21,8 @@ pub enum TagName {
 }
 
 impl TagName {
-    /// Reads a tag.
-    pub fn of(tag: &Tag) -> TagName {
+    /// Parses a tag.
+    pub fn parse(tag: &Tag) -> TagName {
         let text = tag.as_str();
         if text == NIGHTLY_TAG {
             return TagName::Nightly;
@@ -41,7 +41,7 @@ impl TagName {
     }
 }
 
-/// Earlier dates are those of builds that set them to nothing.
+/// Returns false for earlier dates, which are those of builds without a date.
 pub(super) fn is_plausible(day: Date) -> bool {
     day >= date(2000, 1, 1)
 }
@@ -52,11 +52,11 @@ mod tests {
 
     #[track_caller]
     fn check(tag: &str, expected: TagName) {
-        assert_eq!(TagName::of(&tag.parse().unwrap()), expected, "{tag}");
+        assert_eq!(TagName::parse(&tag.parse().unwrap()), expected, "{tag}");
     }
 
     #[test]
-    fn only_the_names_of_nightlies_are_read_as_such() {
+    fn tags_are_classified() {
         let digest = Digest::of(b"x");
         check("nightly", TagName::Nightly);
         check("nightly-20261125", TagName::Day(date(2026, 11, 25)));

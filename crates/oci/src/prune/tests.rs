@@ -15,8 +15,8 @@ fn retention(daily: u32, weekly: u32, keep: &[&str]) -> Retention {
     Retention { daily, weekly, keep: keep.iter().map(|pattern| glob::Pattern::new(pattern).unwrap()).collect() }
 }
 
-fn node(children: &[usize]) -> Node {
-    Node { children: children.iter().map(|child| digest(*child)).collect(), ..Node::default() }
+fn node(children: &[usize]) -> ManifestNode {
+    ManifestNode { children: children.iter().map(|child| digest(*child)).collect(), ..ManifestNode::default() }
 }
 
 fn made(year: i16, month: i8, day: i8) -> Option<Timestamp> {
@@ -24,8 +24,8 @@ fn made(year: i16, month: i8, day: i8) -> Option<Timestamp> {
 }
 
 /// A graph from tags and nodes by their numbers.
-fn graph(tags: &[(&str, usize)], nodes: Vec<(usize, Node)>) -> Graph {
-    Graph {
+fn graph(tags: &[(&str, usize)], nodes: Vec<(usize, ManifestNode)>) -> RepositoryGraph {
+    RepositoryGraph {
         tags: tags.iter().map(|(tag, number)| (tag.parse().unwrap(), Some(digest(*number)))).collect(),
         manifests: nodes.into_iter().map(|(number, node)| (digest(number), node)).collect(),
         condemned: BTreeSet::new(),
@@ -34,7 +34,7 @@ fn graph(tags: &[(&str, usize)], nodes: Vec<(usize, Node)>) -> Graph {
 
 /// `TAG: rule` of what stays, then the numbers of what goes.
 #[track_caller]
-fn check(graph: &Graph, retention: &Retention, kept: &[(&str, &str)], removed: &[usize]) -> Plan {
+fn check(graph: &RepositoryGraph, retention: &Retention, kept: &[(&str, &str)], removed: &[usize]) -> Plan {
     let plan = plan(graph, retention, TODAY);
     let found: Vec<(String, String)> =
         plan.kept.iter().map(|kept| (kept.tag.to_string(), kept.rule.to_string())).collect();
@@ -55,7 +55,7 @@ fn days_and_weeks_are_counted_from_the_newest() {
         .collect();
     let tags: Vec<(&str, usize)> =
         tags.iter().map(|(tag, number)| (tag.as_str(), *number)).chain([("nightly", 0)]).collect();
-    let graph = graph(&tags, (0..40).map(|number| (number, Node::default())).collect());
+    let graph = graph(&tags, (0..40).map(|number| (number, ManifestNode::default())).collect());
     // 2026-11-20 is a Friday; the Sundays before are 5, 12 and 19 days ago.
     let going: Vec<usize> = (3..40).filter(|ago| ![5, 12].contains(ago)).collect();
     let plan = check(
@@ -71,14 +71,14 @@ fn days_and_weeks_are_counted_from_the_newest() {
         ],
         &going,
     );
-    assert!(plan.removed.iter().all(|one| matches!(one.why, Why::Old(_))));
+    assert!(plan.removed.iter().all(|one| matches!(one.why, RemovalReason::Old(_))));
 }
 
 #[test]
 fn the_image_that_a_day_moved_to_is_the_newest_of_the_day() {
     let at = |hour: i8| {
         let moment = date(2026, 11, 20).at(hour, 0, 0, 0);
-        Node { created: Some(jiff::tz::Offset::UTC.to_timestamp(moment).unwrap()), ..Node::default() }
+        ManifestNode { created: Some(jiff::tz::Offset::UTC.to_timestamp(moment).unwrap()), ..ManifestNode::default() }
     };
     // The second build of the day has its tag, whatever the dates of the commits are.
     let tags = [("nightly-20261120", 2), ("sha-000000000001", 1), ("sha-000000000002", 2)];
@@ -91,8 +91,8 @@ fn the_image_that_a_day_moved_to_is_the_newest_of_the_day() {
 }
 
 #[test]
-fn what_is_not_a_nightly_or_has_no_age_stays() {
-    let old = |year| Node { created: made(year, 1, 1), ..Node::default() };
+fn other_tags_and_undated_images_are_kept() {
+    let old = |year| ManifestNode { created: made(year, 1, 1), ..ManifestNode::default() };
     let tags = [
         ("keep-this", 1),
         ("nightly-20261120", 2),
@@ -107,32 +107,32 @@ fn what_is_not_a_nightly_or_has_no_age_stays() {
     ];
     let nodes = vec![
         (1, old(2020)),
-        (2, Node::default()),
-        (3, Node::default()),
-        (4, Node::default()),
-        (5, Node::default()),
+        (2, ManifestNode::default()),
+        (3, ManifestNode::default()),
+        (4, ManifestNode::default()),
+        (5, ManifestNode::default()),
         (6, old(1970)),
         (7, old(2025)),
-        (8, Node::default()),
-        (9, Node::default()),
+        (8, ManifestNode::default()),
+        (9, ManifestNode::default()),
     ];
     let kept = [
         ("keep-this", "`keep: keep-*`"),
         ("nightly-20240101", "`keep: *0240101`"),
         ("nightly-20250102", "the image of v1.0"),
         ("nightly-20261120", "the newest of 2026-11-20"),
-        ("nightly-20991231", "2099-12-31 has not come yet"),
-        ("sha-000000000005", "its age is unknown"),
-        ("sha-000000000006", "its age is unknown"),
-        ("v1.0", "no name of a nightly"),
+        ("nightly-20991231", "2099-12-31 is in the future"),
+        ("sha-000000000005", "unknown age"),
+        ("sha-000000000006", "unknown age"),
+        ("v1.0", "not the tag of a nightly"),
     ];
     check(&graph(&tags, nodes), &retention(14, 8, &["keep-*", "*0240101"]), &kept, &[3, 7]);
 }
 
 #[test]
-fn a_release_stays_until_somebody_removes_it_whether_its_day_has_a_tag_or_not() {
-    let release = |created| Node { created, release: Some("1.0".parse().unwrap()), ..node(&[9]) };
-    let nightly = || Node { created: made(2026, 1, 1), ..Node::default() };
+fn releases_are_kept() {
+    let release = |created| ManifestNode { created, release: Some("1.0".parse().unwrap()), ..node(&[9]) };
+    let nightly = || ManifestNode { created: made(2026, 1, 1), ..ManifestNode::default() };
     let tags = [
         ("nightly", 1),
         ("nightly-20260101", 2),
@@ -143,26 +143,26 @@ fn a_release_stays_until_somebody_removes_it_whether_its_day_has_a_tag_or_not() 
         ("sha-000000000005", 5),
     ];
     let nodes = vec![
-        (1, Node::default()),
+        (1, ManifestNode::default()),
         (2, release(made(2026, 1, 1))),
         (3, release(made(2025, 1, 1))),
         (4, release(None)),
         (5, nightly()),
-        (9, Node::default()),
+        (9, ManifestNode::default()),
     ];
     let kept = [
         ("nightly", "the last nightly"),
         ("nightly-20260101", "the image of sha-000000000002"),
         ("nightly-20261120", "the image of nightly"),
-        ("sha-000000000002", "the release 1.0, until somebody removes it"),
-        ("sha-000000000003", "the release 1.0, until somebody removes it"),
-        ("sha-000000000004", "the release 1.0, until somebody removes it"),
+        ("sha-000000000002", "built as the release 1.0"),
+        ("sha-000000000003", "built as the release 1.0"),
+        ("sha-000000000004", "built as the release 1.0"),
     ];
     check(&graph(&tags, nodes), &retention(14, 8, &[]), &kept, &[5]);
 }
 
 /// 0 and 10 are indexes that share the child 2; 20 is a list of referrers of 10, 30 one of 0, with a list 32 of its own.
-fn shared() -> Graph {
+fn shared() -> RepositoryGraph {
     let about = |number: usize| format!("sha256-{}", digest(number).hex());
     let (ten, zero, record, gone) = (about(10), about(0), about(31), about(99));
     let tags = [
@@ -175,14 +175,14 @@ fn shared() -> Graph {
         (record.as_str(), 32),
         (gone.as_str(), 40),
     ];
-    let subject = |number: usize| Node { subject: Some(digest(number)), ..Node::default() };
+    let subject = |number: usize| ManifestNode { subject: Some(digest(number)), ..ManifestNode::default() };
     let nodes = vec![
         (0, node(&[1, 2])),
         (1, node(&[3])),
-        (2, Node::default()),
-        (3, Node::default()),
+        (2, ManifestNode::default()),
+        (3, ManifestNode::default()),
         (10, node(&[2, 11])),
-        (11, Node::default()),
+        (11, ManifestNode::default()),
         (20, node(&[21])),
         (21, subject(10)),
         (30, node(&[31])),
@@ -206,12 +206,12 @@ fn what_a_kept_image_needs_stays_and_what_is_only_said_of_others_goes() {
         assert!(at(first) < at(then), "{first} before {then}");
     }
     let why = |number: usize| plan.removed[at(number)].why.clone();
-    assert_eq!(why(11), Why::Part);
-    assert_eq!(why(40), Why::Subject(digest(99)));
-    assert_eq!(why(10), Why::Old(date(2026, 1, 1)));
+    assert_eq!(why(11), RemovalReason::Part);
+    assert_eq!(why(40), RemovalReason::Subject(digest(99)));
+    assert_eq!(why(10), RemovalReason::Old(date(2026, 1, 1)));
     let rule = |tag: &str| plan.kept.iter().find(|kept| kept.tag.as_str() == tag).unwrap().rule.clone();
-    assert_eq!(rule("amd64"), Rule::Foreign);
-    assert_eq!(rule(&format!("sha256-{}", digest(31).hex())), Rule::Needed("nightly".parse().unwrap()));
+    assert_eq!(rule("amd64"), KeepRule::Foreign);
+    assert_eq!(rule(&format!("sha256-{}", digest(31).hex())), KeepRule::Needed("nightly".parse().unwrap()));
 }
 
 #[test]
@@ -220,11 +220,11 @@ fn what_may_be_in_the_middle_of_its_push_stays() {
     let tags = [("nightly", 0), ("nightly-20261120", 0), (about.as_str(), 2)];
     let pushed = |created| {
         vec![
-            (0, Node::default()),
-            (1, Node { created, ..node(&[4]) }),
+            (0, ManifestNode::default()),
+            (1, ManifestNode { created, ..node(&[4]) }),
             (2, node(&[3])),
-            (3, Node { subject: Some(digest(1)), ..Node::default() }),
-            (4, Node::default()),
+            (3, ManifestNode { subject: Some(digest(1)), ..ManifestNode::default() }),
+            (4, ManifestNode::default()),
         ]
     };
     let words = format!("{} has no tag yet", digest(1).short());
@@ -244,14 +244,14 @@ fn what_may_be_in_the_middle_of_its_push_stays() {
 }
 
 #[test]
-fn what_lacks_something_or_cannot_be_read_is_told() {
+fn missing_and_unknown_manifests_are_reported() {
     let mut graph = graph(
         &[("nightly", 0), ("nightly-20261120", 0), ("nightly-20260101", 2), ("nightly-20260102", 3)],
-        vec![(0, node(&[1, 7])), (1, Node { is_opaque: true, ..Node::default() }), (2, node(&[8]))],
+        vec![(0, node(&[1, 7])), (1, ManifestNode { is_opaque: true, ..ManifestNode::default() }), (2, node(&[8]))],
     );
     graph.tags.insert("nothing".parse().unwrap(), None);
     let plan = plan(&graph, &retention(14, 8, &[]), TODAY);
-    let nightly = |number: usize| Lack { tag: "nightly".parse().unwrap(), digest: digest(number) };
+    let nightly = |number: usize| NeededManifest { tag: "nightly".parse().unwrap(), digest: digest(number) };
     assert_eq!((plan.missing, plan.opaque), (vec![nightly(7)], vec![nightly(1)]));
     let empty: Vec<&str> = plan.empty.iter().map(Tag::as_str).collect();
     assert_eq!(empty, ["nightly-20260102", "nothing"]);
@@ -259,7 +259,7 @@ fn what_lacks_something_or_cannot_be_read_is_told() {
 }
 
 /// Graphs with any edges, some of them in circles.
-fn any_graph(hostile: bool) -> impl Strategy<Value = Graph> {
+fn any_graph(hostile: bool) -> impl Strategy<Value = RepositoryGraph> {
     let size = 24_usize;
     let edges = proptest::collection::vec((0..size, 0..size), 0..40);
     let pairs = || proptest::collection::vec((0..size, 0..size), 0..8);
@@ -281,15 +281,15 @@ fn any_graph(hostile: bool) -> impl Strategy<Value = Graph> {
     let condemned = proptest::collection::btree_set(0..size, 0..4);
     (edges, pairs(), pairs(), told, tags, condemned).prop_map(
         move |(edges, subjects, listed, told, tags, condemned)| {
-            let mut nodes: Vec<Node> = told
+            let mut nodes: Vec<ManifestNode> = told
                 .into_iter()
-                .map(|(ago, is_release)| Node {
+                .map(|(ago, is_release)| ManifestNode {
                     release: is_release.then(|| "1.0".parse().unwrap()),
                     created: ago.and_then(|ago| {
                         let day = TODAY.saturating_sub(jiff::Span::new().days(ago));
                         made(day.year(), day.month(), day.day())
                     }),
-                    ..Node::default()
+                    ..ManifestNode::default()
                 })
                 .collect();
             for (from, to) in edges {
@@ -305,7 +305,7 @@ fn any_graph(hostile: bool) -> impl Strategy<Value = Graph> {
             for (subject, one) in listed {
                 nodes[subject].referrers.push(digest(one));
             }
-            Graph {
+            RepositoryGraph {
                 tags: tags.into_iter().map(|(tag, node)| (tag.parse().unwrap(), node.map(digest))).collect(),
                 manifests: nodes.into_iter().enumerate().map(|(number, node)| (digest(number), node)).collect(),
                 condemned: condemned.into_iter().map(digest).collect(),
@@ -315,7 +315,7 @@ fn any_graph(hostile: bool) -> impl Strategy<Value = Graph> {
 }
 
 /// What tags that stay need, found in the most simple way: again and again, until nothing is added.
-fn needed(graph: &Graph, plan: &Plan) -> BTreeSet<Digest> {
+fn needed(graph: &RepositoryGraph, plan: &Plan) -> BTreeSet<Digest> {
     let mut needed: BTreeSet<Digest> = plan.kept.iter().map(|kept| kept.digest).collect();
     needed.extend(&plan.pushing);
     loop {
@@ -328,7 +328,7 @@ fn needed(graph: &Graph, plan: &Plan) -> BTreeSet<Digest> {
             }
         }
         for (tag, digest) in graph.tags.iter().filter_map(|(tag, digest)| Some((tag, (*digest)?))) {
-            if matches!(TagName::of(tag), TagName::About(subject) if needed.contains(&subject)) {
+            if matches!(TagName::parse(tag), TagName::About(subject) if needed.contains(&subject)) {
                 needed.insert(digest);
             }
         }
@@ -339,14 +339,14 @@ fn needed(graph: &Graph, plan: &Plan) -> BTreeSet<Digest> {
 }
 
 /// What is left when a registry has deleted some manifests, each with its tags.
-fn without(graph: &Graph, deleted: &BTreeSet<Digest>) -> Graph {
+fn without(graph: &RepositoryGraph, deleted: &BTreeSet<Digest>) -> RepositoryGraph {
     let mut left = graph.clone();
     left.manifests.retain(|digest, _| !deleted.contains(digest));
     left.tags.retain(|_, digest| digest.is_none_or(|digest| !deleted.contains(&digest)));
     left
 }
 
-fn properties(graph: &Graph, retention: &Retention, hostile: bool) -> Result<(), TestCaseError> {
+fn properties(graph: &RepositoryGraph, retention: &Retention, hostile: bool) -> Result<(), TestCaseError> {
     let plan = plan(graph, retention, TODAY);
     let going: BTreeSet<Digest> = plan.removed.iter().map(|removed| removed.digest).collect();
     prop_assert_eq!(going.len(), plan.removed.len(), "nothing is deleted twice");
@@ -379,7 +379,7 @@ fn properties(graph: &Graph, retention: &Retention, hostile: bool) -> Result<(),
         }
         // An interruption at any moment changes nothing of what stays.
         let condemned = graph.condemned.union(&going).copied().collect();
-        let resumed = super::plan(&Graph { condemned, ..left }, retention, TODAY);
+        let resumed = super::plan(&RepositoryGraph { condemned, ..left }, retention, TODAY);
         prop_assert_eq!(&resumed.reached, &plan.reached);
     }
     let again = super::plan(&without(graph, &going), retention, TODAY);
@@ -390,12 +390,12 @@ fn properties(graph: &Graph, retention: &Retention, hostile: bool) -> Result<(),
 
 proptest! {
     #[test]
-    fn what_is_needed_stays_and_all_else_goes(graph in any_graph(false), daily in 1_u32..20, weekly in 0_u32..6) {
+    fn needed_manifests_are_kept_and_all_others_removed(graph in any_graph(false), daily in 1_u32..20, weekly in 0_u32..6) {
         properties(&graph, &retention(daily, weekly, &["keep-*"]), false)?;
     }
 
     #[test]
-    fn circles_change_nothing_of_that(graph in any_graph(true), daily in 1_u32..20) {
+    fn cycles_make_no_difference(graph in any_graph(true), daily in 1_u32..20) {
         properties(&graph, &retention(daily, 2, &["keep-*"]), true)?;
     }
 }

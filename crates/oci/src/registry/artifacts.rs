@@ -1,13 +1,12 @@
-//! Says something about a manifest: a small artifact that refers to it.
+//! Artifacts: small files that are attached to a manifest, such as build records.
 
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 
-use super::{Reference, Registry};
+use super::{Reference, Registry, RegistryError};
 use crate::layout::{LARGEST_MANIFEST, Layout};
 use crate::model::{Descriptor, Manifest, ParsedManifest, media};
-use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository};
 
 /// The largest number of artifacts of one type that are read for one image.
@@ -16,19 +15,19 @@ const MOST_ARTIFACTS: usize = 64;
 /// One file of an artifact.
 #[derive(Debug, Clone, Copy)]
 pub struct Attachment<'a> {
-    /// Its type.
+    /// The media type.
     pub media_type: &'a str,
-    /// Its content.
+    /// The content.
     pub bytes: &'a [u8],
-    /// What else is to be known, such as `org.opencontainers.image.title`, its name.
+    /// Annotations, such as `org.opencontainers.image.title` for the file name.
     pub annotations: &'a [(&'a str, &'a str)],
 }
 
-/// Puts an artifact that refers to `subject`, and lists it. The same content makes the same artifact, so that doing it
-/// again changes nothing. No other tag is set.
+/// Attaches files to the manifest `subject`, as an artifact. The same content makes the same artifact, so a repeated call
+/// changes nothing.
 ///
 /// # Errors
-/// The registry cannot be reached or refuses, or can hold no list of what refers to a manifest.
+/// The registry refuses a request, cannot be reached, or has no way to list referrers.
 pub fn attach(
     registry: &Registry,
     repository: &Repository,
@@ -75,27 +74,30 @@ fn owned(annotations: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 impl Registry {
-    /// A blob.
+    /// Reads a blob that is at most as large as a manifest.
     ///
     /// # Errors
-    /// It is not there, too large, or has another digest; the registry cannot be reached.
+    /// The blob does not exist, is too large, or does not match its digest; the registry refuses a request or cannot be
+    /// reached.
     pub fn small_blob(&self, repository: &Repository, descriptor: &Descriptor) -> anyhow::Result<Vec<u8>> {
         if descriptor.size > LARGEST_MANIFEST {
             let text =
-                format!("{} in {repository} has {} bytes, too many to be read", descriptor.digest, descriptor.size);
-            return Err(Failure::remote(text));
+                format!("{} in {repository} is too large to be read ({} bytes)", descriptor.digest, descriptor.size);
+            return Err(RegistryError::protocol(text));
         }
-        let scratch =
-            tempfile::Builder::new().prefix("drydock-blob-").tempdir().context("cannot make a temporary directory")?;
+        let scratch = tempfile::Builder::new()
+            .prefix("drydock-blob-")
+            .tempdir()
+            .context("cannot create a temporary directory")?;
         let layout = Layout::create(scratch.path())?;
         self.download(repository, descriptor, &layout)?;
         layout.read(descriptor)
     }
 
-    /// The files of each artifact of that type that is said about a manifest.
+    /// Reads the files of each artifact of a type that is attached to a manifest.
     ///
     /// # Errors
-    /// There are too many, one is not there or too large; the registry cannot be reached.
+    /// A file does not exist or is too large; the registry refuses a request or cannot be reached.
     pub fn artifacts(
         &self,
         repository: &Repository,
@@ -106,10 +108,10 @@ impl Registry {
         let of_type = referrers.iter().filter(|one| one.artifact_type.as_deref() == Some(artifact_type));
         let mut artifacts = Vec::new();
         for descriptor in of_type.take(MOST_ARTIFACTS) {
-            // A list may name what was deleted.
+            // A list may name a deleted artifact.
             let Some(fetched) = self.manifest(repository, &descriptor.digest.into())? else { continue };
             let ParsedManifest::Manifest(manifest) = fetched.parse()? else { continue };
-            // What a list says of it counts for nothing.
+            // The artifact itself must confirm what the list says.
             if manifest.artifact_type.as_deref() != Some(artifact_type)
                 || manifest.subject.as_ref().map(|subject| subject.digest) != Some(*subject)
             {

@@ -1,7 +1,7 @@
-//! Requests that prove who we are: the registry is asked, and when it wants a proof it gets the one that it names.
+//! Authentication: requests are repeated with the credentials that the registry asks for.
 //!
-//! Distribution, "Token Authentication Specification" and "OAuth2 Token Authentication". A login goes only to the origin
-//! that it is for, and to the token service that this origin names; never in the clear but on this machine.
+//! Distribution, "Token Authentication Specification" and "OAuth2 Token Authentication". Credentials are sent only to their
+//! own origin and to the token service that it names, and never unencrypted, except on this machine.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,33 +13,32 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::Registry;
 use super::challenge::{self, Challenge, Scope};
 use super::credentials::{Login, Secret};
-use drydock_base::failure::Failure;
+use super::{Registry, RegistryError};
 use drydock_http::{Content, Method, Request, Response, Retry, Url, printable};
 
-/// The largest answer of a token service.
+/// The maximum size of a token service's response, in bytes.
 const LARGEST_TOKEN: u64 = 1 << 20;
-/// What the specification has for a token that does not say how long it lives.
+/// The lifetime of a token without `expires_in`, in seconds, by the specification.
 const SHORTEST_LIFE: u64 = 60;
-/// A token is not used in its last seconds.
+/// A token is not used in its last seconds before expiry.
 const SPARE: u64 = 10;
 
-/// What was learnt about a registry's demands.
+/// The authentication state of a registry.
 #[derive(Default)]
 pub(super) struct Known {
     state: Mutex<State>,
-    /// Held while a proof is fetched, so that threads that need the same one wait for it.
+    /// Held while a token is fetched, so that threads that need the same one wait for it.
     fetching: Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
-    /// What was asked for last.
+    /// The last challenge.
     challenge: Option<Challenge>,
     tokens: Vec<Token>,
-    /// By the path of the repository.
+    /// The credentials by the path of the repository.
     logins: HashMap<String, Option<Arc<Login>>>,
 }
 
@@ -60,7 +59,7 @@ struct TokenAnswer {
 }
 
 impl Registry {
-    /// Sends a request about a repository. It carries a proof only to the registry's own origin.
+    /// Sends a request about a repository. Only the registry's own origin gets credentials.
     pub(super) fn send(&self, path: &str, scope: &Scope, call: Request<'_>) -> anyhow::Result<Response> {
         if !call.url.same_origin(&self.inner.base) {
             return Ok(self.client_for(call.url)?.send(&call)?);
@@ -77,7 +76,7 @@ impl Registry {
         }
         let offers = answer.headers.get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
         let Some(challenge) = challenge::choose(offers) else {
-            return Err(answer.refusal("it does not say how to prove who asks (WWW-Authenticate)").into());
+            return Err(answer.refusal("the response has no usable WWW-Authenticate header").into());
         };
         let scope = match &challenge {
             Challenge::Basic => scope.clone(),
@@ -98,7 +97,7 @@ impl Registry {
         Ok(answer)
     }
 
-    /// The proof that the registry will want, as far as that is known; another token of the same service is fetched.
+    /// Returns the `Authorization` header that the registry is known to want; a new token is fetched if necessary.
     fn remembered(&self, path: &str, scope: &Scope) -> anyhow::Result<Option<String>> {
         if let Some(header) = self.kept(scope) {
             return Ok(Some(header));
@@ -107,7 +106,7 @@ impl Registry {
         self.renewed(path, scope, challenge, None)
     }
 
-    /// A proof that is not `refused`, which was sent and not enough: that of another thread, or a new one.
+    /// Returns a header other than `refused`, which was sent and not accepted: that of another thread, or a new one.
     fn renewed(
         &self,
         path: &str,
@@ -115,7 +114,7 @@ impl Registry {
         challenge: Challenge,
         refused: Option<String>,
     ) -> anyhow::Result<Option<String>> {
-        let _one_at_a_time = self.inner.known.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self.inner.known.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         match self.kept(scope) {
             Some(header) if Some(&header) != refused.as_ref() => return Ok(Some(header)),
             Some(_) => self.forget(scope),
@@ -124,7 +123,7 @@ impl Registry {
         self.prove(path, scope, challenge)
     }
 
-    /// A token that is good for that.
+    /// Returns the header of a valid token for the scope.
     fn kept(&self, scope: &Scope) -> Option<String> {
         let now = self.now();
         let state = self.state();
@@ -132,7 +131,7 @@ impl Registry {
         state.tokens.iter().find(good).map(|token| token.header.clone())
     }
 
-    /// The header for what was asked; none where there is nothing to prove it with.
+    /// Returns the header for a challenge; none without credentials.
     fn prove(&self, path: &str, scope: &Scope, challenge: Challenge) -> anyhow::Result<Option<String>> {
         let login = self.login(path)?;
         let header = match (&challenge, login.as_deref().map(|login| &login.secret)) {
@@ -153,12 +152,12 @@ impl Registry {
     fn token(&self, realm: &str, service: Option<&str>, scope: &Scope, login: Option<&Login>) -> anyhow::Result<Token> {
         let host = self.host();
         let address = Url::parse(realm).ok_or_else(|| {
-            Failure::remote(format!("{host} names a token service that is no address: {}", printable(realm)))
+            RegistryError::protocol(format!("invalid `realm` in WWW-Authenticate of {host}: {}", printable(realm)))
         })?;
         let here = address.is_loopback() && self.inner.base.is_loopback();
         if !address.is_secure() && !here {
-            let why = "logins and tokens are never sent in the clear; ask its operator for an https realm";
-            return Err(Failure::remote(format!("{host} names the token service {address}; {why}")));
+            let why = "credentials are never sent unencrypted; ask the operator for an https realm";
+            return Err(RegistryError::protocol(format!("{host} names the token service {address}; {why}")));
         }
         let scopes = scope.texts();
         let joined = scopes.join(" ");
@@ -197,16 +196,17 @@ impl Registry {
             let remedy = match (answer.status, login) {
                 (400 | 401 | 403, Some(login)) => refused_login(login, host),
                 (400 | 401 | 403, None) => self.without_login(),
-                _ => "it is the token service that the registry names".to_owned(),
+                _ => "this is the token service of the registry".to_owned(),
             };
             return Err(answer.refusal(&remedy).into());
         }
         let read: Option<TokenAnswer> = serde_json::from_slice(&answer.bytes(LARGEST_TOKEN)?).ok();
         let life = read.as_ref().and_then(|read| read.expires_in).unwrap_or(SHORTEST_LIFE);
         let token = read.and_then(|read| read.token.or(read.access_token)).filter(|token| !token.is_empty());
-        let token = token.ok_or_else(|| Failure::remote(format!("the token service {url} gave no token")))?;
+        let token =
+            token.ok_or_else(|| RegistryError::protocol(format!("the token service {url} returned no token")))?;
         let life = Duration::from_secs(life.clamp(SHORTEST_LIFE, 24 * 60 * 60) - SPARE);
-        let until = self.now().checked_add(life).context("the clock is at the end of time")?;
+        let until = self.now().checked_add(life).context("token expiry overflows")?;
         Ok(Token { scope: scope.clone(), header: bearer(&token)?, until })
     }
 
@@ -219,7 +219,7 @@ impl Registry {
         Ok(login)
     }
 
-    /// What a person can do about a refusal, by where the login came from.
+    /// Returns the remedy for a refusal, which depends on the source of the credentials.
     pub(super) fn remedy_for_401(&self, path: &str) -> anyhow::Result<String> {
         Ok(match self.login(path)? {
             Some(login) => refused_login(&login, self.host()),
@@ -227,16 +227,16 @@ impl Registry {
         })
     }
 
-    /// Where the login for a repository came from, for the text of an error.
+    /// Describes the account for a repository, for an error message.
     pub(super) fn account(&self, path: &str) -> String {
         let login = self.state().logins.get(path).cloned().flatten();
-        login.map_or_else(|| "nobody in particular".to_owned(), |login| format!("the account of {}", login.source))
+        login.map_or_else(|| "an anonymous user".to_owned(), |login| format!("the account of {}", login.source))
     }
 
     fn without_login(&self) -> String {
         let host = self.host();
         let places = self.inner.credentials.places(host);
-        format!("there is no login for {host} in {places}; is `docker login {host}` done?")
+        format!("no credentials for {host} in {places}; run `docker login {host}`")
     }
 
     fn forget(&self, scope: &Scope) {
@@ -253,19 +253,17 @@ impl Registry {
 }
 
 fn refused_login(login: &Login, host: &str) -> String {
-    format!("the login of {} for {host} was not accepted; is its password right? renew it by `docker login {host}`", {
-        login.source()
-    })
+    format!("the credentials of {} for {host} were rejected; renew them with `docker login {host}`", { login.source() })
 }
 
 fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// A token that could end the header would let who gives it write others.
+/// Checks a token: one with line breaks could inject other headers.
 fn bearer(token: &str) -> anyhow::Result<String> {
     if token.is_empty() || token.bytes().any(|byte| !byte.is_ascii_graphic()) {
-        return Err(Failure::remote("a token has characters that no header can carry"));
+        return Err(RegistryError::protocol("the token has characters that are not allowed in a header"));
     }
     Ok(format!("Bearer {token}"))
 }

@@ -1,51 +1,51 @@
-//! What a registry asks for: `WWW-Authenticate` (RFC 9110, 11.6.1), and the scopes of its tokens
+//! Challenges of a registry: `WWW-Authenticate` (RFC 9110, 11.6.1), and the scopes of its tokens
 //! (distribution, "Token Scope Documentation").
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// One way to prove who we are.
+/// A method of authentication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
-    /// A name and a password with each request.
+    /// User name and password with each request.
     Basic,
-    /// A token of a service.
+    /// A token of a token service.
     Bearer {
-        /// The service's address.
+        /// The URL of the token service.
         realm: String,
-        /// What the token is for.
+        /// The service that the token is for.
         service: Option<String>,
-        /// What it must allow.
+        /// The scope that the token must have.
         scope: Scope,
     },
 }
 
-/// What is to be done with which repositories.
+/// Actions by repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Scope(BTreeMap<String, BTreeSet<String>>);
 
 impl Scope {
-    /// Reading a repository.
+    /// Returns the scope for reading a repository.
     pub(super) fn pull(path: &str) -> Scope {
-        Scope::of(path, &["pull"])
+        Scope::new(path, &["pull"])
     }
 
-    /// Writing to it.
+    /// Returns the scope for writing to a repository.
     pub(super) fn push(path: &str) -> Scope {
-        Scope::of(path, &["pull", "push"])
+        Scope::new(path, &["pull", "push"])
     }
 
-    /// Deleting from it.
+    /// Returns the scope for deleting from a repository.
     pub(super) fn delete(path: &str) -> Scope {
-        Scope::of(path, &["pull", "delete"])
+        Scope::new(path, &["pull", "delete"])
     }
 
-    fn of(path: &str, actions: &[&str]) -> Scope {
+    fn new(path: &str, actions: &[&str]) -> Scope {
         let actions = actions.iter().map(|action| (*action).to_owned()).collect();
         Scope(BTreeMap::from([(path.to_owned(), actions)]))
     }
 
-    /// And another.
+    /// Adds another scope.
     #[must_use]
     pub(super) fn and(mut self, other: &Scope) -> Scope {
         for (path, actions) in &other.0 {
@@ -54,7 +54,7 @@ impl Scope {
         self
     }
 
-    /// With the actions that `other` has for the same repositories, and for no others.
+    /// Adds the actions that `other` has for the same repositories.
     #[must_use]
     pub(super) fn widened(mut self, other: &Scope) -> Scope {
         for (path, actions) in &mut self.0 {
@@ -63,12 +63,12 @@ impl Scope {
         self
     }
 
-    /// Whether what is allowed here is enough for that.
+    /// Returns true if this scope includes another.
     pub(super) fn covers(&self, other: &Scope) -> bool {
         other.0.iter().all(|(path, wanted)| self.0.get(path).is_some_and(|actions| wanted.is_subset(actions)))
     }
 
-    /// As a token service reads it, one text a repository.
+    /// Formats the scope for a token service, one text for each repository.
     pub(super) fn texts(&self) -> Vec<String> {
         let text = |(path, actions): (&String, &BTreeSet<String>)| {
             let actions: Vec<&str> = actions.iter().map(String::as_str).collect();
@@ -84,7 +84,7 @@ impl Scope {
                 continue;
             };
             let actions: Vec<&str> = actions.split(',').collect();
-            scope = scope.and(&Scope::of(path, &actions));
+            scope = scope.and(&Scope::new(path, &actions));
         }
         scope
     }
@@ -96,7 +96,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The best of what the headers offer.
+/// Chooses the best of the offered methods.
 pub(super) fn choose<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Challenge> {
     let mut offered: Vec<Challenge> = headers.flat_map(parse).collect();
     let bearer = offered.iter().position(|one| matches!(one, Challenge::Bearer { .. }));
@@ -110,7 +110,7 @@ pub(super) fn choose<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Chall
 fn parse(header: &str) -> Vec<Challenge> {
     let mut offered: Vec<(String, BTreeMap<String, String>)> = Vec::new();
     for piece in pieces(header) {
-        // A scheme stands alone, or before the first of its parameters.
+        // A scheme is on its own, or before the first of its parameters.
         let (scheme, parameter) = match piece.split_once([' ', '\t']) {
             Some((first, rest)) if !first.contains('=') => (Some(first), rest.trim()),
             None if !piece.contains('=') => (Some(piece.as_str()), ""),
@@ -136,7 +136,7 @@ fn parse(header: &str) -> Vec<Challenge> {
     known.collect()
 }
 
-/// The parts between commas that are not quoted.
+/// Splits at commas outside of quotes.
 fn pieces(header: &str) -> Vec<String> {
     let mut pieces = vec![String::new()];
     let (mut quoted, mut escaped) = (false, false);
@@ -206,10 +206,10 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_header_is_too_odd(header in "[ a-zA-Z=\",\\\\;:ä]{0,60}") {
+        fn any_header_is_parsed(header in "[ a-zA-Z=\",\\\\;:ä]{0,60}") {
             let all = parse(&header);
             proptest::prop_assert!(all.len() <= header.len());
-            // A value that is quoted comes back whole.
+            // A quoted value is read back unchanged.
             let quoted = header.replace('\\', "\\\\").replace('"', "\\\"");
             let found = choose([format!("Bearer x=\"y\",realm=\"{quoted}\"").as_str()].into_iter());
             proptest::prop_assert_eq!(found, bearer(&header, None, ""));

@@ -1,7 +1,8 @@
-//! Who we are to registries: from the environment, from the files of docker and podman, and from their helpers.
+//! Credentials for registries: from the environment, from the files of docker and podman, and from credential helpers.
 //!
 //! containers-auth.json(5), containers-certs.d(5); docker's `config.json` and the protocol of its credential helpers
-//! (docker-credential-helpers, "Development"). What is found is for one host, and is asked for when that host wants it.
+//! (docker-credential-helpers, "Development"). Credentials are for one host, and are read when that host asks for
+//! them.
 
 mod files;
 mod helper;
@@ -17,26 +18,26 @@ use files::Found;
 use drydock_base::failure::Failure;
 use drydock_http::NetworkEnv;
 
-/// Docker Hub's name in the files of docker.
+/// The key of Docker Hub in docker's files.
 pub(super) const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
-/// What opens a registry. It is never shown.
+/// The secret part of credentials. It is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Secret {
-    /// A name and a password.
+    /// User name and password.
     Basic {
-        /// Shown in no text either: some registries put a key there.
+        /// The user name; never shown, as some registries use a key here.
         user: String,
-        /// The password, or a token in its place.
+        /// The password or a token.
         password: String,
     },
-    /// What is exchanged for tokens at the registry's token service.
+    /// An identity token, which the token service exchanges for access tokens.
     Identity(String),
-    /// A token that is sent as it is.
+    /// An access token.
     Bearer(String),
 }
 
-/// A secret with the place where it was found.
+/// A secret with its source.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     pub(super) secret: Secret,
@@ -44,7 +45,7 @@ pub struct Login {
 }
 
 impl Login {
-    /// Where it was found.
+    /// Returns the variable, file or helper that the credentials came from.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -56,7 +57,7 @@ impl fmt::Debug for Login {
     }
 }
 
-/// Where this machine keeps what it knows of registries. Nothing is read before a registry asks.
+/// The sources of credentials on this machine. Nothing is read before a registry asks.
 #[derive(Clone, Default)]
 pub struct Credentials {
     variables: BTreeMap<OsString, OsString>,
@@ -70,12 +71,12 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Those of this process.
+    /// Uses the environment of this process.
     pub fn from_process() -> Credentials {
         Credentials::new(std::env::vars_os().collect())
     }
 
-    /// Those of an environment, such as that of [`Credentials::from_process`].
+    /// Uses the given environment.
     pub fn new(variables: BTreeMap<OsString, OsString>) -> Credentials {
         let machine = NetworkEnv::new(&|name| variables.get(OsStr::new(name)).cloned());
         Credentials { variables, machine }
@@ -86,10 +87,10 @@ impl Credentials {
         &self.machine
     }
 
-    /// The login for a repository: that of its host, or a narrower one where podman's file has it.
+    /// Returns the credentials for a repository: those of its host, or those of a path where podman's file has them.
     ///
     /// # Errors
-    /// A file cannot be understood, a helper fails, or a variable is alone.
+    /// A file cannot be parsed, a helper fails, or only one of two variables is set.
     pub fn find(&self, host: &str, path: &str) -> anyhow::Result<Option<Login>> {
         if let Some(login) = self.of_environment(host)? {
             return Ok(Some(login));
@@ -108,7 +109,7 @@ impl Credentials {
         Ok(None)
     }
 
-    /// The files that are looked at, in this order, for the text of an error.
+    /// Lists the sources of credentials in their order, for an error message.
     pub(super) fn places(&self, host: &str) -> String {
         let files = self.files().into_iter().map(|file| file.display().to_string());
         let variables = format!("DRYDOCK_REGISTRY_USER_{}", suffix(host));
@@ -122,7 +123,7 @@ impl Credentials {
             let value = self.variables.get(OsStr::new(name)).filter(|value| !value.is_empty());
             value.map(|value| value.clone().into_string()).transpose()
         };
-        let no_text = |_| Failure::usage("a variable DRYDOCK_REGISTRY_… is no UTF-8");
+        let no_text = |_| Failure::usage("a variable DRYDOCK_REGISTRY_… is not valid UTF-8");
         for end in [format!("_{}", suffix(host)), String::new()] {
             let (user, password) = (format!("DRYDOCK_REGISTRY_USER{end}"), format!("DRYDOCK_REGISTRY_PASSWORD{end}"));
             let secret = (text(&user).map_err(no_text)?, text(&password).map_err(no_text)?);
@@ -137,7 +138,7 @@ impl Credentials {
                     Some(named) if named == host => {}
                     Some(_) => return Ok(None),
                     None => {
-                        let remedy = "set DRYDOCK_REGISTRY_HOST to the registry that it is for, such as ghcr.io";
+                        let remedy = "set DRYDOCK_REGISTRY_HOST to the host of the registry, such as ghcr.io";
                         return Err(Failure::usage(format!("{user} is set; {remedy}")));
                     }
                 }
@@ -168,7 +169,7 @@ impl Credentials {
         self.variables.get(OsStr::new(name)).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
-    /// The certificates of authorities that this machine keeps for one host.
+    /// Returns the files with CA certificates for one host.
     pub(super) fn authorities(&self, authority: &str) -> Vec<PathBuf> {
         let user = self.path("HOME").map(|home| home.join(".config/containers/certs.d"));
         let system = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
@@ -187,8 +188,8 @@ fn certificates(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A host as a part of a variable's name: `ghcr.io` is `GHCR_IO`, `my-host.example:444` is `MY__HOST_EXAMPLE___444`. No
-/// two hosts have the same name: a host has hyphens only between letters or digits, where each makes two of an even run.
+/// Encodes a host for the name of a variable: `ghcr.io` is `GHCR_IO`, `my-host.example:444` is `MY__HOST_EXAMPLE___444`. The
+/// encoding is unique: a host has hyphens only between letters or digits, and each becomes two underscores.
 fn suffix(host: &str) -> String {
     let mut suffix = String::new();
     for letter in host.chars() {
@@ -211,10 +212,10 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_says_for_which_host_it_is() {
+    fn variables_are_for_one_host() {
         let both = [("DRYDOCK_REGISTRY_USER", "u"), ("DRYDOCK_REGISTRY_PASSWORD", "s3cret")];
-        let alone = with(&both).find("ghcr.io", "a/b").unwrap_err().to_string();
-        assert!(alone.contains("DRYDOCK_REGISTRY_HOST") && !alone.contains("s3cret"), "{alone}");
+        let hostless = with(&both).find("ghcr.io", "a/b").unwrap_err().to_string();
+        assert!(hostless.contains("DRYDOCK_REGISTRY_HOST") && !hostless.contains("s3cret"), "{hostless}");
         let named = with(&[&both[..], &[("DRYDOCK_REGISTRY_HOST", "ghcr.io")]].concat());
         let login = named.find("ghcr.io", "a/b").unwrap().unwrap();
         assert_eq!(login.source(), "DRYDOCK_REGISTRY_USER");
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_looks_alike_gets_nothing() {
+    fn similar_hosts_get_no_credentials() {
         let hosts = [
             "a.b.example",
             "a-b.example",
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_looked_at_in_order() {
+    fn files_are_read_in_order() {
         let home = tempfile::tempdir().unwrap();
         let home_text = home.path().to_str().unwrap();
         let one = |name: &str, auth: &str| {

@@ -4,39 +4,39 @@ use std::io::{self, Read as _, Write as _};
 
 use anyhow::Context as _;
 
-use super::Registry;
 use super::challenge::Scope;
+use super::{Registry, RegistryError};
 use crate::layout::Layout;
 use crate::model::Descriptor;
-use drydock_base::failure::Failure;
 use drydock_base::sums::Summing;
 use drydock_config::images::{Digest, Repository};
 use drydock_http::{Method, Request, Response, printable};
 
-/// How often a registry may send us elsewhere for one blob.
+/// The maximum number of redirects for one blob.
 const MOST_REDIRECTS: u32 = 5;
 
 impl Registry {
-    /// Whether a blob is there.
+    /// Returns true if a blob exists.
     ///
     /// # Errors
-    /// The registry cannot be reached or refuses.
+    /// The registry refuses the request or cannot be reached.
     pub fn has_blob(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<bool> {
         let url = self.url(repository, &format!("blobs/{digest}"))?;
         let path = repository.path();
         let answer = self.send(path, &Scope::pull(path), Request::new(Method::HEAD, &url))?;
         match answer.status {
-            // One that keeps its blobs elsewhere says where.
+            // A redirect means that the blob is stored elsewhere.
             200 | 301 | 302 | 307 | 308 => Ok(true),
             404 => Ok(false),
             _ => Err(self.refused(answer, repository)),
         }
     }
 
-    /// Brings a blob into a layout. A cut connection is made again, and goes on where it was cut.
+    /// Downloads a blob into a layout. After a lost connection, the download continues where it stopped.
     ///
     /// # Errors
-    /// The blob is not there or not what its digest says, the registry cannot be reached, or the layout cannot be written.
+    /// The blob does not exist or does not match its digest, the registry refuses a request or cannot be reached, or the
+    /// layout cannot be written.
     pub fn download(&self, repository: &Repository, blob: &Descriptor, layout: &Layout) -> anyhow::Result<()> {
         if layout.has(blob) {
             return Ok(());
@@ -49,31 +49,32 @@ impl Registry {
                 Received::Whole => break,
                 Received::Again => {
                     sum = Summing::new(layout.part()?);
-                    "it began anew".to_owned()
+                    "the download started again".to_owned()
                 }
                 Received::Cut(why) => why,
             };
             tried += 1;
-            // What came before, and comes again from the first byte, is no progress.
+            // Bytes that are received again are not progress.
             if Summing::bytes(&sum) > furthest {
                 (tried, furthest) = (1, Summing::bytes(&sum));
             }
             if tried >= self.retry_policy().tries {
                 let got = Summing::bytes(&sum);
-                let text = format!("{repository} gave {got} of {} bytes of {}: {cut}", blob.size, blob.digest);
-                return Err(Failure::remote(text));
+                let text = format!("{repository} returned {got} of {} bytes of {}: {cut}", blob.size, blob.digest);
+                return Err(RegistryError::protocol(text));
             }
             self.retry_policy().clock.sleep(self.retry_policy().wait(tried));
         }
         let (part, (found, size)) = sum.into_parts();
         if Digest(found) != blob.digest || size != blob.size {
-            let text = format!("{repository} gave other bytes for {}: their digest is {}", blob.digest, Digest(found));
-            return Err(Failure::not_reproducible(text));
+            let text =
+                format!("{repository} returned other content for {}, with the digest {}", blob.digest, Digest(found));
+            return Err(RegistryError::wrong_content(text));
         }
         layout.keep(part, &blob.digest)
     }
 
-    /// One request for what is missing.
+    /// Requests the missing part of a blob.
     fn receive(
         &self,
         repository: &Repository,
@@ -87,12 +88,12 @@ impl Registry {
         let mut answer = self.open_blob(repository, blob, from)?;
         match (answer.status, from) {
             (200, 0) => {}
-            // It knows no ranges.
+            // The registry does not support ranges.
             (200, _) => return Ok(Received::Again),
             (206, _) if starts_at(answer.header("content-range"), from) => {}
             (206 | 416, _) => return Ok(Received::Again),
             (404, _) => {
-                return Err(Failure::remote(format!("{repository} has no blob {}", blob.digest)));
+                return Err(RegistryError::NotFound(format!("blob {} of {repository}", blob.digest)).into());
             }
             _ => return Err(self.refused(answer, repository)),
         }
@@ -109,15 +110,15 @@ impl Registry {
                 Err(error) => return Ok(Received::Cut(printable(&error.to_string()))),
             };
             if Summing::bytes(sum) + read as u64 > blob.size {
-                let text = format!("{repository} gives more than the {} bytes of {}", blob.size, blob.digest);
-                return Err(Failure::not_reproducible(text));
+                let text = format!("{repository} returned more than the {} bytes of {}", blob.size, blob.digest);
+                return Err(RegistryError::wrong_content(text));
             }
             sum.write_all(&buffer[..read])
-                .with_context(|| format!("cannot write {} to this disk; is there space?", blob.digest))?;
+                .with_context(|| format!("cannot write {}; is the disk full?", blob.digest))?;
         }
     }
 
-    /// Asks for a blob, wherever the registry keeps it. Only the registry itself is told who asks.
+    /// Requests a blob, and follows redirects. Only the registry itself gets credentials.
     fn open_blob(&self, repository: &Repository, blob: &Descriptor, from: u64) -> anyhow::Result<Response> {
         let mut url = self.url(repository, &format!("blobs/{}", blob.digest))?;
         for _ in 0..=MOST_REDIRECTS {
@@ -130,28 +131,28 @@ impl Registry {
                 return Ok(answer);
             }
             let next = answer.header("location").and_then(|location| url.join(location));
-            let next = next.ok_or_else(|| Failure::remote(format!("{url} sends to no address")))?;
+            let next = next.ok_or_else(|| RegistryError::protocol(format!("{url} returned an invalid redirect")))?;
             let here = next.is_loopback() && self.inner.base.is_loopback();
             if !next.is_secure() && !here {
-                let text = format!("{} wants a blob to be read in the clear from {next}", self.host());
-                return Err(Failure::remote(text));
+                let text = format!("{} redirects a blob to {next}, which is not encrypted", self.host());
+                return Err(RegistryError::protocol(text));
             }
             url = next;
         }
-        Err(Failure::remote(format!("{} sends us around for {}", self.host(), blob.digest)))
+        Err(RegistryError::protocol(format!("{} returned too many redirects for {}", self.host(), blob.digest)))
     }
 }
 
 enum Received {
     /// All of it.
     Whole,
-    /// It has to start from the first byte.
+    /// The download has to start from the first byte.
     Again,
-    /// A part, and why no more.
+    /// A part, and the reason why it is not more.
     Cut(String),
 }
 
-/// Whether a `Content-Range` starts there (RFC 9110, 14.4).
+/// Returns true if a `Content-Range` starts at `from` (RFC 9110, 14.4).
 fn starts_at(header: Option<&str>, from: u64) -> bool {
     let range = header.and_then(|text| text.trim().strip_prefix("bytes ")).and_then(|range| range.split_once('-'));
     range.is_some_and(|(first, _)| first.trim().parse() == Ok(from))
@@ -162,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_has_to_be_the_one_that_is_missing() {
+    fn content_ranges_are_checked() {
         for (header, fits) in [
             (Some("bytes 10-19/20"), true),
             (Some("bytes 10-19/*"), true),

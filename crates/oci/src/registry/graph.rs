@@ -1,47 +1,46 @@
-//! Everything below a manifest: children, blobs, and where they are wanted what refers to it.
+//! The manifests below a manifest, with their blobs and, on request, their referrers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::FetchedManifest;
+use super::{FetchedManifest, RegistryError};
 use crate::model::{Descriptor, ParsedManifest};
-use drydock_base::failure::Failure;
 use drydock_config::images::Digest;
 
-/// Indexes in indexes, referrers of referrers.
+/// The maximum depth of indexes in indexes, and of referrers of referrers.
 const DEEPEST: usize = 8;
-/// More than any release has.
+/// The maximum number of manifests.
 const MOST: usize = 2_000;
 
 /// One manifest.
 pub(super) struct Node {
     pub(super) fetched: FetchedManifest,
-    /// What refers to it.
+    /// The referrers.
     pub(super) referrers: Vec<Descriptor>,
 }
 
-/// Manifests by digest, closed under what they point at.
-pub(super) struct Graph {
+/// Manifests by digest, complete with their children.
+pub(super) struct ManifestGraph {
     top: Digest,
     nodes: BTreeMap<Digest, (Node, ParsedManifest)>,
 }
 
-impl Graph {
-    /// Reads level by level. `fetch` has all descriptors of a level and answers in their order; none is for a referrer
-    /// that is listed and gone.
+impl ManifestGraph {
+    /// Reads the graph level by level. `fetch` gets all descriptors of a level, and returns their manifests in the same
+    /// order; none for a referrer that is listed but was deleted.
     pub(super) fn collect(
         top: &Descriptor,
         fetch: impl Fn(&[Descriptor]) -> anyhow::Result<Vec<Option<Node>>>,
-    ) -> anyhow::Result<Graph> {
-        let mut graph = Graph { top: top.digest, nodes: BTreeMap::new() };
-        // Whose referrer each is; none of a child.
+    ) -> anyhow::Result<ManifestGraph> {
+        let mut graph = ManifestGraph { top: top.digest, nodes: BTreeMap::new() };
+        // The subject of each referrer; none for a child.
         let mut level: Vec<(Descriptor, Option<Digest>)> = vec![(top.clone(), None)];
         let mut asked = BTreeSet::from([(top.digest, None)]);
-        let too_much = |what: &str| Failure::not_reproducible(format!("{} has {what} below it", top.digest));
+        let too_much = |what: &str| RegistryError::wrong_content(format!("{} has {what}", top.digest));
         for _ in 0..DEEPEST {
             if level.is_empty() {
                 return graph.whole();
             }
-            // Children first: what is one counts as that, whatever lists of referrers say about it.
+            // Children first: a manifest that is both a child and a listed referrer counts as a child.
             level.sort_by_key(|(_, subject)| subject.is_some());
             let wanted: Vec<Descriptor> = level.iter().map(|(descriptor, _)| descriptor.clone()).collect();
             let mut next = Vec::new();
@@ -49,11 +48,11 @@ impl Graph {
                 let node = match (node, subject) {
                     (Some(node), _) => node,
                     (None, Some(_)) => continue,
-                    (None, None) => return Err(Failure::remote(format!("{} is not there", descriptor.digest))),
+                    (None, None) => return Err(RegistryError::NotFound(descriptor.digest.to_string()).into()),
                 };
                 let parsed = match (check(&descriptor, &node.fetched).and_then(|()| node.fetched.parse()), subject) {
                     (Ok(parsed), None) => parsed,
-                    // A list of referrers can be wrong; the manifest itself says what it is about.
+                    // A list of referrers can be wrong; the manifest itself names its subject.
                     (Ok(parsed), Some(_)) if parsed.subject().map(|subject| subject.digest) == subject => parsed,
                     (Ok(_) | Err(_), Some(_)) => continue,
                     (Err(why), None) => return Err(why),
@@ -72,23 +71,23 @@ impl Graph {
             }
             next.retain(|(descriptor, subject)| asked.insert((descriptor.digest, *subject)));
             if asked.len() > MOST {
-                return Err(too_much("too many manifests"));
+                return Err(too_much("too many manifests below it"));
             }
             level = next;
         }
-        if level.is_empty() { graph.whole() } else { Err(too_much("manifests too deep")) }
+        if level.is_empty() { graph.whole() } else { Err(too_much("manifests nested too deeply")) }
     }
 
-    /// Itself, when every child of an index is in it.
-    fn whole(self) -> anyhow::Result<Graph> {
+    /// Checks that the children of all indexes were read.
+    fn whole(self) -> anyhow::Result<ManifestGraph> {
         for (digest, (_, parsed)) in &self.nodes {
             let children = match parsed {
                 ParsedManifest::Index(index) => &index.manifests[..],
                 ParsedManifest::Manifest(_) => &[],
             };
             if let Some(child) = children.iter().find(|child| !self.nodes.contains_key(&child.digest)) {
-                let text = format!("{digest} points at {}, which was not read", child.digest);
-                return Err(Failure::not_reproducible(text));
+                let text = format!("{digest} lists {}, which was not read", child.digest);
+                return Err(RegistryError::wrong_content(text));
             }
         }
         Ok(self)
@@ -107,7 +106,7 @@ impl Graph {
         blobs
     }
 
-    /// Images and artifacts, which point at no manifest; then indexes, each after all that it points at.
+    /// Returns the images and artifacts, then the indexes, each after its children.
     pub(super) fn in_order(&self) -> (Vec<&FetchedManifest>, Vec<&FetchedManifest>) {
         let (mut images, mut indexes, mut done) = (Vec::new(), Vec::new(), BTreeSet::new());
         // The top first, so that it is the last one.
@@ -118,7 +117,7 @@ impl Graph {
         (images, indexes)
     }
 
-    /// As deep as the levels that were read: a digest cannot be below itself.
+    /// Visits children first. A manifest cannot be below itself, as its digest covers those of its children.
     fn visit<'a>(
         &'a self,
         digest: &Digest,
@@ -141,7 +140,7 @@ impl Graph {
         }
     }
 
-    /// Every list of referrers that is not empty, as far as those are in the graph, by its subject.
+    /// Returns the referrers in the graph by their subject.
     pub(super) fn referrers(&self) -> BTreeMap<&Digest, Vec<&Descriptor>> {
         let mut lists = BTreeMap::new();
         for (subject, (node, _)) in &self.nodes {
@@ -158,7 +157,7 @@ impl Graph {
     }
 }
 
-/// A manifest is what its descriptor says.
+/// Checks that a manifest matches its descriptor.
 fn check(descriptor: &Descriptor, fetched: &FetchedManifest) -> anyhow::Result<()> {
     let found = &fetched.descriptor;
     if found.digest == descriptor.digest
@@ -168,10 +167,10 @@ fn check(descriptor: &Descriptor, fetched: &FetchedManifest) -> anyhow::Result<(
         return Ok(());
     }
     let text = format!(
-        "{} is a {} of {} bytes, but {} of {} bytes is what points at it says",
+        "{} is a {} of {} bytes, but its descriptor says {} of {} bytes",
         descriptor.digest, found.media_type, found.size, descriptor.media_type, descriptor.size
     );
-    Err(Failure::not_reproducible(text))
+    Err(RegistryError::wrong_content(text))
 }
 
 #[cfg(test)]
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_list_of_referrers_hides_no_child_and_ends_nothing() {
+    fn wrong_lists_of_referrers_are_ignored() {
         let (child, child_text) = manifest("child", None);
         let (inner, inner_text) = index(&[&child]);
         let (top, top_text) = index(&[&inner]);
@@ -211,7 +210,7 @@ mod tests {
         let odd = Descriptor { size: odd.size + 1, ..odd };
         let (wrong, wrong_text) = index(&[&Descriptor { size: 1, ..child.clone() }]);
         let texts = [&child_text, &inner_text, &top_text, &good_text, &odd_text, &wrong_text];
-        // The top is said to be what a child of its child refers to, and what refers to another one.
+        // Lists name a child as a referrer, and a referrer of another manifest.
         let lists = BTreeMap::from([
             (top.digest, vec![child.clone(), good.clone(), odd.clone()]),
             (inner.digest, vec![good.clone(), child.clone()]),
@@ -225,15 +224,15 @@ mod tests {
             };
             Ok(wanted.iter().map(node).collect())
         };
-        let graph = Graph::collect(&top, fetch).unwrap();
+        let graph = ManifestGraph::collect(&top, fetch).unwrap();
         let (images, indexes) = graph.in_order();
         let digests = |list: &[&FetchedManifest]| list.iter().map(|one| one.descriptor.digest).collect::<BTreeSet<_>>();
         assert_eq!(digests(&images), BTreeSet::from([child.digest, good.digest]));
         assert_eq!(digests(&indexes), BTreeSet::from([inner.digest, top.digest]));
         assert_eq!(graph.referrers(), BTreeMap::from([(&inner.digest, vec![&good])]));
 
-        // A child that is not what its index says is no trifle.
-        let why = Graph::collect(&wrong, fetch).err().unwrap().to_string();
-        assert!(why.contains("of 1 bytes is what points at it says"), "{why}");
+        // A child that differs from its descriptor is an error.
+        let why = ManifestGraph::collect(&wrong, fetch).err().unwrap().to_string();
+        assert!(why.contains("of 1 bytes"), "{why}");
     }
 }

@@ -1,35 +1,34 @@
-//! Lists that come in pages: tags.
+//! Lists of tags, and pagination.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::Registry;
 use super::challenge::Scope;
-use drydock_base::failure::Failure;
+use super::{Registry, RegistryError};
 use drydock_config::images::{Repository, Tag};
 use drydock_http::{Method, Request, Url, printable};
 
-/// The largest page that is read.
+/// The maximum size of a page in bytes.
 pub(super) const LARGEST_PAGE: u64 = 16 << 20;
-/// More than any repository has.
+/// The maximum number of tags.
 const MOST_TAGS: usize = 200_000;
-/// More than any list has.
+/// The maximum number of pages.
 pub(super) const MOST_PAGES: usize = 2_000;
 
 #[derive(Deserialize)]
 struct Page {
-    /// Null where there are none.
+    /// Some registries send `null` for an empty list.
     tags: Option<Vec<String>>,
 }
 
 impl Registry {
-    /// Every tag of a repository, sorted; none when there is no such repository.
+    /// Returns all tags of a repository, sorted; none if the repository does not exist.
     ///
     /// # Errors
-    /// The registry cannot be reached, refuses, or the list does not end.
+    /// The registry refuses a request, cannot be reached, or returns an endless list.
     pub fn tags(&self, repository: &Repository) -> anyhow::Result<Vec<Tag>> {
-        let endless = || Failure::remote(format!("the list of tags of {repository} does not end"));
+        let endless = || RegistryError::protocol(format!("the list of tags of {repository} does not end"));
         let mut tags = BTreeSet::new();
         let mut next = Some(self.url(repository, "tags/list")?.with_query(&[("n", "1000")]));
         for _ in 0..MOST_PAGES {
@@ -43,13 +42,13 @@ impl Registry {
             }
             next = self.next_page(&url, answer.header("link"))?;
             let page: Page = serde_json::from_slice(&answer.bytes(LARGEST_PAGE)?)
-                .map_err(|error| Failure::remote(format!("{url} is no list of tags: {error}")))?;
+                .map_err(|error| RegistryError::protocol(format!("cannot parse {url} as a list of tags: {error}")))?;
             let before = tags.len();
             for text in page.tags.into_iter().flatten() {
-                let wrong = |_| Failure::remote(format!("{url} lists {:?}, which is no tag", printable(&text)));
+                let wrong = |_| RegistryError::protocol(format!("{url} lists the invalid tag {:?}", printable(&text)));
                 tags.insert(text.parse::<Tag>().map_err(wrong)?);
             }
-            // Each page has something new, or the list goes around.
+            // A page without new tags means that the pages repeat.
             if tags.len() > MOST_TAGS || (tags.len() == before && next.is_some()) {
                 return Err(endless());
             }
@@ -57,20 +56,20 @@ impl Registry {
         Err(endless())
     }
 
-    /// The next page that a `Link` names (RFC 8288), always of this registry.
+    /// Returns the next page in a `Link` header (RFC 8288), which must be of this registry.
     pub(super) fn next_page(&self, here: &Url, link: Option<&str>) -> anyhow::Result<Option<Url>> {
         let Some(target) = link.and_then(next_of) else { return Ok(None) };
         match here.join(target) {
             Some(next) if next.same_origin(&self.inner.base) && next != *here => Ok(Some(next)),
             Some(_) | None => {
-                let text = format!("{here} names as its next page {:?}, which is none", printable(target));
-                Err(Failure::remote(text))
+                let text = format!("{here} names an invalid next page: {:?}", printable(target));
+                Err(RegistryError::protocol(text))
             }
         }
     }
 }
 
-/// The target of the link with `rel="next"`.
+/// Returns the target of the link with `rel="next"`.
 fn next_of(header: &str) -> Option<&str> {
     let mut rest = header;
     while let Some((_, after)) = rest.split_once('<') {
@@ -94,7 +93,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_link_is_too_odd(header in "[<>;, =\"a-zä]{0,60}", target in "[a-z?&=/]{0,9}") {
+        fn any_link_header_is_parsed(header in "[<>;, =\"a-zä]{0,60}", target in "[a-z?&=/]{0,9}") {
             if let Some(found) = next_of(&header) {
                 proptest::prop_assert!(header.contains(found));
             }

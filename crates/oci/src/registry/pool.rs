@@ -1,11 +1,11 @@
-//! A few threads for many small waits.
+//! A thread pool for many requests.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// What `work` makes of each item, in the order of the items, by at most so many threads. After an error nothing more is
-/// begun; of several errors the first in that order is returned.
+/// Applies `work` to each item, with at most `threads` threads; returns the results in the order of the items. After an
+/// error, no more items are started; of several errors, the first in that order is returned.
 pub(crate) fn each<T: Sync, R: Send>(
     items: &[T],
     threads: usize,

@@ -1,4 +1,4 @@
-//! What refers to a manifest: by the registry's own list, or where it has none by the tag that stands for it.
+//! Referrers of a manifest: from the referrers API, or where the registry has none from the fallback tag.
 //!
 //! OCI distribution specification 1.1, "Listing Referrers" and "Referrers Tag Schema".
 
@@ -6,28 +6,28 @@ use std::sync::atomic::Ordering;
 
 use super::challenge::Scope;
 use super::listing::{LARGEST_PAGE, MOST_PAGES};
-use super::{FetchedManifest, Reference, Registry};
+use super::{FetchedManifest, Reference, Registry, RegistryError};
 use crate::model::{Descriptor, Index, ParsedManifest, media};
 use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository, Tag};
 use drydock_http::{Method, Request, is_unanswered};
 
-/// More than any manifest has.
+/// The maximum number of referrers of a manifest.
 const MOST_REFERRERS: usize = 2_000;
-/// How often a list that others change too is written.
+/// The maximum number of writes of a list that others change too.
 const MOST_WRITES: u32 = 5;
 
-/// The tag under which registries without such lists keep that of a digest.
+/// Returns the fallback tag for the referrers of a digest, for registries without a referrers API.
 pub fn fallback_tag(digest: &Digest) -> anyhow::Result<Tag> {
     format!("sha256-{}", digest.hex()).parse().map_err(|bad| Failure::usage(format!("{bad}")))
 }
 
 impl Registry {
-    /// What refers to a manifest, whether that is there or not. Where the registry's own list is empty, the one under the
-    /// tag counts: it may be from a time when the registry had none.
+    /// Returns the referrers of a manifest, which need not exist. If the referrers API has none, those under the fallback
+    /// tag count: they may be from a time before the API.
     ///
     /// # Errors
-    /// The registry cannot be reached, refuses, or gives what is no list.
+    /// The registry refuses a request, cannot be reached, or returns an invalid list.
     pub fn referrers(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<Vec<Descriptor>> {
         if !self.inner.no_referrers.load(Ordering::Relaxed) {
             if let Some(list) = self.listed(repository, digest)?.filter(|list| !list.is_empty()) {
@@ -37,9 +37,9 @@ impl Registry {
         Ok(self.fallback(repository, digest)?.map(|(_, index)| index.manifests).unwrap_or_default())
     }
 
-    /// The registry's own list; none when it keeps no such lists.
+    /// Asks the referrers API; none if the registry does not have it.
     fn listed(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<Option<Vec<Descriptor>>> {
-        let endless = || Failure::remote(format!("the list of what refers to {digest} does not end"));
+        let endless = || RegistryError::protocol(format!("the list of referrers of {digest} does not end"));
         let mut list: Vec<Descriptor> = Vec::new();
         let mut next = Some(self.url(repository, &format!("referrers/{digest}"))?);
         for page in 0..MOST_PAGES {
@@ -49,14 +49,14 @@ impl Registry {
             match answer.status {
                 200 => {}
                 404 | 405 if page == 0 => {
-                    // A registry that knows such lists says that it does not know the repository.
+                    // A registry with the API reports that the repository or the manifest is unknown.
                     let said = answer.bytes(LARGEST_PAGE)?;
                     if !String::from_utf8_lossy(&said).contains("_UNKNOWN") {
                         self.inner.no_referrers.store(true, Ordering::Relaxed);
                     }
                     return Ok(None);
                 }
-                // Sent to a page for people, such as that for logins.
+                // A redirect to a web page, such as that for logins.
                 300..=399 if page == 0 => {
                     self.inner.no_referrers.store(true, Ordering::Relaxed);
                     return Ok(None);
@@ -71,7 +71,9 @@ impl Registry {
                     self.inner.no_referrers.store(true, Ordering::Relaxed);
                     return Ok(None);
                 }
-                Err(error) => return Err(Failure::remote(format!("{url} is no list of referrers: {error}"))),
+                Err(error) => {
+                    return Err(RegistryError::protocol(format!("cannot parse {url} as a list of referrers: {error}")));
+                }
             };
             if index.manifests.is_empty() && next.is_some() {
                 return Err(endless());
@@ -84,7 +86,7 @@ impl Registry {
         Err(endless())
     }
 
-    /// The list under the tag. GitLab's registry takes such a tag for the digest, and gives the subject itself.
+    /// Reads the list under the fallback tag. GitLab's registry takes such a tag for the digest, and returns the subject.
     fn fallback(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<Option<(FetchedManifest, Index)>> {
         let tag = fallback_tag(digest)?;
         let fetched = self.manifest(repository, &Reference::Tag(tag.clone()))?;
@@ -92,12 +94,12 @@ impl Registry {
         match fetched.parse()? {
             ParsedManifest::Index(index) if index.manifests.len() <= MOST_REFERRERS => Ok(Some((fetched, index))),
             ParsedManifest::Index(_) | ParsedManifest::Manifest(_) => {
-                Err(Failure::remote(format!("{repository}:{tag} is no list of what refers to {digest}")))
+                Err(RegistryError::protocol(format!("{repository}:{tag} is not a list of referrers of {digest}")))
             }
         }
     }
 
-    /// Adds to the list under the tag. It is read again afterwards, since others may write it at the same time.
+    /// Adds to the list under the fallback tag. It is read back, since others may write it at the same time.
     pub(super) fn list_under_tag(
         &self,
         repository: &Repository,
@@ -115,11 +117,10 @@ impl Registry {
         })
     }
 
-    /// Takes referrers that are deleted out of the list under the tag. Where the registry keeps its own list, there is
-    /// nothing to do.
+    /// Removes deleted referrers from the list under the fallback tag. With a referrers API, there is nothing to do.
     ///
     /// # Errors
-    /// The registry cannot be reached or refuses, or others change the list all the time.
+    /// The registry refuses a request or cannot be reached, or others keep changing the list.
     pub fn unlist(&self, repository: &Repository, subject: &Digest, gone: &[Digest]) -> anyhow::Result<()> {
         self.rewrite(repository, subject, |list| {
             let before = list.len();
@@ -128,7 +129,7 @@ impl Registry {
         })
     }
 
-    /// `change` says whether it changed anything.
+    /// Changes the list under the fallback tag; `change` returns true if it changed anything.
     fn rewrite(
         &self,
         repository: &Repository,
@@ -139,13 +140,13 @@ impl Registry {
         let holds_none = || {
             let host = self.host();
             format!(
-                "{host} has no lists of referrers, and cannot hold {repository}:{tag}, which stands for one; nothing can be attached there"
+                "{host} has no referrers API and does not accept the fallback tag {repository}:{tag}; nothing can be attached there"
             )
         };
         for tried in 1..=MOST_WRITES {
             let there = self.fallback(repository, subject)?;
             if there.is_none() && tried > 1 {
-                return Err(Failure::remote(holds_none()));
+                return Err(RegistryError::protocol(holds_none()));
             }
             let mut index = there.map_or_else(|| Index::new(Vec::new()), |(_, index)| index);
             if !change(&mut index.manifests) {
@@ -157,6 +158,6 @@ impl Registry {
                 self.retry_policy().clock.sleep(self.retry_policy().wait(tried - 1));
             }
         }
-        Err(Failure::remote(format!("others change {repository}:{tag} all the time; try again")))
+        Err(RegistryError::protocol(format!("others keep changing {repository}:{tag}; try again")))
     }
 }

@@ -1,8 +1,7 @@
-//! Moves tags to a manifest that is there, and sees that it is that one.
+//! Setting tags: on a manifest that exists, under a precondition, and verified afterwards.
 
-use super::{FetchedManifest, Reference, Registry};
+use super::{FetchedManifest, Reference, Registry, RegistryError};
 use crate::model::Descriptor;
-use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository, Tag};
 use drydock_http::{Retry, is_unanswered};
 
@@ -17,12 +16,12 @@ pub enum Precondition {
     Matches(Digest),
 }
 
-/// Sets tags, in their order, on a manifest that was pushed before; the bytes are those of the registry. One that is set
-/// already is left alone.
+/// Sets tags, in order, on a manifest that was pushed before. Tags that are set already are not written.
 ///
 /// # Errors
-/// The manifest is not there or has another digest, a tag points at something unexpected or moved at once, the registry
-/// cannot be reached or refuses. The error says which tags are set, and which are not.
+/// The manifest does not exist or has another digest, a tag does not fulfil its precondition or is moved at the same time
+/// ([`RegistryError::Changed`]), or the registry refuses a request or cannot be reached. The message lists the tags that
+/// are set, and those that are not.
 pub fn tag(
     registry: &Registry,
     repository: &Repository,
@@ -32,29 +31,31 @@ pub fn tag(
     let digest = manifest.digest;
     let fetched = registry.manifest(repository, &Reference::Digest(digest));
     let fetched = fetched.and_then(|fetched| {
-        let why = || Failure::remote(format!("{repository}@{digest} is not there any more; push it again"));
+        let why = || RegistryError::NotFound(format!("{repository}@{digest}")).into();
         fetched.ok_or_else(why)
     });
     let fetched = fetched.map_err(|error| standing(error, repository, tags, 0))?;
-    // Before anything is set, so that one that may not be set does not leave others behind.
+    // All preconditions are checked before the first tag is set.
     for (tag, before) in tags {
         let expected = current(registry, repository, tag).and_then(|now| expect(repository, tag, *before, now, digest));
         expected.map_err(|error| standing(error, repository, tags, 0))?;
     }
     for (done, (tag, before)) in tags.iter().enumerate() {
         set(registry, repository, &fetched, tag, *before).map_err(|error| {
-            // The answer that was lost may have been a good one.
+            // The request may have succeeded although its response was lost.
             match current(registry, repository, tag) {
                 Ok(Some(now)) if now == digest => standing(error, repository, tags, done + 1),
                 Ok(_) => standing(error, repository, tags, done),
-                Err(_) => standing(error, repository, tags, done).context(format!("whether {tag} is set is not known")),
+                Err(_) => {
+                    standing(error, repository, tags, done).context(format!("it is unknown whether {tag} is set"))
+                }
             }
         })?;
     }
     Ok(())
 }
 
-/// Sets one tag. It is read before each try, so that what somebody else set meanwhile stays.
+/// Sets one tag. It is read before each attempt, so that a change by somebody else is not overwritten.
 fn set(
     registry: &Registry,
     repository: &Repository,
@@ -88,16 +89,17 @@ fn set(
             Some(now) if now == digest => return Ok(()),
             now if now == first => {}
             now => {
-                let text = format!("{repository}:{tag} is {} meanwhile; who else moves it?", shown(now));
-                return Err(Failure::remote(text).context(format!("{why:#}")));
+                let error =
+                    RegistryError::changed(repository, tag, format!("is now {}; who else moves it?", shown(now)));
+                return Err(anyhow::Error::new(error).context(format!("{why:#}")));
             }
         }
     }
     match registry.manifest(repository, &reference)?.map(|found| found.descriptor.digest) {
         Some(now) if now == digest => Ok(()),
         now => {
-            let text = format!("{repository}:{tag} was set to {digest}, but is {}; who else moves it?", shown(now));
-            Err(Failure::remote(text))
+            let why = format!("was set to {digest}, but is now {}; who else moves it?", shown(now));
+            Err(RegistryError::changed(repository, tag, why).into())
         }
     }
 }
@@ -107,10 +109,10 @@ fn current(registry: &Registry, repository: &Repository, tag: &Tag) -> anyhow::R
 }
 
 fn shown(digest: Option<Digest>) -> String {
-    digest.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string())
+    digest.map_or_else(|| "absent".to_owned(), |digest| digest.to_string())
 }
 
-/// Whether a tag that is `now` there is set already.
+/// Checks the precondition of a tag that points at `now`; returns true if the tag is set already.
 fn expect(
     repository: &Repository,
     tag: &Tag,
@@ -122,21 +124,21 @@ fn expect(
         (_, Some(now)) if now == digest => return Ok(true),
         (Precondition::None, _) | (Precondition::Absent, None) => return Ok(false),
         (Precondition::Matches(expected), Some(now)) if now == expected => return Ok(false),
-        (Precondition::Absent, Some(now)) => format!("is {now} already, and is never moved"),
+        (Precondition::Absent, Some(now)) => format!("exists already ({now}) and is never moved"),
         (Precondition::Matches(expected), Some(now)) => {
-            format!("is {now} meanwhile, and not {expected}; who else moves it?")
+            format!("was {expected}, but is now {now}; who else moves it?")
         }
-        (Precondition::Matches(expected), None) => format!("is gone meanwhile, and not {expected}; who else moves it?"),
+        (Precondition::Matches(expected), None) => format!("was {expected}, but was deleted; who else moves it?"),
     };
-    Err(Failure::remote(format!("{repository}:{tag} {why}")))
+    Err(RegistryError::changed(repository, tag, why).into())
 }
 
-/// The error, with what is set and what is not.
+/// Adds the tags that are set, and those that are not, to an error.
 fn standing(error: anyhow::Error, repository: &Repository, tags: &[(Tag, Precondition)], done: usize) -> anyhow::Error {
     let names =
         |tags: &[(Tag, Precondition)]| tags.iter().map(|(tag, _)| tag.to_string()).collect::<Vec<_>>().join(", ");
     let (set, not) = (names(&tags[..done]), names(&tags[done..]));
-    let set = if set.is_empty() { "nothing is tagged".to_owned() } else { format!("set is {set}") };
-    let not = if not.is_empty() { String::new() } else { format!(", not set is {not}") };
+    let set = if set.is_empty() { "no tag is set".to_owned() } else { format!("{set} is set") };
+    let not = if not.is_empty() { String::new() } else { format!(", {not} is not set") };
     error.context(format!("cannot tag in {repository}: {set}{not}"))
 }

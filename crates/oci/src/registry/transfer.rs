@@ -5,28 +5,28 @@ use std::collections::BTreeMap;
 
 use tempfile::TempDir;
 
-use super::graph::{Graph, Node};
+use super::graph::{ManifestGraph, Node};
 use super::upload::{UploadOutcome, UploadStart};
-use super::{FetchedManifest, Reference, Registry, pool};
+use super::{FetchedManifest, Reference, Registry, RegistryError, pool};
 use crate::layout::Layout;
 use crate::model::{Descriptor, ImageConfig, ParsedManifest};
 use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Platform, Repository};
 
-/// What a push did.
+/// The result of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PushOutcome {
     /// Manifests and indexes that were put.
     pub manifests: usize,
-    /// Blobs that were there.
+    /// Blobs that existed already.
     pub present: usize,
-    /// Blobs that were taken over from another repository of the registry.
+    /// Blobs that were mounted from another repository of the registry.
     pub mounted: usize,
     /// Blobs that were uploaded.
     pub uploaded: usize,
-    /// Bytes that were sent for them.
+    /// Bytes that were sent for the uploads.
     pub bytes: u64,
-    /// Blobs whose upload went on where an earlier process was cut.
+    /// Uploads that continued where an earlier process was interrupted.
     pub resumed: usize,
 }
 
@@ -36,12 +36,12 @@ enum BlobOutcome {
     Uploaded(UploadOutcome),
 }
 
-/// Brings what `top` points at, and everything below it, to a repository. No tag is set or moved. Blobs that other
-/// repositories of the same registry may have are taken over from the `sources`.
+/// Pushes a manifest of a layout, with everything below it. No tag is set or moved. Blobs that `sources`, other
+/// repositories of the same registry, may have are mounted from there.
 ///
 /// # Errors
-/// Something is missing in the layout, the registry cannot be reached or refuses, or it gives other bytes than it took.
-/// Nothing is tagged then, and the same call goes on from what is there.
+/// The layout is incomplete, the registry refuses a request or cannot be reached, or a manifest that is read back differs.
+/// Nothing is tagged then, and the same call continues.
 pub fn push(
     registry: &Registry,
     repository: &Repository,
@@ -49,7 +49,7 @@ pub fn push(
     top: &Descriptor,
     sources: &[Repository],
 ) -> anyhow::Result<PushOutcome> {
-    let graph = Graph::collect(top, |descriptors| {
+    let graph = ManifestGraph::collect(top, |descriptors| {
         let read = |descriptor: &Descriptor| -> anyhow::Result<Node> {
             let bytes = layout.read(descriptor)?;
             Ok(Node { fetched: FetchedManifest { descriptor: descriptor.clone(), bytes }, referrers: Vec::new() })
@@ -61,9 +61,12 @@ pub fn push(
         blobs.iter().filter(|blob| !layout.has(blob)).map(|blob| blob.digest.to_string()).collect();
     if !missing.is_empty() {
         let directory = layout.directory().display();
-        return Err(Failure::not_reproducible(format!("{directory} lacks {}; build it again", missing.join(", "))));
+        return Err(RegistryError::wrong_content(format!(
+            "{directory} does not have {}; build the image again",
+            missing.join(", ")
+        )));
     }
-    // The largest first, so that no thread is left alone with it.
+    // The largest first, so that the threads finish at about the same time.
     let mut blobs = blobs;
     blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
     let parallel = registry.settings().parallel;
@@ -95,7 +98,7 @@ fn send_blob(
         return Ok(BlobOutcome::Present);
     }
     for source in sources.iter().filter(|source| source.host() == registry.host() && *source != repository) {
-        // Whoever may not read the source is refused, and sends the blob.
+        // Without read access to the source, the blob is uploaded.
         match registry.begin(repository, &blob.digest, Some(source)) {
             Ok(UploadStart::Mounted) => return Ok(BlobOutcome::Mounted),
             Ok(UploadStart::Session(session)) => registry.abandon(repository, &session.url),
@@ -110,7 +113,7 @@ fn send_blob(
 pub(super) fn put_all<'a>(
     registry: &Registry,
     repository: &Repository,
-    graph: &'a Graph,
+    graph: &'a ManifestGraph,
 ) -> anyhow::Result<BTreeMap<&'a drydock_config::images::Digest, bool>> {
     let put = |fetched: &&FetchedManifest| {
         let descriptor = &fetched.descriptor;
@@ -128,20 +131,21 @@ pub(super) fn put_all<'a>(
         let digest = fetched.descriptor.digest;
         let again = registry.needed(repository, &Reference::Digest(digest))?;
         if again.bytes != fetched.bytes || again.descriptor.media_type != fetched.descriptor.media_type {
-            let text = format!("{repository} gives another manifest for {digest} than it took; nothing is tagged");
-            return Err(Failure::not_reproducible(text));
+            let text =
+                format!("{repository} returned another manifest for {digest} than was pushed; nothing was tagged");
+            return Err(RegistryError::wrong_content(text));
         }
         Ok(())
     })?;
     Ok(all.iter().map(|fetched| &fetched.descriptor.digest).zip(listed).collect())
 }
 
-/// Brings what a reference names into a layout, whose `index.json` is left alone. Of an index with a `platform` only the
-/// image of that platform is fetched, and returned; one that is no index has to be of the platform. Nothing that a
-/// registry gives is kept unless it has its digest.
+/// Pulls an image into a layout, whose `index.json` is not changed. With a `platform`, only the image of that platform is
+/// pulled, and its descriptor is returned. All content is verified by its digest.
 ///
 /// # Errors
-/// It is not there or not for the platform, the registry cannot be reached or lies, or the layout cannot be written.
+/// The image does not exist or is not for the platform, the registry refuses a request or cannot be reached, the content
+/// does not match its digest, or the layout cannot be written.
 pub fn pull(
     registry: &Registry,
     repository: &Repository,
@@ -154,20 +158,21 @@ pub fn pull(
         let Some(child) = index.for_platform(platform) else {
             let list = index.platforms();
             let text = format!("{repository}@{} has no image for {platform}; it has {list}", top.descriptor.digest);
-            return Err(Failure::remote(text));
+            return Err(RegistryError::protocol(text));
         };
         top = registry.needed(repository, &Reference::Digest(child.digest))?;
         if let ParsedManifest::Index(_) = top.parse()? {
-            let text = format!("{repository}@{} is an index again, where an image is expected", child.digest);
-            return Err(Failure::remote(text));
+            let text = format!("{repository}@{} is an index within an index; expected an image", child.digest);
+            return Err(RegistryError::protocol(text));
         }
     }
     let parallel = registry.settings().parallel;
-    let graph = Graph::collect(&top.descriptor, |descriptors| {
+    let graph = ManifestGraph::collect(&top.descriptor, |descriptors| {
         pool::each(descriptors, parallel, |descriptor| {
-            let fetched = match descriptor.digest == top.descriptor.digest {
-                true => top.clone(),
-                false => registry.needed(repository, &Reference::Digest(descriptor.digest))?,
+            let fetched = if descriptor.digest == top.descriptor.digest {
+                top.clone()
+            } else {
+                registry.needed(repository, &Reference::Digest(descriptor.digest))?
             };
             Ok(Some(Node { fetched, referrers: Vec::new() }))
         })
@@ -185,7 +190,7 @@ pub fn pull(
     Ok(top.descriptor)
 }
 
-/// An image says itself what it is for.
+/// Checks the platform in the configuration of an image.
 fn check_platform(
     top: &FetchedManifest,
     platform: Platform,
@@ -194,36 +199,38 @@ fn check_platform(
 ) -> anyhow::Result<()> {
     let ParsedManifest::Manifest(manifest) = top.parse()? else { return Ok(()) };
     let config: ImageConfig = serde_json::from_slice(&layout.read(&manifest.config)?)
-        .map_err(|error| Failure::remote(format!("the configuration of {repository} is no JSON: {error}")))?;
+        .map_err(|error| RegistryError::protocol(format!("cannot parse the configuration of {repository}: {error}")))?;
     let found = &config.platform;
     if found.os == "linux" && found.architecture == platform.architecture() {
         return Ok(());
     }
     let shown = drydock_http::printable(&found.to_string());
     let text = format!("{repository}@{} is an image for {shown}, not for {platform}", top.descriptor.digest);
-    Err(Failure::remote(text))
+    Err(RegistryError::protocol(text))
 }
 
-/// What a copy did.
+/// The result of a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyOutcome {
-    /// The manifest that was asked for.
+    /// The descriptor of the manifest that was copied.
     pub descriptor: Descriptor,
-    /// Manifests and indexes, with referrers.
+    /// Manifests and indexes that were copied, with referrers.
     pub manifests: usize,
-    /// How many of them are referrers.
+    /// Referrers among them.
     pub referrers: usize,
-    /// Blobs that the registry took over by itself.
+    /// Blobs that were mounted from the other repository.
     pub mounted: usize,
-    /// Blobs that went through here, or were there.
+    /// Blobs that were transferred, or existed already.
     pub carried: usize,
 }
 
-/// Copies a manifest. No tag of images is set or moved; where the target registry keeps no lists of referrers, the tags
-/// that stand for them are. Every manifest is read again from the target and compared.
+/// Copies a manifest by digest, with all its children, blobs and referrers. No tag of an image is set or moved; where the
+/// target registry has no referrers API, the fallback tags are set. All manifests are read back from the target and
+/// compared.
 ///
 /// # Errors
-/// It is not there, a registry cannot be reached, refuses, or lies. Nothing is tagged then, and doing it again is safe.
+/// The manifest does not exist, a registry refuses a request or cannot be reached, or content does not match its digest.
+/// Nothing is tagged then, and the call can be repeated.
 pub fn copy(
     from: (&Registry, &Repository),
     to: (&Registry, &Repository),
@@ -231,11 +238,12 @@ pub fn copy(
 ) -> anyhow::Result<CopyOutcome> {
     let parallel = to.0.settings().parallel;
     let top = from.0.needed(from.1, &Reference::Digest(*digest))?;
-    let graph = Graph::collect(&top.descriptor, |descriptors| {
+    let graph = ManifestGraph::collect(&top.descriptor, |descriptors| {
         pool::each(descriptors, parallel, |descriptor| {
-            let fetched = match descriptor.digest == top.descriptor.digest {
-                true => Some(top.clone()),
-                false => from.0.manifest(from.1, &Reference::Digest(descriptor.digest))?,
+            let fetched = if descriptor.digest == top.descriptor.digest {
+                Some(top.clone())
+            } else {
+                from.0.manifest(from.1, &Reference::Digest(descriptor.digest))?
             };
             let Some(fetched) = fetched else { return Ok(None) };
             let referrers = from.0.referrers(from.1, &descriptor.digest)?;
@@ -267,11 +275,11 @@ pub fn copy(
     })
 }
 
-/// Whether the registry took it over by itself.
+/// Copies a blob; returns true if it was mounted.
 fn copy_blob(from: (&Registry, &Repository), to: (&Registry, &Repository), blob: &Descriptor) -> anyhow::Result<bool> {
     let mut session = None;
     if from.0.host() == to.0.host() {
-        // Whoever may write to the one and not read the other for that is refused, and carries the blob.
+        // Without read access to the source, the blob is transferred.
         match to.0.begin(to.1, &blob.digest, Some(from.1)) {
             Ok(UploadStart::Mounted) => return Ok(true),
             Ok(UploadStart::Session(open)) => session = Some(open),

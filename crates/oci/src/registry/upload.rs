@@ -1,9 +1,9 @@
-//! Uploads of blobs, in pieces, that go on where they were cut: after a lost connection, after a restart of the registry,
+//! Uploads of blobs in chunks. An interrupted upload continues: after a lost connection, after a restart of the registry,
 //! and in another process.
 //!
-//! OCI distribution specification 1.1, "Pushing blobs". What a registry does not know any more is begun anew. Of
-//! docker-registry (2.8) that is each upload that was cut inside of a piece: it gives up a session whose file is longer
-//! than it remembers. GitHub's registry takes no piece above 4 MiB, Amazon's none below 5 MiB but the last.
+//! OCI distribution specification 1.1, "Pushing blobs". A session that the registry has forgotten starts again from
+//! the beginning. docker-registry (2.8) forgets each session that was interrupted within a chunk. GitHub's registry accepts no
+//! chunk above 4 MiB, Amazon's none below 5 MiB except the last.
 
 mod resume;
 
@@ -13,45 +13,44 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::Registry;
 use super::challenge::Scope;
+use super::{Registry, RegistryError};
 use crate::layout::Layout;
 use crate::model::Descriptor;
-use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_config::images::{Digest, Repository};
 use drydock_http::{Content, Method, Request, Response, Retry, Url, printable};
 use resume::ResumeFile;
 
-/// No registry asks for larger pieces.
-const LARGEST_PIECE: u64 = 1 << 30;
-/// Pieces for a registry that refuses larger ones.
-const SMALL_PIECE: u64 = 4 << 20;
+/// The maximum of the minimum chunk size that a registry may ask for, in bytes.
+const LARGEST_MIN_CHUNK: u64 = 1 << 30;
+/// The chunk size for a registry that refuses larger chunks, in bytes.
+const SMALL_CHUNK: u64 = 4 << 20;
 
-/// What an upload took.
+/// The result of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UploadOutcome {
-    /// Bytes that were handed to the network, twice what was sent twice.
+    /// Bytes that were sent; bytes that were sent twice count twice.
     pub bytes: u64,
-    /// Whether it went on from where another process was cut.
+    /// True if the upload continued that of another process.
     pub resumed: bool,
 }
 
-/// Where an upload stands.
+/// An upload session of the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Session {
     pub(super) url: Url,
-    /// How many bytes are there.
+    /// The number of bytes that the registry has.
     pub(super) offset: u64,
-    /// The smallest piece that the registry takes.
+    /// The minimum chunk size of the registry.
     pub(super) least: u64,
 }
 
-/// What a registry did when it was told of a blob.
+/// The response of a registry to the start of an upload.
 pub(super) enum UploadStart {
-    /// It has it, from the other repository.
+    /// The blob was mounted from the other repository.
     Mounted,
-    /// It waits for it.
+    /// The registry waits for the content.
     Session(Session),
 }
 
@@ -60,15 +59,15 @@ enum Source<'a> {
     File(File),
 }
 
-/// What is made of a `Range` that says that a piece which was taken is not there. Amazon's registry answers that of the
-/// first piece to every other one; the sum at the end tells who is right.
+/// The trust in a `Range` header that contradicts an accepted chunk. Amazon's registry repeats that of the first chunk for
+/// all others; the digest at the end decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ranges {
-    /// Nothing.
+    /// Contradictions are ignored; there was none.
     Doubted,
-    /// Nothing was made of one.
+    /// A contradiction was ignored.
     PassedOver,
-    /// It is true: without that, the upload failed.
+    /// Contradictions count, since the upload failed without that.
     Heeded,
 }
 
@@ -79,8 +78,8 @@ struct Upload<'a> {
     source: Source<'a>,
     session: Session,
     ranges: Ranges,
-    /// Whether the next piece is sent only when the registry says that it wants it (RFC 9110, 10.1.1): one that refuses
-    /// and reads no further is heard by nobody who is still sending.
+    /// True if the next chunk waits for `100 Continue` (RFC 9110, 10.1.1): a refusal without reading the content would
+    /// not be received while it is still being sent.
     asks: bool,
     sent: UploadOutcome,
 }
@@ -92,10 +91,10 @@ enum Step {
 }
 
 impl Registry {
-    /// Takes a blob over from another repository of this registry, without sending it. Whether the registry did.
+    /// Mounts a blob from another repository of this registry; returns true if the registry did.
     ///
     /// # Errors
-    /// The registry cannot be reached or refuses.
+    /// The registry refuses a request or cannot be reached.
     pub fn mount(&self, repository: &Repository, digest: &Digest, from: &Repository) -> anyhow::Result<bool> {
         match self.begin(repository, digest, Some(from))? {
             UploadStart::Mounted => Ok(true),
@@ -106,7 +105,7 @@ impl Registry {
         }
     }
 
-    /// Begins an upload, which ends at once where the blob can be taken over from another repository.
+    /// Starts an upload, which is complete at once if the blob can be mounted from another repository.
     pub(super) fn begin(
         &self,
         repository: &Repository,
@@ -119,45 +118,45 @@ impl Registry {
             url = url.with_query(&[("mount", &digest.to_string()), ("from", from.path())]);
             scope = scope.and(&Scope::pull(from.path()));
         }
-        // Done twice, it leaves a session behind that the registry forgets by itself.
+        // A repeated request leaves a session behind, which the registry removes by itself.
         let call = Request::new(Method::POST, &url).content(Content::Bytes(b""));
         let answer = self.send(repository.path(), &scope, call.retry(Retry::Always))?;
         match answer.status {
             201 if from.is_some() => Ok(UploadStart::Mounted),
             202 => {
-                let least = least_piece(&answer);
+                let least = min_chunk(&answer);
                 Ok(UploadStart::Session(Session { url: self.session(&answer)?, offset: 0, least }))
             }
             _ => Err(self.refused(answer, repository)),
         }
     }
 
-    /// Where an upload goes on. It stays with the registry: neither content nor proof is for another host.
+    /// Returns the URL for the next request of an upload. It must be of the registry: no other host gets content or
+    /// credentials.
     pub(super) fn session(&self, answer: &Response) -> anyhow::Result<Url> {
         let location = answer.header("location").unwrap_or_default();
         let url = answer.url().join(location).ok_or_else(|| {
             let shown = printable(location.split('?').next().unwrap_or_default());
-            Failure::remote(format!("{} names no place for an upload: {shown:?}", self.host()))
+            RegistryError::protocol(format!("{} returned an invalid upload location: {shown:?}", self.host()))
         })?;
         if !url.same_origin(&self.inner.base) {
-            let why = "is it behind a proxy that does not pass on the host and scheme of requests?";
-            let text = format!("{} wants an upload to go on at {url}, which is another place; {why}", self.host());
-            return Err(Failure::remote(text));
+            let why = "does a proxy in front of it hide the host and scheme of requests?";
+            let text = format!("{} continues an upload at {url}, which is another host; {why}", self.host());
+            return Err(RegistryError::protocol(text));
         }
         Ok(url)
     }
 
-    /// Ends a session that is of no use any more. It would end by itself, but in a week.
+    /// Cancels a session that is not needed. The registry would remove it only after a week.
     pub(super) fn abandon(&self, repository: &Repository, session: &Url) {
         let call = Request::new(Method::DELETE, session).retry(Retry::Never);
         drop(self.send(repository.path(), &Scope::push(repository.path()), call));
     }
 
-    /// Uploads a blob of a layout, whether it is there or not.
+    /// Uploads a blob of a layout, even if it exists.
     ///
     /// # Errors
-    /// The registry cannot be reached or refuses, for as long as it is retried. What is there stays there: the
-    /// same call goes on from it.
+    /// The registry refuses a request or cannot be reached, and all retries failed. The same call continues the upload.
     pub fn upload(&self, repository: &Repository, blob: &Descriptor, layout: &Layout) -> anyhow::Result<UploadOutcome> {
         let memory = self.memory(repository, blob, layout);
         let remembered = memory.recall(&self.inner.base, self.retry_policy().clock.now());
@@ -171,7 +170,7 @@ impl Registry {
         self.upload_from(repository, blob, layout, known)
     }
 
-    /// The same, with a session that is open already.
+    /// Uploads a blob, in an open session if there is one.
     pub(super) fn upload_from(
         &self,
         repository: &Repository,
@@ -182,7 +181,7 @@ impl Registry {
         let path = layout.path(&blob.digest);
         let file = paths::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
         if !layout.has(blob) {
-            // Says what is wrong with it.
+            // The error says what is wrong with the blob.
             layout.check(blob)?;
         }
         let memory = self.memory(repository, blob, layout);
@@ -202,10 +201,7 @@ impl Registry {
     }
 
     fn memory(&self, repository: &Repository, blob: &Descriptor, layout: &Layout) -> ResumeFile {
-        match blob.size > self.piece(0) {
-            true => ResumeFile::beside(layout, repository, blob),
-            false => ResumeFile::none(),
-        }
+        if blob.size > self.chunk(0) { ResumeFile::beside(layout, repository, blob) } else { ResumeFile::none() }
     }
 
     fn run(
@@ -232,16 +228,19 @@ impl Registry {
                 Step::Trouble { why, wait, anew } => {
                     tried += 1;
                     let there = upload.session.offset;
-                    let stands = || format!("{repository} has {there} of {} bytes of {}", blob.size, blob.digest);
-                    let Some(wait) = self.retry_policy().again(tried, wait) else { return Err(why.context(stands())) };
+                    let progress = || format!("{repository} has {there} of {} bytes of {}", blob.size, blob.digest);
+                    let Some(wait) = self.retry_policy().again(tried, wait) else {
+                        return Err(why.context(progress()));
+                    };
                     self.retry_policy().clock.sleep(wait);
                     if upload.ranges == Ranges::PassedOver {
                         upload.ranges = Ranges::Heeded;
                     }
                     let again = || -> anyhow::Result<Option<Session>> {
-                        let known = match anew {
-                            true => None,
-                            false => self.standing(repository, &upload.session.url, upload.session.least)?,
+                        let known = if anew {
+                            None
+                        } else {
+                            self.standing(repository, &upload.session.url, upload.session.least)?
                         };
                         match known.filter(|known| known.offset <= blob.size) {
                             Some(known) => Ok(Some(known)),
@@ -252,8 +251,8 @@ impl Registry {
                     upload.session = match again() {
                         Ok(Some(session)) => session,
                         Ok(None) => return Ok(upload.sent),
-                        // What was wrong first says more than that it stayed wrong.
-                        Err(later) => return Err(later.context(format!("{why:#}")).context(stands())),
+                        // The first error says more than the later one.
+                        Err(later) => return Err(later.context(format!("{why:#}")).context(progress())),
                     };
                 }
             }
@@ -266,12 +265,13 @@ impl Registry {
     fn fresh(&self, repository: &Repository, blob: &Descriptor) -> anyhow::Result<Session> {
         match self.begin(repository, &blob.digest, None)? {
             UploadStart::Session(session) => Ok(session),
-            UploadStart::Mounted => Err(Failure::remote(format!("{repository} mounts what nobody asked it to"))),
+            UploadStart::Mounted => {
+                Err(RegistryError::protocol(format!("unexpected response to a blob mount from {repository}")))
+            }
         }
     }
 
-    /// Where a session stands; none when the registry does not know it any more, or does not say: a session that is
-    /// only good for refusals is left behind.
+    /// Asks for the state of a session; none if the registry does not know it or refuses.
     fn standing(&self, repository: &Repository, url: &Url, least: u64) -> anyhow::Result<Option<Session>> {
         let ask = || -> anyhow::Result<Option<Session>> {
             let call = Request::new(Method::GET, url);
@@ -284,7 +284,7 @@ impl Registry {
                 Some(_) => self.session(&answer)?,
                 None => url.clone(),
             };
-            Ok(Some(Session { url, offset, least: least.max(least_piece(&answer)) }))
+            Ok(Some(Session { url, offset, least: least.max(min_chunk(&answer)) }))
         };
         match ask() {
             Err(why) if is_final(&why) => Ok(None),
@@ -292,28 +292,27 @@ impl Registry {
         }
     }
 
-    /// The size of a piece, where the registry takes none below `least`.
-    fn piece(&self, least: u64) -> u64 {
-        let most = if self.inner.small_pieces.load(Ordering::Relaxed) { SMALL_PIECE } else { u64::MAX };
-        self.settings().piece.min(most).max(least.min(LARGEST_PIECE))
+    /// Returns the chunk size for a registry with the minimum `least`.
+    fn chunk(&self, least: u64) -> u64 {
+        let most = if self.inner.small_chunks.load(Ordering::Relaxed) { SMALL_CHUNK } else { u64::MAX };
+        self.settings().chunk_size.min(most).max(least.min(LARGEST_MIN_CHUNK))
     }
 
     /// The next request of an upload.
     fn step(&self, upload: &mut Upload<'_>) -> anyhow::Result<Step> {
         let Upload { repository, blob, source, session, ranges, asks, sent } = upload;
-        let piece = self.piece(session.least);
+        let chunk = self.chunk(session.least);
         let left = blob.size - session.offset;
-        // A blob of one piece goes with the request that ends it.
-        let ends = left == 0 || (session.offset == 0 && blob.size <= piece);
-        let length = left.min(piece);
+        // A blob of one chunk is sent with the request that completes the upload.
+        let ends = left == 0 || (session.offset == 0 && blob.size <= chunk);
+        let length = left.min(chunk);
         let content = source.part(session.offset, length);
         let ending = session.url.with_query(&[("digest", &blob.digest.to_string())]);
-        let call = match ends {
-            true => Request::new(Method::PUT, &ending),
-            false => {
-                let last = session.offset + length - 1;
-                Request::new(Method::PATCH, &session.url).header("content-range", format!("{}-{last}", session.offset))
-            }
+        let call = if ends {
+            Request::new(Method::PUT, &ending)
+        } else {
+            let last = session.offset + length - 1;
+            Request::new(Method::PATCH, &session.url).header("content-range", format!("{}-{last}", session.offset))
         };
         let call = call.header("content-type", "application/octet-stream").content(content).retry(Retry::Never);
         let call = if *asks && length > 0 { call.header("expect", "100-continue") } else { call };
@@ -328,14 +327,14 @@ impl Registry {
         match answer.status {
             200 | 201 | 204 if ends => self.ended(repository, blob, &answer).map(|()| Step::Done),
             200 | 201 | 202 | 204 if !ends => self.further(&answer, session, ranges, length),
-            413 | 416 if session.offset == 0 && length > SMALL_PIECE.max(session.least) => {
-                self.inner.small_pieces.store(true, Ordering::Relaxed);
+            413 | 416 if session.offset == 0 && length > SMALL_CHUNK.max(session.least) => {
+                self.inner.small_chunks.store(true, Ordering::Relaxed);
                 Ok(Step::Trouble { why: self.refused(answer, repository), wait: Some(Duration::ZERO), anew: true })
             }
             status @ (400 | 404 | 408 | 410 | 416 | 429 | 500..=599) => {
                 let wait = answer.retry_after(self.retry_policy().clock.now());
                 let why = self.refused(answer, repository);
-                // A sum that is wrong stays wrong: that session holds other bytes.
+                // After a wrong digest, the session holds other bytes and cannot continue.
                 Ok(Step::Trouble { why, wait, anew: ends && status == 400 })
             }
             _ => Err(self.refused(answer, repository)),
@@ -345,8 +344,8 @@ impl Registry {
     fn ended(&self, repository: &Repository, blob: &Descriptor, answer: &Response) -> anyhow::Result<()> {
         match super::digest_header(answer) {
             Some(says) if says != blob.digest => {
-                let text = format!("{repository} took other bytes than were sent for {}", blob.digest);
-                Err(Failure::not_reproducible(text))
+                let text = format!("{repository} stored other bytes than were sent for {}", blob.digest);
+                Err(RegistryError::wrong_content(text))
             }
             Some(_) | None => Ok(()),
         }
@@ -372,7 +371,7 @@ impl Registry {
         session.offset = there;
         if there > expected || there <= before {
             let text = format!("{} has {there} bytes of a blob after {expected} were sent", self.host());
-            let why = Failure::remote(text);
+            let why = RegistryError::protocol(text);
             return Ok(Step::Trouble { why, wait: None, anew: there > expected });
         }
         Ok(Step::Further)
@@ -391,13 +390,12 @@ impl Source<'_> {
     }
 }
 
-/// An answer that was understood, and is no.
+/// Returns true for a refusal, as opposed to a lost response.
 fn is_final(error: &anyhow::Error) -> bool {
     !drydock_http::is_unanswered(error)
 }
 
-/// How many bytes a `Range` of an upload says are there: `0-N` is N + 1. `0-0` is none: that is how docker-registry says
-/// it, and one byte is soon sent again.
+/// Returns the number of bytes in the `Range` of an upload: `0-N` is N + 1. `0-0` is none, as docker-registry writes it.
 fn offset_of(header: &str) -> Option<u64> {
     let range = header.trim().strip_prefix("bytes=").unwrap_or(header.trim());
     let (first, last) = range.split_once('-')?;
@@ -408,8 +406,8 @@ fn offset_of(header: &str) -> Option<u64> {
     }
 }
 
-/// The smallest piece that a registry takes.
-pub(super) fn least_piece(answer: &Response) -> u64 {
+/// Returns the minimum chunk size of a registry.
+pub(super) fn min_chunk(answer: &Response) -> u64 {
     answer.header("oci-chunk-min-length").and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 

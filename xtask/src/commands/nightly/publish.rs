@@ -21,7 +21,7 @@ use drydock_config::images::{Repository, Tag};
 use drydock_config::release::{NightlyVersion, Version};
 use drydock_oci::model::Descriptor;
 use drydock_oci::nightly::{self, Published};
-use drydock_oci::registry::{self, Attachment, Registries};
+use drydock_oci::registry::{self, Attachment, Registries, RegistryError};
 use drydock_release::manifest::{CHECKSUMS, NAME};
 use drydock_release::proof;
 
@@ -138,7 +138,12 @@ impl NightlyRepositories {
 /// Turns a failure of the registry into a note; other errors remain.
 fn tolerate_refusal(pruned: anyhow::Result<String>, repository: &Repository) -> anyhow::Result<String> {
     pruned.or_else(|error| {
-        if !matches!(Failure::find(&error), Some(Failure::Remote(_))) {
+        let is_refusal = match (RegistryError::find(&error), error.chain().find_map(|cause| cause.downcast_ref())) {
+            (Some(RegistryError::WrongContent(_)), _) | (None, Some(drydock_http::Error::Setup(_))) => false,
+            (Some(_), _) | (None, Some(_)) => true,
+            (None, None) => matches!(Failure::find(&error), Some(Failure::Remote(_))),
+        };
+        if !is_refusal {
             return Err(error);
         }
         output::err(format_args!("note: cannot remove old nightlies from {repository}: {error:#}"));

@@ -94,7 +94,7 @@ fn a_refusal_while_content_is_sent_is_heard() {
             "PATCH" => Act::Refuse(status, vec![("retry-after", "21600".to_owned())], b"enough".to_vec()),
             _ => Act::Pass,
         });
-        let settings = Settings { piece: 16 << 20, ..impatient() };
+        let settings = Settings { chunk_size: 16 << 20, ..impatient() };
         let registry = Registry::with(&proxy.host(), &Credentials::default(), settings).unwrap();
         let there = repository(&proxy.host(), &format!("a-{status}"));
         let error = push(&registry, &there, &layout, &top, &[]).unwrap_err();

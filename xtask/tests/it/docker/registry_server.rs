@@ -202,7 +202,7 @@ impl Clock for Recorded {
 pub(crate) fn recorded(host: &str) -> (Registry, Arc<Recorded>) {
     let clock = Arc::new(Recorded::default());
     let retry_policy = RetryPolicy { clock: clock.clone(), ..RetryPolicy::default() };
-    let settings = Settings { retry_policy, piece: 1 << 20, parallel: 3 };
+    let settings = Settings { retry_policy, chunk_size: 1 << 20, parallel: 3 };
     (Registry::with(host, &Credentials::default(), settings).unwrap(), clock)
 }
 
@@ -222,7 +222,7 @@ pub(crate) fn impatient() -> Settings {
         silence: Duration::from_secs(10),
         ..RetryPolicy::default()
     };
-    Settings { retry_policy, piece: 1 << 20, parallel: 3 }
+    Settings { retry_policy, chunk_size: 1 << 20, parallel: 3 }
 }
 
 /// A client with the retry policy of tests.

@@ -115,7 +115,7 @@ fn an_upload_goes_on_inside_of_a_piece_where_the_registry_kept_its_part() {
     });
 }
 
-/// docker-registry gives up an upload of which it has a part of a piece: that blob is begun anew, and no other.
+/// docker-registry gives up an upload of which it has a part of a chunk_size: that blob is begun anew, and no other.
 #[test]
 fn a_registry_killed_inside_of_a_piece_gets_that_blob_anew() {
     let Some(server) = Server::start() else { return };
@@ -248,7 +248,7 @@ fn a_registry_that_takes_no_large_pieces_gets_small_ones() {
             true => Act::Response(status, vec![], Vec::new()),
             false => Act::Pass,
         });
-        let settings = Settings { piece: 8 << 20, ..impatient() };
+        let settings = Settings { chunk_size: 8 << 20, ..impatient() };
         let registry = Registry::with(&proxy.host(), &Credentials::default(), settings).unwrap();
         let repository = repository(&proxy.host(), &format!("a-{status}"));
         assert_eq!(push(&registry, &repository, &layout, &top, &[]).unwrap().uploaded, 3);

@@ -1,4 +1,4 @@
-//! Reads one of the files in which docker and podman keep logins.
+//! The credentials files of docker and podman.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,10 +12,10 @@ use serde::Deserialize;
 use super::{DOCKER_HUB_KEY, Login, Secret};
 use drydock_base::failure::Failure;
 
-/// Files of logins are small.
+/// The maximum size of a credentials file, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// As far as it is of use here.
+/// The fields of a credentials file that are used here.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct File {
@@ -34,21 +34,21 @@ struct Entry {
     registrytoken: Option<String>,
 }
 
-/// What a file says.
+/// The entry of a file for a repository.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A login.
+    /// Credentials.
     Login(Login),
-    /// Whom to ask, for which server.
+    /// A credential helper.
     Helper {
-        /// The end of the program's name.
+        /// The suffix of the program's name.
         name: String,
-        /// What it knows the registry by.
+        /// The name of the registry for the helper.
         server: String,
     },
 }
 
-/// What a file says about a repository; nothing, when there is no such file.
+/// Reads the entry of a file for a repository; none if the file does not exist.
 pub(super) fn read(path: &Path, host: &str, repository: &str) -> anyhow::Result<Option<Found>> {
     let mut text = Vec::new();
     match fs::File::open(path) {
@@ -56,28 +56,27 @@ pub(super) fn read(path: &Path, host: &str, repository: &str) -> anyhow::Result<
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => Err(error),
     }
-    .map_err(|error| Failure::missing(format!("cannot read the logins of {}: {error}", path.display())))?;
+    .map_err(|error| Failure::missing(format!("cannot read the credentials file {}: {error}", path.display())))?;
     parse(&text, host, repository, &path.display().to_string())
 }
 
 fn parse(text: &[u8], host: &str, repository: &str, source: &str) -> anyhow::Result<Option<Found>> {
-    // The parser's words could hold a part of a secret.
-    let wrong = |what: &str| Failure::missing(format!("{source} {what}; log in again"));
-    let file: File = serde_json::from_slice(text).map_err(|error| {
-        wrong(&format!("is no file of logins, from line {}, column {}", error.line(), error.column()))
-    })?;
+    // The parser's message could contain a part of a secret.
+    let wrong = |what: &str| Failure::missing(format!("cannot parse {source}{what}; log in again"));
+    let file: File =
+        serde_json::from_slice(text).map_err(|error| wrong(&format!(":{}:{}", error.line(), error.column())))?;
     let server = if host == "docker.io" { DOCKER_HUB_KEY } else { host };
     if let Some((_, name)) = file.cred_helpers.iter().find(|(key, _)| host_of(key) == host) {
         return Ok(Some(Found::Helper { name: name.clone(), server: server.to_owned() }));
     }
     for wanted in narrowing(host, repository) {
         for (key, entry) in &file.auths {
-            // A key with a scheme is of docker, which knows hosts only; one without may name a part of a host.
+            // Keys of docker have a scheme and name hosts only; others may name a part of a host.
             let names = if key.contains("://") || !key.contains('/') { host_of(key) } else { key.clone() };
             if names != wanted && host_of_legacy(key) != Some(wanted.as_str()) {
                 continue;
             }
-            if let Some(secret) = entry.secret().map_err(|what| wrong(&format!("has {what} for {key}")))? {
+            if let Some(secret) = entry.secret().map_err(|what| wrong(&format!(": {what} for {key}")))? {
                 return Ok(Some(Found::Login(Login { secret, source: source.to_owned() })));
             }
         }
@@ -94,7 +93,7 @@ fn narrowing(host: &str, repository: &str) -> Vec<String> {
     all
 }
 
-/// The host that a key names, under the name that we have for it.
+/// Returns the host that a key names.
 fn host_of(key: &str) -> String {
     let rest = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     match rest.split('/').next().unwrap_or_default().to_ascii_lowercase().as_str() {
@@ -103,13 +102,13 @@ fn host_of(key: &str) -> String {
     }
 }
 
-/// The host of an old key without a scheme: `registry.example/v1/`.
+/// Returns the host of an old key without a scheme: `registry.example/v1/`.
 fn host_of_legacy(key: &str) -> Option<&str> {
     ["/v1/", "/v2/", "/v1", "/v2"].iter().find_map(|end| key.strip_suffix(end)).filter(|host| !host.contains('/'))
 }
 
 impl Entry {
-    /// None: the login is kept elsewhere.
+    /// Returns the secret; none if it is kept in a helper.
     fn secret(&self) -> Result<Option<Secret>, &'static str> {
         let given = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
         if let Some(token) = given(&self.identitytoken) {
@@ -119,10 +118,10 @@ impl Entry {
             return Ok(Some(Secret::Bearer(token)));
         }
         if let Some(auth) = given(&self.auth) {
-            let bytes = STANDARD.decode(auth).map_err(|_| "an `auth` that is no base64")?;
-            let text = String::from_utf8(bytes).map_err(|_| "an `auth` that is no text")?;
-            let (user, password) = text.split_once(':').ok_or("an `auth` without a `:`")?;
-            // Docker once padded it.
+            let bytes = STANDARD.decode(auth).map_err(|_| "`auth` is not base64")?;
+            let text = String::from_utf8(bytes).map_err(|_| "`auth` is not valid UTF-8")?;
+            let (user, password) = text.split_once(':').ok_or("`auth` has no `:`")?;
+            // Old versions of docker padded the password.
             let password = password.trim_end_matches('\0').to_owned();
             return Ok(Some(Secret::Basic { user: user.to_owned(), password }));
         }
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_understood() {
+    fn hosts_and_paths_select_entries() {
         let auths = |key: &str| format!("{{\"auths\":{{\"{key}\":{{\"auth\":\"dTpwOnE=\"}}}}}}");
         for (key, host, repository, expected) in [
             ("ghcr.io", "ghcr.io", "a/b", "u:p:q"),
@@ -175,7 +174,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_file_shows_what_is_in_it(before in "[{}\\[\\]\":,a-z]{0,30}", after in "[{}\\[\\]\":,a-z]{0,30}") {
+        fn errors_never_show_secrets(before in "[{}\\[\\]\":,a-z]{0,30}", after in "[{}\\[\\]\":,a-z]{0,30}") {
             let text = format!("{before}\"S3CRET\"{after}");
             if let Err(error) = parse(text.as_bytes(), "a.example", "x", "FILE") {
                 let shown = format!("{error:#}");
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_understood() {
+    fn entries_are_parsed() {
         check(r#"{"auths":{"a.example":{"identitytoken":"t"}}}"#, "a.example", "x", "identity t");
         check(r#"{"auths":{"a.example":{"registrytoken":"t"}}}"#, "a.example", "x", "bearer t");
         check(r#"{"auths":{"a.example":{"username":"u","password":"p"}}}"#, "a.example", "x", "u:p");
@@ -195,10 +194,8 @@ mod tests {
         check(r#"{"credHelpers":{"a.example":"gcr"}}"#, "b.example", "x", "none");
         check("{}", "a.example", "x", "none");
         check(r#"{"auths":{"a.example":{"auth":"???"}}}"#, "a.example", "x", {
-            "FILE has an `auth` that is no base64 for a.example; log in again"
+            "cannot parse FILE: `auth` is not base64 for a.example; log in again"
         });
-        check("{\"auths\": \"s3cret\"}", "a.example", "x", {
-            "FILE is no file of logins, from line 1, column 18; log in again"
-        });
+        check("{\"auths\": \"s3cret\"}", "a.example", "x", "cannot parse FILE:1:18; log in again");
     }
 }

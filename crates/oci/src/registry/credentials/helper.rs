@@ -1,4 +1,4 @@
-//! Asks a credential helper: `docker-credential-NAME get`, with the server's name on its standard input.
+//! Credential helpers: `docker-credential-NAME get`, with the server's name on its standard input.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,10 +12,10 @@ use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_http::printable;
 
-/// A person may have to unlock something.
+/// The time limit of a helper; the user may have to unlock a key.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// The beginnings of variables by which helpers find what they keep.
+/// The prefixes of the variables that helpers need.
 const PASSED: [&str; 10] =
     ["AWS_", "AZURE_", "CLOUDSDK_", "DBUS_", "DISPLAY", "DOCKER_", "GNUPGHOME", "GOOGLE_", "PASSWORD_STORE_", "XDG_"];
 
@@ -26,7 +26,7 @@ struct Response {
     secret: String,
 }
 
-/// The login that a helper has for a server, if it has one.
+/// Asks a helper for the credentials of a server; none if it has none.
 pub(super) fn get(
     name: &str,
     server: &str,
@@ -38,11 +38,11 @@ pub(super) fn get(
         Failure::missing(format!("the credential helper `{}` of {file} {what}", printable(name)))
     };
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-        return Err(wrong("has a name that no program has".to_owned()));
+        return Err(wrong("has an invalid name".to_owned()));
     }
     let program = format!("docker-credential-{name}");
     let path = exec::find(&program, Path::new("/"), variables.get(OsStr::new("PATH")))
-        .map_err(|why| wrong(format!("cannot be asked: {why}")))?;
+        .map_err(|why| wrong(format!("cannot be run: {why}")))?;
     let passes = |name: &OsStr| name.to_str().is_some_and(|name| PASSED.iter().any(|start| name.starts_with(start)));
     let mut environment = exec::environment(&[], &BTreeMap::new());
     for (variable, value) in variables {
@@ -58,18 +58,19 @@ pub(super) fn get(
         .stderr_capture()
         .unchecked()
         .start()
-        .map_err(|error| wrong(format!("cannot be started: {}", exec::plain(&error))))?;
+        .map_err(|error| wrong(format!("cannot be run: {}", exec::plain(&error))))?;
     let output = match started.wait_timeout(LONGEST) {
         Ok(Some(output)) => output,
         Ok(None) => {
-            let _it_may_end_just_now = started.kill();
-            return Err(wrong(format!("says nothing in {} s", LONGEST.as_secs())));
+            // It may have just finished.
+            started.kill().ok();
+            return Err(wrong(format!("did not answer within {} s", LONGEST.as_secs())));
         }
         Err(error) => return Err(wrong(format!("cannot be waited for: {}", exec::plain(&error)))),
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stdout);
-        // What a helper says when it knows nothing; every one of them does so in these words.
+        // All helpers print these words if they have no credentials for the server.
         if said.contains("credentials not found") {
             return Ok(None);
         }
@@ -77,7 +78,7 @@ pub(super) fn get(
         return Err(wrong(format!("failed for {server}: {}", printable(&end))));
     }
     let answer: Response = serde_json::from_slice(&output.stdout)
-        .map_err(|_| wrong(format!("gave no answer for {server} that could be understood")))?;
+        .map_err(|_| wrong(format!("returned an invalid response for {server}")))?;
     let secret = match answer.username.as_str() {
         "<token>" => Secret::Identity(answer.secret),
         _ => Secret::Basic { user: answer.username, password: answer.secret },
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn helpers_are_asked_on_their_standard_input() {
+    fn helpers_get_the_server_on_standard_input() {
         let directory = tempfile::tempdir().unwrap();
         let script = "#!/bin/sh\nread server || true\ncase \"$1 $server\" in\n\
             'get a.example') echo '{\"ServerURL\":\"a\",\"Username\":\"u\",\"Secret\":\"'$PASSWORD_STORE_DIR'\"}';;\n\
@@ -115,9 +116,9 @@ mod tests {
         assert_eq!(ask("mine", "b.example").unwrap(), None);
         for (name, server, words) in [
             ("mine", "c.example", "failed for c.example: the agent is locked"),
-            ("mine", "d.example", "gave no answer for d.example"),
+            ("mine", "d.example", "returned an invalid response for d.example"),
             ("missing", "a.example", "`docker-credential-missing` is in no directory of PATH"),
-            ("../mine", "a.example", "has a name that no program has"),
+            ("../mine", "a.example", "has an invalid name"),
         ] {
             let error = ask(name, server).unwrap_err().to_string();
             assert!(error.contains(words) && error.contains("FILE"), "{error}");

@@ -1,6 +1,6 @@
-//! Remembers, beside a layout, the uploads of its blobs that are under way, so that the next process goes on with them.
+//! Files beside a layout that hold the state of interrupted uploads, so that the next process can continue them.
 //!
-//! Best effort: where nothing can be remembered, an upload begins anew.
+//! They are best effort: without them, an upload starts from the beginning.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -15,12 +15,12 @@ use drydock_base::paths;
 use drydock_config::images::{Digest, Repository};
 use drydock_http::Url;
 
-/// Registries forget uploads after some days.
+/// The maximum age of a session in seconds; registries forget sessions after some days.
 const LONGEST: i64 = 24 * 60 * 60;
-/// An address with a registry's state in it.
+/// The maximum size of a file in bytes; registries keep state in the URL.
 const LARGEST: u64 = 64 << 10;
 
-/// The memory of one upload.
+/// The file of one upload.
 pub(super) struct ResumeFile {
     file: Option<PathBuf>,
 }
@@ -29,7 +29,7 @@ pub(super) struct ResumeFile {
 #[serde(deny_unknown_fields)]
 struct Kept {
     url: String,
-    /// The smallest piece that the registry takes.
+    /// The minimum chunk size of the registry, in bytes.
     #[serde(default)]
     least: u64,
     /// Seconds since 1970.
@@ -37,18 +37,18 @@ struct Kept {
 }
 
 impl ResumeFile {
-    /// One that keeps nothing.
+    /// Returns a file that keeps nothing.
     pub(super) fn none() -> ResumeFile {
         ResumeFile { file: None }
     }
 
-    /// That of a blob of a layout on its way to a repository.
+    /// Returns the file for the upload of a layout's blob to a repository.
     pub(super) fn beside(layout: &Layout, repository: &Repository, blob: &Descriptor) -> ResumeFile {
         let name = Digest::of(format!("{repository}@{}", blob.digest).as_bytes());
         ResumeFile { file: Some(layout.directory().join(".uploads").join(name.hex())) }
     }
 
-    /// Where it went on and in which pieces at least, if that is of this registry and not too old.
+    /// Reads the session's URL and minimum chunk size, if they are of this registry and not too old.
     pub(super) fn recall(&self, base: &Url, now: Timestamp) -> Option<(Url, u64)> {
         let path = self.file.as_ref()?;
         let mut text = Vec::new();
@@ -59,7 +59,7 @@ impl ResumeFile {
         Some((url, kept.least))
     }
 
-    /// Keeps it. The address may open a door, so it is for this user only.
+    /// Writes the file. Only this user can read it, since the URL may hold credentials.
     pub(super) fn keep(&self, url: &Url, least: u64, now: Timestamp) {
         let Some(path) = &self.file else { return };
         let write = || -> anyhow::Result<()> {
@@ -70,14 +70,16 @@ impl ResumeFile {
             file.persist(path)?;
             Ok(())
         };
-        let _best_effort = write();
+        // Best effort: without the file, an upload starts from the beginning.
+        write().ok();
     }
 
-    /// Forgets it, and the directory with the last.
+    /// Removes the file, and the directory after the last one.
     pub(super) fn forget(&self) {
         if let Some(path) = &self.file {
-            let _there_may_be_none = fs::remove_file(path);
-            let _there_may_be_others = path.parent().map(fs::remove_dir);
+            // There may be no file, or other files in the directory.
+            fs::remove_file(path).ok();
+            path.parent().map(fs::remove_dir);
         }
     }
 }
@@ -92,7 +94,7 @@ mod tests {
     use crate::model::media;
 
     #[test]
-    fn an_upload_is_remembered_for_a_day_and_for_its_registry() {
+    fn sessions_are_resumed_for_a_day_at_the_same_registry() {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::create(directory.path()).unwrap();
         let repository: Repository = "a.example/b".parse().unwrap();
