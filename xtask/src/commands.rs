@@ -1,4 +1,4 @@
-//! One file a command: a thin `run` that reads like the story of the command.
+//! The commands, one file each. `run` maps the options of the command line onto the parameters of operations.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ impl cli::Cli {
     /// Runs the command.
     ///
     /// # Errors
-    /// What is wrong and how to mend it; [`Exit::from_error`] has the exit code.
+    /// The problem and its remedy; [`Exit::from_error`] gives the exit code.
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         match self.command {
             cli::Command::Demo(demo) => demo.run(),
@@ -49,7 +49,7 @@ impl cli::Cli {
     }
 }
 
-/// What every command about a project needs.
+/// The project that a command works on.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     declarations: Declarations,

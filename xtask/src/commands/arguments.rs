@@ -4,9 +4,11 @@
 
 use std::path::Path;
 
+use super::ci::RunParameters;
 use super::deb::prove::ProofEnvironment;
 use super::release_context::{ReleaseSelector, VersionSource};
 use crate::cli;
+use drydock_ci::containment;
 use drydock_deb::prove::Mirrors;
 use drydock_oci::engine::EngineKind;
 
@@ -19,6 +21,19 @@ impl From<cli::OfRelease> for ReleaseSelector {
             None => VersionSource::Tag(tag),
         };
         ReleaseSelector { revision: commit, version }
+    }
+}
+
+impl From<cli::RunOptions> for RunParameters {
+    fn from(options: cli::RunOptions) -> RunParameters {
+        let cli::RunOptions { jobs, memory, history, containment, no_progress, quiet, fail_on_flaky } = options;
+        let containment = match containment {
+            cli::Containment::Auto => None,
+            cli::Containment::V2 => Some(containment::Kind::V2),
+            cli::Containment::V1 => Some(containment::Kind::V1),
+            cli::Containment::None => Some(containment::Kind::None),
+        };
+        RunParameters { jobs, memory, history, containment, live: !no_progress, quiet, fail_on_flaky }
     }
 }
 

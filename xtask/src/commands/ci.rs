@@ -1,10 +1,14 @@
 //! `cargo xtask ci`: plan, run, run again, explain.
 
+use std::path::PathBuf;
+
 use crate::cli::{self, CiCommand};
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths::{RunDir, State};
+use drydock_base::units::ByteSize;
+use drydock_ci::containment::Kind;
 use drydock_ci::history::History;
 use drydock_ci::journal;
 use drydock_ci::plan::Plan;
@@ -29,6 +33,30 @@ mod tune_memory;
 
 use session::{Goal, Session};
 
+/// The parameters of running jobs.
+#[derive(Debug, Clone)]
+pub(super) struct RunParameters {
+    /// The number of jobs that run at once; by default the number of processors.
+    pub(super) jobs: Option<u32>,
+    /// The memory that running jobs may reserve; by default what is available, less a margin.
+    pub(super) memory: Option<ByteSize>,
+    /// Histories of other machines.
+    pub(super) history: Vec<PathBuf>,
+    /// The containment of each job; by default the strongest that works.
+    pub(super) containment: Option<Kind>,
+    /// Whether a terminal shows live progress.
+    pub(super) live: bool,
+    /// Whether only jobs are shown that did not pass.
+    pub(super) quiet: bool,
+    /// Whether a flaky job fails the run.
+    pub(super) fail_on_flaky: bool,
+}
+
+/// Runs all jobs, as `cargo xtask ci` does without options.
+pub(super) fn run_all(ctx: &Context) -> anyhow::Result<Exit> {
+    Session { ctx, parameters: cli::RunOptions::default().into() }.run(Goal::Fresh { selectors: Vec::new() })
+}
+
 impl cli::Ci {
     pub(crate) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         match self.command {
@@ -51,17 +79,16 @@ impl cli::Ci {
 impl cli::CiRun {
     pub(crate) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         if self.dry_run {
-            return cli::CiPlan { selectors: self.selectors, options: self.options, format: cli::Format::Text }
-                .run(ctx);
+            return plan::show(ctx, &self.selectors, &self.options.into(), cli::Format::Text);
         }
         let goal = if self.resume { Goal::Resume } else { Goal::Fresh { selectors: self.selectors } };
-        Session { ctx, options: self.options }.run(goal)
+        Session { ctx, parameters: self.options.into() }.run(goal)
     }
 }
 
 impl cli::CiRerun {
     fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        Session { ctx, options: self.options }.run(Goal::Rerun { selectors: self.selectors })
+        Session { ctx, parameters: self.options.into() }.run(Goal::Rerun { selectors: self.selectors })
     }
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the whole pipeline on lanternd, and a table of what it proved.
+//! `cargo xtask demo`: the whole pipeline on lanternd, with a table of the proofs.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl cli::Demo {
         let project = make_project(&directory)?;
         let ctx = Context::find(&Place { project: Some(project.clone()), ..Place::default() })?;
         output::err(format_args!("== ci: cargo xtask --project {} ci", project.display()));
-        let exit = cli::CiRun::default().run(&ctx)?;
+        let exit = super::ci::run_all(&ctx)?;
         let (_, run) = super::ci::recorded(&ctx.state, None)?;
         output::err(format_args!("== release: cargo xtask --project {} release", project.display()));
         let released = release::All {
@@ -71,7 +71,7 @@ impl cli::Demo {
     }
 }
 
-/// Makes a git project of the example: a repository, its submodule, a tag.
+/// Creates a git project from the example: a repository with a submodule and a tag.
 fn make_project(directory: &Path) -> anyhow::Result<PathBuf> {
     let shell = Shell::new()?;
     let script = crate::workspace::root().join("examples/lanternd/tools/make-project.sh");
@@ -80,14 +80,14 @@ fn make_project(directory: &Path) -> anyhow::Result<PathBuf> {
         .quiet()
         .ignore_stdout()
         .run()
-        .context("cannot make a project of examples/lanternd")?;
+        .context("cannot create a project from examples/lanternd")?;
     Ok(directory.join("lanternd"))
 }
 
-/// A claim, its proof, the result.
+/// A claim, its proof, and the result.
 type Row = [String; 3];
 
-/// What the run proved.
+/// The claims that the run proved.
 fn proved(run: &Run) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for tool in TOOLS.map(|spec| spec.tool) {
@@ -118,11 +118,7 @@ fn proved(run: &Run) -> Vec<Row> {
                     units::human(Duration::from_millis(last.duration_ms()))
                 ),
             };
-            rows.push([
-                format!("{} does what it should", planned.name),
-                proof,
-                verdict(job.result == Some(JobResult::Passed)),
-            ]);
+            rows.push([format!("{} passes", planned.name), proof, verdict(job.result == Some(JobResult::Passed))]);
         }
     }
     let kills = run
@@ -141,7 +137,7 @@ fn proved(run: &Run) -> Vec<Row> {
     rows
 }
 
-/// What the release proved.
+/// The claims that the release proved.
 fn of_release(state: &State, released: &anyhow::Result<Exit>) -> Vec<Row> {
     let directory = state.dist(VERSION);
     let read = || -> anyhow::Result<(Manifest, Proof)> {
@@ -191,7 +187,7 @@ fn of_release(state: &State, released: &anyhow::Result<Exit>) -> Vec<Row> {
     rows
 }
 
-/// The rows under each other.
+/// The rows as aligned text.
 fn table(rows: &[Row]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let (first, second) = (width(0), width(1));

@@ -14,7 +14,7 @@ use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
 use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Image, Images};
-use drydock_config::release::{NightlyVersion, Release, Version};
+use drydock_config::release::{NightlyVersion, Release, Signing, Version};
 use drydock_release::manifest::{Identity, Tag};
 use drydock_release::preflight::Finding;
 
@@ -221,7 +221,7 @@ impl ReleaseContext {
         version::date(newest)
     }
 
-    /// What the archives need to know of the release.
+    /// The parts of the release that names and contents of archives depend on.
     pub(in crate::commands) fn identity(&self) -> Identity<'_> {
         Identity {
             release: &self.commit.declaration,
@@ -232,7 +232,15 @@ impl ReleaseContext {
     }
 }
 
-/// The text of a declaration: from the commit, or from the directory of `--config`. `None` if there is no such file.
+/// The signing policy for something that `judged` declares: the keys of the checkout, and the larger of the two quorums.
+/// Nothing can make its own acceptance easier than the checkout does.
+pub(in crate::commands) fn signing_policy(checkout: Option<&Signing>, judged: Option<&Signing>) -> Option<Signing> {
+    let checkout = checkout?;
+    let quorum = judged.map_or(checkout.quorum, |judged| judged.quorum.max(checkout.quorum));
+    Some(Signing { keys: checkout.keys.clone(), quorum })
+}
+
+/// The text of a declaration: from the commit, or from the directory of `--config`. `None` without such a file.
 fn declared(ctx: &Context, repository: &Repository, commit: &Oid, file: &Path) -> anyhow::Result<Option<String>> {
     if ctx.declarations.config == ctx.declarations.project {
         let path = shown(ctx, file).to_string_lossy();
@@ -260,4 +268,28 @@ fn undeclared(ctx: &Context, commit: &Oid, file: &Path) -> anyhow::Error {
         format!("{shown} does not exist; write it as the README shows")
     };
     Failure::declaration(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_can_only_raise_the_quorum() {
+        let signing = |keys: &str, quorum| Signing { keys: keys.into(), quorum };
+        let checkout = signing("packaging/keys", 2);
+        for (tagged, quorum) in [
+            (None, 2),
+            (Some(signing("packaging/keys", 1)), 2),
+            (Some(signing("theirs", 1)), 2),
+            (Some(signing("theirs", 3)), 3),
+        ] {
+            assert_eq!(
+                signing_policy(Some(&checkout), tagged.as_ref()),
+                Some(signing("packaging/keys", quorum)),
+                "{tagged:?}"
+            );
+        }
+        assert_eq!(signing_policy(None, Some(&signing("theirs", 1))), None);
+    }
 }

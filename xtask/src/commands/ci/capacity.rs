@@ -1,6 +1,6 @@
 //! What the jobs may use at once, and where the numbers come from.
 
-use crate::cli::RunOptions;
+use super::RunParameters;
 use drydock_base::units::ByteSize;
 use drydock_ci::containment;
 use drydock_ci::probe::host;
@@ -13,8 +13,8 @@ const MARGIN: u64 = 16;
 
 /// The flags, else the processors that this process may use, and the tightest of available memory and group limits,
 /// less a sixteenth.
-pub(super) fn find(options: &RunOptions) -> Capacity {
-    let (slots, slots_source) = match options.jobs {
+pub(super) fn find(parameters: &RunParameters) -> Capacity {
+    let (slots, slots_source) = match parameters.jobs {
         Some(jobs) => (jobs, "--jobs".to_owned()),
         // That counts the affinity mask and the processor quota of control groups too.
         None => match std::thread::available_parallelism() {
@@ -24,7 +24,7 @@ pub(super) fn find(options: &RunOptions) -> Capacity {
             Err(_) => (1, "the number of processors cannot be told".into()),
         },
     };
-    let (memory, memory_source) = match options.memory {
+    let (memory, memory_source) = match parameters.memory {
         Some(memory) => (memory.bytes(), "--memory".to_owned()),
         None => match rooms().into_iter().next() {
             Some((bytes, source)) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Context;
-use super::capacity;
+use super::{RunParameters, capacity};
 use crate::cli;
 use crate::exit::Exit;
 use drydock_base::exec;
@@ -19,20 +19,28 @@ use drydock_config::quarantine::Quarantine;
 
 impl cli::CiPlan {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let capacity = capacity::find(&self.options);
-        let mut warnings = Vec::new();
-        let plan = make(ctx, &capacity, &self.selectors, &mut warnings)?;
-        for warning in warnings {
-            output::err(format_args!("warning: {warning}"));
-        }
-        match self.format {
-            cli::Format::Json => output::out(format_args!("{}", serde_json::to_string_pretty(&plan)?)),
-            cli::Format::Text => {
-                print(&plan, &capacity, &History::with(&ctx.state.history(), &self.options.history));
-            }
-        }
-        Ok(Exit::Success)
+        show(ctx, &self.selectors, &self.options.into(), self.format)
     }
+}
+
+/// Prints the plan of the selected jobs, and what it takes.
+pub(super) fn show(
+    ctx: &Context,
+    selectors: &[String],
+    parameters: &RunParameters,
+    format: cli::Format,
+) -> anyhow::Result<Exit> {
+    let capacity = capacity::find(parameters);
+    let mut warnings = Vec::new();
+    let plan = make(ctx, &capacity, selectors, &mut warnings)?;
+    for warning in warnings {
+        output::err(format_args!("warning: {warning}"));
+    }
+    match format {
+        cli::Format::Json => output::out(format_args!("{}", serde_json::to_string_pretty(&plan)?)),
+        cli::Format::Text => print(&plan, &capacity, &History::with(&ctx.state.history(), &parameters.history)),
+    }
+    Ok(Exit::Success)
 }
 
 /// Loads the declaration and expands it to what the selectors name.

@@ -5,11 +5,10 @@ use std::io::{Read as _, Seek as _, Write as _};
 
 use anyhow::Context as _;
 
-use super::{Context, capacity, plan, recorded, stored_plan};
+use super::{Context, RunParameters, capacity, plan, recorded, stored_plan};
 
 mod learning;
 
-use crate::cli::{self, RunOptions};
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
@@ -51,7 +50,7 @@ pub(super) struct Finished {
 /// One session.
 pub(super) struct Session<'a> {
     pub(super) ctx: &'a Context,
-    pub(super) options: RunOptions,
+    pub(super) parameters: RunParameters,
 }
 
 /// What a goal comes to: where the run is kept, what it starts from, what it records first.
@@ -66,7 +65,7 @@ struct Prepared {
 impl Session<'_> {
     /// Runs, and prints how it ended.
     pub(super) fn run(self, goal: Goal) -> anyhow::Result<Exit> {
-        let (state, fail_on_flaky) = (&self.ctx.state, self.options.fail_on_flaky);
+        let (state, fail_on_flaky) = (&self.ctx.state, self.parameters.fail_on_flaky);
         let Some(finished) = self.supervised(goal)? else {
             let (dir, run) = recorded(state, None)?;
             output::out(format_args!(
@@ -81,10 +80,10 @@ impl Session<'_> {
 
     /// Runs, and records how it ended; nothing when there is nothing to go on with.
     pub(super) fn supervised(self, goal: Goal) -> anyhow::Result<Option<Finished>> {
-        if matches!(self.options.containment, cli::Containment::Auto | cli::Containment::V2) {
+        if matches!(self.parameters.containment, None | Some(Kind::V2)) {
             containment::enter_scope();
         }
-        let capacity = capacity::find(&self.options);
+        let capacity = capacity::find(&self.parameters);
         let state = &self.ctx.state;
         // A declaration with errors is told before anything is touched.
         let mut strange = Vec::new();
@@ -122,17 +121,17 @@ impl Session<'_> {
         let Prepared { dir, run, first, resumed, reruns } = prepared;
         let state = &self.ctx.state;
         let plan = run.plan.clone();
-        let (history, absent) = history_with(state, &self.options.history)?;
+        let (history, absent) = history_with(state, &self.parameters.history)?;
         let predictions: Vec<_> = plan.jobs.iter().map(|job| history.predict(job, valgrind.as_deref())).collect();
-        let (containment, weaker) = containment::choose(asked(self.options.containment), &dir.id()).map_err(|why| {
+        let (containment, weaker) = containment::choose(self.parameters.containment, &dir.id()).map_err(|why| {
             let _only_an_empty_directory_is_removed = std::fs::remove_dir(dir.root());
             Failure::missing(format!("the containment that was asked for cannot be had: {why}"))
         })?;
         if !resumed {
             begin(state, &dir, &plan)?;
         }
-        let live = !self.options.no_progress;
-        let mut terminal = Terminal::new(&predictions, capacity.slots, live, self.options.quiet);
+        let RunParameters { live, quiet, .. } = self.parameters;
+        let mut terminal = Terminal::new(&predictions, capacity.slots, live, quiet);
         let mut recorder = Recorder::new(Journal::open(&dir.journal())?, run, &mut terminal);
         recorder.reserve().map_err(|why| Failure::infrastructure(format!("{why}; make room and try again")))?;
         let already = recorder.run.jobs.iter().map(|job| job.attempts.len()).collect::<Vec<_>>();
@@ -171,7 +170,7 @@ impl Session<'_> {
             }
         })?;
         let mut recorder = recorder;
-        let mut result = recorder.run.verdict(self.options.fail_on_flaky);
+        let mut result = recorder.run.verdict(self.parameters.fail_on_flaky);
         recorder.emit_now(Event::RunEnded { result });
         let (run, failed) = recorder.finish();
         learn(state, &dir, &run, &already, valgrind.as_deref());
@@ -189,15 +188,6 @@ impl Session<'_> {
         }
         drop(causes);
         Ok(Finished { dir, run, result, summary })
-    }
-}
-
-fn asked(containment: cli::Containment) -> Option<Kind> {
-    match containment {
-        cli::Containment::Auto => None,
-        cli::Containment::V2 => Some(Kind::V2),
-        cli::Containment::V1 => Some(Kind::V1),
-        cli::Containment::None => Some(Kind::None),
     }
 }
 

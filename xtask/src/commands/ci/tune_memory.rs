@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::plan;
 use super::session::{Finished, Goal, Session};
-use super::{Context, capacity};
+use super::{Context, RunParameters, capacity};
 use crate::cli;
 use crate::exit::Exit;
 use drydock_base::exec;
@@ -34,8 +34,8 @@ const AS_DECLARED: &str = "as-declared";
 
 impl cli::CiTuneMemory {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let options = cli::RunOptions { jobs: Some(1), ..self.options };
-        let plan = plan::make(ctx, &capacity::find(&options), std::slice::from_ref(&self.job), &mut Vec::new())?;
+        let parameters = RunParameters { jobs: Some(1), ..self.options.into() };
+        let plan = plan::make(ctx, &capacity::find(&parameters), std::slice::from_ref(&self.job), &mut Vec::new())?;
         let job = plan
             .job(&self.job)
             .cloned()
@@ -49,7 +49,7 @@ impl cli::CiTuneMemory {
         // Beside the project's runs, so that neither `latest` nor the history is touched.
         let own = ctx.state.root().join("tune-memory");
         let ctx = Context { state: State::new(&plan.project, Some(&own))?, ..ctx.clone() };
-        let lab = Lab { ctx: &ctx, options, plan, job, canary };
+        let lab = Lab { ctx: &ctx, parameters, plan, job, canary };
 
         let knobs: Vec<&Knob> = KNOBS.iter().filter(|knob| knob.applies(&lab.job.tool.args)).collect();
         let mut trials = vec![Trial { label: AS_DECLARED.into(), options: Vec::new(), skip_children: Vec::new() }];
@@ -98,7 +98,7 @@ fn build_canary(directory: &Path) -> anyhow::Result<String> {
 /// Where trials are run.
 struct Lab<'a> {
     ctx: &'a Context,
-    options: cli::RunOptions,
+    parameters: RunParameters,
     /// The job with all that it needs.
     plan: Plan,
     job: PlannedJob,
@@ -118,7 +118,7 @@ impl Lab<'_> {
             plan.jobs.extend([self.variant(trial)?, self.seeded(trial)?]);
         }
         let goal = Goal::Planned { plan };
-        let finished = Session { ctx: self.ctx, options: self.options.clone() }.supervised(goal)?;
+        let finished = Session { ctx: self.ctx, parameters: self.parameters.clone() }.supervised(goal)?;
         let finished = finished.context("the trials were not run")?;
         let measured = trials.iter().map(|trial| self.read(&finished, trial)).collect::<Result<_, _>>()?;
         Ok((measured, self.programs(&finished, &trials[0])?))

@@ -36,7 +36,7 @@ pub(in crate::commands) fn build(release: &ReleaseContext, threads: u32) -> anyh
     release.ctx().state.create()?;
     let built = job.run(&mut |line| output::err(format_args!("== {line}")))?;
     for what in &built.not_varied {
-        output::err(format_args!("note: derived files were not made with another {what}"));
+        output::err(format_args!("note: derived files were not built with another {what}"));
     }
     Ok(built)
 }
@@ -85,7 +85,7 @@ pub(in crate::commands) fn lock(ctx: &Context) -> anyhow::Result<File> {
     ctx.lock("release.lock", "another command is building a release")
 }
 
-/// What was built, for a person.
+/// The built release as text.
 pub(super) fn summary(release: &ReleaseContext, manifest: &Manifest) -> String {
     let mut text = format!("release {} of {} ({})\n", manifest.version, manifest.name, &manifest.commit[..12]);
     let derived = manifest.entries.iter().filter(|entry| entry.generator.is_some()).count();

@@ -51,7 +51,7 @@ pub(in crate::commands) fn prove(release: &ReleaseContext, manifest: &Manifest, 
     Ok(proof)
 }
 
-/// What was proved, for a person.
+/// The proof as text.
 fn shown(proof: &Proof) -> String {
     let varied: Vec<&str> =
         proof.rebuild.variations.iter().filter(|one| one.missing.is_none()).map(|one| one.name.as_str()).collect();

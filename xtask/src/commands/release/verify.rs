@@ -1,4 +1,4 @@
-//! `cargo xtask release verify`: files from anywhere, against their list, their signatures, and a build of the commit.
+//! `cargo xtask release verify`: checks files of a release against release.json, signatures, and a rebuild of the commit.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cli;
 use crate::commands::Context;
-use crate::commands::release_context::{DeclaredCommit, VersionError, VersionSource};
+use crate::commands::release_context::{DeclaredCommit, VersionError, VersionSource, signing_policy};
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
@@ -18,20 +18,20 @@ use drydock_release::manifest::{Manifest, NAME};
 use drydock_release::signatures::{self, Signature};
 use drydock_release::verify::{self, CheckedFile};
 
-/// What was found.
+/// The result of a verification.
 #[derive(Debug, Serialize)]
 struct Report {
     directory: PathBuf,
     files: Vec<CheckedFile>,
     signatures: Vec<Signature>,
-    /// What is wrong beside single files.
+    /// Problems that are not those of a single file.
     problems: Vec<String>,
     rebuilt: bool,
 }
 
 impl cli::ReleaseVerify {
     pub(super) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
-        // Without a project the sums can still be checked.
+        // Without a project, checksums can still be verified.
         let project = Context::find(place);
         let (directory, only) = self.directory(project.as_ref().ok())?;
         let (manifest, files) = verify::directory(&directory, &only)?;
@@ -44,12 +44,12 @@ impl cli::ReleaseVerify {
         };
         if let Some(manifest) = &manifest {
             for name in verify::unexpected(&directory, manifest)? {
-                report.problems.push(format!("{name} is not in {NAME}; it is no part of this release"));
+                report.problems.push(format!("{name} is not listed in {NAME}; it does not belong to this release"));
             }
         }
         if self.rebuild {
             let ctx =
-                project.as_ref().map_err(|error| Failure::usage(format!("--rebuild needs the project: {error:#}")))?;
+                project.as_ref().map_err(|error| Failure::usage(format!("--rebuild needs a project: {error:#}")))?;
             let manifest =
                 manifest.as_ref().with_context(|| format!("--rebuild needs {NAME}, which names the commit"))?;
             self.rebuilt(ctx, manifest, &directory, &mut report)?;
@@ -65,7 +65,7 @@ impl cli::ReleaseVerify {
         Ok(if holds { Exit::Success } else { Exit::NotReproducible })
     }
 
-    /// The directory to look in, and the files that are meant; none for all.
+    /// The directory of the release, and the names of the files to verify; all files without names.
     fn directory(&self, ctx: Option<&Context>) -> anyhow::Result<(PathBuf, Vec<String>)> {
         let usage = |text: String| Failure::usage(text);
         match self.files.as_slice() {
@@ -96,7 +96,7 @@ impl cli::ReleaseVerify {
         }
     }
 
-    /// Makes the release again, and compares.
+    /// Rebuilds the release, and compares.
     fn rebuilt(&self, ctx: &Context, manifest: &Manifest, directory: &Path, report: &mut Report) -> anyhow::Result<()> {
         let commit = DeclaredCommit::resolve(ctx, &manifest.commit)?;
         let version: Version =
@@ -108,7 +108,7 @@ impl cli::ReleaseVerify {
         };
         match commit.version(&source) {
             Ok((found, tag)) if tag == manifest.tag && found == version => {}
-            Ok(_) => report.problems.push(format!("{NAME} names a tag or version that the commit does not have here")),
+            Ok(_) => report.problems.push(format!("the commit does not have the tag and version that {NAME} names")),
             Err(VersionError::Tag(finding)) => report.problems.push(format!("{}: {}", finding.what, finding.found)),
             Err(VersionError::Other(error)) => return Err(error),
         }
@@ -129,15 +129,16 @@ impl cli::ReleaseVerify {
         if !built.manifest.is_same_release(manifest) {
             let other = built.manifest.entries.iter().zip(&manifest.entries).find(|(ours, theirs)| ours != theirs);
             let what = other.map_or_else(String::new, |(ours, theirs)| {
-                format!(": it has {} ({}), expected {} ({})", theirs.path, theirs.sha256, ours.path, ours.sha256)
+                format!(": found {} ({}), expected {} ({})", theirs.path, theirs.sha256, ours.path, ours.sha256)
             });
-            report.problems.push(format!("{NAME} is not what the commit makes{what}"));
+            report.problems.push(format!("{NAME} differs from a build of the commit{what}"));
         }
         report.rebuilt = true;
         Ok(())
     }
 
-    /// Checks signatures with the declared keys, and counts them.
+    /// Checks that enough declared keys signed SHA256SUMS. The checkout declares the keys; the commit of the release can only
+    /// raise their number.
     fn signatures(
         &self,
         ctx: &Context,
@@ -145,19 +146,28 @@ impl cli::ReleaseVerify {
         directory: &Path,
         report: &mut Report,
     ) -> anyhow::Result<()> {
-        let commit = manifest.map_or("HEAD", |manifest| manifest.commit.as_str());
-        let commit = DeclaredCommit::resolve(ctx, commit).or_else(|_| DeclaredCommit::resolve(ctx, "HEAD"));
-        let Ok(commit) = commit else { return Ok(()) };
-        let Some(Signing { keys, quorum }) = &commit.declaration.signing else { return Ok(()) };
+        let head = match DeclaredCommit::resolve(ctx, "HEAD") {
+            Ok(head) => head,
+            Err(_) if self.unsigned => return Ok(()),
+            Err(error) => {
+                let text = format!("cannot tell which keys must sign: {error:#}; `--unsigned` skips this check");
+                report.problems.push(text);
+                return Ok(());
+            }
+        };
+        let released = manifest.and_then(|manifest| DeclaredCommit::resolve(ctx, &manifest.commit).ok());
+        let released = released.as_ref().and_then(|commit| commit.declaration.signing.as_ref());
+        let policy = signing_policy(head.declaration.signing.as_ref(), released);
+        let Some(Signing { keys, quorum }) = policy else { return Ok(()) };
         report.signatures = signatures::check(directory, &ctx.declarations.config.join(keys))?;
         for signature in &report.signatures {
             report.problems.extend(signature.problems.iter().map(|problem| format!("{}: {problem}", signature.file)));
         }
         let of_sums = report.signatures.iter().filter(|signature| signature.file == "SHA256SUMS.asc");
         let good: BTreeSet<&String> = of_sums.flat_map(|signature| &signature.good).collect();
-        if good.len() < *quorum as usize && !self.unsigned {
-            let text = format!("SHA256SUMS is signed by {} of the declared keys, {quorum} are wanted", good.len());
-            report.problems.push(format!("{text}; `--unsigned` passes without them"));
+        if good.len() < quorum as usize && !self.unsigned {
+            let text = format!("SHA256SUMS is signed by {} of the declared keys, {quorum} are required", good.len());
+            report.problems.push(format!("{text}; `--unsigned` skips this check"));
         }
         Ok(())
     }
@@ -180,6 +190,6 @@ fn print(report: &Report, manifest: Option<&Manifest>) {
     }
     report.problems.iter().for_each(|problem| output::out(format_args!("WRONG  {problem}")));
     if report.rebuilt && report.files.iter().all(|one| one.problem.is_none()) && report.problems.is_empty() {
-        output::out("the commit makes exactly these files");
+        output::out("a rebuild of the commit has exactly these files");
     }
 }

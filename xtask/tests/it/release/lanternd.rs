@@ -85,7 +85,7 @@ fn lanternd_is_released_proved_and_verified() {
 
     let verify = call(&project, &["verify", "--rebuild"]);
     assert_eq!(verify.code(), 0, "{}", verify.transcript());
-    assert!(verify.stdout.contains("the commit makes exactly these files"), "{}", verify.stdout);
+    assert!(verify.stdout.contains("a rebuild of the commit has exactly these files"), "{}", verify.stdout);
 
     // The offline proof must not accept an archive without the derived files.
     let without = fs::read_to_string(project.join("packaging/release.yaml")).unwrap();

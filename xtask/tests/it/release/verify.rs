@@ -215,7 +215,7 @@ fn only_signatures_by_declared_keys_count() {
         let said = verify(options);
         assert!(said.code() == code && said.stdout.contains(words), "{words:?} is not in {}", said.transcript());
     };
-    expect(7, &[], "signed by 0 of the declared keys, 2 are wanted");
+    expect(7, &[], "signed by 0 of the declared keys, 2 are required");
     expect(0, &["--unsigned"], "ok     p-1.0.zip");
     let mut both = String::new();
     for (who, code, words) in [("alice", 7, "signed by 1 of the declared keys"), ("bob", 0, "ok     SHA256SUMS.asc by")]
@@ -224,6 +224,23 @@ fn only_signatures_by_declared_keys_count() {
         fs::write(dist.join("SHA256SUMS.asc"), &both).unwrap();
         expect(code, &[], words);
     }
+    // Another commit that declares no keys, and a checkout without a readable declaration, require no fewer signatures.
+    let signed = text(&project.path().join("packaging/release.yaml"));
+    let declared = fs::read_to_string(&signed).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    fs::write(&signed, DECLARATION).unwrap();
+    run(project.path(), "git", &["checkout", "-q", "-b", "unsigned"]);
+    git(project.path(), &["commit", "-q", "-a", "-m", "unsigned"]);
+    let made = release(&project, &["build", "--untagged"]);
+    assert_eq!(made.code(), 0, "{}", made.transcript());
+    let dists = project.state().join("dist");
+    let unsigned = fs::read_dir(&dists).unwrap().map(|entry| entry.unwrap().path()).find(|path| *path != dist).unwrap();
+    run(project.path(), "cp", &["-r", &text(&unsigned), &text(&other.path().join("dist"))]);
+    run(project.path(), "git", &["checkout", "-q", "-"]);
+    assert_eq!(fs::read_to_string(&signed).unwrap(), declared);
+    let said = release(&project, &["verify", &text(&other.path().join("dist"))]);
+    let words = "signed by 0 of the declared keys, 2 are required";
+    assert!(said.code() == 7 && said.stdout.contains(words), "{}", said.transcript());
     // Two signatures by one key count once.
     let twice = gpg("alice", &dist, &["--armor", "--detach-sign", "--output", "-", "SHA256SUMS"]).repeat(2);
     fs::write(dist.join("SHA256SUMS.asc"), twice).unwrap();

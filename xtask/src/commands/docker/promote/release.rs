@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::commands::Context;
-use crate::commands::release_context::{DeclaredCommit, VersionSource};
+use crate::commands::release_context::{DeclaredCommit, VersionSource, signing_policy};
 use drydock_base::failure::Failure;
 use drydock_base::git::Objects;
 use drydock_config::release::{Signing, Version};
@@ -27,14 +27,6 @@ pub(super) struct PromotedRelease {
     pub(super) dist: PathBuf,
 }
 
-/// Returns the signing policy: the keys of the checkout, and the larger quorum of the checkout and the tag. A tag can make
-/// its own promotion harder, but never easier.
-fn policy(checkout: Option<&Signing>, tagged: Option<&Signing>) -> Option<Signing> {
-    let checkout = checkout?;
-    let quorum = tagged.map_or(checkout.quorum, |tagged| tagged.quorum.max(checkout.quorum));
-    Some(Signing { keys: checkout.keys.clone(), quorum })
-}
-
 impl PromotedRelease {
     /// Finds the release of a version, or of the tag at HEAD.
     pub(super) fn find(ctx: &Context, version: Option<&Version>) -> anyhow::Result<PromotedRelease> {
@@ -55,7 +47,7 @@ impl PromotedRelease {
         })?;
         // By the name of the object that was just read, as the tag may move.
         let commit = DeclaredCommit::resolve(ctx, &object)?;
-        let signing = policy(head.declaration.signing.as_ref(), commit.declaration.signing.as_ref());
+        let signing = signing_policy(head.declaration.signing.as_ref(), commit.declaration.signing.as_ref());
         Ok(PromotedRelease::new(ctx, commit, version.clone(), RecordTag { name, object }, signing))
     }
 
@@ -147,25 +139,5 @@ impl PromotedRelease {
             && manifest.version == self.version.as_str()
             && tag == Some((self.tag.name.as_str(), self.tag.object.as_str()));
         Ok(is_this.then_some(manifest))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tag_can_only_raise_the_quorum() {
-        let signing = |keys: &str, quorum| Signing { keys: keys.into(), quorum };
-        let checkout = signing("packaging/keys", 2);
-        for (tagged, quorum) in [
-            (None, 2),
-            (Some(signing("packaging/keys", 1)), 2),
-            (Some(signing("theirs", 1)), 2),
-            (Some(signing("theirs", 3)), 3),
-        ] {
-            assert_eq!(policy(Some(&checkout), tagged.as_ref()), Some(signing("packaging/keys", quorum)), "{tagged:?}");
-        }
-        assert_eq!(policy(None, Some(&signing("theirs", 1))), None);
     }
 }
