@@ -1,4 +1,4 @@
-//! zip files, by hand: UTC and even seconds, Unix modes, UTF-8 names, no extra fields.
+//! Writes zip files with UTC times, Unix modes and UTF-8 names, and without extra fields.
 //!
 //! PKWARE's APPNOTE.TXT 6.3.3, sections 4.3 to 4.5.
 

@@ -1,22 +1,22 @@
-//! Reading ahead: a stream is decompressed by one thread while another uses what it gave.
+//! Reads a stream ahead: one thread decompresses while another one uses the output.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-/// The size of the pieces.
+/// The size of a piece in bytes.
 const CHUNK: usize = 1 << 18;
-/// How many pieces may wait.
+/// The number of pieces that may wait.
 const WAITING: usize = 16;
 
-/// The other end of a thread that reads.
+/// The stream of a thread that reads ahead.
 pub(super) struct Ahead {
     pieces: Receiver<io::Result<Vec<u8>>>,
     piece: Vec<u8>,
     used: usize,
 }
 
-/// Opens a stream on a thread of its own, which goes on until its end or until nobody takes what it reads.
+/// Opens a stream on another thread, which reads to the end of the stream, or until the result is dropped.
 pub(super) fn start<R: Read>(open: impl FnOnce() -> io::Result<R> + Send + 'static) -> Ahead {
     let (sender, pieces) = sync_channel(WAITING);
     thread::spawn(move || {
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_before_an_error_is_read_and_then_the_error() {
+    fn an_error_comes_after_everything_before_it() {
         struct Broken(usize);
         impl Read for Broken {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -76,7 +76,7 @@ mod tests {
         let mut whole = Vec::new();
         start(|| Ok(io::repeat(7).take(CHUNK as u64 * 40))).read_to_end(&mut whole).unwrap();
         assert_eq!(whole.len(), CHUNK * 40);
-        // One that is left alone ends by itself.
+        // The thread of a stream that is dropped ends by itself.
         drop(start(|| Ok(io::repeat(7))));
     }
 }

@@ -1,4 +1,4 @@
-//! Unpacking into one directory, after every name of the archive was looked at.
+//! Unpacks an archive into a directory, after checking all paths.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,10 +11,11 @@ use super::{Limits, MemberKind, ReadError, shown, visit};
 use crate::source::{check_paths, wrong_target};
 use drydock_config::release::Format;
 
-/// Unpacks an archive into an empty directory: files with their own permissions but no special bits, links last.
+/// Unpacks an archive into an empty directory: files with their permissions but without setuid, setgid and sticky, and
+/// links last.
 ///
 /// # Errors
-/// What the archive has wrong; names that lead out of the directory or collide, before anything is written.
+/// [`ReadError`]. Nothing is written if paths lead out of the directory or collide.
 pub fn unpack(file: &Path, format: Format, limits: Limits, directory: &Path) -> Result<(), ReadError> {
     let (mut paths, mut directories) = (Vec::new(), BTreeSet::new());
     let mut links: Vec<(String, String)> = Vec::new();
@@ -39,7 +40,7 @@ pub fn unpack(file: &Path, format: Format, limits: Limits, directory: &Path) -> 
         }
         Ok(())
     })?;
-    // Directories that hold something are checked as parts of its path.
+    // Directories that are not empty are checked as components of the paths in them.
     let all: BTreeSet<&str> = paths.iter().chain(&directories).map(String::as_str).collect();
     let holds = |directory: &str| {
         let inside = format!("{directory}/");

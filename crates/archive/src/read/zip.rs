@@ -1,4 +1,4 @@
-//! zip files, by their directory; every entry is checked against its local header, and none may overlap another.
+//! zip files, read from the central directory. Each entry must match its local header, and entries must not overlap.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -9,9 +9,9 @@ use super::{Each, Limits, Member, MemberKind, ReadError, shown};
 const END: usize = 22;
 const CENTRAL: usize = 46;
 const LOCAL: u64 = 30;
-/// The largest directory that is read.
+/// The largest central directory that is read, in bytes.
 const LARGEST_DIRECTORY: u64 = 256 << 20;
-/// The longest target of a link.
+/// The longest target of a symbolic link, in bytes.
 const LONGEST_LINK: u64 = 4096;
 
 pub(super) fn visit<R: Read + Seek>(
@@ -50,7 +50,7 @@ pub(super) fn visit<R: Read + Seek>(
         let mut member = entry.member(fields)?;
         if let MemberKind::Link(target) = &mut member.kind {
             if entry.size > LONGEST_LINK {
-                return Err(ReadError::Damaged(format!("{} is a link of {} bytes", shown(&entry.path), entry.size)));
+                return Err(ReadError::Damaged(format!("{} is a symlink of {} bytes", shown(&entry.path), entry.size)));
             }
             let mut bytes = Vec::new();
             checked.read_to_end(&mut bytes).map_err(|error| entry.explain(error))?;
@@ -68,7 +68,7 @@ pub(super) fn visit<R: Read + Seek>(
     Ok(())
 }
 
-/// The entries, and where the directory starts.
+/// The entries of the central directory, and its position.
 fn directory<R: Read + Seek>(file: &mut R, length: u64, limits: Limits) -> Result<(Vec<Central>, u64), ReadError> {
     let tail_length = length.min(END as u64 + u64::from(u16::MAX));
     file.seek(SeekFrom::Start(length - tail_length))?;
@@ -79,15 +79,15 @@ fn directory<R: Read + Seek>(file: &mut R, length: u64, limits: Limits) -> Resul
         tail[*at..].starts_with(b"PK\x05\x06") && comment == Some(tail.len() - at - END)
     };
     let at = (0..=tail.len().saturating_sub(END)).rev().find(|at| tail.len() >= END && is_end(at));
-    let at = at.ok_or_else(|| ReadError::Truncated("the zip file, whose directory".into()))?;
+    let at = at.ok_or_else(|| ReadError::Truncated("the central directory of the zip file".into()))?;
     let end = &tail[at..at + END];
     let (count, size, offset) = (u16_at(end, 10), u64::from(u32_at(end, 12)), u64::from(u32_at(end, 16)));
     if u16_at(end, 4) != 0 || count == u16::MAX || offset == u64::from(u32::MAX) {
-        return Err(ReadError::Unsupported("several parts or zip64".into()));
+        return Err(ReadError::Unsupported("several parts, or zip64".into()));
     }
     let ends_at = length - tail_length + at as u64;
     if offset.checked_add(size) != Some(ends_at) || size > LARGEST_DIRECTORY {
-        return Err(ReadError::Damaged("its directory is not where it should be".into()));
+        return Err(ReadError::Damaged("its central directory is at another position".into()));
     }
     if usize::from(count) > limits.entries {
         return Err(ReadError::TooMany(limits.entries));
@@ -97,17 +97,17 @@ fn directory<R: Read + Seek>(file: &mut R, length: u64, limits: Limits) -> Resul
     file.take(size).read_to_end(&mut bytes)?;
     let (mut rest, mut entries) = (bytes.as_slice(), Vec::new());
     while !rest.is_empty() {
-        let (entry, after) = Central::parse(rest).ok_or_else(|| ReadError::Damaged("its directory".into()))?;
+        let (entry, after) = Central::parse(rest).ok_or_else(|| ReadError::Damaged("its central directory".into()))?;
         entries.push(entry);
         rest = after;
     }
     if entries.len() != usize::from(count) {
-        return Err(ReadError::Damaged("its directory has another number of entries than it says".into()));
+        return Err(ReadError::Damaged("the number of entries differs from the stated one".into()));
     }
     Ok((entries, offset))
 }
 
-/// An entry of the directory.
+/// An entry of the central directory.
 struct Central {
     path: String,
     name: Vec<u8>,
@@ -155,7 +155,7 @@ impl Central {
         Some((entry, rest))
     }
 
-    /// Where the content starts, when the local header says the same as the directory.
+    /// The position of the content, if the local header matches the central directory.
     fn data_at<R: Read + Seek>(&self, file: &mut R) -> Result<u64, ReadError> {
         let cut = || ReadError::Truncated(shown(&self.path));
         file.seek(SeekFrom::Start(self.offset))?;
@@ -163,7 +163,7 @@ impl Central {
         file.take(LOCAL + self.name.len() as u64).read_to_end(&mut head)?;
         let (head, name) = head.split_at_checked(LOCAL as usize).ok_or_else(cut)?;
         if !head.starts_with(b"PK\x03\x04") || name != self.name || u16_at(head, 8) != self.method {
-            let text = format!("the header of {} differs from the directory", shown(&self.path));
+            let text = format!("the header of {} differs from the central directory", shown(&self.path));
             return Err(ReadError::Damaged(text));
         }
         Ok(self.offset + LOCAL + u64::from(u16_at(head, 26)) + u64::from(u16_at(head, 28)))
@@ -226,7 +226,7 @@ impl Central {
     }
 }
 
-/// Reads no more than the directory says, and sums it.
+/// A reader of a content, which is limited to the stated size and computes the CRC.
 struct Checked<'a> {
     inner: Box<dyn Read + 'a>,
     crc: Crc,
@@ -234,13 +234,13 @@ struct Checked<'a> {
 }
 
 impl Checked<'_> {
-    /// Whether the whole content was there, and no more, and the right one.
+    /// Checks that the content ends at the stated size, and has the stated CRC.
     fn end(mut self, entry: &Central) -> Result<(), ReadError> {
         let more = self.inner.read(&mut [0]).map_err(|error| entry.explain(error))?;
         match (self.left, more) {
             (0, 0) if self.crc.sum() == entry.crc => Ok(()),
             (0, 0) => Err(ReadError::Damaged(format!("the checksum of {} is wrong", shown(&entry.path)))),
-            (0, _) => Err(ReadError::Damaged(format!("{} unpacks to more than it says", shown(&entry.path)))),
+            (0, _) => Err(ReadError::Damaged(format!("{} unpacks to more than its stated size", shown(&entry.path)))),
             _ => Err(ReadError::Truncated(shown(&entry.path))),
         }
     }

@@ -4,7 +4,7 @@ use ::tar::EntryType;
 
 use super::{ReadError, damaged, shown};
 
-/// What extension headers say about the entry after them.
+/// The extension headers of the next entry.
 #[derive(Default)]
 pub(super) struct Extensions {
     pub(super) path: Option<Vec<u8>>,
