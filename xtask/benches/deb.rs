@@ -108,7 +108,7 @@ fn main() -> ExitCode {
 
 fn time_ours(project: &Path, state: &Path) -> f64 {
     let began = Instant::now();
-    let output = Command::new(env!("CARGO_BIN_EXE_drydock"))
+    let output = Command::new(peers::users_binary())
         .args(["--project".as_ref(), project.as_os_str(), "--state".as_ref(), state.as_os_str()])
         .args(["deb", "source", "--threads", "2"])
         .output()

@@ -190,7 +190,7 @@ impl Bench<'_> {
     fn build(&self, round: usize) -> f64 {
         self.content(&format!("ours {round}"), "mine/build/mine.tar.gz");
         let began = Instant::now();
-        let built = Command::new(env!("CARGO_BIN_EXE_drydock"))
+        let built = Command::new(peers::users_binary())
             .args(["--project".as_ref(), self.directory.join("mine").as_os_str()])
             .args(["docker", "build"])
             .output()

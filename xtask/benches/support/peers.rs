@@ -63,3 +63,13 @@ pub(crate) fn shell(line: &str, directory: &Path, out: &Path) -> f64 {
     assert!(status.expect("bash runs").success(), "{line}");
     began.elapsed().as_secs_f64()
 }
+
+/// The program that `cargo xtask` runs, built as `cargo xtask` builds it: in the dev profile.
+pub(crate) fn users_binary() -> String {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["build", "--quiet", "--package", "drydock", "--bin", "drydock"];
+    let built = Command::new(cargo).args(arguments).status().expect("cargo starts");
+    assert!(built.success(), "cargo build failed");
+    let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
+    target.join("debug/drydock").display().to_string()
+}
