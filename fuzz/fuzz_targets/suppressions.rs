@@ -1,5 +1,5 @@
 //! Arbitrary text as a suppression file: it must neither panic nor hang, each refusal must name a line of the text, and
-//! what was read must be the same when it is written and read again. A suppression made of an error hides that error.
+//! what was read must be the same when it is written and read again. A suppression made of an error matches that error.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Memory that does not suffice for all at once: 60 jobs under memcheck with peaks of 50 to 250 MiB in a memory group of
+//! Memory that does not suffice for all at once: 60 jobs under memcheck with peaks of 50 to 250 MiB in a cgroup of
 //! 600 MB, beside `make -jN -k` and `parallel -jN --memfree`: who loses jobs to the out-of-memory killer, and who is
 //! quickest without losing any.
 //!
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         return figures.finish();
     }
     if let Err(why) = Group::new("probe") {
-        figures.missing(&format!("a memory group ({why})"), "nothing: run it as root or in a delegated group");
+        figures.missing(&format!("a memory cgroup ({why})"), "nothing: run it as root or in a delegated cgroup");
         return figures.finish();
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -169,19 +169,21 @@ fn peers(directory: &Path) -> Vec<Peer> {
     peers
 }
 
-/// What parallel wants to see free before it starts another job.
+/// The memory that parallel wants to see free before it starts another job.
 const DECLARED_FREE: &str = "250M";
 
 /// Runs all jobs once in a fresh group.
 fn run(peer: &mut Peer, directory: &Path, round: usize) {
     let out = directory.join("out");
-    let _from_the_last_one = fs::remove_dir_all(&out);
+    // There may be none from the last run.
+    fs::remove_dir_all(&out).ok();
     fs::create_dir(&out).expect("a directory");
     let state = directory.join(format!("state-{}", peer.at_a_time));
     if peer.learned == Some(false) {
-        let _from_the_last_round = fs::remove_dir_all(&state);
+        // There may be none from the last round.
+        fs::remove_dir_all(&state).ok();
     }
-    let group = Group::new(&format!("{}-{round}", peer.at_a_time)).expect("a memory group");
+    let group = Group::new(&format!("{}-{round}", peer.at_a_time)).expect("a cgroup");
     let procs = group.directory.join("cgroup.procs");
     let began = Instant::now();
     let enter = ["sh", "-c", "echo $$ > \"$0\" && exec \"$@\""].map(str::to_owned);
@@ -204,7 +206,7 @@ fn run(peer: &mut Peer, directory: &Path, round: usize) {
     peer.lost = peer.lost.max(lost);
 }
 
-/// How many jobs passed at their first attempt.
+/// The number of jobs that passed at their first attempt.
 fn passed_at_once(state: &Path) -> usize {
     let text = fs::read(state.join("runs/latest/run.json")).expect("a result");
     let run: serde_json::Value = serde_json::from_slice(&text).expect("a result");
@@ -215,7 +217,7 @@ fn passed_at_once(state: &Path) -> usize {
     jobs.iter().filter(at_once).count()
 }
 
-/// A memory group with the limit, removed when dropped.
+/// A cgroup with the limit, removed when dropped.
 struct Group {
     directory: PathBuf,
 }

@@ -23,7 +23,7 @@ use support::{Figures, median};
 const ROUNDS: usize = 3;
 const TEXT: u64 = 30_000_000;
 
-/// What is declared, for ours.
+/// The declaration, for Drydock.
 const DECLARATION: &str = "\
 name: textual
 version: {}
@@ -47,7 +47,7 @@ Architecture: all
 Description: much text
 ";
 
-/// What is done today, in a work tree with a `debian` directory.
+/// The peer, as it is used today in a work tree with a `debian` directory.
 const PEER: &str = "git archive --format=tar --prefix=textual-1.0/ HEAD | xz -6 -T2 >../textual_1.0.orig.tar.xz; \
                     dpkg-buildpackage -S -us -uc -d -nc >../log 2>&1";
 

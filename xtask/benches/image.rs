@@ -31,7 +31,7 @@ use peers::shell;
 use support::{Figures, median};
 
 const ROUNDS: usize = 5;
-/// How much is in the layer above the base, in bytes.
+/// The size of the layer above the base, in bytes.
 const CONTENT: u64 = 30_000_000;
 
 /// With these arguments this program pushes or copies and does nothing else, as a process of its own like its peers.
@@ -97,7 +97,7 @@ fn main() -> ExitCode {
     println!("{:<44} {:>8.3}", "drydock: copy to another repository", median(&mut promote.own));
     println!("{:<44} {:>8.3}\n", "skopeo copy --all", median(&mut promote.peer));
     let ratio = median(&mut build.ratios);
-    // The peer tries nothing, so what the smoke test takes in a process of its own is told apart.
+    // The peer tries nothing, so the smoke test is measured in a process of its own.
     let without: Vec<f64> = build.own.iter().zip(&smoke).map(|(own, tested)| own - tested).collect();
     let mut untried: Vec<f64> = without.iter().zip(&build.peer).map(|(own, peer)| own / peer).collect();
     let untried = median(&mut untried);
@@ -207,7 +207,7 @@ impl Bench<'_> {
         self.shell(PEER_BUILD, &format!("{}/theirs-{round}:1", self.host))
     }
 
-    /// The smoke test alone, of the image that was just built.
+    /// Only the smoke test, of the image that was just built.
     fn tests(&self) -> f64 {
         let began = Instant::now();
         own(&[SMOKE, &self.directory.join("mine").display().to_string()]);

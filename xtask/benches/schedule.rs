@@ -22,9 +22,9 @@ const INSTANCES: usize = 150;
 const SEED: u64 = 1;
 const MIB: u64 = 1 << 20;
 const MEMORY: u64 = 16 << 30;
-/// How far a run's time and peak are from the last one: the standard deviation.
+/// The standard deviation of a run's times and peaks from those of the last run.
 const NOISE: f64 = 0.15;
-/// What history remembers, and what is set aside beyond the highest.
+/// The number of peaks that history remembers, and the margin that is reserved beyond the highest.
 const REMEMBERED: usize = 10;
 const HEADROOM: f64 = 1.1;
 
@@ -183,28 +183,28 @@ fn noisy_times(instance: &Instance) -> u64 {
     rescaled(makespan, &today, instance)
 }
 
-/// What a run comes to whose times and peaks were learned from ten noisy runs.
+/// The result of a run whose times and peaks were learned from ten noisy runs.
 struct Learned {
     /// Its makespan, for the ratio to the bound of the peaks that were true.
     of_true_peaks: u64,
-    /// The ratio to the bound of what had to be set aside.
-    of_set_aside: f64,
-    /// Jobs that had more than was set aside for them.
+    /// The ratio to the bound for the reserved memory.
+    of_reserved: f64,
+    /// Jobs that needed more than was reserved for them.
     outgrown: usize,
     /// Whether all that ran at some time had more than there is.
     exceeded: bool,
 }
 
-/// What setting aside the highest of ten peaks and a tenth more costs and saves, over all kinds.
+/// The cost and the gain of reserving the highest of ten peaks and a tenth more, over all kinds.
 fn headroom() {
     let instances = || KINDS.iter().flat_map(|kind| (0..INSTANCES).map(|number| instance(kind, number)));
     let results: Vec<Learned> = instances().map(|instance| learned(&instance)).collect();
     let jobs: usize = KINDS.iter().map(|kind| kind.jobs * INSTANCES).sum();
     let outgrown: usize = results.iter().map(|result| result.outgrown).sum();
     println!(
-        "schedule: with 15 % noise in peaks too, {:.3} x the bound of what is set aside; {:.1} % of the jobs outgrow that, \
+        "schedule: with 15 % noise in peaks too, {:.3} x the bound for the reserved memory; {:.1} % of the jobs outgrow that, \
          and {} of {} runs outgrow the memory",
-        results.iter().map(|result| result.of_set_aside).sum::<f64>() / results.len() as f64,
+        results.iter().map(|result| result.of_reserved).sum::<f64>() / results.len() as f64,
         outgrown as f64 * 100.0 / jobs as f64,
         results.iter().filter(|result| result.exceeded).count(),
         results.len()
@@ -226,8 +226,8 @@ fn learned(instance: &Instance) -> Learned {
     let reserved: Vec<u64> = predicted.tasks.iter().map(|task| task.memory).collect();
     let ends = today.simulate(instance.limits, &order, Some(&reserved));
     let makespan = ends.iter().copied().max().unwrap_or_default();
-    let mut set_aside = today.clone();
-    set_aside.tasks.iter_mut().zip(&reserved).for_each(|(task, bytes)| task.memory = *bytes);
+    let mut reserved_instance = today.clone();
+    reserved_instance.tasks.iter_mut().zip(&reserved).for_each(|(task, bytes)| task.memory = *bytes);
     // All that runs when a job starts, which is when the sum is highest.
     let used = |moment: u64| {
         let runs = |(end, task): &(&u64, &Task)| **end - task.duration <= moment && moment < **end;
@@ -237,7 +237,7 @@ fn learned(instance: &Instance) -> Learned {
     let exceeded = starts.any(|moment| used(moment) > instance.limits.memory);
     Learned {
         of_true_peaks: rescaled(makespan, &today, instance),
-        of_set_aside: makespan as f64 / bound::lower(&set_aside, instance.limits).makespan as f64,
+        of_reserved: makespan as f64 / bound::lower(&reserved_instance, instance.limits).makespan as f64,
         outgrown: today.tasks.iter().zip(&reserved).filter(|(task, bytes)| task.memory > **bytes).count(),
         exceeded,
     }

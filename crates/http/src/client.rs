@@ -52,7 +52,7 @@ impl Client {
         Ok(Client { client, runtime: Arc::new(runtime), policy })
     }
 
-    /// How often and how long it tries.
+    /// The limits of attempts and waits.
     pub fn retry_policy(&self) -> &RetryPolicy {
         &self.policy
     }
@@ -122,7 +122,7 @@ impl Client {
     }
 }
 
-/// Why no response came.
+/// The reason for which no response came.
 enum SendError {
     /// The client says so.
     Failed(reqwest::Error),
@@ -130,7 +130,7 @@ enum SendError {
     Silence,
 }
 
-/// Why there is no response, as far as that decides what happens next.
+/// The kind of failure, which decides whether there is another try and which remedy is named.
 #[derive(Debug)]
 enum Failure {
     /// The certificate of the host cannot be verified.

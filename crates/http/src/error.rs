@@ -7,7 +7,7 @@ use reqwest::Method;
 use crate::error_body;
 use crate::url::Url;
 
-/// Why a request did not succeed.
+/// The ways in which a request does not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The client or a request cannot be made: a certificate file, a proxy, a header.
@@ -20,7 +20,7 @@ pub enum Error {
         method: Method,
         /// The address, shown without its query.
         url: Url,
-        /// How often it was sent.
+        /// The number of attempts.
         tried: u32,
         /// The reason with its remedy.
         reason: Box<str>,
@@ -32,7 +32,7 @@ pub enum Error {
         method: Method,
         /// The address, shown without its query.
         url: Url,
-        /// What is wrong with it.
+        /// The defect, as the end of a sentence about the response.
         reason: Box<str>,
     },
     /// The server refused.
@@ -44,11 +44,11 @@ pub enum Error {
         url: Url,
         /// The status, 400 or above, or one that was not expected.
         status: u16,
-        /// What the server says, fit for a terminal.
+        /// The error message of the server, fit for a terminal.
         message: Option<Box<str>>,
         /// The wait that the server asks for.
         retry_after: Option<Duration>,
-        /// What can be done about it; empty when that is unknown.
+        /// The remedy; empty when none is known.
         remedy: Box<str>,
     },
 }

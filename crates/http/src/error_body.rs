@@ -13,7 +13,7 @@ struct Errors {
     errors: Vec<One>,
 }
 
-/// One of them; alone, GitHub's.
+/// One error of that list. GitHub sends one without a list.
 #[derive(Deserialize)]
 struct One {
     #[serde(default)]
@@ -51,11 +51,13 @@ pub(super) fn words(content: &[u8]) -> Option<String> {
         })
         .filter(|said| !said.is_empty())
         .collect();
-    let text = match said.is_empty() {
-        false => said.join("; "),
-        // A page for people says nothing in short.
-        true if content.trim_ascii_start().starts_with(b"<") => return None,
-        true => String::from_utf8_lossy(content).trim().to_owned(),
+    let text = if !said.is_empty() {
+        said.join("; ")
+    } else if content.trim_ascii_start().starts_with(b"<") {
+        // An HTML page holds nothing that fits on one line.
+        return None;
+    } else {
+        String::from_utf8_lossy(content).trim().to_owned()
     };
     (!text.is_empty()).then(|| printable(&text))
 }

@@ -106,7 +106,7 @@ struct Content {
     response: reqwest::Response,
     runtime: Arc<Runtime>,
     silence: Duration,
-    /// What came and was not read yet.
+    /// Bytes that arrived and were not read yet.
     rest: Bytes,
 }
 

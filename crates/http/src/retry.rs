@@ -8,7 +8,7 @@ use jiff::Timestamp;
 /// Limits of attempts and waits.
 #[derive(Clone)]
 pub struct RetryPolicy {
-    /// How often a request is sent at most.
+    /// The most attempts for one request.
     pub tries: u32,
     /// The wait before the second try; it doubles with each.
     pub first_wait: Duration,

@@ -137,7 +137,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// What a `Location` says leads to a `http` or `https` address, and to this origin only by naming no other.
+        /// A `Location` leads to a `http` or `https` address, and to this origin only by naming no other.
         #[test]
         fn no_location_is_too_odd(location in "[a-z/:@?#%\\\\. \\[\\]0-9-]{0,40}") {
             let here = Url::new(true, "registry.example", "/v2/a/").unwrap();
