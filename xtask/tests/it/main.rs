@@ -7,6 +7,7 @@ mod deaths;
 mod deb;
 mod declarations;
 mod docker;
+mod documents;
 mod exit_codes;
 mod flaky;
 mod foreign;

@@ -1,0 +1,85 @@
+//! The examples in README.md and docs: each is a declaration that its loader accepts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use drydock_config::images::Images;
+use drydock_config::jobs::Suite;
+use drydock_config::quarantine::Quarantine;
+use drydock_config::release::Release;
+
+/// Precedes an example that is a part of packaging/release.yaml.
+const RELEASE_START: &str = "name: mine\narchives: [{format: tar.xz}]\n";
+
+/// An example: the rest of the comment in its first line names the file that it belongs to.
+struct Example {
+    document: String,
+    line: usize,
+    text: String,
+}
+
+/// Every block of a document that is marked as YAML.
+fn examples(document: &Path) -> Vec<Example> {
+    let text = fs::read_to_string(document).unwrap();
+    let mut examples = Vec::new();
+    let mut open: Option<Example> = None;
+    for (index, line) in text.lines().enumerate() {
+        match &mut open {
+            Some(_) if line == "```" => examples.extend(open.take()),
+            Some(example) => example.text.extend([line, "\n"]),
+            None if line == "```yaml" => {
+                let document = document.file_name().unwrap().to_string_lossy().into_owned();
+                open = Some(Example { document, line: index + 1, text: String::new() });
+            }
+            None => {}
+        }
+    }
+    assert!(open.is_none(), "{}: a block has no end", document.display());
+    examples
+}
+
+/// A project with the files that examples of ci/jobs.yaml mention.
+fn project() -> tempfile::TempDir {
+    let project = tempfile::tempdir().unwrap();
+    for file in ["tests/run-wire.c", "ci/suppressions/project.supp", "ci/heap/startup.massif"] {
+        let file = project.path().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "").unwrap();
+    }
+    project
+}
+
+/// The reason why an example is not accepted.
+fn refusal(example: &Example, project: &Path) -> Option<String> {
+    let name = example.text.lines().next().unwrap_or_default();
+    let shown_as = Path::new(&example.document);
+    let text = &example.text;
+    let loaded = match name {
+        "# ci/jobs.yaml" => Suite::parse(text, shown_as, Some(project)).map(drop),
+        "# ci/quarantine.yaml" => Quarantine::parse(text, shown_as, jiff::civil::date(2026, 11, 1)).map(drop),
+        "# packaging/release.yaml" => Release::parse(text, shown_as).map(drop),
+        "# in packaging/release.yaml" => Release::parse(&format!("{RELEASE_START}{text}"), shown_as).map(drop),
+        "# docker/images.yaml" => Images::parse(text, shown_as).map(drop),
+        _ => return Some(format!("its first line is `{name}`, which is not a comment that names a declaration")),
+    };
+    loaded.err().map(|diagnostics| diagnostics.to_string())
+}
+
+#[test]
+fn the_examples_in_the_documents_are_accepted() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut documents: Vec<PathBuf> = vec![root.join("README.md")];
+    documents.extend(fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    documents.retain(|document| document.extension().is_some_and(|extension| extension == "md"));
+    let project = project();
+    let examples: Vec<Example> = documents.iter().flat_map(|document| examples(document)).collect();
+    let refused: Vec<String> = examples
+        .iter()
+        .filter_map(|example| {
+            let reason = refusal(example, project.path())?;
+            Some(format!("{}:{}: {reason}", example.document, example.line))
+        })
+        .collect();
+    assert!(refused.is_empty(), "{}", refused.join("\n"));
+    assert!(examples.len() >= 8, "only {} examples in {} documents", examples.len(), documents.len());
+}
