@@ -93,7 +93,7 @@ impl Plugin {
         }
     }
 
-    /// The answer to one line, if it wants one. `Err` if it is no request.
+    /// The answer to one line; `None` for a notification. `Err` if it is not a request.
     fn handle(&mut self, line: &str) -> Result<Option<JsonValue>, String> {
         let request: JsonValue = line.parse().map_err(|e| format!("bad JSON: {}", e))?;
         let method = member(&request, "method")
