@@ -55,7 +55,7 @@ pub(in crate::commands) fn prove(release: &ReleaseContext, manifest: &Manifest, 
 fn shown(proof: &Proof) -> String {
     let varied: Vec<&str> =
         proof.rebuild.variations.iter().filter(|one| one.missing.is_none()).map(|one| one.name.as_str()).collect();
-    let mut text = format!("proved: a second build made the same bytes with another {}", varied.join(", "));
+    let mut text = format!("proved: a second build produced the same bytes with another {}", varied.join(", "));
     for one in &proof.rebuild.variations {
         if let Some(missing) = &one.missing {
             text.push_str(&format!("\n  not varied: {}; it needs {missing}", one.name));
