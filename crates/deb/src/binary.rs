@@ -188,11 +188,11 @@ mod tests {
 
     const CONTROL: &str = "Package: mine\nVersion: 1.0-1\nArchitecture: amd64\nMulti-Arch: same\n";
 
-    fn open(bytes: &[u8]) -> Result<BinaryPackage, String> {
+    fn open(bytes: &[u8]) -> Result<BinaryPackage, ReadError> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mine.deb");
         fs::write(&path, bytes).unwrap();
-        BinaryPackage::open(&path).map_err(|why| why.to_string())
+        BinaryPackage::open(&path)
     }
 
     fn package(control: &[(&str, &str)]) -> Vec<u8> {
@@ -230,7 +230,7 @@ mod tests {
             (package(&[("./a/control", CONTROL)]), "the control file"),
             (package(&[("./md5sums", "")]), "is missing"),
         ] {
-            let found = open(&bytes).unwrap_err();
+            let found = open(&bytes).unwrap_err().to_string();
             assert!(found.contains(why), "{why}: {found}");
         }
     }

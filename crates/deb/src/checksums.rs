@@ -24,10 +24,6 @@ pub struct FileChecksums {
     pub sha256: String,
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 impl FileChecksums {
     /// Reads a file once and computes its checksums.
     ///
@@ -48,7 +44,8 @@ impl FileChecksums {
             sha256.update(&buffer[..read]);
             size += read as u64;
         }
-        let (md5, sha1, sha256) = (hex(&md5.finalize()), hex(&sha1.finalize()), hex(&sha256.finalize()));
+        let [md5, sha1, sha256] =
+            [format!("{:x}", md5.finalize()), format!("{:x}", sha1.finalize()), format!("{:x}", sha256.finalize())];
         Ok(FileChecksums { name, size, md5, sha1, sha256 })
     }
 
@@ -57,9 +54,9 @@ impl FileChecksums {
         FileChecksums {
             name: name.to_owned(),
             size: bytes.len() as u64,
-            md5: hex(&Md5::digest(bytes)),
-            sha1: hex(&Sha1::digest(bytes)),
-            sha256: hex(&Sha256::digest(bytes)),
+            md5: format!("{:x}", Md5::digest(bytes)),
+            sha1: format!("{:x}", Sha1::digest(bytes)),
+            sha256: format!("{:x}", Sha256::digest(bytes)),
         }
     }
 }

@@ -78,13 +78,13 @@ impl Paragraph {
 /// Why a control file cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
-    /// A line is wrong.
+    /// A line is invalid.
     #[error("line {line}: {problem}")]
     Line {
         /// The line's number, from 1.
         line: usize,
-        /// The problem.
-        problem: LineProblem,
+        /// The problem in words.
+        problem: String,
     },
     /// The clear signature is incomplete.
     #[error("the clear signature is incomplete")]
@@ -100,23 +100,6 @@ pub enum ControlError {
     SeveralParagraphs,
 }
 
-/// The problem of a line.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LineProblem {
-    /// The line is indented, but no field comes before it.
-    #[error("there is no field before this continuation line")]
-    ContinuesNothing,
-    /// The line has no colon.
-    #[error("a `:` is missing after the field's name")]
-    NoColon,
-    /// The name is empty, or contains blanks or other than ASCII characters.
-    #[error("the field's name is invalid")]
-    InvalidName,
-    /// The field occurs a second time in its paragraph.
-    #[error("duplicate field `{0}`")]
-    Duplicate(String),
-}
-
 /// Parses all paragraphs. Comments are skipped, and so is a clear signature, which is not verified.
 ///
 /// # Errors
@@ -125,7 +108,7 @@ pub fn parse(text: &str) -> Result<Vec<Paragraph>, ControlError> {
     let mut paragraphs = Vec::new();
     let mut current = Paragraph::new();
     for (number, line) in signed_text(text)?.lines().enumerate() {
-        let wrong = |problem| Err(ControlError::Line { line: number + 1, problem });
+        let wrong = |problem: &str| Err(ControlError::Line { line: number + 1, problem: problem.to_owned() });
         if line.starts_with('#') {
             continue;
         }
@@ -134,17 +117,21 @@ pub fn parse(text: &str) -> Result<Vec<Paragraph>, ControlError> {
                 paragraphs.push(std::mem::take(&mut current));
             }
         } else if line.starts_with([' ', '\t']) {
-            let Some((_, value)) = current.fields.last_mut() else { return wrong(LineProblem::ContinuesNothing) };
+            let Some((_, value)) = current.fields.last_mut() else {
+                return wrong("there is no field before this continuation line");
+            };
             value.push('\n');
             // A single dot stands for an empty line.
             value.push_str(if line.trim() == "." { "" } else { &line[1..] });
         } else {
-            let Some((name, value)) = line.split_once(':') else { return wrong(LineProblem::NoColon) };
+            let Some((name, value)) = line.split_once(':') else {
+                return wrong("a `:` is missing after the field's name");
+            };
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return wrong(LineProblem::InvalidName);
+                return wrong("the field's name is invalid");
             }
             if current.get(name).is_some() {
-                return wrong(LineProblem::Duplicate(name.to_owned()));
+                return wrong(&format!("duplicate field `{name}`"));
             }
             current.fields.push((name.to_owned(), value.trim().to_owned()));
         }

@@ -7,22 +7,9 @@ use std::collections::BTreeSet;
 use super::control::{self, ControlError};
 use super::vendor::{CrateFile, VendoredCrate, VendoredCrates};
 
-/// The licences whose texts every Debian system has in `/usr/share/common-licenses`.
-const COMMON: [&str; 13] = [
-    "Apache-2.0",
-    "Artistic",
-    "CC0-1.0",
-    "GFDL-1.2",
-    "GFDL-1.3",
-    "GPL-1",
-    "GPL-2",
-    "GPL-3",
-    "LGPL-2",
-    "LGPL-2.1",
-    "LGPL-3",
-    "MPL-1.1",
-    "MPL-2.0",
-];
+/// The licences whose texts every Debian system has in `/usr/share/common-licenses`, separated by spaces.
+const COMMON: &str =
+    "Apache-2.0 Artistic CC0-1.0 GFDL-1.2 GFDL-1.3 GPL-1 GPL-2 GPL-3 LGPL-2 LGPL-2.1 LGPL-3 MPL-1.1 MPL-2.0";
 
 /// Why paragraphs cannot be added to `debian/copyright`.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +112,7 @@ fn licence_files(one: &VendoredCrate) -> impl Iterator<Item = (&String, &CrateFi
 /// The text of a licence: a reference to Debian's copy, else the text from the first crate that has it.
 fn licence_text(name: &str, vendored: &VendoredCrates) -> String {
     let plain = name.trim_end_matches('+').trim_end_matches(".0").to_owned();
-    let common = COMMON.iter().find(|common| name.trim_end_matches('+') == **common || plain == **common);
+    let common = COMMON.split(' ').find(|common| name.trim_end_matches('+') == *common || plain == *common);
     if let (Some(common), false) = (common, name.contains(" with ")) {
         return format!(" The text is in /usr/share/common-licenses/{common}.\n");
     }

@@ -30,7 +30,7 @@ pub struct UnmetRelation {
     pub field: &'static str,
     /// The relation as written.
     pub relation: String,
-    /// What was found instead, in words.
+    /// A description of what was found instead.
     pub found: String,
 }
 

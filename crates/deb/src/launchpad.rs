@@ -36,7 +36,7 @@ pub struct Rejection {
     pub rule: &'static str,
     /// The text of the rejection mail.
     pub text: String,
-    /// How to fix it.
+    /// The remedy, in the imperative.
     pub remedy: &'static str,
 }
 
@@ -45,7 +45,7 @@ pub struct Rejection {
 pub struct Rule {
     /// The rule's name, in kebab case.
     pub name: &'static str,
-    /// How to fix a violation.
+    /// The remedy of a violation, in the imperative.
     pub remedy: &'static str,
     /// Returns the rejection text of each violation.
     pub check: fn(&Upload, &CheckContext) -> Vec<String>,

@@ -97,25 +97,25 @@ pub fn prove(inputs: &ProofInputs<'_>, progress: &mut dyn FnMut(&str)) -> anyhow
     let chroot = inputs.chroots.for_build(&series, &dependencies, progress)?;
     fs::create_dir_all(inputs.directory).with_context(|| format!("cannot create {}", inputs.directory.display()))?;
     let scratch = inputs.builder.temporary_directory()?;
-    let workshop = Workshop {
+    let run = ProofRun {
         inputs,
         series: &series,
         dsc: copy_source(inputs.dsc, &dsc, scratch.path())?,
         scratch: scratch.path(),
     };
-    chroot.link(&workshop.scratch.join(BUILD_CHROOT))?;
+    chroot.link(&run.scratch.join(BUILD_CHROOT))?;
 
     progress(&format!("build {source} on {series}"));
-    let first = workshop.build(&Build { name: "first", is_varied: false })?;
+    let first = run.build(&Build { name: "first", is_varied: false })?;
     progress(&format!("build {source} on {series} again, with variations"));
-    let second = workshop.build(&Build { name: "second", is_varied: true })?;
+    let second = run.build(&Build { name: "second", is_varied: true })?;
     let differences = differences(&first, &second);
     for (name, (path, _)) in &first {
         fs::copy(path, inputs.directory.join(name)).with_context(|| format!("cannot write {name}"))?;
     }
     let tests = if differences.is_empty() {
         progress(&format!("install {source} in a fresh {series} and test it"));
-        workshop.test(&first, progress)?
+        run.test(&first, progress)?
     } else {
         // Kept next to the first build, for comparing.
         for (name, (path, _)) in &second {
@@ -178,8 +178,8 @@ const BUILD_CHROOT: &str = "chroot.tar";
 /// The name of the tar file of the chroot for testing, in the scratch directory.
 const TEST_CHROOT: &str = "minimal.tar";
 
-/// The place where a package is built and tested.
-struct Workshop<'a> {
+/// The builds and tests of a proof.
+struct ProofRun<'a> {
     inputs: &'a ProofInputs<'a>,
     /// The series to build on.
     series: &'a str,
@@ -195,7 +195,7 @@ struct Build {
     is_varied: bool,
 }
 
-impl Workshop<'_> {
+impl ProofRun<'_> {
     fn build(&self, build: &Build) -> anyhow::Result<Packages> {
         let show = |path: &Path| path.display().to_string();
         let out = self.scratch.join(build.name);

@@ -27,7 +27,7 @@ pub struct Group {
     pub text: String,
 }
 
-/// How a version is compared.
+/// The comparison of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
     /// `<<`
@@ -79,9 +79,12 @@ pub struct RelationError {
 /// [`RelationError`]; also for a restriction to architectures or profiles, which only sources may have.
 pub fn parse_binary(field: &str) -> Result<Vec<Group>, RelationError> {
     let groups = field.split(',').filter(|text| !text.trim().is_empty()).map(group);
-    let check = |group: Group| match group.alternatives.iter().any(|one| one.is_restricted) {
-        false => Ok(group),
-        true => Err(RelationError { problem: "a binary package cannot have restrictions".into(), group: group.text }),
+    let check = |group: Group| {
+        if group.alternatives.iter().any(|one| one.is_restricted) {
+            let problem = "a binary package cannot have restrictions".to_owned();
+            return Err(RelationError { problem, group: group.text });
+        }
+        Ok(group)
     };
     groups.map(|group| group.and_then(check)).collect()
 }
@@ -110,59 +113,56 @@ pub fn parse_source(field: &str) -> Result<Vec<Group>, RelationError> {
 
 fn group(text: &str) -> Result<Group, RelationError> {
     let text = text.trim().to_owned();
-    match text.split('|').map(|one| relation(one.trim())).collect() {
-        Ok(alternatives) => Ok(Group { alternatives, text }),
-        Err(problem) => Err(RelationError { group: text, problem }),
-    }
+    let alternatives = text.split('|').map(|one| relation(one.trim(), &text)).collect::<Result<_, _>>()?;
+    Ok(Group { alternatives, text })
 }
 
-/// Parses one alternative. The error is the problem in words, for [`RelationError::problem`].
-fn relation(text: &str) -> Result<Relation, String> {
+/// Parses one alternative of a group.
+fn relation(text: &str, group: &str) -> Result<Relation, RelationError> {
+    let wrong = |problem: &str| RelationError { group: group.to_owned(), problem: problem.to_owned() };
     let is_name = |c: char| c.is_ascii_alphanumeric() || "+.-".contains(c);
-    let take = |text: &str| text.split_at(text.find(|c: char| !is_name(c)).unwrap_or(text.len())).0.to_owned();
-    let name = take(text);
+    let split = |text: &'_ str| text.find(|c: char| !is_name(c)).unwrap_or(text.len());
+    let (name, mut rest) = text.split_at(split(text));
     if !name.starts_with(|first: char| first.is_ascii_alphanumeric()) {
-        return Err("a package name is missing".into());
+        return Err(wrong("a package name is missing"));
     }
-    let mut rest = &text[name.len()..];
     let mut architecture = None;
     if let Some(after) = rest.strip_prefix(':') {
-        let word = take(after);
+        let (word, after) = after.split_at(split(after));
         if word.is_empty() {
-            return Err("an architecture is missing after `:`".into());
+            return Err(wrong("an architecture is missing after `:`"));
         }
-        rest = &after[word.len()..];
-        architecture = Some(word);
+        (architecture, rest) = (Some(word.to_owned()), after);
     }
     rest = rest.trim_start();
     let mut version = None;
     if let Some(after) = rest.strip_prefix('(') {
-        let (inside, after) = after.split_once(')').ok_or("a `(` is not closed")?;
+        let (inside, after) = after.split_once(')').ok_or_else(|| wrong("a `(` is not closed"))?;
         let inside = inside.trim();
         let found = Operator::ALL.iter().find_map(|(sign, operator)| Some((*operator, inside.strip_prefix(sign)?)));
-        let (operator, number) = found.ok_or("the version has no operator such as `>=`")?;
+        let (operator, number) = found.ok_or_else(|| wrong("the version has no operator such as `>=`"))?;
         let number = number.trim();
-        version = Some((operator, number.parse().map_err(|_| format!("`{number}` is not a version"))?));
+        version = Some((operator, number.parse().map_err(|_| wrong(&format!("`{number}` is not a version")))?));
         rest = after.trim_start();
     }
-    let before = rest;
+    let is_restricted = !rest.is_empty();
     for (open, close) in [('[', ']'), ('<', '>')] {
         while let Some(after) = rest.strip_prefix(open) {
-            let (inside, after) = after.split_once(close).ok_or_else(|| format!("a `{open}` is not closed"))?;
+            let (inside, after) = after.split_once(close).ok_or_else(|| wrong(&format!("a `{open}` is not closed")))?;
             let fits = |word: &str| {
                 let word = word.strip_prefix('!').unwrap_or(word);
                 !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
             };
             if inside.trim().is_empty() || !inside.split_whitespace().all(fits) {
-                return Err(format!("cannot parse `{open}{inside}{close}`"));
+                return Err(wrong(&format!("cannot parse `{open}{inside}{close}`")));
             }
             rest = after.trim_start();
         }
     }
     if !rest.is_empty() {
-        return Err(format!("unexpected `{rest}`"));
+        return Err(wrong(&format!("unexpected `{rest}`")));
     }
-    Ok(Relation { name, architecture, version, is_restricted: !before.is_empty() })
+    Ok(Relation { name: name.to_owned(), architecture, version, is_restricted })
 }
 
 #[cfg(test)]

@@ -5,25 +5,14 @@ use crate::relation::parse_source;
 use crate::series;
 use drydock_config::debversion::DebVersion;
 
-/// The fields that Launchpad requires.
-const CHANGES_FIELDS: [&str; 10] = [
-    "Source",
-    "Binary",
-    "Architecture",
-    "Version",
-    "Distribution",
-    "Maintainer",
-    "Files",
-    "Changes",
-    "Date",
-    "Changed-By",
-];
+/// The fields that Launchpad requires, separated by spaces.
+const CHANGES_FIELDS: &str = "Source Binary Architecture Version Distribution Maintainer Files Changes Date Changed-By";
 
 const DSC_FIELDS: [&str; 6] = ["Source", "Version", "Binary", "Maintainer", "Architecture", "Files"];
 
 pub(super) fn mandatory_fields(upload: &Upload, _: &CheckContext) -> Vec<String> {
     let missing =
-        CHANGES_FIELDS.iter().filter(|field| upload.changes.get(field).is_none_or(|text| text.trim().is_empty()));
+        CHANGES_FIELDS.split(' ').filter(|field| upload.changes.get(field).is_none_or(|text| text.trim().is_empty()));
     missing.map(|field| format!("Unable to find mandatory field '{field}' in the changes file.")).collect()
 }
 
@@ -192,19 +181,13 @@ fn check_signature(name: &str, signature: &Signature, context: &CheckContext) ->
     }
 }
 
-const RELATION_FIELDS: [&str; 6] = [
-    "Build-Depends",
-    "Build-Depends-Indep",
-    "Build-Depends-Arch",
-    "Build-Conflicts",
-    "Build-Conflicts-Indep",
-    "Build-Conflicts-Arch",
-];
+const RELATION_FIELDS: &str = "Build-Depends Build-Depends-Indep Build-Depends-Arch Build-Conflicts Build-Conflicts-Indep \
+    Build-Conflicts-Arch";
 
 pub(super) fn build_depends(upload: &Upload, _: &CheckContext) -> Vec<String> {
-    let wrong = |field: &&str| {
+    let wrong = |field| {
         let error = upload.dsc.line(field).and_then(|text| parse_source(&text).err())?;
         Some(format!("{}: invalid {field} field; cannot be parsed by apt: {error}", upload.dsc_name))
     };
-    RELATION_FIELDS.iter().filter_map(wrong).collect()
+    RELATION_FIELDS.split(' ').filter_map(wrong).collect()
 }

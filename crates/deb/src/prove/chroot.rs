@@ -210,7 +210,7 @@ mod tests {
         fs::write(directory.path().join(format!("bookworm-minimal-{}-2026-05-28.tar", &key[..12])), "").unwrap();
         let chroot = chroots("2026-06-01").minimal("bookworm", &mut |line| panic!("{line}")).unwrap();
         assert_eq!(chroot.date, "2026-05-28");
-        // Next week it is not, and creating another fails, because there is no mirror at that address.
+        // Next week it is not, and creating another fails, because nothing listens at that address.
         let mut progress = Vec::new();
         chroots("2026-06-05").minimal("bookworm", &mut |line| progress.push(line.to_owned())).unwrap_err();
         assert_eq!(progress, ["create a chroot of bookworm (minimal)"]);

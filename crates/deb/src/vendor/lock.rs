@@ -22,41 +22,21 @@ pub struct Package {
     pub checksum: String,
 }
 
-/// Why a lock file cannot be vendored from.
+/// Why a lock file cannot be vendored from. Packages are named as `NAME VERSION`.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// The file is not TOML, or not shaped like a lock file.
     #[error("not a Cargo.lock: {0}")]
     Malformed(String),
     /// A name or version has characters that cargo does not allow, such as a `/`.
-    #[error("invalid package {name:?} {version:?}")]
-    InvalidPackage {
-        /// The name as written.
-        name: String,
-        /// The version as written.
-        version: String,
-    },
+    #[error("invalid package {0:?}")]
+    InvalidPackage(String),
     /// A package of a registry has no checksum.
-    #[error("{name} {version} has no `checksum`")]
-    NoChecksum {
-        /// The package's name.
-        name: String,
-        /// The package's version.
-        version: String,
-    },
-    /// A package comes from git or a path, which have no checksum to compare with.
-    #[error(
-        "{name} {version} comes from {origin}, but only crates of a registry have checksums; publish it to a registry, \
-         or copy it into the sources"
-    )]
-    NotFromRegistry {
-        /// The package's name.
-        name: String,
-        /// The package's version.
-        version: String,
-        /// The source as written.
-        origin: String,
-    },
+    #[error("{0} has no `checksum`")]
+    NoChecksum(String),
+    /// A package comes from elsewhere, such as a git repository.
+    #[error("{0} comes from {1}; only registries have checksums, so publish it, or copy it into the sources")]
+    NotFromRegistry(String, String),
 }
 
 /// A lock file as written.
@@ -86,16 +66,16 @@ impl Lock {
         for LockedPackage { name, version, source, checksum } in file.package {
             let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte));
             if !plain(&name) || !plain(&version) || name.is_empty() || name.contains("..") {
-                return Err(LockError::InvalidPackage { name, version });
+                return Err(LockError::InvalidPackage(format!("{name} {version}")));
             }
             match source {
                 // A package of the project itself.
                 None => {}
                 Some(source) if source.starts_with("registry+") || source.starts_with("sparse+") => match checksum {
                     Some(checksum) => lock.packages.push(Package { name, version, checksum }),
-                    None => return Err(LockError::NoChecksum { name, version }),
+                    None => return Err(LockError::NoChecksum(format!("{name} {version}"))),
                 },
-                Some(origin) => return Err(LockError::NotFromRegistry { name, version, origin }),
+                Some(origin) => return Err(LockError::NotFromRegistry(format!("{name} {version}"), origin)),
             }
         }
         Ok(lock)

@@ -81,13 +81,13 @@ fn a_lock_file_is_parsed_and_git_is_refused() {
     assert_eq!((lock.format, lock.packages.len()), (4, 1));
     assert_eq!(lock.packages[0].checksum, "ab");
     let git = text.replace("registry+https://x", "git+https://x#1");
-    assert!(matches!(Lock::parse(&git), Err(LockError::NotFromRegistry { origin, .. }) if origin == "git+https://x#1"));
+    assert!(matches!(Lock::parse(&git), Err(LockError::NotFromRegistry(_, origin)) if origin == "git+https://x#1"));
     for name in ["../x", "x/y", ""] {
         let text = text.replace("\"x\"\nver", &format!("\"{name}\"\nver"));
-        assert!(matches!(Lock::parse(&text), Err(LockError::InvalidPackage { .. })), "{name:?}");
+        assert!(matches!(Lock::parse(&text), Err(LockError::InvalidPackage(_))), "{name:?}");
     }
     let without = text.replace("checksum = \"ab\"\n", "");
-    assert!(matches!(Lock::parse(&without), Err(LockError::NoChecksum { .. })));
+    assert!(matches!(Lock::parse(&without), Err(LockError::NoChecksum(_))));
     // Whatever the layout: it is TOML.
     let inline = "package = [{name = 'x', version = '1.0.0', source = 'sparse+https://x', checksum = 'ab'}]";
     assert_eq!(Lock::parse(inline).unwrap().packages, lock.packages);

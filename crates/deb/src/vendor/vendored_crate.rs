@@ -49,17 +49,12 @@ pub struct CrateManifest {
     pub rust_version: Option<String>,
 }
 
-impl CrateManifest {
-    fn parse(text: &[u8]) -> Result<CrateManifest, String> {
-        #[derive(Deserialize)]
-        struct Manifest {
-            // Crates of before 2016 may still have the old name.
-            #[serde(alias = "project")]
-            package: CrateManifest,
-        }
-        let manifest: Manifest = toml::from_slice(text).map_err(|error| error.message().to_owned())?;
-        Ok(manifest.package)
-    }
+/// A published `Cargo.toml`.
+#[derive(Deserialize)]
+struct CargoToml {
+    // Crates published before 2016 may still have the old name.
+    #[serde(alias = "project")]
+    package: CrateManifest,
 }
 
 impl VendoredCrate {
@@ -69,9 +64,9 @@ impl VendoredCrate {
     /// The `Cargo.toml` is missing or cannot be parsed.
     pub(crate) fn new(package: Package, files: BTreeMap<String, CrateFile>) -> anyhow::Result<VendoredCrate> {
         let manifest = files.get("Cargo.toml").context("Cargo.toml is missing")?;
-        let manifest =
-            CrateManifest::parse(&manifest.content).map_err(|why| anyhow::anyhow!("cannot parse Cargo.toml: {why}"))?;
-        Ok(VendoredCrate { package, files, manifest })
+        let manifest: CargoToml = toml::from_slice(&manifest.content)
+            .map_err(|error| anyhow::anyhow!("cannot parse Cargo.toml: {}", error.message()))?;
+        Ok(VendoredCrate { package, files, manifest: manifest.package })
     }
 
     /// Reads a `.crate` file.
@@ -137,25 +132,11 @@ fn is_dropped(path: &str) -> bool {
     let swap = name.starts_with('.') && name.rsplit_once(".sw").is_some_and(ends_as_swap);
     let directory = path.split('/').any(|part| matches!(part, "CVS" | ".svn" | ".git" | ".github" | ".pc"));
     let endings = [".orig", ".rej", ".bak", "~"].iter().any(|ending| name.ends_with(ending));
-    let names = [
-        ".gitignore",
-        ".gitattributes",
-        ".gitmodules",
-        ".mailmap",
-        ".cvsignore",
-        ".bzrignore",
-        ".hgignore",
-        ".hgtags",
-        ".cargo_vcs_info.json",
-        ".cargo-ok",
-        ".cargo-checksum.json",
-        "DEADJOE",
-        ".DS_Store",
-        ".arch-inventory",
-    ];
+    let names = ".gitignore .gitattributes .gitmodules .mailmap .cvsignore .bzrignore .hgignore .hgtags .cargo_vcs_info.json \
+                 .cargo-ok .cargo-checksum.json DEADJOE .DS_Store .arch-inventory";
     let wraps = name.len() > 1 && name.starts_with('#') && name.ends_with('#');
     let joins = name.starts_with(".#") || name.starts_with(",,");
-    directory || endings || swap || wraps || joins || names.contains(&name)
+    directory || endings || swap || wraps || joins || names.split(' ').any(|dropped| dropped == name)
 }
 
 /// Whether content is a compiled program, library or object, judged by its first bytes.
