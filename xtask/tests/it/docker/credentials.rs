@@ -44,13 +44,13 @@ fn a_password_comes_from_the_environment_a_file_or_a_helper() {
     };
     let none = credentials(&[("HOME", home_text)]);
     let login = format!("docker login {host}");
-    refused(&none, &["401 Unauthorized", "there is no login for", "/.docker/config.json", &login]);
+    refused(&none, &["401 Unauthorized", "no credentials for", "/.docker/config.json", &login]);
     let wrong = credentials(&[
         ("DRYDOCK_REGISTRY_HOST", &host),
         ("DRYDOCK_REGISTRY_USER", USER),
         ("DRYDOCK_REGISTRY_PASSWORD", "wrong-horse"),
     ]);
-    refused(&wrong, &["401 Unauthorized", "the login of DRYDOCK_REGISTRY_USER for", "was not accepted", &login]);
+    refused(&wrong, &["401 Unauthorized", "the credentials of DRYDOCK_REGISTRY_USER for", "were rejected", &login]);
 
     let good = credentials(&[
         ("DRYDOCK_REGISTRY_HOST", &host),
@@ -60,7 +60,7 @@ fn a_password_comes_from_the_environment_a_file_or_a_helper() {
     push(&client(&host, &good), &repository, &layout, &top, &[]).unwrap();
     let auth = |password: &str| STANDARD.encode(format!("{USER}:{password}"));
     docker_config(home.path(), &format!("{{\"auths\":{{\"{host}\":{{\"auth\":\"{}\"}}}}}}", auth("wrong-horse")));
-    refused(&none, &["the login of", "/.docker/config.json for", "was not accepted"]);
+    refused(&none, &["the credentials of", "/.docker/config.json for", "were rejected"]);
     docker_config(home.path(), &format!("{{\"auths\":{{\"{host}\":{{\"auth\":\"{}\"}}}}}}", auth(PASSWORD)));
     push(&client(&host, &none), &repository, &layout, &top, &[]).unwrap();
 
@@ -246,7 +246,7 @@ fn tokens_are_fetched_for_what_is_done_and_no_more() {
     let nobody = client(&host, &Credentials::default());
     assert_eq!(nobody.tags(&release).unwrap().len(), 2);
     let text = format!("{:#}", nobody.tags(&nightly).unwrap_err());
-    assert!(text.contains("401") && text.contains("there is no login for"), "{text}");
+    assert!(text.contains("401") && text.contains("no credentials for"), "{text}");
     let text = format!("{:#}", client(&host, &named("wrong-horse")).tags(&nightly).unwrap_err());
     assert!(text.contains("/token: 401") && text.contains("bad login"), "{text}");
     assert!(text.contains("the login of DRYDOCK_REGISTRY_USER for") && !text.contains("wrong-horse"), "{text}");
@@ -281,7 +281,7 @@ fn a_login_is_never_sent_in_the_clear_or_to_another_host() {
             ("DRYDOCK_REGISTRY_PASSWORD", PASSWORD),
         ]),
     );
-    for (name, words) in [("clear", "never sent in the clear"), ("odd", "that is no address")] {
+    for (name, words) in [("clear", "never sent unencrypted"), ("odd", "invalid `realm`")] {
         let text = format!("{:#}", registry.tags(&repository(&host, name)).unwrap_err());
         assert!(text.contains(words) && !text.contains(PASSWORD), "{text}");
     }
@@ -297,6 +297,6 @@ fn a_login_is_never_sent_in_the_clear_or_to_another_host() {
         ]),
     );
     let text = format!("{:#}", other.tags(&repository(&elsewhere.host(), "a")).unwrap_err());
-    assert!(text.contains("there is no login for"), "{text}");
+    assert!(text.contains("no credentials for"), "{text}");
     assert!(elsewhere.seen().iter().chain(&proxy.seen()).all(|request| request.header("authorization").is_none()));
 }

@@ -72,7 +72,7 @@ fn a_registry_in_trouble_is_asked_again_and_not_for_ever() {
     let slept = clock.slept().len();
     let error = push(&registry, &repository(&proxy.host(), "b"), &layout, &top, &[]).unwrap_err();
     let text = format!("{error:#}");
-    for words in [&proxy.host()[..], "HEAD", "/v2/b/", "500 Internal Server Error", "its own log says more"] {
+    for words in [&proxy.host()[..], "HEAD", "/v2/b/", "500 Internal Server Error", "see the log of the registry"] {
         assert!(text.contains(words), "{text}");
     }
     assert!(is_remote(&error), "{error:?}");
@@ -89,7 +89,9 @@ fn a_refusal_while_content_is_sent_is_heard() {
     let Some(server) = Server::start() else { return };
     let directory = TempDir::new().unwrap();
     let (layout, top) = image_in(&directory, 26, 24 << 20);
-    for (status, words) in [(403, "may "), (413, "bound the size of requests"), (429, "asks to wait 21600 s")] {
+    for (status, words) in
+        [(403, "have access to "), (413, "limit the size of requests"), (429, "asks to wait 21600 s")]
+    {
         let proxy = Proxy::start(&server.host(), move |request| match request.method.as_str() {
             "PATCH" => Act::Refuse(status, vec![("retry-after", "21600".to_owned())], b"enough".to_vec()),
             _ => Act::Pass,

@@ -7,12 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Platform, Repository};
 use drydock_http::{Clock, RetryPolicy};
 use drydock_oci::layout::Layout;
 use drydock_oci::model::{Descriptor, Index, Manifest, media};
-use drydock_oci::registry::{Credentials, Registry, Settings};
+use drydock_oci::registry::{Credentials, Registry, RegistryError, Settings};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -42,8 +41,17 @@ pub(crate) struct Options {
 
 /// Whether the error is the other side's: a response that refuses, none, or one that makes no sense.
 pub(crate) fn is_remote(error: &anyhow::Error) -> bool {
-    matches!(Failure::find(error), Some(Failure::Remote(_)))
-        || error.chain().any(|cause| cause.is::<drydock_http::Error>())
+    is_refusal(error) || error.chain().any(|cause| cause.is::<drydock_http::Error>())
+}
+
+/// Returns true for an error of a registry, but for content that does not match its digest.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    RegistryError::find(error).is_some_and(|found| !matches!(found, RegistryError::WrongContent(_)))
+}
+
+/// Returns true for content that does not match its digest.
+pub(crate) fn is_wrong_content(error: &anyhow::Error) -> bool {
+    matches!(RegistryError::find(error), Some(RegistryError::WrongContent(_)))
 }
 
 /// A running registry; killed when dropped.

@@ -200,7 +200,7 @@ fn downloads_go_on_where_they_were_cut() {
     });
     let never = Layout::create(&directory.path().join("never")).unwrap();
     let text = pull(&registry, &repository, &Reference::Digest(top.digest), None, &never).unwrap_err().to_string();
-    assert!(text.contains(&format!("gave 0 of {SIZE} bytes")), "{text}");
+    assert!(text.contains(&format!("returned 0 of {SIZE} bytes")), "{text}");
     assert_eq!(std::fs::read_dir(never.directory().join("blobs/sha256")).unwrap().count(), 0);
 }
 

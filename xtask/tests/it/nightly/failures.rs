@@ -128,7 +128,7 @@ fn a_nightly_of_another_machine_is_not_overwritten() {
     fs::remove_file(nightly.path().join("build/wait")).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(8));
     let log = fs::read_to_string(nightly.path().join("build/log")).unwrap();
-    assert!(log.contains("upload failed") && log.contains("is another nightly going on elsewhere?"), "{log}");
+    assert!(log.contains("upload failed") && log.contains("is another nightly running elsewhere?"), "{log}");
     assert_eq!(nightly.tags(), tags, "nothing is tagged");
     let arrived = || fs::read_dir(&incoming).unwrap().count();
     assert_eq!(arrived(), 0, "nothing is uploaded");

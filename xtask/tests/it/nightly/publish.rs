@@ -67,7 +67,7 @@ fn a_nightly_is_published_once_and_moves_with_the_next_commit() {
     let built = nightly.xtask(&[&["docker", "build"], &older_commit[..]].concat());
     assert_eq!(built.code(), 0, "{}", built.transcript());
     let pushed = nightly.xtask(&[&["docker", "nightly"], &older_commit[..]].concat());
-    assert!(pushed.code() == 0 && pushed.stderr.contains("nightly stays 1.1-0.nightly"), "{}", pushed.transcript());
+    assert!(pushed.code() == 0 && pushed.stderr.contains("nightly stays at 1.1-0.nightly"), "{}", pushed.transcript());
     let mut with_it = moved.clone();
     with_it.insert(sha, digest);
     assert_eq!(nightly.tags(), with_it, "only the commit is tagged");
