@@ -155,7 +155,9 @@ impl Proofs {
         deb.ok(&["source", "--series", "bookworm"]);
         let dsc = deb.file("debian12.1", ".dsc");
         let found = proofs.directory_for(&dsc);
-        if !found.is_dir() {
+        // A proof that was kept in an older format is built again.
+        let proof = fs::read(found.join("proof.json")).unwrap_or_default();
+        if serde_json::from_slice::<drydock_deb::prove::Proof>(&proof).is_err() {
             let chroots = kept_directory("deb-chroots");
             deb.ok(&["prove", "--series", "bookworm", "--chroots", chroots.to_str().unwrap()]);
             proofs.keep(&dsc, &deb.directory().join("proof/bookworm"));
