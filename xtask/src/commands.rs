@@ -1,15 +1,12 @@
 //! The commands, one file each. `run` maps the options of the command line onto the parameters of operations.
 
-use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use crate::cli;
 use crate::exit::Exit;
-use drydock_base::failure::Failure;
+use drydock_base::lock::Lock;
 use drydock_base::paths::State;
 use drydock_config::Declarations;
 
@@ -49,6 +46,11 @@ impl cli::Cli {
     }
 }
 
+/// The date in UTC, which is the same on every machine.
+pub(crate) fn today() -> jiff::civil::Date {
+    jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
+}
+
 /// The project that a command works on.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
@@ -61,26 +63,17 @@ impl Context {
         let here = std::env::current_dir().context("cannot tell the current directory")?;
         let absolute = |path: &Option<PathBuf>| path.as_deref().map(std::path::absolute).transpose();
         let (project, config) = (absolute(&place.project)?, absolute(&place.config)?);
-        let declarations = Declarations::find(&here, project.as_deref(), config.as_deref())
-            .map_err(|error| Failure::declaration(error.to_string()))?;
+        let declarations = Declarations::find(&here, project.as_deref(), config.as_deref())?;
         let state = State::new(&declarations.project, place.state.as_deref())?;
         Ok(Context { declarations, state })
     }
 
-    /// Takes a lock in the state directory, which is held until the file is dropped or the process ends.
+    /// Takes a lock file of the state directory. `holder` describes other processes that may hold it.
     ///
     /// # Errors
-    /// [`Failure::Busy`] when another process holds it, which `holder` describes.
-    fn lock(&self, name: &str, holder: &str) -> anyhow::Result<File> {
+    /// As [`Lock::take`].
+    fn lock(&self, name: &str, holder: &str) -> anyhow::Result<Lock> {
         self.state.create()?;
-        let path = self.state.root().join(name);
-        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
-            Errno::WOULDBLOCK => {
-                Failure::busy(format!("{holder} and holds {}; wait for it, or use another --state", path.display()))
-            }
-            other => anyhow::Error::new(other).context(format!("cannot lock {}", path.display())),
-        })?;
-        Ok(file)
+        Lock::take(&self.state.root().join(name), holder)
     }
 }

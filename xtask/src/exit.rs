@@ -143,6 +143,9 @@ fn from_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         }
         None => {}
     }
+    if cause.is::<xshell::Error>() {
+        return Some(Exit::Missing);
+    }
     if cause.is::<SelectError>() {
         return Some(Exit::Usage);
     }

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write as _};
 
-use drydock_base::sums::{Sha256Sum, Summing};
+use drydock_base::checksum::{Checksum, HashingStream};
 
 /// The size of a chunk in bytes.
 const CHUNK: usize = 1 << 20;
@@ -11,13 +11,13 @@ const CHUNK: usize = 1 << 20;
 /// Collects a tar stream, and passes every full chunk to `send`.
 pub(crate) struct ChunkSender<S> {
     chunk: Vec<u8>,
-    checksum: Summing<io::Sink>,
+    checksum: HashingStream<io::Sink>,
     send: S,
 }
 
 impl<S: FnMut(Vec<u8>) -> io::Result<()>> ChunkSender<S> {
     pub(crate) fn new(send: S) -> ChunkSender<S> {
-        ChunkSender { chunk: Vec::with_capacity(CHUNK), checksum: Summing::new(io::sink()), send }
+        ChunkSender { chunk: Vec::with_capacity(CHUNK), checksum: HashingStream::new(io::sink()), send }
     }
 
     /// The length of the stream so far, in bytes.
@@ -63,7 +63,7 @@ impl<S: FnMut(Vec<u8>) -> io::Result<()>> ChunkSender<S> {
     ///
     /// # Errors
     /// The chunk cannot be sent.
-    pub(crate) fn finish(mut self) -> io::Result<(Sha256Sum, u64)> {
+    pub(crate) fn finish(mut self) -> io::Result<(Checksum, u64)> {
         self.flush()?;
         Ok(self.checksum.finish())
     }

@@ -15,7 +15,7 @@ use ::tar::EntryType;
 use super::chunks::ChunkSender;
 use super::encode::{Encoder, LAYER_LEVEL};
 use super::tar::{self, Header};
-use drydock_base::sums::{Sha256Sum, Summing};
+use drydock_base::checksum::{Checksum, HashingStream};
 
 /// The number of chunks that may wait for the compressor.
 const WAITING_CHUNKS: usize = 8;
@@ -68,11 +68,11 @@ pub struct Content {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrittenLayer {
     /// The digest of the file as written.
-    pub sha256: Sha256Sum,
+    pub sha256: Checksum,
     /// The size of the file in bytes.
     pub size: u64,
     /// The digest of the uncompressed tar stream.
-    pub diff_id: Sha256Sum,
+    pub diff_id: Checksum,
 }
 
 impl Item {
@@ -138,7 +138,7 @@ impl Layer {
     /// `out` cannot be written to, or the target of a hard link is not a file.
     pub fn write(&self, epoch: u64, out: impl Write + Send) -> io::Result<WrittenLayer> {
         self.write_by(epoch, move |chunks| {
-            let mut encoder = Encoder::gzip(LAYER_LEVEL, Summing::new(BufWriter::with_capacity(1 << 16, out)));
+            let mut encoder = Encoder::gzip(LAYER_LEVEL, HashingStream::new(BufWriter::with_capacity(1 << 16, out)));
             while let Ok(chunk) = chunks.recv() {
                 encoder.write_all(&chunk)?;
             }
@@ -154,7 +154,7 @@ impl Layer {
     /// As [`Layer::write`].
     pub fn write_plain(&self, epoch: u64, out: impl Write + Send) -> io::Result<WrittenLayer> {
         self.write_by(epoch, move |chunks| {
-            let mut out = Summing::new(out);
+            let mut out = HashingStream::new(out);
             while let Ok(chunk) = chunks.recv() {
                 out.write_all(&chunk)?;
             }
@@ -167,7 +167,7 @@ impl Layer {
     fn write_by(
         &self,
         epoch: u64,
-        write: impl FnOnce(Receiver<Vec<u8>>) -> io::Result<(Sha256Sum, u64)> + Send,
+        write: impl FnOnce(Receiver<Vec<u8>>) -> io::Result<(Checksum, u64)> + Send,
     ) -> io::Result<WrittenLayer> {
         let first = self.first_names()?;
         thread::scope(|scope| {
@@ -186,7 +186,7 @@ impl Layer {
         epoch: u64,
         first: &BTreeMap<&str, &str>,
         mut stream: ChunkSender<impl FnMut(Vec<u8>) -> io::Result<()>>,
-    ) -> io::Result<Sha256Sum> {
+    ) -> io::Result<Checksum> {
         let mut spool = &self.spool;
         for (path, item) in &self.items {
             let (of_file, real) = self.file_of(path)?;
@@ -284,10 +284,10 @@ mod tests {
         layer.put("usr/bin/z".into(), program);
         let mut bytes = Vec::new();
         let written = layer.write(1000, &mut bytes).unwrap();
-        assert_eq!((written.sha256, written.size), (Sha256Sum::of(&bytes), bytes.len() as u64));
+        assert_eq!((written.sha256, written.size), (Checksum::new(&bytes), bytes.len() as u64));
         let mut plain = Vec::new();
         GzDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap();
-        assert_eq!(written.diff_id, Sha256Sum::of(&plain));
+        assert_eq!(written.diff_id, Checksum::new(&plain));
 
         let mut archive = ::tar::Archive::new(&plain[..]);
         let mut seen = Vec::new();

@@ -12,7 +12,8 @@ use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use crate::format::{self, Compression};
-use drydock_base::sums::{Sha256Sum, Summing};
+use drydock_base::checksum::{Checksum, HashingStream};
+use drydock_base::text::one_line;
 use drydock_config::release::Format;
 
 /// The limits of a reader, at which a decompression bomb ends.
@@ -99,7 +100,7 @@ pub struct Listed {
     /// The entry.
     pub member: Member,
     /// The checksum of the content.
-    pub sha256: Sha256Sum,
+    pub sha256: Checksum,
 }
 
 /// A callback that gets each entry with a reader of its content.
@@ -147,7 +148,7 @@ pub fn list_bytes(bytes: &[u8], format: Option<Format>, limits: Limits) -> Resul
 /// A callback that adds each entry with its checksum to a list.
 fn listing(all: &mut Vec<Listed>) -> impl FnMut(&Member, &mut dyn Read) -> Result<(), ReadError> + '_ {
     |member, content| {
-        let mut sum = Summing::new(io::sink());
+        let mut sum = HashingStream::new(io::sink());
         io::copy(content, &mut sum)?;
         all.push(Listed { member: member.clone(), sha256: sum.finish().0 });
         Ok(())
@@ -276,8 +277,7 @@ impl<R: Read> Read for Bounded<R> {
 
 /// A text for a message: at most 120 characters, control characters replaced.
 pub(super) fn shown(text: &str) -> String {
-    let clean: String = text.chars().take(120).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().count() > 120 { format!("{clean}…") } else { clean }
+    one_line(text, 120)
 }
 
 #[cfg(test)]

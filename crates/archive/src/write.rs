@@ -17,7 +17,7 @@ use super::chunks::ChunkSender;
 use super::encode::Encoder;
 use super::tar::{self, Header};
 use super::{ArchiveEntry, EntryKind, zip};
-use drydock_base::sums::{Sha256Sum, Summing};
+use drydock_base::checksum::{Checksum, HashingStream};
 use drydock_config::release::Format;
 
 /// The number of chunks that may wait for one compressor.
@@ -55,7 +55,7 @@ pub struct Written {
     /// The entries, in the order in which they were given.
     pub entries: Vec<WrittenEntry>,
     /// The checksum of the uncompressed tar stream.
-    pub tar: Sha256Sum,
+    pub tar: Checksum,
     /// The size of the uncompressed tar stream in bytes.
     pub tar_size: u64,
 }
@@ -64,7 +64,7 @@ pub struct Written {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenArchive {
     /// The checksum of the file.
-    pub sha256: Sha256Sum,
+    pub sha256: Checksum,
     /// The size of the file in bytes.
     pub size: u64,
 }
@@ -73,7 +73,7 @@ pub struct WrittenArchive {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenEntry {
     /// The checksum of the content, or of a link's target.
-    pub sha256: Sha256Sum,
+    pub sha256: Checksum,
     /// The size of the content in bytes.
     pub size: u64,
 }
@@ -99,9 +99,9 @@ pub fn write(
         files.iter().map(|file| part(&file.path)).collect::<anyhow::Result<_>>()?;
     let written = thread::scope(|scope| {
         let (mut tars, mut zips) = (Vec::new(), Vec::new());
-        let mut workers: Vec<ScopedJoinHandle<'_, io::Result<(Sha256Sum, u64)>>> = Vec::new();
+        let mut workers: Vec<ScopedJoinHandle<'_, io::Result<(Checksum, u64)>>> = Vec::new();
         for (file, part) in files.iter().zip(&parts) {
-            let out = Summing::new(BufWriter::with_capacity(1 << 16, part.as_file().try_clone()?));
+            let out = HashingStream::new(BufWriter::with_capacity(1 << 16, part.as_file().try_clone()?));
             workers.push(match Encoder::new(file.format, archives.threads, out)? {
                 Some(encoder) => {
                     let (sender, receiver) = sync_channel(WAITING_CHUNKS);
@@ -158,9 +158,9 @@ fn part(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
 }
 
 fn compress(
-    mut encoder: Encoder<Summing<BufWriter<File>>>,
+    mut encoder: Encoder<HashingStream<BufWriter<File>>>,
     chunks: &Receiver<Arc<Vec<u8>>>,
-) -> io::Result<(Sha256Sum, u64)> {
+) -> io::Result<(Checksum, u64)> {
     while let Ok(chunk) = chunks.recv() {
         encoder.write_all(&chunk)?;
     }
@@ -174,7 +174,7 @@ fn write_zip(
     epoch: u64,
     entries: &Receiver<ZipEntry>,
     budget: &ClosesBudget,
-) -> io::Result<(Sha256Sum, u64)> {
+) -> io::Result<(Checksum, u64)> {
     let mut zip = zip::Writer::new(BufWriter::with_capacity(1 << 16, file));
     while let Ok(entry) = entries.recv() {
         zip.add(&entry.path, &entry.kind, epoch, &entry.content)?;
@@ -227,7 +227,7 @@ impl Drop for ClosesBudget {
 }
 
 /// The checksum and size of each entry, and those of the tar stream.
-type Fed = (Vec<WrittenEntry>, (Sha256Sum, u64));
+type Fed = (Vec<WrittenEntry>, (Checksum, u64));
 
 /// Sends all entries, and the directories above them, to the compressors.
 fn feed(
@@ -262,7 +262,7 @@ fn feed(
         for (at, _) in path.match_indices('/').filter(|(at, _)| !previous.starts_with(&path[..=*at])) {
             put(format!("{}/{}", archives.directory, &path[..=at]), EntryKind::Directory, Arc::new([]))?;
         }
-        written.push(WrittenEntry { sha256: Sha256Sum::of(&content), size: content.len() as u64 });
+        written.push(WrittenEntry { sha256: Checksum::new(&content), size: content.len() as u64 });
         let slash = if kind == EntryKind::Directory { "/" } else { "" };
         put(format!("{}/{path}{slash}", archives.directory), kind, content)?;
         previous = path;

@@ -8,7 +8,7 @@ use flate2::{Compression, Crc, write::DeflateEncoder};
 
 use super::EntryKind;
 use super::encode::DEFLATE_LEVEL;
-use drydock_base::sums::Summing;
+use drydock_base::checksum::HashingStream;
 
 /// Names are UTF-8 (bit 11).
 const FLAGS: u16 = 1 << 11;
@@ -16,14 +16,14 @@ const FLAGS: u16 = 1 << 11;
 const MADE_BY: u16 = (3 << 8) | 20;
 /// A zip file that grows entry by entry.
 pub(crate) struct Writer<W> {
-    out: Summing<W>,
+    out: HashingStream<W>,
     directory: Vec<u8>,
     entries: u32,
 }
 
 impl<W: Write> Writer<W> {
     pub(crate) fn new(out: W) -> Writer<W> {
-        Writer { out: Summing::new(out), directory: Vec::new(), entries: 0 }
+        Writer { out: HashingStream::new(out), directory: Vec::new(), entries: 0 }
     }
 
     /// Adds an entry. `path` is the full path, with a `/` at the end of a directory; `content` is the target of a link.
@@ -69,7 +69,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes the central directory; the underlying writer, with the checksum and the size of the file.
-    pub(crate) fn finish(mut self) -> io::Result<Summing<W>> {
+    pub(crate) fn finish(mut self) -> io::Result<HashingStream<W>> {
         let entries = u16::try_from(self.entries)
             .ok()
             .filter(|entries| *entries != u16::MAX)

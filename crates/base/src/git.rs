@@ -26,7 +26,7 @@ impl Oid {
 
     /// The name of raw bytes, as tree objects hold them.
     pub fn of_bytes(bytes: &[u8]) -> Oid {
-        Oid(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Oid(crate::checksum::hex(bytes))
     }
 
     /// The digits.

@@ -32,16 +32,37 @@ pub fn printable(line: &str, most: usize) -> String {
     line.trim_end().chars().map(shown).take(most).collect()
 }
 
-/// Foreign text on one line for a message, at most 400 characters of it: line breaks and tabs become spaces, and what
-/// [`is_unprintable`] is left out.
-pub fn one_line(text: &str) -> String {
-    const LONGEST: usize = 400;
-    let spaced = text.chars().map(|letter| if letter == '\n' || letter == '\t' { ' ' } else { letter });
-    let mut shown: String = spaced.filter(|letter| !is_unprintable(*letter)).take(LONGEST).collect();
-    if text.chars().nth(LONGEST).is_some() {
+/// A foreign text on one line, trimmed: white space that would break the line becomes a space, every other character that
+/// [`is_unprintable`] becomes U+FFFD, and text beyond `most` characters becomes `…`.
+pub fn one_line(text: &str, most: usize) -> String {
+    let shown = |letter: char| if letter.is_whitespace() { ' ' } else { printable_char(letter) };
+    let mut letters = text.trim().chars();
+    let mut line: String = letters.by_ref().take(most).map(shown).collect();
+    if letters.next().is_some() {
+        line.push('…');
+    }
+    line
+}
+
+/// A foreign text between backquotes: characters that [`is_unprintable`] are escaped (`\n`, `\u{202e}`), so that the reader can
+/// tell them apart, and text beyond 60 characters becomes `…`.
+pub fn quoted(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut letters = text.chars();
+    let mut shown = String::from("`");
+    for letter in letters.by_ref().take(LONGEST) {
+        if is_unprintable(letter) { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+    }
+    if letters.next().is_some() {
         shown.push('…');
     }
-    shown.trim().to_owned()
+    shown.push('`');
+    shown
+}
+
+/// A count with its noun: `1 job`, `2 jobs`.
+pub fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// The last `lines` lines of a file, unprintable characters replaced, at most 64 KiB; of a long line its end.
@@ -84,12 +105,37 @@ mod tests {
         assert_eq!(printable("Lanternenträger 灯", 8), "Lanterne");
     }
 
+    #[test]
+    fn a_text_for_a_message_is_one_line() {
+        assert_eq!(one_line(" a\r\n\tb\u{2028}c\u{202e}\u{1b}", 20), "a   b c\u{fffd}\u{fffd}");
+        assert_eq!(one_line("灯灯灯", 2), "灯灯…");
+        assert_eq!(one_line("灯灯", 2), "灯灯");
+        assert_eq!(quoted("a\n\u{202e}b"), "`a\\n\\u{202e}b`");
+        assert_eq!(quoted(&"x".repeat(61)), format!("`{}…`", "x".repeat(60)));
+    }
+
+    #[test]
+    fn no_character_of_unicode_escapes() {
+        for letter in (0..=u32::from(char::MAX)).filter_map(char::from_u32) {
+            let text = format!("a{letter}b");
+            for shown in [one_line(&text, 9), quoted(&text), printable(&text, 9).replace('\t', "")] {
+                assert!(!shown.contains(is_unprintable), "{letter:?} in {shown:?}");
+                assert!(
+                    shown.contains('a') && shown.contains('b'),
+                    "{letter:?} hides what stands beside it: {shown:?}"
+                );
+            }
+        }
+    }
+
     proptest! {
         #[test]
-        fn nothing_unprintable_is_left(text in "\\PC*|.*", most in 0_usize..40) {
-            let shown = printable(&text, most);
-            prop_assert!(shown.chars().count() <= most);
-            prop_assert!(shown.chars().all(|letter| letter == '\t' || !is_unprintable(letter)));
+        fn nothing_unprintable_is_left(bytes in prop::collection::vec(any::<u8>(), 0..60), most in 0_usize..40) {
+            let text = String::from_utf8_lossy(&bytes);
+            let (line, whole) = (printable(&text, most), one_line(&text, most));
+            prop_assert!(line.chars().count() <= most && whole.chars().count() <= most + 1);
+            prop_assert!(line.chars().all(|letter| letter == '\t' || !is_unprintable(letter)));
+            prop_assert!(!whole.contains(is_unprintable) && !quoted(&text).contains(is_unprintable));
         }
     }
 }

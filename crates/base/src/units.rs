@@ -39,21 +39,6 @@ impl std::fmt::Display for BadValue {
 
 impl std::error::Error for BadValue {}
 
-/// `text` between backquotes, for a message: control characters escaped, and cut after 60 characters.
-pub fn quoted(text: &str) -> String {
-    const LONGEST: usize = 60;
-    let mut shown = String::from("`");
-    for (index, c) in text.chars().enumerate() {
-        if index == LONGEST {
-            shown.push('…');
-            break;
-        }
-        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    shown.push('`');
-    shown
-}
-
 /// Splits `1.5GiB` into its number and its unit; a space between them is allowed, so that what is displayed can be read back.
 fn number_and_unit(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());

@@ -4,9 +4,8 @@
 //! hold its lock, a line that cannot be read is left out, and two histories are merged by union.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::outcome::OutcomeKind;
 use super::plan::PlannedJob;
 use super::schedule::{Prediction, Source};
+use drydock_base::lock::Lock;
 use drydock_base::paths;
 use drydock_valgrind::tool::Tool;
 
@@ -204,7 +204,8 @@ pub fn append(path: &Path, lines: &[Line]) -> anyhow::Result<()> {
     }
     let text = jsonl(lines)?;
     let write = || -> io::Result<(u64, u64)> {
-        let mut file = lock(path)?;
+        let mut lock = Lock::wait(path)?;
+        let file = lock.file();
         let end = file.seek(SeekFrom::End(0))?;
         let torn = end > 0 && {
             let mut last = [0];
@@ -232,7 +233,7 @@ pub fn append(path: &Path, lines: &[Line]) -> anyhow::Result<()> {
 /// When one of the files cannot be read or the own one cannot be written; both are then as they were.
 pub fn merge(path: &Path, other: &Path) -> anyhow::Result<()> {
     let theirs = read(other).with_context(|| format!("cannot read the history {}", other.display()))?;
-    let _lock = lock(path).with_context(|| format!("cannot open the history {}", path.display()))?;
+    let _lock = Lock::wait(path).with_context(|| format!("cannot open the history {}", path.display()))?;
     let ours = read(path).with_context(|| format!("cannot read the history {}", path.display()))?;
     let known: HashSet<_> = ours.iter().map(Line::identity).collect();
     if theirs.iter().all(|line| known.contains(&line.identity())) {
@@ -244,7 +245,7 @@ pub fn merge(path: &Path, other: &Path) -> anyhow::Result<()> {
 
 /// Drops the oldest lines of each job when that makes the file much smaller.
 fn compact(path: &Path) -> anyhow::Result<()> {
-    let _lock = lock(path).with_context(|| format!("cannot open the history {}", path.display()))?;
+    let _lock = Lock::wait(path).with_context(|| format!("cannot open the history {}", path.display()))?;
     let lines = read(path).with_context(|| format!("cannot read the history {}", path.display()))?;
     let mut counts: HashMap<_, usize> = HashMap::new();
     for line in &lines {
@@ -282,20 +283,6 @@ fn jsonl(lines: &[Line]) -> anyhow::Result<Vec<u8>> {
         text.push(b'\n');
     }
     Ok(text)
-}
-
-/// The open file, locked until it is dropped. A file that was replaced while this one waited is opened again.
-fn lock(path: &Path) -> io::Result<File> {
-    loop {
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
-        let same = std::fs::metadata(path).is_ok_and(|there| {
-            file.metadata().is_ok_and(|here| (here.dev(), here.ino()) == (there.dev(), there.ino()))
-        });
-        if same {
-            return Ok(file);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! or waited for, and on the disk at most 100 ms later. Space is set aside
 //! ahead, so that a full disk does not keep the end of a run from being recorded.
 
+use drydock_base::failure::Failure;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
@@ -160,7 +161,8 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Stamped>> {
         line.clear();
         let read = reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
         if read as u64 == LONGEST_LINE {
-            anyhow::bail!("{}:{number}: a line of more than {LONGEST_LINE} bytes is no event", path.display());
+            let place = format!("{}:{number}", path.display());
+            return Err(Failure::rejected(format!("{place}: not an event: the line has {LONGEST_LINE} bytes or more")));
         }
         if read == 0 || !line.ends_with(b"\n") {
             break;

@@ -12,7 +12,7 @@ pub use scalars::{Bounded, EnvName, FromText, Keyword, Limit, Size};
 
 use super::diagnostic::{Place, Problem, Problems};
 use super::yaml::{Kind, Node, Value};
-use drydock_base::units::quoted;
+use drydock_base::text::quoted;
 use schemars::{Schema, SchemaGenerator};
 
 /// A type that can be read from a declaration.

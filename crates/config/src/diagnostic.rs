@@ -147,7 +147,8 @@ pub struct Diagnostic {
     pub snippet: Snippet,
 }
 
-/// All problems of one declaration, in file order. Displayed with their source lines and a closing count.
+/// All problems of one declaration, in file order. Displayed as an error of several lines: the file, each problem
+/// with its source line, and their count.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Diagnostics {
     file: PathBuf,

@@ -4,7 +4,8 @@
 //! that of the `glob` crate, because it must stay inside of the project, must not follow linked directories in circles, and
 //! reads only the directories that can hold a match.
 
-use drydock_base::units::{BadValue, quoted};
+use drydock_base::text::quoted;
+use drydock_base::units::BadValue;
 use glob::{MatchOptions, Pattern};
 use std::collections::HashSet;
 use std::fs;

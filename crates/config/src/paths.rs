@@ -1,6 +1,7 @@
 //! Paths in declarations: relative to the project, and inside of it.
 
-use drydock_base::units::{BadValue, quoted};
+use drydock_base::text::quoted;
+use drydock_base::units::BadValue;
 
 /// Why a declared path could lead out of the project, if it could.
 pub(crate) fn leaves_project(path: &str) -> Option<&'static str> {

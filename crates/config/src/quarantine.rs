@@ -9,7 +9,8 @@ use super::decode::{self, Declared, Entries, FromText, Spanned, declaration};
 use super::diagnostic::{Diagnostics, Place, Problem, Problems};
 use super::jobs::{LoadError, RetryOn};
 use super::yaml;
-use drydock_base::units::{BadValue, quoted};
+use drydock_base::text::quoted;
+use drydock_base::units::BadValue;
 
 /// An entry that lasts longer is no quarantine but a grave.
 pub const MOST_DAYS: i32 = 180;

@@ -1,6 +1,7 @@
 //! Placeholders in declared texts: `{item}`, `{stem}`, `{dir}`, `{name}`, `{jobs}`; `{{` and `}}` are braces.
 
-use drydock_base::units::{BadValue, quoted};
+use drydock_base::text::quoted;
+use drydock_base::units::BadValue;
 use std::fmt;
 
 /// A text with placeholders, checked when it was parsed.

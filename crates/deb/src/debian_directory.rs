@@ -14,8 +14,8 @@ use super::copyright;
 use super::vendor::VendoredCrates;
 use drydock_archive::source::SourceTree;
 use drydock_archive::{ArchiveEntry, EntryKind};
+use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
-use drydock_base::sums::Sha256Sum;
 
 /// A file of `debian/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,12 +97,12 @@ impl DebianDirectory {
     }
 
     /// A checksum of all files: their paths, contents, and whether they are executable.
-    pub fn checksum(&self) -> Sha256Sum {
+    pub fn checksum(&self) -> Checksum {
         let line = |(path, file): (&String, &DebianFile)| {
             // Paths do not contain zero bytes, so no two directories have the same list.
-            format!("{} {} {path}\0", Sha256Sum::of(&file.content), u8::from(file.executable))
+            format!("{} {} {path}\0", Checksum::new(&file.content), u8::from(file.executable))
         };
-        Sha256Sum::of(self.files.iter().map(line).collect::<String>().as_bytes())
+        Checksum::new(self.files.iter().map(line).collect::<String>().as_bytes())
     }
 
     fn checked(self, shown: &str) -> anyhow::Result<DebianDirectory> {

@@ -87,7 +87,7 @@ pub fn prove(inputs: &ProofInputs<'_>, progress: &mut dyn FnMut(&str)) -> anyhow
     let shown = inputs.dsc.display();
     let text = fs::read_to_string(inputs.dsc).with_context(|| format!("cannot read {shown}"))?;
     let dsc = control::parse_one(&text).with_context(|| format!("cannot parse {shown}"))?;
-    let field = |name: &str| dsc.line(name).with_context(|| format!("{shown} has no {name}"));
+    let field = |name: &str| dsc.line(name).ok_or_else(|| Failure::rejected(format!("{shown} has no {name}")));
     let source = format!("{} {}", field("Source")?, field("Version")?);
     let (series, substitute_reason) =
         available_series(inputs.series, inputs.distribution, inputs.prove_on, inputs.chroots)?;

@@ -19,9 +19,9 @@ pub use vendored_crate::{CrateFile, CrateManifest, VendoredCrate};
 
 use drydock_archive::source::SourceTree;
 use drydock_archive::{ArchiveEntry, EntryKind};
+use drydock_base::checksum::Checksum;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
-use drydock_base::sums::Sha256Sum;
 use drydock_config::release::deb::{Number, Vendor};
 
 /// The name of the directory of crates, and of the component tarball (`orig-vendor`).
@@ -92,7 +92,7 @@ fn cached(package: &Package) -> Option<PathBuf> {
     let files = caches.filter_map(|directory| Some(directory.ok()?.path().join(&name)));
     files
         .filter(|file| file.is_file())
-        .find(|file| Sha256Sum::of_file(file).is_ok_and(|(sum, _)| sum.to_string() == package.checksum))
+        .find(|file| Checksum::from_file(file).is_ok_and(|(sum, _)| sum.to_string() == package.checksum))
 }
 
 fn cargo_home() -> PathBuf {
@@ -107,7 +107,7 @@ fn fetch(tree: &SourceTree, declared: &Vendor) -> anyhow::Result<()> {
     tree.export(directory.path())?;
     for manifest in &declared.manifests {
         let argv = ["cargo", "fetch", "--quiet", "--locked", "--manifest-path", manifest].map(str::to_owned);
-        exec::bytes(&argv, directory.path(), exec::environment(&[], &drydock_base::twin::cargo_directories()))
+        exec::bytes(&argv, directory.path(), exec::environment(&[], &drydock_base::variations::cargo_directories()))
             .map_err(|why| Failure::remote(format!("cannot fetch the crates: {why}")))?;
     }
     Ok(())
@@ -170,7 +170,7 @@ pub fn verify(directory: &Path) -> anyhow::Result<(usize, Vec<String>)> {
             checked += 1;
             match fs::read(one.join(path)) {
                 Err(_) => wrong.push(format!("{shown}/{path} is missing")),
-                Ok(content) if Sha256Sum::of(&content).to_string() != *sum => {
+                Ok(content) if Checksum::new(&content).to_string() != *sum => {
                     wrong.push(format!("{shown}/{path} was changed"));
                 }
                 Ok(_) => {}

@@ -14,7 +14,6 @@ mod retry;
 mod url;
 
 pub use client::Client;
-pub use drydock_base::text::one_line as printable;
 pub use error::{Error, is_unanswered};
 pub use network_env::{NetworkEnv, Proxy, Roots};
 pub use request::{Content, Request};
@@ -23,3 +22,8 @@ pub use reqwest::header::HeaderMap;
 pub use response::Response;
 pub use retry::{Clock, Retry, RetryPolicy, WallClock};
 pub use url::{Url, is_loopback};
+
+/// Foreign text for a message, on one line of at most 400 characters.
+pub fn printable(text: &str) -> String {
+    drydock_base::text::one_line(text, 400)
+}

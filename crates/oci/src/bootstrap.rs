@@ -15,10 +15,10 @@ use super::model::{ImageConfig, Manifest, media};
 use drydock_archive::format::Compression;
 use drydock_archive::layer::Layer;
 use drydock_archive::read::{Limits, ReadError, visit_stream};
+use drydock_base::checksum::Checksum;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::paths;
-use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Digest, Platform};
 
 /// The version of the result; increased when the same request makes other bytes than before.
@@ -48,7 +48,7 @@ pub struct SuiteRequest<'a> {
 pub fn make(cache: &Layout, request: &SuiteRequest<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<BaseImage> {
     let SuiteRequest { suite, snapshot, mirror, packages, platform } = request;
     let name = format!("{suite}-{snapshot}");
-    let key = Sha256Sum::of(format!("{FORMAT} {suite} {snapshot} {mirror} {packages:?} {platform}").as_bytes());
+    let key = Checksum::new(format!("{FORMAT} {suite} {snapshot} {mirror} {packages:?} {platform}").as_bytes());
     let known = cache.directory().join(format!("suite-{key}"));
     let kept: Option<Digest> = fs::read_to_string(&known).ok().and_then(|text| text.trim().parse().ok());
     if let Some(digest) = kept {

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
 use super::model::Descriptor;
+use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
 use drydock_base::paths;
-use drydock_base::sums::Sha256Sum;
 use drydock_config::images::Digest;
 
 /// The version of the record's format.
@@ -99,7 +99,7 @@ pub struct InputFile {
     /// The name.
     pub name: String,
     /// The checksum.
-    pub sha256: Sha256Sum,
+    pub sha256: Checksum,
     /// The size in bytes.
     pub size: u64,
 }
@@ -114,7 +114,7 @@ pub struct MadeBy {
     pub method: String,
     /// The checksum of `docker/images.yaml`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub declaration: Option<Sha256Sum>,
+    pub declaration: Option<Checksum>,
 }
 
 /// A build in the state directory.
@@ -153,7 +153,7 @@ impl InputFile {
     /// # Errors
     /// The file cannot be read.
     pub fn from_path(file: &Path) -> anyhow::Result<InputFile> {
-        let (sha256, size) = Sha256Sum::of_file(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let (sha256, size) = Checksum::from_file(file).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(InputFile { name: file.file_name().unwrap_or_default().to_string_lossy().into_owned(), sha256, size })
     }
 }

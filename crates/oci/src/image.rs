@@ -6,6 +6,7 @@ use serde_json::json;
 use super::layout::Layout;
 use super::model::{Descriptor, History, ImageConfig, Manifest, RootFs, RuntimeConfig, media};
 use drydock_archive::layer::Layer;
+use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Image, Platform, Runtime};
 use drydock_config::release::Version;
 
@@ -129,11 +130,10 @@ impl ImageConfig {
 pub fn write(layout: &Layout, image: UnwrittenImage, metadata: &ImageMetadata<'_>) -> anyhow::Result<WrittenImage> {
     let UnwrittenImage { mut config, mut layers } = image;
     let listed = config.rootfs.diff_ids.len();
-    anyhow::ensure!(
-        listed == layers.len(),
-        "the configuration lists {listed} layers, but the image has {}",
-        layers.len()
-    );
+    if listed != layers.len() {
+        let text = format!("the configuration lists {listed} layers, but the image has {}", layers.len());
+        return Err(Failure::rejected(text));
+    }
     // Engines record the machine that they build on in these fields.
     for field in
         ["container", "container_config", "docker_version", "author", "id", "parent", "moby.buildkit.buildinfo.v1"]

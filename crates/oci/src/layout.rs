@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::model::{Descriptor, Index};
+use drydock_base::checksum::{Checksum, HashingStream};
 use drydock_base::failure::Failure;
 use drydock_base::paths;
-use drydock_base::sums::{Sha256Sum, Summing};
 use drydock_config::images::Digest;
 
 /// The maximum size of a manifest, index or configuration in bytes; registries refuse larger ones.
@@ -131,7 +131,7 @@ impl Layout {
     /// The blob is missing or does not match its digest.
     pub fn check(&self, descriptor: &Descriptor) -> anyhow::Result<()> {
         let path = self.path(&descriptor.digest);
-        let (sum, size) = Sha256Sum::of_file(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let (sum, size) = Checksum::from_file(&path).with_context(|| format!("cannot read {}", path.display()))?;
         if Digest(sum) != descriptor.digest || size != descriptor.size {
             return Err(damaged(&path));
         }
@@ -144,7 +144,7 @@ impl Layout {
     /// The stream has another size or another digest.
     pub fn take(&self, descriptor: &Descriptor, stream: impl Read) -> anyhow::Result<()> {
         let mut part = self.part()?;
-        let mut sum = Summing::new(part.as_file_mut());
+        let mut sum = HashingStream::new(part.as_file_mut());
         io::copy(&mut stream.take(descriptor.size + 1), &mut sum)
             .with_context(|| format!("cannot copy {}", descriptor.digest))?;
         let (sum, size) = sum.finish();

@@ -8,8 +8,8 @@ use super::build_record::{ARTIFACT_TYPE, BuildRecord, RecordTag, StoredBuild};
 use super::image::{REVISION, TITLE, VERSION};
 use super::model::{Descriptor, ImageConfig, ParsedManifest};
 use super::registry::{self, Attachment, Precondition, PushOutcome, Reference, Registry};
+use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
-use drydock_base::sums::Sha256Sum;
 use drydock_config::debversion::is_above;
 use drydock_config::images::{Digest, Image, Repository, Tag};
 use drydock_config::release::Version;
@@ -72,7 +72,7 @@ pub struct ExpectedBuild<'a> {
     /// The tag that names the version, if one does.
     pub tag: Option<RecordTag>,
     /// The checksum of `docker/images.yaml`.
-    pub declaration: Sha256Sum,
+    pub declaration: Checksum,
 }
 
 /// The difference between a build record and the build that is expected.
@@ -260,7 +260,7 @@ images:
             made_by: Some(MadeBy {
                 drydock: "0".into(),
                 method: "layer".into(),
-                declaration: Some(Sha256Sum::of(b"declared")),
+                declaration: Some(Checksum::new(b"declared")),
             }),
         }
     }
@@ -271,7 +271,7 @@ images:
         let image = Images::parse(DECLARED, Path::new("images.yaml")).unwrap().images.remove(0);
         let version = "1.0".parse().unwrap();
         let tag = record().tag;
-        let declaration = Sha256Sum::of(b"declared");
+        let declaration = Checksum::new(b"declared");
         let expected_build = ExpectedBuild { image: &image, version: &version, commit: "c0", tag, declaration };
         assert_eq!(expected_build.check(&record()), Ok(()));
         let mut other = record();
@@ -288,7 +288,7 @@ images:
         refused(|record| record.tag.as_mut().unwrap().object = "bb".into(), "at tag v1.0 (bb)");
         refused(|record| record.made_by = None, "another docker/images.yaml");
         refused(|record| record.made_by.as_mut().unwrap().declaration = None, "another docker/images.yaml");
-        let other = Some(Sha256Sum::of(b"other"));
+        let other = Some(Checksum::new(b"other"));
         refused(|record| record.made_by.as_mut().unwrap().declaration = other, "another docker/images.yaml");
         refused(|record| drop(record.platforms.remove("linux/arm64")), "for linux/amd64, expected linux/amd64, linux/");
         let untried = |record: &mut BuildRecord| {

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use drydock_archive::source::derive::{Derived, GeneratorRecord};
 use drydock_archive::source::{Origin, SourceTree};
 use drydock_archive::{EntryKind, Written};
+use drydock_base::checksum::{Checksum, merkle_root};
 use drydock_base::failure::Failure;
 use drydock_base::paths;
-use drydock_base::sums::{Sha256Sum, merkle_root};
 use drydock_config::release::{Format, Release, Version};
 
 /// The name of the file.
@@ -44,7 +44,7 @@ pub struct Manifest {
     /// The top directory of the archives.
     pub directory: String,
     /// The checksum of `packaging/release.yaml`.
-    pub declaration: Sha256Sum,
+    pub declaration: Checksum,
     /// The commits of the submodules by their paths.
     pub submodules: BTreeMap<String, String>,
     /// The tracked paths that the archives do not contain, each with the reason.
@@ -54,7 +54,7 @@ pub struct Manifest {
     /// Every file and link, sorted by the bytes of the path.
     pub entries: Vec<EntryRecord>,
     /// The root of the Merkle tree (RFC 6962) over the entries. A leaf is `MODE SHA256 SIZE PATH` without a line end.
-    pub root: Sha256Sum,
+    pub root: Checksum,
     /// The uncompressed tar stream, which is the same in all tar formats and independent of compressor versions.
     pub tar: StreamDigest,
     /// The files to publish, sorted by name.
@@ -80,7 +80,7 @@ pub struct StreamDigest {
     /// The size in bytes.
     pub size: u64,
     /// The checksum.
-    pub sha256: Sha256Sum,
+    pub sha256: Checksum,
 }
 
 /// A file to publish.
@@ -92,7 +92,7 @@ pub struct Artifact {
     /// The size in bytes.
     pub size: u64,
     /// The checksum.
-    pub sha256: Sha256Sum,
+    pub sha256: Checksum,
 }
 
 /// A file or link of the sources, with its origin: a blob of a repository, or a generator.
@@ -106,7 +106,7 @@ pub struct EntryRecord {
     /// The size in bytes.
     pub size: u64,
     /// The checksum of the content, or of a link's target.
-    pub sha256: Sha256Sum,
+    pub sha256: Checksum,
     /// The target of a link; none for a file.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub link: Option<String>,
@@ -136,9 +136,9 @@ pub enum ManifestError {
     #[error("its entries have the root {computed}, but it states {stated}; it was modified")]
     Root {
         /// The root of the entries.
-        computed: Sha256Sum,
+        computed: Checksum,
         /// The root that the manifest states.
-        stated: Sha256Sum,
+        stated: Checksum,
     },
     /// The name of an artifact is not the file name of an archive.
     #[error("invalid archive name {0:?}")]
@@ -161,7 +161,7 @@ pub struct Identity<'a> {
     /// The declaration.
     pub release: &'a Release,
     /// The checksum of the declaration file.
-    pub declaration: Sha256Sum,
+    pub declaration: Checksum,
     /// The version.
     pub version: &'a Version,
     /// The release tag; none for a nightly or a trial.

@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
+use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
 use drydock_base::paths;
-use drydock_base::sums::Sha256Sum;
-use drydock_base::twin::Variation;
+use drydock_base::variations::Variation;
 
 /// The name of the file.
 pub const NAME: &str = "proof.json";
@@ -28,7 +28,7 @@ pub struct Proof {
     /// The version of this file format.
     pub format: u32,
     /// The checksum of `SHA256SUMS`, which identifies the release.
-    pub checksums: Sha256Sum,
+    pub checksums: Checksum,
     /// The varied rebuild.
     pub rebuild: RebuildProof,
     /// The build without a network; none if the project does not declare one.
@@ -66,7 +66,7 @@ pub struct OfflineProof {
 impl Proof {
     /// The proofs of this release.
     pub fn new(manifest: &Manifest, rebuild: RebuildProof, offline: Option<OfflineProof>) -> Proof {
-        Proof { format: FORMAT, checksums: Sha256Sum::of(manifest.checksums().as_bytes()), rebuild, offline }
+        Proof { format: FORMAT, checksums: Checksum::new(manifest.checksums().as_bytes()), rebuild, offline }
     }
 
     /// Writes `proof.json` to a directory.
@@ -87,7 +87,7 @@ impl Proof {
         };
         let text = std::fs::read_to_string(directory.join(NAME)).map_err(|_| refused("the release has no proof"))?;
         let proof: Proof = serde_json::from_str(&text).with_context(|| format!("{NAME} in {}", directory.display()))?;
-        if proof.format != FORMAT || proof.checksums != Sha256Sum::of(manifest.checksums().as_bytes()) {
+        if proof.format != FORMAT || proof.checksums != Checksum::new(manifest.checksums().as_bytes()) {
             return Err(refused("the proof is for other files"));
         }
         if manifest.artifacts.iter().any(|artifact| !proof.rebuild.identical.contains(&artifact.name)) {

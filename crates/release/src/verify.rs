@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::manifest::{CHECKSUMS, EntryRecord, Manifest, NAME};
 use drydock_archive::difference::{Difference, Pair};
 use drydock_archive::read::{self, Limits, MemberKind, ReadError};
+use drydock_base::checksum::Checksum;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
-use drydock_base::sums::Sha256Sum;
 use drydock_config::release::Format;
 
 /// The largest `SHA256SUMS` that is read, in bytes.
@@ -43,7 +43,8 @@ pub fn directory(directory: &Path, only: &[String]) -> anyhow::Result<(Option<Ma
     let manifest = if list.exists() { Some(Manifest::load(&list)?) } else { None };
     match (&manifest, &sums) {
         (None, None) => {
-            anyhow::bail!("{} has neither {NAME} nor {CHECKSUMS} to check files against", directory.display())
+            let text = format!("{} has neither {NAME} nor {CHECKSUMS} to check files against", directory.display());
+            return Err(Failure::usage(text));
         }
         (None, Some(sums)) => {
             for (name, sum) in sums.iter().filter(|(name, _)| wanted(name)) {
@@ -75,10 +76,10 @@ pub fn directory(directory: &Path, only: &[String]) -> anyhow::Result<(Option<Ma
                 }
                 checked.push(one);
             }
-            let stated: BTreeMap<&str, Sha256Sum> =
+            let stated: BTreeMap<&str, Checksum> =
                 manifest.artifacts.iter().map(|artifact| (artifact.name.as_str(), artifact.sha256)).collect();
             let written = sums.as_ref().map(|sums| sums.iter().map(|(name, sum)| (name.as_str(), *sum)).collect());
-            if only.is_empty() && written.is_some_and(|written: BTreeMap<&str, Sha256Sum>| written != stated) {
+            if only.is_empty() && written.is_some_and(|written: BTreeMap<&str, Checksum>| written != stated) {
                 let problem = Some(format!("it does not match {NAME}"));
                 checked.push(CheckedFile { name: CHECKSUMS.into(), problem, difference: None });
             }
@@ -142,8 +143,8 @@ fn limits(manifest: &Manifest) -> Limits {
 }
 
 /// The problem with the checksum of a file.
-fn wrong_checksum(path: &Path, expected: Sha256Sum) -> Option<String> {
-    match Sha256Sum::of_file(path) {
+fn wrong_checksum(path: &Path, expected: Checksum) -> Option<String> {
+    match Checksum::from_file(path) {
         Ok((sum, _)) if sum == expected => None,
         Ok((sum, _)) => Some(format!("its SHA-256 is {sum}, expected {expected}")),
         Err(error) => Some(format!("cannot read it: {}", exec::plain(&error))),
@@ -151,7 +152,7 @@ fn wrong_checksum(path: &Path, expected: Sha256Sum) -> Option<String> {
 }
 
 /// Reads `SHA256SUMS`; none if it does not exist.
-fn read_checksums(path: &Path) -> anyhow::Result<Option<Vec<(String, Sha256Sum)>>> {
+fn read_checksums(path: &Path) -> anyhow::Result<Option<Vec<(String, Checksum)>>> {
     if !path.exists() {
         return Ok(None);
     }
@@ -165,12 +166,12 @@ fn read_checksums(path: &Path) -> anyhow::Result<Option<Vec<(String, Sha256Sum)>
 
 /// The file names and checksums of `CHECKSUM  NAME` lines, as sha256sum writes them; none if a line is invalid or names a
 /// file in another directory.
-pub fn parse_checksums(text: &str) -> Option<Vec<(String, Sha256Sum)>> {
+pub fn parse_checksums(text: &str) -> Option<Vec<(String, Checksum)>> {
     let line = |line: &str| {
         let (sum, name) = line.split_once("  ").or_else(|| line.split_once(" *"))?;
         let plain = !name.is_empty() && !name.contains(['/', '\\', '\0']) && name != "..";
         plain.then_some(())?;
-        Some((name.to_owned(), Sha256Sum::parse(sum)?))
+        Some((name.to_owned(), Checksum::parse(sum)?))
     };
     text.lines().map(line).collect()
 }

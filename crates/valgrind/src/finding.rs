@@ -1,5 +1,6 @@
 //! One error of one job, as it is journalled: whole enough for every report and for a suppression, and bounded.
 
+use drydock_base::text::printable_char;
 use serde::{Deserialize, Serialize};
 
 use super::suppression::{MOST_FRAMES, Pattern, Subject};
@@ -157,5 +158,5 @@ fn pattern(pattern: Pattern) -> Pattern {
 
 /// One line of at most so many letters: what a log says goes into files that are read line by line.
 fn cut(text: &str, most: usize) -> String {
-    text.chars().take(most).map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    text.chars().take(most).map(printable_char).collect()
 }

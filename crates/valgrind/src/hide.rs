@@ -1,5 +1,6 @@
 //! The suppression of a cause: exact where its findings agree, `...` only where they differ, and no more than they.
 
+use drydock_base::text::{is_unprintable, one_line};
 use std::collections::BTreeSet;
 
 use super::cause::{self, Cause};
@@ -59,12 +60,12 @@ pub fn suppression(chosen: &[&Cause<'_>], all: &[Cause<'_>], note: &Note) -> Res
     let count = if jobs.len() == 1 { "1 job".to_owned() } else { format!("{} jobs", jobs.len()) };
     let hidden = Suppression {
         comments: vec![
-            format!("reason: {}", one_line(&note.reason)),
-            format!("author: {}", one_line(&note.author)),
+            format!("reason: {}", one_line(&note.reason, 300)),
+            format!("author: {}", one_line(&note.author, 300)),
             format!("added: {}, when {count} had it", note.added),
             format!("expires: {}", note.expires),
         ],
-        name: one_line(&format!("{} {place}", ids.join(" "))),
+        name: one_line(&format!("{} {place}", ids.join(" ")), 300),
         tools: vec![tools.to_owned()],
         kind: kind.to_owned(),
         extra: first.extra.clone(),
@@ -176,7 +177,7 @@ fn printable(name: &str) -> String {
     for letter in name.trim().chars() {
         match letter {
             '*' => text.push('?'),
-            letter if letter.is_control() || letter == '\u{fffd}' => {
+            letter if is_unprintable(letter) || letter == char::REPLACEMENT_CHARACTER => {
                 if !text.ends_with('*') {
                     text.push('*');
                 }
@@ -210,11 +211,6 @@ fn in_common(stacks: &[Vec<Pattern>]) -> Vec<Pattern> {
         frames.truncate(MOST_FRAMES);
     }
     frames
-}
-
-fn one_line(text: &str) -> String {
-    let text: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-    text.trim().chars().take(300).collect()
 }
 
 #[cfg(test)]

@@ -144,11 +144,6 @@ impl cli::CiSchema {
     }
 }
 
-/// The present date in UTC, which is the same on every machine.
-fn today() -> jiff::civil::Date {
-    jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
-}
-
 /// A run as its directory records it: the named one, or the last.
 pub(super) fn recorded(state: &State, id: Option<&str>) -> anyhow::Result<(RunDir, Run)> {
     let dir = match id {

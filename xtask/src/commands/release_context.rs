@@ -10,9 +10,9 @@ use anyhow::Context as _;
 
 use super::Context;
 use drydock_archive::source::{self, SourceTree};
+use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
-use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Image, Images};
 use drydock_config::release::{NightlyVersion, Release, Signing, Version};
 use drydock_release::manifest::{Identity, Tag};
@@ -48,7 +48,7 @@ pub(in crate::commands) struct DeclaredCommit {
     pub(in crate::commands) repository: Repository,
     pub(in crate::commands) id: Oid,
     pub(in crate::commands) declaration: Release,
-    pub(in crate::commands) declaration_digest: Sha256Sum,
+    pub(in crate::commands) declaration_digest: Checksum,
     /// The directory with the declarations, when it is not the project's own.
     pub(in crate::commands) config: Option<PathBuf>,
     sources: OnceCell<SourceTree>,
@@ -60,7 +60,7 @@ pub(in crate::commands) struct DeclaredCommit {
 pub(in crate::commands) struct DeclaredImages {
     pub(in crate::commands) images: Vec<Image>,
     /// The digest of `docker/images.yaml`.
-    pub(in crate::commands) digest: Sha256Sum,
+    pub(in crate::commands) digest: Checksum,
 }
 
 /// A release, a nightly or a trial of one commit.
@@ -112,15 +112,14 @@ impl DeclaredCommit {
         let file = declarations.release();
         let text = declared(ctx, &repository, &id, &file)?.ok_or_else(|| undeclared(ctx, &id, &file))?;
         let shown = shown(ctx, &file);
-        let declaration = Release::parse(&text, shown)
-            .map_err(|problems| Failure::declaration(format!("{} is not valid\n{problems}", shown.display())))?;
+        let declaration = Release::parse(&text, shown)?;
         let config = (declarations.config != declarations.project).then(|| declarations.config.clone());
         Ok(DeclaredCommit {
             ctx: ctx.clone(),
             repository,
             id,
             declaration,
-            declaration_digest: Sha256Sum::of(text.as_bytes()),
+            declaration_digest: Checksum::new(text.as_bytes()),
             config,
             sources: OnceCell::new(),
             images: OnceCell::new(),
@@ -145,10 +144,8 @@ impl DeclaredCommit {
         let images = match declared(&self.ctx, &self.repository, &self.id, &file)? {
             Some(text) => {
                 let shown = shown(&self.ctx, &file);
-                let images = Images::parse(&text, shown).map_err(|problems| {
-                    Failure::declaration(format!("{} is not valid\n{problems}", shown.display()))
-                })?;
-                Some(DeclaredImages { images: images.images, digest: Sha256Sum::of(text.as_bytes()) })
+                let images = Images::parse(&text, shown)?;
+                Some(DeclaredImages { images: images.images, digest: Checksum::new(text.as_bytes()) })
             }
             None => None,
         };

@@ -8,6 +8,7 @@ use super::{Difference, Pair, differing_byte};
 use crate::encode::{BZIP2_LEVEL, DEFLATE_LEVEL, XZ_BLOCK, XZ_PRESET};
 use crate::format;
 use crate::read::{self, ReadError};
+use drydock_base::checksum::hex;
 use drydock_config::release::Format;
 
 /// The number of bytes at the start of a file that are compared.
@@ -110,10 +111,6 @@ fn header(path: &Path) -> Result<[u8; HEADER], ReadError> {
     File::open(path)?.take(HEADER as u64).read_to_end(&mut bytes)?;
     header[..bytes.len()].copy_from_slice(&bytes);
     Ok(header)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The settings of the encoder of an xz file.

@@ -21,7 +21,7 @@ use super::{Origin, SourceEntry, SourceTree, names};
 use crate::EntryKind;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
-use drydock_base::twin::{Twin, Variation, cargo_directories};
+use drydock_base::variations::{Variation, Variations, cargo_directories};
 use drydock_config::globs::FileGlob;
 use drydock_config::release::Generator;
 use snapshot::{FileState, Snapshot};
@@ -59,7 +59,7 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
     if generators.is_empty() {
         return Ok(Derived::default());
     }
-    let mut varied = Twin::probe();
+    let mut varied = Variations::probe();
     let directory =
         tempfile::Builder::new().prefix("drydock-derive-").tempdir().context("cannot create a temporary directory")?;
     let home = directory.path().join("home");
@@ -92,7 +92,7 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
     compare::same(&first, &second, &plain.directory, &other, &varied)?;
     traces::check(&first, generators, &plain.directory, started)?;
 
-    let mut derived = Derived { variations: varied.variations(), ..Derived::default() };
+    let mut derived = Derived { variations: varied.list(), ..Derived::default() };
     for (generator, made) in generators.iter().zip(&first) {
         let shipped: &[Output] = if generator.host_independent { &made.outputs } else { &[] };
         derived.generators.push(GeneratorRecord {
@@ -144,7 +144,7 @@ struct Output {
 struct Run {
     directory: PathBuf,
     /// The varied environment, and the time limit of a generator in it; none for the first run.
-    varied: Option<(Twin, Duration)>,
+    varied: Option<(Variations, Duration)>,
     variables: BTreeMap<String, String>,
     epoch: u64,
 }

@@ -1,5 +1,6 @@
 //! Rules for paths in an archive, so that every unpacker creates the same tree on every file system.
 
+use drydock_base::text::one_line;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -104,12 +105,7 @@ fn fold(path: &str) -> String {
 
 /// A path for a message.
 pub(super) fn shown(path: &str) -> String {
-    const LONGEST: usize = 120;
-    let mut text: String = path.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if path.chars().count() > LONGEST {
-        text.push('…');
-    }
-    text
+    one_line(path, 120)
 }
 
 /// The problem with the target of a link at `path`: it points outside of the tree, or is not a path.

@@ -1,6 +1,7 @@
 //! Durations, written with their units: `2m`, `90s`, `1h30m`, `500ms`.
 
-use super::{BadValue, number_and_unit, quoted};
+use super::{BadValue, number_and_unit};
+use crate::text::quoted;
 use std::time::Duration;
 
 /// The longest limit that is accepted: seven days. A longer one limits nothing.

@@ -1,6 +1,7 @@
 //! Names of jobs, which are map keys, selectors and directories at once.
 
-use super::{BadValue, quoted};
+use super::BadValue;
+use crate::text::quoted;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Borrow;
 use std::fmt;

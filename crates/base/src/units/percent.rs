@@ -1,6 +1,7 @@
 //! Shares, written in percent.
 
-use super::{BadValue, ByteSize, number_and_unit, quoted};
+use super::{BadValue, ByteSize, number_and_unit};
+use crate::text::quoted;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,7 @@
 //! Sizes in bytes, written with their unit.
 
-use super::{BadValue, number_and_unit, quoted};
+use super::{BadValue, number_and_unit};
+use crate::text::quoted;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;

@@ -3,6 +3,7 @@
 use super::*;
 use OutcomeKind::{OutOfMemory, Passed};
 use drydock_base::units::ByteSize;
+use std::fs::OpenOptions;
 
 const MIB: u64 = 1 << 20;
 

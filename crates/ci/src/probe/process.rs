@@ -1,5 +1,6 @@
 //! Processes: who descends from whom, what they use, what they were started as (proc(5)).
 
+use drydock_base::text::{one_line, printable_char};
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
@@ -117,13 +118,12 @@ pub fn command_line(pid: u32) -> String {
     let raw = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let text: String = String::from_utf8_lossy(raw.strip_suffix(b"\0").unwrap_or(&raw))
         .chars()
-        .map(|letter| if letter == '\0' || letter.is_control() { ' ' } else { letter })
+        .map(|letter| if letter == '\0' || letter.is_whitespace() { ' ' } else { printable_char(letter) })
         .take(200)
         .collect();
     if text.trim().is_empty() {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        let name: String = name.trim_end().chars().filter(|letter| !letter.is_control()).collect();
-        return format!("[{name}]");
+        return format!("[{}]", one_line(&name, 200));
     }
     text
 }

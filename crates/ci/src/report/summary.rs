@@ -14,6 +14,7 @@ use crate::schedule::bound::Binding;
 use crate::schedule_report::ScheduleReport;
 use drydock_base::paths::RunDir;
 use drydock_base::text;
+use drydock_base::text::plural;
 use drydock_base::units::{self, ByteSize};
 use drydock_valgrind::cause::Cause;
 
@@ -394,10 +395,6 @@ fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result 
         writeln!(text, "run what did not pass again with: cargo xtask ci rerun")?;
     }
     writeln!(text, "recorded in {}, for a browser in report.html", dir.root().display())
-}
-
-fn plural(count: usize, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::{Decode, mismatch};
 use crate::diagnostic::{Problem, Problems};
 use crate::yaml::{Entry, Node, Value};
-use drydock_base::units::quoted;
+use drydock_base::text::quoted;
 use schemars::Schema;
 use serde_json::{Map, json};
 

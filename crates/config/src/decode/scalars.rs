@@ -4,7 +4,8 @@ use super::fields::one_of;
 use super::{Declared, Decode, mismatch};
 use crate::diagnostic::{Problem, Problems, nearest};
 use crate::yaml::{Kind, Node, Scalar, Value};
-use drydock_base::units::{self, BadValue, ByteSize, JobName, Percent, quoted};
+use drydock_base::text::quoted;
+use drydock_base::units::{self, BadValue, ByteSize, JobName, Percent};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use std::time::Duration;
 

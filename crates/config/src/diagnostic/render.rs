@@ -1,6 +1,7 @@
 //! How diagnostics look: the place, the offending line with a marker, the advice, and a closing count.
 
 use super::{Diagnostic, Diagnostics};
+use drydock_base::text::printable_char;
 use std::fmt;
 
 /// The part of a source line that is shown, and what is marked in it.
@@ -23,6 +24,8 @@ impl Snippet {
     pub(super) fn new(line: &str, column: u64) -> Self {
         let column = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
         let start = column.saturating_sub(Self::BEFORE);
+        // A replacement has the width of the character, so that the marker stands below the right one.
+        let printable = |letter| if letter == '\t' { ' ' } else { printable_char(letter) };
         let mut shown: Vec<char> =
             line.chars().skip(start).take(Self::BEFORE + Self::AFTER + 1).map(printable).collect();
         let mut indent = (column - start).min(shown.len());
@@ -37,17 +40,6 @@ impl Snippet {
         }
         let width = width.min(shown.len().saturating_sub(indent)).max(1);
         Self { text: shown.iter().collect::<String>().trim_end().to_owned(), indent, width }
-    }
-}
-
-/// Characters that would move the cursor, hide text or reorder it are shown as a replacement of the same width.
-fn printable(c: char) -> char {
-    let reorders =
-        matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    match c {
-        '\t' => ' ',
-        c if c.is_control() || reorders => '\u{fffd}',
-        c => c,
     }
 }
 
@@ -93,6 +85,7 @@ impl fmt::Display for Diagnostic {
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} is not valid", self.file.display())?;
         for diagnostic in self.list.iter().take(Self::SHOWN) {
             writeln!(f, "{diagnostic}")?;
         }

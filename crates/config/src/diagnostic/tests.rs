@@ -42,7 +42,7 @@ fn many_problems_are_counted_and_few_are_shown() {
     let diagnostics = problems.in_file(Path::new("x.yaml"), "");
     assert_eq!(diagnostics.count(), 2000);
     let shown = diagnostics.to_string();
-    assert!(shown.starts_with("x.yaml:1001:1: wrong\n"));
+    assert!(shown.starts_with("x.yaml is not valid\nx.yaml:1001:1: wrong\n"));
     assert!(shown.ends_with("\n… and 1950 more\n2000 problems in x.yaml"));
     assert_eq!(shown.matches(": wrong").count(), Diagnostics::SHOWN);
 }

@@ -7,7 +7,8 @@ use schemars::{Schema, json_schema};
 use super::names::{Digest, Platform, Repository};
 use crate::decode::{Bounded, Declared, Entries, EnvName, FromText, Limit, OneOrMany, Spanned, declaration};
 use crate::release::VersionText;
-use drydock_base::units::{BadValue, quoted};
+use drydock_base::text::quoted;
+use drydock_base::units::BadValue;
 
 /// A text with its place.
 pub(super) type Text = Spanned<String>;

@@ -10,8 +10,9 @@ use schemars::{Schema, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::decode::{Declared, FromText};
-use drydock_base::sums::Sha256Sum;
-use drydock_base::units::{BadValue, quoted};
+use drydock_base::checksum::Checksum;
+use drydock_base::text::quoted;
+use drydock_base::units::BadValue;
 
 /// The registry of short names.
 const DOCKER_HUB: &str = "docker.io";
@@ -151,12 +152,12 @@ impl FromStr for Tag {
 
 /// The digest of a blob or manifest: `sha256:` and 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest(pub Sha256Sum);
+pub struct Digest(pub Checksum);
 
 impl Digest {
     /// The digest of bytes.
     pub fn of(bytes: &[u8]) -> Digest {
-        Digest(Sha256Sum::of(bytes))
+        Digest(Checksum::new(bytes))
     }
 
     /// The digits without the algorithm.
@@ -180,7 +181,7 @@ impl FromStr for Digest {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        let sum = text.strip_prefix("sha256:").and_then(Sha256Sum::parse);
+        let sum = text.strip_prefix("sha256:").and_then(Checksum::parse);
         let expected = "`sha256:` and 64 lower-case hexadecimal digits";
         sum.map(Digest).ok_or_else(|| BadValue::new(format!("{} is no digest", quoted(text)), expected))
     }

@@ -10,7 +10,8 @@ use super::{Base, From, Image, Images, Platform, Repositories, Repository, Reten
 use crate::decode::{Entries, EnvName, Spanned};
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::paths;
-use drydock_base::units::{BadValue, quoted};
+use drydock_base::text::quoted;
+use drydock_base::units::BadValue;
 
 /// Debian's archive at any moment of the past.
 const SNAPSHOTS: &str = "https://snapshot.debian.org/archive/debian/{snapshot}";

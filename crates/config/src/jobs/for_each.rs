@@ -8,7 +8,8 @@ use crate::diagnostic::{Problem, Problems};
 use crate::globs::{self, FileGlob};
 use crate::paths;
 use crate::template::{Placeholder, Template, Values};
-use drydock_base::units::{JobName, quoted};
+use drydock_base::text::quoted;
+use drydock_base::units::JobName;
 use std::collections::HashMap;
 use std::path::Path;
 

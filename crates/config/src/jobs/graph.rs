@@ -2,7 +2,8 @@
 
 use crate::decode::Spanned;
 use crate::diagnostic::{Place, Problem, Problems};
-use drydock_base::units::{JobName, quoted};
+use drydock_base::text::quoted;
+use drydock_base::units::JobName;
 use std::collections::{HashMap, HashSet};
 
 /// A job and what it needs, as far as both could be read.

@@ -5,7 +5,8 @@ use super::{Job, PlannedItem};
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::paths;
 use crate::template::{Placeholder, Template};
-use drydock_base::units::{ByteSize, Percent, quoted};
+use drydock_base::text::quoted;
+use drydock_base::units::{ByteSize, Percent};
 use std::path::Path;
 
 /// The margin over a baseline that is not declared: twice massif's own `--peak-inaccuracy` of 1 %.

@@ -6,7 +6,7 @@ use crate::decode::Spanned;
 use crate::diagnostic::{Problem, Problems};
 use crate::paths;
 use crate::template::Placeholder;
-use drydock_base::units::quoted;
+use drydock_base::text::quoted;
 use drydock_valgrind::tool::{Output, Tool};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -12,7 +12,7 @@ use super::resolve::{command, globs, inside};
 use crate::decode::{Entries, Spanned};
 use crate::diagnostic::{Problem, Problems};
 use crate::globs::FileGlob;
-use drydock_base::units::quoted;
+use drydock_base::text::quoted;
 
 /// The Debian source package, and where it goes.
 #[derive(Debug, Clone)]

@@ -4,7 +4,8 @@ use super::deb::DebDeclaration;
 use super::nightly::NightlyDeclaration;
 use super::version::VersionText;
 use crate::decode::{Bounded, Entries, FromText, Keyword, OneOrMany, Spanned, declaration};
-use drydock_base::units::{BadValue, JobName, quoted};
+use drydock_base::text::quoted;
+use drydock_base::units::{BadValue, JobName};
 use schemars::{Schema, json_schema};
 
 /// A text with its place.

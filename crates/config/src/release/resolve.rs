@@ -8,7 +8,7 @@ use crate::decode::{OneOrMany, Spanned};
 use crate::diagnostic::{Problem, Problems};
 use crate::globs::FileGlob;
 use crate::paths;
-use drydock_base::units::quoted;
+use drydock_base::text::quoted;
 use std::collections::BTreeSet;
 
 /// Resolves the release; every reason why it cannot is in `problems`.

@@ -5,7 +5,8 @@ mod nightly;
 pub use nightly::{NightlyVersion, Place};
 
 use crate::decode::{Declared, FromText};
-use drydock_base::units::{BadValue, quoted};
+use drydock_base::text::quoted;
+use drydock_base::units::BadValue;
 use schemars::{Schema, json_schema};
 use std::fmt;
 use std::str::FromStr;

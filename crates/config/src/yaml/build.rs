@@ -2,7 +2,7 @@
 
 use super::{Entry, Key, MAX_DEPTH, MAX_VALUES, Node, Scalar, Value};
 use crate::diagnostic::{Place, Problem, Problems};
-use drydock_base::units::quoted;
+use drydock_base::text::quoted;
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{Checksums, Package};
 use drydock_archive::read::{self, Limits, MemberKind, ReadError};
-use drydock_base::sums::Sha256Sum;
+use drydock_base::checksum::Checksum;
 use drydock_config::globs::FileGlob;
 use drydock_config::release::Format;
 use drydock_config::release::deb::Vendor;
@@ -119,7 +119,7 @@ impl VendoredCrate {
 
     /// The text of `.cargo-checksum.json`.
     pub(super) fn checksums(&self) -> String {
-        let digest = |(path, file): (&String, &CrateFile)| (path.clone(), Sha256Sum::of(&file.content).to_string());
+        let digest = |(path, file): (&String, &CrateFile)| (path.clone(), Checksum::new(&file.content).to_string());
         let list = Checksums { files: self.files.iter().map(digest).collect(), package: self.package.checksum.clone() };
         serde_json::to_string(&list).unwrap_or_default()
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::build_record::{RecordError, SmokeTestResult};
-use drydock_base::sums::Sha256Sum;
+use drydock_base::checksum::Checksum;
 use drydock_config::images::Digest;
 
 /// The type of the artifact in a registry.
@@ -40,7 +40,7 @@ pub struct Promotion {
     /// The image of each platform.
     pub platforms: BTreeMap<String, PromotedPlatform>,
     /// The checksums of `release.json` and `proof.json`, if the release was made on the machine that promoted it.
-    pub proofs: BTreeMap<String, Sha256Sum>,
+    pub proofs: BTreeMap<String, Checksum>,
 }
 
 /// A signed tag.
@@ -125,7 +125,7 @@ mod tests {
         assert!(Promotion::parse(text.replace("\"format\": 1", "\"format\": 2").as_bytes()).is_err());
         assert!(Promotion::parse(text.replace("\"from\"", "\"whence\"").as_bytes()).is_err());
         let mut elsewhere = record.clone();
-        elsewhere.proofs.insert("release.json".into(), Sha256Sum::of(b""));
+        elsewhere.proofs.insert("release.json".into(), Checksum::new(b""));
         assert!(elsewhere.is_same(&record));
         elsewhere.digest = Digest::of(b"y");
         assert!(!elsewhere.is_same(&record));

@@ -8,7 +8,7 @@ use super::challenge::Scope;
 use super::{Registry, RegistryError};
 use crate::layout::Layout;
 use crate::model::Descriptor;
-use drydock_base::sums::Summing;
+use drydock_base::checksum::HashingStream;
 use drydock_config::images::{Digest, Repository};
 use drydock_http::{Method, Request, Response, printable};
 
@@ -42,24 +42,24 @@ impl Registry {
             return Ok(());
         }
         let part = layout.part()?;
-        let mut sum = Summing::new(part);
+        let mut sum = HashingStream::new(part);
         let (mut tried, mut furthest) = (0, 0);
         loop {
             let cut = match self.receive(repository, blob, &mut sum)? {
                 Received::Whole => break,
                 Received::Again => {
-                    sum = Summing::new(layout.part()?);
+                    sum = HashingStream::new(layout.part()?);
                     "the download started again".to_owned()
                 }
                 Received::Cut(why) => why,
             };
             tried += 1;
             // Bytes that are received again are not progress.
-            if Summing::bytes(&sum) > furthest {
-                (tried, furthest) = (1, Summing::bytes(&sum));
+            if HashingStream::bytes(&sum) > furthest {
+                (tried, furthest) = (1, HashingStream::bytes(&sum));
             }
             if tried >= self.retry_policy().tries {
-                let got = Summing::bytes(&sum);
+                let got = HashingStream::bytes(&sum);
                 let text = format!("{repository} returned {got} of {} bytes of {}: {cut}", blob.size, blob.digest);
                 return Err(RegistryError::protocol(text));
             }
@@ -79,9 +79,9 @@ impl Registry {
         &self,
         repository: &Repository,
         blob: &Descriptor,
-        sum: &mut Summing<tempfile::NamedTempFile>,
+        sum: &mut HashingStream<tempfile::NamedTempFile>,
     ) -> anyhow::Result<Received> {
-        let from = Summing::bytes(sum);
+        let from = HashingStream::bytes(sum);
         if from == blob.size && from > 0 {
             return Ok(Received::Whole);
         }
@@ -101,7 +101,7 @@ impl Registry {
         let mut buffer = vec![0; 256 << 10];
         loop {
             let read = match stream.read(&mut buffer) {
-                Ok(0) if Summing::bytes(sum) < blob.size => {
+                Ok(0) if HashingStream::bytes(sum) < blob.size => {
                     return Ok(Received::Cut("the connection ended".to_owned()));
                 }
                 Ok(0) => return Ok(Received::Whole),
@@ -109,7 +109,7 @@ impl Registry {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Ok(Received::Cut(printable(&error.to_string()))),
             };
-            if Summing::bytes(sum) + read as u64 > blob.size {
+            if HashingStream::bytes(sum) + read as u64 > blob.size {
                 let text = format!("{repository} returned more than the {} bytes of {}", blob.size, blob.digest);
                 return Err(RegistryError::wrong_content(text));
             }

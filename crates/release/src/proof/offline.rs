@@ -15,7 +15,7 @@ use crate::manifest::Manifest;
 use drydock_archive::read::{self, Limits};
 use drydock_base::exec;
 use drydock_base::failure::Failure;
-use drydock_base::twin::cargo_directories;
+use drydock_base::variations::cargo_directories;
 use drydock_config::release::{self, Format};
 
 /// The name of the file with the output of the commands, beside the release.
@@ -36,7 +36,7 @@ pub fn prove(
 ) -> anyhow::Result<OfflineProof> {
     let mut files: Vec<_> = manifest.files(directory).collect();
     files.sort_by_key(|(_, format, _)| *format == Format::Zip);
-    let (artifact, format, path) = files.first().context("the release has no archive")?;
+    let (artifact, format, path) = files.first().ok_or_else(|| Failure::rejected("the release has no archive"))?;
     let place = Sandbox::prepare(declared, manifest)?;
     read::unpack(path, *format, Limits::UNKNOWN, &place.at("sources"))
         .map_err(|error| Failure::not_reproducible(format!("{}: {error}", artifact.name)))?;

@@ -15,7 +15,7 @@ use drydock_archive::read::Limits;
 use drydock_archive::source::SourceTree;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
-use drydock_base::twin::{Twin, Variation};
+use drydock_base::variations::{Variation, Variations};
 use drydock_config::release::NightlyVersion;
 
 /// Environment variables with options of programs that write archives.
@@ -59,7 +59,7 @@ pub struct Request<'a> {
 /// # Errors
 /// The release cannot be rebuilt, or an artifact differs; the error names the first difference and its likely cause.
 pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<RebuildProof> {
-    let varied = Twin::probe();
+    let varied = Variations::probe();
     let directory = tempfile::Builder::new()
         .prefix("drydock-rebuild-under-another-name-")
         .tempdir()
@@ -107,10 +107,10 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
         ("clone", "only the commit, without a work tree".to_owned()),
         ("settings of other programs", options.join(", ")),
     ];
-    let own = own.map(|(name, value)| Variation { name: name.into(), twin: Some(value), missing: None });
+    let own = own.map(|(name, value)| Variation { name: name.into(), value: Some(value), missing: None });
     Ok(RebuildProof {
         identical: request.manifest.artifacts.iter().map(|artifact| artifact.name.clone()).collect(),
-        variations: varied.variations().into_iter().chain(own).collect(),
+        variations: varied.list().into_iter().chain(own).collect(),
     })
 }
 

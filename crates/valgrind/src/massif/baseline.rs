@@ -1,6 +1,7 @@
 //! A file made small and stable, to be checked in and compared with: the peak alone, without what changes from run to
 //! run or from machine to machine.
 
+use drydock_base::text::printable_char;
 use std::fmt::Write as _;
 
 use super::format::Snapshot;
@@ -87,7 +88,9 @@ fn write_tree(text: &mut String, profile: &Profile) {
     }
 }
 
-/// Without control characters, and without what readers take for a comment.
+/// Printable, and without what readers of the format take for a comment.
 fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() || letter == '#' { '\u{fffd}' } else { letter }).collect()
+    text.chars()
+        .map(|letter| printable_char(if letter == '#' { char::REPLACEMENT_CHARACTER } else { letter }))
+        .collect()
 }

@@ -4,6 +4,7 @@
 //! error is kept, and the log is marked as cut. Nothing is expanded, no element is looked back at, and whatever is kept
 //! is bounded, so time and memory grow with the bytes read and with nothing else.
 
+use drydock_base::text::printable_char;
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
@@ -155,9 +156,8 @@ impl State {
         let room = LONGEST_TEXT.saturating_sub(self.text.len()) / 4;
         // A letter has four bytes at most.
         let text = String::from_utf8_lossy(&text[..text.len().min(room * 4)]);
-        // Control characters come from symbol names and arguments; they must not reach a terminal.
-        let printable =
-            text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter });
+        // Symbol names and arguments hold any character; those that are unprintable must not reach a terminal.
+        let printable = text.chars().map(|letter| if letter == '\n' { letter } else { printable_char(letter) });
         self.text.extend(printable.take(room));
     }
 

@@ -37,7 +37,7 @@ impl cli::CiFlaky {
         match self.format {
             cli::Format::Json => output::out(format_args!("{}", serde_json::to_string_pretty(&accounts)?)),
             cli::Format::Text => {
-                let text = render(&accounts, &plan, Timestamp::now(), super::today());
+                let text = render(&accounts, &plan, Timestamp::now(), crate::commands::today());
                 output::out(text.trim_end());
             }
         }

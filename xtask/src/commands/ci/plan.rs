@@ -14,7 +14,7 @@ use drydock_ci::history::History;
 use drydock_ci::plan::Plan;
 use drydock_ci::quarantine;
 use drydock_ci::schedule::{Capacity, Source};
-use drydock_config::jobs::{LoadError, Suite};
+use drydock_config::jobs::Suite;
 use drydock_config::quarantine::Quarantine;
 
 impl cli::CiPlan {
@@ -54,12 +54,10 @@ pub(super) fn make(
 ) -> anyhow::Result<Plan> {
     let project = &ctx.declarations.project;
     let suite = suite(ctx)?;
-    let file = &suite.file;
     let mut lines_of = |argv: &[String]| -> Result<Vec<String>, exec::Error> {
         Ok(exec::read(argv, project)?.lines().map(str::to_owned).collect())
     };
-    let mut plan = Plan::new(&suite, project.clone(), capacity.slots as usize, &mut lines_of)
-        .map_err(|problems| Failure::declaration(format!("{} is not valid\n{problems}", file.display())))?;
+    let mut plan = Plan::new(&suite, project.clone(), capacity.slots as usize, &mut lines_of)?;
     warnings.extend(quarantine(ctx, &mut plan)?);
     plan.select(selectors).map_err(|error| Failure::usage(error.to_string()))
 }
@@ -67,14 +65,9 @@ pub(super) fn make(
 /// Puts the project's quarantine on its jobs, and tells which entries have ended.
 fn quarantine(ctx: &Context, plan: &mut Plan) -> anyhow::Result<Vec<String>> {
     let file = ctx.declarations.quarantine();
-    let today = super::today();
-    let invalid =
-        |problems: &dyn std::fmt::Display| Failure::declaration(format!("{} is not valid\n{problems}", file.display()));
-    let quarantine = Quarantine::load(&file, &ctx.declarations.project, today).map_err(|error| match error {
-        LoadError::Unreadable { .. } => Failure::declaration(error.to_string()),
-        LoadError::Invalid(problems) => invalid(&problems),
-    })?;
-    quarantine::apply(&quarantine, plan, today).map_err(|problems| invalid(&quarantine.diagnose(problems)))
+    let today = crate::commands::today();
+    let quarantine = Quarantine::load(&file, &ctx.declarations.project, today)?;
+    quarantine::apply(&quarantine, plan, today).map_err(|problems| quarantine.diagnose(problems).into())
 }
 
 /// The commit that the project is at, where nothing tracked is changed: the code that results are about.
@@ -89,11 +82,7 @@ pub(super) fn revision(project: &std::path::Path) -> Option<String> {
 
 /// Loads the declaration.
 pub(super) fn suite(ctx: &Context) -> anyhow::Result<Suite> {
-    let file = ctx.declarations.jobs();
-    Suite::load(&file, &ctx.declarations.project).map_err(|error| match error {
-        LoadError::Unreadable { .. } => Failure::declaration(error.to_string()),
-        LoadError::Invalid(problems) => Failure::declaration(format!("{} is not valid\n{problems}", file.display())),
-    })
+    Ok(Suite::load(&ctx.declarations.jobs(), &ctx.declarations.project)?)
 }
 
 /// The version that `valgrind --version` prints, when a job of the plan runs under it.

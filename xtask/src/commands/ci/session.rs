@@ -1,8 +1,5 @@
 //! One supervised run from lock to results: fresh, resumed, or a rerun that completes an earlier one.
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
-
 use anyhow::Context as _;
 
 use super::{Context, RunParameters, capacity, plan, recorded, stored_plan};
@@ -11,6 +8,7 @@ mod learning;
 
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
+use drydock_base::lock::Lock;
 use drydock_base::output;
 use drydock_base::paths::{self, RunDir, State};
 use drydock_ci::containment::{self, Kind};
@@ -96,7 +94,7 @@ impl Session<'_> {
         // So is a missing tool, before a directory is made that would stand before the last good run.
         let valgrind = fresh.as_ref().map(plan::valgrind_version).transpose()?;
         state.create()?;
-        let _lock = lock(state)?;
+        let _lock = Lock::take(&state.lock(), "another run")?;
         let ended = end_what_a_killed_run_left(state);
         strange.extend(ended.iter().map(|command| format!("ended what a killed run had left running: {command}")));
         let prepared = match (goal, fresh) {
@@ -189,31 +187,6 @@ impl Session<'_> {
         drop(causes);
         Ok(Finished { dir, run, result, summary })
     }
-}
-
-/// Takes the lock that keeps two runs apart; it is freed when the process ends, however it ends.
-fn lock(state: &State) -> anyhow::Result<File> {
-    let path = state.lock();
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .with_context(|| format!("cannot open {}", path.display()))?;
-    if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
-        let mut holder = String::new();
-        let _a_name_is_only_a_help = file.read_to_string(&mut holder);
-        let holder = holder.trim();
-        return Err(Failure::busy(format!(
-            "another run holds {} (pid {holder}); wait for it, or give this one a directory with --state",
-            path.display()
-        )));
-    }
-    file.set_len(0)?;
-    file.rewind()?;
-    write!(file, "{}", std::process::id())?;
-    Ok(file)
 }
 
 /// Ends what is still running of a run that was killed before it could.

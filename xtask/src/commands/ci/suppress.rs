@@ -1,7 +1,7 @@
 //! `cargo xtask ci suppress`: from a finding to an entry of a suppression file, with its reason, author and end.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::fs::{self};
+use std::path::Path;
 
 use anyhow::Context as _;
 use jiff::ToSpan as _;
@@ -11,6 +11,7 @@ use super::{Context, plan, recorded};
 use crate::cli;
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
+use drydock_base::lock::Lock;
 use drydock_base::{exec, output, paths};
 use drydock_ci::report::findings::{self, Causes};
 use drydock_config::jobs::Suite;
@@ -59,7 +60,7 @@ impl cli::CiSuppress {
     }
 
     fn note(&self, project: &Path) -> anyhow::Result<Note> {
-        let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date();
+        let today = crate::commands::today();
         if self.reason.trim().is_empty() {
             return Err(Failure::usage("the reason is empty; say why the finding may be hidden"));
         }
@@ -148,7 +149,9 @@ fn append(path: &Path, mut hidden: Suppression) -> anyhow::Result<Suppression> {
     fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
     // Where the file is a link, what it points at is rewritten.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let _lock = lock(&path)?;
+    // The directory is locked, since the file itself is replaced.
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    let _lock = Lock::wait(directory).with_context(|| format!("cannot lock {}", directory.display()))?;
     let old = if path.exists() { suppression::text(&path)? } else { String::new() };
     let before = suppression::parse(&old)?;
     let same = |old: &&Suppression| {
@@ -177,13 +180,4 @@ fn append(path: &Path, mut hidden: Suppression) -> anyhow::Result<Suppression> {
     anyhow::ensure!(after.len() == before.len() + 1, "what would be written cannot be read again; nothing was changed");
     paths::write_atomically(&path, text.as_bytes())?;
     Ok(hidden)
-}
-
-/// A lock on the directory, since the file itself is replaced.
-fn lock(path: &Path) -> anyhow::Result<File> {
-    let directory: PathBuf = path.parent().unwrap_or_else(|| Path::new(".")).to_owned();
-    let file = File::open(&directory).with_context(|| format!("cannot open {}", directory.display()))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
-        .with_context(|| format!("cannot lock {}", directory.display()))?;
-    Ok(file)
 }

@@ -40,7 +40,7 @@ struct Line<'a> {
 impl cli::CiSuppressions {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let files = if self.file.is_empty() { declared(ctx)? } else { named(self.file) };
-        let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date();
+        let today = crate::commands::today();
         let last = recorded(&ctx.state, None).ok().map(|(_, run)| run);
         let review = suppressions::review(&ctx.declarations.project, &files, last.as_ref(), today);
         let uses = last_uses(&ctx.state);

@@ -98,7 +98,12 @@ impl Check<'_> {
     ) -> anyhow::Result<(CheckReport, Option<UnpackedSource>)> {
         let (upload, unpacked) = Upload::read(file)?;
         let asked_archive = archive.is_some();
-        let context = CheckContext { distribution, today: today(), allow_unsigned: self.allow_unsigned, archive };
+        let context = CheckContext {
+            distribution,
+            today: crate::commands::today().to_string(),
+            allow_unsigned: self.allow_unsigned,
+            archive,
+        };
         let rejections = launchpad::check(&upload, &context);
         Ok((CheckReport { file: file.to_owned(), rejections, crates: None, asked_archive }, unpacked))
     }
@@ -149,9 +154,4 @@ pub(in crate::commands) fn archive_state(packages: &SourcePackages<'_>, api: &st
     let source = built.first().map_or("", BuiltSource::name);
     let series: Vec<String> = packages.series.iter().map(|series| series.name.as_str().to_owned()).collect();
     Api::new(api, owner, archive, &network())?.state(source, &series)
-}
-
-/// Today's date in UTC, `2026-06-01`.
-pub(in crate::commands) fn today() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::check::today;
 use super::network;
 use super::source_packages::{BuiltSource, SourcePackages};
 use crate::cli;
@@ -82,7 +81,7 @@ impl ProofEnvironment {
         let chroots = Chroots {
             directory: self.chroots.clone(),
             mirrors: self.mirrors.clone(),
-            today: today(),
+            today: crate::commands::today().to_string(),
             network: network(),
         };
         let mut proofs = Vec::new();

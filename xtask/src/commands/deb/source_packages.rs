@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::commands::release::build;
 use crate::commands::release_context::ReleaseContext;
 use drydock_archive::{self as archive, ArchiveFile, Archives};
+use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths;
-use drydock_base::sums::Sha256Sum;
 use drydock_config::debversion::{self, DebVersion};
 use drydock_config::release::Format;
 use drydock_config::release::deb::{Deb, Number, Series, Target};
@@ -50,7 +50,7 @@ pub(in crate::commands) struct BuiltSource {
     pub(in crate::commands) changes: String,
     /// [`DebianDirectory::checksum`], as the directory may be outside the commit.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(in crate::commands) directory: Option<Sha256Sum>,
+    pub(in crate::commands) directory: Option<Checksum>,
 }
 
 impl BuiltSource {
@@ -126,7 +126,7 @@ impl<'a> SourcePackages<'a> {
             |name: &str| fs::read_to_string(directory.join(name)).ok().and_then(|text| control::parse_one(&text).ok());
         let good = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
             [checksum, _, name] => {
-                Sha256Sum::of_file(&directory.join(name)).is_ok_and(|(found, _)| found.to_string() == checksum)
+                Checksum::from_file(&directory.join(name)).is_ok_and(|(found, _)| found.to_string() == checksum)
             }
             _ => false,
         };
@@ -265,7 +265,7 @@ impl<'a> SourcePackages<'a> {
             let artifact = manifest.artifacts.iter().find(|artifact| artifact.name == name);
             let same =
                 manifest.commit == self.release.commit.id.as_str() && manifest.declaration == identity.declaration;
-            let sum = Sha256Sum::of_file(&directory.join(&name)).ok().map(|(sum, _)| sum);
+            let sum = Checksum::from_file(&directory.join(&name)).ok().map(|(sum, _)| sum);
             same && artifact.is_some_and(|artifact| Some(artifact.sha256) == sum)
         };
         if !Manifest::load(&directory.join(NAME)).is_ok_and(|manifest| is_current(&manifest)) {
@@ -296,7 +296,7 @@ pub(in crate::commands) struct BuildOptions<'a> {
     pub(in crate::commands) threads: u32,
 }
 
-fn built_source(series: &Series, version: &DebVersion, package: &SourcePackage, directory: Sha256Sum) -> BuiltSource {
+fn built_source(series: &Series, version: &DebVersion, package: &SourcePackage, directory: Checksum) -> BuiltSource {
     let name = |path: &Path| path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     BuiltSource {
         series: series.name.as_str().to_owned(),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use super::check::{archive_state, today};
+use super::check::archive_state;
 use super::network;
 use super::source_packages::{BuildOptions, BuiltSource, SourcePackages};
 use crate::cli;
@@ -225,8 +225,12 @@ impl Delivery<'_> {
         let series = self.packages.series.first().context("no series is left to upload")?;
         let is_ppa = matches!(declared_target(self.packages)?.place, Place::Ppa { .. });
         let archive = is_ppa.then(|| archive_state(self.packages, self.api)).transpose()?;
-        let context =
-            CheckContext { distribution: series.distribution, today: today(), allow_unsigned: false, archive };
+        let context = CheckContext {
+            distribution: series.distribution,
+            today: crate::commands::today().to_string(),
+            allow_unsigned: false,
+            archive,
+        };
         let mut rejections = launchpad::check(&upload, &context);
         // An archive other than Launchpad cannot be asked for the orig tarballs; the log shows that it has them.
         rejections.retain(|one| with_origs || is_ppa || one.rule != "dsc-checksums");

@@ -78,7 +78,7 @@ fn prune(ctx: &Context, image: &Image, registries: &mut Registries, apply: bool)
     let before = condemned.read(&place)?;
     let decide = |before: BTreeSet<_>| -> anyhow::Result<(RepositoryContents, Plan)> {
         let found = contents::read(&registry, &place, before)?;
-        let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date();
+        let today = crate::commands::today();
         let plan = prune::plan(&found.graph, &image.retention, today);
         Ok((found, plan))
     };

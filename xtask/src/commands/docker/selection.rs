@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::commands::release_context::{DeclaredImages, ReleaseContext};
+use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
-use drydock_base::sums::Sha256Sum;
 use drydock_config::images::Image;
 use drydock_oci::build_record::{RecordTag, StoredBuild};
 use drydock_oci::nightly::ExpectedBuild;
@@ -15,7 +15,7 @@ pub(in crate::commands) struct ImageSelection<'a> {
     /// In the order of the declaration.
     pub(in crate::commands) images: Vec<&'a Image>,
     /// The digest of the declaration of the images.
-    pub(in crate::commands) declaration: Sha256Sum,
+    pub(in crate::commands) declaration: Checksum,
 }
 
 impl<'a> ImageSelection<'a> {

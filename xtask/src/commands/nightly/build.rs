@@ -7,8 +7,8 @@ use crate::commands::deb::source_packages::{BuildOptions, SourcePackages};
 use crate::commands::docker::build::Build;
 use crate::commands::release::build::{build, lock};
 use crate::commands::release::prove;
+use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
-use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{From, Image, Platform};
 use drydock_config::release::Version;
 use drydock_oci::build_record::BuildRecord;
@@ -27,7 +27,7 @@ pub(super) fn manifest(nightly: &NightlyBuild) -> Option<Manifest> {
         && manifest.tag == nightly.release.tag
         && manifest.declaration == nightly.release.commit.declaration_digest;
     let is_intact = manifest.files(&nightly.release.directory()).all(|(artifact, _, path)| {
-        Sha256Sum::of_file(&path).is_ok_and(|(sum, size)| (sum, size) == (artifact.sha256, artifact.size))
+        Checksum::from_file(&path).is_ok_and(|(sum, size)| (sum, size) == (artifact.sha256, artifact.size))
     });
     (is_current && is_intact).then_some(manifest)
 }
@@ -115,7 +115,7 @@ pub(super) fn packages_proved(nightly: &NightlyBuild) -> anyhow::Result<Option<S
     let proved = built.iter().all(|one| {
         let directory = packages.directory().join("proof").join(&one.series);
         let is_there = |(name, checksum): (&String, &String)| {
-            Sha256Sum::of_file(&directory.join(name)).is_ok_and(|(found, _)| found.to_string() == *checksum)
+            Checksum::from_file(&directory.join(name)).is_ok_and(|(found, _)| found.to_string() == *checksum)
         };
         packages.is_intact(one) && packages.proof(one).is_some_and(|proof| proof.packages.iter().all(is_there))
     });
@@ -197,7 +197,7 @@ fn has_same_inputs(nightly: &NightlyBuild, image: &Image, record: &BuildRecord) 
         .collect();
     record.inputs.iter().all(|input| {
         let mut all = directories.iter().map(|directory| directory.join(&input.name)).chain(files.iter().cloned());
-        all.any(|file| Sha256Sum::of_file(&file).is_ok_and(|(sum, size)| (sum, size) == (input.sha256, input.size)))
+        all.any(|file| Checksum::from_file(&file).is_ok_and(|(sum, size)| (sum, size) == (input.sha256, input.size)))
     })
 }
 

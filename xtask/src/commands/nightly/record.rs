@@ -3,12 +3,12 @@
 //! The record does not decide whether a step must run; its results do.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::commands::Context;
+use drydock_base::lock::Lock;
 use drydock_base::paths;
 
 /// The name of the file.
@@ -118,6 +118,6 @@ impl NightlyRecord {
 }
 
 /// The lock of nightlies in a state directory.
-pub(super) fn lock(ctx: &Context) -> anyhow::Result<File> {
-    ctx.lock("nightly.lock", "another nightly is running")
+pub(super) fn lock(ctx: &Context) -> anyhow::Result<Lock> {
+    ctx.lock("nightly.lock", "another nightly")
 }

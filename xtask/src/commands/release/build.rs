@@ -1,12 +1,11 @@
 //! `cargo xtask release build`: archives, release.json and SHA256SUMS of one commit.
 
-use std::fs::File;
-
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::exec;
+use drydock_base::lock::Lock;
 use drydock_base::output;
 use drydock_release::build::{Built, Job};
 use drydock_release::manifest::Manifest;
@@ -81,8 +80,8 @@ pub(super) fn plan(release: &ReleaseContext, format: cli::Format) -> anyhow::Res
 }
 
 /// The lock of everything that is built in a state directory.
-pub(in crate::commands) fn lock(ctx: &Context) -> anyhow::Result<File> {
-    ctx.lock("release.lock", "another command is building a release")
+pub(in crate::commands) fn lock(ctx: &Context) -> anyhow::Result<Lock> {
+    ctx.lock("release.lock", "another build of a release")
 }
 
 /// The built release as text.

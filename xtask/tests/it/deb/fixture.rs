@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use drydock_base::sums::Sha256Sum;
+use drydock_base::checksum::Checksum;
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
@@ -128,7 +128,7 @@ impl Proofs {
 
     /// The directory for the proof of a source package.
     fn directory_for(&self, dsc: &Path) -> PathBuf {
-        self.directory.join(Sha256Sum::of(&fs::read(dsc).unwrap()).to_string())
+        self.directory.join(Checksum::new(&fs::read(dsc).unwrap()).to_string())
     }
 
     /// Keeps a proof.

@@ -96,7 +96,8 @@ fn the_state_of_the_archive_is_checked_before_an_upload() {
         "File lanternd_0.3.0.orig.tar.xz already exists in the archive, but uploaded version has different contents.";
     assert!(taken.code() == 1 && taken.stdout.contains(text), "{}", taken.transcript());
 
-    let own = drydock_base::sums::Sha256Sum::of_file(&deb.directory().join("lanternd_0.3.0.orig.tar.xz")).unwrap().0;
+    let own =
+        drydock_base::checksum::Checksum::from_file(&deb.directory().join("lanternd_0.3.0.orig.tar.xz")).unwrap().0;
     launchpad.respond(&files_of, &files(&own.to_string()));
     launchpad.respond(&published, &page(&[entry("0.3.0-0ubuntu1", "noble", "Published")]));
     let older = check();

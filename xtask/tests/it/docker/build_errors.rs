@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use drydock_base::sums::Sha256Sum;
+use drydock_base::checksum::Checksum;
 use drydock_deb::control;
 use drydock_deb::prove::identity;
 
@@ -39,7 +39,7 @@ fn prove(deb: &Path, dsc: &Path, differences: &[&str]) {
     let proof = serde_json::json!({
         "source": "", "dsc": dsc, "series": "", "proved-on": "", "substitute-reason": null, "chroot-date": "",
         "variations": [], "differences": differences, "tests": [], "seconds": 1,
-        "packages": {name: Sha256Sum::of(&fs::read(deb).unwrap())},
+        "packages": {name: Checksum::new(&fs::read(deb).unwrap())},
     });
     fs::write(deb.with_file_name("proof.json"), proof.to_string()).unwrap();
 }

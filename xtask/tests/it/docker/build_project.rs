@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use drydock_archive::layer::{Item, ItemKind, Layer};
-use drydock_base::twin::Twin;
+use drydock_base::variations::Variations;
 use drydock_config::images::{Digest, Platform, Repository};
 use drydock_oci::bootstrap;
 use drydock_oci::build_record::BuildRecord;
@@ -191,7 +191,7 @@ impl BuildProject {
 
     /// The same with another user, host, clock, umask, time zone and locale.
     pub(crate) fn twin(&self, args: &[&str]) -> Finished {
-        let twin = Twin::probe();
+        let twin = Variations::probe();
         let home = self.at("home");
         fs::create_dir_all(&home).unwrap();
         let argv = twin.command(&self.argv(args));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use drydock_base::sums::Sha256Sum;
+use drydock_base::checksum::Checksum;
 use drydock_config::images::{Digest, Platform, Tag};
 use drydock_oci::layout::Layout;
 use drydock_oci::model::{Descriptor, Index, Manifest, PlatformObject, media};
@@ -263,7 +263,7 @@ License: MIT
         link.set_mode(0o777);
         tar.append_link(&mut link, "bin/sh", "busybox").unwrap();
         let layer = tar.into_inner().unwrap();
-        let diff = Digest(Sha256Sum::of(&layer));
+        let diff = Digest(Checksum::new(&layer));
         let layer = layout.put(media::LAYER, &layer).unwrap();
         let config = serde_json::json!({
             "architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"]},

@@ -73,7 +73,7 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<String, String> {
                 format!("{:o} directory", metadata.permissions().mode() & 0o7777)
             } else {
                 let content = fs::read(&path).unwrap();
-                let sum = drydock_base::sums::Sha256Sum::of(&content);
+                let sum = drydock_base::checksum::Checksum::new(&content);
                 format!("{:o} {sum}", metadata.permissions().mode() & 0o7777)
             };
             all.insert(name, what);

@@ -55,7 +55,7 @@ fn lanternd_is_released_proved_and_verified() {
     for name in ["directory", "umask", "time zone", "clock", "user id", "host name", "threads of xz"] {
         let varied = proof["rebuild"]["variations"].as_array().unwrap().iter();
         let one = varied.clone().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name} is not in {proof}"));
-        assert!(one["twin"].is_string(), "{name} was not varied: {one}");
+        assert!(one["value"].is_string(), "{name} was not varied: {one}");
     }
     // Only tracked files and declared outputs.
     let manifest = drydock_release::manifest::Manifest::load(&dist.join("release.json")).unwrap();

@@ -126,7 +126,7 @@ fn expected(project: &Project) -> BTreeMap<String, String> {
             *what = format!("{} {rest}", if executable { "755" } else { "644" });
         }
     }
-    all.insert("a.txt".into(), format!("644 {}", drydock_base::sums::Sha256Sum::of(b"stays as it is committed\n")));
+    all.insert("a.txt".into(), format!("644 {}", drydock_base::checksum::Checksum::new(b"stays as it is committed\n")));
     all
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{GeneratorRun, Output};
 use crate::source::names::shown;
 use drydock_base::failure::Failure;
-use drydock_base::twin::Twin;
+use drydock_base::variations::Variations;
 
 /// Fails if the outputs of two runs differ, with the first differing line of each.
 pub(super) fn same(
@@ -13,7 +13,7 @@ pub(super) fn same(
     second: &[GeneratorRun],
     here: &Path,
     there: &Path,
-    varied: &Twin,
+    varied: &Variations,
 ) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     for (one, other) in first.iter().zip(second) {
@@ -40,7 +40,7 @@ pub(super) fn same(
     Err(Failure::not_reproducible(format!("derived files differ between two runs:{list}\n  {help}")))
 }
 
-fn difference(one: &Output, other: &Output, here: &Path, there: &Path, varied: &Twin) -> Option<String> {
+fn difference(one: &Output, other: &Output, here: &Path, there: &Path, varied: &Variations) -> Option<String> {
     if one.kind != other.kind {
         return Some("differs in its type or mode".into());
     }
@@ -59,7 +59,7 @@ fn difference(one: &Output, other: &Output, here: &Path, there: &Path, varied: &
 }
 
 /// The variation that two differing lines show; empty if it is not known.
-fn cause(ours: &str, theirs: &str, here: &Path, there: &Path, varied: &Twin) -> &'static str {
+fn cause(ours: &str, theirs: &str, here: &Path, there: &Path, varied: &Variations) -> &'static str {
     let (here, there) = (here.display().to_string(), there.display().to_string());
     if ours.contains(&here) || theirs.contains(&there) {
         return ", which contains the directory that it was generated in";
@@ -74,7 +74,7 @@ fn cause(ours: &str, theirs: &str, here: &Path, there: &Path, varied: &Twin) -> 
     if digits(ours) >= 4 && (letters(ours) == letters(theirs) || mentions_time) {
         return ", which seems to contain the time";
     }
-    if ours.contains("/root") || theirs.contains("twin") {
+    if ours.contains("/root") || theirs.contains("varied") {
         return ", which contains the user or the home directory";
     }
     ""

@@ -49,7 +49,9 @@ impl Snapshot {
                     continue;
                 }
                 files.insert(path.clone(), state(&entry.path(), kind).with_context(|| format!("cannot read {path}"))?);
-                anyhow::ensure!(files.len() <= MOST_FILES, "a generator wrote more than {MOST_FILES} files");
+                if files.len() > MOST_FILES {
+                    return Err(Failure::rejected(format!("a generator wrote more than {MOST_FILES} files")));
+                }
             }
         }
         Ok(Snapshot { files })

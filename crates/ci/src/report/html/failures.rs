@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::look::{self, Look, plural};
+use super::look::{self, Look};
 use super::markup::Html;
 use super::{Budget, Page, details, facts};
 use crate::event::{AttemptRecord, JobResult};
 use crate::report::{findings, summary, suppressions};
 use crate::retry;
+use drydock_base::text::plural;
 use drydock_valgrind::cause::Cause;
 
 /// How many jobs of a cause are named.

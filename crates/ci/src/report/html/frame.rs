@@ -1,5 +1,6 @@
 //! What is around the report: the head with its policy, the line that says how the run ended, contents and end.
 
+use drydock_base::text::plural;
 use sha2::{Digest as _, Sha256};
 
 use super::Page;
@@ -7,7 +8,6 @@ use super::look::{self, Look};
 use super::markup::Html;
 use crate::event::RunResult;
 use crate::outcome::signal_name;
-use crate::report::html::look::plural;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -86,7 +86,7 @@ fn headline(page: Page<'_>) -> String {
         (1, 0) => "The job passed".into(),
         (_, 0) => format!("All {all} jobs passed"),
         _ if page.result == RunResult::Passed => {
-            format!("{passed} of {} passed, {}", look::plural(all, "job"), half.join(", "))
+            format!("{passed} of {} passed, {}", plural(all, "job"), half.join(", "))
         }
         (1, _) => "The job did not pass".into(),
         (_, bad) => format!("{bad} of {all} jobs did not pass"),

@@ -131,10 +131,6 @@ pub(super) fn size(bytes: u64) -> String {
     ByteSize::new(bytes).to_string()
 }
 
-pub(super) fn plural(count: usize, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
-}
-
 /// A number for a coordinate: three decimals are finer than any screen.
 pub(super) fn coordinate(number: f64) -> String {
     let text = format!("{number:.3}");

@@ -1,6 +1,7 @@
 //! A writer of HTML that escapes everything but its own words: markup is `&'static str`, so that nothing read from a
 //! run can become markup, and elements close themselves.
 
+use drydock_base::text::is_unprintable;
 /// Texts of a run are cut to so many characters.
 const LONGEST: usize = 2000;
 
@@ -142,17 +143,10 @@ fn escape(into: &mut String, text: &str, longest: usize) {
             '\'' => into.push_str("&#39;"),
             '\n' | '\t' => into.push(letter),
             _ if letter.is_control() => into.push('\u{fffd}'),
-            _ if is_hidden(letter) => into.push_str(&format!("⟨U+{:04X}⟩", u32::from(letter))),
+            _ if is_unprintable(letter) => into.push_str(&format!("⟨U+{:04X}⟩", u32::from(letter))),
             _ => into.push(letter),
         }
     }
-}
-
-/// Characters without a shape of their own: zero width, bidirectional controls, separators, tags, noncharacters.
-fn is_hidden(letter: char) -> bool {
-    matches!(u32::from(letter),
-        0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff
-        | 0xfff9..=0xfffb | 0xfffe | 0xffff | 0xe0000..=0xe0fff)
 }
 
 #[cfg(test)]

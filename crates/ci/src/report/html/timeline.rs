@@ -5,6 +5,7 @@ use super::look::{self, Look, percent};
 use super::markup::Html;
 use super::{Page, memory};
 use crate::evidence::KillReason;
+use drydock_base::text::plural;
 
 /// Height of a lane; of many lanes each is lower.
 const LANE: usize = 22;
@@ -36,8 +37,8 @@ pub(super) fn write(html: &mut Html, page: Page<'_>, axis: &Axis<'_>) {
     html.within("p", &[("class", "hint")], |html| {
         html.text(&format!(
             "{} in {} from {}. Each bar is an attempt; ",
-            look::plural(axis.bars.len(), "attempt"),
-            look::plural(axis.lanes, "lane"),
+            plural(axis.bars.len(), "attempt"),
+            plural(axis.lanes, "lane"),
             super::frame::clock(axis.from),
         ));
         html.raw("<span class=js>point at one or walk them with the arrow keys, Enter shows the job. </span>");
@@ -71,8 +72,7 @@ pub(super) fn write(html: &mut Html, page: Page<'_>, axis: &Axis<'_>) {
 fn lanes(html: &mut Html, page: Page<'_>, axis: &Axis<'_>, marks: &[Mark]) {
     let lane = if axis.lanes > MANY_LANES { LOW_LANE } else { LANE };
     let height = MARKS + axis.lanes * lane + 20;
-    let label =
-        format!("{} over {}", look::plural(axis.bars.len(), "attempt"), look::time(look::span(axis.from, axis.to)));
+    let label = format!("{} over {}", plural(axis.bars.len(), "attempt"), look::time(look::span(axis.from, axis.to)));
     let attributes = [
         ("class", "lanes"),
         ("id", "lanes"),

@@ -91,6 +91,7 @@ fn what_a_job_can_get_wrong() {
 fn all_problems_of_a_file_are_shown_at_once() {
     let text = include_str!("../../../../../xtask/tests/corpus/jobs-yaml/bad-everything.yaml");
     insta::assert_snapshot!(parse(text).unwrap_err(), @r#"
+ci/jobs.yaml is not valid
 ci/jobs.yaml:1:21: `10` has no unit
  1 | defaults: {timeout: 10, grace: 5s}
    |                     ^^

@@ -10,9 +10,9 @@ use crate::commands::deb::source_packages::SourcePackages;
 use crate::commands::release_context::ReleaseContext;
 use drydock_archive::layer::{Item, ItemKind};
 use drydock_archive::read::{Limits, MemberKind, ReadError};
+use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
 use drydock_base::output;
-use drydock_base::sums::Sha256Sum;
 use drydock_config::images::Platform;
 use drydock_config::release::deb::Series;
 use drydock_deb::binary::{BinaryPackage, MAINTAINER_SCRIPTS};
@@ -124,7 +124,7 @@ fn check_proof(packages: &SourcePackages<'_>, series: &Series, path: &Path) -> a
     };
     let made = packages.built_for(series)?;
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let (sum, _) = Sha256Sum::of_file(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let (sum, _) = Checksum::from_file(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut why = "has no proof beside it";
     for proof in proofs(path.parent().unwrap_or(Path::new("/")))? {
         let Some(proved) = proof.packages.get(&file) else { continue };

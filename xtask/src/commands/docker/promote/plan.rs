@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::release::PromotedRelease;
 use super::signed;
+use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
-use drydock_base::sums::Sha256Sum;
 use drydock_config::images::{Digest, Image, ImageName, Platform, Repository, Tag};
 use drydock_oci::build_record::BuildRecord;
 use drydock_oci::promote::candidate::{self, Candidate};
@@ -272,12 +272,12 @@ impl Planner<'_> {
     }
 
     /// Returns the checksums of `release.json` and `proof.json`, if the release was built on this machine.
-    fn proofs(&self) -> anyhow::Result<BTreeMap<String, Sha256Sum>> {
+    fn proofs(&self) -> anyhow::Result<BTreeMap<String, Checksum>> {
         let dist = &self.release.dist;
         let mut proofs = BTreeMap::new();
         let Some(list) = self.release.manifest()? else { return Ok(proofs) };
         let mut add = |name: &str| -> anyhow::Result<()> {
-            proofs.insert(name.to_owned(), Sha256Sum::of_file(&dist.join(name))?.0);
+            proofs.insert(name.to_owned(), Checksum::from_file(&dist.join(name))?.0);
             Ok(())
         };
         add(manifest::NAME)?;

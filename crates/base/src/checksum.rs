@@ -1,4 +1,4 @@
-//! SHA-256 sums: of bytes, of what passes through a writer, and of whole trees.
+//! SHA-256 checksums: of bytes, of a stream, and of a Merkle tree.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,29 +9,29 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-/// A SHA-256 sum; shown as 64 lower-case hexadecimal digits.
+/// A SHA-256 checksum, displayed as 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sha256Sum(pub [u8; 32]);
+pub struct Checksum(pub [u8; 32]);
 
-impl Sha256Sum {
-    /// The sum of bytes.
-    pub fn of(bytes: &[u8]) -> Sha256Sum {
-        Sha256Sum(Sha256::digest(bytes).into())
+impl Checksum {
+    /// The checksum of bytes.
+    pub fn new(bytes: &[u8]) -> Checksum {
+        Checksum(Sha256::digest(bytes).into())
     }
 
-    /// The sum and the size of a file.
+    /// The checksum and the size of a regular file.
     ///
     /// # Errors
-    /// It cannot be read.
-    pub fn of_file(path: &Path) -> io::Result<(Sha256Sum, u64)> {
+    /// The file cannot be read.
+    pub fn from_file(path: &Path) -> io::Result<(Checksum, u64)> {
         let mut file = crate::paths::open_regular(path)?;
-        let mut sum = Summing::new(io::sink());
-        io::copy(&mut file, &mut sum)?;
-        Ok(sum.finish())
+        let mut stream = HashingStream::new(io::sink());
+        io::copy(&mut file, &mut stream)?;
+        Ok(stream.finish())
     }
 
-    /// The sum that a text of 64 digits says.
-    pub fn parse(text: &str) -> Option<Sha256Sum> {
+    /// Reads 64 lower-case hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Checksum> {
         let digits = text.as_bytes();
         if digits.len() != 64 || digits.iter().any(|digit| !digit.is_ascii_digit() && !(b'a'..=b'f').contains(digit)) {
             return None;
@@ -40,32 +40,32 @@ impl Sha256Sum {
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
             *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
         }
-        Some(Sha256Sum(bytes))
+        Some(Checksum(bytes))
     }
 }
 
-impl fmt::Display for Sha256Sum {
+impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 
-impl Serialize for Sha256Sum {
+impl Serialize for Checksum {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Sha256Sum {
+impl<'de> Deserialize<'de> for Checksum {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Sha256Sum::parse(&text).ok_or_else(|| serde::de::Error::custom("64 lower-case hexadecimal digits are expected"))
+        Checksum::parse(&text).ok_or_else(|| serde::de::Error::custom("expected 64 lower-case hexadecimal digits"))
     }
 }
 
-impl JsonSchema for Sha256Sum {
+impl JsonSchema for Checksum {
     fn schema_name() -> Cow<'static, str> {
-        "Sha256Sum".into()
+        "Checksum".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
@@ -73,13 +73,18 @@ impl JsonSchema for Sha256Sum {
     }
 }
 
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The root of the Merkle tree over the leaves, as RFC 6962 (section 2.1) builds it.
-pub fn merkle_root(leaves: &[Vec<u8>]) -> Sha256Sum {
-    // Bottom up, a stack of complete subtrees with their heights.
-    let mut stack: Vec<(u32, Sha256Sum)> = Vec::new();
-    let join = |left: Sha256Sum, right: Sha256Sum| Sha256Sum::of(&[&[1][..], &left.0, &right.0].concat());
+pub fn merkle_root(leaves: &[Vec<u8>]) -> Checksum {
+    // Complete subtrees with their heights, the largest first.
+    let mut stack: Vec<(u32, Checksum)> = Vec::new();
+    let join = |left: Checksum, right: Checksum| Checksum::new(&[&[1][..], &left.0, &right.0].concat());
     for leaf in leaves {
-        let mut node = (0, Sha256Sum::of(&[&[0][..], leaf].concat()));
+        let mut node = (0, Checksum::new(&[&[0][..], leaf].concat()));
         while let Some((height, left)) = stack.last().copied().filter(|(height, _)| *height == node.0) {
             stack.pop();
             node = (height + 1, join(left, node.1));
@@ -90,44 +95,44 @@ pub fn merkle_root(leaves: &[Vec<u8>]) -> Sha256Sum {
     while let Some((_, left)) = stack.pop() {
         root = Some(root.map_or(left, |right| join(left, right)));
     }
-    root.unwrap_or_else(|| Sha256Sum::of(b""))
+    root.unwrap_or_else(|| Checksum::new(b""))
 }
 
-/// Sums and counts what is written through it.
-pub struct Summing<W> {
+/// A reader or writer that hashes and counts the bytes that pass through it.
+pub struct HashingStream<W> {
     inner: W,
     hash: Sha256,
     bytes: u64,
 }
 
-impl<W> Summing<W> {
-    /// Starts with nothing written.
-    pub fn new(inner: W) -> Summing<W> {
-        Summing { inner, hash: Sha256::new(), bytes: 0 }
+impl<W> HashingStream<W> {
+    /// A stream through which nothing has passed.
+    pub fn new(inner: W) -> HashingStream<W> {
+        HashingStream { inner, hash: Sha256::new(), bytes: 0 }
     }
 
-    /// How many bytes were written so far.
+    /// The number of bytes that passed.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The checksum and the number of bytes of all that was written.
-    pub fn finish(self) -> (Sha256Sum, u64) {
-        (Sha256Sum(self.hash.finalize().into()), self.bytes)
+    /// The checksum and the number of all bytes that passed.
+    pub fn finish(self) -> (Checksum, u64) {
+        (Checksum(self.hash.finalize().into()), self.bytes)
     }
 
-    /// What it wraps, with the sum and the size.
-    pub fn into_parts(self) -> (W, (Sha256Sum, u64)) {
-        (self.inner, (Sha256Sum(self.hash.finalize().into()), self.bytes))
+    /// The wrapped stream, with the checksum and the number of bytes.
+    pub fn into_parts(self) -> (W, (Checksum, u64)) {
+        (self.inner, (Checksum(self.hash.finalize().into()), self.bytes))
     }
 
-    /// The wrapped writer.
+    /// The wrapped stream.
     pub fn inner(&mut self) -> &mut W {
         &mut self.inner
     }
 }
 
-impl<W: Write> Write for Summing<W> {
+impl<W: Write> Write for HashingStream<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.hash.update(&bytes[..written]);
@@ -140,7 +145,7 @@ impl<W: Write> Write for Summing<W> {
     }
 }
 
-impl<R: Read> Read for Summing<R> {
+impl<R: Read> Read for HashingStream<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.hash.update(&buffer[..read]);
@@ -154,12 +159,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_are_read_back() {
-        let sum = Sha256Sum::of(b"abc");
-        assert_eq!(sum.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert_eq!(Sha256Sum::parse(&sum.to_string()), Some(sum));
-        assert_eq!(Sha256Sum::parse(&sum.to_string().to_uppercase()), None);
-        assert_eq!(Sha256Sum::parse("ba78"), None);
+    fn a_checksum_is_read_back() {
+        let checksum = Checksum::new(b"abc");
+        assert_eq!(checksum.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(Checksum::parse(&checksum.to_string()), Some(checksum));
+        assert_eq!(Checksum::parse(&checksum.to_string().to_uppercase()), None);
+        assert_eq!(Checksum::parse("ba78"), None);
     }
 
     /// The test vectors of Certificate Transparency's reference implementation.

@@ -1,24 +1,25 @@
-//! Other surroundings for the same work: what a result must not depend on, varied as far as this machine allows.
+//! The variations of a second build: user, host, clock, locale, time zone and umask, as far as this machine allows. A
+//! reproducible result does not depend on them. reprotest uses the same word.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::exec;
 
-/// The clock of the twin is ahead by this much: more than a year, so that every part of a date differs.
+/// How far the varied clock is ahead: more than a year, so that every part of a date differs.
 const CLOCK: &str = "+397d";
-/// The twin's host name.
-const HOST: &str = "drydock-twin";
-/// The twin's user.
+/// The varied host name.
+const HOST: &str = "drydock-varied";
+/// The varied user id.
 const USER: &str = "4242";
-/// The twin's time zone, which needs no database.
+/// The varied time zone, in the form that needs no database.
 const ZONE: &str = "XTW-13:45";
-/// The twin's umask.
+/// The varied umask.
 const UMASK: &str = "077";
 
-/// The surroundings of a second run.
+/// The variations that this machine allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Twin {
+pub struct Variations {
     /// Whether namespaces can change the host name and the user.
     namespaces: bool,
     /// Whether `faketime` can change the clock.
@@ -27,35 +28,35 @@ pub struct Twin {
     locale: Option<String>,
 }
 
-/// One thing that was varied, or why it was not.
+/// One property of the environment that was varied, or why it was not.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Variation {
-    /// What.
+    /// The property, such as `umask`.
     pub name: String,
-    /// The twin's value.
-    pub twin: Option<String>,
-    /// What is missing, when it was not varied.
+    /// The value in the varied rebuild; absent when it was not varied.
+    pub value: Option<String>,
+    /// The tool or permission that varying it would need; absent when it was varied.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub missing: Option<String>,
 }
 
-impl Twin {
-    /// Tries what this machine allows.
-    pub fn probe() -> Twin {
+impl Variations {
+    /// Finds out which variations this machine allows.
+    pub fn probe() -> Variations {
         let works = |argv: &[&str]| {
             let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
             exec::read(&argv, Path::new("/")).is_ok()
         };
         let locales = exec::read(&["locale".into(), "-a".into()], Path::new("/")).unwrap_or_default();
         let other = |name: &&str| !matches!(*name, "C" | "POSIX" | "C.utf8" | "C.UTF-8") && name.contains("utf8");
-        Twin {
+        Variations {
             namespaces: works(&wrapped_in_namespaces(&["true"])),
             clock: works(&["faketime", "-f", CLOCK, "true"]),
             locale: locales.lines().find(other).map(str::to_owned),
         }
     }
 
-    /// The command, in the twin's namespaces, with its umask and its clock.
+    /// Wraps a command so that it runs with the varied user, host, umask and clock.
     pub fn command(&self, argv: &[String]) -> Vec<String> {
         let mut command: Vec<&str> = vec!["sh", "-c", "umask \"$1\"; shift; exec \"$@\"", "sh", UMASK];
         if self.clock {
@@ -66,10 +67,10 @@ impl Twin {
         command.into_iter().map(str::to_owned).collect()
     }
 
-    /// The same with the true clock, for programs that do not bear another.
+    /// The same variations with the true clock, for programs that fail or hang under another.
     #[must_use]
-    pub fn with_true_clock(self) -> Twin {
-        Twin { clock: false, ..self }
+    pub fn with_true_clock(self) -> Variations {
+        Variations { clock: false, ..self }
     }
 
     /// Whether the clock is varied.
@@ -77,8 +78,8 @@ impl Twin {
         self.clock
     }
 
-    /// The variables that differ, for [`exec::environment`]. `home` is a directory of its own; the directories of cargo and
-    /// rustup, which are found through the home otherwise, stay what they are.
+    /// The varied environment variables, for [`exec::environment`]. `home` becomes the home directory; cargo and rustup keep
+    /// their directories, which are below the true home by default.
     ///
     /// # Errors
     /// The directory cannot be written to.
@@ -95,26 +96,26 @@ impl Twin {
         set.insert("TZ".into(), ZONE.into());
         set.insert("LC_ALL".into(), self.locale.clone().unwrap_or_else(|| "C.UTF-8".into()));
         set.insert("HOME".into(), home.display().to_string());
-        set.insert("USER".into(), "twin".into());
-        set.insert("LOGNAME".into(), "twin".into());
+        set.insert("USER".into(), "varied".into());
+        set.insert("LOGNAME".into(), "varied".into());
         Ok(set)
     }
 
-    /// What is varied, and what is not.
-    pub fn variations(&self) -> Vec<Variation> {
+    /// All properties, varied or not.
+    pub fn list(&self) -> Vec<Variation> {
         let namespaces = (!self.namespaces).then_some("user namespaces, which this machine does not allow");
         let clock = (!self.clock).then_some("the program faketime (Debian package faketime)");
         let locale = self.locale.is_none().then_some("a second UTF-8 locale (Debian package locales-all)");
-        let one = |name: &str, twin: &str, missing: Option<&str>| Variation {
+        let one = |name: &str, value: &str, missing: Option<&str>| Variation {
             name: name.to_owned(),
-            twin: missing.is_none().then(|| twin.to_owned()),
+            value: missing.is_none().then(|| value.to_owned()),
             missing: missing.map(str::to_owned),
         };
         vec![
             one("directory", "another, with a longer name", None),
             one("umask", UMASK, None),
             one("time zone", ZONE, None),
-            one("home and user name", "an empty directory, `twin`", None),
+            one("home and user name", "an empty directory, `varied`", None),
             one("locale", self.locale.as_deref().unwrap_or_default(), locale),
             one("user id", USER, namespaces),
             one("host name", HOST, namespaces),
@@ -122,13 +123,13 @@ impl Twin {
         ]
     }
 
-    /// The host name of the twin, if it has one of its own.
+    /// The varied host name, if the host name is varied.
     pub fn host(&self) -> Option<&'static str> {
         self.namespaces.then_some(HOST)
     }
 }
 
-/// Where cargo and rustup keep their things, so that another home does not hide them.
+/// `CARGO_HOME` and `RUSTUP_HOME`, so that cargo and rustup find their directories under another `HOME`.
 pub fn cargo_directories() -> BTreeMap<String, String> {
     let home = std::env::var("HOME").unwrap_or_default();
     let mut set = BTreeMap::new();
@@ -143,7 +144,7 @@ pub fn cargo_directories() -> BTreeMap<String, String> {
     set
 }
 
-/// First as root of a namespace, who may name the host; then, inside, as a user of that number.
+/// Runs a command as root of a user namespace, which sets the host name, and inside it as the varied user.
 fn wrapped_in_namespaces<'a>(argv: &[&'a str]) -> Vec<&'a str> {
     let outer = ["unshare", "--user", "--map-root-user", "--uts", "sh", "-c"];
     let name = ["hostname \"$1\" && shift && exec \"$@\"", "sh", HOST];
@@ -156,18 +157,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_twin_lives_elsewhere() {
-        let twin = Twin::probe();
+    fn a_varied_command_runs_in_another_environment() {
+        let varied = Variations::probe();
         let script = "umask; id -u; hostname; date +%Y; date +%z; echo \"$HOME\"";
-        let argv = twin.command(&["sh", "-c", script].map(str::to_owned));
+        let argv = varied.command(&["sh", "-c", script].map(str::to_owned));
         let directory = tempfile::tempdir().unwrap();
-        let environment = exec::environment(&[], &twin.variables(directory.path()).unwrap());
+        let environment = exec::environment(&[], &varied.variables(directory.path()).unwrap());
         let printed = String::from_utf8(exec::bytes(&argv, Path::new("/"), environment).unwrap()).unwrap();
         let lines: Vec<&str> = printed.lines().collect();
-        let varied = |name: &str| twin.variations().iter().any(|one| one.name == name && one.missing.is_none());
+        let is_varied = |name: &str| varied.list().iter().any(|one| one.name == name && one.missing.is_none());
         assert_eq!((lines[0], lines[4], lines[5]), ("0077", "+1345", directory.path().to_str().unwrap()), "{printed}");
-        assert!(!varied("user id") || (lines[1], lines[2]) == (USER, HOST), "{printed}");
+        assert!(!is_varied("user id") || (lines[1], lines[2]) == (USER, HOST), "{printed}");
         let year = exec::read(&["date".into(), "+%Y".into()], Path::new("/")).unwrap();
-        assert_eq!(varied("clock"), lines[3] != year, "{printed}");
+        assert_eq!(is_varied("clock"), lines[3] != year, "{printed}");
     }
 }
