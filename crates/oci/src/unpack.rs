@@ -267,10 +267,10 @@ mod tests {
         for (tar, why) in [
             (Tar::new().file("../secret", "x"), "`..` component"),
             (Tar::new().hard("a", "../secret"), "`..` component"),
-            (Tar::new().hard("a", "gone"), "no file of the image"),
-            (Tar::new().link("l", "/").hard("a", "l"), "no file of the image"),
-            (Tar::new().file("f", "x").file("f/g", "x"), "is no directory"),
-            (Tar::new().link("l", "l").file("l/x", "x"), "go round"),
+            (Tar::new().hard("a", "gone"), "not a file of the image"),
+            (Tar::new().link("l", "/").hard("a", "l"), "not a file of the image"),
+            (Tar::new().file("f", "x").file("f/g", "x"), "is not a directory"),
+            (Tar::new().link("l", "l").file("l/x", "x"), "too many symlinks"),
         ] {
             let found = unpacked(vec![tar]).map(drop).unwrap_err();
             assert!(found.contains(why), "{why}: {found}");
