@@ -116,10 +116,10 @@ pub fn own_cgroup() -> Option<String> {
 /// The variable that marks each process of an attempt, so that it is known again when everything else is shed.
 pub const MARKER: &str = "DRYDOCK_ATTEMPT";
 
-/// Sends a signal; a process that is gone already is no error.
+/// Sends a signal; one that is gone already is ignored.
 pub fn signal_process(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let _gone_is_fine = rustix::process::kill_process(pid, signal);
+        rustix::process::kill_process(pid, signal).ok();
     }
 }
 
@@ -162,7 +162,7 @@ fn read_members(group: &Path) -> io::Result<Vec<u32>> {
 /// A number alone in a file.
 fn read_number(path: PathBuf) -> io::Result<u64> {
     let text = fs::read_to_string(&path)?;
-    text.trim().parse().map_err(|_| io::Error::other(format!("{}: `{}` is no number", path.display(), text.trim())))
+    text.trim().parse().map_err(|_| io::Error::other(format!("{}: `{}` is not a number", path.display(), text.trim())))
 }
 
 /// Peaks below this are not worth a closer look.
@@ -191,7 +191,8 @@ fn read_keyed(path: PathBuf, key: &str) -> io::Result<u64> {
 /// Removes a group's directory. The kernel says busy for a moment after the last process has gone.
 fn remove_group(group: &Path) -> io::Result<()> {
     for below in subtree(group).iter().skip(1).rev() {
-        let _the_last_removal_tells = fs::remove_dir(below);
+        // The last removal fails if one of these does.
+        fs::remove_dir(below).ok();
     }
     for _ in 0..50 {
         match fs::remove_dir(group) {
@@ -221,7 +222,8 @@ pub fn clean_up(root: &Path) -> Vec<String> {
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    let _a_group_with_a_process_that_cannot_die_stays = remove_group(root);
+    // A cgroup with a process that cannot die stays.
+    remove_group(root).ok();
     killed
 }
 

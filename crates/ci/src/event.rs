@@ -27,7 +27,7 @@ pub struct Stamped {
 pub enum Event {
     /// A run began, or was resumed after an interruption.
     RunStarted(RunStarted),
-    /// The result of a job that this run does not repeat, taken over from an earlier run.
+    /// The result of a job that this run does not repeat, carried over from an earlier run.
     Carried {
         /// The run that has the attempts' files.
         from: String,

@@ -188,7 +188,7 @@ pub struct Neighbour {
     pub job: String,
     /// Bytes: the last sample, or for a job that was killed in that moment the most that it had.
     pub bytes: u64,
-    /// Bytes that were set aside for it.
+    /// Bytes that were reserved for it.
     #[serde(default)]
     pub reserved: u64,
     /// Whether it is the job that this evidence is of.
@@ -197,7 +197,7 @@ pub struct Neighbour {
 }
 
 impl Neighbour {
-    /// Bytes beyond what was set aside.
+    /// Bytes beyond its reservation.
     pub fn excess(&self) -> u64 {
         self.bytes.saturating_sub(self.reserved)
     }

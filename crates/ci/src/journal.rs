@@ -1,7 +1,7 @@
 //! The journal: one JSON event a line, appended before each act, synced in groups.
 //!
 //! A kill intent is on the disk before the signal is sent; everything else is written before the next process is started
-//! or waited for, and on the disk at most 100 ms later. Space is set aside
+//! or waited for, and on the disk at most 100 ms later. Space is allocated ahead
 //! ahead, so that a full disk does not keep the end of a run from being recorded.
 
 use drydock_base::failure::Failure;
@@ -93,7 +93,8 @@ impl Journal {
             Ok(()) => self.length += self.lines.len() as u64,
             Err(_) => {
                 // Half a line must not stand before those that may be written when there is room again.
-                let _shown_by_the_first_error = self.file.set_len(self.length);
+                // The first error is the one to report.
+                self.file.set_len(self.length).ok();
             }
         }
         self.lines.clear();
@@ -103,7 +104,7 @@ impl Journal {
     /// Sets space aside for the events to come, `bytes` at the least.
     ///
     /// # Errors
-    /// When the disk is full: what was set aside before still takes the events that end the run.
+    /// When the disk is full: the space allocated before still takes the events that end the run.
     pub fn reserve(&mut self, bytes: u64) -> io::Result<()> {
         let wanted = bytes.max(RESERVE / 2);
         if self.length + self.lines.len() as u64 + wanted <= self.reserved {
@@ -240,7 +241,8 @@ impl Drop for Syncer {
             self.shared.changed.notify_one();
         }
         if let Some(thread) = self.thread.take() {
-            let _it_cannot_panic = thread.join();
+            // The thread cannot panic.
+            thread.join().ok();
         }
     }
 }

@@ -31,7 +31,8 @@ pub fn apply(quarantine: &Quarantine, plan: &mut Plan, today: Date) -> Result<Ve
         let chosen = match plan.matching(std::slice::from_ref(&entry.selector)) {
             Ok(chosen) => chosen,
             Err(error) => {
-                problems.push(Problem::new(entry.place, error.to_string()).help("remove the entry, or mend its name"));
+                problems
+                    .push(Problem::new(entry.place, error.to_string()).help("remove the entry, or correct its name"));
                 continue;
             }
         };

@@ -33,7 +33,7 @@ pub struct Finding {
     /// Further sentences with their stacks: where a block was allocated, what it conflicts with.
     #[serde(default)]
     pub auxiliary: Vec<Auxiliary>,
-    /// What valgrind proposes to hide it.
+    /// The suppression that valgrind proposes for it.
     #[serde(default)]
     pub suppression: Option<RawSuppression>,
     /// How many records of it the process has that tells most.

@@ -50,7 +50,7 @@ pub struct ValgrindEvidence {
     /// one that is killed before it does anything wrong.
     #[serde(default)]
     pub stubs: u64,
-    /// Suppressions that hid something, by name, and how often over all processes.
+    /// Suppressions that were used, by name, and how often over all processes.
     #[serde(default)]
     pub used: BTreeMap<String, u64>,
 }

@@ -1,5 +1,5 @@
 //! What every integration test needs: built fixtures, a throw-away project, the real `xtask`, its typed results,
-//! processes found by a marker, an outer memory group, and honest skips.
+//! processes found by a marker, an outer cgroup, and honest skips.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek};
@@ -287,7 +287,7 @@ pub(crate) fn oom_lock() -> File {
     file
 }
 
-/// A memory group around a whole `xtask`, with a limit; v1 or v2, whichever this machine has. Removed when dropped.
+/// A cgroup around a whole `xtask`, with a limit; v1 or v2, whichever this machine has. Removed when dropped.
 pub(crate) struct OuterGroup {
     directory: PathBuf,
 }

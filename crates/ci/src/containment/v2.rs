@@ -109,13 +109,15 @@ impl Containment for V2 {
 
 impl Drop for V2 {
     fn drop(&mut self) {
-        let _kept_when_a_group_is_left = fs::remove_dir(&self.root);
+        // It stays while a cgroup is left in it.
+        fs::remove_dir(&self.root).ok();
         if let Some((leaf, own)) = &self.moved {
             // The own group takes processes again once it gives no memory to groups below.
             let back = fs::write(own.join("cgroup.subtree_control"), "-memory")
                 .and_then(|()| fs::write(own.join("cgroup.procs"), "0"));
             if back.is_ok() {
-                let _left_for_the_scope_to_clean = fs::remove_dir(leaf);
+                // Otherwise it is removed with the scope.
+                fs::remove_dir(leaf).ok();
             }
         }
     }

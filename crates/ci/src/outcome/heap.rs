@@ -31,7 +31,7 @@ pub(super) fn over_budget(heap: &HeapEvidence, code: i32) -> Option<Verdict> {
     }
     let unknown = |why: String| {
         Verdict::new(Outcome::Failed { code }, 0.9, why)
-            .and("whether the heap is within its budget is not known, so this is no pass")
+            .and("whether the heap is within its budget is not known, so this is not a pass")
     };
     if let Reading::Unreadable(why) = &heap.baseline {
         let verdict = unknown(format!("the heap could not be compared with its baseline: {why}"));

@@ -65,7 +65,7 @@ fn from_group(evidence: &Evidence, counters: &GroupCounters) -> Verdict {
     let mut verdict = Verdict::new(
         Outcome::OutOfMemory { scope, victim },
         0.99,
-        format!("the job's own memory group counts {} {plural} killed by the out-of-memory killer", counters.oom_kill),
+        format!("the job's own cgroup counts {} {plural} killed by the out-of-memory killer", counters.oom_kill),
     );
     verdict = match victim {
         Victim::Main => verdict.and(format!("the main process {}", end_in_words(&evidence.end))),
@@ -97,21 +97,20 @@ pub(super) fn who_had_how_much(evidence: &Evidence, scope: MemoryScope) -> Vec<S
     }
     let Some(first) = jobs.iter().max_by_key(|job| job.excess()) else { return Vec::new() };
     let size = |job: &Neighbour| {
-        format!("{} {} of {} set aside", job.job, ByteSize::new(job.bytes), ByteSize::new(job.reserved))
+        format!("{} {} of {} reserved", job.job, ByteSize::new(job.bytes), ByteSize::new(job.reserved))
     };
     let named: Vec<String> = jobs.iter().take(MOST_NAMED).map(size).collect();
     let more = jobs.len().saturating_sub(MOST_NAMED);
     let more = if more > 0 { format!(", and {more} more jobs") } else { String::new() };
     let instigator = match (first.excess(), first.own) {
         (0, _) => {
-            "no job had more than was set aside for it: others took the memory, or more was allowed than there is"
-                .into()
+            "no job exceeded its reservation: other programs took the memory, or more was reserved than there is".into()
         }
         (excess, true) => {
-            format!("it is the instigator itself: it had {} more than was set aside", ByteSize::new(excess))
+            format!("this job is the instigator: it exceeded its reservation by {}", ByteSize::new(excess))
         }
         (excess, false) => format!(
-            "the instigator is {}, which had {} more than was set aside for it; this job is the victim",
+            "the instigator is {}, which exceeded its reservation by {}; this job is the victim",
             first.job,
             ByteSize::new(excess)
         ),
@@ -126,7 +125,7 @@ fn more_memory(verdict: Verdict, scope: MemoryScope) -> Verdict {
         }
         MemoryScope::Machine | MemoryScope::Unknown => verdict.advise(
             "raise the job's `memory` so that it is admitted only when it fits, lower `--memory`, or find the spike \
-             with `tool: massif`; fewer jobs at a time (`-j`) only hides it",
+             with `tool: massif`; fewer jobs at a time (`-j`) only mask it",
         ),
         MemoryScope::Userspace => verdict.advise(
             "raise the job's `memory` so that it is admitted only when it fits, or exclude the tests from the daemon",

@@ -127,19 +127,18 @@ fn the_instigator_is_told_from_the_victim() {
     };
     let reasons = told(30, 264);
     assert!(
-        reasons.contains(
-            &"memory at that moment: other 264 MiB of 64 MiB set aside, own 30 MiB of 64 MiB set aside".into()
-        ),
+        reasons
+            .contains(&"memory at that moment: other 264 MiB of 64 MiB reserved, own 30 MiB of 64 MiB reserved".into()),
         "{reasons:?}"
     );
     assert!(
         reasons.contains(
-            &"the instigator is other, which had 200 MiB more than was set aside for it; this job is the victim".into()
+            &"the instigator is other, which exceeded its reservation by 200 MiB; this job is the victim".into()
         ),
         "{reasons:?}"
     );
-    assert!(told(264, 30).contains(&"it is the instigator itself: it had 200 MiB more than was set aside".into()));
-    assert!(told(64, 64).iter().any(|reason| reason.starts_with("no job had more than was set aside")));
+    assert!(told(264, 30).contains(&"this job is the instigator: it exceeded its reservation by 200 MiB".into()));
+    assert!(told(64, 64).iter().any(|reason| reason.starts_with("no job exceeded its reservation")));
     // A job that hit its own ceiling needs no one else.
     let own_limit = Evidence {
         group: group(1, 3, Some(64 * MIB)),

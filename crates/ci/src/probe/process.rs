@@ -58,7 +58,8 @@ pub fn prefer_as_victim(pid: u32) {
         let own = fs::read_to_string("/proc/self/oom_score_adj").ok().and_then(|text| text.trim().parse::<i32>().ok());
         own.unwrap_or(0).saturating_add(ABOVE_OUR_SCORE).min(1000).to_string()
     });
-    let _a_process_that_is_gone_needs_none = fs::write(format!("/proc/{pid}/oom_score_adj"), score);
+    // A process that is gone needs none.
+    fs::write(format!("/proc/{pid}/oom_score_adj"), score).ok();
 }
 
 /// Every process of the machine.

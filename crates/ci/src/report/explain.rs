@@ -45,7 +45,7 @@ impl Explained<'_> {
             writeln!(text, "  not run because {because}")?;
         }
         if let Some(from) = &job.carried_from {
-            writeln!(text, "  taken over from run {from}")?;
+            writeln!(text, "  carried over from run {from}")?;
         }
         if let Some(flight) = &job.in_flight {
             writeln!(
@@ -140,7 +140,7 @@ impl Explained<'_> {
         if valgrind.stubs > 0 {
             writeln!(
                 text,
-                "    {} left only the beginning of a log: they became programs that are not traced, or were killed early",
+                "    {} left only the beginning of a log: they ran exec on a program that is not traced, or were killed early",
                 valgrind.stubs
             )?;
         }

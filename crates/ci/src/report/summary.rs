@@ -203,7 +203,7 @@ fn write_cause(text: &mut String, cause: &str, jobs: &[Failed<'_>], input: Repor
     writeln!(text, "    more: cargo xtask ci explain {name}")
 }
 
-/// What passed, but not quietly.
+/// What passed with remarks.
 fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
     let mut unchecked: Vec<(&str, &str)> = Vec::new();
     for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
@@ -384,15 +384,15 @@ fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result 
         .collect();
     let span = u64::try_from(run.last.saturating_sub(run.began.unwrap_or(run.last))).unwrap_or_default();
     let carried = run.jobs.iter().filter(|job| job.carried_from.is_some()).count();
-    let carried = if carried > 0 { format!(" ({carried} taken over from an earlier run)") } else { String::new() };
+    let carried = if carried > 0 { format!(" ({carried} carried over from an earlier run)") } else { String::new() };
     let took = units::human(Duration::from_millis(span));
     writeln!(text, "\n{}: {}{carried} in {took}", plural(run.jobs.len(), "job"), parts.join(", "))?;
     let stopped =
         run.interrupted.is_some() || run.jobs.iter().any(|job| matches!(job.result, Some(JobResult::Cancelled)));
     if stopped {
-        writeln!(text, "go on with: cargo xtask ci --resume")?;
+        writeln!(text, "resume with: cargo xtask ci --resume")?;
     } else if counts.keys().any(|word| !matches!(*word, "passed" | "flaky" | "quarantined")) {
-        writeln!(text, "run what did not pass again with: cargo xtask ci rerun")?;
+        writeln!(text, "repeat the jobs that did not pass with: cargo xtask ci rerun")?;
     }
     writeln!(text, "recorded in {}, for a browser in report.html", dir.root().display())
 }

@@ -20,7 +20,7 @@ pub struct Entry {
     pub file: PathBuf,
     /// What stands there.
     pub suppression: Suppression,
-    /// How often it hid something in the run.
+    /// The number of findings that it suppressed in the run.
     pub used: u64,
     /// Whether all jobs that could use it ran, and were completely checked: only then does no use mean that it is unused.
     pub decided: bool,
@@ -118,7 +118,7 @@ pub fn review(project: &Path, files: &Files, run: Option<&Run>, today: jiff::civ
     review
 }
 
-/// How often each suppression hid something, by name, in the last attempts of all jobs.
+/// The number of findings that each suppression matched, by name, in the last attempts of all jobs.
 pub fn uses(run: &Run) -> BTreeMap<String, u64> {
     let mut uses: BTreeMap<String, u64> = BTreeMap::new();
     let last = run.jobs.iter().filter_map(|job| job.attempts.last()?.evidence.valgrind.as_ref());
@@ -157,8 +157,8 @@ pub fn notes(run: &Run) -> Vec<String> {
         (count > 0).then(|| format!("{count} {noun} {what}: {}{more}", names.join(", ")))
     };
     let mut notes: Vec<String> = review.problems;
-    notes.extend(named("expired and still hiding", review.entries.iter().filter(|entry| entry.expired).collect()));
-    notes.extend(named("hid nothing", review.entries.iter().filter(|entry| entry.is_unused()).collect()));
+    notes.extend(named("expired and still in use", review.entries.iter().filter(|entry| entry.expired).collect()));
+    notes.extend(named("suppressed nothing", review.entries.iter().filter(|entry| entry.is_unused()).collect()));
     if !notes.is_empty() {
         notes.push("`cargo xtask ci suppressions` lists all".into());
     }

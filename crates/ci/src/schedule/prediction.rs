@@ -6,7 +6,7 @@ use drydock_base::units::ByteSize;
 /// What is expected of a job before it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prediction {
-    /// Bytes to set aside.
+    /// The reservation in bytes.
     pub memory: u64,
     /// Bytes that it needs at the least, as far as that is known: its highest peak, or what is declared.
     pub needed: u64,
@@ -43,7 +43,7 @@ impl Prediction {
             Source::Learned { runs: 1 } => format!("it used {needed} of memory when it last ran"),
             Source::Learned { runs } => format!("it used up to {needed} of memory in its last {runs} runs"),
             Source::Killed => format!("it had {needed} of memory when it was last killed for lack of it"),
-            Source::Declared => format!("its declaration sets {needed} of memory aside"),
+            Source::Declared => format!("it declares {needed} of memory"),
             Source::Usual => return None,
         };
         Some(format!(
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(refusal(512 << 20, Source::Usual), None);
         assert_eq!(
             refusal(512 << 20, Source::Declared).unwrap(),
-            "its declaration sets 512 MiB of memory aside, and this run may use 100 MiB (--memory); run it where there is \
+            "it declares 512 MiB of memory, and this run may use 100 MiB (--memory); run it where there is \
              more, or raise --memory"
         );
         assert!(refusal(101 << 20, Source::Learned { runs: 1 }).unwrap().starts_with("it used 101 MiB"));

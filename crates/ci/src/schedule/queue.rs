@@ -3,7 +3,7 @@
 /// After so many jobs have passed the first one that does not fit, nothing passes it that could delay it.
 pub const PATIENCE: u32 = 32;
 
-/// The ready jobs by rank, and what the running ones have set aside.
+/// The ready jobs by rank, and the reservations of running ones.
 #[derive(Debug)]
 pub(super) struct Queue {
     slots: usize,
@@ -122,7 +122,7 @@ impl Queue {
         self.running
     }
 
-    /// Bytes set aside for running jobs.
+    /// Bytes reserved for running jobs.
     pub(super) fn reserved(&self) -> u64 {
         self.reserved
     }

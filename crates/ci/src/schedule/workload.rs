@@ -11,7 +11,7 @@ use crate::plan::Plan;
 pub struct Task {
     /// Wall time in milliseconds.
     pub duration: u64,
-    /// Bytes set aside while it runs.
+    /// Bytes reserved while it runs.
     pub memory: u64,
 }
 
@@ -31,7 +31,7 @@ pub struct Workload {
 pub struct Limits {
     /// Jobs at a time, at least one.
     pub slots: u32,
-    /// Bytes that may be set aside at once.
+    /// Bytes that may be reserved at once.
     pub memory: u64,
 }
 

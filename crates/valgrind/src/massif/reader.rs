@@ -97,7 +97,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn header(&mut self) -> Result<Header, Fault> {
-        let no_massif = "this is no massif output, which starts with `desc:` or `cmd:`";
+        let no_massif = "this is not massif output, which starts with `desc:` or `cmd:`";
         let mut options = Vec::new();
         let mut command: Option<Vec<u8>> = None;
         loop {
@@ -113,7 +113,7 @@ impl<R: BufRead> Reader<R> {
                         b"ms" => TimeUnit::Milliseconds,
                         b"B" => TimeUnit::Bytes,
                         other => {
-                            let what = format!("`{}` is no time unit; expected i, ms or B", shown(other));
+                            let what = format!("`{}` is not a time unit; expected i, ms or B", shown(other));
                             return Err(self.malformed(what));
                         }
                     };

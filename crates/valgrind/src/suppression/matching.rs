@@ -16,8 +16,8 @@ pub struct Subject {
 }
 
 impl Suppression {
-    /// Whether valgrind would hide the error.
-    pub fn hides(&self, subject: &Subject) -> bool {
+    /// Whether valgrind would suppress the error.
+    pub fn matches_subject(&self, subject: &Subject) -> bool {
         let Some((tool, kind)) = subject.kind.split_once(':') else { return false };
         self.is_for(tool)
             && self.same_kind(kind)

@@ -123,7 +123,7 @@ impl Session<'_> {
         let predictions: Vec<_> = plan.jobs.iter().map(|job| history.predict(job, valgrind.as_deref())).collect();
         let (containment, weaker) = containment::choose(self.parameters.containment, &dir.id()).map_err(|why| {
             let _only_an_empty_directory_is_removed = std::fs::remove_dir(dir.root());
-            Failure::missing(format!("the containment that was asked for cannot be had: {why}"))
+            Failure::missing(format!("the requested containment is not available: {why}"))
         })?;
         if !resumed {
             begin(state, &dir, &plan)?;
@@ -303,12 +303,13 @@ fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prep
 fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(why) = weaker {
-        warnings
-            .push(format!("jobs are not contained in groups: {why}; memory is sampled, and verdicts are less certain"));
+        warnings.push(format!(
+            "jobs are not contained in cgroups: {why}; memory is sampled, and verdicts are less certain"
+        ));
     }
     let limited = plan.jobs.iter().filter(|job| job.memory_limit.is_some()).count();
     if kind == Kind::None && limited > 0 {
-        warnings.push(format!("`memory-limit` of {limited} jobs is not enforced: that needs a memory group"));
+        warnings.push(format!("`memory-limit` of {limited} jobs is not enforced: that needs a cgroup"));
     }
     warnings
 }

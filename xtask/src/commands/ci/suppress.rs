@@ -16,7 +16,7 @@ use drydock_base::{exec, output, paths};
 use drydock_ci::report::findings::{self, Causes};
 use drydock_config::jobs::Suite;
 use drydock_valgrind::cause::Cause;
-use drydock_valgrind::hide::{self, Note, Refusal};
+use drydock_valgrind::suppress::{self, Note, Refusal};
 use drydock_valgrind::suppression::{self, Suppression};
 
 /// How long a suppression lasts unless it is said.
@@ -30,7 +30,7 @@ impl cli::CiSuppress {
         let causes = causes.all();
         let chosen = self.findings.iter().map(|id| find(causes, id, &dir.id())).collect::<anyhow::Result<Vec<_>>>()?;
         let note = self.note(project)?;
-        let hidden = hide::suppression(&chosen, causes, &note).map_err(|refusal| {
+        let hidden = suppress::suppression(&chosen, causes, &note).map_err(|refusal| {
             let remedy = match &refusal {
                 Refusal::TooMuch(_) => "; name them too, if one suppression may hide all of them",
                 Refusal::Kinds(..) | Refusal::Nothing | Refusal::Unwritable | Refusal::TooLittle(_) => "",
@@ -62,7 +62,7 @@ impl cli::CiSuppress {
     fn note(&self, project: &Path) -> anyhow::Result<Note> {
         let today = crate::commands::today();
         if self.reason.trim().is_empty() {
-            return Err(Failure::usage("the reason is empty; say why the finding may be hidden"));
+            return Err(Failure::usage("the reason is empty; say why the finding may be suppressed"));
         }
         let expires = match &self.expires {
             None => today.checked_add(DAYS.days())?,
@@ -123,7 +123,7 @@ fn declared(suite: &Suite, tool: &str) -> Vec<String> {
 fn warn_undeclared(suite: &Suite, tool: &str, file: &str) {
     if !declared(suite, tool).iter().any(|declared| declared == file) {
         output::err(format_args!(
-            "warning: {file} is not among the `suppressions` of {tool} in {}, so it hides nothing yet",
+            "warning: {file} is not among the `suppressions` of {tool} in {}, so it suppresses nothing yet",
             suite.file.display()
         ));
     }

@@ -137,7 +137,7 @@ fn what_would_hide_more_is_refused_unless_all_of_it_is_named() {
     let (a, b) = (id_of(&run, "Leak_DefinitelyLost", "main (a.c:"), id_of(&run, "Leak_DefinitelyLost", "main (b.c:"));
     let refused = suppress(&project, &[&a], &[]);
     ends(&refused, 2);
-    assert!(refused.stderr.contains(&format!("it would also hide {b}")), "{}", refused.stderr);
+    assert!(refused.stderr.contains(&format!("it would also suppress {b}")), "{}", refused.stderr);
     assert_eq!(hidden(&project), "");
     ends(&suppress(&project, &[&a, &b], &[]), 0);
     ends(&project.xtask(&["ci", "rerun", "--no-progress"]).run(), 0);
@@ -160,14 +160,14 @@ fn a_file_keeps_what_people_wrote_and_says_when_something_is_wrong_with_it() {
     ends(&first, 1);
     // Both hid nothing, and one is over; neither changes the verdict.
     for note in [
-        "! 1 suppression expired and still hiding: old (ci/hidden.supp:5)",
+        "! 1 suppression expired and still in use: old (ci/hidden.supp:5)",
         "! 2 suppressions hid nothing: old (ci/hidden.supp:5), bare (ci/hidden.supp:10)",
     ] {
         assert!(first.stdout.contains(note), "{note}: {}", first.stdout);
     }
     // Not every job that could use them ran.
     let part = project.xtask(&["ci", "another", "--no-progress"]).run();
-    assert!(!part.stdout.contains("hid nothing"), "{}", part.stdout);
+    assert!(!part.stdout.contains("suppressed nothing"), "{}", part.stdout);
     ends(&project.xtask(&["ci", "--no-progress"]).run(), 1);
     let run = run_json(&project);
     let ids = [
@@ -221,7 +221,7 @@ fn what_is_asked_wrongly_is_answered_with_what_to_do() {
         (vec![&id, "--reason", "x", "--author", "j", "--expires", "2001-01-01"], 2, "2001-01-01 is over"),
         (vec![&id, "--reason", "x", "--author", "j"], 2, "suppressions: [ci/suppressions/memcheck.supp]"),
         (vec![&id, "--reason", "x", "--author", "j", "--file", "../x.supp"], 2, "inside of it"),
-        (vec![&id, "--reason", "x", "--author", "j", "--file", "new/x.supp"], 0, "so it hides nothing yet"),
+        (vec![&id, "--reason", "x", "--author", "j", "--file", "new/x.supp"], 0, "so it suppresses nothing yet"),
     ] {
         let finished = project.xtask(&[&["ci", "suppress"], &arguments[..]].concat()).run();
         assert_eq!(finished.code(), code, "{arguments:?}: {}", finished.transcript());

@@ -28,7 +28,7 @@ pub(super) struct Bar<'a> {
     pub(super) ended: i64,
     /// From 0.
     pub(super) lane: usize,
-    /// Bytes set aside.
+    /// The reservation in bytes.
     pub(super) reservation: u64,
     pub(super) peak: Option<u64>,
     pub(super) samples: &'a [(i64, u64)],

@@ -10,7 +10,7 @@ const POINTS: usize = 80;
 /// A limit that is so many times higher than the curve is told and not drawn.
 const FAR: u64 = 4;
 
-/// Memory over time, with what was set aside.
+/// Memory over time, with the reservation.
 pub(super) fn curve(html: &mut Html, samples: &[(i64, u64)], (from, to): (i64, i64), reservation: u64) {
     let highest = samples.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0).max(1);
     let limit = Some(reservation).filter(|bytes| *bytes > 0);
@@ -22,7 +22,7 @@ pub(super) fn curve(html: &mut Html, samples: &[(i64, u64)], (from, to): (i64, i
     let label = format!("Memory over {}, sampled up to {}", look::time(end), look::size(highest));
     let far = if limit.is_some_and(|limit| limit > highest.saturating_mul(FAR)) { ", far above this" } else { "" };
     let caption = match limit {
-        Some(limit) => format!("{label}; {} were set aside{far}", look::size(limit)),
+        Some(limit) => format!("{label}; {} were reserved{far}", look::size(limit)),
         None => label.clone(),
     };
     figure(html, &label, &caption, |html| {

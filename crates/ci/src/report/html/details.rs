@@ -40,7 +40,7 @@ pub(super) fn write(html: &mut Html, page: Page<'_>, budget: &mut Budget) {
             }
         }
         if short > 0 {
-            let text = format!("Of {short} jobs that passed only the command is told here; run.json has them whole.");
+            let text = format!("Of {short} jobs that passed only the command is shown here; run.json has all of them.");
             html.tag("p", &[], &text);
         }
     });
@@ -111,7 +111,7 @@ fn about(html: &mut Html, planned: &PlannedJob, job: &JobState) {
             ("tool", if tool == "none" { String::new() } else { format!("{tool} {options}") }),
             ("needs", needs.join(", ")),
             ("directory", if directory == "." { String::new() } else { directory }),
-            ("taken over from", job.carried_from.clone().unwrap_or_default()),
+            ("carried over from", job.carried_from.clone().unwrap_or_default()),
         ],
     );
 }

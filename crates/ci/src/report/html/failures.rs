@@ -1,4 +1,4 @@
-//! What went wrong, by cause as the terminal tells it, each with its proof; then what passed, but not quietly.
+//! What went wrong, by cause as the terminal tells it, each with its proof; then what passed with remarks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -203,7 +203,7 @@ fn write_left_out(html: &mut Html, page: Page<'_>, left_out: &[(usize, &str)]) {
     }
 }
 
-/// What passed, but not quietly.
+/// What passed with remarks.
 fn notes(html: &mut Html, page: Page<'_>) {
     let mut notes: Vec<(usize, String)> = Vec::new();
     for (position, job) in page.run.jobs.iter().enumerate() {
@@ -242,7 +242,7 @@ fn notes(html: &mut Html, page: Page<'_>) {
     if notes.is_empty() && of_suppressions.is_empty() {
         return;
     }
-    html.tag("h3", &[], "Passed, but not quietly");
+    html.tag("h3", &[], "Passed with remarks");
     html.within("ul", &[], |html| {
         for (position, note) in notes.iter().take(MOST_JOBS) {
             html.within("li", &[], |html| {

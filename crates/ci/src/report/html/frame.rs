@@ -96,11 +96,11 @@ fn headline(page: Page<'_>) -> String {
 fn result(page: Page<'_>) -> String {
     let mut text = page.result.sentence().to_owned();
     if let Some(signal) = page.run.interrupted {
-        text.push_str(&format!(" {} stopped the run; `cargo xtask ci --resume` goes on.", signal_name(signal)));
+        text.push_str(&format!(" {} stopped the run; `cargo xtask ci --resume` resumes it.", signal_name(signal)));
     } else if page.run.result.is_none() {
-        text.push_str(" The run never came to its end; `cargo xtask ci --resume` goes on.");
+        text.push_str(" The run never finished; `cargo xtask ci --resume` resumes it.");
     } else if page.result != RunResult::Passed {
-        text.push_str(" `cargo xtask ci rerun` runs again what did not pass.");
+        text.push_str(" `cargo xtask ci rerun` repeats the jobs that did not pass.");
     }
     text
 }
@@ -126,9 +126,9 @@ fn facts(html: &mut Html, page: Page<'_>) {
     let carried = run.jobs.iter().filter(|job| job.carried_from.is_some()).count();
     let mut from = String::new();
     if let Some(reruns) = started.and_then(|started| started.reruns.as_ref()) {
-        from = format!("rerun of {reruns}, with {} taken over", plural(carried, "result"));
+        from = format!("rerun of {reruns}, with {} carried over", plural(carried, "result"));
     } else if started.is_some_and(|started| started.resumed) {
-        from = "went on after an interruption".into();
+        from = "resumed after an interruption".into();
     }
     let slots = capacity.map_or_else(String::new, |capacity| {
         format!("{} ({})", plural(capacity.slots as usize, "slot"), capacity.slots_source)

@@ -1,4 +1,4 @@
-//! Memory over time: what all jobs had, stacked, beside what was set aside, the ceiling, and what the machine had left.
+//! Memory over time: what all jobs had, stacked, beside the reservations, the ceiling, and what the machine had left.
 
 use super::Page;
 use super::axis::{Axis, Bar};
@@ -43,8 +43,8 @@ impl Memory {
                 running.push(bar);
             }
             running.retain(|bar| moment < bar.ended.max(bar.started + 1));
-            let set_aside = running.iter().map(|bar| bar.reservation).fold(0, u64::saturating_add);
-            reserved[part] = reserved[part].max(set_aside);
+            let of_running = running.iter().map(|bar| bar.reservation).fold(0, u64::saturating_add);
+            reserved[part] = reserved[part].max(of_running);
             let now: Vec<(usize, u64)> = running.iter().map(|bar| (bar.job, bytes_at(bar, moment))).collect();
             let total = now.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add);
             if total >= fullest[part].0 {
@@ -321,7 +321,7 @@ pub(super) fn legend(html: &mut Html, page: Page<'_>, memory: &Memory) {
         }
         html.within("li", &[], |html| {
             swatch(html, "reserved");
-            html.text("set aside");
+            html.text("reserved");
         });
         if memory.available.iter().flatten().any(|bytes| *bytes <= top) {
             html.within("li", &[], |html| {
@@ -332,7 +332,7 @@ pub(super) fn legend(html: &mut Html, page: Page<'_>, memory: &Memory) {
     });
     let mut words = format!("At the most, all jobs together had {}", look::size(memory.highest()));
     if let Some(reserved) = memory.reserved.iter().max().filter(|reserved| **reserved > 0) {
-        words.push_str(&format!(", and {} were set aside", look::size(*reserved)));
+        words.push_str(&format!(", and {} were reserved", look::size(*reserved)));
     }
     words.push_str(&format!(". The ceiling was {}", look::size(ceiling)));
     if !near {

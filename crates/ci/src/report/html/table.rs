@@ -21,7 +21,7 @@ const COLUMNS: [(&str, &str); 8] = [
     ("Attempts", "number"),
     ("Time", "number"),
     ("Peak", "number"),
-    ("Set aside", "number"),
+    ("Reserved", "number"),
     ("History of time and peak", ""),
 ];
 

@@ -202,7 +202,7 @@ fn a_small_report_has_this_structure() {
     th Attempts
     th Time
     th Peak
-    th Set aside
+    th Reserved
     th History of time and peak
     section details
     h2 Details
@@ -273,7 +273,7 @@ fn a_resumed_run_is_not_a_line_with_a_dot_at_each_end() {
     run.apply(&Stamped { at: DAY + 5000, event: Event::RunEnded { result: RunResult::Passed } });
     let html = html(&run);
     assert_well_formed(&html);
-    assert!(html.contains("went on after an interruption") && html.contains("All 2 jobs passed"));
+    assert!(html.contains("resumed after an interruption") && html.contains("All 2 jobs passed"));
     assert!(html.contains("<rect class=p x=0% y=18 width=48.5% height=19 />"), "the pause is cut short");
     assert!(html.contains("<rect class=p x=51.5% y=18 width=48.5% height=19 />"));
     assert!(html.contains("nothing ran for 24h"));

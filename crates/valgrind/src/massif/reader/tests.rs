@@ -90,8 +90,8 @@ fn wrong(from: &str, to: &str, expected: &str) {
 
 #[test]
 fn what_is_wrong_is_told_with_its_line() {
-    wrong("desc", "disc", "line 1: this is no massif output, which starts with `desc:` or `cmd:`");
-    wrong("time_unit: i", "time_unit: s", "line 4: `s` is no time unit; expected i, ms or B");
+    wrong("desc", "disc", "line 1: this is not massif output, which starts with `desc:` or `cmd:`");
+    wrong("time_unit: i", "time_unit: s", "line 4: `s` is not a time unit; expected i, ms or B");
     wrong("time=0", "tim=0", "line 8: expected `time=` and a number, found `tim=0`");
     wrong("time=0", "time=0x", "line 8: expected `time=` and a number, found `time=0x`");
     wrong("time=0", "time=", "line 8: expected `time=` and a number, found `time=`");
@@ -128,7 +128,7 @@ fn what_is_no_massif_file_is_refused() {
         (&b""[..], "line 1: the file is empty, before a `time_unit:` line"),
         (b"desc: x\n", "line 2: the file ends here, before a `time_unit:` line"),
         (b"cmd: x\ntime_unit: i\n", "line 3: there is no snapshot; was the program killed?"),
-        (b"\0\0\0\0", "line 1: this is no massif output, which starts with `desc:` or `cmd:`"),
+        (b"\0\0\0\0", "line 1: this is not massif output, which starts with `desc:` or `cmd:`"),
         (b"cmd: x\ntime_unit: i\nsnapshot=1\n", "line 4: the file ends here, before a `time=` line"),
     ] {
         assert_eq!(noted(text).0, Err(expected.to_owned()), "{}", String::from_utf8_lossy(text));

@@ -41,7 +41,7 @@ fn note() -> Note {
 }
 
 /// The suppression of the first finding's cause, with each finding in a job of its own.
-fn hide(findings: &[Finding]) -> Result<Suppression, Refusal> {
+fn suppress(findings: &[Finding]) -> Result<Suppression, Refusal> {
     let causes = causes(findings.iter().enumerate().map(|(job, finding)| Reported { job, tool: "memcheck", finding }));
     let chosen = causes.iter().find(|cause| cause.members.iter().any(|member| member.job == 0)).unwrap();
     suppression(&[chosen], &causes, &note())
@@ -50,7 +50,7 @@ fn hide(findings: &[Finding]) -> Result<Suppression, Refusal> {
 #[track_caller]
 fn check(stacks: &[&[&str]], expected: &str) {
     let findings: Vec<Finding> = stacks.iter().map(|names| leak("DefinitelyLost", names)).collect();
-    let hidden = hide(&findings).unwrap();
+    let hidden = suppress(&findings).unwrap();
     assert_eq!(hidden.frames.iter().map(Pattern::to_string).collect::<Vec<_>>().join(" "), expected);
 }
 
@@ -68,7 +68,7 @@ fn what_agrees_stays_exact_and_what_differs_becomes_dots() {
 
 #[test]
 fn it_carries_who_why_and_until_when() {
-    let text = hide(&[leak("DefinitelyLost", &["malloc", "f", "main"])]).unwrap().to_string();
+    let text = suppress(&[leak("DefinitelyLost", &["malloc", "f", "main"])]).unwrap().to_string();
     let id = text.lines().nth(5).unwrap().split_whitespace().next().unwrap().to_owned();
     let expected = format!(
         "# reason: it is kept\n# author: Jane\n# added: 2026-01-01, when 1 job had it\n# expires: 2026-04-01\n{{\n   {id} f \
@@ -103,7 +103,7 @@ fn a_suppression_that_would_hide_another_finding_is_refused() {
     // The same function name in another file is another cause, but suppressions know no files.
     let mut other = leak("DefinitelyLost", &["malloc", "main"]);
     other.stack[1].file = Some("b.c".into());
-    let refused = hide(&[leak("DefinitelyLost", &["malloc", "main"]), other.clone()]).unwrap_err();
+    let refused = suppress(&[leak("DefinitelyLost", &["malloc", "main"]), other.clone()]).unwrap_err();
     assert!(matches!(&refused, Refusal::TooMuch(others) if others.len() == 1), "{refused}");
     // Both together are what it hides.
     let findings = [leak("DefinitelyLost", &["malloc", "main"]), other];
@@ -111,7 +111,7 @@ fn a_suppression_that_would_hide_another_finding_is_refused() {
     let hidden = suppression(&all.iter().collect::<Vec<_>>(), &all, &note()).unwrap();
     assert_eq!(hidden.frames.len(), 2);
     // Another kind of leak in the same place is not hidden, so it does not matter.
-    assert!(hide(&[leak("DefinitelyLost", &["malloc", "f"]), leak("StillReachable", &["malloc", "f"])]).is_ok());
+    assert!(suppress(&[leak("DefinitelyLost", &["malloc", "f"]), leak("StillReachable", &["malloc", "f"])]).is_ok());
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_forged_log_cannot_widen_what_is_hidden() {
             suppression: finding.suppression,
             ..Default::default()
         };
-        hide(&[Finding::of(error)])
+        suppress(&[Finding::of(error)])
     };
     for change in [
         (|raw| raw.extra = Some("fun:*".into())) as fn(&mut RawSuppression),
@@ -153,5 +153,5 @@ fn findings_without_anything_in_common_are_refused() {
     assert!(matches!(suppression(&chosen, &all, &note()), Err(Refusal::Kinds(..))));
     let nameless =
         Finding { stack: vec![Frame::default()], suppression: None, ..leak("DefinitelyLost", &["malloc", "f"]) };
-    assert_eq!(hide(&[nameless]).unwrap_err(), Refusal::Nothing);
+    assert_eq!(suppress(&[nameless]).unwrap_err(), Refusal::Nothing);
 }

@@ -8,10 +8,10 @@ use super::finding::Finding;
 use super::suppression::{MOST_FRAMES, Pattern, Subject, Suppression};
 use super::xml::Frame;
 
-/// Who hides a finding, until when, and why.
+/// The author, the expiry date and the reason of a suppression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// Why it may be hidden.
+    /// The reason.
     pub reason: String,
     /// Who answers for that.
     pub author: String,
@@ -33,18 +33,18 @@ pub enum Refusal {
     /// A log that was not written by valgrind names something that would be read as something else.
     #[error("their log names functions that no suppression file can hold")]
     Unwritable,
-    /// It would hide other findings of the same runs.
-    #[error("it would also hide {}", .0.join(", "))]
+    /// It would suppress other findings of the same runs.
+    #[error("it would also suppress {}", .0.join(", "))]
     TooMuch(Vec<String>),
     /// A finding of the cause would still be reported.
-    #[error("it would not hide all of the finding: {0}")]
+    #[error("it would not suppress all of the finding: {0}")]
     TooLittle(String),
 }
 
 /// The suppression of these causes of one tool, checked against all causes of the runs that are known.
 ///
 /// # Errors
-/// When it would hide less than them or more.
+/// When it would suppress less than them or more.
 pub fn suppression(chosen: &[&Cause<'_>], all: &[Cause<'_>], note: &Note) -> Result<Suppression, Refusal> {
     let members: Vec<(&str, &Finding)> =
         chosen.iter().flat_map(|cause| cause.members.iter().map(|member| (cause.tool, member.finding))).collect();
@@ -86,13 +86,15 @@ pub fn suppression(chosen: &[&Cause<'_>], all: &[Cause<'_>], note: &Note) -> Res
     if !matches!(read.as_slice(), [one] if Suppression { line: 0, ..one.clone() } == hidden) {
         return Err(Refusal::Unwritable);
     }
-    if let Some(position) = subjects.iter().position(|subject| !hidden.hides(subject)) {
+    if let Some(position) = subjects.iter().position(|subject| !hidden.matches_subject(subject)) {
         return Err(Refusal::TooLittle(members[position].1.line()));
     }
     let others: Vec<String> = all
         .iter()
         .filter(|cause| !ids.contains(&cause.id.as_str()))
-        .filter(|cause| cause.members.iter().any(|member| hidden.hides(&member.finding.subject(&word(cause.tool)))))
+        .filter(|cause| {
+            cause.members.iter().any(|member| hidden.matches_subject(&member.finding.subject(&word(cause.tool))))
+        })
         .map(|cause| format!("{} ({})", cause.id, cause.title()))
         .collect();
     if others.is_empty() { Ok(hidden) } else { Err(Refusal::TooMuch(others)) }
