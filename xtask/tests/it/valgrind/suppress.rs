@@ -44,7 +44,7 @@ fn twenty_jobs_with_one_leak_are_one_finding_and_one_suppression() {
     let shared = findings(&run).into_iter().find(|finding| finding["id"] == id.as_str()).unwrap();
     assert_eq!(words(&shared["jobs"]), names);
     assert_eq!((findings(&run).len(), &shared["count"]), (2, &20.into()));
-    let hint = format!("to hide it: cargo xtask ci suppress {id} --reason TEXT");
+    let hint = format!("to suppress it: cargo xtask ci suppress {id} --reason TEXT");
     for shown in ["20 jobs: shared-0, shared-1", "2 causes, 21 jobs", &hint] {
         assert!(finished.stdout.contains(shown), "{shown}: {}", finished.stdout);
     }
@@ -161,7 +161,7 @@ fn a_file_keeps_what_people_wrote_and_says_when_something_is_wrong_with_it() {
     // Both hid nothing, and one is over; neither changes the verdict.
     for note in [
         "! 1 suppression expired and still in use: old (ci/hidden.supp:5)",
-        "! 2 suppressions hid nothing: old (ci/hidden.supp:5), bare (ci/hidden.supp:10)",
+        "! 2 suppressions suppressed nothing: old (ci/hidden.supp:5), bare (ci/hidden.supp:10)",
     ] {
         assert!(first.stdout.contains(note), "{note}: {}", first.stdout);
     }
