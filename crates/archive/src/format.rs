@@ -7,7 +7,7 @@ use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use xz2::bufread::XzDecoder;
 
-use crate::read::ReadError;
+use crate::read_error::ReadError;
 use drydock_config::release::Format;
 
 /// The memory limit of the xz decoder in bytes; the dictionaries of all presets fit.

@@ -11,6 +11,7 @@ mod encode;
 pub mod format;
 pub mod layer;
 pub mod read;
+mod read_error;
 pub mod source;
 mod tar;
 mod write;

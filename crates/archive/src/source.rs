@@ -2,11 +2,14 @@
 
 mod attributes;
 pub mod derive;
+mod listing;
+mod model;
 mod names;
 mod submodules;
 mod tree;
 pub mod version;
 mod walk;
 
+pub use model::{ExcludedPath, Origin, SourceEntry, SourceRepository, SourceTree};
 pub use names::{PathProblem, check_paths, wrong_target};
-pub use tree::{ExcludedPath, Origin, Reader, SourceEntry, SourceRepository, SourceTree};
+pub use tree::Reader;

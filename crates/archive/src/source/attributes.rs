@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::SourceRepository;
+use super::listing::Listing;
 use super::names::{self, PathProblem};
-use super::walk::Listing;
 use crate::EntryKind;
 use drydock_base::git::{Objects, Oid};
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::SourceRepository;
-use super::tree::missing;
-use super::walk::Listing;
+use super::listing::Listing;
+use super::model::missing;
 use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
 

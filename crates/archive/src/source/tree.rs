@@ -4,82 +4,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::walk;
+use super::model::{SourceEntry, SourceTree, missing};
+use super::{Origin, walk};
 use crate::{ArchiveEntry, EntryKind};
 use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
-
-/// The files of a commit and of its submodules, and the files derived from them.
-#[derive(Debug, Clone)]
-pub struct SourceTree {
-    /// The commit.
-    pub commit: Oid,
-    /// The commit date in seconds since 1970, which is the date of everything in the release.
-    pub epoch: u64,
-    /// All files and links, sorted by the bytes of the path, without duplicates.
-    pub entries: Vec<SourceEntry>,
-    /// The tracked paths that the release excludes.
-    pub excluded: Vec<ExcludedPath>,
-    /// The project's repository, then those of submodules.
-    pub repositories: Vec<SourceRepository>,
-}
-
-/// A repository with source files.
-#[derive(Debug, Clone)]
-pub struct SourceRepository {
-    /// The directory of its files, relative to the project, with a `/` at the end; empty for the project itself.
-    pub prefix: String,
-    /// The commit.
-    pub commit: Oid,
-    /// The repository with its objects.
-    pub repository: Repository,
-    /// The name of the submodule in `.gitmodules`; empty for the project itself.
-    pub name: String,
-}
-
-/// A file or symbolic link.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceEntry {
-    /// The path, relative to the project.
-    pub path: String,
-    /// The type; never a directory.
-    pub kind: EntryKind,
-    /// The source of the content.
-    pub origin: Origin,
-}
-
-/// The source of an entry's content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// A blob in git.
-    Git {
-        /// The index in [`SourceTree::repositories`].
-        repository: usize,
-        /// The object name.
-        blob: Oid,
-    },
-    /// A file that a generator wrote.
-    Derived {
-        /// The name of the generator.
-        generator: String,
-        /// The content.
-        content: Arc<[u8]>,
-    },
-}
-
-/// A tracked path that the release does not contain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExcludedPath {
-    /// The path; with a `/` at the end for a directory.
-    pub path: String,
-    /// The reason: `export-ignore` or `submodule`.
-    pub reason: &'static str,
-}
 
 impl SourceTree {
     /// Reads the files of a commit, and those of its submodules if `submodules` is true.
@@ -205,18 +139,4 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-/// The error for a missing object, with the command that fetches it.
-pub(super) fn missing(source: &SourceRepository, what: &str, oid: &Oid) -> anyhow::Error {
-    let at: PathBuf = source.repository.directory.clone();
-    let partial = source.repository.ask(&["config", "--get-regexp", r"^remote\..*\.promisor$"]).is_ok();
-    let remedy = if partial {
-        format!("the clone is partial; run `git -C {} fetch --refetch --no-filter origin`", at.display())
-    } else if source.repository.is_shallow {
-        format!("the clone is shallow; run `git -C {} fetch --unshallow --tags`", at.display())
-    } else {
-        format!("run `git -C {} fsck` to check for repository corruption", at.display())
-    };
-    Failure::missing(format!("{what} ({oid}) is not in the repository {}; {remedy}", at.display()))
 }
