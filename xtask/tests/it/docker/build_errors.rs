@@ -71,7 +71,7 @@ fn what_would_not_work_is_refused_with_its_remedy() {
         prove(&deb, &dsc, &[]);
     };
     made("Depends: libc6 (>= 99), libnowhere1 | libnowhere2, libc6\nPre-Depends: dpkg (>= 1)\n", &[], &[]);
-    let unmet = ["libc6 (>= 99); found libc6 2.36", "libnowhere1 | libnowhere2; not found", "add it to `debs`"];
+    let unmet = ["libc6 (>= 99); found libc6 2.36", "libnowhere1 | libnowhere2; not found", "to `packages` of the base or to `debs`"];
     refused(1, &unmet);
     made("Conflicts: dash\n", &[("postinst", "#!/bin/sh\n"), ("prerm", "#!/bin/sh\n")], &[]);
     refused(1, &["Conflicts dash; found dash", "lanternd has postinst, prerm", "`skip-scripts: true`"]);
@@ -145,7 +145,7 @@ fn bases_and_dockerfiles_that_may_change_are_refused() {
     build.declare(&declaration(&wrong, LANTERND));
     refused(8, &["has no manifest sha256:"]);
     build.declare(&declaration(&base, &format!("{LANTERND}platforms: [linux/arm/v7]\n")));
-    refused(8, &["has no image for linux/arm/v7; it has linux/amd64, linux/arm64"]);
+    refused(3, &["is not available for linux/arm/v7; its platforms are linux/amd64, linux/arm64"]);
     // A base without a list of packages cannot tell whether they would work.
     build.declare(&declaration(&base, &LANTERND.replace("lanternd]}", "lanternd], series: bookworm}")));
     let deb = build.package();

@@ -249,7 +249,7 @@ fn tokens_are_fetched_for_what_is_done_and_no_more() {
     assert!(text.contains("401") && text.contains("no credentials for"), "{text}");
     let text = format!("{:#}", client(&host, &named("wrong-horse")).tags(&nightly).unwrap_err());
     assert!(text.contains("/token: 401") && text.contains("bad login"), "{text}");
-    assert!(text.contains("the login of DRYDOCK_REGISTRY_USER for") && !text.contains("wrong-horse"), "{text}");
+    assert!(text.contains("the credentials of DRYDOCK_REGISTRY_USER for") && !text.contains("wrong-horse"), "{text}");
     let text = format!("{:#}", registry.tags(&server.repository("secret")).unwrap_err());
     assert!(text.contains("401"), "{text}");
 
