@@ -325,7 +325,7 @@ fn a_wrong_baseline_is_a_wrong_declaration() {
         missing.stderr
     );
     for (content, words) in [
-        ("hello\n", "cannot be read: line 1: this is no massif output"),
+        ("hello\n", "cannot be read: line 1: this is not massif output"),
         (
             "desc: --pages-as-heap=yes\ncmd: x\ntime_unit: i\nsnapshot=0\ntime=0\nmem_heap_B=0\nmem_heap_extra_B=0\n\
              mem_stacks_B=0\nheap_tree=empty\n",
