@@ -140,7 +140,7 @@ impl Disk<'_> {
         Ok(())
     }
 
-    /// Whiteouts hide what lower layers have, not what came with them.
+    /// Whiteouts remove entries of lower layers, not entries of their own layer.
     fn apply_whiteout(&mut self, whiteout: &Whiteout, fresh: &BTreeSet<String>) -> io::Result<()> {
         let (path, itself) = match whiteout {
             Whiteout::One(path) => (path, true),
@@ -216,7 +216,7 @@ mod tests {
         }
     }
 
-    fn unpacked(layers: Vec<Tar>) -> Result<(tempfile::TempDir, PathBuf), String> {
+    fn unpacked(layers: Vec<Tar>) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::create(&directory.path().join("oci")).unwrap();
         let layers: Vec<Descriptor> =
@@ -224,13 +224,13 @@ mod tests {
         let root = directory.path().join("root");
         fs::create_dir(&root).unwrap();
         fs::write(directory.path().join("secret"), "secret").unwrap();
-        unpack(&layout, &layers, &root, None).map_err(|error| error.to_string())?;
+        unpack(&layout, &layers, &root, None)?;
         assert_eq!(fs::read_to_string(directory.path().join("secret")).unwrap(), "secret");
         Ok((directory, root))
     }
 
     #[test]
-    fn layers_hide_and_replace_what_is_below() {
+    fn layers_remove_and_replace_what_is_below() {
         let lower = Tar::new()
             .directory("a/")
             .file("a/one", "1")
@@ -273,7 +273,7 @@ mod tests {
             (Tar::new().link("l", "l").file("l/x", "x"), "too many symlinks"),
         ] {
             let found = unpacked(vec![tar]).map(drop).unwrap_err();
-            assert!(found.contains(why), "{why}: {found}");
+            assert!(found.to_string().contains(why), "{why}: {found}");
         }
         // Links out of the directory lead to its root, as in a container.
         let up = Tar::new().link("up", "../..").file("up/secret", "x").link("abs", "/etc").file("abs/passwd", "mine");

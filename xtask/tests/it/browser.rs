@@ -2,7 +2,7 @@
 //!
 //! The protocol is JSON with a zero byte after each message, on file descriptors 3 and 4. So it needs neither a driver
 //! nor a port nor an HTTP or WebSocket client, and no crate that would be built with every cold run of the tests; and it
-//! tells what drivers do not: every request, every line of the console, the accessibility tree.
+//! shows what drivers do not: every request, every line of the console, the accessibility tree.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, getuid, kill_process_group};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long anything may take; a loaded machine starts a browser in several seconds.
+/// The limit for every step; a loaded machine starts a browser in several seconds.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A browser with one page.
@@ -137,12 +137,12 @@ impl Browser {
         self.events.clear();
         let opened = self.call("Page.navigate", json!({"url": format!("file://{}", file.display())}));
         assert!(opened["errorText"].is_null(), "{opened}");
-        if !self.has_told("Page.loadEventFired") {
+        if !self.has_event("Page.loadEventFired") {
             self.until(|message| message["method"] == "Page.loadEventFired");
         }
     }
 
-    fn has_told(&self, method: &str) -> bool {
+    fn has_event(&self, method: &str) -> bool {
         self.events.iter().any(|event| event["method"] == method)
     }
 
@@ -152,7 +152,7 @@ impl Browser {
         sent.filter_map(|event| event["params"]["request"]["url"].as_str().map(str::to_owned)).collect()
     }
 
-    /// What the console shows since the page was opened, exceptions and breaches of the policy among it.
+    /// The messages of the console since the page was opened, with exceptions and violations of the security policy.
     pub(crate) fn console(&self) -> Vec<String> {
         let told = ["Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"];
         let of_console = |event: &&Value| told.iter().any(|method| event["method"] == *method);

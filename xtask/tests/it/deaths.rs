@@ -49,7 +49,7 @@ fn matrix() {
     assert!(cells.iter().all(|cell| cell.problems.is_empty()), "wrong cells:\n{text}");
 }
 
-/// A machine has v1 or v2; a hosted runner has v2, and its absence here is no fault of the machine.
+/// A machine has v1 or v2; a hosted runner has v2, so its absence here is not an error.
 fn v1_is_writable() -> bool {
     let v1 = Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists();
     let writable = v1 && OuterGroup::new(1 << 30).is_ok();
@@ -72,10 +72,10 @@ fn table_in_guest() {
     let left: Vec<_> = groups().into_iter().filter(|group| !before.contains(group)).collect();
     let verdict = format!("{} left behind", left.len());
     let problems = left.iter().map(|group| format!("left behind: {}", group.display())).collect();
-    print(Cell { cause: "control groups".to_owned(), column: Column::V2, verdict, confidence: None, problems });
+    print(Cell { cause: "cgroups".to_owned(), column: Column::V2, verdict, confidence: None, problems });
 }
 
-/// All control groups of a machine with v2.
+/// All cgroups of a machine with v2.
 fn groups() -> Vec<PathBuf> {
     let mut groups = vec![PathBuf::from("/sys/fs/cgroup")];
     let mut next = 0;

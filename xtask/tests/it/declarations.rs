@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long any refusal may take. Most take microseconds; the slowest few are printed by `--nocapture`.
+/// The limit for each refusal. Most take microseconds; the slowest few are printed by `--nocapture`.
 const MOST: Duration = Duration::from_secs(1);
 
 /// Processor time of this thread: other tests on the same processors do not count.
@@ -116,7 +116,7 @@ fn what_is_no_small_file_is_never_read() {
     }
 }
 
-/// What fuzzing and users found: `good-*` must be taken, `bad-*` refused with a place, all of it soon.
+/// The finds of fuzzing and of users: `good-*` must be accepted, `bad-*` refused with a location, all of it soon.
 #[test]
 fn the_corpus_neither_panics_nor_hangs() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/jobs-yaml");

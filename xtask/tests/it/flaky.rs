@@ -85,7 +85,7 @@ fn the_ledger_tells_a_flake_and_the_quarantine_holds_until_its_day() {
     let finished = run(&project, 1);
     assert!(finished.stderr.contains(&format!("the quarantine of moody ended on {}", day(-1))), "{}", finished.stderr);
 
-    // Entries that select nothing, or last for ever, are told at their place.
+    // Entries that select nothing, or last for ever, are reported with their location.
     quarantine(&day(400), "");
     let refused = run(&project, 3);
     assert!(

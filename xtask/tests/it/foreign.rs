@@ -36,7 +36,7 @@ const CONSTANT: &str = "0xd76aa478";
 const IN_HEX2BIN: &str = "\tfor (i = 0; i < bin_len; i++)\n";
 
 #[test]
-fn each_defect_of_libmd_is_told_where_it_is_and_nowhere_else() {
+fn each_defect_of_libmd_is_reported_where_it_is_and_nowhere_else() {
     let Some(libmd) = Libmd::built() else { return };
 
     let sound = libmd.ci("as Debian has it");
@@ -120,12 +120,12 @@ impl Libmd {
         let args = ["--config", &config, "--state", &text(state.path()), "ci"];
         let finished = self.tree.xtask(&args).run();
         assert!(!self.tree.state().exists(), "the foreign tree was written to");
-        let run = RunJson::latest(state.path()).unwrap_or_else(|error| panic!("{error}\n{}", finished.transcript()));
+        let run = RunJson::latest(state.path()).unwrap_or_else(|error| panic!("{error:#}\n{}", finished.transcript()));
         Report { what, finished, run, state }
     }
 }
 
-/// What one run told.
+/// The results of one run.
 struct Report {
     what: &'static str,
     finished: Finished,
@@ -184,8 +184,8 @@ impl Report {
     }
 }
 
-/// A directory with the source package. A network or an archive without it is no fault of the machine, and no defect of
-/// Drydock: then the test is skipped, in CI too. A file with another digest is not skipped.
+/// A directory with the source package. `None` if it cannot be downloaded, which is not a defect of Drydock or of the
+/// machine: then the test is skipped, in CI too. A file with another digest is not skipped.
 fn fetched() -> Option<TempDir> {
     let directory = tempfile::tempdir().unwrap();
     let mut why = String::new();

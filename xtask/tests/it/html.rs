@@ -231,7 +231,7 @@ fn without_scripts(browser: &mut Browser, report: &Path) {
     for text in ["jobs did not pass", "What went wrong", "assertion failed", "units/_6"] {
         assert!(shown.contains(text), "{text}");
     }
-    assert!(!shown.contains("Closer") && !shown.contains("arrow keys"), "what only the script can do is hidden");
+    assert!(!shown.contains("Closer") && !shown.contains("arrow keys"), "shows what only works with the script");
     let details = browser.value("document.querySelector('.details').textContent");
     assert!(details.as_str().unwrap().contains("Attempt 1: "));
     // A link opens the details that it leads into, as browsers do by themselves.

@@ -171,7 +171,7 @@ fn every_file_is_printed_as_ms_print_prints_it() {
     assert!(compared > CASES.len());
 }
 
-/// What ms_print cannot read is read all the same, and what nobody can is refused with its line.
+/// Files that ms_print cannot read are read all the same; those that cannot be understood are refused with their line.
 #[test]
 fn files_that_ms_print_refuses() {
     if !tools_are_there() {

@@ -1,4 +1,4 @@
-//! No job dies for lack of memory: the ladder, refusals, the live guard, and what history teaches, on real kills.
+//! No job dies for lack of memory: escalation, refusals, the live guard, and what history teaches, on real kills.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn greedy(program: &str) -> String {
 /// The room that those four do not have together, while two of them do.
 const ROOM: u64 = 270 * MIB;
 
-/// What must hold after a run of [`greedy`]: all green, by the ladder, and not called flaky.
+/// Asserts that a run of [`greedy`] ended green by escalation, and that no job was called flaky.
 #[track_caller]
 fn ended_green(run: &RunJson, code: i32, said: &str) {
     assert_eq!(code, 0, "{said}");
@@ -65,7 +65,7 @@ fn outer_group(limit: u64) -> Option<OuterGroup> {
 }
 
 fn latest(project: &Project, finished: &Finished) -> RunJson {
-    RunJson::latest(&project.state()).unwrap_or_else(|why| panic!("{why}\n{}", finished.transcript()))
+    RunJson::latest(&project.state()).unwrap_or_else(|why| panic!("{why:#}\n{}", finished.transcript()))
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_forced_out_of_memory_ends_green_by_escalation() {
 }
 
 #[test]
-fn the_ladder_in_a_guest_with_the_unified_hierarchy() {
+fn escalation_in_a_guest_with_the_unified_hierarchy() {
     if !vm::available() {
         return;
     }
@@ -113,7 +113,7 @@ fn the_ladder_in_a_guest_with_the_unified_hierarchy() {
     println!("{}", console.figures());
     let code = console.marked("@@code ").next().and_then(|code| code.trim().parse().ok()).unwrap_or(-1);
     let json = console.marked("@@json ").next().unwrap_or_default();
-    let run: RunJson = serde_json::from_str(json).unwrap_or_else(|why| panic!("{why}\n{}", console.text));
+    let run: RunJson = serde_json::from_str(json).unwrap_or_else(|why| panic!("{why:#}\n{}", console.text));
     assert_eq!(run.containment, "cgroup-v2");
     ended_green(&run, code, &console.text);
 }
@@ -273,14 +273,14 @@ fn tune_memory_measures_what_is_saved_and_what_is_missed() {
     let said = &finished.stdout;
     assert!(said.starts_with("count as it is declared: ") && said.contains("9 of 9 seeded bugs found"), "{said}");
     let line = |option: &str| said.lines().find(|line| line.starts_with(&format!("{option} "))).unwrap_or_default();
-    for (option, hides) in [
+    for (option, missed) in [
         ("--track-origins=no", "in reports, where undefined values come from"),
         ("--freelist-vol=1000000", "a use after free, 4 MiB of frees later"),
         ("--freelist-vol=8000000", "nothing"),
         ("--redzone-size=0", "a read 40 bytes behind a block"),
         ("--keep-stacktraces=alloc", "in reports, where blocks were freed"),
     ] {
-        assert!(line(option).ends_with(hides), "{option} hides {hides}, but: {}\n{said}", line(option));
+        assert!(line(option).ends_with(missed), "{option} misses {missed}, but: {}\n{said}", line(option));
     }
     // Origins cost 100 MiB a process, whatever the job: that is measured, and what is recommended was run together.
     assert!(line("--track-origins=no").contains(" MiB "), "{said}");

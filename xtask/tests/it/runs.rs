@@ -137,7 +137,7 @@ fn one_run_at_a_time() {
 }
 
 #[test]
-fn an_invalid_declaration_is_told_whole_and_runs_nothing() {
+fn all_errors_of_an_invalid_declaration_are_reported_and_nothing_runs() {
     let project = Project::new().jobs("jobs:\n  a: {run: [\"true\"], timeuot: 2m}\n  b: {run: [], needs: [c]}\n");
     let finished = project.xtask(&["ci"]).run();
     ends(&finished, 3);
@@ -309,7 +309,7 @@ fn a_reader_that_goes_away_ends_no_run() {
 }
 
 #[test]
-fn a_job_that_deletes_the_state_is_told_and_does_not_pass_for_a_success() {
+fn a_job_that_deletes_the_state_is_reported_and_does_not_count_as_a_success() {
     let project = Project::new().jobs("jobs:\n  rm: {run: [rm, -rf, target/xtask], memory: 16MiB}\n");
     let finished = project.xtask(&["ci"]).run();
     ends(&finished, 5);
@@ -317,7 +317,7 @@ fn a_job_that_deletes_the_state_is_told_and_does_not_pass_for_a_success() {
 }
 
 #[test]
-fn what_memcheck_could_not_check_is_told() {
+fn what_memcheck_could_not_check_is_reported() {
     if !crate::support::need_tool("valgrind", "valgrind") {
         return;
     }

@@ -88,7 +88,7 @@ impl Project {
         self.directory.path()
     }
 
-    /// Where `xtask` keeps its runs unless it is told otherwise.
+    /// The default state directory, in which `xtask` keeps its runs.
     pub(crate) fn state(&self) -> PathBuf {
         self.path().join("target/xtask")
     }
@@ -113,7 +113,7 @@ impl Xtask {
         Self { command, directory: project.to_owned(), limit: Duration::from_secs(120) }
     }
 
-    /// How long the call may take before the test gives up on it.
+    /// Sets the time after which the test gives up on the call; 2 minutes by default.
     pub(crate) fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -164,7 +164,7 @@ impl Running {
         kill_process_group(Pid::from_child(&self.child), signal)
     }
 
-    /// Kills `xtask` alone, as the OOM killer or `kill -9` does.
+    /// Kills only `xtask` itself, as the OOM killer or `kill -9` does.
     pub(crate) fn kill(&self) -> rustix::io::Result<()> {
         kill_process(Pid::from_child(&self.child), Signal::KILL)
     }
@@ -273,7 +273,7 @@ pub(crate) fn wait_for<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -
     }
 }
 
-/// How many processes the kernel killed for want of memory since it booted, anywhere on this machine.
+/// The number of processes that the OOM killer killed since the kernel booted, anywhere on this machine.
 pub(crate) fn kernel_oom_kills() -> u64 {
     let vmstat = fs::read_to_string("/proc/vmstat").unwrap();
     let count = vmstat.lines().find_map(|line| line.strip_prefix("oom_kill "));

@@ -1,4 +1,4 @@
-//! Memcheck, helgrind and drd on small wrong programs: what is found, what is told of it, and how it is hidden.
+//! Memcheck, helgrind and drd on small wrong programs: the findings, their reports and their suppressions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ fn project(head: &str, tool: &str, jobs: &[(&str, &[&str])]) -> Project {
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         yaml.push_str(&format!("  {name}: {{run: [{}], {tool}}}\n", words.join(", ")));
     }
-    let project = Project::new().file("ci/hidden.supp", "").jobs(&yaml);
+    let project = Project::new().file("ci/project.supp", "").jobs(&yaml);
     for name in ["memory", "stripped", "threads", "names-cc", "names-rs"] {
         fs::copy(programs().join(name), project.path().join(name)).unwrap();
     }

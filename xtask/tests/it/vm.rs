@@ -1,5 +1,5 @@
 //! Throw-away virtual machines: Debian's cloud kernel under qemu, with an initramfs made of the files that a test
-//! names. They give a test what it cannot have here: another control group version, little memory, a machine that dies.
+//! names. They give a test what it cannot have here: another cgroup version, little memory, a machine that dies.
 //!
 //! `-accel tcg` always: `/dev/kvm` may exist and hang, and the time to boot is seconds either way.
 
@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
+
 use crate::support::{need, need_tool, wait_for};
 
-/// What a guest is made of.
+/// A guest that is about to boot.
 pub(crate) struct Guest {
     memory_mib: u32,
     limit: Duration,
@@ -49,7 +51,7 @@ impl Guest {
         Self { memory_mib, limit: Duration::from_secs(180), files, script: script.to_owned() }
     }
 
-    /// How long the guest may take, from the start of qemu to its end.
+    /// Sets the limit for the guest, from the start of qemu to its end; 3 minutes by default.
     pub(crate) fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -145,7 +147,7 @@ impl Guest {
     }
 }
 
-/// What a guest said.
+/// The output of a guest.
 pub(crate) struct Console {
     /// The whole serial console.
     pub(crate) text: String,
@@ -228,14 +230,15 @@ fn kernel() -> PathBuf {
 }
 
 /// Downloads the package of the newest cloud kernel into the directory, and returns its name.
-fn download(directory: &Path) -> Result<String, String> {
+fn download(directory: &Path) -> anyhow::Result<String> {
     let depends = Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]).output().unwrap();
     let depends = String::from_utf8_lossy(&depends.stdout).into_owned();
     let package = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
-    let package = format!("linux-image-{}", package.ok_or("there is no package linux-image-cloud-amd64")?);
+    let package = format!("linux-image-{}", package.context("the package linux-image-cloud-amd64 does not exist")?);
     let download =
         Command::new("apt-get").args(["download", "--quiet", &package]).current_dir(directory).output().unwrap();
-    if download.status.success() { Ok(package) } else { Err(String::from_utf8_lossy(&download.stderr).into_owned()) }
+    anyhow::ensure!(download.status.success(), "{}", String::from_utf8_lossy(&download.stderr));
+    Ok(package)
 }
 
 /// Where Debian's `libc6-dbg` keeps the symbols of a library.

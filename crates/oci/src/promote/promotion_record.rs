@@ -47,7 +47,7 @@ pub struct Promotion {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SignedTag {
-    /// Its name.
+    /// The name of the tag, without `refs/tags/`.
     pub name: String,
     /// The tag object.
     pub object: String,

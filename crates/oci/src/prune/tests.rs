@@ -314,7 +314,7 @@ fn any_graph(hostile: bool) -> impl Strategy<Value = RepositoryGraph> {
     )
 }
 
-/// What tags that stay need, found in the most simple way: again and again, until nothing is added.
+/// The manifests that remaining tags need, found in the simplest way: repeated until nothing is added.
 fn needed(graph: &RepositoryGraph, plan: &Plan) -> BTreeSet<Digest> {
     let mut needed: BTreeSet<Digest> = plan.kept.iter().map(|kept| kept.digest).collect();
     needed.extend(&plan.pushing);
@@ -338,7 +338,7 @@ fn needed(graph: &RepositoryGraph, plan: &Plan) -> BTreeSet<Digest> {
     }
 }
 
-/// What is left when a registry has deleted some manifests, each with its tags.
+/// The graph that remains after a registry has deleted some manifests, each with its tags.
 fn without(graph: &RepositoryGraph, deleted: &BTreeSet<Digest>) -> RepositoryGraph {
     let mut left = graph.clone();
     left.manifests.retain(|digest, _| !deleted.contains(digest));

@@ -82,7 +82,7 @@ impl Credentials {
         Credentials { variables, machine }
     }
 
-    /// What the environment says about the network.
+    /// The proxies and certificates that the environment names.
     pub fn machine(&self) -> &NetworkEnv {
         &self.machine
     }

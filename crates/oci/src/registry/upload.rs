@@ -140,7 +140,7 @@ impl Registry {
             RegistryError::protocol(format!("{} returned an invalid upload location: {shown:?}", self.host()))
         })?;
         if !url.same_origin(&self.inner.base) {
-            let why = "does a proxy in front of it hide the host and scheme of requests?";
+            let why = "check that a proxy in front of it forwards the host and scheme of requests";
             let text = format!("{} continues an upload at {url}, which is another host; {why}", self.host());
             return Err(RegistryError::protocol(text));
         }

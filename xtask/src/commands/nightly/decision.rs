@@ -26,7 +26,7 @@ pub(super) struct Candidate<'a> {
 
 /// Compares the candidate with the current nightlies: `published` has the name of each image and its nightly.
 pub(super) fn decide(candidate: &Candidate<'_>, published: &[(String, Option<Published>)]) -> Decision {
-    // All images are checked first, so that a missing image does not hide a newer one.
+    // All images are checked first, so that a newer one is found although another is missing.
     for (image, before) in published {
         let Some((before, version)) = before.as_ref().and_then(|one| Some((one, one.version.as_ref()?))) else {
             continue;

@@ -36,7 +36,7 @@ pub(super) fn text(record: &NightlyRecord) -> String {
     text
 }
 
-/// What is published after a step failed.
+/// A sentence about what is published after a step failed.
 fn state_of_publication(record: &NightlyRecord) -> &'static str {
     let completed = |name: &str| record.steps.iter().any(|step| step.step == name);
     let is_tagged = |pushed: &PushedImage| !pushed.tags.is_empty();

@@ -30,8 +30,8 @@ pub(crate) struct Cause {
 pub(crate) enum Company {
     /// With all others of this kind.
     Together,
-    /// Alone in its run.
-    Alone,
+    /// As the only job of its run.
+    Exclusive,
     /// At the same time as all others of this kind, where groups keep them apart.
     Crowd,
 }
@@ -94,7 +94,7 @@ impl Cause {
     }
 }
 
-/// Of a death by SIGKILL nothing tells whether the program did it to itself.
+/// The verdicts on a program that kills itself by SIGKILL, which the kernel does not distinguish from a kill by others.
 const SELF_KILL: &[&str] = &["killed-from-outside{9}", "crashed{9}"];
 const OUTSIDE: &[&str] = &["killed-from-outside{9}"];
 const OOM: &[&str] = &["out-of-memory"];
@@ -133,9 +133,9 @@ pub(crate) const CAUSES: &[Cause] = &[
         .never_says("it ignored SIGTERM"),
     Cause::new("daemon", &["daemon", "60", "keep"], &["passed"]).leftover(),
     Cause::new("daemon-silent", &["daemon", "60", "close"], &["passed"]).leftover(),
-    Cause::new("oom", &["hog", "400"], OOM).limited("96MiB", Company::Alone),
-    Cause::new("oom-grandchild", &["grandchild-hog", "400"], OOM).limited("96MiB", Company::Alone),
-    Cause::new("oom-memcheck", &["hog", "800"], OOM).with("tool: memcheck").limited("192MiB", Company::Alone),
+    Cause::new("oom", &["hog", "400"], OOM).limited("96MiB", Company::Exclusive),
+    Cause::new("oom-grandchild", &["grandchild-hog", "400"], OOM).limited("96MiB", Company::Exclusive),
+    Cause::new("oom-memcheck", &["hog", "800"], OOM).with("tool: memcheck").limited("192MiB", Company::Exclusive),
     Cause::new("both-oom", &["hog", "400"], OOM).limited("64MiB", Company::Crowd),
     Cause::new("both-self-sigkill", &["selfkill", "1"], SELF_KILL).company(Company::Crowd),
     Cause::new("both-exit-1", &["exit", "1"], &["failed{1}"]).company(Company::Crowd),

@@ -24,7 +24,7 @@ impl Column {
         }
     }
 
-    /// What `run.json` calls it.
+    /// The name of the containment in `run.json`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::V1 => "cgroup-v1",
@@ -46,7 +46,7 @@ pub(crate) struct Cell {
     pub(crate) column: Column,
     pub(crate) verdict: String,
     pub(crate) confidence: Option<f64>,
-    /// What is wrong with it; nothing when it is right.
+    /// The errors of this cell; empty if it is right.
     pub(crate) problems: Vec<String>,
 }
 

@@ -13,16 +13,16 @@ use crate::support::{
     text,
 };
 
-/// What holds the whole `xtask` where jobs have no groups of their own.
+/// The memory limit, in bytes, of the whole `xtask` where jobs do not have cgroups of their own.
 const OUTER_LIMIT: u64 = 256 * 1024 * 1024;
 
-/// How long a run of the table may take; a guest is slow.
+/// The limit for a run of the table; a guest is slow.
 const RUN_LIMIT: Duration = Duration::from_secs(100);
 
 /// Does all cells of one column that this machine can produce, and hands each over as soon as it is known.
 pub(crate) fn column(column: Column, mut done: impl FnMut(Cell)) {
     batch(column, &rows(Company::Together)).into_iter().for_each(&mut done);
-    for cause in rows(Company::Alone) {
+    for cause in rows(Company::Exclusive) {
         batch(column, &[cause]).into_iter().for_each(&mut done);
     }
     if column.contains() {
@@ -165,12 +165,12 @@ fn judge(column: Column, cause: &Cause, job: Option<&JobJson>, marker: &str) -> 
     cell
 }
 
-/// What is wrong with the whole run, and so with each of its cells.
+/// The errors of the whole run, which count for each of its cells.
 fn problems_of_the_run(
     column: Column,
     causes: &[&Cause],
     finished: &Finished,
-    run: &Result<RunJson, String>,
+    run: &anyhow::Result<RunJson>,
 ) -> Vec<String> {
     let mut problems = panics(finished);
     // 1: a job failed; 5: only the machine did. A limit of the job's own is the job's failure.
@@ -183,7 +183,7 @@ fn problems_of_the_run(
         problems.push(format!("exit code {} of xtask, right is {right:?}", finished.code()));
     }
     match run {
-        Err(error) => problems.push(error.clone()),
+        Err(error) => problems.push(format!("{error:#}")),
         Ok(run) => {
             if run.containment != column.name() {
                 problems.push(format!("containment {:?}", run.containment));
@@ -217,7 +217,7 @@ pub(crate) fn still_running(marker: &str) -> Vec<String> {
     processes.iter().take(3).map(|process| format!("still running: {} {}", process.pid, process.command)).collect()
 }
 
-/// What a person wants to see of a wrong cell: the journal and the log of its job.
+/// The evidence for a wrong cell: the journal and the log of its job.
 pub(crate) fn evidence(state: &Path, job: &str) -> String {
     let latest = state.join("runs/latest");
     let mut text = String::new();

@@ -10,7 +10,7 @@ use super::matrix::{Cell, Column};
 use super::run::{evidence, panics, still_running, tail};
 use crate::support::{Finished, Project, RunJson, SmallDisk, marker, mortal, need, processes_with, text};
 
-/// How long anything may take that should take a second or two; a guest is slow.
+/// The limit for what should take a second or two; a guest is slow.
 const SOON: Duration = Duration::from_secs(40);
 
 pub(crate) fn all(column: Column, mut done: impl FnMut(Cell)) {
@@ -64,7 +64,7 @@ impl Account {
         let code = finished.code();
         self.expect(codes.contains(&code), format!("exit code {code} of xtask, right is {codes:?}"));
         RunJson::latest(&self.state).unwrap_or_else(|error| {
-            self.cell.problems.push(error);
+            self.cell.problems.push(format!("{error:#}"));
             RunJson::default()
         })
     }
@@ -188,7 +188,7 @@ fn full_disk(column: Column, cause: &str, arguments: &str) -> Option<Cell> {
     let resumed = project.xtask(&[&call[..], &["--resume"]].concat()).limit(SOON).run();
     account.cell.problems.extend(panics(&resumed));
     account.expect([0, 1, 5].contains(&resumed.code()), format!("exit code {} after --resume", resumed.code()));
-    // A run that had come to its end is not resumed; its results are written again from the journal.
+    // A run that has finished is not resumed; its results are written again from the journal.
     let reported = project.xtask(&["--state", &state_text, "ci", "report"]).limit(SOON).run();
     account.cell.problems.extend(panics(&reported));
     match RunJson::latest(&state) {
@@ -197,7 +197,7 @@ fn full_disk(column: Column, cause: &str, arguments: &str) -> Option<Cell> {
             account.expect_outcome(&run, "beside", 1, &["passed", "lost", "cancelled"]);
             account.expect_result(&run, "before", &["passed"]);
         }
-        Err(error) => account.cell.problems.push(format!("after --resume and ci report: {error}")),
+        Err(error) => account.cell.problems.push(format!("after --resume and ci report: {error:#}")),
     }
     account.cell.problems.extend(torn_lines(&state));
     if !account.cell.problems.is_empty() {

@@ -1,4 +1,4 @@
-//! Questions to Launchpad, with a stand-in for its API on this machine.
+//! Questions to Launchpad, answered by a fake of its API on this machine.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -9,14 +9,14 @@ use super::fixture::{Deb, VERSION, has_tools, lanternd};
 use crate::support::need_tool;
 
 /// A server with a response for some paths with their queries, and 404 for all others.
-struct StandIn {
+struct FakeLaunchpad {
     address: String,
     responses: Arc<Mutex<BTreeMap<String, String>>>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
-impl StandIn {
-    fn start() -> StandIn {
+impl FakeLaunchpad {
+    fn start() -> FakeLaunchpad {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}/devel", listener.local_addr().unwrap());
         let (responses, requests) = (Arc::new(Mutex::new(BTreeMap::new())), Arc::new(Mutex::new(Vec::new())));
@@ -35,7 +35,7 @@ impl StandIn {
                 stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).ok();
             }
         });
-        StandIn { address, responses, requests }
+        FakeLaunchpad { address, responses, requests }
     }
 
     fn respond(&self, path: &str, body: &serde_json::Value) {
@@ -51,7 +51,7 @@ fn the_state_of_the_archive_is_checked_before_an_upload() {
     let directory = tempfile::tempdir().unwrap();
     let deb = Deb::new(lanternd(), &directory.path().join("state"));
     deb.ok(&["source", "--series", "noble"]);
-    let launchpad = StandIn::start();
+    let launchpad = FakeLaunchpad::start();
     let check = || deb.call(&["check", "--series", "noble", "--unsigned", "--remote", "--api", &launchpad.address]);
     let archive = "/~example/+archive/ubuntu/lantern";
     let published = format!("{archive}?ws.op=getPublishedSources&exact_match=true&source_name=lanternd");

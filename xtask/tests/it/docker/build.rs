@@ -47,7 +47,7 @@ fn lanternds_image_is_the_same_from_everywhere_and_runs_elsewhere() {
 
     // Another directory with stray files, another umask, time zone, locale, user, host and clock; its own base cache.
     let other = BuildProject::lanternd(&yaml).elsewhere().proved().unwrap();
-    let second = other.built(&other.twin(&["build"]), "0.3.0");
+    let second = other.built(&other.call_varied(&["build"]), "0.3.0");
     assert_eq!(second.clone().without_machine(), first.clone().without_machine());
 
     // skopeo takes the layout, and copies what is in it.
@@ -223,7 +223,7 @@ fn a_killed_build_leaves_the_old_image() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_leaves_the_old_image() {
+fn a_full_disk_is_reported_and_leaves_the_old_image() {
     let Some(server) = Server::start() else { return };
     let Some(disk) = SmallDisk::mount(24) else { return };
     let project = archives();

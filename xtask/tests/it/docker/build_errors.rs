@@ -1,4 +1,4 @@
-//! What no image is made of: each with the words that say how to mend it.
+//! Declarations that no image can be built from: each is refused with a message that says how to fix it.
 
 use std::fs;
 use std::path::Path;

@@ -190,12 +190,12 @@ impl BuildProject {
     }
 
     /// The same with another user, host, clock, umask, time zone and locale.
-    pub(crate) fn twin(&self, args: &[&str]) -> Finished {
-        let twin = Variations::probe();
+    pub(crate) fn call_varied(&self, args: &[&str]) -> Finished {
+        let variations = Variations::probe();
         let home = self.at("home");
         fs::create_dir_all(&home).unwrap();
-        let argv = twin.command(&self.argv(args));
-        finished(Command::new(&argv[0]).args(&argv[1..]).envs(twin.variables(&home).unwrap()))
+        let argv = variations.command(&self.argv(args));
+        finished(Command::new(&argv[0]).args(&argv[1..]).envs(variations.variables(&home).unwrap()))
     }
 
     /// The same with what an engine bears: another host, umask, time zone, locale and home.

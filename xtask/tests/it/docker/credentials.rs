@@ -265,10 +265,7 @@ fn tokens_are_fetched_for_what_is_done_and_no_more() {
 fn a_login_is_never_sent_in_the_clear_or_to_another_host() {
     let elsewhere = Proxy::start("127.0.0.1:1", |_| Act::Response(200, vec![], b"{\"token\":\"x\"}".to_vec()));
     let proxy = Proxy::start("127.0.0.1:1", |request| {
-        let realm = match request.target.contains("/clear/") {
-            true => "http://token.example/token",
-            false => "nonsense",
-        };
+        let realm = if request.target.contains("/clear/") { "http://token.example/token" } else { "nonsense" };
         let challenge = format!("Bearer realm=\"{realm}\",service=\"x\"");
         Act::Response(401, vec![("www-authenticate", challenge)], Vec::new())
     });

@@ -37,9 +37,8 @@ fn what_has_another_digest_is_not_kept() {
         ("/manifests/", "GET", |_| vec![b' '; 5 << 20], "is longer than 4194304 bytes"),
     ];
     for (number, (part, method, change, words)) in cases.into_iter().enumerate() {
-        proxy.script(move |request: &Request| match request.method == method && request.target.contains(part) {
-            true => Act::Change(change),
-            false => Act::Pass,
+        proxy.script(move |request: &Request| {
+            if request.method == method && request.target.contains(part) { Act::Change(change) } else { Act::Pass }
         });
         let registry = client(&proxy.host(), &Credentials::default());
         let into = Layout::create(&directory.path().join(format!("into-{number}"))).unwrap();
@@ -146,7 +145,7 @@ fn content_goes_nowhere_else() {
         assert!(format!("{error:#}").contains(words), "{error:#}");
     }
     assert!(elsewhere.seen().is_empty());
-    // A blob may be kept elsewhere, where nobody is told who asks.
+    // A blob may be kept on another host, which does not get the credentials.
     let into = Layout::create(&directory.path().join("into")).unwrap();
     let reference = Reference::Digest(top.digest);
     pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap();

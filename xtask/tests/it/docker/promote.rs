@@ -48,7 +48,7 @@ fn a_release_has_the_digest_that_was_built_and_a_signed_record() {
     let setup = ReleaseProject::new(&proxy.host());
     let commit = setup.commit("1.0");
     setup.sign_tag("v1.0", &setup.captain);
-    let top = setup.push(&Built::of("v1.0", "1.0", &commit));
+    let top = setup.push(&Built::new("v1.0", "1.0", &commit));
 
     let told = setup.ok(&["1.0", "--dry-run"]);
     assert!(told.stdout.contains("latest     moves here") && told.stdout.contains(&top.digest.to_string()));
@@ -59,7 +59,7 @@ fn a_release_has_the_digest_that_was_built_and_a_signed_record() {
     assert!(is_whole(&setup, top.digest));
     if need_tool("skopeo", "skopeo") {
         let nightly = format!("{}:sha-{}", setup.nightly, &commit[..12]);
-        assert_eq!(skopeo_digest(&nightly), skopeo_digest(&format!("{}:v1.0", setup.release)));
+        assert_eq!(skopeo_digest(&nightly).unwrap(), skopeo_digest(&format!("{}:v1.0", setup.release)).unwrap());
     }
     let of_type = |artifact_type: &str| setup.registry.artifacts(&setup.release, &top.digest, artifact_type).unwrap();
     assert_eq!(of_type(build_record::ARTIFACT_TYPE).len(), 1, "the build record came along");
@@ -112,7 +112,7 @@ fn latest_does_not_move_for_a_candidate_and_never_backwards() {
         let commit = setup.commit(version);
         let tag = format!("v{version}");
         setup.sign_tag(&tag, &setup.captain);
-        let top = setup.push(&Built::of(&tag, version, &commit));
+        let top = setup.push(&Built::new(&tag, version, &commit));
         // Without a version, that of HEAD.
         let done = setup.ok(&["--key", &setup.captain]);
         assert!(done.stdout.contains(&format!("latest     {words}")), "{version}: {}", done.stdout);
@@ -126,11 +126,11 @@ fn latest_does_not_move_for_a_candidate_and_never_backwards() {
     }
 }
 
-/// What is wrong about a release, and the words that tell it.
+/// A defect of a release, and the words of its message.
 type Wrong = (&'static str, fn(&ReleaseProject, &str), &'static [&'static str]);
 
 #[test]
-fn every_doubt_is_told_with_its_remedy_and_nothing_is_changed() {
+fn every_doubt_is_reported_with_its_remedy_and_nothing_is_changed() {
     if !tools_are_there() {
         return;
     }
@@ -159,7 +159,7 @@ fn every_doubt_is_told_with_its_remedy_and_nothing_is_changed() {
             |setup, commit| {
                 setup.sign_tag("v1.4", &setup.captain);
                 let nightly = "1.4-0.nightly20260701.12.g0123456";
-                setup.push(&Built { version: nightly, ..Built::of("v1.4", "1.4", commit) });
+                setup.push(&Built { version: nightly, ..Built::new("v1.4", "1.4", commit) });
             },
             &[
                 "built as this version",
@@ -171,7 +171,7 @@ fn every_doubt_is_told_with_its_remedy_and_nothing_is_changed() {
             "1.5",
             |setup, commit| {
                 setup.sign_tag("v1.5", &setup.captain);
-                setup.push(&Built { revision: "ffff", ..Built::of("v1.5", "1.5", commit) });
+                setup.push(&Built { revision: "ffff", ..Built::new("v1.5", "1.5", commit) });
             },
             &["image.revision of linux/arm64", "ffff, expected"],
         ),
@@ -179,7 +179,7 @@ fn every_doubt_is_told_with_its_remedy_and_nothing_is_changed() {
             "1.6",
             |setup, commit| {
                 setup.sign_tag("v1.6", &setup.captain);
-                setup.push(&Built { has_record: false, ..Built::of("v1.6", "1.6", commit) });
+                setup.push(&Built { has_record: false, ..Built::new("v1.6", "1.6", commit) });
             },
             &["a build record is attached", "none is"],
         ),
@@ -192,8 +192,8 @@ fn every_doubt_is_told_with_its_remedy_and_nothing_is_changed() {
             "1.8",
             |setup, commit| {
                 setup.sign_tag("v1.8", &setup.captain);
-                setup.push(&Built::of("v1.8", "1.8", commit));
-                let other = Built { seed: 77, ..Built::of("v1.8", "1.8", commit) };
+                setup.push(&Built::new("v1.8", "1.8", commit));
+                let other = Built { seed: 77, ..Built::new("v1.8", "1.8", commit) };
                 let other = setup.push_to(&setup.release, &other);
                 set(&setup.registry, &setup.release, &other, &["v1.8"]);
             },
@@ -203,7 +203,7 @@ fn every_doubt_is_told_with_its_remedy_and_nothing_is_changed() {
             "1.9",
             |setup, commit| {
                 setup.sign_tag("v1.9", &setup.captain);
-                setup.push(&Built { printed: "mine 1.8", ..Built::of("v1.9", "1.9", commit) });
+                setup.push(&Built { printed: "mine 1.8", ..Built::new("v1.9", "1.9", commit) });
             },
             &["the smoke test passed for linux/", "it printed \"mine 1.8\""],
         ),
@@ -211,7 +211,7 @@ fn every_doubt_is_told_with_its_remedy_and_nothing_is_changed() {
             "2.0",
             |setup, commit| {
                 setup.sign_tag("v2.0", &setup.mallory);
-                setup.push(&Built { revision: "ffff", printed: "x", ..Built::of("v2.0", "2.0", commit) });
+                setup.push(&Built { revision: "ffff", printed: "x", ..Built::new("v2.0", "2.0", commit) });
             },
             // All at once.
             &["is not among the declared ones", "ffff, expected", "it printed \"x\""],
@@ -235,7 +235,7 @@ fn every_doubt_is_told_with_its_remedy_and_nothing_is_changed() {
     // A record that nobody would believe is not attached: the signer is not declared, or gpg has no such key.
     let commit = setup.commit("3.0");
     setup.sign_tag("v3.0", &setup.captain);
-    setup.push(&Built::of("v3.0", "3.0", &commit));
+    setup.push(&Built::new("v3.0", "3.0", &commit));
     let before = released(&setup);
     for (key, code, words) in [(setup.mallory.as_str(), 7, "one of the declared keys"), ("nobody", 4, "cannot sign")] {
         let said = setup.call(&["3.0", "--key", key]);
@@ -253,7 +253,7 @@ fn a_quorum_is_of_those_who_signed_the_tag_or_the_sums() {
     let setup = ReleaseProject::with(&server.host(), 2, true);
     let commit = setup.commit("1.0");
     setup.sign_tag("v1.0", &setup.captain);
-    setup.push(&Built::of("v1.0", "1.0", &commit));
+    setup.push(&Built::new("v1.0", "1.0", &commit));
     let said = setup.call(&["1.0"]);
     assert!(said.code() == 1 && said.stdout.contains("by 1 of the declared keys, expected 2"), "{}", said.transcript());
     let built = setup.project.xtask(&["release", "build"]).run();
@@ -271,7 +271,7 @@ fn a_quorum_is_of_those_who_signed_the_tag_or_the_sums() {
     std::fs::write(&declaration, declared.replace("quorum: 2", "quorum: 1")).unwrap();
     let commit = setup.commit("2.0");
     setup.sign_tag("v2.0", &setup.captain);
-    setup.push(&Built::of("v2.0", "2.0", &commit));
+    setup.push(&Built::new("v2.0", "2.0", &commit));
     std::fs::write(&declaration, declared).unwrap();
     setup.commit("after");
     let said = setup.call(&["2.0", "--key", &setup.captain]);
@@ -288,7 +288,7 @@ fn what_this_machine_built_is_what_is_promoted_or_nothing_is() {
     let setup = ReleaseProject::new(&server.host());
     let commit = setup.commit("1.0");
     setup.sign_tag("v1.0", &setup.captain);
-    let built = Built::of("v1.0", "1.0", &commit);
+    let built = Built::new("v1.0", "1.0", &commit);
     let top = setup.push(&built);
     let told = setup.ok(&["1.0", "--dry-run"]);
     assert!(told.stdout.contains("built      not on this machine; everyone with write access"), "{}", told.stdout);
@@ -332,7 +332,7 @@ fn killed_at_any_moment_it_goes_on_and_nothing_is_half_tagged() {
     let setup = ReleaseProject::new(&proxy.host());
     let commit = setup.commit("1.0");
     setup.sign_tag("v1.0", &setup.captain);
-    let top = setup.push(&Built::of("v1.0", "1.0", &commit));
+    let top = setup.push(&Built::new("v1.0", "1.0", &commit));
     let mut kills = 0;
     let mut killed_before_tag = false;
     loop {

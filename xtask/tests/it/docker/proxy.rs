@@ -1,5 +1,5 @@
-//! Stands in front of a registry and makes things go wrong: cuts connections, answers in its place, changes content.
-//! It counts what passes, and passes on what it is not told to spoil.
+//! A proxy in front of a registry that makes things go wrong: it cuts connections, answers in the registry's place and
+//! changes content, as its script says. It counts requests and forwards all others.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -16,7 +16,7 @@ pub(crate) struct Request {
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) length: usize,
-    /// How many requests of this method came before.
+    /// The number of earlier requests of this method.
     pub(crate) before: usize,
     /// The content of a POST, which is read before anything is decided.
     pub(crate) form: String,
@@ -29,7 +29,7 @@ impl Request {
     }
 }
 
-/// What is done with a request.
+/// The handling of a request.
 pub(crate) enum Act {
     /// It is passed on, and so is the answer.
     Pass,
@@ -111,12 +111,12 @@ impl Proxy {
         self.shared.seen.lock().unwrap().clone()
     }
 
-    /// How often a method was used for a target with this in it.
+    /// The number of requests with a method and a target that contains `part`.
     pub(crate) fn count(&self, method: &str, part: &str) -> usize {
         self.seen().iter().filter(|request| request.method == method && request.target.contains(part)).count()
     }
 
-    /// How many bytes of content came from the client.
+    /// The number of bytes of content that came from the client.
     pub(crate) fn content(&self) -> usize {
         *self.shared.content.lock().unwrap()
     }

@@ -63,7 +63,7 @@ impl Filled {
     }
 
     /// Pushes an image, with a record and a record of that, and notes what each of its tags needs.
-    fn night(&mut self, top: &Descriptor, with_record: bool, tags: &[&str]) {
+    fn push_nightly(&mut self, top: &Descriptor, with_record: bool, tags: &[&str]) {
         self.factory.push(&self.registry, &self.repository, top, tags);
         let mut needs = self.below(top);
         let mut names: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
@@ -83,7 +83,7 @@ impl Filled {
         }
     }
 
-    /// What an image consists of, by the layout that it was made in.
+    /// The digests of everything below an image, as its layout has them.
     fn below(&self, top: &Descriptor) -> BTreeSet<Digest> {
         let value: serde_json::Value = serde_json::from_slice(&self.factory.layout.read(top).unwrap()).unwrap();
         let mut all = BTreeSet::from([top.digest]);
@@ -98,7 +98,7 @@ impl Filled {
     }
 }
 
-/// 200 tags: 80 nights of two platforms, some with a child of the night before, some rebuilt on the same day, some with
+/// 200 tags: 80 nightlies of two platforms, some with a child of the previous nightly, some rebuilt on the same day, some with
 /// records; nested indexes, names that are kept, and names of others.
 fn filled(server: &Server) -> Filled {
     let (registry, repository) = (server.client(), server.repository("mine/nightly"));
@@ -113,29 +113,29 @@ fn filled(server: &Server) -> Filled {
         tags.extend((ago == 0).then(|| "nightly".to_owned()));
         tags.extend((ago == 70).then(|| "keep-70".to_owned()));
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-        filled.night(&top, ago % 10 == 0, &tags);
+        filled.push_nightly(&top, ago % 10 == 0, &tags);
         if ago % 8 == 3 {
             // An earlier build of that day, whose tag has moved on.
             let (earlier, _) = filled.image(1000 + seed, ago, children[1..].to_vec());
-            filled.night(&earlier, false, &[&format!("sha-{:012x}", 1000 + seed)]);
+            filled.push_nightly(&earlier, false, &[&format!("sha-{:012x}", 1000 + seed)]);
         }
         before = children;
     }
-    // An index in an index, of which the one is kept by others and shares the child of a night that goes.
+    // An index in an index, of which the one is kept by others and shares the child of a nightly that is removed.
     let (inner, _) = filled.image(75, 75, Vec::new());
     let outer = filled.factory.index(vec![inner]);
-    filled.night(&outer, true, &["bundle-of-others"]);
+    filled.push_nightly(&outer, true, &["bundle-of-others"]);
     let (old_inner, _) = filled.image(2000, 75, Vec::new());
     let old_outer = filled.factory.index(vec![old_inner]);
-    filled.night(&old_outer, true, &["sha-ffffffffffff"]);
+    filled.push_nightly(&old_outer, true, &["sha-ffffffffffff"]);
     let (other, _) = filled.image(3000, 60, Vec::new());
     for number in 0..6 {
-        filled.night(&other, false, &[&format!("pr-{number}")]);
+        filled.push_nightly(&other, false, &[&format!("pr-{number}")]);
     }
     filled
 }
 
-/// The nights that stay by their age: the newest of the last ten days, and of each of the last four weeks.
+/// The ages, in days, of the nightlies that are kept: the newest of the last ten days, and of each of the last four weeks.
 fn by_age() -> BTreeSet<i64> {
     let week = |ago: i64| {
         let week = day(ago).iso_week_date();
@@ -159,12 +159,12 @@ fn every_kept_tag_still_pulls_and_all_else_is_gone() {
     let filled = filled(&server);
     let all = filled.registry.tags(&filled.repository).unwrap();
     assert!(all.len() >= 200, "{}", all.len());
-    let nights = by_age();
+    let kept = by_age();
     let stays = |tag: &str| {
         let ago = tag.strip_prefix("sha-").and_then(|hex| i64::from_str_radix(hex, 16).ok());
-        let is_night = nights.iter().any(|ago| day_tag(*ago) == tag) || ago.is_some_and(|ago| nights.contains(&ago));
+        let is_kept = kept.iter().any(|ago| day_tag(*ago) == tag) || ago.is_some_and(|ago| kept.contains(&ago));
         let seventy = [day_tag(70), format!("sha-{:012x}", 70)];
-        is_night
+        is_kept
             || seventy.contains(&tag.to_owned())
             || ["nightly", "keep-", "bundle-", "pr-"]
                 .iter()
@@ -217,7 +217,7 @@ fn every_kept_tag_still_pulls_and_all_else_is_gone() {
     }
     // skopeo pulls no index in an index.
     let samples = ["nightly".to_owned(), "keep-70".into(), "pr-4".into(), day_tag(6)];
-    for tag in samples.iter().chain(nights.iter().next_back().map(|ago| day_tag(*ago)).as_ref()) {
+    for tag in samples.iter().chain(kept.iter().next_back().map(|ago| day_tag(*ago)).as_ref()) {
         let directory = directory.path().join(tag);
         skopeo_pull(&format!("{}:{tag}", filled.repository), &directory).unwrap();
     }
@@ -231,20 +231,20 @@ fn every_kept_tag_still_pulls_and_all_else_is_gone() {
 fn what_was_built_as_a_release_waits_for_its_promotion() {
     let Some(server) = Server::start() else { return };
     let (mut filled, tops) = few(&server);
-    let mut night = |seed: u64, ago: i64, version: &str, tags: &[&str]| {
+    let mut push = |seed: u64, ago: i64, version: &str, tags: &[&str]| {
         let created = format!("{}T03:00:00Z", day(ago));
         let labels =
             [("org.opencontainers.image.created", created.as_str()), ("org.opencontainers.image.version", version)];
         let children = [Platform::Amd64, Platform::Arm64]
             .map(|platform| filled.factory.child(platform, seed * 10 + platform.architecture().len() as u64, &labels));
         let top = filled.factory.index(children.into());
-        filled.night(&top, true, tags);
+        filled.push_nightly(&top, true, tags);
         top
     };
     // The one has the tag of its day, from the other it has moved on.
-    let with_day = night(20, 60, "1.0", &["sha-000000000020", &day_tag(60)]);
-    let without = night(21, 50, "1.1rc1", &["sha-000000000021"]);
-    let nightly = night(22, 50, "1.1-0.nightly20260701.12.g0123456", &["sha-000000000022", &day_tag(50)]);
+    let with_day = push(20, 60, "1.0", &["sha-000000000020", &day_tag(60)]);
+    let without = push(21, 50, "1.1rc1", &["sha-000000000021"]);
+    let nightly = push(22, 50, "1.1-0.nightly20260701.12.g0123456", &["sha-000000000022", &day_tag(50)]);
     let project = project_at(&server.host(), "", RETENTION);
     let applied = pruned(&project, &["--apply"]);
     for (top, version) in [(&with_day, "1.0"), (&without, "1.1rc1")] {
@@ -262,7 +262,7 @@ fn few(server: &Server) -> (Filled, Vec<Descriptor>) {
     let mut tops = Vec::new();
     for (seed, ago) in [(1, 70), (2, 69), (3, 68), (4, 0)] {
         let (top, _) = filled.image(seed, ago, Vec::new());
-        filled.night(&top, true, &[&day_tag(ago)]);
+        filled.push_nightly(&top, true, &[&day_tag(ago)]);
         tops.push(top);
     }
     set(&filled.registry, &filled.repository, &tops[3], &["nightly"]);

@@ -83,7 +83,7 @@ fn a_registry_in_trouble_is_asked_again_and_not_for_ever() {
     assert!(server.client().tags(&server.repository("b")).unwrap().is_empty());
 }
 
-/// Who refuses in the middle of a piece and hangs up is heard all the same.
+/// A response that refuses a piece in the middle is read although the registry then closes the connection.
 #[test]
 fn a_refusal_while_content_is_sent_is_heard() {
     let Some(server) = Server::start() else { return };

@@ -17,14 +17,14 @@ use tempfile::TempDir;
 
 use crate::support::{need_tool, wait_for};
 
-/// Whom a registry with a password lets in.
+/// The user of a registry with a password.
 pub(crate) const USER: &str = "captain";
-/// By what.
+/// The password of that user.
 pub(crate) const PASSWORD: &str = "right-horse";
-/// That, as htpasswd has it (bcrypt).
+/// Both in the format of htpasswd (bcrypt).
 const HTPASSWD: &str = "captain:$2y$05$abcdefghijklmnopqrstuukAGqk1114ICnhl6dLOh9a3Ti/e0h/ma\n";
 
-/// How a registry is to be.
+/// The options of a registry.
 #[derive(Default)]
 pub(crate) struct Options {
     /// Whether it wants the password.
@@ -113,7 +113,7 @@ impl Server {
         assert_eq!(up, Some(true), "docker-registry does not start: {}", self.log());
     }
 
-    /// What it logged.
+    /// The log of the registry.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
@@ -270,22 +270,20 @@ pub(crate) fn image(layout: &Layout, seed: u64, size: usize, platforms: &[Platfo
     top
 }
 
-/// What skopeo says that a reference is: the digest of the manifest as it is.
-pub(crate) fn skopeo_digest(reference: &str) -> Result<Digest, String> {
+/// The digest of the manifest that skopeo gets for a reference.
+pub(crate) fn skopeo_digest(reference: &str) -> anyhow::Result<Digest> {
     let output = Command::new("skopeo")
         .args(["inspect", "--raw", "--tls-verify=false"])
         .arg(format!("docker://{reference}"))
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    match output.status.success() {
-        true => Ok(Digest::of(&output.stdout)),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-    }
+    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(Digest::of(&output.stdout))
 }
 
 /// Pulls all platforms by skopeo into a directory, which fails unless each blob has its digest.
-pub(crate) fn skopeo_pull(reference: &str, directory: &Path) -> Result<(), String> {
+pub(crate) fn skopeo_pull(reference: &str, directory: &Path) -> anyhow::Result<()> {
     let output = Command::new("skopeo")
         .args(["copy", "--all", "--quiet", "--src-tls-verify=false"])
         .arg(format!("docker://{reference}"))
@@ -293,5 +291,6 @@ pub(crate) fn skopeo_pull(reference: &str, directory: &Path) -> Result<(), Strin
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }

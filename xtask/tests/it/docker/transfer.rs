@@ -47,7 +47,7 @@ fn what_is_pushed_is_read_by_skopeo_and_pulled_again() {
     tag(&registry, &repository, &top, &tags(&["nightly", "sha-123"])).unwrap();
     let names: Vec<String> = registry.tags(&repository).unwrap().iter().map(Tag::to_string).collect();
     assert_eq!(names, ["nightly", "sha-123"]);
-    assert_eq!(skopeo_digest(&format!("{repository}:nightly")), Ok(top.digest));
+    assert_eq!(skopeo_digest(&format!("{repository}:nightly")).unwrap(), top.digest);
     skopeo_pull(&format!("{repository}:sha-123"), &directory.path().join("pulled")).unwrap();
 
     let whole = Layout::create(&directory.path().join("whole")).unwrap();
@@ -130,7 +130,7 @@ fn a_copy_has_all_children_and_referrers_and_the_same_digest() {
 }
 
 #[test]
-fn a_registry_that_deletes_nothing_is_told_apart() {
+fn a_registry_that_deletes_nothing_is_recognised() {
     let Some(server) = Server::with(super::registry_server::Options { keeps_all: true, ..Default::default() }) else {
         return;
     };
@@ -158,9 +158,12 @@ fn referrers_are_found_whatever_a_registry_makes_of_the_question() {
     let referrer = put(&direct, &server.repository("a")).unwrap();
     let empty = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[]}";
     for (status, content) in [(302, ""), (301, "x"), (200, "<html>log in</html>"), (200, empty)] {
-        let proxy = Proxy::start(&server.host(), move |request| match request.target.contains("/referrers/") {
-            true => Act::Response(status, vec![("location", "/users/sign_in".to_owned())], content.into()),
-            false => Act::Pass,
+        let proxy = Proxy::start(&server.host(), move |request| {
+            if request.target.contains("/referrers/") {
+                Act::Response(status, vec![("location", "/users/sign_in".to_owned())], content.into())
+            } else {
+                Act::Pass
+            }
         });
         let registry = client(&proxy.host(), &Credentials::default());
         let listed = registry.referrers(&repository(&proxy.host(), "a"), &top.digest).unwrap();

@@ -36,7 +36,7 @@ fn everything(bytes: &[u8]) -> bool {
     true
 }
 
-/// What fuzzing and users found: `good-*` must be taken, `bad-*` refused, all of it soon.
+/// The finds of fuzzing and of users: `good-*` must be accepted, `bad-*` refused, all of it soon.
 #[test]
 fn the_corpus_neither_panics_nor_hangs() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/massif");
@@ -146,7 +146,7 @@ fn twice_the_input_takes_about_twice_the_time() {
 }
 
 #[test]
-fn a_cut_is_told_and_the_rest_is_kept() {
+fn a_cut_is_reported_and_the_rest_is_kept() {
     let whole = hostile("rising trees", 1000);
     let cut = Profile::read(&whole[..whole.len() - 30]).unwrap();
     assert_eq!(cut.snapshots.len(), 99);

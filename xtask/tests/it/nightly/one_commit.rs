@@ -15,11 +15,11 @@ fn check(nightly: Nightly, args: &[&str]) -> serde_json::Value {
     let version = nightly.version();
     let head = MovingHead::new();
     let nightly = nightly.env("PATH", &head.path());
-    let night = nightly.publish(args);
-    assert_eq!(head.resolved(), 1, "{night:#}");
+    let summary = nightly.publish(args);
+    assert_eq!(head.resolved(), 1, "{summary:#}");
     assert_ne!(nightly.git(&["rev-parse", "HEAD"]), commit);
 
-    assert_eq!((&night["commit"], &night["version"]), (&commit.as_str().into(), &version.as_str().into()));
+    assert_eq!((&summary["commit"], &summary["version"]), (&commit.as_str().into(), &version.as_str().into()));
     let dist = nightly.state().join("dist");
     let built: Vec<_> = fs::read_dir(&dist).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(built, [version.as_str()]);
@@ -29,14 +29,14 @@ fn check(nightly: Nightly, args: &[&str]) -> serde_json::Value {
     if nightly.server.client().tags(&nightly.server.repository("p/nightly")).is_ok_and(|tags| !tags.is_empty()) {
         assert!(nightly.tags().contains_key(&format!("sha-{}", &commit[..12])));
     }
-    night
+    summary
 }
 
 #[test]
 fn a_nightly_is_published_of_one_commit() {
     let Some(nightly) = Nightly::new() else { return };
-    let night = check(nightly, &[]);
-    assert_eq!((&night["result"], step(&night, "tags")), (&"published".into(), "done"));
+    let summary = check(nightly, &[]);
+    assert_eq!((&summary["result"], step(&summary, "tags")), (&"published".into(), "done"));
 }
 
 #[test]
@@ -47,6 +47,6 @@ fn packages_of_a_nightly_are_of_its_commit() {
     let Some(mut nightly) = Nightly::new() else { return };
     nightly.packages("{target: queue, method: local, incoming: /nowhere}");
     nightly.change("three");
-    let night = check(nightly, &["--no-publish"]);
-    assert_eq!((step(&night, "packages"), step(&night, "packages-check")), ("done", "done"));
+    let summary = check(nightly, &["--no-publish"]);
+    assert_eq!((step(&summary, "packages"), step(&summary, "packages-check")), ("done", "done"));
 }

@@ -37,7 +37,7 @@ echo moved >>moved && git add moved && git -c user.name=n -c user.email=m commit
         format!("{}:{}", self.directory.path().display(), std::env::var("PATH").unwrap())
     }
 
-    /// How often `HEAD` was resolved.
+    /// The number of times that `HEAD` was resolved.
     pub(crate) fn resolved(&self) -> usize {
         fs::read_to_string(self.directory.path().join("log")).map_or(0, |log| log.lines().count())
     }

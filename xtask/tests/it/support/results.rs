@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use anyhow::Context as _;
 use serde::Deserialize;
 
 /// `run.json`, read leniently: a field that a test does not look at may change.
@@ -20,10 +21,10 @@ pub(crate) struct RunJson {
 
 impl RunJson {
     /// Reads the latest run in a state directory.
-    pub(crate) fn latest(state: &Path) -> Result<Self, String> {
+    pub(crate) fn latest(state: &Path) -> anyhow::Result<Self> {
         let path = state.join("runs/latest/run.json");
-        let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        serde_json::from_str(&text).map_err(|error| format!("{}: {error}\n{text}", path.display()))
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("cannot parse {}: {text}", path.display()))
     }
 
     pub(crate) fn job(&self, name: &str) -> Option<&JobJson> {

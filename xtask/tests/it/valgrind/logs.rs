@@ -11,7 +11,7 @@ use drydock_valgrind::xml::{Extent, parse};
 
 use super::{ends, job_of, project, ready, reasons_of, run_json};
 
-/// How long any one file of the corpus may take.
+/// The limit for each file of the corpus.
 const MOST: Duration = Duration::from_secs(2);
 
 /// Processor time of this thread: other tests on the same processors do not count.
@@ -30,7 +30,7 @@ fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn the_corpus_is_read_in_time_and_whole_logs_are_told_from_others() {
+fn the_corpus_is_read_in_time_and_whole_logs_are_distinguished_from_others() {
     for (name, bytes) in corpus("valgrind-xml") {
         let start = now();
         let log = parse(bytes.as_slice());
@@ -113,7 +113,7 @@ fn time_grows_with_the_input_and_with_nothing_else() {
 }
 
 /// The parser of a hundred megabytes takes seconds, and no deadline waits for it: a second job is ended at its timeout
-/// while the first one's log is read, and what was not read of it is told.
+/// while the first one's log is read, and the part that was not read is reported.
 #[test]
 fn a_huge_log_neither_delays_deadlines_nor_counts_as_checked() {
     if !ready() {
@@ -158,7 +158,7 @@ fn a_huge_log_neither_delays_deadlines_nor_counts_as_checked() {
         reasons.contains("not completely checked: memcheck.1.xml: it has 100 MiB, of which only the first"),
         "{reasons}"
     );
-    // Half a million leaks of a kind that does not count are no finding.
+    // Half a million leaks of a kind that does not count do not make a finding.
     assert_eq!(job_of(&run, "flood")["outcome"]["kind"], "passed");
     fs::remove_file(project.path().join("huge.xml")).unwrap();
 }

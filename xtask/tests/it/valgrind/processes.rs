@@ -1,4 +1,4 @@
-//! Jobs of many processes: what each of them did wrong is found once, and what was not checked is told.
+//! Jobs of many processes: each error is found once, and what was not checked is reported.
 
 use super::{ends, findings, id_of, job_of, kinds_of, programs, project, ready, reasons_of, run_json, word};
 
@@ -23,7 +23,7 @@ const TABLE: &[(&str, &[&str], &str, Option<&str>)] = &[
 ];
 
 #[test]
-fn every_process_is_read_and_what_was_not_checked_is_told() {
+fn every_process_is_read_and_what_was_not_checked_is_reported() {
     if !ready() {
         return;
     }
@@ -63,7 +63,7 @@ fn untraced_children_are_no_gap_and_traced_ones_are_none() {
 }
 
 #[test]
-fn hostile_words_neither_hide_nor_break_anything() {
+fn hostile_words_neither_conceal_nor_break_anything() {
     if !ready() {
         return;
     }

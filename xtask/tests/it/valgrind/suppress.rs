@@ -5,17 +5,17 @@ use std::fs;
 use super::{ends, findings, id_of, job_of, project, ready, run_json, words};
 use crate::support::Project;
 
-const HEAD: &str = "tools: {memcheck: {args: [--leak-check=full], suppressions: [ci/hidden.supp]}}";
+const HEAD: &str = "tools: {memcheck: {args: [--leak-check=full], suppressions: [ci/project.supp]}}";
 
-/// What a job came to.
+/// The name and the result of each job.
 fn results(project: &Project) -> Vec<(String, String)> {
     let run = run_json(project);
     let jobs = run["jobs"].as_array().unwrap().iter();
     jobs.map(|job| (job["name"].as_str().unwrap().to_owned(), job["result"].as_str().unwrap().to_owned())).collect()
 }
 
-fn hidden(project: &Project) -> String {
-    fs::read_to_string(project.path().join("ci/hidden.supp")).unwrap()
+fn suppressions(project: &Project) -> String {
+    fs::read_to_string(project.path().join("ci/project.supp")).unwrap()
 }
 
 const REASON: &[&str] = &["--reason", "the table lives as long as the program", "--author", "Jane <jane@example.org>"];
@@ -54,7 +54,7 @@ fn twenty_jobs_with_one_leak_are_one_finding_and_one_suppression() {
     // A look first: nothing is written.
     let dry = suppress(&project, &[&id], &["--dry-run"]);
     ends(&dry, 0);
-    assert_eq!(hidden(&project), "");
+    assert_eq!(suppressions(&project), "");
     // What the callers do not share becomes dots, the rest stays as it is.
     let frames = "fun:malloc\n   fun:register_part\n   ...\n   fun:run_part\n   fun:main\n}";
     assert!(dry.stdout.contains(frames), "{}", dry.stdout);
@@ -65,7 +65,7 @@ fn twenty_jobs_with_one_leak_are_one_finding_and_one_suppression() {
         "# author: Jane <jane@example.org>\n",
         "# expires: 2999-12-31\n",
     ] {
-        assert!(hidden(&project).contains(line), "{}", hidden(&project));
+        assert!(suppressions(&project).contains(line), "{}", suppressions(&project));
     }
     let again = project.xtask(&["ci", "--no-progress"]).run();
     ends(&again, 1);
@@ -86,7 +86,7 @@ fn twenty_jobs_with_one_leak_are_one_finding_and_one_suppression() {
 }
 
 #[test]
-fn names_of_every_compiler_are_hidden_by_what_is_written() {
+fn suppressions_match_the_names_of_every_compiler() {
     if !ready() {
         return;
     }
@@ -109,7 +109,7 @@ fn names_of_every_compiler_are_hidden_by_what_is_written() {
         let done = suppress(&project, &[finding["id"].as_str().unwrap()], &[]);
         assert_eq!(done.code(), 0, "{finding:#?}\n{}", done.transcript());
     }
-    let text = hidden(&project);
+    let text = suppressions(&project);
     assert!(text.contains("17h*") && !text.contains("/drydock-"), "{text}");
     ends(&project.xtask(&["ci", "--no-progress"]).run(), 0);
     let listed = project.xtask(&["ci", "suppressions", "--fail-on-unused", "--fail-on-expired"]).run();
@@ -117,7 +117,7 @@ fn names_of_every_compiler_are_hidden_by_what_is_written() {
 }
 
 #[test]
-fn what_would_hide_more_is_refused_unless_all_of_it_is_named() {
+fn what_would_suppress_more_is_refused_unless_all_of_it_is_named() {
     if !ready() {
         return;
     }
@@ -138,7 +138,7 @@ fn what_would_hide_more_is_refused_unless_all_of_it_is_named() {
     let refused = suppress(&project, &[&a], &[]);
     ends(&refused, 2);
     assert!(refused.stderr.contains(&format!("it would also suppress {b}")), "{}", refused.stderr);
-    assert_eq!(hidden(&project), "");
+    assert_eq!(suppressions(&project), "");
     ends(&suppress(&project, &[&a, &b], &[]), 0);
     ends(&project.xtask(&["ci", "rerun", "--no-progress"]).run(), 0);
 }
@@ -154,14 +154,14 @@ fn a_file_keeps_what_people_wrote_and_says_when_something_is_wrong_with_it() {
         &[("definitely", &["./memory", "definitely"]), ("another", &["./memory", "another"])],
     );
     let mine = "# Ours.\n\n# reason: old\n# expires: 2001-01-01\n{\n   old\n   Memcheck:Leak\n   fun:never\n}\n{\n   bare\n   Memcheck:Cond\n   fun:f\n}";
-    let file = project.path().join("ci/hidden.supp");
+    let file = project.path().join("ci/project.supp");
     fs::write(&file, mine).unwrap();
     let first = project.xtask(&["ci", "--no-progress"]).run();
     ends(&first, 1);
-    // Both hid nothing, and one is over; neither changes the verdict.
+    // Both suppressed nothing, and one is expired; neither changes the verdict.
     for note in [
-        "! 1 suppression expired and still in use: old (ci/hidden.supp:5)",
-        "! 2 suppressions suppressed nothing: old (ci/hidden.supp:5), bare (ci/hidden.supp:10)",
+        "! 1 suppression expired and still in use: old (ci/project.supp:5)",
+        "! 2 suppressions suppressed nothing: old (ci/project.supp:5), bare (ci/project.supp:10)",
     ] {
         assert!(first.stdout.contains(note), "{note}: {}", first.stdout);
     }
@@ -178,7 +178,7 @@ fn a_file_keeps_what_people_wrote_and_says_when_something_is_wrong_with_it() {
     let both: Vec<_> =
         ids.iter().map(|id| project.xtask(&[&["ci", "suppress", id.as_str()], REASON].concat()).spawn()).collect();
     both.into_iter().for_each(|running| ends(&running.wait(), 0));
-    let text = hidden(&project);
+    let text = suppressions(&project);
     assert!(text.starts_with(mine) && ids.iter().all(|id| text.contains(id.as_str())), "{text}");
     let repeated = suppress(&project, &[&ids[0]], &[]);
     ends(&repeated, 2);
@@ -187,7 +187,7 @@ fn a_file_keeps_what_people_wrote_and_says_when_something_is_wrong_with_it() {
     let listed = project.xtask(&["ci", "suppressions"]).run();
     ends(&listed, 0);
     for shown in [
-        "ci/hidden.supp:5  old  Memcheck:Leak\n    because old\n    until 2001-01-01 (expired)",
+        "ci/project.supp:5  old  Memcheck:Leak\n    because old\n    until 2001-01-01 (expired)",
         "! lacks `# reason:` and `# expires:`",
         "4 suppressions in 1 file: 1 expired",
     ] {
@@ -199,7 +199,7 @@ fn a_file_keeps_what_people_wrote_and_says_when_something_is_wrong_with_it() {
     fs::write(&file, format!("{mine}\n{{\n")).unwrap();
     let broken = suppress(&project, &[&ids[0]], &[]);
     assert!(broken.stderr.contains("line 15: this suppression has no closing }"), "{}", broken.stderr);
-    assert_eq!(hidden(&project), format!("{mine}\n{{\n"));
+    assert_eq!(suppressions(&project), format!("{mine}\n{{\n"));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::docker::test_images::{ImageFactory, project_at};
 use crate::release::fixture::git;
 use crate::support::{Finished, Project, text, xtask_binary};
 
-/// What is built.
+/// An image to build and push.
 #[derive(Clone, Copy)]
 pub(super) struct Built<'a> {
     pub(super) tag: &'a str,
@@ -32,8 +32,8 @@ pub(super) struct Built<'a> {
 }
 
 impl<'a> Built<'a> {
-    /// As it should be. What the smoke test printed is made of the version.
-    pub(super) fn of(tag: &'a str, version: &'a str, commit: &'a str) -> Built<'a> {
+    /// An image without defects. The output of its smoke test is made of the version.
+    pub(super) fn new(tag: &'a str, version: &'a str, commit: &'a str) -> Built<'a> {
         Built { tag, version, commit, revision: commit, printed: "", has_record: true, seed: 5 }
     }
 }
