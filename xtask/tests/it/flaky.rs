@@ -1,22 +1,10 @@
 //! The flake ledger and the quarantine, through real runs of a real project with commits.
 
-use std::process::Command;
-
-use crate::support::{Finished, Project, RunJson, mortal, need_tool, text};
+use crate::support::{Finished, Project, RunJson, git, mortal, need_tool, text};
 
 /// Passes, fails or leaks as the file `mood` says, which git does not know.
 const MOODY: &str =
     "case $(cat mood) in good) exit 0;; bad) echo the timer raced; exit 1;; *) exec \"$1\" leak;; esac\n";
-
-fn git(project: &Project, arguments: &[&str]) {
-    let git = Command::new("git")
-        .args(["-c", "user.name=Test", "-c", "user.email=test@example.com"])
-        .args(arguments)
-        .current_dir(project.path())
-        .output()
-        .unwrap();
-    assert!(git.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&git.stderr));
-}
 
 fn mood(project: &Project, mood: &str) {
     std::fs::write(project.path().join("mood"), mood).unwrap();
@@ -41,9 +29,9 @@ fn the_ledger_tells_a_flake_and_the_quarantine_holds_until_its_day() {
     let project = Project::new().file("moody.sh", MOODY).file(".gitignore", "target\nmood\n").jobs(
         "defaults: {memory: 16MiB}\njobs:\n  moody: {run: [sh, moody.sh]}\n  after: {needs: [moody], run: [\"true\"]}\n",
     );
-    git(&project, &["init", "--quiet"]);
-    git(&project, &["add", "."]);
-    git(&project, &["commit", "--quiet", "-m", "all"]);
+    git(project.path(), &["init", "--quiet"]);
+    git(project.path(), &["add", "."]);
+    git(project.path(), &["commit", "--quiet", "-m", "all"]);
     let flaky = |arguments: &[&str]| project.xtask(&[&["ci", "flaky"], arguments].concat()).run().stdout;
     for (state, code) in [("good", 0), ("good", 0), ("bad", 1), ("good", 0)] {
         mood(&project, state);

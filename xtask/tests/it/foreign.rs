@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use crate::support::{Finished, Project, RunJson, need_tool, text};
+use crate::support::{Finished, Project, RunJson, need_tools, text};
 
 /// Where files of Debian's archive are fetched with apt's settings; no directory of `PATH` has it.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
@@ -78,7 +78,7 @@ impl Libmd {
     fn built() -> Option<Self> {
         let tools =
             [("make", "make"), ("gcc", "gcc"), ("valgrind", "valgrind"), ("dpkg-source", "dpkg-dev"), (HELPER, "apt")];
-        if !tools.iter().all(|(tool, package)| need_tool(tool, package)) {
+        if !need_tools(&tools) {
             return None;
         }
         let package = fetched()?;

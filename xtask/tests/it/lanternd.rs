@@ -5,30 +5,22 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{Finished, RunJson, need_tool, text, xtask_binary};
+use crate::support::{Finished, RunJson, git, need_tool, need_tools, text, xtask_binary};
 
 fn example() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/lanternd")
 }
 
-fn tools_are_there() -> bool {
-    [("valgrind", "valgrind"), ("lowdown", "lowdown"), ("make", "make"), ("git", "git")]
-        .iter()
-        .all(|(tool, package)| need_tool(tool, package))
-}
+/// The tools that these tests need, each with its Debian package.
+const TOOLS: &[(&str, &str)] = &[("valgrind", "valgrind"), ("lowdown", "lowdown"), ("make", "make"), ("git", "git")];
 
 fn call(args: &[&str]) -> Finished {
-    let output = Command::new(xtask_binary()).args(args).output().unwrap();
-    Finished {
-        status: output.status,
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Command::new(xtask_binary()).args(args).output().unwrap().into()
 }
 
 #[test]
 fn the_demo_proves_what_it_says_and_the_spike_is_found() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -46,8 +38,7 @@ fn the_demo_proves_what_it_says_and_the_spike_is_found() {
     for name in ["build", "integration", "startup-heap"] {
         assert!(run.job(name).is_some(), "{name} is missing");
     }
-    let status = Command::new("git").args(["status", "--porcelain"]).current_dir(&project).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&status.stdout), "", "a run leaves the work tree clean");
+    assert_eq!(git(&project, &["status", "--porcelain"]), "", "a run leaves the work tree clean");
 
     // The same project with declarations from elsewhere, built to read whole files: massif finds the spike.
     let config = directory.path().join("config");
@@ -77,9 +68,7 @@ fn a_project_of_the_example_is_the_same_everywhere() {
         let line = format!("umask {umask}; exec sh '{script}' '{}'", text(&target));
         let output = Command::new("sh").args(["-c", &line]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let head =
-            Command::new("git").args(["rev-parse", "HEAD"]).current_dir(target.join("lanternd")).output().unwrap();
-        String::from_utf8(head.stdout).unwrap()
+        git(&target.join("lanternd"), &["rev-parse", "HEAD"])
     };
     assert_eq!(make("one", "022"), make("two with a space", "077"));
 }

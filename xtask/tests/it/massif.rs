@@ -9,17 +9,14 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Project, RunJson, need_tool, text, wait_for, xtask_binary};
+use crate::support::{Project, RunJson, need_tools, text, wait_for, xtask_binary};
 
 mod dhat;
 mod hostile;
 mod odd;
 
-fn tools_are_there() -> bool {
-    [("valgrind", "valgrind"), ("ms_print", "valgrind"), ("gcc", "gcc"), ("g++", "g++")]
-        .iter()
-        .all(|(tool, package)| need_tool(tool, package))
-}
+/// The tools that these tests need, each with its Debian package.
+const TOOLS: &[(&str, &str)] = &[("valgrind", "valgrind"), ("ms_print", "valgrind"), ("gcc", "gcc"), ("g++", "g++")];
 
 /// The directory with `heap`, `heap-stripped` and `templates`, built once a test process.
 fn programs() -> &'static Path {
@@ -138,7 +135,7 @@ const CASES: [(&[&str], &[&str]); 30] = [
 
 #[test]
 fn every_file_is_printed_as_ms_print_prints_it() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -174,7 +171,7 @@ fn every_file_is_printed_as_ms_print_prints_it() {
 /// Files that ms_print cannot read are read all the same; those that cannot be understood are refused with their line.
 #[test]
 fn files_that_ms_print_refuses() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -207,7 +204,7 @@ fn files_that_ms_print_refuses() {
 /// Asked to end, massif writes a whole file; killed, none.
 #[test]
 fn a_signal_decides_whether_there_is_a_file() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     for (signal, whole) in [(Signal::TERM, true), (Signal::KILL, false)] {
@@ -254,7 +251,7 @@ fn redeclare(project: &Project, shape: &str, heap: &str) {
 
 #[test]
 fn a_baseline_is_written_kept_and_outgrown() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let project = project("retention, \"2000\"", "timeout: 60s");
@@ -311,7 +308,7 @@ fn a_baseline_is_written_kept_and_outgrown() {
 
 #[test]
 fn a_wrong_baseline_is_a_wrong_declaration() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let project = project("none", "heap: {baseline: ci/heap.massif}");
@@ -341,7 +338,7 @@ fn a_wrong_baseline_is_a_wrong_declaration() {
 
 #[test]
 fn a_job_is_shown_with_all_its_processes() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let project = project("fork, \"500\"", "timeout: 60s");

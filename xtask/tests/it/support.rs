@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -16,10 +16,12 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
 pub(crate) mod disk;
+mod git;
 mod moving_head;
 mod results;
 
 pub(crate) use disk::SmallDisk;
+pub(crate) use git::{git, git_with};
 pub(crate) use moving_head::MovingHead;
 pub(crate) use results::{JobJson, RunJson};
 
@@ -216,6 +218,13 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
 }
 
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Self { status: output.status, stdout, stderr }
+    }
+}
+
 impl Finished {
     /// The exit code, or minus the signal.
     pub(crate) fn code(&self) -> i32 {
@@ -325,6 +334,12 @@ impl Drop for OuterGroup {
             eprintln!("cannot remove {}", self.directory.display());
         }
     }
+}
+
+/// Whether all tools, each with its Debian package, are on the `PATH`, as [`need_tool`] does.
+#[must_use]
+pub(crate) fn need_tools(tools: &[(&str, &str)]) -> bool {
+    tools.iter().all(|(tool, package)| need_tool(tool, package))
 }
 
 /// Whether the tool is on the `PATH`. If not, the test skips itself on a laptop and fails in CI.

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::support::{Finished, Project, need, need_tool, text};
+use crate::support::{Finished, Project, need, need_tools, text};
 
 mod kinds;
 mod logs;
@@ -17,8 +17,7 @@ mod suppress;
 /// Whether everything is there.
 fn ready() -> bool {
     let tools = [("valgrind", "valgrind"), ("gcc", "gcc"), ("g++", "g++")];
-    tools.iter().all(|(tool, package)| need_tool(tool, package))
-        && need(Path::new("/usr/include/valgrind/memcheck.h").exists(), "valgrind's headers are missing")
+    need_tools(&tools) && need(Path::new("/usr/include/valgrind/memcheck.h").exists(), "valgrind's headers are missing")
 }
 
 /// The directory with the wrong programs, built once a test process: `memory`, `threads`, `names-cc`, `names-rs`, and

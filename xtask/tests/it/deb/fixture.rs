@@ -10,7 +10,7 @@ use drydock_base::checksum::Checksum;
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
-use crate::support::{Finished, need_tool, text, xtask_binary};
+use crate::support::{Finished, need_tools, text, xtask_binary};
 
 /// The version of lanternd's packages, without the suffix of a series.
 pub(super) const VERSION: &str = "0.3.0-0ubuntu1~ppa1";
@@ -18,7 +18,7 @@ pub(super) const VERSION: &str = "0.3.0-0ubuntu1~ppa1";
 /// Whether the tools are installed that every test needs, and some more.
 pub(crate) fn has_tools(more: &[(&str, &str)]) -> bool {
     let base = [("git", "git"), ("make", "make"), ("lowdown", "lowdown"), ("dpkg-source", "dpkg-dev"), ("gpg", "gpg")];
-    base.iter().chain(more).all(|(tool, package)| need_tool(tool, package))
+    need_tools(&base) && need_tools(more)
 }
 
 /// lanternd in git, shared by all tests, which keep their state elsewhere.
@@ -84,12 +84,7 @@ impl Deb {
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
-        let output = command.arg("deb").args(args).envs(&self.variables).env_remove("CI").output().unwrap();
-        Finished {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        command.arg("deb").args(args).envs(&self.variables).env_remove("CI").output().unwrap().into()
     }
 
     /// A call that must succeed.

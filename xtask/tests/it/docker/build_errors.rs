@@ -71,7 +71,11 @@ fn what_would_not_work_is_refused_with_its_remedy() {
         prove(&deb, &dsc, &[]);
     };
     made("Depends: libc6 (>= 99), libnowhere1 | libnowhere2, libc6\nPre-Depends: dpkg (>= 1)\n", &[], &[]);
-    let unmet = ["libc6 (>= 99); found libc6 2.36", "libnowhere1 | libnowhere2; not found", "to `packages` of the base or to `debs`"];
+    let unmet = [
+        "libc6 (>= 99); found libc6 2.36",
+        "libnowhere1 | libnowhere2; not found",
+        "to `packages` of the base or to `debs`",
+    ];
     refused(1, &unmet);
     made("Conflicts: dash\n", &[("postinst", "#!/bin/sh\n"), ("prerm", "#!/bin/sh\n")], &[]);
     refused(1, &["Conflicts dash; found dash", "lanternd has postinst, prerm", "`skip-scripts: true`"]);

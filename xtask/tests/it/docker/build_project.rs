@@ -227,10 +227,5 @@ impl BuildProject {
 }
 
 fn finished(command: &mut Command) -> Finished {
-    let output = command.env_remove("CI").output().unwrap();
-    Finished {
-        status: output.status,
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    command.env_remove("CI").output().unwrap().into()
 }

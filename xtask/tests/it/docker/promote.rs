@@ -15,7 +15,7 @@ use drydock_oci::registry::{Reference, pull};
 use super::proxy::{Act, Proxy};
 use super::registry_server::{Server, skopeo_digest};
 use super::test_images::set;
-use crate::support::{need_tool, wait_for};
+use crate::support::{need_tool, need_tools, wait_for};
 use release_project::{Built, ReleaseProject};
 
 /// The tags of images in the release repository, with what they name; lists of referrers are left out.
@@ -32,15 +32,12 @@ fn is_whole(setup: &ReleaseProject, digest: Digest) -> bool {
     pull(&setup.registry, &setup.release, &Reference::Digest(digest), None, &layout).is_ok()
 }
 
-fn tools_are_there() -> bool {
-    [("gpg", "gpg"), ("git", "git"), ("docker-registry", "docker-registry")]
-        .iter()
-        .all(|(tool, package)| need_tool(tool, package))
-}
+/// The tools that these tests need, each with its Debian package.
+const TOOLS: &[(&str, &str)] = &[("gpg", "gpg"), ("git", "git"), ("docker-registry", "docker-registry")];
 
 #[test]
 fn a_release_has_the_digest_that_was_built_and_a_signed_record() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let Some(server) = Server::start() else { return };
@@ -94,7 +91,7 @@ fn a_release_has_the_digest_that_was_built_and_a_signed_record() {
 
 #[test]
 fn latest_does_not_move_for_a_candidate_and_never_backwards() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let Some(server) = Server::start() else { return };
@@ -131,7 +128,7 @@ type Wrong = (&'static str, fn(&ReleaseProject, &str), &'static [&'static str]);
 
 #[test]
 fn every_doubt_is_reported_with_its_remedy_and_nothing_is_changed() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let Some(server) = Server::start() else { return };
@@ -246,7 +243,7 @@ fn every_doubt_is_reported_with_its_remedy_and_nothing_is_changed() {
 
 #[test]
 fn a_quorum_is_of_those_who_signed_the_tag_or_the_sums() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let Some(server) = Server::start() else { return };
@@ -281,7 +278,7 @@ fn a_quorum_is_of_those_who_signed_the_tag_or_the_sums() {
 
 #[test]
 fn what_this_machine_built_is_what_is_promoted_or_nothing_is() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let Some(server) = Server::start() else { return };
@@ -324,7 +321,7 @@ fn what_this_machine_built_is_what_is_promoted_or_nothing_is() {
 
 #[test]
 fn killed_at_any_moment_it_goes_on_and_nothing_is_half_tagged() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let Some(server) = Server::start() else { return };

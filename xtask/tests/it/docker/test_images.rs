@@ -11,8 +11,8 @@ use drydock_oci::registry::{Precondition, Registry, push, tag};
 use tempfile::TempDir;
 
 use super::registry_server::noise;
-use crate::release::fixture::{DECLARATION, git, project};
-use crate::support::Project;
+use crate::release::fixture::{DECLARATION, project};
+use crate::support::{Project, git};
 
 /// A directory in which images are made.
 pub(crate) struct ImageFactory {

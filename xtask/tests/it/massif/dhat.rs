@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use super::tools_are_there;
-use crate::support::{Project, text};
+use super::TOOLS;
+use crate::support::{Project, need_tools, text};
 
 const PROGRAM: &str = "\
 #include <stdlib.h>
@@ -25,7 +25,7 @@ int main(void) {
 
 #[test]
 fn the_totals_and_sites_of_dhat_are_in_every_report() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let project = Project::new().file("alloc.c", PROGRAM).jobs(

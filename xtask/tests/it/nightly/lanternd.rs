@@ -71,8 +71,8 @@ fn lanternd_is_built_proved_and_published() {
     let commit = run(&project, &["git", "rev-parse", "HEAD"], &[]);
     let version = format!("0.4.0-0.nightly20260701.2.g{}", &commit[..7]);
 
-    let nightly = |args: &[&str]| {
-        let output = Command::new(xtask_binary())
+    let nightly = |args: &[&str]| -> Finished {
+        Command::new(xtask_binary())
             .args(["--project", &text(&project), "--config", &text(&at("config")), "--state", &text(&at("state"))])
             .args(["nightly", "--key", &fingerprint, "--wait", "2", "--chroots", &text(&kept_directory("deb-chroots"))])
             .args(args)
@@ -80,12 +80,8 @@ fn lanternd_is_built_proved_and_published() {
             .env_remove("CI")
             .env_remove("GITHUB_STEP_SUMMARY")
             .output()
-            .unwrap();
-        Finished {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+            .unwrap()
+            .into()
     };
     let published = nightly(&["--format", "json"]);
     assert_eq!(published.code(), 0, "{}", published.transcript());

@@ -14,7 +14,7 @@ use drydock_oci::registry::Reference;
 
 use crate::docker::registry_server::Server;
 use crate::release::fixture::run;
-use crate::support::{Finished, Project, need_tool, text, xtask_binary};
+use crate::support::{Finished, Project, git_with, need_tools, text, xtask_binary};
 
 /// A project and the registry of its nightlies.
 pub(super) struct Nightly {
@@ -29,7 +29,7 @@ impl Nightly {
     /// A project with a release 1.0 and one commit after it; `None` without the tools.
     pub(super) fn new() -> Option<Nightly> {
         let tools = [("busybox", "busybox-static"), ("unshare", "util-linux"), ("git", "git")];
-        if !tools.iter().all(|(tool, package)| need_tool(tool, package)) {
+        if !need_tools(&tools) {
             return None;
         }
         let server = Server::start()?;
@@ -85,16 +85,7 @@ images:
     /// Runs git with the project's clock.
     pub(super) fn git(&self, words: &[&str]) -> String {
         let date = format!("{} +0000", self.clock);
-        let output = Command::new("git")
-            .args(["-c", "init.defaultBranch=main", "-c", "user.name=n", "-c", "user.email=m"])
-            .args(words)
-            .current_dir(self.path())
-            .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")])
-            .envs([("GIT_AUTHOR_DATE", &date), ("GIT_COMMITTER_DATE", &date)])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "git {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        git_with(self.path(), words, &[("GIT_AUTHOR_DATE", &date), ("GIT_COMMITTER_DATE", &date)])
     }
 
     pub(super) fn commit(&self, what: &str) {
@@ -197,12 +188,7 @@ License: MIT
     }
 
     pub(super) fn xtask(&self, words: &[&str]) -> Finished {
-        let output = self.command(words).output().unwrap();
-        Finished {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        self.command(words).output().unwrap().into()
     }
 
     /// Runs a nightly that must succeed. Returns its record.

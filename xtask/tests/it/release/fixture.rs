@@ -7,28 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{Finished, Project, text};
+use crate::support::{Finished, Project, git, text};
 
 /// The smallest declaration, with all archive formats.
 pub(crate) const DECLARATION: &str =
     "name: p\nversion: {}\narchives: [{format: tar.gz}, {format: tar.xz}, {format: tar.bz2}, {format: zip}]\n";
-
-/// Runs git with a fixed author and date, and without the user's settings.
-#[track_caller]
-pub(crate) fn git(directory: &Path, args: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "protocol.file.allow=always", "-c", "init.defaultBranch=main", "-c", "core.autocrlf=false"])
-        .args(args)
-        .current_dir(directory)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .envs([("GIT_AUTHOR_NAME", "n"), ("GIT_AUTHOR_EMAIL", "m"), ("GIT_AUTHOR_DATE", "1780315200 +0000")])
-        .envs([("GIT_COMMITTER_NAME", "n"), ("GIT_COMMITTER_EMAIL", "m"), ("GIT_COMMITTER_DATE", "1780315200 +0000")])
-        .output()
-        .expect("git is needed: apt-get install git");
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
-}
 
 /// A project with this declaration in a git repository without commits.
 pub(crate) fn project(declaration: &str) -> Project {

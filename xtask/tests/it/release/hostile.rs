@@ -10,7 +10,7 @@ use drydock_release::manifest::Manifest;
 use drydock_release::verify::parse_checksums;
 
 use super::fixture::{DECLARATION, build, commit, project, release, run};
-use crate::support::{SmallDisk, need, need_tool, text};
+use crate::support::{SmallDisk, need, need_tools, text};
 
 fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
@@ -54,7 +54,7 @@ fn the_corpus_of_manifests_never_panics() {
 
 #[test]
 fn hostile_files_get_clear_errors() {
-    if ![("tar", "tar"), ("python3", "python3")].iter().all(|(tool, package)| need_tool(tool, package)) {
+    if !need_tools(&[("tar", "tar"), ("python3", "python3")]) {
         return;
     }
     let project = project(DECLARATION).file("a", "x\n");

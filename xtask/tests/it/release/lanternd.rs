@@ -6,35 +6,25 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::fixture::git;
-use crate::support::{Finished, need_tool, text, xtask_binary};
+use crate::support::{Finished, git, need_tools, text, xtask_binary};
 
-fn tools_are_there() -> bool {
-    [
-        ("lowdown", "lowdown"),
-        ("make", "make"),
-        ("gcc", "gcc"),
-        ("git", "git"),
-        ("faketime", "faketime"),
-        ("unshare", "util-linux"),
-    ]
-    .iter()
-    .all(|(tool, package)| need_tool(tool, package))
-}
+/// The tools that these tests need, each with its Debian package.
+const TOOLS: &[(&str, &str)] = &[
+    ("lowdown", "lowdown"),
+    ("make", "make"),
+    ("gcc", "gcc"),
+    ("git", "git"),
+    ("faketime", "faketime"),
+    ("unshare", "util-linux"),
+];
 
 fn call(project: &Path, args: &[&str]) -> Finished {
-    let output =
-        Command::new(xtask_binary()).args(["--project", &text(project), "release"]).args(args).output().unwrap();
-    Finished {
-        status: output.status,
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Command::new(xtask_binary()).args(["--project", &text(project), "release"]).args(args).output().unwrap().into()
 }
 
 #[test]
 fn lanternd_is_released_proved_and_verified() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -72,7 +62,7 @@ fn lanternd_is_released_proved_and_verified() {
     }
     assert!(manifest.entries.iter().any(|entry| entry.path == "doc/lanternd.8" && entry.generator.is_some()));
 
-    if super::unpackers::tools_are_there() {
+    if need_tools(super::unpackers::TOOLS) {
         let mut expected: BTreeMap<String, String> = BTreeMap::new();
         for entry in &manifest.entries {
             let directories = entry.path.match_indices('/').map(|(at, _)| entry.path[..at].to_owned());

@@ -4,8 +4,8 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use super::fixture::{DECLARATION, commit, git, project, release};
-use crate::support::{Project, text};
+use super::fixture::{DECLARATION, commit, project, release};
+use crate::support::{Project, git, text};
 
 /// Commits entries that no work tree could have.
 fn commit_entries(project: &Project, entries: &[(&str, &[u8])]) {

@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::fixture::{DECLARATION, build, commit, git, project, run, tree};
-use crate::support::{Project, need_tool, text};
+use super::fixture::{DECLARATION, build, commit, project, run, tree};
+use crate::support::{Project, git, need_tools, text};
 
 /// Unpacks with Python's own modules; `zipfile` leaves modes and links to its caller.
 const PYTHON: &str = r#"
@@ -38,19 +38,16 @@ else:
             t.extractall(target)
 "#;
 
-pub(super) fn tools_are_there() -> bool {
-    [
-        ("tar", "tar"),
-        ("bsdtar", "libarchive-tools"),
-        ("python3", "python3"),
-        ("unzip", "unzip"),
-        ("dpkg-source", "dpkg-dev"),
-        ("xz", "xz-utils"),
-        ("bzip2", "bzip2"),
-    ]
-    .iter()
-    .all(|(tool, package)| need_tool(tool, package))
-}
+/// The tools that these tests need, each with its Debian package.
+pub(super) const TOOLS: &[(&str, &str)] = &[
+    ("tar", "tar"),
+    ("bsdtar", "libarchive-tools"),
+    ("python3", "python3"),
+    ("unzip", "unzip"),
+    ("dpkg-source", "dpkg-dev"),
+    ("xz", "xz-utils"),
+    ("bzip2", "bzip2"),
+];
 
 /// A project with everything that is difficult for archives.
 pub(super) fn difficult_project() -> Project {
@@ -203,7 +200,7 @@ fn dpkg_source(target: &Path, file: &str, name: &str) {
 
 #[test]
 fn every_unpacker_creates_the_same_tree_of_a_difficult_project() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let project = difficult_project();

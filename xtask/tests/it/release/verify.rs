@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::fixture::{build, commit, git, project, release, run};
-use crate::support::{Project, need_tool, text};
+use super::fixture::{build, commit, project, release, run};
+use crate::support::{Project, git, need_tool, need_tools, text};
 
 const DECLARATION: &str = "\
 name: p
@@ -16,11 +16,9 @@ source: {derived: {gen: {run: [cp, a.txt, made.txt], inputs: [a.txt], outputs: [
 /// GNU tar with the options that produce the same tar stream as Drydock from an unpacked release.
 const TAR: &str = "tar --format=ustar --sort=name --owner=root:0 --group=root:0 --mtime=@1780315200";
 
-fn tools_are_there() -> bool {
-    [("tar", "tar"), ("xz", "xz-utils"), ("bzip2", "bzip2"), ("gzip", "gzip"), ("python3", "python3"), ("zip", "zip")]
-        .iter()
-        .all(|(tool, package)| need_tool(tool, package))
-}
+/// The tools that these tests need, each with its Debian package.
+const TOOLS: &[(&str, &str)] =
+    &[("tar", "tar"), ("xz", "xz-utils"), ("bzip2", "bzip2"), ("gzip", "gzip"), ("python3", "python3"), ("zip", "zip")];
 
 fn sample() -> Project {
     let project = project(DECLARATION)
@@ -139,7 +137,7 @@ fn mutations() -> Vec<Mutation> {
 
 #[test]
 fn every_mutation_is_found_and_explained() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let project = sample();
@@ -167,7 +165,7 @@ fn every_mutation_is_found_and_explained() {
 
 #[test]
 fn differences_name_the_generator_and_recompressed_archives_are_recognised() {
-    if !tools_are_there() {
+    if !need_tools(TOOLS) {
         return;
     }
     let project = sample();

@@ -15,8 +15,7 @@ use tempfile::TempDir;
 
 use crate::docker::registry_server::{client, repository};
 use crate::docker::test_images::{ImageFactory, project_at};
-use crate::release::fixture::git;
-use crate::support::{Finished, Project, text, xtask_binary};
+use crate::support::{Finished, Project, git, git_with, text, xtask_binary};
 
 /// An image to build and push.
 #[derive(Clone, Copy)]
@@ -116,11 +115,8 @@ impl ReleaseProject {
 
     /// Tags HEAD, signed with a key.
     pub(super) fn sign_tag(&self, tag: &str, key: &str) {
-        let mut command = Command::new("git");
-        command.args(["-c", "user.name=n", "-c", "user.email=m", "-c", "gpg.program=gpg"]);
-        command.args(["tag", "-s", "-u", key, "-m", tag, tag]).current_dir(self.project.path());
-        let output = command.env("GNUPGHOME", self.home.path()).env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let home = text(self.home.path());
+        git_with(self.project.path(), &["tag", "-s", "-u", key, "-m", tag, tag], &[("GNUPGHOME", &home)]);
     }
 
     /// Adds a signature to those of a release's sums.
@@ -224,12 +220,7 @@ impl ReleaseProject {
     }
 
     pub(super) fn call(&self, args: &[&str]) -> Finished {
-        let output = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
-        Finished {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap().into()
     }
 
     /// A call that must succeed.

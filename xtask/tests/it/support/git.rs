@@ -1,0 +1,27 @@
+//! Calls of git with a fixed author and date, and without the user's settings.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Runs git, which must succeed; its standard output without the last line end.
+#[track_caller]
+pub(crate) fn git(directory: &Path, args: &[&str]) -> String {
+    git_with(directory, args, &[])
+}
+
+/// The same with additional variables, such as another date.
+#[track_caller]
+pub(crate) fn git_with(directory: &Path, args: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "protocol.file.allow=always", "-c", "init.defaultBranch=main", "-c", "core.autocrlf=false"])
+        .args(args)
+        .current_dir(directory)
+        .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")])
+        .envs([("GIT_AUTHOR_NAME", "n"), ("GIT_AUTHOR_EMAIL", "m"), ("GIT_AUTHOR_DATE", "1780315200 +0000")])
+        .envs([("GIT_COMMITTER_NAME", "n"), ("GIT_COMMITTER_EMAIL", "m"), ("GIT_COMMITTER_DATE", "1780315200 +0000")])
+        .envs(variables.iter().copied())
+        .output()
+        .expect("git is needed: apt-get install git");
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
