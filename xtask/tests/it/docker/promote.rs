@@ -160,7 +160,7 @@ fn every_doubt_is_reported_with_its_remedy_and_nothing_is_changed() {
             },
             &[
                 "built as this version",
-                "is a nightly's version, and its programs say so",
+                "a nightly version, which its programs print",
                 "docker build mine --tag v1.4",
             ],
         ),
