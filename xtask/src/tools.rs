@@ -76,7 +76,7 @@ pub(crate) enum Probe {
 use Purpose::{Check, Ci, Deb, Demo, Docker, Release};
 
 /// Every tool, in the order in which `doctor` prints them.
-pub(crate) const TOOLS: [Tool; 40] = [
+pub(crate) const TOOLS: [Tool; 41] = [
     program("git", "git", &[Demo, Check, Release, Docker], "turns the example into a project, and reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
     program("g++", "g++", &[Check], "builds the test programs in C++"),
@@ -112,6 +112,7 @@ pub(crate) const TOOLS: [Tool; 40] = [
     program("gpg-agent", "gpg-agent", &[Check, Deb], "holds the key that signs Debian packages"),
     program("bsdtar", "libarchive-tools", &[Check], "unpacks archives in the tests"),
     program("unzip", "unzip", &[Check], "unpacks archives in the tests"),
+    program("zip", "zip", &[Check], "makes damaged archives for the tests"),
     program("xargs", "findutils", &[Check], "is compared with in the benchmarks"),
     program("parallel", "parallel", &[Check], "is compared with in the benchmarks"),
     program("dpkg-source", "dpkg-dev", &[Check, Deb], "unpacks Debian source packages"),
