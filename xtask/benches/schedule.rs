@@ -11,7 +11,8 @@ use std::collections::BinaryHeap;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use drydock_ci::schedule::{Limits, THOROUGH, Task, Workload, bound, order};
+use drydock_ci::capacity::Limits;
+use drydock_ci::schedule::{THOROUGH, Task, Workload, bound, order};
 
 #[expect(dead_code, reason = "no peer can be missing here")]
 mod support;

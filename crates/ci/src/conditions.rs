@@ -11,11 +11,11 @@ use drydock_base::units::ByteSize;
 pub struct Conditions {
     /// Memory reserved for it, in bytes.
     pub reservation: u64,
-    /// Whether no other job runs beside it.
+    /// `true` if no other job runs beside it.
     pub exclusive: bool,
-    /// Whether valgrind gets the declared `reduced-args`, which save memory and check less.
+    /// `true` if valgrind gets the declared `reduced-args`, which save memory and check less.
     pub reduced: bool,
-    /// Why the job is run once more; absent for its first attempt.
+    /// The reason for a retry; absent for the first attempt.
     pub retry_reason: Option<String>,
 }
 

@@ -1,4 +1,5 @@
-//! How a job is kept together, measured and killed as a whole: cgroup v2, cgroup v1, or neither. One trait.
+//! Containment: the processes of a job are tracked, measured and killed as a whole, with cgroup v2, cgroup v1, or
+//! neither.
 
 use std::fs;
 use std::io;
@@ -21,9 +22,9 @@ pub use scope::enter as enter_scope;
 /// The kinds of containment, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A group a job in the unified hierarchy.
+    /// One cgroup per job in the unified hierarchy.
     V2,
-    /// A group a job in the memory hierarchy of version 1.
+    /// One cgroup per job in the memory hierarchy of version 1.
     V1,
     /// Process groups, sessions and sampling only.
     None,
@@ -42,7 +43,7 @@ impl Kind {
 
 /// Makes a group for each attempt.
 pub trait Containment: Send {
-    /// Which kind it is.
+    /// Its kind.
     fn kind(&self) -> Kind;
     /// The directory that holds the groups, for those that have one.
     fn root(&self) -> Option<&Path>;
@@ -50,7 +51,7 @@ pub trait Containment: Send {
     fn open(&mut self, id: &str, limit: Option<ByteSize>) -> io::Result<Box<dyn Group>>;
 }
 
-/// What one sample says of a group.
+/// One sample of a group's memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Memory that cannot be reclaimed: anonymous memory for cgroups, PSS otherwise; in bytes.
@@ -74,7 +75,7 @@ pub trait Group: Send {
     fn known_pids(&self) -> &[u32];
     /// Its path within the cgroup file system, as the kernel log names it.
     fn cgroup(&self) -> Option<&str>;
-    /// Signals every member once; members born meanwhile are met by the next call.
+    /// Signals every member once; the next call signals members that were started meanwhile.
     fn signal(&self, signal: Signal) -> io::Result<()> {
         for pid in self.members()? {
             signal_process(pid, signal);
@@ -85,10 +86,72 @@ pub trait Group: Send {
     fn remove(&mut self) -> io::Result<()>;
 }
 
+/// The reason why jobs cannot be contained by cgroups of some version.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// The kernel or the container does not provide it.
+    #[error("no {hierarchy} hierarchy is mounted")]
+    NotMounted {
+        /// The kind of hierarchy, such as `unified cgroup`.
+        hierarchy: &'static str,
+    },
+    /// Memory is neither limited nor counted there.
+    #[error("the memory controller is not available in {}", .dir.display())]
+    NoMemoryController {
+        /// This process's cgroup.
+        dir: PathBuf,
+    },
+    /// A cgroup v2 could not be created or set up.
+    #[error("cannot create a cgroup in {} ({source})", .dir.display())]
+    Refused {
+        /// This process's cgroup.
+        dir: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A cgroup v1 could not be created.
+    #[error("cannot create a cgroup in {} ({source}); cgroup v1 requires root or delegation", .dir.display())]
+    Undelegated {
+        /// This process's cgroup.
+        dir: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// Threads cannot be moved back into this process's cgroup.
+    #[error("cannot write the `tasks` file of {} ({source})", .dir.display())]
+    NotEnterable {
+        /// This process's cgroup.
+        dir: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The cgroup holds other processes, and is the top of what can be seen.
+    #[error("{} holds other processes and has no parent cgroup", .dir.display())]
+    NoParent {
+        /// This process's cgroup.
+        dir: PathBuf,
+    },
+    /// The cgroup holds other processes, and its parent does not control memory.
+    #[error("{} holds other processes, and the memory controller is not available in its parent", .dir.display())]
+    Shared {
+        /// This process's cgroup.
+        dir: PathBuf,
+    },
+    /// This process is part of a job of another run.
+    #[error("{} belongs to another run of Drydock", .dir.display())]
+    OtherRun {
+        /// This process's cgroup.
+        dir: PathBuf,
+    },
+}
+
 /// Chooses the best containment that works here, or the one asked for.
 ///
 /// The second value says, for a person, why a better one was not taken.
-pub fn choose(asked: Option<Kind>, run: &str) -> Result<(Box<dyn Containment>, Option<String>), String> {
+///
+/// # Errors
+/// The one asked for is unavailable.
+pub fn choose(asked: Option<Kind>, run: &str) -> Result<(Box<dyn Containment>, Option<String>), Unavailable> {
     let v2 = || v2::V2::new(run).map(|v2| Box::new(v2) as Box<dyn Containment>);
     let v1 = || v1::V1::new(run).map(|v1| Box::new(v1) as Box<dyn Containment>);
     match asked {
@@ -98,7 +161,7 @@ pub fn choose(asked: Option<Kind>, run: &str) -> Result<(Box<dyn Containment>, O
         None => {
             let no_v2 = match v2() {
                 Ok(containment) => return Ok((containment, None)),
-                Err(why) => why,
+                Err(unavailable) => unavailable,
             };
             match v1() {
                 Ok(containment) => Ok((containment, None)),
@@ -113,7 +176,7 @@ pub fn own_cgroup() -> Option<String> {
     mounts::memory().or_else(mounts::unified).map(|place| place.path)
 }
 
-/// The variable that marks each process of an attempt, so that it is known again when everything else is shed.
+/// The variable that marks each process of an attempt, so that it is recognized even if it left its session and parent.
 pub const MARKER: &str = "DRYDOCK_ATTEMPT";
 
 /// Sends a signal; one that is gone already is ignored.
@@ -159,7 +222,7 @@ fn read_members(group: &Path) -> io::Result<Vec<u32>> {
     Ok(pids)
 }
 
-/// A number alone in a file.
+/// Reads a file that holds one number.
 fn read_number(path: PathBuf) -> io::Result<u64> {
     let text = fs::read_to_string(&path)?;
     text.trim().parse().map_err(|_| io::Error::other(format!("{}: `{}` is not a number", path.display(), text.trim())))
@@ -188,7 +251,7 @@ fn read_keyed(path: PathBuf, key: &str) -> io::Result<u64> {
         .ok_or_else(|| io::Error::other(format!("{} has no `{key}`", path.display())))
 }
 
-/// Removes a group's directory. The kernel says busy for a moment after the last process has gone.
+/// Removes a group's directory. The kernel reports EBUSY for a moment after the last process has gone.
 fn remove_group(group: &Path) -> io::Result<()> {
     for below in subtree(group).iter().skip(1).rev() {
         // The last removal fails if one of these does.
@@ -206,7 +269,7 @@ fn remove_group(group: &Path) -> io::Result<()> {
     fs::remove_dir(group)
 }
 
-/// Ends what a run that was itself killed left in its groups, and removes them. Returns the killed command lines.
+/// Kills the processes that a killed run left in its groups, and removes the groups. Returns the killed command lines.
 pub fn clean_up(root: &Path) -> Vec<String> {
     let mut killed = Vec::new();
     for round in 0..200 {
@@ -247,7 +310,7 @@ pub fn memory_room() -> Vec<(u64, String)> {
             let limit = limits.into_iter().filter_map(|name| Some((limit(dir, name)?, name)));
             let limit = limit.min_by_key(|(bytes, _)| *bytes);
             if let (Some((limit, name)), Ok(usage)) = (limit, read_number(dir.join(usage))) {
-                // The kernel takes page cache back under pressure: all that lies idle, and of what is in use a half.
+                // The kernel reclaims page cache under pressure: all inactive pages, and about half of the active ones.
                 let [active, idle] = cache.map(|key| read_keyed(dir.join("memory.stat"), key).unwrap_or(0));
                 let free = limit.saturating_sub(usage.saturating_sub(idle + active / 2));
                 room.push((free, format!("{name} of {}", dir.display())));
@@ -258,8 +321,8 @@ pub fn memory_room() -> Vec<(u64, String)> {
     room
 }
 
-/// A limit of a group in bytes. "max", and version 1's rounded maximum, are no limits. A container may not see the
-/// groups above it, but version 1 tells the tightest limit of them all in `memory.stat`.
+/// A limit of a group in bytes. "max", and version 1's rounded maximum, mean unlimited. A container may not see the
+/// groups above it, but version 1 reports the tightest limit of them all in `memory.stat`.
 fn limit(group: &Path, name: &str) -> Option<u64> {
     let limit = if name == "hierarchical_memory_limit" {
         read_keyed(group.join("memory.stat"), name)

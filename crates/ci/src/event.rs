@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::capacity::Capacity;
 use super::conditions::Conditions;
 use super::evidence::{Evidence, KillReason};
 use super::outcome::{self, Verdict};
-use super::schedule::Capacity;
 use drydock_base::units::JobName;
 
 /// An event with its time.
@@ -17,11 +17,11 @@ use drydock_base::units::JobName;
 pub struct Stamped {
     /// Unix time in milliseconds.
     pub at: i64,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
-/// One thing that happened.
+/// A change in the state of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Event {
@@ -80,7 +80,7 @@ pub enum Event {
     JobSettled {
         /// The job.
         job: JobName,
-        /// How it ended.
+        /// The job's result.
         result: JobResult,
     },
     /// Admission of ready jobs was paused, or is open again.
@@ -119,7 +119,7 @@ pub struct RunStarted {
     pub group: Option<PathBuf>,
     /// Slots and memory that jobs may use at once.
     pub capacity: Capacity,
-    /// Whether it resumes an interrupted run.
+    /// `true` if it resumes an interrupted run.
     pub resumed: bool,
     /// The run whose results it completes, for a rerun.
     pub reruns: Option<String>,
@@ -262,7 +262,7 @@ impl JobResult {
         }
     }
 
-    /// Whether jobs that need this one may run.
+    /// `true` if jobs that need this one may run.
     pub fn lets_others_run(&self) -> bool {
         match self {
             JobResult::Passed

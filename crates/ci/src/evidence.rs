@@ -1,4 +1,4 @@
-//! What was observed about one attempt: plain values, gathered by the supervisor, judged by [`super::outcome`].
+//! The observations about one attempt: plain values, gathered by the supervisor and judged by [`super::outcome`].
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ pub use heap::{HeapBaseline, HeapEvidence};
 pub enum Reading<T> {
     /// It was read.
     Read(T),
-    /// It should be there but could not be read; why.
+    /// It should exist but could not be read; the value is the reason.
     Unreadable(String),
     /// This machine or containment has no such source.
     Absent,
@@ -28,7 +28,7 @@ impl<T> Reading<T> {
         }
     }
 
-    /// From an effect's result.
+    /// Converts the result of a read.
     pub fn from_result<E: std::fmt::Display>(result: Result<T, E>) -> Reading<T> {
         match result {
             Ok(value) => Reading::Read(value),
@@ -37,7 +37,7 @@ impl<T> Reading<T> {
     }
 }
 
-/// How the main process ended, from its wait status.
+/// The end of the main process, from its wait status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "how")]
 pub enum End {
@@ -50,19 +50,19 @@ pub enum End {
     Signaled {
         /// The signal's number.
         signal: i32,
-        /// Whether a core was dumped.
+        /// `true` if a core was dumped.
         core: bool,
     },
-    /// It could not be started; the system's words.
+    /// It could not be started.
     NotStarted {
-        /// The system's words.
+        /// The system's error message.
         error: String,
     },
     /// The journal has no end record: the supervisor or the machine went away first.
     NoRecord,
 }
 
-/// Why Drydock itself ended a job; journalled before the signal is sent.
+/// The reason why Drydock itself ended a job; journalled before the signal is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KillReason {
@@ -76,15 +76,15 @@ pub enum KillReason {
     Leftover,
 }
 
-/// A kill of ours.
+/// A kill by Drydock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct KillIntent {
-    /// Why.
+    /// The reason for the kill.
     pub reason: KillReason,
-    /// When, in Unix milliseconds.
+    /// Unix milliseconds at which the first signal was sent.
     pub at: i64,
-    /// Whether KILL had to follow TERM for the main process itself.
+    /// `true` if KILL had to follow TERM for the main process itself.
     pub escalated: bool,
 }
 
@@ -95,7 +95,7 @@ pub struct GroupCounters {
     /// Victims of the OOM killer that belonged to the group: v2 `memory.events` `oom_kill` (hierarchical), v1
     /// `memory.oom_control` `oom_kill` (local).
     pub oom_kill: u64,
-    /// How often the group's own limit was hit without anything to reclaim: v2 `memory.events.local` `oom`, v1
+    /// Hits of the group's own limit with nothing left to reclaim: v2 `memory.events.local` `oom`, v1
     /// `memory.failcnt`. Zero with a victim means that a limit above the group, or the machine, was exhausted.
     pub limit_hits: u64,
     /// The most the group ever used, in bytes, page cache included: `memory.peak`, `memory.max_usage_in_bytes`.
@@ -112,9 +112,9 @@ pub struct HostCounters {
     pub before: u64,
     /// After its end.
     pub after: u64,
-    /// How much it rose in the seconds around the death.
+    /// Its rise in the seconds around the death.
     pub around_death: u64,
-    /// How many of the kills during the attempt are proved to have hit other jobs or processes.
+    /// Kills during the attempt that are proved to have hit other jobs or processes.
     pub explained_elsewhere: u64,
 }
 
@@ -125,7 +125,7 @@ impl HostCounters {
     }
 }
 
-/// One kill by the kernel as `/dev/kmsg` tells it.
+/// One kill by the kernel, as `/dev/kmsg` reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct KernelKill {
@@ -149,7 +149,7 @@ pub struct KernelKill {
 pub struct UserspaceKill {
     /// The daemon.
     pub by: String,
-    /// Its words.
+    /// Its message.
     pub message: String,
 }
 
@@ -180,7 +180,7 @@ pub struct HostMemory {
     pub pressure: Option<f64>,
 }
 
-/// What one job used at the moment of the death.
+/// The memory of one job at the moment of the death.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Neighbour {
@@ -191,7 +191,7 @@ pub struct Neighbour {
     /// Bytes that were reserved for it.
     #[serde(default)]
     pub reserved: u64,
-    /// Whether it is the job that this evidence is of.
+    /// `true` if it is the job that this evidence is of.
     #[serde(default)]
     pub own: bool,
 }
@@ -207,15 +207,15 @@ impl Neighbour {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Evidence {
-    /// How the main process ended.
+    /// The end of the main process.
     pub end: End,
     /// The exit code that counts as success.
     pub expect_exit: i32,
-    /// How long the attempt ran, in milliseconds.
+    /// The duration of the attempt, in milliseconds.
     pub duration_ms: u64,
     /// The declared time limit in milliseconds.
     pub timeout_ms: u64,
-    /// Our own kill, if any.
+    /// The kill by Drydock, if any.
     pub intent: Option<KillIntent>,
     /// The job's own group.
     pub group: Reading<GroupCounters>,
@@ -247,22 +247,22 @@ pub struct Evidence {
     pub memory: HostMemory,
     /// All running jobs' memory at the last sample, largest first.
     pub neighbours: Vec<Neighbour>,
-    /// How many processes of the job were stopped (state T) when its time was up.
+    /// The number of the job's processes that were stopped (state T) when its time was up.
     pub stopped: u32,
-    /// The line of the log that tells most, for a person and to tell causes apart.
+    /// The most informative line of the log, shown to a person and used to tell causes apart.
     pub words: Option<String>,
-    /// Lines of the log that support, and never decide.
+    /// Lines of the log that support a verdict but never decide it.
     pub hints: Vec<String>,
-    /// Lines of the log that tell of a failed allocation.
+    /// Lines of the log about a failed allocation.
     pub allocation_lines: Vec<String>,
-    /// The state disk had no room left.
+    /// `true` if the disk with the state directory was full.
     pub disk_full: bool,
     /// For a lost attempt: its last memory samples in bytes, oldest first.
     pub last_samples: Vec<u64>,
 }
 
 impl Evidence {
-    /// Whether the last samples show memory growing fast and far.
+    /// `true` if the last samples show memory growing fast and far.
     pub fn memory_was_rising(&self) -> bool {
         match self.last_samples.as_slice() {
             [first, .., last] => *last > first.saturating_mul(2) && *last > 256 << 20,

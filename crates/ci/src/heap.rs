@@ -1,11 +1,13 @@
 //! The profiles of the heap that a tool left in an attempt's directory, as evidence.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use drydock_base::units::ByteSize;
 use drydock_valgrind::dhat;
-use drydock_valgrind::massif::{KEPT_POINTS, KEPT_SITES, Processes, Profile, Site, Wrappers, diff, processes, summary};
+use drydock_valgrind::massif::{
+    Fault, Incomparable, KEPT_POINTS, KEPT_SITES, Processes, Profile, Site, Wrappers, diff, processes, summary,
+};
 use drydock_valgrind::tool::Output;
 
 use crate::evidence::{Evidence, HeapBaseline, HeapEvidence, Reading};
@@ -14,7 +16,7 @@ use crate::plan::{PlannedBaseline, PlannedTool};
 /// Reads the files of a profiler; the evidence stays as it is where there are none.
 ///
 /// # Errors
-/// When the directory or all of its files cannot be read.
+/// The directory or all of its files cannot be read.
 pub fn gather(evidence: &mut Evidence, directory: &Path, tool: &PlannedTool, project: &Path) -> io::Result<()> {
     let wrappers = Wrappers::new(tool.wrappers.iter().map(String::as_str));
     match tool.kind.output() {
@@ -47,22 +49,32 @@ fn over_time(
     }))
 }
 
+/// The reason why a profile was not compared to its baseline.
+#[derive(Debug, thiserror::Error)]
+enum CompareError {
+    #[error("{}: {source}", .file.display())]
+    Unreadable { file: PathBuf, source: Fault },
+    #[error("{}: {source}", .file.display())]
+    Incomparable { file: PathBuf, source: Incomparable },
+}
+
 fn compare(
     declared: &PlannedBaseline,
     measured: &Profile,
     wrappers: &Wrappers,
     project: &Path,
-) -> Result<HeapBaseline, String> {
-    let file = declared.file.display();
-    let old = Profile::open(&project.join(&declared.file)).map_err(|fault| format!("{file}: {fault}"))?;
-    let diff = diff(&old, measured, wrappers).map_err(|why| format!("{file}: {why}"))?;
+) -> Result<HeapBaseline, CompareError> {
+    let file = || declared.file.clone();
+    let old = Profile::open(&project.join(&declared.file))
+        .map_err(|source| CompareError::Unreadable { file: file(), source })?;
+    let diff = diff(&old, measured, wrappers).map_err(|source| CompareError::Incomparable { file: file(), source })?;
     let grown = diff.grown_most().map(|change| {
         let more = ByteSize::new(change.new.saturating_sub(change.old));
         let place = change.brief.first().map_or("", String::as_str);
         format!("{place}: {more} more ({} → {})", ByteSize::new(change.old), ByteSize::new(change.new))
     });
     Ok(HeapBaseline {
-        file: file.to_string(),
+        file: declared.file.display().to_string(),
         peak: ByteSize::new(diff.old),
         tolerance: declared.tolerance,
         allowed: declared.tolerance.above(ByteSize::new(diff.old)),

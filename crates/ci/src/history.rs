@@ -1,4 +1,4 @@
-//! What earlier runs teach: one line an attempt in `history.jsonl`.
+//! The measurements of earlier runs: one line per attempt in `history.jsonl`.
 //!
 //! The file may be written by several runs at once, cut by a full disk, and carried from machine to machine: writers
 //! hold its lock, a line that cannot be read is left out, and two histories are merged by union.
@@ -19,15 +19,15 @@ use drydock_base::lock::Lock;
 use drydock_base::paths;
 use drydock_valgrind::tool::Tool;
 
-/// Only so much of the file's end is read.
+/// The number of bytes that are read from the end of the file.
 const READ_FROM_END: u64 = 64 << 20;
-/// A line longer than this is not ours.
+/// Longer lines were not written by Drydock, and are skipped.
 const LONGEST_LINE: u64 = 64 << 10;
-/// How many runs of a job the predictions look at.
+/// The number of past runs of a job that a prediction uses.
 const REMEMBERED: usize = 10;
-/// How many lines of a job under one tool are kept when the file is compacted.
+/// The number of lines of a job under one tool that are kept when the file is compacted.
 const KEPT: usize = 50;
-/// Whether the file is worth compacting is asked each time that it has grown by so much.
+/// Compaction is considered each time that the file has grown by this many bytes.
 const WORTH_COMPACTING: u64 = 1 << 20;
 
 /// One ended attempt. Lines that were read together share their words: a history has few different ones.
@@ -43,22 +43,22 @@ pub struct Line {
     /// From 1.
     #[serde(default)]
     pub attempt: u32,
-    /// What it ran under: numbers of one tool say nothing of another.
+    /// The tool that it ran under: measurements under one tool do not predict those under another.
     pub tool: Tool,
     /// Valgrind's version for jobs under it.
     pub valgrind: Option<Arc<str>>,
     /// The outcome without its details.
     pub outcome: OutcomeKind,
-    /// Whether it ran to its own end with full checking, so that predictions may use its peak and its duration.
+    /// `true` if it ran to its own end with full checking, so that predictions may use its peak and its duration.
     pub whole: bool,
     /// Wall time in milliseconds.
     pub duration_ms: u64,
-    /// In bytes.
+    /// The highest memory usage, in bytes.
     pub peak: Option<u64>,
     /// Its reservation in bytes.
     #[serde(default)]
     pub reservation: u64,
-    /// Whether no other job ran beside it.
+    /// `true` if no other job ran beside it.
     #[serde(default)]
     pub exclusive: bool,
     /// PSI `some avg10` of memory in percent, when it did not pass.
@@ -91,7 +91,7 @@ pub struct History {
 }
 
 impl History {
-    /// Reads the file; lines that are torn or of another version are left out. No file is an empty history.
+    /// Reads the file; torn lines and lines of another version are left out. A missing file is an empty history.
     pub fn load(path: &Path) -> History {
         History::new(read(path).unwrap_or_default())
     }
@@ -123,9 +123,10 @@ impl History {
         self.jobs.iter().map(|(key, lines)| (key, lines.as_slice()))
     }
 
-    /// What to expect of a job under this version of valgrind: the highest of its last ten peaks and a tenth more, and
-    /// the median of their times. Twice of what it had when the last thing known of it is that memory ran out; the
-    /// declared reservation where nothing is known.
+    /// The expected memory and time of a job under this version of valgrind: the highest of its last ten peaks and a
+    /// tenth more, and
+    /// the median of their times. Twice the memory that it had, if it ran out of memory the last time; the
+    /// declared reservation for a job without history.
     pub fn predict(&self, job: &PlannedJob, valgrind: Option<&str>) -> Prediction {
         let same_tool = |line: &&Line| !job.tool.kind.is_valgrind() || line.valgrind.as_deref() == valgrind;
         let lines: Vec<&Line> = self.of_job(job).iter().filter(same_tool).collect();
@@ -197,7 +198,7 @@ impl Words {
 /// Appends lines in one write. A write that the disk cuts short leaves no half line.
 ///
 /// # Errors
-/// When the file cannot be opened or written; it is then as it was.
+/// The file cannot be opened or written; it is then unchanged.
 pub fn append(path: &Path, lines: &[Line]) -> anyhow::Result<()> {
     if lines.is_empty() {
         return Ok(());
@@ -213,7 +214,7 @@ pub fn append(path: &Path, lines: &[Line]) -> anyhow::Result<()> {
             file.read_exact(&mut last)?;
             last != *b"\n"
         };
-        // Another program's half line is ended, or it would take ours with it.
+        // A half line that another program left is ended first, or it would corrupt the next line.
         let text = if torn { [b"\n", text.as_slice()].concat() } else { text.clone() };
         file.write_all(&text).inspect_err(|_| {
             // The first error is the one to report.
@@ -230,7 +231,7 @@ pub fn append(path: &Path, lines: &[Line]) -> anyhow::Result<()> {
 /// Adds the lines of another history, each once.
 ///
 /// # Errors
-/// When one of the files cannot be read or the own one cannot be written; both are then as they were.
+/// One of the files cannot be read, or this one cannot be written; both are then unchanged.
 pub fn merge(path: &Path, other: &Path) -> anyhow::Result<()> {
     let theirs = read(other).with_context(|| format!("cannot read the history {}", other.display()))?;
     let _lock = Lock::wait(path).with_context(|| format!("cannot open the history {}", path.display()))?;

@@ -1,8 +1,8 @@
 //! The journal: one JSON event a line, appended before each act, synced in groups.
 //!
-//! A kill intent is on the disk before the signal is sent; everything else is written before the next process is started
-//! or waited for, and on the disk at most 100 ms later. Space is allocated ahead
-//! ahead, so that a full disk does not keep the end of a run from being recorded.
+//! A kill intent is on the disk before the signal is sent; everything else is written before the next process is
+//! started or waited for, and on the disk at most 100 ms later. Space is allocated ahead, so that a full disk does not
+//! keep the end of a run from being recorded.
 
 use drydock_base::failure::Failure;
 use std::fs::{File, OpenOptions};
@@ -17,16 +17,16 @@ use rustix::fs::FallocateFlags;
 
 use super::event::Stamped;
 
-/// How late the disk may be.
+/// The longest time until an event is on the disk.
 const SYNC_INTERVAL: Duration = Duration::from_millis(100);
-/// More than this is written at once.
+/// A longer buffer is written immediately.
 const MOST_UNWRITTEN: usize = 64 << 10;
 /// Bytes allocated beyond the end.
 const RESERVE: u64 = 256 << 10;
-/// A line longer than this is not ours.
+/// Longer lines were not written by Drydock, and are skipped.
 const LONGEST_LINE: u64 = 16 << 20;
 
-/// How soon an event must be on the disk.
+/// The time by which an event must be on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
     /// Before the next act.
@@ -64,7 +64,7 @@ impl Journal {
     /// Appends one event.
     ///
     /// # Errors
-    /// When the disk takes no more: the caller must stop the run.
+    /// The disk is full or broken: the caller must stop the run.
     pub fn append(&mut self, event: &Stamped, durability: Durability) -> io::Result<()> {
         serde_json::to_writer(&mut self.lines, event)?;
         self.lines.push(b'\n');
@@ -92,7 +92,7 @@ impl Journal {
         match &written {
             Ok(()) => self.length += self.lines.len() as u64,
             Err(_) => {
-                // Half a line must not stand before those that may be written when there is room again.
+                // A half line must not precede the lines that are written once there is space again.
                 // The first error is the one to report.
                 self.file.set_len(self.length).ok();
             }
@@ -101,10 +101,10 @@ impl Journal {
         written
     }
 
-    /// Sets space aside for the events to come, `bytes` at the least.
+    /// Allocates disk space for later events, at least `bytes`.
     ///
     /// # Errors
-    /// When the disk is full: the space allocated before still takes the events that end the run.
+    /// The disk is full: the events that end the run still fit into the space that was allocated before.
     pub fn reserve(&mut self, bytes: u64) -> io::Result<()> {
         let wanted = bytes.max(RESERVE / 2);
         if self.length + self.lines.len() as u64 + wanted <= self.reserved {
@@ -122,7 +122,7 @@ impl Journal {
         }
     }
 
-    /// Whether someone deleted the file while it was written.
+    /// `true` if someone deleted the file while it was written.
     pub fn is_gone(&self) -> bool {
         self.file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 0)
     }
@@ -199,8 +199,8 @@ impl Syncer {
         let (of_thread, file) = (Arc::clone(&shared), Arc::clone(file));
         let thread = std::thread::Builder::new().name("journal".into()).stack_size(64 << 10).spawn(move || {
             while of_thread.wait_for_work() {
-                // An error shows again at the next write or at the close, where someone can act on it.
-                let _shown_again = file.sync_data();
+                // An error is reported again at the next write or at the close, where the caller can act on it.
+                file.sync_data().ok();
                 of_thread.pause();
             }
         });
@@ -220,7 +220,8 @@ impl Syncer {
 impl Shared {
     fn pause(&self) {
         if let Ok(state) = self.state.lock() {
-            let _closed_or_late = self.changed.wait_timeout_while(state, SYNC_INTERVAL, |state| !state.closing);
+            // The caller looks at the state itself, however the wait ended.
+            self.changed.wait_timeout_while(state, SYNC_INTERVAL, |state| !state.closing).ok();
         }
     }
 

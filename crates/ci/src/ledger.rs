@@ -1,4 +1,4 @@
-//! The flake ledger: what the history says of each job that did not always pass, and how certain that is.
+//! The flake ledger: the failures of each job in the history, and how certain it is that they are not chance.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,16 +11,16 @@ use drydock_valgrind::tool::Tool;
 
 /// PSI `some avg10` in percent from which a failure counts as one under pressure.
 const PRESSED: f64 = 10.0;
-/// What is less likely than this is not believed to be chance.
+/// Events with a lower probability than this are not attributed to chance.
 const UNLIKELY: f64 = 0.05;
 /// The normal deviate of a two-sided interval of 95 %.
 const Z: f64 = 1.959_964;
 
-/// What kind of trouble a job is.
+/// The kind of trouble that a job causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
-    /// It passes and fails with the same code, and nothing but chance tells when.
+    /// It passes and fails with the same code, apparently at random.
     Flaky,
     /// It passes and fails with the same code: it fails by its timeout, for want of memory, under pressure or beside
     /// others, and not otherwise.
@@ -49,7 +49,7 @@ impl Class {
     }
 }
 
-/// What is known of one job under one tool.
+/// The record of one job under one tool.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Account {
@@ -57,7 +57,7 @@ pub struct Account {
     pub job: String,
     /// The tool.
     pub tool: Tool,
-    /// What kind of trouble it is.
+    /// The kind of trouble.
     pub class: Class,
     /// Attempts that ended by themselves.
     pub attempts: usize,
@@ -71,17 +71,17 @@ pub struct Account {
     pub last_failure: Option<i64>,
     /// Passes since then.
     pub passes_since: usize,
-    /// How likely so many passes in a row are if it still failed as often as before.
+    /// The probability of so many passes in a row if it still failed as often as before.
     pub chance: f64,
 }
 
 impl Account {
-    /// How many attempts failed.
+    /// The number of failed attempts.
     pub fn failed(&self) -> usize {
         self.failures.values().sum()
     }
 
-    /// Whether the passes since the last failure are too many to be chance.
+    /// `true` if the passes since the last failure are too many to be chance.
     pub fn seems_fixed(&self) -> bool {
         self.last_failure.is_some() && self.chance < UNLIKELY
     }
@@ -158,7 +158,7 @@ fn class(own: &[&Line], failed: usize, broken: &BTreeMap<OutcomeKind, usize>) ->
     }
 }
 
-/// Whether it passed exclusively so often that this is not chance, given how often it fails beside others.
+/// `true` if it passed exclusively so often that this is not chance, given how often it fails beside others.
 fn fails_only_beside_others(mixed: &[&Line]) -> bool {
     let (exclusive, beside): (Vec<&&Line>, Vec<&&Line>) = mixed.iter().partition(|line| line.exclusive);
     let failed = |lines: &[&&Line]| lines.iter().filter(|line| !line.passed()).count();
@@ -200,8 +200,8 @@ fn float(count: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// `p` passes, `f` fails, `t` times out, `o` runs out of memory, `k` is killed; a capital letter ran exclusively; `/`
-    /// begins the next commit.
+    /// `p` passes, `f` fails, `t` times out, `o` runs out of memory, `k` is killed; a capital letter ran exclusively;
+    /// `/` begins the next commit.
     fn history(text: &str) -> History {
         let mut lines = Vec::new();
         let mut commit = 0;
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_trouble_is_told_from_the_others() {
+    fn each_kind_of_trouble_is_recognized() {
         check("ppp/ppp", Class::Stable);
         check("ppp/fff/pp", Class::Deterministic);
         check("ppopp", Class::OomVictim);
@@ -283,7 +283,7 @@ mod tests {
             account.rate.0 > 0.01 && account.rate.0 < 0.02 && account.rate.1 > 0.37 && account.rate.1 < 0.39,
             "{account:?}"
         );
-        // It failed once in one attempt before: that it passes ten times now is no chance.
+        // It failed in its only earlier attempt, so ten passes in a row are not chance.
         assert!(account.seems_fixed());
         let account = check("pppppppppfp", Class::Flaky);
         assert!((account.chance - 0.9).abs() < 1e-9 && !account.seems_fixed());

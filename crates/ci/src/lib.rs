@@ -1,5 +1,6 @@
 //! Supervised jobs, from a declared suite to proved outcomes: plan, schedule, supervise, judge, record, report.
 
+pub mod capacity;
 pub mod command_line;
 pub mod conditions;
 pub mod containment;

@@ -28,10 +28,10 @@ const HINTS: [&str; 7] = [
     "status 137",
 ];
 
-/// Words of lines that tell of a failure, in lower case.
+/// Words of lines that report a failure, in lower case.
 const TELLING: [&str; 7] = ["fail", "assert", "error", "panic", "abort", "mismatch", "fatal"];
 
-/// Words that a failed allocation leaves, in lower case.
+/// Words of lines that report a failed allocation, in lower case.
 const ALLOCATION: [&str; 10] = [
     "cannot allocate memory",
     "out of memory",
@@ -51,18 +51,18 @@ pub struct Output {
     file: File,
     path: PathBuf,
     limit: u64,
-    /// Where the hole ends.
+    /// The offset at which the hole ends.
     dropped_until: u64,
 }
 
-/// What the end of a log says.
+/// The evidence in the end of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hints {
     /// Lines about kills.
     pub kills: Vec<String>,
     /// Lines about failed allocations.
     pub allocations: Vec<String>,
-    /// The line that tells most: the last that speaks of a failure, else the last one.
+    /// The most informative line: the last that mentions a failure, else the last one.
     pub words: Option<String>,
 }
 
@@ -118,7 +118,8 @@ impl Output {
         let fresh = self.path.with_extension("part");
         let result = self.rewrite(&fresh, head, tail_start, dropped);
         if result.is_err() {
-            let _already_reported = fs::remove_file(&fresh);
+            // The first error is the one to report.
+            fs::remove_file(&fresh).ok();
         }
         result.map(|()| dropped)
     }

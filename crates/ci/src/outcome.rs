@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use drydock_base::units::ByteSize;
 
+mod end;
 mod heap;
 mod judge;
 mod memory;
@@ -191,7 +192,7 @@ impl OutcomeKind {
         }
     }
 
-    /// Whether the program ran to its own end, so that its duration and its peak of memory are worth learning.
+    /// `true` if the program ran to its own end, so that its duration and its peak of memory are worth learning.
     pub fn ran_to_its_end(self) -> bool {
         match self {
             OutcomeKind::Passed | OutcomeKind::Failed | OutcomeKind::Findings | OutcomeKind::OverBudget => true,
@@ -206,7 +207,7 @@ impl OutcomeKind {
         }
     }
 
-    /// Whether such a failure is by itself a sign of scarce time or memory.
+    /// `true` if such a failure is by itself a sign of scarce time or memory.
     pub fn suggests_scarcity(self) -> bool {
         match self {
             OutcomeKind::TimedOut | OutcomeKind::AllocationFailure => true,
@@ -243,12 +244,12 @@ impl Outcome {
         }
     }
 
-    /// Whether the job did what was asked.
+    /// `true` if the job did what was asked.
     pub fn is_pass(&self) -> bool {
         self.kind() == OutcomeKind::Passed
     }
 
-    /// Whether the machine, not the job, is to blame: such attempts are retried without being asked.
+    /// `true` if the machine, not the job, is to blame: such attempts are retried without being asked.
     pub fn is_infrastructure(&self) -> bool {
         self.kind().blame() == Blame::Machine
     }

@@ -1,4 +1,4 @@
-//! The plan: a value that says everything that will be done, printed by `--dry-run`, stored with the run.
+//! The plan: a complete description of the jobs of a run, printed by `--dry-run` and stored with the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::quarantine::Quarantined;
 use drydock_base::units::{ByteSize, JobName, Percent, millis};
 use drydock_config::diagnostic::Diagnostics;
 use drydock_config::jobs::{Job, JobTool, LinesOf, PlannedItem, RetryOn, Suite};
@@ -30,7 +29,7 @@ pub struct Plan {
     pub declaration: PathBuf,
     /// In declaration order; the items of a `for-each` in theirs.
     pub jobs: Vec<PlannedJob>,
-    /// Whether jobs of the declaration were left out.
+    /// `true` if jobs of the declaration were left out.
     #[serde(default)]
     pub partial: bool,
 }
@@ -53,7 +52,7 @@ pub struct PlannedJob {
     pub pass_env: Vec<String>,
     /// The groups that must have passed before.
     pub needs: Vec<JobName>,
-    /// What it runs under.
+    /// The tool that it runs under.
     pub tool: PlannedTool,
     /// Limit of the wall time, in milliseconds.
     #[serde(with = "millis")]
@@ -63,7 +62,7 @@ pub struct PlannedJob {
     pub grace: Duration,
     /// The declared reservation, in bytes.
     pub memory: ByteSize,
-    /// Whether the job itself declares it; otherwise it is the same for all jobs, and says little of this one.
+    /// `true` if the job itself declares it; otherwise it is a default that does not describe this job.
     pub memory_declared: bool,
     /// The hard ceiling of the job's own cgroup, in bytes.
     pub memory_limit: Option<ByteSize>,
@@ -71,9 +70,9 @@ pub struct PlannedJob {
     pub expect_exit: i32,
     /// Attempts in all, when the outcome is one of `retry-on`.
     pub attempts: u32,
-    /// What may be tried again.
+    /// The outcomes that are retried.
     pub retry_on: Vec<RetryOn>,
-    /// How much output is kept, in bytes.
+    /// The most output that is kept, in bytes.
     pub log_limit: ByteSize,
     /// Its quarantine, if its failures are known.
     pub quarantine: Option<Quarantined>,
@@ -89,9 +88,9 @@ pub struct PlannedTool {
     pub args: Vec<String>,
     /// Suppression files, relative to the project.
     pub suppressions: Vec<PathBuf>,
-    /// Whether child processes are traced.
+    /// `true` if child processes are traced.
     pub trace_children: bool,
-    /// Executables that are not.
+    /// Executables that are not traced.
     pub skip_children: Vec<String>,
     /// Options that save memory and check less, for a job that ran out of memory even exclusively.
     pub reduced_args: Vec<String>,
@@ -115,6 +114,18 @@ pub struct PlannedBaseline {
     pub tolerance: Percent,
 }
 
+/// The quarantine of one job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Quarantined {
+    /// The declared reason, as written in `quarantine.yaml`.
+    pub reason: String,
+    /// The last day on which it holds, as `2026-12-31`, in UTC.
+    pub expires: String,
+    /// The outcomes that do not fail a run.
+    pub on: Vec<RetryOn>,
+}
+
 impl PlannedTool {
     /// The options of valgrind; with `reduced`, followed by the `reduced-args`.
     pub fn options(&self, reduced: bool) -> Vec<String> {
@@ -123,7 +134,7 @@ impl PlannedTool {
     }
 }
 
-/// A selector that no job answers to.
+/// The reason why a selector cannot be applied.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
     /// Nothing matches.
@@ -139,7 +150,7 @@ pub enum SelectError {
     Invalid {
         /// As given.
         selector: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
 }
@@ -269,7 +280,7 @@ fn planned_tool(tool: &JobTool, values: &Values) -> PlannedTool {
 
 #[cfg(test)]
 impl PlannedJob {
-    /// A job that runs `true` with nothing declared, for tests of what is done with plans.
+    /// A job that runs `true` with nothing declared, for tests.
     pub(crate) fn plain(name: &str, group: &str, needs: &[&str]) -> PlannedJob {
         let parse = |name: &str| name.parse::<JobName>().unwrap_or_else(|error| panic!("{name}: {error:?}"));
         PlannedJob {

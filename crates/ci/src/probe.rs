@@ -1,4 +1,4 @@
-//! Reading the kernel's view: machine counters, processes, the kernel log. Nothing here decides.
+//! Reads machine counters, processes and the kernel log. Nothing here decides.
 
 pub mod host;
 pub mod kmsg;

@@ -1,26 +1,12 @@
-//! Which planned jobs are in quarantine: entries put on the plan.
+//! Marks the jobs of a plan that a declared quarantine selects.
 
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
 
-use super::plan::Plan;
+use super::plan::{Plan, Quarantined};
 use drydock_config::diagnostic::Problem;
-use drydock_config::jobs::RetryOn;
 use drydock_config::quarantine::Quarantine;
 
-/// The quarantine of one job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Quarantined {
-    /// Why.
-    pub reason: String,
-    /// The last day on which it holds, as `2026-12-31`, in UTC.
-    pub expires: String,
-    /// The outcomes that do not fail a run.
-    pub on: Vec<RetryOn>,
-}
-
-/// Puts the entries that hold today on the jobs that they select. Returns what a person should know of the others.
+/// Marks the jobs that unexpired entries select. Returns one warning for each expired entry.
 ///
 /// # Errors
 /// Entries that select no job of the whole plan.

@@ -34,7 +34,7 @@ pub fn end_leftovers(run: &Run, id: &str) -> Vec<String> {
     killed
 }
 
-/// Whether it is a cgroup that Drydock made for that run.
+/// `true` if it is a cgroup that Drydock made for that run.
 fn is_ours(root: &Path, id: &str) -> bool {
     let plain = root.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
     let named = root.file_name().is_some_and(|name| name.to_str() == Some(&format!("drydock-{id}")));

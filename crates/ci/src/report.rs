@@ -29,7 +29,7 @@ pub struct Live {
     pub elapsed: Duration,
     /// Its memory in bytes at the last sample.
     pub bytes: u64,
-    /// Whether Drydock is ending it.
+    /// `true` if Drydock is ending it.
     pub ending: bool,
 }
 
@@ -70,7 +70,7 @@ pub static REPORTS: [Report; 4] = [
 /// Writes all report files. Returns their paths.
 ///
 /// # Errors
-/// When a file cannot be written; a reader sees the old content or the new, never a part.
+/// A file cannot be written. A reader sees the old content or the new, never a part of either.
 pub fn write_all(input: ReportInput<'_>) -> anyhow::Result<Vec<PathBuf>> {
     let write = |report: &Report| {
         let path = input.dir.root().join(report.file);

@@ -1,10 +1,10 @@
 //! The decision after an attempt: the job is settled, or it is retried. A pure function.
 
+use super::capacity::Limits;
 use super::conditions::Conditions;
 use super::event::{AttemptRecord, JobResult};
 use super::outcome::{MemoryScope, Outcome};
 use super::plan::PlannedJob;
-use super::schedule::Limits;
 use drydock_config::jobs::RetryOn;
 
 /// Attempts of a job that are killed from outside before it is given up.
@@ -90,8 +90,8 @@ fn failed(job: &PlannedJob, attempts: &[AttemptRecord]) -> JobResult {
     if known && !attempts.iter().any(found) { JobResult::Quarantined } else { JobResult::Failed }
 }
 
-/// The next escalation step of a job that the machine killed for lack of memory: twice the memory, then exclusive, then,
-/// if `reduced-args` are declared, exclusive with reduced checking. Each step is taken once.
+/// The next escalation step of a job that the machine killed for lack of memory: twice the memory, then exclusive,
+/// then, if `reduced-args` are declared, exclusive with reduced checking. Each step is taken once.
 fn escalated(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Option<Conditions> {
     let last = attempts.last()?;
     let killed = || attempts.iter().filter(|attempt| ran_out(&attempt.verdict.outcome));

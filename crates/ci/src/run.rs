@@ -17,7 +17,7 @@ const MOST_SAMPLES: usize = 600;
 pub struct Run {
     /// The plan.
     pub plan: Plan,
-    /// The frame, once the run began.
+    /// The identity and the setting of the run, once it began.
     pub started: Option<RunStarted>,
     /// Unix milliseconds of the first event.
     pub began: Option<i64>,
@@ -43,7 +43,7 @@ pub struct Run {
     index: HashMap<JobName, usize>,
 }
 
-/// A finding of valgrind within a run.
+/// The position of a valgrind finding in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FindingId {
     /// The job's position in the plan.
@@ -63,7 +63,7 @@ pub struct JobState {
     pub samples: Vec<Vec<(i64, u64)>>,
     /// The attempt that has begun and not ended.
     pub in_flight: Option<InFlight>,
-    /// Set when nothing more will happen.
+    /// The result, once no further attempt follows.
     pub result: Option<JobResult>,
     /// The run that the result was taken from.
     pub carried_from: Option<String>,
@@ -72,13 +72,13 @@ pub struct JobState {
 /// An attempt without an end.
 #[derive(Debug, Clone)]
 pub struct InFlight {
-    /// How it was started.
+    /// The event that announced its start.
     pub start: AttemptStarting,
     /// Unix milliseconds.
     pub began: i64,
     /// Pid and start time in ticks, once the process exists.
     pub process: Option<(u32, u64)>,
-    /// Our last kill intent.
+    /// The last journalled kill by Drydock.
     pub intent: Option<KillReason>,
     /// Unix milliseconds and bytes.
     pub samples: Vec<(i64, u64)>,
@@ -137,7 +137,7 @@ impl Run {
                 self.session_began = stamped.at;
                 self.started = Some(started.clone());
                 for job in &mut self.jobs {
-                    // A resumed run gives those another chance that the interruption took it from.
+                    // A resumed run repeats the jobs that the interruption cancelled.
                     if matches!(job.result, Some(JobResult::Cancelled | JobResult::NotRun { .. })) {
                         job.result = None;
                     }

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
+use super::capacity::{Capacity, Limits};
 use super::event::JobResult;
 use super::plan::Plan;
 use drydock_base::units::{ByteSize, JobName};
@@ -16,33 +15,12 @@ mod workload;
 
 pub use order::{QUICK, THOROUGH, order};
 pub use prediction::{Prediction, Source};
-pub use queue::PATIENCE;
+pub use queue::MAX_PASSES;
 use queue::Queue;
-pub use workload::{Limits, Task, Workload};
+pub use workload::{Task, Workload};
 
 /// The seed of the search for a good order: the same jobs are always run in the same order.
 pub const SEED: u64 = 1;
-
-/// Slots and memory that the jobs of a run may use at once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Capacity {
-    /// Jobs at a time.
-    pub slots: u32,
-    /// The origin of that number, for a person.
-    pub slots_source: String,
-    /// Bytes that may be reserved at once.
-    pub memory: u64,
-    /// The origin of that number, for a person.
-    pub memory_source: String,
-}
-
-impl Capacity {
-    /// The numbers alone.
-    pub fn limits(&self) -> Limits {
-        Limits { slots: self.slots.max(1), memory: self.memory.max(1) }
-    }
-}
 
 /// A job that may start now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +29,7 @@ pub struct Start {
     pub job: usize,
     /// Bytes reserved for it.
     pub reservation: u64,
-    /// Whether no other job runs beside it.
+    /// `true` if no other job runs beside it.
     pub exclusive: bool,
 }
 
@@ -98,7 +76,7 @@ impl Schedule {
     /// A schedule of the whole plan; `predictions` are in the plan's order.
     pub fn new(plan: &Plan, capacity: &Capacity, predictions: &[Prediction]) -> Schedule {
         let limits = capacity.limits();
-        let order = order(&Workload::of(plan, prediction::tasks(predictions, limits)), limits, SEED, THOROUGH);
+        let order = order(&Workload::new(plan, prediction::tasks(predictions, limits)), limits, SEED, THOROUGH);
         let mut groups: HashMap<JobName, Group> = HashMap::new();
         for job in &plan.jobs {
             groups.entry(job.group.clone()).or_default().unsettled += 1;
@@ -257,7 +235,7 @@ impl Schedule {
         }
     }
 
-    /// Starts nothing any more.
+    /// Starts no further job.
     pub fn stop(&mut self) {
         self.stopped = true;
     }

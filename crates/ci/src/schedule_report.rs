@@ -1,21 +1,22 @@
-//! How good a run's schedule was: its length beside what no schedule could beat, what kept it from being shorter, and
-//! what more of the machine would buy. A pure function of the run.
+//! Schedule efficiency: the length of a run beside a lower bound, the resource that limited it, and the
+//! effect of more slots or memory. A pure function of the run.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::capacity::Limits;
 use super::event::AttemptRecord;
 use super::plan::Plan;
 use super::run::Run;
 use super::schedule::bound::{self, Binding};
-use super::schedule::{Limits, QUICK, SEED, Task, Workload, order};
+use super::schedule::{QUICK, SEED, Task, Workload, order};
 
 /// Factors of the memory that are tried.
 const MORE_MEMORY: [u64; 4] = [125, 150, 200, 400];
-/// How many jobs of a chain are named.
+/// The number of jobs of a chain that are named.
 const MOST_NAMED: usize = 8;
 
-/// The proof of a schedule.
+/// The efficiency of a schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ScheduleReport {
@@ -26,13 +27,13 @@ pub struct ScheduleReport {
     pub lower_bound: u64,
     /// `makespan` over `lower-bound`, at least 1.
     pub ratio: f64,
-    /// What the lower bound comes from: `slots`, `memory`, `longest-job` or `critical-path`.
+    /// The origin of the lower bound: `slots`, `memory`, `longest-job` or `critical-path`.
     pub binding: Binding,
     /// For `longest-job` and `critical-path`, the jobs.
     pub jobs: Vec<String>,
     /// Milliseconds that one more slot would save, by simulation.
     pub one_more_slot: u64,
-    /// What more memory would save, by simulation; nothing when it would save nothing.
+    /// The effect of more memory, by simulation; absent if it would save no time.
     pub more_memory: Option<MoreMemory>,
     /// Milliseconds spent in attempts that were repeated.
     pub repeated: u64,
@@ -40,7 +41,7 @@ pub struct ScheduleReport {
     pub held: u64,
 }
 
-/// What more memory would buy.
+/// The effect of more memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct MoreMemory {
@@ -76,14 +77,14 @@ pub fn assess(run: &Run) -> Option<ScheduleReport> {
             duration: record.duration_ms(),
             memory: memory(record).clamp(1, limits.memory),
         };
-        Workload::of(&plan, last.iter().map(task).collect())
+        Workload::new(&plan, last.iter().map(task).collect())
     };
     let jobs = measured(|record| record.peak.unwrap_or(0));
     let bound = bound::lower(&jobs, limits);
     let makespan = u64::try_from(last_end.saturating_sub(first_start)).unwrap_or_default();
     // Whole milliseconds are rounded, so a perfect schedule can seem to be shorter than possible.
     let lower_bound = bound.makespan.clamp(1, makespan.max(1));
-    // The next run sets a tenth more aside than was used.
+    // The next run reserves a tenth more than was used.
     let reserved =
         measured(|record| record.peak.map_or(record.conditions.reservation, |peak| peak.saturating_add(peak / 10)));
     let simulated = |limits| reserved.makespan(limits, &order(&reserved, limits, SEED, QUICK));
@@ -108,7 +109,7 @@ fn ratio(makespan: u64, bound: u64) -> f64 {
     (makespan as f64 / bound as f64).max(1.0)
 }
 
-/// The least of the tried amounts that buys nearly all that four times the memory would.
+/// The least of the tried amounts with nearly the effect of four times the memory.
 fn more_memory(limits: Limits, saved: impl Fn(Limits) -> u64) -> Option<MoreMemory> {
     let tried: Vec<MoreMemory> = MORE_MEMORY
         .iter()
@@ -150,12 +151,12 @@ fn named(plan: &Plan, jobs: &Workload, binding: Binding) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capacity::Capacity;
     use crate::conditions::Conditions;
     use crate::event::Measured;
     use crate::event::{Event, RunStarted, Stamped};
     use crate::evidence::{End, Evidence};
     use crate::plan::{FORMAT, PlannedJob};
-    use crate::schedule::Capacity;
 
     const MIB: u64 = 1 << 20;
 

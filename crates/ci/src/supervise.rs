@@ -1,9 +1,9 @@
 //! The supervised run: one loop that starts, watches, measures, ends and judges.
 //!
-//! The loop waits in `poll` for pid descriptors, signals and deadlines, and records every act before it does it. Its parts
-//! each own what they need: [`Dispatcher`] the schedule and the record, `Launcher` what a start needs, `Observers` what
-//! bears witness to a death, `Guard` the machine's free memory, `Clock` the periods. All decisions are pure functions
-//! elsewhere: `schedule`, `outcome` and `retry`.
+//! The loop waits in `poll` for pid descriptors, signals and deadlines, and records every act before it does it. Its
+//! parts each own their data: [`Dispatcher`] the schedule and the record, `Launcher` the resources of a start,
+//! `Observers` the evidence about a death, `Guard` the machine's free memory, `Clock` the periods. All decisions are
+//! pure functions elsewhere: `schedule`, `outcome` and `retry`.
 
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
@@ -80,7 +80,7 @@ impl<'a> Supervisor<'a> {
     /// Runs everything to its end, or until a signal or a full disk stops it.
     ///
     /// # Errors
-    /// Only when the kernel refuses what the loop itself needs.
+    /// Only if the kernel refuses a resource that the loop itself needs.
     pub fn run(mut self) -> anyhow::Result<Recorder<'a>> {
         // Orphans of a job come to this process, where they are found and reaped.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
@@ -113,7 +113,7 @@ impl<'a> Supervisor<'a> {
             let now = Instant::now();
             // The kernel counts a kill before its victim can be reaped, so the count is read after the reaping.
             self.reap(now);
-            // Before anything of what was killed is removed.
+            // Read before the files and groups of the killed job are removed.
             self.observers.watch_oom(now, &mut self.running);
             self.attend(now);
             if self.clock.sample_is_due(now) {
@@ -141,7 +141,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Starts what the schedule and the guard allow.
+    /// Starts the jobs that the schedule and the guard allow.
     fn admit(&mut self) {
         while self.stop.reason.is_none() {
             let now = Instant::now();
@@ -155,15 +155,15 @@ impl<'a> Supervisor<'a> {
             }
             self.dispatcher.recorder.admission_paused(self.guard.objection(now));
             let Some(start) = start else { return };
-            let started =
-                self.dispatcher.recorder.reserve().and_then(|()| {
-                    self.start(start).map_err(|error| format!("no further job can be started: {error}"))
-                });
-            if let Err(why) = started {
+            let started = self.dispatcher.recorder.reserve().and_then(|()| {
+                self.start(start)
+                    .map_err(|error| std::io::Error::new(error.kind(), format!("cannot start another job: {error}")))
+            });
+            if let Err(error) = started {
                 self.dispatcher.take_back(start);
                 self.dispatcher
                     .recorder
-                    .emit_now(Event::Warning { text: format!("{why}; the run stops, and `ci --resume` resumes it") });
+                    .emit_now(Event::Warning { text: format!("{error}; the run stops, and `ci --resume` resumes it") });
                 self.stop(KillReason::NoState, Signal::TERM);
             }
         }
@@ -207,7 +207,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Does what the attempts' deadlines and ends call for.
+    /// Performs the acts that are due because of the attempts' deadlines and ends.
     fn attend(&mut self, now: Instant) {
         let mut position = 0;
         while position < self.running.len() {
@@ -276,7 +276,7 @@ impl<'a> Supervisor<'a> {
         self.stop(KillReason::Cancel, if repeated { Signal::KILL } else { Signal::TERM });
     }
 
-    /// Starts nothing any more and ends what runs.
+    /// Starts no further job, and ends the running ones.
     fn stop(&mut self, reason: KillReason, signal: Signal) {
         self.stop.reason = Some(reason);
         self.dispatcher.stop();
@@ -307,7 +307,7 @@ fn kill(attempt: &mut Attempt, dispatcher: &mut Dispatcher<'_>, reason: KillReas
             signal: signal.as_raw(),
         });
     }
-    // The grace counts from now, also when judging another attempt took long.
+    // The grace period begins now, even if judging another attempt took long.
     attempt.kill(reason, signal, Instant::now(), unix_ms());
 }
 

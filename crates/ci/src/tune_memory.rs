@@ -1,7 +1,7 @@
 //! Valgrind's options that save memory, the bugs that each of them misses, and the set that saves most.
 //!
 //! Measured, never assumed: each option runs on the job, for its peak, and on a canary with seeded bugs, for what it
-//! hides (valgrind manual, sections 2.6 and 4.3).
+//! misses (valgrind manual, sections 2.6 and 4.3).
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub const BUGS: [(&str, &str); 9] = [
 pub struct Knob {
     /// The option for valgrind.
     pub option: &'static str,
-    /// What reports lose in detail, where they do.
+    /// The detail that reports lose, if any.
     pub detail: &'static str,
     /// The option that must be among the job's for this one to change anything.
     pub only_with: Option<&'static str>,
@@ -58,7 +58,7 @@ impl Knob {
         self.option.split('=').next().unwrap_or(self.option)
     }
 
-    /// Whether it would change anything for a job with these options.
+    /// `true` if it would have an effect on a job with these options.
     pub fn applies(&self, args: &[String]) -> bool {
         let last = |name: &str| args.iter().rev().find(|arg| arg.split('=').next() == Some(name));
         match self.only_with {
@@ -83,7 +83,7 @@ pub fn found(log: &Log) -> BTreeMap<&'static str, usize> {
     found
 }
 
-/// What a run of the job and of the canary with some options came to.
+/// The result of running the job and the canary with some options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measured {
     /// The job's highest memory in bytes.
@@ -96,16 +96,16 @@ pub struct Measured {
     pub found: BTreeMap<&'static str, usize>,
 }
 
-/// How a measurement compares to the one with the job's own options.
+/// The comparison of a measurement with the one under the job's own options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effect {
     /// Bytes less at the peak; nothing when it is in the noise.
     pub saves: u64,
     /// Seeded bugs that are not found any more.
     pub loses: Vec<&'static str>,
-    /// Whether some bug is shown with fewer frames.
+    /// `true` if some bug is reported with fewer frames.
     pub less_detail: bool,
-    /// Whether the job itself ends otherwise, or shows fewer errors.
+    /// `true` if the job itself ends differently, or reports fewer errors.
     pub changes_verdict: bool,
 }
 
@@ -119,13 +119,13 @@ pub fn effect(base: &Measured, with: &Measured) -> Effect {
         saves: if saves >= base.peak / NOISE { saves } else { 0 },
         loses: base.found.keys().filter(|bug| !with.found.contains_key(*bug)).copied().collect(),
         less_detail: base.found.iter().any(|(bug, frames)| with.found.get(bug).is_some_and(|less| less < frames)),
-        // More errors are not hidden ones: leaks that are only possibly lost come and go.
+        // Only fewer errors count: leaks that are "possibly lost" vary from run to run.
         changes_verdict: base.verdict.0 != with.verdict.0 || with.verdict.1 < base.verdict.1,
     }
 }
 
 impl Effect {
-    /// Whether every seeded bug is still found, and the job's verdict is the same.
+    /// `true` if every seeded bug is still found, and the job's verdict is the same.
     pub fn keeps_bugs(&self) -> bool {
         self.loses.is_empty() && !self.changes_verdict
     }

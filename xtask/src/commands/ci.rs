@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: plan, run, run again, explain.
+//! `cargo xtask ci`: plan, run, rerun, explain.
 
 use std::path::PathBuf;
 
@@ -44,11 +44,11 @@ pub(super) struct RunParameters {
     pub(super) history: Vec<PathBuf>,
     /// The containment of each job; by default the strongest that works.
     pub(super) containment: Option<Kind>,
-    /// Whether a terminal shows live progress.
+    /// `true` if a terminal shows live progress.
     pub(super) live: bool,
-    /// Whether only jobs are shown that did not pass.
+    /// `true` if only jobs that did not pass are shown.
     pub(super) quiet: bool,
-    /// Whether a flaky job fails the run.
+    /// `true` if a flaky job fails the run.
     pub(super) fail_on_flaky: bool,
 }
 
@@ -152,7 +152,7 @@ pub(super) fn recorded(state: &State, id: Option<&str>) -> anyhow::Result<(RunDi
     };
     let dir = dir.ok_or_else(|| {
         let runs = state.runs();
-        Failure::usage(format!("there is no such run in {}; `cargo xtask ci` makes one", runs.display()))
+        Failure::usage(format!("no such run in {}; start one with `cargo xtask ci`", runs.display()))
     })?;
     let run = Run::replay(stored_plan(&dir)?, &journal::read(&dir.journal())?);
     Ok((dir, run))

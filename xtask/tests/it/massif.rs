@@ -368,7 +368,7 @@ fn a_job_is_shown_with_all_its_processes() {
 
     let printed = project.xtask(&["ci", "massif", "show", "--style", "ms_print", "grow"]).run();
     assert!(printed.stdout.contains("Number of snapshots:"), "{}", printed.transcript());
-    for (source, words) in [("gorw", "no job matches `gorw`"), ("/nowhere/x", "there is no file `/nowhere/x`")] {
+    for (source, words) in [("gorw", "no job matches `gorw`"), ("/nowhere/x", "`/nowhere/x` does not exist")] {
         let unknown = project.xtask(&["ci", "massif", "show", source]).run();
         assert_eq!(unknown.code(), 2, "{}", unknown.transcript());
         assert!(unknown.stderr.contains(words), "{}", unknown.stderr);

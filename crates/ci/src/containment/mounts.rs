@@ -1,4 +1,4 @@
-//! Where this process's cgroups are mounted: `/proc/self/cgroup` and `/proc/self/mountinfo` (cgroups(7), proc(5)).
+//! The mount points of this process's cgroups: `/proc/self/cgroup` and `/proc/self/mountinfo` (cgroups(7), proc(5)).
 
 use std::path::{Path, PathBuf};
 

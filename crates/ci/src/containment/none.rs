@@ -12,7 +12,7 @@ use crate::evidence::{GroupCounters, Reading};
 use crate::probe::process::{self, Stat};
 use drydock_base::units::ByteSize;
 
-/// How many pids of one attempt are remembered, to be matched with the kernel's log.
+/// The number of pids of one attempt that are kept, to be matched with the kernel's log.
 const REMEMBERED: usize = 4096;
 
 /// The main processes of the running attempts.
@@ -53,7 +53,7 @@ impl Containment for Uncontained {
 struct Tree {
     marker: String,
     root: Option<u32>,
-    /// When the root was started, which tells it from another process of the same number.
+    /// The start time of the root, which distinguishes it from another process with the same pid.
     root_ticks: Option<u64>,
     roots: Roots,
     peak: Option<u64>,
@@ -64,11 +64,13 @@ impl Tree {
     fn scan(&self) -> io::Result<Vec<u32>> {
         let Some(root) = self.root else { return Ok(Vec::new()) };
         let all = process::all()?;
-        // When the root is reaped and nothing else holds its number, the kernel may give it to a stranger.
+        // Once the root is reaped and no group or session uses its pid, the kernel may reuse it for an unrelated
+        // process.
         let is_stranger =
             all.iter().any(|stat| stat.pid == root && self.root_ticks.is_some_and(|ticks| ticks != stat.ticks));
         let mut members = if is_stranger { Vec::new() } else { process::tree(&all, root) };
-        // A process that shed parent, group and session is adopted by Drydock (a child subreaper) and knows its marker.
+        // A process that left its parent, group and session is adopted by Drydock (a child subreaper) and has the
+        // marker.
         let me = std::process::id();
         let adopted = all
             .iter()
@@ -148,7 +150,7 @@ fn lock(roots: &Roots) -> std::sync::MutexGuard<'_, BTreeSet<u32>> {
     roots.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether this process has living children beside the given ones; `true` where the kernel does not list children
+/// `true` if this process has living children beside the given ones; `true` where the kernel does not list children
 /// (CONFIG_PROC_CHILDREN).
 fn has_other_children(roots: &BTreeSet<u32>) -> bool {
     let Ok(threads) = fs::read_dir("/proc/self/task") else { return true };

@@ -1,4 +1,4 @@
-//! A delegated group from systemd: where this process may not make groups itself, it starts again inside a scope.
+//! A delegated group from systemd: where this process may not create cgroups itself, it restarts inside a scope.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -34,7 +34,7 @@ pub fn enter() {
         command.args(["--scope", "--quiet", "--collect", "--property=Delegate=yes", "--"]);
         command
     };
-    // Once it is exec'd, its failures would be taken for those of the run. So it is tried on something harmless first.
+    // After exec, a failure of systemd-run would look like one of the run. So it is first tried with `true`.
     let quiet = std::process::Stdio::null;
     let works = scope()
         .arg("true")
@@ -44,6 +44,7 @@ pub fn enter() {
         .status()
         .is_ok_and(|status| status.success());
     if works {
-        let _does_not_return = scope().arg(program).args(std::env::args_os().skip(1)).env(INSIDE, "1").exec();
+        // `exec` returns only an error; the run then goes on outside a scope.
+        drop(scope().arg(program).args(std::env::args_os().skip(1)).env(INSIDE, "1").exec());
     }
 }

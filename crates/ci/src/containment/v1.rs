@@ -1,4 +1,4 @@
-//! A group a job in the memory hierarchy of cgroup version 1 (Documentation/admin-guide/cgroup-v1/memory.rst).
+//! One cgroup per job in the memory hierarchy of cgroup version 1 (Documentation/admin-guide/cgroup-v1/memory.rst).
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{
-    Containment, Group, Kind, Usage, mounts, read_keyed, read_members, read_number, remove_group, subtree,
+    Containment, Group, Kind, Unavailable, Usage, mounts, read_keyed, read_members, read_number, remove_group, subtree,
     without_cache,
 };
 use crate::evidence::{GroupCounters, Reading};
@@ -20,17 +20,15 @@ pub(super) struct V1 {
 }
 
 impl V1 {
-    pub(super) fn new(run: &str) -> Result<V1, String> {
-        let place = mounts::memory().ok_or("no memory hierarchy of cgroup v1 is mounted")?;
+    pub(super) fn new(run: &str) -> Result<V1, Unavailable> {
+        let place = mounts::memory().ok_or(Unavailable::NotMounted { hierarchy: "cgroup v1 memory" })?;
         let name = format!("drydock-{run}");
         let root = place.dir.join(&name);
         fs::create_dir(&root)
             .or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
-            .map_err(|error| {
-                format!("no group can be made in {} ({error}); cgroup v1 wants root or delegation", place.dir.display())
-            })?;
+            .map_err(|source| Unavailable::Undelegated { dir: place.dir.clone(), source })?;
         let home = File::options().write(true).open(place.dir.join("tasks"));
-        let home = home.map_err(|error| format!("{} cannot be entered ({error})", place.dir.display()))?;
+        let home = home.map_err(|source| Unavailable::NotEnterable { dir: place.dir, source })?;
         Ok(V1 { root, path: format!("{}/{name}", place.path.trim_end_matches('/')), home: Arc::new(home) })
     }
 }
@@ -50,7 +48,8 @@ impl Containment for V1 {
         if let Some(limit) = limit {
             fs::write(dir.join("memory.limit_in_bytes"), limit.bytes().to_string())?;
             // Where the kernel accounts swap, the limit must hold for both together, or the job would only swap.
-            let _no_swap_accounting = fs::write(dir.join("memory.memsw.limit_in_bytes"), limit.bytes().to_string());
+            // The file is absent where it does not.
+            fs::write(dir.join("memory.memsw.limit_in_bytes"), limit.bytes().to_string()).ok();
         }
         Ok(Box::new(V1Group { path: format!("{}/{id}", self.path), dir, home: Arc::clone(&self.home), limit }))
     }
@@ -90,7 +89,7 @@ impl Group for V1Group {
         let started = command.start();
         let back = V1Group::enter(&self.home);
         if let (Ok(handle), Err(_)) = (&started, &back) {
-            // The error below says why.
+            // The error below gives the reason.
             handle.kill().ok();
         }
         back.and(started)
@@ -106,12 +105,12 @@ impl Group for V1Group {
 
     fn counters(&self) -> Reading<GroupCounters> {
         let read = || -> io::Result<GroupCounters> {
-            // Version 1 counts each group for itself, so groups that the job made are added.
+            // Version 1 does not count descendants, so the groups that the job created are added.
             let mut oom_kill = 0;
             for group in subtree(&self.dir) {
                 oom_kill += read_keyed(group.join("memory.oom_control"), "oom_kill")?;
             }
-            // `failcnt` also counts hits that reclaim could satisfy: only a group that stood at its limit ran into it.
+            // `failcnt` also counts hits that reclaim could satisfy, so it matters only if the usage reached the limit.
             let at_limit = self
                 .limit
                 .is_some_and(|limit| self.highest().is_some_and(|highest| highest >= limit.bytes() / 64 * 63));

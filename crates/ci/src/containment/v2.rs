@@ -1,4 +1,4 @@
-//! A group a job in the unified hierarchy (Documentation/admin-guide/cgroup-v2.rst).
+//! One cgroup per job in the unified hierarchy (Documentation/admin-guide/cgroup-v2.rst).
 //!
 //! A group that gives memory to its children may hold no processes itself, unless it is the root. So the groups are
 //! made below the root, below a delegated group after this process has moved into a leaf of it, or, for a privileged
@@ -13,8 +13,8 @@ use std::sync::Arc;
 use rustix::process::Signal;
 
 use super::{
-    Containment, Group, Kind, Usage, mounts, read_keyed, read_members, read_number, remove_group, signal_process,
-    without_cache,
+    Containment, Group, Kind, Unavailable, Usage, mounts, read_keyed, read_members, read_number, remove_group,
+    signal_process, without_cache,
 };
 use crate::evidence::{GroupCounters, Reading};
 use drydock_base::units::ByteSize;
@@ -27,41 +27,42 @@ pub(super) struct V2 {
 }
 
 impl V2 {
-    pub(super) fn new(run: &str) -> Result<V2, String> {
-        let own = mounts::unified().ok_or("no unified cgroup hierarchy is mounted")?;
+    pub(super) fn new(run: &str) -> Result<V2, Unavailable> {
+        let own = mounts::unified().ok_or(Unavailable::NotMounted { hierarchy: "unified cgroup" })?;
         let has_memory = |dir: &Path| {
             fs::read_to_string(dir.join("cgroup.controllers"))
                 .is_ok_and(|controllers| controllers.split_whitespace().any(|controller| controller == "memory"))
         };
+        let dir = || own.dir.clone();
         if !has_memory(&own.dir) {
-            return Err(format!("the memory controller is not available in {}", own.dir.display()));
+            return Err(Unavailable::NoMemoryController { dir: dir() });
         }
         let name = format!("drydock-{run}");
-        let refused = |error: io::Error| format!("no group can be made in {} ({error})", own.dir.display());
+        let refused = |source: io::Error| Unavailable::Refused { dir: dir(), source };
         let is_root = !own.dir.join("cgroup.type").exists();
         if is_root {
             return V2::below(&own.dir, &own.path, &name).map_err(refused);
         }
         let me = std::process::id();
-        let alone = fs::read_to_string(own.dir.join("cgroup.procs"))
+        let only_me = fs::read_to_string(own.dir.join("cgroup.procs"))
             .is_ok_and(|text| text.lines().all(|line| line.parse() == Ok(me)));
-        if alone {
+        if only_me {
             let leaf = own.dir.join(format!("{name}-supervisor"));
             fs::create_dir_all(&leaf).map_err(refused)?;
             fs::write(leaf.join("cgroup.procs"), "0").map_err(refused)?;
             let mut made = V2::below(&own.dir, &own.path, &name).map_err(refused)?;
-            made.moved = Some((leaf, own.dir));
+            made.moved = Some((leaf, dir()));
             return Ok(made);
         }
         let (Some(parent), Some((parent_path, _))) = (own.dir.parent(), own.path.rsplit_once('/')) else {
-            return Err(format!("{} has no group above it", own.dir.display()));
+            return Err(Unavailable::NoParent { dir: dir() });
         };
         if own.path.contains("/drydock-") {
-            // Beside the group of an outer run's job, its kill and its limit would not reach.
-            return Err(format!("{} belongs to another run of Drydock", own.dir.display()));
+            // A cgroup beside that of an outer run's job would escape the outer run's kill and limit.
+            return Err(Unavailable::OtherRun { dir: dir() });
         }
         if !has_memory(parent) {
-            return Err(format!("{} holds other processes, and there is no group beside it", own.dir.display()));
+            return Err(Unavailable::Shared { dir: dir() });
         }
         let made = V2::below(parent, parent_path, &name).map_err(refused)?;
         let limit = fs::read_to_string(own.dir.join("memory.max")).unwrap_or_else(|_| "max".into());
@@ -101,7 +102,8 @@ impl Containment for V2 {
         fs::create_dir(&dir)?;
         if let Some(limit) = limit {
             fs::write(dir.join("memory.max"), limit.bytes().to_string())?;
-            let _no_swap_accounting = fs::write(dir.join("memory.swap.max"), "0");
+            // The file is absent where the kernel does not account swap.
+            fs::write(dir.join("memory.swap.max"), "0").ok();
         }
         Ok(Box::new(V2Group { path: format!("{}/{id}", self.path), dir, limit }))
     }
@@ -112,7 +114,7 @@ impl Drop for V2 {
         // It stays while a cgroup is left in it.
         fs::remove_dir(&self.root).ok();
         if let Some((leaf, own)) = &self.moved {
-            // The own group takes processes again once it gives no memory to groups below.
+            // The own group accepts processes again once it does not delegate memory.
             let back = fs::write(own.join("cgroup.subtree_control"), "-memory")
                 .and_then(|()| fs::write(own.join("cgroup.procs"), "0"));
             if back.is_ok() {
@@ -186,7 +188,7 @@ impl Group for V2Group {
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {
-        // `cgroup.kill` (Linux 5.14) leaves no member out, not even one that is being born.
+        // `cgroup.kill` (Linux 5.14) kills all members, including those that are being forked.
         if signal == Signal::KILL
             && File::options()
                 .write(true)

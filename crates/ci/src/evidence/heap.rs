@@ -1,4 +1,4 @@
-//! What massif measured, beside what is declared.
+//! The measurements of massif, beside the declared budgets.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::Reading;
 use drydock_base::units::{ByteSize, Percent};
 use drydock_valgrind::massif::HeapProfile;
 
-/// What massif measured.
+/// The measurements of massif.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HeapEvidence {
@@ -14,7 +14,7 @@ pub struct HeapEvidence {
     pub peak: ByteSize,
     /// The declared limit.
     pub limit: Option<ByteSize>,
-    /// Who allocates most at the peak, in one line.
+    /// The call site that allocates most at the peak, in one line.
     pub largest_site: Option<String>,
     /// The comparison with the declared baseline.
     #[serde(default = "absent")]
@@ -27,7 +27,7 @@ pub struct HeapEvidence {
     pub profile: Option<HeapProfile>,
 }
 
-/// A baseline, and what the peak may grow to because of it.
+/// A baseline, and the peak that it allows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HeapBaseline {
@@ -39,7 +39,7 @@ pub struct HeapBaseline {
     pub tolerance: Percent,
     /// The peak with the margin.
     pub allowed: ByteSize,
-    /// Who allocates more than in the baseline, and how much, in one line.
+    /// The call site that grew most since the baseline, and its growth, in one line.
     pub grown: Option<String>,
 }
 

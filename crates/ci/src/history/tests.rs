@@ -1,4 +1,4 @@
-//! What is learned from which lines, and that no line is lost or believed twice.
+//! Predictions from given lines; no line is lost or counted twice.
 
 use super::*;
 use OutcomeKind::{OutOfMemory, Passed};

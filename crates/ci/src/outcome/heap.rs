@@ -1,9 +1,9 @@
-//! Whether the heap stayed within its budgets.
+//! The comparison of the heap with its budgets.
 
 use super::{Budget, Outcome, Verdict};
 use crate::evidence::{HeapEvidence, Reading};
 
-/// The verdict of a program that ended as expected with `code`, when its heap was too large or that is not known.
+/// The verdict on a program that ended as expected with `code`, but whose heap was too large or was not fully measured.
 pub(super) fn over_budget(heap: &HeapEvidence, code: i32) -> Option<Verdict> {
     if let Some(limit) = heap.limit.filter(|limit| heap.peak > *limit) {
         let mut verdict = Verdict::new(

@@ -1,5 +1,6 @@
 //! From evidence to verdict: a pure function, in the order in which the rules decide.
 
+use super::end::end_in_words;
 use super::heap;
 use super::memory::{out_of_memory_likely, out_of_memory_proved, who_had_how_much};
 use super::{Outcome, Verdict, signal_name, signals};
@@ -40,7 +41,7 @@ fn never_ran(evidence: &Evidence) -> Option<Verdict> {
             )
             .advise("check the first element of `run`, its directory, and that `needs` builds it"),
         ),
-        // A kill of ours was sent, though its effect was not seen.
+        // Drydock sent a kill, though its effect was not seen.
         End::NoRecord if evidence.intent.is_some() => None,
         End::NoRecord => {
             let verdict = Verdict::new(Outcome::Lost, 0.9, "the journal records a start but no end of this attempt");
@@ -186,7 +187,7 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
                     0.9,
                     "the program ended as expected, but valgrind left no complete log",
                 )
-                .and(valgrind.incomplete.first().cloned().unwrap_or_else(|| "there is no log file at all".into()))
+                .and(valgrind.incomplete.first().cloned().unwrap_or_else(|| "no log file exists".into()))
                 .and("nothing was checked, so this is not a pass")
                 .advise("look at the log's end for valgrind's own message, and for a full disk"),
             );
@@ -211,7 +212,7 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
     Some(Verdict::new(Outcome::Passed, 0.99, format!("the main process ended with exit code {code}, as expected")))
 }
 
-/// Says what the counters rule out, for every verdict about a death.
+/// Adds the outcomes that the counters rule out, for every verdict about a death.
 fn rule_out(evidence: &Evidence, verdict: &mut Verdict) {
     match verdict.outcome {
         Outcome::Passed | Outcome::FailedToStart { .. } | Outcome::Lost | Outcome::OutOfMemory { .. } => return,
@@ -280,21 +281,6 @@ fn support(evidence: &Evidence, verdict: &mut Verdict) {
     }
 }
 
-/// Whether the main process died of SIGKILL, the only signal that the kernel's out-of-memory killer sends.
-pub(super) fn main_was_sigkilled(evidence: &Evidence) -> bool {
-    matches!(evidence.end, End::Signaled { signal: signals::KILL, .. })
-}
-
 fn processes_were(count: u32) -> String {
     if count == 1 { "1 process was".into() } else { format!("{count} processes were") }
-}
-
-/// What happened to the main process, to follow "the main process".
-pub(super) fn end_in_words(end: &End) -> String {
-    match end {
-        End::Exited { code } => format!("ended with exit code {code}"),
-        End::Signaled { signal, .. } => format!("died of {}", signal_name(*signal)),
-        End::NotStarted { .. } => "was never started".into(),
-        End::NoRecord => "left no end record".into(),
-    }
 }

@@ -1,6 +1,6 @@
 //! The rules about memory: who was killed, by whose limit, and how certain that is.
 
-use super::judge::{end_in_words, main_was_sigkilled};
+use super::end::{end_in_words, main_was_sigkilled};
 use super::{MemoryScope, Outcome, Verdict, Victim, signals};
 use crate::evidence::{End, Evidence, GroupCounters, HostCounters, Neighbour, Reading};
 use drydock_base::units::ByteSize;
@@ -84,10 +84,11 @@ fn from_group(evidence: &Evidence, counters: &GroupCounters) -> Verdict {
     more_memory(verdict, scope)
 }
 
-/// So many jobs are named with their memory.
+/// The number of jobs that are named with their memory.
 const MOST_NAMED: usize = 6;
 
-/// Who had how much when the machine's memory ran out, and who had more than was set aside for it: the instigator, which
+/// The memory of each job when the machine's memory ran out, and the job that exceeded its reservation most: the
+/// instigator, which
 /// need not be the victim.
 pub(super) fn who_had_how_much(evidence: &Evidence, scope: MemoryScope) -> Vec<String> {
     let jobs = &evidence.neighbours;
@@ -133,7 +134,7 @@ fn more_memory(verdict: Verdict, scope: MemoryScope) -> Verdict {
     }
 }
 
-/// Rules 4, 5 and 8: only the machine's counters, or only pressure, speak.
+/// Rules 4, 5 and 8: the only evidence is the machine's counters, or memory pressure.
 pub(super) fn out_of_memory_likely(evidence: &Evidence) -> Option<Verdict> {
     if evidence.group.get().is_some() {
         return None; // The job's own group was read and counts no victim.

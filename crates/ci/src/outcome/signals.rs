@@ -1,4 +1,4 @@
-//! Linux signal numbers and what each says about a death (signal(7)).
+//! Linux signal numbers, and what each implies about a death (signal(7)).
 
 pub(super) const ABRT: i32 = 6;
 pub(super) const KILL: i32 = 9;

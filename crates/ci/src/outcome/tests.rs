@@ -63,7 +63,7 @@ fn a_bare_sigkill_with_counters_at_zero_is_never_out_of_memory() {
         check(&Evidence { group: group(0, 0, None), host: host(0, 0), ..signaled(9) }, "killed-from-outside", 0.95);
     assert!(verdict.ruled_out.iter().filter(|reason| reason.starts_with("not out of memory")).count() == 2);
     check(&Evidence { host: host(0, 0), ..signaled(9) }, "killed-from-outside", 0.95);
-    // Even when the log shouts.
+    // Even when the log mentions memory.
     check(&Evidence { host: host(0, 0), hints: vec!["Killed".into()], ..signaled(9) }, "killed-from-outside", 0.95);
     // Even when the machine was short of memory, since a counter was read.
     let memory = HostMemory { available: Some(1), total: Some(1 << 34), pressure: Some(90.0) };
@@ -117,7 +117,7 @@ fn neighbour(job: &str, bytes: u64, reserved: u64, own: bool) -> Neighbour {
 }
 
 #[test]
-fn the_instigator_is_told_from_the_victim() {
+fn the_instigator_is_distinguished_from_the_victim() {
     const MIB: u64 = 1 << 20;
     let told = |own: u64, other: u64| {
         let neighbours =
@@ -157,7 +157,7 @@ fn without_counters_only_pressure_speaks() {
 }
 
 #[test]
-fn what_we_did_ourselves_is_told_as_such() {
+fn kills_by_drydock_are_reported_as_such() {
     let verdict = check(
         &Evidence { intent: intent(KillReason::Timeout, false), timeout_ms: 120_000, ..signaled(15) },
         "timed-out",
@@ -227,7 +227,7 @@ fn a_pass_under_valgrind_means_that_everything_was_checked() {
     assert!(verdict.reasons.iter().any(|reason| reason.contains("nothing was checked")));
     // A child's log does not stand for the main process's.
     check(&with(0, 1, None, &[]), "failed", 0.9);
-    // A child that was killed is told, also of a pass.
+    // A killed child process is reported, even if the job passed.
     let verdict = check(&with(0, 1, Some(true), &["memcheck.8.xml: it stops in the middle"]), "passed", 0.99);
     assert!(verdict.reasons.iter().any(|reason| reason.contains("not completely checked")), "{:?}", verdict.reasons);
 }
@@ -333,12 +333,12 @@ fn heap_beyond_its_baseline_is_over_budget() {
             "at the peak, most is held by read_whole (a.c:9): 4 MiB",
         ]
     );
-    // Of both, the limit is told first, and the baseline with it.
+    // If both are exceeded, the limit is reported first, followed by the baseline.
     let mut both = with(103, &baseline);
     both.heap.as_mut().unwrap().limit = Some(ByteSize::new(50));
     let verdict = check(&both, "over-budget", 0.99);
     assert!(verdict.outcome.describe().contains("its limit of 50 B") && verdict.reasons[2].contains("the baseline"));
-    // What could not be compared, or was not completely measured, is no pass.
+    // A heap that could not be compared, or was not completely measured, does not pass.
     let verdict = check(&with(1, &Reading::Unreadable("it is gone".into())), "failed", 0.9);
     assert!(verdict.reasons[0].contains("it is gone"));
     let mut cut = with(1, &baseline);

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use crate::evidence::Reading;
 
-/// How long before a death a rise of the counter still counts as "around it": a victim with much memory takes a while
+/// A rise of the counter counts as "around a death" if they are at most this far apart: a victim with much memory takes
+/// a while
 /// to go.
 const AROUND: Duration = Duration::from_secs(2);
 
 /// The machine's count of out-of-memory kills, followed over time.
 #[derive(Debug)]
 pub struct OomCounter {
-    file: Result<File, String>,
+    file: io::Result<File>,
     value: Reading<u64>,
     rises: VecDeque<(Instant, u64)>,
     buffer: Vec<u8>,
@@ -24,17 +25,17 @@ pub struct OomCounter {
 impl OomCounter {
     /// Opens `/proc/vmstat` and takes the first reading.
     pub fn open() -> OomCounter {
-        let file = File::open("/proc/vmstat").map_err(|error| format!("/proc/vmstat: {error}"));
+        let file = File::open("/proc/vmstat");
         let mut counter =
             OomCounter { file, value: Reading::Absent, rises: VecDeque::new(), buffer: vec![0; 32 << 10] };
         counter.update(Instant::now());
         counter
     }
 
-    /// Reads the counter again, and tells whether it rose.
+    /// Reads the counter again. Returns `true` if it rose.
     pub fn update(&mut self, now: Instant) -> bool {
         let fresh = match &self.file {
-            Err(error) => Reading::Unreadable(error.clone()),
+            Err(error) => Reading::Unreadable(format!("/proc/vmstat: {error}")),
             Ok(file) => match read_again(file, &mut self.buffer) {
                 Err(error) => Reading::Unreadable(format!("/proc/vmstat: {error}")),
                 Ok(text) => field(text, b"oom_kill ").map_or_else(
@@ -59,7 +60,7 @@ impl OomCounter {
         &self.value
     }
 
-    /// How much it rose in the two seconds before `death` and the two after.
+    /// Its rise in the two seconds before `death` and the two after.
     pub fn around(&self, death: Instant) -> u64 {
         self.rises
             .iter()
@@ -91,9 +92,9 @@ fn field(text: &[u8], name: &[u8]) -> Option<u64> {
 /// `MemAvailable` and `MemTotal` in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MemInfo {
-    /// What can be used without swapping.
+    /// Bytes that can be used without swapping.
     pub available: Option<u64>,
-    /// All there is.
+    /// All bytes of the machine.
     pub total: Option<u64>,
 }
 

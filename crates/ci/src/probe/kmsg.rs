@@ -1,6 +1,6 @@
 //! The kernel's log of out-of-memory kills, from `/dev/kmsg` (Documentation/ABI/testing/dev-kmsg).
 //!
-//! Two lines tell of one kill: `oom-kill:constraint=…,oom_memcg=…,task_memcg=…,task=…,pid=…,uid=…`, then
+//! Two lines report one kill: `oom-kill:constraint=…,oom_memcg=…,task_memcg=…,task=…,pid=…,uid=…`, then
 //! `Memory cgroup out of memory: Killed process PID (COMM) … anon-rss:…kB …` or `Out of memory: Killed process …`.
 
 use std::fs::File;
@@ -9,16 +9,16 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 use crate::evidence::{KernelKill, Reading};
 
-/// How many kills are remembered.
+/// The number of kills that are kept.
 const REMEMBERED: usize = 4096;
 
 /// The log since the run began.
 #[derive(Debug)]
 pub struct KernelLog {
-    file: Result<File, String>,
+    file: io::Result<File>,
     pending: Option<KernelKill>,
     kills: Vec<KernelKill>,
-    /// Whether the kernel's pids are ours: not in a pid namespace of a container.
+    /// `true` if the log's pids are those of this pid namespace, which is not the case in a container.
     same_pids: bool,
 }
 
@@ -32,8 +32,7 @@ impl KernelLog {
             .and_then(|file| {
                 rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))?;
                 Ok(file)
-            })
-            .map_err(|error| format!("/dev/kmsg: {error}"));
+            });
         // The initial pid namespace has a fixed inode number (include/linux/proc_ns.h, PROC_PID_INIT_INO).
         let same_pids =
             std::fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]");
@@ -63,16 +62,16 @@ impl KernelLog {
         }
         match &self.file {
             Ok(_) => Reading::Read(&self.kills),
-            Err(error) => Reading::Unreadable(error.clone()),
+            Err(error) => Reading::Unreadable(format!("/dev/kmsg: {error}")),
         }
     }
 
-    /// How many kills were told of so far.
+    /// The number of kills that were reported so far.
     pub fn seen(&mut self) -> usize {
         self.kills().get().map_or(0, |kills| kills.len())
     }
 
-    /// Whether the victim lived in a group that no uncontained job of ours can be in.
+    /// `true` if the victim was in a cgroup that no uncontained job of this run can be in.
     pub fn is_foreign(kill: &KernelKill, home: Option<&str>) -> bool {
         match (&kill.task_memcg, home) {
             (Some(task), Some(home)) => !task.starts_with(home) && !task.ends_with(home),
@@ -80,7 +79,7 @@ impl KernelLog {
         }
     }
 
-    /// Whether pids in the log can be compared with pids seen here.
+    /// `true` if pids in the log can be compared with pids seen here.
     pub fn same_pids(&self) -> bool {
         self.same_pids
     }

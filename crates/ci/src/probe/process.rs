@@ -1,11 +1,11 @@
-//! Processes: who descends from whom, what they use, what they were started as (proc(5)).
+//! Processes: their ancestry, memory and command lines (proc(5)).
 
 use drydock_base::text::{one_line, printable_char};
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 
-/// What `/proc/PID/stat` says of a process.
+/// The fields of `/proc/PID/stat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
     /// The process.
@@ -23,7 +23,7 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// Whether it still runs: neither a zombie nor dead.
+    /// `true` if it still runs: it is neither a zombie nor dead.
     pub fn lives(&self) -> bool {
         !matches!(self.state, b'Z' | b'X' | b'x')
     }
@@ -58,7 +58,7 @@ pub fn prefer_as_victim(pid: u32) {
         let own = fs::read_to_string("/proc/self/oom_score_adj").ok().and_then(|text| text.trim().parse::<i32>().ok());
         own.unwrap_or(0).saturating_add(ABOVE_OUR_SCORE).min(1000).to_string()
     });
-    // A process that is gone needs none.
+    // The process may have ended already.
     fs::write(format!("/proc/{pid}/oom_score_adj"), score).ok();
 }
 

@@ -30,7 +30,7 @@ pub fn kills(since: i64, pids: &[u32], group: Option<&str>) -> Reading<Vec<Users
         }
         Ok(output) => {
             let found = matching(&String::from_utf8_lossy(&output.stdout), pids, group);
-            // journalctl shows other users' messages only to members of certain groups, and says nothing otherwise.
+            // journalctl shows other users' messages only to members of certain groups, and prints nothing otherwise.
             if found.is_empty() && !rustix::process::geteuid().is_root() {
                 return Reading::Unreadable("the journal shows nothing, or nothing to this user".into());
             }

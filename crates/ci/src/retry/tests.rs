@@ -1,4 +1,4 @@
-//! What follows which attempts.
+//! The step that follows given attempts.
 
 use super::*;
 use crate::event::Measured;
@@ -145,7 +145,7 @@ fn a_pass_after_escalation_is_never_a_flake() {
 #[test]
 fn a_quarantine_excuses_what_it_names_and_never_a_finding() {
     let mut known = job(1, &[]);
-    known.quarantine = Some(crate::quarantine::Quarantined {
+    known.quarantine = Some(crate::plan::Quarantined {
         reason: "a race".into(),
         expires: "2026-12-31".into(),
         on: vec![RetryOn::Failed],

@@ -1,10 +1,11 @@
-//! How short any schedule can be: lower bounds of the makespan, and which of them binds.
+//! Lower bounds of the makespan of any schedule, and which of them binds.
 
 use serde::{Deserialize, Serialize};
 
-use super::workload::{Limits, Task, Workload};
+use super::workload::{Task, Workload};
+use crate::capacity::Limits;
 
-/// What keeps a run from being shorter.
+/// The resource or the jobs that keep a run from being shorter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Binding {
@@ -63,7 +64,7 @@ pub fn lower(workload: &Workload, limits: Limits) -> Bound {
     best
 }
 
-/// How many times of earliest starts are looked at.
+/// The number of earliest start times that are considered.
 const MOST_STARTS: usize = 64;
 
 /// The best bound over the dual feasible functions, in milliseconds.
@@ -113,7 +114,7 @@ fn memory(tasks: &[Task], total: u64) -> u64 {
     u64::try_from(best).unwrap_or(u64::MAX)
 }
 
-/// Up to how many jobs at once the rounding functions look at.
+/// The largest number of concurrent jobs that the rounding functions consider.
 const MOST_PARTS: u128 = 16;
 
 #[cfg(test)]

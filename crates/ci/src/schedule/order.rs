@@ -1,19 +1,21 @@
-//! The order in which jobs are offered to admission: by dominant share and critical path, bettered by trying.
+//! The order in which jobs are offered to admission: by dominant share and critical path, improved by local search.
 
 use super::bound;
-use super::workload::{Limits, Workload};
+use super::workload::Workload;
+use crate::capacity::Limits;
 
-/// How many simulated starts the search before a run may cost. It stops sooner at an order that is proved to be good.
+/// The number of simulated starts of the search before a run. It stops earlier at an order that is proved to be good.
 pub const THOROUGH: usize = 150_000;
-/// And for a question that is asked several times.
+/// The same for questions that are asked several times.
 pub const QUICK: usize = 10_000;
-/// Orders that come this close to the lower bound are not bettered: one part in so many.
+/// The search stops at orders that exceed the lower bound by at most one part in this many.
 const GOOD_ENOUGH: u64 = 500;
 
-/// The positions of the jobs, best first. The same seed gives the same order. The search costs so many simulated starts.
+/// The positions of the jobs, best first. The same seed gives the same order. The search costs so many simulated
+/// starts.
 ///
-/// Strongly NP-hard in general, so: the best of several list orders (dominant share, longest chain, biggest first), each
-/// simulated with the live run's admission, then a local search that moves jobs in the best order found.
+/// Strongly NP-hard in general, so: the best of several list orders (dominant share, longest chain, biggest first),
+/// each simulated with the live run's admission, then a local search that moves jobs in the best order found.
 pub fn order(workload: &Workload, limits: Limits, seed: u64, starts: usize) -> Vec<usize> {
     let count = workload.tasks.len();
     let bound = bound::lower(workload, limits).makespan;
@@ -50,7 +52,7 @@ pub fn order(workload: &Workload, limits: Limits, seed: u64, starts: usize) -> V
         if makespan < shortest {
             (best, shortest) = (order.clone(), makespan);
         }
-        // An order that is as good is gone on from, which leads out of dead ends, but it replaces none.
+        // The search continues from an equally good order, which leads out of dead ends, but the best order stays.
         if makespan <= length {
             (current, length) = (order, makespan);
         }

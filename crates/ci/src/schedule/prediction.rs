@@ -1,39 +1,40 @@
-//! What is expected of a job before it runs, and when that is reason enough not to start it.
+//! The expected memory and time of a job, and the reason not to start a job that cannot fit.
 
-use super::{Capacity, Limits, Task};
+use super::Task;
+use crate::capacity::{Capacity, Limits};
 use drydock_base::units::ByteSize;
 
-/// What is expected of a job before it runs.
+/// The expected memory and time of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prediction {
     /// The reservation in bytes.
     pub memory: u64,
     /// Bytes that it needs at the least, as far as that is known: its highest peak, or what is declared.
     pub needed: u64,
-    /// Where they come from.
+    /// The origin of these numbers.
     pub source: Source,
     /// Wall time in milliseconds, where history knows it.
     pub duration_ms: Option<u64>,
 }
 
-/// Where a prediction of memory comes from.
+/// The origin of a prediction of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The peaks of so many earlier runs.
     Learned {
-        /// How many, at most ten.
+        /// Their number, at most ten.
         runs: usize,
     },
     /// It ran out of memory the last time, and has not passed since.
     Killed,
     /// `memory` of the job or of the defaults.
     Declared,
-    /// Nothing is declared either.
+    /// The default, because nothing is declared.
     Usual,
 }
 
 impl Prediction {
-    /// Why the job cannot run within that capacity, if it cannot; nothing is started that is known to be killed.
+    /// The reason why the job cannot run within that capacity, if there is one; such a job is not started.
     pub fn refusal(&self, capacity: &Capacity) -> Option<String> {
         if self.needed <= capacity.memory {
             return None;
@@ -54,10 +55,10 @@ impl Prediction {
     }
 }
 
-/// How long a job is taken to last when nothing is known of any.
+/// The assumed duration of a job when no job has a history.
 const UNKNOWN: u64 = 1000;
 
-/// The tasks that the predictions stand for. A job of unknown duration is taken for a middling one.
+/// The tasks of the predicted jobs. A job of unknown duration is assumed to take the median time.
 pub(super) fn tasks(predictions: &[Prediction], limits: Limits) -> Vec<Task> {
     let mut known: Vec<u64> = predictions.iter().filter_map(|prediction| prediction.duration_ms).collect();
     known.sort_unstable();

@@ -1,7 +1,7 @@
 //! Admission: which of the ready jobs starts now, within slots and memory. The live run and the simulation share it.
 
-/// After so many jobs have passed the first one that does not fit, nothing passes it that could delay it.
-pub const PATIENCE: u32 = 32;
+/// The number of jobs that may overtake the first one that does not fit; after that, no job that could delay it may.
+pub const MAX_PASSES: u32 = 32;
 
 /// The ready jobs by rank, and the reservations of running ones.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Queue {
         }
     }
 
-    /// Whether a job is ready.
+    /// `true` if a job is ready.
     pub(super) fn has_ready(&self) -> bool {
         self.ready.first_at_most(u64::MAX - 1).is_some()
     }
@@ -62,7 +62,7 @@ impl Queue {
         self.ready.clear(rank);
         match &mut self.waiting {
             Some(waiting) if waiting.rank == rank => self.waiting = None,
-            Some(waiting) if waiting.passes >= PATIENCE => waiting.beside.push((rank, memory)),
+            Some(waiting) if waiting.passes >= MAX_PASSES => waiting.beside.push((rank, memory)),
             Some(waiting) => waiting.passes += 1,
             None => {}
         }
@@ -77,7 +77,7 @@ impl Queue {
         let free = self.memory.saturating_sub(self.reserved);
         let first = self.ready.first_at_most(u64::MAX - 1)?;
         if self.running == 0 {
-            // Whoever waits longest; otherwise the first.
+            // The job that waits longest; otherwise the first.
             return Some(self.waiting.as_ref().map_or(first, |waiting| waiting.rank));
         }
         let Some(waiting) = &self.waiting else {
@@ -90,7 +90,7 @@ impl Queue {
         if self.ready.get(waiting.rank) <= free {
             return Some(waiting.rank);
         }
-        if waiting.passes < PATIENCE {
+        if waiting.passes < MAX_PASSES {
             return self.ready.first_at_most(free);
         }
         // Its room is kept: what starts now must leave it memory and a slot.
@@ -102,13 +102,13 @@ impl Queue {
         self.ready.first_at_most(free.min(room))
     }
 
-    /// A job runs that was not chosen here.
+    /// Counts a running job that was not chosen here.
     pub(super) fn occupy(&mut self, memory: u64) {
         self.running += 1;
         self.reserved = self.reserved.saturating_add(memory);
     }
 
-    /// A running job ended.
+    /// Frees the slot and the memory of a job that ended.
     pub(super) fn release(&mut self, rank: usize, memory: u64) {
         self.running -= 1;
         self.reserved = self.reserved.saturating_sub(memory);
@@ -117,7 +117,7 @@ impl Queue {
         }
     }
 
-    /// How many jobs run.
+    /// The number of running jobs.
     pub(super) fn running(&self) -> usize {
         self.running
     }
@@ -220,7 +220,7 @@ mod tests {
                 queue.release(done, 20);
             }
         }
-        assert!(passed > PATIENCE as usize, "small jobs that leave it room go on: {passed}");
+        assert!(passed > MAX_PASSES as usize, "small jobs that leave it room go on: {passed}");
         queue.release(0, 60);
         assert_eq!(queue.next(), Some(1), "{queue:?}");
     }

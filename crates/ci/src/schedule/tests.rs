@@ -1,4 +1,4 @@
-//! What must hold for every plan: limits kept, nothing lost, nothing starved.
+//! Properties of every plan: limits are kept, no job is lost, no job starves.
 
 use proptest::prelude::*;
 
@@ -169,8 +169,8 @@ proptest! {
         prop_assert_eq!(schedule.settled(), shape.len());
     }
 
-    /// However jobs come and go: a job that is ready first and does not fit is passed by at most so many jobs that could
-    /// delay it, and by no others for longer than what ran before takes to end.
+    /// However jobs come and go: a job that is ready first and does not fit is passed by at most so many jobs that
+    /// could delay it, and by no others for longer than what ran before takes to end.
     #[test]
     fn nothing_starves(
         small in prop::collection::vec((1u64..40, 1u64..20), 60..200),
@@ -202,7 +202,7 @@ proptest! {
                 passed += 1;
                 let (memory, duration) = small[rank - 2];
                 running.push((now + duration, rank, memory));
-                if passed == PATIENCE {
+                if passed == MAX_PASSES {
                     kept_since = Some(now);
                     oldest_end = running.iter().map(|(end, _, _)| *end).max().unwrap_or(now);
                 }

@@ -1,9 +1,10 @@
-//! What planning needs to know of jobs: time, memory, and who waits for whom. And a simulated run of them.
+//! The jobs as the planner sees them: time, memory and needs. Also a simulated run of them.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use super::queue::Queue;
+use crate::capacity::Limits;
 use crate::plan::Plan;
 
 /// One job as the planner sees it.
@@ -26,15 +27,6 @@ pub struct Workload {
     pub needs: Vec<Vec<usize>>,
 }
 
-/// What jobs may use at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Jobs at a time, at least one.
-    pub slots: u32,
-    /// Bytes that may be reserved at once.
-    pub memory: u64,
-}
-
 impl Workload {
     /// Jobs that need nothing of each other.
     pub fn independent(tasks: Vec<Task>) -> Workload {
@@ -42,7 +34,7 @@ impl Workload {
     }
 
     /// The jobs of a plan, with one task a job in the plan's order.
-    pub fn of(plan: &Plan, tasks: Vec<Task>) -> Workload {
+    pub fn new(plan: &Plan, tasks: Vec<Task>) -> Workload {
         let mut numbers = HashMap::new();
         let mut needs: Vec<&[drydock_base::units::JobName]> = Vec::new();
         let mut group = Vec::with_capacity(plan.jobs.len());
@@ -53,7 +45,7 @@ impl Workload {
             });
             group.push(number);
         }
-        // A group that a selection left out holds nothing up.
+        // A group that a selection left out delays no job.
         let needs = needs.iter().map(|names| names.iter().filter_map(|name| numbers.get(name).copied()).collect());
         Workload { needs: needs.collect(), group, tasks }
     }
@@ -120,8 +112,8 @@ impl Workload {
         order
     }
 
-    /// Runs the jobs on paper with the live run's admission, best first in `order`: the end of each job in
-    /// milliseconds. They set `reserved` aside, which is each job's memory unless predictions differ from it.
+    /// Simulates the jobs with the live run's admission, in `order`, best first. Returns the end of each job in
+    /// milliseconds. Each job reserves its entry of `reserved`; `None` reserves each job's memory.
     pub fn simulate(&self, limits: Limits, order: &[usize], reserved: Option<&[u64]>) -> Vec<u64> {
         let dependents = self.dependents();
         let mut missing: Vec<usize> = self.needs.iter().map(Vec::len).collect();
@@ -169,7 +161,7 @@ impl Workload {
         ends
     }
 
-    /// How long the simulated run takes, in milliseconds.
+    /// The duration of the simulated run, in milliseconds.
     pub fn makespan(&self, limits: Limits, order: &[usize]) -> u64 {
         self.simulate(limits, order, None).into_iter().max().unwrap_or(0)
     }

@@ -62,7 +62,7 @@ pub(super) struct Attempt {
     under_tool: bool,
     next_kill: Option<Instant>,
     saw_leftovers: bool,
-    /// When SIGKILL was first sent; it is repeated until all is gone.
+    /// The time of the first SIGKILL, which is repeated until all processes are gone.
     hard_since: Option<Instant>,
 }
 
@@ -291,7 +291,7 @@ impl Attempt {
         self.next_kill = Some(now + if hard { REPEAT } else { grace });
     }
 
-    /// Whether SIGKILL was sent before.
+    /// `true` if SIGKILL was sent before.
     pub(super) fn is_being_killed(&self) -> bool {
         self.hard_since.is_some()
     }
@@ -331,7 +331,7 @@ fn watched(handle: duct::Handle, group: &dyn Group) -> Result<(duct::Handle, u32
     match raw.and_then(|raw| rustix::process::pidfd_open(raw, PidfdFlags::empty())) {
         Ok(pidfd) => Ok((handle, pid, pidfd)),
         Err(error) => {
-            // Its children first; either may be gone already.
+            // Its children are killed first; either may be gone already.
             group.signal(Signal::KILL).ok();
             handle.kill().ok();
             Err(StartError::State(io::Error::new(
@@ -342,7 +342,7 @@ fn watched(handle: duct::Handle, group: &dyn Group) -> Result<(duct::Handle, u32
     }
 }
 
-/// Names the file that an error is about.
+/// Adds the file's path to an error.
 fn at(path: &Path) -> impl Fn(io::Error) -> StartError + '_ {
     |error| StartError::State(io::Error::new(error.kind(), format!("{}: {}", path.display(), exec::plain(&error))))
 }

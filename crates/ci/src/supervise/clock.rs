@@ -32,7 +32,7 @@ impl Clock {
         self.sample.min(self.progress)
     }
 
-    /// Whether a sample is due; [`Clock::sampled`] sets the next one.
+    /// `true` if a sample is due; [`Clock::sampled`] sets the next one.
     pub(super) fn sample_is_due(&self, now: Instant) -> bool {
         now >= self.sample
     }
@@ -47,7 +47,7 @@ impl Clock {
         journal
     }
 
-    /// Whether progress is to be drawn; sets the next time.
+    /// `true` if progress is to be drawn; sets the next time.
     pub(super) fn take_progress(&mut self, now: Instant) -> bool {
         let due = now >= self.progress;
         if due {

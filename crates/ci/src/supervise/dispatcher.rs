@@ -1,13 +1,14 @@
-//! The dispatcher: what starts next, what follows an attempt, and the record of both.
+//! The dispatcher: the choice of the next job, the decision after an attempt, and the record of both.
 
 use std::collections::HashMap;
 
 use super::Recorder;
+use crate::capacity::Capacity;
 use crate::conditions::Conditions;
 use crate::event::{AttemptRecord, Event, JobResult};
 use crate::plan::Plan;
 use crate::retry::{self, Next};
-use crate::schedule::{Capacity, Prediction, Schedule, Start};
+use crate::schedule::{Prediction, Schedule, Start};
 
 /// The schedule with the conditions of retries and the run's record, which change together.
 pub struct Dispatcher<'a> {
@@ -20,8 +21,8 @@ pub struct Dispatcher<'a> {
 }
 
 impl<'a> Dispatcher<'a> {
-    /// A dispatcher over the recorder's run. Jobs that are settled there are not run, and settled jobs that lost attempts
-    /// leave are recorded; attempts that call for a retry are followed by one.
+    /// A dispatcher over the recorder's run. Jobs that are settled there are not run, and settled jobs that lost
+    /// attempts leave are recorded; attempts that call for a retry are followed by one.
     pub fn new(plan: &'a Plan, schedule: Schedule, recorder: Recorder<'a>) -> Dispatcher<'a> {
         let mut this = Dispatcher { plan, schedule, retries: HashMap::new(), recorder, stopped: false };
         for position in 0..plan.jobs.len() {
@@ -114,13 +115,13 @@ impl<'a> Dispatcher<'a> {
         self.record_never(never);
     }
 
-    /// Starts nothing any more.
+    /// Starts no further job.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
         self.schedule.stop();
     }
 
-    /// Records for every job that was never started why it was not.
+    /// Records the reason for every job that was never started.
     pub(super) fn leave_unstarted(&mut self, because: &str) {
         let never = self.schedule.unstarted().into_iter().map(|job| (job, because.to_owned())).collect();
         self.record_never(never);

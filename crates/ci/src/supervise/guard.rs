@@ -1,5 +1,5 @@
-//! The live guard: predictions may be wrong and others use the machine too, so a job is admitted only while running jobs
-//! can still grow to their reservations. It delays jobs; it never ends one.
+//! The live guard: predictions may be wrong and others use the machine too, so a job is admitted only while running
+//! jobs can still grow to their reservations. It delays jobs; it never ends one.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ impl Guard {
         self.stalled = host::memory_stall();
     }
 
-    /// Whether a job with that reservation may start beside the running ones.
+    /// `true` if a job with that reservation may start beside the running ones.
     pub(super) fn admits(&mut self, reservation: u64, running: &[Attempt], now: Instant) -> bool {
         let mut objection = self.objects(reservation, running);
         let stale = self.sampled.is_none_or(|sampled| now.duration_since(sampled) > FRESH);
@@ -80,7 +80,7 @@ impl Guard {
         })
     }
 
-    /// No job is ready: none waits.
+    /// Notes that no job is ready, so none waits.
     pub(super) fn rest(&mut self) {
         self.idle = None;
         self.objection = None;
@@ -92,7 +92,7 @@ impl Guard {
         (now.duration_since(*since) >= WORTH_REPORTING).then_some(why)
     }
 
-    /// Whether nothing runs, and a job waits for memory.
+    /// `true` if nothing runs, and a job waits for memory.
     pub(super) fn is_waiting(&self) -> bool {
         self.idle.is_some()
     }

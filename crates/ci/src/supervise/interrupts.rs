@@ -1,4 +1,4 @@
-//! Ctrl-C and its relatives as file descriptors that the loop can wait for.
+//! SIGINT and other stop signals as file descriptors that the loop can wait for.
 
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;

@@ -56,7 +56,7 @@ impl Logs {
         }
     }
 
-    /// Whether they are read; begins to read them when asked for the first time. All processes are gone by then.
+    /// `true` if they have been read; the first call begins to read them. All processes are gone by then.
     pub(super) fn are_read(&mut self, main: u32) -> bool {
         let opens = match &mut self.state {
             State::Read(_) => return true,
@@ -75,7 +75,7 @@ impl Logs {
         true
     }
 
-    /// Their content. Waits where it has to.
+    /// Their content. Waits until they have been read.
     pub(super) fn evidence(mut self, main: u32) -> ValgrindEvidence {
         self.are_read(main);
         match self.state {

@@ -1,4 +1,4 @@
-//! The witnesses of a death: counters, kernel log, other deaths, memory. Together they give the evidence about an attempt.
+//! The sources of evidence about the end of an attempt: counters, kernel log, other deaths, memory.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -42,8 +42,8 @@ impl Deaths {
         }
     }
 
-    /// Records the memory of every job. A process that was just killed has given its memory back: the peak of its cgroup
-    /// stands for it.
+    /// Records the memory of every job. A process that was just killed has given its memory back: the peak of its
+    /// cgroup is used instead.
     pub(super) fn snapshot(&mut self, now: Instant, running: &mut [Attempt], plan: &Plan) {
         let mut jobs = Vec::with_capacity(running.len());
         for attempt in running {
@@ -125,7 +125,7 @@ pub(super) struct Baseline {
     kernel: usize,
 }
 
-/// All witnesses of a run.
+/// All sources of evidence of a run.
 pub(super) struct Observers<'a> {
     plan: &'a Plan,
     /// The run's directory, for the room on its disk.

@@ -1,4 +1,4 @@
-//! The path of an event: to the journal first, then into the state, then to the terminal.
+//! Passes each event to the journal first, then to the state, then to the terminal.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::report::terminal::Terminal;
 use crate::run::Run;
 use drydock_valgrind::findings::KEPT_BYTES;
 
-/// The only way in which something becomes part of a run.
+/// The only writer of a run's journal and state.
 pub struct Recorder<'a> {
     journal: Journal,
     /// The state so far.
@@ -61,17 +61,21 @@ impl<'a> Recorder<'a> {
     /// Allocates disk space for the records to come.
     ///
     /// # Errors
-    /// A sentence, when the disk is full or the journal could not be written.
-    pub fn reserve(&mut self) -> Result<(), String> {
+    /// The disk is full, or an earlier record could not be written; the error says which.
+    pub fn reserve(&mut self) -> io::Result<()> {
         if let Some(error) = &self.failed {
-            return Err(format!("the journal cannot be written: {error}"));
+            return Err(io::Error::new(error.kind(), format!("cannot write the journal: {error}")));
         }
-        // What remains to be written if the run ends now: a record for each running job, a line for each of the others.
+        // The records that are still written if the run ends now: one for each running job, a line for each of the
+        // others.
         let unsettled = self.run.plan.jobs.iter().zip(&self.run.jobs).filter(|(_, job)| job.result.is_none());
         let record =
             |planned: &PlannedJob| (32 << 10) + if planned.tool.kind.finds_errors() { KEPT_BYTES as u64 } else { 0 };
         let bytes = unsettled.map(|(planned, job)| if job.in_flight.is_some() { record(planned) } else { 256 }).sum();
-        self.journal.reserve(bytes).map_err(|error| format!("the journal cannot grow: {error}"))
+        let reserved = self.journal.reserve(bytes);
+        reserved.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot reserve disk space for the journal: {error}"))
+        })
     }
 
     /// Live progress.

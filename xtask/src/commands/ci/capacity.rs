@@ -1,14 +1,14 @@
-//! What the jobs may use at once, and where the numbers come from.
+//! The slots and the memory that jobs may use at once, with the origin of the numbers.
 
 use super::RunParameters;
 use drydock_base::units::ByteSize;
+use drydock_ci::capacity::Capacity;
 use drydock_ci::containment;
 use drydock_ci::probe::host;
-use drydock_ci::schedule::Capacity;
 
-/// When nothing can be read.
+/// The memory, in bytes, if no limit can be read.
 const FALLBACK: ByteSize = ByteSize::gib(2);
-/// This part is left to the kernel, to the page cache of what the jobs run, and to Drydock.
+/// One part in this many is left to the kernel, to the page cache, and to Drydock.
 const MARGIN: u64 = 16;
 
 /// The flags, else the processors that this process may use, and the tightest of available memory and group limits,
@@ -16,7 +16,7 @@ const MARGIN: u64 = 16;
 pub(super) fn find(parameters: &RunParameters) -> Capacity {
     let (slots, slots_source) = match parameters.jobs {
         Some(jobs) => (jobs, "--jobs".to_owned()),
-        // That counts the affinity mask and the processor quota of control groups too.
+        // The number respects the affinity mask and the CPU quota of cgroups.
         None => match std::thread::available_parallelism() {
             Ok(count) => {
                 (u32::try_from(count.get()).unwrap_or(u32::MAX), "processors that this process may use".into())
@@ -36,7 +36,7 @@ pub(super) fn find(parameters: &RunParameters) -> Capacity {
     Capacity { slots, slots_source, memory, memory_source }
 }
 
-/// What can be used now by each limit, the tightest first.
+/// The bytes that each limit leaves now, the tightest first.
 pub(super) fn rooms() -> Vec<(u64, String)> {
     let available = host::meminfo().available.map(|bytes| (bytes, "MemAvailable".to_owned()));
     let mut rooms: Vec<_> = available.into_iter().chain(containment::memory_room()).collect();
@@ -44,7 +44,7 @@ pub(super) fn rooms() -> Vec<(u64, String)> {
     rooms
 }
 
-/// Says when more was asked for than there is.
+/// A warning for each number that exceeds the machine.
 pub(super) fn warning(capacity: &Capacity) -> Option<String> {
     let (bytes, source) = rooms().into_iter().next()?;
     (capacity.memory > bytes).then(|| {

@@ -1,4 +1,4 @@
-//! `cargo xtask ci flaky`: the flake ledger, and what stands in quarantine.
+//! `cargo xtask ci flaky`: the flake ledger, and the jobs in quarantine.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use drydock_ci::history::History;
 use drydock_ci::ledger::{self, Account, Class};
 use drydock_ci::plan::Plan;
 
-/// How long a quarantine that is proposed lasts.
+/// The duration of a proposed quarantine, in days.
 const PROPOSED_DAYS: i64 = 30;
 
 impl cli::CiFlaky {

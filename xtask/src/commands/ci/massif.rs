@@ -1,4 +1,4 @@
-//! `cargo xtask ci massif`: show, compare and keep what massif measured.
+//! `cargo xtask ci massif`: show and compare massif files, and write baselines.
 
 use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use drydock_valgrind::massif::{self, Extent, Fault, Processes, Profile, Wrappers
 use drydock_valgrind::tool::Output;
 
 impl cli::CiMassif {
-    /// Files need no project, so that one is looked for only where it is of use.
+    /// Files can be shown without a project, so it is looked up only where needed.
     pub(crate) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
         let is_plain = match &self.command {
             MassifCommand::Show(show) => {
@@ -158,13 +158,13 @@ impl cli::MassifDiff {
 
 impl cli::MassifBaseline {
     fn run(self, ctx: Option<&Context>) -> anyhow::Result<Exit> {
-        let ctx = ctx.ok_or_else(|| Failure::usage("there is no project here; name one with --project"))?;
+        let ctx = ctx.ok_or_else(|| Failure::usage("no project found; name one with --project"))?;
         let jobs = of_jobs(ctx, self.run.as_deref(), &self.job)?;
         if self.output.is_some() && jobs.len() > 1 {
             let text = format!("`{}` names {} jobs, which cannot share one --output", self.job, jobs.len());
             return Err(Failure::usage(text));
         }
-        // All that is missing is told before anything is written.
+        // All missing profiles are reported before anything is written.
         let mut files = Vec::new();
         for (job, processes) in &jobs {
             if let Some(why) = processes.incomplete.first() {
@@ -198,7 +198,7 @@ fn write_baseline(file: &Path, shown: &Path, profile: &Profile) -> anyhow::Resul
     Ok(())
 }
 
-/// What was named, with the wrappers that apply to it: files, or the processes of jobs.
+/// The profiles that an argument names, with the wrappers that apply to them: files, or the processes of jobs.
 fn measured(
     ctx: Option<&Context>,
     run: Option<&str>,
@@ -216,7 +216,9 @@ fn measured(
             continue;
         }
         let ctx = ctx.ok_or_else(|| {
-            Failure::usage(format!("there is no file `{source}`, and no project here that could have such a job"))
+            Failure::usage(format!(
+                "`{source}` does not exist, and no project with jobs was found; check the path or give --project"
+            ))
         })?;
         for (job, processes) in of_jobs(ctx, run, source)? {
             all.push((job.name.to_string(), processes, job.tool.wrappers));
@@ -228,11 +230,11 @@ fn measured(
 /// The massif files of the last attempts of the jobs that a selector matches.
 fn of_jobs(ctx: &Context, run: Option<&str>, selector: &str) -> anyhow::Result<Vec<(PlannedJob, Processes)>> {
     let (dir, run) = super::recorded(&ctx.state, run)
-        .with_context(|| format!("there is no file `{selector}`, so it is taken for a job"))?;
+        .with_context(|| format!("`{selector}` does not exist as a file, so it names a job"))?;
     let wanted = run
         .plan
         .matching(&[selector.to_owned()])
-        .map_err(|error| Failure::usage(format!("there is no file `{selector}`, and {error}")))?;
+        .map_err(|error| Failure::usage(format!("`{selector}` does not exist as a file, and {error}")))?;
     let mut found = Vec::new();
     let jobs = run.plan.jobs.iter().zip(&run.jobs).enumerate();
     for (position, (job, state)) in jobs.filter(|(_, (job, _))| wanted.contains(&job.name)) {
@@ -253,7 +255,7 @@ fn of_jobs(ctx: &Context, run: Option<&str>, selector: &str) -> anyhow::Result<V
     Ok(found)
 }
 
-/// Those of the project, for files that belong to no run. A wrong declaration is no reason not to look at a file.
+/// The project's wrappers, for files that belong to no run. An invalid declaration does not prevent showing a file.
 fn declared_wrappers(ctx: &Context) -> Vec<String> {
     Suite::load(&ctx.declarations.jobs(), &ctx.declarations.project).map(|suite| suite.wrappers).unwrap_or_default()
 }
@@ -278,7 +280,7 @@ fn is_file(source: &str) -> bool {
     Path::new(source).is_file()
 }
 
-/// Where links lead: a person may name one, while a job may not put one in its directory.
+/// The target of a symbolic link: a person may name one, while a job may not put one in its directory.
 fn real(file: &Path) -> PathBuf {
     file.canonicalize().unwrap_or_else(|_| file.to_owned())
 }
@@ -292,5 +294,5 @@ fn percent(text: &str) -> anyhow::Result<f64> {
     let number = text.strip_suffix('%').unwrap_or(text);
     let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let value = number.parse::<f64>().ok().filter(|value| plain && (0.0..=100.0).contains(value));
-    value.ok_or_else(|| Failure::usage(format!("`{text}` is no threshold; expected a percentage from 0 to 100")))
+    value.ok_or_else(|| Failure::usage(format!("`{text}` is not a threshold; expected a percentage from 0 to 100")))
 }

@@ -10,10 +10,11 @@ use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::units::{self, ByteSize};
+use drydock_ci::capacity::Capacity;
 use drydock_ci::history::History;
 use drydock_ci::plan::Plan;
 use drydock_ci::quarantine;
-use drydock_ci::schedule::{Capacity, Source};
+use drydock_ci::schedule::Source;
 use drydock_config::jobs::Suite;
 use drydock_config::quarantine::Quarantine;
 
@@ -23,7 +24,7 @@ impl cli::CiPlan {
     }
 }
 
-/// Prints the plan of the selected jobs, and what it takes.
+/// Prints the plan of the selected jobs, and its expected memory and time.
 pub(super) fn show(
     ctx: &Context,
     selectors: &[String],
@@ -43,9 +44,9 @@ pub(super) fn show(
     Ok(Exit::Success)
 }
 
-/// Loads the declaration and expands it to what the selectors name.
+/// Loads the declaration and expands it to the selected jobs.
 ///
-/// What a person should know besides is added to `warnings`.
+/// Warnings for the user are added to `warnings`.
 pub(super) fn make(
     ctx: &Context,
     capacity: &Capacity,
@@ -62,7 +63,7 @@ pub(super) fn make(
     plan.select(selectors).map_err(|error| Failure::usage(error.to_string()))
 }
 
-/// Puts the project's quarantine on its jobs, and tells which entries have ended.
+/// Marks the jobs in quarantine. Returns a warning for each expired entry.
 fn quarantine(ctx: &Context, plan: &mut Plan) -> anyhow::Result<Vec<String>> {
     let file = ctx.declarations.quarantine();
     let today = crate::commands::today();

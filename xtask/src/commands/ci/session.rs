@@ -11,6 +11,7 @@ use drydock_base::failure::Failure;
 use drydock_base::lock::Lock;
 use drydock_base::output;
 use drydock_base::paths::{self, RunDir, State};
+use drydock_ci::capacity::Capacity;
 use drydock_ci::containment::{self, Kind};
 use drydock_ci::event::{Event, JobResult, RunResult, RunStarted};
 use drydock_ci::journal::{self, Journal};
@@ -20,24 +21,24 @@ use drydock_ci::report::findings::Causes;
 use drydock_ci::report::terminal::Terminal;
 use drydock_ci::report::{self, ReportInput, summary};
 use drydock_ci::run::Run;
-use drydock_ci::schedule::{Capacity, Schedule};
+use drydock_ci::schedule::Schedule;
 use drydock_ci::schedule_report;
 use drydock_ci::supervise::{Dispatcher, Recorder, Supervisor};
 use learning::{history_with, learn};
 
-/// What a session is for.
+/// The purpose of a session.
 pub(super) enum Goal {
     /// All jobs, or the selected ones.
     Fresh { selectors: Vec<String> },
     /// The last run, from where it stopped.
     Resume,
-    /// What did not pass in the last run, or the selected jobs; the other results are taken over.
+    /// The jobs that did not pass in the last run, or the selected ones; the other results are carried over.
     Rerun { selectors: Vec<String> },
     /// A plan that was made elsewhere.
     Planned { plan: Plan },
 }
 
-/// A run that came to its end.
+/// A finished run.
 pub(super) struct Finished {
     pub(super) dir: RunDir,
     pub(super) run: Run,
@@ -51,7 +52,7 @@ pub(super) struct Session<'a> {
     pub(super) parameters: RunParameters,
 }
 
-/// What a goal comes to: where the run is kept, what it starts from, what it records first.
+/// The run that serves a goal: its directory, its initial state, and the events that it records first.
 struct Prepared {
     dir: RunDir,
     run: Run,
@@ -61,7 +62,7 @@ struct Prepared {
 }
 
 impl Session<'_> {
-    /// Runs, and prints how it ended.
+    /// Runs the jobs, and prints the result.
     pub(super) fn run(self, goal: Goal) -> anyhow::Result<Exit> {
         let (state, fail_on_flaky) = (&self.ctx.state, self.parameters.fail_on_flaky);
         let Some(finished) = self.supervised(goal)? else {
@@ -76,14 +77,14 @@ impl Session<'_> {
         Ok(finished.result.into())
     }
 
-    /// Runs, and records how it ended; nothing when there is nothing to go on with.
+    /// Runs the jobs and records the result; `None` if there is nothing to resume.
     pub(super) fn supervised(self, goal: Goal) -> anyhow::Result<Option<Finished>> {
         if matches!(self.parameters.containment, None | Some(Kind::V2)) {
             containment::enter_scope();
         }
         let capacity = capacity::find(&self.parameters);
         let state = &self.ctx.state;
-        // A declaration with errors is told before anything is touched.
+        // Errors in the declaration are reported before anything is changed.
         let mut strange = Vec::new();
         let fresh = match &goal {
             Goal::Fresh { selectors } => Some(plan::make(self.ctx, &capacity, selectors, &mut strange)?),
@@ -91,7 +92,7 @@ impl Session<'_> {
             Goal::Planned { plan } => Some(plan.clone()),
             Goal::Resume => None,
         };
-        // So is a missing tool, before a directory is made that would stand before the last good run.
+        // A missing tool is reported before a directory is created that would become the latest run.
         let valgrind = fresh.as_ref().map(plan::valgrind_version).transpose()?;
         state.create()?;
         let _lock = Lock::take(&state.lock(), "another run")?;
@@ -121,9 +122,10 @@ impl Session<'_> {
         let plan = run.plan.clone();
         let (history, absent) = history_with(state, &self.parameters.history)?;
         let predictions: Vec<_> = plan.jobs.iter().map(|job| history.predict(job, valgrind.as_deref())).collect();
-        let (containment, weaker) = containment::choose(self.parameters.containment, &dir.id()).map_err(|why| {
-            let _only_an_empty_directory_is_removed = std::fs::remove_dir(dir.root());
-            Failure::missing(format!("the requested containment is not available: {why}"))
+        let (containment, weaker) = containment::choose(self.parameters.containment, &dir.id()).map_err(|error| {
+            // The directory of a new run is empty; that of a resumed one stays.
+            std::fs::remove_dir(dir.root()).ok();
+            Failure::missing(format!("the requested containment is not available: {error}"))
         })?;
         if !resumed {
             begin(state, &dir, &plan)?;
@@ -131,7 +133,9 @@ impl Session<'_> {
         let RunParameters { live, quiet, .. } = self.parameters;
         let mut terminal = Terminal::new(&predictions, capacity.slots, live, quiet);
         let mut recorder = Recorder::new(Journal::open(&dir.journal())?, run, &mut terminal);
-        recorder.reserve().map_err(|why| Failure::infrastructure(format!("{why}; make room and try again")))?;
+        recorder
+            .reserve()
+            .map_err(|error| Failure::infrastructure(format!("{error}; free disk space and try again")))?;
         let already = recorder.run.jobs.iter().map(|job| job.attempts.len()).collect::<Vec<_>>();
         recorder.emit_now(Event::RunStarted(RunStarted {
             id: dir.id(),
@@ -189,7 +193,7 @@ impl Session<'_> {
     }
 }
 
-/// Ends what is still running of a run that was killed before it could.
+/// Kills the processes of a run that was itself killed.
 fn end_what_a_killed_run_left(state: &State) -> Vec<String> {
     match recorded(state, None) {
         Ok((dir, run)) if run.result.is_none() => recover::end_leftovers(&run, &dir.id()),
@@ -202,8 +206,8 @@ fn new_run(state: &State, plan: Plan) -> anyhow::Result<Prepared> {
     Ok(Prepared { dir, run: Run::new(plan), first: Vec::new(), resumed: false, reruns: None })
 }
 
-/// A directory named after the time and the process: the identifier also names groups and marks processes of the machine,
-/// so that it must differ from those of runs with other state directories.
+/// A directory named after the time and the process: the identifier also names groups and marks processes of the
+/// machine, so that it must differ from those of runs with other state directories.
 fn make_dir(state: &State) -> anyhow::Result<RunDir> {
     let now = format!("{}-{:x}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id());
     let mut id = now.clone();
@@ -228,11 +232,10 @@ fn begin(state: &State, dir: &RunDir, plan: &Plan) -> anyhow::Result<()> {
     state.set_latest(&dir.id()).with_context(|| format!("cannot write in {}", state.runs().display()))
 }
 
-/// The last run with its open attempts judged, or `None` when it came to its end.
+/// The last run with its open attempts judged, or `None` if it has finished.
 fn resume(state: &State) -> anyhow::Result<Option<Prepared>> {
-    let dir = state
-        .latest_run()
-        .ok_or_else(|| Failure::usage(format!("there is no run in {} to go on with", state.runs().display())))?;
+    let dir =
+        state.latest_run().ok_or_else(|| Failure::usage(format!("no run to resume in {}", state.runs().display())))?;
     let run = Run::replay(stored_plan(&dir)?, &journal::read(&dir.journal())?);
     let undone = |job: &drydock_ci::run::JobState| {
         matches!(job.result, None | Some(JobResult::Cancelled)) || job.in_flight.is_some()

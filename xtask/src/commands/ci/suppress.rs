@@ -19,7 +19,7 @@ use drydock_valgrind::cause::Cause;
 use drydock_valgrind::suppress::{self, Note, Refusal};
 use drydock_valgrind::suppression::{self, Suppression};
 
-/// How long a suppression lasts unless it is said.
+/// The default duration of a suppression, in days.
 const DAYS: i64 = 90;
 
 impl cli::CiSuppress {
@@ -30,9 +30,9 @@ impl cli::CiSuppress {
         let causes = causes.all();
         let chosen = self.findings.iter().map(|id| find(causes, id, &dir.id())).collect::<anyhow::Result<Vec<_>>>()?;
         let note = self.note(project)?;
-        let hidden = suppress::suppression(&chosen, causes, &note).map_err(|refusal| {
+        let entry = suppress::suppression(&chosen, causes, &note).map_err(|refusal| {
             let remedy = match &refusal {
-                Refusal::TooMuch(_) => "; name them too, if one suppression may hide all of them",
+                Refusal::TooMuch(_) => "; name them too, if one suppression may suppress all of them",
                 Refusal::Kinds(..) | Refusal::Nothing | Refusal::Unwritable | Refusal::TooLittle(_) => "",
             };
             Failure::usage(format!("cannot suppress {}: {refusal}{remedy}", self.findings.join(" ")))
@@ -49,10 +49,10 @@ impl cli::CiSuppress {
         let file = self.target(&suite, tool)?;
         if self.dry_run {
             output::err(format_args!("would be appended to {file}:"));
-            output::out(format_args!("{}", hidden.to_string().trim_end()));
+            output::out(format_args!("{}", entry.to_string().trim_end()));
             return Ok(Exit::Success);
         }
-        let written = append(&project.join(&file), hidden).with_context(|| format!("cannot append to {file}"))?;
+        let written = append(&project.join(&file), entry).with_context(|| format!("cannot append to {file}"))?;
         output::out(format_args!("{}", written.to_string().trim_end()));
         output::err(format_args!("appended to {file}; `cargo xtask ci rerun` shows what is left"));
         warn_undeclared(&suite, tool, &file);
@@ -66,9 +66,9 @@ impl cli::CiSuppress {
         }
         let expires = match &self.expires {
             None => today.checked_add(DAYS.days())?,
-            Some(text) => text
-                .parse::<Date>()
-                .map_err(|_| Failure::usage(format!("`{text}` is no date; write it as YYYY-MM-DD, such as {today}")))?,
+            Some(text) => text.parse::<Date>().map_err(|_| {
+                Failure::usage(format!("`{text}` is not a date; write it as YYYY-MM-DD, such as {today}"))
+            })?,
         };
         if expires < today {
             return Err(Failure::usage(format!("{expires} is over; name a day to come")));
@@ -144,10 +144,10 @@ fn git_user(project: &Path) -> anyhow::Result<String> {
 
 /// Appends under a lock, by a new file that takes the place of the old one: a reader sees the whole of either, and of
 /// two writers neither loses what the other wrote.
-fn append(path: &Path, mut hidden: Suppression) -> anyhow::Result<Suppression> {
+fn append(path: &Path, mut entry: Suppression) -> anyhow::Result<Suppression> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    // Where the file is a link, what it points at is rewritten.
+    // If the file is a symbolic link, its target is rewritten.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     // The directory is locked, since the file itself is replaced.
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
@@ -155,19 +155,19 @@ fn append(path: &Path, mut hidden: Suppression) -> anyhow::Result<Suppression> {
     let old = if path.exists() { suppression::text(&path)? } else { String::new() };
     let before = suppression::parse(&old)?;
     let same = |old: &&Suppression| {
-        (&old.tools, &old.kind, &old.extra, &old.frames) == (&hidden.tools, &hidden.kind, &hidden.extra, &hidden.frames)
+        (&old.tools, &old.kind, &old.extra, &old.frames) == (&entry.tools, &entry.kind, &entry.extra, &entry.frames)
     };
     if let Some(same) = before.iter().find(same) {
         let text = format!("line {} has this suppression already, as `{}`; run the jobs again", same.line, same.name);
         return Err(Failure::usage(text));
     }
     // Valgrind counts uses by name.
-    let name = hidden.name.clone();
+    let name = entry.name.clone();
     for number in 2.. {
-        if !before.iter().any(|old| old.name == hidden.name) {
+        if !before.iter().any(|old| old.name == entry.name) {
             break;
         }
-        hidden.name = format!("{name} {number}");
+        entry.name = format!("{name} {number}");
     }
     let gap = match old.as_str() {
         "" => "",
@@ -175,9 +175,12 @@ fn append(path: &Path, mut hidden: Suppression) -> anyhow::Result<Suppression> {
         text if text.ends_with('\n') => "\n",
         _ => "\n\n",
     };
-    let text = format!("{old}{gap}{hidden}");
+    let text = format!("{old}{gap}{entry}");
     let after = suppression::parse(&text)?;
-    anyhow::ensure!(after.len() == before.len() + 1, "what would be written cannot be read again; nothing was changed");
+    anyhow::ensure!(
+        after.len() == before.len() + 1,
+        "the new entry would make the file unreadable; the file was not changed"
+    );
     paths::write_atomically(&path, text.as_bytes())?;
-    Ok(hidden)
+    Ok(entry)
 }

@@ -14,7 +14,7 @@ use drydock_ci::report::suppressions::{self, Entry, Files};
 use drydock_ci::run::Run;
 use drydock_valgrind::tool::Tool;
 
-/// How many runs are searched for the last use.
+/// The number of runs that are searched for the last use.
 const MOST_RUNS: usize = 20;
 
 /// One suppression for a program.
@@ -31,9 +31,9 @@ struct Line<'a> {
     expired: bool,
     /// The newest run that used it, and how often.
     last_use: Option<&'a (String, u64)>,
-    /// Whether a whole run did not use it.
+    /// `true` if a whole run did not use it.
     unused: bool,
-    /// What its comments lack.
+    /// The problems of its comments.
     lacks: Vec<String>,
 }
 
@@ -73,7 +73,7 @@ fn named(files: Vec<PathBuf>) -> Files {
     files.into_iter().map(|file| (file, Tool::finding_errors().collect())).collect()
 }
 
-/// The newest of the last runs in which each suppression hid something, by its name.
+/// The newest of the last runs in which each suppression was used, by its name.
 fn last_uses(state: &State) -> BTreeMap<String, (String, u64)> {
     let entries = std::fs::read_dir(state.runs()).into_iter().flatten();
     // Their names begin with their time.

@@ -1,4 +1,5 @@
-//! `cargo xtask ci tune-memory JOB`: measures which of valgrind's options save memory on a job, and which bugs they miss.
+//! `cargo xtask ci tune-memory JOB`: measures which of valgrind's options save memory on a job, and which bugs they
+//! miss.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -55,9 +56,9 @@ impl cli::CiTuneMemory {
         let mut trials = vec![Trial { label: AS_DECLARED.into(), options: Vec::new(), skip_children: Vec::new() }];
         trials.extend(knobs.iter().map(|knob| trial(&[knob])));
         let (measured, programs) = lab.measure(&trials)?;
-        let (base, alone) = measured.split_first().context("nothing was measured")?;
+        let (base, single) = measured.split_first().context("nothing was measured")?;
         let effects: Vec<(&Knob, Effect)> =
-            knobs.iter().zip(alone).map(|(knob, with)| (*knob, tune_memory::effect(base, with))).collect();
+            knobs.iter().zip(single).map(|(knob, with)| (*knob, tune_memory::effect(base, with))).collect();
 
         let (free, lean) = (tune_memory::cheapest(&effects, false), tune_memory::cheapest(&effects, true));
         let mut sets = vec![trial(&free), trial(&lean)];
@@ -68,7 +69,7 @@ impl cli::CiTuneMemory {
         sets.retain(|set| !set.options.is_empty() || !set.skip_children.is_empty());
         sets.dedup_by(|left, right| left.options == right.options && left.skip_children == right.skip_children);
         let (together, _) = lab.measure(&sets)?;
-        output::out(render(&lab.job, base, &effects, alone).trim_end());
+        output::out(render(&lab.job, base, &effects, single).trim_end());
         output::out(recommend(base, &sets, &together).trim_end());
         Ok(Exit::Success)
     }
@@ -95,7 +96,7 @@ fn build_canary(directory: &Path) -> anyhow::Result<String> {
     Ok(program)
 }
 
-/// Where trials are run.
+/// The environment of trial runs.
 struct Lab<'a> {
     ctx: &'a Context,
     parameters: RunParameters,
@@ -194,7 +195,7 @@ fn last<'a>(finished: &'a Finished, name: &JobName) -> anyhow::Result<&'a Attemp
     job.ok_or_else(|| Failure::rejected(format!("{name} did not run; the reason stands above")))
 }
 
-/// Programs outside of the project that valgrind need not look at, as patterns of their directories.
+/// Programs outside of the project that valgrind need not trace, as patterns of their directories.
 fn system_programs(programs: &[String], project: &Path) -> Vec<String> {
     let outside =
         programs.iter().filter(|program| program.starts_with('/') && !Path::new(program).starts_with(project));
@@ -207,7 +208,7 @@ fn system_programs(programs: &[String], project: &Path) -> Vec<String> {
     directories
 }
 
-fn render(job: &PlannedJob, base: &Measured, effects: &[(&Knob, Effect)], alone: &[Measured]) -> String {
+fn render(job: &PlannedJob, base: &Measured, effects: &[(&Knob, Effect)], single: &[Measured]) -> String {
     let time = |ms: u64| units::human(Duration::from_millis(ms));
     let size = |bytes: u64| ByteSize::new(bytes).to_string();
     let mut text = format!(
@@ -224,7 +225,7 @@ fn render(job: &PlannedJob, base: &Measured, effects: &[(&Knob, Effect)], alone:
         let _infallible = writeln!(text, "not found with its own options: {}\n", missed.join(", "));
     }
     let _infallible = writeln!(text, "{:<28} {:>9} {:>9} {:>8}  what it misses", "option", "peak", "saves", "time");
-    for ((knob, effect), with) in effects.iter().zip(alone) {
+    for ((knob, effect), with) in effects.iter().zip(single) {
         let saves = if effect.saves == 0 { "-".into() } else { size(effect.saves) };
         let _infallible = writeln!(
             text,
@@ -289,7 +290,7 @@ fn recommend(base: &Measured, sets: &[Trial], together: &[Measured]) -> String {
         let _infallible = writeln!(text, "    {place}");
     }
     if text.is_empty() {
-        text.push_str("\nno option saves memory on this job without hiding a seeded bug\n");
+        text.push_str("\nno option saves memory on this job without missing a seeded bug\n");
     }
     text
 }

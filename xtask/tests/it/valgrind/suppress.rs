@@ -209,7 +209,7 @@ fn what_is_asked_wrongly_is_answered_with_what_to_do() {
     }
     let project = project("", "tool: memcheck", &[("definitely", &["./memory", "definitely"])]);
     let early = suppress(&project, &["memcheck:00000000"], &[]);
-    assert!(early.code() == 2 && early.stderr.contains("there is no such run"), "{}", early.transcript());
+    assert!(early.code() == 2 && early.stderr.contains("no such run"), "{}", early.transcript());
     ends(&project.xtask(&["ci", "--no-progress"]).run(), 1);
     let run = run_json(&project);
     let id = id_of(&run, "Leak_DefinitelyLost", "lose (memory.c:");
@@ -217,7 +217,7 @@ fn what_is_asked_wrongly_is_answered_with_what_to_do() {
         (vec![id.as_str(), "--reason", " "], 2, "the reason is empty"),
         (vec![&id], 2, "--reason"),
         (vec!["memcheck:00000000", "--reason", "x"], 2, &*format!("valgrind found\n  {id} ")),
-        (vec![&id, "--reason", "x", "--author", "j", "--expires", "soon"], 2, "`soon` is no date"),
+        (vec![&id, "--reason", "x", "--author", "j", "--expires", "soon"], 2, "`soon` is not a date"),
         (vec![&id, "--reason", "x", "--author", "j", "--expires", "2001-01-01"], 2, "2001-01-01 is over"),
         (vec![&id, "--reason", "x", "--author", "j"], 2, "suppressions: [ci/suppressions/memcheck.supp]"),
         (vec![&id, "--reason", "x", "--author", "j", "--file", "../x.supp"], 2, "inside of it"),

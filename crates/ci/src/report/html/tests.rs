@@ -1,6 +1,7 @@
 //! Whole reports of runs that were made up: what is in them, whatever is in the run.
 
 use super::render;
+use crate::capacity::Capacity;
 use crate::conditions::Conditions;
 use crate::event::{AttemptRecord, AttemptStarting, Event, JobResult, Measured, RunResult, RunStarted, Stamped};
 use crate::evidence::{End, Evidence, Finding, KillIntent, KillReason, ValgrindEvidence};
@@ -10,7 +11,6 @@ use crate::plan::{FORMAT, Plan, PlannedJob};
 use crate::report::ReportInput;
 use crate::report::findings::Causes;
 use crate::run::Run;
-use crate::schedule::Capacity;
 use crate::schedule_report;
 use drydock_base::paths::RunDir;
 use drydock_valgrind::tool::Tool;

@@ -12,7 +12,7 @@ pub(super) fn history_with(state: &State, others: &[std::path::PathBuf]) -> anyh
         if other.exists() {
             history::merge(&state.history(), other)?;
         } else {
-            warnings.push(format!("there is no history in {} yet", other.display()));
+            warnings.push(format!("no history in {} yet", other.display()));
         }
     }
     Ok((History::load(&state.history()), warnings))
