@@ -100,7 +100,7 @@ fn manifest_of(cache: &Layout, digest: &Digest) -> anyhow::Result<Option<(Descri
     let Ok(file) = paths::open_regular(&path) else { return Ok(None) };
     let mut bytes = Vec::new();
     file.take(LARGEST_MANIFEST).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
-    if Digest::of(&bytes) != *digest {
+    if Digest::for_bytes(&bytes) != *digest {
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         return Ok(None);
     }

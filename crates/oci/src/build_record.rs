@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     fn record() -> BuildRecord {
-        let digest = Digest::of(b"index");
+        let digest = Digest::for_bytes(b"index");
         let platform = PlatformRecord { digest, base: None, smoke_test: None };
         BuildRecord {
             format: FORMAT,

@@ -241,7 +241,7 @@ images:
         let layer = layout.put(media::DOCKER_LAYER_GZIP, b"layer").unwrap();
         config.add_layer(60, "packages", layer.digest).unwrap();
         let version = "1.0".parse().unwrap();
-        let base = Some(("debian".to_owned(), Digest::of(b"")));
+        let base = Some(("debian".to_owned(), Digest::for_bytes(b"")));
         let metadata = ImageMetadata {
             image: &images.images[0],
             version: &version,
@@ -260,10 +260,10 @@ images:
 
     #[test]
     fn each_layer_has_a_history_entry() {
-        let layer = Digest::of(b"layer");
+        let layer = Digest::for_bytes(b"layer");
         let steps = |history: serde_json::Value| {
             let mut config = ImageConfig::from_scratch(Platform::Amd64);
-            config.rootfs.diff_ids = vec![Digest::of(b"1"), Digest::of(b"2")];
+            config.rootfs.diff_ids = vec![Digest::for_bytes(b"1"), Digest::for_bytes(b"2")];
             config.history = serde_json::from_value(history).unwrap();
             config.add_layer(60, "mine", layer).unwrap();
             config.history.into_iter().map(|step| step.created_by.unwrap()).collect::<Vec<_>>()

@@ -119,7 +119,7 @@ impl Layout {
         if bytes.len() as u64 > LARGEST_MANIFEST {
             return Err(Failure::not_reproducible(format!("{} is too large for a manifest", path.display())));
         }
-        if Digest::of(&bytes) != descriptor.digest {
+        if Digest::for_bytes(&bytes) != descriptor.digest {
             return Err(damaged(&path));
         }
         Ok(bytes)

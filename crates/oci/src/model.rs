@@ -64,7 +64,7 @@ pub struct Descriptor {
 impl Descriptor {
     /// Describes these bytes.
     pub fn for_bytes(media_type: &str, bytes: &[u8]) -> Descriptor {
-        Descriptor::new(media_type, Digest::of(bytes), bytes.len() as u64)
+        Descriptor::new(media_type, Digest::for_bytes(bytes), bytes.len() as u64)
     }
 
     /// Describes content of that digest and size.
@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn manifests_are_read_strictly() {
-        let digest = Digest::of(b"{}");
+        let digest = Digest::for_bytes(b"{}");
         let config = format!(r#"{{"mediaType":"{}","digest":"{digest}","size":2}}"#, media::EMPTY);
         let good = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[],"novelty":1}}"#);
         assert!(matches!(ParsedManifest::read(media::MANIFEST, good.as_bytes()), Ok(ParsedManifest::Manifest(_))));

@@ -237,7 +237,7 @@ images:
 
     fn record() -> BuildRecord {
         let of = |printed: Option<&str>| PlatformRecord {
-            digest: Digest::of(b"manifest"),
+            digest: Digest::for_bytes(b"manifest"),
             base: None,
             smoke_test: printed.map(|printed| SmokeTestResult {
                 run: vec!["mine".into(), "--version".into()],
@@ -251,7 +251,7 @@ images:
             commit: "c0".into(),
             tag: Some(RecordTag { name: "v1.0".into(), object: "aa".into() }),
             epoch: 1,
-            digest: Digest::of(b"index"),
+            digest: Digest::for_bytes(b"index"),
             platforms: BTreeMap::from([
                 ("linux/amd64".into(), of(Some("mine 1.0\n"))),
                 ("linux/arm64".into(), of(None)),
@@ -311,7 +311,7 @@ images:
         let names = ["sha-000000000001", "nightly-20260701", NIGHTLY_TAG];
         let tags: Vec<Tag> = names.iter().map(|name| name.parse().unwrap()).collect();
         let before = published.map(|version| Published {
-            digest: Digest::of(version.as_bytes()),
+            digest: Digest::for_bytes(version.as_bytes()),
             revision: None,
             version: version.parse().ok(),
         });

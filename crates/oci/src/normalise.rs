@@ -122,7 +122,7 @@ mod tests {
         fs::write(&file, &bytes).unwrap();
         let config = serde_json::from_value(serde_json::json!({
             "os": "linux", "architecture": "amd64", "created": created, "config": {"Labels": {"io.buildah.version": "1", "mine": "2"}},
-            "rootfs": {"type": "layers", "diff_ids": [Digest::of(&bytes)]},
+            "rootfs": {"type": "layers", "diff_ids": [Digest::for_bytes(&bytes)]},
             "history": [{"created": created, "created_by": "RUN"}],
         }))
         .unwrap();

@@ -105,9 +105,10 @@ mod tests {
     #[track_caller]
     fn check(promoted: &str, released: &[&str], current: Option<Option<&str>>, expected: &str) {
         let released: Vec<Version> = released.iter().map(|text| version(text)).collect();
-        let current = current.map(|text| CurrentLatest { digest: Digest::of(b"now"), version: text.map(version) });
+        let current =
+            current.map(|text| CurrentLatest { digest: Digest::for_bytes(b"now"), version: text.map(version) });
         let found = match latest(
-            Promoted { version: &version(promoted), digest: Digest::of(b"new") },
+            Promoted { version: &version(promoted), digest: Digest::for_bytes(b"new") },
             &released,
             current.as_ref(),
         ) {
@@ -131,8 +132,9 @@ mod tests {
         check("26.06", &["26.06rc2"], Some(Some("26.06rc2")), "moves");
         check("25.12.1", &["26.06rc2"], Some(Some("26.06rc2")), "26.06rc2 is newer");
         check("26.06", &[], Some(None), "version of its current image is unknown");
-        let there = CurrentLatest { digest: Digest::of(b"new"), version: None };
-        let found = latest(Promoted { version: &version("26.06"), digest: Digest::of(b"new") }, &[], Some(&there));
+        let there = CurrentLatest { digest: Digest::for_bytes(b"new"), version: None };
+        let found =
+            latest(Promoted { version: &version("26.06"), digest: Digest::for_bytes(b"new") }, &[], Some(&there));
         assert_eq!(found, Latest::IsThere);
     }
 

@@ -344,7 +344,7 @@ impl Registry {
         if !matches!(answer.status, 200..=202) {
             return Err(self.refused(answer, repository));
         }
-        let digest = Digest::of(bytes);
+        let digest = Digest::for_bytes(bytes);
         let lists = answer.header("oci-subject").is_some();
         if digest_header(&answer).is_some_and(|says| says != digest) {
             let why = format!("{repository} stored other bytes than were sent for {digest}");

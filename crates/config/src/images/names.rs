@@ -156,7 +156,7 @@ pub struct Digest(pub Checksum);
 
 impl Digest {
     /// The digest of bytes.
-    pub fn of(bytes: &[u8]) -> Digest {
+    pub fn for_bytes(bytes: &[u8]) -> Digest {
         Digest(Checksum::new(bytes))
     }
 
@@ -350,7 +350,7 @@ mod tests {
         for bad in ["", "-x", ".x", "a b", "a/b", "v1+2", &"x".repeat(129)] {
             assert!(bad.parse::<Tag>().is_err(), "{bad:?}");
         }
-        let digest = Digest::of(b"abc");
+        let digest = Digest::for_bytes(b"abc");
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
         for bad in ["sha256:", "sha512:00", &digest.to_string().to_uppercase(), &digest.hex()] {
             assert!(bad.parse::<Digest>().is_err(), "{bad:?}");

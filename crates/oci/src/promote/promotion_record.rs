@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn records_are_parsed_strictly() {
         let test = SmokeTestResult { run: vec!["x".into()], printed: "1.0".into() };
-        let platform = PromotedPlatform { digest: Digest::of(b"p"), smoke_test: Some(test) };
+        let platform = PromotedPlatform { digest: Digest::for_bytes(b"p"), smoke_test: Some(test) };
         let tag = SignedTag { name: "v1.0".into(), object: "1".into(), signed_by: BTreeSet::from(["K".into()]) };
         let record = Promotion {
             format: FORMAT,
@@ -116,7 +116,7 @@ mod tests {
             commit: "2".into(),
             from: "r.example/n".into(),
             to: "r.example/r".into(),
-            digest: Digest::of(b"x"),
+            digest: Digest::for_bytes(b"x"),
             platforms: BTreeMap::from([("linux/amd64".into(), platform)]),
             proofs: BTreeMap::new(),
         };
@@ -127,7 +127,7 @@ mod tests {
         let mut elsewhere = record.clone();
         elsewhere.proofs.insert("release.json".into(), Checksum::new(b""));
         assert!(elsewhere.is_same(&record));
-        elsewhere.digest = Digest::of(b"y");
+        elsewhere.digest = Digest::for_bytes(b"y");
         assert!(!elsewhere.is_same(&record));
     }
 }

@@ -137,7 +137,7 @@ struct OnDisk {
 impl PendingRemovals {
     /// Returns the file for a repository in a directory.
     pub fn at(directory: &Path, place: &Prunable) -> PendingRemovals {
-        let hex = Digest::of(place.repository().to_string().as_bytes()).hex();
+        let hex = Digest::for_bytes(place.repository().to_string().as_bytes()).hex();
         PendingRemovals { path: directory.join(format!("prune-{}.json", &hex[..16])) }
     }
 

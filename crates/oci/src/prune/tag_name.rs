@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn tags_are_classified() {
-        let digest = Digest::of(b"x");
+        let digest = Digest::for_bytes(b"x");
         check("nightly", TagName::Nightly);
         check("nightly-20261125", TagName::Day(date(2026, 11, 25)));
         check("sha-0123456789ab", TagName::Commit);

@@ -8,7 +8,7 @@ use super::*;
 const TODAY: Date = date(2026, 11, 25);
 
 fn digest(number: usize) -> Digest {
-    Digest::of(number.to_string().as_bytes())
+    Digest::for_bytes(number.to_string().as_bytes())
 }
 
 fn retention(daily: u32, weekly: u32, keep: &[&str]) -> Retention {

@@ -217,7 +217,7 @@ mod tests {
         ]);
         let fetch = |wanted: &[Descriptor]| -> anyhow::Result<Vec<Option<Node>>> {
             let node = |wanted: &Descriptor| {
-                let text = texts.iter().find(|text| Digest::of(text.as_bytes()) == wanted.digest)?;
+                let text = texts.iter().find(|text| Digest::for_bytes(text.as_bytes()) == wanted.digest)?;
                 let kind = if text.contains("manifests") { media::INDEX } else { media::MANIFEST };
                 let fetched = FetchedManifest { descriptor: descriptor(kind, text), bytes: text.as_bytes().to_vec() };
                 Some(Node { fetched, referrers: lists.get(&wanted.digest).cloned().unwrap_or_default() })

@@ -92,7 +92,7 @@ mod tests {
             .enumerate()
             .map(|(index, text)| {
                 let before = text.split_once(' ').map(|(revision, version)| Published {
-                    digest: Digest::of(text.as_bytes()),
+                    digest: Digest::for_bytes(text.as_bytes()),
                     revision: (revision != "-").then(|| revision.to_owned()),
                     version: version.parse().ok(),
                 });

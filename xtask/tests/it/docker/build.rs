@@ -53,7 +53,7 @@ fn lanternds_image_is_the_same_from_everywhere_and_runs_elsewhere() {
     // skopeo takes the layout, and copies what is in it.
     let layout = build.oci("0.3.0").join("mine");
     let raw = run(Path::new("/"), &["skopeo", "inspect", "--raw", &format!("oci:{}", text(&layout))], &[]);
-    assert_eq!(drydock_config::images::Digest::of(raw.as_bytes()), first.digest);
+    assert_eq!(drydock_config::images::Digest::for_bytes(raw.as_bytes()), first.digest);
     let copied = build.at("copied");
     run(
         Path::new("/"),

@@ -49,7 +49,7 @@ fn what_has_another_digest_is_not_kept() {
         let kept = std::fs::read_dir(into.directory().join("blobs/sha256")).unwrap().flatten();
         for blob in kept {
             let bytes = std::fs::read(blob.path()).unwrap();
-            let digest = drydock_config::images::Digest::of(&bytes);
+            let digest = drydock_config::images::Digest::for_bytes(&bytes);
             assert_eq!(blob.file_name().to_string_lossy(), digest.hex(), "{words}");
         }
     }
@@ -74,7 +74,7 @@ fn lists_that_do_not_end_and_tags_that_are_none_are_refused() {
         target if target.starts_with("/v2/names/") => page("[\"../../x\"]".into(), ""),
         target if target.starts_with("/v2/huge/") => page(format!("[\"{}\"]", "x".repeat(17 << 20)), ""),
         target if target.starts_with("/v2/listed/referrers/") => {
-            let digest = drydock_config::images::Digest::of(target.as_bytes());
+            let digest = drydock_config::images::Digest::for_bytes(target.as_bytes());
             let next = (!target.ends_with('2')).then(|| ("link", format!("<{target}?p=2>; rel=\"next\"")));
             let one = format!("{{\"mediaType\":\"x/y\",\"digest\":\"{digest}\",\"size\":1,\"artifactType\":\"a/b\"}}");
             let list = format!("{{\"schemaVersion\":2,\"manifests\":[{one}]}}");
@@ -101,7 +101,7 @@ fn lists_that_do_not_end_and_tags_that_are_none_are_refused() {
         assert!(format!("{error:#}").contains(words), "{error:#}");
         assert!(is_remote(&error), "{error:?}");
     }
-    let digest = drydock_config::images::Digest::of(b"x");
+    let digest = drydock_config::images::Digest::for_bytes(b"x");
     let listed = registry.referrers(&repository(&proxy.host(), "listed"), &digest).unwrap();
     assert_eq!(listed.len(), 2);
     assert_eq!(listed[1].artifact_type.as_deref(), Some("a/b"));

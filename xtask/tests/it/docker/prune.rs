@@ -74,7 +74,7 @@ impl Filled {
             let record = attach(&self.registry, &self.repository, &subject, "application/x-test", &[file]).unwrap();
             let list = fallback_tag(&subject.digest).unwrap();
             let head = self.registry.head(&self.repository, &list.clone().into()).unwrap().unwrap();
-            needs.extend([record.digest, head.digest, Digest::of(bytes.as_bytes()), Digest::of(b"{}")]);
+            needs.extend([record.digest, head.digest, Digest::for_bytes(bytes.as_bytes()), Digest::for_bytes(b"{}")]);
             names.push(list.to_string());
             subject = record;
         }
@@ -363,13 +363,13 @@ fn what_cannot_be_understood_is_not_guessed_at() {
     let bytes = odd.to_string();
     let (registry, repository) = (&filled.registry, &filled.repository);
     registry.put_manifest(repository, &theirs.clone().into(), &tops[0].media_type, bytes.as_bytes()).unwrap();
-    let words = format!("theirs needs {}, whose type is unknown", Digest::of(bytes.as_bytes()));
+    let words = format!("theirs needs {}, whose type is unknown", Digest::for_bytes(bytes.as_bytes()));
     let told = pruned(&project, &[]);
     assert!(told.stdout.contains(&words), "{}", told.stdout);
     let refused = prune(&project, &["--apply"]);
     assert!(refused.code() == 1 && refused.stderr.contains("delete that tag first"), "{}", refused.transcript());
     assert!(tops.iter().all(|top| is_whole(&filled, top)), "nothing was deleted");
-    registry.delete_manifest(repository, &Digest::of(bytes.as_bytes())).unwrap();
+    registry.delete_manifest(repository, &Digest::for_bytes(bytes.as_bytes())).unwrap();
     pruned(&project, &["--apply"]);
     assert!(!is_whole(&filled, &tops[0]) && is_whole(&filled, &tops[3]));
 }

@@ -279,7 +279,7 @@ pub(crate) fn skopeo_digest(reference: &str) -> anyhow::Result<Digest> {
         .output()
         .unwrap();
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(Digest::of(&output.stdout))
+    Ok(Digest::for_bytes(&output.stdout))
 }
 
 /// Pulls all platforms by skopeo into a directory, which fails unless each blob has its digest.

@@ -28,7 +28,7 @@ fn passed() -> Option<SmokeTestResult> {
 fn good() -> Candidate {
     let child = |platform: Platform| PlatformImage {
         platform: Some(platform.into()),
-        digest: Digest::of(platform.to_string().as_bytes()),
+        digest: Digest::for_bytes(platform.to_string().as_bytes()),
         labels: Some(BTreeMap::from([(REVISION.into(), COMMIT.into()), (VERSION.into(), "1.0".into())])),
     };
     let platforms = vec![child(Platform::Amd64), child(Platform::Arm64)];
@@ -40,7 +40,7 @@ fn good() -> Candidate {
         commit: COMMIT.into(),
         tag: Some(tag()),
         epoch: 1,
-        digest: Digest::of(b"index"),
+        digest: Digest::for_bytes(b"index"),
         platforms: BTreeMap::from([
             ("linux/amd64".into(), of(&platforms[0], passed())),
             ("linux/arm64".into(), of(&platforms[1], None)),
@@ -105,10 +105,10 @@ fn each_check_fails_on_its_own() {
     refused_record(|record| record.commit = "0123".into(), "at the commit of the signed tag: 0123, expected 0123456");
     refused_record(|record| record.tag = None, "built at the signed tag: at no tag, expected v1.0 (aa)");
     refused_record(|record| record.tag = Some(RecordTag { object: "bb".into(), ..tag() }), "v1.0 (bb), expected");
-    refused_record(|record| record.digest = Digest::of(b"other"), "the record is about this image: sha256:");
+    refused_record(|record| record.digest = Digest::for_bytes(b"other"), "the record is about this image: sha256:");
     refused_record(|record| drop(record.platforms.remove("linux/arm64")), "these platforms: linux/amd64, expected");
     refused_record(
-        |record| record.platforms.get_mut("linux/arm64").unwrap().digest = Digest::of(b"x"),
+        |record| record.platforms.get_mut("linux/arm64").unwrap().digest = Digest::for_bytes(b"x"),
         "about this image for linux/arm64: sha256:",
     );
     let test = |record: &mut BuildRecord, test| record.platforms.get_mut("linux/amd64").unwrap().smoke_test = test;

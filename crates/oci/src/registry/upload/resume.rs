@@ -44,7 +44,7 @@ impl ResumeFile {
 
     /// Returns the file for the upload of a layout's blob to a repository.
     pub(super) fn beside(layout: &Layout, repository: &Repository, blob: &Descriptor) -> ResumeFile {
-        let name = Digest::of(format!("{repository}@{}", blob.digest).as_bytes());
+        let name = Digest::for_bytes(format!("{repository}@{}", blob.digest).as_bytes());
         ResumeFile { file: Some(layout.directory().join(".uploads").join(name.hex())) }
     }
 
