@@ -110,7 +110,7 @@ pub fn environment(pass: &[String], set: &BTreeMap<String, String>) -> BTreeMap<
 /// The program's file: as given when it has a slash (relative to `directory`), else looked up in `search`, a `PATH`.
 ///
 /// # Errors
-/// There is no such file, or it is not executable.
+/// The file does not exist or is not executable.
 pub fn find(program: &str, directory: &Path, search: Option<&OsString>) -> Result<PathBuf, Error> {
     if program.contains('/') {
         let path: PathBuf = directory.join(program).components().collect();
@@ -153,7 +153,7 @@ impl Programs {
     }
 }
 
-/// Whether a program of that name can be found in this process's `PATH`.
+/// True if a program of that name exists in this process's `PATH`.
 pub fn is_installed(program: &str) -> bool {
     find(program, Path::new("/"), std::env::var_os("PATH").as_ref()).is_ok()
 }

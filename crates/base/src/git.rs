@@ -63,8 +63,8 @@ fn environment() -> BTreeMap<OsString, OsString> {
     exec::environment(&[], &BTreeMap::from(set))
 }
 
-/// What the repository's own configuration could run or change is switched off. Who names a project to Drydock trusts it,
-/// whoever owns its directory: its generators are run anyway.
+/// Options that disable every setting of the repository's configuration that could run a program or change the output.
+/// Directories of other owners are accepted, because Drydock runs the generators of a project anyway.
 const OPTIONS: [&str; 12] = [
     "-c",
     "safe.directory=*",
@@ -100,7 +100,7 @@ pub struct Repository {
     objects: PathBuf,
     /// `sha1` or `sha256`.
     format: String,
-    /// Whether its history was cut, as in most clones of CI.
+    /// True for a shallow clone, as in most CI systems.
     pub is_shallow: bool,
 }
 
@@ -127,7 +127,7 @@ impl Repository {
         Ok(repository)
     }
 
-    /// What a git command prints, trimmed at its end.
+    /// The output of a git command, without trailing whitespace.
     ///
     /// # Errors
     /// The reason with the end of its standard error.
@@ -180,8 +180,8 @@ impl Repository {
         Ok(answer.lines().map(str::to_owned).collect())
     }
 
-    /// How many commits the history of a commit has, itself included, and when the newest of them was committed, in
-    /// seconds since 1970. Neither is ever less for a commit that follows.
+    /// The number of commits in the history of a commit, including itself, and the time of the newest one in seconds since
+    /// 1970. Neither decreases for descendants.
     ///
     /// # Errors
     /// git's own; the history was cut.
@@ -194,7 +194,7 @@ impl Repository {
         Ok((answer.lines().count() as u64, newest.unwrap_or_default()))
     }
 
-    /// What differs from the last commit, one path a line: changed, staged and untracked files, and moved submodules.
+    /// The differences from the last commit, one path per line: changed, staged and untracked files, and moved submodules.
     ///
     /// # Errors
     /// git's own.
@@ -234,7 +234,7 @@ impl Objects {
     /// Starts the process.
     ///
     /// # Errors
-    /// git is missing, or there is no room for a temporary directory.
+    /// git is missing, or a temporary directory cannot be created.
     pub fn open(repository: &Repository) -> anyhow::Result<Objects> {
         let scratch =
             tempfile::Builder::new().prefix("drydock-git-").tempdir().context("cannot make a temporary directory")?;
@@ -301,8 +301,8 @@ impl Objects {
         }
     }
 
-    /// What the `.gitattributes` of a tree say about paths: `ask` are paths (directories with a `/` at their end), the answer
-    /// is (path, attribute, value) for each that is set to something.
+    /// The attributes of paths from the `.gitattributes` of a tree: `ask` lists the paths (directories with a trailing `/`),
+    /// the result is (path, attribute, value) for each attribute that is set.
     ///
     /// # Errors
     /// git's own.
@@ -341,7 +341,7 @@ impl Objects {
     /// The values of a git configuration that a blob holds, as (key, value).
     ///
     /// # Errors
-    /// The blob is no configuration.
+    /// The blob is not a git configuration.
     pub fn configuration(&self, blob: &Oid) -> anyhow::Result<Vec<(String, String)>> {
         let mut config = command(self.scratch.path(), &self.objects);
         let output = config

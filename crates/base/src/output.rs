@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many steps are being taken within each other: their lines of progress stand further to the right.
+/// The nesting depth of the steps in progress, by which their output is indented.
 static DEPTH: AtomicUsize = AtomicUsize::new(0);
 
 /// Lines of progress are indented until this is dropped.
@@ -25,12 +25,14 @@ impl Drop for Indented {
 
 /// Prints a line of data to standard output.
 pub fn out(line: impl std::fmt::Display) {
-    let _reader_may_be_gone = writeln!(std::io::stdout().lock(), "{line}");
+    // A closed pipe must not end Drydock.
+    writeln!(std::io::stdout().lock(), "{line}").ok();
 }
 
 /// Prints a line of progress to standard error.
 pub fn err(line: impl std::fmt::Display) {
     let indent = "    ".repeat(DEPTH.load(Ordering::Relaxed));
     let text = line.to_string().replace('\n', &format!("\n{indent}"));
-    let _reader_may_be_gone = writeln!(std::io::stderr().lock(), "{indent}{text}");
+    // A closed pipe must not end Drydock.
+    writeln!(std::io::stderr().lock(), "{indent}{text}").ok();
 }

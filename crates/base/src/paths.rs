@@ -55,7 +55,7 @@ impl State {
         self.root.join("history.jsonl")
     }
 
-    /// What a release of that version consists of.
+    /// The directory with the files of a release of that version.
     pub fn dist(&self, version: &str) -> PathBuf {
         self.root.join("dist").join(version)
     }
@@ -76,7 +76,8 @@ impl State {
     /// Makes `runs/latest` point at the run.
     pub fn set_latest(&self, id: &str) -> io::Result<()> {
         let fresh = self.runs().join(format!(".latest-{}", std::process::id()));
-        let _there_may_be_none = fs::remove_file(&fresh);
+        // Only an interrupted run with the same process id leaves such a link.
+        fs::remove_file(&fresh).ok();
         std::os::unix::fs::symlink(id, &fresh)?;
         fs::rename(&fresh, self.runs().join("latest"))
     }
@@ -104,12 +105,12 @@ impl RunDir {
         self.root.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
-    /// What the run was to do.
+    /// The file with the plan of the run.
     pub fn plan(&self) -> PathBuf {
         self.root.join("plan.json")
     }
 
-    /// What it did, event by event.
+    /// The file with the events of the run, in order.
     pub fn journal(&self) -> PathBuf {
         self.root.join("journal.jsonl")
     }
@@ -168,7 +169,7 @@ impl Scratch {
     /// Makes one, and removes those of its kind that killed processes left.
     ///
     /// # Errors
-    /// There is no room.
+    /// The directory cannot be created.
     pub fn new(prefix: &str) -> anyhow::Result<Scratch> {
         Scratch::new_in(prefix, &roomy_memory().map_or_else(std::env::temp_dir, Path::to_owned))
     }
@@ -197,7 +198,8 @@ fn forget_killed(prefix: &str, parent: &Path) {
         }
         let Ok(lock) = open_regular(&path.join("lock")) else { continue };
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            let _others_may_own_it = fs::remove_dir_all(&path);
+            // The directory may belong to another user.
+            fs::remove_dir_all(&path).ok();
         }
     }
 }

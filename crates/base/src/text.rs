@@ -6,13 +6,13 @@ use std::path::Path;
 
 use crate::paths;
 
-/// How many bytes of the end of a file are looked at.
+/// The number of bytes read from the end of a file.
 const LONGEST_END: u64 = 64 << 10;
 /// Quoted lines are cut to this many characters.
 const LONGEST_QUOTE: usize = 200;
 
-/// Whether the character would move the cursor, hide text or reorder it: control characters (C0, C1), invisible and
-/// bidirectional formatting characters, byte order marks, tags, and code points that are no characters.
+/// True if the character would move the cursor, conceal text or reorder it: control characters (C0, C1), invisible and
+/// bidirectional formatting characters, byte order marks, tags, and code points that are not characters.
 pub fn is_unprintable(letter: char) -> bool {
     letter.is_control()
         || matches!(u32::from(letter),
@@ -120,10 +120,7 @@ mod tests {
             let text = format!("a{letter}b");
             for shown in [one_line(&text, 9), quoted(&text), printable(&text, 9).replace('\t', "")] {
                 assert!(!shown.contains(is_unprintable), "{letter:?} in {shown:?}");
-                assert!(
-                    shown.contains('a') && shown.contains('b'),
-                    "{letter:?} hides what stands beside it: {shown:?}"
-                );
+                assert!(shown.contains('a') && shown.contains('b'), "{letter:?} conceals adjacent text: {shown:?}");
             }
         }
     }

@@ -15,12 +15,12 @@ use std::borrow::Cow;
 
 /// Why a text is not the value that was wanted, and what would be.
 ///
-/// Both texts are lower case and without a full stop, so that they can stand in a diagnostic or in a command line error.
+/// Both texts are lower case and without a full stop, so that they can be part of a diagnostic or of a command line error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadValue {
-    /// What is wrong, naming the offending text: `` `512` has no unit ``.
+    /// The problem, naming the offending text: `` `512` has no unit ``.
     pub problem: String,
-    /// What would be right: ``a size with its unit, for instance `512MiB` ``.
+    /// A description of correct values: ``a size with its unit, for instance `512MiB` ``.
     pub expected: Cow<'static, str>,
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::exec;
 
-/// How far the varied clock is ahead: more than a year, so that every part of a date differs.
+/// The offset of the varied clock: more than a year, so that every part of a date differs.
 const CLOCK: &str = "+397d";
 /// The varied host name.
 const HOST: &str = "drydock-varied";
@@ -20,9 +20,9 @@ const UMASK: &str = "077";
 /// The variations that this machine allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variations {
-    /// Whether namespaces can change the host name and the user.
+    /// True if namespaces can change the host name and the user.
     namespaces: bool,
-    /// Whether `faketime` can change the clock.
+    /// True if `faketime` can change the clock.
     clock: bool,
     /// A locale beside `C.UTF-8`.
     locale: Option<String>,
@@ -73,7 +73,7 @@ impl Variations {
         Variations { clock: false, ..self }
     }
 
-    /// Whether the clock is varied.
+    /// True if the clock is varied.
     pub fn has_clock(&self) -> bool {
         self.clock
     }

@@ -187,13 +187,13 @@ fn parts(version: &Version) -> (&str, &str) {
     text.split_at(text.find('+').unwrap_or(text.len()))
 }
 
-/// Whether a version leads to another, such as `26.06rc1`, `1.0.0-rc.2`, `1.0-beta`.
+/// True for a release candidate, such as `26.06rc1`, `1.0.0-rc.2`, `1.0-beta`.
 pub fn is_candidate(version: &Version) -> bool {
     NightlyVersion::parse(version).is_none() && leads_to(&plain_upstream(version)).is_some()
 }
 
-/// Whether a version may be something other than a release: anything but numbers and dots, before a `+`. Versions that
-/// cannot be understood, such as `1.0x` or `0.10.0-1`, count as candidates.
+/// True if a version may be something other than a release: anything but numbers and dots, before a `+`. Ambiguous
+/// versions, such as `1.0x` or `0.10.0-1`, count as candidates.
 pub fn may_be_candidate(version: &Version) -> bool {
     !candidate::is_plain(parts(version).0)
 }
@@ -204,7 +204,7 @@ fn leads_to(upstream: &str) -> Option<&str> {
     word.starts_with(|first: char| first.is_ascii_alphanumeric()).then_some(version)
 }
 
-/// Whether `one` is newer than `other` in dpkg's order.
+/// True if `one` is newer than `other` in dpkg's order.
 pub fn is_above(one: &Version, other: &Version) -> bool {
     compare(upstream_version(one).as_bytes(), upstream_version(other).as_bytes()) == Ordering::Greater
 }
@@ -228,7 +228,7 @@ pub enum NoPlace {
 /// The place of nightlies of the version `next` after `last`, the highest release in their history.
 ///
 /// # Errors
-/// There is no place between the two.
+/// `next` is a candidate, a nightly, or not above `last`.
 pub fn place(next: &Version, last: Option<&Version>) -> Result<Place, NoPlace> {
     if is_candidate(next) || NightlyVersion::parse(next).is_some() {
         return Err(NoPlace::NotARelease(next.clone()));

@@ -25,7 +25,7 @@ pub trait Decode: Sized {
         None
     }
 
-    /// What stands in for a value that is missing or wrong, after that was reported, so that the rest can be checked.
+    /// The substitute for a missing or wrong value, used after the problem was reported so that the rest can be checked.
     fn stand_in() -> Option<Self> {
         Self::absent()
     }
@@ -40,12 +40,12 @@ pub trait Declared {
     fn declared(&self) -> serde_json::Value;
 }
 
-/// The usual problem of a wrong type: `found a list instead of a text`.
+/// The problem of a value of the wrong type: `found a list instead of a text`.
 pub(crate) fn mismatch(node: &Node, wanted: &str) -> Problem {
     Problem::new(node.place, format!("found {} instead of {wanted}", found(node)))
 }
 
-/// What a node is, for messages.
+/// The description of a node in messages: ``the text `a` ``, `a list`.
 fn found(node: &Node) -> String {
     match &node.value {
         Value::Scalar(scalar) => match scalar.kind {

@@ -22,18 +22,18 @@ impl Place {
     pub const START: Self = Self { line: 1, column: 1 };
 }
 
-/// One thing that is wrong, before it is known which file it stands in.
+/// One problem in a declaration, before the name of the file is known.
 ///
 /// All texts are lower case and without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where the cause is written.
+    /// The place of the cause.
     pub place: Place,
-    /// What is wrong, naming the offending text.
+    /// The problem, naming the offending text.
     pub problem: String,
-    /// What would be right instead.
+    /// A correct value or form.
     pub expected: Option<String>,
-    /// What to do, where that is known better than what is expected.
+    /// The remedy, if it is more useful than a description of correct values.
     pub help: Option<String>,
 }
 
@@ -43,19 +43,19 @@ impl Problem {
         Self { place, problem: problem.into(), expected: None, help: None }
     }
 
-    /// A text that is not the value that was wanted.
+    /// A text that is not a valid value.
     pub fn bad_value(place: Place, bad: BadValue) -> Self {
         Self::new(place, bad.problem).expected(bad.expected)
     }
 
-    /// Adds what would be right instead.
+    /// Adds a description of correct values.
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
         self
     }
 
-    /// Adds what to do.
+    /// Adds a remedy.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -81,9 +81,9 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// How many problems are kept; later ones are only counted.
+    /// The maximum number of problems kept; later ones are only counted.
     const KEPT: usize = 1000;
-    /// How many "did you mean" are looked for: those that can be printed.
+    /// The maximum number of searches for a similar word: as many as problems can be printed.
     const SUGGESTIONS: usize = Diagnostics::SHOWN;
 
     /// Adds a problem.
@@ -91,7 +91,7 @@ impl Problems {
         if self.list.len() < Self::KEPT { self.list.push(problem) } else { self.dropped += 1 }
     }
 
-    /// True if nothing was wrong so far.
+    /// True if no problem was found so far.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -137,11 +137,11 @@ pub struct Diagnostic {
     pub line: u64,
     /// The column in characters, from 1.
     pub column: u64,
-    /// What is wrong.
+    /// The problem.
     pub problem: String,
-    /// What would be right instead.
+    /// A correct value or form.
     pub expected: Option<String>,
-    /// What to do.
+    /// The remedy.
     pub help: Option<String>,
     /// The offending part of the line; empty at the end of a file.
     pub snippet: Snippet,
@@ -157,7 +157,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// How many problems are printed; the rest is counted.
+    /// The maximum number of problems printed; the rest is counted.
     pub const SHOWN: usize = 50;
 
     /// Sorts the problems by place, and keeps the line of each.
@@ -179,12 +179,12 @@ impl Diagnostics {
         self.list.iter()
     }
 
-    /// How many problems there are, with those that were only counted.
+    /// The number of problems, including those that were only counted.
     pub fn count(&self) -> usize {
         self.list.len() + self.dropped
     }
 
-    /// True if there is no problem.
+    /// True if the declaration is valid.
     pub fn is_empty(&self) -> bool {
         self.count() == 0
     }

@@ -1,4 +1,4 @@
-//! Where a project and its declarations are.
+//! The search for a project and its declarations.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub enum NotFound {
     /// No ancestor holds a declaration.
     #[error("neither {} nor a directory above it has {}; name the project with --project, or write ci/jobs.yaml as the README shows", .start.display(), list())]
     Project {
-        /// Where the search began.
+        /// The directory in which the search began.
         start: PathBuf,
     },
     /// `--project` is not a directory.
@@ -32,7 +32,7 @@ pub enum NotFound {
     /// `--config` holds no declaration.
     #[error("the directory {} has none of {}, nor any of them without its directory; give a directory with declarations to --config", .0.display(), list())]
     Config(PathBuf),
-    /// With `--config` alone, the project is the work tree around the current directory, and there is none.
+    /// `--config` is given without `--project`, and the current directory is not in a git work tree.
     #[error("{} is not in a git work tree; name the project with --project", .0.display())]
     NoWorkTree(PathBuf),
 }
@@ -45,7 +45,7 @@ impl Declarations {
     /// Finds the project and its declarations from the directory `start` and the options `--project` and `--config`.
     ///
     /// # Errors
-    /// What is missing, and which option names it.
+    /// No project or no declarations; the message names the option that sets the missing one.
     pub fn find(start: &Path, project: Option<&Path>, config: Option<&Path>) -> Result<Self, NotFound> {
         if let Some(project) = project.filter(|project| !project.is_dir()) {
             return Err(NotFound::NotADirectory(project.to_owned()));

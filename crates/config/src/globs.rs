@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-/// How names are compared with patterns.
+/// The options for matching names against patterns.
 const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
@@ -60,7 +60,7 @@ impl FileGlob {
         if names.last() == Some(&"**") {
             names.push("*");
         }
-        let compile = |name: &str| Pattern::new(name).map_err(|error| bad(&format!("is wrong: {}", error.msg)));
+        let compile = |name: &str| Pattern::new(name).map_err(|error| bad(&format!("is not valid: {}", error.msg)));
         let part = |name: &&str| match *name {
             "**" => Ok(Part::AnyDepth),
             name if !name.contains(['*', '?', '[']) => Ok(Part::Literal(name.to_owned())),
@@ -110,7 +110,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// How many directory entries are looked at before a pattern is called too wide.
+    /// The maximum number of directory entries that a walk reads.
     const MOST_ENTRIES: usize = 1_000_000;
 
     /// Finds the files of one pattern: a stack of directories, each with the part of the pattern that its entries must match.
@@ -145,7 +145,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Takes a file, or goes on inside of a directory.
+    /// Records a file, or queues a directory.
     fn visit(&mut self, path: String, next: usize, last: bool, todo: &mut Vec<(String, usize)>) -> Result<(), String> {
         let full = self.root.join(&path);
         // What vanished meanwhile, and links that lead nowhere, are not files.
@@ -158,7 +158,7 @@ impl Walk<'_> {
         }
         let real = full.canonicalize().map_err(|error| format!("cannot read {}: {error}", quoted(&path)))?;
         if !real.starts_with(self.root) {
-            return Err(format!("{} is a link that leads out of the project", quoted(&path)));
+            return Err(format!("{} is a link to a file outside the project", quoted(&path)));
         }
         if last {
             self.found.insert(path);
@@ -168,7 +168,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The names in a directory, and whether each is a directory itself and not a link to one.
+    /// The names in a directory, each with true if it is a directory itself and not a link to one.
     fn entries(&mut self, directory: &str) -> Result<Vec<(String, bool)>, String> {
         let shown = if directory.is_empty() { "." } else { directory };
         let cannot = |error: std::io::Error| format!("cannot read the directory {}: {error}", quoted(shown));
@@ -182,7 +182,7 @@ impl Walk<'_> {
             let entry = entry.map_err(cannot)?;
             self.entries += 1;
             if self.entries > Self::MOST_ENTRIES {
-                return Err(format!("the patterns look at more than {} files", Self::MOST_ENTRIES));
+                return Err(format!("the patterns cover more than {} directory entries", Self::MOST_ENTRIES));
             }
             let is_directory = entry.file_type().map_err(cannot)?.is_dir();
             match entry.file_name().into_string() {

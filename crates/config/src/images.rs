@@ -1,4 +1,4 @@
-//! `docker/images.yaml`: which images, of what, and where they go. The resolved and validated result.
+//! `docker/images.yaml`: the images, their contents and their repositories. The resolved and validated result.
 
 mod declared;
 mod names;
@@ -37,61 +37,61 @@ pub struct Images {
 /// One image, for one platform or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// Its key under `images`.
+    /// The key under `images`.
     pub name: ImageName,
-    /// Where it goes.
+    /// The repositories that the image is pushed to.
     pub repositories: Repositories,
-    /// What it stands on; none only for a Dockerfile that names its own.
+    /// The base image; none only for a Dockerfile that names its own.
     pub base: Option<Base>,
-    /// What it is made of.
+    /// The source of its files.
     pub from: From,
     /// At least one, no platform twice, in the order of the declaration.
     pub platforms: Vec<Platform>,
-    /// How a container runs.
+    /// The settings of its containers.
     pub runtime: Runtime,
     /// Declared labels.
     pub labels: BTreeMap<String, Value>,
-    /// What has to work in it before any tag moves to it.
+    /// The smoke test that must pass before a tag moves to the image.
     pub smoke_test: SmokeTest,
-    /// How long nightly images are kept.
+    /// The retention of nightly images.
     pub retention: Retention,
 }
 
 /// Two repositories that are never the same, of this image or any other of the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repositories {
-    /// Where every night's image goes.
+    /// The repository of nightly images.
     pub nightly: Repository,
-    /// Where releases go, by promotion only.
+    /// The repository of releases, which are only promoted to it.
     pub release: Repository,
 }
 
-/// What an image stands on.
+/// The base of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Base {
     /// An image of a registry.
     Image {
         /// Its repository.
         repository: Repository,
-        /// A tag for the reader; it is never asked.
+        /// A tag for the reader; it is never resolved.
         tag: Option<Tag>,
         /// The digest of its manifest or index.
         digest: Digest,
     },
-    /// A minimal Debian, made by mmdebstrap.
+    /// A minimal Debian system, built by mmdebstrap.
     Suite {
         /// The code name of the series.
         suite: String,
-        /// The moment of the archive, as in `20261101T000000Z`.
+        /// The timestamp of the archive snapshot, such as `20261101T000000Z`.
         snapshot: String,
-        /// The archive's address, with the moment in it.
+        /// The URL of the archive, with the timestamp in it.
         mirror: String,
         /// Packages beside the essential ones, sorted.
         packages: Vec<String>,
     },
 }
 
-/// What an image is made of.
+/// The source of an image's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum From {
     /// Binary packages of the release, unpacked onto the base.
@@ -100,14 +100,14 @@ pub enum From {
         packages: Vec<String>,
         /// The series whose packages are taken, when it was declared.
         series: Option<String>,
-        /// Whether they may have scripts for their installation, which are not run.
+        /// True if packages with maintainer scripts are accepted; the scripts do not run.
         skip_scripts: bool,
     },
     /// An archive with programs, unpacked onto the base.
     Archive {
         /// The file relative to the project, with `{version}` and `{architecture}` still in it.
         path: String,
-        /// How many leading directories of its paths are dropped.
+        /// The number of leading path components removed when unpacking.
         strip: u32,
         /// The directory in the image, absolute.
         into: String,
@@ -125,48 +125,48 @@ pub enum From {
     },
 }
 
-/// A value that may hold `{version}`.
+/// A value that may contain `{version}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Value(String);
 
 impl Value {
-    /// The value of a version.
+    /// The value for a version.
     pub fn render(&self, version: &Version) -> String {
         self.0.replace("{version}", version.as_str())
     }
 }
 
-/// How a container runs. What is `None` is that of the base.
+/// The settings of containers; `None` inherits the setting of the base.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Runtime {
     /// The program and its first arguments.
     pub entrypoint: Option<Vec<String>>,
-    /// Its other arguments.
+    /// Its default arguments.
     pub command: Option<Vec<String>>,
     /// The user.
     pub user: Option<String>,
-    /// The directory that it starts in.
+    /// The working directory.
     pub directory: Option<String>,
     /// Variables over those of the base.
     pub env: BTreeMap<String, String>,
-    /// Such as `9735/tcp`, sorted.
+    /// Exposed ports such as `9735/tcp`, sorted.
     pub ports: Vec<String>,
-    /// Absolute paths, sorted.
+    /// Volumes: absolute paths, sorted.
     pub volumes: Vec<String>,
 }
 
-/// What has to work in an image before any tag moves to it.
+/// The smoke test that must pass before a tag moves to an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SmokeTest {
     /// The command in the image.
     pub run: Vec<String>,
-    /// What it prints, without blanks around it.
+    /// The expected output, without surrounding whitespace.
     pub expect: VersionText,
-    /// How long it may take.
+    /// The time limit.
     pub timeout: Duration,
 }
 
-/// How long nightly images are kept.
+/// The retention of nightly images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
     /// Days of which the newest image is kept.

@@ -1,4 +1,4 @@
-//! `ci/jobs.yaml`: what to run, under which tool, within which limits. The resolved and validated result.
+//! `ci/jobs.yaml`: the jobs with their tools and limits. The resolved and validated result.
 
 mod declared;
 mod for_each;
@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How many missing files of one job are told.
+/// The maximum number of missing files reported for one job.
 const MOST_MISSING: usize = 20;
 
 /// All jobs of a project, validated, with every default applied.
@@ -34,7 +34,7 @@ pub struct Suite {
     pub jobs: Vec<Job>,
     /// The text of the file, to show problems that are found later at their place.
     pub text: Text,
-    /// Functions that only pass an allocation on, as `tools.massif.wrappers` lists them.
+    /// Functions that only wrap an allocator, from `tools.massif.wrappers`.
     pub wrappers: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl std::fmt::Debug for Text {
     }
 }
 
-/// One declared job; with `for_each`, one planned job an item.
+/// One declared job; with `for_each`, one planned job per item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     /// The key under `jobs`.
@@ -60,53 +60,53 @@ pub struct Job {
     pub directory: Template,
     /// The jobs that must have passed before.
     pub needs: Vec<JobName>,
-    /// The items, if one job an item is wanted.
+    /// The items, if the job runs once per item.
     pub for_each: Option<ForEach>,
     /// The valgrind tool to run under.
     pub tool: JobTool,
     /// Environment variables to set: those of `defaults`, overridden by the job's own.
     pub env: BTreeMap<String, Template>,
-    /// Environment variables to hand through: those of `defaults` and the job's own, sorted, each once.
+    /// Environment variables to pass through: those of `defaults` and the job's own, sorted, each once.
     pub pass_env: Vec<String>,
-    /// How long it may run before it is stopped.
+    /// The time limit.
     pub timeout: Duration,
-    /// How long after SIGTERM comes SIGKILL.
+    /// The time between SIGTERM and SIGKILL.
     pub grace: Duration,
-    /// The memory to reserve until history knows better.
+    /// The memory to reserve until the history has measurements.
     pub memory: ByteSize,
-    /// Whether the job itself declares it.
+    /// True if the job itself declares `memory`.
     pub memory_declared: bool,
-    /// The hard ceiling of the job's memory group, if there is one.
+    /// The memory limit of the job's cgroup, if there is one.
     pub memory_limit: Option<ByteSize>,
     /// The exit code that means success.
     pub expect_exit: u8,
-    /// What is tried again, and how often.
+    /// The retry policy.
     pub retry: Retry,
-    /// How much output is kept.
+    /// The maximum size of the output that is kept.
     pub log_limit: ByteSize,
-    /// Where the job is declared.
+    /// The place of the declaration.
     pub place: Place,
 }
 
 /// The items of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForEach {
-    /// Where the items come from.
+    /// The source of the items.
     pub items: Items,
     /// The last part of each planned job's name, before it is made a [`JobName`] by [`JobName::slug`].
     pub name: Template,
-    /// Where it is declared.
+    /// The place of the declaration.
     pub place: Place,
 }
 
-/// Where items come from.
+/// The source of items.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Items {
     /// Files of the project, relative to it, sorted bytewise.
     Glob {
-        /// Patterns of files to take; `*` does not cross `/`, `**` does.
+        /// Patterns of files to include; `*` does not cross `/`, `**` does.
         patterns: Vec<String>,
-        /// Patterns of files to leave out.
+        /// Patterns of files to exclude.
         except: Vec<String>,
     },
     /// The lines that a command prints, blank ones ignored.
@@ -134,26 +134,26 @@ pub struct ToolSettings {
     pub args: Vec<String>,
     /// Suppression files, relative to the project.
     pub suppressions: Vec<String>,
-    /// Whether child processes run under the tool too.
+    /// True if child processes run under the tool too.
     pub trace_children: bool,
     /// Patterns of executables that do not, for `--trace-children-skip`.
     pub skip_children: Vec<String>,
     /// Options that save memory and check less, for a job that ran out of memory even exclusively.
     pub reduced_args: Vec<String>,
-    /// Functions that only pass an allocation on; `*` stands for any letters.
+    /// Functions that only wrap an allocator; `*` matches any characters.
     pub wrappers: Vec<String>,
 }
 
-/// What is tried again, and how often.
+/// The retry policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retry {
-    /// How many attempts there are at most, with the first.
+    /// The maximum number of attempts, including the first.
     pub attempts: u32,
-    /// After which outcomes there is another one.
+    /// The outcomes that are retried.
     pub on: Vec<RetryOn>,
 }
 
-/// An outcome that can be tried again when the declaration says so.
+/// An outcome that can be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RetryOn {
@@ -163,11 +163,11 @@ pub enum RetryOn {
     Failed,
     /// The tool found errors.
     Findings,
-    /// It died of a signal of its own making.
+    /// A signal that Drydock did not send ended it.
     Crashed,
-    /// It could not allocate memory, while the machine had some.
+    /// It could not allocate memory, although the machine had free memory.
     AllocationFailure,
-    /// It used more heap or memory than it may.
+    /// It exceeded its heap budget or memory limit.
     OverBudget,
 }
 
@@ -180,10 +180,10 @@ pub struct PlannedItem {
     pub item: Option<String>,
 }
 
-/// Runs a command in the project, and returns the lines that it printed or why it failed.
+/// A function that runs a command in the project and returns the lines of its standard output.
 pub type LinesOf<'a> = dyn FnMut(&[String]) -> Result<Vec<String>, drydock_base::exec::Error> + 'a;
 
-/// Why a suite could not be loaded.
+/// The error of loading a declaration.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file is missing, unreadable, too large or not text.
@@ -191,11 +191,11 @@ pub enum LoadError {
     Unreadable {
         /// The file, as it is shown.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: std::io::Error,
     },
-    /// The file is wrong.
+    /// The content of the file is not valid.
     #[error(transparent)]
     Invalid(#[from] Diagnostics),
 }
@@ -239,7 +239,7 @@ impl Suite {
 
     /// The planned jobs of all jobs, in file order, each with the job that it belongs to.
     ///
-    /// `lines_of` runs a command and returns the lines it printed, or why it failed.
+    /// `lines_of` runs a command and returns the lines of its output, or the error.
     ///
     /// # Errors
     /// All problems of [`Job::expand`] at once, and items that have the name of another job.
@@ -252,7 +252,7 @@ impl Suite {
         Problems::from(problems).in_file(&self.file, &self.text.0)
     }
 
-    /// Expands every job, looks for the files that each planned one needs, and tells apart those of different ones.
+    /// Expands every job, and checks that the files that it needs exist and that all planned jobs have different names.
     fn plan(
         &self,
         project: &Path,
@@ -276,7 +276,7 @@ impl Suite {
                 continue;
             };
             let place = job.for_each.as_ref().or(other.for_each.as_ref()).map_or(job.place, |items| items.place);
-            let text = format!("the jobs `{}` and `{}` both have `{}`", other.name, job.name, item.name);
+            let text = format!("the jobs `{}` and `{}` both plan `{}`", other.name, job.name, item.name);
             problems.push(Problem::new(place, text).help("rename one of the jobs, or set `name` in this `for-each`"));
         }
         drop(owners);
@@ -287,10 +287,10 @@ impl Suite {
 impl Job {
     /// The items of `for-each` in order, or one planned job without an item.
     ///
-    /// `lines_of` runs a command in the project and returns the lines it printed, or why it failed.
+    /// `lines_of` runs a command in the project and returns the lines of its output, or the error.
     ///
     /// # Errors
-    /// No items, two items of one name, names that cannot be, a directory outside of the project, or a failing command;
+    /// No items, two items with the same name, an invalid name, a directory outside of the project, or a failing command;
     /// [`Suite::diagnose`] shows them.
     pub fn expand(&self, project: &Path, lines_of: &mut LinesOf<'_>) -> Result<Vec<PlannedItem>, Vec<Problem>> {
         for_each::expand(self, project, Some(lines_of))

@@ -1,7 +1,7 @@
 //! The declarations: typed YAML, read strictly, with every problem reported at its place.
 //!
-//! `yaml` makes a tree of text, `decode` makes declarations of the tree, and one module a file (`jobs`) checks them and
-//! applies the defaults. `diagnostic` shows what is wrong, `schema` tells editors what is right.
+//! `yaml` parses text into a tree, `decode` reads declarations from the tree, and one module per file (such as `jobs`) validates them and
+//! applies the defaults. `diagnostic` shows problems, `schema` describes valid files for editors.
 
 pub mod debversion;
 pub mod decode;

@@ -3,12 +3,12 @@
 use drydock_base::text::quoted;
 use drydock_base::units::BadValue;
 
-/// Why a declared path could lead out of the project, if it could.
+/// The reason why a path could lead out of the project; none for a safe path.
 pub(crate) fn leaves_project(path: &str) -> Option<&'static str> {
     if path.starts_with('/') {
         Some("is absolute")
     } else if path.split('/').any(|part| part == "..") {
-        Some("leads out of the directory with `..`")
+        Some("contains a `..` component")
     } else if path.contains('\0') {
         Some("contains a NUL byte")
     } else {

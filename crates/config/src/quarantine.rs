@@ -1,4 +1,4 @@
-//! `ci/quarantine.yaml`: jobs whose failures are known, why, and until when they do not fail a run.
+//! `ci/quarantine.yaml`: jobs whose failures are known and do not fail a run until a date.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::yaml;
 use drydock_base::text::quoted;
 use drydock_base::units::BadValue;
 
-/// An entry that lasts longer is no quarantine but a grave.
+/// The maximum number of days that an entry may last from today.
 pub const MOST_DAYS: i32 = 180;
 
 declaration! {
@@ -24,16 +24,16 @@ declaration! {
 }
 
 declaration! {
-    /// Why, until when, and what does not fail a run.
+    /// The reason, the last day, and the outcomes that do not fail a run.
     pub(in crate) struct EntryDeclaration {
-        /// Why, in words that a reader can check, such as the place where the cause is discussed.
+        /// The reason, such as a link to the issue that discusses the cause.
         reason: Spanned<String>,
-        /// Who answers for it.
+        /// The person responsible.
         author: Option<Spanned<String>>,
-        /// The last day on which it holds, as `2026-12-31`, at most 180 days ahead.
+        /// The last day on which the entry applies, such as `2026-12-31`, at most 180 days ahead.
         expires: Spanned<Day>,
-        /// The outcomes that do not fail a run: `failed`, `timed-out`, `crashed`, `allocation-failure`. A finding of
-        /// valgrind always does, also in a job that failed otherwise.
+        /// The outcomes that do not fail a run: `failed`, `timed-out`, `crashed`, `allocation-failure`. A valgrind
+        /// finding always does, even in a job that also failed otherwise.
         on: Vec<Spanned<RetryOn>> = vec![
             Spanned::unwritten(RetryOn::Failed), Spanned::unwritten(RetryOn::TimedOut)
         ],
@@ -45,15 +45,15 @@ declaration! {
 pub struct Entry {
     /// A job's name or a glob.
     pub selector: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Who answers for it.
+    /// The person responsible.
     pub author: Option<String>,
-    /// The last day on which it holds.
+    /// The last day on which the entry applies.
     pub expires: Date,
-    /// What does not fail a run.
+    /// The outcomes that do not fail a run.
     pub on: Vec<RetryOn>,
-    /// Where it is declared.
+    /// The place of the declaration.
     pub place: Place,
 }
 
@@ -77,7 +77,7 @@ impl FromText for Selector {
         match glob::Pattern::new(text) {
             Ok(_) if !text.is_empty() => Ok(Self(text.to_owned())),
             Ok(_) | Err(_) => Err(BadValue::new(
-                format!("{} selects nothing", quoted(text)),
+                format!("{} is not a selector", quoted(text)),
                 "a name such as `units/run-json` or a glob",
             )),
         }
@@ -99,11 +99,11 @@ impl Declared for Selector {
 pub(crate) struct Day(Date);
 
 impl FromText for Day {
-    const WHAT: &'static str = "a day such as `2026-12-31`";
+    const WHAT: &'static str = "a date such as `2026-12-31`";
 
     fn from_text(text: &str) -> Result<Self, BadValue> {
         let day = Date::strptime("%Y-%m-%d", text).ok().filter(|_| text.len() == "2026-12-31".len());
-        day.map(Self).ok_or_else(|| BadValue::new(format!("{} is no day", quoted(text)), Self::WHAT))
+        day.map(Self).ok_or_else(|| BadValue::new(format!("{} is not a date", quoted(text)), Self::WHAT))
     }
 
     fn text_schema() -> Schema {
@@ -112,7 +112,7 @@ impl FromText for Day {
 }
 
 impl Quarantine {
-    /// Reads a file; without one there are no entries.
+    /// Reads a file; a missing file has no entries.
     ///
     /// # Errors
     /// [`LoadError::Unreadable`], or all problems of the file at once.
@@ -152,20 +152,22 @@ impl Quarantine {
 fn resolve(key: Spanned<Selector>, entry: EntryDeclaration, today: Date, problems: &mut Problems) -> Option<Entry> {
     let EntryDeclaration { reason, author, expires, on } = entry;
     if reason.value.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
-        let problem = Problem::new(reason.place, "there is no reason");
-        problems.push(problem.expected("why its failures are known, in words that a reader can check"));
+        let problem = Problem::new(reason.place, "the reason is empty");
+        problems.push(problem.expected("the cause of the failures, such as a link to the issue that discusses it"));
     }
     if let Some(Day(day)) = expires.value {
         let ahead = (day - today).get_days();
         if ahead > MOST_DAYS {
             let problem = Problem::new(expires.place, format!("{day} is {ahead} days ahead"));
-            problems.push(problem.expected(format!("at most {MOST_DAYS} days; renew it when it is still needed")));
+            problems.push(
+                problem.expected(format!("at most {MOST_DAYS} days; renew the entry if it is still needed then")),
+            );
         }
     }
     for outcome in &on {
         if let Some(RetryOn::Findings | RetryOn::OverBudget) = outcome.value {
-            let problem = Problem::new(outcome.place, "what valgrind finds is never hidden");
-            problems.push(problem.help("remove it; a suppression with a reason can take one finding out"));
+            let problem = Problem::new(outcome.place, "findings cannot be quarantined");
+            problems.push(problem.help("remove it, and suppress the finding in a suppression file with a reason"));
         }
     }
     Some(Entry {
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_says_why_and_until_when() {
+    fn an_entry_has_a_reason_and_a_last_day() {
         let text = "quarantine:\n  units/a: {reason: races, expires: 2026-03-31}\n  'units/b*':\n    reason: slow\n    \
                     author: me\n    expires: 2026-02-01\n    on: [timed-out]\n";
         let quarantine = Quarantine::parse(text, Path::new("q"), TODAY).unwrap();
@@ -206,16 +208,16 @@ mod tests {
     }
 
     #[test]
-    fn what_it_may_not_be_is_told_at_its_place() {
+    fn invalid_entries_are_reported_at_their_place() {
         refused("quarantine:\n  a: {expires: 2026-03-31}\n", &["quarantine.yaml:2:", "`reason` is missing"]);
-        refused("quarantine:\n  a: {reason: ' ', expires: 2026-03-31}\n", &[":2:15", "there is no reason"]);
+        refused("quarantine:\n  a: {reason: ' ', expires: 2026-03-31}\n", &[":2:15", "the reason is empty"]);
         refused("quarantine:\n  a: {reason: x}\n", &["`expires` is missing"]);
-        refused("quarantine:\n  a: {reason: x, expires: 2026-02-30}\n", &["`2026-02-30` is no day"]);
+        refused("quarantine:\n  a: {reason: x, expires: 2026-02-30}\n", &["`2026-02-30` is not a date"]);
         refused("quarantine:\n  a: {reason: x, expires: 2026-12-31}\n", &["305 days ahead", "at most 180 days"]);
         refused(
             "quarantine:\n  a: {reason: x, expires: 2026-03-31, on: [findings]}\n",
-            &["what valgrind finds is never hidden"],
+            &["findings cannot be quarantined"],
         );
-        refused("quarantine:\n  '[': {reason: x, expires: 2026-03-31}\n", &["`[` selects nothing"]);
+        refused("quarantine:\n  '[': {reason: x, expires: 2026-03-31}\n", &["`[` is not a selector"]);
     }
 }

@@ -1,4 +1,4 @@
-//! `packaging/release.yaml`: what a release consists of, and what proves it. The resolved and validated result.
+//! `packaging/release.yaml`: the contents of a release and its proof. The resolved and validated result.
 
 pub mod deb;
 mod declared;
@@ -17,43 +17,43 @@ use super::diagnostic::{Diagnostics, Problems};
 use super::globs::FileGlob;
 use std::path::{Path, PathBuf};
 
-/// What a release consists of, validated, with every default applied.
+/// The contents of a release, validated, with every default applied.
 #[derive(Debug, Clone)]
 pub struct Release {
     /// The project's name.
     pub name: String,
-    /// What the tag of a version is called.
+    /// The name of a version's tag.
     pub tag: VersionText,
-    /// Files that hold the version.
+    /// Files that contain the version.
     pub version_files: Vec<VersionFile>,
     /// The file with a heading for each version.
     pub changelog: Option<String>,
-    /// Whether the files of submodules belong to the sources.
+    /// True if the files of submodules are part of the sources.
     pub submodules: bool,
     /// Generators of derived files, in the order in which they run.
     pub generators: Vec<Generator>,
-    /// The archives to make, at least one, with different names.
+    /// The archives to build, at least one, with different names.
     pub archives: Vec<Archive>,
-    /// How it is proved that the archives can be built without a network.
+    /// The proof that the archives can be built without a network.
     pub offline_proof: Option<OfflineProof>,
-    /// Whose signatures count.
+    /// The signers, and the number of signatures that are required.
     pub signing: Option<Signing>,
-    /// The Debian source package, and where it goes.
+    /// The Debian source package and its upload target.
     pub deb: Option<deb::Deb>,
-    /// What nightlies lead to, and where they go.
+    /// The settings of nightlies.
     pub nightly: Nightly,
 }
 
-/// A file that holds the version.
+/// A file that contains the version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionFile {
     /// The file, relative to the project.
     pub path: String,
-    /// The line that holds it; without one, the file holds nothing else.
+    /// The line that contains the version; without one, the file contains nothing else.
     pub line: Option<VersionText>,
 }
 
-/// A command that makes files of other files.
+/// A command that generates files from other files.
 #[derive(Debug, Clone)]
 pub struct Generator {
     /// The key under `derived`.
@@ -62,44 +62,44 @@ pub struct Generator {
     pub run: Vec<String>,
     /// Patterns of the files that it reads.
     pub inputs: Vec<FileGlob>,
-    /// Patterns of the files that it makes.
+    /// Patterns of the files that it writes.
     pub outputs: Vec<FileGlob>,
-    /// Patterns of what it leaves behind and is not shipped.
+    /// Patterns of temporary files that it leaves behind and that are not shipped.
     pub scratch: Vec<FileGlob>,
-    /// Debian packages that have what it calls.
+    /// Debian packages that provide the programs that it calls.
     pub needs: Vec<String>,
-    /// Whether every machine makes the same bytes, so that the outputs are shipped.
+    /// True if the outputs are the same on every machine, so that they are shipped.
     pub host_independent: bool,
-    /// Texts that the outputs may hold although they look like the version of an installed package.
+    /// Texts that the outputs may contain although they look like the version of an installed package.
     pub allow: Vec<String>,
 }
 
-/// An archive to make.
+/// An archive to build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
-    /// Its format.
+    /// The format.
     pub format: Format,
-    /// Its file name.
+    /// The file name.
     pub name: VersionText,
 }
 
-/// How it is proved that the archives can be built without a network.
+/// The proof that the archives can be built without a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfflineProof {
     /// The command that builds.
     pub build: Vec<String>,
     /// The command that tests.
     pub test: Option<Vec<String>>,
-    /// Programs that a builder need not have.
+    /// Programs that the build must not use.
     pub poisoned: Vec<String>,
 }
 
-/// Whose signatures count.
+/// The signers, and the number of signatures that are required.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signing {
     /// The directory with the signers' public keys, relative to the project.
     pub keys: PathBuf,
-    /// How many of them must have signed.
+    /// The number of signers that must have signed.
     pub quorum: u32,
 }
 

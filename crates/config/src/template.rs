@@ -16,7 +16,7 @@ enum Part {
     Placeholder(Placeholder),
 }
 
-/// What can stand between braces.
+/// The placeholders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placeholder {
     /// `{item}`: the item of `for-each`: a path relative to the project, or a line.
@@ -27,7 +27,7 @@ pub enum Placeholder {
     Dir,
     /// `{name}`: the name of the job, with the item: `units/run-wire`.
     Name,
-    /// `{jobs}`: how many jobs may run at once, for `make -j`.
+    /// `{jobs}`: the maximum number of jobs that run at once, for `make -j`.
     Jobs,
 }
 
@@ -51,22 +51,22 @@ impl Placeholder {
     }
 }
 
-/// What the placeholders stand for in one planned job.
+/// The values of the placeholders in one planned job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Values {
     /// The item of `for-each`; without one, `{item}`, `{stem}` and `{dir}` render as nothing.
     pub item: Option<String>,
     /// The name of the planned job, with its item: `units/run-wire`.
     pub name: String,
-    /// How many jobs may run at once.
+    /// The maximum number of jobs that run at once.
     pub jobs: usize,
 }
 
 impl Template {
-    /// Parses a text in which only the `allowed` placeholders may stand.
+    /// Parses a text that may contain the `allowed` placeholders.
     ///
     /// # Errors
-    /// Unknown placeholders (with the nearest known one), those that are not allowed here, and braces without a partner.
+    /// Unknown placeholders (with the nearest known one), those that are not allowed here, and unmatched braces.
     pub fn parse(text: &str, allowed: &[Placeholder]) -> Result<Self, BadValue> {
         let mut parts = Vec::new();
         let mut literal = String::new();
@@ -152,7 +152,7 @@ impl fmt::Display for Template {
 }
 
 impl Values {
-    /// What one placeholder stands for.
+    /// The value of one placeholder.
     fn get(&self, placeholder: Placeholder) -> String {
         let item = self.item.as_deref().unwrap_or_default();
         match placeholder {
@@ -189,8 +189,8 @@ fn placeholder(word: &str, allowed: &[Placeholder]) -> Result<Placeholder, BadVa
         let nearest = super::diagnostic::nearest(word, allowed.iter().map(|p| p.word()));
         let expected = match nearest {
             Some(near) => format!("`{{{near}}}`"),
-            None if allowed.is_empty() => "no placeholder here; `{{` and `}}` stand for braces".to_owned(),
-            None => format!("one of {}; `{{{{` and `}}}}` stand for braces", list()),
+            None if allowed.is_empty() => "no placeholder here; write `{{` and `}}` for literal braces".to_owned(),
+            None => format!("one of {}; write `{{{{` and `}}}}` for literal braces", list()),
         };
         return Err(BadValue::new(format!("unknown placeholder {shown}"), expected));
     };
@@ -199,7 +199,7 @@ fn placeholder(word: &str, allowed: &[Placeholder]) -> Result<Placeholder, BadVa
     }
     if Placeholder::OF_ITEM.contains(&known) && !allowed.is_empty() {
         return Err(BadValue::new(
-            format!("{shown} in a job without items"),
+            format!("{shown} in a job without `for-each`"),
             format!("a `for-each` in this job, or one of {}", list()),
         ));
     }
@@ -209,8 +209,8 @@ fn placeholder(word: &str, allowed: &[Placeholder]) -> Result<Placeholder, BadVa
 
 fn lone_brace(text: &str, brace: char) -> BadValue {
     BadValue::new(
-        format!("a `{brace}` without its partner in {}", quoted(text)),
-        format!("`{brace}{brace}` for a plain brace, or a placeholder such as `{{name}}`"),
+        format!("unmatched `{brace}` in {}", quoted(text)),
+        format!("`{brace}{brace}` for a literal brace, or a placeholder such as `{{name}}`"),
     )
 }
 
@@ -245,18 +245,8 @@ mod tests {
         check("{{item}} }}{{", Ok("{item} }{"));
         check("${{HOME}}", Ok("${HOME}"));
         check("{itme}", Err("unknown placeholder `{itme}`; expected `{item}`"));
-        check(
-            "a{",
-            Err(
-                "a `{` without its partner in `a{`; expected `{{` for a plain brace, or a placeholder such as `{name}`",
-            ),
-        );
-        check(
-            "a}",
-            Err(
-                "a `}` without its partner in `a}`; expected `}}` for a plain brace, or a placeholder such as `{name}`",
-            ),
-        );
+        check("a{", Err("unmatched `{` in `a{`; expected `{{` for a literal brace, or a placeholder such as `{name}`"));
+        check("a}", Err("unmatched `}` in `a}`; expected `}}` for a literal brace, or a placeholder such as `{name}`"));
     }
 
     #[test]
@@ -264,7 +254,7 @@ mod tests {
         let error = Template::parse("{stem}", &Placeholder::OF_JOB).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`{stem}` in a job without items; expected a `for-each` in this job, or one of `{name}`, `{jobs}`"
+            "`{stem}` in a job without `for-each`; expected a `for-each` in this job, or one of `{name}`, `{jobs}`"
         );
         let error = Template::parse("{jobs}", &Placeholder::OF_ITEM).unwrap_err();
         assert_eq!(error.to_string(), "`{jobs}` has no value here; expected one of `{item}`, `{stem}`, `{dir}`");

@@ -1,4 +1,4 @@
-//! YAML text → a tree in which every value knows its place; hostile text is refused quickly and without recursion.
+//! Parses YAML text into a tree in which every value has its place; hostile text is refused quickly and without recursion.
 //!
 //! The tree is built from the events of `granit-parser`, the parser inside of the maintained successor of `serde_yaml`.
 //! Going through serde instead would lose three things: the source text of scalars (`0x10`, `1.10`), whether they were
@@ -24,15 +24,15 @@ pub const MAX_VALUES: usize = 50_000;
 /// A value of a declaration and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// Where the value starts.
+    /// The place where the value starts.
     pub place: Place,
-    /// Where the key of this value stands; the place of the value itself for elements of lists.
+    /// The place of the key of this value; for elements of lists, that of the value itself.
     pub owner: Place,
     /// The value.
     pub value: Value,
 }
 
-/// What a [`Node`] can be.
+/// The value of a [`Node`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// A text, number, boolean or nothing.
@@ -59,11 +59,11 @@ pub struct Entry {
 pub struct Key {
     /// The text as it was written, without quotes.
     pub text: String,
-    /// Where it starts.
+    /// The place where it starts.
     pub place: Place,
 }
 
-/// Parses one YAML document; problems are added to `problems`, and `None` means that nothing useful is left.
+/// Parses one YAML document; problems are added to `problems`, and the result is `None` if no tree could be built.
 pub fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     if text.len() as u64 > MAX_BYTES {
         problems.push(too_large());
@@ -76,7 +76,7 @@ pub fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     build::tree(text, problems)
 }
 
-/// Reads a declaration without ever reading more than [`MAX_BYTES`]: the text, or what is wrong with the file.
+/// Reads a declaration without ever reading more than [`MAX_BYTES`]: the text, or the problem of the file.
 ///
 /// # Errors
 /// The outer error: the file is missing, not a regular file, or unreadable. The inner one: a problem of its content,

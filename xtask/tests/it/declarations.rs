@@ -102,7 +102,7 @@ fn hostile_yaml_is_refused_quickly_and_clearly() {
 }
 
 #[test]
-fn what_is_no_small_file_is_never_read() {
+fn special_and_large_files_are_never_read() {
     let directory = tempfile::tempdir().unwrap();
     let large = directory.path().join("large.yaml");
     fs::File::create(&large).unwrap().set_len(100 << 20).unwrap();

@@ -1,4 +1,4 @@
-//! Units: what is accepted, what is refused and why, and that what is shown can be read back.
+//! Units: accepted and refused texts, and round trips through their display.
 
 use super::*;
 use proptest::prelude::*;

@@ -45,7 +45,7 @@ fn named(suffix: &str, is_first: bool) -> Option<String> {
     })
 }
 
-/// Whether a version consists of numbers and dots only.
+/// True if a version consists of numbers and dots only.
 pub(super) fn is_plain(core: &str) -> bool {
     core.split('.').all(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }

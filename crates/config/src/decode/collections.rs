@@ -69,7 +69,7 @@ impl<T: Decode> Decode for Vec<T> {
                 problems.push(if simple && words.len() < 8 {
                     problem.help(format!("write it as a list: `[{}]`", words.join(", ")))
                 } else {
-                    problem.help("write it as a list, one element a word; there is no shell that would split it")
+                    problem.help("write it as a list with one word per element; Drydock runs no shell to split it")
                 });
             }
             Value::Scalar(_) | Value::Mapping(_) => {

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 /// A value that is written as one text with a grammar of its own.
 pub trait FromText: Sized {
-    /// What it is, for a message: `a size such as `512MiB``.
+    /// The description of a value in messages: ``a size such as `512MiB` ``.
     const WHAT: &'static str;
 
     /// Parses the text.
     ///
     /// # Errors
-    /// What is wrong with the text, and what would be right.
+    /// The text does not follow the grammar; the error names the text and what was expected.
     fn from_text(text: &str) -> Result<Self, BadValue>;
 
     /// The JSON Schema of the text.
@@ -150,8 +150,8 @@ impl FromText for Size {
         let size: ByteSize = text.parse()?;
         if size.is_zero() {
             return Err(BadValue::new(
-                format!("{} is no room at all", quoted(text)),
-                "more than zero, for instance `512MiB`",
+                format!("{} is not greater than zero", quoted(text)),
+                "a size greater than zero, such as `512MiB`",
             ));
         }
         Ok(Self(size))
@@ -230,7 +230,7 @@ impl FromText for EnvName {
     fn from_text(text: &str) -> Result<Self, BadValue> {
         let letters = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if text.is_empty() || !letters || text.starts_with(|c: char| c.is_ascii_digit()) {
-            let problem = format!("{} cannot name an environment variable", quoted(text));
+            let problem = format!("{} is not the name of an environment variable", quoted(text));
             return Err(BadValue::new(problem, "letters, digits and `_`, not starting with a digit"));
         }
         Ok(Self(text.to_owned()))
@@ -249,7 +249,7 @@ impl Declared for EnvName {
 
 /// A choice between fixed words.
 pub trait Keyword: Copy + PartialEq + 'static {
-    /// What it is, for a message: `a tool`.
+    /// The description of a value in messages: `a tool`.
     const WHAT: &'static str;
     /// The words, in the order in which messages list them.
     const WORDS: &'static [(&'static str, Self)];

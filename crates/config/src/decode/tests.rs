@@ -8,13 +8,13 @@ declaration! {
     /// A thing
     /// on two lines.
     struct Thing {
-        /// Its name.
+        /// The name.
         name: String,
-        /// How long. Unit: written.
+        /// The duration, with its unit.
         how_long: Limit = Limit(std::time::Duration::from_secs(90)),
         /// Parts.
         parts: Option<OneOrMany<Part>>,
-        /// Whether it is on.
+        /// True if it is on.
         on: bool = false,
     }
 }
@@ -91,13 +91,13 @@ fn all_problems_are_reported() {
 }
 
 #[test]
-fn the_schema_says_the_same() {
+fn the_schema_describes_the_same() {
     let schema = schemars::generate::SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Thing>();
     let schema = schema.to_value();
     assert_eq!(schema["description"], "A thing on two lines.");
     assert_eq!(schema["required"], serde_json::json!(["name"]));
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["properties"]["how-long"]["default"], "1m30s");
-    assert_eq!(schema["properties"]["how-long"]["description"], "How long. Unit: written.");
+    assert_eq!(schema["properties"]["how-long"]["description"], "The duration, with its unit.");
     assert_eq!(schema["$defs"]["Part"]["properties"]["number"]["maximum"], 9);
 }

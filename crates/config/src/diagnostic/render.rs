@@ -1,22 +1,22 @@
-//! How diagnostics look: the place, the offending line with a marker, the advice, and a closing count.
+//! The layout of diagnostics: the place, the offending line with a marker, the advice, and a closing count.
 
 use super::{Diagnostic, Diagnostics};
 use drydock_base::text::printable_char;
 use std::fmt;
 
-/// The part of a source line that is shown, and what is marked in it.
+/// The part of a source line that is shown, with the marked characters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snippet {
     /// The text, on one line, without control characters, at most about 110 characters.
     pub text: String,
-    /// How many characters stand before the marked ones.
+    /// The number of characters before the marked ones.
     pub indent: usize,
-    /// How many characters are marked, at least one.
+    /// The number of marked characters, at least one.
     pub width: usize,
 }
 
 impl Snippet {
-    /// How many characters are shown before and after the column of a long line.
+    /// The numbers of characters shown before and after the column in a long line.
     const BEFORE: usize = 50;
     const AFTER: usize = 60;
 
@@ -43,7 +43,7 @@ impl Snippet {
     }
 }
 
-/// How many characters the word, the quoted text or the bracket at the start of `rest` has.
+/// The number of characters of the word, quoted text or bracket at the start of `rest`.
 fn token_width(rest: &[char]) -> usize {
     match rest.first() {
         Some(&quote @ ('"' | '\'')) => match rest[1..].iter().position(|c| *c == quote) {

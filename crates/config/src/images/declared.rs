@@ -14,9 +14,9 @@ use drydock_base::units::BadValue;
 pub(super) type Text = Spanned<String>;
 
 declaration! {
-    /// Which images a project has, what they are made of, and where they go.
+    /// The images of a project, their contents, and the repositories that they are pushed to.
     pub(in crate) struct ImagesFile {
-        /// Where the images go that do not say so themselves. Default: each image has to say it.
+        /// The repositories of images that do not declare their own. Default: each image must declare its own.
         repositories: Option<Spanned<RepositoriesDeclaration>>,
         /// The images by name, at least one.
         images: Spanned<Entries<ImageName, Spanned<ImageDeclaration>>>,
@@ -24,11 +24,11 @@ declaration! {
 }
 
 declaration! {
-    /// Two repositories, never the same: what is pushed every night can never be taken for a release.
+    /// Two different repositories, so that a nightly image cannot be mistaken for a release.
     pub(in crate) struct RepositoriesDeclaration {
-        /// Where every night's image goes, such as `registry.example/lantern/nightly`.
+        /// The repository of nightly images, such as `registry.example/lantern/nightly`.
         nightly: Spanned<Repository>,
-        /// Where releases go, by promotion only.
+        /// The repository of releases, which are only promoted to it.
         release: Spanned<Repository>,
     }
 }
@@ -36,11 +36,11 @@ declaration! {
 declaration! {
     /// One image, for one platform or several.
     pub(in crate) struct ImageDeclaration {
-        /// Where it goes. Default: `repositories` of the file; two images need different ones.
+        /// The repositories of this image, which differ from those of every other image. Default: `repositories` of the file.
         repositories: Option<Spanned<RepositoriesDeclaration>>,
-        /// What it stands on. It may be left out for a Dockerfile that names its own, by digest.
+        /// The base image. Optional for a Dockerfile that names its own base by digest.
         base: Option<Spanned<BaseDeclaration>>,
-        /// What it is made of.
+        /// The source of the image's files.
         from: Spanned<FromDeclaration>,
         /// The platforms, at least one.
         platforms: Spanned<Vec<Spanned<Platform>>> = Spanned::unwritten(vec![Spanned::unwritten(Platform::Amd64)]),
@@ -54,55 +54,55 @@ declaration! {
         directory: Option<Text>,
         /// Environment variables, over those of the base.
         env: Entries<EnvName, Text> = Entries::new(),
-        /// Ports that the program listens at, such as `9735/tcp`.
+        /// Ports that the program listens on, such as `9735/tcp`.
         ports: Vec<Spanned<Port>> = Vec::new(),
         /// Directories with data that outlive a container, absolute paths.
         volumes: Vec<Text> = Vec::new(),
-        /// Labels beside those that every image gets (`org.opencontainers.image.` `version`, `revision`, `created`, `title`,
-        /// `base.name`, `base.digest`). Values may hold `{version}`.
+        /// Labels in addition to those that every image gets (`org.opencontainers.image.` `version`, `revision`, `created`, `title`,
+        /// `base.name`, `base.digest`). Values may contain `{version}`.
         labels: Entries<LabelName, Text> = Entries::new(),
-        /// What has to work in the image before any tag moves to it.
+        /// The smoke test that must pass before a tag moves to the image.
         smoke_test: Spanned<SmokeTestDeclaration>,
-        /// How long nightly images are kept. Default: the defaults of its fields.
+        /// The retention of nightly images. Default: the defaults of its fields.
         retention: RetentionDeclaration,
     }
 }
 
 declaration! {
-    /// What an image stands on: an image of a registry by its digest, or a minimal Debian of a certain moment.
+    /// The base of an image: an image of a registry by its digest, or a minimal Debian system from a dated snapshot.
     pub(in crate) struct BaseDeclaration {
-        /// The repository of the base, with a tag for the reader if you like: `debian:bookworm-slim`.
+        /// The repository of the base image, with an optional tag for the reader: `debian:bookworm-slim`.
         image: Option<Text>,
-        /// The digest of its manifest or index; the tag is never asked.
+        /// The digest of its manifest or index; the tag is never resolved.
         digest: Option<Spanned<Digest>>,
-        /// Instead of an image: the code name of a Debian series, made by mmdebstrap.
+        /// Instead of an image: the code name of a Debian series, from which mmdebstrap builds the base.
         suite: Option<Text>,
-        /// The moment of Debian's archive, as in `20261101T000000Z`.
+        /// The timestamp of the snapshot of Debian's archive, such as `20261101T000000Z`.
         snapshot: Option<Text>,
-        /// Where that archive is; `{snapshot}` is the moment, and only a directory (`file:///…`) goes without. Default: Debian's own
-        /// archive of snapshots.
+        /// The URL of the archive, with `{snapshot}` for the timestamp, which only a local directory (`file:///…`) may omit.
+        /// Default: `https://snapshot.debian.org/archive/debian/{snapshot}`.
         mirror: Option<Text>,
-        /// Packages beside the essential ones.
+        /// Packages to install in addition to the essential ones.
         packages: Vec<Text> = Vec::new(),
     }
 }
 
 declaration! {
-    /// What an image is made of: Debian packages, an archive with programs, or a Dockerfile.
+    /// The source of an image's files: Debian packages, an archive with programs, or a Dockerfile.
     pub(in crate) struct FromDeclaration {
         /// Names of binary packages of this release, unpacked onto the base. What they depend on must be in the base or
         /// among them. With `dockerfile`, they are put into `packages/` of its context instead.
         debs: Option<OneOrMany<Text>>,
-        /// The series whose packages are taken. Default: the only declared one for the base's suite.
+        /// The series whose packages are used. Default: the only declared series of the base's suite.
         series: Option<Text>,
-        /// Whether packages may have scripts for their installation (`postinst` …), which are not run here.
+        /// True to accept packages with maintainer scripts (`postinst` …), which do not run.
         skip_scripts: bool = false,
         /// An archive with programs, relative to the project: `build/mine-{version}-{architecture}.tar.xz`. The
-        /// architecture is in Debian's word: `amd64`, `arm64`, `armhf`, `riscv64`.
+        /// architecture is Debian's name: `amd64`, `arm64`, `armhf`, `riscv64`.
         archive: Option<Text>,
-        /// How many leading directories of its paths are dropped.
+        /// The number of leading path components removed when unpacking, as in `tar --strip-components`.
         strip: Bounded<0, 16> = Bounded(0),
-        /// The directory that the archive is unpacked in, an absolute path.
+        /// The directory to unpack the archive into, an absolute path.
         into: Text = Spanned::unwritten("/".to_owned()),
         /// A Dockerfile, relative to the project. Its context is the commit's files, as a release has them.
         dockerfile: Option<Text>,
@@ -112,25 +112,25 @@ declaration! {
 }
 
 declaration! {
-    /// What has to work in the image before any tag moves to it.
+    /// The smoke test that must pass before a tag moves to the image.
     pub(in crate) struct SmokeTestDeclaration {
         /// The command in the image, as a list of its words; the entrypoint is not called before it.
         run: Spanned<Vec<Text>>,
-        /// What it prints, without blanks around it, and nothing else.
+        /// The exact output, without surrounding whitespace.
         expect: Spanned<VersionText> = Spanned::unwritten(VersionText::bare()),
-        /// How long it may take.
+        /// The time limit.
         timeout: Spanned<Limit> = Spanned::unwritten(Limit(Duration::from_secs(60))),
     }
 }
 
 declaration! {
-    /// How long nightly images are kept. What a kept image needs is never removed.
+    /// The retention of nightly images. Everything that a kept image refers to is kept as well.
     pub(in crate) struct RetentionDeclaration {
-        /// For how many days the newest image of the day is kept, counted from the newest of all.
+        /// The number of days for which the newest image of each day is kept, counted from the newest image.
         daily: Bounded<1, 3650> = Bounded(14),
-        /// For how many weeks the newest image of the week is kept.
+        /// The number of weeks for which the newest image of each week is kept.
         weekly: Bounded<0, 520> = Bounded(8),
-        /// Patterns of tags that are always kept, such as `keep-*`. `nightly` always is.
+        /// Patterns of tags that are always kept, such as `keep-*`. The tag `nightly` is always kept.
         keep: Vec<Text> = Vec::new(),
     }
 }
@@ -161,7 +161,7 @@ impl FromText for ImageName {
             return Ok(Self(text.to_owned()));
         }
         let expected = "at most 64 lower-case letters, digits and `. _ -`, starting with a letter or digit";
-        Err(BadValue::new(format!("{} names no image", quoted(text)), expected))
+        Err(BadValue::new(format!("{} is not the name of an image", quoted(text)), expected))
     }
 
     fn text_schema() -> Schema {
@@ -180,10 +180,12 @@ impl FromText for LabelName {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_/".contains(&byte);
         let own = super::OWN_LABELS.contains(&text);
         let expected = "lower-case letters, digits and `. - _ /`, such as `org.opencontainers.image.vendor`";
-        match !text.is_empty() && text.len() <= 128 && text.bytes().all(fits) {
-            true if own => Err(BadValue::new(format!("{} is set by Drydock", quoted(text)), "another label")),
-            true => Ok(Self(text.to_owned())),
-            false => Err(BadValue::new(format!("{} names no label", quoted(text)), expected)),
+        if text.is_empty() || text.len() > 128 || !text.bytes().all(fits) {
+            Err(BadValue::new(format!("{} is not the name of a label", quoted(text)), expected))
+        } else if own {
+            Err(BadValue::new(format!("{} is set by Drydock", quoted(text)), "another label"))
+        } else {
+            Ok(Self(text.to_owned()))
         }
     }
 
@@ -211,7 +213,7 @@ impl FromText for Port {
         if good && matches!(protocol, "tcp" | "udp") {
             return Ok(Self(text.to_owned()));
         }
-        Err(BadValue::new(format!("{} is no port", quoted(text)), "a number and a protocol, such as `9735/tcp`"))
+        Err(BadValue::new(format!("{} is not a port", quoted(text)), "a number and a protocol, such as `9735/tcp`"))
     }
 
     fn text_schema() -> Schema {

@@ -25,7 +25,7 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The registry's host, with its port where one was given: what credentials are stored for.
+    /// The registry's host, with its port if one was given. Credentials are stored by host.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -38,7 +38,7 @@ impl Repository {
     /// Another repository of the same registry, by its checked path.
     ///
     /// # Errors
-    /// The path is none.
+    /// `path` is not the path of a repository.
     pub fn sibling(&self, path: &str) -> Result<Repository, BadValue> {
         format!("{}/{path}", self.host).parse()
     }
@@ -56,7 +56,7 @@ impl FromStr for Repository {
     fn from_str(text: &str) -> Result<Self, BadValue> {
         let no = |why: &str| {
             let expected = "a repository without a tag, such as `registry.example/lantern/nightly`";
-            Err(BadValue::new(format!("{} is no repository: {why}", quoted(text)), expected))
+            Err(BadValue::new(format!("{} is not a repository: {why}", quoted(text)), expected))
         };
         if text.contains("://") {
             return no("it has a scheme");
@@ -75,7 +75,7 @@ impl FromStr for Repository {
             return no("it has a tag");
         }
         if !good_host(host) {
-            return no("the part before the first `/` is no host");
+            return no("the part before the first `/` is not a host");
         }
         if path.len() > 255 || path.split('/').any(|part| !good_component(part)) {
             return no("names are made of lower-case letters and digits, with `.`, `_` or `-` between them");
@@ -146,7 +146,7 @@ impl FromStr for Tag {
             return Ok(Self(text.to_owned()));
         }
         let expected = "at most 128 letters, digits and `. _ -`, starting with a letter, digit or `_`";
-        Err(BadValue::new(format!("{} is no tag", quoted(text)), expected))
+        Err(BadValue::new(format!("{} is not a tag", quoted(text)), expected))
     }
 }
 
@@ -155,7 +155,7 @@ impl FromStr for Tag {
 pub struct Digest(pub Checksum);
 
 impl Digest {
-    /// The digest of bytes.
+    /// The SHA-256 digest of bytes.
     pub fn for_bytes(bytes: &[u8]) -> Digest {
         Digest(Checksum::new(bytes))
     }
@@ -165,7 +165,7 @@ impl Digest {
         self.0.to_string()
     }
 
-    /// Enough of it for a line that a person reads.
+    /// The first 12 digits with the algorithm, for messages.
     pub fn short(&self) -> String {
         format!("sha256:{}", &self.hex()[..12])
     }
@@ -183,7 +183,7 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, BadValue> {
         let sum = text.strip_prefix("sha256:").and_then(Checksum::parse);
         let expected = "`sha256:` and 64 lower-case hexadecimal digits";
-        sum.map(Digest).ok_or_else(|| BadValue::new(format!("{} is no digest", quoted(text)), expected))
+        sum.map(Digest).ok_or_else(|| BadValue::new(format!("{} is not a digest", quoted(text)), expected))
     }
 }
 
@@ -212,7 +212,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// What an image runs on; shown in Go's words: `linux/amd64`, `linux/arm/v7`.
+/// The operating system and architecture of an image, shown as in Go: `linux/amd64`, `linux/arm/v7`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Platform {
     /// 64-bit x86.
@@ -229,7 +229,7 @@ impl Platform {
     /// All of them.
     pub const ALL: [Platform; 4] = [Platform::Amd64, Platform::Arm64, Platform::ArmV7, Platform::Riscv64];
 
-    /// The architecture in Go's word (`GOARCH`).
+    /// The `GOARCH` value.
     pub fn architecture(self) -> &'static str {
         match self {
             Platform::Amd64 => "amd64",
@@ -239,7 +239,7 @@ impl Platform {
         }
     }
 
-    /// The variant, where images need one.
+    /// The variant, for the architectures that have one.
     pub fn variant(self) -> Option<&'static str> {
         match self {
             Platform::ArmV7 => Some("v7"),
@@ -247,7 +247,7 @@ impl Platform {
         }
     }
 
-    /// The architecture in Debian's word.
+    /// The architecture's name in Debian.
     pub fn debian(self) -> &'static str {
         match self {
             Platform::ArmV7 => "armhf",
@@ -255,7 +255,7 @@ impl Platform {
         }
     }
 
-    /// That of this machine, if it is one of them.
+    /// The platform of this machine; none for other architectures.
     pub fn here() -> Option<Platform> {
         match std::env::consts::ARCH {
             "x86_64" => Some(Platform::Amd64),
@@ -281,7 +281,7 @@ impl FromStr for Platform {
         let short = if text == "linux/arm64/v8" { "linux/arm64" } else { text };
         Platform::ALL.into_iter().find(|platform| platform.to_string() == short).ok_or_else(|| {
             let list = Platform::ALL.map(|platform| format!("`{platform}`")).join(", ");
-            BadValue::new(format!("{} is no platform", quoted(text)), format!("one of {list}"))
+            BadValue::new(format!("{} is not a platform", quoted(text)), format!("one of {list}"))
         })
     }
 }
@@ -332,9 +332,9 @@ mod tests {
             ("registry.example/a//b", "names are"),
             ("registry.example/a/", "names are"),
             ("registry.example/a___b", "names are"),
-            ("registry.example:99999/a", "no host"),
-            ("-a.example/a", "no host"),
-            ("a b.example/a", "no host"),
+            ("registry.example:99999/a", "is not a host"),
+            ("-a.example/a", "is not a host"),
+            ("a b.example/a", "is not a host"),
             ("registry.example/ä", "names are"),
         ] {
             let found = name(text);

@@ -13,15 +13,15 @@ use crate::paths;
 use drydock_base::text::quoted;
 use drydock_base::units::BadValue;
 
-/// Debian's archive at any moment of the past.
+/// Debian's archive of snapshots, with a placeholder for the timestamp.
 const SNAPSHOTS: &str = "https://snapshot.debian.org/archive/debian/{snapshot}";
 
-/// Resolves all images that can be; every reason why one cannot is in `problems`.
+/// Resolves all valid images; the problems of the others are added to `problems`.
 pub(super) fn images(file: ImagesFile, problems: &mut Problems) -> Images {
     let ImagesFile { repositories: shared, images: Spanned { place, value: declared } } = file;
     let Some(Entries(declared)) = declared else { return Images { images: Vec::new() } };
     if declared.is_empty() {
-        problems.push(Problem::new(place, "there are no images").expected("at least one image with a `from`"));
+        problems.push(Problem::new(place, "`images` is empty").expected("at least one image with a `from`"));
     }
     let mut images = Vec::new();
     let mut taken: BTreeMap<Repository, String> = BTreeMap::new();
@@ -29,7 +29,7 @@ pub(super) fn images(file: ImagesFile, problems: &mut Problems) -> Images {
         let (Some(image_name), Some(image)) = (name.value, declared.value) else { continue };
         let repositories = image.repositories.as_ref().or(shared.as_ref());
         let Some(repositories) = repositories else {
-            let problem = Problem::new(name.place, format!("the image {image_name} goes nowhere"));
+            let problem = Problem::new(name.place, format!("the image {image_name} has no `repositories`"));
             problems.push(problem.expected("`repositories: {nightly: …, release: …}`, here or at the top of the file"));
             continue;
         };
@@ -53,8 +53,9 @@ fn two(
     for (spanned, repository, role) in [(nightly, &nightly_name, "nightly"), (release, &release_name, "release")] {
         let mine = format!("the {role} images of {image}");
         if let Some(other) = taken.insert(repository.clone(), mine.clone()) {
-            let problem = Problem::new(spanned.place, format!("{repository} is for {other} and for {mine}"));
-            problems.push(problem.help("give each its own repository, so that a nightly is never taken for a release"));
+            let problem = Problem::new(spanned.place, format!("{repository} is used for {other} and for {mine}"));
+            problems
+                .push(problem.help("give each its own repository, so that a nightly cannot be mistaken for a release"));
         }
     }
     Some(Repositories { nightly: nightly_name, release: release_name })
@@ -70,7 +71,7 @@ fn one(
     let from = declared.from.value.as_ref().and_then(|from| from_of(declared.from.place, from, problems));
     let base = declared.base.as_ref().map(|base| base_of(base, problems));
     if base.is_none() && matches!(from, Some(From::Debs { .. } | From::Archive { .. })) {
-        let problem = Problem::new(place, format!("the image {name} stands on nothing"));
+        let problem = Problem::new(place, format!("the image {name} has no `base`"));
         problems.push(problem.expected("`base: {image: …, digest: …}`, or `base: {suite: …, snapshot: …}`"));
     }
     let platforms = platforms(&declared.platforms, problems);
@@ -113,11 +114,12 @@ fn base_of(declared: &Spanned<BaseDeclaration>, problems: &mut Problems) -> Opti
                 ("packages", packages.first().map(|text| text.place)),
             ] {
                 if let Some(place) = place {
-                    problems.push(Problem::new(place, format!("`{what}` belongs to a `suite`, not to an `image`")));
+                    problems
+                        .push(Problem::new(place, format!("`{what}` applies only to a `suite`, not to an `image`")));
                 }
             }
             let Some(digest) = digest else {
-                let problem = Problem::new(image.place, "the base has no digest, so every build could have another");
+                let problem = Problem::new(image.place, "the base has no `digest`, so builds are not reproducible");
                 problems.push(problem.expected("`digest: \"sha256:…\"`, as `skopeo inspect docker://IMAGE` prints it"));
                 return None;
             };
@@ -138,18 +140,18 @@ fn base_of(declared: &Spanned<BaseDeclaration>, problems: &mut Problems) -> Opti
         }
         (None, Some(suite)) => {
             if let Some(digest) = digest {
-                problems.push(Problem::new(digest.place, "`digest` belongs to an `image`, not to a `suite`"));
+                problems.push(Problem::new(digest.place, "`digest` applies only to an `image`, not to a `suite`"));
             }
             let letters = |text: &&String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
             let name = checked(suite, letters, "the code name of a Debian series, such as `bookworm`", problems);
             let Some(snapshot) = snapshot else {
-                let problem = Problem::new(suite.place, "the suite has no moment, so every build could have another");
+                let problem = Problem::new(suite.place, "the suite has no `snapshot`, so builds are not reproducible");
                 problems.push(problem.expected("`snapshot: 20261101T000000Z`"));
                 return None;
             };
             let moment = |text: &&String| jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text.as_str()).is_ok();
-            let snapshot = checked(snapshot, moment, "a moment such as `20261101T000000Z`", problems);
-            // What a server has at an address without the moment changes from day to day; a directory of one's own need not.
+            let snapshot = checked(snapshot, moment, "a timestamp such as `20261101T000000Z`", problems);
+            // The content of a server's archive without a timestamp changes from day to day; that of a local directory need not.
             let url = |text: &&String| {
                 let is_remote = ["http://", "https://"].iter().any(|start| text.starts_with(start));
                 let is_dated = is_remote && text.contains("{snapshot}");
@@ -159,7 +161,7 @@ fn base_of(declared: &Spanned<BaseDeclaration>, problems: &mut Problems) -> Opti
                 Some(mirror) => checked(
                     mirror,
                     url,
-                    "the address of a dated archive: http or https with `{snapshot}` in it, or file",
+                    "the URL of an archive: `http` or `https` with `{snapshot}` in it, or `file`",
                     problems,
                 )?,
                 None => SNAPSHOTS.to_owned(),
@@ -173,7 +175,7 @@ fn base_of(declared: &Spanned<BaseDeclaration>, problems: &mut Problems) -> Opti
             })
         }
         (Some(_), Some(_)) | (None, None) => {
-            let problem = Problem::new(declared.place, "a base is either an `image` or a `suite`");
+            let problem = Problem::new(declared.place, "a base needs either `image` or `suite`");
             problems.push(problem.expected("`{image: …, digest: …}`, or `{suite: …, snapshot: …}`"));
             None
         }
@@ -185,19 +187,19 @@ fn from_of(place: Place, declared: &FromDeclaration, problems: &mut Problems) ->
     let packages: Vec<String> =
         debs.iter().flat_map(|debs| &debs.0).filter_map(|package| debian_package(package, problems)).collect();
     if debs.as_ref().is_some_and(|debs| debs.0.is_empty()) {
-        problems.push(Problem::new(place, "there are no packages").expected("at least one, such as `debs: [mine]`"));
+        problems.push(Problem::new(place, "`debs` is empty").expected("at least one, such as `debs: [mine]`"));
     }
     if series.is_some() && debs.is_none() {
-        problems.push(Problem::new(place, "`series` says whose `debs` are taken, and there are none"));
+        problems.push(Problem::new(place, "`series` requires `debs`"));
     }
     if *skip_scripts && (debs.is_none() || dockerfile.is_some()) {
-        problems.push(Problem::new(place, "`skip-scripts` is about `debs` that are unpacked, and none are"));
+        problems.push(Problem::new(place, "`skip-scripts` requires `debs` without a `dockerfile`"));
     }
     if (strip.0 != 0 || into.value.as_deref() != Some("/")) && archive.is_none() {
-        problems.push(Problem::new(place, "`strip` and `into` are about an `archive`, and there is none"));
+        problems.push(Problem::new(place, "`strip` and `into` require an `archive`"));
     }
     if !args.0.is_empty() && dockerfile.is_none() {
-        problems.push(Problem::new(place, "`args` are for a `dockerfile`, and there is none"));
+        problems.push(Problem::new(place, "`args` require a `dockerfile`"));
     }
     let series = series.as_ref().and_then(|series| series.value.clone());
     match (debs, archive, dockerfile) {
@@ -214,8 +216,8 @@ fn from_of(place: Place, declared: &FromDeclaration, problems: &mut Problems) ->
             Some(From::Dockerfile { args: args.collect(), path: inside(dockerfile, problems)?, packages, series })
         }
         (_, Some(_), _) | (None, None, None) => {
-            let problem = Problem::new(place, "an image is made of `debs`, of an `archive` or by a `dockerfile`");
-            problems.push(problem.expected("one of them, or `dockerfile` with `debs` for its context"));
+            let problem = Problem::new(place, "an image needs exactly one source: `debs`, `archive` or `dockerfile`");
+            problems.push(problem.expected("one of the three, or `dockerfile` with `debs` for its context"));
             None
         }
     }
@@ -224,13 +226,13 @@ fn from_of(place: Place, declared: &FromDeclaration, problems: &mut Problems) ->
 fn platforms(declared: &Spanned<Vec<Spanned<Platform>>>, problems: &mut Problems) -> Option<Vec<Platform>> {
     let list = declared.value.as_ref()?;
     if list.is_empty() {
-        problems.push(Problem::new(declared.place, "there are no platforms").expected("one such as `linux/amd64`"));
+        problems.push(Problem::new(declared.place, "`platforms` is empty").expected("one such as `linux/amd64`"));
     }
     let mut seen = BTreeSet::new();
     for platform in list {
         if let Some(value) = platform.value {
             if !seen.insert(value) {
-                problems.push(Problem::new(platform.place, format!("{value} is there twice")).help("remove one"));
+                problems.push(Problem::new(platform.place, format!("{value} is listed twice")).help("remove one"));
             }
         }
     }
@@ -246,7 +248,7 @@ fn retention(declared: &RetentionDeclaration, problems: &mut Problems) -> Retent
     let keep = declared.keep.iter().filter_map(|text| match glob::Pattern::new(text.value.as_ref()?) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
-            problems.push(Problem::new(text.place, format!("the pattern is wrong: {}", error.msg)));
+            problems.push(Problem::new(text.place, format!("the pattern is not valid: {}", error.msg)));
             None
         }
     });
@@ -298,7 +300,7 @@ fn checked(text: &Text, fits: impl Fn(&&String) -> bool, expected: &str, problem
     if fits(&value) {
         return Some(value.clone());
     }
-    problems.push(Problem::new(text.place, format!("{} does not fit here", quoted(value))).expected(expected));
+    problems.push(Problem::new(text.place, format!("{} is not valid here", quoted(value))).expected(expected));
     None
 }
 

@@ -45,7 +45,12 @@ fn refused(part: &str, with: &str, place: &str, words: &str) {
 
 #[test]
 fn nightlies_cannot_be_declared_into_a_release_repository() {
-    refused("lantern/nightly", "lantern/lanternd", "1:69", "is for the nightly images of lanternd and for the release");
+    refused(
+        "lantern/nightly",
+        "lantern/lanternd",
+        "1:69",
+        "is used for the nightly images of lanternd and for the release",
+    );
     let twice = GOOD.replace(
         "images:\n",
         "images:\n  other:\n    from: {dockerfile: docker/Dockerfile}\n    smoke-test: {run: [x]}\n",
@@ -56,35 +61,35 @@ fn nightlies_cannot_be_declared_into_a_release_repository() {
     let hub = GOOD
         .replace("registry.example/lantern/nightly", "lantern/x")
         .replace("registry.example/lantern/lanternd", "docker.io/lantern/x");
-    assert!(parse(&hub).unwrap_err().contains("docker.io/lantern/x is for"));
+    assert!(parse(&hub).unwrap_err().contains("docker.io/lantern/x is used for"));
 }
 
 #[test]
-fn what_is_wrong_is_said_at_its_place() {
-    refused("{debs: [lanternd]}", "{debs: []}", "5:11", "there are no packages");
-    refused("{debs: [lanternd]}", "{debs: [lanternd], archive: a.tar}", "5:11", "of an `archive` or by a `dockerfile`");
+fn problems_are_reported_at_their_place() {
+    refused("{debs: [lanternd]}", "{debs: []}", "5:11", "`debs` is empty");
+    refused("{debs: [lanternd]}", "{debs: [lanternd], archive: a.tar}", "5:11", "needs exactly one source");
     refused("{debs: [lanternd]}", "{archive: ../a.tar}", "5:21", "");
     refused("{debs: [lanternd]}", "{dockerfile: docker/Dockerfile, skip-scripts: true}", "5:11", "skip-scripts");
     refused("{debs: [lanternd]}", "{debs: [Lanternd]}", "5:19", "the name of a Debian package");
-    refused("[linux/amd64, linux/arm64]", "[linux/amd64, linux/amd64]", "6:30", "there twice");
-    refused("[linux/amd64, linux/arm64]", "[windows/amd64]", "6:17", "no platform");
+    refused("[linux/amd64, linux/arm64]", "[linux/amd64, linux/amd64]", "6:30", "listed twice");
+    refused("[linux/amd64, linux/arm64]", "[windows/amd64]", "6:17", "is not a platform");
     refused("'lanternd {version}'", "'lanternd'", "9:54", "does not contain `{version}`");
     refused("[lanternd, --version]", "[]", "9:23", "no program");
     refused("org.opencontainers.image.vendor", "org.opencontainers.image.revision", "8:14", "is set by Drydock");
-    refused("'keep-*'", "'keep-['", "10:46", "the pattern is wrong");
-    refused("'debian:bookworm-slim'", "'Debian:bookworm-slim'", "4:19", "no repository");
+    refused("'keep-*'", "'keep-['", "10:46", "the pattern is not valid");
+    refused("'debian:bookworm-slim'", "'Debian:bookworm-slim'", "4:19", "is not a repository");
     refused(
         ", digest: 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'",
         "",
         "4:19",
-        "no digest",
+        "no `digest`",
     );
     let suite = "suite: bookworm, snapshot: 20261101T000000Z";
-    refused("image: 'debian:bookworm-slim'", suite, "4:65", "belongs to an `image`");
+    refused("image: 'debian:bookworm-slim'", suite, "4:65", "applies only to an `image`");
 }
 
 #[test]
-fn a_suite_is_of_a_moment() {
+fn a_suite_needs_a_snapshot() {
     let base = "{image: 'debian:bookworm-slim', digest: 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'}";
     let images = parse(
         &GOOD.replace(base, "{suite: bookworm, snapshot: 20261101T000000Z, packages: [zlib1g, ca-certificates]}"),
@@ -92,14 +97,9 @@ fn a_suite_is_of_a_moment() {
     let Some(Base::Suite { mirror, packages, .. }) = images.unwrap().images[0].base.clone() else { panic!() };
     assert_eq!(mirror, "https://snapshot.debian.org/archive/debian/20261101T000000Z");
     assert_eq!(packages, ["ca-certificates", "zlib1g"]);
-    refused(base, "{suite: bookworm}", "4:19", "no moment");
-    refused(base, "{suite: bookworm, snapshot: 20261301T000000Z}", "4:39", "a moment such as");
-    refused(
-        base,
-        "{suite: bookworm, snapshot: 20261101T000000Z, mirror: 'ftp://x'}",
-        "4:65",
-        "the address of a dated archive",
-    );
+    refused(base, "{suite: bookworm}", "4:19", "no `snapshot`");
+    refused(base, "{suite: bookworm, snapshot: 20261301T000000Z}", "4:39", "a timestamp such as");
+    refused(base, "{suite: bookworm, snapshot: 20261101T000000Z, mirror: 'ftp://x'}", "4:65", "the URL of an archive");
     let suite = "suite: bookworm, snapshot: 20261101T000000Z";
     refused(base, &format!("{{{suite}, mirror: 'http://deb.debian.org/debian'}}"), "4:65", "with `{snapshot}` in it");
     for mirror in ["https://mirror.example/{snapshot}", "file:///srv/debian"] {

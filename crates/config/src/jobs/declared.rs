@@ -10,11 +10,11 @@ use std::time::Duration;
 pub(super) type Text = Spanned<String>;
 
 declaration! {
-    /// What Drydock runs in continuous integration: the jobs of a project, under which tool, within which limits.
+    /// The jobs that Drydock runs in continuous integration, with their tools and limits.
     pub(in crate) struct JobsFile {
-        /// What applies to every job that does not say otherwise. Default: the defaults of its fields.
+        /// The settings of jobs that do not declare their own. Default: the defaults of its fields.
         defaults: DefaultsDeclaration,
-        /// How the tools of valgrind are run. Default: the defaults of their fields.
+        /// The settings of the valgrind tools. Default: the defaults of their fields.
         tools: ToolsDeclaration,
         /// The jobs by name, at least one. A name is made of letters, digits and `. _ - + @ = :`, in parts separated by
         /// `/`.
@@ -23,25 +23,25 @@ declaration! {
 }
 
 declaration! {
-    /// What applies to every job that does not say otherwise.
+    /// The settings of jobs that do not declare their own.
     pub(in crate) struct DefaultsDeclaration {
-        /// How long a job may run before it is stopped, as a duration with units (`90s`, `2m`, `1h30m`), at most `7d`.
+        /// The time limit of a job, as a duration with units (`90s`, `2m`, `1h30m`), at most `7d`.
         timeout: Spanned<Limit> = Spanned::unwritten(Limit(Duration::from_secs(600))),
-        /// How long after SIGTERM comes SIGKILL, as a duration with units, at most the timeout.
+        /// The time between SIGTERM and SIGKILL, as a duration with units, at most the timeout.
         grace: Spanned<Limit> = Spanned::unwritten(Limit(Duration::from_secs(5))),
-        /// The memory that is reserved for a job until its history knows better, as a size with a unit (`512MiB`).
+        /// The memory reserved for a job until its history has measurements, as a size with a unit (`512MiB`).
         memory: Spanned<Size> = Spanned::unwritten(Size(ByteSize::mib(512))),
-        /// How much of a job's output is kept, as a size with a unit.
+        /// The maximum size of a job's output that is kept, with a unit.
         log_limit: Spanned<Size> = Spanned::unwritten(Size(ByteSize::mib(16))),
-        /// Environment variables that are set for every job. Values may hold `{name}` and `{jobs}`.
+        /// Environment variables that are set for every job. Values may contain `{name}` and `{jobs}`.
         env: Entries<EnvName, Text> = Entries::new(),
-        /// Environment variables that every job gets from the environment of Drydock, if they are set there.
+        /// Environment variables that are passed through from the environment of Drydock to every job, if they are set.
         pass_env: Vec<Spanned<EnvName>> = Vec::new(),
     }
 }
 
 declaration! {
-    /// How the tools of valgrind are run.
+    /// The settings of the valgrind tools.
     pub(in crate) struct ToolsDeclaration {
         /// Errors of memory use. Default: the defaults of its fields.
         memcheck: ToolDeclaration,
@@ -57,13 +57,13 @@ declaration! {
 }
 
 declaration! {
-    /// How a tool of valgrind that finds errors is run.
+    /// The settings of a valgrind tool that finds errors.
     pub(in crate) struct ToolDeclaration {
         /// Options of valgrind and of the tool. Default: `[--leak-check=full]` for memcheck, otherwise none.
         args: Option<Vec<Text>>,
         /// Suppression files, relative to the project.
         suppressions: Vec<Text> = Vec::new(),
-        /// Whether the children of a job run under the tool too.
+        /// True to run the children of a job under the tool too.
         trace_children: bool = true,
         /// Patterns of executables that do not run under the tool, such as `/usr/bin/*`.
         skip_children: Vec<Text> = Vec::new(),
@@ -75,22 +75,22 @@ declaration! {
 }
 
 declaration! {
-    /// How a tool of valgrind that profiles the heap is run.
+    /// The settings of a valgrind tool that profiles the heap.
     pub(in crate) struct ProfilerDeclaration {
         /// Options of valgrind and of the tool.
         args: Vec<Text> = Vec::new(),
-        /// Whether the children of a job run under the tool too.
+        /// True to run the children of a job under the tool too.
         trace_children: bool = false,
         /// Patterns of executables that do not run under the tool, such as `/usr/bin/*`.
         skip_children: Vec<Text> = Vec::new(),
-        /// Functions that only pass an allocation on, beside malloc and its like: whoever calls them is named as who
-        /// allocates. `*` stands for any letters, as in `tal_alloc_*`.
+        /// Functions that only wrap an allocator such as malloc: reports attribute the allocation to their callers.
+        /// `*` matches any characters, as in `tal_alloc_*`.
         wrappers: Vec<Text> = Vec::new(),
     }
 }
 
 declaration! {
-    /// One job, or with `for-each` one job an item.
+    /// One job, or with `for-each` one job per item.
     pub(in crate) struct JobDeclaration {
         /// The command as a list of its words, without a shell. `{item}`, `{stem}`, `{dir}`, `{name}` and `{jobs}`
         /// are replaced; `{{` and `}}` stand for braces.
@@ -99,47 +99,47 @@ declaration! {
         directory: Text = Spanned::unwritten(".".to_owned()),
         /// The jobs that must have passed before.
         needs: Vec<Spanned<JobName>> = Vec::new(),
-        /// The items, if the job is meant to run once for each. Default: it runs once.
+        /// The items, if the job runs once per item. Default: it runs once.
         for_each: Option<Spanned<ForEachDeclaration>>,
         /// The tool of valgrind to run under.
         tool: Spanned<Tool> = Spanned::unwritten(Tool::None),
         /// Options of valgrind and the tool for this job, after those of `tools`.
         tool_args: Spanned<Vec<Text>> = Spanned::unwritten(Vec::new()),
-        /// Environment variables that are set, over those of `defaults`. Placeholders in values are replaced.
+        /// Environment variables that are set, overriding those of `defaults`. Placeholders in values are replaced.
         env: Entries<EnvName, Text> = Entries::new(),
-        /// Environment variables that are taken from the environment of Drydock, beside those of `defaults`.
+        /// Environment variables that are passed through from the environment of Drydock, in addition to those of `defaults`.
         pass_env: Vec<Spanned<EnvName>> = Vec::new(),
-        /// How long the job may run before it is stopped, as a duration with units, at most `7d`. Default: that of
+        /// The time limit of the job, as a duration with units, at most `7d`. Default: that of
         /// `defaults`.
         timeout: Option<Spanned<Limit>>,
-        /// How long after SIGTERM comes SIGKILL, as a duration with units, at most the timeout. Default: that of
+        /// The time between SIGTERM and SIGKILL, as a duration with units, at most the timeout. Default: that of
         /// `defaults`, or the timeout where that is shorter.
         grace: Option<Spanned<Limit>>,
-        /// The memory that is reserved until history knows better, as a size with a unit. Default: that of `defaults`, or
+        /// The memory reserved until the history has measurements, as a size with a unit. Default: that of `defaults`, or
         /// the memory limit where that is lower.
         memory: Option<Spanned<Size>>,
-        /// The hard ceiling of the memory of the job and all its children, as a size with a unit, at least `1MiB`.
+        /// The hard limit on the memory of the job and all its children, as a size with a unit, at least `1MiB`.
         /// Default: none.
         memory_limit: Option<Spanned<Size>>,
-        /// What the heap may grow to, only with `tool: massif`. Default: no limit.
+        /// The heap budget, only with `tool: massif`. Default: no limit.
         heap: Option<Spanned<HeapDeclaration>>,
         /// The exit code that means success.
         expect_exit: Bounded<0, 255> = Bounded(0),
-        /// After which outcomes the job is run again, which is reported as flaky. Default: never.
+        /// The retry policy; a job that passes only when retried is reported as flaky. Default: never retried.
         retry: Option<RetryDeclaration>,
-        /// How much of the output is kept, as a size with a unit. Default: that of `defaults`.
+        /// The maximum size of the output that is kept, with a unit. Default: that of `defaults`.
         log_limit: Option<Spanned<Size>>,
     }
 }
 
 declaration! {
-    /// Where items come from: exactly one of `glob` and `lines-of`.
+    /// The source of items: exactly one of `glob` and `lines-of`.
     pub(in crate) struct ForEachDeclaration {
         /// A pattern of files relative to the project, or a list of them: `*` stays in one directory, `**` crosses directories.
         glob: Option<Spanned<OneOrMany<Text>>>,
-        /// Patterns of files to leave out, only with `glob`.
+        /// Patterns of files to exclude, only with `glob`.
         except: Spanned<Vec<Text>> = Spanned::unwritten(Vec::new()),
-        /// A command that prints one item a line. Only `{name}` is replaced.
+        /// A command that prints one item per line. Only `{name}` is replaced.
         lines_of: Option<Spanned<Vec<Text>>>,
         /// The last part of the name of each item's job, made of `{item}`, `{stem}` and `{dir}`. Default: `{stem}` with
         /// `glob`, `{item}` with `lines-of`.
@@ -148,26 +148,26 @@ declaration! {
 }
 
 declaration! {
-    /// What the heap may grow to: `limit`, `baseline`, or both. The peak is the highest snapshot of any process, with
-    /// what the allocator adds.
+    /// The heap budget: `limit`, `baseline`, or both. The peak is the largest snapshot of any process, including the
+    /// overhead of the allocator.
     pub(in crate) struct HeapDeclaration {
         /// The largest peak that passes, as a size with a unit. Default: none.
         limit: Option<Spanned<Size>>,
-        /// A massif file, relative to the project, whose peak may be exceeded by `tolerance` at most. Placeholders are
+        /// A massif file, relative to the project, whose peak may be exceeded by at most `tolerance`. Placeholders are
         /// replaced. `cargo xtask ci massif baseline JOB` writes it. Default: none.
         baseline: Option<Text>,
-        /// How far the peak may lie above that of `baseline`, in percent. Massif itself finds a peak only within 1 %,
+        /// The permitted increase over the peak of `baseline`, in percent. Massif itself measures a peak only within 1 %,
         /// unless it runs with `--peak-inaccuracy=0.0`. Default: `2%`.
         tolerance: Option<Spanned<Percent>>,
     }
 }
 
 declaration! {
-    /// After which outcomes a job is run again.
+    /// The retry policy of a job.
     pub(in crate) struct RetryDeclaration {
-        /// How often the job is run at most, with the first time: 2 to 10.
-        attempts: Spanned<Bounded<1, 10>>,
-        /// The outcomes after which it is run again, at least one.
+        /// The maximum number of attempts, including the first: 2 to 10.
+        attempts: Spanned<Bounded<2, 10>>,
+        /// The outcomes that are retried, at least one.
         on: Spanned<Vec<Spanned<RetryOn>>>,
     }
 }

@@ -1,4 +1,4 @@
-//! `for-each`: where the items of a job come from, and the planned jobs that they become.
+//! `for-each`: the items of a job, and the planned jobs made from them.
 
 use super::declared::{ForEachDeclaration, Text};
 use super::resolve::{command, template};
@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// The most items that one job may have.
 const MOST_ITEMS: usize = 100_000;
-/// How many problems with the items of one job are told apart.
+/// The maximum number of problems reported for the items of one job.
 const MOST_PROBLEMS: usize = 10;
 
 /// Checks a declared `for-each`.
@@ -28,7 +28,8 @@ pub(super) fn resolve(declared: &Spanned<ForEachDeclaration>, problems: &mut Pro
             let list = patterns.value.as_ref().map_or(&[][..], |OneOrMany(list)| list);
             if list.is_empty() && patterns.value.is_some() {
                 problems.push(
-                    Problem::new(patterns.place, "there is no pattern").expected("a pattern such as `tests/run-*.c`"),
+                    Problem::new(patterns.place, "the list of patterns is empty")
+                        .expected("a pattern such as `tests/run-*.c`"),
                 );
             }
             let except = except.value.as_deref().unwrap_or_default();
@@ -38,7 +39,7 @@ pub(super) fn resolve(declared: &Spanned<ForEachDeclaration>, problems: &mut Pro
             if except.value.as_ref().is_some_and(|except| !except.is_empty()) {
                 problems.push(
                     Problem::new(except.place, "`except` without `glob`")
-                        .help("let the command of `lines-of` leave them out"),
+                        .help("change the command of `lines-of` so that it does not print them"),
                 );
             }
             Items::LinesOf { run: command(lines_of, &[Placeholder::Name], problems)? }
@@ -63,7 +64,7 @@ pub(super) fn resolve(declared: &Spanned<ForEachDeclaration>, problems: &mut Pro
     Some(ForEach { items, name, place: *place })
 }
 
-/// The patterns that are patterns; each other one is reported.
+/// The valid patterns; the others are reported.
 fn patterns(declared: &[Text], problems: &mut Problems) -> Vec<String> {
     let mut kept = Vec::new();
     for Spanned { place, value } in declared {
@@ -98,8 +99,7 @@ pub(super) fn expand(
     let items = items.map_err(|(why, help)| vec![problem(why).help(help)])?;
     if items.len() > MOST_ITEMS {
         return Err(vec![
-            problem(format!("{} items are more than one job may have", items.len()))
-                .expected(format!("at most {MOST_ITEMS}")),
+            problem(format!("the job has {} items", items.len())).expected(format!("at most {MOST_ITEMS}")),
         ]);
     }
     let mut problems = Vec::new();
@@ -121,18 +121,18 @@ pub(super) fn expand(
     if problems.is_empty() { Ok(planned) } else { Err(problems) }
 }
 
-/// What went wrong, and what to do.
+/// A problem and its remedy.
 type Advised = (String, String);
 
 fn matching(project: &Path, patterns: &[String], except: &[String]) -> Result<Vec<String>, Advised> {
     let compile = |list: &[String]| list.iter().map(|text| FileGlob::parse(text)).collect::<Result<Vec<_>, _>>();
-    let advised = |why: String| (why, "narrow the pattern, or leave files out with `except`".to_owned());
+    let advised = |why: String| (why, "narrow the pattern, or exclude files with `except`".to_owned());
     let compiled = compile(patterns).and_then(|patterns| Ok((patterns, compile(except)?)));
     let (compiled, exceptions) = compiled.map_err(|bad| advised(bad.problem))?;
     let files = globs::files(project, &compiled, &exceptions).map_err(advised)?;
     if files.is_empty() {
         let shown: Vec<String> = patterns.iter().take(3).map(|pattern| quoted(pattern)).collect();
-        let left = if except.is_empty() { "" } else { " that `except` leaves over" };
+        let left = if except.is_empty() { "" } else { " that `except` does not exclude" };
         let help = "patterns are relative to the project; `*` stays in one directory, `**` crosses directories";
         return Err((format!("{} matches no file{left}", shown.join(" or ")), help.to_owned()));
     }
@@ -164,16 +164,15 @@ fn plan(job: &Job, name: &Template, item: String) -> Result<PlannedItem, String>
     let values = Values { item: Some(item.clone()), name: job.name.to_string(), jobs: 1 };
     let slug = JobName::slug(&name.render(&values));
     if slug.is_empty() {
-        return Err(format!("nothing of the item {} can be a name", quoted(&item)));
+        return Err(format!("the item {} contains no character that a name may have", quoted(&item)));
     }
     let name = format!("{}/{slug}", job.name).parse::<JobName>();
-    let name =
-        name.map_err(|bad| format!("the item {} makes a name that cannot be: {}", quoted(&item), bad.problem))?;
+    let name = name.map_err(|bad| format!("the item {} results in an invalid name: {}", quoted(&item), bad.problem))?;
     let planned = PlannedItem { name, item: Some(item) };
     outside(job, &planned).map_or(Ok(planned), Err)
 }
 
-/// Why a planned job would run outside of the project, if it would.
+/// The problem of a planned job that would run outside of the project.
 fn outside(job: &Job, planned: &PlannedItem) -> Option<String> {
     let directory = job.directory.render(&planned.values(1));
     let bad = paths::inside(&directory).err()?;
@@ -185,14 +184,14 @@ fn same_name(first: &PlannedItem, second: &PlannedItem, name: &Template, problem
     let place = problem.place;
     if first.item == second.item {
         return Problem::new(place, format!("the item {} is listed twice", item(first)))
-            .help("let the command of `lines-of` print it once");
+            .help("change the command of `lines-of` so that it prints the item once");
     }
-    let text = format!("the items {} and {} have one name, `{}`", item(first), item(second), second.name);
+    let text = format!("the items {} and {} have the same name, `{}`", item(first), item(second), second.name);
     let whole = *name == Template::only(Placeholder::Item);
     let help = if whole {
         "rename one of them"
     } else {
-        "set `for-each: {…, name: \"{item}\"}`, which tells all items apart"
+        "set `for-each: {…, name: \"{item}\"}`, which gives every item its own name"
     };
     Problem::new(place, text).help(help)
 }

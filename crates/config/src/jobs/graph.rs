@@ -1,4 +1,4 @@
-//! The order of jobs: `needs` must name other jobs, and must not lead back to where it started.
+//! The order of jobs: `needs` must name other jobs, without cycles.
 
 use crate::decode::Spanned;
 use crate::diagnostic::{Place, Problem, Problems};
@@ -6,13 +6,13 @@ use drydock_base::text::quoted;
 use drydock_base::units::JobName;
 use std::collections::{HashMap, HashSet};
 
-/// A job and what it needs, as far as both could be read.
+/// A job and its `needs`, as far as both are valid.
 pub(super) struct Needs<'a> {
     pub(super) name: &'a JobName,
     pub(super) needs: &'a [Spanned<JobName>],
 }
 
-/// Reports needs that dangle, repeat, or close a circle.
+/// Reports needs that name an unknown job, repeat, or form a cycle.
 pub(super) fn check(jobs: &[Needs<'_>], problems: &mut Problems) {
     let index: HashMap<&str, usize> = jobs.iter().enumerate().map(|(at, job)| (job.name.as_str(), at)).collect();
     let mut edges: Vec<Vec<(usize, Place)>> = Vec::with_capacity(jobs.len());
@@ -22,8 +22,9 @@ pub(super) fn check(jobs: &[Needs<'_>], problems: &mut Problems) {
         for Spanned { place, value } in job.needs {
             let Some(name) = value else { continue };
             if name == job.name {
-                problems
-                    .push(Problem::new(*place, format!("{} needs itself", quoted(name.as_str()))).help("remove it"));
+                problems.push(
+                    Problem::new(*place, format!("the job {} needs itself", quoted(name.as_str()))).help("remove it"),
+                );
             } else if !seen.insert(name) {
                 problems.push(
                     Problem::new(*place, format!("{} is listed twice", quoted(name.as_str())))
@@ -33,7 +34,7 @@ pub(super) fn check(jobs: &[Needs<'_>], problems: &mut Problems) {
                 own.push((*target, *place));
             } else {
                 let near = problems.nearest(name.as_str(), jobs.iter().map(|job| job.name.as_str()));
-                let problem = Problem::new(*place, format!("there is no job {}", quoted(name.as_str())));
+                let problem = Problem::new(*place, format!("unknown job {}", quoted(name.as_str())));
                 problems.push(problem.did_you_mean(near, || "the name of a job in this file".to_owned()));
             }
         }
@@ -47,10 +48,10 @@ pub(super) fn check(jobs: &[Needs<'_>], problems: &mut Problems) {
     }
 }
 
-/// Circles that share no job, each with the place of the need that closes it. Depth first, without recursion.
+/// Cycles that share no job, each with the place of the need that closes it. Depth first, without recursion.
 ///
-/// A job that stands in a circle is not visited again, so the work is bounded by the size of the file; circles through
-/// the same jobs appear when the first one is gone.
+/// A job in a cycle is not visited again, so the work is bounded by the size of the file; other cycles through the same
+/// jobs are reported when the first one is fixed.
 fn cycles(edges: &[Vec<(usize, Place)>]) -> Vec<(Place, Vec<usize>)> {
     let mut done = vec![false; edges.len()];
     let mut found = Vec::new();
@@ -86,7 +87,7 @@ fn cycles(edges: &[Vec<(usize, Place)>]) -> Vec<(Place, Vec<usize>)> {
 /// `a → b → a`, shortened in the middle.
 fn show(jobs: &[Needs<'_>], cycle: &[usize]) -> String {
     const SHOWN: usize = 8;
-    // Start with the job that stands first in the file, wherever the search entered the circle.
+    // Start with the first job in file order, wherever the search entered the cycle.
     let start = cycle.iter().enumerate().min_by_key(|(_, job)| **job).map_or(0, |(at, _)| at);
     let name = |at: usize| jobs[cycle[(start + at) % cycle.len()]].name.as_str();
     let mut names: Vec<String> = (0..cycle.len().min(SHOWN)).map(|at| name(at).to_owned()).collect();

@@ -9,30 +9,30 @@ use drydock_base::text::quoted;
 use drydock_base::units::{ByteSize, Percent};
 use std::path::Path;
 
-/// The margin over a baseline that is not declared: twice massif's own `--peak-inaccuracy` of 1 %.
+/// The default tolerance: twice massif's own `--peak-inaccuracy` of 1 %.
 pub(super) const USUAL_TOLERANCE: Percent = Percent::whole(2);
 
-/// What the heap may grow to: at least one of the two.
+/// The heap budget: a limit, a baseline, or both.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeapBudget {
     /// The largest peak that passes.
     pub limit: Option<ByteSize>,
-    /// A massif file of the project whose peak may be exceeded only by a margin.
+    /// A massif file of the project, whose peak may be exceeded by its tolerance.
     pub baseline: Option<HeapBaseline>,
 }
 
-/// A checked-in file and the margin over its peak.
+/// A checked-in massif file and the permitted increase over its peak.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeapBaseline {
-    /// Relative to the project.
+    /// The file, relative to the project.
     pub file: Template,
-    /// How far the peak may lie above that of the file.
+    /// The permitted increase over the peak of the file.
     pub tolerance: Percent,
-    /// Where it is declared.
+    /// The place of the declaration.
     pub place: Place,
 }
 
-/// The budget of one job. `None` if there is none, or only after a problem was added.
+/// The budget of one job; none if it is not declared, or after a problem was added.
 pub(super) fn resolve(job: &JobDeclaration, allowed: &[Placeholder], problems: &mut Problems) -> Option<HeapBudget> {
     let declared = job.heap.as_ref()?;
     let HeapDeclaration { limit, baseline, tolerance } = declared.value.as_ref()?;
@@ -41,7 +41,7 @@ pub(super) fn resolve(job: &JobDeclaration, allowed: &[Placeholder], problems: &
         problems.push(problem.expected("a `limit` such as `4MiB`, a `baseline` with a massif file, or both"));
     }
     if let Some(tolerance) = tolerance.as_ref().filter(|_| baseline.is_none()) {
-        let problem = Problem::new(tolerance.place, "a `tolerance` without a `baseline`");
+        let problem = Problem::new(tolerance.place, "`tolerance` without `baseline`");
         problems.push(problem.help("remove it; the `limit` is exact"));
     }
     let tolerance = tolerance.as_ref().and_then(|tolerance| tolerance.value).unwrap_or(USUAL_TOLERANCE);
@@ -59,7 +59,7 @@ fn baseline_file(file: &Text, allowed: &[Placeholder], problems: &mut Problems) 
     super::resolve::template(file, allowed, problems)
 }
 
-/// What is wrong with the baseline of a planned job as a file of the project, without looking into it.
+/// The problem of a planned job whose baseline does not exist; its content is not checked.
 pub(super) fn missing(job: &Job, planned: &PlannedItem, project: &Path) -> Option<Problem> {
     let baseline = job.tool.heap.as_ref()?.baseline.as_ref()?;
     let file = baseline.file.render(&planned.values(1));

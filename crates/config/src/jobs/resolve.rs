@@ -1,4 +1,4 @@
-//! Declared → resolved: defaults applied, texts parsed, and everything checked that one job can get wrong.
+//! Resolves declared jobs: applies the defaults, parses the texts, and validates each job.
 
 use super::declared::{DefaultsDeclaration, JobDeclaration, JobsFile, RetryDeclaration, Text};
 use super::tools::Tools;
@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// The lowest ceiling under which a process can start at all.
+/// The smallest memory limit within which a process can start.
 const LEAST_MEMORY_LIMIT: ByteSize = ByteSize::mib(1);
-/// How much the defaults and tools may grow when every job gets its copy of them.
+/// The maximum total size of the copies of `defaults` and `tools` that the jobs get, in bytes.
 const MOST_COPIED: usize = 64 << 20;
 
-/// What jobs inherit.
+/// The settings that jobs inherit.
 struct Inherited {
     timeout: Duration,
     grace: Duration,
@@ -28,7 +28,7 @@ struct Inherited {
     pass_env: Vec<String>,
 }
 
-/// Resolves all jobs that can be, and the wrappers around malloc; every reason why one cannot is in `problems`.
+/// Resolves all valid jobs, and the wrappers of malloc; the problems of the others are added to `problems`.
 pub(super) fn suite(file: JobsFile, project: Option<&Path>, problems: &mut Problems) -> (Vec<Job>, Vec<String>) {
     let JobsFile { defaults, tools, jobs: Spanned { place, value: jobs } } = file;
     let inherited = inherited(defaults, problems);
@@ -37,11 +37,11 @@ pub(super) fn suite(file: JobsFile, project: Option<&Path>, problems: &mut Probl
         return Default::default();
     };
     if jobs.is_empty() {
-        problems.push(Problem::new(place, "there are no jobs").expected("at least one job with a `run`"));
+        problems.push(Problem::new(place, "`jobs` is empty").expected("at least one job with a `run`"));
     }
     let copied = jobs.len().saturating_mul(inherited.bytes() + tools.shared_bytes());
     if copied > MOST_COPIED {
-        let problem = Problem::new(place, "too many jobs for such large defaults and tools");
+        let problem = Problem::new(place, "`defaults` and `tools` are too large for this number of jobs");
         problems.push(problem.expected("less text under `defaults` and `tools`"));
         return Default::default();
     }
@@ -62,7 +62,7 @@ pub(super) fn suite(file: JobsFile, project: Option<&Path>, problems: &mut Probl
 
 fn inherited(defaults: DefaultsDeclaration, problems: &mut Problems) -> Inherited {
     let DefaultsDeclaration { timeout, grace, memory, log_limit, env, pass_env } = defaults;
-    // A wrong value is reported already; what stands in for it only has to be harmless.
+    // A wrong value is already reported; its substitute only has to be harmless.
     let duration = |limit: &Spanned<Limit>| limit.value.map_or(Duration::from_secs(600), |limit| limit.0);
     let size = |size: &Spanned<Size>| size.value.map_or(ByteSize::mib(16), |size| size.0);
     let set = environment(&env, &Placeholder::OF_JOB, problems);
@@ -96,7 +96,7 @@ fn job(
     let run = command(&declared.run, allowed, problems);
     let directory = directory(&declared.directory, allowed, problems);
     let for_each = declared.for_each.as_ref().map(|items| for_each::resolve(items, problems));
-    let tool = tools.of(declared, allowed, problems);
+    let tool = tools.job_tool(declared, allowed, problems);
     let (timeout, grace) = times(declared, inherited, problems);
     let (memory, memory_limit) = memory(declared, inherited, problems);
     let (env, pass_env) = variables(declared, inherited, allowed, problems);
@@ -126,7 +126,7 @@ fn job(
     })
 }
 
-/// A command: a list of templates with a program in front. `None` if there is nothing to run.
+/// A command: a program and its arguments; none after a problem was added.
 pub(super) fn command(
     words: &Spanned<Vec<Text>>,
     allowed: &[Placeholder],
@@ -142,7 +142,7 @@ pub(super) fn command(
         }
         Some(Spanned { place, value: Some(program) }) if program.trim().is_empty() => {
             problems
-                .push(Problem::new(*place, "the program has no name").expected("a program, such as `make` or `./run`"));
+                .push(Problem::new(*place, "the program is empty").expected("a program, such as `make` or `./run`"));
         }
         Some(_) => {}
     }
@@ -162,7 +162,7 @@ fn directory(text: &Text, allowed: &[Placeholder], problems: &mut Problems) -> O
     template(text, allowed, problems)
 }
 
-/// The timeout and the grace that follows it.
+/// The timeout and the grace period after it.
 fn times(declared: &JobDeclaration, inherited: &Inherited, problems: &mut Problems) -> (Duration, Duration) {
     let timeout = declared.timeout.and_then(|timeout| timeout.value).map_or(inherited.timeout, |timeout| timeout.0);
     let Some(Spanned { place, value: Some(Limit(grace)) }) = declared.grace else {
@@ -172,14 +172,14 @@ fn times(declared: &JobDeclaration, inherited: &Inherited, problems: &mut Proble
     if grace > timeout && !timeout_is_wrong {
         let problem = Problem::new(
             place,
-            format!("the grace of {} is longer than the timeout of {}", exact(grace), exact(timeout)),
+            format!("the `grace` of {} is longer than the `timeout` of {}", exact(grace), exact(timeout)),
         );
         problems.push(problem.expected(format!("at most `{}`, or a longer `timeout`", exact(timeout))));
     }
     (timeout, grace)
 }
 
-/// The reservation and the ceiling.
+/// The reservation and the limit.
 fn memory(declared: &JobDeclaration, inherited: &Inherited, problems: &mut Problems) -> (ByteSize, Option<ByteSize>) {
     let limit = declared.memory_limit.and_then(|limit| Some((limit.place, limit.value?.0)));
     let reserved = declared.memory.and_then(|memory| memory.value).map(|memory| memory.0);
@@ -239,7 +239,7 @@ fn passed(declared: &[Spanned<EnvName>], set: &BTreeMap<String, Template>, probl
     for Spanned { place, value } in declared {
         let Some(EnvName(name)) = value else { continue };
         if set.contains_key(name) {
-            let problem = Problem::new(*place, format!("{} is both set under `env` and passed on", quoted(name)));
+            let problem = Problem::new(*place, format!("{} is both in `env` and in `pass-env`", quoted(name)));
             problems.push(problem.help("remove it from one of them"));
         }
         names.push(name.clone());
@@ -250,16 +250,12 @@ fn passed(declared: &[Spanned<EnvName>], set: &BTreeMap<String, Template>, probl
 }
 
 fn retry(declared: &RetryDeclaration, problems: &mut Problems) -> Retry {
-    let RetryDeclaration { attempts: Spanned { place, value }, on } = declared;
-    let attempts = value.map_or(1, |attempts| attempts.0);
-    if value.is_some() && attempts < 2 {
-        problems.push(Problem::new(*place, "one attempt is no retry").expected("a number from 2 to 10, or no `retry`"));
-    }
+    let RetryDeclaration { attempts, on } = declared;
     let mut outcomes = Vec::new();
     if let Some(list) = &on.value {
         if list.is_empty() {
             problems.push(
-                Problem::new(on.place, "nothing is retried")
+                Problem::new(on.place, "`on` is empty")
                     .expected("at least one outcome, such as `[timed-out]`, or no `retry`"),
             );
         }
@@ -272,7 +268,7 @@ fn retry(declared: &RetryDeclaration, problems: &mut Problems) -> Retry {
             }
         }
     }
-    Retry { attempts, on: outcomes }
+    Retry { attempts: attempts.value.map_or(2, |attempts| attempts.0), on: outcomes }
 }
 
 fn size_or(declared: Option<&Spanned<Size>>, usual: ByteSize) -> ByteSize {

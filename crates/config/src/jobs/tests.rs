@@ -1,4 +1,4 @@
-//! Whole declarations: what they become, and what is said about those that are wrong.
+//! Whole declarations: the resolved jobs, and the problems of wrong declarations.
 
 mod items;
 mod wrong;

@@ -1,4 +1,4 @@
-//! The tools of valgrind in a declaration: which options a project may give, and what a job's tool is in the end.
+//! The tools of valgrind in a declaration: the options that a project may set, and the resolved tool of each job.
 
 use super::declared::{HeapDeclaration, JobDeclaration, ProfilerDeclaration, Text, ToolDeclaration, ToolsDeclaration};
 use super::{JobTool, ToolSettings, heap};
@@ -11,24 +11,40 @@ use drydock_valgrind::tool::{Output, Tool};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The options that would take valgrind out of Drydock's hands, why, and what to use instead.
+/// The options that would interfere with Drydock: each with the reason, and what to use instead.
 const REFUSED: &[(&str, &str, &str)] = &[
-    ("--tool", "names the tool a second time", "the key `tool` of the job"),
-    ("--xml", "decides where findings are read from", "nothing; Drydock always asks for XML and keeps it"),
-    ("--log-", "sends the output away from Drydock", "nothing; the log is in the directory of the run"),
-    ("--massif-out-file", "sends the profile away from Drydock", "nothing; the profile is in the directory of the run"),
-    ("--dhat-out-file", "sends the profile away from Drydock", "nothing; the profile is in the directory of the run"),
+    ("--tool", "sets the tool a second time", "the key `tool` of the job"),
+    (
+        "--xml",
+        "changes the output that Drydock reads findings from",
+        "nothing; Drydock always asks for XML and keeps it",
+    ),
+    ("--log-", "redirects the output that Drydock reads", "nothing; the log is in the directory of the run"),
+    (
+        "--massif-out-file",
+        "redirects the profile that Drydock reads",
+        "nothing; the profile is in the directory of the run",
+    ),
+    (
+        "--dhat-out-file",
+        "redirects the profile that Drydock reads",
+        "nothing; the profile is in the directory of the run",
+    ),
     ("--trace-children-skip", "is set by Drydock", "the key `skip-children` under `tools`"),
     ("--trace-children", "is set by Drydock", "the key `trace-children` under `tools`"),
     (
         "--child-silent-after-fork",
-        "hides the findings of children",
+        "suppresses the findings of children",
         "nothing; Drydock reads the findings of each process",
     ),
-    ("--error-exitcode", "hides the program's own exit code", "nothing; Drydock reads the findings of each process"),
+    (
+        "--error-exitcode",
+        "replaces the exit code of the program",
+        "nothing; Drydock reads the findings of each process",
+    ),
     ("--quiet", "drops the counts of used suppressions, which Drydock reports", "nothing"),
     ("-q", "drops the counts of used suppressions, which Drydock reports", "nothing"),
-    ("--gen-suppressions=yes", "waits for an answer on the terminal", "`--gen-suppressions=all`"),
+    ("--gen-suppressions=yes", "waits for input from the terminal", "`--gen-suppressions=all`"),
     ("--vgdb-error", "waits for a debugger", "nothing"),
     ("--vgdb-stop-at", "waits for a debugger", "nothing"),
     ("--help", "prints the help instead of running the job", "nothing"),
@@ -36,14 +52,14 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("--version", "prints the version instead of running the job", "nothing"),
 ];
 
-/// Those that refuse everything that starts like them, not only the option itself with its value.
+/// Entries of [`REFUSED`] that refuse every option with this prefix.
 const FAMILIES: &[&str] = &["--xml", "--log-", "--trace-children-skip", "--trace-children"];
 
 /// The settings of all tools, checked once.
 pub(super) struct Tools(BTreeMap<Tool, ToolSettings>);
 
 impl Tools {
-    /// Checks the options and the suppression files, which are looked for if the project is known.
+    /// Checks the options, and with a project that the suppression files exist.
     pub(super) fn resolve(declared: ToolsDeclaration, project: Option<&Path>, problems: &mut Problems) -> Self {
         let ToolsDeclaration { memcheck, helgrind, drd, massif, dhat } = declared;
         let mut all = BTreeMap::new();
@@ -79,7 +95,12 @@ impl Tools {
     }
 
     /// The tool of one job, with the job's own options.
-    pub(super) fn of(&self, job: &JobDeclaration, allowed: &[Placeholder], problems: &mut Problems) -> Option<JobTool> {
+    pub(super) fn job_tool(
+        &self,
+        job: &JobDeclaration,
+        allowed: &[Placeholder],
+        problems: &mut Problems,
+    ) -> Option<JobTool> {
         let kind = job.tool.value?;
         check_heap(kind, job.heap.as_ref(), problems);
         let heap = heap::resolve(job, allowed, problems);
@@ -94,7 +115,7 @@ impl Tools {
         Some(JobTool { kind, settings, heap })
     }
 
-    /// The most bytes of text that one job can copy from here.
+    /// The maximum number of bytes that one job copies from these settings.
     pub(super) fn shared_bytes(&self) -> usize {
         let size = |tool: &ToolSettings| {
             let lists = [&tool.args, &tool.suppressions, &tool.skip_children, &tool.reduced_args, &tool.wrappers];
@@ -115,7 +136,7 @@ fn check_heap(kind: Tool, heap: Option<&Spanned<HeapDeclaration>>, problems: &mu
     }
 }
 
-/// The options that may be given; each other one is reported.
+/// The permitted options; the others are reported.
 fn options(args: &[Text], problems: &mut Problems) -> Vec<String> {
     let mut kept = Vec::new();
     for arg in args {
@@ -128,7 +149,7 @@ fn options(args: &[Text], problems: &mut Problems) -> Vec<String> {
     kept
 }
 
-/// Why an option may not be given.
+/// The problem of an option that is not permitted.
 fn refusal(option: &str) -> Option<Problem> {
     let place = crate::diagnostic::Place::START;
     if !option.starts_with('-') || option == "-" || option == "--" {
@@ -156,8 +177,8 @@ fn patterns(declared: Vec<Text>, problems: &mut Problems) -> Vec<String> {
         let Some(text) = value else { continue };
         if text.is_empty() || text.contains(',') {
             problems.push(
-                Problem::new(place, format!("{} is not one pattern", quoted(&text)))
-                    .expected("one pattern an element, without commas"),
+                Problem::new(place, format!("{} is not a single pattern", quoted(&text)))
+                    .expected("one pattern per element, without commas"),
             );
         } else {
             kept.push(text);
@@ -166,7 +187,7 @@ fn patterns(declared: Vec<Text>, problems: &mut Problems) -> Vec<String> {
     kept
 }
 
-/// Patterns of functions. One that matches every function would leave nobody who allocates.
+/// Patterns of functions, none of which matches every function.
 fn functions(declared: Vec<Text>, problems: &mut Problems) -> Vec<String> {
     const LONGEST: usize = 500;
     let mut kept = Vec::new();

@@ -1,4 +1,4 @@
-//! `deb` in `packaging/release.yaml`: the Debian source package and where it goes, validated.
+//! `deb` in `packaging/release.yaml`: the Debian source package and its upload target, validated.
 
 mod declared;
 
@@ -14,56 +14,56 @@ use crate::diagnostic::{Problem, Problems};
 use crate::globs::FileGlob;
 use drydock_base::text::quoted;
 
-/// The Debian source package, and where it goes.
+/// The Debian source package and its upload target.
 #[derive(Debug, Clone)]
 pub struct Deb {
     /// The directory that becomes `debian/`, relative to the project.
     pub directory: String,
-    /// Who signs the entries of the changelog.
+    /// The name and address in the entries of the changelog.
     pub maintainer: Address,
     /// The format of the orig tarball: one of the release's archives.
     pub orig: Format,
-    /// The Debian revision, to which each series adds its own ending.
+    /// The Debian revision, to which each series adds its own suffix.
     pub revision: Revision,
     /// The last number of every version.
     pub upload_number: u64,
-    /// Crates that are shipped in a tarball of their own.
+    /// Crates that are shipped in a separate tarball.
     pub vendor: Option<Vendor>,
     /// The series to build for, at least one, in the order of the declaration.
     pub series: Vec<Series>,
-    /// The command that shows that the packages work.
+    /// The command that tests the installed packages.
     pub smoke_test: Option<Vec<String>>,
-    /// Where packages are uploaded to.
+    /// The upload target.
     pub upload: Option<Target>,
 }
 
-/// Crates that are shipped in a tarball of their own.
+/// Crates that are shipped in a separate tarball.
 #[derive(Debug, Clone)]
 pub struct Vendor {
     /// Cargo manifests, at least one, relative to the project.
     pub manifests: Vec<String>,
-    /// Patterns of files that are left out.
+    /// Patterns of files that are removed.
     pub prune: Vec<FileGlob>,
-    /// Patterns of files that stay although they would be left out, or look like programs.
+    /// Patterns of files that are kept although they would be removed, or look like programs.
     pub keep: Vec<FileGlob>,
 }
 
 /// A series of a distribution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
-    /// Its code name.
+    /// The code name.
     pub name: SeriesName,
-    /// Its number.
+    /// The number.
     pub number: Number,
-    /// Whose it is.
+    /// The distribution.
     pub distribution: Distribution,
     /// The Rust compiler that the build uses there, when it was declared.
     pub rustc: Option<Number>,
-    /// The series that it is proved on when it cannot be had.
+    /// The series to test on if this one is not available.
     pub prove_on: Option<SeriesName>,
 }
 
-/// Whose series it is.
+/// The distribution of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Distribution {
     /// Debian.
@@ -73,7 +73,7 @@ pub enum Distribution {
 }
 
 impl Distribution {
-    /// The word in versions and paths.
+    /// The distribution's name in versions and paths.
     pub fn word(self) -> &'static str {
         match self {
             Distribution::Debian => "debian",
@@ -86,7 +86,7 @@ impl Distribution {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address(pub(crate) String);
 
-/// A Debian revision without the ending of a series.
+/// A Debian revision without the suffix of a series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision(pub(crate) String);
 
@@ -128,13 +128,13 @@ impl Number {
         &self.text
     }
 
-    /// Its parts, the largest first.
+    /// The numbers between the dots, most significant first.
     pub fn parts(&self) -> &[u32] {
         &self.parts
     }
 }
 
-/// Where packages are uploaded to.
+/// The upload target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The archive.
@@ -148,27 +148,27 @@ pub struct Target {
 pub enum Place {
     /// A personal package archive of Launchpad.
     Ppa {
-        /// Whose it is.
+        /// The Launchpad user or team.
         owner: String,
-        /// Its name.
+        /// The name of the archive.
         archive: String,
-        /// How files get there.
+        /// The upload method.
         method: Method,
     },
     /// The incoming directory of another archive.
     Queue {
-        /// How files get there.
+        /// The upload method.
         method: Method,
         /// The host; none for [`Method::Local`].
         host: Option<String>,
         /// The directory, `{state}` not yet replaced.
         incoming: String,
-        /// The file with the queue's answers, `{state}` not yet replaced.
+        /// The file in which the queue logs accepted and rejected uploads, `{state}` not yet replaced.
         log: Option<PathBuf>,
     },
 }
 
-/// How files get into an incoming directory.
+/// The upload method to an incoming directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// By copying.
@@ -182,7 +182,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The word of dput.
+    /// The method's name in dput.
     pub fn word(self) -> &'static str {
         match self {
             Method::Local => "local",
@@ -193,7 +193,7 @@ impl Method {
     }
 }
 
-/// Resolves the section; every reason why it cannot is in `problems`.
+/// Resolves the section; problems are added to `problems`.
 pub(super) fn resolve(declared: DebDeclaration, archives: &[super::Archive], problems: &mut Problems) -> Option<Deb> {
     let orig = declared.orig.value;
     if orig == Some(Format::Zip) {
@@ -207,13 +207,13 @@ pub(super) fn resolve(declared: DebDeclaration, archives: &[super::Archive], pro
     let vendor = declared.vendor.map(|vendor| {
         let list = vendor.cargo.value.unwrap_or_default();
         if list.is_empty() {
-            let problem = Problem::new(vendor.cargo.place, "there is no manifest");
+            let problem = Problem::new(vendor.cargo.place, "`cargo` is empty");
             problems.push(problem.expected("a list such as `[Cargo.toml]`"));
         }
         let manifests: Vec<String> = list.iter().filter_map(|text| inside(text, problems)).collect();
         for (text, manifest) in list.iter().zip(&manifests) {
             if !manifest.ends_with("Cargo.toml") {
-                let problem = Problem::new(text.place, format!("{} is no Cargo manifest", quoted(manifest)));
+                let problem = Problem::new(text.place, format!("{} is not a Cargo manifest", quoted(manifest)));
                 problems.push(problem.expected("the path of a `Cargo.toml`"));
             }
         }
@@ -238,7 +238,7 @@ pub(super) fn resolve(declared: DebDeclaration, archives: &[super::Archive], pro
 fn series_of(declared: Spanned<Entries<SeriesName, SeriesDeclaration>>, problems: &mut Problems) -> Vec<Series> {
     let Some(Entries(entries)) = declared.value else { return Vec::new() };
     if entries.is_empty() {
-        let problem = Problem::new(declared.place, "there is no series");
+        let problem = Problem::new(declared.place, "`series` is empty");
         problems.push(problem.expected("a series such as `noble: {number: \"24.04\", distribution: ubuntu}`"));
     }
     let one = |(name, series): (Spanned<SeriesName>, SeriesDeclaration)| {
@@ -276,7 +276,8 @@ pub(super) fn target(declared: Spanned<UploadDeclaration>, problems: &mut Proble
                 let Some(Spanned { place, value: Some(name) }) = text else { continue };
                 let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte);
                 if !name.bytes().all(fits) || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-                    let problem = Problem::new(*place, format!("{} is no {what} in Launchpad", quoted(name)));
+                    let problem =
+                        Problem::new(*place, format!("{} is not the name of an {what} in Launchpad", quoted(name)));
                     problems.push(problem.expected("lower-case letters, digits and `+ . -`, without a `~`"));
                 }
             }

@@ -12,53 +12,53 @@ use schemars::{Schema, json_schema};
 pub(super) type Text = Spanned<String>;
 
 declaration! {
-    /// What a release consists of, and what proves it.
+    /// The contents of a release and its proof.
     pub(in crate) struct ReleaseFile {
-        /// The project's name: the first part of file names and of the directory that an archive unpacks to.
+        /// The project's name: the first part of the names of archives and of their top directories.
         name: Spanned<ProjectName>,
-        /// Where the version is written.
+        /// The places that contain the version.
         version: VersionDeclaration,
-        /// What the sources are beside the files of the commit. Default: nothing.
+        /// Sources in addition to the files of the commit. Default: the defaults of its fields.
         source: SourceDeclaration,
-        /// The archives to make of the sources, at least one.
+        /// The archives to build from the sources, at least one.
         archives: Spanned<Vec<ArchiveDeclaration>>,
-        /// How it is proved that the archives can be built without a network. Default: it is not proved.
+        /// The proof that the archives can be built without a network. Default: no proof.
         offline_proof: Option<OfflineProofDeclaration>,
-        /// Whose signatures count. Default: nobody's.
+        /// The signers and the required number of signatures. Default: none.
         signing: Option<SigningDeclaration>,
-        /// The Debian source package, and where it goes. Default: there is none.
+        /// The Debian source package and its upload target. Default: none.
         deb: Option<DebDeclaration>,
-        /// What nightlies lead to, and where they go. Default: the defaults of its fields.
+        /// The settings of nightlies. Default: the defaults of its fields.
         nightly: NightlyDeclaration,
     }
 }
 
 declaration! {
-    /// Where the version is written.
+    /// The places that contain the version.
     pub(in crate) struct VersionDeclaration {
-        /// What the tag of a version is called.
+        /// The name of a version's tag.
         tag: Spanned<VersionText> = Spanned::unwritten(VersionText::new("v", "")),
-        /// Files that hold the version. Default: none is checked.
+        /// Files that contain the version. Default: none is checked.
         files: Option<Vec<VersionFileDeclaration>>,
-        /// The file with a heading for each version, such as `## [1.2.0] - 2026-06-01`. Default: none is looked for.
+        /// The file with a heading for each version, such as `## [1.2.0] - 2026-06-01`. Default: none is checked.
         changelog: Option<Text>,
     }
 }
 
 declaration! {
-    /// A file that holds the version.
+    /// A file that contains the version.
     pub(in crate) struct VersionFileDeclaration {
         /// The file, relative to the project.
         path: Text,
-        /// The line that holds it, with `{version}` in its place. Default: the file holds the version and nothing else.
+        /// The line that contains the version, written as `{version}`. Default: the file contains only the version.
         line: Option<Spanned<VersionText>>,
     }
 }
 
 declaration! {
-    /// What the sources are beside the files of the commit.
+    /// Sources in addition to the files of the commit.
     pub(in crate) struct SourceDeclaration {
-        /// Whether the files of submodules belong to the sources, at the commits that the project pins.
+        /// True to include the files of submodules, at the commits that the project pins.
         submodules: bool = true,
         /// Generators of files that are not in git, by name, in the order in which they run.
         /// Default: none.
@@ -67,53 +67,53 @@ declaration! {
 }
 
 declaration! {
-    /// A command that makes files of other files.
+    /// A command that generates files from other files.
     pub(in crate) struct GeneratorDeclaration {
         /// The command as a list of its words, without a shell. It runs in a clean copy of the sources.
         run: Spanned<Vec<Text>>,
-        /// Patterns of the files that it reads; each must match something.
+        /// Patterns of the files that it reads; each must match at least one file.
         inputs: Spanned<OneOrMany<Text>>,
-        /// Patterns of the files that it makes; each must match something that it wrote, hidden files as well.
+        /// Patterns of the files that it writes, including names with a leading dot; each must match at least one of them.
         outputs: Spanned<OneOrMany<Text>>,
-        /// Patterns of files that it leaves behind and that are not shipped. Default: none.
+        /// Patterns of temporary files that it leaves behind and that are not shipped. Default: none.
         scratch: Option<OneOrMany<Text>>,
-        /// Debian packages that have what it calls.
+        /// Debian packages that provide the programs that it calls.
         needs: Vec<Text> = Vec::new(),
-        /// Whether every machine makes the same bytes. If not, the outputs are not shipped: a builder makes them again.
+        /// True if the outputs are the same on every machine. Otherwise they are not shipped, and the build generates them.
         host_independent: bool = true,
-        /// Texts that the outputs may hold although they look like the version of an installed package.
+        /// Texts that the outputs may contain although they look like the version of an installed package.
         allow: Vec<Text> = Vec::new(),
     }
 }
 
 declaration! {
-    /// An archive to make.
+    /// An archive to build.
     pub(in crate) struct ArchiveDeclaration {
-        /// Its format.
+        /// The format.
         format: Spanned<Format>,
-        /// Its file name, with `{version}`. Default: `NAME-{version}.` and the format.
+        /// The file name, with `{version}`. Default: `NAME-{version}.` and the format.
         name: Option<Spanned<VersionText>>,
     }
 }
 
 declaration! {
-    /// How it is proved that the archives can be built without a network.
+    /// The proof that the archives can be built without a network.
     pub(in crate) struct OfflineProofDeclaration {
         /// The command that builds the unpacked archive, as a list of its words.
         build: Spanned<Vec<Text>>,
-        /// The command that tests what was built. Default: nothing is tested.
+        /// The command that tests the build. Default: no test.
         test: Option<Spanned<Vec<Text>>>,
-        /// Programs that a builder need not have: they are replaced by ones that fail.
+        /// Programs that the build must not use: they are replaced by programs that fail.
         poisoned: Vec<Text> = Vec::new(),
     }
 }
 
 declaration! {
-    /// Whose signatures count.
+    /// The signers and the required number of signatures.
     pub(in crate) struct SigningDeclaration {
-        /// The directory with the signers' public OpenPGP keys, one a file (`*.asc` or `*.gpg`), relative to the project.
+        /// The directory with the signers' public OpenPGP keys, one per file (`*.asc` or `*.gpg`), relative to the project.
         keys: Text,
-        /// How many of them must have signed.
+        /// The number of signers that must have signed.
         quorum: Bounded<1, 100> = Bounded(1),
     }
 }
@@ -135,7 +135,7 @@ impl Format {
     /// Every format.
     pub const ALL: [Format; 4] = [Format::TarGz, Format::TarXz, Format::TarBz2, Format::Zip];
 
-    /// The ending of its files.
+    /// The file name extension.
     pub fn extension(self) -> &'static str {
         match self {
             Format::TarGz => "tar.gz",
@@ -171,7 +171,7 @@ impl FromText for ProjectName {
             return Ok(Self(text.to_owned()));
         }
         let expected = "at most 64 letters, digits and `+ . _ -`, starting with a letter or digit";
-        Err(BadValue::new(format!("{} cannot name files", quoted(text)), expected))
+        Err(BadValue::new(format!("{} is not the name of a project", quoted(text)), expected))
     }
 
     fn text_schema() -> Schema {

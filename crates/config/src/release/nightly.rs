@@ -1,4 +1,4 @@
-//! `nightly` in `packaging/release.yaml`: what nightlies lead to, and where their packages go.
+//! `nightly` in `packaging/release.yaml`: the next version, and the upload target of nightlies.
 
 use super::Version;
 use super::deb::{Deb, Place, Series, SeriesName, Target, UploadDeclaration};
@@ -6,43 +6,43 @@ use crate::decode::{Bounded, OneOrMany, Spanned, declaration};
 use crate::diagnostic::{Problem, Problems};
 
 declaration! {
-    /// What nightlies lead to, and where they go. Their images go to the `nightly` repository of `docker/images.yaml`.
+    /// The settings of nightlies. Their images are pushed to the `nightly` repositories of `docker/images.yaml`.
     pub(in crate) struct NightlyDeclaration {
-        /// The version that will be released next, such as `"26.09"`; it has to be above the last release. Default: what
-        /// the first of `version.files` holds.
+        /// The version that will be released next, such as `"26.09"`, which is above the last release. Default: the version
+        /// in the first of `version.files`.
         next: Option<Spanned<Version>>,
-        /// Series of `deb` whose packages are proved every night. Default: all of them.
+        /// Series of `deb` whose packages every nightly run tests. Default: all of them.
         prove: Option<OneOrMany<Spanned<SeriesName>>>,
-        /// Where source packages of nightlies are uploaded to, which is never where those of releases go.
-        /// Default: nowhere.
+        /// The upload target of source packages of nightlies, which differs from that of releases.
+        /// Default: nothing is uploaded.
         upload: Option<Spanned<UploadDeclaration>>,
-        /// For how many days the files of a nightly stay on the machine that made it.
+        /// The number of days for which the files of a nightly are kept on the machine that built it.
         keep_days: Bounded<1, 3650> = Bounded(7),
     }
 }
 
-/// What nightlies lead to, and where they go, validated.
+/// The settings of nightlies, validated.
 #[derive(Debug, Clone)]
 pub struct Nightly {
     /// The version that will be released next.
     pub next: Option<Version>,
-    /// Series whose packages are proved; none for all.
+    /// Series whose packages are tested; `None` for all.
     pub prove: Option<Vec<SeriesName>>,
-    /// Where source packages are uploaded to.
+    /// The upload target of source packages.
     pub upload: Option<Target>,
-    /// For how many days the files of a nightly stay on this machine.
+    /// The number of days for which the files of a nightly are kept on this machine.
     pub keep_days: u32,
 }
 
 impl Nightly {
-    /// Those of the series whose packages are proved.
+    /// The series whose packages are tested.
     pub fn proved<'a>(&self, series: &'a [Series]) -> Vec<&'a Series> {
         let wanted = |one: &&Series| self.prove.as_ref().is_none_or(|names| names.contains(&one.name));
         series.iter().filter(wanted).collect()
     }
 }
 
-/// Resolves the section; every reason why it cannot is in `problems`.
+/// Resolves the section; problems are added to `problems`.
 pub(super) fn resolve(declared: NightlyDeclaration, deb: Option<&Deb>, problems: &mut Problems) -> Nightly {
     let NightlyDeclaration { next, prove, upload, keep_days } = declared;
     let prove = prove.map(|OneOrMany(list)| {
@@ -59,11 +59,11 @@ pub(super) fn resolve(declared: NightlyDeclaration, deb: Option<&Deb>, problems:
     let upload = upload.and_then(|upload| super::deb::target(upload, problems));
     if let (Some(place), Some(nightly)) = (place, &upload) {
         match deb.map(|deb| deb.upload.as_ref()) {
-            None => problems.push(Problem::new(place, "there are no source packages to upload").help("declare `deb`")),
+            None => problems.push(Problem::new(place, "`upload` requires source packages").help("declare `deb`")),
             Some(Some(release)) if same(&release.place, &nightly.place) => {
-                let problem = Problem::new(place, "nightlies go where releases go (`deb.upload`)");
+                let problem = Problem::new(place, "nightlies and releases have the same upload target (`deb.upload`)");
                 problems
-                    .push(problem.expected("another archive or queue, so that nobody gets a nightly for a release"));
+                    .push(problem.expected("another archive or queue, so that users of releases do not get nightlies"));
             }
             Some(_) => {}
         }
@@ -71,7 +71,7 @@ pub(super) fn resolve(declared: NightlyDeclaration, deb: Option<&Deb>, problems:
     Nightly { next: next.and_then(|next| next.value), prove, upload, keep_days: keep_days.0 }
 }
 
-/// Whether two places are the same archive, however files get there.
+/// True if two targets are the same archive, whatever the upload methods are.
 fn same(one: &Place, other: &Place) -> bool {
     match (one, other) {
         (Place::Ppa { owner, archive, .. }, Place::Ppa { owner: other_owner, archive: other_archive, .. }) => {
@@ -101,11 +101,11 @@ deb:
   maintainer: A <a@example.org>
   series: {noble: {number: '24.04', distribution: ubuntu}}
   upload: UPLOAD
-nightly: {next: '26.09', prove: noble, upload: NIGHTLY}
+nightly: {next: '26.09', prove: noble, upload: TARGET}
 ";
 
     fn parse(upload: &str, nightly: &str) -> Result<Release, String> {
-        let text = DECLARED.replace("UPLOAD", upload).replace("NIGHTLY", nightly);
+        let text = DECLARED.replace("UPLOAD", upload).replace("TARGET", nightly);
         Release::parse(&text, Path::new("packaging/release.yaml")).map_err(|problems| problems.to_string())
     }
 
@@ -121,7 +121,7 @@ nightly: {next: '26.09', prove: noble, upload: NIGHTLY}
             (local, local),
         ] {
             let found = parse(release, nightly).unwrap_err();
-            assert!(found.contains("nightlies go where releases go"), "{nightly}: {found}");
+            assert!(found.contains("nightlies and releases have the same upload target"), "{nightly}: {found}");
         }
         for nightly in [
             "{target: ppa, owner: me, archive: mine-nightly}",
@@ -136,15 +136,15 @@ nightly: {next: '26.09', prove: noble, upload: NIGHTLY}
     }
 
     #[test]
-    fn what_is_wrong_is_said_at_its_place() {
+    fn problems_are_reported_at_their_place() {
         let text = "name: x\nversion: {}\narchives: [{format: tar.xz}]\nnightly: {next: v1, upload: {target: ppa, owner: a, archive: b}}\n";
         let found = Release::parse(text, Path::new("r.yaml")).unwrap_err().to_string();
         assert!(found.contains("r.yaml:4:17: `v1` is not a version"), "{found}");
-        assert!(found.contains("there are no source packages to upload"), "{found}");
+        assert!(found.contains("`upload` requires source packages"), "{found}");
         let series = DECLARED
             .replace("prove: noble", "prove: [noble, jammy]")
             .replace("UPLOAD", "{target: ppa, owner: a, archive: b}");
-        let series = series.replace(", upload: NIGHTLY", "");
+        let series = series.replace(", upload: TARGET", "");
         let found = Release::parse(&series, Path::new("r.yaml")).unwrap_err().to_string();
         assert!(found.contains("the series `jammy` is not declared"), "{found}");
     }

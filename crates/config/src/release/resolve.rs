@@ -1,4 +1,4 @@
-//! Declared → resolved: defaults applied, and everything checked that a release can get wrong.
+//! Resolves a declared release: applies the defaults and validates it.
 
 use super::declared::{
     ArchiveDeclaration, GeneratorDeclaration, OfflineProofDeclaration, ReleaseFile, Text, VersionFileDeclaration,
@@ -11,7 +11,7 @@ use crate::paths;
 use drydock_base::text::quoted;
 use std::collections::BTreeSet;
 
-/// Resolves the release; every reason why it cannot is in `problems`.
+/// Resolves the release; problems are added to `problems`.
 pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Release> {
     let ReleaseFile { name, version, source, archives, offline_proof, signing, deb, nightly } = file;
     let name = name.value.map(|name| name.0);
@@ -59,24 +59,27 @@ fn generator(name: &str, declared: &GeneratorDeclaration, problems: &mut Problem
     let mut needed = |list: &Spanned<OneOrMany<Text>>, what: &str| {
         let OneOrMany(list_of) = list.value.as_ref()?;
         if list_of.is_empty() {
-            problems
-                .push(Problem::new(list.place, "there is no pattern").expected(format!("the files that it {what}")));
+            problems.push(
+                Problem::new(list.place, "the list of patterns is empty")
+                    .expected(format!("patterns of the files that it {what}")),
+            );
         }
         Some(globs(list_of, problems))
     };
-    let (inputs, outputs) = (needed(&declared.inputs, "reads"), needed(&declared.outputs, "makes"));
+    let (inputs, outputs) = (needed(&declared.inputs, "reads"), needed(&declared.outputs, "writes"));
     let scratch = declared.scratch.as_ref().map_or_else(Vec::new, |scratch| globs(&scratch.0, problems));
     for package in &declared.needs {
         let Some(text) = &package.value else { continue };
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte);
         if text.len() < 2 || !text.bytes().all(fits) || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-            let problem = Problem::new(package.place, format!("{} is no Debian package", quoted(text)));
+            let problem = Problem::new(package.place, format!("{} is not a Debian package", quoted(text)));
             problems.push(problem.expected("the name of a package, such as `python3-mako`"));
         }
     }
     for text in &declared.allow {
         if text.value.as_ref().is_some_and(String::is_empty) {
-            problems.push(Problem::new(text.place, "an empty text allows everything").help("remove it"));
+            problems
+                .push(Problem::new(text.place, "the text is empty, which would allow everything").help("remove it"));
         }
     }
     let texts = |list: &[Text]| list.iter().filter_map(|text| text.value.clone()).collect();
@@ -112,7 +115,7 @@ pub(super) fn command(words: &Spanned<Vec<Text>>, problems: &mut Problems) -> Op
 fn archives_of(name: &str, declared: &Spanned<Vec<ArchiveDeclaration>>, problems: &mut Problems) -> Vec<Archive> {
     let Some(list) = &declared.value else { return Vec::new() };
     if list.is_empty() {
-        problems.push(Problem::new(declared.place, "there are no archives").expected("one such as `{format: tar.xz}`"));
+        problems.push(Problem::new(declared.place, "`archives` is empty").expected("one such as `{format: tar.xz}`"));
     }
     let mut archives = Vec::new();
     let mut names = BTreeSet::new();
@@ -126,13 +129,13 @@ fn archives_of(name: &str, declared: &Spanned<Vec<ArchiveDeclaration>>, problems
         };
         let text = file.to_string();
         if text.contains('/') || text.starts_with(['.', '-']) || text.chars().any(|c| c.is_control() || c == '\\') {
-            let problem = Problem::new(place, format!("{} is no file name", quoted(&text)));
-            problems.push(problem.expected("a name without `/`, `\\` and a `.` or `-` at its start"));
+            let problem = Problem::new(place, format!("{} is not a file name", quoted(&text)));
+            problems.push(problem.expected("a name without `/` and `\\`, not starting with `.` or `-`"));
         } else if !text.ends_with(&ending) {
             let problem = Problem::new(place, format!("{} does not end with `{ending}`", quoted(&text)));
             problems.push(problem.expected("the ending of its format"));
         } else if !names.insert(text.clone()) {
-            let problem = Problem::new(place, format!("two archives are called {}", quoted(&text)));
+            let problem = Problem::new(place, format!("two archives have the name {}", quoted(&text)));
             problems.push(problem.help("give one of them another `name`"));
         }
         archives.push(Archive { format, name: file });
@@ -147,7 +150,7 @@ fn proof(declared: OfflineProofDeclaration, problems: &mut Problems) -> Option<O
     for program in &poisoned {
         let Some(text) = &program.value else { continue };
         if text.is_empty() || text.contains('/') {
-            let problem = Problem::new(program.place, format!("{} is no name of a program", quoted(text)));
+            let problem = Problem::new(program.place, format!("{} is not the name of a program", quoted(text)));
             problems.push(problem.expected("a name without a directory, such as `python3`"));
         }
     }

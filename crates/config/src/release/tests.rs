@@ -1,4 +1,4 @@
-//! Declared releases: what they become, and what is said about those that are wrong.
+//! Declared releases: the resolved releases, and the problems of wrong declarations.
 
 use super::*;
 
@@ -41,19 +41,19 @@ offline-proof: {build: make, poisoned: [/bin/sh]}
     assert_eq!(
         problems,
         [
-            "1:7: `a b` cannot name files (at most 64 letters, digits and `+ . _ -`, starting with a letter or digit)",
+            "1:7: `a b` is not the name of a project (at most 64 letters, digits and `+ . _ -`, starting with a letter or digit)",
             "2:16: `v1` does not contain `{version}` (a text with `{version}` once, such as `v{version}`)",
-            "2:35: the path `../VERSION` leads out of the directory with `..` (a path relative to the project and inside of it)",
+            "2:35: the path `../VERSION` contains a `..` component (a path relative to the project and inside of it)",
             "2:49: unknown key `chagelog` (did you mean `changelog`?)",
             "5:17: the command has no program (a program and its arguments, such as `[make, check]`)",
-            "5:29: there is no pattern (the files that it reads)",
+            "5:29: the list of patterns is empty (patterns of the files that it reads)",
             "5:43: the pattern `/etc/passwd` is absolute (a pattern such as `tests/run-*.c`)",
-            "5:65: `Python` is no Debian package (the name of a package, such as `python3-mako`)",
+            "5:65: `Python` is not a Debian package (the name of a package, such as `python3-mako`)",
             "6:21: `tar` is not the format of an archive (`tar.gz`, `tar.xz`, `tar.bz2` or `zip`)",
             "6:47: `x-{version}.tar` does not end with `.zip` (the ending of its format)",
-            "6:91: two archives are called `name-{version}.zip` (give one of them another `name`)",
+            "6:91: two archives have the name `name-{version}.zip` (give one of them another `name`)",
             "7:24: found the text `make` instead of a list (write it as a list: `[make]`)",
-            "7:41: `/bin/sh` is no name of a program (a name without a directory, such as `python3`)",
+            "7:41: `/bin/sh` is not the name of a program (a name without a directory, such as `python3`)",
         ]
     );
 }

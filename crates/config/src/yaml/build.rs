@@ -1,4 +1,4 @@
-//! Parser events → tree, with a stack of its own instead of recursion.
+//! Builds the tree from parser events, with an explicit stack instead of recursion.
 
 use super::{Entry, Key, MAX_DEPTH, MAX_VALUES, Node, Scalar, Value};
 use crate::diagnostic::{Place, Problem, Problems};
@@ -106,7 +106,7 @@ struct Builder<'p> {
 }
 
 impl Builder<'_> {
-    /// Where the key of the next value stands, or else the value itself.
+    /// The place of the key of the next value, or else of the value itself.
     fn owner(&self, place: Place) -> Place {
         match self.stack.last() {
             Some(Frame { content: Content::Mapping { key: Pending::Key(key), .. }, .. }) => key.place,
@@ -153,7 +153,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Hands a complete value to the collection that it stands in.
+    /// Adds a complete value to the collection that contains it.
     fn attach(&mut self, node: Node) {
         let Some(Frame { content, .. }) = self.stack.last_mut() else {
             self.root = Some(node);
@@ -191,7 +191,7 @@ fn pending(node: Node, seen: &mut HashMap<String, Place>, problems: &mut Problem
     }
     if let Some(first) = seen.get(&text) {
         let problem = Problem::new(place, format!("duplicate key {}", quoted(&text)));
-        problems.push(problem.help(format!("it is written at line {} already; remove one of them", first.line)));
+        problems.push(problem.help(format!("it is already set at line {}; remove one of them", first.line)));
         return Pending::Refused;
     }
     seen.insert(text.clone(), place);

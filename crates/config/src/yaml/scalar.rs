@@ -1,15 +1,15 @@
-//! What a plain scalar would be to the readers of YAML 1.1 and 1.2, so that ambiguous ones can be refused.
+//! The types of plain scalars in YAML 1.1 and 1.2, so that ambiguous ones can be refused.
 
 /// A text, number, boolean or nothing, with the text that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scalar {
     /// The text, without quotes and with escapes resolved.
     pub text: String,
-    /// What YAML makes of it.
+    /// The type that YAML gives it.
     pub kind: Kind,
 }
 
-/// What YAML makes of a scalar.
+/// The type that YAML gives to a scalar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Text: quoted, or not resembling anything else.

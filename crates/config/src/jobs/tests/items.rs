@@ -58,10 +58,10 @@ jobs:
         problems(&diagnostics),
         [
             "1:35: the suppression file `ci/x.supp` does not exist (a file of the project, which may be empty)",
-            "3:30: the items `a/run.c` and `b/run.c` have one name, `same/run` (set `for-each: {…, name: \"{item}\"}`, which tells all items apart)",
+            "3:30: the items `a/run.c` and `b/run.c` have the same name, `same/run` (set `for-each: {…, name: \"{item}\"}`, which gives every item its own name)",
             "4:30: `nowhere/*` or `*.h` matches no file (patterns are relative to the project; `*` stays in one directory, `**` crosses directories)",
             "4:58: unknown key `timout` (did you mean `timeout`?)",
-            "5:31: the jobs `units` and `units/run` both have `units/run` (rename one of the jobs, or set `name` in this `for-each`)",
+            "5:31: the jobs `units` and `units/run` both plan `units/run` (rename one of the jobs, or set `name` in this `for-each`)",
         ]
     );
     let missing = Suite::load(&directory.path().join("ci/none.yaml"), directory.path()).unwrap_err();
@@ -84,11 +84,11 @@ fn listed_items_can_be_wrong_too() {
     );
     assert_eq!(
         expand(Some(&["x", "x"])),
-        ["1:53: the item `x` is listed twice (let the command of `lines-of` print it once)"]
+        ["1:53: the item `x` is listed twice (change the command of `lines-of` so that it prints the item once)"]
     );
     assert_eq!(
         expand(Some(&["x y", "x-y"])),
-        ["1:53: the items `x y` and `x-y` have one name, `a/x-y` (rename one of them)"]
+        ["1:53: the items `x y` and `x-y` have the same name, `a/x-y` (rename one of them)"]
     );
     assert_eq!(
         expand(None),
@@ -99,7 +99,7 @@ fn listed_items_can_be_wrong_too() {
     assert_eq!(
         expand(Some(&["../x"])),
         [
-            "1:53: `a/x` cannot run in its directory: the path `../x` leads out of the directory with `..` (set `name` in this `for-each`, made of `{item}`, `{stem}` and `{dir}`)"
+            "1:53: `a/x` cannot run in its directory: the path `../x` contains a `..` component (set `name` in this `for-each`, made of `{item}`, `{stem}` and `{dir}`)"
         ]
     );
 }

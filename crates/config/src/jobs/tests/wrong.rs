@@ -1,13 +1,13 @@
-//! Wrong declarations: what is said about them, all of it at once.
+//! The problems of wrong declarations, reported all at once.
 
 use super::*;
 
 #[test]
-fn what_a_job_can_get_wrong() {
+fn every_problem_of_a_job_is_reported() {
     let one = |body: &str| format!("jobs: {{a: {{run: [x], {body}}}}}");
     says(
         &one("timeout: 1s, grace: 2s"),
-        &["the grace of 2s is longer than the timeout of 1s (at most `1s`, or a longer `timeout`)"],
+        &["the `grace` of 2s is longer than the `timeout` of 1s (at most `1s`, or a longer `timeout`)"],
     );
     says(&one("memory-limit: 100B"), &["no program can start within 100B (at least `1MiB`)"]);
     says(&one("heap: {limit: 1MiB}"), &["`heap` in a job that does not run under massif (`tool: massif` in this job)"]);
@@ -20,21 +20,18 @@ fn what_a_job_can_get_wrong() {
         &heap(""),
         &["neither `limit` nor `baseline` (a `limit` such as `4MiB`, a `baseline` with a massif file, or both)"],
     );
-    says(
-        &heap("limit: 1MiB, tolerance: 2%"),
-        &["a `tolerance` without a `baseline` (remove it; the `limit` is exact)"],
-    );
+    says(&heap("limit: 1MiB, tolerance: 2%"), &["`tolerance` without `baseline` (remove it; the `limit` is exact)"]);
     says(&heap("baseline: x, tolerance: 2"), &["`2` has no unit (`2%`)"]);
     says(
         &heap("baseline: ../x, tolerance: two"),
         &[
-            "the path `../x` leads out of the directory with `..` (a path relative to the project and inside of it)",
+            "the path `../x` contains a `..` component (a path relative to the project and inside of it)",
             "`two` is not a share in percent (a share in percent, for instance `2%` or `0.5%`, at most `1000%`)",
         ],
     );
     says(
         &heap("baseline: 'ci/{stem}.massif'"),
-        &["`{stem}` in a job without items (a `for-each` in this job, or one of `{name}`, `{jobs}`)"],
+        &["`{stem}` in a job without `for-each` (a `for-each` in this job, or one of `{name}`, `{jobs}`)"],
     );
     says(
         "tools: {massif: {wrappers: ['*', '', xmalloc]}}\njobs: {a: {run: [x]}}",
@@ -50,7 +47,7 @@ fn what_a_job_can_get_wrong() {
     says(
         &one("retry: {attempts: 11, on: [flaky, failed, failed]}"),
         &[
-            "`11` is out of range (a whole number from 1 to 10)",
+            "`11` is out of range (a whole number from 2 to 10)",
             "`flaky` is not an outcome that can be retried (`timed-out`, `failed`, `findings`, `crashed`, `allocation-failure` or `over-budget`)",
             "the outcome is listed twice (remove one of them)",
         ],
@@ -63,19 +60,16 @@ fn what_a_job_can_get_wrong() {
         &one("for-each: {glob: [], lines-of: [x]}"),
         &["both `glob` and `lines-of` (either `glob` with a pattern of files, or `lines-of` with a command)"],
     );
-    says(&one("for-each: {glob: []}"), &["there is no pattern (a pattern such as `tests/run-*.c`)"]);
-    says(
-        &one("env: {A: x}, pass-env: [A]"),
-        &["`A` is both set under `env` and passed on (remove it from one of them)"],
-    );
+    says(&one("for-each: {glob: []}"), &["the list of patterns is empty (a pattern such as `tests/run-*.c`)"]);
+    says(&one("env: {A: x}, pass-env: [A]"), &["`A` is both in `env` and in `pass-env` (remove it from one of them)"]);
     says(&one("directory: /tmp"), &["the path `/tmp` is absolute (a path relative to the project and inside of it)"]);
     says("jobs: {a: {run: []}}", &["the command is empty (a program and its arguments, such as `[make, check]`)"]);
-    says("jobs: {a: {run: ['']}}", &["the program has no name (a program, such as `make` or `./run`)"]);
-    says("jobs: {}", &["there are no jobs (at least one job with a `run`)"]);
+    says("jobs: {a: {run: ['']}}", &["the program is empty (a program, such as `make` or `./run`)"]);
+    says("jobs: {}", &["`jobs` is empty (at least one job with a `run`)"]);
     says("jobs:", &["found nothing instead of a mapping (a mapping such as `{key: value}`)"]);
     says(
         "tools: {memcheck: {suppressions: [../x]}}\njobs: {a: {run: [x]}}",
-        &["the path `../x` leads out of the directory with `..` (a path relative to the project and inside of it)"],
+        &["the path `../x` contains a `..` component (a path relative to the project and inside of it)"],
     );
     says(
         "jobs: {a b: {run: [x]}, 'a/1': {run: [x]}}",
@@ -86,7 +80,7 @@ fn what_a_job_can_get_wrong() {
     );
 }
 
-/// One file with most mistakes there are. It stands in the corpus too.
+/// One file with most of the possible mistakes, which is part of the corpus too.
 #[test]
 fn all_problems_of_a_file_are_shown_at_once() {
     let text = include_str!("../../../../../xtask/tests/corpus/jobs-yaml/bad-everything.yaml");
@@ -97,7 +91,7 @@ ci/jobs.yaml:1:21: `10` has no unit
    |                     ^^
    = expected: the unit as well, for instance `10s` or `10m`
 
-ci/jobs.yaml:4:33: `--xml=yes` decides where findings are read from
+ci/jobs.yaml:4:33: `--xml=yes` changes the output that Drydock reads findings from
  4 |     args: [--track-origins=yes, --xml=yes, -q]
    |                                 ^^^^^^^^^
    = help: remove it; Drydock always asks for XML and keeps it
@@ -122,17 +116,17 @@ ci/jobs.yaml:9:5: unknown key `timout`
    |     ^^^^^^
    = help: did you mean `timeout`?
 
-ci/jobs.yaml:11:13: there is no job `biuld`
+ci/jobs.yaml:11:13: unknown job `biuld`
  11 |     needs: [biuld, units]
     |             ^^^^^
     = help: did you mean `build`?
 
-ci/jobs.yaml:11:20: `units` needs itself
+ci/jobs.yaml:11:20: the job `units` needs itself
  11 |     needs: [biuld, units]
     |                    ^^^^^
     = help: remove it
 
-ci/jobs.yaml:12:22: the pattern `tests/[a` is wrong: invalid range pattern
+ci/jobs.yaml:12:22: the pattern `tests/[a` is not valid: invalid range pattern
  12 |     for-each: {glob: "tests/[a"}
     |                      ^^^^^^^^^^
     = expected: a pattern such as `tests/run-*.c`
@@ -162,7 +156,7 @@ ci/jobs.yaml:17:27: found the number `010` instead of a text
     |                           ^^^
     = help: quote it: "010"
 
-ci/jobs.yaml:19:12: the grace of 3s is longer than the timeout of 2s
+ci/jobs.yaml:19:12: the `grace` of 3s is longer than the `timeout` of 2s
  19 |     grace: 3s
     |            ^^
     = expected: at most `2s`, or a longer `timeout`
@@ -172,27 +166,27 @@ ci/jobs.yaml:20:11: `heap` in a job that does not run under massif
     |           ^
     = expected: `tool: massif` in this job
 
-ci/jobs.yaml:20:19: `0MiB` is no room at all
+ci/jobs.yaml:20:19: `0MiB` is not greater than zero
  20 |     heap: {limit: 0MiB}
     |                   ^^^^
-    = expected: more than zero, for instance `512MiB`
+    = expected: a size greater than zero, such as `512MiB`
 
 ci/jobs.yaml:22:13: the jobs need each other: a → b → a
  22 |     needs: [a]
     |             ^
     = help: remove one of these needs
 
-ci/jobs.yaml:23:17: `{stem}` in a job without items
+ci/jobs.yaml:23:17: `{stem}` in a job without `for-each`
  23 |     run: [echo, "{stem}"]
     |                 ^^^^^^^^
     = expected: a `for-each` in this job, or one of `{name}`, `{jobs}`
 
-ci/jobs.yaml:24:23: one attempt is no retry
+ci/jobs.yaml:24:23: `1` is out of range
  24 |     retry: {attempts: 1, on: []}
     |                       ^
-    = expected: a number from 2 to 10, or no `retry`
+    = expected: a whole number from 2 to 10
 
-ci/jobs.yaml:24:30: nothing is retried
+ci/jobs.yaml:24:30: `on` is empty
  24 |     retry: {attempts: 1, on: []}
     |                              ^
     = expected: at least one outcome, such as `[timed-out]`, or no `retry`
@@ -206,7 +200,7 @@ ci/jobs.yaml:27:3: the required key `run` is missing
  27 |   c:
     |   ^^
 
-ci/jobs.yaml:28:11: `1A` cannot name an environment variable
+ci/jobs.yaml:28:11: `1A` is not the name of an environment variable
  28 |     env: {1A: x, B: {c: d}}
     |           ^^
     = expected: letters, digits and `_`, not starting with a digit
@@ -215,7 +209,7 @@ ci/jobs.yaml:28:21: found a mapping instead of a text
  28 |     env: {1A: x, B: {c: d}}
     |                     ^
 
-ci/jobs.yaml:29:16: the path `../x` leads out of the directory with `..`
+ci/jobs.yaml:29:16: the path `../x` contains a `..` component
  29 |     directory: ../x
     |                ^^^^
     = expected: a path relative to the project and inside of it
@@ -228,7 +222,7 @@ ci/jobs.yaml:30:18: `256` is out of range
 ci/jobs.yaml:31:3: duplicate key `a`
  31 |   a:
     |   ^
-    = help: it is written at line 15 already; remove one of them
+    = help: it is already set at line 15; remove one of them
 
 28 problems in ci/jobs.yaml
 "#);
@@ -267,6 +261,6 @@ fn small_texts_cannot_become_large_suites() {
     let jobs: String = (0..4000).map(|n| format!("  j{n}: {{run: [x]}}\n")).collect();
     check(
         &(text + &jobs),
-        &["3:3: too many jobs for such large defaults and tools (less text under `defaults` and `tools`)"],
+        &["3:3: `defaults` and `tools` are too large for this number of jobs (less text under `defaults` and `tools`)"],
     );
 }

@@ -9,40 +9,41 @@ use drydock_base::units::BadValue;
 use schemars::{Schema, json_schema};
 
 declaration! {
-    /// The Debian source package, and where it goes.
+    /// The Debian source package and its upload target.
     pub(in crate) struct DebDeclaration {
-        /// The directory that becomes `debian/`: `control`, `rules`, `copyright` and whatever else belongs there.
-        /// What stands in its `series/NAME/` replaces files for that series. The changelog is made of the project's.
+        /// The directory that becomes `debian/`: `control`, `rules`, `copyright` and so on.
+        /// Files in its `series/NAME/` replace those of the same name for that series. The changelog is generated from the
+        /// project's.
         directory: Text = Spanned::unwritten("packaging/debian".to_owned()),
-        /// Who signs the entries of the changelog.
+        /// The name and address in the entries of the changelog.
         maintainer: Spanned<Address>,
         /// Which of the `archives` is the orig tarball: `tar.xz`, `tar.gz` or `tar.bz2`.
         orig: Spanned<Format> = Spanned::unwritten(Format::TarXz),
-        /// The Debian revision, to which each series adds its own ending.
+        /// The Debian revision, to which each series adds its own suffix.
         revision: Spanned<Revision> = Spanned::unwritten(Revision("0ubuntu1~ppa1".to_owned())),
-        /// The last number of every version, for uploading the same release again. All series rise together.
+        /// The last number of every version, raised to upload the same release again. It applies to all series.
         upload_number: Bounded<1, 999> = Bounded(1),
-        /// Crates that are shipped in a tarball of their own. Default: none.
+        /// Crates that are shipped in a separate tarball. Default: none.
         vendor: Option<VendorDeclaration>,
         /// The series to build for, by their code names.
         series: Spanned<Entries<SeriesName, SeriesDeclaration>>,
-        /// The command that shows, where only the packages are installed, that they work.
+        /// The command that tests the packages in a system where only they are installed.
         /// Default: the tests of `debian/tests/control`, by autopkgtest.
         smoke_test: Option<Spanned<Vec<Text>>>,
-        /// Where packages are uploaded to. Default: nowhere.
+        /// The upload target. Default: nothing is uploaded.
         upload: Option<Spanned<UploadDeclaration>>,
     }
 }
 
 declaration! {
-    /// Crates that are shipped in a tarball of their own.
+    /// Crates that are shipped in a separate tarball.
     pub(in crate) struct VendorDeclaration {
-        /// Cargo manifests with a lock file beside them, relative to the project.
+        /// Cargo manifests with a lock file in the same directory, relative to the project.
         cargo: Spanned<Vec<Text>>,
-        /// Patterns of files, relative to the directory of all crates, that are left out. Their lines in cargo's lists of
-        /// checksums go with them. What Debian's tools would remove or what belongs to no build is always left out.
+        /// Patterns of files, relative to the directory of all crates, that are removed, with their lines in cargo's lists of
+        /// checksums. Files that Debian's tools would remove and files that no build uses are always removed.
         prune: Vec<Text> = Vec::new(),
-        /// Patterns of files that stay although they would be left out, or look like programs.
+        /// Patterns of files that are kept although they would be removed, or look like programs.
         keep: Vec<Text> = Vec::new(),
     }
 }
@@ -50,35 +51,35 @@ declaration! {
 declaration! {
     /// A series of a distribution.
     pub(in crate) struct SeriesDeclaration {
-        /// Its number, such as `"24.04"`: versions are sorted by it, as code names have no order.
+        /// The number, such as `"24.04"`: versions are sorted by it, as code names have no order.
         number: Spanned<Number>,
-        /// Whose series it is.
+        /// The distribution.
         distribution: Spanned<Distribution>,
-        /// The Rust compiler that the build uses there, such as `"1.75"`. Default: that of the series, where it is known.
+        /// The Rust compiler that the build uses there, such as `"1.75"`. Default: that of the series, if known.
         rustc: Option<Spanned<Number>>,
-        /// The series that it is proved on when it cannot be had. Default: the nearest Debian series.
+        /// The series to test on if this one is not available. Default: the nearest Debian series.
         prove_on: Option<Spanned<SeriesName>>,
     }
 }
 
 declaration! {
-    /// Where packages are uploaded to.
+    /// The upload target.
     pub(in crate) struct UploadDeclaration {
         /// `ppa` for a personal package archive of Launchpad, or `queue` for the incoming directory of another archive.
         target: Spanned<TargetKind>,
-        /// Whose archive, in Launchpad.
+        /// The Launchpad user or team that owns the archive.
         owner: Option<Text>,
-        /// Which archive, in Launchpad.
+        /// The name of the archive in Launchpad.
         archive: Option<Text>,
-        /// How files get into the directory. Default: `sftp` for a PPA.
+        /// The upload method. Default: `sftp` for a PPA.
         method: Option<Spanned<MethodKind>>,
         /// The host of the queue; none for the method `local`.
         host: Option<Text>,
         /// The incoming directory of the queue, `{state}` for Drydock's state directory.
         incoming: Option<Text>,
-        /// The file in which the queue says what it took and refused, one line a package. Default: none.
+        /// The file in which the queue logs accepted and rejected uploads, one line per package. Default: none.
         log: Option<Text>,
-        /// The fingerprint or address of the signing key. Default: `--key`, or the key that gpg takes by itself.
+        /// The fingerprint or address of the signing key. Default: `--key`, or gpg's default key.
         key: Option<Text>,
     }
 }
@@ -97,7 +98,7 @@ impl Keyword for TargetKind {
     const WORDS: &'static [(&'static str, Self)] = &[("ppa", Self::Ppa), ("queue", Self::Queue)];
 }
 
-/// How files get into a directory.
+/// The upload method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MethodKind {
     /// By copying.
@@ -135,7 +136,7 @@ impl FromText for Address {
         match parts.and_then(fits) {
             Some(()) => Ok(Self(text.to_owned())),
             None => Err(BadValue::new(
-                format!("{} is no name with an address", quoted(text)),
+                format!("{} is not a name with an address", quoted(text)),
                 "a name and an address, such as `A Name <name@example.org>`",
             )),
         }
@@ -155,7 +156,7 @@ impl FromText for Revision {
             return Ok(Self(text.to_owned()));
         }
         let expected = "a digit, then letters, digits and `+ . ~`, such as `0ubuntu1~ppa1`";
-        Err(BadValue::new(format!("{} is no Debian revision", quoted(text)), expected))
+        Err(BadValue::new(format!("{} is not a Debian revision", quoted(text)), expected))
     }
 
     fn text_schema() -> Schema {
@@ -179,7 +180,7 @@ impl FromText for SeriesName {
             return Ok(Self(text.to_owned()));
         }
         let expected = "the code name of a release, such as `noble` or `bookworm`";
-        Err(BadValue::new(format!("{} is no series", quoted(text)), expected))
+        Err(BadValue::new(format!("{} is not a series", quoted(text)), expected))
     }
 
     fn text_schema() -> Schema {
@@ -199,7 +200,7 @@ impl FromText for Number {
             Some(parts) if parts.len() <= 3 => Ok(Self { text: text.to_owned(), parts }),
             Some(_) | None => {
                 let expected = "numbers with dots between them, such as `\"24.04\"`";
-                Err(BadValue::new(format!("{} is no number of a release", quoted(text)), expected))
+                Err(BadValue::new(format!("{} is not the number of a release", quoted(text)), expected))
             }
         }
     }
