@@ -412,7 +412,7 @@ mod tests {
             &good.replace("\"config\"", "\"mediaType\":\"x/y\",\"config\""),
             "declares the media type x/y",
         );
-        refused(media::MANIFEST, &good.replace("sha256:", "sha257:"), "no digest");
+        refused(media::MANIFEST, &good.replace("sha256:", "sha257:"), "is not a digest");
         refused("application/vnd.docker.distribution.manifest.v1+prettyjws", &good, "unsupported media type");
     }
 

@@ -144,7 +144,7 @@ mod tests {
             ("v{version}", "26.06rc1", Ok("v26.06rc1")),
             ("v{version}", "1.0+b1", Ok("v1.0-b1")),
             ("release/{version}", "1.0", Ok("release-1.0")),
-            ("+{version}", "1.0", Err("is no tag")),
+            ("+{version}", "1.0", Err("is not a tag")),
         ] {
             let found = tag(&VersionText::from_text(pattern).unwrap(), &version(of));
             match expected {

@@ -158,11 +158,7 @@ fn every_doubt_is_reported_with_its_remedy_and_nothing_is_changed() {
                 let nightly = "1.4-0.nightly20260701.12.g0123456";
                 setup.push(&Built { version: nightly, ..Built::new("v1.4", "1.4", commit) });
             },
-            &[
-                "built as this version",
-                "a nightly version, which its programs print",
-                "docker build mine --tag v1.4",
-            ],
+            &["built as this version", "a nightly version, which its programs print", "docker build mine --tag v1.4"],
         ),
         (
             "1.5",
