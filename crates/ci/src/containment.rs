@@ -147,7 +147,7 @@ pub enum Unavailable {
 
 /// Chooses the best containment that works here, or the one asked for.
 ///
-/// The second value says, for a person, why a better one was not taken.
+/// The second value is the reason, for a person, why no cgroups are used.
 ///
 /// # Errors
 /// The one asked for is unavailable.

@@ -227,7 +227,7 @@ pub struct Evidence {
     pub userspace: Reading<Vec<UserspaceKill>>,
     /// The main process's pid.
     pub pid: Option<u32>,
-    /// Other jobs that died by SIGKILL in the same seconds without an intent of ours.
+    /// Other jobs that died by SIGKILL in the same seconds without a kill by Drydock.
     pub killed_peers: u32,
     /// The main process's address-space limit in bytes, when it had one at its end (`/proc/PID/limits`).
     pub address_space: Option<u64>,

@@ -93,7 +93,7 @@ impl Output {
         }
         let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         match rustix::fs::fallocate(&self.file, hole, from, until - from) {
-            // Not every file system can; then the end is given up instead, and the job goes on behind the beginning.
+            // Not every file system can; then the end is dropped instead, and the job continues behind the beginning.
             Err(rustix::io::Errno::OPNOTSUPP) => return self.file.set_len(self.head()),
             other => other?,
         }

@@ -40,7 +40,7 @@ pub struct Plan {
 pub struct PlannedJob {
     /// `build`, or `units/run-wire` for an item.
     pub name: JobName,
-    /// The declared job that it comes from: what `needs` refers to.
+    /// The declared job that it comes from, which `needs` refers to.
     pub group: JobName,
     /// The command, without the tool in front.
     pub argv: Vec<String>,

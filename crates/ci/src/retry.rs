@@ -78,7 +78,7 @@ pub fn next(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Nex
     }
 }
 
-/// A failure counts unless the job's quarantine knows it. Findings of valgrind in any attempt always count.
+/// A failure counts unless the job's quarantine lists it. Findings of valgrind in any attempt always count.
 fn failed(job: &PlannedJob, attempts: &[AttemptRecord]) -> JobResult {
     let found = |attempt: &AttemptRecord| {
         matches!(attempt.verdict.outcome, Outcome::Findings { .. } | Outcome::OverBudget { .. })
@@ -116,7 +116,7 @@ fn escalated(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Op
     })
 }
 
-/// Bytes that the attempt had: its reservation, or what it used beyond that.
+/// Bytes that the attempt had: its reservation, or its usage if that was higher.
 fn used(attempt: &AttemptRecord) -> u64 {
     attempt.conditions.reservation.max(attempt.peak.unwrap_or(0))
 }

@@ -123,7 +123,7 @@ impl Schedule {
     }
 
     /// The next job to start, if one may start now and `room` allows it: the caller must start it, and is asked with
-    /// the bytes that the job reserves. Where it refuses, nothing starts now.
+    /// the bytes that the job reserves. If it refuses, no job starts now.
     pub fn start_next(&mut self, room: &mut dyn FnMut(u64) -> bool) -> Option<Start> {
         if self.stopped || self.running_exclusively {
             return None;

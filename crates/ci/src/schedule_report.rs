@@ -51,7 +51,7 @@ pub struct MoreMemory {
     pub saves: u64,
 }
 
-/// The schedule of what the last process of the run did. None when fewer than two jobs ran.
+/// The efficiency of the part of a run that its last process ran. `None` if fewer than two jobs ran.
 pub fn assess(run: &Run) -> Option<ScheduleReport> {
     let limits = run.started.as_ref()?.capacity.limits();
     let mut plan = Plan { jobs: Vec::new(), ..run.plan.clone() };

@@ -10,7 +10,7 @@ use drydock_valgrind::xml::Log;
 /// The program with the seeded bugs, in C.
 pub const CANARY: &str = include_str!("tune_memory/canary.c");
 
-/// The seeded bugs: the function that has it, and what it is.
+/// The seeded bugs: the function that has it, and a description.
 pub const BUGS: [(&str, &str); 9] = [
     ("read_just_behind", "a read just behind a block"),
     ("read_well_behind", "a read 40 bytes behind a block"),
@@ -68,7 +68,7 @@ impl Knob {
     }
 }
 
-/// The seeded bugs that a log of the canary tells of, each with the number of frames that are shown for it.
+/// The seeded bugs that a log of the canary reports, each with the number of frames that are shown for it.
 pub fn found(log: &Log) -> BTreeMap<&'static str, usize> {
     let mut found = BTreeMap::new();
     for error in &log.errors {
@@ -99,7 +99,7 @@ pub struct Measured {
 /// The comparison of a measurement with the one under the job's own options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effect {
-    /// Bytes less at the peak; nothing when it is in the noise.
+    /// Bytes saved at the peak; `None` if within the noise.
     pub saves: u64,
     /// Seeded bugs that are not found any more.
     pub loses: Vec<&'static str>,
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn of_each_option_the_value_that_saves_most_and_hides_nothing() {
+    fn of_each_option_the_value_that_saves_most_and_misses_nothing() {
         let effect = |saves, loses: &[&'static str], less_detail| Effect {
             saves,
             loses: loses.to_vec(),

@@ -25,7 +25,7 @@ pub(super) fn over_budget(heap: &HeapEvidence, code: i32) -> Option<Verdict> {
         verdict.reasons.extend(held_by(heap));
         return Some(verdict.advise(format!(
             "`cargo xtask ci massif diff {} JOB` shows what changed; if it is meant to be so, \
-             `cargo xtask ci massif baseline JOB` writes the baseline anew",
+             rewrite the baseline with `cargo xtask ci massif baseline JOB`",
             baseline.file
         )));
     }
@@ -35,17 +35,19 @@ pub(super) fn over_budget(heap: &HeapEvidence, code: i32) -> Option<Verdict> {
     };
     if let Reading::Unreadable(why) = &heap.baseline {
         let verdict = unknown(format!("the heap could not be compared with its baseline: {why}"));
-        return Some(verdict.advise("`cargo xtask ci massif baseline JOB` writes the baseline anew"));
+        return Some(verdict.advise("rewrite the baseline with `cargo xtask ci massif baseline JOB`"));
     }
     let is_budgeted = heap.limit.is_some() || heap.baseline.get().is_some();
     if is_budgeted && !heap.incomplete.is_empty() {
         let verdict = unknown("the program ended as expected, but its heap was not completely measured".into());
-        return Some(verdict.advise("look for a full disk, and for who killed a process while massif wrote its file"));
+        return Some(
+            verdict.advise("check for a full disk, and for a process that was killed while massif wrote its file"),
+        );
     }
     None
 }
 
-const ADVICE: &str = "`cargo xtask ci massif show JOB` draws the heap and names who allocates";
+const ADVICE: &str = "`cargo xtask ci massif show JOB` draws the heap and lists the allocating functions";
 
 fn held_by(heap: &HeapEvidence) -> Option<String> {
     heap.largest_site.as_ref().map(|site| format!("at the peak, most is held by {site}"))

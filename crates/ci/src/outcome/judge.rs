@@ -7,7 +7,7 @@ use super::{Outcome, Verdict, signal_name, signals};
 use crate::evidence::{End, Evidence, Finding, KillReason, Reading};
 use drydock_base::units::{self, ByteSize};
 
-/// Judges an attempt. The first rule that applies decides; the others add what supports or rules out.
+/// Judges an attempt. The first rule that applies decides; the others add supporting and excluding observations.
 pub fn judge(evidence: &Evidence) -> Verdict {
     let rules: [fn(&Evidence) -> Option<Verdict>; 8] = [
         never_ran,
@@ -59,7 +59,7 @@ fn never_ran(evidence: &Evidence) -> Option<Verdict> {
     }
 }
 
-/// Rule 1: what Drydock did itself.
+/// Rule 1: the kills by Drydock itself.
 fn ended_by_us(evidence: &Evidence) -> Option<Verdict> {
     let intent = evidence.intent.as_ref()?;
     let how = if intent.escalated { "it ignored SIGTERM, so SIGKILL followed" } else { "it ended on SIGTERM" };
@@ -88,7 +88,7 @@ fn ended_by_us(evidence: &Evidence) -> Option<Verdict> {
                 0.99,
                 format!("the state directory cannot be written and Drydock ended it: {how}"),
             )
-            .advise("make the state directory writable again, with room on its disk, then go on with `ci --resume`"),
+            .advise("free disk space or restore write access to the state directory, then run `ci --resume`"),
         ),
         KillReason::Leftover => None,
     }
@@ -203,7 +203,9 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
                 format!("the program ended as expected, but {name} left no file that can be read"),
             )
             .and("nothing was measured, so this is not a pass")
-            .advise(format!("{name} writes at the end of the program that it started: does the job exec another one?")),
+            .advise(format!(
+                "{name} writes its file when the program that it started ends; check whether the job execs another one"
+            )),
         );
     }
     if let Some(verdict) = evidence.heap.as_ref().and_then(|heap| heap::over_budget(heap, code)) {
@@ -250,7 +252,7 @@ fn rule_out(evidence: &Evidence, verdict: &mut Verdict) {
     }
 }
 
-/// Adds what supports without deciding.
+/// Adds observations that support the verdict without deciding it.
 fn support(evidence: &Evidence, verdict: &mut Verdict) {
     if let Some(valgrind) = &evidence.valgrind {
         verdict.reasons.extend(valgrind.incomplete.iter().take(5).map(|why| format!("not completely checked: {why}")));
@@ -265,7 +267,7 @@ fn support(evidence: &Evidence, verdict: &mut Verdict) {
     {
         if !valgrind.main_crash.is_empty() {
             verdict.reasons.push(format!(
-                "valgrind saw it at {}",
+                "valgrind reports it at {}",
                 valgrind.main_crash.iter().take(4).cloned().collect::<Vec<_>>().join(" ← ")
             ));
         }

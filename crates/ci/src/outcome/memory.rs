@@ -1,4 +1,4 @@
-//! The rules about memory: who was killed, by whose limit, and how certain that is.
+//! The rules about memory: the victim of a kill, the exhausted limit, and the confidence.
 
 use super::end::{end_in_words, main_was_sigkilled};
 use super::{MemoryScope, Outcome, Verdict, Victim, signals};
@@ -73,12 +73,12 @@ fn from_group(evidence: &Evidence, counters: &GroupCounters) -> Verdict {
             .and(format!("the main process {}, so the victim was one of its descendants", end_in_words(&evidence.end))),
     };
     if let (MemoryScope::OwnLimit, Some(limit)) = (scope, counters.limit) {
-        verdict = verdict.and(format!("the group reached its own limit of {}", ByteSize::new(limit)));
+        verdict = verdict.and(format!("the cgroup reached its own limit of {}", ByteSize::new(limit)));
     }
     if let Some(kill) = evidence.kernel.get().and_then(|kills| kills.first()) {
         verdict = verdict.and(format!("the kernel log agrees: it killed pid {} ({})", kill.pid, kill.comm));
         if let (MemoryScope::Machine, Some(group)) = (scope, &kill.oom_memcg) {
-            verdict = verdict.and(format!("the limit that was exhausted is that of the group {group}"));
+            verdict = verdict.and(format!("the exhausted limit is that of the cgroup {group}"));
         }
     }
     more_memory(verdict, scope)

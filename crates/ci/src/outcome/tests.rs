@@ -100,7 +100,7 @@ fn the_kernel_log_and_userspace_killers_name_their_victims() {
 }
 
 #[test]
-fn the_machines_counter_alone_is_less_certain() {
+fn the_machines_counter_by_itself_is_less_certain() {
     check(&Evidence { host: host(1, 0), ..signaled(9) }, "out-of-memory", 0.9);
     let neighbours = vec![neighbour("big", 1 << 30, 1 << 20, false)];
     let verdict =

@@ -24,7 +24,7 @@ fn problem(job: &Job, item: &PlannedItem, project: &Path) -> Option<Problem> {
         Ok(profile) => profile,
         Err(fault) => {
             let problem = Problem::new(baseline.place, format!("the baseline `{file}` cannot be read: {fault}"));
-            return Some(problem.help(format!("write it anew with {}", write_it(item, &file))));
+            return Some(problem.help(format!("rewrite it with {}", write_it(item, &file))));
         }
     };
     let pages = job.tool.settings.args.iter().rev().find_map(|arg| arg.strip_prefix("--pages-as-heap=")) == Some("yes");
@@ -37,5 +37,5 @@ fn problem(job: &Job, item: &PlannedItem, project: &Path) -> Option<Problem> {
         what(profile.pages_as_heap()),
         what(pages)
     );
-    Some(Problem::new(baseline.place, problem).help(format!("write it anew with {}", write_it(item, &file))))
+    Some(Problem::new(baseline.place, problem).help(format!("rewrite it with {}", write_it(item, &file))))
 }

@@ -39,7 +39,7 @@ impl KernelLog {
         KernelLog { file, pending: None, kills: Vec::new(), same_pids }
     }
 
-    /// Reads what came since, and returns all kills of the run so far.
+    /// Reads new records, and returns all kills of the run so far.
     pub fn kills(&mut self) -> Reading<&[KernelKill]> {
         if let Ok(file) = &mut self.file {
             let mut record = [0; 8192];

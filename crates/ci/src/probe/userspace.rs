@@ -32,7 +32,7 @@ pub fn kills(since: i64, pids: &[u32], group: Option<&str>) -> Reading<Vec<Users
             let found = matching(&String::from_utf8_lossy(&output.stdout), pids, group);
             // journalctl shows other users' messages only to members of certain groups, and prints nothing otherwise.
             if found.is_empty() && !rustix::process::geteuid().is_root() {
-                return Reading::Unreadable("the journal shows nothing, or nothing to this user".into());
+                return Reading::Unreadable("the journal is empty, or this user cannot read it".into());
             }
             Reading::Read(found)
         }

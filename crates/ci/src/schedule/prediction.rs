@@ -13,7 +13,7 @@ pub struct Prediction {
     pub needed: u64,
     /// The origin of these numbers.
     pub source: Source,
-    /// Wall time in milliseconds, where history knows it.
+    /// Wall time in milliseconds, if the history has it.
     pub duration_ms: Option<u64>,
 }
 
@@ -48,7 +48,7 @@ impl Prediction {
             Source::Usual => return None,
         };
         Some(format!(
-            "{known}, and this run may use {} ({}); run it where there is more, or raise --memory",
+            "{known}, and this run may use {} ({}); run it on a larger machine, or raise --memory",
             ByteSize::new(capacity.memory),
             capacity.memory_source
         ))

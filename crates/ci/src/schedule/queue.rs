@@ -93,7 +93,7 @@ impl Queue {
         if waiting.passes < MAX_PASSES {
             return self.ready.first_at_most(free);
         }
-        // Its room is kept: what starts now must leave it memory and a slot.
+        // Its room is reserved: a job that starts now must leave it memory and a slot.
         if waiting.beside.len() + 1 >= self.slots {
             return None;
         }

@@ -50,7 +50,7 @@ fn needs_wait_for_every_item_of_a_group() {
 }
 
 #[test]
-fn what_needs_a_failed_job_is_never_run_and_told_why() {
+fn a_job_that_needs_a_failed_one_is_not_run_and_has_a_reason() {
     let plan = plan(vec![job("a", "a", &[]), job("b", "b", &["a"]), job("c", "c", &["b"]), job("d", "d", &[])]);
     let mut schedule = Schedule::new(&plan, &capacity(1, 100), &[memory(1); 4]);
     start(&mut schedule).unwrap();
@@ -63,7 +63,7 @@ fn what_needs_a_failed_job_is_never_run_and_told_why() {
 }
 
 #[test]
-fn a_job_that_is_to_run_alone_does() {
+fn an_exclusive_job_runs_exclusively() {
     let plan = plan(vec![job("a", "a", &[]), job("b", "b", &[]), job("c", "c", &[])]);
     let mut schedule = Schedule::new(&plan, &capacity(2, 100), &[memory(40); 3]);
     assert_eq!([start(&mut schedule).unwrap().job, start(&mut schedule).unwrap().job], [0, 1]);

@@ -28,7 +28,7 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Jobs that need nothing of each other.
+    /// Jobs without needs.
     pub fn independent(tasks: Vec<Task>) -> Workload {
         Workload { group: vec![0; tasks.len()], needs: vec![Vec::new()], tasks }
     }

@@ -131,13 +131,13 @@ impl Attempt {
         let logs = job.tool.kind.finds_errors().then(|| Logs::new(job, launch.directory.clone(), reduced));
         let expression = command(&launch, programs, &output)?;
         let mut group = containment.open(&launch.id, job.memory_limit).map_err(|error| {
-            StartError::State(io::Error::new(error.kind(), format!("cannot make a cgroup: {}", exec::plain(&error))))
+            StartError::State(io::Error::new(error.kind(), format!("cannot create a cgroup: {}", exec::plain(&error))))
         })?;
         let started = group.spawn(expression);
         let (handle, pid, pidfd) = match started.map_err(start_error).and_then(|handle| watched(handle, &*group)) {
             Ok(started) => started,
             Err(error) => {
-                // Nothing runs in it; what is left is removed with the run's cgroup.
+                // The cgroup is empty; it is removed with the run's cgroup.
                 group.remove().ok();
                 return Err(error);
             }
@@ -273,7 +273,7 @@ impl Attempt {
             let before = self.intent.take();
             let reason = before.as_ref().map_or(reason, |intent| intent.reason);
             let at = before.as_ref().map_or(unix, |intent| intent.at);
-            // The main process may have obeyed while what it started did not.
+            // The main process may have obeyed while its descendants did not.
             let escalated = before.is_some_and(|intent| intent.escalated) || hard && self.end.is_none();
             self.intent = Some(KillIntent { reason, at, escalated });
         }

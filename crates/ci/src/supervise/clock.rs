@@ -56,7 +56,8 @@ impl Clock {
         due
     }
 
-    /// A job ended: progress follows soon, so that it agrees with what was printed, at a bounded number of drawings a
+    /// Notes that a job ended: progress is drawn soon, so that it agrees with the printed lines, at a bounded number of
+    /// drawings a
     /// second.
     pub(super) fn progress_soon(&mut self, now: Instant) {
         self.progress = self.progress.min(now + SOON);

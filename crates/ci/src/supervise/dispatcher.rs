@@ -98,7 +98,7 @@ impl<'a> Dispatcher<'a> {
         self.retries.insert(position, conditions);
     }
 
-    /// Records an ended attempt and decides what follows.
+    /// Records an ended attempt, and settles or requeues the job.
     pub(super) fn attempt_ended(&mut self, position: usize, record: AttemptRecord) {
         let job = &self.plan.jobs[position];
         self.recorder.emit(Event::AttemptEnded { job: job.name.clone(), record: Box::new(record) });

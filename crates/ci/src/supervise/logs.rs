@@ -48,7 +48,7 @@ impl Logs {
         Logs { traced: Arc::new(traced), state }
     }
 
-    /// Takes note of what was opened since the last time.
+    /// Notes the logs that were opened since the last call.
     pub(super) fn look(&mut self) {
         match &mut self.state {
             State::Watched(Some(watch)) => watch.take(),
@@ -81,7 +81,7 @@ impl Logs {
         match self.state {
             State::Read(evidence) => evidence,
             State::InWork(thread) => thread.join().unwrap_or_else(|_| ValgrindEvidence {
-                incomplete: vec!["reading the logs failed, which is a defect of Drydock".into()],
+                incomplete: vec!["reading the logs failed, which is a bug in Drydock".into()],
                 ..ValgrindEvidence::default()
             }),
             State::Watched(_) => ValgrindEvidence::default(),

@@ -270,7 +270,7 @@ fn kernel_kills(
 
 fn names(kill: &KernelKill, attempt: &Attempt, same_pids: bool) -> bool {
     match (attempt.group.cgroup(), &kill.task_memcg) {
-        // In a container the kernel knows a longer path than we do.
+        // In a container the kernel logs a longer path than `/proc/self/cgroup` has.
         (Some(own), Some(task)) => task.ends_with(own) || task.contains(&format!("{own}/")),
         (Some(_), None) | (None, _) => {
             same_pids && (attempt.pid == kill.pid || attempt.group.known_pids().contains(&kill.pid))

@@ -61,7 +61,7 @@ impl<'a> Recorder<'a> {
     /// Allocates disk space for the records to come.
     ///
     /// # Errors
-    /// The disk is full, or an earlier record could not be written; the error says which.
+    /// The disk is full, or an earlier record could not be written.
     pub fn reserve(&mut self) -> io::Result<()> {
         if let Some(error) = &self.failed {
             return Err(io::Error::new(error.kind(), format!("cannot write the journal: {error}")));

@@ -21,7 +21,7 @@ pub(super) fn find(parameters: &RunParameters) -> Capacity {
             Ok(count) => {
                 (u32::try_from(count.get()).unwrap_or(u32::MAX), "processors that this process may use".into())
             }
-            Err(_) => (1, "the number of processors cannot be told".into()),
+            Err(_) => (1, "the number of processors is unknown".into()),
         },
     };
     let (memory, memory_source) = match parameters.memory {
@@ -30,7 +30,7 @@ pub(super) fn find(parameters: &RunParameters) -> Capacity {
             Some((bytes, source)) => {
                 (bytes - bytes / MARGIN, format!("{} free by {source}, less a sixteenth", ByteSize::new(bytes)))
             }
-            None => (FALLBACK.bytes(), "nothing can be read, so a guess".into()),
+            None => (FALLBACK.bytes(), "assumed, because no limit can be read".into()),
         },
     };
     Capacity { slots, slots_source, memory, memory_source }

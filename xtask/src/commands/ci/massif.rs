@@ -172,7 +172,7 @@ impl cli::MassifBaseline {
             }
             let declared = job.tool.heap_baseline.as_ref().map(|baseline| &baseline.file);
             let file = self.output.as_ref().or(declared).ok_or_else(|| {
-                let text = format!("{} declares no baseline; say with --output where to write it", job.name);
+                let text = format!("{} declares no baseline; give its file with --output", job.name);
                 Failure::usage(text)
             })?;
             files.push((job, &processes.profile, file, declared == Some(file)));
@@ -262,7 +262,7 @@ fn declared_wrappers(ctx: &Context) -> Vec<String> {
 
 fn tell_others(processes: &Processes) {
     for why in &processes.incomplete {
-        output::out(format_args!("  not whole: {why}"));
+        output::out(format_args!("  incomplete: {why}"));
     }
     if !processes.others.is_empty() {
         output::out(format_args!("\n  other processes, which may repeat the heap that they inherited"));

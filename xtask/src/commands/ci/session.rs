@@ -97,7 +97,8 @@ impl Session<'_> {
         state.create()?;
         let _lock = Lock::take(&state.lock(), "another run")?;
         let ended = end_what_a_killed_run_left(state);
-        strange.extend(ended.iter().map(|command| format!("ended what a killed run had left running: {command}")));
+        strange
+            .extend(ended.iter().map(|command| format!("killed a process that an earlier run left behind: {command}")));
         let prepared = match (goal, fresh) {
             (Goal::Fresh { .. } | Goal::Planned { .. }, Some(plan)) => new_run(state, plan)?,
             (Goal::Rerun { selectors }, Some(plan)) => rerun(state, plan, &selectors)?,
@@ -166,7 +167,7 @@ impl Session<'_> {
             match thread.map(std::thread::ScopedJoinHandle::join) {
                 Ok(Ok(result)) => result,
                 Ok(Err(_)) => Err(Failure::infrastructure(
-                    "the supervisor panicked, which is a defect of Drydock; the journal is whole, `ci --resume` goes on",
+                    "the supervisor panicked, which is a bug in Drydock; the journal is complete, run `ci --resume`",
                 )),
                 Err(error) => Err(error).context("cannot start the supervisor's thread"),
             }
@@ -177,7 +178,7 @@ impl Session<'_> {
         let (run, failed) = recorder.finish();
         learn(state, &dir, &run, &already, valgrind.as_deref());
         if let Some(error) = failed {
-            output::err(format_args!("warning: the journal is not whole: {error}"));
+            output::err(format_args!("warning: the journal is incomplete: {error}"));
             result = if result == RunResult::Passed { RunResult::Infrastructure } else { result };
         }
         let (causes, schedule) = (Causes::new(&run), schedule_report::assess(&run));
@@ -217,7 +218,7 @@ fn make_dir(state: &State) -> anyhow::Result<RunDir> {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => id = format!("{now}-{number}"),
             Err(error) => {
                 return Err(Failure::infrastructure(format!(
-                    "cannot make the run's directory in {}: {error}",
+                    "cannot create the run's directory in {}: {error}",
                     state.runs().display()
                 )));
             }
@@ -278,7 +279,7 @@ fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prep
     if repeat.is_empty() {
         return Err(Failure::usage(format!("everything passed in run {}; name the jobs to run again", last_dir.id())));
     }
-    // Names hold no glob characters, so they select themselves, and what they need runs again with them.
+    // Names contain no glob characters, so they select themselves; the jobs that they need are run as well.
     let again = plan.clone().select(&repeat).map_err(|error| Failure::usage(error.to_string()))?;
     let mut whole = plan;
     let all = whole.jobs.len();

@@ -71,7 +71,7 @@ impl cli::CiSuppress {
             })?,
         };
         if expires < today {
-            return Err(Failure::usage(format!("{expires} is over; name a day to come")));
+            return Err(Failure::usage(format!("{expires} is in the past; give a future date")));
         }
         let author = match &self.author {
             Some(author) => author.trim().to_owned(),
@@ -136,9 +136,7 @@ fn git_user(project: &Path) -> anyhow::Result<String> {
         (false, false) => Ok(format!("{name} <{email}>")),
         (false, true) => Ok(name),
         (true, false) => Ok(email),
-        (true, true) => {
-            Err(Failure::usage("git knows no user.name here; say with --author who answers for the suppression"))
-        }
+        (true, true) => Err(Failure::usage("git has no user.name here; name the author with --author")),
     }
 }
 
@@ -146,7 +144,7 @@ fn git_user(project: &Path) -> anyhow::Result<String> {
 /// two writers neither loses what the other wrote.
 fn append(path: &Path, mut entry: Suppression) -> anyhow::Result<Suppression> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     // If the file is a symbolic link, its target is rewritten.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     // The directory is locked, since the file itself is replaced.

@@ -45,7 +45,7 @@ impl cli::CiTuneMemory {
             let text = format!("`{}` runs under {}; the options are memcheck's", job.name, job.tool.kind.name());
             return Err(Failure::usage(text));
         }
-        let directory = tempfile::tempdir().context("cannot make a temporary directory for the canary")?;
+        let directory = tempfile::tempdir().context("cannot create a temporary directory for the canary")?;
         let canary = build_canary(directory.path())?;
         // Beside the project's runs, so that neither `latest` nor the history is touched.
         let own = ctx.state.root().join("tune-memory");
@@ -192,7 +192,7 @@ fn named(job: &JobName, trial: &Trial) -> anyhow::Result<JobName> {
 
 fn last<'a>(finished: &'a Finished, name: &JobName) -> anyhow::Result<&'a AttemptRecord> {
     let job = finished.run.position(name).and_then(|position| finished.run.jobs[position].attempts.last());
-    job.ok_or_else(|| Failure::rejected(format!("{name} did not run; the reason stands above")))
+    job.ok_or_else(|| Failure::rejected(format!("{name} did not run; the reason is given above")))
 }
 
 /// Programs outside of the project that valgrind need not trace, as patterns of their directories.

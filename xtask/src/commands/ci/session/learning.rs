@@ -1,4 +1,4 @@
-//! The history before and after a run: what other machines learned is merged, what this run measured is appended.
+//! The history before and after a run: other machines' histories are merged, this run's measurements are appended.
 
 use drydock_base::output;
 use drydock_base::paths::{RunDir, State};
