@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use drydock_valgrind::suppression::{Pattern, Subject, parse};
-use drydock_valgrind::xml::Frame;
+use drydock_valgrind::stack::Frame;
 
 fuzz_target!(|text: &str| {
     match parse(text) {

@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     if whole.extent == Extent::Complete {
         assert!(String::from_utf8_lossy(bytes).contains("FINISHED"));
     }
-    let findings: Vec<Finding> = whole.errors.into_iter().map(Finding::of).collect();
+    let findings: Vec<Finding> = whole.errors.into_iter().map(Finding::new).collect();
     for finding in &findings {
         assert!(
             finding.stack.len() <= 24

@@ -72,7 +72,7 @@ impl Knob {
 pub fn found(log: &Log) -> BTreeMap<&'static str, usize> {
     let mut found = BTreeMap::new();
     for error in &log.errors {
-        let function = |frame: &drydock_valgrind::xml::Frame| {
+        let function = |frame: &drydock_valgrind::stack::Frame| {
             BUGS.iter().map(|(name, _)| *name).find(|name| frame.function.as_deref() == Some(name))
         };
         if let Some(bug) = error.stack.iter().find_map(function) {

@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut findings = Vec::new();
     for (process, file) in std::env::args().skip(1).enumerate() {
         let (log, _) = xml::read(Path::new(&file), MOST_BYTES)?;
-        findings.extend(log.errors.into_iter().map(|error| (process, Finding::of(error))));
+        findings.extend(log.errors.into_iter().map(|error| (process, Finding::new(error))));
     }
     let reported = findings.iter().map(|(job, finding)| Reported { job: *job, tool: "memcheck", finding });
     for cause in causes(reported) {

@@ -1,8 +1,8 @@
 //! Findings of all jobs grouped by cause: 59 jobs that fail because of one leak have one cause.
 //!
 //! A cause is a kind and a place: the innermost frames up to the first that belongs to the project, past allocators and
-//! libraries. Addresses, pids and lines are no part of it, so it is the same tomorrow and after an edit elsewhere; nor
-//! are the callers, so it is the same in whichever test it shows up. It distinguishes about what a suppression can
+//! libraries. Addresses, pids and lines are left out, so that it stays the same after an edit elsewhere; so
+//! are the callers, so that it is the same in every test that reaches it. It distinguishes about what a suppression can
 //! distinguish, and no more.
 //!
 //! A function of the project that allocates on behalf of others looks just like one that leaks, whoever calls it. Known
@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::Finding;
-use super::xml::Frame;
+use super::stack::{Frame, base_name, is_library, place, without_clone};
 
 /// So many frames count where none belongs to the project.
 const MOST_KEY_FRAMES: usize = 12;
@@ -107,12 +107,6 @@ pub fn causes<'a>(findings: impl Iterator<Item = Reported<'a>>) -> Vec<Cause<'a>
     causes
 }
 
-/// The index of the frame that a person looks at first: past allocators and libraries.
-pub fn place(stack: &[Frame]) -> usize {
-    let own = stack.iter().position(|frame| !is_library(frame) && !is_allocator(frame));
-    own.or_else(|| stack.iter().position(|frame| !is_library(frame))).unwrap_or(0)
-}
-
 fn caller(finding: &Finding) -> Option<&Frame> {
     finding.stack.get(place(&finding.stack) + 1)
 }
@@ -140,40 +134,6 @@ fn name(frame: &Frame) -> String {
 fn own_name(frame: &Frame) -> String {
     let file = frame.file.as_deref().map(base_name).unwrap_or_default();
     format!("{} ({file})", name(frame))
-}
-
-/// `f.constprop.0` is `f`: the number changes with each compiler.
-fn without_clone(function: &str) -> &str {
-    let clones = [".part.", ".constprop.", ".isra.", ".cold", ".lto_priv.", ".llvm."];
-    let end = clones.iter().filter_map(|clone| function.find(clone)).min();
-    end.filter(|end| *end > 0).map_or(function, |end| &function[..end])
-}
-
-/// Valgrind's own replacements, what the distribution installed, and the standard libraries of C++ and Rust, which are
-/// compiled into the program.
-pub(super) fn is_library(frame: &Frame) -> bool {
-    let object = frame.object.as_deref().unwrap_or_default();
-    let directory = frame.directory.as_deref().unwrap_or_default();
-    object.contains("/vgpreload_")
-        || ["/lib/", "/lib32/", "/lib64/", "/usr/lib/", "/usr/lib32/", "/usr/lib64/", "/usr/libexec/"]
-            .iter()
-            .any(|prefix| object.starts_with(prefix))
-        || ["/rustc/", "/usr/include/"].iter().any(|prefix| directory.starts_with(prefix))
-        || directory.contains("/lib/rustlib/src/rust/library/")
-}
-
-/// Functions that only hand on what malloc gave: `xmalloc`, `g_strdup`, `tal_alloc_`.
-fn is_allocator(frame: &Frame) -> bool {
-    let name = frame.function.as_deref().map(without_clone).unwrap_or_default().to_ascii_lowercase();
-    let name = name.trim_matches(|letter: char| letter == '_' || letter.is_ascii_digit());
-    ["malloc", "calloc", "realloc", "reallocarray", "memalign", "strdup", "strndup", "memdup", "asprintf", "tal_alloc"]
-        .iter()
-        .any(|known| name.ends_with(known))
-        || name.starts_with("operator new")
-}
-
-fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// FNV-1a: specified in three lines, and needing no crate.

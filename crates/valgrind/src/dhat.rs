@@ -1,4 +1,4 @@
-//! Dhat's files: how often each allocation site allocated, how much, and what it held at the peak.
+//! Dhat's files: the number and size of the allocations of each site, and what it held at the peak.
 //!
 //! The format is JSON with `dhatFileVersion` 2, as valgrind 3.17 and later write it (`dhat/dh_main.c`). It is read with
 //! bounds: a file may come from a hostile program, and it may be cut.
@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::massif::{Frame, What, Wrappers};
+use crate::massif::{Frame, NodeKind, Wrappers};
 use drydock_base::text::printable;
 use drydock_base::units::ByteSize;
 
@@ -64,7 +64,7 @@ pub struct AllocationSite {
     pub place: String,
     /// Everything that it allocated over the life of the process.
     pub total: Amount,
-    /// What it held when the heap of the process was largest.
+    /// The memory that it held when the heap of the process was largest.
     pub at_peak: Amount,
     /// The callers for most of the total, innermost first.
     pub callers: Vec<String>,
@@ -85,9 +85,9 @@ pub struct Allocations {
     pub command: String,
     /// Everything that it allocated.
     pub total: Amount,
-    /// What it held when its heap was largest.
+    /// The memory that it held when its heap was largest.
     pub at_peak: Amount,
-    /// What it held at its end.
+    /// The memory that it held when it ended.
     pub at_end: Amount,
     /// Bytes that it read from the heap.
     pub read: u64,
@@ -116,7 +116,7 @@ pub struct AllocationProfile {
     pub incomplete: Vec<String>,
 }
 
-/// Reads the files `dhat.PID` in the directory of an attempt. `None` when there is no whole file.
+/// Reads the files `dhat.PID` in the directory of an attempt. `None` when none of them is complete.
 ///
 /// # Errors
 /// When the directory cannot be listed, or when there are files and none can be read.
@@ -173,7 +173,7 @@ pub fn parse(bytes: &[u8], wrappers: &Wrappers) -> Result<(Allocations, Option<S
     let file: File = serde_json::from_str(&text)?;
     let unfit = |why: String| <serde_json::Error as serde::de::Error>::custom(why);
     if file.version != 2 {
-        return Err(unfit(format!("its dhatFileVersion is {}, and only 2 can be read", file.version)));
+        return Err(unfit(format!("its dhatFileVersion is {}, but only 2 is supported", file.version)));
     }
     if file.mode != "heap" {
         return Err(unfit(format!("its mode is `{}`, not `heap`", printable(&file.mode, 20))));
@@ -218,7 +218,7 @@ struct Table(Vec<String>);
 
 impl File {
     fn summary(self, wrappers: &Wrappers) -> Allocations {
-        // Each frame is looked at once.
+        // Each frame is parsed once.
         let described: Vec<(String, bool)> = self.frames.0.iter().map(|text| describe(text, wrappers)).collect();
         let frame = |index: u32| described.get(index as usize);
         let mut sites: BTreeMap<&str, (Amount, Amount, &Point)> = BTreeMap::new();
@@ -253,14 +253,14 @@ fn place<'a>(point: &Point, frame: &impl Fn(u32) -> Option<&'a (String, bool)>) 
 
 /// A frame as it is shown, and whether it only passes allocations on.
 fn describe(text: &str, wrappers: &Wrappers) -> (String, bool) {
-    // Massif writes the same with a blank in front.
-    match What::of(format!(" {text}").as_bytes()) {
-        What::Frame(frame) => (frame.brief(), is_wrapper(&frame, wrappers)),
-        What::Root | What::Below => (printable(text, 100), false),
+    // Massif writes the same with a leading space.
+    match NodeKind::parse(format!(" {text}").as_bytes()) {
+        NodeKind::Frame(frame) => (frame.brief(), is_wrapper(&frame, wrappers)),
+        NodeKind::Root | NodeKind::Below => (printable(text, 100), false),
     }
 }
 
-/// Valgrind's own replacement of an allocator stands in its preloaded library.
+/// Valgrind's own replacements of allocators are in its preloaded library.
 fn is_wrapper(frame: &Frame<'_>, wrappers: &Wrappers) -> bool {
     let preloaded = frame.place.is_some_and(|place| String::from_utf8_lossy(place).contains("/vgpreload_"));
     preloaded || wrappers.contain(frame.function)

@@ -1,10 +1,11 @@
-//! One error of one job, as it is journalled: whole enough for every report and for a suppression, and bounded.
+//! One error of one job, as it is journalled: bounded, with enough for every report and for a suppression.
 
 use drydock_base::text::printable_char;
 use serde::{Deserialize, Serialize};
 
+use super::stack::{self, Frame};
 use super::suppression::{MOST_FRAMES, Pattern, Subject};
-use super::xml::{Auxiliary, Error, Frame, RawSuppression};
+use super::xml::{Auxiliary, Error, RawSuppression};
 
 /// Frames of a side stack that are kept.
 const MOST_SIDE_FRAMES: usize = 12;
@@ -15,7 +16,7 @@ const LONGEST_NAME: usize = 1000;
 /// Sentences are kept to this length.
 const LONGEST_SENTENCE: usize = 400;
 
-/// One error that valgrind found in a job, once, whichever of its processes told it.
+/// One error that valgrind found in a job, once, whichever of its processes reported it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Finding {
@@ -23,11 +24,11 @@ pub struct Finding {
     pub kind: String,
     /// Valgrind's sentence, for a leak without its number among the others.
     pub what: String,
-    /// The frame that a person looks at first, `function (file:line)`.
+    /// The frame to look at first, `function (file:line)`.
     pub place: String,
     /// The frames, innermost first.
     pub stack: Vec<Frame>,
-    /// How many frames more there were.
+    /// The number of further frames, which were not kept.
     #[serde(default)]
     pub more_frames: usize,
     /// Further sentences with their stacks: where a block was allocated, what it conflicts with.
@@ -36,18 +37,18 @@ pub struct Finding {
     /// The suppression that valgrind proposes for it.
     #[serde(default)]
     pub suppression: Option<RawSuppression>,
-    /// How many records of it the process has that tells most.
+    /// The number of records of it in the process that reported it most often.
     #[serde(default)]
     pub records: u64,
-    /// How many processes of the job tell it; forked children repeat what they inherited.
+    /// The number of processes that reported it; forked children repeat what they inherited.
     #[serde(default)]
     pub processes: u64,
 }
 
 impl Finding {
-    /// What is kept of an error.
-    pub fn of(error: Error) -> Finding {
-        let place = error.stack.get(super::cause::place(&error.stack));
+    /// Keeps a bounded part of an error.
+    pub fn new(error: Error) -> Finding {
+        let place = error.stack.get(stack::place(&error.stack));
         let place = place.map_or_else(|| "an unknown place".to_owned(), Frame::describe);
         let more_frames = error.stack.len().saturating_sub(MOST_FRAMES);
         let sentence = error.what.split(" in loss record ").next().unwrap_or_default();
@@ -95,7 +96,7 @@ impl Finding {
         Subject { kind: raw.kind.clone(), extra: raw.extra.clone(), frames }
     }
 
-    /// The word that suppressions have for the kind, where valgrind proposed none (`memcheck/mc_errors.c`).
+    /// The name of the kind in suppressions, where valgrind proposed none (`memcheck/mc_errors.c`).
     fn suppression_kind(&self) -> String {
         let size = || self.what.rsplit(' ').next().filter(|size| size.bytes().all(|byte| byte.is_ascii_digit()));
         match self.kind.as_str() {
@@ -142,7 +143,7 @@ fn bounded(frame: Frame) -> Frame {
     }
 }
 
-/// A name that is too long ends with the letter that suppressions have a wildcard for.
+/// A name that is too long is cut, and ends with the character that becomes a wildcard in a suppression.
 fn pattern(pattern: Pattern) -> Pattern {
     let short = |text: String| {
         let kept = cut(&text, LONGEST_NAME);
@@ -156,7 +157,7 @@ fn pattern(pattern: Pattern) -> Pattern {
     }
 }
 
-/// One line of at most so many letters: what a log says goes into files that are read line by line.
+/// One line of at most so many characters: the text of a log goes into files that are read line by line.
 fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).map(printable_char).collect()
 }

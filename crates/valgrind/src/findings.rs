@@ -1,4 +1,4 @@
-//! What the logs of all processes of one attempt add up to.
+//! The findings of one attempt, summed up over the logs of all its processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,31 +6,32 @@ use std::path::{Path, PathBuf};
 
 use super::finding::Finding;
 use super::leak_kinds::LeakKinds;
+use super::stack::{Frame, base_name};
 use super::suppression::{MOST_FRAMES, Pattern};
 use super::watch::Opens;
-use super::xml::{self, Error, Extent, Frame, Log};
+use super::xml::{self, Error, Extent, Log};
 use drydock_base::text::{self, printable};
 use serde::{Deserialize, Serialize};
 
-/// How many different findings of one attempt are kept for the journal.
+/// The number of different findings of one attempt that are kept for the journal.
 const KEPT: usize = 64;
-/// How many bytes they may take together there, about: the supervisor sets room aside for as much.
+/// Their size in the journal in bytes, approximately; the supervisor reserves as much.
 pub const KEPT_BYTES: usize = 128 << 10;
-/// How many frames of a crash are quoted.
+/// The number of quoted frames of a crash.
 const QUOTED_FRAMES: usize = 12;
 /// More processes than this are not read.
 const MOST_LOGS: usize = 4096;
 /// More reasons why something was not checked are only counted.
 const MOST_REASONS: usize = 64;
-/// How many lines of the job's own output are searched, from its end.
+/// The number of lines at the end of the job's own output that are searched.
 const MOST_LINES: usize = 2000;
-/// How many names of used suppressions are kept.
+/// The number of names of used suppressions that are kept.
 const MOST_USED: usize = 1024;
-/// How many bytes of all logs of one attempt are read; what is beyond counts as not checked. A log like that holds a
-/// hundred thousand errors, and is read in seconds.
+/// The number of bytes that are read of all logs of one attempt; the rest counts as not checked. A log of that size
+/// holds a hundred thousand errors, and is read in seconds.
 pub const MOST_BYTES: u64 = 64 << 20;
 
-/// What valgrind's own files say.
+/// The content of valgrind's logs, summed up over all processes of an attempt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ValgrindEvidence {
@@ -38,7 +39,7 @@ pub struct ValgrindEvidence {
     pub findings: u64,
     /// The findings that are kept; [`ValgrindEvidence::findings`] has their number before some were dropped.
     pub first: Vec<Finding>,
-    /// How many processes left a complete log.
+    /// The number of processes that left a complete log.
     pub complete: u64,
     /// Processes whose log is cut, empty, missing or unreadable, with the reason: these were not completely checked.
     pub incomplete: Vec<String>,
@@ -55,7 +56,7 @@ pub struct ValgrindEvidence {
     pub used: BTreeMap<String, u64>,
 }
 
-/// What is known of the traced command besides its logs.
+/// The traced command, its options, and the place of its logs.
 #[derive(Debug, Clone, Copy)]
 pub struct Traced<'a> {
     /// The directory that holds the logs, `TOOL.PID.xml`, and what valgrind printed itself, `log`.
@@ -70,13 +71,13 @@ pub struct Traced<'a> {
     pub traces_all: bool,
     /// The pid of the main process.
     pub main: Option<u32>,
-    /// How often each log was opened, where that was watched.
+    /// The number of times that each log was opened, where that was watched.
     pub opens: Option<&'a Opens>,
 }
 
 /// Reads every log of the attempt.
 pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
-    let mut sum = Sum { leaks: LeakKinds::of(attempt.args), ..Sum::default() };
+    let mut sum = Sum { leaks: LeakKinds::from_args(attempt.args), ..Sum::default() };
     let logs = match log_files(attempt.directory, attempt.tool) {
         Ok(logs) => logs,
         Err(error) => {
@@ -90,7 +91,7 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
         sum.unchecked(format!("{more} further process logs were not read"));
     }
     let mut left = MOST_BYTES;
-    // The main process's log comes first: without it there is no verdict.
+    // The main process's log comes first: a verdict depends on it.
     let is_main = |name: &str| attempt.main.is_some() && pid_of(name) == attempt.main;
     let (first, rest): (Vec<_>, Vec<_>) = logs.into_iter().partition(|(name, _)| is_main(name));
     let mut parents = Vec::new();
@@ -107,15 +108,15 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
     if more == 0 {
         parentless(&parents, attempt.main).into_iter().for_each(|why| sum.unchecked(why));
     }
-    // Of a process that may not write there, as after it gave up its privileges, nothing is left but these words.
-    let said = text::tail(&attempt.directory.join("log"), MOST_LINES).unwrap_or_default();
-    for line in said.into_iter().filter(|line| line.starts_with("valgrind: Cannot create XML file")) {
+    // A process that may not write there, for instance after it dropped its privileges, leaves only this message.
+    let output = text::tail(&attempt.directory.join("log"), MOST_LINES).unwrap_or_default();
+    for line in output.into_iter().filter(|line| line.starts_with("valgrind: Cannot create XML file")) {
         sum.unchecked(format!("a process has no log, {line}"));
     }
     if let Some(opens) = attempt.opens {
         let tool = attempt.tool;
         for name in opens.count.keys().filter(|name| is_log(name, tool) && !present.contains(*name)) {
-            sum.unchecked(format!("{name}: it was written and is not there any more"));
+            sum.unchecked(format!("{name}: it was written, but is missing"));
         }
         if opens.overflowed {
             sum.unchecked(
@@ -126,13 +127,13 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
     sum.evidence()
 }
 
-/// How long the logs of an attempt are together, as far as that can be told.
+/// The size of all logs of an attempt in bytes. Logs that cannot be examined are left out.
 pub fn size(directory: &Path, tool: &str) -> u64 {
     let logs = log_files(directory, tool).unwrap_or_default();
     logs.iter().filter_map(|(_, path)| fs::symlink_metadata(path).ok()).map(|metadata| metadata.len()).sum()
 }
 
-/// What the logs read so far add up to.
+/// The sum of the logs that were read so far.
 #[derive(Default)]
 struct Sum {
     evidence: ValgrindEvidence,
@@ -179,7 +180,7 @@ impl Sum {
         }
         for (position, count) in records {
             let finding = &mut self.evidence.first[position];
-            // A forked child repeats what it inherited, so the highest count of a process is told, not the sum.
+            // A forked child repeats what it inherited, so the highest count of a process is kept, not the sum.
             finding.records = finding.records.max(count);
             finding.processes += 1;
         }
@@ -187,7 +188,7 @@ impl Sum {
         self.evidence.findings += more.sum::<u64>();
     }
 
-    /// The position of the error among the kept findings. It counts once a job, whichever process tells it.
+    /// The position of the error among the kept findings. It counts once a job, whichever process reported it.
     fn keep(&mut self, error: Error) -> Option<usize> {
         let identity = identity(&error);
         if let Some(position) = self.seen.get(&identity) {
@@ -196,7 +197,7 @@ impl Sum {
         self.evidence.findings += 1;
         let mut position = None;
         if self.evidence.first.len() < KEPT && self.kept_bytes < KEPT_BYTES {
-            let mut finding = Finding::of(error);
+            let mut finding = Finding::new(error);
             finding.processes = 0;
             self.kept_bytes += serde_json::to_vec(&finding).map_or(0, |text| text.len());
             position = Some(self.evidence.first.len());
@@ -230,7 +231,7 @@ fn lost_by_exec(name: &str, log: &Log, is_main: bool, attempt: Traced<'_>) -> Op
     match (is_main, opens) {
         (true, Some(2..)) => Some(format!("{before} became {became} by exec; errors before that are lost")),
         (true, Some(_)) => None,
-        // Nobody watched: what it was started as can still be compared.
+        // The logs were not watched, but the command line can still be compared.
         (true, None) => {
             let same = log.command.iter().zip(attempt.argv).enumerate().all(|(index, (now, then))| {
                 // The system may have found the program elsewhere than its name says.
@@ -251,8 +252,8 @@ fn lost_by_exec(name: &str, log: &Log, is_main: bool, attempt: Traced<'_>) -> Op
     }
 }
 
-/// Logs whose parent has none. Only what valgrind runs in starts a process with a log, so the parent must have had one,
-/// unless it had ended already and the child belonged to someone else when it was asked.
+/// Logs whose parent has none. Only a traced process starts another one that has a log, so the parent must have had a log
+/// itself, unless it had ended already and the child had been adopted by another process.
 fn parentless(logs: &[(Option<u32>, Option<u32>)], main: Option<u32>) -> Vec<String> {
     let pids: BTreeSet<u32> = logs.iter().filter_map(|(pid, _)| *pid).collect();
     let outside = logs.iter().find(|(pid, _)| *pid == main).and_then(|(_, parent)| *parent);
@@ -291,10 +292,10 @@ fn pid_of(name: &str) -> Option<u32> {
     name.split('.').nth(1)?.parse().ok()
 }
 
-/// Kind, then what each frame is called.
+/// The kind, then function (or object) and file of each frame.
 type Identity = (String, Vec<(String, String)>);
 
-/// What makes two errors of one job the same: kind and frames, without addresses, pids and lines.
+/// The identity of an error within a job: kind and frames, without addresses, pids and lines.
 fn identity(error: &Error) -> Identity {
     let proposed = error.suppression.as_ref().map_or(&[][..], |raw| &raw.frames);
     let frames = error.stack.iter().take(MOST_FRAMES).enumerate().map(|(index, frame)| {
@@ -307,10 +308,6 @@ fn identity(error: &Error) -> Identity {
         (name, frame.file.clone().unwrap_or_default())
     });
     (error.kind.clone(), frames.collect())
-}
-
-fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]

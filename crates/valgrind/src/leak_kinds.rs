@@ -1,6 +1,6 @@
-//! Which leaks valgrind counts as errors (valgrind manual, chapter 4.3).
+//! The leaks that valgrind counts as errors (valgrind manual, chapter 4.3).
 
-/// Which leak kinds count as errors under these options: `--errors-for-leak-kinds`, by default definite and possible;
+/// The leak kinds that count as errors: those of `--errors-for-leak-kinds`, by default definite and possible;
 /// none with `--leak-check=no` or `summary`, although valgrind, asked for XML, reports leaks all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeakKinds {
@@ -21,8 +21,8 @@ impl Default for LeakKinds {
 }
 
 impl LeakKinds {
-    /// What the last `--errors-for-leak-kinds` says.
-    pub fn of(args: &[String]) -> LeakKinds {
+    /// Reads valgrind's options; the last `--errors-for-leak-kinds` counts.
+    pub fn from_args(args: &[String]) -> LeakKinds {
         let mut kinds = LeakKinds::default();
         for value in args.iter().filter_map(|argument| argument.strip_prefix("--errors-for-leak-kinds=")) {
             let has = |kind: &str| value == "all" || value.split(',').any(|word| word == kind);
@@ -59,11 +59,12 @@ mod tests {
     #[test]
     fn leak_kinds_follow_the_last_option() {
         let args = |list: &[&str]| list.iter().map(|argument| (*argument).to_owned()).collect::<Vec<_>>();
-        assert!(LeakKinds::of(&[]).counts("Leak_PossiblyLost"));
-        let definite = LeakKinds::of(&args(&["--errors-for-leak-kinds=all", "--errors-for-leak-kinds=definite"]));
+        assert!(LeakKinds::from_args(&[]).counts("Leak_PossiblyLost"));
+        let definite =
+            LeakKinds::from_args(&args(&["--errors-for-leak-kinds=all", "--errors-for-leak-kinds=definite"]));
         assert!(definite.counts("Leak_DefinitelyLost") && !definite.counts("Leak_PossiblyLost"));
         assert!(definite.counts("InvalidRead"));
-        assert!(!LeakKinds::of(&args(&["--leak-check=full", "--leak-check=no"])).counts("Leak_DefinitelyLost"));
-        assert!(!LeakKinds::of(&args(&["--errors-for-leak-kinds=none"])).counts("Leak_DefinitelyLost"));
+        assert!(!LeakKinds::from_args(&args(&["--leak-check=full", "--leak-check=no"])).counts("Leak_DefinitelyLost"));
+        assert!(!LeakKinds::from_args(&args(&["--errors-for-leak-kinds=none"])).counts("Leak_DefinitelyLost"));
     }
 }

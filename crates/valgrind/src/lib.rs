@@ -5,7 +5,8 @@
 //!   logs of all processes of a command, and a [`cause`] groups the findings of many commands.
 //! * [`suppression`] reads, writes and matches suppression files; [`suppress`] makes an entry for a cause.
 //! * [`massif`] reads heap profiles: peaks, allocation sites, differences. [`dhat`] reads allocations by site.
-//! * [`watch`] counts how often a log was opened, and [`source`] quotes lines of source code.
+//! * A [`stack`] has frames, and [`source`] quotes their lines of source code.
+//! * [`watch`] counts how often a log was opened.
 //!
 //! All readers treat files as hostile: they are bounded in memory and time, and never panic.
 //!
@@ -20,7 +21,7 @@
 //!       <stack><frame><ip>0x1</ip><fn>poll</fn><file>peer.c</file><line>17</line></frame></stack></error>"
 //!         .as_slice(),
 //! );
-//! let findings: Vec<Finding> = log.errors.into_iter().map(Finding::of).collect();
+//! let findings: Vec<Finding> = log.errors.into_iter().map(Finding::new).collect();
 //! let reported = findings.iter().map(|finding| Reported { job: 0, tool: "memcheck", finding });
 //! assert_eq!(causes(reported)[0].title(), "InvalidRead at poll (peer.c:17)");
 //! ```
@@ -33,6 +34,7 @@ pub mod findings;
 pub mod leak_kinds;
 pub mod massif;
 pub mod source;
+pub mod stack;
 pub mod suppress;
 pub mod suppression;
 pub mod tool;

@@ -29,5 +29,5 @@ pub use gather::{Processes, processes};
 pub use profile::Profile;
 pub use sites::{Site, sites};
 pub use summary::{HeapProfile, KEPT_POINTS, KEPT_SITES, Point, Shape, summary};
-pub(crate) use tree::{Frame, What};
+pub(crate) use tree::{Frame, NodeKind};
 pub use wrappers::Wrappers;

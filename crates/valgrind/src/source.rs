@@ -6,7 +6,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::xml::Frame;
+use super::stack::Frame;
 use drydock_base::paths;
 use drydock_base::text::printable;
 
@@ -15,7 +15,7 @@ const MOST_BYTES: u64 = 8 << 20;
 /// Quoted lines are cut to this length.
 const LONGEST_LINE: usize = 160;
 
-/// The line, without its indentation. `None` when it cannot be had, or is empty.
+/// The line, without its indentation. `None` when it cannot be read, or is empty.
 pub fn line(project: &Path, frame: &Frame) -> Option<String> {
     let wanted = usize::try_from(frame.line?).ok()?.checked_sub(1)?;
     let file = paths::open_regular(&inside(project, frame)?).ok()?;

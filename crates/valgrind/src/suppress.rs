@@ -1,27 +1,27 @@
-//! The suppression of a cause: exact where its findings agree, `...` only where they differ, and no more than they.
+//! The suppression of a cause: exact where its findings agree, with `...` only where they differ. It matches nothing else.
 
 use drydock_base::text::{is_unprintable, one_line};
 use std::collections::BTreeSet;
 
-use super::cause::{self, Cause};
+use super::cause::Cause;
 use super::finding::Finding;
+use super::stack::{self, Frame};
 use super::suppression::{MOST_FRAMES, Pattern, Subject, Suppression};
-use super::xml::Frame;
 
 /// The author, the expiry date and the reason of a suppression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// The reason.
     pub reason: String,
-    /// Who answers for that.
+    /// The person who answers for the reason.
     pub author: String,
     /// The day of writing.
     pub added: jiff::civil::Date,
-    /// The last day on which nobody needs to look at it again.
+    /// The day after which the suppression must be reviewed.
     pub expires: jiff::civil::Date,
 }
 
-/// Why no suppression was made.
+/// The reason why no suppression was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The findings are not of one kind.
@@ -30,7 +30,7 @@ pub enum Refusal {
     /// Not one frame is the same in all findings, or none has a name.
     #[error("the stacks of these findings have nothing in common that a suppression could name")]
     Nothing,
-    /// A log that was not written by valgrind names something that would be read as something else.
+    /// A log that was not written by valgrind has names that would change the meaning of the suppression.
     #[error("their log names functions that no suppression file can hold")]
     Unwritable,
     /// It would suppress other findings of the same runs.
@@ -58,7 +58,7 @@ pub fn suppression(chosen: &[&Cause<'_>], all: &[Cause<'_>], note: &Note) -> Res
     let place = members.first().map_or_else(String::new, |(_, finding)| place_in_words(finding));
     let jobs: BTreeSet<usize> = chosen.iter().flat_map(|cause| cause.jobs()).collect();
     let count = if jobs.len() == 1 { "1 job".to_owned() } else { format!("{} jobs", jobs.len()) };
-    let hidden = Suppression {
+    let suppression = Suppression {
         comments: vec![
             format!("reason: {}", one_line(&note.reason, 300)),
             format!("author: {}", one_line(&note.author, 300)),
@@ -78,29 +78,29 @@ pub fn suppression(chosen: &[&Cause<'_>], all: &[Cause<'_>], note: &Note) -> Res
         }
         Pattern::Any => false,
     };
-    if !hidden.frames.iter().any(named) {
+    if !suppression.frames.iter().any(named) {
         return Err(Refusal::Nothing);
     }
-    // A job's log is not to be trusted: what is written must be read as what was checked.
-    let read = super::suppression::parse(&hidden.to_string()).unwrap_or_default();
-    if !matches!(read.as_slice(), [one] if Suppression { line: 0, ..one.clone() } == hidden) {
+    // A job's log is not to be trusted: the written suppression must be read back as the one that was checked.
+    let read = super::suppression::parse(&suppression.to_string()).unwrap_or_default();
+    if !matches!(read.as_slice(), [one] if Suppression { line: 0, ..one.clone() } == suppression) {
         return Err(Refusal::Unwritable);
     }
-    if let Some(position) = subjects.iter().position(|subject| !hidden.matches_subject(subject)) {
+    if let Some(position) = subjects.iter().position(|subject| !suppression.matches_subject(subject)) {
         return Err(Refusal::TooLittle(members[position].1.line()));
     }
     let others: Vec<String> = all
         .iter()
         .filter(|cause| !ids.contains(&cause.id.as_str()))
         .filter(|cause| {
-            cause.members.iter().any(|member| hidden.matches_subject(&member.finding.subject(&word(cause.tool))))
+            cause.members.iter().any(|member| suppression.matches_subject(&member.finding.subject(&word(cause.tool))))
         })
         .map(|cause| format!("{} ({})", cause.id, cause.title()))
         .collect();
-    if others.is_empty() { Ok(hidden) } else { Err(Refusal::TooMuch(others)) }
+    if others.is_empty() { Ok(suppression) } else { Err(Refusal::TooMuch(others)) }
 }
 
-/// How valgrind spells a tool in suppressions.
+/// The name of a tool in valgrind's suppressions.
 fn word(tool: &str) -> String {
     match tool {
         "memcheck" => "Memcheck".into(),
@@ -109,10 +109,11 @@ fn word(tool: &str) -> String {
     }
 }
 
-/// Function and file. No line, which is another one tomorrow, and no directory, which is another one elsewhere.
+/// Function and file. The line is left out because it changes with every edit, and the directory because it differs
+/// between machines.
 fn place_in_words(finding: &Finding) -> String {
-    let Some(frame) = finding.stack.get(cause::place(&finding.stack)) else { return String::new() };
-    let file = frame.file.as_ref().or(frame.object.as_ref()).map_or("", |path| path.rsplit('/').next().unwrap_or(path));
+    let Some(frame) = finding.stack.get(stack::place(&finding.stack)) else { return String::new() };
+    let file = frame.file.as_ref().or(frame.object.as_ref()).map_or("", |path| stack::base_name(path));
     format!("{} ({file})", frame.function.as_deref().unwrap_or("???"))
 }
 
@@ -125,8 +126,8 @@ fn kind_in_words(subject: &Subject) -> String {
 
 /// One location a frame, innermost first, without the library's frames at the outer end.
 fn locations(subject: &Subject) -> Vec<Pattern> {
-    // What started the program or the thread is the library's business, and changes with it.
-    let own = subject.frames.iter().rposition(|frame| !cause::is_library(frame));
+    // The frames that start the program or a thread belong to the library, and change with it.
+    let own = subject.frames.iter().rposition(|frame| !stack::is_library(frame));
     let last = own.map_or(subject.frames.len(), |last| last + 1);
     subject.frames.iter().take(last.min(MOST_FRAMES)).map(location).collect()
 }
@@ -134,16 +135,16 @@ fn locations(subject: &Subject) -> Vec<Pattern> {
 fn location(frame: &Frame) -> Pattern {
     match (&frame.function, &frame.object) {
         (Some(function), _) => Pattern::Function(lasting(function)),
-        // The directory of a build is another one on each machine.
+        // The build directory differs between machines.
         (None, Some(object)) if object.contains('/') => {
-            Pattern::Object(format!("*/{}", printable(object.rsplit('/').next().unwrap_or(object))))
+            Pattern::Object(format!("*/{}", printable(stack::base_name(object))))
         }
         (None, Some(object)) => Pattern::Object(printable(object)),
         (None, None) => Pattern::Object("*".into()),
     }
 }
 
-/// The name without what the Rust compiler makes anew each time: the hash at the end of `_ZN…17h0123456789abcdefE`, and
+/// The name without the parts that change with each build by the Rust compiler: the hash at the end of `_ZN…17h0123456789abcdefE`, and
 /// the crate's disambiguator in `_RNvCs1234_…`.
 fn lasting(function: &str) -> String {
     let name = printable(function);
@@ -172,8 +173,8 @@ fn lasting(function: &str) -> String {
     name
 }
 
-/// What could not be printed becomes a wildcard. A `*` of the name itself, as in `<*const u8>::cast`, becomes the wildcard
-/// for one letter, lest it stand for any name.
+/// Unprintable characters become a wildcard. A `*` of the name itself, as in `<*const u8>::cast`, becomes the wildcard
+/// for one letter, so that it does not match any name.
 fn printable(name: &str) -> String {
     let mut text = String::new();
     for letter in name.trim().chars() {

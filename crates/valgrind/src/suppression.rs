@@ -44,12 +44,20 @@ impl fmt::Display for Pattern {
     }
 }
 
+/// An expiry date that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a date such as 2030-01-31")]
+pub struct InvalidDate {
+    /// The text in its place.
+    pub text: String,
+}
+
 /// One suppression.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Suppression {
     /// The lines that start with `#` directly above it and inside of it, without the `#`.
     pub comments: Vec<String>,
-    /// What valgrind counts its use by.
+    /// The name by which valgrind counts its use.
     pub name: String,
     /// `Memcheck`, `Helgrind`, `drd`; several may share one suppression.
     pub tools: Vec<String>,
@@ -59,12 +67,12 @@ pub struct Suppression {
     pub extra: Option<String>,
     /// Innermost first.
     pub frames: Vec<Pattern>,
-    /// The line of its `{`, from 1; 0 when it comes from no file.
+    /// The line of its `{`, from 1; 0 when it was not read from a file.
     pub line: usize,
 }
 
 impl Suppression {
-    /// What a comment line says that starts with this word and a colon.
+    /// The rest of the comment line that starts with this word and a colon.
     pub fn note(&self, word: &str) -> Option<&str> {
         let after = |line: &str| {
             let (key, value) = line.split_once(':')?;
@@ -74,25 +82,25 @@ impl Suppression {
         line.split_once(':').map(|(_, value)| value.trim())
     }
 
-    /// Why it exists.
+    /// The reason for it.
     pub fn reason(&self) -> Option<&str> {
         self.note("reason")
     }
 
-    /// Who answers for it.
+    /// The person who answers for it.
     pub fn author(&self) -> Option<&str> {
         self.note("author")
     }
 
-    /// The last day on which nobody needs to look at it again.
+    /// The day after which it must be reviewed.
     ///
     /// # Errors
-    /// What is written, when that is no date.
-    pub fn expires(&self) -> Result<Option<jiff::civil::Date>, String> {
-        self.note("expires").map(|text| text.parse().map_err(|_| text.to_owned())).transpose()
+    /// The text is not a date.
+    pub fn expires(&self) -> Result<Option<jiff::civil::Date>, InvalidDate> {
+        self.note("expires").map(|text| text.parse().map_err(|_| InvalidDate { text: text.to_owned() })).transpose()
     }
 
-    /// Whether it speaks to this tool, by the word that `tool:` in `ci/jobs.yaml` has.
+    /// Whether it is for this tool, by its name in `ci/jobs.yaml`.
     pub fn is_for(&self, tool: &str) -> bool {
         self.tools.iter().any(|name| name.eq_ignore_ascii_case(tool))
     }
@@ -117,12 +125,12 @@ impl fmt::Display for Suppression {
 /// Reads a file.
 ///
 /// # Errors
-/// When it cannot be read, is larger than [`LARGEST`], or is not what valgrind takes; with the line then.
+/// It cannot be read, is larger than [`LARGEST`], or has a line that valgrind would refuse.
 pub fn read(path: &Path) -> io::Result<Vec<Suppression>> {
     parse(&text(path)?).map_err(|error| io::Error::other(error.to_string()))
 }
 
-/// The text of a file; what is not UTF-8 in it is replaced.
+/// The text of a file; bytes that are not UTF-8 are replaced.
 ///
 /// # Errors
 /// When it cannot be read or is larger than [`LARGEST`].

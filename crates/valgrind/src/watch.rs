@@ -1,8 +1,8 @@
-//! How often each log was opened while a job ran.
+//! Counts how often each log was opened while a job ran.
 //!
 //! Valgrind opens the log of a process when it starts in it: in a forked child at once, and anew, from its beginning,
-//! after exec, which leaves no trace in the file. So whoever saw a log being opened twice knows that what stood in it
-//! before is gone, and whoever saw one being opened that is not there any more knows that a process's log is missing.
+//! after exec, which leaves no trace in the file. So a log that was opened twice has lost its earlier content, and one
+//! that was opened but does not exist any more is missing.
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
@@ -13,7 +13,7 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
 /// More logs than this are not counted.
 const MOST_LOGS: usize = 16 << 10;
-/// So many events are taken at once; a job that makes more meanwhile does not hold anyone up.
+/// The number of events taken at once, so that a job that makes events all the time does not block the caller.
 const MOST_EVENTS: usize = 64 << 10;
 
 /// Watches the directory of one attempt through the kernel's inotify.
@@ -23,36 +23,36 @@ pub struct LogWatch {
     opens: Opens,
 }
 
-/// What was seen.
+/// The openings that were seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opens {
-    /// How often each file of the directory was opened for writing, by its name.
+    /// The number of times that each file of the directory was opened for writing, by its name.
     pub count: BTreeMap<String, u32>,
     /// Whether the kernel dropped events: then a count is a lower bound.
     pub overflowed: bool,
 }
 
 impl LogWatch {
-    /// Begins to watch; `None` where the kernel has no room for another watch.
+    /// Starts watching; `None` when the kernel allows no further watch.
     pub fn new(directory: &Path) -> Option<LogWatch> {
         let descriptor = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
-        // Equal events in a row are told as one; a write always stands between two openings of a log.
+        // The kernel merges equal events in a row; there is always a write between two openings of a log.
         inotify::add_watch(&descriptor, directory, WatchFlags::OPEN | WatchFlags::MODIFY | WatchFlags::CLOSE_NOWRITE)
             .ok()?;
         Some(LogWatch { descriptor, opens: Opens::default() })
     }
 
-    /// Takes the events that came; now and then, lest the kernel's queue of them runs full.
+    /// Takes the events that have arrived. Call it regularly, so that the kernel's queue does not overflow.
     pub fn take(&mut self) {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 16 << 10];
         let mut reader = inotify::Reader::new(&self.descriptor, &mut buffer);
         for _ in 0..MOST_EVENTS {
-            // It ends with EAGAIN, when nothing is left.
+            // EAGAIN: no event is left.
             let Ok(event) = reader.next() else { return };
             let events = event.events();
             self.opens.overflowed |= events.contains(ReadFlags::QUEUE_OVERFLOW);
             let Some(name) = event.file_name() else { continue };
-            // Whoever closes without writing only looked at it.
+            // A file that is closed without writing was only read.
             if events.contains(ReadFlags::CLOSE_NOWRITE) {
                 if let Some(count) = self.opens.count.get_mut(name.to_string_lossy().as_ref()) {
                     *count = count.saturating_sub(1);
@@ -71,7 +71,7 @@ impl LogWatch {
         }
     }
 
-    /// What was seen until now, when nothing more is of interest.
+    /// Stops watching, and returns the openings that were seen.
     pub fn end(mut self) -> Opens {
         self.take();
         self.opens

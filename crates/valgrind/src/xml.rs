@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::stack::Frame;
 use super::suppression::Pattern;
 use drydock_base::paths;
 use drydock_base::units::ByteSize;
@@ -36,24 +37,24 @@ pub struct Log {
     pub more_errors: BTreeMap<String, u64>,
     /// The number of the signal that the process died of.
     pub fatal_signal: Option<i32>,
-    /// Where it was then, innermost frame first.
+    /// Its stack then, innermost frame first.
     pub fatal_stack: Vec<Frame>,
-    /// The suppressions that hid something, by name, and how often (`suppcounts`).
+    /// The suppressions that were used, by name, with the number of times (`suppcounts`).
     pub used: Vec<(String, u64)>,
-    /// How far the log goes.
+    /// The part of the log that was written.
     pub extent: Extent,
 }
 
-/// How far a log goes.
+/// The part of a log that was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Extent {
-    /// To its end: the process finished under valgrind's eyes.
+    /// All of it: the process ended under valgrind.
     Complete,
-    /// To the arguments only, as a process leaves it that forked and then ran another program untraced.
+    /// The arguments only, as a forked process leaves it that then ran another program untraced.
     Stub,
-    /// It stops in the middle; why.
+    /// It stops in the middle, for this reason.
     Cut(String),
-    /// There is nothing in it.
+    /// Nothing.
     #[default]
     Empty,
 }
@@ -70,7 +71,7 @@ pub struct Error {
     pub stack: Vec<Frame>,
     /// Further sentences and stacks in order.
     pub auxiliary: Vec<Auxiliary>,
-    /// What valgrind proposes to hide it, with `--gen-suppressions=all`.
+    /// The suppression that valgrind proposes for it, with `--gen-suppressions=all`.
     pub suppression: Option<RawSuppression>,
 }
 
@@ -87,7 +88,7 @@ pub struct RawSuppression {
     pub frames: Vec<Pattern>,
 }
 
-/// What stands beside the main stack.
+/// A further sentence of an error, with its stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Auxiliary {
@@ -97,41 +98,10 @@ pub struct Auxiliary {
     pub stack: Vec<Frame>,
 }
 
-/// One frame of a stack.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Frame {
-    /// The object file.
-    pub object: Option<String>,
-    /// The function.
-    pub function: Option<String>,
-    /// The source directory.
-    pub directory: Option<String>,
-    /// The source file.
-    pub file: Option<String>,
-    /// The line, from 1.
-    pub line: Option<u32>,
-}
-
-impl Frame {
-    /// `function (file:line)` as far as it is known.
-    pub fn describe(&self) -> String {
-        let function = self.function.as_deref().unwrap_or("???");
-        // Where valgrind keeps its own malloc is no news.
-        if self.object.as_deref().is_some_and(|object| object.contains("/vgpreload_")) {
-            return function.to_owned();
-        }
-        match (&self.file, self.line, &self.object) {
-            (Some(file), Some(line), _) => format!("{function} ({file}:{line})"),
-            (Some(file), None, _) => format!("{function} ({file})"),
-            (None, _, Some(object)) => format!("{function} (in {object})"),
-            (None, _, None) => function.to_owned(),
-        }
-    }
-}
-
-/// Reads at most `most` bytes of a log; a file that cannot be opened is the only error. Also returns how many bytes
-/// were read.
+/// Reads at most `most` bytes of a log, and returns the number of bytes read as well.
+///
+/// # Errors
+/// The file cannot be opened.
 pub fn read(path: &Path, most: u64) -> io::Result<(Log, u64)> {
     let file = paths::open_regular(path)?;
     let length = file.metadata()?.len();

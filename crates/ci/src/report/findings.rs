@@ -12,8 +12,8 @@ use crate::evidence::Finding;
 use crate::run::{FindingId, Run};
 use drydock_valgrind::cause::{self, Cause, Reported};
 use drydock_valgrind::source;
+use drydock_valgrind::stack::{self, Frame};
 use drydock_valgrind::suppression::Suppression;
-use drydock_valgrind::xml::Frame;
 
 /// How many frames of a stack are shown at the least.
 const FRAMES: usize = 6;
@@ -95,7 +95,7 @@ pub(super) fn describe(text: &mut String, cause: &Cause<'_>, project: &Path) -> 
 
 /// The frames from the innermost on, with the source line of the place.
 fn write_stack(text: &mut String, finding: &Finding, project: &Path, indent: &str) -> std::fmt::Result {
-    let place = cause::place(&finding.stack);
+    let place = stack::place(&finding.stack);
     let shown = FRAMES.max(place + 1 + CALLERS);
     for (index, frame) in finding.stack.iter().enumerate().take(shown) {
         writeln!(text, "{indent}{}", frame.describe())?;
@@ -123,7 +123,7 @@ fn write_sides(text: &mut String, finding: &Finding, indent: &str) -> std::fmt::
 /// One finding of one job, whole.
 pub(super) fn write_whole(text: &mut String, id: &str, finding: &Finding, project: &Path) -> std::fmt::Result {
     writeln!(text, "  {id} {}: {}", finding.kind, finding.what)?;
-    let place = cause::place(&finding.stack);
+    let place = stack::place(&finding.stack);
     for (index, frame) in finding.stack.iter().enumerate() {
         writeln!(text, "      {}", frame.describe())?;
         if let Some(line) = (index == place).then(|| source::line(project, frame)).flatten() {
@@ -192,7 +192,7 @@ pub(super) fn files(run: &Run, causes: &Causes<'_>) -> Vec<FindingFile> {
 
 fn file(run: &Run, cause: &Cause<'_>) -> Option<FindingFile> {
     let finding = cause.example()?;
-    let place = finding.stack.get(cause::place(&finding.stack));
+    let place = finding.stack.get(stack::place(&finding.stack));
     let jobs = cause.jobs();
     Some(FindingFile {
         id: cause.id.clone(),

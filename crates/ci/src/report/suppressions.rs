@@ -48,7 +48,7 @@ impl Entry {
         match self.suppression.expires() {
             Ok(Some(_)) => {}
             Ok(None) => lacks.push("`# expires:`".to_owned()),
-            Err(text) => lacks.push(format!("a date after `# expires:`, where `{text}` stands")),
+            Err(error) => lacks.push(format!("a valid `# expires:` ({error})")),
         }
         lacks
     }

@@ -84,7 +84,7 @@ fn unchecked(logs: &[(u32, String)], opens: &[(&str, u32)], tool: impl FnOnce(&m
 }
 
 #[test]
-fn what_was_not_checked_is_told() {
+fn what_was_not_checked_is_reported() {
     let main = || (10, log(10, 9, "./a", &[]));
     let stub = |pid: u32| (pid, log(pid, 10, "./a", &[]).split("<status>").next().unwrap().to_owned());
     let cut = |pid: u32| (pid, log(pid, 10, "./a", &["f"]).split("<status><state>FIN").next().unwrap().to_owned());
@@ -110,7 +110,7 @@ fn what_was_not_checked_is_told() {
         &[main()],
         &[("memcheck.13.xml", 1), ("log", 4)],
         everything,
-        &["memcheck.13.xml: it was written and is not"],
+        &["memcheck.13.xml: it was written, but is missing"],
     );
     // Exec, seen by the name alone.
     unchecked(&[(10, log(10, 9, "/bin/b", &[]))], &[], everything, &["./a became /bin/b by exec"]);
@@ -118,7 +118,7 @@ fn what_was_not_checked_is_told() {
 }
 
 #[test]
-fn a_process_that_could_not_write_its_log_is_told() {
+fn a_process_that_could_not_write_its_log_is_reported() {
     let directory = Directory::new(&[(10, log(10, 9, "./a", &[]))]);
     let said =
         "fine\nvalgrind: Cannot create XML file '/x/memcheck.11.xml': Permission denied\nI say: valgrind: Cannot\n";

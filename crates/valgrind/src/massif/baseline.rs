@@ -1,5 +1,5 @@
-//! A file made small and stable, to be checked in and compared with: the peak alone, without what changes from run to
-//! run or from machine to machine.
+//! A small and stable file, to be checked in and compared with: only the peak, without what changes from run to run or
+//! from machine to machine.
 
 use drydock_base::text::printable_char;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! What changed between two files, stack by stack.
+//! The changes between two files, stack by stack.
 
 use serde::Serialize;
 
@@ -6,9 +6,9 @@ use super::merged::{Identity, Merged, Side};
 use super::profile::Profile;
 use super::wrappers::Wrappers;
 
-/// How many stacks a comparison keeps.
+/// The number of stacks that a comparison keeps.
 const MOST_STACKS: usize = 10_000;
-/// How many frames of a stack it keeps.
+/// The number of frames that it keeps of a stack.
 const MOST_FRAMES: usize = 64;
 
 /// Two files that cannot be compared.
@@ -16,7 +16,7 @@ const MOST_FRAMES: usize = 64;
 #[error("{0}")]
 pub struct Incomparable(String);
 
-/// What changed between the peaks of two files.
+/// The changes between the peaks of two files.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Diff {
@@ -24,7 +24,7 @@ pub struct Diff {
     pub old: u64,
     /// The same of the new one.
     pub new: u64,
-    /// What makes the comparison less than exact.
+    /// Reasons why the comparison is not exact.
     pub notes: Vec<String>,
     /// By allocating function: the largest change first.
     pub sites: Vec<Change>,
@@ -36,7 +36,7 @@ pub struct Diff {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Change {
-    /// How it changed.
+    /// The kind of change.
     pub kind: Kind,
     /// In the old file.
     pub old: u64,
@@ -48,7 +48,7 @@ pub struct Change {
     pub brief: Vec<String>,
 }
 
-/// How a stack changed.
+/// The kinds of changes of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -56,14 +56,14 @@ pub enum Kind {
     Grew,
     /// It holds less.
     Shrank,
-    /// It was not there, or below the threshold.
+    /// It is only in the new file, or was below the threshold.
     New,
-    /// It is not there any more, or below the threshold.
+    /// It is only in the old file, or is below the threshold now.
     Gone,
 }
 
 impl Change {
-    /// How much more it holds; negative for less.
+    /// The growth in bytes; negative when it shrank.
     pub fn delta(&self) -> i128 {
         i128::from(self.new) - i128::from(self.old)
     }

@@ -1,4 +1,4 @@
-//! The grammar of massif's files, and what a reader of them is told.
+//! The grammar of massif's files, and the interface of their reader.
 //!
 //! The format has no specification. It is what massif writes and ms_print reads:
 //!
@@ -14,28 +14,28 @@
 
 use std::io;
 
-/// Why a file cannot be read.
+/// The reason why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The input or the output failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The file is no massif output, or not a whole one.
+    /// The file is not massif output, or not a whole one.
     #[error("line {line}: {what}")]
     Malformed {
         /// From 1.
         line: u64,
-        /// What is wrong, with what was expected.
+        /// The problem, with what was expected.
         what: String,
     },
 }
 
-/// What stands before the snapshots.
+/// The lines before the snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// What follows `desc:` in each such line, with the line ends: massif's options, or ` (none)`.
+    /// The rest of each `desc:` line, with the line ends: massif's options, or ` (none)`.
     pub options: Vec<u8>,
-    /// What follows `cmd:`, which may hold line ends.
+    /// The text after `cmd:`, which may hold line ends.
     pub command: Vec<u8>,
     /// The unit of [`Snapshot::time`].
     pub unit: TimeUnit,
@@ -82,9 +82,9 @@ pub struct Snapshot {
     pub number: u64,
     /// In the file's unit.
     pub time: u64,
-    /// What the program asked for.
+    /// Bytes that the program asked for.
     pub heap: u64,
-    /// What the allocator adds for its administration.
+    /// Bytes that the allocator adds for its administration.
     pub extra: u64,
     /// The stacks, with `--stacks=yes`.
     pub stacks: u64,
@@ -93,12 +93,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Heap and its administration: what budgets are about.
+    /// Heap and its administration, in bytes; budgets are compared with it.
     pub fn measured(&self) -> u64 {
         self.heap.saturating_add(self.extra)
     }
 
-    /// With the stacks: what ms_print shows. The reader has checked that it does not overflow.
+    /// The same with the stacks, as ms_print shows it. The reader has checked that it does not overflow.
     pub fn total(&self) -> u64 {
         self.measured().saturating_add(self.stacks)
     }
@@ -120,7 +120,7 @@ pub enum TreeKind {
 pub(super) struct Node<'a> {
     /// 0 for the root.
     pub(super) depth: usize,
-    /// How many nodes follow below this one.
+    /// The number of nodes below this one, which follow it.
     pub(super) children: u64,
     /// Bytes of heap.
     pub(super) bytes: u64,
@@ -128,7 +128,7 @@ pub(super) struct Node<'a> {
     pub(super) detail: &'a [u8],
 }
 
-/// What is done with a file while it is read.
+/// The receiver of the parts of a file while it is read.
 pub(super) trait Visitor {
     /// The header is read.
     fn header(&mut self, header: Header) -> Result<(), Fault>;
@@ -140,16 +140,16 @@ pub(super) trait Visitor {
     fn complete(&mut self, snapshot: &Snapshot) -> Result<(), Fault>;
 }
 
-/// How far a file goes.
+/// The part of a file that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extent {
-    /// To its end.
+    /// All of it.
     Whole,
     /// It ends within a snapshot; the ones before it were read.
     Cut {
         /// The line that is cut or missing.
         line: u64,
-        /// What was expected there.
+        /// The text that was expected there.
         why: String,
     },
 }

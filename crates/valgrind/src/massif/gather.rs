@@ -1,4 +1,4 @@
-//! What the files of one attempt's processes add up to.
+//! The files of all processes of one attempt.
 
 use std::fs;
 use std::io;
@@ -28,21 +28,21 @@ fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The process with the highest peak, and what the others had.
+/// The process with the highest peak, and the peaks of the others.
 #[derive(Debug)]
 pub struct Processes {
     /// The file with the highest peak.
     pub file: PathBuf,
-    /// What it says.
+    /// Its content.
     pub profile: Profile,
     /// The other files: the command and the peak in bytes of each.
     pub others: Vec<(PathBuf, String, u64)>,
-    /// What could not be read, or not completely.
+    /// Files that could not be read, or not completely, with the reason.
     pub incomplete: Vec<String>,
 }
 
 /// Reads the files of an attempt. Forked children repeat the heap that they inherit, so peaks are compared, never added.
-/// `None` when there is no file.
+/// `None` when the directory has none of them.
 ///
 /// # Errors
 /// When the directory or all of its files cannot be read.

@@ -13,7 +13,7 @@ pub(super) struct Line<'a> {
     pub(super) ended: bool,
 }
 
-/// What reading a line can find.
+/// The result of reading a line.
 pub(super) enum Found<'a> {
     Line(Line<'a>),
     TooLong,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::tree::{Frame, Tree, What};
+use super::tree::{Frame, NodeKind, Tree};
 use super::wrappers::Wrappers;
 
 /// Which of two trees a size belongs to.
@@ -91,8 +91,8 @@ impl<'a> Merged<'a> {
             path.truncate(node.depth);
             let (here, passed) = match path.last().map(|(parent, wrapper, _)| (*parent, *wrapper)) {
                 None => (ROOT, None),
-                Some((parent, wrapper)) => match What::of(node.detail) {
-                    What::Frame(frame)
+                Some((parent, wrapper)) => match NodeKind::parse(node.detail) {
+                    NodeKind::Frame(frame)
                         if parent == ROOT
                             && !node.leaf
                             && wrappers.is_some_and(|wrappers| wrappers.contain(frame.function)) =>
@@ -100,9 +100,9 @@ impl<'a> Merged<'a> {
                         (ROOT, Some(frame))
                     }
                     // Below a thread's first function, valgrind takes words of the stack for callers, now more, now less.
-                    What::Frame(frame) if frame.is_nothing() && self.is_nothing(parent) => (parent, None),
-                    What::Frame(frame) => (self.child(parent, Step::Frame(frame), side), None),
-                    What::Below | What::Root => (self.child(parent, Step::Below(wrapper), side), None),
+                    NodeKind::Frame(frame) if frame.is_nothing() && self.is_nothing(parent) => (parent, None),
+                    NodeKind::Frame(frame) => (self.child(parent, Step::Frame(frame), side), None),
+                    NodeKind::Below | NodeKind::Root => (self.child(parent, Step::Below(wrapper), side), None),
                 },
             };
             let mut bytes = node.bytes;

@@ -1,7 +1,7 @@
-//! What `ms_print FILE` prints, byte for byte (valgrind manual, chapter 9).
+//! The output of `ms_print FILE`, byte for byte (valgrind manual, chapter 9).
 //!
-//! The file is read twice: the graph stands in front of the trees and needs all snapshots. So memory does not grow with
-//! the file.
+//! The file is read twice, so that memory does not grow with it: the graph is printed before the trees and needs all
+//! snapshots.
 
 use std::io::{self, BufRead, Write};
 
@@ -32,13 +32,13 @@ impl Default for Options {
 }
 
 const RULE: [u8; 80] = [b'-'; 80];
-/// How much is written at once.
+/// The number of bytes written at once.
 const PIECE: usize = 1 << 16;
 
 /// Prints the file that `open` opens. `arguments` are those that ms_print was called with, as its output quotes them.
 ///
 /// # Errors
-/// Those of [`reader::read`], and what writing fails with.
+/// Those of [`reader::read`], and those of writing.
 pub fn print<R: BufRead>(
     mut open: impl FnMut() -> io::Result<R>,
     options: &Options,
@@ -129,7 +129,7 @@ impl<W: Write> Page<'_, W> {
         text.extend_from_slice(b"\n\n\n");
     }
 
-    /// How many snapshots there are and which of them have a tree.
+    /// The number of snapshots, and the list of those that have a tree.
     fn list(&mut self, snapshots: &[Snapshot]) {
         let text = &mut self.text;
         text.extend_from_slice(
@@ -178,7 +178,7 @@ struct Listing<'a, W> {
     threshold: f64,
     /// Of the current snapshot, in bytes.
     total: u64,
-    /// What stands before the next node's arrow.
+    /// The text before the next node's arrow.
     prefix: Vec<u8>,
     /// From the root to the last node.
     open: Vec<OpenNode>,

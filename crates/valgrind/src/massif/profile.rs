@@ -8,7 +8,7 @@ use super::reader;
 use super::tree::Tree;
 use drydock_base::paths;
 
-/// What a file says, without the trees of the other snapshots.
+/// The content of a file, without the trees of the other snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// Options, command and unit of time.
@@ -21,9 +21,9 @@ pub struct Profile {
     pub detailed: Option<usize>,
     /// Its tree.
     pub tree: Tree,
-    /// How many trees would have been kept, were they not larger than any that is.
+    /// The number of trees that were too large to be kept.
     pub too_large: u64,
-    /// How far the file goes.
+    /// The part of the file that was written.
     pub extent: Extent,
 }
 

@@ -15,8 +15,8 @@ const LONGEST_HEADER: usize = 1 << 20;
 /// Reads a whole file.
 ///
 /// # Errors
-/// Where the input fails, and at the first line that does not belong there. A file that ends too early is no error once
-/// it has a whole snapshot.
+/// The input fails, or a line is not what the grammar expects. A file that ends too early is accepted once it has a whole
+/// snapshot.
 pub(super) fn read(input: impl BufRead, visitor: &mut impl Visitor) -> Result<Extent, Fault> {
     read_first(u64::MAX, input, visitor)
 }
@@ -42,7 +42,7 @@ pub(super) fn read_first(count: u64, input: impl BufRead, visitor: &mut impl Vis
                 }
             }
             Ok(false) if snapshots == 0 => {
-                return Err(reader.malformed("there is no snapshot; was the program killed?"));
+                return Err(reader.malformed("the file has no snapshots; was the program killed?"));
             }
             Ok(false) => return Ok(Extent::Whole),
             Err(Stop::Ended(why)) if snapshots > 0 => {

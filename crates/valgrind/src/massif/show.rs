@@ -1,4 +1,4 @@
-//! What a person reads: one file, or what changed between two.
+//! The text for people: one file, or the changes between two.
 
 use std::fmt::{self, Write as _};
 
@@ -8,9 +8,9 @@ use super::profile::time;
 use super::summary::HeapProfile;
 use drydock_base::units::ByteSize;
 
-/// How wide a line may be.
+/// The greatest width of a line, in columns.
 const WIDTH: usize = 80;
-/// How many stacks of each kind of change are shown.
+/// The number of stacks that are shown for each kind of change.
 const SHOWN: usize = 10;
 
 /// One file: peak, graph, and who holds the heap at the peak.

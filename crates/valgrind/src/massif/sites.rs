@@ -1,4 +1,4 @@
-//! Who allocates: bytes by the first function past the wrappers, with the way that leads there.
+//! Allocation sites: bytes by the first function past the wrappers, with its callers.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,20 +7,20 @@ use super::profile::Profile;
 use super::wrappers::Wrappers;
 use drydock_base::units::ByteSize;
 
-/// How many callers are named.
+/// The number of callers that are named.
 const CALLERS: usize = 5;
 
 /// A place that allocates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Site {
-    /// `function (file:line)`; what massif did not tell apart has a sentence instead.
+    /// `function (file:line)`; places that massif merged have a sentence instead.
     pub place: String,
     /// The same without arguments, template parameters and directories.
     pub brief: String,
-    /// What it holds of the heap.
+    /// Bytes of the heap that it holds.
     pub bytes: u64,
-    /// Who called it for most of that, innermost first, in brief.
+    /// The callers for most of that, innermost first, in brief.
     pub callers: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A file in little: the heap over time and who holds it at the peak. What reports show and journals keep.
+//! The summary of a file for reports and journals: the heap over time, and the sites that hold it at the peak.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,9 +7,9 @@ use super::profile::Profile;
 use super::sites::{Site, sites};
 use super::wrappers::Wrappers;
 
-/// How many points a journal keeps.
+/// The number of points that a journal keeps.
 pub const KEPT_POINTS: usize = 120;
-/// How many sites a journal keeps.
+/// The number of sites that a journal keeps.
 pub const KEPT_SITES: usize = 10;
 
 /// The heap of one process over its life.
@@ -20,26 +20,26 @@ pub struct HeapProfile {
     pub command: String,
     /// The unit of the times.
     pub unit: TimeUnit,
-    /// Whether whole pages were measured (`--pages-as-heap=yes`), which is no measure of the heap.
+    /// Whether whole pages were measured (`--pages-as-heap=yes`) instead of the heap.
     pub pages: bool,
     /// The highest point by heap and administration.
     pub peak: Point,
     /// The last point.
     pub end: Point,
-    /// Of what kind the peak is.
+    /// The course of the heap after the peak.
     pub shape: Shape,
-    /// How many snapshots massif took.
+    /// The number of snapshots that massif took.
     pub snapshots: u64,
-    /// In the order of time. Where there were more than can be kept, of neighbours the highest.
+    /// In the order of time. Where there are more than can be kept, the highest of neighbours.
     pub points: Vec<Point>,
     /// The heap of the snapshot that the sites are of, in bytes: the highest one with a tree.
     pub sites_of: u64,
-    /// Who allocated that, the largest first.
+    /// The sites that allocated that, the largest first.
     pub sites: Vec<Site>,
-    /// How many higher snapshots have a tree that is too large to be kept.
+    /// The number of higher snapshots with a tree that is too large to be kept.
     #[serde(default)]
     pub left_out: u64,
-    /// Why the file is not whole, if it is not.
+    /// The reason why the file is not whole, if it is not.
     pub cut: Option<String>,
 }
 
@@ -49,9 +49,9 @@ pub struct HeapProfile {
 pub struct Point {
     /// In the unit of the profile.
     pub time: u64,
-    /// What the program asked for.
+    /// Bytes that the program asked for.
     pub heap: u64,
-    /// What the allocator adds.
+    /// Bytes that the allocator adds.
     pub extra: u64,
     /// The stacks, where they were measured.
     pub stacks: u64,
@@ -71,7 +71,7 @@ impl From<&Snapshot> for Point {
     }
 }
 
-/// What became of the peak.
+/// The course of the heap after its peak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
@@ -86,7 +86,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    fn of(profile: &Profile) -> Shape {
+    fn new(profile: &Profile) -> Shape {
         let (peak, end) = (u128::from(profile.peak().measured()), u128::from(profile.last().measured()));
         if profile.extent != Extent::Whole || peak == 0 {
             Shape::Unknown
@@ -122,7 +122,7 @@ pub fn summary(profile: &Profile, wrappers: &Wrappers, points: usize, most_sites
         pages: profile.pages_as_heap(),
         peak: Point::from(&profile.peak()),
         end: Point::from(&profile.last()),
-        shape: Shape::of(profile),
+        shape: Shape::new(profile),
         snapshots: profile.snapshots.len() as u64,
         points: thinned(&profile.snapshots, points),
         sites_of: profile.of_tree().map_or(0, |snapshot| snapshot.heap),
@@ -132,7 +132,7 @@ pub fn summary(profile: &Profile, wrappers: &Wrappers, points: usize, most_sites
     }
 }
 
-/// Of neighbours the highest, and always the first and the last.
+/// The highest of neighbours, and always the first and the last.
 fn thinned(snapshots: &[Snapshot], most: usize) -> Vec<Point> {
     if snapshots.len() <= most.max(3) {
         return snapshots.iter().map(Point::from).collect();

@@ -72,7 +72,7 @@ fn who_allocates_is_found_behind_the_wrappers() {
 }
 
 #[test]
-fn changes_are_told_by_stack_whatever_lines_and_addresses() {
+fn changes_are_reported_by_stack_whatever_lines_and_addresses() {
     let old =
         file("(none)", &[(1000, " n1: 600 0x1: f (a.c:7)\n  n0: 600 0x2: main (a.c:20)\n n0: 400 0x3: g (a.c:9)")]);
     let new = file(

@@ -63,23 +63,23 @@ impl Tree {
         })
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Whether there is no tree.
+    /// Whether it has no nodes.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
 }
 
-/// What a node stands for.
+/// The meaning of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What<'a> {
+pub(crate) enum NodeKind<'a> {
     /// A place in the program.
     Frame(Frame<'a>),
-    /// Several places that are too small to be told apart: `in 3 places, all below massif's threshold (1.00%)`.
+    /// Several places that are too small to be listed: `in 3 places, all below massif's threshold (1.00%)`.
     Below,
     /// The root: `(heap allocation functions) malloc/new/new[], --alloc-fns, etc.`
     Root,
@@ -94,20 +94,20 @@ pub(crate) struct Frame<'a> {
     pub(crate) place: Option<&'a [u8]>,
 }
 
-impl<'a> What<'a> {
+impl<'a> NodeKind<'a> {
     /// Reads the rest of a node's line.
-    pub(crate) fn of(detail: &'a [u8]) -> What<'a> {
+    pub(crate) fn parse(detail: &'a [u8]) -> NodeKind<'a> {
         let detail = detail.trim_ascii_start();
         if detail.starts_with(b"(") {
-            return What::Root;
+            return NodeKind::Root;
         }
         if is_below(detail) {
-            return What::Below;
+            return NodeKind::Below;
         }
         // Names of C++ hold `::`, but never `: `; and the address stands before the first one.
         let after_address = detail.starts_with(b"0x").then(|| find(detail, b": ")).flatten();
         let text = after_address.map_or(detail, |at| detail.get(at + 2..).unwrap_or_default());
-        What::Frame(Frame::of(text))
+        NodeKind::Frame(Frame::parse(text))
     }
 }
 
@@ -120,14 +120,14 @@ fn is_below(detail: &[u8]) -> bool {
 
 impl<'a> Frame<'a> {
     /// `main (file.c:7)`: the last group in parentheses is the place. The path of an object may hold parentheses itself.
-    fn of(text: &'a [u8]) -> Frame<'a> {
+    fn parse(text: &'a [u8]) -> Frame<'a> {
         let group = text.strip_suffix(b")").and_then(|inside| {
             let at = rfind(inside, b" (in ").or_else(|| rfind(inside, b" ("))?;
             Some((inside.get(..at)?, inside.get(at + 2..)?))
         });
         match group {
             Some((function, place)) if is_place(place) => Frame { function, place: Some(place) },
-            // `operator()(int)` has a group that is no place.
+            // `operator()(int)` has a group that is not a place.
             Some(_) | None => Frame { function: text, place: None },
         }
     }
@@ -198,7 +198,7 @@ fn bare(name: &str) -> Cow<'_, str> {
             _ => {}
         }
     }
-    // A template's return type stands in front.
+    // A template's return type comes first.
     let bare = bare.trim();
     Cow::Owned(bare.rsplit(' ').next().unwrap_or(bare).to_owned())
 }
@@ -223,7 +223,7 @@ mod tests {
 
     #[track_caller]
     fn check(detail: &str, function: &str, place: Option<&str>, brief: &str) {
-        let What::Frame(frame) = What::of(detail.as_bytes()) else { panic!("{detail} is no frame") };
+        let NodeKind::Frame(frame) = NodeKind::parse(detail.as_bytes()) else { panic!("{detail} is not a frame") };
         assert_eq!(String::from_utf8_lossy(frame.function), function);
         assert_eq!(frame.place.map(String::from_utf8_lossy).as_deref(), place);
         assert_eq!(frame.brief(), brief);
@@ -259,17 +259,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_is_told_apart() {
-        assert_eq!(What::of(b" (heap allocation functions) malloc/new/new[], --alloc-fns, etc."), What::Root);
-        assert_eq!(What::of(b" in 12 places, all below massif's threshold (1.00%)"), What::Below);
-        assert_eq!(What::of(b" in 1 place, below massif's threshold (1.00%)"), What::Below);
-        assert!(matches!(What::of(b" 0x1: in (a.c:1)"), What::Frame(_)));
-        assert!(matches!(What::of(b" in"), What::Frame(_)));
+    fn what_is_not_a_frame_is_recognised() {
+        assert_eq!(
+            NodeKind::parse(b" (heap allocation functions) malloc/new/new[], --alloc-fns, etc."),
+            NodeKind::Root
+        );
+        assert_eq!(NodeKind::parse(b" in 12 places, all below massif's threshold (1.00%)"), NodeKind::Below);
+        assert_eq!(NodeKind::parse(b" in 1 place, below massif's threshold (1.00%)"), NodeKind::Below);
+        assert!(matches!(NodeKind::parse(b" 0x1: in (a.c:1)"), NodeKind::Frame(_)));
+        assert!(matches!(NodeKind::parse(b" in"), NodeKind::Frame(_)));
     }
 
     #[test]
     fn control_characters_stay_out_of_what_is_shown() {
-        let What::Frame(frame) = What::of(b" 0x1: a\x1b[31m (x\x07.c:1)") else { panic!() };
+        let NodeKind::Frame(frame) = NodeKind::parse(b" 0x1: a\x1b[31m (x\x07.c:1)") else { panic!() };
         assert_eq!(frame.describe(), "a\u{fffd}[31m (x\u{fffd}.c:1)");
         assert!(printable(&[b'x'; 5000], 100).len() < 110);
     }

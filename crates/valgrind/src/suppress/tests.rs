@@ -17,7 +17,7 @@ fn leak(kind: &str, names: &[&str]) -> Finding {
     let stack: Vec<Frame> = names.iter().map(frame).collect();
     Finding {
         kind: format!("Leak_{kind}"),
-        place: stack[super::super::cause::place(&stack)].describe(),
+        place: stack[stack::place(&stack)].describe(),
         suppression: Some(RawSuppression {
             kind: "Memcheck:Leak".into(),
             extra: Some(format!(
@@ -50,8 +50,8 @@ fn suppress(findings: &[Finding]) -> Result<Suppression, Refusal> {
 #[track_caller]
 fn check(stacks: &[&[&str]], expected: &str) {
     let findings: Vec<Finding> = stacks.iter().map(|names| leak("DefinitelyLost", names)).collect();
-    let hidden = suppress(&findings).unwrap();
-    assert_eq!(hidden.frames.iter().map(Pattern::to_string).collect::<Vec<_>>().join(" "), expected);
+    let suppression = suppress(&findings).unwrap();
+    assert_eq!(suppression.frames.iter().map(Pattern::to_string).collect::<Vec<_>>().join(" "), expected);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn it_carries_who_why_and_until_when() {
 }
 
 #[test]
-fn what_a_compiler_makes_anew_becomes_a_wildcard() {
+fn what_changes_with_each_build_becomes_a_wildcard() {
     for (name, lasting_name) in [
         ("main", "main"),
         ("_ZN5alloc5boxed14box_new_uninit17h027d73fa84b93327E", "_ZN5alloc5boxed14box_new_uninit17h*"),
@@ -99,23 +99,23 @@ fn what_a_compiler_makes_anew_becomes_a_wildcard() {
 }
 
 #[test]
-fn a_suppression_that_would_hide_another_finding_is_refused() {
+fn a_suppression_that_would_match_another_finding_is_refused() {
     // The same function name in another file is another cause, but suppressions know no files.
     let mut other = leak("DefinitelyLost", &["malloc", "main"]);
     other.stack[1].file = Some("b.c".into());
     let refused = suppress(&[leak("DefinitelyLost", &["malloc", "main"]), other.clone()]).unwrap_err();
     assert!(matches!(&refused, Refusal::TooMuch(others) if others.len() == 1), "{refused}");
-    // Both together are what it hides.
+    // It suppresses both together.
     let findings = [leak("DefinitelyLost", &["malloc", "main"]), other];
     let all = causes(findings.iter().enumerate().map(|(job, finding)| Reported { job, tool: "memcheck", finding }));
-    let hidden = suppression(&all.iter().collect::<Vec<_>>(), &all, &note()).unwrap();
-    assert_eq!(hidden.frames.len(), 2);
-    // Another kind of leak in the same place is not hidden, so it does not matter.
+    let suppression = suppression(&all.iter().collect::<Vec<_>>(), &all, &note()).unwrap();
+    assert_eq!(suppression.frames.len(), 2);
+    // Another kind of leak in the same place is not suppressed, so it does not matter.
     assert!(suppress(&[leak("DefinitelyLost", &["malloc", "f"]), leak("StillReachable", &["malloc", "f"])]).is_ok());
 }
 
 #[test]
-fn a_forged_log_cannot_widen_what_is_hidden() {
+fn a_forged_log_cannot_widen_what_is_suppressed() {
     let forge = |change: fn(&mut RawSuppression)| {
         let mut finding = leak("DefinitelyLost", &["malloc", "f", "main"]);
         change(finding.suppression.as_mut().unwrap());
@@ -126,7 +126,7 @@ fn a_forged_log_cannot_widen_what_is_hidden() {
             suppression: finding.suppression,
             ..Default::default()
         };
-        suppress(&[Finding::of(error)])
+        suppress(&[Finding::new(error)])
     };
     for change in [
         (|raw| raw.extra = Some("fun:*".into())) as fn(&mut RawSuppression),

@@ -1,8 +1,8 @@
-//! Whether a suppression hides an error: valgrind's rules, so that what a new one would hide is known before it is
+//! Valgrind's rules for whether a suppression matches an error, so that the effect of a new one is known before it is
 //! written.
 
 use super::{Pattern, Suppression};
-use crate::xml::Frame;
+use crate::stack::Frame;
 
 /// An error as suppressions see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Suppression {
         self.is_for(tool)
             && self.same_kind(kind)
             && self.same_extra(subject.extra.as_deref())
-            && hides_frames(&self.frames, &subject.frames)
+            && matches_frames(&self.frames, &subject.frames)
     }
 
     fn same_kind(&self, kind: &str) -> bool {
@@ -41,8 +41,8 @@ impl Suppression {
         };
         match (self.extra.as_deref().map(kinds), extra.map(kinds)) {
             (None, _) => true,
-            (Some(hidden), _) if hidden.iter().any(|kind| kind == "all") => true,
-            (Some(hidden), Some(found)) => found.iter().any(|kind| hidden.contains(kind)),
+            (Some(suppressed), _) if suppressed.iter().any(|kind| kind == "all") => true,
+            (Some(suppressed), Some(found)) => found.iter().any(|kind| suppressed.contains(kind)),
             (Some(_), None) => false,
         }
     }
@@ -50,16 +50,16 @@ impl Suppression {
 
 /// The patterns must fit the innermost frames; frames beyond them are free. Takes a number of steps that is at most the
 /// product of both lengths, as the next function.
-fn hides_frames(patterns: &[Pattern], frames: &[Frame]) -> bool {
+fn matches_frames(patterns: &[Pattern], frames: &[Frame]) -> bool {
     let (mut at, mut frame) = (0, 0);
-    // Where to go on after the last `...` with one frame more swallowed.
-    let mut again: Option<(usize, usize)> = None;
+    // The positions to continue at after the last `...`, which takes one frame more each time.
+    let mut retry: Option<(usize, usize)> = None;
     loop {
         match patterns.get(at) {
             None => return true,
             Some(Pattern::Any) => {
                 at += 1;
-                again = Some((at, frame));
+                retry = Some((at, frame));
                 continue;
             }
             Some(pattern) => {
@@ -70,11 +70,11 @@ fn hides_frames(patterns: &[Pattern], frames: &[Frame]) -> bool {
                 }
             }
         }
-        let Some((after, swallowed)) = again else { return false };
+        let Some((after, swallowed)) = retry else { return false };
         if swallowed >= frames.len() {
             return false;
         }
-        again = Some((after, swallowed + 1));
+        retry = Some((after, swallowed + 1));
         (at, frame) = (after, swallowed + 1);
     }
 }
@@ -98,11 +98,11 @@ fn fits(pattern: &Pattern, frame: &Frame) -> bool {
 pub fn glob_matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut letter) = (0, 0);
-    let mut again: Option<(usize, usize)> = None;
+    let mut retry: Option<(usize, usize)> = None;
     while letter < text.len() {
         match pattern.get(at) {
             Some('*') => {
-                again = Some((at + 1, letter));
+                retry = Some((at + 1, letter));
                 at += 1;
             }
             Some(wanted) if *wanted == '?' || *wanted == text[letter] => {
@@ -110,8 +110,8 @@ pub fn glob_matches(pattern: &str, text: &str) -> bool {
                 letter += 1;
             }
             Some(_) | None => {
-                let Some((after, swallowed)) = again else { return false };
-                again = Some((after, swallowed + 1));
+                let Some((after, swallowed)) = retry else { return false };
+                retry = Some((after, swallowed + 1));
                 (at, letter) = (after, swallowed + 1);
             }
         }

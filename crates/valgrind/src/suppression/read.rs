@@ -1,18 +1,18 @@
-//! Reading a suppression file, line by line, as valgrind does, but keeping what people wrote beside.
+//! Reading a suppression file, line by line, as valgrind does, but with the comments.
 
 use super::{MOST_FRAMES, Pattern, Suppression};
 
-/// What is wrong, and where.
+/// A line that valgrind would refuse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 pub struct Syntax {
     /// From 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The problem with the line.
     pub what: String,
 }
 
-/// More suppressions than this are no file that people wrote.
+/// Files with more suppressions than this are refused.
 const MOST: usize = 20_000;
 /// More comment lines of one suppression are not kept.
 const MOST_COMMENTS: usize = 64;
@@ -29,7 +29,7 @@ pub fn parse(text: &str) -> Result<Vec<Suppression>, Syntax> {
         if let Some(comment) = line.strip_prefix('#') {
             keep(&mut comments, comment);
         } else if line.is_empty() {
-            // What stands apart belongs to the file, not to the next suppression.
+            // A comment above a blank line belongs to the file, not to the next suppression.
             comments.clear();
         } else if line == "{" {
             if all.len() >= MOST {
@@ -37,7 +37,7 @@ pub fn parse(text: &str) -> Result<Vec<Suppression>, Syntax> {
             }
             all.push(one(number, std::mem::take(&mut comments), &mut lines)?);
         } else {
-            return Err(wrong(number, format!("`{}` stands where a suppression starts with {{", short(line))));
+            return Err(wrong(number, format!("expected {{, the start of a suppression, found `{}`", short(line))));
         }
     }
     Ok(all)
@@ -65,8 +65,9 @@ fn one<'a>(
             0 => line.clone_into(&mut this.name),
             1 => {
                 let kind = line.split_once(':').filter(|(tools, kind)| !tools.is_empty() && !kind.is_empty());
-                let (tools, kind) = kind
-                    .ok_or_else(|| wrong(number, format!("`{}` is no TOOL:KIND such as Memcheck:Leak", short(line))))?;
+                let (tools, kind) = kind.ok_or_else(|| {
+                    wrong(number, format!("`{}` is not TOOL:KIND, such as Memcheck:Leak", short(line)))
+                })?;
                 this.tools = tools.split(',').map(|tool| tool.trim().to_owned()).collect();
                 kind.trim().clone_into(&mut this.kind);
             }
@@ -76,7 +77,7 @@ fn one<'a>(
                 // Some kinds have one more line, before the locations.
                 None if place == 2 => this.extra = Some(line.to_owned()),
                 None => {
-                    return Err(wrong(number, format!("`{}` is no fun:, obj:, src: or ...", short(line))));
+                    return Err(wrong(number, format!("`{}` is not fun:, obj:, src: or ...", short(line))));
                 }
             },
         }

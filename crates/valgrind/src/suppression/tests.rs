@@ -1,9 +1,9 @@
-//! Suppression files as people and valgrind write them, and what they hide.
+//! Suppression files as people and valgrind write them, and the errors that they match.
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::xml::Frame;
+use crate::stack::Frame;
 
 const FILE: &str = "# The project's suppressions.\n\n\
     # reason: the table lives as long as the program: ask Jane\n# author: Jane <jane@example.org>\n# Expires: 2030-01-31\n\
@@ -25,7 +25,7 @@ fn a_file_is_read_with_its_comments_and_lines() {
         "fun:*alloc fun:register_* ... obj:*/libc.so.6 src:main.c:12"
     );
     assert!(table.comments.iter().any(|comment| comment == "a word inside"));
-    // What stands at the head of the file belongs to none of them.
+    // A comment at the head of the file belongs to none of them.
     assert!(!table.comments.iter().any(|comment| comment.contains("project")));
     assert_eq!((plain.reason(), plain.expires(), plain.line), (None, Ok(None), 18));
     assert!(plain.is_for("helgrind") && !plain.is_for("drd") && table.is_for("memcheck"));
@@ -38,14 +38,14 @@ fn what_valgrind_would_refuse_is_refused_with_its_line() {
     let many = format!("{{\n n\n T:K\n{}}}\n", " fun:f\n".repeat(25));
     for (text, line, words) in [
         ("{\n n\n T:K\n fun:f\n", 1, "no closing }"),
-        ("\n\nname\n", 3, "`name` stands where a suppression starts"),
-        ("{\n n\n Memcheck\n fun:f\n}\n", 3, "no TOOL:KIND"),
-        ("{\n n\n :K\n fun:f\n}\n", 3, "no TOOL:KIND"),
-        ("{\n n\n T:K\n fun:f\n gun:f\n}\n", 5, "no fun:, obj:, src: or ..."),
+        ("\n\nname\n", 3, "the start of a suppression, found `name`"),
+        ("{\n n\n Memcheck\n fun:f\n}\n", 3, "not TOOL:KIND"),
+        ("{\n n\n :K\n fun:f\n}\n", 3, "not TOOL:KIND"),
+        ("{\n n\n T:K\n fun:f\n gun:f\n}\n", 5, "not fun:, obj:, src: or ..."),
         ("{\n n\n T:K\n}\n", 4, "needs a location"),
         ("{\n n\n T:K\n ...\n}\n", 5, "needs a location"),
         ("{\n}\n", 2, "starts with its name"),
-        ("{\n n\n T:K\n \x1b[31m\n \x07\n}\n", 5, "`\u{fffd}` is no"),
+        ("{\n n\n T:K\n \x1b[31m\n \x07\n}\n", 5, "`\u{fffd}` is not"),
         (many.as_str(), 28, "at most 24 locations"),
     ] {
         let error = parse(text).unwrap_err();
@@ -54,7 +54,7 @@ fn what_valgrind_would_refuse_is_refused_with_its_line() {
     }
     assert_eq!(parse("").unwrap(), []);
     let bad = parse("# expires: soon\n{\n n\n T:K\n fun:f\n}\n").unwrap();
-    assert_eq!(bad[0].expires(), Err("soon".to_owned()));
+    assert_eq!(bad[0].expires(), Err(InvalidDate { text: "soon".to_owned() }));
 }
 
 /// `f a.so` is function `f` in `a.so`; `- a.so` has no name.
@@ -70,7 +70,7 @@ fn stack(frames: &[&str]) -> Vec<Frame> {
 #[test]
 fn frames_match_as_in_valgrind() {
     let error = stack(&["malloc /v/vgpreload.so", "lose", "run", "run", "main", "- /lib/libc.so.6"]);
-    for (locations, hidden) in [
+    for (locations, expected) in [
         ("fun:malloc\nfun:lose", true),
         ("fun:malloc\nfun:lose\nfun:run\nfun:run\nfun:main\nobj:*/libc.so.6", true),
         ("fun:malloc\nfun:run", false),
@@ -95,13 +95,13 @@ fn frames_match_as_in_valgrind() {
     ] {
         let one = parse(&format!("{{\nn\nMemcheck:Cond\n{locations}\n}}\n")).unwrap().remove(0);
         let subject = Subject { kind: "Memcheck:Cond".into(), extra: None, frames: error.clone() };
-        assert_eq!(one.matches_subject(&subject), hidden, "{locations}");
+        assert_eq!(one.matches_subject(&subject), expected, "{locations}");
     }
 }
 
 #[test]
 fn tools_kinds_and_their_extra_lines_match_as_in_valgrind() {
-    for (kind, extra, of, with, hidden) in [
+    for (kind, extra, of, with, expected) in [
         ("Memcheck:Addr4", "", "Memcheck:Addr4", None, true),
         ("Memcheck:Addr4", "", "Memcheck:Addr8", None, false),
         ("Helgrind:Race", "", "drd:Race", None, false),
@@ -122,7 +122,7 @@ fn tools_kinds_and_their_extra_lines_match_as_in_valgrind() {
     ] {
         let one = parse(&format!("{{\nn\n{kind}\n{extra}fun:f\n}}\n")).unwrap().remove(0);
         let subject = Subject { kind: of.into(), extra: with.map(str::to_owned), frames: stack(&["f"]) };
-        assert_eq!(one.matches_subject(&subject), hidden, "{kind} {extra} against {of} {with:?}");
+        assert_eq!(one.matches_subject(&subject), expected, "{kind} {extra} against {of} {with:?}");
     }
 }
 

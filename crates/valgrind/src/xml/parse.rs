@@ -30,15 +30,15 @@ const DEEPEST_NESTING: usize = 64;
 const MOST_NAMED: usize = 1024;
 /// Kinds of errors that are counted and not kept.
 const MOST_KINDS: usize = 64;
-/// Names of elements are told apart by so many bytes.
+/// Names of elements are compared up to this length.
 const LONGEST_NAME: usize = 64;
 
-/// Parses as far as it goes.
+/// Parses a log up to its end, or to the first thing that is not well-formed.
 pub fn parse(input: impl BufRead) -> Log {
     let mut reader = Reader::from_reader(input);
     // The names are compared below, where an element may also have been skipped.
     reader.config_mut().check_end_names = false;
-    // Valgrind escapes what it quotes; where it ever should not, the rest of the log is worth more than the rule.
+    // Valgrind escapes what it quotes; where it does not, the rest of the log is still read.
     reader.config_mut().allow_dangling_amp = true;
     let mut state = State::default();
     let mut buffer = Vec::new();
@@ -48,8 +48,8 @@ pub fn parse(input: impl BufRead) -> Log {
             Ok(Event::Start(tag)) => {
                 let name = tag.name();
                 let raw = name.as_ref() == b"rawtext";
-                if let Err(why) = state.open(&known(name.as_ref())) {
-                    break Some(why);
+                if let Err(error) = state.open(&known(name.as_ref())) {
+                    break Some(error.to_string());
                 }
                 // The text repeats `skind` and `sframe` and is not escaped, so a symbol with `]]>` in it would end it.
                 if raw {
@@ -80,12 +80,12 @@ pub fn parse(input: impl BufRead) -> Log {
     state.finish(stopped)
 }
 
-/// The name of an element as far as names are told apart.
+/// The name of an element, cut to [`LONGEST_NAME`].
 fn known(name: &[u8]) -> String {
     String::from_utf8_lossy(&name[..name.len().min(LONGEST_NAME)]).into_owned()
 }
 
-/// Text without its end is no log of valgrind's beyond this length.
+/// Raw text that is longer than this is taken for cut.
 const LONGEST_RAWTEXT: u64 = 1 << 20;
 
 /// Reads on until `</rawtext>`, and closes the element for the reader.
@@ -113,6 +113,11 @@ fn skip_rawtext<R: BufRead>(reader: &mut Reader<R>) -> std::io::Result<()> {
     }
 }
 
+/// Elements within elements without end.
+#[derive(Debug, thiserror::Error)]
+#[error("its elements are nested deeper than those of any valgrind log")]
+struct TooDeep;
+
 #[derive(Default)]
 struct State {
     log: Log,
@@ -134,9 +139,9 @@ struct State {
 }
 
 impl State {
-    fn open(&mut self, name: &str) -> Result<(), String> {
+    fn open(&mut self, name: &str) -> Result<(), TooDeep> {
         if self.path.len() >= DEEPEST_NESTING {
-            return Err("its elements are nested deeper than those of any valgrind log".into());
+            return Err(TooDeep);
         }
         self.any = true;
         self.text.clear();
@@ -154,7 +159,7 @@ impl State {
 
     fn text(&mut self, text: &[u8]) {
         let room = LONGEST_TEXT.saturating_sub(self.text.len()) / 4;
-        // A letter has four bytes at most.
+        // A character has four bytes at most.
         let text = String::from_utf8_lossy(&text[..text.len().min(room * 4)]);
         // Symbol names and arguments hold any character; those that are unprintable must not reach a terminal.
         let printable = text.chars().map(|letter| if letter == '\n' { letter } else { printable_char(letter) });
@@ -246,7 +251,7 @@ impl State {
         }
     }
 
-    /// What is inside of `error` and neither a frame nor the suppression.
+    /// Takes an element of `error` other than its frames and its suppression.
     fn error_part(&mut self, name: &str, text: &str) {
         let parent = self.path.last().cloned().unwrap_or_default();
         match (parent.as_str(), name) {

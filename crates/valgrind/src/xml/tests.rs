@@ -59,7 +59,7 @@ fn wherever_it_is_cut_the_complete_errors_stay() {
 }
 
 #[test]
-fn empty_stubs_and_killed_logs_are_told_apart() {
+fn empty_stubs_and_killed_logs_are_distinguished() {
     assert_eq!(parse(&b""[..]).extent, Extent::Empty);
     let stub = &WHOLE[..WHOLE.find("<status>").unwrap()];
     assert_eq!(parse(stub.as_bytes()).extent, Extent::Stub);

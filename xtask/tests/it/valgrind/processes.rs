@@ -19,7 +19,7 @@ const TABLE: &[(&str, &[&str], &str, Option<&str>)] = &[
     ("exec", &[], "passed", Some("./memory became ./memory by exec; errors before that are lost")),
     ("exec-same", &[], "passed", Some("./memory became ./memory by exec; errors before that are lost")),
     ("fork-exec-exec", &[], "passed", Some("another program became ./memory by exec; errors before that are lost")),
-    ("remove-logs", &[], "failed", Some("it was written and is not there any more")),
+    ("remove-logs", &[], "failed", Some("it was written, but is missing")),
 ];
 
 #[test]

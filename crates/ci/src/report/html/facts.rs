@@ -7,10 +7,10 @@ use crate::event::AttemptRecord;
 use crate::evidence::{Finding, HeapEvidence};
 use crate::run::Run;
 use drydock_base::text;
-use drydock_valgrind::cause;
 use drydock_valgrind::massif::{Point, Shape};
 use drydock_valgrind::source;
-use drydock_valgrind::xml::Frame;
+use drydock_valgrind::stack;
+use drydock_valgrind::stack::Frame;
 
 /// The errors of an attempt that are kept, each made when it is shown.
 pub(super) fn errors<'a>(
@@ -39,7 +39,7 @@ pub(super) struct Error {
 }
 
 pub(super) fn error(id: Option<String>, finding: &Finding, project: &Path) -> Error {
-    let place = cause::place(&finding.stack);
+    let place = stack::place(&finding.stack);
     let quoted = |(index, frame): (usize, &Frame)| {
         let line = (index == place).then(|| source::line(project, frame)).flatten();
         (frame.describe(), line.map(|line| format!("{} │ {line}", frame.line.unwrap_or_default())))

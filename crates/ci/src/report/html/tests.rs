@@ -13,8 +13,9 @@ use crate::report::findings::Causes;
 use crate::run::Run;
 use crate::schedule_report;
 use drydock_base::paths::RunDir;
+use drydock_valgrind::stack::Frame;
 use drydock_valgrind::tool::Tool;
-use drydock_valgrind::xml::{Auxiliary, Frame};
+use drydock_valgrind::xml::Auxiliary;
 
 mod sizes;
 

@@ -8,7 +8,7 @@ pub(super) struct Graph {
     width: usize,
     height: usize,
     cells: Vec<u8>,
-    /// What the axes end at; at least 1.
+    /// The upper end of the axes; at least 1.
     most: u64,
     end: u64,
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Writes down what it is told.
+/// Notes down all calls.
 #[derive(Default)]
 struct Notes(Vec<String>);
 
@@ -35,14 +35,18 @@ const WHOLE: &str = "desc: --threshold=0\ncmd: ./x a=b\nsnapshot=9\ntime_unit: i
     time=9\nmem_heap_B=40\nmem_heap_extra_B=8\nmem_stacks_B=2\nheap_tree=peak\nn2: 40 (heap)\n n1: 30 0x1: f (a.c:1)\n  \
     n0: 30 0x2: main (a.c:2)\n n0: 10 in 2 places\n";
 
-fn noted(text: &[u8]) -> (Result<Extent, String>, Vec<String>) {
+/// The text of a fault.
+#[derive(Debug, PartialEq)]
+struct Refused(String);
+
+fn noted(text: &[u8]) -> (Result<Extent, Refused>, Vec<String>) {
     let mut notes = Notes::default();
-    let extent = read(text, &mut notes).map_err(|fault| fault.to_string());
+    let extent = read(text, &mut notes).map_err(|fault| Refused(fault.to_string()));
     (extent, notes.0)
 }
 
 #[test]
-fn a_whole_file_is_told_line_by_line() {
+fn a_whole_file_is_read_line_by_line() {
     let (extent, notes) = noted(WHOLE.as_bytes());
     assert_eq!(extent, Ok(Extent::Whole));
     assert_eq!(
@@ -71,7 +75,7 @@ fn a_file_that_is_cut_anywhere_keeps_its_whole_snapshots() {
         let (extent, notes) = noted(&WHOLE.as_bytes()[..end]);
         let whole = notes.iter().filter(|note| *note == ".").count();
         match extent {
-            Err(why) => assert!(end < first && whole == 0 && why.starts_with("line "), "{end}: {why}"),
+            Err(Refused(why)) => assert!(end < first && whole == 0 && why.starts_with("line "), "{end}: {why}"),
             Ok(Extent::Whole) => assert_eq!((end, whole), (first, 1)),
             Ok(Extent::Cut { line, why }) => {
                 assert!(line > 5 && !why.is_empty(), "{end}: {line}: {why}");
@@ -85,11 +89,11 @@ fn a_file_that_is_cut_anywhere_keeps_its_whole_snapshots() {
 fn wrong(from: &str, to: &str, expected: &str) {
     assert!(WHOLE.contains(from), "{from}");
     let (extent, _) = noted(WHOLE.replacen(from, to, 1).as_bytes());
-    assert_eq!(extent, Err(expected.to_owned()), "{to}");
+    assert_eq!(extent, Err(Refused(expected.to_owned())), "{to}");
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_line() {
+fn a_wrong_line_is_reported_with_its_number() {
     wrong("desc", "disc", "line 1: this is not massif output, which starts with `desc:` or `cmd:`");
     wrong("time_unit: i", "time_unit: s", "line 4: `s` is not a time unit; expected i, ms or B");
     wrong("time=0", "tim=0", "line 8: expected `time=` and a number, found `tim=0`");
@@ -123,15 +127,15 @@ fn what_is_wrong_is_told_with_its_line() {
 }
 
 #[test]
-fn what_is_no_massif_file_is_refused() {
+fn what_is_not_a_massif_file_is_refused() {
     for (text, expected) in [
         (&b""[..], "line 1: the file is empty, before a `time_unit:` line"),
         (b"desc: x\n", "line 2: the file ends here, before a `time_unit:` line"),
-        (b"cmd: x\ntime_unit: i\n", "line 3: there is no snapshot; was the program killed?"),
+        (b"cmd: x\ntime_unit: i\n", "line 3: the file has no snapshots; was the program killed?"),
         (b"\0\0\0\0", "line 1: this is not massif output, which starts with `desc:` or `cmd:`"),
         (b"cmd: x\ntime_unit: i\nsnapshot=1\n", "line 4: the file ends here, before a `time=` line"),
     ] {
-        assert_eq!(noted(text).0, Err(expected.to_owned()), "{}", String::from_utf8_lossy(text));
+        assert_eq!(noted(text).0, Err(Refused(expected.to_owned())), "{}", String::from_utf8_lossy(text));
     }
 }
 
@@ -141,12 +145,15 @@ fn what_would_grow_without_end_is_refused() {
     let deep: String = (0..=DEEPEST).map(|_| "n1: 40 x\n").collect();
     assert_eq!(
         noted(format!("{start}{deep}").as_bytes()).0,
-        Err("line 533: the tree is deeper than 512 levels".into())
+        Err(Refused("line 533: the tree is deeper than 512 levels".into()))
     );
     let long = format!("desc: {}", "x".repeat(2 << 20));
-    assert_eq!(noted(long.as_bytes()).0, Err("line 1: a line of more than 1048576 bytes is not massif's".into()));
+    assert_eq!(
+        noted(long.as_bytes()).0,
+        Err(Refused("line 1: a line of more than 1048576 bytes is not massif's".into()))
+    );
     let command = format!("cmd: x\n{}", "y\n".repeat(1 << 20));
-    assert!(noted(command.as_bytes()).0.unwrap_err().ends_with("are longer than 1048576 bytes"));
+    assert!(noted(command.as_bytes()).0.unwrap_err().0.ends_with("are longer than 1048576 bytes"));
     // Children are counted down, not allocated.
     let many = format!("{start}n18446744073709551615: 40 x\n");
     assert!(matches!(noted(many.as_bytes()).0, Ok(Extent::Cut { .. })));
