@@ -1,4 +1,4 @@
-//! `ci explain JOB`: what happened to a job, with every source that was asked and what it said.
+//! `ci explain JOB`: the attempts of a job, with every source of evidence and its content.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl Explained<'_> {
         if let Some(flight) = &job.in_flight {
             writeln!(
                 text,
-                "  attempt {} has begun and no end of it is recorded: it is running now, or it was lost; `ci --resume` settles it",
+                "  attempt {} has begun, but its end was not recorded: it is still running, or it was lost; run `ci --resume` to settle it",
                 flight.start.attempt
             )?;
         }
@@ -120,7 +120,7 @@ impl Explained<'_> {
     fn write_findings(&self, text: &mut String, record: &AttemptRecord) -> std::fmt::Result {
         let Some(valgrind) = &record.evidence.valgrind else { return Ok(()) };
         for (id, finding) in Run::findings_of(self.position, record) {
-            let id = self.causes.of(id).map_or("", |cause| cause.id.as_str());
+            let id = self.causes.get(id).map_or("", |cause| cause.id.as_str());
             findings::write_whole(text, id, finding, &self.run.plan.project)?;
         }
         let dropped = valgrind.findings.saturating_sub(valgrind.first.len() as u64);
@@ -152,7 +152,7 @@ impl Explained<'_> {
 }
 
 pub(super) fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -> std::fmt::Result {
-    writeln!(text, "  sources asked")?;
+    writeln!(text, "  evidence")?;
     let containment = run.started.as_ref().map_or("none", |started| started.containment.as_str());
     let group = match &evidence.group {
         Reading::Read(group) => format!(
@@ -181,7 +181,7 @@ pub(super) fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -
             kills.iter().map(|kill| format!("killed pid {} ({})", kill.pid, kill.comm)).collect::<Vec<_>>().join("; ")
         }
         Reading::Unreadable(why) => format!("could not be read: {why}"),
-        Reading::Absent => "not asked: it ended as expected".into(),
+        Reading::Absent => "not read: the job ended as expected".into(),
     };
     writeln!(text, "    kernel log     {kernel}")?;
     let userspace = match &evidence.userspace {
@@ -194,7 +194,7 @@ pub(super) fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -
     if let Some(available) = evidence.memory.available {
         let pressure =
             evidence.memory.pressure.map_or_else(String::new, |pressure| format!(", pressure {pressure:.1} %"));
-        writeln!(text, "    machine        {} available at the least{pressure}", ByteSize::new(available))?;
+        writeln!(text, "    machine        at least {} available{pressure}", ByteSize::new(available))?;
     }
     if !evidence.neighbours.is_empty() {
         writeln!(text, "  memory at that moment")?;

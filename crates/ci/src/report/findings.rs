@@ -1,4 +1,4 @@
-//! Valgrind's findings over all jobs of a run, by cause: what the summary prints of them and `run.json` lists.
+//! Valgrind's findings over all jobs of a run, by cause: as the summary prints and `run.json` lists them.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -15,15 +15,15 @@ use drydock_valgrind::source;
 use drydock_valgrind::stack::{self, Frame};
 use drydock_valgrind::suppression::Suppression;
 
-/// How many frames of a stack are shown at the least.
+/// The least number of frames of a stack that are shown.
 const FRAMES: usize = 6;
-/// How many callers beyond the place are shown.
+/// The number of callers that are shown beyond the place.
 const CALLERS: usize = 3;
-/// How many frames of a side stack are shown.
+/// The number of frames that are shown of a side stack.
 const SIDE_FRAMES: usize = 4;
-/// How many side stacks are shown.
+/// The number of side stacks that are shown.
 const SIDES: usize = 4;
-/// How many differing callers are named.
+/// The number of differing callers that are named.
 const MOST_CALLERS: usize = 4;
 
 /// The causes of all findings of all attempts of a run. Computed once, and passed to every report.
@@ -31,7 +31,7 @@ const MOST_CALLERS: usize = 4;
 pub struct Causes<'a> {
     all: Vec<Cause<'a>>,
     /// The position of each finding's cause.
-    of: HashMap<FindingId, usize>,
+    positions: HashMap<FindingId, usize>,
 }
 
 impl<'a> Causes<'a> {
@@ -43,8 +43,8 @@ impl<'a> Causes<'a> {
         let all = cause::causes(reported);
         let members =
             all.iter().enumerate().flat_map(|(position, cause)| cause.members.iter().map(move |m| (m, position)));
-        let of = members.map(|(member, position)| (ids[member.position], position)).collect();
-        Causes { all, of }
+        let positions = members.map(|(member, position)| (ids[member.position], position)).collect();
+        Causes { all, positions }
     }
 
     /// All causes, those of most jobs first.
@@ -53,12 +53,12 @@ impl<'a> Causes<'a> {
     }
 
     /// The cause of a finding of this run.
-    pub fn of(&self, id: FindingId) -> Option<&Cause<'a>> {
-        self.all.get(*self.of.get(&id)?)
+    pub fn get(&self, id: FindingId) -> Option<&Cause<'a>> {
+        self.all.get(*self.positions.get(&id)?)
     }
 }
 
-/// The number of findings of the run that were counted and not kept.
+/// The number of findings of the run that were counted, but not kept.
 pub fn dropped(run: &Run) -> u64 {
     let evidence =
         run.jobs.iter().flat_map(|job| &job.attempts).filter_map(|attempt| attempt.evidence.valgrind.as_ref());
@@ -73,7 +73,7 @@ pub(super) fn failed_a_job(cause: &Cause<'_>, run: &Run) -> bool {
         .any(|job| matches!(run.jobs[job].result, Some(JobResult::Failed | JobResult::Infrastructure)))
 }
 
-/// What a person needs to see of a cause, below its title and its jobs.
+/// Writes the description of a cause, below its title and its jobs.
 pub(super) fn describe(text: &mut String, cause: &Cause<'_>, project: &Path) -> std::fmt::Result {
     let Some(finding) = cause.example() else { return Ok(()) };
     writeln!(text, "    {}", finding.what)?;
@@ -120,7 +120,7 @@ fn write_sides(text: &mut String, finding: &Finding, indent: &str) -> std::fmt::
     Ok(())
 }
 
-/// One finding of one job, whole.
+/// Writes one finding of one job with all frames.
 pub(super) fn write_whole(text: &mut String, id: &str, finding: &Finding, project: &Path) -> std::fmt::Result {
     writeln!(text, "  {id} {}: {}", finding.kind, finding.what)?;
     let place = stack::place(&finding.stack);
@@ -149,11 +149,11 @@ pub(super) fn write_whole(text: &mut String, id: &str, finding: &Finding, projec
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct FindingFile {
-    /// What `ci suppress` takes: the tool and eight hexadecimal digits, the same in every run.
+    /// The argument of `ci suppress`: the tool and eight hexadecimal digits, the same in every run.
     id: String,
     /// `memcheck`, `helgrind` or `drd`.
     tool: String,
-    /// Valgrind's word: `InvalidRead`, `Leak_DefinitelyLost`…
+    /// Valgrind's kind: `InvalidRead`, `Leak_DefinitelyLost`…
     kind: String,
     /// Valgrind's sentence about the first of them.
     what: String,
@@ -165,13 +165,13 @@ pub(super) struct FindingFile {
     stack: Vec<String>,
     /// Further sentences with their stacks.
     auxiliary: Vec<SideFile>,
-    /// Who calls the place, where that differs.
+    /// The callers of the place, where they differ.
     callers: Vec<String>,
     /// The suppression that valgrind proposes for the first of them.
     suppression: Option<String>,
     /// The jobs that have it, in declaration order.
     jobs: Vec<String>,
-    /// How often it was reported; what forked children repeat is left out.
+    /// The number of reports, without those that forked children repeat.
     count: u64,
 }
 

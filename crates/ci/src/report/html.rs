@@ -1,21 +1,23 @@
-//! `report.html`: a run for a person, in one file that needs nothing else and runs nothing but its own script.
+//! `report.html`: a run for people, in one file that loads nothing and runs only its own script.
 //!
 //! Everything is in the markup, so that it can be read without the script, printed, and searched; the script only sorts,
-//! filters, and tells what is under the pointer. All colours and shapes are in the style sheet, all texts are escaped by
-//! [`markup`], and what could grow without end has a budget.
+//! filters, and describes what is under the pointer. All colours and shapes are in the style sheet, all texts are escaped by
+//! [`markup`], and everything that could grow without bound has a budget.
 
 use super::ReportInput as Page;
 
 mod axis;
 mod charts;
 mod details;
-mod facts;
 mod failures;
+mod format;
 mod frame;
-mod look;
+mod marks;
 mod markup;
 mod memory;
+mod model;
 mod schedule;
+mod style;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -24,11 +26,11 @@ mod timeline;
 use axis::Axis;
 use markup::Html;
 
-/// Bytes that may still be spent, so that thousands of failures make no page that no browser opens.
+/// Bytes that may still be written, so that the page of a run with thousands of failures still opens in a browser.
 struct Budget {
-    /// On logs and stacks.
+    /// For logs and stacks.
     proof: usize,
-    /// On what is told of jobs that passed.
+    /// For the details of jobs that passed.
     passed: usize,
 }
 
@@ -40,7 +42,7 @@ pub(super) fn render(page: Page<'_>) -> String {
     html.within("main", &[("id", "main"), ("tabindex", "-1")], |html| {
         failures::write(html, page, &mut budget);
         frame::warnings(html, page);
-        let axis = Axis::of(page.run);
+        let axis = Axis::new(page.run);
         html.within("section", &[("aria-labelledby", "timeline")], |html| {
             html.tag("h2", &[("id", "timeline")], "Timeline");
             timeline::write(html, page, &axis);

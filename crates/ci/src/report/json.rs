@@ -54,7 +54,7 @@ pub struct RunFile {
     result: RunResult,
     /// The signal that stopped it, if one did.
     interrupted: Option<i32>,
-    /// How many jobs ended with each result.
+    /// The number of jobs with each result.
     totals: std::collections::BTreeMap<String, usize>,
     /// The quality of the schedule; absent when fewer than two jobs ran.
     schedule: Option<ScheduleReport>,
@@ -62,11 +62,11 @@ pub struct RunFile {
     available: Vec<(i64, u64)>,
     /// Pauses of admission, in which ready jobs waited: begin and end in Unix milliseconds, and the reason.
     pauses: Vec<(i64, i64, String)>,
-    /// Things that a person should know.
+    /// Warnings of the run.
     warnings: Vec<String>,
-    /// What valgrind found, by cause, those of most jobs first.
+    /// Valgrind's findings by cause, those of most jobs first.
     findings: Vec<FindingFile>,
-    /// How many findings of jobs with very many were counted and are in neither list.
+    /// The number of findings that were counted, but are in neither list, because their jobs had too many.
     dropped_findings: u64,
     /// In declaration order.
     jobs: Vec<JobFile>,
@@ -81,7 +81,7 @@ struct JobFile {
     tool: Tool,
     /// `passed`, `flaky`, `failed`, `quarantined`, `infrastructure`, `cancelled` or `not-run`.
     result: String,
-    /// Why it was not run, or why its failure is known.
+    /// The reason why it was not run, or why it is in quarantine.
     because: Option<String>,
     /// The last attempt's outcome.
     outcome: Option<Outcome>,
@@ -103,11 +103,11 @@ struct AttemptFile {
     outcome: Outcome,
     /// Of the outcome, from 0 to 1.
     confidence: f64,
-    /// What decided.
+    /// The reasons of the outcome.
     reasons: Vec<String>,
-    /// Why it was nothing else.
+    /// The reasons against other outcomes.
     ruled_out: Vec<String>,
-    /// What to do.
+    /// The remedy.
     advice: Option<String>,
     /// Start in Unix milliseconds.
     started: i64,

@@ -11,11 +11,11 @@ use crate::plan::PlannedJob;
 use crate::run::Run;
 use drydock_base::text;
 
-/// How many lines of a failed job's log go into the file.
+/// The number of lines of a failed job's log that go into the file.
 const LOG_LINES: usize = 200;
-/// How many findings of a job go into the file.
+/// The number of findings of a job that go into the file.
 const FINDINGS: usize = 10;
-/// How many frames of each.
+/// The number of frames of each.
 const FRAMES: usize = 12;
 
 /// The file's content: one suite a declared job, one case a planned job.
@@ -112,7 +112,7 @@ fn words(job: usize, record: &AttemptRecord, causes: &Causes<'_>) -> String {
     lines.extend(verdict.ruled_out.iter().cloned());
     lines.extend(verdict.advice.iter().map(|advice| format!("to do: {advice}")));
     for (id, finding) in Run::findings_of(job, record).take(FINDINGS) {
-        let Some(cause) = causes.of(id) else { continue };
+        let Some(cause) = causes.get(id) else { continue };
         let (id, others) = (&cause.id, cause.jobs().len().saturating_sub(1));
         let others = if others > 0 { format!(" (also in {others} other jobs)") } else { String::new() };
         lines.push(format!("{id} {}{others}", finding.line()));

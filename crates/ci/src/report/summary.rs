@@ -1,5 +1,5 @@
-//! The end of a run for a person: failures by cause, what passed but not quietly, the slowest and the biggest jobs, one
-//! line of counts.
+//! The summary at the end of a run: failures by cause, jobs that passed with remarks, the slowest and the biggest jobs,
+//! and one line of counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -18,17 +18,17 @@ use drydock_base::text::plural;
 use drydock_base::units::{self, ByteSize};
 use drydock_valgrind::cause::Cause;
 
-/// How many jobs one cause lists.
+/// The number of jobs that one cause lists.
 const MOST_JOBS: usize = 12;
-/// How many lines of a log are shown for a cause.
+/// The number of lines of a log that are shown for a cause.
 const LOG_LINES: usize = 10;
-/// How many jobs the tables list.
+/// The number of jobs that the tables list.
 const MOST_ROWS: usize = 5;
 /// The number of allocation sites shown of a job.
 const MOST_SITES: usize = 3;
 /// Shorter runs have no tables.
 const WORTH_A_TABLE: u64 = 1000;
-/// Verdicts at least this certain need no number.
+/// The confidence of a verdict is shown when it is lower than this.
 const CERTAIN: f64 = 0.9;
 
 /// The text, ending with a newline.
@@ -46,7 +46,7 @@ pub fn render(input: ReportInput<'_>) -> String {
     text
 }
 
-/// What one cause looks like to a person: the same words for the same thing, whichever job it hit.
+/// The text of a cause, which is the same for all jobs that have it.
 pub(super) fn cause(record: &AttemptRecord) -> String {
     let outcome = &record.verdict.outcome;
     let with_words = || match &record.evidence.words {
@@ -73,7 +73,7 @@ pub(super) fn cause(record: &AttemptRecord) -> String {
     }
 }
 
-/// The words with what differs from job to job taken out: numbers, addresses, the directories of paths.
+/// The words without the parts that differ from job to job: numbers, addresses, the directories of paths.
 fn alike(words: &str) -> String {
     let mut text = String::new();
     for word in words.split(' ') {
@@ -109,8 +109,8 @@ fn write_causes(text: &mut String, input: ReportInput<'_>) -> std::fmt::Result {
         let failed = matches!(job.result, Some(JobResult::Failed | JobResult::Infrastructure));
         if let (true, Some(last)) = (failed, job.attempts.last()) {
             bad.insert(position);
-            // What valgrind found is told finding by finding below.
-            if !is_told_by_findings(last) {
+            // Valgrind's findings have their own blocks below.
+            if !is_explained_by_findings(last) {
                 let name = planned.name.as_str();
                 causes.entry(cause(last)).or_default().push(Failed { position, name, job, last });
             }
@@ -141,8 +141,8 @@ fn write_causes(text: &mut String, input: ReportInput<'_>) -> std::fmt::Result {
     Ok(())
 }
 
-/// Whether the job's only failure is what valgrind found, and that is kept.
-pub(super) fn is_told_by_findings(record: &AttemptRecord) -> bool {
+/// Whether the job failed only because of valgrind's findings, and these were kept.
+pub(super) fn is_explained_by_findings(record: &AttemptRecord) -> bool {
     let kept = record.evidence.valgrind.as_ref().is_some_and(|valgrind| !valgrind.first.is_empty());
     kept && matches!(record.verdict.outcome, Outcome::Findings { .. })
 }
@@ -184,7 +184,7 @@ fn write_cause(text: &mut String, cause: &str, jobs: &[Failed<'_>], input: Repor
         writeln!(text, "    it needs more than the {} that it had when it was killed", ByteSize::new(bytes))?;
     }
     let by_itself = matches!(verdict.outcome, Outcome::Failed { .. } | Outcome::Findings { .. });
-    // That a program ended by itself is no news; what came on top of it is.
+    // The first reason only repeats that the program ended by itself.
     for reason in verdict.reasons.iter().skip(usize::from(by_itself)).take(5) {
         writeln!(text, "    because {reason}")?;
     }
@@ -203,7 +203,7 @@ fn write_cause(text: &mut String, cause: &str, jobs: &[Failed<'_>], input: Repor
     writeln!(text, "    more: cargo xtask ci explain {name}")
 }
 
-/// What passed with remarks.
+/// Writes the jobs that passed with remarks.
 fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
     let mut unchecked: Vec<(&str, &str)> = Vec::new();
     for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
@@ -315,7 +315,7 @@ fn write_allocations(text: &mut String, run: &Run) -> std::fmt::Result {
     Ok(())
 }
 
-/// How good the schedule was, and what would make the run shorter.
+/// Writes the schedule efficiency, and the effect of more slots or memory.
 fn write_schedule(text: &mut String, run: &Run, schedule: &ScheduleReport) -> std::fmt::Result {
     let Some(started) = run.started.as_ref().filter(|_| schedule.makespan >= WORTH_A_TABLE) else { return Ok(()) };
     let time = |ms: u64| units::human(Duration::from_millis(ms));
@@ -338,7 +338,7 @@ fn write_schedule(text: &mut String, run: &Run, schedule: &ScheduleReport) -> st
     Ok(())
 }
 
-/// What kept the run from being shorter, in words.
+/// The limit that kept the run from being shorter, in words.
 pub(super) fn bound_by(started: &RunStarted, schedule: &ScheduleReport) -> String {
     let (slots, memory) = (started.capacity.slots, ByteSize::new(started.capacity.memory));
     match schedule.binding {
@@ -349,7 +349,7 @@ pub(super) fn bound_by(started: &RunStarted, schedule: &ScheduleReport) -> Strin
     }
 }
 
-/// What would make the run shorter, in words.
+/// The effect of more slots or memory, in words.
 pub(super) fn buys(started: &RunStarted, schedule: &ScheduleReport) -> String {
     let time = |ms: u64| units::human(Duration::from_millis(ms));
     // Less than this is in the noise.
@@ -402,7 +402,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_from_job_to_job_is_taken_out() {
+    fn what_differs_from_job_to_job_is_removed() {
         assert_eq!(
             alike("run-json: tests/run-json.c:42: assertion failed"),
             "run-json: run-json.c:N: assertion failed"

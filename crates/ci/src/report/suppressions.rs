@@ -1,5 +1,5 @@
-//! The suppressions of a project against what a run used of them: who wrote each, until when, and whether it still
-//! hides anything.
+//! The suppressions of a project compared with those that a run used: author, expiry, and whether each still matches
+//! anything.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use drydock_config::jobs::Suite;
 use drydock_valgrind::suppression::{self, Suppression};
 use drydock_valgrind::tool::Tool;
 
-/// How many of one sort the end of a run names.
+/// The number of suppressions of each kind that the summary names.
 const MOST_NAMED: usize = 5;
 
 /// One suppression.
@@ -18,11 +18,11 @@ const MOST_NAMED: usize = 5;
 pub struct Entry {
     /// Its file, relative to the project.
     pub file: PathBuf,
-    /// What stands there.
+    /// The suppression.
     pub suppression: Suppression,
     /// The number of findings that it suppressed in the run.
     pub used: u64,
-    /// Whether all jobs that could use it ran, and were completely checked: only then does no use mean that it is unused.
+    /// Whether all jobs that could use it ran and were completely checked. Otherwise it is unknown whether it is unused.
     pub decided: bool,
     /// Whether the day of its `expires:` is over.
     pub expired: bool,
@@ -39,7 +39,7 @@ impl Entry {
         self.decided && self.used == 0
     }
 
-    /// What its comments do not say or say wrongly.
+    /// The parts that its comments lack, or have in a wrong form.
     pub fn lacks(&self) -> Vec<String> {
         let mut lacks = Vec::new();
         if self.suppression.reason().is_none() {
@@ -59,7 +59,7 @@ impl Entry {
 pub struct Review {
     /// In the order of the files.
     pub entries: Vec<Entry>,
-    /// Why a file was not read, with its name.
+    /// Files that cannot be read, each with the reason.
     pub problems: Vec<String>,
 }
 
@@ -138,7 +138,7 @@ fn all_checked(run: &Run, tool: Tool) -> bool {
         })
 }
 
-/// What the end of a run says: nothing when there is nothing to do.
+/// The notes for the summary of a run; empty when nothing needs attention.
 pub fn notes(run: &Run) -> Vec<String> {
     let files = files_of_plan(&run.plan);
     let Ok(today) = jiff::Timestamp::from_millisecond(run.last) else { return Vec::new() };

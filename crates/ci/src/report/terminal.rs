@@ -1,4 +1,4 @@
-//! What a person sees while a run goes on: live lines on a terminal, one line a finished job in a log.
+//! Progress of a run: live lines on a terminal, or one line for each finished job in a log.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -87,7 +87,7 @@ impl Terminal {
         self.line(&text);
     }
 
-    /// Time left: what the unsettled jobs are expected to take, spread over the slots; never less than the longest.
+    /// The time left: the expected times of the unsettled jobs, spread over the slots; never less than the longest.
     fn estimate(&self, run: &Run, live: &[Live]) -> Option<Duration> {
         let mut sum = 0_u64;
         let mut longest = 0_u64;
@@ -107,13 +107,13 @@ impl Terminal {
 }
 
 impl Terminal {
-    /// Prints what an event says to a person; `run` holds its effect.
+    /// Prints an event; `run` already includes its effect.
     pub fn event(&mut self, stamped: &Stamped, run: &Run) {
         match &stamped.event {
             Event::RunStarted(started) => {
-                let again = if started.resumed { "goes on" } else { "starts" };
+                let verb = if started.resumed { "resumes" } else { "starts" };
                 self.line(&format!(
-                    "run {} {again}: {} jobs, containment {}",
+                    "run {} {verb}: {} jobs, containment {}",
                     started.id,
                     run.plan.jobs.len(),
                     started.containment

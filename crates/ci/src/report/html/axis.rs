@@ -1,15 +1,15 @@
-//! Time as a place: where a moment of the run is on the page, and which lane an attempt has.
+//! The time axis: the place of a moment on the page, and the lane of each attempt.
 
 use crate::outcome::Outcome;
 use crate::run::Run;
 
-use super::look::Look;
+use super::style::Style;
 
-/// A pause between attempts is cut short when it is longer than this share of the rest, and than ten seconds: a run that
-/// was resumed on the next day is not a line with a dot at each end.
+/// A pause between attempts is cut short when it is longer than this share of the rest, and than ten seconds. Otherwise a
+/// run that was resumed on the next day would be a line with a dot at each end.
 const LONG_PAUSE: i64 = 4;
 const SHORTEST_PAUSE: i64 = 10_000;
-/// How wide a pause that was cut is drawn, in percent.
+/// The width of a pause that was cut short, in percent.
 const CUT_WIDTH: f64 = 3.0;
 /// Milliseconds between marks on the axis.
 const STEPS: [i64; 21] = [
@@ -23,7 +23,7 @@ pub(super) struct Bar<'a> {
     /// Position in the plan.
     pub(super) job: usize,
     pub(super) attempt: u32,
-    pub(super) look: Look,
+    pub(super) style: Style,
     pub(super) started: i64,
     pub(super) ended: i64,
     /// From 0.
@@ -32,7 +32,7 @@ pub(super) struct Bar<'a> {
     pub(super) reservation: u64,
     pub(super) peak: Option<u64>,
     pub(super) samples: &'a [(i64, u64)],
-    /// None when no end of it is recorded.
+    /// `None` when its end was not recorded.
     pub(super) outcome: Option<&'a Outcome>,
 }
 
@@ -49,8 +49,8 @@ pub(super) struct Axis<'a> {
 }
 
 impl<'a> Axis<'a> {
-    /// The attempts that this run made, not those that it took over.
-    pub(super) fn of(run: &'a Run) -> Axis<'a> {
+    /// The axis of the attempts that this run made, without those that it took over from another run.
+    pub(super) fn new(run: &'a Run) -> Axis<'a> {
         let mut bars = bars(run);
         bars.sort_by_key(|bar| (bar.started, bar.job, bar.attempt));
         let lanes = give_lanes(&mut bars);
@@ -109,7 +109,7 @@ fn bars(run: &Run) -> Vec<Bar<'_>> {
         bars.extend(own.map(|(number, record)| Bar {
             job: position,
             attempt: record.number,
-            look: Look::of_attempt(&record.verdict.outcome),
+            style: Style::of_attempt(&record.verdict.outcome),
             started: record.started,
             ended: record.ended.max(record.started),
             lane: 0,
@@ -121,7 +121,7 @@ fn bars(run: &Run) -> Vec<Bar<'_>> {
         bars.extend(job.in_flight.iter().map(|flight| Bar {
             job: position,
             attempt: flight.start.attempt,
-            look: Look::Unsettled,
+            style: Style::Unsettled,
             started: flight.began,
             ended: run.last.max(flight.began),
             lane: 0,
@@ -134,7 +134,7 @@ fn bars(run: &Run) -> Vec<Bar<'_>> {
     bars
 }
 
-/// Gives each the first lane that is free, as the run does with its slots; returns how many lanes there are.
+/// Gives each the first lane that is free, as the run does with its slots, and returns the number of lanes.
 fn give_lanes(bars: &mut [Bar<'_>]) -> usize {
     let mut free_from: Vec<i64> = Vec::new();
     for bar in bars {
@@ -148,7 +148,7 @@ fn give_lanes(bars: &mut [Bar<'_>]) -> usize {
     free_from.len()
 }
 
-/// Where nothing ran for long, though nothing held jobs back.
+/// Long times in which nothing ran, although nothing held jobs back.
 fn pauses(bars: &[Bar<'_>], whole: i64, run: &Run) -> Vec<(i64, i64)> {
     let mut pauses = Vec::new();
     let waits = run.pauses();
@@ -162,7 +162,7 @@ fn pauses(bars: &[Bar<'_>], whole: i64, run: &Run) -> Vec<(i64, i64)> {
     }
     let busy = whole - pauses.iter().map(|(from, to)| to - from).sum::<i64>();
     pauses.retain(|(from, to)| to - from > busy / LONG_PAUSE);
-    // More would leave no room for what ran.
+    // More would leave no space for the attempts.
     pauses.sort_by_key(|(from, to)| from - to);
     pauses.truncate(10);
     pauses.sort_unstable();
@@ -177,7 +177,7 @@ mod tests {
         Bar {
             job: 0,
             attempt: 1,
-            look: Look::Passed,
+            style: Style::Passed,
             started,
             ended,
             lane: 0,

@@ -1,28 +1,28 @@
-//! Small drawings: a job's memory over time, a heap over time, a few numbers as a line.
+//! Small charts: a job's memory over time, a heap over time, a few numbers as a line.
 
-use super::facts::{self, Heap};
-use super::look::{self, coordinate};
+use super::format::{self, coordinate};
 use super::markup::Html;
+use super::model::{self, Heap};
 use drydock_valgrind::massif::Point;
 
-/// Points of a curve; of more the highest of each group stays.
+/// The number of points of a curve; of more, the highest of each group is drawn.
 const POINTS: usize = 80;
-/// A limit that is so many times higher than the curve is told and not drawn.
+/// A limit that is more times higher than the curve is in the caption only.
 const FAR: u64 = 4;
 
 /// Memory over time, with the reservation.
 pub(super) fn curve(html: &mut Html, samples: &[(i64, u64)], (from, to): (i64, i64), reservation: u64) {
     let highest = samples.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0).max(1);
     let limit = Some(reservation).filter(|bytes| *bytes > 0);
-    let points: Vec<(u64, u64)> = samples.iter().map(|(at, bytes)| (look::span(from, *at), *bytes)).collect();
-    let end = look::span(from, to).max(1);
+    let points: Vec<(u64, u64)> = samples.iter().map(|(at, bytes)| (format::span(from, *at), *bytes)).collect();
+    let end = format::span(from, to).max(1);
     let mut drawn = thinned(&points);
     // The last sample holds until the end.
     drawn.extend(drawn.last().map(|(at, bytes)| (end.max(*at), *bytes)));
-    let label = format!("Memory over {}, sampled up to {}", look::time(end), look::size(highest));
+    let label = format!("Memory over {}, sampled up to {}", format::time(end), format::size(highest));
     let far = if limit.is_some_and(|limit| limit > highest.saturating_mul(FAR)) { ", far above this" } else { "" };
     let caption = match limit {
-        Some(limit) => format!("{label}; {} were reserved{far}", look::size(limit)),
+        Some(limit) => format!("{label}; {} were reserved{far}", format::size(limit)),
         None => label.clone(),
     };
     figure(html, &label, &caption, |html| {
@@ -30,26 +30,27 @@ pub(super) fn curve(html: &mut Html, samples: &[(i64, u64)], (from, to): (i64, i
     });
 }
 
-/// The heap of a process over time, with its peak and what it may have.
+/// The heap of a process over time, with its peak and its limit.
 pub(super) fn heap(html: &mut Html, heap: &Heap) {
     let end = heap.points.last().map_or(1, |last| last.time).max(1);
     let of = |value: fn(Point) -> u64| -> Vec<(u64, u64)> {
         heap.points.iter().map(|point| (point.time, value(*point))).collect()
     };
-    let highest = heap.points.iter().map(|point| facts::total(*point)).max().unwrap_or(0).max(heap.peak).max(1);
+    let highest = heap.points.iter().map(|point| model::total(*point)).max().unwrap_or(0).max(heap.peak).max(1);
     let level = heap.limit.into_iter().chain(heap.allowed).min();
     let drawn = level.filter(|level| *level <= highest.saturating_mul(FAR));
-    let label = match heap.points.is_empty() {
-        true => format!("Heap peak {}", look::size(heap.peak)),
-        false => format!("Heap over {} {}, peak {}", grouped(end), heap.unit, look::size(heap.peak)),
+    let label = if heap.points.is_empty() {
+        format!("Heap peak {}", format::size(heap.peak))
+    } else {
+        format!("Heap over {} {}, peak {}", grouped(end), heap.unit, format::size(heap.peak))
     };
     let mut caption = label.clone();
-    caption.extend(heap.limit.map(|limit| format!(", limit {}", look::size(limit))));
-    caption.extend(heap.allowed.map(|allowed| format!(", {} by the baseline", look::size(allowed))));
+    caption.extend(heap.limit.map(|limit| format!(", limit {}", format::size(limit))));
+    caption.extend(heap.allowed.map(|allowed| format!(", {} by the baseline", format::size(allowed))));
     if level.is_some() && drawn.is_none() {
         caption.push_str(", far above this");
     }
-    let (all, counted, plain) = (of(facts::total), of(|point| point.measured()), of(|point| point.heap));
+    let (all, counted, plain) = (of(model::total), of(|point| point.measured()), of(|point| point.heap));
     figure(html, &label, &caption, |html| {
         let layers = [("l l2", all.as_slice()), ("l l1", &counted), ("l l0", &plain)];
         areas(html, &layers, end, highest, drawn, "ceiling");
@@ -64,14 +65,14 @@ pub(super) fn heap(html: &mut Html, heap: &Heap) {
             key(html, "l l2", "stacks");
         }
         if drawn.is_some() {
-            key(html, "ceiling", "what it may have");
+            key(html, "ceiling", "limit");
         }
     });
     for note in &heap.notes {
         html.tag("p", &[("class", "hint")], note);
     }
     if !heap.sites.is_empty() {
-        html.raw("<p>Who holds most at the peak:</p>");
+        html.raw("<p>The largest allocation sites at the peak:</p>");
         html.within("ol", &[("class", "mono")], |html| {
             for site in heap.sites.iter().take(20) {
                 html.tag("li", &[], site);

@@ -1,10 +1,11 @@
-//! Each job whole: its command, every attempt with verdict and proof, memory, heap, log.
+//! The details of each job: its command, and every attempt with verdict, proof, memory, heap and log.
 
 use std::path::Path;
 
-use super::facts::{self, Error};
-use super::look::{self, Look};
+use super::format;
 use super::markup::Html;
+use super::model::{self, Error};
+use super::style::Style;
 use super::{Budget, Page, charts, table};
 use crate::event::{AttemptRecord, JobResult};
 use crate::plan::PlannedJob;
@@ -15,11 +16,11 @@ use drydock_base::units;
 
 /// Lines of a log that are shown.
 const LOG_LINES: usize = 30;
-/// How many errors of valgrind an attempt shows.
+/// The number of valgrind's errors that an attempt shows.
 const MOST_ERRORS: usize = 50;
-/// How many bytes the errors of an attempt may take.
+/// The size of the errors of an attempt, in bytes.
 const MOST_PROOF: usize = 128 << 10;
-/// A curve of fewer samples tells nothing.
+/// A curve of fewer samples is not drawn.
 const WORTH_A_CURVE: usize = 3;
 
 pub(super) fn write(html: &mut Html, page: Page<'_>, budget: &mut Budget) {
@@ -31,7 +32,7 @@ pub(super) fn write(html: &mut Html, page: Page<'_>, budget: &mut Budget) {
         let mut short = 0;
         for (position, (planned, job)) in jobs.filter(|(position, (_, job))| table::is_shown(*position, job)) {
             let before = html.len();
-            let quiet = Look::of_job(job.result.as_ref()) == Look::Passed && job.attempts.len() < 2;
+            let quiet = Style::of_job(job.result.as_ref()) == Style::Passed && job.attempts.len() < 2;
             let brief = quiet && budget.passed == 0;
             one(html, page, position, (planned, job), budget, brief);
             if quiet {
@@ -40,7 +41,7 @@ pub(super) fn write(html: &mut Html, page: Page<'_>, budget: &mut Budget) {
             }
         }
         if short > 0 {
-            let text = format!("Of {short} jobs that passed only the command is shown here; run.json has all of them.");
+            let text = format!("Of {short} jobs that passed, only the command is shown here; run.json has the rest.");
             html.tag("p", &[], &text);
         }
     });
@@ -54,16 +55,16 @@ fn one(
     budget: &mut Budget,
     brief: bool,
 ) {
-    let look = Look::of_job(job.result.as_ref());
+    let style = Style::of_job(job.result.as_ref());
     html.raw("\n").within("details", &[], |html| {
         html.within("summary", &[], |html| {
-            // Headings of thousands of jobs that passed would only be in the way.
-            let tag = if look == Look::Passed { "span" } else { "h3" };
+            // Headings of thousands of jobs that passed would clutter the outline of the page.
+            let tag = if style == Style::Passed { "span" } else { "h3" };
             html.within(tag, &[], |html| {
-                look.mark(html);
+                style.mark(html);
                 html.raw(" ").text(planned.name.as_str());
             });
-            html.text(" ").tag("small", &[], look.word());
+            html.text(" ").tag("small", &[], style.word());
         });
         html.within("div", &[("id", &format!("j{position}"))], |html| {
             html.tag("p", &[("class", "mono")], &exec::paste(&planned.argv));
@@ -75,7 +76,7 @@ fn one(
                 attempt(html, page, position, record, job.samples.get(number).map_or(&[], Vec::as_slice), budget);
             }
             if let Some(flight) = &job.in_flight {
-                let text = format!("Attempt {} has begun and no end of it is recorded.", flight.start.attempt);
+                let text = format!("Attempt {} has begun, but its end was not recorded.", flight.start.attempt);
                 html.tag("p", &[], &text);
                 if flight.samples.len() >= WORTH_A_CURVE {
                     let span = (flight.began, page.run.last);
@@ -126,16 +127,16 @@ fn attempt(
 ) {
     let Some(planned) = page.run.plan.jobs.get(position) else { return };
     let outcome = &record.verdict.outcome;
-    let look = Look::of_attempt(outcome);
+    let style = Style::of_attempt(outcome);
     html.within("h4", &[], |html| {
-        look.mark(html);
+        style.mark(html);
         html.text(&format!(" Attempt {}: {}", record.number, outcome.describe()));
         html.tag("small", &[], &format!(" confidence {:.2}", record.verdict.confidence));
     });
-    let peak = record.peak.map_or_else(|| "peak not measured".into(), |peak| format!("peak {}", look::size(peak)));
+    let peak = record.peak.map_or_else(|| "peak not measured".into(), |peak| format!("peak {}", format::size(peak)));
     let mut facts = format!(
         "{} of at most {}, {}, {peak}",
-        look::time(record.duration_ms()),
+        format::time(record.duration_ms()),
         units::human(planned.timeout),
         record.conditions.describe(),
     );
@@ -147,7 +148,7 @@ fn attempt(
         let reasons = &record.verdict.reasons;
         reasons_of(html, "why", reasons);
         if let Some(heap) = &record.evidence.heap {
-            charts::heap(html, &facts::heap(heap));
+            charts::heap(html, &model::heap(heap));
         }
         allocations(html, record);
     } else {
@@ -162,7 +163,7 @@ fn attempt(
     html.within("p", &[], |html| html.link(&percent_encoded(&log), "Log"));
 }
 
-/// What decided, what it was not, what to do, and what valgrind and the log say.
+/// The reasons of the verdict, the ruled-out causes, the advice, valgrind's errors, and the end of the log.
 pub(super) fn proof(html: &mut Html, page: Page<'_>, position: usize, record: &AttemptRecord, budget: &mut Budget) {
     let Some(planned) = page.run.plan.jobs.get(position) else { return };
     let verdict = &record.verdict;
@@ -175,27 +176,27 @@ pub(super) fn proof(html: &mut Html, page: Page<'_>, position: usize, record: &A
         });
     }
     if budget.proof == 0 {
-        html.raw("<p class=hint>The proof of so many failures is too much for one page: ");
-        html.text("`cargo xtask ci explain ").text(planned.name.as_str()).text("` has it.").raw("</p>");
+        html.raw("<p class=hint>The proof of all failures is too long for this page: ");
+        html.text("`cargo xtask ci explain ").text(planned.name.as_str()).text("` prints it.").raw("</p>");
         return;
     }
-    for (number, error) in facts::errors(page, position, record).enumerate() {
+    for (number, error) in model::errors(page, position, record).enumerate() {
         if number == MOST_ERRORS || html.len() - before > MOST_PROOF {
             html.raw("<p class=hint>There are more: ");
-            html.prose(&format!("`cargo xtask ci explain {}` has them.", planned.name)).raw("</p>");
+            html.prose(&format!("`cargo xtask ci explain {}` prints them.", planned.name)).raw("</p>");
             break;
         }
         one_error(html, &error);
     }
     if let Some(valgrind) = record.evidence.valgrind.as_ref().filter(|valgrind| !valgrind.main_crash.is_empty()) {
-        html.tag("p", &[], "Where it was when its fatal signal came:");
+        html.tag("p", &[], "The stack at its fatal signal:");
         stack(html, &valgrind.main_crash);
     }
     if let Some(heap) = &record.evidence.heap {
-        charts::heap(html, &facts::heap(heap));
+        charts::heap(html, &model::heap(heap));
     }
     allocations(html, record);
-    let lines = facts::log_tail(&page.run.attempt_dir(page.dir, position, record.number), LOG_LINES);
+    let lines = model::log_tail(&page.run.attempt_dir(page.dir, position, record.number), LOG_LINES);
     if !lines.is_empty() {
         html.tag("p", &[], "The end of its log:");
         log(html, &lines, record.evidence.words.as_deref());
@@ -214,7 +215,7 @@ fn allocations(html: &mut Html, record: &AttemptRecord) {
     });
 }
 
-/// Lines of a log, the one that tells most marked.
+/// Lines of a log, with the most telling one marked.
 fn log(html: &mut Html, lines: &[String], telling: Option<&str>) {
     let last_telling = lines.iter().rposition(|line| telling.is_some_and(|words| line.trim() == words));
     html.within("pre", &[("class", "log")], |html| {
@@ -277,7 +278,7 @@ fn reasons_of(html: &mut Html, class: &'static str, reasons: &[String]) {
     });
 }
 
-/// Every source that was asked, as `ci explain` has it.
+/// Every source of evidence, as `ci explain` prints it.
 fn sources(html: &mut Html, page: Page<'_>, record: &AttemptRecord, budget: &mut Budget) {
     if budget.proof == 0 {
         return;

@@ -1,21 +1,22 @@
-//! What went wrong, by cause as the terminal tells it, each with its proof; then what passed with remarks.
+//! The failures by cause, as in the terminal, each with its proof; then the jobs that passed with remarks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::look::{self, Look};
+use super::format;
 use super::markup::Html;
-use super::{Budget, Page, details, facts};
+use super::style::Style;
+use super::{Budget, Page, details, model};
 use crate::event::{AttemptRecord, JobResult};
 use crate::report::{findings, summary, suppressions};
 use crate::retry;
 use drydock_base::text::plural;
 use drydock_valgrind::cause::Cause;
 
-/// How many jobs of a cause are named.
+/// The number of jobs of a cause that are named.
 const MOST_JOBS: usize = 200;
-/// How many differing callers are named.
+/// The number of differing callers that are named.
 const MOST_CALLERS: usize = 6;
-/// How many causes are told with their proof; of more there is a line each.
+/// The number of causes that are shown with their proof; further ones have a line each.
 const MOST_CAUSES: usize = 60;
 
 pub(super) fn write(html: &mut Html, page: Page<'_>, budget: &mut Budget) {
@@ -44,52 +45,52 @@ pub(super) fn write(html: &mut Html, page: Page<'_>, budget: &mut Budget) {
     });
 }
 
-/// What jobs that did not pass have in common.
+/// A cause that jobs that did not pass have in common.
 struct Common<'a> {
     title: String,
     jobs: Vec<usize>,
-    what: What<'a>,
+    kind: CauseKind<'a>,
 }
 
-enum What<'a> {
+enum CauseKind<'a> {
     /// An error that valgrind found.
     Finding(&'a Cause<'a>),
-    /// How the jobs ended.
+    /// The same kind of end.
     End,
 }
 
-/// As the terminal has them: what valgrind found is told finding by finding, all else by how it ended.
+/// The causes as in the terminal: valgrind's findings one by one, all other failures by their end.
 fn causes(page: Page<'_>) -> Vec<Common<'_>> {
     let findings = page.causes.all().iter().filter(|cause| findings::failed_a_job(cause, page.run));
     let mut causes: Vec<Common<'_>> = findings
         .map(|cause| Common {
             title: cause.title(),
             jobs: cause.jobs().into_iter().collect(),
-            what: What::Finding(cause),
+            kind: CauseKind::Finding(cause),
         })
         .collect();
     let mut ends: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (position, job) in page.run.jobs.iter().enumerate() {
         let bad = matches!(job.result, Some(JobResult::Failed | JobResult::Infrastructure));
-        if let Some(last) = job.attempts.last().filter(|last| bad && !summary::is_told_by_findings(last)) {
+        if let Some(last) = job.attempts.last().filter(|last| bad && !summary::is_explained_by_findings(last)) {
             ends.entry(summary::cause(last)).or_default().push(position);
         }
     }
-    causes.extend(ends.into_iter().map(|(title, jobs)| Common { title, jobs, what: What::End }));
+    causes.extend(ends.into_iter().map(|(title, jobs)| Common { title, jobs, kind: CauseKind::End }));
     causes.sort_by_key(|cause| std::cmp::Reverse(cause.jobs.len()));
     causes
 }
 
 fn one(html: &mut Html, page: Page<'_>, cause: &Common<'_>, budget: &mut Budget, with_proof: bool) {
     let last = |position: &usize| page.run.jobs.get(*position).and_then(|job| job.attempts.last());
-    // The job whose log says most stands for all.
-    let spoken = cause.jobs.iter().find(|job| last(job).is_some_and(|record| record.evidence.words.is_some()));
-    let Some(position) = spoken.or_else(|| cause.jobs.first()) else { return };
+    // A job with a telling line in its log represents all.
+    let telling = cause.jobs.iter().find(|job| last(job).is_some_and(|record| record.evidence.words.is_some()));
+    let Some(position) = telling.or_else(|| cause.jobs.first()) else { return };
     let Some(record) = last(position) else { return };
-    let look = Look::of_job(page.run.jobs[*position].result.as_ref());
-    html.within("article", &[("class", &format!("cause {}", look.class()))], |html| {
+    let style = Style::of_job(page.run.jobs[*position].result.as_ref());
+    html.within("article", &[("class", &format!("cause {}", style.class()))], |html| {
         html.within("h3", &[], |html| {
-            look.mark(html);
+            style.mark(html);
             html.raw(" ").text(&cause.title);
         });
         html.within("p", &[], |html| {
@@ -100,9 +101,9 @@ fn one(html: &mut Html, page: Page<'_>, cause: &Common<'_>, budget: &mut Budget,
         if !with_proof {
             return;
         }
-        match &cause.what {
-            What::Finding(found) => finding(html, page, found, record, budget),
-            What::End => end(html, page, cause, (*position, record), budget),
+        match &cause.kind {
+            CauseKind::Finding(found) => finding(html, page, found, record, budget),
+            CauseKind::End => end(html, page, cause, (*position, record), budget),
         }
     });
 }
@@ -110,7 +111,7 @@ fn one(html: &mut Html, page: Page<'_>, cause: &Common<'_>, budget: &mut Budget,
 fn finding(html: &mut Html, page: Page<'_>, cause: &Cause<'_>, record: &AttemptRecord, budget: &mut Budget) {
     let Some(example) = cause.example().filter(|_| budget.proof > 0) else { return };
     let before = html.len();
-    details::one_error(html, &facts::error(Some(cause.id.clone()), example, &page.run.plan.project));
+    details::one_error(html, &model::error(Some(cause.id.clone()), example, &page.run.plan.project));
     let callers = cause.callers();
     if !callers.is_empty() {
         let named = callers.iter().take(MOST_CALLERS);
@@ -137,14 +138,14 @@ fn end(
 ) {
     let job = &page.run.jobs[position];
     if cause.jobs.len() > 1 {
-        html.tag("p", &[("class", "hint")], &format!("{} stands for all:", page.run.plan.jobs[position].name));
+        html.tag("p", &[("class", "hint")], &format!("For example, {}:", page.run.plan.jobs[position].name));
     }
     if job.attempts.len() > 1 {
         let steps: Vec<String> = job.attempts.iter().map(|attempt| attempt.conditions.describe()).collect();
         html.tag("p", &[], &format!("{}: {}.", plural(job.attempts.len(), "attempt"), steps.join("; then ")));
     }
     if let Some(bytes) = retry::needs_more_than(&job.attempts) {
-        let size = look::size(bytes);
+        let size = format::size(bytes);
         html.tag("p", &[], &format!("It needs more than the {size} that it had when it was killed."));
     }
     details::proof(html, page, position, record, budget);
@@ -163,7 +164,7 @@ fn names(html: &mut Html, page: Page<'_>, positions: impl ExactSizeIterator<Item
     }
 }
 
-/// Jobs that have no attempt that could tell a cause.
+/// Jobs without an attempt that could have a cause.
 fn left_out(page: Page<'_>) -> Vec<(usize, &str)> {
     let why = |(position, job): (usize, &'_ crate::run::JobState)| -> Option<(usize, &str)> {
         match &page.run.jobs.get(position)?.result {
@@ -172,7 +173,7 @@ fn left_out(page: Page<'_>) -> Vec<(usize, &str)> {
             Some(JobResult::Failed | JobResult::Infrastructure) if job.attempts.is_empty() => {
                 Some((position, "no attempt of it is recorded"))
             }
-            None if job.in_flight.is_some() => Some((position, "it has begun and no end of it is recorded")),
+            None if job.in_flight.is_some() => Some((position, "it has begun, but its end was not recorded")),
             None => Some((position, "the run ended before")),
             Some(
                 JobResult::Passed
@@ -195,7 +196,7 @@ fn write_left_out(html: &mut Html, page: Page<'_>, left_out: &[(usize, &str)]) {
     for (why, positions) in reasons.iter().take(MOST_JOBS) {
         html.within("article", &[("class", "cause n")], |html| {
             html.within("h3", &[], |html| {
-                Look::NotRun.mark(html);
+                Style::NotRun.mark(html);
                 html.text(&format!(" {} without a result: {why}", plural(positions.len(), "job")));
             });
             html.within("p", &[], |html| names(html, page, positions.iter().copied()));
@@ -203,7 +204,7 @@ fn write_left_out(html: &mut Html, page: Page<'_>, left_out: &[(usize, &str)]) {
     }
 }
 
-/// What passed with remarks.
+/// Lists the jobs that passed with remarks.
 fn notes(html: &mut Html, page: Page<'_>) {
     let mut notes: Vec<(usize, String)> = Vec::new();
     for (position, job) in page.run.jobs.iter().enumerate() {

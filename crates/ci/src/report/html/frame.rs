@@ -1,34 +1,35 @@
-//! What is around the report: the head with its policy, the line that says how the run ended, contents and end.
+//! The frame of the report: the head with its policy, the headline with the result of the run, contents and footer.
 
 use drydock_base::text::plural;
 use sha2::{Digest as _, Sha256};
 
 use super::Page;
-use super::look::{self, Look};
+use super::format;
 use super::markup::Html;
+use super::style::Style;
 use crate::event::RunResult;
 use crate::outcome::signal_name;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// How many warnings are shown.
+/// The number of warnings that are shown.
 const MOST_WARNINGS: usize = 200;
 
 /// Everything up to the main part.
 pub(super) fn begin(html: &mut Html, page: Page<'_>) {
-    let look = of_run(page);
+    let style = of_run(page);
     html.raw("<!doctype html>\n<html lang=en><head><meta charset=utf-8>");
     html.void("meta", &[("http-equiv", "Content-Security-Policy"), ("content", &policy())]);
     html.raw("<meta name=viewport content=\"width=device-width, initial-scale=1\">");
     html.raw("<meta name=color-scheme content=\"light dark\"><meta name=referrer content=no-referrer>");
-    html.tag("title", &[], &format!("{} {} · Drydock run {}", look.sign(), headline(page), page.dir.id()));
+    html.tag("title", &[], &format!("{} {} · Drydock run {}", style.sign(), headline(page), page.dir.id()));
     html.raw("<style>").raw(STYLE).raw("</style></head><body>");
     html.raw("<a class=skip href=#main>Skip to the report</a>");
-    html.within("header", &[("class", look.class())], |html| {
+    html.within("header", &[("class", style.class())], |html| {
         html.tag("p", &[("class", "brand")], &format!("Drydock · run {}", page.dir.id()));
         html.within("h1", &[], |html| {
-            look.mark(html);
+            style.mark(html);
             html.raw(" ").text(&headline(page));
         });
         html.within("p", &[("class", "exit")], |html| html.prose(&result(page)).end());
@@ -38,7 +39,7 @@ pub(super) fn begin(html: &mut Html, page: Page<'_>) {
     contents(html, page);
 }
 
-/// What a browser may do with the page: show it, with this style and this script, and ask nobody for anything.
+/// The content security policy: the page has this style and this script, and loads nothing.
 fn policy() -> String {
     format!(
         "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
@@ -61,24 +62,24 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// How many jobs came to what, in the order of [`Look::ALL`].
-fn tally(page: Page<'_>) -> Vec<(Look, usize)> {
-    let looks: Vec<Look> = page.run.jobs.iter().map(|job| Look::of_job(job.result.as_ref())).collect();
-    let count = |look: &Look| looks.iter().filter(|one| *one == look).count();
-    Look::ALL.iter().map(|look| (*look, count(look))).filter(|(_, count)| *count > 0).collect()
+/// The number of jobs of each style, in the order of [`Style::ALL`].
+fn tally(page: Page<'_>) -> Vec<(Style, usize)> {
+    let styles: Vec<Style> = page.run.jobs.iter().map(|job| Style::of_job(job.result.as_ref())).collect();
+    let count = |style: &Style| styles.iter().filter(|one| *one == style).count();
+    Style::ALL.iter().map(|style| (*style, count(style))).filter(|(_, count)| *count > 0).collect()
 }
 
-/// The run as a whole looks like the worst of its jobs.
-fn of_run(page: Page<'_>) -> Look {
-    tally(page).first().map_or(Look::NotRun, |(look, _)| *look)
+/// The style of the run, which is that of its worst job.
+fn of_run(page: Page<'_>) -> Style {
+    tally(page).first().map_or(Style::NotRun, |(style, _)| *style)
 }
 
 fn headline(page: Page<'_>) -> String {
     let all = page.run.jobs.len();
-    let count = |wanted: Look| page.run.jobs.iter().filter(|job| Look::of_job(job.result.as_ref()) == wanted).count();
-    let passed = count(Look::Passed);
-    // Neither passed, but neither do they fail a run by themselves.
-    let half = [Look::Flaky, Look::Quarantined].map(|look| (count(look), look.word()));
+    let count = |wanted: Style| page.run.jobs.iter().filter(|job| Style::of_job(job.result.as_ref()) == wanted).count();
+    let passed = count(Style::Passed);
+    // These did not pass, but do not fail a run by themselves.
+    let half = [Style::Flaky, Style::Quarantined].map(|style| (count(style), style.word()));
     let half: Vec<String> =
         half.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     match (all, all - passed) {
@@ -107,11 +108,11 @@ fn result(page: Page<'_>) -> String {
 
 fn counts(html: &mut Html, page: Page<'_>) {
     html.within("ul", &[("class", "counts"), ("aria-label", "Jobs by result")], |html| {
-        for (look, count) in tally(page) {
+        for (style, count) in tally(page) {
             html.within("li", &[], |html| {
-                html.within("a", &[("href", "#jobs"), ("data-show", look.word())], |html| {
-                    look.mark(html);
-                    html.text(&format!(" {count} {}", look.word()));
+                html.within("a", &[("href", "#jobs"), ("data-show", style.word())], |html| {
+                    style.mark(html);
+                    html.text(&format!(" {count} {}", style.word()));
                 });
             });
         }
@@ -134,7 +135,7 @@ fn facts(html: &mut Html, page: Page<'_>) {
         format!("{} ({})", plural(capacity.slots as usize, "slot"), capacity.slots_source)
     });
     let memory = capacity
-        .map_or_else(String::new, |capacity| format!("{} ({})", look::size(capacity.memory), capacity.memory_source));
+        .map_or_else(String::new, |capacity| format!("{} ({})", format::size(capacity.memory), capacity.memory_source));
     let versions = started.map_or_else(String::new, |started| {
         let valgrind = started.valgrind.as_ref().map_or_else(String::new, |valgrind| format!(", {}", named(valgrind)));
         format!("Drydock {}{valgrind}", started.version)
@@ -142,7 +143,7 @@ fn facts(html: &mut Html, page: Page<'_>) {
     html.facts(
         "facts",
         &[
-            ("took", look::time(look::span(began, run.last))),
+            ("took", format::time(format::span(began, run.last))),
             ("began", if run.began.is_some() { clock(began) } else { "never".into() }),
             ("slots", slots),
             ("memory", memory),
@@ -178,7 +179,7 @@ fn contents(html: &mut Html, page: Page<'_>) {
     });
 }
 
-/// What a person should know.
+/// The warnings of the run.
 pub(super) fn warnings(html: &mut Html, page: Page<'_>) {
     let warnings = &page.run.warnings;
     if warnings.is_empty() {

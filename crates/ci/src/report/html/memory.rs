@@ -1,16 +1,16 @@
-//! Memory over time: what all jobs had, stacked, beside the reservations, the ceiling, and what the machine had left.
+//! Memory over time: the use of all jobs, stacked, with the reservations, the ceiling, and the available memory.
 
 use super::Page;
 use super::axis::{Axis, Bar};
-use super::look::{self, coordinate, percent};
+use super::format::{self, coordinate, percent};
+use super::marks::{self, Mark};
 use super::markup::Html;
-use super::timeline::{self, Mark};
 
-/// The time is divided into so many parts, and the most of each is drawn, so that no spike is lost.
+/// The time is divided into this number of parts, and the highest value of each is drawn, so that no spike is lost.
 const PARTS: usize = 300;
-/// So many moments of a part are looked at.
+/// The number of moments of a part that are evaluated.
 const MOST_MOMENTS: usize = 24;
-/// So many jobs have an area of their own.
+/// The number of jobs that have an area of their own.
 const LAYERS: usize = 8;
 /// An attempt with fewer samples is drawn at its peak.
 const FEW_SAMPLES: usize = 3;
@@ -18,13 +18,13 @@ const FEW_SAMPLES: usize = 3;
 const HEIGHT: usize = 190;
 /// The drawing inside has this size and is stretched.
 const INSIDE: f64 = 1000.0;
-/// A ceiling so many times higher than all else is told in words, so that all else can be seen.
+/// A ceiling that is more times higher than everything else is only in the legend, so that the rest can be seen.
 const FAR: u64 = 4;
 
 /// A job, or all others: position in the plan, bytes in each part of the time, the highest peak.
 type Layer = (Option<usize>, Vec<u64>, u64);
 
-/// Bytes in each part of the time: of its moments the one at which all jobs together had most.
+/// Bytes in each part of the time, at the moment in it at which all jobs together used most.
 pub(super) struct Memory {
     layers: Vec<Layer>,
     total: Vec<u64>,
@@ -33,7 +33,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn of(page: Page<'_>, axis: &Axis<'_>) -> Memory {
+    pub(super) fn new(page: Page<'_>, axis: &Axis<'_>) -> Memory {
         let mut reserved = vec![0_u64; PARTS];
         let mut fullest: Vec<(u64, Vec<(usize, u64)>)> = vec![(0, Vec::new()); PARTS];
         let mut running: Vec<&Bar<'_>> = Vec::new();
@@ -77,8 +77,8 @@ fn part(axis: &Axis<'_>, moment: i64) -> usize {
     ((axis.at(moment) / 100.0 * PARTS as f64) as usize).min(PARTS - 1)
 }
 
-/// The moments that are looked at, in their order, each with its part: starts and samples, where memory can be highest,
-/// and the middle of each part.
+/// The evaluated moments in order, each with its part: starts and samples, where memory can be highest, and the middle of
+/// each part.
 fn moments(axis: &Axis<'_>) -> Vec<(usize, i64)> {
     let mut of_part: Vec<Vec<i64>> = middles(axis).into_iter().map(|moment| vec![moment]).collect();
     for bar in &axis.bars {
@@ -103,8 +103,8 @@ fn middles(axis: &Axis<'_>) -> Vec<i64> {
     (0..PARTS).map(|part| axis.moment((part as f64 + 0.5) * 100.0 / PARTS as f64)).collect()
 }
 
-/// What an attempt had at a moment: what was sampled, and a straight line between samples. One that was too short for
-/// that is taken at its peak.
+/// The bytes of an attempt at a moment, interpolated between samples. An attempt with too few samples counts with its
+/// peak.
 fn bytes_at(bar: &Bar<'_>, moment: i64) -> u64 {
     if bar.samples.len() < FEW_SAMPLES {
         return bar.peak.or_else(|| bar.samples.iter().map(|(_, bytes)| *bytes).max()).unwrap_or(0);
@@ -148,7 +148,7 @@ fn layers(axis: &Axis<'_>, jobs: usize, fullest: &[(u64, Vec<(usize, u64)>)]) ->
 pub(super) fn write(html: &mut Html, page: Page<'_>, memory: &Memory, axis: &Axis<'_>, marks: &[Mark]) {
     let ceiling = page.run.started.as_ref().map_or(0, |started| started.capacity.memory);
     let (top, near) = memory.scale(ceiling);
-    let label = format!("Memory of all jobs over time, {} at the most", look::size(memory.highest()));
+    let label = format!("Memory of all jobs over time, at most {}", format::size(memory.highest()));
     let height = HEIGHT.to_string();
     let attributes = [
         ("class", "memory"),
@@ -159,8 +159,8 @@ pub(super) fn write(html: &mut Html, page: Page<'_>, memory: &Memory, axis: &Axi
         ("aria-label", &label),
     ];
     html.within("svg", &attributes, |html| {
-        timeline::grid(html, axis, HEIGHT, false);
-        timeline::bands(html, axis, marks, HEIGHT);
+        marks::grid(html, axis, HEIGHT, false);
+        marks::bands(html, axis, marks, HEIGHT);
         let stretched = [
             ("viewBox", "0 0 1000 1000"),
             ("preserveAspectRatio", "none"),
@@ -181,7 +181,7 @@ pub(super) fn write(html: &mut Html, page: Page<'_>, memory: &Memory, axis: &Axi
             let (y, above) = (coordinate(y), coordinate((y - 4.0).max(11.0)));
             html.void("line", &[("class", "ceiling"), ("x1", "0"), ("x2", "100%"), ("y1", &y), ("y2", &y)]);
             let attributes = [("class", "ceiling-name"), ("x", "4"), ("y", above.as_str())];
-            html.tag("text", &attributes, &format!("ceiling {}", look::size(ceiling)));
+            html.tag("text", &attributes, &format!("ceiling {}", format::size(ceiling)));
         }
     });
     data(html, axis, memory);
@@ -207,7 +207,7 @@ fn areas(html: &mut Html, page: Page<'_>, memory: &Memory, top: u64) {
             start = end;
         }
         if !path.is_empty() {
-            let title = format!("{}: at most {}", layer_name(page, *job), look::size(*peak));
+            let title = format!("{}: at most {}", layer_name(page, *job), format::size(*peak));
             html.within("path", &[("class", &format!("l l{number}")), ("d", &path)], |html| {
                 html.tag("title", &[], &title);
             });
@@ -246,7 +246,7 @@ fn x(part: usize) -> String {
     coordinate(part as f64 / PARTS as f64 * INSIDE)
 }
 
-/// A line of steps; where there is no value, none.
+/// A line of steps, with gaps where values are missing.
 fn line(top: u64, value: &dyn Fn(usize) -> Option<u64>) -> String {
     let mut path = String::new();
     let mut drawn = None;
@@ -266,7 +266,7 @@ fn line(top: u64, value: &dyn Fn(usize) -> Option<u64>) -> String {
     path
 }
 
-/// Names within the areas, where there is room for one: which is which is not told by colour alone.
+/// Writes the names into the areas where they fit, since some readers do not see colours.
 fn names(html: &mut Html, page: Page<'_>, memory: &Memory, top: u64) {
     let pixels = |bytes: u64| bytes as f64 / top as f64 * HEIGHT as f64;
     let mut below = vec![0_u64; PARTS];
@@ -282,7 +282,7 @@ fn names(html: &mut Html, page: Page<'_>, memory: &Memory, top: u64) {
             start = to;
         }
         let name = layer_name(page, *job);
-        // A letter is about seven pixels wide, of a thousand.
+        // A character is about seven pixels wide, of a thousand.
         if best.len() * 1000 > name.chars().count().min(40) * 7 * PARTS {
             let middle = best.start + best.len() / 2;
             let y = HEIGHT as f64 - pixels(below[middle]) - pixels(layer[middle]) / 2.0 + 4.0;
@@ -302,7 +302,7 @@ fn layer_name(page: Page<'_>, job: Option<usize>) -> String {
     planned.map_or_else(|| "all others".into(), |planned| planned.name.to_string())
 }
 
-/// What the lines and areas are, and what does not fit into the picture.
+/// The legend of lines and areas, and the figures that are not drawn.
 pub(super) fn legend(html: &mut Html, page: Page<'_>, memory: &Memory) {
     let ceiling = page.run.started.as_ref().map_or(0, |started| started.capacity.memory);
     let (top, near) = memory.scale(ceiling);
@@ -316,7 +316,7 @@ pub(super) fn legend(html: &mut Html, page: Page<'_>, memory: &Memory) {
                         html.text("all others");
                     }
                 }
-                html.text(&format!(" {}", look::size(*peak)));
+                html.text(&format!(" {}", format::size(*peak)));
             });
         }
         html.within("li", &[], |html| {
@@ -330,16 +330,16 @@ pub(super) fn legend(html: &mut Html, page: Page<'_>, memory: &Memory) {
             });
         }
     });
-    let mut words = format!("At the most, all jobs together had {}", look::size(memory.highest()));
+    let mut words = format!("All jobs together used {} at most", format::size(memory.highest()));
     if let Some(reserved) = memory.reserved.iter().max().filter(|reserved| **reserved > 0) {
-        words.push_str(&format!(", and {} were reserved", look::size(*reserved)));
+        words.push_str(&format!(", and {} were reserved", format::size(*reserved)));
     }
-    words.push_str(&format!(". The ceiling was {}", look::size(ceiling)));
+    words.push_str(&format!(". The ceiling was {}", format::size(ceiling)));
     if !near {
         words.push_str(", far above what is drawn");
     }
     if let Some(least) = page.run.available.iter().map(|(_, bytes)| *bytes).min() {
-        words.push_str(&format!("; the machine had {} available at the least", look::size(least)));
+        words.push_str(&format!("; the machine had at least {} available", format::size(least)));
     }
     html.tag("p", &[("class", "hint")], &format!("{words}."));
 }
@@ -350,7 +350,7 @@ fn swatch(html: &mut Html, class: &str) {
     });
 }
 
-/// What the script tells under the pointer: milliseconds since the beginning, and bytes.
+/// The values that the script shows under the pointer: milliseconds since the beginning, and bytes.
 fn data(html: &mut Html, axis: &Axis<'_>, memory: &Memory) {
     let since: Vec<i64> = middles(axis).iter().map(|moment| moment - axis.from).collect();
     let kib = |bytes: &[u64]| bytes.iter().map(|bytes| bytes >> 10).collect::<Vec<_>>();
@@ -367,7 +367,7 @@ fn data(html: &mut Html, axis: &Axis<'_>, memory: &Memory) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::html::look::Look;
+    use crate::report::html::style::Style;
 
     fn bar(samples: &[(i64, u64)]) -> Bar<'_> {
         let peak = Some(9);
@@ -375,7 +375,7 @@ mod tests {
         Bar {
             job: 0,
             attempt: 1,
-            look: Look::Passed,
+            style: Style::Passed,
             started: 0,
             ended: 3000,
             lane: 0,
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_and_samples_are_looked_at() {
+    fn starts_and_samples_are_evaluated() {
         let sampled = [(1000, 1000), (1003, 5000), (1006, 1000)];
         let axis = Axis { from: 0, to: 3000, pauses: Vec::new(), bars: vec![bar(&sampled)], lanes: 1 };
         let moments = moments(&axis);

@@ -1,19 +1,20 @@
-//! All jobs in a table, with what history knows of them.
+//! All jobs in a table, with times and peaks of earlier runs.
 
 use super::Page;
 use super::charts;
-use super::look::{self, Look};
+use super::format;
 use super::markup::Html;
+use super::style::Style;
 use crate::event::JobResult;
 use crate::plan::PlannedJob;
 use crate::run::JobState;
 
-/// So many runs of a job are drawn.
+/// The number of runs of a job that are drawn.
 const REMEMBERED: usize = 12;
-/// Jobs that passed beyond these have no row.
+/// Jobs that passed have no row beyond this number.
 const MOST_ROWS: usize = 5000;
 
-/// A heading, and what the script sorts by.
+/// The headings, each with the kind of values that the script sorts by.
 const COLUMNS: [(&str, &str); 8] = [
     ("Job", "text"),
     ("Tool", "text"),
@@ -56,7 +57,7 @@ pub(super) fn write(html: &mut Html, page: Page<'_>) {
 
 /// Whether a job is shown at all: of very many, those that passed are left out.
 pub(super) fn is_shown(position: usize, job: &JobState) -> bool {
-    position < MOST_ROWS || Look::of_job(job.result.as_ref()) != Look::Passed
+    position < MOST_ROWS || Style::of_job(job.result.as_ref()) != Style::Passed
 }
 
 fn rows(html: &mut Html, page: Page<'_>) {
@@ -67,13 +68,13 @@ fn rows(html: &mut Html, page: Page<'_>) {
 }
 
 fn row(html: &mut Html, page: Page<'_>, position: usize, planned: &PlannedJob, job: &JobState) {
-    let look = Look::of_job(job.result.as_ref());
+    let style = Style::of_job(job.result.as_ref());
     let last = job.attempts.last();
     html.raw("\n").within("tr", &[], |html| {
         html.within("th", &[("scope", "row")], |html| html.link(&format!("#j{position}"), planned.name.as_str()));
         html.tag("td", &[], planned.tool.kind.name());
         html.within("td", &[], |html| {
-            look.badge(html);
+            style.badge(html);
             if let Some(note) = note(job) {
                 html.tag("small", &[], &note);
             }
@@ -81,12 +82,12 @@ fn row(html: &mut Html, page: Page<'_>, position: usize, planned: &PlannedJob, j
         number(html, job.attempts.len() as u64, &attempts(job));
         match last {
             Some(last) => {
-                number(html, last.duration_ms(), &look::time(last.duration_ms()));
+                number(html, last.duration_ms(), &format::time(last.duration_ms()));
                 match last.peak {
-                    Some(peak) => number(html, peak, &look::size(peak)),
+                    Some(peak) => number(html, peak, &format::size(peak)),
                     None => html.raw("<td>–</td>").end(),
                 }
-                number(html, last.conditions.reservation, &look::size(last.conditions.reservation));
+                number(html, last.conditions.reservation, &format::size(last.conditions.reservation));
             }
             None => html.raw("<td>–</td><td>–</td><td>–</td>").end(),
         }
@@ -99,7 +100,7 @@ fn number(html: &mut Html, value: u64, text: &str) {
     html.tag("td", &[("data-v", &value.to_string())], text);
 }
 
-/// What the word alone does not say.
+/// A remark on the result.
 fn note(job: &JobState) -> Option<String> {
     match (&job.result, &job.carried_from) {
         (Some(JobResult::PassedAfterInfrastructure { attempt }), _) => Some(format!("at attempt {attempt}")),
@@ -142,6 +143,6 @@ fn history(html: &mut Html, page: Page<'_>, planned: &PlannedJob, job: &JobState
         peaks.extend(last.peak);
     }
     let newest = |numbers: &[u64]| numbers[numbers.len().saturating_sub(REMEMBERED)..].to_vec();
-    charts::sparkline(html, "Time", &newest(&times), look::time);
-    charts::sparkline(html, "Peak", &newest(&peaks), look::size);
+    charts::sparkline(html, "Time", &newest(&times), format::time);
+    charts::sparkline(html, "Peak", &newest(&peaks), format::size);
 }

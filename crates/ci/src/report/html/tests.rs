@@ -255,7 +255,7 @@ fn a_run_that_stopped_says_what_is_open() {
         "3 of 3 jobs did not pass",
         "SIGINT stopped the run",
         "Drydock ended a: the run was stopped",
-        "it has begun and no end of it is recorded",
+        "it has begun, but its end was not recorded",
         "no end is recorded",
         "the run ended before",
     ] {

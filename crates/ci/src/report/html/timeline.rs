@@ -1,10 +1,11 @@
-//! What ran when: a bar an attempt, in lanes, with the memory beneath and everything that was done to jobs marked.
+//! The timeline: a bar for each attempt, in lanes, with marks where jobs were killed or held back, and memory beneath.
 
 use super::axis::{Axis, Bar};
-use super::look::{self, Look, percent};
+use super::format::{self, percent};
+use super::marks::{Mark, bands, grid, marks};
 use super::markup::Html;
+use super::style::Style;
 use super::{Page, memory};
-use crate::evidence::KillReason;
 use drydock_base::text::plural;
 
 /// Height of a lane; of many lanes each is lower.
@@ -13,27 +14,18 @@ const LOW_LANE: usize = 9;
 const MANY_LANES: usize = 40;
 /// Height of the row of marks above the lanes.
 const MARKS: usize = 18;
-/// A bar has its name in it when it is so wide, in percent, or when there are few.
+/// A bar has its name in it when it is this wide, in percent, or when there are few.
 const WORTH_A_NAME: f64 = 1.2;
 const FEW_BARS: usize = 200;
-/// How many events are listed.
+/// The number of events that are listed.
 const MOST_EVENTS: usize = 100;
-
-/// Something that happened at a moment or for a while.
-pub(super) struct Mark {
-    from: i64,
-    to: i64,
-    /// `held`, `killed`, `ended` or `pause`.
-    class: &'static str,
-    text: String,
-}
 
 pub(super) fn write(html: &mut Html, page: Page<'_>, axis: &Axis<'_>) {
     if axis.bars.is_empty() {
         html.tag("p", &[], "This run started no job.");
         return;
     }
-    let (marks, memory) = (marks(page, axis), memory::Memory::of(page, axis));
+    let (marks, memory) = (marks(page, axis), memory::Memory::new(page, axis));
     html.within("p", &[("class", "hint")], |html| {
         html.text(&format!(
             "{} in {} from {}. Each bar is an attempt; ",
@@ -45,7 +37,7 @@ pub(super) fn write(html: &mut Html, page: Page<'_>, axis: &Axis<'_>) {
         html.text("The ");
         html.link("#jobs", "table of jobs");
         html.text(" has the same in words.");
-        if axis.bars.iter().any(|bar| bar.look != Look::Passed) {
+        if axis.bars.iter().any(|bar| bar.style != Style::Passed) {
             html.text(" Hatched bars did not pass.");
         }
         if marks.iter().any(|mark| mark.class == "killed") {
@@ -72,7 +64,8 @@ pub(super) fn write(html: &mut Html, page: Page<'_>, axis: &Axis<'_>) {
 fn lanes(html: &mut Html, page: Page<'_>, axis: &Axis<'_>, marks: &[Mark]) {
     let lane = if axis.lanes > MANY_LANES { LOW_LANE } else { LANE };
     let height = MARKS + axis.lanes * lane + 20;
-    let label = format!("{} over {}", plural(axis.bars.len(), "attempt"), look::time(look::span(axis.from, axis.to)));
+    let label =
+        format!("{} over {}", plural(axis.bars.len(), "attempt"), format::time(format::span(axis.from, axis.to)));
     let attributes = [
         ("class", "lanes"),
         ("id", "lanes"),
@@ -100,37 +93,6 @@ fn lanes(html: &mut Html, page: Page<'_>, axis: &Axis<'_>, marks: &[Mark]) {
     });
 }
 
-/// Lines at round times, with their labels or without.
-pub(super) fn grid(html: &mut Html, axis: &Axis<'_>, height: usize, labels: bool) {
-    let bottom = height.to_string();
-    for tick in axis.ticks() {
-        let place = axis.at(tick);
-        let x = percent(place);
-        html.void("line", &[("class", "grid"), ("x1", &x), ("x2", &x), ("y1", "0"), ("y2", &bottom)]);
-        if labels && place < 97.0 {
-            let y = (height + 11).to_string();
-            let anchor = if place < 1.0 { "start" } else { "middle" };
-            let attributes = [("class", "tick"), ("x", x.as_str()), ("y", y.as_str()), ("text-anchor", anchor)];
-            html.tag("text", &attributes, &look::time(look::span(axis.from, tick)));
-        }
-    }
-}
-
-/// Spans of time: jobs held back, pauses.
-pub(super) fn bands(html: &mut Html, axis: &Axis<'_>, marks: &[Mark], height: usize) {
-    for mark in marks.iter().filter(|mark| matches!(mark.class, "held" | "pause")) {
-        let (from, to) = (axis.at(mark.from), axis.at(mark.to));
-        let attributes = [
-            ("class", mark.class),
-            ("x", &percent(from)),
-            ("width", &percent((to - from).max(0.1))),
-            ("y", "0"),
-            ("height", &height.to_string()),
-        ];
-        html.within("rect", &attributes, |html| html.tag("title", &[], &mark.text));
-    }
-}
-
 fn one(html: &mut Html, page: Page<'_>, axis: &Axis<'_>, bar: &Bar<'_>, lane: usize) {
     let name = page.run.plan.jobs.get(bar.job).map_or("", |job| job.name.as_str());
     let (from, to) = (axis.at(bar.started), axis.at(bar.ended));
@@ -139,16 +101,16 @@ fn one(html: &mut Html, page: Page<'_>, axis: &Axis<'_>, bar: &Bar<'_>, lane: us
     let place = [("x", x.as_str()), ("y", &y), ("width", &width), ("height", &height)];
     let [px, py, pw, ph] = place;
     html.within("a", &[("href", &format!("#j{}", bar.job)), ("tabindex", "-1")], |html| {
-        html.tag("title", &[], &told(name, axis, bar));
-        html.void("rect", &[("class", bar.look.class()), px, py, pw, ph]);
-        let hatched = match bar.look {
-            Look::Passed | Look::Flaky => false,
-            Look::Failed
-            | Look::Infrastructure
-            | Look::Quarantined
-            | Look::Cancelled
-            | Look::NotRun
-            | Look::Unsettled => true,
+        html.tag("title", &[], &described(name, axis, bar));
+        html.void("rect", &[("class", bar.style.class()), px, py, pw, ph]);
+        let hatched = match bar.style {
+            Style::Passed | Style::Flaky => false,
+            Style::Failed
+            | Style::Infrastructure
+            | Style::Quarantined
+            | Style::Cancelled
+            | Style::NotRun
+            | Style::Unsettled => true,
         };
         if hatched {
             html.void("rect", &[("fill", "url(#hatch)"), px, py, pw, ph]);
@@ -157,7 +119,7 @@ fn one(html: &mut Html, page: Page<'_>, axis: &Axis<'_>, bar: &Bar<'_>, lane: us
             // Nested, so that the browser cuts the name where the bar ends.
             html.within("svg", &[px, py, pw, ph], |html| {
                 let again = if bar.attempt > 1 { format!(" #{}", bar.attempt) } else { String::new() };
-                let sign = if bar.look == Look::Passed { "" } else { bar.look.sign() };
+                let sign = if bar.style == Style::Passed { "" } else { bar.style.sign() };
                 let space = if sign.is_empty() { "" } else { " " };
                 html.tag("text", &[("x", "4"), ("y", "14")], &format!("{sign}{space}{name}{again}"));
             });
@@ -166,18 +128,18 @@ fn one(html: &mut Html, page: Page<'_>, axis: &Axis<'_>, bar: &Bar<'_>, lane: us
 }
 
 /// An attempt in words.
-fn told(name: &str, axis: &Axis<'_>, bar: &Bar<'_>) -> String {
-    let outcome = bar.outcome.map_or_else(|| "no end is recorded".into(), |outcome| outcome.describe());
+fn described(name: &str, axis: &Axis<'_>, bar: &Bar<'_>) -> String {
+    let outcome = bar.outcome.map_or_else(|| "its end was not recorded".into(), |outcome| outcome.describe());
     let again = if bar.attempt > 1 { format!(" (attempt {})", bar.attempt) } else { String::new() };
     let peak = bar.peak.map_or_else(String::new, |peak| {
         if bar.reservation > 0 {
-            format!(", {} of {}", look::size(peak), look::size(bar.reservation))
+            format!(", {} of {}", format::size(peak), format::size(bar.reservation))
         } else {
-            format!(", {}", look::size(peak))
+            format!(", {}", format::size(peak))
         }
     });
-    let since = look::time(look::span(axis.from, bar.started));
-    format!("{name}{again}: {outcome}, {} from {since}{peak}", look::time(look::span(bar.started, bar.ended)))
+    let since = format::time(format::span(axis.from, bar.started));
+    format!("{name}{again}: {outcome}, {} from {since}{peak}", format::time(format::span(bar.started, bar.ended)))
 }
 
 /// The least possible length of the run, as far as the schedule's session is drawn.
@@ -187,7 +149,7 @@ fn least(html: &mut Html, page: Page<'_>, axis: &Axis<'_>, height: usize) {
     let Some(first) = session.map(|bar| bar.started).min() else { return };
     let place = axis.at(first.saturating_add(i64::try_from(schedule.lower_bound).unwrap_or(i64::MAX)));
     let x = percent(place);
-    let label = format!("least possible: {}", look::time(schedule.lower_bound));
+    let label = format!("least possible: {}", format::time(schedule.lower_bound));
     html.within("g", &[("class", "least")], |html| {
         html.void("line", &[("x1", &x), ("x2", &x), ("y1", "4"), ("y2", &height.to_string())]);
         let anchor = if place > 50.0 { "end" } else { "start" };
@@ -197,50 +159,16 @@ fn least(html: &mut Html, page: Page<'_>, axis: &Axis<'_>, height: usize) {
     });
 }
 
-/// What happened, in the order of time.
-fn marks(page: Page<'_>, axis: &Axis<'_>) -> Vec<Mark> {
-    let run = page.run;
-    let mut marks: Vec<Mark> = Vec::new();
-    for bar in &axis.bars {
-        let Some(name) = run.plan.jobs.get(bar.job).map(|job| job.name.as_str()) else { continue };
-        let record = run.jobs.get(bar.job).and_then(|job| job.attempts.iter().find(|one| one.number == bar.attempt));
-        let Some(record) = record else { continue };
-        if let Some(intent) = &record.evidence.intent {
-            let why = match intent.reason {
-                KillReason::Timeout => "its time was up",
-                KillReason::Cancel => "the run was stopped",
-                KillReason::NoState => "the run's directory could not be written",
-                KillReason::Leftover => "it was left behind",
-            };
-            let text = format!("Drydock ended {name}: {why}");
-            marks.push(Mark { from: intent.at, to: intent.at, class: "ended", text });
-        } else if record.verdict.outcome.is_infrastructure() {
-            let text = format!("{name}: {}", record.verdict.outcome.describe());
-            marks.push(Mark { from: record.ended, to: record.ended, class: "killed", text });
-        }
-    }
-    for (from, to, why) in run.pauses() {
-        let text = format!("new jobs waited {}: {why}", look::time(look::span(from, to)));
-        marks.push(Mark { from, to, class: "held", text });
-    }
-    for (from, to) in &axis.pauses {
-        let text = format!("nothing ran for {}", look::time(look::span(*from, *to)));
-        marks.push(Mark { from: *from, to: *to, class: "pause", text });
-    }
-    marks.sort_by_key(|mark| (mark.from, mark.to));
-    marks
-}
-
 fn events(html: &mut Html, axis: &Axis<'_>, marks: &[Mark]) {
     if marks.is_empty() {
         return;
     }
     html.within("details", &[("class", "events")], |html| {
-        html.tag("summary", &[], &format!("What happened ({})", marks.len()));
+        html.tag("summary", &[], &format!("Events ({})", marks.len()));
         html.within("ol", &[], |html| {
             for mark in marks.iter().take(MOST_EVENTS) {
                 html.within("li", &[], |html| {
-                    html.tag("b", &[], &look::time(look::span(axis.from, mark.from)));
+                    html.tag("b", &[], &format::time(format::span(axis.from, mark.from)));
                     html.text(" ").text(&mark.text);
                 });
             }

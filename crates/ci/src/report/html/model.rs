@@ -1,4 +1,4 @@
-//! The one place where the report looks into evidence of valgrind and massif: what it shows is these shapes.
+//! The findings and heap profiles that the report shows, taken from the evidence of valgrind and massif.
 
 use std::path::Path;
 
@@ -9,10 +9,9 @@ use crate::run::Run;
 use drydock_base::text;
 use drydock_valgrind::massif::{Point, Shape};
 use drydock_valgrind::source;
-use drydock_valgrind::stack;
-use drydock_valgrind::stack::Frame;
+use drydock_valgrind::stack::{self, Frame};
 
-/// The errors of an attempt that are kept, each made when it is shown.
+/// The errors of an attempt that were kept.
 pub(super) fn errors<'a>(
     page: Page<'a>,
     job: usize,
@@ -20,14 +19,14 @@ pub(super) fn errors<'a>(
 ) -> impl Iterator<Item = Error> + use<'a> {
     let kept = Run::findings_of(job, record);
     kept.map(move |(id, finding)| {
-        error(page.causes.of(id).map(|cause| cause.id.clone()), finding, &page.run.plan.project)
+        error(page.causes.get(id).map(|cause| cause.id.clone()), finding, &page.run.plan.project)
     })
 }
 
 /// One error that valgrind found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Error {
-    /// What names it across runs.
+    /// The identifier of its cause, the same in every run.
     pub(super) id: Option<String>,
     pub(super) kind: String,
     pub(super) what: String,
@@ -61,20 +60,20 @@ pub(super) fn error(id: Option<String>, finding: &Finding, project: &Path) -> Er
 /// The heap of one process over time, in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Heap {
-    /// Of the times: `instructions`, `milliseconds`…
+    /// The unit of the times: `instructions`, `milliseconds`…
     pub(super) unit: &'static str,
     pub(super) points: Vec<Point>,
     pub(super) peak: u64,
     pub(super) limit: Option<u64>,
-    /// What the baseline allows.
+    /// The bytes that the baseline allows.
     pub(super) allowed: Option<u64>,
-    /// Who holds most at the peak, in one line each.
+    /// The sites that hold most at the peak, in one line each.
     pub(super) sites: Vec<String>,
-    /// What a person should know of it, in sentences.
+    /// Remarks, in sentences.
     pub(super) notes: Vec<String>,
 }
 
-/// What massif measured of an attempt, of the process with the highest peak.
+/// The heap of an attempt as massif measured it, of the process with the highest peak.
 pub(super) fn heap(measured: &HeapEvidence) -> Heap {
     let baseline = measured.baseline.get();
     let mut notes = measured.incomplete.clone();
@@ -109,7 +108,7 @@ fn site(site: &drydock_valgrind::massif::Site) -> String {
     }
 }
 
-/// All that was measured at a point.
+/// All bytes that were measured at a point.
 pub(super) fn total(point: Point) -> u64 {
     point.measured().saturating_add(point.stacks)
 }
