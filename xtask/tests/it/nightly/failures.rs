@@ -27,7 +27,7 @@ fn wait_in_test(mut nightly: Nightly) -> (Nightly, std::process::Child) {
     nightly.change("three");
     nightly.write("build/wait", "");
     let child = nightly.start();
-    assert!(nightly.wait_for("without a network, test"), "the nightly did not start its test");
+    assert!(nightly.wait_for("without a network: sh test.sh"), "the nightly did not start its test");
     (nightly, child)
 }
 

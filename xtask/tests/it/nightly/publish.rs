@@ -152,7 +152,7 @@ fn a_proved_build_is_published_later_without_rebuilding() {
     images("reused");
     fs::write(&file, declared).unwrap();
     let alone = nightly.xtask(&["docker", "nightly", "--nightly", &version]);
-    assert!(alone.code() == 1 && alone.stderr.contains("by another declaration"), "{}", alone.transcript());
+    assert!(alone.code() == 1 && alone.stderr.contains("from another docker/images.yaml"), "{}", alone.transcript());
 
     // A changed archive is rebuilt.
     let archive = nightly.state().join(format!("dist/{version}/p-{version}.tar.gz"));
