@@ -1,4 +1,4 @@
-//! The event stream: everything that happens in a run, once. It is the journal's content, and a [`super::run::Run`] is
+//! The event stream: everything that happens in a run, once. It is the journal's content, and the state of a run is
 //! folded from it.
 
 use std::path::PathBuf;

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use rustix::process::{PidfdFlags, Signal, WaitIdOptions};
 
 use super::logs::Logs;
-use super::observers::Baseline;
 use crate::command_line;
 use crate::conditions::Conditions;
 use crate::containment::{Containment, Group, MARKER};
@@ -64,6 +63,15 @@ pub(super) struct Attempt {
     saw_leftovers: bool,
     /// The time of the first SIGKILL, which is repeated until all processes are gone.
     hard_since: Option<Instant>,
+}
+
+/// The machine's counters at the start of an attempt.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Baseline {
+    /// The count of out-of-memory kills in `/proc/vmstat`.
+    pub(super) host: Option<u64>,
+    /// The number of kills in the kernel log.
+    pub(super) kernel: usize,
 }
 
 /// The main process is gone and reaped.

@@ -5,8 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::attempt::{Attempt, Launch, StartError};
-use super::observers::Baseline;
+use super::attempt::{Attempt, Baseline, Launch, StartError};
 use super::slots::Slots;
 use super::unix_ms;
 use crate::conditions::Conditions;

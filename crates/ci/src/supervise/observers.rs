@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::attempt::{Attempt, Ended};
+use super::attempt::{Attempt, Baseline, Ended};
 use crate::containment;
 use crate::evidence::{End, Evidence, HostCounters, HostMemory, KernelKill, Neighbour, Reading, UserspaceKill};
 use crate::heap;
@@ -114,15 +114,6 @@ impl MemoryWatch {
     fn lowest(&self) -> HostMemory {
         HostMemory { available: self.recent.iter().min().copied(), total: self.total, pressure: self.pressure }
     }
-}
-
-/// The machine's counters at the start of an attempt.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Baseline {
-    /// The count of out-of-memory kills in `/proc/vmstat`.
-    host: Option<u64>,
-    /// The number of kills in the kernel log.
-    kernel: usize,
 }
 
 /// All sources of evidence of a run.
