@@ -165,7 +165,7 @@ impl UploadLog {
     /// Reads the log. Lines that a killed process left incomplete are skipped.
     ///
     /// # Errors
-    /// The file cannot be read; that it does not exist is no error.
+    /// The file exists, but cannot be read.
     pub fn read(path: &Path) -> anyhow::Result<UploadLog> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,

@@ -26,7 +26,7 @@ pub(crate) struct Browser {
     messages: Receiver<Value>,
     next: u64,
     session: Option<String>,
-    /// Everything that the page has told since it was opened.
+    /// The events of the page since it was opened.
     events: Vec<Value>,
     _profile: TempDir,
 }
@@ -154,8 +154,8 @@ impl Browser {
 
     /// The messages of the console since the page was opened, with exceptions and violations of the security policy.
     pub(crate) fn console(&self) -> Vec<String> {
-        let told = ["Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"];
-        let of_console = |event: &&Value| told.iter().any(|method| event["method"] == *method);
+        let methods = ["Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"];
+        let of_console = |event: &&Value| methods.iter().any(|method| event["method"] == *method);
         self.events.iter().filter(of_console).map(Value::to_string).collect()
     }
 
@@ -203,7 +203,7 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
-    /// Whether pages that are opened from now on may run scripts.
+    /// Allows or forbids scripts in pages that are opened from now on.
     pub(crate) fn scripts(&mut self, run: bool) {
         self.call("Emulation.setScriptExecutionDisabled", json!({"value": !run}));
     }

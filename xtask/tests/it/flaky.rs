@@ -43,7 +43,7 @@ fn the_ledger_tells_a_flake_and_the_quarantine_holds_until_its_day() {
     let json: serde_json::Value = serde_json::from_str(&flaky(&["--format", "json", "--all"])).unwrap();
     assert_eq!((json[0]["class"].as_str(), json[1]["class"].as_str()), (Some("flaky"), Some("stable")), "{json}");
 
-    // In quarantine it still runs and is still told, but fails nothing and holds nothing up.
+    // In quarantine it still runs and is reported, but does not fail the run and does not block other jobs.
     let quarantine = |expires: &str, more: &str| {
         let text = format!("quarantine:\n  moody: {{reason: the timer races, expires: {expires}{more}}}\n");
         std::fs::write(project.path().join("ci/quarantine.yaml"), text).unwrap();

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::{Finished, Project, RunJson, need_tools, text};
 
-/// Where files of Debian's archive are fetched with apt's settings; no directory of `PATH` has it.
+/// The program that fetches files of Debian's archive with apt's settings; it is not on the `PATH`.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 /// Below the root of an archive.
 const DIRECTORY: &str = "pool/main/libm/libmd";

@@ -14,7 +14,7 @@ mod logs;
 mod processes;
 mod suppress;
 
-/// Whether everything is there.
+/// Whether valgrind, its headers and the compilers are installed.
 fn ready() -> bool {
     let tools = [("valgrind", "valgrind"), ("gcc", "gcc"), ("g++", "g++")];
     need_tools(&tools) && need(Path::new("/usr/include/valgrind/memcheck.h").exists(), "valgrind's headers are missing")

@@ -168,7 +168,7 @@ impl Console {
         self.marked("@@exit ").last()?.split(' ').next()?.parse().ok()
     }
 
-    /// One line of figures.
+    /// The times and sizes of the guest, as one line for the log.
     pub(crate) fn figures(&self) -> String {
         let uptime = |mark| self.marked(mark).last().and_then(|line| line.split(' ').next_back()).unwrap_or("?");
         format!(
@@ -241,7 +241,7 @@ fn download(directory: &Path) -> anyhow::Result<String> {
     Ok(package)
 }
 
-/// Where Debian's `libc6-dbg` keeps the symbols of a library.
+/// The file of Debian's `libc6-dbg` with the symbols of a library.
 fn debug_file(library: &Path) -> String {
     let notes = output(Command::new("readelf").arg("--notes").arg(library));
     let id = notes.lines().find_map(|line| line.trim().strip_prefix("Build ID: ")).unwrap();

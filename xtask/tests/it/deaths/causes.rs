@@ -2,7 +2,7 @@
 
 use super::matrix::Column;
 
-/// One row: a job, and what may be said about it.
+/// One row: a job, with its accepted verdicts.
 #[derive(Clone, Copy)]
 pub(crate) struct Cause {
     /// Name of the row and of the job.
@@ -25,7 +25,7 @@ pub(crate) struct Cause {
     right: [&'static [&'static str]; 3],
 }
 
-/// With which other jobs a job runs. An OOM kill must be attributable to one job.
+/// The jobs that run together with a job. An OOM kill must be attributable to one job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Company {
     /// With all others of this kind.

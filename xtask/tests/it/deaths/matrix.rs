@@ -33,7 +33,7 @@ impl Column {
         }
     }
 
-    /// Whether each job has a group, and can have a limit, of its own.
+    /// Whether each job has a cgroup of its own, and can have a limit.
     pub(crate) fn contains(self) -> bool {
         self != Self::None
     }

@@ -72,7 +72,7 @@ fn lanternds_image_is_the_same_from_everywhere_and_runs_elsewhere() {
     let buildah = |words: &[&str]| {
         let root = text(&storage);
         let all = [&["buildah", "--root", &root, "--runroot", &root, "--storage-driver", "vfs"], words].concat();
-        // It makes a name of the path, so that is a short one.
+        // buildah makes a name of the path, which must be short.
         run(&build.oci("0.3.0"), &all, &[])
     };
     let container = buildah(&["from", "oci:mine"]);
@@ -129,7 +129,7 @@ smoke-test: {run: [mine], expect: 'mine {version}'}
 ";
 
 fn archive_project(server: &Server, project: &Project) -> BuildProject {
-    let build = BuildProject::of(project.path(), &declaration(&small_in(server), ARCHIVE));
+    let build = BuildProject::new(project.path(), &declaration(&small_in(server), ARCHIVE));
     fs::create_dir_all(build.at("config/packaging")).unwrap();
     fs::copy(project.path().join("packaging/release.yaml"), build.at("config/packaging/release.yaml")).unwrap();
     build

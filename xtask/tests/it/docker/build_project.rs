@@ -114,13 +114,13 @@ pub(crate) struct BuildProject {
 impl BuildProject {
     /// lanternd, with an image.
     pub(crate) fn lanternd(images: &str) -> BuildProject {
-        let build = BuildProject::of(lanternd(), images);
+        let build = BuildProject::new(lanternd(), images);
         run(lanternd(), &["cp", "-r", "packaging", &text(&build.at("config"))], &[]);
         build
     }
 
-    /// Any project, whose release is declared here.
-    pub(crate) fn of(project: &Path, images: &str) -> BuildProject {
+    /// Any project, with these declarations of images.
+    pub(crate) fn new(project: &Path, images: &str) -> BuildProject {
         let build =
             BuildProject { directory: TempDir::with_prefix("drydock-docker-").unwrap(), project: project.to_owned() };
         fs::create_dir_all(build.at("config/docker")).unwrap();
@@ -147,7 +147,7 @@ impl BuildProject {
         self
     }
 
-    /// With lanternd's proved package; none where it cannot be made.
+    /// The project with lanternd's proved package; `None` where it cannot be built.
     pub(crate) fn proved(self) -> Option<BuildProject> {
         let from = Proofs::lanternd()?;
         let to = self.at("state/dist/0.3.0/deb/proof");
@@ -157,7 +157,7 @@ impl BuildProject {
         Some(self)
     }
 
-    /// Makes lanternd's source package, which proofs are about; its `.dsc`.
+    /// Builds lanternd's source package, which proofs are about; returns its `.dsc`.
     pub(crate) fn sources(&self) -> PathBuf {
         let argv = self.argv(&[]);
         let options = &argv[..argv.len() - 1];
@@ -198,17 +198,17 @@ impl BuildProject {
         finished(Command::new(&argv[0]).args(&argv[1..]).envs(variations.variables(&home).unwrap()))
     }
 
-    /// The same with what an engine bears: another host, umask, time zone, locale and home.
-    pub(crate) fn cousin(&self, args: &[&str], variables: &[(&str, &str)]) -> Finished {
-        let script = "hostname cousin; umask 0077; exec \"$@\"";
+    /// The same with the variations that an engine supports: another host, umask, time zone, locale and home.
+    pub(crate) fn call_varied_for_engine(&self, args: &[&str], variables: &[(&str, &str)]) -> Finished {
+        let script = "hostname other; umask 0077; exec \"$@\"";
         let home = text(&self.at("home"));
-        let own = [("TZ", "XTW-13:45"), ("LC_ALL", "de_DE.UTF-8"), ("HOME", &home), ("USER", "cousin")];
+        let own = [("TZ", "XTW-13:45"), ("LC_ALL", "de_DE.UTF-8"), ("HOME", &home), ("USER", "other")];
         let mut command = Command::new("unshare");
         command.args(["--uts", "sh", "-c", script, "sh"]).args(self.argv(args)).envs(own);
         finished(command.envs(variables.iter().copied()))
     }
 
-    /// The record of what was built, once it is there.
+    /// The build record, if it exists.
     #[track_caller]
     pub(crate) fn built(&self, finished: &Finished, version: &str) -> BuildRecord {
         assert_eq!(finished.code(), 0, "{}", finished.transcript());

@@ -179,7 +179,7 @@ fn token_service(directory: &Path) -> Proxy {
         );
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(es256(&key, signed.as_bytes())));
-        // As OAuth2 has it for what is exchanged, and without a word on how long it lives.
+        // A POST gets the response of OAuth2, here without a lifetime.
         let answer = match request.method.as_str() {
             "POST" => format!("{{\"access_token\":\"{token}\"}}"),
             _ => format!("{{\"token\":\"{token}\",\"expires_in\":300}}"),
@@ -282,7 +282,7 @@ fn a_login_is_never_sent_in_the_clear_or_to_another_host() {
         let text = format!("{:#}", registry.tags(&repository(&host, name)).unwrap_err());
         assert!(text.contains(words) && !text.contains(PASSWORD), "{text}");
     }
-    // The login of one host is none for another.
+    // The credentials of one host are not used for another.
     let challenge = vec![("www-authenticate", "Basic realm=\"x\"".to_owned())];
     elsewhere.script(move |_| Act::Response(401, challenge.clone(), Vec::new()));
     let other = client(

@@ -44,7 +44,7 @@ fn twice(server: &Server, engine: &str, variables: &[(&str, &str)]) -> Option<Bu
     let first = lanternd_project(server)?;
     let one = first.built(&first.call(&["--engine", engine], variables), "0.3.0");
     let second = lanternd_project(server)?.elsewhere();
-    let other = second.built(&second.cousin(&["--engine", engine], variables), "0.3.0");
+    let other = second.built(&second.call_varied_for_engine(&["--engine", engine], variables), "0.3.0");
     assert_eq!(other.clone().without_machine(), one.clone().without_machine());
     let way = one.made_by.unwrap().method;
     assert!(way.starts_with(engine), "{way}");
@@ -124,7 +124,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // With SIGTERM it ends its own children and mounts.
+        // On SIGTERM, dockerd ends its children and removes its mounts.
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM)
             .ok();
         if wait_for(Duration::from_secs(20), || self.child.try_wait().unwrap()).is_none() {
@@ -147,7 +147,7 @@ fn debians_docker_makes_the_same_image_twice_and_runs_both_kinds() {
     let left = run(Path::new("/"), &["docker", "images", "--all", "--quiet"], &variables);
     assert_eq!(left, "", "the daemon keeps nothing of the builds");
 
-    // It runs what it built, and what was made without it.
+    // docker runs the image that it built, and one that was built without it.
     let Some(base) = debian_in(&server) else { return };
     let made = BuildProject::lanternd(&declaration(&base, super::build_project::LANTERND)).proved().unwrap();
     made.built(&made.call(&[], &[]), "0.3.0");

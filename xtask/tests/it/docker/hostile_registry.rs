@@ -122,7 +122,7 @@ fn content_goes_nowhere_else() {
     };
     let direct = login(&server.host());
     push(&direct, &server.repository("a"), &layout, &top, &[]).unwrap();
-    // It lets everybody in.
+    // This registry requires no password.
     let store = Server::start().unwrap();
     push(&store.client(), &store.repository("a"), &layout, &top, &[]).unwrap();
     let elsewhere = Proxy::start(&store.host(), |_| Act::Pass);
@@ -150,11 +150,11 @@ fn content_goes_nowhere_else() {
     let reference = Reference::Digest(top.digest);
     pull(&registry, &repository(&proxy.host(), "a"), &reference, None, &into).unwrap();
     assert_eq!(elsewhere.count("GET", "/blobs/"), 3);
-    let told = |request: &Request| request.header("authorization").is_some();
+    let has_credentials = |request: &Request| request.header("authorization").is_some();
     let blobs =
         proxy.seen().into_iter().filter(|request| request.method == "GET" && request.target.contains("/blobs/"));
-    assert!(blobs.clone().count() == 3 && blobs.into_iter().all(|request| told(&request)));
-    assert!(!elsewhere.seen().iter().any(told));
+    assert!(blobs.clone().count() == 3 && blobs.into_iter().all(|request| has_credentials(&request)));
+    assert!(!elsewhere.seen().iter().any(has_credentials));
     // But not around and around.
     push(&direct, &server.repository("b"), &layout, &top, &[]).unwrap();
     let into = Layout::create(&directory.path().join("around")).unwrap();

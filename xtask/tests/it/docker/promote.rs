@@ -47,8 +47,8 @@ fn a_release_has_the_digest_that_was_built_and_a_signed_record() {
     setup.sign_tag("v1.0", &setup.captain);
     let top = setup.push(&Built::new("v1.0", "1.0", &commit));
 
-    let told = setup.ok(&["1.0", "--dry-run"]);
-    assert!(told.stdout.contains("latest     moves here") && told.stdout.contains(&top.digest.to_string()));
+    let planned = setup.ok(&["1.0", "--dry-run"]);
+    assert!(planned.stdout.contains("latest     moves here") && planned.stdout.contains(&top.digest.to_string()));
     assert!(released(&setup).is_empty(), "--dry-run does nothing");
 
     setup.ok(&["1.0", "--key", &setup.captain]);
@@ -283,15 +283,19 @@ fn what_this_machine_built_is_what_is_promoted_or_nothing_is() {
     setup.sign_tag("v1.0", &setup.captain);
     let built = Built::new("v1.0", "1.0", &commit);
     let top = setup.push(&built);
-    let told = setup.ok(&["1.0", "--dry-run"]);
-    assert!(told.stdout.contains("built      not on this machine; everyone with write access"), "{}", told.stdout);
-    // That of another tag is none of this release.
+    let planned = setup.ok(&["1.0", "--dry-run"]);
+    assert!(
+        planned.stdout.contains("built      not on this machine; everyone with write access"),
+        "{}",
+        planned.stdout
+    );
+    // A build of another tag is not a build of this release.
     setup.git(&["tag", "v0.9"]);
     setup.build(&Built { tag: "v0.9", ..built }, &setup.push_to(&setup.nightly, &Built { seed: 70, ..built }));
     assert!(setup.ok(&["1.0", "--dry-run"]).stdout.contains("built      not on this machine"));
     setup.build(&built, &top);
-    let told = setup.ok(&["1.0", "--dry-run"]);
-    assert!(told.stdout.contains("built      also on this machine"), "{}", told.stdout);
+    let planned = setup.ok(&["1.0", "--dry-run"]);
+    assert!(planned.stdout.contains("built      also on this machine"), "{}", planned.stdout);
 
     // Somebody else's image has the tag now, with a record that says all that it should.
     let theirs = setup.push(&Built { seed: 77, ..built });

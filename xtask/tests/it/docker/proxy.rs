@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// One request, as it came.
+/// A request, as the client sent it.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -31,22 +31,22 @@ impl Request {
 
 /// The handling of a request.
 pub(crate) enum Act {
-    /// It is passed on, and so is the answer.
+    /// The request and the response are forwarded.
     Pass,
-    /// This is the answer; the registry never hears of the request.
+    /// The client gets this status, headers and content; the registry never gets the request.
     Response(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// This is the answer, before any of the content is read; then the connection ends.
+    /// The client gets this response before any of its content is read; then the connection ends.
     Refuse(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// The registry gets so much of the content, something happens, then both connections end.
     CutContent(usize, Box<dyn FnOnce() + Send>),
     /// The registry gets so much of the content as if that were all of it; then the client's connection ends, and later
     /// requests for that upload are about what the registry has by then.
     KeepContent(usize),
-    /// The client gets so much of the answer's content, then its connection ends.
+    /// The client gets so much of the response's content, then its connection ends.
     CutAnswer(usize),
-    /// The client gets this as the answer's content, under the same headers.
+    /// The client gets the changed content of the response, under the same headers.
     Change(fn(Vec<u8>) -> Vec<u8>),
-    /// The client gets the answer with this header in place of the registry's.
+    /// The client gets the response with this header in place of the registry's.
     Header(&'static str, String),
     /// Something happens, and the client's connection ends.
     Happen(Box<dyn FnOnce() + Send>),
@@ -65,13 +65,13 @@ struct Shared {
     script: Mutex<Arc<Script>>,
     seen: Mutex<Vec<Request>>,
     content: Mutex<usize>,
-    /// Where an upload goes on, by its path.
+    /// The path at which an upload continues, by the path that the client knows.
     moved: Mutex<HashMap<String, String>>,
     stop: AtomicBool,
 }
 
 impl Proxy {
-    /// One before a registry.
+    /// A proxy in front of the registry at `upstream`, `HOST:PORT`.
     pub(crate) fn start(upstream: &str, script: impl Fn(&Request) -> Act + Send + Sync + 'static) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -101,7 +101,7 @@ impl Proxy {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// From now on, this goes wrong.
+    /// Replaces the script for later requests.
     pub(crate) fn script(&self, script: impl Fn(&Request) -> Act + Send + Sync + 'static) {
         *self.shared.script.lock().unwrap() = Arc::new(script);
     }

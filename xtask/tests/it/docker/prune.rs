@@ -1,4 +1,5 @@
-//! `docker prune` against a real registry: what stays still pulls, what goes is gone, whatever happens meanwhile.
+//! `docker prune` against a real registry: images that are kept can be pulled, all others are deleted, even while
+//! others change the repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -183,8 +184,8 @@ fn every_kept_tag_still_pulls_and_all_else_is_gone() {
         .collect();
 
     let project = project_at(&server.host(), "", RETENTION);
-    let told = pruned(&project, &[]);
-    assert!(told.stdout.contains("nothing was deleted; run again with --apply to delete"), "{}", told.stdout);
+    let planned = pruned(&project, &[]);
+    assert!(planned.stdout.contains("nothing was deleted; run again with --apply to delete"), "{}", planned.stdout);
     assert_eq!(filled.registry.tags(&filled.repository).unwrap(), all, "without --apply nothing goes");
 
     let applied = pruned(&project, &["--apply", "--format", "json"]);
@@ -364,8 +365,8 @@ fn what_cannot_be_understood_is_not_guessed_at() {
     let (registry, repository) = (&filled.registry, &filled.repository);
     registry.put_manifest(repository, &theirs.clone().into(), &tops[0].media_type, bytes.as_bytes()).unwrap();
     let words = format!("theirs needs {}, whose type is unknown", Digest::for_bytes(bytes.as_bytes()));
-    let told = pruned(&project, &[]);
-    assert!(told.stdout.contains(&words), "{}", told.stdout);
+    let planned = pruned(&project, &[]);
+    assert!(planned.stdout.contains(&words), "{}", planned.stdout);
     let refused = prune(&project, &["--apply"]);
     assert!(refused.code() == 1 && refused.stderr.contains("delete that tag first"), "{}", refused.transcript());
     assert!(tops.iter().all(|top| is_whole(&filled, top)), "nothing was deleted");

@@ -34,7 +34,7 @@ fn a_registry_that_asks_for_time_gets_it() {
     assert!(kinds.iter().all(|kind| proxy.count(kind, "/v2/a/") > 1), "{:?}", proxy.seen());
     assert_eq!(slept, [Duration::from_secs(7); 5]);
 
-    // It wants more time than anybody has: one try, and nothing is waited for.
+    // The registry asks for hours: one attempt, and no wait.
     let before = proxy.seen().len();
     proxy.script(|_| too_many("21600"));
     let error = registry.tags(&repository(&proxy.host(), "b")).unwrap_err();
@@ -151,7 +151,7 @@ fn a_full_disk_of_the_registry_tags_nothing_and_the_push_goes_on_when_there_is_s
     assert!(registry.manifest(&repository, &Reference::Digest(top.digest)).unwrap().is_none());
     assert!(registry.tags(&repository).unwrap().is_empty());
     std::fs::remove_file(&filler).unwrap();
-    // It keeps for a week what was cut inside of a piece, and takes no request about it.
+    // The registry keeps an incomplete piece for a week, and accepts no request for it.
     std::fs::remove_dir_all(disk.path().join("docker/registry/v2/repositories/a/_uploads")).unwrap();
     push(&registry, &repository, &layout, &top, &[]).unwrap();
     assert!(registry.head(&repository, &Reference::Digest(top.digest)).unwrap().is_some());
@@ -178,7 +178,7 @@ fn a_full_disk_here_leaves_nothing_half_written() {
     assert!(error.chain().any(is_full), "{error:?}");
     let files = disk.files();
     assert!(files.iter().all(|(name, size)| !name.contains(".part-") && *size < 10_000), "{files:?}");
-    // An upload remembers where it is, if it can; where it cannot, it works all the same.
+    // The progress of an upload is recorded if possible; without the record, the upload works as well.
     let (full, top) = image_in(&directory, 25, 2 << 20);
     std::fs::write(full.directory().join(".uploads"), "in the way of the directory").unwrap();
     push(&client(&server.host(), &Default::default()), &repository, &full, &top, &[]).unwrap();

@@ -27,19 +27,19 @@ const HTPASSWD: &str = "captain:$2y$05$abcdefghijklmnopqrstuukAGqk1114ICnhl6dLOh
 /// The options of a registry.
 #[derive(Default)]
 pub(crate) struct Options {
-    /// Whether it wants the password.
+    /// Whether the registry requires the password.
     pub(crate) password: bool,
-    /// The token service that it sends everybody to, and the certificate of the key that signs its tokens.
+    /// The token service that the registry refers to, and the certificate of the key that signs its tokens.
     pub(crate) token: Option<(String, PathBuf)>,
     /// The directory with `server.crt` and `server.key` for HTTPS.
     pub(crate) tls: Option<PathBuf>,
-    /// Where it keeps what it is given, if not in a directory of its own.
+    /// The storage directory, if not one of its own.
     pub(crate) storage: Option<PathBuf>,
-    /// Whether it deletes nothing.
+    /// Whether deletion is disabled.
     pub(crate) keeps_all: bool,
 }
 
-/// Whether the error is the other side's: a response that refuses, none, or one that makes no sense.
+/// Whether the error is the registry's: a refusal, no response, or an invalid one.
 pub(crate) fn is_remote(error: &anyhow::Error) -> bool {
     is_refusal(error) || error.chain().any(|cause| cause.is::<drydock_http::Error>())
 }
@@ -62,12 +62,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// One that takes everything from everybody.
+    /// A registry without a password; `None` if docker-registry is missing.
     pub(crate) fn start() -> Option<Server> {
         Server::with(Options::default())
     }
 
-    /// None where docker-registry is missing.
+    /// A registry with options; `None` if docker-registry is missing.
     pub(crate) fn with(options: Options) -> Option<Server> {
         if !need_tool("docker-registry", "docker-registry") {
             return None;
@@ -124,7 +124,7 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Where it keeps what it is given, without an own `storage` option.
+    /// The storage directory without the option `storage`.
     pub(crate) fn storage(&self) -> PathBuf {
         self.directory.path().join("storage")
     }

@@ -1,4 +1,4 @@
-//! Uploads and downloads that are cut go on where they were cut, whoever was killed.
+//! Interrupted uploads and downloads continue where they were interrupted, whichever side was killed.
 
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +19,7 @@ fn a_registry_killed_between_two_pieces_goes_on_after_its_restart() {
     let (layout, top) = image_in(&directory, 11, SIZE);
     let server = Arc::new(Mutex::new(server));
     let killed = server.clone();
-    // With the sixth piece it is killed, and starts again a moment later.
+    // The registry is killed at the sixth piece, and starts again a moment later.
     let proxy = Proxy::start(&upstream, move |request| {
         let server = killed.clone();
         match (request.method.as_str(), request.before) {
@@ -208,12 +208,12 @@ fn a_download_that_begins_anew_each_time_ends() {
     let directory = TempDir::new().unwrap();
     let (layout, top) = image_in(&directory, 17, PIECE);
     push(&server.client(), &server.repository("a"), &layout, &top, &[]).unwrap();
-    // It knows no ranges, and each answer is cut.
+    // The registry ignores ranges, and each response is cut.
     let proxy = Proxy::start(&server.host(), |request| {
         let of_blob = request.method == "GET" && request.target.contains("/blobs/");
         match request.header("range") {
             Some(_) => Act::Response(200, vec![], Vec::new()),
-            // Not for ever, so that a mistake here does not hang.
+            // A limit, so that an endless loop fails the test instead of hanging it.
             None if of_blob && request.before < 300 => Act::CutAnswer(PIECE / 2),
             None => Act::Pass,
         }
@@ -236,7 +236,7 @@ fn a_download_that_begins_anew_each_time_ends() {
     assert!(is_remote(&error), "{error:?}");
 }
 
-/// As GitHub's registry, with either status.
+/// GitHub's registry refuses large pieces, with either status.
 #[test]
 fn a_registry_that_takes_no_large_pieces_gets_small_ones() {
     let Some(server) = Server::start() else { return };
@@ -252,14 +252,14 @@ fn a_registry_that_takes_no_large_pieces_gets_small_ones() {
         assert_eq!(push(&registry, &repository, &layout, &top, &[]).unwrap().uploaded, 3);
         let large = || proxy.seen().iter().filter(|request| request.length > 4 << 20).count();
         assert_eq!((proxy.count("PATCH", ""), large()), (4, 1), "three pieces after one that was refused");
-        // It is known now, for what would have gone in one request too.
+        // The limit is known now, also for blobs that would have fitted into one request.
         let (layout, top) = image_in(&directory, seed + 10, 5 << 20);
         push(&registry, &repository, &layout, &top, &[]).unwrap();
         assert_eq!(large(), 1);
     }
 }
 
-/// As Amazon's registry does, which answers no question about an upload either.
+/// Amazon's registry returns such ranges, and does not support requests for the state of an upload.
 #[test]
 fn a_range_that_stays_is_passed_over() {
     let Some(server) = Server::start() else { return };

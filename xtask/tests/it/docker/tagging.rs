@@ -1,4 +1,4 @@
-//! Tags move last, one after the other, and never to or from what nobody expected.
+//! Tags move last, one after the other, and only if they still have the expected target.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -56,7 +56,7 @@ fn tags_keep_to_what_is_expected_of_them() {
     let at = |text: &str| registry.head(&release, &Reference::Tag(name(text))).unwrap().map(|found| found.digest);
     tag(&registry, &release, &first, &[(name("v1"), Precondition::Absent), (name("latest"), Precondition::Absent)])
         .unwrap();
-    // Again, which changes nothing, whatever was expected.
+    // Repeated, which changes nothing, whatever target was expected.
     tag(
         &registry,
         &release,

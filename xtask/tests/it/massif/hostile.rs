@@ -1,4 +1,4 @@
-//! Massif files as nobody's massif writes them: read soon, or refused.
+//! Malformed massif files are read or refused in bounded time.
 
 use std::fmt::Write as _;
 use std::fs;

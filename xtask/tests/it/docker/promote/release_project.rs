@@ -56,7 +56,7 @@ impl ReleaseProject {
         ReleaseProject::with(host, 1, false)
     }
 
-    /// With a quorum, and the second key declared or not.
+    /// A project with a quorum of signatures; `both` declares the second key too.
     pub(super) fn with(host: &str, quorum: u32, both: bool) -> ReleaseProject {
         let home = TempDir::with_prefix("drydock-keys-").unwrap();
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
