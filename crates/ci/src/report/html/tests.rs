@@ -256,7 +256,7 @@ fn a_run_that_stopped_says_what_is_open() {
         "SIGINT stopped the run",
         "Drydock ended a: the run was stopped",
         "it has begun, but its end was not recorded",
-        "no end is recorded",
+        "its end was not recorded",
         "the run ended before",
     ] {
         assert!(html.contains(text), "{text}");
