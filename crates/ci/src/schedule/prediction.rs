@@ -85,8 +85,8 @@ mod tests {
         assert_eq!(refusal(512 << 20, Source::Usual), None);
         assert_eq!(
             refusal(512 << 20, Source::Declared).unwrap(),
-            "it declares 512 MiB of memory, and this run may use 100 MiB (--memory); run it where there is \
-             more, or raise --memory"
+            "it declares 512 MiB of memory, and this run may use 100 MiB (--memory); run it on a larger \
+             machine, or raise --memory"
         );
         assert!(refusal(101 << 20, Source::Learned { runs: 1 }).unwrap().starts_with("it used 101 MiB"));
     }
