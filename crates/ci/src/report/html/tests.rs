@@ -281,7 +281,7 @@ fn a_resumed_run_is_not_a_line_with_a_dot_at_each_end() {
 }
 
 #[test]
-fn results_that_were_taken_over_are_told_and_not_drawn() {
+fn results_that_were_taken_over_are_reported_and_not_drawn() {
     let mut run = Run::new(plan(&["a"]));
     begin(&mut run, 1000, false);
     let event = Event::Carried {
