@@ -11,7 +11,7 @@ use drydock_config::images::Images;
 use drydock_deb::binary::BinaryPackage;
 use drydock_oci::dockerfile::Dockerfile;
 use drydock_oci::layout::Layout;
-use drydock_oci::model::{Parsed, media};
+use drydock_oci::model::{ParsedManifest, media};
 use drydock_oci::unpack::unpack;
 
 const LIMITS: Limits = Limits { bytes: 1 << 20, entries: 1000 };
@@ -19,8 +19,8 @@ const LIMITS: Limits = Limits { bytes: 1 << 20, entries: 1000 };
 fuzz_target!(|bytes: &[u8]| {
     let Some((kind, bytes)) = bytes.split_first() else { return };
     match kind {
-        b'm' => drop(Parsed::read(media::MANIFEST, bytes)),
-        b'i' => drop(Parsed::read(media::INDEX, bytes)),
+        b'm' => drop(ParsedManifest::read(media::MANIFEST, bytes)),
+        b'i' => drop(ParsedManifest::read(media::INDEX, bytes)),
         b'y' => {
             if let Err(problems) = Images::parse(&String::from_utf8_lossy(bytes), Path::new("images.yaml")) {
                 assert!(!problems.to_string().is_empty());
