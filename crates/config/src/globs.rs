@@ -86,13 +86,40 @@ impl FileGlob {
     }
 }
 
+/// The ways in which the files of a pattern cannot be listed. Paths are relative to the project.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    /// A directory or the target of a link cannot be read.
+    #[error("cannot read {}: {error}", quoted(.path))]
+    Unreadable {
+        /// The path.
+        path: String,
+        /// The system's error.
+        error: std::io::Error,
+    },
+    /// A link leads out of the project.
+    #[error("{} is a link to a file outside the project", quoted(.0))]
+    Outside(String),
+    /// The name of a file is not UTF-8.
+    #[error("{} in {} has a name that is not UTF-8", quoted(.name), quoted(.directory))]
+    NotUtf8 {
+        /// The name, with U+FFFD for what is not UTF-8.
+        name: String,
+        /// The directory.
+        directory: String,
+    },
+    /// The patterns cover more directory entries than this.
+    #[error("the patterns cover more than {0} directory entries")]
+    TooMany(usize),
+}
+
 /// The files of a project that match one of the patterns and none of the exceptions, relative, sorted bytewise.
 ///
 /// # Errors
-/// In words: unreadable directories, files outside of the project (through a link), names that are not UTF-8, and patterns
-/// that would make the walk endless.
-pub fn files(project: &Path, patterns: &[FileGlob], except: &[FileGlob]) -> Result<Vec<String>, String> {
-    let root = project.canonicalize().map_err(|error| format!("cannot read {}: {error}", project.display()))?;
+/// See [`WalkError`].
+pub fn files(project: &Path, patterns: &[FileGlob], except: &[FileGlob]) -> Result<Vec<String>, WalkError> {
+    let root =
+        project.canonicalize().map_err(|error| WalkError::Unreadable { path: project.display().to_string(), error })?;
     let mut walk = Walk { root: &root, entries: 0, found: HashSet::new() };
     for pattern in patterns {
         walk.pattern(pattern)?;
@@ -114,7 +141,7 @@ impl Walk<'_> {
     const MOST_ENTRIES: usize = 1_000_000;
 
     /// Finds the files of one pattern: a stack of directories, each with the part of the pattern that its entries must match.
-    fn pattern(&mut self, pattern: &FileGlob) -> Result<(), String> {
+    fn pattern(&mut self, pattern: &FileGlob) -> Result<(), WalkError> {
         let mut todo = vec![(String::new(), 0)];
         let mut seen = HashSet::new();
         while let Some((directory, index)) = todo.pop() {
@@ -146,7 +173,13 @@ impl Walk<'_> {
     }
 
     /// Records a file, or queues a directory.
-    fn visit(&mut self, path: String, next: usize, last: bool, todo: &mut Vec<(String, usize)>) -> Result<(), String> {
+    fn visit(
+        &mut self,
+        path: String,
+        next: usize,
+        last: bool,
+        todo: &mut Vec<(String, usize)>,
+    ) -> Result<(), WalkError> {
         let full = self.root.join(&path);
         // What vanished meanwhile, and links that lead nowhere, are not files.
         let Ok(metadata) = fs::metadata(&full) else {
@@ -156,9 +189,9 @@ impl Walk<'_> {
         if !wanted {
             return Ok(());
         }
-        let real = full.canonicalize().map_err(|error| format!("cannot read {}: {error}", quoted(&path)))?;
+        let real = full.canonicalize().map_err(|error| WalkError::Unreadable { path: path.clone(), error })?;
         if !real.starts_with(self.root) {
-            return Err(format!("{} is a link to a file outside the project", quoted(&path)));
+            return Err(WalkError::Outside(path));
         }
         if last {
             self.found.insert(path);
@@ -169,9 +202,9 @@ impl Walk<'_> {
     }
 
     /// The names in a directory, each with true if it is a directory itself and not a link to one.
-    fn entries(&mut self, directory: &str) -> Result<Vec<(String, bool)>, String> {
+    fn entries(&mut self, directory: &str) -> Result<Vec<(String, bool)>, WalkError> {
         let shown = if directory.is_empty() { "." } else { directory };
-        let cannot = |error: std::io::Error| format!("cannot read the directory {}: {error}", quoted(shown));
+        let cannot = |error: std::io::Error| WalkError::Unreadable { path: shown.to_owned(), error };
         let mut names = Vec::new();
         let listing = match fs::read_dir(self.root.join(directory)) {
             Ok(listing) => listing,
@@ -182,17 +215,14 @@ impl Walk<'_> {
             let entry = entry.map_err(cannot)?;
             self.entries += 1;
             if self.entries > Self::MOST_ENTRIES {
-                return Err(format!("the patterns cover more than {} directory entries", Self::MOST_ENTRIES));
+                return Err(WalkError::TooMany(Self::MOST_ENTRIES));
             }
             let is_directory = entry.file_type().map_err(cannot)?.is_dir();
             match entry.file_name().into_string() {
                 Ok(name) => names.push((name, is_directory)),
                 Err(name) => {
-                    return Err(format!(
-                        "{} in {} has a name that is not UTF-8",
-                        quoted(&name.to_string_lossy()),
-                        quoted(shown)
-                    ));
+                    let name = name.to_string_lossy().into_owned();
+                    return Err(WalkError::NotUtf8 { name, directory: shown.to_owned() });
                 }
             }
         }

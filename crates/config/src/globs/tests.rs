@@ -35,6 +35,7 @@ fn check(patterns: &[&str], except: &[&str], expected: Result<&[&str], &str>) {
     let directory = project();
     let compile = |list: &[&str]| list.iter().map(|text| FileGlob::parse(text).unwrap()).collect::<Vec<_>>();
     let found = files(&directory.path().join("project"), &compile(patterns), &compile(except));
+    let found = found.map_err(|error| error.to_string());
     assert_eq!(found, expected.map(|list| list.iter().map(|path| (*path).to_owned()).collect()).map_err(str::to_owned));
 }
 

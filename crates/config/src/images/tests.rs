@@ -17,8 +17,8 @@ images:
     retention: {daily: 14, weekly: 8, keep: ['keep-*']}
 ";
 
-fn parse(text: &str) -> Result<Images, String> {
-    Images::parse(text, Path::new("docker/images.yaml")).map_err(|problems| problems.to_string())
+fn parse(text: &str) -> Result<Images, Diagnostics> {
+    Images::parse(text, Path::new("docker/images.yaml"))
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn the_example_is_read_with_its_defaults() {
 #[track_caller]
 fn refused(part: &str, with: &str, place: &str, words: &str) {
     assert!(GOOD.contains(part), "{part}");
-    let found = parse(&GOOD.replace(part, with)).unwrap_err();
+    let found = parse(&GOOD.replace(part, with)).unwrap_err().to_string();
     assert!(found.contains(&format!("docker/images.yaml:{place}:")) && found.contains(words), "{found}");
     assert_eq!(found.matches("docker/images.yaml:").count(), 1, "{found}");
 }
@@ -55,13 +55,13 @@ fn nightlies_cannot_be_declared_into_a_release_repository() {
         "images:\n",
         "images:\n  other:\n    from: {dockerfile: docker/Dockerfile}\n    smoke-test: {run: [x]}\n",
     );
-    let found = parse(&twice).unwrap_err();
+    let found = parse(&twice).unwrap_err().to_string();
     assert!(found.contains("give each its own repository"), "{found}");
     // Written differently, the same repository.
     let hub = GOOD
         .replace("registry.example/lantern/nightly", "lantern/x")
         .replace("registry.example/lantern/lanternd", "docker.io/lantern/x");
-    assert!(parse(&hub).unwrap_err().contains("docker.io/lantern/x is used for"));
+    assert!(parse(&hub).unwrap_err().to_string().contains("docker.io/lantern/x is used for"));
 }
 
 #[test]

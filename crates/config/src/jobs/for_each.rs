@@ -114,8 +114,9 @@ pub(super) fn expand(
                 Some(first) => problems.push(same_name(&planned[first], &new, &for_each.name, problem(String::new()))),
                 None => planned.push(new),
             },
-            Err(why) => problems
-                .push(problem(why).help("set `name` in this `for-each`, made of `{item}`, `{stem}` and `{dir}`")),
+            Err(why) => problems.push(
+                problem(why.to_string()).help("set `name` in this `for-each`, made of `{item}`, `{stem}` and `{dir}`"),
+            ),
         }
     }
     if problems.is_empty() { Ok(planned) } else { Err(problems) }
@@ -129,7 +130,7 @@ fn matching(project: &Path, patterns: &[String], except: &[String]) -> Result<Ve
     let advised = |why: String| (why, "narrow the pattern, or exclude files with `except`".to_owned());
     let compiled = compile(patterns).and_then(|patterns| Ok((patterns, compile(except)?)));
     let (compiled, exceptions) = compiled.map_err(|bad| advised(bad.problem))?;
-    let files = globs::files(project, &compiled, &exceptions).map_err(advised)?;
+    let files = globs::files(project, &compiled, &exceptions).map_err(|error| advised(error.to_string()))?;
     if files.is_empty() {
         let shown: Vec<String> = patterns.iter().take(3).map(|pattern| quoted(pattern)).collect();
         let left = if except.is_empty() { "" } else { " that `except` does not exclude" };
@@ -156,20 +157,33 @@ fn printed(job: &Job, run: &[Template], lines_of: &mut LinesOf<'_>) -> Result<Ve
     if items.is_empty() { Err((format!("{shown} printed no items"), help)) } else { Ok(items) }
 }
 
+/// The ways in which an item cannot become a job.
+#[derive(Debug, thiserror::Error)]
+enum ItemError {
+    #[error("the item {} contains a NUL byte", quoted(.0))]
+    Nul(String),
+    #[error("the item {} contains no character that a name may have", quoted(.0))]
+    Nameless(String),
+    #[error("the item {} results in an invalid name: {problem}", quoted(.item))]
+    InvalidName { item: String, problem: String },
+    #[error("{0}")]
+    Outside(String),
+}
+
 /// One item as a planned job.
-fn plan(job: &Job, name: &Template, item: String) -> Result<PlannedItem, String> {
+fn plan(job: &Job, name: &Template, item: String) -> Result<PlannedItem, ItemError> {
     if item.contains('\0') {
-        return Err(format!("the item {} contains a NUL byte", quoted(&item)));
+        return Err(ItemError::Nul(item));
     }
     let values = Values { item: Some(item.clone()), name: job.name.to_string(), jobs: 1 };
     let slug = JobName::slug(&name.render(&values));
     if slug.is_empty() {
-        return Err(format!("the item {} contains no character that a name may have", quoted(&item)));
+        return Err(ItemError::Nameless(item));
     }
     let name = format!("{}/{slug}", job.name).parse::<JobName>();
-    let name = name.map_err(|bad| format!("the item {} results in an invalid name: {}", quoted(&item), bad.problem))?;
+    let name = name.map_err(|bad| ItemError::InvalidName { item: item.clone(), problem: bad.problem })?;
     let planned = PlannedItem { name, item: Some(item) };
-    outside(job, &planned).map_or(Ok(planned), Err)
+    outside(job, &planned).map_or(Ok(planned), |why| Err(ItemError::Outside(why)))
 }
 
 /// The problem of a planned job that would run outside of the project.
