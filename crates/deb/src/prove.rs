@@ -286,8 +286,11 @@ fn sbuildrc(is_varied: bool) -> String {
     text + "1;\n"
 }
 
+/// The path of a file below `debian/tests` and its content.
+type TestFile = (String, Vec<u8>);
+
 /// The files below `debian/` that autopkgtest needs; `None` if there are no tests.
-fn test_files(root: &Path, smoke_test: Option<&[String]>) -> anyhow::Result<Option<Vec<(String, Vec<u8>)>>> {
+fn test_files(root: &Path, smoke_test: Option<&[String]>) -> anyhow::Result<Option<Vec<TestFile>>> {
     let mut files = Vec::new();
     for name in ["control", "changelog"] {
         let content = fs::read(root.join("debian").join(name)).with_context(|| format!("cannot read debian/{name}"))?;

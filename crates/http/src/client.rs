@@ -195,7 +195,12 @@ impl Failure {
             Failure::Content(reason) | Failure::Other(reason) => (reason, ""),
         };
         let reason = format!("{}{remedy}", crate::printable(&reason));
-        Error::NoResponse { method: request.method.clone(), url: request.url.clone(), tried, reason: reason.into() }
+        Error::NoResponse {
+            method: request.method.clone(),
+            url: Box::new(request.url.clone()),
+            tried,
+            reason: reason.into(),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub enum Error {
         /// The method.
         method: Method,
         /// The address, shown without its query.
-        url: Url,
+        url: Box<Url>,
         /// The number of attempts.
         tried: u32,
         /// The reason with its remedy.
@@ -31,7 +31,7 @@ pub enum Error {
         /// The method.
         method: Method,
         /// The address, shown without its query.
-        url: Url,
+        url: Box<Url>,
         /// The defect, as the end of a sentence about the response.
         reason: Box<str>,
     },
@@ -41,7 +41,7 @@ pub enum Error {
         /// The method.
         method: Method,
         /// The address, shown without its query.
-        url: Url,
+        url: Box<Url>,
         /// The status, 400 or above, or one that was not expected.
         status: u16,
         /// The error message of the server, fit for a terminal.

@@ -79,7 +79,7 @@ impl Response {
                 break "does not end".to_owned();
             }
         };
-        Err(Error::BadContent { method: self.method.clone(), url: self.url.clone(), reason: reason.into() })
+        Err(Error::BadContent { method: self.method.clone(), url: Box::new(self.url.clone()), reason: reason.into() })
     }
 
     /// The content as it comes, of any length; a pause longer than [`crate::RetryPolicy::silence`] is an error.
@@ -96,7 +96,7 @@ impl Response {
     pub fn refusal(mut self, remedy: &str) -> Error {
         let retry_after = self.retry_after(Timestamp::now()).filter(|_| self.status == 429 || self.status == 503);
         let message = self.bytes(LONGEST_REFUSAL).ok().and_then(|bytes| error_body::words(&bytes));
-        let (method, url, status) = (self.method, self.url, self.status);
+        let (method, url, status) = (self.method, Box::new(self.url), self.status);
         Error::Refused { method, url, status, message: message.map(Into::into), retry_after, remedy: remedy.into() }
     }
 }

@@ -214,7 +214,7 @@ impl ReleaseContext {
         if let Some(nightly) = self.nightly() {
             return Ok(nightly.day);
         }
-        let (_, newest) = self.commit.repository.history(&self.commit.id).map_err(|why| Failure::missing(why))?;
+        let (_, newest) = self.commit.repository.history(&self.commit.id).map_err(Failure::missing)?;
         version::date(newest)
     }
 

@@ -110,8 +110,8 @@ impl Sandbox {
     /// Runs a command in the sources; standard error goes to standard output.
     fn run(&self, command: &[String]) -> anyhow::Result<Output> {
         let argv = self.isolation.command(&self.poison, command);
-        let program = exec::find(&argv[0], &self.sources, self.environment.get(OsStr::new("PATH")))
-            .map_err(|error| Failure::missing(error))?;
+        let program =
+            exec::find(&argv[0], &self.sources, self.environment.get(OsStr::new("PATH"))).map_err(Failure::missing)?;
         duct::cmd(program, &argv[1..])
             .dir(&self.sources)
             .full_env(self.environment.clone())

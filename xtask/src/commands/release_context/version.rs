@@ -32,7 +32,7 @@ impl DeclaredCommit {
 
     /// The tags of this commit that name versions.
     fn release_tags(&self) -> anyhow::Result<Vec<(Version, Tag)>> {
-        let tags = self.repository.tags_of(&self.id).map_err(|why| Failure::missing(why))?;
+        let tags = self.repository.tags_of(&self.id).map_err(Failure::missing)?;
         let version = |name: &str| self.declaration.tag.version_in(name);
         let tags = tags.into_iter().map(|(name, object)| Tag { name, object: object.to_string() });
         Ok(tags.filter_map(|tag| Some((version(&tag.name)?, tag))).collect())
