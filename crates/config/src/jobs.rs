@@ -6,6 +6,7 @@ mod graph;
 pub mod heap;
 mod resolve;
 mod tools;
+mod words;
 
 pub use super::diagnostic::{Place, Problem};
 pub use heap::{HeapBaseline, HeapBudget};

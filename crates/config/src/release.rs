@@ -2,11 +2,13 @@
 
 pub mod deb;
 mod declared;
+mod format;
 mod nightly;
 mod resolve;
 mod version;
+mod words;
 
-pub use declared::Format;
+pub use format::Format;
 pub use nightly::Nightly;
 pub use version::{NightlyVersion, Place, Version, VersionText};
 

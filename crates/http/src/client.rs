@@ -203,8 +203,3 @@ impl Failure {
         }
     }
 }
-
-/// The TLS settings are those of ring: the provider is named here, since reqwest is built without one.
-pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use crate::client::provider;
 use crate::error::Error;
 use crate::url::is_loopback;
 
@@ -124,7 +123,7 @@ impl Roots {
             Some(list) => drop(store.add_parsable_certificates(list.iter().cloned())),
             None => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         }
-        let builder = rustls::ClientConfig::builder_with_provider(provider());
+        let builder = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
         let builder = builder.with_safe_default_protocol_versions();
         let builder = builder.map_err(|error| Error::Setup(format!("TLS cannot be set up: {error}")))?;
         Ok(builder.with_root_certificates(store).with_no_client_auth())

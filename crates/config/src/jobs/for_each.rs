@@ -1,7 +1,7 @@
 //! `for-each`: the items of a job, and the planned jobs made from them.
 
 use super::declared::{ForEachDeclaration, Text};
-use super::resolve::{command, template};
+use super::words::{command, template};
 use super::{ForEach, Items, Job, LinesOf, PlannedItem};
 use crate::decode::{OneOrMany, Spanned};
 use crate::diagnostic::{Problem, Problems};

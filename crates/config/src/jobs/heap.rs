@@ -56,7 +56,7 @@ fn baseline_file(file: &Text, allowed: &[Placeholder], problems: &mut Problems) 
         problems.push(Problem::bad_value(file.place, bad));
         return None;
     }
-    super::resolve::template(file, allowed, problems)
+    super::words::template(file, allowed, problems)
 }
 
 /// The problem of a planned job whose baseline does not exist; its content is not checked.

@@ -2,6 +2,7 @@
 
 use super::declared::{DefaultsDeclaration, JobDeclaration, JobsFile, RetryDeclaration, Text};
 use super::tools::Tools;
+use super::words::{command, template};
 use super::{Job, Retry, for_each, graph};
 use crate::decode::{Entries, EnvName, Limit, Size, Spanned};
 use crate::diagnostic::{Problem, Problems};
@@ -124,35 +125,6 @@ fn job(
         log_limit: size_or(declared.log_limit.as_ref(), inherited.log_limit),
         place: name.place,
     })
-}
-
-/// A command: a program and its arguments; none after a problem was added.
-pub(super) fn command(
-    words: &Spanned<Vec<Text>>,
-    allowed: &[Placeholder],
-    problems: &mut Problems,
-) -> Option<Vec<Template>> {
-    let list = words.value.as_ref()?;
-    match list.first() {
-        None => {
-            problems.push(
-                Problem::new(words.place, "the command is empty")
-                    .expected("a program and its arguments, such as `[make, check]`"),
-            );
-        }
-        Some(Spanned { place, value: Some(program) }) if program.trim().is_empty() => {
-            problems
-                .push(Problem::new(*place, "the program is empty").expected("a program, such as `make` or `./run`"));
-        }
-        Some(_) => {}
-    }
-    list.iter().map(|word| template(word, allowed, problems)).collect::<Vec<_>>().into_iter().collect()
-}
-
-/// A text with placeholders.
-pub(super) fn template(text: &Text, allowed: &[Placeholder], problems: &mut Problems) -> Option<Template> {
-    let parsed = Template::parse(text.value.as_ref()?, allowed);
-    parsed.map_err(|bad| problems.push(Problem::bad_value(text.place, bad))).ok()
 }
 
 fn directory(text: &Text, allowed: &[Placeholder], problems: &mut Problems) -> Option<Template> {

@@ -8,7 +8,7 @@ use declared::{MethodKind, SeriesDeclaration, TargetKind};
 use std::path::PathBuf;
 
 use super::Format;
-use super::resolve::{command, globs, inside};
+use super::words::{command, globs, inside};
 use crate::decode::{Entries, Spanned};
 use crate::diagnostic::{Problem, Problems};
 use crate::globs::FileGlob;

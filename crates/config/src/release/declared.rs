@@ -1,15 +1,16 @@
 //! The vocabulary of `packaging/release.yaml`, as it is written: each field once, with its default.
 
 use super::deb::DebDeclaration;
+use super::format::Format;
 use super::nightly::NightlyDeclaration;
 use super::version::VersionText;
-use crate::decode::{Bounded, Entries, FromText, Keyword, OneOrMany, Spanned, declaration};
+use crate::decode::{Bounded, Entries, FromText, OneOrMany, Spanned, declaration};
 use drydock_base::text::quoted;
 use drydock_base::units::{BadValue, JobName};
 use schemars::{Schema, json_schema};
 
 /// A text with its place.
-pub(super) type Text = Spanned<String>;
+pub(super) use super::words::Text;
 
 declaration! {
     /// The contents of a release and its proof.
@@ -116,45 +117,6 @@ declaration! {
         /// The number of signers that must have signed.
         quorum: Bounded<1, 100> = Bounded(1),
     }
-}
-
-/// The format of an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Format {
-    /// tar, compressed by deflate.
-    TarGz,
-    /// tar, compressed by LZMA2.
-    TarXz,
-    /// tar, compressed by bzip2.
-    TarBz2,
-    /// zip with deflate.
-    Zip,
-}
-
-impl Format {
-    /// Every format.
-    pub const ALL: [Format; 4] = [Format::TarGz, Format::TarXz, Format::TarBz2, Format::Zip];
-
-    /// The file name extension.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Format::TarGz => "tar.gz",
-            Format::TarXz => "tar.xz",
-            Format::TarBz2 => "tar.bz2",
-            Format::Zip => "zip",
-        }
-    }
-
-    /// The format of a file, by its name.
-    pub fn of_name(name: &str) -> Option<Format> {
-        Self::ALL.into_iter().find(|format| name.ends_with(&format!(".{}", format.extension())))
-    }
-}
-
-impl Keyword for Format {
-    const WHAT: &'static str = "the format of an archive";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("tar.gz", Self::TarGz), ("tar.xz", Self::TarXz), ("tar.bz2", Self::TarBz2), ("zip", Self::Zip)];
 }
 
 /// The name of a project, fit for file names everywhere.

@@ -3,11 +3,10 @@
 use super::declared::{
     ArchiveDeclaration, GeneratorDeclaration, OfflineProofDeclaration, ReleaseFile, Text, VersionFileDeclaration,
 };
+use super::words::{command, globs, inside};
 use super::{Archive, Generator, OfflineProof, Release, Signing, VersionFile, VersionText};
 use crate::decode::{OneOrMany, Spanned};
 use crate::diagnostic::{Problem, Problems};
-use crate::globs::FileGlob;
-use crate::paths;
 use drydock_base::text::quoted;
 use std::collections::BTreeSet;
 
@@ -95,23 +94,6 @@ fn generator(name: &str, declared: &GeneratorDeclaration, problems: &mut Problem
     })
 }
 
-pub(super) fn globs(list: &[Text], problems: &mut Problems) -> Vec<FileGlob> {
-    let parse = |text: &Text| {
-        FileGlob::parse(text.value.as_ref()?).map_err(|bad| problems.push(Problem::bad_value(text.place, bad))).ok()
-    };
-    list.iter().filter_map(parse).collect()
-}
-
-pub(super) fn command(words: &Spanned<Vec<Text>>, problems: &mut Problems) -> Option<Vec<String>> {
-    let list = words.value.as_ref()?;
-    let program = list.first().and_then(|word| word.value.as_ref());
-    if list.is_empty() || program.is_some_and(|program| program.trim().is_empty()) {
-        let problem = Problem::new(words.place, "the command has no program");
-        problems.push(problem.expected("a program and its arguments, such as `[make, check]`"));
-    }
-    list.iter().map(|word| word.value.clone()).collect()
-}
-
 fn archives_of(name: &str, declared: &Spanned<Vec<ArchiveDeclaration>>, problems: &mut Problems) -> Vec<Archive> {
     let Some(list) = &declared.value else { return Vec::new() };
     if list.is_empty() {
@@ -160,15 +142,4 @@ fn proof(declared: OfflineProofDeclaration, problems: &mut Problems) -> Option<O
         None => None,
     };
     Some(OfflineProof { build: build?, test, poisoned })
-}
-
-pub(super) fn inside(text: &Text, problems: &mut Problems) -> Option<String> {
-    let path = text.value.clone()?;
-    match paths::inside(&path) {
-        Ok(()) => Some(path),
-        Err(bad) => {
-            problems.push(Problem::bad_value(text.place, bad));
-            None
-        }
-    }
 }

@@ -19,9 +19,6 @@ use drydock_config::release::deb::{Distribution, Series};
 use drydock_deb::prove::{self, Builder, Chroots, Mirrors, Proof, ProofInputs};
 use drydock_deb::series;
 
-/// The name of the file with a proof.
-pub(in crate::commands) const PROOF: &str = "proof.json";
-
 /// A package to prove.
 struct PackageToProve {
     dsc: PathBuf,
@@ -98,7 +95,7 @@ impl ProofEnvironment {
             };
             let proof = prove::prove(&inputs, &mut progress)?;
             let text = serde_json::to_string_pretty(&proof)? + "\n";
-            paths::write_atomically(&one.directory.join(PROOF), text.as_bytes())?;
+            paths::write_atomically(&one.directory.join(super::source_packages::PROOF), text.as_bytes())?;
             done(&proof);
             proofs.push(proof);
         }

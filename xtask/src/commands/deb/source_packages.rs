@@ -26,6 +26,9 @@ use drydock_deb::sign::Signer;
 use drydock_deb::vendor::{self, VendoredCrates};
 use drydock_release::manifest::{Manifest, NAME};
 
+/// The file that a proof of packages is kept in.
+pub(in crate::commands) const PROOF: &str = "proof.json";
+
 /// The list of the packages that were built.
 const LIST: &str = "packages.json";
 
@@ -145,7 +148,7 @@ impl<'a> SourcePackages<'a> {
 
     /// The proof of a package, if it is about exactly this package and found no differences.
     pub(in crate::commands) fn proof(&self, built: &BuiltSource) -> Option<Proof> {
-        let file = self.directory().join("proof").join(&built.series).join(super::prove::PROOF);
+        let file = self.directory().join("proof").join(&built.series).join(PROOF);
         let proof: Proof = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
         (self.is_proof_of(&proof, built) && proof.differences.is_empty()).then_some(proof)
     }

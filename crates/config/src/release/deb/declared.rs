@@ -3,7 +3,7 @@
 use super::{Address, Distribution, Number, Revision, SeriesName};
 use crate::decode::{Bounded, Declared, Entries, FromText, Keyword, Spanned, declaration};
 use crate::release::Format;
-use crate::release::declared::Text;
+use crate::release::words::Text;
 use drydock_base::text::quoted;
 use drydock_base::units::BadValue;
 use schemars::{Schema, json_schema};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::commands::deb::prove::PROOF;
+use crate::commands::deb::source_packages::PROOF;
 use crate::commands::deb::source_packages::SourcePackages;
 use crate::commands::release_context::ReleaseContext;
 use drydock_archive::layer::{Item, ItemKind};
