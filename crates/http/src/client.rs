@@ -96,7 +96,8 @@ impl Client {
             Content::None => {}
             Content::Bytes(bytes) => builder = builder.body(bytes.to_vec()),
             Content::Part { file, from, length } => {
-                let part = Part::new(file, from, length, Arc::clone(&sent)).map_err(|error| setup(&error))?;
+                let waits = request.headers.iter().any(|(name, _)| *name == "expect");
+                let part = Part::new(file, from, length, Arc::clone(&sent), waits).map_err(|error| setup(&error))?;
                 builder = builder.body(Body::wrap(part));
             }
         }

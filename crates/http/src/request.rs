@@ -1,20 +1,26 @@
 //! Requests as values.
 
 use std::fs::File;
+use std::future::Future as _;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use reqwest::Method;
+use tokio::time::Sleep;
 
 use crate::retry::Retry;
 use crate::url::Url;
 
+/// The wait for a refusal before the content of a request that expects `100 Continue`. The client below does not show the
+/// interim response, so the content follows after this time, as curl sends it when no response comes (RFC 9110, 10.1.1).
+const CONTINUE: Duration = Duration::from_secs(1);
 /// A file is read in pieces of this many bytes.
 const PIECE: usize = 64 << 10;
 
@@ -85,12 +91,22 @@ pub(crate) struct Part {
     at: u64,
     left: u64,
     sent: Arc<AtomicU64>,
+    pause: Pause,
+}
+
+/// The wait before the first byte of a content.
+enum Pause {
+    Due,
+    Running(Pin<Box<Sleep>>),
+    Over,
 }
 
 impl Part {
-    /// `length` bytes from the offset `from`. `sent` counts those that were handed to the connection.
-    pub(crate) fn new(file: &File, from: u64, length: u64, sent: Arc<AtomicU64>) -> io::Result<Part> {
-        Ok(Part { file: file.try_clone()?, at: from, left: length, sent })
+    /// `length` bytes from the offset `from`. `sent` counts those that were handed to the connection. With `waits`, they
+    /// are sent only after a second without a response.
+    pub(crate) fn new(file: &File, from: u64, length: u64, sent: Arc<AtomicU64>, waits: bool) -> io::Result<Part> {
+        let pause = if waits { Pause::Due } else { Pause::Over };
+        Ok(Part { file: file.try_clone()?, at: from, left: length, sent, pause })
     }
 
     fn next(&mut self) -> io::Result<Bytes> {
@@ -111,7 +127,14 @@ impl http_body::Body for Part {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if matches!(self.pause, Pause::Due) {
+            self.pause = Pause::Running(Box::pin(tokio::time::sleep(CONTINUE)));
+        }
+        if let Pause::Running(sleep) = &mut self.pause {
+            ready!(sleep.as_mut().poll(context));
+            self.pause = Pause::Over;
+        }
         if self.left == 0 { Poll::Ready(None) } else { Poll::Ready(Some(self.next().map(Frame::data))) }
     }
 
