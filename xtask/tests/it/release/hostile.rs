@@ -83,7 +83,7 @@ fn hostile_files_get_clear_errors() {
     check("a directory", "rm p-1.0.zip; mkdir p-1.0.zip", "WRONG  p-1.0.zip: cannot read it");
     check("a pipe", "rm p-1.0.zip; mkfifo p-1.0.zip", "WRONG  p-1.0.zip: cannot read it");
     check("missing", "rm p-1.0.zip", "WRONG  p-1.0.zip: cannot read it: no such file");
-    check("one too many", "cp p-1.0.zip q-1.0.zip", "WRONG  q-1.0.zip is not in release.json");
+    check("one too many", "cp p-1.0.zip q-1.0.zip", "WRONG  q-1.0.zip is not listed in release.json");
     check("an escape", "tar --transform 's,^,../,' -P -czf p-1.0.tar.gz SHA256SUMS", "../SHA256SUMS");
     check(
         "other checksums",
