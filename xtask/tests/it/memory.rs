@@ -191,8 +191,8 @@ fn a_job_that_cannot_fit_is_refused_before_it_starts() {
         results,
         [("big", "not-run", 0), ("after", "not-run", 0), ("small", "passed", 1), ("vague", "passed", 1)]
     );
-    let because = "it declares 1 GiB of memory, and this run may use 100 MiB (--memory); run it where \
-                   there is more, or raise --memory";
+    let because = "it declares 1 GiB of memory, and this run may use 100 MiB (--memory); run it on a larger \
+                   machine, or raise --memory";
     assert_eq!(run.jobs[0].because.as_deref(), Some(because));
     assert!(finished.stderr.contains(because), "{}", finished.stderr);
     let planned = project.xtask(&["ci", "--dry-run", "--memory", "100MiB"]).run();
