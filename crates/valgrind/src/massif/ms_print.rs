@@ -35,22 +35,27 @@ const RULE: [u8; 80] = [b'-'; 80];
 /// The number of bytes written at once.
 const PIECE: usize = 1 << 16;
 
+/// A function that opens the file to print, from its beginning.
+pub type Open<'a> = dyn FnMut() -> io::Result<Box<dyn BufRead + 'a>> + 'a;
+
 /// Prints the file that `open` opens. `arguments` are those that ms_print was called with, as its output quotes them.
+///
+/// Readers and writers are trait objects, so that all of the work is compiled here, where it is optimised in every profile.
 ///
 /// # Errors
 /// Those of [`reader::read`], and those of writing.
-pub fn print<R: BufRead>(
-    mut open: impl FnMut() -> io::Result<R>,
+pub fn print(
+    open: &mut Open<'_>,
     options: &Options,
     arguments: &[Vec<u8>],
-    out: &mut impl Write,
+    mut out: &mut dyn Write,
 ) -> Result<Extent, Fault> {
     let mut overview = Overview::default();
     let extent = reader::read(open()?, &mut overview)?;
     let Overview { header: Some(header), snapshots } = overview else {
         return Err(Fault::Io(io::Error::other("a file without header was taken for whole")));
     };
-    let mut page = Page { out, text: Vec::with_capacity(2 * PIECE) };
+    let mut page = Page { out: &mut out, text: Vec::with_capacity(2 * PIECE) };
     page.heading(&header, arguments);
     Graph::new(&snapshots, options).print(header.unit, &mut page.text);
     page.list(&snapshots);

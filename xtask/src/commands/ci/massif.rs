@@ -114,10 +114,12 @@ impl cli::MassifShow {
             arguments.push(format!("--y={y}").into_bytes());
         }
         arguments.push(std::os::unix::ffi::OsStrExt::as_bytes(file.as_os_str()).to_vec());
-        let open = || Ok(BufReader::with_capacity(1 << 17, paths::open_regular(&real(&file))?));
+        let mut open = || -> io::Result<Box<dyn io::BufRead>> {
+            Ok(Box::new(BufReader::with_capacity(1 << 17, paths::open_regular(&real(&file))?)))
+        };
         let mut out = io::stdout().lock();
         let printed =
-            ms_print::print(open, &options, &arguments, &mut out).and_then(|extent| Ok((extent, out.flush()?)));
+            ms_print::print(&mut open, &options, &arguments, &mut out).and_then(|extent| Ok((extent, out.flush()?)));
         match printed {
             Ok((Extent::Whole, ())) => Ok(Exit::Success),
             Ok((Extent::Cut { line, why }, ())) => {

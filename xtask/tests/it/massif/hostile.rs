@@ -18,7 +18,8 @@ fn now() -> Duration {
 /// Everything that is ever done with a file; whether it could be read.
 fn everything(bytes: &[u8]) -> bool {
     let wrappers = Wrappers::new(["xmalloc", "tal_*", "*a*b*c*d"]);
-    let printed = ms_print::print(|| Ok(bytes), &ms_print::Options::default(), &[], &mut std::io::sink());
+    let printed =
+        ms_print::print(&mut || Ok(Box::new(bytes)), &ms_print::Options::default(), &[], &mut std::io::sink());
     let Ok(profile) = Profile::read(bytes) else {
         assert!(printed.is_err());
         return false;

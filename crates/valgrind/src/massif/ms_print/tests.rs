@@ -5,7 +5,7 @@ use super::*;
 
 fn printed(text: &str) -> String {
     let mut out = Vec::new();
-    print(|| Ok(text.as_bytes()), &Options::default(), &[b"x".to_vec()], &mut out).unwrap();
+    print(&mut || Ok(Box::new(text.as_bytes())), &Options::default(), &[b"x".to_vec()], &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
