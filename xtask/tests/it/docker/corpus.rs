@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use drydock_archive::read::{Limits, ReadError};
 use drydock_config::images::Images;
@@ -22,12 +21,10 @@ fn the_corpus_of_images_neither_panics_nor_escapes() {
         let path = entry.unwrap().path();
         let name = text(Path::new(path.file_name().unwrap()));
         let bytes = fs::read(&path).unwrap();
-        let began = Instant::now();
         let taken = is_taken(bytes[0], &bytes[1..]);
         if taken != name.starts_with("good-") {
             wrong.push(name.clone());
         }
-        assert!(began.elapsed() < Duration::from_secs(5), "{name} took {:?}", began.elapsed());
         count += 1;
     }
     assert!(wrong.is_empty(), "taken or refused wrongly: {wrong:?}");
