@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use matrix::{Cell, Column};
+pub(crate) use run::{evidence, panics, tail};
 
 use crate::support::{OuterGroup, Project, RunJson, fixtures, mortal, need_tool, xtask_binary};
 use crate::vm::{self, Console, Guest};

@@ -10,6 +10,7 @@ mod docker;
 mod documents;
 mod exit_codes;
 mod flaky;
+mod fooled;
 mod foreign;
 mod html;
 mod lanternd;

@@ -106,18 +106,32 @@ pub(crate) struct Xtask {
     command: Vec<String>,
     directory: PathBuf,
     limit: Duration,
+    environment: Vec<(String, String)>,
 }
 
 impl Xtask {
     fn new(project: &Path, args: &[&str]) -> Self {
         let mut command = vec![text(&xtask_binary()), "--project".to_owned(), text(project)];
         command.extend(args.iter().map(|arg| (*arg).to_owned()));
-        Self { command, directory: project.to_owned(), limit: Duration::from_secs(120) }
+        Self { command, directory: project.to_owned(), limit: Duration::from_secs(120), environment: Vec::new() }
     }
 
     /// Sets the time after which the test gives up on the call; 2 minutes by default.
     pub(crate) fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Sets a variable in its environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Calls it by way of another command; `{call}` in its words is the call, as one word for a shell.
+    pub(crate) fn through(mut self, command: &[&str]) -> Self {
+        let quoted: Vec<_> = self.command.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
+        self.command = command.iter().map(|word| word.replace("{call}", &quoted.join(" "))).collect();
         self
     }
 
@@ -138,6 +152,7 @@ impl Xtask {
             .current_dir(&self.directory)
             .env_remove("CI")
             .env_remove("GITHUB_ACTIONS")
+            .envs(self.environment)
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(stderr)
