@@ -32,7 +32,6 @@ pub mod dhat;
 pub mod finding;
 pub mod findings;
 pub mod leak_kinds;
-pub mod massif;
 pub mod source;
 pub mod stack;
 pub mod suppress;
@@ -40,3 +39,5 @@ pub mod suppression;
 pub mod tool;
 pub mod watch;
 pub mod xml;
+
+pub use drydock_massif as massif;

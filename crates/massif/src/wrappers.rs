@@ -62,7 +62,7 @@ impl Wrappers {
     }
 
     /// Whether the function is one. The arguments of a C++ function need not be written.
-    pub(crate) fn contain(&self, function: &[u8]) -> bool {
+    pub fn contain(&self, function: &[u8]) -> bool {
         let function = String::from_utf8_lossy(function);
         let name = without_arguments(&function);
         let clone = CLONES.iter().find_map(|ending| name.find(ending));

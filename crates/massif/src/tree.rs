@@ -76,7 +76,7 @@ impl Tree {
 
 /// The meaning of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NodeKind<'a> {
+pub enum NodeKind<'a> {
     /// A place in the program.
     Frame(Frame<'a>),
     /// Several places that are too small to be listed: `in 3 places, all below massif's threshold (1.00%)`.
@@ -87,16 +87,16 @@ pub(crate) enum NodeKind<'a> {
 
 /// A place in the program. Texts are those of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Frame<'a> {
+pub struct Frame<'a> {
     /// The function with its arguments in C++; `???` when it has no name.
-    pub(crate) function: &'a [u8],
+    pub function: &'a [u8],
     /// `file.c:7`, or the object: `in /lib/x.so`.
-    pub(crate) place: Option<&'a [u8]>,
+    pub place: Option<&'a [u8]>,
 }
 
 impl<'a> NodeKind<'a> {
     /// Reads the rest of a node's line.
-    pub(crate) fn parse(detail: &'a [u8]) -> NodeKind<'a> {
+    pub fn parse(detail: &'a [u8]) -> NodeKind<'a> {
         let detail = detail.trim_ascii_start();
         if detail.starts_with(b"(") {
             return NodeKind::Root;
@@ -153,7 +153,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The function, without the arguments and template parameters of C++, and the place's last name.
-    pub(crate) fn brief(&self) -> String {
+    pub fn brief(&self) -> String {
         let name = String::from_utf8_lossy(self.function);
         let function = printable(bare(&name).as_bytes(), 100);
         match self.place {

@@ -3,6 +3,9 @@
 //! `format` is the grammar, and `reader` hands what it reads to a visitor; `profile` keeps what most uses need, `ms_print`
 //! prints while it reads. `merged` lays trees over each other for `sites` (who allocates), `diff` (what changed) and
 //! `baseline` (the small file to check in).
+//!
+//! It is a crate of its own because its speed matters: it alone is optimised where the rest is built quickly.
+#![warn(missing_docs)]
 
 mod baseline;
 mod chart;
@@ -29,5 +32,5 @@ pub use gather::{Processes, processes};
 pub use profile::Profile;
 pub use sites::{Site, sites};
 pub use summary::{HeapProfile, KEPT_POINTS, KEPT_SITES, Point, Shape, summary};
-pub(crate) use tree::{Frame, NodeKind};
+pub use tree::{Frame, NodeKind};
 pub use wrappers::Wrappers;

@@ -1,6 +1,6 @@
 //! The graph: a column of characters for each snapshot, `#` for the marked peak, `@` where there is a tree.
 
-use super::super::format::{Snapshot, TimeUnit, TreeKind};
+use crate::format::{Snapshot, TimeUnit, TreeKind};
 use super::{Options, has_tree};
 
 /// The characters inside of the axes, by column and row from the lower left.
