@@ -19,7 +19,7 @@ pub(crate) enum Purpose {
     Deb,
     /// `cargo xtask docker`
     Docker,
-    /// `cargo xtask nightly`: those of release, deb and docker
+    /// `cargo xtask nightly` and its workflow: with those of release, deb and docker
     Nightly,
 }
 
@@ -46,7 +46,7 @@ impl Purpose {
             Purpose::Release => &[Purpose::Release],
             Purpose::Deb => &[Purpose::Deb],
             Purpose::Docker => &[Purpose::Docker],
-            Purpose::Nightly => &[Purpose::Release, Purpose::Deb, Purpose::Docker],
+            Purpose::Nightly => &[Purpose::Release, Purpose::Deb, Purpose::Docker, Purpose::Nightly],
         }
     }
 }
@@ -71,29 +71,29 @@ pub(crate) enum Probe {
     Program(&'static str),
     /// One of these files.
     File(&'static [&'static str]),
+    /// A subcommand of cargo that says its version. rustup has a file of that name in `PATH` without the component.
+    Cargo(&'static str),
 }
 
-use Purpose::{Check, Ci, Deb, Demo, Docker, Release};
+use Purpose::{Check, Ci, Deb, Demo, Docker, Nightly, Release};
 
 /// Every tool, in the order in which `doctor` prints them.
-pub(crate) const TOOLS: [Tool; 41] = [
+pub(crate) const TOOLS: &[Tool] = &[
     program("git", "git", &[Demo, Check, Release, Docker], "turns the example into a project, and reads commits"),
     program("gcc", "gcc", &[Demo, Check], "builds the example and the test programs"),
+    file("libc6-dev", &["/usr/include/stdio.h"], &[Demo, Check], "provides the C library's headers"),
+    cargo("fmt", "rustfmt", "checks the format of Drydock's code"),
+    cargo("clippy", "rust-clippy", "checks Drydock's code"),
     program("g++", "g++", &[Check], "builds the test programs in C++"),
     program("make", "make", &[Demo, Check], "builds the example"),
     program("valgrind", "valgrind", &[Ci, Demo, Check], "checks and measures the jobs"),
-    Tool {
-        probe: Probe::File(&["/usr/lib/debug/.dwz", "/usr/lib/debug/.build-id"]),
-        package: "libc6-dbg",
-        needed_by: &[Ci, Demo, Check],
-        reason: "lets valgrind understand the C library's own symbols",
-    },
-    Tool {
-        probe: Probe::File(&["/usr/lib/python3/dist-packages/mako"]),
-        package: "python3-mako",
-        needed_by: &[Demo, Check],
-        reason: "generates the example's wire code",
-    },
+    file(
+        "libc6-dbg",
+        &["/usr/lib/debug/.dwz", "/usr/lib/debug/.build-id"],
+        &[Ci, Demo, Check],
+        "lets valgrind understand the C library's own symbols",
+    ),
+    file("python3-mako", &["/usr/lib/python3/dist-packages/mako"], &[Demo, Check], "generates the example's wire code"),
     program("lowdown", "lowdown", &[Demo, Check], "generates the example's manual pages"),
     program("python3", "python3", &[Demo, Check], "generates code and runs the example's integration test"),
     program(
@@ -118,20 +118,32 @@ pub(crate) const TOOLS: [Tool; 41] = [
     program("dpkg-source", "dpkg-dev", &[Check, Deb], "unpacks Debian source packages"),
     program("dh_clean", "debhelper", &[Check, Deb], "cleans Debian packages as builders do"),
     program("mmdebstrap", "mmdebstrap", &[Check, Deb, Docker], "creates clean chroots for proofs, and base images"),
-    Tool {
-        probe: Probe::File(&["/usr/share/keyrings/debian-archive-keyring.gpg"]),
-        package: "debian-archive-keyring",
-        needed_by: &[Check, Deb, Docker],
-        reason: "authenticates Debian's packages in chroots",
-    },
+    file(
+        "debian-archive-keyring",
+        &["/usr/share/keyrings/debian-archive-keyring.gpg"],
+        &[Check, Deb, Docker],
+        "authenticates Debian's packages in chroots",
+    ),
     program("sbuild", "sbuild", &[Check, Deb], "builds packages in clean chroots"),
     program("newuidmap", "uidmap", &[Check, Deb], "lets an unprivileged user create a chroot"),
     program("autopkgtest-virt-unshare", "autopkgtest", &[Check, Deb], "tests installed packages in fresh chroots"),
     program("dput", "dput-ng", &[Check, Deb], "uploads packages"),
+    file(
+        "python3-paramiko",
+        &["/usr/lib/python3/dist-packages/paramiko"],
+        &[Check, Deb],
+        "uploads packages by sftp, the default method of a PPA",
+    ),
     program("lintian", "lintian", &[Check], "checks Debian packages in the tests"),
     program("dscverify", "devscripts", &[Check], "verifies source packages in the tests"),
     program("reprepro", "reprepro", &[Check], "serves as the package archive in the tests"),
     program("fakeroot", "fakeroot", &[Check, Deb], "builds packages on this machine"),
+    file(
+        "build-essential",
+        &["/usr/share/build-essential/list"],
+        &[Check, Deb],
+        "is what every Debian package needs to be built on this machine",
+    ),
     program("buildah", "buildah", &[Check, Docker], "builds images from Dockerfiles"),
     program("podman", "podman", &[Check], "builds images from Dockerfiles in the tests"),
     program("dockerd", "docker.io", &[Check], "builds and runs images in the tests"),
@@ -141,12 +153,13 @@ pub(crate) const TOOLS: [Tool; 41] = [
     program("qemu-system-x86_64", "qemu-system-x86", &[Check], "boots a kernel with cgroup v2 in the tests"),
     program("busybox", "busybox-static", &[Check], "is the init process of the tests' virtual machine"),
     program("chromium", "chromium", &[Check], "opens the HTML report in the tests"),
-    Tool {
-        probe: Probe::File(&["/usr/lib/locale/de_DE.utf8", "/usr/lib/locale/locale-archive"]),
-        package: "locales-all",
-        needed_by: &[Check],
-        reason: "provides another locale for varied rebuilds",
-    },
+    file(
+        "locales-all",
+        &["/usr/lib/locale/de_DE.utf8", "/usr/lib/locale/locale-archive"],
+        &[Check],
+        "provides another locale for varied rebuilds",
+    ),
+    program("jq", "jq", &[Nightly], "reads the result in the nightly workflow"),
     program(
         "mount",
         "mount",
@@ -164,12 +177,34 @@ const fn program(
     Tool { probe: Probe::Program(name), package, needed_by, reason }
 }
 
+const fn file(
+    package: &'static str,
+    files: &'static [&'static str],
+    needed_by: &'static [Purpose],
+    reason: &'static str,
+) -> Tool {
+    Tool { probe: Probe::File(files), package, needed_by, reason }
+}
+
+const fn cargo(subcommand: &'static str, package: &'static str, reason: &'static str) -> Tool {
+    Tool { probe: Probe::Cargo(subcommand), package, needed_by: &[Check], reason }
+}
+
 impl Tool {
     /// The name for messages.
     pub(crate) fn name(&self) -> &'static str {
         match self.probe {
             Probe::Program(name) => name,
-            Probe::File(_) => self.package,
+            Probe::File(_) | Probe::Cargo(_) => self.package,
+        }
+    }
+
+    /// The component of rustup that contains it, where cargo is rustup's.
+    fn component(&self) -> Option<&'static str> {
+        match self.probe {
+            Probe::Cargo("fmt") => Some("rustfmt"),
+            Probe::Cargo(subcommand) => Some(subcommand),
+            Probe::Program(_) | Probe::File(_) => None,
         }
     }
 
@@ -178,6 +213,10 @@ impl Tool {
         match self.probe {
             Probe::Program(name) => exec::is_installed(name),
             Probe::File(files) => files.iter().any(|file| std::path::Path::new(file).exists()),
+            Probe::Cargo(subcommand) => {
+                let version = duct::cmd("cargo", [subcommand, "--version"]);
+                version.stdin_null().stdout_null().stderr_null().run().is_ok()
+            }
         }
     }
 }
@@ -193,15 +232,60 @@ pub(crate) fn missing(purpose: Option<Purpose>) -> Vec<&'static Tool> {
     needed(purpose).filter(|tool| !tool.is_installed()).collect()
 }
 
-/// The command that installs the packages of these tools.
-pub(crate) fn install_command(tools: &[&Tool]) -> Vec<String> {
-    let mut packages: Vec<&str> = tools.iter().map(|tool| tool.package).collect();
+/// The commands that install these tools, in their order. `rustup` says whether cargo is rustup's.
+fn install_commands(tools: &[&Tool], rustup: bool, root: bool) -> Vec<Vec<String>> {
+    let (components, packages): (Vec<&Tool>, Vec<&Tool>) =
+        tools.iter().partition(|tool| rustup && tool.component().is_some());
+    let mut packages: Vec<&str> = packages.iter().map(|tool| tool.package).collect();
     packages.sort_unstable();
     packages.dedup();
-    let sudo = (!rustix::process::geteuid().is_root()).then_some("sudo");
-    sudo.into_iter()
-        .chain(["apt-get", "install", "--yes", "--no-install-recommends"])
-        .chain(packages)
-        .map(str::to_owned)
-        .collect()
+    let apt = |words: &[&str]| -> Vec<String> {
+        let sudo = (!root).then_some("sudo");
+        sudo.into_iter().chain(["apt-get"]).chain(words.iter().copied()).map(str::to_owned).collect()
+    };
+    let mut commands = Vec::new();
+    if !packages.is_empty() {
+        commands.push(apt(&["update"]));
+        commands.push(apt(&[&["install", "--yes", "--no-install-recommends"], packages.as_slice()].concat()));
+    }
+    if !components.is_empty() {
+        let names = components.iter().filter_map(|tool| tool.component());
+        commands.push(["rustup", "component", "add"].into_iter().chain(names).map(str::to_owned).collect());
+    }
+    commands
+}
+
+/// The commands that install these tools on this machine, in their order.
+pub(crate) fn install_commands_here(tools: &[&Tool]) -> Vec<Vec<String>> {
+    let rustup = std::env::var_os("RUSTUP_TOOLCHAIN").is_some() || exec::is_installed("rustup");
+    install_commands(tools, rustup, rustix::process::geteuid().is_root())
+}
+
+/// The same as one line for a shell.
+pub(crate) fn install_line(tools: &[&Tool]) -> String {
+    let lines: Vec<String> = install_commands_here(tools).iter().map(|command| command.join(" ")).collect();
+    lines.join(" && ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_of_rust_come_from_where_cargo_comes_from() {
+        let tools: Vec<&Tool> = TOOLS.iter().filter(|tool| ["rustfmt", "jq"].contains(&tool.package)).collect();
+        let shown = |rustup, root| {
+            let commands = install_commands(&tools, rustup, root);
+            commands.iter().map(|command| command.join(" ")).collect::<Vec<_>>()
+        };
+        let install = "apt-get install --yes --no-install-recommends";
+        assert_eq!(shown(true, true), ["apt-get update", &format!("{install} jq"), "rustup component add rustfmt"]);
+        assert_eq!(shown(false, false), ["sudo apt-get update", &format!("sudo {install} jq rustfmt")]);
+    }
+
+    #[test]
+    fn a_subcommand_of_cargo_is_asked_for() {
+        assert!(cargo("fmt", "rustfmt", "").is_installed());
+        assert!(!cargo("no-such-subcommand", "x", "").is_installed());
+    }
 }

@@ -34,7 +34,7 @@ impl cli::Doctor {
             "\n{} tools are missing; install them with `cargo xtask doctor --install`, or with:",
             missing.len()
         ));
-        output::out(format_args!("  {}", tools::install_command(&missing).join(" ")));
+        output::out(format_args!("  {}", tools::install_line(&missing)));
         Ok(Exit::Missing)
     }
 }
@@ -53,16 +53,13 @@ pub(super) fn preflight(purpose: Purpose, may_install: bool) -> anyhow::Result<(
         "`{}` needs tools that are missing: {}; pass --install, or run: {}",
         purpose.word(),
         names.join(", "),
-        tools::install_command(&missing).join(" ")
+        tools::install_line(&missing)
     )))
 }
 
-/// Runs apt-get. Its output goes to standard error, which xshell cannot redirect to.
+/// Runs apt-get and rustup. Their output goes to standard error, which xshell cannot redirect to.
 fn install(missing: &[&Tool]) -> anyhow::Result<()> {
-    let command = tools::install_command(missing);
-    let mut update: Vec<String> = command.iter().take_while(|word| *word != "install").cloned().collect();
-    update.push("update".into());
-    for line in [update, command] {
+    for line in tools::install_commands_here(missing) {
         output::err(format_args!("$ {}", line.join(" ")));
         let (program, arguments) = line.split_first().unwrap_or((&line[0], &[]));
         let status = duct::cmd(program, arguments)
