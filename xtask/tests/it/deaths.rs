@@ -1,7 +1,8 @@
 //! Every way to die, on the real kernel: what does `xtask` say killed the job?
 //!
 //! `cargo test -p drydock --test it deaths -- --nocapture` prints the confusion matrix. `DRYDOCK_TEST_DEATHS=v1,none,v2`
-//! names the columns to do, all by default. Column v2 is done in a virtual machine, by this very test binary.
+//! names the columns to do, all by default. Columns that this machine cannot do, v2 or v1 and sometimes both, are done in a
+//! virtual machine, by this very test binary.
 
 mod causes;
 mod matrix;
@@ -16,8 +17,8 @@ use std::time::Duration;
 use matrix::{Cell, Column};
 pub(crate) use run::{evidence, panics, tail};
 
-use crate::support::{OuterGroup, Project, RunJson, fixtures, mortal, need_tool, xtask_binary};
-use crate::vm::{self, Console, Guest};
+use crate::support::{OuterGroup, Project, RunJson, fixtures, need_tool, xtask_binary};
+use crate::vm::{self, Console, Guest, Hierarchy};
 
 #[test]
 fn matrix() {
@@ -27,20 +28,30 @@ fn matrix() {
         return;
     }
     fixtures();
+    // A machine has v1 or v2. What it does not have, or this user may not write to, is in a guest.
+    let groups = OuterGroup::new(1 << 30).is_ok();
+    let v1 = Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists();
+    let here = |column: Column| match column {
+        Column::V1 => groups && v1,
+        Column::None => groups,
+        Column::V2 => false,
+    };
+    let columns: Vec<_> = Column::ALL.into_iter().filter(|column| wanted(*column)).collect();
+    let with_guests = columns.iter().any(|column| !here(*column)) && vm::available();
     let mut cells = Vec::new();
     thread::scope(|scope| {
-        let guests = (wanted(Column::V2) && vm::available()).then(|| {
+        let guests = with_guests.then(|| {
             scope.spawn(|| {
-                let mut cells = table_of_a_guest();
-                cells.extend(out_of_memory_in_a_small_guest());
+                let in_guests = columns.iter().filter(|column| !here(**column));
+                let mut cells: Vec<_> = in_guests.flat_map(|column| table_of_a_guest(*column)).collect();
+                if wanted(Column::V2) {
+                    cells.extend(out_of_memory_in_a_small_guest());
+                }
                 cells
             })
         });
-        if wanted(Column::V1) && v1_is_writable() {
-            run::column(Column::V1, |cell| cells.push(cell));
-        }
-        if wanted(Column::None) {
-            run::column(Column::None, |cell| cells.push(cell));
+        for column in columns.iter().filter(|column| here(**column)) {
+            run::column(*column, |cell| cells.push(cell));
         }
         cells.extend(guests.into_iter().flat_map(|guests| guests.join().unwrap()));
     });
@@ -50,33 +61,25 @@ fn matrix() {
     assert!(cells.iter().all(|cell| cell.problems.is_empty()), "wrong cells:\n{text}");
 }
 
-/// A machine has v1 or v2; a hosted runner has v2, so its absence here is not an error.
-fn v1_is_writable() -> bool {
-    let v1 = Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists();
-    let writable = v1 && OuterGroup::new(1 << 30).is_ok();
-    if !writable {
-        println!("skipped: cgroup-v1: no memory hierarchy of that version that this user may write to");
-    }
-    writable
-}
-
-/// The column of the guest: started there by [`table_of_a_guest`], which reads what it prints.
+/// One column in a guest: started there by [`table_of_a_guest`], which reads what it prints.
 #[test]
 #[ignore = "runs inside the virtual machine of `deaths::matrix`"]
 fn table_in_guest() {
     // Whatever the test harness began this line with ends here.
     println!();
+    let flag = std::env::var("DRYDOCK_TEST_DEATHS").unwrap();
+    let column = Column::ALL.into_iter().find(|column| column.flag() == flag).unwrap();
     let print = |cell: Cell| println!("@@cell {}", serde_json::to_string(&cell).unwrap());
     let before = groups();
-    run::column(Column::V2, print);
+    run::column(column, print);
     // Nobody else makes groups in the guest.
     let left: Vec<_> = groups().into_iter().filter(|group| !before.contains(group)).collect();
     let verdict = format!("{} left behind", left.len());
     let problems = left.iter().map(|group| format!("left behind: {}", group.display())).collect();
-    print(Cell { cause: "cgroups".to_owned(), column: Column::V2, verdict, confidence: None, problems });
+    print(Cell { cause: "cgroups".to_owned(), column, verdict, confidence: None, problems });
 }
 
-/// All cgroups of a machine with v2.
+/// All cgroups of this machine.
 fn groups() -> Vec<PathBuf> {
     let mut groups = vec![PathBuf::from("/sys/fs/cgroup")];
     let mut next = 0;
@@ -89,28 +92,22 @@ fn groups() -> Vec<PathBuf> {
     groups
 }
 
-fn table_of_a_guest() -> Vec<Cell> {
-    let script = "\
-        export DRYDOCK_TEST_XTASK=/bin/xtask DRYDOCK_TEST_FIXTURES=/fixtures RUST_BACKTRACE=1\n\
-        it deaths::table_in_guest --exact --ignored --nocapture --test-threads=1\n";
-    let console = Guest::new(1024, script)
-        .program("/bin/xtask", &xtask_binary())
-        .program("/bin/it", &std::env::current_exe().unwrap())
-        .program("/fixtures/mortal", &mortal())
-        .memcheck()
-        .boot();
-    println!("v2 {}", console.figures());
+fn table_of_a_guest(column: Column) -> Vec<Cell> {
+    let hierarchy = if column == Column::V1 { Hierarchy::V1 } else { Hierarchy::V2 };
+    let variables = format!("DRYDOCK_TEST_DEATHS={}", column.flag());
+    let console = Guest::of_test(1024, "deaths::table_in_guest", &variables).hierarchy(hierarchy).boot();
+    println!("{} {}", column.flag(), console.figures());
     // A line may be torn when the guest was ended.
     let mut cells: Vec<_> = console.marked("@@cell ").filter_map(|line| serde_json::from_str(line).ok()).collect();
-    cells.push(guest_cell("the guest of the table", &console));
+    cells.push(guest_cell("the guest of the table", column, &console));
     cells
 }
 
 /// Whether the guest itself lived to the end of its script.
-fn guest_cell(cause: &str, console: &Console) -> Cell {
+fn guest_cell(cause: &str, column: Column, console: &Console) -> Cell {
     let problems = if console.exit() == Some(0) { Vec::new() } else { vec![format!("its console:\n{}", console.text)] };
     let verdict = console.exit().map_or_else(|| "died".to_owned(), |code| format!("exit {code}"));
-    Cell { cause: cause.to_owned(), column: Column::V2, verdict, confidence: None, problems }
+    Cell { cause: cause.to_owned(), column, verdict, confidence: None, problems }
 }
 
 /// In a guest of 256 MiB: an unprivileged user with a delegated group, then one job without a limit that takes all the
@@ -146,7 +143,7 @@ fn out_of_memory_in_a_small_guest() -> Vec<Cell> {
         .limit(Duration::from_secs(60))
         .boot();
     println!("small {}", console.figures());
-    let mut cells = vec![guest_cell("the small guest", &console)];
+    let mut cells = vec![guest_cell("the small guest", Column::V2, &console)];
     cells.push(guest_verdict(&console, Column::V2, "user", "limited", "delegated group: limited", 1));
     for column in [Column::V2, Column::None] {
         for name in ["hog", "family"] {

@@ -8,6 +8,8 @@ use drydock_config::jobs::Suite;
 use drydock_config::quarantine::Quarantine;
 use drydock_config::release::Release;
 
+use crate::support::{Project, RunJson, need_tools};
+
 /// Precedes an example that is a part of packaging/release.yaml.
 const RELEASE_START: &str = "name: mine\narchives: [{format: tar.xz}]\n";
 
@@ -82,4 +84,37 @@ fn the_examples_in_the_documents_are_accepted() {
         .collect();
     assert!(refused.is_empty(), "{}", refused.join("\n"));
     assert!(examples.len() >= 8, "only {} examples in {} documents", examples.len(), documents.len());
+}
+
+/// The Makefile of a project that the first example of README.md fits: each `tests/run-*.c` is a program.
+const MAKEFILE: &str =
+    "PROGRAMS := $(patsubst %.c,%,$(wildcard tests/run-*.c))\nall: $(PROGRAMS)\n%: %.c\n\t$(CC) -g -o $@ $<\n";
+
+/// Someone who has nothing but a project and the README pastes the first example, and calls the command below it.
+#[test]
+fn the_first_example_of_the_readme_runs_as_it_stands() {
+    if !need_tools(&[("valgrind", "valgrind"), ("make", "make"), ("gcc", "gcc")]) {
+        return;
+    }
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("README.md");
+    let example = examples(&readme).into_iter().next().unwrap();
+    let project = Project::new()
+        .jobs(&example.text)
+        .file("Makefile", MAKEFILE)
+        .file("tests/run-wire.c", "int main(void) { return 0; }\n")
+        .file("tests/run-json.c", "#include <stdlib.h>\nint main(void) { free(malloc(7)); return 0; }\n");
+    let run = project.xtask(&["ci"]).run();
+    assert_eq!(run.code(), 0, "{}", run.transcript());
+    let jobs = RunJson::latest(&project.state()).unwrap().jobs;
+    let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+    assert_eq!(names, ["build", "units/run-json", "units/run-wire"], "{}", run.transcript());
+
+    // It also finds what is to be found.
+    let wrong = "#include <stdlib.h>\nint main(void) { char *a = malloc(7); return a[7] ? 0 : 0; }\n";
+    let project = project.file("tests/run-wire.c", wrong);
+    let run = project.xtask(&["ci"]).run();
+    assert_eq!(run.code(), 1, "{}", run.transcript());
+    let jobs = RunJson::latest(&project.state()).unwrap().jobs;
+    let kinds: Vec<&str> = jobs.iter().map(|job| job.attempts[0].outcome.kind.as_str()).collect();
+    assert_eq!(kinds, ["passed", "passed", "findings"], "{}", run.transcript());
 }

@@ -1,6 +1,7 @@
 //! The exit codes of the binary: the table in every `--help`, and the code of a lock that another process holds.
 
 use std::fs::{self, File};
+use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -15,6 +16,26 @@ fn the_help_of_every_command_lists_the_exit_codes() {
         assert_eq!(help.code(), 0, "{}", help.transcript());
         assert!(help.stdout.contains("\n  10  busy: another run holds the lock\n  70  a bug"), "{}", help.transcript());
     }
+}
+
+#[test]
+fn the_documented_table_is_that_of_the_help() {
+    let help = Project::new().xtask(&["--help"]).run().stdout;
+    let (_, help) = help.split_once("Exit codes:\n").unwrap();
+    let helped: Vec<(String, String)> = help
+        .lines()
+        .map_while(|line| line.strip_prefix("  ")?.split_once("  "))
+        .map(|(code, meaning)| (code.trim().to_owned(), meaning.trim().to_owned()))
+        .collect();
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs/exit-codes.md");
+    let document = fs::read_to_string(document).unwrap();
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
+    let documented: Vec<(String, String)> = rows
+        .filter(|(code, _)| code.parse::<u8>().is_ok())
+        .map(|(code, meaning)| (code.to_owned(), meaning.replace(" (`--fail-on-flaky`)", "")))
+        .collect();
+    assert_eq!(documented, helped);
+    assert_eq!(helped.len(), 12, "{help}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use crate::support::{Finished, Project, RunJson, need_tools, text};
+use crate::support::{Finished, Project, RunJson, need_tools, skip, text};
 
 /// The program that fetches files of Debian's archive with apt's settings; it is not on the `PATH`.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
@@ -206,7 +206,7 @@ fn fetched() -> Option<TempDir> {
             Some(said) => why = said.lines().find(|line| line.starts_with("E:")).unwrap_or(&said).to_owned(),
         }
     }
-    println!("skipped: libmd cannot be fetched from Debian's archive: {why}");
+    skip(&format!("libmd cannot be fetched from Debian's archive: {why}"));
     None
 }
 

@@ -23,7 +23,7 @@ fn browser() -> Option<Browser> {
 fn failing() -> (Project, PathBuf) {
     let mortal = text(&mortal());
     let project = Project::new().jobs(&format!(
-        "defaults: {{memory: 16MiB, timeout: 20s}}\n\
+        "defaults: {{memory: 16MiB, timeout: 5m}}\n\
          jobs:\n\
          \x20 build: {{run: [\"{mortal}\", hog, \"8\", \"1\"]}}\n\
          \x20 units: {{needs: [build], for-each: {{lines-of: [seq, \"1\", \"6\"]}}, run: [\"{mortal}\", hog, \"{{item}}\"]}}\n\
@@ -245,7 +245,7 @@ fn without_scripts(browser: &mut Browser, report: &Path) {
 fn a_report_of_two_thousand_jobs_is_light() {
     let Some(mut browser) = browser() else { return };
     let project = Project::new().jobs(
-        "defaults: {memory: 1MiB, timeout: 20s}\n\
+        "defaults: {memory: 1MiB, timeout: 5m}\n\
          jobs:\n\
          \x20 good: {for-each: {lines-of: [seq, \"1\", \"1950\"]}, run: [\"true\"]}\n\
          \x20 bad: {for-each: {lines-of: [seq, \"1\", \"50\"]}, run: [sh, -c, \"seq 1 100; echo failed; exit 3\"]}\n",

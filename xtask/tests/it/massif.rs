@@ -254,7 +254,7 @@ fn a_baseline_is_written_kept_and_outgrown() {
     if !need_tools(TOOLS) {
         return;
     }
-    let project = project("retention, \"2000\"", "timeout: 60s");
+    let project = project("retention, \"2000\"", "timeout: 10m");
     assert_eq!(project.xtask(&["ci"]).run().code(), 0);
     let written = project.xtask(&["ci", "massif", "baseline", "grow", "--output", "ci/heap/grow.massif"]).run();
     assert_eq!(written.code(), 0, "{}", written.transcript());
@@ -341,7 +341,7 @@ fn a_job_is_shown_with_all_its_processes() {
     if !need_tools(TOOLS) {
         return;
     }
-    let project = project("fork, \"500\"", "timeout: 60s");
+    let project = project("fork, \"500\"", "timeout: 10m");
     assert_eq!(project.xtask(&["ci"]).run().code(), 0);
     let shown = project.xtask(&["ci", "massif", "show", "grow"]).run();
     assert_eq!(shown.code(), 0, "{}", shown.transcript());

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::support::{
-    Finished, OuterGroup, Process, Project, RunJson, fixtures, marker, mortal, need, need_tool, oom_lock,
-    processes_with, text, wait_for, xtask_binary,
+    Finished, OuterGroup, Process, Project, RunJson, fixtures, marker, mortal, need_tool, oom_lock, processes_with,
+    text, wait_for, xtask_binary,
 };
 use crate::vm::{self, Guest};
 
@@ -15,7 +15,7 @@ const MIB: u64 = 1 << 20;
 /// Four jobs of 100 MiB, declared ten times too low, and one that needs them all.
 fn greedy(program: &str) -> String {
     format!(
-        "defaults: {{timeout: 60s}}\n\
+        "defaults: {{timeout: 10m}}\n\
          jobs:\n\
          \x20 hogs:\n\
          \x20   for-each: {{lines-of: [cat, items]}}\n\
@@ -52,13 +52,15 @@ fn ended_green(run: &RunJson, code: i32, said: &str) {
     }
 }
 
-/// A group around `xtask`, or a note why there is none.
+/// A group around `xtask`. Where none can be made, the test runs in a guest instead, and its caller returns.
 fn outer_group(limit: u64) -> Option<OuterGroup> {
     match OuterGroup::new(limit) {
         Ok(group) => Some(group),
+        Err(why) if vm::inside() => panic!("no cgroup can be made in the guest: {why}"),
         Err(why) => {
-            // Fails in CI, so that these tests cannot be green without having run.
-            assert!(!need(false, &format!("no cgroup can be made here: {why}")));
+            println!("in a guest, since no cgroup can be made here: {why}");
+            let thread = std::thread::current();
+            vm::run_test_in_guest(thread.name().expect("the test harness names its threads"));
             None
         }
     }

@@ -9,7 +9,7 @@ use crate::support::{Finished, Project, RunJson, mortal, text, wait_for};
 fn project() -> Project {
     let mortal = text(&mortal());
     Project::new().file("a.item", "").file("b.item", "").jobs(&format!(
-        "defaults: {{memory: 16MiB, timeout: 20s}}\n\
+        "defaults: {{memory: 16MiB, timeout: 5m}}\n\
          jobs:\n\
          \x20 build: {{run: [\"{mortal}\", exit, \"0\"]}}\n\
          \x20 items:\n\
@@ -121,7 +121,7 @@ fn a_dry_run_touches_nothing() {
 
 #[test]
 fn one_run_at_a_time() {
-    let project = Project::new().jobs("jobs:\n  slow: {run: [sleep, \"5\"], timeout: 20s}\n");
+    let project = Project::new().jobs("jobs:\n  slow: {run: [sleep, \"5\"], timeout: 5m}\n");
     let mut running = project.xtask(&["ci"]).spawn();
     let started = running.wait_for(Duration::from_secs(10), || {
         project.state().join("runs/latest/jobs/slow/1/log").exists().then_some(())
@@ -199,7 +199,7 @@ fn a_declared_retry_is_flaky_and_fails_only_when_asked() {
 fn output_is_bounded_and_keeps_both_ends() {
     let mortal = text(&mortal());
     let project = Project::new().jobs(&format!(
-        "jobs:\n  spam: {{run: [\"{mortal}\", spam, \"40\"], log-limit: 64KiB, timeout: 60s, memory: 16MiB}}\n"
+        "jobs:\n  spam: {{run: [\"{mortal}\", spam, \"40\"], log-limit: 64KiB, timeout: 10m, memory: 16MiB}}\n"
     ));
     ends(&project.xtask(&["ci"]).run(), 0);
     let log = fs::read(project.state().join("runs/latest/jobs/spam/1/log")).unwrap();
@@ -223,7 +223,7 @@ fn a_child_sees_a_short_environment_and_its_own_place() {
 
 #[test]
 fn killed_twice_and_resumed_it_still_comes_to_its_end() {
-    let yaml = "defaults: {memory: 16MiB}\njobs:\n  quick: {run: [\"true\"]}\n  slow: {needs: [quick], run: [sleep, \"3\"], timeout: 20s}\n";
+    let yaml = "defaults: {memory: 16MiB}\njobs:\n  quick: {run: [\"true\"]}\n  slow: {needs: [quick], run: [sleep, \"3\"], timeout: 5m}\n";
     let project = Project::new().jobs(yaml);
     for (call, attempt) in [(&["ci"][..], 1), (&["ci", "--resume"][..], 2)] {
         let mut running = project.xtask(call).spawn();

@@ -13,10 +13,35 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::support::{need, need_tool, wait_for};
+use crate::support::{mortal, need, need_tool, wait_for, xtask_binary};
+
+/// The version of cgroups in a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hierarchy {
+    V1,
+    V2,
+}
+
+impl Hierarchy {
+    /// The lines of `/init` that mount it.
+    fn mount(self) -> &'static str {
+        match self {
+            Self::V1 => {
+                "mount -t tmpfs tmpfs /sys/fs/cgroup\n\
+                 mkdir /sys/fs/cgroup/memory\n\
+                 mount -t cgroup -o memory memory /sys/fs/cgroup/memory\n"
+            }
+            Self::V2 => {
+                "mount -t cgroup2 cgroup2 /sys/fs/cgroup\n\
+                 echo +memory +pids > /sys/fs/cgroup/cgroup.subtree_control\n"
+            }
+        }
+    }
+}
 
 /// A guest that is about to boot.
 pub(crate) struct Guest {
+    hierarchy: Hierarchy,
     memory_mib: u32,
     limit: Duration,
     files: BTreeMap<PathBuf, PathBuf>,
@@ -32,9 +57,7 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t tmpfs tmpfs /tmp
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-echo +memory +pids > /sys/fs/cgroup/cgroup.subtree_control
-echo "@@up $(cut -d' ' -f1 /proc/uptime)"
+{cgroups}echo "@@up $(cut -d' ' -f1 /proc/uptime)"
 cd /root
 sh /script 2>&1
 code=$?
@@ -48,10 +71,31 @@ impl Guest {
     /// is in it until it is added.
     pub(crate) fn new(memory_mib: u32, script: &str) -> Self {
         let files = BTreeMap::from([("bin/busybox".into(), "/bin/busybox".into())]);
-        Self { memory_mib, limit: Duration::from_secs(180), files, script: script.to_owned() }
+        let limit = Duration::from_secs(180);
+        Self { hierarchy: Hierarchy::V2, memory_mib, limit, files, script: script.to_owned() }
     }
 
-    /// Sets the limit for the guest, from the start of qemu to its end; 3 minutes by default.
+    /// A guest that runs one test of this very binary, ignored or not, with what the tests of memory and deaths need.
+    /// What is missing in the guest fails the test.
+    pub(crate) fn of_test(memory_mib: u32, test: &str, variables: &str) -> Self {
+        let script = format!(
+            "export CI=true {INSIDE}=1 DRYDOCK_TEST_XTASK=/bin/xtask DRYDOCK_TEST_FIXTURES=/fixtures RUST_BACKTRACE=1 {variables}\n\
+             it {test} --exact --include-ignored --nocapture --test-threads=1\n"
+        );
+        Self::new(memory_mib, &script)
+            .program("/bin/xtask", &xtask_binary())
+            .program("/bin/it", &std::env::current_exe().unwrap())
+            .program("/fixtures/mortal", &mortal())
+            .memcheck()
+    }
+
+    /// Sets the version of cgroups; 2 by default.
+    pub(crate) fn hierarchy(mut self, hierarchy: Hierarchy) -> Self {
+        self.hierarchy = hierarchy;
+        self
+    }
+
+    /// Sets the limit for the guest on a quiet machine, from the start of qemu to its end; 3 minutes by default.
     pub(crate) fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -133,7 +177,7 @@ impl Guest {
         archive.directory("dev");
         // Without a console node, init has no standard output.
         archive.entry("dev/console", 0o020_600, (5, 1), b"");
-        archive.file("init", 0o755, INIT.as_bytes());
+        archive.file("init", 0o755, INIT.replace("{cgroups}", self.hierarchy.mount()).as_bytes());
         archive.file("script", 0o644, self.script.as_bytes());
         for (guest, host) in &self.files {
             for directory in guest.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
@@ -188,6 +232,25 @@ impl Drop for Qemu {
     fn drop(&mut self) {
         self.0.kill().ok();
         self.0.wait().ok();
+    }
+}
+
+/// Set in a guest that runs a test.
+const INSIDE: &str = "DRYDOCK_TEST_GUEST";
+
+/// Whether this is a test in a guest.
+pub(crate) fn inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Runs the test of this name in a guest, since this machine does not give what it needs.
+#[track_caller]
+pub(crate) fn run_test_in_guest(test: &str) {
+    if available() {
+        let console = Guest::of_test(1024, test, "").boot();
+        println!("{}", console.figures());
+        assert_eq!(console.exit(), Some(0), "{test} in a guest: {}", console.text);
+        assert!(console.text.contains("1 passed; 0 failed"), "{test} in a guest: {}", console.text);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The graph: a column of characters for each snapshot, `#` for the marked peak, `@` where there is a tree.
 
-use crate::format::{Snapshot, TimeUnit, TreeKind};
 use super::{Options, has_tree};
+use crate::format::{Snapshot, TimeUnit, TreeKind};
 
 /// The characters inside of the axes, by column and row from the lower left.
 pub(super) struct Graph {

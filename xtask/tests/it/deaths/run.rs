@@ -53,7 +53,7 @@ fn batch(column: Column, causes: &[&Cause]) -> Vec<Cell> {
 fn batch_once(column: Column, causes: &[&Cause]) -> Vec<Cell> {
     let scratch = tempfile::tempdir().unwrap();
     let markers: BTreeMap<_, _> = causes.iter().map(|cause| (cause.name, marker("job"))).collect();
-    let mut yaml = "defaults: {timeout: 60s, grace: 2s, memory: 32MiB}\njobs:\n".to_owned();
+    let mut yaml = "defaults: {timeout: 10m, grace: 2s, memory: 32MiB}\njobs:\n".to_owned();
     for cause in causes {
         let path = text(&scratch.path().join(&markers[cause.name]));
         declare(&mut yaml, column, cause, &path, &markers[cause.name]);

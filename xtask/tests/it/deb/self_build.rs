@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::fixture::{Deb, has_tools, kept_directory};
+use crate::support::skip;
 
 /// Runs only with `DRYDOCK_TEST_DEB_SELF=1`, because it compiles hundreds of crates twice.
 #[test]
 fn drydock_itself_builds_offline_in_trixie() {
     if std::env::var_os("DRYDOCK_TEST_DEB_SELF").is_none() {
-        println!("skipped: it takes minutes; set DRYDOCK_TEST_DEB_SELF=1 to run it");
+        skip("it compiles hundreds of crates twice; set DRYDOCK_TEST_DEB_SELF=1 to run it");
         return;
     }
     if !has_tools(&[("sbuild", "sbuild"), ("mmdebstrap", "mmdebstrap")]) {

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use super::build_project::{BuildProject, debian_in, declaration};
 use super::registry_server::Server;
 use crate::deb::fixture::run;
-use crate::support::{need, need_tool, text, wait_for};
+use crate::support::privilege::{as_root, succeeds_as_root};
+use crate::support::{need, need_tool, skip, text, wait_for};
 
 const DOCKERFILE: &str = "\
 ARG BASE
@@ -75,11 +76,11 @@ fn podman_makes_the_same_image_twice() {
 struct Daemon {
     child: Child,
     directory: TempDir,
-    _storage: TempDir,
+    storage: TempDir,
 }
 
 impl Daemon {
-    /// None where it cannot start, as without the rights of root.
+    /// None where the kernel or the container that the tests run in does not let it start.
     fn start() -> Option<Daemon> {
         if !need_tool("dockerd", "docker.io") || !need_tool("docker", "docker.io") {
             return None;
@@ -89,16 +90,18 @@ impl Daemon {
         let storage = TempDir::with_prefix_in("drydock-dockerd-", memory).unwrap();
         let at = |name: &str| text(&directory.path().join(name));
         let log = File::create(directory.path().join("log")).unwrap();
-        let child = Command::new("dockerd")
-            .args(["--storage-driver=vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"])
-            .args(["--data-root", &text(storage.path()), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
-            .args(["--host", &format!("unix://{}", at("socket"))])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut daemon = Daemon { child, directory, _storage: storage };
+        let words = ["dockerd", "--storage-driver=vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"];
+        let places = ["--data-root", &text(storage.path()), "--exec-root", &at("exec"), "--pidfile", &at("pid")];
+        // The socket belongs to the group of the user who runs the tests.
+        let group = rustix::process::getegid().as_raw().to_string();
+        let socket = format!("unix://{}", at("socket"));
+        let listen = ["--group", &group, "--host", &socket];
+        let Some(mut command) = as_root(&[&words[..], &places, &listen].concat()) else {
+            let _skipped = need(false, "dockerd cannot be started: that takes root, or sudo without a password");
+            return None;
+        };
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let mut daemon = Daemon { child, directory, storage };
         let host = daemon.host();
         let answers = || {
             let mut ask = Command::new("docker");
@@ -111,7 +114,7 @@ impl Daemon {
         });
         if up != Some(true) {
             let log = fs::read_to_string(daemon.directory.path().join("log")).unwrap_or_default();
-            println!("skipped: dockerd does not start here: {}", log.lines().last().unwrap_or_default());
+            skip(&format!("dockerd does not start here: {}", log.lines().last().unwrap_or_default()));
             return None;
         }
         Some(daemon)
@@ -124,13 +127,15 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // On SIGTERM, dockerd ends its children and removes its mounts.
-        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM)
-            .ok();
+        // On SIGTERM, dockerd ends its children and removes its mounts. A user may not signal root's process.
+        let pid = fs::read_to_string(self.directory.path().join("pid")).unwrap_or_default();
+        succeeds_as_root(&["kill", pid.trim()]);
         if wait_for(Duration::from_secs(20), || self.child.try_wait().unwrap()).is_none() {
+            succeeds_as_root(&["kill", "-KILL", pid.trim()]);
             self.child.kill().ok();
         }
         self.child.wait().ok();
+        succeeds_as_root(&["rm", "-rf", &text(self.directory.path()), &text(self.storage.path())]);
     }
 }
 

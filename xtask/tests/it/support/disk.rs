@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::text;
+use super::privilege::succeeds_as_root;
+use super::{need, text};
 
 /// A tmpfs of so many MiB, unmounted when dropped.
 pub(crate) struct SmallDisk {
@@ -15,15 +15,15 @@ pub(crate) struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// None where this user may not mount.
+    /// None, with a note, where this user may not mount and sudo asks for a password; in CI the test fails there.
     pub(crate) fn mount(mebibytes: u32) -> Option<Self> {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("disk");
         fs::create_dir(&directory).unwrap();
-        let mut mount = Command::new("mount");
-        let mounted =
-            mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"]).arg(&directory).output();
-        mounted.is_ok_and(|output| output.status.success()).then_some(Self { directory, _parent: parent })
+        let options = format!("mode=1777,size={mebibytes}m");
+        let mounted = succeeds_as_root(&["mount", "-t", "tmpfs", "-o", &options, "tmpfs", &text(&directory)]);
+        need(mounted, "a small disk cannot be mounted: that takes root, or sudo without a password")
+            .then_some(Self { directory, _parent: parent })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -51,6 +51,6 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        Command::new("umount").arg("-l").arg(&self.directory).status().ok();
+        succeeds_as_root(&["umount", "-l", &text(&self.directory)]);
     }
 }
