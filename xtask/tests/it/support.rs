@@ -160,7 +160,7 @@ impl Xtask {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.command));
-        Running { child, output, deadline: Instant::now() + self.limit * PATIENCE, command: self.command }
+        Running { child, output, deadline: Instant::now() + self.limit * BUSY_FACTOR, command: self.command }
     }
 
     pub(crate) fn run(self) -> Finished {
@@ -287,11 +287,11 @@ pub(crate) fn marker(name: &str) -> String {
 }
 
 /// Limits are those of a quiet machine. A busy one gets more time: no limit decides whether a test passes that would end.
-const PATIENCE: u32 = 6;
+const BUSY_FACTOR: u32 = 6;
 
-/// Asks every 10 ms until there is an answer; gives up at [`PATIENCE`] times the limit.
+/// Asks every 10 ms until there is an answer; gives up at [`BUSY_FACTOR`] times the limit.
 pub(crate) fn wait_for<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + limit * PATIENCE;
+    let deadline = Instant::now() + limit * BUSY_FACTOR;
     loop {
         let answer = ask();
         if answer.is_some() || Instant::now() > deadline {
