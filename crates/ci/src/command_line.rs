@@ -4,11 +4,11 @@ use std::path::Path;
 
 use crate::plan::PlannedJob;
 
-/// The job's command with its tool in front. The tool's files go to `directory`, one a process.
+/// The job's command, with its tool in front unless the command starts valgrind itself. The tool's files go to `directory`, one a process.
 /// With `reduced`, the declared `reduced-args` come last.
 pub fn command_line(job: &PlannedJob, project: &Path, directory: &Path, reduced: bool) -> Vec<String> {
     let tool = &job.tool;
-    if !tool.kind.is_valgrind() {
+    if !tool.kind.is_valgrind() || tool.by_suite {
         return job.argv.clone();
     }
     let mut line = vec!["valgrind".to_owned()];

@@ -4,8 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod heap;
+mod suite;
 
 pub use heap::{HeapBaseline, HeapEvidence};
+pub use suite::SuiteEvidence;
 
 /// A counter or record that may not be there. "Could not read" is never the same as "read zero".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,6 +235,9 @@ pub struct Evidence {
     pub address_space: Option<u64>,
     /// Valgrind's files, for jobs under memcheck, helgrind or drd.
     pub valgrind: Option<ValgrindEvidence>,
+    /// What was seen of the processes of a suite that starts valgrind itself.
+    #[serde(default)]
+    pub suite: Option<SuiteEvidence>,
     /// Massif's files.
     pub heap: Option<HeapEvidence>,
     /// Dhat's files.
@@ -286,6 +291,7 @@ impl Evidence {
             killed_peers: 0,
             address_space: None,
             valgrind: None,
+            suite: None,
             heap: None,
             allocations: None,
             profile_expected: None,

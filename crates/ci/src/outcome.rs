@@ -13,6 +13,7 @@ mod heap;
 mod judge;
 mod memory;
 mod signals;
+mod suite;
 #[cfg(test)]
 mod tests;
 

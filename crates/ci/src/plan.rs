@@ -84,6 +84,9 @@ pub struct PlannedJob {
 pub struct PlannedTool {
     /// The tool.
     pub kind: Tool,
+    /// `true` if the command starts valgrind itself, and gets the options in `VALGRIND_OPTS`.
+    #[serde(default)]
+    pub by_suite: bool,
     /// Options for valgrind.
     pub args: Vec<String>,
     /// Suppression files, relative to the project.
@@ -261,9 +264,10 @@ fn planned(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
 }
 
 fn planned_tool(tool: &JobTool, values: &Values) -> PlannedTool {
-    let JobTool { kind, settings, heap } = tool;
+    let JobTool { kind, by_suite, settings, heap } = tool;
     PlannedTool {
         kind: *kind,
+        by_suite: *by_suite,
         args: settings.args.clone(),
         suppressions: settings.suppressions.iter().map(PathBuf::from).collect(),
         trace_children: settings.trace_children,

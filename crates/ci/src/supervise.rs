@@ -31,6 +31,7 @@ mod observers;
 mod orphans;
 mod recorder;
 mod slots;
+mod suite;
 
 use attempt::{Attempt, Deadline, StartError};
 use clock::Clock;
@@ -113,6 +114,7 @@ impl<'a> Supervisor<'a> {
             let now = Instant::now();
             // The kernel counts a kill before its victim can be reaped, so the count is read after the reaping.
             self.reap(now);
+            self.running.iter_mut().for_each(|attempt| attempt.look(now));
             // Read before the files and groups of the killed job are removed.
             self.observers.watch_oom(now, &mut self.running);
             self.attend(now);
@@ -135,6 +137,8 @@ impl<'a> Supervisor<'a> {
             interrupts.descriptors().map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)).collect();
         let living = self.running.iter().filter(|attempt| attempt.end.is_none());
         descriptors.extend(living.map(|attempt| PollFd::from_borrowed_fd(attempt.pidfd.as_fd(), PollFlags::IN)));
+        let suites = self.running.iter().filter_map(|attempt| attempt.suite.as_ref()?.descriptor());
+        descriptors.extend(suites.map(|closed| PollFd::from_borrowed_fd(closed, PollFlags::IN)));
         match rustix::event::poll(&mut descriptors, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error).context("cannot wait for the jobs"),

@@ -122,6 +122,8 @@ pub enum Items {
 pub struct JobTool {
     /// The tool.
     pub kind: Tool,
+    /// True if the job's command starts valgrind itself.
+    pub by_suite: bool,
     /// Its settings, with the job's own options.
     pub settings: ToolSettings,
     /// The budget of the heap, for massif.

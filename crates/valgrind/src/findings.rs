@@ -8,6 +8,7 @@ use super::finding::Finding;
 use super::leak_kinds::LeakKinds;
 use super::stack::{Frame, base_name};
 use super::suppression::{MOST_FRAMES, Pattern};
+use super::tool::Tool;
 use super::watch::Opens;
 use super::xml::{self, Error, Extent, Log};
 use drydock_base::text::{self, printable};
@@ -54,6 +55,10 @@ pub struct ValgrindEvidence {
     /// Suppressions that were used, by name, and how often over all processes.
     #[serde(default)]
     pub used: BTreeMap<String, u64>,
+    /// Logs of a suite that starts valgrind itself that were deleted or changed after valgrind wrote them, with the reason,
+    /// by the beginning of their names, `memcheck.4711`.
+    #[serde(default)]
+    pub destroyed: BTreeMap<String, String>,
 }
 
 /// The traced command, its options, and the place of its logs.
@@ -73,19 +78,25 @@ pub struct Traced<'a> {
     pub main: Option<u32>,
     /// The number of times that each log was opened, where that was watched.
     pub opens: Option<&'a Opens>,
+    /// Whether the command is a suite that starts valgrind itself: then its processes may run under any tool, and have
+    /// parents that do not run under valgrind.
+    pub by_suite: bool,
 }
 
 /// Reads every log of the attempt.
 pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
     let mut sum = Sum { leaks: LeakKinds::from_args(attempt.args), ..Sum::default() };
-    let logs = match log_files(attempt.directory, attempt.tool) {
+    let logs = match log_files(attempt.directory, attempt.tool, attempt.by_suite) {
         Ok(logs) => logs,
         Err(error) => {
             sum.unchecked(format!("{}: {error}", attempt.directory.display()));
             return sum.evidence();
         }
     };
-    let present: BTreeSet<String> = logs.iter().map(|(name, _)| name.clone()).collect();
+    let mut present: BTreeMap<String, u32> = BTreeMap::new();
+    for (name, _) in &logs {
+        *present.entry(stem(name)).or_default() += 1;
+    }
     let more = logs.len().saturating_sub(MOST_LOGS);
     if more > 0 {
         sum.unchecked(format!("{more} further process logs were not read"));
@@ -95,17 +106,19 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
     let is_main = |name: &str| attempt.main.is_some() && pid_of(name) == attempt.main;
     let (first, rest): (Vec<_>, Vec<_>) = logs.into_iter().partition(|(name, _)| is_main(name));
     let mut parents = Vec::new();
+    let mut successors = replaced(first.iter().chain(&rest).map(|(name, _)| name.as_str()));
     for (name, path) in first.into_iter().chain(rest).take(MOST_LOGS) {
         match xml::read(&path, left) {
             Ok((log, read)) => {
                 left -= read;
                 parents.push((pid_of(&name), log.parent));
-                sum.add(&name, log, is_main(&name), attempt);
+                let was_replaced = attempt.by_suite && successors.remove(&name);
+                sum.add(&name, log, is_main(&name), was_replaced, attempt);
             }
             Err(error) => sum.unchecked(format!("{name}: {error}")),
         }
     }
-    if more == 0 {
+    if more == 0 && !attempt.by_suite {
         parentless(&parents, attempt.main).into_iter().for_each(|why| sum.unchecked(why));
     }
     // A process that may not write there, for instance after it dropped its privileges, leaves only this message.
@@ -114,9 +127,16 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
         sum.unchecked(format!("a process has no log, {line}"));
     }
     if let Some(opens) = attempt.opens {
-        let tool = attempt.tool;
-        for name in opens.count.keys().filter(|name| is_log(name, tool) && !present.contains(*name)) {
-            sum.unchecked(format!("{name}: it was written, but is missing"));
+        for (name, count) in opens.count.iter().filter(|(name, _)| is_log(name, attempt.tool, attempt.by_suite)) {
+            let left = present.get(&stem(name)).copied().unwrap_or_default();
+            if left == 0 {
+                sum.destroyed(attempt, name, format!("{name}: it was written, but is missing"));
+            } else if attempt.by_suite && stem(name) + ".xml" != *name {
+                sum.destroyed(attempt, name, format!("{name}: another program than valgrind opened it for writing"));
+            } else if attempt.by_suite && *count > left {
+                let lost = count - left;
+                sum.unchecked(format!("{name}: it was overwritten {lost} times by programs with the same pid"));
+            }
         }
         if opens.overflowed {
             sum.unchecked(
@@ -128,8 +148,8 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
 }
 
 /// The size of all logs of an attempt in bytes. Logs that cannot be examined are left out.
-pub fn size(directory: &Path, tool: &str) -> u64 {
-    let logs = log_files(directory, tool).unwrap_or_default();
+pub fn size(directory: &Path, tool: &str, by_suite: bool) -> u64 {
+    let logs = log_files(directory, tool, by_suite).unwrap_or_default();
     logs.iter().filter_map(|(_, path)| fs::symlink_metadata(path).ok()).map(|metadata| metadata.len()).sum()
 }
 
@@ -145,9 +165,15 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, name: &str, log: Log, is_main: bool, attempt: Traced<'_>) {
+    fn add(&mut self, name: &str, log: Log, is_main: bool, was_replaced: bool, attempt: Traced<'_>) {
+        let name = &match log.command.first() {
+            Some(program) if attempt.by_suite => format!("{program} ({name})"),
+            Some(_) | None => name.to_owned(),
+        };
         match &log.extent {
             Extent::Complete => self.evidence.complete += 1,
+            // The process went on with another program, which has a log of its own.
+            Extent::Stub | Extent::Cut(_) if was_replaced => {}
             // Where every program is traced, a log like that has no innocent cause.
             Extent::Stub if attempt.traces_all => {
                 self.unchecked(format!(
@@ -158,10 +184,10 @@ impl Sum {
             Extent::Cut(why) => self.unchecked(format!("{name}: {why}")),
             Extent::Empty => self.unchecked(format!("{name}: it is empty")),
         }
-        if let Some(why) = lost_by_exec(name, &log, is_main, attempt) {
+        if let Some(why) = lost_by_exec(name, &log, is_main, attempt).filter(|_| !attempt.by_suite) {
             self.unchecked(why);
         }
-        if is_main {
+        if is_main && !was_replaced {
             self.evidence.main_complete = Some(log.extent == Extent::Complete);
             self.evidence.main_crash = log.fatal_stack.iter().take(QUOTED_FRAMES).map(Frame::describe).collect();
         }
@@ -205,6 +231,15 @@ impl Sum {
         }
         self.seen.insert(identity, position);
         position
+    }
+
+    /// A log that is no longer what valgrind wrote. A suite that starts valgrind itself knows where its logs are.
+    fn destroyed(&mut self, attempt: Traced<'_>, name: &str, why: String) {
+        if attempt.by_suite && self.evidence.destroyed.len() < MOST_REASONS {
+            self.evidence.destroyed.insert(stem(name), printable(&why, 400));
+        } else {
+            self.unchecked(why);
+        }
     }
 
     fn unchecked(&mut self, why: String) {
@@ -270,12 +305,36 @@ fn parentless(logs: &[(Option<u32>, Option<u32>)], main: Option<u32>) -> Vec<Str
         .collect()
 }
 
-fn log_files(directory: &Path, tool: &str) -> std::io::Result<Vec<(String, PathBuf)>> {
+/// The logs of processes that went on with another program, whose log has the same pid.
+fn replaced<'n>(names: impl Iterator<Item = &'n str>) -> BTreeSet<String> {
+    let mut last: BTreeMap<String, (u64, &str)> = BTreeMap::new();
+    let mut replaced = BTreeSet::new();
+    for name in names {
+        // One that was not renamed in time is the last.
+        let order = name.split('.').nth(2).and_then(|number| number.parse().ok()).unwrap_or(u64::MAX);
+        let before = last.get(&stem(name)).copied();
+        let (older, newer) = match before {
+            Some(before) if before.0 > order => (Some(name), before),
+            Some((_, before)) => (Some(before), (order, name)),
+            None => (None, (order, name)),
+        };
+        replaced.extend(older.map(str::to_owned));
+        last.insert(stem(name), newer);
+    }
+    replaced
+}
+
+/// `memcheck.4711` of `memcheck.4711.xml` and of `memcheck.4711.1.xml`, the name that [`super::watch::Keeper`] gives.
+fn stem(name: &str) -> String {
+    name.split('.').take(2).collect::<Vec<_>>().join(".")
+}
+
+fn log_files(directory: &Path, tool: &str, by_suite: bool) -> std::io::Result<Vec<(String, PathBuf)>> {
     let mut logs = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if is_log(&name, tool) {
+        if is_log(&name, tool, by_suite) {
             logs.push((name, entry.path()));
         }
     }
@@ -283,9 +342,11 @@ fn log_files(directory: &Path, tool: &str) -> std::io::Result<Vec<(String, PathB
     Ok(logs)
 }
 
-/// `memcheck.4711.xml`.
-fn is_log(name: &str, tool: &str) -> bool {
-    name.strip_prefix(tool).is_some_and(|rest| rest.starts_with('.')) && name.ends_with(".xml")
+/// `memcheck.4711.xml`. A suite may use any tool.
+fn is_log(name: &str, tool: &str, by_suite: bool) -> bool {
+    let is_of =
+        |tool: &str| name.strip_prefix(tool).is_some_and(|rest| rest.starts_with('.')) && name.ends_with(".xml");
+    is_of(tool) || by_suite && Tool::finding_errors().any(|tool| is_of(tool.name()))
 }
 
 fn pid_of(name: &str) -> Option<u32> {

@@ -6,7 +6,8 @@
 //! * [`suppression`] reads, writes and matches suppression files; [`suppress`] makes an entry for a cause.
 //! * [`massif`] reads heap profiles: peaks, allocation sites, differences. [`dhat`] reads allocations by site.
 //! * A [`stack`] has frames, and [`source`] quotes their lines of source code.
-//! * [`watch`] counts how often a log was opened.
+//! * [`watch`] counts how often a log was opened, and keeps those of exec. [`by_suite`] is about suites that start valgrind
+//!   themselves.
 //!
 //! All readers treat files as hostile: they are bounded in memory and time, and never panic.
 //!
@@ -27,6 +28,7 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod by_suite;
 pub mod cause;
 pub mod dhat;
 pub mod finding;

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
@@ -78,6 +78,60 @@ impl LogWatch {
     }
 }
 
+/// Renames logs once valgrind has created them, so that another program with the same pid does not overwrite them: after
+/// an exec, in another pid namespace, or when the system's pids begin anew.
+///
+/// `memcheck.4711.xml` becomes `memcheck.4711.1.xml`, and the next one with that pid `memcheck.4711.2.xml`. Valgrind
+/// writes on through its descriptor, which an exec even leaves open.
+#[derive(Debug)]
+pub struct Keeper {
+    descriptor: OwnedFd,
+    directory: PathBuf,
+    kept: BTreeMap<String, u32>,
+}
+
+impl Keeper {
+    /// Starts watching; `None` when the kernel allows no further watch.
+    pub fn new(directory: &Path) -> Option<Keeper> {
+        let descriptor = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
+        inotify::add_watch(&descriptor, directory, WatchFlags::CREATE).ok()?;
+        Some(Keeper { descriptor, directory: directory.to_owned(), kept: BTreeMap::new() })
+    }
+
+    /// Renames the logs that were created since the last call. A process that runs on under the same pid needs tens of
+    /// milliseconds until it opens its next log; one that was quicker is noticed by [`LogWatch`].
+    pub fn take(&mut self) {
+        let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 16 << 10];
+        let mut reader = inotify::Reader::new(&self.descriptor, &mut buffer);
+        for _ in 0..MOST_EVENTS {
+            // EAGAIN: no event is left.
+            let Ok(event) = reader.next() else { return };
+            let Some(name) = event.file_name().and_then(|name| name.to_str().ok()) else { continue };
+            let Some(stem) = name.strip_suffix(".xml").filter(|stem| is_of_a_process(stem)) else { continue };
+            if self.kept.len() >= MOST_LOGS && !self.kept.contains_key(stem) {
+                continue;
+            }
+            let number = self.kept.entry(stem.to_owned()).or_default();
+            let aside = self.directory.join(format!("{stem}.{}.xml", *number + 1));
+            // A log that is gone already is missed at the end.
+            if !aside.exists() && std::fs::rename(self.directory.join(name), &aside).is_ok() {
+                *number += 1;
+            }
+        }
+    }
+}
+
+impl AsFd for Keeper {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// `memcheck.4711`.
+fn is_of_a_process(stem: &str) -> bool {
+    stem.split_once('.').is_some_and(|(_, pid)| pid.bytes().all(|byte| byte.is_ascii_digit()) && !pid.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +151,24 @@ mod tests {
         let opens = watch.end();
         let expected = [("memcheck.1.xml", 3), ("memcheck.2.xml", 1)].map(|(name, count)| (name.to_owned(), count));
         assert_eq!(opens, Opens { count: expected.into(), overflowed: false });
+    }
+    #[test]
+    fn each_program_of_a_process_keeps_its_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut keeper = Keeper::new(directory.path()).expect("inotify has room");
+        for content in ["first", "second"] {
+            fs::write(directory.path().join("memcheck.7.xml"), content).unwrap();
+            fs::write(directory.path().join("log"), content).unwrap();
+            keeper.take();
+        }
+        let mut open = fs::File::create(directory.path().join("memcheck.7.xml")).unwrap();
+        keeper.take();
+        open.write_all(b"third").unwrap();
+        let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
+        assert_eq!(
+            ["memcheck.7.1.xml", "memcheck.7.2.xml", "memcheck.7.3.xml", "log"].map(read),
+            ["first", "second", "third", "second"]
+        );
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4);
     }
 }

@@ -3,7 +3,7 @@
 use super::end::end_in_words;
 use super::heap;
 use super::memory::{out_of_memory_likely, out_of_memory_proved, who_had_how_much};
-use super::{Outcome, Verdict, signal_name, signals};
+use super::{Outcome, Verdict, signal_name, signals, suite};
 use crate::evidence::{End, Evidence, Finding, KillReason, Reading};
 use drydock_base::units::{self, ByteSize};
 
@@ -152,6 +152,9 @@ fn ended_by_itself(evidence: &Evidence) -> Option<Verdict> {
     if code == evidence.expect_exit {
         return None;
     }
+    if let Some(verdict) = suite::found_errors(evidence, code) {
+        return Some(verdict);
+    }
     let expected =
         if evidence.expect_exit == 0 { String::new() } else { format!(" (expected {})", evidence.expect_exit) };
     let mut verdict = Verdict::new(
@@ -180,7 +183,7 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
             verdict.reasons.extend(valgrind.first.iter().take(3).map(Finding::line));
             return Some(verdict);
         }
-        if valgrind.main_complete != Some(true) {
+        if valgrind.main_complete != Some(true) && evidence.suite.is_none() {
             return Some(
                 Verdict::new(
                     Outcome::Failed { code },
@@ -192,6 +195,9 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
                 .advise("look at the log's end for valgrind's own message, and for a full disk"),
             );
         }
+    }
+    if let Some(verdict) = suite::not_checked(evidence, code) {
+        return Some(verdict);
     }
     if let Some(tool) = evidence.profile_expected.filter(|_| evidence.heap.is_none() && evidence.allocations.is_none())
     {
@@ -256,6 +262,13 @@ fn rule_out(evidence: &Evidence, verdict: &mut Verdict) {
 fn support(evidence: &Evidence, verdict: &mut Verdict) {
     if let Some(valgrind) = &evidence.valgrind {
         verdict.reasons.extend(valgrind.incomplete.iter().take(5).map(|why| format!("not completely checked: {why}")));
+    }
+    if let Some(suite) = &evidence.suite {
+        let destroyed = evidence.valgrind.iter().flat_map(|valgrind| valgrind.destroyed.values());
+        let lost = suite.unlogged.iter().chain(destroyed).filter(|why| !verdict.reasons.contains(why)).take(5);
+        let mut unchecked: Vec<String> = lost.cloned().collect();
+        unchecked.extend(suite.unchecked().into_iter().take(5));
+        verdict.reasons.extend(unchecked.into_iter().map(|what| format!("not checked: {what}")));
     }
     let heap = evidence.heap.iter().flat_map(|heap| &heap.incomplete);
     let allocations = evidence.allocations.iter().flat_map(|profile| &profile.incomplete);

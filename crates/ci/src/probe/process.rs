@@ -129,6 +129,25 @@ pub fn command_line(pid: u32) -> String {
     text
 }
 
+/// The words of its command line; empty when it is gone or a zombie.
+pub fn words(pid: u32) -> Vec<String> {
+    /// Enough for options and a program.
+    const MOST: usize = 256;
+    let raw = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let raw = raw.strip_suffix(b"\0").unwrap_or(&raw);
+    if raw.is_empty() {
+        return Vec::new();
+    }
+    raw.split(|byte| *byte == 0).take(MOST).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
+/// Its pid as it sees itself, in the innermost pid namespace (`NSpid` of `/proc/PID/status`).
+pub fn innermost_pid(pid: u32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_whitespace().next_back()?.parse().ok()
+}
+
 /// The soft limit of the address space in bytes, when there is one. Works on a zombie that is not yet reaped.
 pub fn address_space_limit(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
@@ -171,5 +190,7 @@ mod tests {
         assert!(pss(me).unwrap() > 0);
         assert!(!command_line(me).is_empty());
         assert!(environment_variable(me, "PATH").is_some());
+        assert_eq!(words(me).len(), std::env::args().count());
+        assert_eq!(innermost_pid(me), Some(me));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::findings::{self, Causes};
 use crate::event::{AttemptRecord, JobResult};
-use crate::evidence::{Evidence, Reading};
+use crate::evidence::{Evidence, Reading, SuiteEvidence};
 use crate::plan::PlannedJob;
 use crate::run::{JobState, Run};
 use drydock_base::exec;
@@ -40,7 +40,8 @@ impl Explained<'_> {
         let result = job.result.as_ref().map_or("unsettled", JobResult::word);
         writeln!(text, "{}: {result} in run {}", planned.name, dir.id())?;
         writeln!(text, "  command  {}", exec::paste(&planned.argv))?;
-        writeln!(text, "  tool     {}", planned.tool.kind.name())?;
+        let by_suite = if planned.tool.by_suite { ", which the command starts itself" } else { "" };
+        writeln!(text, "  tool     {}{by_suite}", planned.tool.kind.name())?;
         if let Some(JobResult::NotRun { because }) = &job.result {
             writeln!(text, "  not run because {because}")?;
         }
@@ -143,6 +144,11 @@ impl Explained<'_> {
                 "    {} left only the beginning of a log: they ran exec on a program that is not traced, or were killed early",
                 valgrind.stubs
             )?;
+        }
+        let suite = record.evidence.suite.iter();
+        let lost = suite.clone().flat_map(|suite| &suite.unlogged).chain(valgrind.destroyed.values()).cloned();
+        for why in lost.chain(suite.clone().flat_map(SuiteEvidence::unchecked)) {
+            writeln!(text, "    not checked: {why}")?;
         }
         for (name, count) in valgrind.used.iter().take(20) {
             writeln!(text, "    suppression used {count} times: {name}")?;

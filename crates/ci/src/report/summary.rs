@@ -206,6 +206,7 @@ fn write_cause(text: &mut String, cause: &str, jobs: &[Failed<'_>], input: Repor
 /// Writes the jobs that passed with remarks.
 fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
     let mut unchecked: Vec<(&str, &str)> = Vec::new();
+    let mut native: Vec<(&str, String)> = Vec::new();
     for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
         let first = || job.attempts.first().map_or_else(String::new, |first| first.verdict.outcome.describe());
         match &job.result {
@@ -233,6 +234,10 @@ fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
                 let last = job.attempts.last().and_then(|last| last.evidence.valgrind.as_ref());
                 unchecked.extend(
                     last.and_then(|valgrind| Some((planned.name.as_str(), valgrind.incomplete.first()?.as_str()))),
+                );
+                let suite = job.attempts.last().and_then(|last| last.evidence.suite.as_ref());
+                native.extend(
+                    suite.and_then(|suite| Some((planned.name.as_str(), suite.unchecked().into_iter().next()?))),
                 );
             }
             Some(JobResult::Quarantined) => {
@@ -262,6 +267,9 @@ fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
     if let Some((name, why)) = unchecked.first() {
         let jobs = plural(unchecked.len(), "job");
         writeln!(text, "\n! {jobs} passed without being completely checked, such as {name}: {why}")?;
+    }
+    for (name, why) in native.iter().take(MOST_ROWS) {
+        writeln!(text, "\n! {name} passed, but not all of its processes were checked: {why}")?;
     }
     for note in suppressions::notes(run) {
         writeln!(text, "\n! {note}")?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{PidfdFlags, Signal, WaitIdOptions};
 
 use super::logs::Logs;
+use super::suite::{self, Suite};
 use crate::command_line;
 use crate::conditions::Conditions;
 use crate::containment::{Containment, Group, MARKER};
@@ -17,6 +18,7 @@ use crate::plan::PlannedJob;
 use crate::probe::process;
 use drydock_base::exec::{self, Programs};
 use drydock_base::units::MAX_LIMIT;
+use drydock_valgrind::by_suite::VARIABLE;
 
 /// A process that still runs this long after the main process is a leftover, not a process on its way out.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -55,6 +57,8 @@ pub(super) struct Attempt {
     pub(super) baseline: Baseline,
     /// Valgrind's logs, for tools that find errors.
     pub(super) logs: Option<Logs>,
+    /// The processes of a suite that starts valgrind itself.
+    pub(super) suite: Option<Suite>,
     handle: duct::Handle,
     timeout: Instant,
     grace: Duration,
@@ -137,7 +141,14 @@ impl Attempt {
         let output = Output::create(&log, job.log_limit).map_err(at(&log))?;
         let reduced = launch.conditions.reduced;
         let logs = job.tool.kind.finds_errors().then(|| Logs::new(job, launch.directory.clone(), reduced));
-        let expression = command(&launch, programs, &output)?;
+        let handed = if job.tool.by_suite {
+            let handed = suite::handed(job, launch.project, &launch.directory, reduced);
+            Some(handed.map_err(at(&std::env::temp_dir()))?)
+        } else {
+            None
+        };
+        let expression = command(&launch, programs, &output, handed.as_ref())?;
+        let suite = handed.map(|handed| Suite::new(job, launch.project, &launch.directory, handed));
         let mut group = containment.open(&launch.id, job.memory_limit).map_err(|error| {
             StartError::State(io::Error::new(error.kind(), format!("cannot create a cgroup: {}", exec::plain(&error))))
         })?;
@@ -173,6 +184,7 @@ impl Attempt {
             leftovers: Vec::new(),
             stopped: 0,
             logs,
+            suite,
             handle,
             timeout: launch.began + job.timeout.min(MAX_LIMIT),
             grace: job.grace,
@@ -209,6 +221,11 @@ impl Attempt {
 
     /// The moment at which [`Attempt::deadline`] is to be asked again, at the latest.
     pub(super) fn wakes(&self) -> Option<Instant> {
+        let look = self.suite.as_ref().map(Suite::next);
+        [self.acts(), look].into_iter().flatten().min()
+    }
+
+    fn acts(&self) -> Option<Instant> {
         match (&self.end, self.next_kill) {
             (_, Some(next)) => Some(next),
             (Some(ended), None) => Some(ended.at + SETTLE),
@@ -234,7 +251,8 @@ impl Attempt {
             return if gone_since > GIVE_UP { Deadline::GiveUp } else { Deadline::None };
         };
         if members.is_empty() {
-            if self.logs.as_mut().is_none_or(|logs| logs.are_read(self.pid)) {
+            let collect = || self.suite.iter_mut().for_each(Suite::collect);
+            if self.logs.as_mut().is_none_or(|logs| logs.are_read(self.pid, collect)) {
                 return Deadline::Finish;
             }
             self.next_kill = Some(now + REPEAT);
@@ -299,6 +317,16 @@ impl Attempt {
         self.next_kill = Some(now + if hard { REPEAT } else { grace });
     }
 
+    /// Looks at the processes of a suite that starts valgrind itself.
+    pub(super) fn look(&mut self, now: Instant) {
+        let Some(suite) = &mut self.suite else { return };
+        suite.keep();
+        if now >= suite.next() {
+            // Members that cannot be listed now are looked at the next time.
+            suite.look(&self.group.members().unwrap_or_default());
+        }
+    }
+
     /// `true` if SIGKILL was sent before.
     pub(super) fn is_being_killed(&self) -> bool {
         self.hard_since.is_some()
@@ -355,7 +383,12 @@ fn at(path: &Path) -> impl Fn(io::Error) -> StartError + '_ {
     |error| StartError::State(io::Error::new(error.kind(), format!("{}: {}", path.display(), exec::plain(&error))))
 }
 
-fn command(launch: &Launch<'_>, programs: &mut Programs, output: &Output) -> Result<duct::Expression, StartError> {
+fn command(
+    launch: &Launch<'_>,
+    programs: &mut Programs,
+    output: &Output,
+    handed: Option<&suite::Handed>,
+) -> Result<duct::Expression, StartError> {
     let job = launch.job;
     let working = launch.project.join(&job.directory);
     if !working.is_dir() {
@@ -365,6 +398,9 @@ fn command(launch: &Launch<'_>, programs: &mut Programs, output: &Output) -> Res
     set.insert("DRYDOCK_JOB".into(), job.name.to_string());
     set.insert("DRYDOCK_RUN".into(), launch.run.to_owned());
     set.insert("DRYDOCK_SLOT".into(), launch.slot.to_string());
+    if let Some(handed) = handed {
+        set.insert(VARIABLE.into(), handed.options.clone());
+    }
     set.insert(MARKER.into(), format!("{}/{}", launch.run, launch.id));
     let environment = exec::environment(&job.pass_env, &set);
     let search = environment.get(std::ffi::OsStr::new("PATH"));

@@ -26,6 +26,7 @@ struct Command {
     args: Vec<String>,
     argv: Vec<String>,
     traces_all: bool,
+    by_suite: bool,
 }
 
 enum State {
@@ -43,7 +44,8 @@ impl Logs {
             tool: job.tool.kind.name(),
             args: job.tool.options(reduced),
             argv: job.argv.clone(),
-            traces_all: job.tool.trace_children && job.tool.skip_children.is_empty(),
+            traces_all: job.tool.trace_children && job.tool.skip_children.is_empty() && !job.tool.by_suite,
+            by_suite: job.tool.by_suite,
         };
         Logs { traced: Arc::new(traced), state }
     }
@@ -56,14 +58,15 @@ impl Logs {
         }
     }
 
-    /// `true` if they have been read; the first call begins to read them. All processes are gone by then.
-    pub(super) fn are_read(&mut self, main: u32) -> bool {
+    /// `true` if they have been read; the first call begins to read them, after `prepare`. All processes are gone by then.
+    pub(super) fn are_read(&mut self, main: u32, prepare: impl FnOnce()) -> bool {
         let opens = match &mut self.state {
             State::Read(_) => return true,
             State::InWork(thread) => return thread.is_finished(),
             State::Watched(watch) => watch.take().map(LogWatch::end),
         };
-        if findings::size(&self.traced.directory, self.traced.tool) > SHORT {
+        prepare();
+        if findings::size(&self.traced.directory, self.traced.tool, self.traced.by_suite) > SHORT {
             let (traced, opens) = (Arc::clone(&self.traced), opens.clone());
             let thread = std::thread::Builder::new().name("valgrind-logs".into());
             if let Ok(thread) = thread.spawn(move || traced.read(main, opens.as_ref())) {
@@ -77,7 +80,7 @@ impl Logs {
 
     /// Their content. Waits until they have been read.
     pub(super) fn evidence(mut self, main: u32) -> ValgrindEvidence {
-        self.are_read(main);
+        self.are_read(main, || ());
         match self.state {
             State::Read(evidence) => evidence,
             State::InWork(thread) => thread.join().unwrap_or_else(|_| ValgrindEvidence {
@@ -99,6 +102,7 @@ impl Command {
             traces_all: self.traces_all,
             main: Some(main),
             opens,
+            by_suite: self.by_suite,
         })
     }
 }

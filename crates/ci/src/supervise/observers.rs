@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::attempt::{Attempt, Baseline, Ended};
+use super::suite::Suite;
 use crate::containment;
 use crate::evidence::{End, Evidence, HostCounters, HostMemory, KernelKill, Neighbour, Reading, UserspaceKill};
 use crate::heap;
@@ -162,6 +163,10 @@ impl<'a> Observers<'a> {
     /// The evidence about an ended attempt. Sources that cost time are read only if it did not end as expected.
     pub(super) fn evidence(&mut self, attempt: &mut Attempt, others: &[Attempt]) -> Evidence {
         let valgrind = attempt.logs.take().map(|logs| logs.evidence(attempt.pid));
+        let mut suite = attempt.suite.as_ref().map(Suite::evidence);
+        if let (Some(suite), Some(valgrind)) = (&mut suite, &valgrind) {
+            suite.leave_out(&valgrind.destroyed);
+        }
         let attempt = &*attempt;
         let job = &self.plan.jobs[attempt.job];
         let ended = attempt.end.as_ref();
@@ -179,6 +184,7 @@ impl<'a> Observers<'a> {
             leftovers: attempt.leftovers.clone(),
             stopped: attempt.stopped,
             valgrind,
+            suite,
             ..Evidence::new(end)
         };
         if job.tool.kind.profiles() {

@@ -19,6 +19,11 @@ impl<T> Spanned<T> {
     pub fn unwritten(value: T) -> Self {
         Self { place: Place::START, value: Some(value) }
     }
+
+    /// True if the declaration has it. The first character of a file begins its outermost key, so no value stands there.
+    pub fn is_written(&self) -> bool {
+        self.place != Place::START
+    }
 }
 
 impl<T: Decode> Decode for Spanned<T> {

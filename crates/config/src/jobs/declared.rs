@@ -103,6 +103,10 @@ declaration! {
         for_each: Option<Spanned<ForEachDeclaration>>,
         /// The tool of valgrind to run under.
         tool: Spanned<Tool> = Spanned::unwritten(Tool::None),
+        /// Who starts valgrind, only with a `tool`: with `wrap`, Drydock runs the command under it. With `by-suite`, the
+        /// command starts valgrind itself, for as many processes as it likes; Drydock passes it the options of the tool in
+        /// `VALGRIND_OPTS`, and collects the logs of all these processes.
+        valgrind: Spanned<ValgrindStart> = Spanned::unwritten(ValgrindStart::Wrap),
         /// Options of valgrind and the tool for this job, after those of `tools`.
         tool_args: Spanned<Vec<Text>> = Spanned::unwritten(Vec::new()),
         /// Environment variables that are set, overriding those of `defaults`. Placeholders in values are replaced.
@@ -175,6 +179,20 @@ declaration! {
 impl Keyword for Tool {
     const WHAT: &'static str = "a tool";
     const WORDS: &'static [(&'static str, Self)] = &Tool::WORDS;
+}
+
+/// Who starts valgrind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ValgrindStart {
+    /// Drydock.
+    Wrap,
+    /// The job's command.
+    BySuite,
+}
+
+impl Keyword for ValgrindStart {
+    const WHAT: &'static str = "a way to start valgrind";
+    const WORDS: &'static [(&'static str, Self)] = &[("wrap", Self::Wrap), ("by-suite", Self::BySuite)];
 }
 
 impl Keyword for RetryOn {

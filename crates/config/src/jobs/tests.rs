@@ -79,6 +79,15 @@ fn tools_have_their_own_and_the_jobs_options() {
 }
 
 #[test]
+fn a_suite_may_start_valgrind_itself() {
+    let by_suite = |text: &str| job(&format!("jobs: {{a: {{run: [x], {text}}}}}")).tool.by_suite;
+    assert!(by_suite("tool: memcheck, valgrind: by-suite"));
+    assert!(by_suite("tool: massif, valgrind: by-suite, heap: {limit: 1MiB}"));
+    assert!(!by_suite("tool: memcheck, valgrind: wrap"));
+    assert!(!by_suite("tool: memcheck"));
+}
+
+#[test]
 fn a_heap_has_a_limit_or_a_baseline_with_a_margin() {
     let heap = |text: &str| {
         let text = format!(

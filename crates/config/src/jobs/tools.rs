@@ -1,6 +1,8 @@
 //! The tools of valgrind in a declaration: the options that a project may set, and the resolved tool of each job.
 
-use super::declared::{HeapDeclaration, JobDeclaration, ProfilerDeclaration, Text, ToolDeclaration, ToolsDeclaration};
+use super::declared::{
+    HeapDeclaration, JobDeclaration, ProfilerDeclaration, Text, ToolDeclaration, ToolsDeclaration, ValgrindStart,
+};
 use super::{JobTool, ToolSettings, heap};
 use crate::decode::Spanned;
 use crate::diagnostic::{Problem, Problems};
@@ -112,7 +114,9 @@ impl Tools {
         let own = options(args, problems);
         let mut settings = self.0.get(&kind).cloned().unwrap_or_default();
         settings.args.extend(own);
-        Some(JobTool { kind, settings, heap })
+        let by_suite = job.valgrind.value? == ValgrindStart::BySuite;
+        check_start(kind, by_suite, &job.valgrind, &settings, problems);
+        Some(JobTool { kind, by_suite, settings, heap })
     }
 
     /// The maximum number of bytes that one job copies from these settings.
@@ -122,6 +126,32 @@ impl Tools {
             lists.into_iter().flatten().map(|text| text.len() + size_of::<String>()).sum::<usize>()
         };
         self.0.values().map(size).max().unwrap_or_default()
+    }
+}
+
+/// A suite that starts valgrind itself gets its options in one variable, which is split at blanks (valgrind manual,
+/// section 2.6.7).
+fn check_start(
+    kind: Tool,
+    by_suite: bool,
+    declared: &Spanned<ValgrindStart>,
+    settings: &ToolSettings,
+    problems: &mut Problems,
+) {
+    if !kind.is_valgrind() && declared.is_written() {
+        let problem = Problem::new(declared.place, "`valgrind` in a job without a tool");
+        problems.push(problem.expected("the `tool` that the suite uses, such as `tool: memcheck`"));
+    }
+    if !by_suite {
+        return;
+    }
+    let words = [&settings.args, &settings.reduced_args, &settings.skip_children].into_iter().flatten();
+    for word in words.filter(|word| word.contains(char::is_whitespace)) {
+        let problem = format!("{} contains a blank, at which VALGRIND_OPTS is split", quoted(word));
+        problems.push(
+            Problem::new(declared.place, problem)
+                .help("remove the blank; in patterns `?` stands for any character and `*` for any number of them"),
+        );
     }
 }
 

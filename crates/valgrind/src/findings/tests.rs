@@ -11,7 +11,16 @@ struct Command {
 impl Command {
     fn traced<'a>(&'a self, directory: &'a Path, opens: Option<&'a Opens>) -> Traced<'a> {
         let Command { argv, args, traces_all } = self;
-        Traced { directory, tool: "memcheck", args, argv, traces_all: *traces_all, main: Some(10), opens }
+        Traced {
+            directory,
+            tool: "memcheck",
+            args,
+            argv,
+            traces_all: *traces_all,
+            main: Some(10),
+            opens,
+            by_suite: false,
+        }
     }
 }
 

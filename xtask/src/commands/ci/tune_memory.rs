@@ -141,6 +141,7 @@ impl Lab<'_> {
         job.argv = vec![self.canary.clone()];
         job.directory = ".".into();
         job.needs = Vec::new();
+        job.tool.by_suite = false;
         job.tool.suppressions = Vec::new();
         job.expect_exit = 0;
         Ok(job)

@@ -45,6 +45,21 @@ fn every_problem_of_a_job_is_reported() {
         &["`tool-args` in a job without a tool (a `tool` in this job, such as `tool: memcheck`)"],
     );
     says(
+        &one("valgrind: by-suite"),
+        &["`valgrind` in a job without a tool (the `tool` that the suite uses, such as `tool: memcheck`)"],
+    );
+    says(
+        &one("valgrind: wrap, tool: none"),
+        &["`valgrind` in a job without a tool (the `tool` that the suite uses, such as `tool: memcheck`)"],
+    );
+    says(&one("tool: drd, valgrind: by-hand"), &["`by-hand` is not a way to start valgrind (`wrap` or `by-suite`)"]);
+    says(
+        &one("tool: drd, valgrind: by-suite, tool-args: ['--a=b c']"),
+        &[
+            "`--a=b c` contains a blank, at which VALGRIND_OPTS is split (remove the blank; in patterns `?` stands for any character and `*` for any number of them)",
+        ],
+    );
+    says(
         &one("retry: {attempts: 11, on: [flaky, failed, failed]}"),
         &[
             "`11` is out of range (a whole number from 2 to 10)",

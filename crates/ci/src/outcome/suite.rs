@@ -1,0 +1,75 @@
+//! The verdicts on a suite that starts valgrind itself: its own exit code and the logs of all its processes.
+
+use super::{Outcome, Verdict};
+use crate::evidence::{Evidence, Finding};
+
+/// The number of reasons of one kind that a verdict lists.
+const MOST: usize = 5;
+
+/// The verdict on a suite that failed while valgrind found errors. Its own exit code may only say the same: it comes from
+/// `--error-exitcode`.
+pub(super) fn found_errors(evidence: &Evidence, code: i32) -> Option<Verdict> {
+    evidence.suite.as_ref()?;
+    let valgrind = evidence.valgrind.as_ref().filter(|valgrind| valgrind.findings > 0)?;
+    let verdict = Verdict::new(
+        Outcome::Findings { count: valgrind.findings },
+        0.99,
+        format!("valgrind's logs hold {} errors of the suite's processes", valgrind.findings),
+    );
+    let mut verdict = verdict.and(format!(
+        "the suite ended by itself with exit code {code}; whether because of these errors or also of others, its log says"
+    ));
+    verdict.reasons.extend(valgrind.first.iter().take(3).map(Finding::line));
+    Some(verdict)
+}
+
+/// The verdict on a suite that ended as expected, with `code`, but whose processes were not checked, or whose logs are
+/// gone. `None` if they were checked.
+pub(super) fn not_checked(evidence: &Evidence, code: i32) -> Option<Verdict> {
+    let suite = evidence.suite.as_ref()?;
+    let failed = |why: String| Verdict::new(Outcome::Failed { code }, 0.9, why);
+    if !suite.unlogged.is_empty() {
+        let verdict = failed("the suite ended as expected, but Drydock did not get all that valgrind found".into());
+        let verdict =
+            listed(verdict, suite.unlogged.iter()).and("what valgrind found there is not known, so this is not a pass");
+        return Some(verdict.advise(
+            "let the suite pass VALGRIND_OPTS on (`env -i VALGRIND_OPTS=\"$VALGRIND_OPTS\" …`, `sudo \
+             --preserve-env=VALGRIND_OPTS …`), append to it instead of replacing it, and remove options that redirect \
+             valgrind's XML",
+        ));
+    }
+    let valgrind = evidence.valgrind.as_ref()?;
+    if !valgrind.destroyed.is_empty() {
+        let verdict = failed("the suite ended as expected, but changed valgrind's logs".into());
+        let verdict =
+            listed(verdict, valgrind.destroyed.values()).and("what they said is not known, so this is not a pass");
+        return Some(verdict.advise("leave the directory that VALGRIND_OPTS names alone"));
+    }
+    if valgrind.complete > 0 {
+        return None;
+    }
+    let begun = valgrind.incomplete.len() as u64 + valgrind.stubs;
+    let verdict = if begun == 0 {
+        failed(format!("the suite ended as expected, but none of its processes ran under {}", suite.tool.name()))
+            .advise("check that the suite starts valgrind (most need a variable such as `VALGRIND: \"1\"` in `env`), and that it \
+                     passes VALGRIND_OPTS on")
+    } else {
+        failed(format!(
+            "the suite ended as expected, but of {begun} processes under valgrind none was checked to its end"
+        ))
+        .advise("end daemons with SIGTERM instead of SIGKILL, so that valgrind can look for leaks")
+    };
+    Some(verdict.and("nothing was checked to its end, so this is not a pass"))
+}
+
+fn listed<'r>(mut verdict: Verdict, reasons: impl Iterator<Item = &'r String> + Clone) -> Verdict {
+    let more = reasons.clone().skip(MOST).count();
+    verdict.reasons.extend(reasons.take(MOST).cloned());
+    if more > 0 {
+        verdict.reasons.push(format!("and {more} more"));
+    }
+    verdict
+}
+
+#[cfg(test)]
+mod tests;
