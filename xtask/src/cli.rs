@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
+use crate::invocation;
+use drydock_base::exec::paste;
 use drydock_base::units::ByteSize;
 
 mod deb;
@@ -21,7 +23,7 @@ pub(crate) use suppress::{CiSuppress, CiSuppressions};
 
 /// CI under valgrind that proves why each process died, and releases that anyone can rebuild byte for byte.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version, propagate_version = true)]
+#[command(name = "drydock", version, propagate_version = true)]
 pub(crate) struct Cli {
     /// The directories of the project and its state.
     #[command(flatten)]
@@ -32,10 +34,14 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Parses the command line of this process, or ends the process with help or a usage error.
+    /// Parses the command line of this process, or ends the process with help or a usage error. From then on, hints name
+    /// the program and the project as this command line does.
     pub(crate) fn from_process() -> Cli {
-        let matches = with_exit_codes(Cli::command()).get_matches();
-        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        let called = paste(&invocation::program());
+        let matches = with_exit_codes(Cli::command().bin_name(called)).get_matches();
+        let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        invocation::announce(&cli.place);
+        cli
     }
 }
 

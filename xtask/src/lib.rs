@@ -6,6 +6,7 @@ use std::process::ExitCode;
 mod cli;
 mod commands;
 mod exit;
+mod invocation;
 mod tools;
 mod workspace;
 

@@ -2,7 +2,8 @@
 //! zone, and a program found before it is started, so that a missing one has a name.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -162,24 +163,35 @@ fn executable(metadata: &std::fs::Metadata) -> bool {
     std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0
 }
 
-/// A command as it can be pasted into a shell: words quoted where they need it, control characters spelt out.
-pub fn paste(argv: &[String]) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "@%+=:,./-_".contains(letter);
-    let words = argv.iter().map(|word| {
-        if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
-        } else if word.chars().any(char::is_control) {
-            let escaped = word.bytes().map(|byte| match byte {
-                b'\'' | b'\\' => format!("\\{}", char::from(byte)),
-                b' '..=b'~' => char::from(byte).to_string(),
-                _ => format!("\\x{byte:02x}"),
-            });
-            format!("$'{}'", escaped.collect::<String>())
-        } else {
-            format!("'{}'", word.replace('\'', "'\\''"))
+/// A command as it can be pasted into a POSIX shell: words quoted where they need it, on one line, without control
+/// characters, which a terminal would obey.
+pub fn paste<W: AsRef<OsStr>>(argv: &[W]) -> String {
+    argv.iter().map(|word| quoted(word.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(word: &OsStr) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./-_".contains(&byte);
+    match word.to_str() {
+        Some(text) if !text.is_empty() && text.bytes().all(plain) => text.to_owned(),
+        Some(text) if !text.chars().any(char::is_control) => format!("'{}'", text.replace('\'', "'\\''")),
+        // `$(…)` removes line feeds at the end, and older shells do not know `$'…'`; none has both faults.
+        _ if word.as_bytes().ends_with(b"\n") => format!("$'{}'", escaped(word.as_bytes())),
+        _ => {
+            let format = escaped(word.as_bytes()).replace('%', "%%");
+            // A format that begins with `-` would be an option.
+            let format = format.strip_prefix('-').map_or_else(|| format.clone(), |rest| format!("\\055{rest}"));
+            format!("\"$(printf '{format}')\"")
         }
-    });
-    words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Bytes within single quotes, with octal escapes.
+fn escaped(bytes: &[u8]) -> String {
+    let escape = |byte: &u8| match byte {
+        b'\'' | b'\\' | ..b' ' | 0x7f.. => format!("\\{byte:03o}"),
+        _ => char::from(*byte).to_string(),
+    };
+    bytes.iter().map(escape).collect()
 }
 
 /// The system's words without the number.
@@ -229,6 +241,7 @@ pub fn end_of(output: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_child_sees_only_what_is_listed() {
@@ -242,7 +255,7 @@ mod tests {
     #[test]
     fn a_command_can_be_pasted() {
         let words = ["make", "-j", "2", "a b", "it's", "", "\x1b[31m", "$HOME"].map(str::to_owned);
-        assert_eq!(paste(&words), r"make -j 2 'a b' 'it'\''s' '' $'\x1b[31m' '$HOME'");
+        assert_eq!(paste(&words), r#"make -j 2 'a b' 'it'\''s' '' "$(printf '\033[31m')" '$HOME'"#);
     }
 
     #[test]
@@ -264,5 +277,27 @@ mod tests {
         assert_eq!(error.shown_as(["./gen.sh"]).to_string(), "`./gen.sh` ended with exit status: 3: broken");
         let killed = read(&["sh", "-c", "kill -9 $$"].map(str::to_owned), Path::new("/")).unwrap_err();
         assert_eq!(killed.exit_code(), None);
+    }
+
+    /// The words as a shell reads them.
+    fn read_by(shell: &str, line: &str) -> Vec<u8> {
+        let script = format!("for word in {line}; do printf '%s\\0' \"$word\"; done");
+        std::process::Command::new(shell).arg("-c").arg(script).output().unwrap().stdout
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn every_shell_reads_the_same_words(words in prop::collection::vec(prop::collection::vec(1..=255u8, 0..12), 1..4)) {
+            let words: Vec<&OsStr> = words.iter().map(|word| OsStr::from_bytes(word)).collect();
+            let line = paste(&words);
+            prop_assert!(!line.chars().any(char::is_control));
+            let expected: Vec<u8> = words.iter().flat_map(|word| word.as_bytes().iter().copied().chain([0])).collect();
+            let shells = if line.contains("$'") { &["bash"][..] } else { &["sh", "bash"] };
+            for shell in shells {
+                prop_assert_eq!(read_by(shell, &line), expected.clone(), "{} read {}", shell, line);
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 
 use crate::exec;
 use crate::failure::Failure;
+use crate::hint::{self, Hint};
 
 /// The name of an object: 40 or 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,8 +85,8 @@ const OPTIONS: [&str; 12] = [
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// The clone was made with a limited depth.
-    #[error("the clone is shallow, so its history is not known; run `git fetch --unshallow --tags`")]
-    Shallow,
+    #[error("the clone is shallow, so its history is not known; run `{0}`")]
+    Shallow(Hint),
     /// git failed.
     #[error(transparent)]
     Git(#[from] exec::Error),
@@ -159,6 +160,11 @@ impl Repository {
         Oid::parse(&self.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]).ok()?)
     }
 
+    /// The command that fetches the whole history of a shallow clone.
+    pub fn unshallow(&self) -> Hint {
+        hint::git(&self.directory, &["fetch", "--unshallow", "--tags"])
+    }
+
     /// The tags whose commit this is, with the object that the tag names: itself for an annotated tag.
     ///
     /// # Errors
@@ -187,7 +193,7 @@ impl Repository {
     /// git's own; the history was cut.
     pub fn history(&self, commit: &Oid) -> Result<(u64, u64), HistoryError> {
         if self.is_shallow {
-            return Err(HistoryError::Shallow);
+            return Err(HistoryError::Shallow(self.unshallow()));
         }
         let answer = self.ask(&["log", "--format=%ct", commit.as_str(), "--"])?;
         let newest = answer.lines().filter_map(|line| line.parse().ok()).max();
@@ -213,6 +219,7 @@ impl Repository {
 pub struct Objects {
     scratch: tempfile::TempDir,
     objects: PathBuf,
+    fsck: Hint,
     process: Child,
     ask: Option<ChildStdin>,
     answer: BufReader<ChildStdout>,
@@ -259,7 +266,8 @@ impl Objects {
             .map_err(|error| Failure::missing(format!("cannot run git: {}", exec::plain(&error))))?;
         let (ask, answer) = (process.stdin.take(), process.stdout.take().context("git has no standard output")?);
         let objects = repository.objects.clone();
-        Ok(Objects { scratch, objects, process, ask, answer: BufReader::with_capacity(1 << 16, answer) })
+        let fsck = hint::git(&repository.directory, &["fsck"]);
+        Ok(Objects { scratch, objects, fsck, process, ask, answer: BufReader::with_capacity(1 << 16, answer) })
     }
 
     /// Reads an object; `None` when it is not there.
@@ -288,15 +296,17 @@ impl Objects {
                     (&mut self.answer).take(size + 1).read_to_end(&mut content).context("cannot read from git")?;
                 if read as u64 != size + 1 {
                     return Err(Failure::rejected(format!(
-                        "git ended in the middle of the object {oid}; run `git fsck` to check for repository corruption"
+                        "git ended in the middle of the object {oid}; run `{}` to check for repository corruption",
+                        self.fsck
                     )));
                 }
                 content.pop();
                 Ok(Some(Object { kind: kind.to_owned(), content }))
             }
             _ => Err(Failure::rejected(format!(
-                "cannot read the object {oid}: {}; run `git fsck` to check for repository corruption",
-                line.trim_end()
+                "cannot read the object {oid}: {}; run `{}` to check for repository corruption",
+                line.trim_end(),
+                self.fsck
             ))),
         }
     }

@@ -4,6 +4,7 @@ pub mod checksum;
 pub mod exec;
 pub mod failure;
 pub mod git;
+pub mod hint;
 pub mod lock;
 pub mod output;
 pub mod paths;

@@ -309,7 +309,8 @@ pub struct Verdict {
     pub reasons: Vec<String>,
     /// Observations that rule out other outcomes.
     pub ruled_out: Vec<String>,
-    /// The advice for the user, in one sentence.
+    /// The advice for the user, in one sentence. Its commands are completed for each reader: see
+    /// [`Commands::advice`](crate::report::commands::Commands::advice).
     pub advice: Option<String>,
 }
 

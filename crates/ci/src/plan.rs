@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use drydock_base::hint;
 use drydock_base::units::{ByteSize, JobName, Percent, millis};
 use drydock_config::diagnostic::Diagnostics;
 use drydock_config::jobs::{Job, JobTool, LinesOf, PlannedItem, RetryOn, Suite};
@@ -141,7 +142,7 @@ impl PlannedTool {
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
     /// Nothing matches.
-    #[error("no job matches `{selector}`{}", hint(.nearest))]
+    #[error("no job matches `{selector}`{}", or_list(.nearest))]
     NoMatch {
         /// As given.
         selector: String,
@@ -158,8 +159,11 @@ pub enum SelectError {
     },
 }
 
-fn hint(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or_else(|| "; `ci plan` lists them".into(), |name| format!("; did you mean `{name}`?"))
+fn or_list(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or_else(
+        || format!("; `{}` lists them", hint::drydock(&["ci", "plan"])),
+        |name| format!("; did you mean `{name}`?"),
+    )
 }
 
 impl Plan {

@@ -7,10 +7,12 @@ use super::event::RunResult;
 use super::history::History;
 use super::run::Run;
 use super::schedule_report::ScheduleReport;
+use commands::Commands;
 use drydock_base::paths::{self, RunDir};
 use drydock_base::units::JobName;
 use findings::Causes;
 
+pub mod commands;
 pub mod explain;
 pub mod findings;
 pub mod html;
@@ -36,6 +38,8 @@ pub struct Live {
 /// Everything that a report of a run is rendered from.
 #[derive(Debug, Clone, Copy)]
 pub struct ReportInput<'a> {
+    /// The commands about the run.
+    pub commands: &'a Commands,
     /// The state of the run.
     pub run: &'a Run,
     /// The directory that it is kept in.
@@ -67,11 +71,13 @@ pub static REPORTS: [Report; 4] = [
     Report { file: "summary.txt", render: |input| Ok(summary::render(input).into_bytes()) },
 ];
 
-/// Writes all report files. Returns their paths.
+/// Writes all report files, whose commands name the run: other runs follow before they are read. Returns their paths.
 ///
 /// # Errors
 /// A file cannot be written. A reader sees the old content or the new, never a part of either.
 pub fn write_all(input: ReportInput<'_>) -> anyhow::Result<Vec<PathBuf>> {
+    let commands = Commands { run: Some(input.dir.id()), ..input.commands.clone() };
+    let input = ReportInput { commands: &commands, ..input };
     let write = |report: &Report| {
         let path = input.dir.root().join(report.file);
         paths::write_atomically(&path, &(report.render)(input)?)?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::event::{AttemptRecord, AttemptStarting, Event, JobResult, RunResult, RunStarted, Stamped};
 use super::evidence::{Finding, KillReason};
 use super::plan::Plan;
+use drydock_base::hint;
 use drydock_base::paths::RunDir;
 use drydock_base::units::JobName;
 
@@ -198,7 +199,7 @@ impl Run {
                 self.paused.clone_from(because);
                 self.paused_since = stamped.at;
             }
-            Event::Warning { text } => self.warnings.push(text.clone()),
+            Event::Warning { text } => self.warnings.push(hint::shown(text)),
             Event::Interrupted { signal } => self.interrupted = Some(*signal),
             Event::RunEnded { result } => self.result = Some(*result),
         }

@@ -5,6 +5,7 @@
 //! `Observers` the evidence about a death, `Guard` the machine's free memory, `Clock` the periods. All decisions are
 //! pure functions elsewhere: `schedule`, `outcome` and `retry`.
 
+use crate::report::commands;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
@@ -165,9 +166,9 @@ impl<'a> Supervisor<'a> {
             });
             if let Err(error) = started {
                 self.dispatcher.take_back(start);
-                self.dispatcher
-                    .recorder
-                    .emit_now(Event::Warning { text: format!("{error}; the run stops, and `ci --resume` resumes it") });
+                self.dispatcher.recorder.emit_now(Event::Warning {
+                    text: format!("{error}; the run stops, and `{}` resumes it", commands::resume().kept()),
+                });
                 self.stop(KillReason::NoState, Signal::TERM);
             }
         }

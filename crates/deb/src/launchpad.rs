@@ -14,6 +14,7 @@ pub use archive::ArchiveState;
 pub use upload::{Document, ListedFile, SourceContents, Upload};
 
 use crate::sign::Signature;
+use drydock_base::hint;
 use drydock_config::release::deb::Distribution;
 
 /// The circumstances of a check.
@@ -37,7 +38,7 @@ pub struct Rejection {
     /// The text of the rejection mail.
     pub text: String,
     /// The remedy, in the imperative.
-    pub remedy: &'static str,
+    pub remedy: String,
 }
 
 /// A rule of Launchpad.
@@ -45,7 +46,7 @@ pub struct Rejection {
 pub struct Rule {
     /// The rule's name, in kebab case.
     pub name: &'static str,
-    /// The remedy of a violation, in the imperative.
+    /// The remedy of a violation, in the imperative, with `{drydock}` for the call of Drydock.
     pub remedy: &'static str,
     /// Returns the rejection text of each violation.
     pub check: fn(&Upload, &CheckContext) -> Vec<String>,
@@ -57,7 +58,7 @@ const fn rule(name: &'static str, check: fn(&Upload, &CheckContext) -> Vec<Strin
 
 /// All rules, in the order in which Launchpad checks them.
 pub const RULES: [Rule; 27] = [
-    rule("changes-fields", fields::mandatory_fields, "build it with `cargo xtask deb source`"),
+    rule("changes-fields", fields::mandatory_fields, "build it with `{drydock} deb source`"),
     rule("changes-format", fields::changes_format, "write Format: 1.8"),
     rule("changes-name", fields::changes_name, "call it <package>_<version>_source.changes"),
     rule("changes-signature", fields::changes_signature, "sign with a key that is registered at Launchpad"),
@@ -70,7 +71,7 @@ pub const RULES: [Rule; 27] = [
     rule("file-names", files::file_names, "rename the file: letters, digits and `- + ~ / . _`"),
     rule("sections", files::sections, "use a section of Debian Policy"),
     rule("checksums", files::checksums, "build the package again; its files were changed"),
-    rule("source-only", files::source_only, "build with `cargo xtask deb source`"),
+    rule("source-only", files::source_only, "build with `{drydock} deb source`"),
     rule("one-dsc", files::one_dsc, "upload one source package at a time"),
     rule("dsc-fields", fields::dsc_fields, "fix debian/control"),
     rule("dsc-source", fields::dsc_source, "fix the name in debian/control or the version"),
@@ -79,7 +80,7 @@ pub const RULES: [Rule; 27] = [
     rule("dsc-files", files::dsc_files, "compress with xz, gzip or bzip2"),
     rule("dsc-checksums", files::dsc_checksums, "upload the orig tarball with the first series"),
     rule("build-depends", fields::build_depends, "fix the build dependencies in debian/control"),
-    rule("unpacks", files::unpacks, "run `dpkg-source -x` to see the error"),
+    rule("unpacks", files::unpacks, "unpack the .dsc with dpkg-source to see the error"),
     rule("documents", files::documents, "use regular files of at most 10 MiB"),
     rule("same-bytes", archive::same_bytes, "raise the version; deleting the package does not free the name"),
     rule("higher-version", archive::higher_version, "raise `upload-number` or the version, in all series"),
@@ -90,8 +91,8 @@ pub const RULES: [Rule; 27] = [
 pub fn check(upload: &Upload, context: &CheckContext) -> Vec<Rejection> {
     let one = |rule: &Rule| {
         let texts = (rule.check)(upload, context);
-        let (rule, remedy) = (rule.name, rule.remedy);
-        texts.into_iter().map(move |text| Rejection { rule, text, remedy })
+        let (rule, remedy) = (rule.name, hint::shown(rule.remedy));
+        texts.into_iter().map(move |text| Rejection { rule, text, remedy: remedy.clone() })
     };
     RULES.iter().flat_map(one).collect()
 }

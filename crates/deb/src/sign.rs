@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use super::control;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 
 /// The environment variable with the key's passphrase, for machines whose agent cannot ask.
 pub const PASSPHRASE: &str = "DRYDOCK_GPG_PASSPHRASE";
@@ -56,8 +57,9 @@ impl Signer {
         argv.extend(["--armor", "--output", "-", how, "--"].map(str::to_owned));
         argv.push(file.path().display().to_string());
         let search = std::env::var_os("PATH");
-        let gpg = exec::find("gpg", std::path::Path::new("/"), search.as_ref())
-            .map_err(|why| Failure::missing(format!("cannot sign: {why}; apt-get install gpg")))?;
+        let gpg = exec::find("gpg", std::path::Path::new("/"), search.as_ref()).map_err(|why| {
+            Failure::missing(format!("cannot sign: {why}; run `{}`", hint::apt_get(["install", "gpg"])))
+        })?;
         let environment = exec::environment(&PASSED.map(str::to_owned), &BTreeMap::new());
         let output = duct::cmd(gpg, argv)
             .full_env(environment)

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use super::vendor;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 
 /// An unpacked source package. Dropping it removes its directory.
 #[derive(Debug)]
@@ -43,7 +44,9 @@ impl UnpackedSource {
             Err(exec::Error::Exit { status, stderr, .. }) => {
                 Some(UnpackFailure { code: status.code().unwrap_or(1), output: stderr })
             }
-            Err(other) => return Err(Failure::missing(format!("{other}; apt-get install dpkg-dev"))),
+            Err(other) => {
+                return Err(Failure::missing(format!("{other}; run `{}`", hint::apt_get(["install", "dpkg-dev"]))));
+            }
         };
         let mut directories: Vec<PathBuf> = fs::read_dir(scratch.path())
             .context("cannot read a temporary directory")?

@@ -65,7 +65,7 @@ pub fn collect(tree: &SourceTree, declared: &Vendor, progress: &mut dyn FnMut(&s
     if let Some(package) = missing.first() {
         let text =
             format!("{}-{} with the checksum of Cargo.lock is not in cargo's cache", package.name, package.version);
-        return Err(Failure::missing(format!("{text}; run `cargo fetch --locked`")));
+        return Err(Failure::missing(format!("{text}; check the network and cargo's sources, and try again")));
     }
     let mut crates = Vec::with_capacity(packages.len());
     let mut blobs = Vec::new();

@@ -18,6 +18,7 @@ use drydock_archive::read::{Limits, ReadError, visit_stream};
 use drydock_base::checksum::Checksum;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::paths;
 use drydock_config::images::{Digest, Platform};
 
@@ -72,7 +73,7 @@ pub fn make(cache: &Layout, request: &SuiteRequest<'_>, watch: &mut dyn FnMut(&s
     let set: BTreeMap<String, String> = set.map(|(name, value)| (name.to_owned(), value)).into();
     let pass = ["http_proxy", "https_proxy"].map(str::to_owned);
     exec::find("mmdebstrap", Path::new("/"), Some(&SEARCH.into()))
-        .map_err(|why| Failure::missing(format!("{why}; run `cargo xtask doctor docker`")))?;
+        .map_err(|why| Failure::missing(format!("{why}; run `{}`", hint::drydock(&["doctor", "docker"]))))?;
     exec::bytes(&argv, Path::new("/"), exec::environment(&pass, &set)).map_err(|why| {
         let why = why.shown_as(["mmdebstrap"]);
         Failure::missing(format!("cannot build the base image {name} from {mirror}: {why}"))

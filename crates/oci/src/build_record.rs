@@ -11,6 +11,7 @@ use super::layout::Layout;
 use super::model::Descriptor;
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::paths;
 use drydock_config::images::Digest;
 
@@ -197,7 +198,8 @@ impl BuildRecord {
     pub fn load(directory: &Path, image: &str) -> anyhow::Result<StoredBuild> {
         let path = BuildRecord::path(directory, image);
         let again = |why: String| {
-            Failure::usage(format!("{}: {why}; build it with `cargo xtask docker build {image}`", path.display()))
+            let build = hint::drydock(&["docker", "build", image]);
+            Failure::usage(format!("{}: {why}; build it with `{build}`", path.display()))
         };
         let size = fs::metadata(&path).map_err(|error| again(drydock_base::exec::plain(&error)))?.len();
         if size > LARGEST {

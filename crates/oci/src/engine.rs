@@ -14,6 +14,7 @@ use super::base_image::BaseImage;
 use super::normalise::BuiltImage;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_config::images::Platform;
 
 /// The kind of an engine.
@@ -106,7 +107,10 @@ pub fn choose(wanted: &[EngineKind]) -> anyhow::Result<Engine> {
         }
     }
     let text = format!("no engine for Dockerfiles works on this machine\n  {}", errors.join("\n  "));
-    Err(Failure::missing(format!("{text}\nrun `apt-get install buildah` to install one without a daemon")))
+    Err(Failure::missing(format!(
+        "{text}\nrun `{}` to install one without a daemon",
+        hint::apt_get(["install", "buildah"])
+    )))
 }
 
 impl fmt::Display for Engine {

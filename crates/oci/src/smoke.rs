@@ -19,6 +19,7 @@ use super::model::ImageConfig;
 use super::unpack::unpack;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::paths;
 use drydock_config::images::{Platform, SmokeTest};
 use drydock_config::release::Version;
@@ -159,7 +160,7 @@ fn run(
     let tool = |name: &str| {
         exec::find(name, Path::new("/"), Some(&search))
             .map(|path| path.display().to_string())
-            .map_err(|why| Failure::missing(format!("{why}; run `cargo xtask doctor docker`")))
+            .map_err(|why| Failure::missing(format!("{why}; run `{}`", hint::drydock(&["doctor", "docker"]))))
     };
     let (unshare, env, shell) = (tool("unshare")?, tool("env")?, tool("sh")?);
     let mut argv: Vec<String> = vec![tool("setpriv")?];

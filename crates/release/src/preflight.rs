@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use drydock_archive::source::SourceTree;
 use drydock_base::exec;
+use drydock_base::hint;
 use drydock_config::release::{Release, Version};
 
 /// The result of checking one requirement.
@@ -120,7 +121,9 @@ pub fn packages(release: &Release) -> Vec<Finding> {
             let status = ask(&["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", package]);
             findings.push(match status.as_deref().unwrap_or_default().split_once(' ') {
                 Some(("installed", version)) => Finding::good(what, version),
-                _ => Finding::bad(what, "it is not installed", format!("apt-get install {package}")),
+                _ => {
+                    Finding::bad(what, "it is not installed", format!("run `{}`", hint::apt_get(["install", package])))
+                }
             });
         }
     }

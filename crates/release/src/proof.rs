@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::manifest::Manifest;
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::paths;
 use drydock_base::variations::Variation;
 
@@ -83,7 +84,8 @@ impl Proof {
     /// The file is missing, is of another release, or lacks a proof that the declaration requires.
     pub fn load(manifest: &Manifest, directory: &Path, wants_offline: bool) -> anyhow::Result<Proof> {
         let refused = |why: &str| {
-            Failure::not_reproducible(format!("{}: {why}; run `cargo xtask release prove`", directory.display()))
+            let prove = hint::drydock(&["release", "prove"]);
+            Failure::not_reproducible(format!("{}: {why}; run `{prove}`", directory.display()))
         };
         let text = std::fs::read_to_string(directory.join(NAME)).map_err(|_| refused("the release has no proof"))?;
         let proof: Proof = serde_json::from_str(&text).with_context(|| format!("{NAME} in {}", directory.display()))?;

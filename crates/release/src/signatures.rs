@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 
 /// The signatures of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,7 +57,10 @@ pub fn check_bytes(shown: &str, signed: &[u8], signature: &[u8], keys: &Path) ->
 /// A temporary home directory of gpg with the declared keys.
 fn home_with(keys: &Path) -> anyhow::Result<tempfile::TempDir> {
     if !exec::is_installed("gpg") {
-        return Err(Failure::missing("gpg is missing, which checks signatures; run `apt-get install gpg`"));
+        return Err(Failure::missing(format!(
+            "gpg is missing, which checks signatures; run `{}`",
+            hint::apt_get(["install", "gpg"])
+        )));
     }
     let home =
         tempfile::Builder::new().prefix("drydock-gpg-").tempdir().context("cannot make a temporary directory")?;

@@ -40,7 +40,7 @@ pub enum TagError {
     #[error("it is not signed")]
     Unsigned,
     /// The last signature is not an OpenPGP signature.
-    #[error("it is not signed with OpenPGP; sign it by `git tag -s` with a gpg key")]
+    #[error("it is not signed with OpenPGP; sign it with a gpg key, by the option -s of git tag")]
     NotOpenPgp,
 }
 

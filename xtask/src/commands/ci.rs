@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::cli::{self, CiCommand};
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::paths::{RunDir, State};
 use drydock_base::units::ByteSize;
@@ -12,6 +13,7 @@ use drydock_ci::containment::Kind;
 use drydock_ci::history::History;
 use drydock_ci::journal;
 use drydock_ci::plan::Plan;
+use drydock_ci::report::commands::Commands;
 use drydock_ci::report::findings::Causes;
 use drydock_ci::report::{self, ReportInput, explain, json};
 use drydock_ci::run::Run;
@@ -97,9 +99,10 @@ impl cli::CiExplain {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
         let wanted = run.plan.matching(&self.jobs).map_err(|error| Failure::usage(error.to_string()))?;
         let causes = Causes::new(&run);
+        let commands = Commands { run: self.run, is_last: is_last(&ctx.state, &dir) };
         for (position, job) in run.plan.jobs.iter().enumerate() {
             if wanted.contains(&job.name) {
-                output::out(format_args!("{}", explain::render(&run, &dir, &causes, position)));
+                output::out(format_args!("{}", explain::render(&run, &dir, &causes, &commands, position)));
             }
         }
         Ok(Exit::Success)
@@ -112,7 +115,9 @@ impl cli::CiReport {
         let result = run.result.unwrap_or_else(|| run.verdict(false));
         let history = History::load(&ctx.state.history());
         let (causes, schedule) = (Causes::new(&run), schedule_report::assess(&run));
+        let commands = Commands { run: self.run, is_last: is_last(&ctx.state, &dir) };
         let input = ReportInput {
+            commands: &commands,
             run: &run,
             dir: &dir,
             result,
@@ -152,10 +157,15 @@ pub(super) fn recorded(state: &State, id: Option<&str>) -> anyhow::Result<(RunDi
     };
     let dir = dir.ok_or_else(|| {
         let runs = state.runs();
-        Failure::usage(format!("no such run in {}; start one with `cargo xtask ci`", runs.display()))
+        Failure::usage(format!("no such run in {}; start one with `{}`", runs.display(), hint::drydock(&["ci"])))
     })?;
     let run = Run::replay(stored_plan(&dir)?, &journal::read(&dir.journal())?);
     Ok((dir, run))
+}
+
+/// Whether no run began after this one.
+fn is_last(state: &State, dir: &RunDir) -> bool {
+    state.latest_run().is_some_and(|last| last.id() == dir.id())
 }
 
 fn stored_plan(dir: &RunDir) -> anyhow::Result<Plan> {

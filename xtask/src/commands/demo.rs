@@ -10,7 +10,9 @@ use super::release_context::{ReleaseSelector, VersionSource};
 use super::{Context, release};
 use crate::cli::{self, Place};
 use crate::exit::Exit;
+use crate::invocation;
 use crate::tools::Purpose;
+use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::paths::State;
 use drydock_base::units;
@@ -26,23 +28,25 @@ const VERSION: &str = include_str!("../../../examples/lanternd/VERSION").trim_as
 impl cli::Demo {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         super::doctor::preflight(Purpose::Demo, self.install)?;
-        let _temporary;
-        let directory = match &self.keep {
-            Some(directory) => std::path::absolute(directory)?,
+        let temporary = match &self.keep {
+            Some(_) => None,
             None => {
-                _temporary = tempfile::Builder::new()
-                    .prefix("drydock-demo-")
-                    .tempdir()
-                    .context("cannot make a temporary directory")?;
-                _temporary.path().to_owned()
+                let made = tempfile::Builder::new().prefix("drydock-demo-").tempdir();
+                Some(made.context("cannot make a temporary directory")?)
             }
         };
+        let directory = match (&self.keep, &temporary) {
+            (Some(directory), _) => std::path::absolute(directory)?,
+            (None, temporary) => temporary.as_ref().map_or_else(std::env::temp_dir, |made| made.path().to_owned()),
+        };
         let project = make_project(&directory)?;
-        let ctx = Context::find(&Place { project: Some(project.clone()), ..Place::default() })?;
-        output::err(format_args!("== ci: cargo xtask --project {} ci", project.display()));
+        let place = Place { project: Some(project.clone()), ..Place::default() };
+        invocation::announce(&place);
+        let ctx = Context::find(&place)?;
+        output::err(format_args!("== ci: {}", hint::drydock(&["ci"])));
         let exit = super::ci::run_all(&ctx)?;
         let (_, run) = super::ci::recorded(&ctx.state, None)?;
-        output::err(format_args!("== release: cargo xtask --project {} release", project.display()));
+        output::err(format_args!("== release: {}", hint::drydock(&["release"])));
         let released = release::All {
             selector: ReleaseSelector { revision: "HEAD".into(), version: VersionSource::Tag(None) },
             threads: release::build::threads(None),
@@ -58,14 +62,17 @@ impl cli::Demo {
             (Exit::Success, Err(error)) => return Err(error),
             (exit, _) => exit,
         };
-        match &self.keep {
-            Some(_) => output::out(format_args!(
-                "the project is in {}; try `cargo xtask --project {0} ci explain units/run-json`",
-                project.display()
+        match temporary {
+            None => output::out(format_args!(
+                "the project is in {}; try `{}`",
+                project.display(),
+                hint::drydock(&["ci", "explain", "units/run-json"])
             )),
-            None => {
-                output::out(format_args!("the project was temporary; `--keep DIR` keeps it, with logs and reports"))
+            Some(temporary) if exit != Exit::Success => {
+                // The commands that were printed above work on it.
+                output::out(format_args!("the project is kept in {}", temporary.keep().display()));
             }
+            Some(_) => output::out("the project was temporary; `--keep DIR` keeps it, with logs and reports"),
         }
         Ok(exit)
     }

@@ -6,6 +6,7 @@ use crate::cli;
 use crate::exit::Exit;
 use crate::tools::{self, Purpose, Tool};
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::output;
 
 impl cli::Doctor {
@@ -31,8 +32,9 @@ impl cli::Doctor {
             return Ok(Exit::Success);
         }
         output::out(format_args!(
-            "\n{} tools are missing; install them with `cargo xtask doctor --install`, or with:",
-            missing.len()
+            "\n{} tools are missing; install them with `{}`, or with:",
+            missing.len(),
+            hint::drydock(&["doctor", "--install"]).args(self.of.map(Purpose::word))
         ));
         output::out(format_args!("  {}", tools::install_line(&missing)));
         Ok(Exit::Missing)

@@ -105,9 +105,10 @@ impl DeclaredCommit {
         let declarations = &ctx.declarations;
         let repository = Repository::find(&declarations.project)?;
         let id = repository.resolve(revision, "commit").ok_or_else(|| {
-            let hint =
-                if repository.is_shallow { "; the clone is shallow: `git fetch --unshallow --tags`" } else { "" };
-            Failure::usage(format!("{revision} names no commit of {}{hint}", declarations.project.display()))
+            let shallow =
+                repository.is_shallow.then(|| format!("; the clone is shallow: `{}`", repository.unshallow()));
+            let shallow = shallow.unwrap_or_default();
+            Failure::usage(format!("{revision} names no commit of {}{shallow}", declarations.project.display()))
         })?;
         let file = declarations.release();
         let text = declared(ctx, &repository, &id, &file)?.ok_or_else(|| undeclared(ctx, &id, &file))?;

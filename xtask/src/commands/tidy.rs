@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 mod errors;
+mod hints;
 mod vocabulary;
 
 /// Files with more lines than this are split.
@@ -76,6 +77,7 @@ fn code(file: &Path, text: &str) -> Vec<Breach> {
         breaches.push(Breach { line: LONGEST_FILE, rule });
     }
     breaches.extend(errors::breaches(file, text));
+    breaches.extend(hints::breaches(file, text));
     breaches.extend(vocabulary::breaches(text));
     breaches
 }

@@ -12,6 +12,7 @@ mod exit_codes;
 mod flaky;
 mod fooled;
 mod foreign;
+mod hints;
 mod html;
 mod lanternd;
 mod massif;

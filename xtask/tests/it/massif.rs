@@ -317,7 +317,7 @@ fn a_wrong_baseline_is_a_wrong_declaration() {
     assert!(missing.stderr.contains("ci/jobs.yaml:3:"), "{}", missing.stderr);
     assert!(missing.stderr.contains("the baseline `ci/heap.massif` does not exist"), "{}", missing.stderr);
     assert!(
-        missing.stderr.contains("`cargo xtask ci massif baseline grow --output ci/heap.massif`"),
+        missing.stderr.contains(&format!("`{}`", project.hint("ci massif baseline grow --output ci/heap.massif"))),
         "{}",
         missing.stderr
     );

@@ -254,7 +254,7 @@ fn what_was_interrupted_and_resumed_is_no_flake() {
     running.signal(rustix::process::Signal::INT).unwrap();
     let stopped = running.wait();
     ends(&stopped, 9);
-    assert!(stopped.stdout.contains("resume with: cargo xtask ci --resume"), "{}", stopped.stdout);
+    assert!(stopped.stdout.contains(&format!("resume with: {}", project.hint("ci --resume"))), "{}", stopped.stdout);
     ends(&project.xtask(&["ci", "--resume", "--fail-on-flaky"]).run(), 0);
     assert_eq!(results(&project), [row("slow", "passed", 2)]);
 }

@@ -96,6 +96,11 @@ impl Project {
         self.path().join("target/xtask")
     }
 
+    /// A command as messages of [`Project::xtask`] name it.
+    pub(crate) fn hint(&self, command: &str) -> String {
+        format!("{} --project {} {command}", text(&xtask_binary()), text(self.path()))
+    }
+
     /// `xtask --project THIS ARGS…`
     pub(crate) fn xtask(&self, args: &[&str]) -> Xtask {
         Xtask::new(self.path(), args)
@@ -152,6 +157,8 @@ impl Xtask {
             .args(&self.command[1..])
             .current_dir(&self.directory)
             .env_remove("CI")
+            // Hints begin as the program was called: here, by its path.
+            .env_remove("CARGO")
             .env_remove("GITHUB_ACTIONS")
             .envs(self.environment)
             .stdin(Stdio::null())

@@ -21,6 +21,7 @@ use super::{Origin, SourceEntry, SourceTree, names};
 use crate::EntryKind;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::variations::{Variation, Variations, cargo_directories};
 use drydock_config::globs::FileGlob;
 use drydock_config::release::Generator;
@@ -183,7 +184,7 @@ impl Run {
         exec::find(program, &self.directory, search).map_err(|why| {
             let install = match generator.needs.as_slice() {
                 [] => String::new(),
-                needs => format!("; install it with `apt-get install {}`", needs.join(" ")),
+                needs => format!("; install it with `{}`", hint::apt_get(["install"]).args(needs)),
             };
             Failure::missing(format!("the generator {} cannot run: {why}{install}", generator.name))
         })?;

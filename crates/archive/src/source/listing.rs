@@ -2,6 +2,7 @@
 
 use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid};
+use drydock_base::hint;
 
 use super::SourceRepository;
 use super::model::missing;
@@ -38,7 +39,8 @@ pub(super) fn list(
         let object = objects.read(&oid)?.ok_or_else(|| missing(source, &what, &oid))?;
         let width = oid.as_str().len() / 2;
         for (mode, name, oid) in entries(&object.content, width).ok_or_else(|| {
-            Failure::rejected(format!("{what} ({oid}) is damaged; run `git fsck` to check for repository corruption"))
+            let fsck = hint::git(&source.repository.directory, &["fsck"]);
+            Failure::rejected(format!("{what} ({oid}) is damaged; run `{fsck}` to check for repository corruption"))
         })? {
             seen += 1;
             if seen > MOST_ENTRIES || depth > DEEPEST {

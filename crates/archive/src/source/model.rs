@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::EntryKind;
 use drydock_base::failure::Failure;
 use drydock_base::git::{Oid, Repository};
+use drydock_base::hint;
 
 /// The files of a commit and of its submodules, and the files derived from them.
 #[derive(Debug, Clone)]
@@ -78,11 +79,11 @@ pub(super) fn missing(source: &SourceRepository, what: &str, oid: &Oid) -> anyho
     let at = source.repository.directory.clone();
     let partial = source.repository.ask(&["config", "--get-regexp", r"^remote\..*\.promisor$"]).is_ok();
     let remedy = if partial {
-        format!("the clone is partial; run `git -C {} fetch --refetch --no-filter origin`", at.display())
+        format!("the clone is partial; run `{}`", hint::git(&at, &["fetch", "--refetch", "--no-filter", "origin"]))
     } else if source.repository.is_shallow {
-        format!("the clone is shallow; run `git -C {} fetch --unshallow --tags`", at.display())
+        format!("the clone is shallow; run `{}`", hint::git(&at, &["fetch", "--unshallow", "--tags"]))
     } else {
-        format!("run `git -C {} fsck` to check for repository corruption", at.display())
+        format!("run `{}` to check for repository corruption", hint::git(&at, &["fsck"]))
     };
     Failure::missing(format!("{what} ({oid}) is not in the repository {}; {remedy}", at.display()))
 }

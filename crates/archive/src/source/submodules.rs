@@ -7,6 +7,7 @@ use super::listing::Listing;
 use super::model::missing;
 use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
+use drydock_base::hint;
 
 /// The repository of the submodule at `path` that has the pinned commit.
 ///
@@ -22,7 +23,7 @@ pub(super) fn find(
     let shown = format!("{}{path}", parent.prefix);
     let refused = |why: &str| Failure::rejected(format!("the submodule {shown} {why}"));
     let modules = listing.files.iter().find(|(file, _, _)| file == ".gitmodules");
-    let (_, _, blob) = modules.ok_or_else(|| refused("is not in .gitmodules; add it with `git submodule add`"))?;
+    let (_, _, blob) = modules.ok_or_else(|| refused("is not in .gitmodules; declare it there"))?;
     if objects.read(blob)?.is_none() {
         return Err(missing(parent, "the content of .gitmodules", blob));
     }
@@ -33,7 +34,7 @@ pub(super) fn find(
         let name = key.strip_prefix("submodule.")?.strip_suffix(".path")?;
         (value == path).then(|| name.to_owned())
     });
-    let name = name.ok_or_else(|| refused("is not in .gitmodules; add it with `git submodule add`"))?;
+    let name = name.ok_or_else(|| refused("is not in .gitmodules; declare it there"))?;
     if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(refused("has an invalid name in .gitmodules: it contains an empty, `.` or `..` component"));
     }
@@ -47,17 +48,19 @@ pub(super) fn find(
         }
         without_commit = Some(candidate);
     }
-    let recursive = if parent.prefix.is_empty() { "" } else { " --recursive" };
+    let recursive = (!parent.prefix.is_empty()).then_some("--recursive");
     let top = if parent.prefix.is_empty() { path.to_owned() } else { ".".to_owned() };
     Err(Failure::missing(match without_commit {
         Some(directory) => format!(
-            "the submodule {shown} is pinned at {pinned}, which {} does not have; run `git -C {} fetch origin {pinned}`",
+            "the submodule {shown} is pinned at {pinned}, which {} does not have; run `{}`",
             directory.display(),
-            directory.display()
+            hint::git(&directory, &["fetch", "origin", pinned.as_str()])
         ),
-        None => format!(
-            "the submodule {shown} (pinned at {pinned}) is not initialised; run `git submodule update --init{recursive} {top}`"
-        ),
+        None => {
+            let init = hint::git(&parent.repository.directory, &["submodule", "update", "--init"]);
+            let init = init.args(recursive).arg("--").arg(top);
+            format!("the submodule {shown} (pinned at {pinned}) is not initialised; run `{init}`")
+        }
     }))
 }
 

@@ -2,6 +2,7 @@
 
 use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
+use drydock_base::hint;
 
 use super::listing::list;
 use super::model::missing;
@@ -88,8 +89,10 @@ fn commit_of(objects: &mut Objects, source: &SourceRepository) -> anyhow::Result
     match (object.kind.as_str(), tree, seconds) {
         ("commit", Some(tree), Some(seconds)) => Ok((tree, seconds)),
         _ => Err(Failure::rejected(format!(
-            "{} {} is not a valid commit; run `git fsck` to check for repository corruption",
-            object.kind, source.commit
+            "{} {} is not a valid commit; run `{}` to check for repository corruption",
+            object.kind,
+            source.commit,
+            hint::git(&source.repository.directory, &["fsck"])
         ))),
     }
 }

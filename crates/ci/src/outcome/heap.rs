@@ -2,6 +2,8 @@
 
 use super::{Budget, Outcome, Verdict};
 use crate::evidence::{HeapEvidence, Reading};
+use crate::report::commands::JOB;
+use drydock_base::hint;
 
 /// The verdict on a program that ended as expected with `code`, but whose heap was too large or was not fully measured.
 pub(super) fn over_budget(heap: &HeapEvidence, code: i32) -> Option<Verdict> {
@@ -13,7 +15,10 @@ pub(super) fn over_budget(heap: &HeapEvidence, code: i32) -> Option<Verdict> {
         );
         verdict.reasons.extend(held_by(heap));
         verdict.reasons.extend(beyond_baseline(heap));
-        return Some(verdict.advise(ADVICE));
+        return Some(verdict.advise(format!(
+            "`{} {JOB}` draws the heap and lists the allocating functions",
+            hint::drydock(&["ci", "massif", "show"]).kept()
+        )));
     }
     if let (Some(beyond), Reading::Read(baseline)) = (beyond_baseline(heap), &heap.baseline) {
         let mut verdict = Verdict::new(
@@ -23,10 +28,10 @@ pub(super) fn over_budget(heap: &HeapEvidence, code: i32) -> Option<Verdict> {
         );
         verdict.reasons.extend(baseline.grown.iter().map(|grown| format!("most grew at {grown}")));
         verdict.reasons.extend(held_by(heap));
+        let diff = hint::drydock(&["ci", "massif", "diff", &baseline.file]).kept();
         return Some(verdict.advise(format!(
-            "`cargo xtask ci massif diff {} JOB` shows what changed; if it is meant to be so, \
-             rewrite the baseline with `cargo xtask ci massif baseline JOB`",
-            baseline.file
+            "`{diff} {JOB}` shows what changed; if it is meant to be so, rewrite the baseline with `{}`",
+            rewrite()
         )));
     }
     let unknown = |why: String| {
@@ -35,7 +40,7 @@ pub(super) fn over_budget(heap: &HeapEvidence, code: i32) -> Option<Verdict> {
     };
     if let Reading::Unreadable(why) = &heap.baseline {
         let verdict = unknown(format!("the heap could not be compared with its baseline: {why}"));
-        return Some(verdict.advise("rewrite the baseline with `cargo xtask ci massif baseline JOB`"));
+        return Some(verdict.advise(format!("rewrite the baseline with `{}`", rewrite())));
     }
     let is_budgeted = heap.limit.is_some() || heap.baseline.get().is_some();
     if is_budgeted && !heap.incomplete.is_empty() {
@@ -47,7 +52,10 @@ pub(super) fn over_budget(heap: &HeapEvidence, code: i32) -> Option<Verdict> {
     None
 }
 
-const ADVICE: &str = "`cargo xtask ci massif show JOB` draws the heap and lists the allocating functions";
+/// The command that rewrites the job's baseline.
+fn rewrite() -> String {
+    format!("{} {JOB}", hint::drydock(&["ci", "massif", "baseline"]).kept())
+}
 
 fn held_by(heap: &HeapEvidence) -> Option<String> {
     heap.largest_site.as_ref().map(|site| format!("at the peak, most is held by {site}"))

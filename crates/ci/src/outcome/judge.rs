@@ -5,6 +5,7 @@ use super::heap;
 use super::memory::{out_of_memory_likely, out_of_memory_proved, who_had_how_much};
 use super::{Outcome, Verdict, signal_name, signals, suite};
 use crate::evidence::{End, Evidence, Finding, KillReason, Reading};
+use crate::report::commands;
 use drydock_base::units::{self, ByteSize};
 
 /// Judges an attempt. The first rule that applies decides; the others add supporting and excluding observations.
@@ -88,7 +89,10 @@ fn ended_by_us(evidence: &Evidence) -> Option<Verdict> {
                 0.99,
                 format!("the state directory cannot be written and Drydock ended it: {how}"),
             )
-            .advise("free disk space or restore write access to the state directory, then run `ci --resume`"),
+            .advise(format!(
+                "free disk space or restore write access to the state directory, then run `{}`",
+                commands::resume().kept()
+            )),
         ),
         KillReason::Leftover => None,
     }

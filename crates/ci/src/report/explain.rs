@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::commands::{self, Commands};
 use super::findings::{self, Causes};
 use crate::event::{AttemptRecord, JobResult};
 use crate::evidence::{Evidence, Reading, SuiteEvidence};
@@ -14,10 +15,10 @@ use drydock_base::text;
 use drydock_base::units::{self, ByteSize};
 
 /// The text for one job of a run.
-pub fn render(run: &Run, dir: &RunDir, causes: &Causes<'_>, position: usize) -> String {
+pub fn render(run: &Run, dir: &RunDir, causes: &Causes<'_>, commands: &Commands, position: usize) -> String {
     let mut text = String::new();
     if let (Some(planned), Some(job)) = (run.plan.jobs.get(position), run.jobs.get(position)) {
-        let explained = Explained { run, dir, causes, position, planned, job };
+        let explained = Explained { run, dir, causes, commands, position, planned, job };
         // Writing into a text cannot fail.
         explained.write(&mut text).ok();
     }
@@ -29,6 +30,7 @@ struct Explained<'a> {
     run: &'a Run,
     dir: &'a RunDir,
     causes: &'a Causes<'a>,
+    commands: &'a Commands,
     position: usize,
     planned: &'a PlannedJob,
     job: &'a JobState,
@@ -49,11 +51,13 @@ impl Explained<'_> {
             writeln!(text, "  carried over from run {from}")?;
         }
         if let Some(flight) = &job.in_flight {
-            writeln!(
+            write!(
                 text,
-                "  attempt {} has begun, but its end was not recorded: it is still running, or it was lost; run `ci --resume` to settle it",
+                "  attempt {} has begun, but its end was not recorded: it is still running, or it was lost",
                 flight.start.attempt
             )?;
+            let settle = self.commands.is_last.then(|| format!("; run `{}` to settle it", commands::resume()));
+            writeln!(text, "{}", settle.unwrap_or_default())?;
         }
         for record in &job.attempts {
             self.write_attempt(text, record)?;
@@ -112,7 +116,7 @@ impl Explained<'_> {
         if !verdict.outcome.is_pass() {
             write_sources(text, run, &record.evidence)?;
         }
-        if let Some(advice) = &verdict.advice {
+        if let Some(advice) = self.commands.advice(planned, verdict) {
             writeln!(text, "  to do    {advice}")?;
         }
         Ok(())
@@ -131,8 +135,13 @@ impl Explained<'_> {
                 "  {dropped} further findings were counted and not kept; the attempt's XML files have them"
             )?;
         }
-        if !valgrind.first.is_empty() {
-            writeln!(text, "  to suppress one: cargo xtask ci suppress ID --reason TEXT")?;
+        let mut ids: Vec<&str> = Run::findings_of(self.position, record)
+            .filter_map(|(id, _)| Some(self.causes.get(id)?.id.as_str()))
+            .collect();
+        ids.dedup();
+        if let Some(id) = ids.first() {
+            let which = if ids.len() > 1 { "to suppress the first" } else { "to suppress it" };
+            writeln!(text, "  {which}: {}", self.commands.suppress(id))?;
         }
         writeln!(text, "  checked  {} processes to their end", valgrind.complete)?;
         for why in &valgrind.incomplete {

@@ -7,6 +7,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::commands::Commands;
 use crate::event::JobResult;
 use crate::evidence::Finding;
 use crate::run::{FindingId, Run};
@@ -74,7 +75,7 @@ pub(super) fn failed_a_job(cause: &Cause<'_>, run: &Run) -> bool {
 }
 
 /// Writes the description of a cause, below its title and its jobs.
-pub(super) fn describe(text: &mut String, cause: &Cause<'_>, project: &Path) -> std::fmt::Result {
+pub(super) fn describe(text: &mut String, cause: &Cause<'_>, project: &Path, commands: &Commands) -> std::fmt::Result {
     let Some(finding) = cause.example() else { return Ok(()) };
     writeln!(text, "    {}", finding.what)?;
     write_stack(text, finding, project, "      ")?;
@@ -90,7 +91,7 @@ pub(super) fn describe(text: &mut String, cause: &Cause<'_>, project: &Path) -> 
         writeln!(text, "    called by {}{more}", named.join(", "))?;
     }
     write_sides(text, finding, "    ")?;
-    writeln!(text, "    to suppress it: cargo xtask ci suppress {} --reason TEXT", cause.id)
+    writeln!(text, "    to suppress it: {}", commands.suppress(&cause.id))
 }
 
 /// The frames from the innermost on, with the source line of the place.

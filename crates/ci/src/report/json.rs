@@ -13,7 +13,7 @@ use crate::evidence::{Leftover, Neighbour};
 use crate::outcome::Outcome;
 use crate::plan::PlannedJob;
 use crate::retry;
-use crate::run::{JobState, Run};
+use crate::run::JobState;
 use crate::schedule_report::ScheduleReport;
 use drydock_valgrind::dhat::AllocationProfile;
 use drydock_valgrind::tool::Tool;
@@ -163,7 +163,7 @@ pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
         warnings: run.warnings.clone(),
         findings: findings::files(run, causes),
         dropped_findings: findings::dropped(run),
-        jobs: jobs.enumerate().map(|(position, (planned, job))| job_file(run, position, planned, job)).collect(),
+        jobs: jobs.enumerate().map(|(position, (planned, job))| job_file(input, position, planned, job)).collect(),
     };
     let mut text = serde_json::to_vec_pretty(&file)?;
     text.push(b'\n');
@@ -179,7 +179,8 @@ fn result_word(job: &JobState) -> &'static str {
     job.result.as_ref().map_or("not-run", JobResult::word)
 }
 
-fn job_file(run: &Run, position: usize, planned: &PlannedJob, job: &JobState) -> JobFile {
+fn job_file(input: ReportInput<'_>, position: usize, planned: &PlannedJob, job: &JobState) -> JobFile {
+    let ReportInput { run, commands, .. } = input;
     let (name, tool) = (planned.name.as_str(), planned.tool.kind);
     let because = match &job.result {
         Some(JobResult::Quarantined) => planned.quarantine.as_ref().map(|quarantine| quarantine.reason.clone()),
@@ -202,7 +203,8 @@ fn job_file(run: &Run, position: usize, planned: &PlannedJob, job: &JobState) ->
         .enumerate()
         .map(|(number, attempt)| {
             let log = run.attempt_path(position, attempt.number).join("log");
-            attempt_file(attempt, log, job.samples.get(number).unwrap_or(&empty))
+            let samples = job.samples.get(number).unwrap_or(&empty);
+            AttemptFile { advice: commands.advice(planned, &attempt.verdict), ..attempt_file(attempt, log, samples) }
         })
         .collect();
     JobFile {
@@ -225,7 +227,7 @@ fn attempt_file(attempt: &AttemptRecord, log: PathBuf, samples: &[(i64, u64)]) -
         confidence: attempt.verdict.confidence,
         reasons: attempt.verdict.reasons.clone(),
         ruled_out: attempt.verdict.ruled_out.clone(),
-        advice: attempt.verdict.advice.clone(),
+        advice: None,
         started: attempt.started,
         ended: attempt.ended,
         peak: attempt.peak,

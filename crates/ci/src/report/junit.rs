@@ -5,7 +5,6 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use super::ReportInput;
-use super::findings::Causes;
 use crate::event::{AttemptRecord, JobResult};
 use crate::plan::PlannedJob;
 use crate::run::Run;
@@ -20,11 +19,11 @@ const FRAMES: usize = 12;
 
 /// The file's content: one suite a declared job, one case a planned job.
 pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
-    let ReportInput { run, dir, causes, .. } = input;
+    let ReportInput { run, dir, .. } = input;
     let mut report = Report::new("drydock");
     let mut suites: Vec<TestSuite> = Vec::new();
     for (position, (planned, job)) in run.plan.jobs.iter().zip(&run.jobs).enumerate() {
-        let words = |record: &AttemptRecord| words(position, record, causes);
+        let words = |record: &AttemptRecord| words(position, record, input);
         let first = job.attempts.first();
         let last = job.attempts.last();
         let status = match (&job.result, last) {
@@ -105,19 +104,22 @@ fn rerun(record: &AttemptRecord, words: String) -> TestRerun {
     rerun
 }
 
-fn words(job: usize, record: &AttemptRecord, causes: &Causes<'_>) -> String {
+fn words(job: usize, record: &AttemptRecord, input: ReportInput<'_>) -> String {
+    let ReportInput { run, causes, commands, .. } = input;
     let verdict = &record.verdict;
     let mut lines = vec![format!("confidence {:.2}", verdict.confidence)];
     lines.extend(verdict.reasons.iter().map(|reason| format!("because {reason}")));
     lines.extend(verdict.ruled_out.iter().cloned());
-    lines.extend(verdict.advice.iter().map(|advice| format!("to do: {advice}")));
+    let planned = &run.plan.jobs[job];
+    lines.extend(commands.advice(planned, verdict).map(|advice| format!("to do: {advice}")));
     for (id, finding) in Run::findings_of(job, record).take(FINDINGS) {
         let Some(cause) = causes.get(id) else { continue };
         let (id, others) = (&cause.id, cause.jobs().len().saturating_sub(1));
         let others = if others > 0 { format!(" (also in {others} other jobs)") } else { String::new() };
         lines.push(format!("{id} {}{others}", finding.line()));
         lines.extend(finding.stack.iter().take(FRAMES).map(|frame| format!("    {}", frame.describe())));
-        lines.push(format!("    to suppress it: cargo xtask ci suppress {id} --reason TEXT"));
+        lines.push(format!("    to suppress it: {}", commands.suppress(id)));
     }
+    lines.push(format!("more: {}", commands.explain(planned.name.as_str())));
     lines.join("\n")
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::commands::{self, Commands};
 use super::{ReportInput, findings, suppressions};
 use crate::event::{AttemptRecord, JobResult, RunStarted};
 use crate::outcome::Outcome;
@@ -12,7 +13,6 @@ use crate::retry;
 use crate::run::{JobState, Run};
 use crate::schedule::bound::Binding;
 use crate::schedule_report::ScheduleReport;
-use drydock_base::paths::RunDir;
 use drydock_base::text;
 use drydock_base::text::plural;
 use drydock_base::units::{self, ByteSize};
@@ -33,7 +33,7 @@ const CERTAIN: f64 = 0.9;
 
 /// The text, ending with a newline.
 pub fn render(input: ReportInput<'_>) -> String {
-    let ReportInput { run, dir, schedule, .. } = input;
+    let ReportInput { run, schedule, .. } = input;
     let mut text = String::new();
     // Writing into a text cannot fail.
     write_causes(&mut text, input)
@@ -41,7 +41,7 @@ pub fn render(input: ReportInput<'_>) -> String {
         .and_then(|()| write_allocations(&mut text, run))
         .and_then(|()| write_tables(&mut text, run))
         .and_then(|()| schedule.map_or(Ok(()), |schedule| write_schedule(&mut text, run, schedule)))
-        .and_then(|()| write_counts(&mut text, run, dir))
+        .and_then(|()| write_counts(&mut text, input))
         .ok();
     text
 }
@@ -120,7 +120,7 @@ fn write_causes(text: &mut String, input: ReportInput<'_>) -> std::fmt::Result {
     let mut blocks: Vec<(usize, String)> = Vec::new();
     for cause in input.causes.all().iter().filter(|cause| findings::failed_a_job(cause, run)) {
         let mut block = String::new();
-        write_finding(&mut block, cause, run)?;
+        write_finding(&mut block, cause, input)?;
         blocks.push((cause.jobs().len(), block));
     }
     for (cause, jobs) in &causes {
@@ -147,17 +147,18 @@ pub(super) fn is_explained_by_findings(record: &AttemptRecord) -> bool {
     kept && matches!(record.verdict.outcome, Outcome::Findings { .. })
 }
 
-fn write_finding(text: &mut String, cause: &Cause<'_>, run: &Run) -> std::fmt::Result {
+fn write_finding(text: &mut String, cause: &Cause<'_>, input: ReportInput<'_>) -> std::fmt::Result {
+    let run = input.run;
     let jobs: Vec<&str> = cause.jobs().into_iter().map(|job| run.plan.jobs[job].name.as_str()).collect();
     write_head(text, &format!("{}  {}", cause.title(), cause.id), &jobs)?;
-    findings::describe(text, cause, &run.plan.project)?;
+    findings::describe(text, cause, &run.plan.project, input.commands)?;
     let first = cause.jobs().first().copied().unwrap_or_default();
     let unchecked =
         run.jobs[first].attempts.last().and_then(|last| last.evidence.valgrind.as_ref()?.incomplete.first());
     if let Some(why) = unchecked {
         writeln!(text, "    not completely checked: {why}")?;
     }
-    writeln!(text, "    more: cargo xtask ci explain {}", run.plan.jobs[first].name)
+    writeln!(text, "    more: {}", input.commands.explain(run.plan.jobs[first].name.as_str()))
 }
 
 fn write_head(text: &mut String, cause: &str, jobs: &[&str]) -> std::fmt::Result {
@@ -193,14 +194,14 @@ fn write_cause(text: &mut String, cause: &str, jobs: &[Failed<'_>], input: Repor
             writeln!(text, "            {reason}")?;
         }
     }
-    if let Some(advice) = &verdict.advice {
+    if let Some(advice) = input.commands.advice(&input.run.plan.jobs[*position], verdict) {
         writeln!(text, "    to do: {advice}")?;
     }
     let log = input.run.attempt_dir(input.dir, *position, last.number).join("log");
     for line in text::tail(&log, LOG_LINES).unwrap_or_default() {
         writeln!(text, "      │ {line}")?;
     }
-    writeln!(text, "    more: cargo xtask ci explain {name}")
+    writeln!(text, "    more: {}", input.commands.explain(name))
 }
 
 /// Writes the jobs that passed with remarks.
@@ -380,7 +381,8 @@ pub(super) fn buys(started: &RunStarted, schedule: &ScheduleReport) -> String {
     buys.join("; ")
 }
 
-fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result {
+fn write_counts(text: &mut String, input: ReportInput<'_>) -> std::fmt::Result {
+    let ReportInput { run, dir, commands: Commands { is_last, .. }, .. } = input;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for job in &run.jobs {
         *counts.entry(job.result.as_ref().map_or("unsettled", JobResult::word)).or_default() += 1;
@@ -397,10 +399,10 @@ fn write_counts(text: &mut String, run: &Run, dir: &RunDir) -> std::fmt::Result 
     writeln!(text, "\n{}: {}{carried} in {took}", plural(run.jobs.len(), "job"), parts.join(", "))?;
     let stopped =
         run.interrupted.is_some() || run.jobs.iter().any(|job| matches!(job.result, Some(JobResult::Cancelled)));
-    if stopped {
-        writeln!(text, "resume with: cargo xtask ci --resume")?;
-    } else if counts.keys().any(|word| !matches!(*word, "passed" | "flaky" | "quarantined")) {
-        writeln!(text, "repeat the jobs that did not pass with: cargo xtask ci rerun")?;
+    if stopped && *is_last {
+        writeln!(text, "resume with: {}", commands::resume())?;
+    } else if *is_last && counts.keys().any(|word| !matches!(*word, "passed" | "flaky" | "quarantined")) {
+        writeln!(text, "repeat the jobs that did not pass with: {}", commands::rerun())?;
     }
     writeln!(text, "recorded in {}, for a browser in report.html", dir.root().display())
 }

@@ -1,6 +1,7 @@
 //! The suppressions of a project compared with those that a run used: author, expiry, and whether each still matches
 //! anything.
 
+use drydock_base::hint;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -160,7 +161,7 @@ pub fn notes(run: &Run) -> Vec<String> {
     notes.extend(named("expired and still in use", review.entries.iter().filter(|entry| entry.expired).collect()));
     notes.extend(named("suppressed nothing", review.entries.iter().filter(|entry| entry.is_unused()).collect()));
     if !notes.is_empty() {
-        notes.push("`cargo xtask ci suppressions` lists all".into());
+        notes.push(format!("`{}` lists all", hint::drydock(&["ci", "suppressions"])));
     }
     notes
 }

@@ -10,6 +10,7 @@ use crate::event::{AttemptRecord, Event, JobResult, Stamped};
 use crate::outcome::Outcome;
 use crate::run::Run;
 use crate::schedule::Prediction;
+use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::units::{self, ByteSize, JobName};
 
@@ -133,7 +134,7 @@ impl Terminal {
                 self.line(&format!("{:>9} {:>8} {:>9}  {job}  {because}", "not run", "", ""));
             }
             Event::AdmissionPaused { because: Some(because) } => self.line(&format!("  new jobs wait: {because}")),
-            Event::Warning { text } => self.line(&format!("  warning: {text}")),
+            Event::Warning { text } => self.line(&format!("  warning: {}", hint::shown(text))),
             Event::Interrupted { signal } => self.line(&format!(
                 "  {} received: ending the running jobs; once more kills them at once",
                 crate::outcome::signal_name(*signal)

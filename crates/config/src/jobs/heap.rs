@@ -5,6 +5,7 @@ use super::{Job, PlannedItem};
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::paths;
 use crate::template::{Placeholder, Template};
+use drydock_base::hint;
 use drydock_base::text::quoted;
 use drydock_base::units::{ByteSize, Percent};
 use std::path::Path;
@@ -75,5 +76,6 @@ pub(super) fn missing(job: &Job, planned: &PlannedItem, project: &Path) -> Optio
 
 /// The command that writes a baseline.
 pub fn write_it(planned: &PlannedItem, file: &str) -> String {
-    format!("`cargo xtask ci massif baseline {} --output {file}`", planned.name)
+    let command = hint::drydock(&["ci", "massif", "baseline", planned.name.as_str(), "--output", file]);
+    format!("`{command}`")
 }

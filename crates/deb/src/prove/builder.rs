@@ -9,6 +9,7 @@ use anyhow::Context as _;
 
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::paths;
 
 /// The number of user ids that a chroot needs.
@@ -149,8 +150,9 @@ impl Builder {
         }
         command.extend(argv.iter().cloned());
         let search = std::env::var_os("PATH");
-        exec::find(&argv[0], Path::new("/"), search.as_ref())
-            .map_err(|why| Failure::missing(format!("{why}; `cargo xtask doctor deb` shows how to install it")))?;
+        exec::find(&argv[0], Path::new("/"), search.as_ref()).map_err(|why| {
+            Failure::missing(format!("{why}; `{}` shows how to install it", hint::drydock(&["doctor", "deb"])))
+        })?;
         let output = duct::cmd(&command[0], &command[1..])
             .dir(directory)
             .full_env(exec::environment(&[], &set))

@@ -209,8 +209,7 @@ fn measured(
     let mut all = Vec::new();
     let mut declared: Option<Vec<String>> = None;
     for source in sources {
-        if is_file(source) {
-            let file = PathBuf::from(source);
+        if let Some(file) = named_file(ctx, run, source) {
             let profile = Profile::open(&real(&file)).map_err(|fault| unreadable(&file, &fault))?;
             let wrappers = declared.get_or_insert_with(|| ctx.map_or_else(Vec::new, declared_wrappers)).clone();
             let processes = Processes { file, profile, others: Vec::new(), incomplete: Vec::new() };
@@ -276,6 +275,18 @@ fn tell_others(processes: &Processes) {
     if processes.others.len() > 20 {
         output::out(format_args!("  and {} more", processes.others.len() - 20));
     }
+}
+
+/// The file that an argument names: from the current directory, or in the project, as declarations and messages name it,
+/// if no job has that name.
+fn named_file(ctx: Option<&Context>, run: Option<&str>, source: &str) -> Option<PathBuf> {
+    if is_file(source) {
+        return Some(source.into());
+    }
+    let ctx = ctx?;
+    let file = Some(ctx.declarations.project.join(source)).filter(|file| file.is_file())?;
+    let is_job = super::recorded(&ctx.state, run).is_ok_and(|(_, run)| run.plan.job(source).is_some());
+    (!is_job).then_some(file)
 }
 
 fn is_file(source: &str) -> bool {

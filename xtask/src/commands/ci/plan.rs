@@ -8,6 +8,7 @@ use crate::cli;
 use crate::exit::Exit;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::units::{self, ByteSize};
 use drydock_ci::capacity::Capacity;
@@ -93,7 +94,8 @@ pub(super) fn valgrind_version(plan: &Plan) -> anyhow::Result<Option<String>> {
     }
     let version = exec::read(&["valgrind".into(), "--version".into()], &plan.project).map_err(|why| {
         Failure::missing(format!(
-            "jobs run under valgrind, which does not run here: {why}; `cargo xtask doctor --install ci` installs it"
+            "jobs run under valgrind, which does not run here: {why}; `{}` installs it",
+            hint::drydock(&["doctor", "--install", "ci"])
         ))
     })?;
     Ok(Some(version.trim_start_matches("valgrind-").to_owned()))

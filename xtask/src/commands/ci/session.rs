@@ -17,6 +17,7 @@ use drydock_ci::event::{Event, JobResult, RunResult, RunStarted};
 use drydock_ci::journal::{self, Journal};
 use drydock_ci::plan::Plan;
 use drydock_ci::recover;
+use drydock_ci::report::commands::{self, Commands};
 use drydock_ci::report::findings::Causes;
 use drydock_ci::report::terminal::Terminal;
 use drydock_ci::report::{self, ReportInput, summary};
@@ -67,11 +68,13 @@ impl Session<'_> {
         let (state, fail_on_flaky) = (&self.ctx.state, self.parameters.fail_on_flaky);
         let Some(finished) = self.supervised(goal)? else {
             let (dir, run) = recorded(state, None)?;
-            output::out(format_args!(
-                "run {} has already finished; `cargo xtask ci rerun` repeats the jobs that did not pass",
-                dir.id()
-            ));
-            return Ok(run.verdict(fail_on_flaky).into());
+            let result = run.verdict(fail_on_flaky);
+            let repeat = match result {
+                RunResult::Passed => String::new(),
+                _ => format!("; `{}` repeats the jobs that did not pass", commands::rerun()),
+            };
+            output::out(format_args!("run {} has already finished{repeat}", dir.id()));
+            return Ok(result.into());
         };
         output::out(finished.summary.trim_end());
         Ok(finished.result.into())
@@ -166,9 +169,10 @@ impl Session<'_> {
             let thread = std::thread::Builder::new().name("supervisor".into()).spawn_scoped(scope, || supervisor.run());
             match thread.map(std::thread::ScopedJoinHandle::join) {
                 Ok(Ok(result)) => result,
-                Ok(Err(_)) => Err(Failure::infrastructure(
-                    "the supervisor panicked, which is a bug in Drydock; the journal is complete, run `ci --resume`",
-                )),
+                Ok(Err(_)) => Err(Failure::infrastructure(format!(
+                    "the supervisor panicked, which is a bug in Drydock; the journal is complete, run `{}`",
+                    commands::resume()
+                ))),
                 Err(error) => Err(error).context("cannot start the supervisor's thread"),
             }
         })?;
@@ -183,7 +187,16 @@ impl Session<'_> {
         }
         let (causes, schedule) = (Causes::new(&run), schedule_report::assess(&run));
         let schedule = schedule.as_ref();
-        let input = ReportInput { run: &run, dir: &dir, result, causes: &causes, schedule, history: &history };
+        let commands = Commands::now();
+        let input = ReportInput {
+            commands: &commands,
+            run: &run,
+            dir: &dir,
+            result,
+            causes: &causes,
+            schedule,
+            history: &history,
+        };
         let summary = summary::render(input);
         if let Err(error) = report::write_all(input) {
             output::err(format_args!("warning: {error:#}"));

@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::lock::Lock;
 use drydock_base::{exec, output, paths};
+use drydock_ci::report::commands;
 use drydock_ci::report::findings::{self, Causes};
 use drydock_config::jobs::Suite;
 use drydock_valgrind::cause::Cause;
@@ -54,7 +55,7 @@ impl cli::CiSuppress {
         }
         let written = append(&project.join(&file), entry).with_context(|| format!("cannot append to {file}"))?;
         output::out(format_args!("{}", written.to_string().trim_end()));
-        output::err(format_args!("appended to {file}; `cargo xtask ci rerun` shows what is left"));
+        output::err(format_args!("appended to {file}; `{}` shows what is left", commands::rerun()));
         warn_undeclared(&suite, tool, &file);
         Ok(Exit::Success)
     }

@@ -14,6 +14,7 @@ use crate::cli;
 use crate::exit::Exit;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::paths::State;
 use drydock_base::units::{self, ByteSize, JobName};
@@ -37,10 +38,13 @@ impl cli::CiTuneMemory {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let parameters = RunParameters { jobs: Some(1), ..self.options.into() };
         let plan = plan::make(ctx, &capacity::find(&parameters), std::slice::from_ref(&self.job), &mut Vec::new())?;
-        let job = plan
-            .job(&self.job)
-            .cloned()
-            .ok_or_else(|| Failure::usage(format!("`{}` names more than one job; `ci plan` lists them", self.job)))?;
+        let job = plan.job(&self.job).cloned().ok_or_else(|| {
+            Failure::usage(format!(
+                "`{}` names more than one job; `{}` lists them",
+                self.job,
+                hint::drydock(&["ci", "plan"])
+            ))
+        })?;
         if job.tool.kind != Tool::Memcheck {
             let text = format!("`{}` runs under {}; the options are memcheck's", job.name, job.tool.kind.name());
             return Err(Failure::usage(text));
@@ -90,7 +94,10 @@ fn build_canary(directory: &Path) -> anyhow::Result<String> {
     let source = source.display().to_string();
     let line = ["cc", "-g", "-O1", "-w", "-o", &program, &source].map(str::to_owned);
     exec::read(&line, directory).map_err(|why| {
-        let text = format!("the program with the seeded bugs cannot be built: {why}; `apt-get install gcc libc6-dev`");
+        let text = format!(
+            "the program with the seeded bugs cannot be built: {why}; run `{}`",
+            hint::apt_get(["install", "gcc", "libc6-dev"])
+        );
         Failure::missing(text)
     })?;
     Ok(program)

@@ -14,6 +14,7 @@ use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::output;
 use drydock_config::release::deb::Series;
 use drydock_deb::control;
@@ -48,7 +49,10 @@ impl cli::DebBuild {
         run(&["dpkg-checkbuilddeps"]).map_err(|why| {
             // The error output names the missing packages.
             let why = if let exec::Error::Exit { stderr, .. } = why { stderr } else { why.to_string() };
-            Failure::missing(format!("{why}; install them with `apt-get satisfy '{dependencies}'`"))
+            Failure::missing(format!(
+                "{why}; install them with `{}`",
+                hint::apt_get(["satisfy", dependencies.as_str()])
+            ))
         })?;
         let jobs = format!("-j{}", threads(None));
         run(&["dpkg-buildpackage", "-b", "-us", "-uc", "-nc", &jobs])

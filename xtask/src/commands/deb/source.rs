@@ -6,6 +6,7 @@ use crate::commands::Context;
 use crate::commands::release::build::{lock, threads};
 use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
+use drydock_base::hint;
 use drydock_base::output;
 use drydock_deb::sign::Signer;
 
@@ -33,7 +34,10 @@ impl cli::DebSource {
             output::out(format_args!("{:<10} {}", one.series, packages.directory().join(&one.changes).display()));
         }
         if signer.is_none() {
-            output::err(format_args!("note: the packages are not signed; `deb upload` signs them, or use --sign"));
+            output::err(format_args!(
+                "note: the packages are not signed; `{}` signs them, or use --sign",
+                hint::drydock(&["deb", "upload"])
+            ));
         }
         Ok(Exit::Success)
     }

@@ -11,6 +11,7 @@ use crate::commands::release_context::ReleaseContext;
 use drydock_archive::{self as archive, ArchiveFile, Archives};
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::paths;
 use drydock_config::debversion::{self, DebVersion};
@@ -118,7 +119,7 @@ impl<'a> SourcePackages<'a> {
         let fits = |one: &BuiltSource| one.series == series.name.as_str() && one.version == version.as_str();
         all.into_iter().find(fits).ok_or_else(|| {
             let text = format!("there is no source package {version} for {}", series.name.as_str());
-            Failure::usage(format!("{text}; build it with `cargo xtask deb source`"))
+            Failure::usage(format!("{text}; build it with `{}`", hint::drydock(&["deb", "source"])))
         })
     }
 

@@ -6,6 +6,7 @@ use super::nightly_build::NightlyBuild;
 use crate::tools::{self, Purpose};
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_config::images::{From, Image};
 use drydock_release::preflight::{self, Finding};
 
@@ -50,7 +51,11 @@ fn tools(nightly: &NightlyBuild) -> Vec<Finding> {
         findings.push(if tool.is_installed() {
             Finding::good(what, "installed")
         } else {
-            Finding::bad(what, "not found", format!("it {}: apt-get install {}", tool.reason, tool.package))
+            Finding::bad(
+                what,
+                "not found",
+                format!("it {}: `{}`", tool.reason, hint::apt_get(["install", tool.package])),
+            )
         });
     }
     findings

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::record::{NightlyRecord, Outcome, PushedImage};
+use drydock_base::hint;
 use drydock_base::units;
 
 /// The summary as text.
@@ -27,7 +28,8 @@ pub(super) fn text(record: &NightlyRecord) -> String {
         }
     }
     if record.result == Outcome::Published && record.tag.is_some() {
-        text.push_str("\n  this is the build of a release; publish its images with `cargo xtask docker promote`");
+        let promote = hint::drydock(&["docker", "promote"]);
+        text.push_str(&format!("\n  this is the build of a release; publish its images with `{promote}`"));
     }
     if let Some(failure) = &record.failure {
         text.push_str(&format!("\n  {}", failure.replace('\n', "\n  ")));

@@ -14,7 +14,7 @@ use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::release::{NightlyVersion, Signing, Version};
 use drydock_release::build::Job;
-use drydock_release::manifest::{Manifest, NAME};
+use drydock_release::manifest::{CHECKSUMS, Manifest, NAME};
 use drydock_release::signatures::{self, Signature};
 use drydock_release::verify::{self, CheckedFile};
 
@@ -86,6 +86,10 @@ impl cli::ReleaseVerify {
                     Some(parent) => parent.to_owned(),
                     None => PathBuf::from("/"),
                 };
+                let is_listed = |file: &PathBuf| [NAME, CHECKSUMS].iter().any(|list| parent(file).join(list).exists());
+                if let Some(absent) = files.iter().find(|file| !file.exists() && !is_listed(file)) {
+                    return Err(usage(format!("{} does not exist", absent.display())));
+                }
                 let directories: BTreeSet<PathBuf> = files.iter().map(parent).collect();
                 if directories.len() != 1 || files.iter().any(|file| file.is_dir()) {
                     return Err(usage("name one directory, or files of one directory".into()));

@@ -63,7 +63,8 @@ fn what_would_not_work_is_refused_with_its_remedy() {
         }
         assert!(!build.oci("0.3.0").join("mine").exists());
     };
-    refused(2, &["_amd64.deb is not in ", "build it with `cargo xtask deb prove --series bookworm`"]);
+    let prove_it = build.hint("deb prove --series bookworm");
+    refused(2, &["_amd64.deb is not in ", &format!("build it with {prove_it}")]);
 
     let dsc = build.sources();
     let made = |fields: &str, control: &[(&str, &str)], files: &[&str]| {
@@ -109,7 +110,7 @@ fn what_would_not_work_is_refused_with_its_remedy() {
 
     // A package that is not the one that was proved, or of another commit, or of a failed proof, or with none at all.
     fs::write(&deb, &good).unwrap();
-    refused(7, &["is not the file that was proved; prove it again with `cargo xtask deb prove --series bookworm`"]);
+    refused(7, &[&format!("is not the file that was proved; prove it again with {prove_it}")]);
     prove(&deb, &dsc, &["the length"]);
     refused(7, &["differed between two builds"]);
     let stale = directory.path().join("stale.dsc");

@@ -184,9 +184,18 @@ impl BuildProject {
         argv
     }
 
+    /// A command as messages of [`BuildProject::call`] name it.
+    pub(crate) fn hint(&self, command: &str) -> String {
+        let argv = self.argv(&[]);
+        format!("`{} {command}`", argv[..argv.len() - 1].join(" "))
+    }
+
     /// `xtask docker ARGS…`
     pub(crate) fn call(&self, args: &[&str], variables: &[(&str, &str)]) -> Finished {
-        finished(Command::new(&self.argv(args)[0]).args(&self.argv(args)[1..]).envs(variables.iter().copied()))
+        let mut command = Command::new(&self.argv(args)[0]);
+        // Messages name the program by its path.
+        command.env_remove("CARGO");
+        finished(command.args(&self.argv(args)[1..]).envs(variables.iter().copied()))
     }
 
     /// The same with another user, host, clock, umask, time zone and locale.

@@ -44,7 +44,7 @@ fn twenty_jobs_with_one_leak_are_one_finding_and_one_suppression() {
     let shared = findings(&run).into_iter().find(|finding| finding["id"] == id.as_str()).unwrap();
     assert_eq!(words(&shared["jobs"]), names);
     assert_eq!((findings(&run).len(), &shared["count"]), (2, &20.into()));
-    let hint = format!("to suppress it: cargo xtask ci suppress {id} --reason TEXT");
+    let hint = format!("to suppress it: {}", project.hint(&format!("ci suppress {id} --reason TEXT")));
     for shown in ["20 jobs: shared-0, shared-1", "2 causes, 21 jobs", &hint] {
         assert!(finished.stdout.contains(shown), "{shown}: {}", finished.stdout);
     }

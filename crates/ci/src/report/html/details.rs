@@ -170,20 +170,20 @@ pub(super) fn proof(html: &mut Html, page: Page<'_>, position: usize, record: &A
     let before = html.len();
     reasons_of(html, "why", &verdict.reasons);
     reasons_of(html, "why-not", &verdict.ruled_out);
-    if let Some(advice) = &verdict.advice {
+    if let Some(advice) = page.commands.advice(planned, verdict) {
         html.within("p", &[("class", "advice")], |html| {
-            html.raw("<b>To do:</b> ").prose(advice);
+            html.raw("<b>To do:</b> ").prose(&advice);
         });
     }
     if budget.proof == 0 {
         html.raw("<p class=hint>The proof of all failures is too long for this page: ");
-        html.text("`cargo xtask ci explain ").text(planned.name.as_str()).text("` prints it.").raw("</p>");
+        html.prose(&format!("`{}` prints it.", page.commands.explain(planned.name.as_str()))).raw("</p>");
         return;
     }
     for (number, error) in model::errors(page, position, record).enumerate() {
         if number == MOST_ERRORS || html.len() - before > MOST_PROOF {
             html.raw("<p class=hint>There are more: ");
-            html.prose(&format!("`cargo xtask ci explain {}` prints them.", planned.name)).raw("</p>");
+            html.prose(&format!("`{}` prints them.", page.commands.explain(planned.name.as_str()))).raw("</p>");
             break;
         }
         one_error(html, &error);

@@ -124,7 +124,7 @@ fn finding(html: &mut Html, page: Page<'_>, cause: &Cause<'_>, record: &AttemptR
         html.tag("p", &[], &format!("Not completely checked: {why}"));
     }
     html.within("p", &[("class", "hint")], |html| {
-        html.prose(&format!("To suppress it: `cargo xtask ci suppress {} --reason TEXT`", cause.id));
+        html.prose(&format!("To suppress it: `{}`", page.commands.suppress(&cause.id)));
     });
     budget.proof = budget.proof.saturating_sub(html.len() - before);
 }

@@ -9,6 +9,7 @@ use super::markup::Html;
 use super::style::Style;
 use crate::event::RunResult;
 use crate::outcome::signal_name;
+use crate::report::commands;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -96,12 +97,14 @@ fn headline(page: Page<'_>) -> String {
 
 fn result(page: Page<'_>) -> String {
     let mut text = page.result.sentence().to_owned();
+    let is_last = page.commands.is_last;
+    let resume = if is_last { format!("; `{}` resumes it", commands::resume()) } else { String::new() };
     if let Some(signal) = page.run.interrupted {
-        text.push_str(&format!(" {} stopped the run; `cargo xtask ci --resume` resumes it.", signal_name(signal)));
+        text.push_str(&format!(" {} stopped the run{resume}.", signal_name(signal)));
     } else if page.run.result.is_none() {
-        text.push_str(" The run never finished; `cargo xtask ci --resume` resumes it.");
-    } else if page.result != RunResult::Passed {
-        text.push_str(" `cargo xtask ci rerun` repeats the jobs that did not pass.");
+        text.push_str(&format!(" The run never finished{resume}."));
+    } else if is_last && page.result != RunResult::Passed {
+        text.push_str(&format!(" `{}` repeats the jobs that did not pass.", commands::rerun()));
     }
     text
 }
@@ -205,7 +208,10 @@ pub(super) fn end(html: &mut Html, page: Page<'_>) {
         html.link("run.json", "run.json");
         html.text(", ");
         html.link("junit.xml", "junit.xml");
-        html.prose(&format!(", and `cargo xtask ci explain JOB`. Recorded in {}.", page.dir.root().display()));
+        if let Some(planned) = page.run.plan.jobs.first() {
+            html.prose(&format!(", and for each job `{}`", page.commands.explain(planned.name.as_str())));
+        }
+        html.text(&format!(". Recorded in {}.", page.dir.root().display()));
     });
     html.raw("<script>").raw(SCRIPT).raw("</script></body></html>\n");
 }

@@ -9,6 +9,7 @@ use crate::history::History;
 use crate::outcome::{MemoryScope, Outcome, Verdict, Victim};
 use crate::plan::{FORMAT, Plan, PlannedJob};
 use crate::report::ReportInput;
+use crate::report::commands::Commands;
 use crate::report::findings::Causes;
 use crate::run::Run;
 use crate::schedule_report;
@@ -89,7 +90,16 @@ fn html_with(run: &Run, history: &History) -> String {
     let dir = RunDir::new("/nowhere/r".into());
     let result = run.result.unwrap_or_else(|| run.verdict(false));
     let (causes, schedule) = (Causes::new(run), schedule_report::assess(run));
-    render(ReportInput { run, dir: &dir, result, causes: &causes, schedule: schedule.as_ref(), history })
+    let commands = Commands::now();
+    render(ReportInput {
+        commands: &commands,
+        run,
+        dir: &dir,
+        result,
+        causes: &causes,
+        schedule: schedule.as_ref(),
+        history,
+    })
 }
 
 fn frame(function: &str) -> Frame {

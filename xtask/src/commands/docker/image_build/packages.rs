@@ -12,6 +12,7 @@ use drydock_archive::layer::{Item, ItemKind};
 use drydock_archive::read::{Limits, MemberKind, ReadError};
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::output;
 use drydock_config::images::Platform;
 use drydock_config::release::deb::Series;
@@ -61,11 +62,11 @@ pub(super) fn find(
         return Ok(found);
     }
     let list = missing.join(", ");
-    let mut command = format!("cargo xtask deb prove --series {}", series.name.as_str());
+    let mut command = hint::drydock(&["deb", "prove", "--series", series.name.as_str()]);
     if release.nightly().is_some() {
-        command.push_str(&format!(" --nightly {}", release.version));
+        command = command.args(["--nightly", release.version.as_str()]);
     } else if release.is_trial() {
-        command.push_str(" --untagged");
+        command = command.arg("--untagged");
     }
     let remedy = if Platform::here() == Some(platform) {
         format!("build it with `{command}`")
@@ -119,7 +120,7 @@ fn open(path: &Path, name: &str, platform: Platform) -> anyhow::Result<BinaryPac
 /// architecture.
 fn check_proof(packages: &SourcePackages<'_>, series: &Series, path: &Path) -> anyhow::Result<()> {
     let again = |why: &str| {
-        let command = format!("cargo xtask deb prove --series {}", series.name.as_str());
+        let command = hint::drydock(&["deb", "prove", "--series", series.name.as_str()]);
         Failure::not_reproducible(format!("{} {why}; prove it again with `{command}`", path.display()))
     };
     let made = packages.built_for(series)?;

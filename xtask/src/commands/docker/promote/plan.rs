@@ -7,6 +7,7 @@ use super::release::PromotedRelease;
 use super::signed;
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_config::images::{Digest, Image, ImageName, Platform, Repository, Tag};
 use drydock_oci::build_record::BuildRecord;
 use drydock_oci::promote::candidate::{self, Candidate};
@@ -149,9 +150,10 @@ impl Planner<'_> {
     fn differs(&self, image: &Image, own: Digest, other: &str) -> Finding {
         let (name, tag) = (&image.name, &self.release.tag.name);
         let remedy = format!(
-            "build on a third machine to find out which of the two is wrong; to replace that of the registry: cargo xtask \
-             docker nightly {name} --commit {tag} --tag {tag}; to replace that of this machine: cargo xtask docker build \
-             {name} --commit {tag} --tag {tag}"
+            "build on a third machine to find out which of the two is wrong; to replace that of the registry: `{}`; to \
+             replace that of this machine: `{}`",
+            hint::drydock(&["docker", "nightly", name.as_str(), "--commit", tag, "--tag", tag]),
+            hint::drydock(&["docker", "build", name.as_str(), "--commit", tag, "--tag", tag])
         );
         Finding::bad(
             format!("two builds of {name} at {tag} are identical"),
@@ -170,8 +172,9 @@ impl Planner<'_> {
         findings: &mut Vec<Finding>,
     ) -> anyhow::Result<Option<(Candidate, Evidence, FoundBy)>> {
         let (from, commit, tag) = (&image.repositories.nightly, &self.release.commit.id, &self.release.tag.name);
-        let again = format!("cargo xtask docker nightly {} --tag {tag}", image.name);
-        let build = format!("cargo xtask docker build {} --tag {tag}, then {again}", image.name);
+        let again = format!("`{}`", hint::drydock(&["docker", "nightly", image.name.as_str(), "--tag", tag]));
+        let build = hint::drydock(&["docker", "build", image.name.as_str(), "--tag", tag]);
+        let build = format!("`{build}`, then {again}");
         let of_commit: Tag = format!("sha-{}", commit.short())
             .parse()
             .map_err(|bad| Failure::usage(format!("cannot make a tag of commit {commit}: {bad}")))?;

@@ -7,6 +7,7 @@ use crate::commands::Context;
 use crate::commands::release_context::{DeclaredCommit, VersionSource, signing_policy};
 use drydock_base::failure::Failure;
 use drydock_base::git::Objects;
+use drydock_base::hint;
 use drydock_config::release::{Signing, Version};
 use drydock_oci::build_record::{BuildRecord, RecordTag};
 use drydock_release::manifest::{CHECKSUMS, Manifest, NAME};
@@ -42,8 +43,9 @@ impl PromotedRelease {
         let reference = format!("refs/tags/{name}");
         let object = head.repository.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &reference]);
         let object = object.map_err(|_| {
-            let text = format!("{} has no tag {name}; run `git fetch --tags`", ctx.declarations.project.display());
-            Failure::usage(text)
+            let project = &ctx.declarations.project;
+            let fetch = hint::git(project, &["fetch", "--tags"]);
+            Failure::usage(format!("{} has no tag {name}; run `{fetch}`", project.display()))
         })?;
         // By the name of the object that was just read, as the tag may move.
         let commit = DeclaredCommit::resolve(ctx, &object)?;
