@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use drydock_archive::source::SourceTree;
+use drydock_archive::source::{NameRules, SourceTree};
 use drydock_archive::{ArchiveFile, Archives};
 use drydock_base::git::Repository;
 use drydock_config::release::Format;
@@ -110,7 +110,7 @@ fn main() -> ExitCode {
 fn write_archives(project: &Path, out: &Path) {
     let repository = Repository::find(project).expect("a repository");
     let commit = repository.resolve("HEAD", "commit").expect("a commit");
-    let tree = SourceTree::read(&repository, &commit, true).expect("a tree");
+    let tree = SourceTree::read(&repository, &commit, true, NameRules::Portable).expect("a tree");
     let path = |format: Format| out.join(format!("p.{}", format.extension()));
     let files = Format::ALL.map(|format| ArchiveFile { format, path: path(format) });
     let archives = Archives { directory: "p-1", epoch: tree.epoch, files: &files, threads: threads() };

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 pub use encode::{BZIP2_LEVEL, DEFLATE_LEVEL, LAYER_LEVEL, XZ_BLOCK, XZ_PRESET, libraries};
 pub use write::{ArchiveFile, Archives, Written, WrittenArchive, WrittenEntry, write};
+pub use zip::zip_date;
 
 /// The type of an entry in a source tree and in the archives made of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,5 +11,5 @@ pub mod version;
 mod walk;
 
 pub use model::{ExcludedPath, Origin, SourceEntry, SourceRepository, SourceTree};
-pub use names::{PathProblem, check_paths, wrong_target};
+pub use names::{NameRules, PathProblem, check_paths, wrong_target};
 pub use tree::Reader;

@@ -14,7 +14,7 @@ const RECORD: u64 = 20 * BLOCK as u64;
 const PAX_NAME: &str = "pax-header";
 /// The largest number in an octal field of seven digits (owners).
 const LARGEST_ID: u64 = 0o7_777_777;
-/// The largest number in an octal field of eleven digits (sizes).
+/// The largest number in an octal field of eleven digits (sizes, and times until the year 2242).
 const LARGEST_SIZE: u64 = 0o77_777_777_777;
 
 /// The fields of one header.
@@ -60,8 +60,12 @@ impl<'a> Header<'a> {
         if link.len() > 100 {
             records.extend(record("linkpath", link));
         }
-        let numbers =
-            [("size", self.size, LARGEST_SIZE), ("uid", self.owner.0, LARGEST_ID), ("gid", self.owner.1, LARGEST_ID)];
+        let numbers = [
+            ("size", self.size, LARGEST_SIZE),
+            ("mtime", self.time, LARGEST_SIZE),
+            ("uid", self.owner.0, LARGEST_ID),
+            ("gid", self.owner.1, LARGEST_ID),
+        ];
         for (key, value, _) in numbers.into_iter().filter(|(_, value, largest)| value > largest) {
             records.extend(record(key, value.to_string().as_bytes()));
         }
@@ -90,7 +94,7 @@ impl<'a> Header<'a> {
         header.set_uid(fitting(self.owner.0, LARGEST_ID));
         header.set_gid(fitting(self.owner.1, LARGEST_ID));
         header.set_size(fitting(self.size, LARGEST_SIZE));
-        header.set_mtime(self.time);
+        header.set_mtime(fitting(self.time, LARGEST_SIZE));
         let link = self.link.as_bytes();
         let link = &link[..link.len().min(100)];
         if let Some(ustar) = header.as_ustar_mut() {

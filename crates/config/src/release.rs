@@ -32,6 +32,8 @@ pub struct Release {
     pub changelog: Option<String>,
     /// True if the files of submodules are part of the sources.
     pub submodules: bool,
+    /// False if names are allowed that Windows or macOS cannot hold or cannot tell apart.
+    pub portable_names: bool,
     /// Generators of derived files, in the order in which they run.
     pub generators: Vec<Generator>,
     /// The archives to build, at least one, with different names.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use drydock_archive::source::SourceTree;
 use drydock_base::exec;
 use drydock_base::hint;
-use drydock_config::release::{Release, Version};
+use drydock_config::release::{Format, Release, Version};
 
 /// The result of checking one requirement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -96,6 +96,21 @@ pub fn changelog(release: &Release, tree: &SourceTree, version: &Version) -> any
             format!("add one such as `## [{version}] - DATE`, and commit it"),
         ),
     }))
+}
+
+/// Checks that every archive format can hold the date of the commit.
+pub fn dates(release: &Release, tree: &SourceTree) -> Vec<Finding> {
+    let archives = release.archives.iter().filter(|archive| archive.format == Format::Zip);
+    let findings = archives.map(|_| {
+        let what = "the zip file can hold the date of the commit";
+        match drydock_archive::zip_date(tree.epoch) {
+            Ok(date) => Finding::good(what, date),
+            Err(error) => {
+                Finding::bad(what, error.to_string(), "commit with another date, or declare only tar formats")
+            }
+        }
+    });
+    findings.take(1).collect()
 }
 
 /// Whether a heading has exactly this version: `## [1.2] - 2026-06-01`, `## 1.2`, `## v1.2`.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::Context;
-use drydock_archive::source::{self, SourceTree};
+use drydock_archive::source::{self, NameRules, SourceTree};
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
@@ -132,7 +132,8 @@ impl DeclaredCommit {
         if let Some(tree) = self.sources.get() {
             return Ok(tree);
         }
-        let tree = SourceTree::read(&self.repository, &self.id, self.declaration.submodules)?;
+        let names = if self.declaration.portable_names { NameRules::Portable } else { NameRules::Unix };
+        let tree = SourceTree::read(&self.repository, &self.id, self.declaration.submodules, names)?;
         Ok(self.sources.get_or_init(|| tree))
     }
 

@@ -1,5 +1,6 @@
 //! Integration tests of source releases, with real git, real unpackers and real generators.
 
+mod commit_alone;
 mod derived;
 pub(crate) mod fixture;
 mod hostile;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{Limits, MemberKind, ReadError, shown, visit};
-use crate::source::{check_paths, wrong_target};
+use crate::source::{NameRules, check_paths, wrong_target};
 use drydock_config::release::Format;
 
 /// Unpacks an archive into an empty directory: files with their permissions but without setuid, setgid and sticky, and
@@ -47,7 +47,7 @@ pub fn unpack(file: &Path, format: Format, limits: Limits, directory: &Path) -> 
         all.range(inside.as_str()..).next().is_some_and(|path| path.starts_with(&inside))
     };
     let empty = directories.iter().map(String::as_str).filter(|directory| !holds(directory));
-    let problems = check_paths(paths.iter().map(String::as_str).chain(empty));
+    let problems = check_paths(paths.iter().map(String::as_str).chain(empty), NameRules::Unix);
     if let Some(problem) = problems.first() {
         return Err(ReadError::Unsafe(format!("{problem} ({} such paths)", problems.len())));
     }

@@ -81,15 +81,19 @@ fn directory<R: Read + Seek>(file: &mut R, length: u64, limits: Limits) -> Resul
     let at = (0..=tail.len().saturating_sub(END)).rev().find(|at| tail.len() >= END && is_end(at));
     let at = at.ok_or_else(|| ReadError::Truncated("the central directory of the zip file".into()))?;
     let end = &tail[at..at + END];
-    let (count, size, offset) = (u16_at(end, 10), u64::from(u32_at(end, 12)), u64::from(u32_at(end, 16)));
-    if u16_at(end, 4) != 0 || count == u16::MAX || offset == u64::from(u32::MAX) {
-        return Err(ReadError::Unsupported("several parts, or zip64".into()));
+    let (mut count, mut size, mut offset) =
+        (u64::from(u16_at(end, 10)), u64::from(u32_at(end, 12)), u64::from(u32_at(end, 16)));
+    if u16_at(end, 4) != 0 {
+        return Err(ReadError::Unsupported("several parts".into()));
     }
-    let ends_at = length - tail_length + at as u64;
+    let mut ends_at = length - tail_length + at as u64;
+    if count == u64::from(u16::MAX) || [size, offset].contains(&u64::from(u32::MAX)) {
+        (ends_at, [count, size, offset]) = zip64(file, ends_at)?;
+    }
     if offset.checked_add(size) != Some(ends_at) || size > LARGEST_DIRECTORY {
         return Err(ReadError::Damaged("its central directory is at another position".into()));
     }
-    if usize::from(count) > limits.entries {
+    if count > limits.entries as u64 {
         return Err(ReadError::TooMany(limits.entries));
     }
     file.seek(SeekFrom::Start(offset))?;
@@ -101,10 +105,30 @@ fn directory<R: Read + Seek>(file: &mut R, length: u64, limits: Limits) -> Resul
         entries.push(entry);
         rest = after;
     }
-    if entries.len() != usize::from(count) {
+    if entries.len() as u64 != count {
         return Err(ReadError::Damaged("the number of entries differs from the stated one".into()));
     }
     Ok((entries, offset))
+}
+
+/// The end record of zip64: its position, which is the end of the central directory, and the count, the size and the offset
+/// of the directory. `before` is the position of the ordinary end record.
+fn zip64<R: Read + Seek>(file: &mut R, before: u64) -> Result<(u64, [u64; 3]), ReadError> {
+    let damaged = || ReadError::Damaged("its zip64 records".into());
+    let mut locator = [0; 20];
+    file.seek(SeekFrom::Start(before.checked_sub(20).ok_or_else(damaged)?))?;
+    file.read_exact(&mut locator)?;
+    let at = u64_at(&locator, 8);
+    if !locator.starts_with(b"PK\x06\x07") || at > before - 20 {
+        return Err(damaged());
+    }
+    let mut end = [0; 56];
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(&mut end).map_err(|_| damaged())?;
+    if !end.starts_with(b"PK\x06\x06") || u32_at(&end, 16) != 0 {
+        return Err(damaged());
+    }
+    Ok((at, [32, 40, 48].map(|at| u64_at(&end, at))))
 }
 
 /// An entry of the central directory.
@@ -131,7 +155,18 @@ impl Central {
         let (head, rest) = bytes.split_at_checked(CENTRAL)?;
         let lengths = [28, 30, 32].map(|at| usize::from(u16_at(head, at)));
         let (name, rest) = rest.split_at_checked(lengths[0])?;
-        let (_, rest) = rest.split_at_checked(lengths[1] + lengths[2])?;
+        let (extra, rest) = rest.split_at_checked(lengths[1] + lengths[2])?;
+        // The true numbers of zip64, in this order, for those that are at their limit.
+        let mut wide = wide(&extra[..lengths[1]]);
+        let mut number = |at: usize| match u32_at(head, at) {
+            u32::MAX => {
+                let (value, after) = wide.split_at_checked(8)?;
+                wide = after;
+                Some(u64_at(value, 0))
+            }
+            value => Some(value.into()),
+        };
+        let (size, packed, offset) = (number(24)?, number(20)?, number(42)?);
         if !head.starts_with(b"PK\x01\x02") || u16_at(head, 34) != 0 {
             return None;
         }
@@ -145,12 +180,12 @@ impl Central {
             time: u16_at(head, 12),
             date: u16_at(head, 14),
             crc: u32_at(head, 16),
-            packed: u32_at(head, 20).into(),
-            size: u32_at(head, 24).into(),
+            packed,
+            size,
             extra: lengths[1],
             comment: lengths[2],
             attributes: u32_at(head, 38),
-            offset: u32_at(head, 42).into(),
+            offset,
         };
         Some((entry, rest))
     }
@@ -257,6 +292,22 @@ impl Read for Checked<'_> {
         self.left -= read as u64;
         Ok(read)
     }
+}
+
+/// The content of the extra field of zip64 (0x0001); empty without one.
+fn wide(mut extra: &[u8]) -> &[u8] {
+    while let Some((head, rest)) = extra.split_at_checked(4) {
+        let (content, after) = rest.split_at(rest.len().min(u16_at(head, 2).into()));
+        if u16_at(head, 0) == 1 {
+            return content;
+        }
+        extra = after;
+    }
+    &[]
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {

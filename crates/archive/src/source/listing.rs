@@ -6,7 +6,7 @@ use drydock_base::hint;
 
 use super::SourceRepository;
 use super::model::missing;
-use super::names::{self, PathProblem};
+use super::names;
 use crate::EntryKind;
 
 /// The largest number of files in a release. A tree that repeats itself has more.
@@ -22,20 +22,17 @@ pub(super) struct Listing {
     pub(super) files: Vec<(String, EntryKind, Oid)>,
     /// Submodules: path within the repository, pinned commit.
     pub(super) links: Vec<(String, Oid)>,
+    /// Paths that a release cannot contain, unless attributes exclude them: bytes within the repository, reason.
+    pub(super) problems: Vec<(Vec<u8>, String)>,
 }
 
 /// Every file, link and submodule of a tree. The stack is explicit, so that a deep tree cannot overflow it.
-pub(super) fn list(
-    objects: &mut Objects,
-    source: &SourceRepository,
-    root: Oid,
-    problems: &mut Vec<PathProblem>,
-) -> anyhow::Result<Listing> {
-    let mut listing = Listing { root: root.clone(), files: Vec::new(), links: Vec::new() };
-    let mut directories = vec![(String::new(), root, 0)];
+pub(super) fn list(objects: &mut Objects, source: &SourceRepository, root: Oid) -> anyhow::Result<Listing> {
+    let mut listing = Listing { root: root.clone(), files: Vec::new(), links: Vec::new(), problems: Vec::new() };
+    let mut directories = vec![(Vec::new(), root, 0)];
     let mut seen = 0;
     while let Some((directory, oid, depth)) = directories.pop() {
-        let what = format!("the directory {}{directory}", source.prefix);
+        let what = format!("the directory {}{}", source.prefix, String::from_utf8_lossy(&directory));
         let object = objects.read(&oid)?.ok_or_else(|| missing(source, &what, &oid))?;
         let width = oid.as_str().len() / 2;
         for (mode, name, oid) in entries(&object.content, width).ok_or_else(|| {
@@ -47,34 +44,72 @@ pub(super) fn list(
                 let limit = format!("more than {MOST_ENTRIES} files, or directories more than {DEEPEST} deep");
                 return Err(Failure::rejected(format!("the commit {} has {limit}", source.commit)));
             }
-            let lossy = format!("{directory}{}", String::from_utf8_lossy(name));
-            let path = format!("{}{lossy}", source.prefix);
-            let mut problem = |why: String| problems.push(PathProblem { path: names::shown(&path), why });
-            if std::str::from_utf8(name).is_err() {
-                problem("is not UTF-8, so unpackers create different names; rename it".into());
+            let bytes = [directory.as_slice(), name].concat();
+            let mode = canonical(mode);
+            if mode == Some(Mode::Directory) {
+                directories.push(([bytes.as_slice(), b"/"].concat(), oid, depth + 1));
                 continue;
             }
+            let mut problem = |why: String| listing.problems.push((bytes.clone(), why));
+            let Ok(path) = String::from_utf8(bytes.clone()) else {
+                problem("is not UTF-8, so unpackers create different names; rename it".into());
+                continue;
+            };
             match mode {
-                b"40000" => directories.push((format!("{lossy}/"), oid, depth + 1)),
-                b"160000" => listing.links.push((lossy, oid)),
-                b"120000" => {
+                Some(Mode::Directory) => {}
+                Some(Mode::Submodule) => listing.links.push((path, oid)),
+                Some(Mode::Link) => {
+                    let shown = format!("{}{path}", source.prefix);
                     let object =
-                        objects.read(&oid)?.ok_or_else(|| missing(source, &format!("the link {path}"), &oid))?;
+                        objects.read(&oid)?.ok_or_else(|| missing(source, &format!("the link {shown}"), &oid))?;
                     match String::from_utf8(object.content) {
-                        Ok(target) => match names::wrong_target(&path, &target) {
+                        Ok(target) => match names::wrong_target(&shown, &target) {
                             Some(why) => problem(why),
-                            None => listing.files.push((lossy, EntryKind::Symlink { target }, oid)),
+                            None => listing.files.push((path, EntryKind::Symlink { target }, oid)),
                         },
                         Err(_) => problem("is a symlink whose target is not UTF-8".into()),
                     }
                 }
-                b"100755" => listing.files.push((lossy, EntryKind::File { executable: true }, oid)),
-                b"100644" | b"100664" => listing.files.push((lossy, EntryKind::File { executable: false }, oid)),
-                other => problem(format!("has the mode {}, which git does not know", String::from_utf8_lossy(other))),
+                Some(Mode::File { executable }) => listing.files.push((path, EntryKind::File { executable }, oid)),
+                None => problem("has a mode that git does not know".into()),
             }
         }
     }
+    let blobs: Vec<&Oid> = listing.files.iter().map(|(_, _, blob)| blob).collect();
+    let sizes = objects.sizes(&blobs)?;
+    for ((path, _, _), size) in listing.files.iter().zip(sizes) {
+        if let Some(size) = size.filter(|size| *size > Objects::LARGEST) {
+            let (size, limit) = (size >> 20, Objects::LARGEST >> 20);
+            let why = format!(
+                "has {size} MiB, more than the {limit} MiB that a file in a release can have; exclude it \
+                               with the attribute export-ignore"
+            );
+            listing.problems.push((path.clone().into_bytes(), why));
+        }
+    }
     Ok(listing)
+}
+
+/// The kinds of entries in a tree object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Directory,
+    File { executable: bool },
+    Link,
+    Submodule,
+}
+
+/// The kind that git takes a mode for. Old versions of git and other programs wrote zeros before it, and other permissions.
+/// Source: `canon_mode` in git's object.h, which takes all other types for submodules; here they are none.
+fn canonical(mode: &[u8]) -> Option<Mode> {
+    let mode = u32::from_str_radix(std::str::from_utf8(mode).ok()?, 8).ok()?;
+    match mode & 0o170_000 {
+        0o040_000 => Some(Mode::Directory),
+        0o100_000 => Some(Mode::File { executable: mode & 0o100 != 0 }),
+        0o120_000 => Some(Mode::Link),
+        0o160_000 => Some(Mode::Submodule),
+        _ => None,
+    }
 }
 
 /// An entry of a tree object: mode, name, object.

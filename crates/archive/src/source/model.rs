@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::NameRules;
 use crate::EntryKind;
 use drydock_base::failure::Failure;
 use drydock_base::git::{Oid, Repository};
@@ -18,6 +19,8 @@ pub struct SourceTree {
     pub entries: Vec<SourceEntry>,
     /// The tracked paths that the release excludes.
     pub excluded: Vec<ExcludedPath>,
+    /// The rules that names follow.
+    pub names: NameRules,
     /// The project's repository, then those of submodules.
     pub repositories: Vec<SourceRepository>,
 }
@@ -77,8 +80,7 @@ pub struct ExcludedPath {
 /// The error for a missing object, with the command that fetches it.
 pub(super) fn missing(source: &SourceRepository, what: &str, oid: &Oid) -> anyhow::Error {
     let at = source.repository.directory.clone();
-    let partial = source.repository.ask(&["config", "--get-regexp", r"^remote\..*\.promisor$"]).is_ok();
-    let remedy = if partial {
+    let remedy = if source.repository.is_partial() {
         format!("the clone is partial; run `{}`", hint::git(&at, &["fetch", "--refetch", "--no-filter", "origin"]))
     } else if source.repository.is_shallow {
         format!("the clone is shallow; run `{}`", hint::git(&at, &["fetch", "--unshallow", "--tags"]))

@@ -26,25 +26,35 @@ const LONGEST_NAME: usize = 255;
 /// The longest path in bytes. Linux supports 4096, of which the target directory needs some.
 const LONGEST_PATH: usize = 3072;
 
+/// The systems on which a release must unpack to the same tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameRules {
+    /// Linux, macOS and Windows: no names that NTFS, APFS or HFS+ cannot hold or cannot tell apart.
+    Portable,
+    /// Linux and other systems that take names as bytes.
+    Unix,
+}
+
 /// All problems with the paths of one tree.
-pub fn check_paths<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<PathProblem> {
+pub fn check_paths<'a>(paths: impl IntoIterator<Item = &'a str>, rules: NameRules) -> Vec<PathProblem> {
     let mut problems = Vec::new();
     // The first path and whether it is a file, by the form that it has for a file system that ignores case and normalises.
     let mut folded: BTreeMap<String, (String, bool)> = BTreeMap::new();
     for path in paths {
-        if let Some(why) = problem(path) {
+        if let Some(why) = problem(path, rules) {
             problems.push(PathProblem { path: shown(path), why });
             continue;
         }
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         for end in ends {
             let (prefix, is_file) = (&path[..end], end == path.len());
-            match folded.get(&fold(prefix)) {
-                None => drop(folded.insert(fold(prefix), (prefix.to_owned(), is_file))),
+            let key = if rules == NameRules::Portable { fold(prefix) } else { prefix.to_owned() };
+            match folded.get(&key) {
+                None => drop(folded.insert(key, (prefix.to_owned(), is_file))),
                 Some((other, _)) if other != prefix => {
                     let why = format!(
                         "is the same as {} on file systems that ignore case or normalise Unicode (macOS, Windows); \
-                         rename one of them",
+                         rename one of them, {ONLY_UNIX}",
                         shown(other)
                     );
                     let problem = PathProblem { path: shown(prefix), why };
@@ -66,7 +76,7 @@ pub fn check_paths<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<PathProb
 }
 
 /// The problem with one path, apart from others.
-fn problem(path: &str) -> Option<String> {
+fn problem(path: &str, rules: NameRules) -> Option<String> {
     if path.is_empty() || path.starts_with('/') {
         return Some("is not a relative path; rename it".into());
     }
@@ -83,7 +93,7 @@ fn problem(path: &str) -> Option<String> {
         match name {
             "" => return Some("has an empty component; rename it".into()),
             "." | ".." => return Some(format!("contains a `{name}` component; rename it")),
-            _ if name.eq_ignore_ascii_case(".git") || name.eq_ignore_ascii_case("git~1") => {
+            _ if is_dot_git(name) => {
                 return Some(format!("contains a `{name}` component, which is unsafe in git repositories; rename it"));
             }
             _ if name.len() > LONGEST_NAME => {
@@ -94,13 +104,62 @@ fn problem(path: &str) -> Option<String> {
             }
             _ => {}
         }
+        if let Some(why) = (rules == NameRules::Portable).then(|| unportable(name)).flatten() {
+            return Some(format!("{why}; rename it, {ONLY_UNIX}"));
+        }
     }
     None
 }
 
+/// The remedy for releases that Linux alone unpacks.
+const ONLY_UNIX: &str =
+    "exclude it with the attribute export-ignore, or set `source.portable-names: false` in packaging/release.yaml";
+
+/// Names of devices on Windows, with any extension. Source: Microsoft, "Naming Files, Paths, and Namespaces".
+const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
+
+/// The reason why Windows or macOS cannot hold a name.
+fn unportable(name: &str) -> Option<String> {
+    if let Some(c) = name.chars().find(|c| "<>:\"|?*".contains(*c)) {
+        return Some(format!("contains the character {c:?}, which Windows does not allow in names"));
+    }
+    if name.ends_with(['.', ' ']) {
+        return Some("ends with a dot or a space, which Windows removes".into());
+    }
+    let stem = name.split('.').next().unwrap_or_default().trim_end_matches(' ').to_uppercase();
+    let is_port = ["COM", "LPT"].iter().any(|port| {
+        stem.strip_prefix(port).is_some_and(|digit| {
+            let mut digits = digit.chars();
+            digits.next().is_some_and(|c| "123456789¹²³".contains(c)) && digits.next().is_none()
+        })
+    });
+    if is_port || DEVICES.contains(&stem.as_str()) {
+        return Some(format!("has a component that is the device {stem} on Windows"));
+    }
+    // Plane by plane, and the block that Unicode reserves for internal use.
+    let is_noncharacter = |c: char| u32::from(c) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c);
+    let c = name.chars().find(|c| is_noncharacter(*c))?;
+    Some(format!("contains {}, which is no Unicode character, so macOS refuses it", c.escape_unicode()))
+}
+
+/// Whether some file system takes the name for `.git`, whose hooks and configuration git obeys: without the characters that
+/// HFS+ ignores, and as NTFS names it. Source: `is_hfs_dotgit` and `is_ntfs_dotgit` in git's utf8.c and path.c.
+fn is_dot_git(name: &str) -> bool {
+    let visible: String = name.chars().filter(|c| !is_ignored_by_hfs(*c)).collect();
+    // A colon begins the name of a stream of the same file.
+    let file = visible.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
+    file.eq_ignore_ascii_case(".git") || file.eq_ignore_ascii_case("git~1")
+}
+
+/// The characters that HFS+ ignores when it compares names. Source: `next_hfs_char` in git's utf8.c.
+fn is_ignored_by_hfs(c: char) -> bool {
+    matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
+}
+
 /// The form of a path on a file system that ignores case and normalises names.
 fn fold(path: &str) -> String {
-    path.nfc().collect::<String>().to_uppercase().to_lowercase().nfc().collect()
+    let visible = path.chars().filter(|c| !is_ignored_by_hfs(*c));
+    visible.nfc().collect::<String>().to_uppercase().to_lowercase().nfc().collect()
 }
 
 /// A path for a message.
@@ -140,7 +199,8 @@ mod tests {
 
     #[track_caller]
     fn check(paths: &[&str], expected: &[&str]) {
-        let found: Vec<String> = check_paths(paths.iter().copied()).iter().map(ToString::to_string).collect();
+        let found: Vec<String> =
+            check_paths(paths.iter().copied(), NameRules::Portable).iter().map(ToString::to_string).collect();
         assert_eq!(found.len(), expected.len(), "{found:?}");
         for (found, part) in found.iter().zip(expected) {
             assert!(found.contains(part), "{found} does not contain {part}");
@@ -159,6 +219,29 @@ mod tests {
         check(&["a\\b", "a\nb", "a\u{7f}"], &["'\\\\'", "'\\n'", "'\\u{7f}'"]);
         check(&[&"x".repeat(256), &"x/".repeat(1600)], &["256 bytes", "3200 bytes"]);
         check(&[&"x".repeat(255), &format!("{}x", "y/".repeat(1500))], &[]);
+    }
+
+    #[test]
+    fn names_that_windows_or_macos_cannot_hold_are_refused_unless_the_project_says_otherwise() {
+        for name in ["aux.c", "Con", "nul.tar.gz", "com1", "LPT9.x", "COM¹", "conin$", "prn .txt"] {
+            check(&[&format!("d/{name}/x")], &["is the device"]);
+        }
+        for name in ["auxiliary.c", "console", "com10", "com", "nul_", "a.aux", "lpt0x", ".con"] {
+            check(&[name], &[]);
+        }
+        check(&["man3/A::B.3pm", "what?", "a*b", "<x>", "a|b", "\"q\""], &["':'", "'?'", "'*'", "'<'", "'|'", "'\"'"]);
+        check(&["a.", "b /c", "d/..."], &["ends with a dot", "ends with a dot", "ends with a dot"]);
+        check(&["a\u{fffe}", "\u{fdd0}", "\u{1ffff}"], &["no Unicode character"; 3]);
+        check(&["ab", "a\u{200d}b"], &["is the same as ab"]);
+        let unix = ["aux.c", "man3/A::B.3pm", "a.", "README", "readme", "a\u{fffe}"];
+        assert_eq!(check_paths(unix, NameRules::Unix), []);
+        // What is unsafe in git is unsafe everywhere.
+        for name in [".git", ".GIT", "git~1", ".git.", ".git ", ".g\u{200c}it", ".git::$INDEX_ALLOCATION", "GIT~1 ."] {
+            assert_eq!(check_paths([name], NameRules::Unix).len(), 1, "{name:?}");
+        }
+        for name in [".gitignore", ".gitattributes", "git~10", "x.git"] {
+            assert_eq!(check_paths([name], NameRules::Portable), [], "{name:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The repositories of submodules, and the command that fetches a missing one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::SourceRepository;
 use super::listing::Listing;
@@ -66,24 +66,10 @@ pub(super) fn find(
 
 /// Directories that may be the repository: in that of the parent, as in a bare clone, and then in the work tree.
 fn candidates(parent: &Repository, name: &str, path: &str) -> Vec<PathBuf> {
-    let mut directories = Vec::new();
-    for words in [["--git-path", &format!("modules/{name}")], ["--git-common-dir", ""]] {
-        let words: Vec<&str> =
-            ["rev-parse", "--path-format=absolute"].into_iter().chain(words).filter(|word| !word.is_empty()).collect();
-        if let Ok(answer) = parent.ask(&words) {
-            directories.push(if words.contains(&"--git-common-dir") {
-                Path::new(&answer).join("modules").join(name)
-            } else {
-                PathBuf::from(answer)
-            });
-        }
-    }
+    let mut directories = parent.submodule_directories(name).to_vec();
     // A directory in the parent's work tree without a `.git` belongs to the parent.
-    let work_tree =
-        parent.ask(&["rev-parse", "--show-toplevel"]).map_or_else(|_| parent.directory.clone(), PathBuf::from);
-    if work_tree.join(path).join(".git").exists() {
-        directories.push(work_tree.join(path));
-    }
+    let checked_out = parent.work_tree().map(|work_tree| work_tree.join(path));
+    directories.extend(checked_out.filter(|directory| directory.join(".git").exists()));
     directories.retain(|directory| directory.is_dir());
     directories.dedup();
     directories

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::model::{SourceEntry, SourceTree, missing};
-use super::{Origin, walk};
+use super::{NameRules, Origin, walk};
 use crate::{ArchiveEntry, EntryKind};
 use drydock_base::failure::Failure;
 use drydock_base::git::{Objects, Oid, Repository};
@@ -20,8 +20,13 @@ impl SourceTree {
     ///
     /// # Errors
     /// An object is missing; or there are paths, links and attributes that a release cannot contain, all in one error.
-    pub fn read(repository: &Repository, commit: &Oid, submodules: bool) -> anyhow::Result<SourceTree> {
-        walk::tree(repository, commit, submodules)
+    pub fn read(
+        repository: &Repository,
+        commit: &Oid,
+        submodules: bool,
+        names: NameRules,
+    ) -> anyhow::Result<SourceTree> {
+        walk::tree(repository, commit, submodules, names)
     }
 
     /// The entry at a path.
@@ -37,7 +42,7 @@ impl SourceTree {
     pub fn add(&mut self, derived: Vec<SourceEntry>) -> anyhow::Result<()> {
         self.entries.extend(derived);
         self.entries.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
-        let problems = super::check_paths(self.entries.iter().map(|entry| entry.path.as_str()));
+        let problems = super::check_paths(self.entries.iter().map(|entry| entry.path.as_str()), self.names);
         if problems.is_empty() {
             return Ok(());
         }

@@ -7,9 +7,14 @@ use drydock_base::hint;
 use super::listing::list;
 use super::model::missing;
 use super::names::{self, PathProblem};
-use super::{ExcludedPath, Origin, SourceEntry, SourceRepository, SourceTree, attributes, submodules};
+use super::{ExcludedPath, NameRules, Origin, SourceEntry, SourceRepository, SourceTree, attributes, submodules};
 
-pub(super) fn tree(repository: &Repository, commit: &Oid, with_submodules: bool) -> anyhow::Result<SourceTree> {
+pub(super) fn tree(
+    repository: &Repository,
+    commit: &Oid,
+    with_submodules: bool,
+    rules: NameRules,
+) -> anyhow::Result<SourceTree> {
     let own = SourceRepository {
         prefix: String::new(),
         commit: commit.clone(),
@@ -21,6 +26,7 @@ pub(super) fn tree(repository: &Repository, commit: &Oid, with_submodules: bool)
         epoch: 0,
         entries: Vec::new(),
         excluded: Vec::new(),
+        names: rules,
         repositories: vec![own],
     };
     let mut problems = Vec::new();
@@ -31,18 +37,19 @@ pub(super) fn tree(repository: &Repository, commit: &Oid, with_submodules: bool)
         if next == 0 {
             tree.epoch = epoch;
         }
-        let listing = list(&mut objects, &source, root, &mut problems)?;
+        let listing = list(&mut objects, &source, root)?;
         let attributes = attributes::read(&mut objects, &source, &listing, &mut problems)?;
         for path in &attributes.export_ignored {
-            tree.excluded.push(ExcludedPath { path: format!("{}{path}", source.prefix), reason: "export-ignore" });
+            let path = format!("{}{}", source.prefix, String::from_utf8_lossy(path));
+            tree.excluded.push(ExcludedPath { path, reason: "export-ignore" });
         }
         for (path, kind, blob) in &listing.files {
-            if !attributes.excludes(path) {
+            if !attributes.excludes(path.as_bytes()) {
                 let origin = Origin::Git { repository: next, blob: blob.clone() };
                 tree.entries.push(SourceEntry { path: format!("{}{path}", source.prefix), kind: kind.clone(), origin });
             }
         }
-        let wanted = listing.links.iter().filter(|(path, _)| !attributes.excludes(path));
+        let wanted = listing.links.iter().filter(|(path, _)| !attributes.excludes(path.as_bytes()));
         for (path, pinned) in wanted {
             if with_submodules {
                 tree.repositories.push(submodules::find(&mut objects, &source, &listing, path, pinned)?);
@@ -54,7 +61,7 @@ pub(super) fn tree(repository: &Repository, commit: &Oid, with_submodules: bool)
         next += 1;
     }
     tree.entries.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
-    problems.extend(names::check_paths(tree.entries.iter().map(|entry| entry.path.as_str())));
+    problems.extend(names::check_paths(tree.entries.iter().map(|entry| entry.path.as_str()), rules));
     refuse(&mut problems)?;
     Ok(tree)
 }

@@ -61,6 +61,9 @@ declaration! {
     pub(in crate) struct SourceDeclaration {
         /// True to include the files of submodules, at the commits that the project pins.
         submodules: bool = true,
+        /// False to allow names that Windows or macOS cannot hold or cannot tell apart, such as `aux.c`, `a:b`, or
+        /// `makefile` beside `Makefile`. Default: such names are refused.
+        portable_names: bool = true,
         /// Generators of files that are not in git, by name, in the order in which they run.
         /// Default: none.
         derived: Option<Entries<JobName, GeneratorDeclaration>>,

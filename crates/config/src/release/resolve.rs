@@ -36,6 +36,7 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
         version_files,
         changelog,
         submodules: source.submodules,
+        portable_names: source.portable_names,
         generators,
         archives,
         offline_proof,

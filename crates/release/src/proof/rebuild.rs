@@ -177,12 +177,8 @@ fn copy_repository(
     wanted.iter().for_each(|oid| list.extend(format!("{oid}\n").bytes()));
     let names = target.join("drydock-objects");
     fs::write(&names, list).context("cannot write a list of objects")?;
-    let pack = duct::cmd("git", ["-c", "safe.directory=*", "pack-objects", "--quiet", "--stdout"])
-        .dir(&source.repository.directory)
-        .full_env(exec::environment(&[], &BTreeMap::new()))
-        .stdin_path(&names)
-        .stderr_null()
-        .pipe(
+    let pack =
+        source.repository.command(&["pack-objects", "--quiet", "--stdout"]).stdin_path(&names).stderr_null().pipe(
             duct::cmd("git", ["index-pack", "--stdin"])
                 .dir(&target)
                 .full_env(exec::environment(&[], &BTreeMap::new()))

@@ -8,6 +8,7 @@ use crate::cli;
 use crate::exit::Exit;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::git::{Repository, Untracked};
 use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::units::{self, ByteSize};
@@ -74,12 +75,10 @@ fn quarantine(ctx: &Context, plan: &mut Plan) -> anyhow::Result<Vec<String>> {
 
 /// The commit that the project is at, where nothing tracked is changed: the code that results are about.
 pub(super) fn revision(project: &std::path::Path) -> Option<String> {
-    let git = |arguments: &[&str]| {
-        let line: Vec<String> = std::iter::once("git").chain(arguments.iter().copied()).map(str::to_owned).collect();
-        exec::read(&line, project).ok()
-    };
-    let commit = git(&["rev-parse", "--verify", "HEAD"])?;
-    git(&["status", "--porcelain", "--untracked-files=no"]).filter(String::is_empty).map(|_| commit)
+    let repository = Repository::find(project).ok()?;
+    let commit = repository.resolve("HEAD", "commit")?;
+    let changes = repository.changes(Untracked::Ignored).ok()?;
+    changes.is_empty().then(|| commit.to_string())
 }
 
 /// Loads the declaration.

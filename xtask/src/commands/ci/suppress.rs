@@ -11,6 +11,7 @@ use super::{Context, plan, recorded};
 use crate::cli;
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
+use drydock_base::git::Repository;
 use drydock_base::lock::Lock;
 use drydock_base::{exec, output, paths};
 use drydock_ci::report::commands;
@@ -131,7 +132,12 @@ fn warn_undeclared(suite: &Suite, tool: &str, file: &str) {
 }
 
 fn git_user(project: &Path) -> anyhow::Result<String> {
-    let ask = |key: &str| exec::read(&["git", "config", key].map(str::to_owned), project).unwrap_or_default();
+    let repository = Repository::find(project).ok();
+    let ask = |key: &str| {
+        let own = repository.as_ref().and_then(|repository| repository.setting(key));
+        let global = || exec::read(&["git", "config", "--global", key].map(str::to_owned), project);
+        own.unwrap_or_else(|| global().unwrap_or_default())
+    };
     let (name, email) = (ask("user.name"), ask("user.email"));
     match (name.is_empty(), email.is_empty()) {
         (false, false) => Ok(format!("{name} <{email}>")),

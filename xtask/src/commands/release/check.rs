@@ -6,6 +6,7 @@ use crate::commands::release_context::{
     DeclaredCommit, ReleaseSelector, TAG_NAMES_VERSION, VersionError, VersionSource,
 };
 use crate::exit::Exit;
+use drydock_base::git::Untracked;
 use drydock_base::output;
 use drydock_config::release::Version;
 use drydock_release::manifest::Tag;
@@ -42,6 +43,7 @@ pub(super) fn check(commit: &DeclaredCommit, version: &VersionSource, allow_dirt
             let submodules = tree.repositories.len() - 1;
             let text = format!("{files} files, {submodules} submodules, {excluded} excluded");
             findings.push(Finding::good("the sources are whole", text));
+            findings.extend(preflight::dates(declaration, tree));
             match commit.version(version) {
                 Ok((version, tag)) => {
                     let name = tag.as_ref().map_or("none", |tag| tag.name.as_str());
@@ -78,23 +80,15 @@ fn clean(commit: &DeclaredCommit) -> Option<Finding> {
         return None;
     }
     let what = "the work tree has no changes";
-    Some(match commit.repository.changes() {
+    Some(match commit.repository.changes(Untracked::Counted) {
         Ok(changes) if changes.is_empty() => Finding::good(what, "none"),
         Ok(changes) => {
-            let first: Vec<&str> = changes.iter().take(5).map(String::as_str).collect();
+            let first: Vec<String> = changes.iter().take(5).map(ToString::to_string).collect();
             let more = if changes.len() > 5 { format!(" and {} more", changes.len() - 5) } else { String::new() };
             let remedy = "commit them, or pass --allow-dirty: they will not be released";
             Finding::bad(what, format!("{}{more}", first.join(", ")), remedy)
         }
-        // A bare repository has no work tree.
-        Err(error) => {
-            let is_bare = commit.repository.ask(&["rev-parse", "--is-bare-repository"]);
-            if is_bare.is_ok_and(|answer| answer == "true") {
-                Finding::good(what, "there is none")
-            } else {
-                Finding::bad(what, error.to_string(), "as git says")
-            }
-        }
+        Err(error) => Finding::bad(what, format!("{error:#}"), "as git says"),
     })
 }
 

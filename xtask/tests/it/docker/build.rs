@@ -94,7 +94,7 @@ fn an_image_of_packages_is_of_one_commit_although_head_moves() {
     let Some(base) = debian_in(&server) else { return };
     let yaml = declaration(&base, LANTERND);
     let Some(build) = BuildProject::lanternd(&yaml).elsewhere().proved() else { return };
-    let head = MovingHead::new();
+    let head = MovingHead::new(&build.at("a longer directory/project"));
     let record = build.built(&build.call(&[], &[("PATH", &head.path())]), "0.3.0");
     assert_eq!(record.tag.map(|tag| tag.name).as_deref(), Some("v0.3.0"));
     assert_eq!(head.resolved(), 1);

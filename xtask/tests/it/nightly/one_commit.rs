@@ -13,7 +13,7 @@ use crate::support::MovingHead;
 fn check(nightly: Nightly, args: &[&str]) -> serde_json::Value {
     let commit = nightly.git(&["rev-parse", "HEAD"]);
     let version = nightly.version();
-    let head = MovingHead::new();
+    let head = MovingHead::new(nightly.path());
     let nightly = nightly.env("PATH", &head.path());
     let summary = nightly.publish(args);
     assert_eq!(head.resolved(), 1, "{summary:#}");

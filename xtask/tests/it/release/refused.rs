@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Command, Stdio};
 
-use super::fixture::{DECLARATION, commit, project, release};
+use super::fixture::{DECLARATION, build, commit, project, release, run};
 use crate::support::{Project, git, text};
 
 /// Commits entries that no work tree could have.
@@ -62,7 +63,7 @@ fn paths_that_unpack_differently_are_all_reported_at_once() {
         ("100644", b"latin\xe4"),
         ("100644", "caf\u{e9}".as_bytes()),
         ("100644", "cafe\u{301}".as_bytes()),
-        ("100600", b"odd-mode"),
+        ("60000", b"odd-mode"),
     ];
     commit_entries(&project, entries);
     refused(
@@ -75,9 +76,111 @@ fn paths_that_unpack_differently_are_all_reported_at_once() {
             "`.Git`",
             "not UTF-8",
             "is the same as caf",
-            "mode 100600",
+            "odd-mode: has a mode that git does not know",
         ],
     );
+}
+
+#[test]
+fn modes_that_old_versions_of_git_wrote_are_read_as_git_reads_them() {
+    let project = project("name: p\nversion: {}\narchives: [{format: tar.gz}]\n");
+    commit_entries(&project, &[("0100644", b"a"), ("100600", b"b"), ("100775", b"c"), ("100664", b"d")]);
+    let dist = build(&project);
+    let listed = run(&dist, "tar", &["-tvf", "p-1.0.tar.gz"]);
+    let modes: Vec<&str> = listed
+        .lines()
+        .filter(|line| ["a", "b", "c", "d"].iter().any(|name| line.ends_with(&format!("p-1.0/{name}"))))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert_eq!(modes, ["-rw-r--r--", "-rw-r--r--", "-rwxr-xr-x", "-rw-r--r--"], "{listed}");
+}
+
+#[test]
+fn excluded_paths_are_never_a_problem() {
+    let attributes = "# none yet\n";
+    let project = project("name: p\nversion: {}\narchives: [{format: tar.gz}, {format: zip}]\n")
+        .file("README", "x")
+        .file("odd/aux.c", "x")
+        .file("odd/Makefile", "x")
+        .file("odd/makefile", "x")
+        .file("odd/subst", "$Format:%H$")
+        .file("odd/lfs", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+        .file(".gitattributes", attributes);
+    let odd = project.path().join("odd");
+    std::os::unix::fs::symlink("/etc/passwd", odd.join("absolute")).unwrap();
+    std::os::unix::fs::symlink("../../outside", odd.join("outside")).unwrap();
+    std::os::unix::fs::symlink(std::ffi::OsStr::from_bytes(b"\xe4"), odd.join("target")).unwrap();
+    fs::write(odd.join(std::ffi::OsStr::from_bytes(b"latin\xe4")), "x").unwrap();
+    fs::write(odd.join("x".repeat(200)), "x").unwrap();
+    fs::write(odd.join(format!("{}?", "x".repeat(200))), "x").unwrap();
+    fs::write(odd.join(".gitattributes"), "subst export-subst\nlfs filter=lfs\n").unwrap();
+    commit(&project);
+    let problems = [
+        "odd/absolute",
+        "odd/outside",
+        "odd/target",
+        "odd/latin",
+        "aux.c: has a component that is the device AUX",
+        "odd/subst",
+        "odd/lfs",
+    ];
+    refused(&project, &problems);
+    for rules in ["odd export-ignore\n", "odd/* export-ignore\n", "/odd/** export-ignore\n"] {
+        fs::write(project.path().join(".gitattributes"), rules).unwrap();
+        commit(&project);
+        fs::remove_dir_all(project.state()).ok();
+        let dist = build(&project);
+        let listed = run(&dist, "tar", &["-tf", "p-1.0.tar.gz"]);
+        assert!(listed.contains("p-1.0/README") && !listed.contains("odd/"), "{rules}{listed}");
+    }
+}
+
+#[test]
+fn a_project_may_have_names_that_only_unix_holds_but_never_unsafe_ones() {
+    let declaration =
+        "name: p\nversion: {}\nsource: {portable-names: false}\narchives: [{format: tar.gz}, {format: zip}]\n";
+    let project =
+        project(declaration).file("aux.c", "x").file("man/A::B.3pm", "x").file("Makefile", "x").file("makefile", "y");
+    commit(&project);
+    let dist = build(&project);
+    let listed = run(&dist, "tar", &["-tf", "p-1.0.tar.gz"]);
+    for name in ["aux.c", "man/A::B.3pm", "Makefile", "makefile"] {
+        assert!(listed.lines().any(|line| line == format!("p-1.0/{name}")), "{listed}");
+    }
+    let verified = release(&project, &["verify", &text(&dist), "--integrity-only"]);
+    assert!(verified.code() == 0 || verified.stderr.contains("integrity-only"), "{}", verified.transcript());
+    commit_entries(&project, &[("100644", b"git~1")]);
+    let built = release(&project, &["build"]);
+    assert!(built.code() != 0 && built.stderr.contains("git~1"), "{}", built.transcript());
+}
+
+#[test]
+fn the_check_names_a_date_that_a_format_cannot_hold() {
+    let project = project("name: p\nversion: {}\narchives: [{format: tar.gz}, {format: zip}]\n").file("README", "x");
+    for (date, holds) in [("100000000", false), ("4354819199", true), ("4354819200", false)] {
+        commit_on(&project, date);
+        let checked = release(&project, &["check"]);
+        assert_eq!(checked.code(), i32::from(!holds), "{}", checked.transcript());
+        assert_eq!(checked.transcript().contains("1980 to 2107"), !holds, "{}", checked.transcript());
+    }
+    // Without a zip file, dates of every year are held.
+    let project = project.file("packaging/release.yaml", "name: p\nversion: {}\narchives: [{format: tar.gz}]\n");
+    commit_on(&project, "9000000000");
+    let dist = build(&project);
+    let listed = run(&dist, "tar", &["--utc", "-tvf", "p-1.0.tar.gz"]);
+    assert!(listed.lines().count() > 1 && listed.lines().all(|line| line.contains(" 2255-03-14 ")), "{listed}");
+}
+
+/// Commits everything with a date in seconds since 1970, which git itself only accepts until 2099.
+fn commit_on(project: &Project, date: &str) {
+    fs::write(project.path().join("date"), date).unwrap();
+    commit(project);
+    let raw = git(project.path(), &["cat-file", "commit", "HEAD"]);
+    let raw = raw.replace("committer n <m> 1780315200", &format!("committer n <m> {date}"));
+    fs::write(project.path().join(".git/raw"), raw + "\n").unwrap();
+    let oid = git(project.path(), &["hash-object", "-t", "commit", "-w", ".git/raw"]);
+    git(project.path(), &["update-ref", "HEAD", &oid]);
+    git(project.path(), &["tag", "-f", "v1.0"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use tempfile::TempDir;
 
@@ -11,7 +12,7 @@ pub(crate) struct MovingHead {
 }
 
 impl MovingHead {
-    pub(crate) fn new() -> MovingHead {
+    pub(crate) fn new(project: &Path) -> MovingHead {
         let directory = tempfile::tempdir().unwrap();
         let path = std::env::var("PATH").unwrap();
         let log = directory.path().join("log");
@@ -22,9 +23,12 @@ case \"$*\" in *rev-parse*'HEAD^{{'*) ;; *) exec git \"$@\" ;; esac
 git \"$@\" || exit
 echo \"$*\" >>'{}'
 exec >/dev/null
+unset GIT_DIR GIT_OBJECT_DIRECTORY
+cd '{}' || exit
 echo moved >>moved && git add moved && git -c user.name=n -c user.email=m commit -q -m moved
 ",
-            log.display()
+            log.display(),
+            project.display()
         );
         let git = directory.path().join("git");
         fs::write(&git, script).unwrap();

@@ -1,0 +1,174 @@
+//! Questions to a repository: its references, tags, history, and the changes of its work tree.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+use super::Oid;
+use super::discover::{Location, discover};
+use super::view::{self, Format};
+use crate::exec;
+use crate::failure::Failure;
+use crate::hint::{self, Hint};
+
+/// The reasons why the history of a commit is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// The clone was made with a limited depth.
+    #[error("the clone is shallow, so its history is not known; run `{0}`")]
+    Shallow(Hint),
+    /// git failed.
+    #[error(transparent)]
+    Git(#[from] exec::Error),
+}
+
+/// A repository on this machine.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    /// The directory that it was found for.
+    pub directory: PathBuf,
+    /// True for a shallow clone, as in most CI systems.
+    pub is_shallow: bool,
+    pub(super) location: Location,
+    pub(super) format: Format,
+    /// The git directory in which git works.
+    view: Arc<TempDir>,
+}
+
+impl Repository {
+    /// The repository that a directory belongs to.
+    ///
+    /// # Errors
+    /// There is none, or git is missing.
+    pub fn find(directory: &Path) -> anyhow::Result<Repository> {
+        if !exec::is_installed("git") {
+            return Err(Failure::missing("git is not installed"));
+        }
+        let location = discover(directory).map_err(|error| Failure::missing(error.to_string()))?;
+        let format = Format::read(&view::settings(&location.common_dir.join("config")));
+        let view = view::directory()?;
+        let cannot = || format!("cannot read the git directory {}", location.git_dir.display());
+        view::write(view.path(), &location, &format).with_context(cannot)?;
+        let is_shallow = std::fs::metadata(location.common_dir.join("shallow")).is_ok_and(|file| file.len() > 0);
+        Ok(Repository { directory: directory.to_owned(), is_shallow, location, format, view: Arc::new(view) })
+    }
+
+    /// The top of the work tree; none in a bare repository.
+    pub fn work_tree(&self) -> Option<&Path> {
+        self.location.work_tree.as_deref()
+    }
+
+    /// The directories in which the repository of a submodule may be, by the submodule's name: those of clones, and those of
+    /// linked work trees.
+    pub fn submodule_directories(&self, name: &str) -> [PathBuf; 2] {
+        [&self.location.common_dir, &self.location.git_dir].map(|directory| directory.join("modules").join(name))
+    }
+
+    /// Whether objects may be missing because they are fetched when they are needed.
+    pub fn is_partial(&self) -> bool {
+        let settings = view::settings(&self.location.common_dir.join("config"));
+        settings.iter().any(|(key, value)| key.ends_with(".promisor") && value == "true")
+    }
+
+    /// A setting of this clone, such as `user.name`; it decides nothing about a release.
+    pub fn setting(&self, key: &str) -> Option<String> {
+        let settings = view::settings(&self.location.common_dir.join("config"));
+        settings.into_iter().rev().find(|(found, _)| found == key).map(|(_, value)| value)
+    }
+
+    pub(super) fn objects(&self) -> PathBuf {
+        self.location.common_dir.join("objects")
+    }
+
+    pub(super) fn format(&self) -> &Format {
+        &self.format
+    }
+
+    fn environment(&self) -> BTreeMap<OsString, OsString> {
+        view::environment(self.view.path(), &self.objects())
+    }
+
+    /// The output of a git command, without trailing whitespace.
+    ///
+    /// # Errors
+    /// The reason with the end of its standard error.
+    pub fn ask(&self, words: &[&str]) -> Result<String, exec::Error> {
+        Ok(String::from_utf8_lossy(&self.ask_bytes(words)?).trim_end().to_owned())
+    }
+
+    /// The bytes that a git command prints.
+    ///
+    /// # Errors
+    /// The reason with the end of its standard error.
+    pub fn ask_bytes(&self, words: &[&str]) -> Result<Vec<u8>, exec::Error> {
+        exec::bytes(&argv(words), self.view.path(), self.environment())
+            .map_err(|error| error.shown_as(["git"].iter().chain(words).copied()))
+    }
+
+    /// A git command to run as part of a pipeline.
+    pub fn command(&self, words: &[&str]) -> duct::Expression {
+        duct::cmd("git", argv(words).split_off(1)).dir(self.view.path()).full_env(self.environment())
+    }
+
+    /// The object that a revision names, once tags are followed to `kind`: `commit`, `tag`, `tree` or `blob`.
+    pub fn resolve(&self, revision: &str, kind: &str) -> Option<Oid> {
+        let wanted = format!("{revision}^{{{kind}}}");
+        let answer = self.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]).ok()?;
+        Oid::parse(&answer)
+    }
+
+    /// The object at a path of a commit.
+    pub fn at(&self, commit: &Oid, path: &str) -> Option<Oid> {
+        let wanted = format!("{commit}:{path}");
+        Oid::parse(&self.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]).ok()?)
+    }
+
+    /// The command that fetches the whole history of a shallow clone.
+    pub fn unshallow(&self) -> Hint {
+        hint::git(&self.directory, &["fetch", "--unshallow", "--tags"])
+    }
+
+    /// The tags whose commit this is, with the object that the tag names: itself for an annotated tag.
+    ///
+    /// # Errors
+    /// git's own.
+    pub fn tags_of(&self, commit: &Oid) -> Result<Vec<(String, Oid)>, exec::Error> {
+        let format = "--format=%(objectname) %(refname:lstrip=2)";
+        let answer = self.ask(&["for-each-ref", "--points-at", commit.as_str(), format, "refs/tags"])?;
+        let tags = answer.lines().filter_map(|line| line.split_once(' '));
+        Ok(tags.filter_map(|(oid, name)| Some((name.to_owned(), Oid::parse(oid)?))).collect())
+    }
+
+    /// The names of all tags in the history of a commit, itself included.
+    ///
+    /// # Errors
+    /// git's own.
+    pub fn tags_until(&self, commit: &Oid) -> Result<Vec<String>, exec::Error> {
+        let answer =
+            self.ask(&["for-each-ref", "--merged", commit.as_str(), "--format=%(refname:lstrip=2)", "refs/tags"])?;
+        Ok(answer.lines().map(str::to_owned).collect())
+    }
+
+    /// The number of commits in the history of a commit, including itself, and the time of the newest one in seconds since
+    /// 1970. Neither decreases for descendants.
+    ///
+    /// # Errors
+    /// git's own; the history was cut.
+    pub fn history(&self, commit: &Oid) -> Result<(u64, u64), HistoryError> {
+        if self.is_shallow {
+            return Err(HistoryError::Shallow(self.unshallow()));
+        }
+        // One line for each commit: the date of the committer, and the commit.
+        let answer = self.ask(&["rev-list", "--timestamp", commit.as_str(), "--"])?;
+        let dates = answer.lines().filter_map(|line| line.split(' ').next()?.parse().ok());
+        Ok((answer.lines().count() as u64, dates.max().unwrap_or_default()))
+    }
+}
+
+fn argv(words: &[&str]) -> Vec<String> {
+    ["git"].into_iter().chain(view::OPTIONS).chain(words.iter().copied()).map(str::to_owned).collect()
+}
