@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::finding::Finding;
-use super::leak_kinds::LeakKinds;
+use super::leak_kinds::{LeakKinds, show_what_counts};
+use super::options;
 use super::stack::{Frame, base_name};
 use super::suppression::{MOST_FRAMES, Pattern};
 use super::tool::Tool;
@@ -59,6 +60,22 @@ pub struct ValgrindEvidence {
     /// by the beginning of their names, `memcheck.4711`.
     #[serde(default)]
     pub destroyed: BTreeMap<String, String>,
+    /// Errors that valgrind counted in a process, and of which no log of the attempt shows any.
+    #[serde(default)]
+    pub unshown: u64,
+    /// The exit code by which valgrind says that it counted errors, where it was told to.
+    #[serde(default)]
+    pub error_exit: Option<i32>,
+    /// Whether all errors that valgrind counts by its options are in its logs, and the project did not ask for that exit
+    /// code itself. Then that code without an error in a log is the program's own.
+    #[serde(default)]
+    pub shows_all: bool,
+    /// Whether valgrind ended the main process at an error (`--exit-on-first-error=yes`).
+    #[serde(default)]
+    pub stopped: bool,
+    /// What the options of the job's surroundings changed, as sentences.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// The traced command, its options, and the place of its logs.
@@ -66,10 +83,12 @@ pub struct ValgrindEvidence {
 pub struct Traced<'a> {
     /// The directory that holds the logs, `TOOL.PID.xml`, and what valgrind printed itself, `log`.
     pub directory: &'a Path,
-    /// The tool's name, for instance `memcheck`.
-    pub tool: &'a str,
-    /// The options that valgrind was given.
+    /// The tool.
+    pub tool: Tool,
+    /// The options that valgrind was given, those of its surroundings too.
     pub args: &'a [String],
+    /// Whether the project asks valgrind itself to tell of errors by its exit status, whatever its log shows.
+    pub declares_exit: bool,
     /// The command, without valgrind in front.
     pub argv: &'a [String],
     /// Whether valgrind traces every child, whatever its program.
@@ -86,7 +105,12 @@ pub struct Traced<'a> {
 /// Reads every log of the attempt.
 pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
     let mut sum = Sum { leaks: LeakKinds::from_args(attempt.args), ..Sum::default() };
-    let logs = match log_files(attempt.directory, attempt.tool, attempt.by_suite) {
+    sum.evidence.error_exit = options::error_exit(attempt.tool, attempt.args);
+    // A leak report in a file of its own replaces the one in the log.
+    let leaks_elsewhere = options::last(attempt.tool, attempt.args, "--xtree-leak").as_deref() == Some("yes");
+    sum.evidence.shows_all = !attempt.declares_exit && !leaks_elsewhere;
+    let tool = attempt.tool.name();
+    let logs = match log_files(attempt.directory, tool, attempt.by_suite) {
         Ok(logs) => logs,
         Err(error) => {
             sum.unchecked(format!("{}: {error}", attempt.directory.display()));
@@ -127,7 +151,7 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
         sum.unchecked(format!("a process has no log, {line}"));
     }
     if let Some(opens) = attempt.opens {
-        for (name, count) in opens.count.iter().filter(|(name, _)| is_log(name, attempt.tool, attempt.by_suite)) {
+        for (name, count) in opens.count.iter().filter(|(name, _)| is_log(name, tool, attempt.by_suite)) {
             let left = present.get(&stem(name)).copied().unwrap_or_default();
             if left == 0 {
                 sum.destroyed(attempt, name, format!("{name}: it was written, but is missing"));
@@ -170,6 +194,8 @@ impl Sum {
             Some(program) if attempt.by_suite => format!("{program} ({name})"),
             Some(_) | None => name.to_owned(),
         };
+        let stops = options::last(attempt.tool, attempt.args, "--exit-on-first-error").as_deref() == Some("yes");
+        let stopped = stops && log.after_error && log.extent != Extent::Complete;
         match &log.extent {
             Extent::Complete => self.evidence.complete += 1,
             // The process went on with another program, which has a log of its own.
@@ -181,6 +207,11 @@ impl Sum {
                 ));
             }
             Extent::Stub => self.evidence.stubs += 1,
+            Extent::Cut(_) if stopped => {
+                self.unchecked(format!(
+                    "{name}: valgrind ended the process at its first error (--exit-on-first-error)"
+                ));
+            }
             Extent::Cut(why) => self.unchecked(format!("{name}: {why}")),
             Extent::Empty => self.unchecked(format!("{name}: it is empty")),
         }
@@ -188,6 +219,7 @@ impl Sum {
             self.unchecked(why);
         }
         if is_main && !was_replaced {
+            self.evidence.stopped = stopped;
             self.evidence.main_complete = Some(log.extent == Extent::Complete);
             self.evidence.main_crash = log.fatal_stack.iter().take(QUOTED_FRAMES).map(Frame::describe).collect();
         }
@@ -198,8 +230,16 @@ impl Sum {
             }
         }
         let mut records: BTreeMap<usize, u64> = BTreeMap::new();
-        let leaks = self.leaks;
-        for error in log.errors.into_iter().filter(|error| leaks.counts(&error.kind)) {
+        let declared = self.leaks;
+        // What a suite adds to the declared options counts too, and what it takes away still counts.
+        let own = if attempt.by_suite { LeakKinds::from_args(&log.options) } else { declared };
+        let counts = |kind: &str, at_end| declared.counts(kind, at_end) || own.counts(kind, at_end);
+        if attempt.by_suite && log.tool.as_deref() == Some("memcheck") && show_what_counts(&log.options).is_some() {
+            self.unchecked(format!("{name}: its options count leaks that they do not show (--errors-for-leak-kinds)"));
+        }
+        let mut counted = 0_u64;
+        for error in log.errors.into_iter().filter(|error| counts(&error.kind, error.at_end)) {
+            counted += 1;
             if let Some(position) = self.keep(error) {
                 *records.entry(position).or_default() += 1;
             }
@@ -210,8 +250,13 @@ impl Sum {
             finding.records = finding.records.max(count);
             finding.processes += 1;
         }
-        let more = log.more_errors.iter().filter(|(kind, _)| leaks.counts(kind)).map(|(_, count)| count);
-        self.evidence.findings += more.sum::<u64>();
+        let more = log.more_errors.iter().filter(|((kind, at_end), _)| counts(kind, *at_end));
+        let more: u64 = more.map(|(_, count)| count).sum();
+        self.evidence.findings += more;
+        // Without leaks at the end, valgrind still counts those that it reports because it was asked for XML.
+        if counted + more == 0 && own.at_end() {
+            self.evidence.unshown = self.evidence.unshown.saturating_add(log.counted.unwrap_or_default());
+        }
     }
 
     /// The position of the error among the kept findings. It counts once a job, whichever process reported it.

@@ -34,6 +34,7 @@ pub mod dhat;
 pub mod finding;
 pub mod findings;
 pub mod leak_kinds;
+pub mod options;
 pub mod source;
 pub mod stack;
 pub mod suppress;

@@ -29,18 +29,24 @@ pub struct Log {
     pub pid: Option<u32>,
     /// Its parent.
     pub parent: Option<u32>,
+    /// Valgrind's options, those of its surroundings too, the strongest last.
+    pub options: Vec<String>,
     /// The traced program and its arguments.
     pub command: Vec<String>,
     /// Errors in the order of the file, each once.
     pub errors: Vec<Error>,
-    /// Errors that were not kept, by kind.
-    pub more_errors: BTreeMap<String, u64>,
+    /// Errors that were not kept, by kind and by [`Error::at_end`].
+    pub more_errors: BTreeMap<(String, bool), u64>,
+    /// The number of errors, as valgrind counts them itself (`error_summary`, protocol 6).
+    pub counted: Option<u64>,
     /// The number of the signal that the process died of.
     pub fatal_signal: Option<i32>,
     /// Its stack then, innermost frame first.
     pub fatal_stack: Vec<Frame>,
     /// The suppressions that were used, by name, with the number of times (`suppcounts`).
     pub used: Vec<(String, u64)>,
+    /// Whether the last complete element is an error, as it is where valgrind ends the program at one.
+    pub after_error: bool,
     /// The part of the log that was written.
     pub extent: Extent,
 }
@@ -73,6 +79,9 @@ pub struct Error {
     pub auxiliary: Vec<Auxiliary>,
     /// The suppression that valgrind proposes for it, with `--gen-suppressions=all`.
     pub suppression: Option<RawSuppression>,
+    /// Whether it was reported after the program had ended, as leaks are.
+    #[serde(default)]
+    pub at_end: bool,
 }
 
 /// A suppression as valgrind proposes it: the only place where C++ and Rust functions have the names that suppressions

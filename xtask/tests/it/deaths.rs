@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use matrix::{Cell, Column};
-pub(crate) use run::{evidence, panics, tail};
+pub(crate) use run::{panics, tail};
 
 use crate::support::{OuterGroup, Project, RunJson, fixtures, need_tool, xtask_binary};
 use crate::vm::{self, Console, Guest, Hierarchy};

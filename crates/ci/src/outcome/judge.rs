@@ -10,13 +10,14 @@ use drydock_base::units::{self, ByteSize};
 
 /// Judges an attempt. The first rule that applies decides; the others add supporting and excluding observations.
 pub fn judge(evidence: &Evidence) -> Verdict {
-    let rules: [fn(&Evidence) -> Option<Verdict>; 8] = [
+    let rules: [fn(&Evidence) -> Option<Verdict>; 9] = [
         never_ran,
         out_of_memory_proved,
         ended_by_us,
         out_of_memory_likely,
         allocation_failed,
         killed_by_signal,
+        valgrind_says_errors,
         ended_by_itself,
         checked_and_passed,
     ];
@@ -151,6 +152,36 @@ fn killed_by_signal(evidence: &Evidence) -> Option<Verdict> {
     )
 }
 
+/// Valgrind replaces the program's own exit code where it was told to say so that there are errors.
+fn valgrind_says_errors(evidence: &Evidence) -> Option<Verdict> {
+    let End::Exited { code } = evidence.end else { return None };
+    let valgrind = evidence.valgrind.as_ref().filter(|valgrind| valgrind.error_exit == Some(code))?;
+    // Without a log, valgrind did not run. Where every error is in the log, a code without one is the program's own.
+    if code == evidence.expect_exit
+        || valgrind.main_complete.is_none()
+        || valgrind.findings == 0 && valgrind.unshown == 0 && valgrind.shows_all
+    {
+        return None;
+    }
+    let mut verdict = Verdict::new(
+        Outcome::Findings { count: valgrind.findings.max(1) },
+        if valgrind.findings == 0 { 0.8 } else { 0.99 },
+        format!("valgrind counted errors, and ended the program with exit code {code} to say so (--error-exitcode)"),
+    );
+    if valgrind.stopped {
+        verdict = verdict.and("it ended the program at the first error (--exit-on-first-error)");
+    } else {
+        verdict = verdict.and("the program's own exit code is not known, since valgrind replaced it");
+    }
+    if valgrind.findings == 0 {
+        verdict = verdict
+            .and("no log shows these errors, so their number is not known; or the program itself chose this exit code")
+            .advise("leave out `--xtree-leak=yes`, so that leaks are reported in the log");
+    }
+    verdict.reasons.extend(valgrind.first.iter().take(3).map(Finding::line));
+    Some(verdict)
+}
+
 fn ended_by_itself(evidence: &Evidence) -> Option<Verdict> {
     let End::Exited { code } = evidence.end else { return None };
     if code == evidence.expect_exit {
@@ -186,6 +217,17 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
             );
             verdict.reasons.extend(valgrind.first.iter().take(3).map(Finding::line));
             return Some(verdict);
+        }
+        if valgrind.unshown > 0 {
+            return Some(
+                Verdict::new(
+                    Outcome::Findings { count: valgrind.unshown },
+                    0.99,
+                    format!("the program ended as expected, but valgrind counted {} errors", valgrind.unshown),
+                )
+                .and("its log shows none of them, only their number")
+                .advise("check whether the program changes valgrind's options while it runs (VALGRIND_CLO_CHANGE)"),
+            );
         }
         if valgrind.main_complete != Some(true) && evidence.suite.is_none() {
             return Some(
@@ -266,6 +308,7 @@ fn rule_out(evidence: &Evidence, verdict: &mut Verdict) {
 fn support(evidence: &Evidence, verdict: &mut Verdict) {
     if let Some(valgrind) = &evidence.valgrind {
         verdict.reasons.extend(valgrind.incomplete.iter().take(5).map(|why| format!("not completely checked: {why}")));
+        verdict.reasons.extend(valgrind.notes.iter().take(10).cloned());
     }
     if let Some(suite) = &evidence.suite {
         let destroyed = evidence.valgrind.iter().flat_map(|valgrind| valgrind.destroyed.values());

@@ -357,3 +357,25 @@ fn no_start_and_no_end() {
     let rising = Evidence { last_samples: vec![100 << 20, 300 << 20, 900 << 20], ..Evidence::new(End::NoRecord) };
     assert!(check(&rising, "lost", 0.9).reasons[1].contains("memory was rising"));
 }
+
+#[test]
+fn valgrind_may_say_by_the_exit_code_that_there_are_errors() {
+    let whole = ValgrindEvidence {
+        complete: 1,
+        main_complete: Some(true),
+        error_exit: Some(99),
+        shows_all: true,
+        ..ValgrindEvidence::default()
+    };
+    let with = |valgrind: ValgrindEvidence, code: i32| Evidence { valgrind: Some(valgrind), ..exited(code) };
+    check(&with(whole.clone(), 0), "passed", 0.99);
+    check(&with(whole.clone(), 3), "failed", 0.98);
+    // Every error would be in the log, so the program chose the code itself.
+    check(&with(whole.clone(), 99), "failed", 0.98);
+    check(&with(ValgrindEvidence { findings: 1, ..whole.clone() }, 99), "findings", 0.99);
+    check(&with(ValgrindEvidence { shows_all: false, ..whole.clone() }, 99), "findings", 0.8);
+    // Valgrind did not even start.
+    check(&with(ValgrindEvidence { main_complete: None, shows_all: false, ..whole.clone() }, 99), "failed", 0.98);
+    let counted = check(&with(ValgrindEvidence { unshown: 4, ..whole }, 0), "findings", 0.99);
+    assert_eq!(counted.outcome, Outcome::Findings { count: 4 });
+}

@@ -3,13 +3,13 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{PidfdFlags, Signal, WaitIdOptions};
 
 use super::logs::Logs;
 use super::suite::{self, Suite};
-use crate::command_line;
+use crate::command_line::{Place, ToolOptions, command_line};
 use crate::conditions::Conditions;
 use crate::containment::{Containment, Group, MARKER};
 use crate::evidence::{End, KillIntent, KillReason, Leftover};
@@ -110,6 +110,8 @@ pub(super) struct Launch<'a> {
     pub(super) baseline: Baseline,
     /// The run's identifier.
     pub(super) run: &'a str,
+    /// The beginning of the run, or of its continuation.
+    pub(super) run_began: SystemTime,
     pub(super) project: &'a Path,
     /// The attempt's own directory, which exists.
     pub(super) directory: PathBuf,
@@ -139,15 +141,14 @@ impl Attempt {
         let job = launch.job;
         let log = launch.directory.join("log");
         let output = Output::create(&log, job.log_limit).map_err(at(&log))?;
-        let reduced = launch.conditions.reduced;
-        let logs = job.tool.kind.finds_errors().then(|| Logs::new(job, launch.directory.clone(), reduced));
         let handed = if job.tool.by_suite {
-            let handed = suite::handed(job, launch.project, &launch.directory, reduced);
+            let handed = suite::handed(job, launch.project, &launch.directory, launch.conditions.reduced);
             Some(handed.map_err(at(&std::env::temp_dir()))?)
         } else {
             None
         };
-        let expression = command(&launch, programs, &output, handed.as_ref())?;
+        let (expression, options) = command(&launch, programs, &output, handed.as_ref())?;
+        let logs = job.tool.kind.finds_errors().then(|| Logs::new(job, launch.directory.clone(), options));
         let suite = handed.map(|handed| Suite::new(job, launch.project, &launch.directory, handed));
         let mut group = containment.open(&launch.id, job.memory_limit).map_err(|error| {
             StartError::State(io::Error::new(error.kind(), format!("cannot create a cgroup: {}", exec::plain(&error))))
@@ -383,12 +384,13 @@ fn at(path: &Path) -> impl Fn(io::Error) -> StartError + '_ {
     |error| StartError::State(io::Error::new(error.kind(), format!("{}: {}", path.display(), exec::plain(&error))))
 }
 
+/// The command of the job, and the options of its tool.
 fn command(
     launch: &Launch<'_>,
     programs: &mut Programs,
     output: &Output,
     handed: Option<&suite::Handed>,
-) -> Result<duct::Expression, StartError> {
+) -> Result<(duct::Expression, ToolOptions), StartError> {
     let job = launch.job;
     let working = launch.project.join(&job.directory);
     if !working.is_dir() {
@@ -404,7 +406,10 @@ fn command(
     set.insert(MARKER.into(), format!("{}/{}", launch.run, launch.id));
     let environment = exec::environment(&job.pass_env, &set);
     let search = environment.get(std::ffi::OsStr::new("PATH"));
-    let line = command_line::command_line(job, launch.project, &launch.directory, launch.conditions.reduced);
+    let place = Place { environment: &environment, directory: &working, began: launch.run_began };
+    let options = ToolOptions::new(job, place, launch.conditions.reduced);
+    let options = options.map_err(|error| StartError::Job(error.to_string()))?;
+    let line = command_line(job, launch.project, &launch.directory, &options);
     let mut find =
         |program: &str| programs.find(program, &working, search).map_err(|error| StartError::Job(error.to_string()));
     let (program, arguments) = line.split_first().ok_or_else(|| StartError::Job("its command is empty".into()))?;
@@ -414,7 +419,7 @@ fn command(
     }
     let log = output.for_job().map_err(StartError::State)?;
     let program = find(program)?;
-    Ok(duct::cmd(program, arguments)
+    let expression = duct::cmd(program, arguments)
         .dir(working)
         .full_env(environment)
         .stdin_null()
@@ -425,5 +430,6 @@ fn command(
         .before_spawn(|command| {
             std::os::unix::process::CommandExt::process_group(command, 0);
             Ok(())
-        }))
+        });
+    Ok((expression, options))
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::attempt::{Attempt, Baseline, Launch, StartError};
 use super::slots::Slots;
@@ -19,6 +19,7 @@ pub(super) struct Launcher<'a> {
     plan: &'a Plan,
     dir: &'a RunDir,
     run: String,
+    run_began: SystemTime,
     containment: Box<dyn Containment>,
     programs: Programs,
     slots: Slots,
@@ -39,7 +40,7 @@ pub(super) struct Prepared {
 impl<'a> Launcher<'a> {
     pub(super) fn new(plan: &'a Plan, dir: &'a RunDir, containment: Box<dyn Containment>) -> Launcher<'a> {
         let (programs, slots) = (Programs::default(), Slots::default());
-        Launcher { plan, dir, run: dir.id(), containment, programs, slots }
+        Launcher { plan, dir, run: dir.id(), run_began: SystemTime::now(), containment, programs, slots }
     }
 
     /// The name of an attempt's cgroup below the run's, for containments that have one.
@@ -80,6 +81,7 @@ impl<'a> Launcher<'a> {
             conditions,
             baseline,
             run: &self.run,
+            run_began: self.run_began,
             project: &self.plan.project,
             directory: prepared.directory,
             id: prepared.id,

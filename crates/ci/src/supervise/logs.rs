@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crate::command_line::ToolOptions;
 use crate::evidence::ValgrindEvidence;
 use crate::plan::PlannedJob;
 use drydock_valgrind::findings;
+use drydock_valgrind::options::last;
+use drydock_valgrind::tool::Tool;
 use drydock_valgrind::watch::{LogWatch, Opens};
 
 /// Logs of at most this size together are read at once, which takes milliseconds.
@@ -22,8 +25,8 @@ pub(super) struct Logs {
 /// The traced command, shared with the thread that reads its logs.
 struct Command {
     directory: PathBuf,
-    tool: &'static str,
-    args: Vec<String>,
+    tool: Tool,
+    options: ToolOptions,
     argv: Vec<String>,
     traces_all: bool,
     by_suite: bool,
@@ -36,16 +39,19 @@ enum State {
 }
 
 impl Logs {
-    /// Begins to watch the directory. With `reduced`, valgrind gets the `reduced-args` too.
-    pub(super) fn new(job: &PlannedJob, directory: PathBuf, reduced: bool) -> Logs {
+    /// Begins to watch the directory.
+    pub(super) fn new(job: &PlannedJob, directory: PathBuf, options: ToolOptions) -> Logs {
         let state = State::Watched(LogWatch::new(&directory));
         let traced = Command {
             directory,
-            tool: job.tool.kind.name(),
-            args: job.tool.options(reduced),
+            tool: job.tool.kind,
             argv: job.argv.clone(),
-            traces_all: job.tool.trace_children && job.tool.skip_children.is_empty() && !job.tool.by_suite,
+            traces_all: job.tool.trace_children
+                && job.tool.skip_children.is_empty()
+                && !job.tool.by_suite
+                && last(job.tool.kind, &options.args, "--trace-children-skip-by-arg").is_none(),
             by_suite: job.tool.by_suite,
+            options,
         };
         Logs { traced: Arc::new(traced), state }
     }
@@ -66,7 +72,7 @@ impl Logs {
             State::Watched(watch) => watch.take().map(LogWatch::end),
         };
         prepare();
-        if findings::size(&self.traced.directory, self.traced.tool, self.traced.by_suite) > SHORT {
+        if findings::size(&self.traced.directory, self.traced.tool.name(), self.traced.by_suite) > SHORT {
             let (traced, opens) = (Arc::clone(&self.traced), opens.clone());
             let thread = std::thread::Builder::new().name("valgrind-logs".into());
             if let Ok(thread) = thread.spawn(move || traced.read(main, opens.as_ref())) {
@@ -94,15 +100,17 @@ impl Logs {
 
 impl Command {
     fn read(&self, main: u32, opens: Option<&Opens>) -> ValgrindEvidence {
-        findings::gather(findings::Traced {
+        let evidence = findings::gather(findings::Traced {
             directory: &self.directory,
             tool: self.tool,
-            args: &self.args,
+            args: &self.options.args,
+            declares_exit: self.options.declares_exit,
             argv: &self.argv,
             traces_all: self.traces_all,
             main: Some(main),
             opens,
             by_suite: self.by_suite,
-        })
+        });
+        ValgrindEvidence { notes: self.options.notes.clone(), ..evidence }
     }
 }

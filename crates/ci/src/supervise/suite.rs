@@ -17,6 +17,7 @@ use crate::probe::process;
 use drydock_base::text::printable;
 use drydock_valgrind::by_suite::{Destination, Invocation, SuiteOptions, VARIABLE, expand, tool_of_executable, value};
 use drydock_valgrind::findings::MOST_BYTES;
+use drydock_valgrind::leak_kinds::show_what_counts;
 use drydock_valgrind::tool::Tool;
 use drydock_valgrind::watch::Keeper;
 
@@ -106,13 +107,15 @@ pub(super) fn handed(job: &PlannedJob, project: &Path, directory: &Path, reduced
     let files = job.tool.suppressions.iter().map(|file| reachable(project.join(file)));
     let suppressions = files.collect::<io::Result<Vec<PathBuf>>>()?;
     let suppressions: Vec<String> = suppressions.iter().map(|file| file.display().to_string()).collect();
+    let mut args = job.tool.options(reduced);
+    args.extend(show_what_counts(&args).filter(|_| job.tool.kind == Tool::Memcheck));
     let own = job.env.get(VARIABLE).cloned();
     let passed = || job.pass_env.iter().any(|name| name == VARIABLE).then(|| std::env::var(VARIABLE).ok()).flatten();
     let before = own.or_else(passed);
     let options = value(SuiteOptions {
         tool: job.tool.kind,
         directory: &directory,
-        args: &job.tool.options(reduced),
+        args: &args,
         skip_children: &job.tool.skip_children,
         suppressions: &suppressions,
         before: before.as_deref(),

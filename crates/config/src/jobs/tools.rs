@@ -9,53 +9,10 @@ use crate::diagnostic::{Problem, Problems};
 use crate::paths;
 use crate::template::Placeholder;
 use drydock_base::text::quoted;
+use drydock_valgrind::options::{Treatment, treatment};
 use drydock_valgrind::tool::{Output, Tool};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// The options that would interfere with Drydock: each with the reason, and what to use instead.
-const REFUSED: &[(&str, &str, &str)] = &[
-    ("--tool", "sets the tool a second time", "the key `tool` of the job"),
-    (
-        "--xml",
-        "changes the output that Drydock reads findings from",
-        "nothing; Drydock always asks for XML and keeps it",
-    ),
-    ("--log-", "redirects the output that Drydock reads", "nothing; the log is in the directory of the run"),
-    (
-        "--massif-out-file",
-        "redirects the profile that Drydock reads",
-        "nothing; the profile is in the directory of the run",
-    ),
-    (
-        "--dhat-out-file",
-        "redirects the profile that Drydock reads",
-        "nothing; the profile is in the directory of the run",
-    ),
-    ("--trace-children-skip", "is set by Drydock", "the key `skip-children` under `tools`"),
-    ("--trace-children", "is set by Drydock", "the key `trace-children` under `tools`"),
-    (
-        "--child-silent-after-fork",
-        "suppresses the findings of children",
-        "nothing; Drydock reads the findings of each process",
-    ),
-    (
-        "--error-exitcode",
-        "replaces the exit code of the program",
-        "nothing; Drydock reads the findings of each process",
-    ),
-    ("--quiet", "drops the counts of used suppressions, which Drydock reports", "nothing"),
-    ("-q", "drops the counts of used suppressions, which Drydock reports", "nothing"),
-    ("--gen-suppressions=yes", "waits for input from the terminal", "`--gen-suppressions=all`"),
-    ("--vgdb-error", "waits for a debugger", "nothing"),
-    ("--vgdb-stop-at", "waits for a debugger", "nothing"),
-    ("--help", "prints the help instead of running the job", "nothing"),
-    ("-h", "prints the help instead of running the job", "nothing"),
-    ("--version", "prints the version instead of running the job", "nothing"),
-];
-
-/// Entries of [`REFUSED`] that refuse every option with this prefix.
-const FAMILIES: &[&str] = &["--xml", "--log-", "--trace-children-skip", "--trace-children"];
 
 /// The settings of all tools, checked once.
 pub(super) struct Tools(BTreeMap<Tool, ToolSettings>);
@@ -70,12 +27,12 @@ impl Tools {
             suppressions.iter().for_each(|file| check_suppressions(file, project, problems));
             let settings = ToolSettings {
                 args: match args {
-                    Some(args) => options(&args, problems),
+                    Some(args) => options(tool, &args, problems),
                     None => tool.spec().usual_args.iter().map(|arg| (*arg).to_owned()).collect(),
                 },
                 suppressions: suppressions.into_iter().filter_map(|file| file.value).collect(),
                 trace_children,
-                reduced_args: options(&reduced_args, problems),
+                reduced_args: options(tool, &reduced_args, problems),
                 skip_children: patterns(skip_children, problems),
                 wrappers: Vec::new(),
             };
@@ -84,7 +41,7 @@ impl Tools {
         for (tool, declared) in [(Tool::Massif, massif), (Tool::Dhat, dhat)] {
             let ProfilerDeclaration { args, trace_children, skip_children, wrappers } = declared;
             let wrappers = functions(wrappers, problems);
-            let args = options(&args, problems);
+            let args = options(tool, &args, problems);
             let skip_children = patterns(skip_children, problems);
             all.insert(tool, ToolSettings { args, trace_children, skip_children, wrappers, ..ToolSettings::default() });
         }
@@ -111,7 +68,7 @@ impl Tools {
             let problem = Problem::new(job.tool_args.place, "`tool-args` in a job without a tool");
             problems.push(problem.expected("a `tool` in this job, such as `tool: memcheck`"));
         }
-        let own = options(args, problems);
+        let own = options(kind, args, problems);
         let mut settings = self.0.get(&kind).cloned().unwrap_or_default();
         settings.args.extend(own);
         let by_suite = job.valgrind.value? == ValgrindStart::BySuite;
@@ -167,11 +124,11 @@ fn check_heap(kind: Tool, heap: Option<&Spanned<HeapDeclaration>>, problems: &mu
 }
 
 /// The permitted options; the others are reported.
-fn options(args: &[Text], problems: &mut Problems) -> Vec<String> {
+fn options(tool: Tool, args: &[Text], problems: &mut Problems) -> Vec<String> {
     let mut kept = Vec::new();
     for arg in args {
         let Some(text) = &arg.value else { continue };
-        match refusal(text) {
+        match refusal(tool, text) {
             Some(problem) => problems.push(Problem { place: arg.place, ..problem }),
             None => kept.push(text.clone()),
         }
@@ -180,24 +137,19 @@ fn options(args: &[Text], problems: &mut Problems) -> Vec<String> {
 }
 
 /// The problem of an option that is not permitted.
-fn refusal(option: &str) -> Option<Problem> {
+fn refusal(tool: Tool, option: &str) -> Option<Problem> {
     let place = crate::diagnostic::Place::START;
     if !option.starts_with('-') || option == "-" || option == "--" {
         // Valgrind would take the first such word for the program.
         let problem = Problem::new(place, format!("{} is not an option of valgrind", quoted(option)));
         return Some(problem.expected("options that start with `-`, with their values after `=`"));
     }
-    let name = option.split('=').next().unwrap_or(option);
-    let refused = |(known, _, _): &&(&str, &str, &str)| {
-        name == *known || option == *known || FAMILIES.contains(known) && name.starts_with(known)
-    };
-    let (_, reason, instead) = REFUSED.iter().find(refused)?;
-    let problem = Problem::new(place, format!("{} {reason}", quoted(option)));
-    Some(problem.help(if *instead == "nothing" {
-        "remove it".to_owned()
-    } else {
-        format!("use {instead}").replace("use nothing;", "remove it;")
-    }))
+    match treatment(tool, option)? {
+        Treatment::Implied => None,
+        Treatment::Refused { reason, remedy } => {
+            Some(Problem::new(place, format!("{} {reason}", quoted(option))).help(remedy))
+        }
+    }
 }
 
 /// Patterns that become one comma-separated option of valgrind.

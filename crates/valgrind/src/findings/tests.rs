@@ -13,8 +13,9 @@ impl Command {
         let Command { argv, args, traces_all } = self;
         Traced {
             directory,
-            tool: "memcheck",
+            tool: Tool::Memcheck,
             args,
+            declares_exit: false,
             argv,
             traces_all: *traces_all,
             main: Some(10),
@@ -175,4 +176,39 @@ fn a_job_with_more_log_than_is_read_is_not_wholly_checked() {
     let evidence = directory.gather(&job(&["./a"], |_| {}), &[]);
     assert_eq!(evidence.main_complete, Some(true));
     assert!(evidence.incomplete[0].contains("of which only the first"), "{:?}", evidence.incomplete);
+}
+
+#[test]
+fn leaks_that_the_program_asks_for_count_whatever_the_leak_check() {
+    let asked = log(10, 9, "./a", &["f"]);
+    let (error, end) = (asked.find("<error>").unwrap(), asked.find("<status><state>FIN").unwrap());
+    let at_end =
+        asked.replace(&asked[error..end], "").replace("<suppcounts>", &format!("{}<suppcounts>", &asked[error..end]));
+    let none = |command: &mut Command| command.args = vec!["--leak-check=no".to_owned()];
+    assert_eq!(Directory::new(&[(10, asked)]).gather(&job(&["./a"], none), &[]).findings, 1);
+    assert_eq!(Directory::new(&[(10, at_end)]).gather(&job(&["./a"], none), &[]).findings, 0);
+}
+
+#[test]
+fn errors_that_are_only_counted_are_known() {
+    let summary = "<error_summary><errors>5</errors></error_summary></valgrindoutput>";
+    let text = |leaks: &[&str]| log(10, 9, "./a", leaks).replace("</valgrindoutput>", summary);
+    let unshown = |text: String, args: &[&str]| {
+        let args = args.iter().map(|option| (*option).to_owned()).collect();
+        Directory::new(&[(10, text)]).gather(&job(&["./a"], |command| command.args = args), &[]).unshown
+    };
+    assert_eq!(unshown(text(&[]), &[]), 5);
+    assert_eq!(unshown(text(&["f"]), &[]), 0);
+    // Valgrind counts leaks that the project did not ask for, because it was asked for XML.
+    assert_eq!(unshown(text(&["f"]), &["--leak-check=summary"]), 0);
+}
+
+#[test]
+fn an_end_at_the_first_error_is_no_kill() {
+    let whole = log(10, 9, "./a", &["f"]);
+    let cut = whole.split("<status><state>FIN").next().unwrap();
+    let stops = |command: &mut Command| command.args = vec!["--exit-on-first-error=yes".to_owned()];
+    let stopped = Directory::new(&[(10, cut.to_owned())]).gather(&job(&["./a"], stops), &[]);
+    assert!(stopped.stopped && stopped.incomplete[0].contains("at its first error"), "{stopped:#?}");
+    assert!(!Directory::new(&[(10, cut.to_owned())]).gather(&job(&["./a"], |_| {}), &[]).stopped);
 }

@@ -20,6 +20,8 @@ const KEPT_ERRORS: usize = 10_000;
 const LONGEST_TEXT: usize = 4096;
 /// Frames of one stack; valgrind's own limit is 500.
 const DEEPEST_STACK: usize = 500;
+/// Options of valgrind.
+const MOST_OPTIONS: usize = 256;
 /// Words of the command line.
 const MOST_WORDS: usize = 64;
 /// Further sentences of one error.
@@ -146,7 +148,9 @@ impl State {
         self.any = true;
         self.text.clear();
         match name {
-            "error" if self.path.len() == 1 => self.error = Some(Error::default()),
+            "error" if self.path.len() == 1 => {
+                self.error = Some(Error { at_end: self.finished, ..Error::default() });
+            }
             "suppression" => self.edit(|error| error.suppression = Some(RawSuppression::default())),
             "stack" => self.stack = Vec::new(),
             "frame" => self.frame = Frame::default(),
@@ -190,18 +194,24 @@ impl State {
         let text = std::mem::take(&mut self.text);
         let text = text.trim();
         let parent = self.path.last().map_or("", String::as_str);
+        // Valgrind repeats the suppression of an error after it.
+        if parent == "valgrindoutput" && name != "suppression" {
+            self.log.after_error = name == "error";
+        }
         match (parent, name.as_str()) {
             ("", "valgrindoutput") => self.closed = true,
             ("valgrindoutput", "protocolversion") => self.log.protocol = text.parse().ok(),
             ("valgrindoutput", "protocoltool") => self.log.tool = Some(text.to_owned()),
             ("valgrindoutput", "pid") => self.log.pid = text.parse().ok(),
             ("valgrindoutput", "ppid") => self.log.parent = text.parse().ok(),
+            ("vargv", "arg") if self.log.options.len() < MOST_OPTIONS => self.log.options.push(text.to_owned()),
             ("argv", "exe" | "arg") if self.log.command.len() < MOST_WORDS => self.log.command.push(text.to_owned()),
             ("status", "state") => match text {
                 "RUNNING" => self.running = true,
                 "FINISHED" => self.finished = true,
                 _ => {}
             },
+            ("error_summary", "errors") => self.log.counted = text.parse().ok(),
             ("fatal_signal", "signo") => self.log.fatal_signal = text.parse().ok(),
             ("fatal_signal", "stack") => self.log.fatal_stack = std::mem::take(&mut self.stack),
             ("announcethread", "hthreadid") => self.thread = text.parse().ok(),
@@ -293,9 +303,10 @@ impl State {
         self.aside = None;
         if self.log.errors.len() >= KEPT_ERRORS {
             // No tool has so many kinds; whoever makes them up has them counted as one.
-            let known = self.log.more_errors.len() < MOST_KINDS || self.log.more_errors.contains_key(&error.kind);
-            let kind = if known { error.kind } else { "of further kinds".to_owned() };
-            *self.log.more_errors.entry(kind).or_default() += 1;
+            let key = (error.kind, error.at_end);
+            let known = self.log.more_errors.len() < MOST_KINDS || self.log.more_errors.contains_key(&key);
+            let key = if known { key } else { ("of further kinds".to_owned(), false) };
+            *self.log.more_errors.entry(key).or_default() += 1;
             return;
         }
         for thread in threads_named(&error).into_iter().take(4) {

@@ -37,7 +37,7 @@ fn a_whole_log() {
     let log = parse(WHOLE.as_bytes());
     assert_eq!(log.extent, Extent::Complete);
     assert_eq!((log.protocol, log.pid, log.parent), (Some(4), Some(42), Some(7)));
-    assert_eq!(log.command, ["./a", "<x>"]);
+    assert_eq!((log.command, log.options), (vec!["./a".to_owned(), "<x>".to_owned()], vec!["-q".to_owned()]));
     assert_eq!(log.errors.len(), 2);
     let read = &log.errors[0];
     assert_eq!((read.kind.as_str(), read.stack[0].describe().as_str()), ("InvalidRead", "main (a.c:3)"));
@@ -67,6 +67,24 @@ fn empty_stubs_and_killed_logs_are_distinguished() {
     assert!(matches!(parse(killed.as_bytes()).extent, Extent::Cut(_)));
     let old = WHOLE.replace("<protocolversion>4<", "<protocolversion>3<").replace("</valgrindoutput>", "");
     assert!(matches!(parse(old.as_bytes()).extent, Extent::Cut(why) if why.contains("older")));
+}
+
+#[test]
+fn what_is_reported_after_the_end_is_distinguished() {
+    let log = parse(WHOLE.as_bytes());
+    assert_eq!(log.errors.iter().map(|error| error.at_end).collect::<Vec<_>>(), [false, true]);
+    assert!(!log.after_error);
+    let stopped = &WHOLE[..WHOLE.find("<newtag>").unwrap()];
+    assert!(parse(stopped.as_bytes()).after_error);
+    assert!(parse(format!("{stopped}<suppression></suppression></valgrindoutput>").as_bytes()).after_error);
+}
+
+#[test]
+fn valgrinds_own_count_is_read() {
+    let summary =
+        "<suppcounts></suppcounts><error_summary><errors>7</errors><suppressed>2</suppressed></error_summary>";
+    let log = parse(WHOLE.replace("<suppcounts></suppcounts>", summary).as_bytes());
+    assert_eq!((log.extent, log.counted), (Extent::Complete, Some(7)));
 }
 
 #[test]

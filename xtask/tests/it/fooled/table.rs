@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::way::{Seen, Way};
-use crate::deaths::{evidence, panics, tail};
+use crate::deaths::{panics, tail};
 use crate::support::{Finished, Project, RunJson, marker, need_tools, text};
 
 /// The limit for one call of `ci`; the machine may be busy.
@@ -79,6 +79,9 @@ fn call(ways: &[&Way]) -> Vec<Judged> {
         for (path, source) in &way.programs {
             fs::copy(compiled(source), directory.join(path)).unwrap();
         }
+        if let Some(act) = way.prepare {
+            act(&directory);
+        }
     }
     let mut arguments = vec!["ci", "run", "-j", "4", "--no-progress"];
     arguments.extend(first.arguments.iter().map(String::as_str));
@@ -94,7 +97,9 @@ fn call(ways: &[&Way]) -> Vec<Judged> {
     let seen = |way: &Way, marker: &String| judge(way, marker, &project, &finished, run.as_ref());
     let mut judged: Vec<Judged> = ways.iter().zip(&markers).map(|(way, marker)| seen(way, marker)).collect();
     // The output is one for all jobs of the call.
-    if let Some(row) = judged.iter_mut().find(|row| !row.problems.is_empty()) {
+    if let Some(row) =
+        judged.iter_mut().find(|row| !row.problems.is_empty()).filter(|_| ways.len() == 1 || run.is_none())
+    {
         row.problems.push(format!("`ci` said: {}", tail(&finished.transcript(), 60)));
     }
     judged
@@ -127,7 +132,9 @@ fn judge(way: &Way, marker: &str, project: &Project, finished: &Finished, run: O
     problems.extend(failed.map(|check| format!("not true: {}", check.what)));
     if !problems.is_empty() {
         problems.push(format!("reasons: {}", seen.reasons()));
-        problems.push(evidence(&project.state(), way.name));
+        let log = seen.log();
+        let end = String::from_utf8_lossy(&log[log.len().saturating_sub(1000)..]).into_owned();
+        problems.push(format!("end of its log:\n{}", tail(&end, 12)));
     }
     Judged { kind: way.kind, name: way.name, verdict, problems }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Way {
     pub(crate) files: Vec<(&'static str, Vec<u8>)>,
     /// C programs by their path within the row's directory, with their source.
     pub(crate) programs: Vec<(&'static str, String)>,
+    /// Whatever else has to be done to the row's directory before the call.
+    pub(crate) prepare: Option<fn(&Path)>,
     /// Further arguments of `ci`.
     pub(crate) arguments: Vec<String>,
     /// Variables in the environment of `ci`. `{directory}` is the row's directory.
@@ -93,6 +95,7 @@ impl Way {
             beside: String::new(),
             files: Vec::new(),
             programs: Vec::new(),
+            prepare: None,
             arguments: Vec::new(),
             environment: Vec::new(),
             through: Vec::new(),
@@ -130,6 +133,12 @@ impl Way {
     /// Adds a C program, compiled with `gcc -g -O0 -fno-builtin -pthread`.
     pub(crate) fn c(mut self, path: &'static str, source: &str) -> Self {
         self.programs.push((path, source.to_owned()));
+        self
+    }
+
+    /// Does something to the row's directory before the call, after its files are there.
+    pub(crate) fn prepare(mut self, act: fn(&Path)) -> Self {
+        self.prepare = Some(act);
         self
     }
 

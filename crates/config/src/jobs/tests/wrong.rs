@@ -106,15 +106,15 @@ ci/jobs.yaml:1:21: `10` has no unit
    |                     ^^
    = expected: the unit as well, for instance `10s` or `10m`
 
-ci/jobs.yaml:4:33: `--xml=yes` changes the output that Drydock reads findings from
- 4 |     args: [--track-origins=yes, --xml=yes, -q]
-   |                                 ^^^^^^^^^
+ci/jobs.yaml:4:33: `--xml=no` changes the output that Drydock reads findings from
+ 4 |     args: [--track-origins=yes, --xml=no, --xml-fd=3]
+   |                                 ^^^^^^^^
    = help: remove it; Drydock always asks for XML and keeps it
 
-ci/jobs.yaml:4:44: `-q` drops the counts of used suppressions, which Drydock reports
- 4 |     args: [--track-origins=yes, --xml=yes, -q]
-   |                                            ^^
-   = help: remove it
+ci/jobs.yaml:4:43: `--xml-fd=3` changes the output that Drydock reads findings from
+ 4 |     args: [--track-origins=yes, --xml=no, --xml-fd=3]
+   |                                           ^^^^^^^^^^
+   = help: remove it; Drydock always asks for XML and keeps it
 
 ci/jobs.yaml:5:5: unknown key `supressions`
  5 |     supressions: [x]
