@@ -18,7 +18,9 @@ mod suppress;
 pub(crate) use deb::{Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, ProofPlaces};
 pub(crate) use docker::{Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine};
 pub(crate) use nightly::Nightly;
-pub(crate) use release::{OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseVerify};
+pub(crate) use release::{
+    OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseSign, ReleaseVerify,
+};
 pub(crate) use suppress::{CiSuppress, CiSuppressions};
 
 /// CI under valgrind that proves why each process died, and releases that anyone can rebuild byte for byte.
@@ -412,6 +414,10 @@ pub(crate) enum SchemaOf {
     Manifest,
     /// proof.json
     Proof,
+    /// build-info.json
+    BuildInfo,
+    /// The output of `release verify --format json`
+    Verification,
     /// ci/quarantine.yaml
     Quarantine,
 }

@@ -51,6 +51,11 @@ pub(crate) fn today() -> jiff::civil::Date {
     jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
 }
 
+/// The time in seconds since 1970.
+pub(crate) fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
 /// The project that a command works on.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {

@@ -14,7 +14,7 @@ use drydock_config::release::Format;
 const COMPARED: u64 = 64 << 20;
 
 /// The first difference between two archives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Difference {
     /// The path of the entry; none if the entries are the same, and only the compressed forms differ.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -17,7 +17,7 @@ use std::fmt;
 pub use changes::{Change, Untracked};
 pub use discover::NotFound;
 pub use objects::{Object, Objects, PathAttribute};
-pub use repository::{HistoryError, Repository};
+pub use repository::{HistoryError, ListedEntry, Repository};
 
 /// The name of an object: 40 or 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

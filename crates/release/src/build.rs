@@ -1,16 +1,15 @@
 //! Building a release: sources, derived files, archives and checksums. Files appear complete, `release.json` as the last.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::build_info::{self, BuildInfo};
 use super::manifest::{CHECKSUMS, Identity, Manifest, NAME};
 use super::proof;
 use drydock_archive::source::{SourceTree, derive, version};
 use drydock_archive::{self as archive, ArchiveFile, Archives};
-use drydock_base::exec;
 use drydock_base::paths;
 use drydock_config::release::Format;
 
@@ -61,14 +60,16 @@ impl Job<'_> {
         let top = self.identity.directory();
         let archives = Archives { directory: &top, epoch: self.tree.epoch, files: &files, threads: self.threads };
         let written = archive::write(self.tree.archive_entries(), archives)?;
-        let mut manifest = Manifest::new(&self.identity, &self.tree, &derived, &written);
-        manifest.made_by = made_by(&self.identity);
+        let manifest = Manifest::new(&self.identity, &self.tree, &derived, &written);
+        let info = BuildInfo::gather(self.identity.release);
 
         remove_stale(directory, &manifest)?;
         for (part, (_, name)) in files.iter().zip(&names) {
             fs::rename(&part.path, directory.join(name)).with_context(|| format!("cannot write {name}"))?;
         }
-        paths::write_atomically(&directory.join(CHECKSUMS), manifest.checksums().as_bytes())?;
+        let info = format!("{}\n", serde_json::to_string_pretty(&info)?);
+        paths::write_atomically(&directory.join(build_info::NAME), info.as_bytes())?;
+        paths::write_atomically(&directory.join(CHECKSUMS), manifest.checksums()?.as_bytes())?;
         paths::write_atomically(&directory.join(NAME), manifest.text()?.as_bytes())?;
         let not_varied = derived
             .variations
@@ -80,13 +81,13 @@ impl Job<'_> {
 
 /// Removes `release.json`, and unless it was of the same release, also checksums, proof and signatures.
 fn remove_stale(directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    let same = Manifest::load(&directory.join(NAME)).is_ok_and(|old| old.is_same_release(manifest));
+    let same = Manifest::load(&directory.join(NAME)).is_ok_and(|old| old == *manifest);
     let mut stale = vec![directory.join(NAME)];
     if !same {
         stale.extend([directory.join(CHECKSUMS), directory.join(proof::NAME)]);
         for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "asc") {
+            if path.extension().is_some_and(|extension| extension == "asc" || extension == "sig") {
                 stale.push(path);
             }
         }
@@ -100,26 +101,4 @@ fn remove_stale(directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The versions of Drydock, of the libraries that decide the bytes, and of the tools on this machine.
-fn made_by(identity: &Identity<'_>) -> BTreeMap<String, String> {
-    let mut made_by = BTreeMap::from([("drydock".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
-    for (name, version) in archive::libraries() {
-        made_by.insert(format!("library {name}"), version);
-    }
-    let ask = |argv: &[&str]| {
-        let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
-        exec::read(&argv, Path::new("/")).ok().filter(|answer| !answer.is_empty())
-    };
-    made_by.extend(ask(&["git", "--version"]).map(|version| ("tool git".to_owned(), version)));
-    let needs = identity.release.generators.iter().flat_map(|generator| &generator.needs);
-    for package in needs {
-        let version = ask(&["dpkg-query", "--show", "--showformat=${Version}", package]);
-        made_by.insert(
-            format!("package {package}"),
-            version.unwrap_or_else(|| "not installed as a Debian package".into()),
-        );
-    }
-    made_by
 }

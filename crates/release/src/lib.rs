@@ -1,9 +1,15 @@
 //! Source releases: requirements, building, proofs, signatures and verification.
 
 pub mod build;
+pub mod build_info;
+pub mod checksum_list;
+pub mod gpg;
+pub mod keyring;
 pub mod manifest;
 pub mod preflight;
 pub mod proof;
-pub mod signatures;
+pub mod sign;
+pub mod signature_block;
+pub mod ssh;
 pub mod tag;
 pub mod verify;

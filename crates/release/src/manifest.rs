@@ -1,4 +1,5 @@
-//! `release.json`: the list of everything in a release. Checksums, signing, upload and verification read only this file.
+//! `release.json`: which release it is, and the list of everything in it. `SHA256SUMS` lists it too, so that signatures cover it; it
+//! has nothing that depends on the machine that built the release.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -59,8 +60,6 @@ pub struct Manifest {
     pub tar: StreamDigest,
     /// The files to publish, sorted by name.
     pub artifacts: Vec<Artifact>,
-    /// The versions of Drydock, libraries and tools. They may differ between machines that build the same files.
-    pub made_by: BTreeMap<String, String>,
 }
 
 /// A release tag.
@@ -237,7 +236,6 @@ impl Manifest {
             entries,
             tar: StreamDigest { size: written.tar_size, sha256: written.tar },
             artifacts,
-            made_by: BTreeMap::new(),
         }
     }
 
@@ -289,16 +287,16 @@ impl Manifest {
         Ok(format!("{}\n", serde_json::to_string_pretty(self)?))
     }
 
-    /// The text of `SHA256SUMS`. It does not list `release.json`, which names the tools of one machine, so that everyone who
-    /// builds the release signs the same file.
-    pub fn checksums(&self) -> String {
-        self.artifacts.iter().map(|artifact| format!("{}  {}\n", artifact.sha256, artifact.name)).collect()
-    }
-
-    /// Whether two manifests are equal except for [`Manifest::made_by`].
-    pub fn is_same_release(&self, other: &Manifest) -> bool {
-        let without = |manifest: &Manifest| Manifest { made_by: BTreeMap::new(), ..manifest.clone() };
-        without(self) == without(other)
+    /// The text of `SHA256SUMS`: the artifacts and this file.
+    ///
+    /// # Errors
+    /// Serialisation fails, which is a bug.
+    pub fn checksums(&self) -> anyhow::Result<String> {
+        let own = (NAME, Checksum::new(self.text()?.as_bytes()));
+        let mut lines: Vec<(&str, Checksum)> =
+            self.artifacts.iter().map(|artifact| (artifact.name.as_str(), artifact.sha256)).chain([own]).collect();
+        lines.sort_unstable();
+        Ok(lines.into_iter().map(|(name, checksum)| format!("{checksum}  {name}\n")).collect())
     }
 
     /// The artifacts with their formats and their paths in a directory.

@@ -66,8 +66,16 @@ pub struct OfflineProof {
 
 impl Proof {
     /// The proofs of this release.
-    pub fn new(manifest: &Manifest, rebuild: RebuildProof, offline: Option<OfflineProof>) -> Proof {
-        Proof { format: FORMAT, checksums: Checksum::new(manifest.checksums().as_bytes()), rebuild, offline }
+    ///
+    /// # Errors
+    /// Serialisation of the manifest fails, which is a bug.
+    pub fn new(
+        manifest: &Manifest,
+        rebuild: RebuildProof,
+        offline: Option<OfflineProof>,
+    ) -> anyhow::Result<Proof> {
+        let checksums = Checksum::new(manifest.checksums()?.as_bytes());
+        Ok(Proof { format: FORMAT, checksums, rebuild, offline })
     }
 
     /// Writes `proof.json` to a directory.
@@ -89,7 +97,7 @@ impl Proof {
         };
         let text = std::fs::read_to_string(directory.join(NAME)).map_err(|_| refused("the release has no proof"))?;
         let proof: Proof = serde_json::from_str(&text).with_context(|| format!("{NAME} in {}", directory.display()))?;
-        if proof.format != FORMAT || proof.checksums != Checksum::new(manifest.checksums().as_bytes()) {
+        if proof.format != FORMAT || proof.checksums != Checksum::new(manifest.checksums()?.as_bytes()) {
             return Err(refused("the proof is for other files"));
         }
         if manifest.artifacts.iter().any(|artifact| !proof.rebuild.identical.contains(&artifact.name)) {

@@ -3,15 +3,14 @@
 //! The object has the format of git-mktag(1). `git tag -s` signs everything before the signature. The fields count, not the
 //! name of the reference: a reference of any name can point to a signed tag.
 
-use std::path::Path;
+use super::keyring::{Keyring, SignedBy};
+use super::signature_block::BlockError;
+use super::ssh;
 
-use super::signatures::{self, Signature};
-
-/// The first line of an OpenPGP signature.
-const ARMOUR: &[u8] = b"-----BEGIN PGP SIGNATURE-----";
+/// The first lines of the signatures that count.
+const ARMOUR: [&[u8]; 2] = [b"-----BEGIN PGP SIGNATURE-----", b"-----BEGIN SSH SIGNATURE-----"];
 /// The first lines of the other signatures that git knows.
-const OTHER_SIGNATURES: [&[u8]; 3] =
-    [b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN SIGNED MESSAGE-----", b"-----BEGIN PGP MESSAGE-----"];
+const OTHER_SIGNATURES: [&[u8]; 2] = [b"-----BEGIN SIGNED MESSAGE-----", b"-----BEGIN PGP MESSAGE-----"];
 
 /// A tag object with a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,9 +38,9 @@ pub enum TagError {
     /// The tag has no signature.
     #[error("it is not signed")]
     Unsigned,
-    /// The last signature is not an OpenPGP signature.
-    #[error("it is not signed with OpenPGP; sign it with a gpg key, by the option -s of git tag")]
-    NotOpenPgp,
+    /// The last signature is of another kind.
+    #[error("it is signed neither with OpenPGP nor with SSH; sign it with a gpg or an SSH key, by the option -s of git tag")]
+    OtherKind,
 }
 
 impl<'a> SignedTag<'a> {
@@ -68,23 +67,23 @@ impl<'a> SignedTag<'a> {
             Some((start, line.trim_ascii_end()))
         });
         // As git does, take the last one.
-        let last = starts.filter(|(_, line)| *line == ARMOUR || OTHER_SIGNATURES.contains(line)).last();
+        let last = starts.filter(|(_, line)| ARMOUR.contains(line) || OTHER_SIGNATURES.contains(line)).last();
         match last {
-            Some((start, line)) if line == ARMOUR => {
+            Some((start, line)) if ARMOUR.contains(&line) => {
                 let (signed, signature) = content.split_at(start);
                 Ok(SignedTag { signed, signature })
             }
-            Some(_) => Err(TagError::NotOpenPgp),
+            Some(_) => Err(TagError::OtherKind),
             None => Err(TagError::Unsigned),
         }
     }
 
-    /// Checks the signature against the keys in a directory.
+    /// Judges the signatures of the tag. `now` is in seconds since 1970.
     ///
     /// # Errors
-    /// gpg is missing, or the directory has no keys.
-    pub fn check(&self, name: &str, keys: &Path) -> anyhow::Result<Signature> {
-        signatures::check_bytes(&format!("the tag {name}"), self.signed, self.signature, keys)
+    /// gpg or ssh-keygen is missing.
+    pub fn judge(&self, keyring: &Keyring, now: i64) -> anyhow::Result<Vec<Result<SignedBy, BlockError>>> {
+        keyring.judge_file(self.signature, self.signed, ssh::GIT, now)
     }
 }
 
@@ -99,7 +98,7 @@ mod tests {
     #[test]
     fn everything_before_the_last_signature_is_signed() {
         let tag = SignedTag::read(GOOD.as_bytes(), "v1.0", COMMIT).unwrap();
-        assert!(tag.signed.ends_with(b"\n1.0\n") && tag.signature.starts_with(ARMOUR));
+        assert!(tag.signed.ends_with(b"\n1.0\n") && tag.signature.starts_with(ARMOUR[0]));
         let twice = GOOD.replace("\n1.0\n", "\n-----BEGIN PGP SIGNATURE-----\nold\n");
         assert!(SignedTag::read(twice.as_bytes(), "v1.0", COMMIT).unwrap().signed.ends_with(b"old\n"));
     }
@@ -117,7 +116,7 @@ mod tests {
         check("tag v1.0", "tag v1.0\ntag v1.0", "no tag, or several");
         check("tag v1.0\n", "", "no tag, or several");
         check("-----BEGIN PGP", "----BEGIN PGP", "it is not signed");
-        check("BEGIN PGP SIGNATURE", "BEGIN SSH SIGNATURE", "not signed with OpenPGP");
+        check("BEGIN PGP SIGNATURE", "BEGIN SIGNED MESSAGE", "neither with OpenPGP nor with SSH");
         // A line of the message is not a field.
         check("tag v1.0\ntagger n <m> 1 +0000\n\n", "tagger n <m> 1 +0000\n\ntag v1.0\n", "no tag, or several");
     }

@@ -28,8 +28,11 @@ pub(crate) enum ReleaseCommand {
     Build(ReleaseBuild),
     /// Build, rebuild in a varied environment and compare; build and test the archive offline
     Prove(ReleaseProve),
-    /// Verify files of a release, and explain differences
+    /// Verify a downloaded release: signatures, checksums and content; explain differences
+    #[command(disable_version_flag = true)]
     Verify(ReleaseVerify),
+    /// Sign a release that was built here, or add signatures of other people
+    Sign(ReleaseSign),
 }
 
 /// The options that select a release.
@@ -97,16 +100,45 @@ pub(crate) struct ReleaseVerify {
     /// Directory of a release, or some of its files [default: the release of HEAD in the state directory]
     #[arg(value_name = "DIR|FILE")]
     pub files: Vec<PathBuf>,
+    /// Directory with the public keys of the signers, one file a person [default: as HEAD of the project declares]
+    #[arg(long, value_name = "DIR")]
+    pub keys: Option<PathBuf>,
+    /// Number of people who must have signed, with --keys [default: 1]
+    #[arg(long, value_name = "N", requires = "keys", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub quorum: Option<u32>,
+    /// Require this version, so that an older release is not accepted in its place
+    #[arg(long = "version", value_name = "VERSION")]
+    pub expected_version: Option<Version>,
+    /// Compare files with their lists only; do not ask who signed them
+    #[arg(long, conflicts_with_all = ["keys", "sign"])]
+    pub integrity_only: bool,
     /// Rebuild the release from the commit that release.json names, and compare
     #[arg(long)]
     pub rebuild: bool,
+    /// Sign the release if the rebuild is the same, and write the signature to a file for the release captain
+    #[arg(long, requires_all = ["rebuild", "key"])]
+    pub sign: bool,
+    /// Key for --sign: fingerprint or address of an OpenPGP key, or file of an SSH key
+    #[arg(long, value_name = "KEY", requires = "sign")]
+    pub key: Option<String>,
     /// Threads for xz with --rebuild [default: 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: Option<u32>,
-    /// Do not require the signatures that packaging/release.yaml declares
-    #[arg(long)]
-    pub unsigned: bool,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// `cargo xtask release sign`
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ReleaseSign {
+    /// Directory of the release [default: the release of HEAD in the state directory]
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// Sign with this key: fingerprint or address of an OpenPGP key, or file of an SSH key
+    #[arg(long, value_name = "KEY", required_unless_present = "add")]
+    pub key: Option<String>,
+    /// Add signatures of other people from this file; may be repeated, in any order
+    #[arg(long, value_name = "FILE")]
+    pub add: Vec<PathBuf>,
 }

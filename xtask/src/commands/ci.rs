@@ -19,8 +19,10 @@ use drydock_ci::report::{self, ReportInput, explain, json};
 use drydock_ci::run::Run;
 use drydock_ci::schedule_report;
 use drydock_config::schema;
+use drydock_release::build_info::BuildInfo;
 use drydock_release::manifest::Manifest;
 use drydock_release::proof::Proof;
+use drydock_release::verify::Verification;
 
 use super::Context;
 
@@ -140,6 +142,8 @@ impl cli::CiSchema {
             cli::SchemaOf::Release => schema::release_schema(),
             cli::SchemaOf::Manifest => schemars::schema_for!(Manifest).to_value(),
             cli::SchemaOf::Proof => schemars::schema_for!(Proof).to_value(),
+            cli::SchemaOf::BuildInfo => schemars::schema_for!(BuildInfo).to_value(),
+            cli::SchemaOf::Verification => schemars::schema_for!(Verification).to_value(),
             cli::SchemaOf::Images => schema::images_schema(),
             cli::SchemaOf::Run => json::schema(),
             cli::SchemaOf::Quarantine => schema::quarantine_schema(),

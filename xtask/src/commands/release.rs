@@ -1,4 +1,4 @@
-//! `cargo xtask release`: check, build, prove, verify.
+//! `cargo xtask release`: check, build, prove, verify, sign.
 
 use super::Context;
 use super::release_context::{DeclaredCommit, ReleaseContext, ReleaseSelector};
@@ -7,7 +7,9 @@ use crate::exit::Exit;
 
 pub(super) mod build;
 mod check;
+pub(super) mod policy;
 pub(super) mod prove;
+mod sign;
 mod verify;
 
 impl cli::Release {
@@ -30,8 +32,9 @@ impl cli::Release {
             Some(ReleaseCommand::Check(check)) => check.run(&Context::find(place)?),
             Some(ReleaseCommand::Build(build)) => build.run(&Context::find(place)?),
             Some(ReleaseCommand::Prove(prove)) => prove.run(&Context::find(place)?),
-            // Checksums can be verified without a project; signatures and `--rebuild` need one.
+            // A release can be verified without a project, with --keys.
             Some(ReleaseCommand::Verify(verify)) => verify.run(place),
+            Some(ReleaseCommand::Sign(sign)) => sign.run(&Context::find(place)?),
         }
     }
 }

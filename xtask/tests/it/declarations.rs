@@ -151,6 +151,8 @@ fn the_schemas_in_the_repository_are_current() {
         ("images", drydock_config::schema::images_schema()),
         ("manifest", schemars::schema_for!(drydock_release::manifest::Manifest).to_value()),
         ("proof", schemars::schema_for!(drydock_release::proof::Proof).to_value()),
+        ("build-info", schemars::schema_for!(drydock_release::build_info::BuildInfo).to_value()),
+        ("verification", schemars::schema_for!(drydock_release::verify::Verification).to_value()),
         ("run", drydock_ci::report::json::schema()),
     ] {
         let file = directory.join(format!("{name}.schema.json"));

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip and what they measured")]
 
+mod attacks;
 mod browser;
 mod deaths;
 mod deb;

@@ -6,5 +6,6 @@ pub(crate) mod fixture;
 mod hostile;
 mod lanternd;
 mod refused;
+mod signing;
 mod unpackers;
 mod verify;

@@ -26,6 +26,17 @@ pub enum HistoryError {
     Git(#[from] exec::Error),
 }
 
+/// An entry of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedEntry {
+    /// Its name, without a directory.
+    pub name: String,
+    /// The object that it names.
+    pub object: Oid,
+    /// Whether it is a regular file.
+    pub is_file: bool,
+}
+
 /// A repository on this machine.
 #[derive(Debug, Clone)]
 pub struct Repository {
@@ -125,6 +136,22 @@ impl Repository {
     pub fn at(&self, commit: &Oid, path: &str) -> Option<Oid> {
         let wanted = format!("{commit}:{path}");
         Oid::parse(&self.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]).ok()?)
+    }
+
+    /// The entries of a tree, without those of its directories.
+    ///
+    /// # Errors
+    /// git's own.
+    pub fn list(&self, tree: &Oid) -> Result<Vec<ListedEntry>, exec::Error> {
+        let answer = self.ask_bytes(&["ls-tree", "--full-tree", "-z", tree.as_str()])?;
+        let text = String::from_utf8_lossy(&answer);
+        let entry = |line: &str| {
+            let (head, name) = line.split_once('\t')?;
+            let words: Vec<&str> = head.split_whitespace().collect();
+            let is_file = words.first().is_some_and(|mode| mode.starts_with("100"));
+            Some(ListedEntry { name: name.to_owned(), object: Oid::parse(words.get(2)?)?, is_file })
+        };
+        Ok(text.split('\0').filter_map(entry).collect())
     }
 
     /// The command that fetches the whole history of a shallow clone.

@@ -141,7 +141,7 @@ fn compare(request: &Request<'_>, theirs: &Path) -> anyhow::Result<()> {
         let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
         return Err(Failure::not_reproducible(format!("the varied rebuild produced other bytes:{list}")));
     }
-    if !manifest.is_same_release(request.manifest) {
+    if manifest != *request.manifest {
         return Err(Failure::not_reproducible(
             "the varied rebuild produced the same archives but another release.json",
         ));

@@ -12,6 +12,8 @@ use drydock_config::release::Version;
 use drydock_release::manifest::Tag;
 use drydock_release::preflight::{self, Finding};
 
+mod signing;
+
 /// The result of a check.
 pub(super) struct Checked {
     pub(super) findings: Vec<Finding>,
@@ -53,6 +55,7 @@ pub(super) fn check(commit: &DeclaredCommit, version: &VersionSource, allow_dirt
                         findings.extend(preflight::version_files(declaration, tree, &version)?);
                         findings.extend(preflight::changelog(declaration, tree, &version)?);
                     }
+                    findings.extend(signing::check(commit, tag.as_ref())?);
                     found = Some((version, tag));
                 }
                 Err(VersionError::Tag(finding)) => findings.push(finding),

@@ -46,7 +46,7 @@ pub(in crate::commands) fn prove(release: &ReleaseContext, manifest: &Manifest, 
         Some(declared) => Some(offline::prove(declared, manifest, directory, &mut watch)?),
         None => None,
     };
-    let proof = Proof::new(manifest, rebuild, offline);
+    let proof = Proof::new(manifest, rebuild, offline)?;
     proof.write(directory)?;
     Ok(proof)
 }

@@ -1,83 +1,88 @@
-//! `cargo xtask release verify`: checks files of a release against release.json, signatures, and a rebuild of the commit.
+//! `cargo xtask release verify`: checks files of a release against signatures, lists of checksums, release.json, and a rebuild of
+//! the commit.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
-use serde::Serialize;
 
+use super::policy::SigningPolicy;
+use super::sign;
 use crate::cli;
-use crate::commands::Context;
-use crate::commands::release_context::{DeclaredCommit, VersionError, VersionSource, signing_policy};
+use crate::commands::release_context::{DeclaredCommit, VersionError, VersionSource};
+use crate::commands::{Context, now};
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
-use drydock_base::output;
-use drydock_config::release::{NightlyVersion, Signing, Version};
+use drydock_base::git::Oid;
+use drydock_base::{output, paths};
+use drydock_config::debversion::is_above;
+use drydock_config::release::{NightlyVersion, Version};
 use drydock_release::build::Job;
 use drydock_release::manifest::{CHECKSUMS, Manifest, NAME};
-use drydock_release::signatures::{self, Signature};
-use drydock_release::verify::{self, CheckedFile};
-
-/// The result of a verification.
-#[derive(Debug, Serialize)]
-struct Report {
-    directory: PathBuf,
-    files: Vec<CheckedFile>,
-    signatures: Vec<Signature>,
-    /// Problems that are not those of a single file.
-    problems: Vec<String>,
-    rebuilt: bool,
-}
+use drydock_release::verify::{self, Proved, Request, Verification};
 
 impl cli::ReleaseVerify {
     pub(super) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
-        // Without a project, checksums can still be verified.
         let project = Context::find(place);
         let (directory, only) = self.directory(project.as_ref().ok())?;
-        let (manifest, files) = verify::directory(&directory, &only)?;
-        let mut report = Report {
-            directory: directory.clone(),
-            files,
-            signatures: Vec::new(),
-            problems: Vec::new(),
-            rebuilt: false,
+        let policy = if self.integrity_only {
+            None
+        } else {
+            Some(SigningPolicy::for_verification(&self, project.as_ref(), &directory)?)
         };
-        if let Some(manifest) = &manifest {
-            for name in verify::unexpected(&directory, manifest)? {
-                report.problems.push(format!("{name} is not listed in {NAME}; it does not belong to this release"));
-            }
+        let known = policy.as_ref().and_then(|policy| policy.as_ref().ok());
+        // With --keys, another project than that of the current directory may be verified.
+        let head = match (&project, &self.keys) {
+            (Ok(ctx), None) if known.is_some() || self.integrity_only => DeclaredCommit::resolve(ctx, "HEAD").ok(),
+            _ => None,
+        };
+        let request = Request {
+            directory: &directory,
+            only: &only,
+            policy: known.map(SigningPolicy::policy),
+            name: head.as_ref().filter(|_| known.is_some()).map(|head| head.declaration.name.as_str()),
+            version: self.expected_version.as_ref().map(Version::as_str),
+            now: now(),
+        };
+        let mut verified = verify::verify(&request)?;
+        let no_policy = policy.as_ref().and_then(|policy| policy.as_ref().err()).map(ToString::to_string);
+        let unsigned = no_policy.or(verified.unsigned.take());
+        let manifest = verified.manifest.as_ref();
+        let mut report = verified.report;
+        if let (Some(head), Some(manifest)) = (&head, manifest) {
+            self.compare_with_checkout(head, manifest, &mut report);
         }
         if self.rebuild {
             let ctx =
                 project.as_ref().map_err(|error| Failure::usage(format!("--rebuild needs a project: {error:#}")))?;
-            let manifest =
-                manifest.as_ref().with_context(|| format!("--rebuild needs {NAME}, which names the commit"))?;
-            self.rebuilt(ctx, manifest, &directory, &mut report)?;
+            match manifest {
+                Some(manifest) => self.rebuilt(ctx, manifest, unsigned.is_none(), &mut report)?,
+                None => report.problems.push(format!("--rebuild needs {NAME}, which names the commit")),
+            }
         }
-        if let Ok(ctx) = &project {
-            self.signatures(ctx, manifest.as_ref(), &directory, &mut report)?;
+        if self.sign {
+            return self.signed(known, unsigned.as_deref(), manifest, report);
         }
-        let holds = report.problems.is_empty() && report.files.iter().all(|one| one.problem.is_none());
+        report.conclude(unsigned.as_deref(), self.integrity_only);
+        self.print(&report, manifest)?;
+        Ok(if report.result == Proved::NotAuthenticated { Exit::NotReproducible } else { Exit::Success })
+    }
+
+    fn print(&self, report: &Verification, manifest: Option<&Manifest>) -> anyhow::Result<()> {
         match self.format {
-            cli::Format::Json => output::out(serde_json::to_string_pretty(&report)?),
-            cli::Format::Text => print(&report, manifest.as_ref()),
+            cli::Format::Json => output::out(serde_json::to_string_pretty(report)?),
+            cli::Format::Text => output::out(report.text(manifest)),
         }
-        Ok(if holds { Exit::Success } else { Exit::NotReproducible })
+        Ok(())
     }
 
     /// The directory of the release, and the names of the files to verify; all files without names.
     fn directory(&self, ctx: Option<&Context>) -> anyhow::Result<(PathBuf, Vec<String>)> {
-        let usage = |text: String| Failure::usage(text);
+        let usage = |text: &str| Failure::usage(text);
         match self.files.as_slice() {
             [] => {
-                let ctx = ctx.ok_or_else(|| usage("name the directory or the files of a release".into()))?;
-                match DeclaredCommit::resolve(ctx, "HEAD")?.version(&VersionSource::Tag(None)) {
-                    Ok((version, _)) => Ok((ctx.state.dist(version.as_str()), Vec::new())),
-                    Err(VersionError::Tag(_)) => {
-                        Err(usage("HEAD has no release tag; name a directory or files".into()))
-                    }
-                    Err(VersionError::Other(error)) => Err(error),
-                }
+                let ctx = ctx.ok_or_else(|| usage("name the directory or the files of a release"))?;
+                Ok((sign::of_head(ctx, &DeclaredCommit::resolve(ctx, "HEAD")?)?, Vec::new()))
             }
             [directory] if directory.is_dir() => Ok((directory.clone(), Vec::new())),
             files => {
@@ -92,7 +97,7 @@ impl cli::ReleaseVerify {
                 }
                 let directories: BTreeSet<PathBuf> = files.iter().map(parent).collect();
                 if directories.len() != 1 || files.iter().any(|file| file.is_dir()) {
-                    return Err(usage("name one directory, or files of one directory".into()));
+                    return Err(usage("name one directory, or files of one directory"));
                 }
                 let name = |file: &PathBuf| file.file_name().map(|name| name.to_string_lossy().into_owned());
                 Ok((directories.into_iter().next().unwrap_or_default(), files.iter().filter_map(name).collect()))
@@ -100,9 +105,39 @@ impl cli::ReleaseVerify {
         }
     }
 
+    /// Compares the tag that release.json names with that of the checkout, and mentions newer releases.
+    fn compare_with_checkout(&self, head: &DeclaredCommit, manifest: &Manifest, report: &mut Verification) {
+        if let Some(tag) = &manifest.tag {
+            let reference = format!("refs/tags/{}", tag.name);
+            let own = head.repository.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &reference]);
+            if own.as_ref().is_ok_and(|own| *own != tag.object) {
+                report.problems.push(format!("{NAME} names another object than the tag {} of this checkout", tag.name));
+            }
+        }
+        let Ok(version) = manifest.version.parse::<Version>() else { return };
+        let tags = head.repository.ask(&["for-each-ref", "--format=%(refname:lstrip=2)", "refs/tags"]);
+        let versions = tags.iter().flat_map(|tags| tags.lines()).filter_map(|tag| head.declaration.tag.version_in(tag));
+        let newest = versions.reduce(|a, b| if is_above(&b, &a) { b } else { a });
+        if let Some(newest) = newest.filter(|newest| is_above(newest, &version)) {
+            report.notes.push(format!("this checkout has a tag of a newer release, {newest}"));
+        }
+    }
+
     /// Rebuilds the release, and compares.
-    fn rebuilt(&self, ctx: &Context, manifest: &Manifest, directory: &Path, report: &mut Report) -> anyhow::Result<()> {
+    fn rebuilt(
+        &self,
+        ctx: &Context,
+        manifest: &Manifest,
+        is_authenticated: bool,
+        report: &mut Verification,
+    ) -> anyhow::Result<()> {
         let commit = DeclaredCommit::resolve(ctx, &manifest.commit)?;
+        // A build runs the generators of the commit. Nobody may choose it who only could replace the download.
+        if !is_authenticated && !is_in_history(&commit) {
+            let text = format!("the commit {} is not in the history of HEAD", commit.id.short());
+            report.problems.push(format!("{text}, and {NAME} is not authenticated, so nothing was built"));
+            return Ok(());
+        }
         let version: Version =
             manifest.version.parse().map_err(|bad| Failure::not_reproducible(format!("{NAME}: {bad}")))?;
         let source = match &manifest.tag {
@@ -129,71 +164,58 @@ impl cli::ReleaseVerify {
             threads,
         };
         let built = job.run(&mut |line| output::err(format_args!("== {line}")))?;
-        verify::against_rebuilt(directory, scratch.path(), manifest, &mut report.files)?;
-        if !built.manifest.is_same_release(manifest) {
+        verify::against_rebuilt(&report.directory, scratch.path(), manifest, &mut report.files)?;
+        if built.manifest != *manifest {
             let other = built.manifest.entries.iter().zip(&manifest.entries).find(|(ours, theirs)| ours != theirs);
             let what = other.map_or_else(String::new, |(ours, theirs)| {
                 format!(": found {} ({}), expected {} ({})", theirs.path, theirs.sha256, ours.path, ours.sha256)
             });
             report.problems.push(format!("{NAME} differs from a build of the commit{what}"));
         }
-        report.rebuilt = true;
+        report.rebuilt = report.is_whole();
         Ok(())
     }
 
-    /// Checks that enough declared keys signed SHA256SUMS. The checkout declares the keys; the commit of the release can only
-    /// raise their number.
-    fn signatures(
+    /// Signs what was rebuilt, and writes the signature to a file for the release captain.
+    fn signed(
         &self,
-        ctx: &Context,
+        policy: Option<&SigningPolicy>,
+        unsigned: Option<&str>,
         manifest: Option<&Manifest>,
-        directory: &Path,
-        report: &mut Report,
-    ) -> anyhow::Result<()> {
-        let head = match DeclaredCommit::resolve(ctx, "HEAD") {
-            Ok(head) => head,
-            Err(_) if self.unsigned => return Ok(()),
-            Err(error) => {
-                let text = format!("cannot tell which keys must sign: {error:#}; `--unsigned` skips this check");
-                report.problems.push(text);
-                return Ok(());
-            }
+        mut report: Verification,
+    ) -> anyhow::Result<Exit> {
+        if manifest.is_some_and(|manifest| manifest.tag.is_none()) {
+            report.problems.push(format!("{NAME} names no tag; only releases are signed"));
+        }
+        let (Some(policy), Some(key), true) = (policy, &self.key, report.rebuilt && report.is_whole()) else {
+            report.conclude(unsigned, false);
+            self.print(&report, manifest)?;
+            output::err("nothing was signed");
+            return Ok(Exit::NotReproducible);
         };
-        let released = manifest.and_then(|manifest| DeclaredCommit::resolve(ctx, &manifest.commit).ok());
-        let released = released.as_ref().and_then(|commit| commit.declaration.signing.as_ref());
-        let policy = signing_policy(head.declaration.signing.as_ref(), released);
-        let Some(Signing { keys, quorum }) = policy else { return Ok(()) };
-        report.signatures = signatures::check(directory, &ctx.declarations.config.join(keys))?;
-        for signature in &report.signatures {
-            report.problems.extend(signature.problems.iter().map(|problem| format!("{}: {problem}", signature.file)));
-        }
-        let of_sums = report.signatures.iter().filter(|signature| signature.file == "SHA256SUMS.asc");
-        let good: BTreeSet<&String> = of_sums.flat_map(|signature| &signature.good).collect();
-        if good.len() < quorum as usize && !self.unsigned {
-            let text = format!("SHA256SUMS is signed by {} of the declared keys, {quorum} are required", good.len());
-            report.problems.push(format!("{text}; `--unsigned` skips this check"));
-        }
-        Ok(())
+        let (signature, signed_by) = sign::make(key, &report.directory, policy)?;
+        let name = drydock_release::sign::file_name(&signed_by);
+        paths::write_atomically(&report.directory.join(&name), &signature.content)?;
+        let person = signed_by.person.clone().unwrap_or_default();
+        let mut people: BTreeSet<&str> =
+            report.lists.iter().flat_map(|list| list.signed_by.iter().map(String::as_str)).collect();
+        people.insert(&person);
+        let done = format!(
+            "SIGNED: a build of the commit made the same bytes, and {person} signed them ({} of {} required signatures); send {} to \
+             the release captain",
+            people.len(),
+            policy.quorum,
+            report.directory.join(&name).display()
+        );
+        report.conclude(unsigned, false);
+        report.summary = done;
+        self.print(&report, manifest)?;
+        Ok(Exit::Success)
     }
 }
 
-fn print(report: &Report, manifest: Option<&Manifest>) {
-    for one in &report.files {
-        match &one.problem {
-            None => output::out(format_args!("ok     {}", one.name)),
-            Some(problem) => output::out(format_args!("WRONG  {}: {problem}", one.name)),
-        }
-        if let Some(difference) = &one.difference {
-            let text =
-                manifest.map_or_else(|| difference.to_string(), |manifest| verify::with_origin(difference, manifest));
-            output::out(format_args!("         first difference: {text}"));
-        }
-    }
-    for signature in &report.signatures {
-        signature.good.iter().for_each(|key| output::out(format_args!("ok     {} by {key}", signature.file)));
-    }
-    report.problems.iter().for_each(|problem| output::out(format_args!("WRONG  {problem}")));
-    if report.rebuilt && report.files.iter().all(|one| one.problem.is_none()) && report.problems.is_empty() {
-        output::out("a rebuild of the commit has exactly these files");
-    }
+/// Whether a commit is HEAD or an ancestor of it.
+fn is_in_history(commit: &DeclaredCommit) -> bool {
+    let id: &Oid = &commit.id;
+    commit.repository.ask(&["merge-base", "--is-ancestor", id.as_str(), "HEAD"]).is_ok()
 }

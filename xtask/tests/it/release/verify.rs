@@ -1,10 +1,9 @@
-//! Differences between our archives and those of other programs, each with its cause; signatures.
+//! Differences between our archives and those of other programs, each with its cause.
 
 use std::fs;
-use std::path::Path;
 
-use super::fixture::{build, commit, project, release, run};
-use crate::support::{Project, git, need_tool, need_tools, text};
+use super::fixture::{build, project, release, run};
+use crate::support::{Project, git, need_tools, text};
 
 const DECLARATION: &str = "\
 name: p
@@ -143,7 +142,7 @@ fn every_mutation_is_found_and_explained() {
     let project = sample();
     let dist = build(&project);
     let scratch = tempfile::tempdir().unwrap();
-    let good = release(&project, &["verify", &text(&dist), "--rebuild"]);
+    let good = release(&project, &["verify", &text(&dist), "--rebuild", "--integrity-only"]);
     assert_eq!(good.code(), 0, "{}", good.transcript());
     for Mutation { file, script, field, cause } in mutations() {
         let bad = scratch.path().join("bad");
@@ -152,7 +151,7 @@ fn every_mutation_is_found_and_explained() {
         fs::create_dir(bad.join("x")).unwrap();
         run(&bad, "tar", &["-xpzf", "p-1.0.tar.gz", "-C", "x"]);
         run(&bad, "sh", &["-c", &script]);
-        let said = release(&project, &["verify", &text(&bad.join(file)), "--rebuild", "--format", "json"]);
+        let said = release(&project, &["verify", &text(&bad.join(file)), "--rebuild", "--integrity-only", "--format", "json"]);
         assert_eq!(said.code(), 7, "{script}: {}", said.transcript());
         let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
         let one = report["files"].as_array().unwrap().iter().find(|one| one["name"] == file).unwrap();
@@ -171,82 +170,14 @@ fn differences_name_the_generator_and_recompressed_archives_are_recognised() {
     let project = sample();
     let dist = build(&project);
     run(&dist, "sh", &["-c", "xz -dc p-1.0.tar.xz | xz -6 -T1 > t; mv t p-1.0.tar.xz"]);
-    let said = release(&project, &["verify", &text(&dist)]);
+    let said = release(&project, &["verify", &text(&dist), "--integrity-only"]);
     assert_eq!(said.code(), 7, "{}", said.transcript());
     assert!(said.stdout.contains("only the compressed form differs"), "{}", said.stdout);
     let script = format!(
         "mkdir x; tar -xpzf p-1.0.tar.gz -C x; sed -i s/two/TWO/ x/p-1.0/made.txt; {TAR} -C x -cf - p-1.0 | gzip -9n > p-1.0.tar.gz"
     );
     run(&dist, "sh", &["-c", &script]);
-    let said = release(&project, &["verify", "--rebuild", &text(&dist)]);
+    let said = release(&project, &["verify", "--rebuild", "--integrity-only", &text(&dist)]);
     let words = "p-1.0/made.txt: content is line 2 `TWO`, expected line 2 `two` (first at byte 4)";
     assert!(said.stdout.contains(words) && said.stdout.contains("[from the generator gen]"), "{}", said.stdout);
-}
-
-#[test]
-fn only_signatures_by_declared_keys_count() {
-    if !need_tool("gpg", "gpg") {
-        return;
-    }
-    let homes = tempfile::tempdir().unwrap();
-    let gpg = |who: &str, directory: &Path, args: &[&str]| {
-        let home = text(&homes.path().join(who));
-        let all = [&["--homedir", &home, "--batch", "--yes", "--passphrase", "", "--pinentry-mode", "loopback"], args]
-            .concat();
-        run(directory, "gpg", &all)
-    };
-    for who in ["alice", "bob", "mallory"] {
-        fs::create_dir(homes.path().join(who)).unwrap();
-        run(homes.path(), "chmod", &["700", who]);
-        gpg(who, homes.path(), &["--quick-gen-key", &format!("{who}@example.org"), "ed25519", "sign", "never"]);
-    }
-    let project = project(&format!("{DECLARATION}signing: {{keys: packaging/keys, quorum: 2}}\n")).file("a.txt", "x\n");
-    fs::create_dir(project.path().join("packaging/keys")).unwrap();
-    for who in ["alice", "bob"] {
-        let key = gpg(who, homes.path(), &["--armor", "--export"]);
-        fs::write(project.path().join(format!("packaging/keys/{who}.asc")), key).unwrap();
-    }
-    commit(&project);
-    let dist = build(&project);
-    let verify = |options: &[&str]| release(&project, &[&["verify", text(&dist).as_str()], options].concat());
-    let expect = |code: i32, options: &[&str], words: &str| {
-        let said = verify(options);
-        assert!(said.code() == code && said.stdout.contains(words), "{words:?} is not in {}", said.transcript());
-    };
-    expect(7, &[], "signed by 0 of the declared keys, 2 are required");
-    expect(0, &["--unsigned"], "ok     p-1.0.zip");
-    let mut both = String::new();
-    for (who, code, words) in [("alice", 7, "signed by 1 of the declared keys"), ("bob", 0, "ok     SHA256SUMS.asc by")]
-    {
-        both.push_str(&gpg(who, &dist, &["--armor", "--detach-sign", "--output", "-", "SHA256SUMS"]));
-        fs::write(dist.join("SHA256SUMS.asc"), &both).unwrap();
-        expect(code, &[], words);
-    }
-    // Another commit that declares no keys, and a checkout without a readable declaration, require no fewer signatures.
-    let signed = text(&project.path().join("packaging/release.yaml"));
-    let declared = fs::read_to_string(&signed).unwrap();
-    let other = tempfile::tempdir().unwrap();
-    fs::write(&signed, DECLARATION).unwrap();
-    run(project.path(), "git", &["checkout", "-q", "-b", "unsigned"]);
-    git(project.path(), &["commit", "-q", "-a", "-m", "unsigned"]);
-    let made = release(&project, &["build", "--untagged"]);
-    assert_eq!(made.code(), 0, "{}", made.transcript());
-    let dists = project.state().join("dist");
-    let unsigned = fs::read_dir(&dists).unwrap().map(|entry| entry.unwrap().path()).find(|path| *path != dist).unwrap();
-    run(project.path(), "cp", &["-r", &text(&unsigned), &text(&other.path().join("dist"))]);
-    run(project.path(), "git", &["checkout", "-q", "-"]);
-    assert_eq!(fs::read_to_string(&signed).unwrap(), declared);
-    let said = release(&project, &["verify", &text(&other.path().join("dist"))]);
-    let words = "signed by 0 of the declared keys, 2 are required";
-    assert!(said.code() == 7 && said.stdout.contains(words), "{}", said.transcript());
-    // Two signatures by one key count once.
-    let twice = gpg("alice", &dist, &["--armor", "--detach-sign", "--output", "-", "SHA256SUMS"]).repeat(2);
-    fs::write(dist.join("SHA256SUMS.asc"), twice).unwrap();
-    expect(7, &[], "signed by 1 of the declared keys");
-    let unknown = gpg("mallory", &dist, &["--armor", "--detach-sign", "--output", "-", "SHA256SUMS"]);
-    fs::write(dist.join("SHA256SUMS.asc"), unknown).unwrap();
-    expect(7, &[], "is not among the declared ones");
-    let of_another = gpg("alice", &dist, &["--armor", "--detach-sign", "--output", "-", "release.json"]);
-    fs::write(dist.join("SHA256SUMS.asc"), of_another).unwrap();
-    expect(7, &["--unsigned"], "is for other content");
 }

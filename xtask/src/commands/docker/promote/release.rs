@@ -1,19 +1,21 @@
 //! The release that is promoted: its tag, its commit, and the keys that signed it.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use crate::commands::Context;
+use crate::commands::release::policy;
 use crate::commands::release_context::{DeclaredCommit, VersionSource, signing_policy};
+use crate::commands::{Context, now};
 use drydock_base::failure::Failure;
 use drydock_base::git::Objects;
 use drydock_base::hint;
 use drydock_config::release::{Signing, Version};
 use drydock_oci::build_record::{BuildRecord, RecordTag};
+use drydock_release::keyring::Keyring;
 use drydock_release::manifest::{CHECKSUMS, Manifest, NAME};
 use drydock_release::preflight::Finding;
-use drydock_release::signatures;
 use drydock_release::tag::SignedTag;
+use drydock_release::verify;
 
 /// The release that is promoted.
 pub(super) struct PromotedRelease {
@@ -22,8 +24,8 @@ pub(super) struct PromotedRelease {
     pub(super) tag: RecordTag,
     /// The keys and the quorum for its signatures.
     signing: Option<Signing>,
-    /// The directory of the declared keys.
-    pub(super) keys: Option<PathBuf>,
+    /// The declared keys.
+    pub(super) keyring: Option<Keyring>,
     /// The directory of the release's files.
     pub(super) dist: PathBuf,
 }
@@ -37,7 +39,9 @@ impl PromotedRelease {
             let tag = tag.ok_or_else(|| Failure::usage("name the version to promote"))?;
             let tag = RecordTag { name: tag.name, object: tag.object };
             let signing = head.declaration.signing.clone();
-            return Ok(PromotedRelease::new(ctx, head, version, tag, signing));
+            let keyring = signing.as_ref().map(|signing| policy::keyring(&head, signing)).transpose()?;
+            let dist = ctx.state.dist(version.as_str());
+            return Ok(PromotedRelease { commit: head, version, tag, signing, keyring, dist });
         };
         let name = head.declaration.tag.render(version);
         let reference = format!("refs/tags/{name}");
@@ -50,26 +54,17 @@ impl PromotedRelease {
         // By the name of the object that was just read, as the tag may move.
         let commit = DeclaredCommit::resolve(ctx, &object)?;
         let signing = signing_policy(head.declaration.signing.as_ref(), commit.declaration.signing.as_ref());
-        Ok(PromotedRelease::new(ctx, commit, version.clone(), RecordTag { name, object }, signing))
-    }
-
-    fn new(
-        ctx: &Context,
-        commit: DeclaredCommit,
-        version: Version,
-        tag: RecordTag,
-        signing: Option<Signing>,
-    ) -> PromotedRelease {
-        let keys = signing.as_ref().map(|signing| ctx.declarations.config.join(&signing.keys));
+        let keyring = signing.as_ref().map(|signing| policy::keyring(&head, signing)).transpose()?;
         let dist = ctx.state.dist(version.as_str());
-        PromotedRelease { commit, version, tag, signing, keys, dist }
+        let (version, tag) = (version.clone(), RecordTag { name, object });
+        Ok(PromotedRelease { commit, version, tag, signing, keyring, dist })
     }
 
     /// Returns the declared keys that signed the release, with the result of the check.
     pub(super) fn signers(&self) -> anyhow::Result<(BTreeSet<String>, Vec<Finding>)> {
         let what = format!("the tag {} is signed", self.tag.name);
         let bad = |found: String, remedy: String| Ok((BTreeSet::new(), vec![Finding::bad(&what, found, remedy)]));
-        let (Some(signing), Some(keys)) = (&self.signing, &self.keys) else {
+        let (Some(signing), Some(keyring)) = (&self.signing, &self.keyring) else {
             let remedy =
                 "declare `signing: {keys: packaging/keys}` in packaging/release.yaml, and put the public keys there";
             return bad("no keys are declared to check it against".into(), remedy.into());
@@ -84,43 +79,61 @@ impl PromotedRelease {
             Ok(signed) => signed,
             Err(error) => return bad(error.to_string(), again),
         };
-        let found = signed.check(&self.tag.name, keys)?;
-        if found.good.is_empty() {
+        let judged = signed.judge(keyring, now())?;
+        // One person counts once, whichever of their keys signed.
+        let mut signers: BTreeMap<String, String> = BTreeMap::new();
+        let mut problems = Vec::new();
+        for one in judged {
+            match one {
+                Ok(one) if one.judgement.counts() => {
+                    signers.insert(one.person.unwrap_or_default(), one.key);
+                }
+                Ok(one) => problems.push(format!("{} ({})", one.judgement, one.key)),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        if signers.is_empty() {
             let shown = signing.keys.display();
             return bad(
-                found.problems.join(", "),
+                problems.join(", "),
                 format!(
                     "add the signer's public key to {shown}; if the key does not belong to a release manager, investigate"
                 ),
             );
         }
-        let mut signers = found.good;
         // Other release managers sign SHA256SUMS instead of the tag.
         if signers.len() < signing.quorum as usize {
-            signers.extend(self.sums_signers(signing, keys)?);
+            signers.extend(self.checksum_signers(keyring)?);
         }
         if signers.len() < signing.quorum as usize {
-            let found = format!("by {} of the declared keys, expected {}", signers.len(), signing.quorum);
-            return bad(
-                found,
-                format!(
-                    "save the signatures of other release managers as {CHECKSUMS}.asc beside {CHECKSUMS} of this release"
-                ),
-            );
+            let found = format!("by {} of the declared people, expected {}", signers.len(), signing.quorum);
+            let remedy = format!("add the signatures of other release managers: `cargo xtask release sign --add FILE {}`", self.dist.display());
+            return bad(found, remedy);
         }
-        Ok((signers, vec![Finding::good(what, "by declared keys")]))
+        Ok((signers.into_values().collect(), vec![Finding::good(what, "by declared keys")]))
     }
 
-    /// Returns the declared keys that signed the checksums of this release, if it was built on this machine.
-    fn sums_signers(&self, signing: &Signing, keys: &Path) -> anyhow::Result<BTreeSet<String>> {
-        let Some(manifest) = self.manifest()? else { return Ok(BTreeSet::new()) };
+    /// Returns the declared people who signed the checksums of this release, if it was built on this machine, each with their
+    /// key.
+    fn checksum_signers(&self, keyring: &Keyring) -> anyhow::Result<BTreeMap<String, String>> {
+        let Some(manifest) = self.manifest()? else { return Ok(BTreeMap::new()) };
         let written = std::fs::read_to_string(self.dist.join(CHECKSUMS)).unwrap_or_default();
-        if signing.quorum <= 1 || written != manifest.checksums() {
-            return Ok(BTreeSet::new());
+        if written != manifest.checksums()? {
+            return Ok(BTreeMap::new());
         }
-        let all = signatures::check(&self.dist, keys)?;
-        let of_sums = all.into_iter().filter(|signature| signature.file == format!("{CHECKSUMS}.asc"));
-        Ok(of_sums.flat_map(|signature| signature.good).collect())
+        let policy = verify::Policy { keyring, quorum: 1, source: String::new() };
+        let only = [CHECKSUMS.to_owned()];
+        let request = verify::Request {
+            directory: &self.dist,
+            only: &only,
+            policy: Some(policy),
+            name: None,
+            version: None,
+            now: now(),
+        };
+        let lists = verify::verify(&request)?.report.lists;
+        let signatures = lists.into_iter().filter(|list| list.name == CHECKSUMS).flat_map(|list| list.signatures);
+        Ok(signatures.filter(|one| one.counts).filter_map(|one| Some((one.person?, one.key))).collect())
     }
 
     /// Returns true if a build is of this version, at this tag.

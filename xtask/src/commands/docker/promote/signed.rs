@@ -3,11 +3,14 @@
 use std::fs;
 
 use super::release::PromotedRelease;
+use crate::commands::now;
 use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_deb::sign::Signer;
 use drydock_oci::promote::promotion_record::Promotion;
-use drydock_release::signatures;
+use drydock_release::keyring::{Keyring, SignedBy};
+use drydock_release::signature_block::BlockError;
+use drydock_release::ssh;
 
 /// Returns the file name of the record; that of its signature has the suffix `.asc`.
 pub(super) fn name(record: &Promotion) -> String {
@@ -27,13 +30,12 @@ pub(super) fn sign(release: &PromotedRelease, record: &Promotion, signer: &Signe
         }
     }
     let signature = signer.detach(&text)?;
-    let shown = path.display().to_string();
-    let found = match &release.keys {
-        Some(keys) => signatures::check_bytes(&shown, text.as_bytes(), signature.as_bytes(), keys)?,
-        None => return Err(Failure::declaration("no `signing.keys` are declared, so the signature cannot be checked")),
-    };
-    if found.good.is_empty() {
-        let text = format!("cannot verify the new signature of the record: {}", found.problems.join(", "));
+    let keyring = release.keyring.as_ref().ok_or_else(|| {
+        Failure::declaration("no `signing.keys` are declared, so the signature cannot be checked")
+    })?;
+    let problems = problems(keyring, text.as_bytes(), signature.as_bytes())?;
+    if !problems.is_empty() {
+        let text = format!("cannot verify the new signature of the record: {}", problems.join(", "));
         return Err(Failure::not_reproducible(format!("{text}; sign with --key KEY, one of the declared keys")));
     }
     fs::create_dir_all(&directory)?;
@@ -44,6 +46,19 @@ pub(super) fn sign(release: &PromotedRelease, record: &Promotion, signer: &Signe
 
 /// Returns true if a declared key signed a record.
 pub(super) fn is_good(release: &PromotedRelease, record: &[u8], signature: &[u8]) -> anyhow::Result<bool> {
-    let Some(keys) = &release.keys else { return Ok(false) };
-    Ok(!signatures::check_bytes("the record", record, signature, keys)?.good.is_empty())
+    let Some(keyring) = &release.keyring else { return Ok(false) };
+    Ok(problems(keyring, record, signature)?.is_empty())
+}
+
+/// Why no signature of a record counts; empty if one does.
+fn problems(keyring: &Keyring, record: &[u8], signature: &[u8]) -> anyhow::Result<Vec<String>> {
+    let judged = keyring.judge_file(signature, record, ssh::FILES, now())?;
+    if judged.iter().flatten().any(|signed_by| signed_by.judgement.counts()) {
+        return Ok(Vec::new());
+    }
+    let problem = |one: Result<SignedBy, BlockError>| match one {
+        Ok(signed_by) => format!("{} ({})", signed_by.judgement, signed_by.key),
+        Err(error) => error.to_string(),
+    };
+    Ok(judged.into_iter().map(problem).collect())
 }
