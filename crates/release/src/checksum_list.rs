@@ -200,7 +200,11 @@ enum Line {
     Prose,
     /// It begins like a checksum.
     Damaged,
-    Checksum { algorithm: Algorithm, digest: String, name: String },
+    Checksum {
+        algorithm: Algorithm,
+        digest: String,
+        name: String,
+    },
 }
 
 fn parse_line(line: &str, list: &str) -> Line {

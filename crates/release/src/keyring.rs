@@ -73,7 +73,7 @@ impl Keyring {
         for entry in entries {
             let entry = entry.with_context(|| format!("cannot read {shown}"))?;
             let name = entry.file_name().into_string().map_err(|name| {
-                Failure::declaration(format!("{shown} has a file whose name is not UTF-8: {}", name.display()))
+                Failure::declaration(format!("{shown} has a file whose name is not UTF-8: {}", name.to_string_lossy()))
             })?;
             let path = entry.path();
             if is_ignored(&name) || path.is_dir() {
@@ -124,7 +124,9 @@ impl Keyring {
             };
             let imported = home.import(&parsed.openpgp)?;
             if imported.is_empty() {
-                return Err(wrong("gpg cannot import the OpenPGP key; export it again by `gpg --armor --export`".into()));
+                return Err(wrong(
+                    "gpg cannot import the OpenPGP key; export it again by `gpg --armor --export`".into(),
+                ));
             }
             for primary in imported {
                 if let Some(other) = primaries.insert(primary.clone(), name.clone()).filter(|other| *other != name) {
@@ -177,7 +179,8 @@ impl Keyring {
         let mut problems = Vec::new();
         for person in &self.people {
             let openpgp = person.openpgp.iter().filter(|key| key.can_sign || key.fingerprint == key.primary);
-            let openpgp = openpgp.filter_map(|key| Some(format!("{} {}", key.fingerprint, person.problem_of(key, now)?)));
+            let openpgp =
+                openpgp.filter_map(|key| Some(format!("{} {}", key.fingerprint, person.problem_of(key, now)?)));
             let ssh = person.ssh.iter().filter_map(|key| Some(format!("{} {}", key.fingerprint(), key.problem(now)?)));
             let with_name = |problem| KeyProblem { person: person.name.clone(), problem };
             problems.extend(openpgp.chain(ssh).map(with_name));
@@ -189,13 +192,7 @@ impl Keyring {
     ///
     /// # Errors
     /// gpg or ssh-keygen is missing.
-    pub fn judge(
-        &self,
-        block: &SignatureBlock,
-        signed: &[u8],
-        namespace: &str,
-        now: i64,
-    ) -> anyhow::Result<SignedBy> {
+    pub fn judge(&self, block: &SignatureBlock, signed: &[u8], namespace: &str, now: i64) -> anyhow::Result<SignedBy> {
         match block {
             SignatureBlock::OpenPgp(packet) => self.judge_openpgp(packet, signed, now),
             SignatureBlock::Ssh(content) => self.judge_ssh(content, signed, namespace, now),

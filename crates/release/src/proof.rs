@@ -69,11 +69,7 @@ impl Proof {
     ///
     /// # Errors
     /// Serialisation of the manifest fails, which is a bug.
-    pub fn new(
-        manifest: &Manifest,
-        rebuild: RebuildProof,
-        offline: Option<OfflineProof>,
-    ) -> anyhow::Result<Proof> {
+    pub fn new(manifest: &Manifest, rebuild: RebuildProof, offline: Option<OfflineProof>) -> anyhow::Result<Proof> {
         let checksums = Checksum::new(manifest.checksums()?.as_bytes());
         Ok(Proof { format: FORMAT, checksums, rebuild, offline })
     }

@@ -181,7 +181,9 @@ mod tests {
 
     #[test]
     fn a_length_that_leads_outside_is_refused() {
-        for bytes in [&[0xc2][..], &[0xc2, 9, 1], &[0x8b, 1], &[0xc2, 255, 255, 255, 255, 255], &[0xc2, 224, 1], &[0x8a, 0]] {
+        for bytes in
+            [&[0xc2][..], &[0xc2, 9, 1], &[0x8b, 1], &[0xc2, 255, 255, 255, 255, 255], &[0xc2, 224, 1], &[0x8a, 0]]
+        {
             assert_eq!(split(bytes), [Err(BlockError::Packet)], "{bytes:x?}");
         }
     }

@@ -84,8 +84,7 @@ struct ReadList {
 /// # Errors
 /// The directory cannot be read, or gpg or ssh-keygen is missing.
 pub fn verify(request: &Request<'_>) -> anyhow::Result<Verified> {
-    let named_lists: Vec<String> =
-        request.only.iter().filter(|name| directory::is_list_name(name)).cloned().collect();
+    let named_lists: Vec<String> = request.only.iter().filter(|name| directory::is_list_name(name)).cloned().collect();
     let names = Names::read(request.directory, &named_lists)?;
     let is_list = |name: &String| names.lists.contains(name) || names.signatures.iter().any(|(file, _)| file == name);
     let only: Vec<&String> = request.only.iter().filter(|name| !is_list(name)).collect();
@@ -367,7 +366,8 @@ fn check_manifest(
     }
     for list in &report.lists {
         if let Some(version) = version_in(&list.name).filter(|version| !version.starts_with(&manifest.version)) {
-            let text = format!("{} names version {}, and release.json is of {release}", shown(&list.name), shown(version));
+            let text =
+                format!("{} names version {}, and release.json is of {release}", shown(&list.name), shown(version));
             report.problems.push(text);
         }
     }
@@ -403,7 +403,8 @@ fn explain(path: &Path, format: Format, manifest: &Manifest, file: &mut CheckedF
         }
         Err(error) => {
             let error = error.to_string();
-            file.problem = Some(file.problem.take().map_or_else(|| error.clone(), |problem| format!("{problem}; {error}")));
+            file.problem =
+                Some(file.problem.take().map_or_else(|| error.clone(), |problem| format!("{problem}; {error}")));
         }
     }
 }
@@ -412,9 +413,9 @@ fn explain(path: &Path, format: Format, manifest: &Manifest, file: &mut CheckedF
 fn version_in(list: &str) -> Option<&str> {
     let (_, suffix) = list.split_once(['-', '_'])?;
     let version = suffix.strip_prefix('v').unwrap_or(suffix);
-    let version = ["asc", "sig", "gpg", "sign", "pgp", "txt"]
-        .iter()
-        .fold(version, |version, end| version.strip_suffix(end).and_then(|rest| rest.strip_suffix('.')).unwrap_or(version));
+    let version = ["asc", "sig", "gpg", "sign", "pgp", "txt"].iter().fold(version, |version, end| {
+        version.strip_suffix(end).and_then(|rest| rest.strip_suffix('.')).unwrap_or(version)
+    });
     (list.to_ascii_uppercase().starts_with("SHA256SUMS") && version.starts_with(|c: char| c.is_ascii_digit()))
         .then_some(version)
 }
@@ -425,7 +426,9 @@ fn judge_others(names: &Names, expected: &Expected, report: &mut Verification) {
         if LOCAL.contains(&name.as_str()) {
             report.not_covered.push(name.clone());
         } else {
-            report.problems.push(format!("{}: no list that counts names it; it does not belong to this release", shown(name)));
+            report
+                .problems
+                .push(format!("{}: no list that counts names it; it does not belong to this release", shown(name)));
         }
     }
     let is_listed = |directory: &String| expected.keys().any(|file| file.starts_with(&format!("{directory}/")));

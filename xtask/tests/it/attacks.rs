@@ -34,7 +34,12 @@ fn world() -> Option<World> {
     let elsewhere = |name: &str, script: &str| {
         world.sh(&world.at("."), &format!("git clone -q '{project}' {name}-project"));
         let clone = world.at(&format!("{name}-project"));
-        world.sh(&clone, &format!("git config user.name x; git config user.email x; {script}; git commit -qam x; git tag -f -m x v1.1"));
+        world.sh(
+            &clone,
+            &format!(
+                "git config user.name x; git config user.email x; {script}; git commit -qam x; git tag -f -m x v1.1"
+            ),
+        );
         let built = world.run(&clone, &["--project", &text(&clone), "release", "build", "--tag", "v1.1"]);
         assert_eq!(built.code(), 0, "{}", built.transcript());
         copy(&clone.join("target/xtask/dist/1.1"), &world.at(name));

@@ -59,7 +59,7 @@ fn what_cannot_be_used_is_refused_with_its_line() {
     check("", "it lists no file");
     check("# nothing\n\n", "it lists no file");
     check("This is prose, and no list.\nabc def\n", "it lists no file");
-    check(&format!("{SUM}"), "line 1");
+    check(SUM, "line 1");
     check(&format!("\n{SUM}  "), "line 2");
     check(&format!("{SUM}\ta"), "line 1");
     check(&format!("{SUM}0  a"), "line 1");

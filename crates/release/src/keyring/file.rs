@@ -142,8 +142,7 @@ fn ssh_key(line: &str) -> Result<SshKey, LineError> {
         .ok_or_else(|| LineError::NoKeyType(quoted(&one_line(line, 40))))?;
     let base64 = words.get(at + 1).map(String::as_str).unwrap_or_default();
     let key = ssh::decode_key(&words[at], base64).ok_or(LineError::Damaged)?;
-    let mut found =
-        SshKey { key, namespaces: Vec::new(), valid_after: None, valid_before: None, is_revoked: false };
+    let mut found = SshKey { key, namespaces: Vec::new(), valid_after: None, valid_before: None, is_revoked: false };
     let mut before = words[..at].iter().peekable();
     if before.next_if(|word| *word == REVOKED).is_some() {
         found.is_revoked = true;
@@ -288,9 +287,18 @@ mod tests {
             ("-----BEGIN CERTIFICATE-----\n", "line 1: `CERTIFICATE` is not a public key"),
             ("\nssh-dss AAAA\n", "line 2: `ssh-dss AAAA` is not a key"),
             ("ssh-ed25519 AAAA", "line 1: the key is damaged"),
-            ("cert-authority ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBFE+kBss0xP9W7HTlaxPy3Fk50l644FslhYb1CHxo7u", "certificates"),
-            ("valid-before=soon ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBFE+kBss0xP9W7HTlaxPy3Fk50l644FslhYb1CHxo7u", "`soon`"),
-            ("x=y ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBFE+kBss0xP9W7HTlaxPy3Fk50l644FslhYb1CHxo7u", "unknown option `x`"),
+            (
+                "cert-authority ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBFE+kBss0xP9W7HTlaxPy3Fk50l644FslhYb1CHxo7u",
+                "certificates",
+            ),
+            (
+                "valid-before=soon ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBFE+kBss0xP9W7HTlaxPy3Fk50l644FslhYb1CHxo7u",
+                "`soon`",
+            ),
+            (
+                "x=y ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBFE+kBss0xP9W7HTlaxPy3Fk50l644FslhYb1CHxo7u",
+                "unknown option `x`",
+            ),
         ] {
             let found = parse(text.as_bytes()).unwrap_err().to_string();
             assert!(found.contains(expected), "{text:?}: {found}");

@@ -143,9 +143,20 @@ impl Keyring {
         self.people.iter().find_map(|person| Some((person, person.openpgp.iter().find(is_it)?)))
     }
 
-    pub(super) fn judge_ssh(&self, content: &[u8], signed: &[u8], namespace: &str, now: i64) -> anyhow::Result<SignedBy> {
-        let mut found =
-            SignedBy { kind: "SSH", key: "of an unknown key".into(), person: None, made: None, judgement: Judgement::Unreadable };
+    pub(super) fn judge_ssh(
+        &self,
+        content: &[u8],
+        signed: &[u8],
+        namespace: &str,
+        now: i64,
+    ) -> anyhow::Result<SignedBy> {
+        let mut found = SignedBy {
+            kind: "SSH",
+            key: "of an unknown key".into(),
+            person: None,
+            made: None,
+            judgement: Judgement::Unreadable,
+        };
         let Some(signature) = SshSignature::parse(content) else { return Ok(found) };
         found.key = ssh::fingerprint(&signature.key);
         let owner = self
@@ -220,7 +231,8 @@ fn digest_name(number: u32) -> String {
 
 /// A time as a date in UTC.
 pub fn date(seconds: i64) -> String {
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.strftime("%Y-%m-%d").to_string())
+    jiff::Timestamp::from_second(seconds)
+        .map_or_else(|_| seconds.to_string(), |time| time.strftime("%Y-%m-%d").to_string())
 }
 
 #[cfg(test)]

@@ -57,7 +57,11 @@ fn limits(manifest: &Manifest) -> Limits {
 }
 
 /// The first difference between an archive and the entries of the manifest.
-pub(super) fn against_manifest(path: &Path, format: Format, manifest: &Manifest) -> Result<Option<Difference>, ReadError> {
+pub(super) fn against_manifest(
+    path: &Path,
+    format: Format,
+    manifest: &Manifest,
+) -> Result<Option<Difference>, ReadError> {
     let listed = read::list(path, format, limits(manifest))?;
     let top = format!("{}/", manifest.directory);
     let mut expected = manifest.entries.iter();

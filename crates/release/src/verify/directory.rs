@@ -18,13 +18,22 @@ const LARGEST: u64 = 16 << 20;
 /// The extensions of files with signatures.
 const SIGNATURES: [&str; 5] = ["asc", "sig", "gpg", "sign", "pgp"];
 /// The beginnings and ends of the names of lists, in lower case.
-const LIST_STARTS: [&str; 9] = [
-    "sha256sum", "sha384sum", "sha512sum", "sha1sum", "md5sum", "b2sum", "shasum", "checksum", "sha3-",
-];
+const LIST_STARTS: [&str; 9] =
+    ["sha256sum", "sha384sum", "sha512sum", "sha1sum", "md5sum", "b2sum", "shasum", "checksum", "sha3-"];
 const LIST_NAMES: [&str; 5] = ["sha256", "sha512", "hashes", "digests", "sums"];
 const LIST_ENDS: [&str; 12] = [
-    ".sha256", ".sha384", ".sha512", ".sha256sum", ".sha512sum", ".sha256sums", ".sha512sums", ".b2sum", ".md5",
-    "checksum", "checksums", ".sha1",
+    ".sha256",
+    ".sha384",
+    ".sha512",
+    ".sha256sum",
+    ".sha512sum",
+    ".sha256sums",
+    ".sha512sums",
+    ".b2sum",
+    ".md5",
+    "checksum",
+    "checksums",
+    ".sha1",
 ];
 
 /// The names in a directory.
@@ -94,7 +103,8 @@ fn is_clearsigned(directory: &Path, name: &str) -> bool {
 /// The list that a file has signatures of: `LIST.asc`, or `LIST.PERSON.asc`.
 fn list_of(name: &str, lists: &BTreeSet<String>) -> Option<String> {
     let stem = signature_stem(name)?;
-    let is_of = |list: &&String| stem.strip_prefix(list.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let is_of =
+        |list: &&String| stem.strip_prefix(list.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     lists.iter().filter(is_of).max_by_key(|list| list.len()).cloned()
 }
 
@@ -181,13 +191,25 @@ mod tests {
     #[test]
     fn lists_are_known_by_their_names() {
         for name in [
-            "SHA256SUMS", "SHA256SUMS-v25.12.1", "SHA256SUMS.txt", "sha256sum.txt", "SHASUMS256.txt", "SHA512SUMS",
-            "B2SUMS", "p-1.0.tar.gz.sha256", "Fedora-40-x86_64-CHECKSUM", "p_1.0_checksums.txt", "SHA256", "hashes.txt",
+            "SHA256SUMS",
+            "SHA256SUMS-v25.12.1",
+            "SHA256SUMS.txt",
+            "sha256sum.txt",
+            "SHASUMS256.txt",
+            "SHA512SUMS",
+            "B2SUMS",
+            "p-1.0.tar.gz.sha256",
+            "Fedora-40-x86_64-CHECKSUM",
+            "p_1.0_checksums.txt",
+            "SHA256",
+            "hashes.txt",
             "all.SHA256SUMS",
         ] {
             assert!(is_list_name(name), "{name}");
         }
-        for name in ["SHA256SUMS.asc", "p-1.0.tar.gz", "sha256sum-1.0.tar.gz", "release.json", "SHA256SUMS.tar.xz", "README"] {
+        for name in
+            ["SHA256SUMS.asc", "p-1.0.tar.gz", "sha256sum-1.0.tar.gz", "release.json", "SHA256SUMS.tar.xz", "README"]
+        {
             assert!(!is_list_name(name), "{name}");
         }
     }

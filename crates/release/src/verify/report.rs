@@ -218,7 +218,9 @@ impl Verification {
         };
         let build = match (&self.release, self.rebuilt) {
             (_, true) => "; a build of the commit made the same bytes",
-            (Some(_), false) => "; not proved: that the commit builds these files (--rebuild), and that no newer release exists",
+            (Some(_), false) => {
+                "; not proved: that the commit builds these files (--rebuild), and that no newer release exists"
+            }
             (None, false) => "; not proved: which version they are, and that no newer release exists",
         };
         format!("AUTHENTICATED: {what}: {files} signed by {people} ({quorum} required){build}")
@@ -235,8 +237,8 @@ impl Verification {
                 Some(problem) => lines.push(format!("WRONG  {}: {problem}", shown(&file.name))),
             }
             if let Some(difference) = &file.difference {
-                let text =
-                    manifest.map_or_else(|| difference.to_string(), |manifest| super::with_origin(difference, manifest));
+                let text = manifest
+                    .map_or_else(|| difference.to_string(), |manifest| super::with_origin(difference, manifest));
                 lines.push(format!("         first difference: {text}"));
             }
         }

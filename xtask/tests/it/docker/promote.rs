@@ -248,7 +248,11 @@ fn a_quorum_is_of_those_who_signed_the_tag_or_the_sums() {
     setup.sign_tag("v1.0", &setup.captain);
     setup.push(&Built::new("v1.0", "1.0", &commit));
     let said = setup.call(&["1.0"]);
-    assert!(said.code() == 1 && said.stdout.contains("by 1 of the declared people, expected 2"), "{}", said.transcript());
+    assert!(
+        said.code() == 1 && said.stdout.contains("by 1 of the declared people, expected 2"),
+        "{}",
+        said.transcript()
+    );
     let built = setup.project.xtask(&["release", "build"]).run();
     assert_eq!(built.code(), 0, "{}", built.transcript());
     setup.sign_sums("1.0", &setup.captain);
@@ -268,7 +272,11 @@ fn a_quorum_is_of_those_who_signed_the_tag_or_the_sums() {
     std::fs::write(&declaration, declared).unwrap();
     setup.commit("after");
     let said = setup.call(&["2.0", "--key", &setup.captain]);
-    assert!(said.code() == 1 && said.stdout.contains("by 1 of the declared people, expected 2"), "{}", said.transcript());
+    assert!(
+        said.code() == 1 && said.stdout.contains("by 1 of the declared people, expected 2"),
+        "{}",
+        said.transcript()
+    );
     assert_eq!(released(&setup).len(), 2);
 }
 

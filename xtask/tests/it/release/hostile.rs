@@ -8,7 +8,6 @@ use drydock_config::release::Format;
 use drydock_release::checksum_list::ChecksumList;
 use drydock_release::manifest::Manifest;
 
-
 use super::fixture::{DECLARATION, build, commit, project, release, run};
 use crate::support::{SmallDisk, need_tools, text};
 
@@ -42,10 +41,14 @@ fn the_corpus_of_archives_neither_panics_nor_hangs() {
 }
 
 #[test]
-fn the_corpus_of_manifests_never_panics() {
+fn the_corpora_of_manifests_and_lists_never_panic() {
     for (name, bytes) in corpus("release-json") {
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let taken = Manifest::parse(&text).is_ok() || ChecksumList::parse(text.as_bytes(), "SHA256SUMS").is_ok();
+        assert_eq!(Manifest::parse(&text).is_ok(), name.starts_with("good-"), "{name}");
+    }
+    for (name, bytes) in corpus("checksum-list") {
+        let (file, list) = bytes[1..].split_at(usize::from(bytes[0]));
+        let taken = ChecksumList::parse(list, &String::from_utf8_lossy(file)).is_ok();
         assert_eq!(taken, name.starts_with("good-"), "{name}");
     }
 }
@@ -83,11 +86,7 @@ fn hostile_files_get_clear_errors() {
     check("missing", "rm p-1.0.zip", "WRONG  p-1.0.zip: cannot read it: no such file");
     check("one too many", "cp p-1.0.zip q-1.0.zip", "WRONG  q-1.0.zip: no list that counts names it");
     check("an escape", "tar --transform 's,^,../,' -P -czf p-1.0.tar.gz SHA256SUMS", "../SHA256SUMS");
-    check(
-        "other checksums",
-        "sed -i 's/^./0/;s/^0/1/' SHA256SUMS",
-        "WRONG  release.json: its SHA-256 is",
-    );
+    check("other checksums", "sed -i 's/^./0/;s/^0/1/' SHA256SUMS", "WRONG  release.json: its SHA-256 is");
     check("checksums that escape", "sed -i 's,  p,  ../p,' SHA256SUMS", "leads out of the directory");
     let anew = |script: &str| format!("{script}; sha256sum p-1.0.* release.json > SHA256SUMS");
     check("another entry", &anew("sed -i 's/\"path\": \"a\"/\"path\": \"b\"/' release.json"), "it was modified");

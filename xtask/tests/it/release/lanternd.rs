@@ -124,13 +124,8 @@ fn a_killed_build_leaves_no_partial_artifact() {
     super::fixture::build(&project);
     let mut files = visible(&dist);
     files.sort();
-    assert_eq!(files, [
-        "SHA256SUMS",
-        "build-info.json",
-        "p-1.0.tar.bz2",
-        "p-1.0.tar.gz",
-        "p-1.0.tar.xz",
-        "p-1.0.zip",
-        "release.json"
-    ]);
+    assert_eq!(
+        files,
+        ["SHA256SUMS", "build-info.json", "p-1.0.tar.bz2", "p-1.0.tar.gz", "p-1.0.tar.xz", "p-1.0.zip", "release.json"]
+    );
 }

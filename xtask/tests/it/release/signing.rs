@@ -63,13 +63,19 @@ fn five_people_sign_apart_and_one_is_revoked() {
     let Some((world, dist)) = world(3) else { return };
     let check = world.release(&["check"]);
     assert_eq!(check.code(), 0, "{}", check.transcript());
-    for words in ["has a valid key", "alice, bob, carol, dave, erin", "3 people can sign", "tag v1.1 is signed", "by alice"] {
+    for words in
+        ["has a valid key", "alice, bob, carol, dave, erin", "3 people can sign", "tag v1.1 is signed", "by alice"]
+    {
         assert!(check.stdout.contains(words), "{words:?} is not in {}", check.stdout);
     }
 
     let captain = world.release(&["sign", "--key", "alice@example.org"]);
     assert_eq!(captain.code(), 0, "{}", captain.transcript());
-    assert!(captain.stdout.contains("signed by alice") && captain.stdout.contains("1 of 3 required"), "{}", captain.stdout);
+    assert!(
+        captain.stdout.contains("signed by alice") && captain.stdout.contains("1 of 3 required"),
+        "{}",
+        captain.stdout
+    );
     let verify = |code: i32, words: &str| {
         let said = world.release(&["verify", &text(&dist)]);
         assert!(said.code() == code && said.stdout.contains(words), "{words:?} is not in {}", said.transcript());
@@ -83,15 +89,21 @@ fn five_people_sign_apart_and_one_is_revoked() {
         let calls: Vec<Vec<String>> =
             if at_once { vec![files.concat()] } else { files.into_iter().map(Vec::from).collect() };
         for call in calls {
-            let words: Vec<&str> = ["sign"].into_iter().chain(call.iter().map(String::as_str)).collect();
+            let at = text(&dist);
+            let words: Vec<&str> = ["sign", &at].into_iter().chain(call.iter().map(String::as_str)).collect();
             let said = world.release(&words);
             assert_eq!(said.code(), 0, "{}", said.transcript());
         }
         signatures(&dist)
     };
     copy(&dist, &world.at("signed-by-captain"));
+    add(&[0, 1], true);
+    copy(&dist, &world.at("signed-by-three"));
     let merged = add(&[0, 1, 2, 3], true);
-    assert_eq!(merged.keys().collect::<Vec<_>>(), ["SHA256SUMS", "SHA256SUMS.asc", "SHA256SUMS.carol.sig", "SHA256SUMS.dave.sig"]);
+    assert_eq!(
+        merged.keys().collect::<Vec<_>>(),
+        ["SHA256SUMS", "SHA256SUMS.asc", "SHA256SUMS.carol.sig", "SHA256SUMS.dave.sig"]
+    );
     assert_eq!(add(&[3, 1, 0, 2], true), merged, "the order does not matter");
     assert_eq!(add(&[2, 0, 3, 1], false), merged, "nor does it matter whether they come one by one");
     assert_eq!(add(&[0, 1, 2, 3, 0, 1], false), merged, "nor whether one comes twice");
@@ -106,7 +118,7 @@ fn five_people_sign_apart_and_one_is_revoked() {
     git(world.project.path(), &["commit", "-q", "-a", "-m", "revoke bob's key"]);
     verify(0, "3 files signed by alice, carol, dave, erin (3 required)");
     verify(0, "the OpenPGP signature by bob");
-    add(&[0, 1], true);
+    copy(&world.at("signed-by-three"), &dist);
     verify(7, "signed by alice, carol of the declared people (2 of 3 required)");
     let said = world.release(&["sign", "--key", "bob@example.org", &text(&dist)]);
     assert_ne!(said.code(), 0, "{}", said.transcript());
@@ -146,10 +158,33 @@ fn only_what_was_checked_is_signed() {
     refuse(&["sign", "--key", "alice@example.org"], 7, "WRONG  p-1.1.zip: its SHA-256 is");
     let rebuild = ["verify", at.as_str(), "--rebuild", "--sign", "--key", "bob@example.org"];
     refuse(&rebuild, 7, "nothing was signed");
-    world.sh(&dist, "sha256sum p-1.1.* release.json > SHA256SUMS");
-    refuse(&rebuild, 7, "it is not what the commit builds");
+    world.sh(&dist, "cp SHA256SUMS ../good; sha256sum p-1.1.* release.json > SHA256SUMS");
+    refuse(&rebuild, 7, "release.json and the signed list differ in p-1.1.zip");
     fs::write(dist.join("p-1.1.zip"), good).unwrap();
-    world.sh(&dist, "sha256sum p-1.1.* release.json > SHA256SUMS");
+    world.sh(&dist, "mv ../good SHA256SUMS");
+    // A whole release of another commit, which claims to be of this one.
+    let other = world.at("other-project");
+    world.sh(&world.at("."), &format!("git clone -q '{}' other-project", text(world.project.path())));
+    world.sh(
+        &other,
+        "git config user.name x; git config user.email x; echo evil > a.txt; git commit -qam x; git tag -f -m x v1.1",
+    );
+    let built = world.run(&other, &["--project", &text(&other), "release", "build"]);
+    assert_eq!(built.code(), 0, "{}", built.transcript());
+    let honest = world.at("honest");
+    copy(&other.join("target/xtask/dist/1.1"), &dist);
+    world.sh(
+        &dist,
+        &format!(
+            "for key in commit object epoch; do
+                 good=$(grep \"\\\"$key\\\":\" '{0}/release.json'); sed -i \"s/.*\\\"$key\\\":.*/$good/\" release.json
+             done
+             sha256sum p-1.1.* release.json > SHA256SUMS",
+            text(&honest)
+        ),
+    );
+    refuse(&rebuild, 7, "it is not what the commit builds");
+    copy(&honest, &dist);
     // Another tag object than that of the checkout.
     git(world.project.path(), &["tag", "-f", "-m", "moved", "v1.1"]);
     refuse(&rebuild, 7, "names another object than the tag v1.1 of this checkout");
@@ -188,10 +223,16 @@ fn a_release_that_nobody_could_verify_is_refused() {
     recommit(&["it is a lightweight tag, without a signature"]);
     // A tag that git signs with SSH.
     let ssh = text(&world.at("ssh").join("carol"));
-    git(world.project.path(), &["-c", "gpg.format=ssh", "-c", &format!("user.signingKey={ssh}"), "tag", "-f", "-s", "-m", "x", "v1.1"]);
+    git(
+        world.project.path(),
+        &["-c", "gpg.format=ssh", "-c", &format!("user.signingKey={ssh}"), "tag", "-f", "-s", "-m", "x", "v1.1"],
+    );
     check(&["by carol (SSH SHA256:"]);
     let ssh = text(&world.at("ssh").join("julia"));
-    git(world.project.path(), &["-c", "gpg.format=ssh", "-c", &format!("user.signingKey={ssh}"), "tag", "-f", "-s", "-m", "x", "v1.1"]);
+    git(
+        world.project.path(),
+        &["-c", "gpg.format=ssh", "-c", &format!("user.signingKey={ssh}"), "tag", "-f", "-s", "-m", "x", "v1.1"],
+    );
     check(&["the key is not among the declared ones (SSH"]);
 }
 
@@ -205,8 +246,11 @@ fn the_commands_of_the_readme_verify_a_release() {
     world.sh(&dist, "gpgsign alice > SHA256SUMS.asc; sshsign carol > SHA256SUMS.carol.sig");
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
     let (_, after) = readme.split_once("Without Drydock").unwrap();
-    let commands: Vec<&str> =
-        after.lines().skip_while(|line| !line.starts_with("    ")).take_while(|line| line.starts_with("    ")).collect();
+    let commands: Vec<&str> = after
+        .lines()
+        .skip_while(|line| !line.starts_with("    "))
+        .take_while(|line| line.starts_with("    "))
+        .collect();
     let commands = commands.join("\n").replace("mine-", "p-");
     for words in ["sha256sum --check", "gpg --verify", "ssh-keygen -Y verify"] {
         assert!(commands.contains(words), "{commands}");
@@ -218,7 +262,7 @@ fn the_commands_of_the_readme_verify_a_release() {
             fs::copy(world.keys().join(key), download.join(key)).unwrap();
         }
         let script = format!(
-            "mkdir -m 700 home; export GNUPGHOME=$PWD/home; {break_it}\nif (set -e\n{commands}\n); then echo VERIFIED; fi"
+            "{break_it}\nmkdir -m 700 home; export GNUPGHOME=$PWD/home\ncat > commands <<'END'\n{commands}\nEND\nif bash -e commands; then echo VERIFIED; fi"
         );
         let output = world.sh(&download, &script);
         world.sh(&download, "gpgconf --homedir home --kill all");
@@ -229,7 +273,7 @@ fn the_commands_of_the_readme_verify_a_release() {
         "echo x >> p-1.1.tar.gz",
         "sed -i 's/\"1.1\"/\"1.2\"/' release.json",
         "echo >> SHA256SUMS",
-        "cp SHA256SUMS.carol.sig x; sshsign dave > SHA256SUMS.carol.sig",
+        "sshsign dave > SHA256SUMS.carol.sig",
         "gpgsign mallory > SHA256SUMS.asc",
     ] {
         assert!(!run(break_it), "{break_it}");

@@ -151,7 +151,8 @@ fn every_mutation_is_found_and_explained() {
         fs::create_dir(bad.join("x")).unwrap();
         run(&bad, "tar", &["-xpzf", "p-1.0.tar.gz", "-C", "x"]);
         run(&bad, "sh", &["-c", &script]);
-        let said = release(&project, &["verify", &text(&bad.join(file)), "--rebuild", "--integrity-only", "--format", "json"]);
+        let said =
+            release(&project, &["verify", &text(&bad.join(file)), "--rebuild", "--integrity-only", "--format", "json"]);
         assert_eq!(said.code(), 7, "{script}: {}", said.transcript());
         let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
         let one = report["files"].as_array().unwrap().iter().find(|one| one["name"] == file).unwrap();

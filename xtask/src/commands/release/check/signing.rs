@@ -59,7 +59,9 @@ fn signature(commit: &DeclaredCommit, tag: &Tag, keyring: &Keyring) -> anyhow::R
     let id = commit.id.short();
     let remedy = format!("sign it before you push it: `git tag -f -s {} {id}` with a declared key", tag.name);
     let object = Oid::parse(&tag.object).filter(|object| *object != commit.id);
-    let Some(object) = object else { return Ok(Finding::bad(what, "it is a lightweight tag, without a signature", remedy)) };
+    let Some(object) = object else {
+        return Ok(Finding::bad(what, "it is a lightweight tag, without a signature", remedy));
+    };
     let content = Objects::open(&commit.repository)?.read(&object)?.map(|object| object.content).unwrap_or_default();
     let signed = match SignedTag::read(&content, &tag.name, commit.id.as_str()) {
         Ok(signed) => signed,
