@@ -12,6 +12,7 @@ use anyhow::Context as _;
 
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 
 mod listing;
 mod status;
@@ -34,7 +35,8 @@ impl Home {
     pub fn create() -> anyhow::Result<Home> {
         let search = std::env::var_os("PATH");
         let program = exec::find("gpg", Path::new("/"), search.as_ref()).map_err(|_| {
-            Failure::missing("gpg is missing, which checks OpenPGP signatures; run `apt-get install gpg`")
+            let install = hint::apt_get(["install", "gpg"]);
+            Failure::missing(format!("gpg is missing, which checks OpenPGP signatures; run `{install}`"))
         })?;
         let directory =
             tempfile::Builder::new().prefix("drydock-gpg-").tempdir().context("cannot create a temporary directory")?;

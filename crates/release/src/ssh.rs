@@ -12,6 +12,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use drydock_base::checksum::Checksum;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 
 /// The namespace of signatures of files, as ssh-keygen(1) recommends. Signatures in other namespaces do not count, so that
 /// nobody can be made to sign a release by signing something else.
@@ -159,7 +160,8 @@ fn private_directory() -> anyhow::Result<tempfile::TempDir> {
 fn program() -> anyhow::Result<std::path::PathBuf> {
     let search = std::env::var_os("PATH");
     exec::find("ssh-keygen", Path::new("/"), search.as_ref()).map_err(|_| {
-        Failure::missing("ssh-keygen is missing, which checks SSH signatures; run `apt-get install openssh-client`")
+        let install = hint::apt_get(["install", "openssh-client"]);
+        Failure::missing(format!("ssh-keygen is missing, which checks SSH signatures; run `{install}`"))
     })
 }
 

@@ -39,7 +39,9 @@ pub enum TagError {
     #[error("it is not signed")]
     Unsigned,
     /// The last signature is of another kind.
-    #[error("it is signed neither with OpenPGP nor with SSH; sign it with a gpg or an SSH key, by the option -s of git tag")]
+    #[error(
+        "it is signed neither with OpenPGP nor with SSH; sign it with a gpg or an SSH key, by the option -s of git tag"
+    )]
     OtherKind,
 }
 

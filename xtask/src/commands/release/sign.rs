@@ -11,7 +11,7 @@ use crate::commands::release_context::{DeclaredCommit, VersionError, VersionSour
 use crate::commands::{Context, now};
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
-use drydock_base::output;
+use drydock_base::{hint, output};
 use drydock_deb::sign::Signer;
 use drydock_release::keyring::SignedBy;
 use drydock_release::manifest::CHECKSUMS;
@@ -53,7 +53,8 @@ impl cli::ReleaseSign {
         }
         if let Some(key) = &self.key {
             if !directory.join(proof::NAME).exists() {
-                output::err("note: this release was not proved here; run `cargo xtask release prove` before you sign");
+                let prove = hint::drydock(&["release", "prove"]);
+                output::err(format_args!("note: this release was not proved here; run `{prove}` before you sign"));
             }
             incoming.push(make(key, &directory, &policy)?.0);
         }
@@ -74,10 +75,9 @@ fn progress(signed: usize, policy: &SigningPolicy, directory: &Path) -> String {
     if signed >= quorum {
         return format!("{count}: complete; publish the files in {}", directory.display());
     }
-    format!(
-        "{count}: ask others to run `cargo xtask release verify DIR --rebuild --sign --key KEY` on their machine, then add the \
-         files that they send: `cargo xtask release sign --add FILE`"
-    )
+    let cosign = hint::drydock(&["release", "verify", "DIR", "--rebuild", "--sign", "--key", "KEY"]);
+    let add = hint::drydock(&["release", "sign", "--add", "FILE"]);
+    format!("{count}: ask others to run `{cosign}` on their machine, then add the files that they send: `{add}`")
 }
 
 /// The directory of the release of HEAD's tag.

@@ -93,7 +93,7 @@ impl cli::ReleaseVerify {
                 };
                 let is_listed = |file: &PathBuf| [NAME, CHECKSUMS].iter().any(|list| parent(file).join(list).exists());
                 if let Some(absent) = files.iter().find(|file| !file.exists() && !is_listed(file)) {
-                    return Err(usage(format!("{} does not exist", absent.display())));
+                    return Err(usage(&format!("{} does not exist", absent.display())));
                 }
                 let directories: BTreeSet<PathBuf> = files.iter().map(parent).collect();
                 if directories.len() != 1 || files.iter().any(|file| file.is_dir()) {

@@ -107,10 +107,8 @@ impl PromotedRelease {
         }
         if signers.len() < signing.quorum as usize {
             let found = format!("by {} of the declared people, expected {}", signers.len(), signing.quorum);
-            let remedy = format!(
-                "add the signatures of other release managers: `cargo xtask release sign --add FILE {}`",
-                self.dist.display()
-            );
+            let add = hint::drydock(&["release", "sign", "--add", "FILE"]).arg(&self.dist);
+            let remedy = format!("add the signatures of other release managers: `{add}`");
             return bad(found, remedy);
         }
         Ok((signers.into_values().collect(), vec![Finding::good(what, "by declared keys")]))

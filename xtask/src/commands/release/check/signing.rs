@@ -4,6 +4,7 @@ use crate::commands::now;
 use crate::commands::release::policy;
 use crate::commands::release_context::DeclaredCommit;
 use drydock_base::git::{Objects, Oid};
+use drydock_base::hint;
 use drydock_release::keyring::Keyring;
 use drydock_release::manifest::Tag;
 use drydock_release::preflight::Finding;
@@ -57,7 +58,8 @@ fn quorum(keyring: &Keyring, quorum: u32) -> Finding {
 fn signature(commit: &DeclaredCommit, tag: &Tag, keyring: &Keyring) -> anyhow::Result<Finding> {
     let what = format!("the tag {} is signed by one of them", tag.name);
     let id = commit.id.short();
-    let remedy = format!("sign it before you push it: `git tag -f -s {} {id}` with a declared key", tag.name);
+    let again = hint::git(&commit.repository.directory, &["tag", "-f", "-s", &tag.name, id]);
+    let remedy = format!("sign it with a declared key before you push it: `{again}`");
     let object = Oid::parse(&tag.object).filter(|object| *object != commit.id);
     let Some(object) = object else {
         return Ok(Finding::bad(what, "it is a lightweight tag, without a signature", remedy));
