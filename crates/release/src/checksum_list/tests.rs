@@ -1,3 +1,5 @@
+//! Lists as people publish them, and those that are refused.
+
 use super::*;
 
 const SUM: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -34,7 +36,7 @@ fn lists_are_read_as_people_publish_them() {
 }
 
 #[test]
-fn each_algorithm_is_told_apart() {
+fn algorithms_are_distinguished() {
     let of = |text: &str, list: &str| {
         let list = ChecksumList::parse(text.as_bytes(), list).unwrap();
         list.files["a"].keys().copied().collect::<Vec<_>>()

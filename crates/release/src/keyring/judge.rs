@@ -51,7 +51,7 @@ pub enum Judgement {
         /// The time at which the key expired.
         expired: i64,
     },
-    /// The signature states that it is no longer valid.
+    /// The signature states that its time is over.
     SignatureExpired,
     /// The signature states to be made in the future, or before its key existed.
     ImpossibleTime(i64),

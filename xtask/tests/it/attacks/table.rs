@@ -22,7 +22,7 @@ pub(super) enum How {
     Outside,
     /// The archive, outside of any project, with the project's keys and a quorum of 2.
     Keys,
-    /// As a user who stands in the directory of the download.
+    /// As a user who is in the directory of the download.
     Inside,
     /// With `--keys keys`, a directory of the download.
     OwnKeys,

@@ -232,7 +232,7 @@ fn errors_about_incomplete_clones_name_the_command_that_completes_them() {
         }
         clone
     };
-    let plain = check("plain", &[], &["the submodule lib (pinned at", "git submodule update --init lib"]);
+    let plain = check("plain", &[], &["the submodule lib (pinned at", "git submodule update --init -- lib"]);
     git(plain.path(), &["submodule", "--quiet", "update", "--init"]);
     let said = release(&plain, &["check"]);
     assert_eq!(said.code(), 0, "{}", said.transcript());
@@ -303,7 +303,7 @@ archives: [{format: zip}]
         "CHANGES has a heading for 1.0                it has no such heading",
         "no-such-package-at-all",
         " M VERSION, A  staged",
-        "to do: apt-get install no-such-package-at-all",
+        "to do: run `apt-get install no-such-package-at-all`",
     ] {
         assert!(check.stdout.contains(words), "{words:?} is not in {}", check.transcript());
     }

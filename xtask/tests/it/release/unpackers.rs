@@ -237,5 +237,5 @@ fn the_number_of_threads_does_not_change_the_bytes() {
         assert_eq!(built.code(), 0, "{}", built.transcript());
         sums.push(fs::read_to_string(project.state().join("dist/1.0/SHA256SUMS")).unwrap());
     }
-    assert!(sums[0].lines().count() == 1 && sums.iter().all(|one| *one == sums[0]), "{sums:?}");
+    assert!(sums[0].lines().count() == 2 && sums.iter().all(|one| *one == sums[0]), "{sums:?}");
 }
