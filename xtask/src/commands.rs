@@ -65,7 +65,13 @@ pub(crate) struct Context {
 
 impl Context {
     fn find(place: &cli::Place) -> anyhow::Result<Context> {
-        let here = std::env::current_dir().context("cannot tell the current directory")?;
+        // A named project does not need the current directory, which may be gone.
+        let here = match (std::env::current_dir(), &place.project) {
+            (Err(_), Some(project)) => project.clone(),
+            (here, _) => {
+                here.context("cannot tell the current directory; go to another, or name the project with --project")?
+            }
+        };
         let absolute = |path: &Option<PathBuf>| path.as_deref().map(std::path::absolute).transpose();
         let (project, config) = (absolute(&place.project)?, absolute(&place.config)?);
         let declarations = Declarations::find(&here, project.as_deref(), config.as_deref())?;

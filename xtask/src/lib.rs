@@ -10,11 +10,14 @@ mod invocation;
 mod tools;
 mod workspace;
 
+use drydock_base::failure::Failure;
+use drydock_base::{interrupts, surroundings};
 use exit::Exit;
 
 /// Runs the command of this process's command line, and returns the exit code that the process should end with.
 ///
-/// It is the whole `main` of an `xtask`: it prints errors itself, and sets the process's umask to 022.
+/// It is the whole `main` of an `xtask`: it prints errors itself, and decides about the process's signals, umask and
+/// descriptors. Call it before any thread starts.
 ///
 /// ```no_run
 /// fn main() -> std::process::ExitCode {
@@ -22,14 +25,20 @@ use exit::Exit;
 /// }
 /// ```
 pub fn main() -> ExitCode {
-    // The permissions of files that Drydock and its child processes write do not depend on the caller.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    exit_of(|| cli::Cli::from_process().run()).into()
+    exit_of(|| {
+        let handled =
+            surroundings::normalise().and_then(|ignored| interrupts::exit_with(Exit::Interrupted.code(), &ignored));
+        handled.map_err(|error| Failure::infrastructure(format!("cannot handle signals: {error}")))?;
+        cli::Cli::from_process().run()
+    })
+    .into()
 }
 
 /// The exit code of a command, after its error is printed. A panic is a bug, whose message the panic hook has printed.
 fn exit_of(command: impl FnOnce() -> anyhow::Result<Exit>) -> Exit {
-    match catch_unwind(AssertUnwindSafe(command)) {
+    let result = catch_unwind(AssertUnwindSafe(command));
+    interrupts::end_if_asked();
+    match result {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) => {
             drydock_base::output::err(format_args!("error: {error:#}"));
@@ -45,7 +54,6 @@ fn exit_of(command: impl FnOnce() -> anyhow::Result<Exit>) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drydock_base::failure::Failure;
 
     #[test]
     fn every_end_of_a_command_has_its_exit_code() {

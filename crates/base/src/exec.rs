@@ -7,6 +7,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
+use crate::units::{self, ByteSize};
+
+mod bounded;
+
+pub use bounded::{Bounds, read_within};
+
 /// The reasons why a program could not be found or run, or did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -41,6 +47,22 @@ pub enum Error {
         /// The system's reason.
         error: std::io::Error,
     },
+    /// The program printed more than it may, and was ended.
+    #[error("`{}` printed more than {limit}", paste(argv))]
+    TooMuch {
+        /// The command.
+        argv: Vec<String>,
+        /// The most that it may print.
+        limit: ByteSize,
+    },
+    /// The program took longer than it may, and was ended.
+    #[error("`{}` did not end within {}", paste(argv), units::human(*limit))]
+    TooLong {
+        /// The command.
+        argv: Vec<String>,
+        /// The longest that it may take.
+        limit: std::time::Duration,
+    },
     /// The program ran and did not succeed.
     #[error("`{}` ended with {status}: {stderr}", paste(argv))]
     Exit {
@@ -63,6 +85,8 @@ impl Error {
             | Error::Directory(_)
             | Error::NotExecutable(_)
             | Error::Empty
+            | Error::TooMuch { .. }
+            | Error::TooLong { .. }
             | Error::Spawn { .. } => None,
         }
     }
@@ -75,6 +99,8 @@ impl Error {
         match self {
             Error::Spawn { error, .. } => Error::Spawn { argv: words(), error },
             Error::Exit { status, stderr, .. } => Error::Exit { argv: words(), status, stderr },
+            Error::TooMuch { limit, .. } => Error::TooMuch { argv: words(), limit },
+            Error::TooLong { limit, .. } => Error::TooLong { argv: words(), limit },
             other @ (Error::NotFound { .. }
             | Error::Unreadable { .. }
             | Error::Directory(_)

@@ -4,11 +4,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::Failure;
+use crate::paths;
+
+/// The longest that [`Lock::wait`] waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// An exclusive lock on a file or directory, held until it is dropped.
 #[derive(Debug)]
@@ -25,7 +30,8 @@ impl Lock {
     pub fn take(path: &Path, holder: &str) -> anyhow::Result<Lock> {
         let cannot = || format!("cannot lock {}", path.display());
         let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).open(path).with_context(cannot)?;
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = paths::open_own(path, &mut options).with_context(cannot)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -53,15 +59,15 @@ impl Lock {
     /// is missing, and opened again when it was replaced meanwhile.
     ///
     /// # Errors
-    /// The file cannot be opened or locked.
+    /// The file cannot be opened or locked, or another process keeps the lock for half a minute.
     pub fn wait(path: &Path) -> io::Result<Lock> {
         loop {
             let file = if path.is_dir() {
                 File::open(path)?
             } else {
-                OpenOptions::new().read(true).append(true).create(true).open(path)?
+                paths::open_own(path, OpenOptions::new().read(true).append(true).create(true))?
             };
-            flock(&file, FlockOperation::LockExclusive)?;
+            wait_for(&file)?;
             let (locked, there) = (file.metadata()?, fs::metadata(path).ok());
             if there.is_some_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
                 return Ok(Lock { file });
@@ -72,6 +78,22 @@ impl Lock {
     /// The locked file, at its beginning; writes to a file that was waited for go to its end.
     pub fn file(&mut self) -> &mut File {
         &mut self.file
+    }
+}
+
+/// Waits for the lock. Locks of this kind are held for moments, but a job may have taken one and hang.
+fn wait_for(file: &File) -> io::Result<()> {
+    let deadline = Instant::now() + LONGEST_WAIT;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5))
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process keeps it locked"));
+            }
+            other => return Ok(other?),
+        }
     }
 }
 

@@ -1,12 +1,15 @@
 //! Where state lives on disk, and how files appear there.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::fs::{FlockOperation, flock};
+
+use crate::exec;
+use crate::held_dir::{self, Access, HeldDir};
 
 /// The state directory of a project, by default `PROJECT/target/xtask`.
 #[derive(Debug, Clone)]
@@ -25,14 +28,32 @@ impl State {
     }
 
     /// Creates the directory, with a `.gitignore` of its own so that it never shows up in the project's status.
+    ///
+    /// # Errors
+    /// It cannot be created, or something else has the place of a directory in it.
     pub fn create(&self) -> anyhow::Result<()> {
-        let runs = self.runs();
-        fs::create_dir_all(&runs).with_context(|| format!("cannot create the state directory {}", runs.display()))?;
-        let ignore = self.root.join(".gitignore");
-        if !ignore.exists() {
-            fs::write(&ignore, "*\n").with_context(|| format!("cannot write {}", ignore.display()))?;
+        self.runs_held().map(drop)
+    }
+
+    /// The directory of all runs, created if it is not there.
+    ///
+    /// # Errors
+    /// As [`State::create`].
+    fn runs_held(&self) -> anyhow::Result<HeldDir> {
+        let cannot = || format!("cannot create the state directory {}", self.root.display());
+        fs::create_dir_all(&self.root).with_context(cannot)?;
+        // The user may have put the directory itself elsewhere, but nothing in it.
+        let real = fs::canonicalize(&self.root).with_context(cannot)?;
+        let root = HeldDir::open(&real).with_context(cannot)?;
+        match root.file(".gitignore", Access::CreateNew) {
+            Ok(mut file) => {
+                file.write_all(b"*\n").with_context(|| format!("cannot write in {}", self.root.display()))?
+            }
+            // Whatever it is, it only matters to git.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot write in {}", self.root.display())),
         }
-        Ok(())
+        root.directory("runs").map_err(|error| in_the_way(&self.runs(), error))
     }
 
     /// The directory itself.
@@ -60,12 +81,23 @@ impl State {
         self.root.join("dist").join(version)
     }
 
-    /// The run that `runs/latest` points at, if there is one.
+    /// The run that `runs/latest` points at, if there is one. The link leads nowhere else.
     pub fn latest_run(&self) -> Option<RunDir> {
-        let link = self.runs().join("latest");
-        let target = fs::read_link(&link).ok()?;
-        let dir = self.runs().join(target);
-        dir.is_dir().then(|| RunDir::new(dir))
+        let target = fs::read_link(self.runs().join("latest")).ok()?;
+        let [Component::Normal(name)] = target.components().collect::<Vec<_>>()[..] else { return None };
+        let dir = self.runs().join(name);
+        fs::symlink_metadata(&dir).is_ok_and(|metadata| metadata.is_dir()).then(|| RunDir::new(dir))
+    }
+
+    /// Makes the directory of a new run, and holds it.
+    ///
+    /// # Errors
+    /// The name is taken, or nothing can be created there.
+    pub fn new_run(&self, id: &str) -> anyhow::Result<RunDir> {
+        let runs = self.runs_held()?;
+        let cannot = || format!("cannot create the run's directory in {}", self.runs().display());
+        runs.create(id).with_context(cannot)?;
+        self.run(id).held().with_context(cannot)
     }
 
     /// The run of the given identifier.
@@ -83,16 +115,62 @@ impl State {
     }
 }
 
+/// The name of the file with the events of a run, and that of its plan.
+pub const JOURNAL: &str = "journal.jsonl";
+/// See [`JOURNAL`].
+pub const PLAN: &str = "plan.json";
+
 /// The directory of one run.
 #[derive(Debug, Clone)]
 pub struct RunDir {
     root: PathBuf,
+    /// While the run goes on, so that nothing is written elsewhere, whatever a job puts into its place.
+    held: Option<HeldDir>,
 }
 
 impl RunDir {
+    /// The name of the directory with those of all jobs.
+    pub const JOBS: &str = "jobs";
+
     /// The run kept in `root`.
     pub fn new(root: PathBuf) -> RunDir {
-        RunDir { root }
+        RunDir { root, held: None }
+    }
+
+    /// The same directory, held.
+    ///
+    /// # Errors
+    /// It is not a directory.
+    pub fn held(self) -> io::Result<RunDir> {
+        let held = HeldDir::open(&self.root)?;
+        Ok(RunDir { held: Some(held), ..self })
+    }
+
+    /// The held directory, or the directory that is there now.
+    ///
+    /// # Errors
+    /// It is not a directory.
+    pub fn directory(&self) -> io::Result<HeldDir> {
+        match &self.held {
+            Some(held) => Ok(held.clone()),
+            None => HeldDir::open(&self.root),
+        }
+    }
+
+    /// `false` if the directory was moved, deleted or replaced since it is held.
+    pub fn is_in_place(&self) -> bool {
+        self.held.as_ref().is_none_or(HeldDir::is_in_place)
+    }
+
+    /// Writes a file of this directory as [`write_atomically`] does. Returns its path.
+    ///
+    /// # Errors
+    /// The directory is gone, or cannot be written.
+    pub fn write(&self, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
+        let shown = self.root.join(name);
+        let write = || replace(&self.directory()?.access(), Path::new(name), content);
+        write().with_context(|| cannot_write(&shown))?;
+        Ok(shown)
     }
 
     /// The directory itself.
@@ -107,17 +185,17 @@ impl RunDir {
 
     /// The file with the plan of the run.
     pub fn plan(&self) -> PathBuf {
-        self.root.join("plan.json")
+        self.root.join(PLAN)
     }
 
     /// The file with the events of the run, in order.
     pub fn journal(&self) -> PathBuf {
-        self.root.join("journal.jsonl")
+        self.root.join(JOURNAL)
     }
 
     /// The directory of one attempt, relative to the run: `jobs/NAME/ATTEMPT`.
     pub fn attempt_relative(job: &str, attempt: u32) -> PathBuf {
-        PathBuf::from("jobs").join(job).join(attempt.to_string())
+        Path::new(RunDir::JOBS).join(job).join(attempt.to_string())
     }
 
     /// The directory of one attempt.
@@ -131,14 +209,51 @@ impl RunDir {
 /// # Errors
 /// As for any file, and for what is none.
 pub fn open_regular(path: &Path) -> io::Result<fs::File> {
+    open_own(path, fs::OpenOptions::new().read(true))
+}
+
+/// Opens a file as [`open_regular`] does, with these options. One that is to be written has no other name.
+///
+/// # Errors
+/// As for any file, and for what is none.
+pub fn open_own(path: &Path, options: &mut fs::OpenOptions) -> io::Result<fs::File> {
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
-    let file = std::os::unix::fs::OpenOptionsExt::custom_flags(fs::OpenOptions::new().read(true), flags).open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "not a regular file"))
+    let opened = std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags).open(path);
+    let file = opened.map_err(|error| match rustix::io::Errno::from_io_error(&error) {
+        Some(errno) => held_dir::wrong_kind(errno, "not a regular file"),
+        None => error,
+    })?;
+    let writes = rustix::fs::fcntl_getfl(&file)?.intersects(rustix::fs::OFlags::RDWR | rustix::fs::OFlags::WRONLY);
+    held_dir::check_regular(&file, writes)?;
+    Ok(file)
+}
+
+/// The most bytes that [`read_regular`] reads: no file that Drydock writes as a whole is longer.
+const LONGEST: u64 = 1 << 30;
+
+/// Reads a whole file that [`open_regular`] opens.
+///
+/// # Errors
+/// As [`open_regular`], and for a file that is too long.
+pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let file = open_regular(path)?;
+    if file.metadata()?.len() > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is too long"));
     }
+    let mut bytes = Vec::new();
+    file.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Something has the place of a directory that Drydock needs.
+fn in_the_way(path: &Path, error: io::Error) -> anyhow::Error {
+    let text = format!(
+        "cannot use {}: {}; move it away, or name another directory with --state",
+        path.display(),
+        exec::plain(&error)
+    );
+    anyhow::Error::new(error).context(text)
 }
 
 /// A file system in memory with room for a whole Debian and a build in it, while that leaves as much again: for many small
@@ -208,17 +323,25 @@ fn forget_killed(prefix: &str, parent: &Path) {
 /// directory, synced, then renamed over the target.
 pub fn write_atomically(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    let write = || -> io::Result<()> {
-        let mut file = tempfile::Builder::new()
-            .prefix(".part-")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(directory)?;
-        file.write_all(content)?;
-        file.as_file().sync_data()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}; is the disk full or the directory read-only?", path.display()))
+    replace(directory, path, content).with_context(|| cannot_write(path))
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}; is the disk full or the directory read-only?", path.display())
+}
+
+/// Writes a file of the directory; `path` is relative to it, or leads into it.
+fn replace(directory: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::Builder::new()
+        .prefix(".part-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(directory)?;
+    file.write_all(content)?;
+    file.as_file().sync_data()?;
+    let target =
+        if path.is_absolute() { path.to_owned() } else { directory.join(path.file_name().unwrap_or_default()) };
+    file.persist(target)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal};
 
 use super::evidence::{GroupCounters, Reading};
 use super::probe::process;
+use super::spawn::Program;
 use drydock_base::units::ByteSize;
 
 mod mounts;
@@ -17,7 +18,7 @@ mod scope;
 mod v1;
 mod v2;
 
-pub use scope::enter as enter_scope;
+pub use scope::{enter as enter_scope, is_needed as needs_scope};
 
 /// The kinds of containment, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,11 +62,12 @@ pub struct Usage {
 /// The processes of one attempt.
 pub trait Group: Send {
     /// Starts the command inside, so that no descendant can be born outside.
-    fn spawn(&mut self, command: duct::Expression) -> io::Result<duct::Handle>;
-    /// The living processes.
-    fn members(&self) -> io::Result<Vec<u32>>;
+    fn start(&mut self, program: &Program) -> io::Result<u32>;
+    /// The living processes. `adopted` are the attempt's orphans, which are children of this process; `None` if this
+    /// process has no orphans at all.
+    fn members(&self, adopted: Option<&[u32]>) -> io::Result<Vec<u32>>;
     /// Present memory.
-    fn usage(&mut self) -> io::Result<Usage>;
+    fn usage(&mut self, adopted: &[u32]) -> io::Result<Usage>;
     /// The counters; to be read before [`Group::remove`].
     fn counters(&self) -> Reading<GroupCounters>;
     /// The most memory seen, in bytes, for the scheduler: without page cache that can be given back, as far as it is
@@ -75,9 +77,14 @@ pub trait Group: Send {
     fn known_pids(&self) -> &[u32];
     /// Its path within the cgroup file system, as the kernel log names it.
     fn cgroup(&self) -> Option<&str>;
+    /// Kills all members in one step, where the kernel can.
+    fn kill_at_once(&self) {}
     /// Signals every member once; the next call signals members that were started meanwhile.
-    fn signal(&self, signal: Signal) -> io::Result<()> {
-        for pid in self.members()? {
+    fn signal(&self, signal: Signal, adopted: Option<&[u32]>) -> io::Result<()> {
+        if signal == Signal::KILL {
+            self.kill_at_once();
+        }
+        for pid in self.members(adopted)? {
             signal_process(pid, signal);
         }
         Ok(())
@@ -157,7 +164,7 @@ pub fn choose(asked: Option<Kind>, run: &str) -> Result<(Box<dyn Containment>, O
     match asked {
         Some(Kind::V2) => v2().map(|containment| (containment, None)),
         Some(Kind::V1) => v1().map(|containment| (containment, None)),
-        Some(Kind::None) => Ok((Box::new(none::Uncontained::new(run)), None)),
+        Some(Kind::None) => Ok((Box::new(none::Uncontained), None)),
         None => {
             let no_v2 = match v2() {
                 Ok(containment) => return Ok((containment, None)),
@@ -165,7 +172,7 @@ pub fn choose(asked: Option<Kind>, run: &str) -> Result<(Box<dyn Containment>, O
             };
             match v1() {
                 Ok(containment) => Ok((containment, None)),
-                Err(no_v1) => Ok((Box::new(none::Uncontained::new(run)), Some(format!("{no_v2}; {no_v1}")))),
+                Err(no_v1) => Ok((Box::new(none::Uncontained), Some(format!("{no_v2}; {no_v1}")))),
             }
         }
     }
@@ -220,6 +227,19 @@ fn read_members(group: &Path) -> io::Result<Vec<u32>> {
     }
     pids.retain(|pid| process::stat(*pid).is_some_and(|stat| stat.lives()));
     Ok(pids)
+}
+
+/// The members of a group with an attempt's orphans, which a privileged job may have moved out of it.
+fn with_escaped(mut members: Vec<u32>, adopted: &[u32]) -> io::Result<Vec<u32>> {
+    let escaped: Vec<u32> = adopted.iter().copied().filter(|pid| !members.contains(pid)).collect();
+    if !escaped.is_empty() {
+        let all = process::all()?;
+        members.extend(escaped.into_iter().flat_map(|pid| process::tree(&all, pid)));
+        members.sort_unstable();
+        members.dedup();
+        members.retain(|pid| all.iter().any(|stat| stat.pid == *pid && stat.lives()));
+    }
+    Ok(members)
 }
 
 /// Reads a file that holds one number.

@@ -260,8 +260,9 @@ pub struct Evidence {
     pub hints: Vec<String>,
     /// Lines of the log about a failed allocation.
     pub allocation_lines: Vec<String>,
-    /// `true` if the disk with the state directory was full.
-    pub disk_full: bool,
+    /// A directory on a disk that was full when it ended: the state directory, or another that the job needs if its log
+    /// says so.
+    pub disk_full: Option<String>,
     /// For a lost attempt: its last memory samples in bytes, oldest first.
     pub last_samples: Vec<u64>,
 }
@@ -302,7 +303,7 @@ impl Evidence {
             words: None,
             hints: Vec::new(),
             allocation_lines: Vec::new(),
-            disk_full: false,
+            disk_full: None,
             last_samples: Vec::new(),
         }
     }

@@ -4,7 +4,6 @@
 //! hold its lock, a line that cannot be read is left out, and two histories are merged by union.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -162,7 +161,7 @@ impl History {
 
 /// The lines of the file that can be read, as they come.
 fn read(path: &Path) -> io::Result<Vec<Line>> {
-    let mut file = File::open(path)?;
+    let mut file = paths::open_regular(path)?;
     let skip = file.metadata()?.len().saturating_sub(READ_FROM_END);
     file.seek(SeekFrom::Start(skip))?;
     let mut reader = BufReader::new(file.take(READ_FROM_END));

@@ -5,8 +5,10 @@
 //! keep the end of a run from being recorded.
 
 use drydock_base::failure::Failure;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -16,6 +18,8 @@ use anyhow::Context as _;
 use rustix::fs::FallocateFlags;
 
 use super::event::Stamped;
+use drydock_base::held_dir::Access;
+use drydock_base::paths::{self, JOURNAL, RunDir};
 
 /// The longest time until an event is on the disk.
 const SYNC_INTERVAL: Duration = Duration::from_millis(100);
@@ -43,22 +47,84 @@ pub struct Journal {
     reserved: u64,
     /// Whole lines that are not written yet.
     lines: Vec<u8>,
+    /// Of all that the file holds.
+    hasher: DefaultHasher,
     syncer: Syncer,
 }
 
+/// What another process did to the journal; its text ends a sentence that begins with the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Tampering {
+    /// It has no name any more.
+    #[error("was deleted")]
+    Deleted,
+    /// Its name is that of another file.
+    #[error("was replaced by another file")]
+    Replaced,
+    /// It was cut or lengthened.
+    #[error("has {found} bytes and not the {written} that were written to it")]
+    Length {
+        /// Its length in bytes.
+        found: u64,
+        /// The number of bytes that were written.
+        written: u64,
+    },
+    /// It was overwritten.
+    #[error("was overwritten")]
+    Content,
+}
+
 impl Journal {
-    /// Opens the journal for appending; a torn last line, left by a crash, is cut off.
-    pub fn open(path: &Path) -> anyhow::Result<Journal> {
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .with_context(|| format!("cannot open the journal {}", path.display()))?;
+    /// Opens the journal of a run for appending; a torn last line, left by a crash, is cut off.
+    ///
+    /// # Errors
+    /// It cannot be read or written, or is not a regular file.
+    pub fn open(dir: &RunDir) -> anyhow::Result<Journal> {
+        let path = dir.journal();
+        let file = dir.directory().and_then(|directory| directory.file(JOURNAL, Access::Append));
+        let file = file.with_context(|| format!("cannot open the journal {}", path.display()))?;
         let length = whole_lines(&file).with_context(|| format!("cannot read the journal {}", path.display()))?;
         file.set_len(length).with_context(|| format!("cannot cut the torn end of {}", path.display()))?;
+        let hasher = hash(&file, length).with_context(|| format!("cannot read the journal {}", path.display()))?;
         let file = Arc::new(file);
-        Ok(Journal { syncer: Syncer::start(&file), file, length, reserved: 0, lines: Vec::with_capacity(16 << 10) })
+        let lines = Vec::with_capacity(16 << 10);
+        Ok(Journal { syncer: Syncer::start(&file), file, length, reserved: 0, lines, hasher })
+    }
+
+    /// Writes a journal of these events in the place of what is there.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn write_anew(dir: &RunDir, events: &[Stamped]) -> anyhow::Result<Journal> {
+        let mut text = Vec::new();
+        for event in events {
+            serde_json::to_writer(&mut text, event)?;
+            text.push(b'\n');
+        }
+        dir.write(JOURNAL, &text)?;
+        Journal::open(dir)
+    }
+
+    /// What another process did to the file in the directory of its run. With `whole`, its content is compared too.
+    pub fn tampering(&self, dir: &RunDir, whole: bool) -> Option<Tampering> {
+        let metadata = self.file.metadata().ok()?;
+        if metadata.nlink() == 0 {
+            return Some(Tampering::Deleted);
+        }
+        let (found, written) = (metadata.len(), self.length);
+        if found != written {
+            return Some(Tampering::Length { found, written });
+        }
+        if !whole {
+            return None;
+        }
+        let named = dir.directory().and_then(|directory| directory.file(JOURNAL, Access::Read));
+        let is_it = named.and_then(|file| file.metadata());
+        if !is_it.is_ok_and(|named| (named.dev(), named.ino()) == (metadata.dev(), metadata.ino())) {
+            return Some(Tampering::Replaced);
+        }
+        let same = hash(&self.file, self.length).is_ok_and(|found| found.finish() == self.hasher.finish());
+        (!same).then_some(Tampering::Content)
     }
 
     /// Appends one event.
@@ -90,7 +156,10 @@ impl Journal {
     fn write(&mut self) -> io::Result<()> {
         let written = (&*self.file).write_all(&self.lines);
         match &written {
-            Ok(()) => self.length += self.lines.len() as u64,
+            Ok(()) => {
+                self.length += self.lines.len() as u64;
+                self.hasher.write(&self.lines);
+            }
             Err(_) => {
                 // A half line must not precede the lines that are written once there is space again.
                 // The first error is the one to report.
@@ -122,11 +191,6 @@ impl Journal {
         }
     }
 
-    /// `true` if someone deleted the file while it was written.
-    pub fn is_gone(&self) -> bool {
-        self.file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 0)
-    }
-
     /// Waits until everything is on the disk.
     pub fn close(mut self) -> io::Result<()> {
         self.write()?;
@@ -152,9 +216,26 @@ fn whole_lines(mut file: &File) -> io::Result<u64> {
     Ok(0)
 }
 
+/// The hash of the first bytes of a file.
+fn hash(file: &File, length: u64) -> io::Result<DefaultHasher> {
+    let mut hasher = DefaultHasher::new();
+    let mut block = vec![0; 64 << 10];
+    let mut done = 0;
+    while done < length {
+        let most = usize::try_from(length - done).unwrap_or(usize::MAX).min(block.len());
+        let read = file.read_at(&mut block[..most], done)?;
+        if read == 0 {
+            break;
+        }
+        hasher.write(&block[..read]);
+        done += read as u64;
+    }
+    Ok(hasher)
+}
+
 /// Reads a journal to its end. A torn last line is left out; a broken line within is an error.
 pub fn read(path: &Path) -> anyhow::Result<Vec<Stamped>> {
-    let file = File::open(path).with_context(|| format!("cannot open the journal {}", path.display()))?;
+    let file = paths::open_regular(path).with_context(|| format!("cannot open the journal {}", path.display()))?;
     let mut reader = BufReader::new(file);
     let mut events = Vec::new();
     let mut line = Vec::new();
@@ -261,7 +342,7 @@ mod tests {
     fn a_torn_last_line_is_cut_and_the_rest_survives() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal.jsonl");
-        let mut journal = Journal::open(&path).unwrap();
+        let mut journal = Journal::open(&RunDir::new(directory.path().into())).unwrap();
         journal.append(&warning("one"), Durability::Soon).unwrap();
         journal.append(&warning("two"), Durability::Now).unwrap();
         journal.close().unwrap();
@@ -270,7 +351,7 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         assert_eq!(read(&path).unwrap(), [warning("one")]);
 
-        let mut journal = Journal::open(&path).unwrap();
+        let mut journal = Journal::open(&RunDir::new(directory.path().into())).unwrap();
         journal.append(&warning("three"), Durability::Soon).unwrap();
         journal.close().unwrap();
         assert_eq!(read(&path).unwrap(), [warning("one"), warning("three")]);
@@ -290,7 +371,7 @@ mod tests {
         use std::os::unix::fs::MetadataExt as _;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal.jsonl");
-        let mut journal = Journal::open(&path).unwrap();
+        let mut journal = Journal::open(&RunDir::new(directory.path().into())).unwrap();
         let allocated = || std::fs::metadata(&path).unwrap().blocks() * 512;
         let before = allocated();
         journal.reserve(0).unwrap();
@@ -301,5 +382,39 @@ mod tests {
         journal.reserve(0).unwrap();
         journal.close().unwrap();
         assert_eq!(read(&path).unwrap(), [warning("one")]);
+    }
+
+    #[test]
+    fn what_another_process_did_to_it_is_noticed_and_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(directory.path().into()).held().unwrap();
+        let path = dir.journal();
+        let mut changes: Vec<(&dyn Fn(), Option<Tampering>)> = vec![(&|| (), None)];
+        let deleted = || std::fs::remove_file(&path).unwrap();
+        let cut = || File::options().write(true).open(&path).unwrap().set_len(7).unwrap();
+        let appended = || File::options().append(true).open(&path).unwrap().write_all(b"{}\n").unwrap();
+        let overwritten = || File::options().write(true).open(&path).unwrap().write_all(b"XX").unwrap();
+        let replaced = || {
+            std::fs::rename(&path, dir.root().join("mine")).unwrap();
+            std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        };
+        changes.push((&deleted, Some(Tampering::Deleted)));
+        changes.push((&cut, Some(Tampering::Length { found: 7, written: 99 })));
+        changes.push((&appended, Some(Tampering::Length { found: 102, written: 99 })));
+        changes.push((&overwritten, Some(Tampering::Content)));
+        changes.push((&replaced, Some(Tampering::Replaced)));
+        for (change, expected) in changes {
+            let mut journal = Journal::write_anew(&dir, &[warning("one")]).unwrap();
+            journal.append(&warning("two"), Durability::Now).unwrap();
+            change();
+            let found = journal.tampering(&dir, true);
+            let lengths = |tampering: Option<Tampering>| match tampering {
+                Some(Tampering::Length { found, written }) => format!("{}", found > written),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(lengths(found), lengths(expected));
+            Journal::write_anew(&dir, &[warning("one"), warning("two")]).unwrap().close().unwrap();
+            assert_eq!(read(&path).unwrap(), [warning("one"), warning("two")]);
+        }
     }
 }

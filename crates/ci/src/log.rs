@@ -1,21 +1,26 @@
-//! A job's output: a file that the job writes itself, kept within its limit, and read at its end.
+//! A job's log: what it printed, kept within its limit, and searched for evidence at its end.
 //!
-//! No byte passes through Drydock. When the file outgrows its limit, the middle is given back to the disk while the job
-//! goes on writing (`fallocate` punches a hole), and at the end the file is rewritten as its beginning, a line that
-//! says what was dropped, and its end.
+//! The file holds the beginning of the output, a line that says how much was dropped, and its end, at every moment: when
+//! the end has grown to twice its size, its older half is dropped in place. So a reader of a running job, and the reports
+//! of a run that was killed, see the same file.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
 
-use rustix::fs::FallocateFlags;
-
+use drydock_base::exec;
 use drydock_base::text::{self, printable};
 use drydock_base::units::ByteSize;
 
 /// Quoted lines are cut to this length.
 const LONGEST_QUOTE: usize = 200;
-const BLOCK: u64 = 4096;
+/// The smallest limit in bytes.
+const SMALLEST: u64 = 16 << 10;
+/// Room for the line that says how much was dropped, in bytes.
+const NOTE: u64 = 128;
+/// The end is moved in pieces of this size, in bytes.
+const PIECE: usize = 64 << 10;
 
 /// Words that support a verdict about memory.
 const HINTS: [&str; 7] = [
@@ -45,14 +50,175 @@ const ALLOCATION: [&str; 10] = [
     "mmap failed",
 ];
 
-/// The log file of one attempt.
+/// Words of lines that report a full disk, in lower case.
+const FULL: [&str; 4] = ["no space left on device", "enospc", "disk quota exceeded", "disk full"];
+
+/// The log file of one attempt, which only Drydock writes.
 #[derive(Debug)]
-pub struct Output {
+pub struct Log {
     file: File,
-    path: PathBuf,
     limit: u64,
-    /// The offset at which the hole ends.
-    dropped_until: u64,
+    /// The length of the file as it must be.
+    length: u64,
+    /// Bytes of the middle that were dropped.
+    dropped: u64,
+    /// The length of the line that says so.
+    note: u64,
+    /// The first error, and the number of bytes that could not be written.
+    lost: Option<(io::Error, u64)>,
+    /// `true` once the limit was lowered to what the disk has room for.
+    squeezed: bool,
+}
+
+/// What kept a log from holding what its job printed; its text ends a sentence that begins with the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// Bytes could not be written.
+    #[error("lacks {bytes} bytes: {error}")]
+    Lost {
+        /// Their number.
+        bytes: u64,
+        /// The first error.
+        error: String,
+    },
+    /// Every byte of the end could be written once the middle was dropped.
+    #[error("is shorter than its limit: {error}")]
+    Shortened {
+        /// The first error.
+        error: String,
+    },
+    /// Somebody else deleted the file.
+    #[error("was deleted while the job ran")]
+    Deleted,
+    /// Somebody else cut or lengthened the file.
+    #[error("has {found} bytes and not the {written} that were written to it: another process changed it")]
+    Changed {
+        /// Its length in bytes.
+        found: u64,
+        /// The number of bytes that were written.
+        written: u64,
+    },
+}
+
+impl Trouble {
+    /// `true` if the file could not be written.
+    pub fn is_unwritten(&self) -> bool {
+        match self {
+            Trouble::Lost { .. } | Trouble::Shortened { .. } => true,
+            Trouble::Deleted | Trouble::Changed { .. } => false,
+        }
+    }
+}
+
+impl Log {
+    /// A log in an empty file.
+    pub fn new(file: File, limit: ByteSize) -> Log {
+        Log { file, limit: limit.bytes().max(SMALLEST), length: 0, dropped: 0, note: 0, lost: None, squeezed: false }
+    }
+
+    fn head(&self) -> u64 {
+        self.limit / 4
+    }
+
+    /// The size of the end that is kept.
+    fn tail(&self) -> u64 {
+        self.limit - self.head() - NOTE
+    }
+
+    /// Adds what the job printed. Bytes that cannot be written are counted.
+    pub fn append(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.file.write_at(rest, self.length) {
+                Ok(0) => return self.lose(io::ErrorKind::WriteZero.into(), rest.len()),
+                Ok(written) => {
+                    self.length += written as u64;
+                    rest = rest.get(written..).unwrap_or_default();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The end of the output tells more than its middle, and gets the middle's room.
+                Err(error) if !self.squeezed && self.squeeze() => self.lose(error, 0),
+                Err(error) => return self.lose(error, rest.len()),
+            }
+        }
+        if self.length > self.limit + self.tail() {
+            self.drop_middle();
+        }
+    }
+
+    /// Lowers the limit to half of the present length. Returns `false` if the log is too short for that.
+    fn squeeze(&mut self) -> bool {
+        self.squeezed = true;
+        let short = self.length / 2 < SMALLEST;
+        if !short {
+            self.limit = self.length / 2;
+            self.drop_middle();
+        }
+        !short
+    }
+
+    fn lose(&mut self, error: io::Error, bytes: usize) {
+        self.lost.get_or_insert((error, 0)).1 += bytes as u64;
+    }
+
+    /// The error that keeps output from being written.
+    pub fn error(&self) -> Option<&io::Error> {
+        self.lost.as_ref().map(|(error, _)| error)
+    }
+
+    /// Brings the file within its limit, once everything is written. Returns what went wrong.
+    pub fn finish(mut self) -> Vec<Trouble> {
+        let mut troubles: Vec<Trouble> = self.changed().into_iter().collect();
+        if self.length > self.limit {
+            self.drop_middle();
+        }
+        if let Some((error, bytes)) = self.lost {
+            let error = exec::plain(&error);
+            troubles.push(if bytes > 0 { Trouble::Lost { bytes, error } } else { Trouble::Shortened { error } });
+        }
+        troubles
+    }
+
+    /// What somebody else did to the file.
+    fn changed(&self) -> Option<Trouble> {
+        let metadata = self.file.metadata().ok()?;
+        if metadata.nlink() == 0 {
+            return Some(Trouble::Deleted);
+        }
+        let (found, written) = (metadata.len(), self.length);
+        (found != written).then_some(Trouble::Changed { found, written })
+    }
+
+    /// Keeps the beginning and the end.
+    fn drop_middle(&mut self) {
+        let (head, tail) = (self.head(), self.tail());
+        let from = self.length - tail;
+        let dropped = self.dropped + (from - head - self.note);
+        let limit = ByteSize::new(self.limit);
+        let note = format!("\n[drydock: {dropped} bytes dropped here; the log limit is {limit}]\n");
+        match self.move_tail(head + note.len() as u64, from, note.as_bytes()) {
+            Ok(length) => (self.length, self.dropped, self.note) = (length, dropped, note.len() as u64),
+            Err(error) => self.lose(error, 0),
+        }
+    }
+
+    /// Moves the end from `from` to `to`, with `note` before it. The distance is at least the room of the note.
+    fn move_tail(&self, to: u64, from: u64, note: &[u8]) -> io::Result<u64> {
+        self.file.write_all_at(note, self.head())?;
+        let mut piece = vec![0; PIECE];
+        let mut moved = 0;
+        loop {
+            match self.file.read_at(&mut piece, from + moved)? {
+                0 => break,
+                read => {
+                    self.file.write_all_at(piece.get(..read).unwrap_or_default(), to + moved)?;
+                    moved += read as u64;
+                }
+            }
+        }
+        self.file.set_len(to + moved)?;
+        Ok(to + moved)
+    }
 }
 
 /// The evidence in the end of a log.
@@ -62,80 +228,10 @@ pub struct Hints {
     pub kills: Vec<String>,
     /// Lines about failed allocations.
     pub allocations: Vec<String>,
+    /// `true` if a line reports a full disk.
+    pub disk_full: bool,
     /// The most informative line: the last that mentions a failure, else the last one.
     pub words: Option<String>,
-}
-
-impl Output {
-    /// Creates the file.
-    pub fn create(path: &Path, limit: ByteSize) -> io::Result<Output> {
-        let file = OpenOptions::new().read(true).append(true).create_new(true).open(path)?;
-        Ok(Output { file, path: path.to_owned(), limit: limit.bytes().max(4 * BLOCK), dropped_until: 0 })
-    }
-
-    /// A handle for the job.
-    pub fn for_job(&self) -> io::Result<File> {
-        self.file.try_clone()
-    }
-
-    fn head(&self) -> u64 {
-        self.limit / 4 / BLOCK * BLOCK
-    }
-
-    /// Gives the middle back to the disk when the file is too long. Cheap when it is not.
-    pub fn bound(&mut self) -> io::Result<()> {
-        let length = self.file.metadata()?.len();
-        let tail = self.limit - self.head();
-        let until = length.saturating_sub(tail) / BLOCK * BLOCK;
-        let from = self.head().max(self.dropped_until);
-        if length <= self.limit || until <= from {
-            return Ok(());
-        }
-        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match rustix::fs::fallocate(&self.file, hole, from, until - from) {
-            // Not every file system can; then the end is dropped instead, and the job continues behind the beginning.
-            Err(rustix::io::Errno::OPNOTSUPP) => return self.file.set_len(self.head()),
-            other => other?,
-        }
-        self.dropped_until = until;
-        Ok(())
-    }
-
-    /// The length so far, in bytes.
-    pub fn length(&self) -> u64 {
-        self.file.metadata().map_or(0, |metadata| metadata.len())
-    }
-
-    /// Rewrites a file that outgrew its limit; call when the job is gone. Returns how many bytes were dropped.
-    pub fn finish(&mut self) -> io::Result<u64> {
-        let length = self.file.metadata()?.len();
-        if length <= self.limit {
-            return Ok(0);
-        }
-        let head = self.head();
-        let tail_start = (length - (self.limit - head)).max(self.dropped_until);
-        let dropped = tail_start - head;
-        let fresh = self.path.with_extension("part");
-        let result = self.rewrite(&fresh, head, tail_start, dropped);
-        if result.is_err() {
-            // The first error is the one to report.
-            fs::remove_file(&fresh).ok();
-        }
-        result.map(|()| dropped)
-    }
-
-    fn rewrite(&mut self, fresh: &Path, head: u64, tail_start: u64, dropped: u64) -> io::Result<()> {
-        let mut copy = File::create(fresh)?;
-        self.file.seek(SeekFrom::Start(0))?;
-        io::copy(&mut (&self.file).take(head), &mut copy)?;
-        write!(copy, "\n[drydock: {dropped} bytes dropped here; the log limit is {}]\n", ByteSize::new(self.limit))?;
-        self.file.seek(SeekFrom::Start(tail_start))?;
-        // A process that could not be ended may still be writing.
-        io::copy(&mut (&self.file).take(self.limit), &mut copy)?;
-        fs::rename(fresh, &self.path)?;
-        self.file = copy;
-        Ok(())
-    }
 }
 
 /// Looks for supporting lines in the end of a log.
@@ -153,6 +249,7 @@ pub fn hints(path: &Path) -> Hints {
             hints.kills.push(printable(line, LONGEST_QUOTE));
         }
         let lower = line.to_ascii_lowercase();
+        hints.disk_full |= FULL.iter().any(|word| lower.contains(word));
         if hints.allocations.len() < 5 && ALLOCATION.iter().any(|word| lower.contains(word)) {
             hints.allocations.push(printable(line, LONGEST_QUOTE));
         }
@@ -162,40 +259,91 @@ pub fn hints(path: &Path) -> Hints {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    fn log(path: &Path, limit: ByteSize) -> Log {
+        Log::new(File::options().read(true).write(true).create_new(true).open(path).unwrap(), limit)
+    }
 
     #[test]
     fn a_log_within_its_limit_is_untouched() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut output = Output::create(&path, ByteSize::mib(1)).unwrap();
-        output.for_job().unwrap().write_all(b"hello\n").unwrap();
-        output.bound().unwrap();
-        assert_eq!(output.finish().unwrap(), 0);
-        assert_eq!(fs::read(&path).unwrap(), b"hello\n");
+        let mut log = log(&path, ByteSize::mib(1));
+        log.append(b"hello\n");
+        log.append(b"\0\xff world");
+        assert_eq!(log.finish(), []);
+        assert_eq!(fs::read(&path).unwrap(), b"hello\n\0\xff world");
     }
 
     #[test]
     fn a_log_beyond_its_limit_keeps_both_ends_and_says_what_is_missing() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log");
-        let mut output = Output::create(&path, ByteSize::kib(64)).unwrap();
-        let mut job = output.for_job().unwrap();
-        for number in 0..40_000 {
-            writeln!(job, "line {number}").unwrap();
-            if number % 5000 == 0 {
-                output.bound().unwrap();
+        // Pieces of all sizes, so that the middle is dropped at all distances.
+        for piece in [1, 7, 100, 4096, 60_000, 1 << 20] {
+            let path = directory.path().join(piece.to_string());
+            let (mut log, limit) = (log(&path, ByteSize::kib(64)), 64 << 10);
+            let text: String = (0..40_000).map(|number| format!("line {number}\n")).collect();
+            for bytes in text.as_bytes().chunks(piece) {
+                log.append(bytes);
+                assert!(fs::metadata(&path).unwrap().len() < 2 * limit, "{piece}");
             }
+            assert_eq!(log.finish(), []);
+            let kept = fs::read_to_string(&path).unwrap();
+            assert!(kept.starts_with("line 0\nline 1\n") && kept.ends_with("line 39999\n"), "{piece}");
+            let (head, rest) = kept.split_once("\n[drydock: ").unwrap();
+            let (dropped, tail) = rest.split_once(" bytes dropped here; the log limit is 64 KiB]\n").unwrap();
+            assert_eq!(head.len() + dropped.parse::<usize>().unwrap() + tail.len(), text.len(), "{piece}");
+            assert!(text.starts_with(head) && text.ends_with(tail), "{piece}");
+            let length = kept.len() as u64;
+            assert!(length <= limit && length > limit - 256, "{piece}: {length}");
         }
-        output.bound().unwrap();
-        let blocks = std::os::unix::fs::MetadataExt::blocks(&fs::metadata(&path).unwrap()) * 512;
-        assert!(blocks < 200 << 10, "the hole was not given back: {blocks} bytes");
-        let dropped = output.finish().unwrap();
-        assert!(dropped > 300_000, "{dropped}");
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("line 0\nline 1\n") && text.ends_with("line 39999\n"));
-        assert!(text.contains(&format!("[drydock: {dropped} bytes dropped here")));
-        assert!(text.len() < 70 << 10 && !text.contains('\0'));
+    }
+
+    #[test]
+    fn what_somebody_else_did_to_the_file_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name| directory.path().join(name);
+        let changed = |name, change: fn(&Path)| {
+            let mut log = log(&path(name), ByteSize::mib(1));
+            log.append(b"evidence\n");
+            change(&path(name));
+            log.finish()
+        };
+        let cut = Trouble::Changed { found: 0, written: 9 };
+        assert_eq!(changed("cut", |path| fs::write(path, "").unwrap()), [cut]);
+        assert_eq!(changed("gone", |path| fs::remove_file(path).unwrap()), [Trouble::Deleted]);
+        assert_eq!(changed("as-it-was", |_| ()), []);
+    }
+
+    #[test]
+    fn bytes_that_cannot_be_written_are_counted() {
+        let full = File::options().read(true).write(true).open("/dev/full").unwrap();
+        let mut log = Log::new(full, ByteSize::mib(1));
+        log.append(b"evidence\n");
+        log.append(b"more\n");
+        assert_eq!(log.error().map(io::Error::kind), Some(io::ErrorKind::StorageFull));
+        let troubles = log.finish();
+        let lost = |trouble: &Trouble| matches!(trouble, Trouble::Lost { bytes: 14, .. });
+        assert!(troubles.iter().any(lost), "{troubles:?}");
+    }
+
+    #[test]
+    fn on_a_full_disk_the_end_gets_the_room_of_the_middle() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut log = log(&path, ByteSize::mib(1));
+        (0..20_000).for_each(|number| log.append(format!("line {number}\n").as_bytes()));
+        // As a write that finds no space does.
+        assert!(log.squeeze());
+        log.lose(io::ErrorKind::StorageFull.into(), 0);
+        (20_000..40_000).for_each(|number| log.append(format!("line {number}\n").as_bytes()));
+        assert_eq!(log.finish(), [Trouble::Shortened { error: "no storage space".into() }]);
+        let kept = fs::read_to_string(&path).unwrap();
+        assert!(kept.starts_with("line 0\n") && kept.ends_with("line 39999\n") && kept.contains(" bytes dropped here"));
+        assert!(kept.len() < 128 << 10, "{}", kept.len());
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub enum Outcome {
         #[serde(default)]
         budget: Budget,
     },
+    /// It failed while a disk that it needs was full.
+    DiskFull,
     /// The run was stopped before it could end.
     Cancelled,
     /// Its command could not be started.
@@ -137,6 +139,8 @@ pub enum OutcomeKind {
     KilledFromOutside,
     /// [`Outcome::OverBudget`].
     OverBudget,
+    /// [`Outcome::DiskFull`].
+    DiskFull,
     /// [`Outcome::Cancelled`].
     Cancelled,
     /// [`Outcome::FailedToStart`].
@@ -171,6 +175,7 @@ impl OutcomeKind {
             OutcomeKind::TimedOut => "timed-out",
             OutcomeKind::KilledFromOutside => "killed-from-outside",
             OutcomeKind::OverBudget => "over-budget",
+            OutcomeKind::DiskFull => "disk-full",
             OutcomeKind::Cancelled => "cancelled",
             OutcomeKind::FailedToStart => "failed-to-start",
             OutcomeKind::Lost => "lost",
@@ -181,7 +186,9 @@ impl OutcomeKind {
     pub fn blame(self) -> Blame {
         match self {
             OutcomeKind::Passed => Blame::Nobody,
-            OutcomeKind::OutOfMemory | OutcomeKind::KilledFromOutside | OutcomeKind::Lost => Blame::Machine,
+            OutcomeKind::OutOfMemory | OutcomeKind::KilledFromOutside | OutcomeKind::DiskFull | OutcomeKind::Lost => {
+                Blame::Machine
+            }
             OutcomeKind::Cancelled => Blame::User,
             OutcomeKind::Failed
             | OutcomeKind::Findings
@@ -202,6 +209,7 @@ impl OutcomeKind {
             | OutcomeKind::AllocationFailure
             | OutcomeKind::TimedOut
             | OutcomeKind::KilledFromOutside
+            | OutcomeKind::DiskFull
             | OutcomeKind::Cancelled
             | OutcomeKind::FailedToStart
             | OutcomeKind::Lost => false,
@@ -219,6 +227,7 @@ impl OutcomeKind {
             | OutcomeKind::OutOfMemory
             | OutcomeKind::KilledFromOutside
             | OutcomeKind::OverBudget
+            | OutcomeKind::DiskFull
             | OutcomeKind::Cancelled
             | OutcomeKind::FailedToStart
             | OutcomeKind::Lost => false,
@@ -239,6 +248,7 @@ impl Outcome {
             Outcome::TimedOut => OutcomeKind::TimedOut,
             Outcome::KilledFromOutside { .. } => OutcomeKind::KilledFromOutside,
             Outcome::OverBudget { .. } => OutcomeKind::OverBudget,
+            Outcome::DiskFull => OutcomeKind::DiskFull,
             Outcome::Cancelled => OutcomeKind::Cancelled,
             Outcome::FailedToStart { .. } => OutcomeKind::FailedToStart,
             Outcome::Lost => OutcomeKind::Lost,
@@ -290,6 +300,7 @@ impl Outcome {
             Outcome::OverBudget { limit, used, budget: Budget::Baseline } => {
                 format!("heap {used} over the {limit} that its baseline allows")
             }
+            Outcome::DiskFull => "a disk was full".into(),
             Outcome::Cancelled => "cancelled".into(),
             Outcome::FailedToStart { error } => format!("could not be started: {error}"),
             Outcome::Lost => "lost: no end was recorded".into(),

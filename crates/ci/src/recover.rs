@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use super::containment::{self, MARKER, signal_process};
 use super::event::{AttemptRecord, Measured};
 use super::evidence::{End, Evidence, KillIntent};
+use super::mark::Mark;
 use super::probe::process;
 use super::run::{InFlight, Run};
 
@@ -22,7 +23,8 @@ pub fn end_leftovers(run: &Run, id: &str) -> Vec<String> {
     let prefix = format!("{id}/");
     let me = std::process::id();
     let marked = all.iter().filter(|stat| stat.pid > 1 && stat.pid != me && stat.lives()).filter(|stat| {
-        process::environment_variable(stat.pid, MARKER).is_some_and(|marker| marker.starts_with(&prefix))
+        Mark::read(stat.pid).is_some_and(|mark| mark.is_of(id))
+            || process::environment_variable(stat.pid, MARKER).is_some_and(|marker| marker.starts_with(&prefix))
     });
     let mut doomed: Vec<u32> = marked.flat_map(|stat| process::tree(&all, stat.pid)).collect();
     doomed.sort_unstable();

@@ -8,7 +8,7 @@ use super::history::History;
 use super::run::Run;
 use super::schedule_report::ScheduleReport;
 use commands::Commands;
-use drydock_base::paths::{self, RunDir};
+use drydock_base::paths::RunDir;
 use drydock_base::units::JobName;
 use findings::Causes;
 
@@ -78,10 +78,6 @@ pub static REPORTS: [Report; 4] = [
 pub fn write_all(input: ReportInput<'_>) -> anyhow::Result<Vec<PathBuf>> {
     let commands = Commands { run: Some(input.dir.id()), ..input.commands.clone() };
     let input = ReportInput { commands: &commands, ..input };
-    let write = |report: &Report| {
-        let path = input.dir.root().join(report.file);
-        paths::write_atomically(&path, &(report.render)(input)?)?;
-        Ok(path)
-    };
+    let write = |report: &Report| input.dir.write(report.file, &(report.render)(input)?);
     REPORTS.iter().map(write).collect()
 }

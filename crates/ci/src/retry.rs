@@ -47,7 +47,8 @@ pub fn next(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Nex
         } else {
             JobResult::Passed
         }),
-        Outcome::Cancelled => Next::Settle(JobResult::Cancelled),
+        // The run stops when a disk is full; a resumed one repeats the job.
+        Outcome::Cancelled | Outcome::DiskFull => Next::Settle(JobResult::Cancelled),
         // A job that died of its own declared ceiling failed by its own declaration.
         Outcome::OutOfMemory { scope: MemoryScope::OwnLimit, .. } => Next::Settle(JobResult::Failed),
         Outcome::OutOfMemory { .. } => {
@@ -147,6 +148,7 @@ fn retry_on(outcome: &Outcome) -> Option<RetryOn> {
         Outcome::Passed
         | Outcome::OutOfMemory { .. }
         | Outcome::KilledFromOutside { .. }
+        | Outcome::DiskFull
         | Outcome::Cancelled
         | Outcome::FailedToStart { .. }
         | Outcome::Lost => None,

@@ -6,6 +6,7 @@
 //! pure functions elsewhere: `schedule`, `outcome` and `retry`.
 
 use crate::report::commands;
+use std::io;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
@@ -13,23 +14,27 @@ use anyhow::Context as _;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
-use super::containment::Containment;
+use super::containment::{Containment, signal_process};
 use super::event::{AttemptRecord, AttemptStarting, Event, Measured};
 use super::evidence::{End, Evidence, KillReason};
+use super::outcome::Outcome;
+use super::probe::process;
 use super::report::Live;
 use super::schedule::Start;
 use drydock_base::exec;
+use drydock_base::interrupts::Held;
 use drydock_base::paths::RunDir;
 
 mod attempt;
 mod clock;
 mod dispatcher;
 mod guard;
-mod interrupts;
 mod launcher;
 mod logs;
 mod observers;
 mod orphans;
+mod outputs;
+mod program;
 mod recorder;
 mod slots;
 mod suite;
@@ -38,11 +43,14 @@ use attempt::{Attempt, Deadline, StartError};
 use clock::Clock;
 pub use dispatcher::Dispatcher;
 use guard::Guard;
-use interrupts::Interrupts;
 use launcher::Launcher;
 use observers::Observers;
+use orphans::Orphans;
 pub use recorder::{Recorder, unix_ms};
 
+/// The number of times that SIGKILL is repeated at the end of a run, and the time between.
+const MOST_ROUNDS: u32 = 100;
+const ROUND: Duration = Duration::from_millis(10);
 /// Signals closer together than this are one interruption.
 const ONE_INTERRUPTION: Duration = Duration::from_millis(500);
 
@@ -51,6 +59,7 @@ pub struct Supervisor<'a> {
     dispatcher: Dispatcher<'a>,
     launcher: Launcher<'a>,
     observers: Observers<'a>,
+    orphans: Orphans,
     guard: Guard,
     clock: Clock,
     running: Vec<Attempt>,
@@ -65,53 +74,57 @@ struct Stop {
 }
 
 impl<'a> Supervisor<'a> {
-    /// A run that is recorded in `dir` and contained by `containment`.
-    pub fn new(dir: &'a RunDir, dispatcher: Dispatcher<'a>, containment: Box<dyn Containment>) -> Supervisor<'a> {
+    /// A run that is recorded in `dir` and contained by `containment`. This process adopts orphans from now on.
+    ///
+    /// # Errors
+    /// The kernel refuses a thread or a descriptor.
+    pub fn new(
+        dir: &'a RunDir,
+        dispatcher: Dispatcher<'a>,
+        containment: Box<dyn Containment>,
+    ) -> anyhow::Result<Supervisor<'a>> {
         let plan = dispatcher.plan;
-        Supervisor {
-            launcher: Launcher::new(plan, dir, containment),
+        Ok(Supervisor {
+            launcher: Launcher::new(plan, dir, containment)?,
+            orphans: Orphans::adopt().context("cannot become the reaper of orphaned processes")?,
             observers: Observers::new(plan, dir.root()),
             dispatcher,
             guard: Guard::default(),
             clock: Clock::new(Instant::now()),
             running: Vec::new(),
             stop: Stop::default(),
-        }
+        })
     }
 
     /// Runs everything to its end, or until a signal or a full disk stops it.
     ///
     /// # Errors
     /// Only if the kernel refuses a resource that the loop itself needs.
-    pub fn run(mut self) -> anyhow::Result<Recorder<'a>> {
-        // Orphans of a job come to this process, where they are found and reaped.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .context("cannot become the reaper of orphaned processes")?;
-        let mut interrupts = Interrupts::new().context("cannot handle SIGINT and SIGTERM")?;
-        if let Err(error) = self.turn(&mut interrupts) {
+    pub fn run(mut self, signals: &Held) -> anyhow::Result<Recorder<'a>> {
+        if let Err(error) = self.turn(signals) {
             for attempt in &self.running {
                 // The loop's own error is the one to report.
-                attempt.group.signal(Signal::KILL).ok();
+                attempt.group.signal(Signal::KILL, attempt.adopted.as_deref()).ok();
             }
             return Err(error);
         }
         Ok(self.dispatcher.recorder)
     }
 
-    fn turn(&mut self, interrupts: &mut Interrupts) -> anyhow::Result<()> {
+    fn turn(&mut self, signals: &Held) -> anyhow::Result<()> {
         loop {
             // A terminal and a parent may both have signalled one interruption.
-            if let Some(signal) = interrupts.take().into_iter().next() {
+            if let Some(signal) = signals.take().into_iter().next() {
                 self.interrupt(signal);
             }
             self.admit();
             if self.running.is_empty() && !(self.guard.is_waiting() && self.stop.reason.is_none()) {
-                orphans::reap(&self.running);
+                self.end_orphans();
                 self.leave_unstarted();
                 return Ok(());
             }
             self.dispatcher.recorder.flush();
-            self.wait(interrupts)?;
+            self.wait(signals)?;
             let now = Instant::now();
             // The kernel counts a kill before its victim can be reaped, so the count is read after the reaping.
             self.reap(now);
@@ -129,13 +142,13 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn wait(&self, interrupts: &Interrupts) -> anyhow::Result<()> {
+    fn wait(&self, signals: &Held) -> anyhow::Result<()> {
         let wakes = self.running.iter().filter_map(Attempt::wakes);
         let until = wakes.min().map_or(self.clock.next(), |wakes| wakes.min(self.clock.next()));
         let left = until.saturating_duration_since(Instant::now());
         let timeout = Timespec { tv_sec: i64::try_from(left.as_secs())?, tv_nsec: i64::from(left.subsec_nanos()) };
         let mut descriptors: Vec<PollFd<'_>> =
-            interrupts.descriptors().map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)).collect();
+            vec![PollFd::from_borrowed_fd(signals.descriptor().as_fd(), PollFlags::IN)];
         let living = self.running.iter().filter(|attempt| attempt.end.is_none());
         descriptors.extend(living.map(|attempt| PollFd::from_borrowed_fd(attempt.pidfd.as_fd(), PollFlags::IN)));
         let suites = self.running.iter().filter_map(|attempt| attempt.suite.as_ref()?.descriptor());
@@ -160,21 +173,22 @@ impl<'a> Supervisor<'a> {
             }
             self.dispatcher.recorder.admission_paused(self.guard.objection(now));
             let Some(start) = start else { return };
-            let started = self.dispatcher.recorder.reserve().and_then(|()| {
+            self.dispatcher.recorder.repair(false);
+            let in_place = self.launcher.is_in_place();
+            let replaced = || io::Error::other("the run's directory was moved, deleted or replaced");
+            let started = in_place.then_some(()).ok_or_else(replaced);
+            let started = started.and_then(|()| self.dispatcher.recorder.reserve()).and_then(|()| {
                 self.start(start)
-                    .map_err(|error| std::io::Error::new(error.kind(), format!("cannot start another job: {error}")))
+                    .map_err(|error| io::Error::new(error.kind(), format!("cannot start another job: {error}")))
             });
             if let Err(error) = started {
                 self.dispatcher.take_back(start);
-                self.dispatcher.recorder.emit_now(Event::Warning {
-                    text: format!("{error}; the run stops, and `{}` resumes it", commands::resume().kept()),
-                });
-                self.stop(KillReason::NoState, Signal::TERM);
+                self.leave_state(error.to_string());
             }
         }
     }
 
-    fn start(&mut self, start: Start) -> std::io::Result<()> {
+    fn start(&mut self, start: Start) -> io::Result<()> {
         let job = &self.dispatcher.plan.jobs[start.job];
         let prepared = self.launcher.prepare(start.job, self.dispatcher.last_attempt(start.job))?;
         let (number, conditions) = (prepared.number, self.dispatcher.conditions(start));
@@ -214,6 +228,10 @@ impl<'a> Supervisor<'a> {
 
     /// Performs the acts that are due because of the attempts' deadlines and ends.
     fn attend(&mut self, now: Instant) {
+        if self.running.iter().any(|attempt| attempt.wakes().is_some_and(|wakes| wakes <= now) || attempt.end.is_some())
+        {
+            self.list_orphans();
+        }
         let mut position = 0;
         while position < self.running.len() {
             let attempt = &mut self.running[position];
@@ -234,12 +252,43 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// Lists the orphans of each running attempt.
+    fn list_orphans(&mut self) {
+        // Those that were listed before are then signalled again.
+        let Ok(adopted) = self.orphans.living(&self.running) else { return };
+        let of_attempt = |attempt: &Attempt| self.orphans.of(&adopted, attempt, self.running.len() == 1);
+        let lists: Vec<Option<Vec<u32>>> =
+            self.running.iter().map(|attempt| (!adopted.is_empty()).then(|| of_attempt(attempt))).collect();
+        for (attempt, list) in self.running.iter_mut().zip(lists) {
+            attempt.adopted = list;
+        }
+    }
+
+    /// Ends what no attempt was found to have left behind.
+    fn end_orphans(&mut self) {
+        for round in 0..MOST_ROUNDS {
+            let left = self.orphans.left(self.launcher.run()).unwrap_or_default();
+            if left.is_empty() {
+                break;
+            }
+            for pid in left {
+                if round == 0 {
+                    let text = format!("ended a process that a job left behind: {pid} {}", process::command_line(pid));
+                    self.dispatcher.warn(text);
+                }
+                signal_process(pid, Signal::KILL);
+            }
+            std::thread::sleep(ROUND);
+        }
+    }
+
     fn finish(&mut self, position: usize) {
         let mut attempt = self.running.swap_remove(position);
         self.launcher.ended(&attempt);
         let name = &self.dispatcher.plan.jobs[attempt.job].name;
-        if let Err(error) = attempt.output.finish() {
-            self.dispatcher.warn(format!("could not shorten the log of {name}: {}", exec::plain(&error)));
+        for trouble in attempt.output.finish() {
+            attempt.unwritten |= trouble.is_unwritten();
+            self.dispatcher.warn(format!("the log of {name} {trouble}"));
         }
         let evidence = self.observers.evidence(&mut attempt, &self.running);
         let highest = evidence.group.get().and_then(|group| group.peak);
@@ -251,7 +300,21 @@ impl<'a> Supervisor<'a> {
         if let Err(error) = attempt.group.remove() {
             self.dispatcher.warn(format!("could not remove the cgroup of {name}: {}", exec::plain(&error)));
         }
-        self.ended(attempt.job, AttemptRecord::new(attempt.number, attempt.conditions, evidence, measured));
+        let record = AttemptRecord::new(attempt.number, attempt.conditions, evidence, measured);
+        let is_full = attempt.unwritten || record.verdict.outcome == Outcome::DiskFull;
+        self.ended(attempt.job, record);
+        if is_full {
+            self.leave_state(format!("{name} ended while a disk was full"));
+        }
+    }
+
+    /// Stops the run, since nothing that it finds out from now on can be relied on or recorded.
+    fn leave_state(&mut self, why: String) {
+        if self.stop.reason.is_none() {
+            let text = format!("{why}; the run stops, and `{}` resumes it", commands::resume().kept());
+            self.dispatcher.recorder.emit_now(Event::Warning { text });
+            self.stop(KillReason::NoState, Signal::TERM);
+        }
     }
 
     fn ended(&mut self, job: usize, record: AttemptRecord) {
@@ -261,12 +324,16 @@ impl<'a> Supervisor<'a> {
 
     /// Takes a sample of every job and of the machine.
     fn sample(&mut self, now: Instant) {
+        self.list_orphans();
         self.running.iter_mut().for_each(Attempt::sample);
+        let plan = self.dispatcher.plan;
+        let unwritten = self.running.iter().find_map(|attempt| Some((attempt.job, attempt.output.error()?)));
+        if let Some((job, error)) = unwritten {
+            self.leave_state(format!("cannot write the log of {}: {error}", plan.jobs[job].name));
+        }
         let available = self.observers.sample();
         self.guard.sample(Instant::now());
-        orphans::reap(&self.running);
         if self.clock.sampled(now, now.elapsed()) {
-            let plan = self.dispatcher.plan;
             let usage = self.running.iter().map(|attempt| (plan.jobs[attempt.job].name.clone(), attempt.usage));
             let jobs = usage.collect();
             self.dispatcher.recorder.emit(Event::Samples { jobs, available });
@@ -283,6 +350,7 @@ impl<'a> Supervisor<'a> {
 
     /// Starts no further job, and ends the running ones.
     fn stop(&mut self, reason: KillReason, signal: Signal) {
+        self.list_orphans();
         self.stop.reason = Some(reason);
         self.dispatcher.stop();
         for attempt in &mut self.running {

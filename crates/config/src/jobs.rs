@@ -184,7 +184,16 @@ pub struct PlannedItem {
 }
 
 /// A function that runs a command in the project and returns the lines of its standard output.
-pub type LinesOf<'a> = dyn FnMut(&[String]) -> Result<Vec<String>, drydock_base::exec::Error> + 'a;
+pub type LinesOf<'a> = dyn FnMut(&Listing) -> Result<Vec<String>, drydock_base::exec::Error> + 'a;
+
+/// A command that lists items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The command.
+    pub argv: Vec<String>,
+    /// The longest that it may take: the job's timeout.
+    pub limit: Duration,
+}
 
 /// The error of loading a declaration.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::output;
-use drydock_base::paths::{RunDir, State};
+use drydock_base::paths::{self, RunDir, State};
 use drydock_base::units::ByteSize;
 use drydock_ci::containment::Kind;
 use drydock_ci::history::History;
@@ -175,7 +175,7 @@ fn is_last(state: &State, dir: &RunDir) -> bool {
 fn stored_plan(dir: &RunDir) -> anyhow::Result<Plan> {
     use anyhow::Context as _;
     let path = dir.plan();
-    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = paths::read_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&text)
         .with_context(|| format!("{} is not a plan of this version of Drydock", path.display()))
 }

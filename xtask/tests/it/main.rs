@@ -22,5 +22,6 @@ mod nightly;
 mod release;
 mod runs;
 mod support;
+mod surroundings;
 mod valgrind;
 mod vm;

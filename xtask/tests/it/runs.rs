@@ -313,7 +313,7 @@ fn a_job_that_deletes_the_state_is_reported_and_does_not_count_as_a_success() {
     let project = Project::new().jobs("jobs:\n  rm: {run: [rm, -rf, target/xtask], memory: 16MiB}\n");
     let finished = project.xtask(&["ci"]).run();
     ends(&finished, 5);
-    assert!(finished.stderr.contains("deleted while the run went on"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("was moved, deleted or replaced while the run went on"), "{}", finished.stderr);
 }
 
 #[test]

@@ -189,6 +189,11 @@ impl Running {
         kill_process_group(Pid::from_child(&self.child), signal)
     }
 
+    /// Signals only `xtask` itself.
+    pub(crate) fn signal_main(&self, signal: Signal) -> rustix::io::Result<()> {
+        kill_process(Pid::from_child(&self.child), signal)
+    }
+
     /// Kills only `xtask` itself, as the OOM killer or `kill -9` does.
     pub(crate) fn kill(&self) -> rustix::io::Result<()> {
         kill_process(Pid::from_child(&self.child), Signal::KILL)

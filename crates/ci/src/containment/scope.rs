@@ -9,13 +9,14 @@ use super::{MARKER, mounts};
 /// Set in the process that runs inside the scope, so that it is entered once.
 const INSIDE: &str = "DRYDOCK_SCOPE";
 
-/// Replaces this process by itself inside `systemd-run --scope` with `Delegate=yes`, where cgroup v2 is there but no
-/// group can be made. Returns when that is not needed or not possible.
-pub fn enter() {
+/// `true` if cgroup v2 is there but no group can be made. Makes a group for a moment; hold signals meanwhile.
+pub fn is_needed() -> bool {
     let inside = std::env::var_os(INSIDE).is_some() || std::env::var_os(MARKER).is_some();
-    if inside || mounts::memory().is_some() || V2::new(&format!("probe-{}", std::process::id())).is_ok() {
-        return;
-    }
+    !inside && mounts::memory().is_none() && V2::new(&format!("probe-{}", std::process::id())).is_err()
+}
+
+/// Replaces this process by itself inside `systemd-run --scope` with `Delegate=yes`. Returns when that is not possible.
+pub fn enter() {
     let is_root = rustix::process::geteuid().is_root();
     let manager = if is_root {
         Path::new("/run/systemd/private").exists()

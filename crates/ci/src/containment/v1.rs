@@ -5,11 +5,14 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::process::Signal;
+
 use super::{
-    Containment, Group, Kind, Unavailable, Usage, mounts, read_keyed, read_members, read_number, remove_group, subtree,
-    without_cache,
+    Containment, Group, Kind, Unavailable, Usage, mounts, read_keyed, read_members, read_number, remove_group,
+    signal_process, subtree, with_escaped, without_cache,
 };
 use crate::evidence::{GroupCounters, Reading};
+use crate::spawn::Program;
 use drydock_base::units::ByteSize;
 
 pub(super) struct V1 {
@@ -84,22 +87,22 @@ impl V1Group {
 impl Group for V1Group {
     /// A child is born in the group of the thread that makes it. So this thread enters the group, spawns, and goes
     /// back: the child needs no code of ours before exec, and spawning stays as quick as `posix_spawn`.
-    fn spawn(&mut self, command: duct::Expression) -> io::Result<duct::Handle> {
+    fn start(&mut self, program: &Program) -> io::Result<u32> {
         V1Group::enter(&File::options().write(true).open(self.dir.join("tasks"))?)?;
-        let started = command.start();
+        let started = program.start();
         let back = V1Group::enter(&self.home);
-        if let (Ok(handle), Err(_)) = (&started, &back) {
+        if let (Ok(pid), Err(_)) = (&started, &back) {
             // The error below gives the reason.
-            handle.kill().ok();
+            signal_process(*pid, Signal::KILL);
         }
         back.and(started)
     }
 
-    fn members(&self) -> io::Result<Vec<u32>> {
-        read_members(&self.dir)
+    fn members(&self, adopted: Option<&[u32]>) -> io::Result<Vec<u32>> {
+        read_members(&self.dir).and_then(|members| with_escaped(members, adopted.unwrap_or_default()))
     }
 
-    fn usage(&mut self) -> io::Result<Usage> {
+    fn usage(&mut self, _adopted: &[u32]) -> io::Result<Usage> {
         Ok(Usage { bytes: read_keyed(self.dir.join("memory.stat"), "total_rss")? })
     }
 

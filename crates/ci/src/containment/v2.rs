@@ -6,17 +6,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use rustix::process::Signal;
 
 use super::{
     Containment, Group, Kind, Unavailable, Usage, mounts, read_keyed, read_members, read_number, remove_group,
-    signal_process, without_cache,
+    with_escaped, without_cache,
 };
 use crate::evidence::{GroupCounters, Reading};
+use crate::spawn::Program;
 use drydock_base::units::ByteSize;
 
 pub(super) struct V2 {
@@ -139,29 +136,15 @@ impl V2Group {
 }
 
 impl Group for V2Group {
-    #[expect(unsafe_code, reason = "a child must enter its group before exec, and std has no safe hook for it")]
-    fn spawn(&mut self, command: duct::Expression) -> io::Result<duct::Handle> {
-        use std::os::unix::process::CommandExt as _;
-
-        let procs: OwnedFd = File::options().write(true).open(self.dir.join("cgroup.procs"))?.into();
-        let procs = Arc::new(procs);
-        let command = command.before_spawn(move |command| {
-            let procs = Arc::clone(&procs);
-            // SAFETY: between fork and exec only async-signal-safe work is allowed: this is one write(2) to a file
-            // that is already open.
-            unsafe {
-                command.pre_exec(move || rustix::io::write(procs.as_fd(), b"0").map(drop).map_err(io::Error::from));
-            }
-            Ok(())
-        });
-        command.start()
+    fn start(&mut self, program: &Program) -> io::Result<u32> {
+        program.start_in(&File::options().write(true).open(self.dir.join("cgroup.procs"))?)
     }
 
-    fn members(&self) -> io::Result<Vec<u32>> {
-        read_members(&self.dir)
+    fn members(&self, adopted: Option<&[u32]>) -> io::Result<Vec<u32>> {
+        read_members(&self.dir).and_then(|members| with_escaped(members, adopted.unwrap_or_default()))
     }
 
-    fn usage(&mut self) -> io::Result<Usage> {
+    fn usage(&mut self, _adopted: &[u32]) -> io::Result<Usage> {
         Ok(Usage { bytes: read_keyed(self.dir.join("memory.stat"), "anon")? })
     }
 
@@ -187,21 +170,12 @@ impl Group for V2Group {
         Some(&self.path)
     }
 
-    fn signal(&self, signal: Signal) -> io::Result<()> {
+    fn kill_at_once(&self) {
         // `cgroup.kill` (Linux 5.14) kills all members, including those that are being forked.
-        if signal == Signal::KILL
-            && File::options()
-                .write(true)
-                .open(self.dir.join("cgroup.kill"))
-                .and_then(|mut file| file.write_all(b"1"))
-                .is_ok()
-        {
-            return Ok(());
+        if let Ok(mut file) = File::options().write(true).open(self.dir.join("cgroup.kill")) {
+            // Members are then killed one by one.
+            file.write_all(b"1").ok();
         }
-        for pid in self.members()? {
-            signal_process(pid, signal);
-        }
-        Ok(())
     }
 
     fn remove(&mut self) -> io::Result<()> {

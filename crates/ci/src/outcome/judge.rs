@@ -10,11 +10,12 @@ use drydock_base::units::{self, ByteSize};
 
 /// Judges an attempt. The first rule that applies decides; the others add supporting and excluding observations.
 pub fn judge(evidence: &Evidence) -> Verdict {
-    let rules: [fn(&Evidence) -> Option<Verdict>; 9] = [
+    let rules: [fn(&Evidence) -> Option<Verdict>; 10] = [
         never_ran,
         out_of_memory_proved,
         ended_by_us,
         out_of_memory_likely,
+        disk_was_full,
         allocation_failed,
         killed_by_signal,
         valgrind_says_errors,
@@ -97,6 +98,28 @@ fn ended_by_us(evidence: &Evidence) -> Option<Verdict> {
         ),
         KillReason::Leftover => None,
     }
+}
+
+/// A failure on a full disk says nothing about the job, unless valgrind found errors.
+fn disk_was_full(evidence: &Evidence) -> Option<Verdict> {
+    let place = evidence.disk_full.as_ref()?;
+    let found = evidence.valgrind.as_ref().is_some_and(|valgrind| valgrind.findings > 0 || valgrind.unshown > 0)
+        || valgrind_says_errors(evidence).is_some();
+    let unchecked = || {
+        let incomplete = evidence.valgrind.as_ref().is_some_and(|valgrind| valgrind.main_complete != Some(true));
+        incomplete && evidence.suite.is_none()
+            || evidence.profile_expected.is_some() && evidence.heap.is_none() && evidence.allocations.is_none()
+    };
+    let failed = match evidence.end {
+        End::Exited { code } => code != evidence.expect_exit || unchecked(),
+        End::Signaled { signal, .. } => !signals::from_outside(signal),
+        End::NotStarted { .. } | End::NoRecord => false,
+    };
+    (failed && !found).then(|| {
+        Verdict::new(Outcome::DiskFull, 0.8, format!("the disk that holds {place} was full when it ended"))
+            .and(format!("the main process {}", end_in_words(&evidence.end)))
+            .advise(format!("free disk space, then run `{}`, which repeats the job", commands::resume().kept()))
+    })
 }
 
 fn allocation_failed(evidence: &Evidence) -> Option<Verdict> {
@@ -277,6 +300,7 @@ fn rule_out(evidence: &Evidence, verdict: &mut Verdict) {
         | Outcome::TimedOut
         | Outcome::KilledFromOutside { .. }
         | Outcome::OverBudget { .. }
+        | Outcome::DiskFull
         | Outcome::Cancelled => {}
     }
     match &evidence.group {
@@ -338,8 +362,8 @@ fn support(evidence: &Evidence, verdict: &mut Verdict) {
     if let Some(hint) = evidence.hints.first() {
         verdict.reasons.push(format!("its log says (which supports, but never decides): {hint}"));
     }
-    if evidence.disk_full {
-        verdict.reasons.push("the disk that holds the state was full when it ended".into());
+    if let Some(place) = evidence.disk_full.as_ref().filter(|_| verdict.outcome != Outcome::DiskFull) {
+        verdict.reasons.push(format!("the disk that holds {place} was full when it ended"));
     }
 }
 

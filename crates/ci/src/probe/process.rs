@@ -148,10 +148,11 @@ pub fn innermost_pid(pid: u32) -> Option<u32> {
     line.split_whitespace().next_back()?.parse().ok()
 }
 
-/// The soft limit of the address space in bytes, when there is one. Works on a zombie that is not yet reaped.
-pub fn address_space_limit(pid: u32) -> Option<u64> {
+/// A soft limit in the unit of its line in `/proc/PID/limits`, when there is one: `Max address space`, in bytes. Works on a
+/// zombie that is not yet reaped.
+pub fn soft_limit(pid: u32, line: &str) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    let line = text.lines().find_map(|text| text.strip_prefix(line))?;
     line.split_whitespace().next()?.parse().ok()
 }
 

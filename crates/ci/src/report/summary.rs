@@ -68,6 +68,7 @@ pub(super) fn cause(record: &AttemptRecord) -> String {
         | Outcome::AllocationFailure
         | Outcome::TimedOut
         | Outcome::KilledFromOutside { .. }
+        | Outcome::DiskFull
         | Outcome::Cancelled
         | Outcome::Lost => outcome.describe(),
     }

@@ -67,6 +67,7 @@ impl Terminal {
             Outcome::TimedOut => "TIMEOUT",
             Outcome::KilledFromOutside { .. } => "KILLED",
             Outcome::OverBudget { .. } => "HEAP",
+            Outcome::DiskFull => "DISK",
             Outcome::Cancelled => "cancel",
             Outcome::FailedToStart { .. } => "NO-START",
             Outcome::Lost => "LOST",

@@ -1,24 +1,25 @@
 //! One running attempt: its process, group, log and deadlines, from start to reaped end.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{PidfdFlags, Signal, WaitIdOptions};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions};
 
 use super::logs::Logs;
+use super::outputs::{Output, Outputs};
+use super::program::{marker, program};
 use super::suite::{self, Suite};
-use crate::command_line::{Place, ToolOptions, command_line};
 use crate::conditions::Conditions;
-use crate::containment::{Containment, Group, MARKER};
+use crate::containment::{Containment, Group, signal_process};
 use crate::evidence::{End, KillIntent, KillReason, Leftover};
-use crate::log::Output;
+use crate::mark::Mark;
 use crate::plan::PlannedJob;
 use crate::probe::process;
 use drydock_base::exec::{self, Programs};
+use drydock_base::held_dir::{Access, HeldDir};
 use drydock_base::units::MAX_LIMIT;
-use drydock_valgrind::by_suite::VARIABLE;
 
 /// A process that still runs this long after the main process is a leftover, not a process on its way out.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -38,7 +39,14 @@ pub(super) struct Attempt {
     pub(super) slot: usize,
     pub(super) directory: PathBuf,
     pub(super) group: Box<dyn Group>,
+    /// The value of `DRYDOCK_ATTEMPT` in its environment.
+    pub(super) marker: String,
+    pub(super) mark: Mark,
+    /// Its orphans, when they were last listed; `None` if there were no orphans at all.
+    pub(super) adopted: Option<Vec<u32>>,
     pub(super) output: Output,
+    /// `true` if a part of its output could not be written.
+    pub(super) unwritten: bool,
     pub(super) pid: u32,
     pub(super) ticks: u64,
     pub(super) pidfd: OwnedFd,
@@ -51,7 +59,7 @@ pub(super) struct Attempt {
     pub(super) intent: Option<KillIntent>,
     pub(super) end: Option<Ended>,
     pub(super) leftovers: Vec<Leftover>,
-    /// The number of its processes that were stopped (state T) at the timeout.
+    /// The number of its processes that were stopped, by a signal or for a tracer (state T or t), at the timeout.
     pub(super) stopped: u32,
     /// The machine's counters at the start.
     pub(super) baseline: Baseline,
@@ -59,7 +67,6 @@ pub(super) struct Attempt {
     pub(super) logs: Option<Logs>,
     /// The processes of a suite that starts valgrind itself.
     pub(super) suite: Option<Suite>,
-    handle: duct::Handle,
     timeout: Instant,
     grace: Duration,
     under_tool: bool,
@@ -112,9 +119,11 @@ pub(super) struct Launch<'a> {
     pub(super) run: &'a str,
     /// The beginning of the run, or of its continuation.
     pub(super) run_began: SystemTime,
+    /// The attempt's mark.
+    pub(super) mark: Mark,
     pub(super) project: &'a Path,
-    /// The attempt's own directory, which exists.
-    pub(super) directory: PathBuf,
+    /// The attempt's own directory.
+    pub(super) directory: HeldDir,
     /// The attempt's name within the run.
     pub(super) id: String,
     pub(super) slot: usize,
@@ -137,24 +146,29 @@ impl Attempt {
         launch: Launch<'_>,
         programs: &mut Programs,
         containment: &mut dyn Containment,
+        outputs: &Outputs,
     ) -> Result<Attempt, StartError> {
         let job = launch.job;
-        let log = launch.directory.join("log");
-        let output = Output::create(&log, job.log_limit).map_err(at(&log))?;
+        let file = launch.directory.file("log", Access::CreateNew);
+        let file = file.map_err(|error| at(&launch.directory.path().join("log"), &error))?;
+        let (output, pipe) = outputs.open(file, job.log_limit).map_err(StartError::State)?;
+        let directory = launch.directory.path();
         let handed = if job.tool.by_suite {
-            let handed = suite::handed(job, launch.project, &launch.directory, launch.conditions.reduced);
-            Some(handed.map_err(at(&std::env::temp_dir()))?)
+            let handed = suite::handed(job, launch.project, directory, launch.conditions.reduced);
+            Some(handed.map_err(|error| at(&std::env::temp_dir(), &error))?)
         } else {
             None
         };
-        let (expression, options) = command(&launch, programs, &output, handed.as_ref())?;
-        let logs = job.tool.kind.finds_errors().then(|| Logs::new(job, launch.directory.clone(), options));
-        let suite = handed.map(|handed| Suite::new(job, launch.project, &launch.directory, handed));
+        let (program, options) = program(&launch, programs, pipe, handed.as_ref())?;
+        let logs = job.tool.kind.finds_errors().then(|| Logs::new(job, directory.to_owned(), options));
+        let suite = handed.map(|handed| Suite::new(job, launch.project, directory, handed));
         let mut group = containment.open(&launch.id, job.memory_limit).map_err(|error| {
             StartError::State(io::Error::new(error.kind(), format!("cannot create a cgroup: {}", exec::plain(&error))))
         })?;
-        let started = group.spawn(expression);
-        let (handle, pid, pidfd) = match started.map_err(start_error).and_then(|handle| watched(handle, &*group)) {
+        let started = group.start(&program);
+        // The job's processes alone hold the pipe from now on.
+        drop(program);
+        let (pid, pidfd) = match started.map_err(start_error).and_then(|pid| watched(pid, &*group)) {
             Ok(started) => started,
             Err(error) => {
                 // The cgroup is empty; it is removed with the run's cgroup.
@@ -169,9 +183,13 @@ impl Attempt {
             conditions: launch.conditions,
             baseline: launch.baseline,
             slot: launch.slot,
-            directory: launch.directory,
+            directory: launch.directory.path().to_owned(),
             group,
+            marker: marker(launch.run, &launch.id),
+            mark: launch.mark,
+            adopted: None,
             output,
+            unwritten: false,
             pid,
             ticks: process::stat(pid).map_or(0, |stat| stat.ticks),
             pidfd,
@@ -186,7 +204,6 @@ impl Attempt {
             stopped: 0,
             logs,
             suite,
-            handle,
             timeout: launch.began + job.timeout.min(MAX_LIMIT),
             grace: job.grace,
             under_tool: job.tool.kind.is_valgrind(),
@@ -201,18 +218,14 @@ impl Attempt {
         if self.end.is_some() {
             return Ok(());
         }
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        let waiting =
-            rustix::process::waitid(rustix::process::WaitId::PidFd(std::os::fd::AsFd::as_fd(&self.pidfd)), options)?;
-        let Some(status) = waiting else { return Ok(()) };
-        let clean = status.exit_status() == Some(0);
-        let address_space = if clean { None } else { process::address_space_limit(self.pid) };
-        let Some(output) = self.handle.try_wait()? else { return Ok(()) };
-        let status = output.status;
-        let end = match std::os::unix::process::ExitStatusExt::signal(&status) {
-            Some(signal) => End::Signaled { signal, core: std::os::unix::process::ExitStatusExt::core_dumped(&status) },
-            None => End::Exited { code: status.code().unwrap_or(-1) },
-        };
+        let wait =
+            |options| rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | options);
+        let Some(status) = wait(WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)? else { return Ok(()) };
+        // A process that made its parent its tracer (PTRACE_TRACEME) is also reported when it stops.
+        let Some(end) = end(&status) else { return Ok(()) };
+        let clean = end == End::Exited { code: 0 };
+        let address_space = if clean { None } else { process::soft_limit(self.pid, "Max address space") };
+        wait(WaitIdOptions::NOHANG)?;
         self.end = Some(Ended { end, at: now, unix, address_space });
         if self.intent.is_none() {
             self.next_kill = None;
@@ -247,10 +260,12 @@ impl Attempt {
         };
         let gone_since = now.duration_since(ended.at);
         // A list that cannot be read is not an empty one.
-        let Ok(members) = self.group.members() else {
+        let Ok(members) = self.members() else {
             self.next_kill = Some(now + REPEAT);
             return if gone_since > GIVE_UP { Deadline::GiveUp } else { Deadline::None };
         };
+        // An orphan that ended meanwhile may have left another one, which is not listed yet.
+        let members = if members.is_empty() { self.adopted.clone().unwrap_or_default() } else { members };
         if members.is_empty() {
             let collect = || self.suite.iter_mut().for_each(Suite::collect);
             if self.logs.as_mut().is_none_or(|logs| logs.are_read(self.pid, collect)) {
@@ -288,8 +303,8 @@ impl Attempt {
     pub(super) fn kill(&mut self, reason: KillReason, signal: Signal, now: Instant, unix: i64) {
         let hard = signal == Signal::KILL;
         if reason == KillReason::Timeout && !hard {
-            let stopped = |pid: &u32| process::stat(*pid).is_some_and(|stat| stat.state == b'T');
-            let count = self.group.members().unwrap_or_default().iter().filter(|pid| stopped(pid)).count();
+            let stopped = |pid: &u32| process::stat(*pid).is_some_and(|stat| matches!(stat.state, b'T' | b't'));
+            let count = self.members().unwrap_or_default().iter().filter(|pid| stopped(pid)).count();
             self.stopped = u32::try_from(count).unwrap_or(u32::MAX);
         }
         if hard {
@@ -305,10 +320,13 @@ impl Attempt {
             self.intent = Some(KillIntent { reason, at, escalated });
         }
         // Members that cannot be listed now are signalled at the next repetition.
-        self.group.signal(signal).ok();
+        let adopted = self.adopted.as_deref();
+        // First those that are known: what replaces itself all the time is gone by the time that all are listed.
+        adopted.into_iter().flatten().for_each(|pid| signal_process(*pid, signal));
+        self.group.signal(signal, adopted).ok();
         // A stopped process handles TERM only once it continues.
         if !hard {
-            self.group.signal(Signal::CONT).ok();
+            self.group.signal(Signal::CONT, adopted).ok();
         }
         let grace = if reason == KillReason::Leftover && !self.under_tool {
             self.grace.min(LEFTOVER_GRACE)
@@ -324,8 +342,13 @@ impl Attempt {
         suite.keep();
         if now >= suite.next() {
             // Members that cannot be listed now are looked at the next time.
-            suite.look(&self.group.members().unwrap_or_default());
+            suite.look(&self.group.members(self.adopted.as_deref()).unwrap_or_default());
         }
+    }
+
+    /// Its living processes.
+    fn members(&self) -> io::Result<Vec<u32>> {
+        self.group.members(self.adopted.as_deref())
     }
 
     /// `true` if SIGKILL was sent before.
@@ -335,7 +358,7 @@ impl Attempt {
 
     /// Takes one memory sample.
     pub(super) fn sample(&mut self) {
-        if let Ok(usage) = self.group.usage() {
+        if let Ok(usage) = self.group.usage(self.adopted.as_deref().unwrap_or_default()) {
             self.usage = usage.bytes;
             self.highest = self.highest.max(usage.bytes);
             self.recent.push(usage.bytes);
@@ -343,8 +366,6 @@ impl Attempt {
                 self.recent.remove(0);
             }
         }
-        // The limit is checked again at the next sample.
-        self.output.bound().ok();
         if let Some(logs) = &mut self.logs {
             logs.look();
         }
@@ -362,15 +383,15 @@ fn start_error(error: io::Error) -> StartError {
 }
 
 /// The started process with a descriptor to wait for it. One that cannot be watched is ended at once.
-fn watched(handle: duct::Handle, group: &dyn Group) -> Result<(duct::Handle, u32, OwnedFd), StartError> {
-    let pid = handle.pids().first().copied().unwrap_or_default();
-    let raw = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).ok_or(rustix::io::Errno::SRCH);
+fn watched(pid: u32, group: &dyn Group) -> Result<(u32, OwnedFd), StartError> {
+    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(rustix::io::Errno::SRCH);
     match raw.and_then(|raw| rustix::process::pidfd_open(raw, PidfdFlags::empty())) {
-        Ok(pidfd) => Ok((handle, pid, pidfd)),
+        Ok(pidfd) => Ok((pid, pidfd)),
         Err(error) => {
             // Its children are killed first; either may be gone already.
-            group.signal(Signal::KILL).ok();
-            handle.kill().ok();
+            group.signal(Signal::KILL, None).ok();
+            signal_process(pid, Signal::KILL);
+            raw.and_then(|raw| rustix::process::waitpid(Some(raw), WaitOptions::empty())).ok();
             Err(StartError::State(io::Error::new(
                 io::Error::from(error).kind(),
                 format!("cannot watch pid {pid}: {error}"),
@@ -379,57 +400,16 @@ fn watched(handle: duct::Handle, group: &dyn Group) -> Result<(duct::Handle, u32
     }
 }
 
-/// Adds the file's path to an error.
-fn at(path: &Path) -> impl Fn(io::Error) -> StartError + '_ {
-    |error| StartError::State(io::Error::new(error.kind(), format!("{}: {}", path.display(), exec::plain(&error))))
+/// The end that a status reports; `None` if it reports a stop.
+fn end(status: &WaitIdStatus) -> Option<End> {
+    if status.exited() {
+        return status.exit_status().map(|code| End::Exited { code });
+    }
+    let signal = status.terminating_signal()?;
+    Some(End::Signaled { signal, core: status.dumped() })
 }
 
-/// The command of the job, and the options of its tool.
-fn command(
-    launch: &Launch<'_>,
-    programs: &mut Programs,
-    output: &Output,
-    handed: Option<&suite::Handed>,
-) -> Result<(duct::Expression, ToolOptions), StartError> {
-    let job = launch.job;
-    let working = launch.project.join(&job.directory);
-    if !working.is_dir() {
-        return Err(StartError::Job(format!("its directory {} does not exist", working.display())));
-    }
-    let mut set = job.env.clone();
-    set.insert("DRYDOCK_JOB".into(), job.name.to_string());
-    set.insert("DRYDOCK_RUN".into(), launch.run.to_owned());
-    set.insert("DRYDOCK_SLOT".into(), launch.slot.to_string());
-    if let Some(handed) = handed {
-        set.insert(VARIABLE.into(), handed.options.clone());
-    }
-    set.insert(MARKER.into(), format!("{}/{}", launch.run, launch.id));
-    let environment = exec::environment(&job.pass_env, &set);
-    let search = environment.get(std::ffi::OsStr::new("PATH"));
-    let place = Place { environment: &environment, directory: &working, began: launch.run_began };
-    let options = ToolOptions::new(job, place, launch.conditions.reduced);
-    let options = options.map_err(|error| StartError::Job(error.to_string()))?;
-    let line = command_line(job, launch.project, &launch.directory, &options);
-    let mut find =
-        |program: &str| programs.find(program, &working, search).map_err(|error| StartError::Job(error.to_string()));
-    let (program, arguments) = line.split_first().ok_or_else(|| StartError::Job("its command is empty".into()))?;
-    if line.len() > job.argv.len() {
-        // Under a tool the program itself is an argument: look for it now, so that its absence is reported as such.
-        find(job.argv.first().map_or("", String::as_str))?;
-    }
-    let log = output.for_job().map_err(StartError::State)?;
-    let program = find(program)?;
-    let expression = duct::cmd(program, arguments)
-        .dir(working)
-        .full_env(environment)
-        .stdin_null()
-        // The outermost redirection is applied first, so standard error follows standard output into the log.
-        .stderr_to_stdout()
-        .stdout_file(log)
-        .unchecked()
-        .before_spawn(|command| {
-            std::os::unix::process::CommandExt::process_group(command, 0);
-            Ok(())
-        });
-    Ok((expression, options))
+/// Adds the file's path to an error.
+fn at(path: &Path, error: &io::Error) -> StartError {
+    StartError::State(io::Error::new(error.kind(), format!("{}: {}", path.display(), exec::plain(error))))
 }

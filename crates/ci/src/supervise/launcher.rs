@@ -1,28 +1,36 @@
 //! The launcher: makes an attempt's directory, slot and identifier, and starts its process in a cgroup.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
+use anyhow::Context as _;
+
 use super::attempt::{Attempt, Baseline, Launch, StartError};
+use super::outputs::Outputs;
 use super::slots::Slots;
 use super::unix_ms;
 use crate::conditions::Conditions;
 use crate::containment::Containment;
+use crate::mark::Mark;
 use crate::plan::Plan;
 use drydock_base::exec::{self, Programs};
+use drydock_base::held_dir::HeldDir;
 use drydock_base::paths::RunDir;
 
 /// Everything that is needed to start an attempt.
 pub(super) struct Launcher<'a> {
     plan: &'a Plan,
     dir: &'a RunDir,
+    /// The directory of all attempts.
+    jobs: HeldDir,
     run: String,
     run_began: SystemTime,
     containment: Box<dyn Containment>,
     programs: Programs,
     slots: Slots,
+    outputs: Outputs,
+    /// The number of attempts that were started.
+    started: u32,
 }
 
 /// An attempt that has a directory and no process yet.
@@ -34,13 +42,30 @@ pub(super) struct Prepared {
     pub(super) number: u32,
     /// Its name within the run, which its cgroup has too.
     pub(super) id: String,
-    directory: PathBuf,
+    directory: HeldDir,
 }
 
 impl<'a> Launcher<'a> {
-    pub(super) fn new(plan: &'a Plan, dir: &'a RunDir, containment: Box<dyn Containment>) -> Launcher<'a> {
+    /// A launcher of the plan's jobs.
+    ///
+    /// # Errors
+    /// There are too many threads or descriptors, or something has the place of the directory of all attempts.
+    pub(super) fn new(
+        plan: &'a Plan,
+        dir: &'a RunDir,
+        containment: Box<dyn Containment>,
+    ) -> anyhow::Result<Launcher<'a>> {
         let (programs, slots) = (Programs::default(), Slots::default());
-        Launcher { plan, dir, run: dir.id(), run_began: SystemTime::now(), containment, programs, slots }
+        let outputs = Outputs::new().context("cannot start a thread for the output of jobs")?;
+        let jobs = dir.directory().and_then(|directory| directory.directory(RunDir::JOBS));
+        let jobs = jobs.with_context(|| format!("cannot use {}", dir.root().join(RunDir::JOBS).display()))?;
+        let (run, run_began) = (dir.id(), SystemTime::now());
+        Ok(Launcher { plan, dir, jobs, run, run_began, containment, programs, slots, outputs, started: 0 })
+    }
+
+    /// The run's identifier.
+    pub(super) fn run(&self) -> &str {
+        &self.run
     }
 
     /// The name of an attempt's cgroup below the run's, for containments that have one.
@@ -53,17 +78,27 @@ impl<'a> Launcher<'a> {
     pub(super) fn prepare(&self, job: usize, last: u32) -> io::Result<Prepared> {
         let name = self.plan.jobs[job].name.as_str();
         let mut number = last.saturating_add(1);
+        let at = |error: io::Error| {
+            let text = format!("{}: {}", self.jobs.path().join(name).display(), exec::plain(&error));
+            io::Error::new(error.kind(), text)
+        };
+        // Each name by itself, so that no link is followed.
+        let parts = name.split('/').try_fold(self.jobs.clone(), |above, part| above.directory(part));
+        let of_job = parts.map_err(at)?;
         loop {
-            let directory = self.dir.attempt(name, number);
-            match make_directory(&directory, number == 1) {
-                Ok(()) => return Ok(Prepared { job, number, id: format!("{job}-{number}"), directory }),
+            match of_job.create(&number.to_string()) {
+                Ok(()) => break,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number = number.saturating_add(1),
-                Err(error) => {
-                    let text = format!("{}: {}", directory.display(), exec::plain(&error));
-                    return Err(io::Error::new(error.kind(), text));
-                }
+                Err(error) => return Err(at(error)),
             }
         }
+        let directory = of_job.directory(&number.to_string()).map_err(at)?;
+        Ok(Prepared { job, number, id: format!("{job}-{number}"), directory })
+    }
+
+    /// `true` if the run's directory is where it was.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.dir.is_in_place()
     }
 
     /// Starts the prepared attempt.
@@ -74,6 +109,7 @@ impl<'a> Launcher<'a> {
         baseline: Baseline,
     ) -> Result<Attempt, StartError> {
         let slot = self.slots.take();
+        self.started += 1;
         let launch = Launch {
             job: &self.plan.jobs[prepared.job],
             position: prepared.job,
@@ -82,6 +118,7 @@ impl<'a> Launcher<'a> {
             baseline,
             run: &self.run,
             run_began: self.run_began,
+            mark: Mark::new(&self.run, self.started),
             project: &self.plan.project,
             directory: prepared.directory,
             id: prepared.id,
@@ -89,7 +126,7 @@ impl<'a> Launcher<'a> {
             began: Instant::now(),
             began_at: unix_ms(),
         };
-        let started = Attempt::start(launch, &mut self.programs, &mut *self.containment);
+        let started = Attempt::start(launch, &mut self.programs, &mut *self.containment, &self.outputs);
         if started.is_err() {
             self.slots.free(slot);
         }
@@ -99,21 +136,5 @@ impl<'a> Launcher<'a> {
     /// Takes note that an attempt is gone.
     pub(super) fn ended(&mut self, attempt: &Attempt) {
         self.slots.free(attempt.slot);
-    }
-}
-
-/// Makes the directory of an attempt. The first attempt of a job makes the job's directory too, so its parent is tried
-/// first: two calls, where the parent's parent exists.
-fn make_directory(directory: &Path, first: bool) -> io::Result<()> {
-    if let Some(parent) = directory.parent().filter(|_| first) {
-        match fs::create_dir(parent) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(_) => fs::create_dir_all(parent)?,
-        }
-    }
-    match fs::create_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(directory),
-        made => made,
     }
 }

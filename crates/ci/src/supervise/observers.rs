@@ -1,7 +1,7 @@
 //! The sources of evidence about the end of an attempt: counters, kernel log, other deaths, memory.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::attempt::{Attempt, Baseline, Ended};
@@ -196,6 +196,11 @@ impl<'a> Observers<'a> {
         let group_victims = evidence.group.get().map_or(0, |group| group.oom_kill);
         self.deaths.prove(attempt.job, died_at, group_victims);
         evidence.host = self.host_counters(attempt, died_at);
+        let unchecked = evidence.valgrind.as_ref().is_some_and(|valgrind| valgrind.main_complete != Some(true))
+            || evidence.profile_expected.is_some() && evidence.heap.is_none() && evidence.allocations.is_none();
+        if !as_expected || unchecked || attempt.unwritten {
+            evidence.disk_full = self.full_disk(attempt);
+        }
         if as_expected && group_victims == 0 {
             return evidence;
         }
@@ -216,10 +221,20 @@ impl<'a> Observers<'a> {
         evidence.hints.extend(hints.kills);
         evidence.allocation_lines = hints.allocations;
         evidence.words = hints.words;
-        evidence.disk_full =
-            rustix::fs::statvfs(self.state).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NO_ROOM);
         evidence.last_samples.clone_from(&attempt.recent);
         evidence
+    }
+
+    /// A directory that the attempt needed, on a full disk.
+    fn full_disk(&self, attempt: &Attempt) -> Option<String> {
+        if attempt.unwritten || is_full(self.state) {
+            return Some(self.state.display().to_string());
+        }
+        let job = &self.plan.jobs[attempt.job];
+        let (own, temporary) = (self.plan.project.join(&job.directory), job.env.get("TMPDIR").map(PathBuf::from));
+        let others = [own, temporary.unwrap_or_else(std::env::temp_dir)];
+        let full = others.iter().find(|directory| is_full(directory))?;
+        log::hints(&attempt.directory.join("log")).disk_full.then(|| full.display().to_string())
     }
 
     fn host_counters(&self, attempt: &Attempt, died_at: Instant) -> Reading<HostCounters> {
@@ -235,6 +250,16 @@ impl<'a> Observers<'a> {
             (Reading::Absent, _) => Reading::Absent,
         }
     }
+}
+
+/// `true` if nothing can be written on the disk that holds the directory: no room, or no free inode.
+fn is_full(directory: &Path) -> bool {
+    rustix::fs::statvfs(directory).is_ok_and(|disk| {
+        let blocks = if rustix::process::geteuid().is_root() { disk.f_bfree } else { disk.f_bavail };
+        let read_only = disk.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
+        let no_room = blocks.saturating_mul(disk.f_frsize) < NO_ROOM;
+        !read_only && (no_room || disk.f_files > 0 && disk.f_ffree == 0)
+    })
 }
 
 /// The kernel's records that name this attempt's group or pids. Those that name another attempt, or a group that is

@@ -7,12 +7,15 @@ use crate::journal::{Durability, Journal};
 use crate::plan::PlannedJob;
 use crate::report::Live;
 use crate::report::terminal::Terminal;
+use crate::retell;
 use crate::run::Run;
+use drydock_base::paths::RunDir;
 use drydock_valgrind::findings::KEPT_BYTES;
 
 /// The only writer of a run's journal and state.
 pub struct Recorder<'a> {
     journal: Journal,
+    dir: RunDir,
     /// The state so far.
     pub run: Run,
     terminal: &'a mut Terminal,
@@ -20,9 +23,12 @@ pub struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// A recorder that goes on from `run`.
-    pub fn new(journal: Journal, run: Run, terminal: &'a mut Terminal) -> Recorder<'a> {
-        Recorder { journal, run, terminal, failed: None }
+    /// A recorder that goes on from `run`, which is kept in `dir`.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn new(dir: RunDir, run: Run, terminal: &'a mut Terminal) -> anyhow::Result<Recorder<'a>> {
+        Ok(Recorder { journal: Journal::open(&dir)?, dir, run, terminal, failed: None })
     }
 
     /// Hands everything recorded so far to the kernel.
@@ -78,15 +84,39 @@ impl<'a> Recorder<'a> {
         })
     }
 
+    /// Writes the journal again if another process changed it. With `whole`, all of it is compared.
+    pub fn repair(&mut self, whole: bool) {
+        self.flush();
+        // What is known of the run is then stored elsewhere.
+        if !self.dir.is_in_place() {
+            return;
+        }
+        let Some(tampering) = self.journal.tampering(&self.dir, whole) else { return };
+        match Journal::write_anew(&self.dir, &retell::events(&self.run)) {
+            Ok(journal) => {
+                self.journal = journal;
+                let text = format!(
+                    "the journal {tampering}, which only a job or somebody else can have done while the run went on; \
+                     it was written again from memory"
+                );
+                self.emit_now(Event::Warning { text });
+            }
+            Err(error) => {
+                let text = format!("it {tampering}, and cannot be written again: {error:#}");
+                self.failed.get_or_insert(io::Error::other(text));
+            }
+        }
+    }
+
     /// Live progress.
     pub fn progress(&mut self, live: &[Live]) {
         self.terminal.progress(live, &self.run);
     }
 
     /// Syncs the journal and gives the state back.
-    pub fn finish(self) -> (Run, Option<io::Error>) {
-        let gone = self.journal.is_gone().then(|| io::Error::other("it was deleted while the run went on"));
-        let error = self.failed.or(gone).or(self.journal.close().err());
+    pub fn finish(mut self) -> (Run, Option<io::Error>) {
+        self.repair(true);
+        let error = self.failed.or(self.journal.close().err());
         (self.run, error)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::declared::{ForEachDeclaration, Text};
 use super::words::{command, template};
-use super::{ForEach, Items, Job, LinesOf, PlannedItem};
+use super::{ForEach, Items, Job, LinesOf, Listing, PlannedItem};
 use crate::decode::{OneOrMany, Spanned};
 use crate::diagnostic::{Problem, Problems};
 use crate::globs::{self, FileGlob};
@@ -146,7 +146,7 @@ fn printed(job: &Job, run: &[Template], lines_of: &mut LinesOf<'_>) -> Result<Ve
     let argv: Vec<String> = run.iter().map(|word| word.render(&values)).collect();
     let shown = quoted(&argv.join(" "));
     let help = "run the command in the project to see what it prints".to_owned();
-    let lines = match lines_of(&argv) {
+    let lines = match lines_of(&Listing { argv, limit: job.timeout }) {
         Ok(lines) => lines,
         Err(why) => {
             return Err((format!("cannot list the items of {} with {shown}: {why}", quoted(job.name.as_str())), help));

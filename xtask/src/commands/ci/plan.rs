@@ -6,7 +6,7 @@ use super::Context;
 use super::{RunParameters, capacity};
 use crate::cli;
 use crate::exit::Exit;
-use drydock_base::exec;
+use drydock_base::exec::{self, Bounds};
 use drydock_base::failure::Failure;
 use drydock_base::git::{Repository, Untracked};
 use drydock_base::hint;
@@ -17,8 +17,11 @@ use drydock_ci::history::History;
 use drydock_ci::plan::Plan;
 use drydock_ci::quarantine;
 use drydock_ci::schedule::Source;
-use drydock_config::jobs::Suite;
+use drydock_config::jobs::{Listing, Suite};
 use drydock_config::quarantine::Quarantine;
+
+/// The most that a command of `for-each: {lines-of: …}` may print.
+const MOST_LISTED: ByteSize = ByteSize::mib(16);
 
 impl cli::CiPlan {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
@@ -57,8 +60,9 @@ pub(super) fn make(
 ) -> anyhow::Result<Plan> {
     let project = &ctx.declarations.project;
     let suite = suite(ctx)?;
-    let mut lines_of = |argv: &[String]| -> Result<Vec<String>, exec::Error> {
-        Ok(exec::read(argv, project)?.lines().map(str::to_owned).collect())
+    let mut lines_of = |listing: &Listing| -> Result<Vec<String>, exec::Error> {
+        let bounds = Bounds { output: MOST_LISTED, time: listing.limit };
+        Ok(exec::read_within(&listing.argv, project, bounds)?.lines().map(str::to_owned).collect())
     };
     let mut plan = Plan::new(&suite, project.clone(), capacity.slots as usize, &mut lines_of)?;
     warnings.extend(quarantine(ctx, &mut plan)?);

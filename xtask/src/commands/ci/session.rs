@@ -1,5 +1,7 @@
 //! One supervised run from lock to results: fresh, resumed, or a rerun that completes an earlier one.
 
+use std::io::Read as _;
+
 use anyhow::Context as _;
 
 use super::{Context, RunParameters, capacity, plan, recorded, stored_plan};
@@ -8,6 +10,8 @@ mod learning;
 
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
+use drydock_base::held_dir::Access;
+use drydock_base::interrupts::Held;
 use drydock_base::lock::Lock;
 use drydock_base::output;
 use drydock_base::paths::{self, RunDir, State};
@@ -21,6 +25,7 @@ use drydock_ci::report::commands::{self, Commands};
 use drydock_ci::report::findings::Causes;
 use drydock_ci::report::terminal::Terminal;
 use drydock_ci::report::{self, ReportInput, summary};
+use drydock_ci::retell;
 use drydock_ci::run::Run;
 use drydock_ci::schedule::Schedule;
 use drydock_ci::schedule_report;
@@ -82,7 +87,10 @@ impl Session<'_> {
 
     /// Runs the jobs and records the result; `None` if there is nothing to resume.
     pub(super) fn supervised(self, goal: Goal) -> anyhow::Result<Option<Finished>> {
-        if matches!(self.parameters.containment, None | Some(Kind::V2)) {
+        if matches!(self.parameters.containment, None | Some(Kind::V2)) && {
+            let _signals = hold_signals()?;
+            containment::needs_scope()
+        } {
             containment::enter_scope();
         }
         let capacity = capacity::find(&self.parameters);
@@ -97,6 +105,8 @@ impl Session<'_> {
         };
         // A missing tool is reported before a directory is created that would become the latest run.
         let valgrind = fresh.as_ref().map(plan::valgrind_version).transpose()?;
+        // From here on an end by a signal has something to tidy up.
+        let signals = hold_signals()?;
         state.create()?;
         let _lock = Lock::take(&state.lock(), "another run")?;
         let ended = end_what_a_killed_run_left(state);
@@ -111,7 +121,7 @@ impl Session<'_> {
             },
         };
         let valgrind = valgrind.map_or_else(|| plan::valgrind_version(&prepared.run.plan), Ok)?;
-        self.supervise(prepared, capacity, strange, valgrind).map(Some)
+        self.supervise(prepared, capacity, strange, valgrind, &signals).map(Some)
     }
 
     fn supervise(
@@ -120,6 +130,7 @@ impl Session<'_> {
         capacity: Capacity,
         strange: Vec<String>,
         valgrind: Option<String>,
+        signals: &Held,
     ) -> anyhow::Result<Finished> {
         let Prepared { dir, run, first, resumed, reruns } = prepared;
         let state = &self.ctx.state;
@@ -136,7 +147,7 @@ impl Session<'_> {
         }
         let RunParameters { live, quiet, .. } = self.parameters;
         let mut terminal = Terminal::new(&predictions, capacity.slots, live, quiet);
-        let mut recorder = Recorder::new(Journal::open(&dir.journal())?, run, &mut terminal);
+        let mut recorder = Recorder::new(dir.clone(), run, &mut terminal)?;
         recorder
             .reserve()
             .map_err(|error| Failure::infrastructure(format!("{error}; free disk space and try again")))?;
@@ -162,11 +173,12 @@ impl Session<'_> {
         let schedule = Schedule::new(&plan, &capacity, &predictions);
         let mut dispatcher = Dispatcher::new(&plan, schedule, recorder);
         dispatcher.refuse_oversized(&predictions, &capacity);
-        let supervisor = Supervisor::new(&dir, dispatcher, containment);
+        let supervisor = Supervisor::new(&dir, dispatcher, containment)?;
         // The loop has a thread of its own: with cgroup v1 it enters jobs' groups to spawn in them, and memory of a
         // process is charged to the group of its first thread.
         let recorder = std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().name("supervisor".into()).spawn_scoped(scope, || supervisor.run());
+            let thread =
+                std::thread::Builder::new().name("supervisor".into()).spawn_scoped(scope, || supervisor.run(signals));
             match thread.map(std::thread::ScopedJoinHandle::join) {
                 Ok(Ok(result)) => result,
                 Ok(Err(_)) => Err(Failure::infrastructure(format!(
@@ -177,9 +189,25 @@ impl Session<'_> {
             }
         })?;
         let mut recorder = recorder;
+        if let Some(signal) = signals.take().first().filter(|_| recorder.run.interrupted.is_none()) {
+            recorder.emit_now(Event::Interrupted { signal: *signal });
+        }
         let mut result = recorder.run.verdict(self.parameters.fail_on_flaky);
         recorder.emit_now(Event::RunEnded { result });
+        restore_plan(&dir, &mut recorder)?;
         let (run, failed) = recorder.finish();
+        let dir = if dir.is_in_place() {
+            dir
+        } else {
+            let fresh = store_anew(state, &run)?;
+            output::err(format_args!(
+                "warning: {} was moved, deleted or replaced while the run went on; all that is known of the run is now in {}",
+                dir.root().display(),
+                fresh.root().display()
+            ));
+            result = if result == RunResult::Passed { RunResult::Infrastructure } else { result };
+            fresh
+        };
         learn(state, &dir, &run, &already, valgrind.as_deref());
         if let Some(error) = failed {
             output::err(format_args!("warning: the journal is incomplete: {error}"));
@@ -207,6 +235,26 @@ impl Session<'_> {
     }
 }
 
+fn hold_signals() -> anyhow::Result<Held> {
+    Held::new(Exit::Interrupted.code()).context("cannot hold signals")
+}
+
+/// Writes the plan again if another process changed it: `--resume` and all reports begin with it.
+fn restore_plan(dir: &RunDir, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
+    let plan = serde_json::to_vec(&recorder.run.plan)?;
+    let stored = dir.directory().and_then(|directory| directory.file(paths::PLAN, Access::Read)).and_then(|file| {
+        let mut bytes = Vec::new();
+        file.take(plan.len() as u64 + 1).read_to_end(&mut bytes).map(|_| bytes)
+    });
+    if stored.is_ok_and(|stored| stored == plan) || !dir.is_in_place() {
+        return Ok(());
+    }
+    dir.write(paths::PLAN, &plan)?;
+    let text = format!("{} was changed while the run went on; it was written again", paths::PLAN);
+    recorder.emit_now(Event::Warning { text });
+    Ok(())
+}
+
 /// Kills the processes of a run that was itself killed.
 fn end_what_a_killed_run_left(state: &State) -> Vec<String> {
     match recorded(state, None) {
@@ -224,25 +272,38 @@ fn new_run(state: &State, plan: Plan) -> anyhow::Result<Prepared> {
 /// machine, so that it must differ from those of runs with other state directories.
 fn make_dir(state: &State) -> anyhow::Result<RunDir> {
     let now = format!("{}-{:x}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id());
-    let mut id = now.clone();
-    for number in 2.. {
-        match std::fs::create_dir(state.run(&id).root()) {
-            Ok(()) => break,
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => id = format!("{now}-{number}"),
-            Err(error) => {
-                return Err(Failure::infrastructure(format!(
-                    "cannot create the run's directory in {}: {error}",
-                    state.runs().display()
-                )));
-            }
+    new_dir(state, &now)
+}
+
+/// A directory of that name, or with a number behind it where the name is taken.
+fn new_dir(state: &State, name: &str) -> anyhow::Result<RunDir> {
+    let mut id = name.to_owned();
+    for number in 2_u32.. {
+        match state.new_run(&id) {
+            Err(error) if is_taken(&error) => id = format!("{name}-{number}"),
+            other => return other,
         }
     }
-    Ok(state.run(&id))
+    state.new_run(&id)
+}
+
+fn is_taken(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::AlreadyExists)
+}
+
+/// Stores everything that is known of a run in a new directory, since a job moved, deleted or replaced its own.
+fn store_anew(state: &State, run: &Run) -> anyhow::Result<RunDir> {
+    let id = run.started.as_ref().map_or("recovered", |started| started.id.as_str());
+    let dir = new_dir(state, id)?;
+    begin(state, &dir, &run.plan)?;
+    Journal::write_anew(&dir, &retell::events(run))?.close()?;
+    Ok(dir)
 }
 
 /// Stores the plan and makes the run the latest.
 fn begin(state: &State, dir: &RunDir, plan: &Plan) -> anyhow::Result<()> {
-    paths::write_atomically(&dir.plan(), &serde_json::to_vec(plan)?)?;
+    dir.write(paths::PLAN, &serde_json::to_vec(plan)?)?;
     state.set_latest(&dir.id()).with_context(|| format!("cannot write in {}", state.runs().display()))
 }
 
@@ -250,6 +311,7 @@ fn begin(state: &State, dir: &RunDir, plan: &Plan) -> anyhow::Result<()> {
 fn resume(state: &State) -> anyhow::Result<Option<Prepared>> {
     let dir =
         state.latest_run().ok_or_else(|| Failure::usage(format!("no run to resume in {}", state.runs().display())))?;
+    let dir = dir.held().with_context(|| format!("cannot resume the last run of {}", state.runs().display()))?;
     let run = Run::replay(stored_plan(&dir)?, &journal::read(&dir.journal())?);
     let undone = |job: &drydock_ci::run::JobState| {
         matches!(job.result, None | Some(JobResult::Cancelled)) || job.in_flight.is_some()

@@ -112,6 +112,12 @@ impl Way {
         self
     }
 
+    /// Adds fields of the job in YAML.
+    pub(crate) fn with(mut self, fields: &str) -> Self {
+        self.job.push_str(&format!(", {fields}"));
+        self
+    }
+
     /// The text of `ci/jobs.yaml` before `jobs:`.
     pub(crate) fn head(mut self, yaml: &str) -> Self {
         yaml.clone_into(&mut self.head);

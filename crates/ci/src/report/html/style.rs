@@ -49,7 +49,9 @@ impl Style {
             Outcome::Cancelled => Style::Cancelled,
             // A limit that the job declares is part of the job.
             Outcome::OutOfMemory { scope: MemoryScope::OwnLimit, .. } => Style::Failed,
-            Outcome::OutOfMemory { .. } | Outcome::KilledFromOutside { .. } | Outcome::Lost => Style::Infrastructure,
+            Outcome::OutOfMemory { .. } | Outcome::KilledFromOutside { .. } | Outcome::DiskFull | Outcome::Lost => {
+                Style::Infrastructure
+            }
             Outcome::Failed { .. }
             | Outcome::Findings { .. }
             | Outcome::Crashed { .. }

@@ -21,12 +21,12 @@ fn items_become_planned_jobs() {
                 listed: {run: [x], for-each: {lines-of: [list, '{name}']}}\n";
     let suite = Suite::parse(text, Path::new("ci/jobs.yaml"), Some(directory.path())).unwrap();
     let mut asked = Vec::new();
-    let planned = suite.expand(directory.path(), &mut |argv| {
-        asked.push(argv.join(" "));
+    let planned = suite.expand(directory.path(), &mut |listing| {
+        asked.push(format!("{} {:?}", listing.argv.join(" "), listing.limit));
         Ok(vec!["one two".to_owned(), String::new(), " 3 ".to_owned()])
     });
     let planned: Vec<String> = planned.unwrap().iter().map(|(_, p)| format!("{} {:?}", p.name, p.item)).collect();
-    assert_eq!(asked, ["list listed"]);
+    assert_eq!(asked, ["list listed 600s"]);
     assert_eq!(
         planned,
         [
