@@ -3,6 +3,7 @@
 mod commit_alone;
 mod derived;
 pub(crate) mod fixture;
+mod foreign_tars;
 mod hostile;
 mod lanternd;
 mod refused;

@@ -179,10 +179,16 @@ fn cut(what: &str) -> ReadError {
 fn checked(block: &[u8; BLOCK]) -> Result<&Header, ReadError> {
     let header = Header::from_byte_slice(block);
     let field = &header.as_old().cksum;
-    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
-    // The checksum is computed with spaces in its own field.
-    let expected = sum(block) - sum(field) + field.len() as u64 * u64::from(b' ');
-    if number(field) == Some(expected) { Ok(header) } else { Err(damaged("the checksum of a tar header is wrong")) }
+    // The checksum is computed with spaces in its own field. Some old programs took bytes for signed numbers.
+    let spaces = field.len() as i64 * i64::from(b' ');
+    let sum =
+        |value: fn(&u8) -> i64| block.iter().map(value).sum::<i64>() - field.iter().map(value).sum::<i64>() + spaces;
+    let sums = [sum(|byte| i64::from(*byte)), sum(|byte| i64::from(byte.cast_signed()))];
+    if number(field).and_then(|found| i64::try_from(found).ok()).is_some_and(|found| sums.contains(&found)) {
+        Ok(header)
+    } else {
+        Err(damaged("the checksum of a tar header is wrong"))
+    }
 }
 
 /// Where an entry is in the stream, and what is wanted of it.
@@ -237,7 +243,7 @@ fn member(header: &Header, extensions: Extensions, place: Place) -> Result<Membe
         mode: u32::try_from(mode & 0o7777).unwrap_or_default(),
         owner: (id(extensions.uid, &old.uid), id(extensions.gid, &old.gid)),
         // Times before 1970 become 1970.
-        time: number(&old.mtime).unwrap_or_default(),
+        time: extensions.time.or_else(|| number(&old.mtime)).unwrap_or_default(),
         attributes: extensions.attributes,
         size: place.size,
         offset: place.start,

@@ -265,7 +265,31 @@ fn pax_records_are_applied_or_refused() {
     assert!(matches!(local(map), Err(ReadError::Damaged(_))));
     let global = |key, value| list_gz(&with_pax(::tar::EntryType::XGlobalHeader, &[(key, value)]));
     assert_eq!(global("comment", b"0123").unwrap()[0].member.path, "x");
-    for key in ["path", "linkpath", "size", "uid", "gid"] {
+    for (written, read) in [("1700000000.75", 1_700_000_000), ("-5.5", 0), ("9000000000", 9_000_000_000)] {
+        assert_eq!(local(&[("mtime", written.as_bytes())]).unwrap()[0].member.time, read, "{written}");
+    }
+    assert!(local(&[("mtime", b"today")]).is_err());
+    // An empty value takes back a record, as POSIX says.
+    assert_eq!(local(&[("path", b"other"), ("path", b""), ("size", b"")]).unwrap()[0].member.path, "x");
+    // star's way to write sparse files is not GNU's: the content alone would be another file.
+    assert!(matches!(local(&[("SCHILY.realsize", b"9")]), Err(ReadError::Unsupported(_))));
+    for key in ["path", "linkpath", "size", "uid", "gid", "mtime"] {
         assert!(matches!(global(key, b"1"), Err(ReadError::Unsupported(_))), "{key}");
+    }
+}
+
+#[test]
+fn a_checksum_over_signed_bytes_is_accepted_and_a_wrong_one_is_not() {
+    let mut header = ::tar::Header::new_old();
+    header.as_old_mut().name[..4].copy_from_slice(b"n\xe4\xff\x80");
+    header.set_size(0);
+    header.set_entry_type(::tar::EntryType::Regular);
+    header.as_old_mut().cksum = *b"        ";
+    let signed: i64 = header.as_bytes().iter().map(|byte| i64::from(byte.cast_signed())).sum();
+    let unsigned: i64 = header.as_bytes().iter().map(|byte| i64::from(*byte)).sum();
+    for (sum, is_read) in [(signed, true), (unsigned, true), (signed + 1, false), (unsigned - 256, false)] {
+        header.as_old_mut().cksum.copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let tar = [header.as_bytes().as_slice(), &[0; 1024]].concat();
+        assert_eq!(list_bytes(&tar, None, SMALL).is_ok(), is_read, "{sum}");
     }
 }

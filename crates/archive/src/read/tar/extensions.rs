@@ -12,6 +12,8 @@ pub(super) struct Extensions {
     pub(super) size: Option<u64>,
     pub(super) uid: Option<u64>,
     pub(super) gid: Option<u64>,
+    /// Whole seconds since 1970; an earlier time is 1970.
+    pub(super) time: Option<u64>,
     pub(super) attributes: Vec<(String, Vec<u8>)>,
     /// GNU's records about a sparse file.
     pub(super) sparse: SparseRecords,
@@ -67,13 +69,28 @@ impl Extensions {
             number.ok_or_else(|| ReadError::Damaged(format!("the pax record `{}`", shown(key))))
         };
         match key {
-            "path" | "linkpath" | "size" | "uid" | "gid" if global => {}
+            "path" | "linkpath" | "size" | "uid" | "gid" | "mtime" if global => {}
+            // POSIX: an empty value takes back the record, so that the field of the header counts.
+            "path" if value.is_empty() => self.path = None,
+            "linkpath" if value.is_empty() => self.link = None,
+            "size" if value.is_empty() => self.size = None,
+            "uid" if value.is_empty() => self.uid = None,
+            "gid" if value.is_empty() => self.gid = None,
+            "mtime" if value.is_empty() => self.time = None,
             "path" => self.path = Some(value.to_vec()),
             "GNU.sparse.name" => self.sparse.name = Some(value.to_vec()),
             "linkpath" => self.link = Some(value.to_vec()),
             "size" => self.size = Some(number()?),
             "uid" => self.uid = Some(number()?),
             "gid" => self.gid = Some(number()?),
+            "mtime" => {
+                let text = std::str::from_utf8(value).unwrap_or_default();
+                let whole = text.split('.').next().unwrap_or_default();
+                let wrong = || ReadError::Damaged("the pax record `mtime`".into());
+                self.time = Some(whole.parse::<i64>().map_err(|_| wrong())?.try_into().unwrap_or_default());
+            }
+            // star's sparse files: the content would be read without its holes.
+            "SCHILY.realsize" => return Err(ReadError::Unsupported("a sparse file as star writes it".into())),
             "GNU.sparse.major" => self.sparse.major = Some(number()?),
             "GNU.sparse.realsize" | "GNU.sparse.size" => self.sparse.size = Some(number()?),
             "GNU.sparse.offset" | "GNU.sparse.numbytes" => self.sparse.map.push(number()?),
