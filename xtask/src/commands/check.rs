@@ -128,7 +128,10 @@ impl std::fmt::Display for Summary {
                 }
             }
         }
-        write!(f, "tests: {} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped.len())
+        // As the test harness words it, so that a CI system which reads the last line understands it.
+        let result = if self.failed == 0 { "ok" } else { "FAILED" };
+        let skipped = self.skipped.len();
+        write!(f, "test result: {result}. {} passed; {} failed; {skipped} ignored", self.passed, self.failed)
     }
 }
 
@@ -148,8 +151,11 @@ mod tests {
                      runs::broken\tno tool\n";
         let shown = Summary::new(OUTPUT, notes).to_string();
         let right = "skipped, wholly or in part:\n  deaths::matrix: no v1\n  deaths::matrix: no mount\n  \
-                     html::opens: no chromium\ntests: 3 passed, 1 failed, 2 skipped";
+                     html::opens: no chromium\ntest result: FAILED. 3 passed; 1 failed; 2 ignored";
         assert_eq!(shown, right);
-        assert_eq!(Summary::new(OUTPUT, "").to_string(), "nothing was skipped\ntests: 5 passed, 1 failed, 0 skipped");
+        let all = "nothing was skipped\ntest result: FAILED. 5 passed; 1 failed; 0 ignored";
+        assert_eq!(Summary::new(OUTPUT, "").to_string(), all);
+        let fine = OUTPUT.replace("1 failed; 1", "0 failed; 1");
+        assert!(Summary::new(&fine, "").to_string().ends_with("test result: ok. 5 passed; 0 failed; 0 ignored"));
     }
 }
