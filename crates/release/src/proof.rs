@@ -1,6 +1,8 @@
 //! The proofs of a release, and `proof.json`, without which it is not published.
 
+mod isolation;
 pub mod offline;
+mod poison;
 pub mod rebuild;
 
 use std::path::Path;
@@ -58,8 +60,12 @@ pub struct OfflineProof {
     pub test: Option<Vec<String>>,
     /// The programs that were replaced by failing ones.
     pub poisoned: Vec<String>,
-    /// The way of replacing them: `PATH`, or `bind mounts and PATH`.
-    pub poisoned_by: String,
+    /// The paths at which they were seen to fail, before the build.
+    pub replaced: Vec<String>,
+    /// The network interfaces that were seen, before the build.
+    pub interfaces: Vec<String>,
+    /// The number of sockets of other processes that were hidden from the build.
+    pub hidden_sockets: usize,
     /// The replaced programs that were called, without making the build fail.
     pub called: Vec<String>,
 }

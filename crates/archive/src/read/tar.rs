@@ -183,7 +183,7 @@ fn checked(block: &[u8; BLOCK]) -> Result<&Header, ReadError> {
     let spaces = field.len() as i64 * i64::from(b' ');
     let sum =
         |value: fn(&u8) -> i64| block.iter().map(value).sum::<i64>() - field.iter().map(value).sum::<i64>() + spaces;
-    let sums = [sum(|byte| i64::from(*byte)), sum(|byte| i64::from(byte.cast_signed()))];
+    let sums = [sum(|byte| i64::from(*byte)), sum(|byte| i64::from(i8::from_ne_bytes([*byte])))];
     if number(field).and_then(|found| i64::try_from(found).ok()).is_some_and(|found| sums.contains(&found)) {
         Ok(header)
     } else {

@@ -285,7 +285,7 @@ fn a_checksum_over_signed_bytes_is_accepted_and_a_wrong_one_is_not() {
     header.set_size(0);
     header.set_entry_type(::tar::EntryType::Regular);
     header.as_old_mut().cksum = *b"        ";
-    let signed: i64 = header.as_bytes().iter().map(|byte| i64::from(byte.cast_signed())).sum();
+    let signed: i64 = header.as_bytes().iter().map(|byte| i64::from(i8::from_ne_bytes([*byte]))).sum();
     let unsigned: i64 = header.as_bytes().iter().map(|byte| i64::from(*byte)).sum();
     for (sum, is_read) in [(signed, true), (unsigned, true), (signed + 1, false), (unsigned - 256, false)] {
         header.as_old_mut().cksum.copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
