@@ -18,7 +18,7 @@ mod demo;
 mod docker;
 mod doctor;
 mod nightly;
-mod release;
+pub(crate) mod release;
 mod release_context;
 mod tidy;
 

@@ -148,6 +148,9 @@ pub struct UploadRecord {
     pub version: String,
     /// The files of the source package: SHA-256 checksums by name.
     pub files: BTreeMap<String, String>,
+    /// The reason for uploading it without a proof; none if it had one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub without_proof: Option<String>,
     /// The state that the upload reached.
     #[serde(flatten)]
     pub state: UploadState,
@@ -254,6 +257,7 @@ mod tests {
             source: "x".into(),
             version: "1".into(),
             files: BTreeMap::from([("x.orig".into(), "ab".into())]),
+            without_proof: None,
             state,
         };
         log.add(record(UploadState::Delivering)).unwrap();

@@ -36,6 +36,8 @@ pub struct SourcePackageInputs<'a> {
     pub signer: Option<&'a Signer>,
     /// The most threads that xz may use.
     pub threads: u32,
+    /// The reason for publishing it without a proof, for the field `Drydock-Without-Proof` of `.changes`.
+    pub without_proof: Option<&'a str>,
 }
 
 /// A source package on disk.
@@ -84,7 +86,9 @@ pub fn write(mut inputs: SourcePackageInputs<'_>) -> anyhow::Result<SourcePackag
         files.extend(origs);
     }
     files.extend([tarball, buildinfo]);
-    put("_source.changes", changes(debian, entry, &files).text())?;
+    let mut changes = changes(debian, entry, &files);
+    changes.set_some("Drydock-Without-Proof", inputs.without_proof.map(str::to_owned));
+    put("_source.changes", changes.text())?;
     Ok(SourcePackage { dsc: at(".dsc"), changes: at("_source.changes"), files })
 }
 

@@ -46,6 +46,9 @@ pub struct BuildRecord {
     pub platforms: BTreeMap<String, PlatformRecord>,
     /// The packages or archives in the image, sorted by name.
     pub inputs: Vec<InputFile>,
+    /// The reason for publishing the image without a proof of its sources; none if they were proved, and before it is published.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub without_proof: Option<String>,
     /// The tools of the build, which differ between machines that build the same image.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub made_by: Option<MadeBy>,
@@ -241,6 +244,7 @@ mod tests {
             digest,
             platforms: BTreeMap::from([("linux/amd64".to_owned(), platform)]),
             inputs: Vec::new(),
+            without_proof: None,
             made_by: Some(MadeBy { drydock: "0".into(), method: "layer".into(), declaration: None }),
         }
     }

@@ -257,6 +257,7 @@ images:
                 ("linux/arm64".into(), of(None)),
             ]),
             inputs: Vec::new(),
+            without_proof: None,
             made_by: Some(MadeBy {
                 drydock: "0".into(),
                 method: "layer".into(),

@@ -1,4 +1,4 @@
-//! The proofs of a release, and `proof.json`, without which it is not published.
+//! The proofs of a release, and `proof.json`, without which images and packages are published only with a reason.
 
 mod isolation;
 pub mod offline;

@@ -146,6 +146,9 @@ pub(crate) struct DebUpload {
     /// Fingerprint or address of the key to sign with [default: the declared key]
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
+    /// Publish without a proof of the sources and of the packages; the reason is published too
+    #[arg(long, value_name = "REASON", value_parser = crate::commands::release::proved::reason)]
+    pub without_proof: Option<String>,
     /// Print what would be uploaded, without uploading it
     #[arg(long)]
     pub dry_run: bool,

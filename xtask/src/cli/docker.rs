@@ -71,6 +71,9 @@ pub(crate) struct DockerNightly {
     /// The images.
     #[command(flatten)]
     pub of: OfImages,
+    /// Publish without a proof of the sources; the reason is published too
+    #[arg(long, value_name = "REASON", value_parser = crate::commands::release::proved::reason)]
+    pub without_proof: Option<String>,
     /// Print what would be pushed, without pushing it
     #[arg(long)]
     pub dry_run: bool,

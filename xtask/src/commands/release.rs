@@ -9,6 +9,7 @@ pub(super) mod build;
 mod check;
 pub(super) mod policy;
 pub(super) mod prove;
+pub(crate) mod proved;
 mod sign;
 mod verify;
 

@@ -41,6 +41,9 @@ pub struct Promotion {
     pub platforms: BTreeMap<String, PromotedPlatform>,
     /// The checksums of `release.json` and `proof.json`, if the release was made on the machine that promoted it.
     pub proofs: BTreeMap<String, Checksum>,
+    /// The reason for publishing the image without a proof of its sources; none if they were proved.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub without_proof: Option<String>,
 }
 
 /// A signed tag.
@@ -91,6 +94,7 @@ impl Promotion {
         let without = |one: &Promotion| {
             let mut one = one.clone();
             one.proofs.clear();
+            one.without_proof = None;
             one.tag.signed_by.clear();
             one.platforms.values_mut().for_each(|platform| platform.smoke_test = None);
             one
@@ -119,6 +123,7 @@ mod tests {
             digest: Digest::for_bytes(b"x"),
             platforms: BTreeMap::from([("linux/amd64".into(), platform)]),
             proofs: BTreeMap::new(),
+            without_proof: None,
         };
         let text = record.text().unwrap();
         assert_eq!(Promotion::parse(text.as_bytes()).unwrap(), record);

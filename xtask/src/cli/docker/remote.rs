@@ -17,6 +17,9 @@ pub(crate) struct DockerPromote {
     /// Fingerprint or address of the key that signs the record [default: gpg's default key]
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
+    /// Publish without a proof of the sources; the reason is published too
+    #[arg(long, value_name = "REASON", value_parser = crate::commands::release::proved::reason)]
+    pub without_proof: Option<String>,
     /// Print what would be done, without doing it
     #[arg(long)]
     pub dry_run: bool,

@@ -29,7 +29,7 @@ impl cli::DebBuild {
         let at = packages.series.iter().position(is_own).unwrap_or(0);
         packages.series = packages.series.into_iter().skip(at).take(1).collect();
         let _lock = lock(ctx)?;
-        let options = BuildOptions { signer: None, with_origs: true, threads: threads(None) };
+        let options = BuildOptions { signer: None, with_origs: true, threads: threads(None), without_proof: None };
         let built = packages.build(&options)?;
         let one = built.first().context("no series is declared")?;
 

@@ -23,8 +23,12 @@ impl cli::DebSource {
         }
         let _lock = lock(packages.release.ctx())?;
         let signer = self.signer(packages);
-        let options =
-            BuildOptions { signer: signer.as_ref(), with_origs: !self.without_orig, threads: threads(self.threads) };
+        let options = BuildOptions {
+            signer: signer.as_ref(),
+            with_origs: !self.without_orig,
+            threads: threads(self.threads),
+            without_proof: None,
+        };
         let built = packages.build(&options)?;
         if self.format == cli::Format::Json {
             output::out(serde_json::to_string_pretty(&built)?);

@@ -202,6 +202,7 @@ impl<'a> SourcePackages<'a> {
                 directory: &directory,
                 signer: options.signer,
                 threads: options.threads,
+                without_proof: options.without_proof,
             })?;
             built.push(built_source(series, &version, &package, sources.checksum()));
         }
@@ -298,6 +299,8 @@ pub(in crate::commands) struct BuildOptions<'a> {
     /// Whether `.changes` lists the orig tarballs.
     pub(in crate::commands) with_origs: bool,
     pub(in crate::commands) threads: u32,
+    /// The reason for publishing without a proof, for `.changes`.
+    pub(in crate::commands) without_proof: Option<&'a str>,
 }
 
 fn built_source(series: &Series, version: &DebVersion, package: &SourcePackage, directory: Checksum) -> BuiltSource {

@@ -12,10 +12,11 @@ use super::source_packages::{BuildOptions, BuiltSource, SourcePackages};
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::{lock, threads};
+use crate::commands::release::proved::WITHOUT;
 use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
-use drydock_base::output;
+use drydock_base::{hint, output};
 use drydock_config::release::deb::{Distribution, Place, Series, Target};
 use drydock_deb::delivery::{ArchiveAnswer, UploadLog, UploadRecord, UploadState, UploadTarget};
 use drydock_deb::launchpad::{self, Api, CheckContext, Upload};
@@ -37,6 +38,10 @@ pub(in crate::commands) struct Uploader {
     pub(in crate::commands) wait: u32,
     /// The URL of Launchpad's API.
     pub(in crate::commands) api: String,
+    /// Whether each package must have a proof, beside the sources.
+    pub(in crate::commands) proves_packages: bool,
+    /// The reason for uploading without proofs, which is published in `.changes`.
+    pub(in crate::commands) without_proof: Option<String>,
 }
 
 impl cli::DebUpload {
@@ -46,7 +51,13 @@ impl cli::DebUpload {
         if self.dry_run {
             return print_plan(Destination::new(packages)?);
         }
-        let uploader = Uploader { key: self.key, wait: self.wait, api: self.api };
+        let uploader = Uploader {
+            key: self.key,
+            wait: self.wait,
+            api: self.api,
+            proves_packages: true,
+            without_proof: self.without_proof,
+        };
         uploader.upload(packages, &mut |line| output::out(line))
     }
 }
@@ -92,8 +103,11 @@ impl Uploader {
                 report(format!("accepted   {version} (earlier)"));
                 continue;
             }
-            let mut delivery = Delivery { packages: &packages, target: &target, log: &mut log, api: &self.api };
+            let without_proof = self.without_proof.as_deref();
+            let mut delivery =
+                Delivery { packages: &packages, target: &target, log: &mut log, api: &self.api, without_proof };
             if state != Some(UploadState::Delivered) {
+                self.require_proofs(&packages, series)?;
                 delivery.deliver(&signer)?;
             }
             let built = packages.built_for(series)?;
@@ -118,6 +132,24 @@ impl Uploader {
             }
         }
         Ok(exit)
+    }
+
+    /// Fails unless the sources and the package of a series have proofs of exactly these bytes.
+    fn require_proofs(&self, packages: &SourcePackages<'_>, series: &Series) -> anyhow::Result<()> {
+        let directory = packages.release.directory();
+        packages.release.published(&directory).require_proof(self.without_proof.as_deref())?;
+        if self.without_proof.is_some() || !self.proves_packages {
+            return Ok(());
+        }
+        let built = packages.built_for(series)?;
+        if packages.is_intact(&built) && packages.is_up_to_date(&built)? && packages.proof(&built).is_some() {
+            return Ok(());
+        }
+        let prove = hint::drydock(&["deb", "prove", "--series", series.name.as_str()]);
+        Err(Failure::not_reproducible(format!(
+            "not published: the package {} has no proof; run `{prove}`, {WITHOUT}",
+            built.version
+        )))
     }
 
     /// Asks the archive until it answers or the time is up.
@@ -174,12 +206,19 @@ struct Delivery<'a> {
     log: &'a mut UploadLog,
     /// The URL of Launchpad's API.
     api: &'a str,
+    /// The reason for uploading without proofs.
+    without_proof: Option<&'a str>,
 }
 
 impl Delivery<'_> {
     /// Signs, checks and uploads the package.
     fn deliver(&mut self, signer: &Signer) -> anyhow::Result<()> {
-        let mut options = BuildOptions { signer: Some(signer), with_origs: true, threads: threads(None) };
+        let mut options = BuildOptions {
+            signer: Some(signer),
+            with_origs: true,
+            threads: threads(None),
+            without_proof: self.without_proof,
+        };
         let built = self.packages.build(&options)?;
         let built = built.first().context("no series is left to upload")?;
         let changes = self.packages.directory().join(&built.changes);
@@ -255,6 +294,7 @@ impl Delivery<'_> {
             source: upload.dsc.line("Source").unwrap_or_default(),
             version: built.version.clone(),
             files,
+            without_proof: self.without_proof.map(str::to_owned),
             state,
         })
     }

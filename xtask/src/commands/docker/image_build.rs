@@ -91,6 +91,7 @@ impl ImageBuild<'_> {
             digest,
             platforms,
             inputs,
+            without_proof: None,
             made_by: Some(MadeBy {
                 drydock: env!("CARGO_PKG_VERSION").to_owned(),
                 method: methods.join(", "),

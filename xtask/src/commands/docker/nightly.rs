@@ -25,12 +25,14 @@ impl cli::DockerNightly {
             }
             return Ok(Exit::Success);
         }
+        release.published(&release.directory()).require_proof(self.without_proof.as_deref())?;
         let mut registries = Registries::from_process();
         let mut pushed = Vec::new();
         for image in &selection.images {
             let registry = registries.open(&image.repositories.nightly)?;
             let before = nightly::published(&registry, &image.repositories.nightly)?;
-            let build = selection.build_of(image)?;
+            let mut build = selection.build_of(image)?;
+            build.record.without_proof.clone_from(&self.without_proof);
             push(&registry, image, &build)?;
             pushed.push((registry, image, build.index, before));
         }

@@ -34,7 +34,8 @@ impl cli::DockerPromote {
         let images = select(release.commit.images()?, &self.images)?;
         let (signers, mut findings) = release.signers()?;
         let mut registries = Registries::from_process();
-        let planner = Planner { release: &release, signers: &signers };
+        findings.push(release.proof(self.without_proof.as_deref()));
+        let planner = Planner { release: &release, signers: &signers, without_proof: self.without_proof.as_deref() };
         let mut plans = Vec::new();
         for image in images {
             plans.extend(planner.plan(image, &mut registries, &mut findings)?);

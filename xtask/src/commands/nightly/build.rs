@@ -14,22 +14,14 @@ use drydock_config::release::Version;
 use drydock_oci::build_record::BuildRecord;
 use drydock_oci::layout::Layout;
 use drydock_oci::model::{Descriptor, ParsedManifest};
-use drydock_release::manifest::{Manifest, NAME};
+use drydock_release::manifest::Manifest;
 use drydock_release::proof::Proof;
 
 use super::nightly_build::NightlyBuild;
 
 /// The manifest of the archives, if it belongs to this build and all files have their checksums.
 pub(super) fn manifest(nightly: &NightlyBuild) -> Option<Manifest> {
-    let manifest = Manifest::load(&nightly.release.directory().join(NAME)).ok()?;
-    let is_current = manifest.commit == nightly.release.commit.id.as_str()
-        && manifest.version == nightly.release.version.as_str()
-        && manifest.tag == nightly.release.tag
-        && manifest.declaration == nightly.release.commit.declaration_digest;
-    let is_intact = manifest.files(&nightly.release.directory()).all(|(artifact, _, path)| {
-        Checksum::from_file(&path).is_ok_and(|(sum, size)| (sum, size) == (artifact.sha256, artifact.size))
-    });
-    (is_current && is_intact).then_some(manifest)
+    nightly.release.published(&nightly.release.directory()).manifest()
 }
 
 pub(super) fn sources_done(nightly: &NightlyBuild) -> Option<String> {
@@ -94,7 +86,8 @@ fn summarize_packages(packages: &SourcePackages<'_>) -> String {
 pub(super) fn packages(nightly: &NightlyBuild) -> anyhow::Result<String> {
     let packages = nightly.packages(&[])?;
     let _lock = lock(nightly.ctx())?;
-    packages.build(&BuildOptions { signer: None, with_origs: true, threads: nightly.options.threads })?;
+    let threads = nightly.options.threads;
+    packages.build(&BuildOptions { signer: None, with_origs: true, threads, without_proof: None })?;
     Ok(summarize_packages(&packages))
 }
 

@@ -184,7 +184,14 @@ pub(super) fn upload(nightly: &NightlyBuild, repositories: &mut NightlyRepositor
     repositories.check_unmoved(nightly)?;
     let packages = nightly.packages(&[])?;
     let options = &nightly.options;
-    let uploader = Uploader { key: options.key.clone(), wait: options.wait, api: options.api.clone() };
+    let uploader = Uploader {
+        key: options.key.clone(),
+        wait: options.wait,
+        api: options.api.clone(),
+        // An earlier step proved the packages of the series that the declaration names.
+        proves_packages: false,
+        without_proof: None,
+    };
     let mut results = Vec::new();
     let exit = uploader.upload(packages, &mut |line| {
         output::err(format_args!("== {line}"));

@@ -142,9 +142,16 @@ fn lanternd_is_proved_uploaded_and_installed() {
 
     // It accepts ours, once.
     archive.open();
-    let upload = |deb: &Deb| deb.call(&["upload", "--series", "bookworm", "--key", &fingerprint, "--wait", "2"]);
+    let arguments = ["upload", "--series", "bookworm", "--key", &fingerprint, "--wait", "2"];
+    // The packages are proved, and the sources are not.
+    let unproved = deb.call(&arguments);
+    assert!(unproved.code() == 7 && unproved.stderr.contains("not published: "), "{}", unproved.transcript());
+    assert!(listed(&archive).is_empty());
+    let upload = |deb: &Deb| deb.call(&[&arguments[..], &["--without-proof", "made by a test"]].concat());
     let uploaded = upload(&deb);
     assert!(uploaded.code() == 0 && uploaded.stdout.starts_with("accepted   "), "{}", uploaded.transcript());
+    let published = fs::read_to_string(&changes).unwrap();
+    assert!(published.contains("\nDrydock-Without-Proof: made by a test\n"), "{published}");
     let again = upload(&deb);
     assert!(again.code() == 0 && again.stdout.contains("(earlier)"), "{}", again.transcript());
     let status = deb.ok(&["status", "--series", "bookworm"]);

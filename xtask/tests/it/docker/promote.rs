@@ -49,7 +49,10 @@ fn a_release_has_the_digest_that_was_built_and_a_signed_record() {
 
     let planned = setup.ok(&["1.0", "--dry-run"]);
     assert!(planned.stdout.contains("latest     moves here") && planned.stdout.contains(&top.digest.to_string()));
-    assert!(released(&setup).is_empty(), "--dry-run does nothing");
+    let unproved = setup.call(&["1.0", "--key", &setup.captain, "--proved"]);
+    let words = "the sources are proved";
+    assert!(unproved.code() == 1 && unproved.stdout.contains(words), "{}", unproved.transcript());
+    assert!(released(&setup).is_empty(), "nothing is done without a proof, or with --dry-run");
 
     setup.ok(&["1.0", "--key", &setup.captain]);
     assert_eq!(released(&setup), [("latest".to_owned(), top.digest), ("v1.0".to_owned(), top.digest)]);
@@ -68,6 +71,7 @@ fn a_release_has_the_digest_that_was_built_and_a_signed_record() {
     let promotion = Promotion::parse(text).unwrap();
     assert_eq!((promotion.digest, promotion.commit.as_str()), (top.digest, commit.as_str()));
     assert!(promotion.tag.signed_by.contains(&setup.captain));
+    assert_eq!(promotion.without_proof.as_deref(), Some("made by a test"));
     let printed = promotion.platforms["linux/amd64"].smoke_test.as_ref().map(|test| test.printed.as_str());
     assert_eq!(printed, Some("mine 1.0"));
     assert_eq!(std::fs::read(setup.dist("1.0").join("oci/mine.promotion.json")).unwrap(), *text);

@@ -66,7 +66,13 @@ fn a_nightly_is_published_once_and_moves_with_the_next_commit() {
     let older_commit = ["--commit", &first_commit, "--nightly", &version];
     let built = nightly.xtask(&[&["docker", "build"], &older_commit[..]].concat());
     assert_eq!(built.code(), 0, "{}", built.transcript());
-    let pushed = nightly.xtask(&[&["docker", "nightly"], &older_commit[..]].concat());
+    // Its archives are not there any more, and `docker build` proves nothing.
+    let unproved = nightly.xtask(&[&["docker", "nightly"], &older_commit[..]].concat());
+    let words = "not published: ";
+    assert!(unproved.code() == 7 && unproved.stderr.contains(words), "{}", unproved.transcript());
+    assert_eq!(nightly.tags(), moved);
+    let reason = ["--without-proof", "an older commit"];
+    let pushed = nightly.xtask(&[&["docker", "nightly"], &older_commit[..], &reason].concat());
     assert!(pushed.code() == 0 && pushed.stderr.contains("nightly stays at 1.1-0.nightly"), "{}", pushed.transcript());
     let mut with_it = moved.clone();
     with_it.insert(sha, digest);

@@ -46,6 +46,7 @@ fn good() -> Candidate {
             ("linux/arm64".into(), of(&platforms[1], None)),
         ]),
         inputs: Vec::new(),
+        without_proof: None,
         made_by: None,
     };
     Candidate { descriptor: Descriptor::for_bytes(media::INDEX, b"index"), platforms, records: vec![Ok(record)] }

@@ -23,6 +23,8 @@ use drydock_release::proof::{self, Proof};
 pub(super) struct Planner<'a> {
     pub(super) release: &'a PromotedRelease,
     pub(super) signers: &'a BTreeSet<String>,
+    /// The reason for promoting without a proof.
+    pub(super) without_proof: Option<&'a str>,
 }
 
 /// The plan of the promotion of one image.
@@ -271,6 +273,7 @@ impl Planner<'_> {
             digest,
             platforms: platforms.collect(),
             proofs: self.proofs()?,
+            without_proof: self.without_proof.map(str::to_owned),
         })
     }
 

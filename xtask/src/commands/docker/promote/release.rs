@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::commands::release::policy;
+use crate::commands::release::proved::{Published, WITHOUT};
 use crate::commands::release_context::{DeclaredCommit, VersionSource, signing_policy};
 use crate::commands::{Context, now};
 use drydock_base::failure::Failure;
@@ -12,7 +13,7 @@ use drydock_base::hint;
 use drydock_config::release::{Signing, Version};
 use drydock_oci::build_record::{BuildRecord, RecordTag};
 use drydock_release::keyring::Keyring;
-use drydock_release::manifest::{CHECKSUMS, Manifest, NAME};
+use drydock_release::manifest::{CHECKSUMS, Manifest, NAME, Tag};
 use drydock_release::preflight::Finding;
 use drydock_release::tag::SignedTag;
 use drydock_release::verify;
@@ -135,6 +136,26 @@ impl PromotedRelease {
         let lists = verify::verify(&request)?.report.lists;
         let signatures = lists.into_iter().filter(|list| list.name == CHECKSUMS).flat_map(|list| list.signatures);
         Ok(signatures.filter(|one| one.counts).filter_map(|one| Some((one.person?, one.key))).collect())
+    }
+
+    /// Whether the release has a proof of exactly its files at this commit, or a reason is given why it has none.
+    pub(super) fn proof(&self, without: Option<&str>) -> Finding {
+        let what = "the sources are proved";
+        if let Some(reason) = without {
+            return Finding::good(what, format!("no; published without a proof: {reason}"));
+        }
+        let published = Published {
+            directory: &self.dist,
+            declaration: &self.commit.declaration,
+            declaration_digest: self.commit.declaration_digest,
+            version: self.version.as_str(),
+            commit: self.commit.id.as_str(),
+            tag: Some(Tag { name: self.tag.name.clone(), object: self.tag.object.clone() }),
+        };
+        match published.lacks_proof() {
+            None => Finding::good(what, "by proof.json, for exactly these files"),
+            Some(why) => Finding::bad(what, why, format!("prove the release at its tag, {WITHOUT}")),
+        }
     }
 
     /// Returns true if a build is of this version, at this tag.
