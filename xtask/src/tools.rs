@@ -158,6 +158,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("openssl", "openssl", &[Check], "creates certificates in the tests"),
     program("qemu-system-x86_64", "qemu-system-x86", &[Check], "boots a kernel with cgroup v2 in the tests"),
     program("busybox", "busybox-static", &[Check], "is the init process of the tests' virtual machine"),
+    program("mke2fs", "e2fsprogs", &[Check], "formats the disk of the tests' virtual machine"),
     program("chromium", "chromium", &[Check], "opens the HTML report in the tests"),
     file(
         "locales-all",

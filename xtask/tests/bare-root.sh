@@ -65,6 +65,7 @@ fi
 # The names of this machine, since programs look up their own host.
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
 
+chmod 0755 "$root"
 rm -rf "$root/new" && mkdir -p "$root/new" "$root/opt/rust" "$root/work"
 git clone --quiet --no-hardlinks --no-local "$source" "$root/new/drydock"
 if [ -d "$root/work/drydock/target" ]; then mv "$root/work/drydock/target" "$root/new/drydock/target"; fi

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// One part of the available memory in this many is left to the kernel, to the page cache, and to Drydock.
+pub const MARGIN: u64 = 16;
+
 /// Slots and memory that the jobs of a run may use at once, with the origin of the numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
@@ -55,8 +56,11 @@ pub trait Containment: Send {
 /// One sample of a group's memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Memory that cannot be reclaimed: anonymous memory for cgroups, PSS otherwise; in bytes.
+    /// Memory that cannot be reclaimed: anonymous memory for cgroups, PSS otherwise, and what was swapped out of it; in
+    /// bytes.
     pub bytes: u64,
+    /// The part of it that was swapped out, in bytes; zero where that is not counted.
+    pub swapped: u64,
 }
 
 /// The processes of one attempt.
@@ -66,6 +70,10 @@ pub trait Group: Send {
     /// The living processes. `adopted` are the attempt's orphans, which are children of this process; `None` if this
     /// process has no orphans at all.
     fn members(&self, adopted: Option<&[u32]>) -> io::Result<Vec<u32>>;
+    /// The time for which all of its processes waited for memory (PSI `full`), where the kernel counts it.
+    fn stalled(&self) -> Option<Duration> {
+        None
+    }
     /// Present memory.
     fn usage(&mut self, adopted: &[u32]) -> io::Result<Usage>;
     /// The counters; to be read before [`Group::remove`].
@@ -183,6 +191,17 @@ pub fn own_cgroup() -> Option<String> {
     mounts::memory().or_else(mounts::unified).map(|place| place.path)
 }
 
+/// The groups of this process that control memory in the hierarchy of that version: its own, then those above it.
+pub fn own_groups(kind: Kind) -> Vec<PathBuf> {
+    let place = match kind {
+        Kind::V2 => mounts::unified(),
+        Kind::V1 => mounts::memory(),
+        Kind::None => None,
+    };
+    let Some(place) = place else { return Vec::new() };
+    place.dir.ancestors().take_while(|dir| dir.join("cgroup.procs").exists()).map(Path::to_owned).collect()
+}
+
 /// The variable that marks each process of an attempt, so that it is recognized even if it left its session and parent.
 pub const MARKER: &str = "DRYDOCK_ATTEMPT";
 
@@ -262,7 +281,7 @@ fn without_cache(highest: u64, stat: &Path, [cache, shared]: [&str; 2]) -> u64 {
 }
 
 /// The number behind a key in a `key value` file.
-fn read_keyed(path: PathBuf, key: &str) -> io::Result<u64> {
+pub(crate) fn read_keyed(path: PathBuf, key: &str) -> io::Result<u64> {
     let text = fs::read_to_string(&path)?;
     text.lines()
         .filter_map(|line| line.split_once(' '))

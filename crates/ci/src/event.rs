@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::capacity::Capacity;
 use super::conditions::Conditions;
+use super::dangers::Surroundings;
 use super::evidence::{Evidence, KillReason};
 use super::outcome::{self, Verdict};
 use drydock_base::units::JobName;
@@ -27,6 +28,8 @@ pub struct Stamped {
 pub enum Event {
     /// A run began, or was resumed after an interruption.
     RunStarted(RunStarted),
+    /// What the machine was like when the run began or was resumed.
+    Surroundings(Box<Surroundings>),
     /// The result of a job that this run does not repeat, carried over from an earlier run.
     Carried {
         /// The run that has the attempts' files.

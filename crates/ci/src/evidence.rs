@@ -182,6 +182,54 @@ pub struct HostMemory {
     pub pressure: Option<f64>,
 }
 
+/// What became of a Drydock that left no end of its run, as far as a later one can tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "how")]
+pub enum SupervisorLoss {
+    /// The machine was restarted since: the kernel's identifier of the boot is another.
+    Restarted,
+    /// The kernel killed every process of a cgroup that it was in.
+    GroupKilled {
+        /// The cgroup's directory.
+        group: String,
+        /// The number of times since the start of the run.
+        kills: u64,
+    },
+    /// A daemon killed the cgroup that it was in.
+    Userspace(UserspaceKill),
+    /// Nothing proves what happened.
+    Unknown {
+        /// The rise of the machine's count of out-of-memory kills since the start of the run.
+        kills: u64,
+        /// A cgroup around it whose processes the kernel kills together.
+        group: Option<String>,
+    },
+}
+
+/// How the machine slowed a job down for its use of memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Slowdown {
+    /// The cgroup whose `memory.high` was exceeded while the job ran; the one that was exceeded most often.
+    pub throttled: Option<Throttled>,
+    /// Milliseconds for which all of its processes waited for memory: PSI `full` of its own cgroup.
+    pub stalled_ms: Option<u64>,
+    /// Bytes of its memory that were swapped out at the last sample.
+    pub swapped: u64,
+}
+
+/// A cgroup whose processes were throttled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Throttled {
+    /// Its directory.
+    pub group: String,
+    /// `memory.high` in bytes.
+    pub high: u64,
+    /// The number of times that its processes were throttled: the rise of `high` in `memory.events`.
+    pub events: u64,
+}
+
 /// The memory of one job at the moment of the death.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -265,6 +313,12 @@ pub struct Evidence {
     pub disk_full: Option<String>,
     /// For a lost attempt: its last memory samples in bytes, oldest first.
     pub last_samples: Vec<u64>,
+    /// For a lost attempt: what became of the Drydock that ran it.
+    #[serde(default)]
+    pub supervisor: Option<SupervisorLoss>,
+    /// How the machine slowed it down, if its time was up.
+    #[serde(default)]
+    pub slowdown: Slowdown,
 }
 
 impl Evidence {
@@ -305,6 +359,8 @@ impl Evidence {
             allocation_lines: Vec::new(),
             disk_full: None,
             last_samples: Vec::new(),
+            supervisor: None,
+            slowdown: Slowdown::default(),
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod capacity;
 pub mod command_line;
 pub mod conditions;
 pub mod containment;
+pub mod dangers;
 pub mod event;
 pub mod evidence;
 pub mod heap;

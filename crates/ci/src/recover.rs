@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use super::containment::{self, MARKER, signal_process};
 use super::event::{AttemptRecord, Measured};
-use super::evidence::{End, Evidence, KillIntent};
+use super::evidence::{End, Evidence, KillIntent, SupervisorLoss};
 use super::mark::Mark;
 use super::probe::process;
 use super::run::{InFlight, Run};
@@ -43,9 +43,17 @@ fn is_ours(root: &Path, id: &str) -> bool {
     plain && named && root.starts_with("/sys/fs/cgroup") && root.join("cgroup.procs").is_file()
 }
 
+/// What became of the Drydock that ran it, if that run has no end.
+pub fn loss(run: &Run) -> Option<SupervisorLoss> {
+    let open = run.result.is_none() && run.interrupted.is_none();
+    let since = run.began.unwrap_or(run.last) / 1000;
+    run.surroundings.as_ref().filter(|_| open).map(|surroundings| surroundings.loss(since))
+}
+
 /// The record of an attempt whose end nobody saw.
-pub fn lost(flight: &InFlight, expect_exit: i32, last_seen: i64) -> AttemptRecord {
+pub fn lost(flight: &InFlight, expect_exit: i32, last_seen: i64, supervisor: Option<SupervisorLoss>) -> AttemptRecord {
     let evidence = Evidence {
+        supervisor,
         expect_exit,
         // A kill that was journalled was sent, whether or not its effect was seen.
         intent: flight.intent.map(|reason| KillIntent { reason, at: last_seen, escalated: false }),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::dangers::Surroundings;
 use super::event::{AttemptRecord, AttemptStarting, Event, JobResult, RunResult, RunStarted, Stamped};
 use super::evidence::{Finding, KillReason};
 use super::plan::Plan;
@@ -20,6 +21,8 @@ pub struct Run {
     pub plan: Plan,
     /// The identity and the setting of the run, once it began.
     pub started: Option<RunStarted>,
+    /// The state of the machine at the start of its last session.
+    pub surroundings: Option<Surroundings>,
     /// Unix milliseconds of the first event.
     pub began: Option<i64>,
     /// Unix milliseconds of the last event.
@@ -93,6 +96,7 @@ impl Run {
         Run {
             plan,
             started: None,
+            surroundings: None,
             began: None,
             last: 0,
             jobs,
@@ -144,6 +148,7 @@ impl Run {
                     }
                 }
             }
+            Event::Surroundings(surroundings) => self.surroundings = Some((**surroundings).clone()),
             Event::Carried { from, job, result, attempts } => {
                 if let Some(state) = self.job(job) {
                     state.samples = vec![Vec::new(); attempts.len()];

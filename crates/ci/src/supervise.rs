@@ -38,6 +38,7 @@ mod program;
 mod recorder;
 mod slots;
 mod suite;
+mod throttle;
 
 use attempt::{Attempt, Deadline, StartError};
 use clock::Clock;

@@ -35,6 +35,7 @@ mod suppress;
 mod suppressions;
 mod tune_memory;
 
+pub(super) use plan::dangers;
 use session::{Goal, Session};
 
 /// The parameters of running jobs.

@@ -22,6 +22,11 @@ impl cli::Doctor {
                 tool.reason
             ));
         }
+        if matches!(self.of, None | Some(Purpose::Ci)) {
+            for danger in super::ci::dangers(None) {
+                output::out(format_args!("danger   {danger}"));
+            }
+        }
         let missing = tools::missing(self.of);
         if missing.is_empty() {
             output::out("no tools are missing");

@@ -4,6 +4,7 @@
 
 mod attacks;
 mod browser;
+mod dangers;
 mod deaths;
 mod deb;
 mod declarations;

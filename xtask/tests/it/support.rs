@@ -24,7 +24,7 @@ mod results;
 pub(crate) use disk::SmallDisk;
 pub(crate) use git::{git, git_with};
 pub(crate) use moving_head::MovingHead;
-pub(crate) use results::{JobJson, RunJson};
+pub(crate) use results::{AttemptJson, JobJson, RunJson};
 
 /// The directory with the built fixtures: `mortal` and `mortal-static`. Built once a test process, or taken from the
 /// directory that `DRYDOCK_TEST_FIXTURES` names, for a machine without a compiler.

@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-
 use crate::support::{mortal, need, need_tool, wait_for, xtask_binary};
+
+mod kernel;
+
+use kernel::{DISK_MODULES, kernel};
 
 /// The version of cgroups in a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub(crate) struct Guest {
     limit: Duration,
     files: BTreeMap<PathBuf, PathBuf>,
     script: String,
+    disk: Option<PathBuf>,
+    dies_at: Option<String>,
 }
 
 /// Runs before the script of every guest: `/init` of the initramfs.
@@ -57,7 +61,7 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t tmpfs tmpfs /tmp
-{cgroups}echo "@@up $(cut -d' ' -f1 /proc/uptime)"
+{modules}{cgroups}echo "@@up $(cut -d' ' -f1 /proc/uptime)"
 cd /root
 sh /script 2>&1
 code=$?
@@ -72,7 +76,8 @@ impl Guest {
     pub(crate) fn new(memory_mib: u32, script: &str) -> Self {
         let files = BTreeMap::from([("bin/busybox".into(), "/bin/busybox".into())]);
         let limit = Duration::from_secs(180);
-        Self { hierarchy: Hierarchy::V2, memory_mib, limit, files, script: script.to_owned() }
+        let script = script.to_owned();
+        Self { hierarchy: Hierarchy::V2, memory_mib, limit, files, script, disk: None, dies_at: None }
     }
 
     /// A guest that runs one test of this very binary, ignored or not, with what the tests of memory and deaths need.
@@ -87,6 +92,24 @@ impl Guest {
             .program("/bin/it", &std::env::current_exe().unwrap())
             .program("/fixtures/mortal", &mortal())
             .memcheck()
+    }
+
+    /// Gives it a disk, `/dev/vda`, with the bytes of that file. What is written stays there.
+    pub(crate) fn disk(mut self, image: impl Into<PathBuf>) -> Self {
+        self.disk = Some(image.into());
+        for module in DISK_MODULES {
+            // A kernel that was brought may have it built in.
+            if let Some(host) = kernel().module(module) {
+                self = self.file(format!("/modules/{module}.ko"), host);
+            }
+        }
+        self
+    }
+
+    /// The machine loses its power as soon as the console shows this.
+    pub(crate) fn dies_at(mut self, mark: &str) -> Self {
+        self.dies_at = Some(mark.to_owned());
+        self
     }
 
     /// Sets the version of cgroups; 2 by default.
@@ -148,6 +171,8 @@ impl Guest {
         let console = directory.path().join("console");
         self.write_initramfs(&initramfs);
         let started = Instant::now();
+        let disk = self.disk.as_ref().map(|disk| format!("file={},if=virtio,format=raw", disk.display()));
+        let disk = disk.iter().flat_map(|disk| ["-drive", disk]);
         let mut qemu = Qemu(
             Command::new("qemu-system-x86_64")
                 .args(["-accel", "tcg,thread=multi", "-smp", "2"])
@@ -156,20 +181,35 @@ impl Guest {
                 .arg("-serial")
                 .arg(format!("file:{}", console.display()))
                 .arg("-kernel")
-                .arg(kernel())
+                .arg(&kernel().image)
                 .arg("-initrd")
                 .arg(&initramfs)
+                .args(disk)
                 // The log of the kernel would tear the lines of the script apart: only what is critical is shown.
                 .args(["-append", "console=ttyS0 panic=-1 loglevel=3 mitigations=off random.trust_cpu=on"])
                 .stdin(Stdio::null())
                 .spawn()
                 .unwrap(),
         );
-        wait_for(self.limit, || qemu.0.try_wait().unwrap());
+        wait_for(self.limit, || {
+            let reached = |mark| String::from_utf8_lossy(&fs::read(&console).unwrap_or_default()).contains(mark);
+            let dies = self.dies_at.as_deref().is_some_and(reached);
+            (dies || qemu.0.try_wait().unwrap().is_some()).then_some(())
+        });
         drop(qemu);
         let text = fs::read(&console).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).replace('\r', "");
         Console { text, took: started.elapsed(), initramfs: fs::metadata(&initramfs).unwrap().len() }
+    }
+
+    fn init(&self) -> String {
+        let modules: String = DISK_MODULES
+            .iter()
+            .map(|module| format!("/modules/{module}.ko"))
+            .filter(|module| self.files.contains_key(Path::new(&module[1..])))
+            .map(|module| format!("insmod {module}\n"))
+            .collect();
+        INIT.replace("{cgroups}", self.hierarchy.mount()).replace("{modules}", &modules)
     }
 
     fn write_initramfs(&self, path: &Path) {
@@ -177,7 +217,7 @@ impl Guest {
         archive.directory("dev");
         // Without a console node, init has no standard output.
         archive.entry("dev/console", 0o020_600, (5, 1), b"");
-        archive.file("init", 0o755, INIT.replace("{cgroups}", self.hierarchy.mount()).as_bytes());
+        archive.file("init", 0o755, self.init().as_bytes());
         archive.file("script", 0o644, self.script.as_bytes());
         for (guest, host) in &self.files {
             for directory in guest.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
@@ -260,48 +300,6 @@ pub(crate) fn available() -> bool {
     need(cfg!(target_arch = "x86_64"), "the guests are x86-64")
         && need_tool("qemu-system-x86_64", "qemu-system-x86")
         && need(Path::new("/bin/busybox").exists(), "busybox is missing: apt-get install busybox-static")
-}
-
-/// The kernel: the file that `DRYDOCK_TEST_KERNEL` names, or Debian's cloud kernel, downloaded once into
-/// `target/vm-cache` and never installed.
-fn kernel() -> PathBuf {
-    if let Some(kernel) = std::env::var_os("DRYDOCK_TEST_KERNEL") {
-        return kernel.into();
-    }
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("vm-cache");
-    fs::create_dir_all(&cache).unwrap();
-    let kernel = cache.join("vmlinuz");
-    // One download for all tests of one process and of several.
-    let lock = fs::File::create(cache.join("lock")).unwrap();
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    if !kernel.exists() {
-        let directory = tempfile::tempdir_in(&cache).unwrap();
-        let package = download(directory.path()).unwrap_or_else(|_| {
-            // The machine's lists are missing, or older than the archive.
-            output(Command::new("apt-get").args(["update", "--quiet"]));
-            download(directory.path())
-                .unwrap_or_else(|why| panic!("{why}; set DRYDOCK_TEST_KERNEL to a kernel with a built-in 8250 console"))
-        });
-        let files = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
-        let deb = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "deb")).unwrap();
-        let root = directory.path().join("root");
-        output(Command::new("dpkg-deb").arg("-x").args([&deb, &root]));
-        let image = root.join("boot").join(package.replace("linux-image-", "vmlinuz-"));
-        fs::rename(image, &kernel).unwrap();
-    }
-    kernel
-}
-
-/// Downloads the package of the newest cloud kernel into the directory, and returns its name.
-fn download(directory: &Path) -> anyhow::Result<String> {
-    let depends = Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]).output().unwrap();
-    let depends = String::from_utf8_lossy(&depends.stdout).into_owned();
-    let package = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
-    let package = format!("linux-image-{}", package.context("the package linux-image-cloud-amd64 does not exist")?);
-    let download =
-        Command::new("apt-get").args(["download", "--quiet", &package]).current_dir(directory).output().unwrap();
-    anyhow::ensure!(download.status.success(), "{}", String::from_utf8_lossy(&download.stderr));
-    Ok(package)
 }
 
 /// The file of Debian's `libc6-dbg` with the symbols of a library.

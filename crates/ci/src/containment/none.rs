@@ -81,7 +81,7 @@ impl Group for Tree {
                 self.pids.push(pid);
             }
         }
-        Ok(Usage { bytes })
+        Ok(Usage { bytes, swapped: 0 })
     }
 
     fn counters(&self) -> Reading<GroupCounters> {

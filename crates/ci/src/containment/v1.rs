@@ -103,7 +103,11 @@ impl Group for V1Group {
     }
 
     fn usage(&mut self, _adopted: &[u32]) -> io::Result<Usage> {
-        Ok(Usage { bytes: read_keyed(self.dir.join("memory.stat"), "total_rss")? })
+        let stat = self.dir.join("memory.stat");
+        let resident = read_keyed(stat.clone(), "total_rss")?;
+        // The line is absent where the kernel does not account swap.
+        let swapped = read_keyed(stat, "total_swap").unwrap_or(0);
+        Ok(Usage { bytes: resident + swapped, swapped })
     }
 
     fn counters(&self) -> Reading<GroupCounters> {

@@ -7,12 +7,15 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{
     Containment, Group, Kind, Unavailable, Usage, mounts, read_keyed, read_members, read_number, remove_group,
     with_escaped, without_cache,
 };
+use crate::capacity;
 use crate::evidence::{GroupCounters, Reading};
+use crate::probe::host;
 use crate::spawn::Program;
 use drydock_base::units::ByteSize;
 
@@ -49,6 +52,7 @@ impl V2 {
             fs::write(leaf.join("cgroup.procs"), "0").map_err(refused)?;
             let mut made = V2::below(&own.dir, &own.path, &name).map_err(refused)?;
             made.moved = Some((leaf, dir()));
+            made.protect_drydock().map_err(refused)?;
             return Ok(made);
         }
         let (Some(parent), Some((parent_path, _))) = (own.dir.parent(), own.path.rsplit_once('/')) else {
@@ -64,7 +68,23 @@ impl V2 {
         let made = V2::below(parent, parent_path, &name).map_err(refused)?;
         let limit = fs::read_to_string(own.dir.join("memory.max")).unwrap_or_else(|_| "max".into());
         fs::write(made.root.join("memory.max"), limit.trim()).map_err(refused)?;
+        made.protect_drydock().map_err(refused)?;
         Ok(made)
+    }
+
+    /// Where the kernel would kill all processes of a group above (`memory.oom.group`), the jobs together get a limit that
+    /// is reached before: then it kills one of their processes, and Drydock lives to tell.
+    fn protect_drydock(&self) -> io::Result<()> {
+        let kills_all =
+            |group: &Path| fs::read_to_string(group.join("memory.oom.group")).is_ok_and(|set| set.trim() == "1");
+        if !self.root.ancestors().skip(1).any(kills_all) {
+            return Ok(());
+        }
+        let available = host::meminfo().available;
+        let room = super::memory_room().into_iter().map(|(bytes, _)| bytes).chain(available).min();
+        let Some(room) = room else { return Ok(()) };
+        let own = read_number(self.root.join("memory.max")).unwrap_or(u64::MAX);
+        fs::write(self.root.join("memory.max"), own.min(room - room / capacity::MARGIN).to_string())
     }
 
     fn below(dir: &Path, path: &str, name: &str) -> io::Result<V2> {
@@ -144,8 +164,17 @@ impl Group for V2Group {
         read_members(&self.dir).and_then(|members| with_escaped(members, adopted.unwrap_or_default()))
     }
 
+    fn stalled(&self) -> Option<Duration> {
+        let text = fs::read_to_string(self.dir.join("memory.pressure")).ok()?;
+        let total = text.lines().find(|line| line.starts_with("full "))?.split_once("total=")?.1;
+        total.trim().parse().ok().map(Duration::from_micros)
+    }
+
     fn usage(&mut self, _adopted: &[u32]) -> io::Result<Usage> {
-        Ok(Usage { bytes: read_keyed(self.dir.join("memory.stat"), "anon")? })
+        let resident = read_keyed(self.dir.join("memory.stat"), "anon")?;
+        // The file is absent where the kernel does not account swap.
+        let swapped = read_number(self.dir.join("memory.swap.current")).unwrap_or(0);
+        Ok(Usage { bytes: resident + swapped, swapped })
     }
 
     fn counters(&self) -> Reading<GroupCounters> {

@@ -2,7 +2,8 @@
 
 use super::end::end_in_words;
 use super::heap;
-use super::memory::{out_of_memory_likely, out_of_memory_proved, who_had_how_much};
+use super::lost::{Lost, lost_with_drydock};
+use super::memory::{out_of_memory_likely, out_of_memory_proved, slowed_down, who_had_how_much};
 use super::{Outcome, Verdict, signal_name, signals, suite};
 use crate::evidence::{End, Evidence, Finding, KillReason, Reading};
 use crate::report::commands;
@@ -47,7 +48,10 @@ fn never_ran(evidence: &Evidence) -> Option<Verdict> {
         // Drydock sent a kill, though its effect was not seen.
         End::NoRecord if evidence.intent.is_some() => None,
         End::NoRecord => {
-            let verdict = Verdict::new(Outcome::Lost, 0.9, "the journal records a start but no end of this attempt");
+            let verdict = match lost_with_drydock(evidence) {
+                Lost::Proved(verdict) => return Some(verdict),
+                Lost::Supported(verdict) => verdict,
+            };
             Some(if evidence.memory_was_rising() {
                 let last = evidence.last_samples.last().copied().unwrap_or_default();
                 verdict.and(format!(
@@ -69,7 +73,7 @@ fn ended_by_us(evidence: &Evidence) -> Option<Verdict> {
     match intent.reason {
         KillReason::Timeout => {
             let limit = units::human(std::time::Duration::from_millis(evidence.timeout_ms));
-            Some(
+            let verdict =
                 Verdict::new(Outcome::TimedOut, 0.99, format!("it was still running after {limit}, its timeout"))
                     .and(format!(
                         "Drydock ended it: {how}{}",
@@ -79,8 +83,8 @@ fn ended_by_us(evidence: &Evidence) -> Option<Verdict> {
                                 format!("; before, {} stopped (state T), waiting for SIGCONT", processes_were(count)),
                         }
                     ))
-                    .advise("raise the job's `timeout`, or look at the end of its log for what it waits for"),
-            )
+                    .advise("raise the job's `timeout`, or look at the end of its log for what it waits for");
+            Some(slowed_down(evidence, verdict))
         }
         KillReason::Cancel => {
             Some(Verdict::new(Outcome::Cancelled, 0.99, format!("the run was interrupted and Drydock ended it: {how}")))

@@ -1,9 +1,11 @@
 //! The rules about memory: the victim of a kill, the exhausted limit, and the confidence.
 
+use std::time::Duration;
+
 use super::end::{end_in_words, main_was_sigkilled};
 use super::{MemoryScope, Outcome, Verdict, Victim, signals};
 use crate::evidence::{End, Evidence, GroupCounters, HostCounters, Neighbour, Reading};
-use drydock_base::units::ByteSize;
+use drydock_base::units::{self, ByteSize};
 
 /// Rules 2, 3 and 6 of the evidence's order: counters and records that name this job.
 pub(super) fn out_of_memory_proved(evidence: &Evidence) -> Option<Verdict> {
@@ -119,7 +121,48 @@ pub(super) fn who_had_how_much(evidence: &Evidence, scope: MemoryScope) -> Vec<S
     vec![format!("memory at that moment: {}{more}", named.join(", ")), instigator]
 }
 
-fn more_memory(verdict: Verdict, scope: MemoryScope) -> Verdict {
+/// The least share of its time for which a job that was slowed down waits for memory.
+const WORTH_SAYING: u64 = 10;
+/// The least memory that is worth mentioning when it was swapped out.
+const MUCH_SWAP: u64 = 16 << 20;
+
+/// Adds to the verdict about a timeout that the machine slowed the job down for its use of memory.
+pub(super) fn slowed_down(evidence: &Evidence, mut verdict: Verdict) -> Verdict {
+    let slowdown = &evidence.slowdown;
+    let stalled = slowdown.stalled_ms.filter(|ms| *ms > evidence.duration_ms / WORTH_SAYING);
+    if let Some(throttled) = &slowdown.throttled {
+        verdict = verdict
+            .and(format!(
+                "the kernel throttled it {} times: the cgroup {} used more than its `memory.high` of {}",
+                throttled.events,
+                throttled.group,
+                ByteSize::new(throttled.high)
+            ))
+            .advise(format!(
+                "raise `memory.high` of {}, or lower --memory so that fewer jobs share it; a longer `timeout` only \
+                 makes it wait longer",
+                throttled.group
+            ));
+    } else if slowdown.swapped > MUCH_SWAP {
+        verdict = verdict.advise(
+            "raise the job's `memory` so that it is admitted only when it fits, or lower --memory: what is swapped out \
+             runs many times slower",
+        );
+    }
+    if slowdown.swapped > MUCH_SWAP {
+        verdict = verdict.and(format!("{} of its memory was swapped out", ByteSize::new(slowdown.swapped)));
+    }
+    if let Some(ms) = stalled {
+        verdict = verdict.and(format!(
+            "all of its processes waited for memory for {} of the {} that it ran",
+            units::human(Duration::from_millis(ms)),
+            units::human(Duration::from_millis(evidence.duration_ms))
+        ));
+    }
+    verdict
+}
+
+pub(super) fn more_memory(verdict: Verdict, scope: MemoryScope) -> Verdict {
     match scope {
         MemoryScope::OwnLimit => {
             verdict.advise("raise the job's `memory-limit`, or find the spike with `tool: massif`")

@@ -5,6 +5,22 @@ use std::path::Path;
 use crate::evidence::{Reading, UserspaceKill};
 use drydock_base::text;
 
+/// The daemons that kill processes or cgroups before the kernel's memory is exhausted.
+const DAEMONS: [&str; 4] = ["earlyoom", "systemd-oomd", "nohang", "oomd"];
+
+/// Those that run, by the names of their programs. A container does not show those of the machine around it.
+pub fn running() -> Vec<String> {
+    let pids = super::process::all().unwrap_or_default();
+    let names = pids.iter().filter_map(|stat| std::fs::read_to_string(format!("/proc/{}/comm", stat.pid)).ok());
+    let mut found: Vec<String> = names
+        .map(|name| name.trim().to_owned())
+        .filter(|name| DAEMONS.contains(&name.as_str()) || name.starts_with("nohang"))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 /// Asks the journal for kills that name one of the pids or the group, since the given Unix time in seconds.
 pub fn kills(since: i64, pids: &[u32], group: Option<&str>) -> Reading<Vec<UserspaceKill>> {
     if !Path::new("/run/systemd/journal/socket").exists() {

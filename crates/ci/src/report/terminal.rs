@@ -145,7 +145,8 @@ impl Terminal {
                     bars.clear();
                 }
             }
-            Event::Carried { .. }
+            Event::Surroundings(_)
+            | Event::Carried { .. }
             | Event::AttemptStarting(_)
             | Event::AttemptStarted { .. }
             | Event::Samples { .. }

@@ -53,6 +53,8 @@ pub(super) struct Attempt {
     pub(super) began: Instant,
     pub(super) began_at: i64,
     pub(super) usage: u64,
+    /// Bytes of it that were swapped out at the last sample.
+    pub(super) swapped: u64,
     /// The highest sample.
     pub(super) highest: u64,
     pub(super) recent: Vec<u64>,
@@ -77,12 +79,14 @@ pub(super) struct Attempt {
 }
 
 /// The machine's counters at the start of an attempt.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Baseline {
     /// The count of out-of-memory kills in `/proc/vmstat`.
     pub(super) host: Option<u64>,
     /// The number of kills in the kernel log.
     pub(super) kernel: usize,
+    /// The count of each cgroup above that may be throttled.
+    pub(super) throttled: Vec<u64>,
 }
 
 /// The main process is gone and reaped.
@@ -196,6 +200,7 @@ impl Attempt {
             began: launch.began,
             began_at: launch.began_at,
             usage: 0,
+            swapped: 0,
             highest: 0,
             recent: Vec::new(),
             intent: None,
@@ -360,6 +365,7 @@ impl Attempt {
     pub(super) fn sample(&mut self) {
         if let Ok(usage) = self.group.usage(self.adopted.as_deref().unwrap_or_default()) {
             self.usage = usage.bytes;
+            self.swapped = usage.swapped;
             self.highest = self.highest.max(usage.bytes);
             self.recent.push(usage.bytes);
             if self.recent.len() > 16 {

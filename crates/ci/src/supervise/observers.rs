@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::attempt::{Attempt, Baseline, Ended};
 use super::suite::Suite;
+use super::throttle::{self, Throttle};
 use crate::containment;
 use crate::evidence::{End, Evidence, HostCounters, HostMemory, KernelKill, Neighbour, Reading, UserspaceKill};
 use crate::heap;
@@ -126,18 +127,21 @@ pub(super) struct Observers<'a> {
     kernel: KernelLog,
     deaths: Deaths,
     memory: MemoryWatch,
+    throttles: Vec<Throttle>,
 }
 
 impl<'a> Observers<'a> {
     /// Opens the sources that this machine has.
     pub(super) fn new(plan: &'a Plan, state: &'a Path) -> Observers<'a> {
         let (oom, kernel) = (OomCounter::open(), KernelLog::open());
-        Observers { plan, state, oom, kernel, deaths: Deaths::default(), memory: MemoryWatch::default() }
+        let (deaths, memory, throttles) = (Deaths::default(), MemoryWatch::default(), Throttle::all());
+        Observers { plan, state, oom, kernel, deaths, memory, throttles }
     }
 
     /// The counters before an attempt starts.
     pub(super) fn baseline(&mut self) -> Baseline {
-        Baseline { host: self.oom.value().get().copied(), kernel: self.kernel.seen() }
+        let throttled = self.throttles.iter().map(|throttle| throttle.count()).collect();
+        Baseline { host: self.oom.value().get().copied(), kernel: self.kernel.seen(), throttled }
     }
 
     /// Takes note of an attempt whose main process just ended.
@@ -211,6 +215,9 @@ impl<'a> Observers<'a> {
         }
         if matches!(evidence.end, End::Signaled { .. }) && attempt.intent.is_none() {
             evidence.userspace = userspace_kills(attempt);
+        }
+        if attempt.intent.is_some() {
+            evidence.slowdown = throttle::slowdown(attempt, &self.throttles);
         }
         evidence.killed_peers = self.deaths.peers(attempt.job, died_at);
         evidence.address_space = ended.and_then(|ended| ended.address_space);

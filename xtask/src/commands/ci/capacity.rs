@@ -2,14 +2,12 @@
 
 use super::RunParameters;
 use drydock_base::units::ByteSize;
-use drydock_ci::capacity::Capacity;
+use drydock_ci::capacity::{Capacity, MARGIN};
 use drydock_ci::containment;
 use drydock_ci::probe::host;
 
 /// The memory, in bytes, if no limit can be read.
 const FALLBACK: ByteSize = ByteSize::gib(2);
-/// One part in this many is left to the kernel, to the page cache, and to Drydock.
-const MARGIN: u64 = 16;
 
 /// The flags, else the processors that this process may use, and the tightest of available memory and group limits,
 /// less a sixteenth.

@@ -13,6 +13,8 @@ use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::units::{self, ByteSize};
 use drydock_ci::capacity::Capacity;
+use drydock_ci::containment::{self, Kind};
+use drydock_ci::dangers;
 use drydock_ci::history::History;
 use drydock_ci::plan::Plan;
 use drydock_ci::quarantine;
@@ -44,7 +46,10 @@ pub(super) fn show(
     }
     match format {
         cli::Format::Json => output::out(format_args!("{}", serde_json::to_string_pretty(&plan)?)),
-        cli::Format::Text => print(&plan, &capacity, &History::with(&ctx.state.history(), &parameters.history)),
+        cli::Format::Text => {
+            let history = History::with(&ctx.state.history(), &parameters.history);
+            print(&plan, &capacity, &history, &dangers(parameters.containment));
+        }
     }
     Ok(Exit::Success)
 }
@@ -104,12 +109,29 @@ pub(super) fn valgrind_version(plan: &Plan) -> anyhow::Result<Option<String>> {
     Ok(Some(version.trim_start_matches("valgrind-").to_owned()))
 }
 
-fn print(plan: &Plan, capacity: &Capacity, history: &History) {
+/// What this machine does when memory runs out, one sentence for each setting or daemon.
+pub(in crate::commands) fn dangers(containment: Option<Kind>) -> Vec<String> {
+    let found = dangers::find();
+    if found.is_empty() {
+        return Vec::new();
+    }
+    // Nothing remains of this: the groups are removed with the value.
+    let chosen = containment::choose(containment, &format!("plan-{:x}", std::process::id()));
+    let kind = chosen.map_or(Kind::None, |(containment, _)| containment.kind());
+    let mut said: Vec<String> = found.iter().map(|danger| danger.describe(kind)).collect();
+    said.dedup();
+    said
+}
+
+fn print(plan: &Plan, capacity: &Capacity, history: &History, dangers: &[String]) {
     output::out(format_args!("{} jobs in {}", plan.jobs.len(), plan.project.display()));
     output::out(format_args!("slots   {}  ({})", capacity.slots, capacity.slots_source));
     output::out(format_args!("memory  {}  ({})", ByteSize::new(capacity.memory), capacity.memory_source));
     for (bytes, source) in capacity::rooms() {
         output::out(format_args!("        {:>9} free by {source}", ByteSize::new(bytes).to_string()));
+    }
+    for danger in dangers {
+        output::out(format_args!("danger  {danger}"));
     }
     let width = plan.jobs.iter().map(|job| job.name.as_str().len()).max().unwrap_or(0).max(3);
     output::out(format_args!(

@@ -17,6 +17,7 @@ use drydock_base::output;
 use drydock_base::paths::{self, RunDir, State};
 use drydock_ci::capacity::Capacity;
 use drydock_ci::containment::{self, Kind};
+use drydock_ci::dangers::{Danger, Surroundings};
 use drydock_ci::event::{Event, JobResult, RunResult, RunStarted};
 use drydock_ci::journal::{self, Journal};
 use drydock_ci::plan::Plan;
@@ -163,10 +164,12 @@ impl Session<'_> {
             valgrind: valgrind.clone(),
             revision: plan::revision(&plan.project),
         }));
+        let surroundings = Surroundings::now();
+        let warnings = warnings(&plan, containment.kind(), weaker, &surroundings.dangers);
+        recorder.emit_now(Event::Surroundings(Box::new(surroundings)));
         for event in first {
             recorder.emit(event);
         }
-        let warnings = warnings(&plan, containment.kind(), weaker);
         for text in warnings.into_iter().chain(strange).chain(absent).chain(capacity::warning(&capacity)) {
             recorder.emit(Event::Warning { text });
         }
@@ -321,13 +324,14 @@ fn resume(state: &State) -> anyhow::Result<Option<Prepared>> {
     if !(run.jobs.iter().any(undone) || stopped && left_out || run.result.is_none()) {
         return Ok(None);
     }
+    let loss = recover::loss(&run);
     let first = run
         .plan
         .jobs
         .iter()
         .zip(&run.jobs)
         .filter_map(|(planned, job)| {
-            let record = recover::lost(job.in_flight.as_ref()?, planned.expect_exit, run.last);
+            let record = recover::lost(job.in_flight.as_ref()?, planned.expect_exit, run.last, loss.clone());
             Some(Event::AttemptEnded { job: planned.name.clone(), record: Box::new(record) })
         })
         .collect();
@@ -379,7 +383,7 @@ fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prep
     Ok(Prepared { dir, run: Run::new(whole), first, resumed: false, reruns: Some(last_dir.id()) })
 }
 
-fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>) -> Vec<String> {
+fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>, dangers: &[Danger]) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(why) = weaker {
         warnings.push(format!(
@@ -390,5 +394,6 @@ fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>) -> Vec<String> {
     if kind == Kind::None && limited > 0 {
         warnings.push(format!("`memory-limit` of {limited} jobs is not enforced: that needs a cgroup"));
     }
+    warnings.extend(dangers.iter().filter(|danger| danger.kills_supervisor(kind)).map(|danger| danger.describe(kind)));
     warnings
 }
