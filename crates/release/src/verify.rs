@@ -96,7 +96,7 @@ pub fn verify(request: &Request<'_>) -> anyhow::Result<Verified> {
     let has_authenticated = lists.iter().any(|list| list.is_authenticated);
     let counting: Vec<&ReadList> = lists.iter().filter(|list| list.is_authenticated || !has_authenticated).collect();
     let expected = expected(&counting);
-    check_other_lists(&lists, &expected, &mut report);
+    check_other_lists(request, &lists, &expected, &mut report);
 
     let is_all = only.is_empty();
     let mut wanted: BTreeSet<&str> = if is_all {
@@ -278,8 +278,9 @@ fn expected(lists: &[&ReadList]) -> Expected {
     expected
 }
 
-/// Lists that not enough people signed may stay beside an authenticated one if they say the same.
-fn check_other_lists(lists: &[ReadList], expected: &Expected, report: &mut Verification) {
+/// Lists that not enough people signed may stay beside an authenticated one if they have nothing else, since people and other
+/// programs would read that. Nothing is proved about them.
+fn check_other_lists(request: &Request<'_>, lists: &[ReadList], expected: &Expected, report: &mut Verification) {
     if !lists.iter().any(|list| list.is_authenticated) {
         return;
     }
@@ -293,13 +294,16 @@ fn check_other_lists(lists: &[ReadList], expected: &Expected, report: &mut Verif
             .files
             .iter()
             .find(|(file, digests)| digests.iter().any(|(algorithm, digest)| !is_known(file, *algorithm, digest)));
-        if let Some((file, _)) = unknown {
-            report.problems.push(format!(
-                "{}: too few people signed this list, and no signed list has its checksum of {}",
-                shown(&list.name),
-                shown(file)
-            ));
-        }
+        let why = match unknown {
+            Some((file, _)) => format!("no signed list has its checksum of {}", shown(file)),
+            None if !list.list.prose.is_empty() => "it has lines that are not checksums".to_owned(),
+            None if request.only.contains(&list.name) => "nothing is proved about it".to_owned(),
+            None => {
+                report.not_covered.push(list.name.clone());
+                continue;
+            }
+        };
+        report.problems.push(format!("{}: too few people signed this list, and {why}", shown(&list.name)));
     }
 }
 

@@ -144,6 +144,12 @@ pub(super) const ATTACKS: &[Attack] = &[
         "SHA512SUMS: too few people signed this list",
     ),
     attack(
+        "added: a script that looks like a list and repeats the signed one",
+        Directory,
+        "(echo 'rm -rf /tmp/x'; cat SHA256SUMS) > SHA256SUMS.sh",
+        "SHA256SUMS.sh: too few people signed this list, and it has lines that are not checksums",
+    ),
+    attack(
         "added: a list that a stranger signed inline, with another archive",
         Directory,
         "cp $EVIL/p-1.1.tar.gz q.tar.gz; sha256sum q.tar.gz > x
