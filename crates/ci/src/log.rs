@@ -100,6 +100,23 @@ pub enum Trouble {
     },
 }
 
+/// The file of a job that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FinishedLog {
+    /// Device and inode.
+    file: (u64, u64),
+    /// Its length in bytes.
+    length: u64,
+}
+
+impl FinishedLog {
+    /// `true` if that path still leads to the same file with the same length.
+    pub fn is_unchanged(&self, path: &Path) -> bool {
+        std::fs::symlink_metadata(path)
+            .is_ok_and(|there| (there.dev(), there.ino(), there.len()) == (self.file.0, self.file.1, self.length))
+    }
+}
+
 impl Trouble {
     /// `true` if the file could not be written.
     pub fn is_unwritten(&self) -> bool {
@@ -166,8 +183,8 @@ impl Log {
         self.lost.as_ref().map(|(error, _)| error)
     }
 
-    /// Brings the file within its limit, once everything is written. Returns what went wrong.
-    pub fn finish(mut self) -> Vec<Trouble> {
+    /// Brings the file within its limit, once everything is written. Returns the file as it is then, and what went wrong.
+    pub fn finish(mut self) -> (Option<FinishedLog>, Vec<Trouble>) {
         let mut troubles: Vec<Trouble> = self.changed().into_iter().collect();
         if self.length > self.limit {
             self.drop_middle();
@@ -176,7 +193,11 @@ impl Log {
             let error = exec::plain(&error);
             troubles.push(if bytes > 0 { Trouble::Lost { bytes, error } } else { Trouble::Shortened { error } });
         }
-        troubles
+        let metadata = self.file.metadata().ok();
+        (
+            metadata.map(|metadata| FinishedLog { file: (metadata.dev(), metadata.ino()), length: metadata.len() }),
+            troubles,
+        )
     }
 
     /// What somebody else did to the file.
@@ -274,7 +295,7 @@ mod tests {
         let mut log = log(&path, ByteSize::mib(1));
         log.append(b"hello\n");
         log.append(b"\0\xff world");
-        assert_eq!(log.finish(), []);
+        assert_eq!(log.finish().1, []);
         assert_eq!(fs::read(&path).unwrap(), b"hello\n\0\xff world");
     }
 
@@ -290,7 +311,7 @@ mod tests {
                 log.append(bytes);
                 assert!(fs::metadata(&path).unwrap().len() < 2 * limit, "{piece}");
             }
-            assert_eq!(log.finish(), []);
+            assert_eq!(log.finish().1, []);
             let kept = fs::read_to_string(&path).unwrap();
             assert!(kept.starts_with("line 0\nline 1\n") && kept.ends_with("line 39999\n"), "{piece}");
             let (head, rest) = kept.split_once("\n[drydock: ").unwrap();
@@ -310,7 +331,7 @@ mod tests {
             let mut log = log(&path(name), ByteSize::mib(1));
             log.append(b"evidence\n");
             change(&path(name));
-            log.finish()
+            log.finish().1
         };
         let cut = Trouble::Changed { found: 0, written: 9 };
         assert_eq!(changed("cut", |path| fs::write(path, "").unwrap()), [cut]);
@@ -325,7 +346,7 @@ mod tests {
         log.append(b"evidence\n");
         log.append(b"more\n");
         assert_eq!(log.error().map(io::Error::kind), Some(io::ErrorKind::StorageFull));
-        let troubles = log.finish();
+        let (_, troubles) = log.finish();
         let lost = |trouble: &Trouble| matches!(trouble, Trouble::Lost { bytes: 14, .. });
         assert!(troubles.iter().any(lost), "{troubles:?}");
     }
@@ -340,7 +361,7 @@ mod tests {
         assert!(log.squeeze());
         log.lose(io::ErrorKind::StorageFull.into(), 0);
         (20_000..40_000).for_each(|number| log.append(format!("line {number}\n").as_bytes()));
-        assert_eq!(log.finish(), [Trouble::Shortened { error: "no storage space".into() }]);
+        assert_eq!(log.finish().1, [Trouble::Shortened { error: "no storage space".into() }]);
         let kept = fs::read_to_string(&path).unwrap();
         assert!(kept.starts_with("line 0\n") && kept.ends_with("line 39999\n") && kept.contains(" bytes dropped here"));
         assert!(kept.len() < 128 << 10, "{}", kept.len());

@@ -17,6 +17,7 @@ use rustix::process::Signal;
 use super::containment::{Containment, signal_process};
 use super::event::{AttemptRecord, AttemptStarting, Event, Measured};
 use super::evidence::{End, Evidence, KillReason};
+use super::log::FinishedLog;
 use super::outcome::Outcome;
 use super::probe::process;
 use super::report::Live;
@@ -52,6 +53,8 @@ pub use recorder::{Recorder, unix_ms};
 /// The number of times that SIGKILL is repeated at the end of a run, and the time between.
 const MOST_ROUNDS: u32 = 100;
 const ROUND: Duration = Duration::from_millis(10);
+/// A wait that ends this much later than it should means that this process was stopped.
+const STOPPED: Duration = Duration::from_secs(1);
 /// Signals closer together than this are one interruption.
 const ONE_INTERRUPTION: Duration = Duration::from_millis(500);
 
@@ -64,6 +67,8 @@ pub struct Supervisor<'a> {
     guard: Guard,
     clock: Clock,
     running: Vec<Attempt>,
+    /// The logs of attempts that ended: the job, the attempt's number, and the file as it was then.
+    logs: Vec<(usize, u32, FinishedLog)>,
     stop: Stop,
 }
 
@@ -93,6 +98,7 @@ impl<'a> Supervisor<'a> {
             guard: Guard::default(),
             clock: Clock::new(Instant::now()),
             running: Vec::new(),
+            logs: Vec::new(),
             stop: Stop::default(),
         })
     }
@@ -121,6 +127,7 @@ impl<'a> Supervisor<'a> {
             self.admit();
             if self.running.is_empty() && !(self.guard.is_waiting() && self.stop.reason.is_none()) {
                 self.end_orphans();
+                self.check_logs();
                 self.leave_unstarted();
                 return Ok(());
             }
@@ -143,9 +150,10 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn wait(&self, signals: &Held) -> anyhow::Result<()> {
+    fn wait(&mut self, signals: &Held) -> anyhow::Result<()> {
         let wakes = self.running.iter().filter_map(Attempt::wakes);
         let until = wakes.min().map_or(self.clock.next(), |wakes| wakes.min(self.clock.next()));
+        let until = until.max(Instant::now());
         let left = until.saturating_duration_since(Instant::now());
         let timeout = Timespec { tv_sec: i64::try_from(left.as_secs())?, tv_nsec: i64::from(left.subsec_nanos()) };
         let mut descriptors: Vec<PollFd<'_>> =
@@ -155,9 +163,16 @@ impl<'a> Supervisor<'a> {
         let suites = self.running.iter().filter_map(|attempt| attempt.suite.as_ref()?.descriptor());
         descriptors.extend(suites.map(|closed| PollFd::from_borrowed_fd(closed, PollFlags::IN)));
         match rustix::event::poll(&mut descriptors, Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error).context("cannot wait for the jobs"),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait for the jobs"),
         }
+        drop(descriptors);
+        // This process was stopped meanwhile, mostly together with the jobs: nobody watched them in that time.
+        let late = Instant::now().saturating_duration_since(until);
+        if late > STOPPED {
+            self.running.iter_mut().for_each(|attempt| attempt.postpone(late));
+        }
+        Ok(())
     }
 
     /// Starts the jobs that the schedule and the guard allow.
@@ -265,6 +280,19 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// Reports logs that another process changed after their jobs ended.
+    fn check_logs(&mut self) {
+        if !self.launcher.is_in_place() {
+            return;
+        }
+        for (job, number, log) in std::mem::take(&mut self.logs) {
+            let name = &self.dispatcher.plan.jobs[job].name;
+            if !log.is_unchanged(&self.launcher.attempt(name.as_str(), number).join("log")) {
+                self.dispatcher.warn(format!("the log of {name} was changed or deleted after the job ended"));
+            }
+        }
+    }
+
     /// Ends what no attempt was found to have left behind.
     fn end_orphans(&mut self) {
         for round in 0..MOST_ROUNDS {
@@ -287,7 +315,9 @@ impl<'a> Supervisor<'a> {
         let mut attempt = self.running.swap_remove(position);
         self.launcher.ended(&attempt);
         let name = &self.dispatcher.plan.jobs[attempt.job].name;
-        for trouble in attempt.output.finish() {
+        let (finished, troubles) = attempt.output.finish();
+        self.logs.extend(finished.map(|log| (attempt.job, attempt.number, log)));
+        for trouble in troubles {
             attempt.unwritten |= trouble.is_unwritten();
             self.dispatcher.warn(format!("the log of {name} {trouble}"));
         }

@@ -296,6 +296,45 @@ fn limits_and_directories_of_the_caller_neither_hang_nor_end_a_run_wrongly() {
     }
 }
 
+#[test]
+fn a_job_that_changes_the_log_of_another_is_reported() {
+    for does in [
+        ": > $run/jobs/before/1/log",
+        "echo more >> $run/jobs/before/1/log",
+        "rm $run/jobs/before/1/log",
+        "cp $run/jobs/before/1/log mine; mv mine $run/jobs/before/1/log",
+        "rm $run/jobs/before/1/log; ln -s $root/outside/theirs $run/jobs/before/1/log",
+    ] {
+        let (project, outside) = with_a_job_that(does);
+        let finished = project.xtask(&["ci", "--no-progress"]).run();
+        ends(&finished, &[0], does);
+        let told = "the log of before was changed or deleted after the job ended";
+        // A file without a byte cannot be cut.
+        let changed = !does.starts_with(':');
+        assert_eq!(finished.stderr.contains(told), changed, "{does}: {}", finished.transcript());
+        outside.is_untouched(does);
+    }
+}
+
+/// A container that is frozen and thawed, Ctrl-Z and `fg`: the time between is nobody's.
+#[test]
+fn a_run_that_was_stopped_as_a_whole_goes_on_and_nothing_times_out() {
+    let mark = marker("counts");
+    let script = "#!/bin/sh\nfor i in $(seq 20); do sleep 0.1; done\n";
+    let project = Project::new()
+        .file("job.sh", script)
+        .jobs(&format!("jobs: {{counts: {{run: [sh, job.sh, {mark}], timeout: 12s}}}}\n"));
+    let mut running = project.xtask(&["ci", "--no-progress"]).spawn();
+    let job = running.wait_for(Duration::from_secs(60), || processes_with(&mark).into_iter().next()).unwrap();
+    let job = rustix::process::Pid::from_raw(job.pid).unwrap();
+    running.signal_main(Signal::STOP).unwrap();
+    rustix::process::kill_process(job, Signal::STOP).unwrap();
+    std::thread::sleep(Duration::from_secs(13));
+    rustix::process::kill_process(job, Signal::CONT).unwrap();
+    running.signal_main(Signal::CONT).unwrap();
+    ends(&running.wait(), &[0], "stopped");
+}
+
 /// All cgroups with the identifier of a run in their name, or of a process that looked whether it can make one.
 fn groups() -> Vec<PathBuf> {
     let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/memory"].map(PathBuf::from);

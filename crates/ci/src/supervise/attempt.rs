@@ -351,6 +351,13 @@ impl Attempt {
         }
     }
 
+    /// Puts its deadlines off.
+    pub(super) fn postpone(&mut self, by: Duration) {
+        self.timeout += by;
+        let later = [&mut self.next_kill, &mut self.hard_since];
+        later.into_iter().flatten().for_each(|moment| *moment += by);
+    }
+
     /// Its living processes.
     fn members(&self) -> io::Result<Vec<u32>> {
         self.group.members(self.adopted.as_deref())

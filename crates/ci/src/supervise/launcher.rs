@@ -1,6 +1,7 @@
 //! The launcher: makes an attempt's directory, slot and identifier, and starts its process in a cgroup.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
@@ -94,6 +95,11 @@ impl<'a> Launcher<'a> {
         }
         let directory = of_job.directory(&number.to_string()).map_err(at)?;
         Ok(Prepared { job, number, id: format!("{job}-{number}"), directory })
+    }
+
+    /// The directory of an attempt.
+    pub(super) fn attempt(&self, job: &str, number: u32) -> PathBuf {
+        self.dir.attempt(job, number)
     }
 
     /// `true` if the run's directory is where it was.

@@ -16,7 +16,7 @@ use rustix::event::epoll;
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
 
-use crate::log::{Log, Trouble};
+use crate::log::{FinishedLog, Log, Trouble};
 use drydock_base::exec;
 use drydock_base::units::ByteSize;
 
@@ -94,10 +94,10 @@ impl Output {
         lock(&self.sink).0.as_ref().and_then(|(_, log)| Some(exec::plain(log.error()?)))
     }
 
-    /// Takes over what is still in the pipe, and closes the log. Returns what went wrong.
-    pub(super) fn finish(&self) -> Vec<Trouble> {
+    /// Takes over what is still in the pipe, and closes the log. Returns the file as it is then, and what went wrong.
+    pub(super) fn finish(&self) -> (Option<FinishedLog>, Vec<Trouble>) {
         lock(&self.shared.sinks).remove(&self.number);
-        let Some((pipe, mut log)) = lock(&self.sink).0.take() else { return Vec::new() };
+        let Some((pipe, mut log)) = lock(&self.sink).0.take() else { return (None, Vec::new()) };
         // What a process that cannot be ended prints from now on is not waited for.
         let mut left = rustix::io::ioctl_fionread(&pipe).unwrap_or(0);
         let mut piece = vec![0; if left > 0 { PIECE } else { 0 }];
