@@ -14,10 +14,13 @@ const LONGEST_QUOTE: usize = 200;
 /// True if the character would move the cursor, conceal text or reorder it: control characters (C0, C1), invisible and
 /// bidirectional formatting characters, byte order marks, tags, and code points that are not characters.
 pub fn is_unprintable(letter: char) -> bool {
+    // The last two code points of each plane, and 32 of the first, are not characters.
+    let is_noncharacter = u32::from(letter) & 0xfffe == 0xfffe || matches!(u32::from(letter), 0xfdd0..=0xfdef);
     letter.is_control()
+        || is_noncharacter
         || matches!(u32::from(letter),
             0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff
-            | 0xfff9..=0xfffb | 0xfffe | 0xffff | 0xe0000..=0xe0fff)
+            | 0xfff9..=0xfffb | 0xe0000..=0xe0fff)
 }
 
 /// The character itself, or U+FFFD in the place of one that [`is_unprintable`].
@@ -30,6 +33,12 @@ pub fn printable_char(letter: char) -> char {
 pub fn printable(line: &str, most: usize) -> String {
     let shown = |letter| if letter == '\t' { letter } else { printable_char(letter) };
     line.trim_end().chars().map(shown).take(most).collect()
+}
+
+/// A foreign text of several lines, whole: line ends and tabs stay, and every other character that [`is_unprintable`] becomes
+/// U+FFFD. All that is left may stand in XML 1.0, whose characters are fewer than those of UTF-8.
+pub fn lines(text: &str) -> String {
+    text.chars().map(|letter| if matches!(letter, '\n' | '\t') { letter } else { printable_char(letter) }).collect()
 }
 
 /// A foreign text on one line, trimmed: white space that would break the line becomes a space, every other character that
@@ -118,6 +127,8 @@ mod tests {
     fn no_character_of_unicode_escapes() {
         for letter in (0..=u32::from(char::MAX)).filter_map(char::from_u32) {
             let text = format!("a{letter}b");
+            let whole = lines(&text);
+            assert!(whole.chars().all(is_xml) && whole.chars().count() == 3, "{letter:?} in {whole:?}");
             for shown in [one_line(&text, 9), quoted(&text), printable(&text, 9).replace('\t', "")] {
                 assert!(!shown.contains(is_unprintable), "{letter:?} in {shown:?}");
                 assert!(shown.contains('a') && shown.contains('b'), "{letter:?} conceals adjacent text: {shown:?}");
@@ -125,7 +136,23 @@ mod tests {
         }
     }
 
+    /// The production `Char` of XML 1.0, section 2.2.
+    fn is_xml(letter: char) -> bool {
+        matches!(letter, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}')
+    }
+
     proptest! {
+        #[test]
+        fn nothing_is_lost_of_a_text_of_several_lines(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let text = String::from_utf8_lossy(&bytes);
+            let whole = lines(&text);
+            prop_assert!(whole.chars().all(is_xml));
+            prop_assert_eq!(whole.chars().count(), text.chars().count());
+            let same = text.chars().zip(whole.chars()).all(|(then, now)| then == now || now == '\u{fffd}');
+            prop_assert!(same);
+            prop_assert_eq!(lines(&whole), whole);
+        }
+
         #[test]
         fn nothing_unprintable_is_left(bytes in prop::collection::vec(any::<u8>(), 0..60), most in 0_usize..40) {
             let text = String::from_utf8_lossy(&bytes);

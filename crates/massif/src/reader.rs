@@ -2,6 +2,9 @@
 
 use std::io::BufRead;
 
+mod foreign;
+mod heaptrack;
+
 use super::format::{Extent, Fault, Header, Node, Snapshot, TimeUnit, TreeKind, Visitor};
 use super::lines::{Found, Line, Lines};
 
@@ -27,7 +30,11 @@ pub(super) fn read(input: impl BufRead, visitor: &mut impl Visitor) -> Result<Ex
 /// Those of [`read`].
 pub(super) fn read_first(count: u64, input: impl BufRead, visitor: &mut impl Visitor) -> Result<Extent, Fault> {
     let mut reader = Reader { lines: Lines::new(input), unended: false, announced: false };
-    let header = reader.header()?;
+    let header = match reader.header()? {
+        Beginning::Massif(header) => header,
+        Beginning::Heaptrack(header) => return heaptrack::read(&mut reader, None, Some(header), count, visitor),
+        Beginning::Snapshot(line) => return heaptrack::read(&mut reader, Some(line), None, count, visitor),
+    };
     visitor.header(header)?;
     let mut snapshots = 0;
     loop {
@@ -52,6 +59,16 @@ pub(super) fn read_first(count: u64, input: impl BufRead, visitor: &mut impl Vis
             Err(Stop::Fault(fault)) => return Err(fault),
         }
     }
+}
+
+/// What a file begins with.
+enum Beginning {
+    /// Massif's header.
+    Massif(Header),
+    /// A header with a time in seconds, as only heaptrack writes it.
+    Heaptrack(Header),
+    /// This line, the first of a snapshot: heaptrack writes the header last.
+    Snapshot(Vec<u8>),
 }
 
 /// Why the reader stops.
@@ -96,13 +113,17 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    fn header(&mut self) -> Result<Header, Fault> {
+    fn header(&mut self) -> Result<Beginning, Fault> {
         let no_massif = "this is not massif output, which starts with `desc:` or `cmd:`";
         let mut options = Vec::new();
         let mut command: Option<Vec<u8>> = None;
+        let mut counts_events = false;
         loop {
             let number = self.lines.number() + 1;
             let Some(Line { text, .. }) = self.any_line()? else {
+                if counts_events {
+                    return Err(self.malformed(foreign::CACHEGRIND));
+                }
                 let what = if number == 1 { "the file is empty".to_owned() } else { "the file ends here".to_owned() };
                 return Err(Fault::Malformed { line: number, what: format!("{what}, before a `time_unit:` line") });
             };
@@ -112,13 +133,19 @@ impl<R: BufRead> Reader<R> {
                         b"i" => TimeUnit::Instructions,
                         b"ms" => TimeUnit::Milliseconds,
                         b"B" => TimeUnit::Bytes,
+                        b"s" => {
+                            let (command, unit) = (std::mem::take(command), TimeUnit::Milliseconds);
+                            return Ok(Beginning::Heaptrack(Header { options, command, unit }));
+                        }
                         other => {
-                            let what = format!("`{}` is not a time unit; expected i, ms or B", shown(other));
+                            let what = format!("`{}` is not a time unit; expected i, ms, B or s", shown(other));
                             return Err(self.malformed(what));
                         }
                     };
-                    return Ok(Header { options, command: std::mem::take(command), unit });
+                    let command = std::mem::take(command);
+                    return Ok(Beginning::Massif(Header { options, command, unit }));
                 }
+                counts_events |= text.starts_with(b"events:");
                 command.push(b'\n');
                 command.extend_from_slice(text);
             } else if let Some(text) = text.strip_prefix(b"desc:") {
@@ -126,6 +153,10 @@ impl<R: BufRead> Reader<R> {
                 options.push(b'\n');
             } else if let Some(text) = text.strip_prefix(b"cmd:") {
                 command = Some(text.to_vec());
+            } else if options.is_empty() && text.starts_with(b"snapshot=") {
+                return Ok(Beginning::Snapshot(text.to_vec()));
+            } else if let Some(what) = (number == 1).then(|| foreign::sentence(text)).flatten() {
+                return Err(self.malformed(what));
             } else if !is_passed_over(text) {
                 // An option with a line end in it goes on here, but nothing stands before the first `desc:`.
                 if options.is_empty() {
@@ -160,12 +191,7 @@ impl<R: BufRead> Reader<R> {
         let Some(total) = heap.checked_add(extra).and_then(|sum| sum.checked_add(stacks)) else {
             return Err(self.malformed("the sum of the sizes is more than any machine has").into());
         };
-        let tree = self.value(b"heap_tree=", |value| match value {
-            b"empty" => Some(TreeKind::Empty),
-            b"detailed" => Some(TreeKind::Detailed),
-            b"peak" => Some(TreeKind::Peak),
-            _ => None,
-        })?;
+        let tree = self.value(b"heap_tree=", tree_kind)?;
         let snapshot = Snapshot { number, time, heap, extra, stacks, tree };
         visitor.snapshot(&snapshot)?;
         match tree {
@@ -260,6 +286,15 @@ impl<R: BufRead> Reader<R> {
                 }
             }
         }
+    }
+}
+
+fn tree_kind(value: &[u8]) -> Option<TreeKind> {
+    match value {
+        b"empty" => Some(TreeKind::Empty),
+        b"detailed" => Some(TreeKind::Detailed),
+        b"peak" => Some(TreeKind::Peak),
+        _ => None,
     }
 }
 

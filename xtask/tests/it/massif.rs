@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::{Project, RunJson, need_tools, text, wait_for, xtask_binary};
 
 mod dhat;
+mod foreign;
 mod hostile;
 mod odd;
 

@@ -19,6 +19,7 @@ use crate::plan::PlannedJob;
 use crate::probe::process;
 use drydock_base::exec::{self, Programs};
 use drydock_base::held_dir::{Access, HeldDir};
+use drydock_base::text;
 use drydock_base::units::MAX_LIMIT;
 
 /// A process that still runs this long after the main process is a leftover, not a process on its way out.
@@ -385,13 +386,18 @@ impl Attempt {
     }
 }
 
+/// The job's own fault, in words that may quote its declaration.
+pub(super) fn job_error(error: impl std::fmt::Display) -> StartError {
+    StartError::Job(text::one_line(&error.to_string(), 4096))
+}
+
 /// Lack of processes, memory or descriptors is not the job's fault.
 fn start_error(error: io::Error) -> StartError {
     use rustix::io::Errno;
     let machine = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOSPC].map(Errno::raw_os_error);
     match error.raw_os_error() {
         Some(code) if machine.contains(&code) => StartError::State(error),
-        _ => StartError::Job(exec::plain(&error)),
+        _ => job_error(exec::plain(&error)),
     }
 }
 

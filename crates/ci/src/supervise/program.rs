@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::attempt::{Launch, StartError};
+use super::attempt::{Launch, StartError, job_error};
 use super::suite;
 use crate::command_line::{Place, ToolOptions, command_line};
 use crate::containment::MARKER;
@@ -28,7 +28,7 @@ pub(super) fn program(
     let job = launch.job;
     let working = launch.project.join(&job.directory);
     if !working.is_dir() {
-        return Err(StartError::Job(format!("its directory {} does not exist", working.display())));
+        return Err(job_error(format!("its directory {} does not exist", working.display())));
     }
     let mut set = job.env.clone();
     set.insert("DRYDOCK_JOB".into(), job.name.to_string());
@@ -42,10 +42,9 @@ pub(super) fn program(
     let search = environment.get(std::ffi::OsStr::new("PATH"));
     let place = Place { environment: &environment, directory: &working, began: launch.run_began };
     let options = ToolOptions::new(job, place, launch.conditions.reduced);
-    let options = options.map_err(|error| StartError::Job(error.to_string()))?;
+    let options = options.map_err(job_error)?;
     let line = command_line(job, launch.project, launch.directory.path(), &options);
-    let mut find =
-        |program: &str| programs.find(program, &working, search).map_err(|error| StartError::Job(error.to_string()));
+    let mut find = |program: &str| programs.find(program, &working, search).map_err(job_error);
     let (program, arguments) = line.split_first().ok_or_else(|| StartError::Job("its command is empty".into()))?;
     if line.len() > job.argv.len() {
         // Under a tool the program itself is an argument: look for it now, so that its absence is reported as such.

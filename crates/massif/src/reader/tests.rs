@@ -95,7 +95,7 @@ fn wrong(from: &str, to: &str, expected: &str) {
 #[test]
 fn a_wrong_line_is_reported_with_its_number() {
     wrong("desc", "disc", "line 1: this is not massif output, which starts with `desc:` or `cmd:`");
-    wrong("time_unit: i", "time_unit: s", "line 4: `s` is not a time unit; expected i, ms or B");
+    wrong("time_unit: i", "time_unit: h", "line 4: `h` is not a time unit; expected i, ms, B or s");
     wrong("time=0", "tim=0", "line 8: expected `time=` and a number, found `tim=0`");
     wrong("time=0", "time=0x", "line 8: expected `time=` and a number, found `time=0x`");
     wrong("time=0", "time=", "line 8: expected `time=` and a number, found `time=`");
@@ -163,4 +163,87 @@ fn what_would_grow_without_end_is_refused() {
 fn options_with_line_ends_are_kept_together() {
     let text = WHOLE.replacen("--threshold=0", "--ignore-fn=a\nb", 1);
     assert_eq!(noted(text.as_bytes()).1[0], "\" --ignore-fn=a\\nb\\n\" \" ./x a=b\\nsnapshot=9\" i");
+}
+
+/// As heaptrack 1.4 writes it: the header last, times in seconds, nodes that are counted and not written.
+const EXPORT: &str = "#-----------\nsnapshot=0\n#-----------\ntime=0.012\nmem_heap_B=40\nmem_heap_extra_B=0\n\
+    mem_stacks_B=0\nheap_tree=detailed\nn3: 40 (heap)\n n1: 30 0x1: f (a.c:1)\n  n0: 30 0x2: main (a.c:2)\n n0: 10 in 2 \
+    places\n#-----------\nsnapshot=1\n#-----------\ntime=1.5e+02\nmem_heap_B=0\nmem_heap_extra_B=0\nmem_stacks_B=0\n\
+    heap_tree=detailed\nn2: 0 (heap)\ndesc: heaptrack\ncmd: ./x\ny\ntime_unit: s\n";
+
+#[test]
+fn what_heaptrack_exports_is_read_in_its_order() {
+    let (extent, notes) = noted(EXPORT.as_bytes());
+    assert_eq!(extent, Ok(Extent::Whole));
+    let expected = [
+        "0@12 40+0+0 Detailed",
+        "2:40 (heap)",
+        " 1:30 0x1: f (a.c:1)",
+        "  0:30 0x2: main (a.c:2)",
+        " 0:10 in 2 places",
+        ".",
+        "1@150000 0+0+0 Detailed",
+        "0:0 (heap)",
+        ".",
+        "\" heaptrack\\n\" \" ./x\\ny\" ms",
+    ];
+    assert_eq!(notes, expected);
+    let (rest, header) = EXPORT.split_at(EXPORT.find("desc:").unwrap());
+    let (first, notes) = noted(format!("{header}{rest}").as_bytes());
+    assert_eq!(first, Ok(Extent::Whole));
+    assert_eq!((&notes[0], &notes[1..]), (&expected[9].to_owned(), &expected.map(str::to_owned)[..9]));
+    // Between the snapshots.
+    let middle = EXPORT.find("#-----------\nsnapshot=1").unwrap();
+    let (before, after) = rest.split_at(middle);
+    assert_eq!(noted(format!("{before}{header}{after}").as_bytes()), noted(EXPORT.as_bytes()));
+}
+
+#[test]
+fn an_export_that_is_cut_or_wrong_is_not_whole() {
+    let (cut, notes) = noted(EXPORT.split("desc:").next().unwrap().as_bytes());
+    assert_eq!(cut, Ok(Extent::Cut { line: 23, why: "before a `time_unit:` line".into() }));
+    assert_eq!(notes.len(), 10);
+    let wrong = |from: &str, to: &str, expected: &str| {
+        assert_eq!(noted(EXPORT.replacen(from, to, 1).as_bytes()).0, Err(Refused(expected.to_owned())));
+    };
+    wrong("time_unit: s", "time_unit: i", "line 25: `i` is not the time unit of heaptrack's files; expected s");
+    wrong("time=0.012", "time=-1", "line 4: expected `time=` and a number, found `time=-1`");
+    wrong("time=0.012", "time=nan", "line 4: expected `time=` and a number, found `time=nan`");
+    wrong("  n0: 30", "   n0: 30", "line 11: a node at depth 3, where none above 2 can be");
+    wrong("n3: 40", "n3: 41", "line 9: a node of 41 bytes in a snapshot of 40");
+}
+
+#[test]
+fn files_of_other_programs_are_named_with_what_to_do() {
+    for (text, expected) in [
+        (
+            &b"\x1f\x8b\x08\0"[..],
+            "line 1: this is compressed by gzip and not massif output; export it with `heaptrack_print",
+        ),
+        (
+            b"\x28\xb5\x2f\xfd\0",
+            "line 1: this is compressed by zstd and not massif output; export it with `heaptrack_print",
+        ),
+        (b"v 10400 3\n", "line 1: this is heaptrack's own format"),
+        (b"# callgrind format\nversion: 1\n", "line 1: this is callgrind's format"),
+        (b"desc: I1 cache: x\ncmd: ./x\nevents: Ir\nfl=a.c\n", "line 5: this is cachegrind's format"),
+        (b"{\"dhatFileVersion\":2\n", "line 1: this is dhat's format"),
+        (b"heap profile: 1: 2 [ 3: 4] @ heapprofile\n", "line 1: this is a heap profile of gperftools"),
+        (b"heap_v2/524288\n", "line 1: this is a heap profile of jemalloc"),
+        (b"--------------------\n", "line 1: this is the output of ms_print"),
+        (b"<?xml version=\"1.0\"?>\n", "line 1: this is an XML file"),
+    ] {
+        let refused = noted(text).0.unwrap_err().0;
+        assert!(refused.starts_with(expected), "{refused}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_export_panics(at in 0..EXPORT.len(), bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40)) {
+        let mut broken = EXPORT.as_bytes().to_vec();
+        broken.splice(at..at, bytes);
+        noted(&broken).0.ok();
+        noted(&EXPORT.as_bytes()[..at]).0.ok();
+    }
 }

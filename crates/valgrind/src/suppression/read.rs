@@ -62,7 +62,8 @@ fn one<'a>(
             return closed(this, number);
         }
         match place {
-            0 => line.clone_into(&mut this.name),
+            // As the logs of valgrind have it, which name the suppressions that were used.
+            0 => this.name = shown(line),
             1 => {
                 let kind = line.split_once(':').filter(|(tools, kind)| !tools.is_empty() && !kind.is_empty());
                 let (tools, kind) = kind.ok_or_else(|| {
@@ -111,12 +112,17 @@ fn location(line: &str) -> Option<Pattern> {
 
 fn keep(comments: &mut Vec<String>, comment: &str) {
     if comments.len() < MOST_COMMENTS {
-        comments.push(comment.trim().to_owned());
+        comments.push(shown(comment.trim()));
     }
 }
 
 fn wrong(line: usize, what: String) -> Syntax {
     Syntax { line, what }
+}
+
+/// Names and comments go to terminals and reports.
+fn shown(text: &str) -> String {
+    text.chars().map(drydock_base::text::printable_char).collect()
 }
 
 fn short(text: &str) -> String {
