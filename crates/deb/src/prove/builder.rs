@@ -22,6 +22,8 @@ pub struct Builder {
     other: Option<User>,
     /// The parent of the build directories.
     parent: PathBuf,
+    /// The directory for temporary files of what it runs; `None` for that of this process.
+    temporary: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -54,7 +56,9 @@ impl Builder {
                          100000-165535 --add-subgids 100000-165535 {own}`"
                 )));
             }
-            return Ok(Builder { other: None, parent: std::env::temp_dir() });
+            // A chroot has about a hundred thousand small files, which are soon removed.
+            let temporary = paths::roomy_memory().map(Path::to_owned);
+            return Ok(Builder { other: None, parent: std::env::temp_dir(), temporary });
         }
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if name == "root" || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(plain) {
@@ -78,8 +82,12 @@ impl Builder {
             run(&["usermod", "--add-subuids", &range, "--add-subgids", &range, name])?;
         }
         let other = user(name).with_context(|| format!("the user {name} was not created"))?;
-        // The user cannot enter the home directory of root.
-        Ok(Builder { other: Some(other), parent: "/var/tmp".into() })
+        // The user cannot enter the home directory of root, nor perhaps the one that TMPDIR names for root.
+        let places = paths::roomy_memory().into_iter().chain([Path::new("/tmp"), Path::new("/var/tmp")]);
+        let temporary = places.into_iter().find(|place| others_may_write(place)).ok_or_else(|| {
+            Failure::missing(format!("{name} can write to neither /tmp nor /var/tmp; run `chmod 1777 /tmp /var/tmp`"))
+        })?;
+        Ok(Builder { other: Some(other), parent: "/var/tmp".into(), temporary: Some(temporary.to_owned()) })
     }
 
     /// Creates a temporary directory that the user can read and enter.
@@ -136,9 +144,8 @@ impl Builder {
         let mut set = set.clone();
         set.insert("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
         set.insert("LANG".into(), "C.UTF-8".into());
-        // A chroot has about a hundred thousand small files, which are soon removed.
-        if let Some(memory) = paths::roomy_memory() {
-            set.insert("TMPDIR".into(), memory.display().to_string());
+        if let Some(temporary) = &self.temporary {
+            set.insert("TMPDIR".into(), temporary.display().to_string());
         }
         if let Some(User { name, uid, gid }) = &self.other {
             command.extend(["setpriv".to_owned(), format!("--reuid={uid}"), format!("--regid={gid}")]);
@@ -165,6 +172,11 @@ impl Builder {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(CommandResult { success: output.status.success(), output: text })
     }
+}
+
+/// `true` if users who do not own the directory may create files in it.
+fn others_may_write(directory: &Path) -> bool {
+    fs::metadata(directory).is_ok_and(|metadata| metadata.is_dir() && metadata.permissions().mode() & 0o3 == 0o3)
 }
 
 fn user(name: &str) -> Option<User> {
@@ -209,6 +221,16 @@ fn free_range() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn temporary_files_go_where_another_user_may_write() {
+        let directory = tempfile::tempdir().unwrap();
+        for (mode, may) in [(0o1777, true), (0o777, true), (0o755, false), (0o700, false), (0o1776, false)] {
+            fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(others_may_write(directory.path()), may, "{mode:o}");
+        }
+        assert!(!others_may_write(Path::new("/nonexistent")));
+    }
 
     #[test]
     fn ranges_of_ids_are_parsed() {
