@@ -34,8 +34,12 @@ fn the_demo_proves_what_it_says_and_the_spike_is_found() {
     assert!(run.jobs.iter().all(|job| job.result == "passed"), "{}", demo.transcript());
     let units = run.jobs.iter().filter(|job| job.name.starts_with("units/")).count();
     assert!(units >= 15, "{units} unit tests");
-    assert!(demo.stdout.contains(&format!("{units} jobs are clean under memcheck")), "{}", demo.stdout);
-    for name in ["build", "integration", "startup-heap"] {
+    // And the integration test, which starts several daemons with their plugins under memcheck itself.
+    assert!(demo.stdout.contains(&format!("{} jobs are clean under memcheck", units + 1)), "{}", demo.stdout);
+    let started = fs::read_dir(project.join("target/xtask/runs/latest/jobs/integration-memcheck/1")).unwrap();
+    let logs = started.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "xml"));
+    assert!(logs.count() >= 6 * 3, "{}", demo.transcript());
+    for name in ["build", "integration", "integration-memcheck", "startup-heap"] {
         assert!(run.job(name).is_some(), "{name} is missing");
     }
     assert_eq!(git(&project, &["status", "--porcelain"]), "", "a run leaves the work tree clean");
