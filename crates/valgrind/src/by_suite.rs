@@ -14,8 +14,7 @@ pub const VARIABLE: &str = "VALGRIND_OPTS";
 
 /// Options that valgrind reads before it knows them as options of a tool: the prefix would hide them
 /// (`early_process_cmd_line_options` in `coregrind/m_main.c`).
-const EARLY: [&str; 8] = [
-    "--tool",
+const EARLY: [&str; 7] = [
     "--max-stackframe",
     "--main-stacksize",
     "--max-threads",
@@ -28,7 +27,8 @@ const EARLY: [&str; 8] = [
 /// The options that a suite passes on.
 #[derive(Debug, Clone, Copy)]
 pub struct SuiteOptions<'a> {
-    /// The tool that processes run under unless the suite names another one.
+    /// The tool that the suite uses. Valgrind's launcher looks for `--tool` on the command line only
+    /// (`coregrind/launcher-linux.c`), so the suite has to write it there unless it is memcheck.
     pub tool: Tool,
     /// The directory of the tool's files, without blanks.
     pub directory: &'a Path,
@@ -48,7 +48,6 @@ pub struct SuiteOptions<'a> {
 pub fn value(options: SuiteOptions<'_>) -> String {
     let SuiteOptions { tool, directory, args, skip_children, suppressions, before } = options;
     let mut words: Vec<String> = before.into_iter().map(str::to_owned).collect();
-    words.push(format!("--tool={}", tool.name()));
     let collected = TOOLS
         .iter()
         .map(|spec| spec.tool)

@@ -56,6 +56,9 @@ pub struct ValgrindEvidence {
     /// Suppressions that were used, by name, and how often over all processes.
     #[serde(default)]
     pub used: BTreeMap<String, u64>,
+    /// The number of complete logs that do not count used suppressions, as those of a suite that runs `valgrind -q`.
+    #[serde(default)]
+    pub uncounted: u64,
     /// Logs of a suite that starts valgrind itself that were deleted or changed after valgrind wrote them, with the reason,
     /// by the beginning of their names, `memcheck.4711`.
     #[serde(default)]
@@ -157,7 +160,7 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
                 sum.destroyed(attempt, name, format!("{name}: it was written, but is missing"));
             } else if attempt.by_suite && stem(name) + ".xml" != *name {
                 sum.destroyed(attempt, name, format!("{name}: another program than valgrind opened it for writing"));
-            } else if attempt.by_suite && *count > left {
+            } else if attempt.by_suite && *count > left && !(*count == 2 && is_forked(&parents, name)) {
                 let lost = count - left;
                 sum.unchecked(format!("{name}: it was overwritten {lost} times by programs with the same pid"));
             }
@@ -197,7 +200,10 @@ impl Sum {
         let stops = options::last(attempt.tool, attempt.args, "--exit-on-first-error").as_deref() == Some("yes");
         let stopped = stops && log.after_error && log.extent != Extent::Complete;
         match &log.extent {
-            Extent::Complete => self.evidence.complete += 1,
+            Extent::Complete => {
+                self.evidence.complete += 1;
+                self.evidence.uncounted += u64::from(!log.counts_used);
+            }
             // The process went on with another program, which has a log of its own.
             Extent::Stub | Extent::Cut(_) if was_replaced => {}
             // Where every program is traced, a log like that has no innocent cause.
@@ -372,6 +378,13 @@ fn replaced<'n>(names: impl Iterator<Item = &'n str>) -> BTreeSet<String> {
 /// `memcheck.4711` of `memcheck.4711.xml` and of `memcheck.4711.1.xml`, the name that [`super::watch::Keeper`] gives.
 fn stem(name: &str) -> String {
     name.split('.').take(2).collect::<Vec<_>>().join(".")
+}
+
+/// Whether the process was forked by one that has a log. Such a process opens its log at once, and again after the exec
+/// that nearly always follows.
+fn is_forked(logs: &[(Option<u32>, Option<u32>)], name: &str) -> bool {
+    let own = logs.iter().find(|(pid, _)| pid.is_some() && *pid == pid_of(name));
+    own.is_some_and(|(_, parent)| parent.is_some() && logs.iter().any(|(pid, _)| pid == parent))
 }
 
 fn log_files(directory: &Path, tool: &str, by_suite: bool) -> std::io::Result<Vec<(String, PathBuf)>> {

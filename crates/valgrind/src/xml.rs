@@ -47,6 +47,8 @@ pub struct Log {
     pub used: Vec<(String, u64)>,
     /// Whether the last complete element is an error, as it is where valgrind ends the program at one.
     pub after_error: bool,
+    /// Whether it counts the suppressions that were used; with `-q` it does not.
+    pub counts_used: bool,
     /// The part of the log that was written.
     pub extent: Extent,
 }

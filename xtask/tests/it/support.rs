@@ -74,6 +74,11 @@ impl Project {
         Self { directory: tempfile::Builder::new().prefix("drydock-").tempdir().unwrap() }
     }
 
+    /// The same, in a directory of the test's.
+    pub(crate) fn within(directory: &Path) -> Self {
+        Self { directory: tempfile::Builder::new().prefix("drydock-").tempdir_in(directory).unwrap() }
+    }
+
     /// Adds a file, with its directories.
     pub(crate) fn file(self, path: &str, contents: &str) -> Self {
         let path = self.path().join(path);

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::support::{Finished, Project, need, need_tools, text};
 
+mod by_suite;
 mod kinds;
 mod logs;
 mod processes;

@@ -230,6 +230,9 @@ fn ended_by_itself(evidence: &Evidence) -> Option<Verdict> {
             signal_name(code - 128)
         ));
     }
+    if let Some(advice) = suite::on_failure(evidence) {
+        verdict = verdict.advise(advice);
+    }
     Some(verdict)
 }
 
@@ -282,9 +285,13 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
                 format!("the program ended as expected, but {name} left no file that can be read"),
             )
             .and("nothing was measured, so this is not a pass")
-            .advise(format!(
-                "{name} writes its file when the program that it started ends; check whether the job execs another one"
-            )),
+            .advise(if evidence.suite.is_some() {
+                format!("check that the suite starts `valgrind --tool={name}`: valgrind takes the tool from its command line only")
+            } else {
+                format!(
+                    "{name} writes its file when the program that it started ends; check whether the job execs another one"
+                )
+            }),
         );
     }
     if let Some(verdict) = evidence.heap.as_ref().and_then(|heap| heap::over_budget(heap, code)) {

@@ -10,17 +10,31 @@ const MOST: usize = 5;
 /// `--error-exitcode`.
 pub(super) fn found_errors(evidence: &Evidence, code: i32) -> Option<Verdict> {
     evidence.suite.as_ref()?;
-    let valgrind = evidence.valgrind.as_ref().filter(|valgrind| valgrind.findings > 0)?;
-    let verdict = Verdict::new(
-        Outcome::Findings { count: valgrind.findings },
-        0.99,
-        format!("valgrind's logs hold {} errors of the suite's processes", valgrind.findings),
-    );
+    let valgrind = evidence.valgrind.as_ref().filter(|valgrind| valgrind.findings + valgrind.unshown > 0)?;
+    let verdict = if valgrind.findings > 0 {
+        let why = format!("valgrind's logs hold {} errors of the suite's processes", valgrind.findings);
+        Verdict::new(Outcome::Findings { count: valgrind.findings }, 0.99, why)
+    } else {
+        let why =
+            format!("valgrind counted {} errors of the suite's processes, and its logs show none", valgrind.unshown);
+        Verdict::new(Outcome::Findings { count: valgrind.unshown }, 0.99, why)
+    };
     let mut verdict = verdict.and(format!(
         "the suite ended by itself with exit code {code}; whether because of these errors or also of others, its log says"
     ));
     verdict.reasons.extend(valgrind.first.iter().take(3).map(Finding::line));
     Some(verdict)
+}
+
+/// The advice for a suite that failed although valgrind found nothing in processes that it checked to their end.
+pub(super) fn on_failure(evidence: &Evidence) -> Option<&'static str> {
+    evidence.suite.as_ref()?;
+    evidence.valgrind.as_ref().filter(|valgrind| valgrind.complete > 0)?;
+    Some(
+        "look at the end of its log; if the suite searches valgrind's text for words such as `ERROR SUMMARY`, it finds none, since \
+         valgrind writes XML to Drydock instead: let it use `--error-exitcode`, or declare its programs as jobs that Drydock runs under \
+         valgrind",
+    )
 }
 
 /// The verdict on a suite that ended as expected, with `code`, but whose processes were not checked, or whose logs are

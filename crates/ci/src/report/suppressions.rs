@@ -5,6 +5,7 @@ use drydock_base::hint;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::evidence::SuiteEvidence;
 use crate::plan::Plan;
 use crate::run::Run;
 use drydock_config::jobs::Suite;
@@ -134,8 +135,15 @@ pub fn uses(run: &Run) -> BTreeMap<String, u64> {
 fn all_checked(run: &Run, tool: Tool) -> bool {
     !run.plan.partial
         && run.plan.jobs.iter().zip(&run.jobs).filter(|(planned, _)| planned.tool.kind == tool).all(|(_, job)| {
-            let last = job.attempts.last().and_then(|last| last.evidence.valgrind.as_ref());
-            last.is_some_and(|valgrind| valgrind.main_complete == Some(true) && valgrind.incomplete.is_empty())
+            let Some(evidence) = job.attempts.last().map(|last| &last.evidence) else { return false };
+            let all_seen = |suite: &SuiteEvidence| suite.unlogged.is_empty() && suite.without_log.is_empty();
+            evidence.valgrind.as_ref().is_some_and(|valgrind| {
+                let is_whole = match &evidence.suite {
+                    Some(suite) => valgrind.complete > 0 && valgrind.destroyed.is_empty() && all_seen(suite),
+                    None => valgrind.main_complete == Some(true),
+                };
+                is_whole && valgrind.incomplete.is_empty() && valgrind.uncounted == 0
+            })
         })
 }
 

@@ -18,7 +18,7 @@ fn options_are_for_their_tool_only() {
     };
     assert_eq!(
         value(options),
-        "--num-callers=9 --tool=memcheck \
+        "--num-callers=9 \
          --memcheck:xml=yes --memcheck:xml-file=/d%%1/memcheck.%p.xml --memcheck:gen-suppressions=all \
          --helgrind:xml=yes --helgrind:xml-file=/d%%1/helgrind.%p.xml --helgrind:gen-suppressions=all \
          --drd:xml=yes --drd:xml-file=/d%%1/drd.%p.xml --drd:gen-suppressions=all \
@@ -27,10 +27,7 @@ fn options_are_for_their_tool_only() {
     );
     let massif =
         SuiteOptions { tool: Tool::Massif, args: &[], skip_children: &[], suppressions: &[], before: None, ..options };
-    assert_eq!(
-        value(massif),
-        "--tool=massif --massif:massif-out-file=/d%%1/massif.%p --massif:log-file=/d%%1/massif.%p.log"
-    );
+    assert_eq!(value(massif), "--massif:massif-out-file=/d%%1/massif.%p --massif:log-file=/d%%1/massif.%p.log");
     assert_eq!(without_tool("--memcheck:leak-check=full", "memcheck"), "--leak-check=full");
     assert_eq!(without_tool("--drd:check-stack-var=yes", "memcheck"), "--drd:check-stack-var=yes");
     assert_eq!(without_tool("--soname-synonyms=a:b", "memcheck"), "--soname-synonyms=a:b");

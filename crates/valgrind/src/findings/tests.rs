@@ -212,3 +212,57 @@ fn an_end_at_the_first_error_is_no_kill() {
     assert!(stopped.stopped && stopped.incomplete[0].contains("at its first error"), "{stopped:#?}");
     assert!(!Directory::new(&[(10, cut.to_owned())]).gather(&job(&["./a"], |_| {}), &[]).stopped);
 }
+
+/// The evidence of a suite that starts valgrind itself, with logs by name.
+fn suite(logs: &[(&str, String)], opens: &[(&str, u32)]) -> ValgrindEvidence {
+    let directory = Directory::new(&[]);
+    for (name, text) in logs {
+        fs::write(directory.0.path().join(name), text).unwrap();
+    }
+    let count = opens.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+    let job = job(&["sh"], |job| job.traces_all = false);
+    gather(Traced { by_suite: true, ..job.traced(directory.0.path(), Some(&Opens { count, overflowed: false })) })
+}
+
+/// A log that stops before its end.
+fn cut(pid: u32, parent: u32, leaks: &[&str]) -> String {
+    log(pid, parent, "./d", leaks).replace("<state>FINISHED</state>", "").replace("</valgrindoutput>", "")
+}
+
+#[test]
+fn a_suite_has_many_programs_tools_and_native_parents() {
+    let evidence = suite(
+        &[
+            ("memcheck.21.1.xml", cut(21, 5, &["before_exec"])),
+            ("memcheck.21.2.xml", cut(21, 5, &["between"])),
+            ("memcheck.21.10.xml", log(21, 5, "./e", &["after_exec"])),
+            ("helgrind.22.1.xml", log(22, 6, "./d", &["race"])),
+            ("memcheck.23.own-1.xml", log(23, 6, "./d", &["own"])),
+            ("memcheck.24.xml", cut(24, 6, &[])),
+        ],
+        &[("memcheck.21.xml", 3), ("helgrind.22.xml", 1), ("memcheck.24.xml", 1)],
+    );
+    assert_eq!((evidence.findings, evidence.complete), (5, 3), "{evidence:#?}");
+    assert_eq!(evidence.incomplete.len(), 1, "{:?}", evidence.incomplete);
+    assert!(evidence.incomplete[0].starts_with("./d (memcheck.24.xml): it stops in the middle"));
+    assert!(evidence.destroyed.is_empty());
+}
+
+#[test]
+fn logs_that_a_suite_destroyed_or_overwrote_are_told() {
+    let whole = |pid: u32, parent: u32| log(pid, parent, "./d", &[]);
+    let names = |evidence: ValgrindEvidence| (evidence.destroyed.into_keys().collect::<Vec<_>>(), evidence.incomplete);
+    let nothing = Vec::<String>::new;
+    let missing = suite(&[("memcheck.1.1.xml", whole(1, 5))], &[("memcheck.1.xml", 1), ("memcheck.2.xml", 1)]);
+    assert_eq!(names(missing), (vec!["memcheck.2".to_owned()], nothing()));
+    let changed = suite(&[("memcheck.1.1.xml", whole(1, 5))], &[("memcheck.1.xml", 1), ("memcheck.1.1.xml", 1)]);
+    assert_eq!(names(changed), (vec!["memcheck.1".to_owned()], nothing()));
+    // Two programs, one log.
+    let twice = [("memcheck.1.1.xml", 0), ("memcheck.1.xml", 2), ("memcheck.3.xml", 1)];
+    let overwritten = suite(&[("memcheck.1.1.xml", whole(1, 5)), ("memcheck.3.1.xml", whole(3, 5))], &twice[1..]);
+    let told = "memcheck.1.xml: it was overwritten 1 times by programs with the same pid".to_owned();
+    assert_eq!(names(overwritten), (Vec::new(), vec![told]));
+    // A fork and an exec in the same moment.
+    let forked = suite(&[("memcheck.1.1.xml", whole(1, 3)), ("memcheck.3.1.xml", whole(3, 5))], &twice[1..]);
+    assert_eq!(names(forked), (Vec::new(), nothing()));
+}

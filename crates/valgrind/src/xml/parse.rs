@@ -200,6 +200,7 @@ impl State {
         }
         match (parent, name.as_str()) {
             ("", "valgrindoutput") => self.closed = true,
+            ("valgrindoutput", "suppcounts") => self.log.counts_used = true,
             ("valgrindoutput", "protocolversion") => self.log.protocol = text.parse().ok(),
             ("valgrindoutput", "protocoltool") => self.log.tool = Some(text.to_owned()),
             ("valgrindoutput", "pid") => self.log.pid = text.parse().ok(),
