@@ -249,7 +249,7 @@ fn a_suite_has_many_programs_tools_and_native_parents() {
 }
 
 #[test]
-fn logs_that_a_suite_destroyed_or_overwrote_are_told() {
+fn logs_that_a_suite_destroyed_or_overwrote_are_reported() {
     let whole = |pid: u32, parent: u32| log(pid, parent, "./d", &[]);
     let names = |evidence: ValgrindEvidence| (evidence.destroyed.into_keys().collect::<Vec<_>>(), evidence.incomplete);
     let nothing = Vec::<String>::new;
