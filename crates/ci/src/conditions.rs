@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schedule::Demand;
 use drydock_base::units::ByteSize;
 
 /// The conditions that an attempt runs under: its share of the machine, and why it is run if it is a retry.
@@ -11,6 +12,10 @@ use drydock_base::units::ByteSize;
 pub struct Conditions {
     /// Memory reserved for it, in bytes.
     pub reservation: u64,
+    /// The standard deviation of its expected peak, in bytes: that much of the reservation may be shared with other jobs,
+    /// since not all of them need more than expected at once. 0 if nothing of it may.
+    #[serde(default)]
+    pub deviation: u64,
     /// `true` if no other job runs beside it.
     pub exclusive: bool,
     /// `true` if valgrind gets the declared `reduced-args`, which save memory and check less.
@@ -20,6 +25,11 @@ pub struct Conditions {
 }
 
 impl Conditions {
+    /// Its expected peak.
+    pub fn demand(&self) -> Demand {
+        Demand::reserving(self.reservation, self.deviation)
+    }
+
     /// One phrase for a person: `exclusive, with reduced checking, 2 GiB reserved`.
     pub fn describe(&self) -> String {
         let memory = format!("{} reserved", ByteSize::new(self.reservation));

@@ -6,24 +6,25 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::OutcomeKind;
 use super::plan::PlannedJob;
-use super::schedule::{Prediction, Source};
 use drydock_base::lock::Lock;
 use drydock_base::paths;
 use drydock_valgrind::tool::Tool;
+
+mod predict;
+
+pub use predict::expected;
 
 /// The number of bytes that are read from the end of the file.
 const READ_FROM_END: u64 = 64 << 20;
 /// Longer lines were not written by Drydock, and are skipped.
 const LONGEST_LINE: u64 = 64 << 10;
-/// The number of past runs of a job that a prediction uses.
-const REMEMBERED: usize = 10;
 /// The number of lines of a job under one tool that are kept when the file is compacted.
 const KEPT: usize = 50;
 /// Compaction is considered each time that the file has grown by this many bytes.
@@ -87,6 +88,8 @@ impl Line {
 #[derive(Debug, Default)]
 pub struct History {
     jobs: HashMap<(Arc<str>, Tool), Vec<Line>>,
+    /// The relative variance of peaks; computed once.
+    spread: OnceLock<f64>,
 }
 
 impl History {
@@ -120,42 +123,6 @@ impl History {
     /// The attempts of each job under each tool, in the order of their ends.
     pub fn jobs(&self) -> impl Iterator<Item = (&(Arc<str>, Tool), &[Line])> {
         self.jobs.iter().map(|(key, lines)| (key, lines.as_slice()))
-    }
-
-    /// The expected memory and time of a job under this version of valgrind: the highest of its last ten peaks and a
-    /// tenth more, and
-    /// the median of their times. Twice the memory that it had, if it ran out of memory the last time; the
-    /// declared reservation for a job without history.
-    pub fn predict(&self, job: &PlannedJob, valgrind: Option<&str>) -> Prediction {
-        let same_tool = |line: &&Line| !job.tool.kind.is_valgrind() || line.valgrind.as_deref() == valgrind;
-        let lines: Vec<&Line> = self.of_job(job).iter().filter(same_tool).collect();
-        let whole = || lines.iter().rev().filter(|line| line.whole).take(REMEMBERED);
-        let highest = whole().filter_map(|line| line.peak).max();
-        let mut durations: Vec<u64> = whole().map(|line| line.duration_ms).collect();
-        durations.sort_unstable();
-        let duration_ms = durations.get(durations.len() / 2).copied();
-        let since = lines.iter().rev().take_while(|line| !line.whole).filter(|line| line.ran_out_of_memory());
-        let killed = since
-            .map(|line| (line.peak.unwrap_or(0), line.reservation))
-            .reduce(|left, right| (left.0.max(right.0), left.1.max(right.1)));
-        match (killed, highest) {
-            (Some((peak, reservation)), highest) => {
-                let needed = peak.max(highest.unwrap_or(0));
-                let memory = needed.max(reservation).saturating_mul(2);
-                Prediction { memory, needed, source: Source::Killed, duration_ms }
-            }
-            (None, Some(peak)) => Prediction {
-                memory: peak.saturating_add(peak / 10),
-                needed: peak,
-                source: Source::Learned { runs: durations.len() },
-                duration_ms,
-            },
-            (None, None) => {
-                let declared = job.memory.bytes();
-                let source = if job.memory_declared { Source::Declared } else { Source::Usual };
-                Prediction { memory: declared, needed: declared, source, duration_ms }
-            }
-        }
     }
 }
 

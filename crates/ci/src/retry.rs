@@ -37,7 +37,7 @@ pub fn next(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Nex
     let machine = || format!("the machine failed it: {}", outcome.describe());
     let retry = |exclusive, reservation, reason| {
         let reduced = last.conditions.reduced;
-        Next::Retry(Conditions { reservation, exclusive, reduced, retry_reason: Some(reason) })
+        Next::Retry(Conditions { reservation, deviation: 0, exclusive, reduced, retry_reason: Some(reason) })
     };
     match outcome {
         Outcome::Passed => Next::Settle(if own_failures > 1 {
@@ -91,7 +91,8 @@ fn failed(job: &PlannedJob, attempts: &[AttemptRecord]) -> JobResult {
     if known && !attempts.iter().any(found) { JobResult::Quarantined } else { JobResult::Failed }
 }
 
-/// The next escalation step of a job that the machine killed for lack of memory: twice the memory, then exclusive,
+/// The next escalation step of a job that the machine killed for lack of memory: twice the memory, or, if its memory was
+/// learned and so shared with others, all that it was promised; then exclusive,
 /// then, if `reduced-args` are declared, exclusive with reduced checking. Each step is taken once.
 fn escalated(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Option<Conditions> {
     let last = attempts.last()?;
@@ -99,8 +100,13 @@ fn escalated(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Op
     let doubled = killed().map(used).max()?.saturating_mul(2);
     let step = Conditions {
         retry_reason: Some(format!("the machine failed it: {}", last.verdict.outcome.describe())),
+        deviation: 0,
         ..last.conditions.clone()
     };
+    // Its room was shared with others, which needed it: now it has all that it was promised, or that it had.
+    if last.conditions.deviation > 0 && killed().count() == 1 {
+        return Some(Conditions { reservation: used(last).min(limits.memory), ..step });
+    }
     if !last.conditions.exclusive && killed().count() == 1 && doubled <= limits.memory {
         return Some(Conditions { reservation: doubled, ..step });
     }

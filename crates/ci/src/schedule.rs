@@ -8,16 +8,18 @@ use super::plan::Plan;
 use drydock_base::units::{ByteSize, JobName};
 
 pub mod bound;
+mod demand;
 mod order;
 mod prediction;
 mod queue;
 mod workload;
 
+pub use demand::{Demand, Total};
 pub use order::{QUICK, THOROUGH, order};
 pub use prediction::{Prediction, Source};
 pub use queue::MAX_PASSES;
 use queue::Queue;
-pub use workload::{Task, Workload};
+pub use workload::{SimulatedRun, Task, Workload};
 
 /// The seed of the search for a good order: the same jobs are always run in the same order.
 pub const SEED: u64 = 1;
@@ -27,8 +29,8 @@ pub const SEED: u64 = 1;
 pub struct Start {
     /// Its position in the plan.
     pub job: usize,
-    /// Bytes reserved for it.
-    pub reservation: u64,
+    /// Its expected peak.
+    pub demand: Demand,
     /// `true` if no other job runs beside it.
     pub exclusive: bool,
 }
@@ -52,7 +54,7 @@ pub struct Schedule {
 struct Entry {
     group: JobName,
     needs: Vec<JobName>,
-    reservation: u64,
+    demand: Demand,
     rank: usize,
     state: State,
 }
@@ -89,7 +91,7 @@ impl Schedule {
             jobs.push(Entry {
                 group: job.group.clone(),
                 needs: job.needs.clone(),
-                reservation: within(prediction.memory, limits),
+                demand: prediction.demand.within(limits.memory),
                 rank: 0,
                 state: State::Waiting,
             });
@@ -123,14 +125,14 @@ impl Schedule {
     }
 
     /// The next job to start, if one may start now and `room` allows it: the caller must start it, and is asked with
-    /// the bytes that the job reserves. If it refuses, no job starts now.
-    pub fn start_next(&mut self, room: &mut dyn FnMut(u64) -> bool) -> Option<Start> {
+    /// the demand of the job. If it refuses, no job starts now.
+    pub fn start_next(&mut self, room: &mut dyn FnMut(Demand) -> bool) -> Option<Start> {
         if self.stopped || self.running_exclusively {
             return None;
         }
         if let Some(rank) = self.queue.peek() {
             let job = self.order[rank];
-            if !room(self.jobs[job].reservation) {
+            if !room(self.jobs[job].demand) {
                 return None;
             }
             self.queue.take(rank);
@@ -140,11 +142,11 @@ impl Schedule {
             return None;
         }
         let job = *self.exclusive.last()?;
-        if !room(self.jobs[job].reservation) {
+        if !room(self.jobs[job].demand) {
             return None;
         }
         self.exclusive.pop();
-        self.queue.occupy(self.jobs[job].reservation);
+        self.queue.occupy(self.jobs[job].demand);
         Some(self.started(job, true))
     }
 
@@ -152,22 +154,22 @@ impl Schedule {
         let entry = &mut self.jobs[job];
         entry.state = State::Running;
         self.running_exclusively = exclusive;
-        Start { job, reservation: entry.reservation, exclusive }
+        Start { job, demand: entry.demand, exclusive }
     }
 
     /// A running job ended and is to run once more like this.
     pub fn requeue(&mut self, start: Start) {
-        let Start { job, reservation, exclusive } = start;
+        let Start { job, demand, exclusive } = start;
         self.release(job);
         let entry = &mut self.jobs[job];
         // A resumed run requeues a job that has not run in this process: it is ready still.
         self.queue.remove(entry.rank);
-        entry.reservation = within(reservation, self.limits);
+        entry.demand = demand.within(self.limits.memory);
         entry.state = State::Ready;
         if exclusive {
             self.exclusive.push(job);
         } else {
-            self.queue.insert(entry.rank, entry.reservation);
+            self.queue.insert(entry.rank, entry.demand);
         }
     }
 
@@ -180,7 +182,7 @@ impl Schedule {
     fn release(&mut self, job: usize) {
         let entry = &self.jobs[job];
         if entry.state == State::Running {
-            self.queue.release(entry.rank, entry.reservation);
+            self.queue.release(entry.rank, entry.demand);
             self.running_exclusively = false;
         }
     }
@@ -230,7 +232,7 @@ impl Schedule {
             .iter()
             .all(|need| self.groups.get(need).is_none_or(|group| group.unsettled == 0 && group.broken.is_none()));
         if satisfied {
-            self.queue.insert(entry.rank, entry.reservation);
+            self.queue.insert(entry.rank, entry.demand);
             self.jobs[position].state = State::Ready;
         }
     }
@@ -262,15 +264,10 @@ impl Schedule {
         self.jobs.iter().filter(|entry| entry.state == State::Settled).count()
     }
 
-    /// Bytes reserved for running jobs.
+    /// Bytes reserved for running jobs together.
     pub fn reserved(&self) -> ByteSize {
         ByteSize::new(self.queue.reserved())
     }
-}
-
-/// The reservation within 1 byte, so that a machine without free memory still runs one job at a time, and the limit.
-fn within(reservation: u64, limits: Limits) -> u64 {
-    reservation.clamp(1, limits.memory)
 }
 
 #[cfg(test)]

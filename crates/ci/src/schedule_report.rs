@@ -9,7 +9,7 @@ use super::event::AttemptRecord;
 use super::plan::Plan;
 use super::run::Run;
 use super::schedule::bound::{self, Binding};
-use super::schedule::{QUICK, SEED, Task, Workload, order};
+use super::schedule::{Demand, QUICK, SEED, Task, Workload, order};
 
 /// Factors of the memory that are tried.
 const MORE_MEMORY: [u64; 4] = [125, 150, 200, 400];
@@ -72,22 +72,24 @@ pub fn assess(run: &Run) -> Option<ScheduleReport> {
     if last.len() < 2 {
         return None;
     }
-    let measured = |memory: fn(&AttemptRecord) -> u64| {
-        let task = |record: &&AttemptRecord| Task {
-            duration: record.duration_ms(),
-            memory: memory(record).clamp(1, limits.memory),
+    let measured = |demand: fn(&AttemptRecord) -> Demand| {
+        let task = |record: &&AttemptRecord| {
+            let demand = demand(record).within(limits.memory);
+            Task { duration: record.duration_ms(), memory: demand.mean, deviation: demand.deviation }
         };
         Workload::new(&plan, last.iter().map(task).collect())
     };
-    let jobs = measured(|record| record.peak.unwrap_or(0));
+    let jobs = measured(|record| Demand::fixed(record.peak.unwrap_or(0)));
     let bound = bound::lower(&jobs, limits);
     let makespan = u64::try_from(last_end.saturating_sub(first_start)).unwrap_or_default();
     // Whole milliseconds are rounded, so a perfect schedule can seem to be shorter than possible.
     let lower_bound = bound.makespan.clamp(1, makespan.max(1));
-    // The next run reserves a tenth more than was used.
-    let reserved =
-        measured(|record| record.peak.map_or(record.conditions.reservation, |peak| peak.saturating_add(peak / 10)));
-    let simulated = |limits| reserved.makespan(limits, &order(&reserved, limits, SEED, QUICK));
+    // The next run expects the same peaks, as certain as this one was of them.
+    let expected = measured(|record| {
+        let conditions = &record.conditions;
+        record.peak.map_or(conditions.demand(), |mean| Demand { mean, deviation: conditions.deviation })
+    });
+    let simulated = |limits| expected.makespan(limits, &order(&expected, limits, SEED, QUICK));
     let base = simulated(limits);
     let saved = |limits| base.saturating_sub(simulated(limits));
     let held = run.earlier_pauses.iter().map(|(from, to, _)| u64::try_from(to - from).unwrap_or_default()).sum();
@@ -209,7 +211,7 @@ mod tests {
         let schedule = assess(&run(false, 2, 100, &jobs)).unwrap();
         assert_eq!((schedule.lower_bound, schedule.binding, schedule.ratio), (4000, Binding::Memory, 1.0));
         assert_eq!(schedule.one_more_slot, 0);
-        assert_eq!(schedule.more_memory, Some(MoreMemory { memory: 150 * MIB, saves: 2000 }));
+        assert_eq!(schedule.more_memory, Some(MoreMemory { memory: 125 * MIB, saves: 2000 }));
     }
 
     #[test]

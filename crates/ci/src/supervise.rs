@@ -180,9 +180,9 @@ impl<'a> Supervisor<'a> {
         while self.stop.reason.is_none() {
             let now = Instant::now();
             let mut asked = false;
-            let start = self.dispatcher.next(&mut |reservation| {
+            let start = self.dispatcher.next(&mut |demand| {
                 asked = true;
-                self.guard.admits(reservation, &self.running, now)
+                self.guard.admits(demand, &self.running, now)
             });
             if !asked {
                 self.guard.rest();

@@ -1,6 +1,7 @@
 //! Predictions from given lines; no line is lost or counted twice.
 
 use super::*;
+use crate::schedule::{Demand, Source};
 use OutcomeKind::{OutOfMemory, Passed};
 use drydock_base::units::ByteSize;
 use std::fs::OpenOptions;
@@ -36,16 +37,16 @@ fn job() -> PlannedJob {
 #[track_caller]
 fn predicts(lines: Vec<Line>, memory: u64, needed: u64, source: Source) {
     let prediction = History::new(lines).predict(&job(), Some("3.19.0"));
-    assert_eq!((prediction.memory / MIB, prediction.needed / MIB, prediction.source), (memory, needed, source));
+    assert_eq!((prediction.demand.mean / MIB, prediction.needed / MIB, prediction.source), (memory, needed, source));
 }
 
 #[test]
-fn the_highest_of_the_last_ten_and_a_tenth_more() {
+fn the_mean_of_the_last_ten() {
     predicts(Vec::new(), 512, 512, Source::Usual);
-    predicts(vec![line(1, Passed, 100)], 110, 100, Source::Learned { runs: 1 });
+    predicts(vec![line(1, Passed, 100)], 100, 100, Source::Learned { runs: 1 });
     let mut many = vec![line(1, Passed, 900)];
     many.extend((2..12).map(|number| line(number, Passed, 100 + u64::from(number))));
-    predicts(many, 111 + 11, 111, Source::Learned { runs: 10 });
+    predicts(many, 106, 111, Source::Learned { runs: 10 });
 }
 
 #[test]
@@ -57,7 +58,7 @@ fn another_version_and_another_tool_teach_nothing() {
     let mut plain = job();
     plain.tool.kind = Tool::None;
     let native = Line { tool: Tool::None, valgrind: Some("3.19.0".into()), ..line(2, Passed, 10) };
-    assert_eq!(History::new(vec![native]).predict(&plain, None).memory, 11 * MIB);
+    assert_eq!(History::new(vec![native]).predict(&plain, None).demand.mean, 10 * MIB);
 }
 
 #[test]
@@ -65,7 +66,7 @@ fn a_killed_run_never_teaches_a_low_peak_and_is_doubled_until_one_ends() {
     predicts(vec![line(1, OutcomeKind::TimedOut, 5), line(2, OutcomeKind::Crashed, 5)], 512, 512, Source::Usual);
     predicts(vec![line(1, Passed, 100), line(2, OutOfMemory, 40)], 200, 100, Source::Killed);
     predicts(vec![line(1, OutOfMemory, 40), line(2, OutcomeKind::TimedOut, 1)], 80, 40, Source::Killed);
-    predicts(vec![line(1, OutOfMemory, 400), line(2, Passed, 450)], 495, 450, Source::Learned { runs: 1 });
+    predicts(vec![line(1, OutOfMemory, 400), line(2, Passed, 450)], 450, 450, Source::Learned { runs: 1 });
 }
 
 #[test]
@@ -131,4 +132,38 @@ fn a_history_of_an_older_version_is_read() {
     let old = br#"{"at":1,"run":"r","job":"units/x","tool":"memcheck","valgrind":"3.19.0","outcome":"passed","whole":true,"duration-ms":5,"peak":1048576}"#;
     let line: Line = serde_json::from_slice(old).unwrap();
     predicts(vec![line], 1, 1, Source::Learned { runs: 1 });
+}
+
+fn expected(peaks: &[u64]) -> Demand {
+    let lines = peaks.iter().zip(1..).map(|(peak, number)| line(number, Passed, *peak)).collect();
+    History::new(lines).predict(&job(), Some("3.19.0")).demand
+}
+
+#[test]
+fn what_varies_is_expected_to_vary_and_what_repeats_to_repeat() {
+    let percent = |peaks: &[u64]| expected(peaks).deviation * 100 / expected(peaks).mean;
+    let steady = percent(&[100; 10]);
+    let noisy = percent(&[100, 115, 85, 130, 70, 100, 115, 85, 95, 105]);
+    assert!(steady <= 3 && (15..25).contains(&noisy), "{steady} % and {noisy} %");
+    // A single run says little about its spread; more runs say more.
+    assert!(percent(&[100]) > percent(&[100; 3]) && percent(&[100; 3]) > steady);
+}
+
+#[test]
+fn peaks_from_before_a_sudden_change_do_not_count() {
+    let grown = [100, 101, 99, 100, 102, 100, 98, 100, 130, 131];
+    assert_eq!(expected(&grown).mean / MIB, 130);
+    let shrunk = [200, 201, 199, 200, 202, 200, 198, 200, 120];
+    assert_eq!(expected(&shrunk).mean / MIB, 120);
+    // Noise is no change.
+    let noisy = [100, 115, 85, 130, 70, 100, 115, 85, 95, 130];
+    assert_eq!(expected(&noisy).mean / MIB, 102);
+}
+
+#[test]
+fn a_job_with_few_runs_varies_as_the_others_do() {
+    let many: Vec<Vec<u64>> = (0..20).map(|_| vec![100, 120, 80, 110, 90]).collect();
+    let others = |few: Vec<u64>| super::expected(&[many.clone(), vec![few]].concat()).pop().unwrap().deviation;
+    let alone = super::expected(&[vec![100]]).pop().unwrap().deviation;
+    assert!(others(vec![100]) > 2 * alone, "{} and {alone}", others(vec![100]));
 }

@@ -125,7 +125,7 @@ mod tests {
 
     #[track_caller]
     fn check(tasks: &[(u64, u64)], makespan: u64, binding: Binding) {
-        let tasks = tasks.iter().map(|(duration, memory)| Task { duration: *duration, memory: *memory }).collect();
+        let tasks = tasks.iter().map(|(duration, memory)| Task::known(*duration, *memory)).collect();
         assert_eq!(lower(&Workload::independent(tasks), TEN), Bound { makespan, binding });
     }
 
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_chain_of_needs_binds() {
-        let task = Task { duration: 5, memory: 1 };
+        let task = Task::known(5, 1);
         let workload = Workload { tasks: vec![task; 3], group: vec![0, 1, 2], needs: vec![vec![], vec![0], vec![1]] };
         assert_eq!(lower(&workload, TEN), Bound { makespan: 15, binding: Binding::CriticalPath });
         assert_eq!((workload.tails(), workload.heads()), (vec![15, 10, 5], vec![0, 5, 10]));
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_a_build_starts_after_it() {
-        let mut workload = Workload::independent(vec![Task { duration: 5, memory: 1 }; 9]);
+        let mut workload = Workload::independent(vec![Task::known(5, 1); 9]);
         workload.group = vec![0, 1, 1, 1, 1, 1, 1, 1, 1];
         workload.needs = vec![vec![], vec![0]];
         assert_eq!(lower(&workload, TEN), Bound { makespan: 5 + 10, binding: Binding::Slots });

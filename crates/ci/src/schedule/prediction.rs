@@ -1,14 +1,14 @@
 //! The expected memory and time of a job, and the reason not to start a job that cannot fit.
 
-use super::Task;
+use super::{Demand, Task};
 use crate::capacity::{Capacity, Limits};
 use drydock_base::units::ByteSize;
 
 /// The expected memory and time of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prediction {
-    /// The reservation in bytes.
-    pub memory: u64,
+    /// The expected peak.
+    pub demand: Demand,
     /// Bytes that it needs at the least, as far as that is known: its highest peak, or what is declared.
     pub needed: u64,
     /// The origin of these numbers.
@@ -63,9 +63,10 @@ pub(super) fn tasks(predictions: &[Prediction], limits: Limits) -> Vec<Task> {
     let mut known: Vec<u64> = predictions.iter().filter_map(|prediction| prediction.duration_ms).collect();
     known.sort_unstable();
     let middling = known.get(known.len() / 2).copied().unwrap_or(UNKNOWN);
-    let task = |prediction: &Prediction| Task {
-        duration: prediction.duration_ms.unwrap_or(middling),
-        memory: super::within(prediction.memory, limits),
+    let task = |prediction: &Prediction| {
+        let demand = prediction.demand.within(limits.memory);
+        let duration = prediction.duration_ms.unwrap_or(middling);
+        Task { duration, memory: demand.mean, deviation: demand.deviation }
     };
     predictions.iter().map(task).collect()
 }
@@ -79,7 +80,7 @@ mod tests {
         let capacity =
             Capacity { slots: 1, slots_source: String::new(), memory: 100 << 20, memory_source: "--memory".into() };
         let refusal = |needed: u64, source| {
-            Prediction { memory: needed * 2, needed, source, duration_ms: None }.refusal(&capacity)
+            Prediction { demand: Demand::fixed(needed * 2), needed, source, duration_ms: None }.refusal(&capacity)
         };
         assert_eq!(refusal(100 << 20, Source::Learned { runs: 2 }), None, "its headroom may be cut");
         assert_eq!(refusal(512 << 20, Source::Usual), None);

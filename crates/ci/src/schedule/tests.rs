@@ -22,7 +22,7 @@ fn memory(bytes: u64) -> Prediction {
 }
 
 fn timed(bytes: u64, duration_ms: Option<u64>) -> Prediction {
-    Prediction { memory: bytes, needed: 0, source: Source::Usual, duration_ms }
+    Prediction { demand: Demand::fixed(bytes), needed: 0, source: Source::Usual, duration_ms }
 }
 
 fn start(schedule: &mut Schedule) -> Option<Start> {
@@ -67,12 +67,12 @@ fn an_exclusive_job_runs_exclusively() {
     let plan = plan(vec![job("a", "a", &[]), job("b", "b", &[]), job("c", "c", &[])]);
     let mut schedule = Schedule::new(&plan, &capacity(2, 100), &[memory(40); 3]);
     assert_eq!([start(&mut schedule).unwrap().job, start(&mut schedule).unwrap().job], [0, 1]);
-    schedule.requeue(Start { job: 0, reservation: 80, exclusive: true });
+    schedule.requeue(Start { job: 0, demand: Demand::fixed(80), exclusive: true });
     assert_eq!(start(&mut schedule).unwrap().job, 2);
     schedule.settle(1, &JobResult::Passed, "b");
     assert_eq!(start(&mut schedule), None, "c still runs");
     schedule.settle(2, &JobResult::Passed, "c");
-    assert_eq!(start(&mut schedule), Some(Start { job: 0, reservation: 80, exclusive: true }));
+    assert_eq!(start(&mut schedule), Some(Start { job: 0, demand: Demand::fixed(80), exclusive: true }));
     assert_eq!(start(&mut schedule), None);
 }
 
@@ -80,10 +80,10 @@ fn an_exclusive_job_runs_exclusively() {
 fn a_job_that_an_earlier_process_lost_runs_once() {
     let plan = plan(vec![job("a", "a", &[]), job("b", "b", &[])]);
     let mut schedule = Schedule::new(&plan, &capacity(2, 100), &[memory(1); 2]);
-    schedule.requeue(Start { job: 0, reservation: 2, exclusive: true });
+    schedule.requeue(Start { job: 0, demand: Demand::fixed(2), exclusive: true });
     assert_eq!(start(&mut schedule).unwrap().job, 1);
     schedule.settle(1, &JobResult::Passed, "b");
-    assert_eq!(start(&mut schedule), Some(Start { job: 0, reservation: 2, exclusive: true }));
+    assert_eq!(start(&mut schedule), Some(Start { job: 0, demand: Demand::fixed(2), exclusive: true }));
     schedule.settle(0, &JobResult::Passed, "a");
     assert_eq!((start(&mut schedule), schedule.settled()), (None, 2));
 }
@@ -93,16 +93,16 @@ fn what_the_live_guard_refuses_stays_ready() {
     let plan = plan(vec![job("a", "a", &[]), job("b", "b", &[])]);
     let mut schedule = Schedule::new(&plan, &capacity(2, 100), &[memory(60), memory(30)]);
     let mut asked = Vec::new();
-    let mut no = |bytes| {
-        asked.push(bytes);
+    let mut no = |demand: Demand| {
+        asked.push(demand.mean);
         false
     };
     assert_eq!(schedule.start_next(&mut no), None);
-    schedule.requeue(Start { job: 1, reservation: 30, exclusive: true });
+    schedule.requeue(Start { job: 1, demand: Demand::fixed(30), exclusive: true });
     assert_eq!(start(&mut schedule).unwrap().job, 0);
     schedule.settle(0, &JobResult::Passed, "a");
     assert_eq!(schedule.start_next(&mut no), None);
-    assert_eq!(start(&mut schedule), Some(Start { job: 1, reservation: 30, exclusive: true }));
+    assert_eq!(start(&mut schedule), Some(Start { job: 1, demand: Demand::fixed(30), exclusive: true }));
     assert_eq!(asked, [60, 30]);
 }
 
@@ -149,14 +149,14 @@ proptest! {
                 prop_assert!(!started.exclusive || running.is_empty());
                 running.push(started);
                 prop_assert!(running.len() <= slots as usize);
-                prop_assert!(running.iter().map(|start| start.reservation).sum::<u64>() <= total);
+                prop_assert!(running.iter().map(|start| start.demand.mean).sum::<u64>() <= total);
                 prop_assert!(running.len() == 1 || running.iter().all(|start| !start.exclusive));
             }
             let Some(done) = running.pop() else { break };
             let fate = shape[done.job].2;
             if fate == 9 && !again[done.job] {
                 again[done.job] = true;
-                schedule.requeue(Start { reservation: done.reservation * 2, exclusive: true, ..done });
+                schedule.requeue(Start { demand: Demand::fixed(done.demand.mean * 2), exclusive: true, ..done });
                 continue;
             }
             ends[done.job] += 1;
@@ -179,9 +179,9 @@ proptest! {
     ) {
         let limits = Limits { slots, memory: 100 };
         let mut queue = Queue::new(slots, 100, small.len() + 2);
-        queue.insert(0, 50);
+        queue.insert(0, Demand::fixed(50));
         prop_assert_eq!(queue.next(), Some(0));
-        queue.insert(1, big);
+        queue.insert(1, Demand::fixed(big));
         let mut running: Vec<(u64, usize, u64)> = vec![(30, 0, 50)];
         let (mut now, mut passed, mut started_big) = (0, 0, false);
         let mut waiting: Vec<usize> = (0..small.len()).collect();
@@ -191,7 +191,7 @@ proptest! {
             // There is always something small to start.
             for _ in 0..3 {
                 if let Some(next) = waiting.pop() {
-                    queue.insert(next + 2, small[next].0);
+                    queue.insert(next + 2, Demand::fixed(small[next].0));
                 }
             }
             while let Some(rank) = queue.next() {
@@ -215,7 +215,7 @@ proptest! {
             if !started_big {
                 let (end, rank, memory) = running.remove(0);
                 now = end;
-                queue.release(rank, memory);
+                queue.release(rank, Demand::fixed(memory));
             }
         }
     }
@@ -229,7 +229,7 @@ proptest! {
     ) {
         let limits = Limits { slots: 3, memory: 100 };
         let mut workload = Workload::independent(
-            tasks.iter().map(|(duration, memory)| Task { duration: *duration, memory: *memory }).collect(),
+            tasks.iter().map(|(duration, memory)| Task::known(*duration, *memory)).collect(),
         );
         if chained {
             workload.needs = vec![vec![], vec![0]];
@@ -244,7 +244,7 @@ proptest! {
         let makespan = workload.makespan(limits, &once);
         prop_assert!(makespan >= bound::lower(&workload, limits).makespan, "{} ms", makespan);
         // At no time more than there is.
-        let ends = workload.simulate(limits, &once, None);
+        let ends = workload.simulate(limits, &once);
         for at in &ends {
             let runs = |job: &usize| ends[*job] - tasks[*job].0 < *at && *at <= ends[*job];
             let running: Vec<usize> = (0..tasks.len()).filter(runs).collect();

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
+use super::demand::Demand;
 use super::queue::Queue;
 use crate::capacity::Limits;
 use crate::plan::Plan;
@@ -12,8 +13,22 @@ use crate::plan::Plan;
 pub struct Task {
     /// Wall time in milliseconds.
     pub duration: u64,
-    /// Bytes reserved while it runs.
+    /// The mean of the peak that is expected of it, in bytes.
     pub memory: u64,
+    /// The standard deviation of that peak, in bytes; 0 if it is known.
+    pub deviation: u64,
+}
+
+impl Task {
+    /// A task whose time and peak are known.
+    pub fn known(duration: u64, memory: u64) -> Task {
+        Task { duration, memory, deviation: 0 }
+    }
+
+    /// The expected peak.
+    pub fn demand(&self) -> Demand {
+        Demand { mean: self.memory, deviation: self.deviation }
+    }
 }
 
 /// Jobs in groups; a group's jobs start when every job of the groups that it needs has ended.
@@ -113,56 +128,126 @@ impl Workload {
     }
 
     /// Simulates the jobs with the live run's admission, in `order`, best first. Returns the end of each job in
-    /// milliseconds. Each job reserves its entry of `reserved`; `None` reserves each job's memory.
-    pub fn simulate(&self, limits: Limits, order: &[usize], reserved: Option<&[u64]>) -> Vec<u64> {
-        let dependents = self.dependents();
-        let mut missing: Vec<usize> = self.needs.iter().map(Vec::len).collect();
-        let mut unsettled = vec![0_usize; self.needs.len()];
-        let mut members: Vec<Vec<usize>> = vec![Vec::new(); self.needs.len()];
-        let memory = |job: usize| {
-            let bytes = reserved.map_or(self.tasks[job].memory, |reserved| reserved[job]);
-            bytes.clamp(1, limits.memory.max(1))
-        };
-        let mut queue = Queue::new(limits.slots, limits.memory.max(1), order.len());
-        for (rank, job) in order.iter().enumerate() {
-            let group = self.group[*job];
-            unsettled[group] += 1;
-            if missing[group] == 0 {
-                queue.insert(rank, memory(*job));
-            } else {
-                members[group].push(rank);
-            }
-        }
-        let mut ends = vec![0; self.tasks.len()];
+    /// milliseconds.
+    pub fn simulate(&self, limits: Limits, order: &[usize]) -> Vec<u64> {
+        let mut simulation = Simulation::new(self, limits, order);
         let mut running = BinaryHeap::new();
         let mut now = 0;
         loop {
-            while let Some(rank) = queue.next() {
+            while let Some(rank) = simulation.queue.next() {
                 running.push(Reverse((now + self.tasks[order[rank]].duration, rank)));
             }
             let Some(Reverse((end, rank))) = running.pop() else { break };
             now = end;
-            let job = order[rank];
-            ends[job] = end;
-            queue.release(rank, memory(job));
-            let group = self.group[job];
-            unsettled[group] -= 1;
-            if unsettled[group] == 0 {
-                for dependent in &dependents[group] {
-                    missing[*dependent] -= 1;
-                    if missing[*dependent] == 0 {
-                        for rank in &members[*dependent] {
-                            queue.insert(*rank, memory(order[*rank]));
-                        }
-                    }
+            simulation.end(rank, now);
+        }
+        simulation.ends
+    }
+
+    /// Simulates a run of jobs whose times and peaks turn out as in `truth`, while order and admission follow what was
+    /// expected. A job has its peak from its start on. When all that runs outgrows the memory, the largest job is killed,
+    /// as the kernel does, and is run again: with as much as it had or was promised, and then with all of the memory.
+    pub fn simulate_run(&self, limits: Limits, order: &[usize], truth: &[Task]) -> SimulatedRun {
+        let mut simulation = Simulation::new(self, limits, order);
+        let peak = |rank: usize| truth[order[rank]].memory.min(limits.memory);
+        let mut running: Vec<(u64, usize)> = Vec::new();
+        let (mut now, mut kills, mut killed) = (0, 0, vec![0_u32; order.len()]);
+        loop {
+            while let Some(rank) = simulation.queue.next() {
+                running.push((now + truth[order[rank]].duration, rank));
+                while running.iter().map(|(_, rank)| peak(*rank)).sum::<u64>() > limits.memory {
+                    let Some(largest) = (0..running.len()).max_by_key(|at| peak(running[*at].1)) else { break };
+                    let (_, rank) = running.swap_remove(largest);
+                    simulation.queue.release(rank, simulation.demands[rank]);
+                    kills += 1;
+                    killed[rank] += 1;
+                    let needed = if killed[rank] == 1 { peak(rank) } else { limits.memory };
+                    let promised = simulation.demands[rank].reservation();
+                    simulation.demands[rank] = Demand::fixed(needed.max(promised)).within(limits.memory);
+                    simulation.queue.insert(rank, simulation.demands[rank]);
                 }
             }
+            let Some(next) = (0..running.len()).min_by_key(|at| running[*at]) else { break };
+            let (end, rank) = running.swap_remove(next);
+            now = end;
+            simulation.end(rank, now);
         }
-        ends
+        SimulatedRun { ends: simulation.ends, kills }
     }
 
     /// The duration of the simulated run, in milliseconds.
     pub fn makespan(&self, limits: Limits, order: &[usize]) -> u64 {
-        self.simulate(limits, order, None).into_iter().max().unwrap_or(0)
+        self.simulate(limits, order).into_iter().max().unwrap_or(0)
+    }
+}
+
+/// A simulated run in which jobs were killed for lack of memory and run again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimulatedRun {
+    /// The end of each job in milliseconds; 0 if it never ended.
+    pub ends: Vec<u64>,
+    /// The number of kills.
+    pub kills: usize,
+}
+
+/// The state of a simulated run, by rank.
+struct Simulation<'a> {
+    workload: &'a Workload,
+    order: &'a [usize],
+    queue: Queue,
+    demands: Vec<Demand>,
+    dependents: Vec<Vec<usize>>,
+    missing: Vec<usize>,
+    unsettled: Vec<usize>,
+    /// The ranks that wait for another group, by their own.
+    members: Vec<Vec<usize>>,
+    ends: Vec<u64>,
+}
+
+impl<'a> Simulation<'a> {
+    fn new(workload: &'a Workload, limits: Limits, order: &'a [usize]) -> Simulation<'a> {
+        let groups = workload.needs.len();
+        let demand = |job: &usize| workload.tasks[*job].demand().within(limits.memory);
+        let mut simulation = Simulation {
+            workload,
+            order,
+            queue: Queue::new(limits.slots, limits.memory.max(1), order.len()),
+            demands: order.iter().map(demand).collect(),
+            dependents: workload.dependents(),
+            missing: workload.needs.iter().map(Vec::len).collect(),
+            unsettled: vec![0; groups],
+            members: vec![Vec::new(); groups],
+            ends: vec![0; workload.tasks.len()],
+        };
+        for (rank, job) in order.iter().enumerate() {
+            let group = workload.group[*job];
+            simulation.unsettled[group] += 1;
+            if simulation.missing[group] == 0 {
+                simulation.queue.insert(rank, simulation.demands[rank]);
+            } else {
+                simulation.members[group].push(rank);
+            }
+        }
+        simulation
+    }
+
+    /// A running job ended for good.
+    fn end(&mut self, rank: usize, now: u64) {
+        let job = self.order[rank];
+        self.ends[job] = now;
+        self.queue.release(rank, self.demands[rank]);
+        let group = self.workload.group[job];
+        self.unsettled[group] -= 1;
+        if self.unsettled[group] > 0 {
+            return;
+        }
+        for dependent in &self.dependents[group] {
+            self.missing[*dependent] -= 1;
+            if self.missing[*dependent] == 0 {
+                for rank in &self.members[*dependent] {
+                    self.queue.insert(*rank, self.demands[*rank]);
+                }
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::conditions::Conditions;
 use crate::event::{AttemptRecord, Event, JobResult};
 use crate::plan::Plan;
 use crate::retry::{self, Next};
-use crate::schedule::{Prediction, Schedule, Start};
+use crate::schedule::{Demand, Prediction, Schedule, Start};
 
 /// The schedule with the conditions of retries and the run's record, which change together.
 pub struct Dispatcher<'a> {
@@ -72,14 +72,15 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// The next job to start, if one may start and `room` admits its reservation.
-    pub(super) fn next(&mut self, room: &mut dyn FnMut(u64) -> bool) -> Option<Start> {
+    pub(super) fn next(&mut self, room: &mut dyn FnMut(Demand) -> bool) -> Option<Start> {
         self.schedule.start_next(room)
     }
 
     /// The conditions of a job that starts now.
     pub(super) fn conditions(&self, start: Start) -> Conditions {
-        let Start { job, reservation, exclusive } = start;
-        Conditions { reservation, exclusive, ..self.retries.get(&job).cloned().unwrap_or_default() }
+        let Start { job, demand, exclusive } = start;
+        let (reservation, deviation) = (demand.reservation(), demand.deviation);
+        Conditions { reservation, deviation, exclusive, ..self.retries.get(&job).cloned().unwrap_or_default() }
     }
 
     /// The number of the job's last attempt; 0 before the first.
@@ -93,8 +94,8 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn retry(&mut self, position: usize, conditions: Conditions) {
-        let Conditions { reservation, exclusive, .. } = conditions;
-        self.schedule.requeue(Start { job: position, reservation, exclusive });
+        let demand = conditions.demand();
+        self.schedule.requeue(Start { job: position, demand, exclusive: conditions.exclusive });
         self.retries.insert(position, conditions);
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::attempt::Attempt;
 use crate::containment;
 use crate::probe::host;
+use crate::schedule::{Demand, Total};
 use drydock_base::units::ByteSize;
 
 /// Above this share of time in which all processes wait for memory (PSI `full avg10`, in percent) nothing is added.
@@ -38,13 +39,13 @@ impl Guard {
         self.stalled = host::memory_stall();
     }
 
-    /// `true` if a job with that reservation may start beside the running ones.
-    pub(super) fn admits(&mut self, reservation: u64, running: &[Attempt], now: Instant) -> bool {
-        let mut objection = self.objects(reservation, running);
+    /// `true` if a job with that demand may start beside the running ones.
+    pub(super) fn admits(&mut self, demand: Demand, running: &[Attempt], now: Instant) -> bool {
+        let mut objection = self.objects(demand, running);
         let stale = self.sampled.is_none_or(|sampled| now.duration_since(sampled) > FRESH);
         if stale && (objection.is_some() || self.sampled.is_none()) {
             self.sample(now);
-            objection = self.objects(reservation, running);
+            objection = self.objects(demand, running);
         }
         let since = self.objection.take().map_or(now, |(_, since)| since);
         self.objection = objection.map(|why| (why, since));
@@ -61,21 +62,19 @@ impl Guard {
         true
     }
 
-    fn objects(&self, reservation: u64, running: &[Attempt]) -> Option<String> {
+    fn objects(&self, demand: Demand, running: &[Attempt]) -> Option<String> {
         if let Some(stalled) = self.stalled.filter(|stalled| *stalled >= STALLED && !running.is_empty()) {
             return Some(format!("all processes stall on memory {stalled:.0} % of the time (PSI)"));
         }
         let (room, source) = self.room.as_ref()?;
-        // Running jobs may still grow to their reservations.
-        let promised: u64 =
-            running.iter().map(|attempt| attempt.conditions.reservation.saturating_sub(attempt.usage)).sum();
-        let free = room.saturating_sub(promised);
-        (reservation > free).then(|| {
+        // Running jobs may still grow, but not all of them to their reservations.
+        let promised: Total = running.iter().map(|attempt| still_to_come(attempt)).collect();
+        (!promised.with(demand).fits(*room)).then(|| {
             format!(
                 "{} available ({source}), {} of it reserved by running jobs; the next job needs {}",
                 ByteSize::new(*room),
-                ByteSize::new(promised),
-                ByteSize::new(reservation)
+                ByteSize::new(promised.reservation()),
+                ByteSize::new(demand.reservation())
             )
         })
     }
@@ -96,4 +95,11 @@ impl Guard {
     pub(super) fn is_waiting(&self) -> bool {
         self.idle.is_some()
     }
+}
+
+/// The memory that a running job may still take, beyond what it has.
+fn still_to_come(attempt: &Attempt) -> Demand {
+    let (expected, usage) = (attempt.conditions.demand(), attempt.usage);
+    let left = expected.reservation().saturating_sub(usage);
+    if usage <= expected.mean { Demand { mean: expected.mean - usage, ..expected } } else { Demand::fixed(left) }
 }

@@ -154,7 +154,7 @@ fn print(plan: &Plan, capacity: &Capacity, history: &History, dangers: &[String]
             "{:<width$}  {:<8} {:>9} {source:<10} {time:>8} {:>8}  {}",
             job.name.as_str(),
             job.tool.kind.name(),
-            ByteSize::new(expected.memory).to_string(),
+            ByteSize::new(expected.demand.mean).to_string(),
             units::human(job.timeout),
             needs.join(" ")
         ));
