@@ -5,7 +5,7 @@
 //! [`SAFETY`] stands for. Reserving the highest of past peaks for each job alone would waste what the others leave.
 
 /// Standard deviations of the sum that are kept free, in quarters: a probability of 96 %, as seen when a job starts. Most
-/// jobs start with more room than that, so about one in two hundred outgrows the memory: see `benches/schedule.rs`.
+/// jobs start with more room than that, so fewer than one in a hundred outgrow the memory: see `benches/schedule.rs`.
 const SAFETY: u64 = 7;
 /// The unit of [`SAFETY`].
 const QUARTERS: u64 = 4;

@@ -68,7 +68,7 @@ impl Guard {
         }
         let (room, source) = self.room.as_ref()?;
         // Running jobs may still grow, but not all of them to their reservations.
-        let promised: Total = running.iter().map(|attempt| still_to_come(attempt)).collect();
+        let promised: Total = running.iter().map(still_to_come).collect();
         (!promised.with(demand).fits(*room)).then(|| {
             format!(
                 "{} available ({source}), {} of it reserved by running jobs; the next job needs {}",
