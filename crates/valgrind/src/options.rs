@@ -7,7 +7,7 @@ use crate::tool::Tool;
 
 mod surroundings;
 
-pub use surroundings::{Surroundings, SurroundingsError};
+pub use surroundings::{Surroundings, SurroundingsError, file_clock};
 
 /// An option without the prefix of its tool: `--memcheck:leak-check=full` is `--leak-check=full` under memcheck. `None` if
 /// valgrind ignores it, because it has the prefix of something else.

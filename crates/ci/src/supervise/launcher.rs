@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use drydock_base::exec::{self, Programs};
 use drydock_base::held_dir::HeldDir;
 use drydock_base::paths::RunDir;
+use drydock_valgrind::options;
 
 /// Everything that is needed to start an attempt.
 pub(super) struct Launcher<'a> {
@@ -60,7 +61,7 @@ impl<'a> Launcher<'a> {
         let outputs = Outputs::new().context("cannot start a thread for the output of jobs")?;
         let jobs = dir.directory().and_then(|directory| directory.directory(RunDir::JOBS));
         let jobs = jobs.with_context(|| format!("cannot use {}", dir.root().join(RunDir::JOBS).display()))?;
-        let (run, run_began) = (dir.id(), SystemTime::now());
+        let (run, run_began) = (dir.id(), options::file_clock());
         Ok(Launcher { plan, dir, jobs, run, run_began, containment, programs, slots, outputs, started: 0 })
     }
 

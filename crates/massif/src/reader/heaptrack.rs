@@ -128,7 +128,8 @@ impl<R: BufRead> Export<'_, R> {
             self.command = Some(text.to_vec());
         } else if let Some(unit) = text.strip_prefix(b"time_unit:") {
             if unit.trim_ascii() != b"s" {
-                let what = format!("`{}` is not the time unit of heaptrack's files; expected s", shown(unit));
+                let what =
+                    format!("`{}` is not the time unit of heaptrack's files; expected s", shown(unit.trim_ascii()));
                 return Err(self.reader.malformed(what));
             }
             self.unit = Some(());

@@ -45,9 +45,16 @@ pub enum SurroundingsError {
     TooLong(String),
 }
 
+/// The time that a file has which is written now. File systems use the coarse clock, which is some milliseconds behind.
+pub fn file_clock() -> SystemTime {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    let (seconds, rest) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
+    SystemTime::UNIX_EPOCH + std::time::Duration::new(seconds.unwrap_or_default(), rest.unwrap_or_default())
+}
+
 impl Surroundings {
     /// Reads what valgrind would read if it were started in `directory` with these variables. A file counts only if it
-    /// was not changed since `began`.
+    /// was not changed since `began`, a time of the clock of file systems ([`file_clock`]).
     ///
     /// # Errors
     /// See [`SurroundingsError`].
@@ -101,7 +108,8 @@ impl Surroundings {
                 u64::try_from(metadata.ctime()).unwrap_or_default(),
                 u32::try_from(metadata.ctime_nsec()).unwrap_or_default(),
             );
-        if changed > began {
+        // Both are times of the kernel's coarse clock: a file that is written in the same tick may be a job's.
+        if changed >= began {
             return Err(SurroundingsError::Changed(name.to_owned()));
         }
         let mut bytes = Vec::new();
