@@ -148,7 +148,7 @@ fn processes() -> Vec<Way> {
         .says("left processes behind"),
         suite(
             "suite-same-pid-in-namespaces",
-            "for what in read lose; do unshare -r --pid --fork valgrind -q ./d $what & done; wait",
+            "for what in read lose; do unshare -r --pid --fork valgrind -q ./d $what & sleep 1; done; wait",
             "findings{2}",
         )
         .needs("unshare", "util-linux"),
