@@ -65,8 +65,7 @@ fn answer(mut stream: impl std::io::Read + std::io::Write, count: &AtomicUsize) 
     }
 }
 
-/// A build that gets something from outside. Its script succeeds on this machine, unless `honest` is true for a build that
-/// the proof must accept.
+/// A build whose script succeeds on this machine. The proof must refuse it, unless it needs nothing from outside.
 struct Attack {
     name: &'static str,
     script: &'static str,
