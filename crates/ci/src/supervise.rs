@@ -53,7 +53,7 @@ pub use recorder::{Recorder, unix_ms};
 /// The number of times that SIGKILL is repeated at the end of a run, and the time between.
 const MOST_ROUNDS: u32 = 100;
 const ROUND: Duration = Duration::from_millis(10);
-/// A wait that ends this much later than it should means that this process was stopped.
+/// A turn that takes this much longer than its wait means that this process was stopped.
 const STOPPED: Duration = Duration::from_secs(1);
 /// Signals closer together than this are one interruption.
 const ONE_INTERRUPTION: Duration = Duration::from_millis(500);
@@ -66,6 +66,8 @@ pub struct Supervisor<'a> {
     orphans: Orphans,
     guard: Guard,
     clock: Clock,
+    /// The end of the last wait.
+    looked: Instant,
     running: Vec<Attempt>,
     /// The logs of attempts that ended: the job, the attempt's number, and the file as it was then.
     logs: Vec<(usize, u32, FinishedLog)>,
@@ -97,6 +99,7 @@ impl<'a> Supervisor<'a> {
             dispatcher,
             guard: Guard::default(),
             clock: Clock::new(Instant::now()),
+            looked: Instant::now(),
             running: Vec::new(),
             logs: Vec::new(),
             stop: Stop::default(),
@@ -132,8 +135,7 @@ impl<'a> Supervisor<'a> {
                 return Ok(());
             }
             self.dispatcher.recorder.flush();
-            self.wait(signals)?;
-            let now = Instant::now();
+            let now = self.wait(signals)?;
             // The kernel counts a kill before its victim can be reaped, so the count is read after the reaping.
             self.reap(now);
             self.running.iter_mut().for_each(|attempt| attempt.look(now));
@@ -150,11 +152,13 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn wait(&mut self, signals: &Held) -> anyhow::Result<()> {
+    /// Waits for an end, a signal or a deadline, and returns the moment at which it looks at the jobs again.
+    fn wait(&mut self, signals: &Held) -> anyhow::Result<Instant> {
         let wakes = self.running.iter().filter_map(Attempt::wakes);
         let until = wakes.min().map_or(self.clock.next(), |wakes| wakes.min(self.clock.next()));
-        let until = until.max(Instant::now());
-        let left = until.saturating_duration_since(Instant::now());
+        let before = Instant::now();
+        let until = until.max(before);
+        let left = until.saturating_duration_since(before);
         let timeout = Timespec { tv_sec: i64::try_from(left.as_secs())?, tv_nsec: i64::from(left.subsec_nanos()) };
         let mut descriptors: Vec<PollFd<'_>> =
             vec![PollFd::from_borrowed_fd(signals.descriptor().as_fd(), PollFlags::IN)];
@@ -167,12 +171,15 @@ impl<'a> Supervisor<'a> {
             Err(error) => return Err(error).context("cannot wait for the jobs"),
         }
         drop(descriptors);
-        // This process was stopped meanwhile, mostly together with the jobs: nobody watched them in that time.
-        let late = Instant::now().saturating_duration_since(until);
-        if late > STOPPED {
-            self.running.iter_mut().for_each(|attempt| attempt.postpone(late));
+        // This process was stopped, during the wait or since the one before it, and mostly together with the jobs: nobody
+        // watched them in that time. No deadline is compared with a later moment than the one that is returned.
+        let now = Instant::now();
+        let unwatched = now.saturating_duration_since(until) + before.saturating_duration_since(self.looked);
+        if unwatched > STOPPED {
+            self.running.iter_mut().for_each(|attempt| attempt.postpone(unwatched));
         }
-        Ok(())
+        self.looked = now;
+        Ok(now)
     }
 
     /// Starts the jobs that the schedule and the guard allow.

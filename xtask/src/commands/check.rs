@@ -48,7 +48,20 @@ const SKIPS: &str = "DRYDOCK_TEST_SKIPS";
 fn tests() -> anyhow::Result<Exit> {
     let notes = tempfile::NamedTempFile::new().context("cannot create a temporary file")?;
     let color = if io::stdout().is_terminal() { "always" } else { "auto" };
-    let words = ["test", "--workspace", "--quiet", "--no-fail-fast", "--", "--color", color];
+    // Most tests wait for other programs, which leaves the cores idle with one thread for each.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = (2 * cores).to_string();
+    let words = [
+        "test",
+        "--workspace",
+        "--quiet",
+        "--no-fail-fast",
+        "--",
+        "--color",
+        color,
+        "--test-threads",
+        threads.as_str(),
+    ];
     output::err(format_args!("== tests: cargo {}", words.join(" ")));
     let mut running = duct::cmd("cargo", words)
         .dir(crate::workspace::root())

@@ -110,7 +110,9 @@ fn suppressions_match_the_names_of_every_compiler() {
         assert_eq!(done.code(), 0, "{finding:#?}\n{}", done.transcript());
     }
     let text = suppressions(&project);
-    assert!(text.contains("17h*") && !text.contains("/drydock-"), "{text}");
+    // The hash of a build, as the older and as the newer scheme of the Rust compiler writes it.
+    assert!(text.contains("17h*") || text.contains("Cs*_"), "{text}");
+    assert!(!text.contains("/drydock-"), "{text}");
     ends(&project.xtask(&["ci", "--no-progress"]).run(), 0);
     let listed = project.xtask(&["ci", "suppressions", "--fail-on-unused", "--fail-on-expired"]).run();
     ends(&listed, 0);
