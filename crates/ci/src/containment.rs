@@ -74,6 +74,10 @@ pub trait Group: Send {
     fn stalled(&self) -> Option<Duration> {
         None
     }
+    /// CPU time of all processes that were ever in it, user and system, where the kernel counts it for the group.
+    fn cpu(&self) -> Option<Duration> {
+        None
+    }
     /// Present memory.
     fn usage(&mut self, adopted: &[u32]) -> io::Result<Usage>;
     /// The counters; to be read before [`Group::remove`].

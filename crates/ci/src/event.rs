@@ -131,6 +131,9 @@ pub struct RunStarted {
     /// The project's commit, where nothing tracked is changed.
     #[serde(default)]
     pub revision: Option<String>,
+    /// The processors that this process may use; absent in runs of earlier versions.
+    #[serde(default)]
+    pub cores: Option<u32>,
 }
 
 /// An attempt that is about to be started.
@@ -165,6 +168,9 @@ pub struct AttemptRecord {
     pub ended: i64,
     /// The most memory it used, in bytes, as the scheduler learns it; absent when it could not be measured.
     pub peak: Option<u64>,
+    /// CPU time of its processes in milliseconds, user and system; absent when it could not be measured.
+    #[serde(default)]
+    pub cpu_ms: Option<u64>,
 }
 
 /// Times and memory of an ended attempt.
@@ -176,13 +182,15 @@ pub struct Measured {
     pub ended: i64,
     /// The most memory it used, in bytes, as the scheduler learns it; absent when it could not be measured.
     pub peak: Option<u64>,
+    /// CPU time of its processes in milliseconds, user and system; absent when it could not be measured.
+    pub cpu_ms: Option<u64>,
 }
 
 impl AttemptRecord {
     /// The record of an ended attempt, judged by its evidence.
     pub fn new(number: u32, conditions: Conditions, evidence: Evidence, measured: Measured) -> AttemptRecord {
-        let Measured { started, ended, peak } = measured;
-        AttemptRecord { number, conditions, verdict: outcome::judge(&evidence), evidence, started, ended, peak }
+        let Measured { started, ended, peak, cpu_ms } = measured;
+        AttemptRecord { number, conditions, verdict: outcome::judge(&evidence), evidence, started, ended, peak, cpu_ms }
     }
 
     /// Wall time in milliseconds.

@@ -53,6 +53,13 @@ pub struct Line {
     pub whole: bool,
     /// Wall time in milliseconds.
     pub duration_ms: u64,
+    /// CPU time in milliseconds, user and system.
+    #[serde(default)]
+    pub cpu_ms: Option<u64>,
+    /// Estimated wall time in milliseconds without waiting for a processor: see
+    /// [`contention::uncontended`](crate::schedule::contention::uncontended).
+    #[serde(default)]
+    pub uncontended_ms: Option<u64>,
     /// The highest memory usage, in bytes.
     pub peak: Option<u64>,
     /// Its reservation in bytes.

@@ -227,6 +227,8 @@ mod tests {
                 outcome,
                 whole: true,
                 duration_ms: 1,
+                cpu_ms: None,
+                uncontended_ms: None,
                 peak: None,
                 reservation: 0,
                 exclusive: letter.is_ascii_uppercase(),

@@ -123,6 +123,7 @@ mod tests {
                 reruns: None,
                 valgrind: None,
                 revision: None,
+                cores: None,
             })
         };
         let starting = |job: &str, attempt| {
@@ -130,7 +131,7 @@ mod tests {
             Event::AttemptStarting(AttemptStarting { job: name(job), attempt, conditions, group })
         };
         let ended = |job: &str, number, started, ended| {
-            let measured = Measured { started, ended, peak: Some(3) };
+            let measured = Measured { started, ended, peak: Some(3), cpu_ms: Some(2) };
             let evidence = Evidence::new(End::Exited { code: 1 });
             let record = Box::new(AttemptRecord::new(number, Conditions::default(), evidence, measured));
             Event::AttemptEnded { job: name(job), record }

@@ -8,6 +8,7 @@ use super::plan::Plan;
 use drydock_base::units::{ByteSize, JobName};
 
 pub mod bound;
+pub mod contention;
 mod demand;
 mod order;
 mod prediction;

@@ -8,7 +8,8 @@ use super::capacity::Limits;
 use super::event::AttemptRecord;
 use super::plan::Plan;
 use super::run::Run;
-use super::schedule::bound::{self, Binding};
+use super::schedule::bound::{self, Binding, Bound};
+use super::schedule::contention;
 use super::schedule::{Demand, QUICK, SEED, Task, Workload, order};
 
 /// Factors of the memory that are tried.
@@ -27,7 +28,7 @@ pub struct ScheduleReport {
     pub lower_bound: u64,
     /// `makespan` over `lower-bound`, at least 1.
     pub ratio: f64,
-    /// The origin of the lower bound: `slots`, `memory`, `longest-job` or `critical-path`.
+    /// The origin of the lower bound: `slots`, `cores`, `memory`, `longest-job` or `critical-path`.
     pub binding: Binding,
     /// For `longest-job` and `critical-path`, the jobs.
     pub jobs: Vec<String>,
@@ -53,7 +54,8 @@ pub struct MoreMemory {
 
 /// The efficiency of the part of a run that its last process ran. `None` if fewer than two jobs ran.
 pub fn assess(run: &Run) -> Option<ScheduleReport> {
-    let limits = run.started.as_ref()?.capacity.limits();
+    let started = run.started.as_ref()?;
+    let (limits, cores) = (started.capacity.limits(), started.cores);
     let mut plan = Plan { jobs: Vec::new(), ..run.plan.clone() };
     let mut last: Vec<&AttemptRecord> = Vec::new();
     let (mut first_start, mut last_end, mut repeated) = (i64::MAX, i64::MIN, 0);
@@ -75,12 +77,20 @@ pub fn assess(run: &Run) -> Option<ScheduleReport> {
     let measured = |demand: fn(&AttemptRecord) -> Demand| {
         let task = |record: &&AttemptRecord| {
             let demand = demand(record).within(limits.memory);
-            Task { duration: record.duration_ms(), memory: demand.mean, deviation: demand.deviation }
+            let duration = cores.map_or(record.duration_ms(), |cores| {
+                contention::uncontended(record.duration_ms(), record.cpu_ms, cores, limits.slots)
+            });
+            Task { duration, memory: demand.mean, deviation: demand.deviation }
         };
         Workload::new(&plan, last.iter().map(task).collect())
     };
     let jobs = measured(|record| Demand::fixed(record.peak.unwrap_or(0)));
-    let bound = bound::lower(&jobs, limits);
+    let cpu_ms: u64 = last.iter().filter_map(|record| record.cpu_ms).sum();
+    let cores_bound = cores.map_or(0, |cores| cpu_ms.div_ceil(u64::from(cores.max(1))));
+    let mut bound = bound::lower(&jobs, limits);
+    if cores_bound > bound.makespan {
+        bound = Bound { makespan: cores_bound, binding: Binding::Cores };
+    }
     let makespan = u64::try_from(last_end.saturating_sub(first_start)).unwrap_or_default();
     // Whole milliseconds are rounded, so a perfect schedule can seem to be shorter than possible.
     let lower_bound = bound.makespan.clamp(1, makespan.max(1));
@@ -89,7 +99,8 @@ pub fn assess(run: &Run) -> Option<ScheduleReport> {
         let conditions = &record.conditions;
         record.peak.map_or(conditions.demand(), |mean| Demand { mean, deviation: conditions.deviation })
     });
-    let simulated = |limits| expected.makespan(limits, &order(&expected, limits, SEED, QUICK));
+    // However many slots and however much memory there is, the processors have this much to do.
+    let simulated = |limits| expected.makespan(limits, &order(&expected, limits, SEED, QUICK)).max(cores_bound);
     let base = simulated(limits);
     let saved = |limits| base.saturating_sub(simulated(limits));
     let held = run.earlier_pauses.iter().map(|(from, to, _)| u64::try_from(to - from).unwrap_or_default()).sum();
@@ -130,7 +141,7 @@ fn named(plan: &Plan, jobs: &Workload, binding: Binding) -> Vec<String> {
         candidates.max_by_key(|job| (key(*job), std::cmp::Reverse(*job)))
     };
     match binding {
-        Binding::Slots | Binding::Memory => Vec::new(),
+        Binding::Slots | Binding::Cores | Binding::Memory => Vec::new(),
         Binding::LongestJob => {
             let job = longest(&mut (0..plan.jobs.len()), &|job| jobs.tasks[job].duration);
             job.map(|job| plan.jobs[job].name.to_string()).into_iter().collect()
@@ -189,11 +200,12 @@ mod tests {
             reruns: None,
             valgrind: None,
             revision: None,
+            cores: None,
         };
         let mut run = Run::new(plan.clone());
         run.apply(&Stamped { at: 0, event: Event::RunStarted(started) });
         for (job, (started, ended, peak)) in plan.jobs.iter().zip(jobs) {
-            let measured = Measured { started: *started, ended: *ended, peak: Some(peak * MIB) };
+            let measured = Measured { started: *started, ended: *ended, peak: Some(peak * MIB), cpu_ms: None };
             let evidence = Evidence::new(End::Exited { code: 0 });
             let record = AttemptRecord::new(1, Conditions::default(), evidence, measured);
             run.apply(&Stamped {
@@ -221,6 +233,28 @@ mod tests {
         assert_eq!((schedule.lower_bound, schedule.binding), (3000, Binding::Slots));
         assert!((schedule.ratio - 3500.0 / 3000.0).abs() < 1e-9);
         assert_eq!((schedule.one_more_slot, schedule.more_memory), (500, None));
+    }
+
+    /// The run on two processors, with the CPU time of each job in milliseconds.
+    fn on_two_cores(mut run: Run, cpu_ms: u64) -> ScheduleReport {
+        run.started.as_mut().unwrap().cores = Some(2);
+        for record in run.jobs.iter_mut().flat_map(|job| &mut job.attempts) {
+            record.cpu_ms = Some(cpu_ms);
+        }
+        assess(&run).unwrap()
+    }
+
+    #[test]
+    fn more_slots_than_cores_save_nothing_if_jobs_compute() {
+        let jobs = [(0, 2000, 1), (0, 2000, 1), (0, 2000, 1), (0, 2000, 1), (2000, 4000, 1), (2000, 4000, 1)];
+        let jobs = [jobs.as_slice(), &[(2000, 4000, 1), (2000, 4000, 1)]].concat();
+        let computing = on_two_cores(run(false, 4, 100, &jobs), 1000);
+        assert_eq!((computing.lower_bound, computing.binding, computing.one_more_slot), (4000, Binding::Cores, 0));
+        let asleep = on_two_cores(run(false, 4, 100, &jobs), 1);
+        assert_eq!(asleep.binding, Binding::Slots);
+        assert!(asleep.lower_bound > 3990 && computing.ratio < 1.01);
+        let longer = on_two_cores(run(false, 3, 100, &jobs[..4]), 1);
+        assert!(longer.one_more_slot > 1900, "{longer:?}");
     }
 
     #[test]

@@ -233,7 +233,7 @@ impl<'a> Supervisor<'a> {
             Err(StartError::Job(error)) => {
                 let evidence = Evidence { expect_exit: job.expect_exit, ..Evidence::new(End::NotStarted { error }) };
                 let now = unix_ms();
-                let measured = Measured { started: now, ended: now, peak: None };
+                let measured = Measured { started: now, ended: now, peak: None, cpu_ms: None };
                 self.ended(start.job, AttemptRecord::new(number, conditions, evidence, measured));
             }
         }
@@ -334,6 +334,7 @@ impl<'a> Supervisor<'a> {
             started: attempt.began_at,
             ended: attempt.end.as_ref().map_or_else(unix_ms, |ended| ended.unix),
             peak: attempt.group.peak(highest).max((attempt.highest > 0).then_some(attempt.highest)),
+            cpu_ms: attempt.cpu().and_then(|time| u64::try_from(time.as_millis()).ok()),
         };
         if let Err(error) = attempt.group.remove() {
             self.dispatcher.warn(format!("could not remove the cgroup of {name}: {}", exec::plain(&error)));

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -100,6 +101,11 @@ impl Group for V1Group {
 
     fn members(&self, adopted: Option<&[u32]>) -> io::Result<Vec<u32>> {
         read_members(&self.dir).and_then(|members| with_escaped(members, adopted.unwrap_or_default()))
+    }
+
+    fn cpu(&self) -> Option<Duration> {
+        // Where the hierarchy of memory counts CPU time too.
+        read_number(self.dir.join("cpuacct.usage")).ok().map(Duration::from_nanos)
     }
 
     fn usage(&mut self, _adopted: &[u32]) -> io::Result<Usage> {

@@ -170,6 +170,11 @@ impl Group for V2Group {
         total.trim().parse().ok().map(Duration::from_micros)
     }
 
+    fn cpu(&self) -> Option<Duration> {
+        // Every cgroup v2 has this file, whichever controllers are enabled.
+        read_keyed(self.dir.join("cpu.stat"), "usage_usec").ok().map(Duration::from_micros)
+    }
+
     fn usage(&mut self, _adopted: &[u32]) -> io::Result<Usage> {
         let resident = read_keyed(self.dir.join("memory.stat"), "anon")?;
         // The file is absent where the kernel does not account swap.

@@ -85,7 +85,7 @@ fn peaks<'a>(lines: impl DoubleEndedIterator<Item = &'a Line>) -> Vec<u64> {
 }
 
 fn median<'a>(lines: impl Iterator<Item = &'a Line>) -> Option<u64> {
-    let mut durations: Vec<u64> = lines.map(|line| line.duration_ms).collect();
+    let mut durations: Vec<u64> = lines.map(|line| line.uncontended_ms.unwrap_or(line.duration_ms)).collect();
     durations.sort_unstable();
     durations.get(durations.len() / 2).copied()
 }

@@ -4,6 +4,7 @@ use drydock_base::text::{one_line, printable_char};
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
+use std::time::Duration;
 
 /// The fields of `/proc/PID/stat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +130,29 @@ pub fn command_line(pid: u32) -> String {
     text
 }
 
+/// Reaps a child that has ended. Returns the CPU time of it and of all descendants that were waited for, user and system.
+///
+/// # Errors
+/// It is not a child of this process, or has not ended.
+#[expect(unsafe_code, reason = "rustix does not return the resource usage of a child")]
+pub fn reap(pid: u32) -> io::Result<Duration> {
+    let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
+    let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
+    // SAFETY: both pointers lead to values of their types, and a zeroed `rusage` is a valid one.
+    let (reaped, usage) =
+        unsafe { (libc::wait4(pid, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()), usage.assume_init()) };
+    match reaped {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        1.. => Ok(duration(usage.ru_utime) + duration(usage.ru_stime)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or_default());
+    seconds + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or_default())
+}
+
 /// The words of its command line; empty when it is gone or a zombie.
 pub fn words(pid: u32) -> Vec<String> {
     /// Enough for options and a program.
@@ -182,6 +206,27 @@ mod tests {
             process(20, 1, 20, 20),  // a stranger
         ];
         assert_eq!(tree(&all, 10), [10, 11, 12, 13, 14]);
+    }
+
+    #[test]
+    fn the_cpu_time_of_a_child_is_that_which_it_measured_itself() {
+        let script = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; (i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done); times";
+        let mut command = std::process::Command::new("sh");
+        let mut child = command.args(["-c", script]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut text = String::new();
+        io::Read::read_to_string(child.stdout.as_mut().unwrap(), &mut text).unwrap();
+        let id = rustix::process::Pid::from_child(&child);
+        let exited = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+        rustix::process::waitid(rustix::process::WaitId::Pid(id), exited).unwrap();
+        let measured = reap(child.id()).unwrap().as_secs_f64();
+        let seconds = |word: &str| {
+            let (minutes, seconds) = word.trim_end_matches('s').split_once('m').unwrap();
+            minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
+        };
+        // The shell, then its children; user and system each.
+        let own: f64 = text.split_whitespace().map(seconds).sum();
+        assert!(own > 0.0 && (measured - own).abs() <= 0.05 + own / 20.0, "{measured} s and {own} s");
+        assert!(reap(child.id()).is_err(), "it was reaped before");
     }
 
     #[test]

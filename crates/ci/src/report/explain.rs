@@ -88,9 +88,12 @@ impl Explained<'_> {
         if let Some(reason) = &record.conditions.retry_reason {
             writeln!(text, "  retried because {reason}")?;
         }
+        let cpu = record
+            .cpu_ms
+            .map_or_else(String::new, |ms| format!(", {} of CPU time", units::human(Duration::from_millis(ms))));
         writeln!(
             text,
-            "  ran for {time} of at most {}, {}",
+            "  ran for {time} of at most {}{cpu}, {}",
             units::human(planned.timeout),
             record.conditions.describe()
         )?;

@@ -38,6 +38,8 @@ pub struct RunFile {
     containment: String,
     /// Jobs at a time.
     slots: u32,
+    /// The processors that Drydock could use; absent in runs of earlier versions.
+    cores: Option<u32>,
     /// Bytes that could be reserved at once.
     memory: u64,
     /// Where `memory` comes from.
@@ -115,6 +117,8 @@ struct AttemptFile {
     ended: i64,
     /// The most memory it used, in bytes.
     peak: Option<u64>,
+    /// CPU time of its processes in milliseconds, user and system.
+    cpu_ms: Option<u64>,
     /// The conditions that it ran under.
     #[serde(flatten)]
     conditions: Conditions,
@@ -148,6 +152,7 @@ pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
         project: run.plan.project.display().to_string(),
         containment: started.map_or_else(String::new, |started| started.containment.clone()),
         slots: started.map_or(0, |started| started.capacity.slots),
+        cores: started.and_then(|started| started.cores),
         memory: started.map_or(0, |started| started.capacity.memory),
         memory_source: started.map_or_else(String::new, |started| started.capacity.memory_source.clone()),
         valgrind: started.and_then(|started| started.valgrind.clone()),
@@ -231,6 +236,7 @@ fn attempt_file(attempt: &AttemptRecord, log: PathBuf, samples: &[(i64, u64)]) -
         started: attempt.started,
         ended: attempt.ended,
         peak: attempt.peak,
+        cpu_ms: attempt.cpu_ms,
         conditions: attempt.conditions.clone(),
         leftovers: attempt.evidence.leftovers.clone(),
         allocations: attempt.evidence.allocations.clone(),

@@ -301,7 +301,8 @@ fn write_tables(text: &mut String, run: &Run) -> std::fmt::Result {
         for (name, attempt) in rows.into_iter().take(MOST_ROWS) {
             let memory = attempt.peak.map_or_else(|| "-".into(), |peak| ByteSize::new(peak).to_string());
             let time = units::human(Duration::from_millis(attempt.duration_ms()));
-            writeln!(text, "  {time:>8} {memory:>9}  {name}")?;
+            let cpu = attempt.cpu_ms.map_or_else(|| "-".into(), |ms| units::human(Duration::from_millis(ms)));
+            writeln!(text, "  {time:>8} {cpu:>8} CPU {memory:>9}  {name}")?;
         }
     }
     Ok(())
@@ -353,6 +354,7 @@ pub(super) fn bound_by(started: &RunStarted, schedule: &ScheduleReport) -> Strin
     let (slots, memory) = (started.capacity.slots, ByteSize::new(started.capacity.memory));
     match schedule.binding {
         Binding::Slots => format!("the {} are the limit", plural(slots as usize, "slot")),
+        Binding::Cores => format!("the {} are the limit", plural(started.cores.unwrap_or(1) as usize, "core")),
         Binding::Memory => format!("the memory of {memory} is the limit"),
         Binding::LongestJob => format!("{} alone takes that long", schedule.jobs.join(" ")),
         Binding::CriticalPath => format!("{} wait for one another", schedule.jobs.join(" → ")),
@@ -377,7 +379,8 @@ pub(super) fn buys(started: &RunStarted, schedule: &ScheduleReport) -> String {
         ));
     }
     if buys.is_empty() {
-        buys.push("neither one more slot nor more memory would save time".into());
+        let cores = if schedule.binding == Binding::Cores { "more cores would save time; " } else { "" };
+        buys.push(format!("{cores}neither one more slot nor more memory would save time"));
     }
     buys.join("; ")
 }

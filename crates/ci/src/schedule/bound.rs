@@ -11,6 +11,8 @@ use crate::capacity::Limits;
 pub enum Binding {
     /// The work of all jobs, divided by the slots.
     Slots,
+    /// The CPU time of all jobs, divided by the processors.
+    Cores,
     /// The time that jobs hold memory, divided by the memory.
     Memory,
     /// One job.

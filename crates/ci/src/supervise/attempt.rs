@@ -97,6 +97,8 @@ pub(super) struct Ended {
     pub(super) at: Instant,
     pub(super) unix: i64,
     pub(super) address_space: Option<u64>,
+    /// CPU time of the main process and of the descendants that were waited for.
+    pub(super) cpu: Option<Duration>,
 }
 
 /// The act that an attempt calls for.
@@ -231,8 +233,8 @@ impl Attempt {
         let Some(end) = end(&status) else { return Ok(()) };
         let clean = end == End::Exited { code: 0 };
         let address_space = if clean { None } else { process::soft_limit(self.pid, "Max address space") };
-        wait(WaitIdOptions::NOHANG)?;
-        self.end = Some(Ended { end, at: now, unix, address_space });
+        let cpu = process::reap(self.pid)?;
+        self.end = Some(Ended { end, at: now, unix, address_space, cpu: Some(cpu) });
         if self.intent.is_none() {
             self.next_kill = None;
         }
@@ -362,6 +364,11 @@ impl Attempt {
     /// Its living processes.
     fn members(&self) -> io::Result<Vec<u32>> {
         self.group.members(self.adopted.as_deref())
+    }
+
+    /// CPU time of its processes: as its cgroup counts it, or else of the main process and of what was waited for.
+    pub(super) fn cpu(&self) -> Option<Duration> {
+        self.group.cpu().or_else(|| self.end.as_ref()?.cpu)
     }
 
     /// `true` if SIGKILL was sent before.

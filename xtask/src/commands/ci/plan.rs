@@ -135,8 +135,8 @@ fn print(plan: &Plan, capacity: &Capacity, history: &History, dangers: &[String]
     }
     let width = plan.jobs.iter().map(|job| job.name.as_str().len()).max().unwrap_or(0).max(3);
     output::out(format_args!(
-        "\n{:<width$}  {:<8} {:>9} {:<10} {:>8} {:>8}  needs",
-        "job", "tool", "memory", "", "time", "limit"
+        "\n{:<width$}  {:<8} {:>9} {:>9} {:<10} {:>8} {:>8}  needs",
+        "job", "tool", "memory", "±", "", "time", "limit"
     ));
     let valgrind = valgrind_version(plan).ok().flatten();
     for job in &plan.jobs {
@@ -150,8 +150,10 @@ fn print(plan: &Plan, capacity: &Capacity, history: &History, dangers: &[String]
             Source::Declared => "declared".into(),
             Source::Usual => "default".into(),
         };
+        let deviation = expected.demand.deviation;
+        let spread = if deviation > 0 { ByteSize::new(deviation).to_string() } else { String::new() };
         output::out(format_args!(
-            "{:<width$}  {:<8} {:>9} {source:<10} {time:>8} {:>8}  {}",
+            "{:<width$}  {:<8} {:>9} {spread:>9} {source:<10} {time:>8} {:>8}  {}",
             job.name.as_str(),
             job.tool.kind.name(),
             ByteSize::new(expected.demand.mean).to_string(),

@@ -163,6 +163,7 @@ impl Session<'_> {
             reruns,
             valgrind: valgrind.clone(),
             revision: plan::revision(&plan.project),
+            cores: std::thread::available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok()),
         }));
         let surroundings = Surroundings::now();
         let warnings = warnings(&plan, containment.kind(), weaker, &surroundings.dangers);

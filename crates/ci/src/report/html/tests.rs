@@ -45,6 +45,7 @@ fn begin(run: &mut Run, at: i64, resumed: bool) {
         reruns: None,
         valgrind: Some("3.24.0".into()),
         revision: None,
+        cores: Some(2),
     };
     run.apply(&Stamped { at, event: Event::RunStarted(started) });
 }
@@ -60,7 +61,7 @@ fn start(run: &mut Run, job: usize, at: i64) {
 }
 
 fn record(outcome: Outcome, started: i64, ended: i64) -> AttemptRecord {
-    let measured = Measured { started, ended, peak: Some(30 * MIB) };
+    let measured = Measured { started, ended, peak: Some(30 * MIB), cpu_ms: Some(1) };
     let conditions = Conditions { reservation: 40 * MIB, ..Conditions::default() };
     AttemptRecord {
         verdict: Verdict {

@@ -2,8 +2,10 @@
 
 use drydock_base::output;
 use drydock_base::paths::{RunDir, State};
+use drydock_ci::event::AttemptRecord;
 use drydock_ci::history::{self, History};
 use drydock_ci::run::Run;
+use drydock_ci::schedule::contention;
 
 /// The project's history after merging `others`, and a warning for each of these that does not exist.
 pub(super) fn history_with(state: &State, others: &[std::path::PathBuf]) -> anyhow::Result<(History, Vec<String>)> {
@@ -37,6 +39,8 @@ pub(super) fn learn(state: &State, dir: &RunDir, run: &Run, already: &[usize], v
                 outcome: kind,
                 whole: kind.ran_to_its_end() && !attempt.conditions.reduced,
                 duration_ms: attempt.duration_ms(),
+                cpu_ms: attempt.cpu_ms,
+                uncontended_ms: uncontended(run, attempt),
                 peak: attempt.peak,
                 reservation: attempt.conditions.reservation,
                 exclusive: attempt.conditions.exclusive,
@@ -48,4 +52,10 @@ pub(super) fn learn(state: &State, dir: &RunDir, run: &Run, already: &[usize], v
     if let Err(error) = history::append(&state.history(), &lines) {
         output::err(format_args!("warning: {error:#}"));
     }
+}
+
+/// The wall time without waiting for a processor, where the run knows how many there were.
+fn uncontended(run: &Run, attempt: &AttemptRecord) -> Option<u64> {
+    let started = run.started.as_ref()?;
+    Some(contention::uncontended(attempt.duration_ms(), attempt.cpu_ms, started.cores?, started.capacity.slots))
 }

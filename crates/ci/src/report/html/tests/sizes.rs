@@ -19,6 +19,8 @@ fn line(job: &str, at: i64) -> Line {
         outcome: OutcomeKind::Passed,
         whole: true,
         duration_ms: 1000 + at.unsigned_abs() * 37,
+        cpu_ms: None,
+        uncontended_ms: None,
         peak: Some(MIB * (30 + at.unsigned_abs())),
         reservation: 0,
         exclusive: false,
