@@ -170,6 +170,17 @@ pub(crate) fn tar_stream(
     Ok(Bounded::new(compression.decoder(drydock_base::paths::open_regular(file)?)?, limits.bytes))
 }
 
+/// The checksum of the uncompressed tar stream of a file.
+///
+/// # Errors
+/// The file cannot be read, is not compressed in that way, or is larger than the limit.
+pub fn stream_checksum(file: &Path, compression: Compression, limits: Limits) -> Result<Checksum, ReadError> {
+    let mut stream = Bounded::new(compression.decoder(drydock_base::paths::open_regular(file)?)?, limits.bytes);
+    let mut sum = HashingStream::new(io::sink());
+    io::copy(&mut stream, &mut sum).map_err(|error| stream.explain(error))?;
+    Ok(sum.finish().0)
+}
+
 /// Reads all entries of a tar stream.
 ///
 /// # Errors
@@ -185,7 +196,8 @@ pub fn visit_stream(
     tar::visit(&mut stream, Rules { limits, fields: false, trailer }, each)
 }
 
-/// As [`visit_stream`] of a file, decompressed by another thread, for callers that take time for each entry.
+/// As [`visit_stream`] of a file, decompressed by another thread, for callers that take time for each entry. The file is one
+/// whose checksum was compared, so the stream may end without the two blocks of zeros that end a tar archive.
 ///
 /// # Errors
 /// [`ReadError`], and those of `each`.
@@ -197,8 +209,7 @@ pub fn visit_ahead(
 ) -> Result<(), ReadError> {
     let file = drydock_base::paths::open_regular(file)?;
     let stream = ahead::start(move || compression.decoder(file).map_err(io::Error::other));
-    let trailer = compression == Compression::Plain;
-    tar::visit(&mut Bounded::new(stream, limits.bytes), Rules { limits, fields: false, trailer }, each)
+    tar::visit(&mut Bounded::new(stream, limits.bytes), Rules { limits, fields: false, trailer: false }, each)
 }
 
 /// A reader that fails at a limit.

@@ -5,9 +5,10 @@ use std::io::Read as _;
 
 use anyhow::Context as _;
 
-use super::image_files::ImageFiles;
+use super::image_files::{ImageFiles, LAYER_LIMITS};
 use super::layout::{LARGEST_MANIFEST, Layout};
-use super::model::{Descriptor, ImageConfig, Manifest, ParsedManifest, media};
+use super::model::{Descriptor, ImageConfig, LayerType, Manifest, ParsedManifest, media};
+use drydock_archive::read;
 use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_config::images::{Digest, Platform};
@@ -91,7 +92,32 @@ pub fn find(cache: &Layout, name: &str, digest: &Digest, platform: Platform) -> 
     if config.rootfs.diff_ids.len() != manifest.layers.len() {
         return wrong("lists other layers in its configuration than in its manifest".into());
     }
+    for (layer, listed) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
+        let found = diff_id(cache, layer)
+            .map_err(|error| Failure::declaration(format!("cannot use the base image {name}@{digest}: {error:#}")))?;
+        if found != *listed {
+            return wrong(format!("has a layer whose content is {found}, where its configuration says {listed}"));
+        }
+    }
     Ok(Some(BaseImage { layout: cache.clone(), name: name.to_owned(), digest: *digest, descriptor, manifest, config }))
+}
+
+/// The digest of a layer's uncompressed content. It is kept in the cache under the digest of the layer, which was compared with
+/// the blob before, and its compression, so that each layer is uncompressed once.
+fn diff_id(cache: &Layout, layer: &Descriptor) -> anyhow::Result<Digest> {
+    let kind = LayerType::of(&layer.media_type)?;
+    let (_, ending) = kind.oci.rsplit_once('.').context("a media type without a dot")?;
+    let known = cache.directory().join("diff-ids").join(format!("{}.{ending}", layer.digest.hex()));
+    if let Some(digest) = fs::read_to_string(&known).ok().and_then(|text| text.trim_end().parse().ok()) {
+        return Ok(digest);
+    }
+    let content = read::stream_checksum(&cache.path(&layer.digest), kind.compression, LAYER_LIMITS)
+        .with_context(|| format!("the layer {}", layer.digest))?;
+    let digest = Digest(content);
+    let directory = known.parent().context("a path without a parent")?;
+    fs::create_dir_all(directory).with_context(|| format!("cannot write to {}", directory.display()))?;
+    paths::write_atomically(&known, format!("{digest}\n").as_bytes())?;
+    Ok(digest)
 }
 
 /// Reads a manifest or index, if the cache has it.
@@ -155,6 +181,68 @@ mod tests {
         entry["platform"] = platform;
         let index = json!({"schemaVersion": 2, "manifests": [entry]});
         (cache.clone(), cache.put(media::INDEX, index.to_string().as_bytes()).unwrap().digest)
+    }
+
+    /// A base image of one layer, whose configuration says that its content is `listed`.
+    fn with_layer(cache: &Layout, media_type: &str, layer: &[u8], listed: Digest) -> anyhow::Result<Option<BaseImage>> {
+        let layer = cache.put(media_type, layer).unwrap();
+        let config =
+            json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [listed]}});
+        let config = cache.put(media::CONFIG, config.to_string().as_bytes()).unwrap();
+        let manifest = json!({"schemaVersion": 2, "config": config, "layers": [layer]});
+        let manifest = cache.put(media::MANIFEST, manifest.to_string().as_bytes()).unwrap();
+        find(cache, "b", &manifest.digest, Platform::Amd64)
+    }
+
+    #[test]
+    fn layers_of_every_type_are_compared_with_the_configuration() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Layout::create(directory.path()).unwrap();
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(3);
+        tar.append_data(&mut header, "etc/one", &b"one"[..]).unwrap();
+        let whole = tar.into_inner().unwrap();
+        // As some tools write it: it ends with the last file.
+        let cut = whole[..1024].to_vec();
+        for plain in [&whole, &cut] {
+            let gzip = {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                std::io::Write::write_all(&mut encoder, plain).unwrap();
+                encoder.finish().unwrap()
+            };
+            let zstd = ruzstd::encoding::compress_to_vec(&plain[..], ruzstd::encoding::CompressionLevel::Fastest);
+            for (media_type, bytes) in [
+                (media::LAYER, plain),
+                (media::LAYER_GZIP, &gzip),
+                (media::LAYER_ZSTD, &zstd),
+                (media::DOCKER_LAYER, plain),
+                (media::DOCKER_LAYER_GZIP, &gzip),
+                (media::DOCKER_LAYER_ZSTD, &zstd),
+            ] {
+                let base = with_layer(&cache, media_type, bytes, Digest::for_bytes(plain)).unwrap().unwrap();
+                assert!(base.files().unwrap().get("etc/one").is_some(), "{media_type}");
+                // The second time, the content is known.
+                for _ in 0..2 {
+                    let other =
+                        with_layer(&cache, media_type, bytes, Digest::for_bytes(b"lie")).unwrap_err().to_string();
+                    assert!(other.contains("where its configuration says sha256:"), "{media_type}: {other}");
+                }
+            }
+        }
+        for (media_type, bytes, words) in [
+            ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", &whole[..], "a foreign layer"),
+            ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", b"-", "a foreign layer"),
+            ("application/x-tar\u{1b}[2J", b"--", "a layer of the media type application/x-tar"),
+            (media::LAYER_GZIP, b"not compressed", "cannot use the base image b@"),
+            (media::LAYER_ZSTD, b"not compressed either", "cannot use the base image b@"),
+        ] {
+            let error = format!("{:#}", with_layer(&cache, media_type, bytes, Digest::for_bytes(bytes)).unwrap_err());
+            assert!(error.contains(words) && !error.contains('\u{1b}'), "{media_type}: {error}");
+        }
+        let old = cache.put("x", br#"{"schemaVersion": 1, "name": "b", "fsLayers": []}"#).unwrap();
+        let error = find(&cache, "b", &old.digest, Platform::Amd64).unwrap_err().to_string();
+        assert!(error.contains("docker's schema 1"), "{error}");
     }
 
     #[test]

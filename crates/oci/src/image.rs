@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::layout::Layout;
-use super::model::{Descriptor, History, ImageConfig, Manifest, RootFs, RuntimeConfig, media};
+use super::model::{Descriptor, History, ImageConfig, LayerType, Manifest, RootFs, RuntimeConfig, media};
 use drydock_archive::layer::Layer;
 use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Image, Platform, Runtime};
@@ -147,8 +147,7 @@ pub fn write(layout: &Layout, image: UnwrittenImage, metadata: &ImageMetadata<'_
     set_parameters(&mut config.config, &metadata.image.runtime);
     set_labels(&mut config.config, metadata)?;
     for layer in &mut layers {
-        let is_docker = layer.media_type == media::DOCKER_LAYER_GZIP;
-        let media_type = if is_docker { media::LAYER_GZIP } else { &layer.media_type };
+        let media_type = LayerType::of(&layer.media_type).map_or(layer.media_type.as_str(), |known| known.oci);
         *layer = Descriptor::new(media_type, layer.digest, layer.size);
     }
     let manifest = Manifest::new(layout.put_json(media::CONFIG, &config)?, layers);

@@ -10,8 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
-use super::model::{Descriptor, Manifest, media};
-use drydock_archive::format::Compression;
+use super::model::{Descriptor, LayerType, Manifest};
 use drydock_archive::read::{self, Limits, Member, MemberKind, ReadError};
 use drydock_base::failure::Failure;
 use drydock_base::paths;
@@ -299,19 +298,16 @@ pub fn clean_path(path: &str) -> Result<String, ReadError> {
     Ok(parts.join("/"))
 }
 
+/// The limits of a layer: 64 GiB, uncompressed.
+pub(super) const LAYER_LIMITS: Limits = Limits { bytes: 64 << 30, ..Limits::UNKNOWN };
+
 /// Visits the files of a layer.
 ///
 /// # Errors
 /// The layer has an unsupported type or is damaged.
 pub fn visit_layer(file: &Path, media_type: &str, each: &mut read::Each<'_>) -> Result<(), ReadError> {
-    let compression = match media_type {
-        media::LAYER_GZIP | media::DOCKER_LAYER_GZIP => Compression::Gzip,
-        media::LAYER => Compression::Plain,
-        "application/vnd.oci.image.layer.v1.tar+zstd" => Compression::Zstd,
-        other => return Err(ReadError::Unsupported(format!("the media type {other}"))),
-    };
-    let limits = Limits { bytes: 64 << 30, ..Limits::UNKNOWN };
-    read::visit_ahead(file, compression, limits, each)
+    let compression = LayerType::of(media_type)?.compression;
+    read::visit_ahead(file, compression, LAYER_LIMITS, each)
 }
 
 #[cfg(test)]

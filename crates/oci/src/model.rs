@@ -11,6 +11,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use drydock_archive::format::Compression;
+use drydock_archive::read::ReadError;
 use drydock_config::images::{Digest, Platform};
 use drydock_http::printable;
 
@@ -36,8 +38,58 @@ pub mod media {
     pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
     /// Docker's layer, gzipped tar.
     pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+    /// Docker's layer, tar compressed by zstd, as BuildKit writes it.
+    pub const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
+    /// Docker's layer, tar.
+    pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+    /// A layer, tar compressed by zstd.
+    pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+    /// The beginnings of the types of layers that may not be distributed: registries have only an address of each.
+    pub const FOREIGN_LAYERS: [&str; 2] =
+        ["application/vnd.oci.image.layer.nondistributable.", "application/vnd.docker.image.rootfs.foreign."];
+    /// Docker's first manifests, which were signed and named layers by the sums of nothing but themselves.
+    pub const DOCKER_SCHEMA_1: [&str; 2] = [
+        "application/vnd.docker.distribution.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    ];
     /// All types of manifests and indexes, in order of preference.
     pub const ANY_MANIFEST: [&str; 4] = [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_LIST];
+}
+
+/// A type of layers: the media types of OCI and of docker, and the compression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerType {
+    /// The media type of OCI.
+    pub oci: &'static str,
+    /// The media type of docker.
+    pub docker: &'static str,
+    /// The compression of the tar archive.
+    pub compression: Compression,
+}
+
+/// All types of layers that are read. OCI image specification 1.1, layer.md; distribution's manifest v2, schema 2.
+const LAYER_TYPES: [LayerType; 3] = [
+    LayerType { oci: media::LAYER_GZIP, docker: media::DOCKER_LAYER_GZIP, compression: Compression::Gzip },
+    LayerType { oci: media::LAYER_ZSTD, docker: media::DOCKER_LAYER_ZSTD, compression: Compression::Zstd },
+    LayerType { oci: media::LAYER, docker: media::DOCKER_LAYER, compression: Compression::Plain },
+];
+
+impl LayerType {
+    /// The type of layers with that media type.
+    ///
+    /// # Errors
+    /// There is none, or the content of such layers is not in registries.
+    pub fn of(media_type: &str) -> Result<LayerType, ReadError> {
+        if let Some(found) = LAYER_TYPES.into_iter().find(|one| [one.oci, one.docker].contains(&media_type)) {
+            return Ok(found);
+        }
+        let name = printable(media_type);
+        if media::FOREIGN_LAYERS.iter().any(|start| media_type.starts_with(start)) {
+            let why = "whose content may not be distributed and is not in the registry; choose another base image";
+            return Err(ReadError::Unsupported(format!("a foreign layer ({name}), {why}")));
+        }
+        Err(ReadError::Unsupported(format!("a layer of the media type {name}")))
+    }
 }
 
 /// A reference to a blob or a manifest by its digest.
@@ -206,7 +258,9 @@ impl Index {
 
     /// Returns the platforms that the index lists, separated by commas, for an error message.
     pub fn platforms(&self) -> String {
-        let all = self.manifests.iter().filter_map(|child| child.platform.as_ref());
+        // BuildKit lists its attestations as images for an unknown platform.
+        let is_known = |platform: &&PlatformObject| platform.os != "unknown";
+        let all = self.manifests.iter().filter_map(|child| child.platform.as_ref()).filter(is_known);
         printable(&all.map(ToString::to_string).collect::<Vec<_>>().join(", "))
     }
 }
@@ -226,6 +280,11 @@ pub enum ManifestError {
     /// The media type is neither that of a manifest nor that of an index.
     #[error("unsupported media type {0}")]
     MediaType(String),
+    /// The manifest is of docker's first schema, which has no configuration.
+    #[error(
+        "the manifest is of docker's schema 1, which is no longer read; push the image again with a current docker"
+    )]
+    Schema1,
     /// The bytes are not JSON, or a field is missing or has another type.
     #[error("cannot parse the manifest: {0}")]
     Json(#[from] serde_json::Error),
@@ -254,9 +313,13 @@ impl ParsedManifest {
         let is_index = match media_type {
             media::MANIFEST | media::DOCKER_MANIFEST => false,
             media::INDEX | media::DOCKER_LIST => true,
+            old if media::DOCKER_SCHEMA_1.contains(&old) => return Err(ManifestError::Schema1),
             other => return Err(ManifestError::MediaType(other.to_owned())),
         };
         let value: Value = serde_json::from_slice(bytes)?;
+        if value.get("fsLayers").is_some() {
+            return Err(ManifestError::Schema1);
+        }
         let has = |field: &str| value.get(field).is_some();
         if (is_index && (has("layers") || has("config"))) || (!is_index && has("manifests")) {
             return Err(ManifestError::Ambiguous);
@@ -413,7 +476,8 @@ mod tests {
             "declares the media type x/y",
         );
         refused(media::MANIFEST, &good.replace("sha256:", "sha257:"), "is not a digest");
-        refused("application/vnd.docker.distribution.manifest.v1+prettyjws", &good, "unsupported media type");
+        refused("application/vnd.docker.distribution.manifest.v1+prettyjws", &good, "docker's schema 1");
+        refused("application/json", &good, "unsupported media type");
     }
 
     #[test]

@@ -124,8 +124,17 @@ fn run_steps(
         })?;
         record.write(state)?;
     }
-    record.result = if nightly.options.publish { Outcome::Published } else { Outcome::Built };
+    record.result = match (nightly.options.publish, publishes(nightly)) {
+        (false, _) => Outcome::Built,
+        (true, false) => Outcome::Proved,
+        (true, true) => Outcome::Published,
+    };
     Ok(())
+}
+
+/// Whether something is declared to publish, and publishing was not switched off.
+fn publishes(nightly: &NightlyBuild) -> bool {
+    STEPS.iter().any(|step| step.publishes() && step.plan(nightly).is_some())
 }
 
 /// Asks the nightly repositories what is published, and decides.
@@ -137,7 +146,7 @@ fn decision(nightly: &NightlyBuild, repositories: &mut NightlyRepositories) -> a
     };
     if nightly.images().is_empty() {
         let last = NightlyRecord::read(nightly.ctx().state.root());
-        return Ok(decide_without_images(&candidate, last.as_ref()));
+        return Ok(decide_without_images(&candidate, last.as_ref(), publishes(nightly)));
     }
     let mut published = Vec::new();
     for image in nightly.images() {

@@ -226,7 +226,7 @@ mod tests {
         // The shell, then its children; user and system each.
         let own: f64 = text.split_whitespace().map(seconds).sum();
         assert!(own > 0.0 && (measured - own).abs() <= 0.05 + own / 20.0, "{measured} s and {own} s");
-        assert!(reap(child.id()).is_err(), "it was reaped before");
+        assert!(reap(child.id()).is_err() && child.wait().is_err(), "it was reaped before");
     }
 
     #[test]

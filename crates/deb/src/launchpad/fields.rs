@@ -5,8 +5,9 @@ use crate::relation::parse_source;
 use crate::series;
 use drydock_config::debversion::DebVersion;
 
-/// The fields that Launchpad requires, separated by spaces.
-const CHANGES_FIELDS: &str = "Source Binary Architecture Version Distribution Maintainer Files Changes Date Changed-By";
+/// The fields that Launchpad requires, separated by spaces. `Binary` is none of them: dpkg leaves it out of source-only uploads
+/// since 1.19.3, deb-changes(5).
+const CHANGES_FIELDS: &str = "Source Architecture Version Distribution Maintainer Files Changes Date Changed-By";
 
 const DSC_FIELDS: [&str; 6] = ["Source", "Version", "Binary", "Maintainer", "Architecture", "Files"];
 

@@ -1,6 +1,6 @@
 //! The decision whether to build: what would be built is compared with what is published.
 
-use super::record::NightlyRecord;
+use super::record::{NightlyRecord, Outcome};
 use drydock_config::debversion::is_above;
 use drydock_config::release::{NightlyVersion, Version};
 use drydock_oci::nightly::Published;
@@ -52,15 +52,23 @@ pub(super) fn decide(candidate: &Candidate<'_>, published: &[(String, Option<Pub
     Decision::Skip(format!("nothing changed since the last nightly ({})", same.join(", ")))
 }
 
-/// Compares the candidate with the last nightly of this machine, for projects without images.
-pub(super) fn decide_without_images(candidate: &Candidate<'_>, last: Option<&NightlyRecord>) -> Decision {
+/// Compares the candidate with the last nightly of this machine, for projects without images. `publishes` is false if nothing is
+/// to be published: then it suffices that the candidate was built and proved.
+pub(super) fn decide_without_images(
+    candidate: &Candidate<'_>,
+    last: Option<&NightlyRecord>,
+    publishes: bool,
+) -> Decision {
     let version = candidate.version.as_str();
-    let is_published =
-        |last: &NightlyRecord| last.result.is_complete() && last.version == version && last.commit == candidate.commit;
-    if last.is_some_and(is_published) {
-        Decision::Skip(format!("{version} is published"))
-    } else {
-        Decision::Build(format!("{version} was not published before"))
+    let is_same = |last: &&NightlyRecord| last.version == version && last.commit == candidate.commit;
+    let last = last.filter(is_same).map(|last| last.result).filter(|result| result.is_complete());
+    match last {
+        // What was proved before a place was declared is still to be published there.
+        Some(Outcome::Proved) if publishes => Decision::Build(format!("{version} was proved, but not published")),
+        Some(Outcome::Proved) => Decision::Skip(format!("{version} was built and proved before")),
+        Some(_) => Decision::Skip(format!("{version} is published")),
+        None if publishes => Decision::Build(format!("{version} was not published before")),
+        None => Decision::Build(format!("{version} was not built before")),
     }
 }
 
@@ -78,7 +86,6 @@ fn is_same(candidate: &Candidate<'_>, before: &Published) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::nightly::record::Outcome;
     use drydock_config::images::Digest;
 
     const NIGHTLY: &str = "0.4.0-0.nightly20260702.9.gbbbbbbb";
@@ -160,7 +167,7 @@ mod tests {
             ..NightlyRecord::default()
         };
         let is_skipped =
-            |last: Option<&NightlyRecord>| matches!(decide_without_images(&candidate, last), Decision::Skip(_));
+            |last: Option<&NightlyRecord>| matches!(decide_without_images(&candidate, last, true), Decision::Skip(_));
         assert!(is_skipped(Some(&record(Outcome::Published, "b"))));
         assert!(is_skipped(Some(&record(Outcome::Skipped, "b"))));
         for last in [(Outcome::Published, "a"), (Outcome::Built, "b"), (Outcome::Failed, "b"), (Outcome::Running, "b")]
@@ -168,5 +175,13 @@ mod tests {
             assert!(!is_skipped(Some(&record(last.0, last.1))), "{last:?}");
         }
         assert!(!is_skipped(None));
+        // One that was proved is complete until a place to publish it is declared.
+        let proved = record(Outcome::Proved, "b");
+        assert!(!is_skipped(Some(&proved)));
+        assert!(matches!(decide_without_images(&candidate, Some(&proved), false), Decision::Skip(_)));
+        assert!(matches!(
+            decide_without_images(&candidate, Some(&record(Outcome::Proved, "a")), false),
+            Decision::Build(_)
+        ));
     }
 }

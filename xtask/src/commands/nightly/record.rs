@@ -51,6 +51,8 @@ pub(super) enum Outcome {
     Skipped,
     /// Everything was built and proved, but not published, as requested.
     Built,
+    /// Everything was built and proved, and nothing is declared to publish.
+    Proved,
     /// Everything was published.
     Published,
     /// A step failed.
@@ -61,7 +63,7 @@ impl Outcome {
     /// Whether nothing is left to do for this version.
     pub(super) fn is_complete(self) -> bool {
         match self {
-            Outcome::Skipped | Outcome::Published => true,
+            Outcome::Skipped | Outcome::Proved | Outcome::Published => true,
             Outcome::Running | Outcome::Built | Outcome::Failed => false,
         }
     }
@@ -72,6 +74,7 @@ impl Outcome {
             Outcome::Running => "running",
             Outcome::Skipped => "skipped",
             Outcome::Built => "built",
+            Outcome::Proved => "built and proved",
             Outcome::Published => "published",
             Outcome::Failed => "failed",
         }

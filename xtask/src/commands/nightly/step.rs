@@ -89,6 +89,11 @@ impl Step {
         }
     }
 
+    /// Whether something leaves this machine.
+    pub(super) fn publishes(self) -> bool {
+        matches!(self, Step::Push | Step::Upload)
+    }
+
     /// Whether later steps depend on its results, and must run after it ran.
     pub(super) fn makes_inputs(self) -> bool {
         match self {

@@ -11,6 +11,10 @@ use super::record::{NightlyRecord, Outcome, PushedImage};
 use drydock_base::hint;
 use drydock_base::units;
 
+/// The reason why a nightly that passed was not published.
+const NOTHING_PUBLISHED: &str = "nothing was published, because no place is declared: an image with a nightly repository in \
+    docker/images.yaml, or `nightly: {upload: …}` in packaging/release.yaml";
+
 /// The summary as text.
 pub(super) fn text(record: &NightlyRecord) -> String {
     let mut text = format!("{} {} of {} ({:.12})", record.result.word(), record.version, record.name, record.commit);
@@ -27,7 +31,10 @@ pub(super) fn text(record: &NightlyRecord) -> String {
             text.push_str(&format!("\n    {}", pushed.tags.join(", ")));
         }
     }
-    if record.result == Outcome::Published && record.tag.is_some() {
+    if record.result == Outcome::Proved {
+        text.push_str(&format!("\n  {NOTHING_PUBLISHED}"));
+    }
+    if record.result == Outcome::Published && record.tag.is_some() && !record.images.is_empty() {
         let promote = hint::drydock(&["docker", "promote"]);
         text.push_str(&format!("\n  this is the build of a release; publish its images with `{promote}`"));
     }
@@ -57,6 +64,9 @@ pub(super) fn markdown(record: &NightlyRecord) -> String {
     text.push_str(&format!("{} at `{}`", escape(&record.name), record.commit));
     let reason = if record.reason.is_empty() { String::new() } else { format!(". Reason: {}", escape(&record.reason)) };
     text.push_str(&format!("{reason}\n"));
+    if record.result == Outcome::Proved {
+        text.push_str(&format!("\n{}.\n", escape(NOTHING_PUBLISHED)));
+    }
     if !record.steps.is_empty() {
         text.push_str("\n| step | time | result |\n|---|---:|---|\n");
     }

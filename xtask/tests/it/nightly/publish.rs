@@ -220,3 +220,24 @@ fn a_tagged_commit_is_built_as_a_release() {
     );
     assert!(nightly.call(&["--dry-run", "--next", "1.2"]).stdout.contains("nightly 1.2-0.nightly20260601.4.g"));
 }
+
+/// Whoever declares no place to publish is not told that something was published.
+#[test]
+fn without_a_place_it_is_built_and_proved_and_nothing_is_published() {
+    let Some(nightly) = Nightly::new() else { return };
+    fs::remove_dir_all(nightly.path().join("docker")).unwrap();
+    nightly.commit("no images");
+    let first = nightly.publish(&[]);
+    assert_eq!((&first["result"], step(&first, "sources-proof")), (&"proved".into(), "done"));
+    assert!(first["steps"].as_array().unwrap().iter().all(|step| step["step"] != "push" && step["step"] != "upload"));
+    let second = nightly.publish(&[]);
+    assert_eq!(second["result"], "skipped");
+    assert!(second["reason"].as_str().unwrap().ends_with(" was built and proved before"), "{second}");
+    let forced = nightly.call(&["--force"]);
+    let text = forced.transcript();
+    assert!(forced.code() == 0 && text.contains("\nbuilt and proved 1.1-0.nightly"), "{text}");
+    assert!(
+        text.contains("nothing was published, because no place is declared") && !text.contains("\npublished"),
+        "{text}"
+    );
+}

@@ -66,8 +66,13 @@ fn parse(text: &[u8], host: &str, repository: &str, source: &str) -> anyhow::Res
     let file: File =
         serde_json::from_slice(text).map_err(|error| wrong(&format!(":{}:{}", error.line(), error.column())))?;
     let server = if host == "docker.io" { DOCKER_HUB_KEY } else { host };
-    if let Some((_, name)) = file.cred_helpers.iter().find(|(key, _)| host_of(key) == host) {
-        return Ok(Some(Found::Helper { name: name.clone(), server: server.to_owned() }));
+    // As docker reads it: an empty name is no helper, and one for the host is used instead of the one for all hosts.
+    let for_host = file.cred_helpers.iter().find(|(key, _)| host_of(key) == host).map(|(_, name)| name.clone());
+    let is_for_host = for_host.is_some();
+    let helper = for_host.or(file.creds_store).filter(|name| !name.is_empty());
+    let helper = helper.map(|name| Found::Helper { name, server: server.to_owned() });
+    if is_for_host && helper.is_some() {
+        return Ok(helper);
     }
     for wanted in narrowing(host, repository) {
         for (key, entry) in &file.auths {
@@ -81,7 +86,7 @@ fn parse(text: &[u8], host: &str, repository: &str, source: &str) -> anyhow::Res
             }
         }
     }
-    Ok(file.creds_store.map(|name| Found::Helper { name, server: server.to_owned() }))
+    Ok(helper)
 }
 
 /// `a.example/b/c`, `a.example/b`, `a.example`.
@@ -193,6 +198,10 @@ mod tests {
         check(r#"{"credHelpers":{"a.example":"gcr"},"credsStore":"pass"}"#, "a.example", "x", "gcr for a.example");
         check(r#"{"credHelpers":{"a.example":"gcr"}}"#, "b.example", "x", "none");
         check("{}", "a.example", "x", "none");
+        check(r#"{"credsStore":""}"#, "a.example", "x", "none");
+        check(r#"{"auths":{"a.example":{"auth":"dTpw"}},"credsStore":""}"#, "a.example", "x", "u:p");
+        check(r#"{"credHelpers":{"a.example":""},"credsStore":"pass"}"#, "a.example", "x", "none");
+        check(r#"{"credHelpers":{"a.example":""},"auths":{"a.example":{"auth":"dTpw"}}}"#, "a.example", "x", "u:p");
         check(r#"{"auths":{"a.example":{"auth":"???"}}}"#, "a.example", "x", {
             "cannot parse FILE: `auth` is not base64 for a.example; log in again"
         });

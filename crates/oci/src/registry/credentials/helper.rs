@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::{Login, Secret};
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::output;
 use drydock_http::printable;
 
 /// The time limit of a helper; the user may have to unlock a key.
@@ -26,7 +27,8 @@ struct Response {
     secret: String,
 }
 
-/// Asks a helper for the credentials of a server; none if it has none.
+/// Asks a helper for the credentials of a server; none if it has none. So it is with a warning if the helper is not installed:
+/// docker then goes on without a login, which is all that public images need.
 pub(super) fn get(
     name: &str,
     server: &str,
@@ -41,8 +43,15 @@ pub(super) fn get(
         return Err(wrong("has an invalid name".to_owned()));
     }
     let program = format!("docker-credential-{name}");
-    let path = exec::find(&program, Path::new("/"), variables.get(OsStr::new("PATH")))
-        .map_err(|why| wrong(format!("cannot be run: {why}")))?;
+    let path = match exec::find(&program, Path::new("/"), variables.get(OsStr::new("PATH"))) {
+        Ok(path) => path,
+        Err(exec::Error::NotFound { .. }) => {
+            let why = wrong(format!("is not installed: there is no `{program}` in PATH"));
+            output::err(format_args!("warning: {why}; going on without a login at {}", printable(server)));
+            return Ok(None);
+        }
+        Err(why) => return Err(wrong(format!("cannot be run: {why}"))),
+    };
     let passes = |name: &OsStr| name.to_str().is_some_and(|name| PASSED.iter().any(|start| name.starts_with(start)));
     let mut environment = exec::environment(&[], &BTreeMap::new());
     for (variable, value) in variables {
@@ -114,10 +123,10 @@ mod tests {
         assert_eq!(login.source(), "docker-credential-mine");
         assert!(ask("mine", "t.example").unwrap().unwrap().secret == Secret::Identity("s".into()));
         assert_eq!(ask("mine", "b.example").unwrap(), None);
+        assert_eq!(ask("missing", "a.example").unwrap(), None);
         for (name, server, words) in [
             ("mine", "c.example", "failed for c.example: the agent is locked"),
             ("mine", "d.example", "returned an invalid response for d.example"),
-            ("missing", "a.example", "`docker-credential-missing` is in no directory of PATH"),
             ("../mine", "a.example", "has an invalid name"),
         ] {
             let error = ask(name, server).unwrap_err().to_string();
