@@ -81,8 +81,8 @@ pub fn changes_in(changelog: &str, version: &Version) -> Vec<String> {
         if let Some(name) = line.strip_prefix("### ") {
             section = format!("{}: ", name.trim());
             open = false;
-        } else if let Some(item) = line.strip_prefix("- ").or_else(|| line.strip_prefix("* ")) {
-            changes.push(format!("{section}{}", item.trim()));
+        } else if let Some(item) = item_in(line, open) {
+            changes.push(format!("{section}{item}"));
             open = true;
         } else if line.trim().is_empty() {
             open = false;
@@ -94,9 +94,52 @@ pub fn changes_in(changelog: &str, version: &Version) -> Vec<String> {
     changes
 }
 
+/// The text of a line that begins an item of a list, as CommonMark has them: after up to three spaces, `-`, `*`, `+`, or up
+/// to nine digits with `.` or `)`, then a blank. Under an item the line may be indented by more; nested items become
+/// items of their own.
+fn item_in(line: &str, under_an_item: bool) -> Option<&str> {
+    let rest = line.trim_start_matches([' ', '\t']);
+    let indentation = &line[..line.len() - rest.len()];
+    if !under_an_item && (indentation.len() > 3 || indentation.contains('\t')) {
+        return None;
+    }
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let after = if digits == 0 {
+        rest.strip_prefix(['-', '*', '+'])?
+    } else if digits <= 9 {
+        rest[digits..].strip_prefix(['.', ')'])?
+    } else {
+        return None;
+    };
+    let item = after.strip_prefix([' ', '\t'])?.trim();
+    (!item.is_empty()).then_some(item)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_form_of_a_list_is_read() {
+        let version = "26.06".parse().unwrap();
+        for marker in ["-", "*", "+", "1.", "12)"] {
+            for indentation in ["", " ", "   "] {
+                let text = format!(
+                    "## [26.06] - 2026-06-01: \"A Name\"\n\n### Added\n\n{indentation}{marker} config: option `--über` (#1)\n{indentation}{marker} more\n"
+                );
+                assert_eq!(
+                    changes_in(&text, &version),
+                    ["Added: config: option `--über` (#1)", "Added: more"],
+                    "{text}"
+                );
+            }
+        }
+        let changes = |text: &str| changes_in(&format!("## 26.06\n\n{text}"), &version);
+        assert_eq!(changes("- one\n    - nested\n      and on\n- two\n"), ["one", "nested and on", "two"]);
+        for none in ["    - code\n", "-no\n", "1.5 is a number\n", "1234567890. too long\n", "---\n"] {
+            assert_eq!(changes(none), Vec::<String>::new(), "{none}");
+        }
+    }
 
     const TEXT: &str = "\
 # Changelog
