@@ -90,3 +90,35 @@ fn the_time_a_run_is_expected_to_take_is_learned() {
     assert!(took >= Duration::from_millis(300) && line.contains(&expected), "{expected}: {line}");
     assert!(!line.contains("16 MiB"), "the reservation is learned from the peak: {line}");
 }
+
+/// The figure of each containment agrees with that of the shell, and sleeping jobs use none.
+#[test]
+fn cpu_time_is_that_of_the_kernel() {
+    let busy =
+        "i=0; while [ $i -lt 150000 ]; do i=$((i+1)); done; (i=0; while [ $i -lt 150000 ]; do i=$((i+1)); done); times";
+    let yaml = format!(
+        "jobs:\n  busy: {{run: [sh, -c, {busy:?}], memory: 16MiB}}\n  nap: {{run: [sleep, \"0.3\"], memory: 16MiB}}\n"
+    );
+    let project = crate::support::Project::new().jobs(&yaml);
+    let mut measured = 0;
+    for containment in ["none", "cgroup-v1", "cgroup-v2"] {
+        let code = project.xtask(&["ci", "--containment", containment]).run().code();
+        if containment != "none" && code == 4 {
+            continue;
+        }
+        assert_eq!(code, 0, "{containment}");
+        measured += 1;
+        let latest = project.state().join("runs/latest");
+        let run: serde_json::Value = serde_json::from_slice(&std::fs::read(latest.join("run.json")).unwrap()).unwrap();
+        let cpu = |job: usize| run["jobs"][job]["attempts"][0]["cpu-ms"].as_f64().unwrap() / 1000.0;
+        let log = std::fs::read_to_string(latest.join("jobs/busy/1/log")).unwrap();
+        let seconds = |word: &str| {
+            let (minutes, seconds) = word.trim_end_matches('s').split_once('m').unwrap();
+            minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
+        };
+        let own: f64 = log.split_whitespace().map(seconds).sum();
+        assert!(own > 0.1 && (cpu(0) - own).abs() < 0.05 + own / 10.0, "{containment}: {} s and {own} s", cpu(0));
+        assert!(cpu(1) < 0.1, "{containment}: {} s", cpu(1));
+    }
+    assert!(measured > 0);
+}
