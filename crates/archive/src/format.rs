@@ -8,6 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 use xz2::bufread::XzDecoder;
 
 use crate::read_error::ReadError;
+use crate::zstd;
 use drydock_config::release::Format;
 
 /// The memory limit of the xz decoder in bytes; the dictionaries of all presets fit.
@@ -106,10 +107,7 @@ const COMPRESSIONS: [CompressionInfo; 5] = [
         name: "zstd",
         suffix: ".zst",
         magic: b"\x28\xb5\x2f\xfd",
-        decoder: |stream| match ruzstd::decoding::StreamingDecoder::new(stream) {
-            Ok(decoder) => Ok(Box::new(decoder)),
-            Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
-        },
+        decoder: |stream| Ok(Box::new(zstd::Frames::new(stream))),
     },
 ];
 
@@ -134,7 +132,8 @@ impl Compression {
         let info = self.info();
         let mut stream = BufReader::with_capacity(1 << 16, Box::new(stream) as Box<dyn Read + 'a>);
         let start = stream.fill_buf()?;
-        if !start.starts_with(info.magic) {
+        let is_skippable = self == Compression::Zstd && zstd::is_skippable(start);
+        if !start.starts_with(info.magic) && !is_skippable {
             return Err(if start.len() < info.magic.len() {
                 ReadError::Truncated("the file".into())
             } else {

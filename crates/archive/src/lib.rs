@@ -16,6 +16,7 @@ pub mod source;
 mod tar;
 mod write;
 mod zip;
+mod zstd;
 
 use std::sync::Arc;
 

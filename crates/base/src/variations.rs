@@ -14,8 +14,8 @@ const HOST: &str = "drydock-varied";
 const USER: &str = "4242";
 /// The varied time zone, in the form that needs no database.
 const ZONE: &str = "XTW-13:45";
-/// The varied umask.
-const UMASK: &str = "077";
+/// The varied umask, octal. A program that sets its own, as Drydock does, has to be told.
+pub const UMASK: &str = "077";
 
 /// The variations that this machine allows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -81,6 +81,14 @@ pub(crate) struct ReleaseBuild {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// The umask of the build, octal; the varied rebuild sets another one than the usual 022
+    #[arg(long, value_name = "OCTAL", hide = true, value_parser = umask)]
+    pub umask: Option<u32>,
+}
+
+fn umask(text: &str) -> Result<u32, clap::Error> {
+    let mask = u32::from_str_radix(text, 8).ok().filter(|mask| *mask <= 0o777);
+    mask.ok_or_else(|| clap::Error::raw(clap::error::ErrorKind::ValueValidation, "not an octal number up to 777"))
 }
 
 /// `cargo xtask release prove`

@@ -96,6 +96,9 @@ fn run_steps(
         Decision::Skip(reason) if !is_forced => {
             record.reason = reason;
             record.result = Outcome::Skipped;
+            // Without images, only the last record of this version allows to skip it.
+            let last = NightlyRecord::read(state).filter(|_| nightly.images().is_empty());
+            record.unpublished = last.is_some_and(|last| last.unpublished);
             return Ok(());
         }
         Decision::Refuse(reason) if !is_forced => {
@@ -129,6 +132,7 @@ fn run_steps(
         (true, false) => Outcome::Proved,
         (true, true) => Outcome::Published,
     };
+    record.unpublished = record.result == Outcome::Proved;
     Ok(())
 }
 

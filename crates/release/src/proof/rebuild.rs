@@ -15,7 +15,7 @@ use drydock_archive::read::Limits;
 use drydock_archive::source::SourceTree;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
-use drydock_base::variations::{Variation, Variations};
+use drydock_base::variations::{UMASK, Variation, Variations};
 use drydock_config::release::NightlyVersion;
 
 /// Environment variables with options of programs that write archives.
@@ -84,7 +84,9 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
     for (option, value) in [("--project", &*project), ("--config", config), ("--state", &at("state"))] {
         argv.extend([option.to_owned(), value.display().to_string()]);
     }
-    argv.extend(["release", "build", "--commit", &request.manifest.commit, "--threads"].map(str::to_owned));
+    argv.extend(
+        ["release", "build", "--umask", UMASK, "--commit", &request.manifest.commit, "--threads"].map(str::to_owned),
+    );
     argv.push(threads.to_string());
     let version = &request.manifest.version;
     let is_nightly = version.parse().is_ok_and(|version| NightlyVersion::parse(&version).is_some());

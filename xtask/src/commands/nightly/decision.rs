@@ -1,6 +1,6 @@
 //! The decision whether to build: what would be built is compared with what is published.
 
-use super::record::{NightlyRecord, Outcome};
+use super::record::NightlyRecord;
 use drydock_config::debversion::is_above;
 use drydock_config::release::{NightlyVersion, Version};
 use drydock_oci::nightly::Published;
@@ -61,11 +61,12 @@ pub(super) fn decide_without_images(
 ) -> Decision {
     let version = candidate.version.as_str();
     let is_same = |last: &&NightlyRecord| last.version == version && last.commit == candidate.commit;
-    let last = last.filter(is_same).map(|last| last.result).filter(|result| result.is_complete());
-    match last {
+    match last.filter(is_same).filter(|last| last.result.is_complete()) {
         // What was proved before a place was declared is still to be published there.
-        Some(Outcome::Proved) if publishes => Decision::Build(format!("{version} was proved, but not published")),
-        Some(Outcome::Proved) => Decision::Skip(format!("{version} was built and proved before")),
+        Some(last) if last.unpublished && publishes => {
+            Decision::Build(format!("{version} was proved, but not published"))
+        }
+        Some(last) if last.unpublished => Decision::Skip(format!("{version} was built and proved before")),
         Some(_) => Decision::Skip(format!("{version} is published")),
         None if publishes => Decision::Build(format!("{version} was not published before")),
         None => Decision::Build(format!("{version} was not built before")),
@@ -86,6 +87,7 @@ fn is_same(candidate: &Candidate<'_>, before: &Published) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::nightly::record::Outcome;
     use drydock_config::images::Digest;
 
     const NIGHTLY: &str = "0.4.0-0.nightly20260702.9.gbbbbbbb";
@@ -176,12 +178,13 @@ mod tests {
         }
         assert!(!is_skipped(None));
         // One that was proved is complete until a place to publish it is declared.
-        let proved = record(Outcome::Proved, "b");
-        assert!(!is_skipped(Some(&proved)));
-        assert!(matches!(decide_without_images(&candidate, Some(&proved), false), Decision::Skip(_)));
-        assert!(matches!(
-            decide_without_images(&candidate, Some(&record(Outcome::Proved, "a")), false),
-            Decision::Build(_)
-        ));
+        for result in [Outcome::Proved, Outcome::Skipped] {
+            let last = |commit| NightlyRecord { unpublished: true, ..record(result, commit) };
+            assert!(!is_skipped(Some(&last("b"))), "{result:?}");
+            let without = |last: &NightlyRecord| decide_without_images(&candidate, Some(last), false);
+            let Decision::Skip(reason) = without(&last("b")) else { panic!("{result:?}") };
+            assert!(reason.ends_with(" was built and proved before"), "{reason}");
+            assert!(matches!(without(&last("a")), Decision::Build(_)), "{result:?}");
+        }
     }
 }

@@ -103,6 +103,7 @@ impl NightlyBuild {
             started: jiff::Timestamp::now().as_second(),
             reason: String::new(),
             result: Outcome::Running,
+            unpublished: false,
             failure: None,
             steps: Vec::new(),
             images: BTreeMap::new(),

@@ -32,6 +32,10 @@ pub(super) struct NightlyRecord {
     /// The reason for building or not building.
     pub(super) reason: String,
     pub(super) result: Outcome,
+    /// `true` if this version was built and proved, by this call or an earlier one, but published nowhere, because no place is
+    /// declared.
+    #[serde(default)]
+    pub(super) unpublished: bool,
     /// The step that failed, and its error.
     pub(super) failure: Option<String>,
     /// The completed steps, in order.

@@ -31,7 +31,7 @@ pub(super) fn text(record: &NightlyRecord) -> String {
             text.push_str(&format!("\n    {}", pushed.tags.join(", ")));
         }
     }
-    if record.result == Outcome::Proved {
+    if record.unpublished {
         text.push_str(&format!("\n  {NOTHING_PUBLISHED}"));
     }
     if record.result == Outcome::Published && record.tag.is_some() && !record.images.is_empty() {
@@ -64,7 +64,7 @@ pub(super) fn markdown(record: &NightlyRecord) -> String {
     text.push_str(&format!("{} at `{}`", escape(&record.name), record.commit));
     let reason = if record.reason.is_empty() { String::new() } else { format!(". Reason: {}", escape(&record.reason)) };
     text.push_str(&format!("{reason}\n"));
-    if record.result == Outcome::Proved {
+    if record.unpublished {
         text.push_str(&format!("\n{}.\n", escape(NOTHING_PUBLISHED)));
     }
     if !record.steps.is_empty() {
@@ -134,6 +134,7 @@ mod tests {
             started: 1,
             reason: "the nightly of lanternd is 0.3.0, built from another commit".into(),
             result: Outcome::Published,
+            unpublished: false,
             failure: None,
             steps: vec![step("sources", true, 0, "4 archives"), step("images", false, 61_500, "a | b")],
             images: BTreeMap::from([(

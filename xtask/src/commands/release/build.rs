@@ -19,6 +19,9 @@ impl cli::ReleaseBuild {
         if self.dry_run {
             return plan(&release, self.format);
         }
+        if let Some(mask) = self.umask {
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+        }
         let _lock = lock(ctx)?;
         let built = build(&release, threads(self.threads))?;
         match self.format {

@@ -120,6 +120,18 @@ fn a_generator_must_write_exactly_what_it_declares() {
 }
 
 /// An output that is the same in the first two runs, but not in the third and fourth.
+/// What is said to be varied is varied where the archives are written, too: generators inherit the umask of Drydock, unless they
+/// run a second time.
+#[test]
+fn the_varied_rebuild_has_another_umask() {
+    let seen = tempfile::NamedTempFile::new().unwrap();
+    let project = generator(&format!("umask >>'{}'\ncp in out", seen.path().display()), "");
+    let proved = release(&project, &["prove"]);
+    assert_eq!(proved.code(), 0, "{}", proved.transcript());
+    // The build and its second run, and the same of the rebuild.
+    assert_eq!(fs::read_to_string(seen.path()).unwrap(), "0022\n0077\n0077\n0077\n");
+}
+
 #[test]
 fn the_varied_rebuild_finds_outputs_that_depend_on_earlier_runs() {
     let memory = tempfile::NamedTempFile::new().unwrap();
