@@ -15,7 +15,7 @@ use signal_hook::consts::{
 };
 use signal_hook::iterator::Signals;
 
-use crate::output;
+use crate::{output, scratch};
 
 /// The signals that would end a process which does not know them, and that no fault of its own raises. The last two are
 /// SIGSTKFLT and SIGPWR.
@@ -154,6 +154,7 @@ fn end(signal: i32, code: u8) -> ! {
             break;
         }
     }
+    scratch::remove_all();
     signal_hook::low_level::exit(code.into())
 }
 

@@ -10,6 +10,7 @@ pub mod interrupts;
 pub mod lock;
 pub mod output;
 pub mod paths;
+pub mod scratch;
 pub mod surroundings;
 pub mod text;
 pub mod units;

@@ -3,10 +3,8 @@
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
-use rustix::fs::{FlockOperation, flock};
 
 use crate::exec;
 use crate::held_dir::{self, Access, HeldDir};
@@ -256,69 +254,6 @@ fn in_the_way(path: &Path, error: io::Error) -> anyhow::Error {
     anyhow::Error::new(error).context(text)
 }
 
-/// A file system in memory with room for a whole Debian and a build in it, while that leaves as much again: for many small
-/// files that nobody needs any more in a minute. Programs can be run there.
-pub fn roomy_memory() -> Option<&'static Path> {
-    const NEEDED: u64 = 8 << 30;
-    let space = rustix::fs::statvfs("/dev/shm").ok()?;
-    let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
-    let available = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = available.split_whitespace().next()?.parse().ok()?;
-    let runs = !space.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC);
-    let roomy = space.f_bavail.saturating_mul(space.f_frsize) > NEEDED && kib > NEEDED >> 10;
-    (runs && roomy).then_some(Path::new("/dev/shm"))
-}
-
-/// A temporary directory for many files, in memory where there is room.
-#[derive(Debug)]
-pub struct Scratch {
-    directory: tempfile::TempDir,
-    /// Held while it is used, so that what a killed process left can be told from it.
-    _lock: fs::File,
-}
-
-/// Directories that are younger may not have their lock yet.
-const SETTLED: Duration = Duration::from_secs(60);
-
-impl Scratch {
-    /// Makes one, and removes those of its kind that killed processes left.
-    ///
-    /// # Errors
-    /// The directory cannot be created.
-    pub fn new(prefix: &str) -> anyhow::Result<Scratch> {
-        Scratch::new_in(prefix, &roomy_memory().map_or_else(std::env::temp_dir, Path::to_owned))
-    }
-
-    fn new_in(prefix: &str, parent: &Path) -> anyhow::Result<Scratch> {
-        forget_killed(prefix, parent);
-        let cannot = || format!("cannot make a directory in {}", parent.display());
-        let directory = tempfile::Builder::new().prefix(prefix).tempdir_in(parent).with_context(cannot)?;
-        let lock = fs::File::create(directory.path().join("lock")).with_context(cannot)?;
-        flock(&lock, FlockOperation::LockExclusive).with_context(cannot)?;
-        Ok(Scratch { directory, _lock: lock })
-    }
-
-    /// The directory.
-    pub fn path(&self) -> &Path {
-        self.directory.path()
-    }
-}
-
-fn forget_killed(prefix: &str, parent: &Path) {
-    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let settled = entry.metadata().ok().and_then(|data| data.modified().ok()?.elapsed().ok()) > Some(SETTLED);
-        if !settled || !entry.file_name().to_string_lossy().starts_with(prefix) {
-            continue;
-        }
-        let Ok(lock) = open_regular(&path.join("lock")) else { continue };
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            // The directory may belong to another user.
-            fs::remove_dir_all(&path).ok();
-        }
-    }
-}
-
 /// Writes a whole file so that readers see the old content or the new, never a part: a temporary file in the same
 /// directory, synced, then renamed over the target.
 pub fn write_atomically(path: &Path, content: &[u8]) -> anyhow::Result<()> {
@@ -356,32 +291,6 @@ mod tests {
         write_atomically(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn what_a_killed_process_left_is_removed_and_nothing_else() {
-        let directory = tempfile::tempdir().unwrap();
-        let long_ago = std::time::SystemTime::now() - SETTLED * 2;
-        let age = |path: &Path| fs::File::open(path).unwrap().set_modified(long_ago).unwrap();
-        let used = Scratch::new_in("mine-", directory.path()).unwrap();
-        for (name, lock) in [("mine-left", true), ("mine-young", true), ("mine-without", false), ("other", true)] {
-            fs::create_dir(directory.path().join(name)).unwrap();
-            if lock {
-                fs::write(directory.path().join(name).join("lock"), "").unwrap();
-            }
-        }
-        [
-            used.path(),
-            &directory.path().join("mine-left"),
-            &directory.path().join("mine-without"),
-            &directory.path().join("other"),
-        ]
-        .into_iter()
-        .for_each(age);
-        forget_killed("mine-", directory.path());
-        let there = |name: &str| directory.path().join(name).exists();
-        assert!(used.path().exists() && there("mine-young") && there("mine-without") && there("other"));
-        assert!(!there("mine-left"));
     }
 
     #[test]

@@ -9,11 +9,12 @@ use super::vendor;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
+use drydock_base::scratch::Scratch;
 
 /// An unpacked source package. Dropping it removes its directory.
 #[derive(Debug)]
 pub struct UnpackedSource {
-    scratch: tempfile::TempDir,
+    scratch: Scratch,
     /// The directories that it unpacked to; exactly one, unless the package is wrong.
     pub directories: Vec<PathBuf>,
     /// The failure of dpkg-source.
@@ -35,8 +36,7 @@ impl UnpackedSource {
     /// # Errors
     /// dpkg-source is missing or cannot be run. That it fails is not an error, but [`UnpackedSource::failure`].
     pub fn new(dsc: &Path) -> anyhow::Result<UnpackedSource> {
-        let scratch =
-            tempfile::Builder::new().prefix("drydock-unpack-").tempdir().context("cannot create a directory")?;
+        let scratch = Scratch::new("unpack")?;
         let dsc = dsc.canonicalize().with_context(|| format!("cannot read {}", dsc.display()))?;
         let argv = ["dpkg-source", "--no-check", "-x", &dsc.display().to_string()].map(str::to_owned);
         let failure = match exec::read(&argv, scratch.path()) {

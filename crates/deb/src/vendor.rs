@@ -22,6 +22,7 @@ use drydock_archive::{ArchiveEntry, EntryKind};
 use drydock_base::checksum::Checksum;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::scratch::Scratch;
 use drydock_config::release::deb::{Number, Vendor};
 
 /// The name of the directory of crates, and of the component tarball (`orig-vendor`).
@@ -102,12 +103,12 @@ fn cargo_home() -> PathBuf {
 
 /// Runs `cargo fetch` in a copy of the sources.
 fn fetch(tree: &SourceTree, declared: &Vendor) -> anyhow::Result<()> {
-    let directory =
-        tempfile::Builder::new().prefix("drydock-vendor-").tempdir().context("cannot make a temporary directory")?;
-    tree.export(directory.path())?;
+    let scratch = Scratch::new("vendor")?;
+    let directory = scratch.path().join("sources");
+    tree.export(&directory)?;
     for manifest in &declared.manifests {
         let argv = ["cargo", "fetch", "--quiet", "--locked", "--manifest-path", manifest].map(str::to_owned);
-        exec::bytes(&argv, directory.path(), exec::environment(&[], &drydock_base::variations::cargo_directories()))
+        exec::bytes(&argv, &directory, exec::environment(&[], &drydock_base::variations::cargo_directories()))
             .map_err(|why| Failure::remote(format!("cannot fetch the crates: {why}")))?;
     }
     Ok(())

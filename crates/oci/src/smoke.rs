@@ -20,7 +20,7 @@ use super::unpack::unpack;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
-use drydock_base::paths;
+use drydock_base::scratch::Scratch;
 use drydock_config::images::{Platform, SmokeTest};
 use drydock_config::release::Version;
 
@@ -98,7 +98,7 @@ pub fn test(
     version: &Version,
 ) -> anyhow::Result<SmokeTestResult> {
     let expected = declared.expect.render(version);
-    let directory = paths::Scratch::new("drydock-smoke-")?;
+    let directory = Scratch::roomy("smoke")?;
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
     let root = directory.path().join("root");
     for path in [&root, &directory.path().join("again")] {

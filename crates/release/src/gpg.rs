@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -13,6 +12,7 @@ use anyhow::Context as _;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
+use drydock_base::scratch::Scratch;
 
 mod listing;
 mod status;
@@ -23,7 +23,7 @@ pub use status::{SignatureStatus, StatusKind, ValidSignature, parse_status};
 /// A home directory with imported keys.
 #[derive(Debug)]
 pub struct Home {
-    directory: tempfile::TempDir,
+    directory: Scratch,
     program: PathBuf,
 }
 
@@ -38,11 +38,7 @@ impl Home {
             let install = hint::apt_get(["install", "gpg"]);
             Failure::missing(format!("gpg is missing, which checks OpenPGP signatures; run `{install}`"))
         })?;
-        let directory =
-            tempfile::Builder::new().prefix("drydock-gpg-").tempdir().context("cannot create a temporary directory")?;
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700))
-            .context("cannot protect the temporary directory")?;
-        Ok(Home { directory, program })
+        Ok(Home { directory: Scratch::new("gpg")?, program })
     }
 
     /// Imports keys, as binary packets; the fingerprints of their primary keys.

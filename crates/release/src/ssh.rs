@@ -13,6 +13,7 @@ use drydock_base::checksum::Checksum;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
+use drydock_base::scratch::Scratch;
 
 /// The namespace of signatures of files, as ssh-keygen(1) recommends. Signatures in other namespaces do not count, so that
 /// nobody can be made to sign a release by signing something else.
@@ -153,8 +154,8 @@ pub fn armour(signature: &[u8]) -> String {
     format!("-----BEGIN SSH SIGNATURE-----\n{}-----END SSH SIGNATURE-----\n", lines.collect::<String>())
 }
 
-fn private_directory() -> anyhow::Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix("drydock-ssh-").tempdir().context("cannot create a temporary directory")
+fn private_directory() -> anyhow::Result<Scratch> {
+    Scratch::new("ssh")
 }
 
 fn program() -> anyhow::Result<std::path::PathBuf> {

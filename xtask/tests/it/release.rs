@@ -9,6 +9,7 @@ mod lanternd;
 mod mutated;
 mod offline;
 mod refused;
+mod scratch;
 mod signing;
 mod unpackers;
 mod verify;

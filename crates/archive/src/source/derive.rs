@@ -22,6 +22,7 @@ use crate::EntryKind;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
+use drydock_base::scratch::Scratch;
 use drydock_base::variations::{Variation, Variations, cargo_directories};
 use drydock_config::globs::FileGlob;
 use drydock_config::release::Generator;
@@ -61,8 +62,7 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
         return Ok(Derived::default());
     }
     let mut varied = Variations::probe();
-    let directory =
-        tempfile::Builder::new().prefix("drydock-derive-").tempdir().context("cannot create a temporary directory")?;
+    let directory = Scratch::new("derive")?;
     let home = directory.path().join("home");
     fs::create_dir(&home).context("cannot create a temporary directory")?;
     let plain =

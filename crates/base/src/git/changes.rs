@@ -141,7 +141,7 @@ struct WorkTree {
     top: PathBuf,
     options: Vec<String>,
     environment: std::collections::BTreeMap<std::ffi::OsString, std::ffi::OsString>,
-    _view: tempfile::TempDir,
+    _view: crate::scratch::Scratch,
 }
 
 impl WorkTree {

@@ -17,7 +17,7 @@ use crate::hint::{self, Hint};
 /// repository's configuration nor its attributes, grafts and replaced objects have a say.
 #[derive(Debug)]
 pub struct Objects {
-    scratch: tempfile::TempDir,
+    scratch: crate::scratch::Scratch,
     objects: PathBuf,
     fsck: Hint,
     process: Child,

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::scratch::Scratch;
 use anyhow::Context as _;
-use tempfile::TempDir;
 
 use super::Oid;
 use super::discover::{Location, discover};
@@ -47,7 +47,7 @@ pub struct Repository {
     pub(super) location: Location,
     pub(super) format: Format,
     /// The git directory in which git works.
-    view: Arc<TempDir>,
+    view: Arc<Scratch>,
 }
 
 impl Repository {

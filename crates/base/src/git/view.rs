@@ -12,11 +12,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use anyhow::Context as _;
-use tempfile::TempDir;
-
 use super::discover::Location;
 use crate::exec;
+use crate::scratch::Scratch;
 
 /// Options of every git. The caches are not used: they are copies of what is in the objects, and may be wrong.
 pub(super) const OPTIONS: [&str; 10] = [
@@ -62,8 +60,8 @@ pub(super) fn environment(git_dir: &Path, objects: &Path) -> BTreeMap<OsString, 
 }
 
 /// A temporary directory for a view.
-pub(super) fn directory() -> anyhow::Result<TempDir> {
-    tempfile::Builder::new().prefix("drydock-git-").tempdir().context("cannot make a temporary directory")
+pub(super) fn directory() -> anyhow::Result<Scratch> {
+    Scratch::new("git")
 }
 
 /// The settings of one file, as (key, value), with keys in lower case up to the name of a subsection. A file that git

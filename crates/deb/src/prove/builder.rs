@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
-use drydock_base::paths;
+use drydock_base::scratch;
 
 /// The number of user ids that a chroot needs.
 const RANGE: u64 = 65_536;
@@ -57,7 +57,7 @@ impl Builder {
                 )));
             }
             // A chroot has about a hundred thousand small files, which are soon removed.
-            let temporary = paths::roomy_memory().map(Path::to_owned);
+            let temporary = scratch::roomy_memory().map(Path::to_owned);
             return Ok(Builder { other: None, parent: std::env::temp_dir(), temporary });
         }
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -83,7 +83,7 @@ impl Builder {
         }
         let other = user(name).with_context(|| format!("the user {name} was not created"))?;
         // The user cannot enter the home directory of root, nor perhaps the one that TMPDIR names for root.
-        let places = paths::roomy_memory().into_iter().chain([Path::new("/tmp"), Path::new("/var/tmp")]);
+        let places = scratch::roomy_memory().into_iter().chain([Path::new("/tmp"), Path::new("/var/tmp")]);
         let temporary = places.into_iter().find(|place| others_may_write(place)).ok_or_else(|| {
             Failure::missing(format!("{name} can write to neither /tmp nor /var/tmp; run `chmod 1777 /tmp /var/tmp`"))
         })?;

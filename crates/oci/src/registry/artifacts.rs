@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
-
 use super::{Reference, Registry, RegistryError};
 use crate::layout::{LARGEST_MANIFEST, Layout};
 use crate::model::{Descriptor, Manifest, ParsedManifest, media};
+use drydock_base::scratch::Scratch;
 use drydock_config::images::{Digest, Repository};
 
 /// The largest number of artifacts of one type that are read for one image.
@@ -85,10 +84,7 @@ impl Registry {
                 format!("{} in {repository} is too large to be read ({} bytes)", descriptor.digest, descriptor.size);
             return Err(RegistryError::protocol(text));
         }
-        let scratch = tempfile::Builder::new()
-            .prefix("drydock-blob-")
-            .tempdir()
-            .context("cannot create a temporary directory")?;
+        let scratch = Scratch::new("blob")?;
         let layout = Layout::create(scratch.path())?;
         self.download(repository, descriptor, &layout)?;
         layout.read(descriptor)

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use tempfile::TempDir;
-
 use super::graph::{ManifestGraph, Node};
 use super::upload::{UploadOutcome, UploadStart};
 use super::{FetchedManifest, Reference, Registry, RegistryError, pool};
 use crate::layout::Layout;
 use crate::model::{Descriptor, ImageConfig, ParsedManifest};
 use drydock_base::failure::Failure;
+use drydock_base::scratch::Scratch;
 use drydock_config::images::{Digest, Platform, Repository};
 
 /// The result of a push.
@@ -292,8 +291,7 @@ fn copy_blob(from: (&Registry, &Repository), to: (&Registry, &Repository), blob:
         }
         return Ok(false);
     }
-    let directory = TempDir::with_prefix("drydock-copy-")
-        .map_err(|error| Failure::missing(format!("cannot make a temporary directory: {error}")))?;
+    let directory = Scratch::new("copy").map_err(|error| Failure::missing(format!("{error:#}")))?;
     let layout = Layout::create(directory.path())?;
     from.0.download(from.1, blob, &layout)?;
     to.0.upload_from(to.1, blob, &layout, session)?;

@@ -16,6 +16,7 @@ use crate::manifest::Manifest;
 use drydock_archive::read::{self, Limits};
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::scratch::Scratch;
 use drydock_base::variations::cargo_directories;
 use drydock_config::release::{self, Format};
 
@@ -75,7 +76,7 @@ pub fn prove(
 
 /// A temporary directory to build in, and the environment of the commands.
 struct Sandbox {
-    directory: tempfile::TempDir,
+    directory: Scratch,
     /// The unpacked archive.
     sources: PathBuf,
     poison: Poison,
@@ -85,8 +86,7 @@ struct Sandbox {
 
 impl Sandbox {
     fn prepare(declared: &release::OfflineProof, manifest: &Manifest) -> anyhow::Result<Sandbox> {
-        let directory = tempfile::Builder::new().prefix("drydock-offline-").tempdir();
-        let directory = directory.context("cannot create a temporary directory")?;
+        let directory = Scratch::new("offline")?;
         let at = |name: &str| directory.path().join(name);
         for name in ["sources", "home", "poison", "tmp"] {
             fs::create_dir(at(name)).context("cannot create a temporary directory")?;

@@ -15,6 +15,7 @@ use drydock_archive::read::Limits;
 use drydock_archive::source::SourceTree;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::scratch::Scratch;
 use drydock_base::variations::{UMASK, Variation, Variations};
 use drydock_config::release::NightlyVersion;
 
@@ -60,10 +61,7 @@ pub struct Request<'a> {
 /// The release cannot be rebuilt, or an artifact differs; the error names the first difference and its likely cause.
 pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Result<RebuildProof> {
     let varied = Variations::probe();
-    let directory = tempfile::Builder::new()
-        .prefix("drydock-rebuild-under-another-name-")
-        .tempdir()
-        .context("cannot create a temporary directory")?;
+    let directory = Scratch::new("rebuild-under-another-name")?;
     let at = |name: &str| directory.path().join(name);
     let (project, home, program) = (at("in a/deeper directory/project"), at("home"), at("xtask"));
     fs::create_dir_all(&project).and_then(|()| fs::create_dir(&home)).context("cannot create a temporary directory")?;

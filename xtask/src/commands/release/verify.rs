@@ -14,6 +14,7 @@ use crate::commands::{Context, now};
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::git::Oid;
+use drydock_base::scratch::Scratch;
 use drydock_base::{output, paths};
 use drydock_config::debversion::is_above;
 use drydock_config::release::{NightlyVersion, Version};
@@ -152,19 +153,13 @@ impl cli::ReleaseVerify {
             Err(VersionError::Other(error)) => return Err(error),
         }
         let release = commit.release_of(version, manifest.tag.clone())?;
-        let scratch = tempfile::Builder::new()
-            .prefix("drydock-verify-")
-            .tempdir()
-            .context("cannot make a temporary directory")?;
+        let scratch = Scratch::new("verify")?;
+        let again = scratch.path().join("again");
+        std::fs::create_dir(&again).context("cannot make a temporary directory")?;
         let threads = self.threads.unwrap_or(2);
-        let job = Job {
-            identity: release.identity(),
-            tree: release.tree.clone(),
-            directory: scratch.path().to_owned(),
-            threads,
-        };
+        let job = Job { identity: release.identity(), tree: release.tree.clone(), directory: again.clone(), threads };
         let built = job.run(&mut |line| output::err(format_args!("== {line}")))?;
-        verify::against_rebuilt(&report.directory, scratch.path(), manifest, &mut report.files)?;
+        verify::against_rebuilt(&report.directory, &again, manifest, &mut report.files)?;
         if built.manifest != *manifest {
             let other = built.manifest.entries.iter().zip(&manifest.entries).find(|(ours, theirs)| ours != theirs);
             let what = other.map_or_else(String::new, |(ours, theirs)| {

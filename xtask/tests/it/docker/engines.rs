@@ -86,7 +86,7 @@ impl Daemon {
             return None;
         }
         let directory = TempDir::with_prefix("drydock-dockerd-").unwrap();
-        let memory = drydock_base::paths::roomy_memory().map_or_else(std::env::temp_dir, Path::to_owned);
+        let memory = drydock_base::scratch::roomy_memory().map_or_else(std::env::temp_dir, Path::to_owned);
         let storage = TempDir::with_prefix_in("drydock-dockerd-", memory).unwrap();
         let at = |name: &str| text(&directory.path().join(name));
         let log = File::create(directory.path().join("log")).unwrap();

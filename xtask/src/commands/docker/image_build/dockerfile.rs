@@ -12,7 +12,7 @@ use drydock_archive::source::SourceTree;
 use drydock_base::failure::Failure;
 use drydock_base::git::Oid;
 use drydock_base::output;
-use drydock_base::paths;
+use drydock_base::scratch::Scratch;
 use drydock_config::images::Platform;
 use drydock_oci::base_image::{self, BaseImage};
 use drydock_oci::dockerfile::{Dockerfile, StageBase};
@@ -74,7 +74,7 @@ impl DockerfileBuild<'_> {
             StageBase::Pinned(at) => bases.get(at).cloned(),
         };
 
-        let scratch = paths::Scratch::new("drydock-engine-")?;
+        let scratch = Scratch::roomy("engine")?;
         let (context, file) = (scratch.path().join("context"), scratch.path().join("Dockerfile"));
         fs::create_dir(&context).context("cannot create the build context")?;
         tree.export(&context)?;
