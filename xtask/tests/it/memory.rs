@@ -210,7 +210,7 @@ fn jobs_wait_while_others_hold_the_memory() {
     let Some(group) = outer_group(220 * MIB) else { return };
     let (program, tenant) = (text(&mortal()), marker("tenant"));
     let mut other = std::process::Command::new(&program)
-        .args(["enter", &text(&group.procs()), &program, "hog", "110", "5", &tenant])
+        .args(["enter", &text(&group.procs()), &program, "hog", "110", "9", &tenant])
         .spawn()
         .unwrap();
     let usage = || fs::read_to_string(group.procs().with_file_name("memory.usage_in_bytes"));
@@ -221,7 +221,7 @@ fn jobs_wait_while_others_hold_the_memory() {
     })
     .expect("the tenant holds its memory");
     let project = Project::new().file("items", "a\nb\nc\n").jobs(&format!(
-        "jobs:\n  hogs: {{for-each: {{lines-of: [cat, items]}}, run: [{program}, hog, \"45\", \"1\"], memory: 50MiB}}\n"
+        "jobs:\n  hogs: {{for-each: {{lines-of: [cat, items]}}, run: [{program}, hog, \"45\", \"2\"], memory: 50MiB}}\n"
     ));
     // The flag promises more than there is; the guard knows better.
     let finished = project.xtask(&["ci", "-j", "3", "--memory", "200MiB"]).within(&group).run();
