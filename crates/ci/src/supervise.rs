@@ -164,8 +164,6 @@ impl<'a> Supervisor<'a> {
             vec![PollFd::from_borrowed_fd(signals.descriptor().as_fd(), PollFlags::IN)];
         let living = self.running.iter().filter(|attempt| attempt.end.is_none());
         descriptors.extend(living.map(|attempt| PollFd::from_borrowed_fd(attempt.pidfd.as_fd(), PollFlags::IN)));
-        let suites = self.running.iter().filter_map(|attempt| attempt.suite.as_ref()?.descriptor());
-        descriptors.extend(suites.map(|closed| PollFd::from_borrowed_fd(closed, PollFlags::IN)));
         match rustix::event::poll(&mut descriptors, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait for the jobs"),

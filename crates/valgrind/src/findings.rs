@@ -13,7 +13,10 @@ use super::tool::Tool;
 use super::watch::Opens;
 use super::xml::{self, Error, Extent, Log};
 use drydock_base::text::{self, printable};
-use serde::{Deserialize, Serialize};
+
+mod evidence;
+
+pub use evidence::ValgrindEvidence;
 
 /// The number of different findings of one attempt that are kept for the journal.
 const KEPT: usize = 64;
@@ -22,9 +25,11 @@ pub const KEPT_BYTES: usize = 128 << 10;
 /// The number of quoted frames of a crash.
 const QUOTED_FRAMES: usize = 12;
 /// More processes than this are not read.
-const MOST_LOGS: usize = 4096;
+const MOST_LOGS: usize = 16 << 10;
 /// More reasons why something was not checked are only counted.
 const MOST_REASONS: usize = 64;
+/// More logs whose content is not known are not listed.
+const MOST_LOST: usize = 8;
 /// The number of lines at the end of the job's own output that are searched.
 const MOST_LINES: usize = 2000;
 /// The number of names of used suppressions that are kept.
@@ -33,52 +38,15 @@ const MOST_USED: usize = 1024;
 /// holds a hundred thousand errors, and is read in seconds.
 pub const MOST_BYTES: u64 = 64 << 20;
 
-/// The content of valgrind's logs, summed up over all processes of an attempt.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ValgrindEvidence {
-    /// Errors that count, over all processes, each once.
-    pub findings: u64,
-    /// The findings that are kept; [`ValgrindEvidence::findings`] has their number before some were dropped.
-    pub first: Vec<Finding>,
-    /// The number of processes that left a complete log.
-    pub complete: u64,
-    /// Processes whose log is cut, empty, missing or unreadable, with the reason: these were not completely checked.
-    pub incomplete: Vec<String>,
-    /// Whether the main process's log is complete; `None` when it has no log.
-    pub main_complete: Option<bool>,
-    /// Where the main process was when its fatal signal came, innermost frame first.
-    pub main_crash: Vec<String>,
-    /// Processes that left only the beginning of a log, as one does that becomes a program that is not traced, but also
-    /// one that is killed before it does anything wrong.
-    #[serde(default)]
-    pub stubs: u64,
-    /// Suppressions that were used, by name, and how often over all processes.
-    #[serde(default)]
-    pub used: BTreeMap<String, u64>,
-    /// The number of complete logs that do not count used suppressions, as those of a suite that runs `valgrind -q`.
-    #[serde(default)]
-    pub uncounted: u64,
-    /// Logs of a suite that starts valgrind itself that were deleted or changed after valgrind wrote them, with the reason,
-    /// by the beginning of their names, `memcheck.4711`.
-    #[serde(default)]
-    pub destroyed: BTreeMap<String, String>,
-    /// Errors that valgrind counted in a process, and of which no log of the attempt shows any.
-    #[serde(default)]
-    pub unshown: u64,
-    /// The exit code by which valgrind says that it counted errors, where it was told to.
-    #[serde(default)]
-    pub error_exit: Option<i32>,
-    /// Whether all errors that valgrind counts by its options are in its logs, and the project did not ask for that exit
-    /// code itself. Then that code without an error in a log is the program's own.
-    #[serde(default)]
-    pub shows_all: bool,
-    /// Whether valgrind ended the main process at an error (`--exit-on-first-error=yes`).
-    #[serde(default)]
-    pub stopped: bool,
-    /// What the options of the job's surroundings changed, as sentences.
-    #[serde(default)]
-    pub notes: Vec<String>,
+/// Without a watch, a log that was overwritten is not noticed.
+const UNWATCHED: &str = "the kernel allows no watch of the logs (raise fs.inotify.max_user_instances), so a log that another \
+                         process overwrote was not noticed";
+
+impl ValgrindEvidence {
+    /// Why it is not known what some of the logs said: none if all were kept and read.
+    pub fn unknown(&self) -> impl Iterator<Item = &String> + Clone {
+        self.destroyed.values().chain(&self.lost)
+    }
 }
 
 /// The traced command, its options, and the place of its logs.
@@ -98,7 +66,7 @@ pub struct Traced<'a> {
     pub traces_all: bool,
     /// The pid of the main process.
     pub main: Option<u32>,
-    /// The number of times that each log was opened, where that was watched.
+    /// What happened to the logs while the attempt ran, where that was watched.
     pub opens: Option<&'a Opens>,
     /// Whether the command is a suite that starts valgrind itself: then its processes may run under any tool, and have
     /// parents that do not run under valgrind.
@@ -120,13 +88,10 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
             return sum.evidence();
         }
     };
-    let mut present: BTreeMap<String, u32> = BTreeMap::new();
-    for (name, _) in &logs {
-        *present.entry(stem(name)).or_default() += 1;
-    }
+    let names: Vec<String> = logs.iter().map(|(name, _)| name.clone()).collect();
     let more = logs.len().saturating_sub(MOST_LOGS);
     if more > 0 {
-        sum.unchecked(format!("{more} further process logs were not read"));
+        sum.lost(format!("{more} logs were not read, since {MOST_LOGS} are the most that are read of one job"));
     }
     let mut left = MOST_BYTES;
     // The main process's log comes first: a verdict depends on it.
@@ -139,10 +104,10 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
             Ok((log, read)) => {
                 left -= read;
                 parents.push((pid_of(&name), log.parent));
-                let was_replaced = attempt.by_suite && successors.remove(&name);
+                let was_replaced = successors.remove(&name);
                 sum.add(&name, log, is_main(&name), was_replaced, attempt);
             }
-            Err(error) => sum.unchecked(format!("{name}: {error}")),
+            Err(error) => sum.lost(format!("{name}: {error}")),
         }
     }
     if more == 0 && !attempt.by_suite {
@@ -153,23 +118,10 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
     for line in output.into_iter().filter(|line| line.starts_with("valgrind: Cannot create XML file")) {
         sum.unchecked(format!("a process has no log, {line}"));
     }
-    if let Some(opens) = attempt.opens {
-        for (name, count) in opens.count.iter().filter(|(name, _)| is_log(name, tool, attempt.by_suite)) {
-            let left = present.get(&stem(name)).copied().unwrap_or_default();
-            if left == 0 {
-                sum.destroyed(attempt, name, format!("{name}: it was written, but is missing"));
-            } else if attempt.by_suite && stem(name) + ".xml" != *name {
-                sum.destroyed(attempt, name, format!("{name}: another program than valgrind opened it for writing"));
-            } else if attempt.by_suite && *count > left && !(*count == 2 && is_forked(&parents, name)) {
-                let lost = count - left;
-                sum.unchecked(format!("{name}: it was overwritten {lost} times by programs with the same pid"));
-            }
-        }
-        if opens.overflowed {
-            sum.unchecked(
-                "so many files were written at once that programs started by exec may have been missed".into(),
-            );
-        }
+    match attempt.opens {
+        Some(opens) => sum.compare(opens, &names, attempt),
+        None if attempt.by_suite => sum.lost(UNWATCHED.into()),
+        None => sum.unchecked(UNWATCHED.into()),
     }
     sum.evidence()
 }
@@ -219,10 +171,13 @@ impl Sum {
                 ));
             }
             Extent::Cut(why) => self.unchecked(format!("{name}: {why}")),
+            Extent::Damaged(why) | Extent::Unread(why) => self.lost(format!("{name}: {why}")),
             Extent::Empty => self.unchecked(format!("{name}: it is empty")),
         }
-        if let Some(why) = lost_by_exec(name, &log, is_main, attempt).filter(|_| !attempt.by_suite) {
-            self.unchecked(why);
+        if attempt.opens.is_none() && is_main && !attempt.by_suite && !is_same_command(&log, attempt) {
+            let (before, became) = (attempt.argv.first(), log.command.first());
+            let [before, became] = [before, became].map(|name| name.map_or("another program", String::as_str));
+            self.lost(format!("{before} became {became} by exec; errors before that are lost"));
         }
         if is_main && !was_replaced {
             self.evidence.stopped = stopped;
@@ -284,12 +239,51 @@ impl Sum {
         position
     }
 
-    /// A log that is no longer what valgrind wrote. A suite that starts valgrind itself knows where its logs are.
-    fn destroyed(&mut self, attempt: Traced<'_>, name: &str, why: String) {
-        if attempt.by_suite && self.evidence.destroyed.len() < MOST_REASONS {
-            self.evidence.destroyed.insert(stem(name), printable(&why, 400));
-        } else {
-            self.unchecked(why);
+    /// Compares what was opened and kept with the files that are there.
+    fn compare(&mut self, opens: &Opens, names: &[String], attempt: Traced<'_>) {
+        let is_log = |name: &&String| is_log(name, attempt.tool.name(), attempt.by_suite);
+        for (name, count) in opens.count.iter().filter(|(name, _)| is_log(name)) {
+            let is_first = stem(name) + ".xml" == *name;
+            // What Drydock copied itself has no number.
+            let numbered = |other: &&String| stem(other) == stem(name) && number(other).is_some();
+            let (count, kept) = (*count, opens.kept.get(name).copied().unwrap_or_default());
+            let left = u32::try_from(names.iter().filter(numbered).count()).unwrap_or(u32::MAX);
+            let in_place = u32::from(names.contains(name));
+            if !is_first {
+                if count > 0 {
+                    self.destroyed(name, "another program than valgrind opened it for writing");
+                }
+            } else if left < kept || count > 0 && left + in_place == 0 {
+                self.destroyed(name, "it was written, but is missing");
+            } else if count > kept + in_place {
+                let lost = count - kept - in_place;
+                self.lost(format!(
+                    "{name}: it was overwritten {lost} times by processes with the same pid, before Drydock could put it aside"
+                ));
+            }
+        }
+        for name in opens.foreign.iter().filter(is_log) {
+            self.destroyed(name, "another program than valgrind put it there, or changed it");
+        }
+        if opens.overflowed {
+            self.lost(
+                "so many files were written at once that logs may have been overwritten without being noticed".into(),
+            );
+        }
+    }
+
+    /// A log that is no longer what valgrind wrote.
+    fn destroyed(&mut self, name: &str, why: &str) {
+        if self.evidence.destroyed.len() < MOST_REASONS {
+            let why = printable(&format!("{name}: {why}"), 400);
+            self.evidence.destroyed.entry(stem(name)).or_insert(why);
+        }
+    }
+
+    /// A log whose content is not known. One is enough for a verdict.
+    fn lost(&mut self, why: String) {
+        if self.evidence.lost.len() < MOST_LOST {
+            self.evidence.lost.push(printable(&why, 400));
         }
     }
 
@@ -309,33 +303,13 @@ impl Sum {
     }
 }
 
-/// Whether a program ran in the process before the one that the log is about: its errors went with the log.
-fn lost_by_exec(name: &str, log: &Log, is_main: bool, attempt: Traced<'_>) -> Option<String> {
-    let became = log.command.first().map_or("another program", String::as_str);
-    let before = attempt.argv.first().map_or("", String::as_str);
-    let opens = attempt.opens.and_then(|opens| opens.count.get(name)).copied();
-    match (is_main, opens) {
-        (true, Some(2..)) => Some(format!("{before} became {became} by exec; errors before that are lost")),
-        (true, Some(_)) => None,
-        // The logs were not watched, but the command line can still be compared.
-        (true, None) => {
-            let same = log.command.iter().zip(attempt.argv).enumerate().all(|(index, (now, then))| {
-                // The system may have found the program elsewhere than its name says.
-                let (now, then) =
-                    if index == 0 { (base_name(now), base_name(then)) } else { (now.as_str(), then.as_str()) };
-                now == then
-                    || now.contains('\u{fffd}')
-                    || then.chars().any(|letter| letter.is_control() || letter == ' ')
-            });
-            (!same && !log.command.is_empty())
-                .then(|| format!("{before} became {became} by exec; errors before that are lost"))
-        }
-        // Once by the fork, once by the exec that nearly always follows it.
-        (false, Some(3..)) => {
-            Some(format!("{name}: another program became {became} by exec; errors before that are lost"))
-        }
-        (false, Some(_) | None) => None,
-    }
+/// Whether the log is about the command that was started, as far as its words tell.
+fn is_same_command(log: &Log, attempt: Traced<'_>) -> bool {
+    log.command.iter().zip(attempt.argv).enumerate().all(|(index, (now, then))| {
+        // The system may have found the program elsewhere than its name says.
+        let (now, then) = if index == 0 { (base_name(now), base_name(then)) } else { (now.as_str(), then.as_str()) };
+        now == then || now.contains('\u{fffd}') || then.chars().any(|letter| letter.is_control() || letter == ' ')
+    })
 }
 
 /// Logs whose parent has none. Only a traced process starts another one that has a log, so the parent must have had a log
@@ -362,7 +336,7 @@ fn replaced<'n>(names: impl Iterator<Item = &'n str>) -> BTreeSet<String> {
     let mut replaced = BTreeSet::new();
     for name in names {
         // One that was not renamed in time is the last.
-        let order = name.split('.').nth(2).and_then(|number| number.parse().ok()).unwrap_or(u64::MAX);
+        let order = number(name).unwrap_or(u64::MAX);
         let before = last.get(&stem(name)).copied();
         let (older, newer) = match before {
             Some(before) if before.0 > order => (Some(name), before),
@@ -375,16 +349,14 @@ fn replaced<'n>(names: impl Iterator<Item = &'n str>) -> BTreeSet<String> {
     replaced
 }
 
-/// `memcheck.4711` of `memcheck.4711.xml` and of `memcheck.4711.1.xml`, the name that [`super::watch::Keeper`] gives.
+/// `memcheck.4711` of `memcheck.4711.xml` and of `memcheck.4711.1.xml`, the name that [`super::watch`] gives.
 fn stem(name: &str) -> String {
     name.split('.').take(2).collect::<Vec<_>>().join(".")
 }
 
-/// Whether the process was forked by one that has a log. Such a process opens its log at once, and again after the exec
-/// that nearly always follows.
-fn is_forked(logs: &[(Option<u32>, Option<u32>)], name: &str) -> bool {
-    let own = logs.iter().find(|(pid, _)| pid.is_some() && *pid == pid_of(name));
-    own.is_some_and(|(_, parent)| parent.is_some() && logs.iter().any(|(pid, _)| pid == parent))
+/// The 1 of `memcheck.4711.1.xml`.
+fn number(name: &str) -> Option<u64> {
+    name.split('.').nth(2)?.parse().ok()
 }
 
 fn log_files(directory: &Path, tool: &str, by_suite: bool) -> std::io::Result<Vec<(String, PathBuf)>> {

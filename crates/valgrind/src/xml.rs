@@ -62,6 +62,10 @@ pub enum Extent {
     Stub,
     /// It stops in the middle, for this reason.
     Cut(String),
+    /// It is not what one process writes, for this reason: what follows is not known.
+    Damaged(String),
+    /// It is longer than what was read, as this reason says.
+    Unread(String),
     /// Nothing.
     #[default]
     Empty,
@@ -118,7 +122,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<(Log, u64)> {
     let length = file.metadata()?.len();
     let mut log = parse(BufReader::with_capacity(64 << 10, file.take(most)));
     if length > most && log.extent != Extent::Complete {
-        log.extent = Extent::Cut(format!(
+        log.extent = Extent::Unread(format!(
             "it has {}, of which only the first {} were read",
             ByteSize::new(length),
             ByteSize::new(most)

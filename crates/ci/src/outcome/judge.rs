@@ -5,7 +5,7 @@ use super::heap;
 use super::lost::{Lost, lost_with_drydock};
 use super::memory::{out_of_memory_likely, out_of_memory_proved, slowed_down, who_had_how_much};
 use super::{Outcome, Verdict, signal_name, signals, suite};
-use crate::evidence::{End, Evidence, Finding, KillReason, Reading};
+use crate::evidence::{End, Evidence, Finding, KillReason, Reading, ValgrindEvidence};
 use crate::report::commands;
 use drydock_base::units::{self, ByteSize};
 
@@ -259,6 +259,9 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
                 .advise("check whether the program changes valgrind's options while it runs (VALGRIND_CLO_CHANGE)"),
             );
         }
+        if let Some(verdict) = logs_are_unknown(valgrind, code) {
+            return Some(verdict);
+        }
         if valgrind.main_complete != Some(true) && evidence.suite.is_none() {
             return Some(
                 Verdict::new(
@@ -298,6 +301,19 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
         return Some(verdict);
     }
     Some(Verdict::new(Outcome::Passed, 0.99, format!("the main process ended with exit code {code}, as expected")))
+}
+
+/// The verdict on a command that ended as expected, with `code`, where a log of valgrind could not be kept or read.
+fn logs_are_unknown(valgrind: &ValgrindEvidence, code: i32) -> Option<Verdict> {
+    valgrind.unknown().next()?;
+    let why = "the command ended as expected, but not all that valgrind wrote could be kept and read";
+    let verdict = suite::listed(Verdict::new(Outcome::Failed { code }, 0.9, why), valgrind.unknown())
+        .and("what it said there is not known, so this is not a pass");
+    Some(if valgrind.destroyed.is_empty() {
+        verdict.advise("run it again with fewer jobs at once (`-j`), or divide it into several jobs")
+    } else {
+        verdict.advise("let the job leave the directory of valgrind's logs alone")
+    })
 }
 
 /// Adds the outcomes that the counters rule out, for every verdict about a death.
@@ -345,11 +361,12 @@ fn support(evidence: &Evidence, verdict: &mut Verdict) {
         verdict.reasons.extend(valgrind.incomplete.iter().take(5).map(|why| format!("not completely checked: {why}")));
         verdict.reasons.extend(valgrind.notes.iter().take(10).cloned());
     }
-    if let Some(suite) = &evidence.suite {
-        let destroyed = evidence.valgrind.iter().flat_map(|valgrind| valgrind.destroyed.values());
-        let lost = suite.unlogged.iter().chain(destroyed).filter(|why| !verdict.reasons.contains(why)).take(5);
-        let mut unchecked: Vec<String> = lost.cloned().collect();
-        unchecked.extend(suite.unchecked().into_iter().take(5));
+    if evidence.suite.is_some() || evidence.valgrind.is_some() {
+        let suite = evidence.suite.as_ref();
+        let unknown = evidence.valgrind.iter().flat_map(ValgrindEvidence::unknown);
+        let lost = suite.iter().flat_map(|suite| &suite.unlogged).chain(unknown);
+        let mut unchecked: Vec<String> = lost.filter(|why| !verdict.reasons.contains(why)).take(5).cloned().collect();
+        unchecked.extend(suite.iter().flat_map(|suite| suite.unchecked()).take(5));
         verdict.reasons.extend(unchecked.into_iter().map(|what| format!("not checked: {what}")));
     }
     let heap = evidence.heap.iter().flat_map(|heap| &heap.incomplete);

@@ -158,7 +158,7 @@ impl Explained<'_> {
             )?;
         }
         let suite = record.evidence.suite.iter();
-        let lost = suite.clone().flat_map(|suite| &suite.unlogged).chain(valgrind.destroyed.values()).cloned();
+        let lost = suite.clone().flat_map(|suite| &suite.unlogged).chain(valgrind.unknown()).cloned();
         for why in lost.chain(suite.clone().flat_map(SuiteEvidence::unchecked)) {
             writeln!(text, "    not checked: {why}")?;
         }

@@ -139,10 +139,13 @@ fn all_checked(run: &Run, tool: Tool) -> bool {
             let all_seen = |suite: &SuiteEvidence| suite.unlogged.is_empty() && suite.without_log.is_empty();
             evidence.valgrind.as_ref().is_some_and(|valgrind| {
                 let is_whole = match &evidence.suite {
-                    Some(suite) => valgrind.complete > 0 && valgrind.destroyed.is_empty() && all_seen(suite),
+                    Some(suite) => valgrind.complete > 0 && all_seen(suite),
                     None => valgrind.main_complete == Some(true),
                 };
-                is_whole && valgrind.incomplete.is_empty() && valgrind.uncounted == 0
+                is_whole
+                    && valgrind.unknown().next().is_none()
+                    && valgrind.incomplete.is_empty()
+                    && valgrind.uncounted == 0
             })
         })
 }

@@ -347,7 +347,6 @@ impl Attempt {
     /// Looks at the processes of a suite that starts valgrind itself.
     pub(super) fn look(&mut self, now: Instant) {
         let Some(suite) = &mut self.suite else { return };
-        suite.keep();
         if now >= suite.next() {
             // Members that cannot be listed now are looked at the next time.
             suite.look(&self.group.members(self.adopted.as_deref()).unwrap_or_default());
@@ -386,9 +385,6 @@ impl Attempt {
             if self.recent.len() > 16 {
                 self.recent.remove(0);
             }
-        }
-        if let Some(logs) = &mut self.logs {
-            logs.look();
         }
     }
 }

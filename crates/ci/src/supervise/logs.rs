@@ -41,7 +41,7 @@ enum State {
 impl Logs {
     /// Begins to watch the directory.
     pub(super) fn new(job: &PlannedJob, directory: PathBuf, options: ToolOptions) -> Logs {
-        let state = State::Watched(LogWatch::new(&directory));
+        let state = State::Watched(LogWatch::new(&directory).ok());
         let traced = Command {
             directory,
             tool: job.tool.kind,
@@ -54,14 +54,6 @@ impl Logs {
             options,
         };
         Logs { traced: Arc::new(traced), state }
-    }
-
-    /// Notes the logs that were opened since the last call.
-    pub(super) fn look(&mut self) {
-        match &mut self.state {
-            State::Watched(Some(watch)) => watch.take(),
-            State::Watched(None) | State::InWork(_) | State::Read(_) => {}
-        }
     }
 
     /// `true` if they have been read; the first call begins to read them, after `prepare`. All processes are gone by then.
@@ -90,7 +82,7 @@ impl Logs {
         match self.state {
             State::Read(evidence) => evidence,
             State::InWork(thread) => thread.join().unwrap_or_else(|_| ValgrindEvidence {
-                incomplete: vec!["reading the logs failed, which is a bug in Drydock".into()],
+                lost: vec!["reading the logs failed, which is a bug in Drydock".into()],
                 ..ValgrindEvidence::default()
             }),
             State::Watched(_) => ValgrindEvidence::default(),

@@ -1,13 +1,11 @@
 //! The processes of a suite that starts valgrind itself: which of them run under it, with which options, and where their
 //! logs go.
 //!
-//! Two sources: the kernel tells of each log that is created (inotify), and the job's processes are looked at every few
-//! tens of milliseconds (proc(5)).
+//! The job's processes are looked at every few tens of milliseconds (proc(5)).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,7 +17,6 @@ use drydock_valgrind::by_suite::{Destination, Invocation, SuiteOptions, VARIABLE
 use drydock_valgrind::findings::MOST_BYTES;
 use drydock_valgrind::leak_kinds::show_what_counts;
 use drydock_valgrind::tool::Tool;
-use drydock_valgrind::watch::Keeper;
 
 /// The time between two looks at the processes: a tenth of the time that valgrind needs for the smallest program.
 const LOOK: Duration = Duration::from_millis(40);
@@ -37,7 +34,6 @@ pub(super) struct Suite {
     directory: PathBuf,
     project: PathBuf,
     tool: Tool,
-    keeper: Option<Keeper>,
     /// The directory with links to files whose paths hold blanks.
     _links: Option<tempfile::TempDir>,
     next: Instant,
@@ -129,14 +125,13 @@ fn without_blanks() -> PathBuf {
 }
 
 impl Suite {
-    /// Begins to watch the attempt's directory.
+    /// Takes note of a suite that is about to start.
     pub(super) fn new(job: &PlannedJob, project: &Path, directory: &Path, handed: Handed) -> Suite {
         Suite {
             directory: directory.to_owned(),
             // The kernel names executables by their true paths.
             project: fs::canonicalize(project).unwrap_or_else(|_| project.to_owned()),
             tool: job.tool.kind,
-            keeper: job.tool.kind.finds_errors().then(|| Keeper::new(directory)).flatten(),
             _links: handed.links,
             next: Instant::now(),
             seen: HashMap::new(),
@@ -144,21 +139,9 @@ impl Suite {
         }
     }
 
-    /// Readable when a log was created.
-    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.keeper.as_ref().map(Keeper::as_fd)
-    }
-
     /// The moment of the next look at the processes.
     pub(super) fn next(&self) -> Instant {
         self.next
-    }
-
-    /// Renames new logs, so that an exec does not overwrite them.
-    pub(super) fn keep(&mut self) {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.take();
-        }
     }
 
     /// Looks at the job's processes.
@@ -218,7 +201,6 @@ impl Suite {
 
     /// Copies the suite's own XML to the attempt's directory. All processes are gone.
     pub(super) fn collect(&mut self) {
-        self.keep();
         let mut number = 0;
         for seen in self.seen.values_mut() {
             let Seen::Traced(traced) = seen else { continue };

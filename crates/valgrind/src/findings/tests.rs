@@ -60,12 +60,15 @@ impl Directory {
         Directory(directory)
     }
 
+    /// With the number of times that each log was opened; each one that is left was kept.
     fn gather(&self, job: &Command, opens: &[(&str, u32)]) -> ValgrindEvidence {
-        let count = opens.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-        let opens = Opens { count, overflowed: false };
-        let watched = !opens.count.is_empty();
-        gather(job.traced(self.0.path(), watched.then_some(&opens)))
+        gather(job.traced(self.0.path(), Some(&opened(opens, &[]))))
     }
+}
+
+fn opened(count: &[(&str, u32)], kept: &[(&str, u32)]) -> Opens {
+    let [count, kept] = [count, kept].map(|all| all.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect());
+    Opens { count, kept, ..Opens::default() }
 }
 
 #[test]
@@ -110,21 +113,18 @@ fn what_was_not_checked_is_reported() {
     unchecked(&[main(), (12, log(12, 11, "./a", &[]))], &[], everything, &["process 11 started a process"]);
     unchecked(&[main(), (12, log(12, 1, "./a", &[]))], &[], everything, &[]);
     unchecked(&[main(), (12, log(12, std::process::id(), "./a", &[]))], &[], everything, &[]);
-    // Exec, seen by the watch.
-    unchecked(&[main()], &[("memcheck.10.xml", 1)], everything, &[]);
-    unchecked(&[main()], &[("memcheck.10.xml", 2)], everything, &["./a became ./a by exec"]);
-    let child = || (11, log(11, 10, "./b", &[]));
-    unchecked(&[main(), child()], &[("memcheck.11.xml", 2)], everything, &[]);
-    unchecked(&[main(), child()], &[("memcheck.11.xml", 3)], everything, &["another program became ./b by exec"]);
-    unchecked(
-        &[main()],
-        &[("memcheck.13.xml", 1), ("log", 4)],
-        everything,
-        &["memcheck.13.xml: it was written, but is missing"],
-    );
-    // Exec, seen by the name alone.
-    unchecked(&[(10, log(10, 9, "/bin/b", &[]))], &[], everything, &["./a became /bin/b by exec"]);
-    unchecked(&[(10, log(10, 9, "/bin/a", &[]))], &[], everything, &[]);
+}
+
+#[test]
+fn without_a_watch_an_exec_is_known_by_its_name_alone() {
+    let lost = |exe: &str| {
+        let directory = Directory::new(&[(10, log(10, 9, exe, &[]))]);
+        let evidence = gather(job(&["./a"], |_| {}).traced(directory.0.path(), None));
+        assert!(evidence.incomplete[0].contains("the kernel allows no watch"), "{:?}", evidence.incomplete);
+        evidence.lost
+    };
+    assert_eq!(lost("/bin/b"), ["./a became /bin/b by exec; errors before that are lost"]);
+    assert_eq!(lost("/bin/a"), Vec::<String>::new());
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_directory_without_logs_is_no_pass() {
     assert_eq!((evidence.main_complete, evidence.complete, evidence.findings), (None, 0, 0));
     let gone = tempfile::tempdir().unwrap().path().join("gone");
     let planned = job(&["./a"], |_| {});
-    let evidence = gather(planned.traced(&gone, None));
+    let evidence = gather(planned.traced(&gone, Some(&Opens::default())));
     assert_eq!((evidence.main_complete, evidence.incomplete.len()), (None, 1));
 }
 
@@ -175,7 +175,7 @@ fn a_job_with_more_log_than_is_read_is_not_wholly_checked() {
     file.set_len(MOST_BYTES * 4).unwrap();
     let evidence = directory.gather(&job(&["./a"], |_| {}), &[]);
     assert_eq!(evidence.main_complete, Some(true));
-    assert!(evidence.incomplete[0].contains("of which only the first"), "{:?}", evidence.incomplete);
+    assert!(evidence.lost[0].contains("of which only the first"), "{:?}", evidence.lost);
 }
 
 #[test]
@@ -214,14 +214,13 @@ fn an_end_at_the_first_error_is_no_kill() {
 }
 
 /// The evidence of a suite that starts valgrind itself, with logs by name.
-fn suite(logs: &[(&str, String)], opens: &[(&str, u32)]) -> ValgrindEvidence {
+fn suite(logs: &[(&str, String)], opens: &Opens) -> ValgrindEvidence {
     let directory = Directory::new(&[]);
     for (name, text) in logs {
         fs::write(directory.0.path().join(name), text).unwrap();
     }
-    let count = opens.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
     let job = job(&["sh"], |job| job.traces_all = false);
-    gather(Traced { by_suite: true, ..job.traced(directory.0.path(), Some(&Opens { count, overflowed: false })) })
+    gather(Traced { by_suite: true, ..job.traced(directory.0.path(), Some(opens)) })
 }
 
 /// A log that stops before its end.
@@ -240,7 +239,10 @@ fn a_suite_has_many_programs_tools_and_native_parents() {
             ("memcheck.23.own-1.xml", log(23, 6, "./d", &["own"])),
             ("memcheck.24.xml", cut(24, 6, &[])),
         ],
-        &[("memcheck.21.xml", 3), ("helgrind.22.xml", 1), ("memcheck.24.xml", 1)],
+        &opened(
+            &[("memcheck.21.xml", 3), ("helgrind.22.xml", 1), ("memcheck.24.xml", 1)],
+            &[("memcheck.21.xml", 3), ("helgrind.22.xml", 1)],
+        ),
     );
     assert_eq!((evidence.findings, evidence.complete), (5, 3), "{evidence:#?}");
     assert_eq!(evidence.incomplete.len(), 1, "{:?}", evidence.incomplete);
@@ -250,19 +252,52 @@ fn a_suite_has_many_programs_tools_and_native_parents() {
 
 #[test]
 fn logs_that_a_suite_destroyed_or_overwrote_are_reported() {
-    let whole = |pid: u32, parent: u32| log(pid, parent, "./d", &[]);
-    let names = |evidence: ValgrindEvidence| (evidence.destroyed.into_keys().collect::<Vec<_>>(), evidence.incomplete);
-    let nothing = Vec::<String>::new;
-    let missing = suite(&[("memcheck.1.1.xml", whole(1, 5))], &[("memcheck.1.xml", 1), ("memcheck.2.xml", 1)]);
-    assert_eq!(names(missing), (vec!["memcheck.2".to_owned()], nothing()));
-    let changed = suite(&[("memcheck.1.1.xml", whole(1, 5))], &[("memcheck.1.xml", 1), ("memcheck.1.1.xml", 1)]);
-    assert_eq!(names(changed), (vec!["memcheck.1".to_owned()], nothing()));
-    // Two programs, one log.
-    let twice = [("memcheck.1.1.xml", 0), ("memcheck.1.xml", 2), ("memcheck.3.xml", 1)];
-    let overwritten = suite(&[("memcheck.1.1.xml", whole(1, 5)), ("memcheck.3.1.xml", whole(3, 5))], &twice[1..]);
-    let told = "memcheck.1.xml: it was overwritten 1 times by programs with the same pid".to_owned();
-    assert_eq!(names(overwritten), (Vec::new(), vec![told]));
-    // A fork and an exec in the same moment.
-    let forked = suite(&[("memcheck.1.1.xml", whole(1, 3)), ("memcheck.3.1.xml", whole(3, 5))], &twice[1..]);
-    assert_eq!(names(forked), (Vec::new(), nothing()));
+    let log = |name: &'static str, pid: u32| (name, log(pid, 5, "./d", &[]));
+    let first = || log("memcheck.1.1.xml", 1);
+    let [one, two] = [("memcheck.1.xml", 1), ("memcheck.2.xml", 1)];
+    let twice = [("memcheck.1.xml", 2)];
+    let destroyed = |logs: &[(&str, String)], opens: &Opens| {
+        let evidence = suite(logs, opens);
+        assert!(evidence.incomplete.is_empty() && evidence.lost.is_empty(), "{evidence:#?}");
+        evidence.destroyed.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(destroyed(&[first()], &opened(&[one], &[one])), Vec::<String>::new());
+    assert_eq!(destroyed(&[first()], &opened(&[one, two], &[one, two])), ["memcheck.2"]);
+    assert_eq!(destroyed(&[first()], &opened(&[one, two], &[one])), ["memcheck.2"]);
+    // One of two that had the same pid.
+    assert_eq!(destroyed(&[first()], &opened(&twice, &twice)), ["memcheck.1"]);
+    assert_eq!(destroyed(&[first()], &opened(&[one, ("memcheck.1.1.xml", 1)], &[one])), ["memcheck.1"]);
+    let foreign = Opens { foreign: ["memcheck.1.1.xml".to_owned()].into(), ..opened(&[one], &[one]) };
+    assert_eq!(destroyed(&[first()], &foreign), ["memcheck.1"]);
+
+    let lost = |logs: &[(&str, String)], opens: &Opens| {
+        let evidence = suite(logs, opens);
+        assert!(evidence.incomplete.is_empty() && evidence.destroyed.is_empty(), "{evidence:#?}");
+        evidence.lost.join("; ")
+    };
+    assert_eq!(lost(&[first()], &opened(&[one], &[one])), "");
+    // Two processes, one log; also if one forked the other.
+    let overwritten = "memcheck.1.xml: it was overwritten 1 times by processes with the same pid";
+    assert!(lost(&[first()], &opened(&twice, &[one])).starts_with(overwritten));
+    assert!(lost(&[log("memcheck.1.xml", 1)], &opened(&twice, &[])).starts_with(overwritten));
+    let forked = ("memcheck.1.1.xml", super::tests::log(1, 2, "./d", &[]));
+    let parent = log("memcheck.2.1.xml", 2);
+    let opens = opened(&[twice[0], two], &[one, two]);
+    assert!(lost(&[forked, parent], &opens).starts_with(overwritten));
+    let overflowed = Opens { overflowed: true, ..opened(&[one], &[one]) };
+    assert!(lost(&[first()], &overflowed).starts_with("so many files were written at once"));
+    // Two processes wrote it at once, and the kernel told of one opening.
+    let longer = first().1 + "<error>";
+    let mixed = lost(&[("memcheck.1.1.xml", longer)], &opened(&[one], &[one]));
+    assert_eq!(mixed, "./d (memcheck.1.1.xml): it goes on after its end, so another process wrote it too");
+    let cut = first().1.replace("<status>", "\0\0</x><status>");
+    assert!(lost(&[("memcheck.1.1.xml", cut)], &opened(&[one], &[one])).contains("not well-formed"));
+}
+
+#[test]
+fn a_suite_whose_logs_could_not_be_watched_does_not_pass() {
+    let directory = Directory::new(&[(10, log(10, 9, "./d", &[]))]);
+    let job = job(&["sh"], |job| job.traces_all = false);
+    let evidence = gather(Traced { by_suite: true, ..job.traced(directory.0.path(), None) });
+    assert!(evidence.lost[0].contains("fs.inotify.max_user_instances"), "{evidence:#?}");
 }

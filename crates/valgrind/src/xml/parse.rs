@@ -46,6 +46,13 @@ pub fn parse(input: impl BufRead) -> Log {
     let mut buffer = Vec::new();
     let stopped = loop {
         buffer.clear();
+        if state.closed {
+            match goes_on(&mut reader) {
+                Ok(true) => break Some("it goes on after its end, so another process wrote it too".into()),
+                Ok(false) => break None,
+                Err(error) => break Some(error.to_string()),
+            }
+        }
         match reader.read_event_into(&mut buffer) {
             Ok(Event::Start(tag)) => {
                 let name = tag.name();
@@ -79,7 +86,25 @@ pub fn parse(input: impl BufRead) -> Log {
             Err(error) => break Some(format!("it is not well-formed at byte {}: {error}", reader.error_position())),
         }
     };
-    state.finish(stopped)
+    // A process that is killed leaves a log that is well-formed up to its end.
+    let at_end = reader.get_mut().fill_buf().map_or(true, <[u8]>::is_empty);
+    state.finish(stopped, at_end)
+}
+
+/// Whether anything but white space follows.
+fn goes_on<R: BufRead>(reader: &mut Reader<R>) -> std::io::Result<bool> {
+    let mut stream = reader.stream();
+    loop {
+        let available = stream.fill_buf()?;
+        if available.is_empty() {
+            return Ok(false);
+        }
+        if !available.iter().all(u8::is_ascii_whitespace) {
+            return Ok(true);
+        }
+        let read = available.len();
+        stream.consume(read);
+    }
 }
 
 /// The name of an element, cut to [`LONGEST_NAME`].
@@ -318,10 +343,11 @@ impl State {
         self.log.errors.push(error);
     }
 
-    fn finish(mut self, stopped: Option<String>) -> Log {
+    fn finish(mut self, stopped: Option<String>, at_end: bool) -> Log {
         self.log.extent = match stopped {
-            _ if !self.any => Extent::Empty,
-            Some(why) => Extent::Cut(why),
+            _ if !self.any && at_end => Extent::Empty,
+            Some(why) if at_end => Extent::Cut(why),
+            Some(why) => Extent::Damaged(why),
             None if self.log.protocol.is_some_and(|version| version < 4) => {
                 Extent::Cut("its protocol is older than version 4".into())
             }

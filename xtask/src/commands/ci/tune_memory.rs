@@ -173,7 +173,11 @@ impl Lab<'_> {
         let name = self.seeded(trial)?.name;
         let record = last(finished, &name)?;
         let pid = record.evidence.pid.unwrap_or_default();
-        let path = finished.dir.attempt(name.as_str(), record.number).join(format!("memcheck.{pid}.xml"));
+        let directory = finished.dir.attempt(name.as_str(), record.number);
+        // The first log of the process, which has no number where it could not be watched.
+        let [numbered, path] =
+            [format!("memcheck.{pid}.1.xml"), format!("memcheck.{pid}.xml")].map(|n| directory.join(n));
+        let path = if numbered.exists() { numbered } else { path };
         let (log, _) =
             xml::read(&path, findings::MOST_BYTES).with_context(|| format!("cannot read {}", path.display()))?;
         Ok((pid, log))

@@ -148,10 +148,22 @@ fn processes() -> Vec<Way> {
         .says("left processes behind"),
         suite(
             "suite-same-pid-in-namespaces",
-            "for what in read lose; do unshare -r --pid --fork valgrind -q ./d $what & sleep 1; done; wait",
+            "for what in read lose; do unshare -r --pid --fork valgrind -q ./d $what; done",
             "findings{2}",
         )
         .needs("unshare", "util-linux"),
+        // Nobody looks while the second overwrites the log of the first.
+        unchecked(
+            "suite-same-pid-unseen",
+            "kill -STOP $PPID; for what in read nothing; do unshare -r --pid --fork valgrind -q ./d $what; done; kill -CONT $PPID",
+            "it was overwritten 1 times by processes with the same pid",
+        )
+        .needs("unshare", "util-linux"),
+        unchecked(
+            "suite-exec-unseen",
+            "kill -STOP $PPID; valgrind -q --trace-children=yes ./d read exec ./d; kill -CONT $PPID",
+            "it was overwritten 1 times by processes with the same pid",
+        ),
         suite("suite-chroots", "mkdir empty; unshare -r valgrind -q ./d chroot fork lose", "findings{1}")
             .reason("Cannot create XML file")
             .needs("unshare", "util-linux"),
@@ -177,6 +189,18 @@ fn logs() -> Vec<Way> {
             "suite-overwrites-logs",
             &format!("valgrind -q ./d lose; echo '<valgrindoutput/>' > {files}; valgrind -q ./d"),
             "another program than valgrind opened it for writing",
+        ),
+        unchecked(
+            "suite-truncates-logs",
+            &format!("valgrind -q ./d lose; perl -e 'truncate($_, 0) for @ARGV' {files}; valgrind -q ./d"),
+            "another program than valgrind put it there, or changed it",
+        ),
+        unchecked(
+            "suite-replaces-logs",
+            &format!(
+                "valgrind -q ./d; cp {files} clean; valgrind -q ./d lose; for log in {files}; do cp clean new; mv new $log; done"
+            ),
+            "another program than valgrind put it there, or changed it",
         ),
         unchecked(
             "suite-forges-a-log",

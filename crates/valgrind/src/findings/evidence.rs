@@ -1,0 +1,58 @@
+//! What was found in the logs of one attempt.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::Finding;
+
+/// The content of valgrind's logs, summed up over all processes of an attempt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ValgrindEvidence {
+    /// Errors that count, over all processes, each once.
+    pub findings: u64,
+    /// The findings that are kept; [`ValgrindEvidence::findings`] has their number before some were dropped.
+    pub first: Vec<Finding>,
+    /// The number of processes that left a complete log.
+    pub complete: u64,
+    /// Processes whose log is cut, empty, missing or unreadable, with the reason: these were not completely checked.
+    pub incomplete: Vec<String>,
+    /// Whether the main process's log is complete; `None` when it has no log.
+    pub main_complete: Option<bool>,
+    /// Where the main process was when its fatal signal came, innermost frame first.
+    pub main_crash: Vec<String>,
+    /// Processes that left only the beginning of a log, as one does that becomes a program that is not traced, but also
+    /// one that is killed before it does anything wrong.
+    #[serde(default)]
+    pub stubs: u64,
+    /// Suppressions that were used, by name, and how often over all processes.
+    #[serde(default)]
+    pub used: BTreeMap<String, u64>,
+    /// The number of complete logs that do not count used suppressions, as those of a suite that runs `valgrind -q`.
+    #[serde(default)]
+    pub uncounted: u64,
+    /// Logs that were deleted or changed after valgrind wrote them, with the reason, by the beginning of their names,
+    /// `memcheck.4711`.
+    #[serde(default)]
+    pub destroyed: BTreeMap<String, String>,
+    /// Logs that could not be kept or read as they were written, with the reason. What they said is not known.
+    #[serde(default)]
+    pub lost: Vec<String>,
+    /// Errors that valgrind counted in a process, and of which no log of the attempt shows any.
+    #[serde(default)]
+    pub unshown: u64,
+    /// The exit code by which valgrind says that it counted errors, where it was told to.
+    #[serde(default)]
+    pub error_exit: Option<i32>,
+    /// Whether all errors that valgrind counts by its options are in its logs, and the project did not ask for that exit
+    /// code itself. Then that code without an error in a log is the program's own.
+    #[serde(default)]
+    pub shows_all: bool,
+    /// Whether valgrind ended the main process at an error (`--exit-on-first-error=yes`).
+    #[serde(default)]
+    pub stopped: bool,
+    /// What the options of the job's surroundings changed, as sentences.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
