@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod paths;
 pub mod quarantine;
 pub mod release;
+pub mod release_notes;
 pub mod schema;
 pub mod template;
 

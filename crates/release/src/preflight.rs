@@ -7,7 +7,9 @@ use serde::Serialize;
 use drydock_archive::source::SourceTree;
 use drydock_base::exec;
 use drydock_base::hint;
+use drydock_base::text::{plural, quoted};
 use drydock_config::release::{Format, Release, Version};
+use drydock_config::release_notes::{NotesError, NotesQuery, ReleaseNotes};
 
 /// The result of checking one requirement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,28 +75,31 @@ pub fn version_files(release: &Release, tree: &SourceTree, version: &Version) ->
     Ok(findings)
 }
 
-/// Checks that the changelog has a heading for the version; none if no changelog is declared.
+/// Checks that the changelog has an entry for the version that is not empty; none if no changelog is declared.
 ///
 /// # Errors
 /// An object of the commit cannot be read.
 pub fn changelog(release: &Release, tree: &SourceTree, version: &Version) -> anyhow::Result<Option<Finding>> {
     let Some(path) = &release.changelog else { return Ok(None) };
-    let what = format!("{path} has a heading for {version}");
-    let Some(text) = tree.text(path)? else {
+    let what = format!("{path} has an entry for {version}");
+    let Some(content) = tree.content(path)? else {
         return Ok(Some(Finding::bad(
             what,
             "the commit has no such file",
             "correct `version.changelog`, or commit the file",
         )));
     };
-    let heading = text.lines().find(|line| line.starts_with('#') && names(line, version));
-    Ok(Some(match heading {
-        Some(line) => Finding::good(what, line.trim()),
-        None => Finding::bad(
-            what,
-            "it has no such heading",
-            format!("add one such as `## [{version}] - DATE`, and commit it"),
-        ),
+    let tag = release.tag.render(version);
+    let query = NotesQuery { file: path, version: version.as_str(), tag: &tag };
+    Ok(Some(match ReleaseNotes::find(&content, query) {
+        Ok(notes) => {
+            let changes = plural(notes.items.len(), "change");
+            Finding::good(what, format!("line {}: {}, {changes}", notes.line, quoted(&notes.heading)))
+        }
+        Err(error) => {
+            let NotesError { line, problem, .. } = &error;
+            Finding::bad(what, format!("line {line}: {problem}"), error.remedy())
+        }
     }))
 }
 
@@ -111,13 +116,6 @@ pub fn dates(release: &Release, tree: &SourceTree) -> Vec<Finding> {
         }
     });
     findings.take(1).collect()
-}
-
-/// Whether a heading has exactly this version: `## [1.2] - 2026-06-01`, `## 1.2`, `## v1.2`.
-fn names(line: &str, version: &Version) -> bool {
-    let part = |c: char| c.is_ascii_alphanumeric() || ".+~_-".contains(c);
-    let words = line.split(|c: char| !part(c));
-    words.map(|word| word.strip_prefix('v').unwrap_or(word)).any(|word| word == version.as_str())
 }
 
 /// Checks that the packages that generators need are installed; no findings on a machine without dpkg.
@@ -143,20 +141,4 @@ pub fn packages(release: &Release) -> Vec<Finding> {
         }
     }
     findings
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_heading_names_one_version() {
-        let version: Version = "1.2".parse().unwrap();
-        for line in ["## [1.2] - 2026-06-01", "# 1.2", "## v1.2: name"] {
-            assert!(names(line, &version), "{line}");
-        }
-        for line in ["## [1.2.1]", "## 11.2", "## [1.2-rc1]", "## Unreleased"] {
-            assert!(!names(line, &version), "{line}");
-        }
-    }
 }

@@ -17,7 +17,8 @@ use drydock_base::paths;
 use drydock_config::debversion::{self, DebVersion};
 use drydock_config::release::Format;
 use drydock_config::release::deb::{Deb, Number, Series, Target};
-use drydock_deb::changelog::{ChangelogEntry, changes_in};
+use drydock_config::release_notes::{NoteItem, NotesQuery, ReleaseNotes};
+use drydock_deb::changelog::ChangelogEntry;
 use drydock_deb::control::{self, Paragraph};
 use drydock_deb::debian_directory::DebianDirectory;
 use drydock_deb::package::{self, SourcePackage, SourcePackageInputs};
@@ -167,6 +168,8 @@ impl<'a> SourcePackages<'a> {
         fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let sources = self.debian_directory()?;
         let first = sources.for_series("", None)?;
+        // What is wrong with the changelog is said before the archives are built.
+        let changes = self.changes()?;
         let archive = self.release_archive(options.threads)?;
         let mut origs =
             vec![directory.join(format!("{}_{}.orig.{}", first.name(), self.upstream, self.deb.orig.extension()))];
@@ -188,7 +191,7 @@ impl<'a> SourcePackages<'a> {
                 source: first.name(),
                 version: self.version(series)?,
                 series: series.name.as_str().to_owned(),
-                changes: self.changes()?,
+                changes: changes.clone(),
                 maintainer: self.deb.maintainer.as_str().to_owned(),
                 epoch: self.release.tree.epoch,
             };
@@ -246,16 +249,25 @@ impl<'a> SourcePackages<'a> {
         }
     }
 
-    fn changes(&self) -> anyhow::Result<Vec<String>> {
+    /// The changes for the changelog of the packages: those of the entry in the project's changelog, if it is a release.
+    ///
+    /// # Errors
+    /// A changelog is declared, and has no entry for the version, an empty one, or several.
+    fn changes(&self) -> anyhow::Result<Vec<NoteItem>> {
         let ReleaseContext { commit, tree, version, .. } = self.release;
-        if self.release.nightly().is_some() {
-            return Ok(vec![format!("Nightly build {version} of commit {}.", commit.id)]);
-        }
-        let mut changes = vec![format!("New upstream release {version}.")];
-        let file = commit.declaration.changelog.as_ref().and_then(|path| tree.get(path));
-        if let Some(entry) = file {
-            let text = String::from_utf8_lossy(&tree.reader().content(entry)?).into_owned();
-            changes.extend(changes_in(&text, version));
+        let Some(tag) = &self.release.tag else {
+            let kind = if self.release.is_trial() { "Trial" } else { "Nightly" };
+            return Ok(vec![NoteItem::paragraph(format!("{kind} build {version} of commit {}.", commit.id))]);
+        };
+        let mut changes = vec![NoteItem::paragraph(format!("New upstream release {version}."))];
+        if let Some(file) = &commit.declaration.changelog {
+            let content = tree.content(file)?.ok_or_else(|| {
+                let text =
+                    format!("{file}: the commit has no such file; correct `version.changelog`, or commit the file");
+                Failure::rejected(text)
+            })?;
+            let query = NotesQuery { file, version: version.as_str(), tag: &tag.name };
+            changes.extend(ReleaseNotes::find(&content, query).map_err(Failure::rejected)?.items);
         }
         Ok(changes)
     }

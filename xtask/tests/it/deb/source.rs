@@ -59,6 +59,9 @@ fn source_packages_are_reproducible() {
         );
         let version = run(&unpacked, &["dpkg-parsechangelog", "-S", "Version"], &[]);
         assert_eq!(version.trim(), format!("{VERSION}~{series}"));
+        let changes = run(&unpacked, &["dpkg-parsechangelog", "-S", "Changes"], &[]);
+        let item = "  * Added: The plugin `http`, which serves the daemon's status on 127.0.0.1.\n  * Added: `--check";
+        assert!(changes.contains(item), "{changes}");
         let copyright = fs::read_to_string(unpacked.join("debian/copyright")).unwrap();
         assert!(copyright.contains("Files: *vendor/httparse-1.8.0/*\n"), "{copyright}");
         assert!(unpacked.join("wire/lamp_wiregen.c").is_file(), "derived files are in the orig tarball");
@@ -130,6 +133,12 @@ fn candidates_and_nightlies_have_versions_and_targets() {
     let deb = Deb::new(&project, &directory.path().join("state"));
     let candidate = deb.ok(&["source", "--dry-run", "--tag", "v26.06rc1", "--series", "noble"]);
     assert!(candidate.stdout.contains("26.06~rc1-0ubuntu1~ppa1~ubuntu24.04.1\n"), "{}", candidate.stdout);
+    // A release that the changelog does not have is refused before anything is built.
+    let silent = deb.call(&["source", "--tag", "v26.06rc1", "--series", "noble"]);
+    let text = "CHANGELOG.md:8: no entry for the version: the topmost heading is `0.3.0 - 2026-06-01`; \
+                add a heading such as `## [26.06rc1] - DATE` with the changes below it, and commit it";
+    assert!(silent.code() == 1 && silent.stderr.contains(text), "{}", silent.transcript());
+    assert!(!directory.path().join("state/dist/26.06rc1/SHA256SUMS").exists());
     let nightly = deb.ok(&["source", "--dry-run", "--nightly", "26.09", "--series", "jammy"]);
     assert!(nightly.stdout.contains("26.09~~git20260601.1.g"), "{}", nightly.stdout);
     // Nightlies and releases have different targets.
