@@ -52,6 +52,8 @@ pub enum Compression {
     Bzip2,
     /// Zstandard; read only.
     Zstd,
+    /// The format of LZMA before xz, `.lzma`; read only.
+    Lzma,
 }
 
 /// A decoder of a buffered stream.
@@ -70,7 +72,7 @@ struct CompressionInfo {
 }
 
 /// Every compression. Decoders read all members of a stream, and refuse anything else after them.
-const COMPRESSIONS: [CompressionInfo; 5] = [
+const COMPRESSIONS: [CompressionInfo; 6] = [
     CompressionInfo {
         compression: Compression::Plain,
         name: "tar",
@@ -109,7 +111,31 @@ const COMPRESSIONS: [CompressionInfo; 5] = [
         magic: b"\x28\xb5\x2f\xfd",
         decoder: |stream| Ok(Box::new(zstd::Frames::new(stream))),
     },
+    CompressionInfo {
+        compression: Compression::Lzma,
+        name: "lzma",
+        suffix: ".lzma",
+        // The format has no magic bytes: this is the byte of the properties that every encoder has by default.
+        magic: b"\x5d",
+        decoder: |stream| {
+            let decoder = xz2::stream::Stream::new_lzma_decoder(XZ_MEMORY).map_err(io::Error::other)?;
+            Ok(Box::new(Single(XzDecoder::new_stream(stream, decoder))))
+        },
+    },
 ];
+
+/// A reader of one stream of LZMA, which has to be the whole file.
+struct Single<R: io::BufRead>(XzDecoder<R>);
+
+impl<R: io::BufRead> Read for Single<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        if read == 0 && !buffer.is_empty() && !self.0.get_mut().fill_buf()?.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "something follows the stream"));
+        }
+        Ok(read)
+    }
+}
 
 impl Compression {
     fn info(self) -> &'static CompressionInfo {
@@ -156,11 +182,31 @@ mod tests {
             let extension = info.compression.map_or("zip".to_owned(), |one| format!("tar{}", one.info().suffix));
             assert_eq!(format.extension(), extension);
         }
-        use Compression::{Bzip2, Gzip, Plain, Xz, Zstd};
-        for compression in [Plain, Gzip, Xz, Bzip2, Zstd] {
+        use Compression::{Bzip2, Gzip, Lzma, Plain, Xz, Zstd};
+        for compression in [Plain, Gzip, Xz, Bzip2, Zstd, Lzma] {
             assert_eq!(compression.info().compression, compression);
             assert_eq!(Compression::from_suffix(compression.info().suffix), Some(compression));
         }
-        assert_eq!(Compression::from_suffix(".lzma"), None);
+        assert_eq!(Compression::from_suffix(".Z"), None);
+    }
+
+    fn lzma(bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut plain = Vec::new();
+        Compression::Lzma.decoder(bytes).map_err(io::Error::other)?.read_to_end(&mut plain)?;
+        Ok(plain)
+    }
+
+    #[test]
+    fn streams_of_lzma_are_read_to_their_end_and_no_further() {
+        let options = xz2::stream::LzmaOptions::new_preset(6).unwrap();
+        let stream = xz2::stream::Stream::new_lzma_encoder(&options).unwrap();
+        let content = b"content ".repeat(20_000);
+        let mut packed = Vec::new();
+        xz2::read::XzEncoder::new_stream(&content[..], stream).read_to_end(&mut packed).unwrap();
+        assert_eq!(lzma(&packed).unwrap(), content);
+        for length in 0..packed.len() {
+            assert!(lzma(&packed[..length]).is_err(), "{length} of {} bytes", packed.len());
+        }
+        assert!(lzma(&[&packed[..], b"x"].concat()).is_err() && lzma(&[&packed[..], &packed].concat()).is_err());
     }
 }

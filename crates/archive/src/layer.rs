@@ -3,7 +3,7 @@
 //! OCI image specification 1.1, layer.md. Contents are spooled to one unnamed file: memory does not grow with them, and
 //! each package is read once, in the order that it has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -24,6 +24,8 @@ const WAITING_CHUNKS: usize = 8;
 #[derive(Debug)]
 pub struct Layer {
     items: BTreeMap<String, Item>,
+    /// The hard links to each path.
+    links: BTreeMap<String, BTreeSet<String>>,
     spool: File,
     spooled: u64,
 }
@@ -93,7 +95,8 @@ impl Layer {
     /// # Errors
     /// The directory is not writable.
     pub fn new(directory: &Path) -> io::Result<Layer> {
-        Ok(Layer { items: BTreeMap::new(), spool: tempfile::tempfile_in(directory)?, spooled: 0 })
+        let (items, links) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Layer { items, links, spool: tempfile::tempfile_in(directory)?, spooled: 0 })
     }
 
     /// Spools the content of a file.
@@ -118,8 +121,50 @@ impl Layer {
     }
 
     /// Adds an item under a path without `/` at its ends; the item that it replaces.
-    pub fn put(&mut self, path: String, item: Item) -> Option<Item> {
-        self.items.insert(path, item)
+    ///
+    /// A hard link is another name of what is at its target now: it keeps the content when the target is replaced later, as on
+    /// a disk. A hard link to a symbolic link becomes another symbolic link with the same target.
+    pub fn put(&mut self, path: String, mut item: Item) -> Option<Item> {
+        if let ItemKind::HardLink(to) = &mut item.kind {
+            // Links never lead to links that are in the layer already, so there is at most one step.
+            if let Some(Item { kind: ItemKind::HardLink(next), .. }) = self.items.get(to) {
+                next.clone_into(to);
+            }
+            match self.items.get(to) {
+                // Another name for itself.
+                Some(_) if *to == path => return None,
+                Some(link @ Item { kind: ItemKind::Link(_), .. }) => item = link.clone(),
+                Some(_) | None => {}
+            }
+        }
+        if let ItemKind::HardLink(to) = &item.kind {
+            self.links.entry(to.clone()).or_default().insert(path.clone());
+        }
+        let old = self.items.insert(path.clone(), item);
+        match &old {
+            Some(Item { kind: ItemKind::HardLink(to), .. }) => {
+                let is_same = matches!(&self.items[&path].kind, ItemKind::HardLink(now) if now == to);
+                if let Some(names) = self.links.get_mut(to).filter(|_| !is_same) {
+                    names.remove(&path);
+                }
+            }
+            Some(file @ Item { kind: ItemKind::File(_) | ItemKind::Link(_), .. }) => self.keep_for_links(&path, file),
+            Some(Item { kind: ItemKind::Directory, .. }) | None => {}
+        }
+        old
+    }
+
+    /// Lets the hard links to a path share the file that was there.
+    fn keep_for_links(&mut self, path: &str, file: &Item) {
+        let mut names = self.links.remove(path).unwrap_or_default();
+        let Some(first) = names.pop_first() else { return };
+        for name in &names {
+            if let Some(item) = self.items.get_mut(name) {
+                item.kind = ItemKind::HardLink(first.clone());
+            }
+        }
+        self.items.insert(first.clone(), file.clone());
+        self.links.insert(first, names);
     }
 
     /// The item at a path.
@@ -229,7 +274,10 @@ impl Layer {
         for _ in 0..8 {
             match self.items.get_key_value(at) {
                 Some((_, Item { kind: ItemKind::HardLink(to), .. })) => at = to,
-                Some((real, item)) if at == path || matches!(item.kind, ItemKind::File(_)) => return Ok((item, real)),
+                // What is at the target may have come after its link.
+                Some((real, item)) if at == path || !matches!(item.kind, ItemKind::Directory) => {
+                    return Ok((item, real));
+                }
                 Some(_) | None => break,
             }
         }
@@ -323,6 +371,59 @@ mod tests {
             let found = layer.write(0, Vec::new()).unwrap_err().to_string();
             assert!(found.contains("not a file in the layer"), "{found}");
         }
+    }
+
+    #[test]
+    fn hard_links_keep_what_was_there_when_they_were_made() {
+        let mut layer = layer(&[]);
+        let [old, new] = ["old", "new"].map(|text| layer.keep(&mut text.as_bytes()).unwrap());
+        let hard = |to: &str| Item { kind: ItemKind::HardLink(to.into()), ..Item::directory(0) };
+        let link = |to: &str| Item { kind: ItemKind::Link(to.into()), ..Item::directory(0) };
+        for (path, item) in [
+            ("file", Item::file(old, 0)),
+            ("one", hard("file")),
+            ("two", hard("one")),
+            ("three", hard("two")),
+            ("two", link("elsewhere")),
+            ("file", Item::file(new, 0)),
+            ("file", hard("file")),
+            // A name of the old file, and one of the new one.
+            ("four", hard("three")),
+            ("five", hard("file")),
+            ("one", Item::file(new, 7)),
+            // Names of symbolic links, at once and later.
+            ("six", hard("two")),
+            ("seven", hard("eight")),
+            ("eight", link("nowhere")),
+            ("two", link("other")),
+        ] {
+            layer.put(path.into(), item);
+        }
+        let mut plain = Vec::new();
+        layer.write_plain(9, &mut plain).unwrap();
+        let mut archive = ::tar::Archive::new(&plain[..]);
+        let entries = archive.entries().unwrap().map(|entry| {
+            let mut entry = entry.unwrap();
+            let mut content = String::new();
+            entry.read_to_string(&mut content).unwrap();
+            let link =
+                entry.link_name().unwrap().map(|link| format!("{:?} {}", entry.header().entry_type(), link.display()));
+            format!("{} {}", entry.path().unwrap().display(), link.unwrap_or(content))
+        });
+        assert_eq!(
+            entries.collect::<Vec<_>>(),
+            [
+                "eight Symlink nowhere",
+                "file new",
+                "five Link file",
+                "four old",
+                "one new",
+                "seven Symlink nowhere",
+                "six Symlink elsewhere",
+                "three Link four",
+                "two Symlink other",
+            ]
+        );
     }
 
     #[test]

@@ -59,8 +59,15 @@ pub struct Member {
     pub owner: (u64, u64),
     /// Seconds since 1970; the times of a zip file are taken for UTC.
     pub time: u64,
-    /// Extended attributes by name.
+    /// The target of a symbolic or hard link, if it is not UTF-8: the kind has U+FFFD in place of what is not.
+    pub raw_link: Option<Vec<u8>>,
+    /// Extended attributes by name, in whichever records of pax they are.
     pub attributes: Vec<(String, Vec<u8>)>,
+    /// Records of pax about other properties, by key: access control lists (`SCHILY.acl.access`) and flags of files
+    /// (`SCHILY.fflags`).
+    pub properties: Vec<(String, Vec<u8>)>,
+    /// Whether the entry has a pax header, or the archive a global one before it.
+    pub pax: bool,
     /// The size of the content in bytes.
     pub size: u64,
     /// The position of the first header in the tar stream or the zip file, in bytes.

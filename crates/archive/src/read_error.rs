@@ -20,6 +20,16 @@ pub enum ReadError {
     /// The archive has the named feature, which is not supported.
     #[error("it has {0}, which is not supported")]
     Unsupported(String),
+    /// A file has a property that cannot be kept, and without which it would be another one.
+    #[error("{path} has {what}; {remedy}")]
+    NotKept {
+        /// The path of the file.
+        path: String,
+        /// The property.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// The archive would be unpacked to a path outside of the target, or to something other than files and links.
     #[error("it cannot be unpacked safely: {0}")]
     Unsafe(String),

@@ -147,6 +147,9 @@ fn parts(file: &mut File) -> Result<Vec<(&'static str, Part)>, ReadError> {
             ["control.tar", "data.tar"].into_iter().find_map(|base| Some((base, name.strip_prefix(base)?.to_owned())))
         {
             let compression = Compression::from_suffix(&ending);
+            // dpkg-deb reads bzip2 and lzma for the files only (deb(5)).
+            let is_old = matches!(compression, Some(Compression::Bzip2 | Compression::Lzma));
+            let compression = compression.filter(|_| !(is_old && base == "control.tar"));
             let compression = compression.ok_or_else(|| ReadError::Unsupported(format!("{name:?}")))?;
             if found.iter().any(|(other, _)| *other == base) {
                 return Err(damaged("it has two members of the same name"));
@@ -218,6 +221,8 @@ mod tests {
             (ar(&[("debian-binary", b"3.0\n")]), "a package format other than 2"),
             (ar(&[("debian-binary", b"2.0\n")]), "has no control.tar"),
             (ar(&[("debian-binary", b"2.0\n"), ("control.tar.lzma", b"")]), "control.tar.lzma"),
+            (ar(&[("debian-binary", b"2.0\n"), ("control.tar.bz2", b"")]), "control.tar.bz2"),
+            (ar(&[("debian-binary", b"2.0\n"), ("control.tar", b""), ("data.tar.Z", b"")]), "data.tar.Z"),
             (ar(&[("debian-binary", b"2.0\n"), ("control.tar.zst", b"none"), ("data.tar", &data)]), "zstd"),
             (
                 ar(&[("debian-binary", b"2.0\n"), ("data.tar", &data), ("data.tar", &data)]),

@@ -98,6 +98,7 @@ fn read(tar: &Path, directory: &Path) -> Result<Layer, ReadError> {
         }
         leftovers.take(&mut layer, path, member, content)
     })?;
+    leftovers.omitted.report("the base image");
     Ok(layer)
 }
 

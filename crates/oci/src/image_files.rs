@@ -98,11 +98,12 @@ impl ImageFiles {
     fn apply(&mut self, layout: &Layout, layer: &Descriptor) -> Result<(), ReadError> {
         let mut upper = ImageFiles::default();
         let mut whiteouts = Vec::new();
+        let lower = &*self;
         visit_layer(&layout.path(&layer.digest), &layer.media_type, &mut |member, content| {
             let path = clean_path(&member.path)?;
             match whiteout(&path) {
                 Some(whiteout) => whiteouts.push(whiteout),
-                None => upper.note(path, member, content)?,
+                None => upper.note(path, member, content, lower)?,
             }
             Ok(())
         })?;
@@ -119,16 +120,32 @@ impl ImageFiles {
         Ok(())
     }
 
-    fn note(&mut self, path: String, member: &Member, content: &mut dyn Read) -> Result<(), ReadError> {
+    /// Adds a file of a layer on top of `lower`.
+    fn note(
+        &mut self,
+        path: String,
+        member: &Member,
+        content: &mut dyn Read,
+        lower: &ImageFiles,
+    ) -> Result<(), ReadError> {
         if path.is_empty() {
             return Ok(());
         }
         let kind = match &member.kind {
             MemberKind::Directory => FileKind::Directory,
-            MemberKind::File | MemberKind::HardLink(_) => FileKind::File,
+            MemberKind::File => FileKind::File,
+            MemberKind::HardLink(to) => {
+                let to = clean_path(to)?;
+                let there = self.files.get(&to).or_else(|| lower.files.get(&to));
+                there.map_or(FileKind::File, |there| there.kind.clone())
+            }
             MemberKind::Link(target) => FileKind::Link(target.clone()),
             MemberKind::Other(_) => FileKind::Other,
         };
+        if matches!(member.kind, MemberKind::HardLink(_)) && kind == FileKind::File && is_kept(&path) {
+            // Its content is at another path, which is not kept.
+            return Err(ReadError::Unsupported(format!("{path:?} as a hard link")));
+        }
         if kind == FileKind::File && is_kept(&path) {
             let mut text = Vec::new();
             content.take(LARGEST_TEXT).read_to_end(&mut text)?;
@@ -374,6 +391,40 @@ mod tests {
         let mut all = image(&list);
         all.apply_whiteout(&Whiteout::All("a".into()));
         assert_eq!(all.files.keys().collect::<Vec<_>>(), ["a", "a-b"]);
+    }
+
+    #[test]
+    fn hard_links_of_layers_are_of_the_kind_of_their_target() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::create(directory.path()).unwrap();
+        let layer = |entries: &[(&str, ::tar::EntryType, &str)]| {
+            let mut builder = ::tar::Builder::new(Vec::new());
+            for (path, kind, link) in entries {
+                let mut header = ::tar::Header::new_ustar();
+                header.set_entry_type(*kind);
+                header.set_size(0);
+                if link.is_empty() {
+                    builder.append_data(&mut header, path, &b""[..]).unwrap();
+                } else {
+                    builder.append_link(&mut header, path, link).unwrap();
+                }
+            }
+            layout.put(super::super::model::media::LAYER, &builder.into_inner().unwrap()).unwrap()
+        };
+        use ::tar::EntryType::{Directory, Link, Regular, Symlink};
+        let lower =
+            layer(&[("usr/", Directory, ""), ("file", Regular, ""), ("link", Symlink, "usr"), ("same", Link, "link")]);
+        let upper = layer(&[("again", Link, "link"), ("other", Link, "file"), (".wh.link", Regular, "")]);
+        let mut files = ImageFiles::default();
+        files.apply(&layout, &lower).unwrap();
+        files.apply(&layout, &upper).unwrap();
+        assert_eq!(files.real("same/x").unwrap(), "usr/x");
+        assert_eq!(files.real("again/x").unwrap(), "usr/x");
+        assert_eq!(files.get("other").map(|found| &found.kind), Some(&FileKind::File));
+        assert!(files.get("link").is_none());
+        // A list of packages whose content is elsewhere would be an empty one.
+        let status = layer(&[("var/lib/dpkg/status", Link, "file")]);
+        assert!(files.apply(&layout, &status).unwrap_err().to_string().contains("status\" as a hard link"));
     }
 
     #[test]

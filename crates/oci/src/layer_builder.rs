@@ -1,6 +1,7 @@
 //! The layer builder: puts files into a layer, as they would be created in the base image. Symlinks of the base are followed,
 //! and its directories keep their attributes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::image_files::{FileKind, ImageFile, ImageFiles, PathError};
@@ -13,6 +14,8 @@ pub struct LayerBuilder {
     pub files: ImageFiles,
     /// The layer.
     pub layer: Layer,
+    /// The directories in the layer that nobody put there: parents of other files that the base does not have.
+    implied: BTreeSet<String>,
 }
 
 /// The reason why a file cannot be put into the layer.
@@ -24,6 +27,17 @@ pub enum PutError {
     /// The path is in the layer already.
     #[error("{0} is in the layer twice")]
     Twice(String),
+    /// A directory with files in it is at the path.
+    #[error("{0} is a directory that is not empty, so no file or link can replace it")]
+    NotEmpty(String),
+    /// The target of a hard link is not in the layer.
+    #[error("{link} is a hard link to {target}, which is not a file or link that comes before it")]
+    NoTarget {
+        /// The link.
+        link: String,
+        /// Its target.
+        target: String,
+    },
     /// The path cannot be resolved.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -35,12 +49,12 @@ impl LayerBuilder {
     /// # Errors
     /// The directory cannot be written.
     pub fn new(files: ImageFiles, directory: &Path) -> std::io::Result<LayerBuilder> {
-        Ok(LayerBuilder { files, layer: Layer::new(directory)? })
+        Ok(LayerBuilder { files, layer: Layer::new(directory)?, implied: BTreeSet::new() })
     }
 
     /// Puts a file at a path, and returns its resolved path. Existing files are replaced only if `replace` is true.
     ///
-    /// Existing directories, also behind symlinks, stay as they are.
+    /// Directories of the base image, also behind symlinks, stay as they are.
     ///
     /// # Errors
     /// See [`PutError`].
@@ -50,6 +64,10 @@ impl LayerBuilder {
             return Ok(real);
         }
         let is_directory = item.kind == ItemKind::Directory;
+        if is_directory && self.implied.remove(&real) {
+            self.set(&real, item, FileKind::Directory);
+            return Ok(real);
+        }
         if is_directory && self.files.is_directory(&real) {
             return Ok(real);
         }
@@ -58,20 +76,34 @@ impl LayerBuilder {
             // The parents are in the layer already.
             Some(_) => {}
             None if self.files.get(&real).is_some() && !replace => return Err(PutError::InBase(format!("/{real}"))),
-            None => self.parents(&real, item.time),
+            None => {}
         }
-        if let ItemKind::HardLink(to) = &mut item.kind {
-            *to = self.files.real(to)?;
+        if self.files.children(&real).next().is_some() {
+            return Err(PutError::NotEmpty(format!("/{real}")));
         }
-        let kind = match &item.kind {
+        let kind = match &mut item.kind {
             ItemKind::Directory => FileKind::Directory,
-            ItemKind::File(_) | ItemKind::HardLink(_) => FileKind::File,
+            ItemKind::File(_) => FileKind::File,
             ItemKind::Link(target) => FileKind::Link(target.clone()),
+            ItemKind::HardLink(to) => {
+                *to = self.files.real(to)?;
+                match self.layer.get(to).map(|target| &target.kind) {
+                    Some(ItemKind::File(_) | ItemKind::HardLink(_)) => FileKind::File,
+                    Some(ItemKind::Link(target)) => FileKind::Link(target.clone()),
+                    Some(ItemKind::Directory) | None => {
+                        return Err(PutError::NoTarget { link: format!("/{real}"), target: format!("/{to}") });
+                    }
+                }
+            }
         };
-        self.files.remove(&real);
-        self.files.set(&real, ImageFile { kind, mode: item.mode, owner: item.owner, time: item.time });
-        self.layer.put(real.clone(), item);
+        self.parents(&real, item.time);
+        self.set(&real, item, kind);
         Ok(real)
+    }
+
+    fn set(&mut self, real: &str, item: Item, kind: FileKind) {
+        self.files.set(real, ImageFile { kind, mode: item.mode, owner: item.owner, time: item.time });
+        self.layer.put(real.to_owned(), item);
     }
 
     /// Adds the directories above a path with their attributes in the base: a program that unpacks the layer alone would
@@ -89,6 +121,7 @@ impl LayerBuilder {
                 None => {
                     let found = ImageFile { kind: FileKind::Directory, mode: 0o755, owner: (0, 0), time };
                     self.files.set(directory, found);
+                    self.implied.insert(directory.to_owned());
                     Item::directory(time)
                 }
             };
@@ -163,5 +196,37 @@ mod tests {
             "etc/passwd is not a directory, so etc/passwd/x cannot be created"
         );
         assert!(put("bin", false).unwrap_err().contains("/bin exists in the base"));
+    }
+
+    #[test]
+    fn hard_links_lead_to_files_and_links_of_the_layer() {
+        let mut builder = builder();
+        let content = builder.layer.keep(&mut &b"x"[..]).unwrap();
+        let mut put = |path: &str, kind: ItemKind| {
+            let put = builder.put(path, Item { kind, ..Item::directory(9) }, true);
+            put.map_err(|why| why.to_string())
+        };
+        let hard = |to: &str| ItemKind::HardLink(to.into());
+        put("opt/file", ItemKind::File(content)).unwrap();
+        put("opt/link", ItemKind::Link("../usr".into())).unwrap();
+        put("opt/other", hard("opt/link")).unwrap();
+        // A path through a hard link to a symbolic link.
+        assert_eq!(put("opt/other/x", ItemKind::File(content)).unwrap(), "usr/x");
+        for target in ["opt/gone", "opt", "etc/passwd"] {
+            let found = put("opt/late", hard(target)).unwrap_err();
+            assert_eq!(
+                found,
+                format!("/opt/late is a hard link to /{target}, which is not a file or link that comes before it")
+            );
+        }
+        // Nothing below a directory of the base is lost because a link has its name.
+        for (path, kind) in [("etc", ItemKind::Link("opt".into())), ("opt", ItemKind::File(content))] {
+            assert!(put(path, kind).unwrap_err().contains("is a directory that is not empty"), "{path}");
+        }
+        // The permissions of a directory count wherever it is in the archive, unless the base has it.
+        builder.put("opt", Item { mode: 0o700, ..Item::directory(9) }, true).unwrap();
+        builder.put("etc", Item { mode: 0o700, ..Item::directory(9) }, true).unwrap();
+        assert_eq!(builder.layer.get("opt").map(|item| item.mode), Some(0o700));
+        assert!(builder.layer.get("etc").is_none());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use super::image_files::clean_path;
+use super::member_item::{self, Omitted};
 use drydock_archive::layer::{Item, ItemKind, Layer};
 use drydock_archive::read::{Member, MemberKind, ReadError};
 
@@ -13,13 +13,15 @@ pub struct Leftovers {
     dropped: BTreeMap<String, Item>,
     /// Names that replace the names that were left out, as they have the same content.
     instead: BTreeMap<String, String>,
+    /// The properties of files that were left out.
+    pub omitted: Omitted,
 }
 
 impl Leftovers {
     /// Copies a member of a tar file to a layer, under its normalised path, unless it is a leftover.
     ///
     /// # Errors
-    /// The member is a device or the like, or its content cannot be copied.
+    /// See [`member_item::item`].
     pub fn take(
         &mut self,
         layer: &mut Layer,
@@ -27,17 +29,12 @@ impl Leftovers {
         member: &Member,
         content: &mut dyn Read,
     ) -> Result<(), ReadError> {
-        let kind = match &member.kind {
-            MemberKind::Directory => ItemKind::Directory,
-            MemberKind::File => ItemKind::File(layer.keep(content)?),
-            MemberKind::Link(target) => ItemKind::Link(target.clone()),
-            MemberKind::HardLink(to) => ItemKind::HardLink(clean_path(to)?),
-            // A container gets its devices from its engine.
-            MemberKind::Other(_) if is_leftover(&path) => return Ok(()),
-            MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
-        };
-        let attributes = attributes(&member.attributes);
-        self.put(layer, path, Item { kind, mode: member.mode, owner: member.owner, time: member.time, attributes });
+        // A container gets its devices from its engine.
+        if matches!(member.kind, MemberKind::Other(_)) && is_leftover(&path) {
+            return Ok(());
+        }
+        let item = member_item::item(layer, &path, member, content, &mut self.omitted)?;
+        self.put(layer, path, item);
         Ok(())
     }
 
@@ -75,14 +72,6 @@ impl Leftovers {
             layer.put(path, item);
         }
     }
-}
-
-/// Returns the extended attributes that do not depend on the machine, sorted by name.
-fn attributes(all: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
-    // Others, such as SELinux labels, depend on the machine.
-    let kept = |name: &str| name == "security.capability" || name.starts_with("user.");
-    let named: BTreeMap<_, _> = all.iter().filter(|(name, _)| kept(name)).cloned().collect();
-    named.into_iter().collect()
 }
 
 /// Returns true for the path of a leftover: logs, caches, package lists, names of the machine, and devices, which a
@@ -165,13 +154,5 @@ mod tests {
             ("var/log/out", ItemKind::Link("/dev/stdout".into())),
         ];
         assert_eq!(kinds, expected);
-    }
-
-    #[test]
-    fn machine_attributes_are_omitted() {
-        let all = ["user.b", "security.selinux", "security.ima", "security.capability", "user.a"];
-        let all = all.map(|name| (name.to_owned(), vec![1]));
-        let names: Vec<String> = attributes(&all).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["security.capability", "user.a", "user.b"]);
     }
 }

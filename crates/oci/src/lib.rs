@@ -10,6 +10,7 @@ pub mod image_files;
 pub mod layer_builder;
 pub mod layout;
 pub mod leftovers;
+pub mod member_item;
 pub mod model;
 pub mod nightly;
 pub mod normalise;

@@ -77,6 +77,7 @@ fn layer(layout: &Layout, file: &Path, media_type: &str, epoch: u64) -> anyhow::
         ReadError::Io(error) => anyhow::Error::new(error).context("cannot normalise a layer"),
         other => Failure::rejected(format!("cannot normalise a layer: {other}")),
     })?;
+    leftovers.omitted.report("a layer of the engine");
     NewLayer::write(&layer, epoch, layout)
 }
 

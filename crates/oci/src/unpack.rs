@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -85,21 +86,25 @@ impl Disk<'_> {
             }
             MemberKind::Link(target) => {
                 self.remove(&real)?;
-                symlink(target, &at)?;
+                let raw = member.raw_link.as_deref().unwrap_or(target.as_bytes());
+                symlink(std::ffi::OsStr::from_bytes(raw), &at)?;
                 FileKind::Link(target.clone())
             }
             MemberKind::HardLink(to) => {
                 let target = self.files.real(&clean_path(to)?).map_err(|error| ReadError::Unsafe(error.to_string()))?;
-                if self.files.get(&target).is_none_or(|found| found.kind != FileKind::File) {
+                let there = self.files.get(&target).map(|found| found.kind.clone());
+                let there = there.filter(|kind| matches!(kind, FileKind::File | FileKind::Link(_)));
+                let Some(kind) = there else {
                     return Err(ReadError::Unsafe(format!(
                         "{path:?} is a hard link to {to:?}, which is not a file of the image"
                     )));
-                }
+                };
                 if target != real {
                     self.remove(&real)?;
+                    // The kernel does not follow a symlink here.
                     fs::hard_link(self.root.join(&target), &at)?;
                 }
-                FileKind::File
+                kind
             }
             MemberKind::Other(_) => return Ok(()),
         };
@@ -268,7 +273,7 @@ mod tests {
             (Tar::new().file("../secret", "x"), "`..` component"),
             (Tar::new().hard("a", "../secret"), "`..` component"),
             (Tar::new().hard("a", "gone"), "not a file of the image"),
-            (Tar::new().link("l", "/").hard("a", "l"), "not a file of the image"),
+            (Tar::new().directory("d").hard("a", "d"), "not a file of the image"),
             (Tar::new().file("f", "x").file("f/g", "x"), "is not a directory"),
             (Tar::new().link("l", "l").file("l/x", "x"), "too many symlinks"),
         ] {
@@ -277,7 +282,11 @@ mod tests {
         }
         // Links out of the directory lead to its root, as in a container.
         let up = Tar::new().link("up", "../..").file("up/secret", "x").link("abs", "/etc").file("abs/passwd", "mine");
+        // A hard link to a link is another link, and what is below it is in the root too.
+        let up = up.hard("other", "abs").file("other/group", "mine");
         let (_directory, root) = unpacked(vec![up]).unwrap();
+        assert_eq!(fs::read_to_string(root.join("etc/group")).unwrap(), "mine");
+        assert_eq!(fs::read_link(root.join("other")).unwrap(), Path::new("/etc"));
         assert_eq!(fs::read_to_string(root.join("secret")).unwrap(), "x");
         assert_eq!(fs::read_to_string(root.join("etc/passwd")).unwrap(), "mine");
     }

@@ -203,7 +203,8 @@ fn member(header: &Header, extensions: Extensions, place: Place) -> Result<Membe
     let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let path = lossy(&extensions.sparse.name.or(extensions.path).unwrap_or_else(|| header.path_bytes().into_owned()));
     let own_link = || header.link_name_bytes().unwrap_or_default().into_owned();
-    let link = lossy(&extensions.link.unwrap_or_else(own_link));
+    let raw_link = extensions.link.unwrap_or_else(own_link);
+    let link = lossy(&raw_link);
     let mode = number(&old.mode).ok_or_else(|| damaged("a mode"))?;
     let kind = match header.entry_type() {
         EntryType::Regular | EntryType::Continuous if path.ends_with('/') => MemberKind::Directory,
@@ -211,8 +212,18 @@ fn member(header: &Header, extensions: Extensions, place: Place) -> Result<Membe
         EntryType::Directory => MemberKind::Directory,
         EntryType::Symlink => MemberKind::Link(link.clone()),
         EntryType::Link => MemberKind::HardLink(link.clone()),
-        other => MemberKind::Other(format!("an entry of type {:?}", char::from(other.as_byte()))),
+        EntryType::Char => MemberKind::Other("a character device".into()),
+        EntryType::Block => MemberKind::Other("a block device".into()),
+        EntryType::Fifo => MemberKind::Other("a named pipe".into()),
+        other => MemberKind::Other(match other.as_byte() {
+            b'D' => "a directory of an incremental backup".into(),
+            b'M' => "the rest of a file of another volume".into(),
+            b'V' => "a volume label".into(),
+            byte => format!("an entry of type {:?}", char::from(byte)),
+        }),
     };
+    let is_link = matches!(kind, MemberKind::Link(_) | MemberKind::HardLink(_));
+    let raw_link = (is_link && std::str::from_utf8(&raw_link).is_err()).then_some(raw_link);
     if kind != MemberKind::File && place.size > 0 {
         return Err(damaged("a directory or link has content"));
     }
@@ -244,7 +255,10 @@ fn member(header: &Header, extensions: Extensions, place: Place) -> Result<Membe
         owner: (id(extensions.uid, &old.uid), id(extensions.gid, &old.gid)),
         // Times before 1970 become 1970.
         time: extensions.time.or_else(|| number(&old.mtime)).unwrap_or_default(),
+        raw_link,
         attributes: extensions.attributes,
+        properties: extensions.properties,
+        pax: extensions.pax,
         size: place.size,
         offset: place.start,
         fields,

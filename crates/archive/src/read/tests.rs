@@ -134,7 +134,7 @@ fn unpack_writes_nothing_outside_of_the_directory() {
         (&[(b'0', "x", ""), (b'0', "x", "")], "is duplicated"),
         (&[(b'5', "x", ""), (b'2', "x", "y")], "is duplicated"),
         (&[(b'1', "hard", "/etc/passwd")], "a hard link to /etc/passwd"),
-        (&[(b'3', "device", "")], "an entry of type '3'"),
+        (&[(b'3', "device", "")], "a character device"),
         (&[(b'0', ".git/hooks/x", "")], "contains a `.git` component"),
     ];
     for (entries, words) in cases {

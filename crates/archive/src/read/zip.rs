@@ -55,6 +55,7 @@ pub(super) fn visit<R: Read + Seek>(
             let mut bytes = Vec::new();
             checked.read_to_end(&mut bytes).map_err(|error| entry.explain(error))?;
             *target = String::from_utf8_lossy(&bytes).into_owned();
+            member.raw_link = std::str::from_utf8(&bytes).is_err().then_some(bytes);
             each(&member, &mut io::empty())?;
         } else {
             each(&member, &mut checked).map_err(|error| match error {
@@ -243,7 +244,10 @@ impl Central {
             mode: mode & 0o7777,
             owner: (0, 0),
             time: time.map_or(0, |time| time.as_second().unsigned_abs()),
+            raw_link: None,
             attributes: Vec::new(),
+            properties: Vec::new(),
+            pax: false,
             size: self.size,
             offset: self.offset,
             fields,

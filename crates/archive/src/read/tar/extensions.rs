@@ -1,8 +1,18 @@
 //! Extension headers: pax records, and GNU's long names.
 
 use ::tar::EntryType;
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::{ReadError, damaged, shown};
+
+/// libarchive writes base64 without padding; others may write it with padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// The extension headers of the next entry.
 #[derive(Default)]
@@ -14,7 +24,12 @@ pub(super) struct Extensions {
     pub(super) gid: Option<u64>,
     /// Whole seconds since 1970; an earlier time is 1970.
     pub(super) time: Option<u64>,
+    /// Extended attributes by name.
     pub(super) attributes: Vec<(String, Vec<u8>)>,
+    /// Records about properties that are neither a field nor an extended attribute.
+    pub(super) properties: Vec<(String, Vec<u8>)>,
+    /// Whether there was a pax header.
+    pub(super) pax: bool,
     /// GNU's records about a sparse file.
     pub(super) sparse: SparseRecords,
     /// All records, as text for differences.
@@ -49,6 +64,7 @@ impl Extensions {
             }
             _ => {
                 let global = entry_type == EntryType::XGlobalHeader;
+                self.pax = true;
                 for (key, value) in pax(content)? {
                     let known = self.apply(key, value, global)?;
                     if known && global {
@@ -91,6 +107,7 @@ impl Extensions {
             }
             // star's sparse files: the content would be read without its holes.
             "SCHILY.realsize" => return Err(ReadError::Unsupported("a sparse file as star writes it".into())),
+            "SUN.holesdata" => return Err(ReadError::Unsupported("a sparse file as Solaris writes it".into())),
             "GNU.sparse.major" => self.sparse.major = Some(number()?),
             "GNU.sparse.realsize" | "GNU.sparse.size" => self.sparse.size = Some(number()?),
             "GNU.sparse.offset" | "GNU.sparse.numbytes" => self.sparse.map.push(number()?),
@@ -99,13 +116,53 @@ impl Extensions {
                 let numbers = numbers.and_then(|numbers| numbers.collect::<Result<_, _>>().ok());
                 self.sparse.map = numbers.ok_or_else(|| damaged("the map of a sparse file"))?;
             }
-            _ => match key.strip_prefix("SCHILY.xattr.") {
-                Some(name) => self.attributes.push((name.to_owned(), value.to_vec())),
-                None => return Ok(key.starts_with("GNU.sparse.")),
-            },
+            "RHT.security.selinux" => self.attribute("security.selinux".into(), value.to_vec())?,
+            "SCHILY.fflags" => self.properties.push((key.to_owned(), value.to_vec())),
+            _ if key.starts_with("SCHILY.acl.") => self.properties.push((key.to_owned(), value.to_vec())),
+            _ => {
+                if let Some(name) = key.strip_prefix("SCHILY.xattr.") {
+                    self.attribute(name.to_owned(), value.to_vec())?;
+                } else if let Some(name) = key.strip_prefix("LIBARCHIVE.xattr.") {
+                    let wrong = || ReadError::Damaged(format!("the pax record `{}`", shown(key)));
+                    let value = BASE64.decode(value).map_err(|_| wrong())?;
+                    self.attribute(percent_decoded(name).ok_or_else(wrong)?, value)?;
+                } else {
+                    return Ok(key.starts_with("GNU.sparse."));
+                }
+            }
         }
         Ok(true)
     }
+
+    /// Adds an extended attribute. bsdtar writes each in two ways, which must agree.
+    fn attribute(&mut self, name: String, value: Vec<u8>) -> Result<(), ReadError> {
+        match self.attributes.iter().find(|(known, _)| *known == name) {
+            // GNU tar's own record of the label has no NUL at its end.
+            Some((_, known)) if *known == value || name == "security.selinux" => Ok(()),
+            Some(_) => Err(ReadError::Damaged(format!("the attribute `{}` has two values", shown(&name)))),
+            None => {
+                self.attributes.push((name, value));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The name of an attribute in libarchive's records, where `%` and two digits stand for a byte.
+fn percent_decoded(name: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = name.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first == b'%' {
+            let (digits, after) = rest.split_at_checked(2)?;
+            bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+            rest = after;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// The records of a pax header: `LENGTH KEY=VALUE` and a line end.

@@ -9,6 +9,7 @@ use drydock_config::images::Platform;
 use drydock_config::release::{Format, Version};
 use drydock_oci::image_files::clean_path;
 use drydock_oci::layer_builder::LayerBuilder;
+use drydock_oci::member_item::{self, Omitted};
 
 /// Returns the archive for a version and platform.
 pub(super) fn file(project: &Path, path: &str, version: &Version, platform: Platform) -> PathBuf {
@@ -35,19 +36,16 @@ pub(super) fn unpack(builder: &mut LayerBuilder, file: &Path, strip: u32, into: 
     };
     let mut any = false;
     let mut refused = None;
+    let mut omitted = Omitted::default();
     read::visit(file, format, Limits { bytes: 16 << 30, ..Limits::UNKNOWN }, &mut |member, content| {
         let Some(path) = place(&member.path)? else { return Ok(()) };
-        let kind = match &member.kind {
-            MemberKind::Directory => ItemKind::Directory,
-            MemberKind::File => ItemKind::File(builder.layer.keep(content)?),
-            MemberKind::Link(target) => ItemKind::Link(target.clone()),
-            MemberKind::HardLink(to) => match place(to)? {
-                Some(to) => ItemKind::HardLink(to),
-                None => return Err(ReadError::Unsafe(format!("{path} is a hard link to {to}, which `strip` removes"))),
-            },
-            MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
-        };
-        let item = Item { kind, mode: member.mode, owner: (0, 0), time: member.time, attributes: Vec::new() };
+        let mut item =
+            Item { owner: (0, 0), ..member_item::item(&mut builder.layer, &path, member, content, &mut omitted)? };
+        if let MemberKind::HardLink(to) = &member.kind {
+            let placed = place(to)?
+                .ok_or_else(|| ReadError::Unsafe(format!("{path} is a hard link to {to}, which `strip` removes")))?;
+            item.kind = ItemKind::HardLink(placed);
+        }
         any = true;
         if let Err(why) = builder.put(&path, item, true) {
             refused.get_or_insert(why);
@@ -58,6 +56,7 @@ pub(super) fn unpack(builder: &mut LayerBuilder, file: &Path, strip: u32, into: 
         ReadError::Io(error) => anyhow::Error::new(error).context(format!("cannot unpack {}", file.display())),
         other => Failure::not_reproducible(format!("{}: {other}", file.display())),
     })?;
+    omitted.report(&name);
     match refused {
         Some(why) => Err(Failure::rejected(format!("cannot unpack {}: {why}", file.display()))),
         None if !any => Err(Failure::declaration(format!("{} has no files left after `strip`", file.display()))),

@@ -23,6 +23,7 @@ use drydock_deb::installed::{self, Installed, InstalledError};
 use drydock_deb::prove::Proof;
 use drydock_oci::image_files::{ImageFiles, STATUS, STATUS_DIRECTORY, clean_path};
 use drydock_oci::layer_builder::LayerBuilder;
+use drydock_oci::member_item::{self, Omitted};
 
 /// The directory of dpkg's file lists.
 const INFO: &str = "var/lib/dpkg/info";
@@ -269,18 +270,19 @@ fn files(builder: &mut LayerBuilder, deb: &BinaryPackage) -> anyhow::Result<Stri
         if path.is_empty() {
             return Ok(());
         }
-        let kind = match &member.kind {
-            MemberKind::Directory => ItemKind::Directory,
-            MemberKind::File => ItemKind::File(builder.layer.keep(content)?),
-            MemberKind::Link(target) => ItemKind::Link(target.clone()),
-            MemberKind::HardLink(to) => ItemKind::HardLink(clean_path(to)?),
-            MemberKind::Other(what) => return Err(ReadError::Unsupported(format!("{what} at {path}"))),
-        };
+        // As dpkg does, which reads no such headers; nothing else has attributes.
+        if member.pax {
+            return Err(ReadError::Unsupported(format!("a pax header at {path:?}, which dpkg refuses")));
+        }
+        let item = member_item::item(&mut builder.layer, &path, member, content, &mut Omitted::default())?;
         listed.push_str(&format!("/{path}\n"));
-        let attributes = member.attributes.clone();
-        let item = Item { kind, mode: member.mode, owner: member.owner, time: member.time, attributes };
-        if let Err(why) = builder.put(&path, item, false) {
-            refused.push(why.to_string());
+        match builder.put(&path, item, false) {
+            // dpkg unpacks symbolic links after everything else.
+            Ok(real) if is_link(builder, &real) && matches!(member.kind, MemberKind::HardLink(_)) => {
+                refused.push(format!("/{path} is a hard link to a symbolic link, which dpkg cannot unpack"));
+            }
+            Ok(_) => {}
+            Err(why) => refused.push(why.to_string()),
         }
         Ok(())
     })
@@ -292,6 +294,11 @@ fn files(builder: &mut LayerBuilder, deb: &BinaryPackage) -> anyhow::Result<Stri
     let list: Vec<String> = refused.into_iter().take(10).collect();
     let text = format!("cannot unpack {}:\n  {}{more}", deb.name, list.join("\n  "));
     Err(Failure::rejected(text))
+}
+
+/// Returns true for a symbolic link in the layer.
+fn is_link(builder: &LayerBuilder, path: &str) -> bool {
+    builder.layer.get(path).is_some_and(|item| matches!(item.kind, ItemKind::Link(_)))
 }
 
 /// Returns the `Conffiles` field: configuration files with the checksums by which dpkg detects changes.
