@@ -164,6 +164,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("dockerd", "docker.io", &[Check], "builds and runs images in the tests"),
     program("docker-registry", "docker-registry", &[Check], "serves as the registry in the tests"),
     program("skopeo", "skopeo", &[Check], "reads images from registries in the tests"),
+    program("umoci", "umoci", &[Check], "unpacks images in the tests"),
     program("openssl", "openssl", &[Check], "creates certificates in the tests"),
     program("qemu-system-x86_64", "qemu-system-x86", &[Check], "boots a kernel with cgroup v2 in the tests"),
     program("busybox", "busybox-static", &[Check], "is the init process of the tests' virtual machine"),

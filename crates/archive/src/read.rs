@@ -66,8 +66,8 @@ pub struct Member {
     /// Records of pax about other properties, by key: access control lists (`SCHILY.acl.access`) and flags of files
     /// (`SCHILY.fflags`).
     pub properties: Vec<(String, Vec<u8>)>,
-    /// Whether the entry has a pax header, or the archive a global one before it.
-    pub pax: bool,
+    /// What the entry has beyond ustar and GNU's long names, in words: a pax header, or a sparse file.
+    pub extension: Option<&'static str>,
     /// The size of the content in bytes.
     pub size: u64,
     /// The position of the first header in the tar stream or the zip file, in bytes.

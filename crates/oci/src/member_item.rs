@@ -72,7 +72,7 @@ impl Omitted {
         let line = |(name, (count, first)): (&String, &(usize, String))| {
             let why = match treatment(name) {
                 Omit(why) => why,
-                Keep | Treatment::Refuse { .. } => "",
+                Keep | Treatment::Refuse { .. } => "engines do not keep it",
             };
             let files = if *count == 1 { format!("/{first}") } else { format!("{count} files, such as /{first}") };
             format!("{} of {files}: {why}", one_line(name, 80))
@@ -111,7 +111,7 @@ pub fn item(
         MemberKind::Link(target) => ItemKind::Link(target.clone()),
         MemberKind::HardLink(to) => ItemKind::HardLink(clean_path(to)?),
         MemberKind::Other(what) => {
-            let remedy = "images get their devices from the engine; pack without it";
+            let remedy = "images are made of files, directories and links; pack without it";
             return Err(ReadError::NotKept { path: format!("{path:?}"), what: format!("the type of {what}"), remedy });
         }
     };
@@ -126,12 +126,13 @@ fn attributes(path: &str, member: &Member, omitted: &mut Omitted) -> Result<Vec<
             continue;
         }
         match treatment(name) {
-            // A record ends its name at the first `=`.
-            Keep if name.contains(['=', '\0']) => {
+            // A record ends its name at the first `=`; GNU tar and libarchive encode some letters by `%`, and engines do not.
+            Keep if name.contains(|letter: char| "=%".contains(letter) || letter.is_control()) => {
                 let what = format!("the attribute {name:?}");
-                let remedy = "layers hold no attributes with such a name; remove it";
+                let remedy = "programs do not agree about such names; remove it";
                 return Err(ReadError::NotKept { path: format!("{path:?}"), what, remedy });
             }
+            Keep if value.is_empty() => omitted.add(&format!("{name} without a value"), path),
             Keep => drop(kept.insert(name.clone(), value.clone())),
             Omit(_) => omitted.add(name, path),
             Treatment::Refuse { what, remedy } => {
@@ -165,7 +166,7 @@ mod tests {
             raw_link: None,
             attributes: Vec::new(),
             properties: Vec::new(),
-            pax: false,
+            extension: None,
             size: 0,
             offset: 0,
             fields: Vec::new(),
@@ -209,6 +210,7 @@ mod tests {
             ("trusted.overlay.opaque", b"y", "has a mark of an overlay file system"),
             ("user.overlay.whiteout", b"y", "has a mark of an overlay file system"),
             ("user.a=b", b"y", "the attribute \"user.a=b\""),
+            ("user.a%20b", b"y", "the attribute \"user.a%20b\""),
         ] {
             let mut file = member(MemberKind::File);
             file.attributes = vec![record(name, value)];

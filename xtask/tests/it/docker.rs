@@ -6,6 +6,7 @@ mod corpus;
 mod credentials;
 mod engines;
 mod hostile_registry;
+mod image_inputs;
 mod promote;
 mod prune;
 mod registry_faults;

@@ -69,7 +69,8 @@ pub(super) fn visit<R: Read>(stream: &mut Bounded<R>, rules: Rules, each: &mut E
         let holes = sparse.as_ref().map_or(0, Sparse::holes);
         stream.inner.charge(holes)?;
         let size = stored.checked_add(holes).ok_or_else(|| damaged("a size"))?;
-        let member = member(header, extensions, Place { start, size, fields: rules.fields })?;
+        let member =
+            member(header, extensions, Place { start, size, is_sparse: sparse.is_some(), fields: rules.fields })?;
         let path = shown(&member.path);
         let mut content = (&mut *stream.inner).take(stored);
         match &sparse {
@@ -195,6 +196,7 @@ fn checked(block: &[u8; BLOCK]) -> Result<&Header, ReadError> {
 struct Place {
     start: u64,
     size: u64,
+    is_sparse: bool,
     fields: bool,
 }
 
@@ -224,7 +226,7 @@ fn member(header: &Header, extensions: Extensions, place: Place) -> Result<Membe
     };
     let is_link = matches!(kind, MemberKind::Link(_) | MemberKind::HardLink(_));
     let raw_link = (is_link && std::str::from_utf8(&raw_link).is_err()).then_some(raw_link);
-    if kind != MemberKind::File && place.size > 0 {
+    if !matches!(kind, MemberKind::File | MemberKind::Other(_)) && place.size > 0 {
         return Err(damaged("a directory or link has content"));
     }
     let fields = if place.fields {
@@ -258,7 +260,7 @@ fn member(header: &Header, extensions: Extensions, place: Place) -> Result<Membe
         raw_link,
         attributes: extensions.attributes,
         properties: extensions.properties,
-        pax: extensions.pax,
+        extension: extensions.pax.then_some("a pax header").or(place.is_sparse.then_some("a sparse file")),
         size: place.size,
         offset: place.start,
         fields,

@@ -247,7 +247,7 @@ impl Central {
             raw_link: None,
             attributes: Vec::new(),
             properties: Vec::new(),
-            pax: false,
+            extension: None,
             size: self.size,
             offset: self.offset,
             fields,

@@ -13,7 +13,7 @@ use crate::deb::fixture::run;
 use crate::support::{need, text};
 
 /// Makes a package by dpkg-deb, from its fields and more control files.
-fn package(directory: &Path, fields: &str, control: &[(&str, &str)], files: &[&str]) -> Vec<u8> {
+pub(super) fn package(directory: &Path, fields: &str, control: &[(&str, &str)], files: &[&str]) -> Vec<u8> {
     let tree = directory.join("tree");
     fs::remove_dir_all(&tree).ok();
     fs::create_dir_all(tree.join("DEBIAN")).unwrap();
@@ -33,7 +33,7 @@ fn package(directory: &Path, fields: &str, control: &[(&str, &str)], files: &[&s
 }
 
 /// A proof of a package, of a source package.
-fn prove(deb: &Path, dsc: &Path, differences: &[&str]) {
+pub(super) fn prove(deb: &Path, dsc: &Path, differences: &[&str]) {
     let dsc = identity(&control::parse_one(&fs::read_to_string(dsc).unwrap()).unwrap());
     let name = deb.file_name().unwrap().to_str().unwrap();
     let proof = serde_json::json!({
@@ -44,7 +44,7 @@ fn prove(deb: &Path, dsc: &Path, differences: &[&str]) {
     fs::write(deb.with_file_name("proof.json"), proof.to_string()).unwrap();
 }
 
-const FIELDS: &str = "Package: lanternd\nVersion: 0.3.0-0ubuntu1~ppa1~debian12.1\nArchitecture: amd64\n";
+pub(super) const FIELDS: &str = "Package: lanternd\nVersion: 0.3.0-0ubuntu1~ppa1~debian12.1\nArchitecture: amd64\n";
 
 #[test]
 fn what_would_not_work_is_refused_with_its_remedy() {

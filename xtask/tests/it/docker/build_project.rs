@@ -53,6 +53,11 @@ pub(crate) fn debian_in(server: &Server) -> Option<String> {
 
 /// Pushes a small base for two platforms: this machine's busybox, with `/bin` as a link to `/usr/bin`.
 pub(crate) fn small_in(server: &Server) -> String {
+    small_with(server, &[])
+}
+
+/// The same with more files, each in a directory that is made.
+pub(crate) fn small_with(server: &Server, files: &[(&str, &str)]) -> String {
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::create(directory.path()).unwrap();
     let mut layer = Layer::new(directory.path()).unwrap();
@@ -63,6 +68,13 @@ pub(crate) fn small_in(server: &Server) -> String {
     layer.put("usr/bin/busybox".into(), Item { mode: 0o755, ..Item::file(content, 0) });
     for (path, target) in [("bin", "usr/bin"), ("usr/bin/sh", "busybox"), ("usr/bin/date", "busybox")] {
         layer.put(path.into(), Item { kind: ItemKind::Link(target.into()), mode: 0o777, ..Item::directory(0) });
+    }
+    for (path, content) in files {
+        for (at, _) in path.match_indices('/') {
+            layer.put(path[..at].to_owned(), Item::directory(0));
+        }
+        let content = layer.keep(&mut content.as_bytes()).unwrap();
+        layer.put((*path).to_owned(), Item::file(content, 0));
     }
     let mut part = layout.part().unwrap();
     let written = layer.write(0, part.as_file_mut()).unwrap();

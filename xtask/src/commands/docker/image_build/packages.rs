@@ -270,9 +270,9 @@ fn files(builder: &mut LayerBuilder, deb: &BinaryPackage) -> anyhow::Result<Stri
         if path.is_empty() {
             return Ok(());
         }
-        // As dpkg does, which reads no such headers; nothing else has attributes.
-        if member.pax {
-            return Err(ReadError::Unsupported(format!("a pax header at {path:?}, which dpkg refuses")));
+        // So nothing has attributes.
+        if let Some(what) = member.extension {
+            return Err(ReadError::Unsupported(format!("{what} at {path:?}, which dpkg refuses")));
         }
         let item = member_item::item(&mut builder.layer, &path, member, content, &mut Omitted::default())?;
         listed.push_str(&format!("/{path}\n"));
