@@ -17,6 +17,7 @@ use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::paths;
 use drydock_base::variations::Variation;
+use drydock_config::release;
 
 /// The name of the file.
 pub const NAME: &str = "proof.json";
@@ -88,11 +89,16 @@ impl Proof {
         paths::write_atomically(&directory.join(NAME), format!("{}\n", serde_json::to_string_pretty(self)?).as_bytes())
     }
 
-    /// Reads `proof.json` of a release in a directory.
+    /// Reads `proof.json` of a release in a directory. `declared` is the offline proof that the declaration of the released
+    /// commit requires.
     ///
     /// # Errors
     /// The file is missing, is of another release, or lacks a proof that the declaration requires.
-    pub fn load(manifest: &Manifest, directory: &Path, wants_offline: bool) -> anyhow::Result<Proof> {
+    pub fn load(
+        manifest: &Manifest,
+        directory: &Path,
+        declared: Option<&release::OfflineProof>,
+    ) -> anyhow::Result<Proof> {
         let refused = |why: &str| {
             let prove = hint::drydock(&["release", "prove"]);
             Failure::not_reproducible(format!("{}: {why}; run `{prove}`", directory.display()))
@@ -105,9 +111,23 @@ impl Proof {
         if manifest.artifacts.iter().any(|artifact| !proof.rebuild.identical.contains(&artifact.name)) {
             return Err(refused("the proof does not include all artifacts"));
         }
-        if wants_offline && proof.offline.is_none() {
-            return Err(refused("the proof of the build without a network is missing"));
+        if proof.rebuild.variations.iter().all(|variation| variation.value.is_none()) {
+            return Err(refused("the second build of the proof varied nothing"));
         }
-        Ok(proof)
+        match (declared, &proof.offline) {
+            (Some(_), None) => Err(refused("the proof of the build without a network is missing")),
+            (Some(declared), Some(offline)) if !offline.is_of(declared, manifest) => Err(refused(
+                "the proof of the build without a network is for another archive, or with other commands than declared",
+            )),
+            (Some(_), Some(_)) | (None, _) => Ok(proof),
+        }
+    }
+}
+
+impl OfflineProof {
+    /// Whether it proves what is declared, with an archive of the release.
+    fn is_of(&self, declared: &release::OfflineProof, manifest: &Manifest) -> bool {
+        manifest.artifacts.iter().any(|artifact| artifact.name == self.archive)
+            && (&self.build, &self.test, &self.poisoned) == (&declared.build, &declared.test, &declared.poisoned)
     }
 }

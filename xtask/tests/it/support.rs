@@ -20,6 +20,7 @@ mod git;
 mod moving_head;
 pub(crate) mod privilege;
 mod results;
+pub(crate) mod unproved;
 
 pub(crate) use disk::SmallDisk;
 pub(crate) use git::{git, git_with};

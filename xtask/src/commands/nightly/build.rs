@@ -45,7 +45,7 @@ pub(super) fn sources(nightly: &NightlyBuild) -> anyhow::Result<String> {
 pub(super) fn sources_proved(nightly: &NightlyBuild) -> Option<String> {
     let manifest = manifest(nightly)?;
     let proof =
-        Proof::load(&manifest, &nightly.release.directory(), nightly.release.declaration().offline_proof.is_some())
+        Proof::load(&manifest, &nightly.release.directory(), nightly.release.declaration().offline_proof.as_ref())
             .ok()?;
     Some(summarize_proof(&proof))
 }

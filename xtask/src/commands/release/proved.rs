@@ -42,8 +42,8 @@ impl Published<'_> {
             let prove = hint::drydock(&["release", "prove"]);
             return Some(format!("{} has no intact archives of {what}; run `{prove}`", self.directory.display()));
         };
-        let wants_offline = self.declaration.offline_proof.is_some();
-        Proof::load(&manifest, self.directory, wants_offline).err().map(|error| format!("{error:#}"))
+        let declared = self.declaration.offline_proof.as_ref();
+        Proof::load(&manifest, self.directory, declared).err().map(|error| format!("{error:#}"))
     }
 
     /// Fails unless the archives have a proof, or a reason is given for publishing without one.

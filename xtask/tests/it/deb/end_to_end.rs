@@ -152,6 +152,8 @@ fn lanternd_is_proved_uploaded_and_installed() {
     assert!(uploaded.code() == 0 && uploaded.stdout.starts_with("accepted   "), "{}", uploaded.transcript());
     let published = fs::read_to_string(&changes).unwrap();
     assert!(published.contains("\nDrydock-Without-Proof: made by a test\n"), "{published}");
+    let log = fs::read_to_string(at("state/uploads.jsonl")).unwrap();
+    assert!(log.lines().all(|line| line.contains("\"without-proof\":\"made by a test\"")), "{log}");
     let again = upload(&deb);
     assert!(again.code() == 0 && again.stdout.contains("(earlier)"), "{}", again.transcript());
     let status = deb.ok(&["status", "--series", "bookworm"]);

@@ -15,7 +15,7 @@ use drydock_oci::registry::{Reference, pull};
 use super::proxy::{Act, Proxy};
 use super::registry_server::{Server, skopeo_digest};
 use super::test_images::set;
-use crate::support::{need_tool, need_tools, wait_for};
+use crate::support::{need_tool, need_tools, unproved, wait_for};
 use release_project::{Built, ReleaseProject};
 
 /// The tags of images in the release repository, with what they name; lists of referrers are left out.
@@ -52,7 +52,21 @@ fn a_release_has_the_digest_that_was_built_and_a_signed_record() {
     let unproved = setup.call(&["1.0", "--key", &setup.captain, "--proved"]);
     let words = "the sources are proved";
     assert!(unproved.code() == 1 && unproved.stdout.contains(words), "{}", unproved.transcript());
-    assert!(released(&setup).is_empty(), "nothing is done without a proof, or with --dry-run");
+    setup.prove();
+    let ways = unproved::each_way(&setup.dist("1.0"), |name, words| {
+        let refused = setup.call(&["1.0", "--key", &setup.captain, "--proved"]);
+        let said = &refused.stdout;
+        let what = format!("WRONG  {}", "the sources are proved");
+        assert!(
+            refused.code() == 1 && said.contains(&what) && said.contains(words),
+            "{name}: {}",
+            refused.transcript()
+        );
+    });
+    assert!(ways >= 11 && released(&setup).is_empty(), "nothing is done without a proof, or with --dry-run");
+    let proved = setup.ok(&["1.0", "--dry-run", "--proved"]);
+    assert!(proved.stdout.contains("proof      proof.json"), "{}", proved.stdout);
+    std::fs::remove_dir_all(setup.dist("1.0")).unwrap();
 
     setup.ok(&["1.0", "--key", &setup.captain]);
     assert_eq!(released(&setup), [("latest".to_owned(), top.digest), ("v1.0".to_owned(), top.digest)]);

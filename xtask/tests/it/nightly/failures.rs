@@ -9,7 +9,7 @@ use drydock_oci::registry;
 use super::project::{Nightly, step};
 use crate::deb::fixture::{has_tools, key};
 use crate::docker::registry_server::image;
-use crate::support::text;
+use crate::support::{text, unproved};
 
 /// A test script that waits while a file exists.
 const WAITING_TEST: &str = "while [ -e PATH/build/wait ]; do sleep 0.1; done\ntest -s VERSION\n";
@@ -132,6 +132,16 @@ fn a_nightly_of_another_machine_is_not_overwritten() {
     assert_eq!(nightly.tags(), tags, "nothing is tagged");
     let arrived = || fs::read_dir(&incoming).unwrap().count();
     assert_eq!(arrived(), 0, "nothing is uploaded");
+
+    // Nor does `deb upload` send what has no proof of exactly its files.
+    let version = nightly.version();
+    let upload = ["deb", "upload", "--nightly", &version, "--key", &fingerprint, "--wait", "0"];
+    let ways = unproved::each_way(&nightly.state().join("dist").join(&version), |name, words| {
+        let refused = nightly.xtask(&upload);
+        let said = refused.transcript();
+        assert!(refused.code() == 7 && said.contains("not published: ") && said.contains(words), "{name}: {said}");
+    });
+    assert!(ways >= 16 && arrived() == 0);
 
     // Without interference, the next call continues.
     let continued = nightly.call(&["--wait", "0"]);

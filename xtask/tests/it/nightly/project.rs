@@ -101,6 +101,7 @@ deb:
   maintainer: A Tester <tester@example.org>
   orig: tar.xz
   series: {bookworm: {number: \"12\", distribution: debian}}
+  upload: {target: queue, method: local, incoming: /nowhere-else}
 ";
         let nightly = "nightly: {next: \"1.1\"}\n";
         assert!(release.contains(nightly), "{release}");

@@ -3,11 +3,13 @@
 use std::fs;
 use std::process::Command;
 
+use drydock_oci::build_record::BuildRecord;
 use drydock_oci::model::ParsedManifest;
 use drydock_oci::registry::Reference;
 
 use super::project::{Nightly, step};
 use crate::release::fixture::run;
+use crate::support::unproved;
 
 #[test]
 fn a_nightly_is_published_once_and_moves_with_the_next_commit() {
@@ -77,6 +79,13 @@ fn a_nightly_is_published_once_and_moves_with_the_next_commit() {
     let mut with_it = moved.clone();
     with_it.insert(sha, digest);
     assert_eq!(nightly.tags(), with_it, "only the commit is tagged");
+    let (registry, repository) = (nightly.server.client(), nightly.server.repository("p/nightly"));
+    let records = registry.artifacts(&repository, &digest, "application/vnd.drydock.build.v1+json").unwrap();
+    let reasons: Vec<Option<String>> = records
+        .iter()
+        .map(|files| BuildRecord::parse(std::str::from_utf8(&files[0]).unwrap()).unwrap().without_proof)
+        .collect();
+    assert!(reasons.contains(&Some("an older commit".to_owned())), "the reason is published: {reasons:?}");
 }
 
 /// Checks that the sources of a nightly are found through its image, and are complete.
@@ -122,6 +131,18 @@ fn a_proved_build_is_published_later_without_rebuilding() {
     assert!(nightly.tags().is_empty());
     let plan = nightly.call(&["--dry-run"]);
     assert!(plan.stdout.contains("(done: 2 archives") && plan.stdout.contains("nightly-20260601"), "{}", plan.stdout);
+    let push = ["docker", "nightly", "--nightly", &nightly.version()];
+    let dist = nightly.state().join("dist").join(nightly.version());
+    let ways = unproved::each_way(&dist, |name, words| {
+        let refused = nightly.xtask(&push);
+        let said = refused.transcript();
+        assert!(refused.code() == 7 && said.contains("not published: ") && said.contains(words), "{name}: {said}");
+        // The nightly itself proves again what has no proof of exactly its files.
+        let plan = nightly.call(&["--dry-run"]).stdout;
+        let step = plan.lines().find(|line| line.contains("sources-proof"));
+        assert!(step.is_some_and(|step| !step.contains("(done")), "{name}: {plan}");
+    });
+    assert!(ways >= 16 && nightly.tags().is_empty());
     let published = nightly.publish(&[]);
     let did = |word| step(&published, word);
     assert_eq!(

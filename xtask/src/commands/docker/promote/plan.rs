@@ -287,7 +287,7 @@ impl Planner<'_> {
             Ok(())
         };
         add(manifest::NAME)?;
-        if Proof::load(&list, dist, false).is_ok() {
+        if Proof::load(&list, dist, self.release.commit.declaration.offline_proof.as_ref()).is_ok() {
             add(proof::NAME)?;
         }
         Ok(proofs)

@@ -154,6 +154,12 @@ impl ReleaseProject {
         top
     }
 
+    /// Builds and proves the release at HEAD.
+    pub(super) fn prove(&self) {
+        let proved = self.project.xtask(&["release", "prove"]).run();
+        assert_eq!(proved.code(), 0, "{}", proved.transcript());
+    }
+
     /// Leaves an image on this machine as a build does.
     pub(super) fn build(&self, built: &Built<'_>, top: &Descriptor) {
         let directory = self.dist(built.version).join("oci");
