@@ -6,12 +6,17 @@ use std::path::Path;
 
 use crate::exec;
 
+mod observed;
+
+pub use observed::Observed;
+
 /// The offset of the varied clock: more than a year, so that every part of a date differs.
 const CLOCK: &str = "+397d";
 /// The varied host name.
 const HOST: &str = "drydock-varied";
-/// The varied user id.
-const USER: &str = "4242";
+/// The varied user and group.
+const MAP_USER: &str = "--map-user=4242";
+const MAP_GROUP: &str = "--map-group=4242";
 /// The varied time zone, in the form that needs no database.
 const ZONE: &str = "XTW-13:45";
 /// The varied umask, octal. A program that sets its own, as Drydock does, has to be told.
@@ -22,10 +27,20 @@ pub const UMASK: &str = "077";
 pub struct Variations {
     /// True if namespaces can change the host name and the user.
     namespaces: bool,
-    /// True if `faketime` can change the clock.
-    clock: bool,
+    clock: Clock,
     /// A locale beside `C.UTF-8`.
     locale: Option<String>,
+}
+
+/// Whether the clock is varied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    /// `faketime` changes it.
+    Varied,
+    /// `faketime` does not run.
+    NoFaketime,
+    /// A program fails or hangs under another clock.
+    Unsuitable,
 }
 
 /// One property of the environment that was varied, or why it was not.
@@ -35,7 +50,7 @@ pub struct Variation {
     pub name: String,
     /// The value in the varied rebuild; absent when it was not varied.
     pub value: Option<String>,
-    /// The tool or permission that varying it would need; absent when it was varied.
+    /// The reason why it was not varied, such as `needs the program faketime`; absent when it was varied.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub missing: Option<String>,
 }
@@ -51,7 +66,7 @@ impl Variations {
         let other = |name: &&str| !matches!(*name, "C" | "POSIX" | "C.utf8" | "C.UTF-8") && name.contains("utf8");
         Variations {
             namespaces: works(&wrapped_in_namespaces(&["true"])),
-            clock: works(&["faketime", "-f", CLOCK, "true"]),
+            clock: if works(&["faketime", "-f", CLOCK, "true"]) { Clock::Varied } else { Clock::NoFaketime },
             locale: locales.lines().find(other).map(str::to_owned),
         }
     }
@@ -59,7 +74,7 @@ impl Variations {
     /// Wraps a command so that it runs with the varied user, host, umask and clock.
     pub fn command(&self, argv: &[String]) -> Vec<String> {
         let mut command: Vec<&str> = vec!["sh", "-c", "umask \"$1\"; shift; exec \"$@\"", "sh", UMASK];
-        if self.clock {
+        if self.has_clock() {
             command.extend(["faketime", "-f", CLOCK]);
         }
         command.extend(argv.iter().map(String::as_str));
@@ -70,12 +85,12 @@ impl Variations {
     /// The same variations with the true clock, for programs that fail or hang under another.
     #[must_use]
     pub fn with_true_clock(self) -> Variations {
-        Variations { clock: false, ..self }
+        Variations { clock: Clock::Unsuitable, ..self }
     }
 
     /// True if the clock is varied.
     pub fn has_clock(&self) -> bool {
-        self.clock
+        self.clock == Clock::Varied
     }
 
     /// The varied environment variables, for [`exec::environment`]. `home` becomes the home directory; cargo and rustup keep
@@ -85,7 +100,7 @@ impl Variations {
     /// The directory cannot be written to.
     pub fn variables(&self, home: &Path) -> std::io::Result<BTreeMap<String, String>> {
         let mut set = cargo_directories();
-        if self.clock {
+        if self.has_clock() {
             // rustc never gets beyond its start under libfaketime, so cargo is given one that sees the true clock.
             let rustc = home.join("rustc-with-true-clock");
             std::fs::create_dir_all(home)?;
@@ -101,26 +116,19 @@ impl Variations {
         Ok(set)
     }
 
-    /// All properties, varied or not.
-    pub fn list(&self) -> Vec<Variation> {
-        let namespaces = (!self.namespaces).then_some("user namespaces, which this machine does not allow");
-        let clock = (!self.clock).then_some("the program faketime (Debian package faketime)");
-        let locale = self.locale.is_none().then_some("a second UTF-8 locale (Debian package locales-all)");
-        let one = |name: &str, value: &str, missing: Option<&str>| Variation {
-            name: name.to_owned(),
-            value: missing.is_none().then(|| value.to_owned()),
-            missing: missing.map(str::to_owned),
-        };
-        vec![
-            one("directory", "another, with a longer name", None),
-            one("umask", UMASK, None),
-            one("time zone", ZONE, None),
-            one("home and user name", "an empty directory, `varied`", None),
-            one("locale", self.locale.as_deref().unwrap_or_default(), locale),
-            one("user id", USER, namespaces),
-            one("host name", HOST, namespaces),
-            one("clock", CLOCK, clock),
-        ]
+    /// What the second build saw that the first one did not, and why other properties were the same.
+    pub fn compare(&self, first: &Observed, second: &Observed) -> Vec<Variation> {
+        first.compare(second, |name| self.why_not(name).to_owned())
+    }
+
+    fn why_not(&self, name: &str) -> &'static str {
+        match name {
+            "user id" | "host name" if !self.namespaces => "needs user namespaces, which this machine does not allow",
+            "clock" if self.clock == Clock::NoFaketime => "needs the program faketime (Debian package faketime)",
+            "clock" if self.clock == Clock::Unsuitable => "a program does not run under another clock",
+            "locale" if self.locale.is_none() => "needs a second UTF-8 locale (Debian package locales-all)",
+            _ => "it was set, and had no effect",
+        }
     }
 
     /// The varied host name, if the host name is varied.
@@ -148,7 +156,7 @@ pub fn cargo_directories() -> BTreeMap<String, String> {
 fn wrapped_in_namespaces<'a>(argv: &[&'a str]) -> Vec<&'a str> {
     let outer = ["unshare", "--user", "--map-root-user", "--uts", "sh", "-c"];
     let name = ["hostname \"$1\" && shift && exec \"$@\"", "sh", HOST];
-    let inner = ["unshare", "--user", "--map-user=4242", "--map-group=4242"];
+    let inner = ["unshare", "--user", MAP_USER, MAP_GROUP];
     outer.into_iter().chain(name).chain(inner).chain(argv.iter().copied()).collect()
 }
 
@@ -159,16 +167,29 @@ mod tests {
     #[test]
     fn a_varied_command_runs_in_another_environment() {
         let varied = Variations::probe();
-        let script = "umask; id -u; hostname; date +%Y; date +%z; echo \"$HOME\"";
-        let argv = varied.command(&["sh", "-c", script].map(str::to_owned));
         let directory = tempfile::tempdir().unwrap();
-        let environment = exec::environment(&[], &varied.variables(directory.path()).unwrap());
-        let printed = String::from_utf8(exec::bytes(&argv, Path::new("/"), environment).unwrap()).unwrap();
-        let lines: Vec<&str> = printed.lines().collect();
-        let is_varied = |name: &str| varied.list().iter().any(|one| one.name == name && one.missing.is_none());
-        assert_eq!((lines[0], lines[4], lines[5]), ("0077", "+1345", directory.path().to_str().unwrap()), "{printed}");
-        assert!(!is_varied("user id") || (lines[1], lines[2]) == (USER, HOST), "{printed}");
-        let year = exec::read(&["date".into(), "+%Y".into()], Path::new("/")).unwrap();
-        assert_eq!(is_varied("clock"), lines[3] != year, "{printed}");
+        let variables = varied.variables(directory.path()).unwrap();
+        let see = |argv: Vec<String>, set: &BTreeMap<String, String>| {
+            let printed = exec::bytes(&argv, directory.path(), exec::environment(&[], set)).unwrap();
+            Observed::parse(&String::from_utf8(printed).unwrap())
+        };
+        let first = see(Observed::command(&[]), &BTreeMap::new());
+        let second = see(varied.command(&Observed::command(&[])), &variables);
+        let all = varied.compare(&first, &second);
+        let value = |name: &str| all.iter().find(|one| one.name == name).unwrap().value.clone();
+        let home = format!("{}, varied, varied", directory.path().display());
+        for (name, expected) in [("umask", "0077"), ("time zone", "+1345"), ("home and user name", &home)] {
+            assert_eq!(value(name).as_deref(), Some(expected), "{all:#?}");
+        }
+        assert_eq!(value("directory"), None, "it ran in the same directory");
+        let namespaces = varied.namespaces.then_some(());
+        assert_eq!(value("user id"), namespaces.map(|()| "4242".to_owned()), "{all:#?}");
+        assert_eq!(value("host name"), namespaces.map(|()| HOST.to_owned()), "{all:#?}");
+        assert_eq!(value("clock"), varied.has_clock().then(|| CLOCK.to_owned()), "{all:#?}");
+        assert_eq!(value("locale"), varied.locale.clone(), "{all:#?}");
+        let unsuitable = varied.clone().with_true_clock();
+        let second = see(unsuitable.command(&Observed::command(&[])), &unsuitable.variables(directory.path()).unwrap());
+        let clock = unsuitable.compare(&first, &second).into_iter().find(|one| one.name == "clock").unwrap();
+        assert_eq!(clock.missing.as_deref(), Some("a program does not run under another clock"));
     }
 }

@@ -23,6 +23,7 @@ use super::control::{self, Paragraph};
 use super::series;
 use super::unpacked_source::UnpackedSource;
 use drydock_base::failure::Failure;
+use drydock_base::variations::{Observed, Variation};
 use drydock_config::release::deb::Distribution;
 
 /// The inputs of a proof.
@@ -64,8 +65,8 @@ pub struct Proof {
     pub chroot_date: String,
     /// The binary packages: SHA-256 checksums by name.
     pub packages: BTreeMap<String, String>,
-    /// The variations of the second build.
-    pub variations: Vec<String>,
+    /// What the two builds saw differently, and what was the same.
+    pub variations: Vec<Variation>,
     /// The differences between the two builds; empty if the package is reproducible.
     pub differences: Vec<String>,
     /// The summary lines of the tests of the installed packages.
@@ -73,10 +74,6 @@ pub struct Proof {
     /// The duration in seconds.
     pub seconds: u64,
 }
-
-/// The variations of the second build. [`chroot::VARY`] and the arguments of sbuild make them.
-const VARIATIONS: [&str; 7] =
-    ["build directory", "umask", "time zone", "locale", "home and user name", "terminal width", "number of jobs"];
 
 /// Builds a package twice, compares the builds, and tests the installed packages. `progress` gets a line before each step.
 ///
@@ -106,9 +103,9 @@ pub fn prove(inputs: &ProofInputs<'_>, progress: &mut dyn FnMut(&str)) -> anyhow
     chroot.link(&run.scratch.join(BUILD_CHROOT))?;
 
     progress(&format!("build {source} on {series}"));
-    let first = run.build(&Build { name: "first", is_varied: false })?;
+    let (first, seen) = run.build(&Build { name: "first", is_varied: false })?;
     progress(&format!("build {source} on {series} again, with variations"));
-    let second = run.build(&Build { name: "second", is_varied: true })?;
+    let (second, seen_again) = run.build(&Build { name: "second", is_varied: true })?;
     let differences = differences(&first, &second);
     for (name, (path, _)) in &first {
         fs::copy(path, inputs.directory.join(name)).with_context(|| format!("cannot write {name}"))?;
@@ -132,11 +129,21 @@ pub fn prove(inputs: &ProofInputs<'_>, progress: &mut dyn FnMut(&str)) -> anyhow
         substitute_reason,
         chroot_date: chroot.date.clone(),
         packages: first.into_iter().map(|(name, (_, checksums))| (name, checksums.sha256)).collect(),
-        variations: VARIATIONS.map(str::to_owned).to_vec(),
+        variations: seen.compare(&seen_again, why_not),
         differences,
         tests,
         seconds: began.elapsed().as_secs(),
     })
+}
+
+/// The reason why the second build saw the same of a property.
+fn why_not(name: &str) -> String {
+    match name {
+        "clock" => "rustc does not run with a wrong one",
+        "user id" | "host name" => "sbuild gives every build the same",
+        _ => "it was the same in both builds",
+    }
+    .to_owned()
 }
 
 /// The identity of a source package: the SHA-256 checksum of the fields of its `.dsc`, which a signature does not change.
@@ -196,7 +203,8 @@ struct Build {
 }
 
 impl ProofRun<'_> {
-    fn build(&self, build: &Build) -> anyhow::Result<Packages> {
+    /// Builds the package. Returns the packages, and what the build saw of its surroundings.
+    fn build(&self, build: &Build) -> anyhow::Result<(Packages, Observed)> {
         let show = |path: &Path| path.display().to_string();
         let out = self.scratch.join(build.name);
         self.inputs.builder.create_directory(&out)?;
@@ -222,7 +230,13 @@ impl ProofRun<'_> {
         let whole = format!("{text}\n{}", result.output);
         let log = self.write_log(build.name, &whole)?;
         if result.success {
-            return packages(&out);
+            let observed = whole.lines().filter_map(|line| Some(line.split_once(chroot::OBSERVED)?.1));
+            let observed = Observed::parse(&observed.collect::<Vec<_>>().join("\n"));
+            if observed.is_empty() {
+                let text = format!("{} does not tell what the build saw of its surroundings", log.display());
+                return Err(Failure::rejected(text));
+            }
+            return Ok((packages(&out)?, observed));
         }
         // The error comes before sbuild's summary.
         let end = whole.lines().position(|line| line.starts_with("dpkg-buildpackage: error"));
@@ -274,16 +288,15 @@ impl ProofRun<'_> {
     }
 }
 
-/// sbuild's configuration: the chroot is used unchanged, and a varied build runs through the script that varies.
+/// sbuild's configuration: the chroot is used unchanged, and a build runs through the script that observes or varies.
 fn sbuildrc(is_varied: bool) -> String {
     let mut text = String::from(
-        "$verbose = 0;\n$nolog = 0;\n$clean_source = 0;\n$apt_update = 0;\n$apt_upgrade = 0;\n\
+        "$verbose = 0;\n$nolog = 0;\n$log_filter = 0;\n$clean_source = 0;\n$apt_update = 0;\n$apt_upgrade = 0;\n\
          $apt_distupgrade = 0;\n$run_lintian = 0;\n$run_piuparts = 0;\n$run_autopkgtest = 0;\n$build_arch_all = 1;\n",
     );
-    if is_varied {
-        text.push_str(&format!("$build_env_cmnd = '{}';\n", chroot::VARY));
-    }
-    text + "1;\n"
+    let script = if is_varied { chroot::VARY } else { chroot::OBSERVE };
+    text.push_str(&format!("$build_env_cmnd = '{script}';\n1;\n"));
+    text
 }
 
 /// The path of a file below `debian/tests` and its content.

@@ -74,7 +74,7 @@ impl Job<'_> {
         let not_varied = derived
             .variations
             .iter()
-            .filter_map(|variation| Some(format!("{}: needs {}", variation.name, variation.missing.as_ref()?)));
+            .filter_map(|variation| Some(format!("{}: {}", variation.name, variation.missing.as_ref()?)));
         Ok(Built { manifest, not_varied: not_varied.collect() })
     }
 }

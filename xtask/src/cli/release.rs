@@ -84,6 +84,9 @@ pub(crate) struct ReleaseBuild {
     /// The umask of the build, octal; the varied rebuild sets another one than the usual 022
     #[arg(long, value_name = "OCTAL", hide = true, value_parser = umask)]
     pub umask: Option<u32>,
+    /// A file for what the build saw of its surroundings, as the varied rebuild reports it
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub observe: Option<PathBuf>,
 }
 
 fn umask(text: &str) -> Result<u32, clap::Error> {

@@ -23,7 +23,7 @@ use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::scratch::Scratch;
-use drydock_base::variations::{Variation, Variations, cargo_directories};
+use drydock_base::variations::{Observed, Variation, Variations, cargo_directories};
 use drydock_config::globs::FileGlob;
 use drydock_config::release::Generator;
 use snapshot::{FileState, Snapshot};
@@ -81,7 +81,7 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
             epoch: tree.epoch,
         };
         match other.all(tree, generators, watch) {
-            Ok(second) => break (other.directory, second),
+            Ok(second) => break (other, second),
             // Some programs hang at their start with a varied clock.
             Err(error) if error.is::<GeneratorTimeout>() && varied.has_clock() => {
                 watch(&format!("{error}; retrying with the real clock"));
@@ -90,10 +90,11 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
             Err(error) => return Err(error),
         }
     };
-    compare::same(&first, &second, &plain.directory, &other, &varied)?;
+    compare::same(&first, &second, &plain.directory, &other.directory, &varied)?;
     traces::check(&first, generators, &plain.directory, started)?;
 
-    let mut derived = Derived { variations: varied.list(), ..Derived::default() };
+    let variations = varied.compare(&plain.observe()?, &other.observe()?);
+    let mut derived = Derived { variations, ..Derived::default() };
     for (generator, made) in generators.iter().zip(&first) {
         let shipped: &[Output] = if generator.host_independent { &made.outputs } else { &[] };
         derived.generators.push(GeneratorRecord {
@@ -173,6 +174,14 @@ impl Run {
             before = after;
         }
         Ok(all)
+    }
+
+    /// What a generator sees of its surroundings.
+    fn observe(&self) -> anyhow::Result<Observed> {
+        let command = Observed::command(&[]);
+        let command = self.varied.as_ref().map_or_else(|| command.clone(), |(varied, _)| varied.command(&command));
+        let printed = exec::bytes(&command, &self.directory, exec::environment(&[], &self.variables))?;
+        Ok(Observed::parse(&String::from_utf8_lossy(&printed)))
     }
 
     fn run(&self, generator: &Generator) -> anyhow::Result<()> {

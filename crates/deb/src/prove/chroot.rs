@@ -14,11 +14,20 @@ use crate::relation;
 use crate::series;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::variations::Observed;
 use drydock_config::release::deb::Distribution;
 use drydock_http::RetryPolicy;
 
-/// The script in every chroot that runs the second build in a varied environment.
+/// The script in every chroot that runs a build, after it printed what the build sees of its surroundings.
+pub(super) const OBSERVE: &str = "/usr/local/bin/drydock-observe";
+/// The script in every chroot that does the same in a varied environment.
 pub(super) const VARY: &str = "/usr/local/bin/drydock-vary";
+/// The beginning of each line that [`OBSERVE`] prints.
+pub(super) const OBSERVED: &str = "drydock-observed: ";
+/// What [`VARY`] changes.
+const VARIED: &str = "umask 0002
+export TZ=XTW-13:45 LC_ALL=C LANG=C USER=varied LOGNAME=varied HOME=/varied COLUMNS=41
+";
 
 /// The number of days for which a chroot is reused.
 const MAX_AGE: i32 = 7;
@@ -85,8 +94,17 @@ impl Chroots {
             let apt = "DEBIAN_FRONTEND=noninteractive chroot \"$1\" apt-get --yes --no-install-recommends satisfy";
             hooks.push(format!("{apt} '{}'", relations.replace('\'', "")));
         }
-        let script = "#!/bin/sh\\numask 0002\\nexport TZ=XTW-13:45 LC_ALL=C LANG=C USER=varied LOGNAME=varied HOME=/varied COLUMNS=41\\nexec \"$@\"\\n";
-        hooks.push(format!("printf '{script}' >\"$1{VARY}\"; chmod 755 \"$1{VARY}\""));
+        // sbuild gives the number of jobs as an option of dpkg-buildpackage.
+        let observe = format!(
+            "#!/bin/sh\n(set -- COLUMNS\n{})| sed 's/^/{OBSERVED}/'\nfor word; do case $word in -j*) printf \
+             '{OBSERVED}number of jobs\\t%s\\n' \"${{word#-j}}\" ;; esac; done\nexec \"$@\"\n",
+            Observed::script()
+        );
+        let vary = format!("#!/bin/sh\n{VARIED}exec {OBSERVE} \"$@\"\n");
+        for (path, script) in [(OBSERVE, observe), (VARY, vary)] {
+            let script = script.replace('\'', "'\\''");
+            hooks.push(format!("printf %s '{script}' >\"$1{path}\"; chmod 755 \"$1{path}\""));
+        }
         let options = ["--variant=buildd".to_owned(), "--include=fakeroot".to_owned()];
         self.chroot(series, "build", &options, &hooks, progress)
     }

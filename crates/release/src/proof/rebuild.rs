@@ -16,7 +16,7 @@ use drydock_archive::source::SourceTree;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::scratch::Scratch;
-use drydock_base::variations::{UMASK, Variation, Variations};
+use drydock_base::variations::{Observed, UMASK, Variations};
 use drydock_config::release::NightlyVersion;
 
 /// Environment variables with options of programs that write archives.
@@ -43,6 +43,8 @@ const GIT: [(&str, &str); 6] = [
 /// The release to rebuild.
 #[derive(Debug)]
 pub struct Request<'a> {
+    /// The directory of the project.
+    pub project: &'a Path,
     /// The sources of the release.
     pub tree: &'a SourceTree,
     /// The manifest of the first build.
@@ -82,9 +84,10 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
     for (option, value) in [("--project", &*project), ("--config", config), ("--state", &at("state"))] {
         argv.extend([option.to_owned(), value.display().to_string()]);
     }
-    argv.extend(
-        ["release", "build", "--umask", UMASK, "--commit", &request.manifest.commit, "--threads"].map(str::to_owned),
-    );
+    let observed = at("observed.json");
+    let build = ["release", "build", "--umask", UMASK, "--observe", &observed.display().to_string()];
+    argv.extend(build.map(str::to_owned));
+    argv.extend(["--commit", &request.manifest.commit, "--threads"].map(str::to_owned));
     argv.push(threads.to_string());
     let version = &request.manifest.version;
     let is_nightly = version.parse().is_ok_and(|version| NightlyVersion::parse(&version).is_some());
@@ -101,17 +104,27 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
     })?;
     compare(request, &at("state/dist").join(version))?;
 
-    let options = OPTIONS.iter().map(|(name, _)| *name).chain(GIT.iter().map(|(key, _)| *key)).collect::<Vec<_>>();
-    let own = [
-        ("threads of xz", threads.to_string()),
-        ("clone", "only the commit, without a work tree".to_owned()),
-        ("settings of other programs", options.join(", ")),
-    ];
-    let own = own.map(|(name, value)| Variation { name: name.into(), value: Some(value), missing: None });
+    let first = observe(request.project, request.threads)?;
+    let second = fs::read_to_string(&observed).context("cannot read what the varied rebuild saw")?;
+    let second: Observed = serde_json::from_str(&second).context("cannot read what the varied rebuild saw")?;
     Ok(RebuildProof {
         identical: request.manifest.artifacts.iter().map(|artifact| artifact.name.clone()).collect(),
-        variations: varied.list().into_iter().chain(own).collect(),
+        variations: varied.compare(&first, &second),
     })
+}
+
+/// What this process sees of its surroundings while it builds a release in a directory with a number of threads.
+///
+/// # Errors
+/// No shell can be started.
+pub fn observe(directory: &Path, threads: u32) -> anyhow::Result<Observed> {
+    let settings: Vec<&str> = OPTIONS.iter().chain(&GIT).map(|(name, _)| *name).collect();
+    let mut observed = Observed::here(directory, &settings).context("cannot start sh")?;
+    observed.insert("threads of xz", threads.to_string());
+    let is_shallow = directory.join(".git/shallow").is_file();
+    observed
+        .insert("clone", if is_shallow { "only the commit, without a work tree" } else { "a whole one" }.to_owned());
+    Ok(observed)
 }
 
 /// The environment of the rebuild, with misleading options for other programs.

@@ -145,12 +145,15 @@ fn print(proof: &Proof) {
     output::out(format_args!("{} on {on}", proof.source));
     output::out(format_args!("  chroot     created on {}, built without a network", proof.chroot_date));
     if proof.differences.is_empty() {
-        let variations = proof.variations.join(", ");
-        output::out(format_args!(
-            "  identical  {} packages in both builds; varied: {variations}",
-            proof.packages.len()
-        ));
-        output::out("             not varied: the clock, because rustc does not run with a wrong one");
+        let varied: Vec<&str> =
+            proof.variations.iter().filter(|one| one.missing.is_none()).map(|one| one.name.as_str()).collect();
+        let (count, varied) = (proof.packages.len(), varied.join(", "));
+        output::out(format_args!("  identical  {count} packages in both builds; varied: {varied}"));
+        for one in &proof.variations {
+            if let Some(why) = &one.missing {
+                output::out(format_args!("             not varied: {}; {why}", one.name));
+            }
+        }
     }
     proof.differences.iter().for_each(|difference| output::out(format_args!("  DIFFERS    {difference}")));
     proof.tests.iter().for_each(|line| output::out(format_args!("  installed  {line}")));

@@ -7,8 +7,10 @@ use crate::exit::Exit;
 use drydock_base::exec;
 use drydock_base::lock::Lock;
 use drydock_base::output;
+use drydock_base::paths;
 use drydock_release::build::{Built, Job};
 use drydock_release::manifest::Manifest;
+use drydock_release::proof::rebuild;
 
 /// More threads than this are only taken when they are asked for: each needs its memory.
 const MOST_THREADS: usize = 4;
@@ -23,7 +25,12 @@ impl cli::ReleaseBuild {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
         }
         let _lock = lock(ctx)?;
-        let built = build(&release, threads(self.threads))?;
+        let threads = threads(self.threads);
+        let built = build(&release, threads)?;
+        if let Some(file) = &self.observe {
+            let observed = rebuild::observe(&ctx.declarations.project, threads)?;
+            paths::write_atomically(file, serde_json::to_string(&observed)?.as_bytes())?;
+        }
         match self.format {
             cli::Format::Json => output::out(built.manifest.text()?.trim_end()),
             cli::Format::Text => output::out(summary(&release, &built.manifest)),

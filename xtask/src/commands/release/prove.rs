@@ -40,7 +40,14 @@ pub(in crate::commands) fn prove(release: &ReleaseContext, manifest: &Manifest, 
     let mut watch = |line: &str| output::err(format_args!("== {line}"));
     let directory = &release.directory();
     let config = release.commit.config.as_deref();
-    let request = rebuild::Request { tree: &release.tree, manifest, directory, config, threads };
+    let request = rebuild::Request {
+        project: &release.ctx().declarations.project,
+        tree: &release.tree,
+        manifest,
+        directory,
+        config,
+        threads,
+    };
     let rebuild = rebuild::prove(&request, &mut watch)?;
     let offline = match &release.declaration().offline_proof {
         Some(declared) => Some(offline::prove(declared, manifest, directory, &mut watch)?),
@@ -58,7 +65,7 @@ fn shown(proof: &Proof) -> String {
     let mut text = format!("proved: a second build produced the same bytes with another {}", varied.join(", "));
     for one in &proof.rebuild.variations {
         if let Some(missing) = &one.missing {
-            text.push_str(&format!("\n  not varied: {}; it needs {missing}", one.name));
+            text.push_str(&format!("\n  not varied: {}; {missing}", one.name));
         }
     }
     match &proof.offline {

@@ -128,6 +128,10 @@ fn lanternd_is_proved_uploaded_and_installed() {
         assert_eq!(proof["differences"].as_array().unwrap().len(), 0, "{proof:#}");
         assert_eq!(proof["packages"].as_object().unwrap().len(), 2, "{proof:#}");
         assert_eq!(proof["tests"][0], "installed PASS", "{proof:#}");
+        for name in ["directory", "umask", "time zone", "home and user name", "locale", "number of jobs"] {
+            let seen = proof["variations"].as_array().unwrap().iter().find(|one| one["name"] == name);
+            assert!(seen.is_some_and(|one| one["value"].is_string()), "{name} was not varied: {proof:#}");
+        }
     }
 
     // The archive rejects unsigned uploads.
@@ -153,7 +157,7 @@ fn lanternd_is_proved_uploaded_and_installed() {
     let published = fs::read_to_string(&changes).unwrap();
     assert!(published.contains("\nDrydock-Without-Proof: made by a test\n"), "{published}");
     let log = fs::read_to_string(at("state/uploads.jsonl")).unwrap();
-    assert!(log.lines().all(|line| line.contains("\"without-proof\":\"made by a test\"")), "{log}");
+    assert!(log.lines().all(|line| line.contains("\"without_proof\":\"made by a test\"")), "{log}");
     let again = upload(&deb);
     assert!(again.code() == 0 && again.stdout.contains("(earlier)"), "{}", again.transcript());
     let status = deb.ok(&["status", "--series", "bookworm"]);

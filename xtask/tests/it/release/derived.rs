@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use super::fixture::{build, commit, project, release, run};
 use crate::support::{Project, need_tool};
@@ -130,6 +131,35 @@ fn the_varied_rebuild_has_another_umask() {
     assert_eq!(proved.code(), 0, "{}", proved.transcript());
     // The build and its second run, and the same of the rebuild.
     assert_eq!(fs::read_to_string(seen.path()).unwrap(), "0022\n0077\n0077\n0077\n");
+}
+
+#[test]
+fn what_had_no_effect_is_not_called_varied() {
+    if !need_tool("faketime", "faketime") {
+        return;
+    }
+    let variation = |proof: &serde_json::Value, name: &str| {
+        let all = proof["rebuild"]["variations"].as_array().unwrap();
+        all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name} is not in {proof:#}")).clone()
+    };
+    let bin = tempfile::tempdir().unwrap();
+    let broken = [bin.path(), Path::new(&std::env::var("PATH").unwrap())].map(crate::support::text).join(":");
+    // One that starts the program, as the real one does, and leaves the clock alone.
+    let script = bin.path().join("faketime");
+    fs::write(&script, "#!/bin/sh\nshift 2\nexec \"$@\"\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    for (path, is_varied) in [(std::env::var("PATH").unwrap(), true), (broken, false)] {
+        let project = generator("cp in out", "");
+        let proved = project.xtask(&["release", "prove"]).env("PATH", &path).run();
+        assert_eq!(proved.code(), 0, "{}", proved.transcript());
+        let proof = fs::read_to_string(project.state().join("dist/1.0/proof.json")).unwrap();
+        let clock = variation(&serde_json::from_str(&proof).unwrap(), "clock");
+        assert_eq!(clock["value"] == "+397d", is_varied, "{clock}");
+        assert_eq!(clock["missing"] == "it was set, and had no effect", !is_varied, "{clock}");
+        let said = proved.transcript();
+        assert_eq!(said.contains("not varied: clock; it was set, and had no effect"), !is_varied, "{said}");
+        assert_eq!(said.contains("note: derived files were not built with another clock"), !is_varied, "{said}");
+    }
 }
 
 #[test]
