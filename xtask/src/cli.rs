@@ -79,7 +79,7 @@ pub(crate) enum Command {
     /// Run the jobs of ci/jobs.yaml under supervision
     Ci(Box<Ci>),
     /// Build, prove and verify source releases, as declared in packaging/release.yaml
-    Release(Release),
+    Release(Box<Release>),
     /// Build, check, prove and upload Debian source packages, as declared in packaging/release.yaml
     Deb(Box<Deb>),
     /// Build and publish container images, as declared in docker/images.yaml

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use bzip2::write::BzEncoder;
 use flate2::{Compression, GzBuilder, write::GzEncoder};
-use xz2::stream::{Check, MtStreamBuilder};
+use xz2::stream::{Check, MtStreamBuilder, Stream};
 use xz2::write::XzEncoder;
 
+use crate::mutation::{self, Mutation};
 use drydock_config::release::Format;
 
 /// The level of deflate in `.tar.gz` and `.zip`.
@@ -57,15 +58,24 @@ impl<W: Write> Encoder<W> {
     /// xz cannot be set up, for example for lack of memory.
     pub(crate) fn new(format: Format, threads: u32, out: W) -> io::Result<Option<Encoder<W>>> {
         Ok(Some(match format {
-            Format::TarGz => Encoder::gzip(DEFLATE_LEVEL, out),
+            Format::TarGz => Encoder::gzip(mutation::level(Mutation::DeflateLevel, "GZIP", DEFLATE_LEVEL), out),
             Format::TarXz => {
                 // The multi-threaded encoder with any number of threads: it writes other bytes than the single-threaded
                 // one. It has no memory limit here, as it would change its mode to stay below one.
                 let mut stream = MtStreamBuilder::new();
-                stream.threads(threads).block_size(XZ_BLOCK).preset(XZ_PRESET).check(Check::Crc64);
-                Encoder::Xz(XzEncoder::new_stream(out, stream.encoder().map_err(io::Error::other)?))
+                let block = if mutation::is(Mutation::Threads) { u64::from(threads) << 12 } else { XZ_BLOCK };
+                stream.threads(threads).block_size(block).preset(XZ_PRESET).check(Check::Crc64);
+                let encoder = if mutation::is(Mutation::XzMode) && threads == 1 {
+                    Stream::new_easy_encoder(XZ_PRESET, Check::Crc64)
+                } else {
+                    stream.encoder()
+                };
+                Encoder::Xz(XzEncoder::new_stream(out, encoder.map_err(io::Error::other)?))
             }
-            Format::TarBz2 => Encoder::Bz2(BzEncoder::new(out, bzip2::Compression::new(BZIP2_LEVEL))),
+            Format::TarBz2 => Encoder::Bz2(BzEncoder::new(
+                out,
+                bzip2::Compression::new(mutation::level(Mutation::Bzip2Level, "BZIP2", BZIP2_LEVEL)),
+            )),
             Format::Zip => return Ok(None),
         }))
     }

@@ -10,6 +10,8 @@ pub mod difference;
 mod encode;
 pub mod format;
 pub mod layer;
+#[doc(hidden)]
+pub mod mutation;
 pub mod read;
 mod read_error;
 pub mod source;

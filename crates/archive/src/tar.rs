@@ -4,7 +4,7 @@
 
 use ::tar::EntryType;
 
-use super::EntryKind;
+use super::{EntryKind, mutation};
 
 /// The size in bytes of a header, and the unit that contents are padded to.
 pub(crate) const BLOCK: usize = 512;
@@ -46,7 +46,8 @@ impl<'a> Header<'a> {
             EntryKind::File { .. } => (EntryType::Regular, ""),
             EntryKind::Symlink { target } => (EntryType::Symlink, target.as_str()),
         };
-        Header { path, entry_type, mode: kind.mode(), owner: (0, 0), size, time, link, attributes: &[] }
+        let (mode, owner) = (mutation::mode(kind.mode()), mutation::owner());
+        Header { path, entry_type, mode, owner, size, time, link, attributes: &[] }
     }
 
     /// The bytes of the header, after those of the pax header if one is needed.

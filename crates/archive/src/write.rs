@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use super::chunks::ChunkSender;
 use super::encode::Encoder;
 use super::tar::{self, Header};
-use super::{ArchiveEntry, EntryKind, zip};
+use super::{ArchiveEntry, EntryKind, mutation, zip};
 use drydock_base::checksum::{Checksum, HashingStream};
 use drydock_config::release::Format;
 
@@ -94,6 +94,7 @@ pub fn write(
     entries: impl IntoIterator<Item = anyhow::Result<ArchiveEntry>>,
     archives: Archives<'_>,
 ) -> anyhow::Result<Written> {
+    let archives = Archives { epoch: mutation::time(archives.epoch), ..archives };
     let files = archives.files;
     let parts: Vec<tempfile::NamedTempFile> =
         files.iter().map(|file| part(&file.path)).collect::<anyhow::Result<_>>()?;
@@ -255,9 +256,18 @@ fn feed(
     };
     let (mut previous, mut written) = (String::new(), Vec::new());
     put(format!("{}/", archives.directory), EntryKind::Directory, Arc::new([]))?;
+    let mut entries: Box<dyn Iterator<Item = anyhow::Result<ArchiveEntry>> + '_> = Box::new(entries.into_iter());
+    if mutation::reorders() {
+        let mut all = entries.collect::<anyhow::Result<Vec<_>>>()?;
+        mutation::reorder(&mut all, |entry| &entry.path);
+        entries = Box::new(all.into_iter().map(Ok));
+    }
     for entry in entries {
         let ArchiveEntry { path, kind, content } = entry?;
-        anyhow::ensure!(previous < path, "the entries of an archive are not sorted: {path} comes after {previous}");
+        anyhow::ensure!(
+            previous < path || mutation::reorders(),
+            "the entries of an archive are not sorted: {path} comes after {previous}"
+        );
         // In this order, a directory comes just before the first path below it.
         for (at, _) in path.match_indices('/').filter(|(at, _)| !previous.starts_with(&path[..=*at])) {
             put(format!("{}/{}", archives.directory, &path[..=at]), EntryKind::Directory, Arc::new([]))?;

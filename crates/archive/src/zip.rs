@@ -9,6 +9,7 @@ use flate2::{Compression, Crc, write::DeflateEncoder};
 
 use super::EntryKind;
 use super::encode::DEFLATE_LEVEL;
+use super::mutation::{self, Mutation};
 use drydock_base::checksum::HashingStream;
 
 /// Names are UTF-8 (bit 11).
@@ -61,7 +62,8 @@ impl<W: Write> Writer<W> {
         self.out.write_all(path.as_bytes())?;
         self.out.write_all(body)?;
 
-        let attributes: u32 = ((kind.type_bits() | kind.mode()) << 16) | if is_directory { 0x10 } else { 0 };
+        let attributes: u32 =
+            ((kind.type_bits() | mutation::mode(kind.mode())) << 16) | if is_directory { 0x10 } else { 0 };
         self.directory.extend(b"PK\x01\x02");
         self.directory.extend(MADE_BY.to_le_bytes());
         // The offset does not fit: it is in the extra field of zip64 (0x0001), which has 8 bytes.
@@ -109,7 +111,8 @@ impl<W: Write> Writer<W> {
 }
 
 fn deflate(content: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = DeflateEncoder::new(Vec::with_capacity(content.len() / 3), Compression::new(DEFLATE_LEVEL));
+    let level = mutation::level(Mutation::DeflateLevel, "GZIP", DEFLATE_LEVEL);
+    let mut encoder = DeflateEncoder::new(Vec::with_capacity(content.len() / 3), Compression::new(level));
     encoder.write_all(content)?;
     encoder.finish()
 }

@@ -13,3 +13,4 @@ mod scratch;
 mod signing;
 mod unpackers;
 mod verify;
+mod writer;
