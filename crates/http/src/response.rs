@@ -48,6 +48,11 @@ impl Response {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// All values of a header, of which a response may have several.
+    pub fn headers<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
+    }
+
     /// Whether the status is one of 200 to 299.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)

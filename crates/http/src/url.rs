@@ -53,6 +53,19 @@ impl Url {
         url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
     }
 
+    /// The path, which begins with `/`.
+    pub fn path(&self) -> &str {
+        self.url.path()
+    }
+
+    /// This address with the query of another one.
+    #[must_use]
+    pub fn with_query_of(&self, other: &Url) -> Url {
+        let mut url = self.url.clone();
+        url.set_query(other.url.query());
+        Url { url, authority: self.authority.clone() }
+    }
+
     /// Whether it is `https`.
     pub fn is_secure(&self) -> bool {
         self.url.scheme() == "https"

@@ -58,19 +58,32 @@ pub fn find(cache: &Layout, name: &str, digest: &Digest, platform: Platform) -> 
     let (descriptor, manifest) = match top {
         (descriptor, ParsedManifest::Manifest(manifest)) => (descriptor, manifest),
         (_, ParsedManifest::Index(index)) => {
-            let Some(one) = index.for_platform(platform) else {
-                let text = format!(
-                    "the base image {name} is not available for {platform}; its platforms are {}",
-                    index.platforms()
-                );
-                return Err(Failure::declaration(text));
-            };
-            match manifest_of(cache, &one.digest)? {
-                Some((descriptor, ParsedManifest::Manifest(manifest))) => (descriptor, manifest),
-                Some((_, ParsedManifest::Index(_))) => {
-                    anyhow::bail!("the base image {name} has an index within its index")
+            let candidates = index.candidates(platform);
+            let (mut found, mut is_complete) = (None, true);
+            for one in &candidates {
+                match manifest_of(cache, &one.digest)? {
+                    Some((descriptor, ParsedManifest::Manifest(manifest))) => {
+                        if one.platform.is_some() || is_for(cache, &manifest, platform) {
+                            found = Some((descriptor, manifest));
+                            break;
+                        }
+                    }
+                    Some((_, ParsedManifest::Index(_))) => {
+                        anyhow::bail!("the base image {name} has an index within its index")
+                    }
+                    None => is_complete = false,
                 }
-                None => return Ok(None),
+            }
+            match found {
+                Some(found) => found,
+                None if !is_complete => return Ok(None),
+                None => {
+                    let list = index.platforms();
+                    let list = if list.is_empty() { "not listed".to_owned() } else { list };
+                    let text =
+                        format!("the base image {name} is not available for {platform}; its platforms are {list}");
+                    return Err(Failure::declaration(text));
+                }
             }
         }
     };
@@ -100,6 +113,13 @@ pub fn find(cache: &Layout, name: &str, digest: &Digest, platform: Platform) -> 
         }
     }
     Ok(Some(BaseImage { layout: cache.clone(), name: name.to_owned(), digest: *digest, descriptor, manifest, config }))
+}
+
+/// Returns true if the configuration of an image is in a layout, and is for the platform.
+pub(super) fn is_for(layout: &Layout, manifest: &Manifest, platform: Platform) -> bool {
+    let config = layout.read(&manifest.config).ok();
+    let config = config.and_then(|bytes| serde_json::from_slice::<ImageConfig>(&bytes).ok());
+    config.is_some_and(|config| config.platform.is(platform))
 }
 
 /// The digest of a layer's uncompressed content. It is kept in the cache under the digest of the layer, which was compared with
@@ -256,6 +276,12 @@ mod tests {
         let own = base.descriptor.digest;
         assert!(find(&cache, "b", &own, Platform::Amd64).unwrap().is_some());
         assert!(find(&cache, "b", &own, Platform::Arm64).unwrap_err().to_string().contains("is for linux/amd64"));
+        // An index that does not name the platform: the configuration does.
+        let bare = json!({"schemaVersion": 2, "manifests": [base.descriptor]});
+        let bare = cache.put(media::INDEX, bare.to_string().as_bytes()).unwrap().digest;
+        assert_eq!(find(&cache, "b", &bare, Platform::Amd64).unwrap().unwrap().descriptor.digest, own);
+        let wrong = find(&cache, "b", &bare, Platform::Arm64).unwrap_err().to_string();
+        assert!(wrong.contains("is not available for linux/arm64; its platforms are not listed"), "{wrong}");
         // A damaged layer is pulled again; one that stays damaged is an error.
         let layer = cache.path(&base.manifest.layers[0].digest);
         fs::write(&layer, "LAYER").unwrap();

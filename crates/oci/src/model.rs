@@ -6,7 +6,6 @@
 //! and counts.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -15,6 +14,10 @@ use drydock_archive::format::Compression;
 use drydock_archive::read::ReadError;
 use drydock_config::images::{Digest, Platform};
 use drydock_http::printable;
+
+pub use platform::PlatformObject;
+
+mod platform;
 
 /// Media types.
 pub mod media {
@@ -132,46 +135,6 @@ impl Descriptor {
     }
 }
 
-/// The platform of an image. Registries may hold platforms that Drydock cannot build for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PlatformObject {
-    /// The `GOARCH` value.
-    pub architecture: String,
-    /// The `GOOS` value.
-    pub os: String,
-    /// The variant of the architecture, such as `v7`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub variant: Option<String>,
-}
-
-impl From<Platform> for PlatformObject {
-    fn from(platform: Platform) -> PlatformObject {
-        PlatformObject {
-            architecture: platform.architecture().to_owned(),
-            os: "linux".to_owned(),
-            variant: platform.variant().map(str::to_owned),
-        }
-    }
-}
-
-impl fmt::Display for PlatformObject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
-    }
-}
-
-impl PlatformObject {
-    /// Returns true for the given platform. The variant `v8` of 64-bit ARM may be left out, as it is the only one.
-    pub fn is(&self, platform: Platform) -> bool {
-        let variant = match (platform, self.variant.as_deref()) {
-            (Platform::Arm64, Some("v8")) => None,
-            (_, variant) => variant,
-        };
-        self.os == "linux" && self.architecture == platform.architecture() && variant == platform.variant()
-    }
-}
-
 /// The manifest of an image for one platform, or of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -251,9 +214,19 @@ impl Index {
         }
     }
 
-    /// Returns the manifest for a platform, if the index lists one.
-    pub fn for_platform(&self, platform: Platform) -> Option<&Descriptor> {
-        self.manifests.iter().find(|child| child.platform.as_ref().is_some_and(|object| object.is(platform)))
+    /// Returns the images that may be for a platform: the first that the index lists for it, or else all that are listed without
+    /// a platform, whose configurations tell. So does containerd.
+    pub fn candidates(&self, platform: Platform) -> Vec<&Descriptor> {
+        let is_image = |child: &&Descriptor| {
+            let is_manifest = [media::MANIFEST, media::DOCKER_MANIFEST].contains(&child.media_type.as_str());
+            // BuildKit's attestations, and other artifacts.
+            is_manifest && child.artifact_type.is_none() && !child.annotations.contains_key("vnd.docker.reference.type")
+        };
+        let listed = |child: &&Descriptor| child.platform.as_ref().is_some_and(|object| object.is(platform));
+        match self.manifests.iter().find(listed) {
+            Some(one) => vec![one],
+            None => self.manifests.iter().filter(|child| child.platform.is_none()).filter(is_image).collect(),
+        }
     }
 
     /// Returns the platforms that the index lists, separated by commas, for an error message.

@@ -29,13 +29,56 @@ fn manifests_are_read_strictly() {
     refused("application/json", &good, "unsupported media type");
 }
 
+fn platform(os: &str, architecture: &str, variant: &str) -> PlatformObject {
+    let variant = Some(variant.to_owned()).filter(|variant| !variant.is_empty());
+    PlatformObject { architecture: architecture.into(), os: os.into(), variant }
+}
+
 #[test]
-fn sixty_four_bit_arm_has_one_variant() {
-    let one = |variant: Option<&str>| PlatformObject {
-        architecture: "arm64".into(),
-        os: "linux".into(),
-        variant: variant.map(str::to_owned),
+fn platforms_have_several_spellings() {
+    for (os, architecture, variant, expected) in [
+        ("linux", "amd64", "", Some(Platform::Amd64)),
+        ("linux", "amd64", "v1", Some(Platform::Amd64)),
+        ("linux", "x86_64", "", Some(Platform::Amd64)),
+        ("Linux", "x86-64", "V1", Some(Platform::Amd64)),
+        // Programs of these do not run on every machine.
+        ("linux", "amd64", "v3", None),
+        ("linux", "arm64", "", Some(Platform::Arm64)),
+        ("linux", "arm64", "v8", Some(Platform::Arm64)),
+        ("linux", "aarch64", "8", Some(Platform::Arm64)),
+        ("linux", "arm64", "v9", None),
+        ("linux", "arm", "", Some(Platform::ArmV7)),
+        ("linux", "arm", "7", Some(Platform::ArmV7)),
+        ("linux", "arm", "v7", Some(Platform::ArmV7)),
+        ("linux", "armhf", "", Some(Platform::ArmV7)),
+        ("linux", "arm", "v6", None),
+        ("linux", "arm", "v8", None),
+        ("linux", "armel", "", None),
+        ("linux", "riscv64", "", Some(Platform::Riscv64)),
+        ("linux", "386", "", None),
+        ("windows", "amd64", "", None),
+        ("unknown", "unknown", "", None),
+        ("", "amd64", "", None),
+    ] {
+        let object = platform(os, architecture, variant);
+        let found: Vec<Platform> = Platform::ALL.into_iter().filter(|one| object.is(*one)).collect();
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{object}");
+    }
+}
+
+#[test]
+fn an_index_lists_an_image_with_or_without_its_platform() {
+    let mut number = 0;
+    let mut child = |platform: Option<PlatformObject>| {
+        number += 1;
+        Descriptor { platform, ..Descriptor::for_bytes(media::MANIFEST, &[number]) }
     };
-    assert!(one(Some("v8")).is(Platform::Arm64) && one(None).is(Platform::Arm64));
-    assert!(!one(Some("v9")).is(Platform::Arm64) && !one(None).is(Platform::Amd64));
+    let (bare, other) = (child(None), child(Some(platform("linux", "arm64", "v8"))));
+    let mut attestation = child(None);
+    attestation.annotations.insert("vnd.docker.reference.type".into(), "attestation-manifest".into());
+    let artifact = Descriptor { artifact_type: Some("a/b".into()), ..child(None) };
+    let index = Index::new(vec![attestation, artifact, bare.clone(), other.clone()]);
+    assert_eq!(index.candidates(Platform::Arm64), [&other]);
+    assert_eq!(index.candidates(Platform::Amd64), [&bare]);
+    assert_eq!(index.platforms(), "linux/arm64/v8");
 }

@@ -40,7 +40,7 @@ impl Registry {
                 404 if tags.is_empty() => return Ok(Vec::new()),
                 _ => return Err(self.refused(answer, repository)),
             }
-            next = self.next_page(&url, answer.header("link"))?;
+            next = self.next_page(&url, answer.headers("link"))?;
             let page: Page = serde_json::from_slice(&answer.bytes(LARGEST_PAGE)?)
                 .map_err(|error| RegistryError::protocol(format!("cannot parse {url} as a list of tags: {error}")))?;
             let before = tags.len();
@@ -56,11 +56,24 @@ impl Registry {
         Err(endless())
     }
 
-    /// Returns the next page in a `Link` header (RFC 8288), which must be of this registry.
-    pub(super) fn next_page(&self, here: &Url, link: Option<&str>) -> anyhow::Result<Option<Url>> {
-        let Some(target) = link.and_then(next_of) else { return Ok(None) };
-        match here.join(target) {
-            Some(next) if next.same_origin(&self.inner.base) && next != *here => Ok(Some(next)),
+    /// Returns the next page in the `Link` headers (RFC 8288), which is of this registry.
+    ///
+    /// A registry behind a proxy may name the address that it has itself, with another scheme, host or prefix. The same list is
+    /// then asked for at the address that is known here: nobody else gets the credentials.
+    pub(super) fn next_page<'a>(
+        &self,
+        here: &Url,
+        links: impl Iterator<Item = &'a str>,
+    ) -> anyhow::Result<Option<Url>> {
+        let Some(target) = links.filter_map(next_of).next() else { return Ok(None) };
+        let next = here.join(target).and_then(|next| {
+            if next.same_origin(&self.inner.base) {
+                return Some(next);
+            }
+            is_same_list(here.path(), next.path()).then(|| here.with_query_of(&next))
+        });
+        match next {
+            Some(next) if next != *here => Ok(Some(next)),
             Some(_) | None => {
                 let text = format!("{here} names an invalid next page: {:?}", printable(target));
                 Err(RegistryError::protocol(text))
@@ -69,22 +82,60 @@ impl Registry {
     }
 }
 
-/// Returns the target of the link with `rel="next"`.
+/// Returns true if two paths are those of one list, before and behind a proxy that adds or removes a prefix.
+fn is_same_list(one: &str, other: &str) -> bool {
+    let [one, other] = [one, other].map(|path| path.trim_start_matches("/v2/").trim_matches('/'));
+    let ends = |long: &str, short: &str| long == short || long.ends_with(&format!("/{short}"));
+    // At least `NAME/tags/list`.
+    let shorter = if one.len() < other.len() { one } else { other };
+    shorter.split('/').count() >= 3 && (ends(one, other) || ends(other, one))
+}
+
+/// Returns the target of the first link with the relation `next`. RFC 8288, section 3: a link may have several relations and
+/// parameters, quoted or not.
 fn next_of(header: &str) -> Option<&str> {
     let mut rest = header;
-    while let Some((_, after)) = rest.split_once('<') {
-        let (target, parameters) = after.split_once('>')?;
-        let end = parameters.find('<').unwrap_or(parameters.len());
-        let is_next = parameters[..end].split([';', ',']).any(|parameter| {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            name.trim().eq_ignore_ascii_case("rel") && value.trim().trim_matches('"').eq_ignore_ascii_case("next")
-        });
-        if is_next {
+    loop {
+        let (_, after) = rest.split_once('<')?;
+        let (target, mut parameters) = after.split_once('>')?;
+        let mut relation = None;
+        loop {
+            parameters = parameters.trim_start_matches([' ', '\t', ';']);
+            if parameters.is_empty() || parameters.starts_with(',') {
+                break;
+            }
+            let (name, value, after) = parameter(parameters);
+            // The first one counts.
+            if name.eq_ignore_ascii_case("rel") && relation.is_none() {
+                relation = Some(value);
+            }
+            parameters = after;
+        }
+        let relations = relation.unwrap_or_default();
+        if relations.split_ascii_whitespace().any(|relation| relation.eq_ignore_ascii_case("next")) {
             return Some(target);
         }
-        rest = &parameters[end..];
+        rest = parameters;
     }
-    None
+}
+
+/// Splits the first parameter off: its name, its value without quotes, and the rest.
+fn parameter(text: &str) -> (&str, &str, &str) {
+    let end = text.find(['=', ';', ',']).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    let Some(value) = rest.strip_prefix('=').map(str::trim_start) else { return (name.trim(), "", rest) };
+    if let Some(quoted) = value.strip_prefix('"') {
+        let mut is_escaped = false;
+        let closing = quoted.find(|letter| {
+            let closes = letter == '"' && !is_escaped;
+            is_escaped = letter == '\\' && !is_escaped;
+            closes
+        });
+        let closing = closing.unwrap_or(quoted.len());
+        return (name.trim(), &quoted[..closing], quoted.get(closing + 1..).unwrap_or_default());
+    }
+    let end = value.find([';', ',']).unwrap_or(value.len());
+    (name.trim(), value[..end].trim(), &value[end..])
 }
 
 #[cfg(test)]
@@ -112,9 +163,33 @@ mod tests {
             ("<x", None),
             ("x; rel=next", None),
             ("<>; rel=next", Some("")),
+            ("<x>;rel=\"prev next\"", Some("x")),
+            ("<x>; rel = next", Some("x")),
+            ("<x>; title=\"a, <b>; rel=next\"", None),
+            ("<x>; title=\"quoted \\\" <b>\"; rel=\"next\"", Some("x")),
+            ("<x>; title=\"open; rel=next", None),
+            ("<x?a=1,2;b=3>; rel=\"next\"; type=\"a/b\"", Some("x?a=1,2;b=3")),
+            ("<x>; rel=prev; rel=next, <y>; rel=NEXT", Some("y")),
+            ("<x>; nextrel=next, <z>;;; rel=next", Some("z")),
+            ("<x>; rel=nextish", None),
             ("", None),
         ] {
             assert_eq!(next_of(header), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn lists_are_recognised_behind_a_proxy() {
+        for (other, same) in [
+            ("/v2/mine/app/tags/list", true),
+            ("/artifactory/api/docker/v2/mine/app/tags/list", true),
+            ("/v2/app/tags/list", true),
+            ("/v2/other/tags/list", false),
+            ("/v2/mine/app/referrers/list", false),
+            ("/v2/tags/list", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_same_list("/v2/mine/app/tags/list", other), same, "{other}");
         }
     }
 }

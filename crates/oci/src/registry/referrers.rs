@@ -63,7 +63,7 @@ impl Registry {
                 }
                 _ => return Err(self.refused(answer, repository)),
             }
-            next = self.next_page(&url, answer.header("link"))?;
+            next = self.next_page(&url, answer.headers("link"))?;
             let bytes = answer.bytes(LARGEST_PAGE)?;
             let index: Index = match serde_json::from_slice(&bytes) {
                 Ok(index) => index,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::graph::{ManifestGraph, Node};
 use super::upload::{UploadOutcome, UploadStart};
 use super::{FetchedManifest, Reference, Registry, RegistryError, pool};
+use crate::base_image::is_for;
 use crate::layout::Layout;
 use crate::model::{Descriptor, ImageConfig, ParsedManifest};
 use drydock_base::failure::Failure;
@@ -154,16 +155,27 @@ pub fn pull(
 ) -> anyhow::Result<Descriptor> {
     let mut top = registry.needed(repository, reference)?;
     if let (Some(platform), ParsedManifest::Index(index)) = (platform, top.parse()?) {
-        let Some(child) = index.for_platform(platform) else {
+        let mut found = None;
+        for child in index.candidates(platform) {
+            let fetched = registry.needed(repository, &Reference::Digest(child.digest))?;
+            let ParsedManifest::Manifest(manifest) = fetched.parse()? else {
+                let text = format!("{repository}@{} is an index within an index; expected an image", child.digest);
+                return Err(RegistryError::protocol(text));
+            };
+            if child.platform.is_none() {
+                registry.download(repository, &manifest.config, layout)?;
+            }
+            if child.platform.is_some() || is_for(layout, &manifest, platform) {
+                found = Some(fetched);
+                break;
+            }
+        }
+        let Some(found) = found else {
             let list = index.platforms();
             let text = format!("{repository}@{} has no image for {platform}; it has {list}", top.descriptor.digest);
             return Err(RegistryError::protocol(text));
         };
-        top = registry.needed(repository, &Reference::Digest(child.digest))?;
-        if let ParsedManifest::Index(_) = top.parse()? {
-            let text = format!("{repository}@{} is an index within an index; expected an image", child.digest);
-            return Err(RegistryError::protocol(text));
-        }
+        top = found;
     }
     let parallel = registry.settings().parallel;
     let graph = ManifestGraph::collect(&top.descriptor, |descriptors| {

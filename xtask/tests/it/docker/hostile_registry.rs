@@ -110,6 +110,47 @@ fn lists_that_do_not_end_and_tags_that_are_none_are_refused() {
 }
 
 #[test]
+fn lists_go_on_at_the_known_address_only() {
+    let elsewhere = Proxy::start("127.0.0.1:1", |_| Act::Response(200, vec![], b"{\"tags\":[\"stolen\"]}".to_vec()));
+    let other = elsewhere.host();
+    // What registries say that do not know the address of the proxy in front of them, or have another path behind it.
+    let links = move |here: &str, name: &str| match name {
+        "scheme" => vec![format!("<https://{here}/v2/mine/scheme/tags/list?last=a&n=1>; rel=\"next\"")],
+        "host" => vec![format!("<http://{other}/v2/mine/host/tags/list?last=a>; rel=next")],
+        "prefix" => {
+            vec![format!("<http://registry:5000/repository/docker/v2/mine/prefix/tags/list?last=a>;rel=\"next\"")]
+        }
+        "shorter" => vec![format!("<http://{other}/v2/mine/shorter/tags/list?last=a>; rel=\"prev next\"")],
+        "several" => {
+            vec!["<?first=1>; rel=\"first\"".into(), "<?last=a>; title=\"<x>; rel=last\"; rel=\"next\"".into()]
+        }
+        "foreign" => vec![format!("<http://{other}/v2/mine/scheme/tags/list?last=a>; rel=\"next\"")],
+        _ => vec![format!("<http://{other}/v2/mine/same/tags/list>; rel=\"next\"")],
+    };
+    let proxy = Proxy::start("127.0.0.1:1", move |request| {
+        let here = request.header("host").unwrap_or_default();
+        let name = request.target.split('/').nth(3).unwrap_or_default();
+        if request.target.contains("last=a") {
+            return Act::Response(200, vec![], b"{\"tags\":[\"b\"]}".to_vec());
+        }
+        let links = links(here, name).into_iter().map(|link| ("link", link)).collect();
+        Act::Response(200, links, b"{\"tags\":[\"a\"]}".to_vec())
+    });
+    let registry = client(&proxy.host(), &Credentials::default());
+    let tags = |name: &str| registry.tags(&repository(&proxy.host(), &format!("mine/{name}")));
+    for name in ["scheme", "host", "prefix", "shorter", "several"] {
+        let found = tags(name).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        assert_eq!(found.iter().map(|tag| tag.as_str()).collect::<Vec<_>>(), ["a", "b"], "{name}");
+    }
+    // The list of another repository, and the page that was just read.
+    for name in ["foreign", "same"] {
+        let error = tags(name).unwrap_err();
+        assert!(format!("{error:#}").contains("names an invalid next page"), "{error:#}");
+    }
+    assert!(elsewhere.seen().is_empty());
+}
+
+#[test]
 fn content_goes_nowhere_else() {
     let Some(server) = Server::with(Options { password: true, ..Options::default() }) else { return };
     let directory = TempDir::new().unwrap();

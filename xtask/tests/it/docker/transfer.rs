@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::proxy::{Act, Proxy};
 use super::registry_server::{Server, client, image, image_in, repository, skopeo_digest, skopeo_pull};
+use super::test_images::ImageFactory;
 use crate::support::need_tool;
 
 const TWO: [Platform; 2] = [Platform::Amd64, Platform::Arm64];
@@ -188,4 +189,24 @@ fn referrers_are_found_whatever_a_registry_makes_of_the_question() {
         let text = format!("{:#}", put(&registry, &there).unwrap_err());
         assert!(text.contains("nothing can be attached there"), "{text}");
     }
+}
+
+#[test]
+fn an_index_without_platforms_is_pulled_by_the_configurations() {
+    let Some(server) = Server::start() else { return };
+    let images = ImageFactory::new();
+    let mut children: Vec<_> =
+        [Platform::Arm64, Platform::Amd64].map(|platform| images.child(platform, 7, &[("a", "b")])).into();
+    children.iter_mut().for_each(|child| child.platform = None);
+    let index = images.index(children.clone());
+    let repository = server.repository("bare");
+    images.push(&server.client(), &repository, &index, &["x"]);
+    let directory = tempfile::tempdir().unwrap();
+    let layout = Layout::create(directory.path()).unwrap();
+    let reference = Reference::Digest(index.digest);
+    let pull = |platform| pull(&server.client(), &repository, &reference, Some(platform), &layout);
+    assert_eq!(pull(Platform::Amd64).unwrap().digest, children[1].digest);
+    assert_eq!(pull(Platform::Arm64).unwrap().digest, children[0].digest);
+    let error = pull(Platform::Riscv64).unwrap_err();
+    assert!(error.to_string().contains("has no image for linux/riscv64"), "{error:#}");
 }
