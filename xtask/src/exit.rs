@@ -120,6 +120,7 @@ fn from_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         Some(exec::Error::Unreadable { error, .. } | exec::Error::Spawn { error, .. }) => {
             return from_io(error).or(Some(Exit::Missing));
         }
+        Some(exec::Error::Unsupervised { .. }) => return Some(Exit::Infrastructure),
         Some(_) => return Some(Exit::Missing),
         None => {}
     }
@@ -251,6 +252,7 @@ mod tests {
         check(exec::Error::NotFound { program: "gpg".into() }, Exit::Missing);
         let full = io::Error::from(ErrorKind::StorageFull);
         check(exec::Error::Spawn { argv: Vec::new(), error: full }, Exit::Infrastructure);
+        check(exec::Error::Unsupervised { argv: Vec::new() }, Exit::Infrastructure);
         check(serde_json::from_str::<u8>("x").unwrap_err(), Exit::CheckFailed);
         check("x".parse::<drydock_base::units::ByteSize>().unwrap_err(), Exit::Declaration);
         check(

@@ -9,9 +9,10 @@ use std::process::ExitStatus;
 
 use crate::units::{self, ByteSize};
 
-mod bounded;
+pub(crate) mod contained;
+mod supervisor;
 
-pub use bounded::{Bounds, read_within};
+pub use contained::{Bounds, Contained, contained, read_within};
 
 /// The reasons why a program could not be found or run, or did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,20 @@ pub enum Error {
         /// The longest that it may take.
         limit: std::time::Duration,
     },
+    /// The program ended, but processes that it started could not be ended, such as those of another user.
+    #[error("`{}` left {count} {} that cannot be ended", paste(argv), if *count == 1 { "process" } else { "processes" })]
+    Left {
+        /// The command.
+        argv: Vec<String>,
+        /// The number of processes.
+        count: u32,
+    },
+    /// The process that ends what a command leaves behind was itself ended, by the command or by somebody else.
+    #[error("`{}`: the process of Drydock that watches the command was killed; what the command started may still run", paste(argv))]
+    Unsupervised {
+        /// The command.
+        argv: Vec<String>,
+    },
     /// The program ran and did not succeed.
     #[error("`{}` ended with {status}: {stderr}", paste(argv))]
     Exit {
@@ -87,6 +102,8 @@ impl Error {
             | Error::Empty
             | Error::TooMuch { .. }
             | Error::TooLong { .. }
+            | Error::Left { .. }
+            | Error::Unsupervised { .. }
             | Error::Spawn { .. } => None,
         }
     }
@@ -101,6 +118,8 @@ impl Error {
             Error::Exit { status, stderr, .. } => Error::Exit { argv: words(), status, stderr },
             Error::TooMuch { limit, .. } => Error::TooMuch { argv: words(), limit },
             Error::TooLong { limit, .. } => Error::TooLong { argv: words(), limit },
+            Error::Left { count, .. } => Error::Left { argv: words(), count },
+            Error::Unsupervised { .. } => Error::Unsupervised { argv: words() },
             other @ (Error::NotFound { .. }
             | Error::Unreadable { .. }
             | Error::Directory(_)

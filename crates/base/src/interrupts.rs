@@ -15,6 +15,7 @@ use signal_hook::consts::{
 };
 use signal_hook::iterator::Signals;
 
+use crate::exec::contained;
 use crate::{output, scratch};
 
 /// The signals that would end a process which does not know them, and that no fault of its own raises. The last two are
@@ -23,6 +24,8 @@ const ENDING: [i32; 13] =
     [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO, 16, 30];
 /// Real-time signals, for the same reason; some managers of containers and batch jobs send them.
 const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
+/// The time in which supervisors end what remains, see [`contained`].
+const LAST: Duration = Duration::from_secs(12);
 /// The time that children have to end.
 const GRACE: Duration = Duration::from_millis(500);
 /// The time between two looks at them.
@@ -141,18 +144,22 @@ fn end(signal: i32, code: u8) -> ! {
             kill_process(pid, signal).ok();
         }
     };
+    let supervisors = contained::close();
     let mut doomed: HashSet<u32> = descendants().into_iter().collect();
     doomed.iter().for_each(|pid| send(*pid, Signal::TERM));
     let deadline = Instant::now() + GRACE;
-    while !doomed.is_empty() {
+    while !doomed.is_empty() && Instant::now() < deadline {
         std::thread::sleep(LOOK);
         // Children of those that ended first have other parents by now, and are known from before.
         doomed.extend(descendants());
         doomed.retain(|pid| lives(*pid));
-        if Instant::now() > deadline {
-            doomed.iter().for_each(|pid| send(*pid, Signal::KILL));
-            break;
-        }
+    }
+    doomed.iter().filter(|pid| !supervisors.has(**pid)).for_each(|pid| send(*pid, Signal::KILL));
+    // They end what was started meanwhile, and themselves last.
+    supervisors.end();
+    let deadline = Instant::now() + LAST;
+    while doomed.iter().any(|pid| lives(*pid)) && Instant::now() < deadline {
+        std::thread::sleep(LOOK);
     }
     scratch::remove_all();
     signal_hook::low_level::exit(code.into())

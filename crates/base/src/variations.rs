@@ -25,22 +25,12 @@ pub const UMASK: &str = "077";
 /// The variations that this machine allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variations {
-    /// True if namespaces can change the host name and the user.
-    namespaces: bool,
-    clock: Clock,
+    /// Why namespaces cannot change the host name and the user; none if they can.
+    no_namespaces: Option<String>,
+    /// Why the clock is not varied; none if `faketime` varies it.
+    no_clock: Option<String>,
     /// A locale beside `C.UTF-8`.
     locale: Option<String>,
-}
-
-/// Whether the clock is varied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Clock {
-    /// `faketime` changes it.
-    Varied,
-    /// `faketime` does not run.
-    NoFaketime,
-    /// A program fails or hangs under another clock.
-    Unsuitable,
 }
 
 /// One property of the environment that was varied, or why it was not.
@@ -58,15 +48,19 @@ pub struct Variation {
 impl Variations {
     /// Finds out which variations this machine allows.
     pub fn probe() -> Variations {
-        let works = |argv: &[&str]| {
-            let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
-            exec::read(&argv, Path::new("/")).is_ok()
-        };
         let locales = exec::read(&["locale".into(), "-a".into()], Path::new("/")).unwrap_or_default();
         let other = |name: &&str| !matches!(*name, "C" | "POSIX" | "C.utf8" | "C.UTF-8") && name.contains("utf8");
         Variations {
-            namespaces: works(&wrapped_in_namespaces(&["true"])),
-            clock: if works(&["faketime", "-f", CLOCK, "true"]) { Clock::Varied } else { Clock::NoFaketime },
+            no_namespaces: lack(
+                &wrapped_in_namespaces(&["true"]),
+                &[("unshare", "util-linux"), ("hostname", "hostname")],
+                "needs user namespaces, which this machine does not allow",
+            ),
+            no_clock: lack(
+                &["faketime", "-f", CLOCK, "true"],
+                &[("faketime", "faketime")],
+                "the program faketime, which is installed, does not work here",
+            ),
             locale: locales.lines().find(other).map(str::to_owned),
         }
     }
@@ -78,19 +72,19 @@ impl Variations {
             command.extend(["faketime", "-f", CLOCK]);
         }
         command.extend(argv.iter().map(String::as_str));
-        let command = if self.namespaces { wrapped_in_namespaces(&command) } else { command };
+        let command = if self.no_namespaces.is_none() { wrapped_in_namespaces(&command) } else { command };
         command.into_iter().map(str::to_owned).collect()
     }
 
-    /// The same variations with the true clock, for programs that fail or hang under another.
+    /// The same variations with the true clock, for programs that hang under another. `why` is for [`Variation::missing`].
     #[must_use]
-    pub fn with_true_clock(self) -> Variations {
-        Variations { clock: Clock::Unsuitable, ..self }
+    pub fn with_true_clock(self, why: String) -> Variations {
+        Variations { no_clock: Some(why), ..self }
     }
 
     /// True if the clock is varied.
     pub fn has_clock(&self) -> bool {
-        self.clock == Clock::Varied
+        self.no_clock.is_none()
     }
 
     /// The varied environment variables, for [`exec::environment`]. `home` becomes the home directory; cargo and rustup keep
@@ -121,19 +115,19 @@ impl Variations {
         first.compare(second, |name| self.why_not(name).to_owned())
     }
 
-    fn why_not(&self, name: &str) -> &'static str {
-        match name {
-            "user id" | "host name" if !self.namespaces => "needs user namespaces, which this machine does not allow",
-            "clock" if self.clock == Clock::NoFaketime => "needs the program faketime (Debian package faketime)",
-            "clock" if self.clock == Clock::Unsuitable => "a program does not run under another clock",
-            "locale" if self.locale.is_none() => "needs a second UTF-8 locale (Debian package locales-all)",
-            _ => "it was set, and had no effect",
-        }
+    fn why_not(&self, name: &str) -> &str {
+        let why = match name {
+            "user id" | "host name" => self.no_namespaces.as_deref(),
+            "clock" => self.no_clock.as_deref(),
+            "locale" if self.locale.is_none() => Some("needs a second UTF-8 locale (Debian package locales-all)"),
+            _ => None,
+        };
+        why.unwrap_or("it was set, and had no effect")
     }
 
     /// The varied host name, if the host name is varied.
     pub fn host(&self) -> Option<&'static str> {
-        self.namespaces.then_some(HOST)
+        self.no_namespaces.is_none().then_some(HOST)
     }
 }
 
@@ -150,6 +144,16 @@ pub fn cargo_directories() -> BTreeMap<String, String> {
         }
     }
     set
+}
+
+/// Why a command does not work: it needs one of these programs, with their Debian packages, that is not installed, or what is
+/// given. None if it works.
+fn lack(argv: &[&str], programs: &[(&str, &str)], otherwise: &str) -> Option<String> {
+    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+    exec::read(&argv, Path::new("/")).err()?;
+    let absent = programs.iter().find(|(program, _)| !exec::is_installed(program));
+    let absent = absent.map(|(program, package)| format!("needs the program {program} (Debian package {package})"));
+    Some(absent.unwrap_or_else(|| otherwise.to_owned()))
 }
 
 /// Runs a command as root of a user namespace, which sets the host name, and inside it as the varied user.
@@ -182,14 +186,24 @@ mod tests {
             assert_eq!(value(name).as_deref(), Some(expected), "{all:#?}");
         }
         assert_eq!(value("directory"), None, "it ran in the same directory");
-        let namespaces = varied.namespaces.then_some(());
+        let namespaces = varied.no_namespaces.is_none().then_some(());
         assert_eq!(value("user id"), namespaces.map(|()| "4242".to_owned()), "{all:#?}");
         assert_eq!(value("host name"), namespaces.map(|()| HOST.to_owned()), "{all:#?}");
         assert_eq!(value("clock"), varied.has_clock().then(|| CLOCK.to_owned()), "{all:#?}");
         assert_eq!(value("locale"), varied.locale.clone(), "{all:#?}");
-        let unsuitable = varied.clone().with_true_clock();
+        let why = "the generator gen does not finish under another clock";
+        let unsuitable = varied.clone().with_true_clock(why.to_owned());
         let second = see(unsuitable.command(&Observed::command(&[])), &unsuitable.variables(directory.path()).unwrap());
         let clock = unsuitable.compare(&first, &second).into_iter().find(|one| one.name == "clock").unwrap();
-        assert_eq!(clock.missing.as_deref(), Some("a program does not run under another clock"));
+        assert_eq!(clock.missing.as_deref(), Some(why));
+    }
+
+    #[test]
+    fn what_cannot_be_varied_has_its_true_reason() {
+        let programs = [("true", "coreutils"), ("no-such-program", "no-such-package")];
+        assert_eq!(lack(&["true"], &programs, "luck"), None);
+        let absent = "needs the program no-such-program (Debian package no-such-package)";
+        assert_eq!(lack(&["no-such-program"], &programs, "luck").as_deref(), Some(absent));
+        assert_eq!(lack(&["false"], &programs[..1], "luck").as_deref(), Some("luck"));
     }
 }

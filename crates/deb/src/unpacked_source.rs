@@ -1,5 +1,6 @@
 //! A source package that dpkg-source unpacked, as builders and archives do.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -76,7 +77,8 @@ impl UnpackedSource {
         let cleaned = exec::is_installed("dh_clean");
         if cleaned {
             let argv = ["debian/rules", "clean"].map(str::to_owned);
-            exec::read(&argv, self.root()).context("cannot clean the sources")?;
+            exec::contained(&argv, self.root(), exec::environment(&[], &BTreeMap::new()))
+                .context("cannot clean the sources")?;
             let (_, after) = vendor::verify(&directory)?;
             problems.extend(after.into_iter().map(|problem| format!("{problem} after `debian/rules clean`")));
         }

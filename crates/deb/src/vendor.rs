@@ -108,7 +108,7 @@ fn fetch(tree: &SourceTree, declared: &Vendor) -> anyhow::Result<()> {
     tree.export(&directory)?;
     for manifest in &declared.manifests {
         let argv = ["cargo", "fetch", "--quiet", "--locked", "--manifest-path", manifest].map(str::to_owned);
-        exec::bytes(&argv, &directory, exec::environment(&[], &drydock_base::variations::cargo_directories()))
+        exec::contained(&argv, &directory, exec::environment(&[], &drydock_base::variations::cargo_directories()))
             .map_err(|why| Failure::remote(format!("cannot fetch the crates: {why}")))?;
     }
     Ok(())

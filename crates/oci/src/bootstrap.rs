@@ -74,7 +74,7 @@ pub fn make(cache: &Layout, request: &SuiteRequest<'_>, watch: &mut dyn FnMut(&s
     let pass = ["http_proxy", "https_proxy"].map(str::to_owned);
     exec::find("mmdebstrap", Path::new("/"), Some(&SEARCH.into()))
         .map_err(|why| Failure::missing(format!("{why}; run `{}`", hint::drydock(&["doctor", "docker"]))))?;
-    exec::bytes(&argv, Path::new("/"), exec::environment(&pass, &set)).map_err(|why| {
+    exec::contained(&argv, Path::new("/"), exec::environment(&pass, &set)).map_err(|why| {
         let why = why.shown_as(["mmdebstrap"]);
         Failure::missing(format!("cannot build the base image {name} from {mirror}: {why}"))
     })?;

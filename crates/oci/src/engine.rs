@@ -159,7 +159,7 @@ fn ask(words: &[&str]) -> Result<String, exec::Error> {
 
 /// Runs a command of an engine.
 fn run(argv: &[String], more: &[(&str, String)]) -> anyhow::Result<String> {
-    let printed = exec::bytes(argv, Path::new("/"), environment(more))
+    let printed = exec::contained(argv, Path::new("/"), environment(more))
         .map_err(|error| Failure::rejected(error.shown_as(argv.iter().take(3))))?;
     Ok(String::from_utf8_lossy(&printed).trim().to_owned())
 }

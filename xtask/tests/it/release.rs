@@ -6,6 +6,7 @@ pub(crate) mod fixture;
 mod foreign_tars;
 mod hostile;
 mod lanternd;
+mod left_behind;
 mod mutated;
 mod offline;
 mod refused;

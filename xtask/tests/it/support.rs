@@ -140,6 +140,12 @@ impl Xtask {
         self
     }
 
+    /// Calls a copy of it.
+    pub(crate) fn program(mut self, program: &Path) -> Self {
+        self.command[0] = text(program);
+        self
+    }
+
     /// Calls it by way of another command; `{call}` in its words is the call, as one word for a shell.
     pub(crate) fn through(mut self, command: &[&str]) -> Self {
         let quoted: Vec<_> = self.command.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Origin, SourceEntry, SourceTree, names};
 use crate::EntryKind;
-use drydock_base::exec;
+use drydock_base::exec::{self, Bounds, Contained};
 use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::scratch::Scratch;
@@ -85,7 +85,8 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
             // Some programs hang at their start with a varied clock.
             Err(error) if error.is::<GeneratorTimeout>() && varied.has_clock() => {
                 watch(&format!("{error}; retrying with the real clock"));
-                varied = varied.with_true_clock();
+                let name = error.downcast_ref().map_or("", |timeout: &GeneratorTimeout| timeout.generator.as_str());
+                varied = varied.with_true_clock(format!("the generator {name} does not finish under another clock"));
             }
             Err(error) => return Err(error),
         }
@@ -114,9 +115,6 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
 
 /// The least time limit of a generator in the varied environment.
 const LEAST_LIMIT: Duration = Duration::from_secs(60);
-
-/// The exit code of timeout(1) at the limit.
-const TIMED_OUT: i32 = 124;
 
 /// A generator did not finish in the varied environment.
 #[derive(Debug, thiserror::Error)]
@@ -197,17 +195,14 @@ impl Run {
             };
             Failure::missing(format!("the generator {} cannot run: {why}{install}", generator.name))
         })?;
-        let words = |words: Vec<String>, limit: Duration| {
-            let timeout = ["timeout".to_owned(), "--kill-after=10".to_owned(), limit.as_secs().to_string()];
-            timeout.into_iter().chain(words).collect()
+        let (command, bounds) = match &self.varied {
+            None => (generator.run.clone(), Bounds::NONE),
+            Some((varied, limit)) => (varied.command(&generator.run), Bounds { time: *limit, ..Bounds::NONE }),
         };
-        let command = match &self.varied {
-            None => generator.run.clone(),
-            Some((varied, limit)) => words(varied.command(&generator.run), *limit),
-        };
-        let Err(error) = exec::bytes(&command, &self.directory, environment) else { return Ok(()) };
+        let contained = Contained { bounds, ..Contained::new(&command, &self.directory, environment) };
+        let Err(error) = contained.read() else { return Ok(()) };
         let when = match &self.varied {
-            Some((_, limit)) if error.exit_code() == Some(TIMED_OUT) => {
+            Some((_, limit)) if matches!(error, exec::Error::TooLong { .. }) => {
                 return Err(GeneratorTimeout { generator: generator.name.clone(), limit: *limit }.into());
             }
             Some(_) => " when it ran again in a varied environment",

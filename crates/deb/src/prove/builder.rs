@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use drydock_base::exec;
+use drydock_base::exec::{self, Contained};
 use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::scratch;
@@ -160,15 +160,9 @@ impl Builder {
         exec::find(&argv[0], Path::new("/"), search.as_ref()).map_err(|why| {
             Failure::missing(format!("{why}; `{}` shows how to install it", hint::drydock(&["doctor", "deb"])))
         })?;
-        let output = duct::cmd(&command[0], &command[1..])
-            .dir(directory)
-            .full_env(exec::environment(&[], &set))
-            .stdin_null()
-            .stderr_to_stdout()
-            .stdout_capture()
-            .unchecked()
-            .run()
-            .with_context(|| format!("cannot run {}", argv[0]))?;
+        let contained =
+            Contained { merged: true, ..Contained::new(&command, directory, exec::environment(&[], &set)) };
+        let output = contained.run().with_context(|| format!("cannot run {}", argv[0]))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(CommandResult { success: output.status.success(), output: text })
     }

@@ -157,7 +157,7 @@ impl Chroots {
             "PATH".to_owned(),
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
         )]);
-        exec::bytes(&argv, Path::new("/"), exec::environment(&[], &set)).map_err(|error| {
+        exec::contained(&argv, Path::new("/"), exec::environment(&[], &set)).map_err(|error| {
             let error = error.shown_as(["mmdebstrap"]);
             Failure::missing(format!("cannot create a chroot of {series} from {mirror}: {error}"))
         })?;

@@ -1,6 +1,7 @@
 //! The isolation of the offline proof: namespaces without a network, without the sockets of other processes, and with failing
 //! programs in place of the replaced ones. It is observed from inside before the build starts.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ impl Isolation {
         ] {
             let isolation =
                 Isolation { user, mounts, processes, sockets: sockets.clone(), nothing: nothing.to_owned() };
-            let works = exec::read(&isolation.command(poison, &["true".to_owned()]), Path::new("/")).is_ok();
+            let works = isolation.run(poison, &["true".to_owned()]).is_ok();
             if (user || is_root) && works {
                 return Ok(isolation);
             }
@@ -104,6 +105,10 @@ impl Isolation {
         argv.into_iter().map(str::to_owned).chain(command.iter().cloned()).collect()
     }
 
+    fn run(&self, poison: &Poison, command: &[String]) -> Result<Vec<u8>, exec::Error> {
+        exec::contained(&self.command(poison, command), Path::new("/"), exec::environment(&[], &BTreeMap::new()))
+    }
+
     /// Looks at the isolation from inside.
     ///
     /// # Errors
@@ -114,7 +119,8 @@ impl Isolation {
         let calls = poison.calls(self.mounts);
         let paths = calls.iter().chain(sockets).cloned();
         words.extend(paths.map(|path| path.display().to_string()));
-        let printed = exec::read(&self.command(poison, &words), Path::new("/"))?;
+        let printed = self.run(poison, &words)?;
+        let printed = String::from_utf8_lossy(&printed);
         poison.reset()?;
         let (mut interfaces, mut replaced) = (Vec::new(), Vec::new());
         for line in printed.lines() {

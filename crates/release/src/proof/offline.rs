@@ -2,7 +2,7 @@
 //! should not need.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -14,7 +14,7 @@ use super::isolation::Isolation;
 use super::poison::Poison;
 use crate::manifest::Manifest;
 use drydock_archive::read::{self, Limits};
-use drydock_base::exec;
+use drydock_base::exec::{self, Contained};
 use drydock_base::failure::Failure;
 use drydock_base::scratch::Scratch;
 use drydock_base::variations::cargo_directories;
@@ -113,16 +113,12 @@ impl Sandbox {
     /// Runs a command in the sources; standard error goes to standard output.
     fn run(&self, command: &[String]) -> anyhow::Result<Output> {
         let argv = self.isolation.command(&self.poison, command);
-        let program =
-            exec::find(&argv[0], &self.sources, self.environment.get(OsStr::new("PATH"))).map_err(Failure::missing)?;
-        duct::cmd(program, &argv[1..])
-            .dir(&self.sources)
-            .full_env(self.environment.clone())
-            .stdin_null()
-            .stderr_to_stdout()
-            .stdout_capture()
-            .unchecked()
-            .run()
-            .with_context(|| format!("cannot run `{}`", exec::paste(command)))
+        let contained =
+            Contained { merged: true, ..Contained::new(&argv, &self.sources, self.environment.clone()) };
+        contained.run().map_err(|error| match error {
+            exec::Error::NotFound { .. } => Failure::missing(error),
+            // The reader knows the command, not the isolation.
+            other => anyhow::Error::new(other.shown_as(command)).context("cannot run the offline proof"),
+        })
     }
 }

@@ -98,7 +98,7 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
     }
     watch(&format!("varied rebuild: {}", exec::paste(&argv[1..])));
     let environment = environment(varied.variables(&home).context("cannot write to a temporary directory")?);
-    exec::bytes(&varied.command(&argv), &project, environment).map_err(|error| {
+    exec::contained(&varied.command(&argv), &project, environment).map_err(|error| {
         let error = error.shown_as(["drydock", "release", "build"]);
         Failure::not_reproducible(format!("cannot rebuild the release in a varied environment: {error}"))
     })?;

@@ -44,7 +44,7 @@ impl cli::DebBuild {
         let run = |argv: &[&str]| {
             let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
             output::err(format_args!("== {}", exec::paste(&argv)));
-            exec::bytes(&argv, root, exec::environment(&[], &BTreeMap::new()))
+            exec::contained(&argv, root, exec::environment(&[], &BTreeMap::new()))
         };
         run(&["dpkg-checkbuilddeps"]).map_err(|why| {
             // The error output names the missing packages.
