@@ -100,7 +100,11 @@ impl<'a> Contained<'a> {
 ///
 /// # Errors
 /// As [`Contained::read`].
-pub fn contained(argv: &[String], directory: &Path, environment: BTreeMap<OsString, OsString>) -> Result<Vec<u8>, Error> {
+pub fn contained(
+    argv: &[String],
+    directory: &Path,
+    environment: BTreeMap<OsString, OsString>,
+) -> Result<Vec<u8>, Error> {
     Contained::new(argv, directory, environment).read()
 }
 

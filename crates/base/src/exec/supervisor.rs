@@ -101,7 +101,8 @@ fn supervise(command: Option<Pid>, line: RawFd) -> ! {
     rustix::thread::set_name(c"drydock-watch").ok();
     let mut children = Children { command, status: None, reaped: 0 };
     while children.reap() && children.status.is_none() {
-        let mut waiting = [PollFd::from_borrowed_fd(line, PollFlags::IN), PollFd::from_borrowed_fd(ended, PollFlags::IN)];
+        let mut waiting =
+            [PollFd::from_borrowed_fd(line, PollFlags::IN), PollFd::from_borrowed_fd(ended, PollFlags::IN)];
         // An error here means the same as a wake-up: look again.
         rustix::event::poll(&mut waiting, None).ok();
         drain(ended);

@@ -160,8 +160,7 @@ impl Builder {
         exec::find(&argv[0], Path::new("/"), search.as_ref()).map_err(|why| {
             Failure::missing(format!("{why}; `{}` shows how to install it", hint::drydock(&["doctor", "deb"])))
         })?;
-        let contained =
-            Contained { merged: true, ..Contained::new(&command, directory, exec::environment(&[], &set)) };
+        let contained = Contained { merged: true, ..Contained::new(&command, directory, exec::environment(&[], &set)) };
         let output = contained.run().with_context(|| format!("cannot run {}", argv[0]))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(CommandResult { success: output.status.success(), output: text })

@@ -113,8 +113,7 @@ impl Sandbox {
     /// Runs a command in the sources; standard error goes to standard output.
     fn run(&self, command: &[String]) -> anyhow::Result<Output> {
         let argv = self.isolation.command(&self.poison, command);
-        let contained =
-            Contained { merged: true, ..Contained::new(&argv, &self.sources, self.environment.clone()) };
+        let contained = Contained { merged: true, ..Contained::new(&argv, &self.sources, self.environment.clone()) };
         contained.run().map_err(|error| match error {
             exec::Error::NotFound { .. } => Failure::missing(error),
             // The reader knows the command, not the isolation.

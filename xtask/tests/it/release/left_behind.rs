@@ -198,11 +198,8 @@ fn whatever_ends_the_command_ends_what_it_started() {
         }
     }
 
-    // The generator waits only in the varied rebuild.
-    let place = Place::new(&format!("! [ -e RUN.waits ] && exit\n{waits}"), "");
-    let built = place.xtask(&["release", "build"]).run();
-    assert_eq!(built.code(), 0, "{}", built.transcript());
-    fs::write(place.path("run.waits"), "").unwrap();
+    // The generator waits only in the varied rebuild, which has a home directory of its own.
+    let place = Place::new(&format!("case $HOME in *rebuild*) ;; *) exit;; esac\n{waits}"), "");
     for (around, signal, group) in [
         (AS_IT_IS, Signal::TERM, false),
         (AS_IT_IS, Signal::KILL, false),
@@ -213,9 +210,12 @@ fn whatever_ends_the_command_ends_what_it_started() {
     }
 
     let place = Place::new("", &waits);
-    for (around, signal) in
-        [(AS_IT_IS, Signal::INT), (AS_IT_IS, Signal::KILL), (WITHOUT_NAMESPACES, Signal::TERM), (WITHOUT_NAMESPACES, Signal::KILL)]
-    {
+    for (around, signal) in [
+        (AS_IT_IS, Signal::INT),
+        (AS_IT_IS, Signal::KILL),
+        (WITHOUT_NAMESPACES, Signal::TERM),
+        (WITHOUT_NAMESPACES, Signal::KILL),
+    ] {
         interrupt(&place, &["release", "prove"], around, signal, false);
     }
 }

@@ -46,11 +46,14 @@ fn all_that_a_command_leaves_is_gone_when_it_has_ended() {
             let pid = String::from_utf8(ended.stdout).unwrap();
             assert!(pid.trim().parse::<u32>().is_ok() && is_gone(pid.trim()), "{script}; {end}: {pid}");
             let status = ended.status;
-            assert_eq!((status.code(), status.signal()), match end {
-                "" => (Some(0), None),
-                "exit 3" => (Some(3), None),
-                _ => (None, Some(9)),
-            });
+            assert_eq!(
+                (status.code(), status.signal()),
+                match end {
+                    "" => (Some(0), None),
+                    "exit 3" => (Some(3), None),
+                    _ => (None, Some(9)),
+                }
+            );
         }
     }
 }
