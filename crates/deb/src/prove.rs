@@ -6,6 +6,7 @@
 
 mod builder;
 mod chroot;
+mod difference;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -106,7 +107,9 @@ pub fn prove(inputs: &ProofInputs<'_>, progress: &mut dyn FnMut(&str)) -> anyhow
     let (first, seen) = run.build(&Build { name: "first", is_varied: false })?;
     progress(&format!("build {source} on {series} again, with variations"));
     let (second, seen_again) = run.build(&Build { name: "second", is_varied: true })?;
-    let differences = differences(&first, &second);
+    let variations = seen.compare(&seen_again, why_not);
+    let seen = difference::Seen { first: &seen, second: &seen_again, variations: &variations };
+    let differences = difference::differences(&first, &second, &seen);
     for (name, (path, _)) in &first {
         fs::copy(path, inputs.directory.join(name)).with_context(|| format!("cannot write {name}"))?;
     }
@@ -129,7 +132,7 @@ pub fn prove(inputs: &ProofInputs<'_>, progress: &mut dyn FnMut(&str)) -> anyhow
         substitute_reason,
         chroot_date: chroot.date.clone(),
         packages: first.into_iter().map(|(name, (_, checksums))| (name, checksums.sha256)).collect(),
-        variations: seen.compare(&seen_again, why_not),
+        variations,
         differences,
         tests,
         seconds: began.elapsed().as_secs(),
@@ -180,6 +183,8 @@ fn copy_source(dsc: &Path, fields: &Paragraph, to: &Path) -> anyhow::Result<Path
     Ok(to.join(name))
 }
 
+/// Files outside of the tree that an error lists.
+const MOST_OUTSIDE: usize = 10;
 /// The name of the tar file of the chroot for building, in the scratch directory.
 const BUILD_CHROOT: &str = "chroot.tar";
 /// The name of the tar file of the chroot for testing, in the scratch directory.
@@ -230,7 +235,18 @@ impl ProofRun<'_> {
         let whole = format!("{text}\n{}", result.output);
         let log = self.write_log(build.name, &whole)?;
         if result.success {
-            let observed = whole.lines().filter_map(|line| Some(line.split_once(chroot::OBSERVED)?.1));
+            let after = |mark: &'static str| whole.lines().filter_map(move |line| line.strip_prefix(mark));
+            let outside: Vec<&str> = after(chroot::OUTSIDE).take(MOST_OUTSIDE).collect();
+            if !outside.is_empty() {
+                let text = format!(
+                    "{} leaves files outside of its tree: {}; the log is {}",
+                    show(&self.dsc),
+                    outside.join(", "),
+                    log.display()
+                );
+                return Err(Failure::not_reproducible(text));
+            }
+            let observed = after(chroot::OBSERVED);
             let observed = Observed::parse(&observed.collect::<Vec<_>>().join("\n"));
             if observed.is_empty() {
                 let text = format!("{} does not tell what the build saw of its surroundings", log.display());
@@ -356,29 +372,6 @@ fn packages(directory: &Path) -> anyhow::Result<Packages> {
     Ok(packages)
 }
 
-fn differences(first: &Packages, second: &Packages) -> Vec<String> {
-    let mut differing = Vec::new();
-    for (name, (path, checksums)) in first {
-        match second.get(name) {
-            None => differing.push(format!("{name} was built only the first time")),
-            Some((_, other)) if other.sha256 == checksums.sha256 => {}
-            Some((other, _)) => {
-                let at = first_difference(path, other).map_or_else(String::new, |at| format!(" from byte {at} on"));
-                differing.push(format!("{name} differs{at}; compare with `diffoscope`"));
-            }
-        }
-    }
-    let new = second.keys().filter(|name| !first.contains_key(*name));
-    differing.extend(new.map(|name| format!("{name} was built only the second time")));
-    differing
-}
-
-/// The offset of the first byte that differs.
-fn first_difference(one: &Path, other: &Path) -> Option<usize> {
-    let (one, other) = (fs::read(one).ok()?, fs::read(other).ok()?);
-    Some(one.iter().zip(&other).take_while(|(a, b)| a == b).count())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,30 +390,5 @@ mod tests {
         assert_eq!(on("noble", Distribution::Ubuntu, Some("trixie")).unwrap().0, "trixie");
         // A series of Debian is not replaced by another.
         assert!(on("bookworm", Distribution::Debian, None).unwrap_err().to_string().contains("declare `prove-on`"));
-    }
-
-    #[test]
-    fn differences_are_described() {
-        let directory = tempfile::tempdir().unwrap();
-        let of = |run: &str, files: &[(&str, &str)]| -> Packages {
-            fs::create_dir(directory.path().join(run)).unwrap();
-            for (name, content) in files {
-                fs::write(directory.path().join(run).join(name), content).unwrap();
-            }
-            packages(&directory.path().join(run)).unwrap()
-        };
-        let first = of("1", &[("a.deb", "same"), ("b.deb", "abc"), ("c.deb", "x"), ("build.log", "1")]);
-        let second = of("2", &[("a.deb", "same"), ("b.deb", "abd"), ("d.deb", "x"), ("build.log", "2")]);
-        assert_eq!(
-            differences(&first, &second),
-            [
-                "b.deb differs from byte 2 on; compare with `diffoscope`",
-                "c.deb was built only the first time",
-                "d.deb was built only the second time"
-            ]
-        );
-        assert!(differences(&first, &first).is_empty());
-        fs::create_dir(directory.path().join("3")).unwrap();
-        assert!(packages(&directory.path().join("3")).is_err());
     }
 }

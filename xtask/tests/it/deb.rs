@@ -1,6 +1,7 @@
 //! Debian packages, with the real dpkg, sbuild, dput, reprepro, apt and gpg.
 
 mod debian_packages;
+mod disproved;
 pub(crate) mod end_to_end;
 pub(crate) mod fixture;
 mod launchpad;

@@ -67,6 +67,11 @@ impl Observed {
         Observed(pairs.map(|(name, value)| (name.to_owned(), value.trim_end().to_owned())).collect())
     }
 
+    /// The value of a property.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// True if nothing was seen.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

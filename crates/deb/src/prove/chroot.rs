@@ -24,6 +24,25 @@ pub(super) const OBSERVE: &str = "/usr/local/bin/drydock-observe";
 pub(super) const VARY: &str = "/usr/local/bin/drydock-vary";
 /// The beginning of each line that [`OBSERVE`] prints.
 pub(super) const OBSERVED: &str = "drydock-observed: ";
+/// The beginning of each line of [`OBSERVE`] with a file that the build left outside of its tree.
+pub(super) const OUTSIDE: &str = "drydock-outside: ";
+/// The content of [`OBSERVE`]. sbuild gives the number of jobs as an option of dpkg-buildpackage, and dpkg writes its results
+/// beside the tree. Any program may leave something in the directories for temporary files.
+const OBSERVE_SCRIPT: &str = r#"#!/bin/sh
+(
+set -- COLUMNS
+SCRIPT) | sed 's/^/OBSERVED/'
+for word; do
+    case $word in -j*) printf 'OBSERVEDnumber of jobs\t%s\n' "${word#-j}" ;; esac
+done
+mark=$(mktemp) || exit
+"$@"
+code=$?
+find / -xdev \( -path "$PWD" -o -path /tmp -o -path /var/tmp \) -prune -o ! -type d -cnewer "$mark" -print |
+    grep -v -E "^${PWD%/*}/[^/]*\.(deb|udeb|buildinfo|changes)\$" | sed 's/^/OUTSIDE/'
+rm -f "$mark"
+exit $code
+"#;
 /// What [`VARY`] changes.
 const VARIED: &str = "umask 0002
 export TZ=XTW-13:45 LC_ALL=C LANG=C USER=varied LOGNAME=varied HOME=/varied COLUMNS=41
@@ -94,12 +113,10 @@ impl Chroots {
             let apt = "DEBIAN_FRONTEND=noninteractive chroot \"$1\" apt-get --yes --no-install-recommends satisfy";
             hooks.push(format!("{apt} '{}'", relations.replace('\'', "")));
         }
-        // sbuild gives the number of jobs as an option of dpkg-buildpackage.
-        let observe = format!(
-            "#!/bin/sh\n(set -- COLUMNS\n{})| sed 's/^/{OBSERVED}/'\nfor word; do case $word in -j*) printf \
-             '{OBSERVED}number of jobs\\t%s\\n' \"${{word#-j}}\" ;; esac; done\nexec \"$@\"\n",
-            Observed::script()
-        );
+        let observe = OBSERVE_SCRIPT
+            .replace("SCRIPT", Observed::script())
+            .replace("OBSERVED", OBSERVED)
+            .replace("OUTSIDE", OUTSIDE);
         let vary = format!("#!/bin/sh\n{VARIED}exec {OBSERVE} \"$@\"\n");
         for (path, script) in [(OBSERVE, observe), (VARY, vary)] {
             let script = script.replace('\'', "'\\''");

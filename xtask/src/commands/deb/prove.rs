@@ -149,13 +149,17 @@ fn print(proof: &Proof) {
             proof.variations.iter().filter(|one| one.missing.is_none()).map(|one| one.name.as_str()).collect();
         let (count, varied) = (proof.packages.len(), varied.join(", "));
         output::out(format_args!("  identical  {count} packages in both builds; varied: {varied}"));
-        for one in &proof.variations {
-            if let Some(why) = &one.missing {
-                output::out(format_args!("             not varied: {}; {why}", one.name));
-            }
+    }
+    for difference in &proof.differences {
+        // What begins with blanks is about a file of the package before it.
+        let mark = if difference.starts_with(' ') { "" } else { "DIFFERS" };
+        output::out(format_args!("  {mark:<9}  {difference}"));
+    }
+    for one in &proof.variations {
+        if let Some(why) = &one.missing {
+            output::out(format_args!("             not varied: {}; {why}", one.name));
         }
     }
-    proof.differences.iter().for_each(|difference| output::out(format_args!("  DIFFERS    {difference}")));
     proof.tests.iter().for_each(|line| output::out(format_args!("  installed  {line}")));
     if proof.tests.is_empty() && proof.differences.is_empty() {
         output::out("  not tested: declare `smoke-test`, or write debian/tests/control");

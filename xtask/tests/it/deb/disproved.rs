@@ -1,0 +1,110 @@
+//! Packages that `deb prove` must not prove, each built by the real sbuild: they reach for the network, leave files outside of their
+//! tree, fail their tests, or differ between two builds.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::fixture::{has_tools, kept_directory, run};
+use crate::support::{Finished, text, xtask_binary};
+
+/// A native source package whose `override_dh_auto_install` is this recipe, one command a line.
+fn package(directory: &Path, name: &str, recipe: &str, test: &str) -> PathBuf {
+    let tree = directory.join(name);
+    fs::create_dir_all(tree.join("debian/tests")).unwrap();
+    fs::create_dir_all(tree.join("debian/source")).unwrap();
+    let write = |path: &str, content: &str| fs::write(tree.join("debian").join(path), content).unwrap();
+    write("source/format", "3.0 (native)\n");
+    write(
+        "control",
+        &format!(
+            "Source: {name}\nSection: misc\nPriority: optional\nMaintainer: A Tester <tester@example.org>\nBuild-Depends: \
+             debhelper-compat (= 13)\nStandards-Version: 4.6.2\nRules-Requires-Root: no\n\nPackage: {name}\nArchitecture: \
+             all\nDepends: ${{misc:Depends}}\nDescription: example\n An example.\n"
+        ),
+    );
+    let date = "Mon, 01 Jun 2026 12:00:00 +0000";
+    write(
+        "changelog",
+        &format!("{name} (1.0) bookworm; urgency=medium\n\n  * First.\n\n -- A Tester <tester@example.org>  {date}\n"),
+    );
+    let recipe: String = recipe.lines().map(|line| format!("\t{line}\n")).collect();
+    let target = format!("D = debian/{name}/usr/share/{name}");
+    write(
+        "rules",
+        &format!("#!/usr/bin/make -f\n{target}\n%:\n\tdh $@\noverride_dh_auto_install:\n\tmkdir -p $(D)\n{recipe}"),
+    );
+    fs::set_permissions(tree.join("debian/rules"), fs::Permissions::from_mode(0o755)).unwrap();
+    write("tests/control", &format!("Test-Command: {test}\nDepends: @\n"));
+    run(directory, &["dpkg-source", "-b", name], &[]);
+    directory.join(format!("{name}_1.0.dsc"))
+}
+
+fn prove(dsc: &Path, chroots: &Path) -> Finished {
+    let mut command = Command::new(xtask_binary());
+    command.args(["deb", "prove", &format!("bookworm={}", text(dsc)), "--chroots", &text(chroots)]);
+    command.current_dir(dsc.parent().unwrap()).env_remove("CI").output().unwrap().into()
+}
+
+#[test]
+fn packages_that_must_not_be_proved() {
+    let tools =
+        [("sbuild", "sbuild"), ("mmdebstrap", "mmdebstrap"), ("newuidmap", "uidmap"), ("autopkgtest", "autopkgtest")];
+    if !has_tools(&tools) {
+        return;
+    }
+    let chroots = kept_directory("deb-chroots");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connect = format!(
+        "perl -MIO::Socket::INET -e 'IO::Socket::INET->new(\"127.0.0.1:{port}\") or die \"no network: $$!\\n\"'"
+    );
+    // Name, recipe, test, exit code, and what is said.
+    let rows: [(&str, &str, &str, i32, &[&str]); 4] = [
+        ("networked", &connect, "true", 1, &["cannot build", "no network: "]),
+        (
+            "outside",
+            "touch ../left-behind $(HOME)/.cache-of-a-tool",
+            "true",
+            7,
+            &["leaves files outside of its tree: ", "/left-behind", ".cache-of-a-tool"],
+        ),
+        ("untested", "true", "sh -c 'echo broken >&2; exit 3'", 1, &["fail their tests", "broken"]),
+        (
+            "differing",
+            "pwd > $(D)/tree\ndate +%z > $(D)/zone\necho $$HOME > $(D)/home\nlocale | grep LC_ALL > $(D)/locale\n\
+             nproc > /dev/null; echo $(patsubst parallel=%,%,$(filter parallel=%,$(DEB_BUILD_OPTIONS))) > $(D)/jobs\n\
+             date +%N > $(D)/clock\ntouch $(D)/same\necho $$COLUMNS > $(D)/columns",
+            "true",
+            7,
+            &[
+                "differing_1.0_all.deb differs",
+                "usr/share/differing/tree: line 1 is `/build/first/",
+                "(it holds the directory)",
+                "usr/share/differing/zone: line 1 is `+0000`, then `+1345` (it holds the time zone)",
+                "usr/share/differing/home: line 1 is ",
+                "(it holds the home and user name)",
+                "usr/share/differing/locale: line 1 is ",
+                "(it holds the locale)",
+                "usr/share/differing/jobs: line 1 is `1`, then `2` (it holds the number of jobs)",
+                "usr/share/differing/clock: line 1 is ",
+                "not varied: clock; rustc does not run with a wrong one",
+            ],
+        ),
+    ];
+    for (name, recipe, test, code, words) in rows {
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let dsc = package(directory.path(), name, recipe, test);
+        let proved = prove(&dsc, &chroots);
+        let said = proved.transcript();
+        assert_eq!(proved.code(), code, "{name}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{name}: {word:?} is not in {said}");
+        }
+        assert!(!said.contains("usr/share/differing/same"), "{said}");
+        println!("refused  {name}");
+    }
+}
