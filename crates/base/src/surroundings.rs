@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -70,5 +72,24 @@ fn keep_descriptors_from_children() {
             // SAFETY: as above.
             unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
+    }
+}
+/// Gives a command a session keyring of its own, which is empty: it cannot read the keys of this session (keyrings(7)).
+#[expect(unsafe_code, reason = "neither std nor rustix has keyctl(2), nor a safe hook between fork and exec")]
+pub fn without_session_keys(command: &mut Command) {
+    // linux/keyctl.h; not in libc.
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // SAFETY: between fork and exec only async-signal-safe work is allowed: this is one system call, without a pointer.
+    unsafe {
+        command.pre_exec(|| {
+            if libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0) >= 0 {
+                return Ok(());
+            }
+            match io::Error::last_os_error() {
+                // The kernel has no keys, or a filter of system calls refuses them; it does so for the command too.
+                error if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => Ok(()),
+                error => Err(error),
+            }
+        });
     }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::decode;
 use super::diagnostic::{Diagnostics, Problems};
 use super::release::{Version, VersionText};
+use drydock_base::units::ByteSize;
 
 /// The labels that every image gets, so that no declaration may set them.
 pub const OWN_LABELS: [&str; 6] = [
@@ -164,6 +165,10 @@ pub struct SmokeTest {
     pub expect: VersionText,
     /// The time limit.
     pub timeout: Duration,
+    /// The memory of all its processes together.
+    pub memory: ByteSize,
+    /// The size of all files that it writes.
+    pub disk: ByteSize,
 }
 
 /// The retention of nightly images.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use schemars::{Schema, json_schema};
 
 use super::names::{Digest, Platform, Repository};
-use crate::decode::{Bounded, Declared, Entries, EnvName, FromText, Limit, OneOrMany, Spanned, declaration};
+use crate::decode::{Bounded, Declared, Entries, EnvName, FromText, Limit, OneOrMany, Size, Spanned, declaration};
 use crate::release::VersionText;
 use drydock_base::text::quoted;
-use drydock_base::units::BadValue;
+use drydock_base::units::{BadValue, ByteSize};
 
 /// A text with its place.
 pub(super) type Text = Spanned<String>;
@@ -120,6 +120,10 @@ declaration! {
         expect: Spanned<VersionText> = Spanned::unwritten(VersionText::bare()),
         /// The time limit.
         timeout: Spanned<Limit> = Spanned::unwritten(Limit(Duration::from_secs(60))),
+        /// The memory of the command and all its processes; where no cgroup can be made, of each process.
+        memory: Spanned<Size> = Spanned::unwritten(Size(ByteSize::mib(512))),
+        /// The size of all files that the command writes; they are in memory, and thrown away.
+        disk: Spanned<Size> = Spanned::unwritten(Size(ByteSize::mib(64))),
     }
 }
 

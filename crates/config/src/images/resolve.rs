@@ -241,7 +241,8 @@ fn platforms(declared: &Spanned<Vec<Spanned<Platform>>>, problems: &mut Problems
 
 fn smoke_test(declared: SmokeTestDeclaration, problems: &mut Problems) -> Option<SmokeTest> {
     let run = command(&declared.run, problems);
-    Some(SmokeTest { run: run?, expect: declared.expect.value?, timeout: declared.timeout.value?.0 })
+    let (memory, disk) = (declared.memory.value?.0, declared.disk.value?.0);
+    Some(SmokeTest { run: run?, expect: declared.expect.value?, timeout: declared.timeout.value?.0, memory, disk })
 }
 
 fn retention(declared: &RetentionDeclaration, problems: &mut Problems) -> Retention {
