@@ -73,10 +73,7 @@ pub enum Error {
         count: u32,
     },
     /// The process that ends what a command leaves behind was itself ended, by the command or by somebody else.
-    #[error(
-        "`{}`: the process of Drydock that watches the command was killed; what the command started may still run",
-        paste(argv)
-    )]
+    #[error("`{}`: the process of Drydock that supervises the command was killed", paste(argv))]
     Unsupervised {
         /// The command.
         argv: Vec<String>,

@@ -69,7 +69,9 @@ impl Variations {
     pub fn command(&self, argv: &[String]) -> Vec<String> {
         let mut command: Vec<&str> = vec!["sh", "-c", "umask \"$1\"; shift; exec \"$@\"", "sh", UMASK];
         if self.has_clock() {
-            command.extend(["faketime", "-f", CLOCK]);
+            // faketime waits for all that have a descriptor which it leaves to them, so also for daemons.
+            let closed = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; exec \"$@\"";
+            command.extend(["faketime", "-f", CLOCK, "sh", "-c", closed, "sh"]);
         }
         command.extend(argv.iter().map(String::as_str));
         let command = if self.no_namespaces.is_none() { wrapped_in_namespaces(&command) } else { command };

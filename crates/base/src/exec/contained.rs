@@ -10,14 +10,16 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, Signal, WaitOptions};
 
-use super::supervisor::{self, Report};
+use super::supervisor::{self, Report, Title};
 use super::{Error, end_of, environment, find};
 use crate::units::ByteSize;
 
@@ -184,11 +186,13 @@ impl Running {
             (stderr, err)
         };
         command.stdout(out).stderr(err);
-        let number = theirs.as_raw_fd();
+        let (number, title) = (theirs.as_raw_fd(), Title::find());
         // SAFETY: between fork and exec only async-signal-safe work is allowed, see `supervisor`. The descriptor is open
         // as long as `theirs` lives, which is longer than the call of `spawn`.
-        unsafe { command.pre_exec(move || supervisor::enter(number)) };
+        unsafe { command.pre_exec(move || supervisor::enter(number, title)) };
         let mut all = supervisors();
+        // Without a subreaper, only what outlives its supervisor is lost.
+        adopt(true).ok();
         let supervisor = command.spawn()?;
         all.push(Line { pid: supervisor.id(), stream: line.try_clone()? });
         drop(theirs);
@@ -234,7 +238,11 @@ impl Running {
             }
             match report {
                 None => {}
-                Some(Report::Lost) => return Ok(Watched::Unsupervised),
+                Some(Report::Lost) => {
+                    self.supervisor.wait()?;
+                    end_orphans();
+                    return Ok(Watched::Unsupervised);
+                }
                 Some(Report::Ended { status, left }) => {
                     let status = ExitStatus::from_raw(status);
                     return Ok(Watched::Ended(Output { status, stdout, stderr }, left));
@@ -249,7 +257,52 @@ impl Drop for Running {
         // The supervisor takes it as the request to end, if it has not ended.
         self.line.shutdown(Shutdown::Both).ok();
         self.supervisor.wait().ok();
-        supervisors().retain(|line| line.pid != self.supervisor.id());
+        let mut all = supervisors();
+        all.retain(|line| line.pid != self.supervisor.id());
+        if all.is_empty() {
+            // As above.
+            adopt(false).ok();
+        }
+    }
+}
+
+/// Makes this process the one that gets the orphans of its descendants, in case that a supervisor is killed, or no longer.
+/// What starts meanwhile and is not contained, such as an agent, is not touched.
+fn adopt(adopts: bool) -> rustix::io::Result<()> {
+    static BEFORE: AtomicBool = AtomicBool::new(false);
+    static ADOPTS: AtomicBool = AtomicBool::new(false);
+    if ADOPTS.swap(adopts, Ordering::SeqCst) == adopts {
+        return Ok(());
+    }
+    if adopts {
+        BEFORE.store(rustix::process::child_subreaper()?.is_some(), Ordering::SeqCst);
+    }
+    let me = (adopts || BEFORE.load(Ordering::SeqCst)).then(rustix::process::getpid);
+    rustix::process::set_child_subreaper(me)
+}
+
+/// Ends what a supervisor left that was killed: children of this process in other sessions, which are not supervisors. Own
+/// children that are not contained are in the session of this process.
+fn end_orphans() {
+    let own = rustix::process::getsid(None).ok();
+    let all = supervisors();
+    loop {
+        let mut orphans = Vec::new();
+        for thread in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+            let list = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            orphans.extend(list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)));
+        }
+        let is_supervisor = |pid: Pid| all.iter().any(|line| u32::try_from(pid.as_raw_nonzero().get()) == Ok(line.pid));
+        orphans.retain(|pid| rustix::process::getsid(Some(*pid)).ok() != own && !is_supervisor(*pid));
+        // One that may not be killed is left, rather than waited for.
+        let killed = |pid: &Pid| rustix::process::kill_process(*pid, Signal::KILL).is_ok();
+        orphans.retain(killed);
+        if orphans.is_empty() {
+            return;
+        }
+        for pid in orphans {
+            rustix::process::waitpid(Some(pid), WaitOptions::empty()).ok();
+        }
     }
 }
 

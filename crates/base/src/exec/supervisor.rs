@@ -20,6 +20,8 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_
 
 /// The descriptor of the connection in the supervisor.
 const LINE: RawFd = 3;
+/// The name in lists of processes. It is not that of Drydock, so that `pkill -9 -f drydock` leaves the supervisor to tidy up.
+const NAME: &CStr = c"supervisor";
 /// The time between two attempts to end all children, in nanoseconds.
 const LOOK: i64 = 5_000_000;
 /// The number of attempts in which no child ends, after which the rest is left: it cannot be ended.
@@ -54,9 +56,39 @@ impl Report {
     }
 }
 
+/// The memory of the command line of this process, as lists of processes show it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Title {
+    first: usize,
+    length: usize,
+}
+
+impl Title {
+    /// That of this process, if the kernel tells: fields 48 and 49 of `/proc/self/stat`, see proc_pid_stat(5).
+    pub(super) fn find() -> Option<Title> {
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        // The third field is the first one after the name.
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(45);
+        let (first, last): (usize, usize) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        let length = last.checked_sub(first)?;
+        (first != 0 && length > NAME.count_bytes()).then_some(Title { first, length })
+    }
+
+    #[expect(unsafe_code, reason = "the memory belongs to the C library, which has no function for this")]
+    fn set(self) {
+        let title = std::ptr::with_exposed_provenance_mut::<u8>(self.first);
+        // SAFETY: the kernel put the arguments there, on the stack, where they may be written. They are longer than the name, and
+        // the supervisor does not read them.
+        unsafe {
+            std::ptr::write_bytes(title, 0, self.length);
+            std::ptr::copy_nonoverlapping(NAME.as_ptr().cast(), title, NAME.count_bytes());
+        }
+    }
+}
+
 /// Makes this process, which was just forked, a supervisor, and returns in a child of it, which executes the command.
 #[expect(unsafe_code, reason = "neither std nor rustix forks")]
-pub(super) fn enter(line: RawFd) -> io::Result<()> {
+pub(super) fn enter(line: RawFd, title: Option<Title>) -> io::Result<()> {
     // Signals to the group of Drydock or of the command do not reach it, and others are blocked.
     setsid()?;
     set_child_subreaper(Some(getpid()))?;
@@ -76,7 +108,12 @@ pub(super) fn enter(line: RawFd) -> io::Result<()> {
             unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
             Ok(())
         }
-        child => supervise(Pid::from_raw(child), line),
+        child => {
+            if let Some(title) = title {
+                title.set();
+            }
+            supervise(Pid::from_raw(child), line)
+        }
     }
 }
 
@@ -97,8 +134,8 @@ fn block_signals() -> MaybeUninit<libc::sigset_t> {
 /// Waits for the end of the command or of Drydock, ends all that descends from the command, and reports.
 fn supervise(command: Option<Pid>, line: RawFd) -> ! {
     let (line, ended) = keep_only(line);
-    // The name in lists of processes; it is of no account otherwise.
-    rustix::thread::set_name(c"drydock-watch").ok();
+    // It matters for people only.
+    rustix::thread::set_name(NAME).ok();
     let mut children = Children { command, status: None, reaped: 0 };
     while children.reap() && children.status.is_none() {
         let mut waiting =

@@ -92,11 +92,18 @@ fn what_cannot_be_started_is_an_error() {
 
 #[test]
 fn the_end_of_the_supervisor_is_noticed() {
-    // The command is ended with it.
-    let argv = ["sh", "-c", "echo $$; kill -9 $PPID; sleep 1000"].map(str::to_owned);
-    let error = contained(&argv, Path::new("/"), environment(&[], &BTreeMap::new())).unwrap_err();
+    // The command is ended with it, and all that it started.
+    let directory = tempfile::tempdir().unwrap();
+    let script = "echo $$ >>out; sleep 1000 & echo $! >>out; setsid sh -c 'echo $$ >>out; exec sleep 1000' &\n\
+                  while [ $(wc -l <out) -lt 3 ]; do :; done; kill -9 $PPID; wait";
+    let argv = ["sh", "-c", script].map(str::to_owned);
+    let error = contained(&argv, directory.path(), environment(&[], &BTreeMap::new())).unwrap_err();
     assert!(matches!(error, Error::Unsupervised { .. }), "{error}");
-    // Signals that can be blocked do not end it.
+    let pids = std::fs::read_to_string(directory.path().join("out")).unwrap();
+    assert!(pids.lines().count() == 3 && pids.lines().all(is_gone), "{pids}");
+    // It has a name of its own, and signals that can be blocked do not end it.
+    let text = run("cat /proc/$PPID/comm; tr '\\0' '\\n' </proc/$PPID/cmdline | head -n 1", 1, 60_000).unwrap();
+    assert_eq!(text, "supervisor\nsupervisor");
     assert_eq!(run("kill -TERM $PPID; kill -INT $PPID; echo end", 1, 60_000).unwrap(), "end");
     assert_eq!(read(&["true".into()], Path::new("/")).unwrap(), "");
 }
