@@ -27,6 +27,9 @@ pub enum PutError {
     /// The path is in the layer already.
     #[error("{0} is in the layer twice")]
     Twice(String),
+    /// The name would be a whiteout in a layer.
+    #[error("{0} has a name that removes files of the base image (`.wh.…`); rename it")]
+    Whiteout(String),
     /// A directory with files in it is at the path.
     #[error("{0} is a directory that is not empty, so no file or link can replace it")]
     NotEmpty(String),
@@ -62,6 +65,9 @@ impl LayerBuilder {
         let real = self.files.real(path)?;
         if real.is_empty() {
             return Ok(real);
+        }
+        if real.split('/').any(|part| part.starts_with(".wh.")) {
+            return Err(PutError::Whiteout(format!("/{real}")));
         }
         let is_directory = item.kind == ItemKind::Directory;
         if is_directory && self.implied.remove(&real) {
@@ -222,6 +228,11 @@ mod tests {
         // Nothing below a directory of the base is lost because a link has its name.
         for (path, kind) in [("etc", ItemKind::Link("opt".into())), ("opt", ItemKind::File(content))] {
             assert!(put(path, kind).unwrap_err().contains("is a directory that is not empty"), "{path}");
+        }
+        // A file is never a whiteout.
+        for path in ["opt/.wh.file", ".wh..wh..opq", "etc/.wh.x/y"] {
+            let found = put(path, ItemKind::File(content)).unwrap_err();
+            assert!(found.contains("has a name that removes files of the base image"), "{found}");
         }
         // The permissions of a directory count wherever it is in the archive, unless the base has it.
         builder.put("opt", Item { mode: 0o700, ..Item::directory(9) }, true).unwrap();

@@ -104,6 +104,13 @@ pub fn item(
         let target = String::from_utf8_lossy(target);
         return Err(ReadError::Unsafe(format!("the link {path:?} has a target that is not valid UTF-8: {target:?}")));
     }
+    if let MemberKind::Link(target) = &member.kind {
+        if target.is_empty() || target.contains('\0') {
+            return Err(ReadError::Unsafe(format!(
+                "the link {path:?} has the target {target:?}, which no link can have"
+            )));
+        }
+    }
     let attributes = attributes(path, member, omitted)?;
     let kind = match &member.kind {
         MemberKind::Directory => ItemKind::Directory,
@@ -223,6 +230,10 @@ mod tests {
     fn what_cannot_be_an_item_is_refused_by_name() {
         let device = made(&member(MemberKind::Other("a named pipe".into()))).unwrap_err();
         assert!(device.starts_with("\"opt/x\" has the type of a named pipe; "), "{device}");
+        for target in ["", "a\0b"] {
+            let found = made(&member(MemberKind::Link(target.into()))).unwrap_err();
+            assert!(found.contains("which no link can have"), "{found}");
+        }
         let mut link = member(MemberKind::Link("lat\u{fffd}".into()));
         link.raw_link = Some(b"lat\xe4".to_vec());
         assert!(made(&link).unwrap_err().contains("the link \"opt/x\" has a target that is not valid UTF-8"));

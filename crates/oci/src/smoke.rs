@@ -102,7 +102,11 @@ pub fn test(
         None => wrong(format!("exceeded its time limit of {:?}", declared.timeout)),
         Some(0) if printed == expected => Ok(SmokeTestResult { run: declared.run.clone(), printed }),
         Some(0) => wrong(format!("printed the wrong output\n  expected: {expected:?}\n  printed:  {printed:?}")),
-        Some(code) => wrong(format!("failed with {code} and printed {printed:?}")),
+        Some(code) if ended.had_cgroup => wrong(format!("failed with {code} and printed {printed:?}")),
+        Some(code) => {
+            let limit = format!("each of its processes had at most {} of memory", declared.memory);
+            wrong(format!("failed with {code} and printed {printed:?}; {limit}"))
+        }
     }
 }
 

@@ -24,7 +24,7 @@ const LARGEST_FILE: u64 = 64 << 20;
 const DISK_FULL: &str = "\ndrydock: the disk is full\n";
 
 /// Becomes the command in a root that has no way out: `SCRIPT ROOT SHELL MOUNT UMOUNT UNSHARE NSENTER PIVOT_ROOT MKDIR DIRECTORY
-/// OVERLAY DISK BLOCKS DATA VARIABLES VARIABLE… COMMAND…`, with an empty environment.
+/// OVERLAY DISK BLOCKS DATA PROCESSES VARIABLES VARIABLE… COMMAND…`, with an empty environment.
 ///
 /// A root of `chroot` can be left by whoever may call `chroot`; so the image becomes the root of its mount namespace, and
 /// the machine's root is taken out of there. That takes programs of this machine when this shell sees the image alone
@@ -37,8 +37,8 @@ const SCRIPT: &str = r#"
 set -e
 root=$1 shell=$2 mount=$3 umount=$4 unshare=$5 nsenter=$6 pivot_root=$7 mkdir=$8 _drydock_directory=$9
 shift 9
-overlay=$1 disk=$2 blocks=$3 data=$4 _drydock_count=$5
-shift 5
+overlay=$1 disk=$2 blocks=$3 data=$4 processes=$5 _drydock_count=$6
+shift 6
 cd "${root%/*}"
 "$mount" -t tmpfs -o "size=$disk,nr_inodes=65536,mode=755" tmpfs writable
 "$mkdir" writable/upper writable/work
@@ -69,10 +69,8 @@ exec "$4" --no-canonicalize --lazy /proc/self/fd/5
 ' sh "$root" "$nsenter" "$pivot_root" "$umount"
 ulimit -f "$blocks"
 ulimit -c 0
-if [ "$data" != no ]; then
-    ulimit -d "$data"
-    ulimit -p 256 2>/dev/null || ulimit -u 256 2>/dev/null || :
-fi
+[ "$data" = no ] || ulimit -d "$data"
+[ "$processes" = no ] || ulimit -p "$processes" 2>/dev/null || ulimit -u "$processes" 2>/dev/null || :
 cd "$_drydock_directory"
 unset PWD OLDPWD SHLVL
 while [ "$_drydock_count" -gt 0 ]; do
@@ -96,6 +94,8 @@ pub(super) struct CommandResult {
     pub(super) stderr: String,
     /// Whether the kernel killed a process at the memory limit. Never where no cgroup could be made.
     pub(super) is_out_of_memory: bool,
+    /// Whether a cgroup limited the memory of all processes together.
+    pub(super) had_cgroup: bool,
     /// Whether there was no more room at the end.
     pub(super) is_disk_full: bool,
 }
@@ -162,8 +162,11 @@ impl Sandbox<'_> {
         // The standard outputs are files too.
         let blocks = disk.max(LARGEST_FILE) / 512;
         let data = if group.is_some() { "no".to_owned() } else { (declared.memory.bytes() >> 10).to_string() };
+        // Before Linux 5.14, all processes of a user count, and only that of root's tests has no others.
+        let processes = if group.is_none() && is_root { "256" } else { "no" };
         let overlay = if overlay { "yes" } else { "no" };
-        argv.extend([directory.to_owned(), overlay.to_owned(), disk.to_string(), blocks.to_string(), data]);
+        argv.extend([directory, overlay].map(str::to_owned));
+        argv.extend([disk.to_string(), blocks.to_string(), data, processes.to_owned()]);
         argv.push(variables.len().to_string());
         argv.extend(variables);
         argv.extend(declared.run.iter().cloned());
@@ -200,12 +203,14 @@ impl Sandbox<'_> {
         let code = ended.map(|status| status.code().unwrap_or_else(|| 128 + signal(status)));
         let is_disk_full = ends_with(&mut stderr, DISK_FULL)?;
         let stderr = read(&mut stderr)?;
+        let had_cgroup = group.is_some();
         let was_exceeded = group.is_some_and(|group| group.was_exceeded());
         Ok(CommandResult {
             code,
             stdout: read(&mut stdout)?,
             stderr: stderr.strip_suffix(DISK_FULL).unwrap_or(&stderr).to_owned(),
             is_out_of_memory: was_exceeded,
+            had_cgroup,
             is_disk_full,
         })
     }

@@ -218,6 +218,19 @@ fn names() -> Vec<Row> {
             Refused("is not valid UTF-8"),
             "echo x >$'lat\\xe4'; ln $'lat\\xe4' z; tar -czf $A $'lat\\xe4' z",
         ),
+        Row {
+            into: "/",
+            ..row(
+                "whiteout",
+                Refused("/usr/bin/.wh.sh has a name that removes files of the base image"),
+                "mkdir -p usr/bin; echo x >usr/bin/.wh.sh; tar -czf $A usr",
+            )
+        },
+        row(
+            "whiteout-of-directory",
+            Refused("/opt/d/.wh..wh..opq has a name"),
+            "mkdir d; echo x >d/.wh..wh..opq; tar -czf $A .",
+        ),
         row("upwards", Refused("contains a `..` component"), "echo x >f; tar --transform 's,^,../,' -P -czf $A f"),
     ]
 }
