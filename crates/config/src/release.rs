@@ -74,6 +74,8 @@ pub struct Generator {
     pub needs: Vec<String>,
     /// True if the outputs are the same on every machine, so that they are shipped.
     pub host_independent: bool,
+    /// True if the outputs are copies of files from elsewhere, which may contain versions of installed packages.
+    pub copies: bool,
     /// Texts that the outputs may contain although they look like the version of an installed package.
     pub allow: Vec<String>,
 }

@@ -69,6 +69,9 @@ pub struct OfflineProof {
     pub hidden_sockets: usize,
     /// The replaced programs that were called, without making the build fail.
     pub called: Vec<String>,
+    /// The parts of the isolation that this machine did not allow, with what follows from it.
+    #[serde(default)]
+    pub missing: Vec<String>,
 }
 
 impl Proof {

@@ -99,7 +99,8 @@ impl Observed {
                 Some(setting) => settings.push(value.is_some().then(|| setting.to_owned())),
                 None if name == "clock" => {
                     let seconds = value.and_then(|value| value.parse::<i64>().ok());
-                    let days = seconds.map(|seconds| (seconds - today) / DAY).filter(|days| *days != 0);
+                    let days =
+                        seconds.map(|seconds| (seconds - today + DAY / 2).div_euclid(DAY)).filter(|days| *days != 0);
                     variations.push(one(name, days.map(|days| format!("{days:+}d"))));
                 }
                 None => variations.push(one(name, value)),

@@ -85,6 +85,9 @@ declaration! {
         needs: Vec<Text> = Vec::new(),
         /// True if the outputs are the same on every machine. Otherwise they are not shipped, and the build generates them.
         host_independent: bool = true,
+        /// True if the outputs are copies of files from elsewhere, such as the sources of crates, whose checksums are among the
+        /// inputs. They are not searched for versions of installed packages.
+        copies: bool = false,
         /// Texts that the outputs may contain although they look like the version of an installed package.
         allow: Vec<Text> = Vec::new(),
     }

@@ -91,6 +91,7 @@ fn generator(name: &str, declared: &GeneratorDeclaration, problems: &mut Problem
         scratch,
         needs: texts(&declared.needs),
         host_independent: declared.host_independent,
+        copies: declared.copies,
         allow: texts(&declared.allow),
     })
 }

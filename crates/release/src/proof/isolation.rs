@@ -74,6 +74,19 @@ impl Isolation {
         ))
     }
 
+    /// The parts that this machine does not allow.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let parts = [
+            (self.user, "a user namespace: the build could enter namespaces of other processes"),
+            (self.mounts, "mounts: replaced programs were replaced in PATH only, and sockets were not hidden"),
+            (
+                self.processes,
+                "a process namespace: what the build leaves running is found by Drydock, and not by the kernel",
+            ),
+        ];
+        parts.into_iter().filter(|(is_there, _)| !is_there).map(|(_, what)| what.to_owned()).collect()
+    }
+
     /// The command in this isolation.
     pub(super) fn command(&self, poison: &Poison, command: &[String]) -> Vec<String> {
         let mut argv: Vec<&str> = vec!["unshare", "--net", "--ipc"];

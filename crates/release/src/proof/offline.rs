@@ -71,6 +71,7 @@ pub fn prove(
         interfaces: observed.interfaces,
         hidden_sockets: observed.hidden_sockets,
         called: place.poison.called().into_iter().collect(),
+        missing: place.isolation.missing(),
     })
 }
 

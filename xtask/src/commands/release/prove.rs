@@ -75,6 +75,9 @@ fn shown(proof: &Proof) -> String {
             if !offline.poisoned.is_empty() {
                 text.push_str(&format!(" and without {}", offline.poisoned.join(", ")));
             }
+            for missing in &offline.missing {
+                text.push_str(&format!("\n  not isolated by {missing}"));
+            }
         }
         None => text.push_str("\nnot proved: that it builds without a network; declare `offline-proof`"),
     }

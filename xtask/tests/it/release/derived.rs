@@ -84,6 +84,9 @@ fn the_version_of_an_installed_library_is_refused() {
     ];
     refused(&script, "", 7, &words);
     build(&generator(&script, ", allow: [ZLIB_VERSION]"));
+    // Copies of foreign files may contain any version, and no other trace.
+    build(&generator(&script, ", copies: true"));
+    refused("pwd > out", ", copies: true", 7, &["the directory that it was generated in"]);
     // An output that is not shipped may contain anything.
     let project = generator(&script, ", host-independent: false");
     let list = run(&build(&project), "tar", &["-tzf", "p-1.0.tar.gz"]);

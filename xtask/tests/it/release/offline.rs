@@ -283,5 +283,20 @@ fn what_a_build_leaves_behind_ends_with_the_proof_and_what_was_observed_is_recor
         replaced.contains(&"/usr/bin/git") && replaced.iter().any(|path| path.ends_with("/poison/no-such-program")),
         "{offline}"
     );
-    assert_eq!(offline["called"], serde_json::json!([]));
+    assert_eq!((&offline["called"], &offline["missing"]), (&serde_json::json!([]), &serde_json::json!([])));
+
+    // What a machine does not allow is recorded, and said.
+    let bin = tempfile::tempdir().unwrap();
+    let refusing = bin.path().join("unshare");
+    let script = "#!/bin/sh\ncase \" $* \" in *' --pid '*) echo 'not permitted' >&2; exit 1 ;; esac\nexec /usr/bin/unshare \"$@\"\n";
+    fs::write(&refusing, script).unwrap();
+    fs::set_permissions(&refusing, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap());
+    let proved = project.xtask(&["release", "prove"]).env("PATH", &path).run();
+    assert_eq!(proved.code(), 0, "{}", proved.transcript());
+    assert!(proved.stdout.contains("not isolated by a process namespace"), "{}", proved.transcript());
+    let proof = fs::read_to_string(project.state().join("dist/1.0/proof.json")).unwrap();
+    let proof: serde_json::Value = serde_json::from_str(&proof).unwrap();
+    assert_eq!(proof["offline"]["missing"].as_array().unwrap().len(), 1, "{proof}");
+    assert_eq!(processes_with(&word).len(), 0, "a process of the build is still there");
 }

@@ -1,5 +1,6 @@
 //! Compares the outputs of two runs of the generators, and explains the first line that differs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{GeneratorRun, Output};
@@ -8,27 +9,28 @@ use drydock_base::failure::Failure;
 use drydock_base::variations::Variations;
 
 /// Fails if the outputs of two runs differ, with the first differing line of each.
-pub(super) fn same(
-    first: &[GeneratorRun],
-    second: &[GeneratorRun],
+pub(super) fn same<'a>(
+    first: &'a [GeneratorRun],
+    second: &'a [GeneratorRun],
     here: &Path,
     there: &Path,
     varied: &Variations,
 ) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     for (one, other) in first.iter().zip(second) {
-        let paths = |made: &GeneratorRun| made.outputs.iter().map(|output| output.path.clone()).collect::<Vec<_>>();
-        let (ours, theirs) = (paths(one), paths(other));
-        for path in
-            ours.iter().filter(|path| !theirs.contains(path)).chain(theirs.iter().filter(|path| !ours.contains(path)))
-        {
-            problems.push(format!("{path} (generator {}) exists after one of the two runs only", one.name));
-        }
-        for output in &one.outputs {
-            let Some(again) = other.outputs.iter().find(|again| again.path == output.path) else { continue };
-            if let Some(why) = difference(output, again, here, there, varied) {
-                problems.push(format!("{} (generator {}) {why}", output.path, one.name));
-            }
+        let by_path = |made: &'a GeneratorRun| -> BTreeMap<&'a str, &'a Output> {
+            made.outputs.iter().map(|output| (output.path.as_str(), output)).collect()
+        };
+        let (ours, theirs) = (by_path(one), by_path(other));
+        let lacks = |all: &BTreeMap<&str, &Output>, path: &&&str| !all.contains_key(**path);
+        let lonely =
+            ours.keys().filter(|path| lacks(&theirs, path)).chain(theirs.keys().filter(|path| lacks(&ours, path)));
+        problems.extend(
+            lonely.map(|path| format!("{path} (generator {}) exists after one of the two runs only", one.name)),
+        );
+        for (path, output) in &ours {
+            let why = theirs.get(path).and_then(|again| difference(output, again, here, there, varied));
+            problems.extend(why.map(|why| format!("{path} (generator {}) {why}", one.name)));
         }
     }
     if problems.is_empty() {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,19 +28,26 @@ pub(super) fn check(
     directory: &Path,
     started: u64,
 ) -> anyhow::Result<()> {
-    let versions = installed_versions();
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+    let machine = Machine {
+        directory: directory.display().to_string(),
+        host,
+        run: started..=now(),
+        versions: installed_versions(),
+    };
+    let without_versions = Machine { versions: BTreeMap::new(), ..machine.clone() };
     let mut problems = Vec::new();
     for (generator, made) in generators.iter().zip(made).filter(|(generator, _)| generator.host_independent) {
         let read = inputs(made, directory);
         for output in &made.outputs {
             let text = String::from_utf8_lossy(&output.content);
             let found = text.lines().enumerate().find_map(|(number, line)| {
-                if generator.allow.iter().any(|allowed| line.contains(allowed.as_str())) || read.contains(line) {
+                if generator.allow.iter().any(|allowed| line.contains(allowed.as_str())) {
                     return None;
                 }
-                let what = trace(line, directory, &host, started, &versions, &read)?;
-                Some((number + 1, line.to_owned(), what))
+                let what = trace(line, if generator.copies { &without_versions } else { &machine }, &read)?;
+                // The inputs are searched for few lines only: they and the outputs may be large.
+                (!read.contains(line)).then(|| (number + 1, line.to_owned(), what))
             });
             if let Some(problem) = found {
                 problems.push(describe(generator, output, problem));
@@ -63,15 +71,19 @@ fn describe(generator: &Generator, output: &Output, (number, line, what): (usize
     )
 }
 
-fn trace(
-    line: &str,
-    directory: &Path,
-    host: &str,
-    started: u64,
-    versions: &BTreeMap<String, Vec<(String, Vec<String>)>>,
-    read: &str,
-) -> Option<String> {
-    if line.contains(&directory.display().to_string()) {
+/// What is searched for.
+#[derive(Clone)]
+struct Machine {
+    directory: String,
+    host: String,
+    /// The run, in seconds since 1970.
+    run: RangeInclusive<u64>,
+    versions: BTreeMap<String, Vec<(String, Vec<String>)>>,
+}
+
+fn trace(line: &str, machine: &Machine, read: &str) -> Option<String> {
+    let host = machine.host.as_str();
+    if line.contains(&machine.directory) {
         return Some("the directory that it was generated in".into());
     }
     if host.len() >= SHORTEST_HOST && holds_word(line, host) && !read.contains(host) {
@@ -79,17 +91,16 @@ fn trace(
     }
     // A time in seconds since 1970 during this run.
     let digits = line.split(|c: char| !c.is_ascii_digit()).filter(|word| word.len() == 10);
-    if let Some(time) = digits.filter_map(|word| word.parse::<u64>().ok()).find(|time| (started..=now()).contains(time))
-    {
+    if let Some(time) = digits.filter_map(|word| word.parse::<u64>().ok()).find(|time| machine.run.contains(time)) {
         return Some(format!("the time of the run, {time}"));
     }
-    let lower = line.to_lowercase();
+    let mut lower = None;
     for word in line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.')) {
         let word = word.trim_matches('.').trim_start_matches(['v', 'V']);
-        for (package, stems) in versions.get(word).into_iter().flatten() {
+        for (package, stems) in machine.versions.get(word).into_iter().flatten() {
             let named = |text: &str| stems.iter().any(|stem| text.contains(stem.as_str()));
             let in_inputs = || read.lines().any(|line| line.contains(word) && named(&line.to_lowercase()));
-            if named(&lower) && !in_inputs() {
+            if named(lower.get_or_insert_with(|| line.to_lowercase())) && !in_inputs() {
                 return Some(format!("the version {word} of the installed package {package}"));
             }
         }
@@ -177,8 +188,9 @@ mod tests {
     #[test]
     fn a_version_is_a_trace_beside_the_name_of_its_package() {
         let versions = BTreeMap::from([("1.2.13".to_owned(), vec![("zlib1g".to_owned(), vec!["zlib".to_owned()])])]);
-        let found =
-            |line: &str, read: &str| trace(line, Path::new("/tmp/x"), "builder-7", 1_700_000_000, &versions, read);
+        let run = 1_700_000_000..=now();
+        let machine = Machine { directory: "/tmp/x".into(), host: "builder-7".into(), run, versions };
+        let found = |line: &str, read: &str| trace(line, &machine, read);
         assert!(found("#define ZLIB_VERSION \"1.2.13\"", "").unwrap().contains("zlib1g"));
         assert!(found("#define ZLIB_VERSION \"1.2.13\"", "needs zlib 1.2.13\n").is_none());
         assert!(found("chapter 1.2.13", "").is_none() && found("zlib 1.2.130", "").is_none());
