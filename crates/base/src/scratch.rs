@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
-/// The beginning of the names of all of them.
+/// The beginning of the names of all of them, after a dot if they are hidden.
 const PREFIX: &str = "drydock-scratch-";
 /// A file that is locked as long as the directory is in use.
 const LOCK: &str = "drydock.lock";
@@ -52,7 +52,30 @@ impl Scratch {
         Scratch::new_in(name, &roomy_memory().map_or_else(std::env::temp_dir, Path::to_owned))
     }
 
+    /// As [`Scratch::new`], but hidden, in this directory, in which those of processes that were killed are removed first.
+    ///
+    /// # Errors
+    /// As [`Scratch::new`].
+    pub fn within(name: &str, parent: &Path) -> anyhow::Result<Scratch> {
+        sweep(parent);
+        Scratch::named(&format!(".{PREFIX}{name}-"), parent)
+    }
+
+    /// Lets other users enter and read it, such as one who builds.
+    ///
+    /// # Errors
+    /// The permissions cannot be changed.
+    pub fn open_to_others(self) -> anyhow::Result<Scratch> {
+        fs::set_permissions(&self.path, Permissions::from_mode(0o755))
+            .with_context(|| format!("cannot set the permissions of {}", self.path.display()))?;
+        Ok(self)
+    }
+
     fn new_in(name: &str, parent: &Path) -> anyhow::Result<Scratch> {
+        Scratch::named(&format!("{PREFIX}{name}-"), parent)
+    }
+
+    fn named(prefix: &str, parent: &Path) -> anyhow::Result<Scratch> {
         SWEPT.call_once(|| {
             sweep(&std::env::temp_dir());
             sweep(Path::new(MEMORY));
@@ -61,7 +84,7 @@ impl Scratch {
         // Once this process ends, none is made any more: the lock stays taken.
         let mut live = live();
         let made = tempfile::Builder::new()
-            .prefix(&format!("{PREFIX}{name}-"))
+            .prefix(prefix)
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(parent)
             .with_context(cannot)?;
@@ -128,7 +151,8 @@ fn sweep(parent: &Path) {
     // The time by the clock of the file system: that of this process may be varied.
     let Ok(now) = tempfile::tempfile_in(parent).and_then(|file| file.metadata()?.modified()) else { return };
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
+    let is_own = |name: &str| name.strip_prefix('.').unwrap_or(name).starts_with(PREFIX);
+    for entry in entries.filter(|entry| is_own(&entry.file_name().to_string_lossy())) {
         let path = entry.path();
         if is_dead(&path, now) {
             // Another process may be removing it too.
@@ -174,11 +198,18 @@ fn remove(path: &Path) -> io::Result<()> {
     }
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path)?;
-            fs::remove_dir_all(path)
+            let removed = open_up(path).and_then(|()| fs::remove_dir_all(path));
+            removed.or_else(|error| if remove_with_subordinates(path) { Ok(()) } else { Err(error) })
         }
         result => result,
     }
+}
+
+/// Removes a directory in which subordinate users of this one have files, such as a chroot that sbuild unpacked.
+fn remove_with_subordinates(path: &Path) -> bool {
+    let words = ["unshare", "--map-root-user", "--map-auto", "rm", "-rf", "--one-file-system", "--"].map(str::to_owned);
+    let argv: Vec<String> = words.into_iter().chain([path.display().to_string()]).collect();
+    crate::exec::read(&argv, Path::new("/")).is_ok()
 }
 
 /// Lets the owner write all directories.
@@ -210,6 +241,10 @@ mod tests {
         assert!(!is_dead(&path, SystemTime::now()));
         drop(scratch);
         assert!(!path.exists());
+        let parent = tempfile::tempdir().unwrap();
+        let open = Scratch::within("tests", parent.path()).unwrap().open_to_others().unwrap();
+        assert_eq!(fs::metadata(open.path()).unwrap().mode() & 0o7777, 0o755);
+        assert!(open.path().starts_with(parent.path()));
     }
 
     #[test]

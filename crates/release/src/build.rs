@@ -11,6 +11,7 @@ use super::proof;
 use drydock_archive::source::{SourceTree, derive, version};
 use drydock_archive::{self as archive, ArchiveFile, Archives};
 use drydock_base::paths;
+use drydock_base::scratch::Scratch;
 use drydock_config::release::Format;
 
 /// A release to build.
@@ -49,10 +50,7 @@ impl Job<'_> {
         let directory = &self.directory;
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot create the directory {}", directory.display()))?;
-        let parts = tempfile::Builder::new()
-            .prefix(".part-")
-            .tempdir_in(directory)
-            .with_context(|| format!("cannot write to {}", directory.display()))?;
+        let parts = Scratch::within("archives", directory)?;
         let names = self.identity.archives();
         let file = |(format, name): &(Format, String)| ArchiveFile { format: *format, path: parts.path().join(name) };
         let files: Vec<ArchiveFile> = names.iter().map(file).collect();

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use drydock_base::exec::{self, Contained};
 use drydock_base::failure::Failure;
 use drydock_base::hint;
-use drydock_base::scratch;
+use drydock_base::scratch::{self, Scratch};
 
 /// The number of user ids that a chroot needs.
 const RANGE: u64 = 65_536;
@@ -22,8 +23,9 @@ pub struct Builder {
     other: Option<User>,
     /// The parent of the build directories.
     parent: PathBuf,
-    /// The directory for temporary files of what it runs; `None` for that of this process.
-    temporary: Option<PathBuf>,
+    /// The directory for temporary files of what it runs, with a directory that belongs to the user. Chroots are unpacked there,
+    /// which stay behind if sbuild is killed.
+    temporary: Arc<Scratch>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,8 +59,10 @@ impl Builder {
                 )));
             }
             // A chroot has about a hundred thousand small files, which are soon removed.
-            let temporary = scratch::roomy_memory().map(Path::to_owned);
-            return Ok(Builder { other: None, parent: std::env::temp_dir(), temporary });
+            let temporary = Scratch::roomy("build")?.open_to_others()?;
+            let builder = Builder { other: None, parent: std::env::temp_dir(), temporary: Arc::new(temporary) };
+            builder.create_directory(&builder.temporary())?;
+            return Ok(builder);
         }
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if name == "root" || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(plain) {
@@ -87,19 +91,22 @@ impl Builder {
         let temporary = places.into_iter().find(|place| others_may_write(place)).ok_or_else(|| {
             Failure::missing(format!("{name} can write to neither /tmp nor /var/tmp; run `chmod 1777 /tmp /var/tmp`"))
         })?;
-        Ok(Builder { other: Some(other), parent: "/var/tmp".into(), temporary: Some(temporary.to_owned()) })
+        let temporary = Arc::new(Scratch::within("build", temporary)?.open_to_others()?);
+        let builder = Builder { other: Some(other), parent: "/var/tmp".into(), temporary };
+        builder.create_directory(&builder.temporary())?;
+        Ok(builder)
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.temporary.path().join("tmp")
     }
 
     /// Creates a temporary directory that the user can read and enter.
     ///
     /// # Errors
     /// The directory cannot be created.
-    pub fn temporary_directory(&self) -> anyhow::Result<tempfile::TempDir> {
-        let directory = tempfile::Builder::new().prefix("drydock-prove-").tempdir_in(&self.parent);
-        let directory = directory.with_context(|| format!("cannot create a directory in {}", self.parent.display()))?;
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))
-            .context("cannot set the permissions of a directory")?;
-        Ok(directory)
+    pub fn temporary_directory(&self) -> anyhow::Result<Scratch> {
+        Scratch::within("prove", &self.parent)?.open_to_others()
     }
 
     /// Creates a directory that belongs to the user.
@@ -144,9 +151,7 @@ impl Builder {
         let mut set = set.clone();
         set.insert("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
         set.insert("LANG".into(), "C.UTF-8".into());
-        if let Some(temporary) = &self.temporary {
-            set.insert("TMPDIR".into(), temporary.display().to_string());
-        }
+        set.insert("TMPDIR".into(), self.temporary().display().to_string());
         if let Some(User { name, uid, gid }) = &self.other {
             command.extend(["setpriv".to_owned(), format!("--reuid={uid}"), format!("--regid={gid}")]);
             command.extend(["--init-groups".to_owned(), "--".to_owned()]);

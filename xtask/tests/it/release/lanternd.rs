@@ -110,19 +110,23 @@ fn a_killed_build_leaves_no_partial_artifact() {
     let dist = project.state().join("dist/1.0");
     let mut running = project.xtask(&["release", "build"]).spawn();
     let part = running.wait_for(Duration::from_secs(60), || {
-        fs::read_dir(&dist).ok()?.flatten().find(|entry| entry.file_name().to_string_lossy().starts_with(".part-"))
+        fs::read_dir(&dist)
+            .ok()?
+            .flatten()
+            .find(|entry| entry.file_name().to_string_lossy().starts_with(".drydock-scratch-"))
     });
     assert!(part.is_some(), "the build never began to write");
     running.kill().unwrap();
     let killed = running.wait();
     assert_eq!(killed.code(), -9, "{}", killed.transcript());
-    let visible = |dist: &Path| {
+    let names_in = |dist: &Path| {
         let names = fs::read_dir(dist).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| !name.starts_with('.')).collect::<Vec<_>>()
+        names.collect::<Vec<_>>()
     };
-    assert_eq!(visible(&dist), Vec::<String>::new());
+    // What it wrote is hidden, and the next build removes it.
+    assert!(names_in(&dist).iter().all(|name| name.starts_with(".drydock-scratch-")), "{:?}", names_in(&dist));
     super::fixture::build(&project);
-    let mut files = visible(&dist);
+    let mut files = names_in(&dist);
     files.sort();
     assert_eq!(
         files,
