@@ -1,12 +1,16 @@
-//! Uploads to a declared target with dput, and the log of what was delivered and what the archive answered.
+//! Uploads to a declared target with dput, and what the archive answers.
+
+mod answer;
+mod log;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
+
+pub use answer::LogPosition;
+pub use log::{UploadIdentity, UploadLog, UploadRecord, UploadState};
 
 use drydock_base::exec;
 use drydock_base::failure::Failure;
@@ -90,24 +94,16 @@ impl UploadTarget {
         Ok(())
     }
 
-    /// The queue's answer to an upload, from its log; `None` while there is none.
-    pub fn answer(&self, changes: &str) -> Option<ArchiveAnswer> {
-        let text = fs::read_to_string(self.queue_log.as_ref()?).ok()?;
-        answer_in(&text, changes)
+    /// The end of the queue's log; none without a log. The answers to an upload come after it.
+    pub fn log_position(&self) -> Option<LogPosition> {
+        self.queue_log.as_deref().map(LogPosition::at_end)
     }
-}
 
-/// The answer in the last line of a log that names the upload and has one.
-fn answer_in(text: &str, changes: &str) -> Option<ArchiveAnswer> {
-    let lines = text.lines().rev().filter(|line| line.split_whitespace().any(|word| word == changes));
-    let mut answers = lines.filter_map(|line| {
-        let lower = line.to_lowercase();
-        if lower.contains("reject") || lower.contains("refuse") {
-            return Some(ArchiveAnswer::Rejected(line.trim().to_owned()));
-        }
-        lower.contains("accept").then_some(ArchiveAnswer::Accepted)
-    });
-    answers.next()
+    /// The queue's answer to an upload, from its log; `None` while there is none.
+    pub fn answer(&self, changes: &str, identity: &UploadIdentity) -> Option<ArchiveAnswer> {
+        let position = identity.queue_log.as_ref()?;
+        answer::find(&position.later_lines(self.queue_log.as_ref()?), changes, &identity.changes)
+    }
 }
 
 /// An archive's answer to an upload.
@@ -117,93 +113,6 @@ pub enum ArchiveAnswer {
     Accepted,
     /// The archive rejected the upload, for this reason.
     Rejected(String),
-}
-
-/// The state of an upload, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "state", content = "text")]
-pub enum UploadState {
-    /// The files are being delivered.
-    Delivering,
-    /// All files were delivered.
-    Delivered,
-    /// The archive accepted the upload.
-    Accepted,
-    /// The archive rejected the upload, for this reason.
-    Rejected(String),
-}
-
-/// A line of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UploadRecord {
-    /// The time in seconds since 1970.
-    pub time: u64,
-    /// [`UploadTarget::name`]
-    pub target: String,
-    /// The series.
-    pub series: String,
-    /// The source package.
-    pub source: String,
-    /// The version of the source package.
-    pub version: String,
-    /// The files of the source package: SHA-256 checksums by name.
-    pub files: BTreeMap<String, String>,
-    /// The reason for uploading it without a proof; none if it had one.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub without_proof: Option<String>,
-    /// The state that the upload reached.
-    #[serde(flatten)]
-    pub state: UploadState,
-}
-
-/// The log of all uploads of a project.
-#[derive(Debug, Clone)]
-pub struct UploadLog {
-    path: PathBuf,
-    /// The records, oldest first.
-    pub records: Vec<UploadRecord>,
-}
-
-impl UploadLog {
-    /// Reads the log. Lines that a killed process left incomplete are skipped.
-    ///
-    /// # Errors
-    /// The file exists, but cannot be read.
-    pub fn read(path: &Path) -> anyhow::Result<UploadLog> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
-        let records = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        Ok(UploadLog { path: path.to_owned(), records })
-    }
-
-    /// Adds a record and syncs it to disk.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn add(&mut self, record: UploadRecord) -> anyhow::Result<()> {
-        let cannot = || format!("cannot write {}", self.path.display());
-        let mut file = fs::OpenOptions::new().create(true).append(true).open(&self.path).with_context(cannot)?;
-        writeln!(file, "{}", serde_json::to_string(&record)?).with_context(cannot)?;
-        file.sync_data().with_context(cannot)?;
-        self.records.push(record);
-        Ok(())
-    }
-
-    /// The last state of an upload.
-    pub fn last(&self, target: &str, series: &str, version: &str) -> Option<&UploadState> {
-        let is_it =
-            |record: &&UploadRecord| record.target == target && record.series == series && record.version == version;
-        self.records.iter().rev().find(is_it).map(|record| &record.state)
-    }
-
-    /// The SHA-256 checksum of a file that a target accepted.
-    pub fn accepted(&self, target: &str, file: &str) -> Option<&str> {
-        let is_accepted = |record: &&UploadRecord| record.target == target && record.state == UploadState::Accepted;
-        self.records.iter().filter(is_accepted).find_map(|record| record.files.get(file)).map(String::as_str)
-    }
 }
 
 #[cfg(test)]
@@ -232,42 +141,5 @@ mod tests {
         assert!(UploadTarget::new(&queue(Some("notubuntu.com")), Path::new("/s")).is_ok());
         assert!(UploadTarget::new(&queue(Some("x\nfqdn = upload.ubuntu.com")), Path::new("/s")).is_err());
         assert_eq!(UploadTarget::new(&queue(None), Path::new("/s")).unwrap().name, "this machine /s/in");
-    }
-
-    #[test]
-    fn answers_are_found_in_the_log_of_a_queue() {
-        let log = "1 x_1_source.changes rejected: no signature\n2 x_1_source.changes accepted\n3 y_1_source.changes refused: bad\n";
-        assert_eq!(answer_in(log, "x_1_source.changes"), Some(ArchiveAnswer::Accepted));
-        assert_eq!(
-            answer_in(log, "y_1_source.changes"),
-            Some(ArchiveAnswer::Rejected("3 y_1_source.changes refused: bad".into()))
-        );
-        assert_eq!(answer_in(log, "z"), None);
-    }
-
-    #[test]
-    fn the_log_survives_a_killed_process() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("uploads.jsonl");
-        let mut log = UploadLog::read(&path).unwrap();
-        let record = |state: UploadState| UploadRecord {
-            time: 1,
-            target: "p".into(),
-            series: "noble".into(),
-            source: "x".into(),
-            version: "1".into(),
-            files: BTreeMap::from([("x.orig".into(), "ab".into())]),
-            without_proof: None,
-            state,
-        };
-        log.add(record(UploadState::Delivering)).unwrap();
-        log.add(record(UploadState::Rejected("why".into()))).unwrap();
-        assert_eq!(log.accepted("p", "x.orig"), None);
-        log.add(record(UploadState::Accepted)).unwrap();
-        fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"time\":").unwrap();
-        let read = UploadLog::read(&path).unwrap();
-        assert_eq!(read.records, log.records);
-        assert_eq!(read.last("p", "noble", "1"), Some(&UploadState::Accepted));
-        assert_eq!((read.accepted("p", "x.orig"), read.accepted("q", "x.orig")), (Some("ab"), None));
     }
 }

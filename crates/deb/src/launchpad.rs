@@ -9,7 +9,7 @@ mod fields;
 mod files;
 mod upload;
 
-pub use api::{Api, Build};
+pub use api::{Api, Build, Publication};
 pub use archive::ArchiveState;
 pub use upload::{Document, ListedFile, SourceContents, Upload};
 

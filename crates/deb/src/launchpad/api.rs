@@ -27,6 +27,15 @@ pub struct Api {
     client: Client,
 }
 
+/// A version that the archive has in a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// The SHA-256 checksum of its `.dsc`, with the signature; none if Launchpad did not say it.
+    pub dsc: Option<String>,
+    /// Its builds.
+    pub builds: Vec<Build>,
+}
+
 /// A build of a package in the archive.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, serde::Serialize)]
 pub struct Build {
@@ -138,18 +147,22 @@ impl Api {
         Ok(all)
     }
 
-    /// The builds of a version in a series; `None` if the archive has not accepted it (yet).
+    /// A version in a series; `None` if the archive has not accepted it (yet).
     ///
     /// # Errors
     /// As [`Api::state`].
-    pub fn builds(&self, package: &str, version: &str, series: &str) -> anyhow::Result<Option<Vec<Build>>> {
+    pub fn publication(&self, package: &str, version: &str, series: &str) -> anyhow::Result<Option<Publication>> {
         let suffix = format!("/{series}");
         let is_it =
             |one: &&Published| one.source_package_version == version && one.distro_series_link.ends_with(&suffix);
         let published = self.published(package)?;
         let Some(one) = published.iter().find(is_it) else { return Ok(None) };
-        let page: Page<Build> = self.require(&self.url(&one.self_link)?.with_query(&[("ws.op", "getBuilds")]))?;
-        Ok(Some(page.entries))
+        let link = self.url(&one.self_link)?;
+        let files: Vec<SourceFile> =
+            self.require(&link.with_query(&[("ws.op", "sourceFileUrls"), ("include_meta", "true")]))?;
+        let dsc = files.into_iter().find(|file| file.url.ends_with(".dsc")).and_then(|file| file.sha256);
+        let page: Page<Build> = self.require(&link.with_query(&[("ws.op", "getBuilds")]))?;
+        Ok(Some(Publication { dsc, builds: page.entries }))
     }
 
     /// Parses a link of a response. Links that lead outside the API are not followed.

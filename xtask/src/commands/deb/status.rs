@@ -43,7 +43,8 @@ impl cli::DebStatus {
             if let (true, Some(declared), Some(built)) = (self.remote, declared, &built) {
                 if let (Place::Ppa { owner, archive, .. }, true) = (&declared.place, accepts(declared, series)) {
                     let api = Api::new(&self.api, owner, archive, &network())?;
-                    builds = api.builds(built.name(), &version, &built.series)?.unwrap_or_default();
+                    let publication = api.publication(built.name(), &version, &built.series)?;
+                    builds = publication.map(|one| one.builds).unwrap_or_default();
                 }
             }
             reports.push(PackageStatus {

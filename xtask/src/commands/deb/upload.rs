@@ -15,10 +15,11 @@ use crate::commands::release::build::{lock, threads};
 use crate::commands::release::proved::WITHOUT;
 use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
+use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
 use drydock_base::{hint, output};
 use drydock_config::release::deb::{Distribution, Place, Series, Target};
-use drydock_deb::delivery::{ArchiveAnswer, UploadLog, UploadRecord, UploadState, UploadTarget};
+use drydock_deb::delivery::{ArchiveAnswer, UploadIdentity, UploadLog, UploadRecord, UploadState, UploadTarget};
 use drydock_deb::launchpad::{self, Api, CheckContext, Upload};
 use drydock_deb::sign::Signer;
 
@@ -106,18 +107,28 @@ impl Uploader {
             let without_proof = self.without_proof.as_deref();
             let mut delivery =
                 Delivery { packages: &packages, target: &target, log: &mut log, api: &self.api, without_proof };
+            if state == Some(UploadState::Delivering) {
+                // It may have come through, although this process did not live to see it.
+                let built = packages.built_for(series).ok();
+                let answer = built.as_ref().map(|built| self.ask(declared, &delivery, built)).transpose()?;
+                if let (Some(built), Some(Some(ArchiveAnswer::Accepted))) = (&built, answer) {
+                    delivery.record(built, None, UploadState::Accepted)?;
+                    report(format!("accepted   {version} (uploaded earlier)"));
+                    continue;
+                }
+            }
             if state != Some(UploadState::Delivered) {
                 self.require_proofs(&packages, series)?;
                 delivery.deliver(&signer)?;
             }
             let built = packages.built_for(series)?;
-            match self.wait(declared, &target, &built)? {
+            match self.wait(declared, &delivery, &built)? {
                 Some(ArchiveAnswer::Accepted) => {
-                    delivery.record(&built, UploadState::Accepted)?;
+                    delivery.record(&built, None, UploadState::Accepted)?;
                     report(format!("accepted   {version}"));
                 }
                 Some(ArchiveAnswer::Rejected(why)) => {
-                    delivery.record(&built, UploadState::Rejected(why.clone()))?;
+                    delivery.record(&built, None, UploadState::Rejected(why.clone()))?;
                     report(format!("REJECTED   {version}: {why}"));
                     exit = Exit::Remote;
                 }
@@ -156,29 +167,50 @@ impl Uploader {
     fn wait(
         &self,
         declared: &Target,
-        target: &UploadTarget,
+        delivery: &Delivery<'_>,
         built: &BuiltSource,
     ) -> anyhow::Result<Option<ArchiveAnswer>> {
         let deadline = Instant::now() + Duration::from_secs(u64::from(self.wait) * 60);
         let pause = if matches!(declared.place, Place::Ppa { .. }) { LAUNCHPAD_PAUSE } else { QUEUE_PAUSE };
         loop {
-            let answer = match &declared.place {
-                Place::Ppa { owner, archive, .. } => {
-                    let api = Api::new(&self.api, owner, archive, &network())?;
-                    let builds = api.builds(built.name(), &built.version, &built.series)?;
-                    for build in builds.iter().flatten() {
-                        output::err(format_args!("== {} {}: {}", built.version, build.architecture, build.state));
-                    }
-                    builds.map(|_| ArchiveAnswer::Accepted)
-                }
-                Place::Queue { .. } => target.answer(&built.changes),
-            };
+            let answer = self.ask(declared, delivery, built)?;
             let left = deadline.saturating_duration_since(Instant::now());
             if answer.is_some() || left.is_zero() {
                 return Ok(answer);
             }
             std::thread::sleep(pause.min(left));
         }
+    }
+
+    /// Asks the archive once for its answer to the uploads of this package that the log has; other uploads of the same version
+    /// do not count.
+    fn ask(
+        &self,
+        declared: &Target,
+        delivery: &Delivery<'_>,
+        built: &BuiltSource,
+    ) -> anyhow::Result<Option<ArchiveAnswer>> {
+        let uploads = delivery.log.identities(&delivery.target.name, &built.series, &built.version);
+        let Place::Ppa { owner, archive, .. } = &declared.place else {
+            return Ok(uploads.last().and_then(|last| delivery.target.answer(&built.changes, last)));
+        };
+        let api = Api::new(&self.api, owner, archive, &network())?;
+        let Some(found) = api.publication(built.name(), &built.version, &built.series)? else { return Ok(None) };
+        for build in &found.builds {
+            output::err(format_args!("== {} {}: {}", built.version, build.architecture, build.state));
+        }
+        let dsc = found.dsc.ok_or_else(|| {
+            let text =
+                format!("{} has {}, but Launchpad does not say its checksum", delivery.target.name, built.version);
+            Failure::remote(format!("{text}; compare the .dsc there with {}", built.dsc))
+        })?;
+        Ok(Some(if uploads.iter().any(|upload| upload.dsc == dsc) {
+            ArchiveAnswer::Accepted
+        } else {
+            let text =
+                format!("the archive has {} from another upload, whose .dsc has the checksum {dsc}", built.version);
+            ArchiveAnswer::Rejected(format!("{text}; raise `upload-number`"))
+        }))
     }
 }
 
@@ -228,11 +260,22 @@ impl Delivery<'_> {
             self.packages.build(&options)?;
         }
         self.check(&changes, options.with_origs)?;
-        self.record(built, UploadState::Delivering)?;
+        let checksum = |name: &str| -> anyhow::Result<String> {
+            let file = self.packages.directory().join(name);
+            let (checksum, _) =
+                Checksum::from_file(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            Ok(checksum.to_string())
+        };
+        let identity = UploadIdentity {
+            changes: checksum(&built.changes)?,
+            dsc: checksum(&built.dsc)?,
+            queue_log: self.target.log_position(),
+        };
+        self.record(built, Some(identity), UploadState::Delivering)?;
         let origs = if options.with_origs { "with" } else { "without" };
         output::err(format_args!("== upload {} to {}, {origs} the orig tarballs", built.changes, self.target.name));
         self.target.upload(&changes)?;
-        self.record(built, UploadState::Delivered)
+        self.record(built, None, UploadState::Delivered)
     }
 
     /// Whether the target accepted all orig tarballs of the package before.
@@ -282,7 +325,12 @@ impl Delivery<'_> {
     }
 
     /// Adds a state of the package to the log.
-    fn record(&mut self, built: &BuiltSource, state: UploadState) -> anyhow::Result<()> {
+    fn record(
+        &mut self,
+        built: &BuiltSource,
+        identity: Option<UploadIdentity>,
+        state: UploadState,
+    ) -> anyhow::Result<()> {
         let (upload, _unpacked) = Upload::read(&self.packages.directory().join(&built.dsc))?;
         let names = upload.dsc_listed().map(|(_, _, name)| name);
         let files: BTreeMap<String, String> =
@@ -295,6 +343,7 @@ impl Delivery<'_> {
             version: built.version.clone(),
             files,
             without_proof: self.without_proof.map(str::to_owned),
+            identity,
             state,
         })
     }
