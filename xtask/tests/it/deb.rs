@@ -1,4 +1,4 @@
-//! Debian packages, with the real dpkg, sbuild, dput, reprepro, apt and gpg.
+//! Debian packages, with the real dpkg, sbuild, OpenSSH, curl, reprepro, apt and gpg.
 
 mod debian_packages;
 mod disproved;
@@ -7,3 +7,4 @@ pub(crate) mod fixture;
 mod launchpad;
 mod self_build;
 mod source;
+mod uploads;

@@ -154,13 +154,17 @@ pub enum Place {
         archive: String,
         /// The upload method.
         method: Method,
+        /// The Launchpad id to log in with, if one was declared.
+        login: Option<String>,
     },
     /// The incoming directory of another archive.
     Queue {
         /// The upload method.
         method: Method,
-        /// The host; none for [`Method::Local`].
+        /// The host, maybe with a port; none for [`Method::Local`].
         host: Option<String>,
+        /// The user name at the host, if one was declared.
+        login: Option<String>,
         /// The directory, `{state}` not yet replaced.
         incoming: String,
         /// The file in which the queue logs accepted and rejected uploads, `{state}` not yet replaced.
@@ -182,7 +186,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method's name in dput.
+    /// The method's name in declarations.
     pub fn word(self) -> &'static str {
         match self {
             Method::Local => "local",
@@ -256,18 +260,28 @@ fn series_of(declared: Spanned<Entries<SeriesName, SeriesDeclaration>>, problems
 pub(super) fn target(declared: Spanned<UploadDeclaration>, problems: &mut Problems) -> Option<Target> {
     let upload = declared.value?;
     let given = |text: &Option<Spanned<String>>| text.as_ref().and_then(|text| text.value.clone());
-    let mut needed = |text: &Option<Spanned<String>>, key: &str, what: &str| {
-        if text.is_none() {
-            problems.push(Problem::new(declared.place, format!("{what} needs `{key}`")));
-        }
-        given(text)
-    };
     let method = upload.method.as_ref().and_then(|method| method.value).map(|method| match method {
         MethodKind::Local => Method::Local,
         MethodKind::Sftp => Method::Sftp,
         MethodKind::Ftp => Method::Ftp,
         MethodKind::Https => Method::Https,
     });
+    let login = given(&upload.login);
+    if let (Some(Spanned { place, .. }), Some(login)) = (&upload.login, &login) {
+        let fits = |letter: char| letter.is_ascii_alphanumeric() || "._+-".contains(letter);
+        if login.is_empty() || !login.chars().all(fits) || login.starts_with('-') {
+            let problem = Problem::new(*place, format!("{} is not a user name", quoted(login)));
+            problems.push(problem.expected("letters, digits and `. _ + -`"));
+        } else if method == Some(Method::Local) {
+            problems.push(Problem::new(*place, "the method `local` has no `login`"));
+        }
+    }
+    let mut needed = |text: &Option<Spanned<String>>, key: &str, what: &str| {
+        if text.is_none() {
+            problems.push(Problem::new(declared.place, format!("{what} needs `{key}`")));
+        }
+        given(text)
+    };
     let place = match upload.target.value? {
         TargetKind::Ppa => {
             let (owner, archive) =
@@ -281,7 +295,7 @@ pub(super) fn target(declared: Spanned<UploadDeclaration>, problems: &mut Proble
                     problems.push(problem.expected("lower-case letters, digits and `+ . -`, without a `~`"));
                 }
             }
-            Place::Ppa { owner: owner?, archive: archive?, method: method.unwrap_or(Method::Sftp) }
+            Place::Ppa { owner: owner?, archive: archive?, method: method.unwrap_or(Method::Sftp), login }
         }
         TargetKind::Queue => {
             let incoming = needed(&upload.incoming, "incoming", "a queue");
@@ -294,7 +308,8 @@ pub(super) fn target(declared: Spanned<UploadDeclaration>, problems: &mut Proble
                 let text = if host.is_some() { "a local queue has no `host`" } else { "a queue needs `host`" };
                 problems.push(Problem::new(declared.place, text));
             }
-            Place::Queue { method, host, incoming: incoming?, log: given(&upload.log).map(PathBuf::from) }
+            let log = given(&upload.log).map(PathBuf::from);
+            Place::Queue { method, host, login, incoming: incoming?, log }
         }
     };
     Some(Target { place, key: given(&upload.key) })

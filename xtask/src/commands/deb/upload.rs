@@ -94,6 +94,14 @@ impl Uploader {
     ) -> anyhow::Result<Exit> {
         let Destination { mut packages, declared, target, mut log } = Destination::new(packages)?;
         let _lock = lock(packages.release.ctx())?;
+        let is_done = |series: &&Series| -> anyhow::Result<bool> {
+            let version = packages.version(series)?.to_string();
+            let state = log.last(&target.name, series.name.as_str(), &version);
+            Ok(matches!(state, Some(UploadState::Accepted | UploadState::Delivered)))
+        };
+        if !packages.series.iter().map(is_done).collect::<anyhow::Result<Vec<bool>>>()?.into_iter().all(|done| done) {
+            target.require_ready()?;
+        }
         let signer = Signer { key: self.key.clone().or_else(|| declared.key.clone()) };
         let mut exit = Exit::Success;
         for series in packages.series.clone() {
@@ -218,6 +226,7 @@ impl Uploader {
 fn print_plan(destination: Destination<'_>) -> anyhow::Result<Exit> {
     let Destination { packages, target, log, .. } = destination;
     output::out(format_args!("to {}", target.name));
+    target.missing().iter().for_each(|missing| output::err(format_args!("missing: {missing}")));
     for series in &packages.series {
         let version = packages.version(series)?.to_string();
         let plan = match log.last(&target.name, series.name.as_str(), &version) {

@@ -104,7 +104,7 @@ fn a_killed_nightly_is_continued_and_a_second_one_is_refused() {
 
 #[test]
 fn a_nightly_of_another_machine_is_not_overwritten() {
-    if !has_tools(&[("dh_clean", "debhelper"), ("dput", "dput-ng")]) {
+    if !has_tools(&[("dh_clean", "debhelper")]) {
         return;
     }
     let Some(nightly) = Nightly::new() else { return };

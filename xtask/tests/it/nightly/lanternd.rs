@@ -46,7 +46,6 @@ fn lanternd_is_built_proved_and_published() {
         ("newuidmap", "uidmap"),
         ("autopkgtest", "autopkgtest"),
         ("reprepro", "reprepro"),
-        ("dput", "dput-ng"),
         ("buildah", "buildah"),
     ];
     if !has_tools(&tools) {

@@ -73,8 +73,11 @@ declaration! {
         archive: Option<Text>,
         /// The upload method. Default: `sftp` for a PPA.
         method: Option<Spanned<MethodKind>>,
-        /// The host of the queue; none for the method `local`.
+        /// The host of the queue, `HOST` or `HOST:PORT`; none for the method `local`.
         host: Option<Text>,
+        /// The user name at the host; for a PPA by `sftp` the Launchpad id of whoever uploads. Default: by `sftp` that of ssh's
+        /// configuration; otherwise that of `~/.netrc`, or `anonymous` by `ftp`.
+        login: Option<Text>,
         /// The incoming directory of the queue, `{state}` for Drydock's state directory.
         incoming: Option<Text>,
         /// The file in which the queue logs accepted and rejected uploads, one line per package. Default: none.
