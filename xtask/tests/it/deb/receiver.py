@@ -22,6 +22,10 @@ class Files(AbstractedFS):
         # A link to /dev/full stands for a full disk.
         return True
 
+    def open(self, filename, mode):
+        # A full disk is noticed when it is written to, and not when the file is closed, for which the library has no answer.
+        return open(filename, mode, buffering=0)
+
 
 class Transfer(DTPHandler):
     ac_in_buffer_size = 1024
