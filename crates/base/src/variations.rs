@@ -12,6 +12,10 @@ pub use observed::Observed;
 
 /// The offset of the varied clock: more than a year, so that every part of a date differs.
 const CLOCK: &str = "+397d";
+/// The number of times that `faketime` is tried.
+const TRIES: usize = 3;
+/// Removes the shared memory that a killed process with this pid left, under the names that libfaketime will use.
+const REMOVE_REMAINS: &str = "rm -f /dev/shm/faketime_shm_$$ /dev/shm/sem.faketime_sem_$$ 2>/dev/null; exec \"$@\"";
 /// The varied host name.
 const HOST: &str = "drydock-varied";
 /// The varied user and group.
@@ -27,6 +31,8 @@ pub const UMASK: &str = "077";
 pub struct Variations {
     /// Why namespaces cannot change the host name and the user; none if they can.
     no_namespaces: Option<String>,
+    /// The library that changes the clock, which `faketime` loads into programs.
+    clock_library: String,
     /// Why the clock is not varied; none if `faketime` varies it.
     no_clock: Option<String>,
     /// A locale beside `C.UTF-8`.
@@ -50,28 +56,34 @@ impl Variations {
     pub fn probe() -> Variations {
         let locales = exec::read(&["locale".into(), "-a".into()], Path::new("/")).unwrap_or_default();
         let other = |name: &&str| !matches!(*name, "C" | "POSIX" | "C.utf8" | "C.UTF-8") && name.contains("utf8");
+        // The program names shared memory after its pid, and fails where a killed one with the same pid left it.
+        let words = ["faketime", "-f", CLOCK, "sh", "-c", "printf %s \"$LD_PRELOAD\""].map(str::to_owned);
+        let clock_library = (0..TRIES).find_map(|_| exec::read(&words, Path::new("/")).ok());
+        let no_clock = clock_library.is_none().then(|| {
+            let works = "the program faketime, which is installed, does not work here";
+            let needs = "needs the program faketime (Debian package faketime)";
+            if exec::is_installed("faketime") { works } else { needs }.to_owned()
+        });
         Variations {
             no_namespaces: lack(
                 &wrapped_in_namespaces(&["true"]),
                 &[("unshare", "util-linux"), ("hostname", "hostname")],
                 "needs user namespaces, which this machine does not allow",
             ),
-            no_clock: lack(
-                &["faketime", "-f", CLOCK, "true"],
-                &[("faketime", "faketime")],
-                "the program faketime, which is installed, does not work here",
-            ),
+            clock_library: clock_library.unwrap_or_default(),
+            no_clock,
             locale: locales.lines().find(other).map(str::to_owned),
         }
     }
 
     /// Wraps a command so that it runs with the varied user, host, umask and clock.
     pub fn command(&self, argv: &[String]) -> Vec<String> {
+        let clock = [format!("LD_PRELOAD={}", self.clock_library), format!("FAKETIME={CLOCK}")];
         let mut command: Vec<&str> = vec!["sh", "-c", "umask \"$1\"; shift; exec \"$@\"", "sh", UMASK];
         if self.has_clock() {
-            // faketime waits for all that have a descriptor which it leaves to them, so also for daemons.
-            let closed = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; exec \"$@\"";
-            command.extend(["faketime", "-f", CLOCK, "sh", "-c", closed, "sh"]);
+            // Not the program faketime, which also waits for daemons.
+            let [library, clock] = &clock;
+            command.extend(["sh", "-c", REMOVE_REMAINS, "sh", "env", library, clock]);
         }
         command.extend(argv.iter().map(String::as_str));
         let command = if self.no_namespaces.is_none() { wrapped_in_namespaces(&command) } else { command };

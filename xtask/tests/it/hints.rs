@@ -58,7 +58,9 @@ impl Shell {
             .jobs("jobs: {decoy: {run: [\"true\"]}}")
             .file("bin/.keep", "");
         // A copy: the name of the program is how it is called, not where a link leads.
-        fs::copy(xtask_binary(), root.path().join("bin/drydock")).unwrap();
+        // In another process: what is open for writing, as in programs that other tests start meanwhile, cannot be executed.
+        let copied = Command::new("cp").arg(xtask_binary()).arg(root.path().join("bin/drydock")).status();
+        assert!(copied.unwrap().success());
         let here = root.path().to_owned();
         Shell { root, call: "drydock".into(), cargo: false, here, pasted: BTreeSet::new() }
     }

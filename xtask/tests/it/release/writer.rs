@@ -2,8 +2,6 @@
 //! find it and name the cause.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -64,10 +62,12 @@ fn every_mutation_of_the_writer_is_found_and_explained() {
     let original = mutated();
     let program = |mutation: Option<&str>| {
         let path = directory.path().join(mutation.unwrap_or("none"));
-        fs::copy(&original, &path).unwrap();
-        let mut file = fs::File::options().append(true).open(&path).unwrap();
-        mutation.iter().for_each(|name| write!(file, "mutation={name}").unwrap());
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        // In another process: the programs that other tests start meanwhile would inherit a descriptor that can write, and what
+        // is open for writing cannot be executed.
+        let end = mutation.map(|name| format!("mutation={name}")).unwrap_or_default();
+        let script = "cp \"$1\" \"$2\" && chmod 755 \"$2\" && printf %s \"$3\" >>\"$2\"";
+        let words = [text(&original), text(&path), end];
+        assert!(Command::new("sh").args(["-c", script, "sh"]).args(words).status().unwrap().success());
         path
     };
     let honest = prove(&program(None), &project);
