@@ -152,18 +152,20 @@ fn processes() -> Vec<Way> {
             "findings{2}",
         )
         .needs("unshare", "util-linux"),
-        // Nobody looks while the second overwrites the log of the first.
+        // Nobody looks while the second overwrites the log of the first. Other jobs of the same call would lose theirs too.
         unchecked(
             "suite-same-pid-unseen",
             "kill -STOP $PPID; for what in read nothing; do unshare -r --pid --fork valgrind -q ./d $what; done; kill -CONT $PPID",
             "it was overwritten 1 times by processes with the same pid",
         )
+        .exclusive()
         .needs("unshare", "util-linux"),
         unchecked(
             "suite-exec-unseen",
             "kill -STOP $PPID; valgrind -q --trace-children=yes ./d read exec ./d; kill -CONT $PPID",
             "it was overwritten 1 times by processes with the same pid",
-        ),
+        )
+        .exclusive(),
         suite("suite-chroots", "mkdir empty; unshare -r valgrind -q ./d chroot fork lose", "findings{1}")
             .reason("Cannot create XML file")
             .needs("unshare", "util-linux"),
