@@ -90,9 +90,11 @@ fn answer_in(line: &str, changes: &str, sha256: &str) -> Option<ArchiveAnswer> {
     if !line.split_whitespace().any(|word| names(&word)) {
         return None;
     }
-    let is_checksum = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let mut checksums = line.split(|letter: char| !letter.is_alphanumeric()).filter(is_checksum).peekable();
-    if checksums.peek().is_some() && !checksums.any(|word| word.eq_ignore_ascii_case(sha256)) {
+    // A checksum behind the name is that of the file. Others are of files that the reason of a rejection names.
+    let after = line.split_whitespace().skip_while(|word| !names(word)).nth(1).unwrap_or_default();
+    let after = after.rsplit(':').next().unwrap_or_default().trim_matches(is_other);
+    let is_checksum = after.len() == 64 && after.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_checksum && !after.eq_ignore_ascii_case(sha256) {
         return None;
     }
     // The name of a package may contain any of these words.
@@ -119,7 +121,11 @@ mod tests {
     #[test]
     fn a_line_answers_the_upload_that_it_names() {
         let other = OURS.replace('a', "b");
-        let table: [(String, Option<ArchiveAnswer>); 12] = [
+        let table: [(String, Option<ArchiveAnswer>); 13] = [
+            (
+                format!("x_1_source.changes rejected: x_1.orig.tar.xz is {other}"),
+                rejected(&format!("x_1_source.changes rejected: x_1.orig.tar.xz is {other}")),
+            ),
             (
                 "1 x_1_source.changes rejected: no signature".into(),
                 rejected("1 x_1_source.changes rejected: no signature"),
