@@ -256,9 +256,12 @@ impl Sum {
             } else if left < kept || count > 0 && left + in_place == 0 {
                 self.destroyed(name, "it was written, but is missing");
             } else if count > kept + in_place {
-                let lost = count - kept - in_place;
+                let times = match count - kept - in_place {
+                    1 => "once".to_owned(),
+                    lost => format!("{lost} times"),
+                };
                 self.lost(format!(
-                    "{name}: it was overwritten {lost} times by processes with the same pid, before Drydock could put it aside"
+                    "{name}: it was overwritten {times} by a process with the same pid, before Drydock could put it aside"
                 ));
             }
         }

@@ -277,7 +277,7 @@ fn logs_that_a_suite_destroyed_or_overwrote_are_reported() {
     };
     assert_eq!(lost(&[first()], &opened(&[one], &[one])), "");
     // Two processes, one log; also if one forked the other.
-    let overwritten = "memcheck.1.xml: it was overwritten 1 times by processes with the same pid";
+    let overwritten = "memcheck.1.xml: it was overwritten once by a process with the same pid";
     assert!(lost(&[first()], &opened(&twice, &[one])).starts_with(overwritten));
     assert!(lost(&[log("memcheck.1.xml", 1)], &opened(&twice, &[])).starts_with(overwritten));
     let forked = ("memcheck.1.1.xml", super::tests::log(1, 2, "./d", &[]));

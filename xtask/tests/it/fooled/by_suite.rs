@@ -156,14 +156,14 @@ fn processes() -> Vec<Way> {
         unchecked(
             "suite-same-pid-unseen",
             "kill -STOP $PPID; for what in read nothing; do unshare -r --pid --fork valgrind -q ./d $what; done; kill -CONT $PPID",
-            "it was overwritten 1 times by processes with the same pid",
+            "it was overwritten once by a process with the same pid",
         )
         .exclusive()
         .needs("unshare", "util-linux"),
         unchecked(
             "suite-exec-unseen",
             "kill -STOP $PPID; valgrind -q --trace-children=yes ./d read exec ./d; kill -CONT $PPID",
-            "it was overwritten 1 times by processes with the same pid",
+            "it was overwritten once by a process with the same pid",
         )
         .exclusive(),
         suite("suite-chroots", "mkdir empty; unshare -r valgrind -q ./d chroot fork lose", "findings{1}")
