@@ -194,7 +194,8 @@ impl Transport {
         let mut missing = Vec::new();
         let user = settings.one("user").unwrap_or_default().to_owned();
         let is_own = ["USER", "LOGNAME"].iter().any(|name| std::env::var(name).is_ok_and(|own| own == user));
-        if self.is_launchpad && self.login.is_none() && (is_own || user == "root") {
+        let is_unknown = self.is_launchpad && self.login.is_none() && (is_own || user == "root");
+        if is_unknown {
             let remedy = format!("declare `login` under `upload`, or `User` for {host} in ~/.ssh/config");
             missing.push(format!("the Launchpad id to log in with is not known; {remedy}"));
         }
@@ -206,7 +207,7 @@ impl Transport {
             ));
         }
         if !settings.knows_host(host) {
-            let user = self.login.clone().unwrap_or(user);
+            let user = if is_unknown { "LOGIN".to_owned() } else { self.login.clone().unwrap_or(user) };
             let compare = if self.is_launchpad { " with https://help.launchpad.net/SSHFingerprints" } else { "" };
             let port = port.map_or_else(String::new, |port| format!("-P {port} "));
             let connect = format!("connect once with `sftp {port}{user}@{host}`, and compare the fingerprint{compare}");
