@@ -284,7 +284,7 @@ fn adopt(adopts: bool) -> rustix::io::Result<()> {
 /// Ends what a supervisor left that was killed: children of this process in other sessions, which are not supervisors. Own
 /// children that are not contained are in the session of this process.
 fn end_orphans() {
-    let own = rustix::process::getsid(None).ok();
+    let own = session(rustix::process::getpid());
     let all = supervisors();
     loop {
         let mut orphans = Vec::new();
@@ -293,7 +293,7 @@ fn end_orphans() {
             orphans.extend(list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)));
         }
         let is_supervisor = |pid: Pid| all.iter().any(|line| u32::try_from(pid.as_raw_nonzero().get()) == Ok(line.pid));
-        orphans.retain(|pid| rustix::process::getsid(Some(*pid)).ok() != own && !is_supervisor(*pid));
+        orphans.retain(|pid| session(*pid) != own && !is_supervisor(*pid));
         // One that may not be killed is left, rather than waited for.
         let killed = |pid: &Pid| rustix::process::kill_process(*pid, Signal::KILL).is_ok();
         orphans.retain(killed);
@@ -304,6 +304,14 @@ fn end_orphans() {
             rustix::process::waitpid(Some(pid), WaitOptions::empty()).ok();
         }
     }
+}
+
+/// The session of a process: the sixth field of `/proc/PID/stat`, see proc_pid_stat(5). It is 0 where the leader is outside of
+/// the pid namespace, as in a container that was entered; getsid of rustix takes that for impossible.
+fn session(pid: Pid) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The third field is the first one after the name.
+    stat.rsplit_once(") ")?.1.split(' ').nth(3)?.parse().ok()
 }
 
 fn pipe() -> io::Result<(Pipe, OwnedFd)> {

@@ -107,3 +107,13 @@ fn the_end_of_the_supervisor_is_noticed() {
     assert_eq!(run("kill -TERM $PPID; kill -INT $PPID; echo end", 1, 60_000).unwrap(), "end");
     assert_eq!(read(&["true".into()], Path::new("/")).unwrap(), "");
 }
+
+#[test]
+fn the_leader_of_the_session_may_be_outside_of_the_pid_namespace() {
+    let test = "exec::contained::tests::the_end_of_the_supervisor_is_noticed";
+    let tests = std::env::current_exe().unwrap().display().to_string();
+    // The first process of the namespace is the test itself, whose session is 0 there.
+    let unshare = ["unshare", "--map-root-user", "--pid", "--fork", "--mount-proc", &tests, "--exact", test];
+    let text = read(&unshare.map(str::to_owned), Path::new("/")).unwrap();
+    assert!(text.contains("1 passed"), "{text}");
+}
