@@ -5,11 +5,13 @@ mod declared;
 mod format;
 mod nightly;
 mod resolve;
+mod vendor;
 mod version;
 mod words;
 
 pub use format::Format;
 pub use nightly::Nightly;
+pub use vendor::Vendor;
 pub use version::{NightlyVersion, Place, Version, VersionText};
 
 pub(crate) use declared::ReleaseFile;
@@ -34,6 +36,8 @@ pub struct Release {
     pub submodules: bool,
     /// False if names are allowed that Windows or macOS cannot hold or cannot tell apart.
     pub portable_names: bool,
+    /// The crates that the sources contain.
+    pub vendor: Option<Vendor>,
     /// Generators of derived files, in the order in which they run.
     pub generators: Vec<Generator>,
     /// The archives to build, at least one, with different names.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::control::{self, ControlError};
-use super::vendor::{CrateFile, VendoredCrate, VendoredCrates};
+use drydock_archive::source::vendor::{CrateFile, VendoredCrate, VendoredCrates};
 
 /// The licences whose texts every Debian system has in `/usr/share/common-licenses`, separated by spaces.
 const COMMON: &str =
@@ -42,10 +42,12 @@ pub fn with_crates(own: &str, vendored: &VendoredCrates) -> Result<String, Copyr
         .collect();
     let mut text = format!("{}\n", own.trim_end());
     let mut texts = String::new();
+    // Other directories of the project may have the same crates.
+    let name = vendored.directory.rsplit('/').next().unwrap_or_default();
     for one in &vendored.crates {
         let expression = expression(one);
         text.push_str(&format!(
-            "\nFiles: *vendor/{}/*\nCopyright: {}\nLicense: {expression}\n",
+            "\nFiles: *{name}/{}/*\nCopyright: {}\nLicense: {expression}\n",
             one.directory(),
             holders(one).join("\n ")
         ));
@@ -140,7 +142,7 @@ fn licence_text(name: &str, vendored: &VendoredCrates) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vendor::Package;
+    use drydock_archive::source::vendor::Package;
 
     fn crate_with(name: &str, licence: &str, text: &str) -> VendoredCrate {
         let toml = format!("[package]\nname = \"{name}\"\nauthors = [\"An Author\"]\nlicense = \"{licence}\"\n");
@@ -161,7 +163,7 @@ mod tests {
             crate_with("b", "MIT", ""),
             crate_with("c", "Apache-2.0 WITH LLVM-exception OR GPL-2.0-or-later", ""),
         ];
-        let text = with_crates(own, &VendoredCrates { crates, lock_format: 3 }).unwrap();
+        let text = with_crates(own, &VendoredCrates { crates, lock_format: 3, directory: "vendor".into() }).unwrap();
         let paragraphs = control::parse(&text).unwrap();
         let field = |at: usize, name: &str| paragraphs[at].get(name).unwrap().to_owned();
         assert_eq!(field(2, "License"), "Expat or Apache-2.0");
@@ -174,7 +176,7 @@ mod tests {
         assert!(texts[2].starts_with("Apache-2.0 with LLVM exception\n"), "{}", texts[2]);
         assert_eq!(texts[3], "GPL-2.0+\nThe text is in /usr/share/common-licenses/GPL-2.");
         assert_eq!(texts.len(), 4);
-        let none = VendoredCrates { crates: Vec::new(), lock_format: 3 };
+        let none = VendoredCrates { crates: Vec::new(), lock_format: 3, directory: "vendor".into() };
         assert!(matches!(with_crates("Files: *\n", &none), Err(CopyrightError::Format)));
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::control::{self, Paragraph};
 use super::launchpad::{ArchiveState, CheckContext, Upload, check};
 use super::relation::{parse_binary, parse_source};
-use super::vendor::Lock;
+use drydock_archive::source::vendor::Lock;
 use drydock_config::debversion::DebVersion;
 use drydock_config::release::deb::Distribution;
 

@@ -17,7 +17,6 @@ pub mod relation;
 pub mod series;
 pub mod sign;
 pub mod unpacked_source;
-pub mod vendor;
 
 #[cfg(test)]
 mod hostile;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::vendor;
+use drydock_archive::source::vendor;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
@@ -69,17 +69,26 @@ impl UnpackedSource {
     /// # Errors
     /// A list of checksums cannot be read, or `debian/rules clean` fails.
     pub fn check_vendored(&self) -> anyhow::Result<Option<VendorCheck>> {
-        let directory = self.root().join(vendor::COMPONENT);
-        if !directory.is_dir() {
+        let directories = vendor::directories(self.root())?;
+        if directories.is_empty() {
             return Ok(None);
         }
-        let (files, mut problems) = vendor::verify(&directory)?;
+        let verify = || {
+            let mut sum = (0, Vec::new());
+            for directory in &directories {
+                let (files, problems) = vendor::verify(&self.root().join(directory))?;
+                sum.0 += files;
+                sum.1.extend(problems.into_iter().map(|problem| format!("{}/{problem}", directory.display())));
+            }
+            anyhow::Ok(sum)
+        };
+        let (files, mut problems) = verify()?;
         let cleaned = exec::is_installed("dh_clean");
         if cleaned {
             let argv = ["debian/rules", "clean"].map(str::to_owned);
             exec::contained(&argv, self.root(), exec::environment(&[], &BTreeMap::new()))
                 .context("cannot clean the sources")?;
-            let (_, after) = vendor::verify(&directory)?;
+            let (_, after) = verify()?;
             problems.extend(after.into_iter().map(|problem| format!("{problem} after `debian/rules clean`")));
         }
         Ok(Some(VendorCheck { files, cleaned, problems }))

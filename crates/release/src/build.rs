@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::build_info::{self, BuildInfo};
 use super::manifest::{CHECKSUMS, Identity, Manifest, NAME};
 use super::proof;
-use drydock_archive::source::{SourceTree, derive, version};
+use drydock_archive::source::{self, SourceTree};
 use drydock_archive::{self as archive, ArchiveFile, Archives};
 use drydock_base::paths;
 use drydock_base::scratch::Scratch;
@@ -42,10 +42,7 @@ impl Job<'_> {
     /// # Errors
     /// A generator is refused, an object is missing, or the directory cannot be written to. Then there is no `release.json`.
     pub fn run(mut self, watch: &mut dyn FnMut(&str)) -> anyhow::Result<Built> {
-        let generators = &self.identity.release.generators;
-        let mut derived = derive::run(&self.tree, generators, watch)?;
-        derived.generators.splice(0..0, version::record(&self.tree));
-        self.tree.add(derived.entries.clone())?;
+        let derived = source::complete(&mut self.tree, self.identity.release, watch)?;
 
         let directory = &self.directory;
         fs::create_dir_all(directory)

@@ -13,5 +13,6 @@ mod refused;
 mod scratch;
 mod signing;
 mod unpackers;
+mod vendored;
 mod verify;
 mod writer;

@@ -8,10 +8,10 @@ use declared::{MethodKind, SeriesDeclaration, TargetKind};
 use std::path::PathBuf;
 
 use super::Format;
-use super::words::{command, globs, inside};
+use super::Vendor;
+use super::words::{command, inside};
 use crate::decode::{Entries, Spanned};
 use crate::diagnostic::{Problem, Problems};
-use crate::globs::FileGlob;
 use drydock_base::text::quoted;
 
 /// The Debian source package and its upload target.
@@ -35,17 +35,6 @@ pub struct Deb {
     pub smoke_test: Option<Vec<String>>,
     /// The upload target.
     pub upload: Option<Target>,
-}
-
-/// Crates that are shipped in a separate tarball.
-#[derive(Debug, Clone)]
-pub struct Vendor {
-    /// Cargo manifests, at least one, relative to the project.
-    pub manifests: Vec<String>,
-    /// Patterns of files that are removed.
-    pub prune: Vec<FileGlob>,
-    /// Patterns of files that are kept although they would be removed, or look like programs.
-    pub keep: Vec<FileGlob>,
 }
 
 /// A series of a distribution.
@@ -198,7 +187,12 @@ impl Method {
 }
 
 /// Resolves the section; problems are added to `problems`.
-pub(super) fn resolve(declared: DebDeclaration, archives: &[super::Archive], problems: &mut Problems) -> Option<Deb> {
+pub(super) fn resolve(
+    declared: DebDeclaration,
+    archives: &[super::Archive],
+    in_sources: Option<&Vendor>,
+    problems: &mut Problems,
+) -> Option<Deb> {
     let orig = declared.orig.value;
     if orig == Some(Format::Zip) {
         let problem = Problem::new(declared.orig.place, "a zip file cannot be an orig tarball");
@@ -208,20 +202,18 @@ pub(super) fn resolve(declared: DebDeclaration, archives: &[super::Archive], pro
         let problem = Problem::new(declared.orig.place, format!("no archive of the release is a `{word}`"));
         problems.push(problem.help(format!("add `{{format: {word}}}` to `archives`, or choose another `orig`")));
     }
-    let vendor = declared.vendor.map(|vendor| {
-        let list = vendor.cargo.value.unwrap_or_default();
-        if list.is_empty() {
-            let problem = Problem::new(vendor.cargo.place, "`cargo` is empty");
-            problems.push(problem.expected("a list such as `[Cargo.toml]`"));
+    let vendor = declared.vendor.and_then(|Spanned { place, value }| {
+        if in_sources.is_some() {
+            let problem = Problem::new(place, "the archives contain the crates already, see `source.vendor`");
+            problems.push(problem.help("remove one of the two"));
         }
-        let manifests: Vec<String> = list.iter().filter_map(|text| inside(text, problems)).collect();
-        for (text, manifest) in list.iter().zip(&manifests) {
-            if !manifest.ends_with("Cargo.toml") {
-                let problem = Problem::new(text.place, format!("{} is not a Cargo manifest", quoted(manifest)));
-                problems.push(problem.expected("the path of a `Cargo.toml`"));
-            }
+        let vendor = super::vendor::resolve(value?, problems)?;
+        // The names that dpkg-source takes.
+        if !vendor.directory.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            let problem = Problem::new(place, format!("{} cannot be the name of a tarball", quoted(&vendor.directory)));
+            problems.push(problem.expected("a `directory` of letters, digits and `-`, such as `vendor`"));
         }
-        Vendor { manifests, prune: globs(&vendor.prune, problems), keep: globs(&vendor.keep, problems) }
+        Some(vendor)
     });
     let series = series_of(declared.series, problems);
     let smoke_test = declared.smoke_test.as_ref().and_then(|words| command(words, problems));

@@ -3,6 +3,7 @@
 use super::deb::DebDeclaration;
 use super::format::Format;
 use super::nightly::NightlyDeclaration;
+use super::vendor::VendorDeclaration;
 use super::version::VersionText;
 use crate::decode::{Bounded, Entries, FromText, OneOrMany, Spanned, declaration};
 use drydock_base::text::quoted;
@@ -64,6 +65,8 @@ declaration! {
         /// False to allow names that Windows or macOS cannot hold or cannot tell apart, such as `aux.c`, `a:b`, or
         /// `makefile` beside `Makefile`. Default: such names are refused.
         portable_names: bool = true,
+        /// Crates that the archives contain, so that they can be built without a network. Default: none.
+        vendor: Option<VendorDeclaration>,
         /// Generators of files that are not in git, by name, in the order in which they run.
         /// Default: none.
         derived: Option<Entries<JobName, GeneratorDeclaration>>,

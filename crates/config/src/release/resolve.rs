@@ -23,12 +23,13 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
         .flat_map(|entries| &entries.0)
         .filter_map(|(name, declared)| generator(name.value.as_ref()?.as_str(), declared, problems))
         .collect();
+    let vendor = source.vendor.and_then(|declared| super::vendor::resolve(declared, problems));
     let archives = archives_of(name.as_deref().unwrap_or("name"), &archives, problems);
     let offline_proof = offline_proof.and_then(|declared| proof(declared, problems));
     let signing = signing.and_then(|declared| {
         Some(Signing { keys: inside(&declared.keys, problems)?.into(), quorum: declared.quorum.0 })
     });
-    let deb = deb.and_then(|declared| super::deb::resolve(declared, &archives, problems));
+    let deb = deb.and_then(|declared| super::deb::resolve(declared, &archives, vendor.as_ref(), problems));
     let nightly = super::nightly::resolve(nightly, deb.as_ref(), problems);
     Some(Release {
         name: name?,
@@ -37,6 +38,7 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
         changelog,
         submodules: source.submodules,
         portable_names: source.portable_names,
+        vendor,
         generators,
         archives,
         offline_proof,

@@ -67,3 +67,40 @@ fn versions_fit_into_file_names() {
         assert!(bad.parse::<Version>().is_err(), "{bad:?}");
     }
 }
+
+#[test]
+fn crates_are_vendored_in_one_place() {
+    let text = |source: &str, deb: &str| {
+        format!(
+            "name: x\nversion: {{}}\nsource:\n  {source}\narchives: [{{format: tar.xz}}]\n\
+             deb:\n  maintainer: A B <a@example.org>\n  orig: tar.xz\n  revision: 0ubuntu1\n  \
+             series: {{trixie: {{number: \"13\", distribution: debian}}}}\n{deb}"
+        )
+    };
+    let release = parse(&text("vendor: {cargo: [Cargo.toml, a/b/Cargo.toml]}", "")).unwrap();
+    let vendor = release.vendor.unwrap();
+    assert_eq!(vendor.directory, "vendor");
+    assert_eq!(vendor.locks().collect::<Vec<_>>(), ["Cargo.lock", "a/b/Cargo.lock"]);
+    for (source, deb, expected) in [
+        (
+            "vendor: {cargo: [Cargo.toml]}",
+            "  vendor: {cargo: [Cargo.toml]}\n",
+            "11:11: the archives contain the crates already",
+        ),
+        ("vendor: {cargo: []}", "", "4:19: `cargo` is empty"),
+        ("vendor: {cargo: [Cargo.lock]}", "", "4:20: `Cargo.lock` is not a Cargo manifest"),
+        ("vendor: {cargo: [a-Cargo.toml]}", "", "4:20: `a-Cargo.toml` is not a Cargo manifest"),
+        ("vendor: {cargo: [Cargo.toml], directory: ../x}", "", "4:44: the path `../x` contains a `..`"),
+        ("vendor: {cargo: [Cargo.toml], directory: ''}", "", "4:44: the path `` is empty"),
+        ("vendor: {}", "", "4:3: the required key `cargo` is missing"),
+        (
+            "submodules: true",
+            "  vendor: {cargo: [Cargo.toml], directory: a/b}\n",
+            "11:11: `a/b` cannot be the name of a tarball",
+        ),
+    ] {
+        let problems = parse(&text(source, deb)).unwrap_err();
+        let shown: Vec<String> = problems.iter().map(|d| format!("{}:{}: {}", d.line, d.column, d.problem)).collect();
+        assert!(shown.len() == 1 && shown[0].starts_with(expected), "{source} {deb}: {shown:?}");
+    }
+}

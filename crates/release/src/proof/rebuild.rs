@@ -67,7 +67,7 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
     let at = |name: &str| directory.path().join(name);
     let (project, home, program) = (at("in a/deeper directory/project"), at("home"), at("xtask"));
     fs::create_dir_all(&project).and_then(|()| fs::create_dir(&home)).context("cannot create a temporary directory")?;
-    fs::copy(std::env::current_exe()?, &program).context("cannot copy this program")?;
+    fs::copy("/proc/self/exe", &program).context("cannot copy this program")?;
     for source in request.tree.repositories.iter().rev() {
         copy_repository(source, request, &project)?;
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::release::build;
 use crate::commands::release_context::ReleaseContext;
+use drydock_archive::source::vendor::{self, VendoredCrates};
 use drydock_archive::{self as archive, ArchiveFile, Archives};
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
@@ -25,7 +26,6 @@ use drydock_deb::package::{self, SourcePackage, SourcePackageInputs};
 use drydock_deb::prove::{Proof, identity};
 use drydock_deb::series;
 use drydock_deb::sign::Signer;
-use drydock_deb::vendor::{self, VendoredCrates};
 use drydock_release::manifest::{Manifest, NAME};
 
 /// The file that a proof of packages is kept in.
@@ -176,11 +176,11 @@ impl<'a> SourcePackages<'a> {
         link_or_copy(&archive, &origs[0])?;
 
         let vendored = self.vendored()?;
-        if let Some(vendored) = &vendored {
-            let file = directory.join(format!("{}_{}.orig-{}.tar.xz", first.name(), self.upstream, vendor::COMPONENT));
+        if let (Some(vendored), Some(_)) = (&vendored, &self.deb.vendor) {
+            let file = directory.join(format!("{}_{}.orig-{}.tar.xz", first.name(), self.upstream, vendored.directory));
             output::err(format_args!("== write {} crates", vendored.crates.len()));
             let files = [ArchiveFile { format: Format::TarXz, path: file.clone() }];
-            let (directory, epoch) = (vendor::COMPONENT, self.release.tree.epoch);
+            let (directory, epoch) = (vendored.directory.as_str(), self.release.tree.epoch);
             let archives = Archives { directory, epoch, files: &files, threads: options.threads };
             archive::write(vendored.archive_entries().into_iter().map(Ok), archives)?;
             origs.push(file);
@@ -213,9 +213,11 @@ impl<'a> SourcePackages<'a> {
         Ok(built)
     }
 
-    /// Collects the crates to vendor, if any, and checks that each series' compiler is new enough for them.
+    /// Collects the vendored crates, if any, whether of the archives or of the package, and checks that each series' compiler is
+    /// new enough for them.
     fn vendored(&self) -> anyhow::Result<Option<VendoredCrates>> {
-        let Some(declared) = &self.deb.vendor else { return Ok(None) };
+        let in_sources = self.release.declaration().vendor.as_ref();
+        let Some(declared) = self.deb.vendor.as_ref().or(in_sources) else { return Ok(None) };
         let vendored =
             vendor::collect(&self.release.tree, declared, &mut |line| output::err(format_args!("== {line}")))?;
         for series in &self.series {

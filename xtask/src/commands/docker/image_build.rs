@@ -16,7 +16,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::selection::ImageSelection;
 use crate::commands::release_context::ReleaseContext;
-use drydock_archive::source::{SourceTree, derive};
+use drydock_archive::source::{self, SourceTree};
 use drydock_base::output;
 use drydock_config::images::{From, Image, Platform};
 use drydock_oci::base_image::BaseImage;
@@ -115,9 +115,7 @@ impl ImageBuild<'_> {
     /// Returns the files of the commit as a release has them, with the generated ones.
     fn sources(&self) -> anyhow::Result<SourceTree> {
         let mut tree = self.release().tree.clone();
-        let generators = &self.release().declaration().generators;
-        let derived = derive::run(&tree, generators, &mut |line| output::err(format_args!("== {line}")))?;
-        tree.add(derived.entries)?;
+        source::complete(&mut tree, self.release().declaration(), &mut |line| output::err(format_args!("== {line}")))?;
         Ok(tree)
     }
 

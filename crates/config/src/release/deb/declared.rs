@@ -1,5 +1,6 @@
 //! The vocabulary of `deb` in `packaging/release.yaml`, as it is written: each field once, with its default.
 
+use super::super::vendor::VendorDeclaration;
 use super::{Address, Distribution, Number, Revision, SeriesName};
 use crate::decode::{Bounded, Declared, Entries, FromText, Keyword, Spanned, declaration};
 use crate::release::Format;
@@ -23,8 +24,8 @@ declaration! {
         revision: Spanned<Revision> = Spanned::unwritten(Revision("0ubuntu1~ppa1".to_owned())),
         /// The last number of every version, raised to upload the same release again. It applies to all series.
         upload_number: Bounded<1, 999> = Bounded(1),
-        /// Crates that are shipped in a separate tarball. Default: none.
-        vendor: Option<VendorDeclaration>,
+        /// Crates that are shipped in a separate tarball, whose name is their directory. Default: none.
+        vendor: Option<Spanned<VendorDeclaration>>,
         /// The series to build for, by their code names.
         series: Spanned<Entries<SeriesName, SeriesDeclaration>>,
         /// The command that tests the packages in a system where only they are installed.
@@ -32,19 +33,6 @@ declaration! {
         smoke_test: Option<Spanned<Vec<Text>>>,
         /// The upload target. Default: nothing is uploaded.
         upload: Option<Spanned<UploadDeclaration>>,
-    }
-}
-
-declaration! {
-    /// Crates that are shipped in a separate tarball.
-    pub(in crate) struct VendorDeclaration {
-        /// Cargo manifests with a lock file in the same directory, relative to the project.
-        cargo: Spanned<Vec<Text>>,
-        /// Patterns of files, relative to the directory of all crates, that are removed, with their lines in cargo's lists of
-        /// checksums. Files that Debian's tools would remove and files that no build uses are always removed.
-        prune: Vec<Text> = Vec::new(),
-        /// Patterns of files that are kept although they would be removed, or look like programs.
-        keep: Vec<Text> = Vec::new(),
     }
 }
 

@@ -18,7 +18,7 @@ fn crate_with(files: &[(&str, &[u8])]) -> VendoredCrate {
 
 fn declared(prune: &[&str], keep: &[&str]) -> Vendor {
     let globs = |list: &[&str]| list.iter().map(|text| drydock_config::globs::FileGlob::parse(text).unwrap()).collect();
-    Vendor { manifests: Vec::new(), prune: globs(prune), keep: globs(keep) }
+    Vendor { manifests: Vec::new(), directory: "vendor".into(), prune: globs(prune), keep: globs(keep) }
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn files_that_debian_removes_are_left_out_and_programs_are_found() {
 #[test]
 fn changed_and_missing_files_of_crates_are_found() {
     let files: &[(&str, &[u8])] = &[("Cargo.toml", b"[package]"), ("src/lib.rs", b"2")];
-    let vendored = VendoredCrates { crates: vec![crate_with(files)], lock_format: 3 };
+    let vendored = VendoredCrates { crates: vec![crate_with(files)], lock_format: 3, directory: "vendor".into() };
     let directory = tempfile::tempdir().unwrap();
     let at = |path: &str| directory.path().join(path);
     for (path, file) in &vendored.crates[0].files {
@@ -68,7 +68,11 @@ fn changed_and_missing_files_of_crates_are_found() {
 
 #[test]
 fn crates_that_need_a_newer_compiler_are_found() {
-    let vendored = VendoredCrates { crates: vec![crate_with(&[("Cargo.toml", TOML.as_bytes())])], lock_format: 3 };
+    let vendored = VendoredCrates {
+        crates: vec![crate_with(&[("Cargo.toml", TOML.as_bytes())])],
+        lock_format: 3,
+        directory: "vendor".into(),
+    };
     let number = |text: &str| <Number as drydock_config::decode::FromText>::from_text(text).unwrap();
     assert_eq!(vendored.too_new(&number("1.63")), ["x-1.0.0 needs 1.70"]);
     assert!(vendored.too_new(&number("1.70")).is_empty() && vendored.too_new(&number("1.70.1")).is_empty());

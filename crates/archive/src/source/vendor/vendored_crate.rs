@@ -8,11 +8,10 @@ use anyhow::Context as _;
 use serde::Deserialize;
 
 use super::{Checksums, Package};
-use drydock_archive::read::{self, Limits, MemberKind, ReadError};
+use crate::read::{self, Limits, MemberKind, ReadError};
 use drydock_base::checksum::Checksum;
 use drydock_config::globs::FileGlob;
-use drydock_config::release::Format;
-use drydock_config::release::deb::Vendor;
+use drydock_config::release::{Format, Vendor};
 
 /// The most bytes that a crate may unpack to; crates.io takes 10 MiB compressed.
 const MAX_UNPACKED: u64 = 512 << 20;
@@ -62,7 +61,7 @@ impl VendoredCrate {
     ///
     /// # Errors
     /// The `Cargo.toml` is missing or cannot be parsed.
-    pub(crate) fn new(package: Package, files: BTreeMap<String, CrateFile>) -> anyhow::Result<VendoredCrate> {
+    pub fn new(package: Package, files: BTreeMap<String, CrateFile>) -> anyhow::Result<VendoredCrate> {
         let manifest = files.get("Cargo.toml").context("Cargo.toml is missing")?;
         let manifest: CargoToml = toml::from_slice(&manifest.content)
             .map_err(|error| anyhow::anyhow!("cannot parse Cargo.toml: {}", error.message()))?;
@@ -140,7 +139,7 @@ fn is_dropped(path: &str) -> bool {
 }
 
 /// Whether content is a compiled program, library or object, judged by its first bytes.
-pub(crate) fn is_program(content: &[u8]) -> bool {
+fn is_program(content: &[u8]) -> bool {
     let starts = |magic: &[u8]| content.starts_with(magic);
     // `MZ` alone starts many a text.
     let windows = starts(b"MZ") && content.len() > 64 && content[..64].contains(&0);

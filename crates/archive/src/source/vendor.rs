@@ -1,4 +1,4 @@
-//! Vendored crates as a component tarball: the files of the published crates whose checksums the lock file has.
+//! Vendored crates: the files of the published crates whose checksums the lock files have.
 //!
 //! `cargo vendor` is not used, because its output depends on the version of cargo. Crates are taken from cargo's cache,
 //! checked against the lock file, and laid out as `cargo vendor --versioned-dirs` does. Files that Debian's tools remove
@@ -17,24 +17,31 @@ use anyhow::Context as _;
 pub use lock::{Lock, LockError, Package};
 pub use vendored_crate::{CrateFile, CrateManifest, VendoredCrate};
 
-use drydock_archive::source::SourceTree;
-use drydock_archive::{ArchiveEntry, EntryKind};
+use super::derive::GeneratorRecord;
+use super::{Origin, SourceEntry, SourceTree};
+use crate::{ArchiveEntry, EntryKind};
 use drydock_base::checksum::Checksum;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::scratch::Scratch;
-use drydock_config::release::deb::{Number, Vendor};
+use drydock_config::release::Vendor;
+use drydock_config::release::deb::Number;
 
-/// The name of the directory of crates, and of the component tarball (`orig-vendor`).
-pub const COMPONENT: &str = "vendor";
+/// The name of the generator of these files in `release.json`. No declared generator can have it.
+pub const GENERATOR: &str = "(vendor)";
 
-/// The crates of a source package.
+/// The name of cargo's list of the checksums of a crate's files.
+const CHECKSUMS: &str = ".cargo-checksum.json";
+
+/// Crates whose files are shipped.
 #[derive(Debug, Clone)]
 pub struct VendoredCrates {
     /// The crates, sorted by name and version.
     pub crates: Vec<VendoredCrate>,
     /// The highest format version of the lock files.
     pub lock_format: u32,
+    /// The directory of the crates, relative to the project.
+    pub directory: String,
 }
 
 /// Collects the crates that the lock files of the declared manifests pin. `progress` gets a line before each slow step.
@@ -46,8 +53,7 @@ pub fn collect(tree: &SourceTree, declared: &Vendor, progress: &mut dyn FnMut(&s
     let mut packages: BTreeSet<Package> = BTreeSet::new();
     let mut lock_format = 0;
     let mut reader = tree.reader();
-    for manifest in &declared.manifests {
-        let path = format!("{}Cargo.lock", manifest.strip_suffix("Cargo.toml").unwrap_or_default());
+    for path in declared.locks() {
         let entry = tree.get(&path).ok_or_else(|| {
             let text = format!("{path} is not in the sources, but pins the crates to vendor; commit it");
             Failure::declaration(text)
@@ -79,11 +85,11 @@ pub fn collect(tree: &SourceTree, declared: &Vendor, progress: &mut dyn FnMut(&s
     }
     if !blobs.is_empty() {
         let list = blobs.iter().map(|blob| format!("\n  {blob}")).collect::<String>();
-        let text = "crates contain compiled programs, which a source package must not; list them under `prune`, or false alarms under \
+        let text = "crates contain compiled programs, which sources must not; list them under `prune`, or false alarms under \
                     `keep`";
         return Err(Failure::rejected(format!("{text}:{list}")));
     }
-    Ok(VendoredCrates { crates, lock_format })
+    Ok(VendoredCrates { crates, lock_format, directory: declared.directory.clone() })
 }
 
 /// The crate's file in cargo's cache, if its checksum is that of the lock file.
@@ -126,10 +132,32 @@ impl VendoredCrates {
             for (path, file) in &one.files {
                 add(path, file.executable, file.content.clone());
             }
-            add(".cargo-checksum.json", false, one.checksums().into_bytes().into());
+            add(CHECKSUMS, false, one.checksums().into_bytes().into());
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         entries
+    }
+
+    /// The same files as a part of a project's sources, with a configuration for cargo: `DIRECTORY/config.toml`. Cargo takes a
+    /// relative path in it as relative to the directory that `DIRECTORY` is in, see its reference on configuration.
+    pub fn source_entries(&self) -> Vec<SourceEntry> {
+        let derived = |entry: ArchiveEntry| SourceEntry {
+            path: format!("{}/{}", self.directory, entry.path),
+            kind: entry.kind,
+            origin: Origin::Derived { generator: GENERATOR.to_owned(), content: entry.content },
+        };
+        let name = self.directory.rsplit('/').next().unwrap_or_default();
+        let config = format!(
+            "# cargo build --offline --locked --config {}/config.toml\n\
+             [source.crates-io]\nreplace-with = \"vendored\"\n\n[source.vendored]\ndirectory = \"{name}\"\n",
+            self.directory
+        );
+        let config = ArchiveEntry {
+            path: "config.toml".to_owned(),
+            kind: EntryKind::File { executable: false },
+            content: config.into_bytes().into(),
+        };
+        self.archive_entries().into_iter().chain([config]).map(derived).collect()
     }
 
     /// The crates whose `rust-version` is newer than this compiler, each as `NAME-VERSION needs RUST`.
@@ -148,6 +176,29 @@ impl VendoredCrates {
     }
 }
 
+/// The directories of vendored crates in unpacked sources, relative to them: those that contain directories with a
+/// `.cargo-checksum.json`, sorted. Symbolic links are not followed.
+///
+/// # Errors
+/// A directory cannot be read.
+pub fn directories(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = BTreeSet::new();
+    let mut left = vec![PathBuf::new()];
+    while let Some(directory) = left.pop() {
+        let path = root.join(&directory);
+        let cannot = || format!("cannot read {}", path.display());
+        for entry in fs::read_dir(&path).with_context(cannot)? {
+            let entry = entry.with_context(cannot)?;
+            if entry.file_name() == CHECKSUMS {
+                found.extend(directory.parent().map(Path::to_owned));
+            } else if entry.file_type().with_context(cannot)?.is_dir() {
+                left.push(directory.join(entry.file_name()));
+            }
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
 /// Checks the crates in a directory against their `.cargo-checksum.json`. Returns the number of files that were checked, and
 /// a sentence about each that is missing or differs.
 ///
@@ -158,12 +209,12 @@ pub fn verify(directory: &Path) -> anyhow::Result<(usize, Vec<String>)> {
     let mut names: Vec<PathBuf> = fs::read_dir(directory)
         .with_context(|| format!("cannot read {}", directory.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.is_dir())
+        .filter(|path| path.is_dir() && (path.join(CHECKSUMS).exists() || path.join("Cargo.toml").exists()))
         .collect();
     names.sort();
     for one in names {
         let shown = one.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let list = one.join(".cargo-checksum.json");
+        let list = one.join(CHECKSUMS);
         let text = fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
         let list: Checksums =
             serde_json::from_str(&text).with_context(|| format!("cannot parse the checksums of {shown}"))?;
@@ -179,6 +230,33 @@ pub fn verify(directory: &Path) -> anyhow::Result<(usize, Vec<String>)> {
         }
     }
     Ok((checked, wrong))
+}
+
+/// Adds the crates to the sources. Returns the record for `release.json`.
+///
+/// # Errors
+/// As [`collect`]; or the directory is in git, or has names that a release cannot contain.
+pub fn add(
+    tree: &mut SourceTree,
+    declared: &Vendor,
+    progress: &mut dyn FnMut(&str),
+) -> anyhow::Result<GeneratorRecord> {
+    let below = format!("{}/", declared.directory);
+    if let Some(entry) = tree.entries.iter().find(|entry| entry.path.starts_with(&below)) {
+        let text = format!("{} is in git, but `source.vendor` writes the directory {below}", entry.path);
+        return Err(Failure::declaration(format!("{text}; remove it from git, or declare another `directory`")));
+    }
+    let crates = collect(tree, declared, progress)?;
+    progress(&format!("vendor {} crates", crates.crates.len()));
+    let entries = crates.source_entries();
+    let record = GeneratorRecord {
+        name: GENERATOR.to_owned(),
+        run: Vec::new(),
+        inputs: declared.locks().collect(),
+        outputs: entries.iter().map(|entry| entry.path.clone()).collect(),
+    };
+    tree.add(entries)?;
+    Ok(record)
 }
 
 /// The content of `.cargo-checksum.json`.
