@@ -5,10 +5,13 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
 
 use super::fixture::{has_tools, kept_directory, run};
-use crate::support::{Finished, text, xtask_binary};
+use crate::support::{Finished, marker, processes_with, text, wait_for, xtask_binary};
 
 /// A native source package whose `override_dh_auto_install` is this recipe, one command a line.
 fn package(directory: &Path, name: &str, recipe: &str, test: &str) -> PathBuf {
@@ -42,17 +45,58 @@ fn package(directory: &Path, name: &str, recipe: &str, test: &str) -> PathBuf {
     directory.join(format!("{name}_1.0.dsc"))
 }
 
-fn prove(dsc: &Path, chroots: &Path) -> Finished {
+fn prove(dsc: &Path, chroots: &Path) -> Command {
     let mut command = Command::new(xtask_binary());
     command.args(["deb", "prove", &format!("bookworm={}", text(dsc)), "--chroots", &text(chroots)]);
-    command.current_dir(dsc.parent().unwrap()).env_remove("CI").output().unwrap().into()
+    command.current_dir(dsc.parent().unwrap()).env_remove("CI");
+    command
+}
+
+const TOOLS: [(&str, &str); 4] =
+    [("sbuild", "sbuild"), ("mmdebstrap", "mmdebstrap"), ("newuidmap", "uidmap"), ("autopkgtest", "autopkgtest")];
+
+#[test]
+fn a_proof_that_is_interrupted_leaves_nothing() {
+    if !has_tools(&TOOLS) {
+        return;
+    }
+    let chroots = kept_directory("deb-chroots");
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    // A build that leaves a daemon deaf to signals, and waits itself.
+    let waits = marker("waits");
+    let recipe = format!(
+        "setsid sh -c 'trap \"\" TERM INT HUP; while :; do sleep 1000 || :; done' {waits} &\n\
+         sh -c 'trap \"\" TERM INT HUP; while :; do sleep 1000 || :; done' {waits}"
+    );
+    let dsc = package(directory.path(), "waiting", &recipe, "true");
+    let scratch = directory.path().join("scratch");
+    fs::create_dir(&scratch).unwrap();
+    fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777)).unwrap();
+    // What a killed proof leaves of files, the next one removes.
+    for signal in [Signal::KILL, Signal::TERM] {
+        let mut command = prove(&dsc, &chroots);
+        let child = command.env("TMPDIR", &scratch).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        let began = wait_for(Duration::from_secs(60), || (processes_with(&waits).len() >= 2).then_some(()));
+        rustix::process::kill_process(pid, signal).unwrap();
+        let ended: Finished = child.wait_with_output().unwrap().into();
+        let said = ended.transcript();
+        assert!(began.is_some(), "{said}");
+        // Of a killed Drydock, the supervisor ends what it started.
+        let gone = wait_for(Duration::from_secs(10), || processes_with(&waits).is_empty().then_some(()));
+        assert!(gone.is_some(), "{signal:?} leaves {:?}: {said}", processes_with(&waits));
+        if signal == Signal::TERM {
+            assert_eq!(ended.code(), 9, "{said}");
+            let left: Vec<_> = fs::read_dir(&scratch).unwrap().map(|entry| entry.unwrap().path()).collect();
+            assert!(left.is_empty(), "{left:?}: {said}");
+        }
+    }
 }
 
 #[test]
 fn packages_that_must_not_be_proved() {
-    let tools =
-        [("sbuild", "sbuild"), ("mmdebstrap", "mmdebstrap"), ("newuidmap", "uidmap"), ("autopkgtest", "autopkgtest")];
-    if !has_tools(&tools) {
+    if !has_tools(&TOOLS) {
         return;
     }
     let chroots = kept_directory("deb-chroots");
@@ -98,7 +142,7 @@ fn packages_that_must_not_be_proved() {
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let dsc = package(directory.path(), name, recipe, test);
-        let proved = prove(&dsc, &chroots);
+        let proved: Finished = prove(&dsc, &chroots).output().unwrap().into();
         let said = proved.transcript();
         assert_eq!(proved.code(), code, "{name}: {said}");
         for word in words {

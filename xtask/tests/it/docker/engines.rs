@@ -6,13 +6,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use drydock_config::images::Platform;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::build_project::{BuildProject, debian_in, declaration};
+use super::build_project::{BuildProject, debian_in, declaration, small_in};
 use super::registry_server::Server;
 use crate::deb::fixture::run;
 use crate::support::privilege::{as_root, succeeds_as_root};
-use crate::support::{need, need_tool, skip, text, wait_for};
+use crate::support::{Finished, marker, need, need_tool, processes_with, skip, text, wait_for};
 
 const DOCKERFILE: &str = "\
 ARG BASE
@@ -52,6 +53,35 @@ fn twice(server: &Server, engine: &str, variables: &[(&str, &str)]) -> Option<Bu
     Some(first)
 }
 
+/// Ends Drydock by a signal while the engine runs a command of the Dockerfile that ignores signals: no process of it is left, and the
+/// next build is not disturbed by what was there.
+fn interrupt(server: &Server, engine: &str, variables: &[(&str, &str)]) {
+    let image = "from: {dockerfile: docker/Dockerfile}\nentrypoint: [sh]\nsmoke-test: {run: [sh, -c, 'echo 0.3.0']}\n";
+    let build = BuildProject::lanternd(&declaration(&small_in(server), image));
+    let waits = marker("waits");
+    let deaf = "trap \"\" TERM INT HUP; while :; do sleep 1000 || :; done";
+    let dockerfile = format!("ARG BASE\nFROM ${{BASE}}\nRUN sh -c '{deaf}' {waits} & sh -c '{deaf}' {waits}\n");
+    fs::write(build.at("config/docker/Dockerfile"), dockerfile).unwrap();
+    let argv = build.argv(&["build", "--engine", engine, "--platform", "linux/amd64"]);
+    for signal in [Signal::KILL, Signal::TERM] {
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]).env_remove("CI").envs(variables.iter().copied());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let runs = || processes_with(&waits).len() >= 2;
+        let began = wait_for(Duration::from_secs(60), || runs().then_some(()));
+        kill_process(pid, signal).unwrap();
+        let ended: Finished = child.wait_with_output().unwrap().into();
+        let said = ended.transcript();
+        assert!(began.is_some(), "{engine}: {said}");
+        let gone = wait_for(Duration::from_secs(20), || processes_with(&waits).is_empty().then_some(()));
+        assert!(gone.is_some(), "{engine} {signal:?} leaves {:?}: {said}", processes_with(&waits));
+        assert_eq!(ended.code(), if signal == Signal::KILL { -9 } else { 9 }, "{engine}: {said}");
+    }
+    fs::write(build.at("config/docker/Dockerfile"), "ARG BASE\nFROM ${BASE}\nRUN date\n").unwrap();
+    build.built(&build.call(&["build", "--engine", engine, "--platform", "linux/amd64"], variables), "0.3.0");
+}
+
 fn here() -> bool {
     need(Platform::here() == Some(Platform::Amd64), "the tests' package is for amd64")
 }
@@ -60,6 +90,7 @@ fn here() -> bool {
 fn buildah_makes_the_same_image_twice() {
     let Some(server) = Server::start() else { return };
     if here() && need_tool("buildah", "buildah") {
+        interrupt(&server, "buildah", &[]);
         twice(&server, "buildah", &[]);
     }
 }
@@ -68,6 +99,7 @@ fn buildah_makes_the_same_image_twice() {
 fn podman_makes_the_same_image_twice() {
     let Some(server) = Server::start() else { return };
     if here() && need_tool("podman", "podman") {
+        interrupt(&server, "podman", &[]);
         twice(&server, "podman", &[]);
     }
 }
@@ -148,6 +180,7 @@ fn debians_docker_makes_the_same_image_twice_and_runs_both_kinds() {
     let Some(daemon) = Daemon::start() else { return };
     let host = daemon.host();
     let variables = [("DOCKER_HOST", host.as_str()), ("DOCKER_BUILDKIT", "0")];
+    interrupt(&server, "docker", &variables);
     let Some(built) = twice(&server, "docker", &variables) else { return };
     let left = run(Path::new("/"), &["docker", "images", "--all", "--quiet"], &variables);
     assert_eq!(left, "", "the daemon keeps nothing of the builds");
