@@ -16,6 +16,11 @@ const CLOCK: &str = "+397d";
 const TRIES: usize = 3;
 /// Removes the shared memory that a killed process with this pid left, under the names that libfaketime will use.
 const REMOVE_REMAINS: &str = "rm -f /dev/shm/faketime_shm_$$ /dev/shm/sem.faketime_sem_$$ 2>/dev/null; exec \"$@\"";
+/// Sets the host name, and gives the command an own directory for shared memory, unless its files are there: libfaketime leaves some of
+/// each process that is killed or becomes another one.
+const SET_UP: &str = "hostname \"$1\" && shift || exit
+case $PWD:$HOME in */dev/shm*) ;; *) mount -t tmpfs -o mode=1777 tmpfs /dev/shm 2>/dev/null ;; esac
+exec \"$@\"";
 /// The varied host name.
 const HOST: &str = "drydock-varied";
 /// The varied user and group.
@@ -172,8 +177,8 @@ fn lack(argv: &[&str], programs: &[(&str, &str)], otherwise: &str) -> Option<Str
 
 /// Runs a command as root of a user namespace, which sets the host name, and inside it as the varied user.
 fn wrapped_in_namespaces<'a>(argv: &[&'a str]) -> Vec<&'a str> {
-    let outer = ["unshare", "--user", "--map-root-user", "--uts", "sh", "-c"];
-    let name = ["hostname \"$1\" && shift && exec \"$@\"", "sh", HOST];
+    let outer = ["unshare", "--user", "--map-root-user", "--uts", "--mount", "sh", "-c"];
+    let name = [SET_UP, "sh", HOST];
     let inner = ["unshare", "--user", MAP_USER, MAP_GROUP];
     outer.into_iter().chain(name).chain(inner).chain(argv.iter().copied()).collect()
 }
@@ -210,6 +215,25 @@ mod tests {
         let second = see(unsuitable.command(&Observed::command(&[])), &unsuitable.variables(directory.path()).unwrap());
         let clock = unsuitable.compare(&first, &second).into_iter().find(|one| one.name == "clock").unwrap();
         assert_eq!(clock.missing.as_deref(), Some(why));
+    }
+
+    #[test]
+    fn shared_memory_of_a_varied_command_ends_with_it() {
+        let varied = Variations::probe();
+        if varied.no_namespaces.is_some() {
+            return;
+        }
+        let outside = tempfile::Builder::new().prefix("drydock-varied-").tempfile_in("/dev/shm").unwrap();
+        let name = outside.path().file_name().unwrap().to_str().unwrap();
+        let directory = tempfile::tempdir_in("/tmp").unwrap();
+        let see = |directory: &Path, set: &BTreeMap<String, String>| {
+            let argv = varied.command(&["ls", "-A", "/dev/shm"].map(str::to_owned));
+            String::from_utf8(exec::bytes(&argv, directory, exec::environment(&[], set)).unwrap()).unwrap()
+        };
+        let home = BTreeMap::from([("HOME".to_owned(), "/nonexistent".to_owned())]);
+        assert!(!see(directory.path(), &home).contains(name));
+        // What it works on stays visible.
+        assert!(see(Path::new("/dev/shm"), &home).contains(name));
     }
 
     #[test]

@@ -213,7 +213,8 @@ impl ProofRun<'_> {
         let show = |path: &Path| path.display().to_string();
         let out = self.scratch.join(build.name);
         self.inputs.builder.create_directory(&out)?;
-        fs::write(out.join("sbuildrc"), sbuildrc(build.is_varied)).context("cannot write sbuild's configuration")?;
+        let sbuildrc = sbuildrc(build.is_varied, &self.inputs.builder.temporary());
+        fs::write(out.join("sbuildrc"), sbuildrc).context("cannot write sbuild's configuration")?;
         let mut argv: Vec<String> =
             ["sbuild", "--chroot-mode=unshare", "--dist", self.series, "--chroot"].map(str::to_owned).to_vec();
         argv.extend([show(&self.scratch.join(BUILD_CHROOT)), "--build-dir".into(), show(&out)]);
@@ -304,14 +305,17 @@ impl ProofRun<'_> {
     }
 }
 
-/// sbuild's configuration: the chroot is used unchanged, and a build runs through the script that observes or varies.
-fn sbuildrc(is_varied: bool) -> String {
+/// sbuild's configuration: the chroot is used unchanged, and unpacked in a directory that is removed even if sbuild is killed; a build
+/// runs through the script that observes or varies.
+fn sbuildrc(is_varied: bool, temporary: &Path) -> String {
     let mut text = String::from(
         "$verbose = 0;\n$nolog = 0;\n$log_filter = 0;\n$clean_source = 0;\n$apt_update = 0;\n$apt_upgrade = 0;\n\
          $apt_distupgrade = 0;\n$run_lintian = 0;\n$run_piuparts = 0;\n$run_autopkgtest = 0;\n$build_arch_all = 1;\n",
     );
     let script = if is_varied { chroot::VARY } else { chroot::OBSERVE };
-    text.push_str(&format!("$build_env_cmnd = '{script}';\n1;\n"));
+    let template = temporary.join("sbuild.XXXXXXXXXX").display().to_string();
+    let template = template.replace('\\', "\\\\").replace('\'', "\\'");
+    text.push_str(&format!("$build_env_cmnd = '{script}';\n$unshare_tmpdir_template = '{template}';\n1;\n"));
     text
 }
 

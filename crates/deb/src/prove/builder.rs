@@ -97,7 +97,8 @@ impl Builder {
         Ok(builder)
     }
 
-    fn temporary(&self) -> PathBuf {
+    /// The directory for temporary files, which belongs to the user.
+    pub fn temporary(&self) -> PathBuf {
         self.temporary.path().join("tmp")
     }
 

@@ -1,6 +1,7 @@
 //! Packages that `deb prove` must not prove, each built by the real sbuild: they reach for the network, leave files outside of their
 //! tree, fail their tests, or differ between two builds.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -73,12 +74,16 @@ fn a_proof_that_is_interrupted_leaves_nothing() {
     let scratch = directory.path().join("scratch");
     fs::create_dir(&scratch).unwrap();
     fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777)).unwrap();
+    let mut chroots_of_builds = BTreeSet::new();
     // What a killed proof leaves of files, the next one removes.
     for signal in [Signal::KILL, Signal::TERM] {
         let mut command = prove(&dsc, &chroots);
         let child = command.env("TMPDIR", &scratch).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let pid = rustix::process::Pid::from_child(&child);
         let began = wait_for(Duration::from_secs(60), || (processes_with(&waits).len() >= 2).then_some(()));
+        let roots =
+            processes_with(&waits).into_iter().map(|one| fs::read_link(format!("/proc/{}/root", one.pid)).unwrap());
+        chroots_of_builds.extend(roots);
         rustix::process::kill_process(pid, signal).unwrap();
         let ended: Finished = child.wait_with_output().unwrap().into();
         let said = ended.transcript();
@@ -92,6 +97,11 @@ fn a_proof_that_is_interrupted_leaves_nothing() {
             assert!(left.is_empty(), "{left:?}: {said}");
         }
     }
+    assert_eq!(chroots_of_builds.len(), 2, "{chroots_of_builds:?}");
+    assert!(
+        chroots_of_builds.iter().all(|chroot| chroot != Path::new("/") && !chroot.exists()),
+        "{chroots_of_builds:?}"
+    );
 }
 
 #[test]
