@@ -102,6 +102,16 @@ pub fn end_of_file(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The whole of a regular file of at most 256 MiB, invalid UTF-8 replaced.
+///
+/// # Errors
+/// The file cannot be read, or is not a regular file.
+pub fn whole_file(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    paths::open_regular(path)?.take(256 << 20).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -244,6 +244,11 @@ pub enum JobResult {
         /// The attempt that passed.
         attempt: u32,
     },
+    /// It says of itself that it was skipped: neither a pass nor a failure.
+    Skipped {
+        /// What said so.
+        because: String,
+    },
     /// Failed for a reason of its own.
     Failed,
     /// Failed for a reason of its own that its quarantine lists.
@@ -265,6 +270,7 @@ impl JobResult {
         match self {
             JobResult::Passed | JobResult::PassedAfterInfrastructure { .. } => "passed",
             JobResult::Flaky { .. } => "flaky",
+            JobResult::Skipped { .. } => "skipped",
             JobResult::Failed => "failed",
             JobResult::Quarantined => "quarantined",
             JobResult::Infrastructure => "infrastructure",
@@ -279,6 +285,7 @@ impl JobResult {
             JobResult::Passed
             | JobResult::PassedAfterInfrastructure { .. }
             | JobResult::Flaky { .. }
+            | JobResult::Skipped { .. }
             | JobResult::Quarantined => true,
             JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled | JobResult::NotRun { .. } => false,
         }

@@ -155,6 +155,8 @@ pub struct UserspaceKill {
     pub message: String,
 }
 
+use crate::tested::TestEvidence;
+use drydock_config::jobs::Expected;
 use drydock_valgrind::dhat::AllocationProfile;
 pub use drydock_valgrind::finding::Finding;
 pub use drydock_valgrind::findings::ValgrindEvidence;
@@ -286,6 +288,9 @@ pub struct Evidence {
     /// What was seen of the processes of a suite that starts valgrind itself.
     #[serde(default)]
     pub suite: Option<SuiteEvidence>,
+    /// What its output and its rules say about its tests.
+    #[serde(default)]
+    pub test: Option<TestEvidence>,
     /// Massif's files.
     pub heap: Option<HeapEvidence>,
     /// Dhat's files.
@@ -322,6 +327,21 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// `true` if an exit code is the one that the job must have.
+    pub fn expects(&self, code: i32) -> bool {
+        let succeeded = |test: &TestEvidence| match (&test.failed, &test.passed) {
+            (Some(_), _) => false,
+            (None, Some(_)) => true,
+            (None, None) => code == self.expect_exit,
+        };
+        match &self.test {
+            Some(test) if test.broken.is_some() => false,
+            Some(test) if test.expected == Expected::Success => succeeded(test),
+            Some(test) => !succeeded(test),
+            None => code == self.expect_exit,
+        }
+    }
+
     /// `true` if the last samples show memory growing fast and far.
     pub fn memory_was_rising(&self) -> bool {
         match self.last_samples.as_slice() {
@@ -347,6 +367,7 @@ impl Evidence {
             address_space: None,
             valgrind: None,
             suite: None,
+            test: None,
             heap: None,
             allocations: None,
             profile_expected: None,

@@ -25,5 +25,7 @@ pub mod run;
 pub mod schedule;
 pub mod schedule_report;
 pub mod spawn;
+pub mod suites;
 pub mod supervise;
+pub mod tested;
 pub mod tune_memory;

@@ -15,6 +15,7 @@ mod lost;
 mod memory;
 mod signals;
 mod suite;
+mod tested;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +28,17 @@ pub use signals::name as signal_name;
 pub enum Outcome {
     /// It ended as expected, and valgrind checked it completely.
     Passed,
-    /// It ended by itself with another exit code than the expected one.
+    /// It says of itself that it was skipped, by an exit code, TAP or a text that is declared to mean that.
+    Skipped {
+        /// What said so.
+        why: String,
+    },
+    /// It ended as expected, but says of itself that it ran no test.
+    NothingTested {
+        /// What said so.
+        why: String,
+    },
+    /// It ended by itself in another way than the expected one.
     Failed {
         /// The exit code.
         code: i32,
@@ -124,6 +135,10 @@ pub enum Victim {
 pub enum OutcomeKind {
     /// [`Outcome::Passed`].
     Passed,
+    /// [`Outcome::Skipped`].
+    Skipped,
+    /// [`Outcome::NothingTested`].
+    NothingTested,
     /// [`Outcome::Failed`].
     Failed,
     /// [`Outcome::Findings`].
@@ -168,6 +183,8 @@ impl OutcomeKind {
     pub fn word(self) -> &'static str {
         match self {
             OutcomeKind::Passed => "passed",
+            OutcomeKind::Skipped => "skipped",
+            OutcomeKind::NothingTested => "nothing-tested",
             OutcomeKind::Failed => "failed",
             OutcomeKind::Findings => "findings",
             OutcomeKind::Crashed => "crashed",
@@ -186,12 +203,13 @@ impl OutcomeKind {
     /// The party that the outcome is attributed to.
     pub fn blame(self) -> Blame {
         match self {
-            OutcomeKind::Passed => Blame::Nobody,
+            OutcomeKind::Passed | OutcomeKind::Skipped => Blame::Nobody,
             OutcomeKind::OutOfMemory | OutcomeKind::KilledFromOutside | OutcomeKind::DiskFull | OutcomeKind::Lost => {
                 Blame::Machine
             }
             OutcomeKind::Cancelled => Blame::User,
             OutcomeKind::Failed
+            | OutcomeKind::NothingTested
             | OutcomeKind::Findings
             | OutcomeKind::Crashed
             | OutcomeKind::AllocationFailure
@@ -205,7 +223,10 @@ impl OutcomeKind {
     pub fn ran_to_its_end(self) -> bool {
         match self {
             OutcomeKind::Passed | OutcomeKind::Failed | OutcomeKind::Findings | OutcomeKind::OverBudget => true,
-            OutcomeKind::Crashed
+            // A skipped job says nothing about one that runs.
+            OutcomeKind::Skipped
+            | OutcomeKind::NothingTested
+            | OutcomeKind::Crashed
             | OutcomeKind::OutOfMemory
             | OutcomeKind::AllocationFailure
             | OutcomeKind::TimedOut
@@ -222,6 +243,8 @@ impl OutcomeKind {
         match self {
             OutcomeKind::TimedOut | OutcomeKind::AllocationFailure => true,
             OutcomeKind::Passed
+            | OutcomeKind::Skipped
+            | OutcomeKind::NothingTested
             | OutcomeKind::Failed
             | OutcomeKind::Findings
             | OutcomeKind::Crashed
@@ -241,6 +264,8 @@ impl Outcome {
     pub fn kind(&self) -> OutcomeKind {
         match self {
             Outcome::Passed => OutcomeKind::Passed,
+            Outcome::Skipped { .. } => OutcomeKind::Skipped,
+            Outcome::NothingTested { .. } => OutcomeKind::NothingTested,
             Outcome::Failed { .. } => OutcomeKind::Failed,
             Outcome::Findings { .. } => OutcomeKind::Findings,
             Outcome::Crashed { .. } => OutcomeKind::Crashed,
@@ -261,6 +286,11 @@ impl Outcome {
         self.kind() == OutcomeKind::Passed
     }
 
+    /// `true` if the job says that it was skipped.
+    pub fn is_skip(&self) -> bool {
+        self.kind() == OutcomeKind::Skipped
+    }
+
     /// `true` if the machine, not the job, is to blame: such attempts are retried without being asked.
     pub fn is_infrastructure(&self) -> bool {
         self.kind().blame() == Blame::Machine
@@ -275,6 +305,8 @@ impl Outcome {
     pub fn describe(&self) -> String {
         match self {
             Outcome::Passed => "passed".into(),
+            Outcome::Skipped { why } => format!("skipped: {why}"),
+            Outcome::NothingTested { why } => format!("tested nothing: {why}"),
             Outcome::Failed { code } => format!("exit code {code}"),
             Outcome::Findings { count: 1 } => "1 valgrind finding".into(),
             Outcome::Findings { count } => format!("{count} valgrind findings"),

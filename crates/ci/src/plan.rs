@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use drydock_base::hint;
 use drydock_base::units::{ByteSize, JobName, Percent, millis};
 use drydock_config::diagnostic::Diagnostics;
-use drydock_config::jobs::{Job, JobTool, LinesOf, PlannedItem, RetryOn, Suite};
+use drydock_config::jobs::{Job, JobTool, ListedTest, Lister, PlannedItem, RetryOn, Suite, TestRules};
 use drydock_config::template::Values;
 use drydock_valgrind::tool::Tool;
 
 mod baseline;
+mod suite;
 
 /// The version of the files that hold plans.
 pub const FORMAT: u32 = 1;
@@ -33,6 +34,9 @@ pub struct Plan {
     /// `true` if jobs of the declaration were left out.
     #[serde(default)]
     pub partial: bool,
+    /// The tests of each suite as they were listed, by the job that declares it.
+    #[serde(default)]
+    pub lists: BTreeMap<JobName, Vec<ListedTest>>,
 }
 
 /// One job as it will be started.
@@ -75,8 +79,51 @@ pub struct PlannedJob {
     pub retry_on: Vec<RetryOn>,
     /// The most output that is kept, in bytes.
     pub log_limit: ByteSize,
+    /// The rules by which its output decides, and the end that its suite expects.
+    #[serde(default)]
+    pub rules: TestRules,
+    /// Names of resources that only one running job may use.
+    #[serde(default)]
+    pub locks: Vec<String>,
+    /// `true` if no other job runs beside it.
+    #[serde(default)]
+    pub serial: bool,
+    /// The number of processors that it uses, so of slots that it takes.
+    #[serde(default = "one")]
+    pub processors: u32,
+    /// Its properties in the suite that lists it.
+    #[serde(default)]
+    pub test: Option<Box<PlannedTest>>,
     /// Its quarantine, if its failures are known.
     pub quarantine: Option<Quarantined>,
+}
+
+/// What the suite that lists a test says of it, beside what every job has.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct PlannedTest {
+    /// Its name in the suite.
+    pub name: String,
+    /// Labels, or the suites that it belongs to.
+    pub labels: Vec<String>,
+    /// Jobs that must have passed before.
+    pub needs: Vec<JobName>,
+    /// Jobs that must have ended before.
+    pub follows: Vec<JobName>,
+    /// `true` if it runs whenever a job that it follows does.
+    pub cleans_up: bool,
+    /// The time that the suite expects it to take, in milliseconds.
+    pub cost_ms: Option<u64>,
+    /// The reason why it does not run under the declared tool, if so.
+    pub native: Option<String>,
+    /// The reason why the suite does not run it, if so.
+    pub disabled: Option<String>,
+    /// The reason why the suite has no list of tests yet: this job stands for all of them.
+    pub unlisted: Option<String>,
+    /// `true` if the tests could not be listed even after what the job needs had passed.
+    pub cannot_be_listed: bool,
+    /// The selectors that choose among the tests once they are listed; none choose all.
+    pub selectors: Vec<String>,
 }
 
 /// The tool that a job runs under.
@@ -167,13 +214,25 @@ fn or_list(nearest: &Option<String>) -> String {
 }
 
 impl Plan {
-    /// Expands a validated suite. `lines_of` runs the command of a `for-each: {lines-of: …}`; `slots` is what
-    /// `{jobs}` stands for.
-    pub fn new(suite: &Suite, project: PathBuf, slots: usize, lines_of: &mut LinesOf<'_>) -> Result<Plan, Diagnostics> {
-        let items = suite.expand(&project, lines_of)?;
+    /// Expands a validated suite. `lister` lists items that only other programs know; `slots` is what `{jobs}` stands
+    /// for.
+    pub fn new(
+        suite: &Suite,
+        project: PathBuf,
+        slots: usize,
+        lister: &mut Lister<'_, '_>,
+    ) -> Result<Plan, Diagnostics> {
+        let items = suite.expand(&project, lister)?;
         baseline::check(suite, &items, &project)?;
         let jobs = items.iter().map(|(job, item)| planned(job, item, slots)).collect();
-        Ok(Plan { format: FORMAT, project, declaration: suite.file.clone(), jobs, partial: false })
+        Ok(Plan {
+            format: FORMAT,
+            project,
+            declaration: suite.file.clone(),
+            jobs,
+            partial: false,
+            lists: BTreeMap::new(),
+        })
     }
 
     /// The jobs that the selectors name, with all that they need, in the order of the plan. No selector selects all.
@@ -182,13 +241,23 @@ impl Plan {
             return Ok(self);
         }
         let mut wanted: BTreeSet<JobName> = self.matching(selectors)?;
+        self.jobs.iter_mut().for_each(|job| job.choose_later(selectors));
         loop {
-            let groups: BTreeSet<&JobName> =
-                self.jobs.iter().filter(|job| wanted.contains(&job.name)).flat_map(|job| &job.needs).collect();
+            let chosen = || self.jobs.iter().filter(|job| wanted.contains(&job.name));
+            let groups: BTreeSet<&JobName> = chosen().flat_map(|job| &job.needs).collect();
+            let single: BTreeSet<&JobName> =
+                chosen().filter_map(|job| job.test.as_ref()).flat_map(|test| &test.needs).collect();
+            let put_in_order = |job: &PlannedJob| {
+                job.test
+                    .as_ref()
+                    .is_some_and(|test| test.cleans_up && test.follows.iter().any(|name| wanted.contains(name)))
+            };
+            let is_needed =
+                |job: &PlannedJob| groups.contains(&job.group) || single.contains(&job.name) || put_in_order(job);
             let more: Vec<JobName> = self
                 .jobs
                 .iter()
-                .filter(|job| groups.contains(&job.group) && !wanted.contains(&job.name))
+                .filter(|job| !wanted.contains(&job.name) && is_needed(job))
                 .map(|job| job.name.clone())
                 .collect();
             if more.is_empty() {
@@ -202,7 +271,8 @@ impl Plan {
         Ok(self)
     }
 
-    /// The names that the selectors match: a job's name, a group's name, or a glob in which `*` stays within one part.
+    /// The names that the selectors match: a job's name, a group's name, a glob in which `*` stays within one part, or
+    /// `label:` and a label that a test suite gives.
     pub fn matching(&self, selectors: &[String]) -> Result<BTreeSet<JobName>, SelectError> {
         let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
         let mut wanted = BTreeSet::new();
@@ -211,9 +281,11 @@ impl Plan {
                 .map_err(|error| SelectError::Invalid { selector: selector.clone(), problem: error.msg.into() })?;
             let before = wanted.len();
             let found = self.jobs.iter().filter(|job| {
-                job.name.as_str() == selector
+                job.may_match(selector)
+                    || job.name.as_str() == selector
                     || job.group.as_str() == selector
                     || pattern.matches_with(job.name.as_str(), options)
+                    || selector.strip_prefix("label:").is_some_and(|label| job.has_label(label))
             });
             let mut any = false;
             for job in found {
@@ -243,7 +315,54 @@ impl Plan {
     }
 }
 
+impl PlannedJob {
+    /// `true` if a test suite gives it the label, or names it as a suite of the test.
+    pub fn has_label(&self, label: &str) -> bool {
+        self.test.as_ref().is_some_and(|test| test.labels.iter().any(|own| own == label))
+    }
+
+    /// The reason why this job stands for the tests of a suite that are not listed yet.
+    pub fn unlisted(&self) -> Option<&str> {
+        self.test.as_ref()?.unlisted.as_deref()
+    }
+
+    /// `true` if its tests are to be listed once everything that it needs has passed.
+    pub fn awaits_list(&self) -> bool {
+        self.test.as_ref().is_some_and(|test| test.unlisted.is_some() && !test.cannot_be_listed)
+    }
+
+    /// The names of single jobs that must have passed before, beside its `needs`.
+    pub fn needs_jobs(&self) -> &[JobName] {
+        self.test.as_ref().map_or(&[], |test| &test.needs)
+    }
+
+    /// The reason why its suite does not run it, if so.
+    pub fn disabled(&self) -> Option<&str> {
+        self.test.as_ref()?.disabled.as_deref()
+    }
+
+    /// The names of single jobs that must have ended before.
+    pub fn follows(&self) -> &[JobName] {
+        self.test.as_ref().map_or(&[], |test| &test.follows)
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
 fn planned(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
+    let mut planned = declared(job, item, slots);
+    if let Some(why) = &item.unlisted {
+        planned.test = Some(Box::new(PlannedTest { unlisted: Some(why.clone()), ..PlannedTest::default() }));
+    }
+    if let Some(test) = &item.test {
+        suite::take_over(&mut planned, job, test);
+    }
+    planned
+}
+
+fn declared(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
     let values: Values = item.values(slots);
     PlannedJob {
         name: item.name.clone(),
@@ -263,6 +382,11 @@ fn planned(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
         attempts: job.retry.attempts,
         retry_on: job.retry.on.clone(),
         log_limit: job.log_limit,
+        rules: job.rules.clone(),
+        locks: job.locks.clone(),
+        serial: job.serial,
+        processors: 1,
+        test: None,
         quarantine: None,
     }
 }
@@ -309,6 +433,11 @@ impl PlannedJob {
             attempts: 1,
             retry_on: Vec::new(),
             log_limit: ByteSize::mib(1),
+            rules: TestRules::default(),
+            locks: Vec::new(),
+            serial: false,
+            processors: 1,
+            test: None,
             quarantine: None,
         }
     }

@@ -180,6 +180,7 @@ mod tests {
             project: "/p".into(),
             declaration: "/p/ci/jobs.yaml".into(),
             partial: false,
+            lists: std::collections::BTreeMap::new(),
             jobs: jobs.into(),
         };
         let told = told();

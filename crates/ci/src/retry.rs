@@ -47,6 +47,7 @@ pub fn next(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Nex
         } else {
             JobResult::Passed
         }),
+        Outcome::Skipped { why } => Next::Settle(JobResult::Skipped { because: why.clone() }),
         // The run stops when a disk is full; a resumed one repeats the job.
         Outcome::Cancelled | Outcome::DiskFull => Next::Settle(JobResult::Cancelled),
         // A job that died of its own declared ceiling failed by its own declaration.
@@ -62,6 +63,7 @@ pub fn next(job: &PlannedJob, attempts: &[AttemptRecord], limits: Limits) -> Nex
         Outcome::KilledFromOutside { .. } if killed < KILLED_ATTEMPTS => retry(true, used(last), machine()),
         Outcome::Lost | Outcome::KilledFromOutside { .. } => Next::Settle(JobResult::Infrastructure),
         Outcome::Failed { .. }
+        | Outcome::NothingTested { .. }
         | Outcome::Findings { .. }
         | Outcome::Crashed { .. }
         | Outcome::AllocationFailure
@@ -152,6 +154,8 @@ fn retry_on(outcome: &Outcome) -> Option<RetryOn> {
         Outcome::AllocationFailure => Some(RetryOn::AllocationFailure),
         Outcome::OverBudget { .. } => Some(RetryOn::OverBudget),
         Outcome::Passed
+        | Outcome::Skipped { .. }
+        | Outcome::NothingTested { .. }
         | Outcome::OutOfMemory { .. }
         | Outcome::KilledFromOutside { .. }
         | Outcome::DiskFull

@@ -112,6 +112,15 @@ impl Run {
         }
     }
 
+    /// The same run with another plan: jobs that both plans have keep their state.
+    pub fn with_plan(self, plan: Plan) -> Run {
+        let mut states: HashMap<JobName, JobState> =
+            self.plan.jobs.into_iter().map(|job| job.name).zip(self.jobs).collect();
+        let jobs = plan.jobs.iter().map(|job| states.remove(&job.name).unwrap_or_default()).collect();
+        let index = plan.jobs.iter().enumerate().map(|(position, job)| (job.name.clone(), position)).collect();
+        Run { plan, jobs, index, ..self }
+    }
+
     /// A run from its journal.
     pub fn replay(plan: Plan, events: &[Stamped]) -> Run {
         let mut run = Run::new(plan);

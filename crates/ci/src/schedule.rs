@@ -1,6 +1,6 @@
 //! The choice of the next job to start: a pure state machine over reservations, slots and needs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::capacity::{Capacity, Limits};
 use super::event::JobResult;
@@ -10,12 +10,14 @@ use drydock_base::units::{ByteSize, JobName};
 pub mod bound;
 pub mod contention;
 mod demand;
+mod locks;
 mod order;
 mod prediction;
 mod queue;
 mod workload;
 
 pub use demand::{Demand, Total};
+use locks::Locks;
 pub use order::{QUICK, THOROUGH, order};
 pub use prediction::{Prediction, Source};
 pub use queue::MAX_PASSES;
@@ -48,13 +50,25 @@ pub struct Schedule {
     /// Ready jobs that run exclusively.
     exclusive: Vec<usize>,
     running_exclusively: bool,
+    locks: Locks,
+    /// Ready jobs that stand for tests which are to be listed now; no other job starts before.
+    to_list: Vec<usize>,
     stopped: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
     group: JobName,
+    name: JobName,
+    /// The groups, and single jobs, that must have passed before.
     needs: Vec<JobName>,
+    /// The single jobs that must have ended before.
+    follows: Vec<JobName>,
+    locks: Vec<String>,
+    serial: bool,
+    /// The number of slots that it takes, at least 1 and at most all.
+    slots: usize,
+    awaits_list: bool,
     demand: Demand,
     rank: usize,
     state: State,
@@ -68,11 +82,14 @@ enum State {
     Settled,
 }
 
+/// The jobs of a declared job, or a single one that others name.
 #[derive(Debug, Default)]
 struct Group {
     unsettled: usize,
     broken: Option<String>,
     dependents: Vec<usize>,
+    /// Jobs that only wait for its end.
+    followers: Vec<usize>,
 }
 
 impl Schedule {
@@ -84,14 +101,29 @@ impl Schedule {
         for job in &plan.jobs {
             groups.entry(job.group.clone()).or_default().unsettled += 1;
         }
+        let all: HashSet<&JobName> = plan.jobs.iter().map(|job| &job.name).collect();
+        for name in plan.jobs.iter().flat_map(|job| job.needs_jobs().iter().chain(job.follows())) {
+            if !groups.contains_key(name) {
+                groups.insert(name.clone(), Group { unsettled: usize::from(all.contains(name)), ..Group::default() });
+            }
+        }
         let mut jobs = Vec::with_capacity(plan.jobs.len());
         for (position, (job, prediction)) in plan.jobs.iter().zip(predictions).enumerate() {
-            for need in &job.needs {
+            for need in job.needs.iter().chain(job.needs_jobs()) {
                 groups.entry(need.clone()).or_default().dependents.push(position);
+            }
+            for name in job.follows() {
+                groups.entry(name.clone()).or_default().followers.push(position);
             }
             jobs.push(Entry {
                 group: job.group.clone(),
-                needs: job.needs.clone(),
+                name: job.name.clone(),
+                needs: job.needs.iter().chain(job.needs_jobs()).cloned().collect(),
+                follows: job.follows().to_vec(),
+                locks: job.locks.clone(),
+                serial: job.serial,
+                slots: job.processors.clamp(1, limits.slots.max(1)) as usize,
+                awaits_list: job.awaits_list(),
                 demand: prediction.demand.within(limits.memory),
                 rank: 0,
                 state: State::Waiting,
@@ -109,6 +141,8 @@ impl Schedule {
             order,
             exclusive: Vec::new(),
             running_exclusively: false,
+            locks: Locks::default(),
+            to_list: Vec::new(),
             stopped: false,
         };
         for position in 0..schedule.jobs.len() {
@@ -119,20 +153,32 @@ impl Schedule {
 
     /// Takes a job as settled before the run starts, for results carried over and for jobs that are refused.
     pub fn settle_beforehand(&mut self, job: usize, result: &JobResult, name: &str) -> Vec<(usize, String)> {
+        self.withdraw(job);
+        self.close(job, result, name)
+    }
+
+    /// A job that is ready does not start any more.
+    fn withdraw(&mut self, job: usize) {
         if let Some(entry) = self.jobs.get(job) {
             self.queue.remove(entry.rank);
         }
-        self.close(job, result, name)
+        self.exclusive.retain(|other| *other != job);
+        self.to_list.retain(|other| *other != job);
+        self.locks.forget(job);
     }
 
     /// The next job to start, if one may start now and `room` allows it: the caller must start it, and is asked with
     /// the demand of the job. If it refuses, no job starts now.
     pub fn start_next(&mut self, room: &mut dyn FnMut(Demand) -> bool) -> Option<Start> {
-        if self.stopped || self.running_exclusively {
+        if self.stopped || self.running_exclusively || !self.to_list.is_empty() {
             return None;
         }
         if let Some(rank) = self.queue.peek() {
             let job = self.order[rank];
+            // One that uses several processors waits for as many slots; none overtakes it, so that they become free.
+            if self.queue.running() + self.jobs[job].slots > self.limits.slots as usize {
+                return None;
+            }
             if !room(self.jobs[job].demand) {
                 return None;
             }
@@ -155,22 +201,25 @@ impl Schedule {
         let entry = &mut self.jobs[job];
         entry.state = State::Running;
         self.running_exclusively = exclusive;
-        Start { job, demand: entry.demand, exclusive }
+        self.queue.occupy_slots(entry.slots - 1);
+        let start = Start { job, demand: entry.demand, exclusive };
+        self.lock(job);
+        start
     }
 
     /// A running job ended and is to run once more like this.
     pub fn requeue(&mut self, start: Start) {
         let Start { job, demand, exclusive } = start;
         self.release(job);
-        let entry = &mut self.jobs[job];
         // A resumed run requeues a job that has not run in this process: it is ready still.
-        self.queue.remove(entry.rank);
+        self.withdraw(job);
+        let entry = &mut self.jobs[job];
         entry.demand = demand.within(self.limits.memory);
         entry.state = State::Ready;
         if exclusive {
             self.exclusive.push(job);
         } else {
-            self.queue.insert(entry.rank, entry.demand);
+            self.offer(job);
         }
     }
 
@@ -184,7 +233,10 @@ impl Schedule {
         let entry = &self.jobs[job];
         if entry.state == State::Running {
             self.queue.release(entry.rank, entry.demand);
+            self.queue.release_slots(entry.slots - 1);
             self.running_exclusively = false;
+            let locks = entry.locks.clone();
+            self.unlock(&locks);
         }
     }
 
@@ -197,24 +249,30 @@ impl Schedule {
                 continue;
             }
             self.jobs[position].state = State::Settled;
-            let group_name = self.jobs[position].group.clone();
-            let Some(group) = self.groups.get_mut(&group_name) else { continue };
-            group.unsettled -= 1;
-            if group.broken.is_none() {
-                group.broken = broken;
-            }
-            let Some(reason) = group.broken.clone() else {
-                if group.unsettled == 0 {
-                    for dependent in group.dependents.clone() {
-                        self.promote(dependent);
-                    }
+            let (group, own) = (self.jobs[position].group.clone(), self.jobs[position].name.clone());
+            let single = (own != group).then_some(own);
+            for name in std::iter::once(group).chain(single) {
+                let Some(group) = self.groups.get_mut(&name) else { continue };
+                group.unsettled -= 1;
+                if group.broken.is_none() {
+                    group.broken.clone_from(&broken);
                 }
-                continue;
-            };
-            for dependent in group.dependents.clone() {
-                if self.jobs[dependent].state == State::Waiting {
-                    never.push((dependent, reason.clone()));
-                    queue.push((dependent, Some(reason.clone())));
+                let ready = group.unsettled == 0;
+                let (followers, dependents) = (group.followers.clone(), group.dependents.clone());
+                let reason = group.broken.clone();
+                for waiting in followers.into_iter().filter(|_| ready) {
+                    self.promote(waiting);
+                }
+                for dependent in dependents {
+                    match &reason {
+                        None if ready => self.promote(dependent),
+                        None => break,
+                        Some(reason) if self.jobs[dependent].state == State::Waiting => {
+                            never.push((dependent, reason.clone()));
+                            queue.push((dependent, Some(reason.clone())));
+                        }
+                        Some(_) => {}
+                    }
                 }
             }
         }
@@ -232,9 +290,10 @@ impl Schedule {
             .needs
             .iter()
             .all(|need| self.groups.get(need).is_none_or(|group| group.unsettled == 0 && group.broken.is_none()));
-        if satisfied {
-            self.queue.insert(entry.rank, entry.demand);
+        let ended = entry.follows.iter().all(|name| self.groups.get(name).is_none_or(|group| group.unsettled == 0));
+        if satisfied && ended {
             self.jobs[position].state = State::Ready;
+            self.offer(position);
         }
     }
 
@@ -248,6 +307,11 @@ impl Schedule {
         (0..self.jobs.len())
             .filter(|position| matches!(self.jobs[*position].state, State::Waiting | State::Ready))
             .collect()
+    }
+
+    /// `true` if tests are to be listed before any other job starts.
+    pub fn awaits_list(&self) -> bool {
+        !self.to_list.is_empty() && !self.stopped
     }
 
     /// Slots and memory that jobs may use at once.

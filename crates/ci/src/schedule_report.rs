@@ -183,6 +183,7 @@ mod tests {
         };
         let plan = Plan {
             partial: false,
+            lists: std::collections::BTreeMap::new(),
             format: FORMAT,
             project: "/p".into(),
             declaration: "/p/ci/jobs.yaml".into(),

@@ -131,7 +131,9 @@ impl<'a> Supervisor<'a> {
             if self.running.is_empty() && !(self.guard.is_waiting() && self.stop.reason.is_none()) {
                 self.end_orphans();
                 self.check_logs();
-                self.leave_unstarted();
+                if !self.dispatcher.awaits_list() {
+                    self.leave_unstarted();
+                }
                 return Ok(());
             }
             self.dispatcher.recorder.flush();

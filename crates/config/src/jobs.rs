@@ -4,12 +4,16 @@ mod declared;
 mod for_each;
 mod graph;
 pub mod heap;
+mod listed;
 mod resolve;
+mod rules;
+mod suite_items;
 mod tools;
 mod words;
 
 pub use super::diagnostic::{Place, Problem};
 pub use heap::{HeapBaseline, HeapBudget};
+pub use listed::{Expected, ListedTest, Protocol, SuiteKind, TestRules};
 
 pub(crate) use declared::JobsFile;
 
@@ -55,7 +59,7 @@ impl std::fmt::Debug for Text {
 pub struct Job {
     /// The key under `jobs`.
     pub name: JobName,
-    /// The command, at least one element.
+    /// The command, at least one element; empty for the tests of a suite, which have their own.
     pub run: Vec<Template>,
     /// The directory to run in, relative to the project; `.` by default.
     pub directory: Template,
@@ -79,8 +83,16 @@ pub struct Job {
     pub memory_declared: bool,
     /// The memory limit of the job's cgroup, if there is one.
     pub memory_limit: Option<ByteSize>,
+    /// The factor of the time limits of a suite's tests under valgrind.
+    pub timeout_factor: u32,
     /// The exit code that means success.
     pub expect_exit: u8,
+    /// The rules by which its output decides.
+    pub rules: TestRules,
+    /// Names of resources that only one running job may use.
+    pub locks: Vec<String>,
+    /// True if no other job runs beside it.
+    pub serial: bool,
     /// The retry policy.
     pub retry: Retry,
     /// The maximum size of the output that is kept.
@@ -110,11 +122,26 @@ pub enum Items {
         /// Patterns of files to exclude.
         except: Vec<String>,
     },
+    /// The tests of a suite.
+    Suite(TestSource),
     /// The lines that a command prints, blank ones ignored.
     LinesOf {
         /// The command.
         run: Vec<Template>,
     },
+}
+
+/// The suite that items are the tests of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestSource {
+    /// The kind of the suite.
+    pub kind: SuiteKind,
+    /// The directory, file or pattern of the declaration, relative to the project.
+    pub at: String,
+    /// Further arguments of the command that lists the tests.
+    pub args: Vec<String>,
+    /// The jobs that build what the list is read from.
+    pub after: Vec<JobName>,
 }
 
 /// The tool to run a job under.
@@ -181,10 +208,45 @@ pub struct PlannedItem {
     pub name: JobName,
     /// The item, if the job has a `for-each`.
     pub item: Option<String>,
+    /// The test, if the item is one of a suite.
+    pub test: Option<Box<SuiteTest>>,
+    /// The reason why the suite has no list of tests yet: the item stands for all of them.
+    pub unlisted: Option<String>,
+}
+
+/// A test of a suite, with the jobs of the tests that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuiteTest {
+    /// Its properties.
+    pub listed: ListedTest,
+    /// The jobs of [`ListedTest::needs`].
+    pub needs: Vec<JobName>,
+    /// The jobs of [`ListedTest::follows`].
+    pub follows: Vec<JobName>,
 }
 
 /// A function that runs a command in the project and returns the lines of its standard output.
 pub type LinesOf<'a> = dyn FnMut(&Listing) -> Result<Vec<String>, drydock_base::exec::Error> + 'a;
+
+/// A function that lists the tests of a suite.
+pub type TestsOf<'a> = dyn FnMut(&Job, &TestSource) -> Listed + 'a;
+
+/// The tests of a suite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listed {
+    /// All of them, in the suite's order.
+    Tests(Vec<ListedTest>),
+    /// They cannot be listed now, for this reason: mostly, they are not built yet.
+    Later(String),
+}
+
+/// The functions that list items which only other programs know.
+pub struct Lister<'l, 'a> {
+    /// The lines of a command.
+    pub lines_of: &'l mut LinesOf<'a>,
+    /// The tests of a suite.
+    pub tests_of: &'l mut TestsOf<'a>,
+}
 
 /// A command that lists items.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,12 +313,10 @@ impl Suite {
 
     /// The planned jobs of all jobs, in file order, each with the job that it belongs to.
     ///
-    /// `lines_of` runs a command and returns the lines of its output, or the error.
-    ///
     /// # Errors
     /// All problems of [`Job::expand`] at once, and items that have the name of another job.
-    pub fn expand(&self, project: &Path, lines_of: &mut LinesOf<'_>) -> Result<Vec<(&Job, PlannedItem)>, Diagnostics> {
-        self.plan(project, |job| job.expand(project, lines_of)).map_err(|problems| self.diagnose(problems))
+    pub fn expand(&self, project: &Path, lister: &mut Lister<'_, '_>) -> Result<Vec<(&Job, PlannedItem)>, Diagnostics> {
+        self.plan(project, |job| job.expand(project, lister)).map_err(|problems| self.diagnose(problems))
     }
 
     /// Shows problems of [`Job::expand`] as those of the file are shown.
@@ -299,13 +359,11 @@ impl Suite {
 impl Job {
     /// The items of `for-each` in order, or one planned job without an item.
     ///
-    /// `lines_of` runs a command in the project and returns the lines of its output, or the error.
-    ///
     /// # Errors
     /// No items, two items with the same name, an invalid name, a directory outside of the project, or a failing command;
     /// [`Suite::diagnose`] shows them.
-    pub fn expand(&self, project: &Path, lines_of: &mut LinesOf<'_>) -> Result<Vec<PlannedItem>, Vec<Problem>> {
-        for_each::expand(self, project, Some(lines_of))
+    pub fn expand(&self, project: &Path, lister: &mut Lister<'_, '_>) -> Result<Vec<PlannedItem>, Vec<Problem>> {
+        for_each::expand(self, project, Some(lister))
     }
 }
 

@@ -22,6 +22,7 @@ mod memory;
 mod nightly;
 mod release;
 mod runs;
+mod suites;
 mod support;
 mod surroundings;
 mod valgrind;

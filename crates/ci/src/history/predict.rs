@@ -25,7 +25,9 @@ impl History {
         let lines: Vec<&Line> = self.of_job(job).iter().filter(same_tool).collect();
         let peaks = peaks(lines.iter().copied());
         let runs = lines.iter().rev().filter(|line| line.whole).take(REMEMBERED).count();
-        let duration_ms = median(lines.iter().copied().rev().filter(|line| line.whole).take(REMEMBERED));
+        let known = median(lines.iter().copied().rev().filter(|line| line.whole).take(REMEMBERED));
+        // Before its first run the suite knows more than nobody.
+        let duration_ms = known.or_else(|| job.test.as_ref()?.cost_ms);
         let highest = peaks.iter().copied().max();
         let since = lines.iter().rev().take_while(|line| !line.whole).filter(|line| line.ran_out_of_memory());
         let killed = since

@@ -4,22 +4,25 @@ use super::end::end_in_words;
 use super::heap;
 use super::lost::{Lost, lost_with_drydock};
 use super::memory::{out_of_memory_likely, out_of_memory_proved, slowed_down, who_had_how_much};
-use super::{Outcome, Verdict, signal_name, signals, suite};
+use super::{Outcome, Verdict, signal_name, signals, suite, tested};
 use crate::evidence::{End, Evidence, Finding, KillReason, Reading, ValgrindEvidence};
 use crate::report::commands;
 use drydock_base::units::{self, ByteSize};
 
 /// Judges an attempt. The first rule that applies decides; the others add supporting and excluding observations.
 pub fn judge(evidence: &Evidence) -> Verdict {
-    let rules: [fn(&Evidence) -> Option<Verdict>; 10] = [
+    let rules: [fn(&Evidence) -> Option<Verdict>; 13] = [
         never_ran,
         out_of_memory_proved,
         ended_by_us,
         out_of_memory_likely,
         disk_was_full,
         allocation_failed,
+        tested::died_as_expected,
         killed_by_signal,
         valgrind_says_errors,
+        tested::skipped,
+        tested::says_otherwise,
         ended_by_itself,
         checked_and_passed,
     ];
@@ -115,7 +118,7 @@ fn disk_was_full(evidence: &Evidence) -> Option<Verdict> {
             || evidence.profile_expected.is_some() && evidence.heap.is_none() && evidence.allocations.is_none()
     };
     let failed = match evidence.end {
-        End::Exited { code } => code != evidence.expect_exit || unchecked(),
+        End::Exited { code } => !evidence.expects(code) || unchecked(),
         End::Signaled { signal, .. } => !signals::from_outside(signal),
         End::NotStarted { .. } | End::NoRecord => false,
     };
@@ -130,7 +133,7 @@ fn allocation_failed(evidence: &Evidence) -> Option<Verdict> {
     let limit = evidence.address_space;
     let line = evidence.allocation_lines.first()?;
     let failed = match evidence.end {
-        End::Exited { code } => code != evidence.expect_exit,
+        End::Exited { code } => !evidence.expects(code),
         End::Signaled { signal, .. } => signal == signals::ABRT || signal == signals::SEGV,
         End::NotStarted { .. } | End::NoRecord => false,
     };
@@ -211,7 +214,7 @@ fn valgrind_says_errors(evidence: &Evidence) -> Option<Verdict> {
 
 fn ended_by_itself(evidence: &Evidence) -> Option<Verdict> {
     let End::Exited { code } = evidence.end else { return None };
-    if code == evidence.expect_exit {
+    if evidence.expects(code) {
         return None;
     }
     if let Some(verdict) = suite::found_errors(evidence, code) {
@@ -300,7 +303,13 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
     if let Some(verdict) = evidence.heap.as_ref().and_then(|heap| heap::over_budget(heap, code)) {
         return Some(verdict);
     }
-    Some(Verdict::new(Outcome::Passed, 0.99, format!("the main process ended with exit code {code}, as expected")))
+    if let Some(verdict) = tested::nothing(evidence) {
+        return Some(verdict);
+    }
+    let mut verdict =
+        Verdict::new(Outcome::Passed, 0.99, format!("the main process ended with exit code {code}, as expected"));
+    verdict.reasons.extend(tested::details(evidence));
+    Some(verdict)
 }
 
 /// The verdict on a command that ended as expected, with `code`, where a log of valgrind could not be kept or read.
@@ -319,7 +328,12 @@ fn logs_are_unknown(valgrind: &ValgrindEvidence, code: i32) -> Option<Verdict> {
 /// Adds the outcomes that the counters rule out, for every verdict about a death.
 fn rule_out(evidence: &Evidence, verdict: &mut Verdict) {
     match verdict.outcome {
-        Outcome::Passed | Outcome::FailedToStart { .. } | Outcome::Lost | Outcome::OutOfMemory { .. } => return,
+        Outcome::Passed
+        | Outcome::Skipped { .. }
+        | Outcome::NothingTested { .. }
+        | Outcome::FailedToStart { .. }
+        | Outcome::Lost
+        | Outcome::OutOfMemory { .. } => return,
         Outcome::Failed { .. }
         | Outcome::Findings { .. }
         | Outcome::Crashed { .. }
@@ -372,7 +386,7 @@ fn support(evidence: &Evidence, verdict: &mut Verdict) {
     let heap = evidence.heap.iter().flat_map(|heap| &heap.incomplete);
     let allocations = evidence.allocations.iter().flat_map(|profile| &profile.incomplete);
     verdict.reasons.extend(heap.chain(allocations).take(5).map(|why| format!("not completely measured: {why}")));
-    if verdict.outcome.is_pass() {
+    if verdict.outcome.is_pass() || verdict.outcome.is_skip() {
         return;
     }
     if let Some(valgrind) = evidence.valgrind.as_ref().filter(|_| !matches!(verdict.outcome, Outcome::Findings { .. }))

@@ -213,7 +213,7 @@ fn from_host(evidence: &Evidence, host: &HostCounters) -> Option<Verdict> {
         return Some(more_memory(verdict, MemoryScope::Machine));
     }
     let failed = match evidence.end {
-        End::Exited { code } => code != evidence.expect_exit,
+        End::Exited { code } => !evidence.expects(code),
         End::Signaled { .. } | End::NotStarted { .. } | End::NoRecord => false,
     };
     if failed && host.around_death > 0 {

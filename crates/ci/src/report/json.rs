@@ -189,7 +189,7 @@ fn job_file(input: ReportInput<'_>, position: usize, planned: &PlannedJob, job: 
     let (name, tool) = (planned.name.as_str(), planned.tool.kind);
     let because = match &job.result {
         Some(JobResult::Quarantined) => planned.quarantine.as_ref().map(|quarantine| quarantine.reason.clone()),
-        Some(JobResult::NotRun { because }) => Some(because.clone()),
+        Some(JobResult::NotRun { because } | JobResult::Skipped { because }) => Some(because.clone()),
         None => Some("the run ended before".into()),
         Some(
             JobResult::Passed

@@ -37,7 +37,7 @@ pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
                 }
                 status
             }
-            (Some(JobResult::NotRun { because }), _) => skipped(because),
+            (Some(JobResult::NotRun { because } | JobResult::Skipped { because }), _) => skipped(because),
             (Some(JobResult::Quarantined), _) => skipped(&quarantined(planned, last)),
             (None, _) => skipped("the run ended before"),
             (Some(JobResult::Failed), Some(record)) => failure(NonSuccessKind::Failure, record, words(record)),

@@ -54,6 +54,9 @@ pub(super) fn cause(record: &AttemptRecord) -> String {
         None => outcome.describe(),
     };
     match outcome {
+        Outcome::Failed { .. } if record.evidence.test.as_ref().is_some_and(|test| test.failed.is_some()) => {
+            record.verdict.reasons.first().cloned().unwrap_or_default()
+        }
         Outcome::Failed { code } if *code == record.evidence.expect_exit => {
             "ended as expected, but was not checked to its end".into()
         }
@@ -63,6 +66,8 @@ pub(super) fn cause(record: &AttemptRecord) -> String {
         }
         Outcome::OverBudget { .. } => "more heap than declared".into(),
         Outcome::Passed
+        | Outcome::Skipped { .. }
+        | Outcome::NothingTested { .. }
         | Outcome::Findings { .. }
         | Outcome::OutOfMemory { .. }
         | Outcome::AllocationFailure
@@ -209,6 +214,7 @@ fn write_cause(text: &mut String, cause: &str, jobs: &[Failed<'_>], input: Repor
 fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
     let mut unchecked: Vec<(&str, &str)> = Vec::new();
     let mut native: Vec<(&str, String)> = Vec::new();
+    let mut skipped: Vec<(&str, &str)> = Vec::new();
     for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
         let first = || job.attempts.first().map_or_else(String::new, |first| first.verdict.outcome.describe());
         match &job.result {
@@ -249,6 +255,7 @@ fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
                 });
                 writeln!(text, "\n! {} did not pass: {last}; it is in quarantine until {until}: {why}", planned.name)?;
             }
+            Some(JobResult::Skipped { because }) => skipped.push((planned.name.as_str(), because.as_str())),
             Some(JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled | JobResult::NotRun { .. })
             | None => {}
         }
@@ -265,6 +272,10 @@ fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
                 writeln!(text, "\n! {} left processes behind, which were ended: {}", planned.name, left.join(", "))?;
             }
         }
+    }
+    if let Some((name, why)) = skipped.first() {
+        let jobs = if skipped.len() == 1 { "job was" } else { "jobs were" };
+        writeln!(text, "\n! {} {jobs} skipped, such as {name}: {why}", skipped.len())?;
     }
     if let Some((name, why)) = unchecked.first() {
         let jobs = plural(unchecked.len(), "job");
@@ -391,7 +402,8 @@ fn write_counts(text: &mut String, input: ReportInput<'_>) -> std::fmt::Result {
     for job in &run.jobs {
         *counts.entry(job.result.as_ref().map_or("unsettled", JobResult::word)).or_default() += 1;
     }
-    let order = ["passed", "flaky", "quarantined", "failed", "infrastructure", "cancelled", "not-run", "unsettled"];
+    let order =
+        ["passed", "flaky", "quarantined", "skipped", "failed", "infrastructure", "cancelled", "not-run", "unsettled"];
     let parts: Vec<String> = order
         .iter()
         .filter_map(|word| counts.get(word).map(|count| format!("{count} {}", word.replace('-', " "))))
@@ -405,7 +417,7 @@ fn write_counts(text: &mut String, input: ReportInput<'_>) -> std::fmt::Result {
         run.interrupted.is_some() || run.jobs.iter().any(|job| matches!(job.result, Some(JobResult::Cancelled)));
     if stopped && *is_last {
         writeln!(text, "resume with: {}", commands::resume())?;
-    } else if *is_last && counts.keys().any(|word| !matches!(*word, "passed" | "flaky" | "quarantined")) {
+    } else if *is_last && counts.keys().any(|word| !matches!(*word, "passed" | "flaky" | "quarantined" | "skipped")) {
         writeln!(text, "repeat the jobs that did not pass with: {}", commands::rerun())?;
     }
     writeln!(text, "recorded in {}, for a browser in report.html", dir.root().display())

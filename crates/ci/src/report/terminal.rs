@@ -54,11 +54,13 @@ impl Terminal {
 
     fn ended(&self, job: &JobName, record: &AttemptRecord) {
         let outcome = &record.verdict.outcome;
-        if self.quiet && outcome.is_pass() {
+        if self.quiet && (outcome.is_pass() || outcome.is_skip()) {
             return;
         }
         let word = match outcome {
             Outcome::Passed => "pass",
+            Outcome::Skipped { .. } => "skip",
+            Outcome::NothingTested { .. } => "NO-TEST",
             Outcome::Failed { .. } => "FAIL",
             Outcome::Findings { .. } => "FINDINGS",
             Outcome::Crashed { .. } => "CRASH",

@@ -110,6 +110,16 @@ impl Queue {
         self.demand = self.demand.with(demand);
     }
 
+    /// Counts further slots of a running job.
+    pub(super) fn occupy_slots(&mut self, slots: usize) {
+        self.running += slots;
+    }
+
+    /// Frees further slots of a job that ended.
+    pub(super) fn release_slots(&mut self, slots: usize) {
+        self.running -= slots;
+    }
+
     /// Frees the slot and the memory of a job that ended.
     pub(super) fn release(&mut self, rank: usize, demand: Demand) {
         self.running -= 1;
@@ -119,7 +129,7 @@ impl Queue {
         }
     }
 
-    /// The number of running jobs.
+    /// The number of slots that are taken.
     pub(super) fn running(&self) -> usize {
         self.running
     }

@@ -10,7 +10,14 @@ fn job(name: &str, group: &str, needs: &[&str]) -> PlannedJob {
 }
 
 fn plan(jobs: Vec<PlannedJob>) -> Plan {
-    Plan { format: FORMAT, project: "/p".into(), declaration: "/p/ci/jobs.yaml".into(), jobs, partial: false }
+    Plan {
+        format: FORMAT,
+        project: "/p".into(),
+        declaration: "/p/ci/jobs.yaml".into(),
+        jobs,
+        partial: false,
+        lists: std::collections::BTreeMap::new(),
+    }
 }
 
 fn capacity(slots: u32, memory: u64) -> Capacity {

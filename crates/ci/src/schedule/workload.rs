@@ -1,12 +1,13 @@
 //! The jobs as the planner sees them: time, memory and needs. Also a simulated run of them.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use super::demand::Demand;
 use super::queue::Queue;
 use crate::capacity::Limits;
 use crate::plan::Plan;
+use drydock_base::units::JobName;
 
 /// One job as the planner sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,19 +51,34 @@ impl Workload {
 
     /// The jobs of a plan, with one task a job in the plan's order.
     pub fn new(plan: &Plan, tasks: Vec<Task>) -> Workload {
-        let mut numbers = HashMap::new();
-        let mut needs: Vec<&[drydock_base::units::JobName]> = Vec::new();
+        // Tests of one suite may need different jobs; those that need the same are a group here.
+        let mut numbers: HashMap<(&JobName, Vec<&JobName>), usize> = HashMap::new();
+        let mut members: HashMap<&JobName, Vec<usize>> = HashMap::new();
+        let mut needs: Vec<Vec<&JobName>> = Vec::new();
         let mut group = Vec::with_capacity(plan.jobs.len());
+        let single: HashSet<&JobName> =
+            plan.jobs.iter().flat_map(|job| job.needs_jobs().iter().chain(job.follows())).collect();
         for job in &plan.jobs {
-            let number = *numbers.entry(&job.group).or_insert_with(|| {
-                needs.push(&job.needs);
+            let own = if single.contains(&job.name) { &job.name } else { &job.group };
+            let before: Vec<&JobName> = job.needs.iter().chain(job.needs_jobs()).chain(job.follows()).collect();
+            let number = *numbers.entry((own, before.clone())).or_insert_with(|| {
+                needs.push(before);
+                members.entry(&job.group).or_default().push(needs.len() - 1);
+                if *own != job.group {
+                    members.entry(own).or_default().push(needs.len() - 1);
+                }
                 needs.len() - 1
             });
             group.push(number);
         }
         // A group that a selection left out delays no job.
-        let needs = needs.iter().map(|names| names.iter().filter_map(|name| numbers.get(name).copied()).collect());
-        Workload { needs: needs.collect(), group, tasks }
+        let numbers_of = |names: &Vec<&JobName>| -> Vec<usize> {
+            let mut found: Vec<usize> = names.iter().filter_map(|name| members.get(*name)).flatten().copied().collect();
+            found.sort_unstable();
+            found.dedup();
+            found
+        };
+        Workload { needs: needs.iter().map(numbers_of).collect(), group, tasks }
     }
 
     /// For each group, the groups that need it.

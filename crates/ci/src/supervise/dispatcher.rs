@@ -48,11 +48,15 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    /// Settles jobs that are known to need more memory than there is.
-    pub fn refuse_oversized(&mut self, predictions: &[Prediction], capacity: &Capacity) {
+    /// Settles jobs that are known to need more memory than there is, and those that their suite does not run.
+    pub fn settle_unrunnable(&mut self, predictions: &[Prediction], capacity: &Capacity) {
         for (position, prediction) in predictions.iter().enumerate() {
             let state = &self.recorder.run.jobs[position];
             if state.result.is_some() || !state.attempts.is_empty() {
+                continue;
+            }
+            if let Some(because) = self.plan.jobs[position].disabled().map(str::to_owned) {
+                self.record_settled_beforehand(position, JobResult::Skipped { because });
                 continue;
             }
             if let Some(because) = prediction.refusal(capacity) {
@@ -74,6 +78,11 @@ impl<'a> Dispatcher<'a> {
     /// The next job to start, if one may start and `room` admits its reservation.
     pub(super) fn next(&mut self, room: &mut dyn FnMut(Demand) -> bool) -> Option<Start> {
         self.schedule.start_next(room)
+    }
+
+    /// `true` if the run goes on with the lists of tests that can be made now.
+    pub(super) fn awaits_list(&self) -> bool {
+        self.schedule.awaits_list()
     }
 
     /// The conditions of a job that starts now.

@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::probe::host::{self, OomCounter};
 use crate::probe::kmsg::KernelLog;
 use crate::probe::userspace;
+use crate::tested::TestEvidence;
 
 /// Deaths this close together may have one cause.
 const SAME_MOMENT: Duration = Duration::from_secs(2);
@@ -177,7 +178,6 @@ impl<'a> Observers<'a> {
         let end = ended.map_or(End::NoRecord, |ended| ended.end.clone());
         let died_at = ended.map_or_else(Instant::now, |ended| ended.at);
         let unix = ended.map_or(attempt.began_at, |ended| ended.unix);
-        let as_expected = matches!(end, End::Exited { code } if code == job.expect_exit);
         let mut evidence = Evidence {
             expect_exit: job.expect_exit,
             duration_ms: u64::try_from(unix - attempt.began_at).unwrap_or_default(),
@@ -191,6 +191,10 @@ impl<'a> Observers<'a> {
             suite,
             ..Evidence::new(end)
         };
+        let code = if let End::Exited { code } = evidence.end { Some(code) } else { None };
+        let log = attempt.directory.join("log");
+        evidence.test = TestEvidence::read(&job.rules, code, job.expect_exit, &log);
+        let as_expected = code.is_some_and(|code| evidence.expects(code));
         if job.tool.kind.profiles() {
             evidence.profile_expected = Some(job.tool.kind);
             if let Err(error) = heap::gather(&mut evidence, &attempt.directory, &job.tool, &self.plan.project) {

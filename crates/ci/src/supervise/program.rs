@@ -26,6 +26,9 @@ pub(super) fn program(
     handed: Option<&suite::Handed>,
 ) -> Result<(Program, ToolOptions), StartError> {
     let job = launch.job;
+    if let Some(why) = job.unlisted() {
+        return Err(job_error(format!("its tests cannot be listed: {why}")));
+    }
     let working = launch.project.join(&job.directory);
     if !working.is_dir() {
         return Err(job_error(format!("its directory {} does not exist", working.display())));

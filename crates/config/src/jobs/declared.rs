@@ -93,8 +93,9 @@ declaration! {
     /// One job, or with `for-each` one job per item.
     pub(in crate) struct JobDeclaration {
         /// The command as a list of its words, without a shell. `{item}`, `{stem}`, `{dir}`, `{name}` and `{jobs}`
-        /// are replaced; `{{` and `}}` stand for braces.
-        run: Spanned<Vec<Text>>,
+        /// are replaced; `{{` and `}}` stand for braces. Required, except with a `for-each` that lists the tests of a suite,
+        /// which has the commands.
+        run: Option<Spanned<Vec<Text>>>,
         /// The directory to run in, relative to the project and inside of it. Placeholders are replaced.
         directory: Text = Spanned::unwritten(".".to_owned()),
         /// The jobs that must have passed before.
@@ -127,8 +128,20 @@ declaration! {
         memory_limit: Option<Spanned<Size>>,
         /// The heap budget, only with `tool: massif`. Default: no limit.
         heap: Option<Spanned<HeapDeclaration>>,
+        /// The factor of the time limits that a test suite declares, under a tool of valgrind: 1 to 1000.
+        timeout_factor: Spanned<Bounded<1, 1000>> = Spanned::unwritten(Bounded(10)),
         /// The exit code that means success.
         expect_exit: Bounded<0, 255> = Bounded(0),
+        /// Exit codes that mean that the job was skipped: it neither passed nor failed. A test suite may name others.
+        skip_exit: Vec<Spanned<Bounded<1, 255>>> = Vec::new(),
+        /// A regular expression that must match the output. Default: none.
+        expect_output: Option<Text>,
+        /// True if the job may pass although its output reports that no test ran.
+        allow_no_tests: bool = false,
+        /// Names of resources, such as a port, that only one running job may use.
+        locks: Vec<Text> = Vec::new(),
+        /// True if no other job may run beside this one.
+        serial: bool = false,
         /// The retry policy; a job that passes only when retried is reported as flaky. Default: never retried.
         retry: Option<RetryDeclaration>,
         /// The maximum size of the output that is kept, with a unit. Default: that of `defaults`.
@@ -137,7 +150,8 @@ declaration! {
 }
 
 declaration! {
-    /// The source of items: exactly one of `glob` and `lines-of`.
+    /// The source of items: exactly one of `glob`, `lines-of`, and the test suites `ctest`, `meson`, `automake`, `pytest`,
+    /// `cargo-test` and `tap`. Of a suite, each test becomes a job with its own properties.
     pub(in crate) struct ForEachDeclaration {
         /// A pattern of files relative to the project, or a list of them: `*` stays in one directory, `**` crosses directories.
         glob: Option<Spanned<OneOrMany<Text>>>,
@@ -145,8 +159,28 @@ declaration! {
         except: Spanned<Vec<Text>> = Spanned::unwritten(Vec::new()),
         /// A command that prints one item per line. Only `{name}` is replaced.
         lines_of: Option<Spanned<Vec<Text>>>,
+        /// The build directory of a CMake project: its tests, as CTest lists them.
+        ctest: Option<Text>,
+        /// The build directory of a Meson project: its tests.
+        meson: Option<Text>,
+        /// The build directory of an automake project, below which all directories with a `Makefile` are searched: their
+        /// `TESTS`.
+        automake: Option<Text>,
+        /// The directory or file that pytest is to search: the tests that it collects.
+        pytest: Option<Text>,
+        /// The directory of a Cargo package or workspace: the tests of its libraries, programs and integration tests, and one
+        /// job for the documentation tests of each library.
+        cargo_test: Option<Text>,
+        /// A pattern of programs or scripts that print TAP, as `prove` runs them.
+        tap: Option<Text>,
+        /// Further arguments of the command that lists the tests, only with a suite: `[-C, Debug]` for ctest, `[-m, fast]` for
+        /// pytest, `[--features, x]` for Cargo, `[-I, lib]` for Perl scripts with `tap`.
+        args: Spanned<Vec<Text>> = Spanned::unwritten(Vec::new()),
+        /// The jobs that build what the list is read from, only with a suite: they run before the tests are listed, and the
+        /// tests need them.
+        after: Spanned<Vec<Spanned<JobName>>> = Spanned::unwritten(Vec::new()),
         /// The last part of the name of each item's job, made of `{item}`, `{stem}` and `{dir}`. Default: `{stem}` with
-        /// `glob`, `{item}` with `lines-of`.
+        /// `glob`, otherwise `{item}`, which for a suite is the name of the test.
         name: Option<Text>,
     }
 }

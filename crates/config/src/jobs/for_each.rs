@@ -2,7 +2,7 @@
 
 use super::declared::{ForEachDeclaration, Text};
 use super::words::{command, template};
-use super::{ForEach, Items, Job, LinesOf, Listing, PlannedItem};
+use super::{ForEach, Items, Job, LinesOf, Lister, Listing, PlannedItem, suite_items};
 use crate::decode::{OneOrMany, Spanned};
 use crate::diagnostic::{Problem, Problems};
 use crate::globs::{self, FileGlob};
@@ -14,15 +14,39 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// The most items that one job may have.
-const MOST_ITEMS: usize = 100_000;
+pub(super) const MOST_ITEMS: usize = 100_000;
 /// The maximum number of problems reported for the items of one job.
 const MOST_PROBLEMS: usize = 10;
 
 /// Checks a declared `for-each`.
 pub(super) fn resolve(declared: &Spanned<ForEachDeclaration>, problems: &mut Problems) -> Option<ForEach> {
     let Spanned { place, value } = declared;
-    let ForEachDeclaration { glob, except, lines_of, name } = value.as_ref()?;
-    let one_of = "either `glob` with a pattern of files, or `lines-of` with a command";
+    let declared = value.as_ref()?;
+    let ForEachDeclaration { glob, except, lines_of, name, args, after, .. } = declared;
+    let one_of = "one of `glob` with a pattern of files, `lines-of` with a command, and the suites `ctest`, `meson`, `automake`, \
+                  `pytest`, `cargo-test` and `tap`";
+    if let Some(source) = suite_items::declared(declared, problems) {
+        let others = glob.as_ref().map(|glob| glob.place).or(lines_of.as_ref().map(|lines| lines.place));
+        if let Some(place) = others {
+            problems.push(
+                Problem::new(place, format!("both `{}` and another source", source?.kind.word())).expected(one_of),
+            );
+            return None;
+        }
+        if except.is_written() {
+            let problem = Problem::new(except.place, "`except` without `glob`");
+            problems.push(problem.help("remove it; selectors of `ci run` choose among the tests of a suite"));
+        }
+        let name = match name {
+            Some(name) => template(name, &Placeholder::OF_ITEM, problems)?,
+            None => Template::only(Placeholder::Item),
+        };
+        return Some(ForEach { items: Items::Suite(source?), name, place: *place });
+    }
+    let only_suites = [(args.is_written(), args.place, "args"), (after.is_written(), after.place, "after")];
+    for (_, place, key) in only_suites.into_iter().filter(|(written, ..)| *written) {
+        problems.push(Problem::new(place, format!("`{key}` without a test suite")).help("remove it"));
+    }
     let items = match (glob, lines_of) {
         (Some(patterns), None) => {
             let list = patterns.value.as_ref().map_or(&[][..], |OneOrMany(list)| list);
@@ -49,13 +73,13 @@ pub(super) fn resolve(declared: &Spanned<ForEachDeclaration>, problems: &mut Pro
             return None;
         }
         (None, None) => {
-            problems.push(Problem::new(*place, "neither `glob` nor `lines-of`").expected(one_of));
+            problems.push(Problem::new(*place, "`for-each` has no source of items").expected(one_of));
             return None;
         }
     };
     let usual = match items {
         Items::Glob { .. } => Placeholder::Stem,
-        Items::LinesOf { .. } => Placeholder::Item,
+        Items::LinesOf { .. } | Items::Suite(_) => Placeholder::Item,
     };
     let name = match name {
         Some(name) => template(name, &Placeholder::OF_ITEM, problems)?,
@@ -77,22 +101,26 @@ fn patterns(declared: &[Text], problems: &mut Problems) -> Vec<String> {
     kept
 }
 
-/// The planned jobs of a job. Without `lines_of`, items that a command prints are left out.
+/// The planned jobs of a job. Without a lister, items that other programs list are left out.
 pub(super) fn expand(
     job: &Job,
     project: &Path,
-    lines_of: Option<&mut LinesOf<'_>>,
+    lister: Option<&mut Lister<'_, '_>>,
 ) -> Result<Vec<PlannedItem>, Vec<Problem>> {
     let Some(for_each) = &job.for_each else {
-        let only = PlannedItem { name: job.name.clone(), item: None };
+        let only = PlannedItem { name: job.name.clone(), item: None, test: None, unlisted: None };
         let outside = outside(job, &only).map(|why| Problem::new(job.place, why));
         return outside.map_or(Ok(vec![only]), |problem| Err(vec![problem]));
     };
     let problem = |text: String| Problem::new(for_each.place, text);
     let items = match &for_each.items {
         Items::Glob { patterns, except } => matching(project, patterns, except),
-        Items::LinesOf { run } => match lines_of {
-            Some(lines_of) => printed(job, run, lines_of),
+        Items::Suite(source) => match lister {
+            Some(lister) => return suite_items::expand(job, source, &for_each.name, lister),
+            None => return Ok(Vec::new()),
+        },
+        Items::LinesOf { run } => match lister {
+            Some(lister) => printed(job, run, &mut *lister.lines_of),
             None => return Ok(Vec::new()),
         },
     };
@@ -182,7 +210,7 @@ fn plan(job: &Job, name: &Template, item: String) -> Result<PlannedItem, ItemErr
     }
     let name = format!("{}/{slug}", job.name).parse::<JobName>();
     let name = name.map_err(|bad| ItemError::InvalidName { item: item.clone(), problem: bad.problem })?;
-    let planned = PlannedItem { name, item: Some(item) };
+    let planned = PlannedItem { name, item: Some(item), test: None, unlisted: None };
     outside(job, &planned).map_or(Ok(planned), |why| Err(ItemError::Outside(why)))
 }
 

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 /// A job and its `needs`, as far as both are valid.
 pub(super) struct Needs<'a> {
     pub(super) name: &'a JobName,
-    pub(super) needs: &'a [Spanned<JobName>],
+    pub(super) needs: Vec<&'a Spanned<JobName>>,
 }
 
 /// Reports needs that name an unknown job, repeat, or form a cycle.
@@ -19,7 +19,7 @@ pub(super) fn check(jobs: &[Needs<'_>], problems: &mut Problems) {
     for job in jobs {
         let mut own = Vec::new();
         let mut seen = HashSet::new();
-        for Spanned { place, value } in job.needs {
+        for Spanned { place, value } in &job.needs {
             let Some(name) = value else { continue };
             if name == job.name {
                 problems.push(

@@ -3,7 +3,7 @@
 use super::declared::{DefaultsDeclaration, JobDeclaration, JobsFile, RetryDeclaration, Text};
 use super::tools::Tools;
 use super::words::{command, template};
-use super::{Job, Retry, for_each, graph};
+use super::{ForEach, Items, Job, Retry, for_each, graph, rules};
 use crate::decode::{Entries, EnvName, Limit, Size, Spanned};
 use crate::diagnostic::{Problem, Problems};
 use crate::paths;
@@ -49,7 +49,12 @@ pub(super) fn suite(file: JobsFile, project: Option<&Path>, problems: &mut Probl
     let graph: Vec<graph::Needs<'_>> = jobs
         .iter()
         .filter_map(|(name, job)| {
-            let needs = job.value.as_ref().map_or(&[][..], |job| &job.needs);
+            let job = job.value.as_ref();
+            let after = job.and_then(|job| job.for_each.as_ref()?.value.as_ref()?.after.value.as_deref());
+            let needs = job.map_or(&[][..], |job| &job.needs);
+            let after =
+                after.unwrap_or_default().iter().filter(|after| needs.iter().all(|need| need.value != after.value));
+            let needs = needs.iter().chain(after).collect();
             Some(graph::Needs { name: name.value.as_ref()?, needs })
         })
         .collect();
@@ -94,9 +99,10 @@ fn job(
     problems: &mut Problems,
 ) -> Option<Job> {
     let allowed: &[Placeholder] = if declared.for_each.is_some() { &Placeholder::ALL } else { &Placeholder::OF_JOB };
-    let run = command(&declared.run, allowed, problems);
     let directory = directory(&declared.directory, allowed, problems);
     let for_each = declared.for_each.as_ref().map(|items| for_each::resolve(items, problems));
+    let run = run(name, declared, for_each.as_ref().and_then(Option::as_ref), allowed, problems);
+    let rules = rules::resolve(declared, problems);
     let tool = tools.job_tool(declared, allowed, problems);
     let (timeout, grace) = times(declared, inherited, problems);
     let (memory, memory_limit) = memory(declared, inherited, problems);
@@ -110,7 +116,7 @@ fn job(
         name: name.value.clone()?,
         run: run?,
         directory: directory?,
-        needs: declared.needs.iter().filter_map(|need| need.value.clone()).collect(),
+        needs: needs(declared),
         for_each,
         tool: tool?,
         env,
@@ -120,11 +126,57 @@ fn job(
         memory,
         memory_declared: declared.memory.is_some(),
         memory_limit,
+        timeout_factor: declared.timeout_factor.value?.0,
         expect_exit: u8::try_from(declared.expect_exit.0).ok()?,
+        rules: rules?,
+        locks: declared.locks.iter().filter_map(|lock| lock.value.clone()).collect(),
+        serial: declared.serial,
         retry,
         log_limit: size_or(declared.log_limit.as_ref(), inherited.log_limit),
         place: name.place,
     })
+}
+
+/// The command, which the tests of a suite have themselves.
+fn run(
+    name: &Spanned<JobName>,
+    declared: &JobDeclaration,
+    for_each: Option<&ForEach>,
+    allowed: &[Placeholder],
+    problems: &mut Problems,
+) -> Option<Vec<Template>> {
+    let suite = match for_each.map(|for_each| &for_each.items) {
+        Some(Items::Suite(source)) => Some(source.kind.word()),
+        Some(Items::Glob { .. } | Items::LinesOf { .. }) | None => None,
+    };
+    match (&declared.run, suite) {
+        (Some(run), None) => command(run, allowed, problems),
+        (None, Some(_)) => Some(Vec::new()),
+        (Some(run), Some(word)) => {
+            let problem = Problem::new(run.place, format!("`run` in a job whose commands `{word}` lists"));
+            problems.push(problem.help("remove `run`; each test runs with its own command"));
+            None
+        }
+        (None, None) => {
+            // An invalid `for-each` was reported.
+            if declared.for_each.is_none() || for_each.is_some() {
+                problems.push(Problem::new(name.place, "the required key `run` is missing"));
+            }
+            None
+        }
+    }
+}
+
+/// The jobs that must have passed before, those that the tests are listed after included.
+fn needs(declared: &JobDeclaration) -> Vec<JobName> {
+    let after = declared.for_each.as_ref().and_then(|items| items.value.as_ref()?.after.value.as_deref());
+    let mut needs: Vec<JobName> = Vec::new();
+    for need in declared.needs.iter().chain(after.unwrap_or_default()).filter_map(|need| need.value.as_ref()) {
+        if !needs.contains(need) {
+            needs.push(need.clone());
+        }
+    }
+    needs
 }
 
 fn directory(text: &Text, allowed: &[Placeholder], problems: &mut Problems) -> Option<Template> {

@@ -21,7 +21,8 @@ const PROPOSED_DAYS: i64 = 30;
 impl cli::CiFlaky {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let mut warnings = Vec::new();
-        let plan = plan::make(ctx, &capacity::find(&cli::RunOptions::default().into()), &[], &mut warnings)?;
+        let plan =
+            plan::make(ctx, &capacity::find(&cli::RunOptions::default().into()), &[], plan::Lists::Now, &mut warnings)?;
         let wanted = plan.matching(&self.selectors).map_err(|error| Failure::usage(error.to_string()))?;
         let history = History::with(&ctx.state.history(), &self.history);
         let mut accounts = ledger::ledger(&history);

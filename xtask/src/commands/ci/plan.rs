@@ -1,5 +1,6 @@
 //! `cargo xtask ci plan`, and the plan that every other command starts from.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Context;
@@ -11,7 +12,7 @@ use drydock_base::failure::Failure;
 use drydock_base::git::{Repository, Untracked};
 use drydock_base::hint;
 use drydock_base::output;
-use drydock_base::units::{self, ByteSize};
+use drydock_base::units::{self, ByteSize, JobName};
 use drydock_ci::capacity::Capacity;
 use drydock_ci::containment::{self, Kind};
 use drydock_ci::dangers;
@@ -19,7 +20,8 @@ use drydock_ci::history::History;
 use drydock_ci::plan::Plan;
 use drydock_ci::quarantine;
 use drydock_ci::schedule::Source;
-use drydock_config::jobs::{Listing, Suite};
+use drydock_ci::suites;
+use drydock_config::jobs::{Job, Listed, ListedTest, Lister, Listing, Suite, TestSource};
 use drydock_config::quarantine::Quarantine;
 
 /// The most that a command of `for-each: {lines-of: …}` may print.
@@ -40,7 +42,7 @@ pub(super) fn show(
 ) -> anyhow::Result<Exit> {
     let capacity = capacity::find(parameters);
     let mut warnings = Vec::new();
-    let plan = make(ctx, &capacity, selectors, &mut warnings)?;
+    let plan = make(ctx, &capacity, selectors, Lists::Now, &mut warnings)?;
     for warning in warnings {
         output::err(format_args!("warning: {warning}"));
     }
@@ -54,6 +56,19 @@ pub(super) fn show(
     Ok(Exit::Success)
 }
 
+/// When and from where the tests of suites are listed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Lists<'a> {
+    /// Now, from what is built.
+    Now,
+    /// Now, except for those that need other jobs: these build what the list is read from.
+    AfterNeeds,
+    /// Now for these jobs; others are not listed.
+    Only(&'a [JobName]),
+    /// As an earlier plan has them.
+    Frozen(&'a BTreeMap<JobName, Vec<ListedTest>>),
+}
+
 /// Loads the declaration and expands it to the selected jobs.
 ///
 /// Warnings for the user are added to `warnings`.
@@ -61,6 +76,7 @@ pub(super) fn make(
     ctx: &Context,
     capacity: &Capacity,
     selectors: &[String],
+    lists: Lists<'_>,
     warnings: &mut Vec<String>,
 ) -> anyhow::Result<Plan> {
     let project = &ctx.declarations.project;
@@ -69,7 +85,31 @@ pub(super) fn make(
         let bounds = Bounds { output: MOST_LISTED, time: listing.limit };
         Ok(exec::read_within(&listing.argv, project, bounds)?.lines().map(str::to_owned).collect())
     };
-    let mut plan = Plan::new(&suite, project.clone(), capacity.slots as usize, &mut lines_of)?;
+    let mut listed: BTreeMap<JobName, Vec<ListedTest>> = BTreeMap::new();
+    let mut tests_of = |job: &Job, source: &TestSource| {
+        let now = match lists {
+            Lists::Now => true,
+            Lists::AfterNeeds => job.needs.is_empty(),
+            Lists::Only(groups) => groups.contains(&job.name),
+            Lists::Frozen(_) => false,
+        };
+        let tests = match lists {
+            Lists::Frozen(earlier) => earlier.get(&job.name).cloned(),
+            Lists::Now | Lists::AfterNeeds | Lists::Only(_) if now => match suites::list(job, source, project) {
+                Ok(tests) => Some(tests),
+                Err(error) => return Listed::Later(error.to_string()),
+            },
+            Lists::Now | Lists::AfterNeeds | Lists::Only(_) => None,
+        };
+        let Some(tests) = tests else {
+            return Listed::Later("its tests are listed when the jobs that it needs have passed".to_owned());
+        };
+        listed.insert(job.name.clone(), tests.clone());
+        Listed::Tests(tests)
+    };
+    let mut lister = Lister { lines_of: &mut lines_of, tests_of: &mut tests_of };
+    let mut plan = Plan::new(&suite, project.clone(), capacity.slots as usize, &mut lister)?;
+    plan.lists = listed;
     warnings.extend(quarantine(ctx, &mut plan)?);
     plan.select(selectors).map_err(|error| Failure::usage(error.to_string()))
 }
@@ -160,7 +200,10 @@ fn print(plan: &Plan, capacity: &Capacity, history: &History, dangers: &[String]
             units::human(job.timeout),
             needs.join(" ")
         ));
-        output::out(format_args!("    {}", exec::paste(&job.argv)));
+        match job.unlisted() {
+            Some(why) => output::out(format_args!("    its tests are not listed yet: {why}")),
+            None => output::out(format_args!("    {}", exec::paste(&job.argv))),
+        }
         if let Some(why) = expected.refusal(capacity) {
             output::out(format_args!("    would not be started: {why}"));
         }

@@ -1,37 +1,36 @@
 //! One supervised run from lock to results: fresh, resumed, or a rerun that completes an earlier one.
 
-use std::io::Read as _;
+use std::collections::HashMap;
 
 use anyhow::Context as _;
 
+use super::plan::Lists;
 use super::{Context, RunParameters, capacity, plan, recorded, stored_plan};
 
 mod learning;
+mod parts;
 
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
-use drydock_base::held_dir::Access;
 use drydock_base::interrupts::Held;
 use drydock_base::lock::Lock;
 use drydock_base::output;
 use drydock_base::paths::{self, RunDir, State};
+use drydock_base::units::JobName;
 use drydock_ci::capacity::Capacity;
 use drydock_ci::containment::{self, Kind};
-use drydock_ci::dangers::{Danger, Surroundings};
-use drydock_ci::event::{Event, JobResult, RunResult, RunStarted};
+use drydock_ci::event::{Event, JobResult, RunResult};
 use drydock_ci::journal::{self, Journal};
 use drydock_ci::plan::Plan;
 use drydock_ci::recover;
 use drydock_ci::report::commands::{self, Commands};
 use drydock_ci::report::findings::Causes;
-use drydock_ci::report::terminal::Terminal;
 use drydock_ci::report::{self, ReportInput, summary};
 use drydock_ci::retell;
 use drydock_ci::run::Run;
-use drydock_ci::schedule::Schedule;
 use drydock_ci::schedule_report;
-use drydock_ci::supervise::{Dispatcher, Recorder, Supervisor};
 use learning::{history_with, learn};
+use parts::{Begin, Ended, Setting};
 
 /// The purpose of a session.
 pub(super) enum Goal {
@@ -99,8 +98,13 @@ impl Session<'_> {
         // Errors in the declaration are reported before anything is changed.
         let mut strange = Vec::new();
         let fresh = match &goal {
-            Goal::Fresh { selectors } => Some(plan::make(self.ctx, &capacity, selectors, &mut strange)?),
-            Goal::Rerun { .. } => Some(plan::make(self.ctx, &capacity, &[], &mut strange)?),
+            Goal::Fresh { selectors } => {
+                Some(plan::make(self.ctx, &capacity, selectors, Lists::AfterNeeds, &mut strange)?)
+            }
+            Goal::Rerun { .. } => {
+                let earlier = recorded(state, None)?.1.plan.lists;
+                Some(plan::make(self.ctx, &capacity, &[], Lists::Frozen(&earlier), &mut strange)?)
+            }
             Goal::Planned { plan } => Some(plan.clone()),
             Goal::Resume => None,
         };
@@ -135,71 +139,19 @@ impl Session<'_> {
     ) -> anyhow::Result<Finished> {
         let Prepared { dir, run, first, resumed, reruns } = prepared;
         let state = &self.ctx.state;
-        let plan = run.plan.clone();
         let (history, absent) = history_with(state, &self.parameters.history)?;
-        let predictions: Vec<_> = plan.jobs.iter().map(|job| history.predict(job, valgrind.as_deref())).collect();
-        let (containment, weaker) = containment::choose(self.parameters.containment, &dir.id()).map_err(|error| {
-            // The directory of a new run is empty; that of a resumed one stays.
-            std::fs::remove_dir(dir.root()).ok();
-            Failure::missing(format!("the requested containment is not available: {error}"))
-        })?;
-        if !resumed {
-            begin(state, &dir, &plan)?;
-        }
-        let RunParameters { live, quiet, .. } = self.parameters;
-        let mut terminal = Terminal::new(&predictions, capacity.slots, live, quiet);
-        let mut recorder = Recorder::new(dir.clone(), run, &mut terminal)?;
-        recorder
-            .reserve()
-            .map_err(|error| Failure::infrastructure(format!("{error}; free disk space and try again")))?;
-        let already = recorder.run.jobs.iter().map(|job| job.attempts.len()).collect::<Vec<_>>();
-        recorder.emit_now(Event::RunStarted(RunStarted {
-            id: dir.id(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            containment: containment.kind().name().into(),
-            group: containment.root().map(std::path::Path::to_owned),
-            capacity: capacity.clone(),
-            resumed,
-            reruns,
-            valgrind: valgrind.clone(),
-            revision: plan::revision(&plan.project),
-            cores: std::thread::available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok()),
-        }));
-        let surroundings = Surroundings::now();
-        let warnings = warnings(&plan, containment.kind(), weaker, &surroundings.dangers);
-        recorder.emit_now(Event::Surroundings(Box::new(surroundings)));
-        for event in first {
-            recorder.emit(event);
-        }
-        for text in warnings.into_iter().chain(strange).chain(absent).chain(capacity::warning(&capacity)) {
-            recorder.emit(Event::Warning { text });
-        }
-        let schedule = Schedule::new(&plan, &capacity, &predictions);
-        let mut dispatcher = Dispatcher::new(&plan, schedule, recorder);
-        dispatcher.refuse_oversized(&predictions, &capacity);
-        let supervisor = Supervisor::new(&dir, dispatcher, containment)?;
-        // The loop has a thread of its own: with cgroup v1 it enters jobs' groups to spawn in them, and memory of a
-        // process is charged to the group of its first thread.
-        let recorder = std::thread::scope(|scope| {
-            let thread =
-                std::thread::Builder::new().name("supervisor".into()).spawn_scoped(scope, || supervisor.run(signals));
-            match thread.map(std::thread::ScopedJoinHandle::join) {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) => Err(Failure::infrastructure(format!(
-                    "the supervisor panicked, which is a bug in Drydock; the journal is complete, run `{}`",
-                    commands::resume()
-                ))),
-                Err(error) => Err(error).context("cannot start the supervisor's thread"),
-            }
-        })?;
-        let mut recorder = recorder;
-        if let Some(signal) = signals.take().first().filter(|_| recorder.run.interrupted.is_none()) {
-            recorder.emit_now(Event::Interrupted { signal: *signal });
-        }
-        let mut result = recorder.run.verdict(self.parameters.fail_on_flaky);
-        recorder.emit_now(Event::RunEnded { result });
-        restore_plan(&dir, &mut recorder)?;
-        let (run, failed) = recorder.finish();
+        let already: HashMap<JobName, usize> =
+            run.plan.jobs.iter().zip(&run.jobs).map(|(job, state)| (job.name.clone(), state.attempts.len())).collect();
+        let setting = Setting {
+            session: &self,
+            dir: &dir,
+            capacity: &capacity,
+            history: &history,
+            valgrind: valgrind.as_deref(),
+        };
+        let warnings = strange.into_iter().chain(absent).collect();
+        let begin = Begin { resumed, reruns, first, warnings };
+        let Ended { run, failed, mut result } = setting.run(run, begin, signals)?;
         let dir = if dir.is_in_place() {
             dir
         } else {
@@ -241,22 +193,6 @@ impl Session<'_> {
 
 fn hold_signals() -> anyhow::Result<Held> {
     Held::new(Exit::Interrupted.code()).context("cannot hold signals")
-}
-
-/// Writes the plan again if another process changed it: `--resume` and all reports begin with it.
-fn restore_plan(dir: &RunDir, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
-    let plan = serde_json::to_vec(&recorder.run.plan)?;
-    let stored = dir.directory().and_then(|directory| directory.file(paths::PLAN, Access::Read)).and_then(|file| {
-        let mut bytes = Vec::new();
-        file.take(plan.len() as u64 + 1).read_to_end(&mut bytes).map(|_| bytes)
-    });
-    if stored.is_ok_and(|stored| stored == plan) || !dir.is_in_place() {
-        return Ok(());
-    }
-    dir.write(paths::PLAN, &plan)?;
-    let text = format!("{} was changed while the run went on; it was written again", paths::PLAN);
-    recorder.emit_now(Event::Warning { text });
-    Ok(())
 }
 
 /// Kills the processes of a run that was itself killed.
@@ -382,19 +318,4 @@ fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prep
         .collect();
     let dir = make_dir(state)?;
     Ok(Prepared { dir, run: Run::new(whole), first, resumed: false, reruns: Some(last_dir.id()) })
-}
-
-fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>, dangers: &[Danger]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if let Some(why) = weaker {
-        warnings.push(format!(
-            "jobs are not contained in cgroups: {why}; memory is sampled, and verdicts are less certain"
-        ));
-    }
-    let limited = plan.jobs.iter().filter(|job| job.memory_limit.is_some()).count();
-    if kind == Kind::None && limited > 0 {
-        warnings.push(format!("`memory-limit` of {limited} jobs is not enforced: that needs a cgroup"));
-    }
-    warnings.extend(dangers.iter().filter(|danger| danger.kills_supervisor(kind)).map(|danger| danger.describe(kind)));
-    warnings
 }

@@ -37,7 +37,13 @@ const AS_DECLARED: &str = "as-declared";
 impl cli::CiTuneMemory {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let parameters = RunParameters { jobs: Some(1), ..self.options.into() };
-        let plan = plan::make(ctx, &capacity::find(&parameters), std::slice::from_ref(&self.job), &mut Vec::new())?;
+        let plan = plan::make(
+            ctx,
+            &capacity::find(&parameters),
+            std::slice::from_ref(&self.job),
+            plan::Lists::Now,
+            &mut Vec::new(),
+        )?;
         let job = plan.job(&self.job).cloned().ok_or_else(|| {
             Failure::usage(format!(
                 "`{}` names more than one job; `{}` lists them",

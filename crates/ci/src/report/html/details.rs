@@ -98,6 +98,7 @@ fn about(html: &mut Html, planned: &PlannedJob, job: &JobState) {
             JobResult::Passed
             | JobResult::PassedAfterInfrastructure { .. }
             | JobResult::Flaky { .. }
+            | JobResult::Skipped { .. }
             | JobResult::Failed
             | JobResult::Quarantined
             | JobResult::Infrastructure

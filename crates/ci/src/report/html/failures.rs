@@ -179,6 +179,7 @@ fn left_out(page: Page<'_>) -> Vec<(usize, &str)> {
                 JobResult::Passed
                 | JobResult::PassedAfterInfrastructure { .. }
                 | JobResult::Flaky { .. }
+                | JobResult::Skipped { .. }
                 | JobResult::Failed
                 | JobResult::Quarantined
                 | JobResult::Infrastructure,
@@ -230,7 +231,13 @@ fn notes(html: &mut Html, page: Page<'_>) {
                     known.map_or_else(String::new, |known| format!(" until {}: {}", known.expires, known.reason));
                 notes.push((position, format!("did not pass: {last}; it is in quarantine{known}")));
             }
-            Some(JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled | JobResult::NotRun { .. })
+            Some(
+                JobResult::Skipped { .. }
+                | JobResult::Failed
+                | JobResult::Infrastructure
+                | JobResult::Cancelled
+                | JobResult::NotRun { .. },
+            )
             | None => {}
         }
         let left: usize = job.attempts.iter().map(|record| record.evidence.leftovers.len()).sum();

@@ -14,12 +14,13 @@ pub(super) enum Style {
     Cancelled,
     NotRun,
     Unsettled,
+    Skipped,
     Passed,
 }
 
 impl Style {
     /// All, the most urgent first.
-    pub(super) const ALL: [Style; 8] = [
+    pub(super) const ALL: [Style; 9] = [
         Style::Failed,
         Style::Infrastructure,
         Style::Flaky,
@@ -27,6 +28,7 @@ impl Style {
         Style::Cancelled,
         Style::NotRun,
         Style::Unsettled,
+        Style::Skipped,
         Style::Passed,
     ];
 
@@ -34,6 +36,7 @@ impl Style {
         match result {
             Some(JobResult::Passed | JobResult::PassedAfterInfrastructure { .. }) => Style::Passed,
             Some(JobResult::Flaky { .. }) => Style::Flaky,
+            Some(JobResult::Skipped { .. }) => Style::Skipped,
             Some(JobResult::Quarantined) => Style::Quarantined,
             Some(JobResult::Failed) => Style::Failed,
             Some(JobResult::Infrastructure) => Style::Infrastructure,
@@ -46,6 +49,7 @@ impl Style {
     pub(super) fn of_attempt(outcome: &Outcome) -> Style {
         match outcome {
             Outcome::Passed => Style::Passed,
+            Outcome::Skipped { .. } => Style::Skipped,
             Outcome::Cancelled => Style::Cancelled,
             // A limit that the job declares is part of the job.
             Outcome::OutOfMemory { scope: MemoryScope::OwnLimit, .. } => Style::Failed,
@@ -53,6 +57,7 @@ impl Style {
                 Style::Infrastructure
             }
             Outcome::Failed { .. }
+            | Outcome::NothingTested { .. }
             | Outcome::Findings { .. }
             | Outcome::Crashed { .. }
             | Outcome::AllocationFailure
@@ -72,6 +77,7 @@ impl Style {
             Style::Cancelled => "cancelled",
             Style::NotRun => "not run",
             Style::Unsettled => "unsettled",
+            Style::Skipped => "skipped",
             Style::Passed => "passed",
         }
     }
@@ -85,6 +91,7 @@ impl Style {
             Style::Cancelled => "■",
             Style::NotRun => "–",
             Style::Unsettled => "?",
+            Style::Skipped => "○",
             Style::Passed => "✓",
         }
     }
@@ -99,6 +106,7 @@ impl Style {
             Style::Cancelled => "c",
             Style::NotRun => "n",
             Style::Unsettled => "u",
+            Style::Skipped => "s",
             Style::Passed => "p",
         }
     }

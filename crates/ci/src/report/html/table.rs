@@ -105,9 +105,10 @@ fn note(job: &JobState) -> Option<String> {
     match (&job.result, &job.carried_from) {
         (Some(JobResult::PassedAfterInfrastructure { attempt }), _) => Some(format!("at attempt {attempt}")),
         (_, Some(from)) => Some(format!("in {from}")),
-        (Some(JobResult::Failed | JobResult::Quarantined | JobResult::Infrastructure), None) => {
-            job.attempts.last().map(|last| last.verdict.outcome.describe())
-        }
+        (
+            Some(JobResult::Skipped { .. } | JobResult::Failed | JobResult::Quarantined | JobResult::Infrastructure),
+            None,
+        ) => job.attempts.last().map(|last| last.verdict.outcome.describe()),
         (
             Some(JobResult::Passed | JobResult::Flaky { .. } | JobResult::Cancelled | JobResult::NotRun { .. }) | None,
             None,

@@ -28,6 +28,7 @@ fn plan(names: &[&str]) -> Plan {
         project: "/p".into(),
         declaration: "/p/ci/jobs.yaml".into(),
         partial: false,
+        lists: std::collections::BTreeMap::new(),
         jobs: names.iter().map(|name| PlannedJob::plain(name, name, &[])).collect(),
     }
 }

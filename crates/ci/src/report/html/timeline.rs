@@ -110,6 +110,7 @@ fn one(html: &mut Html, page: Page<'_>, axis: &Axis<'_>, bar: &Bar<'_>, lane: us
             | Style::Quarantined
             | Style::Cancelled
             | Style::NotRun
+            | Style::Skipped
             | Style::Unsettled => true,
         };
         if hatched {

@@ -14,6 +14,11 @@ fn project(files: &[&str]) -> tempfile::TempDir {
     directory
 }
 
+/// For declarations without a suite.
+fn no_suite(_: &Job, source: &TestSource) -> Listed {
+    panic!("{source:?}")
+}
+
 #[test]
 fn items_become_planned_jobs() {
     let directory = project(&["tests/run-b.c", "tests/run-a.c", "tests/x/run-c.c"]);
@@ -21,10 +26,12 @@ fn items_become_planned_jobs() {
                 listed: {run: [x], for-each: {lines-of: [list, '{name}']}}\n";
     let suite = Suite::parse(text, Path::new("ci/jobs.yaml"), Some(directory.path())).unwrap();
     let mut asked = Vec::new();
-    let planned = suite.expand(directory.path(), &mut |listing| {
+    let mut lines_of = |listing: &Listing| {
         asked.push(format!("{} {:?}", listing.argv.join(" "), listing.limit));
         Ok(vec!["one two".to_owned(), String::new(), " 3 ".to_owned()])
-    });
+    };
+    let mut lister = Lister { lines_of: &mut lines_of, tests_of: &mut no_suite };
+    let planned = suite.expand(directory.path(), &mut lister);
     let planned: Vec<String> = planned.unwrap().iter().map(|(_, p)| format!("{} {:?}", p.name, p.item)).collect();
     assert_eq!(asked, ["list listed 600s"]);
     assert_eq!(
@@ -74,7 +81,11 @@ fn listed_items_can_be_wrong_too() {
     let suite = parse(text).unwrap();
     let expand = |lines: Option<&[&str]>| {
         let lines = lines.map(|lines| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
-        let found = suite.expand(Path::new("/nowhere"), &mut |_| lines.clone().ok_or(exec::Error::Empty));
+        let found = {
+            let mut lines_of = |_: &Listing| lines.clone().ok_or(exec::Error::Empty);
+            let mut lister = Lister { lines_of: &mut lines_of, tests_of: &mut no_suite };
+            suite.expand(Path::new("/nowhere"), &mut lister)
+        };
         found.err().map(|diagnostics| problems(&diagnostics)).unwrap_or_default()
     };
     assert_eq!(expand(Some(&["x"])), [""; 0]);
@@ -121,4 +132,81 @@ fn a_baseline_is_a_file_of_the_project() {
           `cargo xtask ci massif baseline units/run-b --output ci/run-b.massif`)"]
     );
     assert_eq!(said("{baseline: ci}")[0].split(" (").next(), Some("2:96: the baseline `ci` does not exist"));
+}
+
+#[test]
+fn tests_of_a_suite_become_jobs_with_names_of_their_own() {
+    let text =
+        "jobs:\n  configure: {run: [x]}\n  suite: {for-each: {ctest: build, args: [-C, Debug], after: [configure]}}\n";
+    let suite = Suite::parse(text, Path::new("ci/jobs.yaml"), None).unwrap();
+    let test = |name: &str, needs: &[&str]| ListedTest {
+        name: name.to_owned(),
+        needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+        ..ListedTest::default()
+    };
+    let long = "x/".repeat(200);
+    let tests = vec![
+        test("a b", &[]),
+        test("a-b", &["a b", "none", "a-b"]),
+        test("7", &["twice"]),
+        test("Ä", &[]),
+        test("twice", &[]),
+        test("twice", &[]),
+        test(&long, &[]),
+    ];
+    let mut tests_of = |job: &Job, source: &TestSource| {
+        assert_eq!((job.name.as_str(), source.kind, source.at.as_str()), ("suite", SuiteKind::Ctest, "build"));
+        assert_eq!((source.args.len(), source.after.len(), job.needs.len()), (2, 1, 1));
+        Listed::Tests(tests.clone())
+    };
+    let mut lines_of = |_: &Listing| -> Result<Vec<String>, exec::Error> { unreachable!() };
+    let mut lister = Lister { lines_of: &mut lines_of, tests_of: &mut tests_of };
+    let planned = suite.expand(Path::new("/nowhere"), &mut lister).unwrap();
+    let names: Vec<&str> = planned.iter().map(|(_, item)| item.name.as_str()).collect();
+    let expected = ["configure", "suite/a-b", "suite/a-b-2", "suite/_7", "suite/test", "suite/twice", "suite/twice-2"];
+    assert_eq!(names[..7], expected);
+    assert!(names[7].len() <= JobName::LONGEST && names[7].starts_with("suite/x/x/"), "{}", names[7]);
+    let needs = |at: usize| planned[at].1.test.as_ref().unwrap().needs.iter().map(JobName::as_str).collect::<Vec<_>>();
+    assert_eq!((needs(2), needs(3)), (vec!["suite/a-b"], vec!["suite/twice", "suite/twice-2"]));
+
+    let mut later = |_: &Job, _: &TestSource| Listed::Later("not built".into());
+    let mut lister = Lister { lines_of: &mut lines_of, tests_of: &mut later };
+    let planned = suite.expand(Path::new("/nowhere"), &mut lister).unwrap();
+    assert_eq!(planned[1].1.unlisted.as_deref(), Some("not built"));
+}
+
+#[test]
+fn wrong_suites_are_reported() {
+    let text = "\
+jobs:
+  a: {run: [x], for-each: {ctest: build}}
+  b: {for-each: {ctest: build, meson: build}}
+  c: {for-each: {glob: x, tap: 't/*.t'}}
+  d: {run: [x], for-each: {lines-of: [x], after: [a], args: [x]}}
+  e: {for-each: {automake: ../x}}
+  f: {for-each: {pytest: tests, after: [f, nowhere]}}
+  g: {run: [x], expect-output: '(', skip-exit: [0], locks: ['']}
+  h: {for-each: {}}
+";
+    let said = problems(&Suite::parse(text, Path::new("ci/jobs.yaml"), None).unwrap_err());
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    let any = "one of `glob` with a pattern of files, `lines-of` with a command, and the suites `ctest`, `meson`, \
+               `automake`, `pytest`, `cargo-test` and `tap`";
+    assert_eq!(
+        said,
+        [
+            "2:12: `run` in a job whose commands `ctest` lists (remove `run`; each test runs with its own command)",
+            "3:39: both `ctest` and `meson` (one suite; declare another job for the other one)",
+            &format!("4:24: both `tap` and another source ({any})"),
+            "5:50: `after` without a test suite (remove it)",
+            "5:61: `args` without a test suite (remove it)",
+            "6:28: the path `../x` contains a `..` component (a path relative to the project and inside of it)",
+            "7:41: the job `f` needs itself (remove it)",
+            "7:44: unknown job `nowhere` (the name of a job in this file)",
+            "8:32: x",
+            "8:49: `0` is out of range (a whole number from 1 to 255)",
+            "8:63: x",
+            &format!("9:17: `for-each` has no source of items ({any})"),
+        ]
+    );
 }

@@ -69,7 +69,10 @@ fn every_problem_of_a_job_is_reported() {
     );
     says(
         &one("for-each: {}"),
-        &["neither `glob` nor `lines-of` (either `glob` with a pattern of files, or `lines-of` with a command)"],
+        &[
+            "`for-each` has no source of items (one of `glob` with a pattern of files, `lines-of` with a command, and the suites \
+           `ctest`, `meson`, `automake`, `pytest`, `cargo-test` and `tap`)",
+        ],
     );
     says(
         &one("for-each: {glob: [], lines-of: [x]}"),

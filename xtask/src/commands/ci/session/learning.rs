@@ -1,7 +1,10 @@
 //! The history before and after a run: other machines' histories are merged, this run's measurements are appended.
 
+use std::collections::HashMap;
+
 use drydock_base::output;
 use drydock_base::paths::{RunDir, State};
+use drydock_base::units::JobName;
 use drydock_ci::event::AttemptRecord;
 use drydock_ci::history::{self, History};
 use drydock_ci::run::Run;
@@ -21,13 +24,14 @@ pub(super) fn history_with(state: &State, others: &[std::path::PathBuf]) -> anyh
 }
 
 /// Appends the attempts of this session to the history.
-pub(super) fn learn(state: &State, dir: &RunDir, run: &Run, already: &[usize], valgrind: Option<&str>) {
+pub(super) fn learn(state: &State, dir: &RunDir, run: &Run, already: &HashMap<JobName, usize>, valgrind: Option<&str>) {
     let mut lines = Vec::new();
-    for ((planned, job), already) in run.plan.jobs.iter().zip(&run.jobs).zip(already) {
+    for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
+        let already = already.get(&planned.name).copied().unwrap_or(0);
         if job.carried_from.is_some() {
             continue;
         }
-        for attempt in job.attempts.iter().skip(*already) {
+        for attempt in job.attempts.iter().skip(already) {
             let kind = attempt.verdict.outcome.kind();
             lines.push(history::Line {
                 at: attempt.ended,

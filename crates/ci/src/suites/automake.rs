@@ -1,0 +1,147 @@
+//! automake: `TESTS` and its relatives as make itself expands them (automake manual, "Support for test suites").
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Context, ListError, malformed, words};
+use drydock_config::jobs::{Expected, ListedTest, Protocol, TestRules};
+
+/// The deepest nesting of `SUBDIRS`.
+const DEEPEST: usize = 32;
+/// The variables that every directory is asked for.
+const VARIABLES: [&str; 11] = [
+    "TESTS",
+    "XFAIL_TESTS",
+    "SUBDIRS",
+    "TEST_EXTENSIONS",
+    "srcdir",
+    "LOG_COMPILER",
+    "AM_LOG_FLAGS",
+    "LOG_FLAGS",
+    "LOG_DRIVER",
+    "AM_TESTS_ENVIRONMENT",
+    "TESTS_ENVIRONMENT",
+];
+
+pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> {
+    let top = context.built()?;
+    if !top.join("Makefile").is_file() {
+        return Err(ListError::Missing(PathBuf::from(&context.source.at).join("Makefile")));
+    }
+    let mut tests = Vec::new();
+    visit(context, &top, "", 0, &mut tests)?;
+    Ok(tests)
+}
+
+/// Adds the tests of one directory and those below it.
+fn visit(
+    context: &Context<'_>,
+    directory: &Path,
+    name: &str,
+    depth: usize,
+    tests: &mut Vec<ListedTest>,
+) -> Result<(), ListError> {
+    let variables = ask(context, directory, &VARIABLES)?;
+    for below in split(&variables, "SUBDIRS").into_iter().filter(|below| below != ".") {
+        let path = directory.join(&below);
+        if depth < DEEPEST && path.join("Makefile").is_file() {
+            visit(context, &path, &format!("{name}{below}/"), depth + 1, tests)?;
+        }
+    }
+    let listed = split(&variables, "TESTS");
+    if listed.is_empty() {
+        return Ok(());
+    }
+    let extensions = split(&variables, "TEST_EXTENSIONS");
+    let kinds: Vec<String> =
+        extensions.iter().map(|extension| extension.trim_start_matches('.').to_uppercase()).collect();
+    let names: Vec<String> = kinds
+        .iter()
+        .flat_map(|kind| ["LOG_COMPILER", "LOG_FLAGS", "LOG_DRIVER"].map(|end| format!("{kind}_{end}")))
+        .chain(kinds.iter().map(|kind| format!("AM_{kind}_LOG_FLAGS")))
+        .collect();
+    let own = ask(context, directory, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let environment = environment(context, directory, &variables)?;
+    let expected_to_fail = split(&variables, "XFAIL_TESTS");
+    for test in listed {
+        let kind = extensions.iter().zip(&kinds).find(|(extension, _)| test.ends_with(extension.as_str()));
+        let get = |end: &str| match kind {
+            Some((_, kind)) if end.starts_with("AM_") => own.get(&format!("AM_{kind}_{}", &end[3..])),
+            Some((_, kind)) => own.get(&format!("{kind}_{end}")),
+            None => variables.get(end),
+        };
+        let part = |end| -> Vec<String> {
+            get(end).map(|text| text.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
+        };
+        let mut argv: Vec<String> = [part("LOG_COMPILER"), part("AM_LOG_FLAGS"), part("LOG_FLAGS")].concat();
+        argv.push(file(directory, &test, variables.get("srcdir").map_or(".", String::as_str)));
+        let expected = if expected_to_fail.contains(&test) { Expected::FailureOrSignal } else { Expected::Success };
+        let tap = get("LOG_DRIVER").is_some_and(|driver| driver.contains("tap-driver"));
+        let protocol = if tap { Protocol::Tap } else { Protocol::None };
+        tests.push(ListedTest {
+            name: format!("{name}{test}"),
+            argv,
+            directory: directory.display().to_string(),
+            env: environment.clone(),
+            // GNU's codes for a skipped test and for one that could not be run.
+            rules: TestRules { expected, protocol, skip_exit: vec![77], fail_exit: vec![99], ..TestRules::default() },
+            ..ListedTest::default()
+        });
+    }
+    Ok(())
+}
+
+/// The test's file as the directory's make would find it: built, or in the sources.
+fn file(directory: &Path, test: &str, sources: &str) -> String {
+    if test.starts_with('/') {
+        test.to_owned()
+    } else if directory.join(test).is_file() || !directory.join(sources).join(test).is_file() {
+        format!("./{test}")
+    } else {
+        format!("{sources}/{test}")
+    }
+}
+
+/// The values of variables, as make expands them.
+fn ask(context: &Context<'_>, directory: &Path, names: &[&str]) -> Result<BTreeMap<String, String>, ListError> {
+    const BEGIN: &str = "drydock-variable ";
+    let rule = format!(
+        ".PHONY: drydock-list\ndrydock-list: ; @: $(foreach name,{},$(info {BEGIN}$(name)=$($(name))))",
+        names.join(" ")
+    );
+    let mut argv = words(&["make", "--no-print-directory", "-s"]);
+    argv.extend(context.source.args.iter().cloned());
+    argv.extend([format!("--eval={rule}"), "drydock-list".to_owned()]);
+    let text = context.read(&argv, directory, &[])?;
+    let lines = text.lines().filter_map(|line| line.strip_prefix(BEGIN)?.split_once('='));
+    Ok(lines.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
+}
+
+fn split(variables: &BTreeMap<String, String>, name: &str) -> Vec<String> {
+    variables.get(name).map(|text| text.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
+}
+
+/// The variables that the shell text before each test sets.
+fn environment(
+    context: &Context<'_>,
+    directory: &Path,
+    variables: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, ListError> {
+    let text = |name: &str| variables.get(name).map_or("", String::as_str);
+    let script = format!("{} {} env -0", text("AM_TESTS_ENVIRONMENT"), text("TESTS_ENVIRONMENT"));
+    let source = text("srcdir").to_owned();
+    let read = |script: &str| -> Result<BTreeMap<String, String>, ListError> {
+        let argv = words(&["sh", "-c", script]);
+        let output = context.read(&argv, directory, &[("srcdir", source.clone())])?;
+        let pairs = output.split('\0').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').ok_or_else(|| malformed(&argv, "a line without `=`"))?;
+            Ok((name.to_owned(), value.to_owned()))
+        });
+        pairs.collect()
+    };
+    let before = read("env -0")?;
+    let mut after = read(&script)?;
+    after.retain(|name, value| before.get(name) != Some(value) && name != "_");
+    after.insert("srcdir".to_owned(), source);
+    Ok(after)
+}

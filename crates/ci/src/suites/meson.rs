@@ -1,0 +1,117 @@
+//! Meson: `meson introspect --tests`, and what that leaves out (`should_fail`, changes of variables) from the tests that
+//! `meson test` itself loads.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Context, ListError, malformed, words};
+use drydock_base::exec;
+use drydock_config::jobs::{Expected, ListedTest, Protocol, TestRules};
+
+/// Prints what `meson test` knows of each test. It runs with Meson's own Python, in the build directory.
+const LOADER: &str = r#"
+import json, os, pickle, sys
+sys.path[:0] = [p for p in sys.argv[1:] if p]
+import mesonbuild
+with open(os.path.join('meson-private', 'meson_test_setup.dat'), 'rb') as file:
+    tests = pickle.load(file)
+before = dict(os.environ)
+out = []
+for t in tests:
+    after = t.env.get_env(dict(before)) if hasattr(t.env, 'get_env') else dict(t.env)
+    env = {k: v for k, v in after.items() if before.get(k) != v}
+    out.append({'name': t.name, 'suite': t.suite, 'should_fail': bool(t.should_fail), 'env': env})
+print(json.dumps(out))
+"#;
+
+#[derive(Deserialize)]
+struct Introspected {
+    cmd: Vec<String>,
+    name: String,
+    workdir: Option<String>,
+    timeout: Option<f64>,
+    #[serde(default)]
+    suite: Vec<String>,
+    is_parallel: bool,
+    #[serde(default)]
+    priority: i64,
+    protocol: String,
+}
+
+#[derive(Deserialize)]
+struct Loaded {
+    name: String,
+    suite: Vec<String>,
+    should_fail: bool,
+    env: BTreeMap<String, String>,
+}
+
+pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> {
+    let build = context.built()?;
+    let mut argv = words(&["meson", "introspect", "--tests"]);
+    argv.push(build.display().to_string());
+    let text = context.read(&argv, context.project, &[])?;
+    let introspected: Vec<Introspected> = serde_json::from_str(&text).map_err(|error| malformed(&argv, error))?;
+    let loaded = load(context, &build)?;
+    let mut tests = Vec::with_capacity(introspected.len());
+    let mut taken = vec![false; loaded.len()];
+    for test in introspected {
+        // Both lists have the same tests, in any order; two with the same name are told apart by their suites.
+        let at = (0..loaded.len())
+            .find(|at| !taken[*at] && loaded[*at].name == test.name && loaded[*at].suite == test.suite);
+        let Some(at) = at else {
+            return Err(malformed(&argv, format!("`meson test` does not know the test `{}`", test.name)));
+        };
+        taken[at] = true;
+        tests.push(one(&build, test, &loaded[at]));
+    }
+    Ok(tests)
+}
+
+fn one(build: &Path, test: Introspected, loaded: &Loaded) -> ListedTest {
+    let protocol = if test.protocol == "tap" { Protocol::Tap } else { Protocol::None };
+    let expected = if loaded.should_fail { Expected::FailureOrSignal } else { Expected::Success };
+    // GNU's codes for a skipped test and for one that could not be run.
+    let rules = TestRules { expected, protocol, skip_exit: vec![77], fail_exit: vec![99], ..TestRules::default() };
+    // Introspection writes the project in front: `wayland:client`.
+    let mut labels: Vec<String> = test.suite.clone();
+    labels.extend(test.suite.iter().filter_map(|suite| suite.split_once(':')).map(|(_, own)| own.to_owned()));
+    labels.sort();
+    labels.dedup();
+    ListedTest {
+        name: test.name,
+        argv: test.cmd,
+        directory: test.workdir.unwrap_or_else(|| build.display().to_string()),
+        env: loaded.env.clone(),
+        // 0 or less means that there is no limit.
+        timeout: test.timeout.filter(|seconds| *seconds > 0.0).and_then(|s| Duration::try_from_secs_f64(s).ok()),
+        labels,
+        serial: !test.is_parallel,
+        // Meson starts tests with a higher priority first, as the schedule does with longer ones.
+        cost_ms: u64::try_from(test.priority).ok().filter(|priority| *priority > 0).map(|priority| priority * 1000),
+        rules,
+        ..ListedTest::default()
+    }
+}
+
+/// Loads the tests as `meson test` does.
+fn load(context: &Context<'_>, build: &Path) -> Result<Vec<Loaded>, ListError> {
+    let search = context.variable("PATH").map(std::ffi::OsString::from);
+    let meson = exec::find("meson", context.project, search.as_ref())?;
+    let mut argv = interpreter(&meson).unwrap_or_else(|| words(&["python3"]));
+    // Beside a program that was not installed lies its module.
+    let beside = meson.canonicalize().ok().and_then(|file| Some(file.parent()?.display().to_string()));
+    argv.extend([words(&["-c", LOADER]), beside.into_iter().collect()].concat());
+    let text = context.read(&argv, build, &[])?;
+    serde_json::from_str(&text).map_err(|error| malformed(&words(&["meson", "test"]), error))
+}
+
+/// The interpreter in the first line of a script.
+fn interpreter(script: &Path) -> Option<Vec<String>> {
+    let text = drydock_base::text::whole_file(script).ok()?;
+    let line = text.lines().next()?.strip_prefix("#!")?;
+    Some(line.split_whitespace().filter(|word| !word.ends_with("/env")).map(str::to_owned).collect())
+}

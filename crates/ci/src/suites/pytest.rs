@@ -1,0 +1,93 @@
+//! pytest: its collection, written by a plugin (pytest, "Writing hook functions": `pytest_collection_finish`).
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Context, ListError, malformed, words};
+use drydock_config::jobs::{ListedTest, Protocol, TestRules};
+
+/// The plugin, a module of this name in a directory of its own.
+const MODULE: &str = "drydock_pytest_list";
+const PLUGIN: &str = r#"
+import json, os
+
+def pytest_collection_finish(session):
+    start = str(session.config.invocation_params.dir)
+    out = []
+    for item in session.items:
+        path = getattr(item, 'path', None) or item.fspath
+        rest = item.nodeid.split('::', 1)[1:]
+        timeout = item.get_closest_marker('timeout')
+        seconds = None
+        if timeout:
+            seconds = timeout.args[0] if timeout.args else timeout.kwargs.get('timeout')
+        group = item.get_closest_marker('xdist_group')
+        locks = []
+        if group:
+            locks = [str(group.args[0] if group.args else group.kwargs.get('name', 'default'))]
+        out.append({
+            'id': '::'.join([os.path.relpath(str(path), start)] + rest),
+            'labels': sorted({mark.name for mark in item.iter_markers()}),
+            'timeout': seconds if isinstance(seconds, (int, float)) else None,
+            'locks': locks,
+        })
+    with open(os.environ['DRYDOCK_PYTEST_LIST'], 'w') as file:
+        json.dump(out, file)
+"#;
+
+/// Marks that pytest itself evaluates.
+const BUILT_IN: [&str; 7] = ["parametrize", "skip", "skipif", "xfail", "usefixtures", "filterwarnings", "xdist_group"];
+
+#[derive(Deserialize)]
+struct Item {
+    id: String,
+    labels: Vec<String>,
+    timeout: Option<f64>,
+    locks: Vec<String>,
+}
+
+pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> {
+    let at = context.at();
+    if !at.exists() {
+        return Err(ListError::Missing(at));
+    }
+    let scratch = tempfile::tempdir().map_err(|error| ListError::File { path: std::env::temp_dir(), error })?;
+    let file = scratch.path().join("list.json");
+    let plugin = scratch.path().join(format!("{MODULE}.py"));
+    std::fs::write(&plugin, PLUGIN).map_err(|error| ListError::File { path: plugin, error })?;
+    let mut argv = words(&["pytest", "--collect-only", "-q", "-p", MODULE]);
+    argv.extend(context.source.args.iter().cloned());
+    argv.push(at.display().to_string());
+    let modules = [Some(scratch.path().display().to_string()), context.variable("PYTHONPATH")];
+    let modules: Vec<String> = modules.into_iter().flatten().collect();
+    let more = [
+        ("PYTHONPATH", modules.join(":")),
+        ("DRYDOCK_PYTEST_LIST", file.display().to_string()),
+        ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+    ];
+    match context.read(&argv, &context.directory, &more) {
+        // Nothing was collected.
+        Err(ListError::Command(error)) if error.exit_code() == Some(5) => return Ok(Vec::new()),
+        other => other?,
+    };
+    let bytes = std::fs::read(&file).map_err(|error| ListError::File { path: file, error })?;
+    let items: Vec<Item> = serde_json::from_slice(&bytes).map_err(|error| malformed(&argv, error))?;
+    Ok(items.into_iter().map(|item| one(context, item)).collect())
+}
+
+fn one(context: &Context<'_>, item: Item) -> ListedTest {
+    let mut argv = words(&["pytest", "-q"]);
+    argv.extend(context.source.args.iter().cloned());
+    argv.push(item.id.clone());
+    ListedTest {
+        name: item.id,
+        argv,
+        directory: context.directory.display().to_string(),
+        timeout: item.timeout.filter(|seconds| *seconds > 0.0).and_then(|s| Duration::try_from_secs_f64(s).ok()),
+        labels: item.labels.into_iter().filter(|label| !BUILT_IN.contains(&label.as_str())).collect(),
+        locks: item.locks,
+        rules: TestRules { protocol: Protocol::Pytest, ..TestRules::default() },
+        ..ListedTest::default()
+    }
+}

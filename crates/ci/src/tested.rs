@@ -1,0 +1,170 @@
+//! What the output of a job says about the tests that it ran: skipped, failed, or none at all.
+
+use std::path::Path;
+
+use regex_lite::Regex;
+use serde::{Deserialize, Serialize};
+
+use drydock_base::text::{self, printable};
+use drydock_config::jobs::{Expected, Protocol, TestRules};
+
+mod reports;
+mod tap;
+
+/// Quoted lines are cut to this length.
+const LONGEST_QUOTE: usize = 200;
+/// The number of failed subtests that are named.
+pub const MOST_NAMED: usize = 20;
+
+/// What is known of a job's tests beside its exit code.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct TestEvidence {
+    /// The end that the job must have.
+    pub expected: Expected,
+    /// What said that it was skipped.
+    pub skipped: Option<String>,
+    /// What said that it ran no test.
+    pub nothing: Option<String>,
+    /// What said that it failed, whatever its exit code.
+    pub failed: Option<String>,
+    /// What said that it could not be run, which is a failure even where one is expected.
+    pub broken: Option<String>,
+    /// What said that it passed, whatever its exit code.
+    pub passed: Option<String>,
+    /// The subtests that it reported.
+    pub subtests: Option<Subtests>,
+}
+
+/// The subtests that a job reported, by their results.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Subtests {
+    /// The number that passed, those that were expected to fail and did included.
+    pub passed: u64,
+    /// The number that failed.
+    pub failed: u64,
+    /// The number that were skipped.
+    pub skipped: u64,
+    /// The first of those that failed, at most [`MOST_NAMED`].
+    pub failures: Vec<String>,
+}
+
+impl Subtests {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.passed + self.failed + self.skipped
+    }
+
+    /// Their numbers in words.
+    pub fn describe(&self) -> String {
+        let counts = [(self.passed, "passed"), (self.failed, "failed"), (self.skipped, "skipped")];
+        let parts: Vec<String> =
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        if parts.is_empty() { "none".into() } else { parts.join(", ") }
+    }
+}
+
+impl TestEvidence {
+    /// Judges the end of a job and its log by its rules. `code` is its exit code, if it ended by itself. `None` if the
+    /// exit code says everything.
+    pub fn read(rules: &TestRules, code: Option<i32>, expect_exit: i32, log: &Path) -> Option<TestEvidence> {
+        let evidence = TestEvidence::gather(rules, code, expect_exit, log);
+        (evidence != TestEvidence::default()).then_some(evidence)
+    }
+
+    fn gather(rules: &TestRules, code: Option<i32>, expect_exit: i32, log: &Path) -> TestEvidence {
+        let mut evidence = TestEvidence { expected: rules.expected, ..TestEvidence::default() };
+        let Some(code) = code else { return evidence };
+        if rules.skip_exit.contains(&code) && (code != expect_exit) {
+            evidence.skipped = Some(format!("exit code {code}"));
+            return evidence;
+        }
+        if rules.fail_exit.contains(&code) && code != expect_exit {
+            evidence.broken = Some(format!("exit code {code}, by which the suite says that a test could not be run"));
+            return evidence;
+        }
+        if rules.reads_everything() {
+            match text::whole_file(log) {
+                Ok(output) => evidence.apply(rules, &output),
+                Err(error) => evidence.failed = Some(format!("its log, which decides, could not be read: {error}")),
+            }
+        }
+        if rules.protocol != Protocol::Tap {
+            let end = text::end_of_file(log).unwrap_or_default();
+            evidence.recognise(rules, code, &end);
+            if evidence.nothing.is_some() {
+                // The last report may say zero where an earlier one does not.
+                evidence.nothing = None;
+                evidence.recognise(rules, code, &text::whole_file(log).unwrap_or(end));
+            }
+        }
+        if rules.allow_no_tests {
+            evidence.nothing = None;
+        }
+        evidence
+    }
+
+    /// Applies the expressions and the protocol to the whole output.
+    fn apply(&mut self, rules: &TestRules, output: &str) {
+        let found = |expressions: &[String]| expressions.iter().find_map(|text| matching(text, output));
+        if let Some(line) = found(&rules.skip) {
+            // Whatever else it printed, as in CTest.
+            self.skipped = Some(format!("it printed `{line}`"));
+            return;
+        }
+        if let Some(line) = found(&rules.fail) {
+            self.failed = Some(format!("it printed `{line}`, which a fail expression matches"));
+        }
+        if !rules.pass.is_empty() {
+            match found(&rules.pass) {
+                Some(line) => self.passed = Some(format!("it printed `{line}`, which a pass expression matches")),
+                None => self.failed = self.failed.take().or(Some("no pass expression matches its output".into())),
+            }
+        }
+        if let Some(wanted) = &rules.expect_output {
+            if matching(wanted, output).is_none() {
+                self.failed = Some(format!("`expect-output` does not match its output: {wanted}"));
+            }
+        }
+        if rules.protocol == Protocol::Tap {
+            tap::read(output, self);
+        }
+    }
+
+    /// Recognises the reports of well-known runners at the end of the output.
+    fn recognise(&mut self, rules: &TestRules, code: i32, end: &str) {
+        let report = reports::read(end);
+        let Some(report) = report else {
+            if matches!(rules.protocol, Protocol::Libtest | Protocol::Pytest) && code == 0 {
+                self.nothing = Some("it printed no report of a test".into());
+            }
+            return;
+        };
+        if report.ran == 0 && report.skipped == 0 {
+            self.nothing = Some(format!("it printed `{}`", report.line));
+        } else if report.ran == 0 && rules.protocol != Protocol::None {
+            self.skipped = Some(format!("it printed `{}`", report.line));
+        }
+    }
+}
+
+/// The first line of the match of a regular expression, or nothing. An expression that is invalid matches nothing: the
+/// declaration was checked, and CTest treats its own in the same way.
+fn matching(expression: &str, output: &str) -> Option<String> {
+    let found = compile(expression)?.find(output)?;
+    Some(printable(found.as_str().lines().next().unwrap_or_default(), LONGEST_QUOTE))
+}
+
+/// A compiled expression.
+fn compile(expression: &str) -> Option<Regex> {
+    Regex::new(expression).ok()
+}
+
+/// What is wrong with a regular expression, if anything.
+pub fn invalid(expression: &str) -> Option<String> {
+    Regex::new(expression).err().map(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

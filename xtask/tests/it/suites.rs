@@ -1,0 +1,55 @@
+//! Test suites as sources of jobs: small real ones of each kind, run by Drydock and by their own runner, which must agree
+//! on every test.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Finished, Project, RunJson};
+
+mod ctest;
+
+/// A program that ends as its arguments say: an exit code, `abort`, or `leak`; further arguments are printed before.
+const SAY: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int main(int count, char **words) {
+    for (int i = 2; i < count; i++) puts(words[i][0] == '$' ? (getenv(words[i] + 1) ? getenv(words[i] + 1) : "unset") : words[i]);
+    fflush(stdout);
+    if (count > 1 && !strcmp(words[1], "abort")) abort();
+    if (count > 1 && !strcmp(words[1], "leak")) { char *volatile lost = malloc(7); lost = 0; return lost != 0; }
+    return count > 1 ? atoi(words[1]) : 0;
+}
+"#;
+
+/// The results of all jobs of the last run: `passed`, or with what the last attempt says, `failed: exit code 1`.
+fn results(project: &Project) -> BTreeMap<String, String> {
+    let run = RunJson::latest(&project.state()).unwrap();
+    let said = |job: &crate::support::JobJson| {
+        let outcome = job.attempts.last().map(|attempt| attempt.outcome.to_string()).unwrap_or_default();
+        if job.result == outcome || outcome.is_empty() {
+            job.result.clone()
+        } else {
+            format!("{} {outcome}", job.result)
+        }
+    };
+    run.jobs.iter().map(|job| (job.name.clone(), said(job))).collect()
+}
+
+/// Runs a command in a directory, and returns what it printed; it may fail.
+fn printed(directory: &Path, argv: &[&str]) -> Finished {
+    Command::new(argv[0]).args(&argv[1..]).current_dir(directory).env_remove("CI").output().unwrap().into()
+}
+
+/// Compares the results of the jobs below `group/` with a table.
+#[track_caller]
+fn agree(project: &Project, finished: &Finished, group: &str, expected: &[(&str, &str)]) {
+    let results = results(project);
+    let prefix = format!("{group}/");
+    let got: Vec<(&str, &str)> =
+        results.iter().filter_map(|(name, result)| Some((name.strip_prefix(&prefix)?, result.as_str()))).collect();
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    assert_eq!(got, expected, "{}", finished.transcript());
+}
