@@ -66,6 +66,11 @@ impl Subtests {
 }
 
 impl TestEvidence {
+    /// `true` if a failure follows from the rules of the test and not from its exit code alone.
+    pub fn says_why(&self) -> bool {
+        self.broken.is_some() || self.failed.is_some() || self.expected != Expected::Success
+    }
+
     /// Judges the end of a job and its log by its rules. `code` is its exit code, if it ended by itself. `None` if the
     /// exit code says everything.
     pub fn read(rules: &TestRules, code: Option<i32>, expect_exit: i32, log: &Path) -> Option<TestEvidence> {
@@ -86,11 +91,11 @@ impl TestEvidence {
         }
         if rules.reads_everything() {
             match text::whole_file(log) {
-                Ok(output) => evidence.apply(rules, &output),
+                Ok(output) => evidence.apply(rules, code, expect_exit, &output),
                 Err(error) => evidence.failed = Some(format!("its log, which decides, could not be read: {error}")),
             }
         }
-        if rules.protocol != Protocol::Tap {
+        if !rules.protocol.is_tap() {
             let end = text::end_of_file(log).unwrap_or_default();
             evidence.recognise(rules, code, &end);
             if evidence.nothing.is_some() {
@@ -106,7 +111,7 @@ impl TestEvidence {
     }
 
     /// Applies the expressions and the protocol to the whole output.
-    fn apply(&mut self, rules: &TestRules, output: &str) {
+    fn apply(&mut self, rules: &TestRules, code: i32, expect_exit: i32, output: &str) {
         let found = |expressions: &[String]| expressions.iter().find_map(|text| matching(text, output));
         if let Some(line) = found(&rules.skip) {
             // Whatever else it printed, as in CTest.
@@ -127,8 +132,11 @@ impl TestEvidence {
                 self.failed = Some(format!("`expect-output` does not match its output: {wanted}"));
             }
         }
-        if rules.protocol == Protocol::Tap {
-            tap::read(output, self);
+        if rules.protocol.is_tap() {
+            tap::read(output, rules.protocol, self);
+            if code != expect_exit && self.broken.is_none() {
+                self.broken = Some(format!("exit code {code} of a program that reports by TAP"));
+            }
         }
     }
 
@@ -136,7 +144,8 @@ impl TestEvidence {
     fn recognise(&mut self, rules: &TestRules, code: i32, end: &str) {
         let report = reports::read(end);
         let Some(report) = report else {
-            if matches!(rules.protocol, Protocol::Libtest | Protocol::Pytest) && code == 0 {
+            // With options of the project's, pytest prints no report, but it has an exit code for no tests.
+            if rules.protocol == Protocol::Libtest && code == 0 {
                 self.nothing = Some("it printed no report of a test".into());
             }
             return;

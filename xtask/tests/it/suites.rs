@@ -7,7 +7,10 @@ use std::process::Command;
 
 use crate::support::{Finished, Project, RunJson};
 
+mod automake;
 mod ctest;
+mod meson;
+mod scripts;
 
 /// A program that ends as its arguments say: an exit code, `abort`, or `leak`; further arguments are printed before.
 const SAY: &str = r#"

@@ -13,6 +13,7 @@ use crate::retry;
 use crate::run::{JobState, Run};
 use crate::schedule::bound::Binding;
 use crate::schedule_report::ScheduleReport;
+use crate::tested::TestEvidence;
 use drydock_base::text;
 use drydock_base::text::plural;
 use drydock_base::units::{self, ByteSize};
@@ -54,7 +55,7 @@ pub(super) fn cause(record: &AttemptRecord) -> String {
         None => outcome.describe(),
     };
     match outcome {
-        Outcome::Failed { .. } if record.evidence.test.as_ref().is_some_and(|test| test.failed.is_some()) => {
+        Outcome::Failed { .. } if record.evidence.test.as_ref().is_some_and(TestEvidence::says_why) => {
             record.verdict.reasons.first().cloned().unwrap_or_default()
         }
         Outcome::Failed { code } if *code == record.evidence.expect_exit => {

@@ -10,6 +10,7 @@ use crate::event::{AttemptRecord, Event, JobResult, Stamped};
 use crate::outcome::Outcome;
 use crate::run::Run;
 use crate::schedule::Prediction;
+use crate::tested::TestEvidence;
 use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::units::{self, ByteSize, JobName};
@@ -81,7 +82,14 @@ impl Terminal {
             text.push_str(&format!(" (attempt {})", record.number));
         }
         if !outcome.is_pass() {
-            text.push_str(&format!("  {}", outcome.describe()));
+            let why = match outcome {
+                // The exit code is not what decided.
+                Outcome::Failed { .. } if record.evidence.test.as_ref().is_some_and(TestEvidence::says_why) => {
+                    record.verdict.reasons.first().cloned()
+                }
+                _ => None,
+            };
+            text.push_str(&format!("  {}", why.unwrap_or_else(|| outcome.describe())));
         }
         if !record.evidence.leftovers.is_empty() {
             let left: Vec<String> =

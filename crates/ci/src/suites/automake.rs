@@ -83,8 +83,14 @@ fn visit(
             argv,
             directory: directory.display().to_string(),
             env: environment.clone(),
-            // GNU's codes for a skipped test and for one that could not be run.
-            rules: TestRules { expected, protocol, skip_exit: vec![77], fail_exit: vec![99], ..TestRules::default() },
+            // GNU's codes for a skipped test and for one that could not be run, which TAP does not have.
+            rules: TestRules {
+                expected,
+                protocol,
+                skip_exit: if tap { Vec::new() } else { vec![77] },
+                fail_exit: if tap { Vec::new() } else { vec![99] },
+                ..TestRules::default()
+            },
             ..ListedTest::default()
         });
     }

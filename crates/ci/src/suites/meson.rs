@@ -72,10 +72,16 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
 }
 
 fn one(build: &Path, test: Introspected, loaded: &Loaded) -> ListedTest {
-    let protocol = if test.protocol == "tap" { Protocol::Tap } else { Protocol::None };
+    let protocol = match test.protocol.as_str() {
+        "tap" => Protocol::MesonTap,
+        "rust" => Protocol::Libtest,
+        _ => Protocol::None,
+    };
     let expected = if loaded.should_fail { Expected::FailureOrSignal } else { Expected::Success };
-    // GNU's codes for a skipped test and for one that could not be run.
-    let rules = TestRules { expected, protocol, skip_exit: vec![77], fail_exit: vec![99], ..TestRules::default() };
+    // GNU's codes for a skipped test and for one that could not be run, which tests that report otherwise do not have.
+    let (skip_exit, fail_exit) =
+        if protocol == Protocol::None { (vec![77], vec![99]) } else { (Vec::new(), Vec::new()) };
+    let rules = TestRules { expected, protocol, skip_exit, fail_exit, ..TestRules::default() };
     // Introspection writes the project in front: `wayland:client`.
     let mut labels: Vec<String> = test.suite.clone();
     labels.extend(test.suite.iter().filter_map(|suite| suite.split_once(':')).map(|(_, own)| own.to_owned()));

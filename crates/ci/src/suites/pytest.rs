@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Context, ListError, malformed, words};
+use drydock_base::exec;
 use drydock_config::jobs::{ListedTest, Protocol, TestRules};
 
 /// The plugin, a module of this name in a directory of its own.
@@ -56,7 +57,8 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
     let file = scratch.path().join("list.json");
     let plugin = scratch.path().join(format!("{MODULE}.py"));
     std::fs::write(&plugin, PLUGIN).map_err(|error| ListError::File { path: plugin, error })?;
-    let mut argv = words(&["pytest", "--collect-only", "-q", "-p", MODULE]);
+    let program = program(context);
+    let mut argv = words(&[&program, "--collect-only", "-q", "-p", MODULE]);
     argv.extend(context.source.args.iter().cloned());
     argv.push(at.display().to_string());
     let modules = [Some(scratch.path().display().to_string()), context.variable("PYTHONPATH")];
@@ -73,11 +75,18 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
     };
     let bytes = std::fs::read(&file).map_err(|error| ListError::File { path: file, error })?;
     let items: Vec<Item> = serde_json::from_slice(&bytes).map_err(|error| malformed(&argv, error))?;
-    Ok(items.into_iter().map(|item| one(context, item)).collect())
+    Ok(items.into_iter().map(|item| one(context, &program, item)).collect())
 }
 
-fn one(context: &Context<'_>, item: Item) -> ListedTest {
-    let mut argv = words(&["pytest", "-q"]);
+/// pytest by the name that it has here.
+fn program(context: &Context<'_>) -> String {
+    let search = context.variable("PATH").map(std::ffi::OsString::from);
+    let found = |name: &&str| exec::find(name, &context.directory, search.as_ref()).is_ok();
+    ["pytest", "pytest-3", "py.test"].into_iter().find(found).unwrap_or("pytest").to_owned()
+}
+
+fn one(context: &Context<'_>, program: &str, item: Item) -> ListedTest {
+    let mut argv = words(&[program]);
     argv.extend(context.source.args.iter().cloned());
     argv.push(item.id.clone());
     ListedTest {

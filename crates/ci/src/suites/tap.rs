@@ -20,24 +20,37 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
 fn one(context: &Context<'_>, file: String) -> ListedTest {
     let path = context.project.join(&file);
     let shown = path.display().to_string();
-    let argv = if is_perl(&path) {
-        [words(&["perl"]), context.source.args.clone(), vec![shown]].concat()
-    } else {
-        vec![shown]
+    let argv = match interpreter(&path) {
+        Interpreter::Perl => [words(&["perl"]), context.source.args.clone(), vec![shown]].concat(),
+        Interpreter::Itself => vec![shown],
+        Interpreter::Other(words) => [words, vec![shown]].concat(),
     };
     ListedTest {
         name: file,
         argv,
         directory: context.directory.display().to_string(),
-        rules: TestRules { protocol: Protocol::Tap, ..TestRules::default() },
+        rules: TestRules { protocol: Protocol::ProveTap, ..TestRules::default() },
         ..ListedTest::default()
     }
 }
 
-/// Scripts that are not executable, and those whose first line names perl, are run by perl.
-fn is_perl(path: &Path) -> bool {
+/// What runs a file.
+enum Interpreter {
+    Perl,
+    Itself,
+    /// The words of the first line of a script.
+    Other(Vec<String>),
+}
+
+/// As prove does: perl runs what has no first line with `#!` and is not executable, and what names perl there.
+fn interpreter(path: &Path) -> Interpreter {
     let executable = std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0);
-    let text = drydock_base::text::end_of_file(path).unwrap_or_default();
-    let first = text.lines().next().unwrap_or_default();
-    !executable || first.starts_with("#!") && first.contains("perl")
+    let text = drydock_base::text::whole_file(path).unwrap_or_default();
+    match text.lines().next().and_then(|line| line.strip_prefix("#!")) {
+        Some(first) if first.contains("perl") => Interpreter::Perl,
+        Some(_) if executable => Interpreter::Itself,
+        Some(first) => Interpreter::Other(first.split_whitespace().map(str::to_owned).collect()),
+        None if executable => Interpreter::Itself,
+        None => Interpreter::Perl,
+    }
 }

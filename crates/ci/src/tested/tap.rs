@@ -2,6 +2,7 @@
 
 use super::{MOST_NAMED, Subtests, TestEvidence};
 use drydock_base::text::printable;
+use drydock_config::jobs::Protocol;
 
 /// The longest description that is kept.
 const LONGEST: usize = 120;
@@ -9,47 +10,54 @@ const LONGEST: usize = 120;
 /// A test line.
 struct Point<'t> {
     passed: bool,
+    number: Option<u64>,
     description: &'t str,
-    /// `SKIP` or `TODO` in lower case, with the reason.
-    directive: Option<(String, &'t str)>,
+    /// `SKIP` or `TODO` in lower case.
+    directive: Option<&'static str>,
 }
 
 /// Reads the whole output of a job.
-pub(super) fn read(output: &str, evidence: &mut TestEvidence) {
+pub(super) fn read(output: &str, protocol: Protocol, evidence: &mut TestEvidence) {
     let mut subtests = Subtests::default();
     let mut plan: Option<(u64, Option<&str>)> = None;
-    let mut bail = None;
+    let mut wrong = None;
     for line in output.lines() {
         if let Some(reason) = line.strip_prefix("Bail out!") {
-            bail = Some(printable(reason.trim(), LONGEST));
+            wrong = Some(format!("it bailed out: {}", printable(reason.trim(), LONGEST)));
             break;
         }
         if let Some(planned) = planned(line) {
             plan = Some(planned);
         } else if let Some(point) = point(line) {
-            count(&mut subtests, &point);
+            count(&mut subtests, &point, protocol);
+            let expected = subtests.total();
+            if let Some(number) = point.number.filter(|number| *number != expected && wrong.is_none()) {
+                wrong = Some(format!("its TAP test {expected} has the number {number}"));
+            }
         }
     }
     let total = subtests.total();
-    evidence.failed = match (&bail, plan) {
-        (Some(reason), _) => Some(format!("it bailed out: {reason}")),
-        (None, _) if subtests.failed > 0 => {
-            let first = subtests.failures.first().map_or("", String::as_str);
-            Some(format!("{} of {total} TAP tests failed, such as `{first}`", subtests.failed))
-        }
+    if let Some(first) = subtests.failures.first() {
+        evidence.failed = Some(format!("{} of {total} TAP tests failed, such as `{first}`", subtests.failed));
+    }
+    evidence.broken = match (wrong, plan) {
         (None, Some((expected, _))) if expected != total => {
             Some(format!("it planned {expected} TAP tests and ran {total}"))
         }
-        (None, None) if total > 0 => Some(format!("it ran {total} TAP tests without a plan (`1..{total}`)")),
-        (None, Some(_) | None) => evidence.failed.take(),
+        (None, None) if total > 0 && protocol != Protocol::MesonTap => {
+            Some(format!("it ran {total} TAP tests without a plan (`1..{total}`)"))
+        }
+        (wrong, Some(_) | None) => wrong,
     };
+    let said = evidence.failed.is_some() || evidence.broken.is_some();
     match plan {
+        Some(_) | None if said => {}
         Some((0, Some(reason))) => {
             evidence.skipped = Some(format!("its plan is `1..0`: {}", printable(reason, LONGEST)));
         }
-        Some((0, None)) => evidence.nothing = Some("its plan is `1..0`".into()),
-        None if total == 0 && bail.is_none() => evidence.nothing = Some("it printed no TAP test".into()),
-        Some(_) | None if total > 0 && subtests.skipped == total => {
+        Some((0, None)) => evidence.skipped = Some("its plan is `1..0`, without a reason".into()),
+        None if total == 0 => evidence.nothing = Some("it printed no TAP test".into()),
+        Some(_) | None if subtests.skipped == total => {
             evidence.skipped = Some(format!("it skipped all of its {total} TAP tests"));
         }
         Some(_) | None => {}
@@ -75,9 +83,11 @@ fn point(line: &str) -> Option<Point<'_>> {
     if !rest.is_empty() && !rest.starts_with(char::is_whitespace) {
         return None;
     }
-    let (description, comment) = split_comment(rest.trim());
+    let (text, comment) = split_comment(rest.trim());
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let number = text.get(..digits).and_then(|digits| digits.parse().ok());
     let directive = ["skip", "todo"].into_iter().find(|word| starts_with_word(comment, word));
-    Some(Point { passed, description, directive: directive.map(|word| (word.to_owned(), after_word(comment))) })
+    Some(Point { passed, number, description: text, directive })
 }
 
 /// The description, and what follows the first `#` that is not escaped.
@@ -94,17 +104,23 @@ fn after_word(text: &str) -> &str {
     text.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim())
 }
 
-fn count(subtests: &mut Subtests, point: &Point<'_>) {
-    match (&point.directive, point.passed) {
-        (Some((word, _)), true) if word == "skip" => subtests.skipped += 1,
-        // A test that is still to be done may fail.
-        (Some((word, _)), _) if word == "todo" => subtests.passed += 1,
-        (_, true) => subtests.passed += 1,
-        (_, false) => {
-            subtests.failed += 1;
-            if subtests.failures.len() < MOST_NAMED {
-                subtests.failures.push(printable(point.description, LONGEST));
-            }
+fn count(subtests: &mut Subtests, point: &Point<'_>, protocol: Protocol) {
+    let failed = match (point.directive, point.passed) {
+        (Some("skip"), true) => {
+            subtests.skipped += 1;
+            return;
         }
+        // A test that is still to be done may fail; that it passes is a failure except for prove.
+        (Some("todo"), passed) => passed && protocol != Protocol::ProveTap,
+        (_, passed) => !passed,
+    };
+    if failed {
+        subtests.failed += 1;
+        if subtests.failures.len() < MOST_NAMED {
+            let todo = if point.directive.is_some() { " (to be done, and passed)" } else { "" };
+            subtests.failures.push(format!("{}{todo}", printable(point.description, LONGEST)));
+        }
+    } else {
+        subtests.passed += 1;
     }
 }

@@ -55,7 +55,12 @@ fn tap_is_read() {
     let tap = TestRules { protocol: Protocol::Tap, ..TestRules::default() };
     let said = |output: &str| {
         let evidence = read(&tap, 0, output);
-        let word = [("failed", &evidence.failed), ("skipped", &evidence.skipped), ("nothing", &evidence.nothing)];
+        let word = [
+            ("failed", &evidence.failed),
+            ("broken", &evidence.broken),
+            ("skipped", &evidence.skipped),
+            ("nothing", &evidence.nothing),
+        ];
         let word = word.into_iter().find_map(|(word, why)| Some(format!("{word}: {}", why.as_ref()?)));
         (word.unwrap_or_default(), evidence.subtests.unwrap().describe())
     };
@@ -65,12 +70,18 @@ fn tap_is_read() {
     is("ok 1 # SKIP no net\nok 2\n1..2\n", "", "1 passed, 1 skipped");
     is("ok 1 # skip no net\n1..1\n", "skipped: it skipped all of its 1 TAP tests", "1 skipped");
     is("1..0 # SKIP no python\n", "skipped: its plan is `1..0`: no python", "none");
-    is("1..0\n", "nothing: its plan is `1..0`", "none");
+    is("1..0\n", "skipped: its plan is `1..0`, without a reason", "none");
     is("words\n", "nothing: it printed no TAP test", "none");
     is("1..2\nok 1\nnot ok 2 - b\n", "failed: 1 of 2 TAP tests failed, such as `2 - b`", "1 passed, 1 failed");
-    is("1..3\nok 1\n", "failed: it planned 3 TAP tests and ran 1", "1 passed");
-    is("ok 1\n", "failed: it ran 1 TAP tests without a plan (`1..1`)", "1 passed");
-    is("1..1\nok 1\nBail out! no disk\n", "failed: it bailed out: no disk", "1 passed");
+    is("1..3\nok 1\n", "broken: it planned 3 TAP tests and ran 1", "1 passed");
+    is("ok 1\n", "broken: it ran 1 TAP tests without a plan (`1..1`)", "1 passed");
+    is("1..1\nok 1\nBail out! no disk\n", "broken: it bailed out: no disk", "1 passed");
+    is(
+        "ok 1\nok 2 # todo later\n1..2\n",
+        "failed: 1 of 2 TAP tests failed, such as `2 (to be done, and passed)`",
+        "1 passed, 1 failed",
+    );
+    is("1..2\nok 2\nok 1\n", "broken: its TAP test 1 has the number 2", "2 passed");
     // Subtests are indented, and words that only begin like a test are not one.
     is("    not ok 1 - inner\nok 1 - outer\nokay\n1..1\n", "", "1 passed");
 }

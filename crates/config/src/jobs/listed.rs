@@ -59,8 +59,12 @@ pub enum Protocol {
     /// Nothing in particular: only reports of well-known runners are recognised.
     #[default]
     None,
-    /// The Test Anything Protocol.
+    /// The Test Anything Protocol, as automake's driver takes it.
     Tap,
+    /// The same, as Meson takes it: a plan is not needed.
+    MesonTap,
+    /// The same, as prove(1) takes it: a test that is still to be done may pass.
+    ProveTap,
     /// A Rust test program of which one test runs.
     Libtest,
     /// pytest with one test.
@@ -91,11 +95,21 @@ pub struct TestRules {
     pub allow_no_tests: bool,
 }
 
+impl Protocol {
+    /// `true` for the Test Anything Protocol.
+    pub fn is_tap(self) -> bool {
+        match self {
+            Protocol::Tap | Protocol::MesonTap | Protocol::ProveTap => true,
+            Protocol::None | Protocol::Libtest | Protocol::Pytest => false,
+        }
+    }
+}
+
 impl TestRules {
     /// `true` if the whole output of the job decides, and not only its end.
     pub fn reads_everything(&self) -> bool {
         let lists = [&self.pass, &self.fail, &self.skip];
-        self.expect_output.is_some() || self.protocol == Protocol::Tap || lists.iter().any(|list| !list.is_empty())
+        self.expect_output.is_some() || self.protocol.is_tap() || lists.iter().any(|list| !list.is_empty())
     }
 }
 

@@ -1,0 +1,97 @@
+//! automake, with its own driver and that for TAP.
+
+use super::{SAY, agree};
+use crate::support::{Project, need_tools};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+/// Each test with its script (none for a program), and the results of Drydock and of automake.
+const TESTS: &[(&str, &str, &str, &str)] = &[
+    ("say", "", "passed", "PASS"),
+    ("pass.sh", "exit 0", "passed", "PASS"),
+    ("fail.sh", "exit 1", "failed failed{1}", "FAIL"),
+    ("skips.sh", "exit 77", "skipped", "SKIP"),
+    ("hard.sh", "exit 99", "failed failed{99}", "ERROR"),
+    (
+        "env.sh",
+        "test \"$A\" = '1 2' && test \"$B\" = x && test -f \"$srcdir/pass.sh\" && case $- in *e*) exit 0;; esac; exit 1",
+        "passed",
+        "PASS",
+    ),
+    ("x-fails.sh", "exit 1", "passed", "XFAIL"),
+    ("x-dies.sh", "kill -ABRT $$", "passed", "XFAIL"),
+    ("x-passes.sh", "exit 0", "failed failed{0}", "XPASS"),
+    ("x-skips.sh", "exit 77", "skipped", "SKIP"),
+    ("x-hard.sh", "exit 99", "failed failed{99}", "ERROR"),
+    ("ok.tap", "echo 1..2; echo ok 1; echo ok 2 '# SKIP'", "passed", "PASS"),
+    ("not-ok.tap", "echo 1..1; echo not ok 1", "failed failed{0}", "FAIL"),
+    ("all.tap", "echo 1..0 '# SKIP' no", "skipped", "SKIP"),
+    ("zero.tap", "echo 1..0", "skipped", "SKIP"),
+    ("bail.tap", "echo 1..1; echo ok 1; echo 'Bail out!'", "failed failed{0}", "ERROR"),
+    // The result of the whole is that of its tests, each of which failed as expected.
+    ("x-not-ok.tap", "echo 1..1; echo not ok 1", "passed", "PASS"),
+    ("todo.tap", "echo 1..1; echo ok 1 '# TODO'", "failed failed{0}", "FAIL"),
+    ("no-plan.tap", "echo ok 1", "failed failed{0}", "ERROR"),
+    ("code.tap", "echo 1..1; echo ok 1; exit 1", "failed failed{1}", "ERROR"),
+    ("sub/pass.sh", "exit 0", "passed", "PASS"),
+];
+
+const CONFIGURE: &str = "AC_INIT([suite],[1])\nAC_CONFIG_AUX_DIR([aux])\nAM_INIT_AUTOMAKE([foreign subdir-objects])\n\
+                         AC_PROG_CC\nAC_PROG_AWK\nAC_REQUIRE_AUX_FILE([tap-driver.sh])\n\
+                         AC_CONFIG_FILES([Makefile sub/Makefile])\nAC_OUTPUT\n";
+
+#[test]
+fn each_property_of_automake_is_kept_and_make_check_agrees() {
+    let tools = [("automake", "automake"), ("autoreconf", "autoconf"), ("gcc", "gcc"), ("make", "make")];
+    if !need_tools(&tools) {
+        return;
+    }
+    let here = |test: &&str| !test.contains('/');
+    let all: Vec<&str> = TESTS.iter().map(|(name, ..)| *name).filter(here).collect();
+    let expected_to_fail: Vec<&str> = all.iter().filter(|name| name.starts_with("x-")).copied().collect();
+    let makefile = format!(
+        "SUBDIRS = . sub\ncheck_PROGRAMS = say\nTEST_EXTENSIONS = .sh .tap\nSH_LOG_COMPILER = $(SHELL)\n\
+         AM_SH_LOG_FLAGS = -e\nTAP_LOG_DRIVER = $(SHELL) $(top_srcdir)/aux/tap-driver.sh\n\
+         AM_TESTS_ENVIRONMENT = A='1 2'; export A;\nTESTS_ENVIRONMENT = B=x\nTESTS = {}\nXFAIL_TESTS = {}\n",
+        all.join(" "),
+        expected_to_fail.join(" ")
+    );
+    let mut project = Project::new()
+        .file("say.c", SAY)
+        .file("configure.ac", CONFIGURE)
+        .file("Makefile.am", &makefile)
+        .file("sub/Makefile.am", "TESTS = pass.sh\n")
+        .file("aux/none", "")
+        .jobs(
+            "defaults: {memory: 64MiB}\njobs:\n  bootstrap: {run: [autoreconf, --install]}\n  \
+             configure: {needs: [bootstrap], run: [../configure, -q], directory: b}\n  \
+             build: {needs: [configure], run: [make, check, 'TESTS='], directory: b, allow-no-tests: true}\n  \
+             suite: {for-each: {automake: b, after: [build]}}\n",
+        )
+        .file("b/none", "");
+    for (name, script, ..) in TESTS.iter().filter(|(_, script, ..)| !script.is_empty()) {
+        project = project.file(name, &format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(project.path().join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let library = fs::read_dir("/usr/share").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let driver = library.map(|path| path.join("tap-driver.sh")).find(|path| path.is_file()).unwrap();
+    fs::copy(driver, project.path().join("aux/tap-driver.sh")).unwrap();
+    let finished = project.xtask(&["ci", "-j", "2"]).run();
+    let expected: Vec<(&str, &str)> = TESTS.iter().map(|(name, _, result, _)| (*name, *result)).collect();
+    agree(&project, &finished, "suite", &expected);
+
+    super::printed(&project.path().join("b"), &["make", "-k", "check"]);
+    let own: BTreeMap<&str, String> = TESTS
+        .iter()
+        .map(|(name, ..)| {
+            // `sub` declares no extensions.
+            let stem = if name.contains('/') { name } else { name.split('.').next().unwrap() };
+            let result = fs::read_to_string(project.path().join(format!("b/{stem}.trs"))).unwrap();
+            let result = result.lines().find_map(|line| line.strip_prefix(":global-test-result: ")).unwrap();
+            (*name, result.to_owned())
+        })
+        .collect();
+    let expected: BTreeMap<&str, String> = TESTS.iter().map(|(name, _, _, own)| (*name, (*own).to_owned())).collect();
+    assert_eq!(own, expected);
+}

@@ -1,0 +1,91 @@
+//! Meson.
+
+use super::{SAY, agree, printed};
+use crate::support::{Project, need_tools};
+use std::collections::BTreeMap;
+
+/// Each test with its command and properties in Meson's language, and the results of Drydock and of Meson.
+const TESTS: &[(&str, &str, &str, &str)] = &[
+    ("plain", "say, args: ['0']", "passed", "OK"),
+    ("fails", "say, args: ['3']", "failed failed{3}", "FAIL"),
+    ("dies", "say, args: ['abort']", "failed crashed{6}", "FAIL"),
+    ("should fail", "say, args: ['3'], should_fail: true", "passed", "EXPECTEDFAIL"),
+    ("should-fail-dies", "say, args: ['abort'], should_fail: true", "passed", "EXPECTEDFAIL"),
+    ("should-fail-passes", "say, args: ['0'], should_fail: true", "failed failed{0}", "UNEXPECTEDPASS"),
+    ("skipped", "say, args: ['77']", "skipped", "SKIP"),
+    ("skipped-should-fail", "say, args: ['77'], should_fail: true", "skipped", "SKIP"),
+    ("error", "say, args: ['99']", "failed failed{99}", "ERROR"),
+    ("error-should-fail", "say, args: ['99'], should_fail: true", "failed failed{99}", "ERROR"),
+    ("env", "sh, args: ['-c', 'test \"$A\" = \"1 2\" && test \"$B\" = x:y'], env: variables", "passed", "OK"),
+    ("env-list", "sh, args: ['-c', 'test \"$Q\" = z'], env: ['Q=z']", "passed", "OK"),
+    ("workdir", "sh, args: ['-c', 'test -f meson.build'], workdir: meson.current_source_dir()", "passed", "OK"),
+    ("slow", "sh, args: ['-c', 'sleep 60'], timeout: 1", "failed timed-out", "TIMEOUT"),
+    ("unlimited", "say, args: ['0'], timeout: 0", "passed", "OK"),
+    ("alone", "say, args: ['0'], is_parallel: false, priority: 5, suite: ['net', 'quick']", "passed", "OK"),
+    ("tap", "say, args: ['0', '1..2', 'ok 1', 'ok 2 # SKIP x'], protocol: 'tap'", "passed", "OK"),
+    ("tap-fails", "say, args: ['0', '1..2', 'ok 1', 'not ok 2'], protocol: 'tap'", "failed failed{0}", "FAIL"),
+    (
+        "tap-should-fail",
+        "say, args: ['0', '1..1', 'not ok 1'], protocol: 'tap', should_fail: true",
+        "passed",
+        "EXPECTEDFAIL",
+    ),
+    ("tap-code", "say, args: ['1', '1..1', 'ok 1'], protocol: 'tap'", "failed failed{1}", "ERROR"),
+    (
+        "tap-code-should-fail",
+        "say, args: ['1', '1..1', 'not ok 1'], protocol: 'tap', should_fail: true",
+        "failed failed{1}",
+        "ERROR",
+    ),
+    ("tap-77", "say, args: ['77', '1..1', 'ok 1'], protocol: 'tap'", "failed failed{77}", "ERROR"),
+    ("tap-skips", "say, args: ['0', '1..0 # SKIP no net'], protocol: 'tap'", "skipped", "SKIP"),
+    ("tap-zero", "say, args: ['0', '1..0'], protocol: 'tap'", "skipped", "SKIP"),
+    ("tap-all-skipped", "say, args: ['0', '1..1', 'ok 1 # SKIP'], protocol: 'tap'", "skipped", "SKIP"),
+    ("tap-short", "say, args: ['0', '1..3', 'ok 1'], protocol: 'tap'", "failed failed{0}", "ERROR"),
+    ("tap-order", "say, args: ['0', '1..2', 'ok 2', 'ok 1'], protocol: 'tap'", "failed failed{0}", "ERROR"),
+    ("tap-bail", "say, args: ['0', '1..1', 'ok 1', 'Bail out! x'], protocol: 'tap'", "failed failed{0}", "ERROR"),
+    ("tap-todo", "say, args: ['0', '1..1', 'not ok 1 # TODO'], protocol: 'tap'", "passed", "OK"),
+    ("tap-todo-passes", "say, args: ['0', '1..1', 'ok 1 # TODO'], protocol: 'tap'", "failed failed{0}", "FAIL"),
+    ("tap-no-plan", "say, args: ['0', 'ok 1'], protocol: 'tap'", "passed", "OK"),
+    // The one where Drydock is stricter: a program that should report tests, and reports none, tested nothing.
+    ("tap-none", "say, args: ['0'], protocol: 'tap'", "failed nothing-tested", "SKIP"),
+];
+
+#[test]
+fn each_property_of_meson_is_kept_and_meson_agrees() {
+    if !need_tools(&[("meson", "meson"), ("ninja", "ninja-build"), ("gcc", "gcc")]) {
+        return;
+    }
+    let mut build = "project('suite', 'c')\nsay = executable('say', 'say.c')\nsh = find_program('sh')\n\
+                     variables = environment()\nvariables.set('A', '1 2')\nvariables.append('B', 'x', 'y')\n"
+        .to_owned();
+    for (name, test, ..) in TESTS {
+        build.push_str(&format!("test('{name}', {test})\n"));
+    }
+    // Two tests may have one name; benchmarks are none.
+    build.push_str("test('plain', say, args: ['0'], suite: 'other')\nbenchmark('bench', say, args: ['1'])\n");
+    let project = Project::new().file("say.c", SAY).file("meson.build", &build).jobs(
+        "defaults: {memory: 16MiB}\njobs:\n  build: {run: [sh, -c, meson setup b && ninja -C b]}\n  \
+         suite: {for-each: {meson: b}, needs: [build]}\n",
+    );
+    let finished = project.xtask(&["ci", "-j", "2"]).run();
+    let named: Vec<(String, &str)> =
+        TESTS.iter().map(|(name, _, result, _)| (name.replace(' ', "-"), *result)).collect();
+    let mut named: Vec<(&str, &str)> = named.iter().map(|(name, result)| (name.as_str(), *result)).collect();
+    named.push(("plain-2", "passed"));
+    agree(&project, &finished, "suite", &named);
+    let label = project.xtask(&["ci", "plan", "label:net"]).run();
+    assert!(label.stdout.starts_with("2 jobs in") && label.stdout.contains("suite/alone"), "{}", label.transcript());
+
+    printed(project.path(), &["meson", "test", "-C", "b", "--no-rebuild"]);
+    let log = std::fs::read_to_string(project.path().join("b/meson-logs/testlog.json")).unwrap();
+    let own: BTreeMap<String, String> = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|test| (test["name"].as_str().unwrap().to_owned(), test["result"].as_str().unwrap().to_owned()))
+        .map(|(name, result)| (name.rsplit(" / ").next().unwrap().to_owned(), result))
+        .collect();
+    let expected: BTreeMap<String, String> =
+        TESTS.iter().map(|(name, _, _, own)| ((*name).to_owned(), (*own).to_owned())).collect();
+    assert_eq!(own, expected);
+}

@@ -1,0 +1,167 @@
+//! pytest, prove and Cargo.
+
+use super::{agree, printed};
+use crate::support::{Finished, Project, need_tool, need_tools, text};
+
+const PYTEST: &str = r#"
+import pytest
+def test_passes(): pass
+def test_fails(): assert 0
+@pytest.mark.skip(reason="no net")
+def test_skipped(): assert 0
+def test_skips_inside(): pytest.skip("later")
+@pytest.mark.xfail
+def test_xfail(): assert 0
+@pytest.mark.xfail(strict=True)
+def test_xpass_strict(): pass
+@pytest.mark.parametrize("v", ["a", "b c", "d::e/f"])
+def test_param(v): pass
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+def test_marked(): pass
+class TestClass:
+    def test_method(self): pass
+@pytest.fixture
+def broken(): raise OSError("x")
+def test_error(broken): pass
+"#;
+
+fn run(project: &Project) -> Finished {
+    project.xtask(&["ci", "-j", "2"]).run()
+}
+
+#[test]
+fn each_test_of_pytest_is_a_job_and_pytest_agrees() {
+    if !need_tool("pytest-3", "python3-pytest") {
+        return;
+    }
+    // Options of the project's stay; with these it prints no report.
+    let project = Project::new()
+        .file("tests/test_all.py", PYTEST)
+        .file("pytest.ini", "[pytest]\naddopts = -q\nmarkers =\n  slow: x\n  timeout: x\n")
+        .jobs("defaults: {memory: 64MiB}\njobs:\n  suite: {for-each: {pytest: tests}}\n");
+    let finished = run(&project);
+    let expected = [
+        ("test_passes", "passed", ""),
+        ("test_fails", "failed failed{1}", "failure"),
+        ("test_skipped", "skipped", "skipped"),
+        ("test_skips_inside", "skipped", "skipped"),
+        ("test_xfail", "passed", "skipped"),
+        ("test_xpass_strict", "failed failed{1}", "failure"),
+        ("test_param-a", "passed", ""),
+        ("test_param-b-c", "passed", ""),
+        ("test_param-d::e/f", "passed", ""),
+        ("test_marked", "passed", ""),
+        ("TestClass::test_method", "passed", ""),
+        ("test_error", "failed failed{1}", "error"),
+    ];
+    let named: Vec<(String, &str)> =
+        expected.iter().map(|(name, result, _)| (format!("tests/test_all.py::{name}"), *result)).collect();
+    let named: Vec<(&str, &str)> = named.iter().map(|(name, result)| (name.as_str(), *result)).collect();
+    agree(&project, &finished, "suite", &named);
+    let label = project.xtask(&["ci", "plan", "label:slow"]).run();
+    assert!(label.stdout.starts_with("1 jobs in") && label.stdout.contains("8m 20s"), "{}", label.transcript());
+
+    let own = project.path().join("own.xml");
+    printed(project.path(), &["pytest", "--junit-xml", &text(&own)]);
+    let xml = std::fs::read_to_string(own).unwrap();
+    let mut verdicts: Vec<(String, String)> = xml
+        .split("<testcase ")
+        .skip(1)
+        .map(|part| {
+            let name = part.split("name=\"").nth(2).unwrap().split('"').next().unwrap();
+            let children = ["failure", "skipped", "error"];
+            let word = children.iter().find(|word| part.contains(&format!("<{word}"))).copied().unwrap_or_default();
+            (name.replace(['[', ' '], "-").replace(']', ""), word.to_owned())
+        })
+        .collect();
+    verdicts.sort();
+    let mut own: Vec<(String, String)> = expected
+        .iter()
+        .map(|(name, _, own)| {
+            (name.rsplit_once("TestClass::").map_or(*name, |(_, own)| own).to_owned(), (*own).to_owned())
+        })
+        .collect();
+    own.sort();
+    assert_eq!(verdicts, own);
+}
+
+#[test]
+fn each_script_that_prints_tap_is_a_job_and_prove_agrees() {
+    if !need_tools(&[("perl", "perl"), ("prove", "perl")]) {
+        return;
+    }
+    let tests = [
+        ("sh.t", "#!/bin/sh\necho 1..1; echo ok 1\n", "passed", "ok"),
+        ("todo.t", "print \"1..1\\nok 1 # TODO x\\n\";", "passed", "ok"),
+        ("skip.t", "#!/usr/bin/perl -w\nuse Test::More; plan skip_all => 'no'", "skipped", "skipped: no"),
+        ("bad.t", "use Test::More; ok(0, 'bad'); done_testing;", "failed failed{1}", "Failed"),
+        ("no-plan.t", "print \"ok 1\\n\"", "failed failed{0}", "All 1 subtests passed"),
+        ("library.t", "use Own; print \"1..1\\nok 1\\n\"", "passed", "ok"),
+        ("none.t", "print \"hello\\n\"", "failed nothing-tested", "No subtests run"),
+    ];
+    let mut project = Project::new()
+        .file("lib/Own.pm", "1;")
+        .jobs("defaults: {memory: 64MiB}\njobs:\n  suite: {for-each: {tap: 't/*.t', args: [-Ilib]}}\n");
+    for (name, script, ..) in tests {
+        project = project.file(&format!("t/{name}"), script);
+    }
+    let finished = run(&project);
+    let named: Vec<(String, &str)> = tests.iter().map(|(name, _, result, _)| (format!("t/{name}"), *result)).collect();
+    let named: Vec<(&str, &str)> = named.iter().map(|(name, result)| (name.as_str(), *result)).collect();
+    agree(&project, &finished, "suite", &named);
+    let own = printed(project.path(), &["prove", "-Ilib", "t"]);
+    for (name, _, _, verdict) in tests {
+        let after = own.stdout.split_once(&format!("t/{name} ")).unwrap().1;
+        let result = after.trim_start_matches(['.', ' ', '\n']);
+        assert!(result.starts_with(verdict) || result.lines().nth(1).unwrap().starts_with(verdict), "{name}: {own:?}");
+    }
+}
+
+#[test]
+fn each_test_of_cargo_is_a_job_and_none_passes_without_a_test() {
+    let library = "//! ```\n//! assert_eq!(small::one(), 1);\n//! ```\npub fn one() -> i32 { 1 }\n#[cfg(test)]\nmod tests {\n\
+                   #[test] fn unit() { assert_eq!(std::env::var(\"CARGO_PKG_NAME\").unwrap(), \"small\"); }\n\
+                   #[test] #[ignore] fn ignored() {}\n#[test] #[should_panic] fn panics() { panic!() }\n\
+                   #[test] fn fails() { panic!(\"x\") }\n}\n";
+    let project = Project::new()
+        .file(
+            "Cargo.toml",
+            "[package]\nname = \"small\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[[test]]\nname = \"own\"\n\
+             harness = false\n[workspace]\n",
+        )
+        .file("src/lib.rs", library)
+        .file("src/main.rs", "fn main() {}\n#[test] fn unit() {}\n")
+        .file("tests/it.rs", "#[test] fn unit() { assert!(std::path::Path::new(\"Cargo.toml\").exists()); }\n")
+        .file("tests/own.rs", "fn main() { println!(\"a harness of its own\"); }\n")
+        .jobs(
+            "defaults: {memory: 64MiB}\njobs:\n  suite: {for-each: {cargo-test: .}, locks: [target]}\n  \
+             wrong-name: {run: [cargo, test, -q, --lib, --, --exact, nosuch], needs: [suite-runs]}\n  \
+             suite-runs: {run: [cargo, test, --no-run]}\n  \
+             declared: {run: [cargo, test, -q, --lib, --, --exact, nosuch], needs: [wrong-name-ran], allow-no-tests: true}\n  \
+             wrong-name-ran: {run: [\"true\"]}\n  \
+             said: {run: [echo, 3 checks], expect-output: '[1-9][0-9]* checks'}\n  \
+             said-nothing: {run: [echo, 0 checks], expect-output: '[1-9][0-9]* checks'}\n  \
+             skips: {run: [sh, -c, exit 7], skip-exit: [7]}\n  after-skip: {run: [\"true\"], needs: [skips]}\n",
+        );
+    let finished = run(&project);
+    let expected = [
+        ("small/lib/tests::unit", "passed"),
+        ("small/lib/tests::ignored", "skipped"),
+        ("small/lib/tests::panics", "passed"),
+        ("small/lib/tests::fails", "failed failed{101}"),
+        ("small/bin-small/unit", "passed"),
+        ("small/test-it/unit", "passed"),
+        ("small/test-own", "passed"),
+        ("small/doc", "passed"),
+    ];
+    agree(&project, &finished, "suite", &expected);
+    let results = super::results(&project);
+    let own = |name: &str| results[name].clone();
+    assert_eq!(own("wrong-name"), "failed nothing-tested", "{}", finished.transcript());
+    assert_eq!(
+        (own("declared"), own("said"), own("said-nothing")),
+        ("passed".into(), "passed".into(), "failed failed{0}".into())
+    );
+    assert_eq!((own("skips"), own("after-skip")), ("skipped".into(), "passed".into()));
+}
