@@ -59,7 +59,7 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
     let mut tests = Vec::with_capacity(introspected.len());
     let mut taken = vec![false; loaded.len()];
     for test in introspected {
-        // Both lists have the same tests, in any order; two with the same name are told apart by their suites.
+        // Both lists have the same tests, in any order; two with the same name differ by their suites.
         let at = (0..loaded.len())
             .find(|at| !taken[*at] && loaded[*at].name == test.name && loaded[*at].suite == test.suite);
         let Some(at) = at else {

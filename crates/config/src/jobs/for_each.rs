@@ -35,7 +35,7 @@ pub(super) fn resolve(declared: &Spanned<ForEachDeclaration>, problems: &mut Pro
         }
         if except.is_written() {
             let problem = Problem::new(except.place, "`except` without `glob`");
-            problems.push(problem.help("remove it; selectors of `ci run` choose among the tests of a suite"));
+            problems.push(problem.help("remove it; selectors on the command line choose among the tests of a suite"));
         }
         let name = match name {
             Some(name) => template(name, &Placeholder::OF_ITEM, problems)?,

@@ -7,7 +7,7 @@ use crate::decode::Spanned;
 use crate::diagnostic::{Problem, Problems};
 use crate::paths;
 use crate::template::{Template, Values};
-use drydock_base::units::JobName;
+use drydock_base::units::{BadValue, JobName};
 use std::collections::{HashMap, HashSet};
 
 /// The declared suite; `None` if there is none, and `Some(None)` after a problem was added.
@@ -65,7 +65,7 @@ pub(super) fn expand(
     let mut taken = HashSet::with_capacity(tests.len());
     let mut names = Vec::with_capacity(tests.len());
     for test in &tests {
-        names.push(unique(job, name, test, &mut taken).map_err(|problem| vec![Problem::new(place, problem)])?);
+        names.push(unique(job, name, test, &mut taken).map_err(|bad| vec![Problem::bad_value(place, bad)])?);
     }
     let mut jobs: HashMap<&str, Vec<&JobName>> = HashMap::new();
     for (test, name) in tests.iter().zip(&names) {
@@ -88,21 +88,26 @@ pub(super) fn expand(
 }
 
 /// A name that no other test of the suite has: with a number behind it if another has the same.
-fn unique(job: &Job, template: &Template, test: &ListedTest, taken: &mut HashSet<JobName>) -> Result<JobName, String> {
+fn unique(
+    job: &Job,
+    template: &Template,
+    test: &ListedTest,
+    taken: &mut HashSet<JobName>,
+) -> Result<JobName, BadValue> {
     let values = Values { item: Some(test.name.clone()), name: job.name.to_string(), jobs: 1 };
     let slug = JobName::slug(&template.render(&values));
     let slug = if slug.is_empty() { "test".to_owned() } else { slug };
     let room = JobName::LONGEST.saturating_sub(job.name.as_str().len() + 16);
     let slug = if slug.len() > room { format!("{}-{:08x}", shortened(&slug, room), hash(&test.name)) } else { slug };
-    for number in 1_usize.. {
+    let mut number = 1_usize;
+    loop {
         let text = if number == 1 { slug.clone() } else { format!("{slug}-{number}") };
-        let name: JobName =
-            format!("{}/{text}", job.name).parse().map_err(|bad: drydock_base::units::BadValue| bad.problem)?;
+        let name: JobName = format!("{}/{text}", job.name).parse()?;
         if taken.insert(name.clone()) {
             return Ok(name);
         }
+        number += 1;
     }
-    Err("there are too many tests with the same name".to_owned())
 }
 
 /// The beginning of a slug, which is ASCII, without a separator at its end.
