@@ -69,7 +69,7 @@ pub(super) fn resolve(declared: &Spanned<ForEachDeclaration>, problems: &mut Pro
             Items::LinesOf { run: command(lines_of, &[Placeholder::Name], problems)? }
         }
         (Some(_), Some(lines_of)) => {
-            problems.push(Problem::new(lines_of.place, "both `glob` and `lines-of`").expected(one_of));
+            problems.push(Problem::new(lines_of.place, "both `glob` and `lines-of`").expected("one source"));
             return None;
         }
         (None, None) => {

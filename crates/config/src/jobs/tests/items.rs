@@ -203,9 +203,10 @@ jobs:
             "6:28: the path `../x` contains a `..` component (a path relative to the project and inside of it)",
             "7:41: the job `f` needs itself (remove it)",
             "7:44: unknown job `nowhere` (the name of a job in this file)",
-            "8:32: x",
+            "8:32: `(` is not a regular expression: found open group without closing ')' (an expression such as `[1-9][0-9]* \
+             tests`)",
             "8:49: `0` is out of range (a whole number from 1 to 255)",
-            "8:63: x",
+            "8:61: the name of a lock is empty (a name such as `port-8080`)",
             &format!("9:17: `for-each` has no source of items ({any})"),
         ]
     );

@@ -74,10 +74,7 @@ fn every_problem_of_a_job_is_reported() {
            `ctest`, `meson`, `automake`, `pytest`, `cargo-test` and `tap`)",
         ],
     );
-    says(
-        &one("for-each: {glob: [], lines-of: [x]}"),
-        &["both `glob` and `lines-of` (either `glob` with a pattern of files, or `lines-of` with a command)"],
-    );
+    says(&one("for-each: {glob: [], lines-of: [x]}"), &["both `glob` and `lines-of` (one source)"]);
     says(&one("for-each: {glob: []}"), &["the list of patterns is empty (a pattern such as `tests/run-*.c`)"]);
     says(&one("env: {A: x}, pass-env: [A]"), &["`A` is both in `env` and in `pass-env` (remove it from one of them)"]);
     says(&one("directory: /tmp"), &["the path `/tmp` is absolute (a path relative to the project and inside of it)"]);
