@@ -8,7 +8,6 @@ use std::sync::OnceLock;
 
 use drydock_base::checksum::Checksum;
 use rustix::fs::{FlockOperation, flock};
-use tempfile::TempDir;
 
 use crate::support::{Finished, need_tools, text, xtask_binary};
 
@@ -21,18 +20,47 @@ pub(crate) fn has_tools(more: &[(&str, &str)]) -> bool {
     need_tools(&base) && need_tools(more)
 }
 
+/// A directory of this process, for what its tests share. Nothing removes it at the end of the process, so the next
+/// process does.
+fn shared_directory() -> &'static Path {
+    const PREFIX: &str = "drydock-tests-of-";
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let all = std::env::temp_dir();
+        for entry in fs::read_dir(&all).unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap_or_default();
+            let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+            if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                // Another process may be removing it, or another user own it.
+                fs::remove_dir_all(entry.path()).ok();
+            }
+        }
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        tempfile::Builder::new().prefix(&prefix).tempdir_in(all).unwrap().keep()
+    })
+}
+
 /// lanternd in git, shared by all tests, which keep their state elsewhere.
 pub(crate) fn lanternd() -> &'static Path {
-    static PROJECT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_directory, project) = PROJECT.get_or_init(|| {
-        let directory = tempfile::Builder::new().prefix("drydock-deb-").tempdir().unwrap();
+    static PROJECT: OnceLock<PathBuf> = OnceLock::new();
+    PROJECT.get_or_init(|| {
+        let made = shared_directory().join("made");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/lanternd/tools/make-project.sh");
-        let made = Command::new("sh").arg(script).arg(directory.path().join("made")).output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let project = directory.path().join("made/lanternd");
-        (directory, project)
-    });
-    project
+        let output = Command::new("sh").arg(script).arg(&made).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        made.join("lanternd")
+    })
+}
+
+/// The state of a project with lanternd's source package for bookworm, built once for all tests that are about something
+/// else.
+pub(crate) fn lanternd_sources() -> &'static Path {
+    static STATE: OnceLock<PathBuf> = OnceLock::new();
+    STATE.get_or_init(|| {
+        let state = shared_directory().join("sources");
+        Deb::new(lanternd(), &state).ok(&["source", "--series", "bookworm"]);
+        state
+    })
 }
 
 /// A home directory of gpg with one key, and the key's fingerprint.
@@ -146,8 +174,9 @@ impl Proofs {
         }
         let proofs = Proofs::open();
         let state = tempfile::tempdir().unwrap();
+        // The proof is not for all who share the sources.
+        run(lanternd_sources(), &["cp", "-r", "dist", &text(state.path())], &[]);
         let deb = Deb::new(lanternd(), state.path());
-        deb.ok(&["source", "--series", "bookworm"]);
         let dsc = deb.file("debian12.1", ".dsc");
         let found = proofs.directory_for(&dsc);
         // A proof that was kept in an older format is built again.

@@ -18,7 +18,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::registry_server::Server;
-use crate::deb::fixture::{Proofs, kept_directory, lanternd, run};
+use crate::deb::fixture::{Proofs, kept_directory, lanternd, lanternd_sources, run};
 use crate::support::{Finished, need_tool, text, xtask_binary};
 
 /// A Debian that is made once and kept between runs of the tests; none without mmdebstrap.
@@ -169,13 +169,10 @@ impl BuildProject {
         Some(self)
     }
 
-    /// Builds lanternd's source package, which proofs are about; returns its `.dsc`.
+    /// Puts lanternd's source package, which proofs are about, where `deb source` has it; returns its `.dsc`.
     pub(crate) fn sources(&self) -> PathBuf {
-        let argv = self.argv(&[]);
-        let options = &argv[..argv.len() - 1];
-        let words: Vec<&str> =
-            options.iter().map(String::as_str).chain(["deb", "source", "--series", "bookworm"]).collect();
-        run(self.directory.path(), &words, &[]);
+        fs::create_dir_all(self.at("state")).unwrap();
+        run(lanternd_sources(), &["cp", "-r", "dist", &text(&self.at("state"))], &[]);
         self.at("state/dist/0.3.0/deb/lanternd_0.3.0-0ubuntu1~ppa1~debian12.1.dsc")
     }
 

@@ -227,8 +227,12 @@ fn every_unpacker_creates_the_same_tree_of_a_difficult_project() {
 
 #[test]
 fn the_number_of_threads_does_not_change_the_bytes() {
-    let noise: String = (0..1_000_000_u32).map(|n| format!("line {n} of some text, {}\n", n % 7)).collect();
-    // More than one block of xz.
+    // Two blocks of xz, with text in each and at their border. The rest repeats, since text takes xz seconds a block.
+    let blocks = 2 * usize::try_from(drydock_archive::XZ_BLOCK).unwrap();
+    let text: String = (0..20_000_u32).map(|n| format!("line {n} of some text, {}\n", n % 7)).collect();
+    let rest = "the same line again\n".repeat((blocks / 2 - 2 * text.len()) / 20);
+    let noise = [text.as_str(), &rest, &text, &text, &rest, &text].concat();
+    assert!(noise.len() + text.len() > blocks, "not two whole blocks");
     let project = project("name: p\nversion: {}\narchives: [{format: tar.xz}]\n").file("noise", &noise);
     commit(&project);
     let mut sums = Vec::new();
