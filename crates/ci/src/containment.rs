@@ -13,12 +13,14 @@ use super::probe::process;
 use super::spawn::Program;
 use drydock_base::units::ByteSize;
 
+mod killers;
 mod mounts;
 mod none;
 mod scope;
 mod v1;
 mod v2;
 
+pub use killers::OomdKill;
 pub use scope::{enter as enter_scope, is_needed as needs_scope};
 
 /// The kinds of containment, best first.
@@ -87,6 +89,11 @@ pub trait Group: Send {
     fn peak(&self, highest: Option<u64>) -> Option<u64>;
     /// Pids of processes that are known to have belonged to it.
     fn known_pids(&self) -> &[u32];
+    /// The cgroup of the job, or one that the job made below it, whose processes systemd-oomd killed; to be read before
+    /// [`Group::remove`].
+    fn killed_by_oomd(&self) -> Option<OomdKill> {
+        None
+    }
     /// Its path within the cgroup file system, as the kernel log names it.
     fn cgroup(&self) -> Option<&str>;
     /// Kills all members in one step, where the kernel can.

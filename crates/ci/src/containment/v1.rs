@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::killers::{SeenPids, kills_by_pid};
 use super::{
     Containment, Group, Kind, Unavailable, Usage, mounts, read_keyed, read_members, read_number, remove_group,
     signal_process, subtree, with_escaped, without_cache,
@@ -21,6 +22,8 @@ pub(super) struct V1 {
     path: String,
     /// The `tasks` file of Drydock's own group.
     home: Arc<File>,
+    /// Whether the groups note the pids that they see.
+    notes_pids: bool,
 }
 
 impl V1 {
@@ -33,7 +36,8 @@ impl V1 {
             .map_err(|source| Unavailable::Undelegated { dir: place.dir.clone(), source })?;
         let home = File::options().write(true).open(place.dir.join("tasks"));
         let home = home.map_err(|source| Unavailable::NotEnterable { dir: place.dir, source })?;
-        Ok(V1 { root, path: format!("{}/{name}", place.path.trim_end_matches('/')), home: Arc::new(home) })
+        let path = format!("{}/{name}", place.path.trim_end_matches('/'));
+        Ok(V1 { root, path, home: Arc::new(home), notes_pids: kills_by_pid() })
     }
 }
 
@@ -55,7 +59,8 @@ impl Containment for V1 {
             // The file is absent where it does not.
             fs::write(dir.join("memory.memsw.limit_in_bytes"), limit.bytes().to_string()).ok();
         }
-        Ok(Box::new(V1Group { path: format!("{}/{id}", self.path), dir, home: Arc::clone(&self.home), limit }))
+        let (path, home) = (format!("{}/{id}", self.path), Arc::clone(&self.home));
+        Ok(Box::new(V1Group { path, dir, home, limit, seen: SeenPids::new(self.notes_pids) }))
     }
 }
 
@@ -71,6 +76,7 @@ struct V1Group {
     path: String,
     home: Arc<File>,
     limit: Option<ByteSize>,
+    seen: SeenPids,
 }
 
 impl V1Group {
@@ -109,6 +115,7 @@ impl Group for V1Group {
     }
 
     fn usage(&mut self, _adopted: &[u32]) -> io::Result<Usage> {
+        self.seen.note(&self.dir);
         let stat = self.dir.join("memory.stat");
         let resident = read_keyed(stat.clone(), "total_rss")?;
         // The line is absent where the kernel does not account swap.
@@ -139,7 +146,7 @@ impl Group for V1Group {
     }
 
     fn known_pids(&self) -> &[u32] {
-        &[]
+        &self.seen.pids
     }
 
     fn cgroup(&self) -> Option<&str> {

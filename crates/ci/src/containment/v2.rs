@@ -9,9 +9,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::killers::{SeenPids, kills_by_pid};
 use super::{
-    Containment, Group, Kind, Unavailable, Usage, mounts, read_keyed, read_members, read_number, remove_group,
-    with_escaped, without_cache,
+    Containment, Group, Kind, OomdKill, Unavailable, Usage, mounts, read_keyed, read_members, read_number,
+    remove_group, with_escaped, without_cache,
 };
 use crate::capacity;
 use crate::evidence::{GroupCounters, Reading};
@@ -24,6 +25,8 @@ pub(super) struct V2 {
     path: String,
     /// The leaf that this process moved into, and the group that it came from.
     moved: Option<(PathBuf, PathBuf)>,
+    /// Whether the groups note the pids that they see.
+    notes_pids: bool,
 }
 
 impl V2 {
@@ -92,7 +95,7 @@ impl V2 {
         let root = dir.join(name);
         fs::create_dir_all(&root)?;
         give_memory(&root)?;
-        Ok(V2 { root, path: format!("{}/{name}", path.trim_end_matches('/')), moved: None })
+        Ok(V2 { root, path: format!("{}/{name}", path.trim_end_matches('/')), moved: None, notes_pids: kills_by_pid() })
     }
 }
 
@@ -122,7 +125,7 @@ impl Containment for V2 {
             // The file is absent where the kernel does not account swap.
             fs::write(dir.join("memory.swap.max"), "0").ok();
         }
-        Ok(Box::new(V2Group { path: format!("{}/{id}", self.path), dir, limit }))
+        Ok(Box::new(V2Group { path: format!("{}/{id}", self.path), dir, limit, seen: SeenPids::new(self.notes_pids) }))
     }
 }
 
@@ -146,6 +149,7 @@ struct V2Group {
     dir: PathBuf,
     path: String,
     limit: Option<ByteSize>,
+    seen: SeenPids,
 }
 
 impl V2Group {
@@ -176,6 +180,7 @@ impl Group for V2Group {
     }
 
     fn usage(&mut self, _adopted: &[u32]) -> io::Result<Usage> {
+        self.seen.note(&self.dir);
         let resident = read_keyed(self.dir.join("memory.stat"), "anon")?;
         // The file is absent where the kernel does not account swap.
         let swapped = read_number(self.dir.join("memory.swap.current")).unwrap_or(0);
@@ -197,7 +202,11 @@ impl Group for V2Group {
     }
 
     fn known_pids(&self) -> &[u32] {
-        &[]
+        &self.seen.pids
+    }
+
+    fn killed_by_oomd(&self) -> Option<OomdKill> {
+        OomdKill::read(&self.dir)
     }
 
     fn cgroup(&self) -> Option<&str> {

@@ -5,8 +5,10 @@ use std::path::Path;
 use crate::evidence::{Reading, UserspaceKill};
 use drydock_base::text;
 
+/// The daemon that kills cgroups, and notes that on them.
+pub const OOMD: &str = "systemd-oomd";
 /// The daemons that kill processes or cgroups before the kernel's memory is exhausted.
-const DAEMONS: [&str; 4] = ["earlyoom", "systemd-oomd", "nohang", "oomd"];
+const DAEMONS: [&str; 4] = ["earlyoom", OOMD, "nohang", "oomd"];
 
 /// Those that run, by the names of their programs. A container does not show those of the machine around it.
 pub fn running() -> Vec<String> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::attempt::{Attempt, Baseline, Ended};
 use super::suite::Suite;
 use super::throttle::{self, Throttle};
-use crate::containment;
+use crate::containment::{self, OomdKill};
 use crate::evidence::{End, Evidence, HostCounters, HostMemory, KernelKill, Neighbour, Reading, UserspaceKill};
 use crate::heap;
 use crate::log;
@@ -16,6 +16,7 @@ use crate::probe::host::{self, OomCounter};
 use crate::probe::kmsg::KernelLog;
 use crate::probe::userspace;
 use crate::tested::TestEvidence;
+use drydock_base::text;
 
 /// Deaths this close together may have one cause.
 const SAME_MOMENT: Duration = Duration::from_secs(2);
@@ -209,7 +210,8 @@ impl<'a> Observers<'a> {
         if !as_expected || unchecked || attempt.unwritten {
             evidence.disk_full = self.full_disk(attempt);
         }
-        if as_expected && group_victims == 0 {
+        let killed_by_oomd = attempt.group.killed_by_oomd();
+        if as_expected && group_victims == 0 && killed_by_oomd.is_none() {
             return evidence;
         }
         evidence.kernel = kernel_kills(attempt, others, &mut self.kernel, &mut evidence.host);
@@ -217,7 +219,10 @@ impl<'a> Observers<'a> {
             let kills = evidence.kernel.get().map_or(0, |kills| kills.len() as u64);
             self.deaths.prove(attempt.job, died_at, kills);
         }
-        if matches!(evidence.end, End::Signaled { .. }) && attempt.intent.is_none() {
+        if let Some(kill) = killed_by_oomd {
+            evidence.userspace = Reading::Read(vec![noted_by_oomd(&kill)]);
+        } else if attempt.intent.is_none() {
+            // The victim may be a descendant, and the main process end by itself.
             evidence.userspace = userspace_kills(attempt);
         }
         if attempt.intent.is_some() {
@@ -315,6 +320,16 @@ fn userspace_kills(attempt: &Attempt) -> Reading<Vec<UserspaceKill>> {
     let mut pids = attempt.group.known_pids().to_vec();
     pids.push(attempt.pid);
     userspace::kills(attempt.began_at / 1000, &pids, attempt.group.cgroup())
+}
+
+fn noted_by_oomd(kill: &OomdKill) -> UserspaceKill {
+    let times = kill.times.filter(|times| *times > 1).map_or_else(String::new, |times| format!(", in {times} times"));
+    let text = format!(
+        "it noted on the cgroup {} that it killed {} of its processes{times} (user.oomd_kill)",
+        kill.group.display(),
+        kill.processes
+    );
+    UserspaceKill { by: userspace::OOMD.into(), message: text::printable(&text, 400) }
 }
 
 fn neighbours(attempt: &Attempt, others: &[Attempt], plan: &Plan) -> Vec<Neighbour> {
