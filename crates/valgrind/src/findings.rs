@@ -12,9 +12,10 @@ use super::suppression::{MOST_FRAMES, Pattern};
 use super::tool::Tool;
 use super::watch::Opens;
 use super::xml::{self, Error, Extent, Log};
-use drydock_base::text::{self, printable};
+use drydock_base::text::printable;
 
 mod evidence;
+mod messages;
 
 pub use evidence::ValgrindEvidence;
 
@@ -30,8 +31,6 @@ const MOST_LOGS: usize = 16 << 10;
 const MOST_REASONS: usize = 64;
 /// More logs whose content is not known are not listed.
 const MOST_LOST: usize = 8;
-/// The number of lines at the end of the job's own output that are searched.
-const MOST_LINES: usize = 2000;
 /// The number of names of used suppressions that are kept.
 const MOST_USED: usize = 1024;
 /// The number of bytes that are read of all logs of one attempt; the rest counts as not checked. A log of that size
@@ -41,6 +40,10 @@ pub const MOST_BYTES: u64 = 64 << 20;
 /// Without a watch, a log that was overwritten is not noticed.
 const UNWATCHED: &str = "the kernel allows no watch of the logs (raise fs.inotify.max_user_instances), so a log that another \
                          process overwrote was not noticed";
+
+/// Without a watch of a log itself, a change by another name of it is not noticed.
+const UNWATCHED_LOG: &str = "the kernel allows no watch of each log (raise fs.inotify.max_user_watches), so a change by another \
+                             name of one was not noticed";
 
 impl ValgrindEvidence {
     /// Why it is not known what some of the logs said: none if all were kept and read.
@@ -113,13 +116,18 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
     if more == 0 && !attempt.by_suite {
         parentless(&parents, attempt.main).into_iter().for_each(|why| sum.unchecked(why));
     }
-    // A process that may not write there, for instance after it dropped its privileges, leaves only this message.
-    let output = text::tail(&attempt.directory.join("log"), MOST_LINES).unwrap_or_default();
-    for line in output.into_iter().filter(|line| line.starts_with("valgrind: Cannot create XML file")) {
-        sum.unchecked(format!("a process has no log, {line}"));
-    }
+    let messages = messages::Messages::read(&attempt.directory.join("log"));
+    messages.no_log.into_iter().for_each(|line| sum.unchecked(format!("a process has no log, {line}")));
+    sum.evidence.refused = messages.refused.into_iter().collect();
     match attempt.opens {
-        Some(opens) => sum.compare(opens, &names, attempt),
+        Some(opens) => {
+            sum.compare(opens, &names, attempt);
+            if opens.unwatched && attempt.by_suite {
+                sum.lost(UNWATCHED_LOG.into());
+            } else if opens.unwatched {
+                sum.unchecked(UNWATCHED_LOG.into());
+            }
+        }
         None if attempt.by_suite => sum.lost(UNWATCHED.into()),
         None => sum.unchecked(UNWATCHED.into()),
     }
@@ -266,7 +274,7 @@ impl Sum {
             }
         }
         for name in opens.foreign.iter().filter(is_log) {
-            self.destroyed(name, "another program than valgrind put it there, or changed it");
+            self.destroyed(name, "another program than valgrind put it there, linked it, or changed it");
         }
         if opens.overflowed {
             self.lost(

@@ -5,11 +5,15 @@
 //! kernel tells that it was opened (inotify): `memcheck.4711.xml` becomes `memcheck.4711.1.xml`, and the next one with that
 //! pid `memcheck.4711.2.xml`. Valgrind writes on through its descriptor. Where there were more openings than renamed logs, one
 //! was overwritten before that.
+//!
+//! The directory tells only what is done by the names in it. So each renamed log is watched itself too: who has another name for
+//! it (a hard link), or opened it by one, changes it elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -37,6 +41,8 @@ pub struct Opens {
     pub foreign: BTreeSet<String>,
     /// Whether the kernel dropped events: then a count is a lower bound.
     pub overflowed: bool,
+    /// Whether the kernel allowed no watch of a log itself (`fs.inotify.max_user_watches`).
+    pub unwatched: bool,
 }
 
 /// All instances of this process, whose events a thread waits for, so that no log waits for what else the supervisor
@@ -61,6 +67,8 @@ struct Instances {
 struct Instance {
     descriptor: OwnedFd,
     directories: HashMap<i32, Directory>,
+    /// The watches of renamed logs: the watch of the directory, and the log's name.
+    logs: HashMap<i32, (i32, String)>,
 }
 
 /// The directory of one attempt.
@@ -70,8 +78,12 @@ struct Directory {
     opens: Opens,
     /// Names that were given here, and whose event is still to come.
     given: BTreeSet<String>,
-    /// Renamed logs that have been closed.
-    closed: BTreeSet<String>,
+    /// Renamed logs that have been closed, and how often.
+    closed: BTreeMap<String, u32>,
+    /// How often renamed logs have been closed, by whatever name they had been opened.
+    closed_anywhere: BTreeMap<String, u32>,
+    /// Names of logs that appeared, and were not opened since. Valgrind opens what it creates; a link leads elsewhere.
+    placed: BTreeSet<String>,
 }
 
 /// One attempt's logs. They are kept until it is dropped.
@@ -106,7 +118,7 @@ impl LogWatch {
         let Some(instance) = instances.by_number.get_mut(&self.instance) else { return Opens::default() };
         instance.take();
         let directory = instance.directories.get_mut(&self.watch);
-        directory.map(|directory| std::mem::take(&mut directory.opens)).unwrap_or_default()
+        directory.map(Directory::seen).unwrap_or_default()
     }
 }
 
@@ -115,8 +127,13 @@ impl Drop for LogWatch {
         let mut instances = self.keeper.instances();
         if let Some(instance) = instances.by_number.get_mut(&self.instance) {
             instance.directories.remove(&self.watch);
-            // The kernel has removed it already if its directory is gone.
-            inotify::remove_watch(&instance.descriptor, self.watch).ok();
+            let logs = instance.logs.iter().filter(|(_, (directory, _))| *directory == self.watch);
+            let logs: Vec<i32> = logs.map(|(watch, _)| *watch).collect();
+            for watch in logs.into_iter().chain([self.watch]) {
+                instance.logs.remove(&watch);
+                // The kernel has removed it already if its file or directory is gone.
+                inotify::remove_watch(&instance.descriptor, watch).ok();
+            }
         }
         instances.remove_unused(self.instance);
     }
@@ -162,7 +179,8 @@ impl Instances {
                 let number = self.next;
                 self.next += 1;
                 epoll::add(epoll, &descriptor, epoll::EventData::new_u64(number), epoll::EventFlags::IN)?;
-                self.by_number.insert(number, Instance { descriptor, directories: HashMap::new() });
+                self.by_number
+                    .insert(number, Instance { descriptor, directories: HashMap::new(), logs: HashMap::new() });
                 Ok(number)
             }
             Err(error) => {
@@ -198,27 +216,47 @@ impl Instance {
     /// Takes the events that have arrived.
     fn take(&mut self) {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 64 << 10];
-        let mut reader = inotify::Reader::new(self.descriptor.as_fd(), &mut buffer);
+        let Instance { descriptor, directories, logs } = self;
+        let mut reader = inotify::Reader::new(descriptor.as_fd(), &mut buffer);
         for _ in 0..MOST_EVENTS {
             // EAGAIN: no event is left.
             let Ok(event) = reader.next() else { return };
             let events = event.events();
             if events.contains(ReadFlags::QUEUE_OVERFLOW) {
-                self.directories.values_mut().for_each(|directory| directory.opens.overflowed = true);
+                directories.values_mut().for_each(|directory| directory.opens.overflowed = true);
             }
-            let Some(directory) = self.directories.get_mut(&event.wd()) else { continue };
-            if let Some(name) = event.file_name() {
-                directory.note(&name.to_string_lossy(), events);
+            let watch = event.wd();
+            if let Some(directory) = directories.get_mut(&watch) {
+                let name = event.file_name().map(|name| name.to_string_lossy().into_owned());
+                if let Some(aside) = name.and_then(|name| directory.note(&name, events)) {
+                    if let Some(log) = directory.watch_log(descriptor, &aside) {
+                        logs.insert(log, (watch, aside));
+                    }
+                }
+            } else if events.contains(ReadFlags::IGNORED) {
+                logs.remove(&watch);
+            } else if let Some((directory, name)) = logs.get(&watch) {
+                if let Some(directory) = directories.get_mut(directory) {
+                    directory.note_log(name, events);
+                }
             }
         }
-        self.directories.values_mut().for_each(|directory| directory.opens.overflowed = true);
+        directories.values_mut().for_each(|directory| directory.opens.overflowed = true);
     }
 }
 
 impl Directory {
-    fn note(&mut self, name: &str, events: ReadFlags) {
+    /// What was seen until now.
+    fn seen(&mut self) -> Opens {
+        let placed = std::mem::take(&mut self.placed);
+        self.opens.foreign.extend(placed);
+        std::mem::take(&mut self.opens)
+    }
+
+    /// Notes an event of the directory. Returns the new name of a log that was renamed.
+    fn note(&mut self, name: &str, events: ReadFlags) -> Option<String> {
         if !name.ends_with(".xml") {
-            return;
+            return None;
         }
         let log = name.strip_suffix(".xml").filter(|log| is_of_a_process(log));
         // A file that is closed without writing was only read.
@@ -232,46 +270,90 @@ impl Directory {
             *count = count.saturating_add(1);
         }
         if let Some(log) = log {
-            if events.contains(ReadFlags::OPEN) {
-                self.put_aside(name, log);
+            if events.intersects(ReadFlags::MOVED_TO | ReadFlags::CREATE) && self.has_room(name) {
+                self.placed.insert(name.to_owned());
             }
-            return;
+            if events.contains(ReadFlags::OPEN) {
+                self.placed.remove(name);
+                return self.put_aside(name, log);
+            }
+            return None;
         }
         if events.contains(ReadFlags::CLOSE_WRITE) && self.has_room(name) {
-            self.closed.insert(name.to_owned());
+            *self.closed.entry(name.to_owned()).or_default() += 1;
         }
-        let written = events.contains(ReadFlags::MODIFY) && self.closed.contains(name);
+        let written = events.contains(ReadFlags::MODIFY) && self.closed.contains_key(name);
         let placed = events.intersects(ReadFlags::MOVED_TO | ReadFlags::CREATE) && !self.given.remove(name);
         if (written || placed) && self.has_room(name) {
+            self.opens.foreign.insert(name.to_owned());
+        }
+        None
+    }
+
+    /// Watches a log that was just renamed; returns the watch.
+    fn watch_log(&mut self, descriptor: &OwnedFd, name: &str) -> Option<i32> {
+        let path = self.path.join(name);
+        let events = WatchFlags::ATTRIB | WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE | WatchFlags::DONT_FOLLOW;
+        match inotify::add_watch(descriptor, &path, events) {
+            Ok(watch) => {
+                // From here on the kernel tells of further names. Of those that were there before, one is left, or the log is
+                // open by it.
+                if std::fs::symlink_metadata(&path).is_ok_and(|log| log.nlink() > 1) {
+                    self.opens.foreign.insert(name.to_owned());
+                }
+                Some(watch)
+            }
+            // The job removed it, which is noticed at the end.
+            Err(rustix::io::Errno::NOENT) => None,
+            Err(_) => {
+                self.opens.unwatched = true;
+                None
+            }
+        }
+    }
+
+    /// Notes an event of a renamed log itself. The kernel reports what is done by its name in the directory there first.
+    fn note_log(&mut self, name: &str, events: ReadFlags) {
+        let closed_here = self.closed.get(name).copied().unwrap_or_default();
+        if events.contains(ReadFlags::CLOSE_WRITE) {
+            *self.closed_anywhere.entry(name.to_owned()).or_default() += 1;
+        }
+        let closed_anywhere = self.closed_anywhere.get(name).copied().unwrap_or_default();
+        // Valgrind neither links its log nor changes its mode, owner or times.
+        let is_foreign = events.contains(ReadFlags::ATTRIB)
+            || events.contains(ReadFlags::MODIFY) && closed_here > 0
+            || closed_anywhere > closed_here;
+        if is_foreign {
             self.opens.foreign.insert(name.to_owned());
         }
     }
 
     /// Whether the name is known, or one more may be.
     fn has_room(&mut self, name: &str) -> bool {
-        let has_room = self.opens.count.len() + self.closed.len() + self.opens.foreign.len() < MOST_NAMES
-            || self.opens.count.contains_key(name);
+        let names = self.opens.count.len() + self.closed.len() + self.opens.foreign.len() + self.placed.len();
+        let has_room = names < MOST_NAMES || self.opens.count.contains_key(name);
         self.opens.overflowed |= !has_room;
         has_room
     }
 
-    fn put_aside(&mut self, name: &str, log: &str) {
+    fn put_aside(&mut self, name: &str, log: &str) -> Option<String> {
         let kept = self.opens.kept.entry(name.to_owned()).or_default();
         for number in *kept + 1..MOST_OF_A_PROCESS {
             let aside = format!("{log}.{number}.xml");
             let (from, to) = (self.path.join(name), self.path.join(&aside));
             match rename_to_new(&from, &to) {
                 Ok(()) => {
-                    self.given.insert(aside);
+                    self.given.insert(aside.clone());
                     *kept = number;
-                    return;
+                    return Some(aside);
                 }
                 // The job itself made a file of that name.
                 Err(rustix::io::Errno::EXIST) => {}
                 // A log that is gone is missed at the end, and one that could not be renamed is found under its name.
-                Err(_) => return,
+                Err(_) => return None,
             }
         }
+        None
     }
 }
 

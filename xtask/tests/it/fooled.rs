@@ -9,6 +9,7 @@ mod by_suite;
 mod consumers;
 mod counts;
 mod evidence;
+mod privileges;
 mod table;
 mod way;
 
@@ -21,6 +22,7 @@ fn rows() -> Vec<Way> {
         ("what valgrind counts", counts::rows()),
         ("evidence", evidence::rows()),
         ("consumers", consumers::rows()),
+        ("privileges", privileges::rows()),
         ("valgrind by the suite", by_suite::rows()),
     ];
     let of_kind = |(kind, rows): (&'static str, Vec<Way>)| rows.into_iter().map(move |way| Way { kind, ..way });

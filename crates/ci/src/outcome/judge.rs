@@ -233,7 +233,9 @@ fn ended_by_itself(evidence: &Evidence) -> Option<Verdict> {
             signal_name(code - 128)
         ));
     }
-    if let Some(advice) = suite::on_failure(evidence) {
+    if evidence.valgrind.as_ref().is_some_and(|valgrind| !valgrind.refused.is_empty()) {
+        verdict = verdict.advise(REFUSED_ADVICE);
+    } else if let Some(advice) = suite::on_failure(evidence) {
         verdict = verdict.advise(advice);
     }
     Some(verdict)
@@ -264,6 +266,13 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
         }
         if let Some(verdict) = logs_are_unknown(valgrind, code) {
             return Some(verdict);
+        }
+        if !valgrind.refused.is_empty() {
+            let why = "the command ended as expected, but valgrind did not let all of its programs start";
+            let verdict = Verdict::new(Outcome::Failed { code }, 0.9, why);
+            return Some(
+                verdict.and("what they would have done is not known, so this is not a pass").advise(REFUSED_ADVICE),
+            );
         }
         if valgrind.main_complete != Some(true) && evidence.suite.is_none() {
             return Some(
@@ -311,6 +320,10 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
     verdict.reasons.extend(tested::details(evidence));
     Some(verdict)
 }
+
+/// The remedy for a program that valgrind did not start.
+const REFUSED_ADVICE: &str = "let the test run a copy of the program without these privileges (`cp` keeps none of them), or let it \
+                              run without valgrind by `skip-children`";
 
 /// The verdict on a command that ended as expected, with `code`, where a log of valgrind could not be kept or read.
 fn logs_are_unknown(valgrind: &ValgrindEvidence, code: i32) -> Option<Verdict> {
@@ -372,6 +385,10 @@ fn rule_out(evidence: &Evidence, verdict: &mut Verdict) {
 /// Adds observations that support the verdict without deciding it.
 fn support(evidence: &Evidence, verdict: &mut Verdict) {
     if let Some(valgrind) = &evidence.valgrind {
+        let refused = valgrind.refused.iter().take(5).map(|program| {
+            format!("not started: valgrind runs no program that is setuid, setgid or has file capabilities: {program}")
+        });
+        verdict.reasons.extend(refused);
         verdict.reasons.extend(valgrind.incomplete.iter().take(5).map(|why| format!("not completely checked: {why}")));
         verdict.reasons.extend(valgrind.notes.iter().take(10).cloned());
     }

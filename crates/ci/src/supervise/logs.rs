@@ -35,7 +35,7 @@ struct Command {
 enum State {
     Watched(Option<LogWatch>),
     InWork(JoinHandle<ValgrindEvidence>),
-    Read(ValgrindEvidence),
+    Read(Box<ValgrindEvidence>),
 }
 
 impl Logs {
@@ -72,7 +72,7 @@ impl Logs {
                 return false;
             }
         }
-        self.state = State::Read(self.traced.read(main, opens.as_ref()));
+        self.state = State::Read(Box::new(self.traced.read(main, opens.as_ref())));
         true
     }
 
@@ -80,7 +80,7 @@ impl Logs {
     pub(super) fn evidence(mut self, main: u32) -> ValgrindEvidence {
         self.are_read(main, || ());
         match self.state {
-            State::Read(evidence) => evidence,
+            State::Read(evidence) => *evidence,
             State::InWork(thread) => thread.join().unwrap_or_else(|_| ValgrindEvidence {
                 lost: vec!["reading the logs failed, which is a bug in Drydock".into()],
                 ..ValgrindEvidence::default()

@@ -39,6 +39,9 @@ pub struct ValgrindEvidence {
     /// Logs that could not be kept or read as they were written, with the reason. What they said is not known.
     #[serde(default)]
     pub lost: Vec<String>,
+    /// Programs that valgrind did not start, since they are setuid or setgid, or have file capabilities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
     /// Errors that valgrind counted in a process, and of which no log of the attempt shows any.
     #[serde(default)]
     pub unshown: u64,

@@ -96,7 +96,7 @@ fn what_a_job_does_to_logs_is_noticed() {
     let linked = |watched: &Watched| {
         fs::hard_link(watched.path("memcheck.7.1.xml"), watched.path("memcheck.8.1.xml")).unwrap();
     };
-    assert_eq!(foreign(&linked), BTreeSet::from(["memcheck.8.1.xml".to_owned()]));
+    assert_eq!(foreign(&linked), BTreeSet::from(["memcheck.7.1.xml", "memcheck.8.1.xml"].map(str::to_owned)));
     // Names that a job took are passed over.
     let watched = Watched::new();
     fs::write(watched.path("memcheck.7.1.xml"), "forged").unwrap();
@@ -104,6 +104,57 @@ fn what_a_job_does_to_logs_is_noticed() {
     let (opens, _) = watched.end();
     assert_eq!((opens.count["memcheck.7.1.xml"], opens.foreign.len()), (1, 1));
     assert_eq!(opens.kept["memcheck.7.xml"], 2);
+}
+
+/// Names and descriptors of a log that are not those of the directory.
+#[test]
+fn what_a_job_does_to_logs_from_outside_is_noticed() {
+    let foreign = |before: &dyn Fn(&Path, &Watched) -> Option<File>, after: &dyn Fn(&Path, &Watched, Option<File>)| {
+        let watched = Watched::new();
+        let elsewhere = tempfile::tempdir_in(watched.directory.path().parent().unwrap()).unwrap();
+        let outside = elsewhere.path().join("outside");
+        let held = before(&outside, &watched);
+        let mut log = watched.open("memcheck.7.xml", "memcheck.7.1.xml");
+        log.write_all(b"<valgrindoutput>").unwrap();
+        fs::read(watched.path("memcheck.7.1.xml")).unwrap();
+        log.write_all(b"</valgrindoutput>").unwrap();
+        drop(log);
+        after(&outside, &watched, held);
+        watched.end().0.foreign.into_iter().collect::<Vec<_>>()
+    };
+    let none = |_: &Path, _: &Watched| None;
+    let first = ["memcheck.7.1.xml"];
+    let read = |_: &Path, watched: &Watched, _: Option<File>| {
+        fs::read(watched.path("memcheck.7.1.xml")).unwrap();
+    };
+    assert!(foreign(&none, &read).is_empty());
+    // A link, which is gone again.
+    let linked = |outside: &Path, watched: &Watched, _: Option<File>| {
+        fs::hard_link(watched.path("memcheck.7.1.xml"), outside).unwrap();
+        fs::write(outside, "clean").unwrap();
+        fs::remove_file(outside).unwrap();
+    };
+    assert_eq!(foreign(&none, &linked), first);
+    // Links that were there before valgrind opened its log: one stays, and of one only the descriptor.
+    let prepared = |outside: &Path, watched: &Watched| {
+        let file = File::create(outside).unwrap();
+        fs::hard_link(outside, watched.path("memcheck.7.xml")).unwrap();
+        Some(file)
+    };
+    assert_eq!(foreign(&prepared, &|_, _, _| ()), first);
+    let held = |outside: &Path, watched: &Watched| {
+        let file = prepared(outside, watched);
+        fs::remove_file(outside).unwrap();
+        file
+    };
+    let write = |_: &Path, _: &Watched, file: Option<File>| file.unwrap().write_all(b"clean").unwrap();
+    assert_eq!(foreign(&held, &write), first);
+    // A symbolic link, through which valgrind writes elsewhere.
+    let watched = Watched::new();
+    std::os::unix::fs::symlink("/dev/null", watched.path("memcheck.8.xml")).unwrap();
+    File::create(watched.path("memcheck.8.xml")).unwrap();
+    fs::remove_file(watched.path("memcheck.8.xml")).unwrap();
+    assert_eq!(watched.end().0.foreign, BTreeSet::from(["memcheck.8.xml".to_owned()]));
 }
 
 #[test]

@@ -195,14 +195,29 @@ fn logs() -> Vec<Way> {
         unchecked(
             "suite-truncates-logs",
             &format!("valgrind -q ./d lose; perl -e 'truncate($_, 0) for @ARGV' {files}; valgrind -q ./d"),
-            "another program than valgrind put it there, or changed it",
+            "another program than valgrind put it there, linked it, or changed it",
         ),
         unchecked(
             "suite-replaces-logs",
             &format!(
                 "valgrind -q ./d; cp {files} clean; valgrind -q ./d lose; for log in {files}; do cp clean new; mv new $log; done"
             ),
-            "another program than valgrind put it there, or changed it",
+            "another program than valgrind put it there, linked it, or changed it",
+        ),
+        // Through another name, which is gone when the logs are read.
+        unchecked(
+            "suite-forges-a-log-from-outside",
+            &format!(
+                "valgrind -q ./d; cp {files} clean; valgrind -q ./d lose; \
+                 for log in {files}; do ln $log outside; cat clean >outside; rm outside; done"
+            ),
+            "another program than valgrind put it there, linked it, or changed it",
+        ),
+        unchecked(
+            "suite-leads-a-log-outside",
+            "cd ../target/xtask/runs/latest/jobs/$DRYDOCK_JOB/1; at=$OLDPWD; \
+             sh -c 'ln -s /dev/null memcheck.$$.xml; exec valgrind -q '$at'/d lose'; find . -type l -delete; valgrind -q $at/d",
+            "another program than valgrind put it there, linked it, or changed it",
         ),
         unchecked(
             "suite-forges-a-log",
