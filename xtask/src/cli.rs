@@ -15,7 +15,9 @@ mod nightly;
 mod release;
 mod suppress;
 
-pub(crate) use deb::{Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, ProofPlaces};
+pub(crate) use deb::{
+    Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, Ppa, ProofPlaces,
+};
 pub(crate) use docker::{Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine};
 pub(crate) use nightly::Nightly;
 pub(crate) use release::{

@@ -89,6 +89,9 @@ pub enum ControlError {
     /// The clear signature is incomplete.
     #[error("the clear signature is incomplete")]
     IncompleteSignature,
+    /// The signed text has a clear signature itself.
+    #[error("it is signed twice")]
+    SignedTwice,
     /// There is text after the signature, which is not signed.
     #[error("unsigned text after the signature")]
     UnsignedText,
@@ -171,7 +174,8 @@ fn signed_text(text: &str) -> Result<String, ControlError> {
     if !after.trim().is_empty() {
         return Err(ControlError::UnsignedText);
     }
-    Ok(body.lines().map(|line| line.strip_prefix("- ").unwrap_or(line).to_owned() + "\n").collect())
+    let body: String = body.lines().map(|line| line.strip_prefix("- ").unwrap_or(line).to_owned() + "\n").collect();
+    if is_signed(&body) { Err(ControlError::SignedTwice) } else { Ok(body) }
 }
 
 #[cfg(test)]
@@ -209,6 +213,11 @@ mod tests {
         let one = parse_one(signed).unwrap();
         assert_eq!((one.get("Source"), one.get("-dash")), (Some("x"), Some("1")));
         assert_eq!(parse(&format!("{signed}Evil: 1\n")), Err(ControlError::UnsignedText));
+        let escaped: String =
+            signed.lines().map(|line| format!("{}{line}\n", if line.starts_with('-') { "- " } else { "" })).collect();
+        let end = "-----BEGIN PGP SIGNATURE-----\n\nabc\n-----END PGP SIGNATURE-----\n";
+        let twice = format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{escaped}\n{end}");
+        assert_eq!(parse(&twice), Err(ControlError::SignedTwice));
         assert_eq!(parse(&signed.replace("-----END", "-----")), Err(ControlError::IncompleteSignature));
     }
 }

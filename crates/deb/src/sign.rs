@@ -89,6 +89,8 @@ pub enum Signature {
     None,
     /// The signature is good. The value is the fingerprint of the primary key.
     Good(String),
+    /// The signature is good, but its key has expired. The value is the fingerprint of the primary key.
+    ExpiredKey(String),
     /// The signature cannot be checked, because gpg does not have the key.
     UnknownKey,
     /// The signature is bad or gpg failed, for this reason.
@@ -117,10 +119,11 @@ fn verify(text: &str) -> anyhow::Result<Signature> {
     let status = String::from_utf8_lossy(&output.stdout);
     let mut lines = status.lines().filter_map(|line| line.strip_prefix("[GNUPG:] "));
     let has = |word: &str| lines.clone().any(|line| line.split(' ').next() == Some(word));
-    let (good, unknown) = (has("GOODSIG"), has("NO_PUBKEY"));
+    let (good, expired, unknown) = (has("GOODSIG"), has("EXPKEYSIG"), has("NO_PUBKEY"));
     let valid = lines.find_map(|line| line.strip_prefix("VALIDSIG ")?.split(' ').next_back());
     Ok(match valid {
         Some(key) if good && output.status.success() => Signature::Good(key.to_owned()),
+        Some(key) if expired => Signature::ExpiredKey(key.to_owned()),
         None if unknown => Signature::UnknownKey,
         Some(_) | None => Signature::Bad(exec::end_of(&output.stderr)),
     })

@@ -69,6 +69,15 @@ fn last(remedy: &str) -> String {
     if remedy.is_empty() { String::new() } else { format!("; {remedy}") }
 }
 
+/// Whether the same request may succeed a little later: no response, a cut one, or a server that is busy or broken for a while.
+pub fn is_passing(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<Error>() {
+        Some(Error::NoResponse { .. } | Error::BadContent { .. }) => true,
+        Some(Error::Refused { status, .. }) => matches!(status, 408 | 425 | 429 | 500..),
+        Some(Error::Setup(_)) | None => false,
+    }
+}
+
 /// Whether an error is that no response came, as opposed to a response that is a refusal.
 pub fn is_unanswered(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref::<Error>(), Some(Error::NoResponse { .. }))

@@ -14,7 +14,7 @@ mod retry;
 mod url;
 
 pub use client::Client;
-pub use error::{Error, is_unanswered};
+pub use error::{Error, is_passing, is_unanswered};
 pub use network_env::{NetworkEnv, Proxy, Roots};
 pub use request::{Content, Request};
 pub use reqwest::Method;

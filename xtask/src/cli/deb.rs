@@ -84,6 +84,9 @@ pub(crate) struct DebCheck {
     /// Also check against the current state of the declared archive
     #[arg(long)]
     pub remote: bool,
+    /// Personal package archive to check the FILEs against
+    #[arg(long, value_name = "OWNER/NAME", value_parser = ppa, requires = "files")]
+    pub ppa: Option<Ppa>,
     /// Address of Launchpad's API
     #[arg(long, value_name = "URL", env = "DRYDOCK_LAUNCHPAD_API", default_value = "https://api.launchpad.net/devel")]
     pub api: String,
@@ -93,6 +96,27 @@ pub(crate) struct DebCheck {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// A personal package archive on Launchpad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ppa {
+    /// The Launchpad id of its owner.
+    pub owner: String,
+    /// Its name.
+    pub archive: String,
+}
+
+/// Parses `OWNER/NAME`, as people write it: `ppa:` and `~` may precede it.
+fn ppa(text: &str) -> anyhow::Result<Ppa> {
+    let plain = text.strip_prefix("ppa:").unwrap_or(text);
+    let (owner, archive) = plain.strip_prefix('~').unwrap_or(plain).split_once('/').unwrap_or_default();
+    let is_name = |name: &str| {
+        let fits = |letter: char| letter.is_ascii_alphanumeric() || "+.-".contains(letter);
+        name.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && name.chars().all(fits)
+    };
+    anyhow::ensure!(is_name(owner) && is_name(archive), "write OWNER/NAME, for example example/tools");
+    Ok(Ppa { owner: owner.to_owned(), archive: archive.to_owned() })
 }
 
 /// The options of proving packages.
@@ -152,9 +176,14 @@ pub(crate) struct DebUpload {
     /// Print what would be uploaded, without uploading it
     #[arg(long)]
     pub dry_run: bool,
-    /// Minutes to wait for the archive's answer
-    #[arg(long, value_name = "MINUTES", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1440))]
-    pub wait: u32,
+    /// Wait until the archive has answered, and in a PPA until all builds have ended, for MINUTES each [without a value: 1440;
+    /// without this option: 20 minutes for the answer]
+    #[arg(long, value_name = "MINUTES", num_args = 0..=1, default_missing_value = "1440")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=1440))]
+    pub wait: Option<u32>,
+    /// Seconds between two questions to Launchpad
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub pause: u32,
     /// Address of Launchpad's API
     #[arg(long, value_name = "URL", env = "DRYDOCK_LAUNCHPAD_API", default_value = "https://api.launchpad.net/devel")]
     pub api: String,
@@ -169,6 +198,12 @@ pub(crate) struct DebStatus {
     /// Also ask the archive
     #[arg(long)]
     pub remote: bool,
+    /// Ask the PPA again until all builds of what was uploaded have ended
+    #[arg(long)]
+    pub watch: bool,
+    /// Seconds between two questions to Launchpad
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub pause: u32,
     /// Address of Launchpad's API
     #[arg(long, value_name = "URL", env = "DRYDOCK_LAUNCHPAD_API", default_value = "https://api.launchpad.net/devel")]
     pub api: String,

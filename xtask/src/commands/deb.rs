@@ -8,6 +8,7 @@ use drydock_deb::network::Network;
 use source_packages::SourcePackages;
 
 mod build;
+mod builds;
 pub(super) mod check;
 pub(super) mod prove;
 pub(super) mod source;

@@ -1,10 +1,13 @@
 //! Debian packages, with the real dpkg, sbuild, OpenSSH, curl, reprepro, apt and gpg.
 
+mod builds;
 mod debian_packages;
 mod disproved;
 pub(crate) mod end_to_end;
+mod fake_launchpad;
 pub(crate) mod fixture;
 mod launchpad;
+mod rules;
 mod self_build;
 mod source;
 mod uploads;

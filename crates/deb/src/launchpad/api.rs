@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::ArchiveState;
+use super::{ArchiveState, Build, Publication};
 use crate::network::Network;
 use drydock_base::failure::Failure;
 use drydock_http::{Client, Method, Request, RetryPolicy, Url};
@@ -25,29 +25,6 @@ pub struct Api {
     base: String,
     archive: String,
     client: Client,
-}
-
-/// A version that the archive has in a series.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Publication {
-    /// The SHA-256 checksum of its `.dsc`, with the signature; none if Launchpad did not say it.
-    pub dsc: Option<String>,
-    /// Its builds.
-    pub builds: Vec<Build>,
-}
-
-/// A build of a package in the archive.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, serde::Serialize)]
-pub struct Build {
-    /// The Debian architecture.
-    #[serde(rename = "arch_tag", default)]
-    pub architecture: String,
-    /// The state: `Successfully built`, `Failed to build`, `Needs building` …
-    #[serde(rename = "buildstate", default)]
-    pub state: String,
-    /// The URL of the build log.
-    #[serde(rename = "build_log_url", default)]
-    pub log: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -115,6 +92,7 @@ impl Api {
         };
         for published in self.published(package)? {
             let series = published.distro_series_link.rsplit('/').next().unwrap_or_default().to_owned();
+            state.taken.push((published.source_package_version.clone(), series.clone()));
             if ["Published", "Pending"].contains(&published.status.as_str()) {
                 state.versions.push((published.source_package_version.clone(), series));
             }
@@ -136,11 +114,16 @@ impl Api {
     /// All publications of a package, including deleted and superseded ones, whose file names stay taken.
     fn published(&self, package: &str) -> anyhow::Result<Vec<Published>> {
         let query = [("ws.op", "getPublishedSources"), ("exact_match", "true"), ("source_name", package)];
-        let mut next = Some(self.url(&self.archive)?.with_query(&query));
+        self.collection(self.url(&self.archive)?.with_query(&query))
+    }
+
+    /// All entries of a collection.
+    fn collection<T: DeserializeOwned>(&self, first: Url) -> anyhow::Result<Vec<T>> {
+        let mut next = Some(first);
         let mut all = Vec::new();
         for _ in 0..MAX_PAGES {
             let Some(url) = next else { break };
-            let page: Page<Published> = self.require(&url)?;
+            let page: Page<T> = self.require(&url)?;
             all.extend(page.entries);
             next = page.next_collection_link.map(|link| self.url(&link)).transpose()?;
         }
@@ -161,8 +144,8 @@ impl Api {
         let files: Vec<SourceFile> =
             self.require(&link.with_query(&[("ws.op", "sourceFileUrls"), ("include_meta", "true")]))?;
         let dsc = files.into_iter().find(|file| file.url.ends_with(".dsc")).and_then(|file| file.sha256);
-        let page: Page<Build> = self.require(&link.with_query(&[("ws.op", "getBuilds")]))?;
-        Ok(Some(Publication { dsc, builds: page.entries }))
+        let builds: Vec<Build> = self.collection(link.with_query(&[("ws.op", "getBuilds")]))?;
+        Ok(Some(Publication { dsc, status: one.status.clone(), builds }))
     }
 
     /// Parses a link of a response. Links that lead outside the API are not followed.

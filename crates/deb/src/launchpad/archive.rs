@@ -13,6 +13,8 @@ pub struct ArchiveState {
     pub files: BTreeMap<String, String>,
     /// The published versions of the package, each with its series.
     pub versions: Vec<(String, String)>,
+    /// The versions that the archive ever had, each with its series; they cannot be used again.
+    pub taken: Vec<(String, String)>,
     /// The status of each series, such as `Supported`.
     pub series: BTreeMap<String, String>,
     /// The archive's used size and its limit, in bytes.
@@ -43,13 +45,26 @@ pub(super) fn higher_version(upload: &Upload, context: &CheckContext) -> Vec<Str
     let Ok(version) = ours.parse::<DebVersion>() else { return Vec::new() };
     let published = archive.versions.iter().filter_map(|(text, of)| Some((text, of, text.parse::<DebVersion>().ok()?)));
     let mut texts: Vec<String> = published
-        // The version must be higher than any in its own series, and must not exist in another.
-        .filter(|(_, of, theirs)| (**of == series && *theirs >= version) || (**of != series && *theirs == version))
+        .filter(|(_, of, theirs)| **of == series && *theirs > version)
         .map(|(text, ..)| format!("{}: Version older than that in the archive. {ours} <= {text}", upload.dsc_name))
         .collect();
     texts.sort();
     texts.dedup();
     texts
+}
+
+pub(super) fn new_version(upload: &Upload, context: &CheckContext) -> Vec<String> {
+    let Some(archive) = &context.archive else { return Vec::new() };
+    let Some(ours) = upload.dsc.line("Version") else { return Vec::new() };
+    let Ok(version) = ours.parse::<DebVersion>() else { return Vec::new() };
+    // A version must be new in all series of the archive, also where it was deleted since.
+    let is_same = |(theirs, _): &&(String, String)| theirs.parse::<DebVersion>().is_ok_and(|theirs| theirs == version);
+    let Some((_, series)) = archive.taken.iter().chain(&archive.versions).find(is_same) else { return Vec::new() };
+    let title = format!("{} - {ours}", upload.dsc.line("Source").unwrap_or_default());
+    vec![format!(
+        "The source {title} is already accepted in ubuntu/{series} and you cannot upload the same version within the same \
+         distribution. You have to modify the source version and re-upload."
+    )]
 }
 
 pub(super) fn quota(upload: &Upload, context: &CheckContext) -> Vec<String> {

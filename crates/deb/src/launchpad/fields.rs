@@ -1,15 +1,21 @@
 //! Rules about the fields and signatures of `.changes` and `.dsc`: names, versions, series, build dependencies.
 
+use super::kind::{self, FileKind, FileName};
 use super::{CheckContext, Signature, Upload};
-use crate::relation::parse_source;
-use crate::series;
+use crate::relation::{RelationError, parse_source};
+use crate::series::{self, SeriesInfo};
 use drydock_config::debversion::DebVersion;
+use drydock_config::release::deb::Distribution;
 
 /// The fields that Launchpad requires, separated by spaces. `Binary` is none of them: dpkg leaves it out of source-only uploads
 /// since 1.19.3, deb-changes(5).
 const CHANGES_FIELDS: &str = "Source Architecture Version Distribution Maintainer Files Changes Date Changed-By";
 
 const DSC_FIELDS: [&str; 6] = ["Source", "Version", "Binary", "Maintainer", "Architecture", "Files"];
+
+pub(super) fn parses(upload: &Upload, _: &CheckContext) -> Vec<String> {
+    upload.unparsable.iter().map(|(name, error)| format!("Unable to parse {name}: {error}")).collect()
+}
 
 pub(super) fn mandatory_fields(upload: &Upload, _: &CheckContext) -> Vec<String> {
     let missing =
@@ -31,14 +37,13 @@ pub(super) fn changes_format(upload: &Upload, _: &CheckContext) -> Vec<String> {
 
 pub(super) fn changes_name(upload: &Upload, _: &CheckContext) -> Vec<String> {
     // A .changes that was derived from a .dsc has no name.
-    if upload.changes_name.is_empty() {
-        return Vec::new();
-    }
-    let version = upload.changes.line("Version").unwrap_or_default();
-    let version = version.split_once(':').map_or(version.as_str(), |(_, rest)| rest);
-    let stem = upload.changes_name.strip_suffix("_source.changes");
-    let expected = format!("{}_{version}", upload.changes.line("Source").unwrap_or_default());
-    if stem == Some(expected.as_str()) {
+    let is_well_formed = || {
+        let (package, rest) = upload.changes_name.strip_suffix(".changes")?.split_once('_')?;
+        let (version, architecture) = rest.rsplit_once('_')?;
+        let plain = !version.contains('_') && !architecture.contains('.');
+        (plain && [package, version, architecture].iter().all(|part| !part.is_empty())).then_some(())
+    };
+    if upload.changes_name.is_empty() || is_well_formed().is_some() {
         return Vec::new();
     }
     let shape = "should follow \"<pkg>_<version>_<arch>.changes\" format";
@@ -83,12 +88,12 @@ pub(super) fn versions_agree(upload: &Upload, _: &CheckContext) -> Vec<String> {
     let upstream = whole.rsplit_once('-').map_or(whole, |(upstream, _)| upstream);
     let mut texts = Vec::new();
     for file in upload.listed() {
-        let Some((_, rest)) = file.name.split_once('_') else { continue };
-        let ending = [".orig", ".debian.tar.", ".diff.gz", ".dsc", "_source.buildinfo", ".tar."]
-            .iter()
-            .find_map(|ending| rest.find(ending).map(|at| (&rest[..at], *ending)));
-        let Some((written, ending)) = ending else { continue };
-        let should = if ending == ".orig" { upstream } else { whole };
+        let Some(FileName { version: written, kind }) = kind::parse(&file.name) else { continue };
+        let should = match kind {
+            FileKind::Orig { .. } => upstream,
+            FileKind::Binary { .. } => continue,
+            _ => whole,
+        };
         if written != should {
             texts.push(format!("{written}: should be {should} according to changes file."));
         }
@@ -99,7 +104,7 @@ pub(super) fn versions_agree(upload: &Upload, _: &CheckContext) -> Vec<String> {
 /// The note about a key that Launchpad does not know.
 const NO_MAIL: &str = " (Launchpad sends no mail about a key that it does not know)";
 
-const POCKETS: [&str; 5] = ["release", "updates", "security", "proposed", "backports"];
+const POCKETS: [&str; 4] = ["updates", "security", "proposed", "backports"];
 
 /// The series and the pocket that `Distribution` names.
 fn target(upload: &Upload) -> Option<(String, Option<String>)> {
@@ -110,10 +115,19 @@ fn target(upload: &Upload) -> Option<(String, Option<String>)> {
     })
 }
 
+/// The series that `Distribution` means: by its name, its number, or Ubuntu's alias of the newest series.
+fn known_series(name: &str, context: &CheckContext) -> Option<SeriesInfo> {
+    let mut own = series::all().into_iter().filter(|one| one.distribution == context.distribution);
+    if name == "devel" && context.distribution == Distribution::Ubuntu {
+        return own.max_by(|one, other| one.released.cmp(&other.released));
+    }
+    own.find(|one| one.name == name || one.number == name)
+}
+
 pub(super) fn series_exists(upload: &Upload, context: &CheckContext) -> Vec<String> {
     let Some((name, pocket)) = target(upload) else { return Vec::new() };
     let in_archive = context.archive.as_ref().and_then(|archive| archive.series.get(&name)).is_some();
-    if in_archive || series::all().iter().any(|one| one.name == name && one.distribution == context.distribution) {
+    if in_archive || known_series(&name, context).is_some() {
         return Vec::new();
     }
     let suite = pocket.map_or_else(|| name.clone(), |pocket| format!("{name}-{pocket}"));
@@ -122,10 +136,8 @@ pub(super) fn series_exists(upload: &Upload, context: &CheckContext) -> Vec<Stri
 
 pub(super) fn pocket(upload: &Upload, _: &CheckContext) -> Vec<String> {
     match target(upload) {
-        Some((_, Some(pocket))) if pocket != "release" => {
-            vec!["PPA uploads must be for the RELEASE pocket.".to_owned()]
-        }
-        Some(_) | None => Vec::new(),
+        Some((_, Some(_))) => vec!["PPA uploads must be for the RELEASE pocket.".to_owned()],
+        Some((_, None)) | None => Vec::new(),
     }
 }
 
@@ -134,16 +146,12 @@ pub(super) fn series_is_obsolete(upload: &Upload, context: &CheckContext) -> Vec
     // Launchpad's answer is newer than the built-in table.
     let ended = match context.archive.as_ref().and_then(|archive| archive.series.get(&name)) {
         Some(status) => status.eq_ignore_ascii_case("obsolete"),
-        None => {
-            let all = series::all();
-            let one = all.iter().find(|one| one.name == name && one.distribution == context.distribution);
-            one.is_some_and(|one| one.ends < context.today)
-        }
+        None => known_series(&name, context).is_some_and(|one| one.ends < context.today),
     };
     if !ended {
         return Vec::new();
     }
-    vec!["Not permitted to upload to the RELEASE pocket in a series in the 'OBSOLETE' state.".to_owned()]
+    vec![format!("{name} is obsolete and will not accept new uploads.")]
 }
 
 pub(super) fn changes_signature(upload: &Upload, context: &CheckContext) -> Vec<String> {
@@ -157,13 +165,7 @@ pub(super) fn dsc_signature(upload: &Upload, context: &CheckContext) -> Vec<Stri
     if upload.dsc_name.is_empty() {
         return Vec::new();
     }
-    let mut texts = check_signature(&upload.dsc_name, &upload.dsc_signature, context);
-    if let (Signature::Good(one), Signature::Good(other)) = (&upload.changes_signature, &upload.dsc_signature) {
-        if one != other && !upload.changes_name.is_empty() {
-            texts.push(format!("{} is signed by {other}, but {} by {one}", upload.dsc_name, upload.changes_name));
-        }
-    }
-    texts
+    check_signature(&upload.dsc_name, &upload.dsc_signature, context)
 }
 
 fn check_signature(name: &str, signature: &Signature, context: &CheckContext) -> Vec<String> {
@@ -175,6 +177,7 @@ fn check_signature(name: &str, signature: &Signature, context: &CheckContext) ->
                 "GPG verification of {name} failed: Verification failed 3 times: ['No data', 'No data', 'No data']"
             )]
         }
+        Signature::ExpiredKey(key) => vec![format!("File {name} is signed with an expired key {key}")],
         // Packages of others are checked without the keys of those who signed them.
         Signature::UnknownKey if context.allow_unsigned => Vec::new(),
         Signature::UnknownKey => vec![format!("GPG verification of {name} failed: No public key{NO_MAIL}")],
@@ -187,8 +190,11 @@ const RELATION_FIELDS: &str = "Build-Depends Build-Depends-Indep Build-Depends-A
 
 pub(super) fn build_depends(upload: &Upload, _: &CheckContext) -> Vec<String> {
     let wrong = |field| {
-        let error = upload.dsc.line(field).and_then(|text| parse_source(&text).err())?;
-        Some(format!("{}: invalid {field} field; cannot be parsed by apt: {error}", upload.dsc_name))
+        let RelationError { group, problem } = upload.dsc.line(field).and_then(|text| parse_source(&text).err())?;
+        let dsc = &upload.dsc_name;
+        let text =
+            format!("{dsc}: invalid {field} field; cannot be parsed by deb822: cannot parse package relationship");
+        Some(format!("{text} \"{group}\", returning it raw ({problem})"))
     };
     RELATION_FIELDS.split(' ').filter_map(wrong).collect()
 }

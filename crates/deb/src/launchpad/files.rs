@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::content::is_custom;
+use super::kind::{FileKind, kind};
+use super::lists::listed_checksums;
 use super::{CheckContext, ListedFile, Upload};
+use crate::checksums::FileChecksums;
+use crate::control::Paragraph;
 use crate::unpacked_source::UnpackFailure;
 
 /// The sections of Debian and Ubuntu, separated by spaces. A component may precede each.
@@ -11,69 +16,14 @@ const SECTIONS: &str = "admin cli-mono comm database debian-installer debug deve
     kde kernel libdevel libs lisp localization mail math metapackages misc net news ocaml oldlibs otherosfs perl \
     php python ruby rust science shells sound tasks tex text translations utils vcs video virtual web x11 xfce \
     zope";
+/// The sections of files that are no parts of packages, separated by spaces.
+const CUSTOM_SECTIONS: &str = "raw-installer raw-translations raw-dist-upgrader raw-ddtp-tarball raw-translations-static \
+    raw-meta-data raw-uefi raw-signing";
 const COMPONENTS: [&str; 8] =
     ["main", "restricted", "universe", "multiverse", "partner", "contrib", "non-free", "non-free-firmware"];
 
-/// The kind of a file, by its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum FileKind {
-    Dsc,
-    Orig { component: Option<String>, signature: bool },
-    Debian,
-    Diff,
-    Native,
-    Buildinfo,
-    Binary,
-}
-
-const COMPRESSED: [&str; 3] = ["gz", "bz2", "xz"];
-
-fn kind(name: &str) -> Option<FileKind> {
-    let (_, rest) = name.split_once('_')?;
-    let (plain, signature) = rest.strip_suffix(".asc").map_or((rest, false), |plain| (plain, true));
-    if let Some(stem) = COMPRESSED.iter().find_map(|ending| plain.strip_suffix(&format!(".tar.{ending}"))) {
-        if let Some(at) = stem.rfind(".orig-") {
-            let component = stem[at + ".orig-".len()..].to_owned();
-            let fits = component.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-            return (fits && !component.is_empty()).then_some(FileKind::Orig { component: Some(component), signature });
-        }
-        return match stem {
-            _ if stem.ends_with(".orig") => Some(FileKind::Orig { component: None, signature }),
-            _ if signature => None,
-            _ if stem.ends_with(".debian") => Some(FileKind::Debian),
-            _ => Some(FileKind::Native),
-        };
-    }
-    let ends = |ending: &str| rest.ends_with(ending);
-    match rest {
-        _ if ends(".dsc") => Some(FileKind::Dsc),
-        _ if ends(".diff.gz") => Some(FileKind::Diff),
-        _ if ends(".buildinfo") => Some(FileKind::Buildinfo),
-        _ if ends(".deb") || ends(".udeb") || ends(".ddeb") => Some(FileKind::Binary),
-        _ => None,
-    }
-}
-
-pub(super) fn file_lines(upload: &Upload, _: &CheckContext) -> Vec<String> {
-    let lines = upload.changes.lines("Files").collect::<Vec<_>>();
-    let wrong = lines.iter().any(|line| line.split_whitespace().count() != 5);
-    let mut texts = Vec::new();
-    if wrong {
-        texts.push("Wrong number of fields in Files line in .changes.".to_owned());
-    }
-    for field in ["Checksums-Sha1", "Checksums-Sha256"] {
-        if upload.changes.lines(field).any(|line| line.split_whitespace().count() != 3) {
-            texts.push(format!("Wrong number of fields in {field} line in .changes."));
-        }
-    }
-    if lines.is_empty() && upload.changes.get("Files").is_some() {
-        texts.push("No files found in the changes".to_owned());
-    }
-    texts
-}
-
 pub(super) fn file_kinds(upload: &Upload, _: &CheckContext) -> Vec<String> {
-    let unknown = |file: &ListedFile| kind(&file.name).is_none() && !file.section.starts_with("raw-");
+    let unknown = |file: &ListedFile| kind(&file.name).is_none() && !is_custom(file);
     let listed = upload.listed().into_iter().filter(unknown);
     listed.map(|file| format!("Unable to identify file {} ({}) in changes.", file.name, file.section)).collect()
 }
@@ -88,7 +38,10 @@ pub(super) fn sections(upload: &Upload, _: &CheckContext) -> Vec<String> {
     let mut texts = Vec::new();
     for ListedFile { name, section, .. } in upload.listed() {
         let (component, section) = section.split_once('/').unwrap_or(("main", &section));
-        if !SECTIONS.split(' ').any(|known| known == section) && !section.starts_with("raw-") {
+        let is_known = |known: &str| known.split(' ').any(|known| known == section);
+        if section.starts_with("raw-") && !is_known(CUSTOM_SECTIONS) {
+            texts.push(format!("Unsupported custom section name '{section}'"));
+        } else if !section.starts_with("raw-") && !is_known(SECTIONS) {
             texts.push(format!("{name}: Unknown section '{section}'"));
         }
         if !COMPONENTS.contains(&component) {
@@ -98,69 +51,35 @@ pub(super) fn sections(upload: &Upload, _: &CheckContext) -> Vec<String> {
     texts
 }
 
-/// The checksums in a file's lines, by algorithm.
-fn listed_checksums(upload: &Upload, name: &str) -> BTreeMap<&'static str, String> {
-    let mut checksums = BTreeMap::new();
-    for (field, algorithm) in [("Checksums-Sha1", "SHA1"), ("Checksums-Sha256", "SHA256")] {
-        for line in upload.changes.lines(field) {
-            if let [checksum, _, of] = line.split_whitespace().collect::<Vec<_>>()[..] {
-                if of == name {
-                    checksums.insert(algorithm, checksum.to_owned());
-                }
-            }
-        }
-    }
-    checksums
-}
-
 pub(super) fn checksums(upload: &Upload, _: &CheckContext) -> Vec<String> {
     let mut texts = Vec::new();
     for file in upload.listed() {
-        let start = format!("File {} mentioned in the changes", file.name);
-        let Some(found) = upload.files.get(&file.name) else {
-            texts.push(format!("{start} file was not found."));
-            continue;
-        };
-        let mut listed = listed_checksums(upload, &file.name);
-        listed.insert("MD5", file.md5.clone());
-        for (algorithm, checksum) in listed {
-            let own = match algorithm {
-                "MD5" => &found.md5,
-                "SHA1" => &found.sha1,
-                _ => &found.sha256,
-            };
-            if *own != checksum {
-                texts.push(format!("{start} has a {algorithm} mismatch. {own} != {checksum}"));
-            }
-        }
-        if file.size.parse() != Ok(found.size) {
-            texts.push(format!("{start} has a size mismatch. {} != {}", found.size, file.size));
+        match upload.files.get(&file.name) {
+            Some(found) => texts.extend(differs(&upload.changes, found, &file.md5, &file.size)),
+            None => texts.push(format!("File {} mentioned in the changes file was not found.", file.name)),
         }
     }
     texts
 }
 
-pub(super) fn source_only(upload: &Upload, _: &CheckContext) -> Vec<String> {
-    let Some(architecture) = upload.changes.line("Architecture") else { return Vec::new() };
-    let words: Vec<&str> = architecture.split(' ').collect();
-    let binary_files = upload.listed().iter().any(|file| kind(&file.name) == Some(FileKind::Binary));
-    if binary_files || words.iter().any(|word| *word != "source") {
-        return vec![
-            "Upload rejected because it contains binary packages. Ensure you are using `debuild -S`, or an equivalent \
-             command, to generate only the source package before re-uploading. See \
-             https://help.launchpad.net/Packaging/PPA for more information."
-                .to_owned(),
-        ];
+/// The ways in which a file differs from what lists say about it. Launchpad says "the changes" of a `.dsc`, too.
+fn differs(lists: &Paragraph, found: &FileChecksums, md5: &str, size: &str) -> Vec<String> {
+    let start = format!("File {} mentioned in the changes", found.name);
+    let mut texts = Vec::new();
+    for (algorithm, checksum) in listed_checksums(lists, &found.name, md5) {
+        let own = match algorithm {
+            "MD5" => &found.md5,
+            "SHA1" => &found.sha1,
+            _ => &found.sha256,
+        };
+        if *own != checksum {
+            texts.push(format!("{start} has a {algorithm} mismatch. {own} != {checksum}"));
+        }
     }
-    Vec::new()
-}
-
-pub(super) fn one_dsc(upload: &Upload, _: &CheckContext) -> Vec<String> {
-    match upload.listed().iter().filter(|file| kind(&file.name) == Some(FileKind::Dsc)).count() {
-        0 => vec!["Sourceful upload without a .dsc".to_owned()],
-        1 => Vec::new(),
-        _ => vec!["Changes file lists more than one .dsc".to_owned()],
+    if size.parse() != Ok(found.size) {
+        texts.push(format!("{start} has a size mismatch. {} != {size}", found.size));
     }
+    texts
 }
 
 pub(super) fn dsc_format(upload: &Upload, _: &CheckContext) -> Vec<String> {
@@ -178,17 +97,22 @@ pub(super) fn dsc_files(upload: &Upload, _: &CheckContext) -> Vec<String> {
     let dsc = &upload.dsc_name;
     let mut texts = Vec::new();
     let (mut origs, mut debians, mut diffs, mut natives) = (0, 0, 0, 0);
-    let mut components: BTreeMap<String, u32> = BTreeMap::new();
+    let (mut signatures, mut components) = (0, BTreeMap::<String, u32>::new());
+    let mut component_signatures: BTreeMap<String, u32> = BTreeMap::new();
     let mut other_than_gzip = None;
     for (_, _, name) in upload.dsc_listed() {
         match kind(&name) {
-            Some(FileKind::Orig { signature: true, .. }) => continue,
+            Some(FileKind::Orig { component: None, signature: true }) => signatures += 1,
+            Some(FileKind::Orig { component: Some(component), signature: true }) => {
+                *component_signatures.entry(component).or_default() += 1;
+                continue;
+            }
             Some(FileKind::Orig { component: Some(component), .. }) => *components.entry(component).or_default() += 1,
             Some(FileKind::Orig { component: None, .. }) => origs += 1,
             Some(FileKind::Debian) => debians += 1,
             Some(FileKind::Diff) => diffs += 1,
             Some(FileKind::Native) => natives += 1,
-            Some(FileKind::Dsc | FileKind::Buildinfo | FileKind::Binary) | None => {
+            Some(FileKind::Dsc | FileKind::Buildinfo { .. } | FileKind::Binary { .. }) | None => {
                 texts.push(format!("{dsc}: File {name} does not look sourceful."));
                 continue;
             }
@@ -200,25 +124,28 @@ pub(super) fn dsc_files(upload: &Upload, _: &CheckContext) -> Vec<String> {
         }
     }
     let shape = (origs, debians, diffs, natives);
+    // An orig tarball may have one signature, which is no part of the shape.
+    let is_signed_well = signatures <= origs && signatures <= 1;
+    let has_components = !components.is_empty() || !component_signatures.is_empty();
     match upload.dsc.line("Format").unwrap_or_else(|| "1.0".into()).as_str() {
         "1.0" => {
             if let Some(word) = other_than_gzip {
                 texts.push(format!("{dsc}: is format 1.0 but uses {word} compression."));
             }
-            if ![(0, 0, 0, 1), (1, 0, 1, 0)].contains(&shape) || !components.is_empty() {
+            if ![(0, 0, 0, 1), (1, 0, 1, 0)].contains(&shape) || has_components || !is_signed_well {
                 texts.push(format!("{dsc}: must have exactly one tar.gz, or an orig.tar.gz and diff.gz"));
             }
         }
-        "3.0 (native)" if shape != (0, 0, 0, 1) || !components.is_empty() => {
+        "3.0 (native)" if shape != (0, 0, 0, 1) || has_components || !is_signed_well => {
             texts.push(format!("{dsc}: must have only a tar.*."));
         }
         "3.0 (quilt)" => {
-            if shape != (1, 1, 0, 0) {
+            if shape != (1, 1, 0, 0) || !is_signed_well {
                 texts.push(format!("{dsc}: must have only an orig.tar.*, a debian.tar.*, and optionally orig-*.tar.*"));
             }
-            for (component, count) in components {
-                if count > 1 {
-                    texts.push(format!("{dsc}: has more than one orig-{component}.tar.*."));
+            for (counts, ending) in [(components, ""), (component_signatures, ".asc")] {
+                for (component, _) in counts.into_iter().filter(|(_, count)| *count > 1) {
+                    texts.push(format!("{dsc}: has more than one orig-{component}.tar.*{ending}."));
                 }
             }
         }
@@ -239,15 +166,8 @@ pub(super) fn dsc_checksums(upload: &Upload, context: &CheckContext) -> Vec<Stri
             Some(_) if !in_upload && context.archive.is_some() && !in_archive => {
                 texts.push(format!("Unable to find {name} in upload or distribution."));
             }
-            Some(found) if found.md5 != md5 => {
-                let text = format!("File {name} mentioned in the changes has a checksum mismatch.");
-                texts.push(format!("{text} {} != {md5}", found.md5));
-            }
-            Some(found) if size.parse() != Ok(found.size) => {
-                let text = format!("File {name} mentioned in the changes has a size mismatch.");
-                texts.push(format!("{text} {} != {size}", found.size));
-            }
-            None | Some(_) => {}
+            Some(found) => texts.extend(differs(&upload.dsc, found, &md5, &size)),
+            None => {}
         }
     }
     texts

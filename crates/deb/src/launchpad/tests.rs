@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::checksums::{FileChecksums, list};
-use crate::control::{Paragraph, parse_one};
+use crate::control::{ControlError, Paragraph, parse_one};
 use crate::unpacked_source::UnpackFailure;
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ fn valid() -> Upload {
         ("Binary", "xx"),
         ("Architecture", "any"),
         ("Version", VERSION),
-        ("Maintainer", "A <a@example.org>"),
+        ("Maintainer", "A Name <a@example.org>"),
         ("Build-Depends", "debhelper-compat (= 13), cargo | rustc-1.80"),
     ] {
         dsc.set(field, value);
@@ -43,8 +43,8 @@ fn valid() -> Upload {
         ("Architecture", "source"),
         ("Version", VERSION),
         ("Distribution", "noble"),
-        ("Maintainer", "A <a@example.org>"),
-        ("Changed-By", "A <a@example.org>"),
+        ("Maintainer", "A Name <a@example.org>"),
+        ("Changed-By", "A Name <a@example.org>"),
         ("Changes", "\nxx"),
     ] {
         changes.set(field, value);
@@ -58,6 +58,7 @@ fn valid() -> Upload {
         dsc_name,
         dsc,
         dsc_signature: Signature::Good("KEY".into()),
+        unparsable: Vec::new(),
         files: all.into_iter().map(|file| (file.name.clone(), file)).collect(),
         contents: SourceContents {
             directories: vec!["xx-1.0".into()],
@@ -103,11 +104,27 @@ fn add_file(upload: &mut Upload, name: &str, in_dsc: bool) {
     let checksums = FileChecksums::from_bytes(name, b"more");
     for (paragraph, middle, wanted) in [(&mut upload.changes, "net optional ", true), (&mut upload.dsc, "", in_dsc)] {
         if wanted {
-            let files = paragraph.get("Files").unwrap().to_owned();
-            paragraph.set("Files", format!("{files}\n{} {} {middle}{name}", checksums.md5, checksums.size));
+            let lines = [
+                ("Files", &checksums.md5, middle),
+                ("Checksums-Sha1", &checksums.sha1, ""),
+                ("Checksums-Sha256", &checksums.sha256, ""),
+            ];
+            for (field, checksum, middle) in lines {
+                let list = paragraph.get(field).unwrap().to_owned();
+                paragraph.set(field, format!("{list}\n{checksum} {} {middle}{name}", checksums.size));
+            }
         }
     }
     upload.files.insert(name.to_owned(), checksums);
+}
+
+/// Removes a file from all lists of a paragraph.
+fn unlist(paragraph: &mut Paragraph, end: &str) {
+    for field in ["Files", "Checksums-Sha1", "Checksums-Sha256"] {
+        let kept = paragraph.lines(field).filter(|line| !line.ends_with(end)).map(|line| format!("\n{line}"));
+        let kept: String = kept.collect();
+        paragraph.set(field, kept);
+    }
 }
 
 const VIOLATIONS: &[(&str, &str, Violate)] = &[
@@ -137,30 +154,70 @@ const VIOLATIONS: &[(&str, &str, Violate)] = &[
     ("series", "Unable to find distroseries: UNRELEASED", |u, _| u.changes.set("Distribution", "UNRELEASED")),
     ("series", "Unable to find distroseries: bookworm", |u, _| u.changes.set("Distribution", "bookworm")),
     ("pocket", "PPA uploads must be for the RELEASE pocket.", |u, _| u.changes.set("Distribution", "noble-updates")),
+    ("obsolete-series", "mantic is obsolete and will not accept new uploads.", |u, _| {
+        u.changes.set("Distribution", "mantic")
+    }),
+    ("obsolete-series", "noble is obsolete and will not accept new uploads.", |_, f| {
+        let remote =
+            ArchiveState { series: BTreeMap::from([("noble".into(), "Obsolete".into())]), ..ArchiveState::default() };
+        f.archive = Some(remote);
+    }),
+    ("parses", "Unable to parse x.dsc: it is signed twice", |u, _| {
+        u.unparsable = vec![("x.dsc".into(), ControlError::SignedTwice)];
+        u.dsc = Paragraph::new();
+    }),
+    ("addresses", "A Name: no @ found in email address part.", |u, _| u.changes.set("Changed-By", "A Name")),
+    ("addresses", "A <a@example.org>: doesn't parse as a valid Maintainer field.", |u, _| {
+        u.dsc.set("Maintainer", "A <a@example.org>")
+    }),
+    ("duplicates", "Duplicate filenames in Files field.", |u, _| {
+        for (field, line) in ["Files", "Checksums-Sha1", "Checksums-Sha256"]
+            .map(|field| (field, u.changes.lines(field).nth(1).unwrap().to_owned()))
+        {
+            let list = u.changes.get(field).unwrap().to_owned();
+            u.changes.set(field, format!("{list}\n{line}"));
+        }
+    }),
+    ("lists-agree", "Mismatch between Checksums-Sha256 and Files fields.", |u, _| {
+        let list: String = u.dsc.lines("Checksums-Sha256").skip(1).map(|line| format!("\n{line}")).collect();
+        u.dsc.set("Checksums-Sha256", list);
+    }),
+    ("components", "Cannot mix partner files with non-partner.", |u, _| {
+        let files = u.changes.get("Files").unwrap().replacen(" net ", " partner/net ", 1);
+        u.changes.set("Files", files);
+    }),
+    ("architecture", "Mismatch in sourcefulness. (arch) True != (files) False", |u, _| {
+        for end in [".xz", ".dsc", ".buildinfo"] {
+            unlist(&mut u.changes, end);
+        }
+        add_file(u, "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1_amd64.deb", false);
+        u.changes.set("Architecture", "source amd64");
+    }),
+    ("architecture", "Mismatch in binaryfulness. (arch) False != (files) True", |u, _| {
+        add_file(u, "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1_amd64.buildinfo", false)
+    }),
     (
-        "obsolete-series",
-        "Not permitted to upload to the RELEASE pocket in a series in the 'OBSOLETE' state.",
-        |u, _| u.changes.set("Distribution", "mantic"),
+        "architecture",
+        "One or more files uploaded with specific architecture but changes file does not list it.",
+        |u, _| add_file(u, "xx_1.0_amd64.deb", false),
     ),
     (
-        "obsolete-series",
-        "Not permitted to upload to the RELEASE pocket in a series in the 'OBSOLETE' state.",
-        |_, f| {
-            let remote = ArchiveState {
-                series: BTreeMap::from([("noble".into(), "Obsolete".into())]),
-                ..ArchiveState::default()
-            };
-            f.archive = Some(remote);
-        },
+        "architecture",
+        "One or more files uploaded with architecture 'all' but changes file does not list 'all'.",
+        |u, _| add_file(u, "xx_1.0_all.deb", false),
     ),
-    ("file-lines", "Wrong number of fields in Checksums-Sha1 line in .changes.", |u, _| {
+    ("file-lines", "Wrong number of fields in Checksums-Sha1 field line.", |u, _| {
         u.changes.set("Checksums-Sha1", "a b")
     }),
     ("file-kinds", "Unable to identify file xx_1.0.txt (net) in changes.", |u, _| add_file(u, "xx_1.0.txt", false)),
-    ("file-names", "Invalid character(s) in filename: 'xx_1.0_ü.buildinfo'.", |u, _| {
-        let name = "xx_1.0_ü.buildinfo";
-        add_file(u, name, false);
-    }),
+    (
+        "file-names",
+        "Invalid character(s) in filename: 'xü_1.0-0ubuntu1~ppa1~ubuntu24.04.1_source.buildinfo'.",
+        |u, _| {
+            let name = "xü_1.0-0ubuntu1~ppa1~ubuntu24.04.1_source.buildinfo";
+            add_file(u, name, false);
+        },
+    ),
     ("sections", "x_1.0.orig.tar.xz: Unknown section 'nets'", |u, _| {
         let files =
             u.changes.get("Files").unwrap().replacen("net optional x_1.0.orig.tar", "nets optional x_1.0.orig.tar", 1);
@@ -185,24 +242,20 @@ const VIOLATIONS: &[(&str, &str, Violate)] = &[
         "checksums",
         "File xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1_source.buildinfo mentioned in the changes has a size mismatch. 4 != 5",
         |u, _| {
-            let files = u.changes.get("Files").unwrap().replacen(" 4 net", " 5 net", 1);
-            u.changes.set("Files", files);
+            for field in ["Files", "Checksums-Sha1", "Checksums-Sha256"] {
+                let list = u.changes.get(field).unwrap().replace(" 4 ", " 5 ");
+                u.changes.set(field, list);
+            }
         },
     ),
-    ("source-only", "Upload rejected because it contains binary packages.", |u, _| {
+    ("source-only", "Source/binary (i.e. mixed) uploads are not allowed.", |u, _| {
+        add_file(u, "xx_1.0_amd64.deb", false);
         u.changes.set("Architecture", "source amd64")
-    }),
-    ("source-only", "Upload rejected because it contains binary packages.", |u, _| {
-        add_file(u, "xx_1.0_amd64.deb", false)
     }),
     ("one-dsc", "Changes file lists more than one .dsc", |u, _| {
         add_file(u, "yy_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc", false)
     }),
-    ("one-dsc", "Sourceful upload without a .dsc", |u, _| {
-        let files: Vec<String> =
-            u.changes.lines("Files").filter(|line| !line.ends_with(".dsc")).map(|line| format!("\n{line}")).collect();
-        u.changes.set("Files", files.concat());
-    }),
+    ("one-dsc", "Sourceful upload without a .dsc", |u, _| unlist(&mut u.changes, ".dsc")),
     ("dsc-fields", "Unable to find mandatory field Maintainer in xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc", |u, _| {
         u.dsc.remove("Maintainer");
     }),
@@ -239,29 +292,22 @@ const VIOLATIONS: &[(&str, &str, Violate)] = &[
         "dsc-files",
         "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: File x_1.0.orig-data.tar.zst does not look sourceful.",
         |u, _| {
-            let checksums = FileChecksums::from_bytes("x_1.0.orig-data.tar.zst", b"");
-            let files = u.dsc.get("Files").unwrap().to_owned();
-            u.dsc.set("Files", format!("{files}\n{} 0 {}", checksums.md5, checksums.name));
-            u.files.insert(checksums.name.clone(), checksums);
+            add_file(u, "x_1.0.orig-data.tar.zst", true);
+            unlist(&mut u.changes, ".zst");
         },
     ),
     ("dsc-checksums", "Unable to find x_0.9.orig-data.tar.xz in upload or distribution.", |u, _| {
-        let files = u.dsc.get("Files").unwrap().to_owned();
-        u.dsc.set("Files", format!("{files}\nabc 5 x_0.9.orig-data.tar.xz"));
+        add_file(u, "x_0.9.orig-data.tar.xz", true);
+        unlist(&mut u.changes, "x_0.9.orig-data.tar.xz");
+        u.files.remove("x_0.9.orig-data.tar.xz");
     }),
     ("dsc-checksums", "Unable to find x_1.0.orig.tar.xz in upload or distribution.", |u, f| {
-        let kept: String = u
-            .changes
-            .lines("Files")
-            .filter(|line| !line.ends_with("x_1.0.orig.tar.xz"))
-            .map(|line| format!("\n{line}"))
-            .collect();
-        u.changes.set("Files", kept);
+        unlist(&mut u.changes, "x_1.0.orig.tar.xz");
         *f = with_archive();
     }),
     (
         "build-depends",
-        "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: invalid Build-Depends field; cannot be parsed by apt: Problem parsing dependency `cargo >= 1`: unexpected `>= 1`",
+        "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: invalid Build-Depends field; cannot be parsed by deb822: cannot parse package relationship \"cargo >= 1\", returning it raw (unexpected `>= 1`)",
         |u, _| u.dsc.set("Build-Depends", "debhelper, cargo >= 1"),
     ),
     ("unpacks", "Unpacked source contains more than one directory: ['xx-1.0', 'yy']", |u, _| {
@@ -298,8 +344,8 @@ const VIOLATIONS: &[(&str, &str, Violate)] = &[
         },
     ),
     (
-        "higher-version",
-        "xx_1.0-0ubuntu1~ppa1~ubuntu24.04.1.dsc: Version older than that in the archive. 1.0-0ubuntu1~ppa1~ubuntu24.04.1 <= 1.0-0ubuntu1~ppa1~ubuntu24.04.1",
+        "new-version",
+        "The source xx - 1.0-0ubuntu1~ppa1~ubuntu24.04.1 is already accepted in ubuntu/jammy and you cannot upload the same version",
         |_, f| {
             *f = with_archive();
             f.archive.as_mut().unwrap().versions.push((VERSION.into(), "jammy".into()));
@@ -320,7 +366,10 @@ fn each_violation_is_found_by_its_rule_alone() {
         let found = check(&upload, &context);
         let rules: Vec<&str> = found.iter().map(|one| one.rule).collect();
         assert!(found.iter().any(|one| one.rule == *rule && one.text.starts_with(text)), "{rule}: {text}\n{found:#?}");
-        assert!(rules.iter().all(|other| other == rule), "{text}: {found:#?}");
+        // Launchpad itself has several texts for what a wrong `Architecture` means.
+        let related = ["architecture", "source-only", "one-dsc"];
+        let is_of_it = |other: &&str| *other == *rule || (related.contains(rule) && related.contains(other));
+        assert!(rules.iter().all(is_of_it), "{text}: {found:#?}");
     }
     let broken: std::collections::BTreeSet<&str> = VIOLATIONS.iter().map(|(rule, ..)| *rule).collect();
     let all: std::collections::BTreeSet<&str> = RULES.iter().map(|rule| rule.name).collect();

@@ -11,7 +11,6 @@ use crate::checksums::{self, FileChecksums};
 use crate::control::{self, ControlError, Paragraph};
 use crate::sign::{self, Signature};
 use crate::unpacked_source::{UnpackFailure, UnpackedSource};
-use drydock_base::failure::Failure;
 
 /// An upload as read from disk. Nothing in it is trusted.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +27,8 @@ pub struct Upload {
     pub dsc: Paragraph,
     /// The signature of `.dsc`.
     pub dsc_signature: Signature,
+    /// The files that cannot be parsed, each with the reason. Nothing else is checked then.
+    pub unparsable: Vec<(String, ControlError)>,
     /// The listed files that exist, by name.
     pub files: BTreeMap<String, FileChecksums>,
     /// The contents of the source package.
@@ -71,14 +72,15 @@ impl Upload {
     /// Reads a `.changes` or `.dsc` with the files that it lists. Also returns the unpacked sources.
     ///
     /// # Errors
-    /// `.changes` or `.dsc` cannot be read or parsed, or dpkg-source is missing.
+    /// `.changes`, `.dsc` or `.buildinfo` cannot be read, or dpkg-source is missing. That one cannot be parsed is not an
+    /// error, but [`Upload::unparsable`].
     pub fn read(path: &Path) -> anyhow::Result<(Upload, Option<UnpackedSource>)> {
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut upload = Upload::default();
         if !name.ends_with(".dsc") {
             let text = text(path)?;
-            upload.changes = control::parse_one(&text).map_err(|error| unparsable(&name, &error))?;
+            upload.changes = upload.parse(&name, &text);
             upload.changes_signature = sign::check(&text);
             upload.changes_name = name;
             let listed = upload.listed();
@@ -91,7 +93,7 @@ impl Upload {
         let has_dsc = !upload.dsc_name.is_empty() && dsc.is_file();
         if has_dsc {
             let text = text(&dsc)?;
-            upload.dsc = control::parse_one(&text).map_err(|error| unparsable(&upload.dsc_name, &error))?;
+            upload.dsc = upload.parse(&upload.dsc_name.clone(), &text);
             upload.dsc_signature = sign::check(&text);
         }
         let names =
@@ -102,7 +104,14 @@ impl Upload {
                 upload.files.insert(name, checksums);
             }
         }
-        let whole = upload.dsc_listed().all(|(_, _, name)| upload.files.contains_key(&name));
+        let buildinfos: Vec<String> =
+            upload.files.keys().filter(|name| name.ends_with(".buildinfo")).cloned().collect();
+        for name in buildinfos {
+            let text = text(&directory.join(&name))?;
+            upload.parse(&name, &text);
+        }
+        let whole =
+            upload.unparsable.is_empty() && upload.dsc_listed().all(|(_, _, name)| upload.files.contains_key(&name));
         let unpacked = if has_dsc && whole { Some(UnpackedSource::new(&dsc)?) } else { None };
         if let Some(unpacked) = &unpacked {
             upload.contents = contents(unpacked);
@@ -111,6 +120,14 @@ impl Upload {
             }
         }
         Ok((upload, unpacked))
+    }
+
+    /// Parses one of the files; an empty paragraph if it cannot be parsed.
+    fn parse(&mut self, name: &str, text: &str) -> Paragraph {
+        control::parse_one(text).unwrap_or_else(|error| {
+            self.unparsable.push((name.to_owned(), error));
+            Paragraph::new()
+        })
     }
 
     /// The well-formed lines of `Files` in `.changes`.
@@ -161,10 +178,6 @@ impl Upload {
         self.changes = changes;
         self.changes_signature = self.dsc_signature.clone();
     }
-}
-
-fn unparsable(name: &str, error: &ControlError) -> anyhow::Error {
-    Failure::rejected(format!("cannot parse {name}: {error}"))
 }
 
 /// The name if it names a file of the same directory, else an empty text.

@@ -41,13 +41,16 @@ impl cli::DebCheck {
             let release = ReleaseContext::resolve(&Context::find(place)?, &self.packages.of.into())?;
             return check.print(&SourcePackages::select(&release, &self.packages.series)?, self.format);
         }
-        if self.remote {
+        if self.remote && self.ppa.is_none() {
             let text =
-                "--remote asks the declared archive, so it works only with the packages of the project, not with files";
+                "--remote asks the project's declared archive; for files, name the archive with --ppa OWNER/NAME";
             return Err(Failure::usage(text));
         }
+        let api = |ppa: &cli::Ppa| Api::new(&self.api, &ppa.owner, &ppa.archive, &network());
+        let api = self.ppa.as_ref().map(api).transpose()?;
+        let state = |upload: &Upload| api.as_ref().map(|api| state_for(api, upload)).transpose();
         // Checking the crates would run `debian/rules` of packages that are not ours.
-        let reports = self.files.iter().map(|file| Ok(check.file(file, Distribution::Ubuntu, None)?.0));
+        let reports = self.files.iter().map(|file| Ok(check.file(file, Distribution::Ubuntu, &state)?.0));
         print(&reports.collect::<anyhow::Result<Vec<_>>>()?, self.format)
     }
 }
@@ -80,7 +83,7 @@ impl Check<'_> {
             let api = self.api.filter(|_| series.distribution == Distribution::Ubuntu);
             let archive = api.map(|api| archive_state(packages, api)).transpose()?;
             let file = packages.directory().join(&one.changes);
-            let (mut report, unpacked) = self.file(&file, series.distribution, archive)?;
+            let (mut report, unpacked) = self.file(&file, series.distribution, &|_| Ok(archive.clone()))?;
             if let Some(unpacked) = unpacked.filter(|unpacked| unpacked.failure.is_none()) {
                 report.crates = unpacked.check_vendored()?;
             }
@@ -89,14 +92,15 @@ impl Check<'_> {
         Ok(reports)
     }
 
-    /// Checks one package, without its crates.
+    /// Checks one package, without its crates. `archive` asks for the state of the archive.
     fn file(
         &self,
         file: &Path,
         distribution: Distribution,
-        archive: Option<ArchiveState>,
+        archive: &dyn Fn(&Upload) -> anyhow::Result<Option<ArchiveState>>,
     ) -> anyhow::Result<(CheckReport, Option<UnpackedSource>)> {
         let (upload, unpacked) = Upload::read(file)?;
+        let archive = archive(&upload)?;
         let asked_archive = archive.is_some();
         let context = CheckContext {
             distribution,
@@ -143,6 +147,13 @@ fn print(reports: &[CheckReport], format: cli::Format) -> anyhow::Result<Exit> {
         cli::Format::Text => reports.iter().for_each(CheckReport::print),
     }
     Ok(if reports.iter().all(CheckReport::is_good) { Exit::Success } else { Exit::CheckFailed })
+}
+
+/// Asks Launchpad for the state of an archive, as far as it concerns a package that need not be the project's.
+fn state_for(api: &Api, upload: &Upload) -> anyhow::Result<ArchiveState> {
+    let source = upload.dsc.line("Source").or_else(|| upload.changes.line("Source")).unwrap_or_default();
+    let series: Vec<String> = upload.changes.line("Distribution").into_iter().collect();
+    api.state(&source, &series)
 }
 
 /// Asks Launchpad for the state of the target archive.

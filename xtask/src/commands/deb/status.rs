@@ -1,7 +1,10 @@
 //! `cargo xtask deb status`: which packages were built, proved, uploaded and accepted.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
+use super::builds::Follower;
 use super::network;
 use super::source_packages::SourcePackages;
 use super::upload::{UPLOAD_LOG, accepts};
@@ -9,7 +12,8 @@ use crate::cli;
 use crate::commands::Context;
 use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
-use drydock_base::output;
+use drydock_base::failure::Failure;
+use drydock_base::{hint, output};
 use drydock_config::release::deb::Place;
 use drydock_deb::delivery::{UploadLog, UploadState, UploadTarget};
 use drydock_deb::launchpad::{Api, Build};
@@ -33,6 +37,8 @@ impl cli::DebStatus {
         let log = UploadLog::read(&ctx.state.root().join(UPLOAD_LOG))?;
         let declared = packages.target();
         let target = declared.map(|declared| UploadTarget::new(&declared.place, ctx.state.root())).transpose()?;
+        let exit =
+            if self.watch { watch(&packages, &log, target.as_ref(), &self.api, self.pause)? } else { Exit::Success };
         let mut reports = Vec::new();
         for series in packages.series.iter().copied() {
             let version = packages.version(series)?.to_string();
@@ -40,7 +46,7 @@ impl cli::DebStatus {
             let proved = built.as_ref().and_then(|built| packages.proof(built)).map(|proof| proof.proved_on);
             let uploaded = target.as_ref().and_then(|target| log.last(&target.name, series.name.as_str(), &version));
             let mut builds = Vec::new();
-            if let (true, Some(declared), Some(built)) = (self.remote, declared, &built) {
+            if let (true, Some(declared), Some(built)) = (self.remote || self.watch, declared, &built) {
                 if let (Place::Ppa { owner, archive, .. }, true) = (&declared.place, accepts(declared, series)) {
                     let api = Api::new(&self.api, owner, archive, &network())?;
                     let publication = api.publication(built.name(), &version, &built.series)?;
@@ -61,8 +67,36 @@ impl cli::DebStatus {
         } else {
             reports.iter().for_each(print);
         }
-        Ok(Exit::Success)
+        Ok(exit)
     }
+}
+
+/// Follows the builds of what was uploaded until all have ended, with a pause of some seconds between two questions.
+fn watch(
+    packages: &SourcePackages<'_>,
+    log: &UploadLog,
+    target: Option<&UploadTarget>,
+    api: &str,
+    pause: u32,
+) -> anyhow::Result<Exit> {
+    let declared = packages.target().map(|declared| (declared, &declared.place));
+    let (Some((declared, Place::Ppa { owner, archive, .. })), Some(target)) = (declared, target) else {
+        return Err(Failure::usage("--watch needs an `upload` section with `target: ppa`"));
+    };
+    let mut followed = Vec::new();
+    for series in packages.series.iter().copied().filter(|series| accepts(declared, series)) {
+        let built = packages.built_for(series).ok();
+        for built in built.iter().filter(|built| log.last(&target.name, &built.series, &built.version).is_some()) {
+            followed.push(super::upload::followed(built));
+        }
+    }
+    if followed.is_empty() {
+        let upload = hint::drydock(&["deb", "upload"]);
+        return Err(Failure::usage(format!("nothing was uploaded to {}; run `{upload}`", target.name)));
+    }
+    let pause = Duration::from_secs(u64::from(pause));
+    let api = Api::new(api, owner, archive, &network())?;
+    Follower { api, pause, limit: None }.follow(&followed, &mut |line| output::err(line))
 }
 
 fn print(report: &PackageStatus) {
@@ -77,6 +111,6 @@ fn print(report: &PackageStatus) {
     };
     output::out(format_args!("{:<10} {:<40} {built}, {proved}, {uploaded}", report.series, report.version));
     for build in &report.builds {
-        output::out(format_args!("           {}: {}", build.architecture, build.state));
+        output::out(format_args!("           {}", build.summary()));
     }
 }

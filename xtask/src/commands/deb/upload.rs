@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use super::builds::{Followed, Follower};
 use super::check::archive_state;
 use super::network;
 use super::source_packages::{BuildOptions, BuiltSource, SourcePackages};
@@ -26,8 +27,10 @@ use drydock_deb::sign::Signer;
 /// The name of the log of uploads, in the state directory.
 pub(in crate::commands) const UPLOAD_LOG: &str = "uploads.jsonl";
 
-/// The pause between two questions to Launchpad.
-const LAUNCHPAD_PAUSE: Duration = Duration::from_secs(30);
+/// The minutes to wait for the answer of the archive, where none are given.
+const ANSWER_MINUTES: u32 = 20;
+/// The pause between two questions to Launchpad, where none is given.
+pub(in crate::commands) const LAUNCHPAD_PAUSE: Duration = Duration::from_secs(30);
 /// The pause between two looks at the log of a queue.
 const QUEUE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -37,6 +40,10 @@ pub(in crate::commands) struct Uploader {
     pub(in crate::commands) key: Option<String>,
     /// The minutes to wait for the archive's answer.
     pub(in crate::commands) wait: u32,
+    /// Whether the builds in a PPA are followed to their end as well, for the same time again.
+    pub(in crate::commands) follows_builds: bool,
+    /// The pause between two questions to Launchpad.
+    pub(in crate::commands) pause: Duration,
     /// The URL of Launchpad's API.
     pub(in crate::commands) api: String,
     /// Whether each package must have a proof, beside the sources.
@@ -54,7 +61,9 @@ impl cli::DebUpload {
         }
         let uploader = Uploader {
             key: self.key,
-            wait: self.wait,
+            wait: self.wait.unwrap_or(ANSWER_MINUTES),
+            follows_builds: self.wait.is_some_and(|minutes| minutes > 0),
+            pause: Duration::from_secs(u64::from(self.pause)),
             api: self.api,
             proves_packages: true,
             without_proof: self.without_proof,
@@ -102,6 +111,7 @@ impl Uploader {
         if !packages.series.iter().map(is_done).collect::<anyhow::Result<Vec<bool>>>()?.into_iter().all(|done| done) {
             target.require_ready()?;
         }
+        let mut accepted = Vec::new();
         let signer = Signer { key: self.key.clone().or_else(|| declared.key.clone()) };
         let mut exit = Exit::Success;
         for series in packages.series.clone() {
@@ -110,6 +120,7 @@ impl Uploader {
             let state = log.last(&target.name, series.name.as_str(), &version).cloned();
             if state == Some(UploadState::Accepted) {
                 report(format!("accepted   {version} (earlier)"));
+                accepted.extend(packages.built_for(series).ok().map(|built| followed(&built)));
                 continue;
             }
             let without_proof = self.without_proof.as_deref();
@@ -122,6 +133,7 @@ impl Uploader {
                 if let (Some(built), Some(Some(ArchiveAnswer::Accepted))) = (&built, answer) {
                     delivery.record(built, None, UploadState::Accepted)?;
                     report(format!("accepted   {version} (uploaded earlier)"));
+                    accepted.push(followed(built));
                     continue;
                 }
             }
@@ -134,6 +146,7 @@ impl Uploader {
                 Some(ArchiveAnswer::Accepted) => {
                     delivery.record(&built, None, UploadState::Accepted)?;
                     report(format!("accepted   {version}"));
+                    accepted.push(followed(&built));
                 }
                 Some(ArchiveAnswer::Rejected(why)) => {
                     delivery.record(&built, None, UploadState::Rejected(why.clone()))?;
@@ -150,7 +163,14 @@ impl Uploader {
                 }
             }
         }
-        Ok(exit)
+        let Place::Ppa { owner, archive, .. } = &declared.place else { return Ok(exit) };
+        if !self.follows_builds || accepted.is_empty() {
+            return Ok(exit);
+        }
+        let api = Api::new(&self.api, owner, archive, &network())?;
+        let limit = Some(Duration::from_secs(u64::from(self.wait) * 60));
+        let built = Follower { api, pause: self.pause, limit }.follow(&accepted, report)?;
+        Ok(if exit == Exit::Success { built } else { exit })
     }
 
     /// Fails unless the sources and the package of a series have proofs of exactly these bytes.
@@ -179,9 +199,16 @@ impl Uploader {
         built: &BuiltSource,
     ) -> anyhow::Result<Option<ArchiveAnswer>> {
         let deadline = Instant::now() + Duration::from_secs(u64::from(self.wait) * 60);
-        let pause = if matches!(declared.place, Place::Ppa { .. }) { LAUNCHPAD_PAUSE } else { QUEUE_PAUSE };
+        let pause = if matches!(declared.place, Place::Ppa { .. }) { self.pause } else { QUEUE_PAUSE };
         loop {
-            let answer = self.ask(declared, delivery, built)?;
+            let answer = match self.ask(declared, delivery, built) {
+                // The upload is there already; whether it was accepted can be asked again.
+                Err(error) if self.wait > 0 && drydock_http::is_passing(&error) => {
+                    output::err(format_args!("note: {error:#}; asking again in {} s", pause.as_secs()));
+                    None
+                }
+                answer => answer?,
+            };
             let left = deadline.saturating_duration_since(Instant::now());
             if answer.is_some() || left.is_zero() {
                 return Ok(answer);
@@ -220,6 +247,10 @@ impl Uploader {
             ArchiveAnswer::Rejected(format!("{text}; raise `upload-number`"))
         }))
     }
+}
+
+pub(super) fn followed(built: &BuiltSource) -> Followed {
+    Followed { source: built.name().to_owned(), version: built.version.clone(), series: built.series.clone() }
 }
 
 /// Prints what would be uploaded.

@@ -187,6 +187,8 @@ pub(super) fn upload(nightly: &NightlyBuild, repositories: &mut NightlyRepositor
     let uploader = Uploader {
         key: options.key.clone(),
         wait: options.wait,
+        follows_builds: false,
+        pause: crate::commands::deb::upload::LAUNCHPAD_PAUSE,
         api: options.api.clone(),
         // An earlier step proved the packages of the series that the declaration names.
         proves_packages: false,

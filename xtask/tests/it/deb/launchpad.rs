@@ -1,47 +1,8 @@
 //! Questions to Launchpad, answered by a fake of its API on this machine.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
-
+use super::fake_launchpad::FakeLaunchpad;
 use super::fixture::{Deb, VERSION, has_tools, lanternd};
 use crate::support::need_tool;
-
-/// A server with a response for some paths with their queries, and 404 for all others.
-struct FakeLaunchpad {
-    address: String,
-    responses: Arc<Mutex<BTreeMap<String, String>>>,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl FakeLaunchpad {
-    fn start() -> FakeLaunchpad {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}/devel", listener.local_addr().unwrap());
-        let (responses, requests) = (Arc::new(Mutex::new(BTreeMap::new())), Arc::new(Mutex::new(Vec::new())));
-        let (server_responses, server_requests) = (Arc::clone(&responses), Arc::clone(&requests));
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { continue };
-                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                let first = lines.next().unwrap().unwrap();
-                lines.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
-                let path = first.split(' ').nth(1).unwrap().trim_start_matches("/devel").to_owned();
-                server_requests.lock().unwrap().push(path.clone());
-                let response: Option<String> = server_responses.lock().unwrap().get(&path).cloned();
-                let (status, body) = response.map_or(("404 Not Found", String::new()), |body| ("200 OK", body));
-                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-                stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).ok();
-            }
-        });
-        FakeLaunchpad { address, responses, requests }
-    }
-
-    fn respond(&self, path: &str, body: &serde_json::Value) {
-        self.responses.lock().unwrap().insert(path.to_owned(), body.to_string());
-    }
-}
 
 #[test]
 fn the_state_of_the_archive_is_checked_before_an_upload() {
@@ -108,7 +69,11 @@ fn the_state_of_the_archive_is_checked_before_an_upload() {
     launchpad.respond(&published, &page(&[entry("0.2.0-0ubuntu1", "noble", "Published")]));
     launchpad.respond("/ubuntu/noble", &serde_json::json!({"name": "noble", "status": "Obsolete"}));
     let obsolete = check();
-    assert!(obsolete.code() == 1 && obsolete.stdout.contains("in the 'OBSOLETE' state"), "{}", obsolete.transcript());
+    assert!(
+        obsolete.code() == 1 && obsolete.stdout.contains("noble is obsolete and will not accept new uploads"),
+        "{}",
+        obsolete.transcript()
+    );
 
     // A link to another host is not followed.
     let mut evil = page(&[]);
@@ -125,7 +90,7 @@ fn the_state_of_the_archive_is_checked_before_an_upload() {
     launchpad.respond(&builds, &page(&[serde_json::json!({"arch_tag": "amd64", "buildstate": "Currently building"})]));
     let status = deb.ok(&["status", "--series", "noble", "--remote", "--api", &launchpad.address]);
     assert!(status.stdout.contains("amd64: Currently building"), "{}", status.stdout);
-    let requests = launchpad.requests.lock().unwrap();
+    let requests = launchpad.requests();
     let known = |path: &String| path.starts_with("/~example/") || path.starts_with("/ubuntu/");
     assert!(requests.iter().all(known), "{requests:?}");
 

@@ -14,13 +14,13 @@ use super::fixture::{has_tools, key, run};
 use crate::release::fixture::{commit, project};
 use crate::support::{Finished, Project, need, text};
 
-const CONTROL: &str = "Source: words\nSection: misc\nPriority: optional\nMaintainer: A Name <name@example.org>\n\
+pub(super) const CONTROL: &str = "Source: words\nSection: misc\nPriority: optional\nMaintainer: A Name <name@example.org>\n\
     Build-Depends: debhelper-compat (= 13)\nStandards-Version: 4.6.2\n\nPackage: words\nArchitecture: all\nDescription: some words\n";
 
 /// A server, ended with this value.
-struct Server {
+pub(super) struct Server {
     child: Child,
-    port: u16,
+    pub(super) port: u16,
 }
 
 impl Drop for Server {
@@ -33,21 +33,21 @@ impl Drop for Server {
 
 /// OpenSSH's server and what a user has of it. Failures are switched on by files: `cut` has the number of bytes after which
 /// a session breaks off, and with `deny` nothing may be written.
-struct Sftp {
+pub(super) struct Sftp {
     directory: PathBuf,
-    server: Server,
+    pub(super) server: Server,
 }
 
 impl Sftp {
-    fn start(directory: &Path) -> Sftp {
-        fs::create_dir(directory).unwrap();
+    pub(super) fn start(directory: &Path) -> Sftp {
+        fs::create_dir_all(directory.join("home")).unwrap();
         for name in ["host", "other-host", "user"] {
             run(directory, &["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", name], &[]);
         }
         fs::copy(directory.join("user.pub"), directory.join("authorized")).unwrap();
         let at = text(directory);
         let subsystem = format!(
-            "#!/bin/sh\nserver=/usr/lib/openssh/sftp-server\n[ -e {at}/deny ] && exec $server -R\n\
+            "#!/bin/sh\ncd {at}/home\nserver=/usr/lib/openssh/sftp-server\n[ -e {at}/deny ] && exec $server -R\n\
              if [ -e {at}/cut ]; then dd bs=1 count=$(cat {at}/cut) status=none | $server; else exec $server; fi\n"
         );
         fs::write(directory.join("subsystem"), subsystem).unwrap();
@@ -82,7 +82,7 @@ impl Sftp {
     }
 
     /// Makes the user know a key as that of the host.
-    fn know(&self, key: &str) {
+    pub(super) fn know(&self, key: &str) {
         let public = fs::read_to_string(self.directory.join(format!("{key}.pub"))).unwrap();
         fs::write(self.directory.join("known"), format!("[127.0.0.1]:{} {public}", self.server.port)).unwrap();
     }
