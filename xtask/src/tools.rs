@@ -163,6 +163,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     ),
     program("lintian", "lintian", &[Check], "checks Debian packages in the tests"),
     program("dscverify", "devscripts", &[Check], "verifies source packages in the tests"),
+    program("gbp", "git-buildpackage", &[Check], "writes uploads in the tests"),
+    program("dgit", "dgit", &[Check], "writes uploads in the tests"),
     program("reprepro", "reprepro", &[Check], "serves as the package archive in the tests"),
     program("fakeroot", "fakeroot", &[Check, Deb], "builds packages on this machine"),
     file(

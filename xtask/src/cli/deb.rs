@@ -103,7 +103,7 @@ pub(crate) struct DebCheck {
 pub(crate) struct Ppa {
     /// The Launchpad id of its owner.
     pub owner: String,
-    /// Its name.
+    /// The name of the archive, the part after `/`.
     pub archive: String,
 }
 

@@ -11,3 +11,4 @@ mod rules;
 mod self_build;
 mod source;
 mod uploads;
+mod writers;

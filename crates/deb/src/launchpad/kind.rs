@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_by_their_ends() {
+    fn the_end_of_a_name_says_what_it_is() {
         let orig =
             |component: Option<&str>, signature| FileKind::Orig { component: component.map(str::to_owned), signature };
         for (name, version, kind) in [

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::exit::Exit;
-use drydock_base::output;
+use drydock_base::{hint, output};
 use drydock_deb::launchpad::{Api, Progress, Publication};
 
 /// A package whose builds are followed.
@@ -50,7 +50,7 @@ impl Follower {
                     Ok(Some(found)) => seen.look(package, &found),
                     Ok(None) => {}
                     Err(error) if drydock_http::is_passing(&error) => {
-                        // The same trouble is told once.
+                        // The same trouble is reported once.
                         let text = format!("{error:#}");
                         if trouble.as_ref() != Some(&text) {
                             output::err(format_args!("note: {text}; asking again every {} s", self.pause.as_secs()));
@@ -78,7 +78,8 @@ impl Follower {
             let states = if states.is_empty() { "no builds yet".to_owned() } else { states.join(", ") };
             report(format!("building   {}; not finished within the time to wait; {states}", package.version));
         }
-        output::err("note: run the same command to continue waiting, or `deb status --watch`");
+        let watch = hint::drydock(&["deb", "status", "--watch"]);
+        output::err(format_args!("note: run the same command to continue waiting, or `{watch}`"));
         Ok(Exit::Remote)
     }
 }

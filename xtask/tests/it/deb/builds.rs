@@ -89,8 +89,7 @@ fn builds_are_followed_to_their_end() {
     let at = |name: &str| directory.path().join(name);
     let (home, fingerprint) = key(directory.path());
     let sftp = Sftp::start(&at("ssh"));
-    fs::copy(at("ssh/user"), at("ssh/user-key")).unwrap();
-    sftp.know("host");
+    sftp.let_in();
     let incoming = at("ssh/home/~example/ubuntu/words");
     fs::create_dir_all(&incoming).unwrap();
     let user = run(directory.path(), &["id", "-un"], &[]);
@@ -159,7 +158,7 @@ fn builds_are_followed_to_their_end() {
     }
     assert_eq!(built.stderr.matches("amd64: Successfully built").count(), 1, "{said}");
 
-    // What failed is told for each architecture, with what helps.
+    // What failed is reported for each architecture, with what helps.
     let failed = json!([
         {"arch_tag": "amd64", "buildstate": "Successfully built"},
         {"arch_tag": "arm64", "buildstate": "Failed to build", "build_log_url": "https://launchpad.net/log.gz"},

@@ -1,5 +1,5 @@
-//! lanternd from git to apt: proved offline in two series, uploaded to a real archive, which rejects what it should, and
-//! installed from there.
+//! lanternd from git to apt: proved offline in two series, uploaded by SFTP to a real archive, which rejects what it should,
+//! installed from there in a fresh root, and run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::fixture::{Deb, Proofs, VERSION, files, has_tools, kept_directory, key, lanternd, run};
-use crate::support::text;
+use super::uploads::Sftp;
+use super::writers;
+use crate::support::{need, text};
 
 /// An archive of reprepro, whose queue is processed by a thread instead of a cron job.
 pub(crate) struct Archive {
@@ -78,8 +80,8 @@ fn reprepro(root: &Path, home: &str, args: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
 }
 
-/// A copy of lanternd's declaration that uploads to a local queue.
-fn config(directory: &Path, archive: &Path, upload_number: u32) -> PathBuf {
+/// A copy of lanternd's declaration that uploads by SFTP to this machine.
+fn config(directory: &Path, archive: &Path, port: u16, upload_number: u32) -> PathBuf {
     let packaging = directory.join("packaging");
     fs::create_dir_all(&packaging).unwrap();
     run(lanternd(), &["cp", "-r", "packaging/debian", &text(&packaging)], &[]);
@@ -88,7 +90,9 @@ fn config(directory: &Path, archive: &Path, upload_number: u32) -> PathBuf {
     assert!(yaml.contains(ppa), "{yaml}");
     let (incoming, log) = (text(&archive.join("incoming")), text(&archive.join("queue.log")));
     let queue = format!(
-        "upload: {{target: queue, method: local, incoming: \"{incoming}\", log: \"{log}\"}}\n  upload-number: {upload_number}"
+        "upload: {{target: queue, method: sftp, host: \"127.0.0.1:{port}\", login: {}, incoming: \"{incoming}\", log: \"{log}\"}}\n  \
+         upload-number: {upload_number}",
+        run(directory, &["id", "-un"], &[]).trim(),
     );
     fs::write(packaging.join("release.yaml"), yaml.replace(ppa, &queue)).unwrap();
     directory.to_owned()
@@ -102,16 +106,24 @@ fn lanternd_is_proved_uploaded_and_installed() {
         ("newuidmap", "uidmap"),
         ("autopkgtest", "autopkgtest"),
         ("reprepro", "reprepro"),
+        ("sftp", "openssh-client"),
     ];
-    if !has_tools(&tools) {
+    let has_server = Path::new("/usr/sbin/sshd").exists();
+    if !has_tools(&tools) || !need(has_server, "sshd is missing: apt-get install openssh-server") {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     let (home, fingerprint) = key(directory.path());
+    let sftp = Sftp::start(&at("ssh"));
+    sftp.let_in();
+    let (port, ssh_config) = (sftp.server.port, text(&at("ssh/ssh_config")));
     let mut archive = Archive::new(&at("archive"), &home, &fingerprint);
-    let first = config(&at("first"), &archive.root, 1);
-    let deb = Deb::new(lanternd(), &at("state")).config(&first).env("GNUPGHOME", text(&home));
+    let first = config(&at("first"), &archive.root, port, 1);
+    let deb = Deb::new(lanternd(), &at("state"))
+        .config(&first)
+        .env("GNUPGHOME", text(&home))
+        .env("DRYDOCK_SSH_CONFIG", &ssh_config);
     deb.ok(&["source"]);
 
     // Built twice offline in both series, without differences, installed and tested.
@@ -132,6 +144,9 @@ fn lanternd_is_proved_uploaded_and_installed() {
             assert!(seen.is_some_and(|one| one["value"].is_string()), "{name} was not varied: {proof:#}");
         }
     }
+
+    // sbuild and the dpkg of Debian 13 write uploads that pass, too.
+    writers::sbuild(&at("sbuild"), &deb.file("debian13.1", ".dsc"), &chroots);
 
     // The archive rejects unsigned uploads.
     let changes = deb.file("debian12.1", "_source.changes");
@@ -164,8 +179,11 @@ fn lanternd_is_proved_uploaded_and_installed() {
     assert!(listed(&archive).contains(&format!("{VERSION}~debian12.1")), "{}", listed(&archive));
 
     // The next upload of the same release omits the orig tarball, which the archive has.
-    let second = config(&at("second"), &archive.root, 2);
-    let next = Deb::new(lanternd(), &at("state")).config(&second).env("GNUPGHOME", text(&home));
+    let second = config(&at("second"), &archive.root, port, 2);
+    let next = Deb::new(lanternd(), &at("state"))
+        .config(&second)
+        .env("GNUPGHOME", text(&home))
+        .env("DRYDOCK_SSH_CONFIG", &ssh_config);
     let uploaded = upload(&next);
     assert!(uploaded.code() == 0 && uploaded.stderr.contains("without the orig"), "{}", uploaded.transcript());
 
@@ -176,8 +194,13 @@ fn lanternd_is_proved_uploaded_and_installed() {
     let git = ["git", "-c", "user.name=n", "-c", "user.email=m"];
     run(&project, &[&git[..], &["commit", "-q", "-a", "-m", "other"]].concat(), &[]);
     run(&project, &[&git[..], &["tag", "-f", "-a", "-m", "x", "v0.3.0"]].concat(), &[]);
-    let third = config(&at("third"), &archive.root, 3);
-    let changed = |state: &str| Deb::new(&project, &at(state)).config(&third).env("GNUPGHOME", text(&home));
+    let third = config(&at("third"), &archive.root, port, 3);
+    let changed = |state: &str| {
+        Deb::new(&project, &at(state))
+            .config(&third)
+            .env("GNUPGHOME", text(&home))
+            .env("DRYDOCK_SSH_CONFIG", &ssh_config)
+    };
     let known = upload(&changed("state"));
     assert!(known.code() == 7 && known.stderr.contains("with other content"), "{}", known.transcript());
     let refused = upload(&changed("without-log"));

@@ -20,7 +20,7 @@ use crate::support::{text, xtask_binary};
 
 /// What a row starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum From {
+pub(super) enum From {
     /// The sources in `tree`, and the orig tarballs. The script changes them, and the package is built and signed afterwards.
     Tree,
     /// The sources in `tree`, and the orig tarballs. The script does everything.
@@ -85,7 +85,7 @@ impl Row {
 }
 
 /// What all rows share.
-struct World {
+pub(super) struct World {
     root: PathBuf,
     home: String,
     key: String,
@@ -102,7 +102,7 @@ const CHANGELOG: &str = "words (1.0-1) noble; urgency=medium\n\n  * First.\n\n -
 
 impl World {
     /// Builds and signs the package that all rows start from.
-    fn new(root: &Path) -> World {
+    pub(super) fn new(root: &Path) -> World {
         let (home, key) = key(root);
         let home = text(&home);
         let at = |name: &str| root.join(name);
@@ -163,7 +163,7 @@ impl World {
     }
 
     /// A directory with a package, made by a script.
-    fn package(&self, name: &str, from: From, script: &str) -> PathBuf {
+    pub(super) fn package(&self, name: &str, from: From, script: &str) -> PathBuf {
         let directory = self.root.join("rows").join(name);
         fs::create_dir_all(directory.parent().unwrap()).unwrap();
         let base = match from {
@@ -179,7 +179,7 @@ impl World {
     }
 
     /// What `deb check` says about the upload in a directory: whether it is good, and the rules and texts of rejections.
-    fn check(&self, directory: &Path, ppa: Option<&str>) -> (bool, Vec<(String, String)>) {
+    pub(super) fn check(&self, directory: &Path, ppa: Option<&str>) -> (bool, Vec<(String, String)>) {
         let mut command = Command::new(xtask_binary());
         command.args(["deb", "check", "--format", "json"]).arg(changes(directory)).env("GNUPGHOME", &self.home);
         if let Some(ppa) = ppa {
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// Whether reprepro includes the upload in a directory, and what it says. `before` is there already.
-    fn reprepro(&self, directory: &Path, before: Option<&Path>) -> (bool, String) {
+    pub(super) fn reprepro(&self, directory: &Path, before: Option<&Path>) -> (bool, String) {
         let root = directory.join("archive");
         let archive = Archive::new(&root, Path::new(&self.home), &self.key);
         for name in ["distributions", "incoming"] {
@@ -222,7 +222,7 @@ impl World {
 }
 
 /// The upload in a directory.
-fn changes(directory: &Path) -> PathBuf {
+pub(super) fn changes(directory: &Path) -> PathBuf {
     let mut entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries.find(|path| path.extension().is_some_and(|end| end == "changes")).expect("there is no .changes")
 }

@@ -81,6 +81,12 @@ impl Sftp {
         sftp
     }
 
+    /// Gives the user a key that is let in, and the key of the host.
+    pub(super) fn let_in(&self) {
+        fs::copy(self.directory.join("user"), self.directory.join("user-key")).unwrap();
+        self.know("host");
+    }
+
     /// Makes the user know a key as that of the host.
     pub(super) fn know(&self, key: &str) {
         let public = fs::read_to_string(self.directory.join(format!("{key}.pub"))).unwrap();
@@ -207,7 +213,7 @@ fn uploads_survive_every_failure_and_the_orig_is_sent_once() {
         &["\n  no SSH key was found; load one into ssh-agent", "\n  the host key of 127.0.0.1:", &connect],
     );
     assert!(!project.state().join("dist/1.0").exists() && arrived(&incoming, "").is_empty());
-    fs::copy(at("ssh/user"), at("ssh/user-key")).unwrap();
+    sftp.let_in();
     sftp.know("other-host");
     one.fails(
         "bookworm",
