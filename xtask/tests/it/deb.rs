@@ -7,6 +7,7 @@ pub(crate) mod end_to_end;
 mod fake_launchpad;
 pub(crate) mod fixture;
 mod launchpad;
+mod removed;
 mod rules;
 mod self_build;
 mod source;

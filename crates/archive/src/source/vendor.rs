@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 pub use lock::{Lock, LockError, Package};
-pub use vendored_crate::{CrateFile, CrateManifest, VendoredCrate};
+pub use vendored_crate::{CrateFile, CrateManifest, VendoredCrate, is_left_out};
 
 use super::derive::GeneratorRecord;
 use super::{Origin, SourceEntry, SourceTree};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::fixture::{Deb, Proofs, VERSION, files, has_tools, kept_directory, key, lanternd, run};
 use super::uploads::Sftp;
-use super::writers;
+use super::{removed, writers};
 use crate::support::{need, text};
 
 /// An archive of reprepro, whose queue is processed by a thread instead of a cron job.
@@ -145,7 +145,8 @@ fn lanternd_is_proved_uploaded_and_installed() {
         }
     }
 
-    // sbuild and the dpkg of Debian 13 write uploads that pass, too.
+    // The programs of Debian 13 remove nothing of crates, and with sbuild they write uploads that pass, too.
+    removed::in_chroot(&writers::chroot_of_trixie(&chroots));
     writers::sbuild(&at("sbuild"), &deb.file("debian13.1", ".dsc"), &chroots);
 
     // The archive rejects unsigned uploads.

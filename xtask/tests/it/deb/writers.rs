@@ -43,12 +43,16 @@ fn uploads_of_every_program_pass() {
     }
 }
 
-/// Lets sbuild write the upload of a source package in the chroot of Debian 13, which was made before, and checks it.
-pub(super) fn sbuild(directory: &Path, dsc: &Path, chroots: &Path) {
+/// The newest chroot of Debian 13 with compilers that was kept.
+pub(super) fn chroot_of_trixie(chroots: &Path) -> std::path::PathBuf {
     let all = fs::read_dir(chroots).unwrap().map(|entry| entry.unwrap().path());
     let all = all.filter(|path| text(path).contains("/trixie-build-"));
-    let newest = all.max_by_key(|path| fs::metadata(path).unwrap().modified().unwrap());
-    let chroot = newest.expect("no chroot of trixie was kept");
+    all.max_by_key(|path| fs::metadata(path).unwrap().modified().unwrap()).expect("no chroot of trixie was kept")
+}
+
+/// Lets sbuild write the upload of a source package in the chroot of Debian 13, which was made before, and checks it.
+pub(super) fn sbuild(directory: &Path, dsc: &Path, chroots: &Path) {
+    let chroot = chroot_of_trixie(chroots);
     // Not below a directory that only root can enter.
     let place = tempfile::Builder::new().prefix("drydock-sbuild-").tempdir_in("/var/tmp").unwrap();
     fs::create_dir(directory).unwrap();

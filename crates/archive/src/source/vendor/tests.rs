@@ -80,11 +80,11 @@ fn crates_that_need_a_newer_compiler_are_found() {
 
 #[test]
 fn a_lock_file_is_parsed_and_git_is_refused() {
-    let text = "version = 4\n\n[[package]]\nname = \"own\"\nversion = \"1.0\"\ndependencies = [\n \"x\",\n]\n\n[[package]]\nname = \"x\"\nversion = \"1.0.0\"\nsource = \"registry+https://x\"\nchecksum = \"ab\"\n";
+    let text = "version = 4\n\n[[package]]\nname = \"own\"\nversion = \"1.0\"\ndependencies = [\n \"x\",\n]\n\n[[package]]\nname = \"x\"\nversion = \"1.0.0\"\nsource = \"registry+https://github.com/rust-lang/crates.io-index\"\nchecksum = \"ab\"\n";
     let lock = Lock::parse(text).unwrap();
     assert_eq!((lock.format, lock.packages.len()), (4, 1));
     assert_eq!(lock.packages[0].checksum, "ab");
-    let git = text.replace("registry+https://x", "git+https://x#1");
+    let git = text.replace("registry+https://github.com/rust-lang/crates.io-index", "git+https://x#1");
     assert!(matches!(Lock::parse(&git), Err(LockError::NotFromRegistry(_, origin)) if origin == "git+https://x#1"));
     for name in ["../x", "x/y", ""] {
         let text = text.replace("\"x\"\nver", &format!("\"{name}\"\nver"));
@@ -92,8 +92,19 @@ fn a_lock_file_is_parsed_and_git_is_refused() {
     }
     let without = text.replace("checksum = \"ab\"\n", "");
     assert!(matches!(Lock::parse(&without), Err(LockError::NoChecksum(_))));
+    let other = text.replace("https://github.com/rust-lang/crates.io-index", "https://x");
+    assert!(matches!(Lock::parse(&other), Err(LockError::OtherRegistry(_, origin)) if origin == "registry+https://x"));
+    // Format 1 has the checksums at the end, and an unused `[patch]` is no package.
+    let first = without.replace("version = 4\n\n", "")
+        + "\n[metadata]\n\"checksum x 1.0.0 (registry+https://github.com/rust-lang/crates.io-index)\" = \"ab\"\n"
+        + "\n[[patch.unused]]\nname = \"y\"\nversion = \"2.0.0\"\nsource = \"git+https://y#1\"\n";
+    let first = Lock::parse(&first).unwrap();
+    assert_eq!((first.format, &first.packages), (1, &lock.packages));
+    let oldest = "[root]\nname = \"own\"\nversion = \"1.0\"\n";
+    assert_eq!(Lock::parse(oldest).unwrap().packages, []);
     // Whatever the layout: it is TOML.
-    let inline = "package = [{name = 'x', version = '1.0.0', source = 'sparse+https://x', checksum = 'ab'}]";
+    let inline =
+        "package = [{name = 'x', version = '1.0.0', source = 'sparse+https://index.crates.io/', checksum = 'ab'}]";
     assert_eq!(Lock::parse(inline).unwrap().packages, lock.packages);
     for hostile in ["", "package = 1", "[[package]]\nname = 1", "[[package]]\nname = \"x\"", &"[".repeat(100_000)] {
         assert!(matches!(Lock::parse(hostile), Err(LockError::Malformed(_))), "{:.20}", hostile);
@@ -113,6 +124,28 @@ fn a_manifest_of_a_crate_is_parsed_or_named() {
         match expected {
             Ok(license) => assert_eq!(found.unwrap().manifest.license.as_deref(), license),
             Err(why) => assert!(found.unwrap_err().to_string().contains(why), "{text}"),
+        }
+    }
+}
+
+/// Reads the lock files of the directory `DRYDOCK_TEST_LOCKS`, for example of well-known projects, and prints what becomes of each.
+#[test]
+fn lock_files_of_others_are_read_or_refused_with_the_remedy() {
+    let Some(directory) = std::env::var_os("DRYDOCK_TEST_LOCKS") else { return };
+    let mut paths: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for path in paths {
+        let (name, text) = (path.file_name().unwrap().to_string_lossy(), fs::read_to_string(&path).unwrap());
+        match Lock::parse(&text) {
+            Ok(lock) => {
+                // Every package with a source is there.
+                assert_eq!(lock.packages.len(), text.matches("\nsource = ").count(), "{name}");
+                println!("{name}: format {}, {} crates", lock.format, lock.packages.len());
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("; "), "{name}: no remedy in {error}");
+                println!("{name}: refused: {error}");
+            }
         }
     }
 }

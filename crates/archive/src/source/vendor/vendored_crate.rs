@@ -108,7 +108,7 @@ impl VendoredCrate {
         };
         self.files.retain(|path, _| {
             let required = path == "Cargo.toml" || matches(&declared.keep, path);
-            required || !(is_dropped(path) || matches(&declared.prune, path))
+            required || !(is_left_out(path) || matches(&declared.prune, path))
         });
         let programs =
             self.files.iter().filter(|(path, file)| is_program(&file.content) && !matches(&declared.keep, path));
@@ -124,18 +124,27 @@ impl VendoredCrate {
     }
 }
 
-/// Whether a file is left out: Debian's tools remove it on the way, or it is metadata of git or cargo that no build uses.
-fn is_dropped(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or_default();
+/// Names of files and directories that dpkg-source leaves out, or whose content dh_clean removes, separated by spaces.
+const LEFT_OUT: &str = ".arch-ids .arch-inventory .be .bzr .bzr.backup .bzr.tags .bzrignore .cvsignore .deps .git .gitattributes \
+    .gitignore .gitmodules .gitreview .hg .hgignore .hgsigs .hgtags .mailmap .mtn-ignore .pc .shelf .svn CVS DEADJOE RCS _MTN \
+    _darcs {arch} autom4te.cache";
+/// Names of files that dh_clean removes, and of metadata of git, cargo and macOS that no build uses.
+const REMOVED: &str = ".SUMS TAGS .cargo_vcs_info.json .cargo-ok .cargo-checksum.json .DS_Store";
+
+/// Whether a file of a crate is left out: the programs of Debian (dpkg-source, dh_clean) remove it on the way, so that cargo would
+/// miss it, or it is metadata that no build uses.
+pub fn is_left_out(path: &str) -> bool {
+    let is_in = |names: &str, part: &str| names.split(' ').any(|name| name == part);
     let ends_as_swap = |(stem, end): (&str, &str)| stem.len() > 1 && end.chars().count() == 1;
-    let swap = name.starts_with('.') && name.rsplit_once(".sw").is_some_and(ends_as_swap);
-    let directory = path.split('/').any(|part| matches!(part, "CVS" | ".svn" | ".git" | ".github" | ".pc"));
-    let endings = [".orig", ".rej", ".bak", "~"].iter().any(|ending| name.ends_with(ending));
-    let names = ".gitignore .gitattributes .gitmodules .mailmap .cvsignore .bzrignore .hgignore .hgtags .cargo_vcs_info.json \
-                 .cargo-ok .cargo-checksum.json DEADJOE .DS_Store .arch-inventory";
+    let of_dpkg = |part: &str| {
+        let swap = part.starts_with('.') && part.rsplit_once(".sw").is_some_and(ends_as_swap);
+        let starts = [".#", ".~", ",,"].iter().any(|start| part.starts_with(start));
+        swap || starts || part.ends_with('~') || is_in(LEFT_OUT, part) || part == ".github"
+    };
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let endings = [".orig", ".rej", ".bak"].iter().any(|ending| name.ends_with(ending));
     let wraps = name.len() > 1 && name.starts_with('#') && name.ends_with('#');
-    let joins = name.starts_with(".#") || name.starts_with(",,");
-    directory || endings || swap || wraps || joins || names.split(' ').any(|dropped| dropped == name)
+    path.split('/').any(of_dpkg) || endings || wraps || is_in(REMOVED, name)
 }
 
 /// Whether content is a compiled program, library or object, judged by its first bytes.
