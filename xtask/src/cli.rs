@@ -11,6 +11,7 @@ use drydock_base::units::ByteSize;
 
 mod deb;
 mod docker;
+mod itself;
 mod nightly;
 mod release;
 mod suppress;
@@ -19,6 +20,7 @@ pub(crate) use deb::{
     Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, Ppa, ProofPlaces,
 };
 pub(crate) use docker::{Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine};
+pub(crate) use itself::{Check, Completions, Demo, Doctor, Man};
 pub(crate) use nightly::Nightly;
 pub(crate) use release::{
     OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseSign, ReleaseVerify,
@@ -42,10 +44,15 @@ impl Cli {
     /// the program and the project as this command line does.
     pub(crate) fn from_process() -> Cli {
         let called = paste(&invocation::program());
-        let matches = with_exit_codes(Cli::command().bin_name(called)).get_matches();
+        let matches = Cli::described(called).get_matches();
         let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         invocation::announce(&cli.place);
         cli
+    }
+
+    /// The whole command line of a program that is called like this.
+    pub(crate) fn described(called: impl Into<String>) -> clap::Command {
+        with_exit_codes(Cli::command().bin_name(called.into()))
     }
 }
 
@@ -88,36 +95,10 @@ pub(crate) enum Command {
     Docker(Box<Docker>),
     /// Build, prove and publish a nightly of everything that the project declares, unless nothing changed
     Nightly(Box<Nightly>),
-}
-
-/// `cargo xtask demo`
-#[derive(Debug, Args)]
-pub(crate) struct Demo {
-    /// Install missing Debian packages first (needs root or sudo); the command is printed
-    #[arg(long)]
-    pub install: bool,
-    /// Keep the example project in this directory, which must be empty or must not exist
-    #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
-}
-
-/// `cargo xtask check`
-#[derive(Debug, Args)]
-pub(crate) struct Check {
-    /// Install missing Debian packages first (needs root or sudo); the command is printed
-    #[arg(long)]
-    pub install: bool,
-}
-
-/// `cargo xtask doctor`
-#[derive(Debug, Args)]
-pub(crate) struct Doctor {
-    /// Install missing Debian packages (needs root or sudo); the command is printed
-    #[arg(long)]
-    pub install: bool,
-    /// Only list the tools that this command needs
-    #[arg(value_name = "COMMAND")]
-    pub of: Option<crate::tools::Purpose>,
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Write manual pages of all commands
+    Man(Man),
 }
 
 /// `cargo xtask ci`

@@ -20,6 +20,7 @@ mod doctor;
 mod nightly;
 pub(crate) mod release;
 mod release_context;
+mod shell;
 mod tidy;
 
 impl cli::Cli {
@@ -42,6 +43,8 @@ impl cli::Cli {
             cli::Command::Deb(deb) => deb.run(&self.place),
             cli::Command::Docker(docker) => docker.run(&self.place),
             cli::Command::Nightly(nightly) => nightly.run(&Context::find(&self.place)?),
+            cli::Command::Completions(completions) => completions.run(),
+            cli::Command::Man(man) => man.run(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod fooled;
 mod foreign;
 mod hints;
 mod html;
+mod installed;
 mod lanternd;
 mod massif;
 mod memory;

@@ -1,0 +1,52 @@
+//! Commands about Drydock itself: `demo`, `check`, `doctor`, `completions` and `man`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap_complete::Shell;
+
+/// `cargo xtask demo`
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Install missing Debian packages first (needs root or sudo); the command is printed
+    #[arg(long)]
+    pub install: bool,
+    /// Keep the example project in this directory, which must be empty or must not exist
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// `cargo xtask check`
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Install missing Debian packages first (needs root or sudo); the command is printed
+    #[arg(long)]
+    pub install: bool,
+}
+
+/// `cargo xtask doctor`
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Install missing Debian packages (needs root or sudo); the command is printed
+    #[arg(long)]
+    pub install: bool,
+    /// Only list the tools that this command needs
+    #[arg(value_name = "COMMAND")]
+    pub of: Option<crate::tools::Purpose>,
+}
+
+/// `cargo xtask completions`
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// `cargo xtask man`
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The directory to write the pages to; it is made if it does not exist
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+}
