@@ -130,8 +130,10 @@ fn a_manifest_of_a_crate_is_parsed_or_named() {
 
 /// Reads the lock files of the directory `DRYDOCK_TEST_LOCKS`, for example of well-known projects, and prints what becomes of each.
 #[test]
+#[ignore = "it reads the directory that DRYDOCK_TEST_LOCKS names"]
+#[expect(clippy::print_stdout, reason = "the list is the result")]
 fn lock_files_of_others_are_read_or_refused_with_the_remedy() {
-    let Some(directory) = std::env::var_os("DRYDOCK_TEST_LOCKS") else { return };
+    let directory = std::env::var_os("DRYDOCK_TEST_LOCKS").unwrap();
     let mut paths: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     for path in paths {
