@@ -195,7 +195,7 @@ fn packages_are_built_on_this_machine() {
     assert!(refused.code() == 4 && refused.stderr.contains(remedy), "{}", refused.transcript());
     let nothing = lacking.xtask(&["deb", "check", "words.txt"]).run();
     assert!(
-        nothing.code() == 1 && nothing.stderr.contains("cannot parse words.txt: line 1: a `:` is missing"),
+        nothing.code() == 1 && nothing.stdout.contains("Unable to parse words.txt: line 1: a `:` is missing"),
         "{}",
         nothing.transcript()
     );
