@@ -328,3 +328,22 @@ fn what_memcheck_could_not_check_is_reported() {
     assert!(finished.stdout.contains(said), "{}", finished.stdout);
     assert!(finished.stdout.contains("the process was killed"), "{}", finished.stdout);
 }
+
+/// A job that could not be started would end the run.
+#[test]
+fn no_more_jobs_run_at_once_than_the_limit_of_open_files_suffices_for() {
+    for containment in ["none", "v1"] {
+        let jobs: String =
+            (0..40).map(|number| format!("  j{number}: {{run: [sleep, '0.3'], memory: 1MiB}}\n")).collect();
+        let project = Project::new().jobs(&format!("jobs:\n{jobs}"));
+        let call = project.xtask(&["ci", "--no-progress", "-j", "300", "--containment", containment]);
+        let finished = call.through(&["sh", "-c", "ulimit -n 100; exec {call}"]).run();
+        if containment == "v1" && finished.code() == 4 {
+            continue;
+        }
+        assert_eq!(finished.code(), 0, "{}", finished.transcript());
+        assert!(finished.stdout.contains("40 jobs: 40 passed"), "{}", finished.transcript());
+        let warned = "jobs at a time instead of 300, since this process may have 100 files open; raise `ulimit -n`";
+        assert!(finished.stderr.contains(warned), "{}", finished.transcript());
+    }
+}

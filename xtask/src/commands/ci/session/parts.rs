@@ -109,7 +109,7 @@ impl Setting<'_> {
             for event in first {
                 recorder.emit(event);
             }
-            for text in warnings.into_iter().chain(strange).chain(capacity::warning(capacity)) {
+            for text in warnings.into_iter().chain(strange).chain(capacity::warnings(&session.parameters, capacity)) {
                 recorder.emit(Event::Warning { text });
             }
         }
