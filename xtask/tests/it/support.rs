@@ -165,8 +165,11 @@ impl Xtask {
         // Files, not pipes: a leftover that keeps a pipe open must not stall the test.
         let output = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
         let [stdout, stderr] = output.each_ref().map(|file| Stdio::from(file.try_clone().unwrap()));
-        let child = Command::new(&self.command[0])
-            .args(&self.command[1..])
+        // A shell without job control lets what it starts in the background ignore Ctrl-C, and that is inherited.
+        let prefix: &[&str] = if ignores_interrupts() { &["env", "--default-signal=INT,QUIT"] } else { &[] };
+        let words: Vec<&str> = prefix.iter().copied().chain(self.command.iter().map(String::as_str)).collect();
+        let child = Command::new(words[0])
+            .args(&words[1..])
             .current_dir(&self.directory)
             .env_remove("CI")
             // Hints begin as the program was called: here, by its path.
@@ -248,6 +251,13 @@ impl Drop for Running {
             self.child.wait().ok();
         }
     }
+}
+
+/// Whether this process ignores SIGINT.
+fn ignores_interrupts() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 << (Signal::INT.as_raw() - 1) != 0
 }
 
 /// A finished call of `xtask`.

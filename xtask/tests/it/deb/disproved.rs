@@ -14,7 +14,23 @@ use rustix::process::Signal;
 use super::fixture::{has_tools, kept_directory, run};
 use crate::support::{Finished, marker, processes_with, text, wait_for, xtask_binary};
 
-/// A native source package whose `override_dh_auto_install` is this recipe, one command a line.
+/// The rules of a package without debhelper: each build of each package here unpacks what its build needs.
+const RULES: &str = "\
+#!/usr/bin/make -f
+D = debian/{name}/usr/share/{name}
+build build-arch build-indep binary-arch:
+clean:
+\trm -rf debian/{name} debian/files
+binary: binary-indep
+binary-indep:
+\tmkdir -p $(D) debian/{name}/DEBIAN
+{recipe}\tdpkg-gencontrol -p{name} -Pdebian/{name}
+\tchmod -R u+rwX,go=rX debian/{name}
+\tdpkg-deb --root-owner-group --build debian/{name} ..
+.PHONY: build build-arch build-indep binary binary-arch binary-indep clean
+";
+
+/// A native source package that is installed by this recipe, one command a line.
 fn package(directory: &Path, name: &str, recipe: &str, test: &str) -> PathBuf {
     let tree = directory.join(name);
     fs::create_dir_all(tree.join("debian/tests")).unwrap();
@@ -24,9 +40,9 @@ fn package(directory: &Path, name: &str, recipe: &str, test: &str) -> PathBuf {
     write(
         "control",
         &format!(
-            "Source: {name}\nSection: misc\nPriority: optional\nMaintainer: A Tester <tester@example.org>\nBuild-Depends: \
-             debhelper-compat (= 13)\nStandards-Version: 4.6.2\nRules-Requires-Root: no\n\nPackage: {name}\nArchitecture: \
-             all\nDepends: ${{misc:Depends}}\nDescription: example\n An example.\n"
+            "Source: {name}\nSection: misc\nPriority: optional\nMaintainer: A Tester <tester@example.org>\n\
+             Standards-Version: 4.6.2\nRules-Requires-Root: no\n\nPackage: {name}\nArchitecture: all\n\
+             Description: example\n An example.\n"
         ),
     );
     let date = "Mon, 01 Jun 2026 12:00:00 +0000";
@@ -35,11 +51,7 @@ fn package(directory: &Path, name: &str, recipe: &str, test: &str) -> PathBuf {
         &format!("{name} (1.0) bookworm; urgency=medium\n\n  * First.\n\n -- A Tester <tester@example.org>  {date}\n"),
     );
     let recipe: String = recipe.lines().map(|line| format!("\t{line}\n")).collect();
-    let target = format!("D = debian/{name}/usr/share/{name}");
-    write(
-        "rules",
-        &format!("#!/usr/bin/make -f\n{target}\n%:\n\tdh $@\noverride_dh_auto_install:\n\tmkdir -p $(D)\n{recipe}"),
-    );
+    write("rules", &RULES.replace("{name}", name).replace("{recipe}", &recipe));
     fs::set_permissions(tree.join("debian/rules"), fs::Permissions::from_mode(0o755)).unwrap();
     write("tests/control", &format!("Test-Command: {test}\nDepends: @\n"));
     run(directory, &["dpkg-source", "-b", name], &[]);
