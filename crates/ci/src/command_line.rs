@@ -33,8 +33,12 @@ pub struct ToolOptions {
     pub args: Vec<String>,
     /// Whether they were told to give programs with errors an exit code of the project's choice.
     pub declares_exit: bool,
-    /// What the surroundings changed, as sentences.
+    /// What the surroundings and the program changed, as sentences.
     pub notes: Vec<String>,
+    /// The command that runs under the tool, if another than the declared one.
+    pub argv: Option<Vec<String>>,
+    /// What the tool cannot check of this program, and why.
+    pub unchecked: Option<String>,
 }
 
 impl ToolOptions {
@@ -73,7 +77,7 @@ impl ToolOptions {
         if options::error_exit(tool.kind, &args).is_some() && !LeakKinds::from_args(&args).at_end() {
             args.push(count_no_leaks());
         }
-        Ok(ToolOptions { args, declares_exit, notes })
+        Ok(ToolOptions { args, declares_exit, notes, ..ToolOptions::default() })
     }
 }
 

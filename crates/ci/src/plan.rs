@@ -80,13 +80,13 @@ pub struct PlannedJob {
     /// The most output that is kept, in bytes.
     pub log_limit: ByteSize,
     /// The rules by which its output decides, and the end that its suite expects.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub rules: TestRules,
     /// Names of resources that only one running job may use.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub locks: Vec<String>,
     /// `true` if no other job runs beside it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub serial: bool,
     /// The number of processors that it uses, so of slots that it takes.
     #[serde(default = "one")]
@@ -103,26 +103,37 @@ pub struct PlannedJob {
 #[serde(rename_all = "kebab-case", default)]
 pub struct PlannedTest {
     /// Its name in the suite.
+    #[serde(skip_serializing_if = "is_default")]
     pub name: String,
     /// Labels, or the suites that it belongs to.
+    #[serde(skip_serializing_if = "is_default")]
     pub labels: Vec<String>,
     /// Jobs that must have passed before.
+    #[serde(skip_serializing_if = "is_default")]
     pub needs: Vec<JobName>,
     /// Jobs that must have ended before.
+    #[serde(skip_serializing_if = "is_default")]
     pub follows: Vec<JobName>,
     /// `true` if it runs whenever a job that it follows does.
+    #[serde(skip_serializing_if = "is_default")]
     pub cleans_up: bool,
     /// The time that the suite expects it to take, in milliseconds.
+    #[serde(skip_serializing_if = "is_default")]
     pub cost_ms: Option<u64>,
     /// The reason why it does not run under the declared tool, if so.
+    #[serde(skip_serializing_if = "is_default")]
     pub native: Option<String>,
     /// The reason why the suite does not run it, if so.
+    #[serde(skip_serializing_if = "is_default")]
     pub disabled: Option<String>,
     /// The reason why the suite has no list of tests yet: this job stands for all of them.
+    #[serde(skip_serializing_if = "is_default")]
     pub unlisted: Option<String>,
     /// `true` if the tests could not be listed even after what the job needs had passed.
+    #[serde(skip_serializing_if = "is_default")]
     pub cannot_be_listed: bool,
     /// The selectors that choose among the tests once they are listed; none choose all.
+    #[serde(skip_serializing_if = "is_default")]
     pub selectors: Vec<String>,
 }
 
@@ -235,6 +246,18 @@ impl Plan {
         })
     }
 
+    /// A plan of the same project with other jobs, and without lists of tests.
+    pub fn with_jobs(&self, jobs: Vec<PlannedJob>) -> Plan {
+        Plan {
+            format: self.format,
+            project: self.project.clone(),
+            declaration: self.declaration.clone(),
+            jobs,
+            partial: self.partial,
+            lists: BTreeMap::new(),
+        }
+    }
+
     /// The jobs that the selectors name, with all that they need, in the order of the plan. No selector selects all.
     pub fn select(mut self, selectors: &[String]) -> Result<Plan, SelectError> {
         if selectors.is_empty() {
@@ -345,6 +368,11 @@ impl PlannedJob {
     pub fn follows(&self) -> &[JobName] {
         self.test.as_ref().map_or(&[], |test| &test.follows)
     }
+}
+
+/// `true` for what a stored plan leaves out.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn one() -> u32 {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::dangers::Surroundings;
 use super::event::{AttemptRecord, AttemptStarting, Event, JobResult, RunResult, RunStarted, Stamped};
@@ -18,7 +19,7 @@ const MOST_SAMPLES: usize = 600;
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The plan.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// The identity and the setting of the run, once it began.
     pub started: Option<RunStarted>,
     /// The state of the machine at the start of its last session.
@@ -90,7 +91,8 @@ pub struct InFlight {
 
 impl Run {
     /// A run of which nothing has happened yet.
-    pub fn new(plan: Plan) -> Run {
+    pub fn new(plan: impl Into<Arc<Plan>>) -> Run {
+        let plan = plan.into();
         let index = plan.jobs.iter().enumerate().map(|(position, job)| (job.name.clone(), position)).collect();
         let jobs = vec![JobState::default(); plan.jobs.len()];
         Run {
@@ -115,14 +117,14 @@ impl Run {
     /// The same run with another plan: jobs that both plans have keep their state.
     pub fn with_plan(self, plan: Plan) -> Run {
         let mut states: HashMap<JobName, JobState> =
-            self.plan.jobs.into_iter().map(|job| job.name).zip(self.jobs).collect();
+            self.plan.jobs.iter().map(|job| job.name.clone()).zip(self.jobs).collect();
         let jobs = plan.jobs.iter().map(|job| states.remove(&job.name).unwrap_or_default()).collect();
         let index = plan.jobs.iter().enumerate().map(|(position, job)| (job.name.clone(), position)).collect();
-        Run { plan, jobs, index, ..self }
+        Run { plan: Arc::new(plan), jobs, index, ..self }
     }
 
     /// A run from its journal.
-    pub fn replay(plan: Plan, events: &[Stamped]) -> Run {
+    pub fn replay(plan: impl Into<Arc<Plan>>, events: &[Stamped]) -> Run {
         let mut run = Run::new(plan);
         for event in events {
             run.apply(event);
@@ -196,7 +198,10 @@ impl Run {
             Event::AttemptEnded { job, record } => {
                 if let Some(state) = self.job(job) {
                     let samples = state.in_flight.take().map_or_else(Vec::new, |flight| flight.samples);
+                    // Most jobs have one attempt; a vector grows to four.
+                    state.attempts.reserve_exact(1);
                     state.attempts.push((**record).clone());
+                    state.samples.reserve_exact(1);
                     state.samples.push(samples);
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::capacity::{Capacity, Limits};
 use super::event::JobResult;
-use super::plan::Plan;
+use super::plan::{Plan, PlannedJob};
 use drydock_base::units::{ByteSize, JobName};
 
 pub mod bound;
@@ -96,7 +96,8 @@ impl Schedule {
     /// A schedule of the whole plan; `predictions` are in the plan's order.
     pub fn new(plan: &Plan, capacity: &Capacity, predictions: &[Prediction]) -> Schedule {
         let limits = capacity.limits();
-        let order = order(&Workload::new(plan, prediction::tasks(predictions, limits)), limits, SEED, THOROUGH);
+        let listed: Vec<&PlannedJob> = plan.jobs.iter().collect();
+        let order = order(&Workload::new(&listed, prediction::tasks(predictions, limits)), limits, SEED, THOROUGH);
         let mut groups: HashMap<JobName, Group> = HashMap::new();
         for job in &plan.jobs {
             groups.entry(job.group.clone()).or_default().unsettled += 1;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::capacity::Limits;
 use super::event::AttemptRecord;
-use super::plan::Plan;
+use super::plan::PlannedJob;
 use super::run::Run;
 use super::schedule::bound::{self, Binding, Bound};
 use super::schedule::contention;
@@ -56,7 +56,7 @@ pub struct MoreMemory {
 pub fn assess(run: &Run) -> Option<ScheduleReport> {
     let started = run.started.as_ref()?;
     let (limits, cores) = (started.capacity.limits(), started.cores);
-    let mut plan = Plan { jobs: Vec::new(), ..run.plan.clone() };
+    let mut ran: Vec<&PlannedJob> = Vec::new();
     let mut last: Vec<&AttemptRecord> = Vec::new();
     let (mut first_start, mut last_end, mut repeated) = (i64::MAX, i64::MIN, 0);
     for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
@@ -68,7 +68,7 @@ pub fn assess(run: &Run) -> Option<ScheduleReport> {
             repeated += attempt.duration_ms();
         }
         repeated -= record.duration_ms();
-        plan.jobs.push(planned.clone());
+        ran.push(planned);
         last.push(record);
     }
     if last.len() < 2 {
@@ -82,7 +82,7 @@ pub fn assess(run: &Run) -> Option<ScheduleReport> {
             });
             Task { duration, memory: demand.mean, deviation: demand.deviation }
         };
-        Workload::new(&plan, last.iter().map(task).collect())
+        Workload::new(&ran, last.iter().map(task).collect())
     };
     let jobs = measured(|record| Demand::fixed(record.peak.unwrap_or(0)));
     let cpu_ms: u64 = last.iter().filter_map(|record| record.cpu_ms).sum();
@@ -109,7 +109,7 @@ pub fn assess(run: &Run) -> Option<ScheduleReport> {
         lower_bound,
         ratio: ratio(makespan, lower_bound),
         binding: bound.binding,
-        jobs: named(&plan, &jobs, bound.binding),
+        jobs: named(&ran, &jobs, bound.binding),
         one_more_slot: saved(Limits { slots: limits.slots.saturating_add(1), ..limits }),
         more_memory: more_memory(limits, saved),
         repeated,
@@ -136,24 +136,24 @@ fn more_memory(limits: Limits, saved: impl Fn(Limits) -> u64) -> Option<MoreMemo
 }
 
 /// The jobs that a bound comes from, where it comes from a few.
-fn named(plan: &Plan, jobs: &Workload, binding: Binding) -> Vec<String> {
+fn named(ran: &[&PlannedJob], jobs: &Workload, binding: Binding) -> Vec<String> {
     let longest = |candidates: &mut dyn Iterator<Item = usize>, key: &dyn Fn(usize) -> u64| {
         candidates.max_by_key(|job| (key(*job), std::cmp::Reverse(*job)))
     };
     match binding {
         Binding::Slots | Binding::Cores | Binding::Memory => Vec::new(),
         Binding::LongestJob => {
-            let job = longest(&mut (0..plan.jobs.len()), &|job| jobs.tasks[job].duration);
-            job.map(|job| plan.jobs[job].name.to_string()).into_iter().collect()
+            let job = longest(&mut (0..ran.len()), &|job| jobs.tasks[job].duration);
+            job.map(|job| ran[job].name.to_string()).into_iter().collect()
         }
         Binding::CriticalPath => {
             let tails = jobs.tails();
             let mut chain = Vec::new();
-            let mut next = longest(&mut (0..plan.jobs.len()), &|job| tails[job]);
+            let mut next = longest(&mut (0..ran.len()), &|job| tails[job]);
             while let Some(job) = next.filter(|_| chain.len() < MOST_NAMED) {
-                chain.push(plan.jobs[job].name.to_string());
-                let group = &plan.jobs[job].group;
-                let mut after = (0..plan.jobs.len()).filter(|other| plan.jobs[*other].needs.contains(group));
+                chain.push(ran[job].name.to_string());
+                let group = &ran[job].group;
+                let mut after = (0..ran.len()).filter(|other| ran[*other].needs.contains(group));
                 next = longest(&mut after, &|job| tails[job]);
             }
             chain
@@ -169,7 +169,7 @@ mod tests {
     use crate::event::Measured;
     use crate::event::{Event, RunStarted, Stamped};
     use crate::evidence::{End, Evidence};
-    use crate::plan::{FORMAT, PlannedJob};
+    use crate::plan::{FORMAT, Plan};
 
     const MIB: u64 = 1 << 20;
 

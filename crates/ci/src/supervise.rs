@@ -32,6 +32,7 @@ mod dispatcher;
 mod guard;
 mod launcher;
 mod logs;
+mod nature;
 mod observers;
 mod orphans;
 mod outputs;

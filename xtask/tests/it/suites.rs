@@ -10,6 +10,7 @@ use crate::support::{Finished, Project, RunJson};
 mod automake;
 mod ctest;
 mod meson;
+mod natures;
 mod scripts;
 
 /// A program that ends as its arguments say: an exit code, `abort`, or `leak`; further arguments are printed before.

@@ -1,6 +1,5 @@
 //! The properties that a planned job takes over from the suite that lists its test.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -121,14 +120,7 @@ impl Plan {
         if let Some(list) = made.lists.get(group) {
             self.lists.insert(group.clone(), list.clone());
         }
-        let whole = Plan {
-            format: made.format,
-            project: made.project.clone(),
-            declaration: made.declaration.clone(),
-            jobs: listed,
-            partial: made.partial,
-            lists: BTreeMap::new(),
-        };
+        let whole = made.with_jobs(listed);
         let chosen = if selectors.is_empty() {
             whole.jobs
         } else {

@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use super::demand::Demand;
 use super::queue::Queue;
 use crate::capacity::Limits;
-use crate::plan::Plan;
+use crate::plan::PlannedJob;
 use drydock_base::units::JobName;
 
 /// One job as the planner sees it.
@@ -49,16 +49,16 @@ impl Workload {
         Workload { group: vec![0; tasks.len()], needs: vec![Vec::new()], tasks }
     }
 
-    /// The jobs of a plan, with one task a job in the plan's order.
-    pub fn new(plan: &Plan, tasks: Vec<Task>) -> Workload {
+    /// Jobs of a plan, with one task a job in their order.
+    pub fn new(jobs: &[&PlannedJob], tasks: Vec<Task>) -> Workload {
         // Tests of one suite may need different jobs; those that need the same are a group here.
         let mut numbers: HashMap<(&JobName, Vec<&JobName>), usize> = HashMap::new();
         let mut members: HashMap<&JobName, Vec<usize>> = HashMap::new();
         let mut needs: Vec<Vec<&JobName>> = Vec::new();
-        let mut group = Vec::with_capacity(plan.jobs.len());
+        let mut group = Vec::with_capacity(jobs.len());
         let single: HashSet<&JobName> =
-            plan.jobs.iter().flat_map(|job| job.needs_jobs().iter().chain(job.follows())).collect();
-        for job in &plan.jobs {
+            jobs.iter().flat_map(|job| job.needs_jobs().iter().chain(job.follows())).collect();
+        for job in jobs {
             let own = if single.contains(&job.name) { &job.name } else { &job.group };
             let before: Vec<&JobName> = job.needs.iter().chain(job.needs_jobs()).chain(job.follows()).collect();
             let number = *numbers.entry((own, before.clone())).or_insert_with(|| {

@@ -45,7 +45,7 @@ impl Logs {
         let traced = Command {
             directory,
             tool: job.tool.kind,
-            argv: job.argv.clone(),
+            argv: options.argv.clone().unwrap_or_else(|| job.argv.clone()),
             traces_all: job.tool.trace_children
                 && job.tool.skip_children.is_empty()
                 && !job.tool.by_suite
@@ -92,7 +92,7 @@ impl Logs {
 
 impl Command {
     fn read(&self, main: u32, opens: Option<&Opens>) -> ValgrindEvidence {
-        let evidence = findings::gather(findings::Traced {
+        let mut evidence = findings::gather(findings::Traced {
             directory: &self.directory,
             tool: self.tool,
             args: &self.options.args,
@@ -103,6 +103,7 @@ impl Command {
             opens,
             by_suite: self.by_suite,
         });
+        evidence.incomplete.splice(..0, self.options.unchecked.clone());
         ValgrindEvidence { notes: self.options.notes.clone(), ..evidence }
     }
 }

@@ -76,22 +76,31 @@ pub enum Protocol {
 #[serde(rename_all = "kebab-case", default)]
 pub struct TestRules {
     /// The end that it must have.
+    #[serde(skip_serializing_if = "is_default")]
     pub expected: Expected,
     /// Exit codes that mean that it was skipped.
+    #[serde(skip_serializing_if = "is_default")]
     pub skip_exit: Vec<i32>,
     /// Exit codes that are a failure even where one is expected: the test could not be run.
+    #[serde(skip_serializing_if = "is_default")]
     pub fail_exit: Vec<i32>,
     /// Regular expressions of which one must match its output; then the exit code does not matter.
+    #[serde(skip_serializing_if = "is_default")]
     pub pass: Vec<String>,
     /// Regular expressions none of which may match its output.
+    #[serde(skip_serializing_if = "is_default")]
     pub fail: Vec<String>,
     /// Regular expressions that mean that it was skipped.
+    #[serde(skip_serializing_if = "is_default")]
     pub skip: Vec<String>,
     /// A regular expression that must match its output, whatever its exit code.
+    #[serde(skip_serializing_if = "is_default")]
     pub expect_output: Option<String>,
     /// What it prints about its tests.
+    #[serde(skip_serializing_if = "is_default")]
     pub protocol: Protocol,
     /// `true` if it may pass although it reports that it ran no test.
+    #[serde(skip_serializing_if = "is_default")]
     pub allow_no_tests: bool,
 }
 
@@ -118,35 +127,56 @@ impl TestRules {
 #[serde(rename_all = "kebab-case", default)]
 pub struct ListedTest {
     /// Its name in the suite.
+    #[serde(skip_serializing_if = "is_default")]
     pub name: String,
     /// Its command; empty if the suite lists it without one, since its program is not built.
+    #[serde(skip_serializing_if = "is_default")]
     pub argv: Vec<String>,
     /// Its working directory: absolute, or relative to the project.
+    #[serde(skip_serializing_if = "is_default")]
     pub directory: String,
     /// Variables that are set for it.
+    #[serde(skip_serializing_if = "is_default")]
     pub env: BTreeMap<String, String>,
     /// Its time limit; none if the suite does not say.
+    #[serde(skip_serializing_if = "is_default")]
     pub timeout: Option<Duration>,
     /// Labels, or the suites that it belongs to.
+    #[serde(skip_serializing_if = "is_default")]
     pub labels: Vec<String>,
     /// Names of tests that must pass before.
+    #[serde(skip_serializing_if = "is_default")]
     pub needs: Vec<String>,
     /// Names of tests that must have ended before.
+    #[serde(skip_serializing_if = "is_default")]
     pub follows: Vec<String>,
     /// Names of resources that only one running job may use.
+    #[serde(skip_serializing_if = "is_default")]
     pub locks: Vec<String>,
     /// `true` if no other job runs beside it.
+    #[serde(skip_serializing_if = "is_default")]
     pub serial: bool,
     /// The number of processors that it uses; 0 if the suite does not say.
+    #[serde(skip_serializing_if = "is_default")]
     pub processors: u32,
     /// The reason why the suite does not run it, if so: it is reported as skipped.
+    #[serde(skip_serializing_if = "is_default")]
     pub disabled: Option<String>,
     /// `true` if it puts things in order after those that it follows, so that it runs whenever one of them does.
+    #[serde(skip_serializing_if = "is_default")]
     pub cleans_up: bool,
     /// The time that it is expected to take, in milliseconds.
+    #[serde(skip_serializing_if = "is_default")]
     pub cost_ms: Option<u64>,
     /// The reason why it cannot run under valgrind, if so: its command is not the program that is tested.
+    #[serde(skip_serializing_if = "is_default")]
     pub native: Option<String>,
     /// The rules for its result.
+    #[serde(skip_serializing_if = "is_default")]
     pub rules: TestRules,
+}
+
+/// `true` for what a stored list leaves out.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

@@ -102,7 +102,7 @@ impl Session<'_> {
                 Some(plan::make(self.ctx, &capacity, selectors, Lists::AfterNeeds, &mut strange)?)
             }
             Goal::Rerun { .. } => {
-                let earlier = recorded(state, None)?.1.plan.lists;
+                let earlier = recorded(state, None)?.1.plan.lists.clone();
                 Some(plan::make(self.ctx, &capacity, &[], Lists::Frozen(&earlier), &mut strange)?)
             }
             Goal::Planned { plan } => Some(plan.clone()),

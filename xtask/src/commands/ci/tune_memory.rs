@@ -126,7 +126,7 @@ impl Lab<'_> {
         if trials.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
-        let mut plan = Plan { jobs: Vec::new(), ..self.plan.clone() };
+        let mut plan = self.plan.with_jobs(Vec::new());
         plan.jobs.extend(self.plan.jobs.iter().filter(|job| job.name != self.job.name).cloned());
         for trial in trials {
             plan.jobs.extend([self.variant(trial)?, self.seeded(trial)?]);

@@ -1,6 +1,7 @@
 //! The parts of a run: jobs run until everything has ended, or until the tests of a suite can be listed that they have built.
 
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{self, BufWriter, Read as _, Write};
 
 use anyhow::Context as _;
 
@@ -45,7 +46,7 @@ pub(super) struct Begin {
 pub(super) struct Ended {
     pub(super) run: Run,
     /// The reason why the journal is incomplete.
-    pub(super) failed: Option<std::io::Error>,
+    pub(super) failed: Option<io::Error>,
     pub(super) result: RunResult,
 }
 
@@ -71,7 +72,7 @@ impl Setting<'_> {
         run: Run,
         beginning: Option<Begin>,
         signals: &Held,
-    ) -> anyhow::Result<(Run, Option<std::io::Error>, Option<RunResult>)> {
+    ) -> anyhow::Result<(Run, Option<io::Error>, Option<RunResult>)> {
         let Setting { session, dir, capacity, history, valgrind } = self;
         let plan = run.plan.clone();
         let predictions: Vec<_> = plan.jobs.iter().map(|job| history.predict(job, *valgrind)).collect();
@@ -150,7 +151,7 @@ impl Setting<'_> {
     fn list(&self, run: Run) -> anyhow::Result<Run> {
         let groups = to_list(&run);
         let made = plan::make(self.session.ctx, self.capacity, &[], Lists::Only(&groups), &mut Vec::new())?;
-        let mut plan = run.plan.clone();
+        let mut plan = Plan::clone(&run.plan);
         for group in &groups {
             plan.put_list(group, &made);
         }
@@ -169,18 +170,44 @@ fn to_list(run: &Run) -> Vec<JobName> {
 
 /// Writes the plan again if another process changed it: `--resume` and all reports begin with it.
 fn restore_plan(dir: &RunDir, recorder: &mut Recorder<'_>) -> anyhow::Result<()> {
-    let plan = serde_json::to_vec(&recorder.run.plan)?;
-    let stored = dir.directory().and_then(|directory| directory.file(paths::PLAN, Access::Read)).and_then(|file| {
-        let mut bytes = Vec::new();
-        file.take(plan.len() as u64 + 1).read_to_end(&mut bytes).map(|_| bytes)
-    });
-    if stored.is_ok_and(|stored| stored == plan) || !dir.is_in_place() {
+    if !dir.is_in_place() || is_stored(dir, &recorder.run.plan) {
         return Ok(());
     }
-    dir.write(paths::PLAN, &plan)?;
+    dir.write(paths::PLAN, &serde_json::to_vec(&*recorder.run.plan)?)?;
     let text = format!("{} was changed while the run went on; it was written again", paths::PLAN);
     recorder.emit_now(Event::Warning { text });
     Ok(())
+}
+
+/// Whether the file has this plan, which may be large: both are read piece by piece.
+fn is_stored(dir: &RunDir, plan: &Plan) -> bool {
+    let file = dir.directory().and_then(|directory| directory.file(paths::PLAN, Access::Read));
+    let Ok(file) = file else { return false };
+    let mut same = BufWriter::with_capacity(PIECE, Same { stored: file, piece: Vec::new() });
+    let written = serde_json::to_writer(&mut same, plan).is_ok();
+    let Ok(Same { mut stored, .. }) = same.into_inner() else { return false };
+    written && matches!(stored.read(&mut [0]), Ok(0))
+}
+
+/// The size of the pieces that are compared, in bytes.
+const PIECE: usize = 64 << 10;
+
+/// A writer that fails at the first byte that the file does not have.
+struct Same {
+    stored: File,
+    piece: Vec<u8>,
+}
+
+impl Write for Same {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.piece.resize(bytes.len(), 0);
+        self.stored.read_exact(&mut self.piece)?;
+        if self.piece == bytes { Ok(bytes.len()) } else { Err(io::ErrorKind::InvalidData.into()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>, dangers: &[Danger]) -> Vec<String> {

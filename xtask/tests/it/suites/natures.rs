@@ -1,0 +1,70 @@
+//! What a program really is decides how it runs under valgrind: libtool's wrappers, static programs, setuid programs.
+
+use super::results;
+use crate::support::{Project, need_tools};
+
+const BUILD: &str = "set -e\n\
+    libtool --quiet --tag=CC --mode=compile gcc -g -O0 -c library.c\n\
+    libtool --quiet --tag=CC --mode=link gcc -rpath /usr/lib -o liblibrary.la library.lo\n\
+    libtool --quiet --tag=CC --mode=link gcc -g -O0 -o wrapped wrapped.c liblibrary.la\n\
+    head -c 2 wrapped | grep -q '#!'\n\
+    gcc -g -O0 -static -o static plain.c\n\
+    gcc -g -O0 -static-pie -o static-pie plain.c\n\
+    gcc -g -O0 -o setuid plain.c\n\
+    chmod u+s setuid\n";
+
+#[test]
+fn what_a_program_is_decides_how_it_runs_under_valgrind() {
+    let tools = [("libtool", "libtool-bin"), ("gcc", "gcc"), ("valgrind", "valgrind")];
+    if !need_tools(&tools) {
+        return;
+    }
+    let leak = "#include <stdlib.h>\nint leak(void) { char *volatile lost = malloc(7); lost = 0; return lost != 0; }\n";
+    let project = Project::new()
+        .file("build.sh", BUILD)
+        .file("library.c", leak)
+        .file("wrapped.c", "int leak(void);\nint main(int count, char **words) { return count > 1 ? 0 : leak(); }\n")
+        .file("plain.c", "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n")
+        .jobs(
+            "defaults: {memory: 64MiB}\ntools: {memcheck: {args: [--leak-check=full, --track-origins=yes]}}\njobs:\n  \
+             build: {run: [sh, build.sh]}\n  \
+             leaks: {run: [./wrapped], needs: [build], tool: memcheck}\n  \
+             works: {run: [./wrapped, x], needs: [build], tool: memcheck, env: {LD_LIBRARY_PATH: /nowhere}}\n  \
+             static: {run: [./static], needs: [build], tool: memcheck}\n  \
+             static-pie: {run: [./static-pie], needs: [build], tool: memcheck}\n  \
+             static-threads: {run: [./static], needs: [build], tool: helgrind}\n  \
+             static-heap: {run: [./static], needs: [build], tool: massif}\n  \
+             setuid: {run: [./setuid], needs: [build], tool: memcheck}\n  \
+             setuid-plain: {run: [./setuid], needs: [build]}\n",
+        );
+    let finished = project.xtask(&["ci", "-j", "2"]).run();
+    assert_eq!(finished.code(), 1, "{}", finished.transcript());
+    let expected = [
+        ("build", "passed"),
+        ("leaks", "failed findings{1}"),
+        ("works", "passed"),
+        ("static", "passed"),
+        ("static-pie", "passed"),
+        ("static-threads", "passed"),
+        ("static-heap", "failed failed-to-start"),
+        ("setuid", "failed failed-to-start"),
+        ("setuid-plain", "passed"),
+    ];
+    let mut expected: Vec<(String, String)> =
+        expected.iter().map(|(name, result)| ((*name).to_owned(), (*result).to_owned())).collect();
+    expected.sort();
+    let got: Vec<(String, String)> = results(&project).into_iter().collect();
+    assert_eq!(got, expected, "{}", finished.transcript());
+    let said = |job: &str, words: &str| {
+        let explained = project.xtask(&["ci", "explain", job]).run();
+        assert!(explained.stdout.contains(words), "{job}: {words}: {}", explained.transcript());
+    };
+    said("works", "/wrapped is libtool's wrapper, so");
+    said("works", "/.libs/");
+    // The leak is at its line, and nothing of a shell around it was not checked.
+    said("leaks", "leak (library.c:2)");
+    assert!(finished.stdout.contains("passed without being completely checked, such as static"), "{}", finished.stdout);
+    said("static", "/static is linked statically, so valgrind sees neither its allocations nor its locks");
+    said("static-heap", "so massif sees no heap of it; link it dynamically");
+    said("setuid", "valgrind cannot run such a program; run a copy without them");
+}
