@@ -324,13 +324,13 @@ const HOSTILE: [&str; 8] = [
 fn nothing_of_a_run_becomes_markup() {
     for text in HOSTILE {
         let mut run = Run::new(plan(&["a", "b", "c"]));
-        for planned in &mut run.plan.jobs {
+        for planned in &mut std::sync::Arc::make_mut(&mut run.plan).jobs {
             planned.argv = vec![text.into()];
             planned.directory = text.into();
             planned.tool.kind = Tool::Memcheck;
             planned.tool.args = vec![text.into()];
         }
-        run.plan.project = text.into();
+        std::sync::Arc::make_mut(&mut run.plan).project = text.into();
         begin(&mut run, 0, false);
         if let Some(started) = &mut run.started {
             for field in [&mut started.version, &mut started.containment, &mut started.capacity.memory_source] {

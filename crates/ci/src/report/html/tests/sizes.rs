@@ -58,7 +58,7 @@ fn two_thousand_jobs_with_long_names_samples_and_a_history_are_light() {
         (0..2000).map(|number| format!("units/{}-{number}", "tests-of-the-store".repeat(3))).collect();
     let mut run = Run::new(plan(&names.iter().map(String::as_str).collect::<Vec<_>>()));
     let mut lines = Vec::new();
-    for planned in &mut run.plan.jobs {
+    for planned in &mut std::sync::Arc::make_mut(&mut run.plan).jobs {
         planned.argv = vec![format!("tests/{}", planned.name), "--verbose".into()];
         planned.tool.kind = Tool::Memcheck;
         planned.tool.args = vec!["--leak-check=full".into(), "--track-origins=yes".into()];
