@@ -3,13 +3,85 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Plan, PlannedJob, PlannedTest};
+use super::{Plan, PlannedJob, is_default};
 use drydock_base::units::JobName;
 use drydock_config::jobs::{Job, ListedTest, Protocol, SuiteTest, TestRules};
 use drydock_valgrind::tool::Tool;
+use serde::{Deserialize, Serialize};
 
 /// The longest time limit, which declarations cannot exceed either.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What the suite that lists a test says of it, beside what every job has.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct PlannedTest {
+    /// Its name in the suite.
+    #[serde(skip_serializing_if = "is_default")]
+    pub name: String,
+    /// Labels, or the suites that it belongs to.
+    #[serde(skip_serializing_if = "is_default")]
+    pub labels: Vec<String>,
+    /// Jobs that must have passed before.
+    #[serde(skip_serializing_if = "is_default")]
+    pub needs: Vec<JobName>,
+    /// Jobs that must have ended before.
+    #[serde(skip_serializing_if = "is_default")]
+    pub follows: Vec<JobName>,
+    /// `true` if it runs whenever a job that it follows does.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cleans_up: bool,
+    /// The time that the suite expects it to take, in milliseconds.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cost_ms: Option<u64>,
+    /// The reason why it does not run under the declared tool, if so.
+    #[serde(skip_serializing_if = "is_default")]
+    pub native: Option<String>,
+    /// The reason why the suite does not run it, if so.
+    #[serde(skip_serializing_if = "is_default")]
+    pub disabled: Option<String>,
+    /// The reason why the suite has no list of tests yet: this job stands for all of them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unlisted: Option<String>,
+    /// `true` if the tests could not be listed even after what the job needs had passed.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cannot_be_listed: bool,
+    /// The selectors that choose among the tests once they are listed; none choose all.
+    #[serde(skip_serializing_if = "is_default")]
+    pub selectors: Vec<String>,
+}
+
+impl PlannedJob {
+    /// `true` if a test suite gives it the label, or names it as a suite of the test.
+    pub fn has_label(&self, label: &str) -> bool {
+        self.test.as_ref().is_some_and(|test| test.labels.iter().any(|own| own == label))
+    }
+
+    /// The reason why this job stands for the tests of a suite that are not listed yet.
+    pub fn unlisted(&self) -> Option<&str> {
+        self.test.as_ref()?.unlisted.as_deref()
+    }
+
+    /// `true` if its tests are to be listed once everything that it needs has passed.
+    pub fn awaits_list(&self) -> bool {
+        self.test.as_ref().is_some_and(|test| test.unlisted.is_some() && !test.cannot_be_listed)
+    }
+
+    /// The names of single jobs that must have passed before, beside its `needs`.
+    pub fn needs_jobs(&self) -> &[JobName] {
+        self.test.as_ref().map_or(&[], |test| &test.needs)
+    }
+
+    /// The reason why its suite does not run it, if so.
+    pub fn disabled(&self) -> Option<&str> {
+        self.test.as_ref()?.disabled.as_deref()
+    }
+
+    /// The names of single jobs that must have ended before.
+    pub fn follows(&self) -> &[JobName] {
+        self.test.as_ref().map_or(&[], |test| &test.follows)
+    }
+}
 
 /// Applies the properties of a test. What the job declares for all tests is kept beside them.
 pub(super) fn take_over(planned: &mut PlannedJob, job: &Job, test: &SuiteTest) {
