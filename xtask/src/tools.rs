@@ -102,6 +102,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         &[Demo, Check, Release, Docker],
         "isolates proofs from the network, the user and the host name",
     ),
+    program("ip", "iproute2", &[Demo, Check, Release], "lets proofs without a network reach the machine itself"),
     program("faketime", "faketime", &[Demo, Check, Release], "changes the clock of a second build"),
     program(
         "gpg",

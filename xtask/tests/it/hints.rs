@@ -56,7 +56,9 @@ impl Shell {
             .file("it's mine/ci/it's.supp", "")
             .file("the config/ci/jobs.yaml", JOBS)
             .jobs("jobs: {decoy: {run: [\"true\"]}}")
-            .file("bin/.keep", "");
+            .file("bin/.keep", "")
+            // A user has a name; a fresh machine has none.
+            .file("home/.gitconfig", "[user]\nname = A Tester\n");
         // A copy: the name of the program is how it is called, not where a link leads.
         // In another process: what is open for writing, as in programs that other tests start meanwhile, cannot be executed.
         let copied = Command::new("cp").arg(xtask_binary()).arg(root.path().join("bin/drydock")).status();
@@ -85,7 +87,8 @@ impl Shell {
         let mut path = self.root.path().join("bin").into_os_string();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
-        command.env("PATH", path).env_remove("CI").env_remove("GITHUB_ACTIONS").current_dir(&self.here);
+        command.env("PATH", path).env("HOME", self.root.path().join("home"));
+        command.env_remove("CI").env_remove("GITHUB_ACTIONS").current_dir(&self.here);
         command.output().unwrap().into()
     }
 

@@ -185,8 +185,12 @@ impl Guest {
                 .arg("-initrd")
                 .arg(&initramfs)
                 .args(disk)
-                // The log of the kernel would tear the lines of the script apart: only what is critical is shown.
-                .args(["-append", "console=ttyS0 panic=-1 loglevel=3 mitigations=off random.trust_cpu=on"])
+                // The log of the kernel would tear the lines of the script apart: only what is critical is shown. On a busy machine
+                // the emulated timer may miss the kernel's check of it.
+                .args([
+                    "-append",
+                    "console=ttyS0 panic=-1 loglevel=3 mitigations=off random.trust_cpu=on no_timer_check",
+                ])
                 .stdin(Stdio::null())
                 .spawn()
                 .unwrap(),

@@ -177,7 +177,7 @@ fn a_finding_of_a_suite_is_explained_reported_suppressed_and_run_again() {
         assert!(report.contains("Leak_DefinitelyLost"), "{report}");
     }
 
-    ends(&project.xtask(&["ci", "suppress", &id, "--reason", "a test"]).run(), 0);
+    ends(&project.xtask(&["ci", "suppress", &id, "--reason", "a test", "--author", "A Tester"]).run(), 0);
     ends(&project.xtask(&["ci", "rerun", "--no-progress"]).run(), 0);
     let run = run_json(&project);
     assert_eq!(job_of(&run, "suite")["result"], "passed");
