@@ -5,3 +5,4 @@ mod lanternd;
 mod one_commit;
 mod project;
 mod publish;
+mod release;

@@ -43,7 +43,7 @@ fn what_the_programs_of_debian_remove_is_left_out() {
 pub(super) fn in_chroot(chroot: &Path) {
     let directory = tempfile::tempdir().unwrap();
     let unpack = "mkdir root; tar -xf \"$1\" -C root --exclude='./dev/*' --exclude='*/rustlib' --exclude='*/libLLVM*' --exclude='*/librustc*' \
-                  --exclude='./usr/share/doc' --exclude='*/gcc/*'; mkdir -p root/work; cp script root/work; \
+                  --exclude='./usr/share/doc' --exclude='*/gcc/*'; mkdir -p root/work root/dev; mount --rbind /dev root/dev; cp script root/work; \
                   chroot root sh -euc 'cd /work; PATH=/usr/bin:/bin sh -eu script'";
     std::fs::write(directory.path().join("script"), SCRIPT).unwrap();
     let mut words = vec!["unshare", "--mount"];

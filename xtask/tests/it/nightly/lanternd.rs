@@ -12,7 +12,7 @@ use crate::docker::registry_server::Server;
 use crate::support::{Finished, text, xtask_binary};
 
 /// Copies lanternd's declarations, with an archive and a registry on this machine.
-fn copy_config(directory: &Path, server: &Server, base: &str, archive: &Path) {
+pub(super) fn copy_config(directory: &Path, server: &Server, base: &str, archive: &Path) {
     run(lanternd(), &["cp", "-r", "packaging", "docker", &text(directory)], &[]);
     let change = |file: &str, changes: &[(&str, &str)]| {
         let path = directory.join(file);

@@ -127,7 +127,7 @@ impl VendoredCrate {
 /// Names of files and directories that dpkg-source leaves out, or whose content dh_clean removes, separated by spaces.
 const LEFT_OUT: &str = ".arch-ids .arch-inventory .be .bzr .bzr.backup .bzr.tags .bzrignore .cvsignore .deps .git .gitattributes \
     .gitignore .gitmodules .gitreview .hg .hgignore .hgsigs .hgtags .mailmap .mtn-ignore .pc .shelf .svn CVS DEADJOE RCS _MTN \
-    _darcs {arch} autom4te.cache";
+    _darcs {arch} autom4te.cache __pycache__";
 /// Names of files that dh_clean removes, and of metadata of git, cargo and macOS that no build uses.
 const REMOVED: &str = ".SUMS TAGS .cargo_vcs_info.json .cargo-ok .cargo-checksum.json .DS_Store";
 
