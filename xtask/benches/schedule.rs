@@ -5,15 +5,17 @@
 //! figures are the same on every machine, but for the last one.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to say")]
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use drydock_ci::capacity::Limits;
+use drydock_ci::capacity::{Capacity, Limits};
 use drydock_ci::history;
-use drydock_ci::schedule::{THOROUGH, Task, Workload, bound, order};
+use drydock_ci::plan::Plan;
+use drydock_ci::schedule::{Prediction, Schedule, Source, THOROUGH, Task, Workload, bound, order, simulate_run};
 
 #[expect(dead_code, reason = "no peer can be missing here")]
 mod support;
@@ -213,9 +215,18 @@ fn learned(instance: &Instance, runs: usize, grown: f64) -> Learned {
         .iter()
         .map(|task| (0..runs).map(|_| noisy(task.memory, &mut random).min(instance.limits.memory)).collect())
         .collect();
+    let mut predictions = Vec::with_capacity(peaks.len());
     for (task, demand) in predicted.tasks.iter_mut().zip(history::expected(&peaks)) {
         let demand = demand.within(instance.limits.memory);
         (task.memory, task.deviation) = (demand.mean, demand.deviation);
+        predictions.push(Prediction {
+            demand,
+            needed: 0,
+            source: Source::Learned { runs },
+            duration_ms: Some(task.duration),
+            // Every job had its peak from its start on.
+            peak_past_ms: history::peak_past(&vec![0; runs]),
+        });
     }
     let mut today = instance.jobs.clone();
     for task in &mut today.tasks {
@@ -223,13 +234,32 @@ fn learned(instance: &Instance, runs: usize, grown: f64) -> Learned {
         let peak = noisy((task.memory as f64 * grown) as u64, &mut random);
         task.memory = peak.min(instance.limits.memory);
     }
-    let order = order(&predicted, instance.limits, SEED, THOROUGH);
-    let run = predicted.simulate_run(instance.limits, &order, &today.tasks);
+    let Limits { slots, memory } = instance.limits;
+    let capacity = Capacity { slots, slots_source: String::new(), memory, memory_source: String::new() };
+    let run = simulate_run(Schedule::new(&plan(today.tasks.len()), &capacity, &predictions), &today.tasks);
     Learned {
         makespan: rescaled(run.ends.iter().copied().max().unwrap_or_default(), &today, instance),
         killed: run.kills,
         lost: run.ends.iter().filter(|end| **end == 0).count(),
     }
+}
+
+/// So many jobs that need no others, as a plan has them.
+fn plan(count: usize) -> Plan {
+    let tool = serde_json::json!({
+        "kind": "none", "args": [], "suppressions": [], "trace-children": false, "skip-children": [],
+        "reduced-args": [], "heap-limit": null
+    });
+    let job = |number: usize| {
+        serde_json::json!({
+            "name": format!("all/j{number}"), "group": "all", "argv": ["true"], "directory": ".", "env": {},
+            "pass-env": [], "needs": [], "tool": tool, "timeout": 1, "grace": 1, "memory": 0, "memory-declared": false,
+            "memory-limit": null, "expect-exit": 0, "attempts": 1, "retry-on": [], "log-limit": 0, "quarantine": null
+        })
+    };
+    let jobs: Vec<serde_json::Value> = (0..count).map(job).collect();
+    let plan = serde_json::json!({ "format": 1, "project": "/", "declaration": "/ci/jobs.yaml", "jobs": jobs });
+    serde_json::from_value(plan).expect("a plan as Drydock stores it")
 }
 
 /// What became of all instances.

@@ -84,6 +84,10 @@ pub trait Group: Send {
     fn usage(&mut self, adopted: &[u32]) -> io::Result<Usage>;
     /// The counters; to be read before [`Group::remove`].
     fn counters(&self) -> Reading<GroupCounters>;
+    /// The most memory that its processes ever had, in bytes, page cache included, where the kernel counts it.
+    fn highest(&self) -> Option<u64> {
+        None
+    }
     /// The most memory seen, in bytes, for the scheduler: without page cache that can be given back, as far as it is
     /// still there to be told apart. `highest` is [`GroupCounters::peak`].
     fn peak(&self, highest: Option<u64>) -> Option<u64>;

@@ -171,6 +171,9 @@ pub struct AttemptRecord {
     /// CPU time of its processes in milliseconds, user and system; absent when it could not be measured.
     #[serde(default)]
     pub cpu_ms: Option<u64>,
+    /// Milliseconds from its start to the sample at which its memory was highest; absent if it was never sampled.
+    #[serde(default)]
+    pub peak_ms: Option<u64>,
 }
 
 /// Times and memory of an ended attempt.
@@ -184,13 +187,16 @@ pub struct Measured {
     pub peak: Option<u64>,
     /// CPU time of its processes in milliseconds, user and system; absent when it could not be measured.
     pub cpu_ms: Option<u64>,
+    /// Milliseconds from its start to the sample at which its memory was highest; absent if it was never sampled.
+    pub peak_ms: Option<u64>,
 }
 
 impl AttemptRecord {
     /// The record of an ended attempt, judged by its evidence.
     pub fn new(number: u32, conditions: Conditions, evidence: Evidence, measured: Measured) -> AttemptRecord {
-        let Measured { started, ended, peak, cpu_ms } = measured;
-        AttemptRecord { number, conditions, verdict: outcome::judge(&evidence), evidence, started, ended, peak, cpu_ms }
+        let Measured { started, ended, peak, cpu_ms, peak_ms } = measured;
+        let verdict = outcome::judge(&evidence);
+        AttemptRecord { number, conditions, verdict, evidence, started, ended, peak, cpu_ms, peak_ms }
     }
 
     /// Wall time in milliseconds.

@@ -19,7 +19,7 @@ use drydock_valgrind::tool::Tool;
 
 mod predict;
 
-pub use predict::expected;
+pub use predict::{expected, peak_past};
 
 /// The number of bytes that are read from the end of the file.
 const READ_FROM_END: u64 = 64 << 20;
@@ -62,6 +62,9 @@ pub struct Line {
     pub uncontended_ms: Option<u64>,
     /// The highest memory usage, in bytes.
     pub peak: Option<u64>,
+    /// Milliseconds from its start to the sample at which its memory was highest.
+    #[serde(default)]
+    pub peak_ms: Option<u64>,
     /// Its reservation in bytes.
     #[serde(default)]
     pub reservation: u64,

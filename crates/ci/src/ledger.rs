@@ -228,6 +228,7 @@ mod tests {
                 whole: true,
                 duration_ms: 1,
                 cpu_ms: None,
+                peak_ms: None,
                 uncontended_ms: None,
                 peak: None,
                 reservation: 0,

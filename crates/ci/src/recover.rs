@@ -64,7 +64,7 @@ pub fn lost(flight: &InFlight, expect_exit: i32, last_seen: i64, supervisor: Opt
         started: flight.began,
         ended: last_seen.max(flight.began),
         peak: flight.samples.iter().map(|(_, bytes)| *bytes).max(),
-        cpu_ms: None,
+        ..Measured::default()
     };
     AttemptRecord::new(flight.start.attempt, flight.start.conditions.clone(), evidence, measured)
 }

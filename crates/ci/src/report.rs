@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::event::RunResult;
 use super::history::History;
 use super::run::Run;
-use super::schedule_report::ScheduleReport;
+use super::schedule_report::{self, ScheduleReport};
 use commands::Commands;
 use drydock_base::paths::RunDir;
 use drydock_base::units::JobName;
@@ -52,6 +52,38 @@ pub struct ReportInput<'a> {
     pub schedule: Option<&'a ScheduleReport>,
     /// Earlier attempts of its jobs.
     pub history: &'a History,
+}
+
+/// What [`ReportInput`] is made from, with what is computed from it once.
+#[derive(Debug)]
+pub struct Reports<'a> {
+    commands: Commands,
+    run: &'a Run,
+    dir: &'a RunDir,
+    history: &'a History,
+    causes: Causes<'a>,
+    schedule: Option<ScheduleReport>,
+}
+
+impl<'a> Reports<'a> {
+    /// The reports of a run.
+    pub fn new(commands: Commands, run: &'a Run, dir: &'a RunDir, history: &'a History) -> Reports<'a> {
+        let (causes, schedule) = (Causes::new(run), schedule_report::assess(run));
+        Reports { commands, run, dir, history, causes, schedule }
+    }
+
+    /// The input of each, with the run's result.
+    pub fn input(&self, result: RunResult) -> ReportInput<'_> {
+        ReportInput {
+            commands: &self.commands,
+            run: self.run,
+            dir: self.dir,
+            result,
+            causes: &self.causes,
+            schedule: self.schedule.as_ref(),
+            history: self.history,
+        }
+    }
 }
 
 /// A report file in the directory of a run.

@@ -131,7 +131,7 @@ mod tests {
             Event::AttemptStarting(AttemptStarting { job: name(job), attempt, conditions, group })
         };
         let ended = |job: &str, number, started, ended| {
-            let measured = Measured { started, ended, peak: Some(3), cpu_ms: Some(2) };
+            let measured = Measured { started, ended, peak: Some(3), cpu_ms: Some(2), ..Measured::default() };
             let evidence = Evidence::new(End::Exited { code: 1 });
             let record = Box::new(AttemptRecord::new(number, Conditions::default(), evidence, measured));
             Event::AttemptEnded { job: name(job), record }

@@ -14,15 +14,19 @@ mod locks;
 mod order;
 mod prediction;
 mod queue;
+mod replan;
+mod simulated;
 mod workload;
 
-pub use demand::{Demand, Total};
+pub use demand::{Demand, Safety, Total};
 use locks::Locks;
 pub use order::{QUICK, THOROUGH, order};
 pub use prediction::{Prediction, Source};
 pub use queue::MAX_PASSES;
 use queue::Queue;
-pub use workload::{SimulatedRun, Task, Workload};
+pub use replan::Progress;
+pub use simulated::{SimulatedRun, simulate_run};
+pub use workload::{Task, Workload};
 
 /// The seed of the search for a good order: the same jobs are always run in the same order.
 pub const SEED: u64 = 1;
@@ -42,6 +46,7 @@ pub struct Start {
 #[derive(Debug)]
 pub struct Schedule {
     limits: Limits,
+    workload: Workload,
     jobs: Vec<Entry>,
     groups: HashMap<JobName, Group>,
     queue: Queue,
@@ -54,6 +59,10 @@ pub struct Schedule {
     /// Ready jobs that stand for tests which are to be listed now; no other job starts before.
     to_list: Vec<usize>,
     stopped: bool,
+    /// `true` if the times of some jobs are known, so that an order can be better than another.
+    is_timed: bool,
+    /// `true` if a job ended since the order was made.
+    is_stale: bool,
 }
 
 #[derive(Debug)]
@@ -69,7 +78,13 @@ struct Entry {
     /// The number of slots that it takes, at least 1 and at most all.
     slots: usize,
     awaits_list: bool,
+    /// As expected before it starts.
     demand: Demand,
+    /// As expected now.
+    now: Demand,
+    /// Milliseconds after its start at which its peak is past.
+    peak_past_ms: Option<u64>,
+    elapsed_ms: u64,
     rank: usize,
     state: State,
 }
@@ -97,7 +112,7 @@ impl Schedule {
     pub fn new(plan: &Plan, capacity: &Capacity, predictions: &[Prediction]) -> Schedule {
         let limits = capacity.limits();
         let listed: Vec<&PlannedJob> = plan.jobs.iter().collect();
-        let order = order(&Workload::new(&listed, prediction::tasks(predictions, limits)), limits, SEED, THOROUGH);
+        let workload = Workload::new(&listed, prediction::tasks(predictions, limits));
         let mut groups: HashMap<JobName, Group> = HashMap::new();
         for job in &plan.jobs {
             groups.entry(job.group.clone()).or_default().unsettled += 1;
@@ -116,6 +131,7 @@ impl Schedule {
             for name in job.follows() {
                 groups.entry(name.clone()).or_default().followers.push(position);
             }
+            let demand = prediction.demand.within(limits.memory);
             jobs.push(Entry {
                 group: job.group.clone(),
                 name: job.name.clone(),
@@ -125,17 +141,22 @@ impl Schedule {
                 serial: job.serial,
                 slots: job.processors.clamp(1, limits.slots.max(1)) as usize,
                 awaits_list: job.awaits_list(),
-                demand: prediction.demand.within(limits.memory),
+                demand,
+                now: demand,
+                peak_past_ms: prediction.peak_past_ms,
+                elapsed_ms: 0,
                 rank: 0,
                 state: State::Waiting,
             });
         }
+        let order = order(&workload, limits, SEED, THOROUGH);
         for (rank, job) in order.iter().enumerate() {
             jobs[*job].rank = rank;
         }
         let queue = Queue::new(limits.slots, limits.memory, jobs.len());
         let mut schedule = Schedule {
             limits,
+            workload,
             jobs,
             groups,
             queue,
@@ -145,6 +166,8 @@ impl Schedule {
             locks: Locks::default(),
             to_list: Vec::new(),
             stopped: false,
+            is_timed: predictions.iter().any(|prediction| prediction.duration_ms.is_some()),
+            is_stale: false,
         };
         for position in 0..schedule.jobs.len() {
             schedule.promote(position);
@@ -169,10 +192,13 @@ impl Schedule {
     }
 
     /// The next job to start, if one may start now and `room` allows it: the caller must start it, and is asked with
-    /// the demand of the job. If it refuses, no job starts now.
-    pub fn start_next(&mut self, room: &mut dyn FnMut(Demand) -> bool) -> Option<Start> {
+    /// the demand of the job and its safety. If it refuses, no job starts now.
+    pub fn start_next(&mut self, room: &mut dyn FnMut(Demand, Safety) -> bool) -> Option<Start> {
         if self.stopped || self.running_exclusively || !self.to_list.is_empty() {
             return None;
+        }
+        if std::mem::take(&mut self.is_stale) && self.is_timed {
+            self.order_again();
         }
         if let Some(rank) = self.queue.peek() {
             let job = self.order[rank];
@@ -180,7 +206,8 @@ impl Schedule {
             if self.queue.running() + self.jobs[job].slots > self.limits.slots as usize {
                 return None;
             }
-            if !room(self.jobs[job].demand) {
+            let demand = self.jobs[job].demand;
+            if !room(demand, self.queue.safety(demand)) {
                 return None;
             }
             self.queue.take(rank);
@@ -190,17 +217,18 @@ impl Schedule {
             return None;
         }
         let job = *self.exclusive.last()?;
-        if !room(self.jobs[job].demand) {
+        if !room(self.jobs[job].demand, Safety::most()) {
             return None;
         }
         self.exclusive.pop();
-        self.queue.occupy(self.jobs[job].demand);
+        self.queue.occupy(self.jobs[job].rank, self.jobs[job].demand);
         Some(self.started(job, true))
     }
 
     fn started(&mut self, job: usize, exclusive: bool) -> Start {
         let entry = &mut self.jobs[job];
         entry.state = State::Running;
+        (entry.now, entry.elapsed_ms) = (entry.demand, 0);
         self.running_exclusively = exclusive;
         self.queue.occupy_slots(entry.slots - 1);
         let start = Start { job, demand: entry.demand, exclusive };
@@ -216,6 +244,8 @@ impl Schedule {
         self.withdraw(job);
         let entry = &mut self.jobs[job];
         entry.demand = demand.within(self.limits.memory);
+        let task = &mut self.workload.tasks[job];
+        (task.memory, task.deviation) = (entry.demand.mean, entry.demand.deviation);
         entry.state = State::Ready;
         if exclusive {
             self.exclusive.push(job);
@@ -233,7 +263,8 @@ impl Schedule {
     fn release(&mut self, job: usize) {
         let entry = &self.jobs[job];
         if entry.state == State::Running {
-            self.queue.release(entry.rank, entry.demand);
+            self.queue.release(entry.rank);
+            self.is_stale = true;
             self.queue.release_slots(entry.slots - 1);
             self.running_exclusively = false;
             let locks = entry.locks.clone();

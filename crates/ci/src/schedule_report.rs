@@ -206,7 +206,7 @@ mod tests {
         let mut run = Run::new(plan.clone());
         run.apply(&Stamped { at: 0, event: Event::RunStarted(started) });
         for (job, (started, ended, peak)) in plan.jobs.iter().zip(jobs) {
-            let measured = Measured { started: *started, ended: *ended, peak: Some(peak * MIB), cpu_ms: None };
+            let measured = Measured { started: *started, ended: *ended, peak: Some(peak * MIB), ..Measured::default() };
             let evidence = Evidence::new(End::Exited { code: 0 });
             let record = AttemptRecord::new(1, Conditions::default(), evidence, measured);
             run.apply(&Stamped {

@@ -188,9 +188,9 @@ impl<'a> Supervisor<'a> {
         while self.stop.reason.is_none() {
             let now = Instant::now();
             let mut asked = false;
-            let start = self.dispatcher.next(&mut |demand| {
+            let start = self.dispatcher.next(&mut |demand, safety| {
                 asked = true;
-                self.guard.admits(demand, &self.running, now)
+                self.guard.admits(demand, safety, &self.running, now)
             });
             if !asked {
                 self.guard.rest();
@@ -234,7 +234,7 @@ impl<'a> Supervisor<'a> {
             Err(StartError::Job(error)) => {
                 let evidence = Evidence { expect_exit: job.expect_exit, ..Evidence::new(End::NotStarted { error }) };
                 let now = unix_ms();
-                let measured = Measured { started: now, ended: now, peak: None, cpu_ms: None };
+                let measured = Measured { started: now, ended: now, ..Measured::default() };
                 self.ended(start.job, AttemptRecord::new(number, conditions, evidence, measured));
             }
         }
@@ -336,6 +336,7 @@ impl<'a> Supervisor<'a> {
             ended: attempt.end.as_ref().map_or_else(unix_ms, |ended| ended.unix),
             peak: attempt.group.peak(highest).max((attempt.highest > 0).then_some(attempt.highest)),
             cpu_ms: attempt.cpu().and_then(|time| u64::try_from(time.as_millis()).ok()),
+            peak_ms: attempt.peak_at.and_then(|time| u64::try_from(time.as_millis()).ok()),
         };
         if let Err(error) = attempt.group.remove() {
             self.dispatcher.warn(format!("could not remove the cgroup of {name}: {}", exec::plain(&error)));
@@ -365,7 +366,10 @@ impl<'a> Supervisor<'a> {
     /// Takes a sample of every job and of the machine.
     fn sample(&mut self, now: Instant) {
         self.list_orphans();
-        self.running.iter_mut().for_each(Attempt::sample);
+        for attempt in &mut self.running {
+            attempt.sample();
+            attempt.expected = self.dispatcher.observe(attempt);
+        }
         let plan = self.dispatcher.plan;
         let unwritten = self.running.iter().find_map(|attempt| Some((attempt.job, attempt.output.error()?)));
         if let Some((job, error)) = unwritten {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::support::Figures;
@@ -53,6 +53,19 @@ pub(crate) fn watched(mut child: Child, pause: Duration) -> u64 {
     };
     assert!(status.success(), "the program ended with {status}");
     highest
+}
+
+/// Waits for a program. Its CPU seconds, user and system, with those of all descendants that were waited for: as the
+/// kernel has them until the program is reaped, in hundredths.
+pub(crate) fn cpu(mut child: Child) -> (f64, ExitStatus) {
+    let pid = rustix::process::Pid::from_child(&child);
+    let ended = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+    rustix::process::waitid(rustix::process::WaitId::Pid(pid), ended).expect("the program can be waited for");
+    let text = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("the program is not reaped");
+    // Behind its name: utime, stime, cutime and cstime are 14 to 17 of all fields (proc(5)).
+    let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    let ticks: f64 = fields.skip(11).take(4).filter_map(|field| field.parse::<f64>().ok()).sum();
+    (ticks / rustix::param::clock_ticks_per_second() as f64, child.wait().expect("the program can be waited for"))
 }
 
 /// Wall seconds of a shell line that succeeds; `$OUT` is `out`.

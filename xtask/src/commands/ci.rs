@@ -15,9 +15,8 @@ use drydock_ci::journal;
 use drydock_ci::plan::Plan;
 use drydock_ci::report::commands::Commands;
 use drydock_ci::report::findings::Causes;
-use drydock_ci::report::{self, ReportInput, explain, json};
+use drydock_ci::report::{self, Reports, explain, json};
 use drydock_ci::run::Run;
-use drydock_ci::schedule_report;
 use drydock_config::schema;
 use drydock_release::build_info::BuildInfo;
 use drydock_release::manifest::Manifest;
@@ -117,18 +116,9 @@ impl cli::CiReport {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
         let result = run.result.unwrap_or_else(|| run.verdict(false));
         let history = History::load(&ctx.state.history());
-        let (causes, schedule) = (Causes::new(&run), schedule_report::assess(&run));
         let commands = Commands { run: self.run, is_last: is_last(&ctx.state, &dir) };
-        let input = ReportInput {
-            commands: &commands,
-            run: &run,
-            dir: &dir,
-            result,
-            causes: &causes,
-            schedule: schedule.as_ref(),
-            history: &history,
-        };
-        for path in report::write_all(input)? {
+        let reports = Reports::new(commands, &run, &dir, &history);
+        for path in report::write_all(reports.input(result))? {
             output::out(format_args!("{}", path.display()));
         }
         Ok(Exit::Success)

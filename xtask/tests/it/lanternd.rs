@@ -119,6 +119,16 @@ fn cpu_time_is_that_of_the_kernel() {
         let own: f64 = log.split_whitespace().map(seconds).sum();
         assert!(own > 0.1 && (cpu(0) - own).abs() < 0.05 + own / 10.0, "{containment}: {} s and {own} s", cpu(0));
         assert!(cpu(1) < 0.1, "{containment}: {} s", cpu(1));
+        // The same figure in all that is kept or shown.
+        let read = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap();
+        let ms = run["jobs"][0]["attempts"][0]["cpu-ms"].as_u64().unwrap();
+        let property = format!("<property name=\"cpu-seconds busy\" value=\"{:.3}\"", cpu(0));
+        assert!(read(latest.join("junit.xml")).contains(&property), "{containment}: no {property}");
+        let cell = format!("data-v={ms}");
+        let html = read(latest.join("report.html"));
+        assert!(html.contains(&cell) && html.contains(" of CPU time"), "{containment}: no {cell}");
+        let line = format!("\"cpu-ms\":{ms},");
+        assert!(read(project.state().join("history.jsonl")).contains(&line), "{containment}: no {line}");
     }
     assert!(measured > 0);
 }

@@ -102,6 +102,7 @@ fn escalation_in_a_guest_with_the_unified_hierarchy() {
          mortal enter /sys/fs/cgroup/outer/cgroup.procs xtask --project /project --state /tmp/state \
          ci -j 4 --no-progress --containment v2 > /tmp/said 2>&1\n\
          echo \"@@code $?\"\n\
+         echo \"@@cpu $(sed -n 's/^usage_usec //p' /sys/fs/cgroup/outer/cpu.stat)\"\n\
          echo \"@@json $(tr -d '\\n' < /tmp/state/runs/latest/run.json)\"\n\
          cat /tmp/said\n"
     );
@@ -117,6 +118,12 @@ fn escalation_in_a_guest_with_the_unified_hierarchy() {
     let json = console.marked("@@json ").next().unwrap_or_default();
     let run: RunJson = serde_json::from_str(json).unwrap_or_else(|why| panic!("{why:#}\n{}", console.text));
     assert_eq!(run.containment, "cgroup-v2");
+    // Each attempt has CPU time, and all of them have no more than the group around them, which Drydock is in too.
+    let around: u64 = console.marked("@@cpu ").next().and_then(|cpu| cpu.trim().parse().ok()).unwrap_or(0);
+    let of_jobs: Vec<Option<u64>> =
+        run.jobs.iter().flat_map(|job| &job.attempts).map(|attempt| attempt.cpu_ms).collect();
+    let all: u64 = of_jobs.iter().flatten().sum();
+    assert!(of_jobs.iter().all(Option::is_some) && all > 0 && all * 1000 <= around, "{of_jobs:?} of {around} µs");
     ended_green(&run, code, &console.text);
 }
 

@@ -80,11 +80,6 @@ struct V1Group {
 }
 
 impl V1Group {
-    /// With page cache.
-    fn highest(&self) -> Option<u64> {
-        read_number(self.dir.join("memory.max_usage_in_bytes")).ok()
-    }
-
     /// Moves the calling thread, and only it.
     fn enter(mut tasks: &File) -> io::Result<()> {
         tasks.write_all(b"0")
@@ -138,6 +133,11 @@ impl Group for V1Group {
             Ok(GroupCounters { oom_kill, limit_hits, peak: self.highest(), limit: self.limit.map(ByteSize::bytes) })
         };
         Reading::from_result(read())
+    }
+
+    /// With page cache.
+    fn highest(&self) -> Option<u64> {
+        read_number(self.dir.join("memory.max_usage_in_bytes")).ok()
     }
 
     fn peak(&self, highest: Option<u64>) -> Option<u64> {

@@ -152,12 +152,7 @@ struct V2Group {
     seen: SeenPids,
 }
 
-impl V2Group {
-    /// With page cache.
-    fn highest(&self) -> Option<u64> {
-        read_number(self.dir.join("memory.peak")).ok()
-    }
-}
+impl V2Group {}
 
 impl Group for V2Group {
     fn start(&mut self, program: &Program) -> io::Result<u32> {
@@ -194,6 +189,11 @@ impl Group for V2Group {
             Ok(GroupCounters { oom_kill, limit_hits, peak: self.highest(), limit: self.limit.map(ByteSize::bytes) })
         };
         Reading::from_result(read())
+    }
+
+    /// With page cache.
+    fn highest(&self) -> Option<u64> {
+        read_number(self.dir.join("memory.peak")).ok()
     }
 
     fn peak(&self, highest: Option<u64>) -> Option<u64> {

@@ -13,6 +13,8 @@ const WEIGHT: f64 = 4.0;
 /// Peaks that differ from those before by more than so many standard errors are of another program: a new compiler, or a
 /// test that does more.
 const SHIFT: f64 = 3.5;
+/// Milliseconds in which the memory of a running job is sampled twice.
+const TWO_SAMPLES: u64 = 400;
 /// Peaks are not expected to repeat better than to one part in this.
 const COARSE: f64 = 200.0;
 
@@ -46,7 +48,10 @@ impl History {
                 (Demand::fixed(declared), declared, source)
             }
         };
-        Prediction { demand, needed, source, duration_ms }
+        let times: Option<Vec<u64>> =
+            lines.iter().rev().filter(|line| line.whole).take(REMEMBERED).map(|line| line.peak_ms).collect();
+        let peak_past_ms = times.and_then(|times| peak_past(&times));
+        Prediction { demand, needed, source, duration_ms, peak_past_ms }
     }
 
     /// The relative variance of the peaks of one job, pooled over all jobs: few runs of one job say little about it.
@@ -64,6 +69,13 @@ impl History {
 pub fn expected(peaks: &[Vec<u64>]) -> Vec<Demand> {
     let spread = spread(peaks.iter().cloned());
     peaks.iter().map(|peaks| demand(peaks, spread)).collect()
+}
+
+/// Milliseconds after which a job's peak is past, from the times of its peak in earlier runs: half as long again as it
+/// ever took, and two samples. `None` if it ran less than twice.
+pub fn peak_past(times: &[u64]) -> Option<u64> {
+    let latest = times.iter().max().filter(|_| times.len() > 1)?;
+    Some(latest.saturating_add(latest / 2).saturating_add(TWO_SAMPLES))
 }
 
 /// The relative variance of the peaks of one job, from the peaks of all.

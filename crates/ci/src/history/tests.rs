@@ -20,6 +20,7 @@ fn line(number: u32, outcome: OutcomeKind, peak: u64) -> Line {
         whole: outcome.ran_to_its_end(),
         duration_ms: u64::from(number) * 100,
         cpu_ms: None,
+        peak_ms: None,
         uncontended_ms: None,
         peak: Some(peak * MIB),
         reservation: 16 * MIB,

@@ -60,15 +60,17 @@ pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
                 case.set_system_out(text::lines(&lines.join("\n")));
             }
         }
-        match suites.iter_mut().find(|suite| suite.name.as_str() == planned.group.as_str()) {
-            Some(suite) => {
-                suite.add_test_case(case);
-            }
-            None => {
-                let mut suite = TestSuite::new(text::lines(planned.group.as_str()));
-                suite.add_test_case(case);
-                suites.push(suite);
-            }
+        let known = suites.iter().position(|suite| suite.name.as_str() == planned.group.as_str());
+        let suite = known.unwrap_or_else(|| {
+            suites.push(TestSuite::new(text::lines(planned.group.as_str())));
+            suites.len() - 1
+        });
+        let suite = &mut suites[suite];
+        suite.add_test_case(case);
+        // Jenkins's schema has properties of suites, and none of cases.
+        if let Some(cpu_ms) = last.and_then(|last| last.cpu_ms) {
+            let name = text::lines(&format!("cpu-seconds {}", planned.name));
+            suite.add_property((name, format!("{}.{:03}", cpu_ms / 1000, cpu_ms % 1000)));
         }
     }
     report.add_test_suites(suites);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::workload::{Task, Workload};
+use super::workload::{RunningTask, Task, Workload};
 use crate::capacity::Limits;
 
 /// The resource or the jobs that keep a run from being shorter.
@@ -64,6 +64,21 @@ pub fn lower(workload: &Workload, limits: Limits) -> Bound {
         }
     }
     best
+}
+
+/// Milliseconds until the last of these jobs can have ended, beside those that run already: the work over the slots, the
+/// memory held over time over the memory, the longest job.
+pub(super) fn remaining(workload: &Workload, limits: Limits, jobs: &[usize], running: &[RunningTask]) -> u64 {
+    let waiting = jobs.iter().map(|job| (workload.tasks[*job].duration, workload.tasks[*job].memory));
+    let all = waiting.chain(running.iter().map(|task| (task.remaining, task.demand.mean)));
+    let (mut longest, mut work, mut held) = (0, 0_u64, 0_u128);
+    for (duration, memory) in all {
+        longest = longest.max(duration);
+        work += duration;
+        held += u128::from(duration) * u128::from(memory.min(limits.memory));
+    }
+    let by_memory = u64::try_from(held / u128::from(limits.memory.max(1))).unwrap_or(u64::MAX);
+    longest.max(work / u64::from(limits.slots.max(1))).max(by_memory)
 }
 
 /// The number of earliest start times that are considered.

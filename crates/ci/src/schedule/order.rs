@@ -1,7 +1,7 @@
 //! The order in which jobs are offered to admission: by dominant share and critical path, improved by local search.
 
 use super::bound;
-use super::workload::Workload;
+use super::workload::{RunningTask, Workload};
 use crate::capacity::Limits;
 
 /// The number of simulated starts of the search before a run. It stops earlier at an order that is proved to be good.
@@ -17,47 +17,82 @@ const GOOD_ENOUGH: u64 = 500;
 /// Strongly NP-hard in general, so: the best of several list orders (dominant share, longest chain, biggest first),
 /// each simulated with the live run's admission, then a local search that moves jobs in the best order found.
 pub fn order(workload: &Workload, limits: Limits, seed: u64, starts: usize) -> Vec<usize> {
-    let count = workload.tasks.len();
+    let all: Vec<usize> = (0..workload.tasks.len()).collect();
     let bound = bound::lower(workload, limits).makespan;
-    let good_enough = bound + bound / GOOD_ENOUGH;
-    let mut best = Vec::new();
-    let mut shortest = u64::MAX;
-    for keys in keys(workload, limits) {
-        let order = by_descending(&keys);
-        let makespan = workload.makespan(limits, &order);
-        if makespan < shortest {
-            (best, shortest) = (order, makespan);
-        }
+    let orders = keys(workload, limits).iter().map(|keys| by_descending(&all, keys)).collect();
+    Search { workload, limits, running: &[], bound }.best(orders, seed, starts)
+}
+
+/// The order of the jobs that have not started, beside those that run; at least as good as the present one.
+pub(super) fn again(
+    workload: &Workload,
+    limits: Limits,
+    present: Vec<usize>,
+    running: &[RunningTask],
+    starts: usize,
+) -> Vec<usize> {
+    let bound = bound::remaining(workload, limits, &present, running);
+    let mut orders: Vec<Vec<usize>> = keys(workload, limits).iter().map(|keys| by_descending(&present, keys)).collect();
+    orders.insert(0, present);
+    Search { workload, limits, running, bound }.best(orders, super::SEED, starts)
+}
+
+/// A search for the order with the shortest simulated run.
+struct Search<'a> {
+    workload: &'a Workload,
+    limits: Limits,
+    running: &'a [RunningTask],
+    /// No order is shorter.
+    bound: u64,
+}
+
+impl Search<'_> {
+    fn makespan(&self, order: &[usize]) -> u64 {
+        self.workload.makespan_from(self.limits, order, self.running)
     }
-    if count < 3 {
-        return best;
-    }
-    let (mut current, mut length) = (best.clone(), shortest);
-    let mut random = fastrand::Rng::with_seed(seed);
-    for _ in 0..(starts / count) {
-        if shortest <= good_enough {
-            break;
-        }
-        let mut order = current.clone();
-        for _ in 0..=random.usize(0..3) {
-            let (from, to) = (random.usize(0..count), random.usize(0..count));
-            if random.bool() {
-                order.swap(from, to);
-            } else {
-                let job = order.remove(from);
-                order.insert(to, job);
+
+    /// The best of these orders, improved.
+    fn best(&self, orders: Vec<Vec<usize>>, seed: u64, starts: usize) -> Vec<usize> {
+        let good_enough = self.bound + self.bound / GOOD_ENOUGH;
+        let mut best = Vec::new();
+        let mut shortest = u64::MAX;
+        for order in orders {
+            let makespan = self.makespan(&order);
+            if makespan < shortest {
+                (best, shortest) = (order, makespan);
             }
         }
-        let makespan = workload.makespan(limits, &order);
-        if makespan < shortest {
-            (best, shortest) = (order.clone(), makespan);
+        let count = best.len();
+        if count < 2 {
+            return best;
         }
-        // The search continues from an equally good order, which leads out of dead ends, but the best order stays.
-        if makespan <= length {
-            (current, length) = (order, makespan);
+        let (mut current, mut length) = (best.clone(), shortest);
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..(starts / count) {
+            if shortest <= good_enough {
+                break;
+            }
+            let mut order = current.clone();
+            for _ in 0..=random.usize(0..3) {
+                let (from, to) = (random.usize(0..count), random.usize(0..count));
+                if random.bool() {
+                    order.swap(from, to);
+                } else {
+                    let job = order.remove(from);
+                    order.insert(to, job);
+                }
+            }
+            let makespan = self.makespan(&order);
+            if makespan < shortest {
+                (best, shortest) = (order.clone(), makespan);
+            }
+            // The search continues from an equally good order, which leads out of dead ends, but the best order stays.
+            if makespan <= length {
+                (current, length) = (order, makespan);
+            }
         }
+        best
     }
-    best
 }
 
 /// Several weights of the jobs, the promising ones first; a larger weight starts sooner.
@@ -83,9 +118,9 @@ fn float(value: u64) -> f64 {
     value as f64
 }
 
-/// Stable: of equal jobs the first in the plan comes first.
-fn by_descending(keys: &[f64]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..keys.len()).collect();
+/// Stable: of equal jobs the first comes first.
+fn by_descending(jobs: &[usize], keys: &[f64]) -> Vec<usize> {
+    let mut order = jobs.to_vec();
     order.sort_by(|left, right| keys[*right].total_cmp(&keys[*left]));
     order
 }

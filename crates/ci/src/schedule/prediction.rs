@@ -15,6 +15,8 @@ pub struct Prediction {
     pub source: Source,
     /// Wall time in milliseconds, if the history has it.
     pub duration_ms: Option<u64>,
+    /// Milliseconds after its start at which its peak is past, if the history has it.
+    pub peak_past_ms: Option<u64>,
 }
 
 /// The origin of a prediction of memory.
@@ -80,7 +82,8 @@ mod tests {
         let capacity =
             Capacity { slots: 1, slots_source: String::new(), memory: 100 << 20, memory_source: "--memory".into() };
         let refusal = |needed: u64, source| {
-            Prediction { demand: Demand::fixed(needed * 2), needed, source, duration_ms: None }.refusal(&capacity)
+            Prediction { demand: Demand::fixed(needed * 2), needed, source, duration_ms: None, peak_past_ms: None }
+                .refusal(&capacity)
         };
         assert_eq!(refusal(100 << 20, Source::Learned { runs: 2 }), None, "its headroom may be cut");
         assert_eq!(refusal(512 << 20, Source::Usual), None);

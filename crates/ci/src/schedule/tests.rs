@@ -29,11 +29,11 @@ fn memory(bytes: u64) -> Prediction {
 }
 
 fn timed(bytes: u64, duration_ms: Option<u64>) -> Prediction {
-    Prediction { demand: Demand::fixed(bytes), needed: 0, source: Source::Usual, duration_ms }
+    Prediction { demand: Demand::fixed(bytes), needed: 0, source: Source::Usual, duration_ms, peak_past_ms: None }
 }
 
 fn start(schedule: &mut Schedule) -> Option<Start> {
-    schedule.start_next(&mut |_| true)
+    schedule.start_next(&mut |_, _| true)
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn what_the_live_guard_refuses_stays_ready() {
     let plan = plan(vec![job("a", "a", &[]), job("b", "b", &[])]);
     let mut schedule = Schedule::new(&plan, &capacity(2, 100), &[memory(60), memory(30)]);
     let mut asked = Vec::new();
-    let mut no = |demand: Demand| {
+    let mut no = |demand: Demand, _: Safety| {
         asked.push(demand.mean);
         false
     };
@@ -220,9 +220,9 @@ proptest! {
             running.sort_unstable();
             prop_assert!(running.len() <= limits.slots as usize);
             if !started_big {
-                let (end, rank, memory) = running.remove(0);
+                let (end, rank, _) = running.remove(0);
                 now = end;
-                queue.release(rank, Demand::fixed(memory));
+                queue.release(rank);
             }
         }
     }

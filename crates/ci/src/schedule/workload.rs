@@ -1,4 +1,4 @@
-//! The jobs as the planner sees them: time, memory and needs. Also a simulated run of them.
+//! The jobs as the planner sees them: time, memory and needs. Also how they would run in some order.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -146,70 +146,58 @@ impl Workload {
     /// Simulates the jobs with the live run's admission, in `order`, best first. Returns the end of each job in
     /// milliseconds.
     pub fn simulate(&self, limits: Limits, order: &[usize]) -> Vec<u64> {
-        let mut simulation = Simulation::new(self, limits, order);
-        let mut running = BinaryHeap::new();
+        self.simulate_from(limits, order, &[])
+    }
+
+    /// The same beside jobs that run already. All other jobs that `order` does not name have ended; their ends are 0.
+    pub(super) fn simulate_from(&self, limits: Limits, order: &[usize], running: &[RunningTask]) -> Vec<u64> {
+        let mut simulation = Simulation::new(self, limits, order, running);
+        let started = running.iter().enumerate();
+        let mut ends: BinaryHeap<Reverse<(u64, usize)>> =
+            started.map(|(number, task)| Reverse((task.remaining, order.len() + number))).collect();
         let mut now = 0;
         loop {
             while let Some(rank) = simulation.queue.next() {
-                running.push(Reverse((now + self.tasks[order[rank]].duration, rank)));
+                let task = &self.tasks[order[rank]];
+                ends.push(Reverse((now + task.duration, rank)));
+                if task.deviation > 0 {
+                    // Its peak is seen soon, and is as high as expected on average.
+                    simulation.queue.observe(rank, Demand::fixed(task.demand().within(limits.memory).mean));
+                }
             }
-            let Some(Reverse((end, rank))) = running.pop() else { break };
+            let Some(Reverse((end, rank))) = ends.pop() else { break };
             now = end;
             simulation.end(rank, now);
         }
         simulation.ends
     }
 
-    /// Simulates a run of jobs whose times and peaks turn out as in `truth`, while order and admission follow what was
-    /// expected. A job has its peak from its start on. When all that runs outgrows the memory, the largest job is killed,
-    /// as the kernel does, and is run again: with as much as it had or was promised, and then with all of the memory.
-    pub fn simulate_run(&self, limits: Limits, order: &[usize], truth: &[Task]) -> SimulatedRun {
-        let mut simulation = Simulation::new(self, limits, order);
-        let peak = |rank: usize| truth[order[rank]].memory.min(limits.memory);
-        let mut running: Vec<(u64, usize)> = Vec::new();
-        let (mut now, mut kills, mut killed) = (0, 0, vec![0_u32; order.len()]);
-        loop {
-            while let Some(rank) = simulation.queue.next() {
-                running.push((now + truth[order[rank]].duration, rank));
-                while running.iter().map(|(_, rank)| peak(*rank)).sum::<u64>() > limits.memory {
-                    let Some(largest) = (0..running.len()).max_by_key(|at| peak(running[*at].1)) else { break };
-                    let (_, rank) = running.swap_remove(largest);
-                    simulation.queue.release(rank, simulation.demands[rank]);
-                    kills += 1;
-                    killed[rank] += 1;
-                    let needed = if killed[rank] == 1 { peak(rank) } else { limits.memory };
-                    let promised = simulation.demands[rank].reservation();
-                    simulation.demands[rank] = Demand::fixed(needed.max(promised)).within(limits.memory);
-                    simulation.queue.insert(rank, simulation.demands[rank]);
-                }
-            }
-            let Some(next) = (0..running.len()).min_by_key(|at| running[*at]) else { break };
-            let (end, rank) = running.swap_remove(next);
-            now = end;
-            simulation.end(rank, now);
-        }
-        SimulatedRun { ends: simulation.ends, kills }
-    }
-
     /// The duration of the simulated run, in milliseconds.
     pub fn makespan(&self, limits: Limits, order: &[usize]) -> u64 {
-        self.simulate(limits, order).into_iter().max().unwrap_or(0)
+        self.makespan_from(limits, order, &[])
+    }
+
+    /// Milliseconds until the last of the jobs ends, beside jobs that run already.
+    pub(super) fn makespan_from(&self, limits: Limits, order: &[usize], running: &[RunningTask]) -> u64 {
+        self.simulate_from(limits, order, running).into_iter().max().unwrap_or(0)
     }
 }
 
-/// A simulated run in which jobs were killed for lack of memory and run again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SimulatedRun {
-    /// The end of each job in milliseconds; 0 if it never ended.
-    pub ends: Vec<u64>,
-    /// The number of kills.
-    pub kills: usize,
+/// A job that runs while the rest is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RunningTask {
+    /// Its position in the workload.
+    pub(super) job: usize,
+    /// Milliseconds until its expected end.
+    pub(super) remaining: u64,
+    /// Its expected peak.
+    pub(super) demand: Demand,
 }
 
-/// The state of a simulated run, by rank.
+/// The state of a simulated run, by rank: first the jobs that have not started, then those that run already.
 struct Simulation<'a> {
     workload: &'a Workload,
-    order: &'a [usize],
+    jobs: Vec<usize>,
     queue: Queue,
     demands: Vec<Demand>,
     dependents: Vec<Vec<usize>>,
@@ -221,23 +209,31 @@ struct Simulation<'a> {
 }
 
 impl<'a> Simulation<'a> {
-    fn new(workload: &'a Workload, limits: Limits, order: &'a [usize]) -> Simulation<'a> {
+    fn new(workload: &'a Workload, limits: Limits, order: &[usize], running: &[RunningTask]) -> Simulation<'a> {
         let groups = workload.needs.len();
         let demand = |job: &usize| workload.tasks[*job].demand().within(limits.memory);
+        let jobs: Vec<usize> = order.iter().copied().chain(running.iter().map(|task| task.job)).collect();
+        let mut unsettled = vec![0; groups];
+        for job in &jobs {
+            unsettled[workload.group[*job]] += 1;
+        }
+        let is_missing = |need: &&usize| unsettled[**need] > 0;
         let mut simulation = Simulation {
             workload,
-            order,
             queue: Queue::new(limits.slots, limits.memory.max(1), order.len()),
             demands: order.iter().map(demand).collect(),
             dependents: workload.dependents(),
-            missing: workload.needs.iter().map(Vec::len).collect(),
-            unsettled: vec![0; groups],
+            missing: workload.needs.iter().map(|needs| needs.iter().filter(is_missing).count()).collect(),
             members: vec![Vec::new(); groups],
             ends: vec![0; workload.tasks.len()],
+            unsettled,
+            jobs,
         };
+        for (number, task) in running.iter().enumerate() {
+            simulation.queue.occupy(order.len() + number, task.demand);
+        }
         for (rank, job) in order.iter().enumerate() {
             let group = workload.group[*job];
-            simulation.unsettled[group] += 1;
             if simulation.missing[group] == 0 {
                 simulation.queue.insert(rank, simulation.demands[rank]);
             } else {
@@ -249,9 +245,9 @@ impl<'a> Simulation<'a> {
 
     /// A running job ended for good.
     fn end(&mut self, rank: usize, now: u64) {
-        let job = self.order[rank];
+        let job = self.jobs[rank];
         self.ends[job] = now;
-        self.queue.release(rank, self.demands[rank]);
+        self.queue.release(rank);
         let group = self.workload.group[job];
         self.unsettled[group] -= 1;
         if self.unsettled[group] > 0 {

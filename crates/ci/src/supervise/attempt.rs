@@ -17,6 +17,7 @@ use crate::evidence::{End, KillIntent, KillReason, Leftover};
 use crate::mark::Mark;
 use crate::plan::PlannedJob;
 use crate::probe::process;
+use crate::schedule::Demand;
 use drydock_base::exec::{self, Programs};
 use drydock_base::held_dir::{Access, HeldDir};
 use drydock_base::text;
@@ -30,6 +31,8 @@ const REPEAT: Duration = Duration::from_millis(20);
 const GIVE_UP: Duration = Duration::from_secs(30);
 /// The time between TERM and KILL for leftovers, unless they run under valgrind and need the job's grace.
 const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
+/// A sample that is higher by at most one part in this many is not a new peak.
+const HARDLY_HIGHER: u64 = 100;
 
 /// An attempt whose process exists.
 pub(super) struct Attempt {
@@ -58,6 +61,10 @@ pub(super) struct Attempt {
     pub(super) swapped: u64,
     /// The highest sample.
     pub(super) highest: u64,
+    /// The time from its start to that sample; later ones that were hardly higher do not count.
+    pub(super) peak_at: Option<Duration>,
+    /// Its expected peak, by what it used so far.
+    pub(super) expected: Demand,
     pub(super) recent: Vec<u64>,
     pub(super) intent: Option<KillIntent>,
     pub(super) end: Option<Ended>,
@@ -184,6 +191,7 @@ impl Attempt {
             }
         };
         process::prefer_as_victim(pid);
+        let expected = launch.conditions.demand();
         Ok(Attempt {
             job: launch.position,
             number: launch.number,
@@ -205,6 +213,8 @@ impl Attempt {
             usage: 0,
             swapped: 0,
             highest: 0,
+            peak_at: None,
+            expected,
             recent: Vec::new(),
             intent: None,
             end: None,
@@ -380,6 +390,9 @@ impl Attempt {
         if let Ok(usage) = self.group.usage(self.adopted.as_deref().unwrap_or_default()) {
             self.usage = usage.bytes;
             self.swapped = usage.swapped;
+            if usage.bytes > self.highest.saturating_add(self.highest / HARDLY_HIGHER) {
+                self.peak_at = Some(self.began.elapsed());
+            }
             self.highest = self.highest.max(usage.bytes);
             self.recent.push(usage.bytes);
             if self.recent.len() > 16 {

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use super::Recorder;
+use super::attempt::Attempt;
 use crate::capacity::Capacity;
 use crate::conditions::Conditions;
 use crate::event::{AttemptRecord, Event, JobResult};
 use crate::plan::Plan;
 use crate::retry::{self, Next};
-use crate::schedule::{Demand, Prediction, Schedule, Start};
+use crate::schedule::{Demand, Prediction, Progress, Safety, Schedule, Start};
 
 /// The schedule with the conditions of retries and the run's record, which change together.
 pub struct Dispatcher<'a> {
@@ -76,7 +77,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// The next job to start, if one may start and `room` admits its reservation.
-    pub(super) fn next(&mut self, room: &mut dyn FnMut(Demand) -> bool) -> Option<Start> {
+    pub(super) fn next(&mut self, room: &mut dyn FnMut(Demand, Safety) -> bool) -> Option<Start> {
         self.schedule.start_next(room)
     }
 
@@ -90,6 +91,16 @@ impl<'a> Dispatcher<'a> {
         let Start { job, demand, exclusive } = start;
         let (reservation, deviation) = (demand.reservation(), demand.deviation);
         Conditions { reservation, deviation, exclusive, ..self.retries.get(&job).cloned().unwrap_or_default() }
+    }
+
+    /// Takes note of the last sample of a running attempt. Returns the peak that is expected of it now.
+    pub(super) fn observe(&mut self, attempt: &Attempt) -> Demand {
+        let elapsed_ms = u64::try_from(attempt.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let is_past = self.schedule.peak_past_ms(attempt.job).is_some_and(|past| elapsed_ms >= past);
+        // Learned peaks have spikes that no sample shows, so one that is past is what the kernel measured.
+        let measured = if is_past { attempt.group.peak(attempt.group.highest()) } else { None };
+        let used = attempt.highest.max(measured.unwrap_or(0));
+        self.schedule.observe(attempt.job, Progress { elapsed_ms, used })
     }
 
     /// The number of the job's last attempt; 0 before the first.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::attempt::Attempt;
 use crate::containment;
 use crate::probe::host;
-use crate::schedule::{Demand, Total};
+use crate::schedule::{Demand, Safety, Total};
 use drydock_base::units::ByteSize;
 
 /// Above this share of time in which all processes wait for memory (PSI `full avg10`, in percent) nothing is added.
@@ -39,13 +39,13 @@ impl Guard {
         self.stalled = host::memory_stall();
     }
 
-    /// `true` if a job with that demand may start beside the running ones.
-    pub(super) fn admits(&mut self, demand: Demand, running: &[Attempt], now: Instant) -> bool {
-        let mut objection = self.objects(demand, running);
+    /// `true` if a job with that demand may start beside the running ones, with that safety.
+    pub(super) fn admits(&mut self, demand: Demand, safety: Safety, running: &[Attempt], now: Instant) -> bool {
+        let mut objection = self.objects(demand, safety, running);
         let stale = self.sampled.is_none_or(|sampled| now.duration_since(sampled) > FRESH);
         if stale && (objection.is_some() || self.sampled.is_none()) {
             self.sample(now);
-            objection = self.objects(demand, running);
+            objection = self.objects(demand, safety, running);
         }
         let since = self.objection.take().map_or(now, |(_, since)| since);
         self.objection = objection.map(|why| (why, since));
@@ -62,14 +62,14 @@ impl Guard {
         true
     }
 
-    fn objects(&self, demand: Demand, running: &[Attempt]) -> Option<String> {
+    fn objects(&self, demand: Demand, safety: Safety, running: &[Attempt]) -> Option<String> {
         if let Some(stalled) = self.stalled.filter(|stalled| *stalled >= STALLED && !running.is_empty()) {
             return Some(format!("all processes stall on memory {stalled:.0} % of the time (PSI)"));
         }
         let (room, source) = self.room.as_ref()?;
         // Running jobs may still grow, but not all of them to their reservations.
         let promised: Total = running.iter().map(still_to_come).collect();
-        (!promised.with(demand).fits(*room)).then(|| {
+        (!promised.with(demand).fits(*room, safety)).then(|| {
             format!(
                 "{} available ({source}), {} of it reserved by running jobs; the next job needs {}",
                 ByteSize::new(*room),
@@ -99,7 +99,7 @@ impl Guard {
 
 /// The memory that a running job may still take, beyond what it has.
 fn still_to_come(attempt: &Attempt) -> Demand {
-    let (expected, usage) = (attempt.conditions.demand(), attempt.usage);
+    let (expected, usage) = (attempt.expected, attempt.usage);
     let left = expected.reservation().saturating_sub(usage);
     if usage <= expected.mean { Demand { mean: expected.mean - usage, ..expected } } else { Demand::fixed(left) }
 }

@@ -24,11 +24,9 @@ use drydock_ci::journal::{self, Journal};
 use drydock_ci::plan::Plan;
 use drydock_ci::recover;
 use drydock_ci::report::commands::{self, Commands};
-use drydock_ci::report::findings::Causes;
-use drydock_ci::report::{self, ReportInput, summary};
+use drydock_ci::report::{self, Reports, summary};
 use drydock_ci::retell;
 use drydock_ci::run::Run;
-use drydock_ci::schedule_report;
 use learning::{history_with, learn};
 use parts::{Begin, Ended, Setting};
 
@@ -169,24 +167,13 @@ impl Session<'_> {
             output::err(format_args!("warning: the journal is incomplete: {error}"));
             result = if result == RunResult::Passed { RunResult::Infrastructure } else { result };
         }
-        let (causes, schedule) = (Causes::new(&run), schedule_report::assess(&run));
-        let schedule = schedule.as_ref();
-        let commands = Commands::now();
-        let input = ReportInput {
-            commands: &commands,
-            run: &run,
-            dir: &dir,
-            result,
-            causes: &causes,
-            schedule,
-            history: &history,
-        };
-        let summary = summary::render(input);
-        if let Err(error) = report::write_all(input) {
+        let reports = Reports::new(Commands::now(), &run, &dir, &history);
+        let summary = summary::render(reports.input(result));
+        if let Err(error) = report::write_all(reports.input(result)) {
             output::err(format_args!("warning: {error:#}"));
             result = if result == RunResult::Passed { RunResult::Infrastructure } else { result };
         }
-        drop(causes);
+        drop(reports);
         Ok(Finished { dir, run, result, summary })
     }
 }

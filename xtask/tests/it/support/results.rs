@@ -58,6 +58,7 @@ pub(crate) struct AttemptJson {
     pub(crate) started: Option<i64>,
     pub(crate) ended: Option<i64>,
     pub(crate) peak: Option<u64>,
+    pub(crate) cpu_ms: Option<u64>,
     pub(crate) reservation: u64,
     pub(crate) exclusive: bool,
     pub(crate) reduced: bool,

@@ -135,8 +135,9 @@ fn attempt(
         html.tag("small", &[], &format!(" confidence {:.2}", record.verdict.confidence));
     });
     let peak = record.peak.map_or_else(|| "peak not measured".into(), |peak| format!("peak {}", format::size(peak)));
+    let cpu = record.cpu_ms.map_or_else(String::new, |ms| format!(", {} of CPU time", format::time(ms)));
     let mut facts = format!(
-        "{} of at most {}, {}, {peak}",
+        "{} of at most {}{cpu}, {}, {peak}",
         format::time(record.duration_ms()),
         units::human(planned.timeout),
         record.conditions.describe(),

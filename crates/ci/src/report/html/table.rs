@@ -15,12 +15,13 @@ const REMEMBERED: usize = 12;
 const MOST_ROWS: usize = 5000;
 
 /// The headings, each with the kind of values that the script sorts by.
-const COLUMNS: [(&str, &str); 8] = [
+const COLUMNS: [(&str, &str); 9] = [
     ("Job", "text"),
     ("Tool", "text"),
     ("Result", "text"),
     ("Attempts", "number"),
     ("Time", "number"),
+    ("CPU time", "number"),
     ("Peak", "number"),
     ("Reserved", "number"),
     ("History of time and peak", ""),
@@ -83,13 +84,15 @@ fn row(html: &mut Html, page: Page<'_>, position: usize, planned: &PlannedJob, j
         match last {
             Some(last) => {
                 number(html, last.duration_ms(), &format::time(last.duration_ms()));
-                match last.peak {
-                    Some(peak) => number(html, peak, &format::size(peak)),
-                    None => html.raw("<td>–</td>").end(),
+                for (value, format) in [(last.cpu_ms, format::time as fn(u64) -> String), (last.peak, format::size)] {
+                    match value {
+                        Some(value) => number(html, value, &format(value)),
+                        None => html.raw("<td>–</td>").end(),
+                    }
                 }
                 number(html, last.conditions.reservation, &format::size(last.conditions.reservation));
             }
-            None => html.raw("<td>–</td><td>–</td><td>–</td>").end(),
+            None => html.raw("<td>–</td><td>–</td><td>–</td><td>–</td>").end(),
         }
         html.within("td", &[], |html| history(html, page, planned, job));
     });

@@ -62,7 +62,7 @@ fn start(run: &mut Run, job: usize, at: i64) {
 }
 
 fn record(outcome: Outcome, started: i64, ended: i64) -> AttemptRecord {
-    let measured = Measured { started, ended, peak: Some(30 * MIB), cpu_ms: Some(1) };
+    let measured = Measured { started, ended, peak: Some(30 * MIB), cpu_ms: Some(1), ..Measured::default() };
     let conditions = Conditions { reservation: 40 * MIB, ..Conditions::default() };
     AttemptRecord {
         verdict: Verdict {
@@ -214,6 +214,7 @@ fn a_small_report_has_this_structure() {
     th Result
     th Attempts
     th Time
+    th CPU time
     th Peak
     th Reserved
     th History of time and peak

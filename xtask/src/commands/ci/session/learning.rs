@@ -46,6 +46,7 @@ pub(super) fn learn(state: &State, dir: &RunDir, run: &Run, already: &HashMap<Jo
                 cpu_ms: attempt.cpu_ms,
                 uncontended_ms: uncontended(run, attempt),
                 peak: attempt.peak,
+                peak_ms: attempt.peak_ms,
                 reservation: attempt.conditions.reservation,
                 exclusive: attempt.conditions.exclusive,
                 pressure: attempt.evidence.memory.pressure,

@@ -20,6 +20,7 @@ fn line(job: &str, at: i64) -> Line {
         whole: true,
         duration_ms: 1000 + at.unsigned_abs() * 37,
         cpu_ms: None,
+        peak_ms: None,
         uncontended_ms: None,
         peak: Some(MIB * (30 + at.unsigned_abs())),
         reservation: 0,
