@@ -1,5 +1,6 @@
 //! What images cost: one built of an archive with programs on a base, tried and pushed, beside `buildah bud` and `buildah
-//! push` of the same content on the same base; and a promotion from one repository to another beside `skopeo copy --all`.
+//! push` of the same content on the same base; and the whole promotion of that image, from the check of the signed tag to the
+//! signed record and the tags, beside `skopeo copy --all`, which does a part of it, and beside a script that does it all.
 //!
 //! `cargo bench -p drydock --bench image [-- --strict]`. The registry is a real docker-registry on this machine, the base a
 //! minimal Debian by mmdebstrap, which wants a network. Both sides take turns, each time with content that the registry
@@ -10,11 +11,11 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use drydock_config::images::{Digest, Images, Repository};
+use drydock_config::images::{Images, Repository};
 use drydock_oci::image::WrittenImage;
 use drydock_oci::layout::Layout;
 use drydock_oci::model::{Descriptor, ParsedManifest};
@@ -34,9 +35,8 @@ const ROUNDS: usize = 5;
 /// The size of the layer above the base, in bytes.
 const CONTENT: u64 = 30_000_000;
 
-/// With these arguments this program pushes or copies and does nothing else, as a process of its own like its peers.
+/// With these arguments this program pushes or tests and does nothing else, as a process of its own like its peers.
 const PUSH: &str = "--push-layout";
-const COPY: &str = "--copy-image";
 const SMOKE: &str = "--smoke-test";
 
 /// Builds and pushes; `$OUT` is the target. With its fastest storage, and without an intermediate image.
@@ -49,12 +49,8 @@ fn main() -> ExitCode {
         push(Path::new(&arguments[at + 1]), &arguments[at + 2], &arguments[at + 3]);
         return ExitCode::SUCCESS;
     }
-    if let Some(at) = arguments.iter().position(|argument| argument == COPY) {
-        copy(&arguments[at + 1], &arguments[at + 2], &arguments[at + 3]);
-        return ExitCode::SUCCESS;
-    }
     if let Some(at) = arguments.iter().position(|argument| argument == SMOKE) {
-        smoke_test(Path::new(&arguments[at + 1]));
+        smoke_test(Path::new(&arguments[at + 1]), &arguments[at + 2]);
         return ExitCode::SUCCESS;
     }
     let mut figures = Figures::new("image");
@@ -67,6 +63,7 @@ fn main() -> ExitCode {
         ("docker-registry", "docker-registry"),
         ("buildah", "buildah"),
         ("skopeo", "skopeo"),
+        ("gpg", "gpg"),
     ];
     if !peers::are_there(&mut figures, &tools) {
         return figures.finish();
@@ -75,18 +72,19 @@ fn main() -> ExitCode {
     let server = Server::start(&directory.path().join("registry"));
     let bench = Bench::set_up(directory.path(), &server.host);
 
-    let [mut build, mut promote] = [(); 2].map(|()| Times::default());
+    let [mut build, mut promote, mut by_script] = [(); 3].map(|()| Times::default());
     let mut smoke = Vec::new();
     for round in 0..=ROUNDS {
         let own = bench.build(round);
-        let tested = bench.tests();
+        let tested = bench.tests(round);
         let peer = bench.peer_builds(round);
-        let (copied, copied_by_peer) = bench.promote(round);
+        let (promoted, copied, scripted) = bench.promote(round);
         // The first round warms the caches.
         if round > 0 {
             build.push(own, peer);
             smoke.push(tested);
-            promote.push(copied, copied_by_peer);
+            promote.push(promoted, copied);
+            by_script.push(promoted, scripted);
         }
     }
     println!("{} MB of text on a minimal Debian, {ROUNDS} rounds\n", CONTENT / 1_000_000);
@@ -94,8 +92,9 @@ fn main() -> ExitCode {
     println!("{:<44} {:>8.2}", "drydock: build, smoke test, push", median(&mut build.own));
     println!("{:<44} {:>8.2}", "  of which the smoke test", median(&mut smoke));
     println!("{:<44} {:>8.2}", "buildah bud, push", median(&mut build.peer));
-    println!("{:<44} {:>8.3}", "drydock: copy to another repository", median(&mut promote.own));
-    println!("{:<44} {:>8.3}\n", "skopeo copy --all", median(&mut promote.peer));
+    println!("{:<44} {:>8.3}", "drydock: docker promote", median(&mut promote.own));
+    println!("{:<44} {:>8.3}", "skopeo copy --all", median(&mut promote.peer));
+    println!("{:<44} {:>8.3}\n", "git verify-tag, skopeo, gpg, two tags", median(&mut by_script.peer));
     let ratio = median(&mut build.ratios);
     // The peer tries nothing, so the smoke test is measured in a process of its own.
     let without: Vec<f64> = build.own.iter().zip(&smoke).map(|(own, tested)| own - tested).collect();
@@ -104,7 +103,9 @@ fn main() -> ExitCode {
     figures.figure(&format!("{untried:.2} x buildah bud and push"), "0.5 x", untried <= 0.5);
     figures.figure(&format!("{ratio:.2} x with the smoke test, which they do not make"), "0.5 x", ratio <= 0.5);
     let ratio = median(&mut promote.ratios);
-    figures.figure(&format!("{ratio:.2} x skopeo copy --all"), "1.0 x", ratio <= 1.0);
+    figures.figure(&format!("{ratio:.2} x skopeo copy --all, the whole promotion"), "1.0 x", ratio <= 1.0);
+    let ratio = median(&mut by_script.ratios);
+    figures.figure(&format!("{ratio:.2} x a script that does as much"), "1.0 x", ratio <= 1.0);
     figures.finish()
 }
 
@@ -151,27 +152,33 @@ impl Bench<'_> {
         let content = corpus::project(directory, CONTENT);
         let programs = content.join("bin");
         fs::create_dir_all(&programs).expect("a directory");
-        fs::write(programs.join("mine"), "#!/bin/sh\necho 1.0\n").expect("a file");
+        fs::write(programs.join("mine"), "#!/bin/sh\necho example\n").expect("a file");
         bench.shell("chmod 755 project/bin/mine", "");
 
         let project = directory.join("mine");
         fs::create_dir_all(project.join("packaging")).expect("a directory");
         fs::create_dir_all(project.join("docker")).expect("a directory");
-        fs::write(project.join("packaging/release.yaml"), "name: mine\nversion: {}\narchives: [{format: tar.xz}]\n")
-            .expect("a file");
+        let signing = "name: mine\nversion: {}\narchives: [{format: tar.xz}]\nsigning: {keys: packaging/keys}\n";
+        fs::write(project.join("packaging/release.yaml"), signing).expect("a file");
+        bench.shell(
+            "mkdir -m 700 keys && mkdir mine/packaging/keys && export GNUPGHOME=$PWD/keys && gpg --batch --quiet \
+             --passphrase '' --quick-generate-key captain@example.org ed25519 sign never && gpg --armor --export \
+             >mine/packaging/keys/captain.asc",
+            "",
+        );
         fs::write(
             project.join("docker/images.yaml"),
             format!(
                 "repositories: {{nightly: '{host}/nightly', release: '{host}/release'}}\nimages:\n  mine:\n    \
                  base: {{image: '{host}/base', digest: '{digest}'}}\n    \
                  from: {{archive: 'build/mine.tar.gz', into: /opt/mine}}\n    \
-                 smoke-test: {{run: [/opt/mine/bin/mine], expect: '{{version}}'}}\n"
+                 smoke-test: {{run: [/opt/mine/bin/mine], expect: example}}\n"
             ),
         )
         .expect("a file");
         fs::write(project.join(".gitignore"), "build/\ntarget/\n").expect("a file");
         corpus::commit(&project);
-        bench.shell("git -C mine -c user.name=n -c user.email=m tag v1.0 && mkdir mine/build context", "");
+        bench.shell("mkdir mine/build context", "");
         fs::write(
             directory.join("context/Dockerfile"),
             format!("FROM {host}/base@{digest}\nADD mine.tar.gz /opt/mine\n"),
@@ -187,16 +194,30 @@ impl Bench<'_> {
         self.shell(&format!("tar -C project -czf {file} ."), "");
     }
 
-    fn build(&self, round: usize) -> f64 {
-        self.content(&format!("ours {round}"), "mine/build/mine.tar.gz");
-        let began = Instant::now();
-        let built = Command::new(peers::users_binary())
+    /// Runs `drydock docker` with these arguments.
+    fn docker(&self, arguments: &[&str]) {
+        let done = Command::new(peers::users_binary())
             .args(["--project".as_ref(), self.directory.join("mine").as_os_str()])
-            .args(["docker", "build"])
+            .arg("docker")
+            .args(arguments)
+            .env("GNUPGHOME", self.directory.join("keys"))
             .output()
             .expect("this program starts");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        let layout = self.directory.join("mine/target/xtask/dist/1.0/oci/mine");
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    fn layout(&self, round: usize) -> PathBuf {
+        self.directory.join(format!("mine/target/xtask/dist/1.{round}/oci/mine"))
+    }
+
+    fn build(&self, round: usize) -> f64 {
+        self.content(&format!("ours {round}"), "mine/build/mine.tar.gz");
+        let tag = "export GNUPGHOME=$PWD/keys; cd mine && git -c user.name=n -c user.email=m commit -q --allow-empty -m \
+                   ROUND && git -c user.name=n -c user.email=captain@example.org tag -s -m 1.ROUND v1.ROUND";
+        self.shell(&tag.replace("ROUND", &round.to_string()), "");
+        let began = Instant::now();
+        self.docker(&["build"]);
+        let layout = self.layout(round);
         let target = format!("{}/ours-{round}", self.host);
         own(&[PUSH, &layout.display().to_string(), &target, &format!("{}/base", self.host)]);
         began.elapsed().as_secs_f64()
@@ -208,24 +229,31 @@ impl Bench<'_> {
     }
 
     /// Only the smoke test, of the image that was just built.
-    fn tests(&self) -> f64 {
+    fn tests(&self, round: usize) -> f64 {
         let began = Instant::now();
-        own(&[SMOKE, &self.directory.join("mine").display().to_string()]);
+        own(&[SMOKE, &self.directory.join("mine").display().to_string(), &format!("1.{round}")]);
         began.elapsed().as_secs_f64()
     }
 
-    /// The image of this round, by its digest, to two new repositories.
-    fn promote(&self, round: usize) -> (f64, f64) {
-        let layout = Layout::open(&self.directory.join("mine/target/xtask/dist/1.0/oci/mine")).expect("a layout");
+    /// The image of this round to the release repository, and to two new repositories by others: with the copy alone, and with all
+    /// that a promotion is.
+    fn promote(&self, round: usize) -> (f64, f64, f64) {
+        let layout = Layout::open(&self.layout(round)).expect("a layout");
         let digest = layout.index().expect("an index").manifests[0].digest.to_string();
-        let from = format!("{}/ours-{round}", self.host);
+        let (version, why) = (format!("1.{round}"), "--without-proof=a benchmark");
+        self.docker(&["nightly", why]);
         let began = Instant::now();
-        own(&[COPY, &from, &format!("{}/promoted-{round}", self.host), &digest]);
+        self.docker(&["promote", &version, why]);
         let seconds = began.elapsed().as_secs_f64();
-        let line = format!(
-            "skopeo copy --quiet --all --src-tls-verify=false --dest-tls-verify=false docker://{from}@{digest} docker://$OUT"
+        let from = format!("docker://{}/nightly@{digest}", self.host);
+        let copy = "skopeo copy --quiet --all --src-tls-verify=false --dest-tls-verify=false";
+        let copied = self.shell(&format!("{copy} {from} docker://$OUT"), &format!("{}/copied-{round}:1", self.host));
+        let script = format!(
+            "export GNUPGHOME=$PWD/keys; git -C mine verify-tag v{version} 2>verified && {copy} {from} docker://$OUT:{version} && \
+             skopeo inspect --raw --tls-verify=false docker://$OUT:{version} >manifest && gpg --batch --quiet --yes --armor \
+             --detach-sign manifest && {copy} docker://$OUT:{version} docker://$OUT:latest"
         );
-        (seconds, self.shell(&line, &format!("{}/copied-{round}:1", self.host)))
+        (seconds, copied, self.shell(&script, &format!("{}/scripted-{round}", self.host)))
     }
 
     fn shell(&self, line: &str, out: &str) -> f64 {
@@ -269,11 +297,12 @@ fn push(layout: &Path, target: &str, base: &str) {
     registry::push(&registry, &repository, &layout, &index.manifests[0], &[base]).expect("a push");
 }
 
-fn smoke_test(project: &Path) {
+fn smoke_test(project: &Path, version: &str) {
     let declaration = project.join("docker/images.yaml");
     let text = fs::read_to_string(&declaration).expect("a declaration");
     let images = Images::parse(&text, &declaration).expect("a declaration");
-    let layout = Layout::open(&project.join("target/xtask/dist/1.0/oci/mine")).expect("a layout");
+    let layout = project.join("target/xtask/dist").join(version).join("oci/mine");
+    let layout = Layout::open(&layout).expect("a layout");
     let read = |descriptor: &Descriptor| {
         let bytes = layout.read(descriptor).expect("a manifest");
         ParsedManifest::read(&descriptor.media_type, &bytes).expect("a manifest")
@@ -285,15 +314,8 @@ fn smoke_test(project: &Path) {
     let config = layout.read(&manifest.config).expect("a configuration");
     let config = serde_json::from_slice(&config).expect("a configuration");
     let image = WrittenImage { descriptor: index.manifests[0].clone(), manifest, config };
-    let version = "1.0".parse().expect("a version");
+    let version = version.parse().expect("a version");
     smoke::test(&layout, &image, &images.images[0].smoke_test, &version).expect("it passes");
-}
-
-fn copy(from: &str, to: &str, digest: &str) {
-    let digest: Digest = digest.parse().expect("a digest");
-    let (registry, from) = opened(from);
-    let to: Repository = to.parse().expect("a repository");
-    registry::copy((&registry, &from), (&registry, &to), &digest).expect("a copy");
 }
 
 /// A docker-registry on a free port of this machine; killed when dropped.

@@ -128,12 +128,6 @@ impl Invocation {
         Invocation { options: rest[..end].to_vec(), program }
     }
 
-    /// Whether children that it forks write nothing.
-    pub fn silences_children(&self) -> bool {
-        let silent = |option: &&String| option.starts_with("--child-silent-after-fork=");
-        self.options.iter().rev().find(silent).is_some_and(|option| option.ends_with("=yes"))
-    }
-
     /// Where the process under that tool writes its errors. `passed` is its variable [`VARIABLE`], and `directory` that of
     /// the attempt.
     pub fn destination(&self, tool: &str, passed: Option<&str>, directory: &Path) -> Destination {

@@ -52,6 +52,9 @@ impl ValgrindEvidence {
     }
 }
 
+/// The most programs that are named whose children write nothing.
+const MOST_SILENCED: usize = 16;
+
 /// The traced command, its options, and the place of its logs.
 #[derive(Debug, Clone, Copy)]
 pub struct Traced<'a> {
@@ -205,6 +208,16 @@ impl Sum {
         let counts = |kind: &str, at_end| declared.counts(kind, at_end) || own.counts(kind, at_end);
         if attempt.by_suite && log.tool.as_deref() == Some("memcheck") && show_what_counts(&log.options).is_some() {
             self.unchecked(format!("{name}: its options count leaks that they do not show (--errors-for-leak-kinds)"));
+        }
+        // Of a child that it forks, there is no other trace than what was seen of its processes.
+        let silenced = options::last(attempt.tool, &log.options, "--child-silent-after-fork").as_deref() == Some("yes");
+        if attempt.by_suite && silenced {
+            let program = printable(log.command.first().map_or("?", String::as_str), 200);
+            let why =
+                format!("{program}: with --child-silent-after-fork=yes, what its children find is not in the logs");
+            if self.evidence.silenced.len() < MOST_SILENCED && !self.evidence.silenced.contains(&why) {
+                self.evidence.silenced.push(why);
+            }
         }
         let mut counted = 0_u64;
         for error in log.errors.into_iter().filter(|error| counts(&error.kind, error.at_end)) {

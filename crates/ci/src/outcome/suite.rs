@@ -48,7 +48,7 @@ pub(super) fn not_checked(evidence: &Evidence, code: i32) -> Option<Verdict> {
         return Some(verdict.advise(
             "let the suite pass VALGRIND_OPTS on (`env -i VALGRIND_OPTS=\"$VALGRIND_OPTS\" …`, `sudo \
              --preserve-env=VALGRIND_OPTS …`), append to it instead of replacing it, and remove options that redirect \
-             valgrind's XML",
+             valgrind's XML or silence children",
         ));
     }
     let valgrind = evidence.valgrind.as_ref()?;

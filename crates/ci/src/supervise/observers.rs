@@ -172,6 +172,7 @@ impl<'a> Observers<'a> {
         let mut suite = attempt.suite.as_ref().map(Suite::evidence);
         if let (Some(suite), Some(valgrind)) = (&mut suite, &valgrind) {
             suite.leave_out(&valgrind.destroyed);
+            suite.unlogged.extend(valgrind.silenced.iter().cloned());
         }
         let attempt = &*attempt;
         let job = &self.plan.jobs[attempt.job];

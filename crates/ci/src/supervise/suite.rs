@@ -67,8 +67,6 @@ struct Traced {
     /// The pid that valgrind itself sees, in the innermost namespace.
     pid: u32,
     destination: Destination,
-    /// Whether it writes nothing if it was forked.
-    silent: bool,
     /// Its own XML file, once it is open.
     own: Option<File>,
 }
@@ -185,7 +183,6 @@ impl Suite {
             program: printable(program, 200),
             pid: process::innermost_pid(process.pid).unwrap_or(process.pid),
             destination: invocation.destination(tool, passed.as_deref(), &directory),
-            silent: invocation.silences_children(),
             own: None,
         };
         traced.open_own(process.pid);
@@ -288,11 +285,7 @@ impl Traced {
         match destination {
             Destination::Nothing => {}
             Destination::Collected => {
-                let is_there = logs.contains(&format!("{name}.{pid}"));
-                if !is_there && self.silent {
-                    let why = format!("{program} under {name}: its command line has --child-silent-after-fork=yes");
-                    *unlogged.entry(why).or_default() += 1;
-                } else if !is_there {
+                if !logs.contains(&format!("{name}.{pid}")) {
                     let why = format!(
                         "{program} ran under {name} as process {pid}, but left no log: it was killed at once, or could \
                          not write to the directory of the run"

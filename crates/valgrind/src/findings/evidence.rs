@@ -42,6 +42,9 @@ pub struct ValgrindEvidence {
     /// Programs that valgrind did not start, since they are setuid or setgid, or have file capabilities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<String>,
+    /// Programs of a suite whose options keep what their children find out of the logs, with the option.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silenced: Vec<String>,
     /// Errors that valgrind counted in a process, and of which no log of the attempt shows any.
     #[serde(default)]
     pub unshown: u64,

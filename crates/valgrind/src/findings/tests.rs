@@ -1,16 +1,18 @@
 //! Logs of several processes, as the supervisor finds them.
 
 use super::*;
+
 /// A command under memcheck, with the options that the tests vary.
 struct Command {
     argv: Vec<String>,
     args: Vec<String>,
     traces_all: bool,
+    by_suite: bool,
 }
 
 impl Command {
     fn traced<'a>(&'a self, directory: &'a Path, opens: Option<&'a Opens>) -> Traced<'a> {
-        let Command { argv, args, traces_all } = self;
+        let Command { argv, args, traces_all, by_suite } = self;
         Traced {
             directory,
             tool: Tool::Memcheck,
@@ -20,14 +22,14 @@ impl Command {
             traces_all: *traces_all,
             main: Some(10),
             opens,
-            by_suite: false,
+            by_suite: *by_suite,
         }
     }
 }
 
 fn job(argv: &[&str], change: impl FnOnce(&mut Command)) -> Command {
     let argv = argv.iter().map(|word| (*word).to_owned()).collect();
-    let mut command = Command { argv, args: Vec::new(), traces_all: true };
+    let mut command = Command { argv, args: Vec::new(), traces_all: true, by_suite: false };
     change(&mut command);
     command
 }
@@ -69,6 +71,25 @@ impl Directory {
 fn opened(count: &[(&str, u32)], kept: &[(&str, u32)]) -> Opens {
     let [count, kept] = [count, kept].map(|all| all.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect());
     Opens { count, kept, ..Opens::default() }
+}
+
+#[test]
+fn a_suite_that_silences_children_is_noticed_by_its_logs() {
+    let text = |option: &str| {
+        let args =
+            format!("<args><vargv><exe>valgrind</exe><arg>{option}</arg></vargv><argv><exe>./a</exe></argv></args>");
+        let text = log(10, 9, "./a", &[]);
+        let (before, after) = text.split_at(text.find("<args>").unwrap());
+        format!("{before}{args}{}", after.split_once("</args>").unwrap().1)
+    };
+    let silenced = |option: &str, by_suite: bool| {
+        let job = job(&["./a"], |command| command.by_suite = by_suite);
+        Directory::new(&[(10, text(option))]).gather(&job, &[]).silenced
+    };
+    let why = "./a: with --child-silent-after-fork=yes, what its children find is not in the logs";
+    assert_eq!(silenced("--child-silent-after-fork=yes", true), [why]);
+    assert!(silenced("--child-silent-after-fork=no", true).is_empty());
+    assert!(silenced("--child-silent-after-fork=yes", false).is_empty());
 }
 
 #[test]
