@@ -152,7 +152,8 @@ impl Bench<'_> {
         let content = corpus::project(directory, CONTENT);
         let programs = content.join("bin");
         fs::create_dir_all(&programs).expect("a directory");
-        fs::write(programs.join("mine"), "#!/bin/sh\necho example\n").expect("a file");
+        fs::write(programs.join("mine"), "#!/bin/sh\nread -r _ round </opt/mine/round\necho 1.$round\n")
+            .expect("a file");
         bench.shell("chmod 755 project/bin/mine", "");
 
         let project = directory.join("mine");
@@ -172,7 +173,7 @@ impl Bench<'_> {
                 "repositories: {{nightly: '{host}/nightly', release: '{host}/release'}}\nimages:\n  mine:\n    \
                  base: {{image: '{host}/base', digest: '{digest}'}}\n    \
                  from: {{archive: 'build/mine.tar.gz', into: /opt/mine}}\n    \
-                 smoke-test: {{run: [/opt/mine/bin/mine], expect: example}}\n"
+                 smoke-test: {{run: [/opt/mine/bin/mine], expect: '{{version}}'}}\n"
             ),
         )
         .expect("a file");
@@ -190,7 +191,7 @@ impl Bench<'_> {
 
     /// New content for a side, which is not part of what is measured.
     fn content(&self, word: &str, file: &str) {
-        fs::write(self.directory.join("project/round"), word).expect("a file");
+        fs::write(self.directory.join("project/round"), format!("{word}\n")).expect("a file");
         self.shell(&format!("tar -C project -czf {file} ."), "");
     }
 
@@ -213,7 +214,7 @@ impl Bench<'_> {
     fn build(&self, round: usize) -> f64 {
         self.content(&format!("ours {round}"), "mine/build/mine.tar.gz");
         let tag = "export GNUPGHOME=$PWD/keys; cd mine && git -c user.name=n -c user.email=m commit -q --allow-empty -m \
-                   ROUND && git -c user.name=n -c user.email=captain@example.org tag -s -m 1.ROUND v1.ROUND";
+                   ROUND && git -c user.name=n -c user.email=m tag -u captain@example.org -m 1.ROUND v1.ROUND";
         self.shell(&tag.replace("ROUND", &round.to_string()), "");
         let began = Instant::now();
         self.docker(&["build"]);
