@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use drydock_archive::source::SourceTree;
+use drydock_archive::source::{SourceTree, vendor};
 use drydock_base::exec;
 use drydock_base::hint;
 use drydock_base::text::{plural, quoted};
-use drydock_config::release::{Format, Release, Version};
+use drydock_config::release::{Format, Release, Vendor, Version};
 use drydock_config::release_notes::{NotesError, NotesQuery, ReleaseNotes};
 
 /// The result of checking one requirement.
@@ -116,6 +116,19 @@ pub fn dates(release: &Release, tree: &SourceTree) -> Vec<Finding> {
         }
     });
     findings.take(1).collect()
+}
+
+/// Checks that lock files pin the crates to vendor, for the archives and for the Debian package; no findings without such crates.
+pub fn crates(release: &Release, tree: &SourceTree) -> Vec<Finding> {
+    let declared = release.vendor.iter().chain(release.deb.iter().filter_map(|deb| deb.vendor.as_ref()));
+    let finding = |vendor: &Vendor| {
+        let what = format!("the crates in {}/ are pinned", vendor.directory);
+        match vendor::pinned(tree, vendor) {
+            Ok((packages, _)) => Finding::good(what, plural(packages.len(), "crate")),
+            Err(error) => Finding::bad(what, format!("{error:#}"), "as it says"),
+        }
+    };
+    declared.map(finding).collect()
 }
 
 /// Checks that the packages that generators need are installed; no findings on a machine without dpkg.

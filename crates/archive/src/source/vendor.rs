@@ -50,19 +50,7 @@ pub struct VendoredCrates {
 /// A lock file is missing or pins a package of no registry; a crate cannot be fetched or its checksum differs; a crate
 /// contains compiled programs.
 pub fn collect(tree: &SourceTree, declared: &Vendor, progress: &mut dyn FnMut(&str)) -> anyhow::Result<VendoredCrates> {
-    let mut packages: BTreeSet<Package> = BTreeSet::new();
-    let mut lock_format = 0;
-    let mut reader = tree.reader();
-    for path in declared.locks() {
-        let entry = tree.get(&path).ok_or_else(|| {
-            let text = format!("{path} is not in the sources, but pins the crates to vendor; commit it");
-            Failure::declaration(text)
-        })?;
-        let text = String::from_utf8_lossy(&reader.content(entry)?).into_owned();
-        let lock = Lock::parse(&text).map_err(|why| Failure::declaration(format!("{path}: {why}")))?;
-        lock_format = lock_format.max(lock.format);
-        packages.extend(lock.packages);
-    }
+    let (packages, lock_format) = pinned(tree, declared)?;
     let mut missing: Vec<&Package> = packages.iter().filter(|package| cached(package).is_none()).collect();
     if !missing.is_empty() {
         progress(&format!("fetch {} crates", missing.len()));
@@ -90,6 +78,28 @@ pub fn collect(tree: &SourceTree, declared: &Vendor, progress: &mut dyn FnMut(&s
         return Err(Failure::rejected(format!("{text}:{list}")));
     }
     Ok(VendoredCrates { crates, lock_format, directory: declared.directory.clone() })
+}
+
+/// The crates that the lock files of the declared manifests pin, and the highest format version of these files.
+///
+/// # Errors
+/// A lock file is not in the sources, cannot be read, or pins a package that no registry has.
+pub fn pinned(tree: &SourceTree, declared: &Vendor) -> anyhow::Result<(BTreeSet<Package>, u32)> {
+    let mut packages: BTreeSet<Package> = BTreeSet::new();
+    let mut lock_format = 0;
+    for path in declared.locks() {
+        let content = tree.content(&path)?.ok_or_else(|| {
+            let text = format!("{path} is not in the sources, but it pins the crates to vendor");
+            Failure::declaration(format!(
+                "{text}; commit it, or correct `cargo` under `vendor` in packaging/release.yaml"
+            ))
+        })?;
+        let lock = Lock::parse(&String::from_utf8_lossy(&content));
+        let lock = lock.map_err(|why| Failure::declaration(format!("{path}: {why}")))?;
+        lock_format = lock_format.max(lock.format);
+        packages.extend(lock.packages);
+    }
+    Ok((packages, lock_format))
 }
 
 /// The crate's file in cargo's cache, if its checksum is that of the lock file.

@@ -46,6 +46,7 @@ pub(super) fn check(commit: &DeclaredCommit, version: &VersionSource, allow_dirt
             let text = format!("{files} files, {submodules} submodules, {excluded} excluded");
             findings.push(Finding::good("the sources are whole", text));
             findings.extend(preflight::dates(declaration, tree));
+            findings.extend(preflight::crates(declaration, tree));
             match commit.version(version) {
                 Ok((version, tag)) => {
                     let name = tag.as_ref().map_or("none", |tag| tag.name.as_str());

@@ -161,6 +161,11 @@ fn an_archive_without_a_crate_is_never_proved() {
         let before = fs::read_to_string(project.path().join(file)).unwrap();
         fs::write(project.path().join(file), before.replacen(old, new, 1)).unwrap();
         commit(&project);
+        // What the sources tell is found before anything is built.
+        let checked = release(&project, &["check"]);
+        let is_found = file == "packaging/release.yaml" && new.starts_with("Cargo") || words.contains("Cargo.lock: ");
+        assert_eq!(checked.stdout.contains(words), is_found, "{file} {new}: {}", checked.transcript());
+        assert_eq!(checked.code(), i32::from(is_found), "{file} {new}: {}", checked.transcript());
         let built = release(&project, &["build"]);
         assert!(built.code() == code && built.stderr.contains(words), "{file} {new}: {}", built.transcript());
         assert!(!project.state().join("dist/1.0/release.json").exists(), "{file} {new}");
