@@ -16,7 +16,7 @@ use drydock_valgrind::tool::Tool;
 mod baseline;
 mod suite;
 
-pub use suite::PlannedTest;
+pub use suite::{Native, PlannedTest};
 
 /// The version of the files that hold plans.
 pub const FORMAT: u32 = 1;

@@ -18,6 +18,7 @@ pub mod findings;
 pub mod html;
 pub mod json;
 pub mod junit;
+mod native;
 pub mod summary;
 pub mod suppressions;
 pub mod terminal;

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use regex_lite::Regex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use drydock_base::text::{self, printable};
 use drydock_config::jobs::{Expected, Protocol, TestRules};
 
+pub mod cases;
 mod reports;
 mod tap;
 
@@ -37,7 +39,7 @@ pub struct TestEvidence {
 }
 
 /// The subtests that a job reported, by their results.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Subtests {
     /// The number that passed, those that were expected to fail and did included.
@@ -51,6 +53,24 @@ pub struct Subtests {
 }
 
 impl Subtests {
+    /// The tests of a job that runs several, by the report of its runner and the lines of each. `None` of a job that runs one.
+    fn reported(protocol: Protocol, report: &Report, output: &str) -> Option<Subtests> {
+        let failures: Vec<String> = cases::cases(protocol, output)
+            .into_iter()
+            .filter(|case| case.result == CaseResult::Failed)
+            .map(|case| case.name)
+            .collect();
+        let failed = (failures.len() as u64).min(report.ran);
+        let subtests = Subtests {
+            passed: report.ran - failed,
+            failed,
+            skipped: report.skipped,
+            failures: failures.into_iter().take(MOST_NAMED).collect(),
+        };
+        let is_single = protocol != Protocol::None && subtests.total() < 2;
+        (subtests.total() > 0 && !is_single).then_some(subtests)
+    }
+
     /// All of them.
     pub fn total(&self) -> u64 {
         self.passed + self.failed + self.skipped
@@ -97,12 +117,17 @@ impl TestEvidence {
         }
         if !rules.protocol.is_tap() {
             let end = text::end_of_file(log).unwrap_or_default();
-            evidence.recognise(rules, code, &end);
+            let mut report = evidence.recognise(rules, code, &end);
+            let mut whole = None;
             if evidence.nothing.is_some() {
                 // The last report may say zero where an earlier one does not.
                 evidence.nothing = None;
-                evidence.recognise(rules, code, &text::whole_file(log).unwrap_or(end));
+                report = evidence.recognise(rules, code, whole.insert(text::whole_file(log).unwrap_or(end)));
             }
+            evidence.subtests = report.and_then(|report| {
+                let output = whole.or_else(|| text::whole_file(log).ok()).unwrap_or_default();
+                Subtests::reported(rules.protocol, &report, &output)
+            });
         }
         if rules.allow_no_tests {
             evidence.nothing = None;
@@ -141,20 +166,21 @@ impl TestEvidence {
     }
 
     /// Recognises the reports of well-known runners at the end of the output.
-    fn recognise(&mut self, rules: &TestRules, code: i32, end: &str) {
+    fn recognise(&mut self, rules: &TestRules, code: i32, end: &str) -> Option<Report> {
         let report = reports::read(end);
         let Some(report) = report else {
             // With options of the project's, pytest prints no report, but it has an exit code for no tests.
             if rules.protocol == Protocol::Libtest && code == 0 {
                 self.nothing = Some("it printed no report of a test".into());
             }
-            return;
+            return None;
         };
         if report.ran == 0 && report.skipped == 0 {
             self.nothing = Some(format!("it printed `{}`", report.line));
         } else if report.ran == 0 && rules.protocol != Protocol::None {
             self.skipped = Some(format!("it printed `{}`", report.line));
         }
+        Some(report)
     }
 }
 
@@ -174,6 +200,9 @@ fn compile(expression: &str) -> Option<Regex> {
 pub fn invalid(expression: &str) -> Option<String> {
     Regex::new(expression).err().map(|error| error.to_string())
 }
+
+use cases::CaseResult;
+use reports::Report;
 
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ int main(int count, char **words) {
 
 /// The results of all jobs of the last run: `passed`, or with what the last attempt says, `failed: exit code 1`.
 fn results(project: &Project) -> BTreeMap<String, String> {
-    let run = RunJson::latest(&project.state()).unwrap();
+    let run = run_json(project);
     let said = |job: &crate::support::JobJson| {
         let outcome = job.attempts.last().map(|attempt| attempt.outcome.to_string()).unwrap_or_default();
         if job.result == outcome || outcome.is_empty() {
@@ -39,6 +39,11 @@ fn results(project: &Project) -> BTreeMap<String, String> {
         }
     };
     run.jobs.iter().map(|job| (job.name.clone(), said(job))).collect()
+}
+
+/// The last run.
+fn run_json(project: &Project) -> RunJson {
+    RunJson::latest(&project.state()).unwrap()
 }
 
 /// Runs a command in a directory, and returns what it printed; it may fail.

@@ -227,6 +227,7 @@ fn ended_by_itself(evidence: &Evidence) -> Option<Verdict> {
         0.98,
         format!("the main process ended by itself with exit code {code}{expected}"),
     );
+    verdict.reasons.extend(tested::failures(evidence));
     if code > 128 && code < 160 {
         verdict = verdict.and(format!(
             "{code} is an exit code and not a signal; mostly it is a shell's, whose child died of {}",

@@ -47,10 +47,16 @@ pub(super) fn says_otherwise(evidence: &Evidence) -> Option<Verdict> {
             Verdict::new(Outcome::Failed { code }, 0.98, format!("{passed}, but the suite expects that it fails"))
         }
     };
-    if let Some(subtests) = test.subtests.as_ref().filter(|subtests| !subtests.failures.is_empty()) {
-        verdict = verdict.and(format!("of its subtests failed: {}", subtests.failures.join("; ")));
-    }
+    verdict.reasons.extend(failures(evidence));
     Some(verdict)
+}
+
+/// The failed tests of a job that reports several.
+pub(super) fn failures(evidence: &Evidence) -> Option<String> {
+    let subtests = evidence.test.as_ref()?.subtests.as_ref().filter(|subtests| !subtests.failures.is_empty())?;
+    let more = subtests.failed.saturating_sub(subtests.failures.len() as u64);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    Some(format!("of its {} subtests failed: {}{more}", subtests.total(), subtests.failures.join("; ")))
 }
 
 /// A job that ended as expected, but says that it ran no test.

@@ -34,9 +34,9 @@ pub struct PlannedTest {
     /// The time that the suite expects it to take, in milliseconds.
     #[serde(skip_serializing_if = "is_default")]
     pub cost_ms: Option<u64>,
-    /// The reason why it does not run under the declared tool, if so.
+    /// What is said of a test that does not run under the declared tool.
     #[serde(skip_serializing_if = "is_default")]
-    pub native: Option<String>,
+    pub native: Option<Native>,
     /// The reason why the suite does not run it, if so.
     #[serde(skip_serializing_if = "is_default")]
     pub disabled: Option<String>,
@@ -51,7 +51,22 @@ pub struct PlannedTest {
     pub selectors: Vec<String>,
 }
 
+/// A test that runs without the tool that its job declares.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Native {
+    /// The declared tool.
+    pub without: Tool,
+    /// The reason.
+    pub because: String,
+}
+
 impl PlannedJob {
+    /// The tool that its declaration names and that it does not run under, with the reason.
+    pub fn native(&self) -> Option<&Native> {
+        self.test.as_ref()?.native.as_ref()
+    }
+
     /// `true` if a test suite gives it the label, or names it as a suite of the test.
     pub fn has_label(&self, label: &str) -> bool {
         self.test.as_ref().is_some_and(|test| test.labels.iter().any(|own| own == label))
@@ -109,10 +124,10 @@ pub(super) fn take_over(planned: &mut PlannedJob, job: &Job, test: &SuiteTest) {
     let declared = std::mem::take(&mut planned.env);
     planned.env = env;
     planned.env.extend(declared);
-    if native.is_some() {
-        planned.tool.kind = Tool::None;
+    let native = native.filter(|_| planned.tool.kind.is_valgrind()).map(|because| {
         planned.tool.by_suite = false;
-    }
+        Native { without: std::mem::replace(&mut planned.tool.kind, Tool::None), because }
+    });
     if let Some(timeout) = timeout {
         let factor = if planned.tool.kind.is_valgrind() { job.timeout_factor } else { 1 };
         planned.timeout = timeout.saturating_mul(factor).min(LONGEST);

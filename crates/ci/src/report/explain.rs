@@ -44,6 +44,9 @@ impl Explained<'_> {
         writeln!(text, "  command  {}", exec::paste(&planned.argv))?;
         let by_suite = if planned.tool.by_suite { ", which the command starts itself" } else { "" };
         writeln!(text, "  tool     {}{by_suite}", planned.tool.kind.name())?;
+        if let Some(native) = planned.native() {
+            writeln!(text, "  without {}: {}", native.without.name(), native.because)?;
+        }
         if let Some(JobResult::NotRun { because }) = &job.result {
             writeln!(text, "  not run because {because}")?;
         }

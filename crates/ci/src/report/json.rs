@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::ReportInput;
 use super::findings::{self, FindingFile};
+use super::native::{self, WithoutTool};
 use crate::conditions::Conditions;
 use crate::event::{AttemptRecord, JobResult, RunResult};
 use crate::evidence::{Leftover, Neighbour};
@@ -15,6 +16,7 @@ use crate::plan::PlannedJob;
 use crate::retry;
 use crate::run::JobState;
 use crate::schedule_report::ScheduleReport;
+use crate::tested::Subtests;
 use drydock_valgrind::dhat::AllocationProfile;
 use drydock_valgrind::tool::Tool;
 
@@ -64,6 +66,8 @@ pub struct RunFile {
     available: Vec<(i64, u64)>,
     /// Pauses of admission, in which ready jobs waited: begin and end in Unix milliseconds, and the reason.
     pauses: Vec<(i64, i64, String)>,
+    /// Tests that ran without the tool that their job declares, by tool and reason.
+    without_tool: Vec<WithoutTool>,
     /// Warnings of the run.
     warnings: Vec<String>,
     /// Valgrind's findings by cause, those of most jobs first.
@@ -81,6 +85,9 @@ struct JobFile {
     name: String,
     /// The tool that it runs under.
     tool: Tool,
+    /// For a test that does not run under the tool that its job declares: that tool, and the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without_tool: Option<NativeFile>,
     /// `passed`, `flaky`, `failed`, `quarantined`, `infrastructure`, `cancelled` or `not-run`.
     result: String,
     /// The reason why it was not run, or why it is in quarantine.
@@ -93,6 +100,14 @@ struct JobFile {
     needs_more_than: Option<u64>,
     /// In order.
     attempts: Vec<AttemptFile>,
+}
+
+/// A tool that a test does not run under.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct NativeFile {
+    tool: Tool,
+    because: String,
 }
 
 /// One attempt.
@@ -130,6 +145,9 @@ struct AttemptFile {
     allocations: Option<AllocationProfile>,
     /// Errors that valgrind found, in one line each.
     findings: Vec<String>,
+    /// The tests that it reported, if it reported several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subtests: Option<Subtests>,
     /// Its output, relative to the run's directory; below `..` for a result of an earlier run.
     log: String,
     /// Memory over time: Unix milliseconds and bytes.
@@ -165,6 +183,7 @@ pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
         schedule: schedule.cloned(),
         available: run.available.clone(),
         pauses: run.earlier_pauses.clone(),
+        without_tool: native::groups(run),
         warnings: run.warnings.clone(),
         findings: findings::files(run, causes),
         dropped_findings: findings::dropped(run),
@@ -215,6 +234,9 @@ fn job_file(input: ReportInput<'_>, position: usize, planned: &PlannedJob, job: 
     JobFile {
         name: name.into(),
         tool,
+        without_tool: planned
+            .native()
+            .map(|native| NativeFile { tool: native.without, because: native.because.clone() }),
         result: result_word(job).into(),
         because,
         outcome,
@@ -246,6 +268,7 @@ fn attempt_file(attempt: &AttemptRecord, log: PathBuf, samples: &[(i64, u64)]) -
             .valgrind
             .as_ref()
             .map_or_else(Vec::new, |valgrind| valgrind.first.iter().map(crate::evidence::Finding::line).collect()),
+        subtests: attempt.evidence.test.as_ref().and_then(|test| test.subtests.clone()),
         log: log.display().to_string(),
         samples: samples.to_vec(),
     }

@@ -10,6 +10,8 @@ use super::ReportInput;
 use crate::event::{AttemptRecord, JobResult};
 use crate::plan::PlannedJob;
 use crate::run::Run;
+use crate::tested::cases::{self, CaseResult};
+use drydock_base::paths::RunDir;
 use drydock_base::text;
 
 /// The number of lines of a failed job's log that go into the file.
@@ -24,6 +26,7 @@ pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
     let ReportInput { run, dir, .. } = input;
     let mut report = Report::new("drydock");
     let mut suites: Vec<TestSuite> = Vec::new();
+    let mut inner_suites: Vec<TestSuite> = Vec::new();
     for (position, (planned, job)) in run.plan.jobs.iter().zip(&run.jobs).enumerate() {
         let words = |record: &AttemptRecord| words(position, record, input);
         let first = job.attempts.first();
@@ -60,6 +63,7 @@ pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
                 case.set_system_out(text::lines(&lines.join("\n")));
             }
         }
+        let inner = last.and_then(|last| subtests(run, dir, position, last));
         let known = suites.iter().position(|suite| suite.name.as_str() == planned.group.as_str());
         let suite = known.unwrap_or_else(|| {
             suites.push(TestSuite::new(text::lines(planned.group.as_str())));
@@ -68,16 +72,52 @@ pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
         let suite = &mut suites[suite];
         suite.add_test_case(case);
         // Jenkins's schema has properties of suites, and none of cases.
+        if let Some(native) = planned.native().filter(|_| last.is_some()) {
+            let name = text::lines(&format!("without-{} {}", native.without.name(), planned.name));
+            suite.add_property((name, text::lines(&native.because)));
+        }
         if let Some(cpu_ms) = last.and_then(|last| last.cpu_ms) {
             let name = text::lines(&format!("cpu-seconds {}", planned.name));
             suite.add_property((name, format!("{}.{:03}", cpu_ms / 1000, cpu_ms % 1000)));
         }
+        inner_suites.extend(inner);
     }
     report.add_test_suites(suites);
+    report.add_test_suites(inner_suites);
     // Jenkins's schema has this attribute for suites, and not for the whole. It is in the first element, whose name
     // was written here.
     let skipped = format!(" skipped=\"{}\"", report.skipped);
     Ok(report.to_string()?.replacen(&skipped, "", 1).into_bytes())
+}
+
+/// The tests that a job reports, as a suite with the name of the job. Those that failed are failures only if the job failed:
+/// a viewer has no failure that does not count.
+fn subtests(run: &Run, dir: &RunDir, position: usize, last: &AttemptRecord) -> Option<TestSuite> {
+    let counted = last.evidence.test.as_ref()?.subtests.as_ref().filter(|subtests| subtests.total() > 0)?;
+    let (planned, job) = (run.plan.jobs.get(position)?, run.jobs.get(position)?);
+    let failed = matches!(job.result, Some(JobResult::Failed | JobResult::Infrastructure | JobResult::Cancelled));
+    let listed = cases::read(planned.rules.protocol, &run.attempt_dir(dir, position, last.number).join("log"));
+    let mut suite = TestSuite::new(text::lines(planned.name.as_str()));
+    for case in &listed {
+        let status = match case.result {
+            CaseResult::Passed => TestCaseStatus::success(),
+            CaseResult::Skipped => TestCaseStatus::skipped(),
+            CaseResult::Failed if failed => {
+                let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                status.set_message("failed");
+                status.set_type("subtest");
+                status
+            }
+            CaseResult::Failed => skipped("it failed, which does not fail its job"),
+        };
+        let mut case = TestCase::new(text::lines(&case.name), status);
+        case.set_classname(text::lines(planned.name.as_str()));
+        suite.add_test_case(case);
+    }
+    if (listed.len() as u64) < counted.total() {
+        suite.add_property(("subtests".to_owned(), text::lines(&counted.describe())));
+    }
+    (!listed.is_empty()).then_some(suite)
 }
 
 /// The message of a quarantined failure, which is reported as skipped: viewers have no failure that does not count.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::commands::{self, Commands};
-use super::{ReportInput, findings, suppressions};
+use super::{ReportInput, findings, native, suppressions};
 use crate::event::{AttemptRecord, JobResult, RunStarted};
 use crate::outcome::Outcome;
 use crate::retry;
@@ -284,6 +284,10 @@ fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
     }
     for (name, why) in native.iter().take(MOST_ROWS) {
         writeln!(text, "\n! {name} passed, but not all of its processes were checked: {why}")?;
+    }
+    for group in native::groups(run) {
+        let such = run.plan.jobs.get(group.first).map_or("", |job| job.name.as_str());
+        writeln!(text, "\n! {}, such as {such}: {}", group.line(), group.because)?;
     }
     for note in suppressions::notes(run) {
         writeln!(text, "\n! {note}")?;

@@ -3,6 +3,7 @@
 use drydock_base::text::printable;
 
 use super::LONGEST_QUOTE;
+use super::cases::{self, CaseResult};
 
 /// The numbers of all reports at the end of an output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,30 +16,35 @@ pub(super) struct Report {
     pub(super) line: String,
 }
 
-/// A runner's line: tests that ran, tests that were skipped.
-type Parse = fn(&str) -> Option<(u64, u64)>;
+/// A well-known runner.
+pub(super) struct Runner {
+    /// Reads the line by which it reports: tests that ran, tests that were skipped.
+    pub(super) report: fn(&str) -> Option<(u64, u64)>,
+    /// Reads the line of one test.
+    pub(super) case: fn(&str) -> Option<(&str, CaseResult)>,
+}
 
-/// The runners, each with the line by which it reports.
-const RUNNERS: [(&str, Parse); 12] = [
-    ("cargo test", libtest),
-    ("cargo nextest", nextest),
-    ("ctest", ctest),
-    ("pytest", pytest),
-    ("prove", prove),
-    ("automake", automake),
-    ("meson", meson),
-    ("unittest", unittest),
-    ("googletest", googletest),
-    ("go test", go),
-    ("check", check),
-    ("node", node),
+/// The runners.
+pub(super) const RUNNERS: [Runner; 12] = [
+    Runner { report: libtest, case: cases::libtest },
+    Runner { report: nextest, case: cases::nextest },
+    Runner { report: ctest, case: cases::ctest },
+    Runner { report: pytest, case: cases::pytest },
+    Runner { report: prove, case: cases::prove },
+    Runner { report: automake, case: cases::automake },
+    Runner { report: meson, case: cases::meson },
+    Runner { report: unittest, case: cases::unittest },
+    Runner { report: googletest, case: cases::googletest },
+    Runner { report: go, case: cases::go },
+    Runner { report: check, case: cases::check },
+    Runner { report: node, case: cases::node },
 ];
 
 /// The sum of all reports, or nothing if there is none.
 pub(super) fn read(output: &str) -> Option<Report> {
     let mut sum: Option<Report> = None;
     for line in output.lines().map(|line| strip_colours(line.trim())) {
-        let Some((ran, skipped)) = RUNNERS.iter().find_map(|(_, parse)| parse(&line)) else { continue };
+        let Some((ran, skipped)) = RUNNERS.iter().find_map(|runner| (runner.report)(&line)) else { continue };
         let before = sum.as_ref().map_or((0, 0), |sum| (sum.ran, sum.skipped));
         let line = printable(&line, LONGEST_QUOTE);
         sum = Some(Report { ran: before.0.saturating_add(ran), skipped: before.1.saturating_add(skipped), line });
@@ -47,7 +53,7 @@ pub(super) fn read(output: &str) -> Option<Report> {
 }
 
 /// The line without the sequences that colour it.
-fn strip_colours(line: &str) -> String {
+pub(super) fn strip_colours(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line;
     while let Some((before, after)) = rest.split_once("\u{1b}[") {

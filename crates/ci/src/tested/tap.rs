@@ -1,5 +1,6 @@
 //! The Test Anything Protocol, versions 12 to 14 (testanything.org): the tests of the outermost level.
 
+use super::cases::CaseResult;
 use super::{MOST_NAMED, Subtests, TestEvidence};
 use drydock_base::text::printable;
 use drydock_config::jobs::Protocol;
@@ -104,23 +105,37 @@ fn after_word(text: &str) -> &str {
     text.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim())
 }
 
-fn count(subtests: &mut Subtests, point: &Point<'_>, protocol: Protocol) {
+/// The tests of an output, without those that a program reports after it bailed out.
+pub(super) fn cases(output: &str, protocol: Protocol) -> impl Iterator<Item = (&str, CaseResult)> {
+    output.lines().take_while(|line| !line.starts_with("Bail out!")).filter_map(move |line| case(line, protocol))
+}
+
+/// The test of a line.
+pub(super) fn case(line: &str, protocol: Protocol) -> Option<(&str, CaseResult)> {
+    let point = point(line)?;
+    Some((point.description, result(&point, protocol)))
+}
+
+fn result(point: &Point<'_>, protocol: Protocol) -> CaseResult {
     let failed = match (point.directive, point.passed) {
-        (Some("skip"), true) => {
-            subtests.skipped += 1;
-            return;
-        }
+        (Some("skip"), true) => return CaseResult::Skipped,
         // A test that is still to be done may fail; that it passes is a failure except for prove.
         (Some("todo"), passed) => passed && protocol != Protocol::ProveTap,
         (_, passed) => !passed,
     };
-    if failed {
-        subtests.failed += 1;
-        if subtests.failures.len() < MOST_NAMED {
-            let todo = if point.directive.is_some() { " (to be done, and passed)" } else { "" };
-            subtests.failures.push(format!("{}{todo}", printable(point.description, LONGEST)));
+    if failed { CaseResult::Failed } else { CaseResult::Passed }
+}
+
+fn count(subtests: &mut Subtests, point: &Point<'_>, protocol: Protocol) {
+    match result(point, protocol) {
+        CaseResult::Skipped => subtests.skipped += 1,
+        CaseResult::Passed => subtests.passed += 1,
+        CaseResult::Failed => {
+            subtests.failed += 1;
+            if subtests.failures.len() < MOST_NAMED {
+                let todo = if point.directive.is_some() { " (to be done, and passed)" } else { "" };
+                subtests.failures.push(format!("{}{todo}", printable(point.description, LONGEST)));
+            }
         }
-    } else {
-        subtests.passed += 1;
     }
 }

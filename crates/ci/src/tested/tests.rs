@@ -107,3 +107,77 @@ fn rules_decide_by_code_and_by_text() {
     assert!(read(&one, 0, "words").nothing.is_some());
     assert!(read(&one, 0, &nothing.replace("0 ignored", "1 ignored")).skipped.is_some());
 }
+
+#[track_caller]
+fn lists(output: &str, expected: &[(&str, char)]) {
+    let letter = |result| match result {
+        CaseResult::Passed => 'P',
+        CaseResult::Failed => 'F',
+        CaseResult::Skipped => 'S',
+    };
+    let listed = cases::cases(Protocol::None, output);
+    let got: Vec<(&str, char)> = listed.iter().map(|case| (case.name.as_str(), letter(case.result))).collect();
+    assert_eq!(got, expected, "{output}");
+}
+
+#[test]
+fn tests_of_runners_are_listed() {
+    lists(
+        "running 3 tests\ntest a::b ... ok\ntest c - should panic ... \u{1b}[31mFAILED\u{1b}[m\ntest d ... ignored, no net\n\n\
+         test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out\n",
+        &[("a::b", 'P'), ("c - should panic", 'F'), ("d", 'S')],
+    );
+    lists(
+        "        PASS [   0.004s] (1/3) small tests::unit\n  TRY 1 FAIL [   0.004s] small::it again\n\
+         \x20 TRY 2 PASS [   0.004s] small::it again\n     SIGABRT [   0.1s] (3/3) small tests::dies\n\
+         \x20    Summary [   0.2s] 3 tests run: 2 passed, 1 failed, 0 skipped\n",
+        &[("small tests::unit", 'P'), ("small::it again", 'P'), ("small tests::dies", 'F')],
+    );
+    lists(
+        "    Start 1: a\n1/4 Test #1: a .................   Passed    0.01 sec\n2/4 Test #2: b c ...............***Failed    0.01 sec\n\
+         3/4 Test #3: d ................***Not Run (Disabled)   0.00 sec\n4/4 Test #4: e ......***Exception: SegFault  0.09 sec\n\
+         50% tests passed, 2 tests failed out of 4\n",
+        &[("a", 'P'), ("b c", 'F'), ("d", 'S'), ("e", 'F')],
+    );
+    lists(
+        "t/x.py::test_a PASSED     [ 33%]\nt/x.py::test_p[b c] SKIPPED (no net) [ 66%]\nt/x.py::test_z XFAIL [100%]\n\
+         FAILED t/x.py::test_y - assert 0\n=== 1 failed, 1 passed, 1 skipped, 1 xfailed in 0.01s ===\n",
+        &[("t/x.py::test_a", 'P'), ("t/x.py::test_p[b c]", 'S'), ("t/x.py::test_z", 'P'), ("t/x.py::test_y", 'F')],
+    );
+    lists(
+        "t/a.t .. ok\nt/bb.t .. skipped: no\nt/c.t ... Failed 1/2 subtests\nFiles=3, Tests=3,  0 wallclock secs\nResult: FAIL\n",
+        &[("t/a.t", 'P'), ("t/bb.t", 'S'), ("t/c.t", 'F')],
+    );
+    lists("PASS: a\nXFAIL: b\nERROR: c\nSKIP: d\n# TOTAL: 4\n", &[("a", 'P'), ("b", 'P'), ("c", 'F'), ("d", 'S')]);
+    lists(
+        " 1/3 net / plain        OK              0.01s\n 2/3 b c     EXPECTEDFAIL    0.01s   exit status 1\n\
+         3/3 d   TIMEOUT  30.01s   killed by signal 15 SIGTERM\nOk:                 1   \nTimeout:            1   \n",
+        &[("net / plain", 'P'), ("b c", 'P'), ("d", 'F')],
+    );
+    lists(
+        "test_a (m.T.test_a) ... ok\ntest_b (m.T.test_b) ... skipped 'x'\ntest_c (m.T.test_c) ... FAIL\nRan 3 tests in 0.000s\n",
+        &[("test_a (m.T.test_a)", 'P'), ("test_b (m.T.test_b)", 'S'), ("test_c (m.T.test_c)", 'F')],
+    );
+    lists(
+        "[ RUN      ] S.A\n[       OK ] S.A (0 ms)\n[  FAILED  ] P/S.B/1, where GetParam() = 3 (2 ms)\n\
+         [==========] 2 tests from 2 test suites ran. (3 ms total)\n[  FAILED  ] P/S.B/1, where GetParam() = 3\n",
+        &[("S.A", 'P'), ("P/S.B/1", 'F')],
+    );
+    // Lines that only look like those of a runner are not tests without its report.
+    lists("PASS: a\ntest b ... ok\n", &[]);
+}
+
+#[test]
+fn a_job_of_several_tests_has_subtests() {
+    let output = "test a ... ok\ntest b ... FAILED\ntest c ... ignored\n\n\
+                  test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out\n";
+    let subtests = read(&TestRules::default(), 101, output).subtests.unwrap();
+    assert_eq!(
+        (subtests.describe(), subtests.failures),
+        ("1 passed, 1 failed, 1 skipped".into(), vec!["b".to_owned()])
+    );
+    // One test of a program, as a suite lists them, has none.
+    let one = TestRules { protocol: Protocol::Libtest, ..TestRules::default() };
+    let output = "test a ... ok\n\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
+    assert_eq!(read(&one, 0, output), TestEvidence::default());
+}

@@ -204,6 +204,9 @@ fn print(plan: &Plan, capacity: &Capacity, history: &History, dangers: &[String]
             Some(why) => output::out(format_args!("    its tests are not listed yet: {why}")),
             None => output::out(format_args!("    {}", exec::paste(&job.argv))),
         }
+        if let Some(native) = job.native() {
+            output::out(format_args!("    without {}: {}", native.without.name(), native.because));
+        }
         if let Some(why) = expected.refusal(capacity) {
             output::out(format_args!("    would not be started: {why}"));
         }

@@ -151,6 +151,11 @@ pub(crate) fn rows() -> Vec<Way> {
         prints("prints-no-utf-8", &no_text()),
         prints("prints-markup", b"]]></system-out></testcase><!-- &#xFFFE; <?xml version='9'?> <![CDATA[ &bad;\n"),
         prints("prints-open-escapes", b"seen \x1b]8;;http://x\x07link \x1bPdcs \x1b[38;5 \x9b31m still seen\n"),
+        prints(
+            "prints-subtests",
+            b"test <b>]]>\xff\x1b[0x\xef\xbf\xbe</testcase> ... FAILED\ntest \xe2\x80\xae& ... ignored\ntest ... ok\n\
+              test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out\n",
+        ),
         prints("prints-one-long-line", &[&b"x".repeat(1 << 20)[..], "\u{ffff}".as_bytes()].concat()),
         opens(
             Way::new("words-of-command", &format!("run: {words}, tool: memcheck"), "findings{1}")

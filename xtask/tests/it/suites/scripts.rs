@@ -1,6 +1,6 @@
 //! pytest, prove and Cargo.
 
-use super::{agree, printed};
+use super::{agree, printed, run_json};
 use crate::support::{Finished, Project, need_tool, need_tools, text};
 
 const PYTEST: &str = r#"
@@ -110,6 +110,14 @@ fn each_script_that_prints_tap_is_a_job_and_prove_agrees() {
     let named: Vec<(String, &str)> = tests.iter().map(|(name, _, result, _)| (format!("t/{name}"), *result)).collect();
     let named: Vec<(&str, &str)> = named.iter().map(|(name, result)| (name.as_str(), *result)).collect();
     agree(&project, &finished, "suite", &named);
+    let report = |file: &str| std::fs::read_to_string(project.state().join("runs/latest").join(file)).unwrap();
+    let junit = report("junit.xml");
+    let inner = junit.split("<testsuite ").find(|part| part.starts_with("name=\"suite/t/bad.t\"")).unwrap();
+    assert!(inner.contains("name=\"1 - bad\"") && inner.contains("failures=\"1\""), "{inner}");
+    let subtests = run_json(&project).job("suite/t/bad.t").unwrap().attempts[0].subtests.clone().unwrap();
+    assert_eq!((subtests.failed, subtests.failures), (1, vec!["1 - bad".to_owned()]));
+    let html = report("report.html");
+    assert!(html.contains("Subtests: 1 failed") && html.contains("1 - bad"), "{html}");
     let own = printed(project.path(), &["prove", "-Ilib", "t"]);
     for (name, _, _, verdict) in tests {
         let after = own.stdout.split_once(&format!("t/{name} ")).unwrap().1;
@@ -133,6 +141,11 @@ fn each_test_of_cargo_is_a_job_and_none_passes_without_a_test() {
         .file("src/lib.rs", library)
         .file("src/main.rs", "fn main() {}\n#[test] fn unit() {}\n")
         .file("tests/it.rs", "#[test] fn unit() { assert!(std::path::Path::new(\"Cargo.toml\").exists()); }\n")
+        .file(
+            "checked/jobs.yaml",
+            "defaults: {memory: 64MiB}\njobs:\n  suite: {for-each: {cargo-test: .}, tool: memcheck}\n  \
+             several: {run: [cargo, test, --lib, --, --skip, fails]}\n",
+        )
         .file("tests/own.rs", "fn main() { println!(\"a harness of its own\"); }\n")
         .jobs(
             "defaults: {memory: 64MiB}\njobs:\n  suite: {for-each: {cargo-test: .}, locks: [target]}\n  \
@@ -164,4 +177,25 @@ fn each_test_of_cargo_is_a_job_and_none_passes_without_a_test() {
         ("passed".into(), "passed".into(), "failed failed{0}".into())
     );
     assert_eq!((own("skips"), own("after-skip")), ("skipped".into(), "passed".into()));
+
+    // Documentation tests do not run under the declared tool, and every reader of a report sees that, and why.
+    let finished = project.xtask(&["--config", "checked", "ci", "several", "suite/small/doc"]).run();
+    assert_eq!(finished.code(), 0, "{}", finished.transcript());
+    assert!(
+        finished.stdout.contains("! 1 test ran without memcheck, such as suite/small/doc: rustdoc"),
+        "{}",
+        finished.stdout
+    );
+    let report = |file: &str| std::fs::read_to_string(project.state().join("runs/latest").join(file)).unwrap();
+    assert!(report("report.html").contains("1 test ran without memcheck, such as "));
+    assert!(report("junit.xml").contains("<property name=\"without-memcheck suite/small/doc\" value=\"rustdoc"));
+    let run = run_json(&project);
+    let without = &run.without_tool[0];
+    assert_eq!((without.tool.as_str(), without.jobs), ("memcheck", 1), "{}", without.because);
+    // A job of several tests has them in the reports.
+    let several = run.job("several").unwrap();
+    assert_eq!(several.attempts[0].subtests.as_ref().map(|tests| (tests.passed, tests.skipped)), Some((2, 1)));
+    let junit = report("junit.xml");
+    let inner = junit.split("<testsuite ").find(|part| part.starts_with("name=\"several\" tests=\"3\"")).unwrap();
+    assert!(inner.contains("name=\"tests::unit\"") && inner.contains("<skipped"), "{inner}");
 }

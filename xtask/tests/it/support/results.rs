@@ -16,6 +16,7 @@ pub(crate) struct RunJson {
     pub(crate) result: Option<String>,
     pub(crate) schedule: Option<serde_json::Value>,
     pub(crate) pauses: Vec<(i64, i64, String)>,
+    pub(crate) without_tool: Vec<WithoutToolJson>,
     pub(crate) jobs: Vec<JobJson>,
 }
 
@@ -30,6 +31,15 @@ impl RunJson {
     pub(crate) fn job(&self, name: &str) -> Option<&JobJson> {
         self.jobs.iter().find(|job| job.name == name)
     }
+}
+
+/// Tests that ran without the tool that their job declares.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(crate) struct WithoutToolJson {
+    pub(crate) tool: String,
+    pub(crate) because: String,
+    pub(crate) jobs: usize,
 }
 
 /// One job in `run.json`.
@@ -63,6 +73,17 @@ pub(crate) struct AttemptJson {
     pub(crate) exclusive: bool,
     pub(crate) reduced: bool,
     pub(crate) log: Option<String>,
+    pub(crate) subtests: Option<SubtestsJson>,
+}
+
+/// The tests that a job reported.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(crate) struct SubtestsJson {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
+    pub(crate) failures: Vec<String>,
 }
 
 /// A process that outlived its job.

@@ -11,6 +11,7 @@ use crate::event::{AttemptRecord, JobResult};
 use crate::plan::PlannedJob;
 use crate::report::explain;
 use crate::run::JobState;
+use crate::tested::cases::{self, CaseResult};
 use drydock_base::exec;
 use drydock_base::units;
 
@@ -20,6 +21,8 @@ const LOG_LINES: usize = 30;
 const MOST_ERRORS: usize = 50;
 /// The size of the errors of an attempt, in bytes.
 const MOST_PROOF: usize = 128 << 10;
+/// The number of a job's subtests that an attempt shows.
+const MOST_SUBTESTS: usize = 200;
 /// A curve of fewer samples is not drawn.
 const WORTH_A_CURVE: usize = 3;
 
@@ -106,11 +109,13 @@ fn about(html: &mut Html, planned: &PlannedJob, job: &JobState) {
         )
         | None => String::new(),
     };
+    let without = planned.native().map(|native| format!("{}: {}", native.without.name(), native.because));
     html.facts(
         "about",
         &[
             ("not run because", because),
             ("tool", if tool == "none" { String::new() } else { format!("{tool} {options}") }),
+            ("without", without.unwrap_or_default()),
             ("needs", needs.join(", ")),
             ("directory", if directory == "." { String::new() } else { directory }),
             ("carried over from", job.carried_from.clone().unwrap_or_default()),
@@ -157,12 +162,44 @@ fn attempt(
         proof(html, page, position, record, budget);
         sources(html, page, record, budget);
     }
+    subtests(html, page, position, record, budget);
     if samples.len() >= WORTH_A_CURVE {
         charts::curve(html, samples, (record.started, record.ended), record.conditions.reservation);
     }
     // Relative to the report, so that it works wherever the directory of runs is moved.
     let log = page.run.attempt_path(position, record.number).join("log");
     html.within("p", &[], |html| html.link(&percent_encoded(&log), "Log"));
+}
+
+/// The tests that the job reported, those that failed first.
+fn subtests(html: &mut Html, page: Page<'_>, position: usize, record: &AttemptRecord, budget: &mut Budget) {
+    let Some(counted) = record.evidence.test.as_ref().and_then(|test| test.subtests.as_ref()) else { return };
+    let Some(planned) = page.run.plan.jobs.get(position).filter(|_| counted.total() > 0) else { return };
+    let log = page.run.attempt_dir(page.dir, position, record.number).join("log");
+    let before = html.len();
+    let mut listed = if budget.proof == 0 { Vec::new() } else { cases::read(planned.rules.protocol, &log) };
+    listed.sort_by_key(|case| case.result != CaseResult::Failed);
+    html.within("details", &[("class", "subtests")], |html| {
+        html.tag("summary", &[], &format!("Subtests: {}", counted.describe()));
+        html.within("ul", &[], |html| {
+            for case in listed.iter().take(MOST_SUBTESTS) {
+                let style = match case.result {
+                    CaseResult::Passed => Style::Passed,
+                    CaseResult::Failed => Style::Failed,
+                    CaseResult::Skipped => Style::Skipped,
+                };
+                html.within("li", &[], |html| {
+                    style.mark(html);
+                    html.raw(" ").text(&case.name);
+                });
+            }
+        });
+        let more = counted.total().saturating_sub(listed.len().min(MOST_SUBTESTS) as u64);
+        if more > 0 {
+            html.tag("p", &[("class", "hint")], &format!("{more} more are in junit.xml or in the log."));
+        }
+    });
+    budget.proof = budget.proof.saturating_sub(html.len() - before);
 }
 
 /// The reasons of the verdict, the ruled-out causes, the advice, valgrind's errors, and the end of the log.

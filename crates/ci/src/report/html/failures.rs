@@ -7,7 +7,7 @@ use super::markup::Html;
 use super::style::Style;
 use super::{Budget, Page, details, model};
 use crate::event::{AttemptRecord, JobResult};
-use crate::report::{findings, summary, suppressions};
+use crate::report::{findings, native, summary, suppressions};
 use crate::retry;
 use drydock_base::text::plural;
 use drydock_valgrind::cause::Cause;
@@ -247,15 +247,23 @@ fn notes(html: &mut Html, page: Page<'_>) {
         }
     }
     let of_suppressions = suppressions::notes(page.run);
-    if notes.is_empty() && of_suppressions.is_empty() {
+    let without = native::groups(page.run);
+    if notes.is_empty() && of_suppressions.is_empty() && without.is_empty() {
         return;
     }
-    html.tag("h3", &[], "Passed with remarks");
+    html.tag("h3", &[], "Remarks");
     html.within("ul", &[], |html| {
         for (position, note) in notes.iter().take(MOST_JOBS) {
             html.within("li", &[], |html| {
                 names(html, page, std::iter::once(*position));
                 html.text(" ").text(note);
+            });
+        }
+        for group in &without {
+            html.within("li", &[], |html| {
+                html.text(&format!("{}, such as ", group.line()));
+                names(html, page, std::iter::once(group.first));
+                html.text(": ").prose(&group.because);
             });
         }
         for note in of_suppressions.iter().take(MOST_JOBS) {
