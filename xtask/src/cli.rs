@@ -14,6 +14,7 @@ mod docker;
 mod itself;
 mod nightly;
 mod release;
+mod report;
 mod suppress;
 
 pub(crate) use deb::{
@@ -25,6 +26,7 @@ pub(crate) use nightly::Nightly;
 pub(crate) use release::{
     OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseSign, ReleaseVerify,
 };
+pub(crate) use report::{Audience, CiReport, ReportFormat};
 pub(crate) use suppress::{CiSuppress, CiSuppressions};
 
 /// CI under valgrind that proves why each process died, and releases that anyone can rebuild byte for byte.
@@ -164,6 +166,9 @@ pub(crate) struct RunOptions {
     /// Exit with code 6 if a job was flaky
     #[arg(long)]
     pub fail_on_flaky: bool,
+    /// For whom the output is
+    #[arg(long, value_enum, default_value_t = Audience::Auto)]
+    pub output_for: Audience,
 }
 
 /// Ways to keep a job's processes together and to measure them.
@@ -269,14 +274,6 @@ pub(crate) struct CiTuneMemory {
     /// Options of running jobs; jobs run one at a time.
     #[command(flatten)]
     pub options: RunOptions,
-}
-
-/// `cargo xtask ci report`
-#[derive(Debug, Args)]
-pub(crate) struct CiReport {
-    /// ID of the run [default: the last run]
-    #[arg(long, value_name = "ID")]
-    pub run: Option<String>,
 }
 
 /// `cargo xtask ci massif`

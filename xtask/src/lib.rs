@@ -29,6 +29,8 @@ pub fn main() -> ExitCode {
         let handled =
             surroundings::normalise().and_then(|ignored| interrupts::exit_with(Exit::Interrupted.code(), &ignored));
         handled.map_err(|error| Failure::infrastructure(format!("cannot handle signals: {error}")))?;
+        // Under a runner of GitHub Actions no foreign text may be a command, whatever is printed.
+        cli::Audience::Auto.is_github();
         cli::Cli::from_process().run()
     })
     .into()

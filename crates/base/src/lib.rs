@@ -15,3 +15,4 @@ pub mod surroundings;
 pub mod text;
 pub mod units;
 pub mod variations;
+pub mod workflow_command;

@@ -1,10 +1,33 @@
 //! Standard output and standard error. Whoever reads them may go away, as `| head` does; no run ends because of that.
 
 use std::io::Write as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::workflow_command::{self, WorkflowCommand};
 
 /// The nesting depth of the steps in progress, by which their output is indented.
 static DEPTH: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a runner of GitHub Actions reads the output, for which some lines are commands.
+static READ_BY_RUNNER: AtomicBool = AtomicBool::new(false);
+
+/// From now on, no line is a command for a runner of GitHub Actions but those that [`command`] prints: text of jobs, of files
+/// and of servers cannot be one.
+pub fn read_by_runner() {
+    READ_BY_RUNNER.store(true, Ordering::Relaxed);
+}
+
+/// A text as it is printed.
+fn printed(line: impl std::fmt::Display) -> String {
+    let text = line.to_string();
+    if READ_BY_RUNNER.load(Ordering::Relaxed) { workflow_command::disarmed(&text) } else { text }
+}
+
+/// Prints a command for a runner of GitHub Actions to standard output.
+pub fn command(command: &WorkflowCommand) {
+    // A closed pipe must not end Drydock.
+    writeln!(std::io::stdout().lock(), "{command}").ok();
+}
 
 /// Lines of progress are indented until this is dropped.
 #[derive(Debug)]
@@ -26,13 +49,13 @@ impl Drop for Indented {
 /// Prints a line of data to standard output.
 pub fn out(line: impl std::fmt::Display) {
     // A closed pipe must not end Drydock.
-    writeln!(std::io::stdout().lock(), "{line}").ok();
+    writeln!(std::io::stdout().lock(), "{}", printed(line)).ok();
 }
 
 /// Prints a line of progress to standard error.
 pub fn err(line: impl std::fmt::Display) {
     let indent = "    ".repeat(DEPTH.load(Ordering::Relaxed));
-    let text = line.to_string().replace('\n', &format!("\n{indent}"));
+    let text = printed(line).replace('\n', &format!("\n{indent}"));
     // A closed pipe must not end Drydock.
     writeln!(std::io::stderr().lock(), "{indent}{text}").ok();
 }

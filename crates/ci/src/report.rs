@@ -12,13 +12,18 @@ use drydock_base::paths::RunDir;
 use drydock_base::units::JobName;
 use findings::Causes;
 
+pub mod annotations;
 pub mod commands;
 pub mod explain;
 pub mod findings;
 pub mod html;
 pub mod json;
 pub mod junit;
+pub mod markdown;
 mod native;
+mod problems;
+pub mod sarif;
+mod sources;
 pub mod summary;
 pub mod suppressions;
 pub mod terminal;
@@ -97,10 +102,11 @@ pub struct Report {
 }
 
 /// All report files of a run.
-pub static REPORTS: [Report; 4] = [
+pub static REPORTS: [Report; 5] = [
     Report { file: "run.json", render: json::render },
     Report { file: "junit.xml", render: junit::render },
     Report { file: "report.html", render: |input| Ok(html::render(input).into_bytes()) },
+    Report { file: "run.sarif", render: sarif::render },
     Report { file: "summary.txt", render: |input| Ok(summary::render(input).into_bytes()) },
 ];
 
@@ -113,4 +119,17 @@ pub fn write_all(input: ReportInput<'_>) -> anyhow::Result<Vec<PathBuf>> {
     let input = ReportInput { commands: &commands, ..input };
     let write = |report: &Report| input.dir.write(report.file, &(report.render)(input)?);
     REPORTS.iter().map(write).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a renderer makes of a run in `/nowhere/r`.
+    pub(in crate::report) fn with_input<T>(run: &Run, render: impl FnOnce(ReportInput<'_>) -> T) -> T {
+        let dir = RunDir::new("/nowhere/r".into());
+        let history = History::default();
+        let reports = Reports::new(Commands::now(), run, &dir, &history);
+        render(reports.input(run.result.unwrap_or_else(|| run.verdict(false))))
+    }
 }

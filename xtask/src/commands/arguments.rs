@@ -26,14 +26,16 @@ impl From<cli::OfRelease> for ReleaseSelector {
 
 impl From<cli::RunOptions> for RunParameters {
     fn from(options: cli::RunOptions) -> RunParameters {
-        let cli::RunOptions { jobs, memory, history, containment, no_progress, quiet, fail_on_flaky } = options;
+        let cli::RunOptions { jobs, memory, history, containment, no_progress, quiet, fail_on_flaky, output_for } =
+            options;
         let containment = match containment {
             cli::Containment::Auto => None,
             cli::Containment::V2 => Some(containment::Kind::V2),
             cli::Containment::V1 => Some(containment::Kind::V1),
             cli::Containment::None => Some(containment::Kind::None),
         };
-        RunParameters { jobs, memory, history, containment, live: !no_progress, quiet, fail_on_flaky }
+        let for_github = output_for.is_github();
+        RunParameters { jobs, memory, history, containment, live: !no_progress, quiet, fail_on_flaky, for_github }
     }
 }
 

@@ -15,7 +15,7 @@ use drydock_ci::journal;
 use drydock_ci::plan::Plan;
 use drydock_ci::report::commands::Commands;
 use drydock_ci::report::findings::Causes;
-use drydock_ci::report::{self, Reports, explain, json};
+use drydock_ci::report::{self, Reports, explain, json, markdown};
 use drydock_ci::run::Run;
 use drydock_config::schema;
 use drydock_release::build_info::BuildInfo;
@@ -25,6 +25,7 @@ use drydock_release::verify::Verification;
 
 use super::Context;
 
+mod actions;
 mod capacity;
 mod flaky;
 mod massif;
@@ -54,6 +55,8 @@ pub(super) struct RunParameters {
     pub(super) quiet: bool,
     /// `true` if a flaky job fails the run.
     pub(super) fail_on_flaky: bool,
+    /// `true` if a runner of GitHub Actions reads the output.
+    pub(super) for_github: bool,
 }
 
 /// Runs all jobs, as `cargo xtask ci` does without options.
@@ -118,8 +121,26 @@ impl cli::CiReport {
         let history = History::load(&ctx.state.history());
         let commands = Commands { run: self.run, is_last: is_last(&ctx.state, &dir) };
         let reports = Reports::new(commands, &run, &dir, &history);
-        for path in report::write_all(reports.input(result))? {
-            output::out(format_args!("{}", path.display()));
+        let input = reports.input(result);
+        let Some(format) = self.format else {
+            for path in report::write_all(input)? {
+                output::out(format_args!("{}", path.display()));
+            }
+            return Ok(Exit::Success);
+        };
+        let file = match format {
+            cli::ReportFormat::Text => "summary.txt",
+            cli::ReportFormat::Json => "run.json",
+            cli::ReportFormat::Junit => "junit.xml",
+            cli::ReportFormat::Html => "report.html",
+            cli::ReportFormat::Sarif => "run.sarif",
+            cli::ReportFormat::Markdown => {
+                output::out(markdown::render(input, markdown::LARGEST).trim_end());
+                return Ok(Exit::Success);
+            }
+        };
+        for report in report::REPORTS.iter().filter(|report| report.file == file) {
+            output::out(String::from_utf8_lossy(&(report.render)(input)?).trim_end());
         }
         Ok(Exit::Success)
     }

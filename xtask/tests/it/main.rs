@@ -14,6 +14,7 @@ mod exit_codes;
 mod flaky;
 mod fooled;
 mod foreign;
+mod github;
 mod hints;
 mod html;
 mod installed;

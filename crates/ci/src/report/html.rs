@@ -20,7 +20,7 @@ mod schedule;
 mod style;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod timeline;
 
 use axis::Axis;

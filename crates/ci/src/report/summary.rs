@@ -1,11 +1,12 @@
 //! The summary at the end of a run: failures by cause, jobs that passed with remarks, the slowest and the biggest jobs,
 //! and one line of counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::commands::{self, Commands};
+use super::problems::{Failed, Problem, problems};
 use super::{ReportInput, findings, native, suppressions};
 use crate::event::{AttemptRecord, JobResult, RunStarted};
 use crate::outcome::Outcome;
@@ -100,45 +101,18 @@ fn alike(words: &str) -> String {
     text.trim_end().chars().take(100).collect()
 }
 
-/// A job with its last attempt.
-struct Failed<'a> {
-    position: usize,
-    name: &'a str,
-    job: &'a JobState,
-    last: &'a AttemptRecord,
-}
-
 fn write_causes(text: &mut String, input: ReportInput<'_>) -> std::fmt::Result {
     let run = input.run;
-    let mut causes: BTreeMap<String, Vec<Failed<'_>>> = BTreeMap::new();
-    let mut bad = BTreeSet::new();
-    for (position, (planned, job)) in run.plan.jobs.iter().zip(&run.jobs).enumerate() {
-        let failed = matches!(job.result, Some(JobResult::Failed | JobResult::Infrastructure));
-        if let (true, Some(last)) = (failed, job.attempts.last()) {
-            bad.insert(position);
-            // Valgrind's findings have their own blocks below.
-            if !is_explained_by_findings(last) {
-                let name = planned.name.as_str();
-                causes.entry(cause(last)).or_default().push(Failed { position, name, job, last });
-            }
-        }
+    let problems = problems(input);
+    for problem in &problems {
+        write_problem(text, problem, input)?;
     }
-    // The number of jobs, and what is written about them.
-    let mut blocks: Vec<(usize, String)> = Vec::new();
-    for cause in input.causes.all().iter().filter(|cause| findings::failed_a_job(cause, run)) {
-        let mut block = String::new();
-        write_finding(&mut block, cause, input)?;
-        blocks.push((cause.jobs().len(), block));
-    }
-    for (cause, jobs) in &causes {
-        let mut block = String::new();
-        write_cause(&mut block, cause, jobs, input)?;
-        blocks.push((jobs.len(), block));
-    }
-    blocks.sort_by_key(|(jobs, _)| std::cmp::Reverse(*jobs));
-    blocks.iter().for_each(|(_, block)| text.push_str(block));
-    if blocks.len() > 1 || blocks.iter().any(|(jobs, _)| *jobs > 1) {
-        writeln!(text, "\n{}, {}", plural(blocks.len(), "cause"), plural(bad.len(), "job"))?;
+    let bad = |job: &&JobState| {
+        matches!(job.result, Some(JobResult::Failed | JobResult::Infrastructure)) && !job.attempts.is_empty()
+    };
+    if problems.len() > 1 || problems.iter().any(|problem| problem.jobs().len() > 1) {
+        let bad = run.jobs.iter().filter(bad).count();
+        writeln!(text, "\n{}, {}", plural(problems.len(), "cause"), plural(bad, "job"))?;
     }
     let dropped = findings::dropped(run);
     if dropped > 0 {
@@ -152,6 +126,14 @@ fn write_causes(text: &mut String, input: ReportInput<'_>) -> std::fmt::Result {
 pub(super) fn is_explained_by_findings(record: &AttemptRecord) -> bool {
     let kept = record.evidence.valgrind.as_ref().is_some_and(|valgrind| !valgrind.first.is_empty());
     kept && matches!(record.verdict.outcome, Outcome::Findings { .. })
+}
+
+/// Writes a cause of failures with its jobs, its evidence and what to do.
+pub(super) fn write_problem(text: &mut String, problem: &Problem<'_>, input: ReportInput<'_>) -> std::fmt::Result {
+    match problem {
+        Problem::Finding(cause) => write_finding(text, cause, input),
+        Problem::Failure { cause, jobs } => write_cause(text, cause, jobs, input),
+    }
 }
 
 fn write_finding(text: &mut String, cause: &Cause<'_>, input: ReportInput<'_>) -> std::fmt::Result {
@@ -212,7 +194,7 @@ fn write_cause(text: &mut String, cause: &str, jobs: &[Failed<'_>], input: Repor
 }
 
 /// Writes the jobs that passed with remarks.
-fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
+pub(super) fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
     let mut unchecked: Vec<(&str, &str)> = Vec::new();
     let mut native: Vec<(&str, String)> = Vec::new();
     let mut skipped: Vec<(&str, &str)> = Vec::new();
@@ -295,7 +277,7 @@ fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_tables(text: &mut String, run: &Run) -> std::fmt::Result {
+pub(super) fn write_tables(text: &mut String, run: &Run) -> std::fmt::Result {
     let ended = || {
         run.plan
             .jobs
@@ -325,7 +307,7 @@ fn write_tables(text: &mut String, run: &Run) -> std::fmt::Result {
 }
 
 /// The jobs under dhat that allocated most.
-fn write_allocations(text: &mut String, run: &Run) -> std::fmt::Result {
+pub(super) fn write_allocations(text: &mut String, run: &Run) -> std::fmt::Result {
     let profile = |job: &JobState| job.attempts.last().and_then(|last| last.evidence.allocations.clone());
     let jobs = run.plan.jobs.iter().zip(&run.jobs);
     let mut profiled: Vec<_> = jobs.filter_map(|(planned, job)| Some((planned.name.as_str(), profile(job)?))).collect();
@@ -343,7 +325,7 @@ fn write_allocations(text: &mut String, run: &Run) -> std::fmt::Result {
 }
 
 /// Writes the schedule efficiency, and the effect of more slots or memory.
-fn write_schedule(text: &mut String, run: &Run, schedule: &ScheduleReport) -> std::fmt::Result {
+pub(super) fn write_schedule(text: &mut String, run: &Run, schedule: &ScheduleReport) -> std::fmt::Result {
     let Some(started) = run.started.as_ref().filter(|_| schedule.makespan >= WORTH_A_TABLE) else { return Ok(()) };
     let time = |ms: u64| units::human(Duration::from_millis(ms));
     let bound_by = bound_by(started, schedule);
@@ -401,7 +383,7 @@ pub(super) fn buys(started: &RunStarted, schedule: &ScheduleReport) -> String {
     buys.join("; ")
 }
 
-fn write_counts(text: &mut String, input: ReportInput<'_>) -> std::fmt::Result {
+pub(super) fn write_counts(text: &mut String, input: ReportInput<'_>) -> std::fmt::Result {
     let ReportInput { run, dir, commands: Commands { is_last, .. }, .. } = input;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for job in &run.jobs {

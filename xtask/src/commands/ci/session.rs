@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::Context as _;
 
+use super::actions::RunnerOutput;
 use super::plan::Lists;
 use super::{Context, RunParameters, capacity, plan, recorded, stored_plan};
 
@@ -48,6 +49,7 @@ pub(super) struct Finished {
     pub(super) run: Run,
     result: RunResult,
     summary: String,
+    for_runner: Option<RunnerOutput>,
 }
 
 /// One session.
@@ -79,7 +81,10 @@ impl Session<'_> {
             output::out(format_args!("run {} has already finished{repeat}", dir.id()));
             return Ok(result.into());
         };
-        output::out(finished.summary.trim_end());
+        match &finished.for_runner {
+            Some(runner) => runner.print(&finished.summary),
+            None => output::out(finished.summary.trim_end()),
+        }
         Ok(finished.result.into())
     }
 
@@ -173,8 +178,9 @@ impl Session<'_> {
             output::err(format_args!("warning: {error:#}"));
             result = if result == RunResult::Passed { RunResult::Infrastructure } else { result };
         }
+        let for_runner = self.parameters.for_github.then(|| RunnerOutput::new(reports.input(result)));
         drop(reports);
-        Ok(Finished { dir, run, result, summary })
+        Ok(Finished { dir, run, result, summary, for_runner })
     }
 }
 

@@ -49,6 +49,8 @@ fn consume(run: &Path) -> Consumed {
             &junit,
             &run.join("run.json"),
             &run_schema,
+            &run.join("run.sarif"),
+            &fixtures.join("sarif-2.1.0.json"),
         ]),
     );
     tell("libxml2", Command::new("xmllint").args(["--noout", "--schema"]).args([&schema, &junit]));

@@ -22,7 +22,7 @@ mod sizes;
 
 const MIB: u64 = 1 << 20;
 
-fn plan(names: &[&str]) -> Plan {
+pub(in crate::report) fn plan(names: &[&str]) -> Plan {
     Plan {
         format: FORMAT,
         project: "/p".into(),
@@ -33,7 +33,7 @@ fn plan(names: &[&str]) -> Plan {
     }
 }
 
-fn begin(run: &mut Run, at: i64, resumed: bool) {
+pub(in crate::report) fn begin(run: &mut Run, at: i64, resumed: bool) {
     let capacity =
         Capacity { slots: 2, slots_source: "--jobs".into(), memory: 100 * MIB, memory_source: "--memory".into() };
     let started = RunStarted {
@@ -51,7 +51,7 @@ fn begin(run: &mut Run, at: i64, resumed: bool) {
     run.apply(&Stamped { at, event: Event::RunStarted(started) });
 }
 
-fn start(run: &mut Run, job: usize, at: i64) {
+pub(in crate::report) fn start(run: &mut Run, job: usize, at: i64) {
     let start = AttemptStarting {
         job: run.plan.jobs[job].name.clone(),
         attempt: 1,
@@ -61,7 +61,7 @@ fn start(run: &mut Run, job: usize, at: i64) {
     run.apply(&Stamped { at, event: Event::AttemptStarting(start) });
 }
 
-fn record(outcome: Outcome, started: i64, ended: i64) -> AttemptRecord {
+pub(in crate::report) fn record(outcome: Outcome, started: i64, ended: i64) -> AttemptRecord {
     let measured = Measured { started, ended, peak: Some(30 * MIB), cpu_ms: Some(1), ..Measured::default() };
     let conditions = Conditions { reservation: 40 * MIB, ..Conditions::default() };
     AttemptRecord {
@@ -76,7 +76,7 @@ fn record(outcome: Outcome, started: i64, ended: i64) -> AttemptRecord {
     }
 }
 
-fn end(run: &mut Run, job: usize, record: AttemptRecord, result: Option<JobResult>) {
+pub(in crate::report) fn end(run: &mut Run, job: usize, record: AttemptRecord, result: Option<JobResult>) {
     let (at, name) = (record.ended, run.plan.jobs[job].name.clone());
     run.apply(&Stamped { at, event: Event::AttemptEnded { job: name.clone(), record: Box::new(record) } });
     if let Some(result) = result {
@@ -104,7 +104,7 @@ fn html_with(run: &Run, history: &History) -> String {
     })
 }
 
-fn frame(function: &str) -> Frame {
+pub(in crate::report) fn frame(function: &str) -> Frame {
     Frame { function: Some(function.into()), file: Some("a.c".into()), line: Some(1), ..Frame::default() }
 }
 
