@@ -90,6 +90,9 @@ pub struct PlannedJob {
     /// `true` if no other job runs beside it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub serial: bool,
+    /// The files and directories that shards share instead of running the job, relative to the project.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub share: Vec<String>,
     /// The number of processors that it uses, so of slots that it takes.
     #[serde(default = "one")]
     pub processors: u32,
@@ -344,6 +347,7 @@ fn declared(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
         rules: job.rules.clone(),
         locks: job.locks.clone(),
         serial: job.serial,
+        share: job.share.clone(),
         processors: 1,
         test: None,
         quarantine: None,
@@ -395,6 +399,7 @@ impl PlannedJob {
             rules: TestRules::default(),
             locks: Vec::new(),
             serial: false,
+            share: Vec::new(),
             processors: 1,
             test: None,
             quarantine: None,

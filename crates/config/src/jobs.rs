@@ -7,6 +7,7 @@ pub mod heap;
 mod listed;
 mod resolve;
 mod rules;
+mod runners;
 mod suite_items;
 mod tools;
 mod words;
@@ -14,6 +15,7 @@ mod words;
 pub use super::diagnostic::{Place, Problem};
 pub use heap::{HeapBaseline, HeapBudget};
 pub use listed::{Expected, ListedTest, Protocol, SuiteKind, TestRules};
+pub use runners::{Runner, usual_runner};
 
 pub(crate) use declared::JobsFile;
 
@@ -41,6 +43,8 @@ pub struct Suite {
     pub text: Text,
     /// Functions that only wrap an allocator, from `tools.massif.wrappers`.
     pub wrappers: Vec<String>,
+    /// The classes of machines of a plan for several machines, in file order; none if none are declared.
+    pub runners: Vec<Runner>,
 }
 
 /// The text of a declaration.
@@ -93,6 +97,8 @@ pub struct Job {
     pub locks: Vec<String>,
     /// True if no other job runs beside it.
     pub serial: bool,
+    /// The files and directories that shards share instead of running the job, relative to the project.
+    pub share: Vec<String>,
     /// The retry policy.
     pub retry: Retry,
     /// The maximum size of the output that is kept.
@@ -302,8 +308,9 @@ impl Suite {
     pub fn parse(text: &str, shown_as: &Path, project: Option<&Path>) -> Result<Suite, Diagnostics> {
         let mut problems = Problems::default();
         let declared: Option<JobsFile> = decode::document(text, &mut problems);
-        let (jobs, wrappers) = declared.map(|file| resolve::suite(file, project, &mut problems)).unwrap_or_default();
-        let suite = Suite { file: shown_as.to_owned(), jobs, text: Text(text.into()), wrappers };
+        let resolved = declared.map(|file| resolve::suite(file, project, &mut problems)).unwrap_or_default();
+        let resolve::Resolved { jobs, wrappers, runners } = resolved;
+        let suite = Suite { file: shown_as.to_owned(), jobs, text: Text(text.into()), wrappers, runners };
         if let Some(project) = project {
             let found = suite.plan(project, |job| for_each::expand(job, project, None));
             found.err().into_iter().flatten().for_each(|problem| problems.push(problem));
@@ -317,6 +324,11 @@ impl Suite {
     /// All problems of [`Job::expand`] at once, and items that have the name of another job.
     pub fn expand(&self, project: &Path, lister: &mut Lister<'_, '_>) -> Result<Vec<(&Job, PlannedItem)>, Diagnostics> {
         self.plan(project, |job| job.expand(project, lister)).map_err(|problems| self.diagnose(problems))
+    }
+
+    /// The text of the file.
+    pub fn text(&self) -> &str {
+        &self.text.0
     }
 
     /// Shows problems of [`Job::expand`] as those of the file are shown.

@@ -1,5 +1,6 @@
 //! The vocabulary of `ci/jobs.yaml`, as it is written: each field once, with its unit and its default.
 
+use super::runners::RunnerDeclaration;
 use crate::decode::{Bounded, Entries, EnvName, Keyword, Limit, OneOrMany, Size, Spanned, declaration};
 use crate::jobs::RetryOn;
 use drydock_base::units::{ByteSize, JobName, Percent};
@@ -16,6 +17,9 @@ declaration! {
         defaults: DefaultsDeclaration,
         /// The settings of the valgrind tools. Default: the defaults of their fields.
         tools: ToolsDeclaration,
+        /// The classes of machines that `ci plan --github` may use, by name. Default: `hosted`, a runner of GitHub with
+        /// `runs-on: ubuntu-24.04`, 4 cores and 16 GiB.
+        runners: Option<Spanned<Entries<JobName, Spanned<RunnerDeclaration>>>>,
         /// The jobs by name, at least one. A name is made of letters, digits and `. _ - + @ = :`, in parts separated by
         /// `/`.
         jobs: Spanned<Entries<JobName, Spanned<JobDeclaration>>>,
@@ -142,6 +146,10 @@ declaration! {
         locks: Vec<Text> = Vec::new(),
         /// True if no other job may run beside this one.
         serial: bool = false,
+        /// Files and directories, relative to the project, that the job makes and that jobs which need it use. With
+        /// `ci plan --github`, the job runs once, and shards get these instead of running it. Default: none, and each shard
+        /// that needs the job runs it.
+        share: Vec<Text> = Vec::new(),
         /// The retry policy; a job that passes only when retried is reported as flaky. Default: never retried.
         retry: Option<RetryDeclaration>,
         /// The maximum size of the output that is kept, with a unit. Default: that of `defaults`.

@@ -3,7 +3,7 @@
 use super::declared::{DefaultsDeclaration, JobDeclaration, JobsFile, RetryDeclaration, Text};
 use super::tools::Tools;
 use super::words::{command, template};
-use super::{ForEach, Items, Job, Retry, for_each, graph, rules};
+use super::{ForEach, Items, Job, Retry, Runner, for_each, graph, rules, runners};
 use crate::decode::{Entries, EnvName, Limit, Size, Spanned};
 use crate::diagnostic::{Problem, Problems};
 use crate::paths;
@@ -29,9 +29,21 @@ struct Inherited {
     pass_env: Vec<String>,
 }
 
-/// Resolves all valid jobs, and the wrappers of malloc; the problems of the others are added to `problems`.
-pub(super) fn suite(file: JobsFile, project: Option<&Path>, problems: &mut Problems) -> (Vec<Job>, Vec<String>) {
-    let JobsFile { defaults, tools, jobs: Spanned { place, value: jobs } } = file;
+/// What is valid in a file.
+#[derive(Default)]
+pub(super) struct Resolved {
+    /// The jobs.
+    pub(super) jobs: Vec<Job>,
+    /// The wrappers of malloc.
+    pub(super) wrappers: Vec<String>,
+    /// The classes of machines.
+    pub(super) runners: Vec<Runner>,
+}
+
+/// Resolves everything that is valid; the problems of the rest are added to `problems`.
+pub(super) fn suite(file: JobsFile, project: Option<&Path>, problems: &mut Problems) -> Resolved {
+    let JobsFile { defaults, tools, runners, jobs: Spanned { place, value: jobs } } = file;
+    let runners = runners::resolve(runners, problems);
     let inherited = inherited(defaults, problems);
     let tools = Tools::resolve(tools, project, problems);
     let Some(Entries(jobs)) = jobs else {
@@ -63,7 +75,7 @@ pub(super) fn suite(file: JobsFile, project: Option<&Path>, problems: &mut Probl
         .iter()
         .filter_map(|(name, declared)| job(name, declared.value.as_ref()?, &inherited, &tools, problems))
         .collect();
-    (jobs, tools.massif_wrappers())
+    Resolved { jobs, wrappers: tools.massif_wrappers(), runners }
 }
 
 fn inherited(defaults: DefaultsDeclaration, problems: &mut Problems) -> Inherited {
@@ -131,6 +143,7 @@ fn job(
         rules: rules?,
         locks: declared.locks.iter().filter_map(|lock| lock.value.clone()).collect(),
         serial: declared.serial,
+        share: runners::share(&declared.share, problems),
         retry,
         log_limit: size_or(declared.log_limit.as_ref(), inherited.log_limit),
         place: name.place,

@@ -64,6 +64,59 @@ jobs: {a: {run: [x], timeout: 4s, memory-limit: 256MiB, env: {A: z, C: '{name}'}
 }
 
 #[test]
+fn runners_are_classes_of_machines_and_jobs_share_what_they_make() {
+    let text = "\
+runners:
+  hosted: {runs-on: ubuntu-24.04, cores: 4, memory: 16GiB}
+  big: {runs-on: [self-hosted, big], cores: 16, memory: 64GiB, cost: 4, setup: 5s}
+jobs: {build: {run: [make], share: [./build/, out/lib.so]}}";
+    let suite = parse(text).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let class = |at: usize| suite.runners[at].clone();
+    assert_eq!((class(0).name.as_str(), class(0).cost, class(0).setup_ms), ("hosted", 1, 60_000));
+    assert_eq!(
+        (class(1).runs_on, class(1).cores, class(1).cost, class(1).setup_ms),
+        (vec!["self-hosted".to_owned(), "big".into()], 16, 4, 5_000)
+    );
+    assert_eq!(suite.jobs[0].share, ["build", "out/lib.so"]);
+    assert!(parse("jobs: {a: {run: [x]}}").unwrap().runners.is_empty());
+    says(
+        "runners: {}\njobs: {a: {run: [x]}}",
+        &["`runners` is empty (at least one class such as `hosted: {runs-on: ubuntu-24.04, cores: 4, memory: 16GiB}`)"],
+    );
+    says(
+        "runners: {a: {runs-on: [], cores: 1, memory: 1GiB}}\njobs: {a: {run: [x]}}",
+        &["`runs-on` is empty (a label such as `ubuntu-24.04`, or a list of labels)"],
+    );
+    for label in ["a b", "${{x}}", ""] {
+        let text = format!("runners: {{a: {{runs-on: '{label}', cores: 1, memory: 1GiB}}}}\njobs: {{a: {{run: [x]}}}}");
+        says(
+            &text,
+            &[&format!(
+                "`{label}` is not a label of a runner (a label such as `ubuntu-24.04`, without spaces and expressions)"
+            )],
+        );
+    }
+    says(
+        "runners: {a: {runs-on: x, cores: 0, memory: 1GiB}}\njobs: {a: {run: [x]}}",
+        &["`0` is out of range (a whole number from 1 to 1024)"],
+    );
+    says(
+        "jobs: {a: {run: [x], share: [/tmp/x]}}",
+        &["the path `/tmp/x` is absolute (a path relative to the project and inside of it)"],
+    );
+    for path in [".", ".git/objects", "./"] {
+        says(
+            &format!("jobs: {{a: {{run: [x], share: ['{path}']}}}}"),
+            &[&format!("`{path}` cannot be shared (a file or directory that the job makes, such as `build`)")],
+        );
+    }
+    says(
+        "jobs: {a: {run: [x], share: [build, build/lib]}}",
+        &["`build/lib` overlaps with `build` (remove one of them)"],
+    );
+}
+
+#[test]
 fn tools_have_their_own_and_the_jobs_options() {
     let settings = |text: &str| {
         let tool = job(text).tool;
