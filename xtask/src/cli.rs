@@ -12,9 +12,11 @@ use drydock_base::units::ByteSize;
 mod deb;
 mod docker;
 mod itself;
+mod massif;
 mod nightly;
 mod release;
 mod report;
+mod shards;
 mod suppress;
 
 pub(crate) use deb::{
@@ -22,11 +24,13 @@ pub(crate) use deb::{
 };
 pub(crate) use docker::{Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine};
 pub(crate) use itself::{Check, Completions, Demo, Doctor, Man};
+pub(crate) use massif::{CiMassif, MassifBaseline, MassifCommand, MassifDiff, MassifShow, MassifStyle};
 pub(crate) use nightly::Nightly;
 pub(crate) use release::{
     OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseSign, ReleaseVerify,
 };
 pub(crate) use report::{Audience, CiReport, ReportFormat};
+pub(crate) use shards::{CiMerge, PlanGithub, ShardOptions};
 pub(crate) use suppress::{CiSuppress, CiSuppressions};
 
 /// CI under valgrind that proves why each process died, and releases that anyone can rebuild byte for byte.
@@ -124,6 +128,8 @@ pub(crate) enum CiCommand {
     Plan(CiPlan),
     /// Run the jobs again that did not pass in the last run, or the named jobs, and merge the results
     Rerun(CiRerun),
+    /// Merge the runs of all shards of a plan into one run, and fail if a planned job has no result
+    Merge(CiMerge),
     /// Explain the result of a job, with the evidence
     Explain(CiExplain),
     /// Suppress valgrind findings, with a reason and an expiry date
@@ -197,6 +203,9 @@ pub(crate) struct CiRun {
     /// Continue the last run, which was interrupted, killed or lost
     #[arg(long, conflicts_with = "selectors")]
     pub resume: bool,
+    /// The shard to run.
+    #[command(flatten)]
+    pub shard: ShardOptions,
     /// Print what would be done, without doing it
     #[arg(long)]
     pub dry_run: bool,
@@ -211,6 +220,9 @@ pub(crate) struct CiPlan {
     /// Options of running jobs.
     #[command(flatten)]
     pub options: RunOptions,
+    /// A plan for several machines.
+    #[command(flatten)]
+    pub github: PlanGithub,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -274,101 +286,6 @@ pub(crate) struct CiTuneMemory {
     /// Options of running jobs; jobs run one at a time.
     #[command(flatten)]
     pub options: RunOptions,
-}
-
-/// `cargo xtask ci massif`
-#[derive(Debug, Args)]
-pub(crate) struct CiMassif {
-    /// The command to run.
-    #[command(subcommand)]
-    pub command: MassifCommand,
-}
-
-/// The commands about massif's heap profiles.
-#[derive(Debug, Subcommand)]
-pub(crate) enum MassifCommand {
-    /// Draw the heap over time, and name the functions that allocate at the peak
-    Show(MassifShow),
-    /// Compare two profiles, stack by stack
-    Diff(MassifDiff),
-    /// Record a job's profile as the file that `heap: {baseline: FILE}` compares with
-    Baseline(MassifBaseline),
-}
-
-/// `cargo xtask ci massif show`
-#[derive(Debug, Args)]
-pub(crate) struct MassifShow {
-    /// Massif files, or jobs whose last attempt wrote some
-    #[arg(value_name = "FILE|JOB", required = true)]
-    pub sources: Vec<String>,
-    /// ID of the run [default: the last run]
-    #[arg(long, value_name = "ID")]
-    pub run: Option<String>,
-    /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "style")]
-    pub format: Format,
-    /// Output style
-    #[arg(long, value_enum, default_value_t = MassifStyle::Summary)]
-    pub style: MassifStyle,
-    /// Number of allocating functions to name
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub top: usize,
-    /// With --style ms_print: summarise entries below this percentage [default: 1]
-    #[arg(long, value_name = "PERCENT")]
-    pub threshold: Option<String>,
-    /// With --style ms_print: width of the graph in columns, 4 to 1000 [default: 72]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(4..=1000))]
-    pub x: Option<u16>,
-    /// With --style ms_print: height of the graph in rows, 4 to 1000 [default: 20]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(4..=1000))]
-    pub y: Option<u16>,
-    /// Another allocation wrapper to look through, beside the declared ones; `*` matches any characters
-    #[arg(long = "wrapper", value_name = "FUNCTION")]
-    pub wrappers: Vec<String>,
-}
-
-/// Output styles of `ci massif show`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MassifStyle {
-    /// Peak, graph and allocating functions, looking through wrappers around malloc
-    Summary,
-    /// The output of ms_print, byte for byte
-    #[value(name = "ms_print")]
-    MsPrint,
-}
-
-/// `cargo xtask ci massif diff`
-#[derive(Debug, Args)]
-pub(crate) struct MassifDiff {
-    /// A massif file, or a job
-    #[arg(value_name = "OLD")]
-    pub old: String,
-    /// A massif file, or a job
-    #[arg(value_name = "NEW")]
-    pub new: String,
-    /// ID of the run to take jobs from [default: the last run]
-    #[arg(long, value_name = "ID")]
-    pub run: Option<String>,
-    /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-    /// Another allocation wrapper to look through, beside the declared ones; `*` matches any characters
-    #[arg(long = "wrapper", value_name = "FUNCTION")]
-    pub wrappers: Vec<String>,
-}
-
-/// `cargo xtask ci massif baseline`
-#[derive(Debug, Args)]
-pub(crate) struct MassifBaseline {
-    /// A job that ran under massif, or a glob of such jobs that declare baselines
-    #[arg(value_name = "JOB")]
-    pub job: String,
-    /// File of the project to write [default: the job's declared baseline]
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// ID of the run [default: the last run]
-    #[arg(long, value_name = "ID")]
-    pub run: Option<String>,
 }
 
 /// `cargo xtask ci schema`

@@ -11,6 +11,7 @@ use super::conditions::Conditions;
 use super::dangers::Surroundings;
 use super::evidence::{Evidence, KillReason};
 use super::outcome::{self, Verdict};
+use super::shard::{ShardIdentity, ShardNumber};
 use drydock_base::units::JobName;
 
 /// An event with its time.
@@ -28,6 +29,8 @@ pub struct Stamped {
 pub enum Event {
     /// A run began, or was resumed after an interruption.
     RunStarted(RunStarted),
+    /// One of the shards that a merged run consists of.
+    Shard(Box<ShardRecord>),
     /// What the machine was like when the run began or was resumed.
     Surroundings(Box<Surroundings>),
     /// The result of a job that this run does not repeat, carried over from an earlier run.
@@ -134,6 +137,37 @@ pub struct RunStarted {
     /// The processors that this process may use; absent in runs of earlier versions.
     #[serde(default)]
     pub cores: Option<u32>,
+    /// The shard that it is, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Box<ShardIdentity>>,
+}
+
+/// One shard of a merged run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ShardRecord {
+    /// The shard.
+    pub shard: ShardNumber,
+    /// The class of its machine.
+    pub class: String,
+    /// The identifier of its run; absent if there is none.
+    pub run: Option<String>,
+    /// The attempt of the shard, from 1; 0 if there is no run.
+    pub attempt: u32,
+    /// Jobs at a time.
+    pub slots: u32,
+    /// Bytes that could be reserved at once.
+    pub memory: u64,
+    /// Start in Unix milliseconds.
+    pub began: i64,
+    /// End in Unix milliseconds.
+    pub ended: i64,
+    /// Milliseconds that it was expected to take, with the set-up of its machine.
+    pub expected_ms: u64,
+    /// The number of its own jobs.
+    pub jobs: usize,
+    /// What is wrong with it, in one sentence.
+    pub trouble: Option<String>,
 }
 
 /// An attempt that is about to be started.

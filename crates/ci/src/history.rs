@@ -17,8 +17,10 @@ use drydock_base::lock::Lock;
 use drydock_base::paths;
 use drydock_valgrind::tool::Tool;
 
+mod lines;
 mod predict;
 
+pub use lines::lines;
 pub use predict::{expected, peak_past};
 
 /// The number of bytes that are read from the end of the file.

@@ -24,6 +24,7 @@ pub mod retry;
 pub mod run;
 pub mod schedule;
 pub mod schedule_report;
+pub mod shard;
 pub mod spawn;
 pub mod suites;
 pub mod supervise;

@@ -13,6 +13,9 @@ pub fn events(run: &Run) -> Vec<Stamped> {
     if let Some(started) = &run.started {
         events.add(run.session_began, Event::RunStarted(started.clone()));
     }
+    for shard in &run.shards {
+        events.add(run.session_began, Event::Shard(Box::new(shard.clone())));
+    }
     for (began, ended, why) in &run.earlier_pauses {
         events.add(*began, Event::AdmissionPaused { because: Some(why.clone()) });
         events.add(*ended, Event::AdmissionPaused { because: None });
@@ -124,6 +127,7 @@ mod tests {
                 valgrind: None,
                 revision: None,
                 cores: None,
+                shard: None,
             })
         };
         let starting = |job: &str, attempt| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::dangers::Surroundings;
-use super::event::{AttemptRecord, AttemptStarting, Event, JobResult, RunResult, RunStarted, Stamped};
+use super::event::{AttemptRecord, AttemptStarting, Event, JobResult, RunResult, RunStarted, ShardRecord, Stamped};
 use super::evidence::{Finding, KillReason};
 use super::plan::Plan;
 use drydock_base::hint;
@@ -30,6 +30,8 @@ pub struct Run {
     pub last: i64,
     /// In the plan's order.
     pub jobs: Vec<JobState>,
+    /// The shards that it consists of, if it is a merged run.
+    pub shards: Vec<ShardRecord>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
     /// The reason why admission of ready jobs is paused at present.
@@ -102,6 +104,7 @@ impl Run {
             began: None,
             last: 0,
             jobs,
+            shards: Vec::new(),
             warnings: Vec::new(),
             paused: None,
             earlier_pauses: Vec::new(),
@@ -159,6 +162,7 @@ impl Run {
                     }
                 }
             }
+            Event::Shard(shard) => self.shards.push((**shard).clone()),
             Event::Surroundings(surroundings) => self.surroundings = Some((**surroundings).clone()),
             Event::Carried { from, job, result, attempts } => {
                 if let Some(state) = self.job(job) {

@@ -20,7 +20,7 @@ mod workload;
 
 pub use demand::{Demand, Safety, Total};
 use locks::Locks;
-pub use order::{QUICK, THOROUGH, order};
+pub use order::{QUICK, THOROUGH, order, quick_makespan};
 pub use prediction::{Prediction, Source};
 pub use queue::MAX_PASSES;
 use queue::Queue;

@@ -54,7 +54,8 @@ pub struct MoreMemory {
 
 /// The efficiency of the part of a run that its last process ran. `None` if fewer than two jobs ran.
 pub fn assess(run: &Run) -> Option<ScheduleReport> {
-    let started = run.started.as_ref()?;
+    // The machines of a merged run did not share their slots and their memory.
+    let started = run.started.as_ref().filter(|_| run.shards.is_empty())?;
     let (limits, cores) = (started.capacity.limits(), started.cores);
     let mut ran: Vec<&PlannedJob> = Vec::new();
     let mut last: Vec<&AttemptRecord> = Vec::new();
@@ -202,6 +203,7 @@ mod tests {
             valgrind: None,
             revision: None,
             cores: None,
+            shard: None,
         };
         let mut run = Run::new(plan.clone());
         run.apply(&Stamped { at: 0, event: Event::RunStarted(started) });

@@ -29,8 +29,10 @@ mod actions;
 mod capacity;
 mod flaky;
 mod massif;
+mod merge;
 mod plan;
 mod session;
+mod shards;
 mod suppress;
 mod suppressions;
 mod tune_memory;
@@ -71,6 +73,7 @@ impl cli::Ci {
             Some(CiCommand::Run(run)) => run.run(ctx),
             Some(CiCommand::Plan(plan)) => plan.run(ctx),
             Some(CiCommand::Rerun(rerun)) => rerun.run(ctx),
+            Some(CiCommand::Merge(merge)) => merge.run(ctx),
             Some(CiCommand::Explain(explain)) => explain.run(ctx),
             Some(CiCommand::Suppress(suppress)) => suppress.run(ctx),
             Some(CiCommand::Suppressions(suppressions)) => suppressions.run(ctx),
@@ -87,6 +90,9 @@ impl cli::CiRun {
     pub(crate) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         if self.dry_run {
             return plan::show(ctx, &self.selectors, &self.options.into(), cli::Format::Text);
+        }
+        if let Some(number) = self.shard.shard {
+            return shards::run(ctx, number, self.shard, self.options.into());
         }
         let goal = if self.resume { Goal::Resume } else { Goal::Fresh { selectors: self.selectors } };
         Session { ctx, parameters: self.options.into() }.run(goal)

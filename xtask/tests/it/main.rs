@@ -24,6 +24,7 @@ mod memory;
 mod nightly;
 mod release;
 mod runs;
+mod shards;
 mod suites;
 mod support;
 mod surroundings;

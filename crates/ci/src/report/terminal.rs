@@ -156,6 +156,7 @@ impl Terminal {
                 }
             }
             Event::Surroundings(_)
+            | Event::Shard(_)
             | Event::Carried { .. }
             | Event::AttemptStarting(_)
             | Event::AttemptStarted { .. }

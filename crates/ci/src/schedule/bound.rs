@@ -66,6 +66,17 @@ pub fn lower(workload: &Workload, limits: Limits) -> Bound {
     best
 }
 
+/// Milliseconds below which the slowest of so many machines cannot stay, however jobs without needs are distributed: the
+/// longest job, the work over all slots, and the memory held over time, which the functions of [`lower`] bound on each
+/// machine, so together they bound the sum.
+pub fn over_machines(tasks: &[Task], limits: Limits, machines: usize) -> u64 {
+    let machines = u64::try_from(machines).unwrap_or(u64::MAX).max(1);
+    let longest = tasks.iter().map(|task| task.duration).max().unwrap_or(0);
+    let work: u64 = tasks.iter().map(|task| task.duration).sum();
+    let by_slots = work.div_ceil(u64::from(limits.slots.max(1)).saturating_mul(machines));
+    longest.max(by_slots).max(memory(tasks, limits.memory).div_ceil(machines))
+}
+
 /// Milliseconds until the last of these jobs can have ended, beside those that run already: the work over the slots, the
 /// memory held over time over the memory, the longest job.
 pub(super) fn remaining(workload: &Workload, limits: Limits, jobs: &[usize], running: &[RunningTask]) -> u64 {

@@ -23,6 +23,13 @@ pub fn order(workload: &Workload, limits: Limits, seed: u64, starts: usize) -> V
     Search { workload, limits, running: &[], bound }.best(orders, seed, starts)
 }
 
+/// The duration of the simulated run in the more promising of two list orders, in milliseconds.
+pub fn quick_makespan(workload: &Workload, limits: Limits) -> u64 {
+    let all: Vec<usize> = (0..workload.tasks.len()).collect();
+    let orders = keys(workload, limits).into_iter().take(2).map(|keys| by_descending(&all, &keys));
+    orders.map(|order| workload.makespan(limits, &order)).min().unwrap_or(0)
+}
+
 /// The order of the jobs that have not started, beside those that run; at least as good as the present one.
 pub(super) fn again(
     workload: &Workload,

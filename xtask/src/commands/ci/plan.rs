@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Context;
-use super::{RunParameters, capacity};
+use super::{RunParameters, capacity, shards};
 use crate::cli;
 use crate::exit::Exit;
 use drydock_base::exec::{self, Bounds};
@@ -29,6 +29,9 @@ const MOST_LISTED: ByteSize = ByteSize::mib(16);
 
 impl cli::CiPlan {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        if self.github.github {
+            return shards::plan(ctx, self);
+        }
         show(ctx, &self.selectors, &self.options.into(), self.format)
     }
 }

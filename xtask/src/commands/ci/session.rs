@@ -10,6 +10,7 @@ use super::{Context, RunParameters, capacity, plan, recorded, stored_plan};
 
 mod learning;
 mod parts;
+mod shard;
 
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
@@ -28,8 +29,10 @@ use drydock_ci::report::commands::{self, Commands};
 use drydock_ci::report::{self, Reports, summary};
 use drydock_ci::retell;
 use drydock_ci::run::Run;
+use drydock_ci::shard::{Piece, ShardIdentity};
 use learning::{history_with, learn};
 use parts::{Begin, Ended, Setting};
+pub(super) use shard::{copy_attempts, copy_file};
 
 /// The purpose of a session.
 pub(super) enum Goal {
@@ -41,15 +44,26 @@ pub(super) enum Goal {
     Rerun { selectors: Vec<String> },
     /// A plan that was made elsewhere.
     Planned { plan: Plan },
+    /// A shard of a plan.
+    Shard(Box<ShardGoal>),
+}
+
+/// What a session of a shard is to do.
+pub(super) struct ShardGoal {
+    /// The jobs of the shard.
+    pub(super) plan: Plan,
+    pub(super) identity: ShardIdentity,
+    /// The previous attempt, whose results hold for the jobs that did not fail.
+    pub(super) previous: Option<Piece>,
 }
 
 /// A finished run.
 pub(super) struct Finished {
     pub(super) dir: RunDir,
     pub(super) run: Run,
-    result: RunResult,
-    summary: String,
-    for_runner: Option<RunnerOutput>,
+    pub(super) result: RunResult,
+    pub(super) summary: String,
+    pub(super) for_runner: Option<RunnerOutput>,
 }
 
 /// One session.
@@ -65,6 +79,7 @@ struct Prepared {
     first: Vec<Event>,
     resumed: bool,
     reruns: Option<String>,
+    shard: Option<ShardIdentity>,
 }
 
 impl Session<'_> {
@@ -109,6 +124,7 @@ impl Session<'_> {
                 Some(plan::make(self.ctx, &capacity, &[], Lists::Frozen(&earlier), &mut strange)?)
             }
             Goal::Planned { plan } => Some(plan.clone()),
+            Goal::Shard(shard) => Some(shard.plan.clone()),
             Goal::Resume => None,
         };
         // A missing tool is reported before a directory is created that would become the latest run.
@@ -123,6 +139,7 @@ impl Session<'_> {
         let prepared = match (goal, fresh) {
             (Goal::Fresh { .. } | Goal::Planned { .. }, Some(plan)) => new_run(state, plan)?,
             (Goal::Rerun { selectors }, Some(plan)) => rerun(state, plan, &selectors)?,
+            (Goal::Shard(shard), Some(_)) => shard::prepare(state, *shard)?,
             (Goal::Resume, _) | (_, None) => match resume(state)? {
                 Some(prepared) => prepared,
                 None => return Ok(None),
@@ -140,7 +157,7 @@ impl Session<'_> {
         valgrind: Option<String>,
         signals: &Held,
     ) -> anyhow::Result<Finished> {
-        let Prepared { dir, run, first, resumed, reruns } = prepared;
+        let Prepared { dir, run, first, resumed, reruns, shard } = prepared;
         let state = &self.ctx.state;
         let (history, absent) = history_with(state, &self.parameters.history)?;
         let already: HashMap<JobName, usize> =
@@ -153,7 +170,7 @@ impl Session<'_> {
             valgrind: valgrind.as_deref(),
         };
         let warnings = strange.into_iter().chain(absent).collect();
-        let begin = Begin { resumed, reruns, first, warnings };
+        let begin = Begin { resumed, reruns, shard, first, warnings };
         let Ended { run, failed, mut result } = setting.run(run, begin, signals)?;
         let dir = if dir.is_in_place() {
             dir
@@ -184,7 +201,7 @@ impl Session<'_> {
     }
 }
 
-fn hold_signals() -> anyhow::Result<Held> {
+pub(super) fn hold_signals() -> anyhow::Result<Held> {
     Held::new(Exit::Interrupted.code()).context("cannot hold signals")
 }
 
@@ -198,12 +215,12 @@ fn end_what_a_killed_run_left(state: &State) -> Vec<String> {
 
 fn new_run(state: &State, plan: Plan) -> anyhow::Result<Prepared> {
     let dir = make_dir(state)?;
-    Ok(Prepared { dir, run: Run::new(plan), first: Vec::new(), resumed: false, reruns: None })
+    Ok(Prepared { dir, run: Run::new(plan), first: Vec::new(), resumed: false, reruns: None, shard: None })
 }
 
 /// A directory named after the time and the process: the identifier also names groups and marks processes of the
 /// machine, so that it must differ from those of runs with other state directories.
-fn make_dir(state: &State) -> anyhow::Result<RunDir> {
+pub(super) fn make_dir(state: &State) -> anyhow::Result<RunDir> {
     let now = format!("{}-{:x}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id());
     new_dir(state, &now)
 }
@@ -235,7 +252,7 @@ fn store_anew(state: &State, run: &Run) -> anyhow::Result<RunDir> {
 }
 
 /// Stores the plan and makes the run the latest.
-fn begin(state: &State, dir: &RunDir, plan: &Plan) -> anyhow::Result<()> {
+pub(super) fn begin(state: &State, dir: &RunDir, plan: &Plan) -> anyhow::Result<()> {
     dir.write(paths::PLAN, &serde_json::to_vec(plan)?)?;
     state.set_latest(&dir.id()).with_context(|| format!("cannot write in {}", state.runs().display()))
 }
@@ -265,7 +282,8 @@ fn resume(state: &State) -> anyhow::Result<Option<Prepared>> {
             Some(Event::AttemptEnded { job: planned.name.clone(), record: Box::new(record) })
         })
         .collect();
-    Ok(Some(Prepared { dir, run, first, resumed: true, reruns: None }))
+    let shard = run.started.as_ref().and_then(|started| started.shard.as_deref().cloned());
+    Ok(Some(Prepared { dir, run, first, resumed: true, reruns: None, shard }))
 }
 
 fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prepared> {
@@ -310,5 +328,5 @@ fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prep
         })
         .collect();
     let dir = make_dir(state)?;
-    Ok(Prepared { dir, run: Run::new(whole), first, resumed: false, reruns: Some(last_dir.id()) })
+    Ok(Prepared { dir, run: Run::new(whole), first, resumed: false, reruns: Some(last_dir.id()), shard: None })
 }

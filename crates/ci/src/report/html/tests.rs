@@ -47,6 +47,7 @@ pub(in crate::report) fn begin(run: &mut Run, at: i64, resumed: bool) {
         valgrind: Some("3.24.0".into()),
         revision: None,
         cores: Some(2),
+        shard: None,
     };
     run.apply(&Stamped { at, event: Event::RunStarted(started) });
 }

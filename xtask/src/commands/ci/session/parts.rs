@@ -23,6 +23,7 @@ use drydock_ci::report::commands;
 use drydock_ci::report::terminal::Terminal;
 use drydock_ci::run::Run;
 use drydock_ci::schedule::Schedule;
+use drydock_ci::shard::ShardIdentity;
 use drydock_ci::supervise::{Dispatcher, Recorder, Supervisor};
 
 /// What stays the same in all parts of a run.
@@ -38,6 +39,7 @@ pub(super) struct Setting<'a> {
 pub(super) struct Begin {
     pub(super) resumed: bool,
     pub(super) reruns: Option<String>,
+    pub(super) shard: Option<ShardIdentity>,
     pub(super) first: Vec<Event>,
     pub(super) warnings: Vec<String>,
 }
@@ -91,7 +93,7 @@ impl Setting<'_> {
         recorder
             .reserve()
             .map_err(|error| Failure::infrastructure(format!("{error}; free disk space and try again")))?;
-        if let Some(Begin { resumed, reruns, first, warnings: strange }) = beginning {
+        if let Some(Begin { resumed, reruns, shard, first, warnings: strange }) = beginning {
             recorder.emit_now(Event::RunStarted(RunStarted {
                 id: dir.id(),
                 version: env!("CARGO_PKG_VERSION").into(),
@@ -103,6 +105,7 @@ impl Setting<'_> {
                 valgrind: valgrind.map(str::to_owned),
                 revision: plan::revision(&plan.project),
                 cores: std::thread::available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok()),
+                shard: shard.map(Box::new),
             }));
             let surroundings = Surroundings::now();
             let warnings = warnings(&plan, containment.kind(), weaker, &surroundings.dangers);

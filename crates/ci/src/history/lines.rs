@@ -1,0 +1,49 @@
+//! The lines that a run adds to the history.
+
+use std::collections::HashMap;
+
+use super::Line;
+use crate::event::AttemptRecord;
+use crate::run::Run;
+use crate::schedule::contention;
+use drydock_base::units::JobName;
+
+/// The lines of the attempts of a run, without the first ones of each job that are there `already`.
+pub fn lines(run: &Run, id: &str, already: &HashMap<JobName, usize>, valgrind: Option<&str>) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
+        let already = already.get(&planned.name).copied().unwrap_or(0);
+        if job.carried_from.is_some() {
+            continue;
+        }
+        for attempt in job.attempts.iter().skip(already) {
+            let kind = attempt.verdict.outcome.kind();
+            lines.push(Line {
+                at: attempt.ended,
+                run: id.into(),
+                job: planned.name.as_str().into(),
+                attempt: attempt.number,
+                tool: planned.tool.kind,
+                valgrind: valgrind.map(Into::into),
+                outcome: kind,
+                whole: kind.ran_to_its_end() && !attempt.conditions.reduced,
+                duration_ms: attempt.duration_ms(),
+                cpu_ms: attempt.cpu_ms,
+                uncontended_ms: uncontended(run, attempt),
+                peak: attempt.peak,
+                peak_ms: attempt.peak_ms,
+                reservation: attempt.conditions.reservation,
+                exclusive: attempt.conditions.exclusive,
+                pressure: attempt.evidence.memory.pressure,
+                revision: run.started.as_ref().and_then(|started| started.revision.as_deref().map(Into::into)),
+            });
+        }
+    }
+    lines
+}
+
+/// The wall time without waiting for a processor, where the run knows how many there were.
+fn uncontended(run: &Run, attempt: &AttemptRecord) -> Option<u64> {
+    let started = run.started.as_ref()?;
+    Some(contention::uncontended(attempt.duration_ms(), attempt.cpu_ms, started.cores?, started.capacity.slots))
+}

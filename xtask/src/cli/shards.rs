@@ -1,0 +1,65 @@
+//! `cargo xtask ci plan --github`, `ci --shard` and `ci merge`: one plan for several machines.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use drydock_base::units::{BadValue, parse_limit};
+use drydock_ci::shard::ShardNumber;
+
+/// Options of `ci plan` for several machines.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PlanGithub {
+    /// Plan for several machines: print what each shard takes and costs, or with --format json the matrix of a workflow
+    #[arg(long, requires = "size")]
+    pub github: bool,
+    /// Number of shards, at most 256; fewer are made where there are not as many jobs
+    #[arg(long, value_name = "N", group = "size", requires = "github", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub shards: Option<u16>,
+    /// Time within which all shards are to end, such as 10m; as few shards as possible are made
+    #[arg(long, value_name = "TIME", group = "size", requires = "github", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// File to write the plan to. Jobs that make what others share, or what tests are listed from, are run first, and
+    /// their results are put beside the file. Without it, nothing is run
+    #[arg(long, value_name = "FILE", requires = "github")]
+    pub output: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, BadValue> {
+    parse_limit(text)
+}
+
+/// Options of running one shard.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ShardOptions {
+    /// Run one shard of a plan, such as 2/7
+    #[arg(long, value_name = "I/N", requires = "plan", conflicts_with_all = ["selectors", "resume", "dry_run"])]
+    pub shard: Option<ShardNumber>,
+    /// File that `ci plan --github --output` wrote
+    #[arg(long, value_name = "FILE", requires = "shard")]
+    pub plan: Option<PathBuf>,
+    /// Directory of this shard's previous attempt: only what failed or has no result there is run again
+    #[arg(long, value_name = "DIR", requires = "shard")]
+    pub previous: Option<PathBuf>,
+    /// Directory to copy the finished run to, for `ci merge` [default: it stays in the state directory]
+    #[arg(long, value_name = "DIR", requires = "shard")]
+    pub output: Option<PathBuf>,
+}
+
+/// `cargo xtask ci merge`
+#[derive(Debug, Args)]
+pub(crate) struct CiMerge {
+    /// Directories of shards, or directories that hold those of several
+    #[arg(value_name = "DIR", required = true)]
+    pub directories: Vec<PathBuf>,
+    /// File that `ci plan --github --output` wrote
+    #[arg(long, value_name = "FILE")]
+    pub plan: PathBuf,
+    /// Directory to copy the merged run to [default: it stays in the state directory]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Exit with code 6 if a job was flaky
+    #[arg(long)]
+    pub fail_on_flaky: bool,
+}

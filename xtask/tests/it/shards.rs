@@ -1,0 +1,190 @@
+//! One plan for several machines: planned, run in parts with state directories of their own, and merged.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Finished, Project, RunJson, git, text};
+
+/// A build that all need, twelve items, one that fails until a file `fixed` is there, and one that needs a big machine.
+fn project() -> Project {
+    let mut project = Project::new().file(".gitignore", "target\nout\nfixed\nart\n").jobs(
+        "runners:\n\
+         \x20 hosted: {runs-on: ubuntu-24.04, cores: 2, memory: 1GiB, setup: 5s}\n\
+         \x20 big: {runs-on: [self-hosted, big], cores: 8, memory: 8GiB, cost: 4}\n\
+         defaults: {memory: 16MiB, timeout: 1m}\n\
+         jobs:\n\
+         \x20 build: {run: [sh, -c, \"mkdir -p out && echo built >> out/b\"]}\n\
+         \x20 units:\n\
+         \x20   needs: [build]\n\
+         \x20   for-each: {glob: \"t/*.t\"}\n\
+         \x20   run: [sh, -c, \"test -e out/b && echo says-{stem}\"]\n\
+         \x20 merge: {needs: [build], run: [sh, -c, \"echo telling-42; test -e fixed\"]}\n\
+         \x20 huge: {run: [\"true\"], memory: 4GiB}\n",
+    );
+    for number in 0..12 {
+        project = project.file(&format!("t/x{number}.t"), "");
+    }
+    git(project.path(), &["init", "-q"]);
+    git(project.path(), &["add", "."]);
+    git(project.path(), &["commit", "-qm", "x"]);
+    project
+}
+
+#[track_caller]
+fn ends(finished: &Finished, code: i32) {
+    assert_eq!(finished.code(), code, "{}", finished.transcript());
+}
+
+/// A call with the state directory of a machine of that name.
+fn on(project: &Project, machine: &str, args: &[&str]) -> Finished {
+    let state = text(&project.path().join("target").join(machine));
+    project.xtask(&[&["--state", &state, "ci"], args].concat()).run()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target)
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_plan_is_run_in_shards_and_merged_and_nothing_missing_passes() {
+    let project = project();
+    let art = project.path().join("art");
+    let plan = text(&art.join("plan.json"));
+    let shown = on(&project, "plan", &["plan", "--github", "--shards", "3"]);
+    ends(&shown, 0);
+    assert!(shown.stdout.contains("huge needs 4 GiB, and jobs on hosted may use 960 MiB"), "{}", shown.stdout);
+    assert!(!art.exists(), "a plan that is only shown writes nothing");
+    fs::create_dir(&art).unwrap();
+    let made = on(&project, "plan", &["plan", "--github", "--shards", "3", "--output", &plan, "--format", "json"]);
+    ends(&made, 0);
+    let matrix: serde_json::Value = serde_json::from_str(&made.stdout).unwrap();
+    let include = matrix["include"].as_array().unwrap();
+    assert_eq!((include.len(), include[0]["shard"].as_str()), (3, Some("1/3")));
+    assert_eq!(
+        (include[0]["runs-on"].clone(), include[2]["runs-on"].clone()),
+        ("ubuntu-24.04".into(), serde_json::json!(["self-hosted", "big"]))
+    );
+
+    let shard = |number: usize, more: &[&str]| {
+        let name = format!("{number}/3");
+        let output = text(&art.join(format!("s{number}")));
+        on(&project, &format!("m{number}"), &[&["--shard", &name, "--plan", &plan, "--output", &output], more].concat())
+    };
+    let codes: Vec<i32> = (1..=3).map(|number| shard(number, &[]).code()).collect();
+    let failed = codes.iter().position(|code| *code == 1).unwrap() + 1;
+    assert_eq!(codes.iter().filter(|code| **code == 0).count(), 2, "{codes:?}");
+    ends(&on(&project, "m1", &["--shard", "4/4", "--plan", &plan]), 2);
+    ends(&on(&project, "m1", &["--shard", "1/3"]), 2);
+
+    let merge = |dirs: &[PathBuf]| {
+        let dirs: Vec<String> = dirs.iter().map(|dir| text(dir)).collect();
+        let mut args: Vec<&str> = vec!["merge", "--plan", &plan];
+        args.extend(dirs.iter().map(String::as_str));
+        on(&project, "merged", &args)
+    };
+    let all: Vec<PathBuf> = (1..=3).map(|number| art.join(format!("s{number}"))).collect();
+    ends(&merge(&all), 1);
+    let state = project.path().join("target/merged");
+    let run = RunJson::latest(&state).unwrap();
+    assert_eq!((run.jobs.len(), run.job("merge").unwrap().result.as_str()), (15, "failed"));
+    // It has the logs of all, and is like any other run.
+    let explained = on(&project, "merged", &["explain", "merge"]);
+    assert!(explained.stdout.contains("│ telling-42"), "{}", explained.transcript());
+    let latest = state.join("runs/latest");
+    for job in &run.jobs {
+        assert!(latest.join(job.attempts[0].log.as_ref().unwrap()).is_file(), "{}", job.name);
+    }
+    let html = fs::read_to_string(latest.join("report.html")).unwrap();
+    assert!(html.contains("says-x11") || html.contains("telling-42"));
+    // Every attempt is in the history once, also those of the build, and once more merging adds none.
+    let lines = || fs::read_to_string(state.join("history.jsonl")).unwrap().lines().count();
+    assert_eq!(lines(), 16, "15 jobs, and the build twice");
+    ends(&merge(&all), 1);
+    assert_eq!(lines(), 16);
+
+    // What must not pass. The failed shard is left out where the code is to be that of the trouble.
+    let good = art.join(format!("s{}", if failed == 1 { 2 } else { 1 }));
+    let scratch = project.path().join("target/scratch");
+    let with = |change: &dyn Fn(&Path)| {
+        let copied = scratch.join("s");
+        copy(&good, &copied);
+        change(&copied);
+        let finished = merge(&[copied.clone(), art.join("s3")]);
+        fs::remove_dir_all(&copied).unwrap();
+        finished
+    };
+    let lost = with(&|_| ());
+    ends(&lost, 5);
+    assert!(lost.stderr.contains(&format!("no result of shard {failed}/3 (hosted)")), "{}", lost.stderr);
+    let first = |dir: &Path, name: &str| {
+        fs::read_dir(dir.join("jobs/units")).unwrap().next().unwrap().unwrap().path().join("1").join(name)
+    };
+    let tampered = with(&|dir| fs::write(first(dir, "log"), "other").unwrap());
+    ends(&tampered, 7);
+    assert!(tampered.stderr.contains("was cut or lengthened"), "{}", tampered.stderr);
+    ends(&with(&|dir| fs::remove_file(first(dir, "log")).unwrap()), 7);
+    let link = with(&|dir| {
+        fs::remove_dir_all(dir.join("jobs")).unwrap();
+        std::os::unix::fs::symlink("/", dir.join("jobs")).unwrap();
+    });
+    ends(&link, 7);
+    copy(&good, &scratch.join("twice"));
+    let twice = merge(&[good.clone(), scratch.join("twice"), art.join("s3")]);
+    ends(&twice, 2);
+    assert!(twice.stderr.contains("has 2 results, and none completes another"), "{}", twice.stderr);
+    let nonsense = merge(&[project.path().join("t")]);
+    ends(&nonsense, 2);
+    assert!(nonsense.stderr.contains("has no journal"), "{}", nonsense.stderr);
+    // A job may have the name of a command; it is run by its selector.
+    ends(&project.xtask(&["ci", "run", "merge", "--dry-run"]).run(), 0);
+
+    // A second attempt of the failed shard runs only what failed, and what that needs.
+    fs::write(project.path().join("fixed"), "").unwrap();
+    fs::remove_file(project.path().join("out/b")).unwrap();
+    let before = text(&art.join(format!("s{failed}")));
+    let (name, again) = (format!("{failed}/3"), text(&art.join("again")));
+    let second = ["--shard", &name, "--plan", &plan, "--previous", &before, "--output", &again];
+    let second = on(&project, "fresh", &second);
+    ends(&second, 0);
+    assert_eq!(fs::read_to_string(project.path().join("out/b")).unwrap(), "built\n");
+    assert!(second.stderr.contains("merge runs again: its previous attempt"), "{}", second.stderr);
+    assert_eq!(second.stderr.matches(" pass ").count(), 2, "{}", second.stderr);
+    ends(&merge(&[art.clone()]), 0);
+    let run = RunJson::latest(&state).unwrap();
+    assert!(run.jobs.iter().all(|job| job.result == "passed"));
+    assert!(run.jobs.iter().all(|job| latest.join(job.attempts[0].log.as_ref().unwrap()).is_file()));
+    // The previous attempt of another shard is not its own.
+    let other = text(&art.join(format!("s{}", failed % 3 + 1)));
+    ends(&on(&project, "fresh", &["--shard", &name, "--plan", &plan, "--previous", &other]), 2);
+
+    // Another commit, and another declaration.
+    fs::write(project.path().join("t/x0.t"), "changed").unwrap();
+    git(project.path(), &["commit", "-qam", "y"]);
+    let moved = on(&project, "m1", &["--shard", "1/3", "--plan", &plan]);
+    ends(&moved, 2);
+    assert!(moved.stderr.contains("is a plan for commit"), "{}", moved.stderr);
+    let declaration = fs::read_to_string(project.path().join("ci/jobs.yaml")).unwrap();
+    fs::write(project.path().join("ci/jobs.yaml"), format!("{declaration}  more: {{run: [\"true\"]}}\n")).unwrap();
+    let changed = on(&project, "m1", &["--shard", "1/3", "--plan", &plan]);
+    ends(&changed, 2);
+    assert!(changed.stderr.contains("was made from another ci/jobs.yaml"), "{}", changed.stderr);
+
+    // A job that no class has room for, at its place.
+    fs::write(project.path().join("ci/jobs.yaml"), declaration.replace("4GiB", "40GiB")).unwrap();
+    let unfit = on(&project, "plan", &["plan", "--github", "--duration", "10m"]);
+    ends(&unfit, 3);
+    assert!(
+        unfit.stderr.contains("ci/jobs.yaml:12:3: `huge` fits no class of machines: it declares 40 GiB of memory"),
+        "{}",
+        unfit.stderr
+    );
+}
