@@ -235,7 +235,7 @@ fn check_project(ctx: &Context, frozen: &FrozenPlan, file: &Path) -> anyhow::Res
             "{} was made from another {}; make the plan again with `{}`",
             file.display(),
             suite.file.display(),
-            hint::drydock(&["ci", "plan", "--github", "--shards", "N"])
+            hint::drydock(&["ci", "plan"])
         )));
     }
     if let (Some(here), Some(planned)) = (plan::revision(&ctx.declarations.project), &frozen.revision) {

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use super::{Prepared, ShardGoal, make_dir, new_run};
 use drydock_base::failure::Failure;
 use drydock_base::paths::{self, RunDir, State};
-use drydock_ci::event::JobResult;
+use drydock_ci::event::{Event, JobResult};
 use drydock_ci::journal::Journal;
 use drydock_ci::retell;
 use drydock_ci::run::{JobState, Run};
@@ -47,14 +47,12 @@ pub(super) fn prepare(state: &State, goal: ShardGoal) -> anyhow::Result<Prepared
         wanted.extend(state.attempts.iter().map(|attempt| (name.clone(), attempt.number)));
         kept.jobs[position] = JobState { carried_from: None, ..state.clone() };
     }
-    for text in failures(&previous, &repeat) {
-        kept.warnings.push(text);
-    }
     copy_attempts(&previous.dir, &dir, &|job, attempt| wanted.contains(&(job.to_owned(), attempt)))?;
     let events = retell::events(&kept);
     Journal::write_anew(&dir, &events)?.close()?;
     let run = Run::replay(kept.plan, &events);
-    Ok(Prepared { dir, run, first: Vec::new(), resumed: false, reruns: Some(previous.id), shard: Some(identity) })
+    let first = failures(&previous, &repeat).into_iter().map(|text| Event::Warning { text }).collect();
+    Ok(Prepared { dir, run, first, resumed: false, reruns: Some(previous.id), shard: Some(identity) })
 }
 
 /// What became of the jobs that are run again, in their previous attempt.
