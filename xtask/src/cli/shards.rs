@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::Audience;
+
 use drydock_base::units::{BadValue, parse_limit};
 use drydock_ci::shard::ShardNumber;
 
@@ -62,4 +64,7 @@ pub(crate) struct CiMerge {
     /// Exit with code 6 if a job was flaky
     #[arg(long)]
     pub fail_on_flaky: bool,
+    /// Who reads the output
+    #[arg(long, value_enum, default_value_t = Audience::Auto)]
+    pub output_for: Audience,
 }

@@ -158,7 +158,7 @@ fn a_plan_is_run_in_shards_and_merged_and_nothing_missing_passes() {
     assert_eq!(fs::read_to_string(project.path().join("out/b")).unwrap(), "built\n");
     assert!(second.stderr.contains("merge runs again: its previous attempt"), "{}", second.stderr);
     assert_eq!(second.stderr.matches(" pass ").count(), 2, "{}", second.stderr);
-    ends(&merge(&[art.clone()]), 0);
+    ends(&merge(std::slice::from_ref(&art)), 0);
     let run = RunJson::latest(&state).unwrap();
     assert!(run.jobs.iter().all(|job| job.result == "passed"));
     assert!(run.jobs.iter().all(|job| latest.join(job.attempts[0].log.as_ref().unwrap()).is_file()));

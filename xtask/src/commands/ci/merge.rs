@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::actions::RunnerOutput;
 use super::session::{begin, copy_attempts, make_dir};
 use super::{Context, shards};
 use crate::cli;
@@ -38,7 +39,12 @@ impl cli::CiMerge {
         let history = learn(state, &merged.pieces);
         let reports = Reports::new(Commands::now(), &merged.run, &dir, &history);
         report::write_all(reports.input(result))?;
-        output::out(summary::render(reports.input(result)).trim_end());
+        let text = summary::render(reports.input(result));
+        if self.output_for.is_github() {
+            RunnerOutput::new(reports.input(result)).print(&text);
+        } else {
+            output::out(text.trim_end());
+        }
         for trouble in &merged.troubles {
             output::err(format_args!("error: {trouble}"));
         }

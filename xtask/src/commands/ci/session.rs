@@ -63,7 +63,7 @@ pub(super) struct Finished {
     pub(super) run: Run,
     pub(super) result: RunResult,
     pub(super) summary: String,
-    pub(super) for_runner: Option<RunnerOutput>,
+    for_runner: Option<RunnerOutput>,
 }
 
 /// One session.
@@ -82,6 +82,16 @@ struct Prepared {
     shard: Option<ShardIdentity>,
 }
 
+impl Finished {
+    /// Prints the result for people or for a runner.
+    pub(super) fn print(&self) {
+        match &self.for_runner {
+            Some(runner) => runner.print(&self.summary),
+            None => output::out(self.summary.trim_end()),
+        }
+    }
+}
+
 impl Session<'_> {
     /// Runs the jobs, and prints the result.
     pub(super) fn run(self, goal: Goal) -> anyhow::Result<Exit> {
@@ -96,10 +106,7 @@ impl Session<'_> {
             output::out(format_args!("run {} has already finished{repeat}", dir.id()));
             return Ok(result.into());
         };
-        match &finished.for_runner {
-            Some(runner) => runner.print(&finished.summary),
-            None => output::out(finished.summary.trim_end()),
-        }
+        finished.print();
         Ok(finished.result.into())
     }
 

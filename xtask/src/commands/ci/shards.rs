@@ -217,7 +217,7 @@ pub(super) fn run(
     let goal = ShardGoal { plan, identity, previous };
     let finished = Session { ctx, parameters }.supervised(Goal::Shard(Box::new(goal)))?;
     let Some(finished) = finished else { return Err(Failure::infrastructure("the shard has not run")) };
-    output::out(finished.summary.trim_end());
+    finished.print();
     shard::seal(&finished.dir).context("cannot close the run of the shard; is the disk full?")?;
     let shown = target.as_deref().unwrap_or(finished.dir.root());
     if let Some(target) = &target {
