@@ -95,6 +95,9 @@ impl Demand {
     }
 
     fn variance(self) -> u128 {
+        if self.deviation == 0 {
+            return 0;
+        }
         u128::from(self.deviation).saturating_mul(self.deviation.into())
     }
 }
@@ -127,6 +130,9 @@ impl Total {
     /// Whether the jobs stay within so many bytes, with the probability that is asked for.
     pub fn fits(self, bytes: u64, safety: Safety) -> bool {
         let Some(room) = bytes.checked_sub(self.mean) else { return false };
+        if self.variance == 0 {
+            return true;
+        }
         let squared = |value: u64| u128::from(value).saturating_mul(value.into());
         squared(room).saturating_mul(squared(EIGHTHS)) >= self.variance.saturating_mul(squared(safety.0))
     }

@@ -11,16 +11,17 @@ pub const QUICK: usize = 10_000;
 /// The search stops at orders that exceed the lower bound by at most one part in this many.
 const GOOD_ENOUGH: u64 = 500;
 
-/// The positions of the jobs, best first. The same seed gives the same order. The search costs so many simulated
-/// starts.
+/// The positions of the jobs, best first. The same seed gives the same order. It costs so many simulated
+/// starts, or as many as the list orders need.
 ///
 /// Strongly NP-hard in general, so: the best of several list orders (dominant share, longest chain, biggest first),
 /// each simulated with the live run's admission, then a local search that moves jobs in the best order found.
 pub fn order(workload: &Workload, limits: Limits, seed: u64, starts: usize) -> Vec<usize> {
     let all: Vec<usize> = (0..workload.tasks.len()).collect();
     let bound = bound::lower(workload, limits).makespan;
-    let orders = keys(workload, limits).iter().map(|keys| by_descending(&all, keys)).collect();
-    Search { workload, limits, running: &[], bound }.best(orders, seed, starts)
+    let orders: Vec<Vec<usize>> = keys(workload, limits).iter().map(|keys| by_descending(&all, keys)).collect();
+    let first = orders.len() * all.len();
+    Search { workload, limits, running: &[], bound }.best(orders, seed, starts.saturating_sub(first))
 }
 
 /// The duration of the simulated run in the more promising of two list orders, in milliseconds.

@@ -44,6 +44,11 @@ impl Queue {
         self.ready.set(rank, demand);
     }
 
+    /// The same for many jobs at once.
+    pub(super) fn insert_all(&mut self, jobs: impl Iterator<Item = (usize, Demand)>) {
+        self.ready.set_all(jobs);
+    }
+
     /// A ready job is not to start any more.
     pub(super) fn remove(&mut self, rank: usize) {
         self.ready.clear(rank);
@@ -82,13 +87,16 @@ impl Queue {
         if self.running() >= self.slots {
             return None;
         }
-        let first = self.ready.first()?;
         let kept = self.waiting.as_ref().filter(|waiting| waiting.passes >= MAX_PASSES);
         if self.running.is_empty() {
-            return Some(kept.map_or(first, |waiting| waiting.rank));
+            return kept.map(|waiting| waiting.rank).or_else(|| self.ready.first());
         }
         let Some(waiting) = kept else {
-            if self.waiting.is_none() && !self.fits(self.ready.get(first)) {
+            if self.waiting.is_none() {
+                let first = self.ready.first()?;
+                if self.fits(self.ready.get(first)) {
+                    return Some(first);
+                }
                 self.waiting = Some(Waiting { rank: first, passes: 0, beside: Vec::new() });
             }
             return self.ready.find(|demand, is_job| self.may_fit(demand, is_job));
@@ -229,13 +237,28 @@ impl Smallest {
         self.nodes[node] = demand;
         while node > 1 {
             node /= 2;
-            let (left, right) = (self.nodes[2 * node], self.nodes[2 * node + 1]);
-            let smaller = Demand { mean: left.mean.min(right.mean), deviation: left.deviation.min(right.deviation) };
+            let smaller = self.smaller(node);
             if self.nodes[node] == smaller {
                 break;
             }
             self.nodes[node] = smaller;
         }
+    }
+
+    /// Sets many, and then makes each minimum once.
+    fn set_all(&mut self, ranks: impl Iterator<Item = (usize, Demand)>) {
+        for (rank, demand) in ranks {
+            self.nodes[self.leaves + rank] = demand;
+        }
+        for node in (1..self.leaves).rev() {
+            self.nodes[node] = self.smaller(node);
+        }
+    }
+
+    /// The minima of the two nodes below.
+    fn smaller(&self, node: usize) -> Demand {
+        let (left, right) = (self.nodes[2 * node], self.nodes[2 * node + 1]);
+        Demand { mean: left.mean.min(right.mean), deviation: left.deviation.min(right.deviation) }
     }
 
     /// The first rank with a job.

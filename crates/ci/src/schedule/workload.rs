@@ -232,14 +232,16 @@ impl<'a> Simulation<'a> {
         for (number, task) in running.iter().enumerate() {
             simulation.queue.occupy(order.len() + number, task.demand);
         }
+        let mut ready = Vec::with_capacity(order.len());
         for (rank, job) in order.iter().enumerate() {
             let group = workload.group[*job];
             if simulation.missing[group] == 0 {
-                simulation.queue.insert(rank, simulation.demands[rank]);
+                ready.push((rank, simulation.demands[rank]));
             } else {
                 simulation.members[group].push(rank);
             }
         }
+        simulation.queue.insert_all(ready.into_iter());
         simulation
     }
 
