@@ -21,7 +21,7 @@ mod v1;
 mod v2;
 
 pub use killers::OomdKill;
-pub use scope::{enter as enter_scope, is_needed as needs_scope};
+pub use scope::{enter as enter_scope, is_available as has_scope, is_needed as needs_scope};
 
 /// The kinds of containment, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::containment::{self, Kind};
 use crate::evidence::SupervisorLoss;
+use crate::probe::systemd::{self, Unit};
 use crate::probe::{host, userspace};
 use drydock_base::units::ByteSize;
 
@@ -31,6 +32,14 @@ pub enum Danger {
     Daemon {
         /// The name of its program.
         name: String,
+    },
+    /// `OOMPolicy=stop` of a systemd unit that Drydock is in: when the kernel kills a job for lack of memory, systemd ends
+    /// all that is in the unit.
+    UnitStop {
+        /// The unit.
+        unit: Unit,
+        /// Whether Drydock's own cgroup is that of the unit, so that jobs can have cgroups outside of it.
+        is_own: bool,
     },
     /// `memory.high` of a cgroup that Drydock is in: above it, the kernel slows its processes down.
     Throttle {
@@ -58,6 +67,8 @@ impl Danger {
             Danger::GroupKill { .. } => containment != Kind::V2,
             // It kills one of the cgroups that have no others below them: with version 2, those of the jobs.
             Danger::SystemdOomd => containment != Kind::V2,
+            // The cgroups of jobs are made beside that of the unit.
+            Danger::UnitStop { is_own, .. } => containment != Kind::V2 || !is_own,
             Danger::Panic | Danger::AllocatingTask => true,
             Danger::Daemon { .. } | Danger::Throttle { .. } | Danger::KillDisabled { .. } => false,
         }
@@ -85,6 +96,17 @@ impl Danger {
             Danger::SystemdOomd => "systemd-oomd may kill a job before the kernel does".into(),
             Danger::Daemon { name } => {
                 format!("{name} may kill a job while the kernel still finds memory for it")
+            }
+            Danger::UnitStop { unit, .. } => {
+                let set = format!("`OOMPolicy=stop` is set for the systemd unit {}", unit.name);
+                if self.kills_supervisor(containment) {
+                    format!(
+                        "{set}: when the kernel kills a job for lack of memory, systemd ends Drydock and all jobs; set \
+                         `OOMPolicy=continue` or `Delegate=yes` for it, or {instead}"
+                    )
+                } else {
+                    format!("{set}, so the jobs of this run get cgroups outside of it")
+                }
             }
             Danger::Throttle { group, high } => format!(
                 "above {} (`memory.high` of {}), the kernel slows jobs down until they time out",
@@ -117,6 +139,8 @@ pub fn find() -> Vec<Danger> {
             found.push(Danger::GroupKill { group: group.clone(), limit: limits.min() });
         }
     }
+    let stopped = systemd::stopped_at_kills(&groups).into_iter();
+    found.extend(stopped.map(|unit| Danger::UnitStop { is_own: groups.first() == Some(&unit.group), unit }));
     found.extend(throttles());
     for group in containment::own_groups(Kind::V1) {
         if containment::read_keyed(group.join("memory.oom_control"), "oom_kill_disable").is_ok_and(|set| set == 1) {
@@ -133,6 +157,21 @@ pub fn find() -> Vec<Danger> {
     found.extend(is_set("panic_on_oom").then_some(Danger::Panic));
     found.extend(is_set("oom_kill_allocating_task").then_some(Danger::AllocatingTask));
     found
+}
+
+/// One sentence for each systemd unit around this process that is being stopped because the kernel killed a process in it.
+pub(crate) fn who_stops_drydock() -> Vec<String> {
+    let units = systemd::stopped_at_kills(&containment::own_groups(Kind::V2));
+    let stopped = units.into_iter().filter(Unit::is_stopped_for_memory);
+    stopped
+        .map(|unit| {
+            format!(
+                "systemd ends the unit {} with Drydock and all jobs, since the kernel killed a process in it for lack of \
+                 memory; set `OOMPolicy=continue` or `Delegate=yes` for it",
+                unit.name
+            )
+        })
+        .collect()
 }
 
 /// The cgroups around this process with a `memory.high`.

@@ -3,4 +3,5 @@
 pub mod host;
 pub mod kmsg;
 pub mod process;
+pub mod systemd;
 pub mod userspace;

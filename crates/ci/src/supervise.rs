@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
 use super::containment::{Containment, signal_process};
+use super::dangers;
 use super::event::{AttemptRecord, AttemptStarting, Event, Measured};
 use super::evidence::{End, Evidence, KillReason};
 use super::log::FinishedLog;
@@ -390,6 +391,9 @@ impl<'a> Supervisor<'a> {
         let first = *self.stop.first_interrupt.get_or_insert(now);
         let repeated = now.duration_since(first) > ONE_INTERRUPTION;
         self.stop(KillReason::Cancel, if repeated { Signal::KILL } else { Signal::TERM });
+        if !repeated && signal == Signal::TERM.as_raw() {
+            dangers::who_stops_drydock().into_iter().for_each(|text| self.dispatcher.warn(text));
+        }
     }
 
     /// Starts no further job, and ends the running ones.

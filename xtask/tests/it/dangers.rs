@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::support::{AttemptJson, Project, RunJson, fixtures, need_tool, xtask_binary};
 use crate::vm::{self, Console, Guest, Hierarchy};
 
+mod systemd;
+
 const MIB: u64 = 1 << 20;
 
 /// The jobs of all scenarios; each run selects its own.

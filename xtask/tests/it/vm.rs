@@ -49,6 +49,8 @@ pub(crate) struct Guest {
     files: BTreeMap<PathBuf, PathBuf>,
     script: String,
     disk: Option<PathBuf>,
+    /// Whether it goes on with the system on its disk, instead of the script.
+    is_on_disk: bool,
     dies_at: Option<String>,
 }
 
@@ -70,6 +72,19 @@ echo "@@exit $code $(cut -d' ' -f1 /proc/uptime)"
 poweroff -f
 "#;
 
+/// The same for a guest that goes on with the system on its disk.
+const INIT_OF_DISK: &str = r#"#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /dev /bin /sbin /root
+/bin/busybox --install -s
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin
+mount -t proc proc /proc
+mount -t devtmpfs devtmpfs /dev
+{modules}mount -t ext4 /dev/vda /root
+umount /proc
+mount --move /dev /root/dev
+exec switch_root /root /sbin/init
+"#;
+
 impl Guest {
     /// A guest that runs the script (busybox `sh`, as root, on cgroup v2) and powers itself off. Nothing but busybox
     /// is in it until it is added.
@@ -77,7 +92,21 @@ impl Guest {
         let files = BTreeMap::from([("bin/busybox".into(), "/bin/busybox".into())]);
         let limit = Duration::from_secs(180);
         let script = script.to_owned();
-        Self { hierarchy: Hierarchy::V2, memory_mib, limit, files, script, disk: None, dies_at: None }
+        Self {
+            hierarchy: Hierarchy::V2,
+            memory_mib,
+            limit,
+            files,
+            script,
+            disk: None,
+            is_on_disk: false,
+            dies_at: None,
+        }
+    }
+
+    /// A guest that boots the system on a disk, and ends when that is powered off.
+    pub(crate) fn of_disk(memory_mib: u32, image: &Path) -> Self {
+        Self { is_on_disk: true, ..Self::new(memory_mib, "").disk(image) }
     }
 
     /// A guest that runs one test of this very binary, ignored or not, with what the tests of memory and deaths need.
@@ -189,7 +218,8 @@ impl Guest {
                 // the emulated timer may miss the kernel's check of it.
                 .args([
                     "-append",
-                    "console=ttyS0 panic=-1 loglevel=3 mitigations=off random.trust_cpu=on no_timer_check",
+                    "console=ttyS0 panic=-1 loglevel=3 mitigations=off random.trust_cpu=on no_timer_check psi=1 \
+                     systemd.show_status=0",
                 ])
                 .stdin(Stdio::null())
                 .spawn()
@@ -213,7 +243,8 @@ impl Guest {
             .filter(|module| self.files.contains_key(Path::new(&module[1..])))
             .map(|module| format!("insmod {module}\n"))
             .collect();
-        INIT.replace("{cgroups}", self.hierarchy.mount()).replace("{modules}", &modules)
+        let init = if self.is_on_disk { INIT_OF_DISK } else { INIT };
+        init.replace("{cgroups}", self.hierarchy.mount()).replace("{modules}", &modules)
     }
 
     fn write_initramfs(&self, path: &Path) {

@@ -75,7 +75,8 @@ impl Group for Tree {
     fn usage(&mut self, adopted: &[u32]) -> io::Result<Usage> {
         let members = self.scan(adopted)?;
         let bytes = members.iter().filter_map(|pid| process::pss(*pid)).sum();
-        self.peak = self.peak.max(Some(bytes));
+        // None was left, or could be read.
+        self.peak = self.peak.max(Some(bytes).filter(|bytes| *bytes > 0));
         for pid in members {
             if self.pids.len() < REMEMBERED && !self.pids.contains(&pid) {
                 self.pids.push(pid);

@@ -17,35 +17,31 @@ pub fn is_needed() -> bool {
 
 /// Replaces this process by itself inside `systemd-run --scope` with `Delegate=yes`. Returns when that is not possible.
 pub fn enter() {
-    let is_root = rustix::process::geteuid().is_root();
-    let manager = if is_root {
+    let Ok(program) = std::env::current_exe() else { return };
+    // After exec, a failure of systemd-run would look like one of the run.
+    if is_available() {
+        // `exec` returns only an error; the run then goes on outside a scope.
+        drop(scope().arg(program).args(std::env::args_os().skip(1)).env(INSIDE, "1").exec());
+    }
+}
+
+/// Whether systemd makes a delegated scope for this user: tried with `true`.
+pub fn is_available() -> bool {
+    let manager = if rustix::process::geteuid().is_root() {
         Path::new("/run/systemd/private").exists()
     } else {
         std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|dir| Path::new(&dir).join("systemd/private").exists())
     };
-    let Ok(program) = std::env::current_exe() else { return };
-    if !manager {
-        return;
-    }
-    let scope = || {
-        let mut command = std::process::Command::new("systemd-run");
-        if !is_root {
-            command.arg("--user");
-        }
-        command.args(["--scope", "--quiet", "--collect", "--property=Delegate=yes", "--"]);
-        command
-    };
-    // After exec, a failure of systemd-run would look like one of the run. So it is first tried with `true`.
     let quiet = std::process::Stdio::null;
-    let works = scope()
-        .arg("true")
-        .stdin(quiet())
-        .stdout(quiet())
-        .stderr(quiet())
-        .status()
-        .is_ok_and(|status| status.success());
-    if works {
-        // `exec` returns only an error; the run then goes on outside a scope.
-        drop(scope().arg(program).args(std::env::args_os().skip(1)).env(INSIDE, "1").exec());
+    let tried = || scope().arg("true").stdin(quiet()).stdout(quiet()).stderr(quiet()).status();
+    manager && tried().is_ok_and(|status| status.success())
+}
+
+fn scope() -> std::process::Command {
+    let mut command = std::process::Command::new("systemd-run");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--user");
     }
+    command.args(["--scope", "--quiet", "--collect", "--property=Delegate=yes", "--"]);
+    command
 }

@@ -14,9 +14,11 @@ use super::{
     Containment, Group, Kind, OomdKill, Unavailable, Usage, mounts, read_keyed, read_members, read_number,
     remove_group, with_escaped, without_cache,
 };
+use rustix::fs::{XattrFlags, setxattr};
+
 use crate::capacity;
 use crate::evidence::{GroupCounters, Reading};
-use crate::probe::host;
+use crate::probe::{host, systemd};
 use crate::spawn::Program;
 use drydock_base::units::ByteSize;
 
@@ -47,11 +49,21 @@ impl V2 {
             return V2::below(&own.dir, &own.path, &name).map_err(refused);
         }
         let me = std::process::id();
-        let only_me = fs::read_to_string(own.dir.join("cgroup.procs"))
-            .is_ok_and(|text| text.lines().all(|line| line.parse() == Ok(me)));
-        if only_me {
+        let only_me = || {
+            fs::read_to_string(own.dir.join("cgroup.procs"))
+                .is_ok_and(|text| text.lines().all(|line| line.parse() == Ok(me)))
+        };
+        // In a unit that ends with the first process that the kernel kills in it, no job may have its cgroup.
+        let ends_with_jobs = || {
+            let stopped = systemd::stopped_at_kills(&super::own_groups(Kind::V2));
+            stopped.iter().any(|unit| unit.group == own.dir)
+        };
+        if only_me() && !ends_with_jobs() {
             let leaf = own.dir.join(format!("{name}-supervisor"));
             fs::create_dir_all(&leaf).map_err(refused)?;
+            // systemd-oomd takes the cgroup that was searched most for free memory: without a job in it, that may be Drydock's,
+            // whose files were dropped from memory (systemd.resource-control(5), `ManagedOOMPreference=avoid`).
+            setxattr(&leaf, "user.oomd_avoid", b"1", XattrFlags::empty()).ok();
             fs::write(leaf.join("cgroup.procs"), "0").map_err(refused)?;
             let mut made = V2::below(&own.dir, &own.path, &name).map_err(refused)?;
             made.moved = Some((leaf, dir()));

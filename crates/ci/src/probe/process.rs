@@ -130,12 +130,22 @@ pub fn command_line(pid: u32) -> String {
     text
 }
 
-/// Reaps a child that has ended. Returns the CPU time of it and of all descendants that were waited for, user and system.
+/// What a child and all descendants that were waited for used, together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    /// CPU time, user and system.
+    pub cpu: Duration,
+    /// The most resident memory that one of them had, in bytes. A process starts with that of the one that started it, so
+    /// there is none unless it is more than this process ever had.
+    pub resident: Option<u64>,
+}
+
+/// Reaps a child that has ended.
 ///
 /// # Errors
 /// It is not a child of this process, or has not ended.
 #[expect(unsafe_code, reason = "rustix does not return the resource usage of a child")]
-pub fn reap(pid: u32) -> io::Result<Duration> {
+pub fn reap(pid: u32) -> io::Result<Spent> {
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
     let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
     // SAFETY: both pointers lead to values of their types, and a zeroed `rusage` is a valid one.
@@ -143,9 +153,23 @@ pub fn reap(pid: u32) -> io::Result<Duration> {
         unsafe { (libc::wait4(pid, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()), usage.assume_init()) };
     match reaped {
         0 => Err(io::ErrorKind::WouldBlock.into()),
-        1.. => Ok(duration(usage.ru_utime) + duration(usage.ru_stime)),
+        1.. => {
+            let resident = u64::try_from(usage.ru_maxrss).unwrap_or_default() * KIB;
+            let own = status_field("VmHWM").unwrap_or(u64::MAX);
+            let cpu = duration(usage.ru_utime) + duration(usage.ru_stime);
+            Ok(Spent { cpu, resident: Some(resident).filter(|bytes| *bytes > own) })
+        }
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+const KIB: u64 = 1024;
+
+/// A size of this process in `/proc/self/status`, in bytes.
+fn status_field(name: &str) -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    value.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(KIB)
 }
 
 fn duration(time: libc::timeval) -> Duration {
@@ -218,7 +242,7 @@ mod tests {
         let id = rustix::process::Pid::from_child(&child);
         let exited = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
         rustix::process::waitid(rustix::process::WaitId::Pid(id), exited).unwrap();
-        let measured = reap(child.id()).unwrap().as_secs_f64();
+        let measured = reap(child.id()).unwrap().cpu.as_secs_f64();
         let seconds = |word: &str| {
             let (minutes, seconds) = word.trim_end_matches('s').split_once('m').unwrap();
             minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
@@ -227,6 +251,23 @@ mod tests {
         let own: f64 = text.split_whitespace().map(seconds).sum();
         assert!(own > 0.0 && (measured - own).abs() <= 0.05 + own / 20.0, "{measured} s and {own} s");
         assert!(reap(child.id()).is_err() && child.wait().is_err(), "it was reaped before");
+    }
+
+    #[test]
+    fn the_memory_of_a_child_is_known_if_it_is_more_than_this_process_ever_had() {
+        let reaped = |script: &str| {
+            let mut child = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
+            let id = rustix::process::Pid::from_child(&child);
+            let exited = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+            rustix::process::waitid(rustix::process::WaitId::Pid(id), exited).unwrap();
+            let spent = reap(child.id()).unwrap();
+            assert!(child.wait().is_err(), "it was reaped before");
+            spent.resident
+        };
+        assert_eq!(reaped("exit 0"), None);
+        // `tail` keeps all bytes of a pipe that it may have to print.
+        let most = reaped("head -c 600000000 /dev/zero | tail -c 500000000 >/dev/null; exit 0").unwrap();
+        assert!((500_000_000..900_000_000).contains(&most), "{most}");
     }
 
     #[test]

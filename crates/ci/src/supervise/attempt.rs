@@ -16,7 +16,7 @@ use crate::containment::{Containment, Group, signal_process};
 use crate::evidence::{End, KillIntent, KillReason, Leftover};
 use crate::mark::Mark;
 use crate::plan::PlannedJob;
-use crate::probe::process;
+use crate::probe::process::{self, Spent};
 use crate::schedule::Demand;
 use drydock_base::exec::{self, Programs};
 use drydock_base::held_dir::{Access, HeldDir};
@@ -243,7 +243,8 @@ impl Attempt {
         let Some(end) = end(&status) else { return Ok(()) };
         let clean = end == End::Exited { code: 0 };
         let address_space = if clean { None } else { process::soft_limit(self.pid, "Max address space") };
-        let cpu = process::reap(self.pid)?;
+        let Spent { cpu, resident } = process::reap(self.pid)?;
+        self.highest = self.highest.max(resident.filter(|_| self.group.cgroup().is_none()).unwrap_or_default());
         self.end = Some(Ended { end, at: now, unix, address_space, cpu: Some(cpu) });
         if self.intent.is_none() {
             self.next_kill = None;
@@ -427,10 +428,8 @@ fn watched(pid: u32, group: &dyn Group) -> Result<(u32, OwnedFd), StartError> {
             group.signal(Signal::KILL, None).ok();
             signal_process(pid, Signal::KILL);
             raw.and_then(|raw| rustix::process::waitpid(Some(raw), WaitOptions::empty())).ok();
-            Err(StartError::State(io::Error::new(
-                io::Error::from(error).kind(),
-                format!("cannot watch pid {pid}: {error}"),
-            )))
+            let kind = io::Error::from(error).kind();
+            Err(StartError::State(io::Error::new(kind, format!("cannot watch pid {pid}: {error}"))))
         }
     }
 }

@@ -56,7 +56,7 @@ impl Deaths {
             let counters = attempt.group.counters();
             let was_hit = attempt.end.is_some() || counters.get().is_some_and(|counters| counters.oom_kill > 0);
             let highest = counters.get().and_then(|counters| counters.peak);
-            let most = if was_hit { attempt.group.peak(highest).unwrap_or(0) } else { 0 };
+            let most = if was_hit { attempt.group.peak(highest).unwrap_or(0).max(attempt.highest) } else { 0 };
             let bytes = most.max(before).max(attempt.usage);
             attempt.usage = attempt.usage.max(before);
             jobs.push((attempt.job, neighbour(attempt, plan, bytes)));
@@ -234,6 +234,9 @@ impl<'a> Observers<'a> {
         evidence.memory = self.memory.lowest();
         let moment = self.deaths.moment(attempt.job, died_at);
         evidence.neighbours = moment.unwrap_or_else(|| neighbours(attempt, others, self.plan));
+        // The last sample found it dead already, but the kernel told its highest use when it was reaped.
+        let unseen = |neighbour: &&mut Neighbour| neighbour.own && neighbour.bytes == 0;
+        evidence.neighbours.iter_mut().filter(unseen).for_each(|own| own.bytes = attempt.highest);
         let hints = log::hints(&attempt.directory.join("log"));
         evidence.hints.extend(hints.kills);
         evidence.allocation_lines = hints.allocations;

@@ -160,7 +160,12 @@ pub(in crate::commands) fn dangers(containment: Option<Kind>) -> Vec<String> {
     }
     // Nothing remains of this: the groups are removed with the value.
     let chosen = containment::choose(containment, &format!("plan-{:x}", std::process::id()));
-    let kind = chosen.map_or(Kind::None, |(containment, _)| containment.kind());
+    let is_scoped =
+        matches!(containment, None | Some(Kind::V2)) && containment::needs_scope() && containment::has_scope();
+    let kind = match chosen {
+        _ if is_scoped => Kind::V2,
+        chosen => chosen.map_or(Kind::None, |(containment, _)| containment.kind()),
+    };
     let mut said: Vec<String> = found.iter().map(|danger| danger.describe(kind)).collect();
     said.dedup();
     said

@@ -14,6 +14,7 @@ pub(crate) struct RunJson {
     pub(crate) id: String,
     pub(crate) containment: String,
     pub(crate) result: Option<String>,
+    pub(crate) warnings: Vec<String>,
     pub(crate) schedule: Option<serde_json::Value>,
     pub(crate) pauses: Vec<(i64, i64, String)>,
     pub(crate) without_tool: Vec<WithoutToolJson>,
