@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use drydock_valgrind::leak_kinds::{LeakKinds, count_no_leaks, show_what_counts};
@@ -37,6 +37,8 @@ pub struct ToolOptions {
     pub notes: Vec<String>,
     /// The command that runs under the tool, if another than the declared one.
     pub argv: Option<Vec<String>>,
+    /// The file that the command was found as, where Drydock starts it under the tool.
+    pub found: Option<PathBuf>,
     /// What the tool cannot check of this program, and why.
     pub unchecked: Option<String>,
 }

@@ -120,6 +120,9 @@ pub struct PlannedTool {
     pub trace_children: bool,
     /// Executables that are not traced.
     pub skip_children: Vec<String>,
+    /// `true` if errors of programs of the system count.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub check_system: bool,
     /// Options that save memory and check less, for a job that ran out of memory even exclusively.
     pub reduced_args: Vec<String>,
     /// The most heap that passes, for massif.
@@ -363,6 +366,7 @@ fn planned_tool(tool: &JobTool, values: &Values) -> PlannedTool {
         suppressions: settings.suppressions.iter().map(PathBuf::from).collect(),
         trace_children: settings.trace_children,
         skip_children: settings.skip_children.clone(),
+        check_system: settings.check_system,
         reduced_args: settings.reduced_args.clone(),
         heap_limit: heap.as_ref().and_then(|heap| heap.limit),
         heap_baseline: heap.as_ref().and_then(|heap| heap.baseline.as_ref()).map(|baseline| PlannedBaseline {

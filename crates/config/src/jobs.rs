@@ -174,6 +174,8 @@ pub struct ToolSettings {
     pub trace_children: bool,
     /// Patterns of executables that do not, for `--trace-children-skip`.
     pub skip_children: Vec<String>,
+    /// True if errors of programs of the system count.
+    pub check_system: bool,
     /// Options that save memory and check less, for a job that ran out of memory even exclusively.
     pub reduced_args: Vec<String>,
     /// Functions that only wrap an allocator; `*` matches any characters.

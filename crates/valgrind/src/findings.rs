@@ -1,9 +1,10 @@
 //! The findings of one attempt, summed up over the logs of all its processes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::around::Around;
 use super::finding::Finding;
 use super::leak_kinds::{LeakKinds, show_what_counts};
 use super::options;
@@ -16,8 +17,10 @@ use drydock_base::text::printable;
 
 mod evidence;
 mod messages;
+mod names;
 
 pub use evidence::ValgrindEvidence;
+use names::{number, parentless, replaced, stem};
 
 /// The number of different findings of one attempt that are kept for the journal.
 const KEPT: usize = 64;
@@ -45,13 +48,6 @@ const UNWATCHED: &str = "the kernel allows no watch of the logs (raise fs.inotif
 const UNWATCHED_LOG: &str = "the kernel allows no watch of each log (raise fs.inotify.max_user_watches), so a change by another \
                              name of one was not noticed";
 
-impl ValgrindEvidence {
-    /// Why it is not known what some of the logs said: none if all were kept and read.
-    pub fn unknown(&self) -> impl Iterator<Item = &String> + Clone {
-        self.destroyed.values().chain(&self.lost)
-    }
-}
-
 /// The most programs that are named whose children write nothing.
 const MOST_SILENCED: usize = 16;
 
@@ -77,6 +73,8 @@ pub struct Traced<'a> {
     /// Whether the command is a suite that starts valgrind itself: then its processes may run under any tool, and have
     /// parents that do not run under valgrind.
     pub by_suite: bool,
+    /// Programs of the system are distinguished from what the job tests; without this, errors of all of them count.
+    pub around: Option<Around<'a>>,
 }
 
 /// Reads every log of the attempt.
@@ -160,15 +158,20 @@ impl Sum {
             Some(program) if attempt.by_suite => format!("{program} ({name})"),
             Some(_) | None => name.to_owned(),
         };
+        let is_command = is_main && log.command.first() == attempt.argv.first();
+        let around = attempt.around.and_then(|around| Some((around, around.program(&log, is_command)?)));
         let stops = options::last(attempt.tool, attempt.args, "--exit-on-first-error").as_deref() == Some("yes");
         let stopped = stops && log.after_error && log.extent != Extent::Complete;
         match &log.extent {
             Extent::Complete => {
                 self.evidence.complete += 1;
+                self.evidence.around += u64::from(around.is_some());
                 self.evidence.uncounted += u64::from(!log.counts_used);
             }
             // The process went on with another program, which has a log of its own.
             Extent::Stub | Extent::Cut(_) if was_replaced => {}
+            // A shell that is killed, or what it called, says nothing about the test.
+            Extent::Stub | Extent::Cut(_) if around.is_some() && !is_main => self.cut_around(name, &log),
             // Where every program is traced, a log like that has no innocent cause.
             Extent::Stub if attempt.traces_all => {
                 self.unchecked(format!(
@@ -222,6 +225,12 @@ impl Sum {
         let mut counted = 0_u64;
         for error in log.errors.into_iter().filter(|error| counts(&error.kind, error.at_end)) {
             counted += 1;
+            if let Some((around, program)) = &around {
+                if around.is_foreign(&error) {
+                    self.ignore(program);
+                    continue;
+                }
+            }
             if let Some(position) = self.keep(error) {
                 *records.entry(position).or_default() += 1;
             }
@@ -238,6 +247,25 @@ impl Sum {
         // Without leaks at the end, valgrind still counts those that it reports because it was asked for XML.
         if counted + more == 0 && own.at_end() {
             self.evidence.unshown = self.evidence.unshown.saturating_add(log.counted.unwrap_or_default());
+        }
+    }
+
+    /// Counts an error of a program of the system.
+    fn ignore(&mut self, program: &Path) {
+        let program = printable(&program.display().to_string(), 200);
+        if self.evidence.ignored.len() < MOST_REASONS || self.evidence.ignored.contains_key(&program) {
+            *self.evidence.ignored.entry(program).or_default() += 1;
+        } else {
+            *self.evidence.ignored.entry("others".to_owned()).or_default() += 1;
+        }
+    }
+
+    fn cut_around(&mut self, name: &str, log: &Log) {
+        if self.evidence.cut_around.len() < MOST_REASONS {
+            let program = log.command.first().map_or("?", String::as_str);
+            self.evidence
+                .cut_around
+                .push(printable(&format!("{name}: {program} was killed, or its log ends early"), 400));
         }
     }
 
@@ -334,53 +362,6 @@ fn is_same_command(log: &Log, attempt: Traced<'_>) -> bool {
         let (now, then) = if index == 0 { (base_name(now), base_name(then)) } else { (now.as_str(), then.as_str()) };
         now == then || now.contains('\u{fffd}') || then.chars().any(|letter| letter.is_control() || letter == ' ')
     })
-}
-
-/// Logs whose parent has none. Only a traced process starts another one that has a log, so the parent must have had a log
-/// itself, unless it had ended already and the child had been adopted by another process.
-fn parentless(logs: &[(Option<u32>, Option<u32>)], main: Option<u32>) -> Vec<String> {
-    let pids: BTreeSet<u32> = logs.iter().filter_map(|(pid, _)| *pid).collect();
-    let outside = logs.iter().find(|(pid, _)| *pid == main).and_then(|(_, parent)| *parent);
-    let known = [0, 1, std::process::id()];
-    let missing: BTreeSet<u32> = logs
-        .iter()
-        .filter(|(pid, _)| *pid != main)
-        .filter_map(|(_, parent)| *parent)
-        .filter(|parent| !pids.contains(parent) && !known.contains(parent) && Some(*parent) != outside)
-        .collect();
-    missing
-        .into_iter()
-        .map(|parent| format!("process {parent} started a process that has a log, but has none"))
-        .collect()
-}
-
-/// The logs of processes that went on with another program, whose log has the same pid.
-fn replaced<'n>(names: impl Iterator<Item = &'n str>) -> BTreeSet<String> {
-    let mut last: BTreeMap<String, (u64, &str)> = BTreeMap::new();
-    let mut replaced = BTreeSet::new();
-    for name in names {
-        // One that was not renamed in time is the last.
-        let order = number(name).unwrap_or(u64::MAX);
-        let before = last.get(&stem(name)).copied();
-        let (older, newer) = match before {
-            Some(before) if before.0 > order => (Some(name), before),
-            Some((_, before)) => (Some(before), (order, name)),
-            None => (None, (order, name)),
-        };
-        replaced.extend(older.map(str::to_owned));
-        last.insert(stem(name), newer);
-    }
-    replaced
-}
-
-/// `memcheck.4711` of `memcheck.4711.xml` and of `memcheck.4711.1.xml`, the name that [`super::watch`] gives.
-fn stem(name: &str) -> String {
-    name.split('.').take(2).collect::<Vec<_>>().join(".")
-}
-
-/// The 1 of `memcheck.4711.1.xml`.
-fn number(name: &str) -> Option<u64> {
-    name.split('.').nth(2)?.parse().ok()
 }
 
 fn log_files(directory: &Path, tool: &str, by_suite: bool) -> std::io::Result<Vec<(String, PathBuf)>> {

@@ -28,6 +28,7 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod around;
 pub mod by_suite;
 pub mod cause;
 pub mod dhat;

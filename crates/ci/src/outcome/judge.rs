@@ -392,6 +392,13 @@ fn support(evidence: &Evidence, verdict: &mut Verdict) {
         verdict.reasons.extend(refused);
         verdict.reasons.extend(valgrind.incomplete.iter().take(5).map(|why| format!("not completely checked: {why}")));
         verdict.reasons.extend(valgrind.notes.iter().take(10).cloned());
+        let ignored = valgrind.ignored_in_words();
+        verdict
+            .reasons
+            .extend(ignored.map(|programs| format!("errors of programs of the system do not count: {programs}")));
+        if valgrind.only_around() && evidence.suite.is_none() {
+            verdict.reasons.push("only programs of the system ran under the tool, and none of the project".into());
+        }
     }
     if evidence.suite.is_some() || evidence.valgrind.is_some() {
         let suite = evidence.suite.as_ref();

@@ -153,6 +153,9 @@ impl Explained<'_> {
         for why in &valgrind.incomplete {
             writeln!(text, "    not completely: {why}")?;
         }
+        for why in &valgrind.cut_around {
+            writeln!(text, "    a program of the system, not completely: {why}")?;
+        }
         if valgrind.stubs > 0 {
             writeln!(
                 text,

@@ -1,5 +1,6 @@
 //! `run.json`: the result for programs. Its shape is the types below; `cargo xtask ci schema run` prints its schema.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -59,7 +60,7 @@ pub struct RunFile {
     /// The signal that stopped it, if one did.
     interrupted: Option<i32>,
     /// The number of jobs with each result.
-    totals: std::collections::BTreeMap<String, usize>,
+    totals: BTreeMap<String, usize>,
     /// The quality of the schedule; absent when fewer than two jobs ran.
     schedule: Option<ScheduleReport>,
     /// `MemAvailable` over time: Unix milliseconds and bytes.
@@ -145,6 +146,9 @@ struct AttemptFile {
     allocations: Option<AllocationProfile>,
     /// Errors that valgrind found, in one line each.
     findings: Vec<String>,
+    /// Errors of programs of the system around a test, which do not count, by program.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    ignored_errors: BTreeMap<String, u64>,
     /// The tests that it reported, if it reported several.
     #[serde(skip_serializing_if = "Option::is_none")]
     subtests: Option<Subtests>,
@@ -158,7 +162,7 @@ struct AttemptFile {
 pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
     let ReportInput { run, dir, result, causes, schedule, .. } = input;
     let started = run.started.as_ref();
-    let mut totals = std::collections::BTreeMap::new();
+    let mut totals = BTreeMap::new();
     for job in &run.jobs {
         *totals.entry(result_word(job).to_owned()).or_insert(0) += 1;
     }
@@ -268,6 +272,11 @@ fn attempt_file(attempt: &AttemptRecord, log: PathBuf, samples: &[(i64, u64)]) -
             .valgrind
             .as_ref()
             .map_or_else(Vec::new, |valgrind| valgrind.first.iter().map(crate::evidence::Finding::line).collect()),
+        ignored_errors: attempt
+            .evidence
+            .valgrind
+            .as_ref()
+            .map_or_else(BTreeMap::new, |valgrind| valgrind.ignored.clone()),
         subtests: attempt.evidence.test.as_ref().and_then(|test| test.subtests.clone()),
         log: log.display().to_string(),
         samples: samples.to_vec(),

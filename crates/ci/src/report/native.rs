@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::event::JobResult;
 use crate::plan::Native;
 use crate::run::Run;
 use drydock_base::text::plural;
 use drydock_valgrind::tool::Tool;
+
+/// The number of programs of the system that are named.
+const MOST_PROGRAMS: usize = 8;
 
 /// Tests that ran without a tool for one reason.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -44,4 +48,40 @@ pub(super) fn groups(run: &Run) -> Vec<WithoutTool> {
     let mut groups: Vec<WithoutTool> = groups.into_values().collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.jobs));
     groups
+}
+
+/// What is said of programs of the system around the tests of a run.
+pub(super) fn around(run: &Run) -> Vec<String> {
+    let mut ignored: BTreeMap<&str, u64> = BTreeMap::new();
+    let (mut with_ignored, mut only_around) = (0, Vec::new());
+    for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
+        let Some(evidence) = job.attempts.last().map(|last| &last.evidence) else { continue };
+        let Some(valgrind) = evidence.valgrind.as_ref().filter(|_| evidence.suite.is_none()) else { continue };
+        with_ignored += usize::from(!valgrind.ignored.is_empty());
+        for (program, count) in &valgrind.ignored {
+            *ignored.entry(program).or_default() += count;
+        }
+        if valgrind.only_around() && job.result.as_ref().is_some_and(JobResult::lets_others_run) {
+            only_around.push((planned.name.as_str(), planned.tool.kind));
+        }
+    }
+    let mut said = Vec::new();
+    if !ignored.is_empty() {
+        let more = ignored.len().saturating_sub(MOST_PROGRAMS);
+        let more = if more > 0 { format!(" and {more} more programs") } else { String::new() };
+        let programs: Vec<String> =
+            ignored.iter().take(MOST_PROGRAMS).map(|(program, count)| format!("{program} ({count})")).collect();
+        said.push(format!(
+            "errors of programs of the system do not count in {}: {}{more}; `system-programs: check` counts them",
+            plural(with_ignored, "job"),
+            programs.join(", ")
+        ));
+    }
+    if let Some((name, tool)) = only_around.first() {
+        let (jobs, tool) = (plural(only_around.len(), "job"), tool.name());
+        said.push(format!(
+            "{jobs} ran only programs of the system under {tool}, and none of the project, such as {name}"
+        ));
+    }
+    said
 }

@@ -271,7 +271,7 @@ pub(super) fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
         let such = run.plan.jobs.get(group.first).map_or("", |job| job.name.as_str());
         writeln!(text, "\n! {}, such as {such}: {}", group.line(), group.because)?;
     }
-    for note in suppressions::notes(run) {
+    for note in native::around(run).into_iter().chain(suppressions::notes(run)) {
         writeln!(text, "\n! {note}")?;
     }
     Ok(())

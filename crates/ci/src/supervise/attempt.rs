@@ -174,7 +174,7 @@ impl Attempt {
             None
         };
         let (program, options) = program(&launch, programs, pipe, handed.as_ref())?;
-        let logs = job.tool.kind.finds_errors().then(|| Logs::new(job, directory.to_owned(), options));
+        let logs = job.tool.kind.finds_errors().then(|| Logs::new(job, launch.project, directory.to_owned(), options));
         let suite = handed.map(|handed| Suite::new(job, launch.project, directory, handed));
         let mut group = containment.open(&launch.id, job.memory_limit).map_err(|error| {
             StartError::State(io::Error::new(error.kind(), format!("cannot create a cgroup: {}", exec::plain(&error))))

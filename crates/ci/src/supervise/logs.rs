@@ -1,13 +1,14 @@
 //! Valgrind's logs of one attempt: watched while it runs, read when its processes are gone. Long ones are read beside
 //! the loop, so that no deadline of another job waits for them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::command_line::ToolOptions;
 use crate::evidence::ValgrindEvidence;
 use crate::plan::PlannedJob;
+use drydock_valgrind::around::Around;
 use drydock_valgrind::findings;
 use drydock_valgrind::options::last;
 use drydock_valgrind::tool::Tool;
@@ -30,6 +31,8 @@ struct Command {
     argv: Vec<String>,
     traces_all: bool,
     by_suite: bool,
+    /// The project, the job's directory, and the file that its command was found as, if programs of the system are distinguished.
+    places: Option<(PathBuf, PathBuf, PathBuf)>,
 }
 
 enum State {
@@ -40,7 +43,7 @@ enum State {
 
 impl Logs {
     /// Begins to watch the directory.
-    pub(super) fn new(job: &PlannedJob, directory: PathBuf, options: ToolOptions) -> Logs {
+    pub(super) fn new(job: &PlannedJob, project: &Path, directory: PathBuf, options: ToolOptions) -> Logs {
         let state = State::Watched(LogWatch::new(&directory).ok());
         let traced = Command {
             directory,
@@ -51,6 +54,11 @@ impl Logs {
                 && !job.tool.by_suite
                 && last(job.tool.kind, &options.args, "--trace-children-skip-by-arg").is_none(),
             by_suite: job.tool.by_suite,
+            places: options.found.clone().filter(|_| !job.tool.check_system).map(|found| {
+                let [project, working] = [project.to_owned(), project.join(&job.directory)];
+                // Objects and sources have true paths.
+                (std::fs::canonicalize(&project).unwrap_or(project), working, found)
+            }),
             options,
         };
         Logs { traced: Arc::new(traced), state }
@@ -102,6 +110,12 @@ impl Command {
             main: Some(main),
             opens,
             by_suite: self.by_suite,
+            around: self.places.as_ref().map(|(project, directory, command)| Around {
+                project,
+                directory,
+                command,
+                frames: last(self.tool, &self.options.args, "--num-callers").and_then(|n| n.parse().ok()).unwrap_or(12),
+            }),
         });
         evidence.incomplete.splice(..0, self.options.unchecked.clone());
         ValgrindEvidence { notes: self.options.notes.clone(), ..evidence }

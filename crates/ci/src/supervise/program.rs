@@ -59,6 +59,7 @@ pub(super) fn program(
         // Under a tool the program itself is an argument: look for it now, so that its absence is reported as such.
         let found = find(job.argv.first().map_or("", String::as_str))?;
         adapt(&mut adapted, &found, &mut environment, &mut options)?;
+        options.found = Some(found);
     }
     let line = command_line(&adapted, launch.project, launch.directory.path(), &options);
     let (program, arguments) = line.split_first().ok_or_else(|| StartError::Job("its command is empty".into()))?;

@@ -71,6 +71,10 @@ declaration! {
         trace_children: bool = true,
         /// Patterns of executables that do not run under the tool, such as `/usr/bin/*`.
         skip_children: Vec<Text> = Vec::new(),
+        /// Whether errors of programs of the system around a test count, such as those of a shell and of what a script calls:
+        /// with `ignore`, only those in which code of the project takes part. The command of the job itself counts, unless
+        /// it is a script or a program that runs others.
+        system_programs: Spanned<SystemPrograms> = Spanned::unwritten(SystemPrograms::Ignore),
         /// Options that save memory and check less, such as `--track-origins=no`: a job that ran out of memory even
         /// exclusively is run once more with them, and the report says so. `ci tune-memory JOB` finds them. Default: none,
         /// and no such run.
@@ -235,6 +239,20 @@ pub(crate) enum ValgrindStart {
 impl Keyword for ValgrindStart {
     const WHAT: &'static str = "a way to start valgrind";
     const WORDS: &'static [(&'static str, Self)] = &[("wrap", Self::Wrap), ("by-suite", Self::BySuite)];
+}
+
+/// Whether errors of programs of the system count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SystemPrograms {
+    /// Only with code of the project.
+    Ignore,
+    /// As those of all others.
+    Check,
+}
+
+impl Keyword for SystemPrograms {
+    const WHAT: &'static str = "a treatment of programs of the system";
+    const WORDS: &'static [(&'static str, Self)] = &[("ignore", Self::Ignore), ("check", Self::Check)];
 }
 
 impl Keyword for RetryOn {

@@ -1,7 +1,8 @@
 //! The tools of valgrind in a declaration: the options that a project may set, and the resolved tool of each job.
 
 use super::declared::{
-    HeapDeclaration, JobDeclaration, ProfilerDeclaration, Text, ToolDeclaration, ToolsDeclaration, ValgrindStart,
+    HeapDeclaration, JobDeclaration, ProfilerDeclaration, SystemPrograms, Text, ToolDeclaration, ToolsDeclaration,
+    ValgrindStart,
 };
 use super::{JobTool, ToolSettings, heap};
 use crate::decode::Spanned;
@@ -23,7 +24,8 @@ impl Tools {
         let ToolsDeclaration { memcheck, helgrind, drd, massif, dhat } = declared;
         let mut all = BTreeMap::new();
         for (tool, declared) in [(Tool::Memcheck, memcheck), (Tool::Helgrind, helgrind), (Tool::Drd, drd)] {
-            let ToolDeclaration { args, suppressions, trace_children, skip_children, reduced_args } = declared;
+            let ToolDeclaration { args, suppressions, trace_children, skip_children, system_programs, reduced_args } =
+                declared;
             suppressions.iter().for_each(|file| check_suppressions(file, project, problems));
             let settings = ToolSettings {
                 args: match args {
@@ -32,6 +34,7 @@ impl Tools {
                 },
                 suppressions: suppressions.into_iter().filter_map(|file| file.value).collect(),
                 trace_children,
+                check_system: system_programs.value == Some(SystemPrograms::Check),
                 reduced_args: options(tool, &reduced_args, problems),
                 skip_children: patterns(skip_children, problems),
                 wrappers: Vec::new(),

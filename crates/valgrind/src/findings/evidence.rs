@@ -18,6 +18,15 @@ pub struct ValgrindEvidence {
     pub complete: u64,
     /// Processes whose log is cut, empty, missing or unreadable, with the reason: these were not completely checked.
     pub incomplete: Vec<String>,
+    /// Of these, processes of programs of the system around the test.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub around: u64,
+    /// Errors of such processes in which no code of the project takes part, by program: they do not count.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ignored: BTreeMap<String, u64>,
+    /// Such processes that were not completely checked, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut_around: Vec<String>,
     /// Whether the main process's log is complete; `None` when it has no log.
     pub main_complete: Option<bool>,
     /// Where the main process was when its fatal signal came, innermost frame first.
@@ -61,4 +70,29 @@ pub struct ValgrindEvidence {
     /// What the options of the job's surroundings changed, as sentences.
     #[serde(default)]
     pub notes: Vec<String>,
+}
+
+/// `true` for what a stored value leaves out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl ValgrindEvidence {
+    /// Why it is not known what some of the logs said: none if all were kept and read.
+    pub fn unknown(&self) -> impl Iterator<Item = &String> + Clone {
+        self.destroyed.values().chain(&self.lost)
+    }
+
+    /// `true` if processes were checked to their end, and all of them are of programs of the system.
+    pub fn only_around(&self) -> bool {
+        self.complete > 0 && self.around == self.complete
+    }
+
+    /// The programs of the system whose errors do not count, in words.
+    pub fn ignored_in_words(&self) -> Option<String> {
+        let programs: Vec<String> =
+            self.ignored.iter().map(|(program, count)| format!("{program} ({count})")).collect();
+        (!programs.is_empty()).then(|| programs.join(", "))
+    }
 }

@@ -23,6 +23,7 @@ impl Command {
             main: Some(10),
             opens,
             by_suite: *by_suite,
+            around: None,
         }
     }
 }
@@ -321,4 +322,32 @@ fn a_suite_whose_logs_could_not_be_watched_does_not_pass() {
     let job = job(&["sh"], |job| job.traces_all = false);
     let evidence = gather(Traced { by_suite: true, ..job.traced(directory.0.path(), None) });
     assert!(evidence.lost[0].contains("fs.inotify.max_user_instances"), "{evidence:#?}");
+}
+
+#[test]
+fn what_is_cut_of_programs_around_a_test_is_reported_apart() {
+    let cut = |pid: u32, parent: u32, exe: &str| {
+        let text = log(pid, parent, exe, &[]);
+        text[..text.find("<status>").unwrap()].to_owned()
+    };
+    let directory = Directory::new(&[
+        (10, log(10, 9, "/bin/sh", &[])),
+        (11, cut(11, 10, "/bin/sh")),
+        (12, cut(12, 10, "/work/p/prog")),
+        (13, log(13, 10, "/work/p/prog", &["f"])),
+    ]);
+    let opens = opened(&[], &[]);
+    let gathered = |around: Option<Around<'_>>| {
+        let command = job(&["sh"], |_| {});
+        gather(Traced { around, ..command.traced(directory.0.path(), Some(&opens)) })
+    };
+    let around =
+        Around { project: Path::new("/work/p"), directory: Path::new("/"), command: Path::new("/bin/sh"), frames: 12 };
+    let evidence = gathered(Some(around));
+    assert_eq!((evidence.complete, evidence.around, evidence.findings), (2, 1, 1));
+    assert_eq!((evidence.incomplete.len(), evidence.cut_around.len()), (1, 1), "{evidence:?}");
+    assert!(
+        evidence.incomplete[0].starts_with("memcheck.12.xml") && evidence.cut_around[0].starts_with("memcheck.11.xml")
+    );
+    assert_eq!(gathered(None).incomplete.len(), 2);
 }

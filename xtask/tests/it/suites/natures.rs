@@ -68,3 +68,62 @@ fn what_a_program_is_decides_how_it_runs_under_valgrind() {
     said("static-heap", "so massif sees no heap of it; link it dynamically");
     said("setuid", "valgrind cannot run such a program; run a copy without them");
 }
+
+#[test]
+fn errors_of_the_systems_programs_around_a_test_do_not_count() {
+    if !need_tools(&[("gcc", "gcc"), ("valgrind", "valgrind"), ("perl", "perl")]) {
+        return;
+    }
+    // Perl leaks much of what it allocated when it ends.
+    let perl = "perl -e 1\n";
+    let leak = "#include <stdlib.h>\nint leak(void) { char *volatile lost = malloc(7); lost = 0; return lost != 0; }\n";
+    let script = |lines: &str| format!("#!/bin/bash\n{lines}");
+    let project = Project::new()
+        .file("leak.c", leak)
+        .file("main.c", "int leak(void);\nint main(int count, char **words) { return count > 1 ? leak() : 0; }\n")
+        .file("preload.c", "int leak(void);\n__attribute__((constructor)) static void begin(void) { leak(); }\n")
+        .file("clean.sh", &script(&format!("{perl}./prog\n")))
+        .file("leaks.sh", &script(&format!("{perl}./prog x\n")))
+        .file("inside.sh", &script("LD_PRELOAD=$PWD/preload.so perl -e 1\n"))
+        .file("alone.sh", &script(perl))
+        .file("tests.pl", "#!/usr/bin/perl\nexit(system('./prog') >> 8);\n")
+        .jobs(
+            "defaults: {memory: 64MiB}\njobs:\n  \
+             build: {run: [sh, -c, 'chmod +x *.sh *.pl && gcc -g -O0 -o prog main.c leak.c && gcc -g -O0 -shared -fPIC -o preload.so preload.c leak.c']}\n  \
+             clean: {run: [sh, -c, ./clean.sh], needs: [build], tool: memcheck}\n  \
+             perl: {run: [./tests.pl], needs: [build], tool: memcheck}\n  \
+             leaks: {run: [./leaks.sh], needs: [build], tool: memcheck}\n  \
+             inside: {run: [./inside.sh], needs: [build], tool: memcheck}\n  \
+             alone: {run: [./alone.sh], needs: [build], tool: memcheck}\n",
+        )
+        .file(
+            "strict/jobs.yaml",
+            "tools: {memcheck: {system-programs: check}}\ndefaults: {memory: 64MiB}\njobs:\n  \
+             clean: {run: [./clean.sh], tool: memcheck}\n",
+        );
+    let finished = project.xtask(&["ci", "-j", "2"]).run();
+    let got: Vec<(String, String)> = results(&project).into_iter().collect();
+    let expected = [
+        ("alone", "passed"),
+        ("build", "passed"),
+        ("clean", "passed"),
+        ("inside", "failed findings{1}"),
+        ("leaks", "failed findings{1}"),
+        ("perl", "passed"),
+    ];
+    let expected: Vec<(String, String)> =
+        expected.iter().map(|(name, result)| ((*name).to_owned(), (*result).to_owned())).collect();
+    assert_eq!(got, expected, "{}", finished.transcript());
+    let said = &finished.stdout;
+    assert!(said.contains("! errors of programs of the system do not count in 5 jobs: /usr/bin/perl ("), "{said}");
+    assert!(
+        said.contains("! 1 job ran only programs of the system under memcheck, and none of the project, such as alone")
+    );
+    assert!(!said.contains("without being completely checked"), "{said}");
+    assert!(said.contains("Leak_DefinitelyLost at leak ("), "{said}");
+    let ignored = super::run_json(&project).job("clean").unwrap().attempts[0].ignored_errors.clone();
+    assert!(ignored.get("/usr/bin/perl").is_some_and(|count| *count > 0) && ignored.len() == 1, "{ignored:?}");
+
+    let strict = project.xtask(&["--config", "strict", "ci"]).run();
+    assert!(results(&project)["clean"].starts_with("failed findings{"), "{}", strict.transcript());
+}

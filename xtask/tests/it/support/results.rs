@@ -75,6 +75,7 @@ pub(crate) struct AttemptJson {
     pub(crate) reduced: bool,
     pub(crate) log: Option<String>,
     pub(crate) subtests: Option<SubtestsJson>,
+    pub(crate) ignored_errors: std::collections::BTreeMap<String, u64>,
 }
 
 /// The tests that a job reported.

@@ -246,9 +246,9 @@ fn notes(html: &mut Html, page: Page<'_>) {
             notes.push((position, format!("left {processes} behind, which Drydock ended")));
         }
     }
-    let of_suppressions = suppressions::notes(page.run);
+    let of_run: Vec<String> = native::around(page.run).into_iter().chain(suppressions::notes(page.run)).collect();
     let without = native::groups(page.run);
-    if notes.is_empty() && of_suppressions.is_empty() && without.is_empty() {
+    if notes.is_empty() && of_run.is_empty() && without.is_empty() {
         return;
     }
     html.tag("h3", &[], "Remarks");
@@ -266,7 +266,7 @@ fn notes(html: &mut Html, page: Page<'_>) {
                 html.text(": ").prose(&group.because);
             });
         }
-        for note in of_suppressions.iter().take(MOST_JOBS) {
+        for note in of_run.iter().take(MOST_JOBS) {
             html.within("li", &[], |html| html.prose(note).end());
         }
     });

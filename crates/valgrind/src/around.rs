@@ -1,0 +1,283 @@
+//! Programs of the system around a test: shells, interpreters, and what scripts call. Their errors are not the project's, unless
+//! code of the project takes part in them.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex};
+
+use md5::{Digest as _, Md5};
+
+use crate::stack::{Frame, base_name};
+use crate::xml::{Error, Log};
+use drydock_base::checksum::hex;
+
+/// The directories of the system's programs and libraries. Those of `/usr/local` and `/opt` are not the system's.
+const DIRECTORIES: [&str; 11] = [
+    "/bin/",
+    "/sbin/",
+    "/lib/",
+    "/lib32/",
+    "/lib64/",
+    "/usr/bin/",
+    "/usr/sbin/",
+    "/usr/lib/",
+    "/usr/lib32/",
+    "/usr/lib64/",
+    "/usr/libexec/",
+];
+
+/// Checksums of what Debian's packages installed, one file a package.
+const PACKAGES: &str = "/var/lib/dpkg/info";
+
+/// Programs of the system that run other programs or scripts, without their versions. As the command of a job, each other one
+/// is what the job tests.
+const LAUNCHERS: [&str; 65] = [
+    "sh",
+    "bash",
+    "dash",
+    "ash",
+    "zsh",
+    "ksh",
+    "mksh",
+    "fish",
+    "busybox",
+    "env",
+    "timeout",
+    "nice",
+    "nohup",
+    "setsid",
+    "stdbuf",
+    "xargs",
+    "find",
+    "flock",
+    "time",
+    "taskset",
+    "chrt",
+    "ionice",
+    "prlimit",
+    "script",
+    "expect",
+    "unshare",
+    "chroot",
+    "setpriv",
+    "runuser",
+    "su",
+    "sudo",
+    "faketime",
+    "fakeroot",
+    "dbus-run-session",
+    "systemd-run",
+    "make",
+    "gmake",
+    "ninja",
+    "samu",
+    "cmake",
+    "ctest",
+    "meson",
+    "cargo",
+    "go",
+    "prove",
+    "python",
+    "pypy",
+    "perl",
+    "ruby",
+    "node",
+    "nodejs",
+    "lua",
+    "luajit",
+    "tclsh",
+    "wish",
+    "guile",
+    "php",
+    "awk",
+    "gawk",
+    "mawk",
+    "original-awk",
+    "R",
+    "Rscript",
+    "npm",
+    "gjs",
+];
+
+/// The most of a script's first line that is read, in bytes.
+const LONGEST_LINE: u64 = 256;
+/// Stacks of fewer frames than this by the declared options do not tell enough.
+const ENOUGH_FRAMES: usize = 12;
+
+/// The job whose processes are distinguished.
+#[derive(Debug, Clone, Copy)]
+pub struct Around<'a> {
+    /// The project's directory.
+    pub project: &'a Path,
+    /// The directory that the job runs in.
+    pub directory: &'a Path,
+    /// The file that the job's command was found as.
+    pub command: &'a Path,
+    /// The number of frames that valgrind keeps of each stack.
+    pub frames: usize,
+}
+
+impl Around<'_> {
+    /// The program of the system that ran in a process, or nothing if the process may be what the job tests. With `is_command`,
+    /// the log is that of the job's own command.
+    pub(crate) fn program(&self, log: &Log, is_command: bool) -> Option<PathBuf> {
+        let named = if is_command { self.command } else { Path::new(log.command.first()?) };
+        let path = self.directory.join(named);
+        let runs = interpreter(&path).unwrap_or_else(|| path.clone());
+        if !self.is_system(&runs) || is_command && runs == path && !is_launcher(&path) {
+            return None;
+        }
+        Some(runs)
+    }
+
+    /// Whether an error of such a process is not the project's: every frame that valgrind kept is in a program or a library of
+    /// the system. A frame without an object may be of a library that was unloaded.
+    pub(crate) fn is_foreign(&self, error: &Error) -> bool {
+        let stacks = || std::iter::once(&error.stack).chain(error.auxiliary.iter().map(|side| &side.stack));
+        let cut = self.frames < ENOUGH_FRAMES && stacks().any(|stack| stack.len() >= self.frames);
+        !cut && !error.stack.is_empty() && stacks().flatten().all(|frame| self.is_system_frame(frame))
+    }
+
+    fn is_system_frame(&self, frame: &Frame) -> bool {
+        let is_ours =
+            frame.directory.as_deref().is_some_and(|directory| Path::new(directory).starts_with(self.project));
+        let is_system = |object: &str| object.contains("/vgpreload_") || self.is_system(Path::new(object));
+        !is_ours && frame.object.as_deref().is_some_and(is_system)
+    }
+
+    fn is_system(&self, path: &Path) -> bool {
+        static KNOWN: LazyLock<Mutex<HashMap<PathBuf, bool>>> = LazyLock::new(Mutex::default);
+        let Ok(path) = fs::canonicalize(path) else { return false };
+        let is_inside = |directory: &&str| path.starts_with(directory.trim_end_matches('/'));
+        if !DIRECTORIES.iter().any(is_inside) || path.starts_with(self.project) {
+            return false;
+        }
+        let Ok(mut known) = KNOWN.lock() else { return false };
+        *known.entry(path).or_insert_with_key(|path| is_packaged(path, Path::new(PACKAGES)))
+    }
+}
+
+/// Whether a package installed the file as it is. Without Debian's records, every file in the system's directories is the
+/// system's.
+fn is_packaged(path: &Path, packages: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(packages) else { return true };
+    let Ok(relative) = path.strip_prefix("/") else { return false };
+    // A package may have the file by its path from before /usr was merged.
+    let names = [Some(relative), relative.strip_prefix("usr").ok()];
+    let names: Vec<String> = names.into_iter().flatten().map(|name| format!("  {}", name.display())).collect();
+    let lists =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "md5sums"));
+    let mut wanted = lists.filter_map(|list| {
+        let text = fs::read(list).ok()?;
+        let line = |name: &String| {
+            let at = memchr::memmem::find_iter(&text, name.as_bytes());
+            at.filter(|at| matches!(text.get(at + name.len()), Some(b'\n') | None))
+                .find_map(|at| text.get(at.checked_sub(32)?..at))
+        };
+        names.iter().find_map(line).map(<[u8]>::to_vec)
+    });
+    let Some(wanted) = wanted.next() else { return false };
+    let Ok(mut file) = File::open(path) else { return false };
+    let mut hash = Md5::new();
+    std::io::copy(&mut file, &mut hash).is_ok() && hex(&hash.finalize()).as_bytes() == wanted
+}
+
+/// The interpreter of a script.
+fn interpreter(path: &Path) -> Option<PathBuf> {
+    let mut start = Vec::new();
+    File::open(path).ok()?.take(LONGEST_LINE).read_to_end(&mut start).ok()?;
+    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let line = String::from_utf8_lossy(line);
+    Some(PathBuf::from(line.split_whitespace().next()?))
+}
+
+/// `python3.11` is `python`, whatever its version.
+fn is_launcher(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    let name = base_name(&name);
+    let bare = name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == '-');
+    LAUNCHERS.contains(&name) || LAUNCHERS.contains(&bare)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENOUGH: usize = 12;
+
+    fn around<'a>(project: &'a Path, command: &'a Path) -> Around<'a> {
+        Around { project, directory: project, command, frames: ENOUGH }
+    }
+
+    #[test]
+    fn only_what_a_package_installed_as_it_is_belongs_to_the_system() {
+        let packages = tempfile::tempdir().unwrap();
+        let path = fs::canonicalize("/bin/sh").unwrap();
+        let digest = hex(&Md5::digest(fs::read(&path).unwrap()));
+        let name = path.strip_prefix("/usr").unwrap().display().to_string();
+        let list = |text: String| fs::write(packages.path().join("dash.md5sums"), text).unwrap();
+        list(format!("{digest}  {name}x\n"));
+        assert!(!is_packaged(&path, packages.path()), "no package has it");
+        list(format!("0{}  {}\n", &digest[1..], name));
+        assert!(!is_packaged(&path, packages.path()), "another version was installed over it");
+        list(format!("{digest}  usr/share/x\n{digest}  {}\n", name));
+        assert!(is_packaged(&path, packages.path()));
+        assert!(is_packaged(&path, &packages.path().join("none")), "no records");
+    }
+
+    #[test]
+    fn a_launcher_is_known_without_its_version() {
+        for (name, expected) in
+            [("/usr/bin/python3.11", true), ("perl5.36", true), ("/bin/sh", true), ("/usr/bin/sed", false)]
+        {
+            assert_eq!(is_launcher(Path::new(name)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_job_tests_is_not_around_it() {
+        let project = tempfile::tempdir().unwrap();
+        let script = project.path().join("t.sh");
+        fs::write(&script, "#! /bin/sh -e\n").unwrap();
+        fs::write(project.path().join("prog"), "\x7fELF").unwrap();
+        fs::write(project.path().join("own"), format!("#!{}/prog\n", project.path().display())).unwrap();
+        let log = |program: &str| Log { command: vec![program.to_owned()], ..Log::default() };
+        let is = |command: &str, program: &str, is_command: bool| {
+            let command = project.path().join(command);
+            around(project.path(), &command).program(&log(program), is_command).is_some()
+        };
+        // A script's own process is its interpreter.
+        assert!(is("t.sh", "./t.sh", true));
+        assert!(is("/bin/sh", "sh", true));
+        assert!(is("/usr/bin/sed", "/usr/bin/sed", false));
+        assert!(!is("/usr/bin/sed", "/usr/bin/sed", true), "the job tests it");
+        assert!(!is("prog", "./prog", true) && !is("t.sh", "./prog", false) && !is("t.sh", "./own", false));
+        assert!(!is("t.sh", "./gone", false) && !is("t.sh", "sed", false), "nobody knows what it was");
+    }
+
+    #[test]
+    fn one_frame_of_the_project_is_enough() {
+        let (project, command) = (Path::new("/work/p"), Path::new("/bin/sh"));
+        let shell = fs::canonicalize(command).unwrap().display().to_string();
+        let frame = |object: &str| Frame { object: Some(object.to_owned()), ..Frame::default() };
+        let error = |frames: Vec<Frame>| Error { stack: frames, ..Error::default() };
+        let is_foreign = |frames: Vec<Frame>| around(project, command).is_foreign(&error(frames));
+        let preload = || frame("/usr/libexec/valgrind/vgpreload_memcheck-amd64-linux.so");
+        assert!(is_foreign(vec![preload(), frame(&shell)]));
+        assert!(!is_foreign(Vec::new()));
+        assert!(!is_foreign(vec![preload(), frame("/work/p/ext.so"), frame(&shell)]));
+        assert!(!is_foreign(vec![preload(), frame("/usr/lib/libnobody-has-it.so"), frame(&shell)]));
+        assert!(!is_foreign(vec![preload(), Frame::default(), frame(&shell)]), "it may have been unloaded");
+        let ours = Frame { directory: Some("/work/p/src".into()), ..frame(&shell) };
+        assert!(!is_foreign(vec![preload(), ours]));
+        // With few frames, those of the project may be missing.
+        let few = Around { frames: 2, ..around(project, command) };
+        assert!(!few.is_foreign(&error(vec![preload(), frame(&shell)])));
+        assert!(few.is_foreign(&error(vec![frame(&shell)])));
+        let side = crate::xml::Auxiliary { what: String::new(), stack: vec![frame("/work/p/ext.so")] };
+        let freed = Error { auxiliary: vec![side], ..error(vec![preload(), frame(&shell)]) };
+        assert!(!around(project, command).is_foreign(&freed));
+    }
+}
