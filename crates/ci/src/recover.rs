@@ -5,11 +5,12 @@ use std::path::{Component, Path};
 use rustix::process::Signal;
 
 use super::containment::{self, MARKER, signal_process};
-use super::event::{AttemptRecord, Measured};
+use super::event::{AttemptRecord, Event, JobResult, Measured, Stamped};
 use super::evidence::{End, Evidence, KillIntent, SupervisorLoss};
 use super::mark::Mark;
 use super::probe::process;
 use super::run::{InFlight, Run};
+use drydock_base::units::JobName;
 
 /// Ends every process that the run of that identifier started and that still runs. Returns their command lines, for the
 /// report. What the journal says is followed only to groups named after the run and to processes that carry its marker.
@@ -48,6 +49,31 @@ pub fn loss(run: &Run) -> Option<SupervisorLoss> {
     let open = run.result.is_none() && run.interrupted.is_none();
     let since = run.began.unwrap_or(run.last) / 1000;
     run.surroundings.as_ref().filter(|_| open).map(|surroundings| surroundings.loss(since))
+}
+
+/// Ends a run that was recorded on another machine, which went away: what was running there is lost, and no command about runs
+/// looks for its processes on this machine.
+pub fn end_elsewhere(run: &mut Run) {
+    if let Some(started) = &mut run.started {
+        started.group = None;
+    }
+    let at = run.last;
+    let open: Vec<(JobName, AttemptRecord)> = run
+        .plan
+        .jobs
+        .iter()
+        .zip(&run.jobs)
+        .filter_map(|(planned, job)| {
+            let record = lost(job.in_flight.as_ref()?, planned.expect_exit, at, None);
+            Some((planned.name.clone(), record))
+        })
+        .collect();
+    for (job, record) in open {
+        run.apply(&Stamped { at, event: Event::AttemptEnded { job: job.clone(), record: Box::new(record) } });
+        run.apply(&Stamped { at, event: Event::JobSettled { job, result: JobResult::Infrastructure } });
+    }
+    let result = run.verdict(false);
+    run.apply(&Stamped { at, event: Event::RunEnded { result } });
 }
 
 /// The record of an attempt whose end nobody saw.

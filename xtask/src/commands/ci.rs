@@ -30,6 +30,7 @@ mod capacity;
 mod flaky;
 mod massif;
 mod merge;
+mod on_github;
 mod plan;
 mod session;
 mod shards;
@@ -74,6 +75,7 @@ impl cli::Ci {
             Some(CiCommand::Plan(plan)) => plan.run(ctx),
             Some(CiCommand::Rerun(rerun)) => rerun.run(ctx),
             Some(CiCommand::Merge(merge)) => merge.run(ctx),
+            Some(CiCommand::Fetch(fetch)) => fetch.run(ctx),
             Some(CiCommand::Explain(explain)) => explain.run(ctx),
             Some(CiCommand::Suppress(suppress)) => suppress.run(ctx),
             Some(CiCommand::Suppressions(suppressions)) => suppressions.run(ctx),
@@ -101,6 +103,9 @@ impl cli::CiRun {
 
 impl cli::CiRerun {
     fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        if let Some(run) = self.on_github.github.clone() {
+            return self.on_github.run(ctx, &run);
+        }
         Session { ctx, parameters: self.options.into() }.run(Goal::Rerun { selectors: self.selectors })
     }
 }
@@ -181,8 +186,13 @@ pub(super) fn recorded(state: &State, id: Option<&str>) -> anyhow::Result<(RunDi
         let runs = state.runs();
         Failure::usage(format!("no such run in {}; start one with `{}`", runs.display(), hint::drydock(&["ci"])))
     })?;
-    let run = Run::replay(stored_plan(&dir)?, &journal::read(&dir.journal())?);
+    let run = recorded_in(&dir)?;
     Ok((dir, run))
+}
+
+/// A run as a directory records it.
+fn recorded_in(dir: &RunDir) -> anyhow::Result<Run> {
+    Ok(Run::replay(stored_plan(dir)?, &journal::read(&dir.journal())?))
 }
 
 /// Whether no run began after this one.

@@ -5,10 +5,11 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use crate::cli::Audience;
+use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::text;
 use drydock_base::workflow_command::WorkflowCommand;
-use drydock_ci::event::JobResult;
+use drydock_ci::event::{JobResult, RunResult};
 use drydock_ci::report::annotations::annotations;
 use drydock_ci::report::{ReportInput, explain, markdown};
 
@@ -37,6 +38,9 @@ impl Audience {
     }
 }
 
+/// The variable with the number of the workflow run.
+const RUN_ID: &str = "GITHUB_RUN_ID";
+
 /// The output for a runner, made while the reports of the run are at hand.
 pub(super) struct RunnerOutput {
     /// The headings and lines of logs.
@@ -54,7 +58,12 @@ impl RunnerOutput {
             // Steps of several commands share one summary, which has one limit.
             let used = std::fs::metadata(&page).map_or(0, |metadata| metadata.len());
             let room = markdown::LARGEST.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX));
-            let text = markdown::render(input, room);
+            let mut text = markdown::render(input, room);
+            let id = std::env::var(RUN_ID).ok().filter(|_| input.result != RunResult::Passed);
+            if let Some(id) = id.filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())) {
+                let fetch = hint::drydock(&["ci", "fetch", &id]);
+                text.push_str(&format!("\nTo look at the run with all logs on your machine: `{fetch}`\n"));
+            }
             (page, text)
         });
         RunnerOutput { logs: logs(input), annotations: annotations(input), page }

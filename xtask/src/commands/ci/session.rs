@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use anyhow::Context as _;
 
 use super::actions::RunnerOutput;
+use super::on_github::FETCHED;
 use super::plan::Lists;
 use super::{Context, RunParameters, capacity, plan, recorded, stored_plan};
 
@@ -268,6 +269,14 @@ pub(super) fn begin(state: &State, dir: &RunDir, plan: &Plan) -> anyhow::Result<
 fn resume(state: &State) -> anyhow::Result<Option<Prepared>> {
     let dir =
         state.latest_run().ok_or_else(|| Failure::usage(format!("no run to resume in {}", state.runs().display())))?;
+    if dir.root().join(FETCHED).exists() {
+        // What a file from elsewhere says is not run here.
+        return Err(Failure::usage(format!(
+            "run {} was fetched from GitHub; `{}` runs again here what did not pass there",
+            dir.id(),
+            commands::rerun()
+        )));
+    }
     let dir = dir.held().with_context(|| format!("cannot resume the last run of {}", state.runs().display()))?;
     let run = Run::replay(stored_plan(&dir)?, &journal::read(&dir.journal())?);
     let undone = |job: &drydock_ci::run::JobState| {

@@ -1,0 +1,24 @@
+//! GitHub's API: runs, jobs and artifacts of GitHub Actions.
+//!
+//! * [`Api`] sends requests: it waits where GitHub asks for it, reads lists to their end, and follows links to files without
+//!   the token.
+//! * [`rerun`] runs failed jobs again and waits for their end; [`lost`] recognises a runner that went away.
+//! * [`Repository`] and [`RunReference`] are what users write.
+//!
+//! Source: GitHub's REST API, version 2022-11-28; the tests compare requests with GitHub's own description of it.
+
+mod api;
+mod error;
+mod limits;
+pub mod lost;
+mod model;
+mod pages;
+mod reference;
+pub mod rerun;
+mod token;
+
+pub use api::{Api, Settings};
+pub use error::Error;
+pub use model::{Artifact, Job, Step, WorkflowRun};
+pub use reference::{Repository, RunReference};
+pub use token::Token;
