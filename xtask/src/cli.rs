@@ -29,7 +29,8 @@ pub(crate) use itself::{Check, Completions, Demo, Doctor, Man};
 pub(crate) use massif::{CiMassif, MassifBaseline, MassifCommand, MassifDiff, MassifShow, MassifStyle};
 pub(crate) use nightly::Nightly;
 pub(crate) use release::{
-    OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleaseSign, ReleaseVerify,
+    OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleasePublish, ReleaseSign,
+    ReleaseVerify, TaggedRelease,
 };
 pub(crate) use report::{Audience, CiReport, ReportFormat};
 pub(crate) use shards::{CiMerge, PlanGithub, ShardOptions};

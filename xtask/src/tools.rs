@@ -167,7 +167,14 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("sbuild", "sbuild", &[Check, Deb], "builds packages in clean chroots"),
     program("newuidmap", "uidmap", &[Check, Deb], "lets an unprivileged user create a chroot"),
     program("autopkgtest-virt-unshare", "autopkgtest", &[Check, Deb], "tests installed packages in fresh chroots"),
-    program("sftp", "openssh-client", &[Check, Deb], "uploads packages by sftp, the default method of a PPA"),
+    program(
+        "sftp",
+        "openssh-client",
+        &[Check, Release, Deb],
+        "uploads packages by sftp, the default method of a PPA, and publishes files",
+    ),
+    program("rsync", "rsync", &[Check, Release], "publishes files to mirrors"),
+    program("strace", "strace", &[Check], "kills publications at each line of their journal in the tests"),
     program("curl", "curl", &[Check, Deb], "uploads packages by FTP and HTTPS"),
     file("openssh-server", &["/usr/sbin/sshd"], &[Check], "receives uploads by sftp in the tests"),
     file(

@@ -4,6 +4,7 @@ pub mod deb;
 mod declared;
 mod format;
 mod nightly;
+mod publish;
 mod resolve;
 mod vendor;
 mod version;
@@ -11,6 +12,7 @@ mod words;
 
 pub use format::Format;
 pub use nightly::Nightly;
+pub use publish::{FileAccess, FileTarget, PublishTarget};
 pub use vendor::Vendor;
 pub use version::{NightlyVersion, Place, Version, VersionText};
 
@@ -50,6 +52,8 @@ pub struct Release {
     pub deb: Option<deb::Deb>,
     /// The settings of nightlies.
     pub nightly: Nightly,
+    /// The targets of a release, in the order in which they are served.
+    pub publish: Vec<PublishTarget>,
 }
 
 /// A file that contains the version.

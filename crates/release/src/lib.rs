@@ -1,4 +1,4 @@
-//! Source releases: requirements, building, proofs, signatures and verification.
+//! Source releases: requirements, building, proofs, signatures, verification and publishing.
 
 pub mod build;
 pub mod build_info;
@@ -8,6 +8,7 @@ pub mod keyring;
 pub mod manifest;
 pub mod preflight;
 pub mod proof;
+pub mod publish;
 pub mod sign;
 pub mod signature_block;
 pub mod ssh;

@@ -33,6 +33,8 @@ pub(crate) enum ReleaseCommand {
     Verify(ReleaseVerify),
     /// Sign a release that was built here, or add signatures of other people
     Sign(ReleaseSign),
+    /// Publish a signed release to all declared targets, read it back and compare; continues after any interruption
+    Publish(ReleasePublish),
 }
 
 /// The options that select a release.
@@ -50,6 +52,17 @@ pub(crate) struct OfRelease {
     /// Build a nightly of this next version, or exactly the nightly with this version [default: the declared next version]
     #[arg(long, value_name = "NEXT", num_args = 0..=1, conflicts_with_all = ["tag", "untagged"])]
     pub nightly: Option<Option<Version>>,
+}
+
+/// The options that select a release with a tag.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct TaggedRelease {
+    /// Commit to release
+    #[arg(long, value_name = "REVISION", default_value = "HEAD")]
+    pub commit: String,
+    /// Tag that names the version, if the commit has several
+    #[arg(long, value_name = "NAME")]
+    pub tag: Option<String>,
 }
 
 /// `cargo xtask release check`
@@ -152,4 +165,27 @@ pub(crate) struct ReleaseSign {
     /// Add signatures of other people from this file; may be repeated, in any order
     #[arg(long, value_name = "FILE")]
     pub add: Vec<PathBuf>,
+}
+
+/// `cargo xtask release publish`
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ReleasePublish {
+    /// The release.
+    #[command(flatten)]
+    pub of: TaggedRelease,
+    /// Key that signs packages and promotion records [default: the declared key, or gpg's default key]
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Publish without a proof of the sources; the reason is published too
+    #[arg(long, value_name = "REASON", value_parser = crate::commands::release::proved::reason)]
+    pub without_proof: Option<String>,
+    /// Ask all targets, and print what would be done, without doing it
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Address of Launchpad's API
+    #[arg(long, value_name = "URL", env = "DRYDOCK_LAUNCHPAD_API", default_value = "https://api.launchpad.net/devel")]
+    pub api: String,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }

@@ -24,6 +24,13 @@ impl From<cli::OfRelease> for ReleaseSelector {
     }
 }
 
+impl From<cli::TaggedRelease> for ReleaseSelector {
+    fn from(options: cli::TaggedRelease) -> ReleaseSelector {
+        let cli::TaggedRelease { commit, tag } = options;
+        ReleaseSelector { revision: commit, version: VersionSource::Tag(tag) }
+    }
+}
+
 impl From<cli::RunOptions> for RunParameters {
     fn from(options: cli::RunOptions) -> RunParameters {
         let cli::RunOptions { jobs, memory, history, containment, no_progress, quiet, fail_on_flaky, output_for } =

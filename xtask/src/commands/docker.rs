@@ -7,7 +7,7 @@ use crate::exit::Exit;
 pub(super) mod build;
 mod image_build;
 pub(super) mod nightly;
-mod promote;
+pub(super) mod promote;
 pub(super) mod prune;
 pub(super) mod selection;
 

@@ -1,4 +1,4 @@
-//! `cargo xtask release`: check, build, prove, verify, sign.
+//! `cargo xtask release`: check, build, prove, verify, sign, publish.
 
 use super::Context;
 use super::release_context::{DeclaredCommit, ReleaseContext, ReleaseSelector};
@@ -10,6 +10,7 @@ mod check;
 pub(super) mod policy;
 pub(super) mod prove;
 pub(crate) mod proved;
+mod publish;
 mod sign;
 mod verify;
 
@@ -36,6 +37,7 @@ impl cli::Release {
             // A release can be verified without a project, with --keys.
             Some(ReleaseCommand::Verify(verify)) => verify.run(place),
             Some(ReleaseCommand::Sign(sign)) => sign.run(&Context::find(place)?),
+            Some(ReleaseCommand::Publish(publish)) => publish.run(&Context::find(place)?),
         }
     }
 }

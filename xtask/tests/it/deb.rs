@@ -11,5 +11,5 @@ mod removed;
 mod rules;
 mod self_build;
 mod source;
-mod uploads;
+pub(crate) mod uploads;
 mod writers;

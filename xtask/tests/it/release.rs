@@ -9,6 +9,7 @@ mod lanternd;
 mod left_behind;
 mod mutated;
 mod offline;
+mod publish;
 mod refused;
 mod scratch;
 mod signing;

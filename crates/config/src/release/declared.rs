@@ -3,6 +3,7 @@
 use super::deb::DebDeclaration;
 use super::format::Format;
 use super::nightly::NightlyDeclaration;
+use super::publish::PublishDeclaration;
 use super::vendor::VendorDeclaration;
 use super::version::VersionText;
 use crate::decode::{Bounded, Entries, FromText, OneOrMany, Spanned, declaration};
@@ -32,6 +33,8 @@ declaration! {
         deb: Option<DebDeclaration>,
         /// The settings of nightlies. Default: the defaults of its fields.
         nightly: NightlyDeclaration,
+        /// The targets of a release, in the order in which they are served. Default: none.
+        publish: Option<Spanned<Vec<Spanned<PublishDeclaration>>>>,
     }
 }
 

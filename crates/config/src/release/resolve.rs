@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 /// Resolves the release; problems are added to `problems`.
 pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Release> {
-    let ReleaseFile { name, version, source, archives, offline_proof, signing, deb, nightly } = file;
+    let ReleaseFile { name, version, source, archives, offline_proof, signing, deb, nightly, publish } = file;
     let name = name.value.map(|name| name.0);
     let version_files: Vec<VersionFile> =
         version.files.iter().flatten().filter_map(|declared| version_file(declared, problems)).collect();
@@ -31,6 +31,11 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
     });
     let deb = deb.and_then(|declared| super::deb::resolve(declared, &archives, vendor.as_ref(), problems));
     let nightly = super::nightly::resolve(nightly, deb.as_ref(), problems);
+    let declared = super::publish::Declared {
+        has_signing: signing.is_some(),
+        has_deb_upload: deb.as_ref().is_some_and(|deb| deb.upload.is_some()),
+    };
+    let publish = super::publish::resolve(publish, &declared, problems);
     Some(Release {
         name: name?,
         tag: version.tag.value?,
@@ -45,6 +50,7 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
         signing,
         deb,
         nightly,
+        publish,
     })
 }
 

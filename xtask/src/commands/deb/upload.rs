@@ -94,6 +94,31 @@ impl<'a> Destination<'a> {
     }
 }
 
+/// The upload of one package to the declared target, as the log has it.
+pub(in crate::commands) struct KnownUpload {
+    /// The name of the series.
+    pub(in crate::commands) series: String,
+    /// The version of the package.
+    pub(in crate::commands) version: String,
+    /// The state that it reached; none if nothing was uploaded from here.
+    pub(in crate::commands) state: Option<UploadState>,
+}
+
+/// The uploads of a release to its declared target, whose name is returned too, with what is missing for them.
+pub(in crate::commands) fn known_uploads(
+    release: &ReleaseContext,
+) -> anyhow::Result<(String, Vec<KnownUpload>, Vec<String>)> {
+    let Destination { packages, target, log, .. } = Destination::new(SourcePackages::select(release, &[])?)?;
+    let mut uploads = Vec::new();
+    for series in &packages.series {
+        let version = packages.version(series)?.to_string();
+        let state = log.last(&target.name, series.name.as_str(), &version).cloned();
+        uploads.push(KnownUpload { series: series.name.as_str().to_owned(), version, state });
+    }
+    let missing = target.missing();
+    Ok((target.name, uploads, missing))
+}
+
 impl Uploader {
     /// Uploads packages to their declared target. `report` gets a line about the result of each.
     pub(in crate::commands) fn upload(

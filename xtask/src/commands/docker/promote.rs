@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::images::Repository;
+use drydock_config::release::Version;
 use drydock_deb::sign::Signer;
 use drydock_oci::image::TITLE;
 use drydock_oci::promote::Latest;
@@ -30,48 +31,83 @@ const RECORD_TYPE: &str = "application/vnd.drydock.promotion.record.v1+json";
 
 impl cli::DockerPromote {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let release = PromotedRelease::find(ctx, self.version.as_ref())?;
-        let images = select(release.commit.images()?, &self.images)?;
+        let without_proof = self.without_proof.as_deref();
+        let mut planned = PlannedPromotion::new(ctx, self.version.as_ref(), &self.images, without_proof)?;
+        if let Some(count) = refused(&planned.findings) {
+            let problems = if count == 1 { "1 problem" } else { &format!("{count} problems") };
+            output::err(format_args!("{} was not promoted: {problems}", planned.release.version));
+            return Ok(Exit::CheckFailed);
+        }
+        match self.format {
+            cli::Format::Json => output::out(serde_json::to_string_pretty(&json(&planned.plans))?),
+            cli::Format::Text => planned.plans.iter().for_each(print),
+        }
+        if self.dry_run || planned.is_done() {
+            return Ok(Exit::Success);
+        }
+        planned.promote(ctx, self.key.as_deref())?;
+        output::err(format_args!("== {} is promoted", planned.release.version));
+        Ok(Exit::Success)
+    }
+}
+
+/// The promotion of some or all images of a release, compared with the release repositories.
+pub(in crate::commands) struct PlannedPromotion {
+    release: PromotedRelease,
+    plans: Vec<PromotionPlan>,
+    /// Whatever was checked; nothing is promoted unless all of it holds.
+    findings: Vec<Finding>,
+    registries: Registries,
+}
+
+impl PlannedPromotion {
+    /// Plans the promotion of a version, or of the release at HEAD. Nothing is changed.
+    pub(in crate::commands) fn new(
+        ctx: &Context,
+        version: Option<&Version>,
+        images: &[String],
+        without_proof: Option<&str>,
+    ) -> anyhow::Result<PlannedPromotion> {
+        let release = PromotedRelease::find(ctx, version)?;
+        let images = select(release.commit.images()?, images)?;
         let (signers, mut findings) = release.signers()?;
         let mut registries = Registries::from_process();
-        findings.push(release.proof(self.without_proof.as_deref()));
-        let planner = Planner { release: &release, signers: &signers, without_proof: self.without_proof.as_deref() };
+        findings.push(release.proof(without_proof));
+        let planner = Planner { release: &release, signers: &signers, without_proof };
         let mut plans = Vec::new();
         for image in images {
             plans.extend(planner.plan(image, &mut registries, &mut findings)?);
         }
-        if let Some(count) = refused(&findings) {
-            let problems = if count == 1 { "1 problem" } else { &format!("{count} problems") };
-            output::err(format_args!("{} was not promoted: {problems}", release.version));
-            return Ok(Exit::CheckFailed);
-        }
-        match self.format {
-            cli::Format::Json => output::out(serde_json::to_string_pretty(&json(&plans))?),
-            cli::Format::Text => plans.iter().for_each(print),
-        }
-        if self.dry_run || plans.iter().all(PromotionPlan::is_done) {
-            return Ok(Exit::Success);
-        }
-        let _lock = lock(ctx)?;
-        self.promote(&release, &plans, &mut registries)?;
-        output::err(format_args!("== {} is promoted", release.version));
-        Ok(Exit::Success)
+        Ok(PlannedPromotion { release, plans, findings, registries })
+    }
+
+    /// The checks that failed.
+    pub(in crate::commands) fn problems(&self) -> Vec<&Finding> {
+        self.findings.iter().filter(|finding| !finding.holds).collect()
+    }
+
+    /// Whether all images are promoted.
+    pub(in crate::commands) fn is_done(&self) -> bool {
+        self.plans.iter().all(PromotionPlan::is_done)
+    }
+
+    /// The promoted images by name, each with its tag and digest.
+    pub(in crate::commands) fn shown(&self) -> String {
+        let one = |plan: &PromotionPlan| format!("{}:{} ({})", plan.to, plan.tag, plan.candidate.descriptor.digest);
+        self.plans.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 
     /// Signs all records, then copies all images, then tags all versions, and moves `latest` at the end. Each step does
-    /// nothing where it was done before, so the same call continues after an interruption.
-    fn promote(
-        &self,
-        release: &PromotedRelease,
-        plans: &[PromotionPlan],
-        registries: &mut Registries,
-    ) -> anyhow::Result<()> {
-        let signer = Signer { key: self.key.clone() };
+    /// nothing where it was done before, so the same call continues after an interruption. The key is gpg's default if `None`.
+    pub(in crate::commands) fn promote(&mut self, ctx: &Context, key: Option<&str>) -> anyhow::Result<()> {
+        let _lock = lock(ctx)?;
+        let PlannedPromotion { release, plans, registries, .. } = self;
+        let signer = Signer { key: key.map(str::to_owned) };
         let mut records = BTreeMap::new();
         for one in plans.iter().filter(|one| !one.is_recorded) {
             records.insert(one.image.to_string(), signed::sign(release, &one.record, &signer)?);
         }
-        for one in plans {
+        for one in plans.iter() {
             let to = registries.open(&one.to)?;
             match &one.found_by {
                 FoundBy::Promoted => {}
@@ -97,7 +133,7 @@ impl cli::DockerPromote {
                 attach(&to, &one.to, &one.candidate.descriptor, ARTIFACT_TYPE, &files)?;
             }
         }
-        for one in plans {
+        for one in plans.iter() {
             output::err(format_args!("== tag {}:{}", one.to, one.tag));
             let to = registries.open(&one.to)?;
             tag(&to, &one.to, &one.candidate.descriptor, &[(one.tag.clone(), Precondition::Absent)])?;

@@ -18,9 +18,25 @@ pub(super) const CONTROL: &str = "Source: words\nSection: misc\nPriority: option
     Build-Depends: debhelper-compat (= 13)\nStandards-Version: 4.6.2\n\nPackage: words\nArchitecture: all\nDescription: some words\n";
 
 /// A server, ended with this value.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub(super) port: u16,
+    pub(crate) port: u16,
+}
+
+impl Server {
+    pub(crate) fn new(child: Child, port: u16) -> Server {
+        Server { child, port }
+    }
+
+    /// Waits until something listens on its port, for at most five seconds.
+    pub(crate) fn wait_until_it_listens(&self) {
+        for _ in 0..100 {
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
 }
 
 impl Drop for Server {
@@ -33,13 +49,13 @@ impl Drop for Server {
 
 /// OpenSSH's server and what a user has of it. Failures are switched on by files: `cut` has the number of bytes after which
 /// a session breaks off, and with `deny` nothing may be written.
-pub(super) struct Sftp {
+pub(crate) struct Sftp {
     directory: PathBuf,
-    pub(super) server: Server,
+    pub(crate) server: Server,
 }
 
 impl Sftp {
-    pub(super) fn start(directory: &Path) -> Sftp {
+    pub(crate) fn start(directory: &Path) -> Sftp {
         fs::create_dir_all(directory.join("home")).unwrap();
         for name in ["host", "other-host", "user"] {
             run(directory, &["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", name], &[]);
@@ -67,12 +83,7 @@ impl Sftp {
         let log = fs::File::create(directory.join("log")).unwrap();
         let child = command.stderr(log).spawn().unwrap();
         let sftp = Sftp { directory: directory.to_owned(), server: Server { child, port } };
-        for _ in 0..100 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        sftp.server.wait_until_it_listens();
         let config = format!(
             "Host *\nIdentityFile {at}/user-key\nIdentitiesOnly yes\nIdentityAgent none\nGlobalKnownHostsFile /dev/null\n\
              UserKnownHostsFile {at}/known\n"
@@ -82,13 +93,13 @@ impl Sftp {
     }
 
     /// Gives the user a key that is let in, and the key of the host.
-    pub(super) fn let_in(&self) {
+    pub(crate) fn let_in(&self) {
         fs::copy(self.directory.join("user"), self.directory.join("user-key")).unwrap();
         self.know("host");
     }
 
     /// Makes the user know a key as that of the host.
-    pub(super) fn know(&self, key: &str) {
+    pub(crate) fn know(&self, key: &str) {
         let public = fs::read_to_string(self.directory.join(format!("{key}.pub"))).unwrap();
         fs::write(self.directory.join("known"), format!("[127.0.0.1]:{} {public}", self.server.port)).unwrap();
     }
