@@ -186,7 +186,8 @@ pub enum Quorum {
     Incomplete,
 }
 
-/// Does what `decisions` say, in order, and reads the results back. `decisions` come from [`plan`] and contain no refusal.
+/// Does what `decisions` say, in order, and reads the results back. `decisions` come from [`plan`] and contain no refusal. Returns
+/// the decisions about what was read back, too.
 ///
 /// # Errors
 /// A step failed and its result is not there, or what was read back differs. The same call continues.
@@ -196,28 +197,30 @@ pub fn advance(
     quorum: &Quorum,
     journal: &mut Journal,
     report: &mut dyn FnMut(String),
-) -> anyhow::Result<Advanced> {
+) -> anyhow::Result<(Advanced, Vec<Decision>)> {
+    let mut done = Vec::new();
     for stage in Stage::ALL {
         if stage > Stage::Draft && *quorum == Quorum::Incomplete {
-            return Ok(Advanced::WaitsForSignatures);
+            done.extend(decisions.iter().filter(|one| one.stage >= stage).cloned());
+            return Ok((Advanced::WaitsForSignatures, done));
         }
         for target in targets.iter_mut() {
             let of_stage = |one: &&Decision| one.stage == stage && one.target == target.name();
             let steps: Vec<&Decision> = decisions.iter().filter(of_stage).collect();
-            serve(target.as_mut(), stage, &steps, journal, report)?;
+            done.extend(serve(target.as_mut(), stage, &steps, journal, report)?);
         }
     }
-    Ok(Advanced::Published)
+    Ok((Advanced::Published, done))
 }
 
-/// Does the steps of one stage of one target, and reads them back.
+/// Does the steps of one stage of one target, and reads them back; the decisions about what was read.
 fn serve(
     target: &mut dyn Target,
     stage: Stage,
     steps: &[&Decision],
     journal: &mut Journal,
     report: &mut dyn FnMut(String),
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<Decision>> {
     let name = target.name().to_owned();
     let mut has_acted = false;
     for decision in steps {
@@ -251,7 +254,7 @@ fn serve(
         }
     }
     if !has_acted {
-        return Ok(());
+        return Ok(steps.iter().copied().cloned().collect());
     }
     let observed = asked(target, stage)?;
     let wrong = observed.iter().find_map(|one| match &one.held {
@@ -261,7 +264,7 @@ fn serve(
         Held::Other(conflict) => Some((one, conflict.found.clone())),
     });
     match wrong {
-        None => Ok(()),
+        None => Ok(decide(&name, &observed, &journal.records)),
         Some((one, found)) => Err(Failure::not_reproducible(format!(
             "{name}: after everything was uploaded, `{}` does not hold: {found}; nothing was announced",
             one.step

@@ -76,19 +76,15 @@ impl FilesTarget {
     fn files(&mut self) -> anyhow::Result<Vec<ObservedStep>> {
         let scratch = Scratch::roomy("read-back")?;
         let there = self.store.list(&self.directory)?;
-        let names = there.as_ref().map_or_else(Vec::new, |names| {
-            self.expected.iter().map(|file| file.name.clone()).filter(|name| names.contains(name)).collect()
-        });
+        let is_expected = |name: &String| self.expected.iter().any(|file| file.name == *name);
+        // Another person's signature that only the target has is no reason to stop: it is merged by the caller.
+        let is_read = |name: &&String| is_expected(name) || is_signature(name);
+        let names: Vec<String> = there.iter().flatten().filter(is_read).cloned().collect();
         self.store.fetch(&self.directory, &names, scratch.path())?;
         self.signatures.clear();
         let mut steps = Vec::new();
-        // Another person's signature that only the target has is no reason to stop: it is merged by the caller.
-        let is_extra = |name: &&String| {
-            let is_known = self.expected.iter().any(|file| file.name == **name);
-            !is_known && !is_signature(name) && !self.store.is_part(name)
-        };
+        let is_extra = |name: &&String| !is_read(name) && !self.store.is_part(name);
         let extra: Vec<&String> = there.iter().flatten().filter(is_extra).collect();
-        let others: Vec<String> = there.iter().flatten().filter(|name| is_signature(name)).cloned().collect();
         if !extra.is_empty() {
             let list: Vec<&str> = extra.iter().map(|name| name.as_str()).collect();
             steps.push(ObservedStep {
@@ -101,9 +97,8 @@ impl FilesTarget {
                 is_final: false,
             });
         }
-        self.store.fetch(&self.directory, &others, scratch.path())?;
-        for name in others {
-            let path = scratch.path().join(&name);
+        for name in names.iter().filter(|name| is_signature(name)) {
+            let path = scratch.path().join(name);
             let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             self.signatures.push(Incoming { name: format!("{name} of {}", self.name), content });
         }

@@ -106,7 +106,7 @@ fn publish(
     let advanced = advance(&mut targets, &decisions, quorum, &mut journal, &mut |_| {});
     let new = journal.records[before..].iter().filter(|record| record.event == JournalEvent::Begun);
     let steps = new.map(|record| format!("{}: {}", record.target, record.step)).collect();
-    advanced.map(|advanced| (advanced, steps)).map_err(|error| format!("{error:#}"))
+    advanced.map(|(advanced, _)| (advanced, steps)).map_err(|error| format!("{error:#}"))
 }
 
 #[test]

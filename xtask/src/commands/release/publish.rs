@@ -6,7 +6,6 @@ use crate::cli;
 use crate::commands::Context;
 use crate::commands::release_context::ReleaseSelector;
 use crate::exit::Exit;
-use drydock_base::failure::Failure;
 use drydock_base::{hint, output};
 use drydock_release::publish::{self, Action, Advanced, Decision, Quorum, Stage};
 use publication::Publication;
@@ -54,18 +53,11 @@ impl cli::ReleasePublish {
         let journal = &mut publication.journal;
         let mut targets = publication.local.targets(&options)?;
         let mut report = |line: String| output::err(format_args!("== {line}"));
-        let advanced = publish::advance(&mut targets, &decisions, &quorum, journal, &mut report)?;
+        let (advanced, done) = publish::advance(&mut targets, &decisions, &quorum, journal, &mut report)?;
         drop(targets);
-        // What users find now, and not what was meant to be there.
-        let decisions = publication.plan(&options, false)?;
-        let is_published = advanced == Advanced::Published
-            && decisions.iter().all(|decision| matches!(decision.action, Action::Keep(_)));
-        publication.print(&decisions, is_published, self.format)?;
+        publication.print(&done, advanced == Advanced::Published, self.format)?;
         match advanced {
-            Advanced::Published if is_published => Ok(Exit::Success),
-            Advanced::Published => {
-                Err(Failure::remote("a target changed after it was read back; run the same command again"))
-            }
+            Advanced::Published => Ok(Exit::Success),
             Advanced::WaitsForSignatures => {
                 output::err(publication.who_signs());
                 Ok(Exit::NotReproducible)

@@ -126,13 +126,11 @@ fn a_release_goes_to_directories_of_every_kind() {
     let (sftp, rsync) = (sshd.server.port, daemon.port);
     let config = fs::read_to_string(at("sshd/ssh_config")).unwrap();
     fs::write(at("sshd/ssh_config"), format!("{config}Host over\nHostName 127.0.0.1\nPort {sftp}\n")).unwrap();
-    let web = accidents::Web::start(at("www"));
     release.declare(&format!(
-        "- {{directory: {{path: \"{{at}}www/{{version}}\", latest: true, url: \"http://127.0.0.1:{}/{{version}}/\"}}}}\n\
+        "- {{directory: {{path: \"{{at}}www/{{version}}\", latest: true}}}}\n\
          - {{sftp: {{host: \"127.0.0.1:{sftp}\", path: \"mirror/p-{{version}}\", latest: true}}}}\n\
          - {{rsync: {{to: \"rsync://127.0.0.1:{rsync}/m/{{version}}\", latest: true}}}}\n\
          - {{rsync: {{to: \"over:{{at}}over-ssh/v{{version}}\"}}}}\n",
-        web.port
     ));
     release.world.commit("v1.1-again", "three\n");
     git(release.world.project.path(), &["tag", "-d", "v1.1", "v1.1-again"]);
@@ -196,5 +194,4 @@ fn a_release_goes_to_directories_of_every_kind() {
     fs::remove_file(at("sshd/cut")).unwrap();
     release.published(&[]);
     release.check(&places[1]);
-    web.check(&release);
 }

@@ -75,16 +75,17 @@ impl Store for RsyncStore {
     }
 
     fn list(&self, directory: &str) -> anyhow::Result<Option<BTreeSet<String>>> {
-        let parent = match self.names("") {
-            Ok(names) => names,
-            Err(error) if error.exit_code() == Some(PARTIAL) => {
-                return Err(Failure::remote(error).context(no_parent(&self.parent)));
-            }
+        match self.names(directory) {
+            Ok(names) => return Ok(Some(names)),
+            Err(error) if error.exit_code() == Some(PARTIAL) => {}
             Err(error) => return Err(Failure::remote(error)),
-        };
-        if directory.is_empty() {
-            return Ok(Some(parent));
         }
+        // The directory is not there, or may not be read; only its parent tells.
+        let parent = self.names("").map_err(|error| {
+            let is_refused = error.exit_code() == Some(PARTIAL);
+            let error = Failure::remote(error);
+            if is_refused { error.context(no_parent(&self.parent)) } else { error }
+        })?;
         if !parent.contains(directory) {
             return Ok(None);
         }
@@ -92,12 +93,17 @@ impl Store for RsyncStore {
     }
 
     fn fetch(&self, directory: &str, names: &[String], into: &Path) -> anyhow::Result<()> {
-        for name in names {
-            let arguments =
-                ["--copy-links".into(), "--".into(), self.at(directory, name), into.join(name).display().to_string()];
-            self.rsync(&arguments, 1 << 30).map_err(Failure::remote)?;
+        if names.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let sources = names.iter().map(|name| self.at(directory, name));
+        let arguments: Vec<String> =
+            ["--".to_owned()].into_iter().chain(sources).chain([format!("{}/", into.display())]).collect();
+        self.rsync(&arguments, 1 << 30).map_err(Failure::remote)?;
+        match names.iter().find(|name| !into.join(name).is_file()) {
+            None => Ok(()),
+            Some(name) => Err(Failure::remote(format!("{name} of {} is not a file", self.at(directory, "")))),
+        }
     }
 
     fn put(&self, file: &Path, directory: &str, name: &str, replace: bool) -> anyhow::Result<()> {

@@ -97,6 +97,12 @@ impl Store for SftpStore {
     }
 
     fn list(&self, directory: &str) -> anyhow::Result<Option<BTreeSet<String>>> {
+        match self.names(&self.at(directory, "")) {
+            Ok(names) => return Ok(Some(names)),
+            Err(SftpError::Refused(_)) => {}
+            Err(error) => return Err(error.into_error()),
+        }
+        // The directory is not there, or may not be read; only its parent tells.
         let parent = match self.names(&self.at("", "")) {
             Ok(names) => names,
             Err(SftpError::Refused(error)) => {
@@ -104,9 +110,6 @@ impl Store for SftpStore {
             }
             Err(error) => return Err(error.into_error()),
         };
-        if directory.is_empty() {
-            return Ok(Some(parent));
-        }
         if !parent.contains(directory) {
             return Ok(None);
         }

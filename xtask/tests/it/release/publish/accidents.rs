@@ -113,7 +113,17 @@ fn accidents_of_other_releases_are_refused() {
     fs::write(www.join("latest.json"), "{}").unwrap();
     release.refused(7, &["latest.json is there, and is not a pointer of Drydock"]);
     fs::remove_file(www.join("latest.json")).unwrap();
-    release.published(&[]);
+    // What the web server offers is not what its directory has.
+    let web = Web::start(www.clone());
+    release.declare(&format!(
+        "- {{directory: {{path: \"{{at}}www/{{version}}\", latest: true, url: \"http://127.0.0.1:{}/{{version}}/\"}}}}\n",
+        web.port
+    ));
+    git(release.world.project.path(), &["tag", "-d", "v1.1"]);
+    release.world.commit("v1.1", "two\n");
+    release.world.build("1.1", "honest");
+    release.sign("alice");
+    web.check(&release);
     let journal = fs::read_to_string(release.world.project.state().join("publish/1.1.jsonl")).unwrap();
     assert!(journal.contains("\"step\":\"upload p-1.1.zip\",\"event\":\"done\""), "{journal}");
 
