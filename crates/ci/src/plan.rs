@@ -14,6 +14,7 @@ use drydock_config::template::Values;
 use drydock_valgrind::tool::Tool;
 
 mod baseline;
+mod recognised;
 mod suite;
 
 pub use suite::{Native, PlannedTest};
@@ -112,6 +113,9 @@ pub struct PlannedTool {
     /// `true` if the command starts valgrind itself, and gets the options in `VALGRIND_OPTS`.
     #[serde(default)]
     pub by_suite: bool,
+    /// `true` if that is not declared, but seen in the words of the command.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub recognised: bool,
     /// Options for valgrind.
     pub args: Vec<String>,
     /// Suppression files, relative to the project.
@@ -324,6 +328,7 @@ fn planned(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
     if let Some(test) = &item.test {
         suite::take_over(&mut planned, job, test);
     }
+    recognised::recognise(&mut planned);
     planned
 }
 
@@ -362,6 +367,7 @@ fn planned_tool(tool: &JobTool, values: &Values) -> PlannedTool {
     PlannedTool {
         kind: *kind,
         by_suite: *by_suite,
+        recognised: false,
         args: settings.args.clone(),
         suppressions: settings.suppressions.iter().map(PathBuf::from).collect(),
         trace_children: settings.trace_children,

@@ -193,8 +193,8 @@ fn interpreter(path: &Path) -> Option<PathBuf> {
     Some(PathBuf::from(line.split_whitespace().next()?))
 }
 
-/// `python3.11` is `python`, whatever its version.
-fn is_launcher(path: &Path) -> bool {
+/// Whether a program runs other programs or scripts, by its name: `python3.11` is `python`, whatever its version.
+pub fn is_launcher(path: &Path) -> bool {
     let name = path.to_string_lossy();
     let name = base_name(&name);
     let bare = name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == '-');

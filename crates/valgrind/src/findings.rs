@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::around::Around;
+use super::by_suite::tool_of_executable;
 use super::finding::Finding;
 use super::leak_kinds::{LeakKinds, show_what_counts};
 use super::options;
@@ -160,6 +161,12 @@ impl Sum {
         };
         let is_command = is_main && log.command.first() == attempt.argv.first();
         let around = attempt.around.and_then(|around| Some((around, around.program(&log, is_command)?)));
+        // It ends where it would become its tool.
+        let is_valgrind = log.command.first().is_some_and(|program| {
+            ["valgrind", "valgrind.bin"].contains(&base_name(program))
+                || tool_of_executable(Path::new(program)).is_some()
+        });
+        self.evidence.nested |= is_valgrind && !attempt.by_suite && !was_replaced && log.extent != Extent::Complete;
         let stops = options::last(attempt.tool, attempt.args, "--exit-on-first-error").as_deref() == Some("yes");
         let stopped = stops && log.after_error && log.extent != Extent::Complete;
         match &log.extent {

@@ -71,6 +71,7 @@ pub(crate) fn without_clone(function: &str) -> &str {
     end.filter(|end| *end > 0).map_or(function, |end| &function[..end])
 }
 
-pub(crate) fn base_name(path: &str) -> &str {
+/// The last part of a path.
+pub fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }

@@ -11,7 +11,7 @@ use drydock_base::units::{self, ByteSize};
 
 /// Judges an attempt. The first rule that applies decides; the others add supporting and excluding observations.
 pub fn judge(evidence: &Evidence) -> Verdict {
-    let rules: [fn(&Evidence) -> Option<Verdict>; 13] = [
+    let rules: [fn(&Evidence) -> Option<Verdict>; 14] = [
         never_ran,
         out_of_memory_proved,
         ended_by_us,
@@ -21,6 +21,7 @@ pub fn judge(evidence: &Evidence) -> Verdict {
         tested::died_as_expected,
         killed_by_signal,
         valgrind_says_errors,
+        suite::starts_valgrind,
         tested::skipped,
         tested::says_otherwise,
         ended_by_itself,

@@ -1,7 +1,7 @@
 //! The verdicts on a suite that starts valgrind itself: its own exit code and the logs of all its processes.
 
 use super::{Outcome, Verdict};
-use crate::evidence::{Evidence, Finding};
+use crate::evidence::{End, Evidence, Finding};
 
 /// The number of reasons of one kind that a verdict lists.
 const MOST: usize = 5;
@@ -24,6 +24,17 @@ pub(super) fn found_errors(evidence: &Evidence, code: i32) -> Option<Verdict> {
     ));
     verdict.reasons.extend(valgrind.first.iter().take(3).map(Finding::line));
     Some(verdict)
+}
+
+/// The verdict on a job that starts valgrind by itself, and that runs under valgrind as well.
+pub(super) fn starts_valgrind(evidence: &Evidence) -> Option<Verdict> {
+    let End::Exited { code } = evidence.end else { return None };
+    evidence.valgrind.as_ref().filter(|valgrind| valgrind.nested)?;
+    let why = "it starts valgrind by itself, which does not run under another valgrind";
+    let verdict = Verdict::new(Outcome::Failed { code }, 0.98, why);
+    Some(verdict.and("what that valgrind would have checked is not known, so this is not a pass").advise(
+        "declare `valgrind: by-suite` for this job: then Drydock starts its command as it is, and collects what its valgrind finds",
+    ))
 }
 
 /// The advice for a suite that failed although valgrind found nothing in processes that it checked to their end.

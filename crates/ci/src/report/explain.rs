@@ -42,7 +42,11 @@ impl Explained<'_> {
         let result = job.result.as_ref().map_or("unsettled", JobResult::word);
         writeln!(text, "{}: {result} in run {}", planned.name, dir.id())?;
         writeln!(text, "  command  {}", exec::paste(&planned.argv))?;
-        let by_suite = if planned.tool.by_suite { ", which the command starts itself" } else { "" };
+        let by_suite = match (planned.tool.by_suite, planned.tool.recognised) {
+            (true, true) => ", which the command starts itself (recognised, as if `valgrind: by-suite` were declared)",
+            (true, false) => ", which the command starts itself",
+            (false, _) => "",
+        };
         writeln!(text, "  tool     {}{by_suite}", planned.tool.kind.name())?;
         if let Some(native) = planned.native() {
             writeln!(text, "  without {}: {}", native.without.name(), native.because)?;

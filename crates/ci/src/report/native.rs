@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::event::JobResult;
-use crate::plan::Native;
-use crate::run::Run;
+use crate::plan::{Native, PlannedJob};
+use crate::run::{JobState, Run};
 use drydock_base::text::plural;
 use drydock_valgrind::tool::Tool;
 
@@ -66,6 +66,16 @@ pub(super) fn around(run: &Run) -> Vec<String> {
         }
     }
     let mut said = Vec::new();
+    let recognised = |(planned, job): &(&PlannedJob, &JobState)| planned.tool.recognised && !job.attempts.is_empty();
+    let recognised: Vec<_> = run.plan.jobs.iter().zip(&run.jobs).filter(recognised).collect();
+    if let Some((planned, _)) = recognised.first() {
+        let jobs = if recognised.len() == 1 { "job starts" } else { "jobs start" };
+        said.push(format!(
+            "{} {jobs} valgrind by the command, so Drydock did not as well (`valgrind: by-suite`), such as {}",
+            recognised.len(),
+            planned.name
+        ));
+    }
     if !ignored.is_empty() {
         let more = ignored.len().saturating_sub(MOST_PROGRAMS);
         let more = if more > 0 { format!(" and {more} more programs") } else { String::new() };

@@ -57,7 +57,10 @@ pub(super) fn cause(record: &AttemptRecord) -> String {
     };
     match outcome {
         Outcome::Failed { .. } if record.evidence.test.as_ref().is_some_and(TestEvidence::says_why) => {
-            record.verdict.reasons.first().cloned().unwrap_or_default()
+            verdict_reason(record)
+        }
+        Outcome::Failed { .. } if record.evidence.valgrind.as_ref().is_some_and(|valgrind| valgrind.nested) => {
+            verdict_reason(record)
         }
         Outcome::Failed { code } if *code == record.evidence.expect_exit => {
             "ended as expected, but was not checked to its end".into()
@@ -79,6 +82,11 @@ pub(super) fn cause(record: &AttemptRecord) -> String {
         | Outcome::Cancelled
         | Outcome::Lost => outcome.describe(),
     }
+}
+
+/// What decided the verdict.
+fn verdict_reason(record: &AttemptRecord) -> String {
+    record.verdict.reasons.first().cloned().unwrap_or_default()
 }
 
 /// The words without the parts that differ from job to job: numbers, addresses, the directories of paths.

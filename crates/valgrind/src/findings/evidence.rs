@@ -27,6 +27,9 @@ pub struct ValgrindEvidence {
     /// Such processes that were not completely checked, with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cut_around: Vec<String>,
+    /// `true` if a process started valgrind itself, which does not run under another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nested: bool,
     /// Whether the main process's log is complete; `None` when it has no log.
     pub main_complete: Option<bool>,
     /// Where the main process was when its fatal signal came, innermost frame first.

@@ -127,3 +127,42 @@ fn errors_of_the_systems_programs_around_a_test_do_not_count() {
     let strict = project.xtask(&["--config", "strict", "ci"]).run();
     assert!(results(&project)["clean"].starts_with("failed findings{"), "{}", strict.transcript());
 }
+
+#[test]
+fn a_command_that_starts_valgrind_by_itself_is_recognised() {
+    if !need_tools(&[("gcc", "gcc"), ("valgrind", "valgrind")]) {
+        return;
+    }
+    let project = Project::new()
+        .file("say.c", super::SAY)
+        .file("tries.sh", "valgrind -q ./say leak || true\n")
+        .file("asks.sh", "valgrind --version && ./say 0\n")
+        .jobs(
+            "defaults: {memory: 64MiB}\njobs:\n  build: {run: [gcc, -g, -O0, -o, say, say.c]}\n  \
+             leaks: {run: [valgrind, -q, --error-exitcode=3, ./say, leak], needs: [build], tool: memcheck}\n  \
+             works: {run: [env, A=1, valgrind, ./say, '0'], needs: [build], tool: memcheck}\n  \
+             shell: {run: [sh, -c, 'valgrind -q ./say leak; true'], needs: [build], tool: memcheck}\n  \
+             tries: {run: [sh, tries.sh], needs: [build], tool: memcheck}\n  \
+             asks: {run: [sh, asks.sh], needs: [build], tool: memcheck}\n",
+        );
+    let finished = project.xtask(&["ci", "-j", "2"]).run();
+    let got: Vec<(String, String)> = results(&project).into_iter().collect();
+    let expected = [
+        ("asks", "failed failed{1}"),
+        ("build", "passed"),
+        ("leaks", "failed findings{1}"),
+        ("shell", "failed findings{1}"),
+        ("tries", "failed failed{0}"),
+        ("works", "passed"),
+    ];
+    let expected: Vec<(String, String)> =
+        expected.iter().map(|(name, result)| ((*name).to_owned(), (*result).to_owned())).collect();
+    assert_eq!(got, expected, "{}", finished.transcript());
+    let said = &finished.stdout;
+    assert!(said.contains("! 3 jobs start valgrind by the command, so Drydock did not as well"), "{said}");
+    assert!(
+        said.contains("✗ it starts valgrind by itself, which does not run under another valgrind\n    2 jobs"),
+        "{said}"
+    );
+    assert!(said.contains("to do: declare `valgrind: by-suite` for this job"), "{said}");
+}
