@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+mod colours;
+
 use crate::workflow_command::{self, WorkflowCommand};
 
 /// The nesting depth of the steps in progress, by which their output is indented.
@@ -49,13 +51,21 @@ impl Drop for Indented {
 /// Prints a line of data to standard output.
 pub fn out(line: impl std::fmt::Display) {
     // A closed pipe must not end Drydock.
-    writeln!(std::io::stdout().lock(), "{}", printed(line)).ok();
+    let stdout = std::io::stdout();
+    let text = printed(line);
+    let text = if colours::are_wanted(&stdout) { colours::painted(&text) } else { text };
+    writeln!(stdout.lock(), "{text}").ok();
 }
 
 /// Prints a line of progress to standard error.
 pub fn err(line: impl std::fmt::Display) {
     let indent = "    ".repeat(DEPTH.load(Ordering::Relaxed));
-    let text = printed(line).replace('\n', &format!("\n{indent}"));
+    let text = on_terminal(&printed(line)).replace('\n', &format!("\n{indent}"));
     // A closed pipe must not end Drydock.
     writeln!(std::io::stderr().lock(), "{indent}{text}").ok();
+}
+
+/// Lines of progress with colours, if standard error gets them.
+pub fn on_terminal(text: &str) -> String {
+    if colours::are_wanted(&std::io::stderr()) { colours::painted(text) } else { text.to_owned() }
 }

@@ -347,3 +347,29 @@ fn no_more_jobs_run_at_once_than_the_limit_of_open_files_suffices_for() {
         assert!(finished.stderr.contains(warned), "{}", finished.transcript());
     }
 }
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let project = project();
+    let terminal = ["script", "-qec", "{call}", "/dev/null"];
+    for (expected, through, variables) in [
+        (false, &[][..], &[][..]),
+        (true, &[], &[("CLICOLOR_FORCE", "1")]),
+        (false, &[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]),
+        (false, &[], &[("CI", "1"), ("TERM", "xterm")]),
+        (true, &terminal, &[("TERM", "xterm")]),
+        (false, &terminal, &[("TERM", "xterm"), ("NO_COLOR", "1")]),
+        (false, &terminal, &[("TERM", "dumb")]),
+    ] {
+        let command = project.xtask(&["ci", "broken", "--no-progress"]).env("CLICOLOR_FORCE", "0");
+        let command = variables.iter().fold(command, |command, (name, value)| command.env(name, value));
+        let finished = if through.is_empty() { command } else { command.through(through) }.run();
+        let all = format!("{}{}", finished.stdout, finished.stderr);
+        assert!(all.contains("exit code 1"), "{all}");
+        assert_eq!(all.contains("\x1b[1;31mFAIL\x1b[0m"), expected, "{variables:?}: {all}");
+        assert_eq!(all.contains("\x1b[1;31m✗ "), expected, "{variables:?}: {all}");
+        assert_eq!(all.contains('\x1b'), expected, "{variables:?}: {all}");
+    }
+    let summary = fs::read_to_string(project.state().join("runs/latest/summary.txt")).unwrap();
+    assert!(!summary.contains('\x1b'), "{summary}");
+}

@@ -47,7 +47,7 @@ impl Terminal {
         match &self.live {
             Some(bars) => {
                 // The terminal may be gone.
-                bars.all.println(text).ok();
+                bars.all.println(output::on_terminal(text)).ok();
             }
             None => output::err(format_args!("{text}")),
         }
