@@ -19,6 +19,7 @@ mod release;
 mod report;
 mod shards;
 mod suppress;
+mod workflows;
 
 pub(crate) use deb::{
     Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, Ppa, ProofPlaces,
@@ -35,6 +36,7 @@ pub(crate) use release::{
 pub(crate) use report::{Audience, CiReport, ReportFormat};
 pub(crate) use shards::{CiMerge, PlanGithub, ShardOptions};
 pub(crate) use suppress::{CiSuppress, CiSuppressions};
+pub(crate) use workflows::{Workflows, WorkflowsCheck, WorkflowsCommand, WorkflowsWrite};
 
 /// CI under valgrind that proves why each process died, and releases that anyone can rebuild byte for byte.
 #[derive(Debug, Parser)]
@@ -104,6 +106,8 @@ pub(crate) enum Command {
     Docker(Box<Docker>),
     /// Build, prove and publish a nightly of everything that the project declares, unless nothing changed
     Nightly(Box<Nightly>),
+    /// Write and check workflows of GitHub Actions
+    Workflows(Workflows),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Write manual pages of all commands

@@ -186,7 +186,10 @@ pub(super) fn run(
     if let Some(target) = target.as_deref().filter(|target| target.join(JOURNAL).exists()) {
         return Err(Failure::usage(format!("{} has a run already; name another --output", target.display())));
     }
-    let previous = previous.map(|dir| self::previous(&dir, number, &frozen, checksum)).transpose()?;
+    let previous = match previous {
+        Some(dir) => self::previous(&dir, number, &frozen, checksum)?,
+        None => None,
+    };
     let mut identity = ShardIdentity { shard: number, plan: checksum, attempt: 1, completes: Vec::new() };
     if let Some(piece) = &previous {
         let before = piece.identity.as_ref();
@@ -271,20 +274,32 @@ fn shard_plan(
     Ok(plan)
 }
 
-/// The run of the previous attempt, if it is one of this shard.
-fn previous(dir: &Path, number: ShardNumber, frozen: &FrozenPlan, plan: Checksum) -> anyhow::Result<Piece> {
+/// The newest attempt of this shard among the runs of a directory; `None` if it has no run at all, since the machine of the
+/// previous attempt was lost.
+fn previous(dir: &Path, number: ShardNumber, frozen: &FrozenPlan, plan: Checksum) -> anyhow::Result<Option<Piece>> {
     let dirs = shard::directories(&[dir.to_owned()]);
-    let [dir] = dirs.as_slice() else {
-        return Err(Failure::usage(format!("{} holds {} runs; name one", dir.display(), dirs.len())));
-    };
-    let piece = Piece::read(dir, &std::sync::Arc::new(frozen.plan.clone()), None)
-        .map_err(|error| Failure::not_reproducible(format!("the previous attempt in {}: {error}", dir.display())))?;
-    let is_it = piece.identity.as_ref().is_some_and(|identity| identity.shard == number && identity.plan == plan);
-    if is_it {
-        Ok(piece)
-    } else {
-        Err(Failure::usage(format!("{} is not the previous attempt of shard {number} of this plan", dir.display())))
+    let planned = std::sync::Arc::new(frozen.plan.clone());
+    let mut newest: Option<(u32, Piece)> = None;
+    for dir in dirs.iter().filter(|dir| dir.join(JOURNAL).exists()) {
+        let piece = Piece::read(dir, &planned, None).map_err(|error| {
+            Failure::not_reproducible(format!("the previous attempt in {}: {error}", dir.display()))
+        })?;
+        let identity = piece.identity.as_ref();
+        let Some(identity) = identity.filter(|identity| identity.shard == number && identity.plan == plan) else {
+            return Err(Failure::usage(format!(
+                "{} is not the previous attempt of shard {number} of this plan",
+                dir.display()
+            )));
+        };
+        let attempt = identity.attempt;
+        if newest.as_ref().is_none_or(|(known, _)| attempt > *known) {
+            newest = Some((attempt, piece));
+        }
     }
+    if newest.is_none() {
+        output::err(format_args!("{} has no previous attempt of shard {number}: all of its jobs run", dir.display()));
+    }
+    Ok(newest.map(|(_, piece)| piece))
 }
 
 /// Copies a run that has ended, with everything that another machine needs of it.

@@ -220,8 +220,15 @@ fn a_run_is_fetched_and_hostile_files_are_not() {
     fs::write(lost.join("journal.jsonl"), until.join("\n") + "\n").unwrap();
     let empty = zips.path().join("empty");
     fs::create_dir(&empty).unwrap();
+    // As workflows pack it.
+    let packed = zips.path().join("packed");
+    fs::create_dir(&packed).unwrap();
+    let mut tar = Command::new("tar");
+    tar.args(["--create", "--gzip", "--file"]).arg(packed.join("drydock-run-1.tar.gz"));
+    let done = tar.arg("--directory").arg(run.parent().unwrap()).arg(run.file_name().unwrap()).status().unwrap();
+    assert!(done.success());
     for (name, directory, more) in [
-        ("run.zip", &run, &[][..]),
+        ("run.zip", &packed, &[][..]),
         ("lost.zip", &lost, &[("notes.txt", "x")]),
         ("escape.zip", &empty, &[("../../evil", "x")]),
         ("absolute.zip", &empty, &[("/tmp/evil", "x")]),

@@ -49,6 +49,7 @@ pub(super) fn fetch(ctx: &Context, remote: &Remote, names: &[String]) -> anyhow:
         fs::create_dir(&directory)?;
         unpack(&zip, Format::Zip, LIMITS, &directory)
             .map_err(|error| Failure::rejected(format!("cannot unpack the artifact {shown}: {error}")))?;
+        unpack_inner(&directory)?;
         let runs = runs_in(&directory, DEEPEST);
         if runs.is_empty() {
             output::err(format_args!("warning: the artifact {shown} holds no run"));
@@ -64,6 +65,20 @@ pub(super) fn fetch(ctx: &Context, remote: &Remote, names: &[String]) -> anyhow:
     let id = last.1.file_name().unwrap_or_default().to_string_lossy().into_owned();
     ctx.state.set_latest(&id).context("cannot make it the last run")?;
     Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Unpacks the archives in an artifact: workflows pack runs, since artifacts refuse some names of files.
+fn unpack_inner(directory: &Path) -> anyhow::Result<()> {
+    let entries: Vec<PathBuf> = fs::read_dir(directory)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let is_archive = |path: &Path| path.to_str().is_some_and(|path| path.ends_with(".tar.gz"));
+    for (number, archive) in entries.iter().filter(|path| is_archive(path)).enumerate() {
+        let into = directory.join(format!("unpacked-{number}"));
+        fs::create_dir(&into)?;
+        unpack(archive, Format::TarGz, LIMITS, &into)
+            .map_err(|error| Failure::rejected(format!("cannot unpack the archive in the artifact: {error}")))?;
+        fs::remove_file(archive)?;
+    }
+    Ok(())
 }
 
 /// The artifacts to fetch: the newest of each name.
