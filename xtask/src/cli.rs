@@ -26,7 +26,7 @@ pub(crate) use deb::{
 };
 pub(crate) use docker::{Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine};
 pub(crate) use github::{CiFetch, OnGithub, RerunGithub};
-pub(crate) use itself::{Check, Completions, Demo, Doctor, Man};
+pub(crate) use itself::{Check, Completions, Demo, Doctor, Init, Man};
 pub(crate) use massif::{CiMassif, MassifBaseline, MassifCommand, MassifDiff, MassifShow, MassifStyle};
 pub(crate) use nightly::Nightly;
 pub(crate) use release::{
@@ -96,6 +96,8 @@ pub(crate) enum Command {
     Check(Check),
     /// List missing tools, the commands that need them, and how to install them
     Doctor(Doctor),
+    /// Write the declarations for a project, from what it has; nothing is asked, and nothing overwritten
+    Init(Init),
     /// Run the jobs of ci/jobs.yaml under supervision
     Ci(Box<Ci>),
     /// Build, prove and verify source releases, as declared in packaging/release.yaml

@@ -17,6 +17,7 @@ mod deb;
 mod demo;
 mod docker;
 mod doctor;
+mod init;
 mod nightly;
 pub(crate) mod release;
 mod release_context;
@@ -34,6 +35,7 @@ impl cli::Cli {
             cli::Command::Demo(demo) => demo.run(),
             cli::Command::Check(check) => check.run(),
             cli::Command::Doctor(doctor) => doctor.run(),
+            cli::Command::Init(init) => init.run(&self.place),
             cli::Command::Ci(ci) => match *ci {
                 cli::Ci { command: Some(cli::CiCommand::Schema(schema)), .. } => schema.run(),
                 // Files can be shown without a project.

@@ -8,6 +8,7 @@ mod publish;
 mod resolve;
 mod vendor;
 mod version;
+mod version_file;
 mod words;
 
 pub use format::Format;
@@ -15,6 +16,7 @@ pub use nightly::Nightly;
 pub use publish::{FileAccess, FileTarget, PublishTarget};
 pub use vendor::Vendor;
 pub use version::{NightlyVersion, Place, Version, VersionText};
+pub use version_file::{HeldVersion, VersionFile, VersionPlace};
 
 pub(crate) use declared::ReleaseFile;
 
@@ -54,15 +56,6 @@ pub struct Release {
     pub nightly: Nightly,
     /// The targets of a release, in the order in which they are served.
     pub publish: Vec<PublishTarget>,
-}
-
-/// A file that contains the version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VersionFile {
-    /// The file, relative to the project.
-    pub path: String,
-    /// The line that contains the version; without one, the file contains nothing else.
-    pub line: Option<VersionText>,
 }
 
 /// A command that generates files from other files.

@@ -53,23 +53,28 @@ pub fn version_files(release: &Release, tree: &SourceTree, version: &Version) ->
             ));
             continue;
         };
-        let remedy = format!("set it to {version}, and commit that before the tag");
-        let found = match &file.line {
-            None => text.trim().to_owned(),
-            Some(line) => {
-                let wanted = line.render(version);
-                if text.lines().any(|line| line.trim() == wanted.trim()) {
-                    findings.push(Finding::good(what, version.as_str()));
-                    continue;
-                }
-                let other = text.lines().find_map(|one| line.version_in(one.trim()));
-                other.map_or_else(|| format!("it has no line like `{line}`"), |other| other.to_string())
-            }
+        let held = file.held(&text);
+        let Some(first) = held.first() else {
+            let remedy =
+                "correct `version.files`; `line` is one whole line, and `key` is one such as `package.version`";
+            findings.push(Finding::bad(what, format!("it does not have {}", file.place), remedy));
+            continue;
         };
-        findings.push(if found == version.as_str() {
-            Finding::good(what, found)
-        } else {
+        let place = format!("{}:{}", file.path, first.line);
+        findings.push(if first.version == *version {
+            Finding::good(what, format!("line {}: {version}", first.line))
+        } else if let Some(other) = held.iter().find(|held| held.version == *version) {
+            let found = format!(
+                "line {} has {}, and line {}, which looks the same, has {version}",
+                first.line, first.version, other.line
+            );
+            let remedy = format!(
+                "if {place} is the version, set it to {version}; otherwise declare a `key`, such as `package.version`"
+            );
             Finding::bad(what, found, remedy)
+        } else {
+            let found = format!("line {} has {}", first.line, first.version);
+            Finding::bad(what, found, format!("set {place} to {version}, and commit that before the tag"))
         });
     }
     Ok(findings)

@@ -19,6 +19,7 @@ use drydock_base::text::printable;
 mod evidence;
 mod messages;
 mod names;
+mod statics;
 
 pub use evidence::ValgrindEvidence;
 use names::{number, parentless, replaced, stem};
@@ -133,6 +134,7 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
         None if attempt.by_suite => sum.lost(UNWATCHED.into()),
         None => sum.unchecked(UNWATCHED.into()),
     }
+    sum.statics.notes().into_iter().for_each(|why| sum.unchecked(why));
     sum.evidence()
 }
 
@@ -151,6 +153,7 @@ struct Sum {
     seen: BTreeMap<Identity, Option<usize>>,
     kept_bytes: usize,
     more_reasons: usize,
+    statics: statics::Statics,
 }
 
 impl Sum {
@@ -237,6 +240,9 @@ impl Sum {
                     self.ignore(program);
                     continue;
                 }
+            }
+            if self.statics.hide(attempt.tool, &error) {
+                continue;
             }
             if let Some(position) = self.keep(error) {
                 *records.entry(position).or_default() += 1;

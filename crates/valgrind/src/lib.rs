@@ -32,6 +32,7 @@ pub mod around;
 pub mod by_suite;
 pub mod cause;
 pub mod dhat;
+pub mod elf;
 pub mod finding;
 pub mod findings;
 pub mod leak_kinds;

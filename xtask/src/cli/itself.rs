@@ -1,4 +1,4 @@
-//! Commands about Drydock itself: `demo`, `check`, `doctor`, `completions` and `man`.
+//! Commands about Drydock itself: `init`, `demo`, `check`, `doctor`, `completions` and `man`.
 
 use std::path::PathBuf;
 
@@ -49,4 +49,18 @@ pub(crate) struct Man {
     /// The directory to write the pages to; it is made if it does not exist
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
+}
+
+/// `cargo xtask init`
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The project [default: --project, or the current directory]
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// Print what would be written, as a diff, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Run the build and the suite once, and write what was learned of them too
+    #[arg(long = "try", conflicts_with = "dry_run")]
+    pub try_it: bool,
 }

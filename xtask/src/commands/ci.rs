@@ -64,7 +64,13 @@ pub(super) struct RunParameters {
 
 /// Runs all jobs, as `cargo xtask ci` does without options.
 pub(super) fn run_all(ctx: &Context) -> anyhow::Result<Exit> {
-    Session { ctx, parameters: cli::RunOptions::default().into() }.run(Goal::Fresh { selectors: Vec::new() })
+    run_selected(ctx, &[])
+}
+
+/// Runs the selected jobs, or all of them without a selector.
+pub(super) fn run_selected(ctx: &Context, selectors: &[String]) -> anyhow::Result<Exit> {
+    let goal = Goal::Fresh { selectors: selectors.to_vec() };
+    Session { ctx, parameters: cli::RunOptions::default().into() }.run(goal)
 }
 
 impl cli::Ci {

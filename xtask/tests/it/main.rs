@@ -17,6 +17,7 @@ mod foreign;
 mod github;
 mod hints;
 mod html;
+mod init;
 mod installed;
 mod lanternd;
 mod massif;

@@ -26,8 +26,7 @@ pub fn write(tree: &mut SourceTree, files: &[VersionFile], version: &Version) ->
             continue;
         };
         let Some((text, old)) = with_version(&text, file, version) else {
-            let line = file.line.as_ref().map_or_else(String::new, |line| format!(" in a line like `{line}`"));
-            problems.push(format!("{} has no version{line}", file.path));
+            problems.push(format!("{} does not have {}", file.path, file.place));
             continue;
         };
         replace(tree, &file.path, text);
@@ -59,21 +58,10 @@ pub fn record(tree: &SourceTree) -> Option<GeneratorRecord> {
 
 /// The text with another version, and the version that it had; none if it has no version.
 fn with_version(text: &str, file: &VersionFile, version: &Version) -> Option<(String, Version)> {
-    let Some(line) = &file.line else {
-        let old: Version = text.trim().parse().ok()?;
-        return Some((text.replacen(old.as_str(), version.as_str(), 1), old));
-    };
-    let mut found = None;
-    let lines = text.split_inclusive('\n').map(|one| match line.version_in(one.trim()) {
-        Some(old) if found.is_none() => {
-            let changed = one.replacen(line.render(&old).trim(), line.render(version).trim(), 1);
-            found = Some(old);
-            changed
-        }
-        Some(_) | None => one.to_owned(),
-    });
-    let text = lines.collect();
-    Some((text, found?))
+    let held = file.held(text).into_iter().next()?;
+    let mut changed = text.to_owned();
+    changed.replace_range(held.bytes, version.as_str());
+    Some((changed, held.version))
 }
 
 /// The path of the lock file beside a `Cargo.toml`, or in the nearest directory above it, for a workspace.

@@ -55,8 +55,12 @@ declaration! {
     pub(in crate) struct VersionFileDeclaration {
         /// The file, relative to the project.
         path: Text,
-        /// The line that contains the version, written as `{version}`. Default: the file contains only the version.
+        /// The line that contains the version, written as `{version}`. Blanks may be around it, and a comment after it.
+        /// Default: the file contains only the version.
         line: Option<Spanned<VersionText>>,
+        /// The key whose value is the version, such as `package.version`, in TOML, JSON, or a file with sections, instead of
+        /// `line`. Default: none.
+        key: Option<Text>,
     }
 }
 

@@ -4,7 +4,7 @@ use super::declared::{
     ArchiveDeclaration, GeneratorDeclaration, OfflineProofDeclaration, ReleaseFile, Text, VersionFileDeclaration,
 };
 use super::words::{command, globs, inside};
-use super::{Archive, Generator, OfflineProof, Release, Signing, VersionFile, VersionText};
+use super::{Archive, Generator, OfflineProof, Release, Signing, VersionFile, VersionPlace, VersionText};
 use crate::decode::{OneOrMany, Spanned};
 use crate::diagnostic::{Problem, Problems};
 use drydock_base::text::quoted;
@@ -55,11 +55,17 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
 }
 
 fn version_file(declared: &VersionFileDeclaration, problems: &mut Problems) -> Option<VersionFile> {
-    let line = match &declared.line {
-        Some(line) => Some(line.value.clone()?),
-        None => None,
+    let place = match (&declared.line, &declared.key) {
+        (Some(line), Some(_)) => {
+            let problem = Problem::new(line.place, "`line` beside `key`");
+            problems.push(problem.expected("one of the two"));
+            return None;
+        }
+        (Some(line), None) => VersionPlace::Line(line.value.clone()?),
+        (None, Some(key)) => VersionPlace::Key(key.value.clone()?),
+        (None, None) => VersionPlace::Whole,
     };
-    Some(VersionFile { path: inside(&declared.path, problems)?, line })
+    Some(VersionFile { path: inside(&declared.path, problems)?, place })
 }
 
 fn generator(name: &str, declared: &GeneratorDeclaration, problems: &mut Problems) -> Option<Generator> {

@@ -74,6 +74,11 @@ impl VersionText {
         VersionText { before: before.to_owned(), after: after.to_owned() }
     }
 
+    /// The text before the version, and after it.
+    pub(super) fn around(&self) -> (&str, &str) {
+        (&self.before, &self.after)
+    }
+
     /// The text with the version instead of the placeholder.
     pub fn render(&self, version: &Version) -> String {
         format!("{}{version}{}", self.before, self.after)

@@ -108,10 +108,7 @@ impl DeclaredCommit {
         let Some(entry) = tree.get(&file.path) else { return Ok(None) };
         let content = tree.reader().content(entry)?;
         let text = String::from_utf8_lossy(&content);
-        Ok(match &file.line {
-            None => text.trim().parse().ok(),
-            Some(line) => text.lines().find_map(|one| line.version_in(one.trim())),
-        })
+        Ok(file.held(&text).into_iter().next().map(|held| held.version))
     }
 }
 

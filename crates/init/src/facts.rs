@@ -1,0 +1,124 @@
+//! What the files of a project tell: its build systems with the jobs that they make, valgrind, versions, packages.
+
+mod calls;
+pub mod git;
+mod jobs;
+mod make_rules;
+mod packages;
+mod systems;
+mod valgrind;
+pub mod versions;
+
+use std::fmt;
+
+use crate::tree::Tree;
+use drydock_base::text::one_line;
+
+pub use git::GitFacts;
+pub use jobs::{JobDraft, SuiteDraft};
+pub use packages::Package;
+pub use systems::{Group, System};
+pub use valgrind::ValgrindFacts;
+pub use versions::VersionFacts;
+
+/// The place of evidence, with what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saw {
+    /// The file, relative to the project.
+    pub path: String,
+    /// Its line, from 1; none if the file itself is the evidence.
+    pub line: Option<usize>,
+    /// The text there, at most a line.
+    pub text: String,
+}
+
+impl Saw {
+    /// A file that is there.
+    pub fn file(path: &str) -> Saw {
+        Saw { path: path.to_owned(), line: None, text: String::new() }
+    }
+
+    /// A line of a file, from 1.
+    pub fn line(path: &str, line: usize, text: &str) -> Saw {
+        Saw {
+            path: path.to_owned(),
+            line: Some(line),
+            text: one_line(&text.split_whitespace().collect::<Vec<_>>().join(" "), 90),
+        }
+    }
+}
+
+impl fmt::Display for Saw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&one_line(&self.path, 120))?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.text.is_empty() {
+            write!(f, " `{}`", self.text)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is known of a project.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Its name, fit for a release, and where it was found.
+    pub name: (String, String),
+    /// The jobs of each build system that is used, in the order in which they are declared.
+    pub groups: Vec<Group>,
+    /// Build systems that were seen and are not used, with the reason.
+    pub unused: Vec<String>,
+    /// What there is for valgrind.
+    pub valgrind: ValgrindFacts,
+    /// Tags, files with the version, the changelog.
+    pub versions: VersionFacts,
+    /// Debian packages that the project says that it needs.
+    pub packages: Vec<Package>,
+    /// Files of other continuous integration.
+    pub workflows: Vec<String>,
+    /// Dockerfiles.
+    pub dockerfiles: Vec<String>,
+    /// The directory with `control`, `rules` and `copyright` of a Debian package.
+    pub debian: Option<String>,
+    /// True if the project has submodules.
+    pub submodules: bool,
+    /// Remarks for the user that concern no declaration.
+    pub remarks: Vec<String>,
+}
+
+impl Facts {
+    /// Looks at all files.
+    pub fn find(tree: &Tree, git: &GitFacts) -> Facts {
+        let (groups, unused, mut remarks) = systems::find(tree);
+        remarks.extend(tree.left_out.iter().cloned());
+        let missing = tree.paths().filter(|path| tree.kind(path) == Some(crate::tree::Kind::Submodule));
+        let missing: Vec<&str> = missing.filter(|_| tree.has(".gitmodules")).collect();
+        if !missing.is_empty() {
+            let command = "git submodule update --init --recursive";
+            remarks.push(format!("submodules are not checked out: {}; run `{command}` first", missing.join(", ")));
+        }
+        let debian = ["packaging/debian", "debian"].into_iter().find(|directory| {
+            ["control", "rules", "copyright"].iter().all(|file| tree.has(&format!("{directory}/{file}")))
+        });
+        let is_dockerfile = |path: &&str| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            name == "Dockerfile" || name == "Containerfile" || name.starts_with("Dockerfile.")
+        };
+        let dockerfiles = tree.paths().filter(is_dockerfile).filter(|path| !crate::tree::is_foreign(path));
+        Facts {
+            name: versions::name(tree, git),
+            valgrind: valgrind::find(tree),
+            versions: versions::find(tree, git),
+            packages: packages::find(tree),
+            workflows: packages::workflows(tree).map(str::to_owned).collect(),
+            dockerfiles: dockerfiles.filter(|path| tree.has(path)).map(str::to_owned).collect(),
+            debian: debian.map(str::to_owned),
+            submodules: tree.has(".gitmodules"),
+            groups,
+            unused,
+            remarks,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What the repository of a project tells: tags and the address that it was cloned from.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use drydock_base::exec;
+
+/// The repository of a project.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GitFacts {
+    /// True if there is one.
+    pub is_repository: bool,
+    /// All tags, the newest first.
+    pub tags: Vec<String>,
+    /// The nearest tag before the commit that is checked out.
+    pub nearest: Option<String>,
+    /// The address of the remote `origin`.
+    pub remote: Option<String>,
+    /// The name of the directory.
+    pub directory: String,
+}
+
+impl GitFacts {
+    /// Asks git; without git or a repository, only the directory is known.
+    pub fn read(root: &Path) -> GitFacts {
+        let ask = |words: &[&str]| {
+            let fixed = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"];
+            let argv: Vec<String> = fixed.iter().chain(words).map(|word| (*word).to_owned()).collect();
+            let answer = exec::bytes(&argv, root, exec::environment(&[], &BTreeMap::new())).ok()?;
+            Some(String::from_utf8_lossy(&answer).trim().to_owned()).filter(|answer| !answer.is_empty())
+        };
+        let directory = root.canonicalize().ok();
+        let directory = directory.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+        // Of a directory in somebody else's work tree, the tags are not those of the project.
+        let is_repository =
+            ask(&["rev-parse", "--show-prefix"]).is_none() && ask(&["rev-parse", "--git-dir"]).is_some();
+        let of_repository = |words: &[&str]| if is_repository { ask(words) } else { None };
+        let tags = of_repository(&["tag", "--list", "--sort=-creatordate"]).unwrap_or_default();
+        GitFacts {
+            is_repository,
+            tags: tags.lines().take(2000).map(str::to_owned).collect(),
+            nearest: of_repository(&["describe", "--tags", "--abbrev=0"]),
+            remote: of_repository(&["remote", "get-url", "origin"]),
+            directory: directory.unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The build systems of a project, and which of them is declared.
+
+mod autotools;
+mod cargo;
+mod cmake;
+mod make;
+mod meson;
+mod python;
+
+use super::jobs::JobDraft;
+use crate::tree::{Tree, is_foreign};
+
+/// A build system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum System {
+    /// Meson and ninja.
+    Meson,
+    /// CMake and CTest.
+    Cmake,
+    /// autoconf, mostly with automake.
+    Autotools,
+    /// A Makefile that is written by hand.
+    Make,
+    /// Cargo.
+    Cargo,
+    /// setuptools and pytest.
+    Python,
+}
+
+impl System {
+    /// The name that its users know.
+    pub fn name(self) -> &'static str {
+        match self {
+            System::Meson => "Meson",
+            System::Cmake => "CMake",
+            System::Autotools => "autotools",
+            System::Make => "Make",
+            System::Cargo => "Cargo",
+            System::Python => "Python",
+        }
+    }
+}
+
+/// The jobs of one build system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The build system.
+    pub system: System,
+    /// What was seen of it.
+    pub because: String,
+    /// The jobs, in the order of their needs.
+    pub jobs: Vec<JobDraft>,
+    /// True if one of them tests.
+    pub has_tests: bool,
+    /// The programs that it calls, each with its Debian package.
+    pub programs: Vec<(&'static str, &'static str)>,
+    /// The program whose version the project demands, and the lowest one.
+    pub least: Option<(&'static str, String)>,
+    /// The command that builds the project from an archive of its sources, if one command does.
+    pub build_release: Vec<Vec<String>>,
+}
+
+/// The groups that are declared, the build systems that are not, each with the reason, and remarks.
+pub(super) fn find(tree: &Tree) -> (Vec<Group>, Vec<String>, Vec<String>) {
+    let mut native: Vec<Group> =
+        [meson::find(tree), cmake::find(tree), autotools::find(tree), make::find(tree)].into_iter().flatten().collect();
+    let mut unused = Vec::new();
+    let mut remarks = Vec::new();
+    // A system whose tests can be listed is better than one that only builds; beyond that the order above decides.
+    let chosen = native.iter().position(|group| group.has_tests).or((!native.is_empty()).then_some(0));
+    let mut groups = Vec::new();
+    if let Some(chosen) = chosen {
+        let group = native.remove(chosen);
+        for other in &native {
+            let why = if other.has_tests || !group.has_tests {
+                format!(
+                    "{} is declared, which lists its tests one by one and builds outside of the sources where it can",
+                    group.system.name()
+                )
+            } else {
+                "no tests were found in it".to_owned()
+            };
+            unused.push(format!("{} ({}): {why}", other.system.name(), other.because));
+        }
+        groups.push(group);
+    }
+    let alone = groups.is_empty();
+    groups.extend(cargo::find(tree, alone));
+    groups.extend(python::find(tree, groups.is_empty(), &groups));
+    let nested = nested(tree);
+    if groups.is_empty() {
+        if let Some(nested) = nested.first() {
+            remarks
+                .push(format!("no build system was found at the top, but {nested} was; try `init` in its directory"));
+        }
+    }
+    unique_names(&mut groups);
+    (groups, unused, remarks)
+}
+
+/// Files of build systems below the top, the nearest first.
+fn nested(tree: &Tree) -> Vec<&str> {
+    let names = ["meson.build", "CMakeLists.txt", "configure.ac", "Cargo.toml", "Makefile", "pyproject.toml"];
+    let mut found: Vec<&str> =
+        names.iter().flat_map(|name| tree.named(name)).filter(|path| path.contains('/')).collect();
+    found.sort_by_key(|path| path.matches('/').count());
+    found
+}
+
+/// Gives the jobs of the second and later groups a prefix where a name is taken.
+fn unique_names(groups: &mut [Group]) {
+    let mut taken: Vec<String> = Vec::new();
+    for group in groups {
+        let own: Vec<String> = group.jobs.iter().map(|job| job.name.clone()).collect();
+        if own.iter().any(|name| taken.contains(name)) {
+            let prefix = group.system.name().to_ascii_lowercase();
+            let renamed = |name: &str| {
+                if own.iter().any(|own| own == name) { format!("{prefix}-{name}") } else { name.to_owned() }
+            };
+            for job in &mut group.jobs {
+                job.name = renamed(&job.name);
+                job.needs = job.needs.iter().map(|name| renamed(name)).collect();
+                if let Some(suite) = &mut job.suite {
+                    suite.after = suite.after.iter().map(|name| renamed(name)).collect();
+                }
+            }
+        }
+        taken.extend(group.jobs.iter().map(|job| job.name.clone()));
+    }
+}
+
+/// The directory for a build outside of the sources: one that git ignores and in which the project has nothing.
+fn build_directory(tree: &Tree) -> String {
+    let ignored = tree.text(".gitignore").unwrap_or_default();
+    let is_ignored =
+        |name: &str| ignored.lines().any(|line| line.trim().trim_matches('/').trim_end_matches("/*") == name);
+    let is_free = |name: &&str| !tree.has_directory(name) && tree.kind(name).is_none();
+    let names = ["build", "builddir", "_build"];
+    let found = names.into_iter().filter(is_free).find(|name| is_ignored(name));
+    found.or_else(|| names.into_iter().find(|name| is_free(name))).unwrap_or("target/build").to_owned()
+}
+
+/// The number of files in C or C++ that are the project's own.
+fn sources_in_c(tree: &Tree) -> usize {
+    tree.with_extension(&[".c", ".cc", ".cpp", ".cxx"]).count()
+}
+
+/// The files of this name that are the project's own, with their texts.
+fn own_texts(tree: &Tree, name: &str) -> Vec<(String, String)> {
+    let paths = tree.named(name).into_iter().take(300);
+    paths.filter_map(|path| Some((path.to_owned(), tree.text(path)?))).filter(|(path, _)| !is_foreign(path)).collect()
+}
+
+/// True if a name of an option says that it is about tests and nothing more.
+fn is_about_tests(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let parts: Vec<&str> = name.split(['_', '-']).collect();
+    let is_test = parts
+        .iter()
+        .any(|part| ["test", "tests", "testing", "unittest", "unittests", "check", "testsuite"].contains(part));
+    let of_something_else = [
+        "valgrind",
+        "fuzz",
+        "fuzzing",
+        "fuzzer",
+        "fuzztest",
+        "perf",
+        "coverage",
+        "benchmark",
+        "bench",
+        "asan",
+        "sanitize",
+        "installed",
+        "install",
+        "header",
+        "memcheck",
+        "performance",
+        "stress",
+        "slow",
+        "network",
+        "online",
+        "without",
+        "no",
+        "disable",
+        "skip",
+        "system",
+        "werror",
+        "gui",
+    ];
+    is_test && !parts.iter().any(|part| of_something_else.contains(part))
+}
+
+/// True if a name of an option is about a sanitizer, which cannot run under valgrind.
+fn is_about_sanitizers(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.split(['_', '-'])
+        .any(|part| part.starts_with("saniti") || ["asan", "ubsan", "msan", "tsan", "safestack"].contains(&part))
+        || name.contains("safe_stack")
+}
+
+/// The first number with dots in a text such as `>= 1.3.0` or `3.5...4.0`.
+fn lowest(text: &str) -> Option<String> {
+    let start = text.find(|letter: char| letter.is_ascii_digit())?;
+    let rest = &text[start..];
+    let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(rest.len());
+    let number = rest[..end].split("..").next().unwrap_or_default().trim_end_matches('.');
+    Some(number.to_owned()).filter(|number| number.contains('.'))
+}

@@ -1,0 +1,89 @@
+//! CMake: options for tests, and CTest.
+
+use super::super::Saw;
+use super::super::calls::calls;
+use super::super::jobs::JobDraft;
+use super::{Group, System, build_directory, is_about_sanitizers, is_about_tests, lowest, own_texts};
+use crate::tree::Tree;
+
+/// Commands that declare tests.
+const TESTS: [&str; 6] = [
+    "add_test",
+    "enable_testing",
+    "gtest_discover_tests",
+    "catch_discover_tests",
+    "doctest_discover_tests",
+    "add_cmocka_test",
+];
+
+pub(super) fn find(tree: &Tree) -> Option<Group> {
+    let top = tree.text("CMakeLists.txt")?;
+    let project = calls(&top, "project").into_iter().next()?;
+    let texts = own_texts(tree, "CMakeLists.txt");
+    let tests = texts.iter().find_map(|(path, text)| {
+        let found = TESTS.iter().find_map(|name| Some((calls(text, name).into_iter().next()?, name)))?;
+        Some(Saw::line(path, found.0.line, &format!("{}({})", found.1, found.0.inside)))
+    });
+    let build = build_directory(tree);
+    let mut run: Vec<String> =
+        ["cmake", "-S", ".", "-B", &build, "-DCMAKE_BUILD_TYPE=Debug"].iter().map(|word| (*word).to_owned()).collect();
+    let mut configure = Vec::new();
+    let modules =
+        tree.with_extension(&[".cmake"]).take(100).filter_map(|path| Some((path.to_owned(), tree.text(path)?)));
+    let options: Vec<(String, String)> = texts.iter().cloned().chain(modules).collect();
+    for (path, text) in &options {
+        let all = ["option", "cmake_dependent_option"].iter().flat_map(|name| calls(text, name));
+        for call in all {
+            let words = call.words();
+            let Some(name) = words.first() else { continue };
+            let value = words.get(2).map_or("OFF", String::as_str);
+            let is_on = ["on", "true", "yes", "1"].contains(&value.to_ascii_lowercase().as_str());
+            let is_off = ["off", "false", "no", "0"].contains(&value.to_ascii_lowercase().as_str());
+            let saw = Saw::line(path, call.line, &format!("option({})", call.inside));
+            let wanted = if tests.is_some() && is_about_tests(name) && is_off {
+                configure.push(format!("saw {saw}, so tests are switched on"));
+                "ON"
+            } else if is_about_sanitizers(name) && is_on {
+                configure.push(format!("saw {saw}: a sanitizer cannot run under valgrind, so it is switched off"));
+                "OFF"
+            } else {
+                if name.to_ascii_lowercase().contains("valgrind") {
+                    configure.push(format!("saw {saw}: it stays off, since Drydock starts valgrind itself"));
+                }
+                continue;
+            };
+            let word = format!("-D{name}={wanted}");
+            if !run.contains(&word) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+                run.push(word);
+            }
+        }
+    }
+    let because = Saw::line("CMakeLists.txt", project.line, &format!("project({})", project.inside)).to_string();
+    let note = "Debug keeps assertions, and the lines that valgrind quotes";
+    let mut first = JobDraft::command("configure", run).because(format!("saw {because}")).because(note);
+    first.comments.extend(configure);
+    let mut jobs = vec![
+        first,
+        JobDraft::command("build", ["cmake", "--build", build.as_str(), "--parallel", "{jobs}"])
+            .after(&["configure"])
+            .within("1h"),
+    ];
+    if let Some(tests) = &tests {
+        let suite = JobDraft::suite("suite", "ctest", &build, &["build"]).checked();
+        jobs.push(suite.because(format!("saw {tests}: CTest lists the tests when they are built, and each is a job")));
+    }
+    Some(Group {
+        system: System::Cmake,
+        because,
+        jobs,
+        has_tests: tests.is_some(),
+        programs: vec![("cmake", "cmake"), ("make", "make"), ("gcc", "gcc")],
+        least: calls(&top, "cmake_minimum_required")
+            .first()
+            .and_then(|call| Some(("cmake", lowest(call.words().get(1)?)?))),
+        build_release: vec![
+            ["cmake", "-S", ".", "-B", "build"].map(str::to_owned).to_vec(),
+            ["cmake", "--build", "build"].map(str::to_owned).to_vec(),
+        ],
+    })
+}

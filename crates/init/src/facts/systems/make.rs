@@ -1,0 +1,143 @@
+//! A Makefile that is written by hand: which target tests, and what starts valgrind.
+
+use super::super::jobs::JobDraft;
+use super::super::make_rules::{self, Makefile, Target};
+use super::super::{Saw, valgrind};
+use super::{Group, System, sources_in_c};
+use crate::tree::{Kind, Tree};
+
+/// Targets that run a suite, the better first.
+const SUITES: [&str; 12] = [
+    "check",
+    "test",
+    "tests",
+    "regress",
+    "unittest",
+    "unittests",
+    "unit-tests",
+    "unit",
+    "run-tests",
+    "runtests",
+    "check-units",
+    "selftest",
+];
+/// Targets that run a suite under valgrind.
+const UNDER_VALGRIND: [&str; 8] = [
+    "check-valgrind",
+    "valgrind-check",
+    "test-valgrind",
+    "valgrind-test",
+    "valgrind",
+    "memcheck",
+    "check-memcheck",
+    "test-mem",
+];
+
+pub(super) fn find(tree: &Tree) -> Option<Group> {
+    let makefile = make_rules::read(tree, "")?;
+    let compiles = makefile.line(|line| {
+        ["$(CC)", "${CC}", "$(CXX)", "$(LD)", "gcc ", "clang ", "$(MAKE) -C", "CFLAGS", "OBJS"]
+            .iter()
+            .any(|word| line.contains(word))
+    })?;
+    if sources_in_c(tree) == 0 {
+        return None;
+    }
+    let because = compiles.to_string();
+    // What GNU make does not understand is BSD make's.
+    let bsd = makefile.line(|line| {
+        [".if ", ".ifdef ", ".ifndef ", ".for ", ".endif", ".include "].iter().any(|word| line.starts_with(word))
+    });
+    let make = if bsd.is_some() { "bmake" } else { "make" };
+    let mut jobs = Vec::new();
+    let mut last: Vec<&str> = Vec::new();
+    let mut build_release = Vec::new();
+    // A script of the project's own, or one that autoconf made and the project ships without its source.
+    if matches!(tree.kind("configure"), Some(Kind::File { .. })) {
+        let words: &[&str] =
+            if tree.kind("configure") == Some(Kind::File { executable: true }) { &[] } else { &["sh"] };
+        let command: Vec<&str> = words.iter().copied().chain(["./configure"]).collect();
+        build_release.push(command.iter().map(|word| (*word).to_owned()).collect());
+        jobs.push(
+            JobDraft::command("configure", command).because(format!("saw {}", Saw::file("configure"))).within("30m"),
+        );
+        last = vec!["configure"];
+    }
+    build_release.push(vec![make.to_owned()]);
+    let mut build = JobDraft::command("build", [make, "-j", "{jobs}"]).after(&last).within("1h");
+    build.comments.push(format!("saw {because}"));
+    build.comments.extend(bsd.map(|saw| format!("saw {saw}: this is for BSD make")));
+    jobs.push(build);
+    let has_tests = suites(tree, &makefile, make, &mut jobs);
+    Some(Group {
+        system: System::Make,
+        because,
+        jobs,
+        has_tests,
+        programs: vec![if make == "make" { ("make", "make") } else { ("bmake", "bmake") }, ("gcc", "gcc")],
+        least: None,
+        build_release,
+    })
+}
+
+/// Adds the jobs that test. Returns whether there are any.
+fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>) -> bool {
+    let suite = SUITES.iter().find_map(|name| Some((*name, makefile.target(name)?)));
+    let starts_valgrind =
+        |target: &Target| target.recipe.iter().any(|line| line.contains("valgrind") || line.contains("VALGRIND"));
+    let own = UNDER_VALGRIND.iter().find_map(|name| Some((*name, makefile.target(name)?)));
+    if let Some((name, target)) = own.filter(|(_, target)| starts_valgrind(target) || !target.needs.is_empty()) {
+        let job = JobDraft::command(name, [make, name]).after(&["build"]).within("2h");
+        let mut job =
+            job.because(format!("saw {}: it starts valgrind itself, and Drydock collects its logs", target.saw()));
+        job.memcheck = true;
+        job.by_suite = true;
+        jobs.push(job);
+        if let Some((name, target)) = suite {
+            let job = JobDraft::command(name, [make, name]).after(&["build"]).within("1h");
+            jobs.push(job.because(format!(
+                "saw {}: without valgrind, since {} runs it under valgrind",
+                target.saw(),
+                own.map_or("", |(name, _)| name)
+            )));
+        }
+        return true;
+    }
+    let Some((name, target)) = suite else { return scripts(tree, jobs) };
+    let job = JobDraft::command(name, [make, name]).after(&["build"]).checked().within("1h");
+    let job = match valgrind::find(tree).switch {
+        Some(saw) if starts_valgrind(target) || makefile.line(|line| line.contains("VALGRIND")).is_some() => {
+            let mut job = job.with_env("VALGRIND", "1").because(format!("saw {saw}: the suite starts valgrind itself"));
+            job.by_suite = true;
+            job
+        }
+        _ => job,
+    };
+    jobs.push(job.because(format!(
+        "saw {}: the suite is one job, since make does not list its tests; all programs that it starts run under memcheck",
+        target.saw()
+    )));
+    true
+}
+
+/// Scripts that test, where no target does.
+fn scripts(tree: &Tree, jobs: &mut Vec<JobDraft>) -> bool {
+    let names = [
+        "runtests.sh",
+        "run-tests.sh",
+        "run_tests.sh",
+        "test.sh",
+        "check.sh",
+        "runtests",
+        "test/run.sh",
+        "tests/run.sh",
+        "tests/runtests.sh",
+        "tests/run-tests.sh",
+        "test/runtests.sh",
+    ];
+    let executable = |path: &&&str| tree.kind(path) == Some(Kind::File { executable: true });
+    let Some(script) = names.iter().find(executable) else { return false };
+    let job = JobDraft::command("check", [format!("./{script}")]).after(&["build"]).checked().within("1h");
+    jobs.push(job.because(format!("saw {}, and no target of the Makefile that tests", Saw::file(script))));
+    true
+}

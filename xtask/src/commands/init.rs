@@ -1,0 +1,245 @@
+//! `cargo xtask init`: the declarations of a project that has none, from what it has.
+//!
+//! It asks nothing, follows no link, runs nothing of the project, and never replaces a file. What it writes has passed the check
+//! of the command that reads it.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::{self, Place};
+use crate::exit::Exit;
+use crate::invocation;
+use crate::tools;
+use drydock_base::exec;
+use drydock_base::failure::Failure;
+use drydock_base::hint;
+use drydock_base::output;
+use drydock_base::paths;
+use drydock_base::text::plural;
+use drydock_config::diagnostic::Diagnostics;
+use drydock_init::facts::{Facts, GitFacts, Group, Package};
+use drydock_init::tree::Tree;
+use drydock_init::{jobs, learned, release};
+
+mod diff;
+mod trial;
+mod write;
+
+use write::State;
+
+/// The most packages that are named as missing.
+const MOST_PACKAGES: usize = 12;
+
+/// One file that is written, with the check that it must pass.
+struct Draft {
+    /// Relative to the project.
+    file: &'static str,
+    /// Its text; none if the project has no ground for it.
+    text: fn(&Facts, &[String]) -> Option<String>,
+    /// The check of the command that reads it.
+    check: fn(&str, &Path) -> Result<(), Diagnostics>,
+}
+
+/// A file, its text, and what is at its place.
+type Drafted = (&'static str, String, State);
+
+/// Every file that `init` can write, in the order in which they are written.
+const DRAFTS: &[Draft] = &[
+    Draft { file: jobs::FILE, text: jobs::text, check: jobs::check },
+    Draft {
+        file: release::FILE,
+        text: |facts, head| Some(release::text(facts, head)),
+        check: |text, _| release::check(text),
+    },
+];
+
+impl cli::Init {
+    pub(crate) fn run(self, place: &Place) -> anyhow::Result<Exit> {
+        let directory = self.directory.or_else(|| place.project.clone()).unwrap_or_else(|| PathBuf::from("."));
+        if !directory.is_dir() {
+            let text = format!("{} is not a directory; give the work tree of the project", directory.display());
+            return Err(Failure::usage(text));
+        }
+        let is_here = directory == Path::new(".");
+        invocation::announce(&Place { project: (!is_here).then(|| directory.clone()), ..place.clone() });
+        let mut facts = look_at(&directory)?;
+        let mut drafts = drafts(&facts, &directory)?;
+        if self.try_it {
+            match try_out(&mut facts, &drafts, &directory, place)? {
+                Ok(learned) => drafts = learned,
+                Err(exit) => return Ok(exit),
+            }
+        }
+        if self.dry_run {
+            for (file, text, state) in &drafts {
+                match state {
+                    State::Missing => output::out(format_args!("{}", diff::added(file, text).trim_end())),
+                    State::Same | State::Outdated | State::Different => {}
+                }
+            }
+        } else {
+            for (file, text, state) in &drafts {
+                match state {
+                    State::Missing => write::create(&directory, file, text)?,
+                    State::Outdated => paths::write_atomically(&directory.join(file), text.as_bytes())?,
+                    State::Same | State::Different => continue,
+                }
+                output::out(format_args!("{file}"));
+            }
+        }
+        tell(&facts, &drafts, self.dry_run);
+        Ok(if facts.groups.is_empty() { Exit::CheckFailed } else { Exit::Success })
+    }
+}
+
+/// Looks at the files and the repository of a project.
+fn look_at(directory: &Path) -> anyhow::Result<Facts> {
+    let tree = Tree::read(directory).map_err(|error| Failure::missing(error.to_string()))?;
+    Ok(Facts::find(&tree, &GitFacts::read(directory)))
+}
+
+/// The files, with their texts and what is there now. A text that does not pass its own check is a bug, and nothing is written.
+fn drafts(facts: &Facts, directory: &Path) -> anyhow::Result<Vec<Drafted>> {
+    let head = ["Written by init from what the project has: each comment says what it saw. Change what is wrong; \
+                 init never replaces this file."
+        .to_owned()];
+    let mut drafts = Vec::new();
+    for draft in DRAFTS {
+        let Some(text) = (draft.text)(facts, &head) else { continue };
+        let state = write::state(directory, draft.file, &text)?;
+        if state == State::Missing {
+            (draft.check)(&text, directory).map_err(|problems| {
+                anyhow::anyhow!("init made {} wrongly, and wrote nothing; please report this:\n{problems}", draft.file)
+            })?;
+        }
+        drafts.push((draft.file, text, state));
+    }
+    Ok(drafts)
+}
+
+/// Runs the jobs once and drafts again with what that showed; or the exit code of a run from which nothing can be learned.
+fn try_out(
+    facts: &mut Facts,
+    drafts: &[Drafted],
+    directory: &Path,
+    place: &Place,
+) -> anyhow::Result<Result<Vec<Drafted>, Exit>> {
+    let Some((_, text, state)) = drafts.iter().find(|(file, _, _)| *file == jobs::FILE) else {
+        return Err(Failure::rejected("no build system was found, so there is nothing to try"));
+    };
+    if *state == State::Different {
+        let text = format!(
+            "{} is not as init would write it, so nothing is learned for it; run `{}`",
+            jobs::FILE,
+            hint::drydock(&["ci"])
+        );
+        return Err(Failure::rejected(text));
+    }
+    let measured = match trial::run(facts, text, directory, place)? {
+        trial::Trial::Measured(measured) => measured,
+        trial::Trial::Ended(exit) => return Ok(Err(exit)),
+    };
+    trial::tell(&measured);
+    learned::apply(facts, &measured);
+    let mut again = self::drafts(facts, directory)?;
+    // What init wrote itself, byte for byte, it may write again.
+    if *state == State::Same {
+        again.iter_mut().filter(|(file, _, _)| *file == jobs::FILE).for_each(|(_, _, state)| *state = State::Outdated);
+    }
+    let today = crate::commands::today();
+    let expires = today.checked_add(jiff::Span::new().days(learned::KNOWN_FOR_DAYS))?;
+    if let Some(text) = learned::quarantine(&measured, &today.to_string(), &expires.to_string()) {
+        let state = write::state(directory, learned::FILE, &text)?;
+        again.push((learned::FILE, text, state));
+    }
+    Ok(Ok(again))
+}
+
+/// Says, on standard error, what was seen and what to do next.
+fn tell(facts: &Facts, drafts: &[Drafted], dry_run: bool) {
+    for group in &facts.groups {
+        let tests = if group.has_tests { "" } else { ", and no tests" };
+        output::err(format_args!("{}: saw {}{tests}", group.system.name(), group.because));
+    }
+    let mut remarks = facts.remarks.clone();
+    remarks.extend(facts.unused.iter().cloned());
+    remarks.extend(facts.versions.unusable_changelog.iter().map(|why| format!("no changelog is declared: {why}")));
+    if facts.groups.is_empty() {
+        let looked =
+            "meson.build, CMakeLists.txt, configure.ac, a Makefile that compiles, Cargo.toml, or tests of pytest";
+        remarks.push(format!(
+            "no build system was found at the top of the project: {looked}; ci/jobs.yaml has to be written by hand"
+        ));
+    }
+    remarks.iter().for_each(|remark| output::err(format_args!("note: {remark}")));
+    for (file, _, state) in drafts {
+        match state {
+            State::Missing if dry_run => {}
+            State::Missing | State::Outdated => output::err(format_args!("wrote {file}")),
+            State::Same => output::err(format_args!("{file} is as init would write it")),
+            State::Different => output::err(format_args!("{file} exists, and is kept as it is")),
+        }
+    }
+    let missing = missing(facts);
+    if !missing.is_empty() {
+        let install = hint::apt_get(["install"]).args(&missing);
+        output::err(format_args!("programs that the jobs call are missing here; first run: {install}"));
+    }
+    facts.groups.iter().filter_map(too_old).for_each(|why| output::err(format_args!("note: {why}")));
+    let packages = not_installed(&facts.packages);
+    if !packages.is_empty() {
+        let names: Vec<&str> = packages.iter().take(MOST_PACKAGES).map(|package| package.name.as_str()).collect();
+        let more = packages.len().saturating_sub(MOST_PACKAGES);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        output::err(format_args!(
+            "the project says that it uses {} that this machine does not have: {}{more} (such as {})",
+            plural(packages.len(), "package"),
+            names.join(" "),
+            packages[0].saw
+        ));
+    }
+    if !facts.groups.is_empty() {
+        let next = if dry_run { hint::drydock(&["init"]) } else { hint::drydock(&["ci"]) };
+        output::err(format_args!("next: {next}"));
+    }
+}
+
+/// The Debian packages of programs that the jobs call and that are not in `PATH`, valgrind's among them.
+fn missing(facts: &Facts) -> Vec<&'static str> {
+    let programs = facts.groups.iter().flat_map(|group| &group.programs);
+    let mut packages: Vec<&str> =
+        programs.filter(|(program, _)| !exec::is_installed(program)).map(|(_, package)| *package).collect();
+    if facts.groups.iter().flat_map(|group| &group.jobs).any(|job| job.memcheck) {
+        packages.extend(tools::missing(Some(tools::Purpose::Ci)).iter().map(|tool| tool.package));
+    }
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
+/// Why the installed version of a program that the project demands does not suffice; none if it does, or is not known.
+fn too_old(group: &Group) -> Option<String> {
+    let (program, least) = group.least.as_ref()?;
+    let said = exec::read(&[(*program).to_owned(), "--version".to_owned()], Path::new("/")).ok()?;
+    let here = said.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
+    let numbers = |text: &str| -> Vec<u64> { text.split(['.', '-']).map_while(|part| part.parse().ok()).collect() };
+    let (here_numbers, mut wanted) = (numbers(here), numbers(least));
+    while wanted.last() == Some(&0) {
+        wanted.pop();
+    }
+    (here_numbers < wanted)
+        .then(|| format!("the project demands {program} {least}, and here is {here}; install a newer one first"))
+}
+
+/// Those of the packages that dpkg does not know as installed; none on a machine without dpkg.
+fn not_installed(packages: &[Package]) -> Vec<&Package> {
+    if packages.is_empty() || !exec::is_installed("dpkg-query") {
+        return Vec::new();
+    }
+    let argv = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Provides}\\n"];
+    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+    let Ok(all) = exec::read(&argv, Path::new("/")) else { return Vec::new() };
+    let words = all.lines().filter_map(|line| line.strip_prefix("installed "));
+    let installed: std::collections::BTreeSet<&str> =
+        words.flat_map(|line| line.split([' ', ','])).filter(|word| !word.is_empty()).collect();
+    packages.iter().filter(|package| !installed.contains(package.name.as_str())).collect()
+}

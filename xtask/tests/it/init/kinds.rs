@@ -1,0 +1,163 @@
+//! One small project a build system: `init`, then `ci`, without an edit in between.
+
+use crate::support::git;
+
+use super::{init, needed, project, read, results};
+
+/// A program that ends as its first argument says.
+const END: &str =
+    "#include <stdlib.h>\nint main(int n, char **w) { char *p = malloc(9); free(p); return n > 1 ? atoi(w[1]) : 0; }\n";
+/// One with a leak.
+const LEAK: &str = "#include <stdlib.h>\nint main(void) { char *volatile p = malloc(9); p = 0; return p != 0; }\n";
+
+/// A build system, with the comments that its declaration must have and the results of its jobs.
+struct Kind {
+    tools: &'static [(&'static str, &'static str)],
+    files: &'static [(&'static str, &'static str)],
+    says: &'static [&'static str],
+    results: &'static [(&'static str, &'static str)],
+}
+
+const KINDS: &[Kind] = &[
+    Kind {
+        tools: &[],
+        files: &[
+            // A shell that leaks is the system's, and what it starts is the project's.
+            (
+                "Makefile",
+                "VERSION = 1.0\nall: end leak\nend leak:\n\t$(CC) -g -o $@ $@.c\ncheck: all\n\t./tests.sh\n.PHONY: check\n",
+            ),
+            ("tests.sh", "#!/bin/sh\n./end && ./end 3\ntest $? = 3\n"),
+            ("end.c", END),
+            ("leak.c", LEAK),
+        ],
+        says: &["# saw Makefile:5 `check: all`", "# Make: saw Makefile:4"],
+        results: &[("build", "passed"), ("check", "passed")],
+    },
+    Kind {
+        tools: &[],
+        files: &[
+            ("Makefile", "all: leak\nleak:\n\t$(CC) -g -o $@ $@.c\ntest: all\n\t@sh -c 'true; ./leak'\n"),
+            ("leak.c", LEAK),
+            ("own.supp", "{\n  x\n  Memcheck:Leak\n  fun:nothing\n}\n"),
+            ("tsan.supp", "race:x\n"),
+        ],
+        says: &["# saw own.supp, which has suppressions for memcheck", "# not used: tsan.supp is for something else"],
+        results: &[("build", "passed"), ("test", "failed")],
+    },
+    Kind {
+        tools: &[],
+        files: &[
+            (
+                "Makefile",
+                "all: leak\nleak:\n\t$(CC) -g -o $@ $@.c\ncheck: all\n\t$(VALGRIND) ./leak\ncheck-valgrind:\n\t$(MAKE) check VALGRIND='valgrind -q --error-exitcode=7'\n",
+            ),
+            ("leak.c", "int main(void) { return 0; }\n"),
+        ],
+        says: &["it starts valgrind itself, and Drydock collects its logs", "valgrind: by-suite"],
+        results: &[("build", "passed"), ("check-valgrind", "passed"), ("check", "passed")],
+    },
+    Kind {
+        tools: &[("cmake", "cmake")],
+        files: &[
+            (
+                "CMakeLists.txt",
+                "cmake_minimum_required(VERSION 3.16)\nproject(c VERSION 1.2.3 LANGUAGES C)\noption(BUILD_TESTS \"tests\" OFF)\noption(SANITIZE \"asan\" ON)\nif(SANITIZE)\n  message(FATAL_ERROR \"no sanitizer\")\nendif()\nadd_executable(end end.c)\nif(BUILD_TESTS)\n  enable_testing()\n  add_test(NAME well COMMAND end)\n  add_test(NAME wrong COMMAND end 3)\n  set_tests_properties(wrong PROPERTIES WILL_FAIL ON)\nendif()\n",
+            ),
+            ("end.c", END),
+        ],
+        says: &["so tests are switched on", "a sanitizer cannot run under valgrind"],
+        results: &[("configure", "passed"), ("build", "passed"), ("suite/well", "passed"), ("suite/wrong", "passed")],
+    },
+    Kind {
+        tools: &[("meson", "meson"), ("ninja", "ninja-build")],
+        files: &[
+            (
+                "meson.build",
+                "project('m', 'c', version: '0.1')\nend = executable('end', 'end.c')\nif get_option('tests')\n  test('well', end)\nendif\n",
+            ),
+            ("meson_options.txt", "option('tests', type: 'boolean', value: false)\n"),
+            ("end.c", END),
+        ],
+        says: &["# saw meson_options.txt:1 `option('tests', type: 'boolean', value: false)`, so tests are switched on"],
+        results: &[("configure", "passed"), ("build", "passed"), ("suite/well", "passed")],
+    },
+    Kind {
+        tools: &[("automake", "automake"), ("autoreconf", "autoconf")],
+        files: &[
+            (
+                "configure.ac",
+                "AC_INIT([a], [1.0])\nAM_INIT_AUTOMAKE([foreign])\nAC_PROG_CC\nAC_CONFIG_FILES([Makefile])\nAC_OUTPUT\n",
+            ),
+            (
+                "Makefile.am",
+                "check_PROGRAMS = end\nend_SOURCES = end.c\nTESTS = end script.sh\nEXTRA_DIST = script.sh\n",
+            ),
+            ("script.sh", "#!/bin/sh\n./end 3\ntest $? = 3\n"),
+            ("end.c", END),
+        ],
+        says: &["saw no `configure` in the sources", "# saw Makefile.am:3 `TESTS = end script.sh`"],
+        results: &[
+            ("bootstrap", "passed"),
+            ("configure", "passed"),
+            ("build", "passed"),
+            ("programs", "passed"),
+            ("suite/end", "passed"),
+            ("suite/script.sh", "passed"),
+        ],
+    },
+    Kind {
+        tools: &[("cargo", "cargo")],
+        files: &[
+            ("Cargo.toml", "[package]\nname = \"r\"\nversion = \"0.1.0\" # ours\nedition = \"2021\"\n"),
+            ("src/lib.rs", "/// One.\npub fn one() -> u8 { 1 }\n#[test]\nfn is_one() { assert_eq!(one(), 1); }\n"),
+        ],
+        says: &["saw no Cargo.lock", "saw neither `unsafe` nor linked code"],
+        results: &[("build", "passed"), ("tests/r/lib/is_one", "passed")],
+    },
+    Kind {
+        tools: &[("python3", "python3"), ("pytest-3", "python3-pytest")],
+        files: &[
+            ("pyproject.toml", "[project]\nname = \"p\"\nversion = \"0.1\"\n"),
+            ("src/p/__init__.py", "ONE = 1\n"),
+            ("tests/test_one.py", "import p\n\ndef test_one():\n    assert p.ONE == 1\n"),
+        ],
+        says: &["# saw tests/test_one.py: pytest lists the tests, and each is a job"],
+        results: &[("tests/tests/test_one.py::test_one", "passed")],
+    },
+];
+
+#[test]
+fn what_init_writes_runs_as_it_stands() {
+    for kind in KINDS {
+        if !needed(kind.tools) {
+            continue;
+        }
+        let project = project(kind.files);
+        let finished = init(&project, &[]);
+        assert_eq!(finished.code(), 0, "{}", finished.transcript());
+        assert_eq!(finished.stdout, "ci/jobs.yaml\npackaging/release.yaml\n", "{}", finished.transcript());
+        assert!(finished.stderr.contains(" ci\n"), "the next command is missing: {}", finished.stderr);
+        let jobs = read(&project.path().join("ci/jobs.yaml"));
+        let flat = jobs.replace("\n  #  ", "").replace("\n    #  ", "").replace("\n      #  ", "").replace("\n#  ", "");
+        for wanted in kind.says {
+            assert!(flat.contains(wanted), "{wanted} is not in\n{flat}");
+        }
+        let again = init(&project, &[]);
+        assert!(again.stderr.contains("ci/jobs.yaml is as init would write it"), "{}", again.transcript());
+        assert_eq!(read(&project.path().join("ci/jobs.yaml")), jobs);
+        let run = project.xtask(&["ci", "--no-progress"]).run();
+        let found = results(&project);
+        for (name, wanted) in kind.results {
+            let same =
+                found.iter().any(|(found, result)| found.starts_with(name) && (wanted.is_empty() || result == wanted));
+            assert!(same, "{name} is not {wanted}: {found:?}\n{jobs}\n{}", run.transcript());
+        }
+        let failed = kind.results.iter().any(|(_, result)| *result == "failed");
+        assert_eq!(run.code(), i32::from(failed), "{}", run.transcript());
+        git(project.path(), &["add", "ci", "packaging"]);
+        git(project.path(), &["commit", "--quiet", "-m", "declare"]);
+        let release = project.xtask(&["release", "check", "--untagged", "--allow-dirty"]).run();
+        assert_eq!(release.code(), 0, "{}", release.transcript());
+    }
+}
