@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use drydock_base::checksum::HashingStream;
 use drydock_base::text::one_line;
-use drydock_http::{Client, Method, NetworkEnv, Request, Response, Retry, RetryPolicy, Url};
+use drydock_http::{Client, Content, Method, NetworkEnv, Request, Response, Retry, RetryPolicy, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -18,6 +18,10 @@ use crate::model::{Artifact, Job, WorkflowRun};
 use crate::pages;
 use crate::reference::Repository;
 use crate::token::Token;
+
+mod releases;
+
+pub use releases::{Asset, NewRelease, Release};
 
 /// The address of github.com's API.
 const PUBLIC: &str = "https://api.github.com";
@@ -73,6 +77,19 @@ pub struct Api {
     client: Client,
     repository: Repository,
     notice: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+/// What a request sends and accepts.
+struct Payload<'a> {
+    accept: &'static str,
+    /// The media type and the content.
+    body: Option<(&'static str, Content<'a>)>,
+}
+
+impl Default for Payload<'_> {
+    fn default() -> Self {
+        Payload { accept: "application/vnd.github+json", body: None }
+    }
 }
 
 /// A refusal.
@@ -183,7 +200,7 @@ impl Api {
 
     fn address(&self, path: &str) -> Result<Url, Error> {
         let whole = format!("{}/repos/{}/{path}", self.settings.api.whole().trim_end_matches('/'), self.repository);
-        Url::parse(&whole).ok_or_else(|| Error::Setup(format!("cannot make an address of {path}")))
+        Url::parse(whole.trim_end_matches('/')).ok_or_else(|| Error::Setup(format!("cannot make an address of {path}")))
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
@@ -289,16 +306,24 @@ impl Api {
     }
 
     fn patiently(&self, method: &Method, url: &Url) -> Result<Result<Response, Refusal>, Error> {
+        self.exchange(method, url, &Payload::default())
+    }
+
+    /// Sends a request with the token, and waits where GitHub asks for it.
+    fn exchange(&self, method: &Method, url: &Url, payload: &Payload<'_>) -> Result<Result<Response, Refusal>, Error> {
         let policy = &self.settings.policy;
         let (mut tried, mut waited) = (0, Duration::ZERO);
         loop {
             tried += 1;
             let mut request = Request::new(method.clone(), url)
-                .header("accept", "application/vnd.github+json")
+                .header("accept", payload.accept)
                 .header("x-github-api-version", "2022-11-28")
                 .retry(Retry::Never);
             if let Some(token) = &self.settings.token {
                 request = request.header("authorization", token.header());
+            }
+            if let Some((kind, content)) = payload.body {
+                request = request.header("content-type", kind).content(content);
             }
             let again = method.is_idempotent();
             let mut response = match self.client.send(&request) {
@@ -338,12 +363,16 @@ impl Api {
     /// Writes a file that the API links to, and returns its SHA-256. The link is asked for again if it has expired, or if the
     /// file ends early.
     fn download(&self, path: &str, into: &mut File, most: u64) -> Result<String, Error> {
+        self.download_as(path, Payload::default().accept, into, most)
+    }
+
+    fn download_as(&self, path: &str, accept: &'static str, into: &mut File, most: u64) -> Result<String, Error> {
         let address = self.address(path)?;
         let mut tried = 0;
         loop {
             tried += 1;
             let last = tried >= LINKS;
-            match self.linked(&address, into, most) {
+            match self.linked(&address, accept, into, most) {
                 Err(error) if last || matches!(error, Error::Usage(_) | Error::Setup(_) | Error::Limited { .. }) => {
                     return Err(error);
                 }
@@ -354,9 +383,10 @@ impl Api {
         }
     }
 
-    fn linked(&self, address: &Url, into: &mut File, most: u64) -> Result<String, Error> {
+    fn linked(&self, address: &Url, accept: &'static str, into: &mut File, most: u64) -> Result<String, Error> {
         let wrong = |problem: &str| Error::Protocol { request: format!("GET {address}"), problem: problem.to_owned() };
-        let first = self.patiently(&Method::GET, address)?.map_err(|refusal| refusal.error(""))?;
+        let payload = Payload { accept, body: None };
+        let first = self.exchange(&Method::GET, address, &payload)?.map_err(|refusal| refusal.error(""))?;
         let mut response = first;
         let mut url = address.clone();
         for _ in 0..=MOST_REDIRECTS {

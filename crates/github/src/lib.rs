@@ -1,4 +1,4 @@
-//! GitHub's API: runs, jobs and artifacts of GitHub Actions.
+//! GitHub's API: runs, jobs and artifacts of GitHub Actions, and releases.
 //!
 //! * [`Api`] sends requests: it waits where GitHub asks for it, reads lists to their end, and follows links to files without
 //!   the token.
@@ -17,7 +17,7 @@ mod reference;
 pub mod rerun;
 mod token;
 
-pub use api::{Api, Settings};
+pub use api::{Api, Asset, NewRelease, Release, Settings};
 pub use error::Error;
 pub use model::{Artifact, Job, Step, WorkflowRun};
 pub use reference::{Repository, RunReference};

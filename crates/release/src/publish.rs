@@ -130,7 +130,8 @@ pub struct Decision {
 pub fn decide(target: &str, observed: &[ObservedStep], journal: &[JournalRecord]) -> Vec<Decision> {
     let decision = |one: &ObservedStep| {
         let of_step = journal.iter().rev().filter(|record| record.target == target && record.step == one.step);
-        let done = of_step.clone().find(|record| record.event == JournalEvent::Done);
+        let was_there = |record: &&JournalRecord| matches!(record.event, JournalEvent::Done | JournalEvent::Found);
+        let done = of_step.clone().find(was_there);
         let action = match &one.held {
             Held::Same(evidence) => Action::Keep(evidence.clone()),
             Held::Other(Conflict { found, remedy }) => Action::Refuse(found.clone(), remedy.clone()),

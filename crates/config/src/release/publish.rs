@@ -19,6 +19,8 @@ declaration! {
         deb: Option<Spanned<DebTargetDeclaration>>,
         /// The images of `docker/images.yaml`, promoted as `docker promote` does.
         images: Option<Spanned<ImagesTargetDeclaration>>,
+        /// A release of a repository on GitHub.
+        github: Option<Spanned<GithubDeclaration>>,
     }
 }
 
@@ -79,6 +81,14 @@ declaration! {
     }
 }
 
+declaration! {
+    /// A release of a repository on GitHub: a draft until the quorum has signed and all other targets have their files.
+    pub(in crate) struct GithubDeclaration {
+        /// The repository, as `OWNER/NAME`.
+        repository: Text,
+    }
+}
+
 /// One target of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishTarget {
@@ -91,6 +101,8 @@ pub enum PublishTarget {
     },
     /// Images, by name; empty for all.
     Images(Vec<String>),
+    /// A release of the repository `OWNER/NAME`.
+    Github(String),
 }
 
 /// A directory with the files of a release.
@@ -162,6 +174,7 @@ impl PublishTarget {
             },
             PublishTarget::Deb { .. } => "deb".to_owned(),
             PublishTarget::Images(_) => "images".to_owned(),
+            PublishTarget::Github(repository) => format!("github {repository}"),
         }
     }
 }
@@ -172,8 +185,9 @@ fn target(
     declared: &Declared,
     problems: &mut Problems,
 ) -> Option<PublishTarget> {
-    let PublishDeclaration { directory, sftp, rsync, deb, images } = one;
-    let count = [directory.is_some(), sftp.is_some(), rsync.is_some(), deb.is_some(), images.is_some()];
+    let PublishDeclaration { directory, sftp, rsync, deb, images, github } = one;
+    let count =
+        [directory.is_some(), sftp.is_some(), rsync.is_some(), deb.is_some(), images.is_some(), github.is_some()];
     if count.iter().filter(|is_there| **is_there).count() != 1 {
         let problem = Problem::new(place, "a target has exactly one kind");
         problems.push(
@@ -236,7 +250,20 @@ fn target(
         }
         return Some(PublishTarget::Deb { wait: deb.value?.wait.0 });
     }
-    Some(PublishTarget::Images(images?.value?.images.into_iter().filter_map(|name| name.value).collect()))
+    if let Some(images) = images {
+        return Some(PublishTarget::Images(images.value?.images.into_iter().filter_map(|name| name.value).collect()));
+    }
+    let GithubDeclaration { repository } = github?.value?;
+    let text = repository.value?;
+    let fits = |part: &str| {
+        let is_plain = part.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter));
+        !part.is_empty() && is_plain && !part.chars().all(|letter| letter == '.')
+    };
+    if !text.split_once('/').is_some_and(|(owner, name)| fits(owner) && fits(name)) {
+        let problem = Problem::new(repository.place, format!("{} is not a repository", quoted(&text)));
+        problems.push(problem.expected("`OWNER/NAME`"));
+    }
+    Some(PublishTarget::Github(text))
 }
 
 /// The directory of one release; a problem unless `{version}` is in its last component.
@@ -314,6 +341,8 @@ mod tests {
             ("- {rsync: {to: \"http://h/x/{version}\"}}", "is not a directory of another machine"),
             ("- {directory: {path: \"/x/{version}\", url: \"ftp://h/{version}\"}}", "is not a URL"),
             ("- {deb: {}}", "requires `deb.upload`"),
+            ("- {github: {repository: ab}}", "is not a repository"),
+            ("- {github: {repository: ../b}}", "is not a repository"),
             ("- {images: {}}\n- {images: {images: [a]}}", "is declared twice"),
         ] {
             let found = parse(publish, SIGNING).unwrap_err();

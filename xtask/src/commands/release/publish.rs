@@ -11,6 +11,7 @@ use drydock_release::publish::{self, Action, Advanced, Decision, Quorum, Stage};
 use publication::Publication;
 
 mod deb;
+mod github;
 mod images;
 pub(super) mod publication;
 mod served;

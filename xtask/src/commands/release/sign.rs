@@ -73,7 +73,8 @@ fn progress(signed: usize, policy: &SigningPolicy, directory: &Path) -> String {
     let quorum = policy.quorum as usize;
     let count = format!("{signed} of {quorum} required signatures");
     if signed >= quorum {
-        return format!("{count}: complete; publish the files in {}", directory.display());
+        let publish = hint::drydock(&["release", "publish"]);
+        return format!("{count}: complete; publish the files in {} with `{publish}`", directory.display());
     }
     let cosign = hint::drydock(&["release", "verify", "DIR", "--rebuild", "--sign", "--key", "KEY"]);
     let add = hint::drydock(&["release", "sign", "--add", "FILE"]);

@@ -12,12 +12,16 @@ use crate::deb::uploads::Sftp;
 use crate::support::{Finished, git, need, need_tools, text, xtask_binary};
 
 mod accidents;
+mod forge;
+mod github;
 mod killed;
 
 /// A signed release 1.1 of the project `p`, and where it goes.
 struct Release {
     world: World,
     dist: PathBuf,
+    /// The address of GitHub's API.
+    github: Option<String>,
 }
 
 impl Release {
@@ -29,7 +33,7 @@ impl Release {
             fs::remove_file(world.keys().join(who)).unwrap();
         }
         let dist = world.project.state().join("dist/1.1");
-        let release = Release { world, dist };
+        let release = Release { world, dist, github: None };
         release.declare(targets);
         release.world.commit("v1.1", "two\n");
         release.world.build("1.1", "honest");
@@ -55,11 +59,23 @@ impl Release {
 
     /// Publishes from a clone.
     fn publish_in(&self, clone: &Path, more: &[&str]) -> Finished {
+        self.command(clone, more).output().unwrap().into()
+    }
+
+    fn command(&self, clone: &Path, more: &[&str]) -> Command {
         let mut command = Command::new(xtask_binary());
         command.args(["--project", &text(clone), "release", "publish", "--without-proof", "made by a test"]).args(more);
-        command.current_dir(clone).env_remove("CI").env("GNUPGHOME", self.world.at("keyring"));
-        command.env("DRYDOCK_SSH_CONFIG", self.world.at("sshd/ssh_config"));
-        command.stdin(Stdio::null()).output().unwrap().into()
+        self.surround(&mut command, clone);
+        command
+    }
+
+    /// Sets the directory and the environment of a command.
+    fn surround(&self, command: &mut Command, directory: &Path) {
+        command.current_dir(directory).env_remove("CI").env("GNUPGHOME", self.world.at("keyring"));
+        command.env("DRYDOCK_SSH_CONFIG", self.world.at("sshd/ssh_config")).stdin(Stdio::null());
+        if let Some(github) = &self.github {
+            command.env("GITHUB_API_URL", github).env("GH_TOKEN", forge::TOKEN).env_remove("GITHUB_TOKEN");
+        }
     }
 
     #[track_caller]

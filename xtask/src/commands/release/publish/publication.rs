@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Options;
 use super::deb::DebTarget;
+use super::github::GithubTarget;
 use super::images::ImagesTarget;
 use super::served::ServedFiles;
 use crate::commands::release::policy::SigningPolicy;
@@ -198,6 +199,7 @@ impl LocalRelease {
                 key: options.key.clone(),
                 without_proof: options.without_proof.clone(),
             }),
+            PublishTarget::Github(repository) => Box::new(GithubTarget::new(declared.name(), repository, self)?),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::Release;
 use crate::release::fixture::tree;
@@ -15,15 +15,15 @@ fn state(release: &Release) -> BTreeMap<String, String> {
 }
 
 /// Runs the command until the `count`th call of a system call on the journal; true if it was killed there.
-fn killed_at(release: &Release, journal: &Path, call: &str, count: usize) -> bool {
+pub(super) fn killed_at(release: &Release, journal: &Path, call: &str, count: usize) -> bool {
     let project = text(release.world.project.path());
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
     command.args(["-P", &text(journal), "-e", &format!("inject={call}:signal=SIGKILL:when={count}")]);
     command.arg("--").arg(xtask_binary()).args(["--project", &project, "release", "publish"]);
-    command.args(["--without-proof", "made by a test"]).env_remove("CI");
-    command.env("GNUPGHOME", release.world.at("keyring")).current_dir(&project);
-    let output = command.stdin(Stdio::null()).output().unwrap();
+    command.args(["--without-proof", "made by a test"]);
+    release.surround(&mut command, Path::new(&project));
+    let output = command.output().unwrap();
     if output.status.success() {
         return false;
     }
