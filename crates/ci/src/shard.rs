@@ -24,7 +24,7 @@ mod split;
 mod trouble;
 mod units;
 
-pub use balance::{Balance, Balanced, HASTY, THOROUGH, balance};
+pub use balance::{Balance, Balanced, HASTY, THOROUGH, balance, evaluate};
 pub use describe::{describe, matrix};
 pub use durations::{Expected, expected};
 pub use merge::{Merged, Pieces, Source, directories, merge};

@@ -67,6 +67,14 @@ pub fn balance(balance: Balance<'_>, machines: usize, starts: usize) -> Balanced
     search.finish()
 }
 
+/// Milliseconds until each machine ends that runs these units, by the same simulation, and the bound; for a distribution
+/// that was made elsewhere.
+pub fn evaluate(balance: Balance<'_>, machines: Vec<Vec<usize>>) -> Balanced {
+    let mut search = Search::new(balance, machines.len());
+    search.loads = machines.into_iter().map(|units| Load { units, ..Load::default() }).collect();
+    search.finish()
+}
+
 /// The machine's load by estimate.
 #[derive(Debug, Clone, Default)]
 struct Load {
