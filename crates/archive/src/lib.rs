@@ -16,6 +16,7 @@ pub mod read;
 mod read_error;
 pub mod source;
 mod tar;
+pub mod tree;
 mod write;
 mod zip;
 mod zstd;

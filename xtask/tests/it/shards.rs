@@ -188,3 +188,83 @@ fn a_plan_is_run_in_shards_and_merged_and_nothing_missing_passes() {
         unfit.stderr
     );
 }
+
+/// A build that is shared makes programs, links and a list of tests; one job without tests needs it, too.
+#[test]
+fn what_a_job_shares_is_built_once_and_restored_as_it_was() {
+    let script = "mkdir -p out && for n in 1 2 3 4; do printf '#!/bin/sh\\necho 1..1; test -e out/lib && echo ok 1\\n' > out/t$n.t; \
+                  chmod +x out/t$n.t; done; echo lib > out/real; ln -s real out/lib; echo x >> count";
+    let project = Project::new().file(".gitignore", "target\nout\ncount\nart\n").file("src.c", "").jobs(&format!(
+        "defaults: {{{{memory: 16MiB, timeout: 1m}}}}\n\
+         jobs:\n\
+         \x20 build: {{{{run: [sh, -c, \"{script}\"], share: [out]}}}}\n\
+         \x20 suite: {{{{for-each: {{{{tap: \"out/*.t\", after: [build]}}}}}}}}\n\
+         \x20 fresh: {{{{needs: [build], run: [sh, -c, \"test -x out/t1.t && test -L out/lib && test src.c -ot out/real\"]}}}}\n"
+    ).replace("{{", "{").replace("}}", "}"));
+    git(project.path(), &["init", "-q"]);
+    git(project.path(), &["add", "."]);
+    git(project.path(), &["commit", "-qm", "x"]);
+    let art = project.path().join("art");
+    fs::create_dir(&art).unwrap();
+    let plan = text(&art.join("plan.json"));
+    let shown = on(&project, "plan", &["plan", "--github", "--shards", "2"]);
+    ends(&shown, 0);
+    assert!(shown.stdout.contains("with --output, build would run first"), "{}", shown.stdout);
+    assert!(!project.path().join("out").exists());
+    let made = on(&project, "plan", &["plan", "--github", "--shards", "2", "--output", &plan]);
+    ends(&made, 0);
+    assert!(made.stdout.contains("ran for this plan, and do not run again: build"), "{}", made.stdout);
+
+    // Another machine has a fresh checkout, at another path, whose sources are newer than what was built.
+    let other = Project::within(&std::env::temp_dir());
+    git(other.path(), &["init", "-q"]);
+    git(other.path(), &["fetch", "-q", &text(project.path()), "HEAD"]);
+    git(other.path(), &["checkout", "-q", "FETCH_HEAD"]);
+    let elsewhere = other.path();
+    let run = |number: &str, output: &str| {
+        let output = text(&art.join(output));
+        other.xtask(&["ci", "--shard", number, "--plan", &plan, "--output", &output]).run()
+    };
+    ends(&run("1/2", "s1"), 0);
+    fs::remove_dir_all(elsewhere.join("out")).unwrap();
+    ends(&run("2/2", "s2"), 0);
+    assert!(!elsewhere.join("count").exists(), "nothing was built there");
+    assert_eq!(fs::read_to_string(project.path().join("count")).unwrap(), "x\n");
+
+    let merged = on(&project, "merged", &["merge", &text(&art.join("s1")), &text(&art.join("s2")), "--plan", &plan]);
+    ends(&merged, 0);
+    let run_json = RunJson::latest(&project.path().join("target/merged")).unwrap();
+    let names: Vec<&str> = run_json.jobs.iter().map(|job| job.name.as_str()).collect();
+    assert_eq!(names, ["build", "suite/out/t1.t", "suite/out/t2.t", "suite/out/t3.t", "suite/out/t4.t", "fresh"]);
+    assert!(run_json.jobs.iter().all(|job| job.result == "passed" && job.attempts.len() == 1));
+
+    // The archive and the run of the plan are those that the plan names.
+    let archive = art.join("shared.tar.gz");
+    let whole = fs::read(&archive).unwrap();
+    fs::write(&archive, &whole[..whole.len() - 1]).unwrap();
+    let cut = run("1/2", "s3");
+    ends(&cut, 7);
+    assert!(cut.stderr.contains("is not the archive that the plan names"), "{}", cut.stderr);
+    fs::remove_file(&archive).unwrap();
+    ends(&run("1/2", "s3"), 4);
+    fs::write(art.join("prepared/jobs/build/1/log"), "other").unwrap();
+    let merged = on(&project, "merged", &["merge", &text(&art.join("s1")), &text(&art.join("s2")), "--plan", &plan]);
+    ends(&merged, 7);
+
+    // A job that has not made what it shares, and a build that fails: there is no plan.
+    for (change, code, words) in
+        [("share: [none]", 1, "has not made `none`"), ("share: [out], expect-exit: 3", 1, "there is no plan")]
+    {
+        let declaration = fs::read_to_string(project.path().join("ci/jobs.yaml")).unwrap();
+        fs::write(project.path().join("ci/jobs.yaml"), declaration.replace("share: [out]", change)).unwrap();
+        let again = text(&art.join("again").join("plan.json"));
+        fs::remove_dir_all(art.join("again")).ok();
+        fs::remove_dir_all(project.path().join("out")).unwrap();
+        fs::create_dir(art.join("again")).unwrap();
+        let failed = on(&project, "plan", &["plan", "--github", "--shards", "2", "--output", &again]);
+        ends(&failed, code);
+        assert!(failed.stderr.contains(words), "{}", failed.stderr);
+        assert!(!Path::new(&again).exists());
+        fs::write(project.path().join("ci/jobs.yaml"), declaration).unwrap();
+    }
+}

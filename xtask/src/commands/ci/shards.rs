@@ -100,7 +100,7 @@ pub(super) fn plan(ctx: &Context, command: cli::CiPlan) -> anyhow::Result<Exit> 
         shards,
     };
     if let (Some(file), Some(finished)) = (&github.output, &ran) {
-        frozen.prepared = prepare::store(&frozen.plan, prepared, finished, file)?;
+        frozen.prepared = prepare::store(&frozen.plan, prepared, finished, file, &[ctx.state.root().to_owned()])?;
     } else if !prepared.is_empty() {
         frozen.prepared = Some(Prepared { jobs: prepared, seal: Checksum::new(b""), archive: None });
     }
