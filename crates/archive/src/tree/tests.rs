@@ -136,13 +136,14 @@ fn archives_that_lie_change_nothing() {
     let index = |roots: &[&str], entries: Vec<serde_json::Value>| serde_json::json!({"format": 1, "roots": roots, "entries": entries, "sources": []});
     let file = |number: usize| serde_json::json!({"file": [number, 1]});
     let link = |to: &str| serde_json::json!({"link": to});
-    let one = [("0", "x")];
-    let cases: Vec<(serde_json::Value, &[(&str, &str)], &str)> = vec![
+    const ONE: &[(&str, &str)] = &[("0", "x")];
+    type Contents = &'static [(&'static str, &'static str)];
+    let cases: Vec<(serde_json::Value, Contents, &str)> = vec![
         (index(&["../x"], vec![]), &[], "`../x` is not a path in the project"),
         (index(&["/x"], vec![]), &[], "`/x` is not a path in the project"),
         (index(&[".git"], vec![entry(".git", "directory".into())]), &[], "`.git` is not a path in the project"),
-        (index(&["x"], vec![entry("y", file(0))]), &one, "`y` is not in a directory of the archive"),
-        (index(&["x"], vec![entry("x/../y", file(0))]), &one, "`x/../y` is not a path in the project"),
+        (index(&["x"], vec![entry("y", file(0))]), ONE, "`y` is not in a directory of the archive"),
+        (index(&["x"], vec![entry("x/../y", file(0))]), ONE, "`x/../y` is not a path in the project"),
         (index(&["x", "x/y"], vec![]), &[], "`x` overlaps with another path"),
         (index(&["x"], vec![entry("x", link("/etc"))]), &[], "`x` links to /etc, which is not in the project"),
         (
@@ -152,7 +153,7 @@ fn archives_that_lie_change_nothing() {
         ),
         (
             index(&["x"], vec![entry("x", link("y")), entry("x/z", file(0))]),
-            &one,
+            ONE,
             "`x/z` is not in a directory of the archive",
         ),
         (
@@ -160,7 +161,7 @@ fn archives_that_lie_change_nothing() {
             &[],
             "`x` is another name of a file that is not",
         ),
-        (index(&["x"], vec![entry("x", file(0)), entry("x", file(1))]), &one, "`x` is in the archive twice"),
+        (index(&["x"], vec![entry("x", file(0)), entry("x", file(1))]), ONE, "`x` is in the archive twice"),
         (index(&["x"], vec![entry("x", file(0))]), &[], "the archive was cut: contents are missing"),
         (index(&["x"], vec![entry("x", file(0))]), &[("7", "x")], "the archive has an entry that its index lacks"),
         (index(&["x"], vec![entry("x", file(0))]), &[("x", "x")], "the archive has an entry without a number"),
@@ -178,9 +179,9 @@ fn archives_that_lie_change_nothing() {
     let target = dir.path().join("p");
     std::os::unix::fs::symlink("/tmp", target.join("out")).unwrap();
     let through = index(&["out/x"], vec![entry("out/x", file(0))]);
-    let error = restore(&archive(dir.path(), &through, &one), &target).unwrap_err().to_string();
+    let error = restore(&archive(dir.path(), &through, ONE), &target).unwrap_err().to_string();
     assert_eq!(error, "`out` is not a directory");
-    let whole = archive(dir.path(), &through, &one);
+    let whole = archive(dir.path(), &through, ONE);
     let bytes = fs::read(&whole).unwrap();
     for length in [0, 10, bytes.len() / 2, bytes.len() - 9] {
         fs::write(&whole, &bytes[..length]).unwrap();
