@@ -34,7 +34,7 @@ pub(crate) use release::{
     ReleaseVerify, TaggedRelease,
 };
 pub(crate) use report::{Audience, CiReport, ReportFormat};
-pub(crate) use shards::{CiMerge, PlanGithub, ShardOptions};
+pub(crate) use shards::{CiExport, CiMerge, ExportFormat, PlanGithub, ShardOptions};
 pub(crate) use suppress::{CiSuppress, CiSuppressions};
 pub(crate) use workflows::{Workflows, WorkflowsCheck, WorkflowsCommand, WorkflowsWrite};
 
@@ -141,6 +141,8 @@ pub(crate) enum CiCommand {
     Merge(CiMerge),
     /// Fetch the results of a run of GitHub Actions, so that explain, report, rerun and massif work on them here
     Fetch(CiFetch),
+    /// Write a run with its logs and evidence as one file, for other machines, or as a trace
+    Export(CiExport),
     /// Explain the result of a job, with the evidence
     Explain(CiExplain),
     /// Suppress valgrind findings, with a reason and an expiry date
@@ -255,6 +257,10 @@ pub(crate) struct CiRerun {
     /// Job names or globs [default: the jobs that did not pass]
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
+    /// ID of the run to complete, or a file of `ci export`; of a file no command is run, only the jobs that it names
+    /// [default: the last run]
+    #[arg(short = 'R', long, value_name = "ID|FILE")]
+    pub run: Option<String>,
     /// Options about a run of GitHub Actions.
     #[command(flatten)]
     pub on_github: RerunGithub,
@@ -269,8 +275,8 @@ pub(crate) struct CiExplain {
     /// Job names or globs
     #[arg(value_name = "JOB", required = true)]
     pub jobs: Vec<String>,
-    /// ID of the run [default: the last run]
-    #[arg(long, value_name = "ID")]
+    /// ID of the run, or a file of `ci export` [default: the last run]
+    #[arg(short = 'R', long, value_name = "ID|FILE")]
     pub run: Option<String>,
 }
 

@@ -5,6 +5,7 @@
 //! version is installed. `tar::Builder` is not used either: `HeaderMode::Deterministic` sets a modification time of its
 //! own, and its pax headers hold more than the path that did not fit.
 
+pub mod bundle;
 mod chunks;
 pub mod difference;
 mod encode;

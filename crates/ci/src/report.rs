@@ -27,6 +27,7 @@ mod sources;
 pub mod summary;
 pub mod suppressions;
 pub mod terminal;
+pub mod trace;
 
 /// A running job, for live progress.
 #[derive(Debug, Clone)]

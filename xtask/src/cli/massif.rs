@@ -31,8 +31,8 @@ pub(crate) struct MassifShow {
     /// Massif files, or jobs whose last attempt wrote some
     #[arg(value_name = "FILE|JOB", required = true)]
     pub sources: Vec<String>,
-    /// ID of the run [default: the last run]
-    #[arg(long, value_name = "ID")]
+    /// ID of the run, or a file of `ci export` [default: the last run]
+    #[arg(short = 'R', long, value_name = "ID|FILE")]
     pub run: Option<String>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "style")]
@@ -76,8 +76,8 @@ pub(crate) struct MassifDiff {
     /// A massif file, or a job
     #[arg(value_name = "NEW")]
     pub new: String,
-    /// ID of the run to take jobs from [default: the last run]
-    #[arg(long, value_name = "ID")]
+    /// ID of the run to take jobs from, or a file of `ci export` [default: the last run]
+    #[arg(short = 'R', long, value_name = "ID|FILE")]
     pub run: Option<String>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -96,7 +96,7 @@ pub(crate) struct MassifBaseline {
     /// File of the project to write [default: the job's declared baseline]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// ID of the run [default: the last run]
-    #[arg(long, value_name = "ID")]
+    /// ID of the run, or a file of `ci export` [default: the last run]
+    #[arg(short = 'R', long, value_name = "ID|FILE")]
     pub run: Option<String>,
 }

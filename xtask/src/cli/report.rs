@@ -17,8 +17,8 @@ pub(crate) enum Audience {
 /// `cargo xtask ci report`
 #[derive(Debug, Args)]
 pub(crate) struct CiReport {
-    /// ID of the run [default: the last run]
-    #[arg(long, value_name = "ID")]
+    /// ID of the run, or a file of `ci export` [default: the last run]
+    #[arg(short = 'R', long, value_name = "ID|FILE")]
     pub run: Option<String>,
     /// Print one report instead of writing all of them
     #[arg(long, value_enum, value_name = "REPORT")]

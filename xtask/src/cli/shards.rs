@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::Audience;
 
@@ -67,4 +67,28 @@ pub(crate) struct CiMerge {
     /// Who reads the output
     #[arg(long, value_enum, default_value_t = Audience::Auto)]
     pub output_for: Audience,
+}
+
+/// `cargo xtask ci export`
+#[derive(Debug, Args)]
+pub(crate) struct CiExport {
+    /// ID of the run, or a file of `ci export` [default: the last run]
+    #[arg(value_name = "ID|FILE")]
+    pub run: Option<String>,
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = ExportFormat::Run)]
+    pub format: ExportFormat,
+}
+
+/// Files of runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// The run with all logs and all evidence (tar with gzip), which `-R FILE` of other commands takes
+    #[default]
+    Run,
+    /// A trace of attempts, slots and memory, for Perfetto and Chrome (JSON)
+    Trace,
 }

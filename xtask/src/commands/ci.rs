@@ -1,6 +1,6 @@
 //! `cargo xtask ci`: plan, run, rerun, explain.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::{self, CiCommand};
 use crate::exit::Exit;
@@ -27,6 +27,7 @@ use super::Context;
 
 mod actions;
 mod capacity;
+mod export;
 mod flaky;
 mod massif;
 mod merge;
@@ -81,6 +82,7 @@ impl cli::Ci {
             Some(CiCommand::Plan(plan)) => plan.run(ctx),
             Some(CiCommand::Rerun(rerun)) => rerun.run(ctx),
             Some(CiCommand::Merge(merge)) => merge.run(ctx),
+            Some(CiCommand::Export(export)) => export.run(ctx),
             Some(CiCommand::Fetch(fetch)) => fetch.run(ctx),
             Some(CiCommand::Explain(explain)) => explain.run(ctx),
             Some(CiCommand::Suppress(suppress)) => suppress.run(ctx),
@@ -112,7 +114,7 @@ impl cli::CiRerun {
         if let Some(run) = self.on_github.github.clone() {
             return self.on_github.run(ctx, &run);
         }
-        Session { ctx, parameters: self.options.into() }.run(Goal::Rerun { selectors: self.selectors })
+        Session { ctx, parameters: self.options.into() }.run(Goal::Rerun { selectors: self.selectors, run: self.run })
     }
 }
 
@@ -185,6 +187,7 @@ impl cli::CiSchema {
 /// A run as its directory records it: the named one, or the last.
 pub(super) fn recorded(state: &State, id: Option<&str>) -> anyhow::Result<(RunDir, Run)> {
     let dir = match id {
+        Some(file) if export::is_file(file) => Some(export::import(state, Path::new(file))?),
         Some(id) => Some(state.run(id)).filter(|dir| dir.journal().is_file()),
         None => state.latest_run(),
     };

@@ -268,3 +268,101 @@ fn what_a_job_shares_is_built_once_and_restored_as_it_was() {
         fs::write(project.path().join("ci/jobs.yaml"), declaration).unwrap();
     }
 }
+
+/// A run of one machine is looked at and rerun on another one.
+#[test]
+fn a_run_is_carried_in_one_file_and_rerun_elsewhere() {
+    let project = project();
+    ends(&project.xtask(&["ci"]).run(), 1);
+    // A rerun takes over the logs of the first run, which has its own directory.
+    ends(&project.xtask(&["ci", "rerun"]).run(), 1);
+    let file = text(&project.path().join("art.run.tar.gz"));
+    ends(&project.xtask(&["ci", "export", "--output", &file]).run(), 0);
+    let trace = text(&project.path().join("art.trace.json"));
+    ends(&project.xtask(&["ci", "export", "--format", "trace", "--output", &trace]).run(), 0);
+    check_trace(&project, &trace);
+
+    let other = Project::new();
+    git(other.path(), &["init", "-q"]);
+    git(other.path(), &["fetch", "-q", &text(project.path()), "HEAD"]);
+    git(other.path(), &["checkout", "-q", "FETCH_HEAD"]);
+    fs::remove_dir_all(project.path().join("target")).unwrap();
+    let call = |args: &[&str]| other.xtask(&[&["ci"], args].concat()).run();
+    let explained = call(&["explain", "merge", "units/x3", "-R", &file]);
+    ends(&explained, 0);
+    assert!(explained.stdout.contains("│ telling-42") && explained.stdout.contains("units/x3"), "{}", explained.stdout);
+    let report = call(&["report", "-R", &file]);
+    ends(&report, 0);
+    for path in report.stdout.lines() {
+        assert!(Path::new(path).starts_with(other.path()) && Path::new(path).is_file(), "{path}");
+    }
+    assert!(!other.state().join("runs/latest").exists(), "the last run is one of this machine");
+    assert_eq!(
+        fs::read_dir(other.state().join("runs")).unwrap().count(),
+        1,
+        "the file is one run, however often it is named"
+    );
+    fs::write(other.path().join("fixed"), "").unwrap();
+    ends(&call(&["rerun", "-R", &file]), 0);
+    let run = RunJson::latest(&other.state()).unwrap();
+    assert_eq!((run.jobs.len(), run.jobs.iter().all(|job| job.result == "passed")), (15, true));
+    assert!(
+        run.jobs.iter().all(|job| other
+            .state()
+            .join("runs/latest")
+            .join(job.attempts[0].log.as_ref().unwrap())
+            .is_file())
+    );
+
+    // Files that are cut or changed.
+    let whole = fs::read(&file).unwrap();
+    for length in [0, 100, whole.len() / 2, whole.len() - 12] {
+        fs::write(&file, &whole[..length]).unwrap();
+        ends(&call(&["explain", "merge", "-R", &file]), 7);
+    }
+    let unpacked = other.path().join("target/unpacked");
+    fs::create_dir(&unpacked).unwrap();
+    fs::write(&file, &whole).unwrap();
+    let tar = |args: &[&str]| {
+        assert!(std::process::Command::new("tar").args(args).current_dir(&unpacked).status().unwrap().success())
+    };
+    tar(&["-xzf", &file]);
+    let top = fs::read_dir(&unpacked).unwrap().next().unwrap().unwrap().path();
+    fs::write(top.join("jobs/merge/1/log"), "telling-43\n").unwrap();
+    let name = top.file_name().unwrap().to_str().unwrap().to_owned();
+    tar(&["-czf", &file, &name]);
+    let changed = call(&["explain", "merge", "-R", &file]);
+    ends(&changed, 7);
+    assert!(changed.stderr.contains("its file `jobs/merge/1/log` was changed"), "{}", changed.stderr);
+    fs::remove_file(top.join("jobs/merge/1/log")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", top.join("jobs/merge/1/log")).unwrap();
+    tar(&["-czf", &file, &name]);
+    ends(&call(&["explain", "merge", "-R", &file]), 7);
+}
+
+/// Every attempt that the run made is one complete event, with the times of run.json, and its lane has no other beside it.
+fn check_trace(project: &Project, file: &str) {
+    let run = RunJson::latest(&project.state()).unwrap();
+    let trace: serde_json::Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let bars: Vec<&serde_json::Value> = events.iter().filter(|event| event["ph"] == "X").collect();
+    let names: Vec<&str> = bars.iter().map(|bar| bar["name"].as_str().unwrap()).collect();
+    assert_eq!((names.len(), names.contains(&"build"), names.contains(&"merge")), (2, true, true), "{names:?}");
+    for bar in &bars {
+        let attempt = &run.job(bar["name"].as_str().unwrap()).unwrap().attempts[0];
+        let length = (attempt.ended.unwrap() - attempt.started.unwrap()) * 1000;
+        assert_eq!(bar["dur"].as_i64().unwrap(), length);
+        for other in bars.iter().filter(|other| other["tid"] == bar["tid"] && other["name"] != bar["name"]) {
+            let span = |event: &serde_json::Value| {
+                (event["ts"].as_i64().unwrap(), event["ts"].as_i64().unwrap() + event["dur"].as_i64().unwrap())
+            };
+            assert!(span(bar).1 <= span(other).0 || span(other).1 <= span(bar).0, "{bar} {other}");
+        }
+    }
+    let slots: Vec<i64> = events
+        .iter()
+        .filter(|event| event["name"] == "slots in use")
+        .map(|event| event["args"]["value"].as_i64().unwrap())
+        .collect();
+    assert!(slots.iter().all(|slots| (0..=64).contains(slots)) && slots.last() == Some(&0), "{slots:?}");
+}

@@ -175,6 +175,11 @@ impl PlannedJob {
 }
 
 impl Plan {
+    /// `true` if the plan has the job, or a suite that is not listed yet may have it.
+    pub fn may_run(&self, name: &JobName) -> bool {
+        self.jobs.iter().any(|job| job.name == *name || job.may_match(name.as_str()))
+    }
+
     /// The jobs whose tests are to be listed now: `passed` says of each job of the plan whether it passed.
     pub fn awaiting_list(&self, passed: &dyn Fn(usize) -> bool) -> Vec<JobName> {
         let ready = |job: &&PlannedJob| {

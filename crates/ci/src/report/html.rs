@@ -6,7 +6,7 @@
 
 use super::ReportInput as Page;
 
-mod axis;
+pub(super) mod axis;
 mod charts;
 mod details;
 mod failures;

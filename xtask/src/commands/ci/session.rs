@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::actions::RunnerOutput;
 use super::on_github::FETCHED;
 use super::plan::Lists;
-use super::{Context, RunParameters, capacity, plan, recorded, stored_plan};
+use super::{Context, RunParameters, capacity, export, plan, recorded, stored_plan};
 
 mod learning;
 mod parts;
@@ -42,7 +42,7 @@ pub(super) enum Goal {
     /// The last run, from where it stopped.
     Resume,
     /// The jobs that did not pass in the last run, or the selected ones; the other results are carried over.
-    Rerun { selectors: Vec<String> },
+    Rerun { selectors: Vec<String>, run: Option<String> },
     /// A plan that was made elsewhere.
     Planned { plan: Plan },
     /// A shard of a plan.
@@ -127,8 +127,12 @@ impl Session<'_> {
             Goal::Fresh { selectors } => {
                 Some(plan::make(self.ctx, &capacity, selectors, Lists::AfterNeeds, &mut strange)?)
             }
-            Goal::Rerun { .. } => {
-                let earlier = recorded(state, None)?.1.plan.lists.clone();
+            // The commands of listed tests are not taken from a file.
+            Goal::Rerun { run: Some(run), .. } if export::is_file(run) => {
+                Some(plan::make(self.ctx, &capacity, &[], Lists::AfterNeeds, &mut strange)?)
+            }
+            Goal::Rerun { run, .. } => {
+                let earlier = recorded(state, run.as_deref())?.1.plan.lists.clone();
                 Some(plan::make(self.ctx, &capacity, &[], Lists::Frozen(&earlier), &mut strange)?)
             }
             Goal::Planned { plan } => Some(plan.clone()),
@@ -146,7 +150,7 @@ impl Session<'_> {
             .extend(ended.iter().map(|command| format!("killed a process that an earlier run left behind: {command}")));
         let prepared = match (goal, fresh) {
             (Goal::Fresh { .. } | Goal::Planned { .. }, Some(plan)) => new_run(state, plan)?,
-            (Goal::Rerun { selectors }, Some(plan)) => rerun(state, plan, &selectors)?,
+            (Goal::Rerun { selectors, run }, Some(plan)) => rerun(state, plan, &selectors, run.as_deref())?,
             (Goal::Shard(shard), Some(_)) => shard::prepare(state, *shard)?,
             (Goal::Resume, _) | (_, None) => match resume(state)? {
                 Some(prepared) => prepared,
@@ -302,8 +306,8 @@ fn resume(state: &State) -> anyhow::Result<Option<Prepared>> {
     Ok(Some(Prepared { dir, run, first, resumed: true, reruns: None, shard }))
 }
 
-fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prepared> {
-    let (last_dir, last) = recorded(state, None)?;
+fn rerun(state: &State, plan: Plan, selectors: &[String], run: Option<&str>) -> anyhow::Result<Prepared> {
+    let (last_dir, last) = recorded(state, run)?;
     let in_last = |name: &str| last.plan.job(name).is_some();
     let repeat: Vec<String> = if selectors.is_empty() {
         let jobs = last.plan.jobs.iter().zip(&last.jobs);
@@ -311,7 +315,7 @@ fn rerun(state: &State, plan: Plan, selectors: &[String]) -> anyhow::Result<Prep
             !job.result
                 .as_ref()
                 .is_some_and(|result| matches!(result, JobResult::Passed | JobResult::PassedAfterInfrastructure { .. }))
-                && plan.job(planned.name.as_str()).is_some()
+                && plan.may_run(&planned.name)
         })
         .map(|(planned, _)| planned.name.to_string())
         .collect()

@@ -19,38 +19,38 @@ const STEPS: [i64; 21] = [
 
 /// An attempt that is drawn.
 #[derive(Debug, Clone)]
-pub(super) struct Bar<'a> {
+pub(in crate::report) struct Bar<'a> {
     /// Position in the plan.
-    pub(super) job: usize,
-    pub(super) attempt: u32,
+    pub(in crate::report) job: usize,
+    pub(in crate::report) attempt: u32,
     pub(super) style: Style,
-    pub(super) started: i64,
-    pub(super) ended: i64,
+    pub(in crate::report) started: i64,
+    pub(in crate::report) ended: i64,
     /// From 0.
-    pub(super) lane: usize,
+    pub(in crate::report) lane: usize,
     /// The reservation in bytes.
-    pub(super) reservation: u64,
-    pub(super) peak: Option<u64>,
-    pub(super) samples: &'a [(i64, u64)],
+    pub(in crate::report) reservation: u64,
+    pub(in crate::report) peak: Option<u64>,
+    pub(in crate::report) samples: &'a [(i64, u64)],
     /// `None` when its end was not recorded.
-    pub(super) outcome: Option<&'a Outcome>,
+    pub(in crate::report) outcome: Option<&'a Outcome>,
 }
 
 /// From Unix milliseconds to percent of the width.
 #[derive(Debug)]
-pub(super) struct Axis<'a> {
-    pub(super) from: i64,
-    pub(super) to: i64,
+pub(in crate::report) struct Axis<'a> {
+    pub(in crate::report) from: i64,
+    pub(in crate::report) to: i64,
     /// Begin and end of pauses that are cut short.
     pub(super) pauses: Vec<(i64, i64)>,
     /// In the order of their starts.
-    pub(super) bars: Vec<Bar<'a>>,
-    pub(super) lanes: usize,
+    pub(in crate::report) bars: Vec<Bar<'a>>,
+    pub(in crate::report) lanes: usize,
 }
 
 impl<'a> Axis<'a> {
     /// The axis of the attempts that this run made, without those that it took over from another run.
-    pub(super) fn new(run: &'a Run) -> Axis<'a> {
+    pub(in crate::report) fn new(run: &'a Run) -> Axis<'a> {
         let mut bars = bars(run);
         bars.sort_by_key(|bar| (bar.started, bar.job, bar.attempt));
         let lanes = give_lanes(&mut bars);
