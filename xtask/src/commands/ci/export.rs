@@ -92,7 +92,7 @@ pub(super) fn import(state: &State, file: &Path) -> anyhow::Result<RunDir> {
     let inside = scratch.path().join("run");
     fs::create_dir(&inside)?;
     let top = bundle::unpack(file, &inside)
-        .with_context(|| format!("cannot use {}; `ci export` writes files of runs", file.display()))?;
+        .with_context(|| format!("cannot use {} as a run of another machine", file.display()))?;
     let broken = |why: &dyn std::fmt::Display| {
         Failure::not_reproducible(format!("{} is not a whole run: {why}", file.display()))
     };
