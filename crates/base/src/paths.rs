@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context as _;
+use tempfile::NamedTempFile;
 
 use crate::exec;
 use crate::held_dir::{self, Access, HeldDir};
@@ -171,6 +172,27 @@ impl RunDir {
         Ok(shown)
     }
 
+    /// Writes a file of this directory in the same way, with the content that `render` writes piece by piece.
+    ///
+    /// # Errors
+    /// As [`RunDir::write`], and those of `render`.
+    pub fn write_with(
+        &self,
+        name: &str,
+        render: impl FnOnce(&mut dyn io::Write) -> anyhow::Result<()>,
+    ) -> anyhow::Result<PathBuf> {
+        let shown = self.root.join(name);
+        let open = || temporary(&self.directory()?.access());
+        let mut writer = io::BufWriter::with_capacity(1 << 16, open().with_context(|| cannot_write(&shown))?);
+        render(&mut writer).with_context(|| cannot_write(&shown))?;
+        let persist = || -> io::Result<()> {
+            let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+            persist(file, &self.directory()?.access(), Path::new(name))
+        };
+        persist().with_context(|| cannot_write(&shown))?;
+        Ok(shown)
+    }
+
     /// The directory itself.
     pub fn root(&self) -> &Path {
         &self.root
@@ -267,11 +289,20 @@ fn cannot_write(path: &Path) -> String {
 
 /// Writes a file of the directory; `path` is relative to it, or leads into it.
 fn replace(directory: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::Builder::new()
+    let mut file = temporary(directory)?;
+    file.write_all(content)?;
+    persist(file, directory, path)
+}
+
+fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
         .prefix(".part-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(directory)?;
-    file.write_all(content)?;
+        .tempfile_in(directory)
+}
+
+/// Gives a temporary file of the directory its name, once its content is on the disk.
+fn persist(file: NamedTempFile, directory: &Path, path: &Path) -> io::Result<()> {
     file.as_file().sync_data()?;
     let target =
         if path.is_absolute() { path.to_owned() } else { directory.join(path.file_name().unwrap_or_default()) };

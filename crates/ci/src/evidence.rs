@@ -284,18 +284,18 @@ pub struct Evidence {
     /// The main process's address-space limit in bytes, when it had one at its end (`/proc/PID/limits`).
     pub address_space: Option<u64>,
     /// Valgrind's files, for jobs under memcheck, helgrind or drd.
-    pub valgrind: Option<ValgrindEvidence>,
+    pub valgrind: Option<Box<ValgrindEvidence>>,
     /// What was seen of the processes of a suite that starts valgrind itself.
     #[serde(default)]
-    pub suite: Option<SuiteEvidence>,
+    pub suite: Option<Box<SuiteEvidence>>,
     /// What its output and its rules say about its tests.
     #[serde(default)]
-    pub test: Option<TestEvidence>,
+    pub test: Option<Box<TestEvidence>>,
     /// Massif's files.
-    pub heap: Option<HeapEvidence>,
+    pub heap: Option<Box<HeapEvidence>>,
     /// Dhat's files.
     #[serde(default)]
-    pub allocations: Option<AllocationProfile>,
+    pub allocations: Option<Box<AllocationProfile>>,
     /// The profiler that the job ran under, which must leave a file.
     #[serde(default)]
     pub profile_expected: Option<Tool>,

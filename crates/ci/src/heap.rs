@@ -20,8 +20,8 @@ use crate::plan::{PlannedBaseline, PlannedTool};
 pub fn gather(evidence: &mut Evidence, directory: &Path, tool: &PlannedTool, project: &Path) -> io::Result<()> {
     let wrappers = Wrappers::new(tool.wrappers.iter().map(String::as_str));
     match tool.kind.output() {
-        Output::HeapOverTime => evidence.heap = over_time(directory, tool, &wrappers, project)?,
-        Output::Allocations => evidence.allocations = dhat::gather(directory, &wrappers)?,
+        Output::HeapOverTime => evidence.heap = over_time(directory, tool, &wrappers, project)?.map(Box::new),
+        Output::Allocations => evidence.allocations = dhat::gather(directory, &wrappers)?.map(Box::new),
         Output::Nothing | Output::Errors => {}
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Renderers of a [`Run`](super::run::Run), and the terminal, which follows its events.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -98,17 +99,17 @@ impl<'a> Reports<'a> {
 pub struct Report {
     /// The file's name.
     pub file: &'static str,
-    /// Renders its content.
-    pub render: fn(ReportInput<'_>) -> anyhow::Result<Vec<u8>>,
+    /// Writes its content.
+    pub render: fn(ReportInput<'_>, &mut dyn io::Write) -> anyhow::Result<()>,
 }
 
 /// All report files of a run.
 pub static REPORTS: [Report; 5] = [
     Report { file: "run.json", render: json::render },
-    Report { file: "junit.xml", render: junit::render },
-    Report { file: "report.html", render: |input| Ok(html::render(input).into_bytes()) },
-    Report { file: "run.sarif", render: sarif::render },
-    Report { file: "summary.txt", render: |input| Ok(summary::render(input).into_bytes()) },
+    Report { file: "junit.xml", render: |input, to| Ok(to.write_all(&junit::render(input)?)?) },
+    Report { file: "report.html", render: |input, to| Ok(to.write_all(html::render(input).as_bytes())?) },
+    Report { file: "run.sarif", render: |input, to| Ok(to.write_all(&sarif::render(input)?)?) },
+    Report { file: "summary.txt", render: |input, to| Ok(to.write_all(summary::render(input).as_bytes())?) },
 ];
 
 /// Writes all report files, whose commands name the run: other runs follow before they are read. Returns their paths.
@@ -118,7 +119,7 @@ pub static REPORTS: [Report; 5] = [
 pub fn write_all(input: ReportInput<'_>) -> anyhow::Result<Vec<PathBuf>> {
     let commands = Commands { run: Some(input.dir.id()), ..input.commands.clone() };
     let input = ReportInput { commands: &commands, ..input };
-    let write = |report: &Report| input.dir.write(report.file, &(report.render)(input)?);
+    let write = |report: &Report| input.dir.write_with(report.file, |to| (report.render)(input, to));
     REPORTS.iter().map(write).collect()
 }
 

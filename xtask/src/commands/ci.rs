@@ -159,7 +159,9 @@ impl cli::CiReport {
             }
         };
         for report in report::REPORTS.iter().filter(|report| report.file == file) {
-            output::out(String::from_utf8_lossy(&(report.render)(input)?).trim_end());
+            let mut content = Vec::new();
+            (report.render)(input, &mut content)?;
+            output::out(String::from_utf8_lossy(&content).trim_end());
         }
         Ok(Exit::Success)
     }

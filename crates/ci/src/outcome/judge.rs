@@ -403,7 +403,7 @@ fn support(evidence: &Evidence, verdict: &mut Verdict) {
     }
     if evidence.suite.is_some() || evidence.valgrind.is_some() {
         let suite = evidence.suite.as_ref();
-        let unknown = evidence.valgrind.iter().flat_map(ValgrindEvidence::unknown);
+        let unknown = evidence.valgrind.iter().flat_map(|valgrind| valgrind.unknown());
         let lost = suite.iter().flat_map(|suite| &suite.unlogged).chain(unknown);
         let mut unchecked: Vec<String> = lost.filter(|why| !verdict.reasons.contains(why)).take(5).cloned().collect();
         unchecked.extend(suite.iter().flat_map(|suite| suite.unchecked()).take(5));

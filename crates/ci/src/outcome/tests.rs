@@ -183,9 +183,9 @@ fn crashes_and_signals_from_outside_differ() {
 #[test]
 fn a_self_kill_under_valgrind_leaves_a_complete_log() {
     let complete = ValgrindEvidence { complete: 1, main_complete: Some(true), ..ValgrindEvidence::default() };
-    check(&Evidence { valgrind: Some(complete), host: host(0, 0), ..signaled(9) }, "crashed", 0.95);
+    check(&Evidence { valgrind: Some(Box::new(complete)), host: host(0, 0), ..signaled(9) }, "crashed", 0.95);
     let cut = ValgrindEvidence { main_complete: Some(false), ..ValgrindEvidence::default() };
-    check(&Evidence { valgrind: Some(cut), host: host(0, 0), ..signaled(9) }, "killed-from-outside", 0.95);
+    check(&Evidence { valgrind: Some(Box::new(cut)), host: host(0, 0), ..signaled(9) }, "killed-from-outside", 0.95);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn a_failed_allocation_needs_both_the_limit_and_the_words() {
 #[test]
 fn a_pass_under_valgrind_means_that_everything_was_checked() {
     let with = |findings, complete, main, incomplete: &[&str]| Evidence {
-        valgrind: Some(ValgrindEvidence {
+        valgrind: Some(Box::new(ValgrindEvidence {
             findings,
             complete,
             first: vec![Finding {
@@ -217,7 +217,7 @@ fn a_pass_under_valgrind_means_that_everything_was_checked() {
             main_complete: main,
             incomplete: incomplete.iter().map(|why| (*why).to_owned()).collect(),
             ..ValgrindEvidence::default()
-        }),
+        })),
         ..exited(0)
     };
     check(&with(0, 1, Some(true), &[]), "passed", 0.99);
@@ -246,7 +246,8 @@ fn a_crash_and_a_timeout_tell_what_valgrind_knew() {
         main_crash: vec!["g (a.c:3)".into(), "main (a.c:9)".into()],
         ..ValgrindEvidence::default()
     };
-    let reasons = check(&Evidence { valgrind: Some(valgrind), ..signaled(11) }, "crashed", 0.98).reasons.join("\n");
+    let reasons =
+        check(&Evidence { valgrind: Some(Box::new(valgrind)), ..signaled(11) }, "crashed", 0.98).reasons.join("\n");
     assert!(
         reasons.contains("g (a.c:3) ← main (a.c:9)") && reasons.contains("Invalid write of size 1, at f (a.c:2)"),
         "{reasons}"
@@ -259,7 +260,7 @@ fn a_crash_and_a_timeout_tell_what_valgrind_knew() {
 fn sigterm_is_never_the_kernels_and_a_whole_log_never_a_victims() {
     check(&Evidence { host: host(1, 0), ..signaled(15) }, "killed-from-outside", 0.95);
     let whole = ValgrindEvidence { complete: 1, main_complete: Some(true), ..ValgrindEvidence::default() };
-    check(&Evidence { host: host(1, 0), valgrind: Some(whole), ..signaled(9) }, "crashed", 0.95);
+    check(&Evidence { host: host(1, 0), valgrind: Some(Box::new(whole)), ..signaled(9) }, "crashed", 0.95);
     let verdict = judge(&Evidence { group: group(1, 0, None), ..signaled(15) });
     assert!(matches!(verdict.outcome, Outcome::OutOfMemory { victim: Victim::Descendant, .. }));
 }
@@ -299,11 +300,11 @@ fn heap(peak: u64) -> HeapEvidence {
 #[test]
 fn heap_beyond_its_limit_is_over_budget() {
     let with = |peak, limit| Evidence {
-        heap: Some(HeapEvidence { limit: Some(ByteSize::new(limit)), ..heap(peak) }),
+        heap: Some(Box::new(HeapEvidence { limit: Some(ByteSize::new(limit)), ..heap(peak) })),
         ..exited(0)
     };
     check(&with(10, 10), "passed", 0.99);
-    check(&Evidence { heap: Some(heap(10)), ..exited(0) }, "passed", 0.99);
+    check(&Evidence { heap: Some(Box::new(heap(10))), ..exited(0) }, "passed", 0.99);
     let verdict = check(&with(11, 10), "over-budget", 0.99);
     assert_eq!(verdict.outcome.describe(), "heap 11 B over its limit of 10 B");
     assert!(verdict.reasons.iter().any(|reason| reason.contains("read_whole")));
@@ -319,7 +320,7 @@ fn heap_beyond_its_baseline_is_over_budget() {
         grown: Some("parse (b.c:3): 3 B more (0 B → 3 B)".into()),
     });
     let with = |peak, baseline: &Reading<HeapBaseline>| Evidence {
-        heap: Some(HeapEvidence { baseline: baseline.clone(), ..heap(peak) }),
+        heap: Some(Box::new(HeapEvidence { baseline: baseline.clone(), ..heap(peak) })),
         ..exited(0)
     };
     check(&with(102, &baseline), "passed", 0.99);
@@ -367,7 +368,7 @@ fn valgrind_may_say_by_the_exit_code_that_there_are_errors() {
         shows_all: true,
         ..ValgrindEvidence::default()
     };
-    let with = |valgrind: ValgrindEvidence, code: i32| Evidence { valgrind: Some(valgrind), ..exited(code) };
+    let with = |valgrind: ValgrindEvidence, code: i32| Evidence { valgrind: Some(Box::new(valgrind)), ..exited(code) };
     check(&with(whole.clone(), 0), "passed", 0.99);
     check(&with(whole.clone(), 3), "failed", 0.98);
     // Every error would be in the log, so the program chose the code itself.

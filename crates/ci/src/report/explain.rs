@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::commands::{self, Commands};
 use super::findings::{self, Causes};
 use crate::event::{AttemptRecord, JobResult};
-use crate::evidence::{Evidence, Reading, SuiteEvidence};
+use crate::evidence::{Evidence, Reading};
 use crate::plan::PlannedJob;
 use crate::run::{JobState, Run};
 use drydock_base::exec;
@@ -169,7 +169,7 @@ impl Explained<'_> {
         }
         let suite = record.evidence.suite.iter();
         let lost = suite.clone().flat_map(|suite| &suite.unlogged).chain(valgrind.unknown()).cloned();
-        for why in lost.chain(suite.clone().flat_map(SuiteEvidence::unchecked)) {
+        for why in lost.chain(suite.clone().flat_map(|suite| suite.unchecked())) {
             writeln!(text, "    not checked: {why}")?;
         }
         for (name, count) in valgrind.used.iter().take(20) {

@@ -1,6 +1,7 @@
 //! `run.json`: the result for programs. Its shape is the types below; `cargo xtask ci schema run` prints its schema.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -28,7 +29,7 @@ pub const FORMAT: u32 = 1;
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(title = "Drydock run.json")]
-pub struct RunFile {
+pub struct RunFile<'a> {
     /// The version of this shape: 1.
     format: u32,
     /// The run, also the name of its directory.
@@ -76,7 +77,19 @@ pub struct RunFile {
     /// The number of findings that were counted, but are in neither list, because their jobs had too many.
     dropped_findings: u64,
     /// In declaration order.
-    jobs: Vec<JobFile>,
+    #[schemars(with = "Vec<JobFile>")]
+    jobs: JobFiles<'a>,
+}
+
+/// The jobs, each of which is made when it is written: all of them together would need much memory.
+#[derive(Debug)]
+struct JobFiles<'a>(ReportInput<'a>);
+
+impl Serialize for JobFiles<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let jobs = self.0.run.plan.jobs.iter().zip(&self.0.run.jobs).enumerate();
+        serializer.collect_seq(jobs.map(|(position, (planned, job))| job_file(self.0, position, planned, job)))
+    }
 }
 
 /// One job.
@@ -159,14 +172,13 @@ struct AttemptFile {
 }
 
 /// The file's content.
-pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
+pub(super) fn render(input: ReportInput<'_>, to: &mut dyn io::Write) -> anyhow::Result<()> {
     let ReportInput { run, dir, result, causes, schedule, .. } = input;
     let started = run.started.as_ref();
     let mut totals = BTreeMap::new();
     for job in &run.jobs {
         *totals.entry(result_word(job).to_owned()).or_insert(0) += 1;
     }
-    let jobs = run.plan.jobs.iter().zip(&run.jobs);
     let file = RunFile {
         format: FORMAT,
         id: dir.id(),
@@ -191,16 +203,16 @@ pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
         warnings: run.warnings.clone(),
         findings: findings::files(run, causes),
         dropped_findings: findings::dropped(run),
-        jobs: jobs.enumerate().map(|(position, (planned, job))| job_file(input, position, planned, job)).collect(),
+        jobs: JobFiles(input),
     };
-    let mut text = serde_json::to_vec_pretty(&file)?;
-    text.push(b'\n');
-    Ok(text)
+    serde_json::to_writer_pretty(&mut *to, &file)?;
+    to.write_all(b"\n")?;
+    Ok(())
 }
 
 /// The schema of the file.
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(RunFile).to_value()
+    schemars::schema_for!(RunFile<'static>).to_value()
 }
 
 fn result_word(job: &JobState) -> &'static str {
@@ -265,7 +277,7 @@ fn attempt_file(attempt: &AttemptRecord, log: PathBuf, samples: &[(i64, u64)]) -
         cpu_ms: attempt.cpu_ms,
         conditions: attempt.conditions.clone(),
         leftovers: attempt.evidence.leftovers.clone(),
-        allocations: attempt.evidence.allocations.clone(),
+        allocations: attempt.evidence.allocations.as_deref().cloned(),
         memory_at_death: neighbours.cloned().unwrap_or_default(),
         findings: attempt
             .evidence

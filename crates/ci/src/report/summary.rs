@@ -14,7 +14,6 @@ use crate::retry;
 use crate::run::{JobState, Run};
 use crate::schedule::bound::Binding;
 use crate::schedule_report::ScheduleReport;
-use crate::tested::TestEvidence;
 use drydock_base::text;
 use drydock_base::text::plural;
 use drydock_base::units::{self, ByteSize};
@@ -56,7 +55,7 @@ pub(super) fn cause(record: &AttemptRecord) -> String {
         None => outcome.describe(),
     };
     match outcome {
-        Outcome::Failed { .. } if record.evidence.test.as_ref().is_some_and(TestEvidence::says_why) => {
+        Outcome::Failed { .. } if record.evidence.test.as_ref().is_some_and(|test| test.says_why()) => {
             verdict_reason(record)
         }
         Outcome::Failed { .. } if record.evidence.valgrind.as_ref().is_some_and(|valgrind| valgrind.nested) => {

@@ -10,7 +10,6 @@ use crate::event::{AttemptRecord, Event, JobResult, Stamped};
 use crate::outcome::Outcome;
 use crate::run::Run;
 use crate::schedule::Prediction;
-use crate::tested::TestEvidence;
 use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::units::{self, ByteSize, JobName};
@@ -84,7 +83,7 @@ impl Terminal {
         if !outcome.is_pass() {
             let why = match outcome {
                 // The exit code is not what decided.
-                Outcome::Failed { .. } if record.evidence.test.as_ref().is_some_and(TestEvidence::says_why) => {
+                Outcome::Failed { .. } if record.evidence.test.as_ref().is_some_and(|test| test.says_why()) => {
                     record.verdict.reasons.first().cloned()
                 }
                 _ => None,

@@ -158,6 +158,7 @@ fn a_quarantine_excuses_what_it_names_and_never_a_finding() {
     settles(&known, &[oom(MemoryScope::OwnLimit)], JobResult::Failed);
     // It failed, and valgrind found something too.
     let mut found = attempts(&[Outcome::Failed { code: 1 }]);
-    found[0].evidence.valgrind = Some(crate::evidence::ValgrindEvidence { findings: 1, ..Default::default() });
+    found[0].evidence.valgrind =
+        Some(Box::new(crate::evidence::ValgrindEvidence { findings: 1, ..Default::default() }));
     assert_eq!(next(&known, &found), Next::Settle(JobResult::Failed));
 }

@@ -189,13 +189,13 @@ impl<'a> Observers<'a> {
             pid: Some(attempt.pid),
             leftovers: attempt.leftovers.clone(),
             stopped: attempt.stopped,
-            valgrind,
-            suite,
+            valgrind: valgrind.map(Box::new),
+            suite: suite.map(Box::new),
             ..Evidence::new(end)
         };
         let code = if let End::Exited { code } = evidence.end { Some(code) } else { None };
         let log = attempt.directory.join("log");
-        evidence.test = TestEvidence::read(&job.rules, code, job.expect_exit, &log);
+        evidence.test = TestEvidence::read(&job.rules, code, job.expect_exit, &log).map(Box::new);
         let as_expected = code.is_some_and(|code| evidence.expects(code));
         if job.tool.kind.profiles() {
             evidence.profile_expected = Some(job.tool.kind);

@@ -8,8 +8,8 @@ use drydock_valgrind::tool::Tool;
 fn suite(code: i32, complete: u64, findings: u64) -> Evidence {
     let first = vec![Finding { kind: "InvalidRead".into(), ..Finding::default() }; usize::try_from(findings).unwrap()];
     Evidence {
-        suite: Some(SuiteEvidence { tool: Tool::Memcheck, ..SuiteEvidence::default() }),
-        valgrind: Some(ValgrindEvidence { complete, findings, first, ..ValgrindEvidence::default() }),
+        suite: Some(Box::new(SuiteEvidence { tool: Tool::Memcheck, ..SuiteEvidence::default() })),
+        valgrind: Some(Box::new(ValgrindEvidence { complete, findings, first, ..ValgrindEvidence::default() })),
         ..Evidence::new(End::Exited { code })
     }
 }

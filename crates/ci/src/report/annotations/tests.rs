@@ -62,7 +62,7 @@ fn a_finding_is_shown_at_its_line_and_hostile_words_are_no_commands() {
     };
     let mut failed = record(Outcome::Findings { count: 1 }, 0, 10);
     let first = vec![finding];
-    failed.evidence.valgrind = Some(ValgrindEvidence { findings: 1, first, ..ValgrindEvidence::default() });
+    failed.evidence.valgrind = Some(Box::new(ValgrindEvidence { findings: 1, first, ..ValgrindEvidence::default() }));
     end(&mut run, 0, failed, Some(JobResult::Failed));
     let all = shown(&run);
     assert_eq!(all.len(), 1, "{all:#?}");

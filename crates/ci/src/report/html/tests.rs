@@ -345,7 +345,7 @@ fn nothing_of_a_run_becomes_markup() {
         failed.verdict.ruled_out = vec![text.into()];
         failed.verdict.advice = Some(text.into());
         failed.conditions.retry_reason = Some(text.into());
-        failed.evidence.valgrind = Some(ValgrindEvidence {
+        failed.evidence.valgrind = Some(Box::new(ValgrindEvidence {
             first: vec![Finding {
                 kind: text.into(),
                 what: text.into(),
@@ -357,7 +357,7 @@ fn nothing_of_a_run_becomes_markup() {
             main_crash: vec![text.into()],
             incomplete: vec![text.into()],
             ..ValgrindEvidence::default()
-        });
+        }));
         let mut passed = failed.clone();
         passed.verdict.outcome = Outcome::Passed;
         let mut found = failed.clone();

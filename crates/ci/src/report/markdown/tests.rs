@@ -22,7 +22,8 @@ fn findings(jobs: usize, what: &str) -> Run {
             ..Finding::default()
         };
         let first = (0..8).map(finding).collect();
-        failed.evidence.valgrind = Some(ValgrindEvidence { findings: 8, first, ..ValgrindEvidence::default() });
+        failed.evidence.valgrind =
+            Some(Box::new(ValgrindEvidence { findings: 8, first, ..ValgrindEvidence::default() }));
         end(&mut run, job, failed, Some(JobResult::Failed));
     }
     run

@@ -26,7 +26,8 @@ fn run(jobs: usize, finding: impl Fn(usize) -> Finding) -> Run {
     for job in 0..jobs {
         let mut failed = record(Outcome::Findings { count: 1 }, 0, 10);
         let first = vec![finding(job)];
-        failed.evidence.valgrind = Some(ValgrindEvidence { findings: 1, first, ..ValgrindEvidence::default() });
+        failed.evidence.valgrind =
+            Some(Box::new(ValgrindEvidence { findings: 1, first, ..ValgrindEvidence::default() }));
         end(&mut run, job, failed, Some(JobResult::Failed));
     }
     run

@@ -45,7 +45,8 @@ fn thousands_of_failures_make_no_endless_page() {
             ..Finding::default()
         };
         let first = (0..8).map(finding).collect();
-        failed.evidence.valgrind = Some(ValgrindEvidence { findings: 8, first, ..ValgrindEvidence::default() });
+        failed.evidence.valgrind =
+            Some(Box::new(ValgrindEvidence { findings: 8, first, ..ValgrindEvidence::default() }));
         end(&mut run, job, failed, Some(JobResult::Failed));
     }
     let html = html(&run);
