@@ -53,11 +53,9 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
     suite = suite.with_env("PYTHONPATH", if is_installed { INSTALLED } else { source });
     suite.comments.push("PYTHONPATH lets the tests find the package where it is".to_owned());
     if alone && extension.is_some() {
-        suite.memcheck = true;
-        suite.comments.push(
-            "Python's own allocator hides errors from memcheck, so `PYTHONMALLOC: malloc` replaces it".to_owned(),
-        );
-        suite = suite.with_env("PYTHONMALLOC", "malloc");
+        let why = "an interpreter under memcheck takes half a minute a test, so they run without it; to check the extension, declare one \
+                   job with `tool: memcheck` and `env: {PYTHONMALLOC: malloc}`";
+        suite.comments.push(why.to_owned());
     } else if let Some(saw) = super::super::valgrind::find(tree).switch.filter(|_| !alone) {
         suite = suite.with_env("VALGRIND", "1").within("30m");
         suite.memcheck = true;
