@@ -23,7 +23,11 @@ out = []
 for t in tests:
     after = t.env.get_env(dict(before)) if hasattr(t.env, 'get_env') else dict(t.env)
     env = {k: v for k, v in after.items() if before.get(k) != v}
-    out.append({'name': t.name, 'suite': t.suite, 'should_fail': bool(t.should_fail), 'env': env})
+    # Meson 1.11 calls it expected_fail.
+    fails = t.should_fail if hasattr(t, 'should_fail') else t.expected_fail
+    if getattr(t, 'expected_exitcode', None):
+        sys.exit('%s is to end with exit code %d: declare it as a job with expect-exit' % (t.name, t.expected_exitcode))
+    out.append({'name': t.name, 'suite': t.suite, 'should_fail': bool(fails), 'env': env})
 print(json.dumps(out))
 "#;
 
