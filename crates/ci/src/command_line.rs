@@ -101,9 +101,8 @@ pub fn command_line(job: &PlannedJob, project: &Path, directory: &Path, options:
     let mut line = vec!["valgrind".to_owned(), "--command-line-only=yes".to_owned()];
     line.extend(tool.kind.options(directory));
     line.push(format!("--trace-children={}", if tool.trace_children { "yes" } else { "no" }));
-    let skipped = tool.not_traced();
-    if tool.trace_children && !skipped.is_empty() {
-        line.push(format!("--trace-children-skip={}", skipped.join(",")));
+    if tool.trace_children && !tool.skip_children.is_empty() {
+        line.push(format!("--trace-children-skip={}", tool.skip_children.join(",")));
     }
     for file in &tool.suppressions {
         line.push(format!("--suppressions={}", project.join(file).display()));

@@ -14,7 +14,6 @@ use drydock_config::template::Values;
 use drydock_valgrind::tool::Tool;
 
 mod baseline;
-mod leaves;
 mod recognised;
 mod suite;
 

@@ -320,7 +320,7 @@ fn what_memcheck_could_not_check_is_reported() {
         return;
     }
     let project = Project::new().file("become.sh", "exec /bin/true\n").file("kill.sh", "sleep 60 & sleep 1; kill -9 $!; exit 0\n").jobs(
-        "jobs:\n  become: {run: [sh, become.sh], tool: memcheck, memory: 64MiB}\n  kill: {run: [sh, kill.sh], tool: memcheck, memory: 64MiB}\n",
+        "tools: {memcheck: {system-programs: check}}\njobs:\n  become: {run: [sh, become.sh], tool: memcheck, memory: 64MiB}\n  kill: {run: [sh, kill.sh], tool: memcheck, memory: 64MiB}\n",
     );
     let finished = project.xtask(&["ci"]).run();
     ends(&finished, 0);

@@ -50,7 +50,7 @@ impl Logs {
             tool: job.tool.kind,
             argv: options.argv.clone().unwrap_or_else(|| job.argv.clone()),
             traces_all: job.tool.trace_children
-                && job.tool.not_traced().is_empty()
+                && job.tool.skip_children.is_empty()
                 && !job.tool.by_suite
                 && last(job.tool.kind, &options.args, "--trace-children-skip-by-arg").is_none(),
             by_suite: job.tool.by_suite,

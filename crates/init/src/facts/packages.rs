@@ -85,7 +85,9 @@ fn installed(text: &str) -> Vec<(String, usize, String)> {
     let mut found = Vec::new();
     let mut open = false;
     for (number, line) in text.lines().enumerate() {
-        let words: Vec<&str> = line.split_whitespace().collect();
+        // Of an expression of GitHub Actions only the value could be a package.
+        let plain = without_expressions(line);
+        let words: Vec<&str> = plain.split_whitespace().collect();
         let at = words.windows(2).position(|pair| pair[1] == "install" && ["apt", "apt-get"].contains(&pair[0]));
         let at = at.or_else(|| {
             let from = words.iter().position(|word| ["apt", "apt-get"].contains(word))?;
@@ -108,6 +110,17 @@ fn installed(text: &str) -> Vec<(String, usize, String)> {
     found
 }
 
+/// A line without what stands between `${{` and `}}`.
+fn without_expressions(line: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("${{") {
+        kept.push_str(before);
+        rest = after.split_once("}}").map_or("", |(_, rest)| rest);
+    }
+    kept + rest
+}
+
 /// A name as Debian's policy has it: lower case, at least two characters, with a letter.
 fn is_package(word: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
@@ -125,7 +138,7 @@ mod tests {
         let tree = Tree::from_texts([
             (
                 ".github/workflows/a.yml",
-                "- run: |\n    sudo apt-get -y install libx-dev ${{ x }} \\\n      cmake && true\n    apt install -y foo=1\n",
+                "- run: |\n    sudo apt-get -y install libx-dev ${{ matrix.pkgs }}-dev \\\n      cmake && true\n    apt install -y foo=1\n",
             ),
             (
                 "debian/control",

@@ -297,8 +297,8 @@ archives: [{format: zip}]
     let check = release(&project, &["check"]);
     assert_eq!(check.code(), 1, "{}", check.transcript());
     for words in [
-        "VERSION has the version                      0.9",
-        "lib.toml has the version                     0.8",
+        "VERSION has the version                      line 1 has 0.9",
+        "lib.toml has the version                     line 1 has 0.8",
         "none has the version                         the commit has no such file",
         "CHANGES has an entry for 1.0                 line 3: no entry for the version: the topmost heading is `1.0.1`",
         "to do: add a heading such as `## [1.0] - DATE` with the changes below it, and commit it",

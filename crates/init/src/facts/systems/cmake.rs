@@ -16,6 +16,9 @@ const TESTS: [&str; 6] = [
     "add_cmocka_test",
 ];
 
+/// Targets of the project's own that run its tests.
+const TARGETS: [&str; 5] = ["check", "test", "tests", "runtests", "run_tests"];
+
 pub(super) fn find(tree: &Tree) -> Option<Group> {
     let top = tree.text("CMakeLists.txt")?;
     let project = calls(&top, "project").into_iter().next()?;
@@ -72,11 +75,22 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         let suite = JobDraft::suite("suite", "ctest", &build, &["build"]).checked();
         jobs.push(suite.because(format!("saw {tests}: CTest lists the tests when they are built, and each is a job")));
     }
+    let target = texts.iter().filter(|_| tests.is_none()).find_map(|(path, text)| {
+        calls(text, "add_custom_target").into_iter().find_map(|call| {
+            let name = call.words().into_iter().next().filter(|name| TARGETS.contains(&name.as_str()))?;
+            Some((name, Saw::line(path, call.line, &format!("add_custom_target({})", call.inside))))
+        })
+    });
+    if let Some((name, saw)) = &target {
+        let job = JobDraft::command(name, ["cmake", "--build", build.as_str(), "--target", name]).after(&["build"]);
+        let why = format!("saw {saw}: the suite is one job, since no test of CTest is declared");
+        jobs.push(job.checked().within("1h").because(why));
+    }
     Some(Group {
         system: System::Cmake,
         because,
         jobs,
-        has_tests: tests.is_some(),
+        has_tests: tests.is_some() || target.is_some(),
         programs: vec![("cmake", "cmake"), ("make", "make"), ("gcc", "gcc")],
         least: calls(&top, "cmake_minimum_required")
             .first()
