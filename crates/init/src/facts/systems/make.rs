@@ -33,13 +33,28 @@ const UNDER_VALGRIND: [&str; 8] = [
     "test-mem",
 ];
 
+/// Parts of lines that compile: with the variables of make, with a compiler by its name, or by rules that make has itself.
+const COMPILES: [&str; 15] = [
+    "$(CC)",
+    "${CC}",
+    "$(CXX)",
+    "${CXX}",
+    "$(LD)",
+    "${LD}",
+    "cc ",
+    "c++ ",
+    "g++ ",
+    "clang ",
+    "clang++ ",
+    "$(MAKE) -C",
+    "CFLAGS",
+    "OBJS",
+    ".o",
+];
+
 pub(super) fn find(tree: &Tree) -> Option<Group> {
     let makefile = make_rules::read(tree, "")?;
-    let compiles = makefile.line(|line| {
-        ["$(CC)", "${CC}", "$(CXX)", "$(LD)", "gcc ", "clang ", "$(MAKE) -C", "CFLAGS", "OBJS"]
-            .iter()
-            .any(|word| line.contains(word))
-    })?;
+    let compiles = makefile.line(|line| COMPILES.iter().any(|word| line.contains(word)))?;
     if sources_in_c(tree) == 0 {
         return None;
     }
@@ -140,4 +155,26 @@ fn scripts(tree: &Tree, jobs: &mut Vec<JobDraft>) -> bool {
     let job = JobDraft::command("check", [format!("./{script}")]).after(&["build"]).checked().within("1h");
     jobs.push(job.because(format!("saw {}, and no target of the Makefile that tests", Saw::file(script))));
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_compile_is_seen_where_there_is_something_to_compile() {
+        for line in ["cc -o a a.c", "c++ -o a a.cc", "${CC} a.c", "gcc a.c", "clang++ -c a.cc", "$(CXX) $^"] {
+            let makefile = format!("all:\n\t{line}\ncheck: all\n\t./a\n");
+            let tree = Tree::from_texts([("Makefile", makefile.as_str()), ("a.c", "int main(void) { return 0; }\n")]);
+            let group = find(&tree).unwrap_or_else(|| panic!("{line}"));
+            assert!(group.has_tests, "{line}");
+        }
+        // By a rule that make has itself.
+        let built_in =
+            [("Makefile", "prog: prog.o\ncheck: prog\n\t./prog\n"), ("prog.c", "int main(void) { return 0; }\n")];
+        assert!(find(&Tree::from_texts(built_in)).is_some());
+        assert!(find(&Tree::from_texts([("Makefile", "all:\n\tcc -o a a.c\n")])).is_none(), "it has no sources");
+        let copies = [("Makefile", "install:\n\tcp a /usr/bin\n"), ("a.c", "int a;\n")];
+        assert!(find(&Tree::from_texts(copies)).is_none());
+    }
 }
