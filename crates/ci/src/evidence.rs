@@ -216,7 +216,7 @@ pub struct Slowdown {
     pub throttled: Option<Throttled>,
     /// Milliseconds for which all of its processes waited for memory: PSI `full` of its own cgroup.
     pub stalled_ms: Option<u64>,
-    /// Bytes of its memory that were swapped out at the last sample.
+    /// The most bytes of its memory that any sample saw swapped out.
     pub swapped: u64,
 }
 

@@ -150,7 +150,7 @@ pub(super) fn slowed_down(evidence: &Evidence, mut verdict: Verdict) -> Verdict 
         );
     }
     if slowdown.swapped > MUCH_SWAP {
-        verdict = verdict.and(format!("{} of its memory was swapped out", ByteSize::new(slowdown.swapped)));
+        verdict = verdict.and(format!("up to {} of its memory was swapped out", ByteSize::new(slowdown.swapped)));
     }
     if let Some(ms) = stalled {
         verdict = verdict.and(format!(

@@ -57,7 +57,7 @@ pub(super) struct Attempt {
     pub(super) began: Instant,
     pub(super) began_at: i64,
     pub(super) usage: u64,
-    /// Bytes of it that were swapped out at the last sample.
+    /// The most bytes of it that any sample saw swapped out.
     pub(super) swapped: u64,
     /// The highest sample.
     pub(super) highest: u64,
@@ -390,7 +390,7 @@ impl Attempt {
     pub(super) fn sample(&mut self) {
         if let Ok(usage) = self.group.usage(self.adopted.as_deref().unwrap_or_default()) {
             self.usage = usage.bytes;
-            self.swapped = usage.swapped;
+            self.swapped = self.swapped.max(usage.swapped);
             if usage.bytes > self.highest.saturating_add(self.highest / HARDLY_HIGHER) {
                 self.peak_at = Some(self.began.elapsed());
             }
