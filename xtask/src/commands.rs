@@ -22,6 +22,7 @@ mod nightly;
 pub(crate) mod release;
 mod release_context;
 mod shell;
+mod step_output;
 mod tidy;
 mod workflows;
 

@@ -42,6 +42,31 @@ pub fn write(directory: &Path, top: &str, files: &[String], out: &Path) -> io::R
     Ok(())
 }
 
+/// The paths of all regular files below a directory, in order.
+///
+/// # Errors
+/// A directory cannot be read, or there is something else in it, or a name that is not UTF-8.
+pub fn files_below(directory: &Path) -> io::Result<Vec<String>> {
+    let mut files = Vec::new();
+    let mut open = vec![std::path::PathBuf::new()];
+    while let Some(below) = open.pop() {
+        for entry in fs::read_dir(directory.join(&below))? {
+            let entry = entry?;
+            let (path, kind) = (below.join(entry.file_name()), entry.file_type()?);
+            let wrong = |what: &str| io::Error::other(format!("{} {what}", path.display()));
+            if kind.is_dir() {
+                open.push(path);
+            } else if kind.is_file() {
+                files.push(path.to_str().ok_or_else(|| wrong("has a name that is not UTF-8"))?.to_owned());
+            } else {
+                return Err(wrong("is neither a file nor a directory"));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 /// Unpacks an archive of plain files below one top directory into an empty directory, without that top. Returns its name.
 ///
 /// # Errors

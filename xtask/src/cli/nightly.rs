@@ -1,5 +1,7 @@
 //! Command line types of `cargo xtask nightly`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{Engine, Format, ProofPlaces};
@@ -20,6 +22,12 @@ pub(crate) struct Nightly {
     /// Build and prove without publishing; a later call without this option publishes the same files
     #[arg(long)]
     pub no_publish: bool,
+    /// File to write everything that was built to, for a publication on another machine (tar.gz)
+    #[arg(long, value_name = "FILE", requires = "no_publish")]
+    pub pack: Option<PathBuf>,
+    /// File that --pack wrote; what is in it is not built again if its checksums are right
+    #[arg(long, value_name = "FILE", conflicts_with = "pack")]
+    pub unpack: Option<PathBuf>,
     /// Print what would be done, without doing it
     #[arg(long)]
     pub dry_run: bool,

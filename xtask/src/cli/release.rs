@@ -179,6 +179,9 @@ pub(crate) struct ReleasePublish {
     /// Publish without a proof of the sources; the reason is published too
     #[arg(long, value_name = "REASON", value_parser = crate::commands::release::proved::reason)]
     pub without_proof: Option<String>,
+    /// Only fill the drafts, which need no signatures, and ask no other targets
+    #[arg(long, conflicts_with = "dry_run")]
+    pub draft: bool,
     /// Ask all targets, and print what would be done, without doing it
     #[arg(long)]
     pub dry_run: bool,

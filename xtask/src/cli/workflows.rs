@@ -17,7 +17,7 @@ pub(crate) struct Workflows {
 pub(crate) enum WorkflowsCommand {
     /// Check workflows and actions: schema, zizmor, and rules about gates, pins, secrets, permissions and scripts
     Check(WorkflowsCheck),
-    /// Write workflows for the project: plan, shards, merge and gate; reruns; the release of a tag
+    /// Write workflows for the project: plan, shards, merge and gate; reruns; nightly; the release of a tag
     Write(WorkflowsWrite),
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct WorkflowsWrite {
     /// Time that a shard should take
     #[arg(long, value_name = "TIME", default_value = "10m")]
     pub duration: String,
-    /// Also write the workflow of releases, for tags of this glob, such as `v*`
+    /// Tags of releases, a glob such as `v*` [default: as packaging/release.yaml declares]
     #[arg(long, value_name = "GLOB")]
     pub tags: Option<String>,
     /// Replace files that are there

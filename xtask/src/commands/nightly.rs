@@ -3,6 +3,7 @@
 mod build;
 mod decision;
 mod nightly_build;
+mod packed;
 mod preflight;
 mod publish;
 mod record;
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 use super::Context;
 use super::release::build::threads;
+use super::step_output::step_output;
 use crate::cli;
 use crate::exit::Exit;
 use decision::{Candidate, Decision, decide, decide_without_images};
@@ -69,6 +71,9 @@ impl cli::Nightly {
             return print_plan(&nightly, self.format);
         }
         let _lock = record::lock(ctx)?;
+        if let Some(file) = &self.unpack {
+            packed::unpack(&ctx.state, file)?;
+        }
         output::err(format_args!("{}", nightly.title()));
         let mut repositories = NightlyRepositories::new();
         let mut record = nightly.new_record();
@@ -80,7 +85,12 @@ impl cli::Nightly {
         record.images = repositories.pushed;
         record.write(ctx.state.root())?;
         print_summary(&record, self.format)?;
-        result.map(|()| Exit::Success)
+        result?;
+        if let Some(file) = self.pack.filter(|_| record.result == Outcome::Built) {
+            packed::pack(&ctx.state, &file)?;
+        }
+        step_output("result", record.result.word())?;
+        Ok(Exit::Success)
     }
 }
 

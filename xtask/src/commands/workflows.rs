@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -15,13 +16,16 @@ use drydock_base::output;
 use drydock_base::paths;
 use drydock_base::text::plural;
 use drydock_base::units::parse_duration;
+use drydock_config::Declarations;
 use drydock_config::diagnostic::{Diagnostics, Problems};
+use drydock_config::images::{Image, Images};
+use drydock_config::release::{PublishTarget, Release};
 use drydock_config::yaml;
 
 mod generate;
 mod rules;
 
-use generate::{WorkflowFacts, generate};
+pub(crate) use generate::{NightlyFacts, ReleaseFacts, WorkflowFacts, generate};
 
 /// The tools of the check, with the package of each.
 const TOOLS: [(&str, &str); 2] = [("check-jsonschema", "check-jsonschema"), ("zizmor", "zizmor")];
@@ -30,7 +34,7 @@ impl cli::Workflows {
     pub(crate) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         match self.command {
             cli::WorkflowsCommand::Check(check) => check.run(&ctx.declarations.project),
-            cli::WorkflowsCommand::Write(write) => write.run(&ctx.declarations.project),
+            cli::WorkflowsCommand::Write(write) => write.run(ctx),
         }
     }
 }
@@ -70,13 +74,20 @@ impl cli::WorkflowsCheck {
 }
 
 impl cli::WorkflowsWrite {
-    fn run(self, project: &Path) -> anyhow::Result<Exit> {
+    fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        let project = &ctx.declarations.project;
         let cli::WorkflowsWrite { command, setup, branch, duration, tags, force } = self;
+        let (release, nightly) = declared(&ctx.declarations)?;
+        let release = match (tags, release) {
+            (Some(tags), release) => Some(ReleaseFacts { tags, draft: release.is_some_and(|release| release.draft) }),
+            (None, release) => release,
+        };
+        let tags = release.as_ref().map(|release| &release.tags);
         parse_duration(&duration).map_err(|error| Failure::usage(error.to_string()))?;
         let odd = |text: &str| {
             text.is_empty() || text.contains(|letter: char| letter.is_control() || "\"'`${}#,[]".contains(letter))
         };
-        for (name, value) in [("--command", Some(&command)), ("--branch", Some(&branch)), ("--tags", tags.as_ref())] {
+        for (name, value) in [("--command", Some(&command)), ("--branch", Some(&branch)), ("--tags", tags)] {
             if value.is_some_and(|value| odd(value)) {
                 return Err(Failure::usage(format!("{name} has characters that a workflow would not take literally")));
             }
@@ -84,7 +95,7 @@ impl cli::WorkflowsWrite {
         if setup.contains(|letter: char| letter.is_control()) {
             return Err(Failure::usage("--setup must be on one line"));
         }
-        let files = generate(&WorkflowFacts { command, setup, branch, duration, tags });
+        let files = generate(&WorkflowFacts { command, setup, branch, duration, release, nightly });
         let there: Vec<String> = files
             .iter()
             .filter(|(path, _)| project.join(path).exists())
@@ -103,6 +114,29 @@ impl cli::WorkflowsWrite {
         }
         Ok(Exit::Success)
     }
+}
+
+/// What a project declares that its workflows depend on.
+///
+/// # Errors
+/// A declaration is not valid.
+pub(crate) fn declared(declarations: &Declarations) -> anyhow::Result<(Option<ReleaseFacts>, NightlyFacts)> {
+    let read = |file: &Path| match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+    };
+    let (release, images) = (declarations.release(), declarations.images());
+    let Some(text) = read(&release)? else { return Ok((None, NightlyFacts::Suites)) };
+    let release = Release::parse(&text, &release)?;
+    let images = read(&images)?.map(|text| Images::parse(&text, &images)).transpose()?;
+    let is_ours = |image: &Image| image.repositories.nightly.to_string().starts_with("ghcr.io/");
+    let nightly = match images {
+        Some(images) if images.images.iter().any(is_ours) => NightlyFacts::Pushes,
+        Some(_) | None => NightlyFacts::Builds,
+    };
+    let draft = release.publish.iter().any(|target| matches!(target, PublishTarget::Github(_)));
+    Ok((Some(ReleaseFacts { tags: release.tag.glob(), draft }), nightly))
 }
 
 /// The workflows and actions of a project.

@@ -84,6 +84,11 @@ impl VersionText {
         format!("{}{version}{}", self.before, self.after)
     }
 
+    /// The glob of all texts of this shape.
+    pub fn glob(&self) -> String {
+        format!("{}*{}", self.before, self.after)
+    }
+
     /// The version in a text of this shape; none if the text has another shape.
     pub fn version_in(&self, text: &str) -> Option<Version> {
         text.strip_prefix(self.before.as_str())?.strip_suffix(self.after.as_str())?.parse().ok()

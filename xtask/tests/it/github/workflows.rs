@@ -42,7 +42,7 @@ fn broken_workflows_are_refused_and_our_own_are_not() {
     ] {
         let write = ["workflows", "write", "--command", command, "--setup", setup, "--tags", "v*", "--force"];
         let written = project.xtask(&write).run();
-        assert_eq!((written.code(), written.stdout.lines().count()), (0, 3), "{}", written.transcript());
+        assert_eq!((written.code(), written.stdout.lines().count()), (0, 4), "{}", written.transcript());
         let checked = project.xtask(&["workflows", "check"]).run();
         assert_eq!(checked.code(), 0, "{}", checked.transcript());
         for line in fs::read_to_string(project.path().join(".github/workflows/ci.yml")).unwrap().lines() {
@@ -52,6 +52,26 @@ fn broken_workflows_are_refused_and_our_own_are_not() {
             );
         }
     }
+    // A project that declares releases, publishes them on GitHub, and pushes images to its registry.
+    let whole = Project::new()
+        .jobs("jobs: {a: {run: ['true']}}\n")
+        .file(
+            "packaging/release.yaml",
+            "name: x\nversion: {tag: 'x-{version}'}\narchives: [{format: tar.xz}]\n\
+             signing: {keys: packaging/keys, quorum: 2}\npublish: [{github: {repository: o/x}}]\n",
+        )
+        .file(
+            "docker/images.yaml",
+            "repositories: {nightly: ghcr.io/o/x/nightly, release: ghcr.io/o/x/x}\n\
+             images: {x: {base: {suite: bookworm, snapshot: 20260601T000000Z}, from: {debs: [xx]}, entrypoint: [x], smoke-test: {run: [x], expect: '{version}'}}}\n",
+        );
+    let written = whole.xtask(&["workflows", "write"]).run();
+    assert_eq!((written.code(), written.stdout.lines().count()), (0, 4), "{}", written.transcript());
+    let checked = whole.xtask(&["workflows", "check"]).run();
+    assert_eq!(checked.code(), 0, "{}", checked.transcript());
+    let read = |name: &str| fs::read_to_string(whole.path().join(".github/workflows").join(name)).unwrap();
+    assert!(read("release.yml").contains("tags: [\"x-*\"]") && read("release.yml").contains("release publish --draft"));
+    assert!(read("nightly.yml").contains("nightly --unpack") && !read("nightly.yml").contains("#["));
     let again = project.xtask(&["workflows", "write"]).run();
     assert!(again.code() == 2 && again.stderr.contains("would be replaced; use --force"), "{}", again.transcript());
     let evil = project.xtask(&["workflows", "write", "--force", "--command", "x; ${{ secrets.A }}"]).run();

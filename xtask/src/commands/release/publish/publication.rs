@@ -58,6 +58,11 @@ impl Publication {
     ) -> anyhow::Result<Publication> {
         let head = DeclaredCommit::resolve(ctx, "HEAD")?;
         let commit = DeclaredCommit::resolve(ctx, &selector.revision)?;
+        if options.drafts && !commit.declaration.publish.iter().any(|one| matches!(one, PublishTarget::Github(_))) {
+            return Err(Failure::declaration(
+                "packaging/release.yaml declares no `github` under `publish`, so there are no drafts",
+            ));
+        }
         if commit.declaration.publish.is_empty() {
             let text = "packaging/release.yaml declares no `publish`; declare the targets of releases, as docs/captain.md shows";
             return Err(Failure::declaration(text));
@@ -174,7 +179,9 @@ impl LocalRelease {
 
     /// The declared targets, in order.
     pub(in crate::commands) fn targets(&self, options: &Options) -> anyhow::Result<Vec<Box<dyn Target + '_>>> {
-        self.release.declaration().publish.iter().map(|declared| self.target(declared, options)).collect()
+        let is_wanted = |declared: &&PublishTarget| !options.drafts || matches!(declared, PublishTarget::Github(_));
+        let wanted = self.release.declaration().publish.iter().filter(is_wanted);
+        wanted.map(|declared| self.target(declared, options)).collect()
     }
 
     fn target<'a>(&'a self, declared: &PublishTarget, options: &Options) -> anyhow::Result<Box<dyn Target + 'a>> {
