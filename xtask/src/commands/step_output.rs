@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 
@@ -13,7 +14,7 @@ const OUTPUT: &str = "GITHUB_OUTPUT";
 /// # Errors
 /// The file cannot be written: a later job would see no value.
 pub(super) fn step_output(name: &str, value: &str) -> anyhow::Result<()> {
-    let Some(path) = std::env::var_os(OUTPUT).filter(|path| !path.is_empty()) else { return Ok(()) };
+    let Some(path) = std::env::var_os(OUTPUT).filter(|path| !path.is_empty()).map(PathBuf::from) else { return Ok(()) };
     let cannot = || format!("cannot write the output `{name}` to {}", path.display());
     let mut file = OpenOptions::new().create(true).append(true).open(&path).with_context(cannot)?;
     let value = value.replace(['\n', '\r'], " ");
