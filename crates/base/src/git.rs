@@ -4,12 +4,14 @@
 //! objects, attributes and filters of its own, which may change answers or run programs. git never sees them: it works in a
 //! `view`, a git directory of ours that borrows the objects and references of the clone and nothing else.
 
+mod batch;
 mod changes;
 mod discover;
 mod objects;
 mod repository;
 #[cfg(test)]
 mod tests;
+mod tree_entries;
 mod view;
 
 use std::fmt;
@@ -18,6 +20,7 @@ pub use changes::{Change, Untracked};
 pub use discover::NotFound;
 pub use objects::{Object, Objects, PathAttribute};
 pub use repository::{HistoryError, ListedEntry, Repository};
+pub use tree_entries::{Mode, TreeEntry, tree_entries};
 
 /// The name of an object: 40 or 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

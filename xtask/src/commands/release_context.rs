@@ -12,7 +12,7 @@ use super::Context;
 use drydock_archive::source::{self, NameRules, SourceTree};
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
-use drydock_base::git::{Objects, Oid, Repository};
+use drydock_base::git::{Oid, Repository};
 use drydock_config::images::{Image, Images};
 use drydock_config::release::{NightlyVersion, Release, Signing, Version};
 use drydock_release::manifest::{Identity, Tag};
@@ -102,8 +102,16 @@ impl From<VersionError> for anyhow::Error {
 impl DeclaredCommit {
     /// Resolves a revision, and reads `packaging/release.yaml`: from the commit, or from the directory of `--config`.
     pub(in crate::commands) fn resolve(ctx: &Context, revision: &str) -> anyhow::Result<DeclaredCommit> {
+        DeclaredCommit::resolve_in(ctx, Repository::find(&ctx.declarations.project)?, revision)
+    }
+
+    /// As [`DeclaredCommit::resolve`], in the repository of another commit.
+    pub(in crate::commands) fn resolve_in(
+        ctx: &Context,
+        repository: Repository,
+        revision: &str,
+    ) -> anyhow::Result<DeclaredCommit> {
         let declarations = &ctx.declarations;
-        let repository = Repository::find(&declarations.project)?;
         let id = repository.resolve(revision, "commit").ok_or_else(|| {
             let shallow =
                 repository.is_shallow.then(|| format!("; the clone is shallow: `{}`", repository.unshallow()));
@@ -244,7 +252,7 @@ fn declared(ctx: &Context, repository: &Repository, commit: &Oid, file: &Path) -
     if ctx.declarations.config == ctx.declarations.project {
         let path = shown(ctx, file).to_string_lossy();
         let Some(blob) = repository.at(commit, &path) else { return Ok(None) };
-        let object = Objects::open(repository)?.read(&blob)?;
+        let object = repository.read(&blob)?;
         return Ok(object.map(|object| String::from_utf8_lossy(&object.content).into_owned()));
     }
     match std::fs::read_to_string(file) {

@@ -1,7 +1,7 @@
 //! The files, links and submodules of one repository at one commit, read from its tree objects.
 
 use drydock_base::failure::Failure;
-use drydock_base::git::{Objects, Oid};
+use drydock_base::git::{Mode, Objects, Oid, TreeEntry, tree_entries};
 use drydock_base::hint;
 
 use super::SourceRepository;
@@ -35,7 +35,7 @@ pub(super) fn list(objects: &mut Objects, source: &SourceRepository, root: Oid) 
         let what = format!("the directory {}{}", source.prefix, String::from_utf8_lossy(&directory));
         let object = objects.read(&oid)?.ok_or_else(|| missing(source, &what, &oid))?;
         let width = oid.as_str().len() / 2;
-        for (mode, name, oid) in entries(&object.content, width).ok_or_else(|| {
+        for TreeEntry { mode, name, object: oid } in tree_entries(&object.content, width).ok_or_else(|| {
             let fsck = hint::git(&source.repository.directory, &["fsck"]);
             Failure::rejected(format!("{what} ({oid}) is damaged; run `{fsck}` to check for repository corruption"))
         })? {
@@ -45,7 +45,7 @@ pub(super) fn list(objects: &mut Objects, source: &SourceRepository, root: Oid) 
                 return Err(Failure::rejected(format!("the commit {} has {limit}", source.commit)));
             }
             let bytes = [directory.as_slice(), name].concat();
-            let mode = canonical(mode);
+            let mode = Mode::canonical(mode);
             if mode == Some(Mode::Directory) {
                 directories.push(([bytes.as_slice(), b"/"].concat(), oid, depth + 1));
                 continue;
@@ -88,43 +88,4 @@ pub(super) fn list(objects: &mut Objects, source: &SourceRepository, root: Oid) 
         }
     }
     Ok(listing)
-}
-
-/// The kinds of entries in a tree object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Directory,
-    File { executable: bool },
-    Link,
-    Submodule,
-}
-
-/// The kind that git takes a mode for. Old versions of git and other programs wrote zeros before it, and other permissions.
-/// Source: `canon_mode` in git's object.h, which takes all other types for submodules; here they are none.
-fn canonical(mode: &[u8]) -> Option<Mode> {
-    let mode = u32::from_str_radix(std::str::from_utf8(mode).ok()?, 8).ok()?;
-    match mode & 0o170_000 {
-        0o040_000 => Some(Mode::Directory),
-        0o100_000 => Some(Mode::File { executable: mode & 0o100 != 0 }),
-        0o120_000 => Some(Mode::Link),
-        0o160_000 => Some(Mode::Submodule),
-        _ => None,
-    }
-}
-
-/// An entry of a tree object: mode, name, object.
-type TreeEntry<'a> = (&'a [u8], &'a [u8], Oid);
-
-/// The entries of a tree object, each `MODE NAME NUL` and the raw object name; none if the object is damaged.
-fn entries(mut content: &[u8], width: usize) -> Option<Vec<TreeEntry<'_>>> {
-    let mut entries = Vec::new();
-    while !content.is_empty() {
-        let space = content.iter().position(|byte| *byte == b' ')?;
-        let (mode, rest) = (&content[..space], &content[space + 1..]);
-        let nul = rest.iter().position(|byte| *byte == 0)?;
-        let (name, rest) = (&rest[..nul], &rest[nul + 1..]);
-        entries.push((mode, name, Oid::of_bytes(rest.get(..width)?)));
-        content = &rest[width..];
-    }
-    Some(entries)
 }

@@ -1,15 +1,15 @@
 //! Objects of one repository, read through one process.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 
+use super::batch::Batch;
 use super::{Oid, Repository, view};
 use crate::exec;
 use crate::failure::Failure;
-use crate::hint::{self, Hint};
 
 /// Objects of one repository, read through one `git cat-file --batch`.
 ///
@@ -19,10 +19,7 @@ use crate::hint::{self, Hint};
 pub struct Objects {
     scratch: crate::scratch::Scratch,
     objects: PathBuf,
-    fsck: Hint,
-    process: Child,
-    ask: Option<ChildStdin>,
-    answer: BufReader<ChildStdout>,
+    batch: Batch,
 }
 
 /// One object.
@@ -56,17 +53,9 @@ impl Objects {
     pub fn open(repository: &Repository) -> anyhow::Result<Objects> {
         let scratch = view::directory()?;
         view::write_empty(scratch.path(), repository.format()).context("cannot write to the temporary directory")?;
-        let mut process = command(scratch.path(), &repository.objects())
-            .args(["cat-file", "--batch"])
-            .stderr(Stdio::null())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| Failure::missing(format!("cannot run git: {}", exec::plain(&error))))?;
-        let (ask, answer) = (process.stdin.take(), process.stdout.take().context("git has no standard output")?);
         let objects = repository.objects();
-        let fsck = hint::git(&repository.directory, &["fsck"]);
-        Ok(Objects { scratch, objects, fsck, process, ask, answer: BufReader::with_capacity(1 << 16, answer) })
+        let batch = Batch::start(command(scratch.path(), &objects), repository.fsck())?;
+        Ok(Objects { scratch, objects, batch })
     }
 
     /// Reads an object; `None` when it is not there.
@@ -74,40 +63,7 @@ impl Objects {
     /// # Errors
     /// git went away, the object is damaged, or larger than [`Objects::LARGEST`].
     pub fn read(&mut self, oid: &Oid) -> anyhow::Result<Option<Object>> {
-        let ask = self.ask.as_mut().context("git was ended")?;
-        writeln!(ask, "{oid}").and_then(|()| ask.flush()).context("git went away while it was asked for an object")?;
-        let mut line = String::new();
-        self.answer.read_line(&mut line).context("cannot read from git")?;
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words[..] {
-            [_, "missing"] => Ok(None),
-            [_, kind, size] => {
-                let size: u64 = size.parse().with_context(|| format!("git says {line:?}"))?;
-                if size > Self::LARGEST {
-                    let limit = Self::LARGEST >> 20;
-                    return Err(Failure::rejected(format!(
-                        "the object {oid} has {} MiB, more than the {limit} MiB that are read",
-                        size >> 20
-                    )));
-                }
-                let mut content = Vec::new();
-                let read =
-                    (&mut self.answer).take(size + 1).read_to_end(&mut content).context("cannot read from git")?;
-                if read as u64 != size + 1 {
-                    return Err(Failure::rejected(format!(
-                        "git ended in the middle of the object {oid}; run `{}` to check for repository corruption",
-                        self.fsck
-                    )));
-                }
-                content.pop();
-                Ok(Some(Object { kind: kind.to_owned(), content }))
-            }
-            _ => Err(Failure::rejected(format!(
-                "cannot read the object {oid}: {}; run `{}` to check for repository corruption",
-                line.trim_end(),
-                self.fsck
-            ))),
-        }
+        Ok(self.batch.read(oid.as_str())?.map(|(_, object)| object))
     }
 
     /// The attributes of paths from the `.gitattributes` of a tree: `ask` lists the paths (directories with a trailing `/`),
@@ -194,15 +150,8 @@ impl Objects {
     }
 }
 
-impl Drop for Objects {
-    fn drop(&mut self) {
-        // The end of its input ends it.
-        drop(self.ask.take());
-        let _ended = self.process.wait();
-    }
-}
-
-fn command(git_dir: &Path, objects: &Path) -> Command {
+/// A command of git that works in a git directory with these objects.
+pub(super) fn command(git_dir: &Path, objects: &Path) -> Command {
     let mut command = Command::new("git");
     command
         .env_clear()

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::scratch::Scratch;
 use anyhow::Context as _;
 
-use super::Oid;
+use super::batch::Batch;
 use super::discover::{Location, discover};
 use super::view::{self, Format};
+use super::{Mode, Object, Oid, objects, tree_entries};
 use crate::exec;
 use crate::failure::Failure;
 use crate::hint::{self, Hint};
@@ -46,6 +47,8 @@ pub struct Repository {
     pub is_shallow: bool,
     pub(super) location: Location,
     pub(super) format: Format,
+    /// What answers for its objects, once the first was asked for. It ends before its directory is removed.
+    batch: Arc<Mutex<Option<Batch>>>,
     /// The git directory in which git works.
     view: Arc<Scratch>,
 }
@@ -65,7 +68,8 @@ impl Repository {
         let cannot = || format!("cannot read the git directory {}", location.git_dir.display());
         view::write(view.path(), &location, &format).with_context(cannot)?;
         let is_shallow = std::fs::metadata(location.common_dir.join("shallow")).is_ok_and(|file| file.len() > 0);
-        Ok(Repository { directory: directory.to_owned(), is_shallow, location, format, view: Arc::new(view) })
+        let batch = Arc::default();
+        Ok(Repository { directory: directory.to_owned(), is_shallow, location, format, batch, view: Arc::new(view) })
     }
 
     /// The top of the work tree; none in a bare repository.
@@ -125,33 +129,70 @@ impl Repository {
         duct::cmd("git", argv(words).split_off(1)).dir(self.view.path()).full_env(self.environment())
     }
 
+    /// The object that a name means to git, with its content; `None` when it means none. All questions go to one process.
+    ///
+    /// # Errors
+    /// git is missing or went away, or the object is damaged or larger than [`Objects::LARGEST`].
+    fn named(&self, name: &str) -> anyhow::Result<Option<(Oid, Object)>> {
+        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = match batch.take() {
+            Some(started) => started,
+            None => Batch::start(objects::command(self.view.path(), &self.objects()), self.fsck())?,
+        };
+        let started = batch.insert(started);
+        let answer = started.read(name);
+        if answer.is_err() {
+            // It answers no more; the next question goes to another.
+            *batch = None;
+        }
+        answer
+    }
+
+    /// Reads an object; `None` when it is not there. Many objects are read by [`Objects`], which threads do not share.
+    ///
+    /// # Errors
+    /// git is missing or went away, or the object is damaged or larger than [`Objects::LARGEST`].
+    pub fn read(&self, oid: &Oid) -> anyhow::Result<Option<Object>> {
+        Ok(self.named(oid.as_str())?.map(|(_, object)| object))
+    }
+
+    /// The command that looks for damaged objects.
+    pub(super) fn fsck(&self) -> Hint {
+        hint::git(&self.directory, &["fsck"])
+    }
+
     /// The object that a revision names, once tags are followed to `kind`: `commit`, `tag`, `tree` or `blob`.
     pub fn resolve(&self, revision: &str, kind: &str) -> Option<Oid> {
-        let wanted = format!("{revision}^{{{kind}}}");
-        let answer = self.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]).ok()?;
-        Oid::parse(&answer)
+        Some(self.named(&format!("{revision}^{{{kind}}}")).ok()??.0)
+    }
+
+    /// The object that a reference names: for an annotated tag its own, not that of its commit.
+    pub fn reference(&self, name: &str) -> Option<Oid> {
+        Some(self.named(name).ok()??.0)
     }
 
     /// The object at a path of a commit.
     pub fn at(&self, commit: &Oid, path: &str) -> Option<Oid> {
-        let wanted = format!("{commit}:{path}");
-        Oid::parse(&self.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]).ok()?)
+        let path = path.trim_end_matches('/');
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let (oid, tree) = self.named(&format!("{commit}:{directory}")).ok()??;
+        if tree.kind != "tree" {
+            return None;
+        }
+        let entries = tree_entries(&tree.content, oid.as_str().len() / 2)?;
+        entries.into_iter().find(|entry| entry.name == name.as_bytes()).map(|entry| entry.object)
     }
 
-    /// The entries of a tree, without those of its directories.
-    ///
-    /// # Errors
-    /// git's own.
-    pub fn list(&self, tree: &Oid) -> Result<Vec<ListedEntry>, exec::Error> {
-        let answer = self.ask_bytes(&["ls-tree", "--full-tree", "-z", tree.as_str()])?;
-        let text = String::from_utf8_lossy(&answer);
-        let entry = |line: &str| {
-            let (head, name) = line.split_once('\t')?;
-            let words: Vec<&str> = head.split_whitespace().collect();
-            let is_file = words.first().is_some_and(|mode| mode.starts_with("100"));
-            Some(ListedEntry { name: name.to_owned(), object: Oid::parse(words.get(2)?)?, is_file })
-        };
-        Ok(text.split('\0').filter_map(entry).collect())
+    /// The entries of a tree, without those of its directories; `None` if there is no such tree, or it is damaged.
+    pub fn list(&self, tree: &Oid) -> Option<Vec<ListedEntry>> {
+        let object = self.read(tree).ok()??;
+        let entries = tree_entries(&object.content, tree.as_str().len() / 2).filter(|_| object.kind == "tree")?;
+        let listed = entries.into_iter().map(|entry| ListedEntry {
+            name: String::from_utf8_lossy(entry.name).into_owned(),
+            object: entry.object,
+            is_file: matches!(Mode::canonical(entry.mode), Some(Mode::File { .. })),
+        });
+        Some(listed.collect())
     }
 
     /// The command that fetches the whole history of a shallow clone.

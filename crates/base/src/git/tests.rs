@@ -202,3 +202,59 @@ fn a_configuration_that_git_would_wait_for_or_cannot_parse_has_no_say() {
     fs::rename(&pipe, at.join(".git/config")).unwrap();
     resolves();
 }
+
+#[test]
+fn one_process_answers_for_all_names_and_what_it_cannot_answer_is_none() {
+    let directory = repository(&[]);
+    let at = directory.path();
+    git(at, &["tag", "-a", "-m", "x", "v1"]);
+    git(at, &["tag", "light"]);
+    let one = |words: &[&str]| git(at, words);
+    let found = Repository::find(at).unwrap();
+    let head = found.resolve("HEAD", "commit").unwrap();
+    assert_eq!(head.as_str(), one(&["rev-parse", "HEAD"]));
+    assert_eq!(found.resolve("v1", "commit").as_ref(), Some(&head));
+    assert_eq!(found.reference("refs/tags/v1").unwrap().as_str(), one(&["rev-parse", "refs/tags/v1"]));
+    assert_eq!(found.resolve("refs/tags/light", "tag"), None);
+    for path in ["a", "b", "b/", "b/c"] {
+        let expected = one(&["rev-parse", &format!("HEAD:{}", path.trim_end_matches('/'))]);
+        assert_eq!(found.at(&head, path).unwrap().as_str(), expected, "{path}");
+    }
+    for path in ["c", "b/a", "a/c", "b/c/d", "../a", "a\nb", " a"] {
+        assert_eq!(found.at(&head, path), None, "{path:?}");
+    }
+    for name in ["", "HEAD missing", "nothing", "-x", "HEAD\nHEAD", "HEAD^{blob}", &"0".repeat(40), "a b c"] {
+        assert_eq!(found.reference(name), None, "{name:?}");
+        assert_eq!(found.resolve(name, "commit"), None, "{name:?}");
+    }
+    let listed = found.list(&found.resolve("HEAD", "tree").unwrap()).unwrap();
+    let names: Vec<_> = listed.iter().map(|entry| (entry.name.as_str(), entry.is_file)).collect();
+    assert_eq!(names, [("a", true), ("b", false)]);
+    assert_eq!(found.list(&listed[0].object), None);
+    // What is committed and tagged later is found by the same process.
+    write(at, "later", "later\n");
+    commit(at);
+    git(at, &["tag", "-f", "light"]);
+    git(at, &["gc", "-q", "--prune=now"]);
+    let later = found.resolve("refs/tags/light", "commit").unwrap();
+    assert_eq!(later.as_str(), one(&["rev-parse", "HEAD"]));
+    let blob = found.at(&later, "later").unwrap();
+    assert_eq!(found.read(&blob).unwrap().unwrap().content, b"later\n");
+}
+
+#[test]
+fn a_damaged_object_is_an_error_and_the_next_question_is_answered() {
+    let directory = repository(&[]);
+    let at = directory.path();
+    let found = Repository::find(at).unwrap();
+    let head = found.resolve("HEAD", "commit").unwrap();
+    let blob = found.at(&head, "a").unwrap();
+    let (folder, file) = blob.as_str().split_at(2);
+    let file = at.join(".git/objects").join(folder).join(file);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&file, "garbage").unwrap();
+    let read = found.read(&blob);
+    assert!(!matches!(read, Ok(Some(_))), "{read:?}");
+    let other = found.at(&head, "b/c").unwrap();
+    assert_eq!(found.read(&other).unwrap().unwrap().content, b"c\n");
+}

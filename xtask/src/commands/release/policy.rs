@@ -7,7 +7,6 @@ use crate::cli;
 use crate::commands::Context;
 use crate::commands::release_context::DeclaredCommit;
 use drydock_base::failure::Failure;
-use drydock_base::git::Objects;
 use drydock_config::release::Signing;
 use drydock_release::keyring::{KeyFile, Keyring};
 use drydock_release::verify::Policy;
@@ -122,14 +121,13 @@ pub(in crate::commands) fn keyring(commit: &DeclaredCommit, signing: &Signing) -
         Failure::declaration(text)
     };
     let tree = commit.repository.at(&commit.id, &shown).ok_or_else(missing)?;
-    let mut objects = Objects::open(&commit.repository)?;
     let mut files = Vec::new();
-    for entry in commit.repository.list(&tree).map_err(|_| missing())?.into_iter().take(MOST_KEYS) {
+    for entry in commit.repository.list(&tree).ok_or_else(missing)?.into_iter().take(MOST_KEYS) {
         // Directories and links have no keys.
         if !entry.is_file {
             continue;
         }
-        let object = objects.read(&entry.object)?.ok_or_else(missing)?;
+        let object = commit.repository.read(&entry.object)?.ok_or_else(missing)?;
         files.push(KeyFile { name: entry.name, content: object.content });
     }
     Keyring::new(files, &shown)

@@ -8,7 +8,6 @@ use crate::commands::release::proved::{Published, WITHOUT};
 use crate::commands::release_context::{DeclaredCommit, VersionSource, signing_policy};
 use crate::commands::{Context, now};
 use drydock_base::failure::Failure;
-use drydock_base::git::Objects;
 use drydock_base::hint;
 use drydock_config::release::{Signing, Version};
 use drydock_oci::build_record::{BuildRecord, RecordTag};
@@ -46,18 +45,17 @@ impl PromotedRelease {
         };
         let name = head.declaration.tag.render(version);
         let reference = format!("refs/tags/{name}");
-        let object = head.repository.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &reference]);
-        let object = object.map_err(|_| {
+        let object = head.repository.reference(&reference).ok_or_else(|| {
             let project = &ctx.declarations.project;
             let fetch = hint::git(project, &["fetch", "--tags"]);
             Failure::usage(format!("{} has no tag {name}; run `{fetch}`", project.display()))
         })?;
         // By the name of the object that was just read, as the tag may move.
-        let commit = DeclaredCommit::resolve(ctx, &object)?;
+        let commit = DeclaredCommit::resolve_in(ctx, head.repository.clone(), object.as_str())?;
         let signing = signing_policy(head.declaration.signing.as_ref(), commit.declaration.signing.as_ref());
         let keyring = signing.as_ref().map(|signing| policy::keyring(&head, signing)).transpose()?;
         let dist = ctx.state.dist(version.as_str());
-        let (version, tag) = (version.clone(), RecordTag { name, object });
+        let (version, tag) = (version.clone(), RecordTag { name, object: object.to_string() });
         Ok(PromotedRelease { commit, version, tag, signing, keyring, dist })
     }
 
@@ -74,7 +72,7 @@ impl PromotedRelease {
         let Some(object) = self.commit.repository.resolve(&format!("refs/tags/{}", self.tag.name), "tag") else {
             return bad("it is a lightweight tag, which has no signature".into(), again);
         };
-        let content = Objects::open(&self.commit.repository)?.read(&object)?.map(|object| object.content);
+        let content = self.commit.repository.read(&object)?.map(|object| object.content);
         let content = content.unwrap_or_default();
         let signed = match SignedTag::read(&content, &self.tag.name, self.commit.id.as_str()) {
             Ok(signed) => signed,

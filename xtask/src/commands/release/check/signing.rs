@@ -3,7 +3,7 @@
 use crate::commands::now;
 use crate::commands::release::policy;
 use crate::commands::release_context::DeclaredCommit;
-use drydock_base::git::{Objects, Oid};
+use drydock_base::git::Oid;
 use drydock_base::hint;
 use drydock_release::keyring::Keyring;
 use drydock_release::manifest::Tag;
@@ -64,7 +64,7 @@ fn signature(commit: &DeclaredCommit, tag: &Tag, keyring: &Keyring) -> anyhow::R
     let Some(object) = object else {
         return Ok(Finding::bad(what, "it is a lightweight tag, without a signature", remedy));
     };
-    let content = Objects::open(&commit.repository)?.read(&object)?.map(|object| object.content).unwrap_or_default();
+    let content = commit.repository.read(&object)?.map(|object| object.content).unwrap_or_default();
     let signed = match SignedTag::read(&content, &tag.name, commit.id.as_str()) {
         Ok(signed) => signed,
         Err(error) => return Ok(Finding::bad(what, error.to_string(), remedy)),
