@@ -3,6 +3,7 @@
 use super::*;
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::path::PathBuf;
 
 struct Watched {
     directory: tempfile::TempDir,
