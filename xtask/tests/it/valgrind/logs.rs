@@ -56,16 +56,23 @@ fn the_corpus_is_read_in_time_and_whole_logs_are_distinguished_from_others() {
 /// Twice the input takes at most about three times the time, where both take long enough to be measured.
 #[track_caller]
 fn check(what: &str, make: impl Fn(usize) -> String, size: usize) {
-    let took = |size: usize| {
-        let text = make(size);
+    let took = |text: &str| {
         let start = now();
         let log = parse(text.as_bytes());
         assert!(log.errors.len() <= 10_000);
-        (text.len(), now() - start)
+        now() - start
     };
-    let ((bytes, once), (_, twice)) = (took(size), took(2 * size));
-    println!("{what:<16} {bytes:>10} bytes {once:>12.2?}, twice as many {twice:>12.2?}");
-    assert!(twice < once * 3 + Duration::from_millis(50), "{what}: {once:?}, then {twice:?}");
+    let (small, large) = (make(size), make(2 * size));
+    let grows = |once: Duration, twice: Duration| twice >= once * 3 + Duration::from_millis(50);
+    let (mut once, mut twice) = (took(&small), took(&large));
+    // What else runs on the same processors only ever makes it longer.
+    for _ in 0..4 {
+        if grows(once, twice) {
+            (once, twice) = (once.min(took(&small)), twice.min(took(&large)));
+        }
+    }
+    println!("{what:<16} {:>10} bytes {once:>12.2?}, twice as many {twice:>12.2?}", small.len());
+    assert!(!grows(once, twice), "{what}: {once:?}, then {twice:?}");
 }
 
 #[test]
