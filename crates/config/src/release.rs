@@ -13,7 +13,7 @@ mod words;
 
 pub use format::Format;
 pub use nightly::Nightly;
-pub use publish::{FileAccess, FileTarget, PublishTarget};
+pub use publish::{FileAccess, FileTarget, PublishTarget, PypiTarget, PythonIndex};
 pub use vendor::Vendor;
 pub use version::{NightlyVersion, Place, Version, VersionText};
 pub use version_file::{HeldVersion, VersionFile, VersionPlace};
@@ -123,6 +123,18 @@ impl Release {
             Some(release) if problems.is_empty() => Ok(release),
             Some(_) | None => Err(problems.in_file(shown_as, text)),
         }
+    }
+
+    /// The directories of the packages of Python that a release has.
+    pub fn python_packages(&self) -> &[String] {
+        let packages = self.publish.iter().find_map(|target| match target {
+            PublishTarget::Pypi(pypi) => Some(pypi.packages.as_slice()),
+            PublishTarget::Files(_)
+            | PublishTarget::Deb { .. }
+            | PublishTarget::Images(_)
+            | PublishTarget::Github(_) => None,
+        });
+        packages.unwrap_or_default()
     }
 }
 

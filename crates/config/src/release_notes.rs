@@ -148,6 +148,26 @@ impl ReleaseNotes {
     /// # Errors
     /// The version has no entry, an empty one, or several.
     pub fn find(changelog: &[u8], query: NotesQuery<'_>) -> Result<ReleaseNotes, NotesError> {
+        ReleaseNotes::locate(changelog, query).map(|(notes, _)| notes)
+    }
+
+    /// The text of an entry as it is written, without its heading and empty lines around it.
+    ///
+    /// # Errors
+    /// As [`ReleaseNotes::find`].
+    pub fn text(changelog: &[u8], query: NotesQuery<'_>) -> Result<String, NotesError> {
+        let (notes, end) = ReleaseNotes::locate(changelog, query)?;
+        let text = normalised(&String::from_utf8_lossy(changelog));
+        let lines: Vec<&str> = text.lines().take(end - 1).skip(notes.line).collect();
+        // A heading may be underlined.
+        let is_underline =
+            |line: &&str| !line.trim().is_empty() && line.trim().chars().all(|letter| "=-".contains(letter));
+        let skipped = usize::from(lines.first().is_some_and(is_underline));
+        Ok(lines[skipped..].join("\n").trim_matches('\n').trim_end().to_owned())
+    }
+
+    /// An entry, and the line of the heading that ends it, or the one after the last line.
+    fn locate(changelog: &[u8], query: NotesQuery<'_>) -> Result<(ReleaseNotes, usize), NotesError> {
         let error = |line: usize, problem: NotesProblem| NotesError {
             file: query.file.to_owned(),
             line,
@@ -179,16 +199,17 @@ impl ReleaseNotes {
         let read = |&(_, index): &(Match, usize)| {
             let heading = &document.headings[index];
             let items = items::read(&document.events[document.entry(index, query.version)]);
-            ReleaseNotes { line: heading.line, heading: heading.text.clone(), items }
+            let end = document.next(index, query.version).map_or(text.lines().count() + 1, |next| next.line);
+            (ReleaseNotes { line: heading.line, heading: heading.text.clone(), items }, end)
         };
         // The same heading twice in a row is a known accident of tools that write changelogs: one of the entries is empty.
-        let mut full = entries.iter().map(read).filter(|entry| !entry.items.is_empty());
+        let mut full = entries.iter().map(read).filter(|(entry, _)| !entry.items.is_empty());
         let Some(notes) = full.next() else {
             let next = document.headings.get(entries[0].1 + 1).map(|next| next.text.clone());
             return Err(error(first.line, NotesProblem::Empty(next)));
         };
         match full.next() {
-            Some(other) => Err(error(notes.line, NotesProblem::Twice(other.line))),
+            Some((other, _)) => Err(error(notes.0.line, NotesProblem::Twice(other.line))),
             None => Ok(notes),
         }
     }
@@ -239,11 +260,15 @@ impl<'a> Document<'a> {
 
     /// The events below a heading, up to the one that ends its entry.
     fn entry(&self, index: usize, version: &str) -> std::ops::Range<usize> {
-        let heading = &self.headings[index];
-        let later = self.headings.iter().skip(index + 1);
-        let end = later.filter(|other| other.level <= heading.level || other.is_of_another_release(version));
-        let end = end.map(|other| other.events.start).next();
-        heading.events.end..end.unwrap_or(self.events.len())
+        let end = self.next(index, version).map(|other| other.events.start);
+        self.headings[index].events.end..end.unwrap_or(self.events.len())
+    }
+
+    /// The heading that ends the entry below a heading.
+    fn next(&self, index: usize, version: &str) -> Option<&Heading> {
+        let level = self.headings[index].level;
+        let mut later = self.headings.iter().skip(index + 1);
+        later.find(|other| other.level <= level || other.is_of_another_release(version))
     }
 
     /// Says as exactly as possible why there is no entry.

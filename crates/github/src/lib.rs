@@ -15,6 +15,7 @@ mod model;
 mod pages;
 mod reference;
 pub mod rerun;
+pub mod stand_in;
 mod token;
 
 pub use api::{Api, Asset, NewRelease, Release, Settings};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::build_info::{self, BuildInfo};
-use super::manifest::{CHECKSUMS, Identity, Manifest, NAME};
-use super::proof;
+use super::manifest::{Artifact, CHECKSUMS, Identity, Manifest, NAME};
+use super::{proof, python};
 use drydock_archive::source::{self, SourceTree};
 use drydock_archive::{self as archive, ArchiveFile, Archives};
 use drydock_base::paths;
@@ -55,12 +55,17 @@ impl Job<'_> {
         let top = self.identity.directory();
         let archives = Archives { directory: &top, epoch: self.tree.epoch, files: &files, threads: self.threads };
         let written = archive::write(self.tree.archive_entries(), archives)?;
-        let manifest = Manifest::new(&self.identity, &self.tree, &derived, &written);
+        let python = python::build(&self.identity, &self.tree, parts.path(), watch)?;
+        let manifest = Manifest::new(&self.identity, &self.tree, &derived, &written, &python);
         let info = BuildInfo::gather(self.identity.release);
 
         remove_stale(directory, &manifest)?;
         for (part, (_, name)) in files.iter().zip(&names) {
             fs::rename(&part.path, directory.join(name)).with_context(|| format!("cannot write {name}"))?;
+        }
+        for Artifact { name, .. } in &python {
+            let part = parts.path().join(name);
+            fs::rename(part, directory.join(name)).with_context(|| format!("cannot write {name}"))?;
         }
         let info = format!("{}\n", serde_json::to_string_pretty(&info)?);
         paths::write_atomically(&directory.join(build_info::NAME), info.as_bytes())?;

@@ -9,6 +9,7 @@ pub mod manifest;
 pub mod preflight;
 pub mod proof;
 pub mod publish;
+pub mod python;
 pub mod sign;
 pub mod signature_block;
 pub mod ssh;

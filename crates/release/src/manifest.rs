@@ -92,6 +92,27 @@ pub struct Artifact {
     pub size: u64,
     /// The checksum.
     pub sha256: Checksum,
+    /// What it is, unless it is an archive of the sources.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kind: Option<ArtifactKind>,
+}
+
+/// What an artifact is that is not an archive of the sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArtifactKind {
+    /// A package of Python: an sdist or a wheel.
+    Python,
+}
+
+impl Artifact {
+    /// The format of the archive that it is; `None` if it is not one.
+    pub fn format(&self) -> Option<Format> {
+        match self.kind {
+            Some(ArtifactKind::Python) if self.name.ends_with(".whl") => Some(Format::Zip),
+            Some(ArtifactKind::Python) | None => Format::of_name(&self.name),
+        }
+    }
 }
 
 /// A file or link of the sources, with its origin: a blob of a repository, or a generator.
@@ -181,7 +202,13 @@ impl Identity<'_> {
 
 impl Manifest {
     /// The manifest of a release whose archives were written.
-    pub fn new(identity: &Identity<'_>, tree: &SourceTree, derived: &Derived, written: &Written) -> Manifest {
+    pub fn new(
+        identity: &Identity<'_>,
+        tree: &SourceTree,
+        derived: &Derived,
+        written: &Written,
+        python: &[Artifact],
+    ) -> Manifest {
         let prefix_of = |index: usize| tree.repositories.get(index).map(|source| source.prefix.trim_end_matches('/'));
         let entries: Vec<EntryRecord> = tree
             .entries
@@ -214,7 +241,8 @@ impl Manifest {
             .archives()
             .into_iter()
             .zip(&written.archives)
-            .map(|((_, name), archive)| Artifact { name, size: archive.size, sha256: archive.sha256 })
+            .map(|((_, name), archive)| Artifact { name, size: archive.size, sha256: archive.sha256, kind: None })
+            .chain(python.iter().cloned())
             .collect();
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
         let submodules = tree.repositories.iter().skip(1);
@@ -268,7 +296,7 @@ impl Manifest {
         }
         for artifact in &manifest.artifacts {
             let name = Path::new(&artifact.name);
-            if name.file_name() != Some(name.as_os_str()) || Format::of_name(&artifact.name).is_none() {
+            if name.file_name() != Some(name.as_os_str()) || artifact.format().is_none() {
                 return Err(ManifestError::ArtifactName(artifact.name.clone()));
             }
         }
@@ -303,7 +331,12 @@ impl Manifest {
     pub fn files<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = (&'a Artifact, Format, PathBuf)> {
         self.artifacts
             .iter()
-            .filter_map(|artifact| Some((artifact, Format::of_name(&artifact.name)?, directory.join(&artifact.name))))
+            .filter_map(|artifact| Some((artifact, artifact.format()?, directory.join(&artifact.name))))
+    }
+
+    /// The archives of the sources, as [`Manifest::files`] has them.
+    pub fn archives<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = (&'a Artifact, Format, PathBuf)> {
+        self.files(directory).filter(|(artifact, ..)| artifact.kind.is_none())
     }
 
     /// The origin of an entry in words, by its path in an archive; none for an unknown path.

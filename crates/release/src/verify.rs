@@ -384,7 +384,7 @@ fn check_manifest(
             report.problems.push(format!("release.json and the signed list differ in {}", shown(&artifact.name)));
         }
     }
-    for (artifact, format, path) in manifest.files(request.directory) {
+    for (artifact, format, path) in manifest.archives(request.directory) {
         let Some(file) = report.files.iter_mut().find(|file| file.name == artifact.name) else { continue };
         if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
             explain(&path, format, manifest, file);

@@ -1,10 +1,15 @@
 //! `publish` in `packaging/release.yaml`: the targets of a release, in order.
 
+mod pypi;
+
 use super::version::VersionText;
 use super::words::Text;
 use crate::decode::{Spanned, declaration};
 use crate::diagnostic::{Place, Problem, Problems};
 use drydock_base::text::quoted;
+use pypi::PypiDeclaration;
+
+pub use pypi::{PypiTarget, PythonIndex};
 
 declaration! {
     /// One target of a release, by its kind: exactly one of the keys.
@@ -21,6 +26,8 @@ declaration! {
         images: Option<Spanned<ImagesTargetDeclaration>>,
         /// A release of a repository on GitHub.
         github: Option<Spanned<GithubDeclaration>>,
+        /// Packages of Python, on PyPI or another index.
+        pypi: Option<Spanned<PypiDeclaration>>,
     }
 }
 
@@ -103,6 +110,8 @@ pub enum PublishTarget {
     Images(Vec<String>),
     /// A release of the repository `OWNER/NAME`.
     Github(String),
+    /// Packages of Python.
+    Pypi(PypiTarget),
 }
 
 /// A directory with the files of a release.
@@ -175,6 +184,7 @@ impl PublishTarget {
             PublishTarget::Deb { .. } => "deb".to_owned(),
             PublishTarget::Images(_) => "images".to_owned(),
             PublishTarget::Github(repository) => format!("github {repository}"),
+            PublishTarget::Pypi(_) => "pypi".to_owned(),
         }
     }
 }
@@ -185,10 +195,10 @@ fn target(
     declared: &Declared,
     problems: &mut Problems,
 ) -> Option<PublishTarget> {
-    let PublishDeclaration { directory, sftp, rsync, deb, images, github } = one;
-    let count =
-        [directory.is_some(), sftp.is_some(), rsync.is_some(), deb.is_some(), images.is_some(), github.is_some()];
-    if count.iter().filter(|is_there| **is_there).count() != 1 {
+    let PublishDeclaration { directory, sftp, rsync, deb, images, github, pypi } = one;
+    let files = [directory.is_some(), sftp.is_some(), rsync.is_some()];
+    let others = [deb.is_some(), images.is_some(), github.is_some(), pypi.is_some()];
+    if files.iter().chain(&others).filter(|is_there| **is_there).count() != 1 {
         let problem = Problem::new(place, "a target has exactly one kind");
         problems.push(
             problem.expected("an item for each target, such as `- {directory: {path: \"/srv/mine/{version}\"}}`"),
@@ -253,6 +263,9 @@ fn target(
     if let Some(images) = images {
         return Some(PublishTarget::Images(images.value?.images.into_iter().filter_map(|name| name.value).collect()));
     }
+    if let Some(pypi) = pypi {
+        return pypi::resolve(pypi.value?, problems).map(PublishTarget::Pypi);
+    }
     let GithubDeclaration { repository } = github?.value?;
     let text = repository.value?;
     let fits = |part: &str| {
@@ -315,13 +328,20 @@ mod tests {
             "- {directory: {path: \"/srv/x/{version}\", latest: true}}\n\
              - {sftp: {host: \"h:22\", login: me, path: \"x/v{version}\"}}\n\
              - {rsync: {to: \"rsync://h/module/{version}\", url: \"https://h/{version}\"}}\n\
-             - {images: {}}",
+             - {images: {}}\n\
+             - {pypi: {packages: [python/, \".\"]}}",
             SIGNING,
         );
         let names: Vec<String> = found.unwrap().iter().map(PublishTarget::name).collect();
         assert_eq!(
             names,
-            ["directory /srv/x/{version}", "sftp h:22:x/v{version}", "rsync rsync://h/module/{version}", "images",]
+            [
+                "directory /srv/x/{version}",
+                "sftp h:22:x/v{version}",
+                "rsync rsync://h/module/{version}",
+                "images",
+                "pypi"
+            ]
         );
     }
 
@@ -344,6 +364,27 @@ mod tests {
             ("- {github: {repository: ab}}", "is not a repository"),
             ("- {github: {repository: ../b}}", "is not a repository"),
             ("- {images: {}}\n- {images: {images: [a]}}", "is declared twice"),
+            ("- {pypi: {packages: []}}", "`packages` is empty"),
+            ("- {pypi: {packages: [../x]}}", "contains a `..` component"),
+            ("- {pypi: {packages: [a, a/]}}", "is named twice"),
+            ("- {pypi: {packages: [a/pyproject.toml]}}", "is not a directory"),
+            ("- {pypi: {packages: [a], login: \"a:b\"}}", "is not a user name"),
+            (
+                "- {pypi: {packages: [a], index: {upload: \"http://h/\", simple: \"https://h/\"}}}",
+                "is not the URL of an index",
+            ),
+            (
+                "- {pypi: {packages: [a], index: {upload: \"https://u:p@h/\", simple: \"https://h/\"}}}",
+                "without a user name",
+            ),
+            (
+                "- {pypi: {packages: [a], index: {upload: \"http://localhost.evil/\", simple: \"https://h/\"}}}",
+                "is not the URL",
+            ),
+            (
+                "- {pypi: {packages: [a], index: {upload: \"https://test.pypi.org/legacy/\", simple: \"https://h/\"}}}",
+                "candidates go to the index of releases",
+            ),
         ] {
             let found = parse(publish, SIGNING).unwrap_err();
             assert!(found.contains(words), "{publish}: {found}");

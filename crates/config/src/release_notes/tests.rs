@@ -196,3 +196,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_text_of_an_entry_is_as_it_is_written() {
+    let query = NotesQuery { file: "CHANGELOG.md", version: "1.1", tag: "v1.1" };
+    let text = |changelog: &str| ReleaseNotes::text(changelog.as_bytes(), query).unwrap();
+    let entry = "### Added\n\n- A *thing* ([#1](https://h/1)).\n  - more";
+    let other = "## 1.0 - 2026-01-01\n\n- old\n";
+    assert_eq!(text(&format!("# Changes\n\n## [1.1] - 2026-02-01\n\n{entry}\n\n{other}")), entry);
+    assert_eq!(text(&format!("1.1\n---\n\n{entry}\n\n\n{other}")), entry);
+    assert_eq!(text(&format!("---\ntitle: x\n---\n## v1.1\r\n{entry}")), entry);
+    assert!(ReleaseNotes::text(b"## 1.0\n\n- x\n", query).is_err());
+}

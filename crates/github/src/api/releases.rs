@@ -65,7 +65,10 @@ impl Api {
     /// # Errors
     /// [`Error`].
     pub fn tag(&self, name: &str) -> Result<Option<String>, Error> {
-        let path = format!("git/ref/tags/{name}");
+        // The name of the reference is one part of the path in GitHub's description, so all that is special is escaped.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let escaped = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+        let path = format!("git/ref/{}", format!("tags/{name}").bytes().map(escaped).collect::<String>());
         match self.get::<Value>(&path) {
             Ok(value) => Ok(value["object"]["sha"].as_str().map(str::to_owned)),
             Err(Error::Refused { status: 404, .. }) => {

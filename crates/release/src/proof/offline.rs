@@ -34,7 +34,7 @@ pub fn prove(
     directory: &Path,
     watch: &mut dyn FnMut(&str),
 ) -> anyhow::Result<OfflineProof> {
-    let mut files: Vec<_> = manifest.files(directory).collect();
+    let mut files: Vec<_> = manifest.archives(directory).collect();
     files.sort_by_key(|(_, format, _)| *format == Format::Zip);
     let (artifact, format, path) = files.first().ok_or_else(|| Failure::rejected("the release has no archive"))?;
     let place = Sandbox::prepare(declared, manifest)?;

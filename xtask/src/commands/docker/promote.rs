@@ -20,7 +20,7 @@ use drydock_oci::promote::promotion_record::{ARTIFACT_TYPE, Promotion, SIGNATURE
 use drydock_oci::registry::{Attachment, Precondition, Registries, Registry, attach, copy, tag};
 use drydock_release::preflight::Finding;
 use plan::{FoundBy, Planner, PromotionPlan};
-use release::PromotedRelease;
+use release::{PromotedRelease, ReleaseSigners};
 
 mod plan;
 mod release;
@@ -58,6 +58,8 @@ pub(in crate::commands) struct PlannedPromotion {
     /// Whatever was checked; nothing is promoted unless all of it holds.
     findings: Vec<Finding>,
     registries: Registries,
+    /// Whether too few people have signed yet.
+    lacks_quorum: bool,
 }
 
 impl PlannedPromotion {
@@ -70,7 +72,7 @@ impl PlannedPromotion {
     ) -> anyhow::Result<PlannedPromotion> {
         let release = PromotedRelease::find(ctx, version)?;
         let images = select(release.commit.images()?, images)?;
-        let (signers, mut findings) = release.signers()?;
+        let ReleaseSigners { keys: signers, mut findings, lacks_quorum } = release.signers()?;
         let mut registries = Registries::from_process();
         findings.push(release.proof(without_proof));
         let planner = Planner { release: &release, signers: &signers, without_proof };
@@ -78,7 +80,12 @@ impl PlannedPromotion {
         for image in images {
             plans.extend(planner.plan(image, &mut registries, &mut findings)?);
         }
-        Ok(PlannedPromotion { release, plans, findings, registries })
+        Ok(PlannedPromotion { release, plans, findings, registries, lacks_quorum })
+    }
+
+    /// Whether nothing but signatures of more people is missing.
+    pub(in crate::commands) fn waits_for_quorum(&self) -> bool {
+        self.lacks_quorum && self.problems().len() == 1
     }
 
     /// The checks that failed.

@@ -169,7 +169,7 @@ fn sources(nightly: &NightlyBuild) -> anyhow::Result<Vec<SourceFile>> {
     let directory = nightly.release.directory();
     let others = [(NAME, "application/json"), (CHECKSUMS, "text/plain"), (proof::NAME, "application/json")];
     let archives =
-        manifest.files(&directory).map(|(artifact, format, _)| (&*artifact.name, format::info(format).media_type));
+        manifest.archives(&directory).map(|(artifact, format, _)| (&*artifact.name, format::info(format).media_type));
     let file = |(name, media_type): (&str, &'static str)| -> anyhow::Result<SourceFile> {
         let path = directory.join(name);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;

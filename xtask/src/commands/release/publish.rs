@@ -14,7 +14,9 @@ mod deb;
 mod github;
 mod images;
 pub(super) mod publication;
+mod pypi;
 mod served;
+mod web;
 
 /// The options that targets take.
 pub(in crate::commands) struct Options {

@@ -30,6 +30,16 @@ pub(super) struct PromotedRelease {
     pub(super) dist: PathBuf,
 }
 
+/// The keys that signed a release.
+pub(super) struct ReleaseSigners {
+    /// The declared keys; none unless enough people signed.
+    pub(super) keys: BTreeSet<String>,
+    /// The result of the check.
+    pub(super) findings: Vec<Finding>,
+    /// Whether the signatures are good, but too few yet.
+    pub(super) lacks_quorum: bool,
+}
+
 impl PromotedRelease {
     /// Finds the release of a version, or of the tag at HEAD.
     pub(super) fn find(ctx: &Context, version: Option<&Version>) -> anyhow::Result<PromotedRelease> {
@@ -60,9 +70,12 @@ impl PromotedRelease {
     }
 
     /// Returns the declared keys that signed the release, with the result of the check.
-    pub(super) fn signers(&self) -> anyhow::Result<(BTreeSet<String>, Vec<Finding>)> {
+    pub(super) fn signers(&self) -> anyhow::Result<ReleaseSigners> {
         let what = format!("the tag {} is signed", self.tag.name);
-        let bad = |found: String, remedy: String| Ok((BTreeSet::new(), vec![Finding::bad(&what, found, remedy)]));
+        let bad = |found: String, remedy: String| -> anyhow::Result<ReleaseSigners> {
+            let findings = vec![Finding::bad(&what, found, remedy)];
+            Ok(ReleaseSigners { keys: BTreeSet::new(), findings, lacks_quorum: false })
+        };
         let (Some(signing), Some(keyring)) = (&self.signing, &self.keyring) else {
             let remedy =
                 "declare `signing: {keys: packaging/keys}` in packaging/release.yaml, and put the public keys there";
@@ -108,9 +121,10 @@ impl PromotedRelease {
             let found = format!("by {} of the declared people, expected {}", signers.len(), signing.quorum);
             let add = hint::drydock(&["release", "sign", "--add", "FILE"]).arg(&self.dist);
             let remedy = format!("add the signatures of other release managers: `{add}`");
-            return bad(found, remedy);
+            return Ok(ReleaseSigners { lacks_quorum: true, ..bad(found, remedy)? });
         }
-        Ok((signers.into_values().collect(), vec![Finding::good(what, "by declared keys")]))
+        let findings = vec![Finding::good(what, "by declared keys")];
+        Ok(ReleaseSigners { keys: signers.into_values().collect(), findings, lacks_quorum: false })
     }
 
     /// Returns the declared people who signed the checksums of this release, if it was built on this machine, each with their

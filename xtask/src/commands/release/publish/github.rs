@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::publication::LocalRelease;
+use crate::commands::release_context::ReleaseContext;
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
 use drydock_base::scratch::Scratch;
 use drydock_base::{hint, output};
 use drydock_config::debversion::{is_above, may_be_candidate};
 use drydock_config::release::{Version, VersionText};
+use drydock_config::release_notes::{NotesQuery, ReleaseNotes};
 use drydock_github::{Api, Asset, NewRelease, Release, Settings};
 use drydock_release::manifest::Tag;
 use drydock_release::publish::{Conflict, ExpectedFile, Held, ObservedStep, Stage, Target, is_signature};
@@ -35,6 +37,8 @@ pub(super) struct GithubTarget {
     tags: VersionText,
     version: Version,
     title: String,
+    /// The text: the entry of the changelog.
+    notes: String,
     expected: Vec<ExpectedFile>,
     from: PathBuf,
     /// What GitHub has, since the last look.
@@ -65,6 +69,7 @@ impl GithubTarget {
             tags: declaration.tag.clone(),
             version: local.release.version.clone(),
             title: format!("{} {}", declaration.name, local.release.version),
+            notes: notes(&local.release)?,
             expected: local.expected.clone(),
             from: local.directory.clone(),
             found: None,
@@ -204,6 +209,20 @@ fn held(file: &ExpectedFile, found: Option<&Found>) -> Held {
     }
 }
 
+/// The text of the release: the entry of the changelog as it is written, and how to verify the files.
+///
+/// # Errors
+/// The declared changelog has no entry for the version.
+fn notes(release: &ReleaseContext) -> anyhow::Result<String> {
+    let verify = "Verify the files with SHA256SUMS and its signatures.";
+    let Some(file) = &release.declaration().changelog else { return Ok(format!("{verify}\n")) };
+    let content = release.tree.content(file)?.with_context(|| format!("the commit has no {file}"))?;
+    let tag = release.tag.as_ref().map_or("", |tag| tag.name.as_str());
+    let query = NotesQuery { file, version: release.version.as_str(), tag };
+    let text = ReleaseNotes::text(&content, query).map_err(Failure::rejected)?;
+    Ok(format!("{text}\n\n{verify}\n"))
+}
+
 fn upload(name: &str) -> String {
     format!("upload {name}")
 }
@@ -236,8 +255,8 @@ impl Target for GithubTarget {
 
     fn act(&mut self, step: &str) -> anyhow::Result<String> {
         if step == CREATE {
-            let (prerelease, list) = (may_be_candidate(&self.version), "Verify it with SHA256SUMS and its signatures.");
-            let new = NewRelease { tag: &self.tag.name, title: &self.title, body: list, prerelease };
+            let prerelease = may_be_candidate(&self.version);
+            let new = NewRelease { tag: &self.tag.name, title: &self.title, body: &self.notes, prerelease };
             let release = self.api.create_draft(&new)?;
             let evidence = release.html_url.clone();
             self.found = Some(Found { release, assets: Vec::new(), checksums: BTreeMap::new() });

@@ -39,7 +39,10 @@ impl Target for ImagesTarget<'_> {
         }
         let planned = self.plan()?;
         let problems = planned.problems();
-        let held = if !problems.is_empty() {
+        let held = if planned.waits_for_quorum() {
+            // Drafts are made before, and this stage is not reached without the quorum.
+            Held::Absent
+        } else if !problems.is_empty() {
             let found: Vec<String> = problems.iter().map(|one| format!("{}: {}", one.what, one.found)).collect();
             let remedy: Vec<&str> = problems.iter().filter_map(|one| one.remedy.as_deref()).collect();
             Held::Other(Conflict { found: found.join("; "), remedy: remedy.join("; ") })

@@ -7,6 +7,7 @@ use super::Options;
 use super::deb::DebTarget;
 use super::github::GithubTarget;
 use super::images::ImagesTarget;
+use super::pypi::PypiTarget;
 use super::served::ServedFiles;
 use crate::commands::release::policy::SigningPolicy;
 use crate::commands::release::{check, policy};
@@ -206,6 +207,7 @@ impl LocalRelease {
                 key: options.key.clone(),
                 without_proof: options.without_proof.clone(),
             }),
+            PublishTarget::Pypi(pypi) => Box::new(PypiTarget::new(declared.name(), pypi, self)),
             PublishTarget::Github(repository) => Box::new(GithubTarget::new(declared.name(), repository, self)?),
         })
     }

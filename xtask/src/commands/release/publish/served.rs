@@ -2,15 +2,13 @@
 
 use anyhow::Context as _;
 
+use super::web::{self, Wanted};
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
-use drydock_http::{Client, Method, NetworkEnv, Request, RetryPolicy, Url};
+use drydock_http::Url;
 use drydock_release::publish::files::FilesTarget;
 use drydock_release::publish::{ExpectedFile, Held, ObservedStep, Stage, Target};
 use drydock_release::sign::Incoming;
-
-/// The most redirects that are followed.
-const MOST_REDIRECTS: usize = 5;
 
 /// A directory of files that a web server offers.
 pub(super) struct ServedFiles {
@@ -69,24 +67,10 @@ impl Target for ServedFiles {
 
 /// Gets an address, following redirects.
 fn fetch(address: &str) -> anyhow::Result<drydock_http::Response> {
-    let mut url = Url::parse(address).with_context(|| Failure::Usage(format!("{address} is not a valid URL")))?;
-    let environment = NetworkEnv::new(&|name| std::env::var_os(name));
-    for _ in 0..=MOST_REDIRECTS {
-        let proxy = if url.is_loopback() { None } else { environment.proxy_for(url.authority())? };
-        let roots = if url.is_secure() { environment.roots()? } else { Default::default() };
-        let client = Client::new(RetryPolicy { tries: 3, ..RetryPolicy::default() }, &roots, proxy.as_ref())?;
-        // Caches on the way are asked to look at the origin.
-        let request = Request::new(Method::GET, &url).header("cache-control", "no-cache");
-        let response = client.send(&request)?;
-        if response.is_success() {
-            return Ok(response);
-        }
-        match response.header("location").and_then(|location| url.join(location)) {
-            Some(next) if (300..400).contains(&response.status) => url = next,
-            Some(_) | None => {
-                return Err(response.refusal("is `url` that of the directory that the web server offers?").into());
-            }
-        }
+    let url = Url::parse(address).with_context(|| Failure::Usage(format!("{address} is not a valid URL")))?;
+    let response = web::get(&url, &Wanted { accept: "*/*", may_leave_origin: true, ..Wanted::default() })?;
+    if response.is_success() {
+        return Ok(response);
     }
-    Err(Failure::remote(format!("{address} redirects more than {MOST_REDIRECTS} times")))
+    Err(response.refusal("is `url` that of the directory that the web server offers?").into())
 }
