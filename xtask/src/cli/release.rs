@@ -35,6 +35,8 @@ pub(crate) enum ReleaseCommand {
     Sign(ReleaseSign),
     /// Publish a signed release to all declared targets, read it back and compare; continues after any interruption
     Publish(ReleasePublish),
+    /// Rehearse the whole release against stand-ins on this machine, with throw-away keys; the project is only read
+    Rehearse(ReleaseRehearse),
 }
 
 /// The options that select a release.
@@ -188,6 +190,23 @@ pub(crate) struct ReleasePublish {
     /// Address of Launchpad's API
     #[arg(long, value_name = "URL", env = "DRYDOCK_LAUNCHPAD_API", default_value = "https://api.launchpad.net/devel")]
     pub api: String,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `cargo xtask release rehearse`
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ReleaseRehearse {
+    /// Commit to rehearse
+    #[arg(long, value_name = "REVISION", default_value = "HEAD")]
+    pub commit: String,
+    /// Version to rehearse, which the version files and the changelog must have [default: that of the commit's tag or version file]
+    #[arg(long = "as", value_name = "VERSION")]
+    pub as_version: Option<Version>,
+    /// Directory for everything that comes out of it [default: `rehearsal` in the state directory]
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

@@ -1,4 +1,4 @@
-//! `cargo xtask release`: check, build, prove, verify, sign, publish.
+//! `cargo xtask release`: check, build, prove, verify, sign, publish, rehearse.
 
 use super::Context;
 use super::release_context::{DeclaredCommit, ReleaseContext, ReleaseSelector};
@@ -11,6 +11,7 @@ pub(super) mod policy;
 pub(super) mod prove;
 pub(crate) mod proved;
 mod publish;
+mod rehearse;
 mod sign;
 mod verify;
 
@@ -38,6 +39,7 @@ impl cli::Release {
             Some(ReleaseCommand::Verify(verify)) => verify.run(place),
             Some(ReleaseCommand::Sign(sign)) => sign.run(&Context::find(place)?),
             Some(ReleaseCommand::Publish(publish)) => publish.run(&Context::find(place)?),
+            Some(ReleaseCommand::Rehearse(rehearse)) => rehearse.run(&Context::find(place)?),
         }
     }
 }

@@ -2,6 +2,6 @@
 
 mod commands;
 mod executed;
-mod fake;
+pub(crate) mod fake;
 mod runner_output;
 mod workflows;

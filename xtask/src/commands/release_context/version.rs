@@ -102,7 +102,7 @@ impl DeclaredCommit {
     }
 
     /// The version that the first version file holds.
-    fn in_version_file(&self) -> anyhow::Result<Option<Version>> {
+    pub(in crate::commands) fn in_version_file(&self) -> anyhow::Result<Option<Version>> {
         let Some(file) = self.declaration.version_files.first() else { return Ok(None) };
         let tree = self.sources()?;
         let Some(entry) = tree.get(&file.path) else { return Ok(None) };

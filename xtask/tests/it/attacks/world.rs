@@ -134,6 +134,8 @@ impl World {
     pub(crate) fn run(&self, directory: &Path, args: &[&str]) -> Finished {
         let mut command = Command::new(xtask_binary());
         command.args(args).current_dir(directory).env_remove("CI").env("GNUPGHOME", self.at("keyring"));
+        // Debian's Python has Debian's packages.
+        command.env("PATH", format!("/usr/bin:{}", std::env::var("PATH").unwrap_or_default()));
         command.stdin(std::process::Stdio::null()).output().unwrap().into()
     }
 

@@ -14,7 +14,7 @@ use super::fixture::{has_tools, key, run};
 use crate::release::fixture::{commit, project};
 use crate::support::{Finished, Project, need, text};
 
-pub(super) const CONTROL: &str = "Source: words\nSection: misc\nPriority: optional\nMaintainer: A Name <name@example.org>\n\
+pub(crate) const CONTROL: &str = "Source: words\nSection: misc\nPriority: optional\nMaintainer: A Name <name@example.org>\n\
     Build-Depends: debhelper-compat (= 13)\nStandards-Version: 4.6.2\n\nPackage: words\nArchitecture: all\nDescription: some words\n";
 
 /// A server, ended with this value.

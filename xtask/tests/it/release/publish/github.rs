@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use drydock_github::stand_in::{Fault, StandIn, State};
+
 use super::Release;
-use super::forge::{Fault, Forge, State};
+use super::TOKEN;
 use super::killed::killed_at;
 use crate::support::{git, need_tools, text};
 
 impl Release {
     /// The object of the tag `v1.1`.
-    fn object(&self, tag: &str) -> String {
+    pub(super) fn object(&self, tag: &str) -> String {
         git(self.world.project.path(), &["rev-parse", tag]).trim().to_owned()
     }
 
@@ -22,7 +24,7 @@ impl Release {
     }
 
     #[track_caller]
-    fn check_github(&self, state: &State, is_draft: bool) {
+    pub(super) fn check_github(&self, state: &State, is_draft: bool) {
         let [release] = state.releases.as_slice() else { panic!("{:?}", state.releases) };
         let assets: BTreeMap<String, Vec<u8>> =
             release.assets.iter().map(|(name, (_, content))| (name.clone(), content.clone().unwrap())).collect();
@@ -35,7 +37,7 @@ impl Release {
 #[test]
 fn a_release_on_github_is_a_draft_until_everything_is_there() {
     let Some(mut release) = Release::new(2, "- {github: {repository: o/r}}\n") else { return };
-    let forge = Forge::start();
+    let forge = StandIn::start("o/r", TOKEN).unwrap();
     release.github = Some(forge.address.clone());
     release.refused(7, &["GitHub has no tag v1.1", "push origin v1.1"]);
     forge.state().tags.insert("v1.1".into(), "0".repeat(40));
@@ -84,7 +86,7 @@ fn a_release_on_github_is_a_draft_until_everything_is_there() {
 #[test]
 fn whatever_github_answers_there_is_one_whole_release() {
     let Some(mut release) = Release::new(1, "- {github: {repository: o/r}}\n") else { return };
-    let forge = Forge::start();
+    let forge = StandIn::start("o/r", TOKEN).unwrap();
     release.github = Some(forge.address.clone());
     release.sign("alice");
     let journal = release.world.project.state().join("publish/1.1.jsonl");
@@ -93,10 +95,10 @@ fn whatever_github_answers_there_is_one_whole_release() {
         let mut state = forge.state();
         *state = State::default();
         state.tags.insert("v1.1".into(), release.object("v1.1"));
-        state.fault = fault;
+        state.fault = fault.map(|(start, fault)| (start.to_owned(), fault));
     };
     const CREATE: &str = "POST /repos/o/r/releases";
-    const UPLOAD: &str = "POST /uploads";
+    const UPLOAD: &str = "POST /repos/o/r/releases/";
     const PUBLISH: &str = "PATCH ";
     const LIST: &str = "GET /repos/o/r/releases?";
     const READ: &str = "GET /repos/o/r/releases/assets";
@@ -127,7 +129,11 @@ fn whatever_github_answers_there_is_one_whole_release() {
         clear(Some((request, fault.clone())));
         let said = release.publish(&[]);
         assert_eq!(said.code(), code, "{request} {fault:?}: {}", said.transcript());
-        assert!(!said.transcript().contains(super::forge::TOKEN));
+        assert!(!said.transcript().contains(TOKEN));
+        println!(
+            "| github | {request} {fault:?} | {code} | {} |",
+            if code == 0 { "goes on" } else { "a draft, or nothing" }
+        );
         forge.state().fault = None;
         release.published(&[]);
         release.check_github(&forge.state(), false);

@@ -21,7 +21,7 @@ pub(super) fn killed_at(release: &Release, journal: &Path, call: &str, count: us
     command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
     command.args(["-P", &text(journal), "-e", &format!("inject={call}:signal=SIGKILL:when={count}")]);
     command.arg("--").arg(xtask_binary()).args(["--project", &project, "release", "publish"]);
-    command.args(["--without-proof", "made by a test"]);
+    command.args(["--without-proof", "made by a test", "--key", "alice@example.org"]);
     release.surround(&mut command, Path::new(&project));
     let output = command.output().unwrap();
     if output.status.success() {
