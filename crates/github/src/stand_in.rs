@@ -1,5 +1,5 @@
 //! GitHub's releases on this machine, for rehearsals and tests: a server that behaves as GitHub does for tags, drafts, files and
-//! immutable releases, and that fails when it is told to. It never leaves the machine.
+//! immutable releases, and that fails as a test asks it to. It never leaves the machine.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};

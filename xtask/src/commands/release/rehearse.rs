@@ -72,7 +72,7 @@ struct Step {
 struct Rehearsal {
     stage: Stage,
     servers: Servers,
-    folder: PathBuf,
+    results: PathBuf,
     steps: Vec<Step>,
 }
 
@@ -100,12 +100,12 @@ impl cli::ReleaseRehearse {
             },
         };
         let _lock = ctx.lock("rehearsal.lock", "another rehearsal")?;
-        let folder = self.into.map(std::path::absolute).transpose()?;
-        let folder = folder.unwrap_or_else(|| ctx.state.root().join("rehearsal"));
-        empty(&folder)?;
+        let results = self.into.map(std::path::absolute).transpose()?;
+        let results = results.unwrap_or_else(|| ctx.state.root().join("rehearsal"));
+        empty(&results)?;
         // The path of a socket of gpg's agent may not be long.
         let secret = Scratch::new("rehearsal")?;
-        let stage = Stage::new(&folder, secret.path())?;
+        let stage = Stage::new(&results, secret.path())?;
         let project = &ctx.declarations.project;
         output::err(format_args!("== clone {}", commit.id.short()));
         stage.clone(project, commit.id.as_str())?;
@@ -118,7 +118,7 @@ impl cli::ReleaseRehearse {
         let people = stage.people(quorum)?;
         let captain = people.first().map_or_else(String::new, |person| person.key.clone());
         output::err("== start the stand-ins");
-        let mut servers = Servers::new(&folder, &stage.secret, &captain, &release)?;
+        let mut servers = Servers::new(&results, &stage.secret, &captain, &release)?;
         let rewritten = declarations::rewrite(&release, images.as_deref(), &mut servers)?;
         let mut files = vec![(RELEASE, rewritten.release.as_str())];
         files.extend(rewritten.images.as_deref().map(|text| (IMAGES, text)));
@@ -127,7 +127,7 @@ impl cli::ReleaseRehearse {
         if let Some(github) = &servers.github {
             github.state().tags.insert(tag.clone(), object.clone());
         }
-        let mut rehearsal = Rehearsal { stage, servers, folder: folder.clone(), steps: Vec::new() };
+        let mut rehearsal = Rehearsal { stage, servers, results: results.clone(), steps: Vec::new() };
         let mut not_rehearsed = rewritten.left_out.clone();
         let has = |kind: &str| rewritten.kinds.iter().any(|one| one == kind);
         if has("deb") || has("images") {
@@ -137,7 +137,7 @@ impl cli::ReleaseRehearse {
         let of = image::Release { version: version.as_str(), commit: &head, tag: &tag, object: &object };
         let succeeded = rehearsal.play(&people, stand_ins, &of)?;
         if let Some(github) = &rehearsal.servers.github {
-            keep_github(github, &folder)?;
+            keep_github(github, &results)?;
         }
         rehearsal.stage.end();
         let rehearsed = Rehearsed {
@@ -150,10 +150,10 @@ impl cli::ReleaseRehearse {
             targets: rewritten.kinds,
             not_rehearsed,
             seconds: began.elapsed().as_secs_f64(),
-            directory: folder.clone(),
+            directory: results.clone(),
         };
         let json = format!("{}\n", serde_json::to_string_pretty(&rehearsed)?);
-        paths::write_atomically(&folder.join(RESULT), json.as_bytes())?;
+        paths::write_atomically(&results.join(RESULT), json.as_bytes())?;
         match self.format {
             cli::Format::Json => output::out(json.trim_end()),
             cli::Format::Text => output::out(rehearsed.shown()),
@@ -227,7 +227,7 @@ impl Rehearsal {
         let run = Contained { merged: true, ..Contained::new(&argv, &self.stage.project, environment) };
         let done = run.run()?;
         let number = self.steps.len() + 1;
-        let log = self.folder.join("logs").join(format!("{number:02}-{}.txt", act.name.replace([' ', ','], "-")));
+        let log = self.results.join("logs").join(format!("{number:02}-{}.txt", act.name.replace([' ', ','], "-")));
         fs::write(&log, &done.stdout).with_context(|| format!("cannot write {}", log.display()))?;
         let code = done.status.code();
         let succeeded = code == Some(i32::from(act.expected.code()));
@@ -247,24 +247,24 @@ fn failure(printed: &[u8], code: Option<i32>) -> String {
 }
 
 /// Makes a directory that is empty, or has an earlier rehearsal, which is removed.
-fn empty(folder: &Path) -> anyhow::Result<()> {
-    let cannot = || format!("cannot make {}", folder.display());
-    if folder.join(RESULT).is_file() || folder.join("project/.git").is_dir() {
-        fs::remove_dir_all(folder).with_context(cannot)?;
+fn empty(results: &Path) -> anyhow::Result<()> {
+    let cannot = || format!("cannot make {}", results.display());
+    if results.join(RESULT).is_file() || results.join("project/.git").is_dir() {
+        fs::remove_dir_all(results).with_context(cannot)?;
     }
-    fs::create_dir_all(folder).with_context(cannot)?;
-    if fs::read_dir(folder).with_context(cannot)?.next().is_some() {
-        let text = format!("{} is not empty, and is not a rehearsal; name another directory", folder.display());
+    fs::create_dir_all(results).with_context(cannot)?;
+    if fs::read_dir(results).with_context(cannot)?.next().is_some() {
+        let text = format!("{} is not empty, and is not a rehearsal; name another directory", results.display());
         return Err(Failure::usage(text));
     }
     Ok(())
 }
 
 /// Writes what the stand-in for GitHub has to the directory.
-fn keep_github(github: &StandIn, folder: &Path) -> anyhow::Result<()> {
+fn keep_github(github: &StandIn, results: &Path) -> anyhow::Result<()> {
     let state = github.state();
     for release in &state.releases {
-        let directory = folder.join("github").join(release.tag.replace('/', "-"));
+        let directory = results.join("github").join(release.tag.replace('/', "-"));
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let kind = if release.draft { "draft" } else { "published" };
         let latest = if state.latest == release.tag { ", latest" } else { "" };

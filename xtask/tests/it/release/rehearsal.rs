@@ -146,8 +146,8 @@ fn any_project_is_rehearsed_and_what_fails_is_shown() {
     {
         assert!(said.stdout.contains(words), "{words}: {}", said.transcript());
     }
-    let folder = project.state().join("rehearsal");
-    assert!(folder.join("published/1-directory/1.0/SHA256SUMS").exists() && folder.join("github/v1.0").is_dir());
+    let results = project.state().join("rehearsal");
+    assert!(results.join("published/1-directory/1.0/SHA256SUMS").exists() && results.join("github/v1.0").is_dir());
     assert_eq!(git(project.path(), &["tag"]), "");
 
     // Again, without programs: their part is named, and the rest is rehearsed.

@@ -100,7 +100,7 @@ pub(super) fn rewrite(release: &str, images: Option<&str>, servers: &mut Servers
     });
     let release = document.document();
     let parsed = Release::parse(&release, Path::new("packaging/release.yaml"))?;
-    require_local(&parsed, servers.folder())?;
+    require_local(&parsed, servers.results())?;
     Ok(Rewritten { release, images, left_out, kinds, keys })
 }
 
@@ -137,12 +137,12 @@ fn shown(missing: &[Needed]) -> String {
 }
 
 /// Fails unless every target is on this machine, whatever was rewritten.
-fn require_local(release: &Release, folder: &Path) -> anyhow::Result<()> {
-    let folder = folder.display().to_string();
+fn require_local(release: &Release, results: &Path) -> anyhow::Result<()> {
+    let results = results.display().to_string();
     for target in &release.publish {
         let is_local = match target {
             PublishTarget::Files(files) => match &files.access {
-                FileAccess::Local => files.path.to_string().starts_with(&folder),
+                FileAccess::Local => files.path.to_string().starts_with(&results),
                 FileAccess::Sftp { host, .. } => host.starts_with("127.0.0.1:"),
                 FileAccess::Rsync => files.path.to_string().starts_with("rsync://127.0.0.1:"),
             },

@@ -29,7 +29,7 @@ const MODULE: &str = "published";
 /// A program that a stand-in needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Needed {
-    /// Its name.
+    /// The name of the program.
     pub(super) name: &'static str,
     /// The package that has it.
     pub(super) package: &'static str,
@@ -70,7 +70,7 @@ const NEEDED: &[(&str, &[Needed])] = &[
 /// The servers, and where they keep what they got.
 pub(super) struct Servers {
     /// The directory of the rehearsal, which stays.
-    folder: PathBuf,
+    results: PathBuf,
     /// The directory of keys, passwords and settings, which does not.
     secret: PathBuf,
     /// The name of this user.
@@ -88,7 +88,7 @@ pub(super) struct Servers {
 
 impl Servers {
     /// No server yet. `release` is the declaration.
-    pub(super) fn new(folder: &Path, secret: &Path, captain: &str, release: &str) -> anyhow::Result<Servers> {
+    pub(super) fn new(results: &Path, secret: &Path, captain: &str, release: &str) -> anyhow::Result<Servers> {
         let login = exec::read_within(&["id".into(), "-un".into()], Path::new("/"), exec::Bounds::NONE)?;
         let document = Yaml::parse(release);
         let series = document.as_ref().and_then(|document| document.get("deb")?.get("series"));
@@ -97,7 +97,7 @@ impl Servers {
             _ => Vec::new(),
         };
         Ok(Servers {
-            folder: folder.to_owned(),
+            results: results.to_owned(),
             secret: secret.to_owned(),
             login,
             captain: captain.to_owned(),
@@ -111,8 +111,8 @@ impl Servers {
     }
 
     /// The directory of the rehearsal.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
+    pub(super) fn results(&self) -> &Path {
+        &self.results
     }
 
     /// The registry, as `HOST:PORT`, if there is one.
@@ -136,7 +136,7 @@ impl Servers {
         variables
     }
 
-    /// A target that stands in for the declared one of this kind, at this position of the list; or what its server needs.
+    /// A target on this machine in place of the declared one of this kind, at this position of the list; or what its server needs.
     ///
     /// # Errors
     /// A server does not start.
@@ -163,7 +163,7 @@ impl Servers {
             let path = declared.get(key).and_then(Yaml::as_text).unwrap_or("{version}");
             path.rsplit('/').next().unwrap_or(path).to_owned()
         };
-        let published = self.folder.join("published");
+        let published = self.results.join("published");
         match kind {
             "directory" | "sftp" => {
                 fs::create_dir_all(published.join(&name)).context("cannot make a directory of the rehearsal")?;
@@ -204,7 +204,7 @@ impl Servers {
 
     /// The place that packages are uploaded to.
     pub(super) fn queue(&self) -> Yaml {
-        let archive = |name: &str| Yaml::text(self.folder.join("archive").join(name).display().to_string());
+        let archive = |name: &str| Yaml::text(self.results.join("archive").join(name).display().to_string());
         let host = format!("127.0.0.1:{}", self.sshd.unwrap_or_default());
         Yaml::map([
             ("target", Yaml::text("queue")),
@@ -254,7 +254,7 @@ impl Servers {
             return Ok(port);
         }
         let port = free_port()?;
-        let published = self.folder.join("published").display().to_string();
+        let published = self.results.join("published").display().to_string();
         let ids = if rustix::process::geteuid().is_root() { "uid = 0\ngid = 0\n" } else { "" };
         let module =
             format!("[{MODULE}]\npath = {published}\nread only = no\nuse chroot = no\nmunge symlinks = no\n{ids}");
@@ -275,7 +275,7 @@ impl Servers {
             return Ok(());
         }
         let port = free_port()?;
-        let storage = self.folder.join("registry").display().to_string();
+        let storage = self.results.join("registry").display().to_string();
         let config = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage:\n  filesystem: {{rootdirectory: \"{storage}\"}}\n\
              http:\n  addr: 127.0.0.1:{port}\n"
@@ -296,7 +296,7 @@ impl Servers {
         let mut ports = [0; 2];
         for (port, name) in ports.iter_mut().zip(["index", "test-index"]) {
             *port = free_port()?;
-            let packages = self.folder.join(name);
+            let packages = self.results.join(name);
             fs::create_dir_all(&packages).context("cannot make a directory of the rehearsal")?;
             let (packages, number) = (packages.display().to_string(), port.to_string());
             let run = ["pypi-server", "run", "--host", "127.0.0.1", "--port", &number, "--disable-fallback"];
@@ -309,7 +309,7 @@ impl Servers {
 
     /// Starts an archive of reprepro, whose queue is looked at by a thread.
     fn archive(&self) -> anyhow::Result<()> {
-        let root = self.folder.join("archive");
+        let root = self.results.join("archive");
         for name in ["conf", "incoming", "tmp"] {
             fs::create_dir_all(root.join(name)).context("cannot make a directory of the rehearsal")?;
         }
@@ -363,14 +363,14 @@ impl Servers {
     /// Starts a server, and waits until it listens. A thread runs it, so that it ends with this process.
     fn serve(&self, name: &str, argv: &[&str], port: u16) -> anyhow::Result<()> {
         let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
-        let directory = self.folder.clone();
+        let directory = self.results.clone();
         // A registry would look for a collector of traces.
         let variables = BTreeMap::from([
             ("HOME".to_owned(), self.secret.join("home").display().to_string()),
             ("OTEL_TRACES_EXPORTER".to_owned(), "none".to_owned()),
         ]);
         let environment = exec::environment(&[], &variables);
-        let log = self.folder.join("logs").join(format!("{name}.txt"));
+        let log = self.results.join("logs").join(format!("{name}.txt"));
         std::thread::spawn(move || {
             let ended = Contained { merged: true, ..Contained::new(&argv, &directory, environment) }.run();
             let text = ended.map_or_else(|error| format!("{error}\n").into_bytes(), |output| output.stdout);
@@ -379,7 +379,7 @@ impl Servers {
         let started = std::time::Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if started.elapsed() > START {
-                let log = self.folder.join("logs").join(format!("{name}.txt"));
+                let log = self.results.join("logs").join(format!("{name}.txt"));
                 return Err(Failure::missing(format!("the stand-in {name} does not start; see {}", log.display())));
             }
             std::thread::sleep(Duration::from_millis(50));

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 
 use drydock_base::exec::{self, Contained};
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 
 /// A person who signs, with a throw-away key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,18 +36,18 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Empty directories. `folder` must not exist, or be that of an earlier rehearsal.
+    /// Empty directories. `results` must not exist, or be that of an earlier rehearsal.
     ///
     /// # Errors
     /// They cannot be made.
-    pub(super) fn new(folder: &Path, secret: &Path) -> anyhow::Result<Stage> {
+    pub(super) fn new(results: &Path, secret: &Path) -> anyhow::Result<Stage> {
         for name in ["home", "gnupg"] {
             let path = secret.join(name);
             fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
         }
         for name in ["logs", "published"] {
-            let path = folder.join(name);
+            let path = results.join(name);
             fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         }
         let path = |name: &str| secret.join(name).display().to_string();
@@ -62,7 +63,7 @@ impl Stage {
             variables.insert(format!("GIT_{role}_NAME"), "A rehearsal".to_owned());
             variables.insert(format!("GIT_{role}_EMAIL"), "rehearsal@example.invalid".to_owned());
         }
-        Ok(Stage { project: folder.join("project"), secret: secret.to_owned(), variables })
+        Ok(Stage { project: results.join("project"), secret: secret.to_owned(), variables })
     }
 
     /// The environment of commands: nothing of the user's but the search path and cargo's directories.
@@ -145,7 +146,8 @@ impl Stage {
             let Some((key, path)) = line.split_once(' ') else { continue };
             let there = from.join(path);
             if !there.join(".git").exists() {
-                let text = format!("the submodule {path} is not checked out; run `git submodule update --init`");
+                let update = hint::git(from, &["submodule", "update", "--init"]);
+                let text = format!("the submodule {path} is not checked out; run `{update}`");
                 return Err(Failure::missing(text));
             }
             let url = format!("{}.url", key.trim_end_matches(".path"));
