@@ -167,6 +167,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("sbuild", "sbuild", &[Check, Deb], "builds packages in clean chroots"),
     program("newuidmap", "uidmap", &[Check, Deb], "lets an unprivileged user create a chroot"),
     program("autopkgtest-virt-unshare", "autopkgtest", &[Check, Deb], "tests installed packages in fresh chroots"),
+    program("diffoscope", "diffoscope-minimal", &[Check, Deb], "tells how two builds of a package differ"),
     program(
         "sftp",
         "openssh-client",

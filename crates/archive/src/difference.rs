@@ -1,6 +1,7 @@
 //! The first difference between two archives, and its likely cause.
 
 mod container;
+pub mod content;
 
 use std::io::Read;
 use std::path::Path;
@@ -92,28 +93,26 @@ impl Pair<'_> {
     fn content(&self, position: usize, listed: &Listed) -> Result<Difference, ReadError> {
         let read = |path| read::content(path, self.format, self.limits, position, COMPARED);
         let (ours, theirs) = (read(self.expected)?, read(self.found)?);
-        let same = ours.iter().zip(&theirs).take_while(|(a, b)| a == b).count();
-        let number = ours[..same].iter().filter(|byte| **byte == b'\n').count() + 1;
-        let line = |content: &[u8]| {
-            let line = content.split(|byte| *byte == b'\n').nth(number - 1).unwrap_or_default();
-            format!("line {number} `{}`", read::shown(&String::from_utf8_lossy(line)))
-        };
+        let explained = content::explain(&ours, &theirs, &|_, _| None);
         let without_cr = |content: &[u8]| content.iter().copied().filter(|byte| *byte != b'\r').collect::<Vec<_>>();
         let text = String::from_utf8_lossy(&ours);
         let cause = if without_cr(&ours) == without_cr(&theirs) {
-            "converted line endings (git's `core.autocrlf`, or `text`/`eol` attributes)"
+            "converted line endings (git's `core.autocrlf`, or `text`/`eol` attributes)".to_owned()
         } else if text.contains("$Id$") || text.contains("$Format:") {
-            "keywords that git expanded (`ident`, `export-subst`)"
+            "keywords that git expanded (`ident`, `export-subst`)".to_owned()
         } else {
-            "another version of the file: a modified work tree, or a generator with another result"
+            explained.cause.unwrap_or_else(|| {
+                "another version of the file: a modified work tree, or a generator with another result".to_owned()
+            })
         };
+        let shown = |text: &str| format!("{} `{}`", explained.place, read::shown(text));
         Ok(Difference {
             entry: Some(listed.member.path.clone()),
             field: "content".into(),
-            expected: line(&ours),
-            found: line(&theirs),
-            byte: Some(same as u64),
-            cause: cause.into(),
+            expected: shown(&explained.first),
+            found: shown(&explained.second),
+            byte: Some(explained.byte),
+            cause,
         })
     }
 }

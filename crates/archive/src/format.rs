@@ -144,6 +144,16 @@ impl Compression {
         TABLE.iter().find(|info| info.compression == self).unwrap_or(&TABLE[0])
     }
 
+    /// The name in messages.
+    pub(crate) fn name(self) -> &'static str {
+        self.info().name
+    }
+
+    /// The first bytes of every stream.
+    pub(crate) fn magic(self) -> &'static [u8] {
+        self.info().magic
+    }
+
     /// The compression of a file whose name ends with this suffix, such as `.xz`; empty for an uncompressed file.
     pub fn from_suffix(suffix: &str) -> Option<Compression> {
         COMPRESSIONS.into_iter().find(|info| info.suffix == suffix).map(|info| info.compression)

@@ -7,6 +7,7 @@
 mod builder;
 mod chroot;
 mod difference;
+mod diffoscope;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -109,7 +110,7 @@ pub fn prove(inputs: &ProofInputs<'_>, progress: &mut dyn FnMut(&str)) -> anyhow
     let (second, seen_again) = run.build(&Build { name: "second", is_varied: true })?;
     let variations = seen.compare(&seen_again, why_not);
     let seen = difference::Seen { first: &seen, second: &seen_again, variations: &variations };
-    let differences = difference::differences(&first, &second, &seen);
+    let mut differences = difference::differences(&first, &second, &seen);
     for (name, (path, _)) in &first {
         fs::copy(path, inputs.directory.join(name)).with_context(|| format!("cannot write {name}"))?;
     }
@@ -122,6 +123,7 @@ pub fn prove(inputs: &ProofInputs<'_>, progress: &mut dyn FnMut(&str)) -> anyhow
             fs::copy(path, inputs.directory.join(format!("{name}.second")))
                 .with_context(|| format!("cannot write {name}"))?;
         }
+        differences.extend(compared(&first, &second, inputs.directory, progress)?);
         Vec::new()
     };
     Ok(Proof {
@@ -137,6 +139,37 @@ pub fn prove(inputs: &ProofInputs<'_>, progress: &mut dyn FnMut(&str)) -> anyhow
         tests,
         seconds: began.elapsed().as_secs(),
     })
+}
+
+/// Writes what diffoscope says of the packages that differ into the directory, which has both builds. Returns the lines that name
+/// the reports.
+fn compared(
+    first: &Packages,
+    second: &Packages,
+    directory: &Path,
+    progress: &mut dyn FnMut(&str),
+) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for (name, (_, checksums)) in first {
+        if second.get(name).is_none_or(|(_, other)| other.sha256 == checksums.sha256) {
+            continue;
+        }
+        let (one, other) = (directory.join(name), directory.join(format!("{name}.second")));
+        progress(&format!("compare both builds of {name}"));
+        lines.push(match diffoscope::report(&one, &other) {
+            Ok(Some(report)) => {
+                let file = directory.join(format!("{name}.diffoscope.txt"));
+                fs::write(&file, report).with_context(|| format!("cannot write {}", file.display()))?;
+                format!("all differences of {name}, by diffoscope: {}", file.display())
+            }
+            Ok(None) => {
+                let (one, other) = (one.display(), other.display());
+                format!("all differences of {name}: install `diffoscope-minimal`, then `diffoscope {one} {other}`")
+            }
+            Err(error) => format!("diffoscope does not compare {name}: {error}"),
+        });
+    }
+    Ok(lines)
 }
 
 /// The reason why the second build saw the same of a property.

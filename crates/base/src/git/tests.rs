@@ -208,14 +208,14 @@ fn one_process_answers_for_all_names_and_what_it_cannot_answer_is_none() {
     let directory = repository(&[]);
     let at = directory.path();
     git(at, &["tag", "-a", "-m", "x", "v1"]);
-    git(at, &["tag", "light"]);
+    git(at, &["tag", "plain"]);
     let one = |words: &[&str]| git(at, words);
     let found = Repository::find(at).unwrap();
     let head = found.resolve("HEAD", "commit").unwrap();
     assert_eq!(head.as_str(), one(&["rev-parse", "HEAD"]));
     assert_eq!(found.resolve("v1", "commit").as_ref(), Some(&head));
     assert_eq!(found.reference("refs/tags/v1").unwrap().as_str(), one(&["rev-parse", "refs/tags/v1"]));
-    assert_eq!(found.resolve("refs/tags/light", "tag"), None);
+    assert_eq!(found.resolve("refs/tags/plain", "tag"), None);
     for path in ["a", "b", "b/", "b/c"] {
         let expected = one(&["rev-parse", &format!("HEAD:{}", path.trim_end_matches('/'))]);
         assert_eq!(found.at(&head, path).unwrap().as_str(), expected, "{path}");
@@ -234,9 +234,9 @@ fn one_process_answers_for_all_names_and_what_it_cannot_answer_is_none() {
     // What is committed and tagged later is found by the same process.
     write(at, "later", "later\n");
     commit(at);
-    git(at, &["tag", "-f", "light"]);
+    git(at, &["tag", "-f", "plain"]);
     git(at, &["gc", "-q", "--prune=now"]);
-    let later = found.resolve("refs/tags/light", "commit").unwrap();
+    let later = found.resolve("refs/tags/plain", "commit").unwrap();
     assert_eq!(later.as_str(), one(&["rev-parse", "HEAD"]));
     let blob = found.at(&later, "later").unwrap();
     assert_eq!(found.read(&blob).unwrap().unwrap().content, b"later\n");
@@ -249,8 +249,8 @@ fn a_damaged_object_is_an_error_and_the_next_question_is_answered() {
     let found = Repository::find(at).unwrap();
     let head = found.resolve("HEAD", "commit").unwrap();
     let blob = found.at(&head, "a").unwrap();
-    let (folder, file) = blob.as_str().split_at(2);
-    let file = at.join(".git/objects").join(folder).join(file);
+    let (start, file) = blob.as_str().split_at(2);
+    let file = at.join(".git/objects").join(start).join(file);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&file, "garbage").unwrap();
     let read = found.read(&blob);

@@ -1,11 +1,12 @@
 //! The differences between the packages of two builds: which files differ, where, and which variation they hold.
 
-use std::collections::BTreeMap;
-use std::io::{self, Read as _, Write as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::Packages;
 use crate::binary::BinaryPackage;
+use drydock_archive::difference::content::explain as explain_content;
 use drydock_archive::read::{Limits, MemberKind, ReadError};
 use drydock_base::checksum::{Checksum, HashingStream};
 use drydock_base::text::printable;
@@ -14,9 +15,7 @@ use drydock_base::variations::{Observed, Variation};
 /// Files of one package that are listed.
 const MOST_FILES: usize = 20;
 /// The number of bytes of a file that are searched for a difference.
-const COMPARED: u64 = 4 << 20;
-/// The number of characters of a quoted line.
-const QUOTED: usize = 80;
+const COMPARED: u64 = 32 << 20;
 
 /// What both builds saw of their surroundings, and what was varied.
 pub(super) struct Seen<'a> {
@@ -33,11 +32,10 @@ pub(super) fn differences(first: &Packages, second: &Packages, seen: &Seen<'_>) 
             None => differing.push(format!("{name} was built only the first time")),
             Some((_, other)) if other.sha256 == checksums.sha256 => {}
             Some((other, _)) => {
-                let files = contents(path).and_then(|first| Ok((first, contents(other)?)));
-                let explained = files.map(|(first, second)| explain(&first, &second, seen));
+                let explained = explain([path, other], seen);
                 let explained = explained.unwrap_or_else(|error| vec![format!("they cannot be compared: {error}")]);
                 let more = explained.len().saturating_sub(MOST_FILES);
-                differing.push(format!("{name} differs; compare with `diffoscope`"));
+                differing.push(format!("{name} differs"));
                 differing.extend(explained.into_iter().take(MOST_FILES).map(|line| format!("  {line}")));
                 differing.extend((more > 0).then(|| format!("  and {more} more")));
             }
@@ -48,7 +46,7 @@ pub(super) fn differences(first: &Packages, second: &Packages, seen: &Seen<'_>) 
     differing
 }
 
-/// A file of a package.
+/// A file of a package, as its header and checksum tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PackedFile {
     kind: MemberKind,
@@ -56,63 +54,121 @@ struct PackedFile {
     owner: (u64, u64),
     time: u64,
     sha256: Checksum,
-    /// The beginning of its content.
-    start: Vec<u8>,
 }
 
-/// The files of a package by path; control files are below `DEBIAN`.
-fn contents(package: &Path) -> Result<BTreeMap<String, PackedFile>, ReadError> {
-    let package = BinaryPackage::open(package)?;
-    let mut files = BTreeMap::new();
-    package.visit(Limits::UNKNOWN, &mut |member, content| {
-        let (mut start, mut all) = (Vec::new(), HashingStream::new(io::sink()));
-        content.take(COMPARED).read_to_end(&mut start)?;
-        all.write_all(&start)?;
-        io::copy(content, &mut all)?;
-        let (sha256, _) = all.finish();
-        let (kind, mode, owner, time) = (member.kind.clone(), member.mode, member.owner, member.time);
-        let path = member.path.trim_start_matches("./").to_owned();
-        files.insert(path, PackedFile { kind, mode, owner, time, sha256, start });
-        Ok(())
-    })?;
-    let control = package.control.text().into_bytes();
-    let members = package.members.iter().map(|(name, (mode, content))| (name.as_str(), *mode, content));
-    for (name, mode, content) in members.chain([("control", 0o644, &control)]) {
-        let (kind, sha256, start) = (MemberKind::File, Checksum::new(content), content.clone());
-        files.insert(format!("DEBIAN/{name}"), PackedFile { kind, mode, owner: (0, 0), time: 0, sha256, start });
+/// A package with its files in their order; control files are below `DEBIAN`.
+struct Content {
+    package: BinaryPackage,
+    files: Vec<(String, PackedFile)>,
+}
+
+/// The path of a file in a package, without `./`.
+fn shown(path: &str) -> &str {
+    path.trim_start_matches("./")
+}
+
+impl Content {
+    fn read(path: &Path) -> Result<Content, ReadError> {
+        let package = BinaryPackage::open(path)?;
+        let mut files = Vec::new();
+        let control = package.control.text().into_bytes();
+        let members = package.members.iter().map(|(name, (mode, content))| (name.as_str(), *mode, content));
+        for (name, mode, content) in members.chain([("control", 0o644, &control)]) {
+            let (kind, sha256) = (MemberKind::File, Checksum::new(content));
+            files.push((format!("DEBIAN/{name}"), PackedFile { kind, mode, owner: (0, 0), time: 0, sha256 }));
+        }
+        package.visit(Limits::UNKNOWN, &mut |member, content| {
+            let mut all = HashingStream::new(io::sink());
+            io::copy(content, &mut all)?;
+            let (sha256, _) = all.finish();
+            let (kind, mode, owner, time) = (member.kind.clone(), member.mode, member.owner, member.time);
+            files.push((shown(&member.path).to_owned(), PackedFile { kind, mode, owner, time, sha256 }));
+            Ok(())
+        })?;
+        Ok(Content { package, files })
     }
-    Ok(files)
+
+    /// The beginnings of these files.
+    fn beginnings(&self, wanted: &BTreeSet<&str>) -> Result<BTreeMap<String, Vec<u8>>, ReadError> {
+        let mut found = BTreeMap::from([("DEBIAN/control".to_owned(), self.package.control.text().into_bytes())]);
+        let members = self.package.members.iter();
+        found.extend(members.map(|(name, (_, content))| (format!("DEBIAN/{name}"), content.clone())));
+        found.retain(|path, _| wanted.contains(path.as_str()));
+        self.package.visit(Limits::UNKNOWN, &mut |member, content| {
+            let path = shown(&member.path);
+            if wanted.contains(path) {
+                let mut start = Vec::new();
+                content.take(COMPARED).read_to_end(&mut start)?;
+                found.insert(path.to_owned(), start);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
 }
 
 /// What differs between the files of two packages. The checksums of files and their sizes follow from other differences.
-fn explain(
-    first: &BTreeMap<String, PackedFile>,
-    second: &BTreeMap<String, PackedFile>,
-    seen: &Seen<'_>,
-) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (path, one) in first {
-        let shown = printable(path, 200);
-        match second.get(path) {
-            None => lines.push(format!("{shown} is only in the first")),
-            Some(other) if one == other => {}
-            Some(_) if matches!(path.as_str(), "DEBIAN/md5sums" | "DEBIAN/control") && first.len() > 2 => {}
-            Some(other) => lines.push(format!("{shown}: {}", difference(one, other, seen))),
-        }
+fn explain(packages: [&Path; 2], seen: &Seen<'_>) -> Result<Vec<String>, ReadError> {
+    let [first, second] = packages;
+    let (first, second) = (Content::read(first)?, Content::read(second)?);
+    let [ours, theirs] = [&first, &second]
+        .map(|one| one.files.iter().map(|(path, file)| (path.as_str(), file)).collect::<BTreeMap<_, _>>());
+    let is_consequence = |path: &str| matches!(path, "DEBIAN/md5sums" | "DEBIAN/control") && ours.len() > 2;
+    let paths: BTreeSet<&str> = ours.keys().chain(theirs.keys()).copied().collect();
+    let pairs = paths.into_iter().map(|path| (path, ours.get(path).copied(), theirs.get(path).copied()));
+    let differing: Vec<_> = pairs
+        .filter(|(path, one, other)| one != other && !(one.is_some() && other.is_some() && is_consequence(path)))
+        .collect();
+    let wanted: BTreeSet<&str> = differing
+        .iter()
+        .filter(|(_, one, other)| one.is_some() && other.is_some())
+        .take(MOST_FILES)
+        .map(|(path, ..)| *path)
+        .collect();
+    let (mut one, mut other) = (first.beginnings(&wanted)?, second.beginnings(&wanted)?);
+    let mut lines: Vec<String> = differing
+        .iter()
+        .map(|(path, ours, theirs)| {
+            let name = printable(path, 200);
+            match (ours, theirs) {
+                (Some(ours), Some(theirs)) => {
+                    let starts = one.remove(*path).zip(other.remove(*path));
+                    format!("{name}: {}", difference((ours, theirs), starts.as_ref(), seen))
+                }
+                (Some(_), None) => format!("{name} is only in the first"),
+                (None, _) => format!("{name} is only in the second"),
+            }
+        })
+        .collect();
+    if !lines.is_empty() {
+        return Ok(lines);
     }
-    let new = second.keys().filter(|path| !first.contains_key(*path));
-    lines.extend(new.map(|path| format!("{} is only in the second", printable(path, 200))));
-    if lines.is_empty() && first == second {
-        lines.push("all files are the same, and their order or compression differs".into());
-    } else if lines.is_empty() {
-        lines.push("its control file differs".into());
-    }
-    lines
+    lines.push(if ours != theirs {
+        "its control file differs".into()
+    } else if first.files.iter().map(|(path, _)| path).ne(second.files.iter().map(|(path, _)| path)) {
+        "all files are the same, in another order (as a directory gives it)".into()
+    } else {
+        "all files are the same, and so is their order; the compression differs (its level, or its number of threads)"
+            .into()
+    });
+    Ok(lines)
 }
 
-fn difference(one: &PackedFile, other: &PackedFile, seen: &Seen<'_>) -> String {
+/// How two files of one path differ; `starts` are the beginnings of their contents.
+fn difference(
+    (one, other): (&PackedFile, &PackedFile),
+    starts: Option<&(Vec<u8>, Vec<u8>)>,
+    seen: &Seen<'_>,
+) -> String {
     if one.kind != other.kind {
-        return "its type, or the target of a link, differs".into();
+        return match (&one.kind, &other.kind) {
+            (MemberKind::Link(first), MemberKind::Link(second)) => {
+                let likely =
+                    cause(first, second, seen).map_or_else(String::new, |name| format!(" (it holds the {name})"));
+                format!("it is a link to `{}`, then to `{}`{likely}", printable(first, 80), printable(second, 80))
+            }
+            _ => "its type, or the target of a link, differs".into(),
+        };
     }
     if one.sha256 == other.sha256 {
         let fields = [
@@ -125,20 +181,11 @@ fn difference(one: &PackedFile, other: &PackedFile, seen: &Seen<'_>) -> String {
             format!("its {name} is {first}, then {second}{cause}")
         });
     }
-    let same = one.start.iter().zip(&other.start).take_while(|(a, b)| a == b).count();
-    let number = one.start[..same].iter().filter(|byte| **byte == b'\n').count();
-    let line = |content: &[u8]| {
-        let line = content.split(|byte| *byte == b'\n').nth(number).unwrap_or_default();
-        String::from_utf8_lossy(line).into_owned()
-    };
-    let (first, second) = (line(&one.start), line(&other.start));
-    let is_text = [&one.start, &other.start].iter().all(|content| std::str::from_utf8(content).is_ok());
-    let cause = cause(&first, &second, seen).map_or_else(String::new, |name| format!(" (it holds the {name})"));
-    if is_text {
-        let [first, second] = [first, second].map(|line| printable(&line, QUOTED));
-        format!("line {} is `{first}`, then `{second}`{cause}", number + 1)
-    } else {
-        format!("it differs from byte {same} on{cause}")
+    match starts {
+        Some((first, second)) if first != second => {
+            explain_content(first, second, &|one, other| cause(one, other, seen).map(str::to_owned)).to_string()
+        }
+        _ => "it differs".to_owned(),
     }
 }
 

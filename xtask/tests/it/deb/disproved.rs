@@ -65,8 +65,13 @@ fn prove(dsc: &Path, chroots: &Path) -> Command {
     command
 }
 
-const TOOLS: [(&str, &str); 4] =
-    [("sbuild", "sbuild"), ("mmdebstrap", "mmdebstrap"), ("newuidmap", "uidmap"), ("autopkgtest", "autopkgtest")];
+const TOOLS: [(&str, &str); 5] = [
+    ("sbuild", "sbuild"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("newuidmap", "uidmap"),
+    ("autopkgtest", "autopkgtest"),
+    ("diffoscope", "diffoscope-minimal"),
+];
 
 #[test]
 fn a_proof_that_is_interrupted_leaves_nothing() {
@@ -146,11 +151,16 @@ fn packages_that_must_not_be_proved() {
             "differing",
             "pwd > $(D)/tree\ndate +%z > $(D)/zone\necho $$HOME > $(D)/home\nlocale | grep LC_ALL > $(D)/locale\n\
              nproc > /dev/null; echo $(patsubst parallel=%,%,$(filter parallel=%,$(DEB_BUILD_OPTIONS))) > $(D)/jobs\n\
-             date +%N > $(D)/clock\ntouch $(D)/same\necho $$COLUMNS > $(D)/columns",
+             date +%N > $(D)/clock\ntouch $(D)/same\necho $$COLUMNS > $(D)/columns\n\
+             echo \"char x[] = \\\"at $$PWD\\\"; int main(void) { return 0; }\" > x.c\n\
+             gcc -o $(D)/program x.c\npwd | gzip -n > $(D)/packed.gz",
             "true",
             7,
             &[
                 "differing_1.0_all.deb differs",
+                "usr/share/differing/program: section .data is `at /build/first/",
+                "usr/share/differing/packed.gz: within gzip, line 1 is `/build/first/",
+                "all differences of differing_1.0_all.deb, by diffoscope: ",
                 "usr/share/differing/tree: line 1 is `/build/first/",
                 "(it holds the directory)",
                 "usr/share/differing/zone: line 1 is `+0000`, then `+1345` (it holds the time zone)",
