@@ -75,6 +75,22 @@ pub fn evaluate(balance: Balance<'_>, machines: Vec<Vec<usize>>) -> Balanced {
     search.finish()
 }
 
+/// The locks of each job, by number.
+fn numbered_locks(jobs: &[PlannedJob]) -> Vec<Vec<usize>> {
+    let mut numbers: HashMap<&str, usize> = HashMap::new();
+    jobs.iter()
+        .map(|job| {
+            job.locks
+                .iter()
+                .map(|lock| {
+                    let next = numbers.len();
+                    *numbers.entry(lock.as_str()).or_insert(next)
+                })
+                .collect()
+        })
+        .collect()
+}
+
 /// The machine's load by estimate.
 #[derive(Debug, Clone, Default)]
 struct Load {
@@ -102,6 +118,8 @@ struct Search<'a> {
     loads: Vec<Load>,
     ends: Vec<u64>,
     bound: u64,
+    /// The locks of each job, by number.
+    locks: Vec<Vec<usize>>,
 }
 
 impl<'a> Search<'a> {
@@ -134,6 +152,7 @@ impl<'a> Search<'a> {
             loads: vec![Load::default(); machines],
             ends: vec![0; machines],
             bound: 0,
+            locks: numbered_locks(balance.jobs),
         };
         search.closures = sets.into_iter().map(|set| Closure { chain: search.makespan_of(set.clone()) }).collect();
         search.bound = search.bound(machines);
@@ -248,7 +267,24 @@ impl<'a> Search<'a> {
 
     /// Milliseconds until a machine with these units ends, by simulation.
     fn end(&self, units: &[usize]) -> u64 {
-        self.balance.class.setup_ms + self.makespan_of(self.jobs(units))
+        let jobs = self.jobs(units);
+        self.balance.class.setup_ms + self.with_exclusions(&jobs, |jobs| self.makespan_of(jobs))
+    }
+
+    /// Milliseconds until these jobs end, where `makespan` knows nothing of exclusions: jobs that share a lock run one after
+    /// another, and a serial one runs when nothing else does.
+    fn with_exclusions(&self, jobs: &[usize], makespan: impl Fn(Vec<usize>) -> u64) -> u64 {
+        let (serial, others): (Vec<usize>, Vec<usize>) =
+            jobs.iter().copied().partition(|job| self.balance.jobs[*job].serial);
+        let mut locked: HashMap<usize, u64> = HashMap::new();
+        for job in &others {
+            for lock in &self.locks[*job] {
+                *locked.entry(*lock).or_default() += self.tasks[*job].duration;
+            }
+        }
+        let longest = locked.into_values().max().unwrap_or(0);
+        let together = if others.is_empty() { 0 } else { makespan(others) };
+        together.max(longest) + serial.iter().map(|job| self.tasks[*job].duration).sum::<u64>()
     }
 
     /// Moves and swaps units of the slowest machine while that helps.
@@ -298,9 +334,12 @@ impl<'a> Search<'a> {
     /// The distribution, with the ends that the orders of real runs give.
     fn finish(self) -> Balanced {
         let end = |load: &Load| {
-            let workload = self.workload(&self.jobs(&load.units));
-            let order = order(&workload, self.limits, SEED, QUICK);
-            self.balance.class.setup_ms + workload.makespan(self.limits, &order)
+            let ordered = |jobs: Vec<usize>| {
+                let workload = self.workload(&jobs);
+                let order = order(&workload, self.limits, SEED, QUICK);
+                workload.makespan(self.limits, &order)
+            };
+            self.balance.class.setup_ms + self.with_exclusions(&self.jobs(&load.units), ordered)
         };
         let ends = self.loads.iter().map(end).collect();
         let machines = self.loads.into_iter().map(|load| load.units).collect();

@@ -427,3 +427,22 @@ fn journals_from_elsewhere_are_checked_before_they_are_counted() {
     std::os::unix::fs::symlink("/dev/zero", empty.path().join("journal.jsonl")).unwrap();
     assert!(matches!(Piece::read(empty.path(), &jobs, None), Err(PieceError::NoRun)));
 }
+
+#[test]
+fn jobs_that_exclude_one_another_go_to_different_machines() {
+    let named = |prefix: &str, number: usize| PlannedJob::plain(&format!("{prefix}{number}"), prefix, &[]);
+    let mut locked: Vec<PlannedJob> = (0..2).map(|number| named("locked", number)).collect();
+    locked.iter_mut().for_each(|job| job.locks = vec!["port".into()]);
+    let mut serial: Vec<PlannedJob> = (0..2).map(|number| named("serial", number)).collect();
+    serial.iter_mut().for_each(|job| job.serial = true);
+    // Beside two that exclude nothing, each machine has one of them.
+    for (special, seconds) in [(locked, 11), (serial, 21)] {
+        let jobs: Vec<PlannedJob> = special.into_iter().chain((0..2).map(|number| named("other", number))).collect();
+        let expected = vec![known(10, 1); jobs.len()];
+        let plan = plan_of(jobs);
+        let made = split(&plan, &expected, &[class("a", 4, 16, 1)], &HashSet::new(), Goal::Shards(2)).unwrap();
+        let slowest = made.shards.iter().map(|shard| shard.expected_ms).max();
+        let apart = made.shards.iter().all(|shard| shard.jobs.iter().filter(|job| **job < 2).count() == 1);
+        assert!(slowest == Some(seconds * 1000) && apart, "{:?}", made.shards);
+    }
+}
