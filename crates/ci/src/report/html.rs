@@ -17,6 +17,7 @@ mod markup;
 mod memory;
 mod model;
 mod schedule;
+mod shards;
 mod style;
 mod table;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub(super) fn render(page: Page<'_>) -> String {
             timeline::write(html, page, &axis);
         });
         schedule::write(html, page);
+        shards::write(html, page);
         table::write(html, page);
         details::write(html, page, &mut budget);
     });

@@ -11,7 +11,7 @@ use super::ReportInput;
 use super::findings::{self, FindingFile};
 use super::native::{self, WithoutTool};
 use crate::conditions::Conditions;
-use crate::event::{AttemptRecord, JobResult, RunResult};
+use crate::event::{AttemptRecord, JobResult, RunResult, ShardRecord};
 use crate::evidence::{Leftover, Neighbour};
 use crate::outcome::Outcome;
 use crate::plan::PlannedJob;
@@ -76,9 +76,57 @@ pub struct RunFile<'a> {
     findings: Vec<FindingFile>,
     /// The number of findings that were counted, but are in neither list, because their jobs had too many.
     dropped_findings: u64,
+    /// The shards of a merged run; empty in others.
+    shards: Vec<ShardFile<'a>>,
     /// In declaration order.
     #[schemars(with = "Vec<JobFile>")]
     jobs: JobFiles<'a>,
+}
+
+/// A shard of a merged run.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct ShardFile<'a> {
+    /// Its number, such as `2/7`.
+    shard: String,
+    /// The class of its machine.
+    class: &'a str,
+    /// The identifier of its run; absent if there is none.
+    run: Option<&'a str>,
+    /// The attempt of the shard, from 1; 0 if there is no run.
+    attempt: u32,
+    /// Jobs at a time; 0 if there is no run.
+    slots: u32,
+    /// Bytes that could be reserved at once; 0 if there is no run.
+    memory: u64,
+    /// Start in Unix milliseconds; 0 if there is no run.
+    started: i64,
+    /// End in Unix milliseconds; 0 if there is no run.
+    ended: i64,
+    /// Milliseconds that were planned for it, with the set-up of its machine.
+    planned_ms: u64,
+    /// The number of its own jobs.
+    jobs: usize,
+    /// What is wrong with it, in one sentence.
+    trouble: Option<&'a str>,
+}
+
+impl<'a> ShardFile<'a> {
+    fn new(record: &'a ShardRecord) -> ShardFile<'a> {
+        ShardFile {
+            shard: record.shard.to_string(),
+            class: &record.class,
+            run: record.run.as_deref(),
+            attempt: record.attempt,
+            slots: record.slots,
+            memory: record.memory,
+            started: record.began,
+            ended: record.ended,
+            planned_ms: record.expected_ms,
+            jobs: record.jobs,
+            trouble: record.trouble.as_deref(),
+        }
+    }
 }
 
 /// The jobs, each of which is made when it is written: all of them together would need much memory.
@@ -203,6 +251,7 @@ pub(super) fn render(input: ReportInput<'_>, to: &mut dyn io::Write) -> anyhow::
         warnings: run.warnings.clone(),
         findings: findings::files(run, causes),
         dropped_findings: findings::dropped(run),
+        shards: input.run.shards.iter().map(ShardFile::new).collect(),
         jobs: JobFiles(input),
     };
     serde_json::to_writer_pretty(&mut *to, &file)?;
