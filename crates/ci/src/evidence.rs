@@ -199,6 +199,11 @@ pub enum SupervisorLoss {
     },
     /// A daemon killed the cgroup that it was in.
     Userspace(UserspaceKill),
+    /// Its machine was lost: another one reads what had arrived from it.
+    Machine {
+        /// The moment of the last event that arrived, in Unix milliseconds.
+        heard: i64,
+    },
     /// Nothing proves what happened.
     Unknown {
         /// The rise of the machine's count of out-of-memory kills since the start of the run.

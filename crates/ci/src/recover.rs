@@ -52,8 +52,9 @@ pub fn loss(run: &Run) -> Option<SupervisorLoss> {
 }
 
 /// Ends a run that was recorded on another machine, which went away: what was running there is lost, and no command about runs
-/// looks for its processes on this machine.
-pub fn end_elsewhere(run: &mut Run) {
+/// looks for its processes on this machine. `is_closed` says that the machine itself has closed the run, so that only Drydock was
+/// killed there.
+pub fn end_elsewhere(run: &mut Run, is_closed: bool) {
     if let Some(started) = &mut run.started {
         started.group = None;
     }
@@ -64,7 +65,8 @@ pub fn end_elsewhere(run: &mut Run) {
         .iter()
         .zip(&run.jobs)
         .filter_map(|(planned, job)| {
-            let record = lost(job.in_flight.as_ref()?, planned.expect_exit, at, None);
+            let machine = Some(SupervisorLoss::Machine { heard: at }).filter(|_| !is_closed);
+            let record = lost(job.in_flight.as_ref()?, planned.expect_exit, at, machine);
             Some((planned.name.clone(), record))
         })
         .collect();

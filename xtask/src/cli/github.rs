@@ -29,6 +29,9 @@ pub(crate) struct RerunGithub {
     /// A job of the workflow to run again, with those that need it; may be repeated [default: all that failed]
     #[arg(long = "job", value_name = "NAME", requires = "github")]
     pub named: Vec<String>,
+    /// Text of a comment that asks for it: `/rerun RUN [JOB]`; used where --github is empty
+    #[arg(long, value_name = "TEXT", requires = "github")]
+    pub comment: Option<String>,
     /// How GitHub is asked.
     #[command(flatten)]
     pub on: OnGithub,

@@ -22,7 +22,7 @@ pub(crate) struct PlanGithub {
     /// Time within which all shards are to end, such as 10m; as few shards as possible are made
     #[arg(long, value_name = "TIME", group = "size", requires = "github", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// File to write the plan to. Jobs that make what others share, or what tests are listed from, are run first, and
+    /// File to write the plan to; one archive with all that belongs to it if it ends in .tar.gz. Jobs that make what others share, or what tests are listed from, are run first, and
     /// their results are put beside the file. Without it, nothing is run
     #[arg(long, value_name = "FILE", requires = "github")]
     pub output: Option<PathBuf>,
@@ -41,24 +41,34 @@ pub(crate) struct ShardOptions {
     /// File that `ci plan --github --output` wrote
     #[arg(long, value_name = "FILE", requires = "shard")]
     pub plan: Option<PathBuf>,
-    /// Directory of this shard's previous attempt: only what failed or has no result there is run again
+    /// Directory with this shard's previous attempts, packed or not: only what failed or has no result there is run again
     #[arg(long, value_name = "DIR", requires = "shard")]
     pub previous: Option<PathBuf>,
-    /// Directory to copy the finished run to, for `ci merge` [default: it stays in the state directory]
-    #[arg(long, value_name = "DIR", requires = "shard")]
+    /// Directory to copy the finished run to, for `ci merge`; a file if it ends in .tar.gz [default: it stays in the state
+    /// directory]
+    #[arg(long, value_name = "DIR|FILE", requires = "shard")]
     pub output: Option<PathBuf>,
+    /// While jobs run, upload the journal as the artifact NAME-1, NAME-2 … of the run of GitHub Actions; older ones are deleted
+    #[arg(long, value_name = "NAME", requires_all = ["shard", "runtime"])]
+    pub upload_journal: Option<String>,
+    /// Wait between two uploads of the journal
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
+    pub upload_every: Duration,
+    /// File with the address and the token that the runner gives actions, as JSON (`url`, `token`); it is deleted at once
+    #[arg(long, value_name = "FILE", requires = "upload_journal")]
+    pub runtime: Option<PathBuf>,
 }
 
 /// `cargo xtask ci merge`
 #[derive(Debug, Args)]
 pub(crate) struct CiMerge {
-    /// Directories of shards, or directories that hold those of several
+    /// Directories of shards, packed or not, or directories that hold those of several
     #[arg(value_name = "DIR", required = true)]
     pub directories: Vec<PathBuf>,
     /// File that `ci plan --github --output` wrote
     #[arg(long, value_name = "FILE")]
     pub plan: PathBuf,
-    /// Directory to copy the merged run to [default: it stays in the state directory]
+    /// Directory to copy the merged run to; a file if it ends in .tar.gz [default: it stays in the state directory]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Exit with code 6 if a job was flaky
@@ -81,6 +91,12 @@ pub(crate) struct CiExport {
     /// What to write
     #[arg(long, value_enum, default_value_t = ExportFormat::Run)]
     pub format: ExportFormat,
+    /// Write the last run only if it is this shard of --plan, and only if there is no such file yet: after `ci --shard` was killed
+    #[arg(long, value_name = "I/N", requires = "plan", conflicts_with_all = ["run", "format"])]
+    pub shard: Option<ShardNumber>,
+    /// File that `ci plan --github --output` wrote
+    #[arg(long, value_name = "FILE", requires = "shard")]
+    pub plan: Option<PathBuf>,
 }
 
 /// Files of runs.

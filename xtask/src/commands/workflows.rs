@@ -24,6 +24,7 @@ use drydock_config::yaml;
 
 mod generate;
 mod rules;
+mod shell;
 
 pub(crate) use generate::{NightlyFacts, ReleaseFacts, WorkflowFacts, generate};
 
@@ -57,13 +58,19 @@ impl cli::WorkflowsCheck {
                 missing.push(package);
             }
         }
+        if !exec::is_installed(shell::BASH) {
+            missing.push(shell::BASH);
+        }
+        if !exec::is_installed(shell::SHELLCHECK) {
+            output::err("note: shellcheck is not installed, so only the syntax of scripts was checked");
+        }
         if count > 0 {
             output::out(format_args!("{} in {}", plural(count, "problem"), plural(files.len(), "file")));
             return Ok(Exit::CheckFailed);
         }
         if !missing.is_empty() {
             return Err(Failure::missing(format!(
-                "the rules found nothing, but {} did not look: install with pipx install {}",
+                "the rules found nothing, but {} did not look: install them (pipx install {})",
                 missing.join(" and "),
                 missing.join(" ")
             )));
@@ -165,6 +172,9 @@ fn own_rules(file: &Path) -> anyhow::Result<usize> {
     let tree = yaml::parse(&text, &mut problems);
     for problem in tree.iter().flat_map(rules::problems) {
         problems.push(problem);
+    }
+    if let Some(tree) = &tree {
+        shell::problems(tree)?.into_iter().for_each(|problem| problems.push(problem));
     }
     let diagnostics = Diagnostics::new(problems, file, &text);
     if !diagnostics.is_empty() {

@@ -4,4 +4,5 @@ mod commands;
 mod executed;
 pub(crate) mod fake;
 mod runner_output;
+mod setup;
 mod workflows;

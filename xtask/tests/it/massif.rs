@@ -367,6 +367,16 @@ fn a_job_is_shown_with_all_its_processes() {
     assert!(peak(&profile["peak"]) > others[0]["peak"].as_u64().unwrap());
     assert!(profile["sites"][0]["place"].as_str().unwrap().starts_with("retention (heap.c:"));
 
+    // The same from a file of the run, on another machine.
+    let file = text(&project.path().join("carried.run.tar.gz"));
+    assert_eq!(project.xtask(&["ci", "export", "--output", &file]).run().code(), 0);
+    let elsewhere = Project::new().jobs("jobs: {other: {run: ['true']}}\n");
+    let carried = elsewhere.xtask(&["ci", "massif", "show", "-R", &file, "grow"]).run();
+    assert_eq!(carried.code(), 0, "{}", carried.transcript());
+    let of_file =
+        |text: &str| text.lines().filter(|line| !line.contains("massif.")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(of_file(&carried.stdout), of_file(&shown.stdout));
+
     let printed = project.xtask(&["ci", "massif", "show", "--style", "ms_print", "grow"]).run();
     assert!(printed.stdout.contains("Number of snapshots:"), "{}", printed.transcript());
     for (source, words) in [("gorw", "no job matches `gorw`"), ("/nowhere/x", "`/nowhere/x` does not exist")] {

@@ -1,9 +1,12 @@
 //! One plan for several machines: planned, run in parts with state directories of their own, and merged.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Finished, Project, RunJson, git, text};
+use crate::support::{Finished, Project, RunJson, git, need, text};
+
+mod trace;
 
 /// A build that all need, twelve items, one that fails until a file `fixed` is there, and one that needs a big machine.
 fn project() -> Project {
@@ -11,7 +14,7 @@ fn project() -> Project {
         "runners:\n\
          \x20 hosted: {runs-on: ubuntu-24.04, cores: 2, memory: 1GiB, setup: 5s}\n\
          \x20 big: {runs-on: [self-hosted, big], cores: 8, memory: 8GiB, cost: 4}\n\
-         defaults: {memory: 16MiB, timeout: 10m}\n\
+         defaults: {memory: 16MiB, timeout: 1m}\n\
          jobs:\n\
          \x20 build: {run: [sh, -c, \"mkdir -p out && echo built >> out/b\"]}\n\
          \x20 units:\n\
@@ -105,6 +108,10 @@ fn a_plan_is_run_in_shards_and_merged_and_nothing_missing_passes() {
     }
     let html = fs::read_to_string(latest.join("report.html")).unwrap();
     assert!(html.contains("says-x11") || html.contains("telling-42"));
+    assert!(html.contains(">Shards<") && html.contains(">3/3<") && html.contains(">complete<"));
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(latest.join("run.json")).unwrap()).unwrap();
+    let shards = json["shards"].as_array().unwrap();
+    assert_eq!((shards.len(), shards[2]["class"].as_str(), shards[2]["jobs"].as_u64()), (3, Some("big"), Some(1)));
     // Every attempt is in the history once, also those of the build, and once more merging adds none.
     let lines = || fs::read_to_string(state.join("history.jsonl")).unwrap().lines().count();
     assert_eq!(lines(), 16, "15 jobs, and the build twice");
@@ -162,6 +169,27 @@ fn a_plan_is_run_in_shards_and_merged_and_nothing_missing_passes() {
     let run = RunJson::latest(&state).unwrap();
     assert!(run.jobs.iter().all(|job| job.result == "passed"));
     assert!(run.jobs.iter().all(|job| latest.join(job.attempts[0].log.as_ref().unwrap()).is_file()));
+    // Of several previous attempts, the newest counts: everything has passed there. All are given as one file each.
+    let previous = art.join("previous");
+    fs::create_dir(&previous).unwrap();
+    let file = text(&previous.join("third.tar.gz"));
+    for (from, to) in [(&before, "first"), (&again, "second")] {
+        copy(Path::new(from), &previous.join(to));
+    }
+    let third = ["--shard", &name, "--plan", &plan, "--previous", &text(&previous), "--output", &file];
+    let third = on(&project, "fresh", &third);
+    ends(&third, 0);
+    assert!(!third.stderr.contains("runs again") && !third.stderr.contains(" pass "), "{}", third.stderr);
+    // What is there twice does not matter where a later attempt completes it.
+    ends(&merge(&[art.clone(), previous.clone()]), 0);
+    fs::remove_dir_all(previous.join("first")).unwrap();
+    fs::remove_dir_all(previous.join("second")).unwrap();
+    ends(&merge(&[art.clone(), previous.clone()]), 0);
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let cut = merge(&[art.clone(), previous]);
+    ends(&cut, 7);
+    assert!(cut.stderr.contains("third.tar.gz is not used: it cannot be unpacked"), "{}", cut.stderr);
     // The previous attempt of another shard is not its own.
     let other = text(&art.join(format!("s{}", failed % 3 + 1)));
     ends(&on(&project, "fresh", &["--shard", &name, "--plan", &plan, "--previous", &other]), 2);
@@ -195,7 +223,7 @@ fn what_a_job_shares_is_built_once_and_restored_as_it_was() {
     let script = "mkdir -p out && for n in 1 2 3 4; do printf '#!/bin/sh\\necho 1..1; test -e out/lib && echo ok 1\\n' > out/t$n.t; \
                   chmod +x out/t$n.t; done; echo lib > out/real; ln -s real out/lib; echo x >> count";
     let project = Project::new().file(".gitignore", "target\nout\ncount\nart\n").file("src.c", "").jobs(&format!(
-        "defaults: {{{{memory: 16MiB, timeout: 10m}}}}\n\
+        "defaults: {{{{memory: 16MiB, timeout: 1m}}}}\n\
          jobs:\n\
          \x20 build: {{{{run: [sh, -c, \"{script}\"], share: [out]}}}}\n\
          \x20 suite: {{{{for-each: {{{{tap: \"out/*.t\", after: [build]}}}}}}}}\n\
@@ -274,13 +302,13 @@ fn what_a_job_shares_is_built_once_and_restored_as_it_was() {
 fn a_run_is_carried_in_one_file_and_rerun_elsewhere() {
     let project = project();
     ends(&project.xtask(&["ci"]).run(), 1);
+    let trace = text(&project.path().join("art.trace.json"));
+    ends(&project.xtask(&["ci", "export", "--format", "trace", "--output", &trace]).run(), 0);
+    trace::is_read_by_perfetto(&project, &trace);
     // A rerun takes over the logs of the first run, which has its own directory.
     ends(&project.xtask(&["ci", "rerun"]).run(), 1);
     let file = text(&project.path().join("art.run.tar.gz"));
     ends(&project.xtask(&["ci", "export", "--output", &file]).run(), 0);
-    let trace = text(&project.path().join("art.trace.json"));
-    ends(&project.xtask(&["ci", "export", "--format", "trace", "--output", &trace]).run(), 0);
-    check_trace(&project, &trace);
 
     let other = Project::new();
     git(other.path(), &["init", "-q"]);
@@ -314,6 +342,8 @@ fn a_run_is_carried_in_one_file_and_rerun_elsewhere() {
             .is_file())
     );
 
+    by_another_user(&project, &file);
+
     // Files that are cut or changed.
     let whole = fs::read(&file).unwrap();
     for length in [0, 100, whole.len() / 2, whole.len() - 12] {
@@ -340,29 +370,37 @@ fn a_run_is_carried_in_one_file_and_rerun_elsewhere() {
     ends(&call(&["explain", "merge", "-R", &file]), 7);
 }
 
-/// Every attempt that the run made is one complete event, with the times of run.json, and its lane has no other beside it.
-fn check_trace(project: &Project, file: &str) {
-    let run = RunJson::latest(&project.state()).unwrap();
-    let trace: serde_json::Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-    let events = trace["traceEvents"].as_array().unwrap();
-    let bars: Vec<&serde_json::Value> = events.iter().filter(|event| event["ph"] == "X").collect();
-    let names: Vec<&str> = bars.iter().map(|bar| bar["name"].as_str().unwrap()).collect();
-    assert_eq!((names.len(), names.contains(&"build"), names.contains(&"merge")), (2, true, true), "{names:?}");
-    for bar in &bars {
-        let attempt = &run.job(bar["name"].as_str().unwrap()).unwrap().attempts[0];
-        let length = (attempt.ended.unwrap() - attempt.started.unwrap()) * 1000;
-        assert_eq!(bar["dur"].as_i64().unwrap(), length);
-        for other in bars.iter().filter(|other| other["tid"] == bar["tid"] && other["name"] != bar["name"]) {
-            let span = |event: &serde_json::Value| {
-                (event["ts"].as_i64().unwrap(), event["ts"].as_i64().unwrap() + event["dur"].as_i64().unwrap())
-            };
-            assert!(span(bar).1 <= span(other).0 || span(other).1 <= span(bar).0, "{bar} {other}");
-        }
+/// The file is carried to another user, who has neither the project's owner nor the right to become root.
+fn by_another_user(project: &Project, file: &str) {
+    if !need(rustix::process::geteuid().is_root(), "becoming another user needs root") {
+        return;
     }
-    let slots: Vec<i64> = events
-        .iter()
-        .filter(|event| event["name"] == "slots in use")
-        .map(|event| event["args"]["value"].as_i64().unwrap())
-        .collect();
-    assert!(slots.iter().all(|slots| (0..=64).contains(slots)) && slots.last() == Some(&0), "{slots:?}");
+    let other = Project::within(&std::env::temp_dir());
+    git(other.path(), &["init", "-q"]);
+    git(other.path(), &["fetch", "-q", &text(project.path()), "HEAD"]);
+    git(other.path(), &["checkout", "-q", "FETCH_HEAD"]);
+    let carried = text(&other.path().join("art.run.tar.gz"));
+    fs::copy(file, &carried).unwrap();
+    let home = text(other.path());
+    let owned = std::process::Command::new("chown").args(["-R", "65534:65534", &home]).status().unwrap();
+    assert!(owned.success());
+    let call = |args: &[&str]| {
+        let through = "exec setpriv --reuid 65534 --regid 65534 --clear-groups {call}";
+        let call = other.xtask(&[&["ci"], args].concat()).env("HOME", &home);
+        call.through(&["sh", "-c", through]).run()
+    };
+    let explained = call(&["explain", "merge", "-R", &carried]);
+    ends(&explained, 0);
+    assert!(explained.stdout.contains("│ telling-42"), "{}", explained.stdout);
+    ends(&call(&["rerun", "-R", &carried]), 1);
+    fs::write(other.path().join("fixed"), "").unwrap();
+    ends(&call(&["rerun", "-R", &carried]), 0);
+    let run = RunJson::latest(&other.state()).unwrap();
+    assert_eq!((run.jobs.len(), run.jobs.iter().all(|job| job.result == "passed")), (15, true));
+    assert_eq!(fs::metadata(other.state().join("runs/latest/journal.jsonl")).unwrap().uid(), 65534);
+    // Another one, who may not write there, is told so.
+    let through = "exec setpriv --reuid 65533 --regid 65533 --clear-groups {call}";
+    let refused =
+        other.xtask(&["ci", "rerun", "-R", &carried]).env("HOME", &home).through(&["sh", "-c", through]).run();
+    assert!(refused.code() != 0 && refused.stderr.contains("Permission denied"), "{}", refused.transcript());
 }

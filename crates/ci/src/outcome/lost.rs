@@ -25,6 +25,13 @@ pub(super) fn lost_with_drydock(evidence: &Evidence) -> Lost {
         Some(SupervisorLoss::Restarted) => Lost::Supported(
             lost(0.99).and("the machine was restarted since: the kernel's identifier of this boot is another"),
         ),
+        Some(SupervisorLoss::Machine { heard }) => {
+            let heard =
+                jiff::Timestamp::from_millisecond(*heard).map_or_else(|_| "?".to_owned(), |at| format!("{at:.0}"));
+            Lost::Supported(
+                lost(0.95).and(format!("its machine was lost (a lost runner): nothing came from it after {heard}")),
+            )
+        }
         Some(SupervisorLoss::GroupKilled { group, kills }) => out_of_memory(
             MemoryScope::Machine,
             format!(
@@ -70,6 +77,12 @@ mod tests {
     fn the_end_of_drydock_is_judged_by_what_it_left() {
         check(None, "lost", 0.9, "no end of this attempt");
         check(Some(SupervisorLoss::Restarted), "lost", 0.99, "the machine was restarted");
+        check(
+            Some(SupervisorLoss::Machine { heard: 0 }),
+            "lost",
+            0.95,
+            "nothing came from it after 1970-01-01T00:00:00Z",
+        );
         let killed = SupervisorLoss::GroupKilled { group: "/sys/fs/cgroup/pod".into(), kills: 1 };
         check(
             Some(killed),

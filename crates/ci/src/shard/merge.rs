@@ -9,6 +9,7 @@ use super::trouble::Trouble;
 use super::{FrozenPlan, ShardNumber};
 use crate::capacity::Capacity;
 use crate::event::{JobResult, RunStarted, ShardRecord};
+use crate::evidence::SupervisorLoss;
 use crate::plan::Plan;
 use crate::recover;
 use crate::run::{JobState, Run};
@@ -154,6 +155,7 @@ fn named(plan: &Plan, positions: &[usize]) -> String {
 
 /// Of several runs of a shard, the one that completes all others.
 fn newest(shard: ShardNumber, mut all: Vec<Piece>) -> Result<Option<Piece>, Trouble> {
+    supersede(&mut all);
     let completes = |piece: &Piece, other: &Piece| {
         piece.identity.as_ref().is_some_and(|identity| identity.completes.contains(&other.id))
     };
@@ -163,6 +165,23 @@ fn newest(shard: ShardNumber, mut all: Vec<Piece>) -> Result<Option<Piece>, Trou
         Some(last) => Ok(Some(all.swap_remove(last))),
         None if all.is_empty() => Ok(None),
         None => Err(Trouble::Twice { shard, dirs: all.into_iter().map(|piece| piece.dir).collect() }),
+    }
+}
+
+/// Drops what a run had sent while it went on, where more of the same run is there: its end, or a later part.
+fn supersede(all: &mut Vec<Piece>) {
+    let mut at = 0;
+    while at < all.len() {
+        let (piece, known) = (&all[at], |piece: &Piece| (piece.is_closed, piece.run.result.is_some(), piece.run.last));
+        let is_old = !piece.is_closed
+            && all.iter().enumerate().any(|(other, better)| {
+                other != at && better.id == piece.id && (known(better), other) > (known(piece), at)
+            });
+        if is_old {
+            all.remove(at);
+        } else {
+            at += 1;
+        }
     }
 }
 
@@ -275,7 +294,9 @@ impl Merger<'_> {
     fn take(&mut self, job: usize, piece: &Piece, from: &str) {
         let mut state = piece.run.jobs[job].clone();
         if let Some(flight) = state.in_flight.take() {
-            let loss = recover::lost(&flight, self.plan.jobs[job].expect_exit, piece.run.last, None);
+            let machine = SupervisorLoss::Machine { heard: piece.run.last };
+            let machine = Some(machine).filter(|_| !piece.is_closed);
+            let loss = recover::lost(&flight, self.plan.jobs[job].expect_exit, piece.run.last, machine);
             state.attempts.push(loss);
             state.samples.push(flight.samples);
             state.result.get_or_insert(JobResult::Infrastructure);

@@ -53,6 +53,9 @@ pub enum PieceError {
     /// The journal has numbers that no run has.
     #[error("its journal has an impossible {0}")]
     Implausible(&'static str),
+    /// It is an archive that cannot be unpacked.
+    #[error("it cannot be unpacked: {0}")]
+    Packed(String),
     /// The directory cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] io::Error),

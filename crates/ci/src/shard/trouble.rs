@@ -105,7 +105,9 @@ impl Trouble {
     pub fn kind(&self) -> TroubleKind {
         match self {
             Trouble::Refused { error, .. } | Trouble::Unprepared(error) => match error {
-                PieceError::Seal(_) | PieceError::Journal(_) | PieceError::Implausible(_) => TroubleKind::Tampered,
+                PieceError::Seal(_) | PieceError::Journal(_) | PieceError::Implausible(_) | PieceError::Packed(_) => {
+                    TroubleKind::Tampered
+                }
                 PieceError::NoRun | PieceError::Unreadable(_) => TroubleKind::Misused,
             },
             Trouble::NotAShard(_)

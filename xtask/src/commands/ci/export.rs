@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::session::{copy_attempts, copy_file};
+use super::shards::{Unpacked, pack_run};
 use super::{Context, is_last, recorded, recorded_in};
 use crate::cli::{self, ExportFormat};
 use crate::exit::Exit;
@@ -18,13 +19,19 @@ use drydock_ci::history::History;
 use drydock_ci::journal::Journal;
 use drydock_ci::plan::Plan;
 use drydock_ci::report::commands::Commands;
-use drydock_ci::report::{self, REPORTS, Reports, trace};
+use drydock_ci::report::{self, Reports, trace};
 use drydock_ci::retell;
 use drydock_ci::run::Run;
-use drydock_ci::shard::{self, SEAL, Sealed};
+use drydock_ci::shard::{self, SEAL, Sealed, ShardNumber};
 
 impl cli::CiExport {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        if let (Some(number), Some(plan)) = (self.shard, &self.plan) {
+            if self.output.exists() {
+                return Ok(Exit::Success);
+            }
+            check_shard(&ctx.state, number, plan)?;
+        }
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
         match self.format {
             ExportFormat::Run => export(&ctx.state, &dir, run, &self.output)?,
@@ -40,6 +47,22 @@ impl cli::CiExport {
         output::out(format_args!("{}", self.output.display()));
         Ok(Exit::Success)
     }
+}
+
+/// The last run is this shard of this plan.
+fn check_shard(state: &State, number: ShardNumber, plan: &Path) -> anyhow::Result<()> {
+    let mut unpacked = Unpacked::new()?;
+    let (_, checksum) = super::shards::read_plan(&unpacked.plan(plan)?)?;
+    let (dir, run) = recorded(state, None)?;
+    let shard = run.started.as_ref().and_then(|started| started.shard.as_deref());
+    if shard.is_some_and(|shard| shard.shard == number && shard.plan == checksum) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "the last run, {}, is not shard {number} of {}: it has not begun",
+        dir.id(),
+        plan.display()
+    )))
 }
 
 /// Writes a run with everything that is known of it to one file.
@@ -69,11 +92,7 @@ fn export(state: &State, dir: &RunDir, mut run: Run, file: &Path) -> anyhow::Res
     let history = History::load(&state.history());
     report::write_all(Reports::new(Commands::default(), &run, &whole, &history).input(result))?;
     shard::seal(&whole)?;
-    let mut files = vec![SEAL.to_owned(), PLAN.to_owned()];
-    files.extend(REPORTS.iter().map(|report| report.file.to_owned()));
-    files.extend(shard::files_of(whole.root())?);
-    files.retain(|name| whole.root().join(name).is_file());
-    bundle::write(whole.root(), &dir.id(), &files, file).with_context(|| format!("cannot write {}", file.display()))
+    pack_run(&whole, file)
 }
 
 /// `true` if a run is named by the file that holds it, and not by its identifier.

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 
 use super::actions::RunnerOutput;
 use super::session::{begin, copy_attempts, make_dir};
+use super::shards::{FoundRun, Unpacked};
 use super::{Context, shards};
 use crate::cli;
 use crate::exit::Exit;
@@ -26,10 +27,12 @@ use drydock_ci::shard::{self, FrozenPlan, Merged, PREPARED, Piece, Pieces, Sourc
 
 impl cli::CiMerge {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let (frozen, checksum) = shards::read_plan(&self.plan)?;
+        let mut unpacked = Unpacked::new()?;
+        let file = unpacked.plan(&self.plan)?;
+        let (frozen, checksum) = shards::read_plan(&file)?;
         let plan = Arc::new(Plan { project: ctx.declarations.project.clone(), ..frozen.plan.clone() });
-        let found = read(&self.directories, &plan);
-        let prepared = prepared(&frozen, &self.plan, &plan);
+        let found = read(unpacked.runs(&self.directories), &plan);
+        let prepared = prepared(&frozen, &file, &plan);
         let merged = shard::merge(Pieces { frozen: &frozen, checksum, plan, prepared, found });
         let state = &ctx.state;
         state.create()?;
@@ -50,7 +53,10 @@ impl cli::CiMerge {
         }
         let shown = self.output.as_deref().unwrap_or(dir.root());
         if let Some(target) = &self.output {
-            shards::copy_run(&dir, target)?;
+            if shards::is_packed(target) {
+                shard::seal(&dir).context("cannot close the merged run; is the disk full?")?;
+            }
+            shards::hand_over(&dir, target)?;
         }
         output::out(format_args!("merged run: {}", shown.display()));
         Ok(exit(result, &merged.troubles))
@@ -58,12 +64,11 @@ impl cli::CiMerge {
 }
 
 /// The runs in the given directories.
-fn read(given: &[PathBuf], plan: &Arc<Plan>) -> Vec<(PathBuf, Result<Piece, shard::PieceError>)> {
+fn read(mut all: Vec<FoundRun>, plan: &Arc<Plan>) -> Vec<(PathBuf, Result<Piece, shard::PieceError>)> {
     let mut seen = HashSet::new();
-    let mut all = shard::directories(given);
     // The same directory by two names is one result.
-    all.retain(|dir| seen.insert(std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone())));
-    all.into_iter().map(|dir| (dir.clone(), Piece::read(&dir, plan, None))).collect()
+    all.retain(|found| seen.insert(std::fs::canonicalize(&found.shown).unwrap_or_else(|_| found.shown.clone())));
+    all.into_iter().filter_map(|found| found.read(plan)).collect()
 }
 
 /// The run that the plan was made with, if its results are needed.

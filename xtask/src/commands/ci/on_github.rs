@@ -77,7 +77,12 @@ fn of_remote(ctx: &Context) -> anyhow::Result<Repository> {
 
 impl cli::RerunGithub {
     /// Runs jobs of a run of GitHub Actions again.
-    pub(super) fn run(self, ctx: &Context, run: &str) -> anyhow::Result<Exit> {
+    pub(super) fn run(mut self, ctx: &Context, run: &str) -> anyhow::Result<Exit> {
+        // A workflow hands over what it was given, which may be nothing.
+        self.named.retain(|name| !name.is_empty());
+        let asked = self.comment.as_deref().filter(|_| run.is_empty()).map(commented).transpose()?;
+        let run = asked.as_ref().map_or(run, |(run, _)| run);
+        self.named.extend(asked.as_ref().and_then(|(_, job)| job.clone()));
         let remote = Remote::new(ctx, run, &self.on)?;
         let rerun = Rerun { run: remote.run, jobs: self.named, every: self.on.every, at_most: self.on.wait };
         let report = rerun.run(&remote.api)?;
@@ -90,6 +95,20 @@ impl cli::RerunGithub {
             Exit::CheckFailed
         })
     }
+}
+
+/// The run that a comment asks to be run again, and the job, if it names one.
+fn commented(text: &str) -> anyhow::Result<(String, Option<String>)> {
+    let line = text.lines().next().unwrap_or_default().trim();
+    let rest = line.strip_prefix("/rerun ").map(str::trim).filter(|rest| !rest.is_empty());
+    let rest = rest.ok_or_else(|| {
+        Failure::usage(format!(
+            "`{}` does not ask for a run; write `/rerun RUN` or `/rerun RUN JOB`",
+            one_line(line, 100)
+        ))
+    })?;
+    let (run, job) = rest.split_once(' ').unwrap_or((rest, ""));
+    Ok((run.to_owned(), Some(job.trim().to_owned()).filter(|job| !job.is_empty())))
 }
 
 fn print(report: &RerunReport) {
@@ -130,5 +149,24 @@ impl cli::CiFetch {
             output::out(path.display());
         }
         Ok(Exit::Success)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::commented;
+
+    #[test]
+    fn a_comment_names_a_run_and_perhaps_a_job() {
+        for (text, run, job) in [
+            ("/rerun 7", "7", None),
+            ("/rerun  https://github.com/o/r/actions/runs/7 \r\nthanks", "https://github.com/o/r/actions/runs/7", None),
+            ("/rerun 7 shard (2/7)", "7", Some("shard (2/7)")),
+        ] {
+            assert_eq!(commented(text).unwrap(), (run.to_owned(), job.map(str::to_owned)), "{text}");
+        }
+        for wrong in ["", "/rerun", "/rerun ", "rerun 7", "/rerunning 7"] {
+            assert!(commented(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::{Context, RunParameters, capacity, export, plan, recorded, stored_pla
 mod learning;
 mod parts;
 mod shard;
+mod upload;
 
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
@@ -34,6 +35,8 @@ use drydock_ci::shard::{Piece, ShardIdentity};
 use learning::{history_with, learn};
 use parts::{Begin, Ended, Setting};
 pub(super) use shard::{copy_attempts, copy_file};
+pub(super) use upload::JournalUpload;
+use upload::Uploader;
 
 /// The purpose of a session.
 pub(super) enum Goal {
@@ -56,6 +59,8 @@ pub(super) struct ShardGoal {
     pub(super) identity: ShardIdentity,
     /// The previous attempt, whose results hold for the jobs that did not fail.
     pub(super) previous: Option<Piece>,
+    /// How the journal leaves this machine while jobs run.
+    pub(super) upload: Option<JournalUpload>,
 }
 
 /// A finished run.
@@ -148,16 +153,21 @@ impl Session<'_> {
         let ended = end_what_a_killed_run_left(state);
         strange
             .extend(ended.iter().map(|command| format!("killed a process that an earlier run left behind: {command}")));
+        let mut upload = None;
         let prepared = match (goal, fresh) {
             (Goal::Fresh { .. } | Goal::Planned { .. }, Some(plan)) => new_run(state, plan)?,
             (Goal::Rerun { selectors, run }, Some(plan)) => rerun(state, plan, &selectors, run.as_deref())?,
-            (Goal::Shard(shard), Some(_)) => shard::prepare(state, *shard)?,
+            (Goal::Shard(mut shard), Some(_)) => {
+                upload = shard.upload.take();
+                shard::prepare(state, *shard)?
+            }
             (Goal::Resume, _) | (_, None) => match resume(state)? {
                 Some(prepared) => prepared,
                 None => return Ok(None),
             },
         };
         let valgrind = valgrind.map_or_else(|| plan::valgrind_version(&prepared.run.plan), Ok)?;
+        let _uploader = upload.and_then(|upload| Uploader::start(upload, &prepared.dir));
         self.supervise(prepared, capacity, strange, valgrind, &signals).map(Some)
     }
 

@@ -7,9 +7,10 @@ use anyhow::Context as _;
 
 use super::merge::{beside, unreadable};
 use super::plan::{self, Lists};
-use super::session::{Finished, Goal, Session, ShardGoal, copy_attempts, copy_file};
+use super::session::{Finished, Goal, JournalUpload, Session, ShardGoal, copy_attempts, copy_file};
 use super::{Context, RunParameters, capacity};
 use crate::cli;
+use crate::commands::step_output::step_output;
 use crate::exit::Exit;
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
@@ -27,12 +28,20 @@ use drydock_ci::shard::{
 use drydock_config::diagnostic::Problem;
 use drydock_config::jobs::{ListedTest, Runner, Suite, usual_runner};
 
+mod packed;
 mod prepare;
 mod relocate;
 
+pub(super) use packed::{FoundRun, PART, Unpacked, is_packed, pack_run};
+
 /// `ci plan --github`.
 pub(super) fn plan(ctx: &Context, command: cli::CiPlan) -> anyhow::Result<Exit> {
-    let cli::CiPlan { selectors, options, github, format } = command;
+    let cli::CiPlan { selectors, options, mut github, format } = command;
+    let packed = github.output.clone().filter(|file| is_packed(file));
+    let packing = Unpacked::new()?;
+    if packed.is_some() {
+        github.output = Some(packing.plan_to_pack());
+    }
     let parameters: RunParameters = options.into();
     let suite = plan::suite(ctx)?;
     let goal = match (github.shards, github.duration) {
@@ -107,12 +116,17 @@ pub(super) fn plan(ctx: &Context, command: cli::CiPlan) -> anyhow::Result<Exit> 
     if let Some(file) = &github.output {
         paths::write_atomically(file, &serde_json::to_vec(&frozen)?)?;
     }
+    if let Some(file) = &packed {
+        packing.pack_plan(file)?;
+    }
     let text = shard::describe(&frozen, &Shards { shards: frozen.shards.clone(), bound, notes }, &expected);
     match format {
         cli::Format::Text => output::out(text.trim_end()),
         cli::Format::Json => {
             output::err(text.trim_end());
-            output::out(format_args!("{}", shard::matrix(&frozen)));
+            let matrix = shard::matrix(&frozen).to_string();
+            step_output("matrix", &matrix)?;
+            output::out(matrix);
         }
     }
     Ok(Exit::Success)
@@ -175,19 +189,22 @@ pub(super) fn run(
     options: cli::ShardOptions,
     parameters: RunParameters,
 ) -> anyhow::Result<Exit> {
-    let cli::ShardOptions { plan: file, previous, output: target, .. } = options;
+    let cli::ShardOptions { plan: file, previous, output: target, upload_journal, upload_every, runtime, .. } = options;
     let Some(file) = file else { return Err(Failure::usage("`--shard` needs --plan FILE")) };
+    let mut unpacked = Unpacked::new()?;
+    let file = unpacked.plan(&file)?;
     let (frozen, checksum) = read_plan(&file)?;
     let Some(planned) = frozen.shard(number) else {
         let shards = frozen.shards.len();
         return Err(Failure::usage(format!("there is no shard {number} in {}, which has {shards}", file.display())));
     };
     check_project(ctx, &frozen, &file)?;
-    if let Some(target) = target.as_deref().filter(|target| target.join(JOURNAL).exists()) {
+    let is_taken = |target: &&Path| if is_packed(target) { target.exists() } else { target.join(JOURNAL).exists() };
+    if let Some(target) = target.as_deref().filter(is_taken) {
         return Err(Failure::usage(format!("{} has a run already; name another --output", target.display())));
     }
     let previous = match previous {
-        Some(dir) => self::previous(&dir, number, &frozen, checksum)?,
+        Some(dir) => self::previous(&dir, &mut unpacked, number, &frozen, checksum)?,
         None => None,
     };
     let mut identity = ShardIdentity { shard: number, plan: checksum, attempt: 1, completes: Vec::new() };
@@ -217,14 +234,16 @@ pub(super) fn run(
     for warning in warnings {
         output::err(format_args!("warning: {warning}"));
     }
-    let goal = ShardGoal { plan, identity, previous };
+    let upload = upload_journal.zip(runtime);
+    let upload = upload.map(|(name, runtime)| JournalUpload { name, runtime, every: upload_every });
+    let goal = ShardGoal { plan, identity, previous, upload };
     let finished = Session { ctx, parameters }.supervised(Goal::Shard(Box::new(goal)))?;
     let Some(finished) = finished else { return Err(Failure::infrastructure("the shard has not run")) };
     finished.print();
     shard::seal(&finished.dir).context("cannot close the run of the shard; is the disk full?")?;
     let shown = target.as_deref().unwrap_or(finished.dir.root());
     if let Some(target) = &target {
-        copy_run(&finished.dir, target)?;
+        hand_over(&finished.dir, target)?;
     }
     output::out(format_args!("shard {number}: {}", shown.display()));
     Ok(finished.result.into())
@@ -276,12 +295,21 @@ fn shard_plan(
 
 /// The newest attempt of this shard among the runs of a directory; `None` if it has no run at all, since the machine of the
 /// previous attempt was lost.
-fn previous(dir: &Path, number: ShardNumber, frozen: &FrozenPlan, plan: Checksum) -> anyhow::Result<Option<Piece>> {
-    let dirs = shard::directories(&[dir.to_owned()]);
+fn previous(
+    dir: &Path,
+    unpacked: &mut Unpacked,
+    number: ShardNumber,
+    frozen: &FrozenPlan,
+    plan: Checksum,
+) -> anyhow::Result<Option<Piece>> {
     let planned = std::sync::Arc::new(frozen.plan.clone());
-    let mut newest: Option<(u32, Piece)> = None;
-    for dir in dirs.iter().filter(|dir| dir.join(JOURNAL).exists()) {
-        let piece = Piece::read(dir, &planned, None).map_err(|error| {
+    let mut newest: Option<((u32, bool, i64), Piece)> = None;
+    for found in unpacked.runs(&[dir.to_owned()]) {
+        if found.dir.as_ref().is_ok_and(|dir| !dir.join(JOURNAL).exists()) {
+            continue;
+        }
+        let Some((dir, piece)) = found.read(&planned) else { continue };
+        let piece = piece.map_err(|error| {
             Failure::not_reproducible(format!("the previous attempt in {}: {error}", dir.display()))
         })?;
         let identity = piece.identity.as_ref();
@@ -291,7 +319,8 @@ fn previous(dir: &Path, number: ShardNumber, frozen: &FrozenPlan, plan: Checksum
                 dir.display()
             )));
         };
-        let attempt = identity.attempt;
+        // Of one attempt there may be what was sent while it went on, beside its end.
+        let attempt = (identity.attempt, piece.is_closed, piece.run.last);
         if newest.as_ref().is_none_or(|(known, _)| attempt > *known) {
             newest = Some((attempt, piece));
         }
@@ -300,6 +329,11 @@ fn previous(dir: &Path, number: ShardNumber, frozen: &FrozenPlan, plan: Checksum
         output::err(format_args!("{} has no previous attempt of shard {number}: all of its jobs run", dir.display()));
     }
     Ok(newest.map(|(_, piece)| piece))
+}
+
+/// Copies or packs a run that has ended and was sealed.
+pub(super) fn hand_over(dir: &RunDir, target: &Path) -> anyhow::Result<()> {
+    if is_packed(target) { pack_run(dir, target) } else { copy_run(dir, target) }
 }
 
 /// Copies a run that has ended, with everything that another machine needs of it.

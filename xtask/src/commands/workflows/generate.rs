@@ -51,7 +51,7 @@ pub(crate) struct ReleaseFacts {
     pub(crate) draft: bool,
 }
 
-/// What is done every night.
+/// What the nightly workflow does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NightlyFacts {
     /// All test suites.

@@ -4,6 +4,7 @@ use drydock_config::diagnostic::{Place, Problem};
 use drydock_config::yaml::{Entry, Node, Value};
 
 mod gate;
+mod references;
 mod scripts;
 mod trust;
 
@@ -18,7 +19,27 @@ pub(super) fn problems(file: &Node) -> Vec<Problem> {
     problems.extend(timeouts(&workflow));
     problems.extend(trust::secrets(&workflow));
     problems.extend(gate::gates(&workflow));
+    problems.extend(references::unknown(&workflow));
     problems
+}
+
+/// A script of a step.
+pub(super) struct Script<'a> {
+    pub(super) text: &'a str,
+    /// As the step names it.
+    pub(super) shell: Option<&'a str>,
+    pub(super) place: Place,
+}
+
+/// The scripts of all steps.
+pub(super) fn scripts(file: &Node) -> Vec<Script<'_>> {
+    let mut found = Vec::new();
+    for step in Workflow::new(file).steps {
+        if let Some((text, place)) = step.text("run") {
+            found.push(Script { text, shell: step.text("shell").map(|(shell, _)| shell), place });
+        }
+    }
+    found
 }
 
 /// The parts of a workflow, or the steps of an action.

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use crate::support::{Project, need_tools, text};
 
-const TOOLS: [(&str, &str); 3] = [
+const TOOLS: [(&str, &str); 4] = [
     ("zizmor", "pipx, then pipx install zizmor"),
     ("check-jsonschema", "pipx, then pipx install check-jsonschema"),
     ("bash", "bash"),
+    ("shellcheck", "shellcheck"),
 ];
 
 #[test]

@@ -3,6 +3,7 @@
 //! Whoever can write an artifact chooses what is in it: it is unpacked within limits into a directory of its own, which
 //! has to be that of a run; only regular files of it are taken.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use anyhow::Context as _;
 use super::{FETCHED, Remote};
 use crate::commands::Context;
 use crate::commands::ci::recorded_in;
+use crate::commands::ci::shards::PART;
 use drydock_archive::read::{Limits, unpack};
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
@@ -18,6 +20,7 @@ use drydock_base::output;
 use drydock_base::paths::{JOURNAL, PLAN, RunDir};
 use drydock_base::text::one_line;
 use drydock_ci::journal::Journal;
+use drydock_ci::shard::SEAL;
 use drydock_ci::{recover, retell};
 use drydock_config::release::Format;
 use drydock_github::Artifact;
@@ -106,10 +109,31 @@ fn chosen<'a>(all: &'a [Artifact], names: &[String]) -> anyhow::Result<Vec<&'a A
     }
     chosen.sort_by_key(|artifact| (artifact.name.clone(), std::cmp::Reverse(artifact.id)));
     chosen.dedup_by_key(|artifact| artifact.name.clone());
+    if names.is_empty() {
+        supersede(&mut chosen);
+    }
     if chosen.is_empty() {
         return Err(no_artifact(all, &USUAL.join(" or ")));
     }
     Ok(chosen)
+}
+
+/// Drops parts of journals where the end of the shard, or a later part, is there.
+fn supersede(chosen: &mut Vec<&Artifact>) {
+    let part = |name: &str| {
+        let (whole, number) = name.rsplit_once(PART)?;
+        Some((whole.to_owned(), number.parse::<u64>().ok()?))
+    };
+    let names: HashSet<String> = chosen.iter().map(|artifact| artifact.name.clone()).collect();
+    let mut newest: HashMap<String, u64> = HashMap::new();
+    for (whole, number) in chosen.iter().filter_map(|artifact| part(&artifact.name)) {
+        let known = newest.entry(whole).or_default();
+        *known = number.max(*known);
+    }
+    chosen.retain(|artifact| match part(&artifact.name) {
+        Some((whole, number)) => !names.contains(&whole) && newest.get(&whole) == Some(&number),
+        None => true,
+    });
 }
 
 fn no_artifact(all: &[Artifact], name: &str) -> anyhow::Error {
@@ -147,7 +171,7 @@ fn adopt(ctx: &Context, remote: &Remote, from: &Path) -> anyhow::Result<(i64, Pa
     });
     let origin = serde_json::to_vec(&origin)?;
     if run.result.is_none() {
-        recover::end_elsewhere(&mut run);
+        recover::end_elsewhere(&mut run, dir.root().join(SEAL).is_file());
         Journal::write_anew(&dir, &retell::events(&run))?.close()?;
     }
     dir.write(FETCHED, &origin)?;
@@ -183,4 +207,24 @@ fn remove_all_but_files(directory: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_lost_shard_the_last_part_is_taken() {
+        let names =
+            ["shard-1-1", "shard-1-1-part-3", "shard-2-1-part-9", "shard-2-1-part-10", "shard-11-1-part-1", "x-part-y"];
+        let all: Vec<Artifact> = names
+            .into_iter()
+            .zip(1..)
+            .map(|(name, id)| Artifact { id, name: name.into(), size_in_bytes: 1, expired: false, digest: None })
+            .collect();
+        let mut chosen: Vec<&Artifact> = all.iter().collect();
+        supersede(&mut chosen);
+        let left: Vec<&str> = chosen.iter().map(|artifact| artifact.name.as_str()).collect();
+        assert_eq!(left, ["shard-1-1", "shard-2-1-part-10", "shard-11-1-part-1", "x-part-y"]);
+    }
 }

@@ -18,7 +18,7 @@ use drydock_ci::shard::{Piece, files_of};
 
 /// The run of a shard, with the results of its previous attempt.
 pub(super) fn prepare(state: &State, goal: ShardGoal) -> anyhow::Result<Prepared> {
-    let ShardGoal { plan, identity, previous } = goal;
+    let ShardGoal { plan, identity, previous, .. } = goal;
     let Some(previous) = previous else {
         return Ok(Prepared { shard: Some(identity), ..new_run(state, plan)? });
     };

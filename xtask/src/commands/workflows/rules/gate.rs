@@ -36,7 +36,7 @@ pub(super) fn gates(workflow: &Workflow<'_>) -> Vec<Problem> {
                 format!("the gate `{name}` does not see every result: `cancelled` and `skipped` are no success either"),
             );
             problems.push(problem.help(
-                "compare all of `toJSON(needs)` with `success`, such as `jq --exit-status 'all(.result == \"success\")'`",
+                "look for each of `failure`, `cancelled` and `skipped` in `needs.*.result`, as the gate of a written workflow does",
             ));
         }
     }
@@ -53,8 +53,27 @@ pub(super) fn gates(workflow: &Workflow<'_>) -> Vec<Problem> {
     problems
 }
 
-/// Whether a step fails unless every result is a success.
+/// The results that are no success.
+const OTHERS: [&str; 3] = ["failure", "cancelled", "skipped"];
+
+/// Whether a step fails unless every result is a success: by a comparison of all, or by looking for each of the others.
 fn judges(gate: &drydock_config::yaml::Node) -> bool {
+    let looks = |step: &drydock_config::yaml::Node| {
+        let script = field(step, "run").and_then(text).unwrap_or_default().trim();
+        let variables = super::entries(field(step, "env")).iter().filter(|entry| {
+            text(&entry.value).is_some_and(|value| {
+                OTHERS.iter().all(|word| value.contains(&format!("contains(needs.*.result, '{word}')")))
+                    && !value.contains("&&")
+            })
+        });
+        variables.into_iter().any(|entry| {
+            let name = &entry.key.text;
+            script == format!("test \"${name}\" = false") || script == format!("[ \"${name}\" = false ]")
+        })
+    };
+    if elements(field(gate, "steps")).iter().any(looks) {
+        return true;
+    }
     let steps = elements(field(gate, "steps"));
     let is_given = |node: &drydock_config::yaml::Node| {
         super::entries(field(node, "env"))
