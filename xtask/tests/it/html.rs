@@ -256,14 +256,14 @@ fn a_report_of_two_thousand_jobs_is_light() {
         assert_eq!(finished.code(), 1, "{}", finished.transcript());
     };
     // Every job has a history: that of one job of its kind.
-    run(&["good/1", "bad/1"]);
+    run(&["good/_1", "bad/_1"]);
     let history = project.state().join("history.jsonl");
     let lines = fs::read_to_string(&history).unwrap();
-    let line = |name: &str| lines.lines().find(|line| line.contains(&format!("\"{name}/1\""))).unwrap();
+    let line = |name: &str| lines.lines().find(|line| line.contains(&format!("\"{name}/_1\""))).unwrap();
     let copies = |(name, count): (&str, u32)| {
-        let (one, line) = (format!("\"{name}/1\""), line(name).to_owned());
+        let (one, line) = (format!("\"{name}/_1\""), line(name).to_owned());
         let name = name.to_owned();
-        (2..=count).map(move |number| line.replace(&one, &format!("\"{name}/{number}\"")) + "\n")
+        (2..=count).map(move |number| line.replace(&one, &format!("\"{name}/_{number}\"")) + "\n")
     };
     fs::write(
         &history,

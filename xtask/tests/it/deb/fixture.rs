@@ -196,6 +196,11 @@ pub(super) fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|path| (text(Path::new(path.file_name().unwrap())), fs::read(path).unwrap())).collect()
 }
 
+/// The directory for a chroot that is unpacked for a moment: in memory, where there is room.
+pub(crate) fn roomy() -> PathBuf {
+    drydock_base::scratch::roomy_memory().unwrap_or(Path::new("/var/tmp")).to_owned()
+}
+
 /// A directory that is kept between runs of the tests.
 pub(crate) fn kept_directory(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

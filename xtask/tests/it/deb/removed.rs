@@ -5,7 +5,7 @@ use std::path::Path;
 
 use drydock_archive::source::vendor::is_left_out;
 
-use super::fixture::{has_tools, run};
+use super::fixture::{has_tools, roomy, run};
 use crate::support::text;
 
 const SCRIPT: &str = include_str!("removed.sh");
@@ -41,7 +41,7 @@ fn what_the_programs_of_debian_remove_is_left_out() {
 
 /// The same with the programs of a chroot that was kept.
 pub(super) fn in_chroot(chroot: &Path) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir_in(roomy()).unwrap();
     let unpack = "mkdir root; tar -xf \"$1\" -C root --exclude='./dev/*' --exclude='*/rustlib' --exclude='*/libLLVM*' --exclude='*/librustc*' \
                   --exclude='./usr/share/doc' --exclude='*/gcc/*'; mkdir -p root/work root/dev; mount --rbind /dev root/dev; cp script root/work; \
                   chroot root sh -euc 'cd /work; PATH=/usr/bin:/bin sh -eu script'";

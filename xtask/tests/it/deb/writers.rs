@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::fixture::{has_tools, run};
+use super::fixture::{has_tools, roomy, run};
 use super::rules::{From, World, changes};
 use crate::support::{text, xtask_binary};
 
@@ -64,16 +64,8 @@ pub(super) fn sbuild(directory: &Path, dsc: &Path, chroots: &Path) {
     }
     let (chroot, name) = (text(&chroot), text(Path::new(dsc.file_name().unwrap())));
     let home = format!("HOME={}", text(place.path()));
-    words.extend([
-        "env",
-        &home,
-        "TMPDIR=/var/tmp",
-        "sbuild",
-        "--chroot-mode=unshare",
-        "--chroot",
-        &chroot,
-        "--dist=trixie",
-    ]);
+    let temporary = format!("TMPDIR={}", text(&roomy()));
+    words.extend(["env", &home, &temporary, "sbuild", "--chroot-mode=unshare", "--chroot", &chroot, "--dist=trixie"]);
     words.extend([
         "--source",
         "--no-arch-any",

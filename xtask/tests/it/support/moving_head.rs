@@ -19,13 +19,23 @@ impl MovingHead {
         let script = format!(
             "#!/bin/sh
 PATH='{path}'
-case \"$*\" in *rev-parse*'HEAD^{{'*) ;; *) exec git \"$@\" ;; esac
-git \"$@\" || exit
-echo \"$*\" >>'{}'
-exec >/dev/null
-unset GIT_DIR GIT_OBJECT_DIRECTORY
-cd '{}' || exit
-echo moved >>moved && git add moved && git -c user.name=n -c user.email=m commit -q -m moved
+moves() {{
+    echo \"$*\" >>'{}'
+    cd '{}' && echo moved >>moved && set -- env -i PATH=\"$PATH\" git -c user.name=n -c user.email=m &&
+        \"$@\" add moved && \"$@\" commit -q -m moved
+}}
+case \"$*\" in
+*rev-parse*'HEAD^{{'*)
+    git \"$@\" || exit
+    (moves \"$*\") >/dev/null ;;
+*'cat-file --batch')
+    # One that runs for all questions would not say when it has answered.
+    while IFS= read -r name; do
+        printf '%s\\n' \"$name\" | git \"$@\" || exit
+        case $name in 'HEAD^{{'*) (moves \"$name\") >/dev/null </dev/null ;; esac
+    done ;;
+*) exec git \"$@\" ;;
+esac
 ",
             log.display(),
             project.display()
