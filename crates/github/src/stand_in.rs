@@ -120,7 +120,7 @@ fn serve(stream: TcpStream, address: &str, prefix: &str, token: &str, state: &mu
     let mut reader = BufReader::new(stream);
     let request = read(&mut reader, token)?;
     let mut stream = reader.into_inner();
-    if !request.line.starts_with("GET") {
+    if !request.line.starts_with("GET") && !request.line.ends_with("/generate-notes") {
         state.changes.push(request.line.split('?').next().unwrap_or_default().to_owned());
     }
     let fault =
