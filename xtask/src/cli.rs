@@ -11,6 +11,7 @@ use drydock_base::units::ByteSize;
 
 mod deb;
 mod docker;
+mod flaky;
 mod github;
 mod itself;
 mod massif;
@@ -25,6 +26,7 @@ pub(crate) use deb::{
     Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, Ppa, ProofPlaces,
 };
 pub(crate) use docker::{Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine};
+pub(crate) use flaky::CiFlaky;
 pub(crate) use github::{CiFetch, OnGithub, RerunGithub};
 pub(crate) use itself::{Check, Completions, Demo, Doctor, Init, Man};
 pub(crate) use massif::{CiMassif, MassifBaseline, MassifCommand, MassifDiff, MassifShow, MassifStyle};
@@ -278,23 +280,6 @@ pub(crate) struct CiExplain {
     /// ID of the run, or a file of `ci export` [default: the last run]
     #[arg(short = 'R', long, value_name = "ID|FILE")]
     pub run: Option<String>,
-}
-
-/// `cargo xtask ci flaky`
-#[derive(Debug, Args)]
-pub(crate) struct CiFlaky {
-    /// Job names or globs [default: all jobs]
-    #[arg(value_name = "SELECTOR")]
-    pub selectors: Vec<String>,
-    /// Include jobs that always passed
-    #[arg(long)]
-    pub all: bool,
-    /// Also count this history of another machine; may be repeated
-    #[arg(long, value_name = "FILE")]
-    pub history: Vec<PathBuf>,
-    /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
 }
 
 /// `cargo xtask ci tune-memory`

@@ -130,6 +130,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("unzip", "unzip", &[Check], "unpacks archives in the tests"),
     program("zip", "zip", &[Check], "makes damaged archives for the tests"),
     program("man", "man-db", &[Check], "renders the manual pages in the tests"),
+    program("strace", "strace", &[Check], "records what tests use that disturb each other"),
     program("xargs", "findutils", &[Check], "is compared with in the benchmarks"),
     program("parallel", "parallel", &[Check], "is compared with in the benchmarks"),
     program("heaptrack", "heaptrack", &[Check], "records heap profiles that the tests export and show"),

@@ -1,6 +1,7 @@
 //! Supervised jobs, from a declared suite to proved outcomes: plan, schedule, supervise, judge, record, report.
 
 pub mod capacity;
+pub mod collisions;
 pub mod command_line;
 pub mod conditions;
 pub mod containment;

@@ -42,7 +42,8 @@ impl From<cli::RunOptions> for RunParameters {
             cli::Containment::None => Some(containment::Kind::None),
         };
         let for_github = output_for.is_github();
-        RunParameters { jobs, memory, history, containment, live: !no_progress, quiet, fail_on_flaky, for_github }
+        let live = !no_progress;
+        RunParameters { jobs, memory, history, containment, live, quiet, silent: false, fail_on_flaky, for_github }
     }
 }
 

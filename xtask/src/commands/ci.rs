@@ -27,6 +27,7 @@ use super::Context;
 
 mod actions;
 mod capacity;
+mod collisions;
 mod export;
 mod flaky;
 mod massif;
@@ -57,6 +58,8 @@ pub(super) struct RunParameters {
     pub(super) live: bool,
     /// `true` if only jobs that did not pass are shown.
     pub(super) quiet: bool,
+    /// `true` if nothing is shown of the run.
+    pub(super) silent: bool,
     /// `true` if a flaky job fails the run.
     pub(super) fail_on_flaky: bool,
     /// `true` if a runner of GitHub Actions reads the output.

@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::support::{Finished, Project, RunJson};
 
 mod automake;
+mod collisions;
 mod ctest;
 mod meson;
 mod natures;

@@ -25,6 +25,7 @@ pub struct Terminal {
     expected: Vec<Option<u64>>,
     slots: u32,
     quiet: bool,
+    silent: bool,
 }
 
 struct Bars {
@@ -39,7 +40,12 @@ impl Terminal {
     pub fn new(predictions: &[Prediction], slots: u32, live: bool, quiet: bool) -> Terminal {
         let expected = predictions.iter().map(|prediction| prediction.duration_ms).collect();
         let live = (live && std::io::stderr().is_terminal()).then(Bars::new);
-        Terminal { live, began: Instant::now(), expected, slots, quiet }
+        Terminal { live, began: Instant::now(), expected, slots, quiet, silent: false }
+    }
+
+    /// Shows nothing.
+    pub fn silent() -> Terminal {
+        Terminal { silent: true, ..Terminal::new(&[], 1, false, true) }
     }
 
     fn line(&self, text: &str) {
@@ -48,6 +54,7 @@ impl Terminal {
                 // The terminal may be gone.
                 bars.all.println(output::on_terminal(text)).ok();
             }
+            None if self.silent => {}
             None => output::err(format_args!("{text}")),
         }
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::Context;
-use super::{capacity, plan};
+use super::{capacity, collisions, plan};
 use crate::cli;
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
@@ -20,6 +20,9 @@ const PROPOSED_DAYS: i64 = 30;
 
 impl cli::CiFlaky {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+        if self.collisions {
+            return collisions::run(ctx, &self);
+        }
         let mut warnings = Vec::new();
         let plan =
             plan::make(ctx, &capacity::find(&cli::RunOptions::default().into()), &[], plan::Lists::Now, &mut warnings)?;

@@ -87,8 +87,9 @@ impl Setting<'_> {
         if beginning.as_ref().is_some_and(|beginning| !beginning.resumed) {
             begin(&session.ctx.state, dir, &plan)?;
         }
-        let RunParameters { live, quiet, fail_on_flaky, .. } = session.parameters;
-        let mut terminal = Terminal::new(&predictions, capacity.slots, live, quiet);
+        let RunParameters { live, quiet, silent, fail_on_flaky, .. } = session.parameters;
+        let mut terminal =
+            if silent { Terminal::silent() } else { Terminal::new(&predictions, capacity.slots, live, quiet) };
         let mut recorder = Recorder::new((*dir).clone(), run, &mut terminal)?;
         recorder
             .reserve()
