@@ -140,18 +140,26 @@ impl History {
 
 /// The lines of the file that can be read, as they come.
 fn read(path: &Path) -> io::Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    let mut words = Words::default();
+    each(path, |line| lines.push(words.share(line)))?;
+    Ok(lines)
+}
+
+/// Hands on the lines of the file that can be read, one after the other.
+fn each(path: &Path, mut take: impl FnMut(Line)) -> io::Result<()> {
     let mut file = paths::open_regular(path)?;
     let skip = file.metadata()?.len().saturating_sub(READ_FROM_END);
     file.seek(SeekFrom::Start(skip))?;
     let mut reader = BufReader::new(file.take(READ_FROM_END));
-    let mut lines = Vec::new();
-    let mut words = Words::default();
     let mut text = Vec::new();
     while reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut text)? > 0 {
-        lines.extend(serde_json::from_slice::<Line>(&text).ok().map(|line| words.share(line)));
+        if let Ok(line) = serde_json::from_slice::<Line>(&text) {
+            take(line);
+        }
         text.clear();
     }
-    Ok(lines)
+    Ok(())
 }
 
 /// Every word once.
@@ -177,11 +185,12 @@ impl Words {
 ///
 /// # Errors
 /// The file cannot be opened or written; it is then unchanged.
-pub fn append(path: &Path, lines: &[Line]) -> anyhow::Result<()> {
+pub fn append(path: &Path, lines: Vec<Line>) -> anyhow::Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
-    let text = jsonl(lines)?;
+    let text = jsonl(&lines)?;
+    drop(lines);
     let write = || -> io::Result<(u64, u64)> {
         let mut lock = Lock::wait(path)?;
         let file = lock.file();
@@ -193,7 +202,7 @@ pub fn append(path: &Path, lines: &[Line]) -> anyhow::Result<()> {
             last != *b"\n"
         };
         // A half line that another program left is ended first, or it would corrupt the next line.
-        let text = if torn { [b"\n", text.as_slice()].concat() } else { text.clone() };
+        let text = if torn { [b"\n", text.as_slice()].concat() } else { text };
         file.write_all(&text).inspect_err(|_| {
             // The first error is the one to report.
             file.set_len(end).ok();
@@ -225,13 +234,16 @@ pub fn merge(path: &Path, other: &Path) -> anyhow::Result<()> {
 /// Drops the oldest lines of each job when that makes the file much smaller.
 fn compact(path: &Path) -> anyhow::Result<()> {
     let _lock = Lock::wait(path).with_context(|| format!("cannot open the history {}", path.display()))?;
-    let lines = read(path).with_context(|| format!("cannot read the history {}", path.display()))?;
-    let mut counts: HashMap<_, usize> = HashMap::new();
-    for line in &lines {
-        *counts.entry((&line.job, line.tool, &line.valgrind)).or_default() += 1;
-    }
+    let cannot = || format!("cannot read the history {}", path.display());
+    // Mostly all stay, so the lines are only counted first.
+    let (mut counts, mut all): (HashMap<_, usize>, usize) = (HashMap::new(), 0);
+    each(path, |line| {
+        all += 1;
+        *counts.entry((line.job, line.tool, line.valgrind)).or_default() += 1;
+    })
+    .with_context(cannot)?;
     let stay: usize = counts.into_values().map(|count| count.min(KEPT)).sum();
-    if stay * 2 > lines.len() { Ok(()) } else { write_kept(path, lines) }
+    if stay * 2 > all { Ok(()) } else { write_kept(path, read(path).with_context(cannot)?) }
 }
 
 fn write_kept(path: &Path, lines: Vec<Line>) -> anyhow::Result<()> {

@@ -19,6 +19,8 @@ const LONGEST_QUOTE: usize = 200;
 const SMALLEST: u64 = 16 << 10;
 /// Room for the line that says how much was dropped, in bytes.
 const NOTE: u64 = 128;
+/// A part of that line.
+pub const CUT: &str = " bytes dropped here; the log limit is ";
 /// The end is moved in pieces of this size, in bytes.
 const PIECE: usize = 64 << 10;
 
@@ -216,7 +218,7 @@ impl Log {
         let from = self.length - tail;
         let dropped = self.dropped + (from - head - self.note);
         let limit = ByteSize::new(self.limit);
-        let note = format!("\n[drydock: {dropped} bytes dropped here; the log limit is {limit}]\n");
+        let note = format!("\n[drydock: {dropped}{CUT}{limit}]\n");
         match self.move_tail(head + note.len() as u64, from, note.as_bytes()) {
             Ok(length) => (self.length, self.dropped, self.note) = (length, dropped, note.len() as u64),
             Err(error) => self.lose(error, 0),

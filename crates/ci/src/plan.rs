@@ -14,6 +14,7 @@ use drydock_config::template::Values;
 use drydock_valgrind::tool::Tool;
 
 mod baseline;
+mod properties;
 mod recognised;
 mod suite;
 
@@ -91,6 +92,9 @@ pub struct PlannedJob {
     /// `true` if no other job runs beside it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub serial: bool,
+    /// The user that it runs as, if it is another one than Drydock's.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub user: Option<String>,
     /// The files and directories that shards share instead of running the job, relative to the project.
     #[serde(default, skip_serializing_if = "is_default")]
     pub share: Vec<String>,
@@ -355,6 +359,7 @@ fn declared(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
         rules: job.rules.clone(),
         locks: job.locks.clone(),
         serial: job.serial,
+        user: job.user.clone(),
         share: job.share.clone(),
         processors: 1,
         test: None,
@@ -409,6 +414,7 @@ impl PlannedJob {
             rules: TestRules::default(),
             locks: Vec::new(),
             serial: false,
+            user: None,
             share: Vec::new(),
             processors: 1,
             test: None,

@@ -40,8 +40,11 @@ mod outputs;
 mod program;
 mod recorder;
 mod slots;
+mod start_error;
 mod suite;
 mod throttle;
+mod timeout_after;
+mod user;
 
 use attempt::{Attempt, Deadline, StartError};
 use clock::Clock;

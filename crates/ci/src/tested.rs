@@ -6,6 +6,7 @@ use regex_lite::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::log::CUT;
 use drydock_base::text::{self, printable};
 use drydock_config::jobs::{Expected, Protocol, TestRules};
 
@@ -162,6 +163,12 @@ impl TestEvidence {
             if code != expect_exit && self.broken.is_none() {
                 self.broken = Some(format!("exit code {code} of a program that reports by TAP"));
             }
+        }
+        // A plan says how many tests there must be; without one, and for an expression, what was dropped may be a failure.
+        let decides = !rules.fail.is_empty() || rules.protocol == Protocol::MesonTap && !tap::has_plan(output);
+        if decides && self.failed.is_none() && self.broken.is_none() && output.contains(CUT) {
+            let why = "its output is longer than `log-limit`, so a failure may be in what was dropped; raise the limit";
+            self.failed = Some(why.to_owned());
         }
     }
 

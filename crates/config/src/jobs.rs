@@ -14,7 +14,7 @@ mod words;
 
 pub use super::diagnostic::{Place, Problem};
 pub use heap::{HeapBaseline, HeapBudget};
-pub use listed::{Expected, ListedTest, Protocol, SuiteKind, TestRules};
+pub use listed::{Expected, ListedTest, Protocol, SuiteKind, TestRules, TimeoutAfter};
 pub use runners::{Runner, usual_runner};
 
 pub(crate) use declared::JobsFile;
@@ -97,6 +97,8 @@ pub struct Job {
     pub locks: Vec<String>,
     /// True if no other job runs beside it.
     pub serial: bool,
+    /// The user that it runs as, by name or number, if it is another one than Drydock's.
+    pub user: Option<String>,
     /// The files and directories that shards share instead of running the job, relative to the project.
     pub share: Vec<String>,
     /// The retry policy.
@@ -114,6 +116,8 @@ pub struct ForEach {
     pub items: Items,
     /// The last part of each planned job's name, before it is made a [`JobName`] by [`JobName::slug`].
     pub name: Template,
+    /// The file with properties of single items, relative to the project.
+    pub properties: Option<String>,
     /// The place of the declaration.
     pub place: Place,
 }

@@ -11,6 +11,7 @@ pub mod globs;
 pub mod images;
 pub mod jobs;
 pub mod paths;
+pub mod properties;
 pub mod quarantine;
 pub mod release;
 pub mod release_notes;

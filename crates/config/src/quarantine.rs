@@ -70,6 +70,13 @@ pub struct Quarantine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Selector(String);
 
+impl Selector {
+    /// The text.
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
+}
+
 impl FromText for Selector {
     const WHAT: &'static str = "the name of a job or a glob";
 

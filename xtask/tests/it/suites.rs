@@ -12,6 +12,7 @@ mod collisions;
 mod ctest;
 mod meson;
 mod natures;
+mod parts;
 mod scripts;
 
 /// A program that ends as its arguments say: an exit code, `abort`, or `leak`; further arguments are printed before.

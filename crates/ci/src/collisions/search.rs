@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use super::chance::{Count, chance};
+
 /// The largest probability with which what was seen may be chance before a test is accused.
 const CHANCE: f64 = 0.05;
 /// More runs of one pair are not made, as a multiple of the rounds.
@@ -68,23 +70,6 @@ pub enum How {
     After,
     /// It passes only after the others, which leave what it needs.
     Needs,
-}
-
-/// Failures among runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct Count {
-    /// Runs in which it failed.
-    pub failed: u32,
-    /// Runs.
-    pub runs: u32,
-}
-
-impl Count {
-    fn add(&mut self, failed: bool) {
-        self.failed += u32::from(failed);
-        self.runs += 1;
-    }
 }
 
 /// A test that others disturb.
@@ -453,19 +438,6 @@ fn beside(seen: &Seen, test: usize) -> Vec<usize> {
         (*other != test && from <= end && until >= begin).then_some(*other)
     };
     seen.ran.iter().filter_map(overlaps).collect()
-}
-
-/// The probability that as many of the failures as were seen, or more, are among the first runs if both kinds of runs are the
-/// same (Fisher's exact test).
-pub fn chance(first: Count, second: Count) -> f64 {
-    let choose = |n: u32, k: u32| -> f64 {
-        if k > n { 0.0 } else { (0..k).fold(1.0, |product, at| product * f64::from(n - at) / f64::from(at + 1)) }
-    };
-    let (failed, runs) = (first.failed + second.failed, first.runs + second.runs);
-    let all = choose(runs, failed);
-    (first.failed..=first.runs.min(failed))
-        .map(|among| choose(first.runs, among) * choose(second.runs, failed - among) / all)
-        .sum()
 }
 
 #[cfg(test)]

@@ -3,7 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+
+use call::{Call, joined, unquoted};
+
+mod call;
 
 /// The system calls that are traced.
 pub const CALLS: &str = "trace=%file,bind,connect,flock,fcntl,shmget,semget,msgget,fchdir,clone,clone3,fork,vfork,kill";
@@ -260,145 +264,6 @@ impl Reader {
         let telling = call.error().filter(|error| TELLING.contains(error));
         used.errors.extend(telling.map(|error| format!("{}: {error}", call.name)));
     }
-}
-
-/// One line of strace: `openat(AT_FDCWD</x>, "a", O_RDONLY) = 3</x/a>`.
-struct Call<'a> {
-    name: &'a str,
-    arguments: Vec<&'a str>,
-    /// What follows `= `.
-    result: &'a str,
-}
-
-impl<'a> Call<'a> {
-    fn parse(line: &'a str) -> Option<Call<'a>> {
-        let (name, rest) = line.split_once('(')?;
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            return None;
-        }
-        let mut arguments = Vec::new();
-        let (mut depth, mut quoted, mut escaped, mut begin) = (0_u32, false, false, 0);
-        for (at, byte) in rest.bytes().enumerate() {
-            if quoted {
-                quoted = escaped || byte != b'"';
-                escaped = !escaped && byte == b'\\';
-                continue;
-            }
-            match byte {
-                b'"' => quoted = true,
-                b'(' | b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth = depth.saturating_sub(1),
-                b')' if depth > 0 => depth -= 1,
-                b',' if depth == 0 => {
-                    arguments.push(rest[begin..at].trim());
-                    begin = at + 1;
-                }
-                b')' => {
-                    arguments.push(rest[begin..at].trim());
-                    let result = rest[at + 1..].trim_start().strip_prefix("= ")?;
-                    return Some(Call { name, arguments, result });
-                }
-                _ => {}
-            }
-        }
-        None
-    }
-
-    /// The name of the error.
-    fn error(&self) -> Option<&'a str> {
-        self.result.strip_prefix("-1 ")?.split_whitespace().next()
-    }
-
-    /// The process that it started.
-    fn child(&self) -> Option<u32> {
-        self.result.split_whitespace().next()?.parse().ok()
-    }
-
-    fn mentions(&self, argument: usize, word: &str) -> bool {
-        self.arguments.get(argument).is_some_and(|text| text.contains(word))
-    }
-
-    fn text(&self, argument: usize) -> Option<String> {
-        unquoted(self.arguments.get(argument)?)
-    }
-
-    /// The path of an argument.
-    fn path(&self, argument: usize, directory: &Path) -> PathBuf {
-        joined(directory, &self.text(argument).unwrap_or_default())
-    }
-
-    /// The path of two arguments: a descriptor, and a path that may be relative to it.
-    fn path_at(&self, argument: usize, directory: &Path) -> PathBuf {
-        let base = self.described(argument).unwrap_or_else(|| directory.to_owned());
-        self.path(argument + 1, &base)
-    }
-
-    /// The path of a descriptor: `3</x>`.
-    fn described(&self, argument: usize) -> Option<PathBuf> {
-        in_brackets(self.arguments.get(argument)?)
-    }
-
-    /// The path of the descriptor that it returned.
-    fn returned(&self) -> Option<PathBuf> {
-        in_brackets(self.result)
-    }
-}
-
-fn in_brackets(text: &str) -> Option<PathBuf> {
-    let path = text.split_once('<')?.1.rsplit_once('>')?.0;
-    path.starts_with('/').then(|| PathBuf::from(unescaped(path.trim_end_matches(" (deleted)"))))
-}
-
-/// A path without `.` and `..`, as if no link were on the way.
-fn joined(directory: &Path, path: &str) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in directory.join(path).components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(clean.pop()),
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => clean.push(part),
-        }
-    }
-    clean
-}
-
-/// The text of a quoted argument.
-fn unquoted(text: &str) -> Option<String> {
-    let inner = text.trim().strip_prefix('"')?;
-    let mut end = 0;
-    let bytes = inner.as_bytes();
-    while end < bytes.len() && bytes[end] != b'"' {
-        end += if bytes[end] == b'\\' { 2 } else { 1 };
-    }
-    Some(unescaped(inner.get(..end)?))
-}
-
-/// Resolves the escapes of C.
-fn unescaped(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes().peekable();
-    while let Some(byte) = rest.next() {
-        if byte != b'\\' {
-            bytes.push(byte);
-            continue;
-        }
-        match rest.next() {
-            Some(digit @ b'0'..=b'7') => {
-                let mut value = u32::from(digit - b'0');
-                for _ in 0..2 {
-                    let Some(next) = rest.next_if(|next| matches!(next, b'0'..=b'7')) else { break };
-                    value = value * 8 + u32::from(next - b'0');
-                }
-                bytes.push(u8::try_from(value).unwrap_or(b'?'));
-            }
-            Some(b'n') => bytes.push(b'\n'),
-            Some(b't') => bytes.push(b'\t'),
-            Some(b'r') => bytes.push(b'\r'),
-            Some(other) => bytes.push(other),
-            None => {}
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

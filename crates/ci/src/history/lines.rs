@@ -1,6 +1,7 @@
 //! The lines that a run adds to the history.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Line;
 use crate::event::AttemptRecord;
@@ -11,6 +12,11 @@ use drydock_base::units::JobName;
 /// The lines of the attempts of a run, without the first ones of each job that are there `already`.
 pub fn lines(run: &Run, id: &str, already: &HashMap<JobName, usize>, valgrind: Option<&str>) -> Vec<Line> {
     let mut lines = Vec::new();
+    // Words that all lines have are there once.
+    let id: Arc<str> = id.into();
+    let valgrind: Option<Arc<str>> = valgrind.map(Into::into);
+    let revision: Option<Arc<str>> =
+        run.started.as_ref().and_then(|started| started.revision.as_deref().map(Into::into));
     for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
         let already = already.get(&planned.name).copied().unwrap_or(0);
         if job.carried_from.is_some() {
@@ -20,11 +26,11 @@ pub fn lines(run: &Run, id: &str, already: &HashMap<JobName, usize>, valgrind: O
             let kind = attempt.verdict.outcome.kind();
             lines.push(Line {
                 at: attempt.ended,
-                run: id.into(),
+                run: Arc::clone(&id),
                 job: planned.name.as_str().into(),
                 attempt: attempt.number,
                 tool: planned.tool.kind,
-                valgrind: valgrind.map(Into::into),
+                valgrind: valgrind.clone(),
                 outcome: kind,
                 whole: kind.ran_to_its_end() && !attempt.conditions.reduced,
                 duration_ms: attempt.duration_ms(),
@@ -35,7 +41,7 @@ pub fn lines(run: &Run, id: &str, already: &HashMap<JobName, usize>, valgrind: O
                 reservation: attempt.conditions.reservation,
                 exclusive: attempt.conditions.exclusive,
                 pressure: attempt.evidence.memory.pressure,
-                revision: run.started.as_ref().and_then(|started| started.revision.as_deref().map(Into::into)),
+                revision: revision.clone(),
             });
         }
     }

@@ -76,9 +76,9 @@ fn a_killed_run_never_teaches_a_low_peak_and_is_doubled_until_one_ends() {
 fn a_torn_line_is_left_out_and_takes_no_other_with_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("history.jsonl");
-    append(&path, &[line(1, Passed, 100)]).unwrap();
+    append(&path, vec![line(1, Passed, 100)]).unwrap();
     OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"at\":4,\"run").unwrap();
-    append(&path, &[line(2, Passed, 90)]).unwrap();
+    append(&path, vec![line(2, Passed, 90)]).unwrap();
     let at = |path: &Path| read(path).unwrap().iter().map(|line| line.at).collect::<Vec<_>>();
     assert_eq!(at(&path), [1, 2]);
     std::fs::write(&path, [vec![b'x'; 1 << 20], b"\n".to_vec(), jsonl(&[line(3, Passed, 1)]).unwrap()].concat())
@@ -99,7 +99,7 @@ fn writers_at_the_same_time_lose_nothing() {
                     // Long enough that the file is compacted again and again in between.
                     line.run = format!("{writer}-{number}-{}", "x".repeat(10_000)).into();
                     line.job = writer.to_string().into();
-                    append(path, &[line]).unwrap();
+                    append(path, vec![line]).unwrap();
                 }
             });
         }
@@ -112,7 +112,7 @@ fn the_oldest_lines_go_when_that_is_worth_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("history.jsonl");
     let lines: Vec<Line> = (0..10_000).map(|number| line(number, Passed, 1)).collect();
-    append(&path, &lines).unwrap();
+    append(&path, lines.clone()).unwrap();
     let left = read(&path).unwrap();
     assert_eq!((left.len(), left[0].at), (KEPT, 10_000 - KEPT as i64));
 }
@@ -121,8 +121,8 @@ fn the_oldest_lines_go_when_that_is_worth_it() {
 fn two_histories_are_united_and_each_line_counts_once() {
     let directory = tempfile::tempdir().unwrap();
     let (ours, theirs) = (directory.path().join("ours"), directory.path().join("theirs"));
-    append(&ours, &[line(1, Passed, 100), line(3, Passed, 300)]).unwrap();
-    append(&theirs, &[line(1, Passed, 100), line(2, Passed, 200)]).unwrap();
+    append(&ours, vec![line(1, Passed, 100), line(3, Passed, 300)]).unwrap();
+    append(&theirs, vec![line(1, Passed, 100), line(2, Passed, 200)]).unwrap();
     for _ in 0..2 {
         merge(&ours, &theirs).unwrap();
         assert_eq!(read(&ours).unwrap().iter().map(|line| line.at).collect::<Vec<_>>(), [1, 2, 3]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Plan, PlannedJob, is_default};
 use drydock_base::units::JobName;
-use drydock_config::jobs::{Job, ListedTest, Protocol, SuiteTest, TestRules};
+use drydock_config::jobs::{Job, ListedTest, Protocol, SuiteTest, TestRules, TimeoutAfter};
 use drydock_valgrind::tool::Tool;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,15 @@ pub struct PlannedTest {
     /// What is said of a test that does not run under the declared tool.
     #[serde(skip_serializing_if = "is_default")]
     pub native: Option<Native>,
+    /// Variables that it does not get.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unset: Vec<String>,
+    /// Files without which it cannot run.
+    #[serde(skip_serializing_if = "is_default")]
+    pub required_files: Vec<String>,
+    /// Its time limit from the moment at which its output matches.
+    #[serde(skip_serializing_if = "is_default")]
+    pub timeout_after: Option<TimeoutAfter>,
     /// The reason why the suite does not run it, if so.
     #[serde(skip_serializing_if = "is_default")]
     pub disabled: Option<String>,
@@ -92,6 +101,11 @@ impl PlannedJob {
         self.test.as_ref()?.disabled.as_deref()
     }
 
+    /// Its time limit from the moment at which its output matches, if its suite has one.
+    pub fn timeout_after(&self) -> Option<&TimeoutAfter> {
+        self.test.as_ref()?.timeout_after.as_ref()
+    }
+
     /// The names of single jobs that must have ended before.
     pub fn follows(&self) -> &[JobName] {
         self.test.as_ref().map_or(&[], |test| &test.follows)
@@ -106,6 +120,9 @@ pub(super) fn take_over(planned: &mut PlannedJob, job: &Job, test: &SuiteTest) {
         argv,
         directory,
         env,
+        unset,
+        required_files,
+        timeout_after,
         timeout,
         labels,
         locks,
@@ -128,8 +145,8 @@ pub(super) fn take_over(planned: &mut PlannedJob, job: &Job, test: &SuiteTest) {
         planned.tool.by_suite = false;
         Native { without: std::mem::replace(&mut planned.tool.kind, Tool::None), because }
     });
+    let factor = if planned.tool.kind.is_valgrind() { job.timeout_factor } else { 1 };
     if let Some(timeout) = timeout {
-        let factor = if planned.tool.kind.is_valgrind() { job.timeout_factor } else { 1 };
         planned.timeout = timeout.saturating_mul(factor).min(LONGEST);
         planned.grace = planned.grace.min(planned.timeout);
     }
@@ -147,6 +164,10 @@ pub(super) fn take_over(planned: &mut PlannedJob, job: &Job, test: &SuiteTest) {
         cleans_up,
         cost_ms,
         native,
+        unset,
+        required_files,
+        timeout_after: timeout_after
+            .map(|after| TimeoutAfter { timeout: after.timeout.saturating_mul(factor), ..after }),
         disabled,
         ..PlannedTest::default()
     }));
@@ -188,6 +209,16 @@ impl Plan {
             job.awaits_list() && self.jobs.iter().enumerate().all(|(at, other)| !needed(other) || passed(at))
         };
         self.jobs.iter().filter(ready).map(|job| job.name.clone()).collect()
+    }
+
+    /// Puts one job in the place of those of a suite, which says why its list cannot be used.
+    pub fn refuse_list(&mut self, group: &JobName, why: String) {
+        let Some(at) = self.jobs.iter().position(|job| job.group == *group) else { return };
+        let mut first = self.jobs[at].clone();
+        first.name = group.clone();
+        first.test = Some(Box::new(PlannedTest { unlisted: Some(why), ..PlannedTest::default() }));
+        self.jobs.retain(|job| job.group != *group);
+        self.jobs.insert(at, first);
     }
 
     /// Puts the jobs of a freshly made plan in the place of the one that stood for them. If there is no list still, or no

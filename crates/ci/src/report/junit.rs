@@ -2,6 +2,7 @@
 //! (`junit-10.xsd` of its xUnit plugin). Every text passes [`text::lines`], since XML cannot hold all characters and the
 //! writer would drop what looks like a terminal's control sequence.
 
+use std::io;
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
@@ -21,8 +22,8 @@ const FINDINGS: usize = 10;
 /// The number of frames of each.
 const FRAMES: usize = 12;
 
-/// The file's content: one suite a declared job, one case a planned job.
-pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
+/// Writes the file: one suite a declared job, one case a planned job.
+pub(super) fn render(input: ReportInput<'_>, to: &mut dyn io::Write) -> anyhow::Result<()> {
     let ReportInput { run, dir, .. } = input;
     let mut report = Report::new("drydock");
     let mut suites: Vec<TestSuite> = Vec::new();
@@ -86,8 +87,54 @@ pub(super) fn render(input: ReportInput<'_>) -> anyhow::Result<Vec<u8>> {
     report.add_test_suites(inner_suites);
     // Jenkins's schema has this attribute for suites, and not for the whole. It is in the first element, whose name
     // was written here.
-    let skipped = format!(" skipped=\"{}\"", report.skipped);
-    Ok(report.to_string()?.replacen(&skipped, "", 1).into_bytes())
+    let leave_out = format!(" skipped=\"{}\"", report.skipped).into_bytes();
+    let mut without = Without { to, leave_out: Some(leave_out), begin: Vec::new() };
+    report.serialize(&mut without)?;
+    Ok(without.finish()?)
+}
+
+/// The most of a file in which [`Without`] looks for a text.
+const BEGIN: usize = 1024;
+
+/// Leaves the first occurrence of a text out, in the beginning of what is written.
+struct Without<'a> {
+    to: &'a mut dyn io::Write,
+    leave_out: Option<Vec<u8>>,
+    begin: Vec<u8>,
+}
+
+impl Without<'_> {
+    fn finish(mut self) -> io::Result<()> {
+        self.pass_on()
+    }
+
+    fn pass_on(&mut self) -> io::Result<()> {
+        let begin = std::mem::take(&mut self.begin);
+        let found = self.leave_out.take().and_then(|text| {
+            let at = begin.windows(text.len()).position(|window| window == text)?;
+            Some((at, at + text.len()))
+        });
+        let (before, after) = found.unwrap_or((begin.len(), begin.len()));
+        self.to.write_all(&begin[..before])?;
+        self.to.write_all(&begin[after..])
+    }
+}
+
+impl io::Write for Without<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.leave_out.is_none() {
+            return self.to.write(bytes);
+        }
+        self.begin.extend_from_slice(bytes);
+        if self.begin.len() >= BEGIN {
+            self.pass_on()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// The tests that a job reports, as a suite with the name of the job. Those that failed are failures only if the job failed:

@@ -63,6 +63,12 @@ fn visit(
     let own = ask(context, directory, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
     let environment = environment(context, directory, &variables)?;
     let expected_to_fail = split(&variables, "XFAIL_TESTS");
+    let of_log = |test: &String| {
+        let extension = extensions.iter().find(|extension| test.ends_with(extension.as_str()));
+        (log(test, extension.map(String::as_str)), test.clone())
+    };
+    let by_log: BTreeMap<String, String> = listed.iter().map(of_log).collect();
+    let dependencies = dependencies(context, directory, &by_log)?;
     for test in listed {
         let kind = extensions.iter().zip(&kinds).find(|(extension, _)| test.ends_with(extension.as_str()));
         let get = |end: &str| match kind {
@@ -76,13 +82,21 @@ fn visit(
         let mut argv: Vec<String> = [part("LOG_COMPILER"), part("AM_LOG_FLAGS"), part("LOG_FLAGS")].concat();
         argv.push(file(directory, &test, variables.get("srcdir").map_or(".", String::as_str)));
         let expected = if expected_to_fail.contains(&test) { Expected::FailureOrSignal } else { Expected::Success };
-        let tap = get("LOG_DRIVER").is_some_and(|driver| driver.contains("tap-driver"));
+        let driver = get("LOG_DRIVER").map_or("", String::as_str);
+        let tap = driver.contains("tap-driver");
         let protocol = if tap { Protocol::Tap } else { Protocol::None };
+        let own_driver = !driver.is_empty() && !KNOWN_DRIVERS.iter().any(|known| driver.contains(known));
+        let (argv, expected) =
+            if own_driver { (driven(driver, &test, expected, argv), Expected::Success) } else { (argv, expected) };
+        let log = log(&test, kind.map(|(extension, _)| extension.as_str()));
+        let follows = dependencies.get(&log).into_iter().flatten().filter_map(|log| by_log.get(log));
         tests.push(ListedTest {
             name: format!("{name}{test}"),
             argv,
             directory: directory.display().to_string(),
-            env: environment.clone(),
+            env: environment.0.clone(),
+            unset: environment.1.clone(),
+            follows: follows.map(|test| format!("{name}{test}")).collect(),
             // GNU's codes for a skipped test and for one that could not be run, which TAP does not have.
             rules: TestRules {
                 expected,
@@ -95,6 +109,53 @@ fn visit(
         });
     }
     Ok(())
+}
+
+/// Drivers whose rules Drydock has itself: that of automake, and that for TAP.
+const KNOWN_DRIVERS: [&str; 2] = ["test-driver", "tap-driver"];
+
+/// The command that runs a test by a driver of the project's own, and ends as its result says (automake manual, "API for Custom
+/// Test Drivers").
+fn driven(driver: &str, test: &str, expected: Expected, argv: Vec<String>) -> Vec<String> {
+    let script = concat!(
+        "d=$(mktemp -d) || exit 99; trap 'rm -rf \"$d\"' EXIT; driver=$1 name=$2 fails=$3; shift 3\n",
+        "$driver --test-name \"$name\" --log-file \"$d/log\" --trs-file \"$d/trs\" --color-tests no ",
+        "--enable-hard-errors yes --expect-failure \"$fails\" -- \"$@\" || exit 99\n",
+        "cat \"$d/log\"; result=$(sed -n 's/^:global-test-result: *//p' \"$d/trs\"); echo \"the driver's result: $result\"\n",
+        "case $result in PASS|XFAIL) exit 0;; SKIP) exit 77;; FAIL|XPASS) exit 1;; *) exit 99;; esac"
+    );
+    let fails = if expected == Expected::Success { "no" } else { "yes" };
+    [words(&["sh", "-c", script, "sh", driver, test, fails]), argv].concat()
+}
+
+/// The name of a test's log.
+fn log(test: &str, extension: Option<&str>) -> String {
+    format!("{}.log", extension.and_then(|extension| test.strip_suffix(extension)).unwrap_or(test))
+}
+
+/// The logs that must be there before each log, from the rules of the project: `foo.log: bar.log`.
+fn dependencies(
+    context: &Context<'_>,
+    directory: &Path,
+    by_log: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, Vec<String>>, ListError> {
+    let makefile = drydock_base::text::whole_file(&directory.join("Makefile")).unwrap_or_default();
+    // Most have none, and asking make for all its rules takes time.
+    let mentions = |line: &str| line.split_once(':').is_some_and(|(_, needs)| needs.contains(".log"));
+    if !makefile.lines().any(|line| !line.starts_with(['\t', '#']) && !line.contains('=') && mentions(line)) {
+        return Ok(BTreeMap::new());
+    }
+    let mut argv = words(&["make", "--no-print-directory", "-s", "-p", "-n"]);
+    argv.extend(context.source.args.iter().cloned());
+    argv.extend(["--eval=.PHONY: drydock-list\ndrydock-list: ; @:", "drydock-list"].map(str::to_owned));
+    let text = context.read(&argv, directory, &[])?;
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with(['\t', '#', ' '])) {
+        let Some((log, needs)) = line.split_once(':').filter(|(log, _)| by_log.contains_key(*log)) else { continue };
+        let needs = needs.split_whitespace().filter(|need| by_log.contains_key(*need) && *need != log);
+        found.entry(log.to_owned()).or_default().extend(needs.map(str::to_owned));
+    }
+    Ok(found)
 }
 
 /// The test's file as the directory's make would find it: built, or in the sources.
@@ -127,12 +188,12 @@ fn split(variables: &BTreeMap<String, String>, name: &str) -> Vec<String> {
     variables.get(name).map(|text| text.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
 }
 
-/// The variables that the shell text before each test sets.
+/// The variables that the shell text before each test sets, and those that it removes.
 fn environment(
     context: &Context<'_>,
     directory: &Path,
     variables: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, String>, ListError> {
+) -> Result<(BTreeMap<String, String>, Vec<String>), ListError> {
     let text = |name: &str| variables.get(name).map_or("", String::as_str);
     let script = format!("{} {} env -0", text("AM_TESTS_ENVIRONMENT"), text("TESTS_ENVIRONMENT"));
     let source = text("srcdir").to_owned();
@@ -147,7 +208,8 @@ fn environment(
     };
     let before = read("env -0")?;
     let mut after = read(&script)?;
+    let unset = before.keys().filter(|name| !after.contains_key(*name)).cloned().collect();
     after.retain(|name, value| before.get(name) != Some(value) && name != "_");
     after.insert("srcdir".to_owned(), source);
-    Ok(after)
+    Ok((after, unset))
 }

@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Context, ListError, malformed, words};
-use drydock_config::jobs::{Expected, ListedTest};
+use drydock_config::jobs::{Expected, ListedTest, TimeoutAfter};
+use resources::Resources;
+
+mod resources;
 
 #[derive(Deserialize)]
 struct List {
@@ -42,7 +45,8 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
     let mut argv = words(&["ctest", "--show-only=json-v1"]);
     argv.extend(context.source.args.iter().cloned());
     let text = context.read(&argv, &build, &[])?;
-    parse(context, &text).map_err(|error| malformed(&argv, error)).and_then(|tests| {
+    let resources = Resources::declared(context, &build)?;
+    parse(context, &resources, &text).map_err(|error| malformed(&argv, error)).and_then(|tests| {
         let unbuilt = tests.iter().find(|test| test.argv.is_empty());
         match unbuilt {
             // CTest itself fails such tests; without any program, the tree is not built.
@@ -54,12 +58,12 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
     })
 }
 
-pub(super) fn parse(context: &Context<'_>, text: &str) -> Result<Vec<ListedTest>, serde_json::Error> {
+fn parse(context: &Context<'_>, resources: &Resources, text: &str) -> Result<Vec<ListedTest>, serde_json::Error> {
     let list: List = serde_json::from_str(text)?;
     let mut fixtures = Vec::with_capacity(list.tests.len());
     let mut tests = Vec::with_capacity(list.tests.len());
     for test in list.tests {
-        let (listed, own) = one(context, test);
+        let (listed, own) = one(context, resources, test);
         tests.push(listed);
         fixtures.push(own);
     }
@@ -67,7 +71,7 @@ pub(super) fn parse(context: &Context<'_>, text: &str) -> Result<Vec<ListedTest>
     Ok(tests)
 }
 
-fn one(context: &Context<'_>, test: Test) -> (ListedTest, Fixtures) {
+fn one(context: &Context<'_>, resources: &Resources, test: Test) -> (ListedTest, Fixtures) {
     let mut listed = ListedTest {
         name: test.name,
         argv: test.command,
@@ -76,6 +80,7 @@ fn one(context: &Context<'_>, test: Test) -> (ListedTest, Fixtures) {
     };
     let mut fixtures = Fixtures::default();
     let mut modifications = Vec::new();
+    let mut groups = Vec::new();
     for Property { name, value } in test.properties {
         match name.as_str() {
             "WORKING_DIRECTORY" => listed.directory = text(&value),
@@ -102,13 +107,24 @@ fn one(context: &Context<'_>, test: Test) -> (ListedTest, Fixtures) {
             "FAIL_REGULAR_EXPRESSION" => listed.rules.fail = expressions(&value),
             "SKIP_REGULAR_EXPRESSION" => listed.rules.skip = expressions(&value),
             "DEPENDS" => listed.follows = texts(&value),
+            // CTest looks for them from the build directory.
+            "REQUIRED_FILES" => {
+                listed.required_files =
+                    texts(&value).iter().map(|file| context.at().join(file).display().to_string()).collect();
+            }
+            "TIMEOUT_AFTER_MATCH" => {
+                listed.timeout_after = seconds(&value["timeout"])
+                    .map(|timeout| TimeoutAfter { timeout, expressions: expressions(&value["regex"]) });
+            }
+            "RESOURCE_GROUPS" => groups = resources::groups(&value),
             "FIXTURES_REQUIRED" => fixtures.required = texts(&value),
             "FIXTURES_SETUP" => fixtures.sets_up = texts(&value),
             "FIXTURES_CLEANUP" => fixtures.cleans_up = texts(&value),
             _ => {}
         }
     }
-    modify(context, &mut listed.env, &modifications);
+    modify(context, &mut listed, &modifications);
+    resources.give(&groups, &mut listed);
     (listed, fixtures)
 }
 
@@ -135,12 +151,15 @@ fn connect(tests: &mut [ListedTest], fixtures: &[Fixtures]) {
 }
 
 /// Applies operations such as `PATH=path_list_prepend:/x`.
-fn modify(context: &Context<'_>, env: &mut BTreeMap<String, String>, modifications: &[String]) {
+fn modify(context: &Context<'_>, test: &mut ListedTest, modifications: &[String]) {
+    let ListedTest { env, unset, .. } = test;
     // The value before the first modification, for `reset`.
     let original = env.clone();
     for (name, operation) in modifications.iter().filter_map(|text| text.split_once('=')) {
         let (operation, value) = operation.split_once(':').unwrap_or((operation, ""));
-        let inherited = || context.variable(name);
+        let was_unset = unset.iter().any(|other| other == name);
+        unset.retain(|other| other != name);
+        let inherited = || context.variable(name).filter(|_| !was_unset);
         let now = env.get(name).cloned().or_else(inherited).unwrap_or_default();
         let joined = |first: &str, separator: &str, second: &str| {
             let separator = if first.is_empty() || second.is_empty() { "" } else { separator };
@@ -148,10 +167,9 @@ fn modify(context: &Context<'_>, env: &mut BTreeMap<String, String>, modificatio
         };
         let changed = match operation {
             "set" => value.to_owned(),
-            // An empty value is the nearest that a test can be given where Drydock's environment has the variable.
-            "unset" if inherited().is_some() => String::new(),
             "unset" => {
                 env.remove(name);
+                unset.push(name.to_owned());
                 continue;
             }
             "string_append" => joined(&now, "", value),
@@ -160,7 +178,7 @@ fn modify(context: &Context<'_>, env: &mut BTreeMap<String, String>, modificatio
             "path_list_prepend" => joined(value, ":", &now),
             "cmake_list_append" => joined(&now, ";", value),
             "cmake_list_prepend" => joined(value, ";", &now),
-            "reset" => match original.get(name).cloned().or_else(inherited) {
+            "reset" => match original.get(name).cloned().or_else(|| context.variable(name)) {
                 Some(value) => value,
                 None => {
                     env.remove(name);

@@ -13,7 +13,7 @@ use drydock_config::jobs::{Expected, ListedTest, Protocol, TestRules};
 
 /// Prints what `meson test` knows of each test. It runs with Meson's own Python, in the build directory.
 const LOADER: &str = r#"
-import json, os, pickle, sys
+import json, os, pickle, shlex, sys
 sys.path[:0] = [p for p in sys.argv[1:] if p]
 import mesonbuild
 with open(os.path.join('meson-private', 'meson_test_setup.dat'), 'rb') as file:
@@ -27,7 +27,16 @@ for t in tests:
     fails = t.should_fail if hasattr(t, 'should_fail') else t.expected_fail
     if getattr(t, 'expected_exitcode', None):
         sys.exit('%s is to end with exit code %d: declare it as a job with expect-exit' % (t.name, t.expected_exitcode))
-    out.append({'name': t.name, 'suite': t.suite, 'should_fail': bool(fails), 'env': env})
+    # As `meson test` itself does (mtest.py, `_get_cmd`).
+    foreign = t.cmd_is_exe and t.is_cross_built and t.needs_exe_wrapper
+    wrapper = None
+    if foreign and t.exe_wrapper is not None:
+        if not t.exe_wrapper.found():
+            sys.exit('the exe_wrapper of the cross file was not found')
+        wrapper = t.exe_wrapper.get_command()
+        env['MESON_EXE_WRAPPER'] = shlex.join(wrapper)
+    out.append({'name': t.name, 'suite': t.suite, 'should_fail': bool(fails), 'env': env, 'wrapper': wrapper,
+                'unset': sorted(k for k in before if k not in after), 'unrunnable': bool(foreign and wrapper is None)})
 print(json.dumps(out))
 "#;
 
@@ -51,6 +60,11 @@ struct Loaded {
     suite: Vec<String>,
     should_fail: bool,
     env: BTreeMap<String, String>,
+    unset: Vec<String>,
+    /// What runs programs for another machine.
+    wrapper: Option<Vec<String>>,
+    /// `true` for a program of another machine without anything that runs it.
+    unrunnable: bool,
 }
 
 pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> {
@@ -93,9 +107,11 @@ fn one(build: &Path, test: Introspected, loaded: &Loaded) -> ListedTest {
     labels.dedup();
     ListedTest {
         name: test.name,
-        argv: test.cmd,
+        argv: [loaded.wrapper.clone().unwrap_or_default(), test.cmd].concat(),
         directory: test.workdir.unwrap_or_else(|| build.display().to_string()),
         env: loaded.env.clone(),
+        unset: loaded.unset.clone(),
+        disabled: loaded.unrunnable.then(|| "it is a program for another machine, without an `exe_wrapper`".to_owned()),
         // 0 or less means that there is no limit.
         timeout: test.timeout.filter(|seconds| *seconds > 0.0).and_then(|s| Duration::try_from_secs_f64(s).ok()),
         labels,

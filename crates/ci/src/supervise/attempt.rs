@@ -10,7 +10,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStat
 use super::logs::Logs;
 use super::outputs::{Output, Outputs};
 use super::program::{marker, program};
+pub(super) use super::start_error::{StartError, job_error};
+use super::start_error::{at, start_error};
 use super::suite::{self, Suite};
+use super::timeout_after::Watch;
 use crate::conditions::Conditions;
 use crate::containment::{Containment, Group, signal_process};
 use crate::evidence::{End, KillIntent, KillReason, Leftover};
@@ -20,7 +23,6 @@ use crate::probe::process::{self, Spent};
 use crate::schedule::Demand;
 use drydock_base::exec::{self, Programs};
 use drydock_base::held_dir::{Access, HeldDir};
-use drydock_base::text;
 use drydock_base::units::MAX_LIMIT;
 
 /// A process that still runs this long after the main process is a leftover, not a process on its way out.
@@ -78,6 +80,8 @@ pub(super) struct Attempt {
     /// The processes of a suite that starts valgrind itself.
     pub(super) suite: Option<Suite>,
     timeout: Instant,
+    /// The output that begins another limit, until it was seen.
+    timeout_after: Option<Watch>,
     grace: Duration,
     under_tool: bool,
     next_kill: Option<Instant>,
@@ -144,14 +148,6 @@ pub(super) struct Launch<'a> {
     pub(super) began: Instant,
     /// Unix milliseconds.
     pub(super) began_at: i64,
-}
-
-/// The two ways in which a start fails before a process exists.
-pub(super) enum StartError {
-    /// The job's own fault, or its command's: the attempt failed to start.
-    Job(String),
-    /// Drydock cannot work: no room on the disk, no more processes.
-    State(io::Error),
 }
 
 impl Attempt {
@@ -223,6 +219,7 @@ impl Attempt {
             logs,
             suite,
             timeout: launch.began + job.timeout.min(MAX_LIMIT),
+            timeout_after: job.timeout_after().map(|after| Watch::new(after, launch.directory.path())),
             grace: job.grace,
             under_tool: job.tool.kind.is_valgrind(),
             next_kill: None,
@@ -357,6 +354,10 @@ impl Attempt {
 
     /// Looks at the processes of a suite that starts valgrind itself.
     pub(super) fn look(&mut self, now: Instant) {
+        if let Some(timeout) = self.timeout_after.as_mut().and_then(Watch::look) {
+            self.timeout = now + timeout.min(MAX_LIMIT);
+            self.timeout_after = None;
+        }
         let Some(suite) = &mut self.suite else { return };
         if now >= suite.next() {
             // Members that cannot be listed now are looked at the next time.
@@ -403,21 +404,6 @@ impl Attempt {
     }
 }
 
-/// The job's own fault, in words that may quote its declaration.
-pub(super) fn job_error(error: impl std::fmt::Display) -> StartError {
-    StartError::Job(text::one_line(&error.to_string(), 4096))
-}
-
-/// Lack of processes, memory or descriptors is not the job's fault.
-fn start_error(error: io::Error) -> StartError {
-    use rustix::io::Errno;
-    let machine = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOSPC].map(Errno::raw_os_error);
-    match error.raw_os_error() {
-        Some(code) if machine.contains(&code) => StartError::State(error),
-        _ => job_error(exec::plain(&error)),
-    }
-}
-
 /// The started process with a descriptor to wait for it. One that cannot be watched is ended at once.
 fn watched(pid: u32, group: &dyn Group) -> Result<(u32, OwnedFd), StartError> {
     let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(rustix::io::Errno::SRCH);
@@ -441,9 +427,4 @@ fn end(status: &WaitIdStatus) -> Option<End> {
     }
     let signal = status.terminating_signal()?;
     Some(End::Signaled { signal, core: status.dumped() })
-}
-
-/// Adds the file's path to an error.
-fn at(path: &Path, error: &io::Error) -> StartError {
-    StartError::State(io::Error::new(error.kind(), format!("{}: {}", path.display(), exec::plain(error))))
 }

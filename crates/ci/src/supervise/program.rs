@@ -9,6 +9,7 @@ use std::path::Path;
 use super::attempt::{Launch, StartError, job_error};
 use super::nature::{Nature, Wrapped};
 use super::suite;
+use super::user::OtherUser;
 use crate::command_line::{Place, ToolOptions, command_line};
 use crate::containment::MARKER;
 use crate::plan::PlannedJob;
@@ -40,6 +41,11 @@ pub(super) fn program(
     if !working.is_dir() {
         return Err(job_error(format!("its directory {} does not exist", working.display())));
     }
+    let test = job.test.as_deref();
+    if let Some(missing) = test.and_then(|test| test.required_files.iter().find(|file| !working.join(file).exists())) {
+        return Err(job_error(format!("{missing} does not exist, which the test requires (`REQUIRED_FILES`)")));
+    }
+    let user = job.user.as_deref().map(|name| other_user(name, launch)).transpose()?.flatten();
     let mut set = job.env.clone();
     set.insert("DRYDOCK_JOB".into(), job.name.to_string());
     set.insert("DRYDOCK_RUN".into(), launch.run.to_owned());
@@ -49,6 +55,12 @@ pub(super) fn program(
     }
     set.insert(MARKER.into(), marker(launch.run, &launch.id));
     let mut environment = exec::environment(&job.pass_env, &set);
+    for name in test.into_iter().flat_map(|test| &test.unset) {
+        environment.remove(OsStr::new(name));
+    }
+    if let Some(user) = &user {
+        user.settle(&mut environment, &job.env);
+    }
     let search = environment.get(OsStr::new("PATH")).cloned();
     let place = Place { environment: &environment, directory: &working, began: launch.run_began };
     let options = ToolOptions::new(job, place, launch.conditions.reduced);
@@ -61,12 +73,27 @@ pub(super) fn program(
         adapt(&mut adapted, &found, &mut environment, &mut options)?;
         options.found = Some(found);
     }
-    let line = command_line(&adapted, launch.project, launch.directory.path(), &options);
+    let mut line = command_line(&adapted, launch.project, launch.directory.path(), &options);
+    if let (Some(user), Some(first)) = (user, line.first()) {
+        // What starts it would say itself that the program is not there.
+        let found = find(first)?.display().to_string();
+        line[0] = found;
+        line.splice(0..0, user.command());
+    }
     let (program, arguments) = line.split_first().ok_or_else(|| StartError::Job("its command is empty".into()))?;
     let file = find(program)?;
     let arguments = arguments.to_vec();
     let program = Program { file, arguments, directory: working, environment, output, mark: launch.mark };
     Ok((program, options))
+}
+
+/// The user of a job; `None` if it is Drydock's own. From then on the attempt's directory is that user's, for what valgrind
+/// writes there.
+fn other_user(name: &str, launch: &Launch<'_>) -> Result<Option<OtherUser>, StartError> {
+    let user = OtherUser::find(name).map_err(job_error)?;
+    let Some(user) = user else { return Ok(None) };
+    user.may_use(launch.directory.path()).map_err(job_error)?;
+    Ok(Some(user))
 }
 
 /// Adapts the command, its environment and the options of the tool to what the program really is.

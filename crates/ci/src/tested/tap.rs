@@ -66,6 +66,11 @@ pub(super) fn read(output: &str, protocol: Protocol, evidence: &mut TestEvidence
     evidence.subtests = Some(subtests);
 }
 
+/// `true` if the output says how many tests there are.
+pub(super) fn has_plan(output: &str) -> bool {
+    output.lines().any(|line| planned(line).is_some())
+}
+
 /// The number of tests in a plan, and the reason to skip all.
 fn planned(line: &str) -> Option<(u64, Option<&str>)> {
     let rest = line.strip_prefix("1..")?;

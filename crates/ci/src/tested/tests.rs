@@ -181,3 +181,20 @@ fn a_job_of_several_tests_has_subtests() {
     let output = "test a ... ok\n\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
     assert_eq!(read(&one, 0, output), TestEvidence::default());
 }
+
+#[test]
+fn what_was_dropped_from_a_log_is_no_pass() {
+    let cut = format!("1{CUT}16 KiB");
+    let meson = TestRules { protocol: Protocol::MesonTap, ..TestRules::default() };
+    let expression = TestRules { fail: vec!["ERR".to_owned()], ..TestRules::default() };
+    for (rules, output, fails) in [
+        (&meson, format!("1..2\nok 1\n{cut}\nok 2\n"), false),
+        (&meson, format!("ok 1\n{cut}\nok 2\n"), true),
+        (&meson, "ok 1\nok 2\n".to_owned(), false),
+        (&expression, cut.clone(), true),
+        (&expression, "fine".to_owned(), false),
+    ] {
+        let evidence = read(rules, 0, &output);
+        assert_eq!(evidence.failed.is_some_and(|why| why.contains("log-limit")), fails, "{output}");
+    }
+}

@@ -150,6 +150,9 @@ declaration! {
         locks: Vec<Text> = Vec::new(),
         /// True if no other job may run beside this one.
         serial: bool = false,
+        /// The user that the command runs as, by name or number, such as `nobody`; Drydock must be root for that. Default:
+        /// that of Drydock.
+        user: Option<Text>,
         /// Files and directories, relative to the project, that the job makes and that jobs which need it use. With
         /// `ci plan --github`, the job runs once, and shards get these instead of running it. Default: none, and each shard
         /// that needs the job runs it.
@@ -191,6 +194,10 @@ declaration! {
         /// The jobs that build what the list is read from, only with a suite: they run before the tests are listed, and the
         /// tests need them.
         after: Spanned<Vec<Spanned<JobName>>> = Spanned::unwritten(Vec::new()),
+        /// A file with properties of single items, relative to the project: under `tests`, names or globs of the last part of
+        /// their jobs' names, each with `locks`, `serial`, `user`, `timeout`, `memory`, `env`, `skip-exit`, `expect` or
+        /// `disabled`.
+        properties: Option<Text>,
         /// The last part of the name of each item's job, made of `{item}`, `{stem}` and `{dir}`. Default: `{stem}` with
         /// `glob`, otherwise `{item}`, which for a suite is the name of the test.
         name: Option<Text>,

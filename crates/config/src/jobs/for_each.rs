@@ -22,7 +22,17 @@ const MOST_PROBLEMS: usize = 10;
 pub(super) fn resolve(declared: &Spanned<ForEachDeclaration>, problems: &mut Problems) -> Option<ForEach> {
     let Spanned { place, value } = declared;
     let declared = value.as_ref()?;
-    let ForEachDeclaration { glob, except, lines_of, name, args, after, .. } = declared;
+    let ForEachDeclaration { glob, except, lines_of, name, args, after, properties, .. } = declared;
+    let properties = properties.as_ref().and_then(|file| {
+        let path = file.value.as_deref()?;
+        match paths::inside(path) {
+            Ok(_) => Some(path.to_owned()),
+            Err(bad) => {
+                problems.push(Problem::bad_value(file.place, bad));
+                None
+            }
+        }
+    });
     let one_of = "one of `glob` with a pattern of files, `lines-of` with a command, and the suites `ctest`, `meson`, `automake`, \
                   `pytest`, `cargo-test` and `tap`";
     if let Some(source) = suite_items::declared(declared, problems) {
@@ -41,7 +51,7 @@ pub(super) fn resolve(declared: &Spanned<ForEachDeclaration>, problems: &mut Pro
             Some(name) => template(name, &Placeholder::OF_ITEM, problems)?,
             None => Template::only(Placeholder::Item),
         };
-        return Some(ForEach { items: Items::Suite(source?), name, place: *place });
+        return Some(ForEach { items: Items::Suite(source?), name, properties, place: *place });
     }
     let only_suites = [(args.is_written(), args.place, "args"), (after.is_written(), after.place, "after")];
     for (_, place, key) in only_suites.into_iter().filter(|(written, ..)| *written) {
@@ -85,7 +95,7 @@ pub(super) fn resolve(declared: &Spanned<ForEachDeclaration>, problems: &mut Pro
         Some(name) => template(name, &Placeholder::OF_ITEM, problems)?,
         None => Template::only(usual),
     };
-    Some(ForEach { items, name, place: *place })
+    Some(ForEach { items, name, properties, place: *place })
 }
 
 /// The valid patterns; the others are reported.

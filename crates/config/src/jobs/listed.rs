@@ -122,6 +122,16 @@ impl TestRules {
     }
 }
 
+/// A time limit that begins when the output of a test matches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TimeoutAfter {
+    /// The limit from then on.
+    pub timeout: Duration,
+    /// Regular expressions of which one must match a line.
+    pub expressions: Vec<String>,
+}
+
 /// One test of a suite.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -138,6 +148,15 @@ pub struct ListedTest {
     /// Variables that are set for it.
     #[serde(skip_serializing_if = "is_default")]
     pub env: BTreeMap<String, String>,
+    /// Variables that it does not get, whatever the environment of Drydock has.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unset: Vec<String>,
+    /// Files without which it cannot run, absolute.
+    #[serde(skip_serializing_if = "is_default")]
+    pub required_files: Vec<String>,
+    /// Its time limit from the moment at which its output matches, if the suite has one.
+    #[serde(skip_serializing_if = "is_default")]
+    pub timeout_after: Option<TimeoutAfter>,
     /// Its time limit; none if the suite does not say.
     #[serde(skip_serializing_if = "is_default")]
     pub timeout: Option<Duration>,

@@ -143,6 +143,7 @@ fn job(
         rules: rules?,
         locks: declared.locks.iter().filter_map(|lock| lock.value.clone()).collect(),
         serial: declared.serial,
+        user: declared.user.as_ref().and_then(|user| rules::user(user, problems)),
         share: runners::share(&declared.share, problems),
         retry,
         log_limit: size_or(declared.log_limit.as_ref(), inherited.log_limit),

@@ -1,7 +1,7 @@
 //! The rules of a job by which its exit code and its output become a result.
 
 use super::TestRules;
-use super::declared::JobDeclaration;
+use super::declared::{JobDeclaration, Text};
 use crate::decode::Bounded;
 use crate::diagnostic::{Problem, Problems};
 use drydock_base::text::quoted;
@@ -41,4 +41,16 @@ pub(super) fn resolve(declared: &JobDeclaration, problems: &mut Problems) -> Opt
     }
     let rules = TestRules { skip_exit, expect_output, allow_no_tests: declared.allow_no_tests, ..TestRules::default() };
     valid.then_some(rules)
+}
+
+/// The name or number of a user.
+pub(super) fn user(text: &Text, problems: &mut Problems) -> Option<String> {
+    let name = text.value.as_deref()?;
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.$".contains(&byte));
+    if is_name && !name.starts_with('-') {
+        return Some(name.to_owned());
+    }
+    let problem = Problem::new(text.place, format!("{} is not a user", quoted(name)));
+    problems.push(problem.expected("a name such as `nobody`, or a number"));
+    None
 }

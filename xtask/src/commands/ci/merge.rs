@@ -126,7 +126,7 @@ fn learn(state: &State, pieces: &[Piece]) -> History {
         lines.extend(history::lines(&piece.run, &piece.id, &HashMap::new(), valgrind));
     }
     lines.retain(|line| !known.contains(&(line.at, line.job.to_string(), line.attempt)));
-    if let Err(error) = history::append(&state.history(), &lines) {
+    if let Err(error) = history::append(&state.history(), lines) {
         output::err(format_args!("warning: {error:#}"));
     }
     History::load(&state.history())

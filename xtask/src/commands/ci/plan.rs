@@ -113,6 +113,7 @@ pub(super) fn make(
     let mut lister = Lister { lines_of: &mut lines_of, tests_of: &mut tests_of };
     let mut plan = Plan::new(&suite, project.clone(), capacity.slots as usize, &mut lister)?;
     plan.lists = listed;
+    plan.apply_properties(&suite, project, matches!(lists, Lists::Only(_)))?;
     warnings.extend(quarantine(ctx, &mut plan)?);
     plan.select(selectors).map_err(|error| Failure::usage(error.to_string()))
 }

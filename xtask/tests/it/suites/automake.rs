@@ -35,7 +35,31 @@ const TESTS: &[(&str, &str, &str, &str)] = &[
     ("no-plan.tap", "echo ok 1", "failed failed{0}", "ERROR"),
     ("code.tap", "echo 1..1; echo ok 1; exit 1", "failed failed{1}", "ERROR"),
     ("sub/pass.sh", "exit 0", "passed", "PASS"),
+    // This one needs what a later one makes: `needs.log: makes.log`.
+    ("needs.sh", "test -f made", "passed", "PASS"),
+    ("makes.sh", "sleep 0.3; touch made", "passed", "PASS"),
+    ("unset.sh", "test -z \"${HOME+x}\"", "passed", "PASS"),
+    // A driver of the project's own decides by what was printed.
+    ("says-ok.own", "echo verdict: PASS; exit 3", "passed", "PASS"),
+    ("says-bad.own", "echo verdict: FAIL", "failed failed{1}", "FAIL"),
+    ("says-skip.own", "echo verdict: SKIP", "skipped", "SKIP"),
+    ("says-nothing.own", "exit 0", "failed failed{99}", "ERROR"),
+    ("x-says-bad.own", "echo verdict: FAIL", "passed", "XFAIL"),
+    ("x-says-ok.own", "echo verdict: PASS", "failed failed{1}", "XPASS"),
 ];
+
+/// A driver of the project's own.
+const OWN_DRIVER: &str = r#"
+while test "$1" != --; do
+    case $1 in --log-file) log=$2;; --trs-file) trs=$2;; --expect-failure) fails=$2;; esac
+    shift 2
+done
+shift
+"$@" >"$log" 2>&1
+result=$(sed -n 's/^verdict: //p' "$log")
+case $fails$result in yesFAIL) result=XFAIL;; yesPASS) result=XPASS;; no|yes) result=ERROR;; esac
+printf ':test-result: %s\n:global-test-result: %s\n:recheck: no\n:copy-in-global-log: no\n' "$result" "$result" >"$trs"
+"#;
 
 const CONFIGURE: &str = "AC_INIT([suite],[1])\nAC_CONFIG_AUX_DIR([aux])\nAM_INIT_AUTOMAKE([foreign subdir-objects])\n\
                          AC_PROG_CC\nAC_PROG_AWK\nAC_REQUIRE_AUX_FILE([tap-driver.sh])\n\
@@ -51,9 +75,10 @@ fn each_property_of_automake_is_kept_and_make_check_agrees() {
     let all: Vec<&str> = TESTS.iter().map(|(name, ..)| *name).filter(here).collect();
     let expected_to_fail: Vec<&str> = all.iter().filter(|name| name.starts_with("x-")).copied().collect();
     let makefile = format!(
-        "SUBDIRS = . sub\ncheck_PROGRAMS = say\nTEST_EXTENSIONS = .sh .tap\nSH_LOG_COMPILER = $(SHELL)\n\
+        "SUBDIRS = . sub\ncheck_PROGRAMS = say\nTEST_EXTENSIONS = .sh .tap .own\nSH_LOG_COMPILER = $(SHELL)\n\
          AM_SH_LOG_FLAGS = -e\nTAP_LOG_DRIVER = $(SHELL) $(top_srcdir)/aux/tap-driver.sh\n\
-         AM_TESTS_ENVIRONMENT = A='1 2'; export A;\nTESTS_ENVIRONMENT = B=x\nTESTS = {}\nXFAIL_TESTS = {}\n",
+         OWN_LOG_DRIVER = $(SHELL) $(top_srcdir)/own-driver\nneeds.log: makes.log\n\
+         AM_TESTS_ENVIRONMENT = A='1 2'; export A; unset HOME;\nTESTS_ENVIRONMENT = B=x\nTESTS = {}\nXFAIL_TESTS = {}\n",
         all.join(" "),
         expected_to_fail.join(" ")
     );
@@ -63,6 +88,7 @@ fn each_property_of_automake_is_kept_and_make_check_agrees() {
         .file("Makefile.am", &makefile)
         .file("sub/Makefile.am", "TESTS = pass.sh\n")
         .file("aux/none", "")
+        .file("own-driver", OWN_DRIVER)
         .jobs(
             "defaults: {memory: 64MiB}\njobs:\n  bootstrap: {run: [autoreconf, --install]}\n  \
              configure: {needs: [bootstrap], run: [../configure, -q], directory: b}\n  \

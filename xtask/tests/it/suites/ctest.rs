@@ -31,6 +31,17 @@ const TESTS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     ("directory", "0", "WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}/sub", "passed", "run"),
     ("no-directory", "0", "WORKING_DIRECTORY /nowhere/at/all", "failed failed-to-start", "fail"),
+    ("removed", "0 $HOME", "ENVIRONMENT_MODIFICATION HOME=unset: PASS_REGULAR_EXPRESSION ^unset", "passed", "run"),
+    ("file-there", "0", "REQUIRED_FILES \"CMakeCache.txt;${CMAKE_SOURCE_DIR}/say.c\"", "passed", "run"),
+    ("no-file", "0", "REQUIRED_FILES nope", "failed failed-to-start", "fail"),
+    ("ready", "ready", "TIMEOUT 50 TIMEOUT_AFTER_MATCH \"0.3;re.dy\"", "failed timed-out", "fail"),
+    (
+        "groups",
+        "0 $CTEST_RESOURCE_GROUP_COUNT $CTEST_RESOURCE_GROUP_1_GPUS",
+        "RESOURCE_GROUPS \"2,gpus:2\" PASS_REGULAR_EXPRESSION \"^(unset.unset|2.id:[ab],slots:2)\"",
+        "passed",
+        "run",
+    ),
     ("slow", "sleep", "TIMEOUT 0.3", "failed timed-out", "fail"),
     ("starts", "0", "FIXTURES_SETUP good", "passed", "run"),
     ("uses", "0", "FIXTURES_REQUIRED good LABELS \"net;quick\" COST 7 PROCESSORS 2", "passed", "run"),
@@ -48,7 +59,11 @@ fn cmake_lists() -> String {
         "cmake_minimum_required(VERSION 3.22)\nproject(suite C)\nenable_testing()\nadd_executable(say say.c)\n"
             .to_owned();
     for (name, arguments, properties, ..) in TESTS {
-        let program = if *arguments == "sleep" { "sleep 60".to_owned() } else { format!("say {arguments}") };
+        let program = match *arguments {
+            "sleep" => "sleep 60".to_owned(),
+            "ready" => "sh -c \"echo ready; exec sleep 60\"".to_owned(),
+            _ => format!("say {arguments}"),
+        };
         text.push_str(&format!("add_test(NAME \"{name}\" COMMAND {program})\n"));
         if !properties.is_empty() {
             text.push_str(&format!("set_tests_properties(\"{name}\" PROPERTIES {properties})\n"));
@@ -101,6 +116,22 @@ fn each_property_of_ctest_is_kept_and_ctest_agrees() {
     let expected: BTreeMap<String, String> =
         TESTS.iter().map(|(name, _, _, _, own)| ((*name).to_owned(), (*own).to_owned())).collect();
     assert_eq!(own, expected);
+
+    // With a specification of the machine's resources, both give them to the tests that need some.
+    let machine = r#"{"version": {"major": 1, "minor": 0}, "local": [{"gpus": [{"id": "a", "slots": 3}, {"id": "b", "slots": 2}]}]}"#;
+    std::fs::write(project.path().join("machine.json"), machine).unwrap();
+    std::fs::create_dir(project.path().join("machine")).unwrap();
+    let specified = "defaults: {memory: 16MiB}\njobs:\n  given: {for-each: {ctest: build, args: \
+                     [--resource-spec-file, ../machine.json, -R, ^groups]}}\n";
+    std::fs::write(project.path().join("machine/jobs.yaml"), specified).unwrap();
+    let plan = project.xtask(&["--config", "machine", "ci", "plan", "--format", "json"]).run();
+    assert!(plan.stdout.contains("\"id:b,slots:2\"") && plan.stdout.contains("resource-gpus"), "{}", plan.transcript());
+    let given = project.xtask(&["--config", "machine", "ci"]).run();
+    assert_eq!(given.code(), 0, "{}", given.transcript());
+    let build = project.path().join("build");
+    let own = printed(&build, &["ctest", "--resource-spec-file", "../machine.json", "-R", "^groups"]);
+    assert!(own.stdout.contains("100% tests passed"), "{own:?}");
+    project.xtask(&["ci", "-j", "2"]).run();
 
     // The list is frozen: what did not pass runs again as the same jobs, although the suite changed.
     std::fs::remove_file(project.path().join("build/CTestTestfile.cmake")).unwrap();

@@ -22,6 +22,9 @@ const TESTS: &[(&str, &str, &str, &str)] = &[
     ("slow", "sh, args: ['-c', 'sleep 60'], timeout: 1", "failed timed-out", "TIMEOUT"),
     ("unlimited", "say, args: ['0'], timeout: 0", "passed", "OK"),
     ("alone", "say, args: ['0'], is_parallel: false, priority: 5, suite: ['net', 'quick']", "passed", "OK"),
+    // GoogleTest's programs are judged by their exit code.
+    ("gtest", "say, args: ['3'], protocol: 'gtest'", "failed failed{3}", "FAIL"),
+    ("gtest-skips", "say, args: ['77'], protocol: 'gtest'", "skipped", "SKIP"),
     ("tap", "say, args: ['0', '1..2', 'ok 1', 'ok 2 # SKIP x'], protocol: 'tap'", "passed", "OK"),
     ("tap-fails", "say, args: ['0', '1..2', 'ok 1', 'not ok 2'], protocol: 'tap'", "failed failed{0}", "FAIL"),
     (
@@ -74,6 +77,19 @@ fn each_property_of_meson_is_kept_and_meson_agrees() {
     let mut named: Vec<(&str, &str)> = named.iter().map(|(name, result)| (name.as_str(), *result)).collect();
     named.push(("plain-2", "passed"));
     agree(&project, &finished, "suite", &named);
+    // Programs for another machine run by what its file names.
+    let machine = "[binaries]\nc = 'gcc'\nexe_wrapper = ['env', 'WRAPPED=yes']\n[properties]\nneeds_exe_wrapper = true\n\
+                   [host_machine]\nsystem = 'linux'\ncpu_family = 'arm'\ncpu = 'armv7'\nendian = 'little'\n";
+    std::fs::write(project.path().join("machine.ini"), machine).unwrap();
+    std::fs::create_dir(project.path().join("crossed")).unwrap();
+    let jobs = "defaults: {memory: 16MiB}\njobs:\n  build: {run: [sh, -c, meson setup --cross-file machine.ini x && ninja -C x]}\n  \
+                suite: {for-each: {meson: x, after: [build]}}\n";
+    std::fs::write(project.path().join("crossed/jobs.yaml"), jobs).unwrap();
+    let crossed = project.xtask(&["--config", "crossed", "ci", "suite/plain", "suite/fails"]).run();
+    agree(&project, &crossed, "suite", &[("fails", "failed failed{3}"), ("plain", "passed")]);
+    let plan = project.xtask(&["--config", "crossed", "ci", "plan", "suite/plain"]).run();
+    assert!(plan.stdout.contains("env WRAPPED=yes ") && plan.stdout.contains("/say 0"), "{}", plan.transcript());
+    project.xtask(&["ci", "-j", "2"]).run();
     let label = project.xtask(&["ci", "plan", "label:net"]).run();
     assert!(label.stdout.starts_with("2 jobs in") && label.stdout.contains("suite/alone"), "{}", label.transcript());
 

@@ -166,3 +166,48 @@ fn a_command_that_starts_valgrind_by_itself_is_recognised() {
     );
     assert!(said.contains("to do: declare `valgrind: by-suite` for this job"), "{said}");
 }
+
+#[test]
+fn a_job_runs_as_another_user_and_its_errors_can_be_read() {
+    if !need_tools(&[("gcc", "gcc"), ("valgrind", "valgrind"), ("setpriv", "util-linux")]) {
+        return;
+    }
+    let jobs = |user: &str| {
+        format!(
+            "defaults: {{memory: 64MiB}}\njobs:\n  build: {{run: [gcc, -g, -O0, -o, say, say.c]}}\n  \
+             leaks: {{run: [./say, leak], needs: [build], tool: memcheck, user: {user}}}\n  \
+             works: {{run: [sh, -c, 'id -un; echo $HOME; exec ./say 0'], needs: [build], user: {user}, \
+             expect-output: '^nobody[^a-z]*/nonexistent'}}\n"
+        )
+    };
+    let project = Project::new().file("say.c", super::SAY).jobs(&jobs("nobody"));
+    let run = || {
+        let finished = project.xtask(&["ci"]).run();
+        (results(&project), finished)
+    };
+    let is_root = rustix::process::geteuid().is_root();
+    let says = |words: &str, finished: &crate::support::Finished| {
+        assert!(finished.stdout.contains(words), "{words}: {}", finished.transcript());
+    };
+    let (got, finished) = run();
+    assert_eq!(got["works"], "failed failed-to-start", "{}", finished.transcript());
+    if !is_root {
+        says("only root can run a job as the user `nobody`", &finished);
+        return;
+    }
+    // A new directory is closed to everybody else.
+    says("the user `nobody` cannot reach", &finished);
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(project.path(), open).unwrap();
+    let (got, finished) = run();
+    let expected = [("build", "passed"), ("leaks", "failed findings{1}"), ("works", "passed")];
+    let expected = expected.map(|(name, result)| (name.to_owned(), result.to_owned()));
+    assert_eq!(got.into_iter().collect::<Vec<_>>(), expected, "{}", finished.transcript());
+    says("Leak_DefinitelyLost", &finished);
+    let ci = project.path().join("ci/jobs.yaml");
+    std::fs::write(&ci, jobs("nobody-at-all")).unwrap();
+    says("there is no user `nobody-at-all` here", &run().1);
+    std::fs::write(&ci, jobs("'no body'")).unwrap();
+    let refused = run().1;
+    assert!(refused.code() == 3 && refused.stderr.contains("`no body` is not a user"), "{}", refused.transcript());
+}

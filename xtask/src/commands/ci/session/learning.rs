@@ -24,7 +24,7 @@ pub(super) fn history_with(state: &State, others: &[std::path::PathBuf]) -> anyh
 /// Appends the attempts of this session to the history.
 pub(super) fn learn(state: &State, dir: &RunDir, run: &Run, already: &HashMap<JobName, usize>, valgrind: Option<&str>) {
     let lines = history::lines(run, &dir.id(), already, valgrind);
-    if let Err(error) = history::append(&state.history(), &lines) {
+    if let Err(error) = history::append(&state.history(), lines) {
         output::err(format_args!("warning: {error:#}"));
     }
 }
