@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use drydock_config::images::Images;
 use drydock_config::jobs::Suite;
+use drydock_config::properties::Properties;
 use drydock_config::quarantine::Quarantine;
 use drydock_config::release::Release;
 
@@ -59,6 +60,7 @@ fn refusal(example: &Example, project: &Path) -> Option<String> {
     let loaded = match name {
         "# ci/jobs.yaml" => Suite::parse(text, shown_as, Some(project)).map(drop),
         "# ci/quarantine.yaml" => Quarantine::parse(text, shown_as, jiff::civil::date(2026, 11, 1)).map(drop),
+        "# ci/suite.yaml" => Properties::parse(text, shown_as).map(drop),
         "# packaging/release.yaml" => Release::parse(text, shown_as).map(drop),
         "# in packaging/release.yaml" => Release::parse(&format!("{RELEASE_START}{text}"), shown_as).map(drop),
         "# docker/images.yaml" => Images::parse(text, shown_as).map(drop),

@@ -112,7 +112,7 @@ fn the_oldest_lines_go_when_that_is_worth_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("history.jsonl");
     let lines: Vec<Line> = (0..10_000).map(|number| line(number, Passed, 1)).collect();
-    append(&path, lines.clone()).unwrap();
+    append(&path, lines).unwrap();
     let left = read(&path).unwrap();
     assert_eq!((left.len(), left[0].at), (KEPT, 10_000 - KEPT as i64));
 }

@@ -11,6 +11,8 @@ const MOST_FILES: usize = 2_000_000;
 /// The files that were there before any test ran.
 pub(super) struct Leavings {
     roots: Vec<PathBuf>,
+    /// Where Drydock keeps its own files.
+    without: PathBuf,
     before: HashSet<PathBuf>,
     is_complete: bool,
     made: BTreeSet<PathBuf>,
@@ -24,7 +26,13 @@ impl Leavings {
         roots.extend(roots.clone().iter().filter_map(|root| root.canonicalize().ok()));
         roots.sort();
         roots.dedup();
-        let mut leavings = Leavings { roots, before: HashSet::new(), is_complete: true, made: BTreeSet::new() };
+        let mut leavings = Leavings {
+            roots,
+            without: without.to_owned(),
+            before: HashSet::new(),
+            is_complete: true,
+            made: BTreeSet::new(),
+        };
         let mut waiting = leavings.roots.clone();
         while let Some(directory) = waiting.pop() {
             // What cannot be listed cannot be deleted either.
@@ -46,7 +54,7 @@ impl Leavings {
     /// Takes note of a file that a test made.
     pub(super) fn note(&mut self, path: &Path) {
         let inside = self.roots.iter().any(|root| path != root && path.starts_with(root));
-        if inside && !self.before.contains(path) {
+        if inside && !path.starts_with(&self.without) && !self.before.contains(path) {
             self.made.insert(path.to_owned());
         }
     }
