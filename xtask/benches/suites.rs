@@ -42,7 +42,7 @@ struct Suite {
     /// The programs that it needs, with their packages.
     tools: &'static [(&'static str, &'static str)],
     /// Makes it in a directory.
-    generate: fn(&Path),
+    generate: fn(&Path, &str),
     /// Builds it, as a line for a shell.
     build: &'static str,
     /// The source of tests.
@@ -92,12 +92,12 @@ const SUITES: [Suite; 7] = [
     },
     Suite {
         name: "pytest -n 2",
-        tools: &[("pytest", "python3-pytest"), ("python3", "python3-pytest-xdist")],
+        tools: &[("pytest-3", "python3-pytest"), ("/usr/bin/python3", "python3-pytest-xdist")],
         generate: with_pytest,
-        build: "python3 -c 'import xdist'",
+        build: "/usr/bin/python3 -c 'import xdist'",
         source: "pytest: tests",
         checked: false,
-        own: &["python3", "-m", "pytest", "-q", "-n", "2", "tests"],
+        own: &["/usr/bin/python3", "-m", "pytest", "-q", "-n", "2", "tests"],
     },
     Suite {
         name: "ctest -T memcheck -j2",
@@ -153,7 +153,8 @@ fn measure(suite: &Suite, drydock: &str, figures: &mut Figures) {
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
     let project = directory.path();
-    (suite.generate)(project);
+    // Under valgrind the same work takes much longer.
+    (suite.generate)(project, if suite.checked { "1000000" } else { "8000000" });
     if !run(&["sh", "-c", suite.build], project) {
         return figures.missing(suite.name, suite.tools.last().map_or("", |(_, package)| package));
     }
@@ -239,22 +240,23 @@ fn each(line: impl Fn(usize) -> String) -> String {
     (0..TESTS).map(line).collect()
 }
 
-fn with_cmake(directory: &Path) {
+fn with_cmake(directory: &Path, loops: &str) {
     write(directory, "work.c", WORK);
     let tests = each(|number| format!("add_test(NAME t{number} COMMAND work {number})\n"));
-    let text = "cmake_minimum_required(VERSION 3.22)\nproject(s C)\ninclude(CTest)\nadd_executable(work work.c)\n\
-                target_compile_options(work PRIVATE -O1 -DLOOPS=8000000ull)\n";
-    write(directory, "CMakeLists.txt", &format!("{text}{tests}"));
+    let text = "cmake_minimum_required(VERSION 3.22)\nproject(s C)\ninclude(CTest)\nadd_executable(work work.c)\n";
+    let options = format!("target_compile_options(work PRIVATE -g -O1 -DLOOPS={loops}ull)\n");
+    write(directory, "CMakeLists.txt", &format!("{text}{options}{tests}"));
 }
 
-fn with_meson(directory: &Path) {
+fn with_meson(directory: &Path, loops: &str) {
     write(directory, "work.c", WORK);
     let tests = each(|number| format!("test('t{number}', work, args: ['{number}'])\n"));
-    let text = "project('s', 'c')\nwork = executable('work', 'work.c', c_args: ['-O1', '-DLOOPS=8000000ull'])\n";
+    let text =
+        format!("project('s', 'c')\nwork = executable('work', 'work.c', c_args: ['-O1', '-DLOOPS={loops}ull'])\n");
     write(directory, "meson.build", &format!("{text}{tests}"));
 }
 
-fn with_automake(directory: &Path) {
+fn with_automake(directory: &Path, loops: &str) {
     write(directory, "work.c", WORK);
     write(
         directory,
@@ -265,12 +267,13 @@ fn with_automake(directory: &Path) {
     for (number, script) in scripts.iter().enumerate() {
         write(directory, script, &format!("exec ./work {number}\n"));
     }
-    let text =
-        "check_PROGRAMS = work\nAM_CFLAGS = -O1 -DLOOPS=8000000ull\nTEST_EXTENSIONS = .sh\nSH_LOG_COMPILER = sh\n";
+    let text = format!(
+        "check_PROGRAMS = work\nAM_CFLAGS = -O1 -DLOOPS={loops}ull\nTEST_EXTENSIONS = .sh\nSH_LOG_COMPILER = sh\n"
+    );
     write(directory, "Makefile.am", &format!("{text}TESTS = {}\n", scripts.join(" ")));
 }
 
-fn with_cargo(directory: &Path) {
+fn with_cargo(directory: &Path, _loops: &str) {
     write(
         directory,
         "Cargo.toml",
@@ -285,7 +288,7 @@ fn with_cargo(directory: &Path) {
     write(directory, "tests/all.rs", &tests);
 }
 
-fn with_pytest(directory: &Path) {
+fn with_pytest(directory: &Path, _loops: &str) {
     let tests: String = (0..SLOW_TESTS)
         .map(|number| format!("def test_{number}(): time.sleep({})\n", 3.0 + number as f64 / 10.0))
         .collect();

@@ -143,6 +143,12 @@ pub(crate) const TOOLS: &[Tool] = &[
         "checks run.json against its schema in the tests",
     ),
     program("pytest-3", "python3-pytest", &[Check], "has suites in the tests, listed by Drydock or starting valgrind"),
+    file(
+        "python3-pytest-xdist",
+        &["/usr/lib/python3/dist-packages/xdist"],
+        &[Check],
+        "is compared with in the benchmarks",
+    ),
     program("meson", "meson", &[Check], "has suites in the tests, listed by Drydock or starting valgrind"),
     program("ninja", "ninja-build", &[Check], "builds Meson's suites in the tests"),
     program("cmake", "cmake", &[Check], "has suites in the tests, listed by Drydock or starting valgrind"),

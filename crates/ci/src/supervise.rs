@@ -43,7 +43,6 @@ mod slots;
 mod start_error;
 mod suite;
 mod throttle;
-mod timeout_after;
 mod user;
 
 use attempt::{Attempt, Deadline, StartError};

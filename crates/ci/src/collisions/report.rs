@@ -43,7 +43,7 @@ pub struct Report {
 pub struct Group {
     /// All of them.
     pub tests: Vec<String>,
-    /// How.
+    /// How they disturb each other.
     pub how: How,
     /// Those that fail, with the number of runs.
     pub failures: Vec<Failures>,

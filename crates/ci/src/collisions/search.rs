@@ -79,7 +79,7 @@ pub struct Collision {
     pub test: usize,
     /// The others: mostly one; several if it takes all of them.
     pub others: Vec<usize>,
-    /// How.
+    /// How the others disturb it.
     pub how: How,
     /// The runs with the others, and those of them in which one of all failed that does not fail by itself; for a test that
     /// needs the others, those in which it failed.

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_tests_share_is_told_by_how_much_it_says() {
+    fn what_two_tests_share_is_ordered_by_how_much_it_says() {
         use Act::*;
         use Weight::*;
         check(&[(":80", &[Binds])], &[(":80", &[Binds])], &[("port 80", Strong)]);

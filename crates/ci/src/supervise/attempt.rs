@@ -13,7 +13,6 @@ use super::program::{marker, program};
 pub(super) use super::start_error::{StartError, job_error};
 use super::start_error::{at, start_error};
 use super::suite::{self, Suite};
-use super::timeout_after::Watch;
 use crate::conditions::Conditions;
 use crate::containment::{Containment, Group, signal_process};
 use crate::evidence::{End, KillIntent, KillReason, Leftover};
@@ -24,6 +23,10 @@ use crate::schedule::Demand;
 use drydock_base::exec::{self, Programs};
 use drydock_base::held_dir::{Access, HeldDir};
 use drydock_base::units::MAX_LIMIT;
+
+mod timeout_after;
+
+use timeout_after::Watch;
 
 /// A process that still runs this long after the main process is a leftover, not a process on its way out.
 const SETTLE: Duration = Duration::from_millis(50);

@@ -54,7 +54,7 @@ pub(super) fn run(ctx: &Context, options: &cli::CiFlaky) -> anyhow::Result<Exit>
     let traced = lab.traces();
     if let Some(why) = &lab.untraced {
         output::err(format_args!(
-            "warning: {why}, so what tests share is told from their output only, and orders are not tried; install strace"
+            "warning: {why}, so what tests share is known from their output only, and orders are not tried; install strace"
         ));
     }
     let orders = if traced { ", one run in each order" } else { ", one run after the other" };

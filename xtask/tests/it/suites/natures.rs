@@ -181,6 +181,12 @@ fn a_job_runs_as_another_user_and_its_errors_can_be_read() {
         )
     };
     let project = Project::new().file("say.c", super::SAY).jobs(&jobs("nobody"));
+    let open = |mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(project.path(), mode).unwrap();
+    };
+    // As a directory for temporary files mostly is.
+    open(0o700);
     let run = || {
         let finished = project.xtask(&["ci"]).run();
         (results(&project), finished)
@@ -195,10 +201,8 @@ fn a_job_runs_as_another_user_and_its_errors_can_be_read() {
         says("only root can run a job as the user `nobody`", &finished);
         return;
     }
-    // A new directory is closed to everybody else.
     says("the user `nobody` cannot reach", &finished);
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(project.path(), open).unwrap();
+    open(0o755);
     let (got, finished) = run();
     let expected = [("build", "passed"), ("leaks", "failed findings{1}"), ("works", "passed")];
     let expected = expected.map(|(name, result)| (name.to_owned(), result.to_owned()));
