@@ -52,9 +52,12 @@ if [ ! -e "$root/usr/bin/git" ]; then
     echo "== root: $suite with $packages"
 
     mmdebstrap --quiet --variant=apt --include="$packages" "$suite" "$root"
-    # This machine may reach the network through a proxy with an authority of its own.
+    # This machine may reach the network through a proxy with an authority of its own. pip and npm have lists of their own.
     for certificate in /usr/local/share/ca-certificates/*.crt; do
-        [ ! -e "$certificate" ] || install -D -m 0644 -t "$root/usr/local/share/ca-certificates" "$certificate"
+        [ -e "$certificate" ] || continue
+        install -D -m 0644 -t "$root/usr/local/share/ca-certificates" "$certificate"
+        printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n' >"$root/etc/pip.conf"
+        echo 'cafile=/etc/ssl/certs/ca-certificates.crt' >"$root/etc/npmrc"
     done
     chroot "$root" update-ca-certificates >/dev/null 2>&1
     [ "$user" = root ] || {

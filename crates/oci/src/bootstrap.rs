@@ -20,6 +20,7 @@ use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::paths;
+use drydock_base::scratch::Scratch;
 use drydock_config::images::{Digest, Platform};
 
 /// The version of the result; increased when the same request makes other bytes than before.
@@ -69,7 +70,14 @@ pub fn make(cache: &Layout, request: &SuiteRequest<'_>, watch: &mut dyn FnMut(&s
         argv.push(format!("--include={}", packages.join(",")));
     }
     argv.extend([(*suite).to_owned(), part.path().display().to_string(), (*mirror).to_owned()]);
-    let set = [("SOURCE_DATE_EPOCH", epoch.to_string()), ("PATH", SEARCH.to_owned())];
+    // It unpacks and removes thousands of small files.
+    let temporary = Scratch::roomy("base")?.open_to_others()?;
+    let temporary = temporary.path();
+    let set = [
+        ("SOURCE_DATE_EPOCH", epoch.to_string()),
+        ("PATH", SEARCH.to_owned()),
+        ("TMPDIR", temporary.display().to_string()),
+    ];
     let set: BTreeMap<String, String> = set.map(|(name, value)| (name.to_owned(), value)).into();
     let pass = ["http_proxy", "https_proxy"].map(str::to_owned);
     exec::find("mmdebstrap", Path::new("/"), Some(&SEARCH.into()))

@@ -8,27 +8,32 @@
 //!
 //! The directory tells only what is done by the names in it. So each renamed log is watched itself too: who has another name for
 //! it (a hard link), or opened it by one, changes it elsewhere.
+//!
+//! The kernel's queue of events has a limit, and merges only equal events in a row. Valgrind writes hundreds of times for a few
+//! errors, so while this process is stopped or starved, its writes must not alternate with other events. A log that was put
+//! aside by a link is open by a name that is gone, so its writes are no events of the directory (`IN_EXCL_UNLINK`); and logs
+//! that are written at once have queues of their own, as far as there are any.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::event::epoll;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
-use rustix::fs::{CWD, RenameFlags};
 
-/// More names than this are not counted for one attempt.
-const MOST_NAMES: usize = 64 << 10;
+mod directory;
+
+use directory::{Aside, Directory};
+
 /// The number of events taken at once, so that a job that makes events all the time blocks nobody.
 const MOST_EVENTS: usize = 1 << 20;
-/// Logs of one process that are numbered.
-const MOST_OF_A_PROCESS: u32 = 16 << 10;
 /// The number of descriptors that one look at all instances tells of.
 const READY: usize = 64;
+/// The most queues of an instance. Where more logs than this are written at once, some share a queue.
+const MOST_QUEUES: usize = 9;
 
 /// What happened to the logs of one attempt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,29 +66,36 @@ struct Instances {
     next: u64,
 }
 
-/// An inotify instance. Each attempt has one of its own, so that one job's flood of events drops no event of another; where
-/// the kernel allows no further instance (`fs.inotify.max_user_instances`), attempts share one.
+/// The queues of an attempt. Each attempt has queues of its own, so that one job's flood of events drops no event of another;
+/// where the kernel allows no further one (`fs.inotify.max_user_instances`), attempts share them.
 #[derive(Debug)]
 struct Instance {
-    descriptor: OwnedFd,
     directories: HashMap<i32, Directory>,
-    /// The watches of renamed logs: the watch of the directory, and the log's name.
-    logs: HashMap<i32, (i32, String)>,
+    /// The events of the directories, and of logs for which the kernel allows no further queue.
+    own: Queue,
+    /// Those of renamed logs.
+    of_logs: Vec<Queue>,
 }
 
-/// The directory of one attempt.
-#[derive(Debug, Default)]
-struct Directory {
-    path: PathBuf,
-    opens: Opens,
-    /// Names that were given here, and whose event is still to come.
-    given: BTreeSet<String>,
-    /// Renamed logs that have been closed, and how often.
-    closed: BTreeMap<String, u32>,
-    /// How often renamed logs have been closed, by whatever name they had been opened.
-    closed_anywhere: BTreeMap<String, u32>,
-    /// Names of logs that appeared, and were not opened since. Valgrind opens what it creates; a link leads elsewhere.
-    placed: BTreeSet<String>,
+/// An instance of inotify.
+#[derive(Debug)]
+struct Queue {
+    descriptor: OwnedFd,
+    logs: HashMap<i32, Log>,
+    /// The number of logs that were not closed yet.
+    written: usize,
+}
+
+/// A renamed log.
+#[derive(Debug)]
+struct Log {
+    /// The watch of its directory.
+    directory: i32,
+    name: String,
+    /// Whether the event of the renaming has come. What is done before is an event of the directory.
+    is_aside: bool,
+    /// How often it was closed since then by somebody who could write to it.
+    closed: u32,
 }
 
 /// One attempt's logs. They are kept until it is dropped.
@@ -105,7 +117,7 @@ impl LogWatch {
             Err(error) => return Err(io::Error::new(error.kind(), error.to_string())),
         };
         let mut instances = keeper.instances();
-        let number = instances.roomy(&keeper.epoll)?;
+        let number = instances.roomy(keeper)?;
         let added = instances.by_number.get_mut(&number).map(|instance| instance.add(directory));
         instances.remove_unused(number);
         let watch = added.unwrap_or_else(|| Err(io::Error::other("the watch was ended")))?;
@@ -116,7 +128,7 @@ impl LogWatch {
     pub fn end(self) -> Opens {
         let mut instances = self.keeper.instances();
         let Some(instance) = instances.by_number.get_mut(&self.instance) else { return Opens::default() };
-        instance.take();
+        instance.take(self.keeper, self.instance);
         let directory = instance.directories.get_mut(&self.watch);
         directory.map(Directory::seen).unwrap_or_default()
     }
@@ -127,13 +139,13 @@ impl Drop for LogWatch {
         let mut instances = self.keeper.instances();
         if let Some(instance) = instances.by_number.get_mut(&self.instance) {
             instance.directories.remove(&self.watch);
-            let logs = instance.logs.iter().filter(|(_, (directory, _))| *directory == self.watch);
-            let logs: Vec<i32> = logs.map(|(watch, _)| *watch).collect();
-            for watch in logs.into_iter().chain([self.watch]) {
-                instance.logs.remove(&watch);
-                // The kernel has removed it already if its file or directory is gone.
-                inotify::remove_watch(&instance.descriptor, watch).ok();
+            for queue in std::iter::once(&mut instance.own).chain(&mut instance.of_logs) {
+                let logs = queue.logs.iter().filter(|(_, log)| log.directory == self.watch);
+                let logs: Vec<i32> = logs.map(|(watch, _)| *watch).collect();
+                logs.into_iter().for_each(|watch| queue.forget(watch));
             }
+            // The kernel has removed it already if the directory is gone.
+            inotify::remove_watch(&instance.own.descriptor, self.watch).ok();
         }
         instances.remove_unused(self.instance);
     }
@@ -151,6 +163,13 @@ impl Keeper {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A queue, whose events this instance takes.
+    fn queue(&self, instance: u64) -> io::Result<Queue> {
+        let descriptor = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        epoll::add(&self.epoll, &descriptor, epoll::EventData::new_u64(instance), epoll::EventFlags::IN)?;
+        Ok(Queue { descriptor, logs: HashMap::new(), written: 0 })
+    }
+
     /// Waits for events, as long as the process lives.
     fn serve(&self) {
         let mut ready = Vec::with_capacity(READY);
@@ -164,7 +183,7 @@ impl Keeper {
             for event in &ready {
                 // One that is gone was ended meanwhile.
                 if let Some(instance) = instances.by_number.get_mut(&event.data.u64()) {
-                    instance.take();
+                    instance.take(self, event.data.u64());
                 }
             }
         }
@@ -173,19 +192,17 @@ impl Keeper {
 
 impl Instances {
     /// A new instance, or, where the kernel allows none, the one with the fewest directories.
-    fn roomy(&mut self, epoll: &OwnedFd) -> io::Result<u64> {
-        match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
-            Ok(descriptor) => {
+    fn roomy(&mut self, keeper: &Keeper) -> io::Result<u64> {
+        match keeper.queue(self.next) {
+            Ok(own) => {
                 let number = self.next;
                 self.next += 1;
-                epoll::add(epoll, &descriptor, epoll::EventData::new_u64(number), epoll::EventFlags::IN)?;
-                self.by_number
-                    .insert(number, Instance { descriptor, directories: HashMap::new(), logs: HashMap::new() });
+                self.by_number.insert(number, Instance { directories: HashMap::new(), own, of_logs: Vec::new() });
                 Ok(number)
             }
             Err(error) => {
                 let fewest = self.by_number.iter().min_by_key(|(_, instance)| instance.directories.len());
-                fewest.map(|(number, _)| *number).ok_or_else(|| error.into())
+                fewest.map(|(number, _)| *number).ok_or(error)
             }
         }
     }
@@ -207,171 +224,143 @@ impl Instance {
             | WatchFlags::CLOSE_NOWRITE
             | WatchFlags::CLOSE_WRITE
             | WatchFlags::MOVED_TO
+            | WatchFlags::EXCL_UNLINK
             | WatchFlags::ONLYDIR;
-        let watch = inotify::add_watch(&self.descriptor, directory, events)?;
-        self.directories.insert(watch, Directory { path: directory.to_owned(), ..Directory::default() });
+        let watch = inotify::add_watch(&self.own.descriptor, directory, events)?;
+        self.directories.insert(watch, Directory::new(directory));
         Ok(watch)
     }
 
-    /// Takes the events that have arrived.
-    fn take(&mut self) {
+    /// Takes the events that have arrived, those of the directories first.
+    fn take(&mut self, keeper: &Keeper, number: u64) {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 64 << 10];
-        let Instance { descriptor, directories, logs } = self;
-        let mut reader = inotify::Reader::new(descriptor.as_fd(), &mut buffer);
-        for _ in 0..MOST_EVENTS {
-            // EAGAIN: no event is left.
-            let Ok(event) = reader.next() else { return };
-            let events = event.events();
-            if events.contains(ReadFlags::QUEUE_OVERFLOW) {
-                directories.values_mut().for_each(|directory| directory.opens.overflowed = true);
+        // The events of the directories may add a queue.
+        for at in 0.. {
+            let mut taken = 0;
+            while let Some(queue) = self.queue(at) {
+                let events = queue.read(&mut buffer);
+                if events.is_empty() {
+                    break;
+                }
+                taken += events.len();
+                events.into_iter().for_each(|event| self.note(at, event, keeper, number));
+                if taken > MOST_EVENTS {
+                    self.overflow();
+                    break;
+                }
             }
-            let watch = event.wd();
-            if let Some(directory) = directories.get_mut(&watch) {
-                let name = event.file_name().map(|name| name.to_string_lossy().into_owned());
-                if let Some(aside) = name.and_then(|name| directory.note(&name, events)) {
-                    if let Some(log) = directory.watch_log(descriptor, &aside) {
-                        logs.insert(log, (watch, aside));
-                    }
-                }
-            } else if events.contains(ReadFlags::IGNORED) {
-                logs.remove(&watch);
-            } else if let Some((directory, name)) = logs.get(&watch) {
-                if let Some(directory) = directories.get_mut(directory) {
-                    directory.note_log(name, events);
-                }
+            if self.queue(at).is_none() {
+                return;
             }
         }
-        directories.values_mut().for_each(|directory| directory.opens.overflowed = true);
+    }
+
+    /// The queue of the directories, then those of logs.
+    fn queue(&mut self, at: usize) -> Option<&mut Queue> {
+        match at.checked_sub(1) {
+            None => Some(&mut self.own),
+            Some(at) => self.of_logs.get_mut(at),
+        }
+    }
+
+    /// The kernel dropped events.
+    fn overflow(&mut self) {
+        self.directories.values_mut().for_each(|directory| directory.opens.overflowed = true);
+    }
+
+    /// Notes an event of a queue.
+    fn note(&mut self, at: usize, (watch, events, name): Event, keeper: &Keeper, number: u64) {
+        if events.contains(ReadFlags::QUEUE_OVERFLOW) {
+            self.overflow();
+        }
+        if at == 0 && self.directories.contains_key(&watch) {
+            let directory = self.directories.get_mut(&watch);
+            if let Some(aside) = name.and_then(|name| directory?.note(&name, events)) {
+                self.put_aside(watch, &aside, keeper, number);
+            }
+            return;
+        }
+        let directories = &mut self.directories;
+        let Some(queue) = (if at == 0 { Some(&mut self.own) } else { self.of_logs.get_mut(at - 1) }) else { return };
+        if events.contains(ReadFlags::IGNORED) {
+            queue.forget(watch);
+        } else if let Some(log) = queue.logs.get_mut(&watch) {
+            let was_closed = log.closed > 0;
+            if let Some(directory) = directories.get_mut(&log.directory) {
+                log.note(events, directory);
+            }
+            queue.written -= usize::from(!was_closed && log.closed > 0);
+        }
+    }
+
+    /// Renames a log, and watches it.
+    fn put_aside(&mut self, watch: i32, aside: &Aside, keeper: &Keeper, number: u64) {
+        // A queue in which nobody writes, or else a new one.
+        let least = self.of_logs.iter().enumerate().min_by_key(|(_, queue)| queue.written);
+        let mut chosen = least.map(|(at, _)| at);
+        if least.is_none_or(|(_, queue)| queue.written > 0) && self.of_logs.len() + 1 < MOST_QUEUES {
+            if let Ok(queue) = keeper.queue(number) {
+                self.of_logs.push(queue);
+                chosen = Some(self.of_logs.len() - 1);
+            }
+        }
+        let queue = chosen.and_then(|at| self.of_logs.get_mut(at)).unwrap_or(&mut self.own);
+        let Some(directory) = self.directories.get_mut(&watch) else { return };
+        if let Some((log, name)) = directory.put_aside(aside, &queue.descriptor) {
+            queue.logs.insert(log, Log { directory: watch, name, is_aside: false, closed: 0 });
+            queue.written += 1;
+        }
     }
 }
 
-impl Directory {
-    /// What was seen until now.
-    fn seen(&mut self) -> Opens {
-        let placed = std::mem::take(&mut self.placed);
-        self.opens.foreign.extend(placed);
-        std::mem::take(&mut self.opens)
+/// The watch, what happened, and the name in the directory.
+type Event = (i32, ReadFlags, Option<String>);
+
+impl Queue {
+    /// Takes some events; none if none is left.
+    fn read(&self, buffer: &mut [MaybeUninit<u8>]) -> Vec<Event> {
+        let mut reader = inotify::Reader::new(self.descriptor.as_fd(), buffer);
+        let mut events = Vec::new();
+        // EAGAIN: no event is left.
+        while let Ok(event) = reader.next() {
+            let name = event.file_name().map(|name| name.to_string_lossy().into_owned());
+            events.push((event.wd(), event.events(), name));
+            if reader.is_buffer_empty() {
+                break;
+            }
+        }
+        events
     }
 
-    /// Notes an event of the directory. Returns the new name of a log that was renamed.
-    fn note(&mut self, name: &str, events: ReadFlags) -> Option<String> {
-        if !name.ends_with(".xml") {
-            return None;
+    /// Ends a watch of a log.
+    fn forget(&mut self, watch: i32) {
+        if self.logs.remove(&watch).is_some_and(|log| log.closed == 0) {
+            self.written -= 1;
         }
-        let log = name.strip_suffix(".xml").filter(|log| is_of_a_process(log));
-        // A file that is closed without writing was only read.
-        if events.contains(ReadFlags::CLOSE_NOWRITE) {
-            if let Some(count) = self.opens.count.get_mut(name) {
-                *count = count.saturating_sub(1);
-            }
-        }
-        if events.contains(ReadFlags::OPEN) && self.has_room(name) {
-            let count = self.opens.count.entry(name.to_owned()).or_default();
-            *count = count.saturating_add(1);
-        }
-        if let Some(log) = log {
-            if events.intersects(ReadFlags::MOVED_TO | ReadFlags::CREATE) && self.has_room(name) {
-                self.placed.insert(name.to_owned());
-            }
-            if events.contains(ReadFlags::OPEN) {
-                self.placed.remove(name);
-                return self.put_aside(name, log);
-            }
-            return None;
-        }
-        if events.contains(ReadFlags::CLOSE_WRITE) && self.has_room(name) {
-            *self.closed.entry(name.to_owned()).or_default() += 1;
-        }
-        let written = events.contains(ReadFlags::MODIFY) && self.closed.contains_key(name);
-        let placed = events.intersects(ReadFlags::MOVED_TO | ReadFlags::CREATE) && !self.given.remove(name);
-        if (written || placed) && self.has_room(name) {
-            self.opens.foreign.insert(name.to_owned());
-        }
-        None
+        // The kernel has removed it already if the file is gone.
+        inotify::remove_watch(&self.descriptor, watch).ok();
     }
+}
 
-    /// Watches a log that was just renamed; returns the watch.
-    fn watch_log(&mut self, descriptor: &OwnedFd, name: &str) -> Option<i32> {
-        let path = self.path.join(name);
-        let events = WatchFlags::ATTRIB | WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE | WatchFlags::DONT_FOLLOW;
-        match inotify::add_watch(descriptor, &path, events) {
-            Ok(watch) => {
-                // From here on the kernel tells of further names. Of those that were there before, one is left, or the log is
-                // open by it.
-                if std::fs::symlink_metadata(&path).is_ok_and(|log| log.nlink() > 1) {
-                    self.opens.foreign.insert(name.to_owned());
-                }
-                Some(watch)
-            }
-            // The job removed it, which is noticed at the end.
-            Err(rustix::io::Errno::NOENT) => None,
-            Err(_) => {
-                self.opens.unwatched = true;
-                None
-            }
+impl Log {
+    /// Notes an event of the log itself.
+    fn note(&mut self, events: ReadFlags, directory: &mut Directory) {
+        let is_other_name = events.intersects(ReadFlags::ATTRIB | ReadFlags::MOVE_SELF);
+        if !self.is_aside {
+            self.is_aside = is_other_name;
+            return;
         }
-    }
-
-    /// Notes an event of a renamed log itself. The kernel reports what is done by its name in the directory there first.
-    fn note_log(&mut self, name: &str, events: ReadFlags) {
-        let closed_here = self.closed.get(name).copied().unwrap_or_default();
+        // Valgrind closes its log once, in the directory or here.
+        let closed_before = self.closed > 0 || directory.closed_early(&self.name);
         if events.contains(ReadFlags::CLOSE_WRITE) {
-            *self.closed_anywhere.entry(name.to_owned()).or_default() += 1;
+            self.closed = self.closed.saturating_add(1);
         }
-        let closed_anywhere = self.closed_anywhere.get(name).copied().unwrap_or_default();
         // Valgrind neither links its log nor changes its mode, owner or times.
-        let is_foreign = events.contains(ReadFlags::ATTRIB)
-            || events.contains(ReadFlags::MODIFY) && closed_here > 0
-            || closed_anywhere > closed_here;
-        if is_foreign {
-            self.opens.foreign.insert(name.to_owned());
+        let is_written = events.intersects(ReadFlags::MODIFY | ReadFlags::CLOSE_WRITE);
+        if is_other_name || closed_before && is_written {
+            directory.opens.foreign.insert(self.name.clone());
         }
     }
-
-    /// Whether the name is known, or one more may be.
-    fn has_room(&mut self, name: &str) -> bool {
-        let names = self.opens.count.len() + self.closed.len() + self.opens.foreign.len() + self.placed.len();
-        let has_room = names < MOST_NAMES || self.opens.count.contains_key(name);
-        self.opens.overflowed |= !has_room;
-        has_room
-    }
-
-    fn put_aside(&mut self, name: &str, log: &str) -> Option<String> {
-        let kept = self.opens.kept.entry(name.to_owned()).or_default();
-        for number in *kept + 1..MOST_OF_A_PROCESS {
-            let aside = format!("{log}.{number}.xml");
-            let (from, to) = (self.path.join(name), self.path.join(&aside));
-            match rename_to_new(&from, &to) {
-                Ok(()) => {
-                    self.given.insert(aside.clone());
-                    *kept = number;
-                    return Some(aside);
-                }
-                // The job itself made a file of that name.
-                Err(rustix::io::Errno::EXIST) => {}
-                // A log that is gone is missed at the end, and one that could not be renamed is found under its name.
-                Err(_) => return None,
-            }
-        }
-        None
-    }
-}
-
-/// Renames a file, and replaces none. Some file systems (NFS) cannot do that; there a link is made, which replaces none
-/// either.
-fn rename_to_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
-    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
-            rustix::fs::link(from, to)?;
-            rustix::fs::unlink(from)
-        }
-        renamed => renamed,
-    }
-}
-
-/// `memcheck.4711`.
-fn is_of_a_process(log: &str) -> bool {
-    log.split_once('.').is_some_and(|(_, pid)| pid.bytes().all(|byte| byte.is_ascii_digit()) && !pid.is_empty())
 }
 
 #[cfg(test)]

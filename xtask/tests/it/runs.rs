@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::support::{Finished, Project, RunJson, mortal, text, wait_for};
+use crate::support::{Finished, Project, RunJson, mortal, text};
 
 /// Two items that pass, one that fails until a file `fixed` is there, and one that needs it.
 fn project() -> Project {
@@ -119,9 +119,16 @@ fn a_dry_run_touches_nothing() {
     assert!(!project.path().join("target").exists());
 }
 
+/// What a job is that runs until [`go`] is called, however slow this machine is.
+const UNTIL_GO: &str = "run: [sh, -c, \"until [ -e go ]; do sleep 0.1; done\"], timeout: 20m";
+
+fn go(project: &Project) {
+    std::fs::write(project.path().join("go"), "").unwrap();
+}
+
 #[test]
 fn one_run_at_a_time() {
-    let project = Project::new().jobs("jobs:\n  slow: {run: [sleep, \"5\"], timeout: 5m}\n");
+    let project = Project::new().jobs(&format!("jobs:\n  slow: {{{UNTIL_GO}}}\n"));
     let mut running = project.xtask(&["ci"]).spawn();
     let started = running.wait_for(Duration::from_secs(10), || {
         project.state().join("runs/latest/jobs/slow/1/log").exists().then_some(())
@@ -133,6 +140,7 @@ fn one_run_at_a_time() {
     let elsewhere = project.path().join("elsewhere").display().to_string();
     let third = project.xtask(&["--state", &elsewhere, "ci", "plan"]).run();
     ends(&third, 0);
+    go(&project);
     ends(&running.wait(), 0);
 }
 
@@ -221,8 +229,10 @@ fn a_child_sees_a_short_environment_and_its_own_place() {
 
 #[test]
 fn killed_twice_and_resumed_it_still_comes_to_its_end() {
-    let yaml = "defaults: {memory: 16MiB}\njobs:\n  quick: {run: [\"true\"]}\n  slow: {needs: [quick], run: [sleep, \"3\"], timeout: 5m}\n";
-    let project = Project::new().jobs(yaml);
+    let yaml = format!(
+        "defaults: {{memory: 16MiB}}\njobs:\n  quick: {{run: [\"true\"]}}\n  slow: {{needs: [quick], {UNTIL_GO}}}\n"
+    );
+    let project = Project::new().jobs(&yaml);
     for (call, attempt) in [(&["ci"][..], 1), (&["ci", "--resume"][..], 2)] {
         let mut running = project.xtask(call).spawn();
         let log = project.state().join(format!("runs/latest/jobs/slow/{attempt}/log"));
@@ -230,11 +240,12 @@ fn killed_twice_and_resumed_it_still_comes_to_its_end() {
             running.wait_for(Duration::from_secs(10), || log.exists().then_some(())).is_some(),
             "attempt {attempt}"
         );
-        wait_for(Duration::from_millis(300), || None::<()>);
+        std::thread::sleep(Duration::from_millis(300));
         running.kill().unwrap();
         running.wait();
     }
     // That the run was lost says nothing against the job: it runs once more and passes.
+    go(&project);
     let finished = project.xtask(&["ci", "--resume"]).run();
     ends(&finished, 0);
     assert_eq!(results(&project), [row("quick", "passed", 1), row("slow", "passed", 3)]);
@@ -245,7 +256,7 @@ fn killed_twice_and_resumed_it_still_comes_to_its_end() {
 
 #[test]
 fn what_was_interrupted_and_resumed_is_no_flake() {
-    let project = Project::new().jobs("jobs:\n  slow: {run: [sleep, \"2\"], memory: 16MiB}\n");
+    let project = Project::new().jobs(&format!("jobs:\n  slow: {{{UNTIL_GO}, memory: 16MiB}}\n"));
     let mut running = project.xtask(&["ci"]).spawn();
     let log = project.state().join("runs/latest/jobs/slow/1/log");
     assert!(running.wait_for(Duration::from_secs(10), || log.exists().then_some(())).is_some());
@@ -253,6 +264,7 @@ fn what_was_interrupted_and_resumed_is_no_flake() {
     let stopped = running.wait();
     ends(&stopped, 9);
     assert!(stopped.stdout.contains(&format!("resume with: {}", project.hint("ci --resume"))), "{}", stopped.stdout);
+    go(&project);
     ends(&project.xtask(&["ci", "--resume", "--fail-on-flaky"]).run(), 0);
     assert_eq!(results(&project), [row("slow", "passed", 2)]);
 }

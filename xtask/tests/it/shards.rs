@@ -14,7 +14,7 @@ fn project() -> Project {
         "runners:\n\
          \x20 hosted: {runs-on: ubuntu-24.04, cores: 2, memory: 1GiB, setup: 5s}\n\
          \x20 big: {runs-on: [self-hosted, big], cores: 8, memory: 8GiB, cost: 4}\n\
-         defaults: {memory: 16MiB, timeout: 1m}\n\
+         defaults: {memory: 16MiB, timeout: 10m}\n\
          jobs:\n\
          \x20 build: {run: [sh, -c, \"mkdir -p out && echo built >> out/b\"]}\n\
          \x20 units:\n\
@@ -223,7 +223,7 @@ fn what_a_job_shares_is_built_once_and_restored_as_it_was() {
     let script = "mkdir -p out && for n in 1 2 3 4; do printf '#!/bin/sh\\necho 1..1; test -e out/lib && echo ok 1\\n' > out/t$n.t; \
                   chmod +x out/t$n.t; done; echo lib > out/real; ln -s real out/lib; echo x >> count";
     let project = Project::new().file(".gitignore", "target\nout\ncount\nart\n").file("src.c", "").jobs(&format!(
-        "defaults: {{{{memory: 16MiB, timeout: 1m}}}}\n\
+        "defaults: {{{{memory: 16MiB, timeout: 10m}}}}\n\
          jobs:\n\
          \x20 build: {{{{run: [sh, -c, \"{script}\"], share: [out]}}}}\n\
          \x20 suite: {{{{for-each: {{{{tap: \"out/*.t\", after: [build]}}}}}}}}\n\

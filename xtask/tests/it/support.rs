@@ -323,15 +323,16 @@ pub(crate) fn marker(name: &str) -> String {
 /// Limits are those of a quiet machine. A busy one gets more time: no limit decides whether a test passes that would end.
 const BUSY_FACTOR: u32 = 6;
 
-/// Asks every 10 ms until there is an answer; gives up at [`BUSY_FACTOR`] times the limit.
+/// Asks after 10 ms, and later after a twentieth of the time that has passed, until there is an answer: asking may cost
+/// milliseconds of CPU time. Gives up at [`BUSY_FACTOR`] times the limit.
 pub(crate) fn wait_for<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + limit * BUSY_FACTOR;
+    let start = Instant::now();
     loop {
         let answer = ask();
-        if answer.is_some() || Instant::now() > deadline {
+        if answer.is_some() || start.elapsed() > limit * BUSY_FACTOR {
             return answer;
         }
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep((start.elapsed() / 20).clamp(Duration::from_millis(10), Duration::from_millis(200)));
     }
 }
 

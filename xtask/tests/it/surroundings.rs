@@ -320,7 +320,7 @@ fn a_job_that_changes_the_log_of_another_is_reported() {
 #[test]
 fn a_run_that_was_stopped_as_a_whole_goes_on_and_nothing_times_out() {
     let mark = marker("counts");
-    let script = "#!/bin/sh\nfor i in $(seq 20); do sleep 0.1; done\n";
+    let script = "until [ -e go ]; do sleep 0.1; done\n";
     let project = Project::new()
         .file("job.sh", script)
         .jobs(&format!("jobs: {{counts: {{run: [sh, job.sh, {mark}], timeout: 12s}}}}\n"));
@@ -330,6 +330,7 @@ fn a_run_that_was_stopped_as_a_whole_goes_on_and_nothing_times_out() {
     running.signal_main(Signal::STOP).unwrap();
     rustix::process::kill_process(job, Signal::STOP).unwrap();
     std::thread::sleep(Duration::from_secs(13));
+    fs::write(project.path().join("go"), "").unwrap();
     rustix::process::kill_process(job, Signal::CONT).unwrap();
     running.signal_main(Signal::CONT).unwrap();
     ends(&running.wait(), &[0], "stopped");

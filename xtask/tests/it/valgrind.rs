@@ -51,7 +51,7 @@ fn programs() -> &'static Path {
 /// A project with the programs, their sources and one job a line: its name, then its words, of which the first is a
 /// program. `tool` is what follows the job's command in the declaration.
 fn project(head: &str, tool: &str, jobs: &[(&str, &[&str])]) -> Project {
-    let mut yaml = format!("defaults: {{memory: 64MiB, timeout: 1m}}\n{head}\njobs:\n");
+    let mut yaml = format!("defaults: {{memory: 64MiB, timeout: 10m}}\n{head}\njobs:\n");
     for (name, words) in jobs {
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         yaml.push_str(&format!("  {name}: {{run: [{}], {tool}}}\n", words.join(", ")));

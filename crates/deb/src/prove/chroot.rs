@@ -14,6 +14,7 @@ use crate::relation;
 use crate::series;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::scratch::Scratch;
 use drydock_base::variations::Observed;
 use drydock_config::release::deb::Distribution;
 use drydock_http::RetryPolicy;
@@ -148,6 +149,8 @@ impl Chroots {
         let key = FileChecksums::from_bytes("", format!("{options:?}{hooks:?}{mirror}").as_bytes()).sha256;
         let (start, end) = (format!("{series}-{kind}-{}-", &key[..12]), ".tar");
         fs::create_dir_all(&self.directory).with_context(|| format!("cannot create {}", self.directory.display()))?;
+        // Whoever needs the same one at the same time waits for it.
+        let _lock = self.lock(&start).with_context(|| format!("cannot write to {}", self.directory.display()))?;
         let mut existing: Vec<Chroot> = fs::read_dir(&self.directory)
             .with_context(|| format!("cannot read {}", self.directory.display()))?
             .filter_map(|entry| {
@@ -170,10 +173,11 @@ impl Chroots {
         argv.extend(options.iter().cloned());
         argv.extend(hooks.iter().map(|hook| format!("--customize-hook={hook}")));
         argv.extend([series.to_owned(), part.path().display().to_string(), mirror.to_owned()]);
-        let set = BTreeMap::from([(
-            "PATH".to_owned(),
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-        )]);
+        // It unpacks and removes tens of thousands of small files.
+        let temporary = Scratch::roomy("chroot")?.open_to_others()?;
+        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let set = [("PATH", path.to_owned()), ("TMPDIR", temporary.path().display().to_string())];
+        let set = BTreeMap::from(set.map(|(name, value)| (name.to_owned(), value)));
         exec::contained(&argv, Path::new("/"), exec::environment(&[], &set)).map_err(|error| {
             let error = error.shown_as(["mmdebstrap"]);
             Failure::missing(format!("cannot create a chroot of {series} from {mirror}: {error}"))
@@ -185,6 +189,13 @@ impl Chroots {
             fs::remove_file(&old.file).with_context(|| format!("cannot remove {}", old.file.display()))?;
         }
         Ok(Chroot { file, date: self.today.clone() })
+    }
+
+    /// A lock, held until the file is closed, of the chroots whose names begin like this.
+    fn lock(&self, start: &str) -> std::io::Result<fs::File> {
+        let file = fs::File::create(self.directory.join(format!(".{}.lock", start.trim_end_matches('-'))))?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+        Ok(file)
     }
 
     /// The reason why no chroot of a series can be created here; `None` if it can.
@@ -229,6 +240,14 @@ fn days_between(from: &str, to: &str) -> Option<i32> {
 mod tests {
     use super::*;
 
+    /// The beginning of the name of a minimal chroot of bookworm.
+    fn start_of_minimal(mirrors: &Mirrors) -> String {
+        let options = ["--variant=minbase".to_owned(), "--skip=cleanup/apt/lists".to_owned()];
+        let hooks: [String; 0] = [];
+        let key = FileChecksums::from_bytes("", format!("{options:?}{hooks:?}{}", mirrors.debian).as_bytes()).sha256;
+        format!("bookworm-minimal-{}-", &key[..12])
+    }
+
     #[test]
     fn a_chroot_of_this_week_is_reused() {
         let directory = tempfile::tempdir().unwrap();
@@ -239,10 +258,7 @@ mod tests {
             today: today.into(),
             network: Network::default(),
         };
-        let options = ["--variant=minbase".to_owned(), "--skip=cleanup/apt/lists".to_owned()];
-        let hooks: [String; 0] = [];
-        let key = FileChecksums::from_bytes("", format!("{options:?}{hooks:?}{}", mirrors.debian).as_bytes()).sha256;
-        fs::write(directory.path().join(format!("bookworm-minimal-{}-2026-05-28.tar", &key[..12])), "").unwrap();
+        fs::write(directory.path().join(format!("{}2026-05-28.tar", start_of_minimal(&mirrors))), "").unwrap();
         let chroot = chroots("2026-06-01").minimal("bookworm", &mut |line| panic!("{line}")).unwrap();
         assert_eq!(chroot.date, "2026-05-28");
         // Next week it is not, and creating another fails, because nothing listens at that address.
@@ -252,5 +268,32 @@ mod tests {
         assert!(
             chroots("2026-06-05").unavailable("bookworm", Distribution::Debian).unwrap().contains("cannot be reached")
         );
+    }
+
+    /// Two proofs that need the same chroot make it once: the second waits, and finds what the first has made.
+    #[test]
+    fn a_chroot_that_is_being_made_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let mirrors = Mirrors { debian: "http://127.0.0.1:1/debian".into(), ubuntu: String::new() };
+        let (today, network) = ("2026-06-01".to_owned(), Network::default());
+        let chroots = Chroots { directory: directory.path().into(), mirrors, today, network };
+        let start = start_of_minimal(&chroots.mirrors);
+        let made = directory.path().join(format!("{start}2026-06-01.tar"));
+        let lock = chroots.lock(&start).unwrap();
+        let waits = std::thread::spawn(move || chroots.minimal("bookworm", &mut |line| panic!("{line}")));
+        while !waiting_for_a_lock() {
+            assert!(!waits.is_finished(), "it does not wait");
+            std::thread::yield_now();
+        }
+        fs::write(&made, "").unwrap();
+        drop(lock);
+        assert_eq!(waits.join().unwrap().unwrap().file, made);
+    }
+
+    /// Whether a thread of this process waits for a lock of a file.
+    fn waiting_for_a_lock() -> bool {
+        let id = std::process::id().to_string();
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().any(|line| line.contains("->") && line.split_whitespace().any(|word| word == id))
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::path::PathBuf;
 
 struct Watched {
     directory: tempfile::TempDir,
@@ -14,6 +15,16 @@ impl Watched {
         let directory = tempfile::tempdir().unwrap();
         let watch = LogWatch::new(directory.path()).expect("inotify has room");
         Watched { directory, watch }
+    }
+
+    /// One of a file system without links.
+    fn linkless() -> Watched {
+        let watched = Watched::new();
+        let mut instances = watched.watch.keeper.instances();
+        let instance = instances.by_number.get_mut(&watched.watch.instance).unwrap();
+        instance.directories.get_mut(&watched.watch.watch).unwrap().is_linkless = true;
+        drop(instances);
+        watched
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -45,9 +56,16 @@ fn counts<const N: usize>(counts: [(&str, u32); N]) -> BTreeMap<String, u32> {
     counts.map(|(name, count)| (name.to_owned(), count)).into()
 }
 
+/// Of file systems with links, and without.
+const WAYS: [fn() -> Watched; 2] = [Watched::new, Watched::linkless];
+
 #[test]
 fn each_program_of_a_process_keeps_its_log() {
-    let watched = Watched::new();
+    WAYS.into_iter().for_each(each_program_keeps_its_log);
+}
+
+fn each_program_keeps_its_log(new: fn() -> Watched) {
+    let watched = new();
     let mut files: Vec<File> =
         (1..=3).map(|number| watched.open("memcheck.7.xml", &format!("memcheck.7.{number}.xml"))).collect();
     fs::write(watched.path("log"), "text").unwrap();
@@ -80,8 +98,12 @@ fn a_log_that_was_opened_again_before_it_was_put_aside_is_noticed() {
 
 #[test]
 fn what_a_job_does_to_logs_is_noticed() {
+    WAYS.into_iter().for_each(what_a_job_does_is_noticed);
+}
+
+fn what_a_job_does_is_noticed(new: fn() -> Watched) {
     let foreign = |change: &dyn Fn(&Watched)| {
-        let watched = Watched::new();
+        let watched = new();
         drop(watched.open("memcheck.7.xml", "memcheck.7.1.xml"));
         change(&watched);
         watched.end().0.foreign
@@ -98,7 +120,7 @@ fn what_a_job_does_to_logs_is_noticed() {
     };
     assert_eq!(foreign(&linked), BTreeSet::from(["memcheck.7.1.xml", "memcheck.8.1.xml"].map(str::to_owned)));
     // Names that a job took are passed over.
-    let watched = Watched::new();
+    let watched = new();
     fs::write(watched.path("memcheck.7.1.xml"), "forged").unwrap();
     drop(watched.open("memcheck.7.xml", "memcheck.7.2.xml"));
     let (opens, _) = watched.end();
@@ -109,8 +131,12 @@ fn what_a_job_does_to_logs_is_noticed() {
 /// Names and descriptors of a log that are not those of the directory.
 #[test]
 fn what_a_job_does_to_logs_from_outside_is_noticed() {
+    WAYS.into_iter().for_each(what_is_done_from_outside_is_noticed);
+}
+
+fn what_is_done_from_outside_is_noticed(new: fn() -> Watched) {
     let foreign = |before: &dyn Fn(&Path, &Watched) -> Option<File>, after: &dyn Fn(&Path, &Watched, Option<File>)| {
-        let watched = Watched::new();
+        let watched = new();
         let elsewhere = tempfile::tempdir_in(watched.directory.path().parent().unwrap()).unwrap();
         let outside = elsewhere.path().join("outside");
         let held = before(&outside, &watched);
@@ -150,11 +176,93 @@ fn what_a_job_does_to_logs_from_outside_is_noticed() {
     let write = |_: &Path, _: &Watched, file: Option<File>| file.unwrap().write_all(b"clean").unwrap();
     assert_eq!(foreign(&held, &write), first);
     // A symbolic link, through which valgrind writes elsewhere.
-    let watched = Watched::new();
+    let watched = new();
     std::os::unix::fs::symlink("/dev/null", watched.path("memcheck.8.xml")).unwrap();
     File::create(watched.path("memcheck.8.xml")).unwrap();
     fs::remove_file(watched.path("memcheck.8.xml")).unwrap();
     assert_eq!(watched.end().0.foreign, BTreeSet::from(["memcheck.8.xml".to_owned()]));
+}
+
+/// A supervisor that is stopped, while three processes of an attempt write a log of many errors each.
+#[test]
+fn whatever_valgrind_writes_meanwhile_no_event_is_lost() {
+    let watched = Watched::new();
+    let name = |pid: u32| format!("memcheck.{pid}.1.xml");
+    let mut logs: Vec<File> = (1..=3).map(|pid| watched.open(&format!("memcheck.{pid}.xml"), &name(pid))).collect();
+    let instances = watched.watch.keeper.instances();
+    for _ in 0..20_000 {
+        logs.iter_mut().for_each(|log| log.write_all(b"<").unwrap());
+    }
+    // One that begins meanwhile, and ends.
+    let mut late = File::create(watched.path("memcheck.4.xml")).unwrap();
+    for _ in 0..20_000 {
+        late.write_all(b"<").unwrap();
+        logs[0].write_all(b"<").unwrap();
+    }
+    drop((late, logs));
+    drop(instances);
+    let directory = watched.directory.path().to_owned();
+    let size = |name: &str| fs::metadata(directory.join(name)).unwrap().len();
+    let opens = watched.watch.end();
+    assert_eq!((opens.kept.len(), size(&name(1)), size(&name(4))), (4, 40_001, 20_000));
+    assert_eq!((opens.overflowed, opens.foreign), (false, BTreeSet::new()));
+}
+
+/// The same, with somebody else who writes, before valgrind closes its log and after it did.
+#[test]
+fn who_writes_while_the_supervisor_is_stopped_is_noticed() {
+    for (new, before) in WAYS.into_iter().flat_map(|new| [(new, true), (new, false)]) {
+        let watched = new();
+        let mut log = watched.open("memcheck.7.xml", "memcheck.7.1.xml");
+        let instances = watched.watch.keeper.instances();
+        let other = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&log));
+        let mut other = File::options().write(true).open(other).unwrap();
+        let finish = |log: &mut File| (0..9_000).for_each(|_| log.write_all(b"<").unwrap());
+        if before {
+            other.write_all(b"clean").unwrap();
+            drop(other);
+            finish(&mut log);
+        } else {
+            finish(&mut log);
+            drop(log);
+            other.write_all(b"clean").unwrap();
+        }
+        drop(instances);
+        let opens = watched.watch.end();
+        let right = (BTreeSet::from(["memcheck.7.1.xml".to_owned()]), false);
+        assert_eq!((opens.foreign, opens.overflowed), right, "{before}");
+    }
+}
+
+/// A log that is closed before it is put aside, and then written by a descriptor from elsewhere.
+#[test]
+fn a_log_that_was_closed_early_is_closed_once() {
+    WAYS.into_iter().for_each(a_log_is_closed_once);
+}
+
+fn a_log_is_closed_once(new: fn() -> Watched) {
+    let watched = new();
+    let early = |pid: u32| {
+        let outside = watched.path("outside");
+        let held = File::create(&outside).unwrap();
+        fs::hard_link(&outside, watched.path(&format!("memcheck.{pid}.xml"))).unwrap();
+        fs::remove_file(outside).unwrap();
+        held
+    };
+    let instances = watched.watch.keeper.instances();
+    let mut held = early(1);
+    for pid in 1..=2 {
+        fs::write(watched.path(&format!("memcheck.{pid}.xml")), "<").unwrap();
+    }
+    drop(instances);
+    while !watched.path("memcheck.2.1.xml").exists() || watched.path("memcheck.2.xml").exists() {
+        std::thread::yield_now();
+    }
+    // What is asked for the instances waits until all events were noted.
+    drop(watched.watch.keeper.instances());
+    held.write_all(b"clean").unwrap();
+    drop(held);
+    assert_eq!(watched.end().0.foreign, BTreeSet::from(["memcheck.1.1.xml".to_owned()]));
 }
 
 #[test]

@@ -95,16 +95,20 @@ fn a_proof_that_is_interrupted_leaves_nothing() {
     // What a killed proof leaves of files, the next one removes.
     for signal in [Signal::KILL, Signal::TERM] {
         let mut command = prove(&dsc, &chroots);
-        let child = command.env("TMPDIR", &scratch).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.env("TMPDIR", &scratch).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let pid = rustix::process::Pid::from_child(&child);
-        let began = wait_for(Duration::from_secs(60), || (processes_with(&waits).len() >= 2).then_some(()));
+        // It may have to make the chroot first.
+        let began = wait_for(Duration::from_secs(600), || match processes_with(&waits).len() {
+            2.. => Some(true),
+            _ => child.try_wait().unwrap().map(|_| false),
+        });
         let roots =
             processes_with(&waits).into_iter().map(|one| fs::read_link(format!("/proc/{}/root", one.pid)).unwrap());
         chroots_of_builds.extend(roots);
         rustix::process::kill_process(pid, signal).unwrap();
         let ended: Finished = child.wait_with_output().unwrap().into();
         let said = ended.transcript();
-        assert!(began.is_some(), "{said}");
+        assert_eq!(began, Some(true), "{said}");
         // Of a killed Drydock, the supervisor ends what it started.
         let gone = wait_for(Duration::from_secs(10), || processes_with(&waits).is_empty().then_some(()));
         assert!(gone.is_some(), "{signal:?} leaves {:?}: {said}", processes_with(&waits));

@@ -240,8 +240,9 @@ pub(crate) fn client(host: &str, credentials: &Credentials) -> Registry {
 
 /// Bytes that no compressor makes smaller, the same for the same seed.
 pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| random.u8(..)).take(length).collect()
+    let mut noise = vec![0; length];
+    fastrand::Rng::with_seed(seed).fill(&mut noise);
+    noise
 }
 
 /// An image for these platforms in a layout: an index, with one image a platform, each with a layer of its own and a

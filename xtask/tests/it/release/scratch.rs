@@ -52,7 +52,7 @@ fn copies_of_the_sources_are_private_and_do_not_stay_behind() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        assert!(wait_for(Duration::from_secs(2), || go.exists().then_some(())).is_some(), "no generator ran");
+        assert!(wait_for(Duration::from_secs(60), || go.exists().then_some(())).is_some(), "no generator ran");
         let there = scratches(temporary.path());
         assert!(!there.is_empty());
         for path in &there {

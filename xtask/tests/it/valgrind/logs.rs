@@ -4,10 +4,15 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use drydock_valgrind::suppression;
 use drydock_valgrind::xml::{Extent, parse};
+
+use rustix::process::Signal;
+
+use crate::support::{Project, marker, processes_with, wait_for};
 
 use super::{ends, job_of, project, ready, reasons_of, run_json};
 
@@ -51,16 +56,23 @@ fn the_corpus_is_read_in_time_and_whole_logs_are_distinguished_from_others() {
 /// Twice the input takes at most about three times the time, where both take long enough to be measured.
 #[track_caller]
 fn check(what: &str, make: impl Fn(usize) -> String, size: usize) {
-    let took = |size: usize| {
-        let text = make(size);
+    let took = |text: &str| {
         let start = now();
         let log = parse(text.as_bytes());
         assert!(log.errors.len() <= 10_000);
-        (text.len(), now() - start)
+        now() - start
     };
-    let ((bytes, once), (_, twice)) = (took(size), took(2 * size));
-    println!("{what:<16} {bytes:>10} bytes {once:>12.2?}, twice as many {twice:>12.2?}");
-    assert!(twice < once * 3 + Duration::from_millis(50), "{what}: {once:?}, then {twice:?}");
+    let (small, large) = (make(size), make(2 * size));
+    let grows = |once: Duration, twice: Duration| twice >= once * 3 + Duration::from_millis(50);
+    let (mut once, mut twice) = (took(&small), took(&large));
+    // What else runs on the same processors only ever makes it longer.
+    for _ in 0..4 {
+        if grows(once, twice) {
+            (once, twice) = (once.min(took(&small)), twice.min(took(&large)));
+        }
+    }
+    println!("{what:<16} {:>10} bytes {once:>12.2?}, twice as many {twice:>12.2?}", small.len());
+    assert!(!grows(once, twice), "{what}: {once:?}, then {twice:?}");
 }
 
 #[test]
@@ -110,6 +122,61 @@ fn time_grows_with_the_input_and_with_nothing_else() {
         },
         20_000,
     );
+}
+
+/// A program that keeps, or loses, a block on each of a thousand ways to it, as soon as a file `go` is there.
+const MANY: &str = r#"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static void *blocks[1024];
+static int loses, next;
+static void left(int depth);
+static void right(int depth);
+static void both(int depth) {
+  if (depth == 0) { void *block = malloc(8); if (!loses) blocks[next++] = block; return; }
+  left(depth - 1);
+  right(depth - 1);
+}
+__attribute__((noinline)) static void left(int depth) { both(depth); }
+__attribute__((noinline)) static void right(int depth) { both(depth); }
+int main(int count, char **words) {
+  loses = strcmp(words[1], "loses") == 0;
+  symlink(words[count - 1], words[1]);
+  while (access("go", F_OK) != 0) usleep(10000);
+  both(10);
+  return 0;
+}
+"#;
+
+/// Valgrind writes a thousand errors while Drydock is stopped, which is more than the kernel keeps events of.
+#[test]
+fn a_thousand_errors_while_drydock_is_stopped_are_judged_rightly() {
+    if !ready() {
+        return;
+    }
+    let mark = marker("many");
+    let args = "[--num-callers=40, --show-leak-kinds=all, --errors-for-leak-kinds=definite]";
+    let job = |name: &str| format!("  {name}: {{run: [./many, {name}, {mark}], tool: memcheck, tool-args: {args}}}\n");
+    let project = Project::new().file("many.c", MANY).jobs(&format!("jobs:\n{}{}", job("keeps"), job("loses")));
+    let built =
+        Command::new("gcc").args(["-g", "-O0", "-w", "-o", "many", "many.c"]).current_dir(project.path()).status();
+    assert!(built.unwrap().success());
+    let mut running = project.xtask(&["ci", "-j", "2", "--no-progress"]).spawn();
+    let waits = |name: &str| fs::symlink_metadata(project.path().join(name)).is_ok();
+    let began = running.wait_for(Duration::from_secs(60), || (waits("keeps") && waits("loses")).then_some(()));
+    if began.is_some() {
+        running.signal_main(Signal::STOP).unwrap();
+        fs::write(project.path().join("go"), "").unwrap();
+        let over = wait_for(Duration::from_secs(60), || processes_with(&mark).is_empty().then_some(()));
+        running.signal_main(Signal::CONT).unwrap();
+        assert!(over.is_some());
+    }
+    let finished = running.wait();
+    ends(&finished, 1);
+    let run = run_json(&project);
+    assert_eq!(job_of(&run, "keeps")["outcome"]["kind"], "passed", "{}", finished.transcript());
+    assert!(finished.stderr.contains("loses  1024 valgrind findings"), "{}", finished.transcript());
 }
 
 /// The parser of a hundred megabytes takes seconds, and no deadline waits for it: a second job is ended at its timeout
