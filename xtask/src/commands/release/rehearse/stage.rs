@@ -154,6 +154,9 @@ impl Stage {
             let source = there.display().to_string();
             self.run(to, &["git", "config", &url, &source])?;
             self.run(to, &[git, &["submodule", "--quiet", "update", "--init", "--", path]].concat())?;
+            // What was published of it is what the project's own checkout knows of its remotes, and not that checkout's branches.
+            let known = ["fetch", "--quiet", &source, "+refs/remotes/*:refs/remotes/*", "+refs/tags/*:refs/tags/*"];
+            self.run(&to.join(path), &[git, &known].concat())?;
             self.submodules(&there, &to.join(path), git)?;
         }
         Ok(())
