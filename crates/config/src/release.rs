@@ -1,19 +1,23 @@
 //! `packaging/release.yaml`: the contents of a release and its proof. The resolved and validated result.
 
+mod ci;
 pub mod deb;
 mod declared;
 mod format;
 mod nightly;
 mod publish;
 mod resolve;
+mod sbom;
 mod vendor;
 mod version;
 mod version_file;
 mod words;
 
+pub use ci::RequiredCi;
 pub use format::Format;
 pub use nightly::Nightly;
 pub use publish::{FileAccess, FileTarget, PublishTarget, PypiTarget, PythonIndex};
+pub use sbom::{Sbom, VendoredLibrary};
 pub use vendor::Vendor;
 pub use version::{NightlyVersion, Place, Version, VersionText};
 pub use version_file::{HeldVersion, VersionFile, VersionPlace};
@@ -48,12 +52,16 @@ pub struct Release {
     pub archives: Vec<Archive>,
     /// The proof that the archives can be built without a network.
     pub offline_proof: Option<OfflineProof>,
+    /// Documents about the components and the origin.
+    pub sbom: Option<Sbom>,
     /// The signers, and the number of signatures that are required.
     pub signing: Option<Signing>,
     /// The Debian source package and its upload target.
     pub deb: Option<deb::Deb>,
     /// The settings of nightlies.
     pub nightly: Nightly,
+    /// The tests that a commit must have passed.
+    pub ci: Option<RequiredCi>,
     /// The targets of a release, in the order in which they are served.
     pub publish: Vec<PublishTarget>,
 }

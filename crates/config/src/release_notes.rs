@@ -3,6 +3,7 @@
 //! Keep a Changelog writes an entry as `## [1.2.0] - 2026-06-01` with lists below. Other projects have other levels, words before the
 //! version, underlined headings, or prose, so an entry is found by the version in its heading, and everything below it is kept.
 
+mod date;
 mod heading;
 mod items;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use std::fmt;
 use drydock_base::text::quoted;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
+pub use date::HeadingDate;
 use heading::{Heading, Match};
 
 /// The entry of one version.
@@ -22,6 +24,10 @@ pub struct ReleaseNotes {
     pub line: usize,
     /// The text of the entry's heading.
     pub heading: String,
+    /// The date in that heading.
+    pub date: HeadingDate,
+    /// Whether the heading of another release has a date.
+    pub others_are_dated: bool,
     /// The changes, at least one, in the order of the file.
     pub items: Vec<NoteItem>,
 }
@@ -200,7 +206,15 @@ impl ReleaseNotes {
             let heading = &document.headings[index];
             let items = items::read(&document.events[document.entry(index, query.version)]);
             let end = document.next(index, query.version).map_or(text.lines().count() + 1, |next| next.line);
-            (ReleaseNotes { line: heading.line, heading: heading.text.clone(), items }, end)
+            let others = document.headings.iter().filter(|other| other.is_of_another_release(query.version));
+            let notes = ReleaseNotes {
+                line: heading.line,
+                heading: heading.text.clone(),
+                date: HeadingDate::find(&heading.text),
+                others_are_dated: others.map(|other| HeadingDate::find(&other.text)).any(|date| date.is_a_date()),
+                items,
+            };
+            (notes, end)
         };
         // The same heading twice in a row is a known accident of tools that write changelogs: one of the entries is empty.
         let mut full = entries.iter().map(read).filter(|(entry, _)| !entry.items.is_empty());

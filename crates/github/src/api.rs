@@ -19,8 +19,11 @@ use crate::pages;
 use crate::reference::Repository;
 use crate::token::Token;
 
+mod checks;
+mod pulls;
 mod releases;
 
+pub use pulls::{Label, PullRequest, User};
 pub use releases::{Asset, NewRelease, Release};
 
 /// The address of github.com's API.

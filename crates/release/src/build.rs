@@ -56,7 +56,7 @@ impl Job<'_> {
         let archives = Archives { directory: &top, epoch: self.tree.epoch, files: &files, threads: self.threads };
         let written = archive::write(self.tree.archive_entries(), archives)?;
         let python = python::build(&self.identity, &self.tree, parts.path(), watch)?;
-        let manifest = Manifest::new(&self.identity, &self.tree, &derived, &written, &python);
+        let (manifest, documents) = Manifest::new(&self.identity, &self.tree, &derived, &written, &python)?;
         let info = BuildInfo::gather(self.identity.release);
 
         remove_stale(directory, &manifest)?;
@@ -66,6 +66,9 @@ impl Job<'_> {
         for Artifact { name, .. } in &python {
             let part = parts.path().join(name);
             fs::rename(part, directory.join(name)).with_context(|| format!("cannot write {name}"))?;
+        }
+        for document in &documents {
+            paths::write_atomically(&directory.join(&document.name), &document.content)?;
         }
         let info = format!("{}\n", serde_json::to_string_pretty(&info)?);
         paths::write_atomically(&directory.join(build_info::NAME), info.as_bytes())?;

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::sbom::{self, Document};
 use drydock_archive::source::derive::{Derived, GeneratorRecord};
 use drydock_archive::source::{Origin, SourceTree};
 use drydock_archive::{EntryKind, Written};
@@ -103,6 +104,8 @@ pub struct Artifact {
 pub enum ArtifactKind {
     /// A package of Python: an sdist or a wheel.
     Python,
+    /// A document about the components or the origin.
+    Document,
 }
 
 impl Artifact {
@@ -110,6 +113,7 @@ impl Artifact {
     pub fn format(&self) -> Option<Format> {
         match self.kind {
             Some(ArtifactKind::Python) if self.name.ends_with(".whl") => Some(Format::Zip),
+            Some(ArtifactKind::Document) => None,
             Some(ArtifactKind::Python) | None => Format::of_name(&self.name),
         }
     }
@@ -160,8 +164,8 @@ pub enum ManifestError {
         /// The root that the manifest states.
         stated: Checksum,
     },
-    /// The name of an artifact is not the file name of an archive.
-    #[error("invalid archive name {0:?}")]
+    /// The name of an artifact is not the file name of an archive or a document.
+    #[error("invalid artifact name {0:?}")]
     ArtifactName(String),
     /// Artifacts or entries are not sorted, or duplicated.
     #[error("its artifacts or entries are not sorted, or duplicated; it was modified")]
@@ -200,15 +204,27 @@ impl Identity<'_> {
     }
 }
 
+impl Identity<'_> {
+    /// The names of all artifacts: archives, and documents if they are declared.
+    pub fn names(&self) -> Vec<String> {
+        let documents = sbom::ENDINGS.iter().filter(|_| self.release.sbom.is_some());
+        let documents = documents.map(|ending| format!("{}{ending}", self.directory()));
+        self.archives().into_iter().map(|(_, name)| name).chain(documents).collect()
+    }
+}
+
 impl Manifest {
     /// The manifest of a release whose archives were written.
+    ///
+    /// # Errors
+    /// The documents about its components cannot be made.
     pub fn new(
         identity: &Identity<'_>,
         tree: &SourceTree,
         derived: &Derived,
         written: &Written,
         python: &[Artifact],
-    ) -> Manifest {
+    ) -> anyhow::Result<(Manifest, Vec<Document>)> {
         let prefix_of = |index: usize| tree.repositories.get(index).map(|source| source.prefix.trim_end_matches('/'));
         let entries: Vec<EntryRecord> = tree
             .entries
@@ -244,9 +260,14 @@ impl Manifest {
             .map(|((_, name), archive)| Artifact { name, size: archive.size, sha256: archive.sha256, kind: None })
             .chain(python.iter().cloned())
             .collect();
+        let documents = match &identity.release.sbom {
+            Some(_) => sbom::documents(identity, tree, &artifacts)?,
+            None => Vec::new(),
+        };
+        artifacts.extend(documents.iter().map(Document::artifact));
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
         let submodules = tree.repositories.iter().skip(1);
-        Manifest {
+        let manifest = Manifest {
             format: FORMAT,
             name: identity.release.name.clone(),
             version: identity.version.to_string(),
@@ -263,6 +284,32 @@ impl Manifest {
             root: merkle_root(&entries.iter().map(EntryRecord::leaf).collect::<Vec<_>>()),
             entries,
             tar: StreamDigest { size: written.tar_size, sha256: written.tar },
+            artifacts,
+        };
+        Ok((manifest, documents))
+    }
+
+    /// The manifest of a release that was not built yet: the names of its archives, with the checksum of nothing.
+    pub fn planned(identity: &Identity<'_>, tree: &SourceTree) -> Manifest {
+        let nothing = Checksum::new(b"");
+        let mut artifacts: Vec<Artifact> =
+            identity.names().into_iter().map(|name| Artifact { name, size: 0, sha256: nothing, kind: None }).collect();
+        artifacts.sort_by(|a, b| a.name.cmp(&b.name));
+        Manifest {
+            format: FORMAT,
+            name: identity.release.name.clone(),
+            version: identity.version.to_string(),
+            commit: tree.commit.to_string(),
+            tag: identity.tag.clone(),
+            epoch: tree.epoch,
+            directory: identity.directory(),
+            declaration: identity.declaration,
+            submodules: Default::default(),
+            excluded: Default::default(),
+            generators: Vec::new(),
+            root: merkle_root(&[]),
+            entries: Vec::new(),
+            tar: StreamDigest { size: 0, sha256: nothing },
             artifacts,
         }
     }
@@ -296,7 +343,8 @@ impl Manifest {
         }
         for artifact in &manifest.artifacts {
             let name = Path::new(&artifact.name);
-            if name.file_name() != Some(name.as_os_str()) || artifact.format().is_none() {
+            let is_document = artifact.kind == Some(ArtifactKind::Document) && sbom::is_document(&artifact.name);
+            if name.file_name() != Some(name.as_os_str()) || (artifact.format().is_none() && !is_document) {
                 return Err(ManifestError::ArtifactName(artifact.name.clone()));
             }
         }

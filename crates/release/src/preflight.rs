@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use jiff::Span;
+use jiff::civil::Date;
 use serde::Serialize;
 
 use drydock_archive::source::{SourceTree, vendor};
@@ -9,7 +11,7 @@ use drydock_base::exec;
 use drydock_base::hint;
 use drydock_base::text::{plural, quoted};
 use drydock_config::release::{Format, Release, Vendor, Version};
-use drydock_config::release_notes::{NotesError, NotesQuery, ReleaseNotes};
+use drydock_config::release_notes::{HeadingDate, NotesError, NotesQuery, ReleaseNotes};
 
 /// The result of checking one requirement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -84,7 +86,12 @@ pub fn version_files(release: &Release, tree: &SourceTree, version: &Version) ->
 ///
 /// # Errors
 /// An object of the commit cannot be read.
-pub fn changelog(release: &Release, tree: &SourceTree, version: &Version) -> anyhow::Result<Option<Finding>> {
+pub fn changelog(
+    release: &Release,
+    tree: &SourceTree,
+    version: &Version,
+    between: Between,
+) -> anyhow::Result<Option<Finding>> {
     let Some(path) = &release.changelog else { return Ok(None) };
     let what = format!("{path} has an entry for {version}");
     let Some(content) = tree.content(path)? else {
@@ -97,15 +104,54 @@ pub fn changelog(release: &Release, tree: &SourceTree, version: &Version) -> any
     let tag = release.tag.render(version);
     let query = NotesQuery { file: path, version: version.as_str(), tag: &tag };
     Ok(Some(match ReleaseNotes::find(&content, query) {
-        Ok(notes) => {
-            let changes = plural(notes.items.len(), "change");
-            Finding::good(what, format!("line {}: {}, {changes}", notes.line, quoted(&notes.heading)))
-        }
+        Ok(notes) => match between.problem(&notes) {
+            None => {
+                let changes = plural(notes.items.len(), "change");
+                Finding::good(what, format!("line {}: {}, {changes}", notes.line, quoted(&notes.heading)))
+            }
+            Some(problem) => {
+                let found = format!("line {}: {}, {problem}", notes.line, quoted(&notes.heading));
+                let remedy = format!(
+                    "write the date of the release, such as `## [{version}] - {}`, and commit it before the tag",
+                    between.latest
+                );
+                Finding::bad(what, found, remedy)
+            }
+        },
         Err(error) => {
             let NotesError { line, problem, .. } = &error;
             Finding::bad(what, format!("line {line}: {problem}"), error.remedy())
         }
     }))
+}
+
+/// The days between which the date of a release must be, in UTC.
+#[derive(Debug, Clone, Copy)]
+pub struct Between {
+    /// The day of the release before, if there is one.
+    pub earliest: Option<Date>,
+    /// The day of the tag.
+    pub latest: Date,
+}
+
+impl Between {
+    /// What is wrong with the date in a heading. A day more is allowed at both ends, for other time zones.
+    fn problem(&self, notes: &ReleaseNotes) -> Option<String> {
+        let day = |date: Date, days: i64| date.checked_add(Span::new().days(days)).unwrap_or(date);
+        match &notes.date {
+            HeadingDate::Absent if notes.others_are_dated => Some("which has no date, as others have".to_owned()),
+            HeadingDate::Absent => None,
+            HeadingDate::Invalid(text) => Some(format!("in which {} is not a date", quoted(text))),
+            HeadingDate::Date(dates) if dates.iter().all(|date| *date > day(self.latest, 1)) => {
+                Some(format!("whose date is after that of the tag, {}", self.latest))
+            }
+            HeadingDate::Date(dates) => {
+                let earliest = self.earliest?;
+                let is_earlier = dates.iter().all(|date| *date < day(earliest, -1));
+                is_earlier.then(|| format!("whose date is before that of the release before, {earliest}"))
+            }
+        }
+    }
 }
 
 /// Checks that every archive format can hold the date of the commit.

@@ -81,6 +81,15 @@ pub trait Target {
     /// What is missing on this machine: programs, keys, credentials; each with its remedy. Nothing is connected to.
     fn missing(&self) -> Vec<String>;
 
+    /// Checks that the credentials are valid and may publish, without publishing anything; the evidence, or none if the target does
+    /// not tell that before.
+    ///
+    /// # Errors
+    /// They are not valid or may not publish, or the target cannot be asked.
+    fn rights(&mut self) -> anyhow::Result<Option<String>> {
+        Ok(None)
+    }
+
     /// The steps of a stage with what the target holds, without changing anything.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::checksum_list::{Algorithm, ChecksumList, Clearsigned};
 use crate::keyring::Keyring;
 use crate::manifest::{self, Manifest};
+use crate::sbom::provenance;
 use crate::signature_block::{SignatureBlock, split};
 use crate::ssh;
 use crate::{build_info, proof};
@@ -384,6 +385,7 @@ fn check_manifest(
             report.problems.push(format!("release.json and the signed list differ in {}", shown(&artifact.name)));
         }
     }
+    report.problems.extend(provenance::problems(manifest, request.directory));
     for (artifact, format, path) in manifest.archives(request.directory) {
         let Some(file) = report.files.iter_mut().find(|file| file.name == artifact.name) else { continue };
         if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file()) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::Format;
 use drydock_config::release::Version;
@@ -37,6 +37,20 @@ pub(crate) enum ReleaseCommand {
     Publish(ReleasePublish),
     /// Rehearse the whole release against stand-ins on this machine, with throw-away keys; the project is only read
     Rehearse(ReleaseRehearse),
+    /// Show what is done of a release with the evidence, whose turn it is, and the exact next command
+    Status(ReleaseStatus),
+    /// Print the provenance of a release that was built here, whole or as GitHub's action takes it
+    Provenance(ReleaseProvenance),
+    /// Write another version into version files, lock files and the changelog of the work tree
+    #[command(disable_version_flag = true)]
+    Bump(ReleaseBump),
+    /// Print the notes of the next release, from fragments, commits or pull requests
+    Notes(ReleaseNotes),
+    /// Make the branch for a point release, and list what may be carried over
+    #[command(disable_version_flag = true)]
+    Hotfix(ReleaseHotfix),
+    /// Print the acts of a release of this project as Markdown
+    Guide(ReleaseGuide),
 }
 
 /// The options that select a release.
@@ -76,6 +90,12 @@ pub(crate) struct ReleaseCheck {
     /// Accept uncommitted changes in the work tree, which are not released
     #[arg(long)]
     pub allow_dirty: bool,
+    /// Ask no other machine: neither for the tests of the commit nor for the targets
+    #[arg(long)]
+    pub offline: bool,
+    /// Address of Launchpad's API
+    #[arg(long, value_name = "URL", env = "DRYDOCK_LAUNCHPAD_API", default_value = "https://api.launchpad.net/devel")]
+    pub api: String,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -167,6 +187,109 @@ pub(crate) struct ReleaseSign {
     /// Add signatures of other people from this file; may be repeated, in any order
     #[arg(long, value_name = "FILE")]
     pub add: Vec<PathBuf>,
+}
+
+/// `cargo xtask release status`
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ReleaseStatus {
+    /// The release.
+    #[command(flatten)]
+    pub of: TaggedRelease,
+    /// Ask no other machine: neither for the tests of the commit nor for the targets
+    #[arg(long, conflicts_with = "announced")]
+    pub offline: bool,
+    /// Record that the published release was announced at this address
+    #[arg(long, value_name = "URL")]
+    pub announced: Option<String>,
+    /// Also write one page for a browser to this file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Address of Launchpad's API
+    #[arg(long, value_name = "URL", env = "DRYDOCK_LAUNCHPAD_API", default_value = "https://api.launchpad.net/devel")]
+    pub api: String,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `cargo xtask release provenance`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReleaseProvenance {
+    /// The release.
+    #[command(flatten)]
+    pub of: TaggedRelease,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = ProvenanceFormat::Statement)]
+    pub format: ProvenanceFormat,
+}
+
+/// The parts of a provenance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProvenanceFormat {
+    /// The in-toto statement
+    Statement,
+    /// Only the predicate: the input `predicate-path` of actions/attest, with the type https://slsa.dev/provenance/v1
+    Predicate,
+    /// The files with their checksums: the input `subject-checksums` of actions/attest
+    Subjects,
+}
+
+/// `cargo xtask release bump`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReleaseBump {
+    /// The version of the next release
+    #[arg(value_name = "VERSION")]
+    pub version: Option<Version>,
+    /// After a release: begin the version after it, VERSION or the last one raised, without an entry of the changelog
+    #[arg(long)]
+    pub next: bool,
+    /// Print what would be written, without writing it
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `cargo xtask release notes`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReleaseNotes {
+    /// Where notes come from [default: fragments if there is a directory changelog.d, otherwise commits]
+    #[arg(long, value_enum)]
+    pub from: Option<NotesSource>,
+    /// Leave out what this tag or commit has [default: the last release]
+    #[arg(long, value_name = "REVISION")]
+    pub since: Option<String>,
+}
+
+/// Where notes come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NotesSource {
+    /// Files such as changelog.d/12.fixed.md
+    Fragments,
+    /// Messages of commits such as `fix: TEXT`, or with a trailer `Changelog: fixed`
+    Commits,
+    /// Merged pull requests on GitHub, by their labels or titles
+    Pulls,
+}
+
+/// `cargo xtask release hotfix`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReleaseHotfix {
+    /// The version of the point release
+    #[arg(value_name = "VERSION")]
+    pub version: Version,
+    /// Name of the branch [default: release-VERSION]
+    #[arg(long, value_name = "NAME")]
+    pub branch: Option<String>,
+    /// Print what would be done, without doing it
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `cargo xtask release guide`
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ReleaseGuide {
+    /// Also print the checklist of a project that releases by hand, with the act that replaces each of its items
+    #[arg(long)]
+    pub beside: bool,
 }
 
 /// `cargo xtask release publish`

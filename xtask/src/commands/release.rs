@@ -5,14 +5,20 @@ use super::release_context::{DeclaredCommit, ReleaseContext, ReleaseSelector};
 use crate::cli::{self, ReleaseCommand};
 use crate::exit::Exit;
 
+mod acts;
 pub(super) mod build;
+mod bump;
 mod check;
+mod hotfix;
+mod notes;
 pub(super) mod policy;
 pub(super) mod prove;
 pub(crate) mod proved;
+mod provenance;
 mod publish;
 mod rehearse;
 mod sign;
+mod status;
 mod verify;
 
 impl cli::Release {
@@ -40,6 +46,12 @@ impl cli::Release {
             Some(ReleaseCommand::Sign(sign)) => sign.run(&Context::find(place)?),
             Some(ReleaseCommand::Publish(publish)) => publish.run(&Context::find(place)?),
             Some(ReleaseCommand::Rehearse(rehearse)) => rehearse.run(&Context::find(place)?),
+            Some(ReleaseCommand::Status(status)) => status.run(&Context::find(place)?),
+            Some(ReleaseCommand::Provenance(provenance)) => provenance.run(&Context::find(place)?),
+            Some(ReleaseCommand::Bump(bump)) => bump.run(&Context::find(place)?),
+            Some(ReleaseCommand::Notes(notes)) => notes.run(&Context::find(place)?),
+            Some(ReleaseCommand::Hotfix(hotfix)) => hotfix.run(&Context::find(place)?),
+            Some(ReleaseCommand::Guide(guide)) => guide.run(&Context::find(place)?),
         }
     }
 }

@@ -18,7 +18,10 @@ use drydock_config::release::{NightlyVersion, Release, Signing, Version};
 use drydock_release::manifest::{Identity, Tag};
 use drydock_release::preflight::Finding;
 
+mod earlier;
 mod version;
+
+pub(in crate::commands) use earlier::EarlierRelease;
 
 pub(in crate::commands) use version::TAG_NAMES_VERSION;
 

@@ -1,5 +1,7 @@
 //! Integration tests of source releases, with real git, real unpackers and real generators.
 
+mod bump;
+mod check;
 mod commit_alone;
 mod derived;
 pub(crate) mod fixture;
@@ -12,8 +14,10 @@ mod offline;
 pub(crate) mod publish;
 mod refused;
 mod rehearsal;
+mod sbom;
 mod scratch;
 mod signing;
+mod status;
 mod unpackers;
 mod vendored;
 mod verify;

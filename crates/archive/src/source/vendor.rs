@@ -6,6 +6,7 @@
 //! no build misses them. Cargo checks every remaining line when it builds.
 
 mod lock;
+mod locked;
 mod vendored_crate;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 pub use lock::{Lock, LockError, Package};
+pub use locked::{LockedCrate, locked_crates};
 pub use vendored_crate::{CrateFile, CrateManifest, VendoredCrate, is_left_out};
 
 use super::derive::GeneratorRecord;

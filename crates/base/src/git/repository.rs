@@ -38,6 +38,19 @@ pub struct ListedEntry {
     pub is_file: bool,
 }
 
+/// A commit of a history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedCommit {
+    /// The commit.
+    pub id: Oid,
+    /// Whether it has several parents.
+    pub is_merge: bool,
+    /// The author's name.
+    pub author: String,
+    /// The message.
+    pub message: String,
+}
+
 /// A repository on this machine.
 #[derive(Debug, Clone)]
 pub struct Repository {
@@ -218,6 +231,103 @@ impl Repository {
     pub fn tags_until(&self, commit: &Oid) -> Result<Vec<String>, exec::Error> {
         let answer =
             self.ask(&["for-each-ref", "--merged", commit.as_str(), "--format=%(refname:lstrip=2)", "refs/tags"])?;
+        Ok(answer.lines().map(str::to_owned).collect())
+    }
+
+    /// All tags that lead to a commit, with that commit.
+    ///
+    /// # Errors
+    /// git's own.
+    pub fn tagged_commits(&self) -> Result<Vec<(String, Oid)>, exec::Error> {
+        let format = "--format=%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname:lstrip=2)";
+        let answer = self.ask(&["for-each-ref", format, "refs/tags"])?;
+        let tag = |line: &str| {
+            let words: Vec<&str> = line.splitn(5, ' ').collect();
+            let [own, object, peeled, tagged, name] = words[..] else { return None };
+            let commit = if own == "commit" { object } else { tagged };
+            let commit = Oid::parse(commit).filter(|_| own == "commit" || peeled == "commit")?;
+            Some((name.to_owned(), commit))
+        };
+        Ok(answer.lines().filter_map(tag).collect())
+    }
+
+    /// Whether a commit is in the history of another one, or is that one.
+    ///
+    /// # Errors
+    /// git's own; the history was cut.
+    pub fn contains(&self, commit: &Oid, earlier: &Oid) -> Result<bool, HistoryError> {
+        if self.is_shallow {
+            return Err(HistoryError::Shallow(self.unshallow()));
+        }
+        Ok(self.ask(&["rev-list", "--max-count=1", earlier.as_str(), &format!("^{commit}"), "--"])?.is_empty())
+    }
+
+    /// The commits in the history of `earlier` that `commit` does not contain, neither themselves nor with another name but the same
+    /// change; without merges, the oldest first.
+    ///
+    /// # Errors
+    /// git's own; the history was cut.
+    pub fn not_carried_over(&self, commit: &Oid, earlier: &Oid) -> Result<Vec<Oid>, HistoryError> {
+        if self.is_shallow {
+            return Err(HistoryError::Shallow(self.unshallow()));
+        }
+        let answer = self.ask(&["cherry", commit.as_str(), earlier.as_str()])?;
+        Ok(answer.lines().filter_map(|line| Oid::parse(line.strip_prefix("+ ")?)).collect())
+    }
+
+    /// The paths that a commit without a merge changes.
+    ///
+    /// # Errors
+    /// git's own.
+    pub fn changed_paths(&self, commit: &Oid) -> Result<Vec<String>, exec::Error> {
+        let words =
+            ["diff-tree", "--root", "--no-commit-id", "--name-only", "--no-renames", "-r", "-z", commit.as_str()];
+        let answer = self.ask_bytes(&words)?;
+        let paths = answer.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        Ok(paths.map(|path| String::from_utf8_lossy(path).into_owned()).collect())
+    }
+
+    /// The first line of a commit's message.
+    ///
+    /// # Errors
+    /// git's own.
+    pub fn subject(&self, commit: &Oid) -> Result<String, exec::Error> {
+        self.ask(&["log", "-1", "--format=%s", commit.as_str(), "--"])
+    }
+
+    /// The commits in the history of `commit` that `earlier` has neither itself nor as the same change, the oldest first, each with its
+    /// author, whether it is a merge, and its message.
+    ///
+    /// # Errors
+    /// git's own.
+    pub fn commits_since(&self, commit: &Oid, earlier: Option<&Oid>) -> Result<Vec<LoggedCommit>, exec::Error> {
+        let range = earlier.map_or_else(|| commit.to_string(), |earlier| format!("{earlier}...{commit}"));
+        let mut words = vec!["log", "--reverse", "--topo-order", "-z", "--format=%H%x01%P%x01%an%x01%B"];
+        if earlier.is_some() {
+            words.extend(["--right-only", "--cherry-pick"]);
+        }
+        words.extend([range.as_str(), "--"]);
+        let answer = self.ask(&words)?;
+        let logged = |record: &str| {
+            let parts: Vec<&str> = record.splitn(4, '\x01').collect();
+            let [id, parents, author, message] = parts[..] else { return None };
+            Some(LoggedCommit {
+                id: Oid::parse(id.trim())?,
+                is_merge: parents.split(' ').count() > 1,
+                author: author.to_owned(),
+                message: message.trim().to_owned(),
+            })
+        };
+        Ok(answer.split('\0').filter_map(logged).collect())
+    }
+
+    /// The branches of remotes and the tags that contain a commit, at most a few.
+    ///
+    /// # Errors
+    /// git's own, such as for a commit that is not here.
+    pub fn published_in(&self, commit: &Oid) -> Result<Vec<String>, exec::Error> {
+        let words = ["for-each-ref", "--count=3", "--contains", commit.as_str(), "--format=%(refname:lstrip=2)"];
+        let answer = self.ask(&[words.as_slice(), &["refs/remotes", "refs/tags"]].concat())?;
         Ok(answer.lines().map(str::to_owned).collect())
     }
 

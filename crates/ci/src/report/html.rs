@@ -25,7 +25,8 @@ pub(super) mod tests;
 mod timeline;
 
 use axis::Axis;
-use markup::Html;
+pub use frame::plain_page;
+pub use markup::Html;
 
 /// Bytes that may still be written, so that the page of a run with thousands of failures still opens in a browser.
 struct Budget {

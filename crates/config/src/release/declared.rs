@@ -1,9 +1,11 @@
 //! The vocabulary of `packaging/release.yaml`, as it is written: each field once, with its default.
 
+use super::ci::CiDeclaration;
 use super::deb::DebDeclaration;
 use super::format::Format;
 use super::nightly::NightlyDeclaration;
 use super::publish::PublishDeclaration;
+use super::sbom::SbomDeclaration;
 use super::vendor::VendorDeclaration;
 use super::version::VersionText;
 use crate::decode::{Bounded, Entries, FromText, OneOrMany, Spanned, declaration};
@@ -27,12 +29,16 @@ declaration! {
         archives: Spanned<Vec<ArchiveDeclaration>>,
         /// The proof that the archives can be built without a network. Default: no proof.
         offline_proof: Option<OfflineProofDeclaration>,
+        /// Documents about the components and the origin of the release. Default: none.
+        sbom: Option<SbomDeclaration>,
         /// The signers and the required number of signatures. Default: none.
         signing: Option<SigningDeclaration>,
         /// The Debian source package and its upload target. Default: none.
         deb: Option<DebDeclaration>,
         /// The settings of nightlies. Default: the defaults of its fields.
         nightly: NightlyDeclaration,
+        /// The tests that a commit must have passed. Default: those on GitHub, if `publish` has a target there.
+        ci: Option<CiDeclaration>,
         /// The targets of a release, in the order in which they are served. Default: none.
         publish: Option<Spanned<Vec<Spanned<PublishDeclaration>>>>,
     }

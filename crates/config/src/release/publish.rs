@@ -267,7 +267,12 @@ fn target(
         return pypi::resolve(pypi.value?, problems).map(PublishTarget::Pypi);
     }
     let GithubDeclaration { repository } = github?.value?;
-    let text = repository.value?;
+    Some(PublishTarget::Github(repository_name(&repository, problems)?))
+}
+
+/// The name of a repository on GitHub.
+pub(super) fn repository_name(repository: &Text, problems: &mut Problems) -> Option<String> {
+    let text = repository.value.clone()?;
     let fits = |part: &str| {
         let is_plain = part.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter));
         !part.is_empty() && is_plain && !part.chars().all(|letter| letter == '.')
@@ -276,7 +281,7 @@ fn target(
         let problem = Problem::new(repository.place, format!("{} is not a repository", quoted(&text)));
         problems.push(problem.expected("`OWNER/NAME`"));
     }
-    Some(PublishTarget::Github(text))
+    Some(text)
 }
 
 /// The directory of one release; a problem unless `{version}` is in its last component.

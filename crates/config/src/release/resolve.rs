@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 /// Resolves the release; problems are added to `problems`.
 pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Release> {
-    let ReleaseFile { name, version, source, archives, offline_proof, signing, deb, nightly, publish } = file;
+    let ReleaseFile { name, version, source, archives, offline_proof, sbom, signing, deb, nightly, ci, publish } = file;
     let name = name.value.map(|name| name.0);
     let version_files: Vec<VersionFile> =
         version.files.iter().flatten().filter_map(|declared| version_file(declared, problems)).collect();
@@ -36,6 +36,7 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
         has_deb_upload: deb.as_ref().is_some_and(|deb| deb.upload.is_some()),
     };
     let publish = super::publish::resolve(publish, &declared, problems);
+    let ci = super::ci::resolve(ci, &publish, problems);
     Some(Release {
         name: name?,
         tag: version.tag.value?,
@@ -47,9 +48,11 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
         generators,
         archives,
         offline_proof,
+        sbom: sbom.map(|declared| super::sbom::resolve(declared, problems)),
         signing,
         deb,
         nightly,
+        ci,
         publish,
     })
 }

@@ -22,6 +22,17 @@ impl Version {
     }
 }
 
+impl Version {
+    /// The version with its last number raised: `1.2.4` after `1.2.3`, `1.0rc2` after `1.0rc1`; none if it does not end with a number.
+    pub fn raised(&self) -> Option<Version> {
+        let start = self.0.trim_end_matches(|letter: char| letter.is_ascii_digit()).len();
+        let (before, number) = self.0.split_at(start);
+        let raised = (number.parse::<u64>().ok()?.checked_add(1)?).to_string();
+        // `26.09` is followed by `26.10`.
+        format!("{before}{raised:0>width$}", width = number.len()).parse().ok()
+    }
+}
+
 impl FromStr for Version {
     type Err = BadValue;
 

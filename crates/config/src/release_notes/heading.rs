@@ -49,7 +49,7 @@ fn is_version(word: &str) -> bool {
 }
 
 /// Whether a bare word is a date, such as `2026-06-01`, `2026.06.01` or `1.6.2026`.
-fn is_date(word: &str) -> bool {
+pub(super) fn is_date(word: &str) -> bool {
     let parts: Vec<&str> = word.split(['-', '.', '/']).collect();
     let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let has_year = |part: Option<&&str>| part.is_some_and(|part| part.len() == 4);

@@ -159,7 +159,7 @@ impl Api {
         sent.map(drop).map_err(|refusal| refusal.error(REMEDY))
     }
 
-    fn change(&self, method: &Method, path: &str, body: &Value) -> Result<Value, Error> {
+    pub(super) fn change(&self, method: &Method, path: &str, body: &Value) -> Result<Value, Error> {
         let text = body.to_string();
         let body = Some(("application/json", Content::Bytes(text.as_bytes())));
         let url = self.address(path)?;
@@ -173,7 +173,7 @@ impl Api {
     }
 
     /// All entries of a list that is an array.
-    fn entries<T: for<'a> Deserialize<'a>>(&self, path: &str) -> Result<Vec<T>, Error> {
+    pub(super) fn entries<T: for<'a> Deserialize<'a>>(&self, path: &str) -> Result<Vec<T>, Error> {
         let mut next = Some(self.address(path)?.with_query(&[("per_page", "100")]));
         let wrong = |problem: &str| Error::Protocol { request: format!("GET {path}"), problem: problem.to_owned() };
         let (mut all, mut pages_read) = (Vec::new(), 0);

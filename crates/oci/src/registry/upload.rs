@@ -153,6 +153,17 @@ impl Registry {
         drop(self.send(repository.path(), &Scope::push(repository.path()), call));
     }
 
+    /// Checks that the credentials may push to a repository: an upload is begun, and cancelled before anything is sent.
+    ///
+    /// # Errors
+    /// The registry refuses it or cannot be reached.
+    pub fn may_push(&self, repository: &Repository) -> anyhow::Result<()> {
+        if let UploadStart::Session(session) = self.begin(repository, &Digest::for_bytes(b""), None)? {
+            self.abandon(repository, &session.url);
+        }
+        Ok(())
+    }
+
     /// Uploads a blob of a layout, even if it exists.
     ///
     /// # Errors

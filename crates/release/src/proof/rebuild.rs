@@ -9,6 +9,7 @@ use anyhow::Context as _;
 
 use super::RebuildProof;
 use crate::manifest::{Manifest, NAME};
+use crate::sbom;
 use crate::verify;
 use drydock_archive::difference::Pair;
 use drydock_archive::read::Limits;
@@ -149,6 +150,10 @@ fn compare(request: &Request<'_>, theirs: &Path) -> anyhow::Result<()> {
         if let Some(difference) = difference {
             problems.push(format!("{}: {}", artifact.name, verify::with_origin(&difference, request.manifest)));
         }
+    }
+    for artifact in request.manifest.artifacts.iter().filter(|one| sbom::is_document(&one.name)) {
+        let difference = sbom::first_difference(&request.directory.join(&artifact.name), &theirs.join(&artifact.name));
+        problems.extend(difference.map(|difference| format!("{}: {difference}", artifact.name)));
     }
     if !problems.is_empty() {
         let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();

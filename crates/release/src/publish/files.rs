@@ -158,6 +158,10 @@ impl Target for FilesTarget {
         self.store.missing()
     }
 
+    fn rights(&mut self) -> anyhow::Result<Option<String>> {
+        self.store.rights()
+    }
+
     fn observe(&mut self, stage: Stage) -> anyhow::Result<Vec<ObservedStep>> {
         match stage {
             Stage::Draft => Ok(Vec::new()),

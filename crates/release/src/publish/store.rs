@@ -39,6 +39,14 @@ pub trait Store {
     /// What is missing on this machine, each with its remedy.
     fn missing(&self) -> Vec<String>;
 
+    /// Checks that files can be written, without writing any; the evidence, or none if that cannot be told.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    fn rights(&self) -> anyhow::Result<Option<String>> {
+        Ok(None)
+    }
+
     /// The names in a directory; none if the directory does not exist. The parent must exist.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::report::CheckedFile;
 use crate::manifest::{Artifact, EntryRecord, Manifest};
+use crate::sbom;
 use drydock_archive::difference::{Difference, Pair};
 use drydock_archive::read::{self, Limits, MemberKind, ReadError};
 use drydock_config::release::Format;
@@ -19,10 +20,16 @@ pub fn against_rebuilt(
     checked: &mut [CheckedFile],
 ) -> anyhow::Result<()> {
     for one in checked.iter_mut() {
+        let (theirs, ours) = (found.join(&one.name), rebuilt.join(&one.name));
+        if sbom::is_document(&one.name) {
+            if let Some(difference) = sbom::first_difference(&ours, &theirs) {
+                one.problem.get_or_insert(format!("it is not what the commit builds: {difference}"));
+            }
+            continue;
+        }
         let listed = manifest.artifacts.iter().find(|artifact| artifact.name == one.name);
         let format = listed.map_or_else(|| Format::of_name(&one.name), Artifact::format);
         let Some(format) = format else { continue };
-        let (theirs, ours) = (found.join(&one.name), rebuilt.join(&one.name));
         if !ours.is_file() {
             one.problem.get_or_insert("the rebuilt release has no such file".into());
             continue;

@@ -1,9 +1,10 @@
 //! `cargo xtask release check`: everything that keeps a commit from being released, at once.
 
+use super::publish::Options;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release_context::{
-    DeclaredCommit, ReleaseSelector, TAG_NAMES_VERSION, VersionError, VersionSource,
+    DeclaredCommit, EarlierRelease, ReleaseSelector, TAG_NAMES_VERSION, VersionError, VersionSource,
 };
 use crate::exit::Exit;
 use drydock_base::git::Untracked;
@@ -12,7 +13,10 @@ use drydock_config::release::Version;
 use drydock_release::manifest::Tag;
 use drydock_release::preflight::{self, Finding};
 
+mod history;
+pub(super) mod remote;
 mod signing;
+mod submodules;
 
 /// The result of a check.
 pub(super) struct Checked {
@@ -25,7 +29,21 @@ impl cli::ReleaseCheck {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let selector = ReleaseSelector::from(self.of);
         let commit = DeclaredCommit::resolve(ctx, &selector.revision)?;
-        let findings = check(&commit, &selector.version, self.allow_dirty)?.findings;
+        let Checked { mut findings, version } = check(&commit, &selector.version, self.allow_dirty)?;
+        if !self.offline {
+            // HEAD says what must have tested a commit, not the commit itself.
+            let head = DeclaredCommit::resolve(ctx, "HEAD")?;
+            findings.extend(head.declaration.ci.as_ref().map(|ci| remote::ci(ci, commit.id.as_str())));
+            // Nothing is published without a tag.
+            if let Some((version, tag @ Some(_))) = version {
+                let release = commit.release_of(version, tag)?;
+                findings.push(remote::tools(&release));
+                findings.extend(remote::targets(
+                    release,
+                    &Options { key: None, without_proof: None, api: self.api, drafts: false },
+                ));
+            }
+        }
         match self.format {
             cli::Format::Json => output::out(serde_json::to_string_pretty(&findings)?),
             cli::Format::Text => findings.iter().for_each(|finding| output::out(shown(finding))),
@@ -47,6 +65,7 @@ pub(super) fn check(commit: &DeclaredCommit, version: &VersionSource, allow_dirt
             findings.push(Finding::good("the sources are whole", text));
             findings.extend(preflight::dates(declaration, tree));
             findings.extend(preflight::crates(declaration, tree));
+            findings.extend(submodules::check(tree));
             match commit.version(version) {
                 Ok((version, tag)) => {
                     let name = tag.as_ref().map_or("none", |tag| tag.name.as_str());
@@ -54,7 +73,10 @@ pub(super) fn check(commit: &DeclaredCommit, version: &VersionSource, allow_dirt
                     // The changelog and the version files of a nightly or a trial are those of the release before.
                     if tag.is_some() {
                         findings.extend(preflight::version_files(declaration, tree, &version)?);
-                        findings.extend(preflight::changelog(declaration, tree, &version)?);
+                        let earlier = commit.releases_before(&version)?;
+                        let dates = dates_around(commit, tag.as_ref(), earlier.first())?;
+                        findings.extend(preflight::changelog(declaration, tree, &version, dates)?);
+                        findings.extend(history::check(commit, &version, &earlier)?);
                     }
                     findings.extend(signing::check(commit, tag.as_ref())?);
                     found = Some((version, tag));
@@ -69,6 +91,24 @@ pub(super) fn check(commit: &DeclaredCommit, version: &VersionSource, allow_dirt
     findings.extend(preflight::packages(declaration));
     findings.extend((!allow_dirty).then(|| clean(commit)).flatten());
     Ok(Checked { findings, version: found })
+}
+
+/// The days between which the date in the changelog must be.
+fn dates_around(
+    commit: &DeclaredCommit,
+    tag: Option<&Tag>,
+    earlier: Option<&EarlierRelease>,
+) -> anyhow::Result<preflight::Between> {
+    let repository = &commit.repository;
+    let day = |object: &str| -> anyhow::Result<jiff::civil::Date> {
+        let seconds =
+            repository.ask(&["for-each-ref", "--points-at", object, "--format=%(creatordate:unix)", "refs/tags"])?;
+        let seconds = seconds.lines().filter_map(|line| line.parse().ok()).max().unwrap_or_default();
+        Ok(jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::from_second(seconds)?).date())
+    };
+    let latest = day(tag.map_or(commit.id.as_str(), |tag| tag.object.as_str()))?;
+    let earliest = earlier.map(|one| day(one.commit.as_str())).transpose()?;
+    Ok(preflight::Between { earliest, latest })
 }
 
 /// Prints, on standard error, how many requirements hold, and those that do not.

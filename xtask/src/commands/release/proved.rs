@@ -28,7 +28,8 @@ impl Published<'_> {
             && manifest.version == self.version
             && manifest.tag == self.tag
             && manifest.declaration == self.declaration_digest;
-        let is_intact = manifest.files(self.directory).all(|(artifact, _, path)| {
+        let is_intact = manifest.artifacts.iter().all(|artifact| {
+            let path = self.directory.join(&artifact.name);
             Checksum::from_file(&path).is_ok_and(|found| found == (artifact.sha256, artifact.size))
         });
         (is_current && is_intact).then_some(manifest)

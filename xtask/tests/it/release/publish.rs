@@ -22,16 +22,16 @@ pub(super) mod pypi;
 const TOKEN: &str = "ghp_s3cretTokenThatNobodySees";
 
 /// A signed release 1.1 of the project `p`, and where it goes.
-struct Release {
-    world: World,
-    dist: PathBuf,
+pub(super) struct Release {
+    pub(super) world: World,
+    pub(super) dist: PathBuf,
     /// The address of GitHub's API.
-    github: Option<String>,
+    pub(super) github: Option<String>,
 }
 
 impl Release {
     /// Builds release 1.1 with a quorum and these targets; `{at}` is a directory for them. None if tools are missing.
-    fn new(quorum: u32, targets: &str) -> Option<Release> {
+    pub(super) fn new(quorum: u32, targets: &str) -> Option<Release> {
         Release::with(quorum, targets, &[])
     }
 
@@ -55,7 +55,7 @@ impl Release {
         Some(release)
     }
 
-    fn declare(&self, targets: &str) {
+    pub(super) fn declare(&self, targets: &str) {
         let file = self.world.project.path().join("packaging/release.yaml");
         let declared = fs::read_to_string(&file).unwrap();
         let declared = declared.split("publish:").next().unwrap().to_owned();
@@ -63,12 +63,12 @@ impl Release {
         fs::write(&file, format!("{declared}publish:\n{targets}")).unwrap();
     }
 
-    fn sign(&self, who: &str) {
+    pub(super) fn sign(&self, who: &str) {
         let said = self.world.release(&["sign", "--key", &format!("{who}@example.org")]);
         assert_eq!(said.code(), 0, "{}", said.transcript());
     }
 
-    fn publish(&self, more: &[&str]) -> Finished {
+    pub(super) fn publish(&self, more: &[&str]) -> Finished {
         self.publish_in(self.world.project.path(), more)
     }
 
@@ -84,8 +84,18 @@ impl Release {
         command
     }
 
+    /// Runs `xtask --project PROJECT ARGS…` with all that publishing needs.
+    pub(super) fn called(&self, args: &[&str]) -> Finished {
+        let mut command = Command::new(xtask_binary());
+        let project = self.world.project.path();
+        // Commands are printed as this program is called, not as cargo would.
+        command.args(["--project", &text(project)]).args(args).env_remove("CARGO");
+        self.surround(&mut command, project);
+        command.output().unwrap().into()
+    }
+
     /// Sets the directory and the environment of a command.
-    fn surround(&self, command: &mut Command, directory: &Path) {
+    pub(super) fn surround(&self, command: &mut Command, directory: &Path) {
         command.current_dir(directory).env_remove("CI").env("GNUPGHOME", self.world.at("keyring"));
         command.env("DRYDOCK_SSH_CONFIG", self.world.at("sshd/ssh_config")).stdin(Stdio::null());
         command.env("PYPI_TOKEN", pypi::TOKEN).env("TESTPYPI_TOKEN", pypi::TOKEN);

@@ -40,6 +40,22 @@ pub(super) fn begin(html: &mut Html, page: Page<'_>) {
     contents(html, page);
 }
 
+/// A page without a script in the style of the report, whose body another writer fills.
+pub fn plain_page(title: &str, body: impl FnOnce(&mut Html)) -> String {
+    let mut html = Html::default();
+    html.raw("<!doctype html>\n<html lang=en><head><meta charset=utf-8>");
+    let style = base64(&Sha256::digest(STYLE));
+    let policy = format!("default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'");
+    html.void("meta", &[("http-equiv", "Content-Security-Policy"), ("content", &policy)]);
+    html.raw("<meta name=viewport content=\"width=device-width, initial-scale=1\">");
+    html.raw("<meta name=color-scheme content=\"light dark\"><meta name=referrer content=no-referrer>");
+    html.tag("title", &[], title);
+    html.raw("<style>").raw(STYLE).raw("</style></head><body>");
+    body(&mut html);
+    html.raw("</body></html>\n");
+    html.finish()
+}
+
 /// The content security policy: the page has this style and this script, and loads nothing.
 fn policy() -> String {
     format!(

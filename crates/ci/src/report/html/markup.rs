@@ -5,18 +5,15 @@ use drydock_base::text::is_unprintable;
 /// Texts of a run are cut to so many characters.
 const LONGEST: usize = 2000;
 
-/// Attributes of an element: names that were written here, values from anywhere.
-pub(super) type Attributes<'a> = &'a [(&'static str, &'a str)];
-
 /// A page as it grows.
 #[derive(Debug, Default)]
-pub(super) struct Html {
+pub struct Html {
     text: String,
 }
 
 impl Html {
     /// The whole.
-    pub(super) fn finish(self) -> String {
+    pub fn finish(self) -> String {
         self.text
     }
 
@@ -26,19 +23,19 @@ impl Html {
     }
 
     /// Markup that was written here.
-    pub(super) fn raw(&mut self, markup: &'static str) -> &mut Html {
+    pub fn raw(&mut self, markup: &'static str) -> &mut Html {
         self.text.push_str(markup);
         self
     }
 
     /// Text, escaped and cut.
-    pub(super) fn text(&mut self, text: &str) -> &mut Html {
+    pub fn text(&mut self, text: &str) -> &mut Html {
         escape(&mut self.text, text, LONGEST);
         self
     }
 
     /// Text in which what stands between backquotes is code.
-    pub(super) fn prose(&mut self, text: &str) -> &mut Html {
+    pub fn prose(&mut self, text: &str) -> &mut Html {
         let parts: Vec<&str> = text.split('`').collect();
         for (number, part) in parts.iter().enumerate() {
             let last = number + 1 == parts.len();
@@ -52,10 +49,10 @@ impl Html {
     }
 
     /// Ends a chain of calls where nothing is to be returned.
-    pub(super) fn end(&mut self) {}
+    pub fn end(&mut self) {}
 
     /// An element, with what `inside` writes.
-    pub(super) fn within(&mut self, tag: &'static str, attributes: Attributes<'_>, inside: impl FnOnce(&mut Html)) {
+    pub fn within(&mut self, tag: &'static str, attributes: &[(&'static str, &str)], inside: impl FnOnce(&mut Html)) {
         self.start(tag, attributes);
         self.text.push('>');
         inside(self);
@@ -65,25 +62,25 @@ impl Html {
     }
 
     /// An element with text.
-    pub(super) fn tag(&mut self, tag: &'static str, attributes: Attributes<'_>, text: &str) {
+    pub fn tag(&mut self, tag: &'static str, attributes: &[(&'static str, &str)], text: &str) {
         self.within(tag, attributes, |html| {
             html.text(text);
         });
     }
 
     /// An element without content.
-    pub(super) fn void(&mut self, tag: &'static str, attributes: Attributes<'_>) {
+    pub fn void(&mut self, tag: &'static str, attributes: &[(&'static str, &str)]) {
         self.start(tag, attributes);
         self.text.push_str("/>");
     }
 
     /// A link.
-    pub(super) fn link(&mut self, target: &str, text: &str) {
+    pub fn link(&mut self, target: &str, text: &str) {
         self.tag("a", &[("href", target)], text);
     }
 
     /// A description list of what has a value.
-    pub(super) fn facts(&mut self, class: &'static str, facts: &[(&'static str, String)]) {
+    pub fn facts(&mut self, class: &'static str, facts: &[(&'static str, String)]) {
         self.within("dl", &[("class", class)], |html| {
             for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
                 html.within("div", &[], |html| {
@@ -103,7 +100,7 @@ impl Html {
         self.text.push_str("</script>");
     }
 
-    fn start(&mut self, tag: &'static str, attributes: Attributes<'_>) {
+    fn start(&mut self, tag: &'static str, attributes: &[(&'static str, &str)]) {
         self.text.push('<');
         self.text.push_str(tag);
         for (name, value) in attributes {

@@ -26,6 +26,14 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
+    fn rights(&self) -> anyhow::Result<Option<String>> {
+        let parent = &self.parent;
+        match rustix::fs::access(parent, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK) {
+            Ok(()) => Ok(Some(format!("{} can be written to", parent.display()))),
+            Err(error) => Err(Failure::missing(format!("{} cannot be written to: {error}", parent.display()))),
+        }
+    }
+
     fn missing(&self) -> Vec<String> {
         let parent = self.parent.display();
         let missing = format!("{parent} is not a directory; create it, or correct the path under `publish`");

@@ -245,6 +245,11 @@ impl Target for GithubTarget {
         missing
     }
 
+    fn rights(&mut self) -> anyhow::Result<Option<String>> {
+        self.api.may_write_releases(&self.tag.name)?;
+        Ok(Some("the token may write releases".to_owned()))
+    }
+
     fn observe(&mut self, stage: Stage) -> anyhow::Result<Vec<ObservedStep>> {
         match stage {
             Stage::Draft => self.draft(),

@@ -2,6 +2,8 @@
 
 use crate::commands::docker::promote::PlannedPromotion;
 use crate::commands::release_context::ReleaseContext;
+use anyhow::Context as _;
+use drydock_oci::registry::Registries;
 use drydock_release::publish::{Conflict, Held, ObservedStep, Stage, Target};
 
 /// The step.
@@ -31,6 +33,22 @@ impl Target for ImagesTarget<'_> {
 
     fn missing(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn rights(&mut self) -> anyhow::Result<Option<String>> {
+        let mut registries = Registries::from_process();
+        let declared = self.release.commit.images()?;
+        let chosen = declared
+            .images
+            .iter()
+            .filter(|one| self.images.is_empty() || self.images.iter().any(|name| *name == one.name.to_string()));
+        let mut names = Vec::new();
+        for image in chosen {
+            let to = &image.repositories.release;
+            registries.open(to)?.may_push(to).with_context(|| format!("cannot push to {to}"))?;
+            names.push(to.to_string());
+        }
+        Ok(Some(format!("may push to {}", names.join(", "))))
     }
 
     fn observe(&mut self, stage: Stage) -> anyhow::Result<Vec<ObservedStep>> {

@@ -16,9 +16,10 @@ use crate::commands::{Context, now};
 use crate::exit::Exit;
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
+use drydock_base::scratch::Scratch;
 use drydock_base::{hint, output};
-use drydock_config::release::PublishTarget;
-use drydock_release::manifest::{CHECKSUMS, Manifest};
+use drydock_config::release::{PublishTarget, Version};
+use drydock_release::manifest::{self, CHECKSUMS, Manifest, Tag};
 use drydock_release::publish::files::{Files, FilesTarget};
 use drydock_release::publish::{self, Decision, ExpectedFile, Journal, PublishedRelease, Target, store};
 use drydock_release::sign;
@@ -45,6 +46,8 @@ pub(in crate::commands) struct LocalRelease {
     pub(in crate::commands) manifest: Manifest,
     /// What every target must have: nothing less, and nothing else.
     pub(in crate::commands) expected: Vec<ExpectedFile>,
+    /// The directory with stand-ins, if nothing was built yet.
+    planned: Option<Scratch>,
 }
 
 impl Publication {
@@ -68,7 +71,10 @@ impl Publication {
             let text = "packaging/release.yaml declares no `publish`; declare the targets of releases, as docs/captain.md shows";
             return Err(Failure::declaration(text));
         }
-        let checked = check::check(&commit, &selector.version, true)?;
+        let mut checked = check::check(&commit, &selector.version, true)?;
+        // HEAD says what must have tested a commit, not the commit itself.
+        let required = head.declaration.ci.as_ref().filter(|ci| ci.is_declared);
+        checked.findings.extend(required.map(|ci| check::remote::ci(ci, commit.id.as_str())));
         check::print_failed(&checked.findings);
         let (version, tag) = match checked.version {
             Some((version, Some(tag))) if check::exit(&checked.findings) == Exit::Success => (version, tag),
@@ -78,18 +84,41 @@ impl Publication {
                 return Err(Failure::rejected(format!("nothing was published: see above, and `{check}`")));
             }
         };
+        let publication = Publication::open(ctx, &head, commit, version, tag)?;
+        let LocalRelease { release, directory, .. } = &publication.local;
+        release.published(directory).require_proof(options.without_proof.as_deref())?;
+        Ok(publication)
+    }
+
+    /// The release as it is, whether or not it may be published.
+    ///
+    /// # Errors
+    /// The commit has no release tag, no `signing` is declared, or the files are not here or not whole.
+    pub(in crate::commands) fn observe(ctx: &Context, selector: &ReleaseSelector) -> anyhow::Result<Publication> {
+        let head = DeclaredCommit::resolve(ctx, "HEAD")?;
+        let commit = DeclaredCommit::resolve(ctx, &selector.revision)?;
+        let (version, tag) = commit.version(&selector.version)?;
+        let tag = tag.ok_or_else(|| Failure::usage("only a tagged release can be published"))?;
+        Publication::open(ctx, &head, commit, version, tag)
+    }
+
+    fn open(
+        ctx: &Context,
+        head: &DeclaredCommit,
+        commit: DeclaredCommit,
+        version: Version,
+        tag: Tag,
+    ) -> anyhow::Result<Publication> {
         let signing = signing_policy(head.declaration.signing.as_ref(), commit.declaration.signing.as_ref());
         let Some(signing) = signing else {
             let text = "packaging/release.yaml of HEAD declares no `signing`, so nobody's signature counts";
             return Err(Failure::declaration(text));
         };
         let source = format!("{} of the commit {}", signing.keys.display(), head.id.short());
-        let policy = SigningPolicy { keyring: policy::keyring(&head, &signing)?, quorum: signing.quorum, source };
+        let policy = SigningPolicy { keyring: policy::keyring(head, &signing)?, quorum: signing.quorum, source };
         let release = commit.release_of(version, Some(tag))?;
-        let directory = release.directory();
-        release.published(&directory).require_proof(options.without_proof.as_deref())?;
-        let local = LocalRelease::read(release, &policy)?;
-        let (local, signed_by) = local;
+        let (local, signed_by) = LocalRelease::read(release, &policy)?;
+        let directory = &local.directory;
         let (checksums, _) = Checksum::from_file(&directory.join(CHECKSUMS))?;
         let published = PublishedRelease {
             name: local.manifest.name.clone(),
@@ -142,6 +171,29 @@ impl Publication {
 }
 
 impl LocalRelease {
+    /// The release as far as it was built: otherwise with the names that its files will have, and with checksums that no file has.
+    ///
+    /// # Errors
+    /// The files here cannot be read.
+    pub(in crate::commands) fn built_or_planned(release: ReleaseContext) -> anyhow::Result<LocalRelease> {
+        let directory = release.directory();
+        if let Some(manifest) = release.published(&directory).manifest() {
+            let expected = publish::expected_files(&manifest, &directory)?;
+            return Ok(LocalRelease { release, directory, manifest, expected, planned: None });
+        }
+        let scratch = Scratch::new("planned")?;
+        let manifest = Manifest::planned(&release.identity(), &release.tree);
+        std::fs::write(scratch.path().join(CHECKSUMS), "")?;
+        std::fs::write(scratch.path().join(manifest::NAME), "")?;
+        let expected = publish::expected_files(&manifest, scratch.path())?;
+        Ok(LocalRelease { release, directory: scratch.path().to_owned(), manifest, expected, planned: Some(scratch) })
+    }
+
+    /// Whether the files are here.
+    pub(in crate::commands) fn is_built(&self) -> bool {
+        self.planned.is_none()
+    }
+
     /// Reads and verifies the files; also returns the people whose signatures count.
     fn read(release: ReleaseContext, policy: &SigningPolicy) -> anyhow::Result<(LocalRelease, BTreeSet<String>)> {
         let directory = release.directory();
@@ -150,7 +202,7 @@ impl LocalRelease {
             Failure::not_reproducible(format!("{} has no intact files; run `{prove}`", directory.display()))
         })?;
         let expected = publish::expected_files(&manifest, &directory)?;
-        let local = LocalRelease { release, directory, manifest, expected };
+        let local = LocalRelease { release, directory, manifest, expected, planned: None };
         let signed_by = local.signers(policy)?;
         Ok((local, signed_by))
     }
@@ -185,7 +237,12 @@ impl LocalRelease {
         wanted.map(|declared| self.target(declared, options)).collect()
     }
 
-    fn target<'a>(&'a self, declared: &PublishTarget, options: &Options) -> anyhow::Result<Box<dyn Target + 'a>> {
+    /// One of the declared targets.
+    pub(in crate::commands) fn target<'a>(
+        &'a self,
+        declared: &PublishTarget,
+        options: &Options,
+    ) -> anyhow::Result<Box<dyn Target + 'a>> {
         let version = &self.release.version;
         Ok(match declared {
             PublishTarget::Files(target) => {

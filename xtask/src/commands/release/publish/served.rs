@@ -47,6 +47,10 @@ impl Target for ServedFiles {
         self.files.missing()
     }
 
+    fn rights(&mut self) -> anyhow::Result<Option<String>> {
+        self.files.rights()
+    }
+
     fn observe(&mut self, stage: Stage) -> anyhow::Result<Vec<ObservedStep>> {
         let steps = self.files.observe(stage)?;
         let is_whole = steps.iter().all(|step| matches!(step.held, Held::Same(_)));
