@@ -20,11 +20,11 @@ fn engine() -> PathBuf {
 }
 
 /// The rows of a query, or what the trace processor says instead.
-fn query(trace: &Path, sql: &str) -> Result<Vec<Value>, String> {
+fn query(trace: &Path, sql: &str) -> anyhow::Result<Vec<Value>> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/perfetto/query.js");
     let done = Command::new("node").arg(script).arg(engine()).arg(trace).arg(sql).output().unwrap();
     if !done.status.success() {
-        return Err(String::from_utf8_lossy(&done.stderr).into_owned());
+        anyhow::bail!("{}", String::from_utf8_lossy(&done.stderr));
     }
     Ok(String::from_utf8(done.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
