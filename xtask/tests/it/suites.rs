@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::support::{Finished, Project, RunJson};
 
+mod adopted;
 mod automake;
 mod collisions;
 mod ctest;
