@@ -23,6 +23,7 @@ mod lanternd;
 mod massif;
 mod memory;
 mod nightly;
+mod own_release;
 mod release;
 mod runs;
 mod shards;
