@@ -300,6 +300,18 @@ pub(crate) struct CiSchema {
     /// The file that the schema describes
     #[arg(value_enum, default_value_t = SchemaOf::Jobs)]
     pub of: SchemaOf,
+    /// Output format; `markdown` is the reference of a declaration
+    #[arg(long, value_enum, default_value_t = SchemaFormat::Json)]
+    pub format: SchemaFormat,
+}
+
+/// Forms of a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaFormat {
+    /// JSON Schema
+    Json,
+    /// Tables for readers
+    Markdown,
 }
 
 /// Files with a schema.

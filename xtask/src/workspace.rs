@@ -14,3 +14,9 @@ pub(crate) fn root() -> PathBuf {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| BUILT_IN.into(), PathBuf::from);
     manifest.parent().map_or_else(|| manifest.clone(), Path::to_owned)
 }
+
+/// The same, if it is a clone of Drydock and not a project that uses Drydock as its own xtask, and if it is there.
+pub(crate) fn own() -> Option<PathBuf> {
+    let root = root();
+    root.join("xtask/src/commands/tidy.rs").is_file().then_some(root)
+}

@@ -1,5 +1,9 @@
 //! The JSON Schemas of the declarations, for editors and for readers.
 
+mod reference;
+
+pub use reference::reference;
+
 use super::images::ImagesFile;
 use super::jobs::JobsFile;
 use super::quarantine::QuarantineFile;

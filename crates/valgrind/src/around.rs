@@ -101,6 +101,35 @@ const LAUNCHERS: [&str; 65] = [
     "gjs",
 ];
 
+/// Programs of the system that translate code, without the prefix of a target and a version. They load plugins of their own, such as
+/// that of link-time optimisation, and unload them before valgrind names their frames.
+const TRANSLATORS: [&str; 24] = [
+    "cc",
+    "gcc",
+    "c++",
+    "g++",
+    "clang",
+    "clang++",
+    "cpp",
+    "cc1",
+    "cc1plus",
+    "collect2",
+    "lto1",
+    "lto-wrapper",
+    "as",
+    "ld",
+    "ld.bfd",
+    "ld.gold",
+    "ld.lld",
+    "lld",
+    "ar",
+    "ranlib",
+    "nm",
+    "strip",
+    "objcopy",
+    "rustc",
+];
+
 /// The most of a script's first line that is read, in bytes.
 const LONGEST_LINE: u64 = 256;
 /// Stacks of fewer frames than this by the declared options do not tell enough.
@@ -133,11 +162,17 @@ impl Around<'_> {
     }
 
     /// Whether an error of such a process is not the project's: every frame that valgrind kept is in a program or a library of
-    /// the system. A frame without an object may be of a library that was unloaded.
-    pub(crate) fn is_foreign(&self, error: &Error) -> bool {
+    /// the system. A frame without an object may be of a library that was unloaded; of the programs of the system, those
+    /// that translate code do not load libraries of the project.
+    pub(crate) fn is_foreign(&self, program: &Path, error: &Error) -> bool {
+        let may_lack_object = is_translator(program);
         let stacks = || std::iter::once(&error.stack).chain(error.auxiliary.iter().map(|side| &side.stack));
         let cut = self.frames < ENOUGH_FRAMES && stacks().any(|stack| stack.len() >= self.frames);
-        !cut && !error.stack.is_empty() && stacks().flatten().all(|frame| self.is_system_frame(frame))
+        !cut && !error.stack.is_empty()
+            && stacks().flatten().all(|frame| {
+                let is_unloaded = frame.object.is_none() && frame.directory.is_none() && frame.file.is_none();
+                may_lack_object && is_unloaded || self.is_system_frame(frame)
+            })
     }
 
     fn is_system_frame(&self, frame: &Frame) -> bool {
@@ -201,6 +236,17 @@ pub fn is_launcher(path: &Path) -> bool {
     LAUNCHERS.contains(&name) || LAUNCHERS.contains(&bare)
 }
 
+/// Whether a program translates code, by its name: `x86_64-linux-gnu-gcc-12` is `gcc`.
+fn is_translator(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    let bare =
+        base_name(&name).trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == '-');
+    // A translator's own name may have a hyphen or end in a digit.
+    let is_known = |name: &str| TRANSLATORS.contains(&name);
+    let full = base_name(&name);
+    is_known(full) || [full, bare].iter().any(|name| is_known(name) || name.rsplit('-').next().is_some_and(is_known))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,6 +283,21 @@ mod tests {
     }
 
     #[test]
+    fn a_translator_is_known_without_target_and_version() {
+        let known = [
+            "/usr/bin/x86_64-linux-gnu-gcc-12",
+            "/usr/lib/gcc/x86_64-linux-gnu/12/cc1",
+            "ld",
+            "lto1",
+            "lto-wrapper",
+            "g++-13",
+        ];
+        assert!(known.iter().all(|name| is_translator(Path::new(name))), "{known:?}");
+        let others = ["/usr/sbin/nginx", "/usr/bin/python3", "gdb", "my-tool", "world", "build"];
+        assert!(!others.iter().any(|name| is_translator(Path::new(name))), "{others:?}");
+    }
+
+    #[test]
     fn what_the_job_tests_is_not_around_it() {
         let project = tempfile::tempdir().unwrap();
         let script = project.path().join("t.sh");
@@ -260,10 +321,11 @@ mod tests {
     #[test]
     fn one_frame_of_the_project_is_enough() {
         let (project, command) = (Path::new("/work/p"), Path::new("/bin/sh"));
-        let shell = fs::canonicalize(command).unwrap().display().to_string();
+        let shell_path = fs::canonicalize(command).unwrap();
+        let shell = shell_path.display().to_string();
         let frame = |object: &str| Frame { object: Some(object.to_owned()), ..Frame::default() };
         let error = |frames: Vec<Frame>| Error { stack: frames, ..Error::default() };
-        let is_foreign = |frames: Vec<Frame>| around(project, command).is_foreign(&error(frames));
+        let is_foreign = |frames: Vec<Frame>| around(project, command).is_foreign(&shell_path, &error(frames));
         let preload = || frame("/usr/libexec/valgrind/vgpreload_memcheck-amd64-linux.so");
         assert!(is_foreign(vec![preload(), frame(&shell)]));
         assert!(!is_foreign(Vec::new()));
@@ -274,10 +336,16 @@ mod tests {
         assert!(!is_foreign(vec![preload(), ours]));
         // With few frames, those of the project may be missing.
         let few = Around { frames: 2, ..around(project, command) };
-        assert!(!few.is_foreign(&error(vec![preload(), frame(&shell)])));
-        assert!(few.is_foreign(&error(vec![frame(&shell)])));
+        assert!(!few.is_foreign(&shell_path, &error(vec![preload(), frame(&shell)])));
+        assert!(few.is_foreign(&shell_path, &error(vec![frame(&shell)])));
+        // What a linker unloaded is its own plugin; a name in the sources is of something else.
+        let linker = Path::new("/usr/bin/x86_64-linux-gnu-ld.bfd");
+        let of_linker = |frames: Vec<Frame>| around(project, command).is_foreign(linker, &error(frames));
+        assert!(of_linker(vec![preload(), Frame::default(), frame(&shell)]));
+        assert!(!of_linker(vec![preload(), Frame::default(), frame("/work/p/plugin.so")]));
+        assert!(!of_linker(vec![preload(), Frame { file: Some("x.c".into()), ..Frame::default() }, frame(&shell)]));
         let side = crate::xml::Auxiliary { what: String::new(), stack: vec![frame("/work/p/ext.so")] };
         let freed = Error { auxiliary: vec![side], ..error(vec![preload(), frame(&shell)]) };
-        assert!(!around(project, command).is_foreign(&freed));
+        assert!(!around(project, command).is_foreign(&shell_path, &freed));
     }
 }

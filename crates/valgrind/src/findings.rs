@@ -236,7 +236,7 @@ impl Sum {
         for error in log.errors.into_iter().filter(|error| counts(&error.kind, error.at_end)) {
             counted += 1;
             if let Some((around, program)) = &around {
-                if around.is_foreign(&error) {
+                if around.is_foreign(program, &error) {
                     self.ignore(program);
                     continue;
                 }

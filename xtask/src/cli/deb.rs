@@ -119,20 +119,33 @@ fn ppa(text: &str) -> anyhow::Result<Ppa> {
     Ok(Ppa { owner: owner.to_owned(), archive: archive.to_owned() })
 }
 
+/// Debian's mirror that is used by default.
+const DEBIAN: &str = "http://deb.debian.org/debian";
+/// Ubuntu's.
+const UBUNTU: &str = "http://archive.ubuntu.com/ubuntu";
+/// The user who builds by default.
+const BUILDER: &str = "drydock-build";
+
+impl Default for ProofPlaces {
+    fn default() -> ProofPlaces {
+        ProofPlaces { mirror: DEBIAN.into(), ubuntu_mirror: UBUNTU.into(), chroots: None, user: BUILDER.into() }
+    }
+}
+
 /// The options of proving packages.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ProofPlaces {
     /// Mirror of Debian
-    #[arg(long, value_name = "URL", default_value = "http://deb.debian.org/debian")]
+    #[arg(long, value_name = "URL", default_value = DEBIAN)]
     pub mirror: String,
     /// Mirror of Ubuntu
-    #[arg(long, value_name = "URL", default_value = "http://archive.ubuntu.com/ubuntu")]
+    #[arg(long, value_name = "URL", default_value = UBUNTU)]
     pub ubuntu_mirror: String,
     /// Directory in which clean chroots are kept [default: chroots in the state directory]
     #[arg(long, value_name = "DIR")]
     pub chroots: Option<PathBuf>,
     /// Unprivileged user who builds, when the command runs as root
-    #[arg(long, value_name = "NAME", default_value = "drydock-build")]
+    #[arg(long, value_name = "NAME", default_value = BUILDER)]
     pub user: String,
 }
 

@@ -11,6 +11,9 @@ pub(crate) struct Demo {
     /// Install missing Debian packages first (needs root or sudo); the command is printed
     #[arg(long)]
     pub install: bool,
+    /// Also prove the Debian package in a clean chroot, and build the image: some minutes, and about 300 MB of downloads
+    #[arg(long)]
+    pub all: bool,
     /// Keep the example project in this directory, which must be empty or must not exist
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 
 use anyhow::Context as _;
 use xshell::{Cmd, Shell, cmd};
@@ -11,25 +12,33 @@ use crate::cli;
 use crate::exit::Exit;
 use crate::tools::Purpose;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::output;
 
 impl cli::Check {
     /// The tests come last, so that the end of the output is their summary.
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
+        let Some(root) = crate::workspace::own() else {
+            let text = format!(
+                "`check` tests Drydock's own code, and this program does not belong to a clone of it; to test your project, run `{}`",
+                hint::drydock(&["ci"])
+            );
+            return Err(Failure::usage(text));
+        };
         super::doctor::preflight(Purpose::Check, self.install)?;
         let shell = Shell::new()?;
-        shell.change_dir(crate::workspace::root());
+        shell.change_dir(&root);
         step("format", cmd!(shell, "cargo fmt --all --check"), "run `cargo fmt --all`")?;
         step(
             "lints",
             cmd!(shell, "cargo clippy --workspace --all-targets --quiet -- -D warnings"),
             "fix the clippy warnings above",
         )?;
-        let breaches = tidy::breaches(&crate::workspace::root())?;
+        let breaches = tidy::breaches(&root)?;
         if !breaches.is_empty() {
             return Err(Failure::rejected(format!("the layout of the code is wrong:\n{}", breaches.join("\n"))));
         }
-        tests()
+        tests(&root)
     }
 }
 
@@ -45,7 +54,7 @@ const SKIPS: &str = "DRYDOCK_TEST_SKIPS";
 
 /// Runs all tests of all crates. Each test binary has a summary of its own, and the test harness hides what tests that
 /// pass say. So the end is the list of what was skipped, and one summary of all.
-fn tests() -> anyhow::Result<Exit> {
+fn tests(root: &Path) -> anyhow::Result<Exit> {
     let notes = tempfile::NamedTempFile::new().context("cannot create a temporary file")?;
     let color = if io::stdout().is_terminal() { "always" } else { "auto" };
     // Most tests wait for other programs, which leaves the cores idle with one thread for each.
@@ -64,7 +73,7 @@ fn tests() -> anyhow::Result<Exit> {
     ];
     output::err(format_args!("== tests: cargo {}", words.join(" ")));
     let mut running = duct::cmd("cargo", words)
-        .dir(crate::workspace::root())
+        .dir(root)
         .env(SKIPS, notes.path())
         .stdin_null()
         .unchecked()

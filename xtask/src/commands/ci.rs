@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{self, CiCommand};
 use crate::exit::Exit;
+use clap::ValueEnum as _;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::output;
@@ -184,7 +185,20 @@ impl cli::CiSchema {
             cli::SchemaOf::Run => json::schema(),
             cli::SchemaOf::Quarantine => schema::quarantine_schema(),
         };
-        output::out(format_args!("{}", serde_json::to_string_pretty(&value)?));
+        let word = self.of.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        match (self.format, self.of) {
+            (cli::SchemaFormat::Json, _) => output::out(serde_json::to_string_pretty(&value)?),
+            (
+                cli::SchemaFormat::Markdown,
+                cli::SchemaOf::Jobs | cli::SchemaOf::Release | cli::SchemaOf::Images | cli::SchemaOf::Quarantine,
+            ) => output::out(schema::reference(&value, &word).trim_end()),
+            (cli::SchemaFormat::Markdown, _) => {
+                let text = format!(
+                    "{word} is a result; --format markdown is for declarations: jobs, release, images, quarantine"
+                );
+                return Err(Failure::usage(text));
+            }
+        }
         Ok(Exit::Success)
     }
 }

@@ -166,3 +166,22 @@ fn the_schemas_in_the_repository_are_current() {
         );
     }
 }
+
+#[test]
+fn the_reference_in_the_documents_is_current() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs/reference");
+    for (name, schema) in [
+        ("jobs", drydock_config::schema::jobs_schema()),
+        ("quarantine", drydock_config::schema::quarantine_schema()),
+        ("release", drydock_config::schema::release_schema()),
+        ("images", drydock_config::schema::images_schema()),
+    ] {
+        let file = directory.join(format!("{name}.md"));
+        assert_eq!(
+            fs::read_to_string(&file).unwrap_or_default(),
+            drydock_config::schema::reference(&schema, name),
+            "{} is out of date; write it with `cargo xtask ci schema {name} --format markdown > docs/reference/{name}.md`",
+            file.display()
+        );
+    }
+}

@@ -12,7 +12,14 @@ fn example() -> std::path::PathBuf {
 }
 
 /// The tools that these tests need, each with its Debian package.
-const TOOLS: &[(&str, &str)] = &[("valgrind", "valgrind"), ("lowdown", "lowdown"), ("make", "make"), ("git", "git")];
+const TOOLS: &[(&str, &str)] = &[
+    ("valgrind", "valgrind"),
+    ("lowdown", "lowdown"),
+    ("make", "make"),
+    ("git", "git"),
+    ("dpkg-source", "dpkg-dev"),
+    ("dh_clean", "debhelper"),
+];
 
 fn call(args: &[&str]) -> Finished {
     Command::new(xtask_binary()).args(args).output().unwrap().into()
@@ -25,9 +32,28 @@ fn the_demo_proves_what_it_says_and_the_spike_is_found() {
     }
     let directory = tempfile::tempdir().unwrap();
     let keep = directory.path().join("demo");
-    let demo = call(&["demo", "--keep", &text(&keep)]);
+    // As the xtask of another project, which has no example: it is in the program.
+    let elsewhere = directory.path().join("mine/xtask");
+    let mut demo = Command::new(xtask_binary());
+    demo.args(["demo", "--keep", &text(&keep)]).env("CARGO_MANIFEST_DIR", &elsewhere);
+    let demo: Finished = demo.output().unwrap().into();
     assert_eq!(demo.code(), 0, "{}", demo.transcript());
     assert!(demo.stdout.contains("what was proved") && !demo.stdout.contains("NOT PROVED"), "{}", demo.stdout);
+    let own = directory.path().join("own");
+    let make = [text(&example().join("tools/make-project.sh")), text(&own)];
+    assert!(Command::new("sh").args(make).output().unwrap().status.success());
+    let commit = |directory: &Path| git(&directory.join("lanternd"), &["rev-parse", "HEAD"]);
+    assert_eq!(commit(&own), commit(&keep), "the example in the program is not that of the clone");
+    // All pillars are in the table, and what was not shown says how to see it.
+    let rows = |sign: &str| demo.stdout.lines().filter(|line| line.contains(sign)).collect::<Vec<_>>();
+    assert_eq!(rows("4 source packages follow Launchpad's rules").len(), 1, "{}", demo.stdout);
+    let missing = rows("not shown");
+    assert_eq!(missing.len(), 2, "{}", demo.stdout);
+    assert!(missing.iter().all(|line| line.contains("demo --all")), "{}", demo.stdout);
+    let mut check = Command::new(xtask_binary());
+    let check: Finished = check.arg("check").env("CARGO_MANIFEST_DIR", &elsewhere).output().unwrap().into();
+    assert_eq!(check.code(), 2, "{}", check.transcript());
+    assert!(check.stderr.contains("`check` tests Drydock's own code"), "{}", check.transcript());
 
     let project = keep.join("lanternd");
     let run = RunJson::latest(&project.join("target/xtask")).unwrap();
