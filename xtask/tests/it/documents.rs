@@ -1,8 +1,10 @@
 //! The examples in README.md and docs: each is a declaration that its loader accepts.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use drydock_ci::outcome::{Blame, OutcomeKind};
 use drydock_config::images::Images;
 use drydock_config::jobs::Suite;
 use drydock_config::properties::Properties;
@@ -119,4 +121,58 @@ fn the_first_example_of_the_readme_runs_as_it_stands() {
     let jobs = RunJson::latest(&project.state()).unwrap().jobs;
     let kinds: Vec<&str> = jobs.iter().map(|job| job.attempts[0].outcome.kind.as_str()).collect();
     assert_eq!(kinds, ["passed", "passed", "findings"], "{}", run.transcript());
+}
+
+/// docs/why.md explains each verdict, and says who caused it.
+#[test]
+fn every_verdict_is_explained() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs/why.md");
+    let page = fs::read_to_string(page).unwrap();
+    let sections = page.split("\n## `").skip(1).map(|section| section.split_once("`\n\nFailure of: ").unwrap());
+    let explained: Vec<(&str, &str)> =
+        sections.map(|(word, text)| (word, text.split(['.', ',']).next().unwrap())).collect();
+    // The words come from the type, by its schema.
+    let schema = schemars::schema_for!(OutcomeKind).to_value();
+    let words: Vec<&str> = match schema["oneOf"].as_array() {
+        Some(variants) => variants.iter().filter_map(|variant| variant["const"].as_str()).collect(),
+        None => schema["enum"].as_array().unwrap().iter().filter_map(|word| word.as_str()).collect(),
+    };
+    assert!(words.len() >= 15, "{schema}");
+    let expected = words.iter().map(|word| {
+        let kind: OutcomeKind = serde_json::from_value((*word).into()).unwrap();
+        let who = match kind.blame() {
+            Blame::Nobody => "nobody",
+            Blame::Job => "the job",
+            Blame::Machine => "the machine",
+            Blame::User => "the user",
+        };
+        (*word, who)
+    });
+    let owned =
+        |rows: Vec<(&str, &str)>| rows.iter().map(|(word, who)| format!("{word}: {who}")).collect::<BTreeSet<_>>();
+    assert_eq!(owned(explained), owned(expected.collect()));
+}
+
+/// Links between the documents lead to files that exist.
+#[test]
+fn links_of_the_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut broken = Vec::new();
+    let mut count = 0;
+    for directory in ["", "docs", "docs/reference"] {
+        for file in fs::read_dir(root.join(directory)).unwrap().map(|entry| entry.unwrap().path()) {
+            if file.extension().is_none_or(|extension| extension != "md") {
+                continue;
+            }
+            let text = fs::read_to_string(&file).unwrap();
+            let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+            for target in targets.filter(|target| !target.is_empty() && !target.contains("://")) {
+                count += 1;
+                if !file.with_file_name(target).exists() {
+                    broken.push(format!("{}: {target}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty() && count > 30, "{broken:#?} of {count}");
 }
