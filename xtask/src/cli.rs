@@ -61,6 +61,9 @@ impl Cli {
         let matches = Cli::described(called).get_matches();
         let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         invocation::announce(&cli.place);
+        if cli.place.quiet {
+            drydock_base::output::be_quiet();
+        }
         cli
     }
 
@@ -88,6 +91,9 @@ pub(crate) struct Place {
     /// Directory for runs, history and build results [default: PROJECT/target/xtask]
     #[arg(long, global = true, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// Do not announce steps; print only results, warnings and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
 }
 
 /// The commands.
@@ -281,6 +287,9 @@ pub(crate) struct CiExplain {
     /// ID of the run, or a file of `ci export` [default: the last run]
     #[arg(short = 'R', long, value_name = "ID|FILE")]
     pub run: Option<String>,
+    /// Output format; JSON is `run.json` with these jobs only
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 /// `cargo xtask ci tune-memory`
@@ -354,5 +363,75 @@ mod tests {
             command.get_subcommands_mut().filter(|command| command.get_name() != "help").for_each(check);
         }
         check(&mut with_exit_codes(Cli::command()));
+    }
+
+    /// Commands without `--format`, and what a script reads instead.
+    const OTHERWISE: [(&str, &str); 21] = [
+        ("demo", "its table is for people"),
+        ("check", "its exit code"),
+        ("init", "the paths on standard output"),
+        ("ci", "`ci report --format json`"),
+        ("ci run", "`ci report --format json`"),
+        ("ci rerun", "`ci report --format json`"),
+        ("ci merge", "`ci report --format json`"),
+        ("ci fetch", "`ci report --format json`"),
+        ("ci tune-memory", "the runs in target/xtask/tune-memory"),
+        ("ci suppress", "the file that it writes"),
+        ("ci massif", "its subcommands"),
+        ("ci massif baseline", "the file that it writes"),
+        ("deb build", "the directory on standard output"),
+        ("deb upload", "`deb status --format json`"),
+        ("docker nightly", "oci/IMAGE/build.json"),
+        ("workflows", "its subcommands"),
+        ("workflows write", "the paths on standard output"),
+        ("workflows check", "one problem a line, with its place"),
+        ("completions", "a script"),
+        ("man", "pages"),
+        ("drydock", "its subcommands"),
+    ];
+
+    /// What every command owes its callers.
+    #[test]
+    fn every_command_has_help_formats_and_quiet() {
+        fn walk(command: &clap::Command, path: &str, wrong: &mut Vec<String>) {
+            let name = if path.is_empty() { "drydock" } else { path };
+            let has = |long: &str| command.get_arguments().any(|arg| arg.get_long() == Some(long));
+            let otherwise = OTHERWISE.iter().any(|(other, _)| *other == name);
+            if has("format") == otherwise {
+                wrong.push(format!("{name} has `--format` and is in the list of those without, or neither"));
+            }
+            if !has("quiet") {
+                wrong.push(format!("{name} has no `--quiet`"));
+            }
+            if command.get_about().is_none() {
+                wrong.push(format!("{name} has no description"));
+            }
+            let undescribed = command.get_arguments().filter(|arg| arg.get_help().is_none());
+            wrong.extend(undescribed.map(|arg| format!("{name}: `{}` has no description", arg.get_id())));
+            for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+                walk(below, format!("{path} {}", below.get_name()).trim_start(), wrong);
+            }
+        }
+        let mut command = Cli::described("drydock");
+        command.build();
+        let mut wrong = Vec::new();
+        walk(&command, "", &mut wrong);
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    /// A command's own `--quiet` is the one of all commands.
+    #[test]
+    fn quiet_may_stand_anywhere() {
+        for words in
+            [&["drydock", "-q", "release"][..], &["drydock", "release", "build", "--quiet"], &["drydock", "ci", "-q"]]
+        {
+            let matches = Cli::command().try_get_matches_from(words).unwrap();
+            let cli = Cli::from_arg_matches(&matches).unwrap();
+            let own = match &cli.command {
+                Command::Ci(ci) => ci.run.options.quiet,
+                _ => false,
+            };
+            assert!(cli.place.quiet || own, "{words:?}");
+        }
     }
 }

@@ -39,6 +39,7 @@ pub fn main() -> ExitCode {
 /// The exit code of a command, after its error is printed. A panic is a bug, whose message the panic hook has printed.
 fn exit_of(command: impl FnOnce() -> anyhow::Result<Exit>) -> Exit {
     let result = catch_unwind(AssertUnwindSafe(command));
+    drydock_base::output::end_step();
     interrupts::end_if_asked();
     match result {
         Ok(Ok(exit)) => exit,

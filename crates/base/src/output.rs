@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 mod colours;
+mod step;
 
 use crate::workflow_command::{self, WorkflowCommand};
 
@@ -12,6 +13,14 @@ static DEPTH: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether a runner of GitHub Actions reads the output, for which some lines are commands.
 static READ_BY_RUNNER: AtomicBool = AtomicBool::new(false);
+
+/// Whether lines about steps are left out.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on, steps are not announced.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
 
 /// From now on, no line is a command for a runner of GitHub Actions but those that [`command`] prints: text of jobs, of files
 /// and of servers cannot be one.
@@ -27,6 +36,7 @@ fn printed(line: impl std::fmt::Display) -> String {
 
 /// Prints a command for a runner of GitHub Actions to standard output.
 pub fn command(command: &WorkflowCommand) {
+    step::end();
     // A closed pipe must not end Drydock.
     writeln!(std::io::stdout().lock(), "{command}").ok();
 }
@@ -54,15 +64,42 @@ pub fn out(line: impl std::fmt::Display) {
     let stdout = std::io::stdout();
     let text = printed(line);
     let text = if colours::are_wanted(&stdout) { colours::painted(&text) } else { text };
+    step::end();
     writeln!(stdout.lock(), "{text}").ok();
 }
 
-/// Prints a line of progress to standard error.
+/// Prints a line to standard error: what is wrong or noteworthy, or what a job did.
 pub fn err(line: impl std::fmt::Display) {
+    let text = indent(line);
+    step::end();
+    // A closed pipe must not end Drydock.
+    writeln!(std::io::stderr().lock(), "{text}").ok();
+}
+
+/// Announces a step on standard error, as `== LINE`, unless steps are not wanted.
+pub fn announce(line: impl std::fmt::Display) {
+    if !QUIET.load(Ordering::Relaxed) {
+        err(format_args!("== {line}"));
+    }
+}
+
+/// The same for a step that may take long and that prints nothing to the terminal by itself: there, its duration is shown until the next line.
+pub fn step(line: impl std::fmt::Display) {
+    if !QUIET.load(Ordering::Relaxed) {
+        step::begin(indent(format_args!("== {line}")));
+    }
+}
+
+/// Ends the line of a step, before the process ends or hands the terminal to another one.
+pub fn end_step() {
+    step::end();
+}
+
+/// A line of progress with its indentation and colours.
+fn indent(line: impl std::fmt::Display) -> String {
     let indent = "    ".repeat(DEPTH.load(Ordering::Relaxed));
     let text = on_terminal(&printed(line)).replace('\n', &format!("\n{indent}"));
-    // A closed pipe must not end Drydock.
-    writeln!(std::io::stderr().lock(), "{indent}{text}").ok();
+    format!("{indent}{text}")
 }
 
 /// Lines of progress with colours, if standard error gets them.

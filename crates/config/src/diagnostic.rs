@@ -202,7 +202,7 @@ impl<'a> IntoIterator for &'a Diagnostics {
 /// The known word that was probably meant, if one is near enough: a third of its letters may differ.
 ///
 /// Longer words than anyone mistypes are not compared, since the comparison costs the product of both lengths.
-pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 64;
     if written.is_empty() || written.len() > LONGEST {
         return None;

@@ -36,6 +36,9 @@ pub(crate) struct Doctor {
     /// Only list the tools that this command needs
     #[arg(value_name = "COMMAND")]
     pub of: Option<crate::tools::Purpose>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = super::Format::Text, conflicts_with = "install")]
+    pub format: super::Format,
 }
 
 /// `cargo xtask completions`

@@ -187,6 +187,9 @@ pub(crate) struct ReleaseSign {
     /// Add signatures of other people from this file; may be repeated, in any order
     #[arg(long, value_name = "FILE")]
     pub add: Vec<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 /// `cargo xtask release status`

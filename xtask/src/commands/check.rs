@@ -44,7 +44,7 @@ impl cli::Check {
 
 /// Runs a command. Only its start is announced, so that the output ends with that of the last command.
 fn step(name: &str, command: Cmd<'_>, remedy: &str) -> anyhow::Result<()> {
-    output::err(format_args!("== {name}: {command}"));
+    output::announce(format_args!("{name}: {command}"));
     command.quiet().run().map_err(|error| Failure::rejected(format!("{name}: {error}; {remedy}")))?;
     Ok(())
 }
@@ -71,7 +71,7 @@ fn tests(root: &Path) -> anyhow::Result<Exit> {
         "--test-threads",
         threads.as_str(),
     ];
-    output::err(format_args!("== tests: cargo {}", words.join(" ")));
+    output::announce(format_args!("tests: cargo {}", words.join(" ")));
     let mut running = duct::cmd("cargo", words)
         .dir(root)
         .env(SKIPS, notes.path())

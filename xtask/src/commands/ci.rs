@@ -13,11 +13,12 @@ use drydock_base::units::ByteSize;
 use drydock_ci::containment::Kind;
 use drydock_ci::history::History;
 use drydock_ci::journal;
-use drydock_ci::plan::Plan;
+use drydock_ci::plan::{Plan, SelectError};
 use drydock_ci::report::commands::Commands;
 use drydock_ci::report::findings::Causes;
 use drydock_ci::report::{self, Reports, explain, json, markdown};
 use drydock_ci::run::Run;
+use drydock_config::diagnostic::nearest;
 use drydock_config::schema;
 use drydock_release::build_info::BuildInfo;
 use drydock_release::manifest::Manifest;
@@ -81,7 +82,7 @@ pub(super) fn run_selected(ctx: &Context, selectors: &[String]) -> anyhow::Resul
 impl cli::Ci {
     pub(crate) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         match self.command {
-            None => self.run.run(ctx),
+            None => self.run.run(ctx).map_err(or_command),
             Some(CiCommand::Run(run)) => run.run(ctx),
             Some(CiCommand::Plan(plan)) => plan.run(ctx),
             Some(CiCommand::Rerun(rerun)) => rerun.run(ctx),
@@ -113,6 +114,25 @@ impl cli::CiRun {
     }
 }
 
+/// Names the command that was probably meant, if a word that is neither a job nor a command looks like one.
+fn or_command(error: anyhow::Error) -> anyhow::Error {
+    let unknown = error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(SelectError::NoMatch { selector, nearest: None }) => Some(selector.clone()),
+        Some(SelectError::NoMatch { nearest: Some(_), .. } | SelectError::Invalid { .. }) | None => None,
+    });
+    let command = cli::Cli::described("drydock");
+    let known = command.find_subcommand("ci").into_iter().flat_map(clap::Command::get_subcommands);
+    let known: Vec<&str> = known.map(clap::Command::get_name).collect();
+    let meant = unknown.as_deref().and_then(|word| nearest(word, known.iter().copied()));
+    match meant {
+        Some(meant) => {
+            let meant = hint::drydock(&["ci"]).args([meant]);
+            Failure::usage(format!("{error}; or did you mean the command `{meant}`?"))
+        }
+        None => error,
+    }
+}
+
 impl cli::CiRerun {
     fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         if let Some(run) = self.on_github.github.clone() {
@@ -126,8 +146,24 @@ impl cli::CiExplain {
     fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
         let wanted = run.plan.matching(&self.jobs).map_err(|error| Failure::usage(error.to_string()))?;
-        let causes = Causes::new(&run);
         let commands = Commands { run: self.run, is_last: is_last(&ctx.state, &dir) };
+        if self.format == cli::Format::Json {
+            let result = run.result.unwrap_or_else(|| run.verdict(false));
+            let history = History::load(&ctx.state.history());
+            let reports = Reports::new(commands, &run, &dir, &history);
+            let mut content = Vec::new();
+            for report in report::REPORTS.iter().filter(|report| report.file == "run.json") {
+                (report.render)(reports.input(result), &mut content)?;
+            }
+            let mut value: serde_json::Value = serde_json::from_slice(&content)?;
+            if let Some(jobs) = value["jobs"].as_array_mut() {
+                let is_wanted = |job: &serde_json::Value| wanted.iter().any(|name| job["name"] == name.as_str());
+                jobs.retain(is_wanted);
+            }
+            output::out(serde_json::to_string_pretty(&value)?);
+            return Ok(Exit::Success);
+        }
+        let causes = Causes::new(&run);
         for (position, job) in run.plan.jobs.iter().enumerate() {
             if wanted.contains(&job.name) {
                 output::out(format_args!("{}", explain::render(&run, &dir, &causes, &commands, position)));

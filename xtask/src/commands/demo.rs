@@ -43,10 +43,10 @@ impl cli::Demo {
         let place = Place { project: Some(project.clone()), ..Place::default() };
         invocation::announce(&place);
         let ctx = Context::find(&place)?;
-        output::err(format_args!("== ci: {}", hint::drydock(&["ci"])));
+        output::announce(format_args!("ci: {}", hint::drydock(&["ci"])));
         let ran = super::ci::run_all(&ctx)?;
         let (_, run) = super::ci::recorded(&ctx.state, None)?;
-        output::err(format_args!("== release: {}", hint::drydock(&["release"])));
+        output::announce(format_args!("release: {}", hint::drydock(&["release"])));
         let selector = ReleaseSelector { revision: "HEAD".into(), version: VersionSource::Tag(None) };
         let released = release::All {
             selector: selector.clone(),
@@ -95,7 +95,7 @@ fn make_project(directory: &Path) -> anyhow::Result<PathBuf> {
     let shell = Shell::new()?;
     let example = example::find()?;
     let script = example.directory().join("tools/make-project.sh");
-    output::err(format_args!("== project: sh {} {}", script.display(), directory.display()));
+    output::announce(format_args!("project: sh {} {}", script.display(), directory.display()));
     cmd!(shell, "sh {script} {directory}")
         .quiet()
         .ignore_stdout()

@@ -11,6 +11,9 @@ use drydock_base::output;
 
 impl cli::Doctor {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
+        if self.format == cli::Format::Json {
+            return self.print_json();
+        }
         for tool in tools::needed(self.of) {
             let mark = if tool.is_installed() { "ok     " } else { "MISSING" };
             let users: Vec<&str> = tool.needed_by.iter().map(|purpose| purpose.word()).collect();
@@ -43,6 +46,31 @@ impl cli::Doctor {
         ));
         output::out(format_args!("  {}", tools::install_line(&missing)));
         Ok(Exit::Missing)
+    }
+}
+
+impl cli::Doctor {
+    /// Prints all tools, and what is dangerous here, for programs.
+    fn print_json(&self) -> anyhow::Result<Exit> {
+        let tools: Vec<serde_json::Value> = tools::needed(self.of)
+            .map(|tool| {
+                let users: Vec<&str> = tool.needed_by.iter().map(|purpose| purpose.word()).collect();
+                serde_json::json!({
+                    "name": tool.name(),
+                    "package": tool.package,
+                    "installed": tool.is_installed(),
+                    "needed-by": users,
+                    "reason": tool.reason,
+                })
+            })
+            .collect();
+        let dangers: Vec<String> = match self.of {
+            None | Some(Purpose::Ci) => super::ci::dangers(None).iter().map(ToString::to_string).collect(),
+            Some(_) => Vec::new(),
+        };
+        let is_missing = tools.iter().any(|tool| tool["installed"] == false);
+        output::out(serde_json::to_string_pretty(&serde_json::json!({"tools": tools, "dangers": dangers}))?);
+        Ok(if is_missing { Exit::Missing } else { Exit::Success })
     }
 }
 

@@ -115,7 +115,7 @@ pub(super) fn make(
     plan.lists = listed;
     plan.apply_properties(&suite, project, matches!(lists, Lists::Only(_)))?;
     warnings.extend(quarantine(ctx, &mut plan)?);
-    plan.select(selectors).map_err(|error| Failure::usage(error.to_string()))
+    Ok(plan.select(selectors)?)
 }
 
 /// Marks the jobs in quarantine. Returns a warning for each expired entry.

@@ -43,7 +43,7 @@ impl cli::DebBuild {
             control::parse(&control).ok().and_then(|all| all.first()?.line("Build-Depends")).unwrap_or_default();
         let run = |argv: &[&str]| {
             let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
-            output::err(format_args!("== {}", exec::paste(&argv)));
+            output::announce(format_args!("{}", exec::paste(&argv)));
             exec::contained(&argv, root, exec::environment(&[], &BTreeMap::new()))
         };
         run(&["dpkg-checkbuilddeps"]).map_err(|why| {

@@ -91,7 +91,7 @@ impl Seen {
         for build in &found.builds {
             let old = self.states.insert(build.architecture.clone(), build.state.clone());
             if old.as_ref() != Some(&build.state) {
-                output::err(format_args!("== {version} {}", build.summary()));
+                output::announce(format_args!("{version} {}", build.summary()));
             }
         }
         self.end = match found.progress() {

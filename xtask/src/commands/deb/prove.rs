@@ -73,7 +73,7 @@ impl ProofEnvironment {
     }
 
     fn prove(&self, packages: &[PackageToProve], done: impl Fn(&Proof)) -> anyhow::Result<Vec<Proof>> {
-        let mut progress = |line: &str| output::err(format_args!("== {line}"));
+        let mut progress = |line: &str| output::step(format_args!("{line}"));
         let builder = Builder::new(&self.user, &mut progress)?;
         let chroots = Chroots {
             directory: self.chroots.clone(),

@@ -178,7 +178,7 @@ impl<'a> SourcePackages<'a> {
         let vendored = self.vendored()?;
         if let (Some(vendored), Some(_)) = (&vendored, &self.deb.vendor) {
             let file = directory.join(format!("{}_{}.orig-{}.tar.xz", first.name(), self.upstream, vendored.directory));
-            output::err(format_args!("== write {} crates", vendored.crates.len()));
+            output::step(format_args!("write {} crates", vendored.crates.len()));
             let files = [ArchiveFile { format: Format::TarXz, path: file.clone() }];
             let (directory, epoch) = (vendored.directory.as_str(), self.release.tree.epoch);
             let archives = Archives { directory, epoch, files: &files, threads: options.threads };
@@ -195,7 +195,7 @@ impl<'a> SourcePackages<'a> {
                 maintainer: self.deb.maintainer.as_str().to_owned(),
                 epoch: self.release.tree.epoch,
             };
-            output::err(format_args!("== write {} {}", entry.source, entry.version));
+            output::step(format_args!("write {} {}", entry.source, entry.version));
             let version = entry.version.clone();
             let package = package::write(SourcePackageInputs {
                 debian: sources.for_series(series.name.as_str(), vendored.as_ref())?,
@@ -218,8 +218,7 @@ impl<'a> SourcePackages<'a> {
     fn vendored(&self) -> anyhow::Result<Option<VendoredCrates>> {
         let in_sources = self.release.declaration().vendor.as_ref();
         let Some(declared) = self.deb.vendor.as_ref().or(in_sources) else { return Ok(None) };
-        let vendored =
-            vendor::collect(&self.release.tree, declared, &mut |line| output::err(format_args!("== {line}")))?;
+        let vendored = vendor::collect(&self.release.tree, declared, &mut |line| output::step(format_args!("{line}")))?;
         for series in &self.series {
             let known = series::rustc(series.name.as_str());
             let rustc: Option<&Number> = series.rustc.as_ref().or(known.as_ref());

@@ -257,7 +257,7 @@ impl Uploader {
         let api = Api::new(&self.api, owner, archive, &network())?;
         let Some(found) = api.publication(built.name(), &built.version, &built.series)? else { return Ok(None) };
         for build in &found.builds {
-            output::err(format_args!("== {} {}: {}", built.version, build.architecture, build.state));
+            output::announce(format_args!("{} {}: {}", built.version, build.architecture, build.state));
         }
         let dsc = found.dsc.ok_or_else(|| {
             let text =
@@ -338,7 +338,7 @@ impl Delivery<'_> {
         };
         self.record(built, Some(identity), UploadState::Delivering)?;
         let origs = if options.with_origs { "with" } else { "without" };
-        output::err(format_args!("== upload {} to {}, {origs} the orig tarballs", built.changes, self.target.name));
+        output::announce(format_args!("upload {} to {}, {origs} the orig tarballs", built.changes, self.target.name));
         self.target.upload(&changes)?;
         self.record(built, None, UploadState::Delivered)
     }

@@ -22,7 +22,7 @@ const CHECKERS: [&str; 2] = ["dpkg-source", "dh_clean"];
 
 /// Adds the rows of both pillars. What fails is a row that was not proved, and the first error is returned.
 pub(super) fn show(ctx: &Context, selector: &ReleaseSelector, all: bool, rows: &mut Vec<Row>) -> anyhow::Result<Exit> {
-    output::err(format_args!("== deb: {}", hint::drydock(&["deb"])));
+    output::announce(format_args!("deb: {}", hint::drydock(&["deb"])));
     let release = ReleaseContext::resolve(ctx, selector)?;
     let is_missing = |tool: &&tools::Tool| CHECKERS.contains(&tool.name());
     let missing: Vec<_> = tools::missing(Some(Purpose::Deb)).into_iter().filter(is_missing).collect();
@@ -42,7 +42,7 @@ pub(super) fn show(ctx: &Context, selector: &ReleaseSelector, all: bool, rows: &
         }
         return Ok(Exit::Success);
     }
-    output::err(format_args!("== deb: {}", hint::drydock(&["deb", "prove", "--series", SERIES])));
+    output::announce(format_args!("deb: {}", hint::drydock(&["deb", "prove", "--series", SERIES])));
     if let Err(error) = proved_package(ctx, &release, rows) {
         rows.push(Row::new(
             "the Debian package is built twice in a clean chroot",
@@ -51,7 +51,7 @@ pub(super) fn show(ctx: &Context, selector: &ReleaseSelector, all: bool, rows: &
         ));
         return Err(error);
     }
-    output::err(format_args!("== docker: {}", hint::drydock(&["docker"])));
+    output::announce(format_args!("docker: {}", hint::drydock(&["docker"])));
     if let Err(error) = image(&release, rows) {
         rows.push(Row::new("the image is built without a daemon", first_line(&error), Verdict::NotProved));
         return Err(error);

@@ -115,7 +115,7 @@ impl ImageBuild<'_> {
     /// Returns the files of the commit as a release has them, with the generated ones.
     fn sources(&self) -> anyhow::Result<SourceTree> {
         let mut tree = self.release().tree.clone();
-        source::complete(&mut tree, self.release().declaration(), &mut |line| output::err(format_args!("== {line}")))?;
+        source::complete(&mut tree, self.release().declaration(), &mut |line| output::step(format_args!("{line}")))?;
         Ok(tree)
     }
 
@@ -125,7 +125,7 @@ impl ImageBuild<'_> {
         sources: Option<&SourceTree>,
         layout: &Layout,
     ) -> anyhow::Result<PlatformBuild> {
-        output::err(format_args!("== {} {} for {platform}", self.image.name, self.release().version));
+        output::step(format_args!("{} {} for {platform}", self.image.name, self.release().version));
         match &self.image.from {
             From::Debs { packages, series, skip_scripts } => self.layered(platform, layout, |builder, base| {
                 let series = (series.as_deref(), builder.files.series());
@@ -181,7 +181,7 @@ impl ImageBuild<'_> {
         let mut builder = LayerBuilder::new(base.files()?, directory)
             .with_context(|| format!("cannot write to {}", directory.display()))?;
         let (inputs, step) = fill(&mut builder, &base)?;
-        output::err(format_args!("== write the layer of {step}"));
+        output::step(format_args!("write the layer of {step}"));
         let layer = NewLayer::write(&builder.layer, self.epoch(), layout)?;
         let mut config = base.config.clone();
         config.add_layer(self.epoch(), &step, layer.diff_id)?;
@@ -212,7 +212,7 @@ impl ImageBuild<'_> {
             output::err(format_args!("note: no smoke test for {platform}: {why}"));
             None
         } else {
-            output::err(format_args!("== smoke test {}", drydock_base::exec::paste(&declared.run)));
+            output::step(format_args!("smoke test {}", drydock_base::exec::paste(&declared.run)));
             Some(smoke::test(layout, &written, declared, &self.release().version)?)
         };
         let base = base.map(|base| BaseRecord { name: base.name.clone(), digest: base.digest });

@@ -74,8 +74,8 @@ pub(in crate::commands) fn tags(release: &ReleaseContext) -> anyhow::Result<Vec<
 pub(in crate::commands) fn push(registry: &Registry, image: &Image, build: &StoredBuild) -> anyhow::Result<()> {
     let repository = &image.repositories.nightly;
     let outcome = nightly::push(registry, repository, build)?;
-    output::err(format_args!(
-        "== {repository}@{}: {} blobs present, {} uploaded ({} bytes)",
+    output::announce(format_args!(
+        "{repository}@{}: {} blobs present, {} uploaded ({} bytes)",
         build.index.digest.short(),
         outcome.present + outcome.mounted,
         outcome.uploaded,

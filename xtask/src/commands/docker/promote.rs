@@ -46,7 +46,7 @@ impl cli::DockerPromote {
             return Ok(Exit::Success);
         }
         planned.promote(ctx, self.key.as_deref())?;
-        output::err(format_args!("== {} is promoted", planned.release.version));
+        output::step(format_args!("{} is promoted", planned.release.version));
         Ok(Exit::Success)
     }
 }
@@ -124,7 +124,7 @@ impl PlannedPromotion {
                 }
             }
             if let Some((record, signature)) = records.get(one.image.as_str()) {
-                output::err(format_args!("== attach the signed promotion record"));
+                output::step(format_args!("attach the signed promotion record"));
                 let name = signed::name(&one.record);
                 let signature_name = format!("{name}.asc");
                 let titled = [(TITLE, name.as_str())];
@@ -141,12 +141,12 @@ impl PlannedPromotion {
             }
         }
         for one in plans.iter() {
-            output::err(format_args!("== tag {}:{}", one.to, one.tag));
+            output::step(format_args!("tag {}:{}", one.to, one.tag));
             let to = registries.open(&one.to)?;
             tag(&to, &one.to, &one.candidate.descriptor, &[(one.tag.clone(), Precondition::Absent)])?;
         }
         for one in plans.iter().filter(|one| one.latest == Latest::Moves) {
-            output::err(format_args!("== tag {}:latest", one.to));
+            output::step(format_args!("tag {}:latest", one.to));
             let before =
                 one.current.as_ref().map_or(Precondition::Absent, |current| Precondition::Matches(current.digest));
             let to = registries.open(&one.to)?;
@@ -159,7 +159,7 @@ impl PlannedPromotion {
 /// Copies an image with its referrers; all manifests are read back and compared.
 fn copied(one: &PromotionPlan, from: (&Registry, &Repository), to: (&Registry, &Repository)) -> anyhow::Result<()> {
     let digest = one.candidate.descriptor.digest;
-    output::err(format_args!("== copy {digest} from {} to {}", one.from, one.to));
+    output::step(format_args!("copy {digest} from {} to {}", one.from, one.to));
     let copied = copy(from, to, &digest)?;
     if copied.descriptor.digest != digest {
         let text = format!("{} has {} after the copy of {digest}", one.to, copied.descriptor.digest);

@@ -125,12 +125,12 @@ fn carry_out(
         let end = apply::apply(registry, place, &found, &plan, &mut |one| {
             count += 1;
             let tags: Vec<&str> = one.tags.iter().map(|tag| tag.as_str()).collect();
-            output::err(format_args!("== delete {count}/{total} {} {}", one.digest.short(), tags.join(", ")));
+            output::announce(format_args!("delete {count}/{total} {} {}", one.digest.short(), tags.join(", ")));
         })?;
         removed.extend(plan.removed.drain(..count));
         match end {
             PruneOutcome::Changed(how) => {
-                output::err(format_args!("== {how}; making a new plan for the rest"));
+                output::announce(format_args!("{how}; making a new plan for the rest"));
                 (found, plan) = decide(before.clone())?;
             }
             PruneOutcome::Done => {

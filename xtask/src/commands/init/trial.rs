@@ -32,7 +32,7 @@ pub(super) enum Trial {
 
 /// Runs the jobs of a draft in the project, with a declaration that is in no file of it.
 pub(super) fn run(facts: &Facts, text: &str, project: &Path, place: &cli::Place) -> anyhow::Result<Trial> {
-    output::err(format_args!("== try: build and test once, with what was found"));
+    output::announce(format_args!("try: build and test once, with what was found"));
     let (exit, mut measured) = once(text, project, place, &[])?;
     if !matches!(exit, Exit::Success | Exit::CheckFailed | Exit::Flaky | Exit::Infrastructure) {
         return Ok(Trial::Ended(exit));
@@ -58,7 +58,7 @@ pub(super) fn run(facts: &Facts, text: &str, project: &Path, place: &cli::Place)
         }
     }
     if !doubtful.is_empty() {
-        output::err(format_args!("== try: {} again without valgrind", plural(doubtful.len(), "job that failed")));
+        output::announce(format_args!("try: {} again without valgrind", plural(doubtful.len(), "job that failed")));
         let mut native = facts.clone();
         for job in native.groups.iter_mut().flat_map(|group| &mut group.jobs).filter(|job| !job.by_suite) {
             job.memcheck = false;
@@ -97,7 +97,7 @@ pub(super) fn tell(measured: &[Measured]) {
         measured.iter().filter(|one| wanted(one)).map(|one| one.name.as_str()).collect()
     };
     let passed = names(|one| one.ended == Ended::Well).len();
-    output::err(format_args!("== try: {passed} of {} passed", plural(measured.len(), "job")));
+    output::announce(format_args!("try: {passed} of {} passed", plural(measured.len(), "job")));
     let groups = [
         (names(|one| one.ended == Ended::Findings), "with findings of valgrind, which stay"),
         (

@@ -196,7 +196,7 @@ pub(super) fn upload(nightly: &NightlyBuild, repositories: &mut NightlyRepositor
     };
     let mut results = Vec::new();
     let exit = uploader.upload(packages, &mut |line| {
-        output::err(format_args!("== {line}"));
+        output::announce(format_args!("{line}"));
         results.push(line.split_whitespace().collect::<Vec<_>>().join(" "));
     })?;
     let results = results.join(", ");

@@ -43,7 +43,7 @@ impl cli::ReleaseBuild {
 pub(in crate::commands) fn build(release: &ReleaseContext, threads: u32) -> anyhow::Result<Built> {
     let job = Job { identity: release.identity(), tree: release.tree.clone(), directory: release.directory(), threads };
     release.ctx().state.create()?;
-    let built = job.run(&mut |line| output::err(format_args!("== {line}")))?;
+    let built = job.run(&mut |line| output::step(format_args!("{line}")))?;
     for what in &built.not_varied {
         output::err(format_args!("note: derived files were not built with another {what}"));
     }

@@ -114,7 +114,7 @@ fn dates_around(
 /// Prints, on standard error, how many requirements hold, and those that do not.
 pub(super) fn print_failed(findings: &[Finding]) {
     let bad: Vec<&Finding> = findings.iter().filter(|finding| !finding.holds).collect();
-    output::err(format_args!("== check: {} of {} things hold", findings.len() - bad.len(), findings.len()));
+    output::announce(format_args!("check: {} of {} things hold", findings.len() - bad.len(), findings.len()));
     bad.iter().for_each(|finding| output::err(shown(finding)));
 }
 

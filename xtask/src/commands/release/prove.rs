@@ -37,7 +37,7 @@ pub(super) fn build_and_prove(release: &ReleaseContext, threads: u32, format: cl
 
 /// Proves a release that was built, and writes the proof beside it.
 pub(in crate::commands) fn prove(release: &ReleaseContext, manifest: &Manifest, threads: u32) -> anyhow::Result<Proof> {
-    let mut watch = |line: &str| output::err(format_args!("== {line}"));
+    let mut watch = |line: &str| output::step(format_args!("{line}"));
     let directory = &release.directory();
     let config = release.commit.config.as_deref();
     let request = rebuild::Request {

@@ -57,7 +57,7 @@ impl cli::ReleasePublish {
         let quorum = if self.draft { Quorum::Incomplete } else { publication.quorum() };
         let journal = &mut publication.journal;
         let mut targets = publication.local.targets(&options)?;
-        let mut report = |line: String| output::err(format_args!("== {line}"));
+        let mut report = |line: String| output::announce(format_args!("{line}"));
         let (advanced, done) = publish::advance(&mut targets, &decisions, &quorum, journal, &mut report)?;
         drop(targets);
         publication.print(&done, advanced == Advanced::Published, self.format)?;

@@ -59,6 +59,21 @@ impl cli::ReleaseSign {
             incoming.push(make(key, &directory, &policy)?.0);
         }
         let merged = sign::merge(&directory, &policy.keyring, &incoming, now())?;
+        if self.format == cli::Format::Json {
+            let added = merged.added.iter().map(|SignedBy { kind, key, person, .. }| {
+                serde_json::json!({"person": person, "kind": kind.to_string(), "key": key.to_string()})
+            });
+            let (signed, quorum) = (merged.people.len(), policy.quorum as usize);
+            let result = serde_json::json!({
+                "directory": directory,
+                "added": added.collect::<Vec<_>>(),
+                "signed": signed,
+                "quorum": quorum,
+                "complete": signed >= quorum,
+            });
+            output::out(serde_json::to_string_pretty(&result)?);
+            return Ok(Exit::Success);
+        }
         for signed_by in &merged.added {
             let SignedBy { kind, key, person, .. } = signed_by;
             output::out(format_args!("signed by {} ({kind} {key})", person.as_deref().unwrap_or_default()));

@@ -158,7 +158,7 @@ impl cli::ReleaseVerify {
         std::fs::create_dir(&again).context("cannot make a temporary directory")?;
         let threads = self.threads.unwrap_or(2);
         let job = Job { identity: release.identity(), tree: release.tree.clone(), directory: again.clone(), threads };
-        let built = job.run(&mut |line| output::err(format_args!("== {line}")))?;
+        let built = job.run(&mut |line| output::step(format_args!("{line}")))?;
         verify::against_rebuilt(&report.directory, &again, manifest, &mut report.files)?;
         if built.manifest != *manifest {
             let other = built.manifest.entries.iter().zip(&manifest.entries).find(|(ours, theirs)| ours != theirs);

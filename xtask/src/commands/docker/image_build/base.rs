@@ -28,14 +28,14 @@ pub(super) fn provide(ctx: &Context, declared: &Base, platform: Platform) -> any
         }
         Base::Suite { suite, snapshot, mirror, packages } => {
             let request = bootstrap::SuiteRequest { suite, snapshot, mirror, packages, platform };
-            bootstrap::make(&cache, &request, &mut |line| output::err(format_args!("== {line}")))
+            bootstrap::make(&cache, &request, &mut |line| output::step(format_args!("{line}")))
         }
     }
 }
 
 /// Pulls a base image into the cache. Of an index, this is the image of one platform and the index itself.
 pub(super) fn pull(cache: &Layout, repository: &Repository, digest: &Digest, platform: Platform) -> anyhow::Result<()> {
-    output::err(format_args!("== pull {repository}@{} for {platform}", digest.short()));
+    output::step(format_args!("pull {repository}@{} for {platform}", digest.short()));
     let registry = Registry::open(repository.host(), &Credentials::from_process())?;
     let reference = Reference::Digest(*digest);
     let top = registry

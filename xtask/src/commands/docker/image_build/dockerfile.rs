@@ -87,7 +87,7 @@ impl DockerfileBuild<'_> {
             bases.extend(dockerfile.uses_base.then(|| base.clone()));
         }
         let engine = engine::choose(engines)?;
-        output::err(format_args!("== build {path} with {engine}"));
+        output::step(format_args!("build {path} with {engine}"));
         let built = engine.build(&BuildRequest {
             context: &context,
             dockerfile: &file,

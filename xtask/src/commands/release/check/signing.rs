@@ -46,7 +46,7 @@ fn keys(keyring: &Keyring, what: String) -> Finding {
 }
 
 fn quorum(keyring: &Keyring, quorum: u32) -> Finding {
-    let what = format!("{quorum} people can sign");
+    let what = format!("{quorum} {} can sign", if quorum == 1 { "person" } else { "people" });
     let usable = keyring.usable(now()).len();
     if usable >= quorum as usize {
         return Finding::good(what, format!("{usable} have valid keys"));

@@ -78,7 +78,7 @@ impl Target for DebTarget<'_> {
         let packages = SourcePackages::select(self.release, std::slice::from_ref(&upload.series))?;
         let mut said = Vec::new();
         let exit = self.uploader.upload(packages, &mut |line| {
-            output::err(format_args!("== {line}"));
+            output::announce(format_args!("{line}"));
             said.push(line);
         })?;
         let said = said.pop().unwrap_or_default();

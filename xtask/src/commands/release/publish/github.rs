@@ -58,7 +58,7 @@ impl GithubTarget {
     pub(super) fn new(name: String, repository: &str, local: &LocalRelease) -> anyhow::Result<GithubTarget> {
         let settings = Settings::new(&|variable| std::env::var_os(variable))?;
         let has_token = settings.token.is_some();
-        let notice = |line: &str| output::err(format_args!("== {line}"));
+        let notice = |line: &str| output::announce(format_args!("{line}"));
         let api = Api::new(settings, repository.parse()?, notice)?;
         let declaration = local.release.declaration();
         Ok(GithubTarget {

@@ -164,7 +164,7 @@ impl Publication {
         if self.local.expected == before {
             return Ok(false);
         }
-        output::err("== added signatures that a target has");
+        output::announce("added signatures that a target has");
         self.signed_by = self.local.signers(&self.policy)?;
         Ok(true)
     }
