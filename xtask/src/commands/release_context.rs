@@ -13,6 +13,7 @@ use drydock_archive::source::{self, NameRules, SourceTree};
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
 use drydock_base::git::{Oid, Repository};
+use drydock_base::hint;
 use drydock_config::images::{Image, Images};
 use drydock_config::release::{NightlyVersion, Release, Signing, Version};
 use drydock_release::manifest::{Identity, Tag};
@@ -273,7 +274,13 @@ fn shown<'a>(ctx: &Context, file: &'a Path) -> &'a Path {
 fn undeclared(ctx: &Context, commit: &Oid, file: &Path) -> anyhow::Error {
     let shown = shown(ctx, file).display();
     let text = if ctx.declarations.config == ctx.declarations.project {
-        format!("the commit {} has no {shown}; write it as the README shows, and commit it", commit.short())
+        let remedy = if file.is_file() {
+            // As after `init`.
+            "it is in the work tree: commit it".to_owned()
+        } else {
+            format!("write it as the README shows, or with `{}`, and commit it", hint::drydock(&["init"]))
+        };
+        format!("the commit {} has no {shown}; {remedy}", commit.short())
     } else {
         format!("{shown} does not exist; write it as the README shows")
     };
