@@ -152,7 +152,7 @@ fn the_static_program_is_the_same_wherever_it_is_built() {
     let unlike = |line: &&str| !line.contains(" 0/0 ") && !line.contains(" root/root ") || line.contains("rw-------");
     assert_eq!(list.lines().find(unlike), None, "{list}");
 
-    // It is no proof if it cannot fail: a program that knows its directory is another one in each.
+    // A proof must be able to fail: a program that knows its directory is another one in each.
     let [one, other] =
         places("wrong", "fn main() { println!(\"{} {}\", placed::place(), env!(\"CARGO_MANIFEST_DIR\")); }\n");
     let [first, second] = build_twice(&one, &other, &environment);
