@@ -61,9 +61,6 @@ impl Cli {
         let matches = Cli::described(called).get_matches();
         let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         invocation::announce(&cli.place);
-        if cli.place.quiet {
-            drydock_base::output::be_quiet();
-        }
         cli
     }
 

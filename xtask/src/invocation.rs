@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::Place;
-use drydock_base::hint;
+use drydock_base::{hint, output};
 
 /// What tells how a process was called.
 #[derive(Debug, Clone)]
@@ -48,8 +49,20 @@ pub(crate) fn program() -> Vec<OsString> {
     .words()
 }
 
-/// Lets hints name this project.
+/// Whether steps, and jobs that pass, are not shown.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Whether the command line asked for little output.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Lets hints name this project, and output be as little as asked for.
 pub(crate) fn announce(place: &Place) {
+    if place.quiet {
+        QUIET.store(true, Ordering::Relaxed);
+        output::be_quiet();
+    }
     let mut words = program();
     let options = [("--project", &place.project), ("--config", &place.config), ("--state", &place.state)];
     for (option, directory) in options {

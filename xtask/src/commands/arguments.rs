@@ -8,6 +8,7 @@ use super::ci::RunParameters;
 use super::deb::prove::ProofEnvironment;
 use super::release_context::{ReleaseSelector, VersionSource};
 use crate::cli;
+use crate::invocation;
 use drydock_ci::containment;
 use drydock_deb::prove::Mirrors;
 use drydock_oci::engine::EngineKind;
@@ -33,15 +34,14 @@ impl From<cli::TaggedRelease> for ReleaseSelector {
 
 impl From<cli::RunOptions> for RunParameters {
     fn from(options: cli::RunOptions) -> RunParameters {
-        let cli::RunOptions { jobs, memory, history, containment, no_progress, quiet, fail_on_flaky, output_for } =
-            options;
+        let cli::RunOptions { jobs, memory, history, containment, no_progress, fail_on_flaky, output_for } = options;
         let containment = match containment {
             cli::Containment::Auto => None,
             cli::Containment::V2 => Some(containment::Kind::V2),
             cli::Containment::V1 => Some(containment::Kind::V1),
             cli::Containment::None => Some(containment::Kind::None),
         };
-        let for_github = output_for.is_github();
+        let (for_github, quiet) = (output_for.is_github(), invocation::is_quiet());
         let live = !no_progress;
         RunParameters { jobs, memory, history, containment, live, quiet, silent: false, fail_on_flaky, for_github }
     }

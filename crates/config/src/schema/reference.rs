@@ -13,7 +13,7 @@ const SUFFIX: &str = "Declaration";
 pub fn reference(schema: &Value, word: &str) -> String {
     let mut text = format!("# `{}`\n\n", schema["title"].as_str().unwrap_or_default());
     text.push_str(&format!(
-        "{} This page is made from the [schema](../../xtask/schema/{word}.schema.json), by `ci schema {word} --format markdown`.\n\n",
+        "{} This page is made from the [schema](../../xtask/schema/{word}.schema.json).\n\n",
         sentence(schema)
     ));
     text.push_str(&table(schema));
@@ -181,7 +181,7 @@ mod tests {
                 }},
             },
         });
-        let expected = "# `x.yaml`\n\nA thing. This page is made from the [schema](../../xtask/schema/x.schema.json), by `ci schema x --format markdown`.\n\n\
+        let expected = "# `x.yaml`\n\nA thing. This page is made from the [schema](../../xtask/schema/x.schema.json).\n\n\
             | key | value | default | meaning |\n|---|---|---|---|\n\
             | `jobs` | [job](#job) by name | required | All. |\n\
             | `size` | size, such as `512MiB` | `1MiB` | Bytes: a\\|b. |\n\

@@ -107,14 +107,14 @@ impl cli::ReleaseRehearse {
         let secret = Scratch::new("rehearsal")?;
         let stage = Stage::new(&results, secret.path())?;
         let project = &ctx.declarations.project;
-        output::err(format_args!("== clone {}", commit.id.short()));
+        output::announce(format_args!("clone {}", commit.id.short()));
         stage.clone(project, commit.id.as_str())?;
         let read = |name: &str| fs::read_to_string(stage.project.join(name)).ok();
         let (Some(release), images) = (read(RELEASE), read(IMAGES)) else {
             return Err(Failure::declaration(format!("the commit has no {RELEASE}")));
         };
         let quorum = commit.declaration.signing.as_ref().map_or(1, |signing| signing.quorum);
-        output::err(format_args!("== make throw-away keys for {} people", quorum.max(1)));
+        output::announce(format_args!("make throw-away keys for {} people", quorum.max(1)));
         let people = stage.people(quorum)?;
         let captain = people.first().map_or_else(String::new, |person| person.key.clone());
         output::err("== start the stand-ins");
@@ -216,7 +216,7 @@ impl Rehearsal {
 
     /// Runs `release WORDS` in the clone; whether it ended as it should.
     fn act(&mut self, act: &Act<'_>) -> anyhow::Result<bool> {
-        output::err(format_args!("== {}", act.name));
+        output::announce(format_args!("{}", act.name));
         let program = std::env::current_exe().context("cannot find this program")?;
         let project = self.stage.project.display().to_string();
         let program = program.display().to_string();
