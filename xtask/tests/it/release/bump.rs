@@ -22,7 +22,7 @@ fn workspace() -> Project {
     let project = project(DECLARATION)
         .file("Cargo.toml", &root)
         .file("src/lib.rs", "")
-        .file("lib/Cargo.toml", &crate_of("lib", "").replace("1.0.0", "1.0.0"))
+        .file("lib/Cargo.toml", &crate_of("lib", ""))
         .file("lib/src/lib.rs", "")
         .file("VERSION", "1.0.0\n")
         .file(".gitignore", "target\n")
