@@ -28,7 +28,7 @@ pub fn complete(
     watch: &mut dyn FnMut(&str),
 ) -> anyhow::Result<derive::Derived> {
     let vendored = release.vendor.as_ref().map(|vendor| vendor::add(tree, vendor, watch)).transpose()?;
-    let mut derived = derive::run(tree, &release.generators, watch)?;
+    let mut derived = derive::run(tree, &release.name, &release.generators, watch)?;
     derived.generators.splice(0..0, version::record(tree).into_iter().chain(vendored));
     tree.add(std::mem::take(&mut derived.entries))?;
     Ok(derived)

@@ -23,6 +23,7 @@ use drydock_base::exec::{self, Bounds, Contained};
 use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::scratch::Scratch;
+use drydock_base::text::plural;
 use drydock_base::variations::{Observed, Variation, Variations, cargo_directories};
 use drydock_config::globs::FileGlob;
 use drydock_config::release::Generator;
@@ -53,11 +54,16 @@ pub struct GeneratorRecord {
     pub outputs: Vec<String>,
 }
 
-/// Runs the generators. `watch` is called with each step before it starts.
+/// Runs the generators of a project of this name. `watch` is called with each step before it starts.
 ///
 /// # Errors
 /// A tool is missing, a generator fails, or outputs are refused.
-pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&str)) -> anyhow::Result<Derived> {
+pub fn run(
+    tree: &SourceTree,
+    project: &str,
+    generators: &[Generator],
+    watch: &mut dyn FnMut(&str),
+) -> anyhow::Result<Derived> {
     if generators.is_empty() {
         return Ok(Derived::default());
     }
@@ -91,8 +97,11 @@ pub fn run(tree: &SourceTree, generators: &[Generator], watch: &mut dyn FnMut(&s
             Err(error) => return Err(error),
         }
     };
+    let count = first.iter().map(|made| made.outputs.len()).sum();
+    watch(&format!("compare {} of both runs, and search for traces of this machine", plural(count, "derived file")));
     compare::same(&first, &second, &plain.directory, &other.directory, &varied)?;
-    traces::check(&first, generators, &plain.directory, started)?;
+    let sources = tree.entries.iter().map(|entry| entry.path.as_str()).collect();
+    traces::check(&traces::Made { generators, runs: &first, sources, directory: &plain.directory, project, started })?;
 
     let variations = varied.compare(&plain.observe()?, &other.observe()?);
     let mut derived = Derived { variations, ..Derived::default() };

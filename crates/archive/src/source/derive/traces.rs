@@ -1,7 +1,12 @@
 //! Traces of a machine in derived files, which two runs on one machine share: the directory, the time, the host name, and
-//! the versions of installed packages.
+//! versions of programs and libraries.
+//!
+//! Whether a number is such a version is decided by the line that holds it and by the files of the project, never by what is
+//! installed: the verdict is the same on every machine. Installed packages only help to explain it.
 
-use std::collections::BTreeMap;
+mod versions;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -11,64 +16,75 @@ use super::{GeneratorRun, Output};
 use crate::source::names::shown;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::text::plural;
 use drydock_config::release::Generator;
 
 /// The shortest host name that is searched for; shorter ones may be words.
 const SHORTEST_HOST: usize = 6;
+/// The most files with traces that are listed.
+const MOST_SHOWN: usize = 20;
+/// Larger files of the project are not searched: no source that a generator reads versions from is so large.
+const LARGEST_SOURCE: u64 = 32 << 20;
 
 /// Seconds since 1970.
 pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// The runs of the generators, and what they had.
+pub(super) struct Made<'m> {
+    /// The generators.
+    pub(super) generators: &'m [Generator],
+    /// The first run of each.
+    pub(super) runs: &'m [GeneratorRun],
+    /// The files of the project, relative to `directory`.
+    pub(super) sources: Vec<&'m str>,
+    /// The directory of the runs.
+    pub(super) directory: &'m Path,
+    /// The name of the project, whose own version is no trace.
+    pub(super) project: &'m str,
+    /// The start of the runs, in seconds since 1970.
+    pub(super) started: u64,
+}
+
 /// Fails if outputs have traces, with the first line of each.
-pub(super) fn check(
-    made: &[GeneratorRun],
-    generators: &[Generator],
-    directory: &Path,
-    started: u64,
-) -> anyhow::Result<()> {
+pub(super) fn check(made: &Made) -> anyhow::Result<()> {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-    let machine = Machine {
-        directory: directory.display().to_string(),
-        host,
-        run: started..=now(),
-        versions: installed_versions(),
-    };
-    let without_versions = Machine { versions: BTreeMap::new(), ..machine.clone() };
-    let mut problems = Vec::new();
-    for (generator, made) in generators.iter().zip(made).filter(|(generator, _)| generator.host_independent) {
-        let read = inputs(made, directory);
-        for output in &made.outputs {
-            let text = String::from_utf8_lossy(&output.content);
-            let found = text.lines().enumerate().find_map(|(number, line)| {
-                if generator.allow.iter().any(|allowed| line.contains(allowed.as_str())) {
-                    return None;
-                }
-                let what = trace(line, if generator.copies { &without_versions } else { &machine }, &read)?;
-                // The inputs are searched for few lines only: they and the outputs may be large.
-                (!read.contains(line)).then(|| (number + 1, line.to_owned(), what))
-            });
-            if let Some(problem) = found {
-                problems.push(describe(generator, output, problem));
-            }
+    let machine =
+        Machine { directory: made.directory.display().to_string(), host, run: made.started..=now() };
+    let mut search = Search::new(&machine, made.project);
+    let checked = || made.generators.iter().zip(made.runs).filter(|(generator, _)| generator.host_independent);
+    for (generator, run) in checked() {
+        run.outputs.iter().for_each(|output| search.output(generator, output));
+    }
+    // What a generator wrote that may depend on the machine explains nothing in the outputs of the next one.
+    let dependent = made.generators.iter().zip(made.runs).filter(|(generator, _)| !generator.host_independent);
+    let dependent: HashSet<&str> =
+        dependent.flat_map(|(_, run)| &run.outputs).map(|output| output.path.as_str()).collect();
+    let inputs = made.runs.iter().flat_map(|run| &run.inputs).map(String::as_str);
+    let sources: BTreeSet<&str> = made.sources.iter().copied().chain(inputs).collect();
+    for path in sources.into_iter().filter(|path| !dependent.contains(path)) {
+        if search.is_settled() {
+            break;
+        }
+        let path = made.directory.join(path);
+        let is_text = fs::symlink_metadata(&path).is_ok_and(|file| file.is_file() && file.len() <= LARGEST_SOURCE);
+        if let (true, Ok(content)) = (is_text, fs::read(&path)) {
+            search.source(&String::from_utf8_lossy(&content));
         }
     }
+    let problems = search.problems();
     if problems.is_empty() {
         return Ok(());
     }
-    let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();
+    let installed = installed_versions();
+    let shown = problems.iter().take(MOST_SHOWN);
+    let mut list = shown.map(|problem| format!("\n  {}", problem.describe(&installed))).collect::<String>();
+    if problems.len() > MOST_SHOWN {
+        list.push_str(&format!("\n  and {} more", plural(problems.len() - MOST_SHOWN, "file")));
+    }
     let help = "keep it out of the output, declare `host-independent: false`, or list a false positive under `allow`";
     Err(Failure::not_reproducible(format!("derived files contain traces of this machine:{list}\n  {help}")))
-}
-
-fn describe(generator: &Generator, output: &Output, (number, line, what): (usize, String, String)) -> String {
-    format!(
-        "{} (generator {}) contains {what} in line {number}:\n      {}",
-        output.path,
-        generator.name,
-        shown(line.trim())
-    )
 }
 
 /// What is searched for.
@@ -78,34 +94,174 @@ struct Machine {
     host: String,
     /// The run, in seconds since 1970.
     run: RangeInclusive<u64>,
-    versions: BTreeMap<String, Vec<(String, Vec<String>)>>,
 }
 
-fn trace(line: &str, machine: &Machine, read: &str) -> Option<String> {
-    let host = machine.host.as_str();
-    if line.contains(&machine.directory) {
-        return Some("the directory that it was generated in".into());
+/// A kind of trace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Trace {
+    /// The directory of the run. It has a random name, so that no source can have it.
+    Directory,
+    /// The host name.
+    Host(String),
+    /// A time during the run, in seconds since 1970.
+    Time(u64),
+    /// A version with the name before it, in lower case.
+    Version { number: String, name: String },
+}
+
+/// A line of an output that has a trace, unless the project has it, too.
+struct Suspect<'m> {
+    generator: &'m Generator,
+    output: &'m Output,
+    line: usize,
+    trace: Trace,
+}
+
+/// One pass over all outputs, then one over the sources: every line is read once, however many files there are.
+struct Search<'m> {
+    machine: &'m Machine,
+    /// In lower case.
+    project: String,
+    suspects: Vec<Suspect<'m>>,
+    /// The names of each number that is still to be found in the sources.
+    numbers: HashMap<String, HashSet<String>>,
+    /// What was found and is not explained by a source yet.
+    open: HashSet<Trace>,
+    /// The number of lines that were read.
+    lines: usize,
+}
+
+impl<'m> Search<'m> {
+    fn new(machine: &'m Machine, project: &str) -> Search<'m> {
+        Search {
+            machine,
+            project: project.to_lowercase(),
+            suspects: Vec::new(),
+            numbers: HashMap::new(),
+            open: HashSet::new(),
+            lines: 0,
+        }
     }
-    if host.len() >= SHORTEST_HOST && holds_word(line, host) && !read.contains(host) {
-        return Some(format!("the host name `{host}`"));
-    }
-    // A time in seconds since 1970 during this run.
-    let digits = line.split(|c: char| !c.is_ascii_digit()).filter(|word| word.len() == 10);
-    if let Some(time) = digits.filter_map(|word| word.parse::<u64>().ok()).find(|time| machine.run.contains(time)) {
-        return Some(format!("the time of the run, {time}"));
-    }
-    let mut lower = None;
-    for word in line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.')) {
-        let word = word.trim_matches('.').trim_start_matches(['v', 'V']);
-        for (package, stems) in machine.versions.get(word).into_iter().flatten() {
-            let named = |text: &str| stems.iter().any(|stem| text.contains(stem.as_str()));
-            let in_inputs = || read.lines().any(|line| line.contains(word) && named(&line.to_lowercase()));
-            if named(lower.get_or_insert_with(|| line.to_lowercase())) && !in_inputs() {
-                return Some(format!("the version {word} of the installed package {package}"));
+
+    /// Notes the suspicious lines of an output, each trace once.
+    fn output(&mut self, generator: &'m Generator, output: &'m Output) {
+        let text = String::from_utf8_lossy(&output.content);
+        let mut seen = HashSet::new();
+        for (number, line) in text.lines().enumerate() {
+            self.lines += 1;
+            if generator.allow.iter().any(|allowed| line.contains(allowed.as_str())) {
+                continue;
+            }
+            let mut traces = self.machine.traces(line);
+            if !generator.copies {
+                traces.extend(versions::suspicious(line).map(|found| Trace::Version {
+                    number: found.number.to_owned(),
+                    name: found.name.to_lowercase(),
+                }));
+            }
+            for trace in traces {
+                if self.is_own(&trace) || !seen.insert(trace.clone()) {
+                    continue;
+                }
+                if let Trace::Version { number, name } = &trace {
+                    self.numbers.entry(number.clone()).or_default().insert(name.clone());
+                }
+                self.open.insert(trace.clone());
+                self.suspects.push(Suspect { generator, output, line: number + 1, trace });
             }
         }
     }
-    None
+
+    /// True for the project's own version, which may be put together from several numbers of the sources.
+    fn is_own(&self, trace: &Trace) -> bool {
+        match trace {
+            Trace::Version { name, .. } => {
+                name.len() >= 2 && self.project.split(|letter: char| !letter.is_alphabetic()).any(|part| part == name)
+            }
+            Trace::Directory | Trace::Host(_) | Trace::Time(_) => false,
+        }
+    }
+
+    /// Notes what a file of the project has.
+    fn source(&mut self, text: &str) {
+        for line in text.lines() {
+            self.lines += 1;
+            let mut lower = None;
+            for found in versions::all(line) {
+                let Some(names) = self.numbers.get_mut(found.number) else { continue };
+                let lower = lower.get_or_insert_with(|| line.to_lowercase());
+                // A file of nothing but the version, and a line that begins with it, are about any name.
+                names.retain(|name| {
+                    let fits = found.name.is_empty() || name.is_empty() || lower.contains(name.as_str());
+                    if fits {
+                        self.open.remove(&Trace::Version { number: found.number.to_owned(), name: name.clone() });
+                    }
+                    !fits
+                });
+            }
+            for trace in self.machine.traces(line).iter().filter(|trace| **trace != Trace::Directory) {
+                self.open.remove(trace);
+            }
+        }
+    }
+
+    /// True if nothing that the sources hold can change the result.
+    fn is_settled(&self) -> bool {
+        // At most one of them is the directory.
+        self.open.len() < 2 && self.open.iter().all(|trace| *trace == Trace::Directory)
+    }
+
+    /// The first trace of each output that the project does not have itself.
+    fn problems(&self) -> Vec<&Suspect<'m>> {
+        let mut last = None;
+        let suspects = self.suspects.iter().filter(|suspect| self.open.contains(&suspect.trace));
+        suspects.filter(|suspect| last.replace(&suspect.output.path) != Some(&suspect.output.path)).collect()
+    }
+}
+
+impl Machine {
+    /// The traces in a line that are not versions.
+    fn traces(&self, line: &str) -> Vec<Trace> {
+        let mut traces = Vec::new();
+        if line.contains(&self.directory) {
+            traces.push(Trace::Directory);
+        }
+        if self.host.len() >= SHORTEST_HOST && holds_word(line, &self.host) {
+            traces.push(Trace::Host(self.host.clone()));
+        }
+        let digits = line.split(|letter: char| !letter.is_ascii_digit()).filter(|word| word.len() == 10);
+        let times = digits.filter_map(|word| word.parse().ok()).filter(|time| self.run.contains(time));
+        traces.extend(times.map(Trace::Time));
+        traces
+    }
+}
+
+impl Suspect<'_> {
+    fn describe(&self, installed: &Installed) -> String {
+        let what = match &self.trace {
+            Trace::Directory => "the directory that it was generated in".to_owned(),
+            Trace::Host(host) => format!("the host name `{host}`"),
+            Trace::Time(time) => format!("the time of the run, {time}"),
+            Trace::Version { number, name } => {
+                let named = |stems: &[String]| stems.iter().any(|stem| name.contains(stem.as_str()));
+                let packages = installed.get(number).into_iter().flatten();
+                match packages.into_iter().find(|(_, stems)| named(stems)) {
+                    Some((package, _)) => format!("the version {number} of the installed package {package}"),
+                    None if name.is_empty() => format!("the version {number}, which no file of the project has,"),
+                    None => format!("the version {number} of {name}, which no file of the project has,"),
+                }
+            }
+        };
+        let content = String::from_utf8_lossy(&self.output.content);
+        let line = content.lines().nth(self.line - 1).unwrap_or_default();
+        format!(
+            "{} (generator {}) contains {what} in line {}:\n      {}",
+            self.output.path,
+            self.generator.name,
+            self.line,
+            shown(line.trim())
+        )
+    }
 }
 
 fn holds_word(line: &str, word: &str) -> bool {
@@ -115,25 +271,12 @@ fn holds_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// The inputs as one text. What they contain is not a trace of the machine.
-fn inputs(made: &GeneratorRun, directory: &Path) -> String {
-    const MOST: usize = 32 << 20;
-    let mut text = String::new();
-    for path in &made.inputs {
-        if let Ok(content) = fs::read(directory.join(path)) {
-            text.push_str(&String::from_utf8_lossy(&content));
-            text.push('\n');
-        }
-        if text.len() > MOST {
-            break;
-        }
-    }
-    text
-}
+/// Installed Debian packages by upstream version, each with the words that it may be called by.
+type Installed = BTreeMap<String, Vec<(String, Vec<String>)>>;
 
 /// The installed Debian packages by upstream version, each with the words that it may be called by.
-fn installed_versions() -> BTreeMap<String, Vec<(String, Vec<String>)>> {
-    let mut versions: BTreeMap<String, Vec<(String, Vec<String>)>> = BTreeMap::new();
+fn installed_versions() -> Installed {
+    let mut versions = Installed::new();
     let query = ["dpkg-query", "--show", "--showformat=${Package} ${Version}\\n"].map(str::to_owned);
     for line in exec::read(&query, Path::new("/")).unwrap_or_default().lines() {
         let Some((package, version)) = line.split_once(' ') else { continue };
@@ -167,35 +310,4 @@ fn stems(package: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn upstream_versions_and_names_of_packages() {
-        for (version, expected) in
-            [("1:1.2.13.dfsg-1", "1.2.13"), ("3.40.1-2+deb12u1", "3.40.1"), ("1.2.4+ds-1", "1.2.4"), ("2.36", "2.36")]
-        {
-            assert_eq!(upstream(version), expected);
-        }
-        for (package, expected) in
-            [("libsqlite3-0", "sqlite"), ("python3-mako", "mako"), ("zlib1g", "zlib"), ("lowdown", "lowdown")]
-        {
-            assert_eq!(stems(package), [expected]);
-        }
-        assert!(stems("python3").is_empty());
-    }
-
-    #[test]
-    fn a_version_is_a_trace_beside_the_name_of_its_package() {
-        let versions = BTreeMap::from([("1.2.13".to_owned(), vec![("zlib1g".to_owned(), vec!["zlib".to_owned()])])]);
-        let run = 1_700_000_000..=now();
-        let machine = Machine { directory: "/tmp/x".into(), host: "builder-7".into(), run, versions };
-        let found = |line: &str, read: &str| trace(line, &machine, read);
-        assert!(found("#define ZLIB_VERSION \"1.2.13\"", "").unwrap().contains("zlib1g"));
-        assert!(found("#define ZLIB_VERSION \"1.2.13\"", "needs zlib 1.2.13\n").is_none());
-        assert!(found("chapter 1.2.13", "").is_none() && found("zlib 1.2.130", "").is_none());
-        assert!(found("made in /tmp/x/y", "").unwrap().contains("directory"));
-        assert!(found("on builder-7.", "").unwrap().contains("host") && found("on builder-77", "").is_none());
-        assert!(found(&format!("at {}", now()), "").unwrap().contains("time") && found("at 1234567890", "").is_none());
-    }
-}
+mod tests;
