@@ -7,6 +7,9 @@ const WIDTH: usize = 118;
 /// The longest line with a list in brackets.
 const WIDEST_LIST: usize = 100;
 
+/// A longer list is not written with one word a line.
+const LONGEST_COLUMN: usize = 30;
+
 /// One key with its value, and the comments above it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
@@ -95,6 +98,21 @@ fn member(text: &mut String, indent: usize, field: &Field) {
                 let flow = inline(&Value::Inline(entry.clone()));
                 text.push_str(&format!("{}- {flow}\n", " ".repeat(indent + 2)));
             }
+        }
+        Value::List(words) if words.len() > LONGEST_COLUMN => {
+            text.push_str(" [");
+            let mut row = String::new();
+            for (at, word) in words.iter().enumerate() {
+                let word = scalar(word) + if at + 1 < words.len() { "," } else { "]" };
+                if row.is_empty() || indent + row.len() + word.len() > WIDEST_LIST {
+                    text.push_str(row.trim_end());
+                    row = format!("\n{}", " ".repeat(indent + 2));
+                }
+                row.push_str(&word);
+                row.push(' ');
+            }
+            text.push_str(row.trim_end());
+            text.push('\n');
         }
         Value::List(words) if indent + field.key.len() + inline(&field.value).len() > WIDEST_LIST => {
             text.push('\n');

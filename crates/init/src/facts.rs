@@ -1,6 +1,9 @@
 //! What the files of a project tell: its build systems with the jobs that they make, valgrind, versions, packages.
 
+pub mod archives;
 mod calls;
+pub mod debian;
+pub mod derived;
 pub mod git;
 mod jobs;
 mod make_rules;
@@ -14,6 +17,9 @@ use std::fmt;
 use crate::tree::Tree;
 use drydock_base::text::one_line;
 
+pub use archives::ArchiveFact;
+pub use debian::DebianFacts;
+pub use derived::GeneratorDraft;
 pub use git::GitFacts;
 pub use jobs::{JobDraft, SuiteDraft};
 pub use packages::Package;
@@ -80,8 +86,16 @@ pub struct Facts {
     pub workflows: Vec<String>,
     /// Dockerfiles.
     pub dockerfiles: Vec<String>,
-    /// The directory with `control`, `rules` and `copyright` of a Debian package.
-    pub debian: Option<String>,
+    /// The Debian package that the project has.
+    pub debian: Option<DebianFacts>,
+    /// Generators of files that git does not have.
+    pub generators: Vec<GeneratorDraft>,
+    /// Scripts that make releases.
+    pub release_scripts: Vec<String>,
+    /// The archives that these scripts, or the build system, make.
+    pub archives: Vec<ArchiveFact>,
+    /// The repository.
+    pub git: GitFacts,
     /// True if the project has submodules.
     pub submodules: bool,
     /// Remarks for the user that concern no declaration.
@@ -99,22 +113,28 @@ impl Facts {
             let command = "git submodule update --init --recursive";
             remarks.push(format!("submodules are not checked out: {}; run `{command}` first", missing.join(", ")));
         }
-        let debian = ["packaging/debian", "debian"].into_iter().find(|directory| {
-            ["control", "rules", "copyright"].iter().all(|file| tree.has(&format!("{directory}/{file}")))
-        });
         let is_dockerfile = |path: &&str| {
             let name = path.rsplit('/').next().unwrap_or(path);
             name == "Dockerfile" || name == "Containerfile" || name.starts_with("Dockerfile.")
         };
         let dockerfiles = tree.paths().filter(is_dockerfile).filter(|path| !crate::tree::is_foreign(path));
+        let name = versions::name(tree, git);
+        let versions = versions::find(tree, git);
+        let release_scripts = archives::scripts(tree);
+        let tag = versions.tag.as_ref().and_then(|(pattern, _)| pattern.split('{').next()).unwrap_or("v");
+        let archives = archives::find(tree, &name.0, &groups, &release_scripts, tag);
         Facts {
-            name: versions::name(tree, git),
+            generators: derived::find(tree, &groups),
+            archives,
+            release_scripts,
+            git: git.clone(),
+            name,
             valgrind: valgrind::find(tree),
-            versions: versions::find(tree, git),
+            versions,
             packages: packages::find(tree),
             workflows: packages::workflows(tree).map(str::to_owned).collect(),
             dockerfiles: dockerfiles.filter(|path| tree.has(path)).map(str::to_owned).collect(),
-            debian: debian.map(str::to_owned),
+            debian: debian::find(tree),
             submodules: tree.has(".gitmodules"),
             groups,
             unused,

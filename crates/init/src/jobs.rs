@@ -46,6 +46,33 @@ pub fn check(text: &str, project: &Path) -> Result<(), Diagnostics> {
     Suite::parse(text, Path::new(FILE), Some(project)).map(drop)
 }
 
+/// Programs of the system that scripts of tests call by the hundred and that start no others. Shells are not among them, since they
+/// start the programs of the project.
+const LEAVES: [&str; 35] = [
+    "basename", "cat", "chmod", "cmp", "comm", "cp", "cut", "date", "diff", "dirname", "echo", "expr", "grep", "head",
+    "id", "ln", "ls", "mkdir", "mktemp", "mv", "od", "printf", "rm", "rmdir", "sed", "seq", "sleep", "sort", "tail",
+    "tee", "touch", "tr", "uname", "uniq", "wc",
+];
+
+/// The programs that run without valgrind: they take most of the time of a suite of scripts, and nothing of the project is in them.
+fn skipped(facts: &Facts) -> Option<Field> {
+    let mut jobs = facts.groups.iter().flat_map(|group| &group.jobs).filter(|job| job.memcheck && !job.by_suite);
+    let is_script = |job: &JobDraft| match (&job.suite, job.run.first()) {
+        (Some(suite), _) => suite.key == "automake",
+        (None, Some(first)) => {
+            ["make", "bmake", "gmake", "cmake", "sh"].contains(&first.as_str()) || first.ends_with(".sh")
+        }
+        (None, None) => false,
+    };
+    if !jobs.any(is_script) || facts.valgrind.preload.is_some() {
+        return None;
+    }
+    let patterns: Vec<String> =
+        LEAVES.iter().flat_map(|name| ["/bin", "/usr/bin"].map(|directory| format!("{directory}/{name}"))).collect();
+    let why = "scripts of tests spend their time in these, which start no program of the project; saw no LD_PRELOAD, by which they would";
+    Some(Field::list("skip-children", patterns).because([why]))
+}
+
 fn tools(facts: &Facts) -> Field {
     let valgrind = &facts.valgrind;
     let mut args = vec!["--leak-check=full".to_owned()];
@@ -64,6 +91,7 @@ fn tools(facts: &Facts) -> Field {
         let other = valgrind.other_suppressions.iter().map(|why| format!("not used: {why}"));
         memcheck.push(Field::list("suppressions", valgrind.suppressions.clone()).because(why.chain(other)));
     }
+    memcheck.extend(skipped(facts));
     Field::new("tools", Value::Map(vec![Field::new("memcheck", Value::Map(memcheck))]))
 }
 

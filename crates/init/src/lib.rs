@@ -5,7 +5,10 @@
 
 pub mod draft;
 pub mod facts;
+pub mod images;
 pub mod jobs;
 pub mod learned;
+pub mod member;
+pub mod package;
 pub mod release;
 pub mod tree;

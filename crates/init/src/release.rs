@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::draft::{Field, Value, yaml};
-use crate::facts::{Facts, System};
+use crate::facts::debian::{SERIES, USUAL_SERIES, is_address};
+use crate::facts::{Facts, GeneratorDraft, System};
 use drydock_base::exec;
 use drydock_config::diagnostic::Diagnostics;
 use drydock_config::release::Release;
@@ -14,18 +15,24 @@ pub const FILE: &str = "packaging/release.yaml";
 /// The text of the declaration.
 pub fn text(facts: &Facts, head: &[String]) -> String {
     let (name, why) = &facts.name;
+    let scripts = facts.release_scripts.iter().map(|path| format!("saw {path}, which makes releases today"));
     let mut fields = vec![Field::text("name", name.clone()).because([why.clone()])];
     fields.push(Field::new("version", Value::Map(version(facts))));
+    let mut source = Vec::new();
     if facts.submodules {
-        let source = Field::new("source", Value::Inline(vec![Field::word("submodules", "true")]));
-        fields.push(
-            source.because([
-                "saw .gitmodules: the archives have the files of submodules, at the commits that are pinned",
-            ]),
-        );
+        let why = "saw .gitmodules: the archives have the files of submodules, at the commits that are pinned";
+        source.push(Field::word("submodules", "true").because([why]));
     }
-    fields.push(Field::new("archives", Value::Entries(vec![vec![Field::word("format", "tar.xz")]])));
+    if !facts.generators.is_empty() {
+        let all = facts.generators.iter().map(generator);
+        source.push(Field::new("derived", Value::Map(all.collect())));
+    }
+    if !source.is_empty() {
+        fields.push(Field::new("source", Value::Map(source)));
+    }
+    fields.push(archives(facts).because(scripts));
     fields.extend(offline_proof(facts));
+    fields.extend(deb(facts));
     yaml(head, &fields)
 }
 
@@ -66,6 +73,90 @@ fn version(facts: &Facts) -> Vec<Field> {
     fields
 }
 
+fn generator(draft: &GeneratorDraft) -> Field {
+    let mut fields = vec![
+        Field::list("run", draft.run.clone()),
+        Field::list("inputs", draft.inputs.clone()),
+        Field::list("outputs", draft.outputs.clone()),
+    ];
+    fields.extend((!draft.scratch.is_empty()).then(|| Field::list("scratch", draft.scratch.clone())));
+    fields.push(Field::list("needs", draft.needs.clone()));
+    fields.extend(draft.copies.then(|| Field::word("copies", "true")));
+    Field::new(draft.name, Value::Map(fields)).because(draft.comments.clone())
+}
+
+/// The archives that are made today, and a tar.xz where there are none.
+fn archives(facts: &Facts) -> Field {
+    let entry = |archive: &crate::facts::ArchiveFact| {
+        let mut entry = vec![Field::word("format", archive.format)];
+        entry.extend(archive.name.clone().map(|name| Field::text("name", name)));
+        entry
+    };
+    let mut entries: Vec<Vec<Field>> = facts.archives.iter().map(entry).collect();
+    if entries.is_empty() || facts.archives.iter().all(|archive| archive.format == "zip") {
+        entries.push(vec![Field::word("format", "tar.xz")]);
+    }
+    let why = facts.archives.iter().map(|archive| archive.why.clone());
+    Field::new("archives", Value::Entries(entries)).because(why)
+}
+
+/// The Debian package, if the project has one, or if one is written.
+fn deb(facts: &Facts) -> Option<Field> {
+    let debian = facts.debian.as_ref()?;
+    if facts.versions.changelog.is_none() {
+        return None;
+    }
+    let mut fields = Vec::new();
+    if debian.directory != "packaging/debian" {
+        fields.push(Field::text("directory", debian.directory.clone()));
+    }
+    let author = facts.git.author.clone().filter(|author| is_address(author));
+    fields.push(match (&debian.maintainer, author) {
+        (Some((name, saw)), _) if is_address(name) => {
+            Field::text("maintainer", name.clone()).because([format!("saw {saw}")])
+        }
+        (_, Some(author)) => Field::text("maintainer", author).because(["saw the author of the newest commit"]),
+        (_, None) => Field::text("maintainer", "A Name <name@example.org>").because(["saw no name; write yours"]),
+    });
+    let formats = facts.archives.iter().map(|archive| archive.format);
+    let orig = formats.filter(|format| *format != "zip").min_by_key(|format| *format != "tar.xz");
+    fields.extend(orig.filter(|format| *format != "tar.xz").map(|format| Field::word("orig", format)));
+    let is_revision = |text: &&String| {
+        text.starts_with(|first: char| first.is_ascii_digit())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+.~".contains(&byte))
+    };
+    let revision = debian.revision.as_ref().filter(is_revision).cloned().unwrap_or_else(|| "1".to_owned());
+    fields.push(Field::text("revision", revision));
+    let named = debian.distribution.as_ref().and_then(|(name, saw)| {
+        let series = SERIES.iter().find(|(series, _, _)| series == name)?;
+        Some((series, format!("saw {saw}")))
+    });
+    let usual = || {
+        let why = match &debian.distribution {
+            Some((_, saw)) => format!("saw {saw}, which is no stable series; this is the newest one of Debian"),
+            None => "the newest stable series of Debian".to_owned(),
+        };
+        SERIES.iter().find(|(series, _, _)| *series == USUAL_SERIES).map(|series| (series, why))
+    };
+    let ((series, number, distribution), why) = named.or_else(usual)?;
+    let entry = vec![Field::text("number", *number), Field::word("distribution", *distribution)];
+    let series = Field::new("series", Value::Map(vec![Field::new(*series, Value::Inline(entry))]));
+    fields.push(series.because([why]));
+    let why =
+        format!("saw {}/control, rules and copyright; the changelog is made from the project's own", debian.directory);
+    Some(Field::new("deb", Value::Map(fields)).because([why]))
+}
+
+/// Why the Debian package that the project has is not declared; none if it is, or if there is none.
+pub fn undeclared_package(facts: &Facts) -> Option<String> {
+    let debian = facts.debian.as_ref().filter(|_| facts.versions.changelog.is_none())?;
+    Some(format!(
+        "no `deb` is declared for {}: its changelog is made from the project's own, and none names the last release; \
+         declare `version.changelog`, and run init again",
+        debian.directory
+    ))
+}
+
 /// The build of the archive without a network, where the first build system says how.
 fn offline_proof(facts: &Facts) -> Option<Field> {
     let group = facts.groups.iter().find(|group| !group.build_release.is_empty())?;
@@ -74,7 +165,8 @@ fn offline_proof(facts: &Facts) -> Option<Field> {
         return None;
     }
     let mut commands = group.build_release.clone();
-    if let Some(bootstrap) = group.jobs.iter().find(|job| job.name == "bootstrap") {
+    let ships_configure = facts.generators.iter().any(|generator| generator.name == "configure");
+    if let Some(bootstrap) = group.jobs.iter().find(|job| job.name == "bootstrap" && !ships_configure) {
         commands.insert(0, bootstrap.run.clone());
     }
     let run = match &commands[..] {
@@ -85,5 +177,10 @@ fn offline_proof(facts: &Facts) -> Option<Field> {
         }
     };
     let why = format!("the archive is built without a network, as {} does it", group.system.name());
-    Some(Field::new("offline-proof", Value::Map(vec![Field::list("build", run)])).because([why]))
+    let mut fields = vec![Field::list("build", run)];
+    if ships_configure {
+        let why = "the archive has what these would write";
+        fields.push(Field::list("poisoned", ["autoconf", "automake", "aclocal", "autoheader"]).because([why]));
+    }
+    Some(Field::new("offline-proof", Value::Map(fields)).because([why]))
 }

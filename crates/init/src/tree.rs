@@ -121,5 +121,14 @@ const FOREIGN: [&str; 12] = [
 
 /// True if the path is in a directory that usually holds code of others.
 pub fn is_foreign(path: &str) -> bool {
-    path.rsplit_once('/').is_some_and(|(directory, _)| directory.split('/').any(|part| FOREIGN.contains(&part)))
+    let is_library = |part: &str| {
+        let name = part.trim_end_matches(|letter: char| letter.is_ascii_digit() || ".-_v".contains(letter));
+        LIBRARIES.iter().any(|library| name.eq_ignore_ascii_case(library))
+    };
+    path.rsplit_once('/')
+        .is_some_and(|(directory, _)| directory.split('/').any(|part| FOREIGN.contains(&part) || is_library(part)))
 }
+
+/// Libraries for tests that projects keep a copy of, in directories with or without a version.
+const LIBRARIES: [&str; 9] =
+    ["googletest", "gtest", "gmock", "googlemock", "catch2", "doctest", "cmocka", "greatest", "autosetup"];

@@ -69,4 +69,13 @@ pub(crate) struct Init {
     /// Run the build and the suite once, and write what was learned of them too
     #[arg(long = "try", conflicts_with = "dry_run")]
     pub try_it: bool,
+    /// Also make Drydock a program of the project: `cargo xtask`, at a pinned version
+    #[arg(long)]
+    pub xtask: bool,
+    /// Also write a Debian package, if the project has none
+    #[arg(long)]
+    pub deb: bool,
+    /// Where the project takes Drydock from: VERSION, URL#COMMIT, or a directory [default: where this one was built]
+    #[arg(long, value_name = "SOURCE")]
+    pub from: Option<String>,
 }

@@ -15,42 +15,23 @@ use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::paths;
 use drydock_base::text::plural;
-use drydock_config::diagnostic::Diagnostics;
 use drydock_init::facts::{Facts, GitFacts, Group, Package};
 use drydock_init::tree::Tree;
-use drydock_init::{jobs, learned, release};
+use drydock_init::{jobs, learned, package, release};
 
 mod diff;
+mod drafts;
+mod images;
+mod source;
 mod trial;
+mod workflows;
 mod write;
 
+use drafts::{Drafted, Project};
 use write::State;
 
 /// The most packages that are named as missing.
 const MOST_PACKAGES: usize = 12;
-
-/// One file that is written, with the check that it must pass.
-struct Draft {
-    /// Relative to the project.
-    file: &'static str,
-    /// Its text; none if the project has no ground for it.
-    text: fn(&Facts, &[String]) -> Option<String>,
-    /// The check of the command that reads it.
-    check: fn(&str, &Path) -> Result<(), Diagnostics>,
-}
-
-/// A file, its text, and what is at its place.
-type Drafted = (&'static str, String, State);
-
-/// Every file that `init` can write, in the order in which they are written.
-const DRAFTS: &[Draft] = &[
-    Draft { file: jobs::FILE, text: jobs::text, check: jobs::check },
-    Draft {
-        file: release::FILE,
-        text: |facts, head| Some(release::text(facts, head)),
-        check: |text, _| release::check(text),
-    },
-];
 
 impl cli::Init {
     pub(crate) fn run(self, place: &Place) -> anyhow::Result<Exit> {
@@ -61,69 +42,80 @@ impl cli::Init {
         }
         let is_here = directory == Path::new(".");
         invocation::announce(&Place { project: (!is_here).then(|| directory.clone()), ..place.clone() });
-        let mut facts = look_at(&directory)?;
-        let mut drafts = drafts(&facts, &directory)?;
+        let tree = Tree::read(&directory).map_err(|error| Failure::missing(error.to_string()))?;
+        let mut facts = Facts::find(&tree, &GitFacts::read(&directory));
+        let source = source::source(self.from.as_deref())?;
+        let member = self.xtask.then(|| drafts::member_of(&tree, &source));
+        let wanted =
+            Wanted { tree: &tree, directory: &directory, source: &source, member: member.as_ref(), deb: self.deb };
+        let before = if self.deb && facts.debian.is_none() {
+            // What a call without the option wrote may be written again with what the option adds.
+            let before = drafts::all(&wanted.of(&facts, false))?;
+            facts.debian = Some(package::facts());
+            before
+        } else {
+            Vec::new()
+        };
+        let mut drafts = drafts::all(&wanted.of(&facts, self.deb))?;
+        for draft in &mut drafts {
+            let is_own = |other: &Drafted| other.file == draft.file && other.state == State::Same;
+            if draft.state == State::Different && before.iter().any(is_own) {
+                draft.state = State::Outdated;
+            }
+        }
         if self.try_it {
-            match try_out(&mut facts, &drafts, &directory, place)? {
+            match try_out(&mut facts, &drafts, &wanted, place)? {
                 Ok(learned) => drafts = learned,
                 Err(exit) => return Ok(exit),
             }
         }
         if self.dry_run {
-            for (file, text, state) in &drafts {
-                match state {
-                    State::Missing => output::out(format_args!("{}", diff::added(file, text).trim_end())),
-                    State::Same | State::Outdated | State::Different => {}
-                }
+            for draft in drafts.iter().filter(|draft| draft.state == State::Missing) {
+                output::out(format_args!("{}", diff::added(draft).trim_end()));
             }
         } else {
-            for (file, text, state) in &drafts {
+            for Drafted { file, text, state, executable } in &drafts {
                 match state {
-                    State::Missing => write::create(&directory, file, text)?,
+                    State::Missing => write::create(&directory, file, text, *executable)?,
                     State::Outdated => paths::write_atomically(&directory.join(file), text.as_bytes())?,
                     State::Same | State::Different => continue,
                 }
                 output::out(format_args!("{file}"));
             }
         }
-        tell(&facts, &drafts, self.dry_run);
+        tell(&wanted.of(&facts, self.deb), &drafts, self.dry_run);
         Ok(if facts.groups.is_empty() { Exit::CheckFailed } else { Exit::Success })
     }
 }
 
-/// Looks at the files and the repository of a project.
-fn look_at(directory: &Path) -> anyhow::Result<Facts> {
-    let tree = Tree::read(directory).map_err(|error| Failure::missing(error.to_string()))?;
-    Ok(Facts::find(&tree, &GitFacts::read(directory)))
+/// What was asked for, and where.
+struct Wanted<'w> {
+    tree: &'w Tree,
+    directory: &'w Path,
+    source: &'w drydock_init::member::Source,
+    member: Option<&'w drydock_init::member::Member>,
+    deb: bool,
 }
 
-/// The files, with their texts and what is there now. A text that does not pass its own check is a bug, and nothing is written.
-fn drafts(facts: &Facts, directory: &Path) -> anyhow::Result<Vec<Drafted>> {
-    let head = ["Written by init from what the project has: each comment says what it saw. Change what is wrong; \
-                 init never replaces this file."
-        .to_owned()];
-    let mut drafts = Vec::new();
-    for draft in DRAFTS {
-        let Some(text) = (draft.text)(facts, &head) else { continue };
-        let state = write::state(directory, draft.file, &text)?;
-        if state == State::Missing {
-            (draft.check)(&text, directory).map_err(|problems| {
-                anyhow::anyhow!("init made {} wrongly, and wrote nothing; please report this:\n{problems}", draft.file)
-            })?;
-        }
-        drafts.push((draft.file, text, state));
+impl<'w> Wanted<'w> {
+    fn of<'p>(&self, facts: &'p Facts, deb: bool) -> Project<'p>
+    where
+        'w: 'p,
+    {
+        let Wanted { tree, directory, source, member, .. } = *self;
+        Project { facts, tree, directory, source, member, deb }
     }
-    Ok(drafts)
 }
 
 /// Runs the jobs once and drafts again with what that showed; or the exit code of a run from which nothing can be learned.
 fn try_out(
     facts: &mut Facts,
     drafts: &[Drafted],
-    directory: &Path,
+    wanted: &Wanted,
     place: &Place,
 ) -> anyhow::Result<Result<Vec<Drafted>, Exit>> {
-    let Some((_, text, state)) = drafts.iter().find(|(file, _, _)| *file == jobs::FILE) else {
+    let directory = wanted.directory;
+    let Some(Drafted { text, state, .. }) = drafts.iter().find(|draft| draft.file == jobs::FILE) else {
         return Err(Failure::rejected("no build system was found, so there is nothing to try"));
     };
     if *state == State::Different {
@@ -140,22 +132,23 @@ fn try_out(
     };
     trial::tell(&measured);
     learned::apply(facts, &measured);
-    let mut again = self::drafts(facts, directory)?;
+    let mut again = drafts::all(&wanted.of(facts, wanted.deb))?;
     // What init wrote itself, byte for byte, it may write again.
     if *state == State::Same {
-        again.iter_mut().filter(|(file, _, _)| *file == jobs::FILE).for_each(|(_, _, state)| *state = State::Outdated);
+        again.iter_mut().filter(|draft| draft.file == jobs::FILE).for_each(|draft| draft.state = State::Outdated);
     }
     let today = crate::commands::today();
     let expires = today.checked_add(jiff::Span::new().days(learned::KNOWN_FOR_DAYS))?;
     if let Some(text) = learned::quarantine(&measured, &today.to_string(), &expires.to_string()) {
         let state = write::state(directory, learned::FILE, &text)?;
-        again.push((learned::FILE, text, state));
+        again.push(Drafted { file: learned::FILE.to_owned(), text, state, executable: false });
     }
     Ok(Ok(again))
 }
 
 /// Says, on standard error, what was seen and what to do next.
-fn tell(facts: &Facts, drafts: &[Drafted], dry_run: bool) {
+fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
+    let facts = project.facts;
     for group in &facts.groups {
         let tests = if group.has_tests { "" } else { ", and no tests" };
         output::err(format_args!("{}: saw {}{tests}", group.system.name(), group.because));
@@ -163,6 +156,10 @@ fn tell(facts: &Facts, drafts: &[Drafted], dry_run: bool) {
     let mut remarks = facts.remarks.clone();
     remarks.extend(facts.unused.iter().cloned());
     remarks.extend(facts.versions.unusable_changelog.iter().map(|why| format!("no changelog is declared: {why}")));
+    remarks.extend(release::undeclared_package(facts));
+    remarks.extend(images::remarks(facts, project.tree));
+    remarks.extend(workflows::remark(project));
+    remarks.extend(project.member.into_iter().flat_map(|member| member.by_hand.iter().cloned()));
     if facts.groups.is_empty() {
         let looked =
             "meson.build, CMakeLists.txt, configure.ac, a Makefile that compiles, Cargo.toml, or tests of pytest";
@@ -171,7 +168,7 @@ fn tell(facts: &Facts, drafts: &[Drafted], dry_run: bool) {
         ));
     }
     remarks.iter().for_each(|remark| output::err(format_args!("note: {remark}")));
-    for (file, _, state) in drafts {
+    for Drafted { file, state, .. } in drafts {
         match state {
             State::Missing if dry_run => {}
             State::Missing | State::Outdated => output::err(format_args!("wrote {file}")),

@@ -165,14 +165,24 @@ fn found(project: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Prints what breaks a rule, and returns the number.
-fn own_rules(file: &Path) -> anyhow::Result<usize> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+/// What breaks a rule in the text of a workflow or an action, without what a shell says about its scripts.
+pub(crate) fn problems(text: &str, file: &Path) -> Diagnostics {
+    Diagnostics::new(rule_problems(text).0, file, text)
+}
+
+fn rule_problems(text: &str) -> (Problems, Option<yaml::Node>) {
     let mut problems = Problems::default();
-    let tree = yaml::parse(&text, &mut problems);
+    let tree = yaml::parse(text, &mut problems);
     for problem in tree.iter().flat_map(rules::problems) {
         problems.push(problem);
     }
+    (problems, tree)
+}
+
+/// Prints what breaks a rule, and returns the number.
+fn own_rules(file: &Path) -> anyhow::Result<usize> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let (mut problems, tree) = rule_problems(&text);
     if let Some(tree) = &tree {
         shell::problems(tree)?.into_iter().for_each(|problem| problems.push(problem));
     }

@@ -8,6 +8,7 @@ use crate::support::git;
 use crate::support::{Finished, Project, RunJson, need_tools};
 
 mod kinds;
+mod more;
 mod refusals;
 mod trials;
 

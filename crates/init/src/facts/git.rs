@@ -16,11 +16,27 @@ pub struct GitFacts {
     pub nearest: Option<String>,
     /// The address of the remote `origin`.
     pub remote: Option<String>,
+    /// The branch that the remote has checked out, or else this one's.
+    pub branch: Option<String>,
+    /// The author of the newest commit, with the address.
+    pub author: Option<String>,
     /// The name of the directory.
     pub directory: String,
 }
 
 impl GitFacts {
+    /// The owner and the name of the repository on GitHub, if that is where it was cloned from.
+    pub fn on_github(&self) -> Option<(&str, &str)> {
+        let address = self.remote.as_deref()?;
+        let (_, path) = address.split_once("github.com")?;
+        let (owner, name) = path.trim_start_matches([':', '/']).split_once('/')?;
+        let name = name.trim_end_matches('/').trim_end_matches(".git");
+        let fits = |text: &str| {
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        };
+        (fits(owner) && fits(name)).then_some((owner, name))
+    }
+
     /// Asks git; without git or a repository, only the directory is known.
     pub fn read(root: &Path) -> GitFacts {
         let ask = |words: &[&str]| {
@@ -41,6 +57,10 @@ impl GitFacts {
             tags: tags.lines().take(2000).map(str::to_owned).collect(),
             nearest: of_repository(&["describe", "--tags", "--abbrev=0"]),
             remote: of_repository(&["remote", "get-url", "origin"]),
+            branch: of_repository(&["symbolic-ref", "--short", "refs/remotes/origin/HEAD"])
+                .and_then(|name| name.strip_prefix("origin/").map(str::to_owned))
+                .or_else(|| of_repository(&["symbolic-ref", "--short", "HEAD"])),
+            author: of_repository(&["log", "-1", "--format=%an <%ae>"]),
             directory: directory.unwrap_or_default(),
         }
     }

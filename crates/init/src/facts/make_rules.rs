@@ -42,7 +42,14 @@ pub(super) struct Makefile {
 /// The Makefile that make reads in a directory (empty for the project's own).
 pub(super) fn read(tree: &Tree, directory: &str) -> Option<Makefile> {
     let at = |name: &str| if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
-    let path = ["GNUmakefile", "makefile", "Makefile"].into_iter().map(at).find(|path| tree.has(path))?;
+    // A script of the project's own (autosetup, or by hand) makes the Makefile of its template.
+    let names: &[&str] =
+        if directory.is_empty() && tree.has("configure") && tree.first(&["configure.ac", "configure.in"]).is_none() {
+            &["GNUmakefile", "makefile", "Makefile", "Makefile.in", "main.mk"]
+        } else {
+            &["GNUmakefile", "makefile", "Makefile"]
+        };
+    let path = names.iter().map(|name| at(name)).find(|path| tree.has(path))?;
     let mut makefile = Makefile::default();
     let mut next = vec![path];
     while let Some(path) = next.pop() {
@@ -52,7 +59,9 @@ pub(super) fn read(tree: &Tree, directory: &str) -> Option<Makefile> {
         let Some(text) = tree.text(&path) else { continue };
         for line in text.lines() {
             let included = ["include ", "-include ", "sinclude "].iter().find_map(|word| line.strip_prefix(word));
-            let names = included.unwrap_or_default().split_whitespace().filter(|name| !name.contains('$'));
+            let included =
+                included.unwrap_or_default().replace("$(TOP)/", "").replace("$(srcdir)/", "").replace("@srcdir@/", "");
+            let names = included.split_whitespace().filter(|name| !name.contains('$'));
             next.extend(names.map(at).filter(|path| tree.has(path)));
         }
         makefile.rules(&path, &text);

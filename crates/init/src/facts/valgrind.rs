@@ -30,7 +30,12 @@ pub struct ValgrindFacts {
     pub options: Vec<(String, Saw)>,
     /// Where the variable `VALGRIND` switches valgrind on in a suite.
     pub switch: Option<Saw>,
+    /// Where something is preloaded into programs of tests, which would not be checked in programs that run without valgrind.
+    pub preload: Option<Saw>,
 }
+
+/// The most files that are searched for a preloaded library.
+const MOST_FILES: usize = 3000;
 
 /// Looks at suppressions, and at all lines that start valgrind in the files of build systems, scripts and workflows.
 pub(super) fn find(tree: &Tree) -> ValgrindFacts {
@@ -84,7 +89,20 @@ pub(super) fn find(tree: &Tree) -> ValgrindFacts {
             }
         }
     }
+    facts.preload = preload(tree);
     facts
+}
+
+fn preload(tree: &Tree) -> Option<Saw> {
+    let kinds = [
+        ".sh", ".mk", ".am", ".in", ".py", ".c", ".cc", ".cpp", ".pl", ".t", ".test", ".exp", ".bats", "Makefile",
+        ".txt",
+    ];
+    tree.with_extension(&kinds).take(MOST_FILES).find_map(|path| {
+        let text = tree.text(path)?;
+        let (number, line) = text.lines().enumerate().find(|(_, line)| line.contains("LD_PRELOAD"))?;
+        Some(Saw::line(path, number + 1, line))
+    })
 }
 
 /// True if the line sets or tests a variable `VALGRIND` that is a switch, and not a command.

@@ -59,7 +59,7 @@ pub(super) fn state(project: &Path, file: &str, text: &str) -> anyhow::Result<St
 ///
 /// # Errors
 /// It exists by now, or cannot be written.
-pub(super) fn create(project: &Path, file: &str, text: &str) -> anyhow::Result<()> {
+pub(super) fn create(project: &Path, file: &str, text: &str, executable: bool) -> anyhow::Result<()> {
     let path = project.join(file);
     let parent = path.parent().unwrap_or(project);
     let cannot = || format!("cannot write {}", path.display());
@@ -70,7 +70,7 @@ pub(super) fn create(project: &Path, file: &str, text: &str) -> anyhow::Result<(
     // As the user's other files: readable for all that the umask lets.
     let umask = rustix::process::umask(rustix::fs::Mode::empty());
     rustix::process::umask(umask);
-    let mode = 0o666 & !umask.bits();
+    let mode = if executable { 0o777 } else { 0o666 } & !umask.bits();
     scratch.as_file().set_permissions(fs::Permissions::from_mode(mode)).with_context(cannot)?;
     scratch.persist_noclobber(&path).map_err(|error| error.error).with_context(cannot)?;
     Ok(())

@@ -18,6 +18,10 @@ struct Kind {
     results: &'static [(&'static str, &'static str)],
 }
 
+/// What is written for a project that has nothing yet.
+const ALL: &str = "ci/jobs.yaml\npackaging/release.yaml\n.github/actions/setup/action.yml\n.github/workflows/ci.yml\n\
+                   .github/workflows/rerun.yml\n.github/workflows/release.yml\n";
+
 const KINDS: &[Kind] = &[
     Kind {
         tools: &[],
@@ -136,7 +140,7 @@ fn what_init_writes_runs_as_it_stands() {
         let project = project(kind.files);
         let finished = init(&project, &[]);
         assert_eq!(finished.code(), 0, "{}", finished.transcript());
-        assert_eq!(finished.stdout, "ci/jobs.yaml\npackaging/release.yaml\n", "{}", finished.transcript());
+        assert_eq!(finished.stdout, ALL, "{}", finished.transcript());
         assert!(finished.stderr.contains(" ci\n"), "the next command is missing: {}", finished.stderr);
         let jobs = read(&project.path().join("ci/jobs.yaml"));
         let flat = jobs.replace("\n  #  ", "").replace("\n    #  ", "").replace("\n      #  ", "").replace("\n#  ", "");
@@ -155,6 +159,8 @@ fn what_init_writes_runs_as_it_stands() {
         }
         let failed = kind.results.iter().any(|(_, result)| *result == "failed");
         assert_eq!(run.code(), i32::from(failed), "{}", run.transcript());
+        let workflows = project.xtask(&["workflows", "check"]).run();
+        assert!([0, 4].contains(&workflows.code()), "{}", workflows.transcript());
         git(project.path(), &["add", "ci", "packaging"]);
         git(project.path(), &["commit", "--quiet", "-m", "declare"]);
         let release = project.xtask(&["release", "check", "--untagged", "--allow-dirty"]).run();

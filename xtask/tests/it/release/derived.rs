@@ -77,7 +77,8 @@ fn the_version_of_an_installed_library_is_refused() {
     let version =
         all.trim().trim_start_matches("1:").split('-').next().unwrap().split(".dfsg").next().unwrap().to_owned();
     // The script finds it out as a configure script does: what a file of the project says is no trace.
-    let script = "echo '/* made */' > out; v=$(dpkg-query --show --showformat='${Version}' zlib1g); v=${v#*:}; v=${v%%-*}
+    let script =
+        "echo '/* made */' > out; v=$(dpkg-query --show --showformat='${Version}' zlib1g); v=${v#*:}; v=${v%%-*}
 echo \"#define ZLIB_VERSION \\\"${v%.dfsg*}\\\"\" >> out";
     let words = [
         "out (generator gen) contains the version",

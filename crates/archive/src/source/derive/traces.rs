@@ -50,8 +50,7 @@ pub(super) struct Made<'m> {
 /// Fails if outputs have traces, with the first line of each.
 pub(super) fn check(made: &Made) -> anyhow::Result<()> {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-    let machine =
-        Machine { directory: made.directory.display().to_string(), host, run: made.started..=now() };
+    let machine = Machine { directory: made.directory.display().to_string(), host, run: made.started..=now() };
     let mut search = Search::new(&machine, made.project);
     let checked = || made.generators.iter().zip(made.runs).filter(|(generator, _)| generator.host_independent);
     for (generator, run) in checked() {
@@ -154,10 +153,12 @@ impl<'m> Search<'m> {
             }
             let mut traces = self.machine.traces(line);
             if !generator.copies {
-                traces.extend(versions::suspicious(line).map(|found| Trace::Version {
-                    number: found.number.to_owned(),
-                    name: found.name.to_lowercase(),
-                }));
+                traces.extend(
+                    versions::suspicious(line).map(|found| Trace::Version {
+                        number: found.number.to_owned(),
+                        name: found.name.to_lowercase(),
+                    }),
+                );
             }
             for trace in traces {
                 if self.is_own(&trace) || !seen.insert(trace.clone()) {

@@ -118,7 +118,7 @@ fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>
         }
         return true;
     }
-    let Some((name, target)) = suite else { return scripts(tree, jobs) };
+    let Some((name, target)) = suite else { return scripts(tree, jobs) || programs(makefile, jobs) };
     let job = JobDraft::command(name, [make, name]).after(&["build"]).checked().within("1h");
     let job = match valgrind::find(tree).switch {
         Some(saw) if starts_valgrind(target) || makefile.line(|line| line.contains("VALGRIND")).is_some() => {
@@ -157,9 +157,59 @@ fn scripts(tree: &Tree, jobs: &mut Vec<JobDraft>) -> bool {
     true
 }
 
+/// Programs that the Makefile builds and whose names say that they test, where nothing runs them.
+fn programs(makefile: &Makefile, jobs: &mut Vec<JobDraft>) -> bool {
+    let says_test = |name: &str| {
+        let mut parts = name.split(['-', '_', '/']);
+        parts.any(|part| ["test", "tests", "unittest", "unittests", "selftest", "check"].contains(&part))
+    };
+    let is_built = |name: &str, target: &Target| {
+        let links = |line: &String| COMPILES.iter().any(|word| line.contains(word)) && line.contains("-o");
+        target.recipe.iter().any(links) && !name.contains(['%', '$', '.'])
+    };
+    let all: Vec<&String> =
+        ["all", "default"].iter().filter_map(|name| makefile.targets.get(*name)).flat_map(|all| &all.needs).collect();
+    let found = makefile.targets.iter().filter(|(name, target)| says_test(name) && is_built(name, target));
+    let mut any = false;
+    for (name, target) in found.take(20) {
+        let key = format!("run-{}", name.replace('/', "-"));
+        let mut needs = "build".to_owned();
+        if !all.contains(&name) {
+            needs = format!("make-{}", name.replace('/', "-"));
+            jobs.push(JobDraft::command(&needs, ["make", name.as_str()]).after(&["build"]).within("1h"));
+        }
+        let job = JobDraft::command(&key, [format!("./{name}")]).after(&[needs.as_str()]).checked().within("30m");
+        jobs.push(job.because(format!("saw {}: a program that tests, and that no target runs", target.saw())));
+        any = true;
+    }
+    any
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_tests_is_run_where_no_target_does_it() {
+        let makefile =
+            "all: lamp-test\nlamp-test: a.c\n\t$(CC) -o lamp-test a.c\nother_test: a.c\n\tcc -o other_test a.c\n";
+        let group = find(&Tree::from_texts([("Makefile", makefile), ("a.c", "")])).unwrap();
+        let runs: Vec<String> = group.jobs.iter().map(|job| job.run.join(" ")).collect();
+        assert_eq!(runs, ["make -j {jobs}", "./lamp-test", "make other_test", "./other_test"]);
+        assert!(group.has_tests);
+    }
+
+    #[test]
+    fn a_template_is_read_where_a_script_of_the_project_configures_it() {
+        let texts = [
+            ("configure", "#!/bin/sh\n"),
+            ("Makefile.in", "all:\n\t@CC@ -o a a.c $(CFLAGS)\ntest: all\n\t./a\n"),
+            ("a.c", ""),
+        ];
+        let group = find(&Tree::from_texts(texts)).unwrap();
+        let names: Vec<&str> = group.jobs.iter().map(|job| job.name.as_str()).collect();
+        assert_eq!(names, ["configure", "build", "test"]);
+    }
 
     #[test]
     fn every_way_to_compile_is_seen_where_there_is_something_to_compile() {

@@ -30,6 +30,10 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
     };
     let dependencies = dependencies(tree);
     let is_installed = alone && (extension.is_some() || dependencies.is_some());
+    // Tests inside of a package would find the package in the sources, which has no extension: those of the installed copy run.
+    let package = first.rsplit_once('/').map(|(directory, _)| format!("{directory}/__init__.py"));
+    let is_inside = directory.is_none() && source == "." && package.is_some_and(|file| tree.has(&file));
+    let at = if is_installed && is_inside { format!("{INSTALLED}/{at}") } else { at };
     if is_installed {
         let run = ["python3", "-m", "pip", "install", "--quiet", "--upgrade", "--target", INSTALLED, "."];
         let mut job = JobDraft::command("build", run).within("1h");

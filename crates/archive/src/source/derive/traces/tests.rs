@@ -20,7 +20,6 @@ fn upstream_versions_and_names_of_packages() {
     assert!(stems("python3").is_empty());
 }
 
-
 fn generator() -> Generator {
     Generator {
         name: "gen".into(),

@@ -1,0 +1,323 @@
+//! Files that a release has and git has not: what autoconf makes, and what rules of a Makefile make by a generator.
+
+use std::collections::BTreeSet;
+
+use super::make_rules::{self, Makefile};
+use super::{Group, Saw, System};
+use crate::tree::Tree;
+
+/// A generator that is being drafted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GeneratorDraft {
+    /// Its name.
+    pub name: &'static str,
+    /// What was seen, one sentence each.
+    pub comments: Vec<String>,
+    /// Its command.
+    pub run: Vec<String>,
+    /// Patterns of what it reads.
+    pub inputs: Vec<String>,
+    /// Patterns of what it writes.
+    pub outputs: Vec<String>,
+    /// Patterns of what it leaves behind.
+    pub scratch: Vec<String>,
+    /// Debian packages of the programs that it calls.
+    pub needs: Vec<String>,
+    /// True if what it writes names the versions of those programs.
+    pub copies: bool,
+}
+
+/// A program that makes files for people or for a compiler, as recipes call it.
+struct Program {
+    /// Words of recipes that call it.
+    words: &'static [&'static str],
+    /// Its Debian package.
+    package: &'static str,
+}
+
+const PROGRAMS: [Program; 18] = [
+    Program { words: &["scdoc", "$(SCDOC)", "${SCDOC}"], package: "scdoc" },
+    Program { words: &["lowdown", "$(LOWDOWN)"], package: "lowdown" },
+    Program { words: &["pandoc", "$(PANDOC)", "${PANDOC}"], package: "pandoc" },
+    Program { words: &["pod2man", "$(POD2MAN)", "${POD2MAN}"], package: "perl" },
+    Program { words: &["ronn", "$(RONN)"], package: "ronn" },
+    Program { words: &["asciidoctor", "$(ASCIIDOCTOR)"], package: "asciidoctor" },
+    Program { words: &["a2x", "asciidoc", "$(A2X)", "$(ASCIIDOC)"], package: "asciidoc" },
+    Program { words: &["go-md2man", "$(MD2MAN)"], package: "go-md2man" },
+    Program { words: &["txt2man", "$(TXT2MAN)"], package: "txt2man" },
+    Program { words: &["rst2man", "rst2man.py", "$(RST2MAN)"], package: "python3-docutils" },
+    Program { words: &["bison", "$(BISON)", "${BISON}"], package: "bison" },
+    Program { words: &["$(YACC)", "${YACC}", "yacc"], package: "bison" },
+    Program { words: &["flex", "$(FLEX)", "${FLEX}", "$(LEX)", "${LEX}", "lex"], package: "flex" },
+    Program { words: &["gperf", "$(GPERF)"], package: "gperf" },
+    Program { words: &["re2c", "$(RE2C)"], package: "re2c" },
+    Program { words: &["ragel", "$(RAGEL)"], package: "ragel" },
+    Program { words: &["protoc", "$(PROTOC)"], package: "protobuf-compiler" },
+    Program { words: &["protoc-c", "$(PROTOC_C)"], package: "protobuf-c-compiler" },
+];
+
+/// All generators of the build system that is declared first.
+pub(super) fn find(tree: &Tree, groups: &[Group]) -> Vec<GeneratorDraft> {
+    match groups.first().map(|group| (group.system, group)) {
+        Some((System::Autotools, group)) => autoconf(tree, group).into_iter().collect(),
+        // A Makefile that a script of the project writes or configures makes nothing in fresh sources.
+        Some((System::Make, group)) if !group.jobs.iter().any(|job| job.name == "configure") => {
+            recipes(tree).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The line of configure.ac in which a macro is called.
+fn calls_macro(tree: &Tree, path: &str, names: &[&str]) -> Option<Saw> {
+    let text = tree.text(path)?;
+    let is_call = |line: &str| {
+        let line = line.trim_start();
+        !line.starts_with("dnl") && !line.starts_with('#') && names.iter().any(|name| line.starts_with(name))
+    };
+    let found = text.lines().enumerate().find(|(_, line)| is_call(line));
+    found.map(|(number, line)| Saw::line(path, number + 1, line))
+}
+
+/// The first argument of a macro, without brackets.
+fn argument(tree: &Tree, path: &str, names: &[&str]) -> Option<String> {
+    let text = tree.text(path)?;
+    names.iter().find_map(|name| {
+        let call = super::calls::calls(&text, name).into_iter().next()?;
+        call.arguments().into_iter().next().filter(|argument| !argument.is_empty() && !argument.contains(['$', ' ']))
+    })
+}
+
+/// `configure` and what comes with it, where git has it not.
+fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
+    let bootstrap = group.jobs.iter().find(|job| job.name == "bootstrap")?;
+    let path = tree.first(&["configure.ac", "configure.in"])?;
+    let has = |names: &[&str]| calls_macro(tree, path, names).is_some();
+    let makefiles: Vec<&str> = tree.named("Makefile.am").into_iter().chain(tree.named("GNUmakefile.am")).collect();
+    let texts: Vec<String> = makefiles.iter().filter_map(|path| tree.text(path)).collect();
+    let says = |word: &str| texts.iter().any(|text| text.contains(word));
+    let automake = has(&["AM_INIT_AUTOMAKE"]);
+    let libtool = has(&["LT_INIT", "AC_PROG_LIBTOOL", "AM_PROG_LIBTOOL", "LT_CONFIG_LTDL_DIR"]);
+    let gettext = has(&["AM_GNU_GETTEXT"]);
+    let options = super::calls::calls(&tree.text(path).unwrap_or_default(), "AM_INIT_AUTOMAKE")
+        .first()
+        .map(|call| call.inside.clone())
+        .unwrap_or_default();
+    let is_foreign = options.contains("foreign") || says("foreign");
+    let mut outputs: Vec<String> = vec!["configure".into(), "aclocal.m4".into()];
+    if automake {
+        let at = |makefile: &&str| makefile.replace(".am", ".in");
+        outputs.extend(makefiles.iter().map(at));
+    }
+    // A template that autoheader writes.
+    if let Some(header) = argument(tree, path, &["AC_CONFIG_HEADERS", "AC_CONFIG_HEADER", "AM_CONFIG_HEADER"]) {
+        let template = header.split_once(':').map_or_else(|| format!("{header}.in"), |(_, input)| input.to_owned());
+        outputs.push(template);
+    }
+    let compiles = says("_SOURCES") || says("_PROGRAMS") || says("LIBRARIES");
+    let helpers = [
+        (automake, "install-sh"),
+        (automake, "missing"),
+        (automake && has(&["AC_PROG_CC", "AM_PROG_CC_C_O"]), "compile"),
+        (automake && compiles && !options.contains("no-dependencies"), "depcomp"),
+        (libtool || has(&["AC_CANONICAL_", "AC_CANONICAL"]), "config.guess"),
+        (libtool || has(&["AC_CANONICAL_", "AC_CANONICAL"]), "config.sub"),
+        (libtool, "ltmain.sh"),
+        (automake && has(&["AM_PROG_AR"]), "ar-lib"),
+        (automake && texts.iter().any(|text| runs_tests(text)) && !options.contains("serial-tests"), "test-driver"),
+        (automake && (says(".y ") || says(".l ") || says(".y\n") || says(".l\n")), "ylwrap"),
+        (automake && has(&["AM_PATH_PYTHON"]) && says("_PYTHON"), "py-compile"),
+        (automake && says("info_TEXINFOS"), "texinfo.tex"),
+        (gettext, "config.rpath"),
+    ];
+    match argument(tree, path, &["AC_CONFIG_AUX_DIR"]).filter(|directory| directory != ".") {
+        Some(directory) if helpers.iter().any(|(wanted, _)| *wanted) => outputs.push(format!("{directory}/*")),
+        _ => outputs.extend(helpers.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| (*name).to_owned())),
+    }
+    if automake && !is_foreign {
+        outputs.extend(["INSTALL", "COPYING"].map(str::to_owned));
+    }
+    let macros = argument(tree, path, &["AC_CONFIG_MACRO_DIRS", "AC_CONFIG_MACRO_DIR"]).or_else(|| {
+        let of_automake = tree.text("Makefile.am").unwrap_or_default();
+        let flags = of_automake.lines().find_map(|line| line.strip_prefix("ACLOCAL_AMFLAGS"))?.to_owned();
+        flags.split_whitespace().skip_while(|word| *word != "-I").nth(1).map(str::to_owned)
+    });
+    if let (true, Some(directory)) = (libtool || gettext, macros) {
+        outputs.push(format!("{directory}/*.m4"));
+    }
+    if gettext {
+        outputs.push("po/*".into());
+        outputs.push("ABOUT-NLS".into());
+    }
+    // What is in git already is nobody's output.
+    outputs.retain(|path| path.contains('*') || !tree.has(path));
+    let mut inputs = vec![path.to_owned()];
+    inputs.extend(makefiles.iter().map(|path| (*path).to_owned()));
+    inputs.extend(bootstrap.run.iter().filter_map(|word| word.strip_prefix("./")).map(str::to_owned));
+    let mut needs: Vec<String> = vec!["autoconf".into(), "automake".into()];
+    needs.extend(libtool.then(|| "libtool".to_owned()));
+    needs.extend(gettext.then(|| "autopoint".to_owned()));
+    needs.extend(has(&["PKG_CHECK_MODULES", "PKG_PROG_PKG_CONFIG", "PKG_"]).then(|| "pkg-config".to_owned()));
+    needs.extend(has(&["AX_"]).then(|| "autoconf-archive".to_owned()));
+    let run = if bootstrap.env.is_empty() {
+        bootstrap.run.clone()
+    } else {
+        let set = bootstrap.env.iter().map(|(name, value)| format!("{name}={value}"));
+        ["env".to_owned()].into_iter().chain(set).chain(bootstrap.run.iter().cloned()).collect()
+    };
+    let mut comments = bootstrap.comments.clone();
+    comments.push(
+        "archives of autotools ship configure, so that who builds them needs neither autoconf nor automake".into(),
+    );
+    comments
+        .push("copies: configure names the version of autoconf that wrote it, and many others in its comments".into());
+    Some(GeneratorDraft {
+        name: "configure",
+        comments,
+        run,
+        inputs,
+        outputs,
+        scratch: vec!["autom4te.cache/**".into(), "**/*~".into()],
+        needs,
+        copies: true,
+    })
+}
+
+/// True if a Makefile.am has tests.
+fn runs_tests(text: &str) -> bool {
+    text.lines().any(|line| line.split(['=', '+']).next().is_some_and(|name| name.trim() == "TESTS"))
+}
+
+/// Files that git ignores, or at least does not have, and that a recipe of the Makefile makes by a known generator.
+fn recipes(tree: &Tree) -> Option<GeneratorDraft> {
+    let makefile = make_rules::read(tree, "")?;
+    let ignored = tree.text(".gitignore").unwrap_or_default();
+    let mut draft = GeneratorDraft { name: "generated", ..GeneratorDraft::default() };
+    let mut inputs: BTreeSet<String> = BTreeSet::new();
+    let mut needs: BTreeSet<&str> = BTreeSet::new();
+    for (name, target) in &makefile.targets {
+        let line = target.recipe.iter().find_map(|line| Some((line, program(line)?)));
+        let Some((line, package)) = line else { continue };
+        for (output, sources) in made(tree, &makefile, name, &target.needs) {
+            let is_source = |source: &String| tree.has(source);
+            if tree.has(&output) || draft.outputs.contains(&output) || !sources.iter().any(is_source) {
+                continue;
+            }
+            // A prerequisite that is built would be compiled in the sources.
+            if !sources.iter().all(|source| is_source(source)) {
+                continue;
+            }
+            draft.outputs.push(output);
+            inputs.extend(sources);
+            needs.insert(package);
+            let saw = Saw::line(&target.path, target.line, &format!("{} {line}", target.rule));
+            let why = format!("saw {saw}");
+            if !draft.comments.contains(&why) {
+                draft.comments.push(why);
+            }
+        }
+    }
+    if draft.outputs.is_empty() {
+        return None;
+    }
+    let matches = |path: &str| ignored.lines().any(|line| is_ignored(line, path));
+    if let Some(first) = draft.outputs.iter().find(|path| matches(path)) {
+        draft.comments.push(format!("saw .gitignore, which names {first}"));
+    }
+    draft.comments.push("a generator: the archive has what it makes, so that a builder does not need it".into());
+    draft.run = ["make".to_owned()].into_iter().chain(draft.outputs.iter().cloned()).collect();
+    inputs.extend(makefile.texts.iter().map(|(path, _)| path.clone()));
+    draft.inputs = inputs.into_iter().collect();
+    needs.insert("make");
+    draft.needs = needs.into_iter().map(str::to_owned).collect();
+    Some(draft)
+}
+
+/// True if a line of .gitignore names a path by its whole name or its extension.
+fn is_ignored(line: &str, path: &str) -> bool {
+    let line = line.trim().trim_start_matches('/');
+    match line.strip_prefix('*') {
+        Some(end) => !end.is_empty() && !end.contains('*') && path.ends_with(end),
+        None => line == path || path.rsplit('/').next() == Some(line),
+    }
+}
+
+/// The Debian package of the generator that a line of a recipe starts with.
+fn program(line: &str) -> Option<&'static str> {
+    let mut words = line.trim_start_matches(['@', '-', '+']).split_whitespace();
+    let first = words.next()?;
+    PROGRAMS.iter().find(|program| program.words.contains(&first)).map(|program| program.package)
+}
+
+/// The files that a rule makes, each with what it is made from. A pattern makes one of every source that fits it.
+fn made(tree: &Tree, makefile: &Makefile, name: &str, needs: &[String]) -> Vec<(String, Vec<String>)> {
+    let plain = |word: &str| !word.contains(['$', '%', '*']);
+    // `.1.scd.1:` and `%.1: %.1.scd`.
+    let (target, source) = match name.strip_prefix('.').and_then(|rest| rest.split_once('.')) {
+        Some((from, to)) if !name.contains('/') && needs.is_empty() => (format!("%.{to}"), format!("%.{from}")),
+        _ => match needs.first() {
+            Some(first) if name.matches('%').count() == 1 && first.matches('%').count() == 1 => {
+                (name.to_owned(), first.clone())
+            }
+            Some(_) if plain(name) && needs.iter().all(|need| plain(need)) => {
+                return vec![(name.to_owned(), needs.to_vec())];
+            }
+            _ => return Vec::new(),
+        },
+    };
+    let Some((start, end)) = source.split_once('%') else { return Vec::new() };
+    let stems = tree.paths().filter(|path| !crate::tree::is_foreign(path));
+    let stems = stems.filter_map(|path| path.strip_prefix(start)?.strip_suffix(end)).filter(|stem| !stem.is_empty());
+    let all = stems.map(|stem| (target.replace('%', stem), vec![format!("{start}{stem}{end}")]));
+    // Only what the Makefile names itself is made by somebody.
+    let is_named = |output: &String| {
+        let last = output.rsplit('/').next().unwrap_or(output);
+        makefile.texts.iter().any(|(_, text)| text.contains(last))
+    };
+    all.filter(|(output, _)| is_named(output)).take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Facts, GitFacts};
+
+    fn drafts<'t>(texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Vec<GeneratorDraft> {
+        Facts::find(&Tree::from_texts(texts), &GitFacts::default()).generators
+    }
+
+    #[test]
+    fn recipes_of_known_generators_make_derived_files() {
+        let makefile = "all: a lamp.1 parse.c\na: a.c\n\t$(CC) -o a a.c\n%.1: %.1.scd\n\tscdoc < $< > $@\n\
+                        parse.c: parse.y\n\t@bison -o $@ $<\nnews.5: built\n\tpandoc built\nold.1: old.1.scd\n\t./scdoc <$<\n";
+        let found = drafts([
+            ("Makefile", makefile),
+            ("a.c", ""),
+            ("lamp.1.scd", ""),
+            ("other.1.scd", ""),
+            ("parse.y", ""),
+            (".gitignore", "*.1\nparse.c\n"),
+        ]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].outputs, ["lamp.1", "parse.c"]);
+        assert_eq!(found[0].inputs, ["Makefile", "lamp.1.scd", "parse.y"]);
+        assert_eq!(found[0].needs, ["bison", "make", "scdoc"]);
+        assert_eq!(found[0].run, ["make", "lamp.1", "parse.c"]);
+        let tracked = [("Makefile", makefile), ("a.c", ""), ("lamp.1.scd", ""), ("lamp.1", "")];
+        assert!(drafts(tracked).is_empty(), "it is in git");
+    }
+
+    #[test]
+    fn what_autoconf_writes_is_derived_where_git_has_it_not() {
+        let configure = "AC_INIT([a],[1.0])\nAC_CONFIG_AUX_DIR([build-aux])\nAC_CONFIG_MACRO_DIR([m4])\n\
+                         AM_INIT_AUTOMAKE([foreign])\nLT_INIT\nAC_CONFIG_HEADERS([src/config.h])\n";
+        let found = drafts([("configure.ac", configure), ("Makefile.am", ""), ("src/Makefile.am", "")]);
+        assert_eq!(
+            found[0].outputs,
+            ["configure", "aclocal.m4", "Makefile.in", "src/Makefile.in", "src/config.h.in", "build-aux/*", "m4/*.m4"]
+        );
+        assert_eq!(found[0].needs, ["autoconf", "automake", "libtool"]);
+        assert!(found[0].copies);
+        assert!(drafts([("configure.ac", configure), ("configure", "#!/bin/sh\n")]).is_empty());
+    }
+}

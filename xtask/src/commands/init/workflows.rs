@@ -1,0 +1,100 @@
+//! The workflows of a project, and the action that puts Drydock and the project's packages on a runner.
+
+use super::drafts::Project;
+use crate::commands::workflows::{WorkflowFacts, generate};
+use drydock_base::exec;
+use drydock_init::facts::Facts;
+use drydock_init::member::Source;
+
+/// The action of the project.
+const SETUP: &str = ".github/actions/setup/action.yml";
+
+/// True if the project is, or may be, on GitHub.
+fn is_for_github(facts: &Facts) -> bool {
+    if facts.git.on_github().is_some() || facts.workflows.iter().any(|path| path.starts_with(".github/")) {
+        return true;
+    }
+    // Of a project that has another service, nobody needs these.
+    let elsewhere = ["gitlab", "sr.ht", "codeberg", "bitbucket", "salsa.debian"];
+    let remote = facts.git.remote.as_deref().unwrap_or_default();
+    facts.workflows.is_empty() && !elsewhere.iter().any(|host| remote.contains(host))
+}
+
+/// The files with their paths; none without jobs, or for a project that is elsewhere.
+pub(super) fn files(project: &Project) -> Vec<(String, String)> {
+    let facts = project.facts;
+    if facts.groups.is_empty() || !is_for_github(facts) {
+        return Vec::new();
+    }
+    let command = match project.member {
+        Some(member) => format!("cargo {}", member.name),
+        None => "drydock".to_owned(),
+    };
+    let fits = |branch: &&String| {
+        branch.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte)) && branch.len() < 100
+    };
+    let tag = facts.versions.tag.as_ref().map_or("v{version}", |(pattern, _)| pattern.as_str());
+    let tags = match tag.split_once('{') {
+        Some(("", _)) => "[0-9]*".to_owned(),
+        Some((start, _)) => format!("{start}*"),
+        None => "v*".to_owned(),
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/*[]+".contains(&byte);
+    let made = generate(&WorkflowFacts {
+        command: command.clone(),
+        setup: "./.github/actions/setup".to_owned(),
+        branch: facts.git.branch.as_ref().filter(fits).cloned().unwrap_or_else(|| "main".to_owned()),
+        duration: "10m".to_owned(),
+        tags: tags.bytes().all(is_plain).then_some(tags),
+    });
+    let mut files = vec![(SETUP.to_owned(), setup(project, &command))];
+    files.extend(made.into_iter().map(|(path, text)| (path.display().to_string(), text)));
+    files
+}
+
+/// The path of a workflow whose own name is taken.
+pub(super) fn beside(file: &str) -> String {
+    match file.rsplit_once('/') {
+        Some((directory, name)) => format!("{directory}/drydock-{name}"),
+        None => format!("drydock-{file}"),
+    }
+}
+
+/// The action: the packages that the project needs, then Drydock.
+fn setup(project: &Project, command: &str) -> String {
+    let facts = project.facts;
+    let programs = facts.groups.iter().flat_map(|group| &group.programs).map(|(_, package)| *package);
+    let mut packages: Vec<&str> = programs.chain(facts.packages.iter().map(|package| package.name.as_str())).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    let mut text = String::from(
+        "# Written by init. Puts Drydock and the packages of this project on a runner.\nname: Set up\n\
+         description: Puts Drydock and the packages of this project on a runner\nruns:\n  using: composite\n  steps:\n",
+    );
+    text.push_str(&format!(
+        "    - name: Install the packages that the project names\n      shell: bash\n      run: |\n        \
+         sudo apt-get update\n        sudo apt-get install --yes --no-install-recommends \\\n          {}\n",
+        packages.join(" \\\n          ")
+    ));
+    if project.member.is_none() {
+        let install = match project.source.install() {
+            Some(words) => exec::paste(&[vec!["cargo".to_owned()], words].concat()),
+            // What was built from a directory of this machine has no address that a runner could use.
+            None => format!("cargo install --locked --version ={} drydock", env!("CARGO_PKG_VERSION")),
+        };
+        text.push_str(&format!("    - name: Install Drydock\n      shell: bash\n      run: {install}\n"));
+    }
+    text.push_str(&format!(
+        "    - name: Install what Drydock needs\n      shell: bash\n      run: {command} doctor ci --install\n"
+    ));
+    text
+}
+
+/// A note for a Drydock that only this machine has.
+pub(super) fn remark(project: &Project) -> Option<String> {
+    let Source::Directory(directory) = project.source else { return None };
+    Some(format!(
+        "Drydock was built in {}, which has no address that other machines know; give one by --from URL#COMMIT",
+        directory.parent().unwrap_or(directory).display()
+    ))
+}

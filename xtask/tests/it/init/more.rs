@@ -1,0 +1,116 @@
+//! What `init` writes beside the two declarations: workflows, images, derived files, a Debian package, a package of cargo.
+
+use std::fs;
+
+use super::{init, needed, project, read};
+use crate::support::git;
+
+const MAKEFILE: &str = "all: lamp\nlamp: lamp.c\n\t$(CC) -o lamp lamp.c\ncheck: lamp\n\t./lamp\nlamp.1: lamp.1.md\n\tlowdown -sTman $< > $@\n\
+                        install: all\n\tinstall -D lamp $(DESTDIR)$(PREFIX)/bin/lamp\n";
+const FILES: &[(&str, &str)] = &[
+    ("Makefile", MAKEFILE),
+    ("lamp.c", "int main(void) { return 0; }\n"),
+    ("lamp.1.md", "% LAMP(1)\n"),
+    (".gitignore", "*.1\nlamp\ntarget\n"),
+    ("CHANGELOG.md", "# Changes\n\n## 1.0\n\n- First.\n"),
+    ("VERSION", "1.0\n"),
+    ("LICENSE", "Copyright (c) 2020 A Name\n\nPermission is hereby granted, free of charge, to any person\n"),
+    (".github/workflows/ci.yml", "name: mine\non: push\njobs: {}\n"),
+    ("docker/Dockerfile", "FROM debian:12\nRUN true\n"),
+    ("tools/make-release.sh", "#!/bin/sh\nVERSION=$(git describe)\nzip -r lampd-$VERSION.zip .\n"),
+];
+
+#[test]
+fn workflows_derived_files_archives_and_a_package_are_written_and_nothing_is_replaced() {
+    if !needed(&[]) {
+        return;
+    }
+    let pinned = format!("FROM scratch\nCOPY lamp /lamp\nENTRYPOINT [\"/lamp\"]\n# sha256:{}\n", "0".repeat(64));
+    let files: Vec<(&str, &str)> = FILES.iter().copied().chain([("docker/pinned/Dockerfile", pinned.as_str())]).collect();
+    let project = project(&files);
+    git(project.path(), &["tag", "v1.0"]);
+    let at = project.path();
+    let finished = init(&project, &[]);
+    assert_eq!(finished.code(), 0, "{}", finished.transcript());
+    // The project's own workflow stays, and Drydock's is beside it.
+    assert_eq!(read(&at.join(".github/workflows/ci.yml")), "name: mine\non: push\njobs: {}\n");
+    assert!(read(&at.join(".github/workflows/drydock-ci.yml")).contains("drydock ci plan --github"));
+    assert!(read(&at.join(".github/workflows/release.yml")).contains("tags: [\"v*\"]"));
+    assert!(finished.stderr.contains("docker/Dockerfile is not declared as an image: line 1"), "{}", finished.transcript());
+    assert!(read(&at.join("docker/images.yaml")).contains("{dockerfile: docker/pinned/Dockerfile}"));
+    let release = read(&at.join("packaging/release.yaml"));
+    for wanted in [
+        "run: [make, lamp.1]",
+        "needs: [lowdown, make]",
+        "# saw tools/make-release.sh, which makes releases today",
+        "{format: zip, name: \"lampd-v{version}.zip\"}",
+        "{format: tar.xz}",
+    ] {
+        assert!(release.contains(wanted), "{wanted} is not in\n{release}");
+    }
+    assert!(!release.contains("deb:") && !at.join("packaging/debian").exists());
+    let before = read(&at.join("ci/jobs.yaml"));
+    assert!(before.contains("skip-children: [/bin/basename"), "{before}");
+
+    // The package comes later, into the declaration that init wrote itself.
+    let dry = init(&project, &["--deb", "--dry-run"]);
+    assert!(dry.stdout.contains("new file mode 100755\n--- /dev/null\n+++ b/packaging/debian/rules"), "{}", dry.transcript());
+    let finished = init(&project, &["--deb"]);
+    assert_eq!(
+        finished.stdout,
+        "packaging/release.yaml\npackaging/debian/control\npackaging/debian/rules\npackaging/debian/copyright\n",
+        "{}",
+        finished.transcript()
+    );
+    assert!(read(&at.join("packaging/release.yaml")).contains("  series:\n"));
+    assert_eq!(read(&at.join("ci/jobs.yaml")), before);
+    git(at, &["add", "--all"]);
+    git(at, &["commit", "--quiet", "-m", "declare"]);
+    if needed(&[("lowdown", "lowdown"), ("dpkg-source", "dpkg-dev"), ("dh", "debhelper")]) {
+        let made = project.xtask(&["deb", "--untagged"]).run();
+        assert_eq!(made.code(), 0, "{}", made.transcript());
+    }
+
+    // A declaration that the user changed stays.
+    fs::write(at.join("packaging/release.yaml"), "name: mine\n").unwrap();
+    init(&project, &["--deb"]);
+    assert_eq!(read(&at.join("packaging/release.yaml")), "name: mine\n");
+}
+
+#[test]
+fn a_project_may_have_drydock_as_its_own_program() {
+    if !needed(&[("cargo", "cargo")]) {
+        return;
+    }
+    let own = [
+        ("Cargo.toml", "[package]\nname = \"r\"\nversion = \"0.1.0\"\nedition = \"2021\"\n"),
+        ("src/lib.rs", ""),
+        (".gitignore", "target\n"),
+    ];
+    let project = project(&own);
+    let at = project.path();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let finished = init(&project, &["--xtask", "--from", root.to_str().unwrap()]);
+    assert_eq!(finished.code(), 0, "{}", finished.transcript());
+    assert_eq!(read(&at.join("xtask/src/main.rs")).lines().count(), 3);
+    assert!(read(&at.join(".github/workflows/ci.yml")).contains("cargo xtask ci plan"));
+    // Cargo finds the package where the alias says, with Drydock as its dependency, and the project's own beside it.
+    let metadata = |directory: &std::path::Path| {
+        let mut cargo = std::process::Command::new("cargo");
+        cargo.args(["metadata", "--no-deps", "--offline", "--format-version=1"]).current_dir(directory);
+        let output = cargo.env_remove("CARGO_MANIFEST_DIR").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        value["packages"].clone()
+    };
+    let package = metadata(&at.join("xtask"));
+    assert_eq!((package[0]["name"].as_str(), package.as_array().unwrap().len()), (Some("xtask"), 1));
+    assert_eq!(package[0]["dependencies"][0]["name"], "drydock");
+    assert_eq!(metadata(at)[0]["name"], "r");
+    let config: toml::Table = read(&at.join(".cargo/config.toml")).parse().unwrap();
+    assert_eq!(config["alias"]["xtask"].as_str(), Some("run --quiet --manifest-path xtask/Cargo.toml --"));
+    // The second call changes nothing, and a wrong source is refused.
+    let again = init(&project, &["--xtask", "--from", root.to_str().unwrap()]);
+    assert_eq!(again.stdout, "", "{}", again.transcript());
+    assert_eq!(init(&project, &["--xtask", "--from", "nowhere"]).code(), 2);
+}
