@@ -8,7 +8,7 @@ const WIDTH: usize = 118;
 const WIDEST_LIST: usize = 100;
 
 /// A longer list is not written with one word a line.
-const LONGEST_COLUMN: usize = 30;
+const LONGEST_COLUMN: usize = 20;
 
 /// One key with its value, and the comments above it.
 #[derive(Debug, Clone, PartialEq, Eq)]

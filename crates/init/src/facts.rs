@@ -118,8 +118,13 @@ impl Facts {
             name == "Dockerfile" || name == "Containerfile" || name.starts_with("Dockerfile.")
         };
         let dockerfiles = tree.paths().filter(is_dockerfile).filter(|path| !crate::tree::is_foreign(path));
-        let name = versions::name(tree, git);
-        let versions = versions::find(tree, git);
+        let system = groups.first().map(|group| group.system);
+        let name = versions::name(tree, git, system);
+        let mut versions = versions::find(tree, git);
+        // The manifest of a part has a version of its own.
+        if let (Some(System::Make), Some(latest)) = (system, versions.latest.clone()) {
+            versions.places.retain(|place| place.key.is_none() || place.version == latest);
+        }
         let release_scripts = archives::scripts(tree);
         let tag = versions.tag.as_ref().and_then(|(pattern, _)| pattern.split('{').next()).unwrap_or("v");
         let archives = archives::find(tree, &name.0, &groups, &release_scripts, tag);

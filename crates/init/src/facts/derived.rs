@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::make_rules::{self, Makefile};
 use super::{Group, Saw, System};
 use crate::tree::Tree;
+use drydock_base::exec;
 
 /// A generator that is being drafted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -159,13 +160,19 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
     needs.extend(gettext.then(|| "autopoint".to_owned()));
     needs.extend(has(&["PKG_CHECK_MODULES", "PKG_PROG_PKG_CONFIG", "PKG_"]).then(|| "pkg-config".to_owned()));
     needs.extend(has(&["AX_"]).then(|| "autoconf-archive".to_owned()));
-    let run = if bootstrap.env.is_empty() {
-        bootstrap.run.clone()
-    } else {
-        let set = bootstrap.env.iter().map(|(name, value)| format!("{name}={value}"));
-        ["env".to_owned()].into_iter().chain(set).chain(bootstrap.run.iter().cloned()).collect()
-    };
+    let set = bootstrap.env.iter().map(|(name, value)| format!("{name}={value}"));
+    let set: Vec<String> = ["env".to_owned()].into_iter().filter(|_| !bootstrap.env.is_empty()).chain(set).collect();
+    let mut run: Vec<String> = set.into_iter().chain(bootstrap.run.iter().cloned()).collect();
+    let by_script = !bootstrap.run.iter().any(|word| word == "autoreconf");
+    if by_script {
+        // automake and libtoolize leave links to their own files; sed writes a file in the place of each.
+        let words = exec::paste(&run);
+        run = ["sh", "-c"].map(str::to_owned).to_vec();
+        run.push(format!("{words} && find . -type l -lname '/*' -exec sed -i '' {{}} +"));
+    }
     let mut comments = bootstrap.comments.clone();
+    comments
+        .extend(by_script.then(|| "the links to files of automake that the script may leave become files".to_owned()));
     comments.push(
         "archives of autotools ship configure, so that who builds them needs neither autoconf nor automake".into(),
     );

@@ -2,8 +2,8 @@
 
 mod places;
 
-use super::GitFacts;
 use super::calls::calls;
+use super::{GitFacts, System};
 use crate::tree::Tree;
 use drydock_config::release::Version;
 use drydock_config::release_notes::{NotesQuery, ReleaseNotes};
@@ -114,7 +114,9 @@ fn split_tag(tag: &str) -> Option<(&str, &str)> {
 }
 
 /// The name of the project, and where it was found.
-pub(super) fn name(tree: &Tree, git: &GitFacts) -> (String, String) {
+pub(super) fn name(tree: &Tree, git: &GitFacts, system: Option<System>) -> (String, String) {
+    // Beside a Makefile, a manifest is that of a part.
+    let is_part = system == Some(System::Make);
     let text = |path: &str| tree.text(path).unwrap_or_default();
     let call = |path: &str, name: &str| calls(&text(path), name).into_iter().next();
     let manifest = |path: &str, keys: &[&str]| {
@@ -130,8 +132,8 @@ pub(super) fn name(tree: &Tree, git: &GitFacts) -> (String, String) {
         (call(configure, "AC_INIT").and_then(|call| call.arguments().into_iter().next()), configure),
         (call("meson.build", "project").and_then(|call| call.first_quoted().map(str::to_owned)), "meson.build"),
         (call("CMakeLists.txt", "project").and_then(|call| call.words().into_iter().next()), "CMakeLists.txt"),
-        (manifest("Cargo.toml", &["package", "name"]), "Cargo.toml"),
-        (manifest("pyproject.toml", &["project", "name"]), "pyproject.toml"),
+        (manifest("Cargo.toml", &["package", "name"]).filter(|_| !is_part), "Cargo.toml"),
+        (manifest("pyproject.toml", &["project", "name"]).filter(|_| !is_part), "pyproject.toml"),
         (source_of_debian(&text("debian/control")), "debian/control"),
         (git.remote.as_deref().and_then(of_address), "the address of the remote `origin`"),
         (Some(git.directory.clone()), "the name of the directory"),

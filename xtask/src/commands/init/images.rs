@@ -1,5 +1,6 @@
 //! The images of a project's Dockerfiles, as far as they can be built as they are.
 
+use drydock_base::text::plural;
 use drydock_init::facts::Facts;
 use drydock_init::images::{self, Image};
 use drydock_init::tree::Tree;
@@ -7,6 +8,8 @@ use drydock_oci::dockerfile::Dockerfile;
 
 /// The most Dockerfiles that are read.
 const MOST: usize = 20;
+/// The most Dockerfiles that are named as not declared.
+const MOST_REMARKS: usize = 2;
 
 /// The declaration; none if no Dockerfile is pinned.
 pub(super) fn text(facts: &Facts, tree: &Tree, head: &[String]) -> Option<String> {
@@ -34,5 +37,11 @@ pub(super) fn remarks(facts: &Facts, tree: &Tree) -> Vec<String> {
             }
         }
     };
-    facts.dockerfiles.iter().take(MOST).filter_map(remark).collect()
+    let mut remarks: Vec<String> = facts.dockerfiles.iter().take(MOST).filter_map(remark).collect();
+    let more = remarks.len().saturating_sub(MOST_REMARKS);
+    remarks.truncate(MOST_REMARKS);
+    if more > 0 {
+        remarks.push(format!("{} not declared as images either", plural(more, "other Dockerfile")));
+    }
+    remarks
 }

@@ -42,7 +42,7 @@ pub(super) fn files(project: &Project) -> Vec<(String, String)> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/*[]+".contains(&byte);
     let made = generate(&WorkflowFacts {
         command: command.clone(),
-        setup: "./.github/actions/setup".to_owned(),
+        setup: "$/.github/actions/setup".to_owned(),
         branch: facts.git.branch.as_ref().filter(fits).cloned().unwrap_or_else(|| "main".to_owned()),
         duration: "10m".to_owned(),
         tags: tags.bytes().all(is_plain).then_some(tags),

@@ -26,7 +26,8 @@ fn workflows_derived_files_archives_and_a_package_are_written_and_nothing_is_rep
         return;
     }
     let pinned = format!("FROM scratch\nCOPY lamp /lamp\nENTRYPOINT [\"/lamp\"]\n# sha256:{}\n", "0".repeat(64));
-    let files: Vec<(&str, &str)> = FILES.iter().copied().chain([("docker/pinned/Dockerfile", pinned.as_str())]).collect();
+    let files: Vec<(&str, &str)> =
+        FILES.iter().copied().chain([("docker/pinned/Dockerfile", pinned.as_str())]).collect();
     let project = project(&files);
     git(project.path(), &["tag", "v1.0"]);
     let at = project.path();
@@ -36,7 +37,11 @@ fn workflows_derived_files_archives_and_a_package_are_written_and_nothing_is_rep
     assert_eq!(read(&at.join(".github/workflows/ci.yml")), "name: mine\non: push\njobs: {}\n");
     assert!(read(&at.join(".github/workflows/drydock-ci.yml")).contains("drydock ci plan --github"));
     assert!(read(&at.join(".github/workflows/release.yml")).contains("tags: [\"v*\"]"));
-    assert!(finished.stderr.contains("docker/Dockerfile is not declared as an image: line 1"), "{}", finished.transcript());
+    assert!(
+        finished.stderr.contains("docker/Dockerfile is not declared as an image: line 1"),
+        "{}",
+        finished.transcript()
+    );
     assert!(read(&at.join("docker/images.yaml")).contains("{dockerfile: docker/pinned/Dockerfile}"));
     let release = read(&at.join("packaging/release.yaml"));
     for wanted in [
@@ -50,11 +55,15 @@ fn workflows_derived_files_archives_and_a_package_are_written_and_nothing_is_rep
     }
     assert!(!release.contains("deb:") && !at.join("packaging/debian").exists());
     let before = read(&at.join("ci/jobs.yaml"));
-    assert!(before.contains("skip-children: [/bin/basename"), "{before}");
+    assert!(before.contains("skip-children: [\n      /usr/bin/basename,"), "{before}");
 
     // The package comes later, into the declaration that init wrote itself.
     let dry = init(&project, &["--deb", "--dry-run"]);
-    assert!(dry.stdout.contains("new file mode 100755\n--- /dev/null\n+++ b/packaging/debian/rules"), "{}", dry.transcript());
+    assert!(
+        dry.stdout.contains("new file mode 100755\n--- /dev/null\n+++ b/packaging/debian/rules"),
+        "{}",
+        dry.transcript()
+    );
     let finished = init(&project, &["--deb"]);
     assert_eq!(
         finished.stdout,

@@ -97,7 +97,12 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
 
 /// Adds the jobs that test. Returns whether there are any.
 fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>) -> bool {
-    let suite = SUITES.iter().find_map(|name| Some((*name, makefile.target(name)?)));
+    // Where a target also runs pytest, whose tests are jobs of their own, the rest of it is enough.
+    let runs_pytest =
+        |name: &str| makefile.target(name).is_some_and(|target| target.needs.iter().any(|need| need == "pytest"));
+    let units = ["check-units", "unit-tests", "unittest"].iter().find(|name| makefile.target(name).is_some());
+    let first = units.filter(|_| runs_pytest("check") || runs_pytest("test"));
+    let suite = first.into_iter().chain(&SUITES).find_map(|name| Some((*name, makefile.target(name)?)));
     let starts_valgrind =
         |target: &Target| target.recipe.iter().any(|line| line.contains("valgrind") || line.contains("VALGRIND"));
     let own = UNDER_VALGRIND.iter().find_map(|name| Some((*name, makefile.target(name)?)));
