@@ -103,9 +103,7 @@ fn archives(facts: &Facts) -> Field {
 /// The Debian package, if the project has one, or if one is written.
 fn deb(facts: &Facts) -> Option<Field> {
     let debian = facts.debian.as_ref()?;
-    if facts.versions.changelog.is_none() {
-        return None;
-    }
+    facts.versions.changelog.as_ref()?;
     let mut fields = Vec::new();
     if debian.directory != "packaging/debian" {
         fields.push(Field::text("directory", debian.directory.clone()));

@@ -137,13 +137,18 @@ pub(crate) fn declared(declarations: &Declarations) -> anyhow::Result<(Option<Re
     let Some(text) = read(&release)? else { return Ok((None, NightlyFacts::Suites)) };
     let release = Release::parse(&text, &release)?;
     let images = read(&images)?.map(|text| Images::parse(&text, &images)).transpose()?;
+    Ok(facts_of(&release, images.as_ref()))
+}
+
+/// What workflows depend on in the declarations of a release and of images.
+pub(crate) fn facts_of(release: &Release, images: Option<&Images>) -> (Option<ReleaseFacts>, NightlyFacts) {
     let is_ours = |image: &Image| image.repositories.nightly.to_string().starts_with("ghcr.io/");
     let nightly = match images {
         Some(images) if images.images.iter().any(is_ours) => NightlyFacts::Pushes,
         Some(_) | None => NightlyFacts::Builds,
     };
     let draft = release.publish.iter().any(|target| matches!(target, PublishTarget::Github(_)));
-    Ok((Some(ReleaseFacts { tags: release.tag.glob(), draft }), nightly))
+    (Some(ReleaseFacts { tags: release.tag.glob(), draft }), nightly)
 }
 
 /// The workflows and actions of a project.

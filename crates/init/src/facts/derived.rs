@@ -211,7 +211,7 @@ fn recipes(tree: &Tree) -> Option<GeneratorDraft> {
                 continue;
             }
             // A prerequisite that is built would be compiled in the sources.
-            if !sources.iter().all(|source| is_source(source)) {
+            if !sources.iter().all(is_source) {
                 continue;
             }
             draft.outputs.push(output);

@@ -78,15 +78,15 @@ pub(super) fn all(project: &Project) -> anyhow::Result<Vec<Drafted>> {
     let wrong = |file: &str, problems: &Diagnostics| {
         anyhow::anyhow!("init made {file} wrongly, and wrote nothing; please report this:\n{problems}")
     };
-    let mut drafts = Vec::new();
-    let mut add = |file: &str, text: String, executable: bool| -> anyhow::Result<State> {
+    let mut drafts: Vec<Drafted> = Vec::new();
+    let add = |drafts: &mut Vec<Drafted>, file: &str, text: String, executable: bool| -> anyhow::Result<State> {
         let state = write::state(project.directory, file, &text)?;
         drafts.push(Drafted { file: file.to_owned(), text, state, executable });
         Ok(state)
     };
     for declaration in DECLARATIONS {
         let Some(text) = (declaration.text)(project, &head) else { continue };
-        if add(declaration.file, text.clone(), false)? == State::Missing {
+        if add(&mut drafts, declaration.file, text.clone(), false)? == State::Missing {
             (declaration.check)(&text, project.directory).map_err(|problems| wrong(declaration.file, &problems))?;
         }
     }
@@ -94,14 +94,14 @@ pub(super) fn all(project: &Project) -> anyhow::Result<Vec<Drafted>> {
         let files = package::files(project.facts, project.tree)
             .map_err(|why| Failure::rejected(format!("no Debian package can be drafted: {why}")))?;
         for (file, text, executable) in files {
-            add(file, text, executable)?;
+            add(&mut drafts, file, text, executable)?;
         }
     }
-    for (file, text) in workflows::files(project) {
+    for (file, text) in workflows::files(project, &drafts) {
         // A workflow of the project's own by the same name stays, and this one is beside it.
         let taken = write::state(project.directory, &file, &text)? == State::Different;
         let file = if taken { workflows::beside(&file) } else { file };
-        if add(&file, text.clone(), false)? == State::Missing {
+        if add(&mut drafts, &file, text.clone(), false)? == State::Missing {
             let problems = crate::commands::workflows::problems(&text, Path::new(&file));
             if !problems.is_empty() {
                 return Err(wrong(&file, &problems));
@@ -109,7 +109,7 @@ pub(super) fn all(project: &Project) -> anyhow::Result<Vec<Drafted>> {
         }
     }
     for (file, text) in project.member.into_iter().flat_map(|member| &member.files) {
-        add(file, text.clone(), false)?;
+        add(&mut drafts, file, text.clone(), false)?;
     }
     Ok(drafts)
 }

@@ -1,10 +1,15 @@
 //! The workflows of a project, and the action that puts Drydock and the project's packages on a runner.
 
-use super::drafts::Project;
-use crate::commands::workflows::{WorkflowFacts, generate};
+use std::path::Path;
+
+use super::drafts::{Drafted, Project};
+use crate::commands::workflows::{NightlyFacts, ReleaseFacts, WorkflowFacts, facts_of, generate};
 use drydock_base::exec;
+use drydock_config::images::Images;
+use drydock_config::release::Release;
 use drydock_init::facts::Facts;
 use drydock_init::member::Source;
+use drydock_init::{images, release};
 
 /// The action of the project.
 const SETUP: &str = ".github/actions/setup/action.yml";
@@ -21,7 +26,7 @@ fn is_for_github(facts: &Facts) -> bool {
 }
 
 /// The files with their paths; none without jobs, or for a project that is elsewhere.
-pub(super) fn files(project: &Project) -> Vec<(String, String)> {
+pub(super) fn files(project: &Project, drafts: &[Drafted]) -> Vec<(String, String)> {
     let facts = project.facts;
     if facts.groups.is_empty() || !is_for_github(facts) {
         return Vec::new();
@@ -33,23 +38,34 @@ pub(super) fn files(project: &Project) -> Vec<(String, String)> {
     let fits = |branch: &&String| {
         branch.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte)) && branch.len() < 100
     };
-    let tag = facts.versions.tag.as_ref().map_or("v{version}", |(pattern, _)| pattern.as_str());
-    let tags = match tag.split_once('{') {
-        Some(("", _)) => "[0-9]*".to_owned(),
-        Some((start, _)) => format!("{start}*"),
-        None => "v*".to_owned(),
-    };
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/*[]+".contains(&byte);
+    // Tags without a beginning are told from words by their first digit.
+    let (release, nightly) = declared(drafts);
+    let release = release.map(|release| match release.tags.as_str() {
+        "*" => ReleaseFacts { tags: "[0-9]*".to_owned(), ..release },
+        _ => release,
+    });
+    let is_plain = |tags: &str| tags.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/*[]+".contains(&byte));
     let made = generate(&WorkflowFacts {
         command: command.clone(),
-        setup: "$/.github/actions/setup".to_owned(),
         branch: facts.git.branch.as_ref().filter(fits).cloned().unwrap_or_else(|| "main".to_owned()),
-        duration: "10m".to_owned(),
-        tags: tags.bytes().all(is_plain).then_some(tags),
+        release: release.filter(|release| is_plain(&release.tags)),
+        nightly,
+        ..WorkflowFacts::default()
     });
     let mut files = vec![(SETUP.to_owned(), setup(project, &command))];
     files.extend(made.into_iter().map(|(path, text)| (path.display().to_string(), text)));
     files
+}
+
+/// What the declarations that are written say; nothing if one of them is not valid, which init cannot have written.
+fn declared(drafts: &[Drafted]) -> (Option<ReleaseFacts>, NightlyFacts) {
+    let text = |file: &str| drafts.iter().find(|draft| draft.file == file).map(|draft| draft.text.as_str());
+    let release = text(release::FILE).and_then(|text| Release::parse(text, Path::new(release::FILE)).ok());
+    let images = text(images::FILE).and_then(|text| Images::parse(text, Path::new(images::FILE)).ok());
+    match release {
+        Some(release) => facts_of(&release, images.as_ref()),
+        None => (None, NightlyFacts::Suites),
+    }
 }
 
 /// The path of a workflow whose own name is taken.

@@ -20,7 +20,7 @@ struct Kind {
 
 /// What is written for a project that has nothing yet.
 const ALL: &str = "ci/jobs.yaml\npackaging/release.yaml\n.github/actions/setup/action.yml\n.github/workflows/ci.yml\n\
-                   .github/workflows/rerun.yml\n.github/workflows/release.yml\n";
+                   .github/workflows/rerun.yml\n.github/workflows/nightly.yml\n.github/workflows/release.yml\n";
 
 const KINDS: &[Kind] = &[
     Kind {
