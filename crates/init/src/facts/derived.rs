@@ -10,7 +10,7 @@ use drydock_base::exec;
 /// A generator that is being drafted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GeneratorDraft {
-    /// Its name.
+    /// The key under `derived`.
     pub name: &'static str,
     /// What was seen, one sentence each.
     pub comments: Vec<String>,

@@ -38,7 +38,7 @@ pub(super) fn files(project: &Project, drafts: &[Drafted]) -> Vec<(String, Strin
     let fits = |branch: &&String| {
         branch.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte)) && branch.len() < 100
     };
-    // Tags without a beginning are told from words by their first digit.
+    // Of tags without a beginning, versions start with a digit.
     let (release, nightly) = declared(drafts);
     let release = release.map(|release| match release.tags.as_str() {
         "*" => ReleaseFacts { tags: "[0-9]*".to_owned(), ..release },
@@ -93,11 +93,10 @@ fn setup(project: &Project, command: &str) -> String {
         packages.join(" \\\n          ")
     ));
     if project.member.is_none() {
-        let install = match project.source.install() {
-            Some(words) => exec::paste(&[vec!["cargo".to_owned()], words].concat()),
-            // What was built from a directory of this machine has no address that a runner could use.
-            None => format!("cargo install --locked --version ={} drydock", env!("CARGO_PKG_VERSION")),
-        };
+        // What was built from a directory of this machine has no address that a runner could use.
+        let registry = Source::Registry(env!("CARGO_PKG_VERSION").to_owned());
+        let words = project.source.install().or_else(|| registry.install()).unwrap_or_default();
+        let install = exec::paste(&[vec!["cargo".to_owned()], words].concat());
         text.push_str(&format!("    - name: Install Drydock\n      shell: bash\n      run: {install}\n"));
     }
     text.push_str(&format!(

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_told_from_other_numbers() {
+    fn versions_differ_from_other_numbers() {
         let found = |line| suspicious(line).map(|found| format!("{} {}", found.name, found.number)).collect::<Vec<_>>();
         for (line, expected) in [
             ("#define ZLIB_VERSION \"1.2.13\"", "ZLIB 1.2.13"),
