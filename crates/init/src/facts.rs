@@ -134,7 +134,7 @@ impl Facts {
             release_scripts,
             git: git.clone(),
             name,
-            valgrind: valgrind::find(tree),
+            valgrind: ValgrindFacts { preload: valgrind::preload(tree), ..valgrind::find(tree) },
             versions,
             packages: packages::find(tree),
             workflows: packages::workflows(tree).map(str::to_owned).collect(),

@@ -89,11 +89,11 @@ pub(super) fn find(tree: &Tree) -> ValgrindFacts {
             }
         }
     }
-    facts.preload = preload(tree);
     facts
 }
 
-fn preload(tree: &Tree) -> Option<Saw> {
+/// Where a library is preloaded into programs.
+pub(super) fn preload(tree: &Tree) -> Option<Saw> {
     let kinds = [
         ".sh", ".mk", ".am", ".in", ".py", ".c", ".cc", ".cpp", ".pl", ".t", ".test", ".exp", ".bats", "Makefile",
         ".txt",

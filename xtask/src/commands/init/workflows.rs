@@ -83,26 +83,19 @@ fn setup(project: &Project, command: &str) -> String {
     let mut packages: Vec<&str> = programs.chain(facts.packages.iter().map(|package| package.name.as_str())).collect();
     packages.sort_unstable();
     packages.dedup();
-    let mut text = String::from(
-        "# Written by init. Puts Drydock and the packages of this project on a runner.\nname: Set up\n\
-         description: Puts Drydock and the packages of this project on a runner\nruns:\n  using: composite\n  steps:\n",
-    );
-    text.push_str(&format!(
-        "    - name: Install the packages that the project names\n      shell: bash\n      run: |\n        \
-         sudo apt-get update\n        sudo apt-get install --yes --no-install-recommends \\\n          {}\n",
-        packages.join(" \\\n          ")
-    ));
-    if project.member.is_none() {
-        // What was built from a directory of this machine has no address that a runner could use.
-        let registry = Source::Registry(env!("CARGO_PKG_VERSION").to_owned());
-        let words = project.source.install().or_else(|| registry.install()).unwrap_or_default();
-        let install = exec::paste(&[vec!["cargo".to_owned()], words].concat());
-        text.push_str(&format!("    - name: Install Drydock\n      shell: bash\n      run: {install}\n"));
+    // What was built from a directory of this machine has no address that a runner could use.
+    let registry = Source::Registry(env!("CARGO_PKG_VERSION").to_owned());
+    let words = project.source.install().or_else(|| registry.install()).unwrap_or_default();
+    let install = exec::paste(&[vec!["cargo".to_owned()], words].concat());
+    let mut text = include_str!("templates/action.yml").to_owned();
+    // A package of the project needs no installation.
+    match (text.split_once("#[INSTALL\n"), text.split_once("#]\n")) {
+        (Some((before, _)), Some((_, after))) if project.member.is_some() => text = format!("{before}{after}"),
+        _ => text = text.replace("#[INSTALL\n", "").replace("#]\n", ""),
     }
-    text.push_str(&format!(
-        "    - name: Install what Drydock needs\n      shell: bash\n      run: {command} doctor ci --install\n"
-    ));
-    text
+    let own =
+        [("@PACKAGES@", packages.join(" \\\n          ")), ("@INSTALL@", install), ("@DRYDOCK@", command.to_owned())];
+    own.iter().fold(text, |text, (name, value)| text.replace(name, value))
 }
 
 /// A note for a Drydock that only this machine has.
