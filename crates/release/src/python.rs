@@ -44,7 +44,8 @@ pub(crate) fn build(
     let script = scratch.path().join("build.py");
     fs::write(&script, BUILD).with_context(|| format!("cannot write {}", script.display()))?;
     let generators = packages.iter().map(|package| generator(&script, package, identity.version.as_str()));
-    let derived = derive::run(tree, &generators.collect::<anyhow::Result<Vec<_>>>()?, watch)?;
+    let project = identity.release.name.as_str();
+    let derived = derive::run(tree, project, &generators.collect::<anyhow::Result<Vec<_>>>()?, watch)?;
     let mut files: BTreeMap<String, Vec<ArchiveEntry>> = BTreeMap::new();
     for entry in derived.entries {
         let (name, entry) = content(entry)?;
