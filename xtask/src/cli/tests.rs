@@ -18,7 +18,7 @@ fn the_help_of_every_command_lists_the_exit_codes() {
 }
 
 /// Commands without `--format`, and what a script reads instead.
-const OTHERWISE: [(&str, &str); 21] = [
+const OTHERWISE: [(&str, &str); 25] = [
     ("demo", "its table is for people"),
     ("check", "its exit code"),
     ("init", "the paths on standard output"),
@@ -33,6 +33,10 @@ const OTHERWISE: [(&str, &str); 21] = [
     ("ci massif baseline", "the file that it writes"),
     ("deb build", "the directory on standard output"),
     ("deb upload", "`deb status --format json`"),
+    ("release bump", "the files that it writes"),
+    ("release notes", "Markdown"),
+    ("release hotfix", "the branch that it makes"),
+    ("release guide", "Markdown"),
     ("docker nightly", "oci/IMAGE/build.json"),
     ("workflows", "its subcommands"),
     ("workflows write", "the paths on standard output"),
