@@ -3,6 +3,7 @@
 //! It asks nothing, follows no link, runs nothing of the project, and never replaces a file. What it writes has passed the check
 //! of the command that reads it.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{self, Place};
@@ -80,7 +81,10 @@ impl cli::Init {
                     State::Outdated => paths::write_atomically(&directory.join(file), text.as_bytes())?,
                     State::Same | State::Different => continue,
                 }
-                output::out(format_args!("{file}"));
+                // On a terminal, the messages below name it.
+                if !std::io::stdout().is_terminal() {
+                    output::out(format_args!("{file}"));
+                }
             }
         }
         tell(&wanted.of(&facts, self.deb), &drafts, self.dry_run);

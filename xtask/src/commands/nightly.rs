@@ -59,6 +59,7 @@ impl cli::Nightly {
             next: self.next,
             force: self.force,
             publish: !self.no_publish,
+            is_unpacked: self.unpack.is_some(),
             threads: threads(self.threads),
             engines: self.engine.kinds(),
             proof: self.proof.environment(ctx.state.root()),

@@ -189,8 +189,12 @@ fn has_same_inputs(nightly: &NightlyBuild, image: &Image, record: &BuildRecord) 
         .map(|series| nightly.release.directory().join("deb/proof").join(series))
         .collect();
     record.inputs.iter().all(|input| {
-        let mut all = directories.iter().map(|directory| directory.join(&input.name)).chain(files.iter().cloned());
-        all.any(|file| Checksum::from_file(&file).is_ok_and(|(sum, size)| (sum, size) == (input.sha256, input.size)))
+        let all = directories.iter().map(|directory| directory.join(&input.name)).chain(files.iter().cloned());
+        let here: Vec<PathBuf> = all.filter(|file| file.exists()).collect();
+        let is_same = |file: &PathBuf| {
+            Checksum::from_file(file).is_ok_and(|(sum, size)| (sum, size) == (input.sha256, input.size))
+        };
+        here.iter().any(is_same) || here.is_empty() && nightly.options.is_unpacked
     })
 }
 

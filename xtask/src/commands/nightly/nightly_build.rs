@@ -24,6 +24,8 @@ pub(super) struct Options {
     pub(super) force: bool,
     /// Whether to publish what was built and proved.
     pub(super) publish: bool,
+    /// Whether another machine built it, so that what images were made of may not be here.
+    pub(super) is_unpacked: bool,
     pub(super) threads: u32,
     /// The engines to try for Dockerfiles, in this order.
     pub(super) engines: &'static [EngineKind],

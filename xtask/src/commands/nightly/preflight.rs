@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::build;
 use super::nightly_build::NightlyBuild;
 use crate::tools::{self, Purpose};
 use drydock_base::exec;
@@ -94,10 +95,14 @@ fn inputs(nightly: &NightlyBuild, image: &Image) -> Option<Finding> {
         ),
         From::Archive { path, .. } => {
             let missing = image.platforms.iter().find_map(|platform| {
-                let name = super::build::archive_path(path, &nightly.release.version, *platform);
+                let name = build::archive_path(path, &nightly.release.version, *platform);
                 (!nightly.ctx().declarations.project.join(&name).is_file()).then_some(name)
             });
+            let is_built = || build::images_done(nightly).is_ok_and(|done| done.is_some());
             match missing {
+                Some(_) if nightly.options.is_unpacked && is_built() => {
+                    Some(Finding::good(what, "not needed: the image is built"))
+                }
                 Some(name) => bad(format!("{name} does not exist"), "build it first"),
                 None => Some(Finding::good(what, "found")),
             }
