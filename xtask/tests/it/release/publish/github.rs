@@ -84,6 +84,31 @@ fn a_release_on_github_is_a_draft_until_everything_is_there() {
 }
 
 #[test]
+fn a_draft_is_filled_without_asking_other_targets_and_stays_one() {
+    let targets = "- {rsync: {to: \"rsync://127.0.0.1:1/m/{version}\"}}\n- {github: {repository: o/r}}\n";
+    let Some(mut release) = Release::new(1, targets) else { return };
+    let forge = StandIn::start("o/r", TOKEN).unwrap();
+    release.github = Some(forge.address.clone());
+    forge.state().tags.insert("v1.1".into(), release.object("v1.1"));
+    release.sign("alice");
+    let mut changes = 0;
+    for _ in 0..2 {
+        let said = release.publish(&["--draft"]);
+        assert_eq!(said.code(), 0, "{}", said.transcript());
+        release.check_github(&forge.state(), true);
+        let before = std::mem::replace(&mut changes, forge.state().changes.len());
+        assert!(before == 0 || before == changes, "nothing is done again: {}", said.transcript());
+    }
+    // The whole publication asks the mirror, which is out of reach.
+    release.refused(8, &["127.0.0.1"]);
+    release.check_github(&forge.state(), true);
+    // Files of another release of the same name do not become a part of the draft.
+    forge.state().releases[0].assets.insert("p-1.1.zip".into(), (9, Some(b"evil".to_vec())));
+    let said = release.publish(&["--draft"]);
+    assert!(said.code() == 7 && said.transcript().contains("p-1.1.zip"), "{}", said.transcript());
+}
+
+#[test]
 fn whatever_github_answers_there_is_one_whole_release() {
     let Some(mut release) = Release::new(1, "- {github: {repository: o/r}}\n") else { return };
     let forge = StandIn::start("o/r", TOKEN).unwrap();
