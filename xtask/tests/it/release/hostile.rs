@@ -93,7 +93,7 @@ fn hostile_files_get_clear_errors() {
     check(
         "an artifact that escapes",
         &anew("sed -i 's,\"p-1.0.zip\",\"../p-1.0.zip\",' release.json"),
-        "invalid archive name",
+        "invalid artifact name",
     );
 }
 
