@@ -83,8 +83,11 @@ fn three_lines_are_an_xtask() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         name.starts_with("libdrydock-") && name.ends_with(".rlib")
     };
-    // The newest: older ones are of other versions.
-    let newest = libraries.filter(is_library).max_by_key(|path| fs::metadata(path).unwrap().modified().unwrap());
+    // The newest that was whole when this test was built: older ones are of other versions, and another cargo may just be writing
+    // newer ones.
+    let modified = |path: &PathBuf| fs::metadata(path).unwrap().modified().unwrap();
+    let own = modified(&std::env::current_exe().unwrap());
+    let newest = libraries.filter(is_library).filter(|path| modified(path) <= own).max_by_key(modified);
     let Some(library) = newest else {
         skip("the library is not beside the program under test");
         return;

@@ -214,6 +214,11 @@ impl Running {
         kill_process(Pid::from_child(&self.child), Signal::KILL)
     }
 
+    /// Whether `xtask` has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Asks until there is an answer, or `xtask` has ended.
     pub(crate) fn wait_for<T>(&mut self, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
         wait_for(limit, || match ask() {

@@ -212,7 +212,9 @@ fn a_workflow_is_executed_and_its_second_attempt_runs_only_what_failed() {
     }
     let (passed, output) = world.attempt(1, "drydock-shard-2-1");
     assert!(!passed && failed(&output) == ["gate", "merge"], "{output}");
-    assert!(output.contains("no result of shard 2/3 (hosted)"), "{output}");
+    // What it uploaded while it ran may have come before it ended.
+    let is_missing = output.contains("no result of shard 2/3 (hosted)");
+    assert!(is_missing || output.contains("its machine was lost (a lost runner)"), "{output}");
 }
 
 /// One job waits for a file; the other shard ends at once.

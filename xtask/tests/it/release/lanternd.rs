@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::{Finished, git, need_tools, text, xtask_binary};
 
@@ -111,13 +112,22 @@ fn a_killed_build_leaves_no_partial_artifact() {
     // It gets only the time that this test does not take, so it is caught in the middle.
     let behind = ["nice", "-n", "19", "sh", "-c", "exec {call}"];
     let mut running = project.xtask(&["release", "build"]).through(&behind).spawn();
-    let part = running.wait_for(Duration::from_secs(60), || {
-        fs::read_dir(&dist)
-            .ok()?
-            .flatten()
-            .find(|entry| entry.file_name().to_string_lossy().starts_with(".drydock-scratch-"))
-    });
-    assert!(part.is_some(), "the build never began to write");
+    // Often: between the first byte and the first whole archive are tenths of a second.
+    let began = Instant::now();
+    let writes = || {
+        let mut entries = fs::read_dir(&dist).into_iter().flatten().flatten();
+        // With its lock and a file: until it is locked, the next call takes it for one that is just being made.
+        entries.any(|entry| {
+            entry.file_name().to_string_lossy().starts_with(".drydock-scratch-")
+                && fs::read_dir(entry.path()).is_ok_and(|files| files.count() >= 2)
+        })
+    };
+    let mut is_writing = writes();
+    while !is_writing && running.is_running() && began.elapsed() < Duration::from_secs(600) {
+        thread::sleep(Duration::from_millis(1));
+        is_writing = writes();
+    }
+    assert!(is_writing, "the build never began to write");
     running.kill().unwrap();
     let killed = running.wait();
     assert_eq!(killed.code(), -9, "{}", killed.transcript());
