@@ -1,6 +1,6 @@
 //! `cargo xtask check`: the checks that every change must pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 
@@ -81,12 +81,66 @@ fn tests(root: &Path) -> anyhow::Result<Exit> {
         .context("cannot run cargo")?;
     let passed_on = pass_on(&mut running)?;
     let succeeded = running.try_wait()?.is_some_and(|output| output.status.success());
-    let summary = Summary::new(&passed_on, &std::fs::read_to_string(notes.path())?);
+    let again = if succeeded { BTreeSet::new() } else { again(root, &failed(&passed_on), notes.path())? };
+    let summary = Summary::new(&passed_on, &again, &std::fs::read_to_string(notes.path())?);
     output::out(format_args!("\n{summary}"));
-    if succeeded {
+    // Without a test that failed it was the build, or a test binary that was killed: nothing excuses that.
+    if succeeded || summary.failed == 0 && !again.is_empty() && is_whole(&passed_on) {
         return Ok(Exit::Success);
     }
     Err(Failure::rejected("tests failed; repeat one with `cargo test --workspace NAME`"))
+}
+
+/// More tests that failed are not run again: then the change is broken, not the machine busy.
+const MOST_AGAIN: usize = 3;
+
+/// The names of the tests that failed. The harness lists them, indented, between a heading and the summary of the binary.
+fn failed(output: &str) -> BTreeSet<String> {
+    let lines: Vec<&str> = output.lines().collect();
+    let ends = lines.iter().enumerate().filter(|(_, line)| line.starts_with("test result: FAILED"));
+    let names = ends.flat_map(|(end, _)| {
+        let before = lines.iter().take(end).rev().skip_while(|line| line.is_empty());
+        before.map_while(|line| line.strip_prefix("    "))
+    });
+    names.map(str::to_owned).collect()
+}
+
+/// `true` if every test binary that began to run tests came to its summary.
+fn is_whole(output: &str) -> bool {
+    let (mut begun, mut ended, mut is_output_of_tests) = (0, 0, false);
+    for line in output.lines() {
+        if line.starts_with("test result: ") {
+            (ended, is_output_of_tests) = (ended + 1, false);
+        } else if line == "failures:" {
+            is_output_of_tests = true;
+        } else if !is_output_of_tests && line.starts_with("running ") && line.trim_end_matches('s').ends_with(" test") {
+            begun += 1;
+        }
+    }
+    begun == ended
+}
+
+/// Runs tests that failed once more, each alone; returns those that pass then. What fails only beside other tests is
+/// flaky: it is reported, as `ci` reports it, and to be fixed, but it says nothing about a change.
+fn again(root: &Path, failed: &BTreeSet<String>, notes: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let mut passed = BTreeSet::new();
+    if failed.len() > MOST_AGAIN {
+        return Ok(passed);
+    }
+    for name in failed {
+        let words = ["test", "--workspace", "--quiet", "--no-fail-fast", "--", "--exact", name, "--test-threads", "1"];
+        output::announce(format_args!("again, alone: cargo {}", words.join(" ")));
+        let command = duct::cmd("cargo", words).dir(root).env(SKIPS, notes).stdin_null().stderr_to_stdout().unchecked();
+        let finished = command.stdout_capture().run().context("cannot run cargo")?;
+        let said = String::from_utf8_lossy(&finished.stdout);
+        // A name that selects nothing would pass too.
+        if finished.status.success() && said.lines().any(|line| line.starts_with("test result: ok. 1 passed")) {
+            passed.insert(name.clone());
+        } else {
+            output::announce(format_args!("{said}"));
+        }
+    }
+    Ok(passed)
 }
 
 /// Copies to standard output until the end, dot by dot, and returns all of it.
@@ -108,16 +162,19 @@ fn pass_on(source: &mut impl io::Read) -> anyhow::Result<String> {
 }
 
 /// The tests of all binaries.
-struct Summary {
+struct Summary<'s> {
     passed: usize,
     failed: usize,
+    /// The tests that failed first, and passed when they ran again, alone. They count as passed.
+    flaky: &'s BTreeSet<String>,
     /// The reasons of each test that skipped itself or a part of itself.
     skipped: BTreeMap<String, Vec<String>>,
 }
 
-impl Summary {
-    /// `output` holds the summaries of the test harness, `notes` the lines of [`SKIPS`].
-    fn new(output: &str, notes: &str) -> Summary {
+impl<'s> Summary<'s> {
+    /// `output` holds the summaries of the test harness, `flaky` the tests that passed when run again, `notes` the lines of
+    /// [`SKIPS`].
+    fn new(output: &str, flaky: &'s BTreeSet<String>, notes: &str) -> Summary<'s> {
         let count = |word: &str| -> usize {
             let lines = output.lines().filter(|line| line.starts_with("test result: "));
             let counts =
@@ -132,13 +189,18 @@ impl Summary {
             }
         }
         // The harness names only the tests that failed, each on a line of its own.
-        skipped.retain(|test, _| !output.lines().any(|line| line.trim() == test));
+        skipped.retain(|test, _| flaky.contains(test) || !output.lines().any(|line| line.trim() == test));
         // A test that skips itself returns early, and the harness counts it as passed.
-        Summary { passed: count(" passed").saturating_sub(skipped.len()), failed: count(" failed"), skipped }
+        Summary {
+            passed: (count(" passed") + flaky.len()).saturating_sub(skipped.len()),
+            failed: count(" failed").saturating_sub(flaky.len()),
+            flaky,
+            skipped,
+        }
     }
 }
 
-impl std::fmt::Display for Summary {
+impl std::fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.skipped.is_empty() {
             writeln!(f, "nothing was skipped")?;
@@ -150,6 +212,10 @@ impl std::fmt::Display for Summary {
                 }
             }
         }
+        if !self.flaky.is_empty() {
+            writeln!(f, "flaky: failed, and passed when run again, alone; please fix them:")?;
+            self.flaky.iter().try_for_each(|test| writeln!(f, "  {test}"))?;
+        }
         // As the test harness words it, so that a CI system which reads the last line understands it.
         let result = if self.failed == 0 { "ok" } else { "FAILED" };
         let skipped = self.skipped.len();
@@ -159,7 +225,7 @@ impl std::fmt::Display for Summary {
 
 #[cfg(test)]
 mod tests {
-    use super::Summary;
+    use super::{BTreeSet, Summary, again, failed, is_whole};
 
     const OUTPUT: &str = "\nrunning 3 tests\n...\n\
         failures:\n    runs::broken\n\n\
@@ -171,13 +237,52 @@ mod tests {
     fn what_was_skipped_is_listed_and_does_not_count_as_passed() {
         let notes = "deaths::matrix\tno v1\nhtml::opens\tno chromium\ndeaths::matrix\tno v1\ndeaths::matrix\tno mount\n\
                      runs::broken\tno tool\n";
-        let shown = Summary::new(OUTPUT, notes).to_string();
+        let shown = Summary::new(OUTPUT, &BTreeSet::new(), notes).to_string();
         let right = "skipped, wholly or in part:\n  deaths::matrix: no v1\n  deaths::matrix: no mount\n  \
                      html::opens: no chromium\ntest result: FAILED. 3 passed; 1 failed; 2 ignored";
         assert_eq!(shown, right);
         let all = "nothing was skipped\ntest result: FAILED. 5 passed; 1 failed; 0 ignored";
-        assert_eq!(Summary::new(OUTPUT, "").to_string(), all);
+        assert_eq!(Summary::new(OUTPUT, &BTreeSet::new(), "").to_string(), all);
         let fine = OUTPUT.replace("1 failed; 1", "0 failed; 1");
-        assert!(Summary::new(&fine, "").to_string().ends_with("test result: ok. 5 passed; 0 failed; 0 ignored"));
+        assert!(
+            Summary::new(&fine, &BTreeSet::new(), "")
+                .to_string()
+                .ends_with("test result: ok. 5 passed; 0 failed; 0 ignored")
+        );
+    }
+
+    #[test]
+    fn what_passes_when_run_again_is_flaky_and_told() {
+        assert_eq!(failed(OUTPUT), BTreeSet::new());
+        let output = "running 2 tests\nF.\nfailures:\n\n---- a::b stdout ----\nrunning 7 tests\n    failures:\n    x\n\n\n\
+             failures:\n    a::b\n    a::c\n\ntest result: FAILED. 0 passed; 2 failed; 0 ignored; finished in 0s\n";
+        let two = BTreeSet::from(["a::b".to_owned(), "a::c".to_owned()]);
+        assert_eq!(failed(output), two);
+        let shown = Summary::new(output, &two, "a::c\tno tool\n").to_string();
+        let right = "skipped, wholly or in part:\n  a::c: no tool\n\
+                     flaky: failed, and passed when run again, alone; please fix them:\n  a::b\n  a::c\n\
+                     test result: ok. 1 passed; 0 failed; 1 ignored";
+        assert_eq!(shown, right);
+        let one = BTreeSet::from(["a::b".to_owned()]);
+        assert!(Summary::new(output, &one, "").to_string().ends_with("FAILED. 1 passed; 1 failed; 0 ignored"));
+
+        // A binary that was killed has no summary, and no test that could be run again.
+        assert!(is_whole(output) && is_whole(OUTPUT));
+        assert!(!is_whole(&format!("{output}\nrunning 1 test\n")));
+    }
+
+    /// With cargo itself: a test that passes alone, one that fails again, and one that there is not.
+    #[test]
+    fn only_what_passes_alone_is_flaky() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| std::fs::write(root.path().join(path), text).unwrap();
+        write("Cargo.toml", "[package]\nname = \"moody\"\nedition = \"2021\"\n[lib]\npath = \"lib.rs\"\n[workspace]\n");
+        write("lib.rs", "#[test] fn passes() {}\n#[test] fn passes_not() { panic!() }\n");
+        write("notes", "");
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
+        let run = |failed: &[&str]| again(root.path(), &names(failed), &root.path().join("notes")).unwrap();
+        assert_eq!(run(&["passes", "passes_not", "absent"]), names(&["passes"]));
+        // So many do not fail by chance.
+        assert_eq!(run(&["passes", "passes_not", "absent", "fourth"]), names(&[]));
     }
 }

@@ -113,6 +113,8 @@ struct Clue {
     test: usize,
     how: How,
     among: Vec<usize>,
+    /// After so many runs without a failure the cause is hardly among those that ran: what failed rarely is tried often.
+    runs: u32,
 }
 
 /// The search.
@@ -135,6 +137,8 @@ macro_rules! within {
         }
     };
 }
+
+mod narrow;
 
 impl<'l, L: Laboratory> Search<'l, L> {
     /// A search with this many rounds of everything.
@@ -164,6 +168,7 @@ impl<'l, L: Laboratory> Search<'l, L> {
                 test: *test,
                 how: How::Beside,
                 among: beside(&seen, *test),
+                runs: self.rounds,
             }));
         }
         if self.orders {
@@ -175,7 +180,7 @@ impl<'l, L: Laboratory> Search<'l, L> {
             for (at, test) in order.iter().enumerate().filter(|(_, test)| seen.ran.contains_key(test)) {
                 let before = order[..at].to_vec();
                 if seen.failed.contains(test) {
-                    clues.push(Clue { test: *test, how: How::After, among: before });
+                    clues.push(Clue { test: *test, how: How::After, among: before, runs: self.rounds });
                 } else {
                     passed.entry(*test).or_insert(before);
                 }
@@ -228,7 +233,7 @@ impl<'l, L: Laboratory> Search<'l, L> {
         if apart.failed == apart.runs {
             match passed {
                 Some(before) if self.orders && !before.is_empty() => {
-                    let clue = Clue { test, how: How::Needs, among: before.clone() };
+                    let clue = Clue { test, how: How::Needs, among: before.clone(), runs: self.rounds };
                     within!(self.resolve(&clue, apart)?);
                 }
                 Some(_) | None => self.found.failing.push(test),
@@ -244,13 +249,17 @@ impl<'l, L: Laboratory> Search<'l, L> {
         for how in [How::After, How::Beside] {
             let own: Vec<&Clue> = clues.iter().filter(|clue| clue.how == how).collect();
             let Some(first) = own.first() else { continue };
+            let runs = match how {
+                How::Beside => self.enough(own.len()),
+                How::After | How::Needs => self.rounds,
+            };
             let often: BTreeSet<usize> =
                 first.among.iter().filter(|other| own.iter().all(|clue| clue.among.contains(other))).copied().collect();
             let all: BTreeSet<usize> = own.iter().flat_map(|clue| clue.among.iter().copied()).collect();
             let sets = if often == all { vec![all] } else { vec![often, all] };
             for among in sets.into_iter().map(|set| set.into_iter().collect::<Vec<_>>()) {
                 if !self.is_explained(test) && !among.is_empty() && (how == How::Beside || self.orders) {
-                    within!(self.resolve(&Clue { test, how, among }, apart)?);
+                    within!(self.resolve(&Clue { test, how, among, runs }, apart)?);
                 }
             }
         }
@@ -259,6 +268,14 @@ impl<'l, L: Laboratory> Search<'l, L> {
             self.found.unresolved.push((test, among.into_iter().collect()));
         }
         Ok(Some(()))
+    }
+
+    /// The runs among which what failed this often in all rounds fails again, but for a chance of [`CHANCE`].
+    fn enough(&self, failures: usize) -> u32 {
+        let passes = 1.0 - failures as f64 / f64::from(self.rounds);
+        let runs = (CHANCE.ln() / passes.ln()).ceil();
+        // Always failing makes this 0; the conversion saturates.
+        (runs as u32).clamp(self.rounds, self.rounds * MOST_REPEATS)
     }
 
     /// Narrows a clue down to the fewest tests that are needed.
@@ -277,78 +294,6 @@ impl<'l, L: Laboratory> Search<'l, L> {
         Ok(Some(()))
     }
 
-    /// Whether the test is disturbed with all of these, in one of several runs.
-    fn disturbs(&mut self, clue: &Clue, others: &[usize]) -> Result<Option<bool>, L::Error> {
-        for _ in 0..self.rounds {
-            if within!(self.once(clue, others, false)?) {
-                return Ok(Some(true));
-            }
-        }
-        Ok(Some(false))
-    }
-
-    /// Whether the test is disturbed in one run.
-    fn once(&mut self, clue: &Clue, others: &[usize], traced: bool) -> Result<Option<bool>, L::Error> {
-        Ok(Some(!within!(self.disturbed(clue, others, traced)?).is_empty()))
-    }
-
-    /// The tests that are disturbed in one run: the test of the clue, and of tests that run at the same time also the others
-    /// that do not fail by themselves.
-    fn disturbed(&mut self, clue: &Clue, others: &[usize], traced: bool) -> Result<Option<Vec<usize>>, L::Error> {
-        let arrangement = if clue.how == How::Beside { Arrangement::Together } else { Arrangement::InOrder };
-        let tests: Vec<usize> = match arrangement {
-            Arrangement::Together => std::iter::once(clue.test).chain(others.iter().copied()).collect(),
-            Arrangement::InOrder => others.iter().copied().chain([clue.test]).collect(),
-        };
-        let seen = within!(self.trial(&tests, arrangement, traced)?);
-        let mut disturbed = Vec::new();
-        let failed = seen.failed.contains(&clue.test);
-        if seen.ran.contains_key(&clue.test) && failed != (clue.how == How::Needs) {
-            disturbed.push(clue.test);
-        }
-        // Of a pair, now one fails and now the other.
-        if let (How::Beside, [other]) = (clue.how, others) {
-            if seen.failed.contains(other) && within!(self.alone(*other, self.rounds)?).failed == 0 {
-                disturbed.push(*other);
-            }
-        }
-        Ok(Some(disturbed))
-    }
-
-    /// The smallest set with which the test is still disturbed (delta debugging); `None` if it is not with the whole.
-    fn narrow(&mut self, clue: &Clue, whole: Vec<usize>) -> Result<Option<Option<Vec<usize>>>, L::Error> {
-        if !within!(self.disturbs(clue, &whole)?) {
-            return Ok(Some(None));
-        }
-        let (mut set, mut parts) = (whole, 2);
-        while set.len() > 1 {
-            let size = set.len().div_ceil(parts);
-            let pieces: Vec<Vec<usize>> = set.chunks(size).map(<[usize]>::to_vec).collect();
-            let mut smaller = None;
-            for piece in &pieces {
-                if within!(self.disturbs(clue, piece)?) {
-                    smaller = Some((piece.clone(), 2));
-                    break;
-                }
-            }
-            if smaller.is_none() && pieces.len() > 2 {
-                for piece in &pieces {
-                    let rest: Vec<usize> = set.iter().filter(|test| !piece.contains(test)).copied().collect();
-                    if within!(self.disturbs(clue, &rest)?) {
-                        smaller = Some((rest, pieces.len() - 1));
-                        break;
-                    }
-                }
-            }
-            match smaller {
-                Some((piece, next)) => (set, parts) = (piece, next),
-                None if parts >= set.len() => break,
-                None => parts = (parts * 2).min(set.len()),
-            }
-        }
-        Ok(Some(Some(set)))
-    }
-
     /// Repeats the test with these others until what is seen is hardly chance, and records it then.
     fn accuse(&mut self, clue: &Clue, others: Vec<usize>, apart: Count) -> Result<Option<bool>, L::Error> {
         let (mut together, mut apart) = (Count::default(), apart);
@@ -359,7 +304,7 @@ impl<'l, L: Laboratory> Search<'l, L> {
             let disturbed = within!(self.disturbed(clue, &others, traced)?);
             together.add(!disturbed.is_empty());
             disturbed.iter().for_each(|test| *failures.entry(*test).or_default() += 1);
-            if together.failed == 0 && together.runs >= self.rounds || together.runs >= self.rounds * MOST_REPEATS {
+            if together.failed == 0 && together.runs >= clue.runs {
                 return Ok(Some(false));
             }
             if together.failed > 0 && together.failed < together.runs && apart.runs < together.runs * 2 {
@@ -382,6 +327,9 @@ impl<'l, L: Laboratory> Search<'l, L> {
                 }
                 self.found.collisions.push(Collision { test, others, how, together, failures, apart });
                 return Ok(Some(true));
+            }
+            if together.runs >= self.rounds * MOST_REPEATS {
+                return Ok(Some(false));
             }
         }
     }
@@ -418,7 +366,7 @@ impl<'l, L: Laboratory> Search<'l, L> {
                 count.add(!seen.failed.is_empty());
                 if let Some(test) = seen.failed.first().copied() {
                     let other = if test == left { right } else { left };
-                    let clue = Clue { test, how: How::Beside, among: vec![other] };
+                    let clue = Clue { test, how: How::Beside, among: vec![other], runs: self.rounds };
                     self.explain(test, vec![clue], None)?;
                     break;
                 }

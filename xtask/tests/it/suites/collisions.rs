@@ -132,12 +132,17 @@ fn without_strace_collisions_are_found_by_running_alone_and_told_by_the_output()
     if !need_tools(&[("python3", "python3")]) {
         return;
     }
-    // The pair collides only in every other run, and the innocent are many.
-    let sometimes = "n=$(cat turn); echo $((1 - n)) >turn; if test $n = 0; then exec python3 port.py 47813; fi";
-    let mut jobs = vec![("always", "exec python3 port.py 47813"), ("sometimes", sometimes)];
+    // The pair collides only in every other run, and the innocent are many. Then whoever has the port waits for the other,
+    // however slowly a busy machine starts it.
+    let waits = "import atexit, glob, os, time\nown = f'here.{os.getpid()}'\natexit.register(os.unlink, own)\n";
+    let until = "for _ in range(1000):\n    if glob.glob('here.*') == [own]: break\n    time.sleep(0.01)\n";
+    let port = format!("{waits}{}{until}", PORT.replace("0.6", "0.2"));
+    let sometimes =
+        "n=$(cat turn); echo $((1 - n)) >turn; test $n = 1 || exec sh -c \": >here.$$; exec python3 port.py 47813\"";
+    let mut jobs = vec![("always", ": >here.$$; exec python3 port.py 47813"), ("sometimes", sometimes)];
     jobs.extend(["i1", "i2", "i3", "i4", "i5"].map(|name| (name, "sleep 0.3")));
     let project = Project::new()
-        .file("port.py", PORT)
+        .file("port.py", &port)
         .file("turn", "0")
         .file("bin/strace", "#!/bin/sh\nexit 1\n")
         .jobs(&declared(&jobs));

@@ -91,6 +91,9 @@ fn each_kind_of_disturbance_is_narrowed_down_to_its_cause() {
         // Only sometimes, with and without a suspicion.
         (vec![rule(3, &[17], How::Beside, 2)], vec![], vec![(3, vec![17], How::Beside)]),
         (vec![rule(3, &[17], How::Beside, 3)], vec![(3, 17, 3)], vec![(3, vec![17], How::Beside)]),
+        // Once in four rounds: as many runs with one of many would mostly show nothing.
+        (vec![rule(3, &[17], How::Beside, 4)], vec![(3, 17, 3)], vec![(3, vec![17], How::Beside)]),
+        (vec![rule(3, &[17], How::Beside, 4)], vec![], vec![(3, vec![17], How::Beside)]),
         (vec![rule(9, &[2], How::After, 1)], vec![], vec![(9, vec![2], How::After)]),
         (vec![rule(2, &[9], How::After, 1)], vec![], vec![(2, vec![9], How::After)]),
         (vec![rule(9, &[2], How::Needs, 1)], vec![], vec![(9, vec![2], How::Needs)]),
