@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{Finished, Project, RunJson, git, need, text};
 
+mod journal;
 mod trace;
 
 /// A build that all need, twelve items, one that fails until a file `fixed` is there, and one that needs a big machine.
