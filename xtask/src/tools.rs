@@ -7,19 +7,19 @@ use drydock_base::exec;
 /// The commands that need tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Purpose {
-    /// `cargo xtask ci` with jobs under valgrind
+    /// `ci` with jobs under valgrind
     Ci,
-    /// `cargo xtask demo`
+    /// The command `demo`
     Demo,
-    /// `cargo xtask check`
+    /// The command `check`
     Check,
-    /// `cargo xtask release`
+    /// The command `release`
     Release,
-    /// `cargo xtask deb`
+    /// The command `deb`
     Deb,
-    /// `cargo xtask docker`
+    /// The command `docker`
     Docker,
-    /// `cargo xtask nightly` and its workflow: with those of release, deb and docker
+    /// `nightly` and its workflow: also the tools of release, deb and docker
     Nightly,
 }
 

@@ -167,7 +167,7 @@ pub enum FrozenPlanError {
     #[error("the plan has {0} bytes, and no plan has more than {LONGEST}")]
     TooLong(u64),
     /// It is not a plan of this version.
-    #[error("not a plan for shards of this version of Drydock")]
+    #[error("not a plan for shards of this version of Drydock; make the plan again")]
     Invalid(#[from] serde_json::Error),
     /// It contradicts itself.
     #[error("the plan is inconsistent: {0}")]

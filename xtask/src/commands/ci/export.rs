@@ -139,5 +139,5 @@ pub(super) fn import(state: &State, file: &Path) -> anyhow::Result<RunDir> {
             return Ok(dir);
         }
     }
-    Err(Failure::infrastructure("there is no name for the run"))
+    Err(Failure::infrastructure("no directory name is free for the run; remove old runs from the state directory"))
 }

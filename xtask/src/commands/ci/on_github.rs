@@ -58,7 +58,7 @@ impl Remote {
         };
         if settings.token.is_none() {
             return Err(Failure::missing(
-                "GitHub wants a token: set GH_TOKEN to one that may read Actions of the repository, and write for reruns",
+                "GitHub requires a token: set GH_TOKEN to one that may read Actions of the repository (for reruns, also write)",
             ));
         }
         let api = Api::new(settings, repository, |line| output::err(line))?;

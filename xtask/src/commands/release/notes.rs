@@ -68,7 +68,7 @@ pub(super) fn collect(
     }
     let earlier = match since {
         Some(tag) => {
-            let missing = || Failure::usage(format!("{tag} names no commit"));
+            let missing = || Failure::usage(format!("{tag} names no commit; give --since a tag or a commit"));
             Some(head.repository.resolve(tag, "commit").ok_or_else(missing)?)
         }
         None => last_release(head)?.map(|one| one.commit),

@@ -192,7 +192,7 @@ fn adopt(ctx: &Context, remote: &Remote, from: &Path) -> anyhow::Result<(i64, Pa
             return Ok((began, into.root().to_owned()));
         }
     }
-    Err(Failure::infrastructure("there is no free name for the run"))
+    Err(Failure::infrastructure("no directory name is free for the run; remove old runs from the state directory"))
 }
 
 /// Removes links below a directory: a run has none, and what one leads to is not the run's.

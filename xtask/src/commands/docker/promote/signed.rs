@@ -30,10 +30,9 @@ pub(super) fn sign(release: &PromotedRelease, record: &Promotion, signer: &Signe
         }
     }
     let signature = signer.detach(&text)?;
-    let keyring = release
-        .keyring
-        .as_ref()
-        .ok_or_else(|| Failure::declaration("no `signing.keys` are declared, so the signature cannot be checked"))?;
+    let keyring = release.keyring.as_ref().ok_or_else(|| {
+        Failure::declaration("no `signing` is declared, so the signature cannot be checked; declare the keys")
+    })?;
     let problems = problems(keyring, text.as_bytes(), signature.as_bytes())?;
     if !problems.is_empty() {
         let text = format!("cannot verify the new signature of the record: {}", problems.join(", "));

@@ -78,7 +78,9 @@ impl Publication {
         check::print_failed(&checked.findings);
         let (version, tag) = match checked.version {
             Some((version, Some(tag))) if check::exit(&checked.findings) == Exit::Success => (version, tag),
-            Some((_, None)) => return Err(Failure::usage("only a tagged release can be published")),
+            Some((_, None)) => {
+                return Err(Failure::usage("only a tagged release can be published; sign a tag at the commit"));
+            }
             Some(_) | None => {
                 let check = hint::drydock(&["release", "check"]);
                 return Err(Failure::rejected(format!("nothing was published: see above, and `{check}`")));
@@ -98,7 +100,8 @@ impl Publication {
         let head = DeclaredCommit::resolve(ctx, "HEAD")?;
         let commit = DeclaredCommit::resolve(ctx, &selector.revision)?;
         let (version, tag) = commit.version(&selector.version)?;
-        let tag = tag.ok_or_else(|| Failure::usage("only a tagged release can be published"))?;
+        let tag =
+            tag.ok_or_else(|| Failure::usage("only a tagged release can be published; sign a tag at the commit"))?;
         Publication::open(ctx, &head, commit, version, tag)
     }
 
@@ -111,7 +114,8 @@ impl Publication {
     ) -> anyhow::Result<Publication> {
         let signing = signing_policy(head.declaration.signing.as_ref(), commit.declaration.signing.as_ref());
         let Some(signing) = signing else {
-            let text = "packaging/release.yaml of HEAD declares no `signing`, so nobody's signature counts";
+            let text =
+                "packaging/release.yaml of HEAD declares no `signing`, so nobody's signature counts; declare the keys";
             return Err(Failure::declaration(text));
         };
         let source = format!("{} of the commit {}", signing.keys.display(), head.id.short());

@@ -42,7 +42,7 @@ pub(super) fn get(url: &Url, wanted: &Wanted) -> anyhow::Result<Response> {
             Some(next) if (300..400).contains(&response.status) => {
                 if !wanted.may_leave_origin && !next.same_origin(&url) {
                     return Err(Failure::remote(format!(
-                        "{url} leads to another host, {}; what is there is not what this server has",
+                        "{url} leads to another host, {}, whose files say nothing about this server",
                         next.authority()
                     )));
                 }
