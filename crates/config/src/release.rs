@@ -83,9 +83,9 @@ pub struct Generator {
     pub needs: Vec<String>,
     /// True if the outputs are the same on every machine, so that they are shipped.
     pub host_independent: bool,
-    /// True if the outputs are copies of files from elsewhere, which may contain versions of installed packages.
+    /// True if the outputs are copies of files from elsewhere, which may contain versions of programs and libraries.
     pub copies: bool,
-    /// Texts that the outputs may contain although they look like the version of an installed package.
+    /// Texts that lines of the outputs may contain although they look like a trace of a machine.
     pub allow: Vec<String>,
 }
 

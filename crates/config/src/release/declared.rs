@@ -102,9 +102,9 @@ declaration! {
         /// True if the outputs are the same on every machine. Otherwise they are not shipped, and the build generates them.
         host_independent: bool = true,
         /// True if the outputs are copies of files from elsewhere, such as the sources of crates, whose checksums are among the
-        /// inputs. They are not searched for versions of installed packages.
+        /// inputs. They are not searched for versions of programs and libraries.
         copies: bool = false,
-        /// Texts that the outputs may contain although they look like the version of an installed package.
+        /// Texts that lines of the outputs may contain although they look like a trace of a machine.
         allow: Vec<Text> = Vec::new(),
     }
 }
@@ -134,9 +134,10 @@ declaration! {
 declaration! {
     /// The signers and the required number of signatures.
     pub(in crate) struct SigningDeclaration {
-        /// The directory with the signers' public OpenPGP keys, one per file (`*.asc` or `*.gpg`), relative to the project.
+        /// The directory with the signers' public keys, OpenPGP or SSH, relative to the project. One file is one person, and
+        /// is named after them.
         keys: Text,
-        /// The number of signers that must have signed.
+        /// The number of people who must have signed.
         quorum: Bounded<1, 100> = Bounded(1),
     }
 }
