@@ -98,7 +98,7 @@ impl Keyring {
         files.retain(|file| !is_ignored(&file.name));
         files.sort_by(|a, b| a.name.cmp(&b.name));
         if files.is_empty() {
-            let remedy = "put the public keys of the signers there, one file a person";
+            let remedy = "put the public keys of the signers there, one file per person";
             return Err(Failure::declaration(format!("{shown} has no keys; {remedy}")));
         }
         let mut people: BTreeMap<String, Person> = BTreeMap::new();

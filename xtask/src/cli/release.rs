@@ -146,7 +146,7 @@ pub(crate) struct ReleaseVerify {
     /// Directory of a release, or some of its files [default: the release of HEAD in the state directory]
     #[arg(value_name = "DIR|FILE")]
     pub files: Vec<PathBuf>,
-    /// Directory with the public keys of the signers, one file a person [default: as HEAD of the project declares]
+    /// Directory with the public keys of the signers, one file per person [default: as HEAD of the project declares]
     #[arg(long, value_name = "DIR")]
     pub keys: Option<PathBuf>,
     /// Number of people who must have signed, with --keys [default: 1]

@@ -73,7 +73,7 @@ impl Drop for Uploader {
 
 fn warn(error: &anyhow::Error) {
     output::err(format_args!(
-        "warning: the journal does not leave this machine while jobs run, so its loss would be that of all results: {error:#}"
+        "warning: the journal does not leave this machine while jobs run, so all results are lost if it is: {error:#}"
     ));
 }
 

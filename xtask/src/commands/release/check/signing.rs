@@ -51,7 +51,7 @@ fn quorum(keyring: &Keyring, quorum: u32) -> Finding {
     if usable >= quorum as usize {
         return Finding::good(what, format!("{usable} have valid keys"));
     }
-    let remedy = "add the public keys of more people, one file a person, or lower `signing.quorum`";
+    let remedy = "add the public keys of more people, one file per person, or lower `signing.quorum`";
     Finding::bad(what, format!("only {usable} can, so nobody could ever verify the release"), remedy)
 }
 
