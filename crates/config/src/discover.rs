@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use drydock_base::hint;
+
 /// The declarations, relative to the directory that holds them: any of them makes a project.
 const FILES: [&str; 3] = ["ci/jobs.yaml", "packaging/release.yaml", "docker/images.yaml"];
 
@@ -18,7 +20,7 @@ pub struct Declarations {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
     /// No ancestor holds a declaration.
-    #[error("neither {} nor a directory above it has {}; name the project with --project, or write ci/jobs.yaml as the README shows", .start.display(), list())]
+    #[error("neither {} nor a directory above it has {}; name the project with --project, or let `{}` write them", .start.display(), list(), hint::drydock(&["init"]))]
     Project {
         /// The directory in which the search began.
         start: PathBuf,
@@ -27,7 +29,7 @@ pub enum NotFound {
     #[error("the project {} is not a directory; give the work tree to --project", .0.display())]
     NotADirectory(PathBuf),
     /// `--project` holds no declaration, and there is no `--config`.
-    #[error("the project {} has none of {}; write ci/jobs.yaml as the README shows, or take them from another directory with --config", .0.display(), list())]
+    #[error("the project {} has none of {}; write ci/jobs.yaml as the README shows or with `{}`, or take declarations from another directory with --config", .0.display(), list(), hint::drydock(&["init"]))]
     Undeclared(PathBuf),
     /// `--config` holds no declaration.
     #[error("the directory {} has none of {}, nor any of them without its directory; give a directory with declarations to --config", .0.display(), list())]
@@ -38,7 +40,8 @@ pub enum NotFound {
 }
 
 fn list() -> String {
-    FILES.join(", ")
+    let [jobs, release, images] = FILES;
+    format!("{jobs}, {release} or {images}")
 }
 
 impl Declarations {
