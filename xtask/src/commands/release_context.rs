@@ -96,7 +96,7 @@ impl From<VersionError> for anyhow::Error {
         match error {
             VersionError::Tag(finding) => {
                 let remedy = finding.remedy.unwrap_or_default();
-                Failure::rejected(format!("{}: {}; {remedy}", finding.what, finding.found))
+                Failure::rejected(format!("{}; {remedy}", finding.found))
             }
             VersionError::Other(error) => error,
         }
@@ -119,8 +119,9 @@ impl DeclaredCommit {
         let id = repository.resolve(revision, "commit").ok_or_else(|| {
             let shallow =
                 repository.is_shallow.then(|| format!("; the clone is shallow: `{}`", repository.unshallow()));
-            let shallow = shallow.unwrap_or_default();
-            Failure::usage(format!("{revision} names no commit of {}{shallow}", declarations.project.display()))
+            let unborn = if revision == "HEAD" { "; commit the project first" } else { "" };
+            let why = shallow.as_deref().unwrap_or(unborn);
+            Failure::usage(format!("{revision} names no commit of {}{why}", declarations.project.display()))
         })?;
         let file = declarations.release();
         let text = declared(ctx, &repository, &id, &file)?.ok_or_else(|| undeclared(ctx, &id, &file))?;

@@ -75,7 +75,7 @@ impl cli::ReleaseBump {
         let message = format!("{} {version}", if self.next { "Begin" } else { "Release" });
         let commit = hint::git(&work.root, &["commit", "-a", "-m", &message]);
         let status = hint::drydock(&["release", "status"]);
-        output::out(format_args!("look at it, then `{commit}`; `{status}` says what is next"));
+        output::out(format_args!("look at the changes, then `{commit}`; `{status}` says what is next"));
         Ok(Exit::Success)
     }
 }

@@ -43,7 +43,7 @@ impl DeclaredCommit {
         tags.retain(|(_, tag)| wanted.is_none_or(|wanted| wanted == tag.name));
         if tags.len() > 1 {
             let names: Vec<&str> = tags.iter().map(|(_, tag)| tag.name.as_str()).collect();
-            let found = format!("several do: {}", names.join(", "));
+            let found = format!("several tags name versions: {}", names.join(", "));
             return Err(VersionError::Tag(Finding::bad(TAG_NAMES_VERSION, found, "name one with --tag")));
         }
         if let Some(only) = tags.pop() {
@@ -56,8 +56,8 @@ impl DeclaredCommit {
         let fetch = if self.repository.is_shallow { "git fetch --tags (the clone is shallow), or " } else { "" };
         Err(VersionError::Tag(Finding::bad(
             TAG_NAMES_VERSION,
-            format!("no tag of {commit} is like `{pattern}`"),
-            format!("{fetch}git tag -s {next} {commit}, or --untagged for a trial"),
+            format!("no tag of {commit} matches `{pattern}`"),
+            format!("{fetch}git tag -s {next} {commit}, or pass --untagged for a trial"),
         )))
     }
 
