@@ -1,8 +1,7 @@
 //! Registries: manifests, blobs, tags and referrers, by the OCI distribution specification 1.1.
 //!
 //! All responses are untrusted: sizes and numbers of pages are bounded, digests are always computed, and credentials of one
-//! host are never sent to another. Written on ureq: the client crate that exists has no uploads
-//! that can be resumed, no deletion and no repeats.
+//! host are never sent to another. The client crate that exists has no uploads that can be resumed, no deletion and no repeats.
 
 mod artifacts;
 mod auth;
@@ -11,7 +10,7 @@ mod credentials;
 mod download;
 mod graph;
 mod listing;
-pub(crate) mod pool;
+pub mod pool;
 mod referrers;
 mod tagging;
 mod transfer;
@@ -207,7 +206,7 @@ impl Registry {
         &self.inner.host
     }
 
-    fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &Settings {
         &self.inner.settings
     }
 

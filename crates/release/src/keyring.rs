@@ -61,11 +61,19 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Reads the regular files of a directory.
+    /// The keys in a directory.
     ///
     /// # Errors
-    /// As [`Keyring::new`]; the directory cannot be read.
+    /// As [`Keyring::new`] and [`Keyring::files_in`].
     pub fn from_directory(directory: &Path) -> anyhow::Result<Keyring> {
+        Keyring::new(Keyring::files_in(directory)?, &directory.display().to_string())
+    }
+
+    /// Reads the regular files of a directory with keys.
+    ///
+    /// # Errors
+    /// The directory or a file in it cannot be read.
+    pub fn files_in(directory: &Path) -> anyhow::Result<Vec<KeyFile>> {
         let shown = directory.display();
         let entries = fs::read_dir(directory)
             .map_err(|error| Failure::declaration(format!("no keys in {shown}: {}", exec::plain(&error))))?;
@@ -87,7 +95,7 @@ impl Keyring {
             })?;
             files.push(KeyFile { name, content });
         }
-        Keyring::new(files, &shown.to_string())
+        Ok(files)
     }
 
     /// The keys in these files; messages call their directory `shown`. Hidden files and READMEs are ignored.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::build_record::{self, BuildRecord, RecordError};
 use crate::image::VERSION;
 use crate::model::{Descriptor, ImageConfig, Index, ParsedManifest, PlatformObject};
-use crate::registry::Registry;
+use crate::registry::{FetchedManifest, Registry, pool};
 use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository};
 use drydock_config::release::Version;
@@ -43,12 +43,16 @@ impl Candidate {
             let text = format!("{repository}@{digest} is not an index; Drydock publishes all images as indexes");
             return Err(Failure::rejected(text));
         };
-        let mut platforms = Vec::new();
-        for child in images(&index) {
+        let children: Vec<&Descriptor> = images(&index).collect();
+        let image = |child: &&Descriptor| -> anyhow::Result<PlatformImage> {
             let labels = labels(registry, repository, child.digest)?;
-            platforms.push(PlatformImage { platform: child.platform.clone(), digest: child.digest, labels });
-        }
-        let artifacts = registry.artifacts(repository, &digest, build_record::ARTIFACT_TYPE)?;
+            Ok(PlatformImage { platform: child.platform.clone(), digest: child.digest, labels })
+        };
+        let (platforms, artifacts) = pool::both(
+            || pool::each(&children, registry.settings().parallel, image),
+            || registry.artifacts(repository, &digest, build_record::ARTIFACT_TYPE),
+        );
+        let (platforms, artifacts) = (platforms?, artifacts?);
         let read = |files: Vec<Vec<u8>>| {
             let first = files.first().ok_or(RecordError::Empty)?;
             BuildRecord::parse(&String::from_utf8_lossy(first))
@@ -62,11 +66,14 @@ impl Candidate {
 ///
 /// # Errors
 /// The registry refuses a request or cannot be reached.
-pub fn version_of(registry: &Registry, repository: &Repository, digest: Digest) -> anyhow::Result<Option<Version>> {
-    let Some(fetched) = registry.manifest(repository, &digest.into())? else { return Ok(None) };
-    let first = match fetched.parse() {
+pub fn version_of(
+    registry: &Registry,
+    repository: &Repository,
+    image: &FetchedManifest,
+) -> anyhow::Result<Option<Version>> {
+    let first = match image.parse() {
         Ok(ParsedManifest::Index(index)) => images(&index).next().map(|child| child.digest),
-        Ok(ParsedManifest::Manifest(_)) => Some(digest),
+        Ok(ParsedManifest::Manifest(_)) => Some(image.descriptor.digest),
         Err(_) => None,
     };
     let Some(first) = first else { return Ok(None) };

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Reference, Registry, RegistryError};
-use crate::layout::{LARGEST_MANIFEST, Layout};
+use super::{Reference, Registry, RegistryError, pool};
+use crate::layout::LARGEST_MANIFEST;
 use crate::model::{Descriptor, Manifest, ParsedManifest, media};
-use drydock_base::scratch::Scratch;
 use drydock_config::images::{Digest, Repository};
 
 /// The largest number of artifacts of one type that are read for one image.
@@ -34,20 +33,17 @@ pub fn attach(
     artifact_type: &str,
     files: &[Attachment<'_>],
 ) -> anyhow::Result<Descriptor> {
-    let put = |media_type: &str, bytes: &[u8]| -> anyhow::Result<Descriptor> {
-        let blob = Descriptor::for_bytes(media_type, bytes);
+    let config = Attachment { media_type: media::EMPTY, bytes: b"{}", annotations: &[] };
+    let all: Vec<Attachment<'_>> = std::iter::once(config).chain(files.iter().copied()).collect();
+    let mut layers = pool::each(&all, registry.settings().parallel, |file| {
+        let mut blob = Descriptor::for_bytes(file.media_type, file.bytes);
         if !registry.has_blob(repository, &blob.digest)? {
-            registry.upload_bytes(repository, &blob, bytes)?;
+            registry.upload_bytes(repository, &blob, file.bytes)?;
         }
+        blob.annotations = owned(file.annotations);
         Ok(blob)
-    };
-    let config = put(media::EMPTY, b"{}")?;
-    let mut layers = Vec::new();
-    for file in files {
-        let mut layer = put(file.media_type, file.bytes)?;
-        layer.annotations = owned(file.annotations);
-        layers.push(layer);
-    }
+    })?;
+    let config = layers.remove(0);
     if layers.is_empty() {
         layers.push(config.clone());
     }
@@ -84,10 +80,7 @@ impl Registry {
                 format!("{} in {repository} is too large to be read ({} bytes)", descriptor.digest, descriptor.size);
             return Err(RegistryError::protocol(text));
         }
-        let scratch = Scratch::new("blob")?;
-        let layout = Layout::create(scratch.path())?;
-        self.download(repository, descriptor, &layout)?;
-        layout.read(descriptor)
+        self.content(repository, descriptor, || Ok(Vec::new()))
     }
 
     /// Reads the files of each artifact of a type that is attached to a manifest.

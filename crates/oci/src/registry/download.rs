@@ -41,14 +41,24 @@ impl Registry {
         if layout.has(blob) {
             return Ok(());
         }
-        let part = layout.part()?;
-        let mut sum = HashingStream::new(part);
+        let part = self.content(repository, blob, || layout.part())?;
+        layout.keep(part, &blob.digest)
+    }
+
+    /// Downloads a blob into what `create` returns, which is called again if the download starts again.
+    pub(super) fn content<W: io::Write>(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+        create: impl Fn() -> anyhow::Result<W>,
+    ) -> anyhow::Result<W> {
+        let mut sum = HashingStream::new(create()?);
         let (mut tried, mut furthest) = (0, 0);
         loop {
             let cut = match self.receive(repository, blob, &mut sum)? {
                 Received::Whole => break,
                 Received::Again => {
-                    sum = HashingStream::new(layout.part()?);
+                    sum = HashingStream::new(create()?);
                     "the download started again".to_owned()
                 }
                 Received::Cut(why) => why,
@@ -71,15 +81,15 @@ impl Registry {
                 format!("{repository} returned other content for {}, with the digest {}", blob.digest, Digest(found));
             return Err(RegistryError::wrong_content(text));
         }
-        layout.keep(part, &blob.digest)
+        Ok(part)
     }
 
     /// Requests the missing part of a blob.
-    fn receive(
+    fn receive<W: io::Write>(
         &self,
         repository: &Repository,
         blob: &Descriptor,
-        sum: &mut HashingStream<tempfile::NamedTempFile>,
+        sum: &mut HashingStream<W>,
     ) -> anyhow::Result<Received> {
         let from = HashingStream::bytes(sum);
         if from == blob.size && from > 0 {

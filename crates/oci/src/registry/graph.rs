@@ -12,6 +12,7 @@ const DEEPEST: usize = 8;
 const MOST: usize = 2_000;
 
 /// One manifest.
+#[derive(Clone)]
 pub(super) struct Node {
     pub(super) fetched: FetchedManifest,
     /// The referrers.

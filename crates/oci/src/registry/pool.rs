@@ -1,4 +1,4 @@
-//! A thread pool for many requests.
+//! Requests at the same time: a thread pool for many, and two of different kinds.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -36,9 +36,33 @@ pub(crate) fn each<T: Sync, R: Send>(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Does two things at the same time; returns both results.
+pub fn both<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        (one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), other)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_are_done_at_the_same_time() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (answer, answered) = std::sync::mpsc::channel();
+        let one = move || {
+            tell.send(1).unwrap();
+            answered.recv().unwrap()
+        };
+        let other = || {
+            answer.send("two").unwrap();
+            told.recv().unwrap()
+        };
+        assert_eq!(both(one, other), ("two", 1));
+    }
 
     #[test]
     fn order_is_kept_and_an_error_ends_it() {

@@ -1,6 +1,6 @@
 //! Setting tags: on a manifest that exists, under a precondition, and verified afterwards.
 
-use super::{FetchedManifest, Reference, Registry, RegistryError};
+use super::{FetchedManifest, Reference, Registry, RegistryError, pool};
 use crate::model::Descriptor;
 use drydock_config::images::{Digest, Repository, Tag};
 use drydock_http::{Retry, is_unanswered};
@@ -29,19 +29,26 @@ pub fn tag(
     tags: &[(Tag, Precondition)],
 ) -> anyhow::Result<()> {
     let digest = manifest.digest;
-    let fetched = registry.manifest(repository, &Reference::Digest(digest));
+    let reference = Reference::Digest(digest);
+    let (fetched, before) = pool::both(
+        || registry.manifest(repository, &reference),
+        || pool::each(tags, registry.settings().parallel, |(tag, _)| current(registry, repository, tag)),
+    );
     let fetched = fetched.and_then(|fetched| {
         let why = || RegistryError::NotFound(format!("{repository}@{digest}")).into();
         fetched.ok_or_else(why)
     });
     let fetched = fetched.map_err(|error| standing(error, repository, tags, 0))?;
     // All preconditions are checked before the first tag is set.
-    for (tag, before) in tags {
-        let expected = current(registry, repository, tag).and_then(|now| expect(repository, tag, *before, now, digest));
+    let found = before.map_err(|error| standing(error, repository, tags, 0))?;
+    for ((tag, before), now) in tags.iter().zip(&found) {
+        let expected = expect(repository, tag, *before, *now, digest);
         expected.map_err(|error| standing(error, repository, tags, 0))?;
     }
     for (done, (tag, before)) in tags.iter().enumerate() {
-        set(registry, repository, &fetched, tag, *before).map_err(|error| {
+        // Nothing was done since the first one was read.
+        let now = if done == 0 { found.first().copied() } else { None };
+        set(registry, repository, &fetched, (tag, *before), now).map_err(|error| {
             // The request may have succeeded although its response was lost.
             match current(registry, repository, tag) {
                 Ok(Some(now)) if now == digest => standing(error, repository, tags, done + 1),
@@ -55,17 +62,21 @@ pub fn tag(
     Ok(())
 }
 
-/// Sets one tag. It is read before each attempt, so that a change by somebody else is not overwritten.
+/// Sets one tag. It is read before each attempt, so that a change by somebody else is not overwritten; `now` is what it points
+/// at, if it was read just before.
 fn set(
     registry: &Registry,
     repository: &Repository,
     fetched: &FetchedManifest,
-    tag: &Tag,
-    before: Precondition,
+    (tag, before): (&Tag, Precondition),
+    now: Option<Option<Digest>>,
 ) -> anyhow::Result<()> {
     let (reference, digest) = (Reference::Tag(tag.clone()), fetched.descriptor.digest);
     let media_type = &fetched.descriptor.media_type;
-    let first = current(registry, repository, tag)?;
+    let first = match now {
+        Some(now) => now,
+        None => current(registry, repository, tag)?,
+    };
     if expect(repository, tag, before, first, digest)? {
         return Ok(());
     }

@@ -248,17 +248,19 @@ pub fn copy(
     digest: &Digest,
 ) -> anyhow::Result<CopyOutcome> {
     let parallel = to.0.settings().parallel;
-    let top = from.0.needed(from.1, &Reference::Digest(*digest))?;
-    let graph = ManifestGraph::collect(&top.descriptor, |descriptors| {
+    let read = |digest: &Digest| -> anyhow::Result<Option<Node>> {
+        let reference = Reference::Digest(*digest);
+        let (fetched, referrers) =
+            pool::both(|| from.0.manifest(from.1, &reference), || from.0.referrers(from.1, digest));
+        let Some(fetched) = fetched? else { return Ok(None) };
+        Ok(Some(Node { fetched, referrers: referrers? }))
+    };
+    let missing = || RegistryError::NotFound(format!("{}@{digest}", from.1));
+    let top = read(digest)?.ok_or_else(missing)?;
+    let descriptor = top.fetched.descriptor.clone();
+    let graph = ManifestGraph::collect(&descriptor, |descriptors| {
         pool::each(descriptors, parallel, |descriptor| {
-            let fetched = if descriptor.digest == top.descriptor.digest {
-                Some(top.clone())
-            } else {
-                from.0.manifest(from.1, &Reference::Digest(descriptor.digest))?
-            };
-            let Some(fetched) = fetched else { return Ok(None) };
-            let referrers = from.0.referrers(from.1, &descriptor.digest)?;
-            Ok(Some(Node { fetched, referrers }))
+            if descriptor.digest == *digest { Ok(Some(top.clone())) } else { read(&descriptor.digest) }
         })
     })?;
     let mut blobs: Vec<&Descriptor> = graph.blobs().into_values().collect();
@@ -278,7 +280,7 @@ pub fn copy(
         }
     }
     Ok(CopyOutcome {
-        descriptor: top.descriptor,
+        descriptor,
         manifests: listed.len(),
         referrers: lists.values().map(Vec::len).sum(),
         mounted,

@@ -17,10 +17,11 @@ use drydock_deb::sign::Signer;
 use drydock_oci::image::TITLE;
 use drydock_oci::promote::Latest;
 use drydock_oci::promote::promotion_record::{ARTIFACT_TYPE, Promotion, SIGNATURE_TYPE};
+use drydock_oci::registry::pool::both;
 use drydock_oci::registry::{Attachment, Precondition, Registries, Registry, attach, copy, tag};
 use drydock_release::preflight::Finding;
 use plan::{FoundBy, Planner, PromotionPlan};
-use release::{PromotedRelease, ReleaseSigners};
+use release::{PromotedRelease, ReleaseSigners, TagCheck};
 
 mod plan;
 mod release;
@@ -70,15 +71,24 @@ impl PlannedPromotion {
         images: &[String],
         without_proof: Option<&str>,
     ) -> anyhow::Result<PlannedPromotion> {
-        let release = PromotedRelease::find(ctx, version)?;
+        let mut release = PromotedRelease::find(ctx, version)?;
+        let check = release.tag_check()?;
         let images = select(release.commit.images()?, images)?;
-        let ReleaseSigners { keys: signers, mut findings, lacks_quorum } = release.signers()?;
         let mut registries = Registries::from_process();
+        let planner = Planner { release: &release, without_proof };
+        // gpg works while the registries answer.
+        let (checked, found) = both(
+            || check.map(TagCheck::run).transpose(),
+            || images.iter().map(|image| planner.find(image, &mut registries)).collect::<Vec<_>>(),
+        );
+        let ReleaseSigners { keys: signers, mut findings, lacks_quorum } = release.signers(checked?)?;
         findings.push(release.proof(without_proof));
-        let planner = Planner { release: &release, signers: &signers, without_proof };
         let mut plans = Vec::new();
-        for image in images {
-            plans.extend(planner.plan(image, &mut registries, &mut findings)?);
+        for (image, found) in images.into_iter().zip(found) {
+            match found? {
+                Ok(found) => plans.push(planner.plan(image, *found, &signers, &mut registries)?),
+                Err(doubts) => findings.extend(doubts),
+            }
         }
         Ok(PlannedPromotion { release, plans, findings, registries, lacks_quorum })
     }

@@ -112,8 +112,29 @@ fn is_within(path: &Path, directory: &Path) -> bool {
 
 /// The keys that a commit declares: of its tree, or of the directory of `--config`.
 pub(in crate::commands) fn keyring(commit: &DeclaredCommit, signing: &Signing) -> anyhow::Result<Keyring> {
+    key_files(commit, signing)?.keyring()
+}
+
+/// The files with the keys that a commit declares, which are read later.
+#[derive(Debug)]
+pub(in crate::commands) struct KeyFiles {
+    files: Vec<KeyFile>,
+    /// Their directory in messages.
+    shown: String,
+}
+
+impl KeyFiles {
+    pub(in crate::commands) fn keyring(self) -> anyhow::Result<Keyring> {
+        Keyring::new(self.files, &self.shown)
+    }
+}
+
+/// As [`keyring`], without running gpg.
+pub(in crate::commands) fn key_files(commit: &DeclaredCommit, signing: &Signing) -> anyhow::Result<KeyFiles> {
     if let Some(config) = &commit.config {
-        return Keyring::from_directory(&config.join(&signing.keys));
+        let directory = config.join(&signing.keys);
+        let shown = directory.display().to_string();
+        return Ok(KeyFiles { files: Keyring::files_in(&directory)?, shown });
     }
     let shown = signing.keys.display().to_string();
     let missing = || {
@@ -130,5 +151,5 @@ pub(in crate::commands) fn keyring(commit: &DeclaredCommit, signing: &Signing) -
         let object = commit.repository.read(&entry.object)?.ok_or_else(missing)?;
         files.push(KeyFile { name: entry.name, content: object.content });
     }
-    Keyring::new(files, &shown)
+    Ok(KeyFiles { files, shown })
 }

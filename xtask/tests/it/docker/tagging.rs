@@ -183,12 +183,12 @@ fn a_tag_is_not_set_again_over_what_somebody_else_set() {
     assert_eq!((at("read"), at("later")), (Some(first.digest), None));
     proxy.script(|request| match (request.method.as_str(), request.target.ends_with("/manifests/dark")) {
         ("PUT", true) => Act::Response(403, vec![], Vec::new()),
-        // Once before all, once before it is set.
-        ("HEAD", true) if request.before > 5 => Act::Response(403, vec![], Vec::new()),
+        // But for the one before all.
+        ("HEAD", true) if request.before > 3 => Act::Response(403, vec![], Vec::new()),
         _ => Act::Pass,
     });
     let heads = proxy.count("HEAD", "");
-    assert_eq!(heads, 4, "each tag before all, the first before it is set and after its failure");
+    assert_eq!(heads, 3, "each tag before all, the first not again before it is set, but after its failure");
     let text = format!("{:#}", tag(&registry, &repository, &first, &[(name("dark"), Precondition::None)]).unwrap_err());
     assert!(text.contains("it is unknown whether dark is set"), "{text}");
 }

@@ -14,15 +14,15 @@ use drydock_oci::promote::candidate::{self, Candidate};
 use drydock_oci::promote::evidence::{Evidence, ExpectedImage, check};
 use drydock_oci::promote::promotion_record::{self as record, ARTIFACT_TYPE, Promotion, SignedTag};
 use drydock_oci::promote::{self, CurrentLatest, LATEST, Latest, Promoted};
+use drydock_oci::registry::pool::both;
 use drydock_oci::registry::{Registries, Registry};
 use drydock_release::manifest;
 use drydock_release::preflight::Finding;
 use drydock_release::proof::{self, Proof};
 
-/// The release that is promoted, and the keys that signed it.
+/// The release that is promoted.
 pub(super) struct Planner<'a> {
     pub(super) release: &'a PromotedRelease,
-    pub(super) signers: &'a BTreeSet<String>,
     /// The reason for promoting without a proof.
     pub(super) without_proof: Option<&'a str>,
 }
@@ -76,61 +76,104 @@ impl PromotionPlan {
     }
 }
 
+/// An image that was found and checked, and what the release repository has.
+pub(super) struct FoundImage {
+    candidate: Candidate,
+    evidence: Evidence,
+    found_by: FoundBy,
+    is_built_here: bool,
+    tag: Tag,
+    released: Released,
+}
+
+/// What a release repository has.
+struct Released {
+    /// The image that the tag of this release names.
+    tagged: Option<Digest>,
+    tags: Vec<Tag>,
+    /// The image that `latest` names.
+    current: Option<CurrentLatest>,
+}
+
+impl Released {
+    fn read(registry: &Registry, to: &Repository, tag: &Tag) -> anyhow::Result<Released> {
+        let latest: Tag = LATEST.parse().map_err(|bad| Failure::usage(format!("{bad}")))?;
+        let tags = || -> anyhow::Result<(Option<Digest>, Vec<Tag>)> {
+            let tagged = registry.head(to, &tag.clone().into())?.map(|found| found.digest);
+            Ok((tagged, registry.tags(to)?))
+        };
+        let current = || -> anyhow::Result<Option<CurrentLatest>> {
+            let Some(image) = registry.manifest(to, &latest.into())? else { return Ok(None) };
+            let version = candidate::version_of(registry, to, &image)?;
+            Ok(Some(CurrentLatest { digest: image.descriptor.digest, version }))
+        };
+        let (tags, current) = both(tags, current);
+        let (tagged, tags) = tags?;
+        Ok(Released { tagged, tags, current: current? })
+    }
+}
+
 impl Planner<'_> {
-    /// Plans the promotion of one image. All problems are added to `findings`, and then there is no plan.
-    pub(super) fn plan(
+    /// Finds and checks one image, and reads the release repository. The inner error is all problems.
+    pub(super) fn find(
         &self,
         image: &Image,
         registries: &mut Registries,
-        findings: &mut Vec<Finding>,
-    ) -> anyhow::Result<Option<PromotionPlan>> {
+    ) -> anyhow::Result<Result<Box<FoundImage>, Vec<Finding>>> {
         let (from, to) = (&image.repositories.nightly, &image.repositories.release);
         let version = &self.release.version;
         let tag = match promote::tag(&self.release.commit.declaration.tag, version) {
             Ok(tag) => tag,
             Err(why) => {
+                let what = format!("the tag of {} is valid for an image", image.name);
                 let remedy = "change `version.tag` in packaging/release.yaml";
-                findings.push(Finding::bad(
-                    format!("the tag of {} is valid for an image", image.name),
-                    why.to_string(),
-                    remedy,
-                ));
-                return Ok(None);
+                return Ok(Err(vec![Finding::bad(what, why.to_string(), remedy)]));
             }
         };
-        let registry = registries.open(to)?;
-        let now = registry.head(to, &tag.clone().into())?.map(|now| now.digest);
+        let (registry, nightly) = (registries.open(to)?, registries.open(from)?);
         let mut doubts = Vec::new();
         let own = self.own(image);
-        let found = match self.candidate(image, &registries.open(from)?, own, &mut doubts)? {
+        let (released, found) =
+            both(|| Released::read(&registry, to, &tag), || self.candidate(image, &nightly, own, &mut doubts));
+        let released = released?;
+        let found = match found? {
             Some(found) => Some(found),
             // The nightly repository is pruned; a promoted image is still in the release repository.
-            None => now.map(|now| self.promoted(image, &registry, now)).transpose()?.flatten(),
+            None => released.tagged.map(|now| self.promoted(image, &registry, now)).transpose()?.flatten(),
         };
-        let Some((candidate, fit, found_by)) = found else {
-            findings.extend(doubts);
-            return Ok(None);
-        };
+        let Some((candidate, evidence, found_by)) = found else { return Ok(Err(doubts)) };
         let digest = candidate.descriptor.digest;
         if let Some(own) = own.filter(|own| *own != digest) {
-            findings.push(self.differs(image, own, &format!("{digest} ({found_by})")));
-            return Ok(None);
+            return Ok(Err(vec![self.differs(image, own, &format!("{digest} ({found_by})"))]));
         }
-        if let Some(other) = now.filter(|now| *now != digest) {
+        if let Some(other) = released.tagged.filter(|now| *now != digest) {
             let remedy = format!("{version} cannot be replaced; release a new version");
             let what = format!("{to}:{tag} does not exist or is this image");
-            findings.push(Finding::bad(what, format!("it is {other}, this image is {digest}"), remedy));
-            return Ok(None);
+            return Ok(Err(vec![Finding::bad(what, format!("it is {other}, this image is {digest}"), remedy)]));
         }
-        let (current, latest) = self.latest(&registry, to, &tag, digest)?;
-        let record = self.record(image, digest, &fit)?;
-        let is_recorded = self.is_recorded(&registry, to, &record)?;
-        let (image, from, to, is_tagged) = (image.name.clone(), from.clone(), to.clone(), now.is_some());
-        Ok(Some(PromotionPlan {
+        Ok(Ok(Box::new(FoundImage { candidate, evidence, found_by, is_built_here: own.is_some(), tag, released })))
+    }
+
+    /// Plans the promotion of an image that was found, of a release that these keys signed.
+    pub(super) fn plan(
+        &self,
+        image: &Image,
+        found: FoundImage,
+        signers: &BTreeSet<String>,
+        registries: &mut Registries,
+    ) -> anyhow::Result<PromotionPlan> {
+        let FoundImage { candidate, evidence, found_by, is_built_here, tag, released } = found;
+        let (from, to) = (image.repositories.nightly.clone(), image.repositories.release.clone());
+        let digest = candidate.descriptor.digest;
+        let latest = self.latest(&released, &tag, digest);
+        let record = self.record(image, digest, &evidence, signers)?;
+        let is_recorded = self.is_recorded(&registries.open(&to)?, &to, &record)?;
+        let (image, is_tagged, current) = (image.name.clone(), released.tagged.is_some(), released.current);
+        Ok(PromotionPlan {
             image,
             candidate,
             found_by,
-            is_built_here: own.is_some(),
+            is_built_here,
             from,
             to,
             tag,
@@ -139,7 +182,7 @@ impl Planner<'_> {
             latest,
             record,
             is_recorded,
-        }))
+        })
     }
 
     /// Returns the digest of the image that this machine built at the signed tag, if it did.
@@ -228,34 +271,22 @@ impl Planner<'_> {
         ExpectedImage { image, version, commit, tag: &self.release.tag }
     }
 
-    /// Returns the image that `latest` names, and decides whether the tag moves.
-    fn latest(
-        &self,
-        registry: &Registry,
-        to: &Repository,
-        tag: &Tag,
-        digest: Digest,
-    ) -> anyhow::Result<(Option<CurrentLatest>, Latest)> {
-        let tags = registry.tags(to)?;
+    /// Decides whether `latest` moves.
+    fn latest(&self, released: &Released, tag: &Tag, digest: Digest) -> Latest {
         let pattern = &self.release.commit.declaration.tag;
-        let others = tags.iter().filter(|other| *other != tag && other.as_str() != LATEST);
-        let released: Vec<_> = others.filter_map(|other| pattern.version_in(other.as_str())).collect();
-        let current = match tags.iter().find(|tag| tag.as_str() == LATEST) {
-            None => None,
-            Some(latest) => match registry.head(to, &latest.clone().into())? {
-                None => None,
-                Some(head) => {
-                    let version = candidate::version_of(registry, to, head.digest)?;
-                    Some(CurrentLatest { digest: head.digest, version })
-                }
-            },
-        };
+        let others = released.tags.iter().filter(|other| *other != tag && other.as_str() != LATEST);
+        let versions: Vec<_> = others.filter_map(|other| pattern.version_in(other.as_str())).collect();
         let promoted = Promoted { version: &self.release.version, digest };
-        let latest = promote::latest(promoted, &released, current.as_ref());
-        Ok((current, latest))
+        promote::latest(promoted, &versions, released.current.as_ref())
     }
 
-    fn record(&self, image: &Image, digest: Digest, fit: &Evidence) -> anyhow::Result<Promotion> {
+    fn record(
+        &self,
+        image: &Image,
+        digest: Digest,
+        fit: &Evidence,
+        signers: &BTreeSet<String>,
+    ) -> anyhow::Result<Promotion> {
         let (release, tag) = (self.release, &self.release.tag);
         let platforms = fit.platforms.iter().map(|(name, platform)| {
             let platform =
@@ -266,7 +297,7 @@ impl Planner<'_> {
             format: record::FORMAT,
             image: image.name.to_string(),
             version: release.version.to_string(),
-            tag: SignedTag { name: tag.name.clone(), object: tag.object.clone(), signed_by: self.signers.clone() },
+            tag: SignedTag { name: tag.name.clone(), object: tag.object.clone(), signed_by: signers.clone() },
             commit: release.commit.id.to_string(),
             from: image.repositories.nightly.to_string(),
             to: image.repositories.release.to_string(),

@@ -1,9 +1,10 @@
 //! The release that is promoted: its tag, its commit, and the keys that signed it.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::commands::release::policy;
+use crate::commands::release::policy::{self, KeyFiles};
 use crate::commands::release::proved::{Published, WITHOUT};
 use crate::commands::release_context::{DeclaredCommit, VersionSource, signing_policy};
 use crate::commands::{Context, now};
@@ -11,10 +12,11 @@ use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_config::release::{Signing, Version};
 use drydock_oci::build_record::{BuildRecord, RecordTag};
-use drydock_release::keyring::Keyring;
+use drydock_release::keyring::{Keyring, SignedBy};
 use drydock_release::manifest::{CHECKSUMS, Manifest, NAME, Tag};
 use drydock_release::preflight::Finding;
-use drydock_release::tag::SignedTag;
+use drydock_release::signature_block::BlockError;
+use drydock_release::tag::{SignedTag, TagError};
 use drydock_release::verify;
 
 /// The release that is promoted.
@@ -24,8 +26,10 @@ pub(super) struct PromotedRelease {
     pub(super) tag: RecordTag,
     /// The keys and the quorum for its signatures.
     signing: Option<Signing>,
-    /// The declared keys.
-    pub(super) keyring: Option<Keyring>,
+    /// The files with the declared keys, until the tag is checked.
+    keys: Option<KeyFiles>,
+    /// The declared keys, once the tag was checked.
+    keyring: OnceCell<Keyring>,
     /// The directory of the release's files.
     pub(super) dist: PathBuf,
 }
@@ -40,6 +44,37 @@ pub(super) struct ReleaseSigners {
     pub(super) lacks_quorum: bool,
 }
 
+/// The check of a tag's signatures, which needs nothing but gpg.
+pub(super) struct TagCheck {
+    keys: KeyFiles,
+    /// The content of the tag object; none of a lightweight tag.
+    object: Option<Vec<u8>>,
+    name: String,
+    commit: String,
+}
+
+/// The result of [`TagCheck::run`].
+pub(super) struct CheckedTag {
+    keyring: Keyring,
+    /// The signatures of the tag object; none of a lightweight tag.
+    judged: Option<Result<Vec<Result<SignedBy, BlockError>>, TagError>>,
+}
+
+impl TagCheck {
+    /// Reads the keys, and judges the signatures.
+    pub(super) fn run(self) -> anyhow::Result<CheckedTag> {
+        let keyring = self.keys.keyring()?;
+        let judged = match &self.object {
+            None => None,
+            Some(object) => match SignedTag::read(object, &self.name, &self.commit) {
+                Ok(signed) => Some(Ok(signed.judge(&keyring, now())?)),
+                Err(error) => Some(Err(error)),
+            },
+        };
+        Ok(CheckedTag { keyring, judged })
+    }
+}
+
 impl PromotedRelease {
     /// Finds the release of a version, or of the tag at HEAD.
     pub(super) fn find(ctx: &Context, version: Option<&Version>) -> anyhow::Result<PromotedRelease> {
@@ -49,9 +84,9 @@ impl PromotedRelease {
             let tag = tag.ok_or_else(|| Failure::usage("name the version to promote"))?;
             let tag = RecordTag { name: tag.name, object: tag.object };
             let signing = head.declaration.signing.clone();
-            let keyring = signing.as_ref().map(|signing| policy::keyring(&head, signing)).transpose()?;
-            let dist = ctx.state.dist(version.as_str());
-            return Ok(PromotedRelease { commit: head, version, tag, signing, keyring, dist });
+            let keys = signing.as_ref().map(|signing| policy::key_files(&head, signing)).transpose()?;
+            let (dist, keyring) = (ctx.state.dist(version.as_str()), OnceCell::new());
+            return Ok(PromotedRelease { commit: head, version, tag, signing, keys, keyring, dist });
         };
         let name = head.declaration.tag.render(version);
         let reference = format!("refs/tags/{name}");
@@ -63,35 +98,48 @@ impl PromotedRelease {
         // By the name of the object that was just read, as the tag may move.
         let commit = DeclaredCommit::resolve_in(ctx, head.repository.clone(), object.as_str())?;
         let signing = signing_policy(head.declaration.signing.as_ref(), commit.declaration.signing.as_ref());
-        let keyring = signing.as_ref().map(|signing| policy::keyring(&head, signing)).transpose()?;
-        let dist = ctx.state.dist(version.as_str());
+        let keys = signing.as_ref().map(|signing| policy::key_files(&head, signing)).transpose()?;
+        let (dist, keyring) = (ctx.state.dist(version.as_str()), OnceCell::new());
         let (version, tag) = (version.clone(), RecordTag { name, object: object.to_string() });
-        Ok(PromotedRelease { commit, version, tag, signing, keyring, dist })
+        Ok(PromotedRelease { commit, version, tag, signing, keys, keyring, dist })
+    }
+
+    /// The declared keys; none without a declaration, and until [`PromotedRelease::signers`] was called.
+    pub(super) fn keyring(&self) -> Option<&Keyring> {
+        self.keyring.get()
+    }
+
+    /// Returns what [`TagCheck::run`] needs, once; none if no keys are declared.
+    pub(super) fn tag_check(&mut self) -> anyhow::Result<Option<TagCheck>> {
+        let Some(keys) = self.keys.take() else { return Ok(None) };
+        let repository = &self.commit.repository;
+        let object = repository.resolve(&format!("refs/tags/{}", self.tag.name), "tag");
+        let object = match object {
+            Some(object) => Some(repository.read(&object)?.map(|object| object.content).unwrap_or_default()),
+            None => None,
+        };
+        Ok(Some(TagCheck { keys, object, name: self.tag.name.clone(), commit: self.commit.id.to_string() }))
     }
 
     /// Returns the declared keys that signed the release, with the result of the check.
-    pub(super) fn signers(&self) -> anyhow::Result<ReleaseSigners> {
+    pub(super) fn signers(&self, checked: Option<CheckedTag>) -> anyhow::Result<ReleaseSigners> {
         let what = format!("the tag {} is signed", self.tag.name);
         let bad = |found: String, remedy: String| -> anyhow::Result<ReleaseSigners> {
             let findings = vec![Finding::bad(&what, found, remedy)];
             Ok(ReleaseSigners { keys: BTreeSet::new(), findings, lacks_quorum: false })
         };
-        let (Some(signing), Some(keyring)) = (&self.signing, &self.keyring) else {
+        let (Some(signing), Some(checked)) = (&self.signing, checked) else {
             let remedy =
                 "declare `signing: {keys: packaging/keys}` in packaging/release.yaml, and put the public keys there";
             return bad("no keys are declared to check it against".into(), remedy.into());
         };
+        let keyring = self.keyring.get_or_init(|| checked.keyring);
         let again = format!("git tag -f -s {} {}, before the tag is pushed", self.tag.name, self.commit.id.short());
-        let Some(object) = self.commit.repository.resolve(&format!("refs/tags/{}", self.tag.name), "tag") else {
-            return bad("it is a lightweight tag, which has no signature".into(), again);
+        let judged = match checked.judged {
+            None => return bad("it is a lightweight tag, which has no signature".into(), again),
+            Some(Ok(judged)) => judged,
+            Some(Err(error)) => return bad(error.to_string(), again),
         };
-        let content = self.commit.repository.read(&object)?.map(|object| object.content);
-        let content = content.unwrap_or_default();
-        let signed = match SignedTag::read(&content, &self.tag.name, self.commit.id.as_str()) {
-            Ok(signed) => signed,
-            Err(error) => return bad(error.to_string(), again),
-        };
-        let judged = signed.judge(keyring, now())?;
         // One person counts once, whichever of their keys signed.
         let mut signers: BTreeMap<String, String> = BTreeMap::new();
         let mut problems = Vec::new();

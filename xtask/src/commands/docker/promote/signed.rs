@@ -30,7 +30,7 @@ pub(super) fn sign(release: &PromotedRelease, record: &Promotion, signer: &Signe
         }
     }
     let signature = signer.detach(&text)?;
-    let keyring = release.keyring.as_ref().ok_or_else(|| {
+    let keyring = release.keyring().ok_or_else(|| {
         Failure::declaration("no `signing` is declared, so the signature cannot be checked; declare the keys")
     })?;
     let problems = problems(keyring, text.as_bytes(), signature.as_bytes())?;
@@ -46,7 +46,7 @@ pub(super) fn sign(release: &PromotedRelease, record: &Promotion, signer: &Signe
 
 /// Returns true if a declared key signed a record.
 pub(super) fn is_good(release: &PromotedRelease, record: &[u8], signature: &[u8]) -> anyhow::Result<bool> {
-    let Some(keyring) = &release.keyring else { return Ok(false) };
+    let Some(keyring) = release.keyring() else { return Ok(false) };
     Ok(problems(keyring, record, signature)?.is_empty())
 }
 
