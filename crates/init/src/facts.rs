@@ -120,7 +120,12 @@ impl Facts {
         let dockerfiles = tree.paths().filter(is_dockerfile).filter(|path| !crate::tree::is_foreign(path));
         let system = groups.first().map(|group| group.system);
         let name = versions::name(tree, git, system);
-        let mut versions = versions::find(tree, git);
+        // Where the project is in one directory of the repository, its version is there too.
+        let directory = groups.first().map(|group| group.directory.clone()).filter(|directory| !directory.is_empty());
+        let mut versions = match &directory {
+            None => versions::find(tree, git),
+            Some(directory) => versions::find(&tree.below(directory), git).within(directory),
+        };
         // The manifest of a part has a version of its own.
         if let (Some(System::Make), Some(latest)) = (system, versions.latest.clone()) {
             versions.places.retain(|place| place.key.is_none() || place.version == latest);

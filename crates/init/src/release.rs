@@ -167,6 +167,9 @@ fn offline_proof(facts: &Facts) -> Option<Field> {
     if let Some(bootstrap) = group.jobs.iter().find(|job| job.name == "bootstrap" && !ships_configure) {
         commands.insert(0, bootstrap.run.clone());
     }
+    if !group.directory.is_empty() {
+        commands.insert(0, vec!["cd".to_owned(), group.directory.clone()]);
+    }
     let run = match &commands[..] {
         [only] => only.clone(),
         _ => {

@@ -49,6 +49,19 @@ impl Tree {
         Tree { entries, root: None, texts, left_out: Vec::new() }
     }
 
+    /// The tree of one directory, with paths relative to it.
+    #[must_use]
+    pub fn below(&self, directory: &str) -> Tree {
+        let start = format!("{directory}/");
+        let inside = |path: &str| path.strip_prefix(&start).map(str::to_owned);
+        Tree {
+            entries: self.entries.iter().filter_map(|(path, kind)| Some((inside(path)?, *kind))).collect(),
+            root: self.root.as_ref().map(|root| root.join(directory)),
+            texts: self.texts.iter().filter_map(|(path, text)| Some((inside(path)?, text.clone()))).collect(),
+            left_out: Vec::new(),
+        }
+    }
+
     /// All paths, sorted bytewise.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)

@@ -5,6 +5,7 @@ mod cargo;
 mod cmake;
 mod make;
 mod meson;
+pub(super) mod part;
 mod python;
 
 use super::jobs::JobDraft;
@@ -56,6 +57,8 @@ pub struct Group {
     pub programs: Vec<(&'static str, &'static str)>,
     /// The program whose version the project demands, and the lowest one.
     pub least: Option<(&'static str, String)>,
+    /// The directory of all that; empty for the top.
+    pub directory: String,
     /// The command that builds the project from an archive of its sources, if one command does.
     pub build_release: Vec<Vec<String>>,
 }
@@ -87,15 +90,33 @@ pub(super) fn find(tree: &Tree) -> (Vec<Group>, Vec<String>, Vec<String>) {
     let alone = groups.is_empty();
     groups.extend(cargo::find(tree, alone));
     groups.extend(python::find(tree, groups.is_empty(), &groups));
-    let nested = nested(tree);
     if groups.is_empty() {
-        if let Some(nested) = nested.first() {
-            remarks
-                .push(format!("no build system was found at the top, but {nested} was; try `init` in its directory"));
+        match part::find(tree) {
+            Ok(Some(directory)) => {
+                let below = tree.below(&directory);
+                let (found, unused, remarks) = find(&below);
+                let moved = found.into_iter().map(|group| part::moved(group, &directory, &below));
+                return (moved.collect(), unused, remarks);
+            }
+            Ok(None) => {}
+            Err(directories) => remarks.push(format!(
+                "no build system was found at the top, but several below it: {}; try `init` in one of them",
+                listed(&directories)
+            )),
         }
     }
     unique_names(&mut groups);
     (groups, unused, remarks)
+}
+
+/// The first names of a list, and how many more there are.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
+    }
 }
 
 /// Files of build systems below the top, the nearest first.

@@ -45,6 +45,22 @@ pub struct VersionFacts {
     pub unusable_changelog: Option<String>,
 }
 
+impl VersionFacts {
+    /// The same of a project in this directory.
+    #[must_use]
+    pub(super) fn within(mut self, directory: &str) -> VersionFacts {
+        let moved = |path: &str| format!("{directory}/{path}");
+        let saw = |why: &str, path: &str| why.replacen(path, &moved(path), 1);
+        for place in &mut self.places {
+            place.why = saw(&place.why, &place.path);
+            place.path = moved(&place.path);
+        }
+        self.changelog = self.changelog.map(|(path, why)| (moved(&path), saw(&why, &path)));
+        self.unusable_changelog = self.unusable_changelog.map(|why| moved(&why));
+        self
+    }
+}
+
 /// Looks at tags and files.
 pub(super) fn find(tree: &Tree, git: &GitFacts) -> VersionFacts {
     let tag = tag(git);

@@ -87,6 +87,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         has_tests,
         programs,
         least: None,
+        directory: String::new(),
         build_release: vec![vec!["./configure".to_owned()], vec!["make".to_owned()]],
     })
 }

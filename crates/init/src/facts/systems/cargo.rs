@@ -61,6 +61,7 @@ pub(super) fn find(tree: &Tree, alone: bool) -> Option<Group> {
         least: manifest
             .get("package")
             .and_then(|package| Some(("rustc", lowest(package.get("rust-version")?.as_str()?)?))),
+        directory: String::new(),
         build_release: vec![build_release],
     })
 }

@@ -95,6 +95,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         least: calls(&top, "cmake_minimum_required")
             .first()
             .and_then(|call| Some(("cmake", lowest(call.words().get(1)?)?))),
+        directory: String::new(),
         build_release: vec![
             ["cmake", "-S", ".", "-B", "build"].map(str::to_owned).to_vec(),
             ["cmake", "--build", "build"].map(str::to_owned).to_vec(),

@@ -91,6 +91,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         has_tests,
         programs: vec![if make == "make" { ("make", "make") } else { ("bmake", "bmake") }, ("gcc", "gcc")],
         least: None,
+        directory: String::new(),
         build_release,
     })
 }

@@ -67,6 +67,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         has_tests: tests.is_some(),
         programs: vec![("meson", "meson"), ("ninja", "ninja-build"), ("gcc", "gcc")],
         least: project.keyword("meson_version").and_then(|least| Some(("meson", lowest(&least)?))),
+        directory: String::new(),
         build_release: vec![
             ["meson", "setup", "build"].map(str::to_owned).to_vec(),
             ["meson", "compile", "-C", "build"].map(str::to_owned).to_vec(),

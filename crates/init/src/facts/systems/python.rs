@@ -78,6 +78,7 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
             vec![("python3", "python3"), ("pytest-3", "python3-pytest")]
         },
         least: None,
+        directory: String::new(),
         build_release: Vec::new(),
     })
 }

@@ -1,0 +1,139 @@
+//! A project in one directory of its repository, such as `expat` in that of libexpat, beside what is only about it.
+
+use super::{Group, nested};
+use crate::facts::JobDraft;
+use crate::tree::Tree;
+
+/// Names of directories that hold something about a project, not the project.
+const BESIDE: [&str; 18] = [
+    "doc",
+    "docs",
+    "documentation",
+    "example",
+    "examples",
+    "sample",
+    "samples",
+    "demo",
+    "demos",
+    "test",
+    "tests",
+    "testdata",
+    "fuzz",
+    "bench",
+    "benchmarks",
+    "contrib",
+    "scripts",
+    "tools",
+];
+
+/// The only directory that has a build system, if the top has none; or all of them.
+pub(in crate::facts) fn find(tree: &Tree) -> Result<Option<String>, Vec<String>> {
+    let mut tops: Vec<String> = Vec::new();
+    for file in nested(tree) {
+        let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let is_beside = directory.split('/').any(|part| BESIDE.contains(&part.to_ascii_lowercase().as_str()));
+        let is_below = tops.iter().any(|top| directory == top || directory.starts_with(&format!("{top}/")));
+        if !is_beside && !is_below && !directory.is_empty() {
+            tops.push(directory.to_owned());
+        }
+    }
+    match tops.len() {
+        0 | 1 => Ok(tops.pop()),
+        _ => Err(tops),
+    }
+}
+
+/// The jobs that were found in a directory, as jobs of the whole.
+pub(super) fn moved(mut group: Group, directory: &str, below: &Tree) -> Group {
+    group.because = format!("{directory}/{}", group.because);
+    for job in &mut group.jobs {
+        move_job(job, directory, below);
+    }
+    group.directory = within(directory, &group.directory);
+    group
+}
+
+fn move_job(job: &mut JobDraft, directory: &str, below: &Tree) {
+    job.directory = if job.suite.is_some() && job.run.is_empty() {
+        std::mem::take(&mut job.directory)
+    } else {
+        within(directory, &job.directory)
+    };
+    if let Some(suite) = &mut job.suite {
+        suite.at = within(directory, &suite.at);
+    }
+    for comment in &mut job.comments {
+        let names_a_file = comment.strip_prefix("saw ").is_some_and(|rest| {
+            let path = rest.split([':', ' ', ',']).next().unwrap_or(rest);
+            below.has(path)
+        });
+        if names_a_file {
+            comment.insert_str("saw ".len(), &format!("{directory}/"));
+        }
+    }
+}
+
+/// A directory below another one.
+pub(in crate::facts) fn within(directory: &str, path: &str) -> String {
+    match path {
+        "" | "." => directory.to_owned(),
+        path => format!("{directory}/{path}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Facts, GitFacts};
+
+    const CMAKE: &str = "project(lamp VERSION 1.2 LANGUAGES C)\nenable_testing()\nadd_test(NAME one COMMAND one)\n";
+
+    fn facts(texts: &[(&str, &str)]) -> Facts {
+        Facts::find(&Tree::from_texts(texts.iter().copied()), &GitFacts::default())
+    }
+
+    #[test]
+    fn a_project_in_one_directory_is_found_with_its_version() {
+        let news = "# Changes\n\n## 1.2\n\n- First.\n";
+        let texts = [
+            ("README", ""),
+            ("docs/Makefile", "all:\n\tmake-html\n"),
+            ("lamp/CMakeLists.txt", CMAKE),
+            ("lamp/lib/CMakeLists.txt", "add_library(lamp)\n"),
+            ("lamp/CHANGELOG.md", news),
+        ];
+        let found = facts(&texts);
+        let jobs = crate::jobs::text(&found, &[]).unwrap();
+        for wanted in [
+            "# CMake: saw lamp/CMakeLists.txt:1 `project(",
+            "run: [cmake, -S, ., -B, build, -DCMAKE_BUILD_TYPE=Debug]\n    directory: lamp\n",
+            "# saw lamp/CMakeLists.txt:",
+            "for-each: {ctest: lamp/build, after: [build]}\n    tool: memcheck\n",
+        ] {
+            assert!(jobs.contains(wanted), "{wanted} is not in\n{jobs}");
+        }
+        let release = crate::release::text(&found, &[]);
+        for wanted in [
+            "{path: lamp/CMakeLists.txt, ",
+            "saw lamp/CMakeLists.txt:1 ",
+            "changelog: lamp/CHANGELOG.md",
+            "build: [sh, -c, \"cd lamp && cmake -S . -B build && cmake --build build\"]",
+        ] {
+            assert!(release.contains(wanted), "{wanted} is not in\n{release}");
+        }
+    }
+
+    #[test]
+    fn of_several_none_is_chosen_and_what_is_beside_a_project_is_none() {
+        let several = facts(&[("one/CMakeLists.txt", CMAKE), ("two/meson.build", "project('two', 'c')\n")]);
+        assert!(several.groups.is_empty());
+        let remark = "no build system was found at the top, but several below it: one, two; try `init` in one of them";
+        assert!(several.remarks.iter().any(|text| text == remark), "{:?}", several.remarks);
+        for beside in
+            ["docs/Makefile", "src/tests/CMakeLists.txt", "vendor/zlib/CMakeLists.txt", "contrib/x/meson.build"]
+        {
+            let found = facts(&[(beside, CMAKE), ("README", "")]);
+            assert!(found.groups.is_empty() && found.remarks.is_empty(), "{beside}: {:?}", found.remarks);
+        }
+    }
+}
