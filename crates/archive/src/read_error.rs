@@ -12,7 +12,7 @@ pub enum ReadError {
     #[error("it is damaged: {0}")]
     Damaged(String),
     /// The archive unpacks to more bytes than the limit.
-    #[error("it unpacks to more than the {0} bytes that are expected; is it a bomb?")]
+    #[error("it unpacks to more than the {0} bytes that are expected, as a decompression bomb would")]
     TooLarge(u64),
     /// The archive has more entries than the limit.
     #[error("it has more than the {0} entries that are expected")]

@@ -29,7 +29,7 @@ pub enum NotFound {
     #[error("the project {} is not a directory; give the work tree to --project", .0.display())]
     NotADirectory(PathBuf),
     /// `--project` holds no declaration, and there is no `--config`.
-    #[error("the project {} has none of {}; write ci/jobs.yaml as the README shows or with `{}`, or take declarations from another directory with --config", .0.display(), list(), hint::drydock(&["init"]))]
+    #[error("the project {} has none of {}; let `{}` write them, or take declarations from another directory with --config", .0.display(), list(), hint::drydock(&["init"]))]
     Undeclared(PathBuf),
     /// `--config` holds no declaration.
     #[error("the directory {} has none of {}, nor any of them without its directory; give a directory with declarations to --config", .0.display(), list())]
@@ -154,7 +154,7 @@ mod tests {
         check(root, "tree/deep", None, Some("elsewhere"), Ok(("tree", "elsewhere")));
         check(root, "bare", None, None, Err("--project"));
         check(root, "bare", None, Some("elsewhere"), Err("not in a git work tree"));
-        check(root, "bare", Some("bare"), None, Err("as the README shows"));
+        check(root, "bare", Some("bare"), None, Err("write them, or take"));
         check(root, "bare", Some("nowhere"), None, Err("is not a directory"));
         check(root, "p", None, Some("bare"), Err("--config"));
         let found = Declarations { project: root.join("tree"), config: root.join("elsewhere") };

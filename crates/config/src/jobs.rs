@@ -22,6 +22,7 @@ pub(crate) use declared::JobsFile;
 use super::diagnostic::{Diagnostics, Problems};
 use super::template::{Template, Values};
 use super::{decode, yaml};
+use drydock_base::hint;
 use drydock_base::units::{ByteSize, JobName};
 pub use drydock_valgrind::tool::Tool;
 use serde::{Deserialize, Serialize};
@@ -273,7 +274,7 @@ pub struct Listing {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file is missing, unreadable, too large or not text.
-    #[error("cannot read {}; does it exist, and is it a file that you may read?", file.display())]
+    #[error("cannot read {}, which `{}` writes where there is none", file.display(), hint::drydock(&["init"]))]
     Unreadable {
         /// The file, as it is shown.
         file: PathBuf,

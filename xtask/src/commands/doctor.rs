@@ -14,14 +14,18 @@ impl cli::Doctor {
         if self.format == cli::Format::Json {
             return self.print_json();
         }
-        for tool in tools::needed(self.of) {
+        let all: Vec<&Tool> = tools::needed(self.of).into_iter().collect();
+        let users = |tool: &Tool| tool.needed_by.iter().map(|purpose| purpose.word()).collect::<Vec<_>>().join(", ");
+        let width = |text: &dyn Fn(&Tool) -> usize| all.iter().map(|tool| text(tool)).max().unwrap_or(0);
+        let (name, package) = (width(&|tool| tool.name().len()), width(&|tool| tool.package.len()));
+        let needed_by = width(&|tool| users(tool).len());
+        for tool in &all {
             let mark = if tool.is_installed() { "ok     " } else { "MISSING" };
-            let users: Vec<&str> = tool.needed_by.iter().map(|purpose| purpose.word()).collect();
             output::out(format_args!(
-                "{mark}  {:<20} {:<18} {:<16} {}",
+                "{mark}  {:<name$} {:<package$} {:<needed_by$} {}",
                 tool.name(),
                 tool.package,
-                users.join(", "),
+                users(tool),
                 tool.reason
             ));
         }
@@ -54,12 +58,11 @@ impl cli::Doctor {
     fn print_json(&self) -> anyhow::Result<Exit> {
         let tools: Vec<serde_json::Value> = tools::needed(self.of)
             .map(|tool| {
-                let users: Vec<&str> = tool.needed_by.iter().map(|purpose| purpose.word()).collect();
                 serde_json::json!({
                     "name": tool.name(),
                     "package": tool.package,
                     "installed": tool.is_installed(),
-                    "needed-by": users,
+                    "needed-by": tool.needed_by.iter().map(|purpose| purpose.word()).collect::<Vec<_>>(),
                     "reason": tool.reason,
                 })
             })

@@ -279,11 +279,11 @@ fn undeclared(ctx: &Context, commit: &Oid, file: &Path) -> anyhow::Error {
             // As after `init`.
             "it is in the work tree: commit it".to_owned()
         } else {
-            format!("write it as the README shows, or with `{}`, and commit it", hint::drydock(&["init"]))
+            format!("let `{}` write it, and commit it", hint::drydock(&["init"]))
         };
         format!("the commit {} has no {shown}; {remedy}", commit.short())
     } else {
-        format!("{shown} does not exist; write it as the README shows")
+        format!("{shown} does not exist; `{}` writes it", hint::drydock(&["init"]))
     };
     Failure::declaration(text)
 }

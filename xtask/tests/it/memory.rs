@@ -298,5 +298,9 @@ fn tune_memory_measures_what_is_saved_and_what_is_missed() {
 
     let finished = project.xtask(&["ci", "tune-memory", "plain"]).run();
     assert_eq!(finished.code(), 2, "{}", finished.transcript());
-    assert!(finished.stderr.contains("`plain` runs under none; the options are memcheck's"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("`plain` runs without valgrind; the options are memcheck's"),
+        "{}",
+        finished.stderr
+    );
 }

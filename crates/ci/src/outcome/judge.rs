@@ -169,7 +169,7 @@ fn killed_by_signal(evidence: &Evidence) -> Option<Verdict> {
             if counters { 0.95 } else { 0.6 },
             format!("the wait status says that {} ended the main process", signal_name(signal)),
         )
-        .and("Drydock did not send it (its kills are journalled first); another process did, or the program itself");
+        .and("Drydock did not send it (it records each signal before it sends it); another process did, or the program itself");
         return Some(verdict.advise(advice));
     }
     let dumped = if core { ", a core was dumped" } else { "" };

@@ -12,6 +12,7 @@ use crate::run::Run;
 use crate::schedule::Prediction;
 use drydock_base::hint;
 use drydock_base::output;
+use drydock_base::text::plural;
 use drydock_base::units::{self, ByteSize, JobName};
 
 /// Live lines for this many running jobs; more are counted.
@@ -131,9 +132,9 @@ impl Terminal {
             Event::RunStarted(started) => {
                 let verb = if started.resumed { "resumes" } else { "starts" };
                 self.line(&format!(
-                    "run {} {verb}: {} jobs, containment {}",
+                    "run {} {verb}: {}, containment {}",
                     started.id,
-                    run.plan.jobs.len(),
+                    plural(run.plan.jobs.len(), "job"),
                     started.containment
                 ));
                 self.line(&format!(

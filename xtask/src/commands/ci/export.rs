@@ -97,7 +97,7 @@ fn export(state: &State, dir: &RunDir, mut run: Run, file: &Path) -> anyhow::Res
 
 /// `true` if a run is named by the file that holds it, and not by its identifier.
 pub(super) fn is_file(run: &str) -> bool {
-    run.contains('/') || Path::new(run).is_file()
+    run.contains('/') || run.ends_with(".tar.gz") || Path::new(run).is_file()
 }
 
 /// Makes the run in a file one of this machine, beside its own runs; the last run stays the last. A run that is there

@@ -12,6 +12,7 @@ use drydock_base::failure::Failure;
 use drydock_base::git::{Repository, Untracked};
 use drydock_base::hint;
 use drydock_base::output;
+use drydock_base::text::plural;
 use drydock_base::units::{self, ByteSize, JobName};
 use drydock_ci::capacity::Capacity;
 use drydock_ci::containment::{self, Kind};
@@ -173,7 +174,7 @@ pub(in crate::commands) fn dangers(containment: Option<Kind>) -> Vec<String> {
 }
 
 fn print(plan: &Plan, capacity: &Capacity, history: &History, dangers: &[String]) {
-    output::out(format_args!("{} jobs in {}", plan.jobs.len(), plan.project.display()));
+    output::out(format_args!("{} in {}", plural(plan.jobs.len(), "job"), plan.project.display()));
     output::out(format_args!("slots   {}  ({})", capacity.slots, capacity.slots_source));
     output::out(format_args!("memory  {}  ({})", ByteSize::new(capacity.memory), capacity.memory_source));
     for (bytes, source) in capacity::rooms() {

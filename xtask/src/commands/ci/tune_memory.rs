@@ -52,7 +52,11 @@ impl cli::CiTuneMemory {
             ))
         })?;
         if job.tool.kind != Tool::Memcheck {
-            let text = format!("`{}` runs under {}; the options are memcheck's", job.name, job.tool.kind.name());
+            let text = match job.tool.kind {
+                Tool::None => format!("`{}` runs without valgrind", job.name),
+                other => format!("`{}` runs under {}", job.name, other.name()),
+            };
+            let text = format!("{text}; the options are memcheck's, so name a job with `tool: memcheck`");
             return Err(Failure::usage(text));
         }
         let directory = tempfile::tempdir().context("cannot create a temporary directory for the canary")?;

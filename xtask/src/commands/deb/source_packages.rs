@@ -72,8 +72,10 @@ impl<'a> SourcePackages<'a> {
         names: &[String],
     ) -> anyhow::Result<SourcePackages<'a>> {
         let Some(deb) = &release.declaration().deb else {
-            let text = "packaging/release.yaml has no `deb` section; the README has an example";
-            return Err(Failure::declaration(text));
+            return Err(Failure::declaration(format!(
+                "packaging/release.yaml has no `deb` section; `{}` writes one",
+                hint::drydock(&["init", "--deb"])
+            )));
         };
         let known = |name: &String| deb.series.iter().any(|series| series.name.as_str() == name);
         if let Some(name) = names.iter().find(|name| !known(name)) {

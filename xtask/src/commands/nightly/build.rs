@@ -9,6 +9,7 @@ use crate::commands::release::build::{build, lock};
 use crate::commands::release::prove;
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
+use drydock_base::text::plural;
 use drydock_config::images::{From, Image, Platform};
 use drydock_config::release::Version;
 use drydock_oci::build_record::BuildRecord;
@@ -30,9 +31,9 @@ pub(super) fn sources_done(nightly: &NightlyBuild) -> Option<String> {
 
 fn summarize_archives(manifest: &Manifest) -> String {
     format!(
-        "{} archives, {} files, root {:.12}",
-        manifest.artifacts.len(),
-        manifest.entries.len(),
+        "{}, {}, root {:.12}",
+        plural(manifest.artifacts.len(), "archive"),
+        plural(manifest.entries.len(), "file"),
         manifest.root.to_string()
     )
 }

@@ -8,6 +8,7 @@ use drydock_base::exec;
 use drydock_base::lock::Lock;
 use drydock_base::output;
 use drydock_base::paths;
+use drydock_base::text::plural;
 use drydock_release::build::{Built, Job};
 use drydock_release::manifest::Manifest;
 use drydock_release::proof::rebuild;
@@ -98,7 +99,11 @@ pub(in crate::commands) fn lock(ctx: &Context) -> anyhow::Result<Lock> {
 pub(super) fn summary(release: &ReleaseContext, manifest: &Manifest) -> String {
     let mut text = format!("release {} of {} ({})\n", manifest.version, manifest.name, &manifest.commit[..12]);
     let derived = manifest.entries.iter().filter(|entry| entry.generator.is_some()).count();
-    text.push_str(&format!("  {} files, {derived} of them derived; root {}\n", manifest.entries.len(), manifest.root));
+    text.push_str(&format!(
+        "  {}, {derived} of them derived; root {}\n",
+        plural(manifest.entries.len(), "file"),
+        manifest.root
+    ));
     for artifact in &manifest.artifacts {
         text.push_str(&format!("  {}  {} ({} bytes)\n", artifact.sha256, artifact.name, artifact.size));
     }

@@ -72,6 +72,10 @@ impl cli::ReleaseBump {
             }
             output::out(format_args!("{} {}", if self.dry_run { "would remove" } else { "removed" }, path.display()));
         }
+        if changes.is_empty() && fragments.is_empty() {
+            output::out(format_args!("nothing to write: the files have {version} already"));
+            return Ok(Exit::Success);
+        }
         let message = format!("{} {version}", if self.next { "Begin" } else { "Release" });
         let commit = hint::git(&work.root, &["commit", "-a", "-m", &message]);
         let status = hint::drydock(&["release", "status"]);

@@ -24,7 +24,9 @@ impl cli::ReleaseHotfix {
         // The release that is repaired: the highest below.
         let mut before = head.releases_before(version)?;
         before.retain(|one| !may_be_candidate(&one.version));
-        let base = before.first().ok_or_else(|| Failure::usage(format!("no release is below {version}")))?;
+        let base = before.first().ok_or_else(|| {
+            Failure::usage(format!("no release is below {version}; a hotfix begins at the tag of a released version"))
+        })?;
         let branch = self.branch.unwrap_or_else(|| format!("release-{version}"));
         let project = &ctx.declarations.project;
         let name = format!("refs/heads/{branch}");

@@ -46,8 +46,8 @@ fn what_real_tools_write_twice_has_a_place_and_a_cause() {
         ),
         (
             "gcc",
-            program("x", "gcc -g0 -c a.c && touch -d @1000000000 a.o && ar rcU out a.o"),
-            program("x", "gcc -g0 -c a.c && touch -d @1000000001 a.o && ar rcU out a.o"),
+            program("x", "gcc -g0 -c a.c && touch -d @1000000000 a.o && ar rcUS out a.o"),
+            program("x", "gcc -g0 -c a.c && touch -d @1000000001 a.o && ar rcUS out a.o"),
             "time, user, group and mode of member a.o is `1000000000 ",
         ),
         (

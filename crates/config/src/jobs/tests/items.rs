@@ -72,7 +72,7 @@ jobs:
         ]
     );
     let missing = Suite::load(&directory.path().join("ci/none.yaml"), directory.path()).unwrap_err();
-    assert_eq!(missing.to_string(), "cannot read ci/none.yaml; does it exist, and is it a file that you may read?");
+    assert_eq!(missing.to_string(), "cannot read ci/none.yaml, which `cargo xtask init` writes where there is none");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::commands::release::publish::publication::Publication;
 use crate::commands::release_context::{DeclaredCommit, ReleaseContext, ReleaseSelector, TAG_NAMES_VERSION};
 use crate::commands::{Context, now};
 use drydock_base::failure::Failure;
+use drydock_base::text::plural;
 use drydock_config::debversion::is_above;
 use drydock_config::release::{PublishTarget, Version};
 use drydock_release::preflight::{self, Finding};
@@ -161,7 +162,8 @@ impl Situation {
         let published = release.published(&directory);
         self.built = match published.manifest() {
             Some(manifest) => {
-                Progress::Done(format!("{} archives of {} files", manifest.artifacts.len(), manifest.entries.len()))
+                let archives = plural(manifest.artifacts.len(), "archive");
+                Progress::Done(format!("{archives} of {}", plural(manifest.entries.len(), "file")))
             }
             None => open(format!("{} has no intact files of this commit", directory.display())),
         };
