@@ -97,7 +97,7 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
         None if is_nightly => argv.extend(["--nightly".to_owned(), version.clone()]),
         None => argv.push("--untagged".to_owned()),
     }
-    watch("the varied rebuild: `release build` in another environment");
+    watch("varied rebuild: the release is built again in another environment");
     let environment = environment(varied.variables(&home).context("cannot write to a temporary directory")?);
     exec::contained(&varied.command(&argv), &project, environment).map_err(|error| {
         let error = error.shown_as(["drydock", "release", "build"]);
