@@ -169,7 +169,9 @@ fn full_disk(column: Column, cause: &str, arguments: &str, right: &[&str]) -> Op
         &(DEFAULTS.to_owned()
             + &job("before", "exit 0", "")
             + &job("filler", &arguments, ", needs: [before]")
-            + &job("beside", "sleep 2", ", needs: [before]")),
+            + &job("beside", "sleep 2", ", needs: [before]")
+            // So that there is something that the run does not start, even if the filler passes as the last of the others.
+            + &job("after", "exit 0", ", needs: [filler]")),
     );
     let mut account = Account::new(state.clone(), column, cause);
 
