@@ -14,7 +14,7 @@ impl cli::Doctor {
         if self.format == cli::Format::Json {
             return self.print_json();
         }
-        let all: Vec<&Tool> = tools::needed(self.of).into_iter().collect();
+        let all: Vec<&Tool> = tools::needed(self.of).collect();
         let users = |tool: &Tool| tool.needed_by.iter().map(|purpose| purpose.word()).collect::<Vec<_>>().join(", ");
         let width = |text: &dyn Fn(&Tool) -> usize| all.iter().map(|tool| text(tool)).max().unwrap_or(0);
         let (name, package) = (width(&|tool| tool.name().len()), width(&|tool| tool.package.len()));
