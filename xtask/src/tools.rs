@@ -203,6 +203,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         &[Check, Deb],
         "is what every Debian package needs to be built on this machine",
     ),
+    program("rpmbuild", "rpm", &[Check], "builds source RPMs in the tests"),
     program("buildah", "buildah", &[Check, Docker], "builds images from Dockerfiles"),
     program("podman", "podman", &[Check], "builds images from Dockerfiles in the tests"),
     program("dockerd", "docker.io", &[Check], "builds and runs images in the tests"),

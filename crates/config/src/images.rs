@@ -7,7 +7,8 @@ mod resolve;
 pub use declared::ImageName;
 pub use names::{Digest, Platform, Repository, Tag};
 
-pub(crate) use declared::ImagesFile;
+pub(crate) use declared::{BaseDeclaration, ImagesFile};
+pub(crate) use resolve::base_of;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! `packaging/release.yaml`: the contents of a release and its proof. The resolved and validated result.
 
+mod binaries;
 mod ci;
 pub mod deb;
 mod declared;
@@ -13,6 +14,7 @@ mod version;
 mod version_file;
 mod words;
 
+pub use binaries::{Binary, Srpm, SrpmName};
 pub use ci::RequiredCi;
 pub use format::Format;
 pub use nightly::Nightly;
@@ -50,6 +52,8 @@ pub struct Release {
     pub generators: Vec<Generator>,
     /// The archives to build, at least one, with different names.
     pub archives: Vec<Archive>,
+    /// The binary tarballs to build from the source archive, with different names.
+    pub binaries: Vec<Binary>,
     /// The proof that the archives can be built without a network.
     pub offline_proof: Option<OfflineProof>,
     /// Documents about the components and the origin.

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::binaries::Bases;
 use super::build_info::{self, BuildInfo};
-use super::manifest::{Artifact, CHECKSUMS, Identity, Manifest, NAME};
-use super::{proof, python};
+use super::manifest::{Artifact, CHECKSUMS, Identity, Made, Manifest, NAME};
+use super::{binaries, proof, python};
 use drydock_archive::source::{self, SourceTree};
 use drydock_archive::{self as archive, ArchiveFile, Archives};
+use drydock_base::failure::Failure;
 use drydock_base::paths;
 use drydock_base::scratch::Scratch;
 use drydock_config::release::Format;
@@ -25,6 +27,8 @@ pub struct Job<'a> {
     pub directory: PathBuf,
     /// The number of threads for xz. It does not change the bytes.
     pub threads: u32,
+    /// The files of distributions, for the binary tarballs of a tagged release; none to leave them out.
+    pub bases: Option<&'a dyn Bases>,
 }
 
 /// A release that was built.
@@ -56,14 +60,18 @@ impl Job<'_> {
         let archives = Archives { directory: &top, epoch: self.tree.epoch, files: &files, threads: self.threads };
         let written = archive::write(self.tree.archive_entries(), archives)?;
         let python = python::build(&self.identity, &self.tree, parts.path(), watch)?;
-        let (manifest, documents) = Manifest::new(&self.identity, &self.tree, &derived, &written, &python)?;
-        let info = BuildInfo::gather(self.identity.release);
+        let built = self.binaries(&files, &names, parts.path(), watch)?;
+        let others = [python.as_slice(), built.artifacts.as_slice()].concat();
+        let made = Made { written: &written, others: &others, binaries: &built.records };
+        let (manifest, documents) = Manifest::new(&self.identity, &self.tree, &derived, &made)?;
+        let mut info = BuildInfo::gather(self.identity.release);
+        info.binaries.extend(built.info);
 
         remove_stale(directory, &manifest)?;
         for (part, (_, name)) in files.iter().zip(&names) {
             fs::rename(&part.path, directory.join(name)).with_context(|| format!("cannot write {name}"))?;
         }
-        for Artifact { name, .. } in &python {
+        for Artifact { name, .. } in &others {
             let part = parts.path().join(name);
             fs::rename(part, directory.join(name)).with_context(|| format!("cannot write {name}"))?;
         }
@@ -79,6 +87,39 @@ impl Job<'_> {
             .iter()
             .filter_map(|variation| Some(format!("{}: {}", variation.name, variation.missing.as_ref()?)));
         Ok(Built { manifest, not_varied: not_varied.collect() })
+    }
+}
+
+impl Job<'_> {
+    /// Builds the binary tarballs of a tagged release from its source archive. A nightly or a trial has none.
+    fn binaries(
+        &self,
+        files: &[ArchiveFile],
+        names: &[(Format, String)],
+        directory: &Path,
+        watch: &mut dyn FnMut(&str),
+    ) -> anyhow::Result<binaries::Built> {
+        let Some(bases) = self.bases.filter(|_| self.identity.tag.is_some()) else {
+            return Ok(binaries::Built::default());
+        };
+        let both = files.iter().zip(names);
+        let first = both.min_by_key(|(file, _)| file.format == Format::Zip).context("the release has no archive")?;
+        let text = |path: &str| {
+            self.tree
+                .text(path)?
+                .ok_or_else(|| Failure::declaration(format!("the commit has no file {path}, the `spec` of an `srpm`")))
+        };
+        let (ArchiveFile { format, path }, (_, name)) = first;
+        let request = binaries::Request {
+            identity: &self.identity,
+            source: binaries::Source { path, format: *format, name, text: &text },
+            epoch: self.tree.epoch,
+            bases,
+            directory,
+            log: &self.directory.join(binaries::LOG),
+            threads: self.threads,
+        };
+        request.run(watch)
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use drydock_archive as archive;
 use drydock_base::exec;
+use drydock_base::variations::Variation;
 use drydock_config::release::Release;
 
 /// The name of the file.
@@ -31,6 +32,21 @@ pub struct BuildInfo {
     pub tools: BTreeMap<String, String>,
     /// The versions of the Debian packages that generators need.
     pub packages: BTreeMap<String, String>,
+    /// What binary tarballs were built on, by the names of distributions.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub binaries: BTreeMap<String, BinaryInfo>,
+}
+
+/// What a binary tarball was built on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BinaryInfo {
+    /// The name of the base.
+    pub base: String,
+    /// The versions of the packages that the base has.
+    pub packages: BTreeMap<String, String>,
+    /// What differed between the two builds, and what was the same.
+    pub variations: Vec<Variation>,
 }
 
 impl BuildInfo {
@@ -51,6 +67,7 @@ impl BuildInfo {
             libraries: archive::libraries().into_iter().map(|(name, version)| (name.to_string(), version)).collect(),
             tools: ask(&["git", "--version"]).map(|version| ("git".to_owned(), version)).into_iter().collect(),
             packages: needs.map(|package| (package.clone(), version(package))).collect(),
+            binaries: BTreeMap::new(),
         }
     }
 }

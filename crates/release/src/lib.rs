@@ -1,5 +1,6 @@
 //! Source releases: requirements, building, proofs, signatures, verification and publishing.
 
+pub mod binaries;
 pub mod build;
 pub mod build_info;
 pub mod bump;

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::binaries::{self, BinaryRecord};
 use crate::sbom::{self, Document};
 use drydock_archive::source::derive::{Derived, GeneratorRecord};
 use drydock_archive::source::{Origin, SourceTree};
@@ -59,6 +60,9 @@ pub struct Manifest {
     pub root: Checksum,
     /// The uncompressed tar stream, which is the same in all tar formats and independent of compressor versions.
     pub tar: StreamDigest,
+    /// How binary tarballs were made, in the order of the declaration.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub binaries: Vec<BinaryRecord>,
     /// The files to publish, sorted by name.
     pub artifacts: Vec<Artifact>,
 }
@@ -106,6 +110,10 @@ pub enum ArtifactKind {
     Python,
     /// A document about the components or the origin.
     Document,
+    /// A binary tarball, which is unpacked in `/`.
+    Binary,
+    /// A source RPM.
+    SourceRpm,
 }
 
 impl Artifact {
@@ -113,8 +121,8 @@ impl Artifact {
     pub fn format(&self) -> Option<Format> {
         match self.kind {
             Some(ArtifactKind::Python) if self.name.ends_with(".whl") => Some(Format::Zip),
-            Some(ArtifactKind::Document) => None,
-            Some(ArtifactKind::Python) | None => Format::of_name(&self.name),
+            Some(ArtifactKind::Document | ArtifactKind::SourceRpm) => None,
+            Some(ArtifactKind::Python | ArtifactKind::Binary) | None => Format::of_name(&self.name),
         }
     }
 }
@@ -192,6 +200,17 @@ pub struct Identity<'a> {
     pub tag: Option<Tag>,
 }
 
+/// What was written of a release.
+#[derive(Debug, Clone, Copy)]
+pub struct Made<'a> {
+    /// The archives of the sources.
+    pub written: &'a Written,
+    /// Packages of Python, binary tarballs and source RPMs.
+    pub others: &'a [Artifact],
+    /// How the binary tarballs were made.
+    pub binaries: &'a [BinaryRecord],
+}
+
 impl Identity<'_> {
     /// The top directory of the archives.
     pub fn directory(&self) -> String {
@@ -202,14 +221,15 @@ impl Identity<'_> {
     pub fn archives(&self) -> Vec<(Format, String)> {
         self.release.archives.iter().map(|archive| (archive.format, archive.name.render(self.version))).collect()
     }
-}
 
-impl Identity<'_> {
-    /// The names of all artifacts: archives, and documents if they are declared.
+    /// The names of all artifacts that are known before they are built: archives, the binaries of a tagged release, and documents, each
+    /// if they are declared.
     pub fn names(&self) -> Vec<String> {
+        let binaries = binaries::names(&self.release.binaries, &self.release.name, self.version);
+        let binaries = binaries.into_iter().filter(|_| self.tag.is_some()).map(|(name, _)| name);
         let documents = sbom::ENDINGS.iter().filter(|_| self.release.sbom.is_some());
         let documents = documents.map(|ending| format!("{}{ending}", self.directory()));
-        self.archives().into_iter().map(|(_, name)| name).chain(documents).collect()
+        self.archives().into_iter().map(|(_, name)| name).chain(binaries).chain(documents).collect()
     }
 }
 
@@ -222,9 +242,9 @@ impl Manifest {
         identity: &Identity<'_>,
         tree: &SourceTree,
         derived: &Derived,
-        written: &Written,
-        python: &[Artifact],
+        made: &Made<'_>,
     ) -> anyhow::Result<(Manifest, Vec<Document>)> {
+        let Made { written, others, binaries } = *made;
         let prefix_of = |index: usize| tree.repositories.get(index).map(|source| source.prefix.trim_end_matches('/'));
         let entries: Vec<EntryRecord> = tree
             .entries
@@ -258,10 +278,10 @@ impl Manifest {
             .into_iter()
             .zip(&written.archives)
             .map(|((_, name), archive)| Artifact { name, size: archive.size, sha256: archive.sha256, kind: None })
-            .chain(python.iter().cloned())
+            .chain(others.iter().cloned())
             .collect();
         let documents = match &identity.release.sbom {
-            Some(_) => sbom::documents(identity, tree, &artifacts)?,
+            Some(_) => sbom::documents(identity, tree, &artifacts, binaries)?,
             None => Vec::new(),
         };
         artifacts.extend(documents.iter().map(Document::artifact));
@@ -284,6 +304,7 @@ impl Manifest {
             root: merkle_root(&entries.iter().map(EntryRecord::leaf).collect::<Vec<_>>()),
             entries,
             tar: StreamDigest { size: written.tar_size, sha256: written.tar },
+            binaries: binaries.to_vec(),
             artifacts,
         };
         Ok((manifest, documents))
@@ -310,6 +331,7 @@ impl Manifest {
             root: merkle_root(&[]),
             entries: Vec::new(),
             tar: StreamDigest { size: 0, sha256: nothing },
+            binaries: Vec::new(),
             artifacts,
         }
     }
@@ -343,8 +365,12 @@ impl Manifest {
         }
         for artifact in &manifest.artifacts {
             let name = Path::new(&artifact.name);
-            let is_document = artifact.kind == Some(ArtifactKind::Document) && sbom::is_document(&artifact.name);
-            if name.file_name() != Some(name.as_os_str()) || (artifact.format().is_none() && !is_document) {
+            let is_right = match artifact.kind {
+                Some(ArtifactKind::Document) => sbom::is_document(&artifact.name),
+                Some(ArtifactKind::SourceRpm) => artifact.name.ends_with(".src.rpm"),
+                Some(ArtifactKind::Python | ArtifactKind::Binary) | None => artifact.format().is_some(),
+            };
+            if name.file_name() != Some(name.as_os_str()) || !is_right {
                 return Err(ManifestError::ArtifactName(artifact.name.clone()));
             }
         }

@@ -20,6 +20,7 @@ use drydock_base::text::quoted;
 
 pub use component::{Component, ComponentKind, components};
 
+use super::binaries::BinaryRecord;
 use super::manifest::{Artifact, ArtifactKind, Identity};
 
 /// The endings of the names of documents.
@@ -95,7 +96,12 @@ pub fn first_difference(expected: &Path, found: &Path) -> Option<String> {
 ///
 /// # Errors
 /// A lock file or another file that names components cannot be read.
-pub fn documents(identity: &Identity<'_>, tree: &SourceTree, archives: &[Artifact]) -> anyhow::Result<Vec<Document>> {
+pub fn documents(
+    identity: &Identity<'_>,
+    tree: &SourceTree,
+    artifacts: &[Artifact],
+    binaries: &[BinaryRecord],
+) -> anyhow::Result<Vec<Document>> {
     let components = components(identity.release, tree)?;
     let (name, version) = (identity.release.name.as_str(), identity.version.as_str());
     let time = jiff::Timestamp::from_second(i64::try_from(tree.epoch)?)?.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -105,10 +111,10 @@ pub fn documents(identity: &Identity<'_>, tree: &SourceTree, archives: &[Artifac
         Document::new(identity, ENDINGS[0], &cyclonedx::document(&product, &components))?,
         Document::new(identity, ENDINGS[1], &spdx::document(&product, &components))?,
     ];
-    let mut subjects = archives.to_vec();
+    let mut subjects = artifacts.to_vec();
     subjects.extend(documents.iter().map(Document::artifact));
     subjects.sort_by(|a, b| a.name.cmp(&b.name));
-    let statement = provenance::statement(identity, tree, &subjects);
+    let statement = provenance::statement(identity, tree, &subjects, binaries);
     documents.push(Document::new(identity, ENDINGS[2], &statement)?);
     Ok(documents)
 }

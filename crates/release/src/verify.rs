@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use crate::binaries;
 use crate::checksum_list::{Algorithm, ChecksumList, Clearsigned};
 use crate::keyring::Keyring;
 use crate::manifest::{self, Manifest};
@@ -32,7 +33,7 @@ const LARGEST_MANIFEST: u64 = 256 << 20;
 /// At most this many signatures of one list are checked.
 const MOST_SIGNATURES: usize = 500;
 /// Files that Drydock writes beside a release about the machine that built it. Nothing is proved about them.
-const LOCAL: [&str; 3] = [build_info::NAME, proof::NAME, proof::offline::LOG];
+const LOCAL: [&str; 4] = [build_info::NAME, proof::NAME, proof::offline::LOG, binaries::LOG];
 
 /// What is verified, and by which rules.
 #[derive(Debug)]

@@ -116,6 +116,12 @@ pub(crate) struct ReleaseBuild {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Leave out the binary tarballs, which take minutes; without them, nothing is published
+    #[arg(long)]
+    pub sources_only: bool,
+    /// The directory with the files that binary tarballs are built on; the varied rebuild shares it
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub bases: Option<PathBuf>,
     /// The umask of the build, octal; the varied rebuild sets another one than the usual 022
     #[arg(long, value_name = "OCTAL", hide = true, value_parser = umask)]
     pub umask: Option<u32>,

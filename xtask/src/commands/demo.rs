@@ -52,6 +52,8 @@ impl cli::Demo {
             selector: selector.clone(),
             threads: release::build::threads(None),
             allow_dirty: false,
+            // They take minutes.
+            sources_only: true,
             format: cli::Format::Text,
         }
         .run(&ctx);

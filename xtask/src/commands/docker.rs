@@ -11,6 +11,8 @@ pub(super) mod promote;
 pub(super) mod prune;
 pub(super) mod selection;
 
+pub(super) use image_build::base_in;
+
 impl cli::Docker {
     /// Without a subcommand, this is `docker build`.
     pub(crate) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {

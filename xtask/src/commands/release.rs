@@ -4,8 +4,10 @@ use super::Context;
 use super::release_context::{DeclaredCommit, ReleaseContext, ReleaseSelector};
 use crate::cli::{self, ReleaseCommand};
 use crate::exit::Exit;
+use bases::CachedBases;
 
 mod acts;
+mod bases;
 pub(super) mod build;
 mod bump;
 mod check;
@@ -34,6 +36,7 @@ impl cli::Release {
                     selector: options.of.into(),
                     threads: build::threads(options.threads),
                     allow_dirty,
+                    sources_only: options.sources_only,
                     format: options.format,
                 };
                 all.run(&Context::find(place)?)
@@ -62,6 +65,8 @@ pub(super) struct All {
     pub(super) threads: u32,
     /// Whether uncommitted changes in the work tree are accepted.
     pub(super) allow_dirty: bool,
+    /// Whether binary tarballs are left out.
+    pub(super) sources_only: bool,
     pub(super) format: cli::Format,
 }
 
@@ -73,7 +78,8 @@ impl All {
         match checked.version {
             Some((version, tag)) if check::exit(&checked.findings) == Exit::Success => {
                 let release: ReleaseContext = commit.release_of(version, tag)?;
-                prove::build_and_prove(&release, self.threads, self.format)
+                let bases = CachedBases::of(&release).filter(|_| !self.sources_only);
+                prove::build_and_prove(&release, self.threads, bases.as_ref(), self.format)
             }
             Some(_) | None => Ok(Exit::CheckFailed),
         }

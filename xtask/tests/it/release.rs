@@ -1,5 +1,6 @@
 //! Integration tests of source releases, with real git, real unpackers and real generators.
 
+mod binaries;
 mod bump;
 mod check;
 mod commit_alone;
@@ -12,6 +13,7 @@ mod left_behind;
 mod mutated;
 mod offline;
 pub(crate) mod publish;
+mod pulls;
 mod refused;
 mod rehearsal;
 mod sbom;

@@ -69,7 +69,8 @@ declaration! {
 }
 
 declaration! {
-    /// The base of an image: an image of a registry by its digest, or a minimal Debian system from a dated snapshot.
+    /// What an image or a binary tarball is built on: an image of a registry by its digest, or a minimal Debian system from a dated
+    /// snapshot.
     pub(in crate) struct BaseDeclaration {
         /// The repository of the base image, with an optional tag for the reader: `debian:bookworm-slim`.
         image: Option<Text>,

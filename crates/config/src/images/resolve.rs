@@ -104,7 +104,8 @@ fn one(
     })
 }
 
-fn base_of(declared: &Spanned<BaseDeclaration>, problems: &mut Problems) -> Option<Base> {
+/// The base of an image, or of a binary tarball; problems are added to `problems`.
+pub(crate) fn base_of(declared: &Spanned<BaseDeclaration>, problems: &mut Problems) -> Option<Base> {
     let BaseDeclaration { image, digest, suite, snapshot, mirror, packages } = declared.value.as_ref()?;
     match (image, suite) {
         (Some(image), None) => {

@@ -1,5 +1,6 @@
 //! The vocabulary of `packaging/release.yaml`, as it is written: each field once, with its default.
 
+use super::binaries::BinaryDeclaration;
 use super::ci::CiDeclaration;
 use super::deb::DebDeclaration;
 use super::format::Format;
@@ -9,6 +10,7 @@ use super::sbom::SbomDeclaration;
 use super::vendor::VendorDeclaration;
 use super::version::VersionText;
 use crate::decode::{Bounded, Entries, FromText, OneOrMany, Spanned, declaration};
+use crate::diagnostic::{Place, Problem, Problems};
 use drydock_base::text::quoted;
 use drydock_base::units::{BadValue, JobName};
 use schemars::{Schema, json_schema};
@@ -27,6 +29,8 @@ declaration! {
         source: SourceDeclaration,
         /// The archives to build from the sources, at least one.
         archives: Spanned<Vec<ArchiveDeclaration>>,
+        /// The binary tarballs of a release, by the names of distributions, such as `Fedora-42-amd64`; nightlies have none. Default: none.
+        binaries: Option<Entries<JobName, BinaryDeclaration>>,
         /// The proof that the archives can be built without a network. Default: no proof.
         offline_proof: Option<OfflineProofDeclaration>,
         /// Documents about the components and the origin of the release. Default: none.
@@ -139,6 +143,18 @@ declaration! {
         keys: Text,
         /// The number of people who must have signed.
         quorum: Bounded<1, 100> = Bounded(1),
+    }
+}
+
+/// Checks the name of a file with an ending; problems are added to `problems`.
+pub(super) fn file_name(name: &VersionText, place: Place, ending: &str, problems: &mut Problems) {
+    let text = name.to_string();
+    if text.contains('/') || text.starts_with(['.', '-']) || text.chars().any(|c| c.is_control() || c == '\\') {
+        let problem = Problem::new(place, format!("{} is not a file name", quoted(&text)));
+        problems.push(problem.expected("a name without `/` and `\\`, not starting with `.` or `-`"));
+    } else if !text.ends_with(ending) {
+        let problem = Problem::new(place, format!("{} does not end with `{ending}`", quoted(&text)));
+        problems.push(problem.expected("the ending of its format"));
     }
 }
 

@@ -12,7 +12,20 @@ use std::collections::BTreeSet;
 
 /// Resolves the release; problems are added to `problems`.
 pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Release> {
-    let ReleaseFile { name, version, source, archives, offline_proof, sbom, signing, deb, nightly, ci, publish } = file;
+    let ReleaseFile {
+        name,
+        version,
+        source,
+        archives,
+        binaries,
+        offline_proof,
+        sbom,
+        signing,
+        deb,
+        nightly,
+        ci,
+        publish,
+    } = file;
     let name = name.value.map(|name| name.0);
     let version_files: Vec<VersionFile> =
         version.files.iter().flatten().filter_map(|declared| version_file(declared, problems)).collect();
@@ -25,6 +38,12 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
         .collect();
     let vendor = source.vendor.and_then(|declared| super::vendor::resolve(declared, problems));
     let archives = archives_of(name.as_deref().unwrap_or("name"), &archives, problems);
+    let surroundings = super::binaries::Surroundings {
+        name: name.as_deref().unwrap_or("name"),
+        tag: version.tag.value.as_ref(),
+        archives: &archives,
+    };
+    let binaries = super::binaries::resolve(binaries, &surroundings, problems);
     let offline_proof = offline_proof.and_then(|declared| proof(declared, problems));
     let signing = signing.and_then(|declared| {
         Some(Signing { keys: inside(&declared.keys, problems)?.into(), quorum: declared.quorum.0 })
@@ -47,6 +66,7 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
         vendor,
         generators,
         archives,
+        binaries,
         offline_proof,
         sbom: sbom.map(|declared| super::sbom::resolve(declared, problems)),
         signing,
@@ -128,15 +148,9 @@ fn archives_of(name: &str, declared: &Spanned<Vec<ArchiveDeclaration>>, problems
             Some(Spanned { value: None, .. }) => continue,
             None => (*place, VersionText::new(&format!("{name}-"), &ending)),
         };
-        let text = file.to_string();
-        if text.contains('/') || text.starts_with(['.', '-']) || text.chars().any(|c| c.is_control() || c == '\\') {
-            let problem = Problem::new(place, format!("{} is not a file name", quoted(&text)));
-            problems.push(problem.expected("a name without `/` and `\\`, not starting with `.` or `-`"));
-        } else if !text.ends_with(&ending) {
-            let problem = Problem::new(place, format!("{} does not end with `{ending}`", quoted(&text)));
-            problems.push(problem.expected("the ending of its format"));
-        } else if !names.insert(text.clone()) {
-            let problem = Problem::new(place, format!("two archives have the name {}", quoted(&text)));
+        super::declared::file_name(&file, place, &ending, problems);
+        if !names.insert(file.to_string()) {
+            let problem = Problem::new(place, format!("two archives have the name {}", quoted(&file.to_string())));
             problems.push(problem.help("give one of them another `name`"));
         }
         archives.push(Archive { format, name: file });

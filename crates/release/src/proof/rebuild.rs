@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::RebuildProof;
-use crate::manifest::{Manifest, NAME};
+use crate::manifest::{ArtifactKind, Manifest, NAME};
 use crate::sbom;
 use crate::verify;
 use drydock_archive::difference::Pair;
 use drydock_archive::read::Limits;
 use drydock_archive::source::SourceTree;
+use drydock_base::checksum::Checksum;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::scratch::Scratch;
@@ -56,6 +57,8 @@ pub struct Request<'a> {
     pub config: Option<&'a Path>,
     /// The number of threads of the first build.
     pub threads: u32,
+    /// The cache with the files of distributions, which is shared; none if the first build left binary tarballs out.
+    pub bases: Option<&'a Path>,
 }
 
 /// Rebuilds the release in a varied environment, and compares the artifacts.
@@ -90,6 +93,10 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
     argv.extend(build.map(str::to_owned));
     argv.extend(["--commit", &request.manifest.commit, "--threads"].map(str::to_owned));
     argv.push(threads.to_string());
+    match request.bases {
+        Some(bases) => argv.extend(["--bases".to_owned(), bases.display().to_string()]),
+        None => argv.push("--sources-only".to_owned()),
+    }
     let version = &request.manifest.version;
     let is_nightly = version.parse().is_ok_and(|version| NightlyVersion::parse(&version).is_some());
     match &request.manifest.tag {
@@ -154,6 +161,12 @@ fn compare(request: &Request<'_>, theirs: &Path) -> anyhow::Result<()> {
     for artifact in request.manifest.artifacts.iter().filter(|one| sbom::is_document(&one.name)) {
         let difference = sbom::first_difference(&request.directory.join(&artifact.name), &theirs.join(&artifact.name));
         problems.extend(difference.map(|difference| format!("{}: {difference}", artifact.name)));
+    }
+    for artifact in request.manifest.artifacts.iter().filter(|one| one.kind == Some(ArtifactKind::SourceRpm)) {
+        let other = Checksum::from_file(&theirs.join(&artifact.name));
+        if !other.is_ok_and(|other| other == (artifact.sha256, artifact.size)) {
+            problems.push(format!("{}: other bytes", artifact.name));
+        }
     }
     if !problems.is_empty() {
         let list = problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>();

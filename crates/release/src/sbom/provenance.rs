@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ENDINGS;
+use crate::binaries::BinaryRecord;
 use crate::manifest::{Artifact, Identity, Manifest};
 use drydock_archive::source::SourceTree;
 use drydock_base::paths;
@@ -37,7 +38,12 @@ struct Subject {
 }
 
 /// The statement about files.
-pub(super) fn statement(identity: &Identity<'_>, tree: &SourceTree, subjects: &[Artifact]) -> Value {
+pub(super) fn statement(
+    identity: &Identity<'_>,
+    tree: &SourceTree,
+    subjects: &[Artifact],
+    binaries: &[BinaryRecord],
+) -> Value {
     let subject: Vec<Value> =
         subjects.iter().map(|one| json!({"name": one.name, "digest": {"sha256": one.sha256.to_string()}})).collect();
     let source = |path: &str, commit: &str| json!({"name": path, "digest": {"gitCommit": commit}});
@@ -47,6 +53,7 @@ pub(super) fn statement(identity: &Identity<'_>, tree: &SourceTree, subjects: &[
         .map(|one| {
             source(if one.prefix.is_empty() { "." } else { one.prefix.trim_end_matches('/') }, one.commit.as_str())
         })
+        .chain(binaries.iter().map(base))
         .collect();
     json!({
         "_type": STATEMENT,
@@ -67,6 +74,12 @@ pub(super) fn statement(identity: &Identity<'_>, tree: &SourceTree, subjects: &[
             "runDetails": {"builder": {"id": BUILD}},
         },
     })
+}
+
+/// The base of a binary tarball, as a dependency of its build.
+fn base(record: &BinaryRecord) -> Value {
+    let digest = record.digest.strip_prefix("sha256:").unwrap_or(&record.digest);
+    json!({"name": record.base, "digest": {"sha256": digest}, "annotations": {"platform": record.platform, "of": record.artifacts}})
 }
 
 /// The largest statement that is read, in bytes.

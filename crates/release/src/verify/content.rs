@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::report::CheckedFile;
-use crate::manifest::{Artifact, EntryRecord, Manifest};
+use crate::manifest::{Artifact, ArtifactKind, EntryRecord, Manifest};
 use crate::sbom;
 use drydock_archive::difference::{Difference, Pair};
 use drydock_archive::read::{self, Limits, MemberKind, ReadError};
+use drydock_base::checksum::Checksum;
 use drydock_config::release::Format;
 
 /// Compares files with those of a rebuilt release, and adds the first difference to each result.
@@ -29,7 +30,14 @@ pub fn against_rebuilt(
         }
         let listed = manifest.artifacts.iter().find(|artifact| artifact.name == one.name);
         let format = listed.map_or_else(|| Format::of_name(&one.name), Artifact::format);
-        let Some(format) = format else { continue };
+        let is_rpm = listed.is_some_and(|artifact| artifact.kind == Some(ArtifactKind::SourceRpm));
+        if is_rpm && ours.is_file() && theirs.is_file() {
+            if Checksum::from_file(&ours)? != Checksum::from_file(&theirs)? {
+                one.problem.get_or_insert("it is not what the commit builds".into());
+            }
+            continue;
+        }
+        let Some(format) = format.or(is_rpm.then_some(Format::TarGz)) else { continue };
         if !ours.is_file() {
             one.problem.get_or_insert("the rebuilt release has no such file".into());
             continue;
@@ -37,7 +45,7 @@ pub fn against_rebuilt(
         if !theirs.is_file() {
             continue;
         }
-        let pair = Pair { expected: &ours, found: &theirs, format, limits: limits(manifest) };
+        let pair = Pair { expected: &ours, found: &theirs, format, limits: limits(manifest, listed) };
         match pair.first_difference() {
             Ok(None) if one.problem.is_some() => {
                 one.problem = Some("it is what the commit builds, but not what release.json lists".into());
@@ -61,8 +69,11 @@ pub fn with_origin(difference: &Difference, manifest: &Manifest) -> String {
 }
 
 /// The limits for an archive of this release, a little above the expected size.
-fn limits(manifest: &Manifest) -> Limits {
-    Limits { bytes: manifest.tar.size + (64 << 20), entries: manifest.entries.len() * 2 + 10_000 }
+fn limits(manifest: &Manifest, artifact: Option<&Artifact>) -> Limits {
+    // What a build installs may be much larger than its sources.
+    let is_binary = artifact.is_some_and(|artifact| artifact.kind == Some(ArtifactKind::Binary));
+    let more = if is_binary { 8 << 30 } else { 64 << 20 };
+    Limits { bytes: manifest.tar.size + more, entries: manifest.entries.len() * 2 + 10_000 }
 }
 
 /// The first difference between an archive and the entries of the manifest.
@@ -71,7 +82,7 @@ pub(super) fn against_manifest(
     format: Format,
     manifest: &Manifest,
 ) -> Result<Option<Difference>, ReadError> {
-    let listed = read::list(path, format, limits(manifest))?;
+    let listed = read::list(path, format, limits(manifest, None))?;
     let top = format!("{}/", manifest.directory);
     let mut expected = manifest.entries.iter();
     let difference = |entry: &str, field: &str, expected: String, found: String, cause: &str| {

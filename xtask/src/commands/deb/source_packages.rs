@@ -289,7 +289,7 @@ impl<'a> SourcePackages<'a> {
             same && artifact.is_some_and(|artifact| Some(artifact.sha256) == sum)
         };
         if !Manifest::load(&directory.join(NAME)).is_ok_and(|manifest| is_current(&manifest)) {
-            build::build(self.release, threads)?;
+            build::build(self.release, threads, None)?;
         }
         Ok(directory.join(name))
     }

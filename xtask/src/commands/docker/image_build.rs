@@ -6,6 +6,8 @@ mod base;
 mod dockerfile;
 mod packages;
 
+pub(in crate::commands) use base::provide_in as base_in;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -40,7 +40,7 @@ fn summarize_archives(manifest: &Manifest) -> String {
 
 pub(super) fn sources(nightly: &NightlyBuild) -> anyhow::Result<String> {
     let _lock = lock(nightly.ctx())?;
-    Ok(summarize_archives(&build(&nightly.release, nightly.options.threads)?.manifest))
+    Ok(summarize_archives(&build(&nightly.release, nightly.options.threads, None)?.manifest))
 }
 
 pub(super) fn sources_proved(nightly: &NightlyBuild) -> Option<String> {

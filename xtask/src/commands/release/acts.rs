@@ -107,7 +107,7 @@ pub(super) const ACTS: &[Act] = &[
     },
     Act {
         id: ActId::Build,
-        title: "build the archives, release.json and SHA256SUMS",
+        title: "build the archives, the binary tarballs, release.json and SHA256SUMS",
         by: By::Command,
         after: &[ActId::Check],
         evidence: "intact files of exactly this commit in the state directory",

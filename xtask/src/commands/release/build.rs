@@ -1,5 +1,6 @@
 //! `cargo xtask release build`: archives, release.json and SHA256SUMS of one commit.
 
+use super::bases::CachedBases;
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release_context::ReleaseContext;
@@ -9,6 +10,7 @@ use drydock_base::lock::Lock;
 use drydock_base::output;
 use drydock_base::paths;
 use drydock_base::text::plural;
+use drydock_release::binaries::Bases;
 use drydock_release::build::{Built, Job};
 use drydock_release::manifest::Manifest;
 use drydock_release::proof::rebuild;
@@ -27,7 +29,11 @@ impl cli::ReleaseBuild {
         }
         let _lock = lock(ctx)?;
         let threads = threads(self.threads);
-        let built = build(&release, threads)?;
+        let mut bases = CachedBases::of(&release).filter(|_| !self.sources_only);
+        if let (Some(bases), Some(directory)) = (&mut bases, self.bases) {
+            bases.directory = directory;
+        }
+        let built = build(&release, threads, bases.as_ref())?;
         if let Some(file) = &self.observe {
             let observed = rebuild::observe(&ctx.declarations.project, threads)?;
             paths::write_atomically(file, serde_json::to_string(&observed)?.as_bytes())?;
@@ -41,8 +47,18 @@ impl cli::ReleaseBuild {
 }
 
 /// Builds the archives; progress goes to standard error.
-pub(in crate::commands) fn build(release: &ReleaseContext, threads: u32) -> anyhow::Result<Built> {
-    let job = Job { identity: release.identity(), tree: release.tree.clone(), directory: release.directory(), threads };
+pub(in crate::commands) fn build(
+    release: &ReleaseContext,
+    threads: u32,
+    bases: Option<&CachedBases>,
+) -> anyhow::Result<Built> {
+    let job = Job {
+        identity: release.identity(),
+        tree: release.tree.clone(),
+        directory: release.directory(),
+        threads,
+        bases: bases.map(|bases| bases as &dyn Bases),
+    };
     release.ctx().state.create()?;
     let built = job.run(&mut |line| output::step(format_args!("{line}")))?;
     for what in &built.not_varied {
@@ -63,6 +79,8 @@ pub(super) fn plan(release: &ReleaseContext, format: cli::Format) -> anyhow::Res
     let identity = release.identity();
     let archives: Vec<String> = identity.archives().into_iter().map(|(_, name)| name).collect();
     let generators = &release.declaration().generators;
+    let binaries = &release.declaration().binaries;
+    let binaries = if release.tag.is_some() { binaries.as_slice() } else { &[] };
     if format == cli::Format::Json {
         let plan = serde_json::json!({
             "version": version.as_str(),
@@ -73,6 +91,7 @@ pub(super) fn plan(release: &ReleaseContext, format: cli::Format) -> anyhow::Res
             "submodules": tree.repositories.iter().skip(1).map(|one| one.prefix.clone()).collect::<Vec<_>>(),
             "generators": generators.iter().map(|one| (one.name.clone(), one.run.clone())).collect::<Vec<_>>(),
             "archives": archives,
+            "binaries": binaries.iter().map(|one| one.name.render(version)).collect::<Vec<_>>(),
             "into": release.directory(),
         });
         output::out(serde_json::to_string_pretty(&plan)?);
@@ -86,6 +105,14 @@ pub(super) fn plan(release: &ReleaseContext, format: cli::Format) -> anyhow::Res
         output::out(format_args!("  derive    {}: {} (twice)", generator.name, exec::paste(&generator.run)));
     }
     archives.iter().for_each(|name| output::out(format_args!("  write     {name}")));
+    for one in binaries {
+        let (name, commands) =
+            (one.name.render(version), [exec::paste(&one.build), exec::paste(&one.install("{destdir}"))]);
+        output::out(format_args!("  build     {name}: {} (twice)", commands.join(", then ")));
+        let srpm = one.srpm_of(&release.declaration().name, version);
+        srpm.iter()
+            .for_each(|srpm| output::out(format_args!("  build     {}, and rebuild it from itself", srpm.file())));
+    }
     output::out(format_args!("  into      {}", release.directory().display()));
     Ok(Exit::Success)
 }

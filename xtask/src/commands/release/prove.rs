@@ -1,5 +1,6 @@
 //! `cargo xtask release prove`: the varied rebuild, then the build without a network.
 
+use super::bases::CachedBases;
 use super::build::{self, lock, summary, threads};
 use crate::cli;
 use crate::commands::Context;
@@ -16,14 +17,20 @@ impl cli::ReleaseProve {
             return options.run(ctx);
         }
         let release = ReleaseContext::resolve(ctx, &options.of.into())?;
-        build_and_prove(&release, threads(options.threads), options.format)
+        let bases = CachedBases::of(&release).filter(|_| !options.sources_only);
+        build_and_prove(&release, threads(options.threads), bases.as_ref(), options.format)
     }
 }
 
 /// Builds a release, proves it, and prints both.
-pub(super) fn build_and_prove(release: &ReleaseContext, threads: u32, format: cli::Format) -> anyhow::Result<Exit> {
+pub(super) fn build_and_prove(
+    release: &ReleaseContext,
+    threads: u32,
+    bases: Option<&CachedBases>,
+    format: cli::Format,
+) -> anyhow::Result<Exit> {
     let _lock = lock(release.ctx())?;
-    let manifest = build::build(release, threads)?.manifest;
+    let manifest = build::build(release, threads, bases)?.manifest;
     let proof = prove(release, &manifest, threads)?;
     match format {
         cli::Format::Json => output::out(serde_json::to_string_pretty(&proof)?),
@@ -40,6 +47,7 @@ pub(in crate::commands) fn prove(release: &ReleaseContext, manifest: &Manifest, 
     let mut watch = |line: &str| output::step(format_args!("{line}"));
     let directory = &release.directory();
     let config = release.commit.config.as_deref();
+    let bases = CachedBases::of(release).filter(|_| !manifest.binaries.is_empty());
     let request = rebuild::Request {
         project: &release.ctx().declarations.project,
         tree: &release.tree,
@@ -47,6 +55,7 @@ pub(in crate::commands) fn prove(release: &ReleaseContext, manifest: &Manifest, 
         directory,
         config,
         threads,
+        bases: bases.as_ref().map(|bases| bases.directory.as_path()),
     };
     let rebuild = rebuild::prove(&request, &mut watch)?;
     let offline = match &release.declaration().offline_proof {

@@ -7,7 +7,7 @@ use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
 use drydock_base::{hint, output};
 use drydock_config::release::Release;
-use drydock_release::manifest::{Manifest, NAME, Tag};
+use drydock_release::manifest::{Identity, Manifest, NAME, Tag};
 use drydock_release::proof::Proof;
 
 /// The release that is published.
@@ -33,6 +33,17 @@ impl Published<'_> {
             Checksum::from_file(&path).is_ok_and(|found| found == (artifact.sha256, artifact.size))
         });
         (is_current && is_intact).then_some(manifest)
+    }
+
+    /// The reason why a release is not complete: declared files that it was built without. None if it has all.
+    pub(in crate::commands) fn lacks_files(&self, manifest: &Manifest) -> Option<String> {
+        let version = self.version.parse().ok()?;
+        let (declaration, tag) = (self.declaration_digest, self.tag.clone());
+        let names = Identity { release: self.declaration, declaration, version: &version, tag }.names();
+        let is_there = |name: &String| manifest.artifacts.iter().any(|artifact| artifact.name == *name);
+        let missing: Vec<String> = names.into_iter().filter(|name| !is_there(name)).collect();
+        let prove = hint::drydock(&["release", "prove"]);
+        (!missing.is_empty()).then(|| format!("it was built without {}; run `{prove}`", missing.join(", ")))
     }
 
     /// The reason why there is no proof of exactly these archives; none if there is one.

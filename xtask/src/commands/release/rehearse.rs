@@ -16,12 +16,14 @@ use crate::commands::release_context::DeclaredCommit;
 use crate::exit::Exit;
 use drydock_base::exec::Contained;
 use drydock_base::failure::Failure;
+use drydock_base::paths::State;
 use drydock_base::scratch::Scratch;
 use drydock_base::{output, paths};
 use drydock_github::stand_in::StandIn;
 use servers::Servers;
 use stage::{Person, Stage};
 
+mod binaries;
 mod declarations;
 mod image;
 mod servers;
@@ -119,7 +121,8 @@ impl cli::ReleaseRehearse {
         let captain = people.first().map_or_else(String::new, |person| person.key.clone());
         output::err("== start the stand-ins");
         let mut servers = Servers::new(&results, &stage.secret, &captain, &release)?;
-        let rewritten = declarations::rewrite(&release, images.as_deref(), &mut servers)?;
+        let state = State::new(&stage.project, None)?;
+        let rewritten = declarations::rewrite(&release, images.as_deref(), &mut servers, &state)?;
         let mut files = vec![(RELEASE, rewritten.release.as_str())];
         files.extend(rewritten.images.as_deref().map(|text| (IMAGES, text)));
         let tag = commit.declaration.tag.render(&version);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use super::bases::CachedBases;
 use super::policy::SigningPolicy;
 use super::sign;
 use crate::cli;
@@ -18,6 +19,7 @@ use drydock_base::scratch::Scratch;
 use drydock_base::{output, paths};
 use drydock_config::debversion::is_above;
 use drydock_config::release::{NightlyVersion, Version};
+use drydock_release::binaries::Bases;
 use drydock_release::build::Job;
 use drydock_release::manifest::{CHECKSUMS, Manifest, NAME};
 use drydock_release::verify::{self, Proved, Request, Verification};
@@ -157,7 +159,14 @@ impl cli::ReleaseVerify {
         let again = scratch.path().join("again");
         std::fs::create_dir(&again).context("cannot make a temporary directory")?;
         let threads = self.threads.unwrap_or(2);
-        let job = Job { identity: release.identity(), tree: release.tree.clone(), directory: again.clone(), threads };
+        let bases = CachedBases::of(&release).filter(|_| !manifest.binaries.is_empty());
+        let job = Job {
+            identity: release.identity(),
+            tree: release.tree.clone(),
+            directory: again.clone(),
+            threads,
+            bases: bases.as_ref().map(|bases| bases as &dyn Bases),
+        };
         let built = job.run(&mut |line| output::step(format_args!("{line}")))?;
         verify::against_rebuilt(&report.directory, &again, manifest, &mut report.files)?;
         if built.manifest != *manifest {

@@ -44,6 +44,8 @@ pub(crate) enum Act {
     KeepContent(usize),
     /// The client gets so much of the response's content, then its connection ends.
     CutAnswer(usize),
+    /// The registry serves the request, and the client's connection ends without a response.
+    LoseAnswer,
     /// The client gets the changed content of the response, under the same headers.
     Change(fn(Vec<u8>) -> Vec<u8>),
     /// The client gets the response with this header in place of the registry's.
@@ -190,6 +192,10 @@ impl Shared {
                     let location = answer.header("location").unwrap();
                     let target = location.splitn(4, '/').nth(3).map(|rest| format!("/{rest}")).unwrap();
                     self.moved.lock().unwrap().insert(path, target);
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+                Act::LoseAnswer => {
+                    self.ask(&request, content.len(), &content, false)?;
                     return Err(io::ErrorKind::ConnectionAborted.into());
                 }
                 Act::Header(name, value) => {

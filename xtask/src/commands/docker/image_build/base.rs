@@ -17,18 +17,26 @@ pub(super) fn cache(ctx: &Context) -> anyhow::Result<Layout> {
 
 /// Provides the declared base image for a platform.
 pub(super) fn provide(ctx: &Context, declared: &Base, platform: Platform) -> anyhow::Result<BaseImage> {
-    let cache = cache(ctx)?;
+    provide_in(&cache(ctx)?, declared, platform)
+}
+
+/// Provides a base image from a cache, or into it.
+pub(in crate::commands) fn provide_in(
+    cache: &Layout,
+    declared: &Base,
+    platform: Platform,
+) -> anyhow::Result<BaseImage> {
     match declared {
         Base::Image { repository, tag, digest } => {
             let tag = tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
             let name = format!("{repository}{tag}");
-            base_image::cached_or_pulled(&cache, &name, digest, platform, &mut || {
-                pull(&cache, repository, digest, platform)
+            base_image::cached_or_pulled(cache, &name, digest, platform, &mut || {
+                pull(cache, repository, digest, platform)
             })
         }
         Base::Suite { suite, snapshot, mirror, packages } => {
             let request = bootstrap::SuiteRequest { suite, snapshot, mirror, packages, platform };
-            bootstrap::make(&cache, &request, &mut |line| output::step(format_args!("{line}")))
+            bootstrap::make(cache, &request, &mut |line| output::step(format_args!("{line}")))
         }
     }
 }

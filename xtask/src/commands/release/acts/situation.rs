@@ -161,10 +161,16 @@ impl Situation {
         let directory = release.directory();
         let published = release.published(&directory);
         self.built = match published.manifest() {
-            Some(manifest) => {
-                let archives = plural(manifest.artifacts.len(), "archive");
-                Progress::Done(format!("{archives} of {}", plural(manifest.entries.len(), "file")))
-            }
+            Some(manifest) => match published.lacks_files(&manifest) {
+                Some(why) => open(why),
+                None => {
+                    let names = manifest.binaries.iter().flat_map(|record| &record.artifacts);
+                    let binaries: String = names.map(|name| format!(", {name}")).collect();
+                    let archives = plural(manifest.artifacts.len(), "archive");
+                    let files = plural(manifest.entries.len(), "file");
+                    Progress::Done(format!("{archives} of {files}{binaries}"))
+                }
+            },
             None => open(format!("{} has no intact files of this commit", directory.display())),
         };
         self.proved =

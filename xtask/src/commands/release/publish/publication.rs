@@ -205,6 +205,9 @@ impl LocalRelease {
             let prove = hint::drydock(&["release", "prove"]);
             Failure::not_reproducible(format!("{} has no intact files; run `{prove}`", directory.display()))
         })?;
+        if let Some(why) = release.published(&directory).lacks_files(&manifest) {
+            return Err(Failure::not_reproducible(format!("{} is not complete: {why}", directory.display())));
+        }
         let expected = publish::expected_files(&manifest, &directory)?;
         let local = LocalRelease { release, directory, manifest, expected, planned: None };
         let signed_by = local.signers(policy)?;

@@ -7,6 +7,7 @@ use super::servers::{Needed, Servers};
 use super::yaml::Yaml;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
+use drydock_base::paths::State;
 use drydock_config::release::{FileAccess, PublishTarget, Release};
 
 /// The targets of a project that declares none, in the order of a release.
@@ -27,11 +28,16 @@ pub(super) struct Rewritten {
     pub(super) keys: String,
 }
 
-/// Rewrites the declarations; servers are started as they are needed.
+/// Rewrites the declarations; servers are started as they are needed, and what stand-ins are built on is put into `state`.
 ///
 /// # Errors
 /// A declaration cannot be read, or a server cannot be started.
-pub(super) fn rewrite(release: &str, images: Option<&str>, servers: &mut Servers) -> anyhow::Result<Rewritten> {
+pub(super) fn rewrite(
+    release: &str,
+    images: Option<&str>,
+    servers: &mut Servers,
+    state: &State,
+) -> anyhow::Result<Rewritten> {
     let unreadable = || Failure::declaration("packaging/release.yaml cannot be read again");
     let mut document = Yaml::parse(release).ok_or_else(unreadable)?;
     let mut left_out = Vec::new();
@@ -71,6 +77,7 @@ pub(super) fn rewrite(release: &str, images: Option<&str>, servers: &mut Servers
             deb.set("upload", upload);
         }
     }
+    super::binaries::stand_in(&mut document, state, &mut left_out)?;
     // Nightly builds have places of their own, which no part of a release uses.
     if let Some(nightly) = document.get_mut("nightly") {
         nightly.remove("upload");

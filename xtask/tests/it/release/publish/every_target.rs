@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use drydock_config::images::{Platform, Repository};
@@ -230,14 +232,20 @@ fn packages_images_and_python_are_published_whatever_happens() {
     println!("| answer of the registry | exit | result |");
     let status = |status: u16| move |_: &Request| Act::Response(status, vec![], b"{}".to_vec());
     type Script = Box<dyn Fn(&Request) -> Act + Send + Sync>;
-    let rows: Vec<(&str, Script)> = vec![
+    let mut rows: Vec<(&str, Script)> = vec![
         ("401", Box::new(status(401))),
         ("403", Box::new(status(403))),
         ("409", Box::new(status(409))),
         ("422", Box::new(status(422))),
         ("429", Box::new(|_| Act::Response(429, vec![("retry-after", "100000".into())], vec![]))),
+        ("503", Box::new(|_| Act::Response(503, vec![("retry-after", "100000".into())], vec![]))),
         ("truncated", Box::new(|request| if request.method == "GET" { Act::CutAnswer(3) } else { Act::Pass })),
     ];
+    if is_all {
+        // It is asked again for half a minute.
+        rows.push(("500", Box::new(status(500))));
+        rows.push(("none, although it was served", Box::new(|_| Act::LoseAnswer)));
+    }
     for (name, script) in rows {
         every.proxy.script(script);
         let said = every.publish(&[]);
@@ -267,7 +275,16 @@ fn packages_images_and_python_are_published_whatever_happens() {
         println!("| {fault} | {} | nothing is in the archive, `latest` stays |", said.code());
         fs::remove_file(every.release.world.at("sshd").join(fault)).unwrap();
     }
-    every.proxy.script(|_| Act::Pass);
+    // Every second answer to what is written is lost, although it was served: it is asked what is there.
+    let (count_of, lost) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let losing = Arc::clone(&lost);
+    every.proxy.script(move |request| {
+        if request.method == "PUT" && count_of.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+            losing.fetch_add(1, Ordering::Relaxed);
+            return Act::LoseAnswer;
+        }
+        Act::Pass
+    });
 
     // Killed around the first step of each target in each stage: before the journal says that it begins, before it is done, and
     // before the journal says that it is done.
@@ -318,6 +335,13 @@ fn packages_images_and_python_are_published_whatever_happens() {
     // The same command ends in the same state as one that nobody killed.
     let said = every.publish(&[]);
     assert!(said.code() == 0 && said.stdout.contains("is published"), "{}", said.transcript());
+    let lost = lost.load(Ordering::Relaxed);
+    println!(
+        "| {lost} answers of the registry lost after they were served | {} | everything is there once |",
+        said.code()
+    );
+    assert!(lost > 0);
+    every.proxy.script(|_| Act::Pass);
     let held = every.held();
     assert_eq!(held["deb"].trim(), "bookworm|main|source: words 1.1-1~debian12.1", "{held:?}");
     assert_eq!(held["images"], "[\"latest\", \"v1.1\"]");
