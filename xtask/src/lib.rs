@@ -25,6 +25,7 @@ use exit::Exit;
 /// }
 /// ```
 pub fn main() -> ExitCode {
+    drydock_base::hint::know_packages(tools::package_of);
     exit_of(|| {
         let handled =
             surroundings::normalise().and_then(|ignored| interrupts::exit_with(Exit::Interrupted.code(), &ignored));

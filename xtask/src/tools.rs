@@ -1,8 +1,12 @@
 //! The one table of external tools, with their Debian packages and the commands that need them.
 
+mod packages;
+
 use clap::ValueEnum;
 
 use drydock_base::exec;
+
+pub(crate) use packages::package_of;
 
 /// The commands that need tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

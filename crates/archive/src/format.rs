@@ -3,10 +3,11 @@
 
 use std::io::{self, BufRead as _, BufReader, Read};
 
-use bzip2::bufread::MultiBzDecoder;
-use flate2::bufread::MultiGzDecoder;
+use bzip2::bufread::BzDecoder;
+use flate2::bufread::GzDecoder;
 use xz2::bufread::XzDecoder;
 
+use crate::members::{Member, Members, Peeked};
 use crate::read_error::ReadError;
 use crate::zstd;
 use drydock_config::release::Format;
@@ -84,31 +85,28 @@ const COMPRESSIONS: [CompressionInfo; 6] = [
         compression: Compression::Gzip,
         name: "gzip",
         suffix: ".gz",
-        magic: b"\x1f\x8b",
-        decoder: |stream| Ok(Box::new(MultiGzDecoder::new(stream))),
+        magic: GZIP,
+        decoder: |stream| Ok(Box::new(Members::<_, GzDecoder<_>>::new(stream))),
     },
     CompressionInfo {
         compression: Compression::Xz,
         name: "xz",
         suffix: ".xz",
-        magic: b"\xfd7zXZ\0",
-        decoder: |stream| {
-            let decoder = xz2::stream::Stream::new_stream_decoder(XZ_MEMORY, xz2::stream::CONCATENATED);
-            Ok(Box::new(XzDecoder::new_stream(stream, decoder.map_err(io::Error::other)?)))
-        },
+        magic: XZ,
+        decoder: |stream| Ok(Box::new(Members::<_, XzDecoder<_>>::new(stream))),
     },
     CompressionInfo {
         compression: Compression::Bzip2,
         name: "bzip2",
         suffix: ".bz2",
-        magic: b"BZh",
-        decoder: |stream| Ok(Box::new(MultiBzDecoder::new(stream))),
+        magic: BZIP2,
+        decoder: |stream| Ok(Box::new(Members::<_, BzDecoder<_>>::new(stream))),
     },
     CompressionInfo {
         compression: Compression::Zstd,
         name: "zstd",
         suffix: ".zst",
-        magic: b"\x28\xb5\x2f\xfd",
+        magic: zstd::MAGIC,
         decoder: |stream| Ok(Box::new(zstd::Frames::new(stream))),
     },
     CompressionInfo {
@@ -124,6 +122,51 @@ const COMPRESSIONS: [CompressionInfo; 6] = [
     },
 ];
 
+const GZIP: &[u8] = b"\x1f\x8b";
+const XZ: &[u8] = b"\xfd7zXZ\0";
+const BZIP2: &[u8] = b"BZh";
+
+impl<R: io::BufRead> Member<R> for GzDecoder<Peeked<R>> {
+    const NAME: &'static str = "gzip";
+    const MAGIC: &'static [u8] = GZIP;
+
+    fn open(stream: Peeked<R>) -> io::Result<Self> {
+        Ok(GzDecoder::new(stream))
+    }
+
+    fn close(self) -> Peeked<R> {
+        self.into_inner()
+    }
+}
+
+impl<R: io::BufRead> Member<R> for XzDecoder<Peeked<R>> {
+    const NAME: &'static str = "xz";
+    const MAGIC: &'static [u8] = XZ;
+    const PADDING: usize = 4;
+
+    fn open(stream: Peeked<R>) -> io::Result<Self> {
+        let decoder = xz2::stream::Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(io::Error::other)?;
+        Ok(XzDecoder::new_stream(stream, decoder))
+    }
+
+    fn close(self) -> Peeked<R> {
+        self.into_inner()
+    }
+}
+
+impl<R: io::BufRead> Member<R> for BzDecoder<Peeked<R>> {
+    const NAME: &'static str = "bzip2";
+    const MAGIC: &'static [u8] = BZIP2;
+
+    fn open(stream: Peeked<R>) -> io::Result<Self> {
+        Ok(BzDecoder::new(stream))
+    }
+
+    fn close(self) -> Peeked<R> {
+        self.into_inner()
+    }
+}
+
 /// A reader of one stream of LZMA, which has to be the whole file.
 struct Single<R: io::BufRead>(XzDecoder<R>);
 
@@ -131,7 +174,7 @@ impl<R: io::BufRead> Read for Single<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.0.read(buffer)?;
         if read == 0 && !buffer.is_empty() && !self.0.get_mut().fill_buf()?.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "something follows the stream"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it has trailing data"));
         }
         Ok(read)
     }
@@ -198,6 +241,44 @@ mod tests {
             assert_eq!(Compression::from_suffix(compression.info().suffix), Some(compression));
         }
         assert_eq!(Compression::from_suffix(".Z"), None);
+    }
+
+    #[test]
+    fn what_follows_a_stream_is_another_one_or_is_named() {
+        let (content, mut packed) = (b"content ".repeat(3000), Vec::new());
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        io::Write::write_all(&mut gzip, &content).unwrap();
+        xz2::read::XzEncoder::new(&content[..], 1).read_to_end(&mut packed).unwrap();
+        let mut bzip2 = Vec::new();
+        bzip2::read::BzEncoder::new(&content[..], bzip2::Compression::fast()).read_to_end(&mut bzip2).unwrap();
+        let zstd = ruzstd::encoding::compress_to_vec(&content[..], ruzstd::encoding::CompressionLevel::Fastest);
+        let all = [
+            (Compression::Gzip, gzip.finish().unwrap()),
+            (Compression::Xz, packed),
+            (Compression::Bzip2, bzip2),
+            (Compression::Zstd, zstd),
+        ];
+        for (compression, one) in all {
+            let decoded = |parts: &[&[u8]]| {
+                let (bytes, mut plain) = (parts.concat(), Vec::new());
+                compression.decoder(&bytes[..]).map_err(io::Error::other)?.read_to_end(&mut plain)?;
+                Ok::<_, io::Error>(plain)
+            };
+            assert_eq!(decoded(&[&one, &one, &one]).unwrap(), content.repeat(3), "{compression:?}");
+            for rest in [&b"x"[..], b"\n", b"garbage that is longer than any magic number", b"\0"] {
+                let error = decoded(&[&one, rest]).unwrap_err();
+                let is_padding = compression == Compression::Xz && rest == b"\0";
+                let expected = if is_padding { io::ErrorKind::UnexpectedEof } else { io::ErrorKind::InvalidData };
+                assert_eq!(error.kind(), expected, "{compression:?} {rest:?} {error}");
+                assert!(is_padding || error.to_string().contains("trailing data"), "{compression:?} {error}");
+            }
+            for cut in [1, 3, one.len() - 1] {
+                let error = decoded(&[&one, &one[..cut]]).unwrap_err();
+                assert!(!error.to_string().contains("trailing data"), "{compression:?} {cut} {error}");
+            }
+            let padded = decoded(&[&one, &[0; 8], &one, &[0; 4]]);
+            assert_eq!(padded.is_ok(), compression == Compression::Xz, "{compression:?}");
+        }
     }
 
     fn lzma(bytes: &[u8]) -> io::Result<Vec<u8>> {

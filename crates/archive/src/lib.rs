@@ -11,6 +11,7 @@ pub mod difference;
 mod encode;
 pub mod format;
 pub mod layer;
+mod members;
 #[doc(hidden)]
 pub mod mutation;
 pub mod read;

@@ -5,6 +5,11 @@ use std::io::{self, BufRead, Read};
 
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
+use crate::members::Peeked;
+
+/// The first bytes of every frame that has content.
+pub(crate) const MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
+
 /// Decodes all frames of a stream.
 pub(crate) struct Frames<R: BufRead> {
     state: State<R>,
@@ -12,8 +17,8 @@ pub(crate) struct Frames<R: BufRead> {
 
 enum State<R: BufRead> {
     /// Between two frames, or before the first.
-    Between(R, Box<FrameDecoder>),
-    Within(StreamingDecoder<R, Box<FrameDecoder>>),
+    Between(Peeked<R>, Box<FrameDecoder>),
+    Within(StreamingDecoder<Peeked<R>, Box<FrameDecoder>>),
     /// After the end, or after an error.
     Ended,
 }
@@ -26,7 +31,7 @@ pub(crate) fn is_skippable(start: &[u8]) -> bool {
 impl<R: BufRead> Frames<R> {
     /// Nothing is read yet.
     pub(crate) fn new(stream: R) -> Frames<R> {
-        Frames { state: State::Between(stream, Box::new(FrameDecoder::new())) }
+        Frames { state: State::Between(Peeked::new(stream), Box::new(FrameDecoder::new())) }
     }
 }
 
@@ -49,7 +54,7 @@ impl<R: BufRead> Read for Frames<R> {
                     }
                 },
                 State::Between(mut stream, decoder) => {
-                    if stream.fill_buf()?.is_empty() {
+                    if !stream.goes_on("zstd", |head| head.starts_with(MAGIC) || is_skippable(head), MAGIC)? {
                         return Ok(0);
                     }
                     self.state = begin(stream, decoder)?;
@@ -60,7 +65,7 @@ impl<R: BufRead> Read for Frames<R> {
 }
 
 /// Begins the next frame, or skips it.
-fn begin<R: BufRead>(mut stream: R, decoder: Box<FrameDecoder>) -> io::Result<State<R>> {
+fn begin<R: BufRead>(mut stream: Peeked<R>, decoder: Box<FrameDecoder>) -> io::Result<State<R>> {
     let mut head = [0; 8];
     // A frame has at least as many bytes as the head of one that is skipped; its magic number is read again by its decoder.
     if is_skippable(stream.fill_buf()?) {

@@ -18,7 +18,7 @@ pub use contained::{Bounds, Contained, contained, read_within};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No directory of `PATH` has an executable file of that name.
-    #[error("`{program}` is in no directory of PATH")]
+    #[error("`{program}` is in no directory of PATH{}", crate::hint::to_install(program))]
     NotFound {
         /// The name that was looked up, without a slash.
         program: String,

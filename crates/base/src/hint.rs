@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use crate::exec;
 
@@ -27,6 +27,22 @@ fn invocation() -> String {
         Some(words) => exec::paste(words),
         None => "cargo xtask".into(),
     }
+}
+
+/// The Debian package of a program, from the table of the program that this is a library of.
+static PACKAGES: OnceLock<fn(&str) -> Option<&'static str>> = OnceLock::new();
+
+/// Sets the table of packages. The first call counts.
+pub fn know_packages(package_of: fn(&str) -> Option<&'static str>) {
+    PACKAGES.get_or_init(|| package_of);
+}
+
+/// How to install a program that is missing, as the end of a sentence; empty if its package is not known.
+pub fn to_install(program: &str) -> String {
+    let package = PACKAGES.get().and_then(|package_of| package_of(program));
+    package.map_or_else(String::new, |package| {
+        format!("; on Debian and Ubuntu, `{}` installs it", apt_get(["install", package]))
+    })
 }
 
 /// A command that a message tells the user to run.

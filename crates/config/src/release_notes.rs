@@ -1,4 +1,5 @@
-//! The entry of one version in the project's changelog, read as CommonMark with tables and task lists.
+//! The entry of one version in the project's changelog, read as CommonMark with tables and task lists. If no heading of CommonMark has a
+//! version, headings of other notations and of plain text are read.
 //!
 //! Keep a Changelog writes an entry as `## [1.2.0] - 2026-06-01` with lists below. Other projects have other levels, words before the
 //! version, underlined headings, or prose, so an entry is found by the version in its heading, and everything below it is kept.
@@ -6,6 +7,8 @@
 mod date;
 mod heading;
 mod items;
+mod place;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +19,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 pub use date::HeadingDate;
 use heading::{Heading, Match};
+pub use place::{HeadingKind, HeadingPlace};
 
 /// The entry of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +75,8 @@ pub struct NotesError {
     pub line: usize,
     /// The version that was looked for.
     pub version: String,
+    /// A heading as the file would have it.
+    pub form: String,
     /// What is wrong.
     pub problem: NotesProblem,
 }
@@ -99,11 +105,11 @@ impl fmt::Display for NotesProblem {
         match self {
             NotesProblem::NotUtf8 => f.write_str("the changelog is not UTF-8"),
             NotesProblem::NoHeadings => {
-                f.write_str("no entry for the version: the changelog has no Markdown headings with versions")
+                f.write_str("no entry for the version: the changelog has no headings with versions")
             }
             NotesProblem::NoEntry(top) => write!(f, "no entry for the version: the topmost heading is {}", quoted(top)),
             NotesProblem::NotAHeading(line) => {
-                write!(f, "no entry for the version: {} is not a Markdown heading", quoted(line))
+                write!(f, "no entry for the version: {} is not a heading", quoted(line))
             }
             NotesProblem::Unreleased(heading) => {
                 write!(f, "no entry for the version: the changes are still under {}", quoted(heading))
@@ -120,16 +126,16 @@ impl fmt::Display for NotesProblem {
 impl NotesError {
     /// The change that fixes the file.
     pub fn remedy(&self) -> String {
-        let version = &self.version;
+        let (version, form) = (&self.version, quoted(&self.form));
         let remedy = match &self.problem {
             NotesProblem::NotUtf8 => {
                 return "convert it, for example with `iconv -f ISO-8859-1 -t UTF-8`, and commit it".into();
             }
             NotesProblem::NoHeadings | NotesProblem::NoEntry(_) => {
-                format!("add a heading such as `## [{version}] - DATE` with the changes below it")
+                format!("add a heading such as {form} with the changes below it")
             }
-            NotesProblem::NotAHeading(_) => format!("write it as a heading, such as `## [{version}] - DATE`"),
-            NotesProblem::Unreleased(_) => format!("rename that heading, for example to `## [{version}] - DATE`"),
+            NotesProblem::NotAHeading(_) => format!("write it as a heading, such as {form}"),
+            NotesProblem::Unreleased(_) => format!("rename that heading, for example to {form}"),
             NotesProblem::Empty(_) => format!("list the changes of {version} there"),
             NotesProblem::Twice(_) => "join the two".into(),
         };
@@ -165,19 +171,24 @@ impl ReleaseNotes {
         let (notes, end) = ReleaseNotes::locate(changelog, query)?;
         let text = normalised(&String::from_utf8_lossy(changelog));
         let lines: Vec<&str> = text.lines().take(end - 1).skip(notes.line).collect();
-        // A heading may be underlined.
-        let is_underline =
-            |line: &&str| !line.trim().is_empty() && line.trim().chars().all(|letter| "=-".contains(letter));
-        let skipped = usize::from(lines.first().is_some_and(is_underline));
-        Ok(lines[skipped..].join("\n").trim_matches('\n').trim_end().to_owned())
+        // A heading may be underlined, and the next one may have a line above it.
+        let skipped = usize::from(lines.first().is_some_and(|line| plain::is_line(line)));
+        let mut lines = &lines[skipped..];
+        if let [rest @ .., last] = lines {
+            let next = text.lines().nth(end).is_some_and(|under| under.trim_end() == last.trim_end());
+            lines = if next && plain::is_line(last) { rest } else { lines };
+        }
+        Ok(lines.join("\n").trim_matches('\n').trim_end().to_owned())
     }
 
     /// An entry, and the line of the heading that ends it, or the one after the last line.
     fn locate(changelog: &[u8], query: NotesQuery<'_>) -> Result<(ReleaseNotes, usize), NotesError> {
+        let markdown = || format!("## [{}] - DATE", query.version);
         let error = |line: usize, problem: NotesProblem| NotesError {
             file: query.file.to_owned(),
             line,
             version: query.version.to_owned(),
+            form: markdown(),
             problem,
         };
         let text = match std::str::from_utf8(changelog) {
@@ -188,7 +199,10 @@ impl ReleaseNotes {
                 return Err(error(line, NotesProblem::NotUtf8));
             }
         };
-        let document = Document::parse(&text);
+        let translated = plain::translated(&text, &[query.version, query.tag]);
+        let document = translated.as_deref().map_or_else(|| Document::parse(&text), plain::document);
+        let form = document.form(&text, query.version);
+        let error = |line, problem| NotesError { form: form.clone().unwrap_or_else(markdown), ..error(line, problem) };
         let mut entries: Vec<(Match, usize)> = Vec::new();
         for (index, heading) in document.headings.iter().enumerate() {
             if let Some(found) = heading.match_version(&[query.version, query.tag]) {
@@ -247,7 +261,13 @@ impl<'a> Document<'a> {
                 Event::Start(Tag::Heading { level, .. }) if depth == 0 => {
                     line += text.get(counted..range.start).unwrap_or_default().matches('\n').count();
                     counted = range.start;
-                    open = Some(Heading { level: *level, line, text: String::new(), events: events.len()..0 });
+                    open = Some(Heading {
+                        level: *level,
+                        line,
+                        text: String::new(),
+                        title: None,
+                        events: events.len()..0,
+                    });
                 }
                 Event::End(TagEnd::Heading(_)) if depth == 1 => {
                     if let Some(mut heading) = open.take() {

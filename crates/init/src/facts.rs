@@ -132,7 +132,12 @@ impl Facts {
         }
         let release_scripts = archives::scripts(tree);
         let tag = versions.tag.as_ref().and_then(|(pattern, _)| pattern.split('{').next()).unwrap_or("v");
-        let archives = archives::find(tree, &name.0, &groups, &release_scripts, tag);
+        let mut archives = archives::find(tree, &name.0, &groups, &release_scripts, tag);
+        let mut name = name;
+        if let Some(own) = versions::name_of_archives(&name, &archives) {
+            name = own;
+            archives = archives::find(tree, &name.0, &groups, &release_scripts, tag);
+        }
         Facts {
             generators: derived::find(tree, &groups),
             archives,

@@ -94,7 +94,11 @@ fn archives(facts: &Facts) -> Field {
     };
     let mut entries: Vec<Vec<Field>> = facts.archives.iter().map(entry).collect();
     if entries.is_empty() || facts.archives.iter().all(|archive| archive.format == "zip") {
-        entries.push(vec![Field::word("format", "tar.xz")]);
+        // Under the name of the zip file.
+        let zip = facts.archives.iter().find_map(|archive| archive.name.as_deref()?.strip_suffix(".zip"));
+        let mut entry = vec![Field::word("format", "tar.xz")];
+        entry.extend(zip.map(|name| Field::text("name", format!("{name}.tar.xz"))));
+        entries.push(entry);
     }
     let why = facts.archives.iter().map(|archive| archive.why.clone());
     Field::new("archives", Value::Entries(entries)).because(why)
@@ -184,4 +188,51 @@ fn offline_proof(facts: &Facts) -> Option<Field> {
         fields.push(Field::list("poisoned", ["autoconf", "automake", "aclocal", "autoheader"]).because([why]));
     }
     Some(Field::new("offline-proof", Value::Map(fields)).because([why]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::GitFacts;
+    use crate::tree::Tree;
+
+    #[test]
+    fn archives_and_the_project_have_the_name_that_its_script_gives() {
+        let script = "#!/bin/sh\nVERSION=$(git tag --points-at HEAD)\nzip -X \"lampd-$VERSION.zip\" .\n";
+        let git = GitFacts {
+            directory: "lamp".to_owned(),
+            tags: vec!["v1.2".to_owned()],
+            is_repository: true,
+            ..GitFacts::default()
+        };
+        let release = |more: &[(&str, &str)]| {
+            let files = [("tools/build-release.sh", script)].into_iter().chain(more.iter().copied());
+            let text = text(&Facts::find(&Tree::from_texts(files), &git), &[]);
+            check(&text).unwrap();
+            text
+        };
+        let found = release(&[]);
+        assert!(found.contains("\nname: lampd\n"), "{found}");
+        for archive in
+            ["{format: zip, name: \"lampd-v{version}.zip\"}", "{format: tar.xz, name: \"lampd-v{version}.tar.xz\"}"]
+        {
+            assert!(found.contains(archive), "{archive}\n{found}");
+        }
+        // A manifest knows better.
+        let found = release(&[("meson.build", "project('lamp', 'c', version: '1.2')\n")]);
+        assert!(found.contains("\nname: lamp\n") && found.contains("lampd-v{version}.zip"), "{found}");
+    }
+
+    #[test]
+    fn tags_and_changelogs_are_declared_in_the_forms_that_people_use() {
+        let news =
+            "NEWS of lamp\n\n* Noteworthy changes in release 2.6.1 (2024-01-02) [stable]\n\n** Bug fixes\n\n  One.\n";
+        let files = [("ChangeLog", "2024-01-02  A Name  <a@b.c>\n\n\t* a.c: Fix.\n"), ("NEWS", news)];
+        let git =
+            GitFacts { tags: vec!["R_2_6_1".into(), "R_2_6_0".into()], is_repository: true, ..GitFacts::default() };
+        let found = text(&Facts::find(&Tree::from_texts(files), &git), &[]);
+        check(&found).unwrap();
+        assert!(found.contains("tag: \"R_{version:_}\"") && found.contains("2 of 2 tags"), "{found}");
+        assert!(found.contains("saw NEWS:3") && found.contains("changelog: NEWS\n"), "{found}");
+    }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use drydock_config::release::{Version, VersionFile, VersionText};
+use drydock_config::release_notes::{HeadingKind, HeadingPlace};
 
 /// The text of a version file with another version; none if it has no version.
 pub fn version_file(file: &VersionFile, text: &str, version: &Version) -> Option<String> {
     let held = file.held(text).into_iter().next()?;
-    Some(format!("{}{version}{}", &text[..held.bytes.start], &text[held.bytes.end..]))
+    Some(format!("{}{}{}", &text[..held.bytes.start], file.written(version), &text[held.bytes.end..]))
 }
 
 /// The text of a `Cargo.lock` in which the project's own crates with these names have another version.
@@ -47,7 +48,7 @@ pub fn cargo_lock(text: &str, own: &BTreeSet<String>, old: &Version, version: &V
 pub struct NewEntry<'a> {
     /// The version.
     pub version: &'a Version,
-    /// The version before, whose heading shows how headings are written.
+    /// The version before, for the links at the end.
     pub before: Option<&'a Version>,
     /// The name of tags.
     pub tag: &'a VersionText,
@@ -58,26 +59,22 @@ pub struct NewEntry<'a> {
 }
 
 /// The changelog with a new entry: what was unreleased, and the notes. A heading `Unreleased` stays, with nothing below it; the links at
-/// the end are continued.
+/// the end are continued. The heading is written as that of the newest release is, in whatever notation.
 pub fn changelog(text: &str, entry: &NewEntry<'_>) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    let level = |line: &str| line.len() - line.trim_start_matches('#').len();
-    let is_heading = |line: &str| (1..=6).contains(&level(line)) && line[level(line)..].starts_with(' ');
-    let bare = |line: &str| line.trim_start_matches('#').trim().trim_matches(['[', ']']).to_lowercase();
-    let unreleased = lines.iter().position(|line| is_heading(line) && bare(line).starts_with("unreleased"));
-    let is_release = |line: &&str| {
-        let first = bare(line).trim_start_matches('v').to_owned();
-        is_heading(line)
-            && level(line) <= 3
-            && first.starts_with(|letter: char| letter.is_ascii_digit())
-            && first.contains('.')
-    };
-    let first_release = lines.iter().position(is_release);
-    let heading = heading(first_release.map(|at| lines[at]), unreleased.map(|at| level(lines[at])), entry);
+    let headings = HeadingPlace::all(text);
+    let names = |heading: &&HeadingPlace| lines[heading.line - 1].to_lowercase().contains("unreleased");
+    let unreleased = headings.iter().filter(|heading| heading.kind == HeadingKind::Unreleased).find(names);
+    let is_release = |heading: &&HeadingPlace| heading.level <= 3 && matches!(heading.kind, HeadingKind::Release(_, _));
+    let first_release = headings.iter().find(is_release);
+    let heading = first_release
+        .and_then(|place| like(place, &lines, entry))
+        .unwrap_or_else(|| usual(unreleased.map(|place| place.level), entry));
     let is_link = |line: &&str| line.starts_with('[') && line.contains("]: ");
-    let end = first_release.or_else(|| lines.iter().position(is_link)).unwrap_or(lines.len());
+    let end = first_release.map(|place| place.first - 1);
+    let end = end.or_else(|| lines.iter().position(is_link)).unwrap_or(lines.len());
     let (before, body) = match unreleased {
-        Some(at) if at < end => (&lines[..=at], &lines[at + 1..end]),
+        Some(place) if place.last <= end => (&lines[..place.last], &lines[place.last..end]),
         Some(_) | None => (&lines[..end], &lines[..0]),
     };
     let mut parts = vec![before.join("\n").trim_end().to_owned(), heading];
@@ -88,17 +85,37 @@ pub fn changelog(text: &str, entry: &NewEntry<'_>) -> String {
     format!("{}\n", parts.join("\n\n").trim_end())
 }
 
-/// A heading as the one of the version before is written.
-fn heading(other: Option<&str>, level: Option<usize>, entry: &NewEntry<'_>) -> String {
-    let NewEntry { version, date, .. } = entry;
-    if let (Some(line), Some(before)) = (other, entry.before) {
-        if let Some((head, tail)) = line.split_once(before.as_str()) {
-            let close = tail.chars().next().filter(|letter| *letter == ']').map(String::from).unwrap_or_default();
-            let rest = if tail.contains('(') { format!(" ({date})") } else { format!(" - {date}") };
-            return format!("{head}{version}{close}{rest}");
-        }
-    }
-    format!("{} [{version}] - {date}", "#".repeat(level.unwrap_or(2)))
+/// The heading of the usual form.
+fn usual(level: Option<usize>, entry: &NewEntry<'_>) -> String {
+    format!("{} [{}] - {}", "#".repeat(level.unwrap_or(2)), entry.version, entry.date)
+}
+
+/// A heading as that of another release is written: its words before the version, its date, its underline.
+fn like(place: &HeadingPlace, lines: &[&str], entry: &NewEntry<'_>) -> Option<String> {
+    let HeadingKind::Release(other, dated) = &place.kind else { return None };
+    let line = lines.get(place.line - 1)?;
+    let (head, tail) = line.split_once(other.as_str())?;
+    let close = tail.chars().next().filter(|letter| *letter == ']').map(String::from).unwrap_or_default();
+    let date = match (dated, tail.contains('(')) {
+        (true, true) => format!(" ({})", entry.date),
+        (true, false) => format!(" - {}", entry.date),
+        (false, _) => String::new(),
+    };
+    // What ends every heading: `[stable]` of GNU, and the signs of wikis.
+    let words = tail.trim_end();
+    let signs = &words[words.trim_end_matches('=').len()..];
+    let ends = if words.ends_with("[stable]") { " [stable]".to_owned() } else { String::new() };
+    let signs = if signs.is_empty() { String::new() } else { format!(" {signs}") };
+    let title = format!("{head}{}{close}{date}{ends}{signs}", entry.version);
+    let row = |number: usize| {
+        let letter = lines.get(number - 1).and_then(|line| line.chars().next()).unwrap_or('-');
+        letter.to_string().repeat(title.chars().count())
+    };
+    let mut rows = Vec::new();
+    rows.extend((place.first < place.line).then(|| row(place.first)));
+    rows.push(title.clone());
+    rows.extend((place.last > place.line).then(|| row(place.last)));
+    Some(rows.join("\n"))
 }
 
 /// The line, and after the link of `Unreleased` that of the version: `[Unreleased]: …/compare/v1.1...HEAD`.
@@ -165,6 +182,21 @@ mod tests {
             "# C\n\n## v1.1 (2026-06-01)\n\n- B\n\n## v1.0 (2026-01-01)\n- old\n",
         );
         check("", None, "- B\n", "## [1.1] - 2026-06-01\n\n- B\n");
+        for (old, new) in [
+            ("Version 1.0 (1 Jan 2026)", "Version 1.1 (2026-06-01)"),
+            ("Changes in 1.0", "Changes in 1.1"),
+            ("== 1.0 ==", "== 1.1 =="),
+            ("1.0\n===", "1.1\n==="),
+            ("++++++\np 1.0\n++++++", "+++++\np 1.1\n+++++"),
+            ("p 1.0\n~~~~~~", "p 1.1\n~~~~~"),
+            (
+                "* Noteworthy changes in release 1.0 (2026-01-01) [stable]",
+                "* Noteworthy changes in release 1.1 (2026-06-01) [stable]",
+            ),
+        ] {
+            let text = format!("NEWS of p.\n\n{old}\n\n- old\n");
+            check(&text, Some("1.0"), "- B\n", &format!("NEWS of p.\n\n{new}\n\n- B\n\n{old}\n\n- old\n"));
+        }
         check(
             "# C\n\nText.\n",
             None,

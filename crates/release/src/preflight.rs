@@ -10,7 +10,7 @@ use drydock_archive::source::{SourceTree, vendor};
 use drydock_base::exec;
 use drydock_base::hint;
 use drydock_base::text::{plural, quoted};
-use drydock_config::release::{Format, Release, Vendor, Version};
+use drydock_config::release::{Format, Release, Vendor, Version, line_with};
 use drydock_config::release_notes::{HeadingDate, NotesError, NotesQuery, ReleaseNotes};
 
 /// The result of checking one requirement.
@@ -57,9 +57,22 @@ pub fn version_files(release: &Release, tree: &SourceTree, version: &Version) ->
         };
         let held = file.held(&text);
         let Some(first) = held.first() else {
-            let remedy =
-                "correct `version.files`; `line` is one whole line, and `key` is one such as `package.version`";
-            findings.push(Finding::bad(what, format!("it does not have {}", file.place), remedy));
+            let missing = format!("it does not have {}", file.place);
+            findings.push(match line_with(&text, version) {
+                Some((number, line)) => {
+                    let form = line.replacen(version.as_str(), "{version}", 1);
+                    let remedy = format!(
+                        "if line {number} is the version, declare `line: {}` in `version.files`",
+                        yaml_quoted(&form)
+                    );
+                    Finding::bad(what, format!("{missing}, but line {number} has {}", quoted(line)), remedy)
+                }
+                None => Finding::bad(
+                    what,
+                    missing,
+                    "correct `version.files`; `line` is one whole line, and `key` is one such as `package.version`",
+                ),
+            });
             continue;
         };
         let place = format!("{}:{}", file.path, first.line);
@@ -80,6 +93,11 @@ pub fn version_files(release: &Release, tree: &SourceTree, version: &Version) ->
         });
     }
     Ok(findings)
+}
+
+/// A text in quotes as YAML reads them.
+fn yaml_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Checks that the changelog has an entry for the version that is not empty; none if no changelog is declared.

@@ -24,7 +24,7 @@ pub(crate) struct OnGithub {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RerunGithub {
     /// Run jobs of this run of GitHub Actions again, and follow them: its number or its address
-    #[arg(long, value_name = "RUN", conflicts_with = "selectors")]
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "", conflicts_with = "selectors")]
     pub github: Option<String>,
     /// A job of the workflow to run again, with those that need it; may be repeated [default: all that failed]
     #[arg(long = "job", value_name = "NAME", requires = "github")]

@@ -94,8 +94,8 @@ fn visit(
             name: format!("{name}{test}"),
             argv,
             directory: directory.display().to_string(),
-            env: environment.0.clone(),
-            unset: environment.1.clone(),
+            env: environment.set.clone(),
+            unset: environment.unset.clone(),
             follows: follows.map(|test| format!("{name}{test}")).collect(),
             // GNU's codes for a skipped test and for one that could not be run, which TAP does not have.
             rules: TestRules {
@@ -188,12 +188,20 @@ fn split(variables: &BTreeMap<String, String>, name: &str) -> Vec<String> {
     variables.get(name).map(|text| text.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
 }
 
-/// The variables that the shell text before each test sets, and those that it removes.
+/// What the shell text before each test does to its environment.
+struct TestEnvironment {
+    /// The variables that it sets, with their values.
+    set: BTreeMap<String, String>,
+    /// Those that it removes.
+    unset: Vec<String>,
+}
+
+/// Runs the shell text that make has before each test, and compares the variables before and after it.
 fn environment(
     context: &Context<'_>,
     directory: &Path,
     variables: &BTreeMap<String, String>,
-) -> Result<(BTreeMap<String, String>, Vec<String>), ListError> {
+) -> Result<TestEnvironment, ListError> {
     let text = |name: &str| variables.get(name).map_or("", String::as_str);
     let script = format!("{} {} env -0", text("AM_TESTS_ENVIRONMENT"), text("TESTS_ENVIRONMENT"));
     let source = text("srcdir").to_owned();
@@ -211,5 +219,5 @@ fn environment(
     let unset = before.keys().filter(|name| !after.contains_key(*name)).cloned().collect();
     after.retain(|name, value| before.get(name) != Some(value) && name != "_");
     after.insert("srcdir".to_owned(), source);
-    Ok((after, unset))
+    Ok(TestEnvironment { set: after, unset })
 }

@@ -65,15 +65,19 @@ impl fmt::Display for Version {
     }
 }
 
-/// A text that contains `{version}` once, such as `v{version}`.
+/// A text that contains `{version}` once, such as `v{version}`; or `{version:_}` or `{version:-}`, where the version is written
+/// with that letter for each dot: `R_{version:_}` is `R_2_6_1` for 2.6.1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionText {
     before: String,
     after: String,
+    /// What is written for a dot.
+    dot: char,
 }
 
 impl VersionText {
-    const PLACEHOLDER: &'static str = "{version}";
+    /// The placeholders, each with what it writes for a dot.
+    const PLACEHOLDERS: [(&'static str, char); 3] = [("{version}", '.'), ("{version:_}", '_'), ("{version:-}", '-')];
 
     /// The text `{version}`.
     pub(crate) fn bare() -> VersionText {
@@ -82,7 +86,7 @@ impl VersionText {
 
     /// The text around the version.
     pub(super) fn new(before: &str, after: &str) -> VersionText {
-        VersionText { before: before.to_owned(), after: after.to_owned() }
+        VersionText { before: before.to_owned(), after: after.to_owned(), dot: '.' }
     }
 
     /// The text before the version, and after it.
@@ -92,23 +96,42 @@ impl VersionText {
 
     /// The text with the version instead of the placeholder.
     pub fn render(&self, version: &Version) -> String {
-        format!("{}{version}{}", self.before, self.after)
+        self.with(&self.written(version))
+    }
+
+    /// The version as this text has it.
+    pub fn written(&self, version: &Version) -> String {
+        version.as_str().replace('.', &self.dot.to_string())
+    }
+
+    /// The text with a word instead of the placeholder: `v*`, `vVERSION`.
+    pub fn with(&self, word: &str) -> String {
+        format!("{}{word}{}", self.before, self.after)
     }
 
     /// The glob of all texts of this shape.
     pub fn glob(&self) -> String {
-        format!("{}*{}", self.before, self.after)
+        self.with("*")
     }
 
     /// The version in a text of this shape; none if the text has another shape.
     pub fn version_in(&self, text: &str) -> Option<Version> {
-        text.strip_prefix(self.before.as_str())?.strip_suffix(self.after.as_str())?.parse().ok()
+        self.read(text.strip_prefix(self.before.as_str())?.strip_suffix(self.after.as_str())?)
+    }
+
+    /// The version that is written in this way.
+    pub(super) fn read(&self, written: &str) -> Option<Version> {
+        if self.dot == '.' {
+            return written.parse().ok();
+        }
+        if written.contains('.') { None } else { written.replace(self.dot, ".").parse().ok() }
     }
 }
 
 impl fmt::Display for VersionText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}{}", self.before, Self::PLACEHOLDER, self.after)
+        let own = Self::PLACEHOLDERS.iter().find(|(_, dot)| *dot == self.dot);
+        f.write_str(&self.with(own.map_or("", |(placeholder, _)| placeholder)))
     }
 }
 
@@ -117,23 +140,58 @@ impl FromText for VersionText {
 
     fn from_text(text: &str) -> Result<Self, BadValue> {
         let expected = "a text with `{version}` once, such as `v{version}`";
-        match text.split_once(Self::PLACEHOLDER) {
-            Some((_, after)) if after.contains(Self::PLACEHOLDER) => {
+        let count: usize = Self::PLACEHOLDERS.iter().map(|(placeholder, _)| text.matches(placeholder).count()).sum();
+        let found = Self::PLACEHOLDERS
+            .iter()
+            .find_map(|(placeholder, dot)| text.split_once(placeholder).map(|(before, after)| (before, after, *dot)));
+        match found {
+            Some(_) if count > 1 => {
                 Err(BadValue::new(format!("{} contains `{{version}}` twice", quoted(text)), expected))
             }
-            Some((before, after)) if !before.contains('\n') && !after.contains('\n') => Ok(Self::new(before, after)),
+            Some((before, after, dot)) if !before.contains('\n') && !after.contains('\n') => {
+                Ok(VersionText { dot, ..Self::new(before, after) })
+            }
             Some(_) => Err(BadValue::new(format!("{} has more than one line", quoted(text)), expected)),
             None => Err(BadValue::new(format!("{} does not contain `{{version}}`", quoted(text)), expected)),
         }
     }
 
     fn text_schema() -> Schema {
-        json_schema!({"type": "string", "pattern": r"\{version\}"})
+        json_schema!({"type": "string", "pattern": r"\{version(:[_-])?\}"})
     }
 }
 
 impl Declared for VersionText {
     fn declared(&self) -> serde_json::Value {
         self.to_string().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_written_and_read_in_the_form_of_its_text() {
+        for (pattern, version, text) in [
+            ("v{version}", "1.2.3", "v1.2.3"),
+            ("VERSION_{version:_}", "3.0.1", "VERSION_3_0_1"),
+            ("R_{version:_}", "2.6.1", "R_2_6_1"),
+            ("curl-{version:_}", "8.5.0", "curl-8_5_0"),
+            ("release-{version}", "1.2", "release-1.2"),
+            ("jq-{version}", "1.7", "jq-1.7"),
+            ("{version}", "1.2.3rc1", "1.2.3rc1"),
+            ("rel/{version:-}-final", "1.2rc1", "rel/1-2rc1-final"),
+        ] {
+            let form = VersionText::from_text(pattern).unwrap();
+            assert_eq!(form.to_string(), pattern);
+            assert_eq!(form.render(&version.parse().unwrap()), text);
+            assert_eq!(form.version_in(text).unwrap().as_str(), version, "{text}");
+        }
+        let form = VersionText::from_text("R_{version:_}").unwrap();
+        assert_eq!((form.version_in("R_2.6.1"), form.version_in("R_x"), form.glob()), (None, None, "R_*".to_owned()));
+        for wrong in ["R", "{version}{version:_}", "{version:_}-{version:_}", "a\n{version}", "{version:.}"] {
+            assert!(VersionText::from_text(wrong).is_err(), "{wrong}");
+        }
     }
 }

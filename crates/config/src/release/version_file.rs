@@ -58,6 +58,25 @@ impl VersionFile {
             VersionPlace::Key(key) => by_key(text, key).into_iter().collect(),
         }
     }
+
+    /// The version as this file writes it.
+    pub fn written(&self, version: &Version) -> String {
+        match &self.place {
+            VersionPlace::Line(line) => line.written(version),
+            VersionPlace::Whole | VersionPlace::Key(_) => version.to_string(),
+        }
+    }
+}
+
+/// The first line of a text that contains a version as a word, with its number; it may be the one that a declaration means.
+pub fn line_with<'t>(text: &'t str, version: &Version) -> Option<(usize, &'t str)> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || "._".contains(letter);
+    let is_word = |line: &str| {
+        line.match_indices(version.as_str()).any(|(at, found)| {
+            !line[..at].ends_with(is_part) && !line[at + found.len()..].starts_with(|c: char| c.is_ascii_alphanumeric())
+        })
+    };
+    lines(text).find(|(_, _, line)| is_word(line)).map(|(number, _, line)| (number, line.trim()))
 }
 
 impl fmt::Display for VersionPlace {
@@ -94,7 +113,7 @@ fn in_line(form: &VersionText, number: usize, start: usize, line: &str) -> Optio
         rest[*end..].strip_prefix(after).is_some_and(is_comment)
     })?;
     let first = start + indent + before.len();
-    Some(HeldVersion { version: rest[..end].parse().ok()?, line: number, bytes: first..first + end })
+    Some(HeldVersion { version: form.read(&rest[..end])?, line: number, bytes: first..first + end })
 }
 
 fn starts_comment(rest: &str) -> bool {
@@ -205,5 +224,7 @@ mod tests {
         check(key("version"), "{broken", &[]);
         check(VersionPlace::Whole, "\n1.0\n", &[(2, "1.0")]);
         check(VersionPlace::Whole, "version 1.0\n", &[]);
+        assert_eq!(line_with("v1.0.1\nx\n  V = 1.0;\n", &"1.0".parse().unwrap()), Some((3, "V = 1.0;")));
+        assert_eq!(line_with("11.0 1.0rc1", &"1.0".parse().unwrap()), None);
     }
 }

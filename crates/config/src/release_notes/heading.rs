@@ -10,6 +10,8 @@ pub(super) struct Heading {
     pub(super) line: usize,
     /// The text without markup.
     pub(super) text: String,
+    /// The version of a heading in plain text, which may have more words around it.
+    pub(super) title: Option<String>,
     /// The events of the heading.
     pub(super) events: std::ops::Range<usize>,
 }
@@ -44,7 +46,7 @@ pub(super) fn bare(word: &str) -> &str {
 }
 
 /// Whether a bare word looks like a version: it begins with a digit, and is neither a plain number nor a date.
-fn is_version(word: &str) -> bool {
+pub(super) fn is_version(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.') && !is_date(word)
 }
 
@@ -57,7 +59,7 @@ pub(super) fn is_date(word: &str) -> bool {
 }
 
 /// Whether a word may follow the version in the heading of a release.
-fn may_follow(word: &str) -> bool {
+pub(super) fn may_follow(word: &str) -> bool {
     let opens = word.starts_with(|letter: char| !letter.is_alphanumeric());
     let is_remark = ["yanked", "unreleased", "released", "release", "withdrawn", "tbd", "tba", "beta", "alpha"]
         .contains(&bare(word).to_lowercase().as_str());
@@ -67,6 +69,9 @@ fn may_follow(word: &str) -> bool {
 impl Heading {
     /// How the heading names one of the versions; `None` if it does not.
     pub(super) fn match_version(&self, versions: &[&str]) -> Option<Match> {
+        if let Some(title) = &self.title {
+            return versions.contains(&title.as_str()).then_some(Match::Release);
+        }
         let all = self.bare_words();
         let place = all.iter().position(|(_, word)| versions.contains(word))?;
         let before = &all[..place];
@@ -101,7 +106,10 @@ impl Heading {
     }
 
     /// The version that the heading begins with, if it looks like that of a release.
-    fn release(&self) -> Option<&str> {
+    pub(super) fn release(&self) -> Option<&str> {
+        if self.title.is_some() {
+            return self.title.as_deref();
+        }
         let all = self.bare_words();
         let place = all.iter().position(|(_, word)| is_version(word))?;
         (self.match_version(&[all[place].1]) == Some(Match::Release)).then_some(all[place].1)

@@ -175,9 +175,9 @@ fn entries_that_cannot_be_used_are_errors_with_a_place_and_a_remedy() {
         ("## 1.2.0\n\n## Added\n\n- one\n", "1: the entry is empty: the heading `Added` follows, which is not below this one; list the changes of 1.2.0 there, and commit it".into()),
         ("# Log\n\n## 1.1.0\n- old\n", format!("3: no entry for the version: the topmost heading is `1.1.0`; {add}")),
         ("# Log\n\n## [Unreleased]\n\n- one\n\n## 1.1.0\n- old\n", "3: no entry for the version: the changes are still under `[Unreleased]`; rename that heading, for example to `## [1.2.0] - DATE`, and commit it".into()),
-        ("# Log\n\n**1.2.0** (2026-06-01)\n\n- one\n", "3: no entry for the version: `**1.2.0** (2026-06-01)` is not a Markdown heading; write it as a heading, such as `## [1.2.0] - DATE`, and commit it".into()),
+        ("# Log\n\n**1.2.0** (2026-06-01)\n\n- one\n", "3: no entry for the version: `**1.2.0** (2026-06-01)` is not a heading; write it as a heading, such as `## [1.2.0] - DATE`, and commit it".into()),
         ("##v1.2.0\n- one\n", "1: no entry for the version: `##v1.2.0` is not".into()),
-        ("", format!("1: no entry for the version: the changelog has no Markdown headings with versions; {add}")),
+        ("", format!("1: no entry for the version: the changelog has no headings with versions; {add}")),
         ("## 1.2.0\n- one\n## 1.1.0\n- x\n## v1.2.0\n- two\n", "1: the version has another entry at line 5; join the two, and commit it".into()),
     ];
     for (text, expected) in table {

@@ -94,7 +94,12 @@ impl Makefile {
             if rest.starts_with('=') || names.contains(['=', '\t']) || names.trim().is_empty() {
                 continue;
             }
-            let is_variable = rest.trim_start().split(['=', ' ']).nth(1).is_some() && rest.contains('=');
+            let is_name = |text: &str| {
+                let name = text.trim().trim_end_matches([':', '+', '?']).trim();
+                let name = name.strip_prefix("export ").unwrap_or(name).trim();
+                !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+            };
+            let is_variable = rest.split_once('=').is_some_and(|(name, _)| is_name(name));
             current = names.split_whitespace().map(str::to_owned).collect();
             if is_variable {
                 current.clear();
@@ -111,6 +116,27 @@ impl Makefile {
                 target.needs.extend(needs.filter(|need| *need != "|").map(str::to_owned));
             }
         }
+    }
+
+    /// The words that are assigned to a variable, without variables in them; none if it is not assigned, or by a function.
+    pub(super) fn value(&self, variable: &str) -> Option<Vec<String>> {
+        let mut words: Option<Vec<String>> = None;
+        for (_, text) in &self.texts {
+            let joined = text.replace("\\\n", " ");
+            for line in joined.lines().filter(|line| !line.starts_with('\t')) {
+                let Some((name, value)) = line.split('#').next().and_then(|line| line.split_once('=')) else {
+                    continue;
+                };
+                if name.trim().trim_end_matches([':', '+', '?']).trim() != variable {
+                    continue;
+                }
+                if value.contains('$') {
+                    return None;
+                }
+                words.get_or_insert_default().extend(value.split_whitespace().map(str::to_owned));
+            }
+        }
+        words
     }
 
     /// A target that is a rule of its own and not only phony.
@@ -136,7 +162,8 @@ mod tests {
         let tree = Tree::from_texts([
             (
                 "Makefile",
-                "CC := cc\ninclude more.mk\n.PHONY: check\ncheck: all | x\n\t@./run\nusan: CC = clang\n# no: thing\n",
+                "CC := cc\ninclude more.mk\n.PHONY: check\ncheck: all | x\n\t@./run\nusan: CC = clang\n# no: thing\n\
+                 all-runs: $(X:%=run-%)\n",
             ),
             ("more.mk", "units::\n\t./u\n"),
         ]);
@@ -150,5 +177,6 @@ mod tests {
             makefile.target("units").is_some() && makefile.target("usan").is_none() && makefile.target("no").is_none()
         );
         assert!(makefile.target("CC").is_none());
+        assert_eq!(makefile.target("all-runs").unwrap().needs, ["$(X:%=run-%)"]);
     }
 }

@@ -3,7 +3,7 @@
 mod places;
 
 use super::calls::calls;
-use super::{GitFacts, System};
+use super::{ArchiveFact, GitFacts, System};
 use crate::tree::Tree;
 use drydock_config::release::Version;
 use drydock_config::release_notes::{NotesQuery, ReleaseNotes};
@@ -11,7 +11,7 @@ use drydock_config::release_notes::{NotesQuery, ReleaseNotes};
 pub use places::VersionPlace;
 
 /// Names of changelogs, the usual ones first.
-const CHANGELOGS: [&str; 16] = [
+const CHANGELOGS: [&str; 21] = [
     "CHANGELOG.md",
     "ChangeLog.md",
     "Changelog.md",
@@ -27,8 +27,17 @@ const CHANGELOGS: [&str; 16] = [
     "CHANGES",
     "NEWS",
     "Changes",
+    "NEWS.rst",
+    "HISTORY.rst",
+    "NEWS.txt",
+    "ChangeLog.txt",
+    "ChangeLog",
     "docs/CHANGELOG.md",
 ];
+
+/// The weakest evidence of a name.
+const ADDRESS: &str = "the address of the remote `origin`";
+const DIRECTORY: &str = "the name of the directory";
 
 /// Tags, files with the version, the changelog.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,49 +73,55 @@ impl VersionFacts {
 /// Looks at tags and files.
 pub(super) fn find(tree: &Tree, git: &GitFacts) -> VersionFacts {
     let tag = tag(git);
-    let latest = tag.as_ref().map(|(_, version, _)| version.clone());
+    let latest = tag.as_ref().map(|(tag, _)| tag.version.clone());
     let mut facts = VersionFacts { places: places::find(tree, latest.as_deref()), ..VersionFacts::default() };
     // A changelog is useful if the last release is found in it; without tags, the version of a file has to do.
     let version = latest.clone().or_else(|| facts.places.first().map(|place| place.version.clone()));
-    let tag_name = tag.as_ref().map(|(pattern, version, _)| pattern.replace("{version}", version)).unwrap_or_default();
-    if let Some(path) = tree.first(&CHANGELOGS) {
-        match (version, tree.text(path)) {
+    let tag_name = tag.as_ref().map(|(tag, _)| tag.name).unwrap_or_default();
+    for path in CHANGELOGS.into_iter().filter(|path| tree.has(path)) {
+        let problem = match (&version, tree.text(path)) {
             (Some(version), Some(text)) => {
-                let query = NotesQuery { file: path, version: &version, tag: &tag_name };
+                let query = NotesQuery { file: path, version, tag: tag_name };
                 match ReleaseNotes::find(text.as_bytes(), query) {
                     Ok(notes) => {
                         let saw = format!("saw {path}:{} `{}`, the entry of {version}", notes.line, notes.heading);
                         facts.changelog = Some((path.to_owned(), saw));
+                        break;
                     }
-                    Err(error) => {
-                        facts.unusable_changelog = Some(format!("{path}:{}: {}", error.line, error.problem));
-                    }
+                    Err(error) => format!("{path}:{}: {}", error.line, error.problem),
                 }
             }
-            (_, None) => facts.unusable_changelog = Some(format!("{path} is too large to be read here")),
-            (None, Some(_)) => {
-                facts.unusable_changelog = Some(format!("{path} was seen, but no version to look for in it"))
-            }
-        }
+            (_, None) => format!("{path} is too large to be read here"),
+            (None, Some(_)) => format!("{path} was seen, but no version to look for in it"),
+        };
+        facts.unusable_changelog.get_or_insert(problem);
     }
-    facts.tag = tag.map(|(pattern, _, why)| (pattern, why));
+    facts.tag = tag.map(|(tag, why)| (tag.pattern, why));
     facts.latest = latest;
     facts
 }
 
-/// The pattern of the tags of versions, the newest version, and what was seen.
-fn tag(git: &GitFacts) -> Option<(String, String, String)> {
-    let versions = git.tags.iter().filter_map(|tag| Some((tag, split_tag(tag)?)));
-    let all: Vec<(&String, (&str, &str))> = versions.collect();
-    let nearest = git.nearest.as_deref().and_then(|tag| Some((tag, split_tag(tag)?)));
-    let (name, (prefix, version)) = nearest.or_else(|| all.first().map(|(name, split)| (name.as_str(), *split)))?;
-    let same = all.iter().filter(|(_, (other, _))| *other == prefix).count();
-    let why = format!("saw the tag {name}, and {same} of {} tags in this form", git.tags.len());
-    Some((format!("{prefix}{{version}}"), version.to_owned(), why))
+/// The tag of a version, in parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct VersionTag<'t> {
+    name: &'t str,
+    /// The pattern, with `{version}`, or `{version:_}` where the version has underscores for dots.
+    pattern: String,
+    /// The version, with dots.
+    version: String,
 }
 
-/// The part of a tag before the version, and the version.
-fn split_tag(tag: &str) -> Option<(&str, &str)> {
+/// The newest tag of a version, and what was seen.
+fn tag(git: &GitFacts) -> Option<(VersionTag<'_>, String)> {
+    let all: Vec<VersionTag> = git.tags.iter().filter_map(|tag| split_tag(tag)).collect();
+    let newest = git.nearest.as_deref().and_then(split_tag).or_else(|| all.first().cloned())?;
+    let same = all.iter().filter(|other| other.pattern == newest.pattern).count();
+    let why = format!("saw the tag {}, and {same} of {} tags in this form", newest.name, git.tags.len());
+    Some((newest, why))
+}
+
+/// The parts of a tag; none if it names no version.
+fn split_tag(tag: &str) -> Option<VersionTag<'_>> {
     let bytes = tag.as_bytes();
     let starts: Vec<usize> = (0..tag.len())
         .filter(|at| {
@@ -124,9 +139,43 @@ fn split_tag(tag: &str) -> Option<(&str, &str)> {
             start = *second;
         }
     }
-    let (prefix, version) = tag.split_at(start);
+    let (prefix, rest) = tag.split_at(start);
+    // A word such as `-release` is not a part of the version.
+    let lower = rest.to_ascii_lowercase();
+    let after = ["release", "final", "stable"].iter().filter_map(|word| lower.strip_suffix(word));
+    let end = after.map(|rest| rest.trim_end_matches(['-', '_', '.']).len()).next().unwrap_or(rest.len());
+    let (written, after) = rest.split_at(end);
+    let dot = dot(written);
+    let version = dot.map_or_else(|| written.to_owned(), |dot| written.replace(dot, "."));
+    let placeholder = dot.map_or_else(|| "{version}".to_owned(), |dot| format!("{{version:{dot}}}"));
     let is_plain = !prefix.contains(['{', '}', '\n']) && prefix.len() <= 40;
-    (is_plain && version.parse::<Version>().is_ok()).then_some((prefix, version))
+    let pattern = format!("{prefix}{placeholder}{after}");
+    (is_plain && version.parse::<Version>().is_ok()).then_some(VersionTag { name: tag, pattern, version })
+}
+
+/// The letter that a version is written with instead of dots: `3_0_1`, `1-2-3rc1`. A date is as it is.
+fn dot(written: &str) -> Option<char> {
+    let digits = |part: &str| part.bytes().take_while(u8::is_ascii_digit).count();
+    let numbers = |letter: char| written.split(letter).map(digits).take_while(|length| (1..4).contains(length)).count();
+    match written {
+        _ if written.contains('.') => None,
+        _ if numbers('_') >= 2 => Some('_'),
+        _ if numbers('-') >= 3 => Some('-'),
+        _ => None,
+    }
+}
+
+/// The name that the archives of a release script begin with, where nothing but an address or a directory names the project.
+pub(super) fn name_of_archives(name: &(String, String), archives: &[ArchiveFact]) -> Option<(String, String)> {
+    if !name.1.ends_with(ADDRESS) && !name.1.ends_with(DIRECTORY) {
+        return None;
+    }
+    let archive = archives.iter().find(|archive| archive.name.is_some())?;
+    let (start, _) = archive.name.as_deref()?.split_once("{version}")?;
+    // Between the name and the version may be the beginning of tags: `lamp-v1.0.zip`.
+    let start = &start[..start.rfind(['-', '_'])?];
+    let own = fit(start).filter(|own| own == start)?;
+    Some((own, format!("the archives that the project makes have this name: {}", archive.why)))
 }
 
 /// The name of the project, and where it was found.
@@ -151,8 +200,8 @@ pub(super) fn name(tree: &Tree, git: &GitFacts, system: Option<System>) -> (Stri
         (manifest("Cargo.toml", &["package", "name"]).filter(|_| !is_part), "Cargo.toml"),
         (manifest("pyproject.toml", &["project", "name"]).filter(|_| !is_part), "pyproject.toml"),
         (source_of_debian(&text("debian/control")), "debian/control"),
-        (git.remote.as_deref().and_then(of_address), "the address of the remote `origin`"),
-        (Some(git.directory.clone()), "the name of the directory"),
+        (git.remote.as_deref().and_then(of_address), ADDRESS),
+        (Some(git.directory.clone()), DIRECTORY),
     ];
     let found = found.into_iter().filter_map(|(name, place)| Some((fit(&name?)?, format!("saw the name in {place}"))));
     found.into_iter().next().unwrap_or_else(|| ("project".to_owned(), "no name was found".to_owned()))
@@ -185,18 +234,29 @@ mod tests {
     #[test]
     fn tags_are_split_in_all_usual_forms() {
         for (tag, expected) in [
-            ("v1.2.3", Some(("v", "1.2.3"))),
-            ("0.4.42", Some(("", "0.4.42"))),
-            ("r62", Some(("r", "62"))),
-            ("VERSION_3_0_1", Some(("VERSION_", "3_0_1"))),
-            ("json-c-0.16-20220414", Some(("json-c-", "0.16-20220414"))),
-            ("lib2-1.0", Some(("lib2-", "1.0"))),
-            ("v26.06rc1", Some(("v", "26.06rc1"))),
-            ("upstream/1.0", Some(("upstream/", "1.0"))),
+            ("v1.2.3", Some(("v{version}", "1.2.3"))),
+            ("0.4.42", Some(("{version}", "0.4.42"))),
+            ("r62", Some(("r{version}", "62"))),
+            ("VERSION_3_0_1", Some(("VERSION_{version:_}", "3.0.1"))),
+            ("R_2_6_1", Some(("R_{version:_}", "2.6.1"))),
+            ("curl-8_5_0", Some(("curl-{version:_}", "8.5.0"))),
+            ("foo-1-2-3rc1", Some(("foo-{version:-}", "1.2.3rc1"))),
+            ("release-1.2", Some(("release-{version}", "1.2"))),
+            ("foo-1.2.3", Some(("foo-{version}", "1.2.3"))),
+            ("jq-1.7", Some(("jq-{version}", "1.7"))),
+            ("1.2.3rc1", Some(("{version}", "1.2.3rc1"))),
+            ("rel_1_2_release", Some(("rel_{version:_}_release", "1.2"))),
+            ("v4.1.100.Final", Some(("v{version}.Final", "4.1.100"))),
+            ("json-c-0.16-20220414", Some(("json-c-{version}", "0.16-20220414"))),
+            ("lib2-1.0", Some(("lib2-{version}", "1.0"))),
+            ("v26.06rc1", Some(("v{version}", "26.06rc1"))),
+            ("upstream/1.0", Some(("upstream/{version}", "1.0"))),
             ("nightly", None),
-            ("2024-01-02", Some(("", "2024-01-02"))),
+            ("2024-01-02", Some(("{version}", "2024-01-02"))),
         ] {
-            assert_eq!(split_tag(tag), expected, "{tag}");
+            let found = split_tag(tag);
+            let found = found.as_ref().map(|tag| (tag.pattern.as_str(), tag.version.as_str()));
+            assert_eq!(found, expected, "{tag}");
         }
     }
 

@@ -9,6 +9,7 @@ use crate::cli;
 use crate::exit::Exit;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::text::one_line;
 use drydock_github::lost::Loss;
@@ -82,6 +83,13 @@ impl cli::RerunGithub {
         self.named.retain(|name| !name.is_empty());
         let asked = self.comment.as_deref().filter(|_| run.is_empty()).map(commented).transpose()?;
         let run = asked.as_ref().map_or(run, |(run, _)| run);
+        if run.is_empty() {
+            let named = hint::drydock(&["ci", "rerun", "--github", "123456789"]);
+            return Err(Failure::usage(format!(
+                "--github needs a run of GitHub Actions: its number, or its address from the browser, as in `{named}`; \
+                 `gh run list` prints the numbers of the last runs"
+            )));
+        }
         self.named.extend(asked.as_ref().and_then(|(_, job)| job.clone()));
         let remote = Remote::new(ctx, run, &self.on)?;
         let rerun = Rerun { run: remote.run, jobs: self.named, every: self.on.every, at_most: self.on.wait };

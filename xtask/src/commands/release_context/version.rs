@@ -51,7 +51,7 @@ impl DeclaredCommit {
         }
         let pattern = self.declaration.tag.to_string();
         let next = self.in_version_file()?.map(|version| self.declaration.tag.render(&version));
-        let next = next.unwrap_or_else(|| pattern.replace("{version}", "VERSION"));
+        let next = next.unwrap_or_else(|| self.declaration.tag.with("VERSION"));
         let commit = self.id.short();
         let fetch = if self.repository.is_shallow { "git fetch --tags (the clone is shallow), or " } else { "" };
         Err(VersionError::Tag(Finding::bad(

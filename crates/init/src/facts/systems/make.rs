@@ -125,7 +125,27 @@ fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>
         return true;
     }
     let Some((name, target)) = suite else { return scripts(tree, jobs) || programs(makefile, jobs) };
-    let job = JobDraft::command(name, [make, name]).after(&["build"]).checked().within("1h");
+    let built = programs_of(tree, makefile, name);
+    let needs = if built.is_empty() || make != "make" { "build" } else { "programs" };
+    if needs == "programs" {
+        let mut words = vec![make.to_owned(), "-j".to_owned(), "{jobs}".to_owned()];
+        // A variable can only be named within make.
+        if built.iter().any(|word| word.contains('$')) {
+            words.push(format!("--eval=drydock-programs: {}", built.join(" ")));
+            words.push("drydock-programs".to_owned());
+        } else {
+            words.extend(built);
+        }
+        let mut programs = JobDraft::command("programs", words).after(&["build"]).within("1h");
+        programs.allow_no_tests = true;
+        jobs.push(
+            programs.because(format!(
+                "saw {}: builds what {name} needs, without valgrind, and runs none of it",
+                target.saw()
+            )),
+        );
+    }
+    let job = JobDraft::command(name, [make, name]).after(&[needs]).checked().within("1h");
     let job = match valgrind::find(tree).switch {
         Some(saw) if starts_valgrind(target) || makefile.line(|line| line.contains("VALGRIND")).is_some() => {
             let mut job = job.with_env("VALGRIND", "1").because(format!("saw {saw}: the suite starts valgrind itself"));
@@ -139,6 +159,60 @@ fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>
         target.saw()
     )));
     true
+}
+
+/// The most rules that lead from a suite to its programs.
+const DEEPEST: usize = 4;
+
+/// What a suite needs that is built and not run: programs, and variables with nothing else in them, as make writes them.
+fn programs_of(tree: &Tree, makefile: &Makefile, suite: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
+    let mut next: Vec<(String, usize)> = vec![(suite.to_owned(), 0)];
+    while let Some((name, depth)) = next.pop() {
+        if depth > DEEPEST || seen.contains(&name) {
+            continue;
+        }
+        seen.push(name.clone());
+        let Some(target) = makefile.targets.get(&name) else { continue };
+        // What the build made is there.
+        for need in target.needs.iter().filter(|need| !["all", "default"].contains(&need.as_str())) {
+            let words = match variable(need) {
+                Some(inner) => makefile.value(inner).unwrap_or_default(),
+                None => vec![need.clone()],
+            };
+            if !words.is_empty() && words.iter().all(|word| is_program(tree, makefile, word)) {
+                if !found.contains(need) {
+                    found.push(need.clone());
+                }
+            } else {
+                next.extend(words.into_iter().map(|word| (word, depth + 1)));
+            }
+        }
+    }
+    found
+}
+
+/// The name of a variable that is a whole word: `$(TESTS)`.
+fn variable(word: &str) -> Option<&str> {
+    let inner = word.strip_prefix("$(").and_then(|rest| rest.strip_suffix(')'));
+    let inner = inner.or_else(|| word.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')))?;
+    inner.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)).then_some(inner)
+}
+
+/// True for a file that a rule links or compiles, or that make's own rules make of a source of the same name.
+fn is_program(tree: &Tree, makefile: &Makefile, word: &str) -> bool {
+    if word.contains(['$', '%', '{', '}']) || word.starts_with('-') {
+        return false;
+    }
+    match makefile.targets.get(word).filter(|target| !target.recipe.is_empty()) {
+        Some(target) => {
+            let compiles = |line: &String| COMPILES.iter().any(|sign| line.contains(sign));
+            // A rule that also runs what it links is a test.
+            target.recipe.iter().any(compiles) && !target.recipe.iter().any(|line| line.contains(&format!("./{word}")))
+        }
+        None => [".c", ".cc", ".cpp", ".cxx"].iter().any(|end| tree.has(&format!("{word}{end}"))),
+    }
 }
 
 /// Scripts that test, where no target does.
@@ -203,6 +277,33 @@ mod tests {
         let runs: Vec<String> = group.jobs.iter().map(|job| job.run.join(" ")).collect();
         assert_eq!(runs, ["make -j {jobs}", "./lamp-test", "make other_test", "./other_test"]);
         assert!(group.has_tests);
+    }
+
+    #[test]
+    fn the_programs_of_a_suite_are_built_before_memcheck() {
+        let run = |makefile: &str| {
+            let files = [("Makefile", makefile), ("a.c", ""), ("t/one.c", ""), ("t/two.c", "")];
+            let group = find(&Tree::from_texts(files)).unwrap();
+            let programs = group.jobs.iter().find(|job| job.name == "programs").map(|job| job.run.join(" "));
+            let last = group.jobs.last().unwrap();
+            assert_eq!(last.needs, [if programs.is_some() { "programs" } else { "build" }], "{makefile}");
+            programs
+        };
+        let all = "all: a\na: a.c\n\t$(CC) -o a a.c\n";
+        for (rules, expected) in [
+            ("check: t/one t/two\n\t./run\n", Some("make -j {jobs} t/one t/two")),
+            ("check: test\ntest: t/one\n\t./t/one\n", Some("make -j {jobs} t/one")),
+            ("check: run-one\nrun-one: t/one\n\t./t/one\n", Some("make -j {jobs} t/one")),
+            (
+                "TESTS = t/one \\\n  t/two\ncheck: all $(TESTS)\n\tfor t in $(TESTS); do ./$$t; done\n",
+                Some("make -j {jobs} --eval=drydock-programs: $(TESTS) drydock-programs"),
+            ),
+            ("check: one\none: t/one.c\n\t$(CC) -o one t/one.c\n\t./one\n", None),
+            ("check:\n\t./run\n", None),
+            ("check: $(X:%=run-%)\n\t./run\n", None),
+        ] {
+            assert_eq!(run(&format!("{all}{rules}")).as_deref(), expected, "{rules}");
+        }
     }
 
     #[test]

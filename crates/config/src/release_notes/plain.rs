@@ -1,0 +1,243 @@
+//! Changelogs in other notations than Markdown: GNU's `NEWS`, reStructuredText, AsciiDoc and wikis, and plain text. Their headings are
+//! written as those of Markdown, each in its own line, so that all numbers of lines stay.
+
+use super::Document;
+use super::heading::{Heading, bare, is_version, may_follow, words};
+
+/// The longest line of plain text that may be a heading.
+const LONGEST: usize = 100;
+
+/// Words that may come before the version in a heading of plain text.
+const BEFORE: [&str; 27] = [
+    "version",
+    "release",
+    "released",
+    "ver",
+    "v",
+    "rel",
+    "noteworthy",
+    "major",
+    "minor",
+    "important",
+    "user-visible",
+    "visible",
+    "changes",
+    "change",
+    "changed",
+    "news",
+    "new",
+    "what's",
+    "whats",
+    "in",
+    "for",
+    "of",
+    "the",
+    "is",
+    "and",
+    "features",
+    "notes",
+];
+
+/// The text with headings of Markdown, if it has none of releases, and if there are such in another notation.
+pub(super) fn translated(text: &str, wanted: &[&str]) -> Option<String> {
+    let names = |heading: &Heading| heading.is_of_a_release() || heading.match_version(wanted).is_some();
+    if Document::parse(text).headings.iter().any(names) {
+        return None;
+    }
+    let other = markdown(text);
+    document(&other).headings.iter().any(names).then_some(other)
+}
+
+/// The document of a translated text, whose headings are those of releases in more forms.
+pub(super) fn document(text: &str) -> Document<'_> {
+    let mut document = Document::parse(text);
+    for heading in &mut document.headings {
+        heading.title = title(&heading.text).map(str::to_owned);
+    }
+    document
+}
+
+/// True for a row of the same punctuation, as it is below or above a heading.
+pub(super) fn is_line(line: &str) -> bool {
+    let line = line.trim_end();
+    let first = line.chars().next();
+    line.len() >= 3
+        && first.is_some_and(|first| "=-~^\"'#*+.:_<>".contains(first))
+        && line.chars().all(|c| Some(c) == first)
+}
+
+/// The text with its headings as Markdown has them.
+fn markdown(text: &str) -> String {
+    let lines: Vec<&str> = text.split('\n').collect();
+    let at = |index: usize| lines.get(index).copied().unwrap_or_default();
+    let mut out: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    // Levels of underlines are those of their first appearance.
+    let mut styles: Vec<(char, bool)> = Vec::new();
+    let stars = lines.iter().any(|line| line.strip_prefix("* ").is_some_and(is_title));
+    for (index, line) in lines.iter().enumerate() {
+        let is_first = index == 0 || at(index - 1).trim().is_empty();
+        let over = index > 0 && is_line(at(index - 1));
+        let is_text = !line.trim().is_empty() && !is_line(line) && !line.starts_with('#');
+        if is_text && is_line(at(index + 1)) && (is_first || over) {
+            let over = over && at(index - 1).trim_end() == at(index + 1).trim_end();
+            let style = (at(index + 1).chars().next().unwrap_or('-'), over);
+            let level = styles.iter().position(|known| *known == style).unwrap_or_else(|| {
+                styles.push(style);
+                styles.len() - 1
+            });
+            out[index] = format!("{} {}", "#".repeat((level + 1).min(6)), line.trim());
+            out[index + 1] = String::new();
+            if over {
+                out[index - 1] = String::new();
+            }
+        } else if let Some((level, title)) = marked(line, '=') {
+            out[index] = format!("{} {}", "#".repeat(level), title.trim_end_matches('=').trim_end());
+        } else if let Some((level, title)) = marked(line, '*').filter(|_| stars) {
+            let next = (index + 1..lines.len()).find(|next| !at(*next).trim().is_empty());
+            let is_section = level == 1
+                || at(index + 1).trim().is_empty()
+                    && next.is_some_and(|next| marked(at(next), '*').is_none_or(|(other, _)| other > level));
+            out[index] = if is_section { format!("{} {title}", "#".repeat(level)) } else { format!("- {title}") };
+        } else if is_first && is_title(line) {
+            out[index] = format!("## {line}");
+        }
+    }
+    out.join("\n")
+}
+
+/// The level and the text of a line that begins with up to six of a letter and a blank.
+fn marked(line: &str, letter: char) -> Option<(usize, &str)> {
+    let rest = line.trim_start_matches(letter);
+    let level = line.len() - rest.len();
+    let title = rest.strip_prefix(' ')?.trim();
+    ((1..=6).contains(&level) && !title.is_empty()).then_some((level, title))
+}
+
+/// Whether a line of plain text is the heading of a release.
+fn is_title(line: &str) -> bool {
+    title(line).is_some()
+}
+
+/// The version of a line that is the heading of a release and nothing else: `Version 1.2.3 (2024-01-02)`, `lamp 1.2.3:`.
+fn title(line: &str) -> Option<&str> {
+    let begins = line.starts_with(|first: char| first.is_alphanumeric() || first == '[');
+    let closed = line.trim_end();
+    if !begins || closed.len() > LONGEST || closed.ends_with(['.', ',', '!']) {
+        return None;
+    }
+    if let Some(later) = pair(line) {
+        return Some(bare(later));
+    }
+    let all: Vec<&str> = words(line).collect();
+    let place = all.iter().position(|word| is_version(bare(word)))?;
+    let may_begin = |word: &&str| BEFORE.contains(&bare(word).trim_start_matches('[').to_lowercase().as_str());
+    // One word may be the name of the project.
+    let begins = all[..place].iter().filter(|word| !may_begin(word)).count() <= 1 && place <= 6;
+    let ends = all.get(place + 1).is_none_or(|word| may_follow(word) || begins_date(word))
+        || all[place].ends_with([':', ',', ')', ']']);
+    (begins && ends).then(|| bare(all[place]))
+}
+
+/// The later version of `CHANGES FROM 3.3a TO 3.4`.
+fn pair(line: &str) -> Option<&str> {
+    let all: Vec<&str> = words(line).collect();
+    let from = all.iter().position(|word| word.eq_ignore_ascii_case("from"))?;
+    match all.get(from + 1..)? {
+        [old, to, new, ..] if to.eq_ignore_ascii_case("to") && is_version(bare(old)) && is_version(bare(new)) => {
+            Some(*new)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a word is one that dates begin with: a day of the week, or a month.
+fn begins_date(word: &str) -> bool {
+    let names = [
+        "mon", "tue", "wed", "thu", "fri", "sat", "sun", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep",
+        "oct", "nov", "dec",
+    ];
+    let lower = bare(word).to_lowercase();
+    lower.get(..3).is_some_and(|start| names.contains(&start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{HeadingKind, HeadingPlace, NotesQuery, ReleaseNotes};
+
+    const BODY: &str = "- one\n- two\n";
+
+    #[test]
+    fn headings_of_other_notations_are_found_with_their_lines() {
+        for (heading, old) in [
+            ("1.2.3 (2024-01-02)", "1.2.2 (2023-01-02)"),
+            ("Version 1.2.3", "Version 1.2.2"),
+            ("Version 1.2.3 (6 Dec 2023)", "Version 1.2.2 (1 Dec 2023)"),
+            ("Changes in 1.2.3", "Changes in 1.2.2"),
+            ("Changes in version 1.2.3 (22 Jan 2024)", "Changes in version 1.2.2 (18 Aug 2023)"),
+            ("What's new in lamp 1.2.3:", "What's new in lamp 1.2.2:"),
+            ("lamp 1.2.3, 2024-01-02", "lamp 1.2.2, 2023-01-02"),
+            ("lamp (1.2.3) unstable; urgency=low", "lamp (1.2.2) unstable; urgency=low"),
+            ("[1.2.3] - 2024-01-02", "[1.2.2] - 2023-01-02"),
+            ("v1.2.3 Tue Jan 2 2024", "v1.2.2 Mon Jan 2 2023"),
+            ("CHANGES FROM 1.2.2 TO 1.2.3", "CHANGES FROM 1.2.1 TO 1.2.2"),
+            ("== 1.2.3 ==", "== 1.2.2 =="),
+            ("= Changes =\n\n== lamp 1.2.3", "== lamp 1.2.2"),
+            (
+                "* Noteworthy changes in release 1.2.3 (2024-01-02) [stable]",
+                "* Noteworthy changes in release 1.2.2 (2023-01-02) [stable]",
+            ),
+            ("* Changes in 1.2.3", "* Changes in 1.2.2"),
+            ("1.2.3\n~~~~~", "1.2.2\n~~~~~"),
+            ("Changes\n*******\n\n1.2.3 (2024-01-02)\n^^^^^^^^^^^^^^^^^^", "1.2.2 (2023-01-02)\n^^^^^^^^^^^^^^^^^^"),
+            ("#######\nChanges\n#######\n\n+++++\n1.2.3\n+++++", "+++++\n1.2.2\n+++++"),
+        ] {
+            let text = format!("NEWS of lamp, which everybody likes.\n\n{heading}\n\n{BODY}\n{old}\n\n- old\n");
+            let query = NotesQuery { file: "NEWS", version: "1.2.3", tag: "v1.2.3" };
+            let notes = ReleaseNotes::find(text.as_bytes(), query).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            assert_eq!(notes.items.len(), 2, "{text}\n{notes:?}");
+            assert!(text.lines().nth(notes.line - 1).unwrap().contains("1.2.3"), "{}: {heading}", notes.line);
+            assert_eq!(ReleaseNotes::text(text.as_bytes(), query).unwrap(), BODY.trim(), "{text}");
+            let all = HeadingPlace::all(&text);
+            let place =
+                all.iter().find(|place| matches!(&place.kind, HeadingKind::Release(version, _) if version == "1.2.3"));
+            let place = place.unwrap_or_else(|| panic!("{text}\n{all:?}"));
+            assert_eq!(place.line, notes.line, "{heading}");
+            // A version that is missing is asked for in the form of the file.
+            let query = NotesQuery { file: "NEWS", version: "1.2.4", tag: "v1.2.4" };
+            let error = ReleaseNotes::find(text.as_bytes(), query).unwrap_err();
+            assert_eq!(error.line, notes.line, "{error}");
+            assert!(error.form.contains("1.2.4") && !error.form.contains("1.2.3"), "{error}");
+        }
+    }
+
+    #[test]
+    fn sections_and_items_of_gnu_news_are_told_apart() {
+        let text = "GNU lamp NEWS    -*- outline -*-\n\n* Noteworthy changes in release 1.1 (2024-01-02) [stable]\n\n** Bug fixes\n\n  \
+                    It shines again.\n  [bug of 1.0]\n\n** lamp --dim is new.\n** lamp --off goes\n   out.\n\n* Noteworthy changes in release 1.0 (2023-01-02) [stable]\n\n** old\n";
+        let query = NotesQuery { file: "NEWS", version: "1.1", tag: "v1.1" };
+        let notes = ReleaseNotes::find(text.as_bytes(), query).unwrap();
+        let sections: Vec<&str> = notes.items.iter().map(|item| item.section.as_str()).collect();
+        assert_eq!((notes.line, sections), (3, vec!["Bug fixes", "Bug fixes", "Bug fixes"]), "{notes:?}");
+        let query = NotesQuery { file: "NEWS", version: "1.2", tag: "v1.2" };
+        let error = ReleaseNotes::find(text.as_bytes(), query).unwrap_err().to_string();
+        let expected = "NEWS:3: no entry for the version: the topmost heading is `Noteworthy changes in release 1.1 (2024-01-02) \
+                        [stable]`; add a heading such as `* Noteworthy changes in release 1.2 (DATE) [stable]` with the changes below it, and commit it";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn prose_that_names_a_version_is_no_heading() {
+        for line in [
+            "This fixes the bug of 1.2.3",
+            "Upgrading from 1.2.3",
+            "We need libfoo 1.2.3 now.",
+            "Please upgrade lamp 1.2.3 soon",
+            "  1.2.3",
+            "* Fixed what 1.2.3 broke",
+            "**1.2.3**",
+        ] {
+            let query = NotesQuery { file: "NEWS", version: "1.2.3", tag: "v1.2.3" };
+            assert!(ReleaseNotes::find(format!("{line}\n\n- one\n").as_bytes(), query).is_err(), "{line}");
+        }
+    }
+}
