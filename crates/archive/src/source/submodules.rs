@@ -57,7 +57,11 @@ pub(super) fn find(
             hint::git(&directory, &["fetch", "origin", pinned.as_str()])
         ),
         None => {
-            let init = hint::git(&parent.repository.directory, &["submodule", "update", "--init"]);
+            // In the directory of the repository of a submodule, git has no work tree.
+            let directory = &parent.repository.directory;
+            let checked_out = parent.repository.setting("core.worktree").map(|path| directory.join(path));
+            let place = checked_out.and_then(|path| path.canonicalize().ok()).unwrap_or_else(|| directory.clone());
+            let init = hint::git(&place, &["submodule", "update", "--init"]);
             let init = init.args(recursive).arg("--").arg(top);
             format!("the submodule {shown} (pinned at {pinned}) is not initialised; run `{init}`")
         }

@@ -49,7 +49,7 @@ fn workflows_derived_files_archives_and_a_package_are_written_and_nothing_is_rep
         "needs: [lowdown, make]",
         "# saw tools/make-release.sh, which makes releases today",
         "{format: zip, name: \"lampd-v{version}.zip\"}",
-        "{format: tar.xz}",
+        "{format: tar.xz, name: \"lampd-v{version}.tar.xz\"}",
     ] {
         assert!(release.contains(wanted), "{wanted} is not in\n{release}");
     }

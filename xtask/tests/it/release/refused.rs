@@ -211,10 +211,15 @@ fn attributes_that_would_change_the_bytes_are_resolved_or_refused() {
 
 #[test]
 fn errors_about_incomplete_clones_name_the_command_that_completes_them() {
-    let library = Project::new().file("lib.c", "int x;\n");
-    git(library.path(), &["init", "-q"]);
-    git(library.path(), &["add", "-A"]);
-    git(library.path(), &["commit", "-q", "-m", "x"]);
+    let [library, inner] = ["lib.c", "inner.c"].map(|path| {
+        let one = Project::new().file(path, "int x;\n");
+        git(one.path(), &["init", "-q"]);
+        git(one.path(), &["add", "-A"]);
+        git(one.path(), &["commit", "-q", "-m", "x"]);
+        one
+    });
+    git(library.path(), &["submodule", "--quiet", "add", &text(inner.path()), "inner"]);
+    git(library.path(), &["commit", "-q", "-m", "y"]);
     let project = project(DECLARATION);
     git(project.path(), &["submodule", "--quiet", "add", &text(library.path()), "lib"]);
     commit(&project);
@@ -234,6 +239,13 @@ fn errors_about_incomplete_clones_name_the_command_that_completes_them() {
     };
     let plain = check("plain", &[], &["the submodule lib (pinned at", "git submodule update --init -- lib"]);
     git(plain.path(), &["submodule", "--quiet", "update", "--init"]);
+    // The one within it is missing, too; its command works where git has a work tree.
+    let said = release(&plain, &["check"]);
+    let lib = text(&plain.path().canonicalize().unwrap().join("lib"));
+    let command = format!("run `git -C {lib} submodule update --init --recursive -- .`");
+    assert!(said.stdout.contains("the submodule lib/inner (pinned at"), "{}", said.transcript());
+    assert!(said.stdout.contains(&command), "{}", said.transcript());
+    git(Path::new(&lib), &["submodule", "--quiet", "update", "--init", "--recursive", "--", "."]);
     let said = release(&plain, &["check"]);
     assert_eq!(said.code(), 0, "{}", said.transcript());
     let without_tag = ["--depth=1", "--no-tags", "--recurse-submodules"];

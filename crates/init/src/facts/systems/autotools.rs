@@ -13,6 +13,12 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
     let because = Saw::line(path, init.line, &format!("AC_INIT({})", init.inside)).to_string();
     let mut jobs = Vec::new();
     let mut programs = vec![("make", "make"), ("gcc", "gcc")];
+    // What git does not have, a build makes.
+    for (signs, program) in [(["AC_PROG_LEX", "AM_PROG_LEX"], "flex"), (["AC_PROG_YACC", "AC_PROG_BISON"], "bison")] {
+        if signs.iter().any(|sign| text.contains(sign)) {
+            programs.push((program, program));
+        }
+    }
     let mut last: Vec<&str> = Vec::new();
     let mut configures = false;
     if !tree.has("configure") {
@@ -144,5 +150,17 @@ fn bootstrap(tree: &Tree, text: &str) -> (JobDraft, bool) {
         ),
         _ if runs && !text.is_empty() => (job.because("the script runs `configure` too"), true),
         _ => (job, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generators_that_configure_looks_for_are_needed() {
+        let text = "AC_INIT([a], [1.0])\nAC_PROG_CC\nAM_PROG_LEX\nAC_PROG_YACC\n";
+        let group = find(&Tree::from_texts([("configure.ac", text), ("configure", "#!/bin/sh\n")])).unwrap();
+        assert_eq!(group.programs, [("make", "make"), ("gcc", "gcc"), ("flex", "flex"), ("bison", "bison")]);
     }
 }
