@@ -245,7 +245,7 @@ fn errors_about_incomplete_clones_name_the_command_that_completes_them() {
     let command = format!("run `git -C {lib} submodule update --init --recursive -- .`");
     assert!(said.stdout.contains("the submodule lib/inner (pinned at"), "{}", said.transcript());
     assert!(said.stdout.contains(&command), "{}", said.transcript());
-    git(Path::new(&lib), &["submodule", "--quiet", "update", "--init", "--recursive", "--", "."]);
+    git(lib.as_ref(), &["submodule", "--quiet", "update", "--init", "--recursive", "--", "."]);
     let said = release(&plain, &["check"]);
     assert_eq!(said.code(), 0, "{}", said.transcript());
     let without_tag = ["--depth=1", "--no-tags", "--recurse-submodules"];
