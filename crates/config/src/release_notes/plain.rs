@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_and_items_of_gnu_news_are_told_apart() {
+    fn sections_and_items_of_gnu_news_have_their_places() {
         let text = "GNU lamp NEWS    -*- outline -*-\n\n* Noteworthy changes in release 1.1 (2024-01-02) [stable]\n\n** Bug fixes\n\n  \
                     It shines again.\n  [bug of 1.0]\n\n** lamp --dim is new.\n** lamp --off goes\n   out.\n\n* Noteworthy changes in release 1.0 (2023-01-02) [stable]\n\n** old\n";
         let query = NotesQuery { file: "NEWS", version: "1.1", tag: "v1.1" };
