@@ -39,7 +39,10 @@ pub(in crate::facts) fn find(tree: &Tree) -> Result<Option<String>, Vec<String>>
     }
     match tops.len() {
         0 | 1 => Ok(tops.pop()),
-        _ => Err(tops),
+        _ => {
+            tops.sort();
+            Err(tops)
+        }
     }
 }
 
