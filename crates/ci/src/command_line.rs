@@ -121,8 +121,8 @@ mod tests {
     #[track_caller]
     fn check(tool: Tool, declared: &[&str], expect_exit: i32, expected: &[&str]) {
         let mut job = PlannedJob { expect_exit, ..PlannedJob::plain("a", "a", &[]) };
-        job.tool.kind = tool;
-        job.tool.args = declared.iter().map(|option| (*option).to_owned()).collect();
+        job.tool_mut().kind = tool;
+        job.tool_mut().args = declared.iter().map(|option| (*option).to_owned()).collect();
         let nowhere = tempfile::tempdir().unwrap();
         let environment = BTreeMap::from([("HOME".into(), nowhere.path().into())]);
         let began = SystemTime::now() + Duration::from_secs(60);

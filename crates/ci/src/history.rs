@@ -4,7 +4,7 @@
 //! hold its lock, a line that cannot be read is left out, and two histories are merged by union.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -31,6 +31,9 @@ const LONGEST_LINE: u64 = 64 << 10;
 const KEPT: usize = 50;
 /// Compaction is considered each time that the file has grown by this many bytes.
 const WORTH_COMPACTING: u64 = 1 << 20;
+
+/// The number of bytes that are written at a time.
+const AT_A_TIME: usize = 64 << 10;
 
 /// One ended attempt. Lines that were read together share their words: a history has few different ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -181,17 +184,16 @@ impl Words {
     }
 }
 
-/// Appends lines in one write. A write that the disk cuts short leaves no half line.
+/// Appends lines as they come. A write that the disk cuts short leaves no half line.
 ///
 /// # Errors
 /// The file cannot be opened or written; it is then unchanged.
-pub fn append(path: &Path, lines: Vec<Line>) -> anyhow::Result<()> {
-    if lines.is_empty() {
+pub fn append(path: &Path, lines: impl IntoIterator<Item = Line>) -> anyhow::Result<()> {
+    let mut lines = lines.into_iter().peekable();
+    if lines.peek().is_none() {
         return Ok(());
     }
-    let text = jsonl(&lines)?;
-    drop(lines);
-    let write = || -> io::Result<(u64, u64)> {
+    let mut write = || -> io::Result<(u64, u64)> {
         let mut lock = Lock::wait(path)?;
         let file = lock.file();
         let end = file.seek(SeekFrom::End(0))?;
@@ -201,13 +203,18 @@ pub fn append(path: &Path, lines: Vec<Line>) -> anyhow::Result<()> {
             file.read_exact(&mut last)?;
             last != *b"\n"
         };
+        let mut to = BufWriter::with_capacity(AT_A_TIME, &mut *file);
         // A half line that another program left is ended first, or it would corrupt the next line.
-        let text = if torn { [b"\n", text.as_slice()].concat() } else { text };
-        file.write_all(&text).inspect_err(|_| {
+        let begun = if torn { to.write_all(b"\n") } else { Ok(()) };
+        let written =
+            begun.and_then(|()| lines.try_for_each(|line| write_line(&mut to, &line))).and_then(|()| to.flush());
+        // What is still in the buffer after an error is not written again when it is dropped.
+        drop(to.into_parts());
+        written.inspect_err(|_| {
             // The first error is the one to report.
             file.set_len(end).ok();
         })?;
-        Ok((end, end + text.len() as u64))
+        Ok((end, file.stream_position()?))
     };
     let (before, after) =
         write().with_context(|| format!("cannot write the history {}; is the disk full?", path.display()))?;
@@ -267,13 +274,15 @@ fn kept(lines: Vec<Line>) -> Vec<Line> {
     kept
 }
 
-fn jsonl(lines: &[Line]) -> anyhow::Result<Vec<u8>> {
+fn jsonl(lines: &[Line]) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    for line in lines {
-        serde_json::to_writer(&mut text, line)?;
-        text.push(b'\n');
-    }
+    lines.iter().try_for_each(|line| write_line(&mut text, line))?;
     Ok(text)
+}
+
+fn write_line(to: &mut impl io::Write, line: &Line) -> io::Result<()> {
+    serde_json::to_writer(&mut *to, line)?;
+    to.write_all(b"\n")
 }
 
 #[cfg(test)]

@@ -31,3 +31,6 @@ pub mod suites;
 pub mod supervise;
 pub mod tested;
 pub mod tune_memory;
+
+#[cfg(test)]
+mod tests;

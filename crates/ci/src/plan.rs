@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -61,8 +62,8 @@ pub struct PlannedJob {
     pub pass_env: Vec<String>,
     /// The groups that must have passed before.
     pub needs: Vec<JobName>,
-    /// The tool that it runs under.
-    pub tool: PlannedTool,
+    /// The tool that it runs under. Neighbours in the plan share it where it is the same, and their `rules`.
+    pub tool: Arc<PlannedTool>,
     /// Limit of the wall time, in milliseconds.
     #[serde(with = "millis")]
     pub timeout: Duration,
@@ -85,7 +86,7 @@ pub struct PlannedJob {
     pub log_limit: ByteSize,
     /// The rules by which its output decides, and the end that its suite expects.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub rules: TestRules,
+    pub rules: Arc<TestRules>,
     /// Names of resources that only one running job may use.
     #[serde(default, skip_serializing_if = "is_default")]
     pub locks: Vec<String>,
@@ -105,7 +106,7 @@ pub struct PlannedJob {
     #[serde(default)]
     pub test: Option<Box<PlannedTest>>,
     /// Its quarantine, if its failures are known.
-    pub quarantine: Option<Quarantined>,
+    pub quarantine: Option<Box<Quarantined>>,
 }
 
 /// The tool that a job runs under.
@@ -212,7 +213,15 @@ impl Plan {
     ) -> Result<Plan, Diagnostics> {
         let items = suite.expand(&project, lister)?;
         baseline::check(suite, &items, &project)?;
-        let jobs = items.iter().map(|(job, item)| planned(job, item, slots)).collect();
+        let mut jobs: Vec<PlannedJob> = Vec::with_capacity(items.len());
+        for (job, item) in items {
+            let mut planned = planned(job, &item, slots);
+            if let Some(last) = jobs.last() {
+                share(&last.tool, &mut planned.tool);
+                share(&last.rules, &mut planned.rules);
+            }
+            jobs.push(planned);
+        }
         Ok(Plan {
             format: FORMAT,
             project,
@@ -324,6 +333,13 @@ fn one() -> u32 {
     1
 }
 
+/// Makes two equal values one.
+fn share<T: PartialEq>(known: &Arc<T>, value: &mut Arc<T>) {
+    if known == value {
+        *value = Arc::clone(known);
+    }
+}
+
 fn planned(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
     let mut planned = declared(job, item, slots);
     if let Some(why) = &item.unlisted {
@@ -346,7 +362,7 @@ fn declared(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
         env: job.env.iter().map(|(name, value)| (name.clone(), value.render(&values))).collect(),
         pass_env: job.pass_env.clone(),
         needs: job.needs.clone(),
-        tool: planned_tool(&job.tool, &values),
+        tool: Arc::new(planned_tool(&job.tool, &values)),
         timeout: job.timeout,
         grace: job.grace,
         memory: job.memory,
@@ -356,7 +372,7 @@ fn declared(job: &Job, item: &PlannedItem, slots: usize) -> PlannedJob {
         attempts: job.retry.attempts,
         retry_on: job.retry.on.clone(),
         log_limit: job.log_limit,
-        rules: job.rules.clone(),
+        rules: Arc::new(job.rules.clone()),
         locks: job.locks.clone(),
         serial: job.serial,
         user: job.user.clone(),
@@ -388,11 +404,19 @@ fn planned_tool(tool: &JobTool, values: &Values) -> PlannedTool {
     }
 }
 
+impl PlannedJob {
+    /// Its tool, to change it for this job only.
+    pub fn tool_mut(&mut self) -> &mut PlannedTool {
+        Arc::make_mut(&mut self.tool)
+    }
+}
+
 #[cfg(test)]
 impl PlannedJob {
     /// A job that runs `true` with nothing declared, for tests.
     pub(crate) fn plain(name: &str, group: &str, needs: &[&str]) -> PlannedJob {
         let parse = |name: &str| name.parse::<JobName>().unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let values = Values { item: None, name: name.to_owned(), jobs: 1 };
         PlannedJob {
             name: parse(name),
             group: parse(group),
@@ -401,7 +425,7 @@ impl PlannedJob {
             env: BTreeMap::new(),
             pass_env: Vec::new(),
             needs: needs.iter().map(|need| parse(need)).collect(),
-            tool: planned_tool(&JobTool::default(), &Values { item: None, name: name.to_owned(), jobs: 1 }),
+            tool: Arc::new(planned_tool(&JobTool::default(), &values)),
             timeout: Duration::from_secs(1),
             grace: Duration::from_secs(1),
             memory: ByteSize::ZERO,
@@ -411,7 +435,7 @@ impl PlannedJob {
             attempts: 1,
             retry_on: Vec::new(),
             log_limit: ByteSize::mib(1),
-            rules: TestRules::default(),
+            rules: Arc::default(),
             locks: Vec::new(),
             serial: false,
             user: None,

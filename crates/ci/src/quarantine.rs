@@ -30,11 +30,11 @@ pub fn apply(quarantine: &Quarantine, plan: &mut Plan, today: Date) -> Result<Ve
             continue;
         }
         for job in plan.jobs.iter_mut().filter(|job| chosen.contains(&job.name)) {
-            job.quarantine = Some(Quarantined {
+            job.quarantine = Some(Box::new(Quarantined {
                 reason: entry.reason.clone(),
                 expires: entry.expires.to_string(),
                 on: entry.on.clone(),
-            });
+            }));
         }
     }
     if problems.is_empty() { Ok(expired) } else { Err(problems) }

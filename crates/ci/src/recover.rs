@@ -66,7 +66,7 @@ pub fn end_elsewhere(run: &mut Run, is_closed: bool) {
         .zip(&run.jobs)
         .filter_map(|(planned, job)| {
             let machine = Some(SupervisorLoss::Machine { heard: at }).filter(|_| !is_closed);
-            let record = lost(job.in_flight.as_ref()?, planned.expect_exit, at, machine);
+            let record = lost(job.in_flight.as_deref()?, planned.expect_exit, at, machine);
             Some((planned.name.clone(), record))
         })
         .collect();

@@ -107,7 +107,7 @@ pub struct Report {
 pub static REPORTS: [Report; 5] = [
     Report { file: "run.json", render: json::render },
     Report { file: "junit.xml", render: junit::render },
-    Report { file: "report.html", render: |input, to| Ok(to.write_all(html::render(input).as_bytes())?) },
+    Report { file: "report.html", render: |input, to| Ok(html::render(input, to)?) },
     Report { file: "run.sarif", render: |input, to| Ok(to.write_all(&sarif::render(input)?)?) },
     Report { file: "summary.txt", render: |input, to| Ok(to.write_all(summary::render(input).as_bytes())?) },
 ];

@@ -69,7 +69,7 @@ pub struct JobState {
     /// Memory over time of each attempt: Unix milliseconds and bytes.
     pub samples: Vec<Vec<(i64, u64)>>,
     /// The attempt that has begun and not ended.
-    pub in_flight: Option<InFlight>,
+    pub in_flight: Option<Box<InFlight>>,
     /// The result, once no further attempt follows.
     pub result: Option<JobResult>,
     /// The run that the result was taken from.
@@ -176,7 +176,8 @@ impl Run {
                 let began = stamped.at;
                 if let Some(state) = self.job(&start.job) {
                     let start = start.clone();
-                    state.in_flight = Some(InFlight { start, began, process: None, intent: None, samples: Vec::new() });
+                    let flight = InFlight { start, began, process: None, intent: None, samples: Vec::new() };
+                    state.in_flight = Some(Box::new(flight));
                 }
             }
             Event::AttemptStarted { job, pid, ticks, .. } => {

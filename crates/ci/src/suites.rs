@@ -13,6 +13,7 @@ mod automake;
 mod cargo;
 mod ctest;
 mod meson;
+mod nextest;
 mod pytest;
 mod tap;
 

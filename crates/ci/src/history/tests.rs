@@ -32,7 +32,7 @@ fn line(number: u32, outcome: OutcomeKind, peak: u64) -> Line {
 
 fn job() -> PlannedJob {
     let mut job = PlannedJob::plain("units/x", "units", &[]);
-    job.tool.kind = Tool::Memcheck;
+    job.tool_mut().kind = Tool::Memcheck;
     job.memory = ByteSize::mib(512);
     job
 }
@@ -59,7 +59,7 @@ fn another_version_and_another_tool_teach_nothing() {
     predicts(vec![other, native], 512, 512, Source::Usual);
     // Without a tool, valgrind's version does not matter.
     let mut plain = job();
-    plain.tool.kind = Tool::None;
+    plain.tool_mut().kind = Tool::None;
     let native = Line { tool: Tool::None, valgrind: Some("3.19.0".into()), ..line(2, Passed, 10) };
     assert_eq!(History::new(vec![native]).predict(&plain, None).demand.mean, 10 * MIB);
 }

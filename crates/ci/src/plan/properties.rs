@@ -1,6 +1,7 @@
 //! Properties of single items, from a file of their own.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Plan, PlannedTest};
 use drydock_base::units::JobName;
@@ -60,8 +61,9 @@ impl Plan {
                 (job.memory, job.memory_declared) = (memory, true);
             }
             job.env.extend(item.env.clone());
-            job.rules.skip_exit.extend(&item.skip_exit);
-            job.rules.expected = item.expect.unwrap_or(job.rules.expected);
+            let rules = Arc::make_mut(&mut job.rules);
+            rules.skip_exit.extend(&item.skip_exit);
+            rules.expected = item.expect.unwrap_or(rules.expected);
             if item.disabled.is_some() {
                 let test = job.test.get_or_insert_with(|| Box::new(PlannedTest::default()));
                 test.disabled.clone_from(&item.disabled);

@@ -7,13 +7,14 @@ use std::path::Path;
 
 /// Makes a job whose command starts valgrind one that Drydock does not start under valgrind as well.
 pub(super) fn recognise(job: &mut PlannedJob) {
-    let tool = &mut job.tool;
+    let tool = &job.tool;
     // Its options come in a variable, which is split at blanks.
     let has_blank = [&tool.args, &tool.reduced_args, &tool.skip_children]
         .into_iter()
         .flatten()
         .any(|word| word.contains(char::is_whitespace));
     if tool.kind.is_valgrind() && !tool.by_suite && !has_blank && starts_valgrind(&job.argv) {
+        let tool = job.tool_mut();
         tool.by_suite = true;
         tool.recognised = true;
     }

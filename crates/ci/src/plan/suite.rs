@@ -1,6 +1,7 @@
 //! The properties that a planned job takes over from the suite that lists its test.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Plan, PlannedJob, is_default};
@@ -142,15 +143,16 @@ pub(super) fn take_over(planned: &mut PlannedJob, job: &Job, test: &SuiteTest) {
     planned.env = env;
     planned.env.extend(declared);
     let native = native.filter(|_| planned.tool.kind.is_valgrind()).map(|because| {
-        planned.tool.by_suite = false;
-        Native { without: std::mem::replace(&mut planned.tool.kind, Tool::None), because }
+        let tool = planned.tool_mut();
+        tool.by_suite = false;
+        Native { without: std::mem::replace(&mut tool.kind, Tool::None), because }
     });
     let factor = if planned.tool.kind.is_valgrind() { job.timeout_factor } else { 1 };
     if let Some(timeout) = timeout {
         planned.timeout = timeout.saturating_mul(factor).min(LONGEST);
         planned.grace = planned.grace.min(planned.timeout);
     }
-    planned.rules = merged(std::mem::take(&mut planned.rules), rules);
+    planned.rules = Arc::new(merged(Arc::unwrap_or_clone(std::mem::take(&mut planned.rules)), rules));
     planned.locks.extend(locks);
     planned.locks.sort();
     planned.locks.dedup();

@@ -4,6 +4,8 @@
 //! filters, and describes what is under the pointer. All colours and shapes are in the style sheet, all texts are escaped by
 //! [`markup`], and everything that could grow without bound has a budget.
 
+use std::io;
+
 use super::ReportInput as Page;
 
 pub(super) mod axis;
@@ -36,24 +38,28 @@ struct Budget {
     passed: usize,
 }
 
-/// The file's content.
-pub(super) fn render(page: Page<'_>) -> String {
+/// Writes the file's content, one section after the other: with thousands of jobs each is long.
+pub(super) fn render(page: Page<'_>, to: &mut dyn io::Write) -> io::Result<()> {
     let mut budget = Budget { proof: 1 << 20, passed: 5 << 18 };
     let mut html = Html::default();
     frame::begin(&mut html, page);
-    html.within("main", &[("id", "main"), ("tabindex", "-1")], |html| {
-        failures::write(html, page, &mut budget);
-        frame::warnings(html, page);
-        let axis = Axis::new(page.run);
-        html.within("section", &[("aria-labelledby", "timeline")], |html| {
-            html.tag("h2", &[("id", "timeline")], "Timeline");
-            timeline::write(html, page, &axis);
-        });
-        schedule::write(html, page);
-        shards::write(html, page);
-        table::write(html, page);
-        details::write(html, page, &mut budget);
+    html.raw("<main id=main tabindex=-1 >");
+    failures::write(&mut html, page, &mut budget);
+    frame::warnings(&mut html, page);
+    html.pass_on(to)?;
+    let axis = Axis::new(page.run);
+    html.within("section", &[("aria-labelledby", "timeline")], |html| {
+        html.tag("h2", &[("id", "timeline")], "Timeline");
+        timeline::write(html, page, &axis);
     });
+    drop(axis);
+    html.pass_on(to)?;
+    schedule::write(&mut html, page);
+    shards::write(&mut html, page);
+    table::write(&mut html, page);
+    html.pass_on(to)?;
+    details::write(&mut html, page, &mut budget);
+    html.raw("</main>");
     frame::end(&mut html, page);
-    html.finish()
+    html.pass_on(to)
 }

@@ -127,7 +127,7 @@ fn each_escalation_step_is_taken_once() {
     assert_eq!(steps, [(false, false, 600), (true, false, 1200)]);
     assert_eq!(needs_more_than(&done), Some(300));
     let mut reducible = job(1, &[]);
-    reducible.tool.reduced_args = vec!["--track-origins=no".into()];
+    reducible.tool_mut().reduced_args = vec!["--track-origins=no".into()];
     assert_eq!(escalate(&reducible, MUCH).0, [(false, false, 600), (true, false, 1200), (true, true, 1200)]);
     // Where there is less than twice the memory, it runs exclusively at once.
     assert_eq!(escalate(&reducible, Limits { slots: 4, memory: 500 }).0, [(true, false, 500), (true, true, 500)]);
@@ -145,11 +145,11 @@ fn a_pass_after_escalation_is_never_a_flake() {
 #[test]
 fn a_quarantine_excuses_what_it_names_and_never_a_finding() {
     let mut known = job(1, &[]);
-    known.quarantine = Some(crate::plan::Quarantined {
+    known.quarantine = Some(Box::new(crate::plan::Quarantined {
         reason: "a race".into(),
         expires: "2026-12-31".into(),
         on: vec![RetryOn::Failed],
-    });
+    }));
     settles(&known, &[Outcome::Failed { code: 1 }], JobResult::Quarantined);
     settles(&known, &[Outcome::Passed], JobResult::Passed);
     for counted in [Outcome::TimedOut, Outcome::Crashed { signal: 11 }, Outcome::Findings { count: 1 }] {

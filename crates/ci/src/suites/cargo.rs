@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Context, ListError, malformed, words};
+use super::{Context, ListError, malformed, nextest, words};
 use drydock_base::exec;
 use drydock_config::jobs::{ListedTest, Protocol, TestRules};
 
@@ -54,6 +54,7 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
     let sysroot = context.read(&words(&["rustc", "--print", "sysroot"]), &directory, &[]).unwrap_or_default();
     let built =
         |message: &&Message| message.reason == "compiler-artifact" && message.profile.as_ref().is_some_and(|p| p.test);
+    let left_out = nextest::left_out(context, &directory)?;
     let mut tests = Vec::new();
     let mut libraries: Vec<(String, String)> = Vec::new();
     for message in messages.iter().filter(built) {
@@ -68,7 +69,17 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
             libraries.push((package.name.clone(), package.spec.clone()));
         }
         let env = environment(context, message, &package, &messages, sysroot.trim());
-        tests.extend(of_program(context, &name, program, &package, &env)?);
+        let mut own = of_program(context, &name, program, &package, &env)?;
+        for test in &mut own {
+            let short = test.argv.last().cloned().unwrap_or_default();
+            if left_out.contains(&(program.clone(), short)) {
+                test.disabled = Some("the default-filter of nextest leaves it out".to_owned());
+            }
+        }
+        tests.extend(own);
+    }
+    if context.source.args.iter().any(|arg| chooses_programs(arg)) {
+        libraries.clear();
     }
     for (name, spec) in libraries {
         tests.extend(documentation(context, &directory, &name, &spec)?);
@@ -174,6 +185,13 @@ fn of_program(
         ..whole()
     };
     Ok(listed.into_iter().map(one).collect())
+}
+
+/// Whether Cargo leaves documentation tests out for this argument, and would not take it beside `--doc`.
+fn chooses_programs(arg: &str) -> bool {
+    let options = ["--lib", "--bins", "--bin", "--tests", "--test", "--benches", "--bench", "--examples", "--example"];
+    let name = arg.split('=').next().unwrap_or_default();
+    options.contains(&name) || name == "--all-targets"
 }
 
 /// The documentation tests of a library are one job: rustdoc builds and runs them together.

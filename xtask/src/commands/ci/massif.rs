@@ -222,7 +222,7 @@ fn measured(
             ))
         })?;
         for (job, processes) in of_jobs(ctx, run, source)? {
-            all.push((job.name.to_string(), processes, job.tool.wrappers));
+            all.push((job.name.to_string(), processes, job.tool.wrappers.clone()));
         }
     }
     Ok(all)

@@ -308,7 +308,7 @@ fn resume(state: &State) -> anyhow::Result<Option<Prepared>> {
         .iter()
         .zip(&run.jobs)
         .filter_map(|(planned, job)| {
-            let record = recover::lost(job.in_flight.as_ref()?, planned.expect_exit, run.last, loss.clone());
+            let record = recover::lost(job.in_flight.as_deref()?, planned.expect_exit, run.last, loss.clone());
             Some(Event::AttemptEnded { job: planned.name.clone(), record: Box::new(record) })
         })
         .collect();

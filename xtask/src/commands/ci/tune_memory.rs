@@ -146,8 +146,8 @@ impl Lab<'_> {
         let mut job = self.job.clone();
         job.name = named(&self.job.name, trial)?;
         job.group = job.name.clone();
-        job.tool.args.extend(trial.options.iter().cloned());
-        job.tool.skip_children.extend(trial.skip_children.iter().cloned());
+        job.tool_mut().args.extend(trial.options.iter().cloned());
+        job.tool_mut().skip_children.extend(trial.skip_children.iter().cloned());
         Ok(job)
     }
 
@@ -158,8 +158,8 @@ impl Lab<'_> {
         job.argv = vec![self.canary.clone()];
         job.directory = ".".into();
         job.needs = Vec::new();
-        job.tool.by_suite = false;
-        job.tool.suppressions = Vec::new();
+        job.tool_mut().by_suite = false;
+        job.tool_mut().suppressions = Vec::new();
         job.expect_exit = 0;
         Ok(job)
     }

@@ -1,26 +1,20 @@
 //! Suites of other people: declared in a few lines, run by Drydock and by their own runner, and compared test by test.
 //!
-//! `DRYDOCK_TEST_SUITES=1 cargo test -p drydock --test it suites::adopted -- --nocapture` prints the table; without the variable,
-//! only the small ones run. The sources come from Debian, PyPI and crates.io, and are kept.
+//! `DRYDOCK_TEST_SUITES=all cargo test -p drydock --test it suites::adopted -- --nocapture` prints the table, and with names of
+//! suites (`hello,libuv`) their rows; without the variable, only the small ones run. The sources come from Debian, PyPI and
+//! crates.io, and are kept.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use super::{printed, results, run_json};
-use crate::deb::fixture::{kept_directory, run};
-use crate::support::{Project, need_tools, text};
+use super::{results, run_json};
+use crate::deb::fixture::run;
+use crate::support::{Project, need_tools, skip, text};
+use fetch::Source;
+use own::{by_cargo, by_ctest, by_ctest_as_nobody, by_find, by_make_check, by_meson, by_nextest, by_pytest};
 
-/// Where a suite comes from.
-enum Source {
-    /// A source package of Debian 12.
-    Debian(&'static str),
-    /// A source distribution of PyPI.
-    PyPi(&'static str),
-    /// A crate of crates.io.
-    Crate(&'static str, &'static str),
-}
+mod fetch;
+mod own;
 
 /// A suite of other people.
 struct Adopted {
@@ -40,11 +34,14 @@ struct Adopted {
 
 const C: &[(&str, &str)] = &[("gcc", "gcc"), ("make", "make")];
 
-const SUITES: [Adopted; 9] = [
+const SUITES: [Adopted; 12] = [
     Adopted {
         name: "scdoc",
         system: "Make",
-        source: Source::Debian("scdoc"),
+        source: Source::Debian(
+            "s/scdoc/scdoc_1.11.2.orig.tar.gz",
+            "e9ff9981b5854301789a6778ee64ef1f6d1e5f4829a9dd3e58a9a63eacc2e6f0",
+        ),
         small: true,
         tools: C,
         yaml: "  build: {run: [make]}\n  suite: {needs: [build], for-each: {glob: 'test/*', except: [test/lib.sh]}, run: ['{item}']}\n",
@@ -54,7 +51,10 @@ const SUITES: [Adopted; 9] = [
     Adopted {
         name: "json-c",
         system: "CMake",
-        source: Source::Debian("json-c"),
+        source: Source::Debian(
+            "j/json-c/json-c_0.16.orig.tar.gz",
+            "3ecaeedffd99a60b1262819f9e60d7d983844073abc74e495cb822b251904185",
+        ),
         small: true,
         tools: &[("gcc", "gcc"), ("make", "make"), ("cmake", "cmake")],
         yaml: "  configure: {run: [cmake, -S, ., -B, b]}\n  build: {needs: [configure], run: [cmake, --build, b, -j2]}\n  suite: {for-each: {ctest: b, after: [build]}}\n",
@@ -64,7 +64,10 @@ const SUITES: [Adopted; 9] = [
     Adopted {
         name: "libmd",
         system: "automake",
-        source: Source::Debian("libmd"),
+        source: Source::Debian(
+            "libm/libmd/libmd_1.0.4.orig.tar.xz",
+            "f51c921042e34beddeded4b75557656559cf5b1f2448033b4c1eec11c07e530f",
+        ),
         small: true,
         tools: C,
         yaml: "  configure: {run: [./configure, -q]}\n  build: {needs: [configure], run: [make, check, 'TESTS='], allow-no-tests: true}\n  suite: {for-each: {automake: ., after: [build]}}\n",
@@ -74,7 +77,10 @@ const SUITES: [Adopted; 9] = [
     Adopted {
         name: "hello",
         system: "automake, scripts",
-        source: Source::Debian("hello"),
+        source: Source::Debian(
+            "h/hello/hello_2.10.orig.tar.gz",
+            "31e066137a962676e89f69d1b65382de95a7ef7d914b8cb956f41ea72e0f516b",
+        ),
         small: false,
         tools: C,
         yaml: "  configure: {run: [./configure, -q], env: {FORCE_UNSAFE_CONFIGURE: '1'}}\n  build: {needs: [configure], run: [make, 'MAKEINFO=true', 'HELP2MAN=true']}\n  suite: {for-each: {automake: ., after: [build]}}\n",
@@ -82,9 +88,38 @@ const SUITES: [Adopted; 9] = [
         explained: &[],
     },
     Adopted {
+        name: "patch",
+        system: "automake, XFAIL",
+        source: Source::Debian(
+            "p/patch/patch_2.7.6.orig.tar.xz",
+            "ac610bda97abe0d9f6b7c963255a11dcb196c25e337c61f94e4778d632f1d8fd",
+        ),
+        small: false,
+        tools: &[("gcc", "gcc"), ("make", "make"), ("ed", "ed")],
+        yaml: "  configure: {run: [./configure, -q], env: {FORCE_UNSAFE_CONFIGURE: '1'}}\n  build: {needs: [configure], run: [make], timeout: 20m}\n  suite: {for-each: {automake: ., after: [build]}}\n",
+        own: by_make_check,
+        explained: &[],
+    },
+    Adopted {
+        name: "glog",
+        system: "CMake, fixtures",
+        source: Source::Debian(
+            "g/google-glog/google-glog_0.6.0.orig.tar.gz",
+            "8a83bf982f37bb70825df71a9709fa90ea9f4447fb3c099e1d720a439d88bad6",
+        ),
+        small: false,
+        tools: &[("g++", "g++"), ("make", "make"), ("cmake", "cmake")],
+        yaml: "  configure: {run: [cmake, -S, ., -B, b]}\n  build: {needs: [configure], run: [cmake, --build, b, -j2], timeout: 20m}\n  suite: {for-each: {ctest: b, after: [build]}}\n",
+        own: by_ctest,
+        explained: &[],
+    },
+    Adopted {
         name: "wayland",
         system: "Meson",
-        source: Source::Debian("wayland"),
+        source: Source::Debian(
+            "w/wayland/wayland_1.21.0.orig.tar.gz",
+            "181b8885f152adef3afb361bb5f23cf466d455de86db123492fb507754b9ef36",
+        ),
         small: false,
         tools: &[("gcc", "gcc"), ("meson", "meson"), ("ninja", "ninja-build")],
         yaml: "  configure: {run: [meson, setup, b, -Ddocumentation=false, -Ddtd_validation=false]}\n  build: {needs: [configure], run: [ninja, -C, b]}\n  suite: {for-each: {meson: b, after: [build]}, pass-env: [XDG_RUNTIME_DIR]}\n",
@@ -97,15 +132,15 @@ const SUITES: [Adopted; 9] = [
     Adopted {
         name: "libuv",
         system: "CMake, two programs",
-        source: Source::Debian("libuv1"),
+        source: Source::Debian(
+            "libu/libuv1/libuv1_1.44.2.orig.tar.gz",
+            "d79b4b06ef04be85fb890bf39d55942cc64c2e15fd14eaa32dae5dce94485484",
+        ),
         small: false,
         tools: &[("gcc", "gcc"), ("make", "make"), ("cmake", "cmake"), ("setpriv", "util-linux")],
         yaml: "  configure: {run: [cmake, -S, ., -B, b]}\n  build: {needs: [configure], run: [cmake, --build, b, -j2], timeout: 30m}\n  suite: {for-each: {ctest: b, after: [build]}, serial: true, user: nobody, timeout: 20m}\n",
-        own: by_ctest,
-        explained: &[
-            ("uv_test", "it refuses to run as root, and Drydock runs it as `nobody`"),
-            ("uv_test_a", "it refuses to run as root, and Drydock runs it as `nobody`"),
-        ],
+        own: by_ctest_as_nobody,
+        explained: &[],
     },
     Adopted {
         name: "parse",
@@ -130,30 +165,49 @@ const SUITES: [Adopted; 9] = [
     Adopted {
         name: "semver",
         system: "Cargo",
-        source: Source::Crate("semver", "1.0.20"),
+        source: Source::Crates(&[("semver", "1.0.20")]),
         small: false,
         tools: &[],
         yaml: "  suite: {for-each: {cargo-test: .}, pass-env: [CARGO_HOME, RUSTUP_HOME]}\n",
         own: by_cargo,
         explained: &[],
     },
+    Adopted {
+        name: "four crates",
+        system: "Cargo, nextest",
+        source: Source::Crates(&[("semver", "1.0.20"), ("itoa", "1.0.9"), ("strsim", "0.10.0"), ("fnv", "1.0.7")]),
+        small: false,
+        tools: &[("cargo-nextest", "cargo-nextest, a package of crates.io")],
+        yaml: "  suite: {for-each: {cargo-test: ., args: [--workspace]}, pass-env: [CARGO_HOME, RUSTUP_HOME]}\n",
+        own: by_nextest,
+        explained: &[],
+    },
 ];
 
 #[test]
 fn suites_of_other_people_agree_with_their_own_runners() {
-    let all = std::env::var_os("DRYDOCK_TEST_SUITES").is_some();
-    let mut rows = vec![format!("{:<10} {:<20} {:>5} {:>5} {:>12}", "suite", "system", "YAML", "jobs", "agree")];
+    let wanted = std::env::var("DRYDOCK_TEST_SUITES").ok();
+    let is_wanted = |suite: &Adopted| match &wanted {
+        Some(names) => names == "all" || names.split(',').any(|name| name == suite.name),
+        None => suite.small,
+    };
+    let mut rows = vec![format!("{:<12} {:<20} {:>5} {:>5} {:>12}", "suite", "system", "YAML", "jobs", "agree")];
     let mut problems = Vec::new();
-    for suite in SUITES.iter().filter(|suite| all || suite.small) {
+    for suite in SUITES.iter().filter(|suite| is_wanted(suite)) {
         if !need_tools(suite.tools) {
             continue;
         }
-        let Some(sources) = fetched(suite) else {
-            rows.push(format!("{:<10} its sources cannot be fetched", suite.name));
-            if all {
-                problems.push(format!("{}: no sources", suite.name));
+        let sources = match fetch::sources(suite.name, &suite.source) {
+            Ok(sources) => sources,
+            // Whether a server answers is not up to this project, so that a row that nobody asked for is left out.
+            Err(why) if wanted.is_none() => {
+                skip(&format!("the sources of {} cannot be fetched: {why}", suite.name));
+                continue;
             }
-            continue;
+            Err(why) => {
+                problems.push(format!("{}: its sources cannot be fetched: {why}", suite.name));
+                continue;
+            }
         };
         let (row, wrong) = adopt(suite, &sources);
         println!("{row}");
@@ -170,8 +224,8 @@ fn adopt(suite: &Adopted, sources: &Path) -> (String, Vec<String>) {
     let project = Project::new();
     run(project.path(), &["cp", "-a", &format!("{}/.", text(sources)), "."], &[]);
     let project = project.jobs(&yaml);
-    // What runs as another user reaches its log.
-    fs::set_permissions(project.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    // What runs as another user reaches its log, and writes where the sources are.
+    run(project.path(), &["chmod", "-R", "a+rwX", "."], &[]);
     let finished = project.xtask(&["ci", "-j", "2", "--no-progress"]).limit(std::time::Duration::from_secs(1800)).run();
     let ours: BTreeMap<String, String> = results(&project)
         .into_iter()
@@ -196,7 +250,7 @@ fn adopt(suite: &Adopted, sources: &Path) -> (String, Vec<String>) {
     let jobs = run_json(&project).jobs.len();
     let agreed = format!("{agree} of {}", ours.len());
     let lines = yaml.lines().count();
-    (format!("{:<10} {:<20} {lines:>5} {jobs:>5} {agreed:>12}{notes}", suite.name, suite.system), problems)
+    (format!("{:<12} {:<20} {lines:>5} {jobs:>5} {agreed:>12}{notes}", suite.name, suite.system), problems)
 }
 
 /// A result of Drydock in the words of the own runners.
@@ -212,216 +266,4 @@ fn verdict(result: &str) -> String {
 /// A name as jobs have it.
 fn slug(name: &str) -> String {
     drydock_base::units::JobName::slug(name)
-}
-
-/// The unpacked sources of a suite, which are kept; `None` without a network.
-fn fetched(suite: &Adopted) -> Option<PathBuf> {
-    let directory = kept_directory("adopted").join(suite.name);
-    let sources = directory.join("sources");
-    if sources.exists() {
-        return Some(sources);
-    }
-    fs::create_dir_all(&directory).unwrap();
-    let succeeds = |words: &[&str], variables: &[(&str, &str)]| {
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]).current_dir(&directory).envs(variables.iter().copied());
-        command.output().is_ok_and(|output| output.status.success())
-    };
-    let with_end = |end: &str| {
-        let files = fs::read_dir(&directory).unwrap().map(|entry| text(&entry.unwrap().path()));
-        files.filter(|file| file.ends_with(end)).min()
-    };
-    match suite.source {
-        Source::Debian(package) => {
-            let config = apt(&directory);
-            let variables = [("APT_CONFIG", config.as_str())];
-            let got = succeeds(&["apt-get", "-qq", "update"], &variables)
-                && succeeds(&["apt-get", "-qq", "source", "--download-only", "--only-source", package], &variables);
-            let package = with_end(".dsc").filter(|_| got)?;
-            succeeds(&["dpkg-source", "--no-check", "--extract", &package, "sources"], &[]).then_some(sources)
-        }
-        Source::PyPi(package) => {
-            succeeds(&["pip", "download", "-q", "--no-deps", "--no-binary", ":all:", package], &[]).then_some(())?;
-            let archive = with_end(".tar.gz")?;
-            fs::create_dir_all(&sources).unwrap();
-            succeeds(&["tar", "xf", &archive, "-C", "sources", "--strip-components=1"], &[]).then_some(sources)
-        }
-        Source::Crate(name, version) => {
-            let manifest = format!(
-                "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[dependencies]\n{name} = \"={version}\"\n[workspace]\n"
-            );
-            fs::create_dir_all(directory.join("src")).unwrap();
-            fs::write(directory.join("src/lib.rs"), "").unwrap();
-            fs::write(directory.join("Cargo.toml"), manifest).unwrap();
-            succeeds(&["cargo", "vendor", "-q", "vendor"], &[]).then_some(())?;
-            fs::rename(directory.join("vendor").join(name), &sources).ok()?;
-            // A package in the directory of another one belongs to that one's workspace.
-            let manifest = fs::read_to_string(sources.join("Cargo.toml")).unwrap();
-            fs::write(sources.join("Cargo.toml"), format!("{manifest}\n[workspace]\n")).unwrap();
-            Some(sources)
-        }
-    }
-}
-
-/// A configuration of apt with the sources of Debian 12, and nothing of this machine's.
-fn apt(directory: &Path) -> String {
-    let at = |name: &str| directory.join(name);
-    for name in ["lists/partial", "cache/archives/partial"] {
-        fs::create_dir_all(at(name)).unwrap();
-    }
-    let line = "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main\n";
-    fs::write(at("sources.list"), line).unwrap();
-    fs::write(at("status"), "").unwrap();
-    let root = text(directory);
-    let config = format!(
-        "Dir::State::Lists \"{root}/lists\";\nDir::State::status \"{root}/status\";\nDir::Cache \"{root}/cache\";\n\
-         Dir::Etc::sourcelist \"{root}/sources.list\";\nDir::Etc::sourceparts \"{root}/none\";\nAPT::Sandbox::User \"root\";\n"
-    );
-    fs::write(at("apt.conf"), config).unwrap();
-    text(&at("apt.conf"))
-}
-
-/// `find test -perm -111 -exec '{}' \;`, which the Makefile runs.
-fn by_find(project: &Path) -> BTreeMap<String, String> {
-    let tests = fs::read_dir(project.join("test")).unwrap().map(|entry| entry.unwrap().file_name());
-    tests
-        .map(|name| text(Path::new(&name)))
-        .filter(|name| name != "lib.sh")
-        .map(|name| {
-            let ended = printed(project, &[&format!("./test/{name}")]);
-            (name, if ended.status.success() { "pass".to_owned() } else { "fail".to_owned() })
-        })
-        .collect()
-}
-
-fn by_ctest(project: &Path) -> BTreeMap<String, String> {
-    printed(&project.join("b"), &["ctest", "-j2", "--output-junit", "own.xml"]);
-    let xml = fs::read_to_string(project.join("b/own.xml")).unwrap();
-    let attribute = |part: &str, name: &str| {
-        part.split_once(&format!("{name}=\"")).map(|(_, rest)| rest.split('"').next().unwrap().to_owned()).unwrap()
-    };
-    let word = |part: &str| match attribute(part, "status").as_str() {
-        "run" => "pass",
-        "notrun" if part.contains("SKIP_") => "skip",
-        "disabled" => "skip",
-        _ => "fail",
-    };
-    xml.split("<testcase ").skip(1).map(|part| (attribute(part, "name"), word(part).to_owned())).collect()
-}
-
-fn by_meson(project: &Path) -> BTreeMap<String, String> {
-    printed(project, &["meson", "test", "-C", "b", "--no-rebuild"]);
-    let log = fs::read_to_string(project.join("b/meson-logs/testlog.json")).unwrap();
-    let tests = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    tests
-        .map(|test| {
-            let name = test["name"].as_str().unwrap().rsplit(" / ").next().unwrap().to_owned();
-            let word = match test["result"].as_str().unwrap() {
-                "OK" | "EXPECTEDFAIL" => "pass",
-                "SKIP" => "skip",
-                _ => "fail",
-            };
-            (name, word.to_owned())
-        })
-        .collect()
-}
-
-fn by_make_check(project: &Path) -> BTreeMap<String, String> {
-    printed(project, &["make", "-k", "check"]);
-    let mut found = BTreeMap::new();
-    let mut waiting = vec![project.to_owned()];
-    while let Some(directory) = waiting.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() && !path.ends_with("target") {
-                waiting.push(path);
-            } else if path.extension().is_some_and(|end| end == "trs") {
-                let result = fs::read_to_string(&path).unwrap();
-                let result = result.lines().find_map(|line| line.strip_prefix(":global-test-result: ")).unwrap();
-                let word = match result {
-                    "PASS" | "XFAIL" => "pass",
-                    "SKIP" => "skip",
-                    _ => "fail",
-                };
-                let name = path.strip_prefix(project).unwrap().with_extension("");
-                found.insert(text(&name), word.to_owned());
-            }
-        }
-    }
-    found
-}
-
-fn by_pytest(project: &Path) -> BTreeMap<String, String> {
-    let yaml = fs::read_to_string(project.join("ci/jobs.yaml")).unwrap();
-    let (at, modules) = if yaml.contains("pytest: testing") { ("testing", "src") } else { ("tests", ".") };
-    let modules = format!("PYTHONPATH={modules}");
-    printed(project, &["env", &modules, "pytest-3", "-q", "--junit-xml", "own.xml", at]);
-    let xml = fs::read_to_string(project.join("own.xml")).unwrap();
-    let attribute = |part: &str, name: &str| {
-        let text = part.split_once(&format!(" {name}=\"")).unwrap().1.split('"').next().unwrap();
-        text.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    };
-    let word = |part: &str| match ["<failure", "<error", "<skipped"].iter().find(|word| part.contains(*word)) {
-        Some(&"<skipped") if !part.contains("pytest.xfail") => "skip",
-        Some(&"<skipped") | None => "pass",
-        Some(_) => "fail",
-    };
-    xml.split("<testcase")
-        .skip(1)
-        .map(|part| {
-            let mut class: Vec<String> = attribute(part, "classname").split('.').map(str::to_owned).collect();
-            let inner = class.iter().position(|part| part.starts_with("test_")).unwrap() + 1;
-            let own = class.split_off(inner);
-            let name = attribute(part, "name");
-            let parts: Vec<String> =
-                std::iter::once(format!("{}.py", class.join("/"))).chain(own).chain([name]).collect();
-            (parts.join("::"), word(part).to_owned())
-        })
-        .collect()
-}
-
-fn by_cargo(project: &Path) -> BTreeMap<String, String> {
-    let output = printed(project, &["cargo", "test", "--no-fail-fast"]);
-    let mut found = BTreeMap::new();
-    let mut program = String::new();
-    let name = fs::read_to_string(project.join("Cargo.toml")).unwrap();
-    let package =
-        name.lines().find_map(|line| line.strip_prefix("name = \"")).unwrap().trim_end_matches('"').to_owned();
-    // The programs are named on standard error, their tests on the other.
-    let programs: Vec<String> = output
-        .stderr
-        .lines()
-        .filter_map(|line| {
-            let line = line.trim();
-            if let Some(rest) = line.strip_prefix("Running ") {
-                let path = rest.trim_start_matches("unittests ").split(' ').next().unwrap();
-                let stem = text(Path::new(path).file_stem().unwrap().as_ref());
-                return Some(if path.starts_with("src") {
-                    format!("{package}/lib")
-                } else {
-                    format!("{package}/test-{stem}")
-                });
-            }
-            line.starts_with("Doc-tests").then(|| format!("{package}/doc"))
-        })
-        .collect();
-    let mut programs = programs.into_iter();
-    for line in output.stdout.lines() {
-        if line.starts_with("running ") {
-            program = programs.next().unwrap();
-        } else if let Some((test, result)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
-            let word = match result.split([' ', ',']).next().unwrap() {
-                "ok" => "pass",
-                "ignored" => "skip",
-                _ => "fail",
-            };
-            let name = if program.ends_with("/doc") { program.clone() } else { format!("{program}/{test}") };
-            let known = found.entry(name).or_insert_with(|| word.to_owned());
-            // Documentation tests are one job.
-            if word == "fail" || known == "skip" {
-                *known = word.to_owned();
-            }
-        }
-    }
-    found
 }

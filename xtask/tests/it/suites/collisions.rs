@@ -1,5 +1,6 @@
 //! `ci flaky --collisions`, with tests that really disturb each other, and with innocent ones.
 
+use crate::deb::fixture::run;
 use crate::support::{Finished, Project, need_tools, text};
 use serde_json::Value;
 
@@ -7,12 +8,28 @@ use serde_json::Value;
 const PORT: &str = "import socket, sys, time\ns = socket.socket()\ns.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n\
                     s.bind(('127.0.0.1', int(sys.argv[1])))\ns.listen()\ntime.sleep(0.6)\n";
 
+/// The same in C, for tests that are traced: an interpreter makes hundreds of system calls before.
+const TRACED_PORT: &str = r#"
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(int count, char **words) {
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(atoi(words[count - 1])), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    int port = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
+    setsockopt(port, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (bind(port, (struct sockaddr *)&at, sizeof at) || listen(port, 5)) return perror("port"), 1;
+    usleep(600000);
+    return 0;
+}
+"#;
+
 /// The jobs with their commands.
 const JOBS: &[(&str, &str)] = &[
     // The same port.
-    ("port-a", "exec python3 port.py 47811"),
-    ("port-b", "exec python3 port.py 47811"),
-    ("port-other", "exec python3 port.py 47812"),
+    ("port-a", "exec ./port 47811"),
+    ("port-b", "exec ./port 47811"),
+    ("port-other", "exec ./port 47812"),
     // The same temporary file, which one overwrites in the middle of the other.
     ("file-a", "echo a >$TMPDIR/same-file; sleep 0.3; test \"$(cat $TMPDIR/same-file)\" = a"),
     ("file-b", "echo b >$TMPDIR/same-file; sleep 0.3; test \"$(cat $TMPDIR/same-file)\" = b"),
@@ -32,6 +49,13 @@ const JOBS: &[(&str, &str)] = &[
     ("broken", "exit 3"),
     ("fine", "exit 0"),
 ];
+
+/// A project with the program `port`.
+fn with_port() -> Project {
+    let project = Project::new().file("port.c", TRACED_PORT);
+    run(project.path(), &["gcc", "-O1", "-o", "port", "port.c"], &[]);
+    project
+}
 
 fn declared(jobs: &[(&str, &str)]) -> String {
     let mut text = "defaults: {memory: 16MiB, pass-env: [TMPDIR]}\njobs:\n  build: {run: [touch, built]}\n".to_owned();
@@ -69,16 +93,16 @@ fn groups(report: &Value) -> Vec<(String, String, String, String)> {
 
 #[test]
 fn tests_that_disturb_each_other_are_named_with_what_they_share() {
-    if !need_tools(&[("strace", "strace"), ("python3", "python3")]) {
+    if !need_tools(&[("strace", "strace"), ("gcc", "gcc")]) {
         return;
     }
     let temporary = tempfile::tempdir().unwrap();
-    let project = Project::new().file("port.py", PORT).file("count", "0").jobs(&declared(JOBS));
-    let run = |arguments: &[&str]| {
+    let project = with_port().file("count", "0").jobs(&declared(JOBS));
+    let find = |arguments: &[&str]| {
         let all = [&["ci", "flaky", "--collisions", "--rounds", "3"], arguments].concat();
         project.xtask(&all).env("TMPDIR", &text(temporary.path())).run()
     };
-    let finished = run(&["--format", "json"]);
+    let finished = find(&["--format", "json"]);
     let report: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.transcript()));
     let file = format!("file {}/same-file", temporary.path().display());
     let lock =
@@ -111,7 +135,7 @@ fn tests_that_disturb_each_other_are_named_with_what_they_share() {
     assert!(project.path().join("built").exists() && !project.state().join("runs/latest").exists());
 
     // What it says to paste keeps them apart: then nothing is found.
-    let finished = run(&["port-*"]);
+    let finished = find(&["port-*"]);
     let said = &finished.stdout;
     assert!(said.contains("port-a and port-b share port 47811\n"), "{}", finished.transcript());
     assert!(said.contains("\njobs:\n  port-a: {locks: [port-47811]}\n  port-b: {locks: [port-47811]}"), "{said}");
@@ -119,7 +143,7 @@ fn tests_that_disturb_each_other_are_named_with_what_they_share() {
         .replace("  port-a: {", "  port-a: {locks: [port-47811], ")
         .replace("  port-b: {", "  port-b: {locks: [port-47811], ");
     std::fs::write(project.path().join("ci/jobs.yaml"), locked).unwrap();
-    let finished = run(&["port-*"]);
+    let finished = find(&["port-*"]);
     assert!(
         finished.code() == 0 && finished.stdout.starts_with("0 collisions among 3 tests"),
         "{}",

@@ -1,7 +1,7 @@
 //! pytest, prove and Cargo.
 
 use super::{agree, printed, run_json};
-use crate::support::{Finished, Project, need_tool, need_tools, text};
+use crate::support::{Finished, Project, need_tool, need_tools, skip, text};
 
 const PYTEST: &str = r#"
 import pytest
@@ -147,6 +147,7 @@ fn each_test_of_cargo_is_a_job_and_none_passes_without_a_test() {
              several: {run: [cargo, test, --lib, --, --skip, fails]}\n",
         )
         .file("tests/own.rs", "fn main() { println!(\"a harness of its own\"); }\n")
+        .file("filtered/jobs.yaml", "defaults: {memory: 64MiB}\njobs:\n  suite: {for-each: {cargo-test: ., args: [--lib]}}\n")
         .jobs(
             "defaults: {memory: 64MiB}\njobs:\n  suite: {for-each: {cargo-test: .}, locks: [target]}\n  \
              wrong-name: {run: [cargo, test, -q, --lib, --, --exact, nosuch], needs: [suite-runs]}\n  \
@@ -198,4 +199,21 @@ fn each_test_of_cargo_is_a_job_and_none_passes_without_a_test() {
     let junit = report("junit.xml");
     let inner = junit.split("<testsuite ").find(|part| part.starts_with("name=\"several\" tests=\"3\"")).unwrap();
     assert!(inner.contains("name=\"tests::unit\"") && inner.contains("<skipped"), "{inner}");
+
+    // What nextest's configuration leaves out is left out here as well, by nextest's own list.
+    if !printed(project.path(), &["cargo", "--list"]).stdout.contains("    nextest") {
+        return skip("cargo-nextest is not installed");
+    }
+    let project = project.file(".config/nextest.toml", "[profile.default]\ndefault-filter = 'not test(fails)'\n");
+    let finished = project.xtask(&["--config", "filtered", "ci"]).run();
+    assert_eq!(finished.code(), 0, "{}", finished.transcript());
+    let expected = [
+        ("small/lib/tests::unit", "passed"),
+        ("small/lib/tests::ignored", "skipped"),
+        ("small/lib/tests::panics", "passed"),
+        ("small/lib/tests::fails", "skipped"),
+    ];
+    agree(&project, &finished, "suite", &expected);
+    let own = printed(project.path(), &["cargo", "nextest", "run", "--lib"]);
+    assert!(own.stderr.contains("2 tests run: 2 passed, 2 skipped"), "{}", own.transcript());
 }

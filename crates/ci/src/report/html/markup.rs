@@ -2,6 +2,8 @@
 //! run can become markup, and elements close themselves.
 
 use drydock_base::text::is_unprintable;
+use std::io;
+
 /// Texts of a run are cut to so many characters.
 const LONGEST: usize = 2000;
 
@@ -17,7 +19,14 @@ impl Html {
         self.text
     }
 
-    /// Bytes so far.
+    /// Writes what is there, and goes on behind it.
+    pub(super) fn pass_on(&mut self, to: &mut dyn io::Write) -> io::Result<()> {
+        to.write_all(self.text.as_bytes())?;
+        self.text.clear();
+        Ok(())
+    }
+
+    /// Bytes since they were last passed on.
     pub(super) fn len(&self) -> usize {
         self.text.len()
     }

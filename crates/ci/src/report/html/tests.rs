@@ -94,15 +94,11 @@ fn html_with(run: &Run, history: &History) -> String {
     let result = run.result.unwrap_or_else(|| run.verdict(false));
     let (causes, schedule) = (Causes::new(run), schedule_report::assess(run));
     let commands = Commands::now();
-    render(ReportInput {
-        commands: &commands,
-        run,
-        dir: &dir,
-        result,
-        causes: &causes,
-        schedule: schedule.as_ref(),
-        history,
-    })
+    let schedule = schedule.as_ref();
+    let input = ReportInput { commands: &commands, run, dir: &dir, result, causes: &causes, schedule, history };
+    let mut page = Vec::new();
+    render(input, &mut page).unwrap();
+    String::from_utf8(page).unwrap()
 }
 
 pub(in crate::report) fn frame(function: &str) -> Frame {
@@ -329,8 +325,8 @@ fn nothing_of_a_run_becomes_markup() {
         for planned in &mut std::sync::Arc::make_mut(&mut run.plan).jobs {
             planned.argv = vec![text.into()];
             planned.directory = text.into();
-            planned.tool.kind = Tool::Memcheck;
-            planned.tool.args = vec![text.into()];
+            planned.tool_mut().kind = Tool::Memcheck;
+            planned.tool_mut().args = vec![text.into()];
         }
         std::sync::Arc::make_mut(&mut run.plan).project = text.into();
         begin(&mut run, 0, false);

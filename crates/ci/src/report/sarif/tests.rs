@@ -20,7 +20,7 @@ fn sarif(run: &Run) -> Value {
 fn run(jobs: usize, finding: impl Fn(usize) -> Finding) -> Run {
     let names: Vec<String> = (0..jobs).map(|number| format!("j{number}")).collect();
     let mut plan = plan(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    plan.jobs.iter_mut().for_each(|job| job.tool.kind = Tool::Memcheck);
+    plan.jobs.iter_mut().for_each(|job| job.tool_mut().kind = Tool::Memcheck);
     let mut run = Run::new(plan);
     begin(&mut run, 0, false);
     for job in 0..jobs {

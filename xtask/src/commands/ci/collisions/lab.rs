@@ -318,8 +318,8 @@ fn record(job: &mut PlannedJob, directory: &Path) {
     argv.extend([files.display().to_string(), "--".to_owned()]);
     argv.append(&mut job.argv);
     job.argv = argv;
-    job.tool.kind = Tool::None;
-    job.tool.by_suite = false;
+    job.tool_mut().kind = Tool::None;
+    job.tool_mut().by_suite = false;
     job.timeout = job.timeout.saturating_mul(SLOWER).min(drydock_base::units::MAX_LIMIT);
 }
 

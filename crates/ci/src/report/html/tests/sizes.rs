@@ -62,8 +62,8 @@ fn two_thousand_jobs_with_long_names_samples_and_a_history_are_light() {
     let mut lines = Vec::new();
     for planned in &mut std::sync::Arc::make_mut(&mut run.plan).jobs {
         planned.argv = vec![format!("tests/{}", planned.name), "--verbose".into()];
-        planned.tool.kind = Tool::Memcheck;
-        planned.tool.args = vec!["--leak-check=full".into(), "--track-origins=yes".into()];
+        planned.tool_mut().kind = Tool::Memcheck;
+        planned.tool_mut().args = vec!["--leak-check=full".into(), "--track-origins=yes".into()];
     }
     begin(&mut run, 0, false);
     for (job, name) in names.iter().enumerate() {
