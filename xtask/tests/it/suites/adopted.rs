@@ -201,11 +201,11 @@ fn suites_of_other_people_agree_with_their_own_runners() {
             Ok(sources) => sources,
             // Whether a server answers is not up to this project, so that a row that nobody asked for is left out.
             Err(why) if wanted.is_none() => {
-                skip(&format!("the sources of {} cannot be fetched: {why}", suite.name));
+                skip(&format!("the sources of {} cannot be fetched: {why:#}", suite.name));
                 continue;
             }
             Err(why) => {
-                problems.push(format!("{}: its sources cannot be fetched: {why}", suite.name));
+                problems.push(format!("{}: its sources cannot be fetched: {why:#}", suite.name));
                 continue;
             }
         };

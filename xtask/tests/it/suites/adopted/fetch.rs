@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::Context as _;
+
 use crate::deb::fixture::kept_directory;
 use crate::support::text;
 
@@ -21,7 +23,7 @@ pub(super) enum Source {
 ///
 /// # Errors
 /// What the program said that could not fetch them.
-pub(super) fn sources(name: &str, source: &Source) -> Result<PathBuf, String> {
+pub(super) fn sources(name: &str, source: &Source) -> anyhow::Result<PathBuf> {
     let directory = kept_directory("adopted").join(name);
     let sources = directory.join("sources");
     if sources.exists() {
@@ -49,7 +51,7 @@ pub(super) fn sources(name: &str, source: &Source) -> Result<PathBuf, String> {
                 &["pip", "download", "-q", "--retries", "3", "--no-deps", "--no-binary", ":all:", package],
             )?;
             let files = fs::read_dir(&directory).unwrap().map(|entry| text(&entry.unwrap().path()));
-            let archive = files.filter(|file| file.ends_with(".tar.gz")).min().ok_or("pip left no archive")?;
+            let archive = files.filter(|file| file.ends_with(".tar.gz")).min().context("pip left no archive")?;
             unpack(&archive)?;
         }
         Source::Crates(crates) => {
@@ -84,12 +86,11 @@ pub(super) fn sources(name: &str, source: &Source) -> Result<PathBuf, String> {
     Ok(sources)
 }
 
-fn must(directory: &Path, words: &[&str]) -> Result<(), String> {
+fn must(directory: &Path, words: &[&str]) -> anyhow::Result<()> {
     let output = Command::new(words[0]).args(&words[1..]).current_dir(directory).output();
-    let output = output.map_err(|error| format!("{}: {error}", words[0]))?;
-    if output.status.success() {
-        return Ok(());
-    }
+    let output = output.with_context(|| words[0].to_owned())?;
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{}: {}", words[0], said.trim().lines().last().unwrap_or("it failed")))
+    let last = || said.trim().lines().last().unwrap_or("it failed");
+    anyhow::ensure!(output.status.success(), "{}: {}", words[0], last());
+    Ok(())
 }
