@@ -193,7 +193,8 @@ impl Request<'_> {
         for (step, command) in [("built", &binary.build), ("installed", &install)] {
             log.run(&room, command, &sources, &format!("{name} cannot be {step}"))?;
         }
-        let entries = installed::entries(&room.outside("destdir")).with_context(|| format!("cannot pack {name}"))?;
+        let destination = room.checked(&room.outside("destdir")).with_context(|| format!("cannot pack {name}"))?;
+        let entries = installed::entries(&destination).with_context(|| format!("cannot pack {name}"))?;
         if entries.is_empty() {
             let command = exec::paste(&binary.install("{destdir}"));
             return Err(Failure::rejected(format!("{name} would be empty: `{command}` installed nothing")));

@@ -118,7 +118,7 @@ impl Root<'_> {
             let path = room.directory.join(name);
             fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         }
-        for path in [room.outside("sources"), room.outside("destdir"), room.outside("home"), room.fixed("rpm")] {
+        for path in [room.outside("sources"), room.outside("destdir"), room.outside("home")] {
             fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         }
         // A umask of the caller must not matter.
@@ -163,9 +163,38 @@ impl Room<'_> {
         self.directory.join("build").join(self.environment.directory).join(name)
     }
 
-    /// A directory that the build sees as `/build/NAME` in both environments, as this process sees it.
-    pub(super) fn fixed(&self, name: &str) -> PathBuf {
-        self.directory.join("build").join(name)
+    /// A directory of the room that commands of the project could write to, as this process may open it.
+    ///
+    /// # Errors
+    /// They replaced it, or one above it, by something else: a link would lead to files of this machine.
+    pub(super) fn checked(&self, path: &Path) -> anyhow::Result<PathBuf> {
+        let room =
+            fs::canonicalize(&self.directory).with_context(|| format!("cannot open {}", self.directory.display()))?;
+        let inside = path.strip_prefix(&self.directory).unwrap_or(path);
+        let real = room.join(inside);
+        if fs::canonicalize(path).is_ok_and(|found| found == real && found.is_dir()) {
+            return Ok(real);
+        }
+        Err(Failure::rejected(format!(
+            "a command of the build replaced /{}, which must stay a directory",
+            inside.display()
+        )))
+    }
+
+    /// The directory that the build sees as `/build/NAME`, new and empty.
+    ///
+    /// # Errors
+    /// What is there cannot be removed.
+    pub(super) fn emptied(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.checked(&self.directory.join("build"))?.join(name);
+        let removed = match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(&path),
+            Ok(_) => fs::remove_file(&path),
+            Err(_) => Ok(()),
+        };
+        removed.and_then(|()| fs::create_dir(&path)).with_context(|| format!("cannot empty {}", path.display()))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        Ok(path)
     }
 
     /// Makes the owner of the base's files that of all files of the room.

@@ -10,6 +10,7 @@ use super::root::Room;
 use super::{Log, Source};
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::paths;
 use drydock_config::release::{Binary, Srpm, SrpmName};
 
 /// What makes the bytes independent of the machine, beside `SOURCE_DATE_EPOCH`.
@@ -43,7 +44,8 @@ impl Package<'_> {
             Srpm::Spec(path) => (self.source.text)(path)?,
         };
         let file = self.name.file();
-        let place = room.fixed("rpm");
+        // The build may have left something there, such as a link.
+        let place = room.emptied("rpm")?;
         let spec_name = format!("{}.spec", self.name.project);
         fs::write(place.join(&spec_name), spec).context("cannot write a spec file")?;
         fs::copy(self.source.path, place.join(self.source.name)).context("cannot copy the source archive")?;
@@ -60,7 +62,8 @@ impl Package<'_> {
         let what = format!("{file} cannot be made");
         let build = self.rpmbuild(room, &["-bs", &format!("{DIRECTORY}/{spec_name}")]);
         log.run(room, &build, DIRECTORY, &what)?;
-        let made = files_ending(&place, ".src.rpm")?;
+        // A spec file runs commands, too.
+        let made = files_ending(&room.checked(&place)?, ".src.rpm")?;
         if made != [file.as_str()] {
             return Err(Failure::rejected(format!(
                 "{what}: rpmbuild made {}; the version in the spec file must be {} and the release {}, without `%{{?dist}}`",
@@ -69,10 +72,10 @@ impl Package<'_> {
                 self.name.release
             )));
         }
-        let bytes = fs::read(place.join(&file)).with_context(|| format!("cannot read {file}"))?;
+        let bytes = paths::read_regular(&place.join(&file)).with_context(|| format!("cannot read {file}"))?;
         let rebuild = self.rpmbuild(room, &["--rebuild", &format!("{DIRECTORY}/{file}")]);
         log.run(room, &rebuild, DIRECTORY, &format!("{file} cannot be rebuilt from itself"))?;
-        let rebuilt = files_ending(&place, ".rpm")?;
+        let rebuilt = files_ending(&room.checked(&place)?, ".rpm")?;
         if rebuilt.len() < 2 {
             return Err(Failure::rejected(format!("{file} was rebuilt from itself, but that made no package")));
         }

@@ -15,7 +15,7 @@ use super::fixture::{build, project, release, run};
 use crate::docker::registry_server;
 use crate::docker::test_images::quick_directory;
 use crate::github::fake::{Said, Server};
-use crate::support::{Finished, Project, git, need, need_tools, text, xtask_binary};
+use crate::support::{Finished, Project, git, need, need_tools, skip, text, xtask_binary};
 
 /// The tools, each with its Debian package.
 const TOOLS: &[(&str, &str)] = &[
@@ -182,7 +182,17 @@ fn builds_that_nobody_could_repeat_are_refused() {
     run(Path::new("/"), "busybox", &["wget", "-q", "-O", "/dev/null", &format!("http://{host}/v2/")]);
     let wants_network = format!("set -e\nwget -q -O p http://{host}/v2/\n");
     let no_directory = format!("{INSTALL}echo x >/usr/share/x\n");
-    let rows: [(&str, &str, &str, i32, &[&str]); 8] = [
+    // Links to files of this machine: none is packed, and nothing is written through one.
+    let secrets = tempfile::tempdir().unwrap();
+    fs::write(secrets.path().join("secret"), "s").unwrap();
+    fs::write(secrets.path().join("p.spec"), "untouched").unwrap();
+    let machine = secrets.path().display();
+    let packs_machine = format!("rm -r $1; ln -s {machine} $1\n");
+    fs::create_dir(secrets.path().join("destdir")).unwrap();
+    let packs_above = format!("{INSTALL}cd /; above=${{1%/*}}; mv $above /build/moved; ln -s {machine} $above\n");
+    let rows: [(&str, &str, &str, i32, &[&str]); 10] = [
+        ("a link for what is installed", BUILD, &packs_machine, 1, &["replaced /build/", "must stay a directory"]),
+        ("a link above it", BUILD, &packs_above, 1, &["replaced /build/", "must stay a directory"]),
         ("the directory", "pwd >p\n", INSTALL, 7, &[TARBALL, "is not the same when it is built again", "usr/bin/p"]),
         (
             "the host",
@@ -217,6 +227,16 @@ fn builds_that_nobody_could_repeat_are_refused() {
         assert!(!project.state().join("dist/1.0/release.json").exists(), "{what}");
         println!("| {what} | {code} |");
     }
+    // A link at the place of the spec file: it is made all the same, and nothing is written to where the link leads.
+    let writes_spec = format!("{INSTALL}mkdir -p /build/rpm; ln -sf {machine}/p.spec /build/rpm/p.spec\n");
+    for (name, content) in [("build.sh", BUILD), ("install.sh", &writes_spec)] {
+        fs::write(project.path().join(name), content).unwrap();
+    }
+    commit(&project);
+    let said = release(&project, &["build"]);
+    assert_eq!(said.code(), 0, "{}", said.transcript());
+    assert_eq!(fs::read_to_string(secrets.path().join("p.spec")).unwrap(), "untouched");
+    fs::remove_dir_all(build(&project)).unwrap();
     // A base with another digest, and one for another platform, are not built on.
     let declaration = project.path().join("packaging/release.yaml");
     let good = fs::read_to_string(&declaration).unwrap();
@@ -261,9 +281,11 @@ fn dated_archive() -> Server {
 
 #[test]
 fn lanternd_has_a_tarball_for_debian() {
-    let is_wanted = std::env::var_os("DRYDOCK_TEST_BINARIES").is_some();
-    if !is_wanted || !need_tools(&[("mmdebstrap", "mmdebstrap"), ("lowdown", "lowdown")]) {
-        eprintln!("skipped: set DRYDOCK_TEST_BINARIES=1; it downloads a Debian");
+    if std::env::var_os("DRYDOCK_TEST_BINARIES").is_none() {
+        skip("it installs a Debian and builds on it; set DRYDOCK_TEST_BINARIES=1 to run it");
+        return;
+    }
+    if !need_tools(&[("mmdebstrap", "mmdebstrap"), ("lowdown", "lowdown")]) {
         return;
     }
     assert!(need(
