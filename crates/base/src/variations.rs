@@ -150,10 +150,11 @@ impl Variations {
     }
 }
 
-/// `CARGO_HOME` and `RUSTUP_HOME`, so that cargo and rustup find their directories under another `HOME`.
+/// `CARGO_HOME` and `RUSTUP_HOME`, so that cargo and rustup find their directories under another `HOME`; and no cleaning there:
+/// under a clock of another year, cargo (1.88 and later) takes all that it has downloaded for old, and deletes it.
 pub fn cargo_directories() -> BTreeMap<String, String> {
     let home = std::env::var("HOME").unwrap_or_default();
-    let mut set = BTreeMap::new();
+    let mut set = BTreeMap::from([("CARGO_CACHE_AUTO_CLEAN_FREQUENCY".to_owned(), "never".to_owned())]);
     for (name, directory) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
         let usual = Path::new(&home).join(directory);
         match std::env::var(name) {

@@ -81,7 +81,11 @@ fn tests(root: &Path) -> anyhow::Result<Exit> {
         .context("cannot run cargo")?;
     let passed_on = pass_on(&mut running)?;
     let succeeded = running.try_wait()?.is_some_and(|output| output.status.success());
-    let again = if succeeded { BTreeSet::new() } else { again(root, &failed(&passed_on), notes.path())? };
+    let again = if succeeded {
+        BTreeSet::new()
+    } else {
+        again(root, &failed(&passed_on), notes.path(), &mut |said| output::announce(said))?
+    };
     let summary = Summary::new(&passed_on, &again, &std::fs::read_to_string(notes.path())?);
     output::out(format_args!("\n{summary}"));
     // Without a test that failed it was the build, or a test binary that was killed: nothing excuses that.
@@ -121,15 +125,21 @@ fn is_whole(output: &str) -> bool {
 }
 
 /// Runs tests that failed once more, each alone; returns those that pass then. What fails only beside other tests is
-/// flaky: it is reported, as `ci` reports it, and to be fixed, but it says nothing about a change.
-fn again(root: &Path, failed: &BTreeSet<String>, notes: &Path) -> anyhow::Result<BTreeSet<String>> {
+/// flaky: it is reported, as `ci` reports it, and to be fixed, but it says nothing about a change. `tell` is called with each
+/// command before it runs, and with the output of those that fail.
+fn again(
+    root: &Path,
+    failed: &BTreeSet<String>,
+    notes: &Path,
+    tell: &mut dyn FnMut(std::fmt::Arguments<'_>),
+) -> anyhow::Result<BTreeSet<String>> {
     let mut passed = BTreeSet::new();
     if failed.len() > MOST_AGAIN {
         return Ok(passed);
     }
     for name in failed {
         let words = ["test", "--workspace", "--quiet", "--no-fail-fast", "--", "--exact", name, "--test-threads", "1"];
-        output::announce(format_args!("again, alone: cargo {}", words.join(" ")));
+        tell(format_args!("again, alone: cargo {}", words.join(" ")));
         let command = duct::cmd("cargo", words).dir(root).env(SKIPS, notes).stdin_null().stderr_to_stdout().unchecked();
         let finished = command.stdout_capture().run().context("cannot run cargo")?;
         let said = String::from_utf8_lossy(&finished.stdout);
@@ -137,7 +147,7 @@ fn again(root: &Path, failed: &BTreeSet<String>, notes: &Path) -> anyhow::Result
         if finished.status.success() && said.lines().any(|line| line.starts_with("test result: ok. 1 passed")) {
             passed.insert(name.clone());
         } else {
-            output::announce(format_args!("{said}"));
+            tell(format_args!("{said}"));
         }
     }
     Ok(passed)
@@ -280,9 +290,14 @@ mod tests {
         write("lib.rs", "#[test] fn passes() {}\n#[test] fn passes_not() { panic!() }\n");
         write("notes", "");
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
-        let run = |failed: &[&str]| again(root.path(), &names(failed), &root.path().join("notes")).unwrap();
+        let mut told = String::new();
+        let mut run = |failed: &[&str]| {
+            let tell = &mut |said: std::fmt::Arguments<'_>| told.push_str(&said.to_string());
+            again(root.path(), &names(failed), &root.path().join("notes"), tell).unwrap()
+        };
         assert_eq!(run(&["passes", "passes_not", "absent"]), names(&["passes"]));
         // So many do not fail by chance.
         assert_eq!(run(&["passes", "passes_not", "absent", "fourth"]), names(&[]));
+        assert!(told.contains("---- passes_not stdout ----"), "{told}");
     }
 }

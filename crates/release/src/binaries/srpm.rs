@@ -187,7 +187,7 @@ A lantern.
 make A=100%%
 
 %install
-make install DESTDIR=%{buildroot}
+make install 'DESTDIR=%{buildroot}'
 find "%{buildroot}" ! -type d | sed -e 's,^%{buildroot},,' -e 's,^.*/man/man.*$,&*,' -e 's,^.*$,"&",' >drydock-files
 
 %files -f drydock-files

@@ -60,7 +60,7 @@ fn each_test_of_pytest_is_a_job_and_pytest_agrees() {
     let named: Vec<(&str, &str)> = named.iter().map(|(name, result)| (name.as_str(), *result)).collect();
     agree(&project, &finished, "suite", &named);
     let label = project.xtask(&["ci", "plan", "label:slow"]).run();
-    assert!(label.stdout.starts_with("1 jobs in") && label.stdout.contains("8m 20s"), "{}", label.transcript());
+    assert!(label.stdout.starts_with("1 job in") && label.stdout.contains("8m 20s"), "{}", label.transcript());
 
     let own = project.path().join("own.xml");
     printed(project.path(), &["pytest", "--junit-xml", &text(&own)]);
