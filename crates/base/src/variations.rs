@@ -237,6 +237,43 @@ mod tests {
         assert!(see(Path::new("/dev/shm"), &home).contains(name));
     }
 
+    /// With cargo itself: what one build downloaded is still there after another one under the varied clock.
+    #[test]
+    fn cargo_keeps_its_downloads_under_a_varied_clock() {
+        let varied = Variations::probe();
+        if !varied.has_clock() || !exec::is_installed("git") {
+            assert!(std::env::var_os("CI").is_none(), "git is missing, or the clock cannot be varied: {varied:?}");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let script = "set -e\nfor name in dep user alone; do\n  mkdir -p $name/src; : >$name/src/lib.rs\n  \
+            printf '[package]\\nname = \"%s\"\\nedition = \"2021\"\\n[workspace]\\n' $name >$name/Cargo.toml\ndone\n\
+            cd dep; git init -q; git add .; git -c user.name=x -c user.email=x@example.org commit -qm x; cd ..\n\
+            printf '[dependencies]\\ndep = {git = \"file://%s/dep\"}\\n' \"$PWD\" >>user/Cargo.toml\ncd user; cargo build -q\n";
+        let home = directory.path().join("cargo");
+        let downloads = home.join("git/checkouts");
+        let set = |mut set: BTreeMap<String, String>| {
+            set.insert("CARGO_HOME".to_owned(), home.display().to_string());
+            set
+        };
+        let run = |argv: &[String], at: &Path, set: BTreeMap<String, String>| {
+            exec::bytes(argv, at, exec::environment(&[], &set)).unwrap();
+        };
+        run(&["sh", "-c", script].map(str::to_owned), directory.path(), set(cargo_directories()));
+        let count = || std::fs::read_dir(&downloads).map_or(0, Iterator::count);
+        assert_eq!(count(), 1);
+        let build = varied.command(&["cargo", "build", "-q"].map(str::to_owned));
+        let mut variables = set(varied.variables(directory.path()).unwrap());
+        run(&build, &directory.path().join("alone"), variables.clone());
+        assert_eq!(count(), 1);
+        // Without the variable it cleans, if it is of a version that does.
+        variables.remove("CARGO_CACHE_AUTO_CLEAN_FREQUENCY");
+        run(&build, &directory.path().join("alone"), variables);
+        let version = exec::read(&["cargo", "--version"].map(str::to_owned), Path::new("/")).unwrap();
+        let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok()).unwrap();
+        assert_eq!(count(), usize::from(minor < 88), "{version}");
+    }
+
     #[test]
     fn what_cannot_be_varied_has_its_true_reason() {
         let programs = [("true", "coreutils"), ("no-such-program", "no-such-package")];
