@@ -31,6 +31,9 @@ pub enum NotFound {
     /// `--project` holds no declaration, and there is no `--config`.
     #[error("the project {} has none of {}; let `{}` write them, or take declarations from another directory with --config", .0.display(), list(), hint::drydock(&["init"]))]
     Undeclared(PathBuf),
+    /// `--config` is not a directory.
+    #[error("{} is not a directory; give the directory with the declarations to --config", .0.display())]
+    ConfigNotADirectory(PathBuf),
     /// `--config` holds no declaration.
     #[error("the directory {} has none of {}, nor any of them without its directory; give a directory with declarations to --config", .0.display(), list())]
     Config(PathBuf),
@@ -52,6 +55,9 @@ impl Declarations {
     pub fn find(start: &Path, project: Option<&Path>, config: Option<&Path>) -> Result<Self, NotFound> {
         if let Some(project) = project.filter(|project| !project.is_dir()) {
             return Err(NotFound::NotADirectory(project.to_owned()));
+        }
+        if let Some(config) = config.filter(|config| !config.is_dir()) {
+            return Err(NotFound::ConfigNotADirectory(config.to_owned()));
         }
         match (project, config) {
             (_, Some(config)) if !FILES.iter().any(|file| locate(config, file).is_some()) => {
@@ -157,6 +163,7 @@ mod tests {
         check(root, "bare", Some("bare"), None, Err("write them, or take"));
         check(root, "bare", Some("nowhere"), None, Err("is not a directory"));
         check(root, "p", None, Some("bare"), Err("--config"));
+        check(root, "p", None, Some("p/ci/jobs.yaml"), Err("jobs.yaml is not a directory"));
         let found = Declarations { project: root.join("tree"), config: root.join("elsewhere") };
         assert_eq!(found.jobs(), root.join("elsewhere/jobs.yaml"));
         assert_eq!(found.release(), root.join("elsewhere/packaging/release.yaml"));

@@ -288,14 +288,6 @@ impl Manifest {
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
         let submodules = tree.repositories.iter().skip(1);
         let manifest = Manifest {
-            format: FORMAT,
-            name: identity.release.name.clone(),
-            version: identity.version.to_string(),
-            commit: tree.commit.to_string(),
-            tag: identity.tag.clone(),
-            epoch: tree.epoch,
-            directory: identity.directory(),
-            declaration: identity.declaration,
             submodules: submodules
                 .map(|source| (source.prefix.trim_end_matches('/').to_owned(), source.commit.to_string()))
                 .collect(),
@@ -306,6 +298,7 @@ impl Manifest {
             tar: StreamDigest { size: written.tar_size, sha256: written.tar },
             binaries: binaries.to_vec(),
             artifacts,
+            ..Manifest::empty(identity, tree)
         };
         Ok((manifest, documents))
     }
@@ -316,6 +309,11 @@ impl Manifest {
         let mut artifacts: Vec<Artifact> =
             identity.names().into_iter().map(|name| Artifact { name, size: 0, sha256: nothing, kind: None }).collect();
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
+        Manifest { artifacts, ..Manifest::empty(identity, tree) }
+    }
+
+    /// What is known of a release before anything of it is written.
+    fn empty(identity: &Identity<'_>, tree: &SourceTree) -> Manifest {
         Manifest {
             format: FORMAT,
             name: identity.release.name.clone(),
@@ -330,9 +328,9 @@ impl Manifest {
             generators: Vec::new(),
             root: merkle_root(&[]),
             entries: Vec::new(),
-            tar: StreamDigest { size: 0, sha256: nothing },
+            tar: StreamDigest { size: 0, sha256: Checksum::new(b"") },
             binaries: Vec::new(),
-            artifacts,
+            artifacts: Vec::new(),
         }
     }
 
