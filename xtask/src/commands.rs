@@ -47,7 +47,7 @@ impl cli::Cli {
             cli::Command::Deb(deb) => deb.run(&self.place),
             cli::Command::Docker(docker) => docker.run(&self.place),
             cli::Command::Nightly(nightly) => nightly.run(&Context::find(&self.place)?),
-            cli::Command::Workflows(workflows) => workflows.run(&Context::find(&self.place)?),
+            cli::Command::Workflows(workflows) => workflows.run(&self.place),
             cli::Command::Completions(completions) => completions.run(),
             cli::Command::Man(man) => man.run(),
         }

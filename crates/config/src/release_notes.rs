@@ -199,13 +199,14 @@ impl ReleaseNotes {
                 return Err(error(line, NotesProblem::NotUtf8));
             }
         };
-        let translated = plain::translated(&text, &[query.version, query.tag]);
+        let names: Vec<&str> = [query.version, query.tag].into_iter().filter(|name| !name.is_empty()).collect();
+        let translated = plain::translated(&text, &names);
         let document = translated.as_deref().map_or_else(|| Document::parse(&text), plain::document);
         let form = document.form(&text, query.version);
         let error = |line, problem| NotesError { form: form.clone().unwrap_or_else(markdown), ..error(line, problem) };
         let mut entries: Vec<(Match, usize)> = Vec::new();
         for (index, heading) in document.headings.iter().enumerate() {
-            if let Some(found) = heading.match_version(&[query.version, query.tag]) {
+            if let Some(found) = heading.match_version(&names) {
                 entries.push((found, index));
             }
         }
@@ -312,8 +313,11 @@ impl<'a> Document<'a> {
         query: NotesQuery<'_>,
         error: impl Fn(usize, NotesProblem) -> NotesError,
     ) -> NotesError {
-        let names =
-            |line: &&str| heading::words(line).any(|word| [query.version, query.tag].contains(&heading::bare(word)));
+        let names = |line: &&str| {
+            heading::words(line)
+                .map(heading::bare)
+                .any(|word| !word.is_empty() && [query.version, query.tag].contains(&word))
+        };
         let top = self.headings.iter().find(|heading| heading.is_of_a_release());
         // A line far below is about another release.
         let named = text.lines().enumerate().map(|(index, line)| (index + 1, line));

@@ -102,6 +102,9 @@ pub struct Facts {
     pub remarks: Vec<String>,
 }
 
+/// Directories whose images are those in which continuous integration runs.
+const IN_CI: [&str; 8] = ["ci", ".ci", ".gitlab-ci", ".github", ".circleci", ".azure", ".devcontainer", "build-aux"];
+
 impl Facts {
     /// Looks at all files.
     pub fn find(tree: &Tree, git: &GitFacts) -> Facts {
@@ -111,25 +114,28 @@ impl Facts {
         let missing: Vec<&str> = missing.filter(|_| tree.has(".gitmodules")).collect();
         if !missing.is_empty() {
             let command = "git submodule update --init --recursive";
-            remarks.push(format!("submodules are not checked out: {}; run `{command}` first", missing.join(", ")));
+            let listed = systems::listed(&missing);
+            remarks.push(format!("submodules are not checked out: {listed}; run `{command}` first"));
         }
         let is_dockerfile = |path: &&str| {
             let name = path.rsplit('/').next().unwrap_or(path);
             name == "Dockerfile" || name == "Containerfile" || name.starts_with("Dockerfile.")
         };
-        let dockerfiles = tree.paths().filter(is_dockerfile).filter(|path| !crate::tree::is_foreign(path));
+        // Those of tests and the like are not for people who use the project.
+        let is_published = |path: &&str| {
+            let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+            !crate::tree::is_foreign(path) && !systems::part::is_beside(directory) && !IN_CI.contains(&directory)
+        };
+        let dockerfiles = tree.paths().filter(is_dockerfile).filter(is_published);
         let system = groups.first().map(|group| group.system);
         let name = versions::name(tree, git, system);
         // Where the project is in one directory of the repository, its version is there too.
-        let directory = groups.first().map(|group| group.directory.clone()).filter(|directory| !directory.is_empty());
-        let mut versions = match &directory {
-            None => versions::find(tree, git),
-            Some(directory) => versions::find(&tree.below(directory), git).within(directory),
+        let directory = groups.first().map(|group| group.directory.clone());
+        let directory = directory.filter(|directory| !directory.is_empty() && !systems::part::is_beside(directory));
+        let versions = match &directory {
+            None => versions::find(tree, git, &name.0, system),
+            Some(directory) => versions::find(&tree.below(directory), git, &name.0, system).within(directory),
         };
-        // The manifest of a part has a version of its own.
-        if let (Some(System::Make), Some(latest)) = (system, versions.latest.clone()) {
-            versions.places.retain(|place| place.key.is_none() || place.version == latest);
-        }
         let release_scripts = archives::scripts(tree);
         let tag = versions.tag.as_ref().and_then(|(pattern, _)| pattern.split('{').next()).unwrap_or("v");
         let mut archives = archives::find(tree, &name.0, &groups, &release_scripts, tag);

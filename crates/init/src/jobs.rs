@@ -48,9 +48,40 @@ pub fn check(text: &str, project: &Path) -> Result<(), Diagnostics> {
 
 /// Programs of the system that scripts of tests call by the hundred and that start no others. Shells are not among them, since they
 /// start the programs of the project.
-const LEAVES: [&str; 24] = [
-    "basename", "cat", "chmod", "cmp", "cp", "cut", "diff", "dirname", "echo", "expr", "grep", "head", "ls", "mkdir",
-    "mv", "printf", "rm", "sed", "sort", "tail", "touch", "tr", "uname", "wc",
+const LEAVES: [&str; 33] = [
+    "basename",
+    "cat",
+    "chmod",
+    "cmp",
+    "cp",
+    "cut",
+    "diff",
+    "dirname",
+    "echo",
+    "expr",
+    "grep",
+    "head",
+    "ls",
+    "mkdir",
+    "mv",
+    "printf",
+    "rm",
+    "sed",
+    "sort",
+    "tail",
+    "touch",
+    "tr",
+    "uname",
+    "wc",
+    "cc",
+    "c++",
+    "gcc",
+    "g++",
+    "clang",
+    "clang++",
+    "ld",
+    "ar",
+    "pkg-config",
 ];
 
 /// The programs that run without valgrind: they take most of the time of a suite of scripts, and nothing of the project is in them.

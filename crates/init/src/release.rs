@@ -100,7 +100,8 @@ fn archives(facts: &Facts) -> Field {
         entry.extend(zip.map(|name| Field::text("name", format!("{name}.tar.xz"))));
         entries.push(entry);
     }
-    let why = facts.archives.iter().map(|archive| archive.why.clone());
+    let mut why: Vec<String> = facts.archives.iter().map(|archive| archive.why.clone()).collect();
+    why.dedup();
     Field::new("archives", Value::Entries(entries)).because(why)
 }
 

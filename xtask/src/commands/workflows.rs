@@ -12,6 +12,7 @@ use crate::cli;
 use crate::exit::Exit;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::paths;
 use drydock_base::text::plural;
@@ -32,19 +33,37 @@ pub(crate) use generate::{NightlyFacts, ReleaseFacts, WorkflowFacts, generate};
 const TOOLS: [(&str, &str); 2] = [("check-jsonschema", "check-jsonschema"), ("zizmor", "zizmor")];
 
 impl cli::Workflows {
-    pub(crate) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
+    pub(crate) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
         match self.command {
-            cli::WorkflowsCommand::Check(check) => check.run(&ctx.declarations.project),
-            cli::WorkflowsCommand::Write(write) => write.run(ctx),
+            // A project without declarations may have workflows, too.
+            cli::WorkflowsCommand::Check(check) => check.run(place),
+            cli::WorkflowsCommand::Write(write) => write.run(&Context::find(place)?),
         }
     }
 }
 
 impl cli::WorkflowsCheck {
-    fn run(self, project: &Path) -> anyhow::Result<Exit> {
+    /// Checks the workflows of the project, or of the nearest directory that has some.
+    fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
+        if let Ok(ctx) = Context::find(place) {
+            return self.check(&ctx.declarations.project);
+        }
+        let here =
+            || std::env::current_dir().context("cannot tell the current directory; name the project with --project");
+        let project = place.project.clone().map_or_else(here, Ok)?;
+        let nearest = project.ancestors().find(|directory| directory.join(".github").is_dir());
+        self.check(nearest.filter(|_| place.project.is_none()).unwrap_or(&project))
+    }
+
+    fn check(self, project: &Path) -> anyhow::Result<Exit> {
         let files = if self.files.is_empty() { found(project)? } else { self.files };
         if files.is_empty() {
-            return Err(Failure::usage(format!("there are no workflows in {}", project.join(".github").display())));
+            return Err(Failure::usage(format!(
+                "there are no workflows in {}; `{}` writes declarations and workflows, `{}` only workflows",
+                project.join(".github").display(),
+                hint::drydock(&["init"]),
+                hint::drydock(&["workflows", "write"])
+            )));
         }
         let mut count = 0;
         for file in &files {

@@ -253,6 +253,8 @@ pub trait Keyword: Copy + PartialEq + 'static {
     const WHAT: &'static str;
     /// The words, in the order in which messages list them.
     const WORDS: &'static [(&'static str, Self)];
+    /// Other words that people write, each with the one that they mean.
+    const MEANT: &'static [(&'static str, &'static str)] = &[];
 }
 
 impl<T: Keyword> FromText for T {
@@ -263,7 +265,8 @@ impl<T: Keyword> FromText for T {
             return Ok(*value);
         }
         let words = || T::WORDS.iter().map(|(word, _)| *word);
-        let expected = match nearest(text, words()) {
+        let meant = T::MEANT.iter().find(|(other, _)| *other == text).map(|(_, word)| *word);
+        let expected = match meant.or_else(|| nearest(text, words())) {
             Some(word) => format!("{}, perhaps `{word}`", one_of(words())),
             None => one_of(words()),
         };

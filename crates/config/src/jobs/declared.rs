@@ -232,6 +232,8 @@ declaration! {
 impl Keyword for Tool {
     const WHAT: &'static str = "a tool";
     const WORDS: &'static [(&'static str, Self)] = &Tool::WORDS;
+    // Without an option, valgrind is memcheck.
+    const MEANT: &'static [(&'static str, &'static str)] = &[("valgrind", "memcheck"), ("leak-check", "memcheck")];
 }
 
 /// Who starts valgrind.

@@ -2,7 +2,7 @@
 //! written as those of Markdown, each in its own line, so that all numbers of lines stay.
 
 use super::Document;
-use super::heading::{Heading, bare, is_version, may_follow, words};
+use super::heading::{Heading, bare, is_date, is_version, may_follow, words};
 
 /// The longest line of plain text that may be a heading.
 const LONGEST: usize = 100;
@@ -38,14 +38,22 @@ const BEFORE: [&str; 27] = [
     "notes",
 ];
 
-/// The text with headings of Markdown, if it has none of releases, and if there are such in another notation.
+/// The text with headings of Markdown, if what is wanted is only in a heading of another notation; or if the topmost heading of a
+/// release is in that notation. Some projects changed from one notation to another.
 pub(super) fn translated(text: &str, wanted: &[&str]) -> Option<String> {
-    let names = |heading: &Heading| heading.is_of_a_release() || heading.match_version(wanted).is_some();
-    if Document::parse(text).headings.iter().any(names) {
+    let is_wanted = |heading: &Heading| heading.match_version(wanted).is_some();
+    let topmost = |headings: &[Heading]| headings.iter().find(|one| one.is_of_a_release()).map(|one| one.line);
+    let as_it_is = Document::parse(text).headings;
+    if as_it_is.iter().any(is_wanted) {
         return None;
     }
     let other = markdown(text);
-    document(&other).headings.iter().any(names).then_some(other)
+    let translated = document(&other).headings;
+    let is_above = match (topmost(&translated), topmost(&as_it_is)) {
+        (Some(one), Some(other)) => one < other,
+        (one, _) => one.is_some(),
+    };
+    (is_above || translated.iter().any(is_wanted)).then_some(other)
 }
 
 /// The document of a translated text, whose headings are those of releases in more forms.
@@ -128,25 +136,54 @@ fn title(line: &str) -> Option<&str> {
     if let Some(later) = pair(line) {
         return Some(bare(later));
     }
-    let all: Vec<&str> = words(line).collect();
+    let all: Vec<&str> = words(line).filter(|word| !bare(word).is_empty()).collect();
+    // `Fri Aug 7, 2020: Released lamp 1.2.3`, `2024-01-02 -- 1.2.3`
+    let all = all.get(date_words(&all)..)?;
     let place = all.iter().position(|word| is_version(bare(word)))?;
     let may_begin = |word: &&str| BEFORE.contains(&bare(word).trim_start_matches('[').to_lowercase().as_str());
     // One word may be the name of the project.
     let begins = all[..place].iter().filter(|word| !may_begin(word)).count() <= 1 && place <= 6;
-    let ends = all.get(place + 1).is_none_or(|word| may_follow(word) || begins_date(word))
+    let rest = &all[place + 1..];
+    // A release may have a name: `lamp 1.2.3 Mai Tai`.
+    let is_name = |word: &&str| word.starts_with(|first: char| first.is_uppercase());
+    let is_named = place <= 1 && rest.len() <= 3 && rest.iter().all(is_name);
+    let ends = rest.first().is_none_or(|word| may_follow(word) || begins_date(word))
+        || is_named
         || all[place].ends_with([':', ',', ')', ']']);
     (begins && ends).then(|| bare(all[place]))
 }
 
-/// The later version of `CHANGES FROM 3.3a TO 3.4`.
+/// The later version of `CHANGES FROM 3.3a TO 3.4`, or of `Changes between 3.3a and 3.4`.
 fn pair(line: &str) -> Option<&str> {
     let all: Vec<&str> = words(line).collect();
-    let from = all.iter().position(|word| word.eq_ignore_ascii_case("from"))?;
-    match all.get(from + 1..)? {
-        [old, to, new, ..] if to.eq_ignore_ascii_case("to") && is_version(bare(old)) && is_version(bare(new)) => {
-            Some(*new)
+    for (first, second) in [("from", "to"), ("between", "and")] {
+        let Some(from) = all.iter().position(|word| word.eq_ignore_ascii_case(first)) else { continue };
+        if let [old, to, new, ..] = all.get(from + 1..)? {
+            if to.eq_ignore_ascii_case(second) && is_version(bare(old)) && is_version(bare(new)) {
+                return Some(*new);
+            }
         }
-        _ => None,
+    }
+    None
+}
+
+/// The number of words that a date takes at the beginning of a line: 2 of `Jan 2`, 4 of `Fri Aug 7, 2020:`, 0 where there is none.
+fn date_words(all: &[&str]) -> usize {
+    if all.first().is_some_and(|word| is_date(bare(word))) {
+        return 1;
+    }
+    let is_day_or_year = |word: &str| {
+        let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+        let rest = word.get(digits..).unwrap_or_default();
+        matches!(digits, 1 | 2 | 4) && ["", "st", "nd", "rd", "th"].contains(&rest)
+    };
+    let named = all.iter().take_while(|word| begins_date(word)).count();
+    let length = all.iter().take(6).take_while(|word| begins_date(word) || is_day_or_year(bare(word))).count();
+    // A month or a day of the week, and numbers.
+    if named > 0 && length > named || all.get(1).is_some_and(|word| begins_date(word)) && length >= 3 {
+        length
+    } else {
+        0
     }
 }
 
@@ -180,6 +217,14 @@ mod tests {
             ("[1.2.3] - 2024-01-02", "[1.2.2] - 2023-01-02"),
             ("v1.2.3 Tue Jan 2 2024", "v1.2.2 Mon Jan 2 2023"),
             ("CHANGES FROM 1.2.2 TO 1.2.3", "CHANGES FROM 1.2.1 TO 1.2.2"),
+            ("Overview of changes between 1.2.2 and 1.2.3", "Overview of changes between 1.2.1 and 1.2.2"),
+            ("Fri Aug 7, 2020: Released Lamp 1.2.3", "Sun July 19, 2020: Released Lamp 1.2.2"),
+            ("Sep 13, 2024: lamp 1.2.3 released", "Sep 12, 2024: lamp 1.2.2 released"),
+            ("2 January 2024: lamp 1.2.3", "1 January 2024: lamp 1.2.2"),
+            ("2024-01-02 -- 1.2.3", "2023-01-02 -- 1.2.2"),
+            ("lamp v1.2.3 Mai Tai", "lamp v1.2.2 Blue Hawaii"),
+            // Older entries are in another notation.
+            ("1.2.3 (2024-01-02)", "1.2.2\n====="),
             ("== 1.2.3 ==", "== 1.2.2 =="),
             ("= Changes =\n\n== lamp 1.2.3", "== lamp 1.2.2"),
             (
@@ -232,6 +277,8 @@ mod tests {
             "Upgrading from 1.2.3",
             "We need libfoo 1.2.3 now.",
             "Please upgrade lamp 1.2.3 soon",
+            "On Friday 2 people used lamp 1.2.3 together",
+            "May 1.2.3 live long",
             "  1.2.3",
             "* Fixed what 1.2.3 broke",
             "**1.2.3**",

@@ -20,6 +20,11 @@ const FORMATS: [(&str, &str); 4] =
 /// Variables that hold the version in scripts.
 const VARIABLES: [&str; 10] =
     ["VERSION", "version", "TAG", "tag", "VER", "ver", "RELEASE", "PACKAGE_VERSION", "VERS", "1"];
+/// Words in the names of archives with programs for one kind of machine, which are not the sources.
+const BINARIES: [&str; 21] = [
+    "osx", "macos", "darwin", "windows", "win", "linux", "freebsd", "openbsd", "netbsd", "android", "amd64", "x86",
+    "x64", "i386", "i686", "arm", "armv7", "aarch64", "riscv64", "musl", "static",
+];
 /// The largest script that is read.
 const LARGEST: usize = 100_000;
 
@@ -89,13 +94,14 @@ pub(super) fn find(tree: &Tree, name: &str, groups: &[Group], scripts: &[String]
             let has = |word: &str| {
                 options.split(|letter: char| letter.is_whitespace() || "[](),".contains(letter)).any(|own| own == word)
             };
-            let saw = call.map(|call| Saw::line(path, call.line, &format!("AM_INIT_AUTOMAKE({})", call.inside)));
+            let saw =
+                call.as_ref().map(|call| Saw::line(path, call.line, &format!("AM_INIT_AUTOMAKE({})", call.inside)));
             let wanted = [(has("dist-xz"), "tar.xz"), (has("dist-bzip2"), "tar.bz2"), (has("dist-zip"), "zip")];
             for (_, format) in wanted.into_iter().filter(|(wanted, _)| *wanted) {
                 let why = saw.as_ref().map(|saw| format!("saw {saw}")).unwrap_or_default();
                 add(ArchiveFact { format, name: None, why });
             }
-            if !has("no-dist-gzip") {
+            if call.is_some() && !has("no-dist-gzip") {
                 add(ArchiveFact { format: "tar.gz", name: None, why: "`make dist` makes a tar.gz".into() });
             }
         }
@@ -123,7 +129,14 @@ fn named(line: &str) -> Vec<(&'static str, String)> {
             };
             let fits = |text: &str| !text.contains(['$', '{', '}']);
             let is_name = start.starts_with(|first: char| first.is_ascii_alphabetic()) && start.len() < 60;
-            (VARIABLES.contains(&variable) && is_name && fits(start) && fits(after))
+            let is_binary = [start, after].iter().any(|text| {
+                let bare = |word: &'_ str| word.trim_end_matches(|letter: char| letter.is_ascii_digit()).to_owned();
+                let lower = text.to_ascii_lowercase();
+                lower
+                    .split(['-', '_', '.'])
+                    .any(|word| BINARIES.iter().any(|known| *known == word || *known == bare(word)))
+            });
+            (VARIABLES.contains(&variable) && is_name && fits(start) && fits(after) && !is_binary)
                 .then(|| (*format, format!("{start}{{}}{after}{end}")))
         })
         .collect()
@@ -139,6 +152,11 @@ mod tests {
             ("zip -r \"$DIR/lamp-$VERSION.zip\" .", "lamp-{}.zip"),
             ("tar caf lamp-${VERSION}-src.tar.xz lamp", "lamp-{}-src.tar.xz"),
             ("cp $x.tar.gz y", ""),
+            (
+                "upload lamp-$1-macos-arm64.tar.gz lamp-$1-linux64.tar.gz lamp-$1-freebsd32.tar.gz lamp-x86_64-$1.tar.gz",
+                "",
+            ),
+            ("zip lamp-$VERSION-windows.zip lamp-$VERSION.zip", "lamp-{}.zip"),
             ("tar xf lamp-1.0.tar.gz", ""),
             ("sha256sum lamp-$ARCH.tar.gz", ""),
         ] {

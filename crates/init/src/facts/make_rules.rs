@@ -37,6 +37,8 @@ pub(super) struct Makefile {
     pub(super) targets: BTreeMap<String, Target>,
     /// The texts of the files that were read.
     pub(super) texts: Vec<(String, String)>,
+    /// What make makes where it is called without a target.
+    pub(super) first: Option<String>,
 }
 
 /// The Makefile that make reads in a directory (empty for the project's own).
@@ -45,7 +47,7 @@ pub(super) fn read(tree: &Tree, directory: &str) -> Option<Makefile> {
     // A script of the project's own (autosetup, or by hand) makes the Makefile of its template.
     let names: &[&str] =
         if directory.is_empty() && tree.has("configure") && tree.first(&["configure.ac", "configure.in"]).is_none() {
-            &["GNUmakefile", "makefile", "Makefile", "Makefile.in", "main.mk"]
+            &["GNUmakefile", "makefile", "Makefile", "Makefile.in", "main.mk", "Makefile.linux", "Makefile.Linux"]
         } else {
             &["GNUmakefile", "makefile", "Makefile"]
         };
@@ -67,10 +69,27 @@ pub(super) fn read(tree: &Tree, directory: &str) -> Option<Makefile> {
         makefile.rules(&path, &text);
         makefile.texts.push((path, text));
     }
+    makefile.passed_on(tree, directory);
     Some(makefile)
 }
 
 impl Makefile {
+    /// Adds the targets of the directories that the Makefile passes unknown ones on to: `.DEFAULT: ; $(MAKE) -C src $@`.
+    fn passed_on(&mut self, tree: &Tree, directory: &str) {
+        let Some(target) = self.targets.get(".DEFAULT").filter(|_| directory.is_empty()) else { return };
+        let words: Vec<&str> = target.recipe.iter().flat_map(|line| line.split_whitespace()).collect();
+        let named: Vec<String> =
+            words.windows(2).filter(|pair| pair[0] == "-C").map(|pair| pair[1].to_owned()).collect();
+        let of_list = ["SUBDIRS", "DIRS"].iter().filter_map(|name| self.value(name)).flatten();
+        let directories: Vec<String> = named.into_iter().filter(|name| !name.contains('$')).chain(of_list).collect();
+        for other in directories.iter().filter_map(|other| read(tree, other)) {
+            for (name, target) in other.targets {
+                // What it needs is there, and not here.
+                self.targets.entry(name).or_insert(Target { needs: Vec::new(), ..target });
+            }
+        }
+    }
+
     fn rules(&mut self, path: &str, text: &str) {
         let mut current: Vec<String> = Vec::new();
         for (number, line) in text.lines().enumerate() {
@@ -106,6 +125,9 @@ impl Makefile {
                 continue;
             }
             for name in &current {
+                if self.first.is_none() && !name.starts_with('.') && !name.contains(['%', '$']) {
+                    self.first = Some(name.clone());
+                }
                 let target = self.targets.entry(name.clone()).or_default();
                 if target.line == 0 {
                     target.path = path.to_owned();

@@ -42,9 +42,16 @@ pub(super) fn find(tree: &Tree) -> Vec<Package> {
             }
         }
     }
-    for path in workflows(tree) {
+    // Those of AppVeyor describe Windows.
+    for path in workflows(tree).filter(|path| !path.contains("appveyor")) {
         let Some(text) = tree.text(path) else { continue };
         for (name, line, row) in installed(&text) {
+            // A name from before Python 2 went.
+            let renamed = RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| (*new).to_owned());
+            let name = renamed.unwrap_or(name);
+            if is_of_another_machine(&name) {
+                continue;
+            }
             found.entry(name).or_insert_with(|| Saw::line(path, line, &row));
         }
     }
@@ -87,6 +94,9 @@ fn installed(text: &str) -> Vec<(String, usize, String)> {
     for (number, line) in text.lines().enumerate() {
         // Of an expression of GitHub Actions only the value could be a package.
         let plain = without_expressions(line);
+        // A comment, of YAML or of the shell.
+        let plain = plain.split(" #").next().unwrap_or_default();
+        let plain = if plain.trim_start().starts_with('#') { "" } else { plain };
         let words: Vec<&str> = plain.split_whitespace().collect();
         let at = words.windows(2).position(|pair| pair[1] == "install" && ["apt", "apt-get"].contains(&pair[0]));
         let at = at.or_else(|| {
@@ -98,7 +108,10 @@ fn installed(text: &str) -> Vec<(String, usize, String)> {
             None if open => &words[..],
             None => continue,
         };
-        let end = words.iter().position(|word| ["&&", "||", ";", "|"].contains(word)).unwrap_or(words.len());
+        let ends = |word: &&str| ["&&", "||", ";", "|"].contains(word);
+        // `apt-get install a b; fi`: what ends with a semicolon is the last one.
+        let last = words.iter().position(|word| word.len() > 1 && word.ends_with(';')).map(|at| at + 1);
+        let end = words.iter().position(ends).into_iter().chain(last).min().unwrap_or(words.len());
         open = end == words.len() && words.last() == Some(&"\\");
         for word in &words[..end] {
             let word = word.trim_end_matches([';', '"', '\'']).trim_start_matches(['"', '\'']);
@@ -108,6 +121,27 @@ fn installed(text: &str) -> Vec<(String, usize, String)> {
         }
     }
     found
+}
+
+/// Names that packages had, and those that they have.
+const RENAMED: [(&str, &str); 4] =
+    [("python", "python3"), ("python-dev", "python3-dev"), ("python-pip", "python3-pip"), ("pkgconf", "pkg-config")];
+
+/// True for a package that only another machine needs: a compiler for another processor or system, with its emulator, or one of a
+/// certain version, of which a matrix of workflows tries many and a release of the distribution has few.
+fn is_of_another_machine(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('-').collect();
+    let starts = |words: &[&str]| words.iter().any(|word| name.starts_with(word));
+    let has_version = parts.iter().skip(1).any(|part| part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
+    let is_compiler =
+        starts(&["gcc", "g++", "clang", "llvm", "libclang", "libc++", "lld", "lldb", "gfortran", "libllvm"]);
+    let is_foreign =
+        starts(&["wine", "mingw", "qemu", "binutils-", "crossbuild-essential", "libc6-dev-", "lib32", "libc6-i386"])
+            || starts(&["gcc-", "g++-"]) && parts.len() > 2
+            || name.ends_with("-multilib")
+            || name.ends_with("-cross")
+            || name.contains("mingw");
+    is_foreign || is_compiler && has_version
 }
 
 /// A line without what stands between `${{` and `}}`.
@@ -147,5 +181,22 @@ mod tests {
         ]);
         let names: Vec<String> = find(&tree).into_iter().map(|package| package.name).collect();
         assert_eq!(names, ["cmake", "libx-dev", "libz-dev", "po4a"]);
+    }
+
+    #[test]
+    fn what_only_another_machine_needs_is_left_out() {
+        let found = |line: &str| {
+            let tree = Tree::from_texts([(".github/workflows/a.yml", line)]);
+            find(&tree).into_iter().map(|package| package.name).collect::<Vec<_>>().join(" ")
+        };
+        let many = "- run: sudo apt-get install gcc-12 clang-22 libclang-rt-22-dev libc++abi-14-dev llvm-22 clang clang-tidy g++ \
+                    gcc-mingw-w64 wine-stable qemu-user-static gcc-aarch64-linux-gnu libc6-dev-i386 g++-multilib lib32z1-dev libc6-dev";
+        assert_eq!(found(many), "clang clang-tidy g++ libc6-dev");
+        // A comment names none, and neither does what follows a semicolon.
+        assert_eq!(found("# like apt or yum: install 5.24.1 64-bit"), "");
+        assert_eq!(found("  run: apt-get install libx-dev # or liby-dev"), "libx-dev");
+        assert_eq!(found("- if true; then sudo apt-get install -qq zlib1g-dev python; fi"), "python3 zlib1g-dev");
+        let tree = Tree::from_texts([(".appveyor.yml", "- apt-get install cmake")]);
+        assert!(find(&tree).is_empty());
     }
 }

@@ -5,11 +5,13 @@ mod cargo;
 mod cmake;
 mod make;
 mod meson;
+mod options;
 pub(super) mod part;
 mod python;
 
 use super::jobs::JobDraft;
 use crate::tree::{Tree, is_foreign};
+use options::{is_about_sanitizers, is_about_tests};
 
 /// A build system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +93,9 @@ pub(super) fn find(tree: &Tree) -> (Vec<Group>, Vec<String>, Vec<String>) {
     groups.extend(cargo::find(tree, alone));
     groups.extend(python::find(tree, groups.is_empty(), &groups));
     if groups.is_empty() {
+        groups.extend(make::without_compiler(tree));
+    }
+    if groups.is_empty() {
         match part::find(tree) {
             Ok(Some(directory)) => {
                 let below = tree.below(&directory);
@@ -110,9 +115,9 @@ pub(super) fn find(tree: &Tree) -> (Vec<Group>, Vec<String>, Vec<String>) {
 }
 
 /// The first names of a list, and how many more there are.
-fn listed(names: &[String]) -> String {
+pub(super) fn listed<N: AsRef<str>>(names: &[N]) -> String {
     const SHOWN: usize = 5;
-    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let shown = names.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
     match names.len().checked_sub(SHOWN) {
         None | Some(0) => shown,
         Some(more) => format!("{shown} and {more} more"),
@@ -170,53 +175,6 @@ fn sources_in_c(tree: &Tree) -> usize {
 fn own_texts(tree: &Tree, name: &str) -> Vec<(String, String)> {
     let paths = tree.named(name).into_iter().take(300);
     paths.filter_map(|path| Some((path.to_owned(), tree.text(path)?))).filter(|(path, _)| !is_foreign(path)).collect()
-}
-
-/// True if a name of an option says that it is about tests and nothing more.
-fn is_about_tests(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let parts: Vec<&str> = name.split(['_', '-']).collect();
-    let is_test = parts
-        .iter()
-        .any(|part| ["test", "tests", "testing", "unittest", "unittests", "check", "testsuite"].contains(part));
-    let of_something_else = [
-        "valgrind",
-        "fuzz",
-        "fuzzing",
-        "fuzzer",
-        "fuzztest",
-        "perf",
-        "coverage",
-        "benchmark",
-        "bench",
-        "asan",
-        "sanitize",
-        "installed",
-        "install",
-        "header",
-        "memcheck",
-        "performance",
-        "stress",
-        "slow",
-        "network",
-        "online",
-        "without",
-        "no",
-        "disable",
-        "skip",
-        "system",
-        "werror",
-        "gui",
-    ];
-    is_test && !parts.iter().any(|part| of_something_else.contains(part))
-}
-
-/// True if a name of an option is about a sanitizer, which cannot run under valgrind.
-fn is_about_sanitizers(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name.split(['_', '-'])
-        .any(|part| part.starts_with("saniti") || ["asan", "ubsan", "msan", "tsan", "safestack"].contains(&part))
-        || name.contains("safe_stack")
 }
 
 /// The first number with dots in a text such as `>= 1.3.0` or `3.5...4.0`.

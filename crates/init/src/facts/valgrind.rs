@@ -48,7 +48,11 @@ pub(super) fn find(tree: &Tree) -> ValgrindFacts {
                 .is_some_and(|(tools, _)| tools.split(',').any(|tool| tool.eq_ignore_ascii_case("memcheck")))
         });
         let is_list = text.lines().any(|line| line.trim() == "{");
-        if memcheck && is_list {
+        let lower = path.to_ascii_lowercase();
+        let other = ["darwin", "macos", "osx", "freebsd", "solaris"].into_iter().find(|other| lower.contains(other));
+        if let (true, Some(other)) = (memcheck && is_list, other) {
+            facts.other_suppressions.push(format!("{path} is for another system, {other}"));
+        } else if memcheck && is_list {
             facts.suppressions.push(path.to_owned());
         } else {
             let what = if is_list {

@@ -1,43 +1,32 @@
 //! The name of a project, its tags, the files that hold its version, and its changelog.
 
+mod headers;
+mod names;
 mod places;
+mod tags;
 
-use super::calls::calls;
-use super::{ArchiveFact, GitFacts, System};
+use super::{GitFacts, System};
 use crate::tree::Tree;
-use drydock_config::release::Version;
 use drydock_config::release_notes::{NotesQuery, ReleaseNotes};
 
+pub(super) use names::{name, name_of_archives};
 pub use places::VersionPlace;
+use tags::{Known, VersionTag};
 
-/// Names of changelogs, the usual ones first.
-const CHANGELOGS: [&str; 21] = [
-    "CHANGELOG.md",
-    "ChangeLog.md",
-    "Changelog.md",
-    "changelog.md",
-    "CHANGES.md",
-    "Changes.md",
-    "NEWS.md",
-    "HISTORY.md",
-    "RELEASES.md",
-    "CHANGES.rst",
-    "CHANGELOG.rst",
-    "CHANGELOG",
-    "CHANGES",
-    "NEWS",
-    "Changes",
-    "NEWS.rst",
-    "HISTORY.rst",
-    "NEWS.txt",
-    "ChangeLog.txt",
-    "ChangeLog",
-    "docs/CHANGELOG.md",
+/// Names of changelogs without their endings, the usual ones first.
+const CHANGELOGS: [&str; 9] = [
+    "changelog",
+    "changes",
+    "news",
+    "history",
+    "releases",
+    "release-notes",
+    "releasenotes",
+    "release_notes",
+    "relnotes",
 ];
-
-/// The weakest evidence of a name.
-const ADDRESS: &str = "the address of the remote `origin`";
-const DIRECTORY: &str = "the name of the directory";
+/// The endings, the usual ones first. A changelog in Markdown is written for people; one without an ending may be a list of commits.
+const ENDINGS: [&str; 6] = [".md", ".markdown", ".rst", "", ".txt", ".adoc"];
 
 /// Tags, files with the version, the changelog.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,207 +59,134 @@ impl VersionFacts {
     }
 }
 
-/// Looks at tags and files.
-pub(super) fn find(tree: &Tree, git: &GitFacts) -> VersionFacts {
-    let tag = tag(git);
-    let latest = tag.as_ref().map(|(tag, _)| tag.version.clone());
-    let mut facts = VersionFacts { places: places::find(tree, latest.as_deref()), ..VersionFacts::default() };
+/// Looks at tags and files. `name` is that of the project, and `system` its first build system.
+pub(super) fn find(tree: &Tree, git: &GitFacts, name: &str, system: Option<System>) -> VersionFacts {
+    let mut places = places::find(tree, git);
+    // The manifest of a part has a version of its own.
+    let is_part = system.is_some_and(|system| !matches!(system, System::Cargo | System::Python));
+    let of_project = |place: &&VersionPlace| !is_part || place.key.is_none();
+    let declared = places.iter().find(of_project).map(|place| place.version.clone());
+    let declared = declared.or_else(|| headers::numbers(tree, name));
+    let names = names::all(name, git);
+    let tags = tags::find(git, Known { declared: declared.as_deref(), names: &names });
+    let known: Vec<&str> = places.iter().filter(of_project).map(|place| place.version.as_str()).collect();
+    let known: Vec<&str> = known.into_iter().chain(tags.first().map(|(tag, _)| tag.version.as_str())).collect();
+    let of_code = headers::place(tree, name, git, &known, places.is_empty());
+    places.extend(of_code);
+    let mut facts = VersionFacts::default();
     // A changelog is useful if the last release is found in it; without tags, the version of a file has to do.
-    let version = latest.clone().or_else(|| facts.places.first().map(|place| place.version.clone()));
-    let tag_name = tag.as_ref().map(|(tag, _)| tag.name).unwrap_or_default();
-    for path in CHANGELOGS.into_iter().filter(|path| tree.has(path)) {
-        let problem = match (&version, tree.text(path)) {
-            (Some(version), Some(text)) => {
-                let query = NotesQuery { file: path, version, tag: tag_name };
-                match ReleaseNotes::find(text.as_bytes(), query) {
-                    Ok(notes) => {
-                        let saw = format!("saw {path}:{} `{}`, the entry of {version}", notes.line, notes.heading);
-                        facts.changelog = Some((path.to_owned(), saw));
-                        break;
-                    }
-                    Err(error) => format!("{path}:{}: {}", error.line, error.problem),
-                }
-            }
-            (_, None) => format!("{path} is too large to be read here"),
-            (None, Some(_)) => format!("{path} was seen, but no version to look for in it"),
+    let first = places.first().map(|place| place.version.clone());
+    let mut wanted: Vec<(&str, &str)> = tags.iter().map(|(tag, _)| (tag.version.as_str(), tag.name)).collect();
+    if let (true, Some(version)) = (wanted.is_empty(), first.as_deref().or(declared.as_deref())) {
+        wanted.push((version, ""));
+    }
+    let mut likely = 0;
+    for path in changelogs(tree) {
+        let Some(text) = tree.text(path) else {
+            facts.unusable_changelog.get_or_insert(format!("{path} is too large to be read here"));
+            continue;
+        };
+        let read = |(version, tag)| ReleaseNotes::find(text.as_bytes(), NotesQuery { file: path, version, tag });
+        let found = wanted.iter().enumerate().find_map(|(at, wanted)| Some((at, read(*wanted).ok()?)));
+        if let Some((at, notes)) = found {
+            let saw = format!("saw {path}:{} `{}`, the entry of {}", notes.line, notes.heading, wanted[at].0);
+            facts.changelog = Some((path.to_owned(), saw));
+            likely = at;
+            break;
+        }
+        let problem = match wanted.first().map(|wanted| read(*wanted)) {
+            Some(Err(error)) => format!("{path}:{}: {}", error.line, error.problem),
+            Some(Ok(_)) | None => format!("{path} was seen, but no version to look for in it"),
         };
         facts.unusable_changelog.get_or_insert(problem);
     }
-    facts.tag = tag.map(|(tag, why)| (tag.pattern, why));
-    facts.latest = latest;
+    // A changelog that knows another tag than the likeliest one is right.
+    let tag: Option<&(VersionTag, String)> = tags.get(likely);
+    facts.tag = tag.map(|(tag, why)| (tag.pattern.clone(), why.clone()));
+    facts.latest = tag.map(|(tag, _)| tag.version.clone());
+    if let (true, Some(latest)) = (is_part, &facts.latest) {
+        let own: Vec<String> =
+            places.iter().filter(|place| place.key.is_none()).map(|place| place.version.clone()).collect();
+        places.retain(|place| place.key.is_none() || place.version == *latest || own.contains(&place.version));
+    }
+    places::compare(&mut places, facts.latest.as_deref());
+    facts.places = places;
     facts
 }
 
-/// The tag of a version, in parts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct VersionTag<'t> {
-    name: &'t str,
-    /// The pattern, with `{version}`, or `{version:_}` where the version has underscores for dots.
-    pattern: String,
-    /// The version, with dots.
-    version: String,
+/// True if a tag names this version.
+fn is_tagged(git: &GitFacts, version: &str) -> bool {
+    git.tags.iter().filter_map(|tag| tags::split(tag)).any(|tag| tag.version == version)
 }
 
-/// The newest tag of a version, and what was seen.
-fn tag(git: &GitFacts) -> Option<(VersionTag<'_>, String)> {
-    let all: Vec<VersionTag> = git.tags.iter().filter_map(|tag| split_tag(tag)).collect();
-    let newest = git.nearest.as_deref().and_then(split_tag).or_else(|| all.first().cloned())?;
-    let same = all.iter().filter(|other| other.pattern == newest.pattern).count();
-    let why = format!("saw the tag {}, and {same} of {} tags in this form", newest.name, git.tags.len());
-    Some((newest, why))
-}
-
-/// The parts of a tag; none if it names no version.
-fn split_tag(tag: &str) -> Option<VersionTag<'_>> {
-    let bytes = tag.as_bytes();
-    let starts: Vec<usize> = (0..tag.len())
-        .filter(|at| {
-            bytes[*at].is_ascii_digit()
-                && !at.checked_sub(1).is_some_and(|before| bytes[before].is_ascii_digit() || bytes[before] == b'.')
-        })
-        .collect();
-    let mut start = *starts.first()?;
-    // A number in the name of the project is not its version: `lib2-1.0`.
-    if let Some(second) = starts.get(1) {
-        let between = &tag[start..*second];
-        let is_number = between.trim_end_matches(['-', '_']).bytes().all(|byte| byte.is_ascii_digit());
-        let before = start > 0 && bytes[start - 1].is_ascii_alphabetic() && start > 1;
-        if is_number && before && tag[*second..].contains('.') && !tag[..start].ends_with(['v', 'r']) {
-            start = *second;
-        }
-    }
-    let (prefix, rest) = tag.split_at(start);
-    // A word such as `-release` is not a part of the version.
-    let lower = rest.to_ascii_lowercase();
-    let after = ["release", "final", "stable"].iter().filter_map(|word| lower.strip_suffix(word));
-    let end = after.map(|rest| rest.trim_end_matches(['-', '_', '.']).len()).next().unwrap_or(rest.len());
-    let (written, after) = rest.split_at(end);
-    let dot = dot(written);
-    let version = dot.map_or_else(|| written.to_owned(), |dot| written.replace(dot, "."));
-    let placeholder = dot.map_or_else(|| "{version}".to_owned(), |dot| format!("{{version:{dot}}}"));
-    let is_plain = !prefix.contains(['{', '}', '\n']) && prefix.len() <= 40;
-    let pattern = format!("{prefix}{placeholder}{after}");
-    (is_plain && version.parse::<Version>().is_ok()).then_some(VersionTag { name: tag, pattern, version })
-}
-
-/// The letter that a version is written with instead of dots: `3_0_1`, `1-2-3rc1`. A date is as it is.
-fn dot(written: &str) -> Option<char> {
-    let digits = |part: &str| part.bytes().take_while(u8::is_ascii_digit).count();
-    let numbers = |letter: char| written.split(letter).map(digits).take_while(|length| (1..4).contains(length)).count();
-    match written {
-        _ if written.contains('.') => None,
-        _ if numbers('_') >= 2 => Some('_'),
-        _ if numbers('-') >= 3 => Some('-'),
-        _ => None,
-    }
-}
-
-/// The name that the archives of a release script begin with, where nothing but an address or a directory names the project.
-pub(super) fn name_of_archives(name: &(String, String), archives: &[ArchiveFact]) -> Option<(String, String)> {
-    if !name.1.ends_with(ADDRESS) && !name.1.ends_with(DIRECTORY) {
-        return None;
-    }
-    let archive = archives.iter().find(|archive| archive.name.is_some())?;
-    let (start, _) = archive.name.as_deref()?.split_once("{version}")?;
-    // Between the name and the version may be the beginning of tags: `lamp-v1.0.zip`.
-    let start = &start[..start.rfind(['-', '_'])?];
-    let own = fit(start).filter(|own| own == start)?;
-    Some((own, format!("the archives that the project makes have this name: {}", archive.why)))
-}
-
-/// The name of the project, and where it was found.
-pub(super) fn name(tree: &Tree, git: &GitFacts, system: Option<System>) -> (String, String) {
-    // Beside a Makefile, a manifest is that of a part.
-    let is_part = system == Some(System::Make);
-    let text = |path: &str| tree.text(path).unwrap_or_default();
-    let call = |path: &str, name: &str| calls(&text(path), name).into_iter().next();
-    let manifest = |path: &str, keys: &[&str]| {
-        let table: toml::Table = text(path).parse().ok()?;
-        let mut value = toml::Value::Table(table);
-        for key in keys {
-            value = value.get(*key)?.clone();
-        }
-        value.as_str().map(str::to_owned)
+/// The changelogs of a project, the likeliest first.
+fn changelogs(tree: &Tree) -> Vec<&str> {
+    let rank = |path: &str| {
+        let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
+        let lower = file.to_ascii_lowercase();
+        let ending = ENDINGS.iter().position(|ending| {
+            let stem = lower.strip_suffix(ending);
+            stem.is_some_and(|stem| CHANGELOGS.contains(&stem))
+        })?;
+        let stem = CHANGELOGS.iter().position(|stem| lower.strip_suffix(ENDINGS[ending]) == Some(stem))?;
+        // GNU's ChangeLog is a list of commits.
+        let is_list = file == "ChangeLog";
+        let place = ["", "docs", "doc"].iter().position(|place| *place == directory)?;
+        Some((place, is_list, ending, stem))
     };
-    let configure = tree.first(&["configure.ac", "configure.in"]).unwrap_or("configure.ac");
-    let found = [
-        (call(configure, "AC_INIT").and_then(|call| call.arguments().into_iter().next()), configure),
-        (call("meson.build", "project").and_then(|call| call.first_quoted().map(str::to_owned)), "meson.build"),
-        (call("CMakeLists.txt", "project").and_then(|call| call.words().into_iter().next()), "CMakeLists.txt"),
-        (manifest("Cargo.toml", &["package", "name"]).filter(|_| !is_part), "Cargo.toml"),
-        (manifest("pyproject.toml", &["project", "name"]).filter(|_| !is_part), "pyproject.toml"),
-        (source_of_debian(&text("debian/control")), "debian/control"),
-        (git.remote.as_deref().and_then(of_address), ADDRESS),
-        (Some(git.directory.clone()), DIRECTORY),
-    ];
-    let found = found.into_iter().filter_map(|(name, place)| Some((fit(&name?)?, format!("saw the name in {place}"))));
-    found.into_iter().next().unwrap_or_else(|| ("project".to_owned(), "no name was found".to_owned()))
-}
-
-fn source_of_debian(text: &str) -> Option<String> {
-    text.lines().find_map(|line| line.strip_prefix("Source:")).map(|name| name.trim().to_owned())
-}
-
-fn of_address(address: &str) -> Option<String> {
-    let last = address.trim_end_matches('/').rsplit(['/', ':']).next()?;
-    Some(last.trim_end_matches(".git").to_owned()).filter(|name| !["repo", "git", "src"].contains(&name.as_str()))
-}
-
-/// A name with what names of releases may not have replaced; none if nothing is left, or if it is a variable.
-fn fit(name: &str) -> Option<String> {
-    if name.contains(['$', '@', '(']) {
-        return None;
-    }
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || "+._-".contains(letter);
-    let name: String = name.trim().chars().map(|letter| if fits(letter) { letter } else { '-' }).take(64).collect();
-    let name = name.trim_matches('-').to_owned();
-    name.starts_with(|first: char| first.is_ascii_alphanumeric()).then_some(name)
+    let mut found: Vec<&str> = tree.paths().filter(|path| tree.has(path) && rank(path).is_some()).collect();
+    found.sort_by_key(|path| rank(path));
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn tags_are_split_in_all_usual_forms() {
-        for (tag, expected) in [
-            ("v1.2.3", Some(("v{version}", "1.2.3"))),
-            ("0.4.42", Some(("{version}", "0.4.42"))),
-            ("r62", Some(("r{version}", "62"))),
-            ("VERSION_3_0_1", Some(("VERSION_{version:_}", "3.0.1"))),
-            ("R_2_6_1", Some(("R_{version:_}", "2.6.1"))),
-            ("curl-8_5_0", Some(("curl-{version:_}", "8.5.0"))),
-            ("foo-1-2-3rc1", Some(("foo-{version:-}", "1.2.3rc1"))),
-            ("release-1.2", Some(("release-{version}", "1.2"))),
-            ("foo-1.2.3", Some(("foo-{version}", "1.2.3"))),
-            ("jq-1.7", Some(("jq-{version}", "1.7"))),
-            ("1.2.3rc1", Some(("{version}", "1.2.3rc1"))),
-            ("rel_1_2_release", Some(("rel_{version:_}_release", "1.2"))),
-            ("v4.1.100.Final", Some(("v{version}.Final", "4.1.100"))),
-            ("json-c-0.16-20220414", Some(("json-c-{version}", "0.16-20220414"))),
-            ("lib2-1.0", Some(("lib2-{version}", "1.0"))),
-            ("v26.06rc1", Some(("v{version}", "26.06rc1"))),
-            ("upstream/1.0", Some(("upstream/{version}", "1.0"))),
-            ("nightly", None),
-            ("2024-01-02", Some(("{version}", "2024-01-02"))),
-        ] {
-            let found = split_tag(tag);
-            let found = found.as_ref().map(|tag| (tag.pattern.as_str(), tag.version.as_str()));
-            assert_eq!(found, expected, "{tag}");
-        }
+    fn git(tags: &[&str]) -> GitFacts {
+        let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        GitFacts { nearest: tags.first().cloned(), tags, is_repository: true, ..GitFacts::default() }
     }
 
     #[test]
-    fn names_fit_a_release() {
-        for (name, expected) in [
-            ("MarkupSafe", Some("MarkupSafe")),
-            ("GNU foo", Some("GNU-foo")),
-            ("${X}", None),
-            ("../..", None),
-            ("é", None),
-        ] {
-            assert_eq!(fit(name).as_deref(), expected, "{name}");
-        }
-        assert_eq!(of_address("git@example.org:a/b.git").as_deref(), Some("b"));
+    fn the_changelog_decides_between_two_likely_tags() {
+        let text = "# Changes\n\n## 1.2.3\n\n- One.\n";
+        let tree = Tree::from_texts([("changelog.txt", text), ("NEWS", "see the repository\n")]);
+        let found = find(&tree, &git(&["v1.2.3", "v2.0.0"]), "lamp", None);
+        assert_eq!(found.latest.as_deref(), Some("1.2.3"));
+        assert_eq!(
+            found.changelog.unwrap(),
+            ("changelog.txt".to_owned(), "saw changelog.txt:3 `1.2.3`, the entry of 1.2.3".to_owned())
+        );
+        let found = find(&Tree::default(), &git(&["v1.2.3", "v2.0.0"]), "lamp", None);
+        assert_eq!(found.latest.as_deref(), Some("2.0.0"));
+    }
+
+    #[test]
+    fn changelogs_are_found_under_all_usual_names() {
+        let names = [
+            "ChangeLog",
+            "changes.txt",
+            "NEWS",
+            "CHANGELOG.md",
+            "docs/CHANGES.rst",
+            "Release-Notes.md",
+            "src/NEWS",
+            "news.c",
+        ];
+        let tree = Tree::from_texts(names.map(|name| (name, "")));
+        let found = changelogs(&tree);
+        assert_eq!(found, ["CHANGELOG.md", "Release-Notes.md", "NEWS", "changes.txt", "ChangeLog", "docs/CHANGES.rst"]);
+    }
+
+    #[test]
+    fn the_version_of_a_part_is_not_that_of_the_project() {
+        let tree = Tree::from_texts([("Cargo.toml", "[package]\nname = \"bindings\"\nversion = \"0.20.5\"\n")]);
+        let git = git(&["v2026.4"]);
+        assert!(find(&tree, &git, "lamp", Some(System::Autotools)).places.is_empty());
+        assert_eq!(find(&tree, &git, "lamp", Some(System::Cargo)).places.len(), 1);
+        // A placeholder is no version.
+        let tree = Tree::from_texts([("configure.ac", "AC_INIT([lamp], [0])\n")]);
+        assert!(find(&tree, &git, "lamp", Some(System::Autotools)).places.is_empty());
     }
 }

@@ -238,7 +238,10 @@ pub(super) fn run(
     let upload = upload.map(|(name, runtime)| JournalUpload { name, runtime, every: upload_every });
     let goal = ShardGoal { plan, identity, previous, upload };
     let finished = Session { ctx, parameters }.supervised(Goal::Shard(Box::new(goal)))?;
-    let Some(finished) = finished else { return Err(Failure::infrastructure("the shard has not run")) };
+    // Only a run that is resumed may not exist, and a shard is never resumed.
+    let Some(finished) = finished else {
+        anyhow::bail!("shard {number} ended without a run, which is a bug; report it")
+    };
     finished.print();
     shard::seal(&finished.dir).context("cannot close the run of the shard; is the disk full?")?;
     let shown = target.as_deref().unwrap_or(finished.dir.root());

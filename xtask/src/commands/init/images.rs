@@ -41,7 +41,8 @@ pub(super) fn remarks(facts: &Facts, tree: &Tree) -> Vec<String> {
     let more = remarks.len().saturating_sub(MOST_REMARKS);
     remarks.truncate(MOST_REMARKS);
     if more > 0 {
-        remarks.push(format!("{} not declared as images either", plural(more, "other Dockerfile")));
+        let are = if more == 1 { "is" } else { "are" };
+        remarks.push(format!("{} {are} not declared as images either", plural(more, "other Dockerfile")));
     }
     remarks
 }

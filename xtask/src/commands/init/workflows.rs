@@ -94,7 +94,7 @@ fn setup(project: &Project, command: &str) -> String {
         _ => text = text.replace("#[INSTALL\n", "").replace("#]\n", ""),
     }
     let own =
-        [("@PACKAGES@", packages.join(" \\\n          ")), ("@INSTALL@", install), ("@DRYDOCK@", command.to_owned())];
+        [("@PACKAGES@", packages.join("\n          ")), ("@INSTALL@", install), ("@DRYDOCK@", command.to_owned())];
     own.iter().fold(text, |text, (name, value)| text.replace(name, value))
 }
 

@@ -13,6 +13,21 @@ const TOOLS: [(&str, &str); 4] = [
 ];
 
 #[test]
+fn a_project_without_declarations_may_have_workflows() {
+    let project = Project::new();
+    let none = project.xtask(&["workflows", "check"]).run();
+    assert_eq!(none.code(), 2, "{}", none.transcript());
+    assert!(
+        none.stderr.contains("there are no workflows in") && none.stderr.contains(" init` writes"),
+        "{}",
+        none.stderr
+    );
+    let project = project.file(".github/workflows/ci.yml", "on: push\npermissions: {contents: write}\njobs: {}\n");
+    let checked = project.xtask(&["workflows", "check"]).run();
+    assert_eq!(checked.code(), 1, "{}", checked.transcript());
+}
+
+#[test]
 fn broken_workflows_are_refused_and_our_own_are_not() {
     if !need_tools(&TOOLS) {
         return;

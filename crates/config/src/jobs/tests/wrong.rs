@@ -15,6 +15,10 @@ fn every_problem_of_a_job_is_reported() {
         &one("tool: masif, heap: {limit: 1MiB}"),
         &["`masif` is not a tool (`none`, `memcheck`, `helgrind`, `drd`, `massif` or `dhat`, perhaps `massif`)"],
     );
+    says(
+        &one("tool: valgrind"),
+        &["`valgrind` is not a tool (`none`, `memcheck`, `helgrind`, `drd`, `massif` or `dhat`, perhaps `memcheck`)"],
+    );
     let heap = |body: &str| one(&format!("tool: massif, heap: {{{body}}}"));
     says(
         &heap(""),

@@ -3,14 +3,23 @@
 use super::super::Saw;
 use super::super::calls::calls;
 use super::super::jobs::JobDraft;
+use super::make::UNDER_VALGRIND;
 use super::{Group, System, is_about_tests, own_texts};
 use crate::tree::Tree;
+
+/// Files of automake with more of them before are not searched for what they include.
+const MOST_FILES: usize = 100;
 
 pub(super) fn find(tree: &Tree) -> Option<Group> {
     let path = tree.first(&["configure.ac", "configure.in"])?;
     let text = tree.text(path)?;
-    let init = calls(&text, "AC_INIT").into_iter().next()?;
-    let because = Saw::line(path, init.line, &format!("AC_INIT({})", init.inside)).to_string();
+    // In old files, the macro has no arguments.
+    let bare = || text.lines().position(|line| line.trim() == "AC_INIT");
+    let because = match calls(&text, "AC_INIT").into_iter().next() {
+        Some(init) => Saw::line(path, init.line, &format!("AC_INIT({})", init.inside)),
+        None => Saw::line(path, bare()? + 1, "AC_INIT"),
+    };
+    let because = because.to_string();
     let mut jobs = Vec::new();
     let mut programs = vec![("make", "make"), ("gcc", "gcc")];
     // What git does not have, a build makes.
@@ -45,7 +54,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
             let Some(name) = arguments.first() else { continue };
             let is_off = arguments.get(1).is_some_and(|help| help.contains(&format!("--enable-{name}")));
             let saw = Saw::line(path, call.line, &format!("AC_ARG_ENABLE([{name}], …)"));
-            if is_about_tests(name)
+            if is_about_tests(name, arguments.get(1).map_or("", String::as_str))
                 && is_off
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
             {
@@ -62,14 +71,23 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         jobs.push(configure.within("30m"));
     }
     jobs.push(JobDraft::command("build", ["make", "-j", "{jobs}"]).after(&last).within("1h"));
-    let tests = own_texts(tree, "Makefile.am").into_iter().find_map(|(path, text)| {
+    let makefiles = makefiles(tree);
+    let tests = makefiles.iter().find_map(|(path, text)| {
         let is_list = |line: &str| {
             let name = line.split(['=', '+']).next().unwrap_or_default().trim();
             line.contains('=') && (name == "TESTS" || name == "check_SCRIPTS" || name == "TESTSUITE")
         };
         let found = text.lines().enumerate().find(|(_, line)| is_list(line));
-        found.map(|(number, line)| Saw::line(&path, number + 1, line))
+        found.map(|(number, line)| Saw::line(path, number + 1, line))
     });
+    let dejagnu = makefiles.iter().find_map(|(path, text)| {
+        let is_option = |line: &str| line.trim_start().starts_with("AUTOMAKE_OPTIONS") && line.contains("dejagnu");
+        let (number, line) = text.lines().enumerate().find(|(_, line)| is_option(line))?;
+        Some(Saw::line(path, number + 1, line))
+    });
+    if dejagnu.is_some() {
+        programs.push(("runtest", "dejagnu"));
+    }
     let has_tests = match &tests {
         Some(tests) => {
             let programs = JobDraft::command("programs", ["make", "-j", "{jobs}", "check", "TESTS="])
@@ -84,7 +102,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
             );
             true
         }
-        None => own_check(tree, &mut jobs),
+        None => own_check(tree, &makefiles, dejagnu, &mut jobs),
     };
     Some(Group {
         system: System::Autotools,
@@ -98,21 +116,66 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
     })
 }
 
-/// A suite that is a rule of a Makefile template.
-fn own_check(tree: &Tree, jobs: &mut Vec<JobDraft>) -> bool {
-    let makefile = ["Makefile.am", "Makefile.in"].into_iter().find_map(|path| {
-        let text = tree.text(path)?;
-        let found = text.lines().enumerate().find(|(_, line)| {
-            line.starts_with("check:") || line.starts_with("check-local:") || line.starts_with("test:")
-        })?;
-        Some((
-            Saw::line(path, found.0 + 1, found.1),
-            found.1.split(':').next().unwrap_or("check").replace("-local", ""),
-        ))
+/// The files of automake with what they include, each with its text.
+fn makefiles(tree: &Tree) -> Vec<(String, String)> {
+    let mut found = own_texts(tree, "Makefile.am");
+    let mut at = 0;
+    while at < found.len().min(MOST_FILES) {
+        let (path, text) = found[at].clone();
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let below = |name: &str| if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
+        for name in text.lines().filter_map(|line| line.trim_start().strip_prefix("include ")).map(str::trim) {
+            let top = ["$(top_srcdir)/", "${top_srcdir}/", "$(top_builddir)/"];
+            let own = ["$(srcdir)/", "${srcdir}/", "%reldir%/"];
+            let strip = |starts: &[&str]| starts.iter().find_map(|start| name.strip_prefix(start));
+            let included = strip(&top).map_or_else(|| below(strip(&own).unwrap_or(name)), str::to_owned);
+            if !found.iter().any(|(known, _)| *known == included) {
+                found.extend(tree.text(&included).map(|text| (included, text)));
+            }
+        }
+        at += 1;
+    }
+    found
+}
+
+/// A suite that is a rule of a Makefile template, or that DejaGnu runs.
+fn own_check(tree: &Tree, makefiles: &[(String, String)], dejagnu: Option<Saw>, jobs: &mut Vec<JobDraft>) -> bool {
+    let template = tree.text("Makefile.in").filter(|_| !tree.has("Makefile.am"));
+    let template = template.map(|text| ("Makefile.in".to_owned(), text));
+    let all = || makefiles.iter().chain(&template);
+    // A hook of automake counts in all directories, and a target only in the topmost.
+    let rule = |names: &[&str], everywhere: bool| {
+        all().filter(|(path, _)| everywhere || !path.contains('/')).find_map(|(path, text)| {
+            let names: Vec<String> = names.iter().map(|name| format!("{name}:")).collect();
+            let starts = |line: &str| names.iter().any(|name| line.replace(" :", ":").starts_with(name));
+            let (number, line) = text.lines().enumerate().find(|(_, line)| starts(line))?;
+            Some(Saw::line(path, number + 1, line))
+        })
+    };
+    let found = rule(&["check-local"], true).map(|saw| (saw, "check"));
+    let found = found.or_else(|| dejagnu.map(|saw| (saw, "check")));
+    let found = found.or_else(|| Some((rule(&["check"], false)?, "check")));
+    let found = found.or_else(|| Some((rule(&["test"], false)?, "test")));
+    let under_valgrind = UNDER_VALGRIND.iter().find_map(|name| {
+        let saw = rule(&[name], false)?;
+        let text = all().find(|(path, _)| *path == saw.path).map(|(_, text)| text.as_str())?;
+        let recipe = text.lines().skip(saw.line?).take_while(|line| line.starts_with('\t'));
+        recipe.clone().any(|line| line.to_ascii_lowercase().contains("valgrind")).then_some((*name, saw))
     });
-    let Some((saw, target)) = makefile else { return false };
-    let check = JobDraft::command("check", ["make".to_owned(), target]).after(&["build"]).checked().within("1h");
-    jobs.push(check.because(format!("saw {saw}: the suite is one job, since make does not list its tests")));
+    if let Some((name, saw)) = &under_valgrind {
+        let job = JobDraft::command(name, ["make", name]).after(&["build"]).within("2h");
+        let mut job = job.because(format!("saw {saw}: it starts valgrind itself, and Drydock collects its logs"));
+        job.memcheck = true;
+        job.by_suite = true;
+        jobs.push(job);
+    }
+    let Some((saw, target)) = found else { return under_valgrind.is_some() };
+    let check = JobDraft::command("check", ["make", target]).after(&["build"]).within("1h");
+    let why = format!("saw {saw}: the suite is one job, since make does not list its tests");
+    jobs.push(match under_valgrind {
+        Some((name, _)) => check.because(format!("{why}; without valgrind, since {name} runs it under valgrind")),
+        None => check.checked().because(why),
+    });
     true
 }
 
@@ -162,5 +225,42 @@ mod tests {
         let text = "AC_INIT([a], [1.0])\nAC_PROG_CC\nAM_PROG_LEX\nAC_PROG_YACC\n";
         let group = find(&Tree::from_texts([("configure.ac", text), ("configure", "#!/bin/sh\n")])).unwrap();
         assert_eq!(group.programs, [("make", "make"), ("gcc", "gcc"), ("flex", "flex"), ("bison", "bison")]);
+    }
+
+    fn runs(texts: &[(&str, &str)]) -> Vec<String> {
+        let group = find(&Tree::from_texts(texts.iter().copied())).unwrap();
+        let words = |job: &JobDraft| match &job.suite {
+            Some(suite) => format!("for-each {}", suite.key),
+            None => job.run.join(" "),
+        };
+        group.jobs.iter().skip(2).map(words).collect()
+    }
+
+    #[test]
+    fn tests_are_found_in_what_automake_includes_and_in_rules_without_a_list() {
+        let configure = ("configure.ac", "AC_INIT([a], [1.0])\n");
+        let made = ("configure", "#!/bin/sh\n");
+        let listed = ["make -j {jobs} check TESTS=", "for-each automake"];
+        let including = [
+            configure,
+            made,
+            ("Makefile.am", "include Makefile-tests.am\n"),
+            ("Makefile-tests.am", "include $(top_srcdir)/build/tap.mk\n"),
+            ("build/tap.mk", "TESTS = $(test_programs)\n"),
+        ];
+        assert_eq!(runs(&including), listed);
+        let hook = [configure, made, ("Makefile.am", "SUBDIRS = t\n"), ("t/Makefile.am", "check-local:\n\t./run\n")];
+        assert_eq!(runs(&hook), ["make check"]);
+        let dejagnu = [configure, made, ("Makefile.am", ""), ("t/Makefile.am", "AUTOMAKE_OPTIONS = foreign dejagnu\n")];
+        assert_eq!(runs(&dejagnu), ["make check"]);
+        assert!(find(&Tree::from_texts(dejagnu)).unwrap().programs.contains(&("runtest", "dejagnu")));
+        let valgrind = "test: all\n\t./run\nvalgrind-test: all\n\t./run_valgrind.sh\n";
+        assert_eq!(runs(&[configure, made, ("Makefile.am", valgrind)]), ["make valgrind-test", "make test"]);
+        // In an old file, the macro has no arguments, and the project has a template of its own.
+        let template = "all:\n\tcc a.c\ncheck: lint\n\t$(MAKE) -C test\n";
+        assert_eq!(
+            runs(&[("configure.ac", "AC_PREREQ(2.59)\nAC_INIT\n"), made, ("Makefile.in", template)]),
+            ["make check"]
+        );
     }
 }

@@ -66,6 +66,9 @@ pub(super) fn find(tree: &Tree, alone: bool) -> Option<Group> {
     })
 }
 
+/// Directories with code that is not what a package is for.
+const BESIDE: [&str; 6] = ["benches", "benchmarks", "bench", "examples", "tests", "fuzz"];
+
 /// Whether the tests are worth a run under memcheck, and why: only code that the compiler does not check can be wrong there.
 fn foreign_code(tree: &Tree, directory: &str, manifest: &toml::Table) -> (bool, String) {
     for kind in ["dependencies", "build-dependencies"] {
@@ -84,7 +87,10 @@ fn foreign_code(tree: &Tree, directory: &str, manifest: &toml::Table) -> (bool, 
         // A build script tests nothing.
         path.starts_with(directory) && !is_foreign(path) && !path.ends_with("build.rs")
     });
-    for path in sources.take(5000) {
+    let mut sources: Vec<&str> = sources.take(5000).collect();
+    // What people use comes first, as evidence.
+    sources.sort_by_key(|path| path.split('/').any(|part| BESIDE.contains(&part)));
+    for path in sources {
         let text = tree.text(path).unwrap_or_default();
         let is_unsafe = |line: &str| {
             let code = line.split("//").next().unwrap_or_default();

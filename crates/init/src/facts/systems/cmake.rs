@@ -43,7 +43,12 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
             let is_on = ["on", "true", "yes", "1"].contains(&value.to_ascii_lowercase().as_str());
             let is_off = ["off", "false", "no", "0"].contains(&value.to_ascii_lowercase().as_str());
             let saw = Saw::line(path, call.line, &format!("option({})", call.inside));
-            let wanted = if tests.is_some() && is_about_tests(name) && is_off {
+            let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+            if !is_plain {
+                continue;
+            }
+            let help = words.get(1).map_or("", String::as_str);
+            let wanted = if tests.is_some() && is_about_tests(name, help) && is_off {
                 configure.push(format!("saw {saw}, so tests are switched on"));
                 "ON"
             } else if is_about_sanitizers(name) && is_on {
@@ -56,7 +61,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
                 continue;
             };
             let word = format!("-D{name}={wanted}");
-            if !run.contains(&word) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            if !run.contains(&word) {
                 run.push(word);
             }
         }
@@ -97,8 +102,8 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
             .and_then(|call| Some(("cmake", lowest(call.words().get(1)?)?))),
         directory: String::new(),
         build_release: vec![
-            ["cmake", "-S", ".", "-B", "build"].map(str::to_owned).to_vec(),
-            ["cmake", "--build", "build"].map(str::to_owned).to_vec(),
+            ["cmake", "-S", ".", "-B", &build].map(str::to_owned).to_vec(),
+            ["cmake", "--build", &build].map(str::to_owned).to_vec(),
         ],
     })
 }

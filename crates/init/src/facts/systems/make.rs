@@ -1,5 +1,8 @@
 //! A Makefile that is written by hand: which target tests, and what starts valgrind.
 
+#[cfg(test)]
+mod tests;
+
 use super::super::jobs::JobDraft;
 use super::super::make_rules::{self, Makefile, Target};
 use super::super::{Saw, valgrind};
@@ -7,7 +10,7 @@ use super::{Group, System, sources_in_c};
 use crate::tree::{Kind, Tree};
 
 /// Targets that run a suite, the better first.
-const SUITES: [&str; 12] = [
+const SUITES: [&str; 13] = [
     "check",
     "test",
     "tests",
@@ -18,11 +21,12 @@ const SUITES: [&str; 12] = [
     "unit",
     "run-tests",
     "runtests",
+    "run_tests",
     "check-units",
     "selftest",
 ];
 /// Targets that run a suite under valgrind.
-const UNDER_VALGRIND: [&str; 8] = [
+pub(super) const UNDER_VALGRIND: [&str; 8] = [
     "check-valgrind",
     "valgrind-check",
     "test-valgrind",
@@ -34,31 +38,28 @@ const UNDER_VALGRIND: [&str; 8] = [
 ];
 
 /// Parts of lines that compile: with the variables of make, with a compiler by its name, or by rules that make has itself.
-const COMPILES: [&str; 15] = [
-    "$(CC)",
-    "${CC}",
-    "$(CXX)",
-    "${CXX}",
-    "$(LD)",
-    "${LD}",
-    "cc ",
-    "c++ ",
-    "g++ ",
-    "clang ",
-    "clang++ ",
-    "$(MAKE) -C",
-    "CFLAGS",
+const COMPILES: [&str; 13] = [
+    "$(CC)", "${CC}", "$(CXX)", "${CXX}", "$(LD)", "${LD}", "cc ", "c++ ", "g++ ", "clang ", "clang++ ", "CFLAGS",
     "OBJS",
-    ".o",
 ];
+
+/// True if a line compiles, or names an object.
+fn compiles(line: &str) -> bool {
+    let is_end = |(at, found): (usize, &str)| {
+        let after = line[at + found.len()..].chars().next();
+        !after.is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
+    };
+    COMPILES.iter().any(|word| line.contains(word)) || line.match_indices(".o").any(is_end)
+}
 
 pub(super) fn find(tree: &Tree) -> Option<Group> {
     let makefile = make_rules::read(tree, "")?;
-    let compiles = makefile.line(|line| COMPILES.iter().any(|word| line.contains(word)))?;
+    // A Makefile may leave all of that to those of other directories.
+    let evidence = makefile.line(|line| compiles(line) || line.contains("$(MAKE) -C"))?;
     if sources_in_c(tree) == 0 {
         return None;
     }
-    let because = compiles.to_string();
+    let because = evidence.to_string();
     // What GNU make does not understand is BSD make's.
     let bsd = makefile.line(|line| {
         [".if ", ".ifdef ", ".ifndef ", ".for ", ".endif", ".include "].iter().any(|word| line.starts_with(word))
@@ -74,22 +75,72 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         let command: Vec<&str> = words.iter().copied().chain(["./configure"]).collect();
         build_release.push(command.iter().map(|word| (*word).to_owned()).collect());
         jobs.push(
-            JobDraft::command("configure", command).because(format!("saw {}", Saw::file("configure"))).within("30m"),
+            JobDraft::command("configure", command)
+                .because(format!("saw {}, and no configure.ac that it would be made from", Saw::file("configure")))
+                .within("30m"),
         );
         last = vec!["configure"];
     }
-    build_release.push(vec![make.to_owned()]);
     let mut build = JobDraft::command("build", [make, "-j", "{jobs}"]).after(&last).within("1h");
     build.comments.push(format!("saw {because}"));
     build.comments.extend(bsd.map(|saw| format!("saw {saw}: this is for BSD make")));
-    jobs.push(build);
-    let has_tests = suites(tree, &makefile, make, &mut jobs);
+    // Without a target, make would run the suite here.
+    let first = makefile.first.as_deref().filter(|first| SUITES.contains(first));
+    let is_suite_only = first.is_some() && makefile.target("all").is_none();
+    if let (Some(first), Some(all)) = (first, makefile.target("all")) {
+        build.run.push("all".to_owned());
+        build.comments.push(format!("saw {}: without a target, make would run {first}", all.saw()));
+    }
+    if is_suite_only {
+        build_release.clear();
+    } else {
+        build_release
+            .push(build.run.iter().filter(|word| !["-j", "{jobs}"].contains(&word.as_str())).cloned().collect());
+        jobs.push(build);
+    }
+    let mut has_tests = suites(tree, &makefile, make, &mut jobs);
+    if is_suite_only {
+        for job in &mut jobs {
+            if let Some(at) = job.needs.iter().position(|name| name == "build") {
+                job.needs.splice(at..=at, last.iter().map(|name| (*name).to_owned()));
+            }
+        }
+        has_tests = true;
+    }
     Some(Group {
         system: System::Make,
         because,
         jobs,
         has_tests,
         programs: vec![if make == "make" { ("make", "make") } else { ("bmake", "bmake") }, ("gcc", "gcc")],
+        least: None,
+        directory: String::new(),
+        build_release,
+    })
+}
+
+/// A Makefile that builds and tests something else than C, such as Go, without valgrind.
+pub(super) fn without_compiler(tree: &Tree) -> Option<Group> {
+    let makefile = make_rules::read(tree, "").filter(|_| sources_in_c(tree) == 0)?;
+    let (name, target) = SUITES.iter().find_map(|name| Some((*name, makefile.target(name)?)))?;
+    let because = target.saw().to_string();
+    let mut jobs = Vec::new();
+    let build = ["all", "build"].iter().find_map(|name| Some((*name, makefile.target(name)?)));
+    if let Some((name, target)) = build {
+        jobs.push(JobDraft::command("build", ["make", name]).because(format!("saw {}", target.saw())).within("1h"));
+    }
+    let needs: &[&str] = if build.is_some() { &["build"] } else { &[] };
+    let job = JobDraft::command(name, ["make", name]).after(needs).within("1h");
+    jobs.push(job.because(format!(
+        "saw {because}: the suite is one job, since make does not list its tests; without valgrind, since nothing here is in C"
+    )));
+    let build_release = build.map(|(name, _)| vec![vec!["make".to_owned(), name.to_owned()]]).unwrap_or_default();
+    Some(Group {
+        system: System::Make,
+        because,
+        jobs,
+        has_tests: true,
+        programs: vec![("make", "make")],
         least: None,
         directory: String::new(),
         build_release,
@@ -166,6 +217,10 @@ const DEEPEST: usize = 4;
 
 /// What a suite needs that is built and not run: programs, and variables with nothing else in them, as make writes them.
 fn programs_of(tree: &Tree, makefile: &Makefile, suite: &str) -> Vec<String> {
+    let mut made = vec!["all".to_owned(), "default".to_owned()];
+    let default =
+        ["all", "default"].into_iter().chain(makefile.first.as_deref().filter(|first| !SUITES.contains(first)));
+    made.extend(default.filter_map(|name| makefile.targets.get(name)).flat_map(|target| target.needs.clone()));
     let mut found: Vec<String> = Vec::new();
     let mut seen: Vec<String> = Vec::new();
     let mut next: Vec<(String, usize)> = vec![(suite.to_owned(), 0)];
@@ -176,7 +231,7 @@ fn programs_of(tree: &Tree, makefile: &Makefile, suite: &str) -> Vec<String> {
         seen.push(name.clone());
         let Some(target) = makefile.targets.get(&name) else { continue };
         // What the build made is there.
-        for need in target.needs.iter().filter(|need| !["all", "default"].contains(&need.as_str())) {
+        for need in target.needs.iter().filter(|need| !made.contains(need)) {
             let words = match variable(need) {
                 Some(inner) => makefile.value(inner).unwrap_or_default(),
                 None => vec![need.clone()],
@@ -207,9 +262,14 @@ fn is_program(tree: &Tree, makefile: &Makefile, word: &str) -> bool {
     }
     match makefile.targets.get(word).filter(|target| !target.recipe.is_empty()) {
         Some(target) => {
-            let compiles = |line: &String| COMPILES.iter().any(|sign| line.contains(sign));
-            // A rule that also runs what it links is a test.
-            target.recipe.iter().any(compiles) && !target.recipe.iter().any(|line| line.contains(&format!("./{word}")))
+            // A rule that also runs what it links is a test, and one that only calls make in another directory may be.
+            let runs = |line: &String| {
+                let line = line.trim_start_matches(['@', '-', '+', ' ']);
+                line.starts_with("./") || line.contains(&format!("./{word}")) || line.contains("./$@")
+            };
+            let is_phony =
+                makefile.targets.get(".PHONY").is_some_and(|phony| phony.needs.iter().any(|name| name == word));
+            !is_phony && target.recipe.iter().any(|line| compiles(line)) && !target.recipe.iter().any(runs)
         }
         None => [".c", ".cc", ".cpp", ".cxx"].iter().any(|end| tree.has(&format!("{word}{end}"))),
     }
@@ -244,7 +304,7 @@ fn programs(makefile: &Makefile, jobs: &mut Vec<JobDraft>) -> bool {
         parts.any(|part| ["test", "tests", "unittest", "unittests", "selftest", "check"].contains(&part))
     };
     let is_built = |name: &str, target: &Target| {
-        let links = |line: &String| COMPILES.iter().any(|word| line.contains(word)) && line.contains("-o");
+        let links = |line: &String| compiles(line) && line.contains("-o");
         target.recipe.iter().any(links) && !name.contains(['%', '$', '.'])
     };
     let all: Vec<&String> =
@@ -263,75 +323,4 @@ fn programs(makefile: &Makefile, jobs: &mut Vec<JobDraft>) -> bool {
         any = true;
     }
     any
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_that_tests_is_run_where_no_target_does_it() {
-        let makefile =
-            "all: lamp-test\nlamp-test: a.c\n\t$(CC) -o lamp-test a.c\nother_test: a.c\n\tcc -o other_test a.c\n";
-        let group = find(&Tree::from_texts([("Makefile", makefile), ("a.c", "")])).unwrap();
-        let runs: Vec<String> = group.jobs.iter().map(|job| job.run.join(" ")).collect();
-        assert_eq!(runs, ["make -j {jobs}", "./lamp-test", "make other_test", "./other_test"]);
-        assert!(group.has_tests);
-    }
-
-    #[test]
-    fn the_programs_of_a_suite_are_built_before_memcheck() {
-        let run = |makefile: &str| {
-            let files = [("Makefile", makefile), ("a.c", ""), ("t/one.c", ""), ("t/two.c", "")];
-            let group = find(&Tree::from_texts(files)).unwrap();
-            let programs = group.jobs.iter().find(|job| job.name == "programs").map(|job| job.run.join(" "));
-            let last = group.jobs.last().unwrap();
-            assert_eq!(last.needs, [if programs.is_some() { "programs" } else { "build" }], "{makefile}");
-            programs
-        };
-        let all = "all: a\na: a.c\n\t$(CC) -o a a.c\n";
-        for (rules, expected) in [
-            ("check: t/one t/two\n\t./run\n", Some("make -j {jobs} t/one t/two")),
-            ("check: test\ntest: t/one\n\t./t/one\n", Some("make -j {jobs} t/one")),
-            ("check: run-one\nrun-one: t/one\n\t./t/one\n", Some("make -j {jobs} t/one")),
-            (
-                "TESTS = t/one \\\n  t/two\ncheck: all $(TESTS)\n\tfor t in $(TESTS); do ./$$t; done\n",
-                Some("make -j {jobs} --eval=drydock-programs: $(TESTS) drydock-programs"),
-            ),
-            ("check: one\none: t/one.c\n\t$(CC) -o one t/one.c\n\t./one\n", None),
-            ("check:\n\t./run\n", None),
-            ("check: $(X:%=run-%)\n\t./run\n", None),
-        ] {
-            assert_eq!(run(&format!("{all}{rules}")).as_deref(), expected, "{rules}");
-        }
-    }
-
-    #[test]
-    fn a_template_is_read_where_a_script_of_the_project_configures_it() {
-        let texts = [
-            ("configure", "#!/bin/sh\n"),
-            ("Makefile.in", "all:\n\t@CC@ -o a a.c $(CFLAGS)\ntest: all\n\t./a\n"),
-            ("a.c", ""),
-        ];
-        let group = find(&Tree::from_texts(texts)).unwrap();
-        let names: Vec<&str> = group.jobs.iter().map(|job| job.name.as_str()).collect();
-        assert_eq!(names, ["configure", "build", "test"]);
-    }
-
-    #[test]
-    fn every_way_to_compile_is_seen_where_there_is_something_to_compile() {
-        for line in ["cc -o a a.c", "c++ -o a a.cc", "${CC} a.c", "gcc a.c", "clang++ -c a.cc", "$(CXX) $^"] {
-            let makefile = format!("all:\n\t{line}\ncheck: all\n\t./a\n");
-            let tree = Tree::from_texts([("Makefile", makefile.as_str()), ("a.c", "int main(void) { return 0; }\n")]);
-            let group = find(&tree).unwrap_or_else(|| panic!("{line}"));
-            assert!(group.has_tests, "{line}");
-        }
-        // By a rule that make has itself.
-        let built_in =
-            [("Makefile", "prog: prog.o\ncheck: prog\n\t./prog\n"), ("prog.c", "int main(void) { return 0; }\n")];
-        assert!(find(&Tree::from_texts(built_in)).is_some());
-        assert!(find(&Tree::from_texts([("Makefile", "all:\n\tcc -o a a.c\n")])).is_none(), "it has no sources");
-        let copies = [("Makefile", "install:\n\tcp a /usr/bin\n"), ("a.c", "int a;\n")];
-        assert!(find(&Tree::from_texts(copies)).is_none());
-    }
 }

@@ -22,9 +22,11 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
             let Some(name) = call.first_quoted() else { continue };
             let value = call.keyword("value").unwrap_or_default();
             let saw = Saw::line(path, call.line, &format!("option({})", call.inside));
+            let is_for_tests =
+                tests.is_some() && is_about_tests(name, &call.keyword("description").unwrap_or_default());
             let (wanted, why) = match value.as_str() {
-                "false" if is_about_tests(name) && tests.is_some() => ("true", "so tests are switched on"),
-                "disabled" if is_about_tests(name) && tests.is_some() => ("enabled", "so tests are switched on"),
+                "false" if is_for_tests => ("true", "so tests are switched on"),
+                "disabled" if is_for_tests => ("enabled", "so tests are switched on"),
                 "true" if is_about_sanitizers(name) => ("false", "and a sanitizer cannot run under valgrind"),
                 _ => continue,
             };
@@ -69,8 +71,8 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         least: project.keyword("meson_version").and_then(|least| Some(("meson", lowest(&least)?))),
         directory: String::new(),
         build_release: vec![
-            ["meson", "setup", "build"].map(str::to_owned).to_vec(),
-            ["meson", "compile", "-C", "build"].map(str::to_owned).to_vec(),
+            ["meson", "setup", &build].map(str::to_owned).to_vec(),
+            ["meson", "compile", "-C", &build].map(str::to_owned).to_vec(),
         ],
     })
 }

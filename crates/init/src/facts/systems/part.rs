@@ -26,24 +26,42 @@ const BESIDE: [&str; 18] = [
     "tools",
 ];
 
+/// Names of directories of a suite.
+const SUITES: [&str; 2] = ["tests", "test"];
+
 /// The only directory that has a build system, if the top has none; or all of them.
 pub(in crate::facts) fn find(tree: &Tree) -> Result<Option<String>, Vec<String>> {
     let mut tops: Vec<String> = Vec::new();
     for file in nested(tree) {
         let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
-        let is_beside = directory.split('/').any(|part| BESIDE.contains(&part.to_ascii_lowercase().as_str()));
         let is_below = tops.iter().any(|top| directory == top || directory.starts_with(&format!("{top}/")));
-        if !is_beside && !is_below && !directory.is_empty() {
+        if !is_beside(directory) && !is_below && !directory.is_empty() {
             tops.push(directory.to_owned());
         }
     }
     match tops.len() {
-        0 | 1 => Ok(tops.pop()),
+        0 => Ok(suite_alone(tree)),
+        1 => Ok(tops.pop()),
         _ => {
             tops.sort();
             Err(tops)
         }
     }
+}
+
+/// The directory of the tests of a project that needs no build system, such as one of headers only.
+fn suite_alone(tree: &Tree) -> Option<String> {
+    let found = SUITES.into_iter().find(|directory| {
+        ["Makefile", "makefile", "GNUmakefile", "CMakeLists.txt", "meson.build"]
+            .iter()
+            .any(|file| tree.has(&format!("{directory}/{file}")))
+    });
+    found.map(str::to_owned)
+}
+
+/// True if a directory holds something about the project, which has its version elsewhere.
+pub(in crate::facts) fn is_beside(directory: &str) -> bool {
+    directory.split('/').any(|part| BESIDE.contains(&part.to_ascii_lowercase().as_str()))
 }
 
 /// The jobs that were found in a directory, as jobs of the whole.
@@ -132,11 +150,29 @@ mod tests {
         assert!(several.groups.is_empty());
         let remark = "no build system was found at the top, but several below it: one, two; try `init` in one of them";
         assert!(several.remarks.iter().any(|text| text == remark), "{:?}", several.remarks);
-        for beside in
-            ["docs/Makefile", "src/tests/CMakeLists.txt", "vendor/zlib/CMakeLists.txt", "contrib/x/meson.build"]
-        {
+        for beside in [
+            "docs/Makefile",
+            "src/tests/CMakeLists.txt",
+            "examples/CMakeLists.txt",
+            "vendor/zlib/CMakeLists.txt",
+            "contrib/x/meson.build",
+        ] {
             let found = facts(&[(beside, CMAKE), ("README", "")]);
             assert!(found.groups.is_empty() && found.remarks.is_empty(), "{beside}: {:?}", found.remarks);
         }
+    }
+
+    #[test]
+    fn the_suite_of_a_library_of_headers_is_found() {
+        let makefile = "all: one run_tests\none: one.c\n\t$(CC) -I../src -o one one.c\nrun_tests: one\n\t./do_tests\n";
+        let found = facts(&[
+            ("lamp.h", "#define LAMP_VERSION \"1.2\"\n"),
+            ("tests/Makefile", makefile),
+            ("tests/one.c", ""),
+            ("doc/Makefile", "all:\n"),
+        ]);
+        let jobs = crate::jobs::text(&found, &[]).unwrap();
+        assert!(jobs.contains("run: [make, run_tests]\n    directory: tests\n"), "{jobs}");
+        assert!(jobs.contains("# saw tests/Makefile:4 `run_tests: one`"), "{jobs}");
     }
 }

@@ -5,6 +5,9 @@ use super::super::jobs::JobDraft;
 use super::{Group, System};
 use crate::tree::Tree;
 
+/// Names of directories of tests.
+const DIRECTORIES: [&str; 3] = ["tests", "test", "testing"];
+
 /// The directory that a package is installed in for its tests.
 const INSTALLED: &str = "target/python";
 
@@ -15,11 +18,9 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
         let name = path.rsplit('/').next().unwrap_or(path);
         (name.starts_with("test_") || name.ends_with("_test.py")) && name.ends_with(".py")
     };
-    let first = tree.with_extension(&[".py"]).find(is_test)?;
-    let directory = ["tests", "test", "testing"].into_iter().find(|directory| {
-        tree.with_extension(&[".py"]).filter(is_test).any(|path| path.starts_with(&format!("{directory}/")))
-    });
-    let at = directory.unwrap_or_else(|| first.split_once('/').map_or(first, |(top, _)| top)).to_owned();
+    let all: Vec<&str> = tree.with_extension(&[".py"]).filter(is_test).collect();
+    let (at, first) = suite(&all)?;
+    let is_named = at.rsplit('/').next().is_some_and(|name| DIRECTORIES.contains(&name));
     let extension = extension(tree);
     let mut jobs = Vec::new();
     let mut needs: Vec<String> = Vec::new();
@@ -29,21 +30,28 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
         "."
     };
     let dependencies = dependencies(tree);
-    let is_installed = alone && (extension.is_some() || dependencies.is_some());
+    let wanted = wanted(tree);
+    let is_installed = extension.is_some() || alone && (dependencies.is_some() || wanted.is_some());
     // Tests inside of a package would find the package in the sources, which has no extension: those of the installed copy run.
-    let package = first.rsplit_once('/').map(|(directory, _)| format!("{directory}/__init__.py"));
-    let is_inside = directory.is_none() && source == "." && package.is_some_and(|file| tree.has(&file));
+    let package = if is_named { at.rsplit_once('/').map(|(package, _)| package) } else { Some(at.as_str()) };
+    let is_inside = source == "." && package.is_some_and(|package| tree.has(&format!("{package}/__init__.py")));
     let at = if is_installed && is_inside { format!("{INSTALLED}/{at}") } else { at };
     if is_installed {
-        let run = ["python3", "-m", "pip", "install", "--quiet", "--upgrade", "--target", INSTALLED, "."];
-        let mut job = JobDraft::command("build", run).within("1h");
+        let run = ["python3", "-m", "pip", "install", "--quiet", "--upgrade", "--target", INSTALLED];
+        let words = run.map(str::to_owned).into_iter();
+        let words = words.chain(wanted.iter().flat_map(|(words, _)| words.clone()));
+        let own = wanted.as_ref().and_then(|(words, _)| words.iter().find(|word| word.starts_with(".[")));
+        // Beside another build system, `build` is that one's.
+        let name = if alone { "build" } else { "extension" };
+        let mut job = JobDraft::command(name, words.chain(own.is_none().then(|| ".".to_owned()))).within("1h");
         job.comments.extend(extension.iter().map(|saw| format!("saw {saw}: an extension in C")));
         job.comments.extend(dependencies.iter().map(|saw| format!("saw {saw}: packages that it needs")));
+        job.comments.extend(wanted.iter().map(|(_, saw)| format!("saw {saw}: what its tests need")));
         job.comments.push(
             "pip builds with the versions that the project names, and installs in that directory only".to_owned(),
         );
         jobs.push(job);
-        needs.push("build".to_owned());
+        needs.push(name.to_owned());
     }
     if !alone {
         // The other build system makes what the tests start.
@@ -56,7 +64,7 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
     suite.comments.push(format!("saw {}: pytest lists the tests, and each is a job", Saw::file(first)));
     suite = suite.with_env("PYTHONPATH", if is_installed { INSTALLED } else { source });
     suite.comments.push("PYTHONPATH lets the tests find the package where it is".to_owned());
-    if alone && extension.is_some() {
+    if extension.is_some() {
         let why = "an interpreter under memcheck takes half a minute a test, so they run without it; to check the extension, declare one \
                    job with `tool: memcheck` and `env: {PYTHONMALLOC: malloc}`";
         suite.comments.push(why.to_owned());
@@ -83,6 +91,82 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
     })
 }
 
+/// The directory with most of the tests, and the first test there.
+fn suite<'t>(tests: &[&'t str]) -> Option<(String, &'t str)> {
+    let at = |path: &'t str| {
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let parts: Vec<&str> = directory.split('/').collect();
+        match parts.iter().position(|part| DIRECTORIES.contains(part)) {
+            Some(last) => parts[..=last].join("/"),
+            // Elsewhere, the package of the tests.
+            None => path.split_once('/').map_or(path, |(top, _)| top).to_owned(),
+        }
+    };
+    let mut found: Vec<(String, &str, usize)> = Vec::new();
+    for &path in tests {
+        let at = at(path);
+        match found.iter_mut().find(|(known, ..)| *known == at) {
+            Some((.., count)) => *count += 1,
+            None => found.push((at, path, 1)),
+        }
+    }
+    let is_named = |at: &str| at.rsplit('/').next().is_some_and(|name| DIRECTORIES.contains(&name));
+    let best = found.into_iter().min_by_key(|(at, _, count)| (!is_named(at), std::cmp::Reverse(*count)));
+    best.map(|(at, first, _)| (at, first))
+}
+
+/// What pip has to install for the tests, as its arguments, and where that was seen.
+fn wanted(tree: &Tree) -> Option<(Vec<String>, Saw)> {
+    // Of those for developers, much is not for the tests.
+    const NAMES: [&str; 5] = ["test", "tests", "testing", "unittest", "pytest"];
+    let path = "pyproject.toml";
+    let text = tree.text(path).unwrap_or_default();
+    let manifest: toml::Table = text.parse().unwrap_or_default();
+    let line = |name: &str| {
+        let at = text
+            .lines()
+            .position(|line| line.split_once('=').is_some_and(|(key, _)| key.trim().trim_matches('"') == name));
+        Saw::line(path, at.map_or(1, |at| at + 1), &format!("{name} = […]"))
+    };
+    let extras = manifest.get("project").and_then(|project| project.get("optional-dependencies"));
+    let extra =
+        extras.and_then(toml::Value::as_table).and_then(|extras| NAMES.iter().find(|name| extras.contains_key(**name)));
+    if let Some(name) = extra {
+        return Some((vec![format!(".[{name}]")], line(name)));
+    }
+    let groups = manifest.get("dependency-groups").and_then(toml::Value::as_table);
+    if let Some((name, groups)) =
+        groups.and_then(|groups| Some((NAMES.iter().find(|name| groups.contains_key(**name))?, groups)))
+    {
+        let mut words = Vec::new();
+        group(groups, name, 0, &mut words);
+        return Some((words, line(name))).filter(|(words, _)| !words.is_empty());
+    }
+    let files = [
+        "requirements-test.txt",
+        "requirements-tests.txt",
+        "test-requirements.txt",
+        "test_requirements.txt",
+        "requirements/test.txt",
+        "requirements/tests.txt",
+        "tests/requirements.txt",
+        "test/requirements.txt",
+    ];
+    let file = tree.first(&files)?;
+    Some((vec!["-r".to_owned(), file.to_owned()], Saw::file(file)))
+}
+
+/// The packages of a dependency group and of those that it includes (PEP 735).
+fn group(groups: &toml::Table, name: &str, depth: usize, words: &mut Vec<String>) {
+    for entry in groups.get(name).and_then(toml::Value::as_array).into_iter().flatten().filter(|_| depth < 5) {
+        match (entry.as_str(), entry.get("include-group").and_then(toml::Value::as_str)) {
+            (Some(word), _) if !words.iter().any(|known| known == word) => words.push(word.to_owned()),
+            (None, Some(other)) => group(groups, other, depth + 1, words),
+            _ => {}
+        }
+    }
+}
+
 /// Where an extension in C or C++ is declared.
 fn extension(tree: &Tree) -> Option<Saw> {
     for path in ["setup.py", "pyproject.toml"] {
@@ -105,4 +189,55 @@ fn dependencies(tree: &Tree) -> Option<Saw> {
     let declared = manifest.get("project")?.get("dependencies")?.as_array()?;
     let line = text.lines().position(|line| line.trim_start().starts_with("dependencies")).map_or(1, |at| at + 1);
     (!declared.is_empty()).then(|| Saw::line(path, line, "dependencies = […]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jobs(texts: &[(&str, &str)], alone: bool) -> Vec<JobDraft> {
+        find(&Tree::from_texts(texts.iter().copied()), alone, &[]).unwrap().jobs
+    }
+
+    #[test]
+    fn the_suite_is_the_directory_with_most_tests_wherever_it_is() {
+        for (paths, expected) in [
+            (&["bench/test_a.py", "tests/test_b.py"][..], "tests"),
+            (&["python/tests/a_test.py", "tests/x.py"], "python/tests"),
+            (&["testing/test_a.py", "testing/test_b.py", "src/c/test_c.py"], "testing"),
+            (&["lamp/tests/test_a.py", "lamp/tests/x/test_b.py"], "lamp/tests"),
+            (&["test_a.py"], "test_a.py"),
+        ] {
+            let texts: Vec<(&str, &str)> = paths.iter().map(|path| (*path, "")).chain([("setup.py", "")]).collect();
+            let suite = jobs(&texts, true).pop().unwrap().suite.unwrap();
+            assert_eq!(suite.at, expected, "{paths:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_tests_need_is_installed_with_the_project() {
+        let installed = |pyproject: &str, more: &[(&str, &str)]| {
+            let texts: Vec<(&str, &str)> = [("pyproject.toml", pyproject), ("tests/test_a.py", "")]
+                .into_iter()
+                .chain(more.iter().copied())
+                .collect();
+            let jobs = jobs(&texts, true);
+            jobs.first().map(|job| job.run.iter().skip(8).cloned().collect::<Vec<_>>().join(" ")).unwrap_or_default()
+        };
+        let extra = "[project]\nname = \"p\"\n[project.optional-dependencies]\ntests = [\"hypothesis\"]\n";
+        assert_eq!(installed(extra, &[]), ".[tests]");
+        let group =
+            "[dependency-groups]\nbase = [\"hypothesis\"]\ntests = [{ include-group = \"base\" }, \"pympler\"]\n";
+        assert_eq!(installed(group, &[]), "hypothesis pympler .");
+        assert_eq!(installed("", &[("requirements/tests.txt", "")]), "-r requirements/tests.txt .");
+        assert_eq!(installed("[dependency-groups]\ndev = [\"ruff\"]\n", &[]), "");
+    }
+
+    #[test]
+    fn an_extension_is_built_beside_another_build_system_too() {
+        let texts = [("setup.py", "Extension(\"_lamp\")\n"), ("python/tests/a_test.py", ""), ("python/lamp.py", "")];
+        let all = jobs(&texts, false);
+        assert_eq!(all[0].run[..4], ["python3", "-m", "pip", "install"]);
+        assert_eq!(all[1].env, [("PYTHONPATH".to_owned(), INSTALLED.to_owned())]);
+    }
 }

@@ -1,7 +1,7 @@
 //! The files that hold the version.
 
-use super::super::Saw;
 use super::super::calls::calls;
+use super::super::{GitFacts, Saw};
 use crate::tree::Tree;
 use drydock_config::release::Version;
 
@@ -20,8 +20,8 @@ pub struct VersionPlace {
     pub why: String,
 }
 
-/// All places, that of the build system first. `latest` is the newest released version.
-pub(super) fn find(tree: &Tree, latest: Option<&str>) -> Vec<VersionPlace> {
+/// All places, that of the build system first.
+pub(super) fn find(tree: &Tree, git: &GitFacts) -> Vec<VersionPlace> {
     let mut places = Vec::new();
     let configure = tree.first(&["configure.ac", "configure.in"]).unwrap_or("configure.ac");
     let literal = [(configure, "AC_INIT"), ("meson.build", "project"), ("CMakeLists.txt", "project")];
@@ -83,16 +83,66 @@ pub(super) fn find(tree: &Tree, latest: Option<&str>) -> Vec<VersionPlace> {
         let assigned = text.lines().enumerate().find_map(|(number, line)| Some((number + 1, assigned(line)?)));
         places.extend(assigned.and_then(|(number, version)| on_line(path, &text, number, version)));
     }
-    for place in &mut places {
-        place.why.push_str(&match latest {
-            Some(latest) if latest == place.version => ", as the newest tag has it".to_owned(),
-            Some(latest) => format!(", while the newest tag has {latest}"),
-            None => String::new(),
+    places.extend(of_node(tree));
+    let of_modules = modules(tree).into_iter().filter_map(|(path, text)| {
+        let (number, version) =
+            text.lines().enumerate().find_map(|(number, line)| Some((number + 1, assigned(line)?)))?;
+        on_line(&path, &text, number, version)
+    });
+    // A package of Python may have parts with versions of their own.
+    let is_released = |place: &VersionPlace| super::is_tagged(git, &place.version);
+    let alone = places.is_empty();
+    places.extend(of_modules.filter(|place| alone || is_released(place)).take(1));
+    places
+}
+
+/// Says of each place whether it has the newest released version, and leaves out what only stands for a version, such as 0.
+pub(super) fn compare(places: &mut Vec<VersionPlace>, latest: Option<&str>) {
+    let Some(latest) = latest else { return };
+    places.retain(|place| place.version.contains('.') || !latest.contains('.'));
+    for place in places.iter_mut() {
+        place.why.push_str(&if latest == place.version {
+            ", as the newest tag has it".to_owned()
+        } else {
+            format!(", while the newest tag has {latest}")
         });
     }
     // The first version file names the version of a trial, so one that agrees with the tags comes first.
-    places.sort_by_key(|place| latest.is_some_and(|latest| !same_form(latest, &place.version)));
-    places
+    places.sort_by_key(|place| !same_form(latest, &place.version));
+}
+
+/// The version of `package.json`.
+fn of_node(tree: &Tree) -> Option<VersionPlace> {
+    let path = "package.json";
+    let text = tree.text(path)?;
+    // In a file as npm writes it, the members of the outermost object have two blanks or a tab before them.
+    let (number, version) = text.lines().enumerate().find_map(|(number, line)| {
+        let rest = line.strip_prefix("  ").or_else(|| line.strip_prefix('\t'))?;
+        let value = rest.strip_prefix("\"version\"")?.trim_start().strip_prefix(':')?.trim();
+        Some((number + 1, value.trim_end_matches(',').trim_matches('"').to_owned()))
+    })?;
+    // npm wants a version of every package, so those that are not published have one of zeros.
+    let is_real = is_version(&version) && version.bytes().any(|byte| byte.is_ascii_digit() && byte != b'0');
+    is_real.then(|| VersionPlace {
+        path: path.to_owned(),
+        line: None,
+        key: Some("version"),
+        why: format!("saw {}", Saw::line(path, number, &format!("\"version\": \"{version}\""))),
+        version,
+    })
+}
+
+/// Files of packages of Python that may assign the version, those nearest to the top first.
+fn modules(tree: &Tree) -> Vec<(String, String)> {
+    if tree.first(&["pyproject.toml", "setup.py", "setup.cfg"]).is_none() {
+        return Vec::new();
+    }
+    let names = ["__init__.py", "_version.py", "version.py", "__about__.py", "__version__.py"];
+    let of_tests = |path: &str| path.split('/').any(|part| ["test", "tests", "docs", "examples"].contains(&part));
+    let mut paths: Vec<&str> = names.iter().flat_map(|name| tree.named(name)).collect();
+    paths.retain(|path| path.matches('/').count() <= 2 && !of_tests(path));
+    paths.sort_by_key(|path| path.matches('/').count());
+    paths.into_iter().take(20).filter_map(|path| Some((path.to_owned(), tree.text(path)?))).collect()
 }
 
 /// True if two versions have the same separators, so that one may be a later form of the other.
@@ -112,7 +162,7 @@ fn assigned(line: &str) -> Option<&str> {
 }
 
 /// A version on the line, or one of the few after it on which the call goes on, if that line can be told from all others.
-fn on_line(path: &str, text: &str, from: usize, version: &str) -> Option<VersionPlace> {
+pub(super) fn on_line(path: &str, text: &str, from: usize, version: &str) -> Option<VersionPlace> {
     if !is_version(version) {
         return None;
     }
@@ -133,7 +183,7 @@ fn on_line(path: &str, text: &str, from: usize, version: &str) -> Option<Version
 }
 
 /// A version as people write it: it parses, and is more than one word.
-fn is_version(text: &str) -> bool {
+pub(super) fn is_version(text: &str) -> bool {
     text.parse::<Version>().is_ok()
         && text.len() < 40
         && (text.contains('.') || text.bytes().all(|byte| byte.is_ascii_digit()))

@@ -1,0 +1,138 @@
+//! Versions in the code of a project in C: `#define LAMP_VERSION "1.2"`, or its numbers on lines of their own.
+
+use super::GitFacts;
+use super::places::{VersionPlace, is_version, on_line};
+use crate::tree::Tree;
+
+/// More files are not searched.
+const MOST_FILES: usize = 400;
+/// Files in deeper directories are not searched.
+const DEEPEST: usize = 3;
+
+/// The place with the version in one line. `known` are the last released version and those of other files; without other files,
+/// it may have another one.
+pub(super) fn place(tree: &Tree, name: &str, git: &GitFacts, known: &[&str], alone: bool) -> Option<VersionPlace> {
+    // On branches that are never released, some have a number that is beyond all others.
+    let major = |version: &str| version.split('.').next().and_then(|number| number.parse::<u64>().ok());
+    let highest = git.tags.iter().filter_map(|tag| major(&super::tags::split(tag)?.version)).max();
+    let is_plausible = |version: &str| highest.is_none_or(|highest| major(version) <= Some(highest + 1));
+    for (path, text) in sources(tree) {
+        for (number, line) in text.lines().enumerate() {
+            let Some((macro_name, value)) = defined(line) else { continue };
+            let Some(before) = of_version(macro_name) else { continue };
+            let version = value.trim_matches('"');
+            let is_text = value.len() > 2 && value.starts_with('"') && is_version(version) && version.contains('.');
+            let is_known = known.contains(&version);
+            let is_own = is_of_project(before, name) && (alone && is_plausible(version) || is_known);
+            if is_text && (is_own || before.is_empty() && is_known) {
+                if let Some(place) = on_line(&path, &text, number + 1, version) {
+                    return Some(place);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// The version whose numbers are on lines of their own: `#define LAMP_VERSION_MAJOR 1`. A version file cannot be made of these.
+pub(super) fn numbers(tree: &Tree, name: &str) -> Option<String> {
+    for (_, text) in sources(tree) {
+        let all: Vec<(&str, &str)> = text.lines().filter_map(defined).collect();
+        let number = |wanted: &str| {
+            let found = all.iter().find(|(macro_name, _)| *macro_name == wanted)?;
+            found.1.parse::<u32>().ok()
+        };
+        for (major, _) in all.iter().filter(|(macro_name, _)| macro_name.contains("MAJOR")) {
+            let before = major.split("_VER").next().unwrap_or(major).trim_end_matches("_MAJOR");
+            if !is_of_project(before, name) {
+                continue;
+            }
+            let Some(first) = number(major) else { continue };
+            let Some(second) = number(&major.replace("MAJOR", "MINOR")) else { continue };
+            let third = ["PATCH", "MICRO", "RELEASE", "REVISION", "PATCHLEVEL", "BUILD"].iter();
+            let third = third.filter_map(|word| number(&major.replace("MAJOR", word))).next();
+            return Some(match third {
+                Some(third) => format!("{first}.{second}.{third}"),
+                None => format!("{first}.{second}"),
+            });
+        }
+    }
+    None
+}
+
+/// Headers and sources near the top, with their texts.
+fn sources(tree: &Tree) -> impl Iterator<Item = (String, String)> {
+    let mut paths: Vec<&str> = tree.with_extension(&[".h", ".h.in", ".hpp", ".c"]).collect();
+    let beside = |path: &str| {
+        path.split('/').any(|part| ["test", "tests", "examples", "fuzz", "contrib", "windows", "win32"].contains(&part))
+    };
+    paths.retain(|path| path.matches('/').count() < DEEPEST && !beside(path));
+    // Headers come first, and those with a word for it in their names before others.
+    paths.sort_by_key(|path| (path.ends_with(".c"), !path.contains("version"), path.matches('/').count()));
+    paths.into_iter().take(MOST_FILES).filter_map(|path| Some((path.to_owned(), tree.text(path)?)))
+}
+
+/// The name and the value of a macro without arguments.
+fn defined(line: &str) -> Option<(&str, &str)> {
+    let rest = line.trim_start().strip_prefix('#')?.trim_start().strip_prefix("define")?;
+    let mut words = rest.split_whitespace();
+    let (name, value) = (words.next()?, words.next()?);
+    (rest.starts_with([' ', '\t']) && !name.contains('(')).then_some((name, value))
+}
+
+/// What stands before the word for a version in the name of a macro: `LAMP` of `LAMP_VERSION_STRING`.
+fn of_version(name: &str) -> Option<&str> {
+    let name = ["_STRING", "_STR", "_TEXT"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+    let before = name.strip_suffix("VERSION")?;
+    (before.is_empty() || before.ends_with('_')).then(|| before.trim_end_matches('_'))
+}
+
+/// True if a part of a name of a macro is the name of the project, with or without `lib`.
+fn is_of_project(before: &str, name: &str) -> bool {
+    let plain = |text: &str| -> String {
+        let text: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
+        let text = text.to_ascii_lowercase();
+        text.strip_prefix("lib").map(str::to_owned).unwrap_or(text)
+    };
+    !before.is_empty() && plain(before) == plain(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_headers_are_found_in_one_line_or_in_numbers() {
+        let git = GitFacts { tags: vec!["v5.3".into()], ..GitFacts::default() };
+        let found = |text: &str, alone: bool| {
+            let tree = Tree::from_texts([("src/lamp.h", text)]);
+            place(&tree, "liblamp", &git, &["5.3"], alone).and_then(|place| place.line)
+        };
+        assert_eq!(found("#define LAMP_VERSION \"5.3\"\n", false).unwrap(), "#define LAMP_VERSION \"{version}\"");
+        assert_eq!(
+            found("# define VERSION  \"5.3\" /* ours */\n", false).unwrap(),
+            "# define VERSION  \"{version}\" /* ours */"
+        );
+        assert!(found("#define LAMP_VERSION \"5.4-dev\"\n", true).is_some());
+        assert!(found("#define LAMP_VERSION \"5.4-dev\"\n", false).is_none(), "another file has the version");
+        for other in [
+            "VERSION \"1.1\"",
+            "LAMP_VERSION \"255.255.255\"",
+            "HTTP_VERSION \"5.3\"",
+            "LAMP_VERSION 0x503",
+            "LAMP_VERSION(x) \"5.3\"",
+            "LAMP_CONVERSION \"5.3\"",
+        ] {
+            assert!(found(&format!("#define {other}\n"), true).is_none(), "{other}");
+        }
+        let numbers = |text: &str| numbers(&Tree::from_texts([("include/version.h", text)]), "lamp");
+        let of = |one: &str, two: &str, three: &str| format!("#define {one} 1\n#define {two} 13\n#define {three} 0\n");
+        assert_eq!(numbers(&of("LAMP_VER_MAJOR", "LAMP_VER_MINOR", "LAMP_VER_PATCH")).as_deref(), Some("1.13.0"));
+        assert_eq!(
+            numbers(&of("LAMP_MAJOR_VERSION", "LAMP_MINOR_VERSION", "LAMP_MICRO_VERSION")).as_deref(),
+            Some("1.13.0")
+        );
+        assert_eq!(numbers(&of("LAMP_VERSION_MAJOR", "LAMP_VERSION_MINOR", "X")).as_deref(), Some("1.13"));
+        assert_eq!(numbers(&of("ABI_VERSION_MAJOR", "ABI_VERSION_MINOR", "X")), None);
+    }
+}
