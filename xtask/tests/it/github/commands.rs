@@ -140,6 +140,8 @@ fn failed_jobs_of_a_run_are_run_again_and_followed() {
     assert!(comment.code() == 2 && comment.stderr.contains("no job `shard (3/2)`"), "{}", comment.transcript());
     let other = rerun(&["--github", "", "--comment", "hello; rm -rf /"]);
     assert!(other.code() == 2 && other.stderr.contains("write `/rerun RUN`"), "{}", other.transcript());
+    let nothing = rerun(&["--github"]);
+    assert!(nothing.code() == 2 && nothing.stderr.contains("needs a run"), "{}", nothing.transcript());
     let posts: Vec<String> = server.lines().into_iter().filter(|line| line.starts_with("POST")).collect();
     assert_eq!(posts, ["POST /repos/o/r/actions/runs/7/rerun-failed-jobs"]);
     assert_secret(&project, &again);
