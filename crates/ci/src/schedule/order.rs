@@ -8,6 +8,8 @@ use crate::capacity::Limits;
 pub const THOROUGH: usize = 150_000;
 /// The same for questions that are asked several times.
 pub const QUICK: usize = 10_000;
+/// A search before a run that could try fewer orders than this finds nothing that is worth its time, so it is left out.
+const FEWEST_STEPS: usize = 32;
 /// The search stops at orders that exceed the lower bound by at most one part in this many.
 const GOOD_ENOUGH: u64 = 500;
 
@@ -20,8 +22,9 @@ pub fn order(workload: &Workload, limits: Limits, seed: u64, starts: usize) -> V
     let all: Vec<usize> = (0..workload.tasks.len()).collect();
     let bound = bound::lower(workload, limits).makespan;
     let orders: Vec<Vec<usize>> = keys(workload, limits).iter().map(|keys| by_descending(&all, keys)).collect();
-    let first = orders.len() * all.len();
-    Search { workload, limits, running: &[], bound }.best(orders, seed, starts.saturating_sub(first))
+    let left = starts.saturating_sub(orders.len() * all.len());
+    let left = if left / all.len().max(1) < FEWEST_STEPS { 0 } else { left };
+    Search { workload, limits, running: &[], bound }.best(orders, seed, left)
 }
 
 /// The duration of the simulated run in the more promising of two list orders, in milliseconds.

@@ -129,6 +129,20 @@ fn long_chains_and_large_shares_come_first() {
     assert!(first_two.contains(&2) && first_two.contains(&1), "{first_two:?}");
 }
 
+#[test]
+fn a_search_that_could_try_few_orders_is_left_out() {
+    let limits = Limits { slots: 3, memory: 100 };
+    let tasks = (0..40).map(|job| Task::known(100 + job * 37 % 91, 10 + job * 53 % 71)).collect();
+    let workload = Workload::independent(tasks);
+    let of = |starts: usize| order(&workload, limits, SEED, starts);
+    let lists = of(0);
+    // Three list orders, and then 31 orders of 40 jobs.
+    assert_eq!(of((3 + 31) * 40), lists);
+    let searched = of(THOROUGH);
+    let [before, after] = [lists, searched].map(|order| workload.makespan(limits, &order));
+    assert!(after < before, "{after} {before}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -242,8 +256,8 @@ proptest! {
             workload.needs = vec![vec![], vec![0]];
             workload.group = (0..tasks.len()).map(|job| job % 2).collect();
         }
-        let once = order(&workload, limits, seed, 500);
-        prop_assert_eq!(&once, &order(&workload, limits, seed, 500));
+        let once = order(&workload, limits, seed, 2000);
+        prop_assert_eq!(&once, &order(&workload, limits, seed, 2000));
         let mut sorted = once.clone();
         sorted.sort_unstable();
         prop_assert_eq!(sorted, (0..tasks.len()).collect::<Vec<_>>());
