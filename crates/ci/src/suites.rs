@@ -12,6 +12,7 @@ use drydock_config::template::Values;
 mod automake;
 mod cargo;
 mod ctest;
+mod make;
 mod meson;
 mod nextest;
 mod pytest;
@@ -19,6 +20,9 @@ mod tap;
 
 /// The most that a command that lists tests may print.
 const MOST_LISTED: ByteSize = ByteSize::mib(64);
+
+/// The directory of a virtual environment, by the convention of uv, Poetry and venv.
+const VENV: &str = ".venv";
 
 /// The reason why the tests of a suite cannot be listed.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +93,7 @@ pub fn list(job: &Job, source: &TestSource, project: &Path) -> Result<Vec<Listed
         SuiteKind::Pytest => pytest::list(&context),
         SuiteKind::CargoTest => cargo::list(&context),
         SuiteKind::Tap => tap::list(&context),
+        SuiteKind::Make => make::list(&context),
     }?;
     if tests.is_empty() {
         return Err(ListError::Empty(format!("`{}: {}`", source.kind.word(), source.at)));
@@ -110,11 +115,35 @@ impl Context<'_> {
 
     /// The output of a command, with the job's environment and these variables.
     fn read(&self, argv: &[String], directory: &Path, more: &[(&str, String)]) -> Result<String, ListError> {
+        self.read_within(argv, directory, more, self.bounds.output)
+    }
+
+    /// The same with another limit on the output.
+    fn read_within(
+        &self,
+        argv: &[String],
+        directory: &Path,
+        more: &[(&str, String)],
+        most: ByteSize,
+    ) -> Result<String, ListError> {
         let mut set = self.env.clone();
         set.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let environment = exec::environment(self.pass_env, &set);
-        let command = Contained { bounds: self.bounds, ..Contained::new(argv, directory, environment) };
+        let bounds = Bounds { output: most, ..self.bounds };
+        let command = Contained { bounds, ..Contained::new(argv, directory, environment) };
         Ok(String::from_utf8_lossy(&command.read()?).into_owned())
+    }
+
+    /// What activating the virtual environment of the directory changes, so that what the tests start uses it, too; nothing if it has
+    /// none with this program, or if the job sets `PATH` itself.
+    fn activated(&self, program: &str) -> Vec<(&'static str, String)> {
+        let venv = self.directory.join(VENV);
+        if !venv.join("bin").join(program).is_file() || self.env.contains_key("PATH") {
+            return Vec::new();
+        }
+        let path = [Some(venv.join("bin").display().to_string()), self.variable("PATH")];
+        let path: Vec<String> = path.into_iter().flatten().collect();
+        vec![("PATH", path.join(":")), ("VIRTUAL_ENV", venv.display().to_string())]
     }
 
     /// The value of a variable in the environment that a test without properties would have.

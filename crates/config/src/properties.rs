@@ -41,6 +41,9 @@ declaration! {
         expect: Option<Spanned<ExpectedEnd>>,
         /// The reason why it does not run: it is reported as skipped. Default: it runs.
         disabled: Option<Spanned<String>>,
+        /// The reason why it runs without the tool of the job, such as that it starts no program: it is counted as such. Default: it
+        /// runs under the tool.
+        without_tool: Option<Spanned<String>>,
     }
 }
 
@@ -82,6 +85,8 @@ pub struct ItemProperties {
     pub expect: Option<Expected>,
     /// See the declaration.
     pub disabled: Option<String>,
+    /// See the declaration.
+    pub without_tool: Option<String>,
     /// The place of the declaration.
     pub place: Option<Place>,
 }
@@ -132,12 +137,12 @@ impl Properties {
 }
 
 fn resolve(key: Spanned<Selector>, item: ItemDeclaration, problems: &mut Problems) -> Option<ItemProperties> {
-    let ItemDeclaration { locks, serial, user, timeout, memory, env, skip_exit, expect, disabled } = item;
+    let ItemDeclaration { locks, serial, user, timeout, memory, env, skip_exit, expect, disabled, without_tool } = item;
     let empty = |text: &Spanned<String>| text.value.as_ref().is_some_and(|text| text.trim().is_empty());
     for (texts, what) in [
         (locks.iter().collect::<Vec<_>>(), "the name of a lock is empty"),
         (user.iter().collect(), "the name of the user is empty"),
-        (disabled.iter().collect(), "the reason is empty"),
+        (disabled.iter().chain(&without_tool).collect(), "the reason is empty"),
     ] {
         for text in texts.into_iter().filter(|text| empty(text)) {
             problems.push(Problem::new(text.place, what).help("write it, or remove the key"));
@@ -154,6 +159,7 @@ fn resolve(key: Spanned<Selector>, item: ItemDeclaration, problems: &mut Problem
         skip_exit: skip_exit.into_iter().filter_map(|code| i32::try_from(code.value?.0).ok()).collect(),
         expect: expect.and_then(|expect| expect.value).map(|ExpectedEnd(expected)| expected),
         disabled: disabled.and_then(|why| why.value),
+        without_tool: without_tool.and_then(|why| why.value),
         place: Some(key.place),
     })
 }
@@ -165,7 +171,7 @@ mod tests {
     #[test]
     fn each_property_is_read_and_wrong_ones_are_reported_at_their_place() {
         let text = "tests:\n  net-*: {locks: [port-80], serial: true, user: nobody, timeout: 2m, memory: 1GiB}\n  \
-                    \"a::b\": {env: {A: b}, skip-exit: [125], expect: failure, disabled: hangs}\n";
+                    \"a::b\": {env: {A: b}, skip-exit: [125], expect: failure, disabled: hangs, without-tool: none}\n";
         let properties = Properties::parse(text, Path::new("p")).unwrap();
         let [net, own] = properties.items.as_slice() else { panic!("{properties:?}") };
         assert_eq!(
@@ -180,7 +186,7 @@ mod tests {
             (own.skip_exit.as_slice(), own.expect, own.disabled.as_deref()),
             (&[125][..], Some(Expected::Failure), Some("hangs"))
         );
-        assert_eq!(own.env["A"], "b");
+        assert_eq!((own.env["A"].as_str(), own.without_tool.as_deref()), ("b", Some("none")));
         for (text, expected) in [
             ("tests:\n  a: {lock: [x]}\n", "p:2:7: unknown key `lock`"),
             ("tests:\n  a: {locks: ['']}\n", "p:2:15: the name of a lock is empty"),

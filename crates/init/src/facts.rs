@@ -98,8 +98,35 @@ pub struct Facts {
     pub git: GitFacts,
     /// True if the project has submodules.
     pub submodules: bool,
+    /// Where a recipe of make takes packages from the network.
+    pub fetches: Option<Saw>,
     /// Remarks for the user that concern no declaration.
     pub remarks: Vec<String>,
+}
+
+/// The first recipe of make that calls a program which takes packages from the network, unless the project ships them.
+fn fetches(tree: &Tree) -> Option<Saw> {
+    let calls = [
+        "cargo build",
+        "$(CARGO) build",
+        "${CARGO} build",
+        "go build",
+        "npm ci",
+        "npm install",
+        "pip install",
+        "uv sync",
+    ];
+    if ["vendor", "node_modules"].iter().any(|directory| tree.has_directory(directory)) {
+        return None;
+    }
+    tree.with_extension(&["Makefile", ".mk"]).find_map(|path| {
+        let text = tree.text(path)?;
+        let is_message = |line: &str| line.trim_start().trim_start_matches(['@', '-']).starts_with("echo ");
+        let calls =
+            |line: &str| line.starts_with('\t') && !is_message(line) && calls.iter().any(|call| line.contains(call));
+        let (number, line) = text.lines().enumerate().find(|(_, line)| calls(line))?;
+        Some(Saw::line(path, number + 1, line))
+    })
 }
 
 /// Directories whose images are those in which continuous integration runs.
@@ -157,6 +184,7 @@ impl Facts {
             dockerfiles: dockerfiles.filter(|path| tree.has(path)).map(str::to_owned).collect(),
             debian: debian::find(tree),
             submodules: tree.has(".gitmodules"),
+            fetches: fetches(tree).filter(|_| system == Some(System::Make)),
             groups,
             unused,
             remarks,

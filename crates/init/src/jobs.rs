@@ -87,8 +87,10 @@ const LEAVES: [&str; 33] = [
 /// The programs that run without valgrind: they take most of the time of a suite of scripts, and nothing of the project is in them.
 fn skipped(facts: &Facts) -> Option<Field> {
     let mut jobs = facts.groups.iter().flat_map(|group| &group.jobs).filter(|job| job.memcheck && !job.by_suite);
-    let is_script = |job: &JobDraft| match (&job.suite, job.run.first()) {
-        (Some(suite), _) => suite.key == "automake",
+    let program =
+        |job: &JobDraft| job.run.iter().find(|word| !["uv", "run", "--frozen"].contains(&word.as_str())).cloned();
+    let is_script = |job: &JobDraft| match (&job.suite, program(job)) {
+        (Some(suite), _) => ["automake", "make"].contains(&suite.key),
         (None, Some(first)) => {
             ["make", "bmake", "gmake", "cmake", "sh"].contains(&first.as_str()) || first.ends_with(".sh")
         }

@@ -30,7 +30,10 @@ pub fn text(facts: &Facts, head: &[String]) -> String {
     if !source.is_empty() {
         fields.push(Field::new("source", Value::Map(source)));
     }
-    fields.push(archives(facts).because(scripts));
+    let network = facts.fetches.as_ref().map(|saw| {
+        format!("no offline proof is declared: saw {saw}, which takes packages from the network unless `source.vendor` ships them")
+    });
+    fields.push(archives(facts).because(scripts).because(network));
     fields.extend(offline_proof(facts));
     fields.extend(deb(facts));
     yaml(head, &fields)
@@ -164,7 +167,7 @@ pub fn undeclared_package(facts: &Facts) -> Option<String> {
 fn offline_proof(facts: &Facts) -> Option<Field> {
     let group = facts.groups.iter().find(|group| !group.build_release.is_empty())?;
     // Crates come from the network unless the archive has them.
-    if group.system == System::Cargo {
+    if group.system == System::Cargo || facts.fetches.is_some() {
         return None;
     }
     let mut commands = group.build_release.clone();
@@ -222,6 +225,19 @@ mod tests {
         // A manifest knows better.
         let found = release(&[("meson.build", "project('lamp', 'c', version: '1.2')\n")]);
         assert!(found.contains("\nname: lamp\n") && found.contains("lampd-v{version}.zip"), "{found}");
+    }
+
+    #[test]
+    fn no_offline_proof_is_declared_for_a_build_that_takes_packages_from_the_network() {
+        let git = GitFacts::default();
+        let release = |recipe: &str| {
+            let makefile = format!("all: a\na: a.c\n\t$(CC) -o a a.c\nplugin:\n\t{recipe}\n");
+            text(&Facts::find(&Tree::from_texts([("Makefile", makefile.as_str()), ("a.c", "")]), &git), &[])
+        };
+        let fetches = release("$(CARGO) build --bin plugin").replace("\n#   ", " ");
+        assert!(fetches.contains("# no offline proof is declared: saw Makefile:5"), "{fetches}");
+        assert!(!fetches.contains("offline-proof:"), "{fetches}");
+        assert!(release("cp a b").contains("offline-proof:"));
     }
 
     #[test]

@@ -185,6 +185,11 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
         let install = hint::apt_get(["install"]).args(&missing);
         output::err(format_args!("programs that the jobs call are missing here; first run: {install}"));
     }
+    if facts.groups.iter().flat_map(|group| &group.programs).any(|(program, _)| *program == "uv")
+        && !exec::is_installed("uv")
+    {
+        output::err(format_args!("note: uv is missing here, and Debian has no package of it: pipx install uv"));
+    }
     facts.groups.iter().filter_map(too_old).for_each(|why| output::err(format_args!("note: {why}")));
     let packages = not_installed(&facts.packages);
     if !packages.is_empty() {

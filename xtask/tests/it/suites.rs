@@ -11,6 +11,7 @@ mod adopted;
 mod automake;
 mod collisions;
 mod ctest;
+mod make;
 mod meson;
 mod natures;
 mod parts;

@@ -70,7 +70,8 @@ pub(super) fn not_checked(evidence: &Evidence, code: i32) -> Option<Verdict> {
     let verdict = if begun == 0 {
         failed(format!("the suite ended as expected, but none of its processes ran under {}", suite.tool.name()))
             .advise("check that the suite starts valgrind (most need a variable such as `VALGRIND: \"1\"` in `env`), and that it \
-                     passes VALGRIND_OPTS on")
+                     passes VALGRIND_OPTS on; a single test that starts no program can have `without-tool` in the file of \
+                     `properties` of its suite")
     } else {
         failed(format!(
             "the suite ended as expected, but of {begun} processes under valgrind none was checked to its end"

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Plan, PlannedTest};
+use super::{Native, Plan, PlannedTest};
 use drydock_base::units::JobName;
 use drydock_config::diagnostic::Problem;
 use drydock_config::jobs::{LoadError, Suite};
 use drydock_config::properties::{ItemProperties, Properties};
+use drydock_valgrind::tool::Tool;
 
 impl Plan {
     /// Applies the files with properties of items. `is_late` is true for a list that was made while the run goes on: a wrong
@@ -64,6 +65,13 @@ impl Plan {
             let rules = Arc::make_mut(&mut job.rules);
             rules.skip_exit.extend(&item.skip_exit);
             rules.expected = item.expect.unwrap_or(rules.expected);
+            if let Some(because) = item.without_tool.clone().filter(|_| job.tool.kind.is_valgrind()) {
+                let tool = job.tool_mut();
+                tool.by_suite = false;
+                let without = std::mem::replace(&mut tool.kind, Tool::None);
+                let test = job.test.get_or_insert_with(|| Box::new(PlannedTest::default()));
+                test.native = Some(Native { without, because });
+            }
             if item.disabled.is_some() {
                 let test = job.test.get_or_insert_with(|| Box::new(PlannedTest::default()));
                 test.disabled.clone_from(&item.disabled);

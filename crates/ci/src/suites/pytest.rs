@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Context, ListError, malformed, words};
+use super::{Context, ListError, VENV, malformed, words};
 use drydock_base::exec;
 use drydock_config::jobs::{ListedTest, Protocol, TestRules};
 
@@ -57,17 +57,19 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
     let file = scratch.path().join("list.json");
     let plugin = scratch.path().join(format!("{MODULE}.py"));
     std::fs::write(&plugin, PLUGIN).map_err(|error| ListError::File { path: plugin, error })?;
-    let program = program(context);
+    let activated = context.activated("pytest");
+    let program = if activated.is_empty() { program(context) } else { format!("{VENV}/bin/pytest") };
     let mut argv = words(&[&program, "--collect-only", "-q", "-p", MODULE]);
     argv.extend(context.source.args.iter().cloned());
     argv.push(at.display().to_string());
     let modules = [Some(scratch.path().display().to_string()), context.variable("PYTHONPATH")];
     let modules: Vec<String> = modules.into_iter().flatten().collect();
-    let more = [
+    let mut more = vec![
         ("PYTHONPATH", modules.join(":")),
         ("DRYDOCK_PYTEST_LIST", file.display().to_string()),
         ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
     ];
+    more.extend(activated.iter().map(|(name, value)| (*name, value.clone())));
     match context.read(&argv, &context.directory, &more) {
         // Nothing was collected.
         Err(ListError::Command(error)) if error.exit_code() == Some(5) => return Ok(Vec::new()),
@@ -75,7 +77,7 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
     };
     let bytes = std::fs::read(&file).map_err(|error| ListError::File { path: file, error })?;
     let items: Vec<Item> = serde_json::from_slice(&bytes).map_err(|error| malformed(&argv, error))?;
-    Ok(items.into_iter().map(|item| one(context, &program, item)).collect())
+    Ok(items.into_iter().map(|item| one(context, &program, &activated, item)).collect())
 }
 
 /// pytest by the name that it has here.
@@ -85,7 +87,7 @@ fn program(context: &Context<'_>) -> String {
     ["pytest", "pytest-3", "py.test"].into_iter().find(found).unwrap_or("pytest").to_owned()
 }
 
-fn one(context: &Context<'_>, program: &str, item: Item) -> ListedTest {
+fn one(context: &Context<'_>, program: &str, activated: &[(&'static str, String)], item: Item) -> ListedTest {
     let mut argv = words(&[program]);
     argv.extend(context.source.args.iter().cloned());
     argv.push(item.id.clone());
@@ -93,6 +95,7 @@ fn one(context: &Context<'_>, program: &str, item: Item) -> ListedTest {
         name: item.id,
         argv,
         directory: context.directory.display().to_string(),
+        env: activated.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
         timeout: item.timeout.filter(|seconds| *seconds > 0.0).and_then(|s| Duration::try_from_secs_f64(s).ok()),
         labels: item.labels.into_iter().filter(|label| !BUILT_IN.contains(&label.as_str())).collect(),
         locks: item.locks,

@@ -166,7 +166,7 @@ declaration! {
 
 declaration! {
     /// The source of items: exactly one of `glob`, `lines-of`, and the test suites `ctest`, `meson`, `automake`, `pytest`,
-    /// `cargo-test` and `tap`. Of a suite, each test becomes a job with its own properties.
+    /// `cargo-test`, `tap` and `make`. Of a suite, each test becomes a job with its own properties.
     pub(in crate) struct ForEachDeclaration {
         /// A pattern of files relative to the project, or a list of them: `*` stays in one directory, `**` crosses directories.
         glob: Option<Spanned<OneOrMany<Text>>>,
@@ -188,6 +188,8 @@ declaration! {
         cargo_test: Option<Text>,
         /// A pattern of programs or scripts that print TAP, as `prove` runs them.
         tap: Option<Text>,
+        /// A target of the Makefile in `directory`: the prerequisites of it that make would run, each by its own commands.
+        make: Option<Text>,
         /// Further arguments of the command that lists the tests, only with a suite: `[-C, Debug]` for ctest, `[-m, fast]` for
         /// pytest, `[--features, x]` for Cargo, `[-I, lib]` for Perl scripts with `tap`.
         args: Spanned<Vec<Text>> = Spanned::unwritten(Vec::new()),
@@ -195,8 +197,8 @@ declaration! {
         /// tests need them.
         after: Spanned<Vec<Spanned<JobName>>> = Spanned::unwritten(Vec::new()),
         /// A file with properties of single items, relative to the project: under `tests`, names or globs of the last part of
-        /// their jobs' names, each with `locks`, `serial`, `user`, `timeout`, `memory`, `env`, `skip-exit`, `expect` or
-        /// `disabled`.
+        /// their jobs' names, each with `locks`, `serial`, `user`, `timeout`, `memory`, `env`, `skip-exit`, `expect`,
+        /// `disabled` or `without-tool`.
         properties: Option<Text>,
         /// The last part of the name of each item's job, made of `{item}`, `{stem}` and `{dir}`. Default: `{stem}` with
         /// `glob`, otherwise `{item}`, which for a suite is the name of the test.

@@ -34,7 +34,7 @@ pub(super) fn resolve(declared: &Spanned<ForEachDeclaration>, problems: &mut Pro
         }
     });
     let one_of = "one of `glob` with a pattern of files, `lines-of` with a command, and the suites `ctest`, `meson`, `automake`, \
-                  `pytest`, `cargo-test` and `tap`";
+                  `pytest`, `cargo-test`, `tap` and `make`";
     if let Some(source) = suite_items::declared(declared, problems) {
         let others = glob.as_ref().map(|glob| glob.place).or(lines_of.as_ref().map(|lines| lines.place));
         if let Some(place) = others {

@@ -20,17 +20,20 @@ pub enum SuiteKind {
     CargoTest,
     /// Programs that print TAP.
     Tap,
+    /// A target of make, whose prerequisites are the tests.
+    Make,
 }
 
 impl SuiteKind {
     /// All, by their keys in `for-each`.
-    pub const WORDS: [(&'static str, SuiteKind); 6] = [
+    pub const WORDS: [(&'static str, SuiteKind); 7] = [
         ("ctest", SuiteKind::Ctest),
         ("meson", SuiteKind::Meson),
         ("automake", SuiteKind::Automake),
         ("pytest", SuiteKind::Pytest),
         ("cargo-test", SuiteKind::CargoTest),
         ("tap", SuiteKind::Tap),
+        ("make", SuiteKind::Make),
     ];
 
     /// Its key in `for-each`.

@@ -12,8 +12,8 @@ use std::collections::{HashMap, HashSet};
 
 /// The declared suite; `None` if there is none, and `Some(None)` after a problem was added.
 pub(super) fn declared(declared: &ForEachDeclaration, problems: &mut Problems) -> Option<Option<TestSource>> {
-    let ForEachDeclaration { ctest, meson, automake, pytest, cargo_test, tap, args, after, .. } = declared;
-    let sources = [ctest, meson, automake, pytest, cargo_test, tap];
+    let ForEachDeclaration { ctest, meson, automake, pytest, cargo_test, tap, make, args, after, .. } = declared;
+    let sources = [ctest, meson, automake, pytest, cargo_test, tap, make];
     let mut written = SuiteKind::WORDS.iter().zip(sources).filter_map(|(kind, at)| Some((*kind, at.as_ref()?)));
     let ((word, kind), at) = written.next()?;
     if let Some(((other, _), second)) = written.next() {

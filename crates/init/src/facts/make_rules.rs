@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::Saw;
 use crate::tree::Tree;
 
-/// Files with more includes than this are not followed further.
-const MOST_FILES: usize = 40;
+/// No more included files than this are read.
+const MOST_FILES: usize = 200;
 
 /// A target with a recipe or prerequisites.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The Debian packages that a project says that it needs: in its workflows, Dockerfiles and in `debian/control`.
+//! The Debian packages that a project says that it needs: in its workflows, the scripts that these call, and in `debian/control`.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,10 @@ pub(super) fn find(tree: &Tree) -> Vec<Package> {
         }
     }
     // Those of AppVeyor describe Windows.
-    for path in workflows(tree).filter(|path| !path.contains("appveyor")) {
+    let mut paths: Vec<&str> = workflows(tree).filter(|path| !path.contains("appveyor")).collect();
+    let texts: Vec<String> = paths.iter().filter_map(|path| tree.text(path)).collect();
+    paths.extend(tree.with_extension(&[".sh"]).filter(|path| texts.iter().any(|text| names(text, path))));
+    for path in paths {
         let Some(text) = tree.text(path) else { continue };
         for (name, line, row) in installed(&text) {
             // A name from before Python 2 went.
@@ -56,6 +59,16 @@ pub(super) fn find(tree: &Tree) -> Vec<Package> {
         }
     }
     found.into_iter().map(|(name, saw)| Package { name, saw }).collect()
+}
+
+/// True if a text has this path as a word.
+fn names(text: &str, path: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
+    text.match_indices(path).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + path.len()..]);
+        let before = before.strip_suffix("./").unwrap_or(before);
+        !before.ends_with(|c| is_part(c) || "/.".contains(c)) && !after.starts_with(|c| is_part(c) || c == '.')
+    })
 }
 
 /// The alternatives of `Build-Depends` that come first, without virtual ones of debhelper and those for other architectures.
@@ -170,6 +183,10 @@ mod tests {
     #[test]
     fn packages_are_read_from_workflows_and_control() {
         let tree = Tree::from_texts([
+            (".github/workflows/b.yml", "- run: bash -x .github/setup.sh\n- run: ./ci/more.sh\n- run: other/no.sh\n"),
+            (".github/setup.sh", "sudo apt-get install -yy \\\n     -o APT::Keep=true \\\n     zlib1g-dev\n"),
+            ("ci/more.sh", "apt install libmore-dev\n"),
+            ("no.sh", "apt install not-this\n"),
             (
                 ".github/workflows/a.yml",
                 "- run: |\n    sudo apt-get -y install libx-dev ${{ matrix.pkgs }}-dev \\\n      cmake && true\n    apt install -y foo=1\n",
@@ -180,7 +197,7 @@ mod tests {
             ),
         ]);
         let names: Vec<String> = find(&tree).into_iter().map(|package| package.name).collect();
-        assert_eq!(names, ["cmake", "libx-dev", "libz-dev", "po4a"]);
+        assert_eq!(names, ["cmake", "libmore-dev", "libx-dev", "libz-dev", "po4a", "zlib1g-dev"]);
     }
 
     #[test]

@@ -40,7 +40,7 @@ const MOST_FILES: usize = 3000;
 /// Looks at suppressions, and at all lines that start valgrind in the files of build systems, scripts and workflows.
 pub(super) fn find(tree: &Tree) -> ValgrindFacts {
     let mut facts = ValgrindFacts::default();
-    for path in tree.with_extension(&[".supp", ".suppressions", ".valgrind"]) {
+    for path in tree.with_extension(&[".supp", ".suppressions", ".valgrind", "suppressions.txt"]) {
         let Some(text) = tree.text(path) else { continue };
         let memcheck = text.lines().any(|line| {
             let line = line.trim();
@@ -110,7 +110,7 @@ pub(super) fn preload(tree: &Tree) -> Option<Saw> {
 }
 
 /// True if the line sets or tests a variable `VALGRIND` that is a switch, and not a command.
-fn switches(line: &str) -> bool {
+pub(super) fn switches(line: &str) -> bool {
     let squeezed: String = line.chars().filter(|letter| !letter.is_whitespace() && !"'\"".contains(*letter)).collect();
     [
         "VALGRIND=1",
@@ -121,6 +121,7 @@ fn switches(line: &str) -> bool {
         "environ.get(VALGRIND",
         "getenv(VALGRIND",
         "env(VALGRIND,",
+        "env(VALGRIND)",
     ]
     .iter()
     .any(|form| squeezed.contains(form) && !squeezed.contains(&format!("_{form}")))

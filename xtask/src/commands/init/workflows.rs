@@ -93,6 +93,10 @@ fn setup(project: &Project, command: &str) -> String {
         (Some((before, _)), Some((_, after))) if project.member.is_some() => text = format!("{before}{after}"),
         _ => text = text.replace("#[INSTALL\n", "").replace("#]\n", ""),
     }
+    // Debian has no package of uv.
+    let has_uv = facts.groups.iter().flat_map(|group| &group.programs).any(|(program, _)| *program == "uv");
+    let uv = if has_uv { "    - name: Install uv\n      shell: bash\n      run: pipx install uv\n" } else { "" };
+    text = text.replace("@UV@", uv);
     let own =
         [("@PACKAGES@", packages.join("\n          ")), ("@INSTALL@", install), ("@DRYDOCK@", command.to_owned())];
     own.iter().fold(text, |text, (name, value)| text.replace(name, value))

@@ -62,6 +62,23 @@ const KINDS: &[Kind] = &[
         results: &[("build", "passed"), ("check-valgrind", "passed"), ("check", "passed")],
     },
     Kind {
+        tools: &[],
+        files: &[
+            (
+                "Makefile",
+                "T = end\nall: end\nend:\n\t$(CC) -g -o $@ $@.c\ncheck: units\nunits: $(T:%=run/%)\nrun/%: %\n\t./$*\n.PHONY: check\n",
+            ),
+            ("end.c", END),
+        ],
+        says: &["what it needs and make would run are the tests, and each is a job"],
+        results: &[
+            ("build", "passed"),
+            ("programs", "passed"),
+            ("check/prerequisites", "passed"),
+            ("check/run/end", "passed"),
+        ],
+    },
+    Kind {
         tools: &[("cmake", "cmake")],
         files: &[
             (

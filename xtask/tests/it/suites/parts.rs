@@ -25,10 +25,14 @@ fn what_a_suite_does_not_say_of_single_tests_is_declared_in_a_file() {
              port-b: {serial: true}\n",
         )
         .file("ci/s.yaml", "tests:\n  s/one.t: {timeout: 7s}\n")
+        .file("m/none.sh", &script("exit 0"))
+        .file("m/nothing.sh", &script("exit 0"))
+        .file("ci/m.yaml", "tests:\n  none: {without-tool: it starts no program}\n")
         .jobs(
             "defaults: {memory: 16MiB}\njobs:\n  build: {run: [\"true\"]}\n  \
              t: {for-each: {glob: 't/*.sh', properties: ci/t.yaml}, run: [sh, '{item}'], env: {A: theirs}}\n  \
-             s: {for-each: {tap: 's/*.t', properties: ci/s.yaml, after: [build]}}\n",
+             s: {for-each: {tap: 's/*.t', properties: ci/s.yaml, after: [build]}}\n  \
+             m: {for-each: {glob: 'm/*.sh', properties: ci/m.yaml}, run: [sh, '{item}'], tool: memcheck, valgrind: by-suite}\n",
         );
     let finished = project.xtask(&["ci"]).run();
     let expected = [
@@ -41,6 +45,9 @@ fn what_a_suite_does_not_say_of_single_tests_is_declared_in_a_file() {
         ("port-b", "passed"),
     ];
     agree(&project, &finished, "t", &expected);
+    // Under valgrind, the one that says why needs none.
+    agree(&project, &finished, "m", &[("none", "passed"), ("nothing", "failed failed{0}")]);
+    assert!(finished.stdout.contains("it starts no program"), "{}", finished.transcript());
     assert_eq!(results(&project)["s/s/one.t"], "passed");
     let plan = project.xtask(&["ci", "plan", "--format", "json"]).run();
     let plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();

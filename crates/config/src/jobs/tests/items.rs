@@ -191,7 +191,7 @@ jobs:
     let said = problems(&Suite::parse(text, Path::new("ci/jobs.yaml"), None).unwrap_err());
     let said: Vec<&str> = said.iter().map(String::as_str).collect();
     let any = "one of `glob` with a pattern of files, `lines-of` with a command, and the suites `ctest`, `meson`, \
-               `automake`, `pytest`, `cargo-test` and `tap`";
+               `automake`, `pytest`, `cargo-test`, `tap` and `make`";
     assert_eq!(
         said,
         [

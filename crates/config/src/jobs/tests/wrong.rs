@@ -75,7 +75,7 @@ fn every_problem_of_a_job_is_reported() {
         &one("for-each: {}"),
         &[
             "`for-each` has no source of items (one of `glob` with a pattern of files, `lines-of` with a command, and the suites \
-           `ctest`, `meson`, `automake`, `pytest`, `cargo-test` and `tap`)",
+           `ctest`, `meson`, `automake`, `pytest`, `cargo-test`, `tap` and `make`)",
         ],
     );
     says(&one("for-each: {glob: [], lines-of: [x]}"), &["both `glob` and `lines-of` (one source)"]);

@@ -1,12 +1,13 @@
 //! A Makefile that is written by hand: which target tests, and what starts valgrind.
 
+mod listed;
 #[cfg(test)]
 mod tests;
 
 use super::super::jobs::JobDraft;
 use super::super::make_rules::{self, Makefile, Target};
-use super::super::{Saw, valgrind};
-use super::{Group, System, sources_in_c};
+use super::super::{Saw, packages, valgrind};
+use super::{Group, System, python, sources_in_c};
 use crate::tree::{Kind, Tree};
 
 /// Targets that run a suite, the better first.
@@ -107,12 +108,24 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         }
         has_tests = true;
     }
+    let mut programs = vec![if make == "make" { ("make", "make") } else { ("bmake", "bmake") }, ("gcc", "gcc")];
+    if let (Some(saw), Some(environment)) = (by_uv(tree), python::environment(tree)) {
+        for (at, job) in jobs.iter_mut().enumerate().filter(|(_, job)| !job.run.is_empty()) {
+            job.run.splice(0..0, ["uv", "run", "--frozen"].map(str::to_owned));
+            if at == 0 {
+                job.needs.insert(0, environment.name.clone());
+                job.comments.push(format!("saw {saw}, so uv runs make and what is before it"));
+            }
+        }
+        jobs.insert(0, environment);
+        programs.push(("uv", "pipx"));
+    }
     Some(Group {
         system: System::Make,
         because,
         jobs,
         has_tests,
-        programs: vec![if make == "make" { ("make", "make") } else { ("bmake", "bmake") }, ("gcc", "gcc")],
+        programs,
         least: None,
         directory: String::new(),
         build_release,
@@ -144,6 +157,20 @@ pub(super) fn without_compiler(tree: &Tree) -> Option<Group> {
         least: None,
         directory: String::new(),
         build_release,
+    })
+}
+
+/// Where the project itself calls make by uv, so that recipes find the packages of its environment.
+fn by_uv(tree: &Tree) -> Option<Saw> {
+    let is_call = |line: &str| {
+        let command = line.split_once("uv run ").map_or("", |(_, rest)| rest);
+        let command = command.split(['&', ';', '|', '#', '`']).next().unwrap_or_default();
+        command.split_whitespace().take(4).any(|word| ["make", "./configure"].contains(&word))
+    };
+    packages::workflows(tree).chain(tree.with_extension(&[".sh", "Dockerfile"])).find_map(|path| {
+        let text = tree.text(path)?;
+        let (number, line) = text.lines().enumerate().find(|(_, line)| is_call(line))?;
+        Some(Saw::line(path, number + 1, line))
     })
 }
 
@@ -196,7 +223,12 @@ fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>
             )),
         );
     }
-    let job = JobDraft::command(name, [make, name]).after(&[needs]).checked().within("1h");
+    let is_listed = make == "make" && listed::has_tests(tree, makefile, name);
+    let job = if is_listed {
+        JobDraft::suite(name, "make", name, &[needs]).checked().within("30m")
+    } else {
+        JobDraft::command(name, [make, name]).after(&[needs]).checked().within("1h")
+    };
     let job = match valgrind::find(tree).switch {
         Some(saw) if starts_valgrind(target) || makefile.line(|line| line.contains("VALGRIND")).is_some() => {
             let mut job = job.with_env("VALGRIND", "1").because(format!("saw {saw}: the suite starts valgrind itself"));
@@ -205,10 +237,12 @@ fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>
         }
         _ => job,
     };
-    jobs.push(job.because(format!(
-        "saw {}: the suite is one job, since make does not list its tests; all programs that it starts run under memcheck",
-        target.saw()
-    )));
+    let how = if is_listed {
+        "what it needs and make would run are the tests, and each is a job"
+    } else {
+        "the suite is one job, since make does not list its tests; all programs that it starts run under memcheck"
+    };
+    jobs.push(job.because(format!("saw {}: {how}", target.saw())));
     true
 }
 
@@ -232,6 +266,12 @@ fn programs_of(tree: &Tree, makefile: &Makefile, suite: &str) -> Vec<String> {
         let Some(target) = makefile.targets.get(&name) else { continue };
         // What the build made is there.
         for need in target.needs.iter().filter(|need| !made.contains(need)) {
+            if let Some(programs) = listed::by_pattern(makefile, need).and_then(|pattern| pattern.programs) {
+                if !found.contains(&programs) {
+                    found.push(programs);
+                }
+                continue;
+            }
             let words = match variable(need) {
                 Some(inner) => makefile.value(inner).unwrap_or_default(),
                 None => vec![need.clone()],

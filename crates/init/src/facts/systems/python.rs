@@ -1,9 +1,9 @@
 //! Python: setuptools, extensions in C, pytest.
 
-use super::super::Saw;
 use super::super::jobs::JobDraft;
+use super::super::{Saw, valgrind};
 use super::{Group, System};
-use crate::tree::Tree;
+use crate::tree::{Tree, is_foreign};
 
 /// Names of directories of tests.
 const DIRECTORIES: [&str; 3] = ["tests", "test", "testing"];
@@ -11,13 +11,12 @@ const DIRECTORIES: [&str; 3] = ["tests", "test", "testing"];
 /// The directory that a package is installed in for its tests.
 const INSTALLED: &str = "target/python";
 
+/// The most packages of a workspace whose tests are declared.
+const MOST_MEMBERS: usize = 30;
+
 /// `alone` is true if the project has no other build system; `others` are those that it has.
 pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> {
     let manifest = tree.first(&["pyproject.toml", "setup.py", "setup.cfg"])?;
-    let is_test = |path: &&str| {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        (name.starts_with("test_") || name.ends_with("_test.py")) && name.ends_with(".py")
-    };
     let all: Vec<&str> = tree.with_extension(&[".py"]).filter(is_test).collect();
     let (at, first) = suite(&all)?;
     let is_named = at.rsplit('/').next().is_some_and(|name| DIRECTORIES.contains(&name));
@@ -59,22 +58,35 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
             needs.push(build.name.clone());
         }
     }
+    let mut programs = vec![("python3", "python3"), ("pytest-3", "python3-pytest")];
+    let locked = (!is_installed).then(|| environment(tree)).flatten();
+    let has_environment = locked.is_some();
+    if let Some(job) = locked {
+        needs.push(job.name.clone());
+        // Another build system may need it, too.
+        let known = others.iter().flat_map(|group| &group.jobs).any(|other| *other == job);
+        jobs.extend((!known).then_some(job));
+        programs = vec![("python3", "python3"), ("uv", "pipx")];
+    }
     let needs: Vec<&str> = needs.iter().map(String::as_str).collect();
     let mut suite = JobDraft::suite("tests", "pytest", &at, &needs);
     suite.comments.push(format!("saw {}: pytest lists the tests, and each is a job", Saw::file(first)));
-    suite = suite.with_env("PYTHONPATH", if is_installed { INSTALLED } else { source });
-    suite.comments.push("PYTHONPATH lets the tests find the package where it is".to_owned());
+    // The environment has the packages of the project, too.
+    if !has_environment || source != "." {
+        suite = suite.with_env("PYTHONPATH", if is_installed { INSTALLED } else { source });
+        suite.comments.push("PYTHONPATH lets the tests find the package where it is".to_owned());
+    }
     if extension.is_some() {
         let why = "an interpreter under memcheck takes half a minute a test, so they run without it; to check the extension, declare one \
                    job with `tool: memcheck` and `env: {PYTHONMALLOC: malloc}`";
         suite.comments.push(why.to_owned());
-    } else if let Some(saw) = super::super::valgrind::find(tree).switch.filter(|_| !alone) {
-        suite = suite.with_env("VALGRIND", "1").within("30m");
-        suite.memcheck = true;
-        suite.by_suite = true;
-        suite.comments.push(format!("saw {saw}: the suite starts its programs under valgrind itself"));
+    } else if let Some(saw) = valgrind::find(tree).switch.filter(|_| !alone) {
+        suite = under_valgrind(suite, &saw);
     }
     jobs.push(suite);
+    if has_environment {
+        jobs.extend(of_members(tree, &needs, &at));
+    }
     Some(Group {
         system: System::Python,
         because: Saw::file(manifest).to_string(),
@@ -83,7 +95,7 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
         programs: if is_installed {
             vec![("python3", "python3"), ("pytest-3", "python3-pytest"), ("pip3", "python3-pip")]
         } else {
-            vec![("python3", "python3"), ("pytest-3", "python3-pytest")]
+            programs
         },
         least: None,
         directory: String::new(),
@@ -165,6 +177,69 @@ fn group(groups: &toml::Table, name: &str, depth: usize, words: &mut Vec<String>
             _ => {}
         }
     }
+}
+
+/// True for a file that pytest searches.
+fn is_test(path: &&str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    (name.starts_with("test_") || name.ends_with("_test.py")) && name.ends_with(".py")
+}
+
+/// A suite that starts programs under valgrind by itself.
+fn under_valgrind(suite: JobDraft, saw: &Saw) -> JobDraft {
+    let mut suite = suite.with_env("VALGRIND", "1").within("30m");
+    suite.memcheck = true;
+    suite.by_suite = true;
+    suite.because(format!("saw {saw}: the suite starts its programs under valgrind itself"))
+}
+
+/// The job that makes the virtual environment.
+const ENVIRONMENT: &str = "python";
+
+/// Installs what `uv.lock` names, with the packages of the workspace.
+pub(super) fn environment(tree: &Tree) -> Option<JobDraft> {
+    tree.has("uv.lock").then(|| {
+        let run = ["uv", "sync", "--frozen", "--all-extras", "--all-groups"];
+        JobDraft::command(ENVIRONMENT, run).within("1h").because(format!(
+            "saw {}: uv installs what it names in .venv, and pytest runs from there",
+            Saw::file("uv.lock")
+        ))
+    })
+}
+
+/// The tests of the other packages of a workspace of uv, each a suite of its own.
+fn of_members(tree: &Tree, needs: &[&str], declared: &str) -> Vec<JobDraft> {
+    let manifest: Option<toml::Table> = tree.text("pyproject.toml").and_then(|text| text.parse().ok());
+    let members = manifest
+        .as_ref()
+        .and_then(|manifest| manifest.get("tool")?.get("uv")?.get("workspace")?.get("members")?.as_array());
+    let members = members.into_iter().flatten().filter_map(toml::Value::as_str);
+    let mut jobs: Vec<JobDraft> = Vec::new();
+    for member in members.filter(|member| !member.contains('*') && !is_foreign(member)).take(MOST_MEMBERS) {
+        let Some(at) =
+            ["tests", "test"].iter().map(|name| format!("{member}/{name}")).find(|at| tree.has_directory(at))
+        else {
+            continue;
+        };
+        let begin = format!("{at}/");
+        let first = tree.with_extension(&[".py"]).filter(is_test).find(|path| path.starts_with(&begin));
+        let name = format!("tests-{}", member.rsplit('/').next().unwrap_or(member));
+        let is_free = at != declared && !jobs.iter().any(|job| job.name == name);
+        let Some(first) = first.filter(|_| is_free) else { continue };
+        let mut suite = JobDraft::suite(&name, "pytest", &at, needs);
+        suite.comments.push(format!("saw {}, in a package of the workspace", Saw::file(first)));
+        let own = format!("{member}/");
+        let switch = tree.with_extension(&[".py"]).filter(|path| path.starts_with(&own)).find_map(|path| {
+            let text = tree.text(path)?;
+            let (number, line) = text.lines().enumerate().find(|(_, line)| valgrind::switches(line))?;
+            Some(Saw::line(path, number + 1, line))
+        });
+        jobs.push(match switch {
+            Some(saw) => under_valgrind(suite, &saw),
+            None => suite,
+        });
+    }
+    jobs
 }
 
 /// Where an extension in C or C++ is declared.

@@ -43,6 +43,26 @@ fn the_programs_of_a_suite_are_built_before_memcheck() {
 }
 
 #[test]
+fn uv_runs_make_where_the_project_does_so() {
+    let found = |workflow: &str| {
+        let makefile = "all: a\na: a.c\n\t$(CC) -o a a.c\ncheck: a\n\t./a\n";
+        let files = [("Makefile", makefile), ("a.c", ""), ("uv.lock", ""), (".github/workflows/a.yml", workflow)];
+        let jobs = find(&Tree::from_texts(files)).unwrap().jobs;
+        jobs.iter().map(|job| format!("{}: {}", job.needs.join(" "), job.run.join(" "))).collect::<Vec<_>>()
+    };
+    let by_uv = found("- run: |\n    uv run eatmydata make -j4 all\n");
+    assert_eq!(
+        by_uv,
+        [
+            ": uv sync --frozen --all-extras --all-groups",
+            "python: uv run --frozen make -j {jobs}",
+            "build: uv run --frozen make check",
+        ]
+    );
+    assert_eq!(found("- run: uv run pytest && make\n")[0], ": make -j {jobs}");
+}
+
+#[test]
 fn a_template_is_read_where_a_script_of_the_project_configures_it() {
     let texts = [
         ("configure", "#!/bin/sh\n"),
