@@ -51,6 +51,8 @@ pub enum MemberKind {
 pub struct Member {
     /// The path, in which U+FFFD replaces what is not UTF-8.
     pub path: String,
+    /// The path, if it is not UTF-8.
+    pub raw_path: Option<Vec<u8>>,
     /// The type.
     pub kind: MemberKind,
     /// The permission bits, with setuid, setgid and sticky.

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::base_image::{self, BaseImage};
 use super::image::{NewLayer, rfc3339};
-use super::image_files::clean_path;
+use super::layer_path::clean_path;
 use super::layout::Layout;
 use super::leftovers::Leftovers;
 use super::model::{ImageConfig, Manifest, media};

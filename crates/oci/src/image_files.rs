@@ -1,14 +1,14 @@
-//! The files of an image: its layers applied on top of each other, and the resolution of paths through symlinks.
-//!
-//! OCI image specification 1.1, layer.md, "Applying changesets": whiteouts remove files of lower layers.
+//! The files of an image: its layers applied on top of each other, and the resolution of paths through symlinks. Names that are
+//! not UTF-8 are in the form of [`super::layer_path`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::layer_change::Placed;
 use super::layout::Layout;
 use super::model::{Descriptor, LayerType, Manifest};
 use drydock_archive::read::{self, Limits, Member, MemberKind, ReadError};
@@ -80,7 +80,7 @@ impl ImageFiles {
     /// # Errors
     /// A layer is damaged.
     pub fn read(layout: &Layout, manifest: &Descriptor, image: &Manifest) -> anyhow::Result<ImageFiles> {
-        let kept = layout.directory().join(format!("files-{}.json", manifest.digest.hex()));
+        let kept = layout.directory().join(format!("tree-{}.json", manifest.digest.hex()));
         if let Some(files) = fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
             return Ok(files);
         }
@@ -96,62 +96,29 @@ impl ImageFiles {
 
     /// Applies a layer.
     fn apply(&mut self, layout: &Layout, layer: &Descriptor) -> Result<(), ReadError> {
-        let mut upper = ImageFiles::default();
-        let mut whiteouts = Vec::new();
-        let lower = &*self;
-        visit_layer(&layout.path(&layer.digest), &layer.media_type, &mut |member, content| {
-            let path = clean_path(&member.path)?;
-            match whiteout(&path) {
-                Some(whiteout) => whiteouts.push(whiteout),
-                None => upper.note(path, member, content, lower)?,
-            }
-            Ok(())
-        })?;
-        for whiteout in whiteouts {
-            self.apply_whiteout(&whiteout);
-        }
-        for (path, found) in upper.files {
-            if found.kind != FileKind::Directory {
-                self.remove(&path);
-            }
-            self.files.insert(path, found);
-        }
-        self.texts.extend(upper.texts);
-        Ok(())
+        let mut fresh = BTreeSet::new();
+        visit_layer(&layout.path(&layer.digest), &layer.media_type, &mut |member, content| match self
+            .change(member, &mut fresh)?
+            .placed
+        {
+            Some(placed) => self.note_text(placed, member, content),
+            None => Ok(()),
+        })
     }
 
-    /// Adds a file of a layer on top of `lower`.
-    fn note(
-        &mut self,
-        path: String,
-        member: &Member,
-        content: &mut dyn Read,
-        lower: &ImageFiles,
-    ) -> Result<(), ReadError> {
-        if path.is_empty() {
+    /// Keeps the content of a file that is needed later.
+    fn note_text(&mut self, placed: Placed, member: &Member, content: &mut dyn Read) -> Result<(), ReadError> {
+        let Placed { path, kind, .. } = placed;
+        if kind != FileKind::File || !is_kept(&path) {
             return Ok(());
         }
-        let kind = match &member.kind {
-            MemberKind::Directory => FileKind::Directory,
-            MemberKind::File => FileKind::File,
-            MemberKind::HardLink(to) => {
-                let to = clean_path(to)?;
-                let there = self.files.get(&to).or_else(|| lower.files.get(&to));
-                there.map_or(FileKind::File, |there| there.kind.clone())
-            }
-            MemberKind::Link(target) => FileKind::Link(target.clone()),
-            MemberKind::Other(_) => FileKind::Other,
-        };
-        if matches!(member.kind, MemberKind::HardLink(_)) && kind == FileKind::File && is_kept(&path) {
+        if matches!(member.kind, MemberKind::HardLink(_)) {
             // Its content is at another path, which is not kept.
             return Err(ReadError::Unsupported(format!("{path:?} as a hard link")));
         }
-        if kind == FileKind::File && is_kept(&path) {
-            let mut text = Vec::new();
-            content.take(LARGEST_TEXT).read_to_end(&mut text)?;
-            self.texts.insert(path.clone(), String::from_utf8_lossy(&text).into_owned());
-        }
-        self.files.insert(path, ImageFile { kind, mode: member.mode, owner: member.owner, time: member.time });
+        let mut text = Vec::new();
+        content.take(LARGEST_TEXT).read_to_end(&mut text)?;
+        self.texts.insert(path, String::from_utf8_lossy(&text).into_owned());
         Ok(())
     }
 
@@ -193,7 +160,7 @@ impl ImageFiles {
     }
 
     /// Removes everything below a resolved path.
-    pub fn remove_below(&mut self, path: &str) {
+    fn remove_below(&mut self, path: &str) {
         let start = if path.is_empty() { String::new() } else { format!("{path}/") };
         let below: Vec<String> = self
             .files
@@ -205,14 +172,6 @@ impl ImageFiles {
         for path in below {
             self.files.remove(&path);
             self.texts.remove(&path);
-        }
-    }
-
-    /// Removes the files of a whiteout.
-    pub fn apply_whiteout(&mut self, whiteout: &Whiteout) {
-        match whiteout {
-            Whiteout::One(path) => self.remove(path),
-            Whiteout::All(directory) => self.remove_below(directory),
         }
     }
 
@@ -281,40 +240,6 @@ fn is_kept(path: &str) -> bool {
         || path.strip_prefix(STATUS_DIRECTORY).is_some_and(|rest| !rest.ends_with(".md5sums"))
 }
 
-/// The files that a whiteout removes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Whiteout {
-    /// A file or directory.
-    One(String),
-    /// All files in a directory.
-    All(String),
-}
-
-/// Parses a path in a layer as a whiteout.
-pub fn whiteout(path: &str) -> Option<Whiteout> {
-    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-    match name.strip_prefix(".wh.")? {
-        ".wh..opq" => Some(Whiteout::All(directory.to_owned())),
-        removed if directory.is_empty() => Some(Whiteout::One(removed.to_owned())),
-        removed => Some(Whiteout::One(format!("{directory}/{removed}"))),
-    }
-}
-
-/// Normalises a path of an archive: without `.`, and without `/` at its ends.
-///
-/// # Errors
-/// The path contains `..` or is not valid UTF-8.
-pub fn clean_path(path: &str) -> Result<String, ReadError> {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    if parts.contains(&"..") {
-        return Err(ReadError::Unsafe(format!("the path {path:?} contains a `..` component")));
-    }
-    if path.contains(['\u{fffd}', '\0']) {
-        return Err(ReadError::Unsafe(format!("the path {path:?} is not valid UTF-8")));
-    }
-    Ok(parts.join("/"))
-}
-
 /// The limits of a layer: 64 GiB, uncompressed.
 pub(super) const LAYER_LIMITS: Limits = Limits { bytes: 64 << 30, ..Limits::UNKNOWN };
 
@@ -374,26 +299,6 @@ mod tests {
     }
 
     #[test]
-    fn whiteouts_remove_lower_files() {
-        assert_eq!(whiteout("a/.wh.b"), Some(Whiteout::One("a/b".into())));
-        assert_eq!(whiteout(".wh.b"), Some(Whiteout::One("b".into())));
-        assert_eq!(whiteout("a/.wh..wh..opq"), Some(Whiteout::All("a".into())));
-        assert_eq!(whiteout("a/x.wh.b"), None);
-        let list = [
-            ("a", FileKind::Directory),
-            ("a/b", FileKind::Directory),
-            ("a/b/c", FileKind::File),
-            ("a-b", FileKind::File),
-        ];
-        let mut one = image(&list);
-        one.apply_whiteout(&Whiteout::One("a/b".into()));
-        assert_eq!(one.files.keys().collect::<Vec<_>>(), ["a", "a-b"]);
-        let mut all = image(&list);
-        all.apply_whiteout(&Whiteout::All("a".into()));
-        assert_eq!(all.files.keys().collect::<Vec<_>>(), ["a", "a-b"]);
-    }
-
-    #[test]
     fn hard_links_of_layers_are_of_the_kind_of_their_target() {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::create(directory.path()).unwrap();
@@ -425,14 +330,5 @@ mod tests {
         // A list of packages whose content is elsewhere would be an empty one.
         let status = layer(&[("var/lib/dpkg/status", Link, "file")]);
         assert!(files.apply(&layout, &status).unwrap_err().to_string().contains("status\" as a hard link"));
-    }
-
-    #[test]
-    fn archive_paths_are_normalised() {
-        assert_eq!(clean_path("./usr//bin/").unwrap(), "usr/bin");
-        assert_eq!(clean_path("/").unwrap(), "");
-        for bad in ["../x", "a/../../b", "a\u{fffd}"] {
-            assert!(clean_path(bad).is_err(), "{bad}");
-        }
     }
 }

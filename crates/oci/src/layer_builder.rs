@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::image_files::{FileKind, ImageFile, ImageFiles, PathError};
+use super::layer_path::is_utf8;
 use drydock_archive::layer::{Item, ItemKind, Layer};
 
 /// A layer and the files that it is based on.
@@ -30,6 +31,9 @@ pub enum PutError {
     /// The name would be a whiteout in a layer.
     #[error("{0} has a name that removes files of the base image (`.wh.…`); rename it")]
     Whiteout(String),
+    /// The path leads into a directory of the base image whose name is not UTF-8.
+    #[error("{0} leads to a directory of the base image whose name is not valid UTF-8")]
+    NotUtf8(String),
     /// A directory with files in it is at the path.
     #[error("{0} is a directory that is not empty, so no file or link can replace it")]
     NotEmpty(String),
@@ -65,6 +69,9 @@ impl LayerBuilder {
         let real = self.files.real(path)?;
         if real.is_empty() {
             return Ok(real);
+        }
+        if !is_utf8(&real) {
+            return Err(PutError::NotUtf8(format!("/{path}")));
         }
         if real.split('/').any(|part| part.starts_with(".wh.")) {
             return Err(PutError::Whiteout(format!("/{real}")));
@@ -152,6 +159,21 @@ mod tests {
         set("etc", FileKind::Directory, 0o755);
         set("etc/passwd", FileKind::File, 0o644);
         LayerBuilder::new(files, &std::env::temp_dir()).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_put_below_a_name_that_is_not_utf8() {
+        let mut builder = builder();
+        let set = |files: &mut ImageFiles, path: &str, kind: FileKind| {
+            files.set(path, ImageFile { kind, mode: 0o755, owner: (0, 0), time: 7 });
+        };
+        // As the byte 0xe4 is kept.
+        set(&mut builder.files, "lat\u{10fee4}", FileKind::Directory);
+        set(&mut builder.files, "opt", FileKind::Link("/lat\u{10fee4}".into()));
+        let content = builder.layer.keep(&mut &b"x"[..]).unwrap();
+        let error = builder.put("opt/x", Item::file(content, 9), false).unwrap_err().to_string();
+        assert_eq!(error, "/opt/x leads to a directory of the base image whose name is not valid UTF-8");
+        builder.put("etc/x", Item::file(content, 9), false).unwrap();
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub mod engine;
 pub mod image;
 pub mod image_files;
 pub mod layer_builder;
+mod layer_change;
+pub mod layer_path;
 pub mod layout;
 pub mod leftovers;
 pub mod member_item;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use super::image_files::clean_path;
+use super::layer_path::clean_path;
 use drydock_archive::layer::{Item, ItemKind, Layer};
 use drydock_archive::read::{Member, MemberKind, ReadError};
 use drydock_base::output;
@@ -166,6 +166,7 @@ mod tests {
     fn member(kind: MemberKind) -> Member {
         Member {
             path: "opt/x".into(),
+            raw_path: None,
             kind,
             mode: 0o644,
             owner: (0, 0),

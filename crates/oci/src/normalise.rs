@@ -8,7 +8,8 @@ use anyhow::Context as _;
 
 use super::base_image::BaseImage;
 use super::image::{NewLayer, UnwrittenImage, rfc3339};
-use super::image_files::{clean_path, visit_layer};
+use super::image_files::visit_layer;
+use super::layer_path::clean_path;
 use super::layout::Layout;
 use super::leftovers::Leftovers;
 use super::model::{Descriptor, ImageConfig};

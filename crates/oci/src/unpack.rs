@@ -4,21 +4,27 @@
 //! follows one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::image_files::{FileKind, ImageFile, ImageFiles, Whiteout, clean_path, visit_layer, whiteout};
+use rustix::fs::{XattrFlags, setxattr};
+use rustix::io::Errno;
+
+use super::image_files::{FileKind, ImageFiles, visit_layer};
+use super::layer_change::Placed;
+use super::layer_path::bytes_of;
 use super::layout::Layout;
 use super::model::Descriptor;
 use drydock_archive::read::{Member, MemberKind, ReadError};
 use drydock_base::failure::Failure;
 
-/// Unpacks layers, the lowest first, into an empty directory. All files belong to one user; set-ID bits and devices are
-/// omitted.
+/// Unpacks layers, the lowest first, into an empty directory. All files belong to one user; set-ID bits, capabilities and devices
+/// are omitted, and so are attributes of users on file systems that have none.
 ///
 /// # Errors
 /// A layer is damaged or contains a path out of the directory, or the directory cannot be written.
@@ -53,130 +59,101 @@ struct Disk<'a> {
 
 impl Disk<'_> {
     fn add(&mut self, member: &Member, content: &mut dyn Read, fresh: &mut BTreeSet<String>) -> Result<(), ReadError> {
-        let path = clean_path(&member.path)?;
-        if let Some(whiteout) = whiteout(&path) {
-            return Ok(self.apply_whiteout(&whiteout, fresh)?);
+        let change = self.files.change(member, fresh)?;
+        for path in &change.removed {
+            self.remove(path)?;
         }
-        let real = self.files.real(&path).map_err(|error| ReadError::Unsafe(error.to_string()))?;
-        if real.is_empty() {
-            return Ok(());
+        for path in &change.parents {
+            fs::create_dir(self.at(path))?;
+            self.own(&self.at(path))?;
         }
-        self.parents(&real)?;
-        let at = self.root.join(&real);
-        let there = self.files.get(&real).map(|found| found.kind.clone());
-        let kind = match &member.kind {
-            MemberKind::Directory => {
-                if there != Some(FileKind::Directory) {
-                    self.remove(&real)?;
+        match &change.placed {
+            Some(placed) => self.place(placed, member, content),
+            None => Ok(()),
+        }
+    }
+
+    fn place(&mut self, placed: &Placed, member: &Member, content: &mut dyn Read) -> Result<(), ReadError> {
+        let at = self.at(&placed.path);
+        match (&member.kind, &placed.kind) {
+            (MemberKind::Directory, _) => {
+                if !placed.existed {
                     fs::create_dir(&at)?;
                 }
-                self.modes.insert(real.clone(), member.mode);
-                FileKind::Directory
+                attributes(&at, member)?;
+                self.modes.insert(placed.path.clone(), member.mode);
             }
-            MemberKind::File => {
-                self.remove(&real)?;
+            (MemberKind::File, _) => {
                 let mode = (member.mode & 0o777) | 0o400;
-                let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&at)?;
+                let mut file = File::options().write(true).create_new(true).mode(0o600).open(&at)?;
                 io::copy(content, &mut file)?;
+                attributes(&at, member)?;
                 file.set_permissions(fs::Permissions::from_mode(mode))?;
                 if let Some(time) = UNIX_EPOCH.checked_add(Duration::from_secs(member.time)) {
                     file.set_modified(time)?;
                 }
-                FileKind::File
             }
-            MemberKind::Link(target) => {
-                self.remove(&real)?;
-                let raw = member.raw_link.as_deref().unwrap_or(target.as_bytes());
-                symlink(std::ffi::OsStr::from_bytes(raw), &at)?;
-                FileKind::Link(target.clone())
-            }
-            MemberKind::HardLink(to) => {
-                let target = self.files.real(&clean_path(to)?).map_err(|error| ReadError::Unsafe(error.to_string()))?;
-                let there = self.files.get(&target).map(|found| found.kind.clone());
-                let there = there.filter(|kind| matches!(kind, FileKind::File | FileKind::Link(_)));
-                let Some(kind) = there else {
-                    return Err(ReadError::Unsafe(format!(
-                        "{path:?} is a hard link to {to:?}, which is not a file of the image"
-                    )));
-                };
-                if target != real {
-                    self.remove(&real)?;
-                    // The kernel does not follow a symlink here.
-                    fs::hard_link(self.root.join(&target), &at)?;
-                }
-                kind
-            }
-            MemberKind::Other(_) => return Ok(()),
-        };
-        self.own(&at)?;
-        self.files.set(&real, ImageFile { kind, mode: member.mode, owner: member.owner, time: member.time });
-        fresh.insert(real);
-        Ok(())
+            (MemberKind::Link(_), FileKind::Link(target)) => symlink(OsStr::from_bytes(&bytes_of(target)), &at)?,
+            // The kernel does not follow a symlink here.
+            (MemberKind::HardLink(_), FileKind::File | FileKind::Link(_)) => match &placed.same_as {
+                Some(target) if !placed.existed => fs::hard_link(self.at(target), &at)?,
+                Some(_) | None => {}
+            },
+            (MemberKind::Link(_) | MemberKind::HardLink(_) | MemberKind::Other(_), _) => return Ok(()),
+        }
+        Ok(self.own(&at)?)
+    }
+
+    /// The place of a resolved path.
+    fn at(&self, real: &str) -> PathBuf {
+        self.root.join(OsStr::from_bytes(&bytes_of(real)))
     }
 
     fn own(&self, at: &Path) -> io::Result<()> {
         self.owner.map_or(Ok(()), |(uid, gid)| lchown(at, Some(uid), Some(gid)))
     }
 
-    fn parents(&mut self, real: &str) -> io::Result<()> {
-        for (at, _) in real.match_indices('/') {
-            let directory = &real[..at];
-            if self.files.get(directory).is_none() {
-                fs::create_dir(self.root.join(directory))?;
-                self.own(&self.root.join(directory))?;
-                let found = ImageFile { kind: FileKind::Directory, mode: 0o755, owner: (0, 0), time: 0 };
-                self.files.set(directory, found);
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes away what stands at a real path.
+    /// Removes what is at a resolved path. Devices were never made.
     fn remove(&mut self, real: &str) -> io::Result<()> {
-        let at: PathBuf = self.root.join(real);
-        match self.files.get(real).map(|found| &found.kind) {
-            None => return Ok(()),
-            Some(FileKind::Directory) => fs::remove_dir_all(at)?,
-            Some(FileKind::File | FileKind::Link(_) | FileKind::Other) => fs::remove_file(at)?,
+        let at = self.at(real);
+        match fs::symlink_metadata(&at) {
+            Ok(found) if found.is_dir() => fs::remove_dir_all(at)?,
+            Ok(_) => fs::remove_file(at)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
-        self.files.remove(real);
         let below = format!("{real}/");
         self.modes.retain(|path, _| path != real && !path.starts_with(&below));
-        Ok(())
-    }
-
-    /// Whiteouts remove entries of lower layers, not entries of their own layer.
-    fn apply_whiteout(&mut self, whiteout: &Whiteout, fresh: &BTreeSet<String>) -> io::Result<()> {
-        let (path, itself) = match whiteout {
-            Whiteout::One(path) => (path, true),
-            Whiteout::All(path) => (path, false),
-        };
-        let Ok(real) = self.files.real(path) else { return Ok(()) };
-        let has_fresh = |path: &str| {
-            let below = format!("{path}/");
-            fresh.contains(path) || fresh.range(below.clone()..).next().is_some_and(|one| one.starts_with(&below))
-        };
-        let children: Vec<String> = self.files.children(&real).map(str::to_owned).collect();
-        if itself && !has_fresh(&real) {
-            return self.remove(&real);
-        }
-        for child in children {
-            if has_fresh(&child) {
-                self.apply_whiteout(&Whiteout::All(child), fresh)?;
-            } else {
-                self.remove(&child)?;
-            }
-        }
         Ok(())
     }
 
     fn finish(self) -> anyhow::Result<()> {
         for (path, mode) in self.modes.iter().rev() {
             // The directory has to go away again, whoever its owner is.
-            fs::set_permissions(self.root.join(path), fs::Permissions::from_mode((mode & 0o777) | 0o700))?;
+            fs::set_permissions(self.at(path), fs::Permissions::from_mode((mode & 0o777) | 0o700))?;
         }
         Ok(())
     }
+}
+
+/// Sets the attributes of users. Those of overlays would have a meaning for the smoke test's own.
+fn attributes(at: &Path, member: &Member) -> Result<(), ReadError> {
+    for (name, value) in &member.attributes {
+        if !name.starts_with("user.") || name.starts_with("user.overlay.") || value.is_empty() {
+            continue;
+        }
+        match setxattr(at, name.as_str(), value, XattrFlags::empty()) {
+            Ok(()) | Err(Errno::NOTSUP) => {}
+            Err(error) => {
+                return Err(ReadError::NotKept {
+                    path: format!("{:?}", member.path),
+                    what: format!("the attribute {name:?}, which cannot be set here ({error})"),
+                    remedy: "set TMPDIR to a directory on another file system",
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

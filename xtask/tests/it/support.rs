@@ -23,7 +23,7 @@ mod results;
 pub(crate) mod unproved;
 
 pub(crate) use disk::SmallDisk;
-pub(crate) use git::{git, git_with};
+pub(crate) use git::{git, git_with, only_git};
 pub(crate) use moving_head::MovingHead;
 pub(crate) use results::{AttemptJson, JobJson, RunJson};
 

@@ -203,7 +203,8 @@ struct Place {
 fn member(header: &Header, extensions: Extensions, place: Place) -> Result<Member, ReadError> {
     let old = header.as_old();
     let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let path = lossy(&extensions.sparse.name.or(extensions.path).unwrap_or_else(|| header.path_bytes().into_owned()));
+    let raw_path = extensions.sparse.name.or(extensions.path).unwrap_or_else(|| header.path_bytes().into_owned());
+    let path = lossy(&raw_path);
     let own_link = || header.link_name_bytes().unwrap_or_default().into_owned();
     let raw_link = extensions.link.unwrap_or_else(own_link);
     let link = lossy(&raw_link);
@@ -224,6 +225,7 @@ fn member(header: &Header, extensions: Extensions, place: Place) -> Result<Membe
             byte => format!("an entry of type {:?}", char::from(byte)),
         }),
     };
+    let raw_path = std::str::from_utf8(&raw_path).is_err().then_some(raw_path);
     let is_link = matches!(kind, MemberKind::Link(_) | MemberKind::HardLink(_));
     let raw_link = (is_link && std::str::from_utf8(&raw_link).is_err()).then_some(raw_link);
     if !matches!(kind, MemberKind::File | MemberKind::Other(_)) && place.size > 0 {
@@ -252,6 +254,7 @@ fn member(header: &Header, extensions: Extensions, place: Place) -> Result<Membe
     let id = |long: Option<u64>, field: &[u8]| long.or_else(|| number(field)).unwrap_or_default();
     Ok(Member {
         path,
+        raw_path,
         kind,
         mode: u32::try_from(mode & 0o7777).unwrap_or_default(),
         owner: (id(extensions.uid, &old.uid), id(extensions.gid, &old.gid)),

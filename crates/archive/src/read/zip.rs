@@ -240,6 +240,8 @@ impl Central {
         };
         Ok(Member {
             path: self.path.clone(),
+            // Refused by its U+FFFD: zip has several encodings of names.
+            raw_path: None,
             kind,
             mode: mode & 0o7777,
             owner: (0, 0),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::base_image::BaseImage;
-use crate::image_files::clean_path;
+use crate::layer_path::clean_path;
 use crate::layout::{LARGEST_MANIFEST, Layout};
 use crate::model::{ImageConfig, ParsedManifest, media};
 use crate::normalise::BuiltImage;

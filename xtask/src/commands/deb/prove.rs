@@ -40,7 +40,6 @@ pub(in crate::commands) struct ProofEnvironment {
 
 impl cli::DebProve {
     pub(in crate::commands) fn run(self, place: &cli::Place) -> anyhow::Result<Exit> {
-        super::super::doctor::preflight(Purpose::Deb, false)?;
         let (packages, state) = if self.files.is_empty() {
             let ctx = Context::find(place)?;
             let release = ReleaseContext::resolve(&ctx, &self.packages.of.into())?;
@@ -51,6 +50,8 @@ impl cli::DebProve {
             let state = place.state.clone().unwrap_or_else(|| std::env::temp_dir().join("drydock-chroots"));
             (packages, state)
         };
+        // The declaration is quicker to correct than a missing tool.
+        super::super::doctor::preflight(Purpose::Deb, false)?;
         let is_text = self.format == cli::Format::Text;
         let print = |proof: &Proof| {
             if is_text {

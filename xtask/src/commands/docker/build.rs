@@ -12,7 +12,7 @@ use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::images::{Base, From, Image, Platform};
 use drydock_oci::build_record::BuildRecord;
-use drydock_oci::engine::EngineKind;
+use drydock_oci::engine::{self, EngineKind};
 
 impl cli::DockerBuild {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
@@ -44,13 +44,16 @@ pub(in crate::commands) struct Build<'a> {
 impl Build<'_> {
     /// Builds the images; progress goes to standard error.
     pub(in crate::commands) fn run(&self) -> anyhow::Result<Vec<BuildRecord>> {
-        let build = |image: &&Image| {
+        let mut builds = Vec::new();
+        for image in &self.selection.images {
             let platforms = self.platforms(image)?;
-            ImageBuild { selection: self.selection, image, platforms, engines: self.engines }
-                .run()
-                .map_err(explain_full_disk)
-        };
-        self.selection.images.iter().map(build).collect()
+            builds.push(ImageBuild { selection: self.selection, image, platforms, engine: None });
+        }
+        builds.iter().try_for_each(ImageBuild::check)?;
+        let is_needed = self.selection.images.iter().any(|image| matches!(image.from, From::Dockerfile { .. }));
+        let engine = is_needed.then(|| engine::choose(self.engines)).transpose()?;
+        builds.iter_mut().for_each(|build| build.engine = engine.as_ref());
+        builds.iter().map(|build| build.run().map_err(explain_full_disk)).collect()
     }
 
     /// The platforms that an image is built for, at least one.

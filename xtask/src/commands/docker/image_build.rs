@@ -23,7 +23,7 @@ use drydock_base::output;
 use drydock_config::images::{From, Image, Platform};
 use drydock_oci::base_image::BaseImage;
 use drydock_oci::build_record::{BaseRecord, BuildRecord, FORMAT, InputFile, MadeBy, PlatformRecord};
-use drydock_oci::engine::EngineKind;
+use drydock_oci::engine::Engine;
 use drydock_oci::image::{self, ImageMetadata, NewLayer, UnwrittenImage};
 use drydock_oci::layer_builder::LayerBuilder;
 use drydock_oci::layout::Layout;
@@ -35,8 +35,8 @@ pub(super) struct ImageBuild<'a> {
     pub(super) selection: &'a ImageSelection<'a>,
     pub(super) image: &'a Image,
     pub(super) platforms: Vec<Platform>,
-    /// The engines to try for Dockerfiles, in this order.
-    pub(super) engines: &'a [EngineKind],
+    /// The engine for Dockerfiles; none if no image is made of one.
+    pub(super) engine: Option<&'a Engine>,
 }
 
 /// The image of one platform before it is written.
@@ -105,6 +105,40 @@ impl ImageBuild<'_> {
         Ok(record)
     }
 
+    /// Checks what the declaration names, before anything is pulled or built: that is quicker to correct than a missing tool.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        for platform in &self.platforms {
+            self.check_inputs(*platform).with_context(|| format!("{} for {platform}", self.image.name))?;
+        }
+        Ok(())
+    }
+
+    fn check_inputs(&self, platform: Platform) -> anyhow::Result<()> {
+        let release = self.release();
+        match &self.image.from {
+            From::Debs { packages, series, .. } => {
+                packages::check_declared(release, packages, series.as_deref(), platform)
+            }
+            From::Archive { path, .. } => archive::format(&self.archive(path, platform)).map(drop),
+            From::Dockerfile { path, packages, series, .. } => {
+                if !packages.is_empty() {
+                    packages::check_declared(release, packages, series.as_deref(), platform)?;
+                }
+                let commit = &release.commit;
+                match dockerfile::text(&release.tree, commit.config.as_deref(), &commit.id, path) {
+                    Ok(text) => dockerfile::parse(path, &text, self.image.base.is_some()).map(drop),
+                    // It may be a generated file.
+                    Err(_) => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// The archive of a platform.
+    fn archive(&self, path: &str, platform: Platform) -> PathBuf {
+        archive::file(&self.release().ctx().declarations.project, path, &self.release().version, platform)
+    }
+
     fn release(&self) -> &ReleaseContext {
         self.selection.release
     }
@@ -138,8 +172,7 @@ impl ImageBuild<'_> {
                 Ok((files, format!("the packages {}", packages.join(", "))))
             }),
             From::Archive { path, strip, into } => {
-                let project = &self.release().ctx().declarations.project;
-                let file = archive::file(project, path, &self.release().version, platform);
+                let file = self.archive(path, platform);
                 self.layered(platform, layout, |builder, _| {
                     archive::unpack(builder, &file, *strip, into)?;
                     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -151,6 +184,8 @@ impl ImageBuild<'_> {
                 let commit = &self.release().commit;
                 let text = dockerfile::text(sources, commit.config.as_deref(), &commit.id, path)?;
                 let declared = self.image.base.as_ref();
+                let dockerfile = dockerfile::parse(path, &text, declared.is_some())?;
+                let engine = self.engine.context("an image from a Dockerfile has an engine")?;
                 let base = declared.map(|base| base::provide(self.release().ctx(), base, platform)).transpose()?;
                 let mut files = Vec::new();
                 if !packages.is_empty() {
@@ -162,8 +197,9 @@ impl ImageBuild<'_> {
                 let version = &self.release().version;
                 let args = args.iter().map(|(name, value)| (name.clone(), value.render(version))).collect();
                 let cache = base::cache(self.release().ctx())?;
-                let build = dockerfile::DockerfileBuild { path, text, args, base, packages: files, cache };
-                build.run(self.engines, sources, platform, layout)
+                let build =
+                    dockerfile::DockerfileBuild { path, dockerfile, engine, args, base, packages: files, cache };
+                build.run(sources, platform, layout)
             }
         }
     }

@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use super::fixture::{Deb, VERSION, files, has_tools, key, lanternd, run};
-use crate::support::{need_tool, text};
+use crate::release::fixture::{commit, project};
+use crate::support::{need_tool, only_git, text};
 
 #[test]
 fn source_packages_are_reproducible() {
@@ -199,4 +200,17 @@ fn packages_are_built_on_this_machine() {
         "{}",
         nothing.transcript()
     );
+}
+
+#[test]
+fn a_missing_declaration_is_said_before_a_missing_tool() {
+    let project = project("name: p\nversion: {}\narchives: [{format: tar.gz}]\n").file("README", "x\n");
+    commit(&project);
+    let directory = tempfile::tempdir().unwrap();
+    let path = only_git(&directory.path().join("bin"));
+    for command in ["source", "check", "prove", "build", "upload", "status"] {
+        let said = project.xtask(&["deb", command]).env("PATH", &path).run();
+        let words = "packaging/release.yaml has no `deb` section; ";
+        assert!(said.code() == 3 && said.stderr.contains(words), "{command}: {}", said.transcript());
+    }
 }

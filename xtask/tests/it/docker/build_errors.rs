@@ -10,7 +10,7 @@ use drydock_deb::prove::identity;
 use super::build_project::{BuildProject, LANTERND, debian_in, declaration, small_in};
 use super::registry_server::Server;
 use crate::deb::fixture::run;
-use crate::support::{need, text};
+use crate::support::{need, only_git, text};
 
 /// Makes a package by dpkg-deb, from its fields and more control files.
 pub(super) fn package(directory: &Path, fields: &str, control: &[(&str, &str)], files: &[&str]) -> Vec<u8> {
@@ -158,7 +158,30 @@ fn bases_and_dockerfiles_that_may_change_are_refused() {
     fs::write(&deb, package(&build.at(""), FIELDS, &[], &[])).unwrap();
     prove(&deb, &build.sources(), &[]);
     refused(3, &["has no list of installed packages"]);
+    // What is declared wrong is said before anything is pulled, and before a tool is missed.
+    let gone = wrong.replace(&server.host(), "127.0.0.1:1");
+    let image = |name: &str, base: &str, from: &str| {
+        format!(
+            "  {name}:\n    repositories: {{nightly: 127.0.0.1:1/{name}/n, release: 127.0.0.1:1/{name}/r}}\n    base: {base}\n    \
+             from: {{{from}}}\n    smoke-test: {{run: [sh]}}\n"
+        )
+    };
+    let [mine, other] =
+        [("mine", &base, "dockerfile: docker/Dockerfile"), ("other", &gone, "archive: build/none.tar.gz")]
+            .map(|(name, base, from)| image(name, base, from));
+    build.declare(&format!("images:\n{mine}{other}"));
+    fs::write(build.at("config/docker/Dockerfile"), "ARG BASE\nFROM ${BASE}\n").unwrap();
+    let path = only_git(&build.at("no-tools"));
+    let without = |words: &[&str]| build.call(words, &[("PATH", &path)]);
+    let said = without(&["--engine", "buildah"]);
+    let words = "build/none.tar.gz does not exist; build it before the image, or correct `archive`";
+    assert!(said.code() == 2 && said.stderr.contains(words), "{}", said.transcript());
+    assert!(!said.stderr.contains("== "), "nothing was begun: {}", said.stderr);
+    let said = without(&["mine", "--engine", "buildah"]);
+    let words = "no engine for Dockerfiles works on this machine";
+    assert!(said.code() == 4 && said.stderr.contains(words), "{}", said.transcript());
     // Images and platforms that are not declared.
+    build.declare(&declaration(&base, LANTERND));
     let unknown = build.call(&["nothing"], &[]);
     assert!(unknown.code() == 2 && unknown.stderr.contains("image nothing is not declared; declared are mine"));
     let platform = build.call(&["--platform", "linux/riscv64"], &[]);

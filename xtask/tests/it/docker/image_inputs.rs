@@ -21,6 +21,7 @@ use crate::release::fixture as git;
 use crate::support::{Project, need_tools, text};
 use rows::{Reader, Row, Verdict};
 
+mod layers;
 mod packages;
 mod rows;
 
@@ -77,7 +78,7 @@ fn attributes(path: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// A project whose archives the rows write.
 struct World {
-    _server: Server,
+    server: Server,
     base: String,
     project: Project,
     build: BuildProject,
@@ -92,7 +93,7 @@ impl World {
         let build = BuildProject::new(project.path(), "");
         fs::create_dir_all(build.at("config/packaging")).unwrap();
         fs::copy(project.path().join("packaging/release.yaml"), build.at("config/packaging/release.yaml")).unwrap();
-        Some(World { _server: server, base, project, build })
+        Some(World { server, base, project, build })
     }
 
     /// Writes the archive of a row.

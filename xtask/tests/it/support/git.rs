@@ -1,5 +1,7 @@
 //! Calls of git with a fixed author and date, and without the user's settings.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -24,4 +26,13 @@ pub(crate) fn git_with(directory: &Path, args: &[&str], variables: &[(&str, &str
         .expect("git is needed: apt-get install git");
     assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+/// A `PATH` on which git is the only tool.
+pub(crate) fn only_git(directory: &Path) -> String {
+    fs::create_dir_all(directory).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let git = std::env::split_paths(&path).map(|place| place.join("git")).find(|file| file.is_file()).unwrap();
+    symlink(git, directory.join("git")).unwrap();
+    super::text(directory)
 }

@@ -7,8 +7,8 @@ use drydock_archive::read::{self, Limits, MemberKind, ReadError};
 use drydock_base::failure::Failure;
 use drydock_config::images::Platform;
 use drydock_config::release::{Format, Version};
-use drydock_oci::image_files::clean_path;
 use drydock_oci::layer_builder::LayerBuilder;
+use drydock_oci::layer_path::clean_path;
 use drydock_oci::member_item::{self, Omitted};
 
 /// Returns the archive for a version and platform.
@@ -16,8 +16,8 @@ pub(super) fn file(project: &Path, path: &str, version: &Version, platform: Plat
     project.join(path.replace("{version}", version.as_str()).replace("{architecture}", platform.debian()))
 }
 
-/// Unpacks an archive into a layer. All files belong to root, and replace those of the base image.
-pub(super) fn unpack(builder: &mut LayerBuilder, file: &Path, strip: u32, into: &str) -> anyhow::Result<()> {
+/// Checks that an archive exists and can be read by its name; returns its format.
+pub(super) fn format(file: &Path) -> anyhow::Result<Format> {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let format = Format::of_name(&name).ok_or_else(|| {
         let formats = ".tar.gz, .tar.xz, .tar.bz2 or .zip";
@@ -27,6 +27,13 @@ pub(super) fn unpack(builder: &mut LayerBuilder, file: &Path, strip: u32, into: 
         let text = format!("{} does not exist; build it before the image, or correct `archive`", file.display());
         return Err(Failure::usage(text));
     }
+    Ok(format)
+}
+
+/// Unpacks an archive into a layer. All files belong to root, and replace those of the base image.
+pub(super) fn unpack(builder: &mut LayerBuilder, file: &Path, strip: u32, into: &str) -> anyhow::Result<()> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let format = format(file)?;
     let into = into.trim_matches('/');
     let place = |path: &str| -> Result<Option<String>, ReadError> {
         let path = clean_path(path)?;

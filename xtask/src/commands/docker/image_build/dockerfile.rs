@@ -16,7 +16,7 @@ use drydock_base::scratch::Scratch;
 use drydock_config::images::Platform;
 use drydock_oci::base_image::{self, BaseImage};
 use drydock_oci::dockerfile::{Dockerfile, StageBase};
-use drydock_oci::engine::{self, BuildRequest, EngineKind, local_name};
+use drydock_oci::engine::{BuildRequest, Engine, local_name};
 use drydock_oci::layout::Layout;
 use drydock_oci::normalise::normalise;
 
@@ -25,7 +25,8 @@ pub(super) struct DockerfileBuild<'a> {
     /// The path of the Dockerfile, for messages.
     pub(super) path: &'a str,
     /// The Dockerfile.
-    pub(super) text: String,
+    pub(super) dockerfile: Dockerfile,
+    pub(super) engine: &'a Engine,
     /// The build arguments.
     pub(super) args: BTreeMap<String, String>,
     /// The declared base image.
@@ -40,18 +41,11 @@ impl DockerfileBuild<'_> {
     /// Builds the image of one platform.
     pub(super) fn run(
         mut self,
-        engines: &[EngineKind],
         tree: &SourceTree,
         platform: Platform,
         layout: &Layout,
     ) -> anyhow::Result<PlatformBuild> {
-        let path = self.path;
-        let dockerfile = Dockerfile::parse(&self.text)
-            .map_err(|problems| Failure::declaration(format!("cannot build {path}:\n  {}", problems.join("\n  "))))?;
-        if dockerfile.uses_base && self.base.is_none() {
-            let text = format!("{path} uses ${{BASE}}, but docker/images.yaml declares no `base` for this image");
-            return Err(Failure::declaration(text));
-        }
+        let (path, dockerfile, engine) = (self.path, &self.dockerfile, self.engine);
         let mut bases: Vec<BaseImage> = Vec::new();
         for pinned in &dockerfile.pinned {
             let (repository, digest) = (&pinned.repository, &pinned.digest);
@@ -86,7 +80,6 @@ impl DockerfileBuild<'_> {
             self.args.insert("BASE".into(), local_name(base));
             bases.extend(dockerfile.uses_base.then(|| base.clone()));
         }
-        let engine = engine::choose(engines)?;
         output::step(format_args!("build {path} with {engine}"));
         let built = engine.build(&BuildRequest {
             context: &context,
@@ -117,6 +110,17 @@ pub(super) fn text(tree: &SourceTree, config: Option<&Path>, commit: &Oid, path:
     config.and_then(|directory| fs::read_to_string(directory.join(path)).ok()).ok_or_else(|| {
         Failure::declaration(format!("commit {} has no {path}; commit it, or correct `dockerfile`", commit.short()))
     })
+}
+
+/// Parses a Dockerfile, which may use the declared base image only if there is one.
+pub(super) fn parse(path: &str, text: &str, has_base: bool) -> anyhow::Result<Dockerfile> {
+    let dockerfile = Dockerfile::parse(text)
+        .map_err(|problems| Failure::declaration(format!("cannot build {path}:\n  {}", problems.join("\n  "))))?;
+    if dockerfile.uses_base && !has_base {
+        let text = format!("{path} uses ${{BASE}}, but docker/images.yaml declares no `base` for this image");
+        return Err(Failure::declaration(text));
+    }
+    Ok(dockerfile)
 }
 
 /// Copies packages into a directory of the context. The commit may have that directory too; its symlinks are not followed.

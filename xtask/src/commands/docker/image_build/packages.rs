@@ -1,7 +1,7 @@
 //! An image made of Debian packages: which files they are, whether they would work on the base, and the layer of them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -21,14 +21,34 @@ use drydock_deb::checksums::FileChecksums;
 use drydock_deb::control::Paragraph;
 use drydock_deb::installed::{self, Installed, InstalledError};
 use drydock_deb::prove::Proof;
-use drydock_oci::image_files::{ImageFiles, STATUS, STATUS_DIRECTORY, clean_path};
+use drydock_oci::image_files::{ImageFiles, STATUS, STATUS_DIRECTORY};
 use drydock_oci::layer_builder::LayerBuilder;
+use drydock_oci::layer_path::clean_path;
 use drydock_oci::member_item::{self, Omitted};
 
 /// The directory of dpkg's file lists.
 const INFO: &str = "var/lib/dpkg/info";
 /// The limits for unpacking one package.
 const LIMITS: Limits = Limits { bytes: 16 << 30, ..Limits::UNKNOWN };
+
+/// Checks that packages are declared and were built, as far as the base image need not be known for that.
+///
+/// # Errors
+/// No packages or another series are declared, or a package is missing.
+pub(super) fn check_declared(
+    release: &ReleaseContext,
+    names: &[String],
+    declared: Option<&str>,
+    platform: Platform,
+) -> anyhow::Result<()> {
+    let packages = SourcePackages::select(release, &[])?;
+    match choose(&packages.series, declared, None) {
+        Ok(series) => locate(&packages, names, series, platform).map(drop),
+        Err(wrong) if declared.is_some() => Err(wrong),
+        // The base image decides.
+        Err(_) => Ok(()),
+    }
+}
 
 /// Finds the packages of the release for one platform. `series` is the declared series and that of the base image.
 pub(super) fn find(
@@ -39,6 +59,32 @@ pub(super) fn find(
 ) -> anyhow::Result<Vec<BinaryPackage>> {
     let packages = SourcePackages::select(release, &[])?;
     let series = choose(&packages.series, declared, base.as_deref())?;
+    let mut found = Vec::new();
+    for (name, file) in names.iter().zip(locate(&packages, names, series, platform)?) {
+        let binary = open(&file.path, name, platform)?;
+        if file.has_proof {
+            check_proof(&packages, series, &file.path)?;
+        }
+        found.push(binary);
+    }
+    Ok(found)
+}
+
+/// The file of a package.
+struct PackageFile {
+    path: PathBuf,
+    /// Whether it is one of those that were proved, and not built with the tools of this machine.
+    has_proof: bool,
+}
+
+/// Finds the files of packages, in the order of their names.
+fn locate(
+    packages: &SourcePackages<'_>,
+    names: &[String],
+    series: &Series,
+    platform: Platform,
+) -> anyhow::Result<Vec<PackageFile>> {
+    let release = packages.release;
     let version = packages.version(series)?;
     let proved = packages.directory().join("proof").join(series.name.as_str());
     // Packages that were built without a chroot are for local tests only.
@@ -50,11 +96,9 @@ pub(super) fn find(
         let files = [file(platform.debian()), file("all")];
         let in_directory = |directory: &Path| files.iter().map(|file| directory.join(file)).find(|path| path.is_file());
         if let Some(path) = in_directory(&proved) {
-            let binary = open(&path, name, platform)?;
-            check_proof(&packages, series, &path)?;
-            found.push(binary);
+            found.push(PackageFile { path, has_proof: true });
         } else if let Some(path) = local.as_deref().and_then(in_directory) {
-            found.push(open(&path, name, platform)?);
+            found.push(PackageFile { path, has_proof: false });
         } else {
             missing.push(files[0].clone());
         }

@@ -60,7 +60,7 @@ impl Row {
     }
 }
 
-fn row(name: &'static str, verdict: Verdict, script: &'static str) -> Row {
+pub(super) fn row(name: &'static str, verdict: Verdict, script: &'static str) -> Row {
     let (format, reader) = ("tar.gz", Reader::Tar);
     Row { name, script, format, strip: 0, into: "/opt", reader, verdict, root: false }
 }
