@@ -92,6 +92,12 @@ impl Client {
             builder = builder.header(*name, value);
         }
         let sent = Arc::new(AtomicU64::new(0));
+        // RFC 9110, 8.6: where content is expected, its absence is said. Some servers ask for that (411).
+        if request.content.is_empty()
+            && matches!(request.method, reqwest::Method::POST | reqwest::Method::PUT | reqwest::Method::PATCH)
+        {
+            builder = builder.header("content-length", "0");
+        }
         match request.content {
             Content::None => {}
             Content::Bytes(bytes) => builder = builder.body(bytes.to_vec()),

@@ -56,6 +56,17 @@ pub struct Request<'a> {
     pub retry: Retry,
 }
 
+impl Content<'_> {
+    /// Whether nothing is sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Content::None => true,
+            Content::Bytes(bytes) => bytes.is_empty(),
+            Content::Part { length, .. } => *length == 0,
+        }
+    }
+}
+
 impl<'a> Request<'a> {
     /// A request without content. Those that RFC 9110 calls idempotent are retried.
     pub fn new(method: Method, url: &'a Url) -> Request<'a> {

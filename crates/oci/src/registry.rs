@@ -7,6 +7,7 @@ mod artifacts;
 mod auth;
 mod challenge;
 mod credentials;
+mod deletion;
 mod download;
 mod graph;
 mod listing;
@@ -16,11 +17,11 @@ mod tagging;
 mod transfer;
 mod upload;
 
-pub use artifacts::{Attachment, attach};
+pub use artifacts::{Artifact, Attachment, attach};
 pub use credentials::{Credentials, Login};
 pub use referrers::fallback_tag;
 pub use tagging::{Precondition, tag};
-pub use transfer::{CopyOutcome, PushOutcome, copy, pull, push};
+pub use transfer::{Copied, CopyOutcome, PushOutcome, copy, copy_content, pull, push};
 pub use upload::UploadOutcome;
 
 use std::collections::HashMap;
@@ -73,6 +74,8 @@ struct Inner {
     no_referrers: AtomicBool,
     /// True if the registry refused a chunk for its size.
     small_chunks: AtomicBool,
+    /// True if the request that completes an upload must have no content.
+    separate_ends: AtomicBool,
 }
 
 /// The reasons why an operation on a registry failed, other than a refusal or a lost connection, which are a
@@ -197,6 +200,7 @@ impl Registry {
                 known: auth::Known::default(),
                 no_referrers: AtomicBool::new(false),
                 small_chunks: AtomicBool::new(false),
+                separate_ends: AtomicBool::new(false),
             }),
         })
     }
@@ -353,25 +357,6 @@ impl Registry {
         Ok(lists)
     }
 
-    /// Deletes a manifest, with all tags that point at it; returns true if it existed.
-    ///
-    /// # Errors
-    /// The registry refuses the request or cannot be reached.
-    pub fn delete_manifest(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<bool> {
-        let url = self.url(repository, &format!("manifests/{digest}"))?;
-        let call = Request::new(Method::DELETE, &url);
-        let mut answer = self.send(repository.path(), &Scope::delete(repository.path()), call)?;
-        match answer.status {
-            200 | 202 | 204 => {
-                drop(answer.bytes(LARGEST_MANIFEST));
-                Ok(true)
-            }
-            404 => Ok(false),
-            405 => Err(answer.refusal("deletion is disabled on this registry; enable `storage.delete.enabled`").into()),
-            _ => Err(self.refused(answer, repository)),
-        }
-    }
-
     /// Returns the error for a response, with a remedy.
     fn refused(&self, answer: Response, repository: &Repository) -> anyhow::Error {
         let remedy = match answer.status {
@@ -436,6 +421,12 @@ fn client(credentials: &Credentials, settings: &Settings, url: &Url) -> anyhow::
 fn media_type(answer: &Response) -> String {
     let text = answer.header("content-type").unwrap_or_default();
     printable(text.split(';').next().unwrap_or_default()).to_ascii_lowercase()
+}
+
+/// Returns true if a registry that knows the address of a request says that what it names is unknown, as opposed to a server that
+/// does not know the address. Reads the content.
+fn says_unknown(answer: &mut Response) -> anyhow::Result<bool> {
+    Ok(String::from_utf8_lossy(&answer.bytes(LARGEST_MANIFEST)?).contains("_UNKNOWN"))
 }
 
 fn digest_header(answer: &Response) -> Option<Digest> {

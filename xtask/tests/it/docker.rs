@@ -7,6 +7,7 @@ mod credentials;
 mod engines;
 mod hostile_registry;
 mod image_inputs;
+pub(crate) mod other_registries;
 mod promote;
 mod prune;
 mod registry_faults;

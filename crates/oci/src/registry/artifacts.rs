@@ -21,6 +21,14 @@ pub struct Attachment<'a> {
     pub annotations: &'a [(&'a str, &'a str)],
 }
 
+/// An artifact whose files are in a repository, and whose manifest is not yet.
+#[derive(Debug)]
+pub struct Artifact {
+    subject: Digest,
+    descriptor: Descriptor,
+    manifest: Vec<u8>,
+}
+
 /// Attaches files to the manifest `subject`, as an artifact. The same content makes the same artifact, so a repeated call
 /// changes nothing.
 ///
@@ -33,35 +41,63 @@ pub fn attach(
     artifact_type: &str,
     files: &[Attachment<'_>],
 ) -> anyhow::Result<Descriptor> {
-    let config = Attachment { media_type: media::EMPTY, bytes: b"{}", annotations: &[] };
-    let all: Vec<Attachment<'_>> = std::iter::once(config).chain(files.iter().copied()).collect();
-    let mut layers = pool::each(&all, registry.settings().parallel, |file| {
-        let mut blob = Descriptor::for_bytes(file.media_type, file.bytes);
-        if !registry.has_blob(repository, &blob.digest)? {
-            registry.upload_bytes(repository, &blob, file.bytes)?;
+    let artifact = Artifact::upload(registry, repository, subject, artifact_type, files)?;
+    if !artifact.put(registry, repository)? {
+        registry.list_under_tag(repository, &artifact.subject, &[&artifact.descriptor])?;
+    }
+    Ok(artifact.descriptor)
+}
+
+impl Artifact {
+    /// Uploads the files of an artifact about `subject`, which need not exist yet. Nothing names them before
+    /// [`Copied::finish`](super::Copied::finish).
+    ///
+    /// # Errors
+    /// The registry refuses a request or cannot be reached.
+    pub fn upload(
+        registry: &Registry,
+        repository: &Repository,
+        subject: &Descriptor,
+        artifact_type: &str,
+        files: &[Attachment<'_>],
+    ) -> anyhow::Result<Artifact> {
+        let config = Attachment { media_type: media::EMPTY, bytes: b"{}", annotations: &[] };
+        let all: Vec<Attachment<'_>> = std::iter::once(config).chain(files.iter().copied()).collect();
+        let mut layers = pool::each(&all, registry.settings().parallel, |file| {
+            let mut blob = Descriptor::for_bytes(file.media_type, file.bytes);
+            if !registry.has_blob(repository, &blob.digest)? {
+                registry.upload_bytes(repository, &blob, file.bytes)?;
+            }
+            blob.annotations = owned(file.annotations);
+            Ok(blob)
+        })?;
+        let config = layers.remove(0);
+        if layers.is_empty() {
+            layers.push(config.clone());
         }
-        blob.annotations = owned(file.annotations);
-        Ok(blob)
-    })?;
-    let config = layers.remove(0);
-    if layers.is_empty() {
-        layers.push(config.clone());
+        let manifest = Manifest {
+            artifact_type: Some(artifact_type.to_owned()),
+            subject: Some(Descriptor::new(&subject.media_type, subject.digest, subject.size)),
+            ..Manifest::new(config, layers)
+        };
+        let manifest = serde_json::to_vec(&manifest)?;
+        let mut descriptor = Descriptor::for_bytes(media::MANIFEST, &manifest);
+        descriptor.artifact_type = Some(artifact_type.to_owned());
+        Ok(Artifact { subject: subject.digest, descriptor, manifest })
     }
-    let manifest = Manifest {
-        artifact_type: Some(artifact_type.to_owned()),
-        subject: Some(Descriptor::new(&subject.media_type, subject.digest, subject.size)),
-        ..Manifest::new(config, layers)
-    };
-    let bytes = serde_json::to_vec(&manifest)?;
-    let mut descriptor = Descriptor::for_bytes(media::MANIFEST, &bytes);
-    let reference = Reference::Digest(descriptor.digest);
-    let listed = registry.put(repository, &reference, media::MANIFEST, &bytes)?;
-    registry.needed(repository, &reference)?;
-    descriptor.artifact_type = Some(artifact_type.to_owned());
-    if !listed {
-        registry.list_under_tag(repository, &subject.digest, &[&descriptor])?;
+
+    /// Puts the manifest, and reads it again; returns true if the registry lists it as a referrer.
+    pub(super) fn put(&self, registry: &Registry, repository: &Repository) -> anyhow::Result<bool> {
+        let reference = Reference::Digest(self.descriptor.digest);
+        let listed = registry.put(repository, &reference, media::MANIFEST, &self.manifest)?;
+        registry.needed(repository, &reference)?;
+        Ok(listed)
     }
-    Ok(descriptor)
+
+    /// The manifest that the artifact is about, and the descriptor for its list of referrers.
+    pub(super) fn listed(&self) -> (Digest, &Descriptor) {
+        (self.subject, &self.descriptor)
+    }
 }
 
 fn owned(annotations: &[(&str, &str)]) -> BTreeMap<String, String> {

@@ -75,7 +75,11 @@ impl Registry {
             return Ok(answer);
         }
         let offers = answer.headers.get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
-        let Some(challenge) = challenge::choose(offers) else {
+        let challenge = match challenge::choose(offers) {
+            Some(challenge) => Some(challenge),
+            None => self.first_challenge()?,
+        };
+        let Some(challenge) = challenge else {
             return Err(answer.refusal("the response has no usable WWW-Authenticate header").into());
         };
         let scope = match &challenge {
@@ -95,6 +99,13 @@ impl Registry {
             return Err(answer.refusal(&self.remedy_for_401(path)?).into());
         }
         Ok(answer)
+    }
+
+    /// Asks for the challenge at the base address, where docker asks first: some registries send it only there.
+    fn first_challenge(&self) -> anyhow::Result<Option<Challenge>> {
+        let answer = self.inner.client.send(&Request::new(Method::GET, &self.inner.base))?;
+        let offers = answer.headers.get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
+        Ok(challenge::choose(offers))
     }
 
     /// Returns the `Authorization` header that the registry is known to want; a new token is fetched if necessary.

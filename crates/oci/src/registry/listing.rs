@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::challenge::Scope;
-use super::{Registry, RegistryError};
-use drydock_config::images::{Repository, Tag};
+use super::{Registry, RegistryError, says_unknown};
+use drydock_config::images::{Digest, Repository, Tag};
 use drydock_http::{Method, Request, Url, printable};
 
 /// The maximum size of a page in bytes.
@@ -29,27 +29,42 @@ impl Registry {
     /// The registry refuses a request, cannot be reached, or returns an endless list.
     pub fn tags(&self, repository: &Repository) -> anyhow::Result<Vec<Tag>> {
         let endless = || RegistryError::protocol(format!("the list of tags of {repository} does not end"));
-        let mut tags = BTreeSet::new();
-        let mut next = Some(self.url(repository, "tags/list")?.with_query(&[("n", "1000")]));
-        for _ in 0..MOST_PAGES {
+        let (mut tags, mut digests) = (BTreeSet::new(), BTreeSet::new());
+        let whole = self.url(repository, "tags/list")?;
+        let mut next = Some(whole.with_query(&[("n", "1000")]));
+        for page in 0..MOST_PAGES {
             let Some(url) = next else { return Ok(tags.into_iter().collect()) };
             let call = Request::new(Method::GET, &url);
             let mut answer = self.send(repository.path(), &Scope::pull(repository.path()), call)?;
             match answer.status {
                 200 => {}
+                404 if page == 0 => {
+                    if says_unknown(&mut answer)? {
+                        return Ok(Vec::new());
+                    }
+                    // A server that does not know the parameter, and is not asked for pages then.
+                    next = Some(whole.clone());
+                    continue;
+                }
                 404 if tags.is_empty() => return Ok(Vec::new()),
                 _ => return Err(self.refused(answer, repository)),
             }
             next = self.next_page(&url, answer.headers("link"))?;
             let page: Page = serde_json::from_slice(&answer.bytes(LARGEST_PAGE)?)
                 .map_err(|error| RegistryError::protocol(format!("cannot parse {url} as a list of tags: {error}")))?;
-            let before = tags.len();
+            let before = tags.len() + digests.len();
             for text in page.tags.into_iter().flatten() {
+                // Some registries also list what was pushed by digest, which is no tag.
+                if let Ok(digest) = text.parse::<Digest>() {
+                    digests.insert(digest);
+                    continue;
+                }
                 let wrong = |_| RegistryError::protocol(format!("{url} lists the invalid tag {:?}", printable(&text)));
                 tags.insert(text.parse::<Tag>().map_err(wrong)?);
             }
             // A page without new tags means that the pages repeat.
-            if tags.len() > MOST_TAGS || (tags.len() == before && next.is_some()) {
+            let now = tags.len() + digests.len();
+            if now > MOST_TAGS || (now == before && next.is_some()) {
                 return Err(endless());
             }
         }

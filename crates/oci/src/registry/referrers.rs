@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::challenge::Scope;
 use super::listing::{LARGEST_PAGE, MOST_PAGES};
-use super::{FetchedManifest, Reference, Registry, RegistryError};
+use super::{FetchedManifest, Reference, Registry, RegistryError, says_unknown};
 use crate::model::{Descriptor, Index, ParsedManifest, media};
 use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository, Tag};
@@ -50,8 +50,7 @@ impl Registry {
                 200 => {}
                 404 | 405 if page == 0 => {
                     // A registry with the API reports that the repository or the manifest is unknown.
-                    let said = answer.bytes(LARGEST_PAGE)?;
-                    if !String::from_utf8_lossy(&said).contains("_UNKNOWN") {
+                    if !says_unknown(&mut answer)? {
                         self.inner.no_referrers.store(true, Ordering::Relaxed);
                     }
                     return Ok(None);

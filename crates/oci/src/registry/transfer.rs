@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::graph::{ManifestGraph, Node};
 use super::upload::{UploadOutcome, UploadStart};
-use super::{FetchedManifest, Reference, Registry, RegistryError, pool};
+use super::{Artifact, FetchedManifest, Reference, Registry, RegistryError, pool};
 use crate::base_image::is_for;
 use crate::layout::Layout;
 use crate::model::{Descriptor, ImageConfig, ParsedManifest};
@@ -172,8 +172,9 @@ pub fn pull(
         }
         let Some(found) = found else {
             let list = index.platforms();
-            let text = format!("{repository}@{} has no image for {platform}; it has {list}", top.descriptor.digest);
-            return Err(RegistryError::protocol(text));
+            let digest = top.descriptor.digest;
+            let text = format!("{repository}@{digest} is not available for {platform}; its platforms are {list}");
+            return Err(Failure::declaration(text));
         };
         top = found;
     }
@@ -247,6 +248,57 @@ pub fn copy(
     to: (&Registry, &Repository),
     digest: &Digest,
 ) -> anyhow::Result<CopyOutcome> {
+    copy_content(from, to, digest)?.finish(to, None)
+}
+
+/// A manifest that was copied with everything below it and about it, where fallback tags may not have all referrers yet.
+#[derive(Debug)]
+pub struct Copied {
+    outcome: CopyOutcome,
+    /// The referrers that the registry does not list itself, by their subject.
+    unlisted: BTreeMap<Digest, Vec<Descriptor>>,
+}
+
+impl Copied {
+    /// Nothing: the manifest was copied before.
+    pub fn before(descriptor: &Descriptor) -> Copied {
+        let descriptor = descriptor.clone();
+        let outcome = CopyOutcome { descriptor, manifests: 0, referrers: 0, mounted: 0, carried: 0 };
+        Copied { outcome, unlisted: BTreeMap::new() }
+    }
+
+    /// The descriptor of the manifest.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.outcome.descriptor
+    }
+
+    /// Attaches an artifact, and lists all referrers where the registry does not: each list is written once.
+    ///
+    /// # Errors
+    /// The registry refuses a request or cannot be reached, or has no way to list referrers.
+    pub fn finish(mut self, to: (&Registry, &Repository), artifact: Option<&Artifact>) -> anyhow::Result<CopyOutcome> {
+        if let Some(artifact) = artifact {
+            if !artifact.put(to.0, to.1)? {
+                let (subject, descriptor) = artifact.listed();
+                self.unlisted.entry(subject).or_default().push(descriptor.clone());
+            }
+        }
+        for (subject, referrers) in &self.unlisted {
+            to.0.list_under_tag(to.1, subject, &referrers.iter().collect::<Vec<_>>())?;
+        }
+        Ok(self.outcome)
+    }
+}
+
+/// As [`copy`], except for the lists of referrers.
+///
+/// # Errors
+/// See [`copy`].
+pub fn copy_content(
+    from: (&Registry, &Repository),
+    to: (&Registry, &Repository),
+    digest: &Digest,
+) -> anyhow::Result<Copied> {
     let parallel = to.0.settings().parallel;
     let read = |digest: &Digest| -> anyhow::Result<Option<Node>> {
         let reference = Reference::Digest(*digest);
@@ -269,23 +321,22 @@ pub fn copy(
     let mounted = mounted.into_iter().filter(|mounted| *mounted).count();
     let listed = put_all(to.0, to.1, &graph)?;
     let lists = graph.referrers();
+    let mut unlisted: BTreeMap<Digest, Vec<Descriptor>> = BTreeMap::new();
     for (subject, referrers) in &lists {
-        let unlisted: Vec<&Descriptor> = referrers
-            .iter()
-            .copied()
-            .filter(|referrer| !listed.get(&referrer.digest).copied().unwrap_or(false))
-            .collect();
-        if !unlisted.is_empty() {
-            to.0.list_under_tag(to.1, subject, &unlisted)?;
+        let others = referrers.iter().filter(|one| !listed.get(&one.digest).copied().unwrap_or(false));
+        let others: Vec<Descriptor> = others.map(|one| (*one).clone()).collect();
+        if !others.is_empty() {
+            unlisted.insert(**subject, others);
         }
     }
-    Ok(CopyOutcome {
+    let outcome = CopyOutcome {
         descriptor,
         manifests: listed.len(),
         referrers: lists.values().map(Vec::len).sum(),
         mounted,
         carried: blobs.len() - mounted,
-    })
+    };
+    Ok(Copied { outcome, unlisted })
 }
 
 /// Copies a blob; returns true if it was mounted.

@@ -5,6 +5,7 @@
 //! the beginning. docker-registry (2.8) forgets each session that was interrupted within a chunk. GitHub's registry accepts no
 //! chunk above 4 MiB, Amazon's none below 5 MiB except the last.
 
+mod ranges;
 mod resume;
 
 use std::fs::File;
@@ -20,6 +21,7 @@ use crate::model::Descriptor;
 use drydock_base::paths;
 use drydock_config::images::{Digest, Repository};
 use drydock_http::{Content, Method, Request, Response, Retry, Url, printable};
+use ranges::{Ranges, offset_of};
 use resume::ResumeFile;
 
 /// The maximum of the minimum chunk size that a registry may ask for, in bytes.
@@ -59,18 +61,6 @@ enum Source<'a> {
     File(File),
 }
 
-/// The trust in a `Range` header that contradicts an accepted chunk. Amazon's registry repeats that of the first chunk for
-/// all others; the digest at the end decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ranges {
-    /// Contradictions are ignored; there was none.
-    Doubted,
-    /// A contradiction was ignored.
-    PassedOver,
-    /// Contradictions count, since the upload failed without that.
-    Heeded,
-}
-
 /// An upload under way.
 struct Upload<'a> {
     repository: &'a Repository,
@@ -81,6 +71,8 @@ struct Upload<'a> {
     /// True if the next chunk waits for `100 Continue` (RFC 9110, 10.1.1): a refusal without reading the content would
     /// not be received while it is still being sent.
     asks: bool,
+    /// True if the request that completes the upload was refused together with content.
+    separate: bool,
     sent: UploadOutcome,
 }
 
@@ -230,7 +222,8 @@ impl Registry {
         };
         let (mut tried, mut furthest) = (0, session.offset);
         let sent = UploadOutcome { bytes: 0, resumed };
-        let mut upload = Upload { repository, blob, source, session, ranges: Ranges::Doubted, asks: false, sent };
+        let (ranges, separate) = (Ranges::Doubted, self.inner.separate_ends.load(Ordering::Relaxed));
+        let mut upload = Upload { repository, blob, source, session, ranges, asks: false, separate, sent };
         loop {
             memory.keep(&upload.session.url, upload.session.least, self.retry_policy().clock.now());
             match self.step(&mut upload)? {
@@ -311,11 +304,12 @@ impl Registry {
 
     /// The next request of an upload.
     fn step(&self, upload: &mut Upload<'_>) -> anyhow::Result<Step> {
-        let Upload { repository, blob, source, session, ranges, asks, sent } = upload;
+        let Upload { repository, blob, source, session, ranges, asks, separate, sent } = upload;
         let chunk = self.chunk(session.least);
         let left = blob.size - session.offset;
-        // A blob of one chunk is sent with the request that completes the upload.
-        let ends = left == 0 || (session.offset == 0 && blob.size <= chunk);
+        // A blob of one chunk is sent with the request that completes the upload. Some registries take no content there, since
+        // docker never sends any.
+        let ends = left == 0 || (session.offset == 0 && blob.size <= chunk && !*separate);
         let length = left.min(chunk);
         let content = source.part(session.offset, length);
         let ending = session.url.with_query(&[("digest", &blob.digest.to_string())]);
@@ -336,7 +330,13 @@ impl Registry {
         };
         sent.bytes += length;
         match answer.status {
-            200 | 201 | 204 if ends => self.ended(repository, blob, &answer).map(|()| Step::Done),
+            200 | 201 | 204 if ends => {
+                // What was refused with its content was taken in two requests.
+                if *separate {
+                    self.inner.separate_ends.store(true, Ordering::Relaxed);
+                }
+                self.ended(repository, blob, &answer).map(|()| Step::Done)
+            }
             200 | 201 | 202 | 204 if !ends => self.further(&answer, session, ranges, length),
             413 | 416 if session.offset == 0 && length > SMALL_CHUNK.max(session.least) => {
                 self.inner.small_chunks.store(true, Ordering::Relaxed);
@@ -345,6 +345,7 @@ impl Registry {
             status @ (400 | 404 | 408 | 410 | 416 | 429 | 500..=599) => {
                 let wait = answer.retry_after(self.retry_policy().clock.now());
                 let why = self.refused(answer, repository);
+                *separate |= ends && length > 0 && matches!(status, 400 | 404 | 416 | 500 | 501);
                 // After a wrong digest, the session holds other bytes and cannot continue.
                 Ok(Step::Trouble { why, wait, anew: ends && status == 400 })
             }
@@ -371,13 +372,7 @@ impl Registry {
     ) -> anyhow::Result<Step> {
         let expected = session.offset + length;
         let before = session.offset;
-        let there = match answer.header("range").and_then(offset_of) {
-            Some(there) if there <= before && *ranges != Ranges::Heeded => {
-                *ranges = Ranges::PassedOver;
-                expected
-            }
-            there => there.unwrap_or(expected),
-        };
+        let there = ranges.offset(answer.header("range"), before, expected);
         session.url = self.session(answer)?;
         session.offset = there;
         if there > expected || there <= before {
@@ -406,39 +401,7 @@ fn is_final(error: &anyhow::Error) -> bool {
     !drydock_http::is_unanswered(error)
 }
 
-/// Returns the number of bytes in the `Range` of an upload: `0-N` is N + 1. `0-0` is none, as docker-registry writes it.
-fn offset_of(header: &str) -> Option<u64> {
-    let range = header.trim().strip_prefix("bytes=").unwrap_or(header.trim());
-    let (first, last) = range.split_once('-')?;
-    match (first.parse().ok()?, last.parse().ok()?) {
-        (0, 0) => Some(0),
-        (0, last) => u64::checked_add(last, 1),
-        (_, _) => None,
-    }
-}
-
 /// Returns the minimum chunk size of a registry.
 pub(super) fn min_chunk(answer: &Response) -> u64 {
     answer.header("oci-chunk-min-length").and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_read() {
-        for (header, offset) in [
-            ("0-0", Some(0)),
-            ("0-99", Some(100)),
-            ("bytes=0-99", Some(100)),
-            ("1-99", None),
-            ("0--1", None),
-            ("0-18446744073709551615", None),
-            ("99", None),
-            ("", None),
-        ] {
-            assert_eq!(offset_of(header), offset, "{header}");
-        }
-    }
 }

@@ -1,7 +1,5 @@
 //! `cargo xtask docker promote`: copies the image that was built at a signed tag to the release repository, by digest.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
 use super::selection::select;
@@ -18,7 +16,7 @@ use drydock_oci::image::TITLE;
 use drydock_oci::promote::Latest;
 use drydock_oci::promote::promotion_record::{ARTIFACT_TYPE, Promotion, SIGNATURE_TYPE};
 use drydock_oci::registry::pool::both;
-use drydock_oci::registry::{Attachment, Precondition, Registries, Registry, attach, copy, tag};
+use drydock_oci::registry::{Artifact, Attachment, Copied, Precondition, Registries, Registry, copy_content, tag};
 use drydock_release::preflight::Finding;
 use plan::{FoundBy, Planner, PromotionPlan};
 use release::{PromotedRelease, ReleaseSigners, TagCheck};
@@ -114,41 +112,35 @@ impl PlannedPromotion {
         self.plans.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 
-    /// Signs all records, then copies all images, then tags all versions, and moves `latest` at the end. Each step does
+    /// Signs each record while its image is copied, then tags all versions, and moves `latest` at the end. Each step does
     /// nothing where it was done before, so the same call continues after an interruption. The key is gpg's default if `None`.
     pub(in crate::commands) fn promote(&mut self, ctx: &Context, key: Option<&str>) -> anyhow::Result<()> {
         let _lock = lock(ctx)?;
         let PlannedPromotion { release, plans, registries, .. } = self;
         let signer = Signer { key: key.map(str::to_owned) };
-        let mut records = BTreeMap::new();
-        for one in plans.iter().filter(|one| !one.is_recorded) {
-            records.insert(one.image.to_string(), signed::sign(release, &one.record, &signer)?);
-        }
         for one in plans.iter() {
             let to = registries.open(&one.to)?;
-            match &one.found_by {
-                FoundBy::Promoted => {}
-                FoundBy::Tag(_) | FoundBy::Built => {
-                    let from = registries.open(&one.from)?;
-                    copied(one, (&from, &one.from), (&to, &one.to))?;
-                }
+            let from = match &one.found_by {
+                FoundBy::Promoted => None,
+                FoundBy::Tag(_) | FoundBy::Built => Some(registries.open(&one.from)?),
+            };
+            let digest = one.candidate.descriptor.digest;
+            if from.is_some() {
+                output::step(format_args!("copy {digest} from {} to {}", one.from, one.to));
             }
-            if let Some((record, signature)) = records.get(one.image.as_str()) {
+            // An untagged copy does no harm if gpg refuses, and gpg may wait for a passphrase.
+            let (copied, artifact) = both(
+                || match &from {
+                    Some(from) => copied(one, (from, &one.from), (&to, &one.to)),
+                    None => Ok(Copied::before(&one.candidate.descriptor)),
+                },
+                || (!one.is_recorded).then(|| recorded(one, release, &signer, &to)).transpose(),
+            );
+            let artifact = artifact?;
+            if artifact.is_some() {
                 output::step(format_args!("attach the signed promotion record"));
-                let name = signed::name(&one.record);
-                let signature_name = format!("{name}.asc");
-                let titled = [(TITLE, name.as_str())];
-                let signature_titled = [(TITLE, signature_name.as_str())];
-                let files = [
-                    Attachment { media_type: RECORD_TYPE, bytes: record.as_bytes(), annotations: &titled },
-                    Attachment {
-                        media_type: SIGNATURE_TYPE,
-                        bytes: signature.as_bytes(),
-                        annotations: &signature_titled,
-                    },
-                ];
-                attach(&to, &one.to, &one.candidate.descriptor, ARTIFACT_TYPE, &files)?;
             }
+            copied?.finish((&to, &one.to), artifact.as_ref())?;
         }
         for one in plans.iter() {
             output::step(format_args!("tag {}:{}", one.to, one.tag));
@@ -167,15 +159,33 @@ impl PlannedPromotion {
 }
 
 /// Copies an image with its referrers; all manifests are read back and compared.
-fn copied(one: &PromotionPlan, from: (&Registry, &Repository), to: (&Registry, &Repository)) -> anyhow::Result<()> {
+fn copied(one: &PromotionPlan, from: (&Registry, &Repository), to: (&Registry, &Repository)) -> anyhow::Result<Copied> {
     let digest = one.candidate.descriptor.digest;
-    output::step(format_args!("copy {digest} from {} to {}", one.from, one.to));
-    let copied = copy(from, to, &digest)?;
-    if copied.descriptor.digest != digest {
-        let text = format!("{} has {} after the copy of {digest}", one.to, copied.descriptor.digest);
-        return Err(Failure::not_reproducible(text));
+    let copied = copy_content(from, to, &digest)?;
+    let found = copied.descriptor().digest;
+    if found != digest {
+        return Err(Failure::not_reproducible(format!("{} has {found} after the copy of {digest}", one.to)));
     }
-    Ok(())
+    Ok(copied)
+}
+
+/// Signs the record of a promotion, and uploads both.
+fn recorded(
+    one: &PromotionPlan,
+    release: &PromotedRelease,
+    signer: &Signer,
+    to: &Registry,
+) -> anyhow::Result<Artifact> {
+    let (record, signature) = signed::sign(release, &one.record, signer)?;
+    let name = signed::name(&one.record);
+    let signature_name = format!("{name}.asc");
+    let titled = [(TITLE, name.as_str())];
+    let signature_titled = [(TITLE, signature_name.as_str())];
+    let files = [
+        Attachment { media_type: RECORD_TYPE, bytes: record.as_bytes(), annotations: &titled },
+        Attachment { media_type: SIGNATURE_TYPE, bytes: signature.as_bytes(), annotations: &signature_titled },
+    ];
+    Artifact::upload(to, &one.to, &one.candidate.descriptor, ARTIFACT_TYPE, &files)
 }
 
 /// Prints the checks that failed, and returns their number.

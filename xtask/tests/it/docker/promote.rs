@@ -12,6 +12,7 @@ use drydock_oci::layout::Layout;
 use drydock_oci::promote::promotion_record::Promotion;
 use drydock_oci::registry::{Reference, pull};
 
+use super::other_registries::zuul;
 use super::proxy::{Act, Proxy};
 use super::registry_server::{Server, skopeo_digest};
 use super::test_images::set;
@@ -406,4 +407,19 @@ fn killed_at_any_moment_it_goes_on_and_nothing_is_half_tagged() {
     assert_eq!(setup.registry.artifacts(&setup.release, &top.digest, record).unwrap().len(), 1);
     assert!(setup.ok(&["1.0"]).stdout.contains("nothing to do"));
     println!("killed {kills} times");
+}
+
+#[test]
+fn another_registry_has_a_promoted_image_too() {
+    let Some(server) = zuul().filter(|_| need_tools(&TOOLS[..2])) else { return };
+    let setup = ReleaseProject::at(&server);
+    let commit = setup.commit("1.0");
+    setup.sign_tag("v1.0", &setup.captain);
+    let top = setup.push(&Built::new("v1.0", "1.0", &commit));
+    setup.ok(&["1.0", "--key", &setup.captain]);
+    let mut now = released(&setup);
+    now.sort();
+    assert_eq!(now, [("latest".to_owned(), top.digest), ("v1.0".to_owned(), top.digest)]);
+    assert!(is_whole(&setup, top.digest));
+    assert!(setup.ok(&["1.0"]).stdout.contains("nothing to do: already promoted"));
 }

@@ -1,4 +1,4 @@
-//! A real docker-registry on a free port of this machine, and small images to put into it.
+//! A real registry on a free port of this machine, docker's unless a test names another, and small images to put into it.
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -24,9 +24,23 @@ pub(crate) const PASSWORD: &str = "right-horse";
 /// Both in the format of htpasswd (bcrypt).
 const HTPASSWD: &str = "captain:$2y$05$abcdefghijklmnopqrstuukAGqk1114ICnhl6dLOh9a3Ti/e0h/ma\n";
 
+/// The program that is a registry.
+#[derive(Clone, Default)]
+pub(crate) enum Program {
+    /// Debian's docker-registry.
+    #[default]
+    Docker,
+    /// Zuul's registry; writing needs the password. It deletes nothing and has pages, ranges and mounts of no kind.
+    Zuul(PathBuf),
+    /// The program of the crate `container-registry`, which needs the password for everything.
+    ContainerRegistry(PathBuf),
+}
+
 /// The options of a registry.
 #[derive(Default)]
 pub(crate) struct Options {
+    /// The program. The others heed no further option.
+    pub(crate) program: Program,
     /// Whether the registry requires the password.
     pub(crate) password: bool,
     /// The token service that the registry refers to, and the certificate of the key that signs its tokens.
@@ -56,6 +70,7 @@ pub(crate) fn is_wrong_content(error: &anyhow::Error) -> bool {
 
 /// A running registry; killed when dropped.
 pub(crate) struct Server {
+    program: Program,
     child: Child,
     directory: TempDir,
     port: u16,
@@ -69,11 +84,12 @@ impl Server {
 
     /// A registry with options; `None` if docker-registry is missing.
     pub(crate) fn with(options: Options) -> Option<Server> {
-        if !need_tool("docker-registry", "docker-registry") {
+        if matches!(options.program, Program::Docker) && !need_tool("docker-registry", "docker-registry") {
             return None;
         }
         let directory = TempDir::with_prefix("drydock-registry-").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let program = options.program.clone();
         let storage = options.storage.unwrap_or_else(|| directory.path().join("storage"));
         let mut config = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage:\n  delete: {{enabled: {}}}\n  \
@@ -97,9 +113,16 @@ impl Server {
                 certificate.display()
             ));
         }
+        if let Program::Zuul(_) = program {
+            config = format!(
+                "registry:\n  address: 127.0.0.1\n  port: {port}\n  public-url: http://127.0.0.1:{port}\n  secret: tests\n  \
+                 users: [{{name: {USER}, pass: {PASSWORD}, access: write}}]\n  storage: {{driver: filesystem, root: {}}}\n",
+                storage.display()
+            );
+        }
         fs::write(directory.path().join("config.yml"), config).unwrap();
-        let child = spawn(directory.path());
-        let mut server = Server { child, directory, port };
+        let child = spawn(&program, directory.path(), port);
+        let mut server = Server { program, child, directory, port };
         server.wait();
         Some(server)
     }
@@ -110,7 +133,7 @@ impl Server {
             Some(_) => Some(false),
             None => TcpStream::connect(("127.0.0.1", port)).ok().map(|_| true),
         });
-        assert_eq!(up, Some(true), "docker-registry does not start: {}", self.log());
+        assert_eq!(up, Some(true), "the registry does not start: {}", self.log());
     }
 
     /// The log of the registry.
@@ -138,7 +161,7 @@ impl Server {
 
     /// Starts it again, on the same port with the same storage.
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(self.directory.path());
+        self.child = spawn(&self.program, self.directory.path(), self.port);
         self.wait();
     }
 
@@ -152,9 +175,19 @@ impl Server {
         repository(&self.host(), path)
     }
 
-    /// The client, for everybody.
+    /// The variables of a process that may write; none for docker's registry, whose clients are everybody.
+    pub(crate) fn login(&self) -> Vec<(&'static str, String)> {
+        let names = ["DRYDOCK_REGISTRY_HOST", "DRYDOCK_REGISTRY_USER", "DRYDOCK_REGISTRY_PASSWORD"];
+        match self.program {
+            Program::Docker => Vec::new(),
+            _ => names.into_iter().zip([self.host(), USER.to_owned(), PASSWORD.to_owned()]).collect(),
+        }
+    }
+
+    /// The client of a user who may write.
     pub(crate) fn client(&self) -> Registry {
-        client(&self.host(), &Credentials::default())
+        let variables = self.login().into_iter().map(|(name, value)| (name.into(), value.into()));
+        client(&self.host(), &Credentials::new(variables.collect()))
     }
 }
 
@@ -165,11 +198,26 @@ impl Drop for Server {
     }
 }
 
-fn spawn(directory: &Path) -> Child {
+fn spawn(program: &Program, directory: &Path, port: u16) -> Child {
     let log = File::options().create(true).append(true).open(directory.join("log")).unwrap();
-    Command::new("docker-registry")
-        .args(["serve"])
-        .arg(directory.join("config.yml"))
+    let config = directory.join("config.yml");
+    let mut command;
+    match program {
+        Program::Docker => {
+            command = Command::new("docker-registry");
+            command.arg("serve").arg(config);
+        }
+        Program::Zuul(program) => {
+            command = Command::new(program);
+            command.arg("-c").arg(config).arg("serve");
+        }
+        Program::ContainerRegistry(program) => {
+            command = Command::new(program);
+            command.args(["--bind", &format!("127.0.0.1:{port}"), "--password", PASSWORD, "--storage"]);
+            command.arg(directory.join("storage"));
+        }
+    }
+    command
         .env_clear()
         .env("OTEL_TRACES_EXPORTER", "none")
         .stdin(Stdio::null())

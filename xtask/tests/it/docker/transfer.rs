@@ -67,7 +67,7 @@ fn what_is_pushed_is_read_by_skopeo_and_pulled_again() {
     assert_eq!(blobs(&one), 4, "a manifest, a configuration and two layers");
     let none = pull(&registry, &repository, &Reference::Digest(top.digest), Some(Platform::Riscv64), &one);
     let text = none.unwrap_err().to_string();
-    assert!(text.contains("has no image for linux/riscv64; it has linux/amd64, linux/arm64"), "{text}");
+    assert!(text.contains("is not available for linux/riscv64; its platforms are linux/amd64, linux/arm64"), "{text}");
 }
 
 #[test]
@@ -208,5 +208,5 @@ fn an_index_without_platforms_is_pulled_by_the_configurations() {
     assert_eq!(pull(Platform::Amd64).unwrap().digest, children[1].digest);
     assert_eq!(pull(Platform::Arm64).unwrap().digest, children[0].digest);
     let error = pull(Platform::Riscv64).unwrap_err();
-    assert!(error.to_string().contains("has no image for linux/riscv64"), "{error:#}");
+    assert!(error.to_string().contains("is not available for linux/riscv64"), "{error:#}");
 }

@@ -28,13 +28,17 @@ pub(super) struct Nightly {
 impl Nightly {
     /// A project with a release 1.0 and one commit after it; `None` without the tools.
     pub(super) fn new() -> Option<Nightly> {
+        Nightly::at(Server::start()?)
+    }
+
+    /// The same with a registry.
+    pub(crate) fn at(server: Server) -> Option<Nightly> {
         let tools = [("busybox", "busybox-static"), ("unshare", "util-linux"), ("git", "git")];
         if !need_tools(&tools) {
             return None;
         }
-        let server = Server::start()?;
-        let project = Project::new();
-        let mut nightly = Nightly { project, server, variables: BTreeMap::new(), clock: 1_780_315_200 };
+        let (project, variables) = (Project::new(), server.login().into_iter().collect());
+        let mut nightly = Nightly { project, server, variables, clock: 1_780_315_200 };
         let base = nightly.push_base();
         let host = nightly.server.host();
         let release = "\

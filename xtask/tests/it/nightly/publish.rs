@@ -8,6 +8,7 @@ use drydock_oci::model::ParsedManifest;
 use drydock_oci::registry::Reference;
 
 use super::project::{Nightly, step};
+use crate::docker::other_registries::zuul;
 use crate::release::fixture::run;
 use crate::support::unproved;
 
@@ -264,4 +265,18 @@ fn without_a_place_it_is_built_and_proved_and_nothing_is_published() {
         text.contains("nothing was published, because no place is declared") && !text.contains("\npublished"),
         "{text}"
     );
+}
+
+#[test]
+fn another_registry_gets_a_nightly_of_a_base_that_is_there() {
+    let Some(nightly) = zuul().and_then(Nightly::at) else { return };
+    let version = nightly.version();
+    assert_eq!(nightly.publish(&[])["result"], "published");
+    let tags = nightly.tags();
+    assert!(tags.contains_key("nightly") && tags.len() == 3, "{tags:?}");
+    check_sources(&nightly, &version);
+    let again = nightly.call(&[]);
+    assert!(again.code() == 0 && again.stdout.starts_with("skipped"), "{}", again.transcript());
+    let pruned = nightly.xtask(&["docker", "prune", "--apply"]);
+    assert!(pruned.code() == 0 && pruned.stdout.contains(", 0 removed"), "{}", pruned.transcript());
 }

@@ -13,7 +13,7 @@ use drydock_oci::model::{Descriptor, Index};
 use drydock_oci::registry::{Attachment, Credentials, Registry, attach};
 use tempfile::TempDir;
 
-use crate::docker::registry_server::{client, repository};
+use crate::docker::registry_server::{Server, client, repository};
 use crate::docker::test_images::{ImageFactory, project_at};
 use crate::support::{Finished, Project, git, git_with, text, xtask_binary};
 
@@ -49,11 +49,19 @@ pub(super) struct ReleaseProject {
     pub(super) captain: String,
     /// The fingerprint of another.
     pub(super) mallory: String,
+    /// The variables with the login of the registry.
+    login: Vec<(&'static str, String)>,
 }
 
 impl ReleaseProject {
     pub(super) fn new(host: &str) -> ReleaseProject {
         ReleaseProject::with(host, 1, false)
+    }
+
+    /// A project at a registry that may need a login.
+    pub(in crate::docker) fn at(server: &Server) -> ReleaseProject {
+        let (registry, login) = (server.client(), server.login());
+        ReleaseProject { registry, login, ..ReleaseProject::new(&server.host()) }
     }
 
     /// A project with a quorum of signatures; `both` declares the second key too.
@@ -74,6 +82,7 @@ impl ReleaseProject {
             release,
             captain,
             mallory,
+            login: Vec::new(),
         };
         setup.captain = setup.key("captain");
         setup.mallory = setup.key("mallory");
@@ -228,6 +237,7 @@ impl ReleaseProject {
             command.args(["--without-proof", "made by a test"]);
         }
         command.env("GNUPGHOME", self.home.path()).env_remove("CI").stdin(Stdio::null());
+        command.envs(self.login.iter().map(|(name, value)| (name, value)));
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
