@@ -149,6 +149,20 @@ const KINDS: &[Kind] = &[
 ];
 
 #[test]
+fn programs_in_a_variable_are_built_before_the_suite() {
+    if !needed(&[("make", "make"), ("gcc", "gcc")]) {
+        return;
+    }
+    let makefile = "all: one\none two:\n\t$(CC) -o $@ $@.c\ncheck: $(T:%=run/%)\nrun/%: %\n\t./$*\nT = two\n";
+    let project = project(&[("Makefile", makefile), ("one.c", END), ("two.c", END)]);
+    let finished = init(&project, &[]);
+    assert_eq!(finished.code(), 0, "{}", finished.transcript());
+    let run = project.xtask(&["ci", "programs"]).run();
+    assert_eq!(run.code(), 0, "{}", run.transcript());
+    assert!(project.path().join("two").is_file(), "{}", run.transcript());
+}
+
+#[test]
 fn what_init_writes_runs_as_it_stands() {
     for kind in KINDS {
         if !needed(kind.tools) {

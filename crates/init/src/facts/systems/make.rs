@@ -9,6 +9,7 @@ use super::super::make_rules::{self, Makefile, Target};
 use super::super::{Saw, packages, valgrind};
 use super::{Group, System, python, sources_in_c};
 use crate::tree::{Kind, Tree};
+use drydock_base::exec;
 
 /// Targets that run a suite, the better first.
 const SUITES: [&str; 13] = [
@@ -206,14 +207,18 @@ fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>
     let built = programs_of(tree, makefile, name);
     let needs = if built.is_empty() || make != "make" { "build" } else { "programs" };
     if needs == "programs" {
-        let mut words = vec![make.to_owned(), "-j".to_owned(), "{jobs}".to_owned()];
-        // A variable can only be named within make.
-        if built.iter().any(|word| word.contains('$')) {
-            words.push(format!("--eval=drydock-programs: {}", built.join(" ")));
-            words.push("drydock-programs".to_owned());
-        } else {
-            words.extend(built);
-        }
+        let parallel = ["-j", "{jobs}"].map(str::to_owned);
+        let words = match makefile.texts.first().filter(|_| built.iter().any(|word| word.contains('$'))) {
+            // Only make knows a variable, and only after it has read the rules: what `--eval` has comes before them.
+            Some((file, _)) => {
+                let rule = exec::paste(&[format!("drydock-programs: {}", built.join(" "))]);
+                let own = ["GNUmakefile", "makefile", "Makefile"].contains(&file.as_str());
+                let file = if own { file } else { "Makefile" };
+                let script = format!("echo {rule} | {make} -f {file} -f - \"$@\" drydock-programs");
+                [vec!["sh".to_owned(), "-c".to_owned(), script, "sh".to_owned()], parallel.to_vec()].concat()
+            }
+            None => [vec![make.to_owned()], parallel.to_vec(), built].concat(),
+        };
         let mut programs = JobDraft::command("programs", words).after(&["build"]).within("1h");
         programs.allow_no_tests = true;
         jobs.push(

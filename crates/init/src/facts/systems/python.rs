@@ -199,7 +199,10 @@ const ENVIRONMENT: &str = "python";
 /// Installs what `uv.lock` names, with the packages of the workspace.
 pub(super) fn environment(tree: &Tree) -> Option<JobDraft> {
     tree.has("uv.lock").then(|| {
-        let run = ["uv", "sync", "--frozen", "--all-extras", "--all-groups"];
+        let has_members = tree.text("pyproject.toml").is_some_and(|text| text.contains("[tool.uv.workspace]"));
+        // Otherwise uv installs only those that the first one needs.
+        let all = has_members.then_some("--all-packages");
+        let run = ["uv", "sync", "--frozen", "--all-extras", "--all-groups"].into_iter().chain(all);
         JobDraft::command(ENVIRONMENT, run).within("1h").because(format!(
             "saw {}: uv installs what it names in .venv, and pytest runs from there",
             Saw::file("uv.lock")

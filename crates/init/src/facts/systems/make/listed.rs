@@ -89,7 +89,10 @@ mod tests {
         };
         let listed = Some("make: check".to_owned());
         let built = |words: &str| Some(format!("make -j {{jobs}} {words}"));
-        let evaluated = |list: &str| built(&format!("--eval=drydock-programs: {list} drydock-programs"));
+        let evaluated = |list: &str| {
+            let script = format!("echo 'drydock-programs: {list}' | make -f Makefile -f - \"$@\" drydock-programs");
+            Some(format!("sh -c {script} sh -j {{jobs}}"))
+        };
         for (rules, expected) in [
             ("check: $(T:%=run/%)\nrun/%: %\n\t./$*\n", (listed.clone(), evaluated("$(T)"))),
             ("check: units\nunits: $(T:.c=.run)\n%.run: %\n\t./$*\n", (listed.clone(), evaluated("$(T:%.c=%)"))),
