@@ -8,6 +8,7 @@ mod causes;
 mod matrix;
 mod run;
 mod scenarios;
+mod smoke;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -95,11 +96,19 @@ fn groups() -> Vec<PathBuf> {
 fn table_of_a_guest(column: Column) -> Vec<Cell> {
     let hierarchy = if column == Column::V1 { Hierarchy::V1 } else { Hierarchy::V2 };
     let variables = format!("DRYDOCK_TEST_DEATHS={}", column.flag());
-    let console = Guest::of_test(1024, "deaths::table_in_guest", &variables).hierarchy(hierarchy).boot();
+    let guest = Guest::of_test(1024, "deaths::table_in_guest", &variables).hierarchy(hierarchy);
+    let console = if column == Column::V2 { smoke::attacked(guest) } else { guest }.boot();
     println!("{} {}", column.flag(), console.figures());
     // A line may be torn when the guest was ended.
     let mut cells: Vec<_> = console.marked("@@cell ").filter_map(|line| serde_json::from_str(line).ok()).collect();
     cells.push(guest_cell("the guest of the table", column, &console));
+    let expected = if column == Column::V2 { smoke::causes() } else { Vec::new() };
+    for cause in expected {
+        if !cells.iter().any(|cell| cell.cause == cause) {
+            let (verdict, problems) = ("missing".to_owned(), vec![format!("its console:\n{}", console.text)]);
+            cells.push(Cell { cause, column, verdict, confidence: None, problems });
+        }
+    }
     cells
 }
 

@@ -123,6 +123,11 @@ impl Guest {
             .memcheck()
     }
 
+    /// Goes on with these commands if those before succeeded.
+    pub(crate) fn then(self, script: &str) -> Self {
+        Self { script: format!("set -e\n{}{script}", self.script), ..self }
+    }
+
     /// Gives it a disk, `/dev/vda`, with the bytes of that file. What is written stays there.
     pub(crate) fn disk(mut self, image: impl Into<PathBuf>) -> Self {
         self.disk = Some(image.into());

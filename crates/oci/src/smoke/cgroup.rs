@@ -17,6 +17,8 @@ static MADE: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 pub(super) struct Cgroup {
     directory: PathBuf,
+    /// The group below it that has the processes, if it is another one.
+    inner: Option<PathBuf>,
     /// The file that counts the processes that the kernel killed at the limit.
     counter: &'static str,
 }
@@ -29,7 +31,9 @@ impl Cgroup {
         Cgroup::version_2(&groups, &name, limit).or_else(|| Cgroup::version_1(&groups, &name, limit))
     }
 
-    /// A group beside that of this process, since a group with processes gives no memory to groups below it.
+    /// A group beside that of this process, since a group with processes gives no memory to groups below it. The processes are in
+    /// another group below: who is root in its own namespaces can mount the group that it is in, and the files of a group that is
+    /// delegated to this user are its own. The group with the limits is not reached from there.
     fn version_2(groups: &str, name: &str, limit: ByteSize) -> Option<Cgroup> {
         let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
         let own = Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'));
@@ -37,13 +41,16 @@ impl Cgroup {
         if path.contains("/drydock-") || !own.join("memory.max").is_file() {
             return None;
         }
-        let group = Cgroup::create(own.parent()?, name, "memory.events")?;
+        let mut group = Cgroup::create(own.parent()?, name, "memory.events")?;
         let outer = fs::read_to_string(own.join("memory.max")).ok()?;
         let limit = outer.trim().parse().map_or(limit.bytes(), |outer: u64| outer.min(limit.bytes()));
         fs::write(group.directory.join("memory.max"), limit.to_string()).ok()?;
         // Absent without swap, or without the controller of processes.
         fs::write(group.directory.join("memory.swap.max"), "0").ok();
         fs::write(group.directory.join("pids.max"), "1024").ok();
+        let inner = group.directory.join("processes");
+        fs::create_dir(&inner).ok()?;
+        group.inner = Some(inner);
         Some(group)
     }
 
@@ -65,13 +72,13 @@ impl Cgroup {
     fn create(parent: &Path, name: &str, counter: &'static str) -> Option<Cgroup> {
         let directory = parent.join(name);
         fs::create_dir(&directory).ok()?;
-        let group = Cgroup { directory, counter };
+        let group = Cgroup { directory, inner: None, counter };
         group.procs().is_file().then_some(group)
     }
 
     /// The file that takes the ID of a process into the group.
     pub(super) fn procs(&self) -> PathBuf {
-        self.directory.join("cgroup.procs")
+        self.inner.as_ref().unwrap_or(&self.directory).join("cgroup.procs")
     }
 
     /// Returns true if the kernel killed a process of the group at its limit.
@@ -84,14 +91,23 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // Its processes are dead, but may not be gone yet.
-        for _ in 0..200 {
-            match fs::remove_dir(&self.directory) {
-                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error()) => {
-                    thread::sleep(Duration::from_millis(10));
-                }
-                Ok(()) | Err(_) => return,
+        remove(&self.directory);
+    }
+}
+
+/// Removes a group with the groups that its processes made, once they are gone: they are dead.
+fn remove(group: &Path) {
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&entry.path());
+        }
+    }
+    for _ in 0..200 {
+        match fs::remove_dir(group) {
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error()) => {
+                thread::sleep(Duration::from_millis(10));
             }
+            Ok(()) | Err(_) => return,
         }
     }
 }
