@@ -66,7 +66,7 @@ pub(super) fn cause(record: &AttemptRecord) -> String {
         }
         Outcome::Failed { .. } | Outcome::Crashed { .. } => with_words(),
         Outcome::FailedToStart { error } => {
-            format!("could not be started: {}", error.rsplit(": ").next().unwrap_or(error))
+            format!("could not be started: {}", last_part(error))
         }
         Outcome::OverBudget { .. } => "more heap than declared".into(),
         Outcome::Passed
@@ -415,6 +415,12 @@ pub(super) fn write_counts(text: &mut String, input: ReportInput<'_>) -> std::fm
         writeln!(text, "repeat the jobs that did not pass with: {}", commands::rerun())?;
     }
     writeln!(text, "recorded in {}, for a browser in report.html", dir.root().display())
+}
+
+/// What stands behind the last colon, unless that is within a quotation.
+fn last_part(error: &str) -> &str {
+    let parts = error.match_indices(": ").map(|(at, colon)| &error[at + colon.len()..]);
+    parts.filter(|part| part.matches('`').count() % 2 == 0).last().unwrap_or(error)
 }
 
 #[cfg(test)]

@@ -42,6 +42,10 @@ pub(super) fn read(output: &str, protocol: Protocol, evidence: &mut TestEvidence
         evidence.failed = Some(format!("{} of {total} TAP tests failed, such as `{first}`", subtests.failed));
     }
     evidence.broken = match (wrong, plan) {
+        // Only a plan of no tests skips; automake's driver does not look at what stands behind another one.
+        (None, Some((1.., Some(_)))) if protocol != Protocol::Tap => {
+            Some("its plan is to run tests, and to skip all of them".into())
+        }
         (None, Some((expected, _))) if expected != total => {
             Some(format!("it planned {expected} TAP tests and ran {total}"))
         }
@@ -53,10 +57,10 @@ pub(super) fn read(output: &str, protocol: Protocol, evidence: &mut TestEvidence
     let said = evidence.failed.is_some() || evidence.broken.is_some();
     match plan {
         Some(_) | None if said => {}
-        Some((0, Some(reason))) => {
+        Some((0, Some(reason))) if !reason.trim().is_empty() => {
             evidence.skipped = Some(format!("its plan is `1..0`: {}", printable(reason, LONGEST)));
         }
-        Some((0, None)) => evidence.skipped = Some("its plan is `1..0`, without a reason".into()),
+        Some((0, _)) => evidence.skipped = Some("its plan is `1..0`, without a reason".into()),
         None if total == 0 => evidence.nothing = Some("it printed no TAP test".into()),
         Some(_) | None if subtests.skipped == total => {
             evidence.skipped = Some(format!("it skipped all of its {total} TAP tests"));

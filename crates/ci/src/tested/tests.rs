@@ -71,6 +71,13 @@ fn tap_is_read() {
     is("ok 1 # skip no net\n1..1\n", "skipped: it skipped all of its 1 TAP tests", "1 skipped");
     is("1..0 # SKIP no python\n", "skipped: its plan is `1..0`: no python", "none");
     is("1..0\n", "skipped: its plan is `1..0`, without a reason", "none");
+    is("1..0 # skip\n", "skipped: its plan is `1..0`, without a reason", "none");
+    is("1..1 # skip no net\nok 1\n", "", "1 passed");
+    for protocol in [Protocol::MesonTap, Protocol::ProveTap] {
+        let rules = TestRules { protocol, ..TestRules::default() };
+        let broken = read(&rules, 0, "1..1 # skip no net\nok 1\n").broken;
+        assert_eq!(broken.as_deref(), Some("its plan is to run tests, and to skip all of them"));
+    }
     is("words\n", "nothing: it printed no TAP test", "none");
     is("1..2\nok 1\nnot ok 2 - b\n", "failed: 1 of 2 TAP tests failed, such as `2 - b`", "1 passed, 1 failed");
     is("1..3\nok 1\n", "broken: it planned 3 TAP tests and ran 1", "1 passed");
@@ -91,6 +98,8 @@ fn rules_decide_by_code_and_by_text() {
     let list = |text: &str| vec![text.to_owned()];
     let rules = TestRules { skip_exit: vec![77], ..TestRules::default() };
     assert_eq!(read(&rules, 77, "").skipped.as_deref(), Some("exit code 77"));
+    let rules = TestRules { skip_exit: vec![0], ..TestRules::default() };
+    assert_eq!(read(&rules, 0, "").skipped.as_deref(), Some("exit code 0"));
     let rules =
         TestRules { pass: list("all good"), fail: list("ERR[0-9]"), skip: list("no gpu"), ..TestRules::default() };
     assert!(read(&rules, 1, "x\nall good\n").passed.is_some());

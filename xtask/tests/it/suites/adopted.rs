@@ -1,8 +1,8 @@
 //! Suites of other people: declared in a few lines, run by Drydock and by their own runner, and compared test by test.
 //!
 //! `DRYDOCK_TEST_SUITES=all cargo test -p drydock --test it suites::adopted -- --nocapture` prints the table, and with names of
-//! suites (`hello,libuv`) their rows; without the variable, only the small ones run. The sources come from Debian, PyPI and
-//! crates.io, and are kept.
+//! suites (`hello,libuv`) their rows, and with `properties` those of suites that show one property each; without the variable,
+//! only the small ones run. The sources come from Debian, PyPI and crates.io, and are kept.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,15 +12,19 @@ use crate::deb::fixture::run;
 use crate::support::{Project, need_tools, skip, text};
 use fetch::Source;
 use own::{by_cargo, by_ctest, by_ctest_as_nobody, by_find, by_make_check, by_meson, by_nextest, by_pytest};
+use properties::PROPERTIES;
 
 mod fetch;
 mod own;
+mod properties;
 
 /// A suite of other people.
 struct Adopted {
     name: &'static str,
     system: &'static str,
     source: Source,
+    /// The directory of the suite within the sources; empty for all of them.
+    directory: &'static str,
     /// It takes so little time that it runs always.
     small: bool,
     tools: &'static [(&'static str, &'static str)],
@@ -42,6 +46,7 @@ const SUITES: [Adopted; 12] = [
             "s/scdoc/scdoc_1.11.2.orig.tar.gz",
             "e9ff9981b5854301789a6778ee64ef1f6d1e5f4829a9dd3e58a9a63eacc2e6f0",
         ),
+        directory: "",
         small: true,
         tools: C,
         yaml: "  build: {run: [make]}\n  suite: {needs: [build], for-each: {glob: 'test/*', except: [test/lib.sh]}, run: ['{item}']}\n",
@@ -55,6 +60,7 @@ const SUITES: [Adopted; 12] = [
             "j/json-c/json-c_0.16.orig.tar.gz",
             "3ecaeedffd99a60b1262819f9e60d7d983844073abc74e495cb822b251904185",
         ),
+        directory: "",
         small: true,
         tools: &[("gcc", "gcc"), ("make", "make"), ("cmake", "cmake")],
         yaml: "  configure: {run: [cmake, -S, ., -B, b]}\n  build: {needs: [configure], run: [cmake, --build, b, -j2]}\n  suite: {for-each: {ctest: b, after: [build]}}\n",
@@ -68,6 +74,7 @@ const SUITES: [Adopted; 12] = [
             "libm/libmd/libmd_1.0.4.orig.tar.xz",
             "f51c921042e34beddeded4b75557656559cf5b1f2448033b4c1eec11c07e530f",
         ),
+        directory: "",
         small: true,
         tools: C,
         yaml: "  configure: {run: [./configure, -q]}\n  build: {needs: [configure], run: [make, check, 'TESTS='], allow-no-tests: true}\n  suite: {for-each: {automake: ., after: [build]}}\n",
@@ -81,6 +88,7 @@ const SUITES: [Adopted; 12] = [
             "h/hello/hello_2.10.orig.tar.gz",
             "31e066137a962676e89f69d1b65382de95a7ef7d914b8cb956f41ea72e0f516b",
         ),
+        directory: "",
         small: false,
         tools: C,
         yaml: "  configure: {run: [./configure, -q], env: {FORCE_UNSAFE_CONFIGURE: '1'}}\n  build: {needs: [configure], run: [make, 'MAKEINFO=true', 'HELP2MAN=true']}\n  suite: {for-each: {automake: ., after: [build]}}\n",
@@ -94,6 +102,7 @@ const SUITES: [Adopted; 12] = [
             "p/patch/patch_2.7.6.orig.tar.xz",
             "ac610bda97abe0d9f6b7c963255a11dcb196c25e337c61f94e4778d632f1d8fd",
         ),
+        directory: "",
         small: false,
         tools: &[("gcc", "gcc"), ("make", "make"), ("ed", "ed")],
         yaml: "  configure: {run: [./configure, -q], env: {FORCE_UNSAFE_CONFIGURE: '1'}}\n  build: {needs: [configure], run: [make], timeout: 20m}\n  suite: {for-each: {automake: ., after: [build]}}\n",
@@ -107,6 +116,7 @@ const SUITES: [Adopted; 12] = [
             "g/google-glog/google-glog_0.6.0.orig.tar.gz",
             "8a83bf982f37bb70825df71a9709fa90ea9f4447fb3c099e1d720a439d88bad6",
         ),
+        directory: "",
         small: false,
         tools: &[("g++", "g++"), ("make", "make"), ("cmake", "cmake")],
         yaml: "  configure: {run: [cmake, -S, ., -B, b]}\n  build: {needs: [configure], run: [cmake, --build, b, -j2], timeout: 20m}\n  suite: {for-each: {ctest: b, after: [build]}}\n",
@@ -120,6 +130,7 @@ const SUITES: [Adopted; 12] = [
             "w/wayland/wayland_1.21.0.orig.tar.gz",
             "181b8885f152adef3afb361bb5f23cf466d455de86db123492fb507754b9ef36",
         ),
+        directory: "",
         small: false,
         tools: &[("gcc", "gcc"), ("meson", "meson"), ("ninja", "ninja-build")],
         yaml: "  configure: {run: [meson, setup, b, -Ddocumentation=false, -Ddtd_validation=false]}\n  build: {needs: [configure], run: [ninja, -C, b]}\n  suite: {for-each: {meson: b, after: [build]}, pass-env: [XDG_RUNTIME_DIR]}\n",
@@ -136,6 +147,7 @@ const SUITES: [Adopted; 12] = [
             "libu/libuv1/libuv1_1.44.2.orig.tar.gz",
             "d79b4b06ef04be85fb890bf39d55942cc64c2e15fd14eaa32dae5dce94485484",
         ),
+        directory: "",
         small: false,
         tools: &[("gcc", "gcc"), ("make", "make"), ("cmake", "cmake"), ("setpriv", "util-linux")],
         yaml: "  configure: {run: [cmake, -S, ., -B, b]}\n  build: {needs: [configure], run: [cmake, --build, b, -j2], timeout: 30m}\n  suite: {for-each: {ctest: b, after: [build]}, serial: true, user: nobody, timeout: 20m}\n",
@@ -146,6 +158,7 @@ const SUITES: [Adopted; 12] = [
         name: "parse",
         system: "pytest",
         source: Source::PyPi("parse==1.20.2"),
+        directory: "",
         small: false,
         tools: &[("pytest-3", "python3-pytest"), ("pip", "python3-pip")],
         yaml: "  suite: {for-each: {pytest: tests}, env: {PYTHONPATH: .}}\n",
@@ -156,6 +169,7 @@ const SUITES: [Adopted; 12] = [
         name: "pluggy",
         system: "pytest",
         source: Source::PyPi("pluggy==1.0.0"),
+        directory: "",
         small: false,
         tools: &[("pytest-3", "python3-pytest"), ("pip", "python3-pip")],
         yaml: "  suite: {for-each: {pytest: testing}, env: {PYTHONPATH: src}}\n",
@@ -166,6 +180,7 @@ const SUITES: [Adopted; 12] = [
         name: "semver",
         system: "Cargo",
         source: Source::Crates(&[("semver", "1.0.20")]),
+        directory: "",
         small: false,
         tools: &[],
         yaml: "  suite: {for-each: {cargo-test: .}, pass-env: [CARGO_HOME, RUSTUP_HOME]}\n",
@@ -176,6 +191,7 @@ const SUITES: [Adopted; 12] = [
         name: "four crates",
         system: "Cargo, nextest",
         source: Source::Crates(&[("semver", "1.0.20"), ("itoa", "1.0.9"), ("strsim", "0.10.0"), ("fnv", "1.0.7")]),
+        directory: "",
         small: false,
         tools: &[("cargo-nextest", "cargo-nextest, a package of crates.io")],
         yaml: "  suite: {for-each: {cargo-test: ., args: [--workspace]}, pass-env: [CARGO_HOME, RUSTUP_HOME]}\n",
@@ -188,17 +204,22 @@ const SUITES: [Adopted; 12] = [
 fn suites_of_other_people_agree_with_their_own_runners() {
     let wanted = std::env::var("DRYDOCK_TEST_SUITES").ok();
     let is_wanted = |suite: &Adopted| match &wanted {
-        Some(names) => names == "all" || names.split(',').any(|name| name == suite.name),
+        Some(names) => {
+            let is_property = PROPERTIES.iter().any(|other| other.name == suite.name);
+            names == "all" || names == "properties" && is_property || names.split(',').any(|name| name == suite.name)
+        }
         None => suite.small,
     };
-    let mut rows = vec![format!("{:<12} {:<20} {:>5} {:>5} {:>12}", "suite", "system", "YAML", "jobs", "agree")];
+    let mut rows = vec![format!("{:<20} {:<20} {:>5} {:>5} {:>12}", "suite", "system", "YAML", "jobs", "agree")];
     let mut problems = Vec::new();
-    for suite in SUITES.iter().filter(|suite| is_wanted(suite)) {
+    for suite in SUITES.iter().chain(&PROPERTIES).filter(|suite| is_wanted(suite)) {
         if !need_tools(suite.tools) {
             continue;
         }
-        let sources = match fetch::sources(suite.name, &suite.source) {
-            Ok(sources) => sources,
+        // Several suites may be in the same sources.
+        let kept = suite.name.split('/').next().unwrap();
+        let sources = match fetch::sources(kept, &suite.source) {
+            Ok(sources) => sources.join(suite.directory),
             // Whether a server answers is not up to this project, so that a row that nobody asked for is left out.
             Err(why) if wanted.is_none() => {
                 skip(&format!("the sources of {} cannot be fetched: {why:#}", suite.name));
@@ -250,7 +271,7 @@ fn adopt(suite: &Adopted, sources: &Path) -> (String, Vec<String>) {
     let jobs = run_json(&project).jobs.len();
     let agreed = format!("{agree} of {}", ours.len());
     let lines = yaml.lines().count();
-    (format!("{:<12} {:<20} {lines:>5} {jobs:>5} {agreed:>12}{notes}", suite.name, suite.system), problems)
+    (format!("{:<20} {:<20} {lines:>5} {jobs:>5} {agreed:>12}{notes}", suite.name, suite.system), problems)
 }
 
 /// A result of Drydock in the words of the own runners.

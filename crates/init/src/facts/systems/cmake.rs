@@ -27,6 +27,11 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         let found = TESTS.iter().find_map(|name| Some((calls(text, name).into_iter().next()?, name)))?;
         Some(Saw::line(path, found.0.line, &format!("{}({})", found.1, found.0.inside)))
     });
+    // Without one of these, CTest finds no test, and the project runs the programs in another way.
+    let lists = |text: &str| {
+        let includes = calls(text, "include").iter().any(|call| call.inside.trim() == "CTest");
+        includes || !calls(text, "enable_testing").is_empty()
+    };
     let build = build_directory(tree);
     let mut run: Vec<String> =
         ["cmake", "-S", ".", "-B", &build, "-DCMAKE_BUILD_TYPE=Debug"].iter().map(|word| (*word).to_owned()).collect();
@@ -34,6 +39,15 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
     let modules =
         tree.with_extension(&[".cmake"]).take(100).filter_map(|path| Some((path.to_owned(), tree.text(path)?)));
     let options: Vec<(String, String)> = texts.iter().cloned().chain(modules).collect();
+    // Where it is called decides what CTest lists in which directory; a module is usually included at the top.
+    let listing = |(path, _): &&(String, String)| *path == "CMakeLists.txt" || path.ends_with(".cmake");
+    let at_top = options.iter().filter(listing).any(|(_, text)| lists(text));
+    let below = texts.iter().filter(|(_, text)| lists(text)).find_map(|(path, _)| Some(path.rsplit_once('/')?.0));
+    let tests = tests.filter(|_| at_top || below.is_some());
+    let listed = match below.filter(|_| !at_top) {
+        Some(directory) => format!("{build}/{directory}"),
+        None => build.clone(),
+    };
     for (path, text) in &options {
         let all = ["option", "cmake_dependent_option"].iter().flat_map(|name| calls(text, name));
         for call in all {
@@ -66,6 +80,23 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
             }
         }
     }
+    // A variable that the project asks for and nothing sets.
+    let asks = texts.iter().find_map(|(path, text)| {
+        let call =
+            calls(text, "if").into_iter().find(|call| call.words().iter().any(|word| word == "BUILD_TESTING"))?;
+        Some(Saw::line(path, call.line, &format!("if({})", call.inside)))
+    });
+    let is_set = options.iter().any(|(_, text)| {
+        calls(text, "include").iter().any(|call| call.inside.trim() == "CTest")
+            || ["option", "set", "cmake_dependent_option"]
+                .iter()
+                .flat_map(|name| calls(text, name))
+                .any(|call| call.words().first().is_some_and(|name| name == "BUILD_TESTING"))
+    });
+    if let (Some(saw), false, true) = (asks, is_set, tests.is_some()) {
+        configure.push(format!("saw {saw}, and nothing that sets it, so tests are switched on"));
+        run.push("-DBUILD_TESTING=ON".to_owned());
+    }
     let because = Saw::line("CMakeLists.txt", project.line, &format!("project({})", project.inside)).to_string();
     let note = "Debug keeps assertions, and the lines that valgrind quotes";
     let mut first = JobDraft::command("configure", run).because(format!("saw {because}")).because(note);
@@ -77,7 +108,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
             .within("1h"),
     ];
     if let Some(tests) = &tests {
-        let suite = JobDraft::suite("suite", "ctest", &build, &["build"]).checked();
+        let suite = JobDraft::suite("suite", "ctest", &listed, &["build"]).checked();
         jobs.push(suite.because(format!("saw {tests}: CTest lists the tests when they are built, and each is a job")));
     }
     let target = texts.iter().filter(|_| tests.is_none()).find_map(|(path, text)| {
@@ -106,4 +137,28 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
             ["cmake", "--build", &build].map(str::to_owned).to_vec(),
         ],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configure(text: &str) -> (bool, String) {
+        let group = find(&Tree::from_texts([("CMakeLists.txt", text)])).unwrap();
+        (group.has_tests, group.jobs[0].run.iter().skip(6).cloned().collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn tests_are_those_that_ctest_finds() {
+        let body = "project(lamp)\nif(BUILD_TESTING)\n  add_test(NAME a COMMAND a)\nendif()\n";
+        assert_eq!(configure(body), (false, String::new()), "CTest is not switched on");
+        let on = "-DBUILD_TESTING=ON".to_owned();
+        assert_eq!(configure(&format!("{body}enable_testing()\n")), (true, on.clone()));
+        assert_eq!(configure(&format!("{body}include(CTest)\n")), (true, String::new()), "it is on by itself");
+        assert_eq!(configure(&format!("{body}enable_testing()\noption(BUILD_TESTING \"\" OFF)\n")), (true, on));
+        assert_eq!(
+            configure(&format!("{body}enable_testing()\noption(BUILD_TESTING \"\" ON)\n")),
+            (true, String::new())
+        );
+    }
 }

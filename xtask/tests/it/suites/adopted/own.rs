@@ -64,6 +64,23 @@ pub(super) fn by_meson(project: &Path) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// `prove` for each script.
+pub(super) fn by_prove(project: &Path) -> BTreeMap<String, String> {
+    let scripts = fs::read_dir(project.join("t")).unwrap().map(|entry| text(Path::new(&entry.unwrap().file_name())));
+    let scripts = scripts.filter(|name| name.ends_with(".t"));
+    scripts
+        .map(|name| {
+            let ended = printed(project, &["prove", "-l", &format!("t/{name}")]);
+            let word = match ended.status.success() {
+                true if ended.stdout.contains("skipped: ") => "skip",
+                true => "pass",
+                false => "fail",
+            };
+            (format!("t/{name}"), word.to_owned())
+        })
+        .collect()
+}
+
 pub(super) fn by_make_check(project: &Path) -> BTreeMap<String, String> {
     printed(project, &["make", "-k", "check"]);
     let mut found = BTreeMap::new();
