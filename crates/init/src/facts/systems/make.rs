@@ -102,10 +102,14 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
     }
     let mut has_tests = suites(tree, &makefile, make, &mut jobs);
     if is_suite_only {
-        for job in &mut jobs {
-            if let Some(at) = job.needs.iter().position(|name| name == "build") {
-                job.needs.splice(at..=at, last.iter().map(|name| (*name).to_owned()));
+        let instead = |names: &mut Vec<String>| {
+            if let Some(at) = names.iter().position(|name| name == "build") {
+                names.splice(at..=at, last.iter().map(|name| (*name).to_owned()));
             }
+        };
+        for job in &mut jobs {
+            instead(&mut job.needs);
+            job.suite.iter_mut().for_each(|suite| instead(&mut suite.after));
         }
         has_tests = true;
     }

@@ -95,6 +95,12 @@ fn every_way_to_compile_is_seen_where_there_is_something_to_compile() {
 
 #[test]
 fn the_suite_is_not_run_to_build() {
+    // Nothing waits for a job that there is not, and not the list of tests either.
+    let each = "test: one two\none: a.c\n\tcc -o t/$@ a.c\n\t./t/$@\ntwo: a.c\n\tcc -o t/$@ a.c\n\t./t/$@\n";
+    let group = find(&Tree::from_texts([("Makefile", each), ("a.c", "")])).unwrap();
+    let after =
+        group.jobs.iter().flat_map(|job| job.needs.iter().chain(job.suite.iter().flat_map(|suite| &suite.after)));
+    assert_eq!(after.count(), 0, "{:?}", group.jobs);
     let runs = |makefile: &str| {
         let group = find(&Tree::from_texts([("Makefile", makefile), ("a.c", "")])).unwrap();
         let words = |job: &JobDraft| format!("{} after {}", job.run.join(" "), job.needs.join(" "));
