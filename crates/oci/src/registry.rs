@@ -264,8 +264,10 @@ impl Registry {
             Reference::Tag(_) => says,
         };
         if expected.is_some_and(|expected| expected != descriptor.digest) {
-            let why =
-                format!("{repository} returned other content for {reference}, with the digest {}", descriptor.digest);
+            let digest = descriptor.digest;
+            let page =
+                if media_type.starts_with("text/html") { ": a web page, perhaps of a proxy or a login" } else { "" };
+            let why = format!("{repository} returned other content for {reference}, with the digest {digest}{page}");
             return Err(RegistryError::wrong_content(why));
         }
         Ok(Some(FetchedManifest { descriptor, bytes }))

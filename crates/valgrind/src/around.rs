@@ -186,11 +186,15 @@ impl Around<'_> {
         static KNOWN: LazyLock<Mutex<HashMap<PathBuf, bool>>> = LazyLock::new(Mutex::default);
         let Ok(path) = fs::canonicalize(path) else { return false };
         let is_inside = |directory: &&str| path.starts_with(directory.trim_end_matches('/'));
-        if !DIRECTORIES.iter().any(is_inside) || path.starts_with(self.project) {
+        if path.starts_with(self.project) {
             return false;
         }
+        let is_usual = DIRECTORIES.iter().any(is_inside);
         let Ok(mut known) = KNOWN.lock() else { return false };
-        *known.entry(path).or_insert_with_key(|path| is_packaged(path, Path::new(PACKAGES)))
+        *known.entry(path).or_insert_with_key(|path| match is_usual {
+            true => is_packaged(path, Path::new(PACKAGES)),
+            false => is_of_rust_toolchain(path),
+        })
     }
 }
 
@@ -217,6 +221,22 @@ fn is_packaged(path: &Path, packages: &Path) -> bool {
     let Ok(mut file) = File::open(path) else { return false };
     let mut hash = Md5::new();
     std::io::copy(&mut file, &mut hash).is_ok() && hex(&hash.finalize()).as_bytes() == wanted
+}
+
+/// Whether rustup installed the file as a part of a toolchain: `lib/rustlib/components` of a directory above it names the
+/// components, and `lib/rustlib/manifest-COMPONENT` has a line `file:PATH` for each of their files (rust-installer, version 3).
+fn is_of_rust_toolchain(path: &Path) -> bool {
+    let lists = |toolchain: &Path| {
+        let Ok(relative) = path.strip_prefix(toolchain) else { return false };
+        let rustlib = toolchain.join("lib/rustlib");
+        let Ok(components) = fs::read_to_string(rustlib.join("components")) else { return false };
+        let wanted = format!("file:{}", relative.display());
+        components.lines().any(|component| {
+            let manifest = fs::read_to_string(rustlib.join(format!("manifest-{component}")));
+            manifest.is_ok_and(|manifest| manifest.lines().any(|line| line == wanted))
+        })
+    };
+    path.ancestors().skip(1).any(lists)
 }
 
 /// The interpreter of a script.
@@ -271,6 +291,29 @@ mod tests {
         list(format!("{digest}  usr/share/x\n{digest}  {}\n", name));
         assert!(is_packaged(&path, packages.path()));
         assert!(is_packaged(&path, &packages.path().join("none")), "no records");
+    }
+
+    #[test]
+    fn what_rustup_installed_belongs_to_the_system() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let toolchain = root.join("toolchains/stable");
+        let files = [
+            ("bin/rustfmt", ""),
+            ("bin/other", ""),
+            ("lib/rustlib/components", "cargo-x\nrustfmt-preview-x\n"),
+            ("lib/rustlib/manifest-rustfmt-preview-x", "file:bin/cargo-fmt\nfile:bin/rustfmt\n"),
+        ];
+        for (name, text) in files {
+            fs::create_dir_all(toolchain.join(name).parent().unwrap()).unwrap();
+            fs::write(toolchain.join(name), text).unwrap();
+        }
+        let is =
+            |project: &str, name: &str| around(&root.join(project), Path::new("x")).is_system(&toolchain.join(name));
+        assert!(is("elsewhere", "bin/rustfmt"));
+        assert!(!is("elsewhere", "bin/other"), "no component has it");
+        assert!(!is("toolchains", "bin/rustfmt"), "it is in the project");
+        assert!(!is("elsewhere", "bin/cargo-fmt"), "it is not there");
     }
 
     #[test]

@@ -53,6 +53,14 @@ fn what_has_another_digest_is_not_kept() {
             assert_eq!(blob.file_name().to_string_lossy(), digest.hex(), "{words}");
         }
     }
+
+    proxy.script(|_| {
+        let html = ("content-type", "text/html; charset=utf-8".to_owned());
+        Act::Response(200, vec![html], b"<html>Please log in</html>".to_vec())
+    });
+    let registry = client(&proxy.host(), &Credentials::default());
+    let error = registry.manifest(&repository(&proxy.host(), "a"), &Reference::Digest(top.digest)).unwrap_err();
+    assert!(format!("{error:#}").contains("a web page, perhaps of a proxy or a login"), "{error:#}");
 }
 
 #[test]
