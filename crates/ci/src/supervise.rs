@@ -228,14 +228,14 @@ impl<'a> Supervisor<'a> {
         self.dispatcher.recorder.flush();
         match self.launcher.start(prepared, conditions.clone(), self.observers.baseline()) {
             Ok(attempt) => {
-                let (pid, ticks) = (attempt.pid, attempt.ticks);
+                let (job, pid, ticks) = (job.name.clone(), attempt.pid, attempt.ticks);
                 self.running.push(attempt);
-                let started = Event::AttemptStarted { job: job.name.clone(), attempt: number, pid, ticks };
-                self.dispatcher.recorder.emit(started);
+                self.dispatcher.recorder.emit(Event::AttemptStarted { job, attempt: number, pid, ticks });
             }
             Err(StartError::State(error)) => return Err(error),
             Err(StartError::Job(error)) => {
-                let evidence = Evidence { expect_exit: job.expect_exit, ..Evidence::new(End::NotStarted { error }) };
+                let end = End::NotStarted { error, unlisted: job.unlisted().is_some() };
+                let evidence = Evidence { expect_exit: job.expect_exit, ..Evidence::new(end) };
                 let now = unix_ms();
                 let measured = Measured { started: now, ended: now, ..Measured::default() };
                 self.ended(start.job, AttemptRecord::new(number, conditions, evidence, measured));

@@ -42,8 +42,8 @@ impl UnpackedSource {
         let argv = ["dpkg-source", "--no-check", "-x", &dsc.display().to_string()].map(str::to_owned);
         let failure = match exec::read(&argv, scratch.path()) {
             Ok(_) => None,
-            Err(exec::Error::Exit { status, stderr, .. }) => {
-                Some(UnpackFailure { code: status.code().unwrap_or(1), output: stderr })
+            Err(exec::Error::Exit { status, said, .. }) => {
+                Some(UnpackFailure { code: status.code().unwrap_or(1), output: said })
             }
             Err(other) => {
                 return Err(Failure::missing(format!("{other}; run `{}`", hint::apt_get(["install", "dpkg-dev"]))));

@@ -29,11 +29,9 @@ impl cli::Check {
         let shell = Shell::new()?;
         shell.change_dir(&root);
         step("format", cmd!(shell, "cargo fmt --all --check"), "run `cargo fmt --all`")?;
-        step(
-            "lints",
-            cmd!(shell, "cargo clippy --workspace --all-targets --quiet -- -D warnings"),
-            "fix the clippy warnings above",
-        )?;
+        let lints = cmd!(shell, "cargo clippy --workspace --all-targets --quiet -- -D warnings");
+        let lints = set_by_cargo_run().into_iter().fold(lints, |lints, name| lints.env_remove(name));
+        step("lints", lints, "fix the clippy warnings above")?;
         let breaches = tidy::breaches(&root)?;
         if !breaches.is_empty() {
             return Err(Failure::rejected(format!("the layout of the code is wrong:\n{}", breaches.join("\n"))));
@@ -47,6 +45,19 @@ fn step(name: &str, command: Cmd<'_>, remedy: &str) -> anyhow::Result<()> {
     output::announce(format_args!("{name}: {command}"));
     command.quiet().run().map_err(|error| Failure::rejected(format!("{name}: {error}; {remedy}")))?;
     Ok(())
+}
+
+/// The variables that `cargo run` sets for this program. With them, cargo would build some crates again, which read them, and
+/// all that need these.
+fn set_by_cargo_run() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_")).collect()
+}
+
+/// cargo, as a user would call it.
+fn cargo<'w>(words: impl IntoIterator<Item = &'w str>, root: &Path, notes: &Path) -> duct::Expression {
+    let command = duct::cmd("cargo", words).dir(root).env(SKIPS, notes).stdin_null();
+    set_by_cargo_run().into_iter().fold(command, |command, name| command.env_remove(name))
 }
 
 /// Names the file to which tests append what they skip: a line with the test, a tab, and the reason.
@@ -72,13 +83,7 @@ fn tests(root: &Path) -> anyhow::Result<Exit> {
         threads.as_str(),
     ];
     output::announce(format_args!("tests: cargo {}", words.join(" ")));
-    let mut running = duct::cmd("cargo", words)
-        .dir(root)
-        .env(SKIPS, notes.path())
-        .stdin_null()
-        .unchecked()
-        .reader()
-        .context("cannot run cargo")?;
+    let mut running = cargo(words, root, notes.path()).unchecked().reader().context("cannot run cargo")?;
     let passed_on = pass_on(&mut running)?;
     let succeeded = running.try_wait()?.is_some_and(|output| output.status.success());
     let again = if succeeded {
@@ -140,7 +145,7 @@ fn again(
     for name in failed {
         let words = ["test", "--workspace", "--quiet", "--no-fail-fast", "--", "--exact", name, "--test-threads", "1"];
         tell(format_args!("again, alone: cargo {}", words.join(" ")));
-        let command = duct::cmd("cargo", words).dir(root).env(SKIPS, notes).stdin_null().stderr_to_stdout().unchecked();
+        let command = cargo(words, root, notes).stderr_to_stdout().unchecked();
         let finished = command.stdout_capture().run().context("cannot run cargo")?;
         let said = String::from_utf8_lossy(&finished.stdout);
         // A name that selects nothing would pass too.

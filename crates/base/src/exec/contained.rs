@@ -20,7 +20,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::supervisor::{self, Report, Title};
-use super::{Error, end_of, environment, find};
+use super::{Error, environment, find};
 use crate::units::ByteSize;
 
 /// The number of bytes of standard error that are kept, from its end.
@@ -72,7 +72,7 @@ impl<'a> Contained<'a> {
         if output.status.success() {
             return Ok(output.stdout);
         }
-        Err(Error::Exit { argv: argv.to_vec(), status: output.status, stderr: end_of(&output.stderr) })
+        Err(Error::ended(argv, output.status, &output.stderr, &output.stdout))
     }
 
     /// Runs it. Of standard error the end is returned. That it does not succeed is not an error.

@@ -41,14 +41,15 @@ pub fn judge(evidence: &Evidence) -> Verdict {
 
 fn never_ran(evidence: &Evidence) -> Option<Verdict> {
     match &evidence.end {
-        End::NotStarted { error } => Some(
-            Verdict::new(
-                Outcome::FailedToStart { error: error.clone() },
-                0.99,
-                format!("the system refused to start the command: {error}"),
-            )
-            .advise("check the first element of `run`, its directory, and that `needs` builds it"),
-        ),
+        End::NotStarted { error, unlisted } => {
+            let why = if *unlisted { error.clone() } else { format!("the command could not be started: {error}") };
+            let verdict = Verdict::new(Outcome::FailedToStart { error: error.clone() }, 0.99, why);
+            Some(verdict.advise(if *unlisted {
+                "call the command that lists the tests by hand, and let `after` name the jobs that build what it needs"
+            } else {
+                "check the first element of `run`, its directory, and that `needs` builds it"
+            }))
+        }
         // Drydock sent a kill, though its effect was not seen.
         End::NoRecord if evidence.intent.is_some() => None,
         End::NoRecord => {

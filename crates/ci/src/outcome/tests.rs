@@ -352,7 +352,11 @@ fn heap_beyond_its_baseline_is_over_budget() {
 
 #[test]
 fn no_start_and_no_end() {
-    check(&Evidence::new(End::NotStarted { error: "no such file".into() }), "failed-to-start", 0.99);
+    let not_started = |unlisted: bool| Evidence::new(End::NotStarted { error: "no such file".into(), unlisted });
+    check(&not_started(false), "failed-to-start", 0.99);
+    check(&not_started(true), "failed-to-start", 0.99);
+    let advice = |unlisted: bool| format!("{:?}", judge(&not_started(unlisted)));
+    assert!(advice(false).contains("first element of `run`") && !advice(true).contains("first element of `run`"));
     let verdict = check(&Evidence::new(End::NoRecord), "lost", 0.9);
     assert_eq!(verdict.reasons.len(), 1);
     let rising = Evidence { last_samples: vec![100 << 20, 300 << 20, 900 << 20], ..Evidence::new(End::NoRecord) };

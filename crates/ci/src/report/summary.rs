@@ -9,6 +9,7 @@ use super::commands::{self, Commands};
 use super::problems::{Failed, Problem, problems};
 use super::{ReportInput, findings, native, suppressions};
 use crate::event::{AttemptRecord, JobResult, RunStarted};
+use crate::evidence::End;
 use crate::outcome::Outcome;
 use crate::retry;
 use crate::run::{JobState, Run};
@@ -65,6 +66,9 @@ pub(super) fn cause(record: &AttemptRecord) -> String {
             "ended as expected, but was not checked to its end".into()
         }
         Outcome::Failed { .. } | Outcome::Crashed { .. } => with_words(),
+        Outcome::FailedToStart { .. } if matches!(record.evidence.end, End::NotStarted { unlisted: true, .. }) => {
+            "its tests cannot be listed".into()
+        }
         Outcome::FailedToStart { error } => {
             format!("could not be started: {}", last_part(error))
         }

@@ -48,7 +48,7 @@ impl cli::DebBuild {
         };
         run(&["dpkg-checkbuilddeps"]).map_err(|why| {
             // The error output names the missing packages.
-            let why = if let exec::Error::Exit { stderr, .. } = why { stderr } else { why.to_string() };
+            let why = if let exec::Error::Exit { said, .. } = why { said } else { why.to_string() };
             Failure::missing(format!(
                 "{why}; install them with `{}`",
                 hint::apt_get(["satisfy", dependencies.as_str()])

@@ -97,7 +97,7 @@ pub(crate) struct Prism {
 impl Prism {
     /// `None` if Prism is missing.
     pub(crate) fn start(upstream: &str) -> Option<Prism> {
-        if !need_tool("prism", "npm, then npm install --global @stoplight/prism-cli") {
+        if !need_tool("prism", "npm, and what `cargo xtask doctor check` says of prism") {
             return None;
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -36,7 +36,9 @@ fn the_next_command_leads_from_the_tag_to_the_announcement() {
     git(&release.world.at("."), &["init", "-q", "--bare", "upstream.git"]);
     git(project, &["remote", "add", "origin", &text(&upstream)]);
     // The key with which git signs, as `git tag -s` does.
-    git(project, &["config", "user.signingkey", "alice@example.org"]);
+    for (name, value) in [("signingkey", "alice@example.org"), ("email", "alice@example.org"), ("name", "Alice")] {
+        git(project, &["config", &format!("user.{name}"), value]);
+    }
     git(project, &["add", "-A"]);
     git(project, &["commit", "-q", "--allow-empty", "-m", "declare the targets"]);
     git(project, &["tag", "-d", "v1.1"]);

@@ -22,8 +22,8 @@ fn a_command_ends_within_its_bounds() {
     assert!(matches!(run("cat /dev/zero >&2", 64, 300), Err(Error::TooLong { .. })));
     assert!(matches!(run("cat /dev/zero", u64::MAX >> 10, 100), Err(Error::TooLong { .. })));
     assert!(matches!(run("sleep 1000", 1, 100), Err(Error::TooLong { .. })));
-    let Err(Error::Exit { stderr, .. }) = run("echo broken >&2; exit 3", 1, 60_000) else { panic!() };
-    assert_eq!(stderr, "broken");
+    let Err(Error::Exit { said, .. }) = run("echo broken >&2; exit 3", 1, 60_000) else { panic!() };
+    assert_eq!(said, "broken");
 }
 
 #[test]
