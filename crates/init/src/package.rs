@@ -56,9 +56,10 @@ pub fn files(facts: &Facts, tree: &Tree) -> Result<Vec<(&'static str, String, bo
     let package = name(&facts.name.0);
     let mut needs: Vec<String> = vec!["debhelper-compat (= 13)".into()];
     needs.extend(tools.iter().map(|tool| (*tool).to_owned()));
-    needs.extend(
-        group.programs.iter().map(|(_, package)| *package).filter(|name| *name == "pkg-config").map(str::to_owned),
-    );
+    needs.extend(group.programs.iter().map(|(_, package)| (*package).to_owned()).filter(|name| {
+        // The sources of a release have what the other programs make, and every chroot has a compiler.
+        ["pkg-config", "flex", "bison", "dejagnu", "bmake"].contains(&name.as_str())
+    }));
     let libraries = facts.packages.iter().filter(|package| package.name.ends_with("-dev"));
     needs.extend(libraries.map(|package| package.name.clone()));
     needs.extend(
@@ -223,6 +224,10 @@ mod tests {
             assert!(control.contains(wanted), "{wanted} is not in\n{control}");
         }
         assert!(files[1].1.contains("dh $@ --buildsystem=cmake") && files[1].2);
+        let autotools = "AC_INIT([lamp], [1.0])\nAC_PROG_LEX([noyywrap])\nAC_PROG_YACC\nAM_INIT_AUTOMAKE\n";
+        let tree = Tree::from_texts([("configure.ac", autotools), ("Makefile.am", "bin_PROGRAMS = lamp\n")]);
+        let control = super::files(&Facts::find(&tree, &GitFacts::default()), &tree).unwrap().swap_remove(0).1;
+        assert!(control.contains("Build-Depends: bison,\n debhelper-compat (= 13),\n flex\n"), "{control}");
         let copyright = &files[2].1;
         assert!(copyright.contains("Copyright: 2020 A Name\nLicense: Expat\n"), "{copyright}");
         assert!(copyright.contains("\n .\n Permission"), "{copyright}");
