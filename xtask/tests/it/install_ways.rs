@@ -69,6 +69,9 @@ fn cargo_installs_the_program_with_its_lock_file() {
     let mut cargo = in_home(home.path(), "cargo");
     cargo.args(["install", "--debug", "--locked", "--offline", "--path", &text(&own().join("xtask"))]);
     cargo.args(["--root", &text(&root), "--target-dir", &text(&target)]).env("CARGO_HOME", cargo_home());
+    if let Some(incremental) = std::env::var_os("CARGO_INCREMENTAL") {
+        cargo.env("CARGO_INCREMENTAL", incremental);
+    }
     let installed = run(&mut cargo);
     assert_eq!(installed.code(), 0, "{}", installed.transcript());
     works_from(home.path(), &text(&root.join("bin/drydock")));
