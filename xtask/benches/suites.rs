@@ -83,7 +83,7 @@ const SUITES: [Suite; 7] = [
     },
     Suite {
         name: "cargo nextest run",
-        tools: &[("cargo", "cargo"), ("cargo-nextest", "cargo-nextest, a package of PyPI or crates.io")],
+        tools: &[("cargo", "cargo"), ("cargo-nextest", "cargo-nextest, a package of crates.io")],
         generate: with_cargo,
         build: "cargo test --no-run",
         source: "cargo-test: .",

@@ -107,12 +107,12 @@ fn by_make(context: &Context<'_>, test: &Test<'_>) -> Vec<String> {
     argv
 }
 
+/// The values of variables of the environment.
+type Variables = BTreeMap<String, String>;
+
 /// The variables that make exports to what it runs, and those that it removes.
-fn environment(
-    context: &Context<'_>,
-    activated: &[(&str, String)],
-) -> Result<(BTreeMap<String, String>, Vec<String>), ListError> {
-    let read = |argv: &[String], more: &[(&str, String)]| -> Result<BTreeMap<String, String>, ListError> {
+fn environment(context: &Context<'_>, activated: &[(&str, String)]) -> Result<(Variables, Vec<String>), ListError> {
+    let read = |argv: &[String], more: &[(&str, String)]| -> Result<Variables, ListError> {
         let output = context.read(argv, &context.directory, more)?;
         // What comes before the first NUL was printed by the Makefile itself.
         let pairs = output.split('\0').skip(1).filter(|pair| !pair.is_empty()).map(|pair| {
