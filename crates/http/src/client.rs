@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use reqwest::Body;
 use tokio::runtime::Runtime;
 
 use crate::error::Error;
+use crate::error_body;
 use crate::network_env::{Proxy, Roots};
 use crate::request::{Content, Part, Request};
 use crate::response::{LONGEST_REFUSAL, Response};
 use crate::retry::{Retry, RetryPolicy};
+use crate::url::Url;
+use crate::waiting::{self, Hosts, Wait};
 
 /// Connections to one host that are kept when nobody uses them.
 const IDLE_CONNECTIONS: usize = 8;
@@ -22,6 +26,9 @@ pub struct Client {
     /// Its one thread drives the connections, also between two requests, so that one that was closed is noticed.
     runtime: Arc<Runtime>,
     policy: RetryPolicy,
+    hosts: Arc<Hosts>,
+    /// Whether requests to some hosts go through a proxy.
+    has_proxy: bool,
 }
 
 impl Client {
@@ -49,7 +56,7 @@ impl Client {
             .enable_all()
             .build()
             .map_err(|error| Error::Setup(format!("cannot start a thread: {error}")))?;
-        Ok(Client { client, runtime: Arc::new(runtime), policy })
+        Ok(Client { client, runtime: Arc::new(runtime), policy, hosts: Arc::default(), has_proxy: proxy.is_some() })
     }
 
     /// The limits of attempts and waits.
@@ -57,28 +64,59 @@ impl Client {
         &self.policy
     }
 
+    /// Waits after `tried` attempts of what is more than one request, for as long as the server asks. A line on standard
+    /// error gives the reason. Returns false without a wait if there is no further try.
+    pub fn wait(&self, url: &Url, tried: u32, asked: Option<Duration>, reason: &str) -> bool {
+        let Some(wait) = self.policy.again(tried, asked) else { return false };
+        // Nothing is the matter where no time is asked for.
+        if asked != Some(Duration::ZERO) {
+            let announced = match asked {
+                Some(_) => Wait::Requested(wait),
+                None => Wait::AtMost(self.policy.remaining(tried, self.policy.tries)),
+            };
+            self.hosts.announce(url.authority(), reason, announced);
+        }
+        self.policy.clock.sleep(wait);
+        true
+    }
+
     /// Sends a request, and again where that is safe and may help. A response of any status is a success here.
     ///
     /// # Errors
     /// [`Error::NoResponse`], or [`Error::Setup`] for a header or content that cannot be sent.
     pub fn send(&self, request: &Request<'_>) -> Result<Response, Error> {
+        let authority = request.url.authority();
         let mut tried = 0;
         loop {
             tried += 1;
             match self.once(request)? {
-                Ok(response) if !request.retry.applies_to(response.status) => return Ok(response),
+                Ok(response) if !request.retry.applies_to(response.status) => {
+                    // For others, the caller may wait, as it did before: that line is not printed twice.
+                    if response.status < 429 {
+                        self.hosts.succeed(authority)
+                    } else {
+                        self.hosts.respond(authority)
+                    }
+                    return Ok(response);
+                }
                 Ok(mut response) => {
+                    self.hosts.respond(authority);
                     let asked = response.retry_after(self.policy.clock.now());
-                    let Some(wait) = self.policy.again(tried, asked) else { return Ok(response) };
+                    if self.policy.again(tried, asked).is_none() {
+                        return Ok(response);
+                    }
                     // Read to its end, so that the connection can be used again; its content does not matter.
                     response.bytes(LONGEST_REFUSAL).ok();
-                    self.policy.clock.sleep(wait);
+                    self.wait(request.url, tried, asked, &error_body::status(response.status));
                 }
                 Err(error) => {
                     let failure = Failure::new(&error, request);
-                    if tried >= self.policy.tries || request.retry != Retry::Always || !failure.may_pass() {
-                        return Err(failure.into_error(request, tried));
+                    let tries = self.hosts.tries(authority, &self.policy).min(self.policy.tries);
+                    if tried >= tries || request.retry != Retry::Always || !failure.may_pass() {
+                        return Err(failure.into_error(request, tried, self.has_proxy));
                     }
+                    let within = Wait::AtMost(self.policy.remaining(tried, tries));
+                    self.hosts.announce(authority, failure.reason(), within);
                     self.policy.clock.sleep(self.policy.wait(tried));
                 }
             }
@@ -108,7 +146,7 @@ impl Client {
             }
         }
         let built = builder.build().map_err(|error| setup(&error))?;
-        Ok(self.runtime.block_on(self.respond(built, &sent)).map(|response| {
+        Ok(self.runtime.block_on(self.respond(built, request.url, &sent)).map(|response| {
             let runtime = Arc::clone(&self.runtime);
             Response::new(response, runtime, self.policy.silence, request.method.clone(), request.url.clone())
         }))
@@ -116,14 +154,32 @@ impl Client {
 
     /// The head of the response. Nothing may stand still for longer than the policy says: neither what is sent nor, after
     /// that, the server.
-    async fn respond(&self, request: reqwest::Request, sent: &AtomicU64) -> Result<reqwest::Response, SendError> {
+    async fn respond(
+        &self,
+        request: reqwest::Request,
+        url: &Url,
+        sent: &AtomicU64,
+    ) -> Result<reqwest::Response, SendError> {
         let mut response = std::pin::pin!(self.client.execute(request));
+        let RetryPolicy { notice, silence, .. } = self.policy;
         let mut before = 0;
+        let mut limit = silence;
+        if notice < silence {
+            if let Ok(result) = tokio::time::timeout(notice, response.as_mut()).await {
+                return result.map_err(SendError::Failed);
+            }
+            before = sent.load(Ordering::Relaxed);
+            // A long upload has not begun to wait for its response.
+            if before == 0 {
+                waiting::announce_silence(url.authority(), notice, silence);
+                limit = silence.saturating_sub(notice);
+            }
+        }
         loop {
-            match tokio::time::timeout(self.policy.silence, response.as_mut()).await {
+            match tokio::time::timeout(limit, response.as_mut()).await {
                 Ok(result) => return result.map_err(SendError::Failed),
                 Err(_) if sent.load(Ordering::Relaxed) == before => return Err(SendError::Silence),
-                Err(_) => before = sent.load(Ordering::Relaxed),
+                Err(_) => (before, limit) = (sent.load(Ordering::Relaxed), silence),
             }
         }
     }
@@ -141,7 +197,7 @@ enum SendError {
 #[derive(Debug)]
 enum Failure {
     /// The certificate of the host cannot be verified.
-    Certificate(String),
+    Certificate(String, &'static str),
     /// Nothing listens there.
     ConnectionRefused(String),
     /// The host has no address.
@@ -157,17 +213,18 @@ impl Failure {
         let SendError::Failed(error) = error else { return Failure::Other("timeout".to_owned()) };
         let mut reason = error.to_string();
         let mut kind = None;
-        let mut is_certificate = false;
+        let mut certificate = None;
         let mut source = std::error::Error::source(error);
         while let Some(cause) = source {
             reason = cause.to_string();
-            is_certificate |= cause.is::<rustls::Error>();
+            certificate = certificate.or_else(|| cause.downcast_ref().map(remedy_for_tls));
             let mut io = cause.downcast_ref::<std::io::Error>();
             while let Some(error) = io {
                 kind = Some(error.kind());
                 // `source` skips the error that an io::Error wraps.
                 let wrapped = error.get_ref();
-                is_certificate |= wrapped.is_some_and(|wrapped| wrapped.is::<rustls::Error>());
+                let of_tls = wrapped.and_then(|wrapped| wrapped.downcast_ref());
+                certificate = certificate.or_else(|| of_tls.map(remedy_for_tls));
                 io = wrapped.and_then(|wrapped| wrapped.downcast_ref());
             }
             source = cause.source();
@@ -175,8 +232,10 @@ impl Failure {
         if error.is_timeout() {
             reason = "timeout".to_owned();
         }
+        if let Some(remedy) = certificate {
+            return Failure::Certificate(reason, remedy);
+        }
         match kind {
-            _ if is_certificate => Failure::Certificate(reason),
             Some(std::io::ErrorKind::ConnectionRefused) => Failure::ConnectionRefused(reason),
             Some(std::io::ErrorKind::UnexpectedEof) if error.is_body() => Failure::Content(reason),
             _ if error.is_connect() && !error.is_timeout() && !request.url.resolves() => Failure::HostNotFound(reason),
@@ -187,15 +246,26 @@ impl Failure {
     /// Whether another try may succeed.
     fn may_pass(&self) -> bool {
         match self {
-            Failure::Certificate(_) | Failure::Content(_) => false,
+            Failure::Certificate(..) | Failure::Content(_) => false,
             Failure::ConnectionRefused(_) | Failure::HostNotFound(_) | Failure::Other(_) => true,
         }
     }
 
-    fn into_error(self, request: &Request<'_>, tried: u32) -> Error {
+    fn reason(&self) -> &str {
+        match self {
+            Failure::Certificate(reason, _)
+            | Failure::ConnectionRefused(reason)
+            | Failure::HostNotFound(reason)
+            | Failure::Content(reason)
+            | Failure::Other(reason) => reason,
+        }
+    }
+
+    fn into_error(self, request: &Request<'_>, tried: u32, has_proxy: bool) -> Error {
         let (reason, remedy) = match self {
-            Failure::Certificate(reason) => {
-                (reason, "; is its certificate that of the host, from an authority that this machine trusts?")
+            Failure::Certificate(reason, remedy) => (reason, remedy),
+            Failure::ConnectionRefused(reason) if has_proxy => {
+                (reason, "; is the server running, and the proxy of HTTPS_PROXY?")
             }
             Failure::ConnectionRefused(reason) => (reason, "; is the server running?"),
             Failure::HostNotFound(reason) => (reason, "; is the host's name right?"),
@@ -208,5 +278,30 @@ impl Failure {
             tried,
             reason: reason.into(),
         }
+    }
+}
+
+/// The remedy for an error of TLS: most are about the certificate of the host.
+fn remedy_for_tls(error: &rustls::Error) -> &'static str {
+    use rustls::CertificateError;
+    let rustls::Error::InvalidCertificate(certificate) = error else {
+        return "; does it use TLS, and a version that is not outdated?";
+    };
+    match certificate {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "; is its certificate from an authority that this machine trusts? Install the authority's certificate, or name \
+             its file in SSL_CERT_FILE"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "; is the host's name right? Its certificate is for other names"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "; its certificate must be renewed, unless the clock of this machine is wrong"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "; is the clock of this machine right?"
+        }
+        // The list of the library grows.
+        _ => "; is its certificate that of the host, from an authority that this machine trusts?",
     }
 }

@@ -82,3 +82,12 @@ pub fn is_passing(error: &anyhow::Error) -> bool {
 pub fn is_unanswered(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref::<Error>(), Some(Error::NoResponse { .. }))
 }
+
+/// The part of an error that a line about another attempt gives as its reason: without the request.
+pub fn short_reason(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Error>() {
+        Some(Error::NoResponse { reason, .. } | Error::BadContent { reason, .. }) => reason.to_string(),
+        Some(Error::Refused { status, .. }) => error_body::status(*status),
+        Some(Error::Setup(_)) | None => format!("{error:#}"),
+    }
+}

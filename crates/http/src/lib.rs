@@ -12,9 +12,10 @@ mod request;
 mod response;
 mod retry;
 mod url;
+mod waiting;
 
 pub use client::Client;
-pub use error::{Error, is_passing, is_unanswered};
+pub use error::{Error, is_passing, is_unanswered, short_reason};
 pub use network_env::{NetworkEnv, Proxy, Roots};
 pub use request::{Content, Request};
 pub use reqwest::Method;

@@ -10,6 +10,8 @@ use jiff::Timestamp;
 pub struct RetryPolicy {
     /// The most attempts for one request.
     pub tries: u32,
+    /// The most attempts for one request while its host has never responded: there may be no server at all.
+    pub first_tries: u32,
     /// The wait before the second try; it doubles with each.
     pub first_wait: Duration,
     /// The longest wait. If a server asks for more, the request is not sent again.
@@ -19,6 +21,8 @@ pub struct RetryPolicy {
     /// The time within which the server has to send the head of a response, or more of its content. An upload gets more
     /// by its length.
     pub silence: Duration,
+    /// The time without a response after which a line says what is waited for.
+    pub notice: Duration,
     /// The clock that waits are measured by.
     pub clock: Arc<dyn Clock>,
 }
@@ -27,10 +31,12 @@ impl Default for RetryPolicy {
     fn default() -> RetryPolicy {
         RetryPolicy {
             tries: 6,
+            first_tries: 3,
             first_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(60),
             connect: Duration::from_secs(15),
             silence: Duration::from_secs(120),
+            notice: Duration::from_secs(10),
             clock: Arc::new(WallClock),
         }
     }
@@ -63,6 +69,11 @@ impl RetryPolicy {
     pub fn wait(&self, tried: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(tried.saturating_sub(1));
         self.first_wait.saturating_mul(doubled).min(self.longest_wait)
+    }
+
+    /// All waits that are left after `tried` of `tries` attempts.
+    pub(crate) fn remaining(&self, tried: u32, tries: u32) -> Duration {
+        (tried..tries).map(|tried| self.wait(tried)).sum()
     }
 
     /// The wait after `tried` attempts, where the server may have asked for one. `None` when there is no further try.

@@ -44,6 +44,7 @@ pub fn cached_or_pulled(
     if let Some(base) = find(cache, name, digest, platform)? {
         return Ok(base);
     }
+    cache.remove_interrupted()?;
     pull().with_context(|| format!("cannot pull the base image {name}@{digest}"))?;
     find(cache, name, digest, platform)?
         .ok_or_else(|| Failure::remote(format!("the base image {name}@{digest} was pulled, but is incomplete")))

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use rustix::fs::{FlockOperation, flock};
 
 use super::model::{Descriptor, Index};
 use drydock_base::checksum::{Checksum, HashingStream};
@@ -17,6 +18,12 @@ use drydock_config::images::Digest;
 
 /// The maximum size of a manifest, index or configuration in bytes; registries refuse larger ones.
 pub const LARGEST_MANIFEST: u64 = 4 << 20;
+
+/// The directory of blobs, in a layout.
+const BLOBS: &str = "blobs/sha256";
+
+/// The beginning of the names of blobs that are not complete.
+const PART: &str = ".part-";
 
 /// An image layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +38,7 @@ impl Layout {
     /// The directory cannot be written.
     pub fn create(directory: &Path) -> anyhow::Result<Layout> {
         let cannot = || format!("cannot write to {}", directory.display());
-        fs::create_dir_all(directory.join("blobs/sha256")).with_context(cannot)?;
+        fs::create_dir_all(directory.join(BLOBS)).with_context(cannot)?;
         let layout = Layout { directory: directory.to_owned() };
         paths::write_atomically(&directory.join("oci-layout"), b"{\"imageLayoutVersion\":\"1.0.0\"}")?;
         Ok(layout)
@@ -55,7 +62,7 @@ impl Layout {
 
     /// Returns the path of a blob, which need not exist.
     pub fn path(&self, digest: &Digest) -> PathBuf {
-        self.directory.join("blobs/sha256").join(digest.hex())
+        self.directory.join(BLOBS).join(digest.hex())
     }
 
     /// Returns true if a blob exists in the right size.
@@ -88,12 +95,38 @@ impl Layout {
     /// # Errors
     /// The file cannot be created.
     pub fn part(&self) -> anyhow::Result<tempfile::NamedTempFile> {
-        let blobs = self.directory.join("blobs/sha256");
-        tempfile::Builder::new()
-            .prefix(".part-")
+        let blobs = self.directory.join(BLOBS);
+        let cannot = || format!("cannot write to {}", blobs.display());
+        let part = tempfile::Builder::new()
+            .prefix(PART)
             .permissions(fs::Permissions::from_mode(0o644))
             .tempfile_in(&blobs)
-            .with_context(|| format!("cannot write to {}", blobs.display()))
+            .with_context(cannot)?;
+        // It says that this process still writes; see `remove_interrupted`. Without locks, nothing is removed.
+        flock(part.as_file(), FlockOperation::NonBlockingLockExclusive).ok();
+        Ok(part)
+    }
+
+    /// Removes the temporary files of processes that were killed. Those that another process writes are locked, and stay.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or a file cannot be removed.
+    pub fn remove_interrupted(&self) -> anyhow::Result<()> {
+        let blobs = self.directory.join(BLOBS);
+        for entry in fs::read_dir(&blobs).with_context(|| format!("cannot read {}", blobs.display()))? {
+            let entry = entry?;
+            // One without content may have been created just now, and be locked next.
+            let is_part = entry.file_name().as_encoded_bytes().starts_with(PART.as_bytes());
+            if !is_part || entry.metadata().is_ok_and(|data| data.len() == 0) {
+                continue;
+            }
+            let Ok(file) = paths::open_regular(&entry.path()) else { continue };
+            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                let cannot = || format!("cannot remove {}", entry.path().display());
+                fs::remove_file(entry.path()).with_context(cannot)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a file a blob. Its digest was computed while it was written.

@@ -2,7 +2,7 @@
 //!
 //! The layers are unpacked into a directory that becomes the root. The command has no network and sees no other process,
 //! and root in its namespace is an unprivileged user outside. It has none of this machine's descriptors and keys; what it writes
-//! goes to a file system of a declared size, and its memory is limited.
+//! goes to a file system of a declared size, and its memory and the number of its processes are limited.
 
 mod cgroup;
 mod sandbox;
@@ -94,6 +94,9 @@ pub fn test(
     let wrong = |what: String| Err(Failure::rejected(format!("the smoke test `{words}` {what}{said}")));
     if ended.is_out_of_memory {
         return wrong(format!("exceeded its memory limit of {}; raise `memory` if it needs more", declared.memory));
+    }
+    if ended.is_out_of_processes {
+        return wrong(format!("exceeded its limit of {} processes and threads at a time", cgroup::MOST_PROCESSES));
     }
     if ended.is_disk_full {
         return wrong(format!("filled its disk of {}; raise `disk` if it needs more", declared.disk));

@@ -1,5 +1,6 @@
 //! Images and registries, against a real docker-registry.
 
+mod base_pulls;
 mod build;
 mod build_errors;
 mod corpus;

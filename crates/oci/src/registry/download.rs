@@ -68,12 +68,12 @@ impl Registry {
             if HashingStream::bytes(&sum) > furthest {
                 (tried, furthest) = (1, HashingStream::bytes(&sum));
             }
-            if tried >= self.retry_policy().tries {
+            let url = &self.inner.base;
+            if !self.inner.client.wait(url, tried, None, &cut) {
                 let got = HashingStream::bytes(&sum);
                 let text = format!("{repository} returned {got} of {} bytes of {}: {cut}", blob.size, blob.digest);
                 return Err(RegistryError::protocol(text));
             }
-            self.retry_policy().clock.sleep(self.retry_policy().wait(tried));
         }
         let (part, (found, size)) = sum.into_parts();
         if Digest(found) != blob.digest || size != blob.size {

@@ -3,7 +3,7 @@
 use super::{FetchedManifest, Reference, Registry, RegistryError, pool};
 use crate::model::Descriptor;
 use drydock_config::images::{Digest, Repository, Tag};
-use drydock_http::{Retry, is_unanswered};
+use drydock_http::{Retry, is_unanswered, short_reason};
 
 /// The condition under which a tag is set. A tag that points at the manifest already always passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,8 +94,10 @@ fn set(
             Err(why) if is_unanswered(&why) => (why, None),
             Err(why) => return Err(why),
         };
-        let Some(wait) = registry.retry_policy().again(tried, asked) else { return Err(why) };
-        registry.retry_policy().clock.sleep(wait);
+        let inner = &registry.inner;
+        if !inner.client.wait(&inner.base, tried, asked, &short_reason(&why)) {
+            return Err(why);
+        }
         match current(registry, repository, tag)? {
             Some(now) if now == digest => return Ok(()),
             now if now == first => {}

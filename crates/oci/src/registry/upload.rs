@@ -233,10 +233,10 @@ impl Registry {
                     tried += 1;
                     let there = upload.session.offset;
                     let progress = || format!("{repository} has {there} of {} bytes of {}", blob.size, blob.digest);
-                    let Some(wait) = self.retry_policy().again(tried, wait) else {
+                    let url = &self.inner.base;
+                    if !self.inner.client.wait(url, tried, wait, &drydock_http::short_reason(&why)) {
                         return Err(why.context(progress()));
-                    };
-                    self.retry_policy().clock.sleep(wait);
+                    }
                     if upload.ranges == Ranges::PassedOver {
                         upload.ranges = Ranges::Heeded;
                     }

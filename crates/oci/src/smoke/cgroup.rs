@@ -1,4 +1,4 @@
-//! A cgroup that limits the memory of a smoke test's processes together, where one can be made.
+//! A cgroup that limits the memory and the number of a smoke test's processes together, where one can be made.
 //!
 //! Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst in the kernel's sources.
 
@@ -10,8 +10,14 @@ use std::time::Duration;
 
 use drydock_base::units::ByteSize;
 
+/// The most processes and threads at the same time.
+pub(super) const MOST_PROCESSES: u32 = 1024;
+
 /// The number of groups that this process has made.
 static MADE: AtomicUsize = AtomicUsize::new(0);
+
+/// The file of a group with the IDs of its processes.
+const PROCS: &str = "cgroup.procs";
 
 /// A cgroup, which is removed when dropped.
 #[derive(Debug)]
@@ -19,6 +25,8 @@ pub(super) struct Cgroup {
     directory: PathBuf,
     /// The group below it that has the processes, if it is another one.
     inner: Option<PathBuf>,
+    /// The group in the hierarchy that counts processes, if it is another one, as under version 1.
+    counted: Option<PathBuf>,
     /// The file that counts the processes that the kernel killed at the limit.
     counter: &'static str,
 }
@@ -47,7 +55,7 @@ impl Cgroup {
         fs::write(group.directory.join("memory.max"), limit.to_string()).ok()?;
         // Absent without swap, or without the controller of processes.
         fs::write(group.directory.join("memory.swap.max"), "0").ok();
-        fs::write(group.directory.join("pids.max"), "1024").ok();
+        fs::write(group.directory.join("pids.max"), MOST_PROCESSES.to_string()).ok();
         let inner = group.directory.join("processes");
         fs::create_dir(&inner).ok()?;
         group.inner = Some(inner);
@@ -55,43 +63,65 @@ impl Cgroup {
     }
 
     fn version_1(groups: &str, name: &str, limit: ByteSize) -> Option<Cgroup> {
-        let path = groups.lines().find_map(|line| {
-            let mut fields = line.splitn(3, ':').skip(1);
-            let (controllers, path) = (fields.next()?, fields.next()?);
-            controllers.split(',').any(|name| name == "memory").then_some(path)
-        })?;
-        let own = Path::new("/sys/fs/cgroup/memory").join(path.trim_start_matches('/'));
-        let group = Cgroup::create(&own, name, "memory.oom_control")?;
+        let own = |controller: &str| {
+            let path = groups.lines().find_map(|line| {
+                let mut fields = line.splitn(3, ':').skip(1);
+                let (controllers, path) = (fields.next()?, fields.next()?);
+                controllers.split(',').any(|name| name == controller).then_some(path)
+            })?;
+            Some(Path::new("/sys/fs/cgroup").join(controller).join(path.trim_start_matches('/')))
+        };
+        let mut group = Cgroup::create(&own("memory")?, name, "memory.oom_control")?;
         let limit = limit.bytes().to_string();
         fs::write(group.directory.join("memory.limit_in_bytes"), &limit).ok()?;
         // Absent where the kernel does not count swap.
         fs::write(group.directory.join("memory.memsw.limit_in_bytes"), &limit).ok();
+        // Without the controller of processes, their memory limits them.
+        let counted = own("pids").map(|own| own.join(name)).filter(|counted| fs::create_dir(counted).is_ok());
+        if let Some(counted) = counted {
+            fs::write(counted.join("pids.max"), MOST_PROCESSES.to_string()).ok();
+            group.counted = Some(counted);
+        }
         Some(group)
     }
 
     fn create(parent: &Path, name: &str, counter: &'static str) -> Option<Cgroup> {
         let directory = parent.join(name);
         fs::create_dir(&directory).ok()?;
-        let group = Cgroup { directory, inner: None, counter };
-        group.procs().is_file().then_some(group)
+        let group = Cgroup { directory, inner: None, counted: None, counter };
+        group.directory.join(PROCS).is_file().then_some(group)
     }
 
-    /// The file that takes the ID of a process into the group.
-    pub(super) fn procs(&self) -> PathBuf {
-        self.inner.as_ref().unwrap_or(&self.directory).join("cgroup.procs")
+    /// The files that take the ID of a process into the group.
+    pub(super) fn procs(&self) -> Vec<PathBuf> {
+        let directories = [self.inner.as_ref().unwrap_or(&self.directory)].into_iter().chain(&self.counted);
+        directories.map(|directory| directory.join(PROCS)).collect()
     }
 
     /// Returns true if the kernel killed a process of the group at its limit.
     pub(super) fn was_exceeded(&self) -> bool {
-        let text = fs::read_to_string(self.directory.join(self.counter)).unwrap_or_default();
-        let killed = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        killed.and_then(|number| number.trim().parse::<u64>().ok()).is_some_and(|number| number > 0)
+        is_counted(&self.directory.join(self.counter), "oom_kill ")
     }
+
+    /// Returns true if the kernel refused a process or thread at the limit of their number.
+    pub(super) fn is_out_of_processes(&self) -> bool {
+        is_counted(&self.counted.as_ref().unwrap_or(&self.directory).join("pids.events"), "max ")
+    }
+}
+
+/// Returns true if a file of a group counts at least one event of a kind.
+fn is_counted(file: &Path, kind: &str) -> bool {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let number = text.lines().find_map(|line| line.strip_prefix(kind));
+    number.and_then(|number| number.trim().parse::<u64>().ok()).is_some_and(|number| number > 0)
 }
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
         remove(&self.directory);
+        if let Some(counted) = &self.counted {
+            remove(counted);
+        }
     }
 }
 

@@ -94,6 +94,8 @@ pub(super) struct CommandResult {
     pub(super) stderr: String,
     /// Whether the kernel killed a process at the memory limit. Never where no cgroup could be made.
     pub(super) is_out_of_memory: bool,
+    /// Whether the kernel refused a process at the limit of their number. Never where no cgroup could be made.
+    pub(super) is_out_of_processes: bool,
     /// Whether a cgroup limited the memory of all processes together.
     pub(super) had_cgroup: bool,
     /// Whether there was no more room at the end.
@@ -204,12 +206,14 @@ impl Sandbox<'_> {
         let is_disk_full = ends_with(&mut stderr, DISK_FULL)?;
         let stderr = read(&mut stderr)?;
         let had_cgroup = group.is_some();
-        let was_exceeded = group.is_some_and(|group| group.was_exceeded());
+        let is_out_of_memory = group.as_ref().is_some_and(Cgroup::was_exceeded);
+        let is_out_of_processes = group.as_ref().is_some_and(Cgroup::is_out_of_processes);
         Ok(CommandResult {
             code,
             stdout: read(&mut stdout)?,
             stderr: stderr.strip_suffix(DISK_FULL).unwrap_or(&stderr).to_owned(),
-            is_out_of_memory: was_exceeded,
+            is_out_of_memory,
+            is_out_of_processes,
             had_cgroup,
             is_disk_full,
         })
@@ -218,8 +222,10 @@ impl Sandbox<'_> {
 
 /// The words that start a command in a group.
 fn entered(shell: &str, group: &Cgroup) -> Vec<String> {
-    let script = r#"echo $$ >"$1" && shift && exec "$@""#;
-    [shell, "-c", script, "sh"].map(str::to_owned).into_iter().chain([group.procs().display().to_string()]).collect()
+    let script = r#"while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shift; exec "$@""#;
+    let procs = group.procs().into_iter().map(|file| file.display().to_string());
+    let words = [shell, "-c", script, "sh"].map(str::to_owned).into_iter().chain(procs);
+    words.chain(["--".to_owned()]).collect()
 }
 
 /// Returns true if a file ends with a text.

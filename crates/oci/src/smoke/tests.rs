@@ -74,6 +74,16 @@ const ESCAPE: &str = r#"
             puts("v1.0");
             return 0;
         }
+        if (argc > 1 && !strcmp(argv[1], "forks")) {
+            /* A bomb that ends: without a limit, it says what is expected. */
+            for (int i = 0; i < 1500; i++) {
+                pid_t child = fork();
+                if (child < 0) return 11;
+                if (child == 0) for (;;) pause();
+            }
+            puts("v1.0");
+            return 0;
+        }
         if (argc > 1) {
             prctl(PR_SET_PDEATHSIG, 0);
             for (;;) pause();
@@ -214,6 +224,16 @@ fn limits_and_keys_hold() {
         }
     }
 
+    // A bomb of processes, for which there is enough memory.
+    let bomb = SmokeTest { memory: ByteSize::mib(512), ..limited("[escape, forks]") };
+    let words = "exceeded its limit of 1024 processes and threads at a time";
+    if has_group {
+        assert!(test(&bomb).unwrap_err().contains(words));
+        // The command that started it ends with success.
+        let bomb = SmokeTest { memory: ByteSize::mib(512), ..limited("[sh, -c, 'escape forks; echo v1.0']") };
+        assert!(test(&bomb).unwrap_err().contains(words));
+    }
+
     // A key of this session is not found; it is, without a keyring of its own.
     let name = format!("drydock-test-{}", std::process::id());
     let escape = directory.path().join("escape").display().to_string();
@@ -247,5 +267,8 @@ fn limits_and_keys_hold() {
     assert!(tried.code == Some(1) && tried.is_disk_full && tried.stderr.contains("No space left"), "{tried:?}");
     let tried = run("[escape, memory]");
     assert_eq!((tried.code, tried.is_out_of_memory), (Some(7), false), "{tried:?}");
+    // Without a group, root's tests have a user of their own, whose processes are counted.
+    let tried = run("[escape, forks]");
+    assert!(!is_root || tried.code == Some(11) && !tried.is_out_of_processes, "{tried:?}");
     assert!(!root.join("new").exists());
 }

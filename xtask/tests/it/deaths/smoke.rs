@@ -28,15 +28,19 @@ const PROGRAMS: [&str; 8] = [
 ];
 
 /// The attacks: a name, the command, and words of the refusal; none where nothing is attacked. Each takes seconds in the guest.
-const ATTACKS: [(&str, &str, &str); 3] = [
+const ATTACKS: [(&str, &str, &str); 4] = [
     ("what fits", "[sh, -c, 'mortal hog 8 && echo v1.0']", ""),
     (
         "a file system in memory",
         "[sh, -c, 'mount -t tmpfs x /mnt && dd if=/dev/zero of=/mnt/x bs=1M count=100; echo v1.0']",
         "exceeded its memory limit of 32 MiB; raise `memory`",
     ),
+    (BOMB, "[mortal, fork-bomb, '1500']", "exceeded its limit of 1024 processes"),
     (OWN_GROUP, "[mortal, leave-group, /mnt, '300']", "exceeded its memory limit"),
 ];
+
+/// The attack for which there is enough memory.
+const BOMB: &str = "a bomb of processes";
 
 /// The attack in which it matters whose files those of the group are.
 const OWN_GROUP: &str = "its own group";
@@ -105,13 +109,13 @@ fn image(directory: &Path) -> (Layout, WrittenImage) {
     (layout, WrittenImage { descriptor: manifest.config.clone(), manifest, config })
 }
 
-fn declared(run: &str) -> SmokeTest {
+fn declared(run: &str, memory: u64) -> SmokeTest {
     let text = format!(
         "repositories: {{nightly: a.example/n, release: a.example/r}}\nimages:\n  x:\n    from: {{dockerfile: D}}\n    \
          smoke-test: {{run: {run}, expect: 'v{{version}}', timeout: 2m}}\n"
     );
     let declared = Images::parse(&text, Path::new("x")).unwrap().images.remove(0).smoke_test;
-    SmokeTest { memory: ByteSize::mib(32), disk: ByteSize::mib(8), ..declared }
+    SmokeTest { memory: ByteSize::mib(memory), disk: ByteSize::mib(8), ..declared }
 }
 
 #[test]
@@ -121,7 +125,8 @@ fn attacks_in_guest() {
     let directory = tempfile::tempdir().unwrap();
     let (layout, image) = image(directory.path());
     for (cause, run, words) in attacks(rustix::process::geteuid().is_root()) {
-        let tested = smoke::test(&layout, &image, &declared(run), &"1.0".parse().unwrap());
+        let memory = if cause.ends_with(BOMB) { 512 } else { 32 };
+        let tested = smoke::test(&layout, &image, &declared(run, memory), &"1.0".parse().unwrap());
         let said = tested.map(|passed| passed.printed).unwrap_or_else(|error| format!("{error:#}"));
         let is_right = if words.is_empty() { said == "v1.0" } else { said.contains(words) };
         let problems = if is_right { Vec::new() } else { vec![said] };
