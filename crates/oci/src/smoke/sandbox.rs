@@ -206,8 +206,8 @@ impl Sandbox<'_> {
         let is_disk_full = ends_with(&mut stderr, DISK_FULL)?;
         let stderr = read(&mut stderr)?;
         let had_cgroup = group.is_some();
-        let is_out_of_memory = group.as_ref().is_some_and(Cgroup::was_exceeded);
-        let is_out_of_processes = group.as_ref().is_some_and(Cgroup::is_out_of_processes);
+        let (is_out_of_memory, is_out_of_processes) =
+            group.map_or((false, false), |group| (group.was_exceeded(), group.is_out_of_processes()));
         Ok(CommandResult {
             code,
             stdout: read(&mut stdout)?,
