@@ -107,7 +107,7 @@ const COMPRESSIONS: [CompressionInfo; 6] = [
         name: "zstd",
         suffix: ".zst",
         magic: zstd::MAGIC,
-        decoder: |stream| Ok(Box::new(zstd::Frames::new(stream))),
+        decoder: |stream| Ok(Box::new(Members::<_, zstd::Frame<_>>::new(stream))),
     },
     CompressionInfo {
         compression: Compression::Lzma,
@@ -142,7 +142,6 @@ impl<R: io::BufRead> Member<R> for GzDecoder<Peeked<R>> {
 impl<R: io::BufRead> Member<R> for XzDecoder<Peeked<R>> {
     const NAME: &'static str = "xz";
     const MAGIC: &'static [u8] = XZ;
-    const PADDING: usize = 4;
 
     fn open(stream: Peeked<R>) -> io::Result<Self> {
         let decoder = xz2::stream::Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(io::Error::other)?;
@@ -151,6 +150,16 @@ impl<R: io::BufRead> Member<R> for XzDecoder<Peeked<R>> {
 
     fn close(self) -> Peeked<R> {
         self.into_inner()
+    }
+
+    /// Zeros may follow a stream, in multiples of four bytes.
+    fn skip(stream: &mut Peeked<R>) -> io::Result<bool> {
+        let padding = stream.peek(4)?;
+        if padding.is_empty() || padding.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        stream.read_exact(&mut [0; 4])?;
+        Ok(true)
     }
 }
 

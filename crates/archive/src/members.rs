@@ -17,7 +17,7 @@ impl<R: BufRead> Peeked<R> {
     }
 
     /// The next bytes, fewer only at the end of the stream.
-    fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
+    pub(crate) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         self.ahead.drain(..self.read);
         self.read = 0;
         let wanted = count.saturating_sub(self.ahead.len());
@@ -29,15 +29,12 @@ impl<R: BufRead> Peeked<R> {
     ///
     /// # Errors
     /// Something else follows, or a part of such a beginning.
-    pub(crate) fn goes_on(&mut self, name: &str, starts: impl Fn(&[u8]) -> bool, magic: &[u8]) -> io::Result<bool> {
+    fn goes_on(&mut self, name: &str, magic: &[u8]) -> io::Result<bool> {
         let head = self.peek(magic.len())?;
-        if head.is_empty() {
-            return Ok(false);
+        if head.is_empty() || head.starts_with(magic) {
+            return Ok(!head.is_empty());
         }
-        if starts(head) {
-            return Ok(true);
-        }
-        if head.len() < magic.len() && magic.starts_with(head) {
+        if magic.starts_with(head) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let text = format!("it has trailing data: what follows its end is not {name}");
@@ -68,14 +65,11 @@ impl<R: BufRead> BufRead for Peeked<R> {
 }
 
 /// The decoder of one stream.
-pub(crate) trait Member<R>: Read + Sized {
+pub(crate) trait Member<R: BufRead>: Read + Sized {
     /// The name of the compression in messages.
     const NAME: &'static str;
     /// The first bytes of every stream.
     const MAGIC: &'static [u8];
-    /// The zeros that may follow a stream come in multiples of this number; 0 if none may.
-    const PADDING: usize = 0;
-
     /// Begins to decode.
     ///
     /// # Errors
@@ -84,6 +78,14 @@ pub(crate) trait Member<R>: Read + Sized {
 
     /// The stream, after the bytes that were decoded.
     fn close(self) -> Peeked<R>;
+
+    /// Skips what may stand between streams and has no content; false if there is nothing of the kind.
+    ///
+    /// # Errors
+    /// It is cut off.
+    fn skip(_stream: &mut Peeked<R>) -> io::Result<bool> {
+        Ok(false)
+    }
 }
 
 /// Decodes all streams.
@@ -121,14 +123,8 @@ impl<R: BufRead, M: Member<R>> Read for Members<R, M> {
                     }
                 },
                 State::Between(mut stream) => {
-                    while M::PADDING > 0 && stream.peek(M::PADDING)?.iter().all(|byte| *byte == 0) {
-                        match stream.peek(M::PADDING)?.len() {
-                            0 => return Ok(0),
-                            length if length < M::PADDING => return Err(io::ErrorKind::UnexpectedEof.into()),
-                            length => stream.consume(length),
-                        }
-                    }
-                    if !stream.goes_on(M::NAME, |head| head.starts_with(M::MAGIC), M::MAGIC)? {
+                    while M::skip(&mut stream)? {}
+                    if !stream.goes_on(M::NAME, M::MAGIC)? {
                         return Ok(0);
                     }
                     self.state = State::Within(M::open(stream)?);

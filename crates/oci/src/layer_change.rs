@@ -122,24 +122,7 @@ impl ImageFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn member(path: &str, kind: MemberKind) -> Member {
-        Member {
-            path: path.into(),
-            raw_path: None,
-            kind,
-            mode: 0o644,
-            owner: (0, 0),
-            time: 0,
-            raw_link: None,
-            attributes: Vec::new(),
-            properties: Vec::new(),
-            extension: None,
-            size: 0,
-            offset: 0,
-            fields: Vec::new(),
-        }
-    }
+    use crate::test_member::member;
 
     /// The paths after layers, with `/` behind directories and ` -> ` before targets of links.
     fn applied(layers: Vec<Vec<Member>>) -> Result<Vec<String>, String> {

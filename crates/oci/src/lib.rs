@@ -20,4 +20,6 @@ pub mod promote;
 pub mod prune;
 pub mod registry;
 pub mod smoke;
+#[cfg(test)]
+mod test_member;
 pub mod unpack;

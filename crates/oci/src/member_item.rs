@@ -101,8 +101,9 @@ pub fn item(
     omitted: &mut Omitted,
 ) -> Result<Item, ReadError> {
     if let Some(target) = &member.raw_link {
-        let target = String::from_utf8_lossy(target);
-        return Err(ReadError::Unsafe(format!("the link {path:?} has a target that is not valid UTF-8: {target:?}")));
+        let what = format!("a target that is not valid UTF-8: `{}`", target.escape_ascii());
+        let remedy = "rename the target, or leave out the link";
+        return Err(ReadError::NotKept { path: format!("the link {path:?}"), what, remedy });
     }
     if let MemberKind::Link(target) = &member.kind {
         if target.is_empty() || target.contains('\0') {
@@ -162,24 +163,7 @@ fn is_mode_alone(list: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn member(kind: MemberKind) -> Member {
-        Member {
-            path: "opt/x".into(),
-            raw_path: None,
-            kind,
-            mode: 0o644,
-            owner: (0, 0),
-            time: 0,
-            raw_link: None,
-            attributes: Vec::new(),
-            properties: Vec::new(),
-            extension: None,
-            size: 0,
-            offset: 0,
-            fields: Vec::new(),
-        }
-    }
+    use crate::test_member::member;
 
     fn made(member: &Member) -> Result<(Item, Vec<String>), String> {
         let mut layer = Layer::new(&std::env::temp_dir()).unwrap();
@@ -191,7 +175,7 @@ mod tests {
     #[test]
     fn properties_are_kept_or_reported_or_refused() {
         let record = |name: &str, value: &[u8]| (name.to_owned(), value.to_vec());
-        let mut file = member(MemberKind::File);
+        let mut file = member("opt/x", MemberKind::File);
         file.attributes = ["user.b", "security.selinux", "security.ima", "security.capability", "user.a"]
             .map(|name| record(name, &[1]))
             .to_vec();
@@ -220,7 +204,7 @@ mod tests {
             ("user.a=b", b"y", "the attribute \"user.a=b\""),
             ("user.a%20b", b"y", "the attribute \"user.a%20b\""),
         ] {
-            let mut file = member(MemberKind::File);
+            let mut file = member("opt/x", MemberKind::File);
             file.attributes = vec![record(name, value)];
             let found = made(&file).unwrap_err();
             assert!(found.starts_with("\"opt/x\" has ") && found.contains(words), "{name}: {found}");
@@ -229,13 +213,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_an_item_is_refused_by_name() {
-        let device = made(&member(MemberKind::Other("a named pipe".into()))).unwrap_err();
+        let device = made(&member("opt/x", MemberKind::Other("a named pipe".into()))).unwrap_err();
         assert!(device.starts_with("\"opt/x\" has the type of a named pipe; "), "{device}");
         for target in ["", "a\0b"] {
-            let found = made(&member(MemberKind::Link(target.into()))).unwrap_err();
+            let found = made(&member("opt/x", MemberKind::Link(target.into()))).unwrap_err();
             assert!(found.contains("which no link can have"), "{found}");
         }
-        let mut link = member(MemberKind::Link("lat\u{fffd}".into()));
+        let mut link = member("opt/x", MemberKind::Link("lat\u{fffd}".into()));
         link.raw_link = Some(b"lat\xe4".to_vec());
         assert!(made(&link).unwrap_err().contains("the link \"opt/x\" has a target that is not valid UTF-8"));
     }

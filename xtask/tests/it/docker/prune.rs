@@ -13,6 +13,7 @@ use drydock_oci::registry::{Attachment, Reference, Registry, attach, fallback_ta
 use jiff::civil::Date;
 use tempfile::TempDir;
 
+use super::other_registries::zuul;
 use super::proxy::{Act, Proxy};
 use super::registry_server::{Options, Server, skopeo_pull};
 use super::test_images::{ImageFactory, project_at, quick_directory, set, stored};
@@ -373,4 +374,35 @@ fn what_cannot_be_understood_is_not_guessed_at() {
     registry.delete_manifest(repository, &Digest::for_bytes(bytes.as_bytes())).unwrap();
     pruned(&project, &["--apply"]);
     assert!(!is_whole(&filled, &tops[0]) && is_whole(&filled, &tops[3]));
+}
+
+#[test]
+fn another_registry_says_that_it_deletes_nothing() {
+    let Some(server) = zuul() else { return };
+    let (registry, repository) = (server.client(), server.repository("mine/nightly"));
+    let factory = ImageFactory::new();
+    // Only the newest is kept.
+    for (seed, ago) in [(1, 90), (2, 60), (3, 0)] {
+        let created = format!("{}T03:00:00Z", day(ago));
+        let labels = [("org.opencontainers.image.created", created.as_str())];
+        let children = [Platform::Amd64, Platform::Arm64]
+            .map(|platform| factory.child(platform, seed * 10 + platform.architecture().len() as u64, &labels));
+        let top = factory.index(children.to_vec());
+        factory.push(&registry, &repository, &top, &[&day_tag(ago)]);
+    }
+    let project = project_at(&server.host(), "", "    retention: {daily: 1, weekly: 1}\n");
+    let call = |args: &[&str]| {
+        let call = project.xtask(&[&["docker", "prune"], args].concat());
+        server.login().into_iter().fold(call, |call, (name, value)| call.env(name, &value)).run()
+    };
+    let planned = call(&[]);
+    assert!(planned.code() == 0 && planned.stdout.contains(&day_tag(90)), "{}", planned.transcript());
+    let refused = call(&["--apply"]);
+    assert_eq!(refused.code(), 8, "{}", refused.transcript());
+    for words in ["DELETE", "the manifest still exists; this registry has no deletion"] {
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.transcript());
+    }
+    let mut tags: Vec<String> = registry.tags(&repository).unwrap().iter().map(Tag::to_string).collect();
+    tags.retain(|tag| tag.starts_with("nightly-"));
+    assert_eq!(tags, [day_tag(90), day_tag(60), day_tag(0)], "nothing is gone");
 }
