@@ -8,6 +8,7 @@ mod builder;
 mod chroot;
 mod difference;
 mod diffoscope;
+mod unvaried;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -108,8 +109,8 @@ pub fn prove(inputs: &ProofInputs<'_>, progress: &mut dyn FnMut(&str)) -> anyhow
     let (first, seen) = run.build(&Build { name: "first", is_varied: false })?;
     progress(&format!("build {source} on {series} again, with variations"));
     let (second, seen_again) = run.build(&Build { name: "second", is_varied: true })?;
-    let has_rust = needs_rust(&dependencies);
-    let variations = seen.compare(&seen_again, |name| why_not(name, has_rust));
+    let has_rust = unvaried::needs_rust(&dependencies);
+    let variations = seen.compare(&seen_again, |name| unvaried::why_not(name, has_rust));
     let seen = difference::Seen { first: &seen, second: &seen_again, variations: &variations };
     let mut differences = difference::differences(&first, &second, &seen);
     for (name, (path, _)) in &first {
@@ -171,28 +172,6 @@ fn compared(
         });
     }
     Ok(lines)
-}
-
-/// The reason why the second build saw the same of a property.
-fn why_not(name: &str, has_rust: bool) -> String {
-    match name {
-        "clock" if has_rust => "rustc does not run with a wrong one",
-        "clock" => "both builds get the true one",
-        "user id" | "host name" => "sbuild gives every build the same",
-        _ => "it was the same in both builds",
-    }
-    .to_owned()
-}
-
-/// Whether a package with these build dependencies is built by rustc.
-fn needs_rust(dependencies: &[String]) -> bool {
-    let names = dependencies.iter().flat_map(|field| field.split([',', '|'])).map(str::trim);
-    let tools = ["cargo", "rustc", "dh-cargo", "dh-rust", "dh-sequence-cargo", "dh-sequence-rust"];
-    // The version may be a part of the name, as in rustc-1.85.
-    names.filter_map(|name| name.split([' ', '(', ':', '[', '<']).next()).any(|name| {
-        let is_versioned = |tool: &&str| name.strip_prefix(*tool).is_some_and(|rest| rest.starts_with("-1."));
-        tools.contains(&name) || tools[..2].iter().any(|tool| is_versioned(&tool))
-    })
 }
 
 /// The identity of a source package: the SHA-256 checksum of the fields of its `.dsc`, which a signature does not change.
@@ -427,22 +406,6 @@ fn packages(directory: &Path) -> anyhow::Result<Packages> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_clock_is_the_same_because_of_rustc_only_where_there_is_one() {
-        for (field, has_rust) in [
-            ("debhelper-compat (= 13), cargo:native, libfoo-dev", true),
-            ("debhelper-compat (= 13), rustc (>= 1.85) <!nocheck>", true),
-            ("python3, cargo-1.85 | cargo (>= 1.85)", true),
-            ("dh-cargo(>= 25)", true),
-            ("debhelper-compat (= 13), libcargotex-dev, rustc-free, cargo-doc", false),
-            ("", false),
-        ] {
-            assert_eq!(needs_rust(&[field.to_owned()]), has_rust, "{field}");
-        }
-        assert_eq!(why_not("clock", true), "rustc does not run with a wrong one");
-        assert_eq!(why_not("clock", false), "both builds get the true one");
-    }
 
     #[test]
     fn an_unavailable_series_is_replaced_with_a_reason() {
