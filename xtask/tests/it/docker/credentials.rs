@@ -253,6 +253,28 @@ fn tokens_are_fetched_for_what_is_done_and_no_more() {
     let text = format!("{:#}", registry.tags(&server.repository("secret")).unwrap_err());
     assert!(text.contains("401"), "{text}");
 
+    // A token that expires in the middle of a push, as the registry says it, is fetched again, and the push goes on.
+    let challenge = format!(
+        "Bearer realm=\"http://{}/token\",service=\"registry\",scope=\"repository:later:pull,push\",error=\"invalid_token\"",
+        service.host()
+    );
+    let proxy = Proxy::start(&host, move |request| match (request.method.as_str(), request.before) {
+        ("PATCH" | "PUT", 1) => Act::Response(401, vec![("www-authenticate", challenge.clone())], Vec::new()),
+        _ => Act::Pass,
+    });
+    let through = proxy.host();
+    let login = credentials(&[
+        ("DRYDOCK_REGISTRY_HOST", &through),
+        ("DRYDOCK_REGISTRY_USER", USER),
+        ("DRYDOCK_REGISTRY_PASSWORD", PASSWORD),
+    ]);
+    let registry = client(&through, &login);
+    let later = repository(&through, "later");
+    push(&registry, &later, &layout, &top, &[]).unwrap();
+    tag(&registry, &later, &top, &[("v1".parse().unwrap(), Precondition::Absent)]).unwrap();
+    let refused = proxy.count("PATCH", "") > 1 && proxy.count("PUT", "") > 1;
+    assert!(refused, "{:#?}", proxy.seen());
+
     // An identity token is exchanged.
     docker_config(home.path(), &format!("{{\"auths\":{{\"{host}\":{{\"identitytoken\":\"identity token\"}}}}}}"));
     let exchanged = client(&host, &credentials(&[("HOME", home.path().to_str().unwrap())]));

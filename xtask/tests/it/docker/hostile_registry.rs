@@ -1,7 +1,7 @@
 //! Registries that lie: about digests, sizes, places and the ends of lists.
 
 use drydock_oci::layout::Layout;
-use drydock_oci::registry::{Credentials, Reference, pull, push};
+use drydock_oci::registry::{Credentials, Precondition, Reference, copy, pull, push, tag};
 use tempfile::TempDir;
 
 use super::proxy::{Act, Proxy, Request};
@@ -209,4 +209,25 @@ fn content_goes_nowhere_else() {
     let into = Layout::create(&directory.path().join("around")).unwrap();
     let error = pull(&registry, &repository(&proxy.host(), "b"), &reference, None, &into).unwrap_err();
     assert!(error.to_string().contains("too many redirects"), "{error:#}");
+}
+
+#[test]
+fn a_registry_that_names_another_digest_for_what_it_stored_is_not_believed() {
+    let Some(server) = Server::start() else { return };
+    let directory = TempDir::new().unwrap();
+    let (layout, top) = image_in(&directory, 61, 1000);
+    let proxy = Proxy::start(&server.host(), |request| match request.method.as_str() {
+        "PUT" if request.target.contains("/manifests/") => {
+            Act::Header("docker-content-digest", format!("sha256:{}", "0".repeat(64)))
+        }
+        _ => Act::Pass,
+    });
+    let registry = client(&proxy.host(), &Credentials::default());
+    let (nightly, release) = (repository(&proxy.host(), "nightly"), repository(&proxy.host(), "release"));
+    push(&server.client(), &server.repository("nightly"), &layout, &top, &[]).unwrap();
+    let error = copy((&registry, &nightly), (&registry, &release), &top.digest).unwrap_err();
+    assert!(format!("{error:#}").contains("stored other bytes than were sent for sha256:"), "{error:#}");
+    assert!(is_wrong_content(&error), "{error:?}");
+    let set = tag(&registry, &nightly, &top, &[("v1".parse().unwrap(), Precondition::Absent)]).unwrap_err();
+    assert!(format!("{set:#}").contains("stored other bytes"), "{set:#}");
 }
