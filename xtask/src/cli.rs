@@ -275,8 +275,8 @@ pub(crate) struct CiRerun {
 /// `cargo xtask ci explain`
 #[derive(Debug, Args)]
 pub(crate) struct CiExplain {
-    /// Job names or globs
-    #[arg(value_name = "JOB", required = true)]
+    /// Job names or globs [default: the jobs that did not pass]
+    #[arg(value_name = "JOB")]
     pub jobs: Vec<String>,
     /// ID of the run, or a file of `ci export` [default: the last run]
     #[arg(short = 'R', long, value_name = "ID|FILE")]

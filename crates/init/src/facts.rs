@@ -8,7 +8,7 @@ pub mod git;
 mod jobs;
 mod make_rules;
 mod packages;
-mod systems;
+pub(crate) mod systems;
 mod valgrind;
 pub mod versions;
 

@@ -1,6 +1,7 @@
 //! `packaging/debian` for a project that has no Debian package: what its build system, its licence and its first lines tell.
 
 use crate::facts::debian::{DebianFacts, is_address};
+use crate::facts::systems::generators;
 use crate::facts::{Facts, System};
 use crate::tree::Tree;
 
@@ -58,7 +59,7 @@ pub fn files(facts: &Facts, tree: &Tree) -> Result<Vec<(&'static str, String, bo
     needs.extend(tools.iter().map(|tool| (*tool).to_owned()));
     needs.extend(group.programs.iter().map(|(_, package)| (*package).to_owned()).filter(|name| {
         // The sources of a release have what the other programs make, and every chroot has a compiler.
-        ["pkg-config", "flex", "bison", "dejagnu", "bmake"].contains(&name.as_str())
+        generators::is_package(name) || ["dejagnu", "bmake"].contains(&name.as_str())
     }));
     let libraries = facts.packages.iter().filter(|package| package.name.ends_with("-dev"));
     needs.extend(libraries.map(|package| package.name.clone()));

@@ -84,7 +84,9 @@ pub fn make(cache: &Layout, request: &SuiteRequest<'_>, watch: &mut dyn FnMut(&s
         .map_err(|why| Failure::missing(format!("{why}; run `{}`", hint::drydock(&["doctor", "docker"]))))?;
     exec::contained(&argv, Path::new("/"), exec::environment(&pass, &set)).map_err(|why| {
         let why = why.shown_as(["mmdebstrap"]);
-        Failure::missing(format!("cannot build the base image {name} from {mirror}: {why}"))
+        // What apt said of the network is not among the last lines.
+        let remedy = "if apt-get failed, check that this machine reaches the mirror";
+        Failure::missing(format!("cannot build the base image {name} from {mirror}: {why}; {remedy}"))
     })?;
 
     let layer = read(part.path(), cache.directory())

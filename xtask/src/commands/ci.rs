@@ -11,6 +11,7 @@ use drydock_base::output;
 use drydock_base::paths::{self, RunDir, State};
 use drydock_base::units::ByteSize;
 use drydock_ci::containment::Kind;
+use drydock_ci::event::JobResult;
 use drydock_ci::history::History;
 use drydock_ci::journal;
 use drydock_ci::plan::{Plan, SelectError};
@@ -145,7 +146,23 @@ impl cli::CiRerun {
 impl cli::CiExplain {
     fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
-        let wanted = run.plan.matching(&self.jobs).map_err(|error| Failure::usage(error.to_string()))?;
+        let wanted = if self.jobs.is_empty() {
+            let is_well = |result: &JobResult| {
+                matches!(
+                    result,
+                    JobResult::Passed | JobResult::PassedAfterInfrastructure { .. } | JobResult::Skipped { .. }
+                )
+            };
+            let jobs = run.plan.jobs.iter().zip(&run.jobs);
+            let others = jobs.filter(|(_, job)| !job.result.as_ref().is_some_and(is_well));
+            let names: std::collections::BTreeSet<_> = others.map(|(planned, _)| planned.name.clone()).collect();
+            if names.is_empty() {
+                return Err(Failure::usage(format!("everything passed in run {}; name the jobs to explain", dir.id())));
+            }
+            names
+        } else {
+            run.plan.matching(&self.jobs).map_err(|error| Failure::usage(error.to_string()))?
+        };
         let commands = Commands { run: self.run, is_last: is_last(&ctx.state, &dir) };
         if self.format == cli::Format::Json {
             let result = run.result.unwrap_or_else(|| run.verdict(false));

@@ -144,13 +144,12 @@ impl Verdict {
     }
 }
 
-/// The rows as aligned text.
+/// The rows as aligned text. The verdict stands first, where a narrow terminal does not break it off.
 fn table(rows: &[Row]) -> String {
-    let width = |column: fn(&Row) -> &str| rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0);
-    let (first, second) = (width(|row| &row.claim), width(|row| &row.proof));
+    let width = rows.iter().map(|row| row.claim.chars().count()).max().unwrap_or(0);
     let mut text = String::from("what was proved\n");
     for Row { claim, proof, verdict } in rows {
-        text.push_str(&format!("  {claim:<first$}  {proof:<second$}  {}\n", verdict.word()));
+        text.push_str(&format!("  {:<10}  {claim:<width$}  {proof}\n", verdict.word()));
     }
     text
 }

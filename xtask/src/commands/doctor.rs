@@ -14,7 +14,7 @@ impl cli::Doctor {
         if self.format == cli::Format::Json {
             return self.print_json();
         }
-        let all: Vec<&Tool> = tools::needed(self.of).collect();
+        let all = self.tools();
         let users = |tool: &Tool| tool.needed_by.iter().map(|purpose| purpose.word()).collect::<Vec<_>>().join(", ");
         let width = |text: &dyn Fn(&Tool) -> usize| all.iter().map(|tool| text(tool)).max().unwrap_or(0);
         let (name, package) = (width(&|tool| tool.name().len()), width(&|tool| tool.package.len()));
@@ -34,7 +34,14 @@ impl cli::Doctor {
                 output::out(format_args!("danger   {danger}"));
             }
         }
-        let missing = tools::missing(self.of);
+        let hidden = tools::needed(self.of).count() - all.len();
+        if hidden > 0 {
+            let of_check = hint::drydock(&["doctor", "check"]);
+            output::out(format_args!(
+                "{hidden} more are for Drydock's own tests and its example: `{of_check}` lists them"
+            ));
+        }
+        let missing: Vec<&Tool> = all.into_iter().filter(|tool| !tool.is_installed()).collect();
         if missing.is_empty() {
             output::out("no tools are missing");
             return Ok(Exit::Success);
@@ -54,9 +61,17 @@ impl cli::Doctor {
 }
 
 impl cli::Doctor {
+    /// The tools in question: without a command all, except that somebody who has no clone of Drydock does not test it.
+    fn tools(&self) -> Vec<&'static Tool> {
+        let everything = self.of.is_some() || crate::workspace::own().is_some();
+        tools::needed(self.of).filter(|tool| everything || !is_for_drydock(tool)).collect()
+    }
+
     /// Prints all tools, and what is dangerous here, for programs.
     fn print_json(&self) -> anyhow::Result<Exit> {
-        let tools: Vec<serde_json::Value> = tools::needed(self.of)
+        let tools: Vec<serde_json::Value> = self
+            .tools()
+            .into_iter()
             .map(|tool| {
                 serde_json::json!({
                     "name": tool.name(),
@@ -75,6 +90,11 @@ impl cli::Doctor {
         output::out(serde_json::to_string_pretty(&serde_json::json!({"tools": tools, "dangers": dangers}))?);
         Ok(if is_missing { Exit::Missing } else { Exit::Success })
     }
+}
+
+/// True for a tool that only Drydock's own tests and its example need.
+fn is_for_drydock(tool: &Tool) -> bool {
+    tool.needed_by.iter().all(|purpose| matches!(purpose, Purpose::Check | Purpose::Demo))
 }
 
 /// Checks that the tools of a command are installed. Missing tools are installed with `install`, else reported all at once.

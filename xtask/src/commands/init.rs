@@ -204,7 +204,12 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
         ));
     }
     if !facts.groups.is_empty() {
-        let next = if dry_run { hint::drydock(&["init"]) } else { hint::drydock(&["ci"]) };
+        let next = match project.member {
+            _ if dry_run => hint::drydock(&["init"]).to_string(),
+            // The program that the project has from now on. An alias that has to be added by hand does not work yet.
+            Some(member) if member.by_hand.is_empty() => format!("cargo {} ci", member.name),
+            _ => hint::drydock(&["ci"]).to_string(),
+        };
         output::err(format_args!("next: {next}"));
     }
 }

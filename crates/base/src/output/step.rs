@@ -26,7 +26,7 @@ pub(super) fn begin(line: String) {
         return;
     }
     start_clock();
-    write(&line);
+    write(&first(&line));
     *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Current { line, since: Instant::now() });
 }
 
@@ -36,6 +36,11 @@ pub(super) fn end() {
     if let Some(Current { line, since }) = current {
         write(&format!("{}\n", redrawn(&line, since.elapsed())));
     }
+}
+
+/// The line for the first time, cut at the edge of the terminal: a line that wraps could not be drawn over.
+fn first(line: &str) -> String {
+    format!("\x1b[?7l{line}\x1b[?7h")
 }
 
 /// The line again with the duration, from the beginning of its row. It must not wrap: the next one would begin a row below.
@@ -76,6 +81,7 @@ mod tests {
 
     #[test]
     fn a_line_is_drawn_over_itself_and_never_wraps() {
+        assert_eq!(first("== write"), "\x1b[?7l== write\x1b[?7h");
         let drawn = redrawn("== write", Duration::from_secs(75));
         assert_eq!(drawn, "\r\x1b[?7l== write (1m 15s)\x1b[K\x1b[?7h");
         assert_eq!(redrawn("== write", Duration::from_millis(20)), "\r\x1b[?7l== write\x1b[K\x1b[?7h");

@@ -3,6 +3,7 @@
 mod autotools;
 mod cargo;
 mod cmake;
+pub(crate) mod generators;
 mod make;
 mod meson;
 mod options;

@@ -3,7 +3,7 @@
 use super::super::Saw;
 use super::super::calls::calls;
 use super::super::jobs::JobDraft;
-use super::{Group, System, build_directory, is_about_sanitizers, is_about_tests, lowest, own_texts};
+use super::{Group, System, build_directory, generators, is_about_sanitizers, is_about_tests, lowest, own_texts};
 use crate::tree::Tree;
 
 /// Commands that declare tests.
@@ -127,7 +127,10 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         because,
         jobs,
         has_tests: tests.is_some() || target.is_some(),
-        programs: vec![("cmake", "cmake"), ("make", "make"), ("gcc", "gcc")],
+        programs: [("cmake", "cmake"), ("make", "make"), ("gcc", "gcc")]
+            .into_iter()
+            .chain(generators::of_cmake(&options))
+            .collect(),
         least: calls(&top, "cmake_minimum_required")
             .first()
             .and_then(|call| Some(("cmake", lowest(call.words().get(1)?)?))),

@@ -3,7 +3,7 @@
 use super::super::Saw;
 use super::super::calls::calls;
 use super::super::jobs::JobDraft;
-use super::{Group, System, build_directory, is_about_sanitizers, is_about_tests, lowest, own_texts};
+use super::{Group, System, build_directory, generators, is_about_sanitizers, is_about_tests, lowest, own_texts};
 use crate::tree::Tree;
 
 pub(super) fn find(tree: &Tree) -> Option<Group> {
@@ -67,7 +67,10 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         because,
         jobs,
         has_tests: tests.is_some(),
-        programs: vec![("meson", "meson"), ("ninja", "ninja-build"), ("gcc", "gcc")],
+        programs: [("meson", "meson"), ("ninja", "ninja-build"), ("gcc", "gcc")]
+            .into_iter()
+            .chain(generators::of_meson(&texts))
+            .collect(),
         least: project.keyword("meson_version").and_then(|least| Some(("meson", lowest(&least)?))),
         directory: String::new(),
         build_release: vec![
