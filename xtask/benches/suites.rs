@@ -205,7 +205,9 @@ fn many(drydock: &str, figures: &mut Figures) {
     let open = |page: &str| {
         let profile = tempfile::tempdir().expect("a temporary directory");
         let profile = format!("--user-data-dir={}", profile.path().display());
-        time(&["chromium", "--headless", "--no-sandbox", "--disable-gpu", &profile, "--dump-dom", page], project)
+        // A picture is taken of what is loaded and drawn.
+        let picture = format!("--screenshot={}", project.join("report.png").display());
+        time(&["chromium", "--headless", "--no-sandbox", "--disable-gpu", &profile, &picture, page], project)
     };
     if Command::new("chromium").arg("--version").output().is_err() {
         return figures.missing("chromium", "chromium");

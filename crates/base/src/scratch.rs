@@ -115,16 +115,26 @@ impl Drop for Scratch {
 }
 
 /// A file system in memory with room for a whole Debian and a build in it, while that leaves as much again: for many small
-/// files that nobody needs any more in a minute. Programs can be run there.
+/// files that nobody needs any more in a minute. Programs can be run there. Directories that are in use there, and may have
+/// little in them yet, count with what they will need.
 pub fn roomy_memory() -> Option<&'static Path> {
     const NEEDED: u64 = 8 << 30;
+    const OTHER: u64 = 2 << 30;
     let space = rustix::fs::statvfs(MEMORY).ok()?;
     let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
     let available = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kib: u64 = available.split_whitespace().next()?.parse().ok()?;
     let runs = !space.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC);
-    let roomy = space.f_bavail.saturating_mul(space.f_frsize) > NEEDED && kib > NEEDED >> 10;
+    let needed = NEEDED + OTHER * all_in(Path::new(MEMORY)).count() as u64;
+    let roomy = space.f_bavail.saturating_mul(space.f_frsize) > needed && kib > needed >> 10;
     (runs && roomy).then_some(Path::new(MEMORY))
+}
+
+/// The temporary directories of all processes in a directory.
+fn all_in(parent: &Path) -> impl Iterator<Item = PathBuf> {
+    let is_own = |name: &str| name.strip_prefix('.').unwrap_or(name).starts_with(PREFIX);
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    entries.filter(move |entry| is_own(&entry.file_name().to_string_lossy())).map(|entry| entry.path())
 }
 
 fn live() -> MutexGuard<'static, Vec<PathBuf>> {
@@ -150,10 +160,7 @@ pub(crate) fn remove_all() {
 fn sweep(parent: &Path) {
     // The time by the clock of the file system: that of this process may be varied.
     let Ok(now) = tempfile::tempfile_in(parent).and_then(|file| file.metadata()?.modified()) else { return };
-    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    let is_own = |name: &str| name.strip_prefix('.').unwrap_or(name).starts_with(PREFIX);
-    for entry in entries.filter(|entry| is_own(&entry.file_name().to_string_lossy())) {
-        let path = entry.path();
+    for path in all_in(parent) {
         if is_dead(&path, now) {
             // Another process may be removing it too.
             remove(&path).ok();

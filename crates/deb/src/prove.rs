@@ -280,9 +280,7 @@ impl ProofRun<'_> {
             }
             return Ok((packages(&out)?, observed));
         }
-        // The error comes before sbuild's summary.
-        let end = whole.lines().position(|line| line.starts_with("dpkg-buildpackage: error"));
-        let tail = tail(&whole, end);
+        let tail = tail(&whole, before_summary(&whole));
         let text =
             format!("cannot build {} on {}; the log is {}\n  {tail}", show(&self.dsc), self.series, log.display());
         Err(Failure::rejected(text))
@@ -377,6 +375,15 @@ fn test_files(root: &Path, smoke_test: Option<&[String]>) -> anyhow::Result<Opti
     Ok(Some(files))
 }
 
+/// The line of sbuild's log with which the error ends: that of dpkg-buildpackage, or the last one before the box of the summary.
+fn before_summary(log: &str) -> Option<usize> {
+    let lines: Vec<&str> = log.lines().collect();
+    let failed = lines.iter().position(|line| line.starts_with("dpkg-buildpackage: error"));
+    let is_box = |pair: &[&str]| pair[0].starts_with("+---") && pair[1].starts_with("| Summary");
+    let summary = || lines.windows(2).position(is_box)?.checked_sub(1);
+    failed.or_else(summary)
+}
+
 /// The last 30 lines of a log, up to and including the line at `end`, indented after the first.
 fn tail(log: &str, end: Option<usize>) -> String {
     let lines: Vec<&str> = log.lines().collect();
@@ -406,6 +413,20 @@ fn packages(directory: &Path) -> anyhow::Result<Packages> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_error_is_shown_and_not_the_summary_of_sbuild() {
+        let summary =
+            format!("\n+---+\n| Summary |\n+---+\n{}E: Error creating chroot session\n", "a line\n".repeat(40));
+        let no_room = format!("Unpacking chroot.tar\ntar: ./usr: Cannot mkdir: No space left on device\n{summary}");
+        let shown = tail(&no_room, before_summary(&no_room));
+        assert!(shown.contains("No space left on device") && !shown.contains("Summary"), "{shown}");
+        let failed = format!("cc: error\ndpkg-buildpackage: error: debian/rules build gave 2\nmore\n{summary}");
+        let shown = tail(&failed, before_summary(&failed));
+        assert!(shown.ends_with("gave 2") && shown.contains("cc: error"), "{shown}");
+        let cut = "W: nothing more";
+        assert_eq!(tail(cut, before_summary(cut)), cut);
+    }
 
     #[test]
     fn an_unavailable_series_is_replaced_with_a_reason() {

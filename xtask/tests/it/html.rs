@@ -286,4 +286,23 @@ fn a_report_of_two_thousand_jobs_is_light() {
     assert_eq!(browser.value("document.querySelectorAll('#table tbody tr').length"), 2000);
     assert_eq!(browser.value("document.querySelectorAll('#lanes a').length"), 2000);
     assert!(browser.value("document.querySelectorAll('.spark').length").as_u64().unwrap() > 3000);
+    // Rows after the first ones are laid out only on demand: by a filter, whose rows may be among them, and by the button.
+    let drawn = "[...document.querySelectorAll('#table tbody tr')].filter((row) => row.offsetHeight).length";
+    assert_eq!(browser.value(drawn), 500);
+    let bad = "(() => { const name = document.getElementById('filter-name'); name.value = WORD; name.dispatchEvent(new Event('input')); })()";
+    browser.value(&bad.replace("WORD", "'bad'"));
+    assert_eq!(browser.value(drawn), 50);
+    browser.value(&bad.replace("WORD", "''"));
+    assert_eq!(browser.value(drawn), 500);
+    // The longest of all come first.
+    browser.value("document.querySelectorAll('#table thead button')[4].click()");
+    let times = "[...document.querySelectorAll('#table tbody tr')].map((row) => Number(row.cells[4].dataset.v))";
+    let longest = format!(
+        "(() => {{ const all = {times}; return all[0] === Math.max(...all) && all[499] >= Math.max(...all.slice(500)); }})()"
+    );
+    assert_eq!(browser.value(&longest), true);
+    assert_eq!(browser.value(drawn), 500);
+    browser.value("document.getElementById('more').click()");
+    assert_eq!(browser.value(drawn), 2000);
+    assert_eq!(browser.value("document.getElementById('more').offsetHeight"), 0);
 }

@@ -55,6 +55,23 @@ fn printed(directory: &Path, argv: &[&str]) -> Finished {
     Command::new(argv[0]).args(&argv[1..]).current_dir(directory).env_remove("CI").output().unwrap().into()
 }
 
+/// The words of `meson test`, with further arguments, for each test.
+fn meson_results(project: &Path, args: &[&str]) -> BTreeMap<String, String> {
+    // The name of the log has that of a setup or a wrapper.
+    let logs = || std::fs::read_dir(project.join("b/meson-logs")).unwrap().map(|entry| entry.unwrap().path());
+    let is_log = |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "json");
+    logs().filter(is_log).for_each(|log| std::fs::remove_file(log).unwrap());
+    printed(project, &[&["meson", "test", "-C", "b", "--no-rebuild"][..], args].concat());
+    let log = logs().find(is_log).unwrap();
+    std::fs::read_to_string(log)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|test| (test["name"].as_str().unwrap().to_owned(), test["result"].as_str().unwrap().to_owned()))
+        .map(|(name, result)| (name.rsplit(" / ").next().unwrap().to_owned(), result))
+        .collect()
+}
+
 /// Compares the results of the jobs below `group/` with a table.
 #[track_caller]
 fn agree(project: &Project, finished: &Finished, group: &str, expected: &[(&str, &str)]) {

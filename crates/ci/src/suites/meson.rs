@@ -1,4 +1,4 @@
-//! Meson: `meson introspect --tests`, and what that leaves out (`should_fail`, changes of variables) from the tests that
+//! Meson: `meson introspect --tests`, and what that leaves out (`should_fail`, changes of variables, setups) from the tests that
 //! `meson test` itself loads.
 
 use std::collections::BTreeMap;
@@ -11,34 +11,9 @@ use super::{Context, ListError, malformed, words};
 use drydock_base::exec;
 use drydock_config::jobs::{Expected, ListedTest, Protocol, TestRules};
 
-/// Prints what `meson test` knows of each test. It runs with Meson's own Python, in the build directory.
-const LOADER: &str = r#"
-import json, os, pickle, shlex, sys
-sys.path[:0] = [p for p in sys.argv[1:] if p]
-import mesonbuild
-with open(os.path.join('meson-private', 'meson_test_setup.dat'), 'rb') as file:
-    tests = pickle.load(file)
-before = dict(os.environ)
-out = []
-for t in tests:
-    after = t.env.get_env(dict(before)) if hasattr(t.env, 'get_env') else dict(t.env)
-    env = {k: v for k, v in after.items() if before.get(k) != v}
-    # Meson 1.11 calls it expected_fail.
-    fails = t.should_fail if hasattr(t, 'should_fail') else t.expected_fail
-    if getattr(t, 'expected_exitcode', None):
-        sys.exit('%s is to end with exit code %d: declare it as a job with expect-exit' % (t.name, t.expected_exitcode))
-    # As `meson test` itself does (mtest.py, `_get_cmd`).
-    foreign = t.cmd_is_exe and t.is_cross_built and t.needs_exe_wrapper
-    wrapper = None
-    if foreign and t.exe_wrapper is not None:
-        if not t.exe_wrapper.found():
-            sys.exit('the exe_wrapper of the cross file was not found')
-        wrapper = t.exe_wrapper.get_command()
-        env['MESON_EXE_WRAPPER'] = shlex.join(wrapper)
-    out.append({'name': t.name, 'suite': t.suite, 'should_fail': bool(fails), 'env': env, 'wrapper': wrapper,
-                'unset': sorted(k for k in before if k not in after), 'unrunnable': bool(foreign and wrapper is None)})
-print(json.dumps(out))
-"#;
+/// Prints what `meson test` knows of each test. It runs with Meson's own Python, in the build directory, with the directory of Meson's
+/// modules, which may be empty, and the arguments of `meson test`.
+const LOADER: &str = include_str!("meson/loader.py");
 
 #[derive(Deserialize)]
 struct Introspected {
@@ -61,10 +36,16 @@ struct Loaded {
     should_fail: bool,
     env: BTreeMap<String, String>,
     unset: Vec<String>,
-    /// What runs programs for another machine.
-    wrapper: Option<Vec<String>>,
+    /// What runs the program: that of a setup, and that for programs of another machine.
+    wrapper: Vec<String>,
+    /// Further arguments of the program.
+    args: Vec<String>,
     /// `true` for a program of another machine without anything that runs it.
     unrunnable: bool,
+    /// `false` if a setup, or the arguments, leave it out.
+    selected: bool,
+    /// What the time limit is multiplied by; 0 or less means that there is none.
+    timeout_multiplier: Option<f64>,
 }
 
 pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> {
@@ -84,7 +65,9 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
             return Err(malformed(&argv, format!("`meson test` does not know the test `{}`", test.name)));
         };
         taken[at] = true;
-        tests.push(one(&build, test, &loaded[at]));
+        if loaded[at].selected {
+            tests.push(one(&build, test, &loaded[at]));
+        }
     }
     Ok(tests)
 }
@@ -105,15 +88,20 @@ fn one(build: &Path, test: Introspected, loaded: &Loaded) -> ListedTest {
     labels.extend(test.suite.iter().filter_map(|suite| suite.split_once(':')).map(|(_, own)| own.to_owned()));
     labels.sort();
     labels.dedup();
+    let multiplier = loaded.timeout_multiplier.unwrap_or(1.0);
     ListedTest {
         name: test.name,
-        argv: [loaded.wrapper.clone().unwrap_or_default(), test.cmd].concat(),
+        argv: [loaded.wrapper.clone(), test.cmd, loaded.args.clone()].concat(),
         directory: test.workdir.unwrap_or_else(|| build.display().to_string()),
         env: loaded.env.clone(),
         unset: loaded.unset.clone(),
         disabled: loaded.unrunnable.then(|| "it is a program for another machine, without an `exe_wrapper`".to_owned()),
         // 0 or less means that there is no limit.
-        timeout: test.timeout.filter(|seconds| *seconds > 0.0).and_then(|s| Duration::try_from_secs_f64(s).ok()),
+        timeout: test
+            .timeout
+            .map(|seconds| seconds * multiplier)
+            .filter(|seconds| *seconds > 0.0)
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         labels,
         serial: !test.is_parallel,
         // Meson starts tests with a higher priority first, as the schedule does with longer ones.
@@ -130,9 +118,16 @@ fn load(context: &Context<'_>, build: &Path) -> Result<Vec<Loaded>, ListError> {
     let mut argv = interpreter(&meson).unwrap_or_else(|| words(&["python3"]));
     // Beside a program that was not installed lies its module.
     let beside = meson.canonicalize().ok().and_then(|file| Some(file.parent()?.display().to_string()));
-    argv.extend([words(&["-c", LOADER]), beside.into_iter().collect()].concat());
-    let text = context.read(&argv, build, &[])?;
-    serde_json::from_str(&text).map_err(|error| malformed(&words(&["meson", "test"]), error))
+    argv.extend(words(&["-c", LOADER, &beside.unwrap_or_default()]));
+    argv.extend(context.source.args.iter().cloned());
+    // Its command would be a page of Python.
+    let mut shown = words(&["meson", "test", "-C", &build.display().to_string(), "--list"]);
+    shown.extend(context.source.args.iter().cloned());
+    let text = context.read(&argv, build, &[]).map_err(|error| match error {
+        ListError::Command(error) => ListError::Command(error.shown_as(shown.clone())),
+        other => other,
+    })?;
+    serde_json::from_str(&text).map_err(|error| malformed(&shown, error))
 }
 
 /// The interpreter in the first line of a script.

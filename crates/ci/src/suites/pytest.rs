@@ -13,7 +13,16 @@ const MODULE: &str = "drydock_pytest_list";
 const PLUGIN: &str = r#"
 import json, os
 
+# The limit of tests without a mark, as pytest-timeout finds it (its `get_env_settings`): its option, its variable, its setting.
+def usual_limit(config):
+    if not config.pluginmanager.hasplugin('timeout'):
+        return None
+    for value in (config.getoption('timeout', None), os.environ.get('PYTEST_TIMEOUT'), config.getini('timeout')):
+        if value not in (None, ''):
+            return float(value)
+
 def pytest_collection_finish(session):
+    usual = usual_limit(session.config)
     start = str(session.config.invocation_params.dir)
     out = []
     for item in session.items:
@@ -30,7 +39,7 @@ def pytest_collection_finish(session):
         out.append({
             'id': '::'.join([os.path.relpath(str(path), start)] + rest),
             'labels': sorted({mark.name for mark in item.iter_markers()}),
-            'timeout': seconds if isinstance(seconds, (int, float)) else None,
+            'timeout': seconds if isinstance(seconds, (int, float)) else usual,
             'locks': locks,
         })
     with open(os.environ['DRYDOCK_PYTEST_LIST'], 'w') as file:

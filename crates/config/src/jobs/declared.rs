@@ -191,7 +191,7 @@ declaration! {
         /// A target of the Makefile in `directory`: the prerequisites of it that make would run, each by its own commands.
         make: Option<Text>,
         /// Further arguments of the command that lists the tests, only with a suite: `[-C, Debug]` for ctest, `[-m, fast]` for
-        /// pytest, `[--features, x]` for Cargo, `[-I, lib]` for Perl scripts with `tap`.
+        /// pytest, `[--setup, valgrind]` for Meson, `[--features, x]` for Cargo, `[-I, lib]` for Perl scripts with `tap`.
         args: Spanned<Vec<Text>> = Spanned::unwritten(Vec::new()),
         /// The jobs that build what the list is read from, only with a suite: they run before the tests are listed, and the
         /// tests need them.

@@ -1,6 +1,6 @@
 //! Meson.
 
-use super::{SAY, agree, printed};
+use super::{SAY, agree, meson_results, printed};
 use crate::support::{Project, need_tools};
 use std::collections::BTreeMap;
 
@@ -93,15 +93,64 @@ fn each_property_of_meson_is_kept_and_meson_agrees() {
     let label = project.xtask(&["ci", "plan", "label:net"]).run();
     assert!(label.stdout.starts_with("2 jobs in") && label.stdout.contains("suite/alone"), "{}", label.transcript());
 
-    printed(project.path(), &["meson", "test", "-C", "b", "--no-rebuild"]);
-    let log = std::fs::read_to_string(project.path().join("b/meson-logs/testlog.json")).unwrap();
-    let own: BTreeMap<String, String> = log
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-        .map(|test| (test["name"].as_str().unwrap().to_owned(), test["result"].as_str().unwrap().to_owned()))
-        .map(|(name, result)| (name.rsplit(" / ").next().unwrap().to_owned(), result))
-        .collect();
+    let own = meson_results(project.path(), &[]);
     let expected: BTreeMap<String, String> =
         TESTS.iter().map(|(name, _, _, own)| ((*name).to_owned(), (*own).to_owned())).collect();
     assert_eq!(own, expected);
+}
+
+/// A project with setups: one by default, and one that wraps the programs and leaves a suite out.
+const SETUPS: &str = "project('setups', 'c')\nsh = find_program('sh')\n\
+    add_test_setup('usual', is_default: true, env: ['MODE=usual'])\n\
+    add_test_setup('strict', env: ['MODE=strict', 'MORE=x'], exe_wrapper: ['env', 'WRAPPED=yes'], timeout_multiplier: 100,\n  \
+    exclude_suites: ['long'])\n\
+    test('usual', sh, args: ['-c', 'test \"$MODE\" = usual'])\n\
+    test('strict', sh, args: ['-c', 'test \"$MODE$WRAPPED\" = strictyes'], suite: 'quick')\n\
+    test('own-variable', sh, args: ['-c', 'test \"$MODE\" = own'], env: ['MODE=own'], suite: 'quick')\n\
+    test('further', sh, args: ['-c', 'test \"$1\" = \"a b\"', 'sh'], suite: 'quick')\n\
+    test('long', sh, args: ['-c', 'sleep 2'], suite: 'long', timeout: 1)\n";
+
+#[test]
+fn setups_and_the_options_of_meson_test_are_followed() {
+    if !need_tools(&[("meson", "meson"), ("ninja", "ninja-build"), ("gcc", "gcc")]) {
+        return;
+    }
+    let project = Project::new().file("meson.build", SETUPS).jobs("jobs: {}\n");
+    printed(project.path(), &["meson", "setup", "b"]);
+    let declare = |args: &[&str]| {
+        let args = serde_json::to_string(args).unwrap();
+        let jobs = format!("defaults: {{memory: 16MiB}}\njobs:\n  suite: {{for-each: {{meson: b, args: {args}}}}}\n");
+        std::fs::write(project.path().join("ci/jobs.yaml"), jobs).unwrap();
+    };
+    let rows: [(&[&str], usize); 6] = [
+        (&[], 5),
+        (&["--setup=strict"], 4),
+        (&["--setup", "setups:strict", "--suite", "long"], 1),
+        (&["--no-suite=long", "--wrap", "env WRAPPED=yes MODE=strict"], 4),
+        (&["-t", "0", "--test-args", "'a b'"], 5),
+        (&["further", "setups:strict"], 2),
+    ];
+    for (args, count) in rows {
+        declare(args);
+        let finished = project.xtask(&["ci", "-j", "2"]).run();
+        let own = meson_results(project.path(), args);
+        assert_eq!(own.len(), count, "{args:?}: {own:?}");
+        let result = |word: &str| match word {
+            "OK" => "passed",
+            "TIMEOUT" => "failed timed-out",
+            _ => "failed failed{1}",
+        };
+        let expected: Vec<(&str, &str)> = own.iter().map(|(name, word)| (name.as_str(), result(word))).collect();
+        agree(&project, &finished, "suite", &expected);
+    }
+    for (args, words) in [
+        (&["--setup=none"][..], "Meson has no test setup setups:none; it has setups:strict, setups:usual"),
+        (&["--repeat=2"], "`args` of a Meson suite cannot have --repeat=2; they may have --setup"),
+        (&["--setup=strict", "--wrapper=env"], "both --wrapper and the test setup setups:strict"),
+        (&["nothing"], "`meson: b` lists no tests"),
+    ] {
+        declare(args);
+        let refused = project.xtask(&["ci", "-j", "2"]).run();
+        assert!(!refused.status.success() && refused.stderr.contains(words), "{args:?}: {}", refused.transcript());
+    }
 }

@@ -13,6 +13,8 @@ use crate::report::commands;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
+/// What the style has to know before anything is drawn.
+const EARLY_SCRIPT: &str = "document.documentElement.classList.add('scripted')";
 
 /// The number of warnings that are shown.
 const MOST_WARNINGS: usize = 200;
@@ -25,7 +27,7 @@ pub(super) fn begin(html: &mut Html, page: Page<'_>) {
     html.raw("<meta name=viewport content=\"width=device-width, initial-scale=1\">");
     html.raw("<meta name=color-scheme content=\"light dark\"><meta name=referrer content=no-referrer>");
     html.tag("title", &[], &format!("{} {} · Drydock run {}", style.sign(), headline(page), page.dir.id()));
-    html.raw("<style>").raw(STYLE).raw("</style></head><body>");
+    html.raw("<script>").raw(EARLY_SCRIPT).raw("</script><style>").raw(STYLE).raw("</style></head><body>");
     html.raw("<a class=skip href=#main>Skip to the report</a>");
     html.within("header", &[("class", style.class())], |html| {
         html.tag("p", &[("class", "brand")], &format!("Drydock · run {}", page.dir.id()));
@@ -56,11 +58,12 @@ pub fn plain_page(title: &str, body: impl FnOnce(&mut Html)) -> String {
     html.finish()
 }
 
-/// The content security policy: the page has this style and this script, and loads nothing.
+/// The content security policy: the page has this style and these scripts, and loads nothing.
 fn policy() -> String {
     format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}' 'sha256-{}'; base-uri 'none'; form-action 'none'",
         base64(&Sha256::digest(STYLE)),
+        base64(&Sha256::digest(EARLY_SCRIPT)),
         base64(&Sha256::digest(SCRIPT))
     )
 }

@@ -1,14 +1,15 @@
 "use strict";
 // Only makes handier what the page has already: sorting, filtering, and telling what is under the pointer.
 (() => {
-  document.documentElement.classList.add("scripted");
   const by = (id) => document.getElementById(id);
 
   // The table of jobs.
   const table = by("table");
   if (table) {
-    const body = table.tBodies[0];
-    const rows = [...body.rows];
+    // The rows of the second part are shown on demand, since laying out thousands takes seconds.
+    const [body, rest] = table.tBodies;
+    const rows = [...body.rows, ...(rest ? rest.rows : [])];
+    const atFirst = body.rows.length;
     const order = new Map(rows.map((row, number) => [row, number]));
     const word = (row) => row.cells[2].childNodes[1].data.trim();
     const tool = (row) => row.cells[1].textContent;
@@ -41,7 +42,9 @@
           const difference = !next ? 0 : numeric ? keys.get(a) - keys.get(b) : words(keys.get(a), keys.get(b));
           return sign * difference || order.get(a) - order.get(b);
         };
-        body.append(...rows.sort(compare));
+        rows.sort(compare);
+        body.append(...rows.slice(0, atFirst));
+        if (rest) rest.append(...rows.slice(atFirst));
       });
     });
 
@@ -50,8 +53,22 @@
     for (const [select, of] of selects) {
       for (const text of [...new Set(rows.map(of))].sort()) select.add(new Option(text, text));
     }
+    const more = by("more");
+    const showRest = (shown) => {
+      if (!rest) return;
+      rest.classList.toggle("shown", shown);
+      more.parentElement.hidden = shown;
+    };
+    let all = false;
+    const showAll = () => {
+      all = true;
+      showRest(true);
+    };
+    if (more) more.addEventListener("click", showAll);
+    addEventListener("beforeprint", showAll);
     const filter = () => {
       const wanted = name.value.toLowerCase();
+      showRest(all || wanted !== "" || selects.some(([select]) => select.value));
       let shown = 0;
       for (const row of rows) {
         const fits = row.cells[0].textContent.toLowerCase().includes(wanted) &&

@@ -8,11 +8,14 @@ use super::style::Style;
 use crate::event::JobResult;
 use crate::plan::PlannedJob;
 use crate::run::JobState;
+use drydock_base::text::plural;
 
 /// The number of runs of a job that are drawn.
 const REMEMBERED: usize = 12;
 /// Jobs that passed have no row beyond this number.
 const MOST_ROWS: usize = 5000;
+/// The rows that a browser with a script lays out at first; the others wait for a button, a filter or the printer.
+const FIRST_ROWS: usize = 500;
 
 /// The headings, each with the kind of values that the script sorts by.
 const COLUMNS: [(&str, &str); 9] = [
@@ -46,9 +49,16 @@ pub(super) fn write(html: &mut Html, page: Page<'_>) {
                         }
                     });
                 });
-                html.within("tbody", &[], |html| rows(html, page));
+                rows(html, page);
             });
         });
+        let others = shown(page).count().saturating_sub(FIRST_ROWS);
+        if others > 0 {
+            let text = format!("Show the other {}", plural(others, "row"));
+            html.within("p", &[("class", "js")], |html| {
+                html.tag("button", &[("type", "button"), ("id", "more")], &text)
+            });
+        }
         let left_out = page.run.jobs.len().saturating_sub(MOST_ROWS);
         if left_out > 0 {
             html.tag("p", &[], &format!("{left_out} jobs, or fewer, are only in run.json: those that passed"));
@@ -61,11 +71,21 @@ pub(super) fn is_shown(position: usize, job: &JobState) -> bool {
     position < MOST_ROWS || Style::of_job(job.result.as_ref()) != Style::Passed
 }
 
-fn rows(html: &mut Html, page: Page<'_>) {
+/// The jobs with a row, each with its position.
+fn shown(page: Page<'_>) -> impl Iterator<Item = (usize, (&PlannedJob, &JobState))> {
     let jobs = page.run.plan.jobs.iter().zip(&page.run.jobs).enumerate();
-    for (position, (planned, job)) in jobs.filter(|(position, (_, job))| is_shown(*position, job)) {
+    jobs.filter(|(position, (_, job))| is_shown(*position, job))
+}
+
+fn rows(html: &mut Html, page: Page<'_>) {
+    html.raw("<tbody>");
+    for (number, (position, (planned, job))) in shown(page).enumerate() {
+        if number == FIRST_ROWS {
+            html.raw("</tbody><tbody class=more>");
+        }
         row(html, page, position, planned, job);
     }
+    html.raw("</tbody>");
 }
 
 fn row(html: &mut Html, page: Page<'_>, position: usize, planned: &PlannedJob, job: &JobState) {

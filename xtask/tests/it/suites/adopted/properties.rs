@@ -1,7 +1,7 @@
 //! Suites that show one property of tests each: those that CMake and Meson are tested with themselves, and small ones of others.
 
 use super::fetch::Source;
-use super::own::{by_ctest, by_make_check, by_meson, by_prove};
+use super::own::{by_ctest, by_make_check, by_meson, by_prove, by_pytest};
 use super::{Adopted, C};
 
 /// The sources of CMake, whose directory `Tests` has a suite for each of these properties.
@@ -48,7 +48,7 @@ const fn of_meson(name: &'static str, system: &'static str, directory: &'static 
     }
 }
 
-pub(super) const PROPERTIES: [Adopted; 16] = [
+pub(super) const PROPERTIES: [Adopted; 23] = [
     of_cmake("cmake/lock", "RESOURCE_LOCK", "Tests/CTestTestResourceLock"),
     of_cmake("cmake/serial", "RUN_SERIAL, PROCESSORS", "Tests/CTestTestParallel"),
     of_cmake("cmake/depends", "RUN_SERIAL, DEPENDS", "Tests/CTestTestSerialInDepends"),
@@ -115,6 +115,107 @@ pub(super) const PROPERTIES: [Adopted; 16] = [
         tools: C,
         yaml: "  configure: {run: [./configure, -q]}\n  build: {needs: [configure], run: [make, check, 'TESTS='], allow-no-tests: true}\n  suite: {for-each: {automake: ., after: [build]}}\n",
         own: by_make_check,
+        explained: &[],
+    },
+    Adopted {
+        name: "cmocka",
+        system: "WILL_FAIL",
+        source: Source::Debian(
+            "c/cmocka/cmocka_1.1.5.orig.tar.xz",
+            "f0ccd8242d55e2fd74b16ba518359151f6f8383ff8aef4976e48393f77bba8b6",
+        ),
+        directory: "",
+        small: false,
+        tools: &[("gcc", "gcc"), ("make", "make"), ("cmake", "cmake")],
+        yaml: "  configure: {run: [cmake, -S, ., -B, b, -DUNIT_TESTING=ON]}\n  build: {needs: [configure], run: [cmake, --build, b, -j2]}\n  suite: {for-each: {ctest: b, after: [build]}}\n",
+        own: by_ctest,
+        explained: &[],
+    },
+    Adopted {
+        name: "catch2",
+        system: "FAIL_REGULAR_EXPRESSION",
+        source: Source::Debian(
+            "c/catch2/catch2_2.13.10.orig.tar.gz",
+            "2f4fe284449cf17394350e027ae21958973a61b9161197d416e2dfca16167686",
+        ),
+        directory: "",
+        small: false,
+        tools: &[("g++", "g++"), ("make", "make"), ("cmake", "cmake")],
+        yaml: "  configure: {run: [cmake, -S, ., -B, b]}\n  build: {needs: [configure], run: [cmake, --build, b, -j2], memory: 3GiB, timeout: 30m}\n  suite: {for-each: {ctest: b, after: [build]}}\n",
+        own: by_ctest,
+        explained: &[],
+    },
+    Adopted {
+        name: "serd",
+        system: "is_parallel",
+        source: Source::Debian(
+            "s/serd/serd_0.30.16.orig.tar.xz",
+            "f50f486da519cdd8d03b20c9e42414e459133f5a244411d8e63caef8d9ac9146",
+        ),
+        directory: "",
+        small: false,
+        tools: &[("gcc", "gcc"), ("meson", "meson"), ("ninja", "ninja-build")],
+        yaml: "  configure: {run: [meson, setup, b, -Ddocs=disabled]}\n  build: {needs: [configure], run: [ninja, -C, b]}\n  suite: {for-each: {meson: b, after: [build]}}\n",
+        own: by_meson,
+        explained: &[],
+    },
+    // It needs the packages bison and xkb-data.
+    Adopted {
+        name: "libxkbcommon",
+        system: "add_test_setup",
+        source: Source::Debian(
+            "libx/libxkbcommon/libxkbcommon_1.5.0.orig.tar.xz",
+            "560f11c4bbbca10f495f3ef7d3a6aa4ca62b4f8fb0b52e7d459d18a26e46e017",
+        ),
+        directory: "",
+        small: false,
+        tools: &[
+            ("gcc", "gcc"),
+            ("meson", "meson"),
+            ("ninja", "ninja-build"),
+            ("valgrind", "valgrind"),
+            ("bison", "bison"),
+        ],
+        yaml: "  configure: {run: [meson, setup, b, -Denable-x11=false, -Denable-wayland=false, -Denable-xkbregistry=false, -Denable-docs=false]}\n  build: {needs: [configure], run: [ninja, -C, b]}\n  suite: {for-each: {meson: b, args: [--setup=valgrind], after: [build]}}\n",
+        own: by_meson,
+        explained: &[],
+    },
+    Adopted {
+        name: "sed",
+        system: "TEST_EXTENSIONS",
+        source: Source::Debian(
+            "s/sed/sed_4.9.orig.tar.xz",
+            "6e226b732e1cd739464ad6862bd1a1aba42d7982922da7a53519631d24975181",
+        ),
+        directory: "",
+        small: false,
+        tools: C,
+        yaml: "  configure: {run: [./configure, -q], timeout: 20m, env: {FORCE_UNSAFE_CONFIGURE: '1'}}\n  build: {needs: [configure], run: [make, check, 'TESTS='], allow-no-tests: true}\n  suite: {for-each: {automake: ., after: [build]}}\n",
+        own: by_make_check,
+        explained: &[],
+    },
+    // It needs the packages python3-pytest-mock and python3-pytest-timeout.
+    Adopted {
+        name: "filelock",
+        system: "pytest, timeout mark",
+        source: Source::PyPi("filelock==3.18.0"),
+        directory: "",
+        small: false,
+        tools: &[("pytest-3", "python3-pytest"), ("pip", "python3-pip")],
+        yaml: "  suite: {for-each: {pytest: tests/test_filelock.py}, env: {PYTHONPATH: src}}\n",
+        own: by_pytest,
+        explained: &[],
+    },
+    // It needs the package python3-pytest-timeout.
+    Adopted {
+        name: "execnet",
+        system: "pytest, timeout option",
+        source: Source::PyPi("execnet==2.1.2"),
+        directory: "",
+        small: false,
+        tools: &[("pytest-3", "python3-pytest"), ("pip", "python3-pip")],
+        yaml: "  suite: {for-each: {pytest: testing}, env: {PYTHONPATH: src}}\n",
+        own: by_pytest,
         explained: &[],
     },
 ];
