@@ -55,7 +55,7 @@ def is_selected(t, setup):
         return False
     if options.suite:
         return TestHarness.test_in_suites(t, options.suite)
-    return not (setup and TestHarness.test_in_suites(t, setup.exclude_suites))
+    return not (setup and TestHarness.test_in_suites(t, getattr(setup, 'exclude_suites', [])))
 
 
 before = dict(os.environ)
@@ -69,8 +69,8 @@ for t in tests:
     fails = t.should_fail if hasattr(t, 'should_fail') else t.expected_fail
     if getattr(t, 'expected_exitcode', None):
         sys.exit('%s is to end with exit code %d: declare it as a job with expect-exit' % (t.name, t.expected_exitcode))
-    # As `meson test` itself does (mtest.py, `_get_cmd`).
-    foreign = t.cmd_is_exe and t.is_cross_built and t.needs_exe_wrapper
+    # As `meson test` itself does (mtest.py, `_get_cmd`). Before 0.62, there is no `cmd_is_exe`.
+    foreign = getattr(t, 'cmd_is_exe', True) and t.is_cross_built and t.needs_exe_wrapper
     wrapper = list(options.wrapper or (setup and setup.exe_wrapper) or [])
     if foreign and t.exe_wrapper is not None:
         if not t.exe_wrapper.found():
