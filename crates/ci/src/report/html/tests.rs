@@ -368,7 +368,7 @@ fn nothing_of_a_run_becomes_markup() {
         let html = html(&run);
         assert_well_formed(&html);
         let tags = html.matches("<script").count();
-        assert_eq!(tags, 2, "the script and its data, after {text:?}");
+        assert_eq!(tags, 3, "two scripts and their data, after {text:?}");
         assert!(!html.contains("<img") && !html.contains("onmouseover='"), "{text:?}");
         let forbidden =
             |letter: char| letter.is_control() && letter != '\n' || matches!(letter, '\u{202e}' | '\u{2066}');
