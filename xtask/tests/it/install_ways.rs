@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crate::support::{Finished, Project, git, need, skip, text, xtask_binary};
 
@@ -56,6 +57,9 @@ fn cargo_home() -> PathBuf {
     std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
 }
 
+/// Held by the test that may write the libraries in the target directory, and by the one that links with them.
+static BUILT: Mutex<()> = Mutex::new(());
+
 #[test]
 fn cargo_installs_the_program_with_its_lock_file() {
     let home = tempfile::tempdir().unwrap();
@@ -72,7 +76,9 @@ fn cargo_installs_the_program_with_its_lock_file() {
     if let Some(incremental) = std::env::var_os("CARGO_INCREMENTAL") {
         cargo.env("CARGO_INCREMENTAL", incremental);
     }
+    let built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let installed = run(&mut cargo);
+    drop(built);
     assert_eq!(installed.code(), 0, "{}", installed.transcript());
     works_from(home.path(), &text(&root.join("bin/drydock")));
 }
@@ -114,7 +120,9 @@ fn three_lines_are_an_xtask() {
         &at("xtask/src/main.rs"),
     ]);
     rustc.args(["-L", &format!("dependency={}", text(&deps)), "--extern", &format!("drydock={}", text(&library))]);
+    let held = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = run(&mut rustc);
+    drop(held);
     assert_eq!(built.code(), 0, "{}", built.transcript());
     let mut xtask = Command::new(at("target/debug/xtask"));
     xtask.arg("ci").current_dir(project.path()).env_remove("CI").env_remove("GITHUB_ACTIONS");

@@ -59,6 +59,9 @@ fn a_rerun_repeats_what_did_not_pass_and_keeps_the_rest() {
     assert_eq!(fs::read_to_string(latest.join(&log)).unwrap(), "telling-42\n");
     let explained = project.xtask(&["ci", "explain", "broken"]).run().stdout;
     assert!(explained.contains("│ telling-42") && explained.contains(&first), "{explained}");
+    // Without a name, all that did not pass.
+    let all = project.xtask(&["ci", "explain"]).run().stdout;
+    assert!(all.contains("│ telling-42") && all.contains("after") && !all.contains("items/b"), "{all}");
     for file in ["junit.xml", "report.html", "summary.txt"] {
         let text = fs::read_to_string(latest.join(file)).unwrap();
         assert!(text.contains("telling-42"), "{file}: {text}");
@@ -67,6 +70,9 @@ fn a_rerun_repeats_what_did_not_pass_and_keeps_the_rest() {
 
     fs::write(project.path().join("fixed"), "").unwrap();
     ends(&project.xtask(&["ci", "rerun"]).run(), 0);
+    let none = project.xtask(&["ci", "explain"]).run();
+    ends(&none, 2);
+    assert!(none.stderr.contains("everything passed"), "{}", none.transcript());
     let merged = RunJson::latest(&project.state()).unwrap();
     assert_ne!(merged.id, first);
     assert_eq!(

@@ -63,13 +63,19 @@ fn meson_results(project: &Path, args: &[&str]) -> BTreeMap<String, String> {
     logs().filter(is_log).for_each(|log| std::fs::remove_file(log).unwrap());
     printed(project, &[&["meson", "test", "-C", "b", "--no-rebuild"][..], args].concat());
     let log = logs().find(is_log).unwrap();
-    std::fs::read_to_string(log)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-        .map(|test| (test["name"].as_str().unwrap().to_owned(), test["result"].as_str().unwrap().to_owned()))
-        .map(|(name, result)| (name.rsplit(" / ").next().unwrap().to_owned(), result))
-        .collect()
+    let mut found = BTreeMap::new();
+    for line in std::fs::read_to_string(log).unwrap().lines() {
+        let test: serde_json::Value = serde_json::from_str(line).unwrap();
+        let name = test["name"].as_str().unwrap().rsplit(" / ").next().unwrap();
+        found.insert(numbered(&found, name), test["result"].as_str().unwrap().to_owned());
+    }
+    found
+}
+
+/// A name that is not there yet: of two tests with one name, the second has a number.
+fn numbered<T>(names: &BTreeMap<String, T>, name: &str) -> String {
+    let all = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{name}-{number}")));
+    all.into_iter().find(|name| !names.contains_key(name)).unwrap()
 }
 
 /// Compares the results of the jobs below `group/` with a table.

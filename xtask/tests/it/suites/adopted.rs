@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{results, run_json};
+use super::{numbered, results, run_json};
 use crate::deb::fixture::run;
 use crate::support::{Project, need_tools, skip, text};
 use fetch::Source;
@@ -252,8 +252,10 @@ fn adopt(suite: &Adopted, sources: &Path) -> (String, Vec<String>) {
         .into_iter()
         .filter_map(|(name, result)| Some((name.strip_prefix("suite/")?.to_owned(), verdict(&result))))
         .collect();
-    let own: BTreeMap<String, String> =
-        (suite.own)(project.path()).into_iter().map(|(name, word)| (slug(&name), word)).collect();
+    let mut own = BTreeMap::new();
+    for (name, word) in (suite.own)(project.path()) {
+        own.insert(numbered(&own, &slug(&name)), word);
+    }
     let is_explained = |name: &str| suite.explained.iter().find(|(test, _)| name.contains(test)).map(|(_, why)| *why);
     let mut problems = Vec::new();
     let (mut agree, mut notes) = (0, String::new());

@@ -214,7 +214,7 @@ pub(super) const PROPERTIES: [Adopted; 23] = [
         directory: "",
         small: false,
         tools: &[("pytest-3", "python3-pytest"), ("pip", "python3-pip")],
-        yaml: "  suite: {for-each: {pytest: testing}, env: {PYTHONPATH: src}}\n",
+        yaml: "  suite: {for-each: {pytest: testing/test_serializer.py}, env: {PYTHONPATH: src}}\n",
         own: by_pytest,
         explained: &[],
     },
