@@ -76,11 +76,11 @@ fn visit(
             Some((_, kind)) => own.get(&format!("{kind}_{end}")),
             None => variables.get(end),
         };
-        let part = |end| -> Vec<String> {
-            get(end).map(|text| text.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
-        };
-        let mut argv: Vec<String> = [part("LOG_COMPILER"), part("AM_LOG_FLAGS"), part("LOG_FLAGS")].concat();
-        argv.push(file(directory, &test, variables.get("srcdir").map_or(".", String::as_str)));
+        let command =
+            ["LOG_COMPILER", "AM_LOG_FLAGS", "LOG_FLAGS"].map(|end| get(end).map_or("", String::as_str)).join(" ");
+        let sources = variables.get("srcdir").map_or(".", String::as_str);
+        let mut argv = shell_words(context, directory, &command, (&test, sources))?;
+        argv.push(file(directory, &test, sources));
         let expected = if expected_to_fail.contains(&test) { Expected::FailureOrSignal } else { Expected::Success };
         let driver = get("LOG_DRIVER").map_or("", String::as_str);
         let tap = driver.contains("tap-driver");
@@ -109,6 +109,26 @@ fn visit(
         });
     }
     Ok(())
+}
+
+/// The words that the shell makes of the command before a test. `f` is the test, and there are the other variables that the rules of
+/// automake set (lib/am/check.am, `am__check_pre`).
+fn shell_words(
+    context: &Context<'_>,
+    directory: &Path,
+    command: &str,
+    (test, sources): (&str, &str),
+) -> Result<Vec<String>, ListError> {
+    if !command.contains(['"', '\'', '$', '\\', '`', '*', '?', '[', '~', '{']) {
+        return Ok(command.split_whitespace().map(str::to_owned).collect());
+    }
+    let script = format!(
+        "f=$1 p=$1; if test -f \"./$f\"; then dir=./; elif test -f \"$f\"; then dir=; else dir=$srcdir/; fi; tst=$dir$f\n\
+         set -- {command}\nfor word; do printf '%s\\0' \"$word\"; done"
+    );
+    let argv = words(&["sh", "-c", &script, "sh", test]);
+    let output = context.read(&argv, directory, &[("srcdir", sources.to_owned())])?;
+    Ok(output.split_terminator('\0').map(str::to_owned).collect())
 }
 
 /// Drivers whose rules Drydock has itself: that of automake, and that for TAP.

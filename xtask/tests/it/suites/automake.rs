@@ -40,6 +40,8 @@ const TESTS: &[(&str, &str, &str, &str)] = &[
     ("makes.sh", "sleep 0.3; touch made", "passed", "PASS"),
     ("unset.sh", "test -z \"${HOME+x}\"", "passed", "PASS"),
     // A driver of the project's own decides by what was printed.
+    // The shell makes words of the command before a test.
+    ("words.arg", "test \"$1\" = 'name of words.arg'", "passed", "PASS"),
     ("says-ok.own", "echo verdict: PASS; exit 3", "passed", "PASS"),
     ("says-bad.own", "echo verdict: FAIL", "failed failed{1}", "FAIL"),
     ("says-skip.own", "echo verdict: SKIP", "skipped", "SKIP"),
@@ -75,7 +77,7 @@ fn each_property_of_automake_is_kept_and_make_check_agrees() {
     let all: Vec<&str> = TESTS.iter().map(|(name, ..)| *name).filter(here).collect();
     let expected_to_fail: Vec<&str> = all.iter().filter(|name| name.starts_with("x-")).copied().collect();
     let makefile = format!(
-        "SUBDIRS = . sub\ncheck_PROGRAMS = say\nTEST_EXTENSIONS = .sh .tap .own\nSH_LOG_COMPILER = $(SHELL)\n\
+        "SUBDIRS = . sub\ncheck_PROGRAMS = say\nTEST_EXTENSIONS = .sh .tap .own .arg\nARG_LOG_COMPILER = $(SHELL) -c '. \"$$2\"' sh \"name of $$f\"\nSH_LOG_COMPILER = $(SHELL)\n\
          AM_SH_LOG_FLAGS = -e\nTAP_LOG_DRIVER = $(SHELL) $(top_srcdir)/aux/tap-driver.sh\n\
          OWN_LOG_DRIVER = $(SHELL) $(top_srcdir)/own-driver\nneeds.log: makes.log\n\
          AM_TESTS_ENVIRONMENT = A='1 2'; export A; unset HOME;\nTESTS_ENVIRONMENT = B=x\nTESTS = {}\nXFAIL_TESTS = {}\n",

@@ -192,7 +192,7 @@ pub(super) const PROPERTIES: [Adopted; 23] = [
         tools: C,
         yaml: "  configure: {run: [./configure, -q], timeout: 20m, env: {FORCE_UNSAFE_CONFIGURE: '1'}}\n  build: {needs: [configure], run: [make, check, 'TESTS='], allow-no-tests: true}\n  suite: {for-each: {automake: ., after: [build]}}\n",
         own: by_make_check,
-        explained: &[],
+        explained: &[("test-verify", "automake keeps one result for this program and the script `test-verify.sh`")],
     },
     // It needs the packages python3-pytest-mock and python3-pytest-timeout.
     Adopted {
