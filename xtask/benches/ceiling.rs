@@ -147,7 +147,7 @@ fn by_hand(number: &str, size: usize, rounds: usize) -> String {
 
 fn peers(directory: &Path) -> Vec<Peer> {
     let project = directory.display().to_string();
-    let xtask = &peers::users_binary();
+    let xtask = peers::users_binary();
     let mut peers = Vec::new();
     for at_a_time in AT_A_TIME {
         let jobs = format!("-j{at_a_time}");

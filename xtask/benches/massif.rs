@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let file = file(&directory);
     let size = fs::metadata(&file).expect("the file is there").len();
     let file = file.display().to_string();
-    let xtask = &peers::users_binary();
+    let xtask = peers::users_binary();
     let ours = [xtask, "ci", "massif", "show", "--style", "ms_print", &file];
     let summary = [xtask, "ci", "massif", "show", &file];
     let peer = ["ms_print", &file];

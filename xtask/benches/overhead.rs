@@ -99,7 +99,7 @@ fn peers(directory: &Path) -> Vec<Peer> {
         memory: 0,
     };
     let project = directory.display().to_string();
-    let xtask = &peers::users_binary();
+    let xtask = peers::users_binary();
     vec![
         peer("cargo xtask ci", "", &[xtask, "--project", &project, "ci", "-q", "-j2"]),
         peer(

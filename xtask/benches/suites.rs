@@ -137,10 +137,10 @@ fn main() -> ExitCode {
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
     let drydock = peers::users_binary();
     for suite in SUITES.iter().filter(|suite| chosen(suite.name)) {
-        measure(suite, &drydock, &mut figures);
+        measure(suite, drydock, &mut figures);
     }
     if chosen("10000") {
-        many(&drydock, &mut figures);
+        many(drydock, &mut figures);
     }
     figures.finish()
 }

@@ -11,6 +11,7 @@ mod deletion;
 mod download;
 mod graph;
 mod listing;
+mod manifests;
 pub mod pool;
 mod referrers;
 mod tagging;
@@ -32,7 +33,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use challenge::Scope;
 
 use super::layout::LARGEST_MANIFEST;
-use super::model::{Descriptor, ParsedManifest, media};
+use super::model::{Descriptor, ParsedManifest};
 use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Repository, Tag};
 use drydock_http::{Client, Content, Method, Request, Response, Retry, RetryPolicy, Url, is_loopback, printable};
@@ -70,6 +71,8 @@ struct Inner {
     credentials: Credentials,
     settings: Settings,
     known: auth::Known,
+    /// Manifests that were read, by repository and digest: [`Registry::manifest_once`].
+    manifests: Mutex<HashMap<(String, Digest), FetchedManifest>>,
     /// True if the registry has no referrers API.
     no_referrers: AtomicBool,
     /// True if the registry refused a chunk for its size.
@@ -198,6 +201,7 @@ impl Registry {
                 credentials: credentials.clone(),
                 settings,
                 known: auth::Known::default(),
+                manifests: Mutex::default(),
                 no_referrers: AtomicBool::new(false),
                 small_chunks: AtomicBool::new(false),
                 separate_ends: AtomicBool::new(false),
@@ -240,69 +244,6 @@ impl Registry {
         }
         let path = format!("/v2/{}/{rest}", repository.path());
         address(self.inner.base.is_secure(), self.inner.base.authority(), &path)
-    }
-
-    /// Reads a manifest; none if it does not exist.
-    ///
-    /// # Errors
-    /// The registry refuses the request or cannot be reached, or the manifest does not match its digest.
-    pub fn manifest(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<Option<FetchedManifest>> {
-        let url = self.url(repository, &format!("manifests/{reference}"))?;
-        let call = Request::new(Method::GET, &url).header("accept", media::ANY_MANIFEST.join(", "));
-        let mut answer = self.send(repository.path(), &Scope::pull(repository.path()), call)?;
-        match answer.status {
-            200 => {}
-            404 => return Ok(None),
-            _ => return Err(self.refused(answer, repository)),
-        }
-        let media_type = media_type(&answer);
-        let says = digest_header(&answer);
-        let bytes = answer.bytes(LARGEST_MANIFEST)?;
-        let descriptor = Descriptor::for_bytes(&media_type, &bytes);
-        let expected = match reference {
-            Reference::Digest(digest) => Some(*digest),
-            Reference::Tag(_) => says,
-        };
-        if expected.is_some_and(|expected| expected != descriptor.digest) {
-            let digest = descriptor.digest;
-            let page =
-                if media_type.starts_with("text/html") { ": a web page, perhaps of a proxy or a login" } else { "" };
-            let why = format!("{repository} returned other content for {reference}, with the digest {digest}{page}");
-            return Err(RegistryError::wrong_content(why));
-        }
-        Ok(Some(FetchedManifest { descriptor, bytes }))
-    }
-
-    /// Reads a manifest that must exist.
-    pub(crate) fn needed(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<FetchedManifest> {
-        self.manifest(repository, reference)?.ok_or_else(|| {
-            let at = match reference {
-                Reference::Tag(tag) => format!("{repository}:{tag}"),
-                Reference::Digest(digest) => format!("{repository}@{digest}"),
-            };
-            RegistryError::NotFound(at).into()
-        })
-    }
-
-    /// Returns the descriptor of a manifest; none if it does not exist.
-    ///
-    /// # Errors
-    /// The registry refuses the request or cannot be reached.
-    pub fn head(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<Option<Descriptor>> {
-        let url = self.url(repository, &format!("manifests/{reference}"))?;
-        let call = Request::new(Method::HEAD, &url).header("accept", media::ANY_MANIFEST.join(", "));
-        let answer = self.send(repository.path(), &Scope::pull(repository.path()), call)?;
-        match answer.status {
-            200 => {}
-            404 => return Ok(None),
-            _ => return Err(self.refused(answer, repository)),
-        }
-        let size = answer.header("content-length").and_then(|text| text.parse().ok());
-        match (digest_header(&answer), size) {
-            (Some(digest), Some(size)) => Ok(Some(Descriptor::new(&media_type(&answer), digest, size))),
-            // Both headers are optional; without them, the content is read.
-            (_, _) => Ok(self.manifest(repository, reference)?.map(|fetched| fetched.descriptor)),
-        }
     }
 
     /// Uploads a manifest under a digest or a tag. Its blobs and children must exist.

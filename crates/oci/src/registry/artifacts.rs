@@ -10,6 +10,9 @@ use drydock_config::images::{Digest, Repository};
 /// The largest number of artifacts of one type that are read for one image.
 const MOST_ARTIFACTS: usize = 64;
 
+/// The configuration of an artifact (OCI image specification 1.1, "Guidance for an Empty Descriptor").
+const EMPTY: &[u8] = b"{}";
+
 /// One file of an artifact.
 #[derive(Debug, Clone, Copy)]
 pub struct Attachment<'a> {
@@ -42,7 +45,9 @@ pub fn attach(
     files: &[Attachment<'_>],
 ) -> anyhow::Result<Descriptor> {
     let artifact = Artifact::upload(registry, repository, subject, artifact_type, files)?;
-    if !artifact.put(registry, repository)? {
+    let listed = artifact.put(registry, repository)?;
+    artifact.confirm(registry, repository)?;
+    if !listed {
         registry.list_under_tag(repository, &artifact.subject, &[&artifact.descriptor])?;
     }
     Ok(artifact.descriptor)
@@ -61,17 +66,14 @@ impl Artifact {
         artifact_type: &str,
         files: &[Attachment<'_>],
     ) -> anyhow::Result<Artifact> {
-        let config = Attachment { media_type: media::EMPTY, bytes: b"{}", annotations: &[] };
-        let all: Vec<Attachment<'_>> = std::iter::once(config).chain(files.iter().copied()).collect();
-        let mut layers = pool::each(&all, registry.settings().parallel, |file| {
+        // Such files are in hardly any repository, so it is not asked for them.
+        let mut layers = pool::each(files, registry.settings().parallel, |file| {
             let mut blob = Descriptor::for_bytes(file.media_type, file.bytes);
-            if !registry.has_blob(repository, &blob.digest)? {
-                registry.upload_bytes(repository, &blob, file.bytes)?;
-            }
+            registry.upload_bytes(repository, &blob, file.bytes)?;
             blob.annotations = owned(file.annotations);
             Ok(blob)
         })?;
-        let config = layers.remove(0);
+        let config = Descriptor::for_bytes(media::EMPTY, EMPTY);
         if layers.is_empty() {
             layers.push(config.clone());
         }
@@ -86,12 +88,21 @@ impl Artifact {
         Ok(Artifact { subject: subject.digest, descriptor, manifest })
     }
 
-    /// Puts the manifest, and reads it again; returns true if the registry lists it as a referrer.
+    /// Puts the manifest and its empty configuration; returns true if the registry lists it as a referrer.
+    ///
+    /// Most repositories have that configuration, as all artifacts share it. It must not be written while a copy writes it too:
+    /// docker's registry answers 500 to who reads what another request is just writing.
     pub(super) fn put(&self, registry: &Registry, repository: &Repository) -> anyhow::Result<bool> {
-        let reference = Reference::Digest(self.descriptor.digest);
-        let listed = registry.put(repository, &reference, media::MANIFEST, &self.manifest)?;
-        registry.needed(repository, &reference)?;
-        Ok(listed)
+        let config = Descriptor::for_bytes(media::EMPTY, EMPTY);
+        if !registry.has_blob(repository, &config.digest)? {
+            registry.upload_bytes(repository, &config, EMPTY)?;
+        }
+        registry.put(repository, &Reference::Digest(self.descriptor.digest), media::MANIFEST, &self.manifest)
+    }
+
+    /// Reads the manifest again after [`Artifact::put`].
+    pub(super) fn confirm(&self, registry: &Registry, repository: &Repository) -> anyhow::Result<()> {
+        registry.needed(repository, &Reference::Digest(self.descriptor.digest)).map(drop)
     }
 
     /// The manifest that the artifact is about, and the descriptor for its list of referrers.

@@ -29,9 +29,8 @@ pub fn tag(
     tags: &[(Tag, Precondition)],
 ) -> anyhow::Result<()> {
     let digest = manifest.digest;
-    let reference = Reference::Digest(digest);
     let (fetched, before) = pool::both(
-        || registry.manifest(repository, &reference),
+        || registry.manifest_once(repository, digest),
         || pool::each(tags, registry.settings().parallel, |(tag, _)| current(registry, repository, tag)),
     );
     let fetched = fetched.and_then(|fetched| {

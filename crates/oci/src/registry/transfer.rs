@@ -283,9 +283,14 @@ impl Copied {
                 self.unlisted.entry(subject).or_default().push(descriptor.clone());
             }
         }
-        for (subject, referrers) in &self.unlisted {
-            to.0.list_under_tag(to.1, subject, &referrers.iter().collect::<Vec<_>>())?;
-        }
+        let list = || -> anyhow::Result<()> {
+            self.unlisted.iter().try_for_each(|(subject, referrers)| {
+                to.0.list_under_tag(to.1, subject, &referrers.iter().collect::<Vec<_>>())
+            })
+        };
+        let confirm = || artifact.map_or(Ok(()), |artifact| artifact.confirm(to.0, to.1));
+        let (listed, confirmed) = pool::both(list, confirm);
+        confirmed.and(listed)?;
         Ok(self.outcome)
     }
 }
@@ -301,9 +306,8 @@ pub fn copy_content(
 ) -> anyhow::Result<Copied> {
     let parallel = to.0.settings().parallel;
     let read = |digest: &Digest| -> anyhow::Result<Option<Node>> {
-        let reference = Reference::Digest(*digest);
         let (fetched, referrers) =
-            pool::both(|| from.0.manifest(from.1, &reference), || from.0.referrers(from.1, digest));
+            pool::both(|| from.0.manifest_once(from.1, *digest), || from.0.referrers(from.1, digest));
         let Some(fetched) = fetched? else { return Ok(None) };
         Ok(Some(Node { fetched, referrers: referrers? }))
     };

@@ -169,23 +169,28 @@ fn copied(one: &PromotionPlan, from: (&Registry, &Repository), to: (&Registry, &
     Ok(copied)
 }
 
-/// Signs the record of a promotion, and uploads both.
+/// Signs the record of a promotion, and uploads both. Nothing names them unless the signature is good.
 fn recorded(
     one: &PromotionPlan,
     release: &PromotedRelease,
     signer: &Signer,
     to: &Registry,
 ) -> anyhow::Result<Artifact> {
-    let (record, signature) = signed::sign(release, &one.record, signer)?;
+    let signed = signed::sign(release, &one.record, signer)?;
     let name = signed::name(&one.record);
     let signature_name = format!("{name}.asc");
     let titled = [(TITLE, name.as_str())];
     let signature_titled = [(TITLE, signature_name.as_str())];
     let files = [
-        Attachment { media_type: RECORD_TYPE, bytes: record.as_bytes(), annotations: &titled },
-        Attachment { media_type: SIGNATURE_TYPE, bytes: signature.as_bytes(), annotations: &signature_titled },
+        Attachment { media_type: RECORD_TYPE, bytes: signed.text.as_bytes(), annotations: &titled },
+        Attachment { media_type: SIGNATURE_TYPE, bytes: signed.signature.as_bytes(), annotations: &signature_titled },
     ];
-    Artifact::upload(to, &one.to, &one.candidate.descriptor, ARTIFACT_TYPE, &files)
+    let (artifact, checked) = both(
+        || Artifact::upload(to, &one.to, &one.candidate.descriptor, ARTIFACT_TYPE, &files),
+        || signed.check(release, &one.record),
+    );
+    checked?;
+    artifact
 }
 
 /// Prints the checks that failed, and returns their number.

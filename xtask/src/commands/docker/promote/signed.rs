@@ -1,6 +1,7 @@
 //! The signed promotion record, on disk and in a registry.
 
 use std::fs;
+use std::path::PathBuf;
 
 use super::release::PromotedRelease;
 use crate::commands::now;
@@ -17,31 +18,53 @@ pub(super) fn name(record: &Promotion) -> String {
     format!("{}.promotion.json", record.image)
 }
 
-/// Returns the record's text and its signature by a declared key. Those of an interrupted promotion are used again.
-pub(super) fn sign(release: &PromotedRelease, record: &Promotion, signer: &Signer) -> anyhow::Result<(String, String)> {
-    let directory = release.dist.join("oci");
-    let path = directory.join(name(record));
-    let signature_path = directory.join(format!("{}.asc", name(record)));
+/// The record's text and its signature.
+pub(super) struct SignedRecord {
+    pub(super) text: String,
+    pub(super) signature: String,
+    /// Whether an interrupted promotion made it, and it was checked since.
+    is_kept: bool,
+}
+
+/// Signs a record. Those of an interrupted promotion are used again.
+pub(super) fn sign(release: &PromotedRelease, record: &Promotion, signer: &Signer) -> anyhow::Result<SignedRecord> {
+    let [path, signature_path] = files(release, record);
     let text = record.text()?;
-    if let (Ok(kept), Ok(signature)) = (fs::read_to_string(&path), fs::read_to_string(&signature_path)) {
-        let is_same = Promotion::parse(kept.as_bytes()).is_ok_and(|kept| kept.is_same(record));
-        if is_same && is_good(release, kept.as_bytes(), signature.as_bytes())? {
-            return Ok((kept, signature));
+    if let (Ok(text), Ok(signature)) = (fs::read_to_string(&path), fs::read_to_string(&signature_path)) {
+        let is_same = Promotion::parse(text.as_bytes()).is_ok_and(|kept| kept.is_same(record));
+        if is_same && is_good(release, text.as_bytes(), signature.as_bytes())? {
+            return Ok(SignedRecord { text, signature, is_kept: true });
         }
     }
     let signature = signer.detach(&text)?;
-    let keyring = release.keyring().ok_or_else(|| {
-        Failure::declaration("no `signing` is declared, so the signature cannot be checked; declare the keys")
-    })?;
-    let problems = problems(keyring, text.as_bytes(), signature.as_bytes())?;
-    if !problems.is_empty() {
-        let text = format!("cannot verify the new signature of the record: {}", problems.join(", "));
-        return Err(Failure::not_reproducible(format!("{text}; sign with --key KEY, one of the declared keys")));
+    Ok(SignedRecord { text, signature, is_kept: false })
+}
+
+impl SignedRecord {
+    /// Checks that a declared key made the new signature, and keeps both files for the next call.
+    pub(super) fn check(&self, release: &PromotedRelease, record: &Promotion) -> anyhow::Result<()> {
+        if self.is_kept {
+            return Ok(());
+        }
+        let keyring = release.keyring().ok_or_else(|| {
+            Failure::declaration("no `signing` is declared, so the signature cannot be checked; declare the keys")
+        })?;
+        let problems = problems(keyring, self.text.as_bytes(), self.signature.as_bytes())?;
+        if !problems.is_empty() {
+            let text = format!("cannot verify the new signature of the record: {}", problems.join(", "));
+            return Err(Failure::not_reproducible(format!("{text}; sign with --key KEY, one of the declared keys")));
+        }
+        let [path, signature_path] = files(release, record);
+        fs::create_dir_all(release.dist.join("oci"))?;
+        paths::write_atomically(&path, self.text.as_bytes())?;
+        paths::write_atomically(&signature_path, self.signature.as_bytes())
     }
-    fs::create_dir_all(&directory)?;
-    paths::write_atomically(&path, text.as_bytes())?;
-    paths::write_atomically(&signature_path, signature.as_bytes())?;
-    Ok((text, signature))
+}
+
+/// The files of the record and of its signature.
+fn files(release: &PromotedRelease, record: &Promotion) -> [PathBuf; 2] {
+    let directory = release.dist.join("oci");
+    [directory.join(name(record)), directory.join(format!("{}.asc", name(record)))]
 }
 
 /// Returns true if a declared key signed a record.
