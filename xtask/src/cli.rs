@@ -173,7 +173,7 @@ pub(crate) struct RunOptions {
     /// Number of jobs that run at once [default: the processors that this process may use]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub jobs: Option<u32>,
-    /// Total memory that running jobs may reserve, such as 8GiB [default: the available memory less a sixteenth]
+    /// Total memory that running jobs may reserve, such as 8GiB [default: 15/16 of the available memory]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
     /// Also learn durations and peaks from this history of another machine; may be repeated

@@ -13,6 +13,11 @@ use drydock_base::units::ByteSize;
 /// The most processes and threads at the same time.
 pub(super) const MOST_PROCESSES: u32 = 1024;
 
+/// How the names of groups begin.
+const NAME: &str = "drydock-smoke-";
+/// The age at which an empty group is certainly left over: until its first process is in it, a new one is empty, too.
+const LEFT_OVER: Duration = Duration::from_secs(3600);
+
 /// The number of groups that this process has made.
 static MADE: AtomicUsize = AtomicUsize::new(0);
 
@@ -35,7 +40,7 @@ impl Cgroup {
     /// Makes a group with a limit; none where this process may not, or where no hierarchy counts memory.
     pub(super) fn make(limit: ByteSize) -> Option<Cgroup> {
         let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let name = format!("drydock-smoke-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let name = format!("{NAME}{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         Cgroup::version_2(&groups, &name, limit).or_else(|| Cgroup::version_1(&groups, &name, limit))
     }
 
@@ -77,7 +82,8 @@ impl Cgroup {
         // Absent where the kernel does not count swap.
         fs::write(group.directory.join("memory.memsw.limit_in_bytes"), &limit).ok();
         // Without the controller of processes, their memory limits them.
-        let counted = own("pids").map(|own| own.join(name)).filter(|counted| fs::create_dir(counted).is_ok());
+        let counted = own("pids").inspect(|own| sweep(own, LEFT_OVER));
+        let counted = counted.map(|own| own.join(name)).filter(|counted| fs::create_dir(counted).is_ok());
         if let Some(counted) = counted {
             fs::write(counted.join("pids.max"), MOST_PROCESSES.to_string()).ok();
             group.counted = Some(counted);
@@ -86,6 +92,7 @@ impl Cgroup {
     }
 
     fn create(parent: &Path, name: &str, counter: &'static str) -> Option<Cgroup> {
+        sweep(parent, LEFT_OVER);
         let directory = parent.join(name);
         fs::create_dir(&directory).ok()?;
         let group = Cgroup { directory, inner: None, counted: None, counter };
@@ -125,6 +132,22 @@ impl Drop for Cgroup {
     }
 }
 
+/// Removes the groups of smoke tests whose Drydock was killed, once they are that old. The kernel removes no group that has a
+/// process.
+fn sweep(parent: &Path, age: Duration) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_old = || {
+            entry.metadata().and_then(|found| found.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|old| old >= age))
+        };
+        if entry.file_name().to_string_lossy().starts_with(NAME) && is_old() {
+            for below in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+                fs::remove_dir(below.path()).ok();
+            }
+            fs::remove_dir(entry.path()).ok();
+        }
+    }
+}
+
 /// Removes a group with the groups that its processes made, once they are gone: they are dead.
 fn remove(group: &Path) {
     for entry in fs::read_dir(group).into_iter().flatten().flatten() {
@@ -139,5 +162,35 @@ fn remove(group: &Path) {
             }
             Ok(()) | Err(_) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn groups_whose_maker_was_killed_are_removed_once_they_are_old_and_empty() {
+        let Some(group) = Cgroup::make(ByteSize::mib(64)) else {
+            println!("no group can be made here");
+            return;
+        };
+        // As a kill leaves them; in this group, so that nobody else's are swept.
+        let at = |name: &str| group.directory.join(name);
+        let [empty, busy, foreign] = ["drydock-smoke-1-0", "drydock-smoke-1-1", "other"].map(at);
+        for made in [&empty, &empty.join("processes"), &busy, &foreign] {
+            fs::create_dir(made).unwrap();
+        }
+        let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
+        fs::write(busy.join(PROCS), child.id().to_string()).unwrap();
+        let there = || [&empty, &busy, &foreign].map(|group| group.exists());
+        sweep(&group.directory, LEFT_OVER);
+        assert_eq!(there(), [true; 3], "they are new");
+        sweep(&group.directory, Duration::ZERO);
+        assert_eq!(there(), [false, true, true]);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

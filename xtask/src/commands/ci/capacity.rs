@@ -14,8 +14,8 @@ const FILES_OF_A_JOB: u64 = 4;
 /// The number of files that Drydock opens beside those of the jobs.
 const FILES_OF_A_RUN: u64 = 40;
 
-/// The flags, else the processors that this process may use, and the tightest of available memory and group limits,
-/// less a sixteenth. No more jobs than the limit of open files suffices for: a job that cannot be started ends the run.
+/// The flags, else the processors that this process may use, and the tightest of available memory and group limits, of which a
+/// sixteenth stays free. No more jobs than the limit of open files suffices for: a job that cannot be started ends the run.
 pub(super) fn find(parameters: &RunParameters) -> Capacity {
     let (slots, slots_source) = match parameters.jobs {
         Some(jobs) => (jobs, "--jobs".to_owned()),
@@ -35,7 +35,7 @@ pub(super) fn find(parameters: &RunParameters) -> Capacity {
         Some(memory) => (memory.bytes(), "--memory".to_owned()),
         None => match rooms().into_iter().next() {
             Some((bytes, source)) => {
-                (bytes - bytes / MARGIN, format!("{} free by {source}, less a sixteenth", ByteSize::new(bytes)))
+                (bytes - bytes / MARGIN, format!("15/16 of {} free by {source}", ByteSize::new(bytes)))
             }
             None => (FALLBACK.bytes(), "assumed, because no limit can be read".into()),
         },
