@@ -173,10 +173,8 @@ mod tests {
 
     #[test]
     fn groups_whose_maker_was_killed_are_removed_once_they_are_old_and_empty() {
-        let Some(group) = Cgroup::make(ByteSize::mib(64)) else {
-            println!("no group can be made here");
-            return;
-        };
+        // Where this process may make no group, none is left behind.
+        let Some(group) = Cgroup::make(ByteSize::mib(64)) else { return };
         // As a kill leaves them; in this group, so that nobody else's are swept.
         let at = |name: &str| group.directory.join(name);
         let [empty, busy, foreign] = ["drydock-smoke-1-0", "drydock-smoke-1-1", "other"].map(at);
