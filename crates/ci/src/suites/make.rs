@@ -9,6 +9,7 @@ use drydock_config::jobs::{ListedTest, TestRules};
 
 mod database;
 mod plan;
+mod products;
 
 use database::Database;
 use plan::Test;
@@ -17,6 +18,10 @@ use plan::Test;
 const MOST_PRINTED: ByteSize = ByteSize::mib(512);
 /// The test that makes what the others need.
 const PREREQUISITES: &str = "prerequisites";
+/// The target that forces others.
+const FORCE: &str = "drydock-force";
+/// What make says if it takes a test for done.
+const DID_NOTHING: [&str; 2] = [r"(?m)^make: '.*' is up to date\.$", r"(?m)^make: Nothing to be done for '.*'\.$"];
 /// Variables that make changes in the environment of everything that it runs.
 const OF_MAKE: [&str; 8] =
     ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR", "SHLVL", "_"];
@@ -27,26 +32,49 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
         return Err(ListError::Missing(directory.join("Makefile")));
     }
     let suite = &context.source.at;
-    let mut argv = words(&["make", "-n", "-p", "--trace"]);
-    argv.extend(context.source.args.iter().cloned());
-    argv.push(suite.clone());
     // Recipes may call programs in Python.
     let activated = context.activated("python3");
-    let text = context.read_within(&argv, directory, &activated, MOST_PRINTED)?;
-    let database = database::read(&text).ok_or_else(|| malformed(&argv, "it has no data base of make"))?;
-    let plan = plan::plan(&database, suite);
+    let dry_run = |more: &[&str], targets: &[&str]| -> Result<(Vec<String>, String), ListError> {
+        // `-w` makes each make say where it is, whatever `MAKEFLAGS` of the Makefile say.
+        let mut argv = [words(&["make", "-n", "-w", "--trace"]), words(more)].concat();
+        argv.extend(context.source.args.iter().cloned());
+        argv.extend(words(targets));
+        let text = context.read_within(&argv, directory, &activated, MOST_PRINTED)?;
+        Ok((argv, text))
+    };
+    let (argv, text) = dry_run(&["-p"], &[suite])?;
+    let mut database = database::read(&text).map_err(|problem| malformed(&argv, problem))?;
+    let mut plan = plan::plan(&database, suite);
+    if !plan.dormant.is_empty() {
+        // A test that failed or was ended may have left a file that make takes for its success.
+        let force = force(&plan.dormant);
+        let more: Vec<&str> = force.iter().map(String::as_str).collect();
+        let (_, text) = dry_run(&more, &plan.dormant)?;
+        let mut runs = database::traced_runs(&text);
+        database.runs.extend(plan.dormant.iter().filter_map(|name| Some((*name, runs.remove(*name)?))));
+        plan = plan::plan(&database, suite);
+    }
     if plan.tests.is_empty() {
         return Ok(Vec::new());
     }
-    let (env, unset) = environment(context, &activated)?;
+    if let Some(target) = plan.variables_of {
+        let problem = format!(
+            "`{target}` has variables of its own, which its prerequisites get only when make runs them all: set them for the whole \
+             Makefile, or let one job run `make {suite}`"
+        );
+        return Err(malformed(&argv, problem));
+    }
+    let goals = goals(&database, context);
+    let (env, unset) = environment(context, &goals, &activated)?;
     let own: BTreeMap<String, String> = activated.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let base = ListedTest { directory: directory.display().to_string(), env, unset, ..ListedTest::default() };
     let made: Vec<String> = plan.made.iter().map(|name| (*name).to_owned()).collect();
+    let make = [words(&["make", "--no-print-directory"]), context.source.args.clone(), goals].concat();
     let mut tests = Vec::with_capacity(plan.tests.len() + 1);
     if !made.is_empty() {
         tests.push(ListedTest {
             name: PREREQUISITES.to_owned(),
-            argv: [words(&["make", "--no-print-directory"]), context.source.args.clone(), made].concat(),
+            argv: [make.clone(), made].concat(),
             directory: base.directory.clone(),
             env: own.clone(),
             native: Some("it makes what the tests need".to_owned()),
@@ -54,19 +82,23 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
             ..ListedTest::default()
         });
     }
+    let mut before: Option<String> = None;
     for test in &plan.tests {
         let mut needs: Vec<String> = test.needs.iter().map(|name| (*name).to_owned()).collect();
         needs.extend((!plan.made.is_empty()).then(|| PREREQUISITES.to_owned()));
         let name = test.name.to_owned();
+        let follows = before.replace(name.clone()).filter(|_| database.in_order()).into_iter().collect();
         tests.push(match command(&database, test) {
-            Some(argv) => ListedTest { name, argv, needs, ..base.clone() },
+            Some(argv) => ListedTest { name, argv, needs, follows, ..base.clone() },
             // make sets its own environment.
             None => ListedTest {
-                argv: by_make(context, test),
+                argv: by_make(&database, &make, test),
                 name,
                 needs,
+                follows,
                 directory: base.directory.clone(),
                 env: own.clone(),
+                rules: TestRules { fail: words(&DID_NOTHING), ..TestRules::default() },
                 ..ListedTest::default()
             },
         });
@@ -74,14 +106,34 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
     Ok(tests)
 }
 
+/// The options that let make run the recipes of files although these are up to date. A target of its own in `.PHONY` would not get
+/// the recipe of a pattern rule.
+fn force(targets: &[&str]) -> Vec<String> {
+    vec![format!("--eval=.PHONY: {FORCE}"), format!("--eval={}: {FORCE}", targets.join(" "))]
+}
+
+/// The variable that tells a Makefile the goal, if it asks for that: each test has another goal than the suite.
+fn goals(database: &Database<'_>, context: &Context<'_>) -> Vec<String> {
+    let name = "MAKECMDGOALS";
+    let asks =
+        |file: &str| std::fs::read(context.directory.join(file)).is_ok_and(|text| contains(&text, name.as_bytes()));
+    let files = database.variable("MAKEFILE_LIST").unwrap_or_default();
+    if files.split_whitespace().any(asks) { vec![format!("{name}={}", context.source.at)] } else { Vec::new() }
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window == word)
+}
+
 /// The command of a test without make; none if its rule has something that only make can do.
 fn command(database: &Database<'_>, test: &Test<'_>) -> Option<Vec<String>> {
     let rule = database.rules.get(test.name)?;
     let shell = database.shell.as_ref()?;
-    if rule.only_by_make {
+    let lines = database.runs.get(test.name)?;
+    // Another number of lines than the recipe has: what a function of make printed, or a line that is empty.
+    if rule.only_by_make || lines.len() != rule.lines || lines.iter().any(|line| line.contains(FORCE)) {
         return None;
     }
-    let lines = database.runs.get(test.name)?;
     if let [line] = &lines[..] {
         return Some(simple(line).unwrap_or_else(|| [shell.clone(), vec![line.clone()]].concat()));
     }
@@ -98,11 +150,20 @@ fn simple(line: &str) -> Option<Vec<String>> {
     (line.chars().all(plain) && first.contains('/') && !first.contains('=')).then_some(words)
 }
 
-/// The command by which make runs a test, without making again what it needs.
-fn by_make(context: &Context<'_>, test: &Test<'_>) -> Vec<String> {
-    let mut argv = words(&["make", "--no-print-directory"]);
-    argv.extend(context.source.args.iter().cloned());
-    argv.extend(test.made.iter().chain(&test.needs).map(|need| format!("--old-file={need}")));
+/// The command by which make runs a test, without making again what it needs, and although a file with its name may be up to date.
+fn by_make(database: &Database<'_>, make: &[String], test: &Test<'_>) -> Vec<String> {
+    let rule = database.rules.get(test.name);
+    let is_file = |name: &str| !database.rules.get(name).is_some_and(|rule| rule.phony);
+    let is_forced = !is_file(test.name) || !rule.is_some_and(|rule| rule.asks_for_needs);
+    let mut argv = make.to_vec();
+    if is_file(test.name) && is_forced {
+        argv.extend(force(&[test.name]));
+    }
+    // Its recipe would get the name that forces it. If it needs no file, either, and make does nothing, it fails.
+    let newer = rule.and_then(|rule| rule.needs.iter().find(|need| is_file(need))).filter(|_| !is_forced);
+    argv.extend(newer.map(|need| format!("--assume-new={need}")));
+    let is_old = |need: &&&str| is_forced || !is_file(need);
+    argv.extend(test.made.iter().chain(&test.needs).filter(is_old).map(|need| format!("--old-file={need}")));
     argv.push(test.name.to_owned());
     argv
 }
@@ -111,7 +172,11 @@ fn by_make(context: &Context<'_>, test: &Test<'_>) -> Vec<String> {
 type Variables = BTreeMap<String, String>;
 
 /// The variables that make exports to what it runs, and those that it removes.
-fn environment(context: &Context<'_>, activated: &[(&str, String)]) -> Result<(Variables, Vec<String>), ListError> {
+fn environment(
+    context: &Context<'_>,
+    goals: &[String],
+    activated: &[(&str, String)],
+) -> Result<(Variables, Vec<String>), ListError> {
     let read = |argv: &[String], more: &[(&str, String)]| -> Result<Variables, ListError> {
         let output = context.read(argv, &context.directory, more)?;
         // What comes before the first NUL was printed by the Makefile itself.
@@ -124,7 +189,7 @@ fn environment(context: &Context<'_>, activated: &[(&str, String)]) -> Result<(V
     let print = "printf '\\000'; env -0";
     let before = read(&words(&["sh", "-c", print]), &[])?;
     let mut argv = words(&["make", "--no-print-directory", "-s"]);
-    argv.extend(context.source.args.iter().cloned());
+    argv.extend(context.source.args.iter().chain(goals).cloned());
     argv.extend([format!("--eval=.PHONY: drydock-list\ndrydock-list: ; {print}"), "drydock-list".to_owned()]);
     let mut after = read(&argv, activated)?;
     let unset = before.keys().filter(|name| !after.contains_key(*name)).cloned().collect();

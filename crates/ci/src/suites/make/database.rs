@@ -12,6 +12,8 @@ pub(super) struct Database<'a> {
     pub(super) runs: BTreeMap<&'a str, Vec<String>>,
     /// The shell and its options, with which make runs a line; none if lines cannot be run without make.
     pub(super) shell: Option<Vec<String>>,
+    /// The lines with variables.
+    variables: Vec<&'a str>,
 }
 
 /// A rule.
@@ -26,22 +28,43 @@ pub(super) struct Rule<'a> {
     /// True if its recipe has something that the dry run does not show: variables of its own, which may be exported, errors that
     /// are ignored, make itself, or text that is printed while make reads the recipe.
     pub(super) only_by_make: bool,
+    /// True if it has variables of its own, which count for all that is made for it.
+    pub(super) has_variables: bool,
+    /// True if its recipe asks for all its prerequisites (`$^`, `$+`, `$?`), so that another one would change it.
+    pub(super) asks_for_needs: bool,
+    /// The number of lines of its recipe, those that go on counted once.
+    pub(super) lines: usize,
 }
 
 /// What begins the data base.
 const BEGIN: &str = "# Make data base, printed on ";
 /// Special targets with which lines run in another way.
 const CHANGE_LINES: [&str; 3] = [".ONESHELL", ".POSIX", ".IGNORE"];
+/// The ways in which a recipe asks for all prerequisites.
+const ALL_NEEDS: [char; 3] = ['^', '+', '?'];
 
-/// Reads both; none if there is no data base.
-pub(super) fn read<'a>(text: &'a str) -> Option<Database<'a>> {
-    let outer = outer(text);
+/// Reads both.
+///
+/// # Errors
+/// There is no data base, or it cannot be told whose: a make that this one calls prints another.
+pub(super) fn read(text: &str) -> Result<Database<'_>, &'static str> {
+    let (outer, entered) = outer(text);
+    if text.lines().filter(|line| line.starts_with(BEGIN)).count() > entered + 1 {
+        return Err(
+            "make calls make without saying in which directory; leave out `--no-print-directory`, or let one job run all",
+        );
+    }
+    within(&outer).ok_or("it has no data base of make")
+}
+
+fn within<'a>(outer: &[&'a str]) -> Option<Database<'a>> {
     let runs_end = outer.iter().position(|line| line.starts_with(BEGIN))?;
     // The licence of make stands before it.
     let is_text = |line: &&str| !line.is_empty() && !line.starts_with("# ");
     let run = outer[..runs_end].iter().rposition(is_text).map_or(0, |last| last + 1);
     let mut database = Database { runs: runs(&outer[..run]), ..Database::default() };
-    let files = outer.iter().position(|line| *line == "# Files")?;
+    // A recipe may print the same words.
+    let files = runs_end + outer[runs_end..].iter().position(|line| *line == "# Files")?;
     database.rules(&outer[files + 1..]);
     // Variables of all targets whose names fit a pattern.
     let patterns =
@@ -50,18 +73,14 @@ pub(super) fn read<'a>(text: &'a str) -> Option<Database<'a>> {
     for pattern in patterns.filter_map(|line| line.strip_suffix(" :").filter(|line| !line.starts_with('#'))) {
         let (before, after) = pattern.split_once('%').unwrap_or((pattern, ""));
         let fits = |name: &str| name.len() + 1 >= pattern.len() && name.starts_with(before) && name.ends_with(after);
-        database.rules.iter_mut().filter(|(name, _)| fits(name)).for_each(|(_, rule)| rule.only_by_make = true);
+        database.rules.iter_mut().filter(|(name, _)| fits(name)).for_each(|(_, rule)| rule.has_own_variables());
     }
-    let variable = |name: &str| -> Option<&'a str> {
-        let value = |line: &&'a str| -> Option<&'a str> {
-            Some(line.strip_prefix(name)?.trim_start().trim_start_matches(':').strip_prefix('=')?.trim())
-        };
-        outer[runs_end..files].iter().find_map(value)
-    };
+    database.variables = outer[runs_end..files].to_vec();
     let changed = CHANGE_LINES.iter().any(|name| database.rules.contains_key(name));
-    let shell = variable("SHELL")
+    let shell = database
+        .variable("SHELL")
         .filter(|shell| ["sh", "bash", "dash"].contains(&shell.rsplit('/').next().unwrap_or_default()));
-    let flags = variable(".SHELLFLAGS").filter(|flags| !flags.contains('$') && flags.ends_with('c'));
+    let flags = database.variable(".SHELLFLAGS").filter(|flags| !flags.contains('$') && flags.ends_with('c'));
     database.shell = shell
         .zip(flags)
         .filter(|_| !changed)
@@ -69,20 +88,30 @@ pub(super) fn read<'a>(text: &'a str) -> Option<Database<'a>> {
     Some(database)
 }
 
-/// The lines of make itself, without those of makes that it calls: these run even in a dry run.
-fn outer(text: &str) -> Vec<&str> {
-    let mut depth = 0_usize;
+/// The lines that make would run for each target, from a dry run without a data base.
+pub(super) fn traced_runs(text: &str) -> BTreeMap<&str, Vec<String>> {
+    runs(&outer(text).0)
+}
+
+/// The lines of make itself, without those of makes that it calls, and the number of these: they run even in a dry run.
+fn outer(text: &str) -> (Vec<&str>, usize) {
+    let (mut depth, mut entered) = (0_usize, 0);
     let mut kept = Vec::new();
     for line in text.lines() {
-        let said = line.strip_prefix("make[").and_then(|rest| rest.split_once("]: ")).map(|(_, said)| said);
+        // Beside a data base, make 4.3 makes a comment of it.
+        let line_of_make = line.strip_prefix("# ").unwrap_or(line);
+        let said = line_of_make.strip_prefix("make[").and_then(|rest| rest.split_once("]: ")).map(|(_, said)| said);
         match said {
-            Some(said) if said.starts_with("Entering directory ") => depth += 1,
+            Some(said) if said.starts_with("Entering directory ") => {
+                depth += 1;
+                entered += 1;
+            }
             Some(said) if said.starts_with("Leaving directory ") => depth = depth.saturating_sub(1),
             _ if depth == 0 => kept.push(line),
             _ => {}
         }
     }
-    kept
+    (kept, entered)
 }
 
 /// The target of a line of the trace: `Makefile:3: update target 'x' due to: y`, `Makefile:3: target 'x' does not exist`.
@@ -112,35 +141,71 @@ fn runs<'a>(lines: &[&'a str]) -> BTreeMap<&'a str, Vec<String>> {
                 last.push('\n');
                 last.push_str(line);
             }
-            None if line.trim().is_empty() || line.starts_with("make: ") => continue,
+            None if line.trim().is_empty() || line.starts_with("make: ") || line.starts_with("# make: ") => continue,
             None => lines.push(line.trim_start().to_owned()),
         }
-        goes_on = line.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+        goes_on = is_continued(line);
     }
     runs
 }
 
+/// True for a line that goes on with the next one.
+fn is_continued(line: &str) -> bool {
+    line.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
+}
+
+/// True for a command with `$^`, `$(^D)` or the like.
+fn asks_for_needs(command: &str) -> bool {
+    command.split('$').skip(1).any(|word| word.trim_start_matches(['(', '{']).starts_with(ALL_NEEDS))
+}
+
+impl Rule<'_> {
+    fn has_own_variables(&mut self) {
+        (self.only_by_make, self.has_variables) = (true, true);
+    }
+}
+
 impl<'a> Database<'a> {
+    /// The value of a variable, as the Makefile has it.
+    pub(super) fn variable(&self, name: &str) -> Option<&'a str> {
+        let value = |line: &&'a str| -> Option<&'a str> {
+            Some(line.strip_prefix(name)?.trim_start().trim_start_matches(':').strip_prefix('=')?.trim())
+        };
+        self.variables.iter().find_map(value)
+    }
+
+    /// True if targets have to be made one after the other (`.NOTPARALLEL`, or `.WAIT` of make 4.4).
+    pub(super) fn in_order(&self) -> bool {
+        self.rules.contains_key(".NOTPARALLEL") || self.rules.values().any(|rule| rule.needs.contains(&".WAIT"))
+    }
+
     /// Reads the rules in the part `# Files`.
     fn rules(&mut self, lines: &[&'a str]) {
         let mut current: Option<&str> = None;
         let mut is_target = true;
+        let mut goes_on = false;
         for line in lines {
-            if let Some(command) = line.strip_prefix('\t') {
+            if goes_on || line.starts_with('\t') {
+                let command = line.strip_prefix('\t').unwrap_or(line);
                 if let Some(rule) = current.and_then(|name| self.rules.get_mut(name)) {
                     rule.has_recipe = true;
+                    rule.lines += usize::from(!goes_on);
+                    rule.asks_for_needs |= asks_for_needs(command);
                     let command = command.trim_start();
                     let prefix = command.split(|c: char| !"@-+ \t".contains(c)).next().unwrap_or_default();
                     let makes = ["$(MAKE)", "${MAKE}", "$(info", "$(warning"].iter().any(|word| command.contains(word));
-                    rule.only_by_make |= prefix.contains(['-', '+']) || makes;
+                    rule.only_by_make |= prefix.contains(['-', '+']) && !goes_on || makes;
                 }
+                goes_on = is_continued(line);
             } else if line.starts_with('#') {
                 match (*line, current.and_then(|name| self.rules.get_mut(name))) {
                     ("# Not a target:", _) => is_target = false,
                     (_, Some(rule)) => {
                         rule.phony |= line.contains("Phony target");
                         let own = ["# makefile", "# command line", "# 'override' directive", "# environment"];
-                        rule.only_by_make |= own.iter().any(|origin| line.starts_with(origin));
+                        if own.iter().any(|origin| line.starts_with(origin)) {
+                            rule.has_own_variables();
+                        }
                     }
                     (_, None) => {}
                 }
@@ -150,7 +215,7 @@ impl<'a> Database<'a> {
                 let new = !self.rules.contains_key(name);
                 // A variable of the target stands before its rule.
                 if needs.split_whitespace().nth(1).is_some_and(|word| word.ends_with('=')) {
-                    self.rules.entry(name).or_default().only_by_make = true;
+                    self.rules.entry(name).or_default().has_own_variables();
                     continue;
                 }
                 current = Some(name);
@@ -195,7 +260,7 @@ mod tests {
         let by_make = ["check", "unit/a", "x-a", "unit/b", "unit/c", "x-a.y"].map(|name| rule(name).only_by_make);
         assert_eq!(by_make, [false, false, false, true, true, true]);
         assert_eq!(rule("unit/b").needs, ["b"]);
-        assert!(read("make: *** No rule to make target 'x'.  Stop.\n").is_none());
+        assert!(read("make: *** No rule to make target 'x'.  Stop.\n").is_err());
         let one_shell = PRINTED.replace("# Not a target:\n.c:", ".ONESHELL:");
         assert_eq!(read(&one_shell).unwrap().shell, None, "its lines are one script");
     }

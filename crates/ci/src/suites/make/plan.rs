@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::database::Database;
+use super::products;
 
 /// The tests of a target, and what is no test.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -11,6 +12,10 @@ pub(super) struct Plan<'a> {
     pub(super) tests: Vec<Test<'a>>,
     /// What they need that make has a rule for, and that is none of them.
     pub(super) made: BTreeSet<&'a str>,
+    /// Targets that may be tests, and that make would not run now: there is a file with their name that is up to date.
+    pub(super) dormant: Vec<&'a str>,
+    /// A target on the way to a test whose own variables count for that test, if there is one.
+    pub(super) variables_of: Option<&'a str>,
 }
 
 /// A target that is a test.
@@ -28,20 +33,26 @@ pub(super) struct Test<'a> {
 /// the last test if it has a recipe.
 pub(super) fn plan<'a>(database: &Database<'a>, suite: &str) -> Plan<'a> {
     let Some((&suite, _)) = database.rules.get_key_value(suite) else { return Plan::default() };
-    let mut plan = Plan::default();
-    let mut found = Found { database, tests: Vec::new(), seen: HashSet::from([suite]), made: Vec::new() };
-    for need in &database.rules[suite].needs {
-        found.visit(need);
+    let mut found =
+        Found { database, tests: Vec::new(), seen: HashSet::from([suite]), plan: Plan::default(), made: Vec::new() };
+    let rule = &database.rules[suite];
+    for need in &rule.needs {
+        found.visit(need, rule.has_variables.then_some(suite));
     }
     found.alone();
     if found.works(suite) {
         found.tests.push(suite);
     }
     let names: HashSet<&str> = found.tests.iter().copied().collect();
+    let mut plan = found.plan;
     plan.made.extend(found.made);
     for name in found.tests {
         let mut test = Test { name, ..Test::default() };
         found_needs(database, &names, name, &mut HashSet::from([name]), &mut test);
+        // Its own variables count for what it needs, too, so that is made with it.
+        if database.rules.get(name).is_some_and(|rule| rule.has_variables) {
+            test.made.clear();
+        }
         plan.made.extend(&test.made);
         plan.tests.push(test);
     }
@@ -52,6 +63,8 @@ struct Found<'a, 'd> {
     database: &'d Database<'a>,
     tests: Vec<&'a str>,
     seen: HashSet<&'a str>,
+    /// What is found beside the tests.
+    plan: Plan<'a>,
     /// Targets that would be linked or compiled.
     made: Vec<&'a str>,
 }
@@ -62,19 +75,26 @@ impl<'a> Found<'a, '_> {
         self.database.runs.get(name).is_some_and(|lines| lines.iter().any(|line| !only_says(line)))
     }
 
-    fn visit(&mut self, name: &'a str) {
+    /// Visits a target. `with` is one on the way to it that has variables of its own.
+    fn visit(&mut self, name: &'a str, with: Option<&'a str>) {
         if !self.seen.insert(name) {
             return;
         }
-        let output = format!("-o {name}");
-        let makes = |line: &String| line.ends_with(&output) || line.contains(&format!("{output} "));
-        if self.database.runs.get(name).is_some_and(|lines| lines.iter().any(makes)) {
-            self.made.push(name);
-        } else if self.works(name) {
+        let rule = self.database.rules.get(name);
+        let is_file = rule.is_some_and(|rule| rule.has_recipe && !rule.phony);
+        if self.works(name) {
+            if is_file && products::only_builds(&self.database.runs[name]) {
+                self.made.push(name);
+                return;
+            }
+            self.plan.variables_of = self.plan.variables_of.or(with);
             self.tests.push(name);
-        } else if let Some(rule) = self.database.rules.get(name) {
+        } else if let Some(rule) = rule {
+            if is_file && !self.database.runs.contains_key(name) {
+                self.plan.dormant.push(name);
+            }
             for need in &rule.needs {
-                self.visit(need);
+                self.visit(need, with.or(rule.has_variables.then_some(name)));
             }
         }
     }
@@ -144,16 +164,19 @@ mod tests {
         let mut database = Database::default();
         for (name, needs, run) in rules {
             let phony = name.starts_with('.');
+            let variables = name.contains('=');
+            let name = name.trim_end_matches('=');
             let rule = Rule {
                 needs: needs.split_whitespace().collect(),
                 has_recipe: !run.is_empty(),
                 phony,
+                has_variables: variables,
                 ..Rule::default()
             };
-            database.rules.insert(*name, rule);
+            database.rules.insert(name, rule);
             // `-` stands for a target that is up to date.
             if !["", "-"].contains(run) {
-                database.runs.insert(*name, run.lines().map(str::to_owned).collect());
+                database.runs.insert(name, run.lines().map(str::to_owned).collect());
             }
         }
         database
@@ -190,6 +213,25 @@ mod tests {
             ]
         );
         assert_eq!(plan.made.iter().copied().collect::<Vec<_>>(), [".pre", "a", "b", "extra", "late"]);
+    }
+
+    #[test]
+    fn up_to_date_targets_and_variables_on_the_way_are_told() {
+        let rules = [
+            ("check=", "units .said", ""),
+            ("units", "unit/a unit/b", ""),
+            ("unit/a", "a", "-"),
+            ("unit/b=", "b", "./b"),
+        ];
+        let found = plan(&database(&rules), "check");
+        assert_eq!((&found.dormant[..], found.variables_of), (&["unit/a"][..], Some("check")));
+        // What is made for a test with variables is made with it.
+        let rules = [("check", "unit/b prog", ""), ("unit/b=", "b", "./b"), ("b", "b.c", "cc b.c"), ("prog=", "", "-")];
+        let found = plan(&database(&rules), "check");
+        assert_eq!((found.variables_of, found.made.len(), &found.tests[0].made[..]), (None, 0, &[][..]));
+        // Phony targets are tests whatever they run.
+        let found = plan(&database(&[("check", ".gen", ""), (".gen", "", "cc -o .gen x.c")]), "check");
+        assert_eq!(found.tests[0].name, ".gen");
     }
 
     #[test]
