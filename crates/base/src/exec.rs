@@ -136,8 +136,19 @@ impl Error {
 }
 
 /// Variables that every child inherits when they are set.
-const INHERITED: [&str; 10] =
-    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TERM", "CARGO_HOME", "RUSTUP_HOME", "XDG_RUNTIME_DIR"];
+const INHERITED: [&str; 11] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TMPDIR",
+    "TERM",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_AUTO_INSTALL",
+    "XDG_RUNTIME_DIR",
+];
 
 /// Variables that every child sees with these values.
 const FIXED: [(&str, &str); 2] = [("LC_ALL", "C.UTF-8"), ("TZ", "UTC")];

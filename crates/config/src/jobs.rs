@@ -10,6 +10,7 @@ mod rules;
 mod runners;
 mod suite_items;
 mod tools;
+pub use tools::usual_suppressions;
 mod words;
 
 pub use super::diagnostic::{Place, Problem};

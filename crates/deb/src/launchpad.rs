@@ -47,6 +47,10 @@ pub struct Rejection {
     pub remedy: String,
 }
 
+/// The remedy for a missing signature, and for one that does not count.
+const SIGN: &str =
+    "sign with a key that is registered at Launchpad; pass --unsigned to check a package before it is signed";
+
 /// A rule of Launchpad.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
@@ -68,8 +72,8 @@ pub const RULES: [Rule; 34] = [
     rule("changes-fields", fields::mandatory_fields, "build it with `{drydock} deb source`"),
     rule("changes-format", fields::changes_format, "write Format: 1.8"),
     rule("changes-name", fields::changes_name, "call it <package>_<version>_source.changes"),
-    rule("changes-signature", fields::changes_signature, "sign with a key that is registered at Launchpad"),
-    rule("dsc-signature", fields::dsc_signature, "sign with a key that is registered at Launchpad"),
+    rule("changes-signature", fields::changes_signature, SIGN),
+    rule("dsc-signature", fields::dsc_signature, SIGN),
     rule(
         "addresses",
         addresses::addresses,

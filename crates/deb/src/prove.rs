@@ -291,14 +291,19 @@ impl ProofRun<'_> {
         let directory = self.scratch.join("tests");
         self.inputs.builder.create_directory(&directory)?;
         let source = UnpackedSource::new(&self.dsc)?;
-        let Some(files) = test_files(source.root(), self.inputs.smoke_test)? else { return Ok(Vec::new()) };
+        let has_tests = source.root().join("debian/tests/control").is_file();
+        if self.inputs.smoke_test.is_none() && !has_tests {
+            return Ok(Vec::new());
+        }
         let chroot = self.inputs.chroots.minimal(self.series, progress)?;
         chroot.link(&self.scratch.join(TEST_CHROOT))?;
-        for (path, content) in files {
-            let path = directory.join("src/debian").join(path);
-            fs::create_dir_all(path.parent().unwrap_or(&directory)).context("cannot create a directory")?;
-            fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
-            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        // Tests may need any file of the source package.
+        let tree = directory.join("src");
+        let copy = ["cp", "--recursive", "--preserve=mode,timestamps,links"].map(str::to_owned).into_iter();
+        let copy: Vec<String> = copy.chain([source.root(), &tree].map(|path| path.display().to_string())).collect();
+        drydock_base::exec::read(&copy, &directory).context("cannot copy the source package for its tests")?;
+        if let Some(command) = self.inputs.smoke_test {
+            only_smoke_test(&tree, command)?;
         }
         self.inputs.builder.take_ownership(&directory)?;
         let show = |path: &Path| path.display().to_string();
@@ -344,35 +349,18 @@ fn sbuildrc(is_varied: bool, temporary: &Path) -> String {
     text
 }
 
-/// The path of a file below `debian/tests` and its content.
-type TestFile = (String, Vec<u8>);
-
-/// The files below `debian/` that autopkgtest needs; `None` if there are no tests.
-fn test_files(root: &Path, smoke_test: Option<&[String]>) -> anyhow::Result<Option<Vec<TestFile>>> {
-    let mut files = Vec::new();
-    for name in ["control", "changelog"] {
-        let content = fs::read(root.join("debian").join(name)).with_context(|| format!("cannot read debian/{name}"))?;
-        files.push((name.to_owned(), content));
-    }
-    let tests = root.join("debian/tests");
-    if let Some(command) = smoke_test {
-        let command = drydock_base::exec::paste(command);
-        let control = format!("Test-Command: {command}\nDepends: @\nRestrictions: allow-stderr\n");
-        files.push(("tests/control".into(), control.into_bytes()));
-        return Ok(Some(files));
-    }
-    if !tests.join("control").is_file() {
-        return Ok(None);
-    }
-    for entry in fs::read_dir(&tests).context("cannot read debian/tests")? {
-        let path = entry?.path();
-        if path.is_file() {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let content = fs::read(&path).with_context(|| format!("cannot read debian/tests/{name}"))?;
-            files.push((format!("tests/{name}"), content));
+/// Puts one command in the place of the tests of a source package.
+fn only_smoke_test(tree: &Path, command: &[String]) -> anyhow::Result<()> {
+    let tests = tree.join("debian/tests");
+    match fs::remove_dir_all(&tests) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", tests.display()));
         }
+        Ok(()) | Err(_) => fs::create_dir(&tests).context("cannot create a directory")?,
     }
-    Ok(Some(files))
+    let command = drydock_base::exec::paste(command);
+    let control = format!("Test-Command: {command}\nDepends: @\nRestrictions: allow-stderr\n");
+    fs::write(tests.join("control"), control).context("cannot write debian/tests/control")
 }
 
 /// The line of sbuild's log with which the error ends: that of dpkg-buildpackage, or the last one before the box of the summary.

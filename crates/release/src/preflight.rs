@@ -35,7 +35,8 @@ impl Finding {
 
     /// A requirement that is not met.
     pub fn bad(what: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
-        Finding { what: what.into(), holds: false, found: found.into(), remedy: Some(remedy.into()) }
+        let remedy = Some(remedy.into()).filter(|remedy| !remedy.is_empty());
+        Finding { what: what.into(), holds: false, found: found.into(), remedy }
     }
 }
 
@@ -194,7 +195,7 @@ pub fn crates(release: &Release, tree: &SourceTree) -> Vec<Finding> {
         let what = format!("the crates in {}/ are pinned", vendor.directory);
         match vendor::pinned(tree, vendor) {
             Ok((packages, _)) => Finding::good(what, plural(packages.len(), "crate")),
-            Err(error) => Finding::bad(what, format!("{error:#}"), "as it says"),
+            Err(error) => Finding::bad(what, format!("{error:#}"), ""),
         }
     };
     declared.map(finding).collect()

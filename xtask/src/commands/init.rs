@@ -162,7 +162,10 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
     remarks.extend(facts.versions.unusable_changelog.iter().map(|why| format!("no changelog is declared: {why}")));
     remarks.extend(release::undeclared_package(facts));
     remarks.extend(images::remarks(facts, project.tree));
-    remarks.extend(workflows::remark(project));
+    let is_new = |draft: &Drafted| matches!(draft.state, State::Missing | State::Outdated);
+    if drafts.iter().any(|draft| draft.file == workflows::SETUP && is_new(draft)) {
+        remarks.extend(workflows::remark(project));
+    }
     remarks.extend(project.member.into_iter().flat_map(|member| member.by_hand.iter().cloned()));
     if facts.groups.is_empty() {
         let looked =

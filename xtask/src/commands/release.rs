@@ -19,7 +19,7 @@ pub(crate) mod proved;
 mod provenance;
 mod publish;
 mod rehearse;
-mod sign;
+pub(super) mod sign;
 mod status;
 mod verify;
 

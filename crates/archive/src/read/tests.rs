@@ -240,6 +240,18 @@ fn garbage_after_a_compressed_stream_is_an_error() {
     }
 }
 
+#[test]
+fn a_zip_file_with_more_behind_it_is_not_called_cut_off() {
+    let (_directory, archives) = archives();
+    let (_, path) = archives.into_iter().find(|(format, _)| *format == Format::Zip).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let why = |bytes: &[u8]| list_bytes(bytes, Some(Format::Zip), SMALL).unwrap_err().to_string();
+    assert_eq!(why(&[&whole[..], b"more\n"].concat()), "it is damaged: 5 bytes follow its end");
+    for length in [whole.len() - 1, whole.len() - 23, whole.len() / 2] {
+        assert!(why(&whole[..length]).starts_with("it is cut off"), "{length}");
+    }
+}
+
 /// A pax header with these records, and an empty file after it.
 fn with_pax(entry_type: ::tar::EntryType, records: &[(&str, &[u8])]) -> Vec<u8> {
     let records: Vec<u8> = records.iter().flat_map(|(key, value)| crate::tar::record(key, value)).collect();

@@ -80,7 +80,16 @@ fn directory<R: Read + Seek>(file: &mut R, length: u64, limits: Limits) -> Resul
         tail[*at..].starts_with(b"PK\x05\x06") && comment == Some(tail.len() - at - END)
     };
     let at = (0..=tail.len().saturating_sub(END)).rev().find(|at| tail.len() >= END && is_end(at));
-    let at = at.ok_or_else(|| ReadError::Truncated("the central directory of the zip file".into()))?;
+    // What an end would leave over, if it is one: only then nothing is cut off.
+    let rest = |at: usize| {
+        let comment = tail.get(at + 20..at + 22).map(|bytes| usize::from(u16_at(bytes, 0)))?;
+        let rest = tail.len().checked_sub(at + END + comment)?;
+        tail[at..].starts_with(b"PK\x05\x06").then_some(rest)
+    };
+    let at = at.ok_or_else(|| match (0..tail.len()).rev().find_map(rest) {
+        Some(rest) => ReadError::Damaged(format!("{rest} bytes follow its end")),
+        None => ReadError::Truncated("the central directory of the zip file".into()),
+    })?;
     let end = &tail[at..at + END];
     let (mut count, mut size, mut offset) =
         (u64::from(u16_at(end, 10)), u64::from(u32_at(end, 12)), u64::from(u32_at(end, 16)));

@@ -15,6 +15,11 @@ use drydock_valgrind::tool::{Output, Tool};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// The file with suppressions for a tool that declares none, relative to the project; it need not exist.
+pub fn usual_suppressions(tool: &str) -> String {
+    format!("ci/suppressions/{tool}.supp")
+}
+
 /// The settings of all tools, checked once.
 pub(super) struct Tools(BTreeMap<Tool, ToolSettings>);
 
@@ -27,12 +32,18 @@ impl Tools {
             let ToolDeclaration { args, suppressions, trace_children, skip_children, system_programs, reduced_args } =
                 declared;
             suppressions.iter().for_each(|file| check_suppressions(file, project, problems));
+            let usual = usual_suppressions(tool.name());
+            let has_usual = || project.is_some_and(|project| project.join(&usual).is_file());
+            let suppressions: Vec<String> = match suppressions.is_empty() {
+                true if has_usual() => vec![usual],
+                _ => suppressions.into_iter().filter_map(|file| file.value).collect(),
+            };
             let settings = ToolSettings {
                 args: match args {
                     Some(args) => options(tool, &args, problems),
                     None => tool.spec().usual_args.iter().map(|arg| (*arg).to_owned()).collect(),
                 },
-                suppressions: suppressions.into_iter().filter_map(|file| file.value).collect(),
+                suppressions,
                 trace_children,
                 check_system: system_programs.value == Some(SystemPrograms::Check),
                 reduced_args: options(tool, &reduced_args, problems),

@@ -16,7 +16,7 @@ use drydock_base::lock::Lock;
 use drydock_base::{exec, output, paths};
 use drydock_ci::report::commands;
 use drydock_ci::report::findings::{self, Causes};
-use drydock_config::jobs::Suite;
+use drydock_config::jobs::{Suite, usual_suppressions};
 use drydock_valgrind::cause::Cause;
 use drydock_valgrind::suppress::{self, Note, Refusal};
 use drydock_valgrind::suppression::{self, Suppression};
@@ -88,13 +88,7 @@ impl cli::CiSuppress {
             drydock_config::paths::inside(file).map_err(|bad| Failure::usage(format!("--file: {bad}")))?;
             return Ok(file.clone());
         }
-        declared(suite, tool).into_iter().next().ok_or_else(|| {
-            Failure::usage(format!(
-                "no suppression file is declared for {tool}; make an empty ci/suppressions/{tool}.supp and name it in \
-                     {}:\ntools:\n  {tool}:\n    suppressions: [ci/suppressions/{tool}.supp]",
-                suite.file.display()
-            ))
-        })
+        Ok(declared(suite, tool).into_iter().next().unwrap_or_else(|| usual_suppressions(tool)))
     }
 }
 
@@ -123,7 +117,10 @@ fn declared(suite: &Suite, tool: &str) -> Vec<String> {
 }
 
 fn warn_undeclared(suite: &Suite, tool: &str, file: &str) {
-    if !declared(suite, tool).iter().any(|declared| declared == file) {
+    let declared = declared(suite, tool);
+    // Without a declaration, the usual file counts as soon as it exists.
+    let is_usual = declared.is_empty() && file == usual_suppressions(tool);
+    if !is_usual && !declared.iter().any(|declared| declared == file) {
         output::err(format_args!(
             "warning: {file} is not among the `suppressions` of {tool} in {}, so it suppresses nothing yet",
             suite.file.display()

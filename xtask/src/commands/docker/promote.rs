@@ -11,7 +11,6 @@ use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_config::images::Repository;
 use drydock_config::release::Version;
-use drydock_deb::sign::Signer;
 use drydock_oci::image::TITLE;
 use drydock_oci::promote::Latest;
 use drydock_oci::promote::promotion_record::{ARTIFACT_TYPE, Promotion, SIGNATURE_TYPE};
@@ -117,7 +116,6 @@ impl PlannedPromotion {
     pub(in crate::commands) fn promote(&mut self, ctx: &Context, key: Option<&str>) -> anyhow::Result<()> {
         let _lock = lock(ctx)?;
         let PlannedPromotion { release, plans, registries, .. } = self;
-        let signer = Signer { key: key.map(str::to_owned) };
         for one in plans.iter() {
             let to = registries.open(&one.to)?;
             let from = match &one.found_by {
@@ -134,7 +132,7 @@ impl PlannedPromotion {
                     Some(from) => copied(one, (from, &one.from), (&to, &one.to)),
                     None => Ok(Copied::before(&one.candidate.descriptor)),
                 },
-                || (!one.is_recorded).then(|| recorded(one, release, &signer, &to)).transpose(),
+                || (!one.is_recorded).then(|| recorded(one, release, key, &to)).transpose(),
             );
             let artifact = artifact?;
             if artifact.is_some() {
@@ -173,10 +171,10 @@ fn copied(one: &PromotionPlan, from: (&Registry, &Repository), to: (&Registry, &
 fn recorded(
     one: &PromotionPlan,
     release: &PromotedRelease,
-    signer: &Signer,
+    key: Option<&str>,
     to: &Registry,
 ) -> anyhow::Result<Artifact> {
-    let signed = signed::sign(release, &one.record, signer)?;
+    let signed = signed::sign(release, &one.record, key)?;
     let name = signed::name(&one.record);
     let signature_name = format!("{name}.asc");
     let titled = [(TITLE, name.as_str())];

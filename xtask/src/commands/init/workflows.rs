@@ -12,7 +12,7 @@ use drydock_init::member::Source;
 use drydock_init::{images, release};
 
 /// The action of the project.
-const SETUP: &str = ".github/actions/setup/action.yml";
+pub(super) const SETUP: &str = ".github/actions/setup/action.yml";
 
 /// True if the project is, or may be, on GitHub.
 fn is_for_github(facts: &Facts) -> bool {
@@ -83,10 +83,12 @@ fn setup(project: &Project, command: &str) -> String {
     let mut packages: Vec<&str> = programs.chain(facts.packages.iter().map(|package| package.name.as_str())).collect();
     packages.sort_unstable();
     packages.dedup();
-    // What was built from a directory of this machine has no address that a runner could use.
-    let registry = Source::Registry(env!("CARGO_PKG_VERSION").to_owned());
-    let words = project.source.install().or_else(|| registry.install()).unwrap_or_default();
-    let install = exec::paste(&[vec!["cargo".to_owned()], words].concat());
+    // What was built from a directory of this machine has no address that a runner could use, and what has its name in a registry may
+    // be anybody's.
+    let install = match project.source.install() {
+        Some(words) => exec::paste(&[vec!["cargo".to_owned()], words].concat()),
+        None => "echo 'nothing says where Drydock is; run init again with --from URL#COMMIT' >&2; exit 1".to_owned(),
+    };
     let mut text = include_str!("templates/action.yml").to_owned();
     // A package of the project needs no installation.
     match (text.split_once("#[INSTALL\n"), text.split_once("#]\n")) {
@@ -106,7 +108,8 @@ fn setup(project: &Project, command: &str) -> String {
 pub(super) fn remark(project: &Project) -> Option<String> {
     let Source::Directory(directory) = project.source else { return None };
     Some(format!(
-        "Drydock was built in {}, which has no address that other machines know; give one by --from URL#COMMIT",
+        "Drydock was built in {}, which has no address that other machines know; the action for the workflows fails until one is given \
+         by --from URL#COMMIT",
         directory.parent().unwrap_or(directory).display()
     ))
 }

@@ -84,7 +84,8 @@ pub(super) const ACTS: &[Act] = &[
         title: "sign the tag, and push it",
         by: By::Hand,
         after: &[ActId::Bump],
-        evidence: "exactly one release tag at the commit, with the signature of a declared key",
+        evidence: "exactly one release tag at the commit, with the signature of a declared key where keys are declared; that it is pushed is \
+                   for you to see",
         is_declared: ALWAYS,
         progress: |situation| situation.tagged.clone(),
         commands: |situation| {
@@ -100,7 +101,7 @@ pub(super) const ACTS: &[Act] = &[
         title: "check everything that keeps the commit from being released",
         by: By::Command,
         after: &[ActId::Tag],
-        evidence: "all findings of the check hold",
+        evidence: "everything that the check looks at holds",
         is_declared: ALWAYS,
         progress: Situation::checked,
         commands: |_| vec![drydock(&["release", "check"])],

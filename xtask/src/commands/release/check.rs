@@ -15,7 +15,7 @@ use drydock_release::preflight::{self, Finding};
 
 mod history;
 pub(super) mod remote;
-mod signing;
+pub(super) mod signing;
 mod submodules;
 
 /// The result of a check.
@@ -86,7 +86,7 @@ pub(super) fn check(commit: &DeclaredCommit, version: &VersionSource, allow_dirt
             }
         }
         // Nothing that depends on the sources can be checked.
-        Err(error) => findings.push(Finding::bad("the sources are whole", format!("{error:#}"), "as it says")),
+        Err(error) => findings.push(Finding::bad("the sources are whole", format!("{error:#}"), "")),
     }
     findings.extend(preflight::packages(declaration));
     findings.extend((!allow_dirty).then(|| clean(commit)).flatten());
@@ -132,7 +132,7 @@ fn clean(commit: &DeclaredCommit) -> Option<Finding> {
             let remedy = "commit them, or pass --allow-dirty: they will not be released";
             Finding::bad(what, format!("{}{more}", first.join(", ")), remedy)
         }
-        Err(error) => Finding::bad(what, format!("{error:#}"), "as git says"),
+        Err(error) => Finding::bad(what, format!("{error:#}"), ""),
     })
 }
 

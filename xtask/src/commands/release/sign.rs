@@ -78,18 +78,23 @@ impl cli::ReleaseSign {
             let SignedBy { kind, key, person, .. } = signed_by;
             output::out(format_args!("signed by {} ({kind} {key})", person.as_deref().unwrap_or_default()));
         }
-        output::out(progress(merged.people.len(), &policy, &directory));
+        let has_targets = !head.declaration.publish.is_empty();
+        output::out(progress(merged.people.len(), &policy, &directory, has_targets));
         Ok(Exit::Success)
     }
 }
 
 /// How many signatures there are, and what to do for the others.
-fn progress(signed: usize, policy: &SigningPolicy, directory: &Path) -> String {
+fn progress(signed: usize, policy: &SigningPolicy, directory: &Path, has_targets: bool) -> String {
     let quorum = policy.quorum as usize;
     let count = format!("{signed} of {quorum} required signatures");
     if signed >= quorum {
+        let directory = directory.display();
+        if !has_targets {
+            return format!("{count}: complete; no `publish` is declared, so publish the files in {directory} by hand");
+        }
         let publish = hint::drydock(&["release", "publish"]);
-        return format!("{count}: complete; publish the files in {} with `{publish}`", directory.display());
+        return format!("{count}: complete; publish the files in {directory} with `{publish}`");
     }
     let cosign = hint::drydock(&["release", "verify", "DIR", "--rebuild", "--sign", "--key", "KEY"]);
     let add = hint::drydock(&["release", "sign", "--add", "FILE"]);
@@ -105,16 +110,19 @@ pub(super) fn of_head(ctx: &Context, head: &DeclaredCommit) -> anyhow::Result<Pa
     }
 }
 
+/// A detached signature of a text. As in git's `user.signingKey`, a file is an SSH key; without any, gpg's default key signs.
+pub(in crate::commands) fn detached(key: Option<&str>, text: &str) -> anyhow::Result<Vec<u8>> {
+    match key.filter(|key| key.contains('/') || Path::new(key).is_file()) {
+        Some(file) => ssh::sign(Path::new(file), ssh::FILES, text.as_bytes()),
+        None => Ok(Signer { key: key.map(str::to_owned) }.detach(text)?.into_bytes()),
+    }
+}
+
 /// A signature of SHA256SUMS by one of the declared keys, and by whom it is.
 pub(super) fn make(key: &str, directory: &Path, policy: &SigningPolicy) -> anyhow::Result<(Incoming, SignedBy)> {
     let path = directory.join(CHECKSUMS);
     let signed = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    // As git's `user.signingKey`: a file is an SSH key.
-    let content = if key.contains('/') || Path::new(key).is_file() {
-        ssh::sign(Path::new(key), ssh::FILES, signed.as_bytes())?
-    } else {
-        Signer { key: Some(key.to_owned()) }.detach(&signed)?.into_bytes()
-    };
+    let content = detached(Some(key), &signed)?;
     let incoming = Incoming { name: format!("the signature by {key}"), content };
     let signed_by = sign::counting(&policy.keyring, &incoming, signed.as_bytes(), now()).map_err(|error| {
         error.context(Failure::NotReproducible(format!(

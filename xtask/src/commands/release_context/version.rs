@@ -56,7 +56,10 @@ impl DeclaredCommit {
         let fetch = if self.repository.is_shallow { "git fetch --tags (the clone is shallow), or " } else { "" };
         Err(VersionError::Tag(Finding::bad(
             TAG_NAMES_VERSION,
-            format!("no tag of {commit} matches `{pattern}`"),
+            match wanted {
+                Some(wanted) => format!("{commit} has no tag {wanted} that matches `{pattern}`"),
+                None => format!("no tag of {commit} matches `{pattern}`"),
+            },
             format!("{fetch}git tag -s {next} {commit}, or pass --untagged for a trial"),
         )))
     }
@@ -80,18 +83,19 @@ impl DeclaredCommit {
             let text = format!("{nightly} is a nightly of another commit than {}", self.id.short());
             return Err(Failure::usage(text));
         }
-        let next = match next.or(self.declaration.nightly.next.as_ref()) {
-            Some(next) => next.clone(),
-            None => self.in_version_file()?.ok_or_else(|| {
-                let text = "the next version is not known; declare `nightly: {next: VERSION}`, or pass --next";
-                Failure::declaration(text)
-            })?,
-        };
         let git = |why: HistoryError| Failure::missing(format!("cannot derive the version of the nightly: {why}"));
         let (number, newest) = self.repository.history(&self.id).map_err(git)?;
         let tags = self.repository.tags_until(&self.id).map_err(|error| git(error.into()))?;
         let released = tags.iter().filter_map(|name| self.declaration.tag.version_in(name));
         let last = released.reduce(|a, b| if is_above(&b, &a) { b } else { a });
+        let next = match next.or(self.declaration.nightly.next.as_ref()) {
+            Some(next) => next.clone(),
+            // Without either, the one after the last release, as the check of that release said.
+            None => self.in_version_file()?.or_else(|| last.as_ref()?.raised()).ok_or_else(|| {
+                let text = "the next version is not known; declare `nightly: {next: VERSION}`, or pass --next";
+                Failure::declaration(text)
+            })?,
+        };
         let place = place(&next, last.as_ref()).map_err(|why| {
             let remedy = "raise `nightly.next` in packaging/release.yaml, or pass --next VERSION";
             Failure::declaration(format!("{why}; {remedy}"))

@@ -37,6 +37,9 @@ fn package(directory: &Path, name: &str, recipe: &str, test: &str) -> PathBuf {
     fs::create_dir_all(tree.join("debian/source")).unwrap();
     let write = |path: &str, content: &str| fs::write(tree.join("debian").join(path), content).unwrap();
     write("source/format", "3.0 (native)\n");
+    fs::create_dir(tree.join("data")).unwrap();
+    fs::write(tree.join("data/words"), "#!/bin/sh\necho a word of the sources\n").unwrap();
+    fs::set_permissions(tree.join("data/words"), fs::Permissions::from_mode(0o755)).unwrap();
     write(
         "control",
         &format!(
@@ -146,7 +149,8 @@ fn packages_that_must_not_be_proved() {
             7,
             &["leaves files outside of its tree: ", "/left-behind", ".cache-of-a-tool"],
         ),
-        ("untested", "true", "sh -c 'echo broken >&2; exit 3'", 1, &["fail their tests", "broken"]),
+        // The whole source package is there for its tests, with the bits of its files.
+        ("untested", "true", "sh -c 'data/words >&2; exit 3'", 1, &["fail their tests", "a word of the sources"]),
         (
             "differing",
             "pwd > $(D)/tree\ndate +%z > $(D)/zone\necho $$HOME > $(D)/home\nlocale | grep LC_ALL > $(D)/locale\n\

@@ -57,6 +57,11 @@ fn workflows_derived_files_archives_and_a_package_are_written_and_nothing_is_rep
     let before = read(&at.join("ci/jobs.yaml"));
     assert!(before.contains("skip-children: [\n      /usr/bin/basename,"), "{before}");
 
+    // What was built on this machine has no address, and its name in a registry may be anybody's.
+    let action = read(&at.join(".github/actions/setup/action.yml"));
+    assert!(action.contains("run init again with --from URL#COMMIT") && !action.contains("cargo install"), "{action}");
+    assert!(finished.stderr.contains("the action for the workflows fails until one is given"), "{}", finished.stderr);
+
     // The package comes later, into the declaration that init wrote itself.
     let dry = init(&project, &["--deb", "--dry-run"]);
     assert!(

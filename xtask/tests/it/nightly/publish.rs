@@ -241,6 +241,14 @@ fn a_tagged_commit_is_built_as_a_release() {
         stale.transcript()
     );
     assert!(nightly.call(&["--dry-run", "--next", "1.2"]).stdout.contains("nightly 1.2-0.nightly20260601.4.g"));
+    // Where nothing declares it, it is the one after the last release, as the check of that release says.
+    let release = fs::read_to_string(nightly.path().join("packaging/release.yaml")).unwrap();
+    let undeclared: Vec<&str> =
+        release.lines().filter(|line| !line.starts_with("nightly:") && !line.starts_with("version:")).collect();
+    nightly.write("packaging/release.yaml", &format!("{}\nversion: {{}}\n", undeclared.join("\n")));
+    nightly.commit("Declare no version");
+    let planned = nightly.call(&["--dry-run"]);
+    assert!(planned.stdout.contains("nightly 1.2-0.nightly20260601.5.g"), "{}", planned.transcript());
 }
 
 /// Whoever declares no place to publish is not told that something was published.

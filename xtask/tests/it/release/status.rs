@@ -97,4 +97,10 @@ fn the_next_command_leads_from_the_tag_to_the_announcement() {
         assert!(page.contains(words), "{words}: {page}");
     }
     assert!(!page.contains("<script"), "the page runs nothing");
+
+    // A tag that nobody signed is not done.
+    git(project, &["tag", "-f", "-a", "-m", "unsigned", "v1.1"]);
+    let status = release.status(&["--offline"]);
+    let tag = status["acts"].as_array().unwrap().iter().find(|one| one["act"] == "tag").unwrap();
+    assert!(tag["state"] != "done" && tag["evidence"].as_str().unwrap().starts_with("v1.1 ("), "{tag:#}");
 }

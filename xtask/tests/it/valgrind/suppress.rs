@@ -232,3 +232,26 @@ fn what_is_asked_wrongly_is_answered_with_what_to_do() {
     assert!(fs::read_to_string(project.path().join("new/x.supp")).unwrap().contains(&id));
     assert_eq!(job_of(&run, "definitely")["outcome"]["kind"], "findings");
 }
+
+#[test]
+fn without_a_declared_file_the_usual_one_is_made_and_counts() {
+    if !ready() {
+        return;
+    }
+    let project = project(
+        "tools: {memcheck: {args: [--leak-check=full]}}",
+        "tool: memcheck",
+        &[("leaks", &["./memory", "another"])],
+    );
+    ends(&project.xtask(&["ci"]).run(), 1);
+    let run = run_json(&project);
+    let id = findings(&run)[0]["id"].as_str().unwrap().to_owned();
+    let said = suppress(&project, &[&id], &[]);
+    ends(&said, 0);
+    assert!(
+        said.stderr.contains("appended to ci/suppressions/memcheck.supp") && !said.stderr.contains("warning"),
+        "{}",
+        said.stderr
+    );
+    ends(&project.xtask(&["ci"]).run(), 0);
+}

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use super::release::PromotedRelease;
 use crate::commands::now;
+use crate::commands::release::sign::detached;
+use anyhow::Context as _;
 use drydock_base::failure::Failure;
 use drydock_base::paths;
-use drydock_deb::sign::Signer;
 use drydock_oci::promote::promotion_record::Promotion;
 use drydock_release::keyring::{Keyring, SignedBy};
 use drydock_release::signature_block::BlockError;
@@ -27,7 +28,7 @@ pub(super) struct SignedRecord {
 }
 
 /// Signs a record. Those of an interrupted promotion are used again.
-pub(super) fn sign(release: &PromotedRelease, record: &Promotion, signer: &Signer) -> anyhow::Result<SignedRecord> {
+pub(super) fn sign(release: &PromotedRelease, record: &Promotion, key: Option<&str>) -> anyhow::Result<SignedRecord> {
     let [path, signature_path] = files(release, record);
     let text = record.text()?;
     if let (Ok(text), Ok(signature)) = (fs::read_to_string(&path), fs::read_to_string(&signature_path)) {
@@ -36,7 +37,7 @@ pub(super) fn sign(release: &PromotedRelease, record: &Promotion, signer: &Signe
             return Ok(SignedRecord { text, signature, is_kept: true });
         }
     }
-    let signature = signer.detach(&text)?;
+    let signature = String::from_utf8(detached(key, &text)?).context("the signature is not text")?;
     Ok(SignedRecord { text, signature, is_kept: false })
 }
 

@@ -66,14 +66,15 @@ pub(in crate::commands::release) fn guide(release: Option<&Release>) -> String {
             By::Hand => "**hand**",
             By::Command => "command",
         };
-        let commands: Vec<String> = (act.commands)(&situation).iter().map(|one| format!("`{}`", plain(one))).collect();
+        let commands = (act.commands)(&situation);
+        let commands: Vec<String> = commands.iter().map(|one| format!("`{}`", written(one, release))).collect();
         let after: Vec<String> = act.after.iter().filter_map(|id| number(*id)).map(|at| at.to_string()).collect();
         let (title, how, after) = (act.title, commands.join(", "), after.join(", "));
         // Writing to a string cannot fail.
         writeln!(text, "| {} | {title} | {by} | {how} | {} | {after} |", at + 1, act.evidence).ok();
     }
     let by_hand = acts.iter().filter(|act| act.by == By::Hand).count();
-    let status = plain(&hint::drydock(&["release", "status"]).kept());
+    let status = written(&hint::drydock(&["release", "status"]).kept(), release);
     writeln!(
         text,
         "\n{by_hand} acts are done by hand. `{status}` says which one is next, whose turn it is, and the exact command."
@@ -104,8 +105,12 @@ pub(in crate::commands::release) fn beside() -> String {
     text
 }
 
-/// A command as the documents write it: kept, `{drydock}` is in the place of the call.
-fn plain(command: &str) -> String {
+/// A command as the reader has to call it; in the documents, which are about no project, as most call it. Kept, `{drydock}` is in the
+/// place of the call.
+fn written(command: &str, release: Option<&Release>) -> String {
+    if release.is_some() {
+        return hint::shown(command).replace("git -C . ", "git ");
+    }
     match command.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
         Some((_, rest)) => format!("{}{rest}", ["cargo", "xtask"].join(" ")),
         None => command.replace("git -C . ", "git "),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{ActId, Progress};
 use crate::commands::deb::source_packages::SourcePackages;
-use crate::commands::release::check::{self, Checked};
+use crate::commands::release::check::{self, Checked, signing};
 use crate::commands::release::policy::SigningPolicy;
 use crate::commands::release::publish::Options;
 use crate::commands::release::publish::publication::Publication;
@@ -15,6 +15,7 @@ use drydock_base::failure::Failure;
 use drydock_base::text::plural;
 use drydock_config::debversion::is_above;
 use drydock_config::release::{PublishTarget, Version};
+use drydock_release::manifest::Tag;
 use drydock_release::preflight::{self, Finding};
 use drydock_release::publish::{Action, JournalEvent};
 
@@ -52,6 +53,16 @@ pub(in crate::commands::release) struct Situation {
     pub(super) published: Progress,
     pub(super) announced: Progress,
     pub(super) begun: Progress,
+}
+
+/// Whether the tag of a release is signed, by the finding about that.
+fn tagged(tag: &Tag, findings: &[Finding]) -> Progress {
+    let shown = format!("{} ({})", tag.name, tag.object.get(..12).unwrap_or(&tag.object));
+    match findings.iter().find(|finding| finding.what == signing::is_signed(tag)) {
+        Some(finding) if finding.holds => Progress::Done(format!("{shown}, {}", finding.found)),
+        Some(finding) => open(format!("{shown}: {}", finding.found)),
+        None => Progress::Done(format!("{shown}; no keys are declared that its signature could be checked against")),
+    }
 }
 
 fn open(why: impl Into<String>) -> Progress {
@@ -112,7 +123,7 @@ impl Situation {
         situation.version = version.to_string();
         situation.tag = tag.name.clone();
         situation.bumped = Progress::Done(format!("{version} is tagged"));
-        situation.tagged = Progress::Done(format!("{} ({})", tag.name, tag.object.get(..12).unwrap_or(&tag.object)));
+        situation.tagged = tagged(&tag, &situation.findings);
         situation.begun = begun(ctx, &version)?;
         if let (Some(ci), false) = (&commit.declaration.ci, is_offline) {
             situation.findings.push(check::remote::ci(ci, commit.id.as_str()));
@@ -253,7 +264,7 @@ impl Situation {
         let bad: Vec<&Finding> = self.findings.iter().filter(|finding| !finding.holds).collect();
         match bad.as_slice() {
             [] if self.findings.is_empty() => open("nothing was checked"),
-            [] => Progress::Done(format!("all {} findings hold", self.findings.len())),
+            [] => Progress::Done(format!("all {} things hold", self.findings.len())),
             [first, rest @ ..] => open(format!("{}: {}{}", first.what, first.found, and_more(rest.len()))),
         }
     }

@@ -66,15 +66,15 @@ pub(super) fn targets(release: ReleaseContext, options: &Options) -> Vec<Finding
     let declared: Vec<PublishTarget> = release.declaration().publish.clone();
     let local = match LocalRelease::built_or_planned(release) {
         Ok(local) => local,
-        Err(error) => return vec![Finding::bad("the targets can be asked", format!("{error:#}"), "as it says")],
+        Err(error) => return vec![Finding::bad("the targets can be asked", format!("{error:#}"), "")],
     };
     let finding = |declared: &PublishTarget| {
         let what = format!("the target {} is ready", declared.name());
-        let trouble = |error: anyhow::Error| (format!("{error:#}"), "as it says".to_owned());
+        let trouble = |error: anyhow::Error| (format!("{error:#}"), String::new());
         let ready = local.target(declared, options).map_err(trouble).and_then(|mut target| {
             let missing = target.missing();
             if !missing.is_empty() {
-                return Err((missing.join("; "), "as it says".to_owned()));
+                return Err((missing.join("; "), String::new()));
             }
             let rights = target.rights().map_err(trouble)?;
             let held = observe(target.as_mut()).map_err(trouble)?;

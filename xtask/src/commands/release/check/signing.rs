@@ -55,8 +55,13 @@ fn quorum(keyring: &Keyring, quorum: u32) -> Finding {
     Finding::bad(what, format!("only {usable} can, so nobody could ever verify the release"), remedy)
 }
 
+/// What the finding about the signature of a tag says.
+pub(in crate::commands::release) fn is_signed(tag: &Tag) -> String {
+    format!("the tag {} is signed by one of them", tag.name)
+}
+
 fn signature(commit: &DeclaredCommit, tag: &Tag, keyring: &Keyring) -> anyhow::Result<Finding> {
-    let what = format!("the tag {} is signed by one of them", tag.name);
+    let what = is_signed(tag);
     let id = commit.id.short();
     let again = hint::git(&commit.repository.directory, &["tag", "-f", "-s", &tag.name, id]);
     let remedy = format!("sign it with a declared key before you push it: `{again}`");
