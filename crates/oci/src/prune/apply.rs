@@ -26,7 +26,8 @@ pub enum PruneOutcome {
     Changed(String),
 }
 
-/// Deletes the manifests of a plan, in order. Before a tagged manifest is deleted, the tags are read again.
+/// Deletes the manifests of a plan, in order, and passes each to `done`, with false if others had deleted it. Before a tagged
+/// manifest is deleted, the tags are read again.
 ///
 /// # Errors
 /// The registry refuses a request or cannot be reached, or deletion is disabled.
@@ -35,7 +36,7 @@ pub fn apply(
     place: &Prunable,
     found: &RepositoryContents,
     plan: &Plan,
-    done: &mut dyn FnMut(&Removed),
+    done: &mut dyn FnMut(&Removed, bool),
 ) -> anyhow::Result<PruneOutcome> {
     let repository = place.repository();
     let mut tags: BTreeMap<&Tag, Option<Digest>> = found.graph.tags.iter().map(|(tag, one)| (tag, *one)).collect();
@@ -45,9 +46,9 @@ pub fn apply(
                 return Ok(PruneOutcome::Changed(change));
             }
         }
-        registry.delete_manifest(repository, &removed.digest)?;
+        let existed = registry.delete_manifest(repository, &removed.digest)?;
         tags.retain(|tag, _| !removed.tags.contains(tag));
-        done(removed);
+        done(removed, existed);
     }
     Ok(PruneOutcome::Done)
 }

@@ -1,16 +1,16 @@
 //! Deletion of manifests, which a registry need not offer.
 
+use super::Registry;
 use super::challenge::Scope;
-use super::{Registry, says_unknown};
 use crate::layout::LARGEST_MANIFEST;
 use drydock_config::images::{Digest, Repository};
 use drydock_http::{Method, Request};
 
 impl Registry {
-    /// Deletes a manifest, with all tags that point at it; returns true if it existed.
+    /// Deletes a manifest, with all tags that point at it; returns false if it did not exist.
     ///
     /// # Errors
-    /// The registry refuses the request or cannot be reached.
+    /// The registry refuses the request, still has the manifest after it said that it does not exist, or cannot be reached.
     pub fn delete_manifest(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<bool> {
         let url = self.url(repository, &format!("manifests/{digest}"))?;
         let call = Request::new(Method::DELETE, &url);
@@ -21,11 +21,11 @@ impl Registry {
                 Ok(true)
             }
             404 => {
-                // A registry without deletion does not know the address, or the method at this address.
-                if says_unknown(&mut answer)? || self.head(repository, &(*digest).into())?.is_none() {
-                    return Ok(false);
-                }
-                Err(answer.refusal("the manifest still exists; this registry has no deletion").into())
+                // Without deletion, a registry does not know the address, or the method at this address. Others hide what a user
+                // may not delete. So the words of the response prove nothing.
+                let refusal =
+                    answer.refusal("the manifest still exists: this registry has no deletion, or not for this user");
+                if self.head(repository, &(*digest).into())?.is_none() { Ok(false) } else { Err(refusal.into()) }
             }
             405 => {
                 let remedy = "this registry has no deletion, or it is disabled; docker's has `storage.delete.enabled`";

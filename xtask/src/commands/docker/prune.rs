@@ -122,10 +122,15 @@ fn carry_out(
         before.extend(plan.removed.iter().map(|one| one.digest));
         let total = plan.removed.len();
         let mut count = 0;
-        let end = apply::apply(registry, place, &found, &plan, &mut |one| {
+        let end = apply::apply(registry, place, &found, &plan, &mut |one, existed| {
             count += 1;
             let tags: Vec<&str> = one.tags.iter().map(|tag| tag.as_str()).collect();
-            output::announce(format_args!("delete {count}/{total} {} {}", one.digest.short(), tags.join(", ")));
+            let mut line =
+                format!("delete {count}/{total} {} {}", one.digest.short(), tags.join(", ")).trim_end().to_owned();
+            if !existed {
+                line.push_str("; others had deleted it");
+            }
+            output::announce(line);
         })?;
         removed.extend(plan.removed.drain(..count));
         match end {

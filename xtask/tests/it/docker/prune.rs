@@ -377,6 +377,39 @@ fn what_cannot_be_understood_is_not_guessed_at() {
 }
 
 #[test]
+fn what_a_registry_calls_unknown_is_deleted_only_if_it_is_gone() {
+    let Some(server) = Server::start() else { return };
+    let (filled, tops) = few(&server);
+    // It hides what this user may not delete, and what the user can read.
+    let unknown = br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
+    let proxy = Proxy::start(&server.host(), |request| match request.method.as_str() {
+        "DELETE" => Act::Response(404, Vec::new(), unknown.to_vec()),
+        _ => Act::Pass,
+    });
+    let project = project_at(&proxy.host(), "", RETENTION);
+    let refused = prune(&project, &["--apply"]);
+    assert_eq!(refused.code(), 8, "{}", refused.transcript());
+    for words in ["DELETE", "404 Not Found: MANIFEST_UNKNOWN, manifest unknown; the manifest still exists"] {
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.transcript());
+    }
+    assert!(!refused.stderr.contains("delete 1/"), "{}", refused.transcript());
+    assert!(tops.iter().all(|top| is_whole(&filled, top)));
+    // Somebody else deletes each at the same moment.
+    let (registry, repository) = (filled.registry.clone(), filled.repository.clone());
+    proxy.script(move |request| {
+        if request.method == "DELETE" {
+            let digest: Digest = request.target.rsplit('/').next().unwrap().parse().unwrap();
+            assert!(registry.delete_manifest(&repository, &digest).unwrap());
+        }
+        Act::Pass
+    });
+    let applied = pruned(&project, &["--apply"]);
+    let (lines, by_others) = (applied.stderr.matches("delete ").count(), "; others had deleted it");
+    assert!(lines > 0 && applied.stderr.matches(by_others).count() == lines, "{}", applied.transcript());
+    assert!(is_whole(&filled, &tops[3]) && !tops[..3].iter().any(|top| is_whole(&filled, top)));
+}
+
+#[test]
 fn another_registry_says_that_it_deletes_nothing() {
     let Some(server) = zuul() else { return };
     let (registry, repository) = (server.client(), server.repository("mine/nightly"));
@@ -399,7 +432,7 @@ fn another_registry_says_that_it_deletes_nothing() {
     assert!(planned.code() == 0 && planned.stdout.contains(&day_tag(90)), "{}", planned.transcript());
     let refused = call(&["--apply"]);
     assert_eq!(refused.code(), 8, "{}", refused.transcript());
-    for words in ["DELETE", "the manifest still exists; this registry has no deletion"] {
+    for words in ["DELETE", "the manifest still exists: this registry has no deletion"] {
         assert!(refused.stderr.contains(words), "{words}: {}", refused.transcript());
     }
     let mut tags: Vec<String> = registry.tags(&repository).unwrap().iter().map(Tag::to_string).collect();
