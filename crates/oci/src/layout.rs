@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -120,10 +120,9 @@ impl Layout {
             if !is_part || entry.metadata().is_ok_and(|data| data.len() == 0) {
                 continue;
             }
-            let Ok(file) = paths::open_regular(&entry.path()) else { continue };
-            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                let cannot = || format!("cannot remove {}", entry.path().display());
-                fs::remove_file(entry.path()).with_context(cannot)?;
+            if let Ok(file) = paths::open_regular(&entry.path()) {
+                remove_abandoned(&file, &entry.path())
+                    .with_context(|| format!("cannot remove {}", entry.path().display()))?;
             }
         }
         Ok(())
@@ -211,12 +210,32 @@ impl Layout {
     }
 }
 
+/// Removes a file that nobody has locked. Between opening and locking it, another process may have made a blob of it or removed it,
+/// and the name may be that of another file by now.
+fn remove_abandoned(file: &fs::File, path: &Path) -> io::Result<()> {
+    if flock(file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(());
+    }
+    let same = |there: fs::Metadata| file.metadata().map(|here| (here.dev(), here.ino()) == (there.dev(), there.ino()));
+    let removed = match fs::symlink_metadata(path).and_then(same) {
+        Ok(true) => fs::remove_file(path),
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(()) | Err(_) => removed,
+    }
+}
+
 fn damaged(path: &Path) -> anyhow::Error {
     Failure::not_reproducible(format!("{} is damaged; remove it and build again", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -239,5 +258,47 @@ mod tests {
         assert!(layout.read(&blob).unwrap_err().to_string().contains("damaged"));
         assert!(layout.check(&blob).unwrap_err().to_string().contains("damaged"));
         assert_eq!(fs::read_dir(layout.directory().join("blobs/sha256")).unwrap().count(), 2);
+    }
+
+    /// A layout with a part of this process, and a part as a killed process leaves it.
+    fn interrupted() -> (tempfile::TempDir, Layout, tempfile::NamedTempFile, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::create(&directory.path().join("oci")).unwrap();
+        let mut own = layout.part().unwrap();
+        own.write_all(b"half").unwrap();
+        let left = layout.directory().join(BLOBS).join(".part-left");
+        fs::write(&left, "half").unwrap();
+        (directory, layout, own, left)
+    }
+
+    #[test]
+    fn parts_of_killed_processes_are_removed_and_those_of_running_ones_stay() {
+        let (_directory, layout, own, left) = interrupted();
+        let blob = layout.put("text/plain", b"hello").unwrap();
+        // A lock belongs to an opened file, so the one of this process is as good as another's.
+        layout.remove_interrupted().unwrap();
+        assert!(!left.exists() && own.path().exists() && layout.has(&blob));
+        layout.keep(own, &Digest::for_bytes(b"half")).unwrap();
+        layout.remove_interrupted().unwrap();
+        assert_eq!(fs::read_dir(layout.directory().join(BLOBS)).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_part_that_becomes_a_blob_or_goes_meanwhile_is_no_error() {
+        let (_directory, layout, own, left) = interrupted();
+        // Each was opened before its end.
+        let (file, gone) = (paths::open_regular(own.path()).unwrap(), paths::open_regular(&left).unwrap());
+        let path = own.path().to_owned();
+        let digest = Digest::for_bytes(b"half");
+        layout.keep(own, &digest).unwrap();
+        remove_abandoned(&file, &path).unwrap();
+        fs::remove_file(&left).unwrap();
+        remove_abandoned(&gone, &left).unwrap();
+        // The name belongs to another file, which may be locked.
+        drop((file, gone));
+        let file = paths::open_regular(&layout.path(&digest)).unwrap();
+        fs::write(&left, "another").unwrap();
+        remove_abandoned(&file, &left).unwrap();
+        assert!(left.exists() && layout.path(&digest).exists());
     }
 }
